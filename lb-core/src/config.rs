@@ -1,0 +1,25 @@
+//! The typed configuration of the balancer: what a file reader fills in and every other module reads.
+//!
+//! Values here are already checked and resolved (defaults applied, units converted); nothing in this
+//! module reads a file. Names are those of HAProxy's configuration manual.
+
+mod global;
+mod proxy;
+mod server;
+
+pub use global::{Global, LogTarget, StatsLevel, StatsSocket, SyslogAddress};
+pub use proxy::{
+    BackendConfig, Bind, BindAddress, CheckKind, CookieConfig, ErrorFiles, ForwardFor,
+    FrontendConfig, HttpMode, LogFormatKind, Mode, ProxyConfig, StatsPage, StickTableConfig,
+    StoreKind, TableKey, Timeouts, TlsBind,
+};
+pub use server::{CheckConfig, ServerConfig};
+
+/// A whole configuration: the global section and every proxy in the order of the file.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The `global` section.
+    pub global: Global,
+    /// `frontend`, `backend` and `listen` sections in file order (a `listen` is one proxy with both halves).
+    pub proxies: Vec<ProxyConfig>,
+}

@@ -1,0 +1,93 @@
+//! The `global` section.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Process-wide settings.
+#[derive(Debug, Clone, Default)]
+pub struct Global {
+    /// `log` lines of the global section; `log global` in a proxy refers to them.
+    pub logs: Vec<LogTarget>,
+    /// `log-tag`, the program name in syslog lines; `haproxy` unless told.
+    pub log_tag: Option<String>,
+    /// `log-send-hostname`: the host name put into syslog headers; absent by default.
+    pub log_send_hostname: Option<String>,
+    /// `chroot` directory of the balancer process.
+    pub chroot: Option<PathBuf>,
+    /// `user` / `uid` of the balancer process, as written.
+    pub user: Option<String>,
+    /// `group` / `gid` of the balancer process, as written.
+    pub group: Option<String>,
+    /// `pidfile`.
+    pub pidfile: Option<PathBuf>,
+    /// `daemon` was given.
+    pub daemon: bool,
+    /// `maxconn`: connections of the whole process; at the limit accepting pauses.
+    pub maxconn: Option<u32>,
+    /// `nbthread`: number of workers.
+    pub nbthread: Option<u32>,
+    /// `stats socket` lines.
+    pub stats_sockets: Vec<StatsSocket>,
+    /// `node` or host name shown on the stats page.
+    pub node: Option<String>,
+    /// `description` shown on the stats page.
+    pub description: Option<String>,
+    /// `hard-stop-after`.
+    pub hard_stop_after: Option<std::time::Duration>,
+    /// `tune.bufsize` in bytes (16384).
+    pub bufsize: Option<u32>,
+    /// `tune.maxrewrite` in bytes.
+    pub maxrewrite: Option<u32>,
+    /// `spread-checks` in percent (0-50).
+    pub spread_checks: u8,
+}
+
+/// Where syslog lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogTarget {
+    /// The listener.
+    pub address: SyslogAddress,
+    /// Longest line in bytes (`len`, 1024 by default).
+    pub max_len: usize,
+    /// Facility number 0-23 (`local0` is 16).
+    pub facility: u8,
+    /// Least severe level that is sent (7 = debug by default).
+    pub level: u8,
+    /// Level that more severe messages are lowered to (0 by default: untouched).
+    pub min_level: u8,
+}
+
+/// A syslog listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyslogAddress {
+    /// UDP, port 514 by default.
+    Udp(SocketAddr),
+    /// A datagram socket such as `/dev/log`.
+    Unix(PathBuf),
+    /// `stdout` or `stderr` (file descriptor 1 or 2).
+    Fd(i32),
+}
+
+/// A `stats socket` line: the runtime command line.
+#[derive(Debug, Clone)]
+pub struct StatsSocket {
+    /// A path or a TCP address.
+    pub address: super::BindAddress,
+    /// Rights that callers get.
+    pub level: StatsLevel,
+    /// `mode` of a UNIX socket (octal permissions).
+    pub mode: Option<u32>,
+    /// `user`/`uid` and `group`/`gid` owner of a UNIX socket.
+    pub owner: (Option<String>, Option<String>),
+}
+
+/// Rights on a stats socket, in rising order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum StatsLevel {
+    /// Read statistics without addresses.
+    User,
+    /// Read everything, change nothing dangerous (the default).
+    #[default]
+    Operator,
+    /// Everything.
+    Admin,
+}

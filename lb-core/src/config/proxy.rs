@@ -1,0 +1,375 @@
+//! `frontend`, `backend` and `listen` sections with their `defaults` applied.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use ipnet::IpNet;
+
+use super::{LogTarget, ServerConfig};
+use crate::{balance::Algorithm, rules::ProxyRules};
+
+/// One proxy: a frontend half, a backend half, or both (`listen`).
+#[derive(Debug, Clone)]
+pub struct ProxyConfig {
+    /// Section name.
+    pub name: Arc<str>,
+    /// Number in statistics (`iid`), from 2 in file order.
+    pub id: u32,
+    /// `mode`.
+    pub mode: Mode,
+    /// `disabled`.
+    pub disabled: bool,
+    /// Present for `frontend` and `listen`.
+    pub frontend: Option<FrontendConfig>,
+    /// Present for `backend` and `listen`.
+    pub backend: Option<BackendConfig>,
+    /// Timeouts that apply to the halves this proxy has.
+    pub timeouts: Timeouts,
+    /// Resolved `log` targets (`log global` copied in).
+    pub logs: Vec<LogTarget>,
+    /// Which line is logged.
+    pub log_format: LogFormatKind,
+    /// `option dontlognull`.
+    pub dontlognull: bool,
+    /// `option logasap`.
+    pub logasap: bool,
+    /// `option dontlog-normal`.
+    pub dontlog_normal: bool,
+    /// `option log-separate-errors`.
+    pub log_separate_errors: bool,
+    /// `option httpclose` / `http-server-close` / keep-alive, per HAProxy's precedence.
+    pub http_mode: HttpMode,
+    /// `option forwardfor`.
+    pub forward_for: Option<ForwardFor>,
+    /// `option http-ignore-probes`.
+    pub ignore_probes: bool,
+    /// `option tcpka` / `clitcpka` / `srvtcpka`: keep-alive probes on (client, server) sockets.
+    pub tcp_keepalive: (bool, bool),
+    /// ACLs and every `tcp-request`, `http-request`, `http-response`, `use_backend` line.
+    pub rules: ProxyRules,
+    /// `stats ...` lines.
+    pub stats: Option<StatsPage>,
+    /// `stick-table` of this proxy.
+    pub stick_table: Option<StickTableConfig>,
+    /// `errorfile` per status code.
+    pub error_files: ErrorFiles,
+    /// `monitor-uri`.
+    pub monitor_uri: Option<String>,
+}
+
+/// `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Bytes are passed as they are.
+    #[default]
+    Tcp,
+    /// HTTP messages are parsed.
+    Http,
+}
+
+/// How connections are kept after a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HttpMode {
+    /// Both sides stay open (`option http-keep-alive`, the default).
+    #[default]
+    KeepAlive,
+    /// The server side is closed after each response (`option http-server-close`).
+    ServerClose,
+    /// `option httpclose`: a frontend closes the client side, a backend the server side.
+    Close,
+}
+
+/// What a proxy logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum LogFormatKind {
+    /// One line at accept (`Connect from ...`).
+    #[default]
+    Connect,
+    /// `option tcplog`.
+    Tcp,
+    /// `option httplog`.
+    Http,
+    /// `option httplog clf`.
+    Clf,
+    /// `log-format` with its text, compiled by `log::format`.
+    Custom(Arc<str>),
+}
+
+/// The accepting half.
+#[derive(Debug, Clone, Default)]
+pub struct FrontendConfig {
+    /// `bind` lines, each address of a list its own entry.
+    pub binds: Vec<Bind>,
+    /// `maxconn`; the global limit when absent.
+    pub maxconn: Option<u32>,
+    /// `default_backend`; for `listen` without one, the proxy itself.
+    pub default_backend: Option<Arc<str>>,
+    /// `backlog`.
+    pub backlog: Option<u32>,
+    /// `rate-limit sessions`.
+    pub rate_limit: Option<u32>,
+}
+
+/// One listening address.
+#[derive(Debug, Clone)]
+pub struct Bind {
+    /// Where to listen.
+    pub address: BindAddress,
+    /// `name`.
+    pub name: Option<String>,
+    /// `ssl` settings.
+    pub tls: Option<TlsBind>,
+    /// `accept-proxy`.
+    pub accept_proxy: bool,
+    /// `transparent` or an address that may not exist yet: bind with IP_FREEBIND.
+    pub freebind: bool,
+    /// `v6only` (true) / `v4v6` (false) for `::`.
+    pub v6only: Option<bool>,
+    /// `interface`.
+    pub interface: Option<String>,
+    /// `backlog`.
+    pub backlog: Option<u32>,
+    /// `mode` of a UNIX socket.
+    pub unix_mode: Option<u32>,
+    /// `file:line` for messages.
+    pub origin: Option<Arc<str>>,
+}
+
+/// A listening address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum BindAddress {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// UNIX stream socket.
+    Unix(PathBuf),
+}
+
+/// TLS of a `bind` line. File contents are read by whoever builds the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct TlsBind {
+    /// `crt` bundles in order: (path, PEM text: chain and key). The first is the default certificate.
+    pub certificates: Vec<(PathBuf, Arc<[u8]>)>,
+    /// `alpn` in order of preference; empty means none is offered.
+    pub alpn: Vec<String>,
+    /// `ssl-min-ver`: true when only TLS 1.3 is allowed.
+    pub tls13_only: bool,
+    /// `ssl-max-ver TLSv1.2`: true when TLS 1.3 is refused.
+    pub tls12_only: bool,
+    /// `strict-sni`.
+    pub strict_sni: bool,
+}
+
+/// The serving half.
+#[derive(Debug, Clone, Default)]
+pub struct BackendConfig {
+    /// `balance`.
+    pub balance: Algorithm,
+    /// Servers in file order.
+    pub servers: Vec<ServerConfig>,
+    /// `retries` (3).
+    pub retries: u32,
+    /// `option redispatch [interval]`: `None` is off, `Some(-1)` the default (last retry).
+    pub redispatch: Option<i32>,
+    /// `fullconn`.
+    pub fullconn: Option<u32>,
+    /// `cookie` line.
+    pub cookie: Option<CookieConfig>,
+    /// What a check does.
+    pub check: CheckKind,
+    /// `option persist` was disabled or not; true follows cookies of down servers.
+    pub persist: bool,
+    /// `option abortonclose`.
+    pub abort_on_close: bool,
+    /// `option allbackups`.
+    pub all_backups: bool,
+    /// `option log-health-checks`.
+    pub log_health_checks: bool,
+    /// Source stickiness: entries live this long after the last use (`virtual_server` persistence_timeout).
+    pub stick_on_source: Option<Duration>,
+}
+
+/// The kind of health check of a backend.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CheckKind {
+    /// A TCP connect.
+    #[default]
+    Tcp,
+    /// `option httpchk` / `http-check send`.
+    Http {
+        /// Method (`OPTIONS` by default).
+        method: String,
+        /// Request target (`/`).
+        uri: String,
+        /// Version text (`HTTP/1.0` by default).
+        version: String,
+        /// Headers (`http-check send hdr`).
+        headers: Vec<(String, String)>,
+        /// `http-check expect status`: accepted status ranges; empty accepts 200-399.
+        expect_status: Vec<std::ops::RangeInclusive<u16>>,
+    },
+}
+
+/// `cookie NAME ...`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CookieConfig {
+    /// Cookie name.
+    pub name: String,
+    /// `insert`.
+    pub insert: bool,
+    /// `rewrite`.
+    pub rewrite: bool,
+    /// `prefix`.
+    pub prefix: bool,
+    /// `indirect`.
+    pub indirect: bool,
+    /// `nocache`.
+    pub nocache: bool,
+    /// `postonly`.
+    pub postonly: bool,
+    /// `preserve`.
+    pub preserve: bool,
+    /// `httponly`.
+    pub httponly: bool,
+    /// `secure`.
+    pub secure: bool,
+    /// `domain` values.
+    pub domains: Vec<String>,
+}
+
+/// `option forwardfor`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardFor {
+    /// Header name (`X-Forwarded-For`; sent in lower case).
+    pub header: String,
+    /// Sources that get none.
+    pub except: Vec<IpNet>,
+    /// `if-none`.
+    pub if_none: bool,
+}
+
+/// Timeouts; `None` is unlimited unless a default is named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `client` inactivity.
+    pub client: Option<Duration>,
+    /// `server` inactivity.
+    pub server: Option<Duration>,
+    /// `connect`.
+    pub connect: Option<Duration>,
+    /// `http-request`: the whole head; default `client`.
+    pub http_request: Option<Duration>,
+    /// `http-keep-alive`: waiting for the next request; default `http-request`, then `client`.
+    pub http_keep_alive: Option<Duration>,
+    /// `queue`; default `connect`.
+    pub queue: Option<Duration>,
+    /// `tunnel`: replaces client and server once a tunnel stands.
+    pub tunnel: Option<Duration>,
+    /// `client-fin`.
+    pub client_fin: Option<Duration>,
+    /// `server-fin`.
+    pub server_fin: Option<Duration>,
+    /// `check`: extra read timeout of checks.
+    pub check: Option<Duration>,
+    /// `tarpit`; default `connect`.
+    pub tarpit: Option<Duration>,
+}
+
+/// `stats ...` settings of a proxy.
+#[derive(Debug, Clone)]
+pub struct StatsPage {
+    /// `stats uri` prefix (`/haproxy?stats`).
+    pub uri: String,
+    /// `stats realm` (`HAProxy Statistics`).
+    pub realm: String,
+    /// `stats auth` pairs; empty asks for none.
+    pub auth: Vec<(String, String)>,
+    /// `stats refresh` in seconds.
+    pub refresh: Option<Duration>,
+    /// `stats admin if ...`: the condition under which actions are allowed.
+    pub admin: Option<crate::acl::Condition>,
+    /// `stats hide-version`.
+    pub hide_version: bool,
+    /// `stats show-legends`.
+    pub show_legends: bool,
+    /// `stats show-node` name.
+    pub show_node: Option<String>,
+    /// `stats show-desc` text.
+    pub show_desc: Option<String>,
+    /// `stats scope` names; empty shows all.
+    pub scope: Vec<String>,
+}
+
+/// `stick-table`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StickTableConfig {
+    /// `type` and its length.
+    pub key: TableKey,
+    /// `size` in entries.
+    pub size: u64,
+    /// `expire`.
+    pub expire: Option<Duration>,
+    /// `nopurge`.
+    pub nopurge: bool,
+    /// `store` columns.
+    pub store: Vec<StoreKind>,
+}
+
+/// Key type of a stick table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableKey {
+    /// IPv4 (also holds v4-mapped).
+    Ip,
+    /// IPv6.
+    Ipv6,
+    /// 32-bit integer.
+    Integer,
+    /// String cut to this many bytes.
+    String(u32),
+    /// Binary of exactly this many bytes (padded or cut).
+    Binary(u32),
+}
+
+/// One column of a stick table. Periods are given for the `*_rate` kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// `server_id`.
+    ServerId,
+    /// `gpc0`.
+    Gpc0,
+    /// `gpc0_rate(period)`.
+    Gpc0Rate(Duration),
+    /// `gpc1`.
+    Gpc1,
+    /// `gpc1_rate(period)`.
+    Gpc1Rate(Duration),
+    /// `gpt0`.
+    Gpt0,
+    /// `conn_cnt`.
+    ConnCnt,
+    /// `conn_cur`.
+    ConnCur,
+    /// `conn_rate(period)`.
+    ConnRate(Duration),
+    /// `sess_cnt`.
+    SessCnt,
+    /// `sess_rate(period)`.
+    SessRate(Duration),
+    /// `http_req_cnt`.
+    HttpReqCnt,
+    /// `http_req_rate(period)`.
+    HttpReqRate(Duration),
+    /// `http_err_cnt`.
+    HttpErrCnt,
+    /// `http_err_rate(period)`.
+    HttpErrRate(Duration),
+    /// `bytes_in_cnt`.
+    BytesInCnt,
+    /// `bytes_in_rate(period)`.
+    BytesInRate(Duration),
+    /// `bytes_out_cnt`.
+    BytesOutCnt,
+    /// `bytes_out_rate(period)`.
+    BytesOutRate(Duration),
+}
+
+/// `errorfile` contents by status code, sent raw.
+pub type ErrorFiles = std::collections::BTreeMap<u16, Arc<[u8]>>;

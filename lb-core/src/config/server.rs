@@ -1,0 +1,63 @@
+//! `server` and `default-server` settings.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// One `server` line with every default applied.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Name; unique within its backend (a reader renames duplicates).
+    pub name: Arc<str>,
+    /// Number within the backend, from 1 (`sid` in statistics; part of hash keys).
+    pub id: u32,
+    /// Resolved address, or `None` when the host name had no answer (the server starts in MAINT).
+    pub address: Option<SocketAddr>,
+    /// Host name as written, when it was a name (`srv_fqdn`).
+    pub fqdn: Option<String>,
+    /// `weight` 0-256, 1 by default.
+    pub weight: u16,
+    /// `maxconn`; `None` is unlimited.
+    pub maxconn: Option<u32>,
+    /// `minconn`.
+    pub minconn: Option<u32>,
+    /// `maxqueue`; `None` is unlimited.
+    pub maxqueue: Option<u32>,
+    /// `backup`.
+    pub backup: bool,
+    /// `disabled`: starts in maintenance.
+    pub disabled: bool,
+    /// `cookie` value.
+    pub cookie: Option<String>,
+    /// `slowstart`.
+    pub slowstart: Option<Duration>,
+    /// `check` settings; `None` without `check`.
+    pub check: Option<CheckConfig>,
+    /// `send-proxy` (1) or `send-proxy-v2` (2).
+    pub send_proxy: Option<u8>,
+    /// `source` address for outgoing connections.
+    pub source: Option<SocketAddr>,
+    /// `on-marked-down shutdown-sessions`.
+    pub shutdown_sessions_on_down: bool,
+    /// `redir` prefix.
+    pub redir: Option<String>,
+    /// `file:line` for messages.
+    pub origin: Option<Arc<str>>,
+}
+
+/// Health check timing and target of one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckConfig {
+    /// `inter` (2 s).
+    pub inter: Duration,
+    /// `fastinter`: while a state is changing; `inter` by default.
+    pub fastinter: Option<Duration>,
+    /// `downinter`: while fully down; `inter` by default.
+    pub downinter: Option<Duration>,
+    /// `rise` (2).
+    pub rise: u32,
+    /// `fall` (3).
+    pub fall: u32,
+    /// `port`, when it differs from the server's.
+    pub port: Option<u16>,
+    /// `addr`, when it differs from the server's.
+    pub addr: Option<std::net::IpAddr>,
+}
