@@ -1,1 +1,3 @@
+//! The reference daemon.
+
 fn main() {}

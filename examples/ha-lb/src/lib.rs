@@ -1,0 +1,3 @@
+//! The reference daemon as a library, so that its parts can be tested from outside.
+
+pub mod config;
