@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::{IpAddr, ToSocketAddrs},
     path::{Path, PathBuf},
 };
 
@@ -13,6 +14,18 @@ pub trait Files {
     /// The entries of a directory (whole paths, sorted), for `include` with a pattern and for
     /// certificate directories.
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// The addresses of a host name in a `server` line. A source that cannot ask answers nothing.
+    fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        let _ = host;
+        Ok(Vec::new())
+    }
+
+    /// An environment variable, for `"${NAME}"`. A source without an environment answers nothing.
+    fn variable(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
 }
 
 /// The disk.
@@ -30,5 +43,16 @@ impl Files for DiskFiles {
             .collect::<io::Result<Vec<_>>>()?;
         entries.sort();
         Ok(entries)
+    }
+
+    fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        Ok((host, 0)
+            .to_socket_addrs()?
+            .map(|address| address.ip())
+            .collect())
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
     }
 }
