@@ -1,3 +1,9 @@
-//! The reference daemon as a library, so that its parts can be tested from outside.
+//! keepalived and HAProxy in one daemon: reads their configuration files, holds virtual addresses by VRRP and
+//! balances TCP and HTTP traffic.
+//!
+//! Three processes of one binary: a privileged **supervisor** that reads files, opens the listening sockets
+//! and takes no network input; a **speaker** (VRRP) with two capabilities; a **balancer** with none.
+//!
+//! Read the files in this order: `cli`, `config`, `ipc`, `supervisor`, `vrrp`, `balancer`, `admin`.
 
 pub mod config;

@@ -11,11 +11,7 @@ use lb_core::config::Config;
 use super::{diagnostic::Diagnostics, files::Files};
 
 /// Reads one or more files (in order, as `-f a -f b`) into one configuration. `None` if there were errors.
-pub fn load(
-    paths: &[PathBuf],
-    files: &dyn Files,
-    diagnostics: &mut Diagnostics,
-) -> Option<Config> {
+pub fn load(paths: &[PathBuf], files: &dyn Files, diagnostics: &mut Diagnostics) -> Option<Config> {
     let _ = (paths, files, diagnostics);
     None
 }
