@@ -3,5 +3,7 @@
 pub mod acl;
 pub mod balance;
 pub mod config;
+#[cfg(feature = "tokio")]
+pub mod dataplane;
 pub mod head;
 pub mod rules;

@@ -1,0 +1,29 @@
+//! The data plane: sockets, threads and clocks around the pure parts of this crate.
+//!
+//! One thread per worker, each with its own current-thread runtime, its own listeners, buffers and idle server
+//! connections; one task per client connection. Workers share only [`Balancer`]: counters, server states and
+//! queues. Every system call, spawn and clock read of the crate is below this module; it decides nothing that a
+//! pure module can decide.
+//!
+//! ```no_run
+//! use std::{sync::Arc, time::Duration};
+//! use lb_core::{config::Config, dataplane};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Arc::new(Config::default());           // filled in by whoever reads the files
+//! let options = dataplane::Options::new(Arc::new(dataplane::Silent));
+//! let plane = dataplane::start(config, options)?;
+//! // ... until it is time to go:
+//! plane.join(Duration::from_secs(30));
+//! # Ok(())
+//! # }
+//! ```
+
+mod api;
+mod clock;
+mod worker;
+
+pub use api::{
+    Balancer, DataPlane, Event, Events, ListenerFd, Options, Silent, StartError, StatsOutcome,
+    StatsService, start,
+};
