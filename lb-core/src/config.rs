@@ -10,8 +10,8 @@ mod server;
 pub use global::{Global, LogTarget, StatsLevel, StatsSocket, SyslogAddress};
 pub use proxy::{
     BackendConfig, Bind, BindAddress, CheckKind, CookieConfig, ErrorFiles, ForwardFor,
-    FrontendConfig, HttpMode, LogFormatKind, Mode, ProxyConfig, StatsPage, StickTableConfig,
-    StoreKind, TableKey, Timeouts, TlsBind,
+    FrontendConfig, HttpMode, HttpReuse, LogFormatKind, Mode, ProxyConfig, StatsPage,
+    StickTableConfig, StoreKind, TableKey, Timeouts, TlsBind,
 };
 pub use server::{CheckConfig, ServerConfig};
 

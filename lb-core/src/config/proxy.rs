@@ -28,6 +28,8 @@ pub struct ProxyConfig {
     pub logs: Vec<LogTarget>,
     /// Which line is logged.
     pub log_format: LogFormatKind,
+    /// `log-tag` of this proxy; the global one when absent.
+    pub log_tag: Option<String>,
     /// `option dontlognull`.
     pub dontlognull: bool,
     /// `option logasap`.
@@ -54,6 +56,37 @@ pub struct ProxyConfig {
     pub error_files: ErrorFiles,
     /// `monitor-uri`.
     pub monitor_uri: Option<String>,
+}
+
+impl ProxyConfig {
+    /// A proxy of which nothing is set but this: neither half, no timeouts, no rules.
+    pub fn new(name: impl Into<Arc<str>>, id: u32, mode: Mode) -> Self {
+        Self {
+            name: name.into(),
+            id,
+            mode,
+            disabled: false,
+            frontend: None,
+            backend: None,
+            timeouts: Timeouts::default(),
+            logs: Vec::new(),
+            log_format: LogFormatKind::default(),
+            log_tag: None,
+            dontlognull: false,
+            logasap: false,
+            dontlog_normal: false,
+            log_separate_errors: false,
+            http_mode: HttpMode::default(),
+            forward_for: None,
+            ignore_probes: false,
+            tcp_keepalive: (false, false),
+            rules: ProxyRules::default(),
+            stats: None,
+            stick_table: None,
+            error_files: ErrorFiles::new(),
+            monitor_uri: None,
+        }
+    }
 }
 
 /// `mode`.
@@ -134,6 +167,24 @@ pub struct Bind {
     pub origin: Option<Arc<str>>,
 }
 
+impl Bind {
+    /// A plain listener without options.
+    pub fn new(address: BindAddress) -> Self {
+        Self {
+            address,
+            name: None,
+            tls: None,
+            accept_proxy: false,
+            freebind: false,
+            v6only: None,
+            interface: None,
+            backlog: None,
+            unix_mode: None,
+            origin: None,
+        }
+    }
+}
+
 /// A listening address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum BindAddress {
@@ -159,7 +210,7 @@ pub struct TlsBind {
 }
 
 /// The serving half.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct BackendConfig {
     /// `balance`.
     pub balance: Algorithm,
@@ -183,8 +234,45 @@ pub struct BackendConfig {
     pub all_backups: bool,
     /// `option log-health-checks`.
     pub log_health_checks: bool,
+    /// `http-reuse`.
+    pub http_reuse: HttpReuse,
     /// Source stickiness: entries live this long after the last use (`virtual_server` persistence_timeout).
     pub stick_on_source: Option<Duration>,
+}
+
+/// HAProxy's defaults: round robin, 3 retries, no redispatch, cookies of down servers not followed.
+impl Default for BackendConfig {
+    fn default() -> Self {
+        Self {
+            balance: Algorithm::default(),
+            servers: Vec::new(),
+            retries: 3,
+            redispatch: None,
+            fullconn: None,
+            cookie: None,
+            check: CheckKind::default(),
+            persist: false,
+            abort_on_close: false,
+            all_backups: false,
+            log_health_checks: false,
+            http_reuse: HttpReuse::default(),
+            stick_on_source: None,
+        }
+    }
+}
+
+/// `http-reuse`: which idle server connections a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HttpReuse {
+    /// Only those of its own client connection.
+    Never,
+    /// Any, but a client's first request only on a connection that was reused before or is new (the default).
+    #[default]
+    Safe,
+    /// Any that was reused before.
+    Aggressive,
+    /// Any.
+    Always,
 }
 
 /// The kind of health check of a backend.

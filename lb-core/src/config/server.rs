@@ -43,6 +43,32 @@ pub struct ServerConfig {
     pub origin: Option<Arc<str>>,
 }
 
+impl ServerConfig {
+    /// A server of weight 1 with no limit and no check.
+    pub fn new(name: impl Into<Arc<str>>, id: u32, address: Option<SocketAddr>) -> Self {
+        Self {
+            name: name.into(),
+            id,
+            address,
+            fqdn: None,
+            weight: 1,
+            maxconn: None,
+            minconn: None,
+            maxqueue: None,
+            backup: false,
+            disabled: false,
+            cookie: None,
+            slowstart: None,
+            check: None,
+            send_proxy: None,
+            source: None,
+            shutdown_sessions_on_down: false,
+            redir: None,
+            origin: None,
+        }
+    }
+}
+
 /// Health check timing and target of one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckConfig {
@@ -60,4 +86,19 @@ pub struct CheckConfig {
     pub port: Option<u16>,
     /// `addr`, when it differs from the server's.
     pub addr: Option<std::net::IpAddr>,
+}
+
+/// HAProxy's defaults: every 2 s, up after 2 successes, down after 3 failures, the server's own address.
+impl Default for CheckConfig {
+    fn default() -> Self {
+        Self {
+            inter: Duration::from_secs(2),
+            fastinter: None,
+            downinter: None,
+            rise: 2,
+            fall: 3,
+            port: None,
+            addr: None,
+        }
+    }
 }
