@@ -5,5 +5,9 @@ pub mod balance;
 pub mod config;
 #[cfg(feature = "tokio")]
 pub mod dataplane;
+pub mod expr;
+pub mod frontend;
 pub mod head;
+pub mod log;
+pub mod request;
 pub mod rules;

@@ -1,0 +1,204 @@
+//! Values of expressions and the conversions between their types.
+//!
+//! A value borrows from the view or the compiled rule wherever it can; only converters that make new text own
+//! it.
+
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+/// Type of a value, known when an expression is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// Truth.
+    Bool,
+    /// Signed 64-bit integer.
+    Int,
+    /// IPv4 or IPv6 address.
+    Address,
+    /// Text.
+    String,
+    /// Bytes.
+    Binary,
+    /// HTTP method (text at run time).
+    Method,
+    /// Only known at run time: a variable.
+    Any,
+}
+
+impl Type {
+    /// The word used in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "boolean",
+            Self::Int => "integer",
+            Self::Address => "address",
+            Self::String => "string",
+            Self::Binary => "binary",
+            Self::Method => "method",
+            Self::Any => "any",
+        }
+    }
+
+    /// Whether a value of this type can be turned into `wanted` at all.
+    pub fn casts_to(self, wanted: Self) -> bool {
+        match (self, wanted) {
+            (Self::Any, _) | (_, Self::Any | Self::String) => true,
+            (Self::Bool, Self::Address) | (Self::Address, Self::Bool) => false,
+            (Self::Bool | Self::Int, Self::Method) | (Self::Address, Self::Method) => false,
+            (Self::Bool, Self::Binary) => false,
+            (Self::Binary, Self::Int | Self::Address | Self::Bool) => false,
+            _ => true,
+        }
+    }
+}
+
+/// A value during evaluation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// Truth.
+    Bool(bool),
+    /// Integer.
+    Int(i64),
+    /// Address.
+    Address(IpAddr),
+    /// Text; also methods.
+    String(Cow<'a, [u8]>),
+    /// Bytes.
+    Binary(Cow<'a, [u8]>),
+}
+
+/// A value that outlives its view: what variables hold.
+pub type OwnedValue = Value<'static>;
+
+impl<'a> Value<'a> {
+    /// Borrowed text.
+    pub fn text(bytes: &'a [u8]) -> Self {
+        Self::String(Cow::Borrowed(bytes))
+    }
+
+    /// The same value without borrowing.
+    pub fn into_owned(self) -> OwnedValue {
+        match self {
+            Self::Bool(b) => Value::Bool(b),
+            Self::Int(i) => Value::Int(i),
+            Self::Address(a) => Value::Address(a),
+            Self::String(s) => Value::String(Cow::Owned(s.into_owned())),
+            Self::Binary(b) => Value::Binary(Cow::Owned(b.into_owned())),
+        }
+    }
+
+    /// The same value, borrowing.
+    pub fn borrowed(&'a self) -> Self {
+        match self {
+            Self::Bool(b) => Self::Bool(*b),
+            Self::Int(i) => Self::Int(*i),
+            Self::Address(a) => Self::Address(*a),
+            Self::String(s) => Self::String(Cow::Borrowed(s)),
+            Self::Binary(b) => Self::Binary(Cow::Borrowed(b)),
+        }
+    }
+
+    /// The value as `wanted`, or `None` if this one has no such form.
+    pub fn cast(self, wanted: Type) -> Option<Self> {
+        match wanted {
+            Type::Any => Some(self),
+            Type::Bool => self.truth().map(Self::Bool),
+            Type::Int => self.integer().map(Self::Int),
+            Type::Address => self.address().map(Self::Address),
+            Type::String | Type::Method => Some(Self::String(self.into_text())),
+            Type::Binary => match self {
+                Self::Binary(b) | Self::String(b) => Some(Self::Binary(b)),
+                Self::Int(i) => Some(Self::Binary(Cow::Owned(i.to_be_bytes().to_vec()))),
+                Self::Address(IpAddr::V4(a)) => Some(Self::Binary(Cow::Owned(a.octets().to_vec()))),
+                Self::Address(IpAddr::V6(a)) => Some(Self::Binary(Cow::Owned(a.octets().to_vec()))),
+                Self::Bool(_) => None,
+            },
+        }
+    }
+
+    /// Truth of a boolean or of an integer.
+    pub fn truth(&self) -> Option<bool> {
+        match self {
+            Self::Bool(b) => Some(*b),
+            _ => self.integer().map(|i| i != 0),
+        }
+    }
+
+    /// The value as a number; text is read in decimal.
+    pub fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Bool(b) => Some(i64::from(*b)),
+            Self::Int(i) => Some(*i),
+            Self::Address(IpAddr::V4(a)) => Some(i64::from(u32::from(*a))),
+            Self::Address(IpAddr::V6(_)) | Self::Binary(_) => None,
+            Self::String(s) => std::str::from_utf8(s).ok()?.trim().parse().ok(),
+        }
+    }
+
+    /// The value as an address; IPv4-mapped IPv6 becomes IPv4.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Address(a) => Some(a.to_canonical()),
+            Self::Int(i) => u32::try_from(*i)
+                .ok()
+                .map(|i| IpAddr::V4(Ipv4Addr::from(i))),
+            Self::String(s) => {
+                let text = std::str::from_utf8(s).ok()?.trim();
+                let text = text
+                    .strip_prefix('[')
+                    .and_then(|t| t.strip_suffix(']'))
+                    .unwrap_or(text);
+                text.parse::<IpAddr>().ok().map(|a| a.to_canonical())
+            }
+            Self::Binary(b) => match <[u8; 4]>::try_from(&**b) {
+                Ok(octets) => Some(IpAddr::V4(Ipv4Addr::from(octets))),
+                Err(_) => <[u8; 16]>::try_from(&**b)
+                    .ok()
+                    .map(|o| IpAddr::V6(Ipv6Addr::from(o)).to_canonical()),
+            },
+            Self::Bool(_) => None,
+        }
+    }
+
+    /// The bytes of text or binary; `None` for the types that would have to be written out.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::String(s) | Self::Binary(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    /// The value as text: numbers in decimal, truth as `1` and `0`, binary in upper-case hexadecimal.
+    pub fn into_text(self) -> Cow<'a, [u8]> {
+        match self {
+            Self::String(s) => s,
+            other => {
+                let mut out = Vec::new();
+                other.write_text(&mut out);
+                Cow::Owned(out)
+            }
+        }
+    }
+
+    /// Appends the value as text to `out`.
+    pub fn write_text(&self, out: &mut Vec<u8>) {
+        use std::io::Write as _;
+        match self {
+            Self::Bool(b) => out.push(if *b { b'1' } else { b'0' }),
+            Self::String(s) => out.extend_from_slice(s),
+            Self::Binary(b) => b.iter().for_each(|byte| push_hex(*byte, out)),
+            // Writing to a vector cannot fail.
+            Self::Int(i) => drop(write!(out, "{i}")),
+            Self::Address(a) => drop(write!(out, "{a}")),
+        }
+    }
+}
+
+/// Appends `byte` as two upper-case hexadecimal digits.
+pub(crate) fn push_hex(byte: u8, out: &mut Vec<u8>) {
+    let digit = |n: u8| if n < 10 { b'0' + n } else { b'A' + n - 10 };
+    out.push(digit(byte >> 4));
+    out.push(digit(byte & 15));
+}

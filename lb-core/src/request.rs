@@ -1,0 +1,127 @@
+//! What rules can see: the connection, the heads of request and response, bytes waiting in the buffer and the
+//! state that earlier rules left behind.
+//!
+//! Everything is borrowed; a view is made anew for each question and costs nothing. It must never own text.
+
+mod state;
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+pub use state::{Captures, LogLevel, RuleState, Scope, Variables};
+
+use crate::head::HeadRef;
+
+/// What is known of a client connection from its acceptance on.
+#[derive(Debug, Clone)]
+pub struct ConnectionInfo {
+    /// Client address (the one of the PROXY header where the bind line accepts it).
+    pub source: SocketAddr,
+    /// Address the client connected to (the one of the PROXY header where the bind line accepts it).
+    pub destination: SocketAddr,
+    /// TLS of the client side.
+    pub tls: Option<TlsInfo>,
+    /// Name of the frontend.
+    pub frontend: Arc<str>,
+    /// `name` of the bind line.
+    pub bind: Option<Arc<str>>,
+    /// When the connection was accepted.
+    pub accepted_at: Instant,
+    /// The same moment on the wall clock.
+    pub accepted_date: SystemTime,
+}
+
+/// TLS parameters of a connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsInfo {
+    /// `TLSv1.2`, `TLSv1.3`.
+    pub version: &'static str,
+    /// Cipher suite in OpenSSL's or IANA's spelling.
+    pub cipher: Arc<str>,
+    /// Name the client asked for.
+    pub sni: Option<Arc<str>>,
+    /// Negotiated application protocol.
+    pub alpn: Option<Arc<str>>,
+    /// The session was resumed.
+    pub resumed: bool,
+}
+
+/// What an expression is evaluated over.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestView<'a> {
+    /// Time of the evaluation.
+    pub now: Instant,
+    /// The client connection.
+    pub connection: &'a ConnectionInfo,
+    /// Variables and captures.
+    pub state: &'a RuleState,
+    /// Head of the request, in HTTP mode once it is parsed.
+    pub request: Option<HeadRef<'a>>,
+    /// Head of the response, once there is one.
+    pub response: Option<HeadRef<'a>>,
+    /// Bytes of the client that wait in the buffer: all of them in TCP mode, the body in HTTP mode.
+    pub payload: &'a [u8],
+    /// Nothing will be added to `payload`: the end was read, the buffer is full or the inspection time is over.
+    pub complete: bool,
+    /// Name of the chosen backend.
+    pub backend: Option<&'a str>,
+    /// Name of the chosen server.
+    pub server: Option<&'a str>,
+}
+
+impl<'a> RequestView<'a> {
+    /// A view of the connection alone.
+    pub fn new(now: Instant, connection: &'a ConnectionInfo, state: &'a RuleState) -> Self {
+        Self {
+            now,
+            connection,
+            state,
+            request: None,
+            response: None,
+            payload: &[],
+            complete: true,
+            backend: None,
+            server: None,
+        }
+    }
+
+    /// The same with the head of a request.
+    #[must_use]
+    pub fn with_request(mut self, head: HeadRef<'a>) -> Self {
+        self.request = Some(head);
+        self
+    }
+
+    /// The same with the head of a response.
+    #[must_use]
+    pub fn with_response(mut self, head: HeadRef<'a>) -> Self {
+        self.response = Some(head);
+        self
+    }
+
+    /// The same with buffered bytes; `complete` as the field of that name.
+    #[must_use]
+    pub fn with_payload(mut self, payload: &'a [u8], complete: bool) -> Self {
+        self.payload = payload;
+        self.complete = complete;
+        self
+    }
+
+    /// The same with the name of the chosen backend.
+    #[must_use]
+    pub fn with_backend(mut self, name: &'a str) -> Self {
+        self.backend = Some(name);
+        self
+    }
+
+    /// The evaluation's time on the wall clock.
+    pub fn date(&self) -> SystemTime {
+        self.connection.accepted_date
+            + self
+                .now
+                .saturating_duration_since(self.connection.accepted_at)
+    }
+}

@@ -1,0 +1,120 @@
+//! What rules leave behind for later rules and for the log: variables, captures, the log level.
+
+use std::sync::Arc;
+
+use crate::expr::OwnedValue;
+
+/// State of one stream; kept with the connection, so that its memory is reused.
+#[derive(Debug, Default)]
+pub struct RuleState {
+    /// Variables of `set-var`.
+    pub variables: Variables,
+    /// Captured headers and samples.
+    pub captures: Captures,
+    /// `http-request set-log-level`.
+    pub log_level: Option<LogLevel>,
+    /// Memory for values that are being built.
+    pub(crate) scratch: Vec<u8>,
+}
+
+impl RuleState {
+    /// A new transaction begins on the same connection: what belongs to the old one goes, session variables
+    /// stay.
+    pub fn begin_transaction(&mut self) {
+        self.variables.forget(Scope::Transaction);
+        self.captures.clear();
+        self.log_level = None;
+    }
+}
+
+/// How the log line of a stream is treated (`set-log-level`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// No line.
+    Silent,
+    /// A line of this syslog level (0 emergency to 7 debug).
+    Level(u8),
+}
+
+/// Life time of a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// `proc`: kept here as long as the session; there is no process-wide writing from rules.
+    Process,
+    /// `sess`: the connection.
+    Session,
+    /// `txn`: request and response.
+    Transaction,
+    /// `req`: until the response begins.
+    Request,
+    /// `res`: from the response on.
+    Response,
+}
+
+impl Scope {
+    /// The scope that `name` begins with (`txn.` and so on) and the rest of it.
+    pub fn split(name: &str) -> Option<(Self, &str)> {
+        let (scope, rest) = name.split_once('.')?;
+        let scope = match scope {
+            "proc" => Self::Process,
+            "sess" => Self::Session,
+            "txn" => Self::Transaction,
+            "req" => Self::Request,
+            "res" => Self::Response,
+            _ => return None,
+        };
+        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        (!rest.is_empty() && rest.chars().all(word)).then_some((scope, rest))
+    }
+}
+
+/// Variables by their full name (`txn.x`). There are few of them: a search through a vector beats a map.
+#[derive(Debug, Default)]
+pub struct Variables {
+    entries: Vec<(Scope, Arc<str>, OwnedValue)>,
+}
+
+impl Variables {
+    /// The value of `name`.
+    pub fn value(&self, name: &str) -> Option<&OwnedValue> {
+        self.entries
+            .iter()
+            .find(|(_, n, _)| &**n == name)
+            .map(|(_, _, v)| v)
+    }
+
+    /// Sets `name` (scope included in the name, as in `txn.x`).
+    pub fn set(&mut self, scope: Scope, name: &Arc<str>, value: OwnedValue) {
+        match self.entries.iter_mut().find(|(_, n, _)| n == name) {
+            Some(entry) => entry.2 = value,
+            None => self.entries.push((scope, Arc::clone(name), value)),
+        }
+    }
+
+    /// Removes `name`.
+    pub fn unset(&mut self, name: &str) {
+        self.entries.retain(|(_, n, _)| &**n != name);
+    }
+
+    /// Removes what does not outlive `scope` (`Transaction` also ends request and response variables).
+    pub fn forget(&mut self, scope: Scope) {
+        self.entries.retain(|(s, _, _)| *s < scope);
+    }
+}
+
+/// Captured values in the order of their declarations; `None` where nothing was found.
+#[derive(Debug, Default)]
+pub struct Captures {
+    /// `capture request header` and `http-request capture`.
+    pub request: Vec<Option<Vec<u8>>>,
+    /// `capture response header`.
+    pub response: Vec<Option<Vec<u8>>>,
+}
+
+impl Captures {
+    /// Forgets every value.
+    pub fn clear(&mut self) {
+        self.request.clear();
+        self.response.clear();
+    }
+}

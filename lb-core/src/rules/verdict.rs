@@ -1,0 +1,111 @@
+//! What running the rules comes to.
+
+use std::{sync::Arc, time::Duration};
+
+/// After `tcp-request connection` and `tcp-request session`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionVerdict {
+    /// Go on.
+    Accept,
+    /// Close the connection.
+    Reject,
+    /// Forget the connection without telling the client.
+    SilentDrop,
+}
+
+/// After `tcp-request content`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentVerdict {
+    /// Go on.
+    Accept,
+    /// Close the connection.
+    Reject,
+    /// Forget the connection without telling the client.
+    SilentDrop,
+    /// Ask again when more bytes are there, or with `complete` when this much time has passed since the first
+    /// question.
+    NeedMore {
+        /// `tcp-request inspect-delay`.
+        within: Duration,
+    },
+}
+
+/// After `http-request`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestVerdict {
+    /// Go on with the (perhaps rewritten) request.
+    Continue,
+    /// Refuse with this status; the error page of the proxy unless a reply is given.
+    Deny {
+        /// Status code (403).
+        status: u16,
+        /// Own answer.
+        reply: Option<Box<Reply>>,
+    },
+    /// Refuse after `timeout tarpit`.
+    Tarpit {
+        /// Status code (500).
+        status: u16,
+        /// Own answer.
+        reply: Option<Box<Reply>>,
+    },
+    /// Send elsewhere.
+    Redirect(Box<Redirect>),
+    /// Answer at once.
+    Return(Box<Reply>),
+    /// Ask for a password: 401 (407 towards a proxy client) with this realm.
+    Auth {
+        /// Realm of the challenge.
+        realm: Arc<str>,
+    },
+    /// Forget the connection without telling the client.
+    SilentDrop,
+    /// Close the connection without an answer.
+    Reject,
+}
+
+/// After `http-response` and `http-after-response`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResponseVerdict {
+    /// Go on with the (perhaps rewritten) response.
+    Continue,
+    /// Refuse the server's answer.
+    Deny {
+        /// Status code (502).
+        status: u16,
+        /// Own answer.
+        reply: Option<Box<Reply>>,
+    },
+    /// Send elsewhere.
+    Redirect(Box<Redirect>),
+    /// Answer in place of the server.
+    Return(Box<Reply>),
+    /// Forget the connection without telling the client.
+    SilentDrop,
+}
+
+/// A redirection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+    /// Value of the Location field; safe to send.
+    pub location: Vec<u8>,
+    /// Values of Set-Cookie fields; safe to send.
+    pub cookies: Vec<Vec<u8>>,
+}
+
+/// An answer made by the proxy itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reply {
+    /// Status code.
+    pub status: u16,
+    /// Content-Type field.
+    pub content_type: Option<Arc<str>>,
+    /// Further fields; values are safe to send.
+    pub headers: Vec<(Arc<str>, Vec<u8>)>,
+    /// Body.
+    pub body: Vec<u8>,
+    /// `body` is a whole HTTP message (an `errorfile`) that is sent as it is.
+    pub raw: bool,
+}
