@@ -1,0 +1,53 @@
+//! Re-executing a command inside fresh user, network, mount and process-id namespaces.
+//!
+//! util-linux's `unshare` makes them (a process with threads cannot enter a user namespace itself). The inner
+//! process holds the read end of a pipe, its standard input: when the outer one dies, however it dies, the pipe
+//! ends, the inner one exits, and as it is process 1 of its namespace the kernel ends everything in it.
+
+use std::{
+    ffi::OsStr,
+    io::{self, Read},
+    process::{Command, Stdio},
+};
+
+/// Set for the inner process.
+const MARK: &str = "HA_LB_ENCLOSED";
+
+/// Whether this process runs inside an enclosure.
+pub fn is_inside() -> bool {
+    std::env::var_os(MARK).is_some()
+}
+
+/// A command that runs `program` with `args` inside an enclosure; wait for it with its standard input kept open.
+///
+/// With `keep_users` the users of the machine exist inside (this needs root); otherwise the caller is mapped to
+/// root and no other user exists.
+pub fn command<S: AsRef<OsStr>>(program: &OsStr, args: &[S], keep_users: bool) -> Command {
+    let mut command = Command::new("unshare");
+    if !keep_users {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+    command.arg(program).args(args).env(MARK, "1").stdin(Stdio::piped());
+    command
+}
+
+/// Whether this machine lets this user make an enclosure; the error says what `unshare` said.
+pub fn permitted(keep_users: bool) -> io::Result<()> {
+    let output = command(OsStr::new("true"), &[] as &[&str], keep_users).output()?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    }
+}
+
+/// Ends this process when the outer one is gone. Called once by the inner process.
+pub fn follow_the_outer_process() -> io::Result<()> {
+    std::thread::Builder::new().name("leash".into()).spawn(|| {
+        let mut nothing = [0; 16];
+        while matches!(io::stdin().read(&mut nothing), Ok(n) if n > 0) {}
+        std::process::exit(1);
+    })?;
+    Ok(())
+}
