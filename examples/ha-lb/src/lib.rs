@@ -7,3 +7,4 @@
 //! Read the files in this order: `cli`, `config`, `ipc`, `supervisor`, `vrrp`, `balancer`, `admin`.
 
 pub mod config;
+pub mod lab;

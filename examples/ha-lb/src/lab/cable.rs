@@ -4,7 +4,7 @@ use std::{net::IpAddr, os::fd::AsRawFd};
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
-use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
+use rtnetlink::{LinkBridge, LinkUnspec, LinkVeth};
 
 use super::{Host, LabError};
 
@@ -23,8 +23,15 @@ impl Lab {
         with_netlink(async |handle| {
             up(&handle, "lo").await?;
             let bridge = LinkBridge::new(BRIDGE).up().build();
-            handle.link().add(bridge).execute().await.map_err(LabError::netlink("add bridge"))?;
-            Ok(Self { bridge: index(&handle, BRIDGE).await? })
+            handle
+                .link()
+                .add(bridge)
+                .execute()
+                .await
+                .map_err(LabError::netlink("add bridge"))?;
+            Ok(Self {
+                bridge: index(&handle, BRIDGE).await?,
+            })
         })
     }
 
@@ -33,14 +40,29 @@ impl Lab {
         let host = Host::new(name, interface)?;
         let (port, loose_end) = (port_name(name), format!("e-{name}"));
         with_netlink(async |handle| {
-            let veth = LinkVeth::new(&port, &loose_end).controller(self.bridge).up().build();
-            handle.link().add(veth).execute().await.map_err(LabError::netlink("add veth"))?;
-            let loose = LinkMessageBuilder::<LinkUnspec>::new_with_name(&loose_end)
+            let veth = LinkVeth::new(&port, &loose_end)
+                .controller(self.bridge)
+                .up()
+                .build();
+            handle
+                .link()
+                .add(veth)
+                .execute()
+                .await
+                .map_err(LabError::netlink("add veth"))?;
+            let loose = LinkUnspec::new_with_name(&loose_end)
                 .setns_by_fd(host.namespace().as_raw_fd())
                 .build();
-            handle.link().set(loose).execute().await.map_err(LabError::netlink("move veth"))
+            handle
+                .link()
+                .set(loose)
+                .execute()
+                .await
+                .map_err(LabError::netlink("move veth"))
         })?;
-        host.run(|| with_netlink(async |handle| plug_in(&handle, &loose_end, interface, addresses).await))?;
+        host.run(|| {
+            with_netlink(async |handle| plug_in(&handle, &loose_end, interface, addresses).await)
+        })?;
         Ok(host)
     }
 
@@ -56,9 +78,14 @@ impl Lab {
 
     fn set_port(&self, host: &Host, on: bool) -> Result<(), LabError> {
         with_netlink(async |handle| {
-            let port = LinkMessageBuilder::<LinkUnspec>::new_with_name(&port_name(host.name()));
+            let port = LinkUnspec::new_with_name(&port_name(host.name()));
             let port = if on { port.up() } else { port.down() };
-            handle.link().set(port.build()).execute().await.map_err(LabError::netlink("set port"))
+            handle
+                .link()
+                .set(port.build())
+                .execute()
+                .await
+                .map_err(LabError::netlink("set port"))
         })
     }
 }
@@ -75,37 +102,64 @@ async fn plug_in(
 ) -> Result<(), LabError> {
     up(handle, "lo").await?;
     let number = index(handle, loose_end).await?;
-    let link = LinkMessageBuilder::<LinkUnspec>::new_with_index(number).name(interface).build();
-    handle.link().set(link).execute().await.map_err(LabError::netlink("rename"))?;
+    let link = LinkUnspec::new_with_index(number).name(interface).build();
+    handle
+        .link()
+        .set(link)
+        .execute()
+        .await
+        .map_err(LabError::netlink("rename"))?;
     for address in addresses {
         add_address(handle, number, address.addr(), address.prefix_len()).await?;
     }
     up(handle, interface).await
 }
 
-async fn add_address(handle: &rtnetlink::Handle, link: u32, address: IpAddr, prefix: u8) -> Result<(), LabError> {
-    handle.address().add(link, address, prefix).execute().await.map_err(LabError::netlink(format!("add {address}")))
+async fn add_address(
+    handle: &rtnetlink::Handle,
+    link: u32,
+    address: IpAddr,
+    prefix: u8,
+) -> Result<(), LabError> {
+    handle
+        .address()
+        .add(link, address, prefix)
+        .execute()
+        .await
+        .map_err(LabError::netlink(format!("add {address}")))
 }
 
 async fn up(handle: &rtnetlink::Handle, name: &str) -> Result<(), LabError> {
-    let link = LinkMessageBuilder::<LinkUnspec>::new_with_name(name).up().build();
-    handle.link().set(link).execute().await.map_err(LabError::netlink(format!("{name} up")))
+    let link = LinkUnspec::new_with_name(name).up().build();
+    handle
+        .link()
+        .set(link)
+        .execute()
+        .await
+        .map_err(LabError::netlink(format!("{name} up")))
 }
 
 async fn index(handle: &rtnetlink::Handle, name: &str) -> Result<u32, LabError> {
     let mut links = handle.link().get().match_name(name.to_owned()).execute();
-    let link = links.try_next().await.map_err(LabError::netlink(format!("look up {name}")))?;
-    link.map(|link| link.header.index).ok_or_else(|| LabError::NoInterface(name.to_owned()))
+    let link = links
+        .try_next()
+        .await
+        .map_err(LabError::netlink(format!("look up {name}")))?;
+    link.map(|link| link.header.index)
+        .ok_or_else(|| LabError::NoInterface(name.to_owned()))
 }
 
 /// Runs netlink requests in the network namespace of the calling thread, to their end.
-fn with_netlink<T>(work: impl AsyncFnOnce(rtnetlink::Handle) -> Result<T, LabError>) -> Result<T, LabError> {
+fn with_netlink<T>(
+    work: impl AsyncFnOnce(rtnetlink::Handle) -> Result<T, LabError>,
+) -> Result<T, LabError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
         .map_err(LabError::io("netlink runtime"))?;
     runtime.block_on(async {
-        let (connection, handle, _) = rtnetlink::new_connection().map_err(LabError::io("netlink socket"))?;
+        let (connection, handle, _) =
+            rtnetlink::new_connection().map_err(LabError::io("netlink socket"))?;
         let connection = tokio::spawn(connection);
         let result = work(handle).await;
         connection.abort();

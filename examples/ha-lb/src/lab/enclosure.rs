@@ -7,7 +7,7 @@
 use std::{
     ffi::OsStr,
     io::{self, Read},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
 };
 
 /// Set for the inner process.
@@ -18,17 +18,40 @@ pub fn is_inside() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-/// A command that runs `program` with `args` inside an enclosure; wait for it with its standard input kept open.
+/// Runs `program` with `args` inside an enclosure to its end.
 ///
 /// With `keep_users` the users of the machine exist inside (this needs root); otherwise the caller is mapped to
 /// root and no other user exists.
-pub fn command<S: AsRef<OsStr>>(program: &OsStr, args: &[S], keep_users: bool) -> Command {
+pub fn run<S: AsRef<OsStr>>(
+    program: &OsStr,
+    args: &[S],
+    keep_users: bool,
+) -> io::Result<ExitStatus> {
+    let mut child = command(program, args, keep_users).spawn()?;
+    // `wait` would close the pipe and so end the inner process.
+    let _leash = child.stdin.take();
+    child.wait()
+}
+
+fn command<S: AsRef<OsStr>>(program: &OsStr, args: &[S], keep_users: bool) -> Command {
     let mut command = Command::new("unshare");
     if !keep_users {
         command.args(["--user", "--map-root-user"]);
     }
-    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
-    command.arg(program).args(args).env(MARK, "1").stdin(Stdio::piped());
+    command.args([
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--",
+    ]);
+    command
+        .arg(program)
+        .args(args)
+        .env(MARK, "1")
+        .stdin(Stdio::piped());
     command
 }
 
@@ -38,7 +61,10 @@ pub fn permitted(keep_users: bool) -> io::Result<()> {
     if output.status.success() {
         Ok(())
     } else {
-        Err(io::Error::new(io::ErrorKind::PermissionDenied, String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
     }
 }
 

@@ -31,7 +31,11 @@ impl Host {
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("thread died")))
             .map_err(LabError::io(format!("namespace of {name}")))?;
-        Ok(Self { name: name.to_owned(), interface: interface.to_owned(), namespace })
+        Ok(Self {
+            name: name.to_owned(),
+            interface: interface.to_owned(),
+            namespace,
+        })
     }
 
     /// The name given.
@@ -50,19 +54,28 @@ impl Host {
     }
 
     /// Runs `work` on a thread inside this host and waits for it.
-    pub fn run<T: Send>(&self, work: impl FnOnce() -> Result<T, LabError> + Send) -> Result<T, LabError> {
+    pub fn run<T: Send>(
+        &self,
+        work: impl FnOnce() -> Result<T, LabError> + Send,
+    ) -> Result<T, LabError> {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
-                self.enter().map_err(LabError::io(format!("enter {}", self.name)))?;
+                self.enter()
+                    .map_err(LabError::io(format!("enter {}", self.name)))?;
                 work()
             });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
     /// Moves the calling thread into this host for the rest of its life.
     pub fn enter(&self) -> io::Result<()> {
-        Ok(move_into_link_name_space(self.namespace(), Some(LinkNameSpaceType::Network))?)
+        Ok(move_into_link_name_space(
+            self.namespace(),
+            Some(LinkNameSpaceType::Network),
+        )?)
     }
 
     /// A program that will run on this host.
@@ -98,14 +111,16 @@ impl HostCommand<'_> {
     /// Adds arguments.
     #[must_use]
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
     /// Lays `source` over `target` in a mount namespace of the program's own.
     #[must_use]
     pub fn bind(mut self, source: impl AsRef<Path>, target: impl AsRef<Path>) -> Self {
-        self.binds.push((source.as_ref().to_owned(), target.as_ref().to_owned()));
+        self.binds
+            .push((source.as_ref().to_owned(), target.as_ref().to_owned()));
         self
     }
 
@@ -118,9 +133,14 @@ impl HostCommand<'_> {
 
     /// Starts it. The child's process id is the program's own.
     pub fn spawn(self) -> Result<Child, LabError> {
-        let what = format!("start {} on {}", self.program.to_string_lossy(), self.host.name);
+        let what = format!(
+            "start {} on {}",
+            self.program.to_string_lossy(),
+            self.host.name
+        );
         let mut command = self.build().map_err(LabError::io(what.clone()))?;
-        self.host.run(|| command.spawn().map_err(LabError::io(what)))
+        self.host
+            .run(|| command.spawn().map_err(LabError::io(what)))
     }
 
     fn build(&self) -> io::Result<Command> {
@@ -148,7 +168,10 @@ impl HostCommand<'_> {
     }
 }
 
-#[expect(unsafe_code, reason = "unshare of the network namespace of this thread; no file descriptor is affected")]
+#[expect(
+    unsafe_code,
+    reason = "unshare of the network namespace of this thread; no file descriptor is affected"
+)]
 fn unshare_network() -> io::Result<()> {
     // SAFETY: `unshare_unsafe` is unsafe because of CLONE_FILES, which is not asked for.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?;

@@ -24,21 +24,36 @@ impl Origin {
     /// Starts one on `host`, listening on `address`, calling itself `name`.
     pub fn start(host: &Host, address: SocketAddr, name: &str) -> Result<Self, LabError> {
         let what = format!("origin {name} on {address}");
-        let listener = host.run(|| TcpListener::bind(address).map_err(LabError::io(what.clone())))?;
+        let listener =
+            host.run(|| TcpListener::bind(address).map_err(LabError::io(what.clone())))?;
         let address = listener.local_addr().map_err(LabError::io(what.clone()))?;
-        let host_namespace = host.namespace().try_clone_to_owned().map_err(LabError::io(what))?;
-        let (served, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let host_namespace = host
+            .namespace()
+            .try_clone_to_owned()
+            .map_err(LabError::io(what))?;
+        let (served, stop) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (counter, stopped, name) = (Arc::clone(&served), Arc::clone(&stop), name.to_owned());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                let (Ok(stream), counter, name) = (stream, Arc::clone(&counter), name.clone()) else { continue };
+                let (Ok(stream), counter, name) = (stream, Arc::clone(&counter), name.clone())
+                else {
+                    continue;
+                };
                 std::thread::spawn(move || serve(&stream, &name, &counter));
             }
         });
-        Ok(Self { served, stop, address, host_namespace })
+        Ok(Self {
+            served,
+            stop,
+            address,
+            host_namespace,
+        })
     }
 
     /// Requests answered so far.
@@ -60,8 +75,16 @@ impl Drop for Origin {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let kind = Some(rustix::thread::LinkNameSpaceType::Network);
-                if rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(namespace), kind).is_ok() {
-                    drop(TcpStream::connect_timeout(&address, std::time::Duration::from_secs(1)));
+                if rustix::thread::move_into_link_name_space(
+                    std::os::fd::AsFd::as_fd(namespace),
+                    kind,
+                )
+                .is_ok()
+                {
+                    drop(TcpStream::connect_timeout(
+                        &address,
+                        std::time::Duration::from_secs(1),
+                    ));
                 }
             });
         });
@@ -94,7 +117,11 @@ fn serve(stream: &TcpStream, name: &str, served: &AtomicU64) -> io::Result<()> {
         served.fetch_add(1, Ordering::Relaxed);
         let head = head.trim_end().replace('\r', "");
         let body = format!("{name}\n{head}\n");
-        write!(writer, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+        write!(
+            writer,
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
         if head.to_ascii_lowercase().contains("\nconnection: close") {
             return Ok(());
         }

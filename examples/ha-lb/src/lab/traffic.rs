@@ -33,9 +33,19 @@ pub fn get(address: SocketAddr, head: &str, patience: Duration) -> io::Result<An
     let mut text = Vec::new();
     stream.read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text).into_owned();
-    let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
-    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .ok_or(io::ErrorKind::UnexpectedEof)?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .ok_or(io::ErrorKind::InvalidData)?;
+    Ok(Answer {
+        status,
+        head: head.to_owned(),
+        body: body.to_owned(),
+    })
 }
 
 /// A time without an answer.
@@ -72,12 +82,20 @@ pub struct Traffic {
 impl Traffic {
     /// Starts asking `address` from `host`, a new connection each time, at most every `pace`.
     pub fn start(host: &Host, address: SocketAddr, pace: Duration) -> Result<Self, LabError> {
-        let (record, stop) = (Arc::new(Mutex::new(Record::default())), Arc::new(AtomicBool::new(false)));
+        let (record, stop) = (
+            Arc::new(Mutex::new(Record::default())),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (shared, stopped) = (Arc::clone(&record), Arc::clone(&stop));
-        let namespace = host.namespace().try_clone_to_owned().map_err(LabError::io("traffic"))?;
+        let namespace = host
+            .namespace()
+            .try_clone_to_owned()
+            .map_err(LabError::io("traffic"))?;
         std::thread::spawn(move || {
             let kind = Some(rustix::thread::LinkNameSpaceType::Network);
-            if rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), kind).is_ok() {
+            if rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), kind)
+                .is_ok()
+            {
                 ask_on(address, pace, &shared, &stopped);
             }
         });
@@ -107,14 +125,30 @@ impl Traffic {
     /// The longest time without an answer since `since`, counted up to now.
     pub fn longest_gap(&self, since: Instant) -> Gap {
         let record = lock(&self.record);
-        let first = record.answered_at.partition_point(|at| *at < since).saturating_sub(1);
-        let times: Vec<Instant> =
-            record.answered_at.iter().skip(first).copied().chain(std::iter::once(Instant::now())).collect();
+        let first = record
+            .answered_at
+            .partition_point(|at| *at < since)
+            .saturating_sub(1);
+        let times: Vec<Instant> = record
+            .answered_at
+            .iter()
+            .skip(first)
+            .copied()
+            .chain(std::iter::once(Instant::now()))
+            .collect();
         times
             .windows(2)
-            .filter_map(|pair| Some(Gap { from: *pair.first()?, to: *pair.last()? }))
+            .filter_map(|pair| {
+                Some(Gap {
+                    from: *pair.first()?,
+                    to: *pair.last()?,
+                })
+            })
             .max_by_key(|gap| gap.length())
-            .unwrap_or(Gap { from: since, to: Instant::now() })
+            .unwrap_or(Gap {
+                from: since,
+                to: Instant::now(),
+            })
     }
 }
 
@@ -129,13 +163,18 @@ fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
 }
 
 fn ask_on(address: SocketAddr, pace: Duration, record: &Mutex<Record>, stop: &AtomicBool) {
-    let request = format!("GET / HTTP/1.1\r\nHost: {}\r\nConnection: close", address.ip());
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nConnection: close",
+        address.ip()
+    );
     while !stop.load(Ordering::Relaxed) {
         let asked_at = Instant::now();
         let answer = get(address, &request, Duration::from_millis(100));
         let mut record = lock(record);
         match answer {
-            Ok(Answer { status: 200, body, .. }) => {
+            Ok(Answer {
+                status: 200, body, ..
+            }) => {
                 record.answers += 1;
                 record.answered_at.push(Instant::now());
                 let origin = body.lines().next().unwrap_or_default().to_owned();
