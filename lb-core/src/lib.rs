@@ -10,4 +10,5 @@ pub mod frontend;
 pub mod head;
 pub mod log;
 pub mod request;
+pub mod http1;
 pub mod rules;

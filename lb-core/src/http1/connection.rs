@@ -1,0 +1,73 @@
+//! Whether each side's connection lives on after an exchange, and what is said about it (RFC 9112 §9).
+
+use super::{Framing, RequestSummary, ResponseSummary};
+use crate::{config::HttpMode, head::Version};
+
+/// The `connection` field that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConnectionOption {
+    /// None: the version's default holds.
+    #[default]
+    Absent,
+    /// `connection: close`.
+    Close,
+    /// `connection: keep-alive`, said to HTTP/1.0 peers.
+    KeepAlive,
+    /// `connection: upgrade`; the `upgrade` field is passed on.
+    Upgrade,
+}
+
+impl ConnectionOption {
+    /// For a message in `version` whose connection does or does not stay open after it.
+    pub fn new(version: Version, stays: bool) -> Self {
+        match (version, stays) {
+            (Version::Http10, true) => Self::KeepAlive,
+            (Version::Http10, false) => Self::Absent,
+            (_, true) => Self::Absent,
+            (_, false) => Self::Close,
+        }
+    }
+
+    /// For the head of a request to a server; an upgrade is asked for as the client did.
+    pub fn to_server(request: &RequestSummary, mode: HttpMode) -> Self {
+        if request.upgrade {
+            return Self::Upgrade;
+        }
+        Self::new(
+            request.version,
+            mode == HttpMode::KeepAlive && !request.close_after,
+        )
+    }
+
+    /// For the head of a final response to a client.
+    pub fn to_client(request: &RequestSummary, response: &ResponseSummary, stays: bool) -> Self {
+        match (response.status, request.version, stays) {
+            (101, _, _) => Self::Upgrade,
+            // The response line says HTTP/1.1, so closing is said to everyone.
+            (_, _, false) => Self::Close,
+            (_, version, true) => Self::new(version, true),
+        }
+    }
+}
+
+/// Framing of a response towards its client: HTTP/1.0 knows no chunks, so the close ends the body.
+pub fn client_framing(client: Version, framing: Framing) -> Framing {
+    match (client, framing) {
+        (Version::Http10, Framing::Chunked) => Framing::UntilClose,
+        (_, framing) => framing,
+    }
+}
+
+/// Whether the client's connection stays open after the response. `mode` is that of the frontend, `framing`
+/// the one towards the client.
+pub fn client_stays(request: &RequestSummary, framing: Framing, mode: HttpMode) -> bool {
+    request.persistent
+        && !request.close_after
+        && mode != HttpMode::Close
+        && !matches!(framing, Framing::UntilClose | Framing::Tunnel)
+}
+
+/// Whether the server's connection may serve another request. `mode` is that of the backend.
+pub fn server_stays(request: &RequestSummary, response: &ResponseSummary, mode: HttpMode) -> bool {
+    response.persistent && !request.close_after && mode == HttpMode::KeepAlive
+}

@@ -1,0 +1,269 @@
+//! Request heads (RFC 9112 §3).
+
+use super::{
+    Error, Framing, Leniency, Limits, Method, Progress,
+    fields::{self, Line},
+    framing::{self, Facts},
+    text,
+};
+use crate::head::{Head, HeadRef, Text, Version};
+
+/// What a complete request head says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestSummary {
+    /// Length of the head with its empty line and the empty lines before it; the body begins there.
+    pub head_len: usize,
+    /// The method.
+    pub method: Method,
+    /// The version.
+    pub version: Version,
+    /// How the body ends. A CONNECT request has none: what follows waits for the response.
+    pub framing: Framing,
+    /// Whether the client lets the connection live on.
+    pub persistent: bool,
+    /// The framing was doubtful and accepted: both sides must be closed after this exchange.
+    pub close_after: bool,
+    /// `Expect: 100-continue`: the client waits for an interim response before it sends the body.
+    pub expect_continue: bool,
+    /// The client asks for another protocol; a tunnel begins only with the server's `101`.
+    pub upgrade: bool,
+}
+
+/// Decoder of one request head after the other on one connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RequestDecoder {
+    limits: Limits,
+    leniency: Leniency,
+    at: usize,
+    line_done: bool,
+}
+
+impl RequestDecoder {
+    /// A decoder at the beginning of a request.
+    pub fn new(limits: Limits, leniency: Leniency) -> Self {
+        Self {
+            limits,
+            leniency,
+            ..Self::default()
+        }
+    }
+
+    /// Makes ready for the next request.
+    pub fn reset(&mut self) {
+        self.at = 0;
+        self.line_done = false;
+    }
+
+    /// Whether any byte but empty lines was seen of the present request.
+    pub fn has_started(&self, bytes: &[u8]) -> bool {
+        self.line_done || bytes.iter().any(|b| !matches!(b, b'\r' | b'\n'))
+    }
+
+    /// Reads on. `bytes` begin with the first byte of the request and hold all that has arrived of it; `head`
+    /// must be the same and untouched between calls for one request.
+    pub fn decode(
+        &mut self,
+        bytes: &[u8],
+        head: &mut Head,
+    ) -> Result<Progress<RequestSummary>, Error> {
+        if !self.line_done {
+            let Some(line) = self.request_line(bytes)? else {
+                return Ok(Progress::Partial);
+            };
+            head.clear();
+            parse_line(bytes, line, head)?;
+            self.line_done = true;
+        }
+        if !fields::read(bytes, &mut self.at, head, self.limits, self.leniency)? {
+            return Ok(Progress::Partial);
+        }
+        let facts = framing::examine(head, bytes, self.leniency)?;
+        self.finish(&facts, bytes, head).map(Progress::Complete)
+    }
+
+    /// The first line that is not empty (RFC 9112 §2.2 lets empty lines come before it).
+    fn request_line(&mut self, bytes: &[u8]) -> Result<Option<Line>, Error> {
+        loop {
+            let rest = bytes
+                .get(self.at..bytes.len().min(self.limits.head_bytes))
+                .unwrap_or_default();
+            // What is no HTTP at all (a TLS hello, say) has no line end to wait for.
+            if let Some(&b) = rest.iter().find(|&&b| !text::is_tchar(b)) {
+                let begins = rest.first() == Some(&b);
+                if !(b == b' ' && !begins || begins && matches!(b, b'\r' | b'\n')) {
+                    return Err(Error::Method);
+                }
+            }
+            let Some(line) = fields::line(bytes, self.at, self.limits, self.leniency)? else {
+                return Ok(None);
+            };
+            self.at = line.next;
+            if line.end > line.start {
+                return Ok(Some(line));
+            }
+        }
+    }
+
+    fn finish(&self, facts: &Facts, bytes: &[u8], head: &Head) -> Result<RequestSummary, Error> {
+        let view = HeadRef::new(head, bytes);
+        self.check_host(facts, view)?;
+        let method = Method::of(view.method());
+        let framing = match (facts.chunked, facts.content_length) {
+            // RFC 9110 §9.3.6: content of CONNECT has no meaning, and readers differ about it.
+            (true, _) | (_, Some(1..)) if method == Method::Connect => return Err(Error::Conflict),
+            (true, _) => Framing::Chunked,
+            (false, Some(length)) => Framing::Length(length),
+            (false, None) => Framing::None,
+        };
+        Ok(RequestSummary {
+            head_len: self.at,
+            method,
+            version: head.version,
+            framing,
+            persistent: facts.persistent(head.version),
+            close_after: facts.doubtful,
+            expect_continue: facts.expect_continue && head.version != Version::Http10,
+            upgrade: facts.upgrade,
+        })
+    }
+
+    /// RFC 9112 §3.2: exactly one valid `Host` in HTTP/1.1, the same as the authority of an absolute target.
+    fn check_host(&self, facts: &Facts, view: HeadRef<'_>) -> Result<(), Error> {
+        let Some(host) = facts.host.map(|host| view.text(host)) else {
+            let required = view.version() != Version::Http10 && !self.leniency.loose_syntax;
+            return if required { Err(Error::Host) } else { Ok(()) };
+        };
+        if facts.hosts > 1 || !is_authority(host) {
+            return Err(Error::Host);
+        }
+        match authority(view.target()) {
+            Some(authority) if !same_authority(authority, host) => Err(Error::Host),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// `method SP target SP version`, each separated by exactly one space.
+fn parse_line(bytes: &[u8], line: Line, head: &mut Head) -> Result<(), Error> {
+    let content = line.of(bytes);
+    let method_len = memchr::memchr(b' ', content).ok_or(Error::Method)?;
+    let (method, rest) = content.split_at(method_len);
+    if !text::is_token(method) {
+        return Err(Error::Method);
+    }
+    let rest = rest.get(1..).unwrap_or_default();
+    let target_len = memchr::memchr(b' ', rest).ok_or(Error::VersionSyntax)?;
+    let (target, version) = rest.split_at(target_len);
+    let version = self::version(version.get(1..).unwrap_or_default())?;
+    if !text::is_target(target) || !has_valid_form(method, target) {
+        return Err(Error::Target);
+    }
+    head.set_request(
+        Text::received(line.start, method_len),
+        Text::received(line.start + method_len + 1, target_len),
+        version,
+    );
+    Ok(())
+}
+
+/// `HTTP/1.0` or `HTTP/1.1`.
+pub(super) fn version(text: &[u8]) -> Result<Version, Error> {
+    match text {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Error::Version),
+        _ => Err(Error::VersionSyntax),
+    }
+}
+
+/// RFC 9112 §3.2: origin, absolute, authority (CONNECT alone) or asterisk form (OPTIONS alone).
+fn has_valid_form(method: &[u8], target: &[u8]) -> bool {
+    if method == b"CONNECT" {
+        return is_authority(target) && target.contains(&b':');
+    }
+    match target {
+        [b'/', ..] => true,
+        b"*" => method == b"OPTIONS",
+        _ => authority(target).is_some_and(|a| !a.is_empty()),
+    }
+}
+
+/// The authority of an absolute target.
+fn authority(target: &[u8]) -> Option<&[u8]> {
+    if matches!(target, [b'/', ..]) {
+        return None;
+    }
+    let scheme_end = memchr::memmem::find(target, b"://")?;
+    let (scheme, rest) = target.split_at(scheme_end);
+    let valid = scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    let rest = rest.get(3..).unwrap_or_default();
+    let end = rest
+        .iter()
+        .position(|b| matches!(b, b'/' | b'?'))
+        .unwrap_or(rest.len());
+    valid.then(|| rest.get(..end).unwrap_or_default())
+}
+
+/// Host and optional port: not empty, no user information, no delimiter that a URI would end at.
+fn is_authority(host: &[u8]) -> bool {
+    if host.is_empty() || host.iter().any(|&b| !is_host_byte(b)) {
+        return false;
+    }
+    let after = match host.iter().position(|&b| b == b']') {
+        Some(end) if host.first() == Some(&b'[') => host.get(end + 1..).unwrap_or_default(),
+        Some(_) => return false,
+        None if host.contains(&b'[') => return false,
+        None => match memchr::memchr(b':', host) {
+            Some(0) => return false,
+            Some(colon) => host.get(colon..).unwrap_or_default(),
+            None => &[],
+        },
+    };
+    match after {
+        [] => true,
+        [b':', port @ ..] => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+fn is_host_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric()
+        || matches!(
+            b,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'%'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b':'
+                | b'['
+                | b']'
+        )
+}
+
+/// Compares without case; a default port (80, 443) may be left out on one side.
+fn same_authority(a: &[u8], b: &[u8]) -> bool {
+    a.eq_ignore_ascii_case(b)
+        || without_default_port(a).eq_ignore_ascii_case(b)
+        || a.eq_ignore_ascii_case(without_default_port(b))
+}
+
+fn without_default_port(authority: &[u8]) -> &[u8] {
+    authority
+        .strip_suffix(b":80")
+        .or_else(|| authority.strip_suffix(b":443"))
+        .unwrap_or(authority)
+}

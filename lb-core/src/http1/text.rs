@@ -1,0 +1,65 @@
+//! Character classes of RFC 9110 §5.6 and small text helpers.
+
+/// Whether each byte is a `tchar`.
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0usize;
+    while b < 128 {
+        table[b] = matches!(
+            b as u8,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+                | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
+        );
+        b += 1;
+    }
+    table
+};
+
+/// `tchar`.
+pub(super) fn is_tchar(b: u8) -> bool {
+    TOKEN.get(usize::from(b)).copied().unwrap_or(false)
+}
+
+/// A token of at least one `tchar`.
+pub(super) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&b| is_tchar(b))
+}
+
+/// No control character but HTAB. Folded without a branch so that it is vectorised.
+pub(super) fn is_field_value(text: &[u8]) -> bool {
+    !text.iter().fold(false, |bad, &b| {
+        bad | (b < 0x20 && b != b'\t') | (b == 0x7f)
+    })
+}
+
+/// The bytes a request target may hold: visible ASCII without `#`.
+pub(super) fn is_target(text: &[u8]) -> bool {
+    !text.iter().fold(text.is_empty(), |bad, &b| {
+        bad | !(0x21..=0x7e).contains(&b) | (b == b'#')
+    })
+}
+
+/// Leading and trailing spaces and tabs as (front, back) counts.
+pub(super) fn padding(text: &[u8]) -> (usize, usize) {
+    let blank = |b: &u8| *b == b' ' || *b == b'\t';
+    let front = text.iter().take_while(|b| blank(b)).count();
+    let back = if front == text.len() {
+        0
+    } else {
+        text.iter().rev().take_while(|b| blank(b)).count()
+    };
+    (front, back)
+}
+
+/// The text without surrounding spaces and tabs.
+pub(super) fn trim(text: &[u8]) -> &[u8] {
+    let (front, back) = padding(text);
+    text.get(front..text.len() - back).unwrap_or_default()
+}
+
+/// Members of a comma-separated list, trimmed; empty members are left out (RFC 9110 §5.6.1).
+pub(super) fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&b| b == b',')
+        .map(trim)
+        .filter(|m| !m.is_empty())
+}
