@@ -7,4 +7,5 @@
 //! Read the files in this order: `cli`, `config`, `ipc`, `supervisor`, `vrrp`, `balancer`, `admin`.
 
 pub mod config;
+pub mod demo;
 pub mod lab;
