@@ -6,6 +6,10 @@
 //!
 //! Read the files in this order: `cli`, `config`, `ipc`, `supervisor`, `vrrp`, `balancer`, `admin`.
 
+pub mod admin;
 pub mod config;
 pub mod demo;
+pub mod ipc;
 pub mod lab;
+pub mod privileges;
+pub mod supervisor;

@@ -1,0 +1,3 @@
+//! What operators see and change: the status document ([`status`]).
+
+pub mod status;

@@ -1,0 +1,7 @@
+//! How the three processes talk: a SEQPACKET socket pair per child, one postcard value a packet, descriptors
+//! beside it ([`channel`]), and the values themselves ([`message`]).
+//!
+//! The supervisor's end of a pair is the child's life line: when it closes, the child stops by itself.
+
+pub mod channel;
+pub mod message;

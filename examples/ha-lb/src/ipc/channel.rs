@@ -1,0 +1,237 @@
+//! One value and some descriptors per packet over an `AF_UNIX` SEQPACKET socket (unix(7), SCM_RIGHTS).
+//!
+//! A value too large for a packet travels in a memfd that is the last descriptor of its packet; the first
+//! byte of a packet tells which of the two it is. Nothing is retried or reordered.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write},
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    fs::MemfdFlags,
+    net::{
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{io::Interest, net::UnixStream};
+
+/// Most descriptors of one packet, the memfd not counted; the kernel's limit is 253.
+pub const MAX_DESCRIPTORS: usize = 128;
+
+const INLINE: u8 = 0;
+const IN_MEMFD: u8 = 1;
+const LARGEST_INLINE: usize = 32 * 1024;
+const ANCILLARY: usize = rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS + 1));
+
+/// One end of a socket pair, inside a tokio runtime.
+#[derive(Debug)]
+pub struct Channel {
+    /// tokio's stream type only for its readiness; every packet goes through sendmsg and recvmsg.
+    socket: UnixStream,
+}
+
+/// The two ends: one to keep, one to give to a child process.
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?)
+}
+
+impl Channel {
+    /// Takes over an end made by [`pair`].
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        let socket = std::os::unix::net::UnixStream::from(socket);
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket: UnixStream::from_std(socket)?,
+        })
+    }
+
+    /// Sends a value with descriptors, which stay open here.
+    pub async fn send<M: Serialize>(
+        &self,
+        message: &M,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        if descriptors.len() > MAX_DESCRIPTORS {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "{} descriptors in one packet, {MAX_DESCRIPTORS} at most",
+                    descriptors.len()
+                ),
+            ));
+        }
+        let mut packet = vec![INLINE];
+        packet = postcard::to_extend(message, packet).map_err(io::Error::other)?;
+        let mut descriptors = descriptors.to_vec();
+        let memory;
+        if packet.len() > LARGEST_INLINE {
+            memory = memfd(packet.get(1..).unwrap_or_default())?;
+            descriptors.push(memory.as_fd());
+            packet = vec![IN_MEMFD];
+        }
+        self.socket
+            .async_io(Interest::WRITABLE, || {
+                send_packet(self.socket.as_fd(), &packet, &descriptors)
+            })
+            .await
+    }
+
+    /// The next value and its descriptors; `None` once the other end is closed.
+    pub async fn recv<M: DeserializeOwned>(&self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
+        let mut packet = vec![0; LARGEST_INLINE + 1];
+        let received = self
+            .socket
+            .async_io(Interest::READABLE, || {
+                recv_packet(self.socket.as_fd(), &mut packet)
+            })
+            .await;
+        let (len, mut descriptors) = match received {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            received => received?,
+        };
+        packet.truncate(len);
+        let Some((kind, body)) = packet.split_first() else {
+            return Ok(None);
+        };
+        let mut large = Vec::new();
+        let body = if *kind == IN_MEMFD {
+            let memory = descriptors.pop().ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, "a packet lacks its memfd")
+            })?;
+            let mut memory = File::from(memory);
+            memory.seek(SeekFrom::Start(0))?;
+            memory.read_to_end(&mut large)?;
+            large.as_slice()
+        } else {
+            body
+        };
+        let message = postcard::from_bytes(body)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(Some((message, descriptors)))
+    }
+}
+
+fn memfd(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let memory = rustix::fs::memfd_create("ha-lb message", MemfdFlags::CLOEXEC)?;
+    let mut file = File::from(memory);
+    file.write_all(bytes)?;
+    Ok(file.into())
+}
+
+fn send_packet(
+    socket: BorrowedFd<'_>,
+    packet: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); ANCILLARY];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::other("too many descriptors for one packet"));
+    }
+    rustix::net::sendmsg(
+        socket,
+        &[IoSlice::new(packet)],
+        &mut ancillary,
+        SendFlags::NOSIGNAL,
+    )?;
+    Ok(())
+}
+
+fn recv_packet(socket: BorrowedFd<'_>, packet: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); ANCILLARY];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::net::recvmsg(
+        socket,
+        &mut [IoSliceMut::new(packet)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let descriptors = ancillary
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    if received
+        .flags
+        .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a packet was cut short: too large, or no free descriptor",
+        ));
+    }
+    Ok((received.bytes, descriptors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
+
+    #[test]
+    fn values_arrive_one_by_one_with_their_descriptors() {
+        block_on(async {
+            let (a, b) = pair().unwrap();
+            let (a, b) = (Channel::new(a).unwrap(), Channel::new(b).unwrap());
+            let (mut reader, writer) = io::pipe().unwrap();
+            a.send(&"first", &[writer.as_fd()]).await.unwrap();
+            a.send(&"second", &[]).await.unwrap();
+            drop(writer);
+
+            let (text, descriptors) = b.recv::<String>().await.unwrap().unwrap();
+            assert_eq!(text, "first");
+            assert_eq!(descriptors.len(), 1);
+            for descriptor in descriptors {
+                File::from(descriptor)
+                    .write_all(b"through the pipe")
+                    .unwrap();
+            }
+            let mut piped = String::new();
+            reader.read_to_string(&mut piped).unwrap();
+            assert_eq!(piped, "through the pipe");
+            let (text, descriptors) = b.recv::<String>().await.unwrap().unwrap();
+            assert_eq!((text.as_str(), descriptors.len()), ("second", 0));
+
+            drop(a);
+            assert!(b.recv::<String>().await.unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn a_large_value_and_many_descriptors_fit_into_one_packet() {
+        block_on(async {
+            let (a, b) = pair().unwrap();
+            let (a, b) = (Channel::new(a).unwrap(), Channel::new(b).unwrap());
+            let large = vec![7_u8; 3_000_000];
+            let (_reader, writer) = io::pipe().unwrap();
+            let many = vec![writer.as_fd(); MAX_DESCRIPTORS];
+            a.send(&large, &many).await.unwrap();
+            let (received, descriptors) = b.recv::<Vec<u8>>().await.unwrap().unwrap();
+            assert_eq!(received, large);
+            assert_eq!(descriptors.len(), MAX_DESCRIPTORS);
+
+            let too_many = vec![writer.as_fd(); MAX_DESCRIPTORS + 1];
+            assert!(a.send(&"x", &too_many).await.is_err());
+        });
+    }
+}

@@ -1,0 +1,147 @@
+//! What the supervisor tells its children and what they report.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{admin::status, config::files::Bundle};
+
+/// Which files a daemon was started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sources {
+    /// keepalived's file (`-k`).
+    pub keepalived: Option<PathBuf>,
+    /// HAProxy's files in order (`-x`).
+    pub haproxy: Vec<PathBuf>,
+}
+
+/// The first message to either child: parse these sources again with these answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The files' names.
+    pub sources: Sources,
+    /// Their contents.
+    pub bundle: Bundle,
+}
+
+/// To the speaker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ToSpeaker {
+    /// Start. Scripts whose result is known already come along, so that a restarted speaker need not wait.
+    Start {
+        /// What to run.
+        configuration: Configuration,
+        /// Results of scripts, as in [`ToSpeaker::Script`].
+        scripts: Vec<(String, bool)>,
+    },
+    /// A `vrrp_script` passes or fails from now on.
+    Script {
+        /// Its name.
+        name: String,
+        /// Whether it passes.
+        passed: bool,
+    },
+    /// Report [`FromSpeaker::Status`].
+    Status,
+    /// Resign everywhere (priority 0, addresses removed) and exit.
+    Stop,
+}
+
+/// From the speaker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum FromSpeaker {
+    /// Sockets are open and the routers have been started.
+    Ready,
+    /// A virtual router changed its state.
+    Transition(Transition),
+    /// Answer to [`ToSpeaker::Status`].
+    Status(Vec<status::Instance>),
+    /// It cannot run; it exits after this.
+    Failed(String),
+}
+
+/// A change of state of a virtual router, in RFC 9568's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Name of the instance.
+    pub instance: String,
+    /// State before.
+    pub from: status::State,
+    /// State after.
+    pub to: status::State,
+    /// One clause: why.
+    pub reason: String,
+    /// Effective priority after the change.
+    pub priority: u8,
+}
+
+/// One listening socket among the descriptors of [`ToBalancer::Listeners`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Listener {
+    /// A `bind` of a proxy.
+    Bind {
+        /// Index of the proxy.
+        proxy: usize,
+        /// Index of the bind.
+        bind: usize,
+        /// The worker that accepts from it.
+        worker: usize,
+    },
+    /// A `stats socket`, by its index in the global section.
+    Stats(usize),
+}
+
+/// To the balancer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ToBalancer {
+    /// Sockets, in the order of the packet's descriptors; any number of these before [`ToBalancer::Start`].
+    Listeners(Vec<Listener>),
+    /// Start.
+    Start {
+        /// What to run.
+        configuration: Configuration,
+        /// Number of workers that the listeners were opened for.
+        workers: usize,
+        /// Server states of the balancer before this one.
+        servers: Vec<ServerState>,
+    },
+    /// Answer with [`FromBalancer::Pong`] once every worker's event loop has turned.
+    Ping(u64),
+    /// Report [`FromBalancer::Status`].
+    Status,
+    /// Stop accepting, finish running requests for this long, exit.
+    Stop {
+        /// How long requests may go on.
+        grace: Duration,
+    },
+}
+
+/// From the balancer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum FromBalancer {
+    /// Every worker accepts.
+    Ready,
+    /// Answer to [`ToBalancer::Ping`].
+    Pong(u64),
+    /// A server went up or down, or was changed by an operator.
+    Server(ServerState),
+    /// Answer to [`ToBalancer::Status`].
+    Status(status::Traffic),
+    /// It cannot run; it exits after this.
+    Failed(String),
+}
+
+/// What a restarted balancer should know of a server before its first check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerState {
+    /// Backend name.
+    pub backend: String,
+    /// Server name.
+    pub server: String,
+    /// Whether it was up.
+    pub up: bool,
+    /// What an operator set it to.
+    pub admin: status::Admin,
+    /// Weight if an operator changed it.
+    pub weight: Option<u16>,
+}

@@ -1,0 +1,180 @@
+//! Runs a command of the configuration (a track script, a notify script) as keepalived does: no shell, its own
+//! process group, its own user; when it takes too long SIGTERM to the group, then SIGKILL.
+
+use std::{
+    io,
+    os::unix::process::ExitStatusExt as _,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{process, time::timeout};
+
+/// How long a script may go on after SIGTERM.
+const MERCY: Duration = Duration::from_secs(2);
+
+/// What to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Command {
+    /// Program and arguments.
+    pub words: Vec<String>,
+    /// User to run as; the daemon's own when absent.
+    pub uid: Option<u32>,
+    /// Group to run as.
+    pub gid: Option<u32>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It exited by itself or by a signal of somebody else.
+    Exited(ExitStatus),
+    /// It was ended because it took too long.
+    TimedOut,
+    /// It could not be started.
+    NotStarted(io::Error),
+}
+
+impl Outcome {
+    /// Whether it exited with status 0.
+    pub fn passed(&self) -> bool {
+        matches!(self, Self::Exited(status) if status.success())
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => write!(f, "exit status {code}"),
+                (None, Some(signal)) => write!(f, "killed by signal {signal}"),
+                (None, None) => write!(f, "{status}"),
+            },
+            Self::TimedOut => f.write_str("timed out"),
+            Self::NotStarted(error) => write!(f, "cannot be started: {error}"),
+        }
+    }
+}
+
+impl Command {
+    /// Runs it to its end, `limit` at most (and a little for dying). Nothing of its process group is left when
+    /// it timed out.
+    pub async fn run(&self, limit: Duration) -> Outcome {
+        let Some((program, arguments)) = self.words.split_first() else {
+            return Outcome::NotStarted(io::Error::from(io::ErrorKind::NotFound));
+        };
+        let mut command = process::Command::new(program);
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .current_dir("/")
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(gid) = self.gid {
+            command.gid(gid);
+        }
+        if let Some(uid) = self.uid {
+            command.uid(uid);
+        }
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return Outcome::NotStarted(error),
+        };
+        let group = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
+        if let Ok(ended) = timeout(limit, child.wait()).await {
+            return ended.map_or_else(Outcome::NotStarted, Outcome::Exited);
+        }
+        signal(group, Signal::TERM);
+        let _ = timeout(MERCY, child.wait()).await;
+        signal(group, Signal::KILL);
+        let _ = child.wait().await;
+        Outcome::TimedOut
+    }
+}
+
+/// The group may be gone already; that is what was wanted.
+fn signal(group: Option<Pid>, signal: Signal) {
+    if let Some(group) = group {
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn run(words: &[&str], limit: Duration) -> Outcome {
+        let command = Command {
+            words: words.iter().map(|w| (*w).to_owned()).collect(),
+            ..Command::default()
+        };
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(command.run(limit))
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn the_exit_status_decides() {
+        assert!(run(&["true"], LONG).passed());
+        let failed = run(&["sh", "-c", "exit 3"], LONG);
+        assert!(!failed.passed());
+        assert_eq!(failed.to_string(), "exit status 3");
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_started_says_why() {
+        let told = run(&["/no/such/program"], LONG).to_string();
+        assert!(
+            told.starts_with("cannot be started: No such file"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_slow_command_and_its_children_are_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let script = format!("sleep 600 & echo $! > {}; wait", path.display());
+        let began = Instant::now();
+        let outcome = run(&["sh", "-c", &script], Duration::from_millis(300));
+        assert!(matches!(outcome, Outcome::TimedOut), "{outcome}");
+        assert!(began.elapsed() < Duration::from_secs(10));
+        let sleeper: i32 = std::fs::read_to_string(&path)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let gone = |pid: i32| {
+            std::fs::read_to_string(format!("/proc/{pid}/stat"))
+                .map_or(true, |stat| stat.contains(") Z "))
+        };
+        while !gone(sleeper) {
+            assert!(Instant::now() < deadline, "the script's child still runs");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_command_that_ignores_sigterm_is_killed() {
+        let began = Instant::now();
+        let outcome = run(
+            &["sh", "-c", "trap '' TERM; while :; do sleep 1; done"],
+            Duration::from_millis(100),
+        );
+        assert!(matches!(outcome, Outcome::TimedOut), "{outcome}");
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+}

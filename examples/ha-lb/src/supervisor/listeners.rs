@@ -1,0 +1,307 @@
+//! Opens every listening socket of a configuration: one `SO_REUSEPORT` socket per worker and `bind`, UNIX
+//! sockets with their mode and owner, `stats socket`s.
+//!
+//! The sockets belong to the supervisor for as long as the daemon lives, so that a connection that arrives
+//! while the balancer is being restarted waits in the kernel's queue instead of being refused. Addresses that
+//! this host does not hold (yet) are bound all the same (`IP_FREEBIND`). Nothing here accepts.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use lb_core::config::{Bind, BindAddress, Config, ProxyConfig};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::{ipc::message::Listener, privileges};
+
+/// Connections that may wait in a queue when no `maxconn` or `backlog` says more.
+const LEAST_BACKLOG: u32 = 1024;
+
+/// A listening socket could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A step of opening it failed.
+    #[error("{origin}: cannot {step} {address} for {owner}: {source}{}", hint(*.privileged, source))]
+    Socket {
+        /// `file:line` of the line that asks for it.
+        origin: String,
+        /// `bind`, `listen on` ...
+        step: &'static str,
+        /// The address.
+        address: String,
+        /// The proxy, or `stats socket`.
+        owner: String,
+        /// Whether the port is one that needs a capability.
+        privileged: bool,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Owner of a UNIX socket that does not exist.
+    #[error(transparent)]
+    Account(#[from] privileges::AccountError),
+}
+
+fn hint(privileged: bool, source: &io::Error) -> String {
+    if privileged && source.kind() == io::ErrorKind::PermissionDenied {
+        format!(
+            "\nports below 1024 need the capability CAP_NET_BIND_SERVICE; {}",
+            privileges::grant_command()
+        )
+    } else if source.kind() == io::ErrorKind::AddrInUse {
+        "; another program listens there: stop it, or change the address".to_owned()
+    } else {
+        String::new()
+    }
+}
+
+/// An open socket and what it is for.
+#[derive(Debug)]
+pub struct Open {
+    /// What the balancer does with it.
+    pub listener: Listener,
+    /// The socket.
+    pub socket: OwnedFd,
+}
+
+/// Number of workers of a configuration: `nbthread`, else one per processor.
+pub fn workers(config: &Config) -> usize {
+    let wanted = config.global.nbthread.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        |threads| usize::try_from(threads).unwrap_or(1),
+    );
+    wanted.clamp(1, 64)
+}
+
+/// Opens all sockets of `config`; the first failure closes what was opened.
+pub fn open(config: &Config, workers: usize) -> Result<Vec<Open>, OpenError> {
+    for (_, proxy, _, bind) in binds(config) {
+        probe(proxy, bind)?;
+    }
+    let mut opened = Vec::new();
+    for (proxy_index, proxy, bind_index, bind) in binds(config) {
+        let backlog = backlog(config, proxy, bind);
+        let mut shared: Option<OwnedFd> = None;
+        for worker in 0..workers {
+            let socket = match (&bind.address, shared.take()) {
+                // One listening UNIX socket has one queue: every worker accepts from it.
+                (BindAddress::Unix(_), Some(first)) => first,
+                (BindAddress::Unix(path), None) => {
+                    let owner = (None, None);
+                    unix(path, bind.unix_mode, &owner, backlog)
+                        .map_err(|(step, e)| failure(proxy, bind, step, e))?
+                }
+                (BindAddress::Tcp(address), _) => tcp(*address, bind, backlog)
+                    .map_err(|(step, e)| failure(proxy, bind, step, e))?,
+            };
+            if matches!(bind.address, BindAddress::Unix(_)) {
+                let again = socket
+                    .try_clone()
+                    .map_err(|e| failure(proxy, bind, "duplicate", e))?;
+                shared = Some(again);
+            }
+            opened.push(Open {
+                listener: Listener::Bind {
+                    proxy: proxy_index,
+                    bind: bind_index,
+                    worker,
+                },
+                socket,
+            });
+        }
+    }
+    for (index, stats) in config.global.stats_sockets.iter().enumerate() {
+        let described = |step, source| OpenError::Socket {
+            origin: "global".to_owned(),
+            step,
+            address: describe(&stats.address),
+            owner: "`stats socket`".to_owned(),
+            privileged: is_privileged(&stats.address),
+            source,
+        };
+        let socket = match &stats.address {
+            BindAddress::Unix(path) => {
+                let owner = (
+                    stats
+                        .owner
+                        .0
+                        .as_deref()
+                        .map(privileges::user_id)
+                        .transpose()?,
+                    stats
+                        .owner
+                        .1
+                        .as_deref()
+                        .map(privileges::group_id)
+                        .transpose()?,
+                );
+                unix(path, stats.mode, &owner, LEAST_BACKLOG)
+            }
+            BindAddress::Tcp(address) => {
+                tcp(*address, &Bind::new(stats.address.clone()), LEAST_BACKLOG)
+            }
+        };
+        opened.push(Open {
+            listener: Listener::Stats(index),
+            socket: socket.map_err(|(step, source)| described(step, source))?,
+        });
+    }
+    Ok(opened)
+}
+
+/// Every `bind` with its place.
+fn binds(config: &Config) -> impl Iterator<Item = (usize, &ProxyConfig, usize, &Bind)> {
+    config
+        .proxies
+        .iter()
+        .enumerate()
+        .filter(|(_, proxy)| !proxy.disabled)
+        .flat_map(|(index, proxy)| {
+            let binds = proxy.frontend.iter().flat_map(|f| f.binds.iter());
+            binds
+                .enumerate()
+                .map(move |(bind_index, bind)| (index, proxy, bind_index, bind))
+        })
+}
+
+fn failure(proxy: &ProxyConfig, bind: &Bind, step: &'static str, source: io::Error) -> OpenError {
+    OpenError::Socket {
+        origin: bind.origin.as_deref().unwrap_or("configuration").to_owned(),
+        step,
+        address: describe(&bind.address),
+        owner: format!("proxy '{}'", proxy.name),
+        privileged: is_privileged(&bind.address),
+        source,
+    }
+}
+
+/// `address:port` or a path.
+pub fn describe(address: &BindAddress) -> String {
+    match address {
+        BindAddress::Tcp(address) => address.to_string(),
+        BindAddress::Unix(path) => path.display().to_string(),
+    }
+}
+
+fn is_privileged(address: &BindAddress) -> bool {
+    matches!(address, BindAddress::Tcp(address) if address.port() < 1024)
+}
+
+fn backlog(config: &Config, proxy: &ProxyConfig, bind: &Bind) -> u32 {
+    let frontend = proxy.frontend.as_ref();
+    bind.backlog
+        .or_else(|| frontend.and_then(|f| f.backlog))
+        .or_else(|| frontend.and_then(|f| f.maxconn))
+        .or(config.global.maxconn)
+        .unwrap_or(LEAST_BACKLOG)
+        .max(LEAST_BACKLOG)
+}
+
+/// Finds out whether another program listens: `SO_REUSEPORT` would silently share the port with a program of
+/// the same user. Made and closed before the first real socket, so that our own addresses may overlap.
+fn probe(proxy: &ProxyConfig, bind: &Bind) -> Result<(), OpenError> {
+    let BindAddress::Tcp(address) = bind.address else {
+        return Ok(());
+    };
+    if address.port() == 0 {
+        return Ok(());
+    }
+    stream_socket(address, bind, false)
+        .map(drop)
+        .map_err(|(step, e)| failure(proxy, bind, step, e))
+}
+
+type Step<T> = Result<T, (&'static str, io::Error)>;
+
+fn stream_socket(address: SocketAddr, bind: &Bind, shared: bool) -> Step<Socket> {
+    let at = |step: &'static str| move |error: io::Error| (step, error);
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )
+    .map_err(at("create a socket for"))?;
+    socket.set_reuse_address(true).map_err(at("bind"))?;
+    socket.set_reuse_port(shared).map_err(at("bind"))?;
+    match address {
+        SocketAddr::V4(_) => socket.set_freebind_v4(true).map_err(at("bind"))?,
+        SocketAddr::V6(_) => {
+            socket.set_freebind_v6(true).map_err(at("bind"))?;
+            if let Some(only) = bind.v6only {
+                socket.set_only_v6(only).map_err(at("bind"))?;
+            }
+        }
+    }
+    if let Some(interface) = &bind.interface {
+        socket
+            .bind_device(Some(interface.as_bytes()))
+            .map_err(at("bind to the interface of"))?;
+    }
+    socket.bind(&SockAddr::from(address)).map_err(at("bind"))?;
+    Ok(socket)
+}
+
+fn tcp(address: SocketAddr, bind: &Bind, backlog: u32) -> Step<OwnedFd> {
+    let socket = stream_socket(address, bind, true)?;
+    listen(&socket, backlog)?;
+    Ok(socket.into())
+}
+
+fn listen(socket: &Socket, backlog: u32) -> Step<()> {
+    socket
+        .listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+        .map_err(|error| ("listen on", error))
+}
+
+/// Binds beside the final path and renames, so that clients of a running daemon never find the path absent.
+fn unix(
+    path: &Path,
+    mode: Option<u32>,
+    (uid, gid): &(Option<u32>, Option<u32>),
+    backlog: u32,
+) -> Step<OwnedFd> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let at = |step: &'static str| move |error: io::Error| (step, error);
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
+        .map_err(at("create a socket for"))?;
+    let _ = std::fs::remove_file(&beside);
+    let made = socket
+        .bind(&SockAddr::unix(&beside).map_err(at("bind"))?)
+        .map_err(at("bind"))
+        .and_then(|()| {
+            if let Some(mode) = mode {
+                std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(mode))
+                    .map_err(at("set the mode of"))?;
+            }
+            if uid.is_some() || gid.is_some() {
+                std::os::unix::fs::chown(&beside, *uid, *gid).map_err(at("set the owner of"))?;
+            }
+            listen(&socket, backlog)?;
+            std::fs::rename(&beside, path).map_err(at("put into place"))
+        });
+    if made.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    made.map(|()| socket.into())
+}
+
+/// The paths of UNIX sockets that [`open`] makes; removed when the daemon ends.
+pub fn unix_paths(config: &Config) -> Vec<PathBuf> {
+    let proxies = binds(config).map(|(_, _, _, bind)| &bind.address);
+    let stats = config.global.stats_sockets.iter().map(|s| &s.address);
+    proxies
+        .chain(stats)
+        .filter_map(|address| match address {
+            BindAddress::Unix(path) => Some(path.clone()),
+            BindAddress::Tcp(_) => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+use std::{io::Read as _, net::TcpStream, os::unix::net::UnixStream};
+
+use lb_core::config::{FrontendConfig, Mode, StatsLevel, StatsSocket};
+
+use super::*;
+
+fn config(binds: Vec<Bind>) -> Config {
+    let mut proxy = ProxyConfig::new("f", 2, Mode::Tcp);
+    proxy.frontend = Some(FrontendConfig {
+        binds,
+        ..FrontendConfig::default()
+    });
+    let mut config = Config::default();
+    config.proxies.push(proxy);
+    config
+}
+
+fn loopback() -> Bind {
+    Bind::new(BindAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))))
+}
+
+fn port(open: &Open) -> u16 {
+    let socket = Socket::from(open.socket.try_clone().unwrap());
+    socket.local_addr().unwrap().as_socket().unwrap().port()
+}
+
+#[test]
+fn every_worker_gets_its_own_socket_of_a_bind() {
+    let opened = open(&config(vec![loopback()]), 3).unwrap();
+    let workers: Vec<_> = opened.iter().map(|o| o.listener).collect();
+    assert_eq!(
+        workers,
+        [0, 1, 2].map(|worker| Listener::Bind {
+            proxy: 0,
+            bind: 0,
+            worker
+        })
+    );
+}
+
+#[test]
+fn an_address_of_another_host_can_be_bound_beside_the_wildcard_on_the_same_port() {
+    let first = open(&config(vec![loopback()]), 1).unwrap();
+    let port = port(first.first().unwrap());
+    drop(first);
+    let wildcard = Bind::new(BindAddress::Tcp(SocketAddr::from(([0, 0, 0, 0], port))));
+    let elsewhere = Bind::new(BindAddress::Tcp(SocketAddr::from(([192, 0, 2, 7], port))));
+    assert_eq!(
+        open(&config(vec![wildcard, elsewhere]), 2).unwrap().len(),
+        4
+    );
+}
+
+#[test]
+fn a_port_in_use_by_another_program_is_an_error_that_says_so() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut bind = Bind::new(BindAddress::Tcp(taken.local_addr().unwrap()));
+    bind.origin = Some("f.cfg:3".into());
+    let told = open(&config(vec![bind]), 1).unwrap_err().to_string();
+    assert!(
+        told.starts_with("f.cfg:3: cannot bind 127.0.0.1:"),
+        "{told}"
+    );
+    assert!(told.contains("for proxy 'f': "), "{told}");
+    assert!(told.contains("another program listens there"), "{told}");
+}
+
+#[test]
+fn a_connection_that_arrives_without_a_balancer_waits_in_the_queue() {
+    let opened = open(&config(vec![loopback()]), 1).unwrap();
+    let first = opened.first().unwrap();
+    let mut client = TcpStream::connect(("127.0.0.1", port(first))).unwrap();
+    let given = std::net::TcpListener::from(first.socket.try_clone().unwrap());
+    given.set_nonblocking(false).unwrap();
+    let (server, _) = given.accept().unwrap();
+    drop((server, given));
+    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn a_stats_socket_gets_its_mode_and_replaces_a_stale_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("stats.sock");
+    std::fs::write(&path, "left behind").unwrap();
+    let mut config = config(Vec::new());
+    config.global.stats_sockets.push(StatsSocket {
+        address: BindAddress::Unix(path.clone()),
+        level: StatsLevel::Admin,
+        mode: Some(0o600),
+        owner: (None, None),
+    });
+    let opened = open(&config, 2).unwrap();
+    assert_eq!(opened.len(), 1);
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    UnixStream::connect(&path).unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert_eq!(unix_paths(&config), [path]);
+}
