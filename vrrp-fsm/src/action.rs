@@ -1,0 +1,276 @@
+//! What a virtual router asks for. [`Action`] is the only way out: small, `Copy`, in order.
+//!
+//! Addresses and bytes are not in here; they are read from the configuration.
+
+use core::{fmt, net::IpAddr, time::Duration};
+
+use vrrp_proto::Priority;
+
+use crate::{FaultReason, StateKind};
+
+/// One effect, to be carried out in the order given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Send an advert now, without blocking.
+    Send {
+        /// Priority to put in; 0 when resigning.
+        priority: Priority,
+    },
+    /// Put the addresses on the interface. Answered by `Installed` or `InstallFailed`.
+    Install,
+    /// Take the addresses away.
+    Remove,
+    /// Put back what is missing of the addresses that are installed. Answered like `Install`.
+    Repair,
+    /// Announce each address by gratuitous ARP or unsolicited neighbour advertisement, after the
+    /// `Install` or `Repair` before it is done.
+    Announce {
+        /// That many times each.
+        repeat: u8,
+    },
+    /// The state changed. Nothing to do but tell: log, run scripts.
+    Transition(Transition),
+    /// Something an operator should know; once for each kind until the state changes.
+    Warn(Warning),
+}
+
+/// A change of state. `Display` is `Backup -> Active: no advert from 192.168.10.11 for 6.57 s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition {
+    /// State left.
+    pub from: StateKind,
+    /// State entered.
+    pub to: StateKind,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why the state changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The router was started.
+    Startup,
+    /// The router was started and owns the addresses.
+    Owner,
+    /// Active_Down_Interval went by without an acceptable advert.
+    Silence {
+        /// Who was Active, if anyone was heard.
+        active: Option<IpAddr>,
+        /// How long ago it was last heard, else since this router is Backup.
+        silence: Duration,
+    },
+    /// The Active router sent priority 0.
+    Resigned {
+        /// Who resigned.
+        source: IpAddr,
+    },
+    /// Preempt_Mode: the Active router has a lower priority.
+    Preempted {
+        /// Who was Active.
+        source: IpAddr,
+        /// Its priority.
+        priority: Priority,
+        /// Own effective priority.
+        own: Priority,
+    },
+    /// Another Active has a higher priority.
+    HigherPriority {
+        /// Who.
+        source: IpAddr,
+        /// Its priority.
+        priority: Priority,
+        /// Own effective priority.
+        own: Priority,
+    },
+    /// Another Active has the same priority and the higher address.
+    HigherAddress {
+        /// Who.
+        source: IpAddr,
+        /// The priority of both.
+        priority: Priority,
+    },
+    /// A fault holds the router out.
+    Fault(FaultReason),
+    /// The last fault is gone.
+    Recovered,
+    /// Own adverts were so late that others may have taken over.
+    Late {
+        /// Time since the last advert was sent.
+        silence: Duration,
+    },
+    /// The lease of the addresses ran out.
+    LeaseExpired,
+    /// The router was stopped.
+    Shutdown,
+}
+
+/// What an operator should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// Another router sends from our own primary address.
+    SameAddress {
+        /// The address of both.
+        source: IpAddr,
+    },
+    /// Another router claims to own the addresses that we own.
+    TwoOwners {
+        /// Who.
+        source: IpAddr,
+    },
+    /// A router sends adverts while we are Active, with a priority that does not win.
+    TwoActives {
+        /// Who.
+        source: IpAddr,
+        /// Its priority.
+        priority: Priority,
+    },
+    /// The interval in an advert is not ours: discarded with v2, followed with v3.
+    IntervalMismatch {
+        /// Who.
+        source: IpAddr,
+        /// Its interval.
+        interval: Duration,
+    },
+    /// Another program removed an address; it is put back.
+    AddressLost,
+    /// The addresses could not be installed; the host goes on trying.
+    InstallFailed,
+}
+
+impl fmt::Display for Transition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}: {}", self.from, self.to, self.reason)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Startup => f.write_str("started"),
+            Self::Owner => f.write_str("started as owner of the addresses"),
+            Self::Silence {
+                active: Some(active),
+                silence,
+            } => {
+                write!(f, "no advert from {active} for {}", Seconds(*silence))
+            }
+            Self::Silence {
+                active: None,
+                silence,
+            } => write!(f, "no advert from anyone for {}", Seconds(*silence)),
+            Self::Resigned { source } => write!(f, "{source} resigned"),
+            Self::Preempted {
+                source,
+                priority,
+                own,
+            } => {
+                write!(
+                    f,
+                    "own priority {own} is higher than {priority} of {source}"
+                )
+            }
+            Self::HigherPriority {
+                source,
+                priority,
+                own,
+            } => {
+                write!(f, "{source} has priority {priority}, higher than own {own}")
+            }
+            Self::HigherAddress { source, priority } => {
+                write!(
+                    f,
+                    "{source} has the same priority {priority} and the higher address"
+                )
+            }
+            Self::Fault(reason) => reason.fmt(f),
+            Self::Recovered => f.write_str("the fault is gone"),
+            Self::Late { silence } => {
+                write!(
+                    f,
+                    "own adverts stalled for {}: others may have taken over",
+                    Seconds(*silence)
+                )
+            }
+            Self::LeaseExpired => {
+                f.write_str("the lease of the addresses ran out: others may have taken over")
+            }
+            Self::Shutdown => f.write_str("stopped"),
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SameAddress { source } => {
+                write!(f, "another router sends from our own address {source}")
+            }
+            Self::TwoOwners { source } => {
+                write!(
+                    f,
+                    "{source} claims priority 255 too: only one router can own the addresses"
+                )
+            }
+            Self::TwoActives { source, priority } => {
+                write!(
+                    f,
+                    "{source} is Active too, with priority {priority}: it should give way"
+                )
+            }
+            Self::IntervalMismatch { source, interval } => {
+                write!(
+                    f,
+                    "{source} has another advertisement interval, {}",
+                    Seconds(*interval)
+                )
+            }
+            Self::AddressLost => f.write_str("another program removed an address: putting it back"),
+            Self::InstallFailed => f.write_str("the addresses could not be installed: trying on"),
+        }
+    }
+}
+
+/// A time as an operator reads it: seconds with two decimals, milliseconds below one second.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        if millis < 1000 {
+            write!(f, "{millis} ms")
+        } else {
+            write!(f, "{}.{:02} s", millis / 1000, millis % 1000 / 10)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_transition_reads_as_a_sentence() {
+        let transition = Transition {
+            from: StateKind::Backup,
+            to: StateKind::Active,
+            reason: Reason::Silence {
+                active: Some("192.168.10.11".parse().unwrap()),
+                silence: Duration::from_millis(6574),
+            },
+        };
+        assert_eq!(
+            transition.to_string(),
+            "Backup -> Active: no advert from 192.168.10.11 for 6.57 s"
+        );
+    }
+
+    #[test]
+    fn short_times_are_in_milliseconds() {
+        assert_eq!(Seconds(Duration::from_micros(36_100)).to_string(), "36 ms");
+    }
+}

@@ -1,0 +1,128 @@
+//! What the driver needs of a host: sockets that never block and a queue for addresses.
+
+use std::{
+    io,
+    net::IpAddr,
+    task::{Context, Poll},
+};
+
+use vrrp_proto::Envelope;
+
+use crate::RouterId;
+
+/// The side effects of a set of virtual routers. Implemented by `vip_netlink::LinuxHost`, and by
+/// anything that can send a packet and hold an address.
+///
+/// No call blocks. Adverts are sent and received at once; commands are enqueued, carried out in
+/// order for each router, and answered by a [`HostEvent`].
+pub trait Host {
+    /// Completes when a packet may be readable or an event waits, and wakes `cx` later otherwise.
+    /// After it completed the driver calls `recv` and `poll_event` until they have nothing more.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// One waiting packet in `buffer`; `None` when there is none.
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Option<Datagram>>;
+
+    /// Sends one packet of a router now. With `protocol` 51 the packet begins with its IPv4 header,
+    /// else the host makes one from the envelope. A packet that the kernel has no room for is an
+    /// error, not a wait.
+    fn send(
+        &mut self,
+        router: RouterId,
+        protocol: u8,
+        envelope: &Envelope,
+        packet: &[u8],
+    ) -> io::Result<()>;
+
+    /// Enqueues work on the addresses of a router.
+    fn enqueue(&mut self, router: RouterId, command: Command);
+
+    /// One waiting event. A host first tells what it finds: links that are down, primary addresses.
+    fn poll_event(&mut self) -> Option<HostEvent>;
+}
+
+/// A packet that was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Datagram {
+    /// Interface that it came in on.
+    pub interface: u32,
+    /// IP protocol: 112 (the buffer holds the VRRP message) or 51 (the buffer holds the packet from
+    /// its IPv4 header on).
+    pub protocol: u8,
+    /// The IP header's addresses and TTL.
+    pub envelope: Envelope,
+    /// Bytes in the buffer.
+    pub len: usize,
+}
+
+/// Work on the addresses of one router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Put them on the interface, or put back what is missing. Answered by `Installed`, or by
+    /// `Failed` and, when a later try succeeds, `Installed`.
+    Install,
+    /// Take them away. Answered by `Removed` or `Failed`. Overtakes an `Install` that was not
+    /// begun.
+    Remove,
+    /// Announce each of them that many times, after the `Install` before. Not answered; dropped
+    /// when a `Remove` comes first.
+    Announce {
+        /// Announcements of each address.
+        repeat: u8,
+    },
+}
+
+/// Something that the host found or finished.
+#[derive(Debug)]
+pub enum HostEvent {
+    /// The addresses of a router are in place.
+    Installed {
+        /// The router.
+        router: RouterId,
+    },
+    /// The addresses of a router are gone.
+    Removed {
+        /// The router.
+        router: RouterId,
+    },
+    /// A command failed, wholly or partly. `Install` is tried again by the host.
+    Failed {
+        /// The router.
+        router: RouterId,
+        /// What failed.
+        command: Command,
+        /// How.
+        error: io::Error,
+    },
+    /// The link of an interface is there.
+    LinkUp {
+        /// The interface.
+        interface: u32,
+    },
+    /// The link of an interface, or the interface itself, is gone.
+    LinkDown {
+        /// The interface.
+        interface: u32,
+    },
+    /// Another program removed an address of an Active router. The driver asks for it again.
+    AddressGone {
+        /// The router.
+        router: RouterId,
+        /// The address.
+        address: IpAddr,
+    },
+    /// The lease of the addresses ran out, because no advert was sent in time: they are gone and
+    /// stay away.
+    LeaseExpired {
+        /// The router.
+        router: RouterId,
+    },
+    /// The address that a router's adverts are sent from: the interface's own, never a virtual one.
+    /// Told at the start and at each change.
+    PrimaryAddress {
+        /// The router.
+        router: RouterId,
+        /// The address; `None` while there is none.
+        address: Option<IpAddr>,
+    },
+}

@@ -1,0 +1,126 @@
+//! What can happen to a virtual router. [`Event`] is the only way in.
+
+use core::{fmt, net::IpAddr, time::Duration};
+
+use vrrp_proto::{Priority, Version};
+
+/// One thing that happened, given to [`Router::handle`](crate::Router::handle) with the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Take part (RFC 9568 §6.4.1). Holding faults keep the router in Initialize until they are
+    /// gone.
+    Startup,
+    /// Stop taking part, in order: priority 0 is sent, the addresses are removed.
+    Shutdown,
+    /// The deadline was reached. Early or repeated, this does nothing.
+    Timeout,
+    /// An advert for this virtual router, parsed and authenticated.
+    Advertisement(Received),
+    /// The effective priority as tracking gives it. An owner's never changes.
+    Priority(Priority),
+    /// A reason not to take part, beside others there may be.
+    Fault(FaultReason),
+    /// That kind of reason is gone.
+    Recovered(FaultKind),
+    /// The primary address of the interface changed, appeared or vanished.
+    PrimaryAddress(Option<IpAddr>),
+    /// The addresses are in place: the answer to [`Install`](crate::Action::Install) and
+    /// [`Repair`](crate::Action::Repair).
+    Installed,
+    /// They could not be put in place, wholly or partly; the host goes on trying.
+    InstallFailed,
+    /// Another program removed an address.
+    AddressLost,
+    /// The lease of the addresses ran out because adverts were not sent in time: others may have
+    /// taken over.
+    LeaseExpired,
+}
+
+/// What an advert says, as far as the machine needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// Source of the IP packet: the sender's primary address.
+    pub source: IpAddr,
+    /// The sender's priority; 0 says that it resigns.
+    pub priority: Priority,
+    /// The sender's Advertisement_Interval.
+    pub interval: Duration,
+    /// Version of the advert.
+    pub version: Version,
+}
+
+/// Something whose health is tracked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Object {
+    /// A network interface by index.
+    Interface(u32),
+    /// A script by the caller's number.
+    Script(u32),
+}
+
+/// Why a router does not take part although it was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FaultReason {
+    /// Its own interface has no link.
+    InterfaceDown,
+    /// Its own interface has no address to send from.
+    NoPrimaryAddress,
+    /// A tracked object whose weight is 0 failed.
+    Tracked(Object),
+    /// A tracked object has no result yet.
+    Waiting(Object),
+    /// Held back by hand.
+    Operator,
+}
+
+/// The kinds of [`FaultReason`]; a router has at most one of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// [`FaultReason::InterfaceDown`].
+    Interface,
+    /// [`FaultReason::NoPrimaryAddress`].
+    Address,
+    /// [`FaultReason::Tracked`] and [`FaultReason::Waiting`].
+    Tracking,
+    /// [`FaultReason::Operator`].
+    Operator,
+}
+
+impl FaultReason {
+    /// Its kind.
+    pub fn kind(self) -> FaultKind {
+        match self {
+            Self::InterfaceDown => FaultKind::Interface,
+            Self::NoPrimaryAddress => FaultKind::Address,
+            Self::Tracked(_) | Self::Waiting(_) => FaultKind::Tracking,
+            Self::Operator => FaultKind::Operator,
+        }
+    }
+
+    /// Whether this is only waiting for a first result, which keepalived does not call FAULT.
+    pub fn is_waiting(self) -> bool {
+        matches!(self, Self::Waiting(_))
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interface(index) => write!(f, "interface {index}"),
+            Self::Script(number) => write!(f, "script {number}"),
+        }
+    }
+}
+
+impl fmt::Display for FaultReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InterfaceDown => f.write_str("the interface is down"),
+            Self::NoPrimaryAddress => f.write_str("the interface has no address to send from"),
+            Self::Tracked(object) => write!(f, "{object} failed"),
+            Self::Waiting(object) => write!(f, "no result of {object} yet"),
+            Self::Operator => f.write_str("held back by hand"),
+        }
+    }
+}

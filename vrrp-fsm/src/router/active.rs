@@ -1,0 +1,177 @@
+//! Active: RFC 9568 §6.4.3.
+
+use core::time::Duration;
+
+use vrrp_proto::Priority;
+
+use super::Router;
+use crate::{Action, Active, Event, Heard, Instant, Reason, Received, State, Warning, timing};
+
+impl Router {
+    pub(super) fn active(&mut self, now: Instant, active: Active, event: Event) {
+        match event {
+            Event::Shutdown => self.become_initialize(false, Reason::Shutdown),
+            Event::Timeout => self.active_timers(now, active),
+            Event::Advertisement(advert) => {
+                if self.admit(&advert) {
+                    self.active_hears(now, active, &advert);
+                }
+            }
+            // The next advert carries a new priority; who has a higher one will answer it.
+            Event::Priority(_)
+            | Event::Fault(_)
+            | Event::Recovered(_)
+            | Event::PrimaryAddress(_) => {
+                self.note(&event);
+                if let Some(fault) = self.faults.first() {
+                    self.become_initialize(true, Reason::Fault(fault));
+                }
+            }
+            Event::Installed if active.install_failed => {
+                self.announce(
+                    now,
+                    Active {
+                        install_failed: false,
+                        ..active
+                    },
+                );
+            }
+            Event::InstallFailed if !active.install_failed => {
+                self.warn(Warning::InstallFailed);
+                self.state = State::Active(Active {
+                    install_failed: true,
+                    ..active
+                });
+            }
+            Event::AddressLost => {
+                self.warn(Warning::AddressLost);
+                self.push(Action::Repair);
+                self.announce(now, active);
+            }
+            // Others may hold the address by now: not put back, elected anew.
+            Event::LeaseExpired => self.become_backup(now, None, Reason::LeaseExpired),
+            Event::Startup | Event::Installed | Event::InstallFailed => {}
+        }
+    }
+
+    /// Adver_Timer and the announcements.
+    fn active_timers(&mut self, now: Instant, mut active: Active) {
+        if now >= active.adver_at {
+            self.send(now, &mut active);
+            // The rhythm is kept when a timer fires a little late, and found anew when it fires
+            // very late.
+            let next = active.adver_at + self.config.interval;
+            active.adver_at = if next > now {
+                next
+            } else {
+                now + self.config.interval
+            };
+        }
+        if active.announce_at.is_some_and(|at| now >= at) {
+            let announcements = self.config.announcements;
+            let repeat = if active.refreshing {
+                announcements.refresh_repeat
+            } else {
+                announcements.repeat
+            };
+            self.push(Action::Announce { repeat });
+            active.announced_at = now;
+            active.refreshing = true;
+            active.announce_at = refresh(announcements.refresh).map(|every| now + every);
+        }
+        self.state = State::Active(active);
+    }
+
+    fn active_hears(&mut self, now: Instant, mut active: Active, advert: &Received) {
+        let Received {
+            source, priority, ..
+        } = *advert;
+        let own = self.priority;
+        if priority == Priority::RESIGN {
+            // RFC 9568 §6.4.3: answer at once, so that Backups that set their timer to Skew_Time
+            // stay.
+            self.send(now, &mut active);
+            active.adver_at = now + self.config.interval;
+            self.state = State::Active(active);
+        } else if priority > own || (priority == own && self.tie_lost_to(source)) {
+            if self.config.policy.higher_priority_send_advert {
+                self.send(now, &mut active);
+            }
+            let reason = if priority > own {
+                Reason::HigherPriority {
+                    source,
+                    priority,
+                    own,
+                }
+            } else {
+                Reason::HigherAddress { source, priority }
+            };
+            let heard = Heard::new(now, advert);
+            self.become_backup(now, Some((heard, advert.interval)), reason);
+        } else {
+            self.warn(Warning::TwoActives { source, priority });
+            // RFC 9568 §6.4.3: assert Active towards the sender and the learning bridges.
+            if !self.config.policy.lower_priority_no_advert {
+                self.send(now, &mut active);
+            }
+            let announced_long_ago = now.since(active.announced_at) >= self.config.interval;
+            if self.config.announcements.on_lower_priority && announced_long_ago {
+                self.announce(now, active);
+            } else {
+                self.state = State::Active(active);
+            }
+        }
+    }
+
+    /// Others declare an Active router dead after Active_Down_Interval; the shortest is that of
+    /// priority 254. One that was silent for longer must not go on as if nothing had been: it steps
+    /// back and elects anew, before it looks at anything else. keepalived does so only when told
+    /// (`timer_expired_backup`).
+    pub(super) fn step_back_if_late(&mut self, now: Instant) {
+        if let State::Active(active) = self.state {
+            let silence = now.since(active.sent_at);
+            let shortest = timing::active_down_interval(
+                self.config.version,
+                self.config.interval,
+                Priority::new(254),
+                self.config.policy.down_timer_adverts,
+            );
+            if silence > shortest {
+                self.become_backup(now, None, Reason::Late { silence });
+            }
+        }
+    }
+
+    fn send(&mut self, now: Instant, active: &mut Active) {
+        self.push(Action::Send {
+            priority: self.priority,
+        });
+        active.sent_at = now;
+    }
+
+    /// Announces now and begins the schedule anew.
+    fn announce(&mut self, now: Instant, mut active: Active) {
+        self.push(Action::Announce {
+            repeat: self.config.announcements.repeat,
+        });
+        active.announced_at = now;
+        self.schedule_announcements(now, &mut active);
+        self.state = State::Active(active);
+    }
+
+    /// After a first announcement: once more after `delay`, then the refreshes.
+    pub(super) fn schedule_announcements(&self, now: Instant, active: &mut Active) {
+        let announcements = self.config.announcements;
+        active.refreshing = announcements.delay.is_zero();
+        active.announce_at = if active.refreshing {
+            refresh(announcements.refresh).map(|every| now + every)
+        } else {
+            Some(now + announcements.delay)
+        };
+    }
+}
+
+/// A refresh every zero seconds is none.
+fn refresh(every: Option<Duration>) -> Option<Duration> {
+    every.filter(|every| !every.is_zero())
+}

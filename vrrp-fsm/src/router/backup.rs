@@ -1,0 +1,111 @@
+//! Backup: RFC 9568 §6.4.2.
+
+use super::Router;
+use crate::{Backup, Event, Heard, Instant, Reason, Received, State};
+
+use vrrp_proto::{Priority, Version};
+
+impl Router {
+    pub(super) fn backup(&mut self, now: Instant, backup: Backup, event: Event) {
+        match event {
+            Event::Shutdown => self.become_initialize(false, Reason::Shutdown),
+            Event::Timeout if now >= backup.active_down_at => {
+                self.become_active(now, self.takeover_reason(now, &backup));
+            }
+            Event::Advertisement(advert) => {
+                if self.admit(&advert) {
+                    self.backup_hears(now, backup, &advert);
+                }
+            }
+            Event::Priority(_) => self.shift_timer(now, backup, &event),
+            Event::Fault(_) | Event::Recovered(_) | Event::PrimaryAddress(_) => {
+                self.note(&event);
+                if let Some(fault) = self.faults.first() {
+                    self.become_initialize(true, Reason::Fault(fault));
+                }
+            }
+            // Already started; too early; or the completion of an effect from before.
+            Event::Startup
+            | Event::Timeout
+            | Event::Installed
+            | Event::InstallFailed
+            | Event::AddressLost
+            | Event::LeaseExpired => {}
+        }
+    }
+
+    fn backup_hears(&mut self, now: Instant, mut backup: Backup, advert: &Received) {
+        let heard = Heard::new(now, advert);
+        // The owner preempts whatever Preempt_Mode says (RFC 9568 §6.1).
+        let preempt = self.config.preempt || self.config.is_owner();
+        let lower = advert.priority < self.priority;
+        if advert.priority == Priority::RESIGN {
+            // RFC 9568 §6.4.2 sets the timer to Skew_Time. Never later than it was, so that a
+            // stream of such adverts cannot hold a takeover off.
+            let skew = self.skew_time(backup.active_adver_interval);
+            backup.active_down_at = backup.active_down_at.min(now + skew);
+            backup.resigned = Some(advert.source);
+        } else if !lower || !preempt || self.preempt_is_delayed(now, &mut backup) {
+            // RFC 9568 §6.4.2: v3 learns the interval, v2 has no other than its own.
+            if self.config.version == Version::V3 {
+                backup.active_adver_interval = advert.interval;
+            }
+            backup.active_down_at = now + self.active_down_interval(backup.active_adver_interval);
+            backup.active = Some(heard);
+            backup.resigned = None;
+            if !lower {
+                backup.preempt_at = None;
+            }
+        } else {
+            // Discarded: the timer runs on, and we take over when it ends.
+            backup.rival = Some(heard);
+        }
+        self.state = State::Backup(backup);
+    }
+
+    /// keepalived's preempt_delay: it begins with the first advert of lower priority, and until its
+    /// end they are followed.
+    fn preempt_is_delayed(&self, now: Instant, backup: &mut Backup) -> bool {
+        if self.config.preempt_delay.is_zero() {
+            return false;
+        }
+        now < *backup
+            .preempt_at
+            .get_or_insert(now + self.config.preempt_delay)
+    }
+
+    /// A new effective priority moves the running timer by the difference of the two Skew_Times.
+    fn shift_timer(&mut self, now: Instant, mut backup: Backup, event: &Event) {
+        let before = self.skew_time(backup.active_adver_interval);
+        self.note(event);
+        let after = self.skew_time(backup.active_adver_interval);
+        backup.active_down_at = if after >= before {
+            backup.active_down_at + (after - before)
+        } else {
+            backup.active_down_at.before(before - after).max(now)
+        };
+        self.state = State::Backup(backup);
+    }
+
+    fn takeover_reason(&self, now: Instant, backup: &Backup) -> Reason {
+        if let Some(source) = backup.resigned {
+            return Reason::Resigned { source };
+        }
+        let patience = self.active_down_interval(backup.active_adver_interval);
+        match (backup.rival, backup.active) {
+            (Some(rival), _) if now.since(rival.at) < patience => Reason::Preempted {
+                source: rival.source,
+                priority: rival.priority,
+                own: self.priority,
+            },
+            (Some(last), _) | (None, Some(last)) => Reason::Silence {
+                active: Some(last.source),
+                silence: now.since(last.at),
+            },
+            (None, None) => Reason::Silence {
+                active: None,
+                silence: now.since(backup.since),
+            },
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Initialize: RFC 9568 §6.4.1. keepalived's FAULT is this state, started but held by a fault.
+
+use super::Router;
+use crate::{Event, Instant, Reason, StateKind};
+
+impl Router {
+    pub(super) fn initialize(&mut self, now: Instant, started: bool, event: Event) {
+        match event {
+            Event::Startup if !started => {
+                let reason = if self.config.is_owner() {
+                    Reason::Owner
+                } else {
+                    Reason::Startup
+                };
+                self.take_part(now, reason);
+            }
+            Event::Shutdown => self.become_initialize(false, Reason::Shutdown),
+            Event::Fault(_)
+            | Event::Recovered(_)
+            | Event::PrimaryAddress(_)
+            | Event::Priority(_) => {
+                self.note(&event);
+                if started {
+                    self.take_part(now, Reason::Recovered);
+                }
+            }
+            // No timer runs here, and adverts are not looked at; completions of earlier effects
+            // come late.
+            Event::Startup
+            | Event::Timeout
+            | Event::Advertisement(_)
+            | Event::Installed
+            | Event::InstallFailed
+            | Event::AddressLost
+            | Event::LeaseExpired => {}
+        }
+    }
+
+    /// Leaves Initialize unless a fault holds.
+    fn take_part(&mut self, now: Instant, reason: Reason) {
+        match self.faults.first() {
+            Some(fault) if self.kind() != StateKind::Fault => {
+                self.become_initialize(true, Reason::Fault(fault));
+            }
+            Some(_) => {}
+            // RFC 9568 §6.4.1: the owner (priority 255) becomes Active at once.
+            None if self.config.is_owner() => self.become_active(now, reason),
+            // All others listen for a full Active_Down_Interval of their own interval.
+            None => self.become_backup(now, None, reason),
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Many virtual routers behind one set of sockets: dispatch, authentication, deadlines and
+//! counters.
+//!
+//! Sans-IO like [`Router`]: packets and events in, one ordered queue of actions out. Dispatch by
+//! (interface, family, VRID) is O(1), the earliest deadline O(log n).
+
+use alloc::{
+    collections::{BTreeSet, VecDeque},
+    vec::Vec,
+};
+use core::{fmt, net::IpAddr};
+
+use vrrp_proto::{ChecksumMode, Family, MULTICAST_V4, MULTICAST_V6, Password, Priority};
+
+use crate::{
+    Action, ConfigError, Event, FaultKind, FaultReason, Instant, Object, Peer, Rejections, Router,
+    RouterConfig, RouterStatus, StateKind, Statistics, Transition,
+    track::{Health, Track, Tracks, Verdict},
+};
+
+mod emit;
+mod index;
+mod receive;
+
+pub use emit::{Outgoing, WriteError, Written};
+use index::{Index, Key};
+pub use receive::{Packet, Rejected, Rejection};
+
+/// Number of a router in its set, in the order of insertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouterId(u32);
+
+/// How a router is connected to its link and to what it watches.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// The interface, by the number under which packets and link events name it (its index).
+    pub interface: u32,
+    /// Where adverts go to and may come from.
+    pub transport: Transport,
+    /// Authentication, v2 only.
+    pub authentication: Authentication,
+    /// What the checksum of v3 over IPv4 covers when sending; both are accepted.
+    pub checksum: ChecksumMode,
+    /// Tracked scripts and interfaces.
+    pub tracks: Vec<Track>,
+    /// Whether the link of `interface` itself is watched: if it is lost, the router faults.
+    pub track_primary: bool,
+    /// Whether `RouterConfig::primary` was configured and does not follow the interface.
+    pub fixed_primary: bool,
+}
+
+/// Where adverts go to and may come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// To a multicast group, 224.0.0.18 or ff02::12 unless configured otherwise.
+    Multicast(IpAddr),
+    /// To each peer in turn.
+    Unicast {
+        /// The peers.
+        peers: Vec<IpAddr>,
+        /// TTL or hop limit to send with.
+        hop_limit: u8,
+        /// Reject adverts from others than the peers. A unicast packet may have crossed routers, so
+        /// that its TTL proves nothing.
+        check_source: bool,
+    },
+}
+
+/// Authentication of VRRPv2. It keeps strangers of good will apart; it is no security.
+#[derive(Debug, Clone)]
+pub enum Authentication {
+    /// None.
+    None,
+    /// Simple text password in the packet.
+    Password(Password),
+    /// IP Authentication Header as keepalived does it.
+    #[cfg(feature = "auth")]
+    Header(vrrp_proto::ah::Authenticator),
+}
+
+/// Virtual routers of one host.
+#[derive(Debug, Clone, Default)]
+pub struct RouterSet {
+    members: Vec<Member>,
+    index: Index,
+    deadlines: BTreeSet<(Instant, RouterId)>,
+    actions: VecDeque<(RouterId, Action)>,
+    stray: Rejections,
+}
+
+#[derive(Debug, Clone)]
+struct Member {
+    router: Router,
+    attachment: Attachment,
+    tracks: Tracks,
+    deadline: Option<Instant>,
+    statistics: Statistics,
+    peers: Vec<Peer>,
+    last: Option<(Instant, Transition)>,
+}
+
+impl RouterId {
+    /// The router that was inserted as that one, counted from 0.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// Its number, counted from 0.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Its number as an index into the caller's own list.
+    pub fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl fmt::Display for RouterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Transport {
+    /// The group that IANA assigned.
+    pub const fn multicast(family: Family) -> Self {
+        Self::Multicast(match family {
+            Family::Ipv4 => IpAddr::V4(MULTICAST_V4),
+            Family::Ipv6 => IpAddr::V6(MULTICAST_V6),
+        })
+    }
+
+    /// Peers with TTL 255 and a check of the source.
+    pub const fn unicast(peers: Vec<IpAddr>) -> Self {
+        Self::Unicast {
+            peers,
+            hop_limit: 255,
+            check_source: true,
+        }
+    }
+}
+
+impl Attachment {
+    /// Multicast without authentication, tracking the interface, checksum as keepalived's.
+    pub fn new(interface: u32, family: Family) -> Self {
+        Self {
+            interface,
+            transport: Transport::multicast(family),
+            authentication: Authentication::None,
+            checksum: ChecksumMode::PseudoHeader,
+            tracks: Vec::new(),
+            track_primary: true,
+            fixed_primary: false,
+        }
+    }
+}
+
+impl RouterSet {
+    /// An empty set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a router in Initialize; nothing happens before [`Event::Startup`].
+    pub fn insert(
+        &mut self,
+        attachment: Attachment,
+        config: RouterConfig,
+    ) -> Result<RouterId, ConfigError> {
+        let key = Key {
+            interface: attachment.interface,
+            family: config.family,
+            vrid: config.vrid,
+        };
+        if self.index.get(key).is_some() {
+            return Err(ConfigError::Duplicate {
+                interface: key.interface,
+                vrid: key.vrid,
+            });
+        }
+        let id = RouterId(u32::try_from(self.members.len()).unwrap_or(u32::MAX));
+        let base = config.priority;
+        let tracks = Tracks::new(attachment.tracks.iter().copied());
+        let mut router = Router::new(config)?;
+        // In Initialize these events only note, and ask for nothing.
+        router.handle(Instant::ZERO, verdict_event(&tracks, base));
+        self.members.push(Member {
+            router,
+            attachment,
+            tracks,
+            deadline: None,
+            statistics: Statistics::default(),
+            peers: Vec::new(),
+            last: None,
+        });
+        self.index.insert(key, id);
+        Ok(id)
+    }
+
+    /// The routers, in the order of insertion.
+    pub fn ids(&self) -> impl Iterator<Item = RouterId> + use<> {
+        (0..u32::try_from(self.members.len()).unwrap_or(u32::MAX)).map(RouterId)
+    }
+
+    /// Gives an event to one router.
+    pub fn handle(&mut self, now: Instant, id: RouterId, event: Event) {
+        self.assert_drained();
+        self.step(now, id, event);
+    }
+
+    /// Gives an event to every router: `Startup`, `Shutdown`.
+    pub fn handle_all(&mut self, now: Instant, event: Event) {
+        self.assert_drained();
+        for id in self.ids() {
+            self.step(now, id, event);
+        }
+    }
+
+    /// Gives [`Event::Timeout`] to every router whose deadline has come, in the order of the
+    /// deadlines.
+    pub fn timeout(&mut self, now: Instant) {
+        self.assert_drained();
+        while let Some((at, id)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            if let Some(member) = self.member_mut(id) {
+                let late = &mut member.statistics.latest_timer;
+                *late = now.since(at).max(*late);
+            }
+            self.step(now, id, Event::Timeout);
+        }
+    }
+
+    /// The link of an interface went up or down: routers on it fault or recover, those that track
+    /// it are told.
+    pub fn link(&mut self, now: Instant, interface: u32, up: bool) {
+        self.assert_drained();
+        for id in self.ids() {
+            let event = if up {
+                Event::Recovered(FaultKind::Interface)
+            } else {
+                Event::Fault(FaultReason::InterfaceDown)
+            };
+            let own = |member: &Member| {
+                member.attachment.interface == interface && member.attachment.track_primary
+            };
+            if self.member(id).is_some_and(own) {
+                self.step(now, id, event);
+            }
+        }
+        let health = if up { Health::Up } else { Health::Down };
+        self.take_health(now, Object::Interface(interface), health);
+    }
+
+    /// A tracked object has a new health: priorities and faults of the routers that track it
+    /// follow.
+    pub fn track(&mut self, now: Instant, object: Object, health: Health) {
+        self.assert_drained();
+        self.take_health(now, object, health);
+    }
+
+    /// The primary address of a router's interface appeared, changed or vanished. A configured one
+    /// stays.
+    pub fn primary_address(&mut self, now: Instant, id: RouterId, address: Option<IpAddr>) {
+        self.assert_drained();
+        if self
+            .member(id)
+            .is_some_and(|member| !member.attachment.fixed_primary)
+        {
+            self.step(now, id, Event::PrimaryAddress(address));
+        }
+    }
+
+    /// The next effect of any router, in the order in which they were asked for.
+    pub fn poll_action(&mut self) -> Option<(RouterId, Action)> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`timeout`](Self::timeout).
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// One of the routers.
+    pub fn router(&self, id: RouterId) -> Option<&Router> {
+        self.member(id).map(|member| &member.router)
+    }
+
+    /// How it is attached.
+    pub fn attachment(&self, id: RouterId) -> Option<&Attachment> {
+        self.member(id).map(|member| &member.attachment)
+    }
+
+    /// All that there is to tell of a router.
+    pub fn status(&self, id: RouterId) -> Option<RouterStatus> {
+        let member = self.member(id)?;
+        Some(RouterStatus::new(
+            id,
+            member.attachment.interface,
+            &member.router,
+            member.last,
+            &member.statistics,
+            &member.peers,
+        ))
+    }
+
+    /// Packets that belong to no router of the set.
+    pub fn stray(&self) -> &Rejections {
+        &self.stray
+    }
+
+    /// The driver could not send a packet of this router.
+    pub fn count_send_error(&mut self, id: RouterId) {
+        if let Some(member) = self.member_mut(id) {
+            member.statistics.send_errors += 1;
+        }
+    }
+
+    fn take_health(&mut self, now: Instant, object: Object, health: Health) {
+        for id in self.ids() {
+            let Some(member) = self.member_mut(id) else {
+                continue;
+            };
+            if !member.tracks.set(object, health) {
+                continue;
+            }
+            let event = verdict_event(&member.tracks, member.router.config().priority);
+            if let Event::Priority(_) = event {
+                // The priority first: a router that leaves a fault starts its timer with it.
+                self.step(now, id, event);
+                self.step(now, id, Event::Recovered(FaultKind::Tracking));
+            } else {
+                self.step(now, id, event);
+            }
+        }
+    }
+
+    /// One event to one router; its actions and its deadline into the common ones.
+    fn step(&mut self, now: Instant, id: RouterId, event: Event) {
+        let Some(member) = self.members.get_mut(id.index()) else {
+            return;
+        };
+        member.router.handle(now, event);
+        while let Some(action) = member.router.poll_action() {
+            if let Action::Transition(transition) = action {
+                member.last = Some((now, transition));
+                member.statistics.became_active += u64::from(transition.to == StateKind::Active);
+                member.statistics.released_active +=
+                    u64::from(transition.from == StateKind::Active);
+            }
+            self.actions.push_back((id, action));
+        }
+        let deadline = member.router.next_deadline();
+        if deadline != member.deadline {
+            if let Some(old) = member.deadline {
+                self.deadlines.remove(&(old, id));
+            }
+            if let Some(new) = deadline {
+                self.deadlines.insert((new, id));
+            }
+            member.deadline = deadline;
+        }
+    }
+
+    fn member(&self, id: RouterId) -> Option<&Member> {
+        self.members.get(id.index())
+    }
+
+    fn member_mut(&mut self, id: RouterId) -> Option<&mut Member> {
+        self.members.get_mut(id.index())
+    }
+
+    fn assert_drained(&self) {
+        debug_assert!(
+            self.actions.is_empty(),
+            "drain poll_action before the next event"
+        );
+    }
+}
+
+fn verdict_event(tracks: &Tracks, base: Priority) -> Event {
+    match tracks.verdict(base) {
+        Verdict::Priority(priority) => Event::Priority(priority),
+        Verdict::Fault(reason) => Event::Fault(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! From (interface, family, VRID) to router in constant time: a hash table with open addressing, at
+//! most half full. Here because `alloc` has none; keys come from the configuration, so no peer can
+//! aim at a bucket.
+
+use alloc::{vec, vec::Vec};
+
+use vrrp_proto::{Family, Vrid};
+
+use super::RouterId;
+
+/// What an advert is dispatched by: the same VRID on another interface or of the other family is
+/// another virtual router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) interface: u32,
+    pub(super) family: Family,
+    pub(super) vrid: Vrid,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Index {
+    slots: Vec<Option<(Key, RouterId)>>,
+    len: usize,
+}
+
+impl Key {
+    fn bucket(self, mask: usize) -> usize {
+        let family = u64::from(self.family == Family::Ipv6);
+        let word = u64::from(self.interface) << 9 | family << 8 | u64::from(self.vrid.value());
+        // Fibonacci hashing; the high half is the well-mixed one, and fits whatever usize is.
+        let mixed = word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        usize::try_from(mixed).unwrap_or(0) & mask
+    }
+}
+
+impl Index {
+    pub(super) fn get(&self, key: Key) -> Option<RouterId> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut at = key.bucket(mask);
+        while let Some((found, id)) = self.slots.get(at)? {
+            if *found == key {
+                return Some(*id);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
+    /// The key must not be there yet.
+    pub(super) fn insert(&mut self, key: Key, id: RouterId) {
+        if self.slots.len() < 2 * (self.len + 1) {
+            let larger = vec![None; (4 * (self.len + 1)).next_power_of_two()];
+            for (key, id) in core::mem::replace(&mut self.slots, larger)
+                .into_iter()
+                .flatten()
+            {
+                self.place(key, id);
+            }
+        }
+        self.place(key, id);
+        self.len += 1;
+    }
+
+    fn place(&mut self, key: Key, id: RouterId) {
+        let mask = self.slots.len().saturating_sub(1);
+        let mut at = key.bucket(mask);
+        while let Some(slot) = self.slots.get_mut(at) {
+            if slot.is_none() {
+                *slot = Some((key, id));
+                return;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_router_of_many_interfaces_is_found_and_no_other() {
+        let mut index = Index::default();
+        let mut keys = Vec::new();
+        for interface in 1..20 {
+            for family in [Family::Ipv4, Family::Ipv6] {
+                for vrid in 1..=255 {
+                    let vrid = Vrid::new(vrid).unwrap();
+                    keys.push(Key {
+                        interface,
+                        family,
+                        vrid,
+                    });
+                }
+            }
+        }
+        for (number, key) in (0..).zip(&keys) {
+            assert_eq!(index.get(*key), None);
+            index.insert(*key, RouterId::new(number));
+        }
+        for (number, key) in (0..).zip(&keys) {
+            assert_eq!(index.get(*key), Some(RouterId::new(number)));
+        }
+        let other = Key {
+            interface: 20,
+            ..keys[0]
+        };
+        assert_eq!(index.get(other), None);
+    }
+}

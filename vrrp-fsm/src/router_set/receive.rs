@@ -1,0 +1,279 @@
+//! From packet to event: find the router, check where the packet came from and how it is
+//! authenticated, parse it, count it. A packet that is rejected never touches a timer.
+
+use alloc::vec::Vec;
+
+use vrrp_proto::{Addresses, Advertisement, Auth, Cause, Envelope, PROTOCOL, ParseError, Vrid};
+
+use super::{Authentication, Key, Member, RouterId, RouterSet, Transport};
+use crate::{Discard, Event, Instant, Peer, Received, StateKind};
+
+/// Peers remembered for each router; a link with more routers forgets the one that was silent
+/// longest.
+const MAX_PEERS: usize = 16;
+
+/// A packet as the sockets give it.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    /// Interface that it came in on.
+    pub interface: u32,
+    /// IP protocol: 112 for VRRP, 51 for an Authentication Header.
+    pub protocol: u8,
+    /// The IP header's addresses and TTL.
+    pub envelope: Envelope,
+    /// What follows the IP header; with protocol 51, the whole packet from the IP header on.
+    pub bytes: &'a [u8],
+}
+
+/// Why a packet did not reach a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// It is no acceptable advert.
+    #[error("{0}")]
+    Malformed(#[from] ParseError),
+    /// Neither VRRP nor an Authentication Header.
+    #[error("IP protocol {0}")]
+    Protocol(u8),
+    /// No router of the set has that VRID on that interface.
+    #[error("no virtual router {vrid} here")]
+    UnknownRouter {
+        /// The VRID, 0 if the packet was too short to have one.
+        vrid: u8,
+    },
+    /// Multicast to a unicast router, or the other way round.
+    #[error("it was sent to another kind of destination than ours")]
+    Transport,
+    /// A unicast packet from a source that is not a peer.
+    #[error("its source is not one of the peers")]
+    NotAPeer,
+    /// The other authentication type.
+    #[error("its authentication type is not ours")]
+    AuthType,
+    /// Another password.
+    #[error("its password is not ours")]
+    Password,
+    /// The Authentication Header is wrong.
+    #[cfg(feature = "auth")]
+    #[error("{0}")]
+    Header(#[from] vrrp_proto::ah::OpenError),
+    /// The other protocol version.
+    #[error("its version is not ours")]
+    Version,
+    /// v2 with another interval.
+    #[error("its advertisement interval is not ours")]
+    Interval,
+    /// It was sent from our own address.
+    #[error("it was sent from our own address")]
+    OwnAddress,
+    /// We own the addresses and ignore adverts, by policy.
+    #[error("the owner of the addresses ignores adverts")]
+    Owner,
+}
+
+/// A rejection with what is known of the packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejected {
+    /// The router that it was meant for, if that is known.
+    pub router: Option<RouterId>,
+    /// Why.
+    pub rejection: Rejection,
+    /// How many of that cause there were, with this one. Telling an operator only at powers of two
+    /// keeps a flood out of the log.
+    pub count: u64,
+}
+
+impl Rejection {
+    /// The codec's cause that this is counted under, for those that have one.
+    pub(crate) fn codec_cause(&self) -> Cause {
+        match self {
+            Self::Malformed(error) => error.cause(),
+            #[cfg(feature = "auth")]
+            Self::Header(error) => error.cause(),
+            Self::Version => Cause::Version,
+            Self::Interval => Cause::Interval,
+            Self::AuthType => Cause::AuthType,
+            Self::Password => Cause::Authentication,
+            Self::Protocol(_)
+            | Self::UnknownRouter { .. }
+            | Self::Transport
+            | Self::NotAPeer
+            | Self::OwnAddress
+            | Self::Owner => Cause::Envelope,
+        }
+    }
+}
+
+impl From<Discard> for Rejection {
+    fn from(discard: Discard) -> Self {
+        match discard {
+            Discard::Version => Self::Version,
+            Discard::Interval => Self::Interval,
+            Discard::OwnAddress => Self::OwnAddress,
+            Discard::Owner => Self::Owner,
+            Discard::Family => Self::Transport,
+        }
+    }
+}
+
+impl RouterSet {
+    /// Takes one packet in. Actions may wait afterwards, even after a rejection (warnings).
+    pub fn receive(&mut self, now: Instant, packet: &Packet<'_>) -> Result<RouterId, Rejected> {
+        self.assert_drained();
+        let Some(id) = self.find(packet) else {
+            let vrid = vrid_of(packet).unwrap_or(0);
+            return Err(self.reject_stray(Rejection::UnknownRouter { vrid }));
+        };
+        let Some(member) = self.members.get_mut(id.index()) else {
+            return Err(self.reject_stray(Rejection::UnknownRouter { vrid: 0 }));
+        };
+        let received = match member.accept(packet) {
+            Ok(received) => received,
+            Err(rejection) => return Err(self.reject(id, rejection)),
+        };
+        let verdict = member.router.check(&received);
+        if verdict.is_ok() {
+            member.remember(now, &received);
+        }
+        // The machine warns of some adverts that it discards.
+        self.step(now, id, Event::Advertisement(received));
+        match verdict {
+            Ok(()) => Ok(id),
+            Err(discard) => Err(self.reject(id, discard.into())),
+        }
+    }
+
+    fn find(&self, packet: &Packet<'_>) -> Option<RouterId> {
+        self.index.get(Key {
+            interface: packet.interface,
+            family: packet.envelope.family()?,
+            vrid: Vrid::new(vrid_of(packet)?)?,
+        })
+    }
+
+    fn reject(&mut self, id: RouterId, rejection: Rejection) -> Rejected {
+        let counted = self
+            .member_mut(id)
+            .map(|member| member.statistics.rejections.count(&rejection));
+        Rejected {
+            router: Some(id),
+            rejection,
+            count: counted.unwrap_or(0),
+        }
+    }
+
+    fn reject_stray(&mut self, rejection: Rejection) -> Rejected {
+        Rejected {
+            router: None,
+            rejection,
+            count: self.stray.count(&rejection),
+        }
+    }
+}
+
+impl Member {
+    /// The checks that need the attachment: protocol and authentication type, destination, source,
+    /// structure, password or Authentication Header.
+    fn accept(&mut self, packet: &Packet<'_>) -> Result<Received, Rejection> {
+        let multicast = matches!(self.attachment.transport, Transport::Multicast(_));
+        if multicast != packet.envelope.destination.is_multicast() {
+            return Err(Rejection::Transport);
+        }
+        if let Transport::Unicast {
+            peers,
+            check_source: true,
+            ..
+        } = &self.attachment.transport
+            && !peers.contains(&packet.envelope.source)
+        {
+            return Err(Rejection::NotAPeer);
+        }
+        let (bytes, envelope) = match (packet.protocol, &mut self.attachment.authentication) {
+            #[cfg(feature = "auth")]
+            (vrrp_proto::ah::AH_PROTOCOL, Authentication::Header(authenticator)) => {
+                let opened = authenticator.open(packet.bytes)?;
+                (opened.payload, opened.envelope)
+            }
+            #[cfg(feature = "auth")]
+            (PROTOCOL, Authentication::Header(_)) => return Err(Rejection::AuthType),
+            (PROTOCOL, Authentication::None | Authentication::Password(_)) => {
+                (packet.bytes, packet.envelope)
+            }
+            (AH, _) => return Err(Rejection::AuthType),
+            (other, _) => return Err(Rejection::Protocol(other)),
+        };
+        let advert = Advertisement::parse(bytes, &envelope)?;
+        match (&self.attachment.authentication, advert.auth) {
+            (Authentication::None, Auth::None) => {}
+            (Authentication::Password(own), Auth::Password(theirs)) => {
+                if *own != theirs {
+                    return Err(Rejection::Password);
+                }
+            }
+            #[cfg(feature = "auth")]
+            (Authentication::Header(_), Auth::Header) => {}
+            _ => return Err(Rejection::AuthType),
+        }
+        // RFC 9568 §7.1: other addresses should be logged; they are no reason to discard.
+        let own = Addresses::from(self.router.config().addresses.as_slice());
+        if !own.same_set(advert.addresses) {
+            self.statistics.address_list_mismatches += 1;
+        }
+        Ok(Received {
+            source: envelope.source,
+            priority: advert.priority,
+            interval: advert.interval.duration(),
+            version: advert.version,
+        })
+    }
+
+    fn remember(&mut self, now: Instant, received: &Received) {
+        self.statistics.adverts_received += 1;
+        self.statistics.priority_zero_received += u64::from(received.priority.value() == 0);
+        self.statistics.received_while_active +=
+            u64::from(self.router.state().kind() == StateKind::Active);
+        let fresh = Peer {
+            source: received.source,
+            priority: received.priority,
+            interval: received.interval,
+            heard_at: now,
+            adverts: 1,
+        };
+        if let Some(peer) = self
+            .peers
+            .iter_mut()
+            .find(|peer| peer.source == received.source)
+        {
+            *peer = Peer {
+                adverts: peer.adverts + 1,
+                ..fresh
+            };
+        } else {
+            forget_oldest(&mut self.peers);
+            self.peers.push(fresh);
+        }
+    }
+}
+
+/// IP protocol number of the Authentication Header, whether or not the feature is there to open it.
+const AH: u8 = 51;
+
+/// The VRID's byte: dispatch comes before any check, because the checks are the router's.
+fn vrid_of(packet: &Packet<'_>) -> Option<u8> {
+    const IPV4_HEADER: usize = 20;
+    const AH_HEADER: usize = 24;
+    let at = match packet.protocol {
+        AH => IPV4_HEADER + AH_HEADER + 1,
+        _ => 1,
+    };
+    packet.bytes.get(at).copied()
+}
+
+fn forget_oldest(peers: &mut Vec<Peer>) {
+    if peers.len() >= MAX_PEERS {
+        let oldest = peers.iter().map(|peer| peer.heard_at).min();
+        if let Some(at) = peers.iter().position(|peer| Some(peer.heard_at) == oldest) {
+            peers.swap_remove(at);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The state of a virtual router, with the timers inside the state that owns them: leaving a state
+//! drops them.
+
+use core::{fmt, net::IpAddr, time::Duration};
+
+use vrrp_proto::Priority;
+
+use crate::{FaultKind, FaultReason, Instant};
+
+/// State of a virtual router (RFC 9568 §6.3).
+///
+/// ```text
+///                         +---------------+
+///              +--------->|               |<-------------+
+///              |          |  Initialize   |              |
+///              |   +------|               |----------+   |
+///              |   |      +---------------+          |   |
+///     Shutdown |   | Startup                 Startup |   | Shutdown or Fault:
+///     or Fault |   | or last fault gone     as owner |   | sends priority 0
+///              |   V                                 V   |
+///      +---------------+      Active_Down_Timer   +---------------+
+///      |               |------------------------->|               |
+///      |    Backup     |                          |    Active     |
+///      |               |<-------------------------|               |
+///      +---------------+   higher priority, tie   +---------------+
+///                          and higher address, or
+///                          own adverts too late
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not taking part: not started, or held out by faults. No timer runs here.
+    Initialize {
+        /// Whether the router was started, and only faults hold it.
+        started: bool,
+    },
+    /// Watching the Active router.
+    Backup(Backup),
+    /// Holding the addresses.
+    Active(Active),
+}
+
+/// Timers and memory of the state Backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backup {
+    /// Active_Down_Timer.
+    pub active_down_at: Instant,
+    /// Active_Adver_Interval: own interval until another is learned (v3).
+    pub active_adver_interval: Duration,
+    /// When this state was entered.
+    pub since: Instant,
+    /// The last advert that restarted the timer.
+    pub active: Option<Heard>,
+    /// The last advert that was discarded for its lower priority.
+    pub rival: Option<Heard>,
+    /// From when on adverts of lower priority are discarded: set by the first of them if there is a
+    /// preempt_delay.
+    pub preempt_at: Option<Instant>,
+    /// Who resigned: `active_down_at` is at most Skew_Time after that.
+    pub resigned: Option<IpAddr>,
+}
+
+/// Timers and memory of the state Active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Active {
+    /// Adver_Timer.
+    pub adver_at: Instant,
+    /// When the last advert was sent.
+    pub sent_at: Instant,
+    /// When this state was entered.
+    pub since: Instant,
+    /// Next announcement of the addresses.
+    pub announce_at: Option<Instant>,
+    /// The last announcement of the addresses.
+    pub announced_at: Instant,
+    /// Whether the announcement at `announce_at` is a refresh.
+    pub refreshing: bool,
+    /// The host could not install the addresses yet.
+    pub install_failed: bool,
+}
+
+/// An advert that was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// Who sent it.
+    pub source: IpAddr,
+    /// With which priority.
+    pub priority: Priority,
+    /// When.
+    pub at: Instant,
+}
+
+/// The name of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StateKind {
+    /// Not started.
+    Initialize,
+    /// Started, held out by a fault: keepalived's FAULT. For the RFC this is Initialize.
+    Fault,
+    /// Watching.
+    Backup,
+    /// Holding the addresses.
+    Active,
+}
+
+impl State {
+    /// The earliest timer; `None` exactly in Initialize.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match *self {
+            Self::Initialize { .. } => None,
+            Self::Backup(Backup { active_down_at, .. }) => Some(active_down_at),
+            Self::Active(Active {
+                adver_at,
+                announce_at,
+                ..
+            }) => Some(announce_at.map_or(adver_at, |announce_at| announce_at.min(adver_at))),
+        }
+    }
+
+    /// Its name.
+    pub fn kind(&self) -> StateKind {
+        match self {
+            Self::Initialize { started: false } => StateKind::Initialize,
+            Self::Initialize { started: true } => StateKind::Fault,
+            Self::Backup(_) => StateKind::Backup,
+            Self::Active(_) => StateKind::Active,
+        }
+    }
+}
+
+impl fmt::Display for StateKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Initialize => "Initialize",
+            Self::Fault => "Fault",
+            Self::Backup => "Backup",
+            Self::Active => "Active",
+        })
+    }
+}
+
+/// The faults of a router: at most one of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Faults {
+    interface_down: bool,
+    no_address: bool,
+    operator: bool,
+    tracking: Option<FaultReason>,
+}
+
+impl Faults {
+    /// Adds a reason, in the place of one of its kind.
+    pub(crate) fn set(&mut self, reason: FaultReason) {
+        match reason.kind() {
+            FaultKind::Interface => self.interface_down = true,
+            FaultKind::Address => self.no_address = true,
+            FaultKind::Operator => self.operator = true,
+            FaultKind::Tracking => self.tracking = Some(reason),
+        }
+    }
+
+    /// Takes the reason of that kind away.
+    pub(crate) fn clear(&mut self, kind: FaultKind) {
+        match kind {
+            FaultKind::Interface => self.interface_down = false,
+            FaultKind::Address => self.no_address = false,
+            FaultKind::Operator => self.operator = false,
+            FaultKind::Tracking => self.tracking = None,
+        }
+    }
+
+    /// The gravest of them; `None` when there is none.
+    pub fn first(&self) -> Option<FaultReason> {
+        if self.operator {
+            Some(FaultReason::Operator)
+        } else if self.interface_down {
+            Some(FaultReason::InterfaceDown)
+        } else if self.no_address {
+            Some(FaultReason::NoPrimaryAddress)
+        } else {
+            self.tracking
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Counters of one virtual router, and of adverts that belong to none. Plain numbers, no behaviour.
+
+use core::{net::IpAddr, time::Duration};
+
+use vrrp_proto::{Cause, Priority};
+
+use crate::{Instant, Rejection};
+
+/// Counters of one virtual router.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Adverts given to the driver to send, once whatever the number of unicast peers.
+    pub adverts_sent: u64,
+    /// Of these, with priority 0.
+    pub priority_zero_sent: u64,
+    /// Adverts that reached the machine.
+    pub adverts_received: u64,
+    /// Of these, with priority 0.
+    pub priority_zero_received: u64,
+    /// Of these, with other addresses than ours.
+    pub address_list_mismatches: u64,
+    /// Of these, heard while Active.
+    pub received_while_active: u64,
+    /// Packets that the driver could not send.
+    pub send_errors: u64,
+    /// Transitions to Active.
+    pub became_active: u64,
+    /// Transitions from Active.
+    pub released_active: u64,
+    /// The latest that a timer fired after its time.
+    pub latest_timer: Duration,
+    /// Adverts that did not reach the machine.
+    pub rejections: Rejections,
+}
+
+/// Counts of rejected packets by cause.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rejections {
+    codec: [u64; Cause::ALL.len()],
+    unknown_router: u64,
+    transport: u64,
+    not_a_peer: u64,
+    own_address: u64,
+    owner: u64,
+}
+
+impl Rejections {
+    /// Counts one; returns how many there are of that cause now.
+    pub(crate) fn count(&mut self, rejection: &Rejection) -> u64 {
+        let counter = match rejection {
+            Rejection::UnknownRouter { .. } => &mut self.unknown_router,
+            Rejection::Transport => &mut self.transport,
+            Rejection::NotAPeer => &mut self.not_a_peer,
+            Rejection::OwnAddress => &mut self.own_address,
+            Rejection::Owner => &mut self.owner,
+            codec => match self.codec.get_mut(codec.codec_cause().index()) {
+                Some(counter) => counter,
+                None => return 0,
+            },
+        };
+        *counter += 1;
+        *counter
+    }
+
+    /// Each cause as a word for metrics, with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let codec = Cause::ALL.iter().zip(&self.codec);
+        codec.map(|(cause, count)| (cause.name(), *count)).chain([
+            ("unknown_router", self.unknown_router),
+            ("transport", self.transport),
+            ("not_a_peer", self.not_a_peer),
+            ("own_address", self.own_address),
+            ("owner", self.owner),
+        ])
+    }
+
+    /// All of them together.
+    pub fn total(&self) -> u64 {
+        self.iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// Another router of the same virtual router, as its adverts show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Its primary address.
+    pub source: IpAddr,
+    /// The priority in its last advert.
+    pub priority: Priority,
+    /// The interval in its last advert.
+    pub interval: Duration,
+    /// When its last advert came.
+    pub heard_at: Instant,
+    /// Adverts that reached the machine.
+    pub adverts: u64,
+}
