@@ -6,7 +6,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
@@ -141,6 +141,18 @@ impl HostCommand<'_> {
         let mut command = self.build().map_err(LabError::io(what.clone()))?;
         self.host
             .run(|| command.spawn().map_err(LabError::io(what)))
+    }
+
+    /// Runs it to its end and returns what it printed.
+    pub fn capture(self) -> Result<Output, LabError> {
+        let what = format!(
+            "run {} on {}",
+            self.program.to_string_lossy(),
+            self.host.name
+        );
+        let mut command = self.build().map_err(LabError::io(what.clone()))?;
+        self.host
+            .run(|| command.output().map_err(LabError::io(what)))
     }
 
     fn build(&self) -> io::Result<Command> {

@@ -115,7 +115,7 @@ fn serve(stream: &TcpStream, name: &str, served: &AtomicU64) -> io::Result<()> {
         }
         io::copy(&mut io::Read::take(&mut reader, body_len), &mut io::sink())?;
         served.fetch_add(1, Ordering::Relaxed);
-        let head = head.trim_end().replace('\r', "");
+        let head = head.trim_end();
         let body = format!("{name}\n{head}\n");
         write!(
             writer,

@@ -1,5 +1,16 @@
 //! The whole system in network namespaces: real kernel, real sockets, real peers.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
+mod apiserver;
+mod failover;
+mod golden;
+mod k8s_ingress;
 mod lab;
+mod node;
+mod peers;
 mod support;

@@ -1,0 +1,292 @@
+//! One host under test: its private /etc, /run and /var/lib, its daemon, its syslog listener.
+
+use std::{
+    fs,
+    net::{IpAddr, UdpSocket},
+    path::{Path, PathBuf},
+    process::Child,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use ha_lb::lab::{Host, HostCommand, Lab};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::support::wait_for;
+
+/// The program under test.
+const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
+
+/// A host, its files and the one daemon that runs on it.
+pub(crate) struct Node {
+    pub(crate) host: Host,
+    folder: PathBuf,
+    daemon: Option<Child>,
+    syslog: Arc<Mutex<Vec<String>>>,
+}
+
+impl Node {
+    /// A host called `name` with `addresses` on `interface`; files live below `scratch`.
+    pub(crate) fn new(
+        lab: &Lab,
+        scratch: &Path,
+        name: &str,
+        interface: &str,
+        addresses: &[&str],
+    ) -> Self {
+        let addresses: Vec<_> = addresses
+            .iter()
+            .map(|address| address.parse().unwrap())
+            .collect();
+        let host = lab.host(name, interface, &addresses).unwrap();
+        let folder = scratch.join(name);
+        write_root(&folder);
+        let syslog = Arc::new(Mutex::new(Vec::new()));
+        let socket = host
+            .run(|| Ok(UdpSocket::bind("127.0.0.1:514").unwrap()))
+            .unwrap();
+        let lines = Arc::clone(&syslog);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 65536];
+            while let Ok(len) = socket.recv(&mut buffer) {
+                lines
+                    .lock()
+                    .unwrap()
+                    .push(String::from_utf8_lossy(&buffer[..len]).into_owned());
+            }
+        });
+        Self {
+            host,
+            folder,
+            daemon: None,
+            syslog,
+        }
+    }
+
+    /// A file below this host's folder; `etc/...`, `run/...` and `var-lib/...` are what programs on it see.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A program on this host that sees its private folders.
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> HostCommand<'_> {
+        self.host
+            .command(program)
+            .bind(self.path("etc"), "/etc")
+            .bind(self.path("run"), "/run")
+            .bind(self.path("var-lib"), "/var/lib")
+    }
+
+    /// Starts the daemon and waits until it answers.
+    pub(crate) fn start(&mut self, keepalived: Option<&Path>, haproxy: &[&Path]) {
+        let mut command = self.command(HA_LB).arg("run").output(self.path("log"));
+        if let Some(path) = keepalived {
+            command = command.arg("-k").arg(path);
+        }
+        for path in haproxy {
+            command = command.arg("-x").arg(path);
+        }
+        let daemon = command
+            .arg("--control")
+            .arg(self.path("control"))
+            .spawn()
+            .unwrap();
+        self.daemon = Some(daemon);
+        let deadline = Duration::from_secs(10);
+        wait_for(&format!("{} answers", self.host.name()), deadline, || {
+            let exited = self
+                .daemon
+                .as_mut()
+                .and_then(|daemon| daemon.try_wait().unwrap());
+            assert!(
+                exited.is_none(),
+                "{}: {exited:?}\n{}",
+                self.host.name(),
+                self.log()
+            );
+            self.status()
+        });
+    }
+
+    /// Starts Debian's keepalived.
+    pub(crate) fn start_keepalived(&mut self, config: &Path) {
+        let keepalived = self
+            .command("keepalived")
+            .args([
+                "--dont-fork",
+                "--log-console",
+                "--log-detail",
+                "--vrrp",
+                "--use-file",
+            ])
+            .arg(config)
+            .output(self.path("log"))
+            .spawn()
+            .unwrap();
+        self.daemon = Some(keepalived);
+    }
+
+    /// What `ha-lb status --json` says, if the daemon answers.
+    pub(crate) fn status(&self) -> Option<Value> {
+        let control = self.path("control");
+        let output = self
+            .host
+            .command(HA_LB)
+            .args(["status", "--json", "--control"])
+            .arg(control)
+            .capture()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).ok()
+    }
+
+    /// A string or number of the status, by JSON pointer.
+    pub(crate) fn ask(&self, pointer: &str) -> Option<Value> {
+        self.status()?.pointer(pointer).cloned()
+    }
+
+    /// State of the first virtual router.
+    pub(crate) fn state(&self) -> String {
+        self.ask("/instances/0/state")
+            .and_then(|state| Some(state.as_str()?.to_owned()))
+            .unwrap_or_default()
+    }
+
+    /// Whether the kernel of this host has `address` with a full prefix.
+    pub(crate) fn holds(&self, address: &str) -> bool {
+        let address: IpAddr = address.parse().unwrap();
+        let output = self
+            .host
+            .command("ip")
+            .args(["-o", "address", "show"])
+            .capture()
+            .unwrap();
+        let wanted = format!(" {address}/{} ", if address.is_ipv4() { 32 } else { 128 });
+        String::from_utf8_lossy(&output.stdout).contains(&wanted)
+    }
+
+    /// Ends the daemon in order and returns its exit code.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let mut daemon = self.daemon.take()?;
+        kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+        daemon.wait().unwrap().code()
+    }
+
+    /// Kills every process of the daemon at once.
+    pub(crate) fn kill(&mut self) {
+        let status = self.status().unwrap_or_default();
+        for role in ["supervisor", "vrrp", "balancer"] {
+            if let Some(pid) = status
+                .pointer(&format!("/{role}/pid"))
+                .and_then(Value::as_i64)
+            {
+                let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        self.kill_daemon();
+    }
+
+    /// Kills keepalived and its children (their process group) at once.
+    pub(crate) fn kill_keepalived(&mut self) {
+        if let Some(daemon) = &self.daemon {
+            let children = format!("/proc/{0}/task/{0}/children", daemon.id());
+            for child in fs::read_to_string(children)
+                .unwrap_or_default()
+                .split_whitespace()
+            {
+                let _ = kill_process(Pid::from_raw(child.parse().unwrap()).unwrap(), Signal::KILL);
+            }
+        }
+        self.kill_daemon();
+    }
+
+    fn kill_daemon(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = daemon.kill();
+            daemon.wait().unwrap();
+        }
+    }
+
+    /// What the daemon wrote.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Lines that arrived at this host's syslog listener.
+    pub(crate) fn syslog(&self) -> Vec<String> {
+        self.syslog.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("--- {}\n{}", self.host.name(), self.log());
+        }
+    }
+}
+
+/// The folders that lie over the machine's: users, certificates, run-time files.
+fn write_root(folder: &Path) {
+    for sub in [
+        "etc/haproxy/ssl",
+        "etc/keepalived",
+        "run",
+        "var-lib/haproxy",
+    ] {
+        fs::create_dir_all(folder.join(sub)).unwrap();
+    }
+    let passwd =
+        "root:x:0:0:root:/root:/bin/sh\nhaproxy:x:4711:4711::/var/lib/haproxy:/usr/sbin/nologin\n";
+    fs::write(folder.join("etc/passwd"), passwd).unwrap();
+    fs::write(folder.join("etc/group"), "root:x:0:\nhaproxy:x:4711:\n").unwrap();
+    fs::write(folder.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
+    for kept in [
+        "ld.so.cache",
+        "localtime",
+        "ssl/openssl.cnf",
+        "alternatives",
+    ] {
+        let source = Path::new("/etc").join(kept);
+        let target = folder.join("etc").join(kept);
+        if source.is_file() {
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::copy(source, target).unwrap();
+        }
+    }
+}
+
+/// A self-signed certificate and its key in one file, as `bind ... ssl crt` wants it.
+pub(crate) fn write_certificate(path: &Path) {
+    let key = path.with_extension("key");
+    let output = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "30",
+        ])
+        .args(["-subj", "/CN=ha-lb test", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(path)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let bundle = format!(
+        "{}{}",
+        fs::read_to_string(path).unwrap(),
+        fs::read_to_string(&key).unwrap()
+    );
+    fs::write(path, bundle).unwrap();
+}

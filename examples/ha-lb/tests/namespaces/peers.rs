@@ -1,0 +1,219 @@
+//! Debian's keepalived as the other host: it wins, it loses, and neither side logs a bogus packet.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Child,
+    time::Duration,
+};
+
+use ha_lb::lab::Lab;
+
+use crate::{
+    node::{Node, write_certificate},
+    support::{Needs, enclosed, users_file, wait_for},
+};
+
+/// Longest of the intervals below, three times, with the slowest skew and room for start-up.
+const ELECTION: Duration = Duration::from_secs(15);
+
+/// Two hosts: ours and one that runs keepalived.
+struct Pair {
+    lab: Lab,
+    ours: Node,
+    theirs: Node,
+    vip: &'static str,
+    our_files: (PathBuf, PathBuf),
+    their_file: PathBuf,
+    /// What `killall -0 haproxy` finds on keepalived's behalf.
+    _haproxy: Child,
+}
+
+impl Pair {
+    fn new(
+        scratch: &Path,
+        vip: &'static str,
+        our_files: (PathBuf, PathBuf),
+        their_file: PathBuf,
+    ) -> Self {
+        let lab = Lab::new().unwrap();
+        let ours = Node::new(&lab, scratch, "ours", "ens37", &["192.168.10.11/24"]);
+        let theirs = Node::new(&lab, scratch, "theirs", "ens37", &["192.168.10.12/24"]);
+        write_certificate(&ours.path("etc/haproxy/ssl/server.pem"));
+        let stand_in = scratch.join("haproxy");
+        fs::copy("/bin/sleep", &stand_in).unwrap();
+        let haproxy = theirs.host.command(&stand_in).arg("600").spawn().unwrap();
+        Self {
+            lab,
+            ours,
+            theirs,
+            vip,
+            our_files,
+            their_file,
+            _haproxy: haproxy,
+        }
+    }
+
+    fn start_ours(&mut self) {
+        self.ours
+            .start(Some(&self.our_files.0), &[&self.our_files.1]);
+    }
+
+    fn start_theirs(&mut self) {
+        self.theirs.start_keepalived(&self.their_file);
+    }
+
+    fn wait_for_ours(&self) {
+        wait_for("only ours holds the address", ELECTION, || {
+            (self.ours.holds(self.vip) && !self.theirs.holds(self.vip)).then_some(())
+        });
+    }
+
+    fn wait_for_theirs(&self) {
+        wait_for("only keepalived holds the address", ELECTION, || {
+            (self.theirs.holds(self.vip) && !self.ours.holds(self.vip)).then_some(())
+        });
+    }
+
+    /// Ours is preferred: it holds the address, dies without a word, comes back, leaves in order.
+    fn ours_is_preferred(mut self) {
+        self.start_ours();
+        self.start_theirs();
+        self.wait_for_ours();
+
+        self.lab.cut_cable(&self.ours.host).unwrap();
+        self.ours.kill();
+        wait_for("keepalived takes over", ELECTION, || {
+            self.theirs.holds(self.vip).then_some(())
+        });
+
+        self.lab.mend_cable(&self.ours.host).unwrap();
+        self.start_ours();
+        self.wait_for_ours();
+
+        assert_eq!(self.ours.terminate(), Some(0), "{}", self.ours.log());
+        wait_for(
+            "keepalived takes over after priority 0",
+            Duration::from_secs(3),
+            || self.theirs.holds(self.vip).then_some(()),
+        );
+        self.nobody_saw_a_bogus_packet();
+    }
+
+    /// keepalived is preferred: ours follows, takes over when it dies, and gives the address back.
+    fn theirs_is_preferred(mut self) {
+        self.start_theirs();
+        self.start_ours();
+        self.wait_for_theirs();
+
+        self.theirs.kill_keepalived();
+        self.lab.cut_cable(&self.theirs.host).unwrap();
+        wait_for("ours takes over", ELECTION, || {
+            self.ours.holds(self.vip).then_some(())
+        });
+        // keepalived was killed and left its address behind; it sweeps it at its next start.
+        self.start_theirs();
+        wait_for("keepalived sweeps", ELECTION, || {
+            (!self.theirs.holds(self.vip)).then_some(())
+        });
+        self.lab.mend_cable(&self.theirs.host).unwrap();
+        self.wait_for_theirs();
+        self.nobody_saw_a_bogus_packet();
+    }
+
+    fn nobody_saw_a_bogus_packet(&self) {
+        let log = self.theirs.log();
+        for word in ["bogus", "invalid", "Invalid", "mismatch", "checksum"] {
+            assert!(!log.contains(word), "keepalived says {word:?}:\n{log}");
+        }
+        let rejected = self
+            .ours
+            .log()
+            .lines()
+            .filter(|line| line.contains("rejected"))
+            .count();
+        assert_eq!(rejected, 0, "{}", self.ours.log());
+    }
+}
+
+/// Runs `scenario` for the users' AH files with us as master `ours` and keepalived as master `theirs`.
+fn k8s_ingress(name: &str, (ours, theirs): (u8, u8), scenario: impl FnOnce(Pair)) {
+    enclosed(
+        name,
+        Needs::Users,
+        &["unshare", "ip", "openssl", "keepalived", "killall"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let file =
+                |number: u8| users_file(&format!("k8s-ingress/keepalived-master{number}.conf"));
+            let our_files = (file(ours), users_file("k8s-ingress/haproxy.cfg"));
+            scenario(Pair::new(
+                scratch.path(),
+                "192.168.10.10",
+                our_files,
+                file(theirs),
+            ));
+        },
+    );
+}
+
+/// Runs `scenario` for VRRPv3 with the given priorities.
+fn version_3(name: &str, (ours, theirs): (u8, u8), scenario: impl FnOnce(Pair)) {
+    enclosed(
+        name,
+        Needs::Namespaces,
+        &["unshare", "ip", "openssl", "keepalived"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let file = |who: &str, priority: u8| {
+                let path = scratch.path().join(format!("{who}.conf"));
+                let text = format!(
+                    "vrrp_instance V3 {{\n version 3\n state BACKUP\n interface ens37\n virtual_router_id 61\n \
+                 priority {priority}\n advert_int 0.5\n virtual_ipaddress {{\n 192.168.10.10\n }}\n}}\n"
+                );
+                fs::write(&path, text).unwrap();
+                path
+            };
+            let haproxy = scratch.path().join("haproxy.cfg");
+            fs::write(&haproxy, "listen l\n bind :8080\n mode tcp\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n server s 127.0.0.1:9\n").unwrap();
+            let files = ((file("ours", ours), haproxy), file("theirs", theirs));
+            scenario(Pair::new(scratch.path(), "192.168.10.10", files.0, files.1));
+        },
+    );
+}
+
+#[test]
+fn ah_we_are_preferred() {
+    k8s_ingress(
+        "peers::ah_we_are_preferred",
+        (1, 2),
+        Pair::ours_is_preferred,
+    );
+}
+
+#[test]
+fn ah_keepalived_is_preferred() {
+    k8s_ingress(
+        "peers::ah_keepalived_is_preferred",
+        (2, 1),
+        Pair::theirs_is_preferred,
+    );
+}
+
+#[test]
+fn v3_we_are_preferred() {
+    version_3(
+        "peers::v3_we_are_preferred",
+        (150, 100),
+        Pair::ours_is_preferred,
+    );
+}
+
+#[test]
+fn v3_keepalived_is_preferred() {
+    version_3(
+        "peers::v3_keepalived_is_preferred",
+        (100, 150),
+        Pair::theirs_is_preferred,
+    );
+}
