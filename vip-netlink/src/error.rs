@@ -1,0 +1,39 @@
+//! What can go wrong on the host side, one variant per cause.
+//!
+//! States that only look like errors (an address that is already there, one that is already gone)
+//! are not here: they are results.
+
+use std::io;
+
+/// A failed operation on the host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A raw or packet socket could not be opened: usually CAP_NET_RAW is missing.
+    #[error("cannot open a raw socket ({what}): {source}")]
+    Socket {
+        /// Which socket.
+        what: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The interface does not exist (now).
+    #[error("interface {0} does not exist")]
+    NoInterface(String),
+    /// An address could not be added or removed: usually CAP_NET_ADMIN is missing.
+    #[error("cannot {what} {address}: {source}")]
+    Address {
+        /// `add`, `remove` or `refresh`.
+        what: &'static str,
+        /// The address with its prefix length.
+        address: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// Netlink itself failed.
+    #[error("netlink: {0}")]
+    Netlink(io::Error),
+    /// The packet filter cannot be used as a fence.
+    #[error("no fence: {0}")]
+    Fence(#[from] crate::fence::FenceError),
+}
