@@ -14,8 +14,6 @@ use vrrp_proto::Envelope;
 
 use crate::error::Error;
 
-/// The group to which adverts are sent (RFC 9568 §5.1.1.2).
-pub const VRRP_GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 /// IP protocol number of VRRP.
 pub const PROTOCOL_VRRP: u8 = 112;
 /// IP protocol number of the authentication header.
@@ -54,7 +52,7 @@ impl AdvertReceiver {
         protocol: u8,
         groups: &[Ipv4Addr],
     ) -> Result<Self, Error> {
-        let open = || {
+        let open = || -> io::Result<Socket> {
             let socket = raw_socket(protocol)?;
             socket.bind_device(Some(interface.as_bytes()))?;
             // Without this, groups that other sockets joined on other interfaces arrive too.
@@ -74,7 +72,10 @@ impl AdvertReceiver {
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
                 Err(Error::NoInterface(interface.to_owned()))
             }
-            Err(source) => Err(Error::Socket { what: "receiving adverts", source }),
+            Err(source) => Err(Error::Socket {
+                what: "receiving adverts",
+                source,
+            }),
         }
     }
 
@@ -102,15 +103,24 @@ impl AdvertReceiver {
                 },
             };
             let packet = initialised(&storage, length);
-            let Some((header, envelope)) = open_ipv4(packet) else { continue };
+            let Some((header, envelope)) = open_ipv4(packet) else {
+                continue;
+            };
             if own.contains(&envelope.source) {
                 continue;
             }
-            let wanted = if self.protocol == PROTOCOL_AH { Some(header.packet) } else { header.payload() };
+            let wanted = if self.protocol == PROTOCOL_AH {
+                Some(header.packet)
+            } else {
+                header.payload()
+            };
             let Some(wanted) = wanted else { continue };
             if let Some(target) = buffer.get_mut(..wanted.len()) {
                 target.copy_from_slice(wanted);
-                return Ok(Some(Arrived { envelope, length: wanted.len() }));
+                return Ok(Some(Arrived {
+                    envelope,
+                    length: wanted.len(),
+                }));
             }
         }
         Ok(None)
@@ -139,13 +149,12 @@ pub struct AdvertSender {
 impl AdvertSender {
     /// Opens the socket; needs CAP_NET_RAW.
     pub fn new(interface: &str, index: u32) -> Result<Self, Error> {
-        let open = || {
+        let open = || -> io::Result<Socket> {
             let socket = raw_socket(PROTOCOL_VRRP)?;
             socket.set_header_included_v4(true)?;
             socket.bind_device(Some(interface.as_bytes()))?;
             // On Linux the sender's flag decides whether this host hears its own multicasts.
             socket.set_multicast_loop_v4(false)?;
-            let index = i32::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?;
             rustix::net::sockopt::set_ip_multicast_if_with_ifindex(
                 &socket,
                 &Ipv4Addr::UNSPECIFIED,
@@ -157,11 +166,17 @@ impl AdvertSender {
             Ok(socket)
         };
         match open() {
-            Ok(socket) => Ok(Self { socket, identification: 0 }),
+            Ok(socket) => Ok(Self {
+                socket,
+                identification: 0,
+            }),
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
                 Err(Error::NoInterface(interface.to_owned()))
             }
-            Err(source) => Err(Error::Socket { what: "sending adverts", source }),
+            Err(source) => Err(Error::Socket {
+                what: "sending adverts",
+                source,
+            }),
         }
     }
 
@@ -174,7 +189,9 @@ impl AdvertSender {
             .ok_or(io::ErrorKind::InvalidInput)?;
         let total = IPV4_HEADER + message.len();
         let target = packet.get_mut(..total).ok_or(io::ErrorKind::InvalidInput)?;
-        let (head, body) = target.split_at_mut_checked(IPV4_HEADER).ok_or(io::ErrorKind::InvalidInput)?;
+        let (head, body) = target
+            .split_at_mut_checked(IPV4_HEADER)
+            .ok_or(io::ErrorKind::InvalidInput)?;
         head.copy_from_slice(&header);
         body.copy_from_slice(message);
         self.send_packet(target)
@@ -187,7 +204,9 @@ impl AdvertSender {
             .and_then(|field| field.first_chunk::<4>())
             .map(|octets| Ipv4Addr::from(*octets))
             .ok_or(io::ErrorKind::InvalidInput)?;
-        self.socket.send_to(packet, &SocketAddrV4::new(destination, 0).into()).map(drop)
+        self.socket
+            .send_to(packet, &SocketAddrV4::new(destination, 0).into())
+            .map(drop)
     }
 }
 
@@ -215,8 +234,26 @@ fn ipv4_header(
     let [s0, s1, s2, s3] = source.octets();
     let [d0, d1, d2, d3] = destination.octets();
     Some([
-        0x45, TOS, length_high, length_low, id_high, id_low, 0, 0, envelope.hop_limit, protocol, 0,
-        0, s0, s1, s2, s3, d0, d1, d2, d3,
+        0x45,
+        TOS,
+        length_high,
+        length_low,
+        id_high,
+        id_low,
+        0,
+        0,
+        envelope.hop_limit,
+        protocol,
+        0,
+        0,
+        s0,
+        s1,
+        s2,
+        s3,
+        d0,
+        d1,
+        d2,
+        d3,
     ])
 }
 
@@ -236,7 +273,28 @@ impl<'a> Ipv4Packet<'a> {
 /// RFC 791 §3.1: a raw socket delivers the header, options and all. Ethernet padding is cut off.
 fn open_ipv4(bytes: &[u8]) -> Option<(Ipv4Packet<'_>, Envelope)> {
     let header: &[u8; IPV4_HEADER] = bytes.first_chunk()?;
-    let [first, _, high, low, _, _, _, _, hop_limit, _, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *header;
+    let [
+        first,
+        _,
+        high,
+        low,
+        _,
+        _,
+        _,
+        _,
+        hop_limit,
+        _,
+        _,
+        _,
+        s0,
+        s1,
+        s2,
+        s3,
+        d0,
+        d1,
+        d2,
+        d3,
+    ] = *header;
     let header_length = usize::from(first & 0x0f) * 4;
     let total = usize::from(u16::from_be_bytes([high, low]));
     if first >> 4 != 4 || header_length < IPV4_HEADER || total < header_length {
@@ -248,7 +306,13 @@ fn open_ipv4(bytes: &[u8]) -> Option<(Ipv4Packet<'_>, Envelope)> {
         destination: IpAddr::from([d0, d1, d2, d3]),
         hop_limit,
     };
-    Some((Ipv4Packet { packet, header_length }, envelope))
+    Some((
+        Ipv4Packet {
+            packet,
+            header_length,
+        },
+        envelope,
+    ))
 }
 
 #[expect(unsafe_code, reason = "socket2 receives into uninitialised memory")]
@@ -262,11 +326,12 @@ fn initialised(storage: &[MaybeUninit<u8>; LARGEST], length: usize) -> &[u8] {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use vrrp_proto::MULTICAST_V4;
 
     fn envelope() -> Envelope {
         Envelope {
             source: "10.99.0.1".parse().unwrap(),
-            destination: VRRP_GROUP.into(),
+            destination: MULTICAST_V4.into(),
             hop_limit: 255,
         }
     }
@@ -277,13 +342,17 @@ mod tests {
         let header = ipv4_header(&envelope(), PROTOCOL_VRRP, 1, 20).unwrap();
         assert_eq!(
             header,
-            [0x45, 0xc0, 0, 0x28, 0, 1, 0, 0, 0xff, 0x70, 0, 0, 10, 99, 0, 1, 224, 0, 0, 18]
+            [
+                0x45, 0xc0, 0, 0x28, 0, 1, 0, 0, 0xff, 0x70, 0, 0, 10, 99, 0, 1, 224, 0, 0, 18
+            ]
         );
     }
 
     #[test]
     fn options_are_skipped_and_padding_is_cut() {
-        let mut packet = vec![0x46, 0xc0, 0, 28, 0, 1, 0, 0, 254, 112, 0, 0, 10, 0, 0, 1, 224, 0, 0, 18];
+        let mut packet = vec![
+            0x46, 0xc0, 0, 28, 0, 1, 0, 0, 254, 112, 0, 0, 10, 0, 0, 1, 224, 0, 0, 18,
+        ];
         packet.extend_from_slice(&[1, 1, 1, 1, 9, 8, 7, 6, 0, 0, 0, 0]);
         let (ip, envelope) = open_ipv4(&packet).unwrap();
         assert_eq!(ip.payload().unwrap(), [9, 8, 7, 6]);

@@ -93,11 +93,13 @@ fn icmpv6_checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8; 32]) 
     let words = |bytes: &[u8]| -> u32 {
         bytes
             .chunks_exact(2)
-            .map(|pair| pair.iter().fold(0, |word, &octet| word << 8 | u32::from(octet)))
+            .map(|pair| {
+                pair.iter()
+                    .fold(0, |word, &octet| word << 8 | u32::from(octet))
+            })
             .sum()
     };
-    let mut sum =
-        words(&source.octets()) + words(&destination.octets()) + 32 + 58 + words(message);
+    let mut sum = words(&source.octets()) + words(&destination.octets()) + 32 + 58 + words(message);
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
@@ -148,7 +150,9 @@ mod tests {
         for (router, flags) in [(false, 0x20), (true, 0xa0)] {
             let frame = neighbour_advertisement([2, 0, 0, 0, 0, 0x0a], vip, router);
             let packet = etherparse::PacketHeaders::from_ethernet_slice(&frame).unwrap();
-            let Some(etherparse::NetHeaders::Ipv6(ip, _)) = packet.net else { panic!("not IPv6") };
+            let Some(etherparse::NetHeaders::Ipv6(ip, _)) = packet.net else {
+                panic!("not IPv6")
+            };
             assert_eq!(ip.hop_limit, 255);
             assert_eq!(ip.source, vip.octets());
             let Some(etherparse::TransportHeader::Icmpv6(icmp)) = packet.transport else {

@@ -19,7 +19,10 @@ impl PacketSocket {
         // Protocol 0: the kernel queues nothing for this socket.
         Socket::new(Domain::PACKET, Type::RAW.nonblocking(), None)
             .map(|socket| Self { socket })
-            .map_err(|source| Error::Socket { what: "AF_PACKET, frames", source })
+            .map_err(|source| Error::Socket {
+                what: "AF_PACKET, frames",
+                source,
+            })
     }
 
     /// Sends one frame, its Ethernet header included, without waiting.
@@ -47,7 +50,10 @@ struct LinkAddress {
     address: [u8; 8],
 }
 
-#[expect(unsafe_code, reason = "neither socket2 nor rustix can express sockaddr_ll")]
+#[expect(
+    unsafe_code,
+    reason = "neither socket2 nor rustix can express sockaddr_ll"
+)]
 fn link_address(interface: i32, protocol: [u8; 2], destination: Mac) -> SockAddr {
     let mut address = [0; 8];
     if let Some(head) = address.first_chunk_mut() {

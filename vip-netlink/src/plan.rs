@@ -152,11 +152,7 @@ pub struct Plan<'a> {
 
 /// Compares `present` with `wanted`; only addresses in `ours` may be removed.
 #[must_use]
-pub fn difference<'a>(
-    present: &[Present],
-    wanted: &[Wanted<'a>],
-    ours: &[Wanted<'_>],
-) -> Plan<'a> {
+pub fn difference<'a>(present: &[Present], wanted: &[Wanted<'a>], ours: &[Wanted<'_>]) -> Plan<'a> {
     let mut plan = Plan::default();
     for want in wanted {
         if !present.contains(&want.present()) && !plan.add.contains(want) {
@@ -201,7 +197,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn have(interface: u32, address: &str, prefix: u8) -> Present {
-        Present { interface, address: address.parse().unwrap(), prefix }
+        Present {
+            interface,
+            address: address.parse().unwrap(),
+            prefix,
+        }
     }
 
     #[test]
@@ -210,7 +210,16 @@ mod tests {
             Vip::host("192.0.2.10".parse().unwrap()),
             Vip::host("192.0.2.11".parse().unwrap()),
         );
-        let wanted = [Wanted { interface: 2, vip: &a }, Wanted { interface: 2, vip: &b }];
+        let wanted = [
+            Wanted {
+                interface: 2,
+                vip: &a,
+            },
+            Wanted {
+                interface: 2,
+                vip: &b,
+            },
+        ];
         let plan = difference(&[have(2, "192.0.2.10", 32)], &wanted, &wanted);
         assert_eq!(plan.add, [wanted[1]]);
         assert!(plan.remove.is_empty());
@@ -219,7 +228,10 @@ mod tests {
     #[test]
     fn only_the_exact_prefix_and_interface_are_ours() {
         let vip = Vip::host("192.0.2.10".parse().unwrap());
-        let ours = [Wanted { interface: 2, vip: &vip }];
+        let ours = [Wanted {
+            interface: 2,
+            vip: &vip,
+        }];
         let present = [
             have(2, "192.0.2.10", 24),
             have(3, "192.0.2.10", 32),
@@ -254,7 +266,13 @@ mod tests {
     #[test]
     fn an_ipv6_host_address_skips_dad_and_is_never_a_source() {
         let host = Vip::host("2001:db8::1".parse().unwrap());
-        assert_eq!(host.attributes(), Attributes { no_dad: true, deprecated: true });
+        assert_eq!(
+            host.attributes(),
+            Attributes {
+                no_dad: true,
+                deprecated: true
+            }
+        );
         assert!(!host.with_prefix(64).attributes().deprecated);
     }
 

@@ -198,7 +198,10 @@ mod tests {
         let bytes = batch.finish();
         assert_eq!(bytes.len(), 20 + (20 + 8) + 20);
         assert_eq!(u32::from_ne_bytes(bytes[20..24].try_into().unwrap()), 28);
-        assert_eq!(u16::from_ne_bytes(bytes[24..26].try_into().unwrap()), 0x0a00);
+        assert_eq!(
+            u16::from_ne_bytes(bytes[24..26].try_into().unwrap()),
+            0x0a00
+        );
         assert_eq!(&bytes[44..48], b"abc\0");
         assert_eq!(u16::from_ne_bytes(bytes[52..54].try_into().unwrap()), 0x11);
     }

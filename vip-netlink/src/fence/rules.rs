@@ -220,14 +220,32 @@ impl Names {
     /// Fences `addresses` for `timeout` from now.
     pub(super) fn fence(&self, batch: &mut Batch, addresses: &[IpAddr], timeout: Duration) {
         // An element's timeout cannot be set anew before Linux 6.12: add, delete, add is one step.
-        self.elements(batch, NEW_SET_ELEMENT, Set::Fenced, addresses, Some(timeout));
+        self.elements(
+            batch,
+            NEW_SET_ELEMENT,
+            Set::Fenced,
+            addresses,
+            Some(timeout),
+        );
         self.elements(batch, DEL_SET_ELEMENT, Set::Fenced, addresses, None);
-        self.elements(batch, NEW_SET_ELEMENT, Set::Fenced, addresses, Some(timeout));
+        self.elements(
+            batch,
+            NEW_SET_ELEMENT,
+            Set::Fenced,
+            addresses,
+            Some(timeout),
+        );
     }
 
     /// Takes `addresses` out of the fence, whether they are in it or not.
     pub(super) fn unfence(&self, batch: &mut Batch, addresses: &[IpAddr]) {
-        self.elements(batch, NEW_SET_ELEMENT, Set::Fenced, addresses, Some(Duration::from_secs(1)));
+        self.elements(
+            batch,
+            NEW_SET_ELEMENT,
+            Set::Fenced,
+            addresses,
+            Some(Duration::from_secs(1)),
+        );
         self.elements(batch, DEL_SET_ELEMENT, Set::Fenced, addresses, None);
     }
 
@@ -258,7 +276,14 @@ impl Names {
             batch.message(NEW_SET, NLM_F_CREATE, layer as u8, |out| {
                 out.text(1, table);
                 out.text(2, set.name(ipv6));
-                out.number(3, if matches!(set, Set::Fenced) { SET_TIMEOUT } else { 0 });
+                out.number(
+                    3,
+                    if matches!(set, Set::Fenced) {
+                        SET_TIMEOUT
+                    } else {
+                        0
+                    },
+                );
                 // nft's own type numbers of ipv4_addr and ipv6_addr, for `nft list`.
                 out.number(4, if ipv6 { 8 } else { 7 });
                 out.number(5, if ipv6 { 16 } else { 4 });
@@ -289,7 +314,11 @@ impl Names {
                 if chosen().next().is_none() {
                     continue;
                 }
-                let flags = if kind == NEW_SET_ELEMENT { NLM_F_CREATE } else { 0 };
+                let flags = if kind == NEW_SET_ELEMENT {
+                    NLM_F_CREATE
+                } else {
+                    0
+                };
                 batch.message(kind, flags, layer as u8, |out| {
                     out.text(1, table);
                     out.text(2, set.name(ipv6));
@@ -301,7 +330,8 @@ impl Names {
                                     IpAddr::V6(address) => key.bytes(1, &address.octets()),
                                 });
                                 if let Some(timeout) = timeout {
-                                    let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                                    let millis =
+                                        u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
                                     element.bytes(4, &millis.to_be_bytes());
                                 }
                             });

@@ -1,0 +1,118 @@
+//! How long a virtual address may stay without another advert sent: arithmetic only, no clock.
+//!
+//! The address carries a lifetime in the kernel (`valid_lft`), so it goes by itself when its
+//! speaker no longer runs (stopped, starved, dead). It is refreshed only together with an advert
+//! that was really sent. A lease that ran out is not taken up again: others may have taken over.
+
+use std::time::Duration;
+
+/// A refresh is a netlink request: not more than one a second.
+pub const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// The kernel counts whole seconds; one second could pass between two refreshes.
+const SHORTEST: Duration = Duration::from_secs(2);
+
+/// How early a refresh may be.
+const SLACK: Duration = Duration::from_millis(50);
+
+/// The lease of one virtual router's addresses. `now` is time since any fixed origin, on a clock
+/// that goes on while the machine sleeps (`CLOCK_BOOTTIME`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    valid: Duration,
+    refreshed: Duration,
+}
+
+impl Lease {
+    /// The lifetime for an advertisement interval: three intervals, about when the first Backup
+    /// takes over (RFC 9568 §6.1: Active_Down_Interval is a little more), in the kernel's unit.
+    #[must_use]
+    pub fn lifetime(interval: Duration) -> Duration {
+        let three = interval.saturating_mul(3);
+        let whole = three.as_secs() + u64::from(three.subsec_nanos() > 0);
+        Duration::from_secs(whole).max(SHORTEST)
+    }
+
+    /// A lease of `valid`, beginning `now`.
+    #[must_use]
+    pub const fn begin(valid: Duration, now: Duration) -> Self {
+        Self {
+            valid,
+            refreshed: now,
+        }
+    }
+
+    /// An advert was sent: whether the kernel is to be told now. Never once it ran out.
+    #[must_use]
+    pub fn refresh(&mut self, now: Duration) -> Refresh {
+        let age = now.saturating_sub(self.refreshed);
+        if age >= self.valid {
+            return Refresh::Expired;
+        }
+        // Adverts of one second are a little early at times.
+        if age + SLACK < REFRESH_EVERY {
+            return Refresh::NotYet;
+        }
+        self.refreshed = now;
+        Refresh::Due
+    }
+
+    /// Whether it ran out.
+    #[must_use]
+    pub fn expired(&self, now: Duration) -> bool {
+        now.saturating_sub(self.refreshed) >= self.valid
+    }
+}
+
+/// What an advert sent means for the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// Refreshed so lately that the kernel need not be told.
+    NotYet,
+    /// Tell the kernel.
+    Due,
+    /// Too late: the router must become Backup.
+    Expired,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn lifetimes_are_whole_seconds_and_never_below_two() {
+        assert_eq!(Lease::lifetime(ms(10)), ms(2000));
+        assert_eq!(Lease::lifetime(ms(700)), ms(3000));
+        assert_eq!(Lease::lifetime(ms(1000)), ms(3000));
+        assert_eq!(Lease::lifetime(ms(2000)), ms(6000));
+    }
+
+    #[test]
+    fn a_refresh_is_due_about_once_a_second() {
+        let mut lease = Lease::begin(ms(2000), ms(500));
+        let due = (1..=100)
+            .filter(|tick| lease.refresh(ms(500 + tick * 100)) == Refresh::Due)
+            .count();
+        assert!((9..=10).contains(&due), "{due} in ten seconds");
+    }
+
+    #[test]
+    fn adverts_of_one_second_refresh_each_time() {
+        let mut lease = Lease::begin(ms(3000), ms(0));
+        for second in 1..10 {
+            assert_eq!(lease.refresh(ms(second * 1000 - second % 2)), Refresh::Due);
+        }
+    }
+
+    #[test]
+    fn what_ran_out_is_never_refreshed() {
+        let mut lease = Lease::begin(ms(2000), ms(0));
+        assert!(!lease.expired(ms(1999)));
+        assert_eq!(lease.refresh(ms(2000)), Refresh::Expired);
+        assert_eq!(lease.refresh(ms(2001)), Refresh::Expired);
+        assert!(lease.expired(ms(2000)));
+    }
+}

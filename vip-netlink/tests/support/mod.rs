@@ -1,0 +1,243 @@
+//! A host and a peer, joined by a veth pair, in network namespaces of the test's own.
+//!
+//! A test calls [`in_namespaces`] with its own name: the test binary runs itself again inside
+//! `unshare`, with one test selected, so every test has a kernel of its own to play with.
+
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use socket2::{Domain, Protocol, Socket, Type};
+use vip_netlink::announce::{Mac, arp_probe};
+use vip_netlink::packet_socket::PacketSocket;
+
+const INSIDE: &str = "VIP_NETLINK_TEST_INSIDE";
+/// The host's interface and primary address.
+pub(crate) const HOST: &str = "vip0";
+pub(crate) const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
+pub(crate) const HOST_MAC: Mac = [2, 0, 0, 0, 0, 0x0a];
+/// The peer's.
+pub(crate) const PEER: &str = "peer0";
+pub(crate) const PEER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+pub(crate) const PEER_MAC: Mac = [2, 0, 0, 0, 0, 0x0b];
+/// The virtual address of most tests.
+pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 100);
+
+/// Runs `body` inside fresh namespaces; skips with a reason where they are not permitted, but
+/// fails in CI.
+pub(crate) fn in_namespaces(test: &str, body: impl FnOnce(&Peer)) {
+    if std::env::var_os(INSIDE).is_some() {
+        body(&Peer::new());
+        return;
+    }
+    let flags = if rustix::process::geteuid().is_root() {
+        "-nm"
+    } else {
+        "-Urnm"
+    };
+    let permitted = Command::new("unshare").args([flags, "true"]).status();
+    if !permitted.is_ok_and(|status| status.success()) {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "namespaces are not permitted here"
+        );
+        eprintln!("skipped: unshare {flags} is not permitted here");
+        return;
+    }
+    let status = Command::new("unshare")
+        .arg(flags)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{test} failed inside its namespaces");
+}
+
+/// Runs `ip` (or another program) with words separated by blanks.
+pub(crate) fn sh(command: &str) {
+    let mut words = command.split_whitespace();
+    let output = Command::new(words.next().unwrap())
+        .args(words)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{command}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// What a program prints.
+pub(crate) fn output(command: &str) -> String {
+    let mut words = command.split_whitespace();
+    let output = Command::new(words.next().unwrap())
+        .args(words)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whether `address` with its prefix length is configured on an interface.
+pub(crate) fn configured(device: &str, address: &str) -> bool {
+    output(&format!("ip addr show dev {device}")).contains(&format!(" {address} "))
+}
+
+/// Asks until it is so, at most for `patience`; says how long it took.
+pub(crate) fn until(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(
+            start.elapsed() < patience,
+            "not within {patience:?}: {what}"
+        );
+        std::thread::yield_now();
+    }
+    start.elapsed()
+}
+
+/// The other end of the cable, in a network namespace of its own.
+pub(crate) struct Peer {
+    holder: Child,
+    namespace: File,
+    /// Index of its interface.
+    pub(crate) index: u32,
+}
+
+impl Peer {
+    fn new() -> Self {
+        sh("ip link set lo up");
+        let holder = Command::new("unshare")
+            .args(["-n", "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = holder.id();
+        let path = format!("/proc/{pid}/ns/net");
+        let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+        until(Duration::from_secs(5), "a namespace for the peer", || {
+            std::fs::read_link(&path).is_ok_and(|theirs| theirs != own)
+        });
+        sh(&format!(
+            "ip link add {HOST} address 02:00:00:00:00:0a type veth peer name {PEER} address 02:00:00:00:00:0b netns {pid}"
+        ));
+        sh(&format!("ip addr add {HOST_ADDRESS}/24 dev {HOST}"));
+        sh(&format!("ip link set {HOST} up"));
+        let namespace = File::open(path).unwrap();
+        let mut peer = Self {
+            holder,
+            namespace,
+            index: 0,
+        };
+        peer.index = peer.run(|| {
+            sh(&format!("ip addr add {PEER_ADDRESS}/24 dev {PEER}"));
+            sh(&format!("ip link set {PEER} up"));
+            interface_index(PEER)
+        });
+        until(Duration::from_secs(5), "link", || {
+            output(&format!("ip link show dev {HOST}")).contains("state UP")
+        });
+        peer
+    }
+
+    /// Runs `work` on a thread that lives in the peer's namespace.
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    move_into_link_name_space(
+                        self.namespace.as_fd(),
+                        Some(LinkNameSpaceType::Network),
+                    )
+                    .unwrap();
+                    work()
+                })
+                .join()
+                .unwrap()
+        })
+    }
+
+    /// Everything that reaches the peer's interface from now on.
+    pub(crate) fn sniffer(&self) -> Sniffer {
+        // ETH_P_ALL in network order; the peer has no other interface that is up.
+        let all = Protocol::from(i32::from(3_u16.to_be()));
+        let socket = self.run(|| Socket::new(Domain::PACKET, Type::RAW, Some(all)).unwrap());
+        Sniffer { socket }
+    }
+
+    /// Whether anyone answers an ARP probe for `address` within `patience`.
+    pub(crate) fn arp_answers(&self, address: Ipv4Addr, patience: Duration) -> bool {
+        let sniffer = self.sniffer();
+        let sender = self.run(|| PacketSocket::new().unwrap());
+        sender
+            .send(self.index, &arp_probe(PEER_MAC, address))
+            .unwrap();
+        sniffer
+            .next(patience, |frame| {
+                frame.len() >= 42
+                    && frame[12..14] == [8, 6]
+                    && frame[20..22] == [0, 2]
+                    && frame[28..32] == address.octets()
+            })
+            .is_some()
+    }
+
+    /// Whether `address` answers one ping within `patience`.
+    pub(crate) fn ping(&self, address: IpAddr, patience: Duration) -> bool {
+        let seconds = patience.as_secs_f32().to_string();
+        self.run(|| {
+            Command::new("ping")
+                .args(["-c1", "-n", "-W", &seconds, &address.to_string()])
+                .stdout(Stdio::null())
+                .status()
+                .unwrap()
+                .success()
+        })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+/// A packet socket that hears all frames.
+pub(crate) struct Sniffer {
+    socket: Socket,
+}
+
+impl Sniffer {
+    /// The first frame that `wanted` likes, within `patience`.
+    pub(crate) fn next(
+        &self,
+        patience: Duration,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Option<Vec<u8>> {
+        let deadline = Instant::now() + patience;
+        let mut buffer = vec![0; 2048];
+        loop {
+            let left = deadline.checked_duration_since(Instant::now())?;
+            self.socket
+                .set_read_timeout(Some(left.max(Duration::from_micros(1))))
+                .unwrap();
+            match std::io::Read::read(&mut &self.socket, &mut buffer) {
+                Ok(length) if wanted(&buffer[..length]) => return Some(buffer[..length].to_vec()),
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return None,
+                Err(error) => panic!("sniffer: {error}"),
+            }
+        }
+    }
+}
+
+/// The index of an interface of the calling thread's namespace.
+pub(crate) fn interface_index(name: &str) -> u32 {
+    let line = output(&format!("ip -o link show dev {name}"));
+    line.split(':').next().unwrap().parse().unwrap()
+}
