@@ -6,3 +6,4 @@
 pub mod diagnostic;
 pub mod files;
 pub mod haproxy;
+pub mod keepalived;

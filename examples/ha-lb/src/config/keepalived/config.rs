@@ -1,0 +1,396 @@
+//! keepalived's configuration in types: what a file says after its rules were applied, with the
+//! defaults of keepalived.conf(5) filled in. Nothing here can be half right: what cannot be run
+//! was refused while reading.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use vrrp_proto::{ChecksumMode, Family, Password, Priority, Version, Vrid};
+
+use crate::config::diagnostic::Span;
+
+/// A whole file and what it includes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// `global_defs`.
+    pub global: Global,
+    /// `vrrp_script`, in the order of the file.
+    pub scripts: Vec<Script>,
+    /// `vrrp_instance`, in the order of the file.
+    pub instances: Vec<Instance>,
+    /// `virtual_server` with an address, in the order of the file.
+    pub virtual_servers: Vec<VirtualServer>,
+}
+
+/// What of `global_defs` outlives the reading; the rest are defaults that went into the instances.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Global {
+    /// `router_id`; the host name by default.
+    pub router_id: Option<String>,
+    /// `notification_email`: recipients.
+    pub notification_email: Vec<String>,
+    /// `notification_email_from`.
+    pub notification_email_from: Option<String>,
+    /// `smtp_server`: host and port.
+    pub smtp_server: Option<(String, u16)>,
+    /// `smtp_connect_timeout` (30 s).
+    pub smtp_connect_timeout: Option<Duration>,
+    /// `script_user`: who runs scripts that name no user.
+    pub script_user: Option<User>,
+    /// `enable_script_security`: a script is refused when someone other than root can change it.
+    pub script_security: bool,
+    /// `vrrp_startup_delay`.
+    pub startup_delay: Duration,
+    /// `vrrp_notify_fifo`, or `notify_fifo`.
+    pub notify_fifo: Option<String>,
+    /// `vrrp_notify_priority_changes`.
+    pub notify_priority_changes: bool,
+}
+
+/// A user and perhaps a group, by name or number as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// User.
+    pub user: String,
+    /// Group; the user's own by default.
+    pub group: Option<String>,
+}
+
+/// A program with its arguments, split as keepalived splits it: no shell is involved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The program and its arguments; never empty.
+    pub arguments: Vec<String>,
+    /// Who runs it.
+    pub user: Option<User>,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// A `vrrp_script`: a check that is run again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is defined.
+    pub span: Span,
+    /// `script` and `user`.
+    pub command: Command,
+    /// `interval` (1 s).
+    pub interval: Duration,
+    /// `timeout`; the interval by default.
+    pub timeout: Duration,
+    /// `weight`, -253 to 253; 0 means that failing is a fault.
+    pub weight: i16,
+    /// `weight N reverse`: the weight counts when the check fails, or succeeds, instead.
+    pub reverse: bool,
+    /// `rise` (1): successes in a row until the check counts as passed.
+    pub rise: u32,
+    /// `fall` (1): failures in a row until it counts as failed.
+    pub fall: u32,
+    /// `init_fail`: counts as failed until it first succeeds.
+    pub init_fail: bool,
+}
+
+/// A `vrrp_instance`: a virtual router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is defined.
+    pub span: Span,
+    /// `interface`.
+    pub interface: String,
+    /// `virtual_router_id`.
+    pub vrid: Vrid,
+    /// `version`, or `vrrp_version`, or 3 for IPv6.
+    pub version: Version,
+    /// Family of the addresses.
+    pub family: Family,
+    /// `state`. A router that is not the owner starts as Backup all the same, as keepalived's.
+    pub state: InitialState,
+    /// `priority`, 1 to 255 (owner).
+    pub priority: Priority,
+    /// `advert_int`, in what the version can say.
+    pub interval: Duration,
+    /// False for `nopreempt`.
+    pub preempt: bool,
+    /// `preempt_delay`.
+    pub preempt_delay: Duration,
+    /// `authentication`; VRRPv2 only.
+    pub authentication: Option<Authentication>,
+    /// `virtual_ipaddress`, advertised, all of the instance's family.
+    pub addresses: Vec<VirtualAddress>,
+    /// `virtual_ipaddress_excluded` and what did not fit the packet: installed, not advertised.
+    pub excluded_addresses: Vec<VirtualAddress>,
+    /// False for `dont_track_primary`: loss of the interface is no fault.
+    pub track_primary: bool,
+    /// `track_interface`, without the instance's own interface.
+    pub track_interfaces: Vec<TrackInterface>,
+    /// `track_script`.
+    pub track_scripts: Vec<TrackScript>,
+    /// `unicast_peer`; `None` sends to the group.
+    pub unicast: Option<Unicast>,
+    /// `mcast_src_ip` or `unicast_src_ip`: source of adverts instead of the primary address.
+    pub source: Option<IpAddr>,
+    /// `mcast_dst_ip`, or `vrrp_mcast_group4` and `6`.
+    pub group: IpAddr,
+    /// `accept` (true) and `no_accept`: whether packets to the addresses are taken.
+    pub accept: bool,
+    /// Gratuitous ARP and unsolicited neighbour advertisements.
+    pub announcements: Announcements,
+    /// What the checksum of VRRPv3 over IPv4 covers (`v3_checksum_as_v2`).
+    pub checksum: ChecksumMode,
+    /// `lower_prio_no_advert`.
+    pub lower_priority_no_advert: bool,
+    /// `higher_prio_send_advert`.
+    pub higher_priority_send_advert: bool,
+    /// `owner_ignore_adverts`.
+    pub owner_ignore_adverts: bool,
+    /// `down_timer_adverts` (3).
+    pub down_timer_adverts: u8,
+    /// `notify_*`.
+    pub notify: Notify,
+    /// `smtp_alert`.
+    pub smtp_alert: bool,
+}
+
+/// `state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitialState {
+    /// `MASTER`.
+    Master,
+    /// `BACKUP`.
+    Backup,
+}
+
+/// `authentication`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// `PASS`: the password travels in the packet.
+    Password(Password),
+    /// `AH`: an Authentication Header with this key.
+    Header(Password),
+}
+
+/// One line of `virtual_ipaddress`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Length of the prefix (32 or 128).
+    pub prefix: u8,
+    /// `dev`; the instance's interface by default.
+    pub device: Option<String>,
+    /// `brd`.
+    pub broadcast: Option<Ipv4Addr>,
+    /// `scope`, as the kernel numbers it.
+    pub scope: Option<u8>,
+    /// `label`.
+    pub label: Option<String>,
+    /// `peer`: address of the other end and its prefix.
+    pub peer: Option<(IpAddr, u8)>,
+    /// `home`: the IPv6 home address.
+    pub home: bool,
+    /// `-nodad`: duplicate address detection is done.
+    pub detect_duplicates: bool,
+    /// `mngtmpaddr`.
+    pub manage_temporary: bool,
+    /// `noprefixroute`.
+    pub no_prefix_route: bool,
+    /// `preferred_lft`: `Some(0)` keeps the kernel from choosing the address as a source.
+    pub preferred_lifetime: Option<u32>,
+    /// `no_track`: someone else may delete it.
+    pub no_track: bool,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// One line of `track_interface`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackInterface {
+    /// The interface.
+    pub name: String,
+    /// `weight`, -254 to 254; 0 means that its loss is a fault.
+    pub weight: i16,
+    /// `reverse`.
+    pub reverse: bool,
+}
+
+/// One line of `track_script`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrackScript {
+    /// Position in [`Config::scripts`].
+    pub script: usize,
+    /// The line's own weight, or the script's.
+    pub weight: i16,
+    /// The line's own `reverse`, or the script's.
+    pub reverse: bool,
+}
+
+/// `unicast_peer` and what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unicast {
+    /// The peers, of the family of the adverts.
+    pub peers: Vec<Peer>,
+    /// `unicast_ttl` (255).
+    pub ttl: u8,
+    /// Whether adverts of other sources are dropped. On unless `check_unicast_src no` is written:
+    /// keepalived's default is off, which lets anyone who can reach the host take the addresses.
+    pub check_source: bool,
+}
+
+/// One line of `unicast_peer`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// `min_ttl`: adverts with less are dropped.
+    pub min_ttl: Option<u8>,
+    /// `max_ttl`: adverts with more are dropped.
+    pub max_ttl: Option<u8>,
+}
+
+/// `garp_*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announcements {
+    /// `garp_master_repeat` (5).
+    pub repeat: u8,
+    /// `garp_master_delay` (5 s).
+    pub delay: Duration,
+    /// `garp_master_refresh` (never).
+    pub refresh: Option<Duration>,
+    /// `garp_master_refresh_repeat` (1).
+    pub refresh_repeat: u8,
+    /// `garp_lower_prio_repeat`; the `repeat` by default, 0 for not at all.
+    pub lower_priority_repeat: Option<u8>,
+    /// `garp_lower_prio_delay`; the `delay` by default.
+    pub lower_priority_delay: Option<Duration>,
+}
+
+impl Default for Announcements {
+    fn default() -> Self {
+        Self {
+            repeat: 5,
+            delay: Duration::from_secs(5),
+            refresh: None,
+            refresh_repeat: 1,
+            lower_priority_repeat: None,
+            lower_priority_delay: None,
+        }
+    }
+}
+
+/// `notify_*` of an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notify {
+    /// `notify_master`.
+    pub master: Option<Command>,
+    /// `notify_backup`.
+    pub backup: Option<Command>,
+    /// `notify_fault`.
+    pub fault: Option<Command>,
+    /// `notify_stop`.
+    pub stop: Option<Command>,
+    /// `notify_deleted`.
+    pub deleted: Option<Command>,
+    /// `notify_master_rx_lower_pri`.
+    pub master_rx_lower_priority: Option<Command>,
+    /// `notify`: run for each change, with `INSTANCE NAME STATE PRIORITY` appended.
+    pub any: Option<Command>,
+}
+
+/// A `virtual_server`, which lb-core balances in the place of the kernel's IPVS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualServer {
+    /// Where it is defined.
+    pub span: Span,
+    /// Address and port.
+    pub address: SocketAddr,
+    /// `lb_algo`.
+    pub scheduler: Scheduler,
+    /// `lb_kind`, as written; a proxy has none of them.
+    pub forwarding: Option<String>,
+    /// `persistence_timeout`: a client stays with its server for this long.
+    pub persistence: Option<Duration>,
+    /// `persistence_granularity`: prefix length under which clients count as one.
+    pub persistence_prefix: Option<u8>,
+    /// `delay_loop` (60 s): interval of the checks.
+    pub delay_loop: Duration,
+    /// `sorry_server`: used when no other is up.
+    pub sorry_server: Option<SocketAddr>,
+    /// `quorum` (1).
+    pub quorum: u32,
+    /// `alpha`: servers are down until their first check has passed.
+    pub starts_down: bool,
+    /// `real_server`, in the order of the file.
+    pub real_servers: Vec<RealServer>,
+}
+
+/// `lb_algo`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheduler {
+    /// `rr`: round robin without weights.
+    RoundRobin,
+    /// `wrr`: weighted round robin.
+    WeightedRoundRobin,
+    /// `lc`: fewest connections.
+    LeastConnections,
+    /// `wlc`, and `sed` and `nq`, which are its kind: fewest connections for the weight.
+    WeightedLeastConnections,
+    /// `sh`: by the client's address.
+    SourceHash,
+    /// `mh`: by the client's address, consistently.
+    ConsistentSourceHash,
+}
+
+/// A `real_server`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RealServer {
+    /// Where it is defined.
+    pub span: Span,
+    /// Address and port; port 0 stands for the virtual server's.
+    pub address: SocketAddr,
+    /// `weight` (1); 0 takes no new connections.
+    pub weight: u16,
+    /// `uthreshold`: most connections.
+    pub upper_threshold: Option<u32>,
+    /// The check; without one the server counts as up.
+    pub check: Option<Check>,
+}
+
+/// A health check of a real server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What is tried.
+    pub kind: CheckKind,
+    /// `connect_ip` and `connect_port`; the server's by default.
+    pub address: SocketAddr,
+    /// `connect_timeout` (5 s).
+    pub connect_timeout: Duration,
+    /// `delay_loop`; the virtual server's by default.
+    pub interval: Duration,
+    /// `retry`: how often a failed check is repeated before it counts (1).
+    pub retry: u32,
+    /// `delay_before_retry` (1 s).
+    pub retry_delay: Duration,
+}
+
+/// What a health check tries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckKind {
+    /// `TCP_CHECK`: a connection is accepted.
+    Tcp,
+    /// `HTTP_GET`, first `url`: the answer has one of these status codes.
+    Http {
+        /// `path`.
+        path: String,
+        /// `virtualhost`.
+        host: Option<String>,
+        /// `status_code` (200-299): first and last of each range.
+        status: Vec<(u16, u16)>,
+    },
+}
