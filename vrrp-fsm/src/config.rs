@@ -172,12 +172,14 @@ impl RouterConfig {
         let nanos = self.interval.as_nanos();
         match self.version {
             Version::V2
-                if nanos % 1_000_000_000 != 0 || !(1..=255).contains(&self.interval.as_secs()) =>
+                if !nanos.is_multiple_of(1_000_000_000)
+                    || !(1..=255).contains(&self.interval.as_secs()) =>
             {
                 return Err(ConfigError::IntervalV2(self.interval));
             }
             Version::V3
-                if nanos % 10_000_000 != 0 || !(1..=4095).contains(&(nanos / 10_000_000)) =>
+                if !nanos.is_multiple_of(10_000_000)
+                    || !(1..=4095).contains(&(nanos / 10_000_000)) =>
             {
                 return Err(ConfigError::IntervalV3(self.interval));
             }

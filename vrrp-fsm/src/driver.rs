@@ -1,11 +1,351 @@
-//! A ready driver on tokio (feature `tokio`): one task that carries out what a
-//! [`RouterSet`](crate::RouterSet) asks for, over any [`Host`].
+//! A ready driver on tokio (feature `tokio`): one task that carries out what a [`RouterSet`] asks
+//! for, over any [`Host`].
 //!
 //! Each round drains host events and packets, then fires timers: a process that was stalled first
 //! hears the living Active router instead of usurping it. Protocol time is `CLOCK_BOOTTIME`, by a
-//! timerfd. Adverts are sent at once and never wait for an address; addresses are enqueued, and
-//! their completion comes back as an event.
+//! timerfd. Adverts are sent at once and never wait for an address; work on addresses is enqueued,
+//! and its completion comes back as an event.
+//!
+//! ```no_run
+//! use vrrp_fsm::{RouterSet, driver::{Control, Driver, Host}};
+//!
+//! async fn serve(set: RouterSet, host: impl Host) -> std::io::Result<()> {
+//!     let (control, commands) = tokio::sync::mpsc::channel(16);
+//!     tokio::spawn(async move {
+//!         let _ = tokio::signal::ctrl_c().await;
+//!         let _ = control.send(Control::Shutdown).await;
+//!     });
+//!     let mut driver = Driver::new(set, host)?;
+//!     // Returns when priority 0 was sent and the addresses are gone.
+//!     driver.run(commands, |id, observation| println!("{id}: {observation}")).await
+//! }
+//! ```
+
+use std::{boxed::Box, fmt, future::poll_fn, io, vec, vec::Vec};
+
+use tokio::sync::{mpsc, oneshot};
+use vrrp_proto::Priority;
+
+use crate::{
+    Action, Event, FaultKind, FaultReason, Object, Packet, Rejection, RouterId, RouterSet,
+    RouterStatus, Transition, Warning, track::Health,
+};
 
 mod host;
+mod timer;
 
 pub use host::{Command, Datagram, Host, HostEvent};
+use timer::Timer;
+pub use timer::now;
+
+/// Packets taken in before timers and commands get their turn. More than a socket buffer holds of
+/// them, so that a round hears everything that waited during a stall; a flood cannot hold it up.
+const PACKETS_PER_ROUND: usize = 1024;
+/// An IP packet cannot be longer.
+const BUFFER: usize = 65_536;
+
+/// Drives a [`RouterSet`] over a [`Host`].
+#[derive(Debug)]
+pub struct Driver<H> {
+    set: RouterSet,
+    host: H,
+    timer: Timer,
+    buffer: Box<[u8]>,
+    /// Removals that the host has not answered yet.
+    removing: usize,
+    started: bool,
+    stopping: bool,
+    receive_errors: u64,
+}
+
+/// What the driver can be asked while it runs.
+#[derive(Debug)]
+pub enum Control {
+    /// The health of a tracked object changed.
+    Track {
+        /// The object.
+        object: Object,
+        /// Its health.
+        health: Health,
+    },
+    /// Hold a router out by hand, or let it in again.
+    Hold {
+        /// The router.
+        router: RouterId,
+        /// Whether it is held.
+        hold: bool,
+    },
+    /// How all routers are, in their order.
+    Snapshot(oneshot::Sender<Vec<RouterStatus>>),
+    /// Stop in order: priority 0 is sent, the addresses are removed, then `run` returns. Dropping
+    /// every sender does the same.
+    Shutdown,
+}
+
+/// What the driver tells of a router.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Observation {
+    /// Its state changed.
+    Transition(Transition),
+    /// Something an operator should know.
+    Warning(Warning),
+    /// A packet was rejected. Told the 1st, 2nd, 4th, 8th ... time for each cause.
+    Rejected {
+        /// Who sent it.
+        source: core::net::IpAddr,
+        /// Why.
+        rejection: Rejection,
+        /// How often by now.
+        count: u64,
+    },
+    /// A packet could not be sent. Told the 1st, 2nd, 4th, 8th ... time.
+    SendFailed {
+        /// How.
+        error: io::Error,
+        /// How often by now.
+        count: u64,
+    },
+    /// The host could not do what it was asked.
+    HostFailed {
+        /// What.
+        command: Command,
+        /// How.
+        error: io::Error,
+    },
+}
+
+impl<H: Host> Driver<H> {
+    /// A driver whose routers are not started yet. Must be called within a tokio runtime.
+    pub fn new(set: RouterSet, host: H) -> io::Result<Self> {
+        Ok(Self {
+            set,
+            host,
+            timer: Timer::new()?,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            removing: 0,
+            started: false,
+            stopping: false,
+            receive_errors: 0,
+        })
+    }
+
+    /// Starts the routers and runs them until [`Control::Shutdown`] is done. The observer is called
+    /// in between and must not block.
+    ///
+    /// Dropping the future stops everything where it is: addresses stay.
+    pub async fn run(
+        &mut self,
+        mut control: mpsc::Receiver<Control>,
+        mut observer: impl FnMut(RouterId, Observation),
+    ) -> io::Result<()> {
+        loop {
+            self.take_events(&mut observer);
+            self.take_packets(&mut observer);
+            if !self.started {
+                self.started = true;
+                self.set.handle_all(now(), Event::Startup);
+                self.perform(&mut observer);
+            }
+            self.set.timeout(now());
+            self.perform(&mut observer);
+            if self.stopping && self.removing == 0 {
+                return Ok(());
+            }
+            self.timer.arm(self.set.next_deadline())?;
+            let command = tokio::select! {
+                biased;
+                command = control.recv(), if !self.stopping => Some(command.unwrap_or(Control::Shutdown)),
+                () = poll_fn(|cx| self.host.poll_ready(cx)) => None,
+                expired = self.timer.expired() => {
+                    expired?;
+                    None
+                }
+            };
+            if let Some(command) = command {
+                self.obey(command);
+                self.perform(&mut observer);
+            }
+        }
+    }
+
+    /// The routers.
+    pub fn set(&self) -> &RouterSet {
+        &self.set
+    }
+
+    /// The host.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    /// How often the host could not receive.
+    pub fn receive_errors(&self) -> u64 {
+        self.receive_errors
+    }
+
+    fn take_events(&mut self, observer: &mut impl FnMut(RouterId, Observation)) {
+        while let Some(event) = self.host.poll_event() {
+            let now = now();
+            match event {
+                HostEvent::Installed { router } => self.set.handle(now, router, Event::Installed),
+                HostEvent::Removed { .. } => self.removing = self.removing.saturating_sub(1),
+                HostEvent::Failed {
+                    router,
+                    command,
+                    error,
+                } => {
+                    observer(router, Observation::HostFailed { command, error });
+                    match command {
+                        Command::Install => self.set.handle(now, router, Event::InstallFailed),
+                        // What cannot be removed must not keep a shutdown waiting for ever.
+                        Command::Remove => self.removing = self.removing.saturating_sub(1),
+                        Command::Announce { .. } => {}
+                    }
+                }
+                HostEvent::LinkUp { interface } => self.set.link(now, interface, true),
+                HostEvent::LinkDown { interface } => self.set.link(now, interface, false),
+                HostEvent::AddressGone { router, .. } => {
+                    self.set.handle(now, router, Event::AddressLost);
+                }
+                HostEvent::LeaseExpired { router } => {
+                    self.set.handle(now, router, Event::LeaseExpired);
+                }
+                HostEvent::PrimaryAddress { router, address } => {
+                    self.set.primary_address(now, router, address);
+                }
+            }
+            self.perform(observer);
+        }
+    }
+
+    fn take_packets(&mut self, observer: &mut impl FnMut(RouterId, Observation)) {
+        for _ in 0..PACKETS_PER_ROUND {
+            let datagram = match self.host.recv(&mut self.buffer) {
+                Ok(Some(datagram)) => datagram,
+                Ok(None) => return,
+                Err(_) => {
+                    self.receive_errors += 1;
+                    return;
+                }
+            };
+            let packet = Packet {
+                interface: datagram.interface,
+                protocol: datagram.protocol,
+                envelope: datagram.envelope,
+                bytes: self.buffer.get(..datagram.len).unwrap_or_default(),
+            };
+            if let Err(rejected) = self.set.receive(now(), &packet)
+                && let Some(router) = rejected.router
+                && rejected.count.is_power_of_two()
+            {
+                let observation = Observation::Rejected {
+                    source: datagram.envelope.source,
+                    rejection: rejected.rejection,
+                    count: rejected.count,
+                };
+                observer(router, observation);
+            }
+            self.perform(observer);
+        }
+    }
+
+    fn obey(&mut self, command: Control) {
+        let now = now();
+        match command {
+            Control::Track { object, health } => self.set.track(now, object, health),
+            Control::Hold { router, hold: true } => {
+                self.set
+                    .handle(now, router, Event::Fault(FaultReason::Operator));
+            }
+            Control::Hold {
+                router,
+                hold: false,
+            } => {
+                self.set
+                    .handle(now, router, Event::Recovered(FaultKind::Operator));
+            }
+            Control::Snapshot(reply) => {
+                let all = self.set.ids().filter_map(|id| self.set.status(id));
+                // Who asked may have gone.
+                let _ = reply.send(all.collect());
+            }
+            Control::Shutdown => {
+                self.stopping = true;
+                self.set.handle_all(now, Event::Shutdown);
+            }
+        }
+    }
+
+    /// The one effect loop.
+    fn perform(&mut self, observer: &mut impl FnMut(RouterId, Observation)) {
+        while let Some((id, action)) = self.set.poll_action() {
+            match action {
+                Action::Send { priority } => self.send(id, priority, observer),
+                Action::Install | Action::Repair => self.host.enqueue(id, Command::Install),
+                Action::Remove => {
+                    self.removing += 1;
+                    self.host.enqueue(id, Command::Remove);
+                }
+                Action::Announce { repeat } => self.host.enqueue(id, Command::Announce { repeat }),
+                Action::Transition(transition) => {
+                    observer(id, Observation::Transition(transition));
+                }
+                Action::Warn(warning) => observer(id, Observation::Warning(warning)),
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        id: RouterId,
+        priority: Priority,
+        observer: &mut impl FnMut(RouterId, Observation),
+    ) {
+        let mut failed = None;
+        if let Some(mut outgoing) = self.set.advert(id, priority) {
+            while let Some(written) = outgoing.next(&mut self.buffer) {
+                let sent = written.map_err(io::Error::other).and_then(|written| {
+                    let packet = self.buffer.get(..written.len).unwrap_or_default();
+                    self.host
+                        .send(id, written.protocol, &written.envelope, packet)
+                });
+                failed = sent.err().or(failed);
+            }
+        }
+        if let Some(error) = failed {
+            let count = self.set.count_send_error(id);
+            if count.is_power_of_two() {
+                observer(id, Observation::SendFailed { error, count });
+            }
+        }
+    }
+}
+
+impl fmt::Display for Observation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transition(transition) => transition.fmt(f),
+            Self::Warning(warning) => warning.fmt(f),
+            Self::Rejected {
+                source,
+                rejection,
+                count,
+            } => write!(
+                f,
+                "advert from {source} rejected: {rejection} ({count} so far)"
+            ),
+            Self::SendFailed { error, count } => {
+                write!(f, "could not send an advert: {error} ({count} so far)")
+            }
+            Self::HostFailed { command, error } => {
+                let what = match command {
+                    Command::Install => "install",
+                    Command::Remove => "remove",
+                    Command::Announce { .. } => "announce",
+                };
+                write!(f, "could not {what} the addresses: {error}")
+            }
+        }
+    }
+}

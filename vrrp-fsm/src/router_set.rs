@@ -308,11 +308,12 @@ impl RouterSet {
         &self.stray
     }
 
-    /// The driver could not send a packet of this router.
-    pub fn count_send_error(&mut self, id: RouterId) {
-        if let Some(member) = self.member_mut(id) {
+    /// The driver could not send a packet of this router; returns how often that was by now.
+    pub fn count_send_error(&mut self, id: RouterId) -> u64 {
+        self.member_mut(id).map_or(0, |member| {
             member.statistics.send_errors += 1;
-        }
+            member.statistics.send_errors
+        })
     }
 
     fn take_health(&mut self, now: Instant, object: Object, health: Health) {

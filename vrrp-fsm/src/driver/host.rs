@@ -61,8 +61,8 @@ pub enum Command {
     /// Put them on the interface, or put back what is missing. Answered by `Installed`, or by
     /// `Failed` and, when a later try succeeds, `Installed`.
     Install,
-    /// Take them away. Answered by `Removed` or `Failed`. Overtakes an `Install` that was not
-    /// begun.
+    /// Take them away. Each is answered once, by `Removed` or `Failed`. Overtakes an `Install` that
+    /// was not begun.
     Remove,
     /// Announce each of them that many times, after the `Install` before. Not answered; dropped
     /// when a `Remove` comes first.
