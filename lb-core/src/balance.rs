@@ -1,4 +1,20 @@
-//! Balancing algorithms, one a file.
+//! Balancing algorithms, one a file, and the [`Scheduler`] that holds the one of a backend.
+//!
+//! Servers are numbers here. Whoever owns the scheduler tells it their weights (0 takes one out), how loaded
+//! they are and which are full ("parked"); a pick is O(log n). Never here: state of servers, locks, time,
+//! randomness that is not seeded.
+
+mod heap;
+mod least_conn;
+mod random;
+mod round_robin;
+mod scheduler;
+mod weight_map;
+
+#[cfg(test)]
+mod tests;
+
+pub use scheduler::{Pick, Scheduler};
 
 /// `balance`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,4 +32,26 @@ pub enum Algorithm {
     First,
     /// Least loaded of this many drawn servers.
     Random(u8),
+}
+
+impl Algorithm {
+    /// As written in a configuration and shown in the `algo` column.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "roundrobin",
+            Self::StaticRr => "static-rr",
+            Self::LeastConn => "leastconn",
+            Self::Source => "source",
+            Self::First => "first",
+            Self::Random(_) => "random",
+        }
+    }
+
+    /// Whether any server may serve any request, so that a failed connection may go elsewhere at once.
+    pub fn is_indifferent(self) -> bool {
+        matches!(
+            self,
+            Self::RoundRobin | Self::StaticRr | Self::LeastConn | Self::Random(_)
+        )
+    }
 }

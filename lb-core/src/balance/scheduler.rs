@@ -1,0 +1,138 @@
+//! One balancing algorithm behind one face.
+
+use super::{
+    Algorithm, heap::IndexedHeap, least_conn::LeastConn, random::Random, round_robin::RoundRobin,
+    weight_map::WeightMap,
+};
+use crate::id::ServerIndex;
+
+/// What was picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// This one, and it has room.
+    Free(ServerIndex),
+    /// This one and no other (a hash chose it), though it is full: wait for it.
+    Full(ServerIndex),
+    /// All servers are full, or there is none.
+    Nobody,
+}
+
+/// Picks servers by weight, load and algorithm.
+#[derive(Debug, Clone)]
+pub struct Scheduler {
+    slots: Vec<Slot>,
+    policy: Policy,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    weight: u32,
+    parked: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Policy {
+    RoundRobin(RoundRobin),
+    StaticRr(WeightMap),
+    LeastConn(LeastConn),
+    Hash(WeightMap),
+    First(IndexedHeap<()>),
+    Random(Random),
+}
+
+impl Scheduler {
+    /// For servers `0..servers`, all with weight 0. `seed` matters to [`Algorithm::Random`] alone.
+    pub fn new(algorithm: Algorithm, servers: usize, seed: u64) -> Self {
+        let policy = match algorithm {
+            Algorithm::RoundRobin => Policy::RoundRobin(RoundRobin::new(servers)),
+            Algorithm::StaticRr => Policy::StaticRr(WeightMap::new(servers)),
+            Algorithm::LeastConn => Policy::LeastConn(LeastConn::new(servers)),
+            Algorithm::Source => Policy::Hash(WeightMap::new(servers)),
+            Algorithm::First => Policy::First(IndexedHeap::new(servers)),
+            Algorithm::Random(draws) => Policy::Random(Random::new(servers, draws, seed)),
+        };
+        Self {
+            slots: vec![Slot::default(); servers],
+            policy,
+        }
+    }
+
+    /// Weight of a server; 0 takes it out.
+    pub fn set_weight(&mut self, server: ServerIndex, weight: u32) {
+        let index = server.index();
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        slot.weight = weight;
+        match &mut self.policy {
+            Policy::RoundRobin(p) => p.set_weight(index, weight),
+            Policy::StaticRr(p) | Policy::Hash(p) => p.set_weight(index, weight),
+            Policy::LeastConn(p) => p.set_weight(index, weight),
+            Policy::First(_) => self.place_first(index),
+            Policy::Random(p) => p.set_weight(index, weight),
+        }
+    }
+
+    /// Weight as last set.
+    pub fn weight(&self, server: ServerIndex) -> u32 {
+        self.slots.get(server.index()).map_or(0, |slot| slot.weight)
+    }
+
+    /// Running and waiting connections of a server.
+    pub fn set_load(&mut self, server: ServerIndex, load: u32) {
+        match &mut self.policy {
+            Policy::LeastConn(p) => p.set_load(server.index(), load),
+            Policy::Random(p) => p.set_load(server.index(), load),
+            Policy::RoundRobin(_) | Policy::StaticRr(_) | Policy::Hash(_) | Policy::First(_) => {}
+        }
+    }
+
+    /// Whether a server has no free slot.
+    pub fn set_parked(&mut self, server: ServerIndex, parked: bool) {
+        let index = server.index();
+        let Some(slot) = self.slots.get_mut(index).filter(|s| s.parked != parked) else {
+            return;
+        };
+        slot.parked = parked;
+        match &mut self.policy {
+            Policy::RoundRobin(p) => p.set_parked(index, parked),
+            Policy::LeastConn(p) => p.set_parked(index, parked),
+            Policy::First(_) => self.place_first(index),
+            Policy::Random(p) => p.set_parked(index, parked),
+            Policy::StaticRr(_) | Policy::Hash(_) => {}
+        }
+    }
+
+    /// Chooses a server that is not `except`; `hash` matters to [`Algorithm::Source`] alone.
+    pub fn pick(&mut self, hash: u64, except: Option<ServerIndex>) -> Pick {
+        let except = except.map(ServerIndex::index);
+        let picked = match &mut self.policy {
+            Policy::RoundRobin(p) => p.pick(except),
+            Policy::LeastConn(p) => p.pick(except),
+            Policy::First(heap) => heap.first_except(except).map(|((), server)| server),
+            Policy::Random(p) => p.pick(except),
+            Policy::StaticRr(p) => p.in_turn(|server| {
+                Some(server) != except && self.slots.get(server).is_some_and(|s| !s.parked)
+            }),
+            Policy::Hash(p) => p.by_hash(hash, except),
+        };
+        match picked {
+            Some(server) if self.slots.get(server).is_some_and(|s| s.parked) => {
+                Pick::Full(ServerIndex::new(server))
+            }
+            Some(server) => Pick::Free(ServerIndex::new(server)),
+            None => Pick::Nobody,
+        }
+    }
+
+    fn place_first(&mut self, index: usize) {
+        let (Policy::First(heap), Some(slot)) = (&mut self.policy, self.slots.get(index)) else {
+            return;
+        };
+        if slot.weight > 0 && !slot.parked {
+            heap.set(index, ());
+        } else {
+            heap.remove(index);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+use proptest::prelude::*;
+
+use super::{Algorithm, Pick, Scheduler};
+use crate::id::ServerIndex;
+
+fn scheduler(algorithm: Algorithm, weights: &[u32]) -> Scheduler {
+    let mut scheduler = Scheduler::new(algorithm, weights.len(), 7);
+    for (server, &weight) in weights.iter().enumerate() {
+        scheduler.set_weight(ServerIndex::new(server), weight);
+    }
+    scheduler
+}
+
+fn picks(scheduler: &mut Scheduler, count: usize) -> Vec<usize> {
+    (0..count)
+        .map(|_| match scheduler.pick(0, None) {
+            Pick::Free(server) => server.index(),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+fn tally(picks: &[usize], servers: usize) -> Vec<u32> {
+    let mut counts = vec![0; servers];
+    for &server in picks {
+        counts[server] += 1;
+    }
+    counts
+}
+
+#[test]
+fn equal_servers_take_turns_in_file_order() {
+    let mut rr = scheduler(Algorithm::RoundRobin, &[16, 16, 16]);
+    assert_eq!(picks(&mut rr, 7), [0, 1, 2, 0, 1, 2, 0]);
+}
+
+#[test]
+fn a_heavy_server_is_spread_over_the_cycle() {
+    let mut rr = scheduler(Algorithm::RoundRobin, &[5, 1, 1]);
+    assert_eq!(picks(&mut rr, 7), [0, 0, 0, 1, 2, 0, 0]);
+}
+
+#[test]
+fn a_recovering_server_is_not_flooded() {
+    let mut rr = scheduler(Algorithm::RoundRobin, &[1, 1, 1]);
+    rr.set_weight(ServerIndex::new(1), 0);
+    let _ = picks(&mut rr, 1000);
+    rr.set_weight(ServerIndex::new(1), 1);
+    let after = tally(&picks(&mut rr, 9), 3);
+    assert!(after.iter().all(|&n| (2..=4).contains(&n)), "{after:?}");
+}
+
+#[test]
+fn a_full_server_loses_its_turns() {
+    let mut rr = scheduler(Algorithm::RoundRobin, &[1, 1]);
+    rr.set_parked(ServerIndex::new(0), true);
+    assert_eq!(picks(&mut rr, 5), [1; 5]);
+    rr.set_parked(ServerIndex::new(0), false);
+    assert_eq!(tally(&picks(&mut rr, 10), 2), [5, 5]);
+}
+
+#[test]
+fn the_excluded_server_is_passed_over_unless_it_is_alone() {
+    for algorithm in [
+        Algorithm::RoundRobin,
+        Algorithm::StaticRr,
+        Algorithm::LeastConn,
+        Algorithm::Source,
+        Algorithm::First,
+        Algorithm::Random(2),
+    ] {
+        let zero = ServerIndex::new(0);
+        let mut two = scheduler(algorithm, &[1, 1]);
+        for _ in 0..5 {
+            assert_eq!(
+                two.pick(0, Some(zero)),
+                Pick::Free(ServerIndex::new(1)),
+                "{algorithm:?}"
+            );
+        }
+        let mut one = scheduler(algorithm, &[1]);
+        assert_eq!(one.pick(0, Some(zero)), Pick::Nobody, "{algorithm:?}");
+        let mut none = scheduler(algorithm, &[]);
+        assert_eq!(none.pick(0, None), Pick::Nobody, "{algorithm:?}");
+    }
+}
+
+#[test]
+fn positions_survive_the_rebase() {
+    let mut rr = super::round_robin::RoundRobin::new(2);
+    rr.set_weight(0, 3);
+    rr.set_weight(1, 1);
+    rr.advance_to_rebase();
+    let picked: Vec<_> = (0..8).filter_map(|_| rr.pick(None)).collect();
+    assert_eq!(tally(&picked, 2), [6, 2]);
+}
+
+#[test]
+fn least_connections_for_the_weight_then_the_one_chosen_longest_ago() {
+    let mut lc = scheduler(Algorithm::LeastConn, &[1, 2, 1]);
+    let mut load = [0u32; 3];
+    for _ in 0..8 {
+        let Pick::Free(server) = lc.pick(0, None) else {
+            panic!()
+        };
+        load[server.index()] += 1;
+        lc.set_load(server, load[server.index()]);
+    }
+    assert_eq!(load, [2, 4, 2]);
+    let mut idle = scheduler(Algorithm::LeastConn, &[1, 1, 1]);
+    assert_eq!(picks(&mut idle, 6), [0, 1, 2, 0, 1, 2]);
+}
+
+#[test]
+fn a_hash_stays_with_its_server_and_waits_for_it_when_it_is_full() {
+    let mut hash = scheduler(Algorithm::Source, &[16, 16, 16]);
+    let at = |s: &mut Scheduler, h| s.pick(h, None);
+    assert_eq!(at(&mut hash, 4), Pick::Free(ServerIndex::new(1)));
+    assert_eq!(at(&mut hash, 4), Pick::Free(ServerIndex::new(1)));
+    hash.set_parked(ServerIndex::new(1), true);
+    assert_eq!(at(&mut hash, 4), Pick::Full(ServerIndex::new(1)));
+    hash.set_weight(ServerIndex::new(1), 0);
+    assert_eq!(at(&mut hash, 4), Pick::Free(ServerIndex::new(0)));
+}
+
+#[test]
+fn first_fills_one_server_after_the_other() {
+    let mut first = scheduler(Algorithm::First, &[1, 1]);
+    assert_eq!(picks(&mut first, 3), [0, 0, 0]);
+    first.set_parked(ServerIndex::new(0), true);
+    assert_eq!(picks(&mut first, 2), [1, 1]);
+    first.set_parked(ServerIndex::new(1), true);
+    assert_eq!(first.pick(0, None), Pick::Nobody);
+}
+
+#[test]
+fn random_follows_weights_and_avoids_the_loaded() {
+    let mut random = scheduler(Algorithm::Random(1), &[3, 1]);
+    let drawn = tally(&picks(&mut random, 4000), 2);
+    assert!((2800..3200).contains(&drawn[0]), "{drawn:?}");
+    let mut two = scheduler(Algorithm::Random(2), &[1, 1]);
+    two.set_load(ServerIndex::new(0), 100);
+    let drawn = tally(&picks(&mut two, 1000), 2);
+    assert!(drawn[1] > 700, "{drawn:?}");
+}
+
+proptest! {
+    #[test]
+    fn round_robin_is_exact_over_every_cycle(weights in prop::collection::vec(0u32..40, 1..12)) {
+        prop_assume!(weights.iter().any(|w| *w > 0));
+        for algorithm in [Algorithm::RoundRobin, Algorithm::StaticRr] {
+            let mut rr = scheduler(algorithm, &weights);
+            let gcd = weights.iter().copied().fold(0, |a, b| {
+                let (mut a, mut b) = (a, b);
+                while b > 0 { (a, b) = (b, a % b); }
+                a
+            });
+            let cycle = weights.iter().sum::<u32>() as usize;
+            for _ in 0..3 {
+                prop_assert_eq!(tally(&picks(&mut rr, cycle), weights.len()), weights.clone());
+            }
+            prop_assert!(gcd > 0);
+        }
+    }
+
+    #[test]
+    fn changing_weights_never_starves_nor_floods(
+        changes in prop::collection::vec((0usize..4, 1u32..32, 1usize..40), 1..40)
+    ) {
+        let mut weights = [8u32; 4];
+        let mut rr = scheduler(Algorithm::RoundRobin, &weights);
+        for (server, weight, count) in changes {
+            weights[server] = weight;
+            rr.set_weight(ServerIndex::new(server), weight);
+            let _ = picks(&mut rr, count);
+        }
+        // After any history one cycle gives each its share but for one turn that was under way.
+        let cycle = weights.iter().sum::<u32>();
+        let counts = tally(&picks(&mut rr, cycle as usize), 4);
+        for (count, weight) in counts.iter().zip(weights) {
+            prop_assert!(count.abs_diff(weight) <= 1 + weight / 8, "{:?} for {:?}", counts, weights);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Counters that the stats page, the command line and log lines read. Every one is an atomic; names follow the
+//! columns of HAProxy's `show stat`.
+//!
+//! What is counted on each request lies in [`Traffic`], one cell per worker on cache lines of its own and summed
+//! when read; [`set_worker`] says which cell a thread uses. Gauges and rates, whose maximum must be exact, are
+//! shared. Time is passed in. Nothing here decides anything.
+
+mod gauge;
+mod rate;
+mod time;
+mod traffic;
+
+pub use gauge::{Counter, Gauge};
+pub use rate::Rate;
+pub use time::{Moment, Sliding};
+pub use traffic::{Cell, StatusClass, Timers, Traffic, set_worker};
+
+use std::time::Instant;
+
+/// Counters of a frontend.
+#[derive(Debug)]
+pub struct FrontendCounters {
+    /// What requests count.
+    pub traffic: Traffic,
+    /// Client connections now and at most (`scur`, `smax`).
+    pub connections: Gauge,
+    /// Accepted connections (`conn_tot`).
+    pub connections_total: Counter,
+    /// Connections refused by `tcp-request connection` (`dcon`).
+    pub denied_connections: Counter,
+    /// Connections refused by `tcp-request session` (`dses`).
+    pub denied_sessions: Counter,
+    /// Connections a second (`conn_rate`).
+    pub connection_rate: Rate,
+    /// Sessions a second (`rate`).
+    pub session_rate: Rate,
+    /// Requests a second (`req_rate`).
+    pub request_rate: Rate,
+}
+
+impl FrontendCounters {
+    /// All zero.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            traffic: Traffic::new(),
+            connections: Gauge::default(),
+            connections_total: Counter::default(),
+            denied_connections: Counter::default(),
+            denied_sessions: Counter::default(),
+            connection_rate: Rate::new(now),
+            session_rate: Rate::new(now),
+            request_rate: Rate::new(now),
+        }
+    }
+}
+
+/// Counters of one `bind` line (`option socket-stats`).
+#[derive(Debug)]
+pub struct ListenerCounters {
+    /// What requests count.
+    pub traffic: Traffic,
+    /// Client connections now and at most.
+    pub connections: Gauge,
+}
+
+impl ListenerCounters {
+    /// All zero.
+    pub fn new() -> Self {
+        Self {
+            traffic: Traffic::new(),
+            connections: Gauge::default(),
+        }
+    }
+}
+
+impl Default for ListenerCounters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Counters of a backend.
+#[derive(Debug)]
+pub struct BackendCounters {
+    /// What requests count.
+    pub traffic: Traffic,
+    /// Streams now and at most, waiting ones included (`scur`, `smax`).
+    pub sessions: Gauge,
+    /// Streams that wait for any server (`qcur`, `qmax`).
+    pub queue: Gauge,
+    /// Streams a second (`rate`).
+    pub session_rate: Rate,
+    /// Last time a stream was given a server (`lastsess`).
+    pub last_session: Moment,
+}
+
+impl BackendCounters {
+    /// All zero.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            traffic: Traffic::new(),
+            sessions: Gauge::default(),
+            queue: Gauge::default(),
+            session_rate: Rate::new(now),
+            last_session: Moment::new(now),
+        }
+    }
+}
+
+/// Counters of a server.
+#[derive(Debug)]
+pub struct ServerCounters {
+    /// What requests count.
+    pub traffic: Traffic,
+    /// Leases now and at most (`scur`, `smax`).
+    pub sessions: Gauge,
+    /// Streams that wait for this server (`qcur`, `qmax`).
+    pub queue: Gauge,
+    /// Idle connections kept to it (`srv_icur`).
+    pub idle: Gauge,
+    /// Streams a second (`rate`).
+    pub session_rate: Rate,
+    /// Last time a stream was given this server (`lastsess`).
+    pub last_session: Moment,
+    /// Failed health checks while it was up (`chkfail`).
+    pub failed_checks: Counter,
+    /// Transitions to down (`chkdown`).
+    pub down_transitions: Counter,
+}
+
+impl ServerCounters {
+    /// All zero.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            traffic: Traffic::new(),
+            sessions: Gauge::default(),
+            queue: Gauge::default(),
+            idle: Gauge::default(),
+            session_rate: Rate::new(now),
+            last_session: Moment::new(now),
+            failed_checks: Counter::default(),
+            down_transitions: Counter::default(),
+        }
+    }
+}
+
+/// Counters of the whole process (`show info`).
+#[derive(Debug)]
+pub struct ProcessCounters {
+    /// Client connections now and at most (`CurrConns`).
+    pub connections: Gauge,
+    /// Accepted connections (`CumConns`).
+    pub connections_total: Counter,
+    /// Requests (`CumReq`).
+    pub requests: Counter,
+    /// TLS connections now and at most (`CurrSslConns`).
+    pub tls_connections: Gauge,
+    /// Accepted TLS connections (`CumSslConns`).
+    pub tls_connections_total: Counter,
+    /// Connections a second (`ConnRate`, `MaxConnRate`).
+    pub connection_rate: Rate,
+    /// Sessions a second (`SessRate`, `MaxSessRate`).
+    pub session_rate: Rate,
+    /// TLS handshakes a second (`SslRate`, `MaxSslRate`).
+    pub tls_rate: Rate,
+    /// Bytes sent (`TotalBytesOut`).
+    pub bytes_out: Counter,
+    /// Log lines that could not be sent (`DroppedLogs`).
+    pub dropped_logs: Counter,
+}
+
+impl ProcessCounters {
+    /// All zero.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            connections: Gauge::default(),
+            connections_total: Counter::default(),
+            requests: Counter::default(),
+            tls_connections: Gauge::default(),
+            tls_connections_total: Counter::default(),
+            connection_rate: Rate::new(now),
+            session_rate: Rate::new(now),
+            tls_rate: Rate::new(now),
+            bytes_out: Counter::default(),
+            dropped_logs: Counter::default(),
+        }
+    }
+}

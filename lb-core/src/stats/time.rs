@@ -1,0 +1,111 @@
+//! Moments that any thread may set, and averages that forget.
+
+use std::{
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    time::Instant,
+};
+
+/// The last time something happened.
+#[derive(Debug)]
+pub struct Moment {
+    epoch: Instant,
+    /// Milliseconds since the epoch plus one; 0 is never.
+    at: AtomicU64,
+}
+
+impl Moment {
+    /// Never.
+    pub fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            at: AtomicU64::new(0),
+        }
+    }
+
+    /// It happened at `now`.
+    pub fn mark(&self, now: Instant) {
+        let ms = now.saturating_duration_since(self.epoch).as_millis();
+        let at = u64::try_from(ms).unwrap_or(u64::MAX - 1) + 1;
+        // Once a millisecond is enough: do not take the cache line for the same value.
+        if self.at.load(Relaxed) != at {
+            self.at.store(at, Relaxed);
+        }
+    }
+
+    /// Whole seconds since it happened (`lastsess`), `None` for never.
+    pub fn seconds_ago(&self, now: Instant) -> Option<u64> {
+        let at = self.at.load(Relaxed).checked_sub(1)?;
+        let ms = now.saturating_duration_since(self.epoch).as_millis();
+        Some(u64::try_from(ms).unwrap_or(u64::MAX).saturating_sub(at) / 1000)
+    }
+}
+
+/// Number of values that [`Sliding`] remembers.
+const WINDOW: u64 = 1024;
+
+/// The average of about the last 1024 values and the greatest one, in milliseconds.
+#[derive(Debug, Default)]
+pub struct Sliding {
+    sum: AtomicU64,
+    max: AtomicU32,
+}
+
+impl Sliding {
+    /// Adds a value; `count` is how many there are with it. One thread writes at a time, or a value gets lost.
+    pub fn record(&self, value: u32, count: u64) {
+        let window = count.clamp(1, WINDOW);
+        let sum = self.sum.load(Relaxed);
+        let kept = sum.saturating_sub(sum.div_ceil(window));
+        self.sum.store(kept + u64::from(value), Relaxed);
+        if value > self.max.load(Relaxed) {
+            self.max.fetch_max(value, Relaxed);
+        }
+    }
+
+    /// The average after `count` values.
+    pub fn average(&self, count: u64) -> u32 {
+        let average = self.sum.load(Relaxed).div_ceil(count.clamp(1, WINDOW));
+        u32::try_from(average).unwrap_or(u32::MAX)
+    }
+
+    /// The greatest value.
+    pub fn max(&self) -> u32 {
+        self.max.load(Relaxed)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.sum.store(0, Relaxed);
+        self.max.store(0, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_average_of_few_values_is_exact_and_that_of_many_forgets() {
+        let sliding = Sliding::default();
+        sliding.record(0, 1);
+        sliding.record(18, 2);
+        assert_eq!((sliding.average(2), sliding.max()), (9, 18));
+        for n in 3..10_000 {
+            sliding.record(100, n);
+        }
+        assert!((99..=101).contains(&sliding.average(10_000)));
+    }
+
+    #[test]
+    fn a_moment_counts_whole_seconds() {
+        let start = Instant::now();
+        let moment = Moment::new(start);
+        assert_eq!(moment.seconds_ago(start), None);
+        moment.mark(start);
+        assert_eq!(
+            moment.seconds_ago(start + Duration::from_millis(2999)),
+            Some(2)
+        );
+    }
+}

@@ -1,0 +1,236 @@
+//! What is counted on each request or connection, a cell per worker.
+
+use std::cell::Cell as ThreadCell;
+
+use super::{Counter, Sliding};
+
+/// Number of cells: workers beyond it share (an atomic loses nothing by that, it only gets slower).
+const CELLS: usize = 4;
+
+thread_local! {
+    static WORKER: ThreadCell<usize> = const { ThreadCell::new(0) };
+}
+
+/// Says that the calling thread is worker `number`. Threads that never say so share the cell of worker 0.
+pub fn set_worker(number: usize) {
+    WORKER.set(number % CELLS);
+}
+
+/// Class of a response status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusClass {
+    /// `hrsp_1xx`.
+    Informational,
+    /// `hrsp_2xx`.
+    Success,
+    /// `hrsp_3xx`.
+    Redirection,
+    /// `hrsp_4xx`.
+    ClientError,
+    /// `hrsp_5xx`.
+    ServerError,
+    /// `hrsp_other`.
+    Other,
+}
+
+impl StatusClass {
+    /// The class of `status`.
+    pub fn of(status: u16) -> Self {
+        match status {
+            100..=199 => Self::Informational,
+            200..=299 => Self::Success,
+            300..=399 => Self::Redirection,
+            400..=499 => Self::ClientError,
+            500..=599 => Self::ServerError,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Queue, connect, response and total time of one stream in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timers {
+    /// In the queue (`qtime`).
+    pub queue_ms: u32,
+    /// Connecting (`ctime`).
+    pub connect_ms: u32,
+    /// Until the response's head (`rtime`); 0 in TCP mode.
+    pub response_ms: u32,
+    /// All in all (`ttime`).
+    pub total_ms: u32,
+}
+
+/// The counters of one worker.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Cell {
+    /// Sessions or streams (`stot`).
+    pub sessions: Counter,
+    /// Times chosen by the balancing (`lbtot`).
+    pub chosen: Counter,
+    /// HTTP requests (`req_tot`).
+    pub requests: Counter,
+    /// Bytes from the client (`bin`).
+    pub bytes_in: Counter,
+    /// Bytes to the client (`bout`).
+    pub bytes_out: Counter,
+    /// Requests refused by a rule (`dreq`).
+    pub denied_requests: Counter,
+    /// Responses refused by a rule (`dresp`).
+    pub denied_responses: Counter,
+    /// Invalid requests and clients that went away before one was complete (`ereq`).
+    pub request_errors: Counter,
+    /// Connections to servers that failed (`econ`).
+    pub connect_errors: Counter,
+    /// Invalid or missing responses (`eresp`).
+    pub response_errors: Counter,
+    /// Connect retries (`wretr`).
+    pub retries: Counter,
+    /// Redispatches to another server (`wredis`).
+    pub redispatches: Counter,
+    /// Transfers broken off by the client (`cli_abrt`).
+    pub client_aborts: Counter,
+    /// Transfers broken off by the server (`srv_abrt`).
+    pub server_aborts: Counter,
+    /// Requests answered here (`intercepted`).
+    pub intercepted: Counter,
+    /// New connections to servers (`connect`).
+    pub connects: Counter,
+    /// Requests on a kept connection (`reuse`).
+    pub reuses: Counter,
+    /// Rules that could not rewrite (`wrew`).
+    pub failed_rewrites: Counter,
+    /// Internal errors (`eint`).
+    pub internal_errors: Counter,
+    responses: [Counter; 6],
+    timed: Counter,
+    times: [Sliding; 4],
+}
+
+impl Cell {
+    /// A response with `status` went to the client.
+    pub fn count_response(&self, status: u16) {
+        if let Some(counter) = self.responses.get(StatusClass::of(status) as usize) {
+            counter.increment();
+        }
+    }
+
+    /// The timers of a stream that ended well.
+    pub fn record_times(&self, timers: Timers) {
+        self.timed.increment();
+        let count = self.timed.value();
+        let values = [
+            timers.queue_ms,
+            timers.connect_ms,
+            timers.response_ms,
+            timers.total_ms,
+        ];
+        for (sliding, value) in self.times.iter().zip(values) {
+            sliding.record(value, count);
+        }
+    }
+
+    fn clear(&self) {
+        let counters = [
+            &self.sessions,
+            &self.chosen,
+            &self.requests,
+            &self.bytes_in,
+            &self.bytes_out,
+            &self.denied_requests,
+            &self.denied_responses,
+            &self.request_errors,
+            &self.connect_errors,
+            &self.response_errors,
+            &self.retries,
+            &self.redispatches,
+            &self.client_aborts,
+            &self.server_aborts,
+            &self.intercepted,
+            &self.connects,
+            &self.reuses,
+            &self.failed_rewrites,
+            &self.internal_errors,
+            &self.timed,
+        ];
+        counters
+            .into_iter()
+            .chain(&self.responses)
+            .for_each(Counter::clear);
+        self.times.iter().for_each(Sliding::clear);
+    }
+}
+
+/// The cells of all workers.
+#[derive(Debug)]
+pub struct Traffic {
+    cells: Box<[Cell; CELLS]>,
+}
+
+impl Traffic {
+    /// All zero.
+    pub fn new() -> Self {
+        Self {
+            cells: Box::default(),
+        }
+    }
+
+    /// The cell of the calling worker, to count in.
+    pub fn cell(&self) -> &Cell {
+        let [first, ..] = &*self.cells;
+        self.cells.get(WORKER.get()).unwrap_or(first)
+    }
+
+    /// A counter summed over the workers: `traffic.total(|c| &c.bytes_in)`.
+    pub fn total(&self, counter: impl Fn(&Cell) -> &Counter) -> u64 {
+        self.cells.iter().map(|cell| counter(cell).value()).sum()
+    }
+
+    /// Responses of one class.
+    pub fn responses(&self, class: StatusClass) -> u64 {
+        let of = |cell: &Cell| cell.responses.get(class as usize).map_or(0, Counter::value);
+        self.cells.iter().map(of).sum()
+    }
+
+    /// Averages over about the last 1024 streams.
+    pub fn average_times(&self) -> Timers {
+        let timed: u64 = self.cells.iter().map(|cell| cell.timed.value()).sum();
+        Self::timers(|timer| {
+            let weighted: u64 = self
+                .cells
+                .iter()
+                .filter_map(|cell| Some((cell.times.get(timer)?, cell.timed.value())))
+                .map(|(sliding, count)| u64::from(sliding.average(count)).saturating_mul(count))
+                .sum();
+            u32::try_from(weighted.checked_div(timed).unwrap_or(0)).unwrap_or(u32::MAX)
+        })
+    }
+
+    /// The longest times (`qtime_max` and so on).
+    pub fn longest_times(&self) -> Timers {
+        Self::timers(|timer| {
+            let of = |cell: &Cell| cell.times.get(timer).map_or(0, Sliding::max);
+            self.cells.iter().map(of).max().unwrap_or(0)
+        })
+    }
+
+    /// Everything back to zero (`clear counters all`).
+    pub fn clear(&self) {
+        self.cells.iter().for_each(Cell::clear);
+    }
+
+    fn timers(of: impl Fn(usize) -> u32) -> Timers {
+        Timers {
+            queue_ms: of(0),
+            connect_ms: of(1),
+            response_ms: of(2),
+            total_ms: of(3),
+        }
+    }
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self::new()
+    }
+}
