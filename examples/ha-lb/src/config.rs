@@ -7,3 +7,4 @@ pub mod diagnostic;
 pub mod files;
 pub mod haproxy;
 pub mod keepalived;
+pub mod load;

@@ -11,5 +11,6 @@ pub mod config;
 pub mod demo;
 pub mod ipc;
 pub mod lab;
+pub mod notify;
 pub mod privileges;
 pub mod supervisor;

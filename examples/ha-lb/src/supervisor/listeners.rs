@@ -152,6 +152,11 @@ pub fn open(config: &Config, workers: usize) -> Result<Vec<Open>, OpenError> {
     Ok(opened)
 }
 
+/// How many sockets [`open`] makes.
+pub fn count(config: &Config, workers: usize) -> usize {
+    binds(config).count() * workers + config.global.stats_sockets.len()
+}
+
 /// Every `bind` with its place.
 fn binds(config: &Config) -> impl Iterator<Item = (usize, &ProxyConfig, usize, &Bind)> {
     config

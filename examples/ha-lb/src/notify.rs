@@ -1,0 +1,191 @@
+//! notify_master, notify_backup, notify_fault, notify_stop and `notify` (keepalived.conf(5)): run after each
+//! change of state, one after the other for each instance, so that an earlier one never overtakes a later one.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::{
+    admin::status::State,
+    ipc::message::Transition,
+    supervisor::command::{Command, Outcome},
+};
+
+/// A script that hangs may not hold up the next change of state for ever.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How long the daemon waits for the last scripts when it stops.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The scripts of one instance.
+#[derive(Debug, Clone, Default)]
+pub struct Hooks {
+    /// `notify_master`.
+    pub master: Option<Command>,
+    /// `notify_backup`.
+    pub backup: Option<Command>,
+    /// `notify_fault`.
+    pub fault: Option<Command>,
+    /// `notify_stop`.
+    pub stop: Option<Command>,
+    /// `notify`, which gets `INSTANCE name state priority` after its own arguments.
+    pub any: Option<Command>,
+}
+
+impl Hooks {
+    /// What is to be run for a change of state, in order.
+    pub fn commands(&self, transition: &Transition) -> Vec<Command> {
+        let own = match transition.to {
+            State::Active => &self.master,
+            State::Backup => &self.backup,
+            State::Fault => &self.fault,
+            State::Initialize => &self.stop,
+        };
+        let any = self.any.clone().map(|mut command| {
+            command.words.extend([
+                "INSTANCE".to_owned(),
+                transition.instance.clone(),
+                transition.to.keepalived_name().to_owned(),
+                transition.priority.to_string(),
+            ]);
+            command
+        });
+        own.iter().cloned().chain(any).collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        [
+            &self.master,
+            &self.backup,
+            &self.fault,
+            &self.stop,
+            &self.any,
+        ]
+        .into_iter()
+        .all(Option::is_none)
+    }
+}
+
+/// Runs the scripts of all instances.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    queues: BTreeMap<String, (Hooks, UnboundedSender<Command>)>,
+    runners: JoinSet<()>,
+}
+
+impl Notifier {
+    /// One queue for each instance that has scripts; inside a tokio runtime.
+    pub fn new(instances: impl IntoIterator<Item = (String, Hooks)>) -> Self {
+        let mut notifier = Self::default();
+        for (name, hooks) in instances {
+            if hooks.is_empty() {
+                continue;
+            }
+            let (queue, jobs) = unbounded_channel();
+            notifier.runners.spawn(run_in_order(name.clone(), jobs));
+            notifier.queues.insert(name, (hooks, queue));
+        }
+        notifier
+    }
+
+    /// Queues the scripts of a change of state.
+    pub fn changed(&self, transition: &Transition) {
+        if let Some((hooks, queue)) = self.queues.get(&transition.instance) {
+            for command in hooks.commands(transition) {
+                let _ = queue.send(command);
+            }
+        }
+    }
+
+    /// Waits a short time for what is queued.
+    pub async fn finish(&mut self) {
+        self.queues.clear();
+        let all = async { while self.runners.join_next().await.is_some() {} };
+        let _ = timeout(FAREWELL, all).await;
+    }
+}
+
+async fn run_in_order(instance: String, mut jobs: UnboundedReceiver<Command>) {
+    while let Some(command) = jobs.recv().await {
+        let outcome = command.run(LONGEST).await;
+        if !matches!(&outcome, Outcome::Exited(status) if status.success()) {
+            tracing::warn!(
+                "{instance}: notify script `{}`: {outcome}",
+                command.words.join(" ")
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(words: &[&str]) -> Command {
+        Command {
+            words: words.iter().map(|w| (*w).to_owned()).collect(),
+            ..Command::default()
+        }
+    }
+
+    fn transition(from: State, to: State) -> Transition {
+        Transition {
+            instance: "VI_1".to_owned(),
+            from,
+            to,
+            reason: String::new(),
+            priority: 101,
+        }
+    }
+
+    #[test]
+    fn the_state_s_own_script_gets_no_words_and_notify_gets_four_after_its_own() {
+        let hooks = Hooks {
+            master: Some(command(&["/m", "a b"])),
+            any: Some(command(&["/n", "x"])),
+            ..Hooks::default()
+        };
+        let run = hooks.commands(&transition(State::Backup, State::Active));
+        assert_eq!(
+            run,
+            [
+                command(&["/m", "a b"]),
+                command(&["/n", "x", "INSTANCE", "VI_1", "MASTER", "101"])
+            ]
+        );
+        let run = hooks.commands(&transition(State::Active, State::Initialize));
+        assert_eq!(
+            run,
+            [command(&["/n", "x", "INSTANCE", "VI_1", "STOP", "101"])]
+        );
+    }
+
+    #[test]
+    fn scripts_of_one_instance_run_in_order_even_if_the_first_is_slow() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let line = |delay: &str, word: &str| {
+            let text = format!("sleep {delay}; echo {word} >> {}", log.display());
+            command(&["sh", "-c", &text])
+        };
+        let hooks = Hooks {
+            master: Some(line("0.3", "master")),
+            backup: Some(line("0", "backup")),
+            ..Hooks::default()
+        };
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(async {
+                let mut notifier = Notifier::new([("VI_1".to_owned(), hooks)]);
+                notifier.changed(&transition(State::Backup, State::Active));
+                notifier.changed(&transition(State::Active, State::Backup));
+                notifier.finish().await;
+            });
+        assert_eq!(std::fs::read_to_string(log).unwrap(), "master\nbackup\n");
+    }
+}

@@ -1,0 +1,390 @@
+//! The supervisor's event loop: children, scripts, the control socket, signals and deadlines, one event after
+//! the other. No event takes long; whatever waits is a task of its own that reports back.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::OwnedFd,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::UnixListener,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    time::sleep_until,
+};
+
+use super::{
+    child::{Report, Role},
+    control::{self, Request},
+    heartbeat::{Beat, Heartbeat},
+    liveness::Liveness,
+    slot::Slot,
+    start::{Prepared, Traces},
+    tracks::{Tracks, Turn},
+};
+use crate::{
+    admin::status,
+    ipc::{
+        channel::MAX_DESCRIPTORS,
+        message::{
+            Configuration, FromBalancer, FromSpeaker, Listener, ServerState, ToBalancer, ToSpeaker,
+        },
+    },
+    notify::Notifier,
+};
+
+mod report;
+mod stop;
+
+use report::Waiting;
+use stop::Phase;
+
+/// Whatever happens.
+#[derive(Debug)]
+pub(super) enum Event {
+    Speaker(u64, Report<FromSpeaker>),
+    Balancer(u64, Report<FromBalancer>),
+    Script(Turn),
+    Control(Request),
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    configuration: Configuration,
+    sockets: Vec<(Listener, Arc<OwnedFd>)>,
+    workers: usize,
+    grace: Duration,
+    speaker: Option<Slot<ToSpeaker>>,
+    balancer: Option<Slot<ToBalancer>>,
+    heartbeat: Option<Heartbeat>,
+    liveness: Liveness,
+    tracks: Tracks,
+    notifier: Notifier,
+    /// What the next balancer should know of the servers.
+    servers: BTreeMap<(String, String), ServerState>,
+    instances: Vec<status::Instance>,
+    traffic: status::Traffic,
+    waiting: Vec<Waiting>,
+    phase: Phase,
+    started: Instant,
+    events: UnboundedSender<Event>,
+    _traces: Traces,
+}
+
+impl Daemon {
+    /// Runs until a signal ends it.
+    pub async fn run(prepared: Prepared) -> io::Result<ExitCode> {
+        let (events, mut queue) = mpsc::unbounded_channel();
+        let listener = UnixListener::from_std(prepared.listener.try_clone()?)?;
+        let asked = events.clone();
+        tokio::spawn(control::serve(listener, move |request| {
+            let _ = asked.send(Event::Control(request));
+        }));
+        let mut daemon = Self::new(prepared, events);
+        daemon.react(&mut queue).await
+    }
+
+    fn new(prepared: Prepared, events: UnboundedSender<Event>) -> Self {
+        let now = Instant::now();
+        let loaded = &prepared.loaded;
+        let grace = loaded
+            .balancer
+            .as_ref()
+            .and_then(|c| c.global.hard_stop_after);
+        let speaker = loaded
+            .needs_speaker()
+            .then(|| Slot::new(Role::Speaker, now));
+        let balancer = loaded
+            .balancer
+            .is_some()
+            .then(|| Slot::new(Role::Balancer, now));
+        let turned = events.clone();
+        let tracks = Tracks::start(loaded.scripts(), balancer.is_some(), move |turn| {
+            let _ = turned.send(Event::Script(turn));
+        });
+        let notifier = Notifier::new(loaded.hooks());
+        let sockets = prepared.sockets.into_iter();
+        Self {
+            configuration: prepared.configuration,
+            sockets: sockets
+                .map(|open| (open.listener, Arc::new(open.socket)))
+                .collect(),
+            workers: prepared.workers,
+            grace: grace.unwrap_or(GRACE),
+            speaker,
+            balancer,
+            heartbeat: None,
+            liveness: Liveness::default(),
+            tracks,
+            notifier,
+            servers: BTreeMap::new(),
+            instances: Vec::new(),
+            traffic: status::Traffic::default(),
+            waiting: Vec::new(),
+            phase: Phase::Running,
+            started: now,
+            events,
+            _traces: prepared.traces,
+        }
+    }
+
+    /// Events go before deadlines: an answer that has arrived is never taken for missing.
+    async fn react(&mut self, queue: &mut UnboundedReceiver<Event>) -> io::Result<ExitCode> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        loop {
+            if let Phase::Over(code) = self.phase {
+                self.notifier.finish().await;
+                return Ok(code);
+            }
+            let deadline = self.next_deadline();
+            let idle = Instant::now() + Duration::from_secs(3600);
+            tokio::select! {
+                biased;
+                Some(event) = queue.recv() => self.event(event),
+                _ = terminate.recv() => self.stop("SIGTERM"),
+                _ = interrupt.recv() => self.stop("SIGINT"),
+                _ = hang_up.recv() => tracing::warn!(
+                    "SIGHUP: this version cannot reload; the configuration is unchanged, restart the daemon to \
+                     apply a new one"
+                ),
+                () = sleep_until(deadline.unwrap_or(idle).into()) => self.timeout(Instant::now()),
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Speaker(generation, report) => {
+                if self
+                    .speaker
+                    .as_ref()
+                    .is_some_and(|s| s.is_current(generation))
+                {
+                    self.speaker_reports(report, now);
+                }
+            }
+            Event::Balancer(generation, report) => {
+                if self
+                    .balancer
+                    .as_ref()
+                    .is_some_and(|s| s.is_current(generation))
+                {
+                    self.balancer_reports(report, now);
+                }
+            }
+            Event::Script(turn) => {
+                if let Some((name, passed)) = self.tracks.turned(turn) {
+                    self.tell_speaker_of(name, passed);
+                }
+            }
+            Event::Control(request) => self.asked(request, now),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        [
+            self.speaker.as_ref().and_then(Slot::next_deadline),
+            self.balancer.as_ref().and_then(Slot::next_deadline),
+            self.heartbeat.as_ref().map(Heartbeat::next_deadline),
+            self.liveness.next_deadline(),
+            self.waiting.iter().map(|w| w.until).min(),
+            self.phase.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        if self.speaker.as_ref().is_some_and(|slot| slot.is_due(now)) {
+            self.start_speaker(now);
+        }
+        if self.balancer.as_ref().is_some_and(|slot| slot.is_due(now)) {
+            self.start_balancer(now);
+        }
+        let beat = self.heartbeat.as_mut().and_then(|h| h.timeout(now));
+        match (beat, self.balancer.as_ref().and_then(Slot::child)) {
+            (Some(Beat::Ping(number)), Some(child)) => {
+                child.tell(ToBalancer::Ping(number), Vec::new())
+            }
+            (Some(Beat::Hangs), Some(child)) => {
+                tracing::error!(
+                    "balancer (pid {}) hangs: no event loop turn for 1 s",
+                    child.pid
+                );
+                self.balancer_lost(now);
+            }
+            (Some(Beat::Hopeless), Some(child)) => {
+                tracing::error!("balancer (pid {}) hangs for 5 s: killing it", child.pid);
+                child.kill();
+            }
+            _ => {}
+        }
+        if let Some(passed) = self.liveness.timeout(now) {
+            self.answer_for_balancer(passed);
+        }
+        self.answer_late(now);
+        self.stop_timeout(now);
+    }
+
+    fn start_speaker(&mut self, now: Instant) {
+        let events = self.events.clone();
+        let hello = ToSpeaker::Start {
+            configuration: self.configuration.clone(),
+            scripts: self.tracks.results(),
+        };
+        let Some(slot) = &mut self.speaker else {
+            return;
+        };
+        let report = move |generation, report| {
+            let _ = events.send(Event::Speaker(generation, report));
+        };
+        match slot.start(report) {
+            Ok(child) => child.tell(hello, Vec::new()),
+            Err(error) => {
+                tracing::error!("cannot start the speaker: {error}");
+                slot.not_started(now);
+            }
+        }
+    }
+
+    fn start_balancer(&mut self, now: Instant) {
+        let events = self.events.clone();
+        let hello = ToBalancer::Start {
+            configuration: self.configuration.clone(),
+            workers: self.workers,
+            servers: self.servers.values().cloned().collect(),
+        };
+        let Some(slot) = &mut self.balancer else {
+            return;
+        };
+        let report = move |generation, report| {
+            let _ = events.send(Event::Balancer(generation, report));
+        };
+        match slot.start(report) {
+            Ok(child) => {
+                for part in self.sockets.chunks(MAX_DESCRIPTORS) {
+                    let (listeners, sockets) = part.iter().cloned().unzip();
+                    child.tell(ToBalancer::Listeners(listeners), sockets);
+                }
+                child.tell(hello, Vec::new());
+            }
+            Err(error) => {
+                tracing::error!("cannot start the balancer: {error}");
+                slot.not_started(now);
+            }
+        }
+    }
+
+    fn speaker_reports(&mut self, report: Report<FromSpeaker>, now: Instant) {
+        let Some(slot) = &mut self.speaker else {
+            return;
+        };
+        match report {
+            Report::Said(FromSpeaker::Ready) => {
+                let took = slot.is_ready(now).as_millis();
+                let pid = slot.process().pid.unwrap_or_default();
+                tracing::info!("speaker (pid {pid}) listens after {took} ms");
+            }
+            Report::Said(FromSpeaker::Transition(transition)) => self.notifier.changed(&transition),
+            Report::Said(FromSpeaker::Status(instances)) => {
+                self.instances = instances;
+                self.reported(Role::Speaker);
+            }
+            Report::Said(FromSpeaker::Failed(why)) => {
+                tracing::error!("speaker: {why}");
+                if !slot.ever_ready() {
+                    self.fail();
+                }
+            }
+            Report::Gone(exit) => {
+                slot.gone(exit, now, self.phase.is_running());
+                self.reported(Role::Speaker);
+                self.speaker_ended(now);
+            }
+        }
+    }
+
+    fn balancer_reports(&mut self, report: Report<FromBalancer>, now: Instant) {
+        let Some(slot) = &mut self.balancer else {
+            return;
+        };
+        match report {
+            Report::Said(FromBalancer::Ready) => {
+                let took = slot.is_ready(now).as_millis();
+                let pid = slot.process().pid.unwrap_or_default();
+                tracing::info!("balancer (pid {pid}) serves after {took} ms");
+                self.heartbeat = Some(Heartbeat::new(now));
+                if let Some(passed) = self.liveness.serves() {
+                    self.answer_for_balancer(passed);
+                }
+            }
+            Report::Said(FromBalancer::Pong(number)) => {
+                let back = self.heartbeat.as_mut().is_some_and(|h| h.pong(number, now));
+                if back {
+                    tracing::warn!("balancer turns its event loops again");
+                    if let Some(passed) = self.liveness.serves() {
+                        self.answer_for_balancer(passed);
+                    }
+                }
+            }
+            Report::Said(FromBalancer::Server(state)) => {
+                let key = (state.backend.clone(), state.server.clone());
+                self.servers.insert(key, state);
+            }
+            Report::Said(FromBalancer::Status(traffic)) => {
+                self.traffic = traffic;
+                self.reported(Role::Balancer);
+            }
+            Report::Said(FromBalancer::Failed(why)) => {
+                tracing::error!("balancer: {why}");
+                if !slot.ever_ready() {
+                    self.fail();
+                }
+            }
+            Report::Gone(exit) => {
+                slot.gone(exit, now, self.phase.is_running());
+                self.heartbeat = None;
+                self.reported(Role::Balancer);
+                self.balancer_lost(now);
+                self.balancer_ended();
+                // Started within this event: the queue of the listening sockets should not grow old.
+                if self.balancer.as_ref().is_some_and(|slot| slot.is_due(now)) {
+                    self.start_balancer(now);
+                }
+            }
+        }
+    }
+
+    fn balancer_lost(&mut self, now: Instant) {
+        if self.phase.is_running()
+            && let Some(passed) = self.liveness.lost(now)
+        {
+            self.answer_for_balancer(passed);
+        }
+    }
+
+    /// Scripts that ask whether HAProxy runs get their answer now.
+    fn answer_for_balancer(&mut self, passed: bool) {
+        for name in self.tracks.balancer_turned(passed) {
+            self.tell_speaker_of(name, passed);
+        }
+    }
+
+    fn tell_speaker_of(&self, name: String, passed: bool) {
+        if let Some(child) = self.speaker.as_ref().and_then(Slot::child) {
+            child.tell(ToSpeaker::Script { name, passed }, Vec::new());
+        }
+    }
+}
+
+/// How long requests may go on after SIGTERM unless `hard-stop-after` says otherwise.
+const GRACE: Duration = Duration::from_secs(30);
