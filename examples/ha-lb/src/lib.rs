@@ -7,10 +7,14 @@
 //! Read the files in this order: `cli`, `config`, `ipc`, `supervisor`, `vrrp`, `balancer`, `admin`.
 
 pub mod admin;
+pub mod balancer;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod ipc;
 pub mod lab;
+pub mod logging;
 pub mod notify;
 pub mod privileges;
 pub mod supervisor;
+pub mod vrrp;

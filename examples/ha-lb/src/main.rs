@@ -1,3 +1,7 @@
 //! The reference daemon.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ha_lb::cli::main()
+}

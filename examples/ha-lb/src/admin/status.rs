@@ -210,3 +210,110 @@ pub struct Script {
     /// What answers: the command, or this daemon's balancer.
     pub answered_by: String,
 }
+
+/// Tables for people.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let process = |p: &Process| match p.pid {
+            Some(pid) if p.ready => format!("pid {pid}"),
+            Some(pid) => format!("pid {pid}, starting"),
+            None => "restarting".to_owned(),
+        };
+        write!(
+            f,
+            "ha-lb {}, up {} s: supervisor {}",
+            self.version,
+            self.uptime,
+            process(&self.supervisor)
+        )?;
+        if let Some(vrrp) = &self.vrrp {
+            write!(f, ", vrrp {}", process(vrrp))?;
+        }
+        if let Some(balancer) = &self.balancer {
+            write!(f, ", balancer {}", process(balancer))?;
+        }
+        writeln!(f)?;
+        for instance in &self.instances {
+            write!(f, "\n{instance}")?;
+        }
+        for script in &self.scripts {
+            writeln!(
+                f,
+                "  script {}: {} (answered by {})",
+                script.name, script.result, script.answered_by
+            )?;
+        }
+        if !self.frontends.is_empty() {
+            writeln!(
+                f,
+                "\n{:<24} {:<7} {:>8} {:>10}  LISTENS ON",
+                "FRONTEND", "STATUS", "SESSIONS", "TOTAL"
+            )?;
+        }
+        for frontend in &self.frontends {
+            let binds = frontend.binds.join(" ");
+            writeln!(
+                f,
+                "{:<24} {:<7} {:>8} {:>10}  {binds}",
+                frontend.name, frontend.status, frontend.sessions, frontend.total
+            )?;
+        }
+        for backend in &self.backends {
+            writeln!(
+                f,
+                "\n{:<24} {:<10} {:<10} {:>6} {:>8} {:>10}  ADDRESS",
+                format!("BACKEND {}", backend.name),
+                backend.status,
+                "CHECK",
+                "WEIGHT",
+                "SESSIONS",
+                "TOTAL"
+            )?;
+            for server in &backend.servers {
+                writeln!(
+                    f,
+                    "  {:<22} {:<10} {:<10} {:>6} {:>8} {:>10}  {}",
+                    server.name,
+                    server.status,
+                    server.check,
+                    server.weight,
+                    server.sessions,
+                    server.total,
+                    server.address
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}: {}, priority {} (base {}), VRID {} on {}, {}",
+            self.name,
+            self.state,
+            self.effective_priority,
+            self.priority,
+            self.vrid,
+            self.interface,
+            self.vips.join(" ")
+        )?;
+        if let Some(last) = &self.last_transition {
+            writeln!(
+                f,
+                "  last change: {} -> {}: {}",
+                last.from, last.to, last.reason
+            )?;
+        }
+        for peer in &self.peers {
+            writeln!(
+                f,
+                "  heard {} with priority {} {} ms ago",
+                peer.address, peer.priority, peer.age_ms
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,41 +1,123 @@
-//! Both dialects of one daemon read together, by `check`, by the supervisor and again by its children.
+//! Both dialects of one daemon read together: by `check`, by the supervisor, and again by its children.
 
 use lb_core::config::Config;
 
-use super::{diagnostic::Diagnostics, files::Files, haproxy};
-use crate::{ipc::message::Sources, notify::Hooks, supervisor::scripts::Script};
+use super::{diagnostic::Diagnostics, files::Files, haproxy, keepalived};
+use crate::{
+    ipc::message::Sources,
+    notify::Hooks,
+    privileges::{self, AccountError},
+    supervisor::{command::Command, scripts::Script},
+};
 
 /// What a daemon is to do.
 #[derive(Debug)]
 pub struct Loaded {
+    /// The speaker's part; absent without a keepalived file.
+    pub keepalived: Option<keepalived::Config>,
     /// The balancer's part; absent when there is nothing to balance.
     pub balancer: Option<Config>,
+}
+
+/// Reads all files of `sources`. `None` if there were errors.
+pub fn load(sources: &Sources, files: &dyn Files, diagnostics: &mut Diagnostics) -> Option<Loaded> {
+    let keepalived = match &sources.keepalived {
+        Some(path) => keepalived::load(path, files, diagnostics).map(Some),
+        None => Some(None),
+    };
+    let haproxy = if sources.haproxy.is_empty() {
+        Some(Config::default())
+    } else {
+        haproxy::load(&sources.haproxy, files, diagnostics)
+    };
+    let (keepalived, haproxy) = (keepalived?, haproxy?);
+    let balancer = Some(haproxy).filter(|config| !config.proxies.is_empty());
+    Some(Loaded {
+        keepalived,
+        balancer,
+    })
 }
 
 impl Loaded {
     /// Whether a virtual router is configured.
     pub fn needs_speaker(&self) -> bool {
-        false
+        self.keepalived
+            .as_ref()
+            .is_some_and(|k| !k.instances.is_empty())
     }
 
-    /// The track scripts that instances use.
-    pub fn scripts(&self) -> Vec<Script> {
-        Vec::new()
+    /// The track scripts that instances use, in the order of the file.
+    pub fn scripts(&self) -> Result<Vec<Script>, AccountError> {
+        let Some(config) = &self.keepalived else {
+            return Ok(Vec::new());
+        };
+        let used = |index: usize| {
+            let tracks = config.instances.iter().flat_map(|i| &i.track_scripts);
+            tracks.into_iter().any(|track| track.script == index)
+        };
+        let scripts = config.scripts.iter().enumerate();
+        scripts
+            .filter(|(index, _)| used(*index))
+            .map(|(_, script)| {
+                Ok(Script {
+                    name: script.name.to_string(),
+                    command: command(&script.command, config)?,
+                    interval: script.interval,
+                    timeout: script.timeout,
+                    rise: script.rise,
+                    fall: script.fall,
+                    init_fail: script.init_fail,
+                })
+            })
+            .collect()
     }
 
     /// The notify scripts of each instance.
-    pub fn hooks(&self) -> Vec<(String, Hooks)> {
-        Vec::new()
+    pub fn hooks(&self) -> Result<Vec<(String, Hooks)>, AccountError> {
+        let Some(config) = &self.keepalived else {
+            return Ok(Vec::new());
+        };
+        let hook = |written: &Option<keepalived::Command>| {
+            written.as_ref().map(|c| command(c, config)).transpose()
+        };
+        let instances = config.instances.iter();
+        instances
+            .map(|instance| {
+                let hooks = Hooks {
+                    master: hook(&instance.notify.master)?,
+                    backup: hook(&instance.notify.backup)?,
+                    fault: hook(&instance.notify.fault)?,
+                    stop: hook(&instance.notify.stop)?,
+                    any: hook(&instance.notify.any)?,
+                };
+                Ok((instance.name.to_string(), hooks))
+            })
+            .collect()
     }
 }
 
-/// Reads all files of `sources`. `None` if there were errors.
-pub fn load(sources: &Sources, files: &dyn Files, diagnostics: &mut Diagnostics) -> Option<Loaded> {
-    let haproxy = if sources.haproxy.is_empty() {
-        Some(None)
-    } else {
-        haproxy::load(&sources.haproxy, files, diagnostics).map(Some)
+/// keepalived.conf(5), script_user: the script's own user, else `script_user`, else `keepalived_script` if there
+/// is one, else the daemon's.
+fn command(
+    written: &keepalived::Command,
+    config: &keepalived::Config,
+) -> Result<Command, AccountError> {
+    let words = written.arguments.clone();
+    let Some(user) = written.user.as_ref().or(config.global.script_user.as_ref()) else {
+        let fallback = privileges::user_id("keepalived_script").ok();
+        return Ok(Command {
+            words,
+            uid: fallback,
+            gid: fallback.and_then(|_| privileges::primary_group("keepalived_script")),
+        });
     };
-    let balancer = haproxy?.filter(|config| !config.proxies.is_empty());
-    Some(Loaded { balancer })
+    let gid = match &user.group {
+        Some(group) => Some(privileges::group_id(group)?),
+        None => privileges::primary_group(&user.user),
+    };
+    Ok(Command {
+        words,
+        uid: Some(privileges::user_id(&user.user)?),
+        gid,
+    })
 }

@@ -35,6 +35,7 @@ use crate::{
         },
     },
     notify::Notifier,
+    privileges::AccountError,
 };
 
 mod report;
@@ -85,11 +86,11 @@ impl Daemon {
         tokio::spawn(control::serve(listener, move |request| {
             let _ = asked.send(Event::Control(request));
         }));
-        let mut daemon = Self::new(prepared, events);
+        let mut daemon = Self::new(prepared, events).map_err(io::Error::other)?;
         daemon.react(&mut queue).await
     }
 
-    fn new(prepared: Prepared, events: UnboundedSender<Event>) -> Self {
+    fn new(prepared: Prepared, events: UnboundedSender<Event>) -> Result<Self, AccountError> {
         let now = Instant::now();
         let loaded = &prepared.loaded;
         let grace = loaded
@@ -104,12 +105,12 @@ impl Daemon {
             .is_some()
             .then(|| Slot::new(Role::Balancer, now));
         let turned = events.clone();
-        let tracks = Tracks::start(loaded.scripts(), balancer.is_some(), move |turn| {
+        let tracks = Tracks::start(loaded.scripts()?, balancer.is_some(), move |turn| {
             let _ = turned.send(Event::Script(turn));
         });
-        let notifier = Notifier::new(loaded.hooks());
+        let notifier = Notifier::new(loaded.hooks()?);
         let sockets = prepared.sockets.into_iter();
-        Self {
+        Ok(Self {
             configuration: prepared.configuration,
             sockets: sockets
                 .map(|open| (open.listener, Arc::new(open.socket)))
@@ -130,7 +131,7 @@ impl Daemon {
             started: now,
             events,
             _traces: prepared.traces,
-        }
+        })
     }
 
     /// Events go before deadlines: an answer that has arrived is never taken for missing.

@@ -1,11 +1,11 @@
 //! `vrrp_script`: runs each one at its interval and judges its results (keepalived.conf(5), vrrp_script).
 //!
-//! The first result decides alone; afterwards `rise` passes in a row or `fall` failures in a row turn the
-//! verdict. A run never overlaps the one before: a slow script is simply run less often.
+//! [`Counter`] counts `rise` and `fall`. A run never overlaps the one before: a slow script is simply run less often.
 
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
+use vrrp_fsm::track::{Counter, Health};
 
 use super::command::{Command, Outcome};
 
@@ -28,52 +28,11 @@ pub struct Script {
     pub init_fail: bool,
 }
 
-/// Results of one script so far. Pure.
-#[derive(Debug, Clone, Copy)]
-pub struct Verdict {
-    rise: u32,
-    fall: u32,
-    passes: Option<bool>,
-    /// Results in a row that speak against `passes`.
-    against: u32,
-}
-
-impl Verdict {
-    /// No result yet.
-    pub fn new(rise: u32, fall: u32) -> Self {
-        Self {
-            rise: rise.max(1),
-            fall: fall.max(1),
-            passes: None,
-            against: 0,
-        }
-    }
-
-    /// Counts a result; the new verdict if it turned.
-    pub fn count(&mut self, passed: bool) -> Option<bool> {
-        let needed = match self.passes {
-            None => 1,
-            Some(verdict) if verdict == passed => {
-                self.against = 0;
-                return None;
-            }
-            Some(true) => self.fall,
-            Some(false) => self.rise,
-        };
-        self.against += 1;
-        if self.against < needed {
-            return None;
-        }
-        self.against = 0;
-        self.passes = Some(passed);
-        self.passes
-    }
-}
-
 /// Runs a script for ever; `report` hears each turn of the verdict and the result that caused it.
 pub async fn watch(script: Script, mut report: impl FnMut(bool, Option<&Outcome>)) {
-    let mut verdict = Verdict::new(script.rise, script.fall);
-    if script.init_fail && verdict.count(false).is_some() {
+    let mut counter = Counter::new(script.rise, script.fall);
+    if script.init_fail {
+        counter = counter.failed();
         report(false, None);
     }
     let mut ticks = interval(script.interval.max(Duration::from_millis(10)));
@@ -81,8 +40,8 @@ pub async fn watch(script: Script, mut report: impl FnMut(bool, Option<&Outcome>
     loop {
         ticks.tick().await;
         let outcome = script.command.run(script.timeout).await;
-        if let Some(passed) = verdict.count(outcome.passed()) {
-            report(passed, Some(&outcome));
+        if let Some(health) = counter.result(outcome.passed()) {
+            report(health == Health::Up, Some(&outcome));
         }
     }
 }
@@ -92,22 +51,6 @@ mod tests {
     use std::{cell::RefCell, rc::Rc, time::Instant};
 
     use super::*;
-
-    #[test]
-    fn the_first_result_decides_alone_and_later_ones_need_rise_or_fall_in_a_row() {
-        let mut verdict = Verdict::new(2, 3);
-        let turns: Vec<_> = [
-            true, false, false, true, false, false, false, true, false, true, true,
-        ]
-        .map(|passed| verdict.count(passed))
-        .into();
-        let mut expected = vec![None; 11];
-        expected[0] = Some(true);
-        expected[6] = Some(false);
-        expected[10] = Some(true);
-        assert_eq!(turns, expected);
-        assert_eq!(Verdict::new(2, 3).count(false), Some(false));
-    }
 
     #[test]
     fn a_script_is_watched_and_a_slow_one_times_out_without_overlap() {

@@ -1,0 +1,171 @@
+//! The command line: what each subcommand is called, takes and prints. What it does is elsewhere.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{balancer, demo, ipc::message::Sources, logging, supervisor, vrrp};
+
+mod check;
+mod status;
+
+const KEEPALIVED_CONF: &str = "/etc/keepalived/keepalived.conf";
+const HAPROXY_CFG: &str = "/etc/haproxy/haproxy.cfg";
+
+const EXAMPLES: &str = "\
+Examples:
+  ha-lb check                              both files under /etc, without running anything
+  sudo ha-lb run                           both files under /etc
+  sudo ha-lb run -k keepalived.conf        virtual addresses only
+  ha-lb run -x haproxy.cfg                 balancing only; no root if all ports are above 1023
+  ha-lb status                             what the running daemon does
+  ha-lb status --json | jq '.instances[] | {name, state, effective_priority}'
+  ha-lb demo                               a cluster on this machine, with failures; no root";
+
+/// keepalived and HAProxy in one daemon: reads their configuration files, holds virtual addresses, balances traffic
+#[derive(Debug, Parser)]
+#[command(name = "ha-lb", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon in the foreground
+    Run(Run),
+    /// Read the configuration and report what is wrong with it; needs neither root nor the interfaces
+    Check(Check),
+    /// Show what a running daemon does
+    Status(Status),
+    /// Show a cluster of three hosts on this machine, with failures and the gaps that a client sees
+    Demo(Demo),
+    /// The VRRP process; started by `run`
+    #[command(hide = true)]
+    Speaker,
+    /// The traffic process; started by `run`
+    #[command(hide = true)]
+    Balancer,
+}
+
+#[derive(Debug, Args)]
+struct Files {
+    /// keepalived's configuration [default: /etc/keepalived/keepalived.conf if neither -k nor -x is given]
+    #[arg(short = 'k', long = "keepalived", value_name = "KEEPALIVED_CONF")]
+    keepalived: Option<PathBuf>,
+    /// HAProxy's configuration; may be repeated [default: /etc/haproxy/haproxy.cfg if neither -k nor -x is given]
+    #[arg(short = 'x', long = "haproxy", value_name = "HAPROXY_CFG")]
+    haproxy: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    #[command(flatten)]
+    files: Files,
+    /// Socket that `ha-lb status` asks [default: /run/ha-lb.sock, or in $XDG_RUNTIME_DIR without root]
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    #[command(flatten)]
+    files: Files,
+    /// One JSON document instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Status {
+    /// The JSON document instead of tables
+    #[arg(long)]
+    json: bool,
+    /// The daemon's socket [default: /run/ha-lb.sock, or in $XDG_RUNTIME_DIR without root]
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Demo {
+    /// JSON lines instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl Files {
+    /// The files that are meant; without any, the usual ones that exist.
+    fn sources(self) -> Result<Sources, String> {
+        let mut sources = Sources {
+            keepalived: self.keepalived,
+            haproxy: self.haproxy,
+        };
+        if sources == Sources::default() {
+            let existing = |path: &str| Some(PathBuf::from(path)).filter(|p| Path::exists(p));
+            sources.keepalived = existing(KEEPALIVED_CONF);
+            sources.haproxy = existing(HAPROXY_CFG).into_iter().collect();
+        }
+        if sources == Sources::default() {
+            return Err(format!(
+                "there is neither {KEEPALIVED_CONF} nor {HAPROXY_CFG}; name the files with -k and -x"
+            ));
+        }
+        Ok(sources)
+    }
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::init();
+    let done = match cli.command {
+        Command::Run(run) => run.files.sources().map(|sources| {
+            supervisor::run(&supervisor::start::Options {
+                sources,
+                control: control(run.control),
+            })
+        }),
+        Command::Check(check) => check.files.sources().map(|s| check::run(&s, check.json)),
+        Command::Status(status) => status::run(&control(status.control), status.json),
+        Command::Demo(demo) => Ok(demo::run(demo.json)),
+        Command::Speaker => Ok(vrrp::main()),
+        Command::Balancer => Ok(balancer::main()),
+    };
+    done.unwrap_or_else(|told| {
+        eprintln!("ha-lb: {told}");
+        ExitCode::FAILURE
+    })
+}
+
+fn control(given: Option<PathBuf>) -> PathBuf {
+    given.unwrap_or_else(supervisor::control::default_path)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_its_help_has_examples() {
+        Cli::command().debug_assert();
+        let help = Cli::command().render_help().to_string();
+        assert!(help.contains("ha-lb run -x haproxy.cfg"), "{help}");
+        assert!(!help.contains("speaker"), "{help}");
+    }
+
+    #[test]
+    fn either_file_alone_is_enough_and_excludes_the_defaults() {
+        let files = Files {
+            keepalived: None,
+            haproxy: vec!["a.cfg".into(), "b.cfg".into()],
+        };
+        let sources = files.sources().unwrap();
+        assert_eq!(sources.keepalived, None);
+        assert_eq!(sources.haproxy.len(), 2);
+    }
+}

@@ -1,0 +1,62 @@
+//! `ha-lb check`: reads the files, prints what is wrong, exits 0 or 1.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use serde::Serialize;
+
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Severity},
+        files::DiskFiles,
+        load,
+    },
+    ipc::message::Sources,
+};
+
+#[derive(Serialize)]
+struct Report<'a> {
+    valid: bool,
+    errors: usize,
+    warnings: usize,
+    diagnostics: &'a Diagnostics,
+}
+
+/// Checks `sources`.
+pub(super) fn run(sources: &Sources, json: bool) -> ExitCode {
+    let mut diagnostics = Diagnostics::new();
+    let loaded = load::load(sources, &DiskFiles, &mut diagnostics);
+    diagnostics.sort();
+    let report = Report {
+        valid: loaded.is_some() && !diagnostics.has_errors(),
+        errors: diagnostics.count(Severity::Error),
+        warnings: diagnostics.count(Severity::Warning),
+        diagnostics: &diagnostics,
+    };
+    let text = if json {
+        serde_json::to_string_pretty(&report).unwrap_or_default()
+    } else {
+        summary(&report)
+    };
+    let printed = writeln!(io::stdout(), "{text}");
+    match (report.valid, printed) {
+        (true, Ok(())) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn summary(report: &Report<'_>) -> String {
+    let mut text = report.diagnostics.to_string();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let verdict = match (report.valid, report.warnings) {
+        (true, 0) => "Configuration is valid.".to_owned(),
+        (true, 1) => "Configuration is valid, with 1 warning.".to_owned(),
+        (true, warnings) => format!("Configuration is valid, with {warnings} warnings."),
+        (false, _) => format!("Configuration is refused: {} error(s).", report.errors),
+    };
+    text + &verdict
+}
