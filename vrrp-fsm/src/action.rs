@@ -241,7 +241,8 @@ impl fmt::Display for Seconds {
         if millis < 1000 {
             write!(f, "{millis} ms")
         } else {
-            write!(f, "{}.{:02} s", millis / 1000, millis % 1000 / 10)
+            let hundredths = (millis + 5) / 10;
+            write!(f, "{}.{:02} s", hundredths / 100, hundredths % 100)
         }
     }
 }
