@@ -14,6 +14,8 @@ mod event;
 mod instant;
 mod router;
 mod router_set;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 mod state;
 mod stats;
 mod status;

@@ -1,0 +1,501 @@
+//! A LAN in memory (feature `simulation`): real routers and the real codec on a wire that loses,
+//! delays, doubles, reorders and corrupts packets, among hosts that crash, stall and whose clocks
+//! differ. Everything follows from the seed: the same seed gives the same history.
+//!
+//! For tests of this crate and of whoever embeds it. No clock, no socket, no thread.
+
+use alloc::{
+    collections::{BTreeSet, BinaryHeap, VecDeque},
+    vec,
+    vec::Vec,
+};
+use core::{cmp::Reverse, net::IpAddr, time::Duration};
+
+use crate::{
+    Action, Attachment, ConfigError, Event, Instant, Object, Packet, RouterConfig, RouterId,
+    RouterSet, StateKind, Transition, Warning, track::Health,
+};
+
+mod fault;
+mod rng;
+#[cfg(test)]
+mod tests;
+
+pub use fault::Fault;
+pub use rng::Rng;
+
+/// Packets that wait for a stalled host; what comes on top is lost, as in a socket buffer.
+const INBOX: usize = 64;
+/// The routers of a segment are the only ones of their hosts.
+const ROUTER: RouterId = RouterId::new(0);
+/// The script that `Fault::Script` fails; a host that tracks it does so under this number.
+pub const SCRIPT: Object = Object::Script(0);
+
+/// A LAN with its hosts.
+#[derive(Debug)]
+pub struct Segment {
+    now: Duration,
+    rng: Rng,
+    hosts: Vec<Host>,
+    wire: BinaryHeap<Reverse<Frame>>,
+    sequence: u64,
+    weather: Weather,
+    cuts: BTreeSet<(usize, usize)>,
+    history: Vec<Moment>,
+}
+
+/// A host with one virtual router.
+#[derive(Debug)]
+struct Host {
+    config: RouterConfig,
+    attachment: Attachment,
+    clock: Clock,
+    /// `None` after a crash.
+    set: Option<RouterSet>,
+    stalled_until: Duration,
+    script: Health,
+    inbox: VecDeque<Frame>,
+    holding: bool,
+}
+
+/// A host's clock: it began at another time than the others and runs faster or slower.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clock {
+    /// What it showed when the simulation began.
+    pub begin: Duration,
+    /// Parts per million that it is fast, or slow if negative.
+    pub drift_ppm: i32,
+}
+
+/// What the wire does to packets. Chances are in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weather {
+    /// Chance that a packet is lost.
+    pub loss: u16,
+    /// Chance that it comes twice.
+    pub duplication: u16,
+    /// Chance that one of its bits is flipped.
+    pub corruption: u16,
+    /// The least delay.
+    pub delay: Duration,
+    /// At most so much more; packets overtake each other by it.
+    pub jitter: Duration,
+}
+
+impl Default for Weather {
+    /// A quiet LAN: 0.1 to 0.2 ms, nothing lost.
+    fn default() -> Self {
+        Self {
+            loss: 0,
+            duplication: 0,
+            corruption: 0,
+            delay: Duration::from_micros(100),
+            jitter: Duration::from_micros(100),
+        }
+    }
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// When, since the simulation began.
+    pub at: Duration,
+    /// What.
+    pub what: Happening,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happening {
+    /// A fault or a repair.
+    Fault(Fault),
+    /// A router sent an advert with that priority.
+    Sent(usize, u8),
+    /// A router changed its state.
+    Transition(usize, Transition),
+    /// A router warned.
+    Warning(usize, Warning),
+    /// A router announced its addresses.
+    Announced(usize),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Frame {
+    at: Duration,
+    sequence: u64,
+    from: usize,
+    to: usize,
+    protocol: u8,
+    source: IpAddr,
+    destination: IpAddr,
+    hop_limit: u8,
+    bytes: Vec<u8>,
+}
+
+impl Segment {
+    /// An empty segment.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            now: Duration::ZERO,
+            rng: Rng::new(seed),
+            hosts: Vec::new(),
+            wire: BinaryHeap::new(),
+            sequence: 0,
+            weather: Weather::default(),
+            cuts: BTreeSet::new(),
+            history: Vec::new(),
+        }
+    }
+
+    /// Adds a host whose router starts at once; its number is its place in the order of adding.
+    pub fn add(
+        &mut self,
+        attachment: Attachment,
+        config: RouterConfig,
+        clock: Clock,
+    ) -> Result<usize, ConfigError> {
+        config.validate()?;
+        self.hosts.push(Host {
+            config,
+            attachment,
+            clock,
+            set: None,
+            stalled_until: Duration::ZERO,
+            script: Health::Up,
+            inbox: VecDeque::new(),
+            holding: false,
+        });
+        let number = self.hosts.len() - 1;
+        self.boot(number);
+        Ok(number)
+    }
+
+    /// Makes something go wrong, or right again, now.
+    pub fn apply(&mut self, fault: Fault) {
+        self.note(Happening::Fault(fault));
+        match fault {
+            Fault::Weather(weather) => self.weather = weather,
+            Fault::Cut { from, to } => {
+                self.cuts.insert((from, to));
+            }
+            Fault::Mend => self.cuts.clear(),
+            Fault::Crash(number) => {
+                if let Some(host) = self.hosts.get_mut(number) {
+                    // The fence of the daemon: an address does not answer without its process.
+                    host.set = None;
+                    host.holding = false;
+                    host.inbox.clear();
+                }
+            }
+            Fault::Boot(number) => self.boot(number),
+            Fault::Stall(number, time) => {
+                let until = self.now + time;
+                if let Some(host) = self.hosts.get_mut(number) {
+                    host.stalled_until = host.stalled_until.max(until);
+                }
+            }
+            Fault::Stop(number) => {
+                self.tell(number, |set, now| set.handle(now, ROUTER, Event::Shutdown))
+            }
+            Fault::Start(number) => {
+                self.tell(number, |set, now| set.handle(now, ROUTER, Event::Startup))
+            }
+            Fault::Link(number, up) => {
+                let interface = self
+                    .hosts
+                    .get(number)
+                    .map_or(0, |host| host.attachment.interface);
+                self.tell(number, |set, now| set.link(now, interface, up));
+            }
+            Fault::Script(number, works) => {
+                let health = if works { Health::Up } else { Health::Down };
+                if let Some(host) = self.hosts.get_mut(number) {
+                    host.script = health;
+                }
+                self.tell(number, |set, now| set.track(now, SCRIPT, health));
+            }
+        }
+    }
+
+    /// Lets time go by.
+    ///
+    /// # Panics
+    /// When a router breaks an invariant: that is what a simulation is for.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some((at, next)) = self.next_step().filter(|(at, _)| *at <= end) {
+            self.now = self.now.max(at);
+            match next {
+                Step::Deliver => self.deliver(),
+                Step::Wake(number) => self.wake(number),
+            }
+        }
+        self.now = end;
+    }
+
+    /// Time since the simulation began.
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// State of a host's router; `None` while it is crashed.
+    pub fn state(&self, number: usize) -> Option<StateKind> {
+        let set = self.hosts.get(number)?.set.as_ref()?;
+        Some(set.router(ROUTER)?.state().kind())
+    }
+
+    /// Effective priority of a host's router; `None` while it is crashed.
+    pub fn priority(&self, number: usize) -> Option<u8> {
+        let set = self.hosts.get(number)?.set.as_ref()?;
+        Some(set.router(ROUTER)?.priority().value())
+    }
+
+    /// Whether a host is stalled.
+    pub fn is_stalled(&self, number: usize) -> bool {
+        self.hosts
+            .get(number)
+            .is_some_and(|host| host.stalled_until > self.now)
+    }
+
+    /// The hosts that have the addresses.
+    pub fn holders(&self) -> Vec<usize> {
+        let all = self.hosts.iter().enumerate();
+        all.filter(|(_, host)| host.holding)
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// How many hosts there are.
+    pub fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// All that happened so far.
+    pub fn history(&self) -> &[Moment] {
+        &self.history
+    }
+
+    fn next_step(&self) -> Option<(Duration, Step)> {
+        let frame = self
+            .wire
+            .peek()
+            .map(|Reverse(frame)| (frame.at, Step::Deliver));
+        let wakes = self.hosts.iter().enumerate().filter_map(|(number, host)| {
+            let deadline = host.set.as_ref()?.next_deadline();
+            let timer = deadline.map(|at| host.clock.global(at));
+            let waiting = (!host.inbox.is_empty()).then_some(host.stalled_until);
+            let at = timer.into_iter().chain(waiting).min()?;
+            Some((at.max(host.stalled_until), Step::Wake(number)))
+        });
+        // Packets first, as the driver does; then hosts in their order.
+        frame.into_iter().chain(wakes).min_by_key(|(at, _)| *at)
+    }
+
+    fn boot(&mut self, number: usize) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(number) else {
+            return;
+        };
+        if host.set.is_some() {
+            return;
+        }
+        let mut set = RouterSet::new();
+        // Checked when the host was added, and the only one of its set.
+        if set
+            .insert(host.attachment.clone(), host.config.clone())
+            .is_err()
+        {
+            return;
+        }
+        set.track(host.clock.local(now), SCRIPT, host.script);
+        host.set = Some(set);
+        host.stalled_until = now;
+        self.tell(number, |set, now| set.handle(now, ROUTER, Event::Startup));
+    }
+
+    /// Gives something to a host's routers and carries out what they ask for. A stalled host is
+    /// reached too: the simulation does not queue operators.
+    fn tell(&mut self, number: usize, what: impl FnOnce(&mut RouterSet, Instant)) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(number) else {
+            return;
+        };
+        if let Some(set) = &mut host.set {
+            what(set, host.clock.local(now));
+        }
+        self.perform(number);
+    }
+
+    fn deliver(&mut self) {
+        let Some(Reverse(frame)) = self.wire.pop() else {
+            return;
+        };
+        let number = frame.to;
+        let Some(host) = self.hosts.get_mut(number) else {
+            return;
+        };
+        if host.set.is_some() && host.inbox.len() < INBOX {
+            host.inbox.push_back(frame);
+        }
+        if host.stalled_until <= self.now {
+            self.wake(number);
+        }
+    }
+
+    /// What the driver does in one round: all packets, then the timers.
+    fn wake(&mut self, number: usize) {
+        while let Some(frame) = self
+            .hosts
+            .get_mut(number)
+            .and_then(|host| host.inbox.pop_front())
+        {
+            self.tell(number, |set, now| {
+                let packet = Packet {
+                    interface: 1,
+                    protocol: frame.protocol,
+                    envelope: vrrp_proto::Envelope {
+                        source: frame.source,
+                        destination: frame.destination,
+                        hop_limit: frame.hop_limit,
+                    },
+                    bytes: &frame.bytes,
+                };
+                // A rejection is counted in the set, and changes nothing.
+                let _ = set.receive(now, &packet);
+            });
+        }
+        self.tell(number, RouterSet::timeout);
+    }
+
+    fn perform(&mut self, number: usize) {
+        while let Some(action) = self.poll(number) {
+            match action {
+                Action::Send { priority } => {
+                    self.note(Happening::Sent(number, priority.value()));
+                    self.send(number, priority);
+                }
+                Action::Install | Action::Remove => {
+                    let install = action == Action::Install;
+                    if let Some(host) = self.hosts.get_mut(number) {
+                        assert!(host.holding != install, "install and remove take turns");
+                        host.holding = install;
+                    }
+                }
+                Action::Repair => {}
+                Action::Announce { .. } => {
+                    let holding = self.hosts.get(number).is_some_and(|host| host.holding);
+                    assert!(holding, "only addresses that are installed are announced");
+                    self.note(Happening::Announced(number));
+                }
+                Action::Transition(transition) => {
+                    self.note(Happening::Transition(number, transition));
+                }
+                Action::Warn(warning) => self.note(Happening::Warning(number, warning)),
+            }
+        }
+    }
+
+    fn poll(&mut self, number: usize) -> Option<Action> {
+        let set = self.hosts.get_mut(number)?.set.as_mut()?;
+        set.poll_action().map(|(_, action)| action)
+    }
+
+    fn send(&mut self, from: usize, priority: vrrp_proto::Priority) {
+        let mut buffer = [0; 2048];
+        let mut packets = vec![];
+        let set = self.hosts.get_mut(from).and_then(|host| host.set.as_mut());
+        if let Some(mut outgoing) = set.and_then(|set| set.advert(ROUTER, priority)) {
+            while let Some(written) = outgoing.next(&mut buffer) {
+                if let Ok(written) = written {
+                    let bytes = buffer.get(..written.len).unwrap_or_default().to_vec();
+                    packets.push((written, bytes));
+                }
+            }
+        }
+        for (written, bytes) in packets {
+            let destination = written.envelope.destination;
+            for to in 0..self.hosts.len() {
+                let reached = destination.is_multicast()
+                    || self.hosts.get(to).and_then(|host| host.config.primary) == Some(destination);
+                if to == from || !reached || self.cuts.contains(&(from, to)) {
+                    continue;
+                }
+                let frame = Frame {
+                    at: self.now,
+                    sequence: 0,
+                    from,
+                    to,
+                    protocol: written.protocol,
+                    source: written.envelope.source,
+                    destination,
+                    hop_limit: written.envelope.hop_limit,
+                    bytes: bytes.clone(),
+                };
+                self.transmit(frame);
+            }
+        }
+    }
+
+    /// One packet to one host through the weather.
+    fn transmit(&mut self, mut frame: Frame) {
+        let weather = self.weather;
+        let copies = 1 + usize::from(self.rng.chance(weather.duplication));
+        for _ in 0..copies {
+            if self.rng.chance(weather.loss) {
+                continue;
+            }
+            if self.rng.chance(weather.corruption) {
+                let bit = self.rng.below(8 * frame.bytes.len() as u64);
+                let place = usize::try_from(bit / 8).unwrap_or(0);
+                if let Some(byte) = frame.bytes.get_mut(place) {
+                    *byte ^= 1 << (bit % 8);
+                }
+            }
+            frame.at = self.now + weather.delay + self.rng.up_to(weather.jitter);
+            frame.sequence = self.sequence;
+            self.sequence += 1;
+            self.wire.push(Reverse(frame.clone()));
+        }
+    }
+
+    fn note(&mut self, what: Happening) {
+        let at = self.now;
+        self.history.push(Moment { at, what });
+    }
+}
+
+enum Step {
+    Deliver,
+    Wake(usize),
+}
+
+impl Clock {
+    /// What the clock shows at a time of the simulation.
+    fn local(&self, global: Duration) -> Instant {
+        let nanos = i128::try_from(global.as_nanos()).unwrap_or(i128::MAX);
+        let drift = nanos * i128::from(self.drift_ppm) / 1_000_000;
+        let elapsed = u64::try_from(nanos + drift).unwrap_or(0);
+        Instant::ZERO + self.begin + Duration::from_nanos(elapsed)
+    }
+
+    /// The first time of the simulation at which the clock shows that much.
+    fn global(&self, local: Instant) -> Duration {
+        let shown = local.since_epoch().saturating_sub(self.begin).as_nanos();
+        let rate = u128::from(
+            (1_000_000 + i64::from(self.drift_ppm))
+                .unsigned_abs()
+                .max(1),
+        );
+        let nanos = u64::try_from(shown * 1_000_000 / rate).unwrap_or(u64::MAX);
+        let mut global = Duration::from_nanos(nanos);
+        while self.local(global) < local {
+            global += Duration::from_nanos(1);
+        }
+        global
+    }
+}

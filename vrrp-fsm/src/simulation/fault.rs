@@ -1,0 +1,77 @@
+//! What can go wrong on a segment, and how to draw it from a seed.
+
+use core::time::Duration;
+
+use super::{Rng, Weather};
+
+/// Something that goes wrong, or right again. Numbers are those of the hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The wire behaves so from now on.
+    Weather(Weather),
+    /// Packets no longer get from one host to another; the other way is not touched.
+    Cut {
+        /// Sender.
+        from: usize,
+        /// Receiver.
+        to: usize,
+    },
+    /// All cuts are mended.
+    Mend,
+    /// A host's process dies without a word.
+    Crash(usize),
+    /// It starts again, with nothing remembered.
+    Boot(usize),
+    /// A host stands still: packets wait, timers run late.
+    Stall(usize, Duration),
+    /// A router is stopped in order.
+    Stop(usize),
+    /// It is started again.
+    Start(usize),
+    /// The link of a host is lost or comes back.
+    Link(usize, bool),
+    /// The tracked script of a host fails or works again.
+    Script(usize, bool),
+}
+
+impl Fault {
+    /// Any fault among so many hosts; times are of the order of `interval`.
+    pub fn draw(rng: &mut Rng, hosts: usize, interval: Duration) -> Self {
+        let host = rng.index(hosts);
+        match rng.below(16) {
+            0 | 1 => Self::Weather(Weather::draw(rng, interval)),
+            2..=4 => Self::Cut {
+                from: host,
+                to: (host + 1 + rng.index(hosts.saturating_sub(1))) % hosts.max(1),
+            },
+            5 => Self::Mend,
+            6 | 7 => Self::Crash(host),
+            8 | 9 => Self::Boot(host),
+            10 => Self::Stall(host, rng.up_to(interval * 8)),
+            11 => Self::Stop(host),
+            12 => Self::Start(host),
+            13 => Self::Link(host, rng.chance(500)),
+            _ => Self::Script(host, rng.chance(500)),
+        }
+    }
+}
+
+impl Weather {
+    /// Anything between fine and dreadful.
+    fn draw(rng: &mut Rng, interval: Duration) -> Self {
+        let quiet = Self::default();
+        let loss = [0, 10, 100, 300, 700];
+        let loss = loss.get(rng.index(loss.len())).copied().unwrap_or(0);
+        Self {
+            loss,
+            duplication: if rng.chance(300) { 200 } else { 0 },
+            corruption: if rng.chance(300) { 100 } else { 0 },
+            delay: quiet.delay,
+            jitter: if rng.chance(300) {
+                rng.up_to(interval * 2)
+            } else {
+                quiet.jitter
+            },
+        }
+    }
+}
