@@ -11,6 +11,9 @@ pub struct ServerConfig {
     pub id: u32,
     /// Resolved address, or `None` when the host name had no answer (the server starts in MAINT).
     pub address: Option<SocketAddr>,
+    /// The address carries no port of its own: connections go to the port at which the client arrived plus this
+    /// number (0 for a `server` line without a port, N for `:+N`). The port in `address` is then 0.
+    pub map_port: Option<i32>,
     /// Host name as written, when it was a name (`srv_fqdn`).
     pub fqdn: Option<String>,
     /// `weight` 0-256, 1 by default.
@@ -50,6 +53,7 @@ impl ServerConfig {
             name: name.into(),
             id,
             address,
+            map_port: None,
             fqdn: None,
             weight: 1,
             maxconn: None,
