@@ -1,0 +1,135 @@
+//! A proxy while its section is read: everything a `defaults` section can hand on, in the form of the typed
+//! configuration where possible.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use lb_core::config::{BackendConfig, FrontendConfig, LogTarget, Mode, ProxyConfig};
+
+use super::{lexer::Line, server};
+use crate::config::diagnostic::Span;
+
+/// Settings gathered so far. A new proxy begins with a copy of its defaults.
+#[derive(Clone)]
+pub(super) struct Draft {
+    /// Settings of the proxy as a whole; its halves stand beside.
+    pub(super) proxy: ProxyConfig,
+    /// The accepting half.
+    pub(super) frontend: FrontendConfig,
+    /// The serving half.
+    pub(super) backend: BackendConfig,
+    /// `id`.
+    pub(super) forced_id: Option<u32>,
+    /// `log` lines.
+    pub(super) logs: Vec<LogRef>,
+    /// The line that chose the log format.
+    pub(super) log_format_at: Option<Span>,
+    /// Rule lines in order.
+    pub(super) rules: Vec<RuleLine>,
+    /// `default-server`.
+    pub(super) default_server: server::Draft,
+    /// `server` lines: settings and the line of each.
+    pub(super) servers: Vec<(server::Draft, Span)>,
+    /// Where `default_backend` was given.
+    pub(super) default_backend_at: Option<Span>,
+    /// `source`.
+    pub(super) source: Option<SocketAddr>,
+    /// `option httpchk` and `http-check`.
+    pub(super) http_check: HttpCheck,
+    /// The obsolete `transparent`.
+    pub(super) transparent: Option<Span>,
+    /// `stick on src`.
+    pub(super) stick_on_source: Option<Span>,
+    /// Where `option forwardfor` was given.
+    pub(super) forward_for_at: Option<Span>,
+    /// Where the first `stats` line was.
+    pub(super) stats_at: Option<Span>,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self {
+            proxy: ProxyConfig::new("", 0, Mode::Tcp),
+            frontend: FrontendConfig::default(),
+            backend: BackendConfig::default(),
+            forced_id: None,
+            logs: Vec::new(),
+            log_format_at: None,
+            rules: Vec::new(),
+            default_server: server::Draft::default(),
+            servers: Vec::new(),
+            default_backend_at: None,
+            source: None,
+            http_check: HttpCheck::default(),
+            transparent: None,
+            stick_on_source: None,
+            forward_for_at: None,
+            stats_at: None,
+        }
+    }
+}
+
+/// One `log` line of a proxy.
+#[derive(Clone)]
+pub(super) enum LogRef {
+    /// `log global`.
+    Global,
+    /// A target of its own.
+    Own(LogTarget),
+}
+
+/// A line that `lb_core::rules` compiles.
+#[derive(Clone)]
+pub(super) struct RuleLine {
+    /// Which of its methods does.
+    pub(super) kind: RuleKind,
+    /// The line.
+    pub(super) line: Arc<Line>,
+    /// Index of the first word handed over.
+    pub(super) start: usize,
+}
+
+/// Kinds of rule lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RuleKind {
+    /// `acl`.
+    Acl,
+    /// `tcp-request`.
+    TcpRequest,
+    /// `tcp-response`.
+    TcpResponse,
+    /// `http-request`.
+    HttpRequest,
+    /// `http-response`.
+    HttpResponse,
+    /// `http-after-response`.
+    HttpAfterResponse,
+    /// `use_backend`.
+    UseBackend,
+    /// `use-server`.
+    UseServer,
+    /// `redirect`.
+    Redirect,
+    /// `block`.
+    Block,
+    /// `capture`.
+    Capture,
+    /// `stats admin`.
+    StatsAdmin,
+}
+
+/// What an HTTP check sends and expects.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HttpCheck {
+    /// `option httpchk` was given.
+    pub(super) enabled: bool,
+    /// Method.
+    pub(super) method: Option<String>,
+    /// Target.
+    pub(super) uri: Option<String>,
+    /// Version.
+    pub(super) version: Option<String>,
+    /// Headers.
+    pub(super) headers: Vec<(String, String)>,
+    /// Accepted statuses.
+    pub(super) expect: Vec<std::ops::RangeInclusive<u16>>,
+}

@@ -1,0 +1,274 @@
+//! From a section's draft to the typed configuration: defaults applied, contradictions found.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use lb_core::{
+    config::{BackendConfig, LogFormatKind, LogTarget, Mode, ProxyConfig, ServerConfig},
+    rules::ProxySide,
+};
+
+use super::{
+    args::Context,
+    document::Kind,
+    draft::{Draft, LogRef},
+    lexer::Line,
+    proxy::Place,
+    rules,
+    userlist::Userlist,
+};
+use crate::config::diagnostic::Diagnostic;
+
+/// A proxy section that was read.
+pub(super) struct Pending {
+    /// Kind and name.
+    pub(super) place: Place,
+    /// Its first line.
+    pub(super) header: Line,
+    /// What stood in it.
+    pub(super) draft: Draft,
+}
+
+impl Pending {
+    /// As HAProxy's messages call it.
+    pub(super) fn title(&self) -> String {
+        let kind = match self.place.kind {
+            Kind::Frontend => "frontend",
+            Kind::Backend => "backend",
+            _ => "proxy",
+        };
+        format!("{kind} '{}'", self.place.name)
+    }
+
+    /// Whether it accepts connections.
+    pub(super) fn accepts(&self) -> bool {
+        self.place.kind != Kind::Backend
+    }
+
+    /// Whether it has servers.
+    pub(super) fn serves(&self) -> bool {
+        self.place.kind != Kind::Frontend
+    }
+
+    /// The proxy with the number `id`.
+    pub(super) fn finish(
+        mut self,
+        id: u32,
+        global_logs: &[LogTarget],
+        userlists: &[Userlist],
+        context: &mut Context<'_>,
+    ) -> ProxyConfig {
+        self.check_mode(context);
+        self.check_listeners(context);
+        self.check_timeouts(context);
+        let title = self.title();
+        let side = match self.place.kind {
+            Kind::Frontend => ProxySide::Frontend,
+            Kind::Backend => ProxySide::Backend,
+            _ => ProxySide::Listen,
+        };
+        let mode = self.draft.proxy.mode;
+        let compiled = rules::compile(&self.draft.rules, side, mode, &title, userlists, context);
+        let backend = self.serves().then(|| self.backend(context));
+        let frontend = self.accepts().then(|| {
+            let mut frontend = std::mem::take(&mut self.draft.frontend);
+            if frontend.default_backend.is_none() && backend.is_some() {
+                frontend.default_backend = Some(Arc::from(self.place.name.as_str()));
+            }
+            frontend
+        });
+        let mut proxy = self.draft.proxy;
+        proxy.name = Arc::from(self.place.name.as_str());
+        proxy.id = id;
+        proxy.frontend = frontend;
+        proxy.backend = backend;
+        proxy.rules = compiled.rules;
+        if let Some(stats) = &mut proxy.stats {
+            stats.admin = compiled.admin;
+        }
+        for log in self.draft.logs {
+            match log {
+                LogRef::Global => proxy.logs.extend_from_slice(global_logs),
+                LogRef::Own(target) => proxy.logs.push(target),
+            }
+        }
+        proxy
+    }
+
+    /// Takes away what needs HTTP from a proxy in TCP mode, in HAProxy's words.
+    fn check_mode(&mut self, context: &mut Context<'_>) {
+        let title = self.title();
+        let (accepts, serves) = (self.accepts(), self.serves());
+        let draft = &mut self.draft;
+        if draft.proxy.mode == Mode::Http {
+            return;
+        }
+        let header = self.header.span(0);
+        let mut warn = |span: Option<_>, message: String| {
+            let span = span.unwrap_or_else(|| header.clone());
+            context.diagnostics.push(Diagnostic::warning(span, message));
+        };
+        if matches!(
+            draft.proxy.log_format,
+            LogFormatKind::Http | LogFormatKind::Clf
+        ) {
+            if accepts {
+                let message = format!(
+                    "'option httplog' not usable with {title} (needs 'mode http'). Falling back to 'option tcplog'"
+                );
+                warn(draft.log_format_at.clone(), message);
+            }
+            draft.proxy.log_format = LogFormatKind::Tcp;
+        }
+        if draft.proxy.forward_for.take().is_some() {
+            let message =
+                format!("'option forwardfor' ignored for {title} as it requires HTTP mode");
+            warn(draft.forward_for_at.clone(), message);
+        }
+        if draft.proxy.stats.take().is_some() {
+            let message = format!("'stats' statement ignored for {title} as it requires HTTP mode");
+            warn(draft.stats_at.clone(), message);
+        }
+        if serves && draft.backend.cookie.take().is_some() {
+            warn(
+                None,
+                format!("cookie will be ignored for {title} (needs 'mode http')"),
+            );
+        }
+        if draft
+            .servers
+            .iter()
+            .any(|(server, _)| server.config.cookie.is_some())
+        {
+            warn(
+                None,
+                format!("ignoring server cookies in {title} as HTTP mode is disabled"),
+            );
+            for (server, _) in &mut draft.servers {
+                server.config.cookie = None;
+            }
+        }
+        draft.proxy.monitor_uri = None;
+    }
+
+    fn check_listeners(&self, context: &mut Context<'_>) {
+        if self.accepts() && self.draft.frontend.binds.is_empty() {
+            let message = format!(
+                "{} has no 'bind' directive. Please declare it as a backend if this was intended",
+                self.title()
+            );
+            context
+                .diagnostics
+                .push(Diagnostic::warning(self.header.span(0), message));
+        }
+    }
+
+    fn check_timeouts(&self, context: &mut Context<'_>) {
+        let timeouts = &self.draft.proxy.timeouts;
+        let mut missing = Vec::new();
+        if self.accepts() && timeouts.client.is_none() {
+            missing.push("client");
+        }
+        if self.serves() && !self.draft.servers.is_empty() {
+            if timeouts.connect.is_none() {
+                missing.push("connect");
+            }
+            let tunnel = self.draft.proxy.mode == Mode::Tcp && timeouts.tunnel.is_some();
+            if timeouts.server.is_none() && !tunnel {
+                missing.push("server");
+            }
+        }
+        if !missing.is_empty() {
+            let message = format!(
+                "missing timeouts for {}: '{}'",
+                self.title(),
+                missing.join("', '")
+            );
+            context.warn(
+                self.header.span(0),
+                message,
+                "there is no limit; connections whose peer has vanished may stay for ever",
+            );
+        }
+    }
+
+    fn backend(&mut self, context: &mut Context<'_>) -> BackendConfig {
+        let draft = &mut self.draft;
+        let mut backend = std::mem::take(&mut draft.backend);
+        backend.check = std::mem::take(&mut draft.http_check).finish();
+        if let Some(span) = &draft.transparent
+            && !(draft.servers.is_empty() && draft.proxy.stats.is_some())
+        {
+            let message = "connections are not passed to their original destination";
+            context.diagnostics.push(
+                Diagnostic::error(span.clone(), message)
+                    .found("transparent")
+                    .expected("servers with addresses, and no `transparent`"),
+            );
+        }
+        if let Some(span) = &draft.stick_on_source {
+            // Entries of a table without `expire` stay until the table is full: HAProxy's longest time.
+            const LONGEST: Duration = Duration::from_millis(2_147_483_647);
+            match &draft.proxy.stick_table {
+                Some(table) => backend.stick_on_source = Some(table.expire.unwrap_or(LONGEST)),
+                None => context.diagnostics.push(
+                    Diagnostic::error(span.clone(), "'stick' without a table")
+                        .expected("a stick-table line in the same section"),
+                ),
+            }
+        }
+        backend.servers = servers(draft, context);
+        backend
+    }
+}
+
+/// The servers with their numbers; a name that comes again gets a number of its own.
+fn servers(draft: &mut Draft, context: &mut Context<'_>) -> Vec<ServerConfig> {
+    let source = draft.source;
+    let servers = std::mem::take(&mut draft.servers);
+    let written: BTreeSet<Arc<str>> = servers
+        .iter()
+        .map(|(server, _)| server.config.name.clone())
+        .collect();
+    let mut first_at = std::collections::BTreeMap::new();
+    let mut used = BTreeSet::new();
+    let forced: BTreeSet<u32> = servers.iter().filter_map(|(s, _)| s.forced_id).collect();
+    let mut next_id = 1;
+    let mut result = Vec::with_capacity(servers.len());
+    for (server, span) in servers {
+        let mut config = server.config;
+        if let Some(line) = first_at.get(&config.name) {
+            let name = (2_u32..)
+                .map(|number| Arc::<str>::from(format!("{}-{number}", config.name)))
+                .find(|name| !used.contains(name) && !written.contains(name))
+                .unwrap_or_else(|| config.name.clone());
+            let message = format!(
+                "another server named '{}' was already defined at line {line}",
+                config.name
+            );
+            context.warn(span.clone(), message, format!("this one is named '{name}'"));
+            config.name = name;
+        } else {
+            first_at.insert(config.name.clone(), span.line);
+        }
+        used.insert(config.name.clone());
+        config.id = match server.forced_id {
+            Some(id) => {
+                if result.iter().any(|other: &ServerConfig| other.id == id) {
+                    let message = format!("server id {id} is already in use");
+                    context.diagnostics.push(Diagnostic::error(span, message));
+                }
+                id
+            }
+            None => {
+                while forced.contains(&next_id) {
+                    next_id += 1;
+                }
+                next_id += 1;
+                next_id - 1
+            }
+        };
+        config.source = config.source.or(source);
+        result.push(config);
+    }
+    result
+}

@@ -1,0 +1,259 @@
+//! The `global` section (configuration manual §3) and `stats socket` lines.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use lb_core::config::{BindAddress, Global, StatsLevel, StatsSocket};
+
+use super::{
+    address::{self, Host, Port},
+    args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
+    document::Section,
+    keywords::{GLOBAL, STATS_SOCKET},
+    log,
+    tls::Versions,
+    value::{self, Unit},
+};
+
+/// The global section and what later sections take from it.
+#[derive(Default)]
+pub(super) struct Draft {
+    /// The result.
+    pub(super) global: Global,
+    /// `crt-base`.
+    pub(super) crt_base: Option<PathBuf>,
+    /// `ssl-default-bind-options`.
+    pub(super) tls: Versions,
+}
+
+/// Reads one `global` section into `draft`; a file may have several.
+pub(super) fn read(section: &Section, draft: &mut Draft, context: &mut Context<'_>) {
+    for line in &section.lines {
+        let mut args = Args::new(line, 0);
+        let result = keyword(&mut args, draft, context);
+        context.collect(result);
+    }
+}
+
+fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) -> Parsed<()> {
+    let negated = args.left() > 1 && args.skip("no");
+    let word = args.need("global", "a keyword")?;
+    if negated && word.text == "log" {
+        draft.global.logs.clear();
+        return args.end("no log");
+    }
+    let entry = match admit(context, GLOBAL, &word, "keyword '{}' in 'global' section")? {
+        Admitted::Use(entry) => entry,
+        Admitted::Skip(_) => return Ok(()),
+    };
+    if negated {
+        return Err(word.refuse("'no' does not go with this keyword", "no log"));
+    }
+    arity(args, word.text, entry)?;
+    let global = &mut draft.global;
+    match word.text {
+        "log" => {
+            let target = log::target(args, context)?;
+            global.logs.push(target);
+            return Ok(());
+        }
+        "stats" => return stats(args, draft, context),
+        "ssl-default-bind-options" => {
+            while let Some(option) = args.take() {
+                draft.tls.default_option(&option, args, context)?;
+            }
+            return Ok(());
+        }
+        "description" => {
+            let words: Vec<&str> = std::iter::from_fn(|| args.take())
+                .map(|arg| arg.text)
+                .collect();
+            global.description = Some(words.join(" "));
+            return Ok(());
+        }
+        "nbproc" => return value::number(&args.need("nbproc", "1")?, "nbproc", 1, 64).map(drop),
+        "daemon" => global.daemon = true,
+        "log-send-hostname" => {
+            global.log_send_hostname = Some(text(args).unwrap_or_else(host_name))
+        }
+        name => {
+            // Every keyword below takes exactly one argument; those without effect take none.
+            let Some(arg) = args.take() else {
+                return Ok(());
+            };
+            single(name, &arg, draft)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keywords with one argument.
+fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
+    let global = &mut draft.global;
+    let text = || Some(arg.text.to_owned());
+    match name {
+        "chroot" => global.chroot = Some(PathBuf::from(arg.text)),
+        "pidfile" => global.pidfile = Some(PathBuf::from(arg.text)),
+        "crt-base" => draft.crt_base = Some(PathBuf::from(arg.text)),
+        "user" => global.user = text(),
+        "group" => global.group = text(),
+        "uid" => global.user = value::number(arg, name, 0, u32::MAX).map(|_| text())?,
+        "gid" => global.group = value::number(arg, name, 0, u32::MAX).map(|_| text())?,
+        "log-tag" => global.log_tag = text(),
+        "node" => global.node = text(),
+        "maxconn" => global.maxconn = Some(value::number(arg, name, 1, 100_000_000)?),
+        "nbthread" => global.nbthread = Some(value::number(arg, name, 1, 64)?),
+        "spread-checks" => {
+            let percent = value::number(arg, name, 0, 50)?;
+            global.spread_checks = u8::try_from(percent).unwrap_or(50);
+        }
+        "hard-stop-after" => {
+            global.hard_stop_after = Some(value::time(arg, name, Unit::Milliseconds)?);
+        }
+        "tune.bufsize" => global.bufsize = Some(value::number(arg, name, 1024, 1 << 28)?),
+        "tune.maxrewrite" => global.maxrewrite = Some(value::number(arg, name, 0, 1 << 27)?),
+        // Variables were applied by the lexer; `ca-base` only serves keywords that are refused.
+        _ => {}
+    }
+    Ok(())
+}
+
+fn text(args: &mut Args<'_>) -> Option<String> {
+    args.take().map(|arg| arg.text.to_owned())
+}
+
+fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// `stats socket ...`, `stats timeout ...`, `stats maxconn ...`.
+fn stats(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) -> Parsed<()> {
+    let word = args.need("stats", "socket, timeout or maxconn")?;
+    match word.text {
+        "socket" => {
+            let sockets = stats_socket(args, context)?;
+            draft.global.stats_sockets.extend(sockets);
+            Ok(())
+        }
+        "timeout" => {
+            let arg = args.need("stats timeout", "a time")?;
+            value::time(&arg, "stats timeout", Unit::Milliseconds)?;
+            context.warn(
+                word.span,
+                "'stats timeout' is ignored",
+                "callers may wait 10 s",
+            );
+            args.end("stats timeout")
+        }
+        "maxconn" => {
+            let arg = args.need("stats maxconn", "a number")?;
+            value::number(&arg, "stats maxconn", 1, u32::MAX)?;
+            context.warn(
+                word.span,
+                "'stats maxconn' is ignored",
+                "callers are not counted",
+            );
+            args.end("stats maxconn")
+        }
+        "bind-process" => {
+            context.warn(
+                word.span,
+                "'stats bind-process' is ignored",
+                "there is one process",
+            );
+            Ok(())
+        }
+        _ => Err(word.refuse(
+            "unknown word behind 'stats'",
+            "socket, timeout, maxconn or bind-process",
+        )),
+    }
+}
+
+fn stats_socket(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<Vec<StatsSocket>> {
+    let at = args.need("stats socket", "a path or an address")?;
+    let mut sockets = Vec::new();
+    for text in at.text.split(',') {
+        sockets.push(StatsSocket {
+            address: socket_address(&at, text, context)?,
+            level: StatsLevel::default(),
+            mode: None,
+            owner: (None, None),
+        });
+    }
+    let mut level = StatsLevel::default();
+    let mut mode = None;
+    let mut owner = (None, None);
+    while let Some(word) = args.take() {
+        match admit(
+            context,
+            STATS_SOCKET,
+            &word,
+            "word '{}' behind 'stats socket'",
+        )? {
+            Admitted::Use(_) => {}
+            Admitted::Skip(_) => {
+                args.take();
+                continue;
+            }
+        }
+        let arg = args.need(word.text, "its value")?;
+        match word.text {
+            "level" => {
+                level = match arg.text {
+                    "user" => StatsLevel::User,
+                    "operator" => StatsLevel::Operator,
+                    "admin" => StatsLevel::Admin,
+                    _ => return Err(arg.refuse("unknown level", "user, operator or admin")),
+                }
+            }
+            "mode" => mode = Some(value::mode(&arg)?),
+            "user" | "uid" => owner.0 = Some(arg.text.to_owned()),
+            _ => owner.1 = Some(arg.text.to_owned()),
+        }
+    }
+    for socket in &mut sockets {
+        socket.level = level;
+        socket.mode = mode;
+        socket.owner.clone_from(&owner);
+        warn_if_open(&at, socket, context);
+    }
+    Ok(sockets)
+}
+
+fn socket_address(at: &Arg<'_>, text: &str, context: &Context<'_>) -> Parsed<BindAddress> {
+    let address = address::parse(at, text)?;
+    if let Host::Unix(path) = address.host {
+        return Ok(BindAddress::Unix(path));
+    }
+    let Port::One(port @ 1..) = address.port else {
+        return Err(at.refuse("a command socket needs one port", "a path or address:port"));
+    };
+    address::resolve(context, &address)
+        .first()
+        .map(|ip| BindAddress::Tcp(SocketAddr::new(*ip, port)))
+        .ok_or_else(|| at.refuse("the address is not usable", "a path or address:port"))
+}
+
+/// A TCP command socket asks nobody for a password.
+fn warn_if_open(at: &Arg<'_>, socket: &StatsSocket, context: &mut Context<'_>) {
+    let BindAddress::Tcp(address) = socket.address else {
+        return;
+    };
+    let who = if address.ip().is_loopback() {
+        "every user of this host"
+    } else {
+        "anyone who reaches it over the network"
+    };
+    let power = match socket.level {
+        StatsLevel::Admin => "can stop servers and change the service without any authentication",
+        StatsLevel::Operator | StatsLevel::User => "can read the statistics without authentication",
+    };
+    context.warn(
+        at.span.clone(),
+        format!("stats socket {address} is dangerous: {who} {power}"),
+        "it is opened as written; use a UNIX socket with `mode 600` instead",
+    );
+}

@@ -1,0 +1,43 @@
+//! Words behind `bind <address>` (configuration manual §5.1).
+
+use super::{Entry, HERE, ignored, refused, supported};
+
+/// Options of a listening address.
+pub(crate) const BIND: &[Entry] = table! {
+    supported(&["accept-proxy"], HERE, (0, 0), "", "a PROXY protocol header comes first"),
+    supported(&["alpn"], HERE, (1, 1), "<protocol>,...", "protocols offered in the TLS handshake"),
+    supported(&["backlog"], HERE, (1, 1), "<number>", "connections that wait in the kernel"),
+    supported(&["crt"], HERE, (1, 1), "<file or directory>", "certificate chain and key in PEM form"),
+    supported(&["crt-list"], HERE, (1, 1), "<file>", "file that lists certificates"),
+    supported(&["interface"], HERE, (1, 1), "<name>", "only connections of this network interface"),
+    supported(&["mode"], HERE, (1, 1), "<octal>", "permissions of the UNIX socket"),
+    supported(&["name"], HERE, (1, 1), "<name>", "name in statistics"),
+    supported(&["force-tlsv12"], HERE, (0, 0), "", "only TLS 1.2"),
+    supported(&["force-tlsv13"], HERE, (0, 0), "", "only TLS 1.3"),
+    supported(&["no-sslv3", "no-tlsv10", "no-tlsv11"], HERE, (0, 0), "",
+        "always so: the oldest version spoken is TLS 1.2"),
+    supported(&["no-tlsv12"], HERE, (0, 0), "", "TLS 1.2 is refused"),
+    supported(&["no-tlsv13"], HERE, (0, 0), "", "TLS 1.3 is refused"),
+    supported(&["ssl"], HERE, (0, 0), "", "TLS is ended here"),
+    supported(&["ssl-max-ver"], HERE, (1, 1), "TLSv1.2|TLSv1.3", "newest TLS version"),
+    supported(&["ssl-min-ver"], HERE, (1, 1), "TLSv1.0|...|TLSv1.3", "oldest TLS version"),
+    supported(&["strict-sni"], HERE, (0, 0), "", "no default certificate for unknown server names"),
+    supported(&["transparent"], HERE, (0, 0), "", "the address may not exist on this host yet"),
+    supported(&["v4v6"], HERE, (0, 0), "", "IPv6 listener that takes IPv4 too"),
+    supported(&["v6only"], HERE, (0, 0), "", "IPv6 listener that takes no IPv4"),
+    supported(&["verify"], HERE, (1, 1), "none", "client certificates: only `none` is supported"),
+    ignored(&["id", "maxconn", "mss", "nice", "process", "thread", "severity-output", "shards", "tcp-ut",
+        "gid", "group", "uid", "user", "level", "expose-fd", "proto"], HERE, (1, 1), "it has no effect here"),
+    ignored(&["defer-accept", "tfo", "prefer-client-ciphers", "no-tls-tickets", "no-alpn", "tls-tickets",
+        "no-ca-names", "allow-0rtt", "generate-certificates", "quic-force-retry"], HERE, (0, 0),
+        "it has no effect here"),
+    ignored(&["ciphers", "ciphersuites", "curves", "ecdhe", "sigalgs", "client-sigalgs", "npn",
+        "tls-ticket-keys", "ca-ignore-err", "crt-ignore-err", "ocsp-update", "ssl-f-use"], HERE, (1, 1),
+        "the TLS library offers its own safe set"),
+    refused(&["ca-file", "ca-verify-file", "crl-file"], HERE,
+        "client certificates are not verified; leaving it out would open the service"),
+    refused(&["ca-sign-file", "ca-sign-pass"], HERE, "certificates are not generated"),
+    refused(&["accept-netscaler-cip"], HERE, "only the PROXY protocol is understood"),
+    refused(&["force-sslv3", "force-tlsv10", "force-tlsv11"], HERE, "the oldest version spoken is TLS 1.2"),
+    refused(&["namespace"], HERE, "network namespaces are not entered"),
+};

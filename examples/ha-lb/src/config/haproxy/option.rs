@@ -1,0 +1,210 @@
+//! `option` and `timeout` lines (configuration manual §4.2).
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use lb_core::config::{ForwardFor, HttpMode, LogFormatKind};
+
+use super::{
+    args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
+    draft::Draft,
+    keywords::{OPTIONS, TIMEOUTS},
+    proxy::misplaced,
+    value::{self, Unit},
+};
+
+/// The words behind `option` (`negated`: behind `no option`).
+pub(super) fn read(
+    args: &mut Args<'_>,
+    negated: bool,
+    place: &super::proxy::Place,
+    draft: &mut Draft,
+    context: &mut Context<'_>,
+) -> Parsed<()> {
+    let word = args.need("option", "the option's name")?;
+    let entry = match admit(context, OPTIONS, &word, "option '{}'")? {
+        Admitted::Use(entry) => entry,
+        Admitted::Skip(_) if word.text == "httpslog" => {
+            draft.proxy.log_format = LogFormatKind::Http;
+            return Ok(());
+        }
+        Admitted::Skip(_) => return Ok(()),
+    };
+    arity(args, &format!("option {}", word.text), entry)?;
+    let what = format!("option {}", word.text);
+    if misplaced(context, &word, &what, entry.places, place)? {
+        return Ok(());
+    }
+    let on = !negated;
+    if flag(word.text, on, draft) {
+        return Ok(());
+    }
+    match word.text {
+        "httplog" | "tcplog" => log_format(&word, args, on, draft)?,
+        "forwardfor" => {
+            draft.forward_for_at = on.then(|| word.span.clone());
+            draft.proxy.forward_for = if on {
+                Some(forward_for(args, draft)?)
+            } else {
+                None
+            };
+        }
+        "httpchk" if on => draft.http_check.option(args)?,
+        "httpchk" | "tcp-check" => draft.http_check.enabled = false,
+        "redispatch" => {
+            draft.backend.redispatch = match (on, args.take()) {
+                (false, _) => None,
+                (true, None) => Some(-1),
+                (true, Some(arg)) => Some(arg.text.parse().map_err(|_| {
+                    arg.refuse(
+                        "'redispatch' is not an interval",
+                        "a whole number such as 1 or -1",
+                    )
+                })?),
+            }
+        }
+        "http_proxy" => {
+            return Err(word.refuse("an open proxy is not supported", "servers to forward to"));
+        }
+        // `http-tunnel` and `http-use-htx` were warned about and have no effect.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Options that only switch something; false if `name` is none of them.
+fn flag(name: &str, on: bool, draft: &mut Draft) -> bool {
+    let proxy = &mut draft.proxy;
+    let backend = &mut draft.backend;
+    let mut mode = |mode: HttpMode| {
+        if on {
+            proxy.http_mode = mode;
+        } else if proxy.http_mode == mode {
+            proxy.http_mode = HttpMode::default();
+        }
+    };
+    match name {
+        "httpclose" | "forceclose" => mode(HttpMode::Close),
+        "http-server-close" => mode(HttpMode::ServerClose),
+        "http-keep-alive" => mode(HttpMode::KeepAlive),
+        "abortonclose" => backend.abort_on_close = on,
+        "allbackups" => backend.all_backups = on,
+        "log-health-checks" => backend.log_health_checks = on,
+        "persist" => backend.persist = on,
+        "dontlog-normal" => proxy.dontlog_normal = on,
+        "dontlognull" => proxy.dontlognull = on,
+        "http-ignore-probes" => proxy.ignore_probes = on,
+        "log-separate-errors" => proxy.log_separate_errors = on,
+        "logasap" => proxy.logasap = on,
+        "clitcpka" => proxy.tcp_keepalive.0 = on,
+        "srvtcpka" => proxy.tcp_keepalive.1 = on,
+        "tcpka" => proxy.tcp_keepalive = (on, on),
+        _ => return false,
+    }
+    true
+}
+
+fn log_format(word: &Arg<'_>, args: &mut Args<'_>, on: bool, draft: &mut Draft) -> Parsed<()> {
+    let clf = match args.take() {
+        None => false,
+        Some(arg) if arg.text == "clf" && word.text == "httplog" => true,
+        Some(arg) => {
+            let message = format!("'option {}' does not take this word", word.text);
+            return Err(arg.refuse(message, "clf behind httplog, or nothing"));
+        }
+    };
+    draft.log_format_at = on.then(|| word.span.clone());
+    draft.proxy.log_format = match (on, word.text, clf) {
+        (false, ..) => LogFormatKind::Connect,
+        (true, "tcplog", _) => LogFormatKind::Tcp,
+        (true, _, true) => LogFormatKind::Clf,
+        (true, _, false) => LogFormatKind::Http,
+    };
+    Ok(())
+}
+
+/// `option forwardfor [except <network>] [header <name>] [if-none]`. What an earlier line (or `defaults`) excepted
+/// still holds.
+fn forward_for(args: &mut Args<'_>, draft: &Draft) -> Parsed<ForwardFor> {
+    let earlier = draft.proxy.forward_for.clone();
+    let mut result = ForwardFor {
+        header: "X-Forwarded-For".to_owned(),
+        except: earlier.map(|earlier| earlier.except).unwrap_or_default(),
+        if_none: false,
+    };
+    while let Some(word) = args.take() {
+        match word.text {
+            "if-none" => result.if_none = true,
+            "header" => {
+                let name = args.need("header", "a header name")?;
+                name.text.clone_into(&mut result.header);
+            }
+            "except" => {
+                let arg = args.need("except", "a network")?;
+                let network = network(arg.text)
+                    .ok_or_else(|| arg.refuse("not a network", "an address or address/bits"))?;
+                result.except = vec![network];
+            }
+            _ => {
+                return Err(word.refuse(
+                    "unknown word behind 'option forwardfor'",
+                    "except, header or if-none",
+                ));
+            }
+        }
+    }
+    Ok(result)
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+        .or_else(|| {
+            let (address, mask) = text.split_once('/')?;
+            IpNet::with_netmask(address.parse().ok()?, mask.parse().ok()?).ok()
+        })
+        .map(|network: IpNet| network.trunc())
+}
+
+/// The words behind `timeout`.
+pub(super) fn timeout(
+    args: &mut Args<'_>,
+    place: &super::proxy::Place,
+    draft: &mut Draft,
+    context: &mut Context<'_>,
+) -> Parsed<()> {
+    let word = args.need("timeout", "what to wait for and a time")?;
+    let entry = match admit(context, TIMEOUTS, &word, "timeout '{}'")? {
+        Admitted::Use(entry) => entry,
+        Admitted::Skip(_) => return Ok(()),
+    };
+    let what = format!("timeout {}", word.text);
+    arity(args, &what, entry)?;
+    if misplaced(context, &word, &what, entry.places, place)? {
+        return Ok(());
+    }
+    let arg = args.need(&what, "a time")?;
+    set_timeout(word.text, &arg, draft)
+}
+
+/// Sets one timeout; 0 stands for none.
+pub(super) fn set_timeout(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
+    let time = value::time(arg, &format!("timeout {name}"), Unit::Milliseconds)?;
+    let time = Some(time).filter(|time| !time.is_zero());
+    let timeouts = &mut draft.proxy.timeouts;
+    *match name {
+        "check" => &mut timeouts.check,
+        "client" | "clitimeout" => &mut timeouts.client,
+        "client-fin" => &mut timeouts.client_fin,
+        "connect" | "contimeout" => &mut timeouts.connect,
+        "http-keep-alive" => &mut timeouts.http_keep_alive,
+        "http-request" => &mut timeouts.http_request,
+        "queue" => &mut timeouts.queue,
+        "server-fin" => &mut timeouts.server_fin,
+        "tarpit" => &mut timeouts.tarpit,
+        "tunnel" => &mut timeouts.tunnel,
+        _ => &mut timeouts.server,
+    } = time;
+    Ok(())
+}

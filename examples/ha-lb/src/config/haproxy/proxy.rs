@@ -1,0 +1,455 @@
+//! Lines of `defaults`, `frontend`, `backend` and `listen` (configuration manual §4).
+
+use std::{path::PathBuf, sync::Arc};
+
+use lb_core::{
+    balance::Algorithm,
+    config::{HttpReuse, LogFormatKind, Mode},
+};
+
+use super::{
+    args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
+    bind, check,
+    document::Kind,
+    draft::{Draft, LogRef, RuleKind, RuleLine},
+    keywords::{PROXY, Places},
+    lexer::Line,
+    log, obsolete, option, persistence, server, stats, value,
+};
+use crate::config::diagnostic::Diagnostic;
+
+/// Where a line stands.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// The kind of section.
+    pub(super) kind: Kind,
+    /// Its name; empty for anonymous defaults.
+    pub(super) name: String,
+}
+
+impl Place {
+    /// The places that a keyword must have one of.
+    pub(super) fn bits(&self) -> Places {
+        match (self.kind, self.name.as_str()) {
+            (Kind::Frontend, _) => Places::FRONTEND,
+            (Kind::Backend, _) => Places::BACKEND,
+            (Kind::Listen, _) => Places::LISTEN,
+            (_, "") => Places::DEFAULTS,
+            _ => Places::ANY_DEFAULTS,
+        }
+    }
+
+    fn section(&self) -> &'static str {
+        match self.kind {
+            Kind::Frontend => "frontend",
+            Kind::Backend => "backend",
+            Kind::Listen => "listen",
+            _ => "defaults",
+        }
+    }
+}
+
+/// Whether a keyword has no effect where it stands, which is warned about in HAProxy's words; an error where it
+/// may not stand at all.
+pub(super) fn misplaced(
+    context: &mut Context<'_>,
+    word: &Arg<'_>,
+    what: &str,
+    places: Places,
+    place: &Place,
+) -> Parsed<bool> {
+    if places.meets(place.bits()) {
+        return Ok(false);
+    }
+    let (section, name) = (place.section(), &place.name);
+    let capability = match place.kind {
+        Kind::Frontend => "backend",
+        Kind::Backend => "frontend",
+        _ => {
+            let named = if places.meets(Places::NAMED_DEFAULTS) {
+                "anonymous "
+            } else {
+                ""
+            };
+            let message = format!("'{what}' not allowed in {named}'defaults' section");
+            return Err(Box::new(Diagnostic::error(word.span.clone(), message)));
+        }
+    };
+    if matches!(word.text, "server" | "server-template") {
+        let message = format!(
+            "'{what}' not allowed because {section} '{name}' has no {capability} capability"
+        );
+        return Err(Box::new(Diagnostic::error(word.span.clone(), message)));
+    }
+    context.diagnostics.push(Diagnostic::warning(
+        word.span.clone(),
+        format!("'{what}' ignored because {section} '{name}' has no {capability} capability"),
+    ));
+    Ok(true)
+}
+
+/// Reads the lines of one section into `draft`.
+pub(super) fn read(
+    lines: &[Line],
+    place: &Place,
+    binds: bind::Defaults<'_>,
+    draft: &mut Draft,
+    context: &mut Context<'_>,
+) {
+    for line in lines {
+        let mut reader = Reader {
+            args: Args::new(line, 0),
+            place,
+            binds,
+            draft: &mut *draft,
+        };
+        let result = reader.line(context);
+        context.collect(result);
+    }
+}
+
+struct Reader<'r, 'l> {
+    args: Args<'l>,
+    place: &'r Place,
+    binds: bind::Defaults<'r>,
+    draft: &'r mut Draft,
+}
+
+impl Reader<'_, '_> {
+    fn line(&mut self, context: &mut Context<'_>) -> Parsed<()> {
+        let negated = self.args.left() > 1 && self.args.skip("no");
+        let word = self.args.need("no", "option or log")?;
+        let language = format!("keyword '{{}}' in '{}' section", self.place.section());
+        let entry = match admit(context, PROXY, &word, &language)? {
+            Admitted::Use(entry) => entry,
+            Admitted::Skip(_) => return Ok(()),
+        };
+        if misplaced(context, &word, word.text, entry.places, self.place)? {
+            return Ok(());
+        }
+        match (negated, word.text) {
+            (false, _) => arity(&self.args, word.text, entry)?,
+            (true, "option") => {}
+            (true, "log") => {
+                self.draft.logs.clear();
+                return self.args.end("no log");
+            }
+            (true, _) => {
+                return Err(
+                    word.refuse("'no' does not go with this keyword", "no option or no log")
+                );
+            }
+        }
+        match word.text {
+            "option" => option::read(&mut self.args, negated, self.place, self.draft, context),
+            "timeout" => option::timeout(&mut self.args, self.place, self.draft, context),
+            "stats" => stats::read(&mut self.args, self.draft, context),
+            name => match rule_kind(name) {
+                Some(kind) => {
+                    self.rule(kind);
+                    Ok(())
+                }
+                None => self.keyword(&word, context),
+            },
+        }
+    }
+
+    fn rule(&mut self, kind: RuleKind) {
+        self.draft.rules.push(RuleLine {
+            kind,
+            line: Arc::new(self.args.line().clone()),
+            start: self.args.position(),
+        });
+    }
+
+    /// Everything else: what concerns the frontend half here, the rest further down.
+    fn keyword(&mut self, word: &Arg<'_>, context: &mut Context<'_>) -> Parsed<()> {
+        let (args, draft) = (&mut self.args, &mut *self.draft);
+        let name = word.text;
+        let frontend = &mut draft.frontend;
+        match name {
+            "bind" => frontend
+                .binds
+                .extend(bind::read(args, self.binds, context)?),
+            "backlog" => frontend.backlog = Some(number(args, name, 0)?),
+            "maxconn" => frontend.maxconn = Some(number(args, name, 0)?).filter(|n| *n > 0),
+            "rate-limit" => {
+                let arg = args.need(name, "sessions")?;
+                if arg.text != "sessions" {
+                    return Err(arg.refuse("unknown rate", "sessions"));
+                }
+                frontend.rate_limit = Some(number(args, name, 0)?).filter(|n| *n > 0);
+            }
+            "default_backend" => {
+                let arg = args.need(name, "a backend")?;
+                frontend.default_backend = Some(arg.text.into());
+                draft.default_backend_at = Some(arg.span);
+            }
+            "monitor-uri" => draft.proxy.monitor_uri = Some(text(args, name)?),
+            "monitor-net" => obsolete::monitor_net(args, draft)?,
+            "log-format" => {
+                let arg = args.need(name, "a format")?;
+                lb_core::log::LogFormat::parse(arg.text).map_err(|error| {
+                    let mut finding = Diagnostic::error(arg.span.clone(), error.message);
+                    finding.expected = error.expected;
+                    Box::new(finding)
+                })?;
+                draft.proxy.log_format = LogFormatKind::Custom(arg.text.into());
+                draft.log_format_at = Some(arg.span);
+            }
+            _ => return self.common(word, context),
+        }
+        Ok(())
+    }
+
+    fn common(&mut self, word: &Arg<'_>, context: &mut Context<'_>) -> Parsed<()> {
+        let (args, draft) = (&mut self.args, &mut *self.draft);
+        let name = word.text;
+        let proxy = &mut draft.proxy;
+        match name {
+            "mode" => {
+                let arg = args.need(name, "tcp or http")?;
+                proxy.mode = match arg.text {
+                    "tcp" => Mode::Tcp,
+                    "http" => Mode::Http,
+                    "health" => return Err(arg.refuse("'mode health' was removed", "tcp or http")),
+                    _ => return Err(arg.refuse("unknown proxy mode", "tcp or http")),
+                };
+            }
+            "disabled" => proxy.disabled = true,
+            "enabled" => proxy.disabled = false,
+            "id" => draft.forced_id = Some(number(args, name, 1)?),
+            "log" if args.peek() == "global" => {
+                args.take();
+                args.end("log global")?;
+                draft.logs.push(LogRef::Global);
+            }
+            "log" => draft.logs.push(LogRef::Own(log::target(args, context)?)),
+            "log-tag" => proxy.log_tag = Some(text(args, name)?),
+            "errorfile" => error_file(args, draft, context)?,
+            "stick-table" => proxy.stick_table = Some(persistence::stick_table(args, context)?),
+            "reqadd" => obsolete::add_header(args, RuleKind::HttpRequest, draft)?,
+            "rspadd" => obsolete::add_header(args, RuleKind::HttpResponse, draft)?,
+            "reqdel" | "reqidel" => obsolete::del_header(args, RuleKind::HttpRequest, draft)?,
+            "rspdel" | "rspidel" => obsolete::del_header(args, RuleKind::HttpResponse, draft)?,
+            "clitimeout" | "contimeout" | "srvtimeout" => {
+                let arg = args.need(name, "a time")?;
+                option::set_timeout(name, &arg, draft)?;
+            }
+            _ => return self.backend(word, context),
+        }
+        Ok(())
+    }
+
+    fn backend(&mut self, word: &Arg<'_>, context: &mut Context<'_>) -> Parsed<()> {
+        let (args, draft) = (&mut self.args, &mut *self.draft);
+        let name = word.text;
+        let backend = &mut draft.backend;
+        match name {
+            "balance" => backend.balance = balance(args)?,
+            "cookie" => backend.cookie = Some(persistence::cookie(args)?),
+            "default-server" => draft.default_server.options(args, context)?,
+            "fullconn" => backend.fullconn = Some(number(args, name, 1)?),
+            "retries" => backend.retries = number(args, name, 0)?,
+            "redispatch" => backend.redispatch = Some(-1),
+            "transparent" => draft.transparent = Some(word.span.clone()),
+            "http-check" => draft.http_check.rule(args, context)?,
+            "tcp-check" => check::tcp_check(args)?,
+            "http-reuse" => backend.http_reuse = reuse(args)?,
+            "hash-type" => hash_type(args, context)?,
+            "retry-on" => retry_on(args, context),
+            "source" => {
+                let arg = args.need(name, "an address")?;
+                draft.source = Some(server::source(&arg, context)?);
+                args.end(name)?;
+            }
+            "stick" => stick(args, draft, &self.place.name)?,
+            "server" => {
+                let server = server::read(args, &draft.default_server, context)?;
+                self.add(server);
+            }
+            "server-template" => {
+                for server in server::template(args, &draft.default_server, context)? {
+                    self.add(server);
+                }
+            }
+            "dispatch" => {
+                let address = text(args, name)?;
+                let line = args.line().rewritten(1, &["server", "dispatch", &address]);
+                let server =
+                    server::read(&mut Args::new(&line, 1), &draft.default_server, context)?;
+                self.add(server);
+            }
+            // `description` is text for people; `grace` and `bind-process` were warned about.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, server: server::Draft) {
+        self.draft.servers.push((server, self.args.line().span(1)));
+    }
+}
+
+fn rule_kind(name: &str) -> Option<RuleKind> {
+    Some(match name {
+        "acl" => RuleKind::Acl,
+        "tcp-request" => RuleKind::TcpRequest,
+        "tcp-response" => RuleKind::TcpResponse,
+        "http-request" => RuleKind::HttpRequest,
+        "http-response" => RuleKind::HttpResponse,
+        "http-after-response" => RuleKind::HttpAfterResponse,
+        "use_backend" => RuleKind::UseBackend,
+        "use-server" => RuleKind::UseServer,
+        "redirect" => RuleKind::Redirect,
+        "block" => RuleKind::Block,
+        "capture" => RuleKind::Capture,
+        _ => return None,
+    })
+}
+
+fn text(args: &mut Args<'_>, name: &str) -> Parsed<String> {
+    args.need(name, "a value").map(|arg| arg.text.to_owned())
+}
+
+fn number(args: &mut Args<'_>, name: &str, low: u32) -> Parsed<u32> {
+    value::number(
+        &args.need(name, "a number")?,
+        name,
+        low,
+        i32::MAX.unsigned_abs(),
+    )
+}
+
+fn balance(args: &mut Args<'_>) -> Parsed<Algorithm> {
+    const EXPECTED: &str = "roundrobin, static-rr, leastconn, source, first or random";
+    let arg = args.need("balance", EXPECTED)?;
+    let algorithm = match arg.text {
+        "roundrobin" => Algorithm::RoundRobin,
+        "static-rr" => Algorithm::StaticRr,
+        "leastconn" => Algorithm::LeastConn,
+        "source" => Algorithm::Source,
+        "first" => Algorithm::First,
+        "random" => Algorithm::Random(2),
+        text => {
+            let draws = text
+                .strip_prefix("random(")
+                .and_then(|rest| rest.strip_suffix(')'))
+                .and_then(|draws| draws.parse().ok())
+                .filter(|draws| *draws > 0);
+            match draws {
+                Some(draws) => Algorithm::Random(draws),
+                None => {
+                    let known = [
+                        "uri",
+                        "url_param",
+                        "hash",
+                        "rdp-cookie",
+                        "log-hash",
+                        "sticky",
+                    ];
+                    let message = if known.contains(&text)
+                        || text.starts_with("hdr(")
+                        || text.starts_with("rdp-cookie(")
+                    {
+                        "this balancing algorithm is not supported"
+                    } else {
+                        "unknown balancing algorithm"
+                    };
+                    return Err(arg.refuse(message, EXPECTED));
+                }
+            }
+        }
+    };
+    args.end("balance")?;
+    Ok(algorithm)
+}
+
+fn reuse(args: &mut Args<'_>) -> Parsed<HttpReuse> {
+    const EXPECTED: &str = "never, safe, aggressive or always";
+    let arg = args.need("http-reuse", EXPECTED)?;
+    Ok(match arg.text {
+        "never" => HttpReuse::Never,
+        "safe" => HttpReuse::Safe,
+        "aggressive" => HttpReuse::Aggressive,
+        "always" => HttpReuse::Always,
+        _ => return Err(arg.refuse("unknown way of reuse", EXPECTED)),
+    })
+}
+
+fn hash_type(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
+    let arg = args.need("hash-type", "map-based or consistent")?;
+    match arg.text {
+        "map-based" => Ok(()),
+        "consistent" => {
+            context.warn(
+                arg.span,
+                "'hash-type consistent' is ignored",
+                "keys are laid over the servers as map-based, so that a lost server moves other keys too",
+            );
+            Ok(())
+        }
+        _ => Err(arg.refuse("unknown hash type", "map-based or consistent")),
+    }
+}
+
+fn retry_on(args: &mut Args<'_>, context: &mut Context<'_>) {
+    while let Some(arg) = args.take() {
+        if arg.text != "conn-failure" {
+            context.warn(
+                arg.span,
+                format!("'retry-on {}' is ignored", arg.text),
+                "only failed connections are tried again",
+            );
+        }
+    }
+}
+
+/// `stick on src [table <own name>]`: what `persistence_timeout` is in keepalived.
+fn stick(args: &mut Args<'_>, draft: &mut Draft, own: &str) -> Parsed<()> {
+    const EXPECTED: &str = "stick on src";
+    let at = args.line().span(0);
+    for word in ["on", "src"] {
+        let arg = args.need("stick", EXPECTED)?;
+        if arg.text != word {
+            return Err(arg.refuse("this kind of 'stick' is not supported", EXPECTED));
+        }
+    }
+    if args.skip("table") {
+        let table = args.need("table", "its name")?;
+        if table.text != own {
+            return Err(table.refuse("tables of other proxies are not supported here", own));
+        }
+    }
+    args.end("stick on src")?;
+    draft.stick_on_source = Some(at);
+    Ok(())
+}
+
+fn error_file(args: &mut Args<'_>, draft: &mut Draft, context: &Context<'_>) -> Parsed<()> {
+    const STATUSES: [u16; 16] = [
+        200, 400, 401, 403, 404, 405, 407, 408, 410, 413, 425, 429, 500, 501, 502, 503,
+    ];
+    let status = args.need("errorfile", "a status")?;
+    let code: u16 = status
+        .text
+        .parse()
+        .ok()
+        .filter(|code| STATUSES.contains(code) || *code == 504)
+        .ok_or_else(|| {
+            status.refuse(
+                "no error page has this status",
+                "400, 403, 404, 408, 500, 502, 503, 504 and others",
+            )
+        })?;
+    let path = args.need("errorfile", "a file")?;
+    let contents = context
+        .files
+        .read(&PathBuf::from(path.text))
+        .map_err(|error| {
+            let message = format!("unable to read the error file {}: {error}", path.text);
+            Box::new(Diagnostic::error(path.span.clone(), message))
+        })?;
+    draft.proxy.error_files.insert(code, contents.into());
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Rule lines handed to `lb_core::rules`, and its answers brought back to their places in the file.
+
+use std::path::Path;
+
+use lb_core::{
+    acl::Condition,
+    config::Mode,
+    rules::{ProxyRules, ProxySide, RuleError, RuleWarning, RulesBuilder},
+};
+
+use super::{
+    args::Context,
+    draft::{RuleKind, RuleLine},
+    userlist::Userlist,
+};
+use crate::config::diagnostic::Diagnostic;
+
+/// What becomes of a proxy's rule lines.
+pub(super) struct Compiled {
+    /// The rules.
+    pub(super) rules: ProxyRules,
+    /// `stats admin`.
+    pub(super) admin: Option<Condition>,
+}
+
+/// Compiles the lines in order. `name` is the proxy as messages call it.
+pub(super) fn compile(
+    lines: &[RuleLine],
+    side: ProxySide,
+    mode: Mode,
+    name: &str,
+    userlists: &[Userlist],
+    context: &mut Context<'_>,
+) -> Compiled {
+    let files = context.files;
+    let loader = |path: &Path| files.read(path);
+    let mut builder = RulesBuilder::new(side, &loader);
+    for list in userlists {
+        builder.userlist(&list.name, list.users.clone());
+    }
+    let mut admin = None;
+    for rule in lines {
+        if mode == Mode::Tcp && needs_http(rule.kind) {
+            let keyword = rule.line.text(0);
+            context.diagnostics.push_once(
+                &format!("tcp rules {name} {keyword}"),
+                Diagnostic::warning(
+                    rule.line.span(0),
+                    format!("'{keyword}' rules ignored for {name} as they require HTTP mode"),
+                ),
+            );
+            continue;
+        }
+        let words: Vec<&str> = rule
+            .line
+            .words
+            .iter()
+            .skip(rule.start)
+            .map(|word| word.text.as_str())
+            .collect();
+        let result = match rule.kind {
+            RuleKind::Acl => builder.acl(&words),
+            RuleKind::TcpRequest => builder.tcp_request(&words),
+            RuleKind::TcpResponse => builder.tcp_response(&words),
+            RuleKind::HttpRequest => builder.http_request(&words),
+            RuleKind::HttpResponse => builder.http_response(&words),
+            RuleKind::HttpAfterResponse => builder.http_after_response(&words),
+            RuleKind::UseBackend => builder.use_backend(&words),
+            RuleKind::UseServer => builder.use_server(&words),
+            RuleKind::Redirect => builder.redirect(&words),
+            RuleKind::Block => builder.block(&words),
+            RuleKind::Capture => builder.capture(&words),
+            RuleKind::StatsAdmin => match (builder.condition(&words), &admin) {
+                (Ok(_), Some(_)) => Err(RuleError::new(0, "a second 'stats admin' line")
+                    .expecting("one, with `||` between conditions")),
+                (Ok(condition), None) => {
+                    admin = Some(condition);
+                    Ok(Vec::new())
+                }
+                (Err(error), _) => Err(error),
+            },
+        };
+        report(result, rule, context);
+    }
+    let rules = match builder.build() {
+        Ok(rules) => rules,
+        Err(error) => {
+            // Only a later line can make the whole wrong: the last one is named.
+            if let Some(rule) = lines.last() {
+                report(Err(error), rule, context);
+            }
+            ProxyRules::default()
+        }
+    };
+    Compiled { rules, admin }
+}
+
+fn needs_http(kind: RuleKind) -> bool {
+    matches!(
+        kind,
+        RuleKind::HttpRequest
+            | RuleKind::HttpResponse
+            | RuleKind::HttpAfterResponse
+            | RuleKind::Redirect
+            | RuleKind::Block
+            | RuleKind::StatsAdmin
+    )
+}
+
+fn report(result: Result<Vec<RuleWarning>, RuleError>, rule: &RuleLine, context: &mut Context<'_>) {
+    let span = |word: usize| rule.line.span(rule.start.saturating_add(word));
+    match result {
+        Ok(warnings) => {
+            for warning in warnings {
+                let place = span(warning.word);
+                context
+                    .diagnostics
+                    .push(Diagnostic::warning(place, warning.message));
+            }
+        }
+        Err(error) => {
+            let mut finding = Diagnostic::error(span(error.word), error.message);
+            let word = rule.line.text(rule.start.saturating_add(error.word));
+            finding.found = Some(word.to_owned()).filter(|word| !word.is_empty());
+            finding.expected = error.expected;
+            context.diagnostics.push(finding);
+        }
+    }
+}

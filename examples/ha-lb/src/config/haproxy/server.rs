@@ -1,0 +1,297 @@
+//! `server`, `default-server` and `server-template` lines (configuration manual §5.2).
+
+use std::net::{IpAddr, SocketAddr};
+
+use lb_core::config::{CheckConfig, ServerConfig};
+
+use super::{
+    address::{self, Address, Host, Port},
+    args::{Admitted, Arg, Args, Context, Parsed, admit},
+    keywords::SERVER,
+    lexer::Line,
+    value::{self, Unit},
+};
+
+/// Settings of a server while its line is read; kept as a whole for `default-server`.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    /// Everything but the check.
+    pub(super) config: ServerConfig,
+    /// Whether `check` was given.
+    checked: bool,
+    /// Check settings, given with or without `check`.
+    check: CheckConfig,
+    /// `id`.
+    pub(super) forced_id: Option<u32>,
+    /// `init-addr`: an address to use when the name has none.
+    fallback: Option<IpAddr>,
+    /// Whether `init-addr` has the resolver asked.
+    resolve: bool,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self {
+            config: ServerConfig::new("", 0, None),
+            checked: false,
+            check: CheckConfig::default(),
+            forced_id: None,
+            fallback: None,
+            resolve: true,
+        }
+    }
+}
+
+impl Draft {
+    /// The words behind an address or behind `default-server`.
+    pub(super) fn options(&mut self, args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
+        while let Some(word) = args.take() {
+            match admit(context, SERVER, &word, "word '{}' behind 'server'")? {
+                Admitted::Use(entry) if entry.arity.0 == 0 => self.switch(word.text),
+                Admitted::Use(_) => {
+                    let arg = args.need(word.text, "its value")?;
+                    self.set(word.text, &arg, context)?;
+                }
+                Admitted::Skip(entry) => {
+                    for _ in 0..entry.arity.0 {
+                        args.need(word.text, "its value")?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn switch(&mut self, name: &str) {
+        match name {
+            "backup" => self.config.backup = true,
+            "no-backup" => self.config.backup = false,
+            "check" => self.checked = true,
+            "no-check" => self.checked = false,
+            "disabled" => self.config.disabled = true,
+            "enabled" => self.config.disabled = false,
+            "send-proxy" => self.config.send_proxy = Some(1),
+            "send-proxy-v2" => self.config.send_proxy = Some(2),
+            _ => self.config.send_proxy = None,
+        }
+    }
+
+    fn set(&mut self, name: &str, arg: &Arg<'_>, context: &mut Context<'_>) -> Parsed<()> {
+        let time = || {
+            let time = value::time(arg, name, Unit::Milliseconds)?;
+            if time.is_zero() {
+                return Err(arg.refuse(format!("'{name}' is not a time"), "more than 0"));
+            }
+            Ok(time)
+        };
+        // 0 stands for no limit.
+        let limit = || -> Parsed<Option<u32>> {
+            Ok(Some(value::number(arg, name, 0, u32::MAX)?).filter(|n| *n > 0))
+        };
+        match name {
+            "addr" => self.check.addr = Some(only_ip(arg, context)?),
+            "port" => self.check.port = Some(port(arg)?),
+            "inter" => self.check.inter = time()?,
+            "fastinter" => self.check.fastinter = Some(time()?),
+            "downinter" => self.check.downinter = Some(time()?),
+            "rise" => self.check.rise = value::number(arg, name, 1, i32::MAX.unsigned_abs())?,
+            "fall" => self.check.fall = value::number(arg, name, 1, i32::MAX.unsigned_abs())?,
+            "cookie" => self.config.cookie = Some(arg.text.to_owned()),
+            "id" => {
+                self.forced_id = Some(value::number(arg, name, 1, i32::MAX.unsigned_abs())?);
+            }
+            "init-addr" => self.init_addr(arg)?,
+            "maxconn" => self.config.maxconn = limit()?,
+            "maxqueue" => self.config.maxqueue = limit()?,
+            "minconn" => self.config.minconn = limit()?,
+            "on-marked-down" if arg.text == "shutdown-sessions" => {
+                self.config.shutdown_sessions_on_down = true;
+            }
+            "on-marked-down" => return Err(arg.refuse("unknown action", "shutdown-sessions")),
+            "proto" if arg.text == "h1" => {}
+            "proto" => return Err(arg.refuse("servers are spoken to in HTTP/1", "h1")),
+            "redir" => self.config.redir = Some(arg.text.to_owned()),
+            "slowstart" => self.config.slowstart = Some(time()?),
+            "source" => self.config.source = Some(source(arg, context)?),
+            _ => {
+                let weight = value::number(arg, name, 0, 256)?;
+                self.config.weight = u16::try_from(weight).unwrap_or(256);
+            }
+        }
+        Ok(())
+    }
+
+    fn init_addr(&mut self, arg: &Arg<'_>) -> Parsed<()> {
+        self.resolve = false;
+        self.fallback = None;
+        for method in arg.text.split(',') {
+            match method {
+                "last" | "none" => {}
+                "libc" => self.resolve = true,
+                _ => {
+                    let ip = method.parse();
+                    let ip = ip.map_err(|_| {
+                        arg.refuse("unknown method", "last, libc, none or an IP address")
+                    })?;
+                    self.fallback = Some(ip);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The server at the `index`th of `addresses`.
+    fn finish(
+        mut self,
+        line: &Line,
+        name: &str,
+        address: &Address,
+        ip: Option<IpAddr>,
+        context: &mut Context<'_>,
+    ) -> Parsed<Self> {
+        let at = Arg {
+            text: line.text(2),
+            span: line.span(2),
+        };
+        let (port, map_port) = match address.port {
+            Port::One(port @ 1..) => (port, None),
+            Port::Missing => (0, Some(0)),
+            Port::Offset(offset) => (0, Some(offset)),
+            Port::One(_) | Port::Range(..) => {
+                return Err(at.refuse("a server has one port", "address:port"));
+            }
+        };
+        if let Host::Name(host) = &address.host {
+            self.config.fqdn = Some(host.clone());
+            if ip.is_none() && self.fallback.is_none() {
+                context.warn(
+                    at.span.clone(),
+                    format!("server '{name}': host '{host}' has no address"),
+                    "the server starts in maintenance",
+                );
+            }
+        }
+        let ip = ip.or(self.fallback);
+        if ip.is_some_and(|ip| ip.is_unspecified()) {
+            let message = "the client's own destination cannot be a server";
+            return Err(at.refuse(message, "the server's address"));
+        }
+        if self.checked && map_port.is_some() && self.check.port.is_none() {
+            let message = format!("server '{name}' has neither service port nor check port");
+            return Err(at.refuse(message, "address:port, or `port` for the check"));
+        }
+        self.config.name = name.into();
+        self.config.address = ip.map(|ip| SocketAddr::new(ip, port));
+        self.config.map_port = map_port;
+        self.config.origin = Some(line.origin());
+        self.config.check = self.checked.then(|| self.check.clone());
+        Ok(self)
+    }
+}
+
+/// `server <name> <address>[:<port>] [<word> ...]`, over the settings of `default-server`.
+pub(super) fn read(
+    args: &mut Args<'_>,
+    default: &Draft,
+    context: &mut Context<'_>,
+) -> Parsed<Draft> {
+    let name = args.need("server", "a name and an address")?;
+    let at = args.need("server", "an address")?;
+    let address = host(&at)?;
+    let mut draft = default.clone();
+    draft.options(args, context)?;
+    let asked = draft.resolve || matches!(address.host, Host::Ip(_));
+    let ip = asked.then(|| address::resolve(context, &address).first().copied());
+    draft.finish(args.line(), name.text, &address, ip.flatten(), context)
+}
+
+/// `server-template <prefix> <count>|<low>-<high> <host>[:<port>] [<word> ...]`: the servers take the host's
+/// addresses in turn; those without one start in maintenance.
+pub(super) fn template(
+    args: &mut Args<'_>,
+    default: &Draft,
+    context: &mut Context<'_>,
+) -> Parsed<Vec<Draft>> {
+    let prefix = args.need("server-template", "a prefix")?;
+    let count = args.need("server-template", "a number of servers")?;
+    let (low, high) = match count.text.split_once('-') {
+        Some((low, high)) => (low.parse().ok(), high.parse().ok()),
+        None => (Some(1), count.text.parse().ok()),
+    };
+    let range = match (low, high) {
+        (Some(low @ 1_u32..), Some(high)) if low <= high && high - low < 10_000 => low..=high,
+        _ => return Err(count.refuse("not a number of servers", "1 to 10000, or low-high")),
+    };
+    let at = args.need("server-template", "a host and a port")?;
+    let address = host(&at)?;
+    let mut draft = default.clone();
+    draft.options(args, context)?;
+    let ips = if draft.resolve || matches!(address.host, Host::Ip(_)) {
+        address::resolve(context, &address)
+    } else {
+        Vec::new()
+    };
+    if ips.is_empty() {
+        context.warn(
+            at.span.clone(),
+            format!("host of '{}' has no address", at.text),
+            "the servers of this template start in maintenance",
+        );
+    }
+    // One host, one address: every server of the template has it.
+    let fixed = matches!(address.host, Host::Ip(_));
+    let mut servers = Vec::new();
+    let mut quiet = crate::config::diagnostic::Diagnostics::new();
+    for (index, number) in range.enumerate() {
+        let ip = ips.get(if fixed { 0 } else { index }).copied();
+        let name = format!("{}{number}", prefix.text);
+        let mut draft = draft.clone();
+        draft.forced_id = None;
+        // Servers beyond the answers were warned about together.
+        let mut context = Context {
+            files: context.files,
+            diagnostics: &mut quiet,
+        };
+        servers.push(draft.finish(args.line(), &name, &address, ip, &mut context)?);
+    }
+    Ok(servers)
+}
+
+fn host(at: &Arg<'_>) -> Parsed<Address> {
+    let address = address::parse(at, at.text)?;
+    match address.host {
+        Host::Ip(_) | Host::Name(_) => Ok(address),
+        Host::Unix(_) | Host::Fd(_) => {
+            Err(at.refuse("servers on UNIX sockets are not supported", "address:port"))
+        }
+    }
+}
+
+fn port(arg: &Arg<'_>) -> Parsed<u16> {
+    let port = value::number(arg, "port", 1, 65_535)?;
+    Ok(u16::try_from(port).unwrap_or(u16::MAX))
+}
+
+fn only_ip(arg: &Arg<'_>, context: &Context<'_>) -> Parsed<IpAddr> {
+    let address = address::parse(arg, arg.text)?;
+    match (address.port, address::resolve(context, &address).first()) {
+        (Port::Missing, Some(ip)) => Ok(*ip),
+        _ => Err(arg.refuse("not an address", "an IP address without a port")),
+    }
+}
+
+/// `source <address>[:<port>]` of a server or a backend.
+pub(super) fn source(arg: &Arg<'_>, context: &Context<'_>) -> Parsed<SocketAddr> {
+    let address = address::parse(arg, arg.text)?;
+    let port = match address.port {
+        Port::Missing => 0,
+        Port::One(port) => port,
+        Port::Range(..) | Port::Offset(_) => {
+            return Err(arg.refuse("source port ranges are not supported", "address[:port]"));
+        }
+    };
+    address::resolve(context, &address)
+        .first()
+        .map(|ip| SocketAddr::new(*ip, port))
+        .ok_or_else(|| arg.refuse("not an address", "address[:port]"))
+}
