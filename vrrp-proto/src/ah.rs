@@ -59,6 +59,8 @@ const LAST_SEQUENCE: u32 = 0xffff_fffd;
 pub struct Authenticator {
     key: Password,
     sequence: u32,
+    /// Whether `sequence` was last moved by a packet of our own.
+    sent: bool,
 }
 
 /// A packet that was opened.
@@ -75,13 +77,17 @@ pub struct Opened<'a> {
 impl Authenticator {
     /// Starts at sequence number 0: the first packet sent has 1.
     pub const fn new(key: Password) -> Self {
-        Self { key, sequence: 0 }
+        Self::with_sequence(key, 0)
     }
 
     /// Continues after `sequence`, for a router that takes over from its predecessor (reload,
     /// upgrade) instead of starting again.
     pub const fn with_sequence(key: Password, sequence: u32) -> Self {
-        Self { key, sequence }
+        Self {
+            key,
+            sequence,
+            sent: false,
+        }
     }
 
     /// The last sequence number sent or accepted.
@@ -107,13 +113,18 @@ impl Authenticator {
             return Err(OpenError::SecurityParameters { spi, sender });
         }
         let sequence = u32::from_be_bytes(parts.word(8));
-        if sequence <= self.sequence && self.sequence < LAST_SEQUENCE {
+        // The number of our own last packet, from another source, was not seen before. Were it
+        // refused (as keepalived does), two Active routers that count in step would never hear
+        // each other.
+        let seen = sequence < self.sequence || (sequence == self.sequence && !self.sent);
+        if seen && self.sequence < LAST_SEQUENCE {
             return Err(OpenError::Replay {
                 received: sequence,
                 local: self.sequence,
             });
         }
         self.sequence = sequence;
+        self.sent = false;
         Ok(Opened {
             payload: parts.payload,
             envelope: parts.envelope(),
@@ -125,6 +136,7 @@ impl Authenticator {
     /// the router, which may hold us for a replay, hears the next advertisement.
     pub fn resync(&mut self, received: u32) {
         self.sequence = received.saturating_add(1);
+        self.sent = false;
     }
 
     /// Begins one advertisement: takes the next sequence number, under which the packet is sealed
@@ -135,6 +147,7 @@ impl Authenticator {
         } else {
             self.sequence + 1
         };
+        self.sent = true;
         Sealer {
             key: self.key,
             sequence: self.sequence,

@@ -253,6 +253,23 @@ fn of_equals_started_together_the_highest_address_wins_and_one_started_later_sta
     assert_eq!(segment.holders(), [1], "an equal does not preempt");
 }
 
+/// Seed 2016 found it: both count in step, so that neither number is higher than the other's.
+#[cfg(feature = "auth")]
+#[test]
+fn two_routers_with_authentication_header_that_started_together_hear_each_other() {
+    let mut segment = Segment::new(1);
+    for number in 0..2 {
+        let config = config(Version::V2, Family::Ipv4, number, 100);
+        let mut attachment = Attachment::new(1, Family::Ipv4);
+        attachment.authentication = Authentication::Header(vrrp_proto::ah::Authenticator::new(
+            Password::truncated(b"viettq"),
+        ));
+        segment.add(attachment, config, Clock::default()).unwrap();
+    }
+    segment.run_for(Duration::from_secs(10));
+    assert_eq!(segment.holders(), [1]);
+}
+
 #[test]
 fn an_orderly_stop_is_answered_within_skew_time_and_the_delay_of_the_wire() {
     for version in [Version::V2, Version::V3] {

@@ -191,6 +191,16 @@ fn a_restarted_active_router_is_heard_again_after_it_has_resynced() {
 }
 
 #[test]
+fn two_active_routers_that_count_in_step_hear_each_other_once() {
+    let (mut a, mut b) = (Authenticator::new(key()), Authenticator::new(key()));
+    let (from_a, from_b) = (sealed_by(&mut a), sealed_by(&mut b));
+    assert!(a.open(&from_b).is_ok());
+    assert!(b.open(&from_a).is_ok());
+    assert_eq!(a.open(&from_b).unwrap_err().cause(), Cause::Replay);
+    assert_eq!(b.open(&from_a).unwrap_err().cause(), Cause::Replay);
+}
+
+#[test]
 fn the_sequence_begins_again_before_it_overflows() {
     let mut sender = Authenticator::with_sequence(key(), LAST_SEQUENCE - 1);
     let mut receiver = Authenticator::with_sequence(key(), LAST_SEQUENCE - 1);
