@@ -8,3 +8,4 @@ pub mod files;
 pub mod haproxy;
 pub mod keepalived;
 pub mod load;
+pub mod lvs;

@@ -2,7 +2,7 @@
 
 use lb_core::config::Config;
 
-use super::{diagnostic::Diagnostics, files::Files, haproxy, keepalived};
+use super::{diagnostic::Diagnostics, files::Files, haproxy, keepalived, lvs};
 use crate::{
     ipc::message::Sources,
     notify::Hooks,
@@ -30,7 +30,10 @@ pub fn load(sources: &Sources, files: &dyn Files, diagnostics: &mut Diagnostics)
     } else {
         haproxy::load(&sources.haproxy, files, diagnostics)
     };
-    let (keepalived, haproxy) = (keepalived?, haproxy?);
+    let (keepalived, mut haproxy) = (keepalived?, haproxy?);
+    if let Some(keepalived) = &keepalived {
+        lvs::append(keepalived, &mut haproxy, diagnostics);
+    }
     let balancer = Some(haproxy).filter(|config| !config.proxies.is_empty());
     Some(Loaded {
         keepalived,
