@@ -14,6 +14,9 @@ const SHORTEST: Duration = Duration::from_secs(2);
 /// How early a refresh may be.
 const SLACK: Duration = Duration::from_millis(50);
 
+/// `ADDRCONF_TIMER_FUZZ`, by which the kernel ends a lifetime early.
+const FUZZ: Duration = Duration::from_millis(250);
+
 /// The lease of one virtual router's addresses. `now` is time since any fixed origin, on a clock
 /// that goes on while the machine sleeps (`CLOCK_BOOTTIME`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +48,7 @@ impl Lease {
     #[must_use]
     pub fn refresh(&mut self, now: Duration) -> Refresh {
         let age = now.saturating_sub(self.refreshed);
-        if age >= self.valid {
+        if self.expired(now) {
             return Refresh::Expired;
         }
         // Adverts of one second are a little early at times.
@@ -56,10 +59,22 @@ impl Lease {
         Refresh::Due
     }
 
-    /// Whether it ran out.
+    /// Its lifetime.
+    #[must_use]
+    pub const fn valid(&self) -> Duration {
+        self.valid
+    }
+
+    /// When the kernel began to count.
+    #[must_use]
+    pub const fn refreshed(&self) -> Duration {
+        self.refreshed
+    }
+
+    /// Whether it ran out, or may have: the kernel rounds by up to a quarter of a second.
     #[must_use]
     pub fn expired(&self, now: Duration) -> bool {
-        now.saturating_sub(self.refreshed) >= self.valid
+        now.saturating_sub(self.refreshed) + FUZZ >= self.valid
     }
 }
 
@@ -110,9 +125,9 @@ mod tests {
     #[test]
     fn what_ran_out_is_never_refreshed() {
         let mut lease = Lease::begin(ms(2000), ms(0));
-        assert!(!lease.expired(ms(1999)));
-        assert_eq!(lease.refresh(ms(2000)), Refresh::Expired);
-        assert_eq!(lease.refresh(ms(2001)), Refresh::Expired);
-        assert!(lease.expired(ms(2000)));
+        assert!(!lease.expired(ms(1749)));
+        assert_eq!(lease.refresh(ms(1750)), Refresh::Expired);
+        assert_eq!(lease.refresh(ms(1751)), Refresh::Expired);
+        assert!(lease.expired(ms(1750)));
     }
 }

@@ -19,6 +19,7 @@ const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;
 const NLA_F_NESTED: u16 = 0x8000;
+const MSG_DONTWAIT: i32 = 0x40;
 /// Enough for a few hundred acknowledgements.
 const RECEIVE: usize = 64 * 1024;
 
@@ -151,7 +152,7 @@ impl Connection {
         let mut result = Ok(());
         let mut buffer = vec![0; RECEIVE];
         loop {
-            let received = match self.socket.recv(&mut &mut buffer[..], 0x40) {
+            let received = match self.socket.recv(&mut &mut buffer[..], MSG_DONTWAIT) {
                 Ok(length) => buffer.get(..length).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),

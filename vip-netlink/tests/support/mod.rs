@@ -122,26 +122,32 @@ impl Peer {
         until(Duration::from_secs(5), "a namespace for the peer", || {
             std::fs::read_link(&path).is_ok_and(|theirs| theirs != own)
         });
-        sh(&format!(
-            "ip link add {HOST} address 02:00:00:00:00:0a type veth peer name {PEER} address 02:00:00:00:00:0b netns {pid}"
-        ));
-        sh(&format!("ip addr add {HOST_ADDRESS}/24 dev {HOST}"));
-        sh(&format!("ip link set {HOST} up"));
         let namespace = File::open(path).unwrap();
         let mut peer = Self {
             holder,
             namespace,
             index: 0,
         };
-        peer.index = peer.run(|| {
+        peer.plug();
+        peer.index = peer.run(|| interface_index(PEER));
+        peer
+    }
+
+    /// Lays the cable between the two and brings up both ends.
+    pub(crate) fn plug(&self) {
+        let pid = self.holder.id();
+        sh(&format!(
+            "ip link add {HOST} address 02:00:00:00:00:0a type veth peer name {PEER} address 02:00:00:00:00:0b netns {pid}"
+        ));
+        sh(&format!("ip addr add {HOST_ADDRESS}/24 dev {HOST}"));
+        sh(&format!("ip link set {HOST} up"));
+        self.run(|| {
             sh(&format!("ip addr add {PEER_ADDRESS}/24 dev {PEER}"));
             sh(&format!("ip link set {PEER} up"));
-            interface_index(PEER)
         });
         until(Duration::from_secs(5), "link", || {
             output(&format!("ip link show dev {HOST}")).contains("state UP")
         });
-        peer
     }
 
     /// Runs `work` on a thread that lives in the peer's namespace.

@@ -1,0 +1,501 @@
+//! [`LinuxHost`]: sockets, addresses, fence, lease and watch joined into the
+//! [`Host`](vrrp_fsm::driver::Host) that the driver wants.
+//!
+//! ```text
+//! driver's task      LinuxHost: raw sockets, adverts out and in at once   <- never waits
+//!     | commands          ^ reports
+//!     v                   |
+//! thread "vip-netlink"    worker: rtnetlink, fence, announcements         <- may wait for the kernel
+//! ```
+//! A netlink request can wait for another program's lock inside the kernel; that is why addresses
+//! are a thread's work and not a task's: no advert is late for them.
+
+mod worker;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::task::{Context, Poll, ready};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use vrrp_fsm::RouterId;
+use vrrp_fsm::driver::{Command, Datagram, Host, HostEvent};
+use vrrp_proto::{Envelope, MULTICAST_V4};
+
+use crate::Error;
+use crate::advert_socket::{AdvertReceiver, AdvertSender, PROTOCOL_AH, PROTOCOL_VRRP};
+use crate::fence::{self, FenceError};
+use crate::lease::{Lease, Refresh};
+use crate::link::Interface;
+use crate::plan::Vip;
+use worker::{Report, Start, Work};
+
+/// What the host does for one virtual router.
+#[derive(Debug, Clone)]
+pub struct HostRouter {
+    /// Its number in the router set.
+    pub id: RouterId,
+    /// The interface on which it speaks.
+    pub interface: Interface,
+    /// The group that its adverts come from; `None` = unicast only.
+    pub group: Option<Ipv4Addr>,
+    /// Whether its adverts are authenticated by AH (IP protocol 51 instead of 112).
+    pub authenticated: bool,
+    /// The address to send from where it is configured; else the interface's first own address.
+    pub source: Option<IpAddr>,
+    /// Addresses that go up with it.
+    pub addresses: Vec<Vip>,
+    /// How long they may stay without an advert sent ([`Lease::lifetime`]); `None` = for ever.
+    pub lifetime: Option<Duration>,
+}
+
+impl HostRouter {
+    /// A multicasting router without authentication, its lease made for `interval`.
+    #[must_use]
+    pub fn new(
+        id: RouterId,
+        interface: Interface,
+        addresses: Vec<Vip>,
+        interval: Duration,
+    ) -> Self {
+        Self {
+            id,
+            interface,
+            group: Some(MULTICAST_V4),
+            authenticated: false,
+            source: None,
+            addresses,
+            lifetime: Some(Lease::lifetime(interval)),
+        }
+    }
+}
+
+/// What may be chosen about a host.
+#[derive(Debug, Clone)]
+pub struct HostOptions {
+    /// The fence; `None` = the lease alone.
+    pub fence: Option<fence::Options>,
+    /// Interfaces to report links of, beside those of the routers.
+    pub watch: Vec<Interface>,
+}
+
+impl Default for HostOptions {
+    fn default() -> Self {
+        Self {
+            fence: Some(fence::Options::default()),
+            watch: Vec::new(),
+        }
+    }
+}
+
+/// The Linux host under a set of virtual routers. Dropping it removes the addresses.
+#[derive(Debug)]
+pub struct LinuxHost {
+    stations: Vec<Station>,
+    routers: BTreeMap<RouterId, Slot>,
+    commands: Option<UnboundedSender<(RouterId, Work)>>,
+    reports: UnboundedReceiver<Report>,
+    pending: VecDeque<HostEvent>,
+    /// Where the next receive begins, so that no interface starves another.
+    turn: usize,
+    unfenced: Option<FenceError>,
+    worker: Option<JoinHandle<()>>,
+}
+
+/// The sockets of one interface.
+#[derive(Debug)]
+struct Station {
+    interface: Interface,
+    protocols: Vec<u8>,
+    groups: Vec<Ipv4Addr>,
+    own: Vec<IpAddr>,
+    receivers: Vec<AsyncFd<AdvertReceiver>>,
+    sender: Option<AdvertSender>,
+}
+
+/// One router, as far as sending is concerned.
+#[derive(Debug)]
+struct Slot {
+    station: usize,
+    lifetime: Option<Duration>,
+    /// Whether the addresses are wanted: a late report of `Installed` must not begin a lease.
+    wanted: bool,
+    lease: Option<Lease>,
+}
+
+impl LinuxHost {
+    /// Opens the sockets, removes virtual addresses that a predecessor left behind, and begins to
+    /// watch. Must be called inside a tokio runtime with I/O enabled; waits some milliseconds.
+    ///
+    /// Needs CAP_NET_ADMIN and CAP_NET_RAW; the thread that it starts keeps the capabilities and
+    /// the network namespace that the caller has now.
+    pub fn new(routers: Vec<HostRouter>, options: HostOptions) -> Result<Self, Error> {
+        let mut stations: Vec<Station> = Vec::new();
+        let mut slots = BTreeMap::new();
+        for router in &routers {
+            let station = stations
+                .iter()
+                .position(|station| station.interface == router.interface)
+                .unwrap_or_else(|| {
+                    stations.push(Station::new(router.interface.clone()));
+                    stations.len() - 1
+                });
+            if let Some(station) = stations.get_mut(station) {
+                station.serve(router);
+            }
+            let slot = Slot {
+                station,
+                lifetime: router.lifetime,
+                wanted: false,
+                lease: None,
+            };
+            slots.insert(router.id, slot);
+        }
+        let (commands, work) = unbounded_channel();
+        let (report, reports) = unbounded_channel();
+        let (started, start) = std::sync::mpsc::sync_channel(1);
+        let worker = std::thread::Builder::new()
+            .name("vip-netlink".to_owned())
+            .spawn(move || worker::run(routers, options, work, report, started))
+            .map_err(Error::Netlink)?;
+        let Start { unfenced } = start
+            .recv()
+            .map_err(|_| Error::Netlink(io::ErrorKind::BrokenPipe.into()))??;
+        let mut host = Self {
+            stations,
+            routers: slots,
+            commands: Some(commands),
+            reports,
+            pending: VecDeque::new(),
+            turn: 0,
+            unfenced,
+            worker: Some(worker),
+        };
+        while let Ok(report) = host.reports.try_recv() {
+            if let Some(event) = host.take(report)? {
+                host.pending.push_back(event);
+            }
+        }
+        Ok(host)
+    }
+
+    /// Why there is no fence although one was asked for: the lease is then the only guard.
+    #[must_use]
+    pub const fn unfenced(&self) -> Option<&FenceError> {
+        self.unfenced.as_ref()
+    }
+
+    /// A report of the worker, made an event; errors only where sockets cannot be opened.
+    fn take(&mut self, report: Report) -> Result<Option<HostEvent>, Error> {
+        match report {
+            Report::Interface { number, index } => {
+                if let Some(station) = self.station_mut(number) {
+                    station.open(index)?;
+                }
+                Ok(None)
+            }
+            Report::Installed { router, began } => {
+                if let Some(slot) = self.routers.get_mut(&router).filter(|slot| slot.wanted) {
+                    slot.lease = slot.lifetime.map(|valid| Lease::begin(valid, began));
+                }
+                Ok(Some(HostEvent::Installed { router }))
+            }
+            Report::Event(event) => {
+                match event {
+                    HostEvent::LeaseExpired { router } => {
+                        if let Some(slot) = self.routers.get_mut(&router) {
+                            // Told already, by a send that came too late.
+                            if !std::mem::take(&mut slot.wanted) {
+                                return Ok(None);
+                            }
+                            slot.lease = None;
+                        }
+                    }
+                    HostEvent::PrimaryAddress { router, address } => {
+                        let station = self.routers.get(&router).map(|slot| slot.station);
+                        if let Some(station) =
+                            station.and_then(|index| self.stations.get_mut(index))
+                        {
+                            station.own.clear();
+                            station.own.extend(address);
+                        }
+                    }
+                    _ => {}
+                }
+                Ok(Some(event))
+            }
+        }
+    }
+
+    fn station_mut(&mut self, number: u32) -> Option<&mut Station> {
+        self.stations
+            .iter_mut()
+            .find(|station| station.interface.number() == number)
+    }
+
+    fn command(&self, router: RouterId, work: Work) {
+        if let Some(commands) = &self.commands {
+            // The worker ends after this sender only.
+            let _ = commands.send((router, work));
+        }
+    }
+}
+
+impl Drop for LinuxHost {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(worker) = self.worker.take() {
+            // A panic there has been printed by its thread already.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Host for LinuxHost {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut readable = !self.pending.is_empty();
+        for receiver in self.stations.iter().flat_map(|station| &station.receivers) {
+            // An error shows itself to recv.
+            readable |= receiver.poll_read_ready(cx).is_ready();
+        }
+        if readable {
+            return Poll::Ready(());
+        }
+        match ready!(self.reports.poll_recv(cx)) {
+            Some(report) => {
+                if let Some(event) = self.absorb(report) {
+                    self.pending.push_back(event);
+                }
+                Poll::Ready(())
+            }
+            // The worker is gone: nothing to wait for but packets.
+            None => Poll::Pending,
+        }
+    }
+
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
+        let sockets: usize = self
+            .stations
+            .iter()
+            .map(|station| station.receivers.len())
+            .sum();
+        let all = || {
+            self.stations.iter().flat_map(|station| {
+                station
+                    .receivers
+                    .iter()
+                    .map(move |receiver| (station, receiver))
+            })
+        };
+        for (at, (station, receiver)) in all().enumerate().cycle().skip(self.turn).take(sockets) {
+            if let Some(arrived) = receive(receiver, buffer, &station.own)? {
+                let datagram = Datagram {
+                    interface: station.interface.number(),
+                    protocol: receiver.get_ref().protocol(),
+                    envelope: arrived.envelope,
+                    len: arrived.length,
+                };
+                self.turn = (at + 1) % sockets;
+                return Ok(Some(datagram));
+            }
+        }
+        Ok(None)
+    }
+
+    fn send(
+        &mut self,
+        router: RouterId,
+        protocol: u8,
+        envelope: &Envelope,
+        packet: &[u8],
+    ) -> io::Result<()> {
+        let now = boottime();
+        let slot = self
+            .routers
+            .get_mut(&router)
+            .ok_or(io::ErrorKind::NotFound)?;
+        let resigns = priority(protocol, packet) == Some(0);
+        if !resigns && slot.lease.is_some_and(|lease| lease.expired(now)) {
+            // Others may have taken over while we stood still: no word from us before a new
+            // election (DESIGN's "Late").
+            slot.lease = None;
+            slot.wanted = false;
+            self.command(router, Work::Expire);
+            self.pending.push_back(HostEvent::LeaseExpired { router });
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let sender = self
+            .stations
+            .get_mut(slot.station)
+            .and_then(|station| station.sender.as_mut())
+            .ok_or(io::ErrorKind::NotConnected)?;
+        if protocol == PROTOCOL_AH {
+            sender.send_packet(packet)?;
+        } else {
+            sender.send(envelope, packet)?;
+        }
+        let due = |lease: &mut Lease| lease.refresh(now) == Refresh::Due;
+        if !resigns && slot.lease.as_mut().is_some_and(due) {
+            self.command(router, Work::Refresh { sent: now });
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, router: RouterId, command: Command) {
+        if let Some(slot) = self.routers.get_mut(&router) {
+            match command {
+                Command::Install => slot.wanted = true,
+                Command::Remove => {
+                    slot.wanted = false;
+                    slot.lease = None;
+                }
+                Command::Announce { .. } => {}
+            }
+        }
+        self.command(router, Work::Command(command));
+    }
+
+    fn poll_event(&mut self) -> Option<HostEvent> {
+        if let Some(event) = self.pending.pop_front() {
+            return Some(event);
+        }
+        while let Ok(report) = self.reports.try_recv() {
+            if let Some(event) = self.absorb(report) {
+                return Some(event);
+            }
+        }
+        None
+    }
+}
+
+impl LinuxHost {
+    /// Like `take`; an interface whose sockets cannot be opened is as good as down.
+    fn absorb(&mut self, report: Report) -> Option<HostEvent> {
+        let number = match &report {
+            Report::Interface { number, .. } => *number,
+            _ => 0,
+        };
+        self.take(report)
+            .unwrap_or(Some(HostEvent::LinkDown { interface: number }))
+    }
+}
+
+impl Station {
+    const fn new(interface: Interface) -> Self {
+        Self {
+            interface,
+            protocols: Vec::new(),
+            groups: Vec::new(),
+            own: Vec::new(),
+            receivers: Vec::new(),
+            sender: None,
+        }
+    }
+
+    /// Makes room for one more router on this interface.
+    fn serve(&mut self, router: &HostRouter) {
+        let protocol = if router.authenticated {
+            PROTOCOL_AH
+        } else {
+            PROTOCOL_VRRP
+        };
+        if !self.protocols.contains(&protocol) {
+            self.protocols.push(protocol);
+        }
+        if let Some(group) = router.group.filter(|group| !self.groups.contains(group)) {
+            self.groups.push(group);
+        }
+    }
+
+    /// Sockets for the interface under its present index; none while it does not exist.
+    fn open(&mut self, index: Option<u32>) -> Result<(), Error> {
+        self.receivers.clear();
+        self.sender = None;
+        let Some(index) = index else { return Ok(()) };
+        let name = self.interface.name();
+        for &protocol in &self.protocols {
+            let receiver = AdvertReceiver::new(name, index, protocol, &self.groups)?;
+            let receiver = watched(receiver).map_err(|source| Error::Socket {
+                what: "waiting for adverts",
+                source,
+            })?;
+            self.receivers.push(receiver);
+        }
+        self.sender = Some(AdvertSender::new(name, index)?);
+        Ok(())
+    }
+}
+
+#[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
+fn watched(receiver: AdvertReceiver) -> io::Result<AsyncFd<AdvertReceiver>> {
+    // SAFETY: an AdvertReceiver owns one open socket, which it neither closes nor replaces before
+    // it is dropped, and as_raw_fd always returns that one.
+    unsafe { AsyncFd::register_with_interest(receiver, Interest::READABLE) }
+        .map_err(io::Error::from)
+}
+
+/// Asks the kernel itself, not only tokio's memory of readiness: a process that was stalled must
+/// hear what came in meanwhile before it acts.
+fn receive(
+    receiver: &AsyncFd<AdvertReceiver>,
+    buffer: &mut [u8],
+    own: &[IpAddr],
+) -> io::Result<Option<crate::advert_socket::Arrived>> {
+    let mut asked = false;
+    let arrived = receiver.try_io(Interest::READABLE, |socket| {
+        asked = true;
+        socket
+            .receive(buffer, own)?
+            .ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    });
+    match arrived {
+        Ok(arrived) => Ok(Some(arrived)),
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        Err(_) if asked => Ok(None),
+        Err(_) => receiver.get_ref().receive(buffer, own),
+    }
+}
+
+/// The priority field of a VRRP message (its third octet), behind IP header and AH with 51.
+fn priority(protocol: u8, packet: &[u8]) -> Option<u8> {
+    let message = if protocol == PROTOCOL_AH {
+        let words = usize::from(packet.first()? & 0x0f);
+        let ah = packet.get(words * 4..)?;
+        // RFC 4302 §2.2: length in words of four octets, less two.
+        ah.get((usize::from(*ah.get(1)?) + 2) * 4..)?
+    } else {
+        packet
+    };
+    message.get(2).copied()
+}
+
+/// Time since boot, sleep included.
+fn boottime() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_priority_is_found_with_and_without_authentication() {
+        let message = [0x21, 61, 100, 1];
+        assert_eq!(priority(PROTOCOL_VRRP, &message), Some(100));
+        let mut packet = vec![0x45; 20];
+        packet.extend_from_slice(&[112, 4]);
+        packet.extend_from_slice(&[0; 22]);
+        packet.extend_from_slice(&message);
+        assert_eq!(priority(PROTOCOL_AH, &packet), Some(100));
+        assert_eq!(priority(PROTOCOL_AH, &packet[..30]), None);
+        assert_eq!(priority(PROTOCOL_VRRP, &[]), None);
+    }
+}

@@ -1,0 +1,217 @@
+//! Adding, refreshing and removing virtual addresses through rtnetlink.
+//!
+//! Every call is idempotent: an address that is already there is refreshed, one that is already
+//! gone was removed. The name of an interface is resolved by the caller.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
+};
+use rtnetlink::Handle;
+
+use crate::Error;
+use crate::plan::{Present, Wanted};
+use crate::watch::Kernel;
+
+/// `IFA_CACHEINFO`'s lifetime without end.
+const FOR_EVER: u32 = u32::MAX;
+/// A lost answer (a full socket buffer drops it) must not hold everything up.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Requests about addresses over one rtnetlink connection.
+#[derive(Debug, Clone)]
+pub struct Vips {
+    handle: Handle,
+}
+
+impl Vips {
+    /// Over a connection that the caller drives.
+    #[must_use]
+    pub const fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    /// Adds the address, or refreshes it where it is, with that lifetime (`None` = for ever).
+    pub async fn add(&self, wanted: &Wanted<'_>, lifetime: Option<Duration>) -> Result<(), Error> {
+        let mut request = self
+            .handle
+            .address()
+            .add(wanted.interface, wanted.vip.address, wanted.vip.prefix)
+            .replace();
+        *request.message_mut() = message(wanted, lifetime);
+        answer(request.execute())
+            .await
+            .map_err(|source| refused("add", wanted.present(), source))
+    }
+
+    /// Removes the address; no error if it, or its interface, is already gone.
+    pub async fn remove(&self, present: Present) -> Result<(), Error> {
+        let mut message = AddressMessage::default();
+        message.header.family = family(present.address);
+        message.header.prefix_len = present.prefix;
+        message.header.index = present.interface;
+        message
+            .attributes
+            .push(AddressAttribute::Local(present.address));
+        message
+            .attributes
+            .push(AddressAttribute::Address(present.address));
+        match answer(self.handle.address().del(message).execute()).await {
+            Err(source)
+                if source.kind() != io::ErrorKind::AddrNotAvailable
+                    && source.raw_os_error() != Some(rustix::io::Errno::NODEV.raw_os_error()) =>
+            {
+                Err(refused("remove", present, source))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything that the kernel has now.
+    pub async fn dump(&self) -> Result<Kernel, Error> {
+        let mut kernel = Kernel::default();
+        let links = self.handle.link().get().execute().try_collect::<Vec<_>>();
+        for link in answer(links).await.map_err(Error::Netlink)? {
+            kernel.apply(&RouteNetlinkMessage::NewLink(link));
+        }
+        let addresses = self
+            .handle
+            .address()
+            .get()
+            .execute()
+            .try_collect::<Vec<_>>();
+        for address in answer(addresses).await.map_err(Error::Netlink)? {
+            kernel.apply(&RouteNetlinkMessage::NewAddress(address));
+        }
+        Ok(kernel)
+    }
+}
+
+fn message(wanted: &Wanted<'_>, lifetime: Option<Duration>) -> AddressMessage {
+    let vip = wanted.vip;
+    let mut message = AddressMessage::default();
+    message.header.family = family(vip.address);
+    message.header.prefix_len = vip.prefix;
+    message.header.index = wanted.interface;
+    message
+        .attributes
+        .push(AddressAttribute::Local(vip.address));
+    message
+        .attributes
+        .push(AddressAttribute::Address(vip.address));
+    if vip.address.is_ipv4() {
+        message.header.scope = AddressScope::from(vip.scope.number());
+        if let Some(broadcast) = vip.broadcast {
+            message
+                .attributes
+                .push(AddressAttribute::Broadcast(broadcast));
+        }
+        if let Some(label) = &vip.label {
+            message
+                .attributes
+                .push(AddressAttribute::Label(label.clone()));
+        }
+    }
+    let attributes = vip.attributes();
+    if attributes.no_dad {
+        message.header.flags = AddressHeaderFlags::Nodad;
+        message
+            .attributes
+            .push(AddressAttribute::Flags(AddressFlags::Nodad));
+    }
+    let valid = lifetime.map_or(FOR_EVER, |time| {
+        u32::try_from(time.as_secs()).unwrap_or(FOR_EVER)
+    });
+    let mut times = CacheInfo::default();
+    times.ifa_valid = valid;
+    times.ifa_preferred = if attributes.deprecated { 0 } else { valid };
+    message.attributes.push(AddressAttribute::CacheInfo(times));
+    message
+}
+
+const fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+async fn answer<T>(request: impl Future<Output = Result<T, rtnetlink::Error>>) -> io::Result<T> {
+    match tokio::time::timeout(PATIENCE, request).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(rtnetlink::Error::NetlinkError(message))) => Err(message.to_io()),
+        Ok(Err(other)) => Err(io::Error::other(other)),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+fn refused(what: &'static str, present: Present, source: io::Error) -> Error {
+    Error::Address {
+        what,
+        address: format!("{}/{}", present.address, present.prefix),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Scope, Vip};
+
+    #[test]
+    fn every_option_of_an_address_reaches_the_kernel() {
+        let mut vip = Vip::host("192.0.2.10".parse().unwrap());
+        vip.label = Some("eth0:0".into());
+        vip.broadcast = Some("192.0.2.255".parse().unwrap());
+        vip.scope = Scope::Link;
+        let message = message(
+            &Wanted {
+                interface: 7,
+                vip: &vip,
+            },
+            Some(Duration::from_secs(3)),
+        );
+        assert_eq!(message.header.index, 7);
+        assert_eq!(message.header.prefix_len, 32);
+        assert_eq!(message.header.scope, AddressScope::Link);
+        let has = |wanted: &AddressAttribute| message.attributes.contains(wanted);
+        assert!(has(&AddressAttribute::Label("eth0:0".into())));
+        assert!(has(&AddressAttribute::Broadcast(
+            "192.0.2.255".parse().unwrap()
+        )));
+        let mut times = CacheInfo::default();
+        (times.ifa_valid, times.ifa_preferred) = (3, 3);
+        assert!(has(&AddressAttribute::CacheInfo(times)));
+    }
+
+    #[test]
+    fn an_ipv6_host_address_is_deprecated_from_the_start() {
+        let vip = Vip::host("2001:db8::1".parse().unwrap());
+        let message = message(
+            &Wanted {
+                interface: 7,
+                vip: &vip,
+            },
+            None,
+        );
+        let mut times = CacheInfo::default();
+        (times.ifa_valid, times.ifa_preferred) = (FOR_EVER, 0);
+        assert!(
+            message
+                .attributes
+                .contains(&AddressAttribute::CacheInfo(times))
+        );
+        assert!(
+            message
+                .attributes
+                .contains(&AddressAttribute::Flags(AddressFlags::Nodad))
+        );
+    }
+}

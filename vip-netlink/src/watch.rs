@@ -1,0 +1,328 @@
+//! What the kernel has: links and addresses, kept current from a dump and the notifications after
+//! it (rtnetlink(7)).
+//!
+//! [`Kernel`] takes messages in and gives changes out. [`Watcher`] reads the notifications from a
+//! socket of its own: on one that also makes requests, a notification that carries the sequence
+//! number of a request in flight would pass for its answer.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::link::Link;
+use crate::plan::{Present, primary_address};
+
+/// Links and addresses of one network namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kernel {
+    links: BTreeMap<u32, Link>,
+    addresses: Vec<Present>,
+}
+
+/// What a notification changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A link appeared, vanished, went up or down, or has another name: ask [`Kernel::link`].
+    Link,
+    /// An address appeared.
+    Added(Present),
+    /// An address vanished.
+    Removed(Present),
+}
+
+impl Kernel {
+    /// Takes a message in; `None` if it changes nothing that is kept.
+    pub fn apply(&mut self, message: &RouteNetlinkMessage) -> Option<Change> {
+        match message {
+            RouteNetlinkMessage::NewLink(message) => {
+                let link = link(message)?;
+                let before = self.links.insert(link.index, link.clone());
+                (before.as_ref() != Some(&link)).then_some(Change::Link)
+            }
+            RouteNetlinkMessage::DelLink(message) => {
+                // A bridge announces the end of a membership as DELLINK of family AF_BRIDGE.
+                link(message)?;
+                let index = message.header.index;
+                self.addresses.retain(|have| have.interface != index);
+                self.links.remove(&index).map(|_| Change::Link)
+            }
+            RouteNetlinkMessage::NewAddress(message) => {
+                let present = address(message)?;
+                if self.addresses.contains(&present) {
+                    return None;
+                }
+                self.addresses.push(present);
+                Some(Change::Added(present))
+            }
+            RouteNetlinkMessage::DelAddress(message) => {
+                let present = address(message)?;
+                let before = self.addresses.len();
+                self.addresses.retain(|have| *have != present);
+                (self.addresses.len() != before).then_some(Change::Removed(present))
+            }
+            _ => None,
+        }
+    }
+
+    /// The link of that name.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.links.values().find(|link| link.name == name)
+    }
+
+    /// All addresses, in the kernel's order.
+    #[must_use]
+    pub fn addresses(&self) -> &[Present] {
+        &self.addresses
+    }
+
+    /// [`primary_address`] of the interface of that name.
+    #[must_use]
+    pub fn primary(&self, name: &str, ipv6: bool, virtual_addresses: &[IpAddr]) -> Option<IpAddr> {
+        primary_address(
+            &self.addresses,
+            self.link(name)?.index,
+            ipv6,
+            virtual_addresses,
+        )
+    }
+}
+
+/// RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR.
+const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+/// Room for notifications about thousands of addresses.
+const RECEIVE_BUFFER: u32 = 4 << 20;
+/// The kernel never sends a longer datagram of notifications.
+const DATAGRAM: usize = 64 * 1024;
+
+/// Notifications about links and addresses of the network namespace in which it was made.
+#[derive(Debug)]
+pub struct Watcher {
+    socket: AsyncFd<Socket>,
+    buffer: Vec<u8>,
+}
+
+/// What was read from the kernel.
+#[derive(Debug)]
+pub enum Notice {
+    /// Notifications, in order.
+    Messages(Vec<RouteNetlinkMessage>),
+    /// Some were lost (ENOBUFS): only a fresh dump tells what there is.
+    Lost,
+}
+
+impl Watcher {
+    /// Subscribes; from now on nothing is missed. Must be called inside a tokio runtime.
+    pub fn new() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind(&SocketAddr::new(0, GROUPS))?;
+        socket.set_non_blocking(true)?;
+        // A smaller buffer only means that a fresh dump is needed sooner.
+        let _ = socket.set_rx_buf_sz(RECEIVE_BUFFER);
+        Ok(Self {
+            socket: watched(socket)?,
+            buffer: vec![0; DATAGRAM],
+        })
+    }
+
+    /// Waits until there is something to read.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await.map(drop)
+    }
+
+    /// One datagram that is already there; never waits.
+    pub fn read(&mut self) -> Option<Notice> {
+        loop {
+            let buffer = &mut self.buffer;
+            let mut asked = false;
+            let received = self.socket.try_io(Interest::READABLE, |socket| {
+                asked = true;
+                socket.recv(&mut &mut buffer[..], 0)
+            });
+            let received = match received {
+                // tokio's memory of readiness may lag behind the kernel.
+                Err(_) if !asked => self.socket.get_ref().recv(&mut &mut buffer[..], 0),
+                known => known,
+            };
+            match received {
+                Ok(length) => {
+                    let datagram = self.buffer.get(..length).unwrap_or_default();
+                    return Some(Notice::Messages(messages(datagram)));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Some(Notice::Lost),
+            }
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
+fn watched(socket: Socket) -> io::Result<AsyncFd<Socket>> {
+    // SAFETY: a netlink_sys::Socket owns one open descriptor until it is dropped, and as_raw_fd
+    // always returns that one.
+    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(io::Error::from)
+}
+
+/// The messages of a datagram; what cannot be read ends it.
+fn messages(mut datagram: &[u8]) -> Vec<RouteNetlinkMessage> {
+    let mut messages = Vec::new();
+    while let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram) {
+        let length = usize::try_from(message.header.length)
+            .unwrap_or(usize::MAX)
+            .max(16);
+        if let NetlinkPayload::InnerMessage(message) = message.payload {
+            messages.push(message);
+        }
+        datagram = datagram
+            .get(length.next_multiple_of(4)..)
+            .unwrap_or_default();
+    }
+    messages
+}
+
+fn link(message: &LinkMessage) -> Option<Link> {
+    const AF_UNSPEC: u8 = 0;
+    if u8::from(message.header.interface_family) != AF_UNSPEC {
+        return None;
+    }
+    let flags = message.header.flags;
+    let mut link = Link {
+        index: message.header.index,
+        name: String::new(),
+        mac: None,
+        up: flags.contains(LinkFlags::Up),
+        running: flags.contains(LinkFlags::Running),
+        no_arp: flags.contains(LinkFlags::Noarp),
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name.clone_from(name),
+            LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok(),
+            _ => {}
+        }
+    }
+    Some(link)
+}
+
+/// `IFA_LOCAL` is the address of this end; `IFA_ADDRESS` may be a point-to-point peer's.
+fn address(message: &AddressMessage) -> Option<Present> {
+    let mut local = None;
+    let mut address = None;
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(value) => local = Some(*value),
+            AddressAttribute::Address(value) => address = Some(*value),
+            _ => {}
+        }
+    }
+    Some(Present {
+        interface: message.header.index,
+        address: local.or(address)?,
+        prefix: message.header.prefix_len,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link_message(index: u32, name: &str, flags: LinkFlags) -> RouteNetlinkMessage {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.header.flags = flags;
+        message.attributes.push(LinkAttribute::IfName(name.into()));
+        RouteNetlinkMessage::NewLink(message)
+    }
+
+    fn address_message(index: u32, local: &str, prefix: u8) -> AddressMessage {
+        let mut message = AddressMessage::default();
+        message.header.index = index;
+        message.header.prefix_len = prefix;
+        message
+            .attributes
+            .push(AddressAttribute::Local(local.parse().unwrap()));
+        message
+    }
+
+    #[test]
+    fn any_datagram_is_read_without_panic() {
+        let mut message = NetlinkMessage::from(link_message(2, "eth0", LinkFlags::Up));
+        message.finalize();
+        let mut one = vec![0; message.buffer_len()];
+        message.serialize(&mut one);
+        let two = [one.clone(), one].concat();
+        assert_eq!(messages(&two).len(), 2);
+        for cut in 0..two.len() {
+            assert!(messages(&two[..cut]).len() < 2);
+        }
+        for at in 0..two.len() {
+            let mut broken = two.clone();
+            broken[at] ^= 0xff;
+            let _ = messages(&broken);
+        }
+    }
+
+    #[test]
+    fn a_refresh_of_an_address_is_no_change() {
+        let mut kernel = Kernel::default();
+        let add = RouteNetlinkMessage::NewAddress(address_message(2, "192.0.2.10", 32));
+        assert!(matches!(kernel.apply(&add), Some(Change::Added(_))));
+        assert_eq!(kernel.apply(&add), None);
+        let remove = RouteNetlinkMessage::DelAddress(address_message(2, "192.0.2.10", 32));
+        assert!(matches!(kernel.apply(&remove), Some(Change::Removed(_))));
+        assert_eq!(kernel.apply(&remove), None);
+    }
+
+    #[test]
+    fn a_link_that_returns_under_another_index_is_found_by_name() {
+        let mut kernel = Kernel::default();
+        let up = LinkFlags::Up | LinkFlags::Running;
+        assert_eq!(
+            kernel.apply(&link_message(2, "eth0", up)),
+            Some(Change::Link)
+        );
+        assert_eq!(kernel.apply(&link_message(2, "eth0", up)), None);
+        assert_eq!(
+            kernel.apply(&link_message(2, "eth0", LinkFlags::Up)),
+            Some(Change::Link)
+        );
+        assert!(!kernel.link("eth0").unwrap().usable());
+        let RouteNetlinkMessage::NewLink(gone) = link_message(2, "eth0", up) else {
+            unreachable!()
+        };
+        assert_eq!(
+            kernel.apply(&RouteNetlinkMessage::DelLink(gone)),
+            Some(Change::Link)
+        );
+        assert!(kernel.link("eth0").is_none());
+        kernel.apply(&link_message(9, "eth0", up));
+        assert_eq!(kernel.link("eth0").unwrap().index, 9);
+    }
+
+    #[test]
+    fn the_addresses_of_a_vanished_link_are_gone_too() {
+        let mut kernel = Kernel::default();
+        kernel.apply(&link_message(2, "eth0", LinkFlags::Up));
+        kernel.apply(&RouteNetlinkMessage::NewAddress(address_message(
+            2,
+            "192.0.2.5",
+            24,
+        )));
+        assert!(kernel.primary("eth0", false, &[]).is_some());
+        let RouteNetlinkMessage::NewLink(gone) = link_message(2, "eth0", LinkFlags::Up) else {
+            unreachable!()
+        };
+        kernel.apply(&RouteNetlinkMessage::DelLink(gone));
+        assert!(kernel.addresses().is_empty());
+    }
+}

@@ -1,0 +1,410 @@
+//! `LinuxHost` against a real kernel: addresses, leases, links, as the driver sees them.
+
+mod support;
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::process::{Child, Command as Program, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{HOST, HOST_ADDRESS, PEER, Peer, VIP, configured, in_namespaces, output, sh, until};
+use vip_netlink::advert_socket::{AdvertReceiver, PROTOCOL_VRRP};
+use vip_netlink::link::Interface;
+use vip_netlink::plan::Vip;
+use vip_netlink::{HostOptions, HostRouter, LinuxHost};
+use vrrp_fsm::RouterId;
+use vrrp_fsm::driver::{Command, Host, HostEvent};
+use vrrp_proto::{Envelope, MULTICAST_V4};
+
+const HOLDER: &str = "VIP_NETLINK_TEST_SPEAKER";
+const ROUTER: RouterId = RouterId::new(0);
+const PATIENCE: Duration = Duration::from_secs(5);
+const VIP_32: &str = "10.99.0.100/32";
+const ADVERT: [u8; 12] = [0x21, 51, 100, 1, 0, 1, 0x70, 0x03, 10, 99, 0, 100];
+const RESIGN: [u8; 12] = [0x21, 51, 0, 1, 0, 1, 0xd4, 0x03, 10, 99, 0, 100];
+
+fn router(lifetime: Option<Duration>) -> HostRouter {
+    let interface = Interface::lookup(HOST).unwrap();
+    let mut router = HostRouter::new(
+        ROUTER,
+        interface,
+        vec![Vip::host(VIP.into())],
+        Duration::from_secs(1),
+    );
+    router.lifetime = lifetime;
+    router
+}
+
+/// Runs `body` on a runtime as a driver's.
+fn with_host(router: HostRouter, body: impl AsyncFnOnce(&mut LinuxHost)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut host = LinuxHost::new(vec![router], HostOptions::default()).unwrap();
+        assert!(host.unfenced().is_none());
+        body(&mut host).await;
+    });
+}
+
+/// The first event that `wanted` likes; others are passed over.
+async fn event(host: &mut LinuxHost, what: &str, wanted: impl Fn(&HostEvent) -> bool) -> HostEvent {
+    let search = async {
+        loop {
+            while let Some(event) = host.poll_event() {
+                println!("  {event:?}");
+                if wanted(&event) {
+                    return event;
+                }
+            }
+            poll_fn(|cx| host.poll_ready(cx)).await;
+            while host.recv(&mut [0; 2048]).unwrap().is_some() {}
+        }
+    };
+    tokio::time::timeout(PATIENCE, search)
+        .await
+        .unwrap_or_else(|_| panic!("no event: {what}"))
+}
+
+async fn install(host: &mut LinuxHost) {
+    host.enqueue(ROUTER, Command::Install);
+    event(host, "Installed", |event| {
+        matches!(event, HostEvent::Installed { .. })
+    })
+    .await;
+}
+
+fn advert(host: &mut LinuxHost, message: &[u8]) -> std::io::Result<()> {
+    host.send(
+        ROUTER,
+        PROTOCOL_VRRP,
+        &Envelope::multicast(HOST_ADDRESS.into()),
+        message,
+    )
+}
+
+#[test]
+fn addresses_go_up_are_announced_and_go_down() {
+    in_namespaces("addresses_go_up_are_announced_and_go_down", |peer| {
+        with_host(router(Some(Duration::from_secs(3))), async |host| {
+            let found = event(host, "primary", |event| {
+                matches!(event, HostEvent::PrimaryAddress { .. })
+            })
+            .await;
+            let HostEvent::PrimaryAddress { address, .. } = found else {
+                unreachable!()
+            };
+            assert_eq!(address, Some(IpAddr::from(HOST_ADDRESS)));
+            let sniffer = peer.sniffer();
+            let start = Instant::now();
+            host.enqueue(ROUTER, Command::Install);
+            host.enqueue(ROUTER, Command::Announce { repeat: 5 });
+            event(host, "Installed", |event| {
+                matches!(event, HostEvent::Installed { .. })
+            })
+            .await;
+            println!("installed after {:?}", start.elapsed());
+            assert!(configured(HOST, VIP_32));
+            let lifetime = output(&format!("ip addr show dev {HOST} to {VIP_32}"));
+            assert!(
+                lifetime.contains("valid_lft 3sec") || lifetime.contains("valid_lft 2sec"),
+                "{lifetime}"
+            );
+            for _ in 0..5 {
+                let garp = sniffer
+                    .next(PATIENCE, |frame| frame[12..14] == [8, 6])
+                    .unwrap();
+                assert_eq!(garp[28..32], garp[38..42]);
+            }
+            assert!(peer.arp_answers(VIP, PATIENCE));
+
+            advert(host, &RESIGN).unwrap();
+            host.enqueue(ROUTER, Command::Remove);
+            event(host, "Removed", |event| {
+                matches!(event, HostEvent::Removed { .. })
+            })
+            .await;
+            assert!(!configured(HOST, VIP_32));
+            assert!(!output("nft list set inet vip_fence fenced4").contains("10.99"));
+            // Again, and a removal without an installation is no failure.
+            host.enqueue(ROUTER, Command::Remove);
+            event(host, "Removed", |event| {
+                matches!(event, HostEvent::Removed { .. })
+            })
+            .await;
+            install(host).await;
+        });
+        assert!(
+            !configured(HOST, VIP_32),
+            "dropping the host removes its addresses"
+        );
+    });
+}
+
+#[test]
+fn what_a_predecessor_left_is_swept_by_exact_prefix() {
+    in_namespaces("what_a_predecessor_left_is_swept_by_exact_prefix", |_| {
+        sh(&format!("ip addr add {VIP_32} dev {HOST}"));
+        sh(&format!("ip addr add 10.99.0.100/24 dev {HOST}"));
+        sh(&format!("ip addr add 10.99.0.101/32 dev {HOST}"));
+        with_host(router(None), async |host| {
+            assert!(!configured(HOST, VIP_32));
+            assert!(configured(HOST, "10.99.0.100/24"));
+            assert!(configured(HOST, "10.99.0.101/32"));
+            install(host).await;
+            assert!(configured(HOST, VIP_32));
+        });
+        assert!(configured(HOST, "10.99.0.100/24"));
+    });
+}
+
+#[test]
+fn a_lease_lasts_as_long_as_adverts_are_sent() {
+    in_namespaces("a_lease_lasts_as_long_as_adverts_are_sent", |_| {
+        with_host(router(Some(Duration::from_secs(2))), async |host| {
+            install(host).await;
+            let start = Instant::now();
+            let mut ticks = tokio::time::interval(Duration::from_millis(100));
+            while start.elapsed() < Duration::from_secs(4) {
+                ticks.tick().await;
+                advert(host, &ADVERT).unwrap();
+                assert!(configured(HOST, VIP_32), "gone after {:?}", start.elapsed());
+            }
+            let last = Instant::now();
+            let gone = event(host, "LeaseExpired", |event| {
+                matches!(event, HostEvent::LeaseExpired { .. })
+            })
+            .await;
+            assert!(matches!(gone, HostEvent::LeaseExpired { router: ROUTER }));
+            println!(
+                "lease of 2 s: gone {:?} after the last advert",
+                last.elapsed()
+            );
+            assert!(last.elapsed() < Duration::from_millis(2600));
+            assert!(!configured(HOST, VIP_32));
+            // A late advert brings nothing back; a new election does.
+            advert(host, &ADVERT).unwrap();
+            assert!(!configured(HOST, VIP_32));
+            install(host).await;
+            assert!(configured(HOST, VIP_32));
+        });
+    });
+}
+
+#[test]
+fn a_speaker_that_stood_still_sends_nothing_before_it_knows() {
+    in_namespaces(
+        "a_speaker_that_stood_still_sends_nothing_before_it_knows",
+        |peer| {
+            with_host(router(Some(Duration::from_secs(2))), async |host| {
+                install(host).await;
+                while host.poll_event().is_some() {}
+                // Standing still: the runtime is not polled until the kernel took the address away.
+                until(PATIENCE, "the kernel ends the lease", || {
+                    !configured(HOST, VIP_32)
+                });
+                let sniffer = peer.sniffer();
+                assert_eq!(
+                    advert(host, &ADVERT).unwrap_err().kind(),
+                    std::io::ErrorKind::TimedOut
+                );
+                assert!(matches!(
+                    host.poll_event(),
+                    Some(HostEvent::LeaseExpired { router: ROUTER })
+                ));
+                assert!(
+                    sniffer
+                        .next(Duration::from_millis(50), |frame| frame.get(23)
+                            == Some(&112))
+                        .is_none()
+                );
+                // Told once.
+                install(host).await;
+                while let Some(event) = host.poll_event() {
+                    assert!(!matches!(event, HostEvent::LeaseExpired { .. }));
+                }
+            });
+        },
+    );
+}
+
+#[test]
+fn an_address_that_another_program_removed_is_told_and_repaired() {
+    in_namespaces(
+        "an_address_that_another_program_removed_is_told_and_repaired",
+        |_| {
+            with_host(router(Some(Duration::from_secs(30))), async |host| {
+                install(host).await;
+                sh(&format!("ip addr del {VIP_32} dev {HOST}"));
+                let start = Instant::now();
+                event(host, "AddressGone", |event| {
+                matches!(event, HostEvent::AddressGone { address, .. } if *address == IpAddr::from(VIP))
+            })
+            .await;
+                install(host).await;
+                assert!(configured(HOST, VIP_32));
+                assert!(
+                    start.elapsed() < Duration::from_millis(100),
+                    "{:?}",
+                    start.elapsed()
+                );
+            });
+        },
+    );
+}
+
+#[test]
+fn loss_and_return_of_the_link_are_told() {
+    in_namespaces("loss_and_return_of_the_link_are_told", |peer| {
+        let number = Interface::lookup(HOST).unwrap().number();
+        with_host(router(None), async |host| {
+            event(host, "first LinkUp", |event| {
+                matches!(event, HostEvent::LinkUp { .. })
+            })
+            .await;
+            peer.run(|| sh(&format!("ip link set {PEER} down")));
+            event(
+                host,
+                "LinkDown",
+                |event| matches!(event, HostEvent::LinkDown { interface } if *interface == number),
+            )
+            .await;
+            peer.run(|| sh(&format!("ip link set {PEER} up")));
+            event(
+                host,
+                "LinkUp",
+                |event| matches!(event, HostEvent::LinkUp { interface } if *interface == number),
+            )
+            .await;
+            // Another primary address, while the first goes.
+            sh(&format!("ip addr add 10.99.0.9/24 dev {HOST}"));
+            sh(&format!("ip addr del {HOST_ADDRESS}/24 dev {HOST}"));
+            event(host, "PrimaryAddress", |event| {
+                matches!(event, HostEvent::PrimaryAddress { address: None, .. })
+                    || matches!(event, HostEvent::PrimaryAddress { address: Some(address), .. } if address.to_string() == "10.99.0.9")
+            })
+            .await;
+        });
+    });
+}
+
+#[test]
+fn an_interface_that_comes_back_is_spoken_on_again() {
+    in_namespaces("an_interface_that_comes_back_is_spoken_on_again", |peer| {
+        let number = Interface::lookup(HOST).unwrap().number();
+        with_host(router(None), async |host| {
+            install(host).await;
+            sh(&format!("ip link del {HOST}"));
+            event(host, "LinkDown", |event| {
+                matches!(event, HostEvent::LinkDown { .. })
+            })
+            .await;
+            assert!(advert(host, &ADVERT).is_err());
+            host.enqueue(ROUTER, Command::Remove);
+            event(host, "Removed", |event| {
+                matches!(event, HostEvent::Removed { .. })
+            })
+            .await;
+            host.enqueue(ROUTER, Command::Install);
+            event(host, "Failed", |event| {
+                matches!(
+                    event,
+                    HostEvent::Failed {
+                        command: Command::Install,
+                        ..
+                    }
+                )
+            })
+            .await;
+
+            peer.plug();
+            event(
+                host,
+                "LinkUp",
+                |event| matches!(event, HostEvent::LinkUp { interface } if *interface == number),
+            )
+            .await;
+            // The failed installation is tried again by itself.
+            event(host, "Installed", |event| {
+                matches!(event, HostEvent::Installed { .. })
+            })
+            .await;
+            assert!(configured(HOST, VIP_32));
+            let index = peer.run(|| support::interface_index(PEER));
+            let heard = peer
+                .run(|| AdvertReceiver::new(PEER, index, PROTOCOL_VRRP, &[MULTICAST_V4]).unwrap());
+            advert(host, &ADVERT).unwrap();
+            until(PATIENCE, "an advert", || {
+                heard.receive(&mut [0; 2048], &[]).unwrap().is_some()
+            });
+        });
+    });
+}
+
+/// Not a test: the speaker that the next one kills.
+#[test]
+fn speaker() {
+    if std::env::var_os(HOLDER).is_none() {
+        return;
+    }
+    with_host(router(Some(Duration::from_secs(2))), async |host| {
+        install(host).await;
+        println!("\nspeaking");
+        loop {
+            advert(host, &ADVERT).unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+}
+
+fn start_speaker() -> Child {
+    Program::new(std::env::current_exe().unwrap())
+        .args(["--exact", "speaker", "--nocapture"])
+        .env(HOLDER, "1")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn silent_within(peer: &Peer, patience: Duration) -> Duration {
+    until(patience, "nobody answers for the address", || {
+        !peer.arp_answers(VIP, Duration::from_millis(20))
+    })
+}
+
+#[test]
+fn a_killed_speaker_is_silent_at_once_and_a_stopped_one_when_its_lease_ends() {
+    in_namespaces(
+        "a_killed_speaker_is_silent_at_once_and_a_stopped_one_when_its_lease_ends",
+        |peer| {
+            let mut speaker = start_speaker();
+            until(PATIENCE, "the address", || {
+                peer.arp_answers(VIP, Duration::from_millis(20))
+            });
+            let killed = Instant::now();
+            speaker.kill().unwrap();
+            silent_within(peer, Duration::from_millis(500));
+            println!("kill -9: silent after {:?}", killed.elapsed());
+            assert!(
+                configured(HOST, VIP_32),
+                "silenced by the fence, not by the lease"
+            );
+            speaker.wait().unwrap();
+            until(PATIENCE, "the lease takes the address too", || {
+                !configured(HOST, VIP_32)
+            });
+            println!("kill -9: address gone after {:?}", killed.elapsed());
+
+            let mut speaker = start_speaker();
+            until(PATIENCE, "the address", || {
+                peer.arp_answers(VIP, Duration::from_millis(20))
+            });
+            sh(&format!("kill -STOP {}", speaker.id()));
+            let stopped = silent_within(peer, Duration::from_secs(4));
+            println!("SIGSTOP: silent after {stopped:?}");
+            speaker.kill().unwrap();
+            speaker.wait().unwrap();
+        },
+    );
+}
