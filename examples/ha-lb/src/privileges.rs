@@ -184,6 +184,16 @@ pub fn keep_only(capabilities: &[Capability]) -> Result<(), DropError> {
     rustix::thread::set_no_new_privs(true).map_err(|e| DropError::NoNewPrivileges(e.into()))
 }
 
+/// Leaves the file system: afterwards every path ends in this process's own `/proc` entry, which holds nothing to
+/// write. Without the right to do so the process goes on; its user's rights on files then still apply.
+pub fn leave_the_file_system() {
+    const NOWHERE: &str = "/proc/self/fdinfo";
+    let left = nix::unistd::chroot(NOWHERE).map_err(io::Error::from);
+    if let Err(error) = left.and_then(|()| std::env::set_current_dir("/")) {
+        tracing::debug!("cannot leave the file system: {error}");
+    }
+}
+
 /// The capabilities among `needed` that this process does not hold.
 pub fn missing(needed: &[(Capability, &'static str)]) -> Vec<(Capability, &'static str)> {
     let held = caps::read(None, CapSet::Effective).unwrap_or_default();

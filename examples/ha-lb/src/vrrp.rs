@@ -1,8 +1,200 @@
-//! The VRRP process.
+//! The VRRP process: builds the routers from keepalived's file, runs the driver, and tells the supervisor what
+//! happens. It keeps two capabilities and sees no file once it runs.
+//!
+//! When the supervisor's socket ends, it resigns everywhere and ends.
 
-use std::process::ExitCode;
+mod build;
+mod words;
+
+use std::{cell::RefCell, io, os::fd::AsFd as _, process::ExitCode, rc::Rc};
+
+use tokio::{
+    sync::{
+        mpsc::{self, UnboundedReceiver, UnboundedSender, error::TrySendError, unbounded_channel},
+        oneshot,
+    },
+    task::{LocalSet, spawn_local},
+};
+use vip_netlink::LinuxHost;
+use vrrp_fsm::{
+    RouterStatus,
+    driver::{self, Control, Driver, Host, Observation},
+    track::Health,
+};
+
+use crate::{
+    config::{diagnostic::Diagnostics, keepalived::Config, load},
+    ipc::{
+        channel::Channel,
+        message::{self, Configuration, FromSpeaker, ToSpeaker},
+    },
+    privileges,
+};
+use words::Words;
 
 /// The role's entry point; standard input is the supervisor's socket.
 pub fn main() -> ExitCode {
-    ExitCode::FAILURE
+    let _ = rustix::thread::set_name(c"ha-lb-vrrp");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime.and_then(|runtime| runtime.block_on(LocalSet::new().run_until(run()))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("speaker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> io::Result<()> {
+    let supervisor = Channel::new(io::stdin().as_fd().try_clone_to_owned()?)?;
+    let (configuration, scripts) = loop {
+        match supervisor.recv::<ToSpeaker>().await? {
+            Some((ToSpeaker::Start { configuration, scripts }, _)) => break (configuration, scripts),
+            Some(_) => {}
+            None => return Ok(()),
+        }
+    };
+    match start(&configuration) {
+        Ok((driver, words)) => serve(driver, words, scripts, &supervisor).await,
+        Err(why) => supervisor.send(&FromSpeaker::Failed(why), &[]).await,
+    }
+}
+
+/// Rights are given up before the host starts its thread, which inherits what is left.
+fn start(configuration: &Configuration) -> Result<(Driver<LinuxHost>, Words), String> {
+    let mut diagnostics = Diagnostics::new();
+    let config: Config = load::load(&configuration.sources, &configuration.bundle, &mut diagnostics)
+        .and_then(|loaded| loaded.keepalived)
+        .ok_or_else(|| format!("the configuration does not read as it did before:\n{diagnostics}"))?;
+    privileges::leave_the_file_system();
+    privileges::keep_only(&privileges::SPEAKER).map_err(|e| e.to_string())?;
+    let interfaces = build::Interfaces::of(&config).map_err(|e| e.to_string())?;
+    let set = build::routers(&config, &interfaces)?;
+    let host = build::host(&config, &interfaces).map_err(|e| e.to_string())?;
+    if let Some(why) = host.unfenced() {
+        tracing::warn!(
+            "no fence for virtual addresses ({why}): if this process is killed, its addresses answer until their \
+             lease ends"
+        );
+    }
+    let driver = Driver::new(set, host).map_err(|e| e.to_string())?;
+    Ok((driver, Words::new(&config, interfaces)))
+}
+
+/// Runs the driver until it has resigned; everything else happens beside it.
+async fn serve<H: Host>(
+    mut driver: Driver<H>,
+    words: Words,
+    scripts: Vec<(String, bool)>,
+    supervisor: &Channel,
+) -> io::Result<()> {
+    let (control, commands) = mpsc::channel(256);
+    let (observed, observations) = unbounded_channel();
+    let (told, mut reports) = unbounded_channel();
+    let words = Rc::new(RefCell::new(words));
+    for (name, passed) in scripts {
+        track(&control, &words.borrow(), &name, passed);
+    }
+    let reporter = spawn_local(tell(Rc::clone(&words), observations, control.clone(), told.clone()));
+    supervisor.send(&FromSpeaker::Ready, &[]).await?;
+    let mut drive = Box::pin(driver.run(commands, |id, observation| {
+        let _ = observed.send((id.index(), observation));
+    }));
+    let mut listening = true;
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut drive => {
+                ended?;
+                break;
+            }
+            Some(report) = reports.recv() => supervisor.send(&report, &[]).await.unwrap_or_default(),
+            message = supervisor.recv::<ToSpeaker>(), if listening => match message {
+                Ok(Some((ToSpeaker::Script { name, passed }, _))) => {
+                    track(&control, &words.borrow(), &name, passed);
+                }
+                Ok(Some((ToSpeaker::Status, _))) => {
+                    spawn_local(status(Rc::clone(&words), control.clone(), told.clone()));
+                }
+                Ok(Some((ToSpeaker::Start { .. }, _))) => {}
+                Ok(Some((ToSpeaker::Stop, _)) | None) | Err(_) => {
+                    listening = false;
+                    command(&control, Control::Shutdown);
+                }
+            },
+        }
+    }
+    // What was observed at the very end is told too.
+    drop((drive, observed));
+    let _ = reporter.await;
+    while let Ok(report) = reports.try_recv() {
+        let _ = supervisor.send(&report, &[]).await;
+    }
+    Ok(())
+}
+
+fn command(control: &mpsc::Sender<Control>, command: Control) {
+    // The queue is full only if the driver has not run for hundreds of commands: wait beside it.
+    if let Err(TrySendError::Full(command)) = control.try_send(command) {
+        let control = control.clone();
+        spawn_local(async move {
+            let _ = control.send(command).await;
+        });
+    }
+}
+
+fn track(control: &mpsc::Sender<Control>, words: &Words, name: &str, passed: bool) {
+    if let Some(position) = words.script(name) {
+        let health = if passed { Health::Up } else { Health::Down };
+        let object = build::script(position);
+        command(control, Control::Track { object, health });
+    }
+}
+
+/// How all routers are; `None` once the driver has ended.
+async fn snapshot(control: &mpsc::Sender<Control>) -> Option<Vec<RouterStatus>> {
+    let (reply, answer) = oneshot::channel();
+    control.send(Control::Snapshot(reply)).await.ok()?;
+    answer.await.ok()
+}
+
+async fn status(
+    words: Rc<RefCell<Words>>,
+    control: mpsc::Sender<Control>,
+    told: UnboundedSender<FromSpeaker>,
+) {
+    let routers = snapshot(&control).await.unwrap_or_default();
+    let now = driver::now();
+    let words = words.borrow();
+    let instances = routers.iter().map(|router| words.status(router, now)).collect();
+    let _ = told.send(FromSpeaker::Status(instances));
+}
+
+/// Logs what the driver observes, and tells the supervisor of changes of state in their order.
+async fn tell(
+    words: Rc<RefCell<Words>>,
+    mut observations: UnboundedReceiver<(usize, Observation)>,
+    control: mpsc::Sender<Control>,
+    told: UnboundedSender<FromSpeaker>,
+) {
+    while let Some((number, observation)) = observations.recv().await {
+        let transition = match observation {
+            Observation::Transition(transition) => transition,
+            other => {
+                tracing::warn!("{}: {other}", words.borrow().instance(number));
+                continue;
+            }
+        };
+        let mut changed = words.borrow_mut().changed(number, transition);
+        let message::Transition { instance, from, to, reason, .. } = &changed;
+        tracing::info!("{instance}: {from} -> {to}: {reason}");
+        if let Some(routers) = snapshot(&control).await
+            && let Some(router) = routers.get(number)
+        {
+            changed.priority = router.effective_priority.value();
+        }
+        let _ = told.send(FromSpeaker::Transition(changed));
+    }
 }

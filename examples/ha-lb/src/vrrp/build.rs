@@ -1,0 +1,170 @@
+//! From `vrrp_instance`s to the routers of the state machine and what the host does for each. The order of the
+//! file is the order of the numbers.
+
+use std::{collections::BTreeMap, io, net::IpAddr};
+
+use vip_netlink::{
+    HostOptions, HostRouter, LinuxHost,
+    lease::Lease,
+    link::Interface,
+    plan::{Scope, Vip},
+};
+use vrrp_fsm::{
+    Announcements, Attachment, Authentication, Object, Policy, RouterConfig, RouterId, RouterSet,
+    Transport, track::Track,
+};
+use vrrp_proto::ah::Authenticator;
+
+use crate::config::keepalived::{self, Config, Instance, VirtualAddress};
+
+/// Every interface that a configuration names. One that does not exist yet has a number all the same.
+#[derive(Debug)]
+pub(super) struct Interfaces(BTreeMap<String, Interface>);
+
+impl Interfaces {
+    pub(super) fn of(config: &Config) -> io::Result<Self> {
+        let mut known = BTreeMap::new();
+        for instance in &config.instances {
+            let tracked = instance.track_interfaces.iter().map(|track| &track.name);
+            for name in std::iter::once(&instance.interface).chain(tracked) {
+                if !known.contains_key(name) {
+                    known.insert(name.clone(), Interface::lookup(name)?);
+                }
+            }
+        }
+        Ok(Self(known))
+    }
+
+    fn number(&self, name: &str) -> u32 {
+        self.0.get(name).map_or(0, Interface::number)
+    }
+
+    /// Name of the interface with that number.
+    pub(super) fn name(&self, number: u32) -> Option<&str> {
+        let mut all = self.0.values();
+        all.find(|i| i.number() == number).map(Interface::name)
+    }
+}
+
+/// All virtual routers of a configuration.
+pub(super) fn routers(config: &Config, interfaces: &Interfaces) -> Result<RouterSet, String> {
+    let mut set = RouterSet::new();
+    for instance in &config.instances {
+        let attachment = attachment(instance, interfaces);
+        set.insert(attachment, router(instance)).map_err(|error| {
+            format!("{}: vrrp_instance {}: {error}", instance.span, instance.name)
+        })?;
+    }
+    Ok(set)
+}
+
+/// The host under them: opens its sockets and removes addresses that a predecessor left.
+pub(super) fn host(config: &Config, interfaces: &Interfaces) -> Result<LinuxHost, vip_netlink::Error> {
+    let routers = config.instances.iter().enumerate();
+    let routers = routers.filter_map(|(number, instance)| {
+        let id = RouterId::new(u32::try_from(number).ok()?);
+        let interface = interfaces.0.get(&instance.interface)?.clone();
+        let addresses = instance.addresses.iter().chain(&instance.excluded_addresses);
+        Some(HostRouter {
+            group: match (&instance.unicast, instance.group) {
+                (None, IpAddr::V4(group)) => Some(group),
+                _ => None,
+            },
+            authenticated: matches!(
+                instance.authentication,
+                Some(keepalived::Authentication::Header(_))
+            ),
+            source: instance.source,
+            addresses: addresses.map(vip).collect(),
+            lifetime: Some(Lease::lifetime(instance.interval)),
+            id,
+            interface,
+        })
+    });
+    let options = HostOptions {
+        watch: interfaces.0.values().cloned().collect(),
+        ..HostOptions::default()
+    };
+    LinuxHost::new(routers.collect(), options)
+}
+
+fn vip(written: &VirtualAddress) -> Vip {
+    let mut vip = Vip::host(written.address).with_prefix(written.prefix);
+    vip.device.clone_from(&written.device);
+    vip.label.clone_from(&written.label);
+    vip.broadcast = written.broadcast;
+    if let Some(scope) = written.scope {
+        vip.scope = Scope::Other(scope);
+    }
+    vip
+}
+
+fn router(instance: &Instance) -> RouterConfig {
+    let addresses = instance.addresses.iter().map(|vip| vip.address).collect();
+    let mut router =
+        RouterConfig::new(instance.vrid, instance.family, instance.version, addresses);
+    router.priority = instance.priority;
+    router.interval = instance.interval;
+    router.preempt = instance.preempt;
+    router.preempt_delay = instance.preempt_delay;
+    router.primary = instance.source;
+    router.accept = instance.accept;
+    let announcements = &instance.announcements;
+    router.announcements = Announcements {
+        repeat: announcements.repeat,
+        delay: announcements.delay,
+        refresh: announcements.refresh,
+        refresh_repeat: announcements.refresh_repeat,
+        on_lower_priority: announcements.lower_priority_repeat != Some(0),
+    };
+    router.policy = Policy {
+        lower_priority_no_advert: instance.lower_priority_no_advert,
+        higher_priority_send_advert: instance.higher_priority_send_advert,
+        owner_ignore_adverts: instance.owner_ignore_adverts,
+        down_timer_adverts: instance.down_timer_adverts,
+    };
+    router
+}
+
+fn attachment(instance: &Instance, interfaces: &Interfaces) -> Attachment {
+    let number = interfaces.number(&instance.interface);
+    let mut attachment = Attachment::new(number, instance.family);
+    attachment.transport = match &instance.unicast {
+        None => Transport::Multicast(instance.group),
+        Some(unicast) => Transport::Unicast {
+            peers: unicast.peers.iter().map(|peer| peer.address).collect(),
+            hop_limit: unicast.ttl,
+            check_source: unicast.check_source,
+        },
+    };
+    attachment.authentication = match instance.authentication {
+        None => Authentication::None,
+        Some(keepalived::Authentication::Password(password)) => Authentication::Password(password),
+        Some(keepalived::Authentication::Header(key)) => {
+            Authentication::Header(Authenticator::new(key))
+        }
+    };
+    attachment.checksum = instance.checksum;
+    attachment.track_primary = instance.track_primary;
+    attachment.fixed_primary = instance.source.is_some();
+    for track in &instance.track_scripts {
+        attachment.tracks.push(Track {
+            object: script(track.script),
+            weight: track.weight,
+            reverse: track.reverse,
+        });
+    }
+    for track in &instance.track_interfaces {
+        attachment.tracks.push(Track {
+            object: Object::Interface(interfaces.number(&track.name)),
+            weight: track.weight,
+            reverse: track.reverse,
+        });
+    }
+    attachment
+}
+
+/// The object of the script at that position of the configuration.
+pub(super) fn script(position: usize) -> Object {
+    Object::Script(u32::try_from(position).unwrap_or(u32::MAX))
+}

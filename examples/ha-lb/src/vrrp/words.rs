@@ -1,0 +1,140 @@
+//! What the routers do, in words and in the status document: names instead of numbers, and keepalived's
+//! distinction between a fault and not having been started.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use vrrp_fsm::{FaultReason, Instant, Object, Reason, RouterStatus, StateKind, Transition};
+
+use super::build::Interfaces;
+use crate::{
+    admin::status::{self, LastTransition, Peer},
+    config::keepalived::{Config, Instance},
+    ipc::message,
+};
+
+/// Names of what the machine knows by number, and the last change of each router.
+#[derive(Debug)]
+pub(super) struct Words {
+    instances: Vec<Instance>,
+    scripts: Vec<String>,
+    interfaces: Interfaces,
+    changes: Vec<Option<LastTransition>>,
+}
+
+impl Words {
+    pub(super) fn new(config: &Config, interfaces: Interfaces) -> Self {
+        Self {
+            changes: vec![None; config.instances.len()],
+            instances: config.instances.clone(),
+            scripts: config.scripts.iter().map(|s| s.name.to_string()).collect(),
+            interfaces,
+        }
+    }
+
+    pub(super) fn instance(&self, number: usize) -> &str {
+        self.instances.get(number).map_or("?", |i| &i.name)
+    }
+
+    /// The number of a script.
+    pub(super) fn script(&self, name: &str) -> Option<usize> {
+        self.scripts.iter().position(|script| script == name)
+    }
+
+    fn object(&self, object: Object) -> String {
+        match object {
+            Object::Script(number) => {
+                let name = usize::try_from(number).ok().and_then(|n| self.scripts.get(n));
+                name.map_or_else(|| object.to_string(), |name| format!("script {name}"))
+            }
+            Object::Interface(index) => {
+                let name = self.interfaces.name(index);
+                name.map_or_else(|| object.to_string(), |name| format!("interface {name}"))
+            }
+        }
+    }
+
+    /// Takes note of a change of state; how it reads in the log, and what the supervisor hears.
+    pub(super) fn changed(&mut self, number: usize, transition: Transition) -> message::Transition {
+        let last = self.changes.get(number).and_then(Option::as_ref);
+        let from = last.map_or(status::State::Initialize, |last| last.to);
+        let fault = match transition.reason {
+            Reason::Fault(fault) => Some(fault),
+            _ => None,
+        };
+        let change = LastTransition {
+            from,
+            to: state(transition.to, fault),
+            reason: self.reason(number, transition.reason, from),
+            at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        };
+        if let Some(place) = self.changes.get_mut(number) {
+            *place = Some(change.clone());
+        }
+        message::Transition {
+            instance: self.instance(number).to_owned(),
+            from,
+            to: change.to,
+            reason: change.reason,
+            priority: self.instances.get(number).map_or(0, |i| i.priority.value()),
+        }
+    }
+
+    fn reason(&self, number: usize, reason: Reason, from: status::State) -> String {
+        let interface = || self.instances.get(number).map_or("?", |i| i.interface.as_str());
+        match reason {
+            Reason::Fault(FaultReason::Tracked(object)) => format!("{} failed", self.object(object)),
+            Reason::Fault(FaultReason::Waiting(object)) => {
+                format!("no result of {} yet", self.object(object))
+            }
+            Reason::Fault(FaultReason::InterfaceDown) => format!("interface {} is down", interface()),
+            Reason::Fault(FaultReason::NoPrimaryAddress) => {
+                format!("interface {} has no address to send from", interface())
+            }
+            // Held back until the first results, which is no fault.
+            Reason::Recovered if from == status::State::Initialize => "started".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    /// One router for the status document.
+    pub(super) fn status(&self, router: &RouterStatus, now: Instant) -> status::Instance {
+        let number = router.id.index();
+        let instance = self.instances.get(number);
+        let vips = instance.into_iter().flat_map(|i| i.addresses.iter().chain(&i.excluded_addresses));
+        status::Instance {
+            name: self.instance(number).to_owned(),
+            state: state(router.state, router.fault),
+            priority: router.base_priority.value(),
+            effective_priority: router.effective_priority.value(),
+            interface: instance.map(|i| i.interface.clone()).unwrap_or_default(),
+            vrid: router.vrid.value(),
+            version: match router.version {
+                vrrp_proto::Version::V2 => 2,
+                vrrp_proto::Version::V3 => 3,
+            },
+            vips: vips.map(|vip| format!("{}/{}", vip.address, vip.prefix)).collect(),
+            last_transition: self.changes.get(number).cloned().flatten(),
+            peers: router
+                .peers
+                .iter()
+                .map(|peer| Peer {
+                    address: peer.source.to_string(),
+                    priority: peer.priority.value(),
+                    age_ms: u64::try_from(now.since(peer.heard_at).as_millis()).unwrap_or(u64::MAX),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// keepalived's FAULT is Initialize with a fault; waiting for a first result is not one.
+fn state(state: StateKind, fault: Option<FaultReason>) -> status::State {
+    match state {
+        StateKind::Active => status::State::Active,
+        StateKind::Backup => status::State::Backup,
+        StateKind::Initialize if fault.is_some_and(|fault| !fault.is_waiting()) => {
+            status::State::Fault
+        }
+        StateKind::Initialize => status::State::Initialize,
+    }
+}
