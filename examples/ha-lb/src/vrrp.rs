@@ -51,7 +51,13 @@ async fn run() -> io::Result<()> {
     let supervisor = Channel::new(io::stdin().as_fd().try_clone_to_owned()?)?;
     let (configuration, scripts) = loop {
         match supervisor.recv::<ToSpeaker>().await? {
-            Some((ToSpeaker::Start { configuration, scripts }, _)) => break (configuration, scripts),
+            Some((
+                ToSpeaker::Start {
+                    configuration,
+                    scripts,
+                },
+                _,
+            )) => break (configuration, scripts),
             Some(_) => {}
             None => return Ok(()),
         }
@@ -65,9 +71,13 @@ async fn run() -> io::Result<()> {
 /// Rights are given up before the host starts its thread, which inherits what is left.
 fn start(configuration: &Configuration) -> Result<(Driver<LinuxHost>, Words), String> {
     let mut diagnostics = Diagnostics::new();
-    let config: Config = load::load(&configuration.sources, &configuration.bundle, &mut diagnostics)
-        .and_then(|loaded| loaded.keepalived)
-        .ok_or_else(|| format!("the configuration does not read as it did before:\n{diagnostics}"))?;
+    let config: Config = load::load(
+        &configuration.sources,
+        &configuration.bundle,
+        &mut diagnostics,
+    )
+    .and_then(|loaded| loaded.keepalived)
+    .ok_or_else(|| format!("the configuration does not read as it did before:\n{diagnostics}"))?;
     privileges::leave_the_file_system();
     privileges::keep_only(&privileges::SPEAKER).map_err(|e| e.to_string())?;
     let interfaces = build::Interfaces::of(&config).map_err(|e| e.to_string())?;
@@ -97,9 +107,14 @@ async fn serve<H: Host>(
     for (name, passed) in scripts {
         track(&control, &words.borrow(), &name, passed);
     }
-    let reporter = spawn_local(tell(Rc::clone(&words), observations, control.clone(), told.clone()));
+    let reporter = spawn_local(tell(
+        Rc::clone(&words),
+        observations,
+        control.clone(),
+        told.clone(),
+    ));
     supervisor.send(&FromSpeaker::Ready, &[]).await?;
-    let mut drive = Box::pin(driver.run(commands, |id, observation| {
+    let mut drive = Box::pin(driver.run(commands, move |id, observation| {
         let _ = observed.send((id.index(), observation));
     }));
     let mut listening = true;
@@ -127,7 +142,7 @@ async fn serve<H: Host>(
         }
     }
     // What was observed at the very end is told too.
-    drop((drive, observed));
+    drop(drive);
     let _ = reporter.await;
     while let Ok(report) = reports.try_recv() {
         let _ = supervisor.send(&report, &[]).await;
@@ -168,7 +183,10 @@ async fn status(
     let routers = snapshot(&control).await.unwrap_or_default();
     let now = driver::now();
     let words = words.borrow();
-    let instances = routers.iter().map(|router| words.status(router, now)).collect();
+    let instances = routers
+        .iter()
+        .map(|router| words.status(router, now))
+        .collect();
     let _ = told.send(FromSpeaker::Status(instances));
 }
 
@@ -188,7 +206,17 @@ async fn tell(
             }
         };
         let mut changed = words.borrow_mut().changed(number, transition);
-        let message::Transition { instance, from, to, reason, .. } = &changed;
+        if changed.from == changed.to {
+            tracing::info!("{}: waiting: {}", changed.instance, changed.reason);
+            continue;
+        }
+        let message::Transition {
+            instance,
+            from,
+            to,
+            reason,
+            ..
+        } = &changed;
         tracing::info!("{instance}: {from} -> {to}: {reason}");
         if let Some(routers) = snapshot(&control).await
             && let Some(router) = routers.get(number)

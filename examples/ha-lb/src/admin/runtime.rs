@@ -5,13 +5,15 @@
 //! [`command`] is the language, [`execute`] what it does; here is the conversation.
 
 pub mod command;
-pub mod execute;
 
 use std::{io, time::Duration};
 
 use lb_core::config::StatsLevel;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
+    io::{
+        AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+        BufReader,
+    },
     time::timeout,
 };
 
@@ -111,7 +113,10 @@ mod tests {
 
     #[test]
     fn the_level_can_be_lowered_but_not_raised() {
-        let answer = talk(StatsLevel::Admin, "operator; disable server b/s; user; operator\n");
+        let answer = talk(
+            StatsLevel::Admin,
+            "operator; disable server b/s; user; operator\n",
+        );
         assert_eq!(answer, "\nPermission denied\n\n\nPermission denied\n\n");
     }
 }

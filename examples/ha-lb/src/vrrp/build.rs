@@ -52,19 +52,28 @@ pub(super) fn routers(config: &Config, interfaces: &Interfaces) -> Result<Router
     for instance in &config.instances {
         let attachment = attachment(instance, interfaces);
         set.insert(attachment, router(instance)).map_err(|error| {
-            format!("{}: vrrp_instance {}: {error}", instance.span, instance.name)
+            format!(
+                "{}: vrrp_instance {}: {error}",
+                instance.span, instance.name
+            )
         })?;
     }
     Ok(set)
 }
 
 /// The host under them: opens its sockets and removes addresses that a predecessor left.
-pub(super) fn host(config: &Config, interfaces: &Interfaces) -> Result<LinuxHost, vip_netlink::Error> {
+pub(super) fn host(
+    config: &Config,
+    interfaces: &Interfaces,
+) -> Result<LinuxHost, vip_netlink::Error> {
     let routers = config.instances.iter().enumerate();
     let routers = routers.filter_map(|(number, instance)| {
         let id = RouterId::new(u32::try_from(number).ok()?);
         let interface = interfaces.0.get(&instance.interface)?.clone();
-        let addresses = instance.addresses.iter().chain(&instance.excluded_addresses);
+        let addresses = instance
+            .addresses
+            .iter()
+            .chain(&instance.excluded_addresses);
         Some(HostRouter {
             group: match (&instance.unicast, instance.group) {
                 (None, IpAddr::V4(group)) => Some(group),
@@ -101,8 +110,7 @@ fn vip(written: &VirtualAddress) -> Vip {
 
 fn router(instance: &Instance) -> RouterConfig {
     let addresses = instance.addresses.iter().map(|vip| vip.address).collect();
-    let mut router =
-        RouterConfig::new(instance.vrid, instance.family, instance.version, addresses);
+    let mut router = RouterConfig::new(instance.vrid, instance.family, instance.version, addresses);
     router.priority = instance.priority;
     router.interval = instance.interval;
     router.preempt = instance.preempt;

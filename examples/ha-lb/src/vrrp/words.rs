@@ -43,7 +43,9 @@ impl Words {
     fn object(&self, object: Object) -> String {
         match object {
             Object::Script(number) => {
-                let name = usize::try_from(number).ok().and_then(|n| self.scripts.get(n));
+                let name = usize::try_from(number)
+                    .ok()
+                    .and_then(|n| self.scripts.get(n));
                 name.map_or_else(|| object.to_string(), |name| format!("script {name}"))
             }
             Object::Interface(index) => {
@@ -65,7 +67,9 @@ impl Words {
             from,
             to: state(transition.to, fault),
             reason: self.reason(number, transition.reason, from),
-            at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            at: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
         };
         if let Some(place) = self.changes.get_mut(number) {
             *place = Some(change.clone());
@@ -80,13 +84,21 @@ impl Words {
     }
 
     fn reason(&self, number: usize, reason: Reason, from: status::State) -> String {
-        let interface = || self.instances.get(number).map_or("?", |i| i.interface.as_str());
+        let interface = || {
+            self.instances
+                .get(number)
+                .map_or("?", |i| i.interface.as_str())
+        };
         match reason {
-            Reason::Fault(FaultReason::Tracked(object)) => format!("{} failed", self.object(object)),
+            Reason::Fault(FaultReason::Tracked(object)) => {
+                format!("{} failed", self.object(object))
+            }
             Reason::Fault(FaultReason::Waiting(object)) => {
                 format!("no result of {} yet", self.object(object))
             }
-            Reason::Fault(FaultReason::InterfaceDown) => format!("interface {} is down", interface()),
+            Reason::Fault(FaultReason::InterfaceDown) => {
+                format!("interface {} is down", interface())
+            }
             Reason::Fault(FaultReason::NoPrimaryAddress) => {
                 format!("interface {} has no address to send from", interface())
             }
@@ -100,7 +112,9 @@ impl Words {
     pub(super) fn status(&self, router: &RouterStatus, now: Instant) -> status::Instance {
         let number = router.id.index();
         let instance = self.instances.get(number);
-        let vips = instance.into_iter().flat_map(|i| i.addresses.iter().chain(&i.excluded_addresses));
+        let vips = instance
+            .into_iter()
+            .flat_map(|i| i.addresses.iter().chain(&i.excluded_addresses));
         status::Instance {
             name: self.instance(number).to_owned(),
             state: state(router.state, router.fault),
@@ -112,7 +126,9 @@ impl Words {
                 vrrp_proto::Version::V2 => 2,
                 vrrp_proto::Version::V3 => 3,
             },
-            vips: vips.map(|vip| format!("{}/{}", vip.address, vip.prefix)).collect(),
+            vips: vips
+                .map(|vip| format!("{}/{}", vip.address, vip.prefix))
+                .collect(),
             last_transition: self.changes.get(number).cloned().flatten(),
             peers: router
                 .peers
@@ -127,14 +143,13 @@ impl Words {
     }
 }
 
-/// keepalived's FAULT is Initialize with a fault; waiting for a first result is not one.
+/// keepalived's FAULT; waiting for a first result is not one, but not having begun.
 fn state(state: StateKind, fault: Option<FaultReason>) -> status::State {
     match state {
         StateKind::Active => status::State::Active,
         StateKind::Backup => status::State::Backup,
-        StateKind::Initialize if fault.is_some_and(|fault| !fault.is_waiting()) => {
-            status::State::Fault
-        }
+        StateKind::Fault if fault.is_some_and(FaultReason::is_waiting) => status::State::Initialize,
+        StateKind::Fault => status::State::Fault,
         StateKind::Initialize => status::State::Initialize,
     }
 }

@@ -129,51 +129,165 @@ const fn entry(
     help: &'static str,
     parse: Parse,
 ) -> Entry {
-    Entry { words, usage, help, level, parse }
+    Entry {
+        words,
+        usage,
+        help,
+        level,
+        parse,
+    }
 }
 
 use StatsLevel::{Admin, Operator, User};
 
 const TABLE: &[Entry] = &[
-    entry(&["clear", "counters"], Operator, "clear counters [all]", "clear max statistics counters (or all counters)", |words| {
-        Ok(Command::ClearCounters(words.first().is_some_and(|w| w == "all")))
-    }),
-    entry(&["disable", "server"], Admin, "disable server (DEPRECATED)", "disable a server for maintenance (use 'set server' instead)", |words| {
-        Ok(Command::SetState(target(words.first())?, State::Maint))
-    }),
-    entry(&["enable", "server"], Admin, "enable server (DEPRECATED)", "enable a disabled server (use 'set server' instead)", |words| {
-        Ok(Command::SetState(target(words.first())?, State::Ready))
-    }),
-    entry(&["get", "weight"], User, "get weight <bk>/<srv>", "report a server's current weight", |words| {
-        Ok(Command::GetWeight(target(words.first())?))
-    }),
-    entry(&["operator"], Operator, "operator", "lower the level of the current CLI session to operator", |_| {
-        Ok(Command::Lower(Operator))
-    }),
-    entry(&["set", "maxconn", "server"], Admin, "set maxconn server <bk>/<srv>", "change a server's maxconn setting", |words| {
-        Ok(Command::SetMaxconn(target(words.first())?, number(words.get(1))?))
-    }),
-    entry(&["set", "server"], Admin, "set server <bk>/<srv> [opts]", "change a server's state, weight or maxconn", set_server),
-    entry(&["set", "weight"], Admin, "set weight <bk>/<srv>  (DEPRECATED)", "change a server's weight (use 'set server' instead)", |words| {
-        Ok(Command::SetWeight(target(words.first())?, weight(words.get(1))?))
-    }),
-    entry(&["show", "backend"], User, "show backend", "list backends in the current running config", |_| Ok(Command::ShowBackend)),
-    entry(&["show", "cli", "level"], User, "show cli level", "display the level of the current CLI session", |_| Ok(Command::ShowLevel)),
-    entry(&["show", "errors"], Operator, "show errors [<px>] [request|response]", "report last request and/or response errors for each proxy", |_| {
-        Ok(Command::ShowErrors)
-    }),
-    entry(&["show", "info"], User, "show info [json]*", "report information about the running process", |words| {
-        let json = words.iter().any(|w| w == "json");
-        Ok(Command::ShowInfo(if json { InfoForm::Json } else { InfoForm::Plain }))
-    }),
-    entry(&["show", "servers", "state"], User, "show servers state [<backend>]", "dump volatile server information (all or for a single backend)", |words| {
-        Ok(Command::ShowServersState(words.first().cloned()))
-    }),
-    entry(&["show", "stat"], User, "show stat [json|no-maint|up]*", "report counters for each proxy and server", show_stat),
-    entry(&["show", "version"], User, "show version", "show version of the current process", |_| Ok(Command::ShowVersion)),
-    entry(&["user"], User, "user", "lower the level of the current CLI session to user", |_| Ok(Command::Lower(User))),
-    entry(&["help"], User, "help [<command>]", "list matching or all commands", |words| Ok(Command::Help(words.to_vec()))),
-    entry(&["prompt"], User, "prompt", "toggle interactive mode with prompt", |_| Ok(Command::Prompt)),
+    entry(
+        &["clear", "counters"],
+        Operator,
+        "clear counters [all]",
+        "clear max statistics counters (or all counters)",
+        |words| {
+            Ok(Command::ClearCounters(
+                words.first().is_some_and(|w| w == "all"),
+            ))
+        },
+    ),
+    entry(
+        &["disable", "server"],
+        Admin,
+        "disable server (DEPRECATED)",
+        "disable a server for maintenance (use 'set server' instead)",
+        |words| Ok(Command::SetState(target(words.first())?, State::Maint)),
+    ),
+    entry(
+        &["enable", "server"],
+        Admin,
+        "enable server (DEPRECATED)",
+        "enable a disabled server (use 'set server' instead)",
+        |words| Ok(Command::SetState(target(words.first())?, State::Ready)),
+    ),
+    entry(
+        &["get", "weight"],
+        User,
+        "get weight <bk>/<srv>",
+        "report a server's current weight",
+        |words| Ok(Command::GetWeight(target(words.first())?)),
+    ),
+    entry(
+        &["operator"],
+        Operator,
+        "operator",
+        "lower the level of the current CLI session to operator",
+        |_| Ok(Command::Lower(Operator)),
+    ),
+    entry(
+        &["set", "maxconn", "server"],
+        Admin,
+        "set maxconn server <bk>/<srv>",
+        "change a server's maxconn setting",
+        |words| {
+            Ok(Command::SetMaxconn(
+                target(words.first())?,
+                number(words.get(1))?,
+            ))
+        },
+    ),
+    entry(
+        &["set", "server"],
+        Admin,
+        "set server <bk>/<srv> [opts]",
+        "change a server's state, weight or maxconn",
+        set_server,
+    ),
+    entry(
+        &["set", "weight"],
+        Admin,
+        "set weight <bk>/<srv>  (DEPRECATED)",
+        "change a server's weight (use 'set server' instead)",
+        |words| {
+            Ok(Command::SetWeight(
+                target(words.first())?,
+                weight(words.get(1))?,
+            ))
+        },
+    ),
+    entry(
+        &["show", "backend"],
+        User,
+        "show backend",
+        "list backends in the current running config",
+        |_| Ok(Command::ShowBackend),
+    ),
+    entry(
+        &["show", "cli", "level"],
+        User,
+        "show cli level",
+        "display the level of the current CLI session",
+        |_| Ok(Command::ShowLevel),
+    ),
+    entry(
+        &["show", "errors"],
+        Operator,
+        "show errors [<px>] [request|response]",
+        "report last request and/or response errors for each proxy",
+        |_| Ok(Command::ShowErrors),
+    ),
+    entry(
+        &["show", "info"],
+        User,
+        "show info [json]*",
+        "report information about the running process",
+        |words| {
+            let json = words.iter().any(|w| w == "json");
+            Ok(Command::ShowInfo(if json {
+                InfoForm::Json
+            } else {
+                InfoForm::Plain
+            }))
+        },
+    ),
+    entry(
+        &["show", "servers", "state"],
+        User,
+        "show servers state [<backend>]",
+        "dump volatile server information (all or for a single backend)",
+        |words| Ok(Command::ShowServersState(words.first().cloned())),
+    ),
+    entry(
+        &["show", "stat"],
+        User,
+        "show stat [json|no-maint|up]*",
+        "report counters for each proxy and server",
+        show_stat,
+    ),
+    entry(
+        &["show", "version"],
+        User,
+        "show version",
+        "show version of the current process",
+        |_| Ok(Command::ShowVersion),
+    ),
+    entry(
+        &["user"],
+        User,
+        "user",
+        "lower the level of the current CLI session to user",
+        |_| Ok(Command::Lower(User)),
+    ),
+    entry(
+        &["help"],
+        User,
+        "help [<command>]",
+        "list matching or all commands",
+        |words| Ok(Command::Help(words.to_vec())),
+    ),
+    entry(
+        &["prompt"],
+        User,
+        "prompt",
+        "toggle interactive mode with prompt",
+        |_| Ok(Command::Prompt),
+    ),
     entry(&["quit"], User, "quit", "disconnect", |_| Ok(Command::Quit)),
 ];
 
@@ -197,7 +311,11 @@ impl Command {
 
 /// The answer to `help`.
 pub fn help(words: &[String], level: StatsLevel) -> String {
-    list("The following commands are valid at this level:", words, level)
+    list(
+        "The following commands are valid at this level:",
+        words,
+        level,
+    )
 }
 
 /// Entries that begin with `words` (all if there are none such) and those that are always of use.
@@ -277,7 +395,10 @@ fn show_stat(words: &[String]) -> Result<Command, String> {
         words = rest;
     }
     let json = words.iter().any(|w| w == "json");
-    Ok(Command::ShowStat(selection, if json { StatForm::Json } else { StatForm::Csv }))
+    Ok(Command::ShowStat(
+        selection,
+        if json { StatForm::Json } else { StatForm::Csv },
+    ))
 }
 
 /// Splits a line into commands (at `;`) and words; `\` takes the next character as it is.
@@ -332,7 +453,9 @@ mod tests {
             split(r"show stat;; set server b/a\ b\;c state ready "),
             [
                 vec!["show".to_owned(), "stat".to_owned()],
-                ["set", "server", "b/a b;c", "state", "ready"].map(str::to_owned).to_vec()
+                ["set", "server", "b/a b;c", "state", "ready"]
+                    .map(str::to_owned)
+                    .to_vec()
             ]
         );
         assert!(split("  ").is_empty());
@@ -341,25 +464,52 @@ mod tests {
     #[test]
     fn commands_that_change_servers_are_understood() {
         let parse = |line| parse(line, Admin).unwrap();
-        assert_eq!(parse("disable server b/s1"), Command::SetState(b_s1(), State::Maint));
-        assert_eq!(parse("set server b/s1 state drain"), Command::SetState(b_s1(), State::Drain));
-        assert_eq!(parse("set weight b/s1 0"), Command::SetWeight(b_s1(), Weight::Absolute(0)));
-        assert_eq!(parse("set server b/s1 weight 50%"), Command::SetWeight(b_s1(), Weight::Percent(50)));
-        assert_eq!(parse("set maxconn server b/s1 5"), Command::SetMaxconn(b_s1(), 5));
+        assert_eq!(
+            parse("disable server b/s1"),
+            Command::SetState(b_s1(), State::Maint)
+        );
+        assert_eq!(
+            parse("set server b/s1 state drain"),
+            Command::SetState(b_s1(), State::Drain)
+        );
+        assert_eq!(
+            parse("set weight b/s1 0"),
+            Command::SetWeight(b_s1(), Weight::Absolute(0))
+        );
+        assert_eq!(
+            parse("set server b/s1 weight 50%"),
+            Command::SetWeight(b_s1(), Weight::Percent(50))
+        );
+        assert_eq!(
+            parse("set maxconn server b/s1 5"),
+            Command::SetMaxconn(b_s1(), 5)
+        );
         let selection = Selection {
             proxy: Some("b".to_owned()),
             kinds: 4,
             server: -1,
         };
-        assert_eq!(parse("show stat b 4 -1 json"), Command::ShowStat(selection, StatForm::Json));
-        assert_eq!(parse("show stat"), Command::ShowStat(Selection::default(), StatForm::Csv));
+        assert_eq!(
+            parse("show stat b 4 -1 json"),
+            Command::ShowStat(selection, StatForm::Json)
+        );
+        assert_eq!(
+            parse("show stat"),
+            Command::ShowStat(Selection::default(), StatForm::Csv)
+        );
     }
 
     #[test]
     fn refusals_are_in_haproxy_s_words() {
         for (line, told) in [
-            ("set server b/s1 state foo", "'set server <srv> state' expects 'ready', 'drain' and 'maint'."),
-            ("set server b/s1 weight 300", "Absolute weight can only be between 0 and 256 inclusive."),
+            (
+                "set server b/s1 state foo",
+                "'set server <srv> state' expects 'ready', 'drain' and 'maint'.",
+            ),
+            (
+                "set server b/s1 weight 300",
+                "Absolute weight can only be between 0 and 256 inclusive.",
+            ),
             ("set server b/s1 weight", "Require <weight> or <weight%>."),
         ] {
             assert_eq!(parse(line, Admin).unwrap_err(), told);
@@ -367,7 +517,10 @@ mod tests {
         for line in ["disable server b/s1", "set server b/s1 state ready"] {
             assert_eq!(parse(line, Operator).unwrap_err(), "Permission denied");
         }
-        assert_eq!(parse("clear counters", User).unwrap_err(), "Permission denied");
+        assert_eq!(
+            parse("clear counters", User).unwrap_err(),
+            "Permission denied"
+        );
     }
 
     #[test]
@@ -375,7 +528,10 @@ mod tests {
         let told = parse("show nonsense", User).unwrap_err();
         let title = "Unknown command, but maybe one of the following ones is a better match:\n";
         assert!(told.starts_with(title), "{told}");
-        assert!(told.contains("  show stat [json|no-maint|up]*           : report counters"), "{told}");
+        assert!(
+            told.contains("  show stat [json|no-maint|up]*           : report counters"),
+            "{told}"
+        );
         assert!(!told.contains("set server"), "{told}");
         assert!(told.ends_with(": disconnect\n"), "{told}");
     }

@@ -1,0 +1,3 @@
+//! HAProxy's statistics.
+
+pub mod columns;
