@@ -31,10 +31,6 @@ impl<K: Copy + Ord> IndexedHeap<K> {
             .map(|&(key, member)| (key, member as usize))
     }
 
-    pub(super) fn contains(&self, member: usize) -> bool {
-        matches!(self.places.get(member), Some(Some(_)))
-    }
-
     /// Puts `member` in, or moves it to a new key.
     pub(super) fn set(&mut self, member: usize, key: K) {
         let Some(place) = self.places.get(member).copied() else {

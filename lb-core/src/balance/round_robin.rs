@@ -100,8 +100,8 @@ impl RoundRobin {
             return;
         }
         if slot.next() < self.now {
-            // Turns missed while it was passed over are not made up for.
-            slot.start = self.now;
+            // Turns missed while it was passed over are not made up for: it joins like a new one.
+            slot.start = self.now + CYCLE / u64::from(slot.weight) / 2;
             slot.turn = 0;
         }
         self.heap.set(server, slot.next());

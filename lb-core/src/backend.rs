@@ -1,0 +1,319 @@
+//! A pool of servers: who serves a stream, who waits, who is turned away.
+//!
+//! [`Backend::assign`] is the one question; its answer is a [`Lease`] (a slot on a server, given back on drop),
+//! a [`Ticket`] (a place in a queue, a future that becomes a lease) or a [`Refusal`]. A backend is shared by all
+//! workers: one short lock around the balancing state and the queues, everything that statistics read in
+//! atomics. Never here: connections, clocks, what a request looks like.
+//!
+//! Order of the decision, as in HAProxy: `use-server`, cookie, stick table, balancing; a server chosen by the
+//! first three may be waited for in its own queue, everyone else waits for any server.
+
+mod admin;
+mod assign;
+mod change;
+mod lease;
+mod retry;
+
+#[cfg(test)]
+mod tests;
+
+pub use admin::AdminAction;
+pub use change::{Cause, StateChange};
+pub use lease::{Lease, Outcome, Ticket};
+pub use retry::AfterFailure;
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    balance::Scheduler,
+    config::{BackendConfig, ProxyConfig, StickTableConfig, StoreKind, TableKey},
+    cookie::CookiePolicy,
+    id::ServerIndex,
+    queue::Queues,
+    server::Server,
+    stats::BackendCounters,
+    stick_table::StickTable,
+};
+
+/// What the choice depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct AssignKey<'a> {
+    /// Client address.
+    pub source: IpAddr,
+    /// Value of this backend's persistence cookie in the request (without a prefix-mode remainder).
+    pub cookie: Option<&'a [u8]>,
+    /// Hash to balance by instead of that of `source`.
+    pub hash: Option<u64>,
+    /// The server that just failed this stream: any other, if there is one (redispatch).
+    pub exclude: Option<ServerIndex>,
+    /// `use-server`, or a stick rule's server.
+    pub forced: Option<ServerIndex>,
+}
+
+impl AssignKey<'_> {
+    /// Nothing but a client address.
+    pub fn new(source: IpAddr) -> Self {
+        Self {
+            source,
+            cookie: None,
+            hash: None,
+            exclude: None,
+            forced: None,
+        }
+    }
+}
+
+/// Answer to [`Backend::assign`].
+#[derive(Debug)]
+#[must_use]
+pub enum Assignment {
+    /// A slot on a server.
+    Leased(Lease),
+    /// All slots are taken.
+    Queued(Ticket),
+    /// Nobody can serve this stream.
+    Refused(Refusal),
+}
+
+/// Why nobody serves a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No server is up: 503, `SC`.
+    #[error("no server is available")]
+    NoServer,
+}
+
+/// What became of the client's cookie; the third character of the termination state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Persistence {
+    /// `N`: no cookie (or none is looked for).
+    #[default]
+    None,
+    /// `I`: the cookie names no server.
+    Invalid,
+    /// `D`: its server is down.
+    Down,
+    /// `V`: its server is used.
+    Valid,
+    /// A stick entry or `use-server` chose.
+    Stuck,
+}
+
+impl Persistence {
+    /// Whether the server was not chosen by the balancing.
+    pub fn is_direct(self) -> bool {
+        matches!(self, Self::Valid | Self::Stuck)
+    }
+
+    /// The character in log lines.
+    pub fn letter(self) -> char {
+        match self {
+            Self::None | Self::Stuck => 'N',
+            Self::Invalid => 'I',
+            Self::Down => 'D',
+            Self::Valid => 'V',
+        }
+    }
+
+    pub(crate) fn without_server(self) -> Self {
+        match self {
+            Self::Valid => Self::Down,
+            Self::Stuck => Self::None,
+            other => other,
+        }
+    }
+}
+
+/// A pool of servers.
+#[derive(Debug)]
+pub struct Backend {
+    name: Arc<str>,
+    id: u32,
+    config: BackendConfig,
+    cookie: Option<CookiePolicy>,
+    servers: Vec<Server>,
+    by_cookie: HashMap<Vec<u8>, ServerIndex>,
+    counters: BackendCounters,
+    sources: Option<StickTable>,
+    usable: [AtomicU32; 2],
+    /// Some server's limit follows the load (`minconn`).
+    elastic: bool,
+    state: Mutex<State>,
+}
+
+/// What one thread at a time may touch.
+#[derive(Debug)]
+struct State {
+    scheduler: Scheduler,
+    queues: Queues,
+    /// The latest time anyone told.
+    now: Instant,
+    /// When the weights of slowly starting servers are looked at again.
+    warm_at: Option<Instant>,
+    last_change: Instant,
+    down_since: Option<Instant>,
+    down_for: Duration,
+    down_transitions: u64,
+}
+
+impl Backend {
+    /// A backend with the servers of `proxy`, all of which are up until checks say otherwise.
+    pub fn new(proxy: &ProxyConfig, now: Instant) -> Arc<Self> {
+        let config = proxy.backend.clone().unwrap_or_default();
+        let servers: Vec<_> = config
+            .servers
+            .iter()
+            .enumerate()
+            .map(|(index, server)| Server::new(ServerIndex::new(index), server.clone(), now))
+            .collect();
+        let by_cookie = servers
+            .iter()
+            .rev()
+            .filter_map(|server| {
+                let cookie = server.config().cookie.as_ref()?;
+                Some((cookie.as_bytes().to_vec(), server.index()))
+            })
+            .collect();
+        // The seed differs between backends and not between runs.
+        let mut hasher = DefaultHasher::new();
+        proxy.name.hash(&mut hasher);
+        let backend = Self {
+            name: Arc::clone(&proxy.name),
+            id: proxy.id,
+            cookie: config.cookie.as_ref().map(CookiePolicy::new),
+            by_cookie,
+            counters: BackendCounters::new(now),
+            sources: config
+                .stick_on_source
+                .map(|expire| source_table(expire, now)),
+            usable: Default::default(),
+            elastic: servers.iter().any(|s| s.config().minconn.is_some()),
+            state: Mutex::new(State {
+                scheduler: Scheduler::new(config.balance, servers.len(), hasher.finish()),
+                queues: Queues::new(servers.len()),
+                now,
+                warm_at: None,
+                last_change: now,
+                down_since: None,
+                down_for: Duration::ZERO,
+                down_transitions: 0,
+            }),
+            servers,
+            config,
+        };
+        backend.refresh(&mut backend.lock(), now);
+        Arc::new(backend)
+    }
+
+    /// Section name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number in statistics (`iid`).
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The serving half of its section.
+    pub fn config(&self) -> &BackendConfig {
+        &self.config
+    }
+
+    /// How persistence cookies are read and written, if there is a `cookie` line.
+    pub fn cookie(&self) -> Option<&CookiePolicy> {
+        self.cookie.as_ref()
+    }
+
+    /// Servers in file order.
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// One server.
+    pub fn server(&self, index: ServerIndex) -> Option<&Server> {
+        self.servers.get(index.index())
+    }
+
+    /// The server called `name`.
+    pub fn server_named(&self, name: &str) -> Option<&Server> {
+        self.servers.iter().find(|server| server.name() == name)
+    }
+
+    /// Counters.
+    pub fn counters(&self) -> &BackendCounters {
+        &self.counters
+    }
+
+    /// Usable (active, backup) servers (`act`, `bck`).
+    pub fn usable_servers(&self) -> (u32, u32) {
+        let [active, backup] = &self.usable;
+        (active.load(Relaxed), backup.load(Relaxed))
+    }
+
+    /// Whether any server can serve (`status` UP); a backend without servers is up as well.
+    pub fn is_up(&self) -> bool {
+        self.servers.is_empty() || self.usable_servers() != (0, 0)
+    }
+
+    /// Sum of the weights in effect (`weight`).
+    pub fn total_weight(&self) -> u32 {
+        self.servers.iter().map(Server::effective_weight).sum()
+    }
+
+    /// Streams that wait for any server or for one of them.
+    pub fn waiting(&self) -> u32 {
+        let own: u32 = self
+            .servers
+            .iter()
+            .map(|s| s.counters().queue.value())
+            .sum();
+        own + self.counters.queue.value()
+    }
+
+    /// Seconds since it last went up or down (`lastchg`).
+    pub fn seconds_since_change(&self, now: Instant) -> u64 {
+        let last_change = self.lock().last_change;
+        now.saturating_duration_since(last_change).as_secs()
+    }
+
+    /// Total time without a server (`downtime`).
+    pub fn downtime(&self, now: Instant) -> Duration {
+        let state = self.lock();
+        let current = state
+            .down_since
+            .map(|since| now.saturating_duration_since(since));
+        state.down_for + current.unwrap_or_default()
+    }
+
+    /// Times the last server went away (`chkdown`).
+    pub fn down_transitions(&self) -> u64 {
+        self.lock().down_transitions
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Remembers which server a client address was given.
+fn source_table(expire: Duration, now: Instant) -> StickTable {
+    let config = StickTableConfig {
+        key: TableKey::Ipv6,
+        size: 1 << 20,
+        expire: Some(expire),
+        nopurge: false,
+        store: vec![StoreKind::ServerId],
+    };
+    StickTable::new(&config, now)
+}

@@ -1,0 +1,203 @@
+//! Changes from outside: results of checks, and what operators set on the command line or the stats page.
+
+use std::time::Instant;
+
+use super::{Backend, Cause, State, StateChange, assign::wake};
+use crate::{
+    health::{CheckReport, CheckStatus},
+    id::ServerIndex,
+    server::{AdminState, Operation, Server},
+};
+
+/// What an operator makes of a server (`set server B/S state ...`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminAction {
+    /// In service.
+    Ready,
+    /// Finishes what it has and takes only streams that belong to it.
+    Drain,
+    /// Out of service, unchecked.
+    Maintenance,
+}
+
+impl Backend {
+    /// The state of a server's checks after a probe. Returns what it changed for those who log it.
+    pub fn apply_check(
+        &self,
+        now: Instant,
+        server: ServerIndex,
+        report: &CheckReport,
+    ) -> Option<StateChange> {
+        let server = self.server(server)?;
+        if report.result.status.passed() == Some(false) && server.operation() != Operation::Stopped
+        {
+            server.counters().failed_checks.increment();
+        }
+        server.set_report(report.clone());
+        if server.admin().is_maintenance() {
+            return None;
+        }
+        let operation = match (report.is_up(), server.operation()) {
+            (false, _) => Operation::Stopped,
+            (true, _) if report.result.status == CheckStatus::L7OkConditional => {
+                Operation::Stopping
+            }
+            (true, Operation::Stopped) => Self::operation_on_return(server),
+            (true, Operation::Stopping) => Operation::Running,
+            (true, operation) => operation,
+        };
+        if operation == server.operation() {
+            return None;
+        }
+        let was_up = server.operation() != Operation::Stopped;
+        let change = self.change(now, server, Cause::Check(report.clone()), || {
+            server.set_operation(operation, now);
+        });
+        (was_up != change.up).then_some(change)
+    }
+
+    /// `set server state`; `None` when nothing changes.
+    pub fn set_state(
+        &self,
+        now: Instant,
+        server: ServerIndex,
+        action: AdminAction,
+    ) -> Option<StateChange> {
+        let server = self.server(server)?;
+        let before = server.admin();
+        let mut admin = before;
+        match action {
+            AdminAction::Ready => {
+                admin.set(AdminState::MAINT, false);
+                admin.set(AdminState::CONFIG_MAINT, false);
+                admin.set(AdminState::DRAIN, false);
+            }
+            AdminAction::Drain => {
+                admin.set(AdminState::MAINT, false);
+                admin.set(AdminState::CONFIG_MAINT, false);
+                admin.set(AdminState::DRAIN, true);
+            }
+            AdminAction::Maintenance => admin.set(AdminState::MAINT, true),
+        }
+        if admin == before {
+            return None;
+        }
+        let word = match action {
+            AdminAction::Ready => "UP/READY (leaving forced maintenance)",
+            AdminAction::Drain => "DRAIN (forced)",
+            AdminAction::Maintenance => "going DOWN for maintenance",
+        };
+        Some(self.change(now, server, Cause::Admin(word), || {
+            server.set_admin(admin);
+            let operation = match (before.is_maintenance(), admin.is_maintenance()) {
+                (_, true) => Operation::Stopped,
+                // Back from maintenance it is up until a check says otherwise.
+                (true, false) => Self::operation_on_return(server),
+                (false, false) => return,
+            };
+            server.set_operation(operation, now);
+        }))
+    }
+
+    /// `set server weight`, 0-256.
+    pub fn set_weight(&self, now: Instant, server: ServerIndex, weight: u16) {
+        let Some(server) = self.server(server) else {
+            return;
+        };
+        let woken = {
+            let mut state = self.lock();
+            server.set_weight(u32::from(weight));
+            self.refresh(&mut state, now);
+            self.hand_out(&mut state, server)
+        };
+        wake(woken);
+    }
+
+    /// `set maxconn server`; 0 is no limit.
+    pub fn set_maxconn(&self, server: ServerIndex, maxconn: u32) {
+        let Some(server) = self.server(server) else {
+            return;
+        };
+        let woken = {
+            let mut state = self.lock();
+            server.set_maxconn(maxconn);
+            self.note_load(&mut state, server);
+            self.hand_out(&mut state, server)
+        };
+        wake(woken);
+    }
+
+    /// What an earlier process knew of a server; nothing is logged.
+    pub fn restore(&self, now: Instant, server: ServerIndex, report: &CheckReport) {
+        let Some(server) = self.server(server) else {
+            return;
+        };
+        server.set_report(report.clone());
+        if !report.is_up() && server.operation() != Operation::Stopped {
+            let mut state = self.lock();
+            server.set_operation(Operation::Stopped, now);
+            self.refresh(&mut state, now);
+        }
+    }
+
+    fn operation_on_return(server: &Server) -> Operation {
+        match server.config().slowstart {
+            Some(slowstart) if !slowstart.is_zero() => Operation::Starting,
+            _ => Operation::Running,
+        }
+    }
+
+    /// Carries out `apply` and everything that follows from it.
+    fn change(
+        &self,
+        now: Instant,
+        server: &Server,
+        cause: Cause,
+        apply: impl FnOnce(),
+    ) -> StateChange {
+        let mut state = self.lock();
+        state.now = state.now.max(now);
+        let was_up = self.is_up();
+        apply();
+        self.refresh(&mut state, now);
+        let up = server.status().is_up();
+        let mut requeued = 0;
+        let mut woken = Vec::new();
+        if !server.accepts_persistent() {
+            requeued = self.requeue(&mut state, server);
+        }
+        self.hand_out_all(&mut state, &mut woken);
+        let is_up = self.is_up();
+        self.keep_books(&mut state, now, was_up, is_up);
+        if !is_up {
+            woken.extend(self.refuse_waiters(&mut state));
+        }
+        drop(state);
+        wake(woken);
+        StateChange {
+            server: server.index(),
+            up,
+            name: format!("{}/{}", self.name(), server.name()),
+            cause,
+            left: self.usable_servers(),
+            sessions: server.served(),
+            requeued,
+            remaining: self.counters().queue.value(),
+            backend_lost: was_up && !is_up,
+        }
+    }
+
+    fn keep_books(&self, state: &mut State, now: Instant, was_up: bool, is_up: bool) {
+        if was_up == is_up {
+            return;
+        }
+        state.last_change = now;
+        if is_up {
+            let since = state.down_since.take().unwrap_or(now);
+            state.down_for += now.saturating_duration_since(since);
+        } else {
+            state.down_since = Some(now);
+            state.down_transitions += 1;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A change of a server's state, in the words of HAProxy's log.
+
+use std::fmt;
+
+use crate::{health::CheckReport, id::ServerIndex};
+
+/// A server went up, down, into or out of maintenance or draining.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChange {
+    /// The server.
+    pub server: ServerIndex,
+    /// Whether it serves now.
+    pub up: bool,
+    /// Its name as `backend/server`.
+    pub name: String,
+    /// What happened.
+    pub cause: Cause,
+    /// Usable (active, backup) servers left.
+    pub left: (u32, u32),
+    /// Streams on the server.
+    pub sessions: u32,
+    /// Waiters that were sent to the other servers.
+    pub requeued: usize,
+    /// Streams that wait in the backend's queue.
+    pub remaining: u32,
+    /// The backend lost its last server by this.
+    pub backend_lost: bool,
+}
+
+/// Why a server's state changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// Its checks.
+    Check(CheckReport),
+    /// An operator set this state.
+    Admin(&'static str),
+}
+
+impl StateChange {
+    /// Syslog level: 1 alert for down, 5 notice for up.
+    pub fn level(&self) -> u8 {
+        if self.up { 5 } else { 1 }
+    }
+
+    /// `backend X has no server available!`, for level 0, when it was the last one.
+    pub fn backend_notice(&self) -> Option<String> {
+        let (backend, _) = self.name.rsplit_once('/')?;
+        self.backend_lost
+            .then(|| format!("backend {backend} has no server available!"))
+    }
+}
+
+impl fmt::Display for StateChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match &self.cause {
+            Cause::Admin(word) => word,
+            Cause::Check(_) if self.up => "UP",
+            Cause::Check(_) => "DOWN",
+        };
+        write!(f, "Server {} is {word}", self.name)?;
+        if let Cause::Check(report) = &self.cause {
+            let result = &report.result;
+            write!(f, ", reason: {}", result.status.description())?;
+            if let Some(code) = result.code {
+                write!(f, ", code: {code}")?;
+            }
+            if !result.detail.is_empty() {
+                write!(f, ", info: \"{}\"", result.detail)?;
+            }
+            write!(f, ", check duration: {}ms", result.duration.as_millis())?;
+        }
+        let (active, backup) = self.left;
+        if self.up {
+            write!(
+                f,
+                ". {active} active and {backup} backup servers online. {} sessions requeued, {} total in queue.",
+                self.requeued, self.remaining
+            )
+        } else {
+            write!(
+                f,
+                ". {active} active and {backup} backup servers left. {} sessions active, {} requeued, {} remaining in queue.",
+                self.sessions, self.requeued, self.remaining
+            )
+        }
+    }
+}

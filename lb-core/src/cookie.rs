@@ -1,0 +1,77 @@
+//! Persistence by cookie (`cookie NAME ...`): read from requests, taken out where the server must not see it,
+//! written into responses.
+//!
+//! Works on heads alone. Never here: which server is up, or what happens when it is not.
+
+mod request;
+mod response;
+
+#[cfg(test)]
+mod tests;
+
+pub use response::{CookieFate, Served};
+
+use crate::config::CookieConfig;
+
+/// What separates the server from the application's value in prefix mode.
+const PREFIX_END: u8 = b'~';
+
+/// The `cookie` line of a backend.
+#[derive(Debug, Clone)]
+pub struct CookiePolicy {
+    config: CookieConfig,
+}
+
+impl CookiePolicy {
+    /// For a `cookie` line.
+    pub fn new(config: &CookieConfig) -> Self {
+        Self {
+            config: config.clone(),
+        }
+    }
+
+    /// Name of the cookie.
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+}
+
+/// Byte ranges of a `name=value` pair in a cookie list.
+#[derive(Debug, Clone, Copy)]
+struct Pair<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    /// Where the pair begins and ends in the list, spaces around it included.
+    start: usize,
+    end: usize,
+}
+
+/// The pairs of a `Cookie` value; a `;` inside double quotes does not separate.
+fn pairs(list: &[u8]) -> impl Iterator<Item = Pair<'_>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        if start >= list.len() {
+            return None;
+        }
+        let mut quoted = false;
+        let rest = list.get(start..)?;
+        let length = rest
+            .iter()
+            .position(|&b| {
+                quoted ^= b == b'"';
+                b == b';' && !quoted
+            })
+            .unwrap_or(rest.len());
+        let text = rest.get(..length)?.trim_ascii();
+        let equals = text.iter().position(|&b| b == b'=');
+        let (name, value) = text.split_at(equals.unwrap_or(text.len()));
+        let pair = Pair {
+            name: name.trim_ascii(),
+            value: value.get(1..).unwrap_or_default().trim_ascii(),
+            start,
+            end: start + length,
+        };
+        start += length + 1;
+        Some(pair)
+    })
+}

@@ -1,0 +1,229 @@
+//! A server of a backend: what it was configured to be, what it is now, and its counters.
+//!
+//! State changes only under the lock of its [`Backend`](crate::backend::Backend); reading it takes no lock, so
+//! that the stats page and the command line never hold a worker up. Never here: choosing, queueing, checking.
+
+mod status;
+
+pub use status::{AdminState, Operation, ServerStatus};
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU8, AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{config::ServerConfig, health::CheckReport, id::ServerIndex, stats::ServerCounters};
+
+/// Weights are multiplied by this, so that slow start can give a server less than weight 1.
+pub(crate) const WEIGHT_SCALE: u32 = 16;
+
+/// One server.
+#[derive(Debug)]
+pub struct Server {
+    index: ServerIndex,
+    config: ServerConfig,
+    admin: AtomicU8,
+    operation: AtomicU8,
+    weight: AtomicU32,
+    effective_weight: AtomicU32,
+    maxconn: AtomicU32,
+    counters: ServerCounters,
+    history: Mutex<History>,
+}
+
+/// What changes seldom and is more than a number.
+#[derive(Debug, Clone)]
+struct History {
+    report: Option<CheckReport>,
+    last_change: Instant,
+    down_since: Option<Instant>,
+    down_for: Duration,
+}
+
+impl Server {
+    pub(crate) fn new(index: ServerIndex, config: ServerConfig, now: Instant) -> Self {
+        let mut admin = AdminState::default();
+        admin.set(AdminState::CONFIG_MAINT, config.disabled);
+        admin.set(AdminState::RESOLUTION_MAINT, config.address.is_none());
+        let report = config.check.as_ref().map(CheckReport::initial);
+        let server = Self {
+            index,
+            admin: AtomicU8::new(admin.bits()),
+            operation: AtomicU8::new(Operation::Running as u8),
+            weight: AtomicU32::new(u32::from(config.weight)),
+            effective_weight: AtomicU32::new(0),
+            maxconn: AtomicU32::new(config.maxconn.unwrap_or(0)),
+            counters: ServerCounters::new(now),
+            history: Mutex::new(History {
+                report,
+                last_change: now,
+                down_since: admin.is_maintenance().then_some(now),
+                down_for: Duration::ZERO,
+            }),
+            config,
+        };
+        if admin.is_maintenance() {
+            server.operation.store(Operation::Stopped as u8, Relaxed);
+        }
+        server
+    }
+
+    /// Place in its backend.
+    pub fn index(&self) -> ServerIndex {
+        self.index
+    }
+
+    /// Its `server` line.
+    pub fn config(&self) -> &ServerConfig {
+        &self.config
+    }
+
+    /// Name.
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Counters.
+    pub fn counters(&self) -> &ServerCounters {
+        &self.counters
+    }
+
+    /// Streams it serves now.
+    pub fn served(&self) -> u32 {
+        self.counters.sessions.value()
+    }
+
+    /// What its checks say.
+    pub fn operation(&self) -> Operation {
+        Operation::from_number(self.operation.load(Relaxed))
+    }
+
+    /// What operators and the configuration say.
+    pub fn admin(&self) -> AdminState {
+        AdminState::from_bits(self.admin.load(Relaxed))
+    }
+
+    /// Weight, 0-256 (`uweight`).
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Relaxed)
+    }
+
+    /// Weight in effect, 0-256: lower while the server starts slowly, 0 when it gets no new streams (`weight`).
+    pub fn effective_weight(&self) -> u32 {
+        self.effective_weight.load(Relaxed).div_ceil(WEIGHT_SCALE)
+    }
+
+    /// Most streams at once; 0 is no limit.
+    pub fn maxconn(&self) -> u32 {
+        self.maxconn.load(Relaxed)
+    }
+
+    /// Whether new streams may be given to it by the balancing (when its group, active or backup, is in use).
+    pub fn is_usable(&self) -> bool {
+        self.admin() == AdminState::default()
+            && matches!(self.operation(), Operation::Running | Operation::Starting)
+            && self.weight() > 0
+            && self.config.address.is_some()
+    }
+
+    /// Whether streams that belong to it (cookie, table) may still go to it: also while it drains.
+    pub fn accepts_persistent(&self) -> bool {
+        !self.admin().is_maintenance()
+            && self.operation() != Operation::Stopped
+            && self.config.address.is_some()
+    }
+
+    /// Its status as the `status` column shows it.
+    pub fn status(&self) -> ServerStatus {
+        let health = self.check_report().map(|r| (r.health, r.rise, r.fall));
+        ServerStatus::new(self.admin(), self.operation(), self.weight(), health)
+    }
+
+    /// The last check, `None` without `check`.
+    pub fn check_report(&self) -> Option<CheckReport> {
+        self.history().report.clone()
+    }
+
+    /// Seconds since it last went up or down (`lastchg`).
+    pub fn seconds_since_change(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.history().last_change)
+            .as_secs()
+    }
+
+    /// When it last went up or down.
+    pub fn last_change(&self) -> Instant {
+        self.history().last_change
+    }
+
+    /// Total time it was down (`downtime`).
+    pub fn downtime(&self, now: Instant) -> Duration {
+        let history = self.history();
+        let current = history
+            .down_since
+            .map(|since| now.saturating_duration_since(since));
+        history.down_for + current.unwrap_or_default()
+    }
+
+    /// Share of its weight in percent while it starts slowly (`throttle`).
+    pub fn throttle(&self) -> Option<u32> {
+        let full = self.weight() * WEIGHT_SCALE;
+        (self.operation() == Operation::Starting && full > 0)
+            .then(|| (self.effective_weight.load(Relaxed) * 100 / full).clamp(1, 100))
+    }
+
+    /// Slow start at `now`: thousandths of the full weight, 1000 when it is over.
+    pub(crate) fn warmth(&self, now: Instant) -> u32 {
+        let Some(slowstart) = self.config.slowstart.filter(|s| !s.is_zero()) else {
+            return 1000;
+        };
+        let since = now.saturating_duration_since(self.last_change());
+        let share = since.as_micros() * 1000 / slowstart.as_micros().max(1);
+        u32::try_from(share).unwrap_or(1000).min(1000)
+    }
+
+    pub(crate) fn set_effective_weight(&self, scaled: u32) {
+        self.effective_weight.store(scaled, Relaxed);
+    }
+
+    pub(crate) fn set_weight(&self, weight: u32) {
+        self.weight.store(weight.min(256), Relaxed);
+    }
+
+    pub(crate) fn set_maxconn(&self, maxconn: u32) {
+        self.maxconn.store(maxconn, Relaxed);
+    }
+
+    pub(crate) fn set_admin(&self, admin: AdminState) {
+        self.admin.store(admin.bits(), Relaxed);
+    }
+
+    pub(crate) fn set_report(&self, report: CheckReport) {
+        self.history().report = Some(report);
+    }
+
+    /// Changes what the checks say and keeps the books of up and down time.
+    pub(crate) fn set_operation(&self, operation: Operation, now: Instant) {
+        let before = self.operation();
+        self.operation.store(operation as u8, Relaxed);
+        let stops = operation == Operation::Stopped;
+        let was_stopped = before == Operation::Stopped;
+        let mut history = self.history();
+        if stops != was_stopped {
+            history.last_change = now;
+        }
+        if stops && !was_stopped {
+            history.down_since = Some(now);
+            self.counters.down_transitions.increment();
+        } else if let Some(since) = history.down_since.filter(|_| !stops) {
+            history.down_since = None;
+            history.down_for += now.saturating_duration_since(since);
+        }
+    }
+
+    fn history(&self) -> std::sync::MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
