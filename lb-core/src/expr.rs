@@ -1,6 +1,179 @@
-//! The expression engine: sample fetches, converters and matchers, compiled once and evaluated over a
-//! [`RequestView`](crate::request::RequestView).
+//! The expression engine: `fetch(arguments),converter(arguments),...` compiled once, evaluated over a
+//! [`RequestView`].
+//!
+//! One language serves ACLs, rule arguments and log formats. Fetches stand in the table [`fetch::all`],
+//! converters in [`convert::all`], matchers in [`matcher`]: an entry is name, arguments, types, where it is
+//! valid, a sentence of docs, and the function. Types are checked when an expression is compiled; evaluation
+//! cannot fail, it only finds nothing. Values borrow from the view: the common expressions do not allocate.
+//! Manual: "7. Using ACLs and fetching samples".
 
-mod value;
+pub mod args;
+pub mod convert;
+pub mod fetch;
+pub mod matcher;
+pub(crate) mod parse;
+pub(crate) mod value;
 
+pub use args::{ArgKind, ArgSpec, Argument, Userlist};
 pub use value::{OwnedValue, Type, Value};
+
+use crate::{request::RequestView, rules::RuleError};
+
+/// Where an expression is evaluated; what it may ask for follows from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// `tcp-request connection` and `session`: addresses and TLS.
+    Connection,
+    /// `tcp-request content`, `use_backend`, `use-server`: also received bytes and, in HTTP mode, the request.
+    Content,
+    /// `http-request`.
+    Request,
+    /// `http-response` and `http-after-response`.
+    Response,
+    /// Log lines and unique ids.
+    Log,
+    /// Anywhere: nothing is checked (named ACLs, until they are used).
+    Any,
+}
+
+/// What a fetch needs to find anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// The connection at most.
+    Connection,
+    /// Received bytes.
+    Payload,
+    /// The head of a request.
+    Request,
+    /// The head of a response.
+    Response,
+}
+
+impl Needs {
+    /// Whether `stage` offers it.
+    pub fn met_at(self, stage: Stage) -> bool {
+        match (self, stage) {
+            (Self::Connection, _) | (_, Stage::Any) => true,
+            (_, Stage::Connection) => false,
+            (Self::Payload | Self::Request, Stage::Content | Stage::Request) => true,
+            // The request's head is still there when the response has come.
+            (Self::Request, Stage::Response | Stage::Log) => true,
+            (Self::Response, Stage::Response | Stage::Log) => true,
+            (Self::Response, Stage::Content | Stage::Request) => false,
+            (Self::Payload, Stage::Response | Stage::Log) => false,
+        }
+    }
+}
+
+/// What expressions may refer to besides the view: user lists, known when the rules are compiled.
+#[derive(Debug, Clone, Default)]
+pub struct Definitions {
+    /// `userlist` sections by name.
+    pub userlists: std::collections::BTreeMap<String, std::sync::Arc<Userlist>>,
+}
+
+/// A compiled expression.
+#[derive(Debug, Clone)]
+pub struct Expr {
+    pub(crate) fetch: &'static fetch::Fetch,
+    pub(crate) args: Box<[Argument]>,
+    pub(crate) conversions: Box<[Conversion]>,
+    pub(crate) result: Type,
+}
+
+/// One converter with its arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Conversion {
+    pub(crate) converter: &'static convert::Converter,
+    pub(crate) args: Box<[Argument]>,
+}
+
+/// Whether the answer could be another one once more bytes are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It will stay.
+    Yes,
+    /// It may change.
+    No,
+}
+
+impl Expr {
+    /// Compiles the text of an expression.
+    pub fn parse(text: &str, definitions: &Definitions) -> Result<Self, RuleError> {
+        parse::expression(text, definitions)
+    }
+
+    /// Type of its values.
+    pub fn result(&self) -> Type {
+        self.result
+    }
+
+    /// What its fetch needs.
+    pub fn needs(&self) -> Needs {
+        self.fetch.needs
+    }
+
+    /// Name of its fetch.
+    pub fn fetch_name(&self) -> &'static str {
+        self.fetch.name
+    }
+
+    /// Visits every value (a header may stand in several lines) until `visit` returns false.
+    pub fn each<'a>(
+        &'a self,
+        view: &RequestView<'a>,
+        visit: &mut dyn FnMut(Value<'a>) -> bool,
+    ) -> Settled {
+        match self.fetch.eval {
+            fetch::Eval::One(eval) => {
+                if let Some(value) = eval(&self.args, view).and_then(|v| self.convert(v, view)) {
+                    visit(value);
+                }
+                Settled::Yes
+            }
+            fetch::Eval::Many(eval) => {
+                eval(&self.args, view, &mut |value| {
+                    self.convert(value, view).is_none_or(&mut *visit)
+                });
+                Settled::Yes
+            }
+            fetch::Eval::Growing(eval) => {
+                let (value, settled) = eval(&self.args, view);
+                if let Some(value) = value.and_then(|v| self.convert(v, view)) {
+                    visit(value);
+                }
+                if view.complete { Settled::Yes } else { settled }
+            }
+        }
+    }
+
+    /// Its value; the last one where there are several (as the manual says of `req.hdr`).
+    pub fn value<'a>(&'a self, view: &RequestView<'a>) -> Option<Value<'a>> {
+        let mut last = None;
+        self.each(view, &mut |value| {
+            last = Some(value);
+            true
+        });
+        last
+    }
+
+    fn convert<'a>(&'a self, value: Value<'a>, view: &RequestView<'a>) -> Option<Value<'a>> {
+        let mut value = value;
+        for conversion in &self.conversions {
+            value = value.cast(conversion.converter.input)?;
+            value = (conversion.converter.apply)(value, &conversion.args, view)?;
+        }
+        Some(value)
+    }
+}
+
+/// Entry for fuzzing: compiles `text` as an expression and evaluates it over `view`.
+pub fn fuzz_expression(text: &str, view: &RequestView<'_>) {
+    if let Ok(expr) = Expr::parse(text, &Definitions::default()) {
+        expr.each(view, &mut |value| {
+            let mut out = Vec::new();
+            value.write_text(&mut out);
+            true
+        });
+    }
+}

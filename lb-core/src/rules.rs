@@ -1,12 +1,22 @@
 //! Rules of a proxy: `tcp-request`, `http-request`, `http-response`, `http-after-response`, `use_backend`,
 //! `use-server`, in HAProxy's order.
+//!
+//! Lines become actions with conditions in a [`RulesBuilder`]; [`ProxyRules`] runs them. Running cannot fail,
+//! and nothing that a client sent can leave a rule as a line end or a NUL in a header. Manual 4.2.
 
+mod action;
 mod builder;
 mod error;
+mod run;
 mod verdict;
+mod words;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+pub use action::{ACTIONS, ActionSpec, Place};
 pub use builder::{Loader, Parsed, ProxySide, RulesBuilder, User};
 pub use error::{RuleError, RuleWarning};
 pub use verdict::{
@@ -14,13 +24,67 @@ pub use verdict::{
 };
 
 use crate::{
+    acl::Condition,
     head::{HeadMut, HeadRef},
+    log::LogFormat,
     request::{ConnectionInfo, RequestView, RuleState},
 };
+use action::Action;
+use run::{Bytes, Ending, Message};
 
 /// Every rule of one proxy, compiled. Cloning shares the rules.
 #[derive(Debug, Clone, Default)]
-pub struct ProxyRules {}
+pub struct ProxyRules {
+    rules: Arc<Rules>,
+}
+
+/// The rules in the order in which they run.
+#[derive(Debug, Default)]
+struct Rules {
+    connection: Vec<Rule>,
+    session: Vec<Rule>,
+    content: Vec<Rule>,
+    inspect_delay: Option<Duration>,
+    http_request: Vec<Rule>,
+    /// Old `redirect` lines: after `http-request`, whatever that allowed.
+    redirects: Vec<Rule>,
+    http_response: Vec<Rule>,
+    http_after_response: Vec<Rule>,
+    backends: Vec<Choice>,
+    servers: Vec<Choice>,
+    request_headers: Vec<HeaderCapture>,
+    response_headers: Vec<HeaderCapture>,
+    /// Number of capture slots of requests and responses.
+    slots: (usize, usize),
+}
+
+/// An action and when it is taken.
+#[derive(Debug, Clone)]
+struct Rule {
+    action: Action,
+    condition: Condition,
+}
+
+/// `use_backend` or `use-server`.
+#[derive(Debug, Clone)]
+struct Choice {
+    name: Name,
+    condition: Condition,
+}
+
+#[derive(Debug, Clone)]
+enum Name {
+    Static(Arc<str>),
+    Dynamic(LogFormat),
+}
+
+/// `capture request|response header NAME len N`.
+#[derive(Debug, Clone)]
+struct HeaderCapture {
+    name: Box<[u8]>,
+    length: usize,
+    slot: usize,
+}
 
 impl ProxyRules {
     /// `tcp-request connection` and `tcp-request session`, right after acceptance.
@@ -30,7 +94,20 @@ impl ProxyRules {
         connection: &ConnectionInfo,
         state: &mut RuleState,
     ) -> ConnectionVerdict {
-        let _ = (now, connection, state);
+        let bytes = Bytes {
+            now,
+            connection,
+            request: None,
+            payload: &[],
+            complete: true,
+        };
+        for rules in [&self.rules.connection, &self.rules.session] {
+            match run::over_bytes(rules, &bytes, state) {
+                Ending::Reject => return ConnectionVerdict::Reject,
+                Ending::SilentDrop => return ConnectionVerdict::SilentDrop,
+                _ => {}
+            }
+        }
         ConnectionVerdict::Accept
     }
 
@@ -45,8 +122,27 @@ impl ProxyRules {
         complete: bool,
         state: &mut RuleState,
     ) -> ContentVerdict {
-        let _ = (now, connection, request, payload, complete, state);
-        ContentVerdict::Accept
+        let bytes = Bytes {
+            now,
+            connection,
+            request,
+            payload,
+            // Without an inspection time nothing is waited for.
+            complete: complete || self.rules.inspect_delay.is_none(),
+        };
+        match run::over_bytes(&self.rules.content, &bytes, state) {
+            Ending::Reject => ContentVerdict::Reject,
+            Ending::SilentDrop => ContentVerdict::SilentDrop,
+            Ending::Unknown => ContentVerdict::NeedMore {
+                within: self.rules.inspect_delay.unwrap_or_default(),
+            },
+            _ => ContentVerdict::Accept,
+        }
+    }
+
+    /// Whether there is any `tcp-request content` line.
+    pub fn inspects_content(&self) -> bool {
+        !self.rules.content.is_empty()
     }
 
     /// `http-request`, in order; edits the head.
@@ -57,8 +153,40 @@ impl ProxyRules {
         request: &mut HeadMut<'_>,
         state: &mut RuleState,
     ) -> RequestVerdict {
-        let _ = (now, connection, request, state);
-        RequestVerdict::Continue
+        let rules = &*self.rules;
+        capture_headers(
+            &rules.request_headers,
+            rules.slots.0,
+            request.as_ref(),
+            &mut state.captures.request,
+        );
+        if rules.http_request.is_empty() && rules.redirects.is_empty() {
+            return RequestVerdict::Continue;
+        }
+        let mut message = Message {
+            now,
+            connection,
+            request: None,
+            head: request,
+            state,
+            is_response: false,
+        };
+        let mut ending = message.run(&rules.http_request);
+        if matches!(ending, Ending::Continue) {
+            ending = message.run(&rules.redirects);
+        }
+        match ending {
+            Ending::Continue | Ending::Unknown => RequestVerdict::Continue,
+            Ending::Deny(status, reply) => RequestVerdict::Deny { status, reply },
+            Ending::Tarpit(status, reply) => RequestVerdict::Tarpit { status, reply },
+            Ending::Redirect(redirect) => RequestVerdict::Redirect(redirect),
+            Ending::Return(reply) => RequestVerdict::Return(reply),
+            Ending::Auth(realm) => RequestVerdict::Auth {
+                realm: realm.unwrap_or_else(|| Arc::clone(&connection.frontend)),
+            },
+            Ending::SilentDrop => RequestVerdict::SilentDrop,
+            Ending::Reject => RequestVerdict::Reject,
+        }
     }
 
     /// `use_backend`: the name of the first whose condition holds. Dynamic names are written to `buffer`.
@@ -67,8 +195,16 @@ impl ProxyRules {
         view: &RequestView<'_>,
         buffer: &'a mut Vec<u8>,
     ) -> Option<&'a str> {
-        let _ = (view, buffer);
-        None
+        select(&self.rules.backends, view, buffer).map(|(_, name)| name)
+    }
+
+    /// The same with the number of the rule.
+    pub(crate) fn select_backend_rule<'a>(
+        &'a self,
+        view: &RequestView<'_>,
+        buffer: &'a mut Vec<u8>,
+    ) -> Option<(usize, &'a str)> {
+        select(&self.rules.backends, view, buffer)
     }
 
     /// `use-server`: the name of the first whose condition holds.
@@ -77,8 +213,7 @@ impl ProxyRules {
         view: &RequestView<'_>,
         buffer: &'a mut Vec<u8>,
     ) -> Option<&'a str> {
-        let _ = (view, buffer);
-        None
+        select(&self.rules.servers, view, buffer).map(|(_, name)| name)
     }
 
     /// `http-response`, in order; edits the head.
@@ -90,8 +225,21 @@ impl ProxyRules {
         response: &mut HeadMut<'_>,
         state: &mut RuleState,
     ) -> ResponseVerdict {
-        let _ = (now, connection, request, response, state);
-        ResponseVerdict::Continue
+        let rules = &*self.rules;
+        capture_headers(
+            &rules.response_headers,
+            rules.slots.1,
+            response.as_ref(),
+            &mut state.captures.response,
+        );
+        over_response(
+            &rules.http_response,
+            now,
+            connection,
+            request,
+            response,
+            state,
+        )
     }
 
     /// `http-after-response`: over every response that is sent, our own included.
@@ -103,12 +251,108 @@ impl ProxyRules {
         response: &mut HeadMut<'_>,
         state: &mut RuleState,
     ) -> ResponseVerdict {
-        let _ = (now, connection, request, response, state);
-        ResponseVerdict::Continue
+        let rules = &self.rules.http_after_response;
+        over_response(rules, now, connection, request, response, state)
     }
 
-    /// Static names that `use_backend` refers to, for checking that they exist, with the number of the rule.
+    /// Whether there is any `http-response` or `http-after-response` line.
+    pub fn edits_responses(&self) -> bool {
+        !self.rules.http_response.is_empty() || !self.rules.http_after_response.is_empty()
+    }
+
+    /// Static names that `use_backend` refers to, for checking that they exist.
     pub fn backend_names(&self) -> Vec<Arc<str>> {
-        Vec::new()
+        static_names(&self.rules.backends).flatten().collect()
+    }
+
+    /// Static names that `use-server` refers to, for checking that they exist.
+    pub fn server_names(&self) -> Vec<Arc<str>> {
+        static_names(&self.rules.servers).flatten().collect()
+    }
+
+    /// For each `use_backend` in order its static name, `None` for dynamic ones.
+    pub(crate) fn backend_rules(&self) -> impl Iterator<Item = Option<Arc<str>>> {
+        static_names(&self.rules.backends)
     }
 }
+
+fn static_names(choices: &[Choice]) -> impl Iterator<Item = Option<Arc<str>>> {
+    choices.iter().map(|choice| match &choice.name {
+        Name::Static(name) => Some(Arc::clone(name)),
+        Name::Dynamic(_) => None,
+    })
+}
+
+fn select<'a>(
+    choices: &'a [Choice],
+    view: &RequestView<'_>,
+    buffer: &'a mut Vec<u8>,
+) -> Option<(usize, &'a str)> {
+    let (index, choice) = choices
+        .iter()
+        .enumerate()
+        .find(|(_, choice)| choice.condition.holds(view))?;
+    match &choice.name {
+        Name::Static(name) => Some((index, name)),
+        Name::Dynamic(format) => {
+            buffer.clear();
+            format.write_value(view, buffer);
+            Some((index, std::str::from_utf8(buffer).ok()?))
+        }
+    }
+}
+
+fn over_response(
+    rules: &[Rule],
+    now: Instant,
+    connection: &ConnectionInfo,
+    request: Option<HeadRef<'_>>,
+    response: &mut HeadMut<'_>,
+    state: &mut RuleState,
+) -> ResponseVerdict {
+    if rules.is_empty() {
+        return ResponseVerdict::Continue;
+    }
+    let mut message = Message {
+        now,
+        connection,
+        request,
+        head: response,
+        state,
+        is_response: true,
+    };
+    match message.run(rules) {
+        Ending::Deny(status, reply) | Ending::Tarpit(status, reply) => {
+            ResponseVerdict::Deny { status, reply }
+        }
+        Ending::Redirect(redirect) => ResponseVerdict::Redirect(redirect),
+        Ending::Return(reply) => ResponseVerdict::Return(reply),
+        Ending::SilentDrop | Ending::Reject => ResponseVerdict::SilentDrop,
+        Ending::Continue | Ending::Auth(_) | Ending::Unknown => ResponseVerdict::Continue,
+    }
+}
+
+/// Makes room for every slot and fills in those of declared headers (the last line of the name).
+fn capture_headers(
+    declared: &[HeaderCapture],
+    slots: usize,
+    head: HeadRef<'_>,
+    captures: &mut Vec<Option<Vec<u8>>>,
+) {
+    if slots == 0 {
+        return;
+    }
+    captures.clear();
+    captures.resize(slots, None);
+    for capture in declared {
+        if let Some(place) = captures.get_mut(capture.slot)
+            && let Some(value) = head.values(&capture.name).next_back()
+        {
+            let length = capture.length.min(value.len());
+            *place = value.get(..length).map(<[u8]>::to_vec);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,14 @@ pub struct Timers {
     pub total: Duration,
 }
 
+impl Timers {
+    /// `%Td`: from the response head to the end.
+    pub fn data(&self) -> Option<Duration> {
+        let before = self.request? + self.queue? + self.connect? + self.response?;
+        Some(self.active.saturating_sub(before))
+    }
+}
+
 /// The four characters of the termination state (manual 8.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Termination {

@@ -1,9 +1,17 @@
 //! From the words of configuration lines to compiled rules.
 
-use std::{fmt, io, path::Path};
+use std::{fmt, io, path::Path, sync::Arc};
 
-use super::{ProxyRules, RuleError, RuleWarning};
-use crate::acl::Condition;
+use super::{
+    Choice, HeaderCapture, Name, ProxyRules, Rule, RuleError, RuleWarning, Rules,
+    action::{self, Action, Context, Place},
+    words::{Words, duration},
+};
+use crate::{
+    acl::{AclSet, Condition, Site},
+    expr::{Definitions, Stage, Userlist},
+    log::{LogFormat, looks_dynamic},
+};
 
 /// Which half of a proxy the lines stand in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,105 +34,376 @@ pub type Parsed = Result<Vec<RuleWarning>, RuleError>;
 
 /// Collects the lines of one proxy. Each method takes the words after its keyword (`acl` takes the words after
 /// `acl`, `http_request` those after `http-request`), unquoted; a [`RuleError::word`] counts from there.
+///
+/// ```
+/// use lb_core::rules::{ProxySide, RulesBuilder};
+/// let loader = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+/// let mut builder = RulesBuilder::new(ProxySide::Frontend, &loader);
+/// builder.acl(&["rancher", "hdr_dom(host)", "-i", "rancher.example"])?;
+/// builder.use_backend(&["backend_rancher", "if", "rancher"])?;
+/// let error = builder.http_request(&["set-haeder", "x-a", "b"]).unwrap_err();
+/// assert_eq!(error.word, 0);
+/// assert_eq!(error.expected.as_deref(), Some("an action; did you mean 'set-header'?"));
+/// let rules = builder.build()?;
+/// assert_eq!(rules.backend_names().len(), 1);
+/// # Ok::<(), lb_core::rules::RuleError>(())
+/// ```
 pub struct RulesBuilder<'l> {
     side: ProxySide,
     loader: Loader<'l>,
+    definitions: Definitions,
+    acls: AclSet,
+    /// `block` lines: before `http-request`.
+    blocks: Vec<Rule>,
+    rules: Rules,
 }
 
 impl fmt::Debug for RulesBuilder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RulesBuilder")
             .field("side", &self.side)
+            .field("rules", &self.rules)
             .finish_non_exhaustive()
+    }
+}
+
+/// The stage at which the rules of a place are evaluated.
+fn stage(place: Place) -> Stage {
+    match place {
+        Place::TcpConnection | Place::TcpSession => Stage::Connection,
+        Place::TcpContent | Place::TcpResponse => Stage::Content,
+        Place::HttpRequest => Stage::Request,
+        Place::HttpResponse | Place::HttpAfterResponse => Stage::Response,
     }
 }
 
 impl<'l> RulesBuilder<'l> {
     /// No rules yet. `loader` reads the files of `-f` and `file`.
     pub fn new(side: ProxySide, loader: Loader<'l>) -> Self {
-        Self { side, loader }
+        Self {
+            side,
+            loader,
+            definitions: Definitions::default(),
+            acls: AclSet::default(),
+            blocks: Vec::new(),
+            rules: Rules::default(),
+        }
     }
 
-    /// `userlist` of that name: users with their clear passwords and groups, for `http_auth`.
+    /// `userlist` of that name: users with their clear passwords and groups, for `http_auth`. Before the lines
+    /// that refer to it.
     pub fn userlist(&mut self, name: &str, users: Vec<User>) {
-        let _ = (name, users, self.loader);
+        let users = users
+            .into_iter()
+            .map(|user| (user.name, user.password, user.groups))
+            .collect();
+        let list = Arc::new(Userlist { users });
+        self.definitions.userlists.insert(name.to_string(), list);
     }
 
     /// `acl NAME EXPRESSION ...`.
     pub fn acl(&mut self, words: &[&str]) -> Parsed {
-        let _ = words;
-        Ok(Vec::new())
+        let site = Site {
+            definitions: &self.definitions,
+            loader: self.loader,
+            stage: Stage::Any,
+        };
+        self.acls.declare(words, site)
     }
 
     /// `tcp-request connection|session|content|inspect-delay ...`.
     pub fn tcp_request(&mut self, words: &[&str]) -> Parsed {
-        let _ = words;
-        Ok(Vec::new())
+        let place = match words.first().copied() {
+            Some("connection" | "session") if self.side == ProxySide::Backend => {
+                return Err(
+                    RuleError::new(0, "a backend accepts no connections").expecting("content")
+                );
+            }
+            Some("connection") => Place::TcpConnection,
+            Some("session") => Place::TcpSession,
+            Some("content") => Place::TcpContent,
+            Some("inspect-delay") => {
+                let (delay, word) = match words.get(1) {
+                    Some(word) => (duration(word), *word),
+                    None => (None, ""),
+                };
+                let wrong = || {
+                    RuleError::new(1, format!("'{word}' is no duration"))
+                        .expecting("a number with us, ms, s, m, h or d")
+                };
+                self.rules.inspect_delay = Some(delay.ok_or_else(wrong)?);
+                return match words.get(2) {
+                    Some(extra) => Err(RuleError::new(2, format!("unexpected '{extra}'"))),
+                    None => Ok(Vec::new()),
+                };
+            }
+            other => {
+                let found = other.unwrap_or_default();
+                return Err(
+                    RuleError::new(0, format!("unexpected '{found}' after 'tcp-request'"))
+                        .expecting("connection, session, content or inspect-delay"),
+                );
+            }
+        };
+        let (rule, warnings) = self.rule(place, words, 1)?;
+        match place {
+            Place::TcpConnection => self.rules.connection.push(rule),
+            Place::TcpSession => self.rules.session.push(rule),
+            _ => self.rules.content.push(rule),
+        }
+        Ok(warnings)
     }
 
-    /// `tcp-response content|inspect-delay ...`.
+    /// `tcp-response content|inspect-delay ...`: checked, and said that it is not carried out.
     pub fn tcp_response(&mut self, words: &[&str]) -> Parsed {
-        let _ = words;
-        Ok(Vec::new())
+        let mut warnings = match words.first().copied() {
+            Some("content") => self.rule(Place::TcpResponse, words, 1)?.1,
+            Some("inspect-delay") => Vec::new(),
+            other => {
+                let found = other.unwrap_or_default();
+                return Err(RuleError::new(
+                    0,
+                    format!("unexpected '{found}' after 'tcp-response'"),
+                )
+                .expecting("content or inspect-delay"));
+            }
+        };
+        warnings.push(RuleWarning {
+            word: 0,
+            message: "responses are not inspected yet: the line has no effect".into(),
+        });
+        Ok(warnings)
     }
 
     /// `http-request ACTION ... [if|unless CONDITION]`.
     pub fn http_request(&mut self, words: &[&str]) -> Parsed {
-        let _ = words;
-        Ok(Vec::new())
+        let (rule, warnings) = self.rule(Place::HttpRequest, words, 0)?;
+        self.rules.http_request.push(rule);
+        Ok(warnings)
     }
 
     /// `http-response ACTION ...`.
     pub fn http_response(&mut self, words: &[&str]) -> Parsed {
-        let _ = words;
-        Ok(Vec::new())
+        let (rule, warnings) = self.rule(Place::HttpResponse, words, 0)?;
+        self.rules.http_response.push(rule);
+        Ok(warnings)
     }
 
     /// `http-after-response ACTION ...`.
     pub fn http_after_response(&mut self, words: &[&str]) -> Parsed {
-        let _ = words;
-        Ok(Vec::new())
+        let (rule, warnings) = self.rule(Place::HttpAfterResponse, words, 0)?;
+        self.rules.http_after_response.push(rule);
+        Ok(warnings)
     }
 
     /// `use_backend NAME [if|unless CONDITION]`.
     pub fn use_backend(&mut self, words: &[&str]) -> Parsed {
-        let _ = words;
-        Ok(Vec::new())
+        if self.side == ProxySide::Backend {
+            return Err(RuleError::new(0, "a backend cannot choose another backend")
+                .expecting("'use_backend' in a frontend"));
+        }
+        let (choice, warnings) = self.choice(words, "a backend")?;
+        self.rules.backends.push(choice);
+        Ok(warnings)
     }
 
     /// `use-server NAME if|unless CONDITION`.
     pub fn use_server(&mut self, words: &[&str]) -> Parsed {
-        let _ = words;
-        Ok(Vec::new())
+        if self.side == ProxySide::Frontend {
+            return Err(RuleError::new(0, "a frontend has no servers")
+                .expecting("'use-server' in a backend"));
+        }
+        let (choice, warnings) = self.choice(words, "a server")?;
+        self.rules.servers.push(choice);
+        Ok(warnings)
     }
 
-    /// The old `redirect ...` line; equals `http-request redirect ...` after all of those.
+    /// The old `redirect ...` line; like `http-request redirect ...` after all of those.
     pub fn redirect(&mut self, words: &[&str]) -> Parsed {
-        let _ = words;
-        Ok(Vec::new())
+        let mut warnings = Vec::new();
+        let mut cursor = Words::new(words);
+        let mut context = Context {
+            place: Place::HttpRequest,
+            site: self.site(Stage::Request),
+            slots: &mut (0, 0),
+            warnings: &mut warnings,
+        };
+        let action = action::redirect(&mut cursor, &mut context)?;
+        let condition = self.condition_after(&cursor, Stage::Request, &mut warnings)?;
+        self.rules.redirects.push(Rule { action, condition });
+        Ok(warnings)
     }
 
     /// The old `block if ...` line (removed in 2.1): `http-request deny if ...` before all of those.
     pub fn block(&mut self, words: &[&str]) -> Parsed {
-        let _ = words;
-        Ok(Vec::new())
+        let mut warnings = Vec::new();
+        let cursor = Words::new(words);
+        let condition = self.condition_after(&cursor, Stage::Request, &mut warnings)?;
+        self.blocks.push(Rule {
+            action: Action::Deny(403, None),
+            condition,
+        });
+        Ok(warnings)
     }
 
-    /// `capture request header NAME len N`, `capture response header ...`, `capture cookie NAME len N`.
+    /// `capture request header NAME len N`, `capture response header ...`; `capture cookie NAME len N` is
+    /// accepted without effect.
     pub fn capture(&mut self, words: &[&str]) -> Parsed {
-        let _ = words;
+        let mut cursor = Words::new(words);
+        let of_response = match cursor.required("'request', 'response' or 'cookie'")? {
+            "request" => false,
+            "response" => true,
+            "cookie" => {
+                return Ok(vec![RuleWarning {
+                    word: 0,
+                    message: "cookies are not captured yet: %CC and %CS stay empty".into(),
+                }]);
+            }
+            other => {
+                return Err(RuleError::new(0, format!("unexpected '{other}'"))
+                    .expecting("request, response or cookie"));
+            }
+        };
+        if cursor.required("'header'")? != "header" {
+            return Err(cursor
+                .wrong("only headers are captured")
+                .expecting("header NAME len N"));
+        }
+        let name = cursor.required("a header name")?.as_bytes().into();
+        if cursor.required("'len'")? != "len" {
+            return Err(cursor
+                .wrong("the length of a capture must be given")
+                .expecting("len N"));
+        }
+        let length = cursor.number("a length")?;
+        cursor.finish()?;
+        let (list, slots) = if of_response {
+            (&mut self.rules.response_headers, &mut self.rules.slots.1)
+        } else {
+            (&mut self.rules.request_headers, &mut self.rules.slots.0)
+        };
+        list.push(HeaderCapture {
+            name,
+            length,
+            slot: *slots,
+        });
+        *slots += 1;
         Ok(Vec::new())
     }
 
-    /// A condition that stands elsewhere (`stats admin if ...`): the words from `if` or `unless` on.
+    /// A condition that stands elsewhere (`stats admin if ...`): the words from `if` or `unless` on. ACLs must
+    /// have been declared before.
     pub fn condition(&self, words: &[&str]) -> Result<Condition, RuleError> {
-        let _ = words;
-        Ok(Condition::default())
+        self.acls
+            .condition(words, self.site(Stage::Request), &mut Vec::new())
     }
 
     /// The rules of all lines so far.
     pub fn build(self) -> Result<ProxyRules, RuleError> {
-        Ok(ProxyRules::default())
+        let Self {
+            acls,
+            blocks,
+            mut rules,
+            ..
+        } = self;
+        rules.http_request.splice(0..0, blocks);
+        // ACLs may have got further lines after their first use.
+        for list in [
+            &mut rules.connection,
+            &mut rules.session,
+            &mut rules.content,
+            &mut rules.http_request,
+            &mut rules.redirects,
+            &mut rules.http_response,
+            &mut rules.http_after_response,
+        ] {
+            list.iter_mut()
+                .for_each(|rule| rule.condition.complete(&acls));
+        }
+        for list in [&mut rules.backends, &mut rules.servers] {
+            list.iter_mut()
+                .for_each(|choice| choice.condition.complete(&acls));
+        }
+        Ok(ProxyRules {
+            rules: Arc::new(rules),
+        })
+    }
+
+    fn site(&self, stage: Stage) -> Site<'_> {
+        Site {
+            definitions: &self.definitions,
+            loader: self.loader,
+            stage,
+        }
+    }
+
+    /// The rule whose action is the word at `start`.
+    fn rule(
+        &mut self,
+        place: Place,
+        words: &[&str],
+        start: usize,
+    ) -> Result<(Rule, Vec<RuleWarning>), RuleError> {
+        let mut warnings = Vec::new();
+        let mut cursor = Words::new(words.get(start..).unwrap_or_default());
+        let stage = stage(place);
+        let mut slots = self.rules.slots;
+        let mut read = |cursor: &mut Words<'_>, warnings: &mut Vec<RuleWarning>| {
+            let spec = action::find(cursor.required("an action")?, place)?;
+            let mut context = Context {
+                place,
+                site: self.site(stage),
+                slots: &mut slots,
+                warnings,
+            };
+            let action = (spec.read)(cursor, &mut context)?;
+            let condition = self.condition_after(cursor, stage, warnings)?;
+            Ok(Rule { action, condition })
+        };
+        let rule = read(&mut cursor, &mut warnings).map_err(|e: RuleError| e.shifted(start))?;
+        warnings.iter_mut().for_each(|w| w.word += start);
+        self.rules.slots = slots;
+        Ok((rule, warnings))
+    }
+
+    fn choice(&self, words: &[&str], what: &str) -> Result<(Choice, Vec<RuleWarning>), RuleError> {
+        let mut warnings = Vec::new();
+        let mut cursor = Words::new(words);
+        let text = cursor.required(&format!("the name of {what}"))?;
+        let name = if looks_dynamic(text) {
+            let format = LogFormat::value(text, &self.definitions)?;
+            match format
+                .constant()
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+            {
+                Some(name) => Name::Static(name.into()),
+                None => Name::Dynamic(format),
+            }
+        } else {
+            Name::Static(Arc::from(text))
+        };
+        let condition = self.condition_after(&cursor, Stage::Content, &mut warnings)?;
+        Ok((Choice { name, condition }, warnings))
+    }
+
+    /// The condition in the words not read yet; none if there are no more words.
+    fn condition_after(
+        &self,
+        cursor: &Words<'_>,
+        stage: Stage,
+        warnings: &mut Vec<RuleWarning>,
+    ) -> Result<Condition, RuleError> {
+        if cursor.peek().is_none() {
+            return Ok(Condition::default());
+        }
+        let at = cursor.at();
+        let first = warnings.len();
+        let condition = self
+            .acls
+            .condition(cursor.rest(), self.site(stage), warnings)
+            .map_err(|e| e.shifted(at))?;
+        warnings.iter_mut().skip(first).for_each(|w| w.word += at);
+        Ok(condition)
     }
 }
 

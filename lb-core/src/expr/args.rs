@@ -1,0 +1,290 @@
+//! Arguments of fetches and converters.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::Definitions;
+use crate::{request::Scope, rules::RuleError};
+
+/// One argument in a table entry.
+#[derive(Debug, Clone, Copy)]
+pub struct ArgSpec {
+    /// Name in messages and docs.
+    pub name: &'static str,
+    /// How it is read.
+    pub kind: ArgKind,
+    /// Whether it may be left out.
+    pub optional: bool,
+}
+
+/// How an argument is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArgKind {
+    /// Text.
+    Text,
+    /// Decimal integer.
+    Int,
+    /// Decimal integer or the name of a variable.
+    Number,
+    /// IPv4 mask: bits or dotted.
+    Mask4,
+    /// IPv6 mask: bits.
+    Mask6,
+    /// Regular expression. The flags are the third argument of `regsub`, so it is compiled there.
+    Variable,
+    /// Name of a `userlist`.
+    Userlist,
+    /// Regular expression replacement: pattern, text and flags take the rest of the list.
+    Regsub,
+}
+
+/// A compiled argument.
+#[derive(Debug, Clone)]
+pub enum Argument {
+    /// Left out.
+    Missing,
+    /// Text.
+    Text(Box<[u8]>),
+    /// Number; masks as bits.
+    Int(i64),
+    /// Variable with its scope.
+    Variable(Scope, Arc<str>),
+    /// User list.
+    Userlist(Arc<Userlist>),
+    /// Pattern, replacement, replace all.
+    Regsub(Regex, Box<[u8]>, bool),
+}
+
+impl Argument {
+    /// The bytes of a text argument.
+    pub fn text(&self) -> Option<&[u8]> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number of an integer argument.
+    pub fn int(&self) -> Option<i64> {
+        match self {
+            Self::Int(i) => Some(*i),
+            _ => None,
+        }
+    }
+}
+
+/// A required argument.
+pub(crate) const fn need(name: &'static str, kind: ArgKind) -> ArgSpec {
+    ArgSpec {
+        name,
+        kind,
+        optional: false,
+    }
+}
+
+/// An argument that may be left out.
+pub(crate) const fn may(name: &'static str, kind: ArgKind) -> ArgSpec {
+    ArgSpec {
+        name,
+        kind,
+        optional: true,
+    }
+}
+
+/// Users of one `userlist`, for `http_auth`.
+#[derive(Debug, Clone, Default)]
+pub struct Userlist {
+    /// (name, clear password, groups).
+    pub users: Vec<(String, String, Vec<String>)>,
+}
+
+impl Userlist {
+    /// The groups of the user whose `Authorization: Basic` value this is; `None` unless the password is right.
+    pub fn authenticate(&self, authorization: &[u8]) -> Option<&[String]> {
+        let (name, password) = basic_credentials(authorization)?;
+        self.users
+            .iter()
+            .find(|(n, p, _)| n.as_bytes() == name && same_bytes(p.as_bytes(), &password))
+            .map(|(_, _, groups)| groups.as_slice())
+    }
+}
+
+/// User and password of an `Authorization: Basic` value.
+pub fn basic_credentials(authorization: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (scheme, rest) = authorization.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let mut plain = base64::engine::general_purpose::STANDARD
+        .decode(rest.trim_ascii())
+        .ok()?;
+    let colon = memchr::memchr(b':', &plain)?;
+    let password = plain.split_off(colon + 1);
+    plain.truncate(colon);
+    Some((plain, password))
+}
+
+/// Compares without telling by its duration where the difference is.
+fn same_bytes(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (x, y)| diff | (x ^ y)) == 0
+}
+
+/// Compiles a regular expression over bytes. Neither look-around nor back references exist in it.
+pub(crate) fn regex(pattern: &str, ignore_case: bool) -> Result<Regex, RuleError> {
+    RegexBuilder::new(pattern)
+        .case_insensitive(ignore_case)
+        .unicode(false)
+        .build()
+        .map_err(|e| regex_error(pattern, &e))
+}
+
+/// The message for a pattern that does not compile.
+pub(crate) fn regex_error(pattern: &str, error: &regex::Error) -> RuleError {
+    let text = error.to_string();
+    let reason = text.lines().last().unwrap_or_default();
+    let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+    RuleError::new(0, format!("regular expression '{pattern}': {reason}"))
+}
+
+/// Reads the variable `name`.
+pub(crate) fn variable(name: &str) -> Result<(Scope, Arc<str>), RuleError> {
+    Scope::split(name)
+        .map(|(scope, _)| (scope, Arc::from(name)))
+        .ok_or_else(|| {
+            RuleError::new(0, format!("invalid variable name '{name}'"))
+                .expecting("proc., sess., txn., req. or res. and letters, digits, '_', '.', '-'")
+        })
+}
+
+/// Types the argument texts of `what` by its specification.
+pub(crate) fn compile(
+    what: &str,
+    specs: &[ArgSpec],
+    texts: &[String],
+    definitions: &Definitions,
+) -> Result<Box<[Argument]>, RuleError> {
+    let mut out = Vec::with_capacity(specs.len());
+    for (index, spec) in specs.iter().enumerate() {
+        let Some(text) = texts.get(index).filter(|t| !t.is_empty() || !spec.optional) else {
+            if !spec.optional {
+                return Err(RuleError::new(
+                    0,
+                    format!("'{what}' misses its argument '{}'", spec.name),
+                )
+                .expecting(usage(what, specs)));
+            }
+            out.push(Argument::Missing);
+            continue;
+        };
+        if spec.kind == ArgKind::Regsub {
+            out.push(regsub(text, texts)?);
+            return Ok(out.into());
+        }
+        out.push(one(what, spec, text, definitions)?);
+    }
+    if let Some(extra) = texts.get(specs.len()) {
+        return Err(
+            RuleError::new(0, format!("'{what}' has an argument too many: '{extra}'"))
+                .expecting(usage(what, specs)),
+        );
+    }
+    Ok(out.into())
+}
+
+/// `name(a,[b])`.
+fn usage(what: &str, specs: &[ArgSpec]) -> String {
+    if specs.is_empty() {
+        return format!("{what} without arguments");
+    }
+    let words: Vec<String> = specs
+        .iter()
+        .map(|s| {
+            if s.optional {
+                format!("[{}]", s.name)
+            } else {
+                s.name.to_string()
+            }
+        })
+        .collect();
+    format!("{what}({})", words.join(","))
+}
+
+fn one(
+    what: &str,
+    spec: &ArgSpec,
+    text: &str,
+    definitions: &Definitions,
+) -> Result<Argument, RuleError> {
+    let wrong = |expected: &str| {
+        RuleError::new(
+            0,
+            format!("'{what}': '{text}' is no good as '{}'", spec.name),
+        )
+        .expecting(expected)
+    };
+    Ok(match spec.kind {
+        ArgKind::Text | ArgKind::Regsub => Argument::Text(text.as_bytes().into()),
+        ArgKind::Int => Argument::Int(text.parse().map_err(|_| wrong("an integer"))?),
+        ArgKind::Number => match text.parse() {
+            Ok(number) => Argument::Int(number),
+            Err(_) => {
+                let (scope, name) =
+                    variable(text).map_err(|_| wrong("an integer or a variable"))?;
+                Argument::Variable(scope, name)
+            }
+        },
+        ArgKind::Mask4 => Argument::Int(mask4(text).ok_or_else(|| wrong("a mask or 0-32"))?),
+        ArgKind::Mask6 => Argument::Int(
+            text.parse::<i64>()
+                .ok()
+                .filter(|bits| (0..=128).contains(bits))
+                .ok_or_else(|| wrong("0-128"))?,
+        ),
+        ArgKind::Variable => {
+            let (scope, name) = variable(text)?;
+            Argument::Variable(scope, name)
+        }
+        ArgKind::Userlist => {
+            let list = definitions
+                .userlists
+                .get(text)
+                .ok_or_else(|| wrong("the name of a userlist"))?;
+            Argument::Userlist(Arc::clone(list))
+        }
+    })
+}
+
+/// An IPv4 mask as bits.
+fn mask4(text: &str) -> Option<i64> {
+    if let Ok(bits) = text.parse::<i64>() {
+        return (0..=32).contains(&bits).then_some(bits);
+    }
+    let mask: std::net::Ipv4Addr = text.parse().ok()?;
+    ipnet::ip_mask_to_prefix(mask.into()).ok().map(i64::from)
+}
+
+/// `regsub(pattern,replacement[,flags])`; flags `g` (all) and `i` (without case).
+fn regsub(pattern: &str, texts: &[String]) -> Result<Argument, RuleError> {
+    let text = texts.get(1).map(String::as_str).unwrap_or_default();
+    let flags = texts.get(2).map(String::as_str).unwrap_or_default();
+    if let Some(flag) = flags.chars().find(|c| !matches!(c, 'g' | 'i')) {
+        return Err(
+            RuleError::new(0, format!("'regsub': unknown flag '{flag}'"))
+                .expecting("'g', 'i' or both"),
+        );
+    }
+    if let Some(extra) = texts.get(3) {
+        return Err(
+            RuleError::new(0, format!("'regsub' has an argument too many: '{extra}'"))
+                .expecting("regsub(pattern,replacement,[flags])"),
+        );
+    }
+    let regex = regex(pattern, flags.contains('i'))?;
+    Ok(Argument::Regsub(
+        regex,
+        text.as_bytes().into(),
+        flags.contains('g'),
+    ))
+}

@@ -1,0 +1,158 @@
+//! The table of sample fetches.
+
+mod auth;
+mod connection;
+mod headers;
+mod http;
+mod internal;
+mod payload;
+pub(crate) mod target;
+
+use std::fmt;
+
+use super::{Needs, Settled, Type, args::ArgSpec, args::Argument, value::Value};
+use crate::request::RequestView;
+
+/// Receives the values of a fetch; returns false when it wants no more.
+pub(crate) type Sink<'s, 'a> = &'s mut dyn FnMut(Value<'a>) -> bool;
+
+/// How a fetch is evaluated.
+#[derive(Clone, Copy)]
+pub(crate) enum Eval {
+    /// One value or none.
+    One(for<'a> fn(&'a [Argument], &RequestView<'a>) -> Option<Value<'a>>),
+    /// Any number of values.
+    Many(for<'a> fn(&'a [Argument], &RequestView<'a>, Sink<'_, 'a>)),
+    /// One value or none, which may change when more bytes arrive.
+    Growing(for<'a> fn(&'a [Argument], &RequestView<'a>) -> (Option<Value<'a>>, Settled)),
+}
+
+/// One entry of the table.
+pub struct Fetch {
+    /// Name in the manual.
+    pub name: &'static str,
+    /// Older names of the same thing.
+    pub aliases: &'static [&'static str],
+    /// Arguments.
+    pub args: &'static [ArgSpec],
+    /// Type of its values.
+    pub result: Type,
+    /// What it needs to find anything.
+    pub needs: Needs,
+    /// One sentence.
+    pub doc: &'static str,
+    pub(crate) eval: Eval,
+}
+
+impl Fetch {
+    /// A row of the tables: name, aliases, arguments, result, needs, docs, function.
+    const fn row(
+        name: &'static str,
+        aliases: &'static [&'static str],
+        args: &'static [ArgSpec],
+        result: Type,
+        needs: Needs,
+        doc: &'static str,
+        eval: Eval,
+    ) -> Self {
+        Self {
+            name,
+            aliases,
+            args,
+            result,
+            needs,
+            doc,
+            eval,
+        }
+    }
+}
+
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Every sample fetch.
+pub fn all() -> impl Iterator<Item = &'static Fetch> {
+    internal::TABLE
+        .iter()
+        .chain(connection::TABLE)
+        .chain(payload::TABLE)
+        .chain(http::TABLE)
+        .chain(headers::TABLE)
+        .chain(auth::TABLE)
+}
+
+/// The sample fetch of that name.
+pub fn find(name: &str) -> Option<&'static Fetch> {
+    all().find(|f| f.name == name || f.aliases.contains(&name))
+}
+
+/// Fetches of HAProxy that are known and not offered: (beginning of the name, why).
+const NOT_OFFERED: &[(&str, &str)] = &[
+    ("rand", "rules are evaluated without randomness"),
+    (
+        "env",
+        "environment variables are expanded by the reader of the file: write \"${NAME}\"",
+    ),
+    ("nbsrv", "rules do not see the state of servers yet"),
+    ("avg_queue", "rules do not see the state of servers yet"),
+    ("queue", "rules do not see the state of servers yet"),
+    ("connslots", "rules do not see the state of servers yet"),
+    ("srv_", "rules do not see the state of servers yet"),
+    ("be_", "rules do not see the state of backends yet"),
+    ("fe_conn", "rules do not see counters yet"),
+    ("fe_req_rate", "rules do not see counters yet"),
+    ("fe_sess_rate", "rules do not see counters yet"),
+    ("table_", "rules do not see stick tables yet"),
+    ("sc_", "rules do not see stick tables yet"),
+    ("sc0_", "rules do not see stick tables yet"),
+    ("sc1_", "rules do not see stick tables yet"),
+    ("sc2_", "rules do not see stick tables yet"),
+    ("src_conn_", "rules do not see stick tables yet"),
+    ("src_http_", "rules do not see stick tables yet"),
+    ("src_sess_", "rules do not see stick tables yet"),
+    ("src_g", "rules do not see stick tables yet"),
+    ("src_bytes_", "rules do not see stick tables yet"),
+    ("src_kbytes_", "rules do not see stick tables yet"),
+    ("src_updt_", "rules do not see stick tables yet"),
+    ("src_inc_", "rules do not see stick tables yet"),
+    ("src_clr_", "rules do not see stick tables yet"),
+    ("ssl_c_", "client certificates are not asked for yet"),
+    ("lua.", "there is no Lua"),
+];
+
+/// Why a fetch that HAProxy has is not offered here.
+pub fn not_offered(name: &str) -> Option<&'static str> {
+    NOT_OFFERED
+        .iter()
+        .find(|(beginning, _)| name.starts_with(beginning))
+        .map(|(_, why)| *why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_stands_once_and_has_a_sentence() {
+        let mut names: Vec<&str> = all()
+            .flat_map(|f| std::iter::once(f.name).chain(f.aliases.iter().copied()))
+            .collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for fetch in all() {
+            assert!(fetch.doc.ends_with('.'), "{}", fetch.name);
+            assert!(not_offered(fetch.name).is_none() || find(fetch.name).is_some());
+            let optional: Vec<bool> = fetch.args.iter().map(|a| a.optional).collect();
+            assert!(
+                optional.is_sorted(),
+                "{}: required after optional",
+                fetch.name
+            );
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Header fields and cookies. Manual 7.3.6.
+//!
+//! Without an occurrence a fetch yields every value, so that an ACL matches if one of them does; an expression
+//! that wants a single value gets the last.
+
+use super::{
+    Eval, Fetch, Sink,
+    target::{cookies, host_port, members},
+};
+use crate::{
+    expr::{
+        Needs, Type, Value,
+        args::{ArgKind, ArgSpec, Argument, may, need},
+    },
+    head::HeadRef,
+    request::RequestView,
+};
+
+const HEADER: &[ArgSpec] = &[need("name", ArgKind::Text), may("occurrence", ArgKind::Int)];
+const COUNTED: &[ArgSpec] = &[may("name", ArgKind::Text)];
+const INDEX: &[ArgSpec] = &[need("index", ArgKind::Int)];
+
+/// The entries.
+pub(super) const TABLE: &[Fetch] = &[
+    Fetch::row(
+        "req.hdr",
+        &["hdr"],
+        HEADER,
+        Type::String,
+        Needs::Request,
+        "Members of the comma-separated values of a request header.",
+        Eval::Many(|args, view, sink| split(args, view.request, sink)),
+    ),
+    Fetch::row(
+        "req.fhdr",
+        &["fhdr"],
+        HEADER,
+        Type::String,
+        Needs::Request,
+        "Whole values of a request header.",
+        Eval::Many(|args, view, sink| whole(args, view.request, sink)),
+    ),
+    Fetch::row(
+        "req.hdr_cnt",
+        &["hdr_cnt"],
+        COUNTED,
+        Type::Int,
+        Needs::Request,
+        "Number of comma-separated values of a request header.",
+        Eval::One(|args, view| count_members(args, view.request)),
+    ),
+    Fetch::row(
+        "req.fhdr_cnt",
+        &["fhdr_cnt"],
+        COUNTED,
+        Type::Int,
+        Needs::Request,
+        "Number of lines of a request header.",
+        Eval::One(|args, view| count_lines(args, view.request)),
+    ),
+    Fetch::row(
+        "req.hdr_ip",
+        &["hdr_ip"],
+        HEADER,
+        Type::Address,
+        Needs::Request,
+        "Addresses in a request header, ports ignored.",
+        Eval::Many(|args, view, sink| addresses(args, view.request, sink)),
+    ),
+    Fetch::row(
+        "req.hdr_val",
+        &["hdr_val"],
+        HEADER,
+        Type::Int,
+        Needs::Request,
+        "Numbers in a request header.",
+        Eval::Many(|args, view, sink| numbers(args, view.request, sink)),
+    ),
+    Fetch::row(
+        "req.hdr_names",
+        &[],
+        &[may("delimiter", ArgKind::Text)],
+        Type::String,
+        Needs::Request,
+        "Names of the request headers, joined by the delimiter (a comma).",
+        Eval::One(|args, view| names(args, view.request)),
+    ),
+    Fetch::row(
+        "res.hdr",
+        &["shdr"],
+        HEADER,
+        Type::String,
+        Needs::Response,
+        "Members of the comma-separated values of a response header.",
+        Eval::Many(|args, view, sink| split(args, view.response, sink)),
+    ),
+    Fetch::row(
+        "res.fhdr",
+        &[],
+        HEADER,
+        Type::String,
+        Needs::Response,
+        "Whole values of a response header.",
+        Eval::Many(|args, view, sink| whole(args, view.response, sink)),
+    ),
+    Fetch::row(
+        "res.hdr_cnt",
+        &["shdr_cnt"],
+        COUNTED,
+        Type::Int,
+        Needs::Response,
+        "Number of comma-separated values of a response header.",
+        Eval::One(|args, view| count_members(args, view.response)),
+    ),
+    Fetch::row(
+        "res.fhdr_cnt",
+        &[],
+        COUNTED,
+        Type::Int,
+        Needs::Response,
+        "Number of lines of a response header.",
+        Eval::One(|args, view| count_lines(args, view.response)),
+    ),
+    Fetch::row(
+        "res.hdr_ip",
+        &["shdr_ip"],
+        HEADER,
+        Type::Address,
+        Needs::Response,
+        "Addresses in a response header, ports ignored.",
+        Eval::Many(|args, view, sink| addresses(args, view.response, sink)),
+    ),
+    Fetch::row(
+        "res.hdr_val",
+        &["shdr_val"],
+        HEADER,
+        Type::Int,
+        Needs::Response,
+        "Numbers in a response header.",
+        Eval::Many(|args, view, sink| numbers(args, view.response, sink)),
+    ),
+    Fetch::row(
+        "res.hdr_names",
+        &[],
+        &[may("delimiter", ArgKind::Text)],
+        Type::String,
+        Needs::Response,
+        "Names of the response headers, joined by the delimiter (a comma).",
+        Eval::One(|args, view| names(args, view.response)),
+    ),
+    Fetch::row(
+        "req.cook",
+        &["cook"],
+        COUNTED,
+        Type::String,
+        Needs::Request,
+        "Values of a cookie of the request.",
+        Eval::Many(request_cookies),
+    ),
+    Fetch::row(
+        "req.cook_cnt",
+        &["cook_cnt"],
+        COUNTED,
+        Type::Int,
+        Needs::Request,
+        "Number of cookies of that name in the request.",
+        Eval::One(|args, view| Some(count(|sink| request_cookies(args, view, sink)))),
+    ),
+    Fetch::row(
+        "req.cook_val",
+        &["cook_val"],
+        COUNTED,
+        Type::Int,
+        Needs::Request,
+        "Values of a cookie of the request as numbers.",
+        Eval::Many(|args, view, sink| {
+            request_cookies(args, view, &mut |value| {
+                value.integer().is_none_or(|i| sink(Value::Int(i)))
+            });
+        }),
+    ),
+    Fetch::row(
+        "res.cook",
+        &["scook"],
+        COUNTED,
+        Type::String,
+        Needs::Response,
+        "Values of a cookie set by the response.",
+        Eval::Many(response_cookies),
+    ),
+    Fetch::row(
+        "res.cook_cnt",
+        &["scook_cnt"],
+        COUNTED,
+        Type::Int,
+        Needs::Response,
+        "Number of cookies of that name set by the response.",
+        Eval::One(|args, view| Some(count(|sink| response_cookies(args, view, sink)))),
+    ),
+    Fetch::row(
+        "res.cook_val",
+        &["scook_val"],
+        COUNTED,
+        Type::Int,
+        Needs::Response,
+        "Values of a cookie set by the response as numbers.",
+        Eval::Many(|args, view, sink| {
+            response_cookies(args, view, &mut |value| {
+                value.integer().is_none_or(|i| sink(Value::Int(i)))
+            });
+        }),
+    ),
+    Fetch::row(
+        "capture.req.hdr",
+        &[],
+        INDEX,
+        Type::String,
+        Needs::Connection,
+        "The request capture of that index.",
+        Eval::One(|args, view| captured(args, &view.state.captures.request)),
+    ),
+    Fetch::row(
+        "capture.res.hdr",
+        &[],
+        INDEX,
+        Type::String,
+        Needs::Connection,
+        "The response capture of that index.",
+        Eval::One(|args, view| captured(args, &view.state.captures.response)),
+    ),
+];
+
+fn name(args: &[Argument]) -> Option<&[u8]> {
+    args.first()?.text()
+}
+
+/// Hands `values` to `sink`: all of them, or the one of the occurrence asked for (from 1, negative from the
+/// end).
+fn occurrences<'a>(
+    args: &'a [Argument],
+    mut values: impl DoubleEndedIterator<Item = &'a [u8]>,
+    sink: Sink<'_, 'a>,
+) {
+    let occurrence = args.get(1).and_then(Argument::int).unwrap_or(0);
+    let steps = usize::try_from(occurrence.unsigned_abs().saturating_sub(1)).unwrap_or(usize::MAX);
+    let chosen = match occurrence {
+        0 => {
+            values.all(|value| sink(Value::text(value)));
+            return;
+        }
+        1.. => values.nth(steps),
+        _ => values.nth_back(steps),
+    };
+    if let Some(value) = chosen {
+        sink(Value::text(value));
+    }
+}
+
+fn split<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, sink: Sink<'_, 'a>) {
+    if let (Some(head), Some(name)) = (head, name(args)) {
+        occurrences(args, head.values(name).flat_map(members), sink);
+    }
+}
+
+fn whole<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, sink: Sink<'_, 'a>) {
+    if let (Some(head), Some(name)) = (head, name(args)) {
+        occurrences(args, head.values(name), sink);
+    }
+}
+
+/// The lines that `args` counts: those of one name, else all.
+fn lines<'a>(args: &'a [Argument], head: HeadRef<'a>) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+    let wanted = name(args);
+    head.fields()
+        .filter(move |(n, _)| wanted.is_none_or(|w| n.eq_ignore_ascii_case(w)))
+        .map(|(_, v)| v)
+}
+
+fn length(number: usize) -> Value<'static> {
+    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn count_members<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>) -> Option<Value<'a>> {
+    Some(length(lines(args, head?).flat_map(members).count()))
+}
+
+fn count_lines<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>) -> Option<Value<'a>> {
+    Some(length(lines(args, head?).count()))
+}
+
+fn count<'a>(visit: impl FnOnce(Sink<'_, 'a>)) -> Value<'a> {
+    let mut number = 0;
+    visit(&mut |_| {
+        number += 1;
+        true
+    });
+    Value::Int(number)
+}
+
+fn addresses<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, sink: Sink<'_, 'a>) {
+    split(args, head, &mut |value| {
+        let plain = value.address();
+        let found = plain.or_else(|| Value::text(host_port(value.bytes()?).0).address());
+        found.is_none_or(|address| sink(Value::Address(address)))
+    });
+}
+
+fn numbers<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, sink: Sink<'_, 'a>) {
+    split(args, head, &mut |value| {
+        value
+            .integer()
+            .is_none_or(|number| sink(Value::Int(number)))
+    });
+}
+
+fn names<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>) -> Option<Value<'a>> {
+    let delimiter = name(args).unwrap_or(b",");
+    let mut out = Vec::new();
+    for (index, (name, _)) in head?.fields().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(delimiter);
+        }
+        out.extend(name.iter().map(u8::to_ascii_lowercase));
+    }
+    Some(Value::String(out.into()))
+}
+
+fn request_cookies<'a>(args: &'a [Argument], view: &RequestView<'a>, sink: Sink<'_, 'a>) {
+    let Some(head) = view.request else { return };
+    let wanted = name(args);
+    head.values(b"cookie")
+        .flat_map(cookies)
+        .filter(|(n, _)| wanted.is_none_or(|w| w == *n))
+        .all(|(_, value)| sink(Value::text(value)));
+}
+
+fn response_cookies<'a>(args: &'a [Argument], view: &RequestView<'a>, sink: Sink<'_, 'a>) {
+    let Some(head) = view.response else { return };
+    let wanted = name(args);
+    head.values(b"set-cookie")
+        .filter_map(|line| cookies(line).next())
+        .filter(|(n, _)| wanted.is_none_or(|w| w == *n))
+        .all(|(_, value)| sink(Value::text(value)));
+}
+
+fn captured<'a>(args: &'a [Argument], captures: &'a [Option<Vec<u8>>]) -> Option<Value<'a>> {
+    let index = usize::try_from(args.first()?.int()?).ok()?;
+    captures.get(index)?.as_deref().map(Value::text)
+}

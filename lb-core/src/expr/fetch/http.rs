@@ -1,0 +1,246 @@
+//! The start line: method, target and its parts, versions, status. Manual 7.3.6.
+
+use super::{
+    Eval, Fetch, Sink,
+    target::{authority, host_port, parameters, split},
+};
+use crate::{
+    expr::{
+        Needs, Type, Value,
+        args::{ArgKind, ArgSpec, Argument, may},
+    },
+    head::Version,
+    request::RequestView,
+};
+
+const PARAMETER: &[ArgSpec] = &[may("name", ArgKind::Text), may("delimiter", ArgKind::Text)];
+
+/// The entries.
+pub(super) const TABLE: &[Fetch] = &[
+    Fetch::row(
+        "method",
+        &["capture.req.method"],
+        &[],
+        Type::Method,
+        Needs::Request,
+        "Method of the request.",
+        Eval::One(|_, view| Some(Value::text(view.request?.method()))),
+    ),
+    Fetch::row(
+        "url",
+        &["capture.req.uri"],
+        &[],
+        Type::String,
+        Needs::Request,
+        "Target of the request as received or rewritten.",
+        Eval::One(|_, view| Some(Value::text(view.request?.target()))),
+    ),
+    Fetch::row(
+        "path",
+        &[],
+        &[],
+        Type::String,
+        Needs::Request,
+        "Path of the target, without the query.",
+        Eval::One(|_, view| path(view).map(Value::text)),
+    ),
+    Fetch::row(
+        "pathq",
+        &[],
+        &[],
+        Type::String,
+        Needs::Request,
+        "Path of the target with the query.",
+        Eval::One(|_, view| {
+            let target = view.request?.target();
+            let start = split(target).origin.len();
+            target
+                .get(start..)
+                .filter(|t| !t.is_empty())
+                .map(Value::text)
+        }),
+    ),
+    Fetch::row(
+        "query",
+        &[],
+        &[],
+        Type::String,
+        Needs::Request,
+        "What follows the first question mark of the target.",
+        Eval::One(|_, view| split(view.request?.target()).query.map(Value::text)),
+    ),
+    Fetch::row(
+        "base",
+        &[],
+        &[],
+        Type::String,
+        Needs::Request,
+        "The first Host header followed by the path.",
+        Eval::One(|_, view| {
+            let head = view.request?;
+            let mut out = head.value(b"host").unwrap_or_default().to_vec();
+            out.extend_from_slice(path(view).unwrap_or_default());
+            Some(Value::String(out.into()))
+        }),
+    ),
+    Fetch::row(
+        "url_param",
+        &["urlp"],
+        PARAMETER,
+        Type::String,
+        Needs::Request,
+        "Values of a parameter of the query; of every parameter without a name.",
+        Eval::Many(url_parameters),
+    ),
+    Fetch::row(
+        "urlp_val",
+        &[],
+        PARAMETER,
+        Type::Int,
+        Needs::Request,
+        "Values of a parameter of the query as numbers.",
+        Eval::Many(|args, view, sink| {
+            url_parameters(args, view, &mut |value| {
+                value.integer().is_none_or(|i| sink(Value::Int(i)))
+            });
+        }),
+    ),
+    Fetch::row(
+        "url_ip",
+        &[],
+        &[],
+        Type::Address,
+        Needs::Request,
+        "Address in an absolute target.",
+        Eval::One(|_, view| {
+            let host = host_port(authority(view.request?.target())?).0;
+            Value::text(host).address().map(Value::Address)
+        }),
+    ),
+    Fetch::row(
+        "url_port",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Request,
+        "Port in an absolute target, 80 or 443 by its scheme if it holds none.",
+        Eval::One(|_, view| {
+            let target = view.request?.target();
+            let default = if target.starts_with(b"https:") {
+                443
+            } else {
+                80
+            };
+            let port = match host_port(authority(target)?).1 {
+                Some(port) => Value::text(port).integer()?,
+                None => default,
+            };
+            Some(Value::Int(port))
+        }),
+    ),
+    Fetch::row(
+        "req.ver",
+        &["req_ver", "capture.req.ver"],
+        &[],
+        Type::String,
+        Needs::Request,
+        "HTTP version of the request: 1.0, 1.1 or 2.0.",
+        Eval::One(|_, view| Some(version(view.request?.version()))),
+    ),
+    Fetch::row(
+        "req.proto_http",
+        &["req_proto_http"],
+        &[],
+        Type::Bool,
+        Needs::Request,
+        "Whether an HTTP request was parsed.",
+        Eval::One(|_, view| Some(Value::Bool(view.request.is_some()))),
+    ),
+    Fetch::row(
+        "res.ver",
+        &["resp_ver", "capture.res.ver"],
+        &[],
+        Type::String,
+        Needs::Response,
+        "HTTP version of the response: 1.0, 1.1 or 2.0.",
+        Eval::One(|_, view| Some(version(view.response?.version()))),
+    ),
+    Fetch::row(
+        "status",
+        &["txn.status"],
+        &[],
+        Type::Int,
+        Needs::Response,
+        "Status of the response.",
+        Eval::One(|_, view| Some(Value::Int(view.response?.status().into()))),
+    ),
+    Fetch::row(
+        "req.body",
+        &[],
+        &[],
+        Type::Binary,
+        Needs::Payload,
+        "What was received of the request's body so far.",
+        Eval::One(|_, view| view.request.map(|_| Value::Binary(view.payload.into()))),
+    ),
+    Fetch::row(
+        "req.body_len",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Payload,
+        "Length of what was received of the request's body so far.",
+        Eval::One(|_, view| {
+            view.request?;
+            Some(Value::Int(i64::try_from(view.payload.len()).ok()?))
+        }),
+    ),
+    Fetch::row(
+        "req.body_size",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Request,
+        "Content-Length of the request, 0 without one.",
+        Eval::One(|_, view| {
+            let length = view.request?.value(b"content-length");
+            Some(Value::Int(
+                length.and_then(|l| Value::text(l).integer()).unwrap_or(0),
+            ))
+        }),
+    ),
+];
+
+fn path<'a>(view: &RequestView<'a>) -> Option<&'a [u8]> {
+    let path = split(view.request?.target()).path;
+    (!path.is_empty()).then_some(path)
+}
+
+fn version(version: Version) -> Value<'static> {
+    Value::text(match version {
+        Version::Http10 => b"1.0",
+        Version::Http11 => b"1.1",
+        Version::Http2 => b"2.0",
+    })
+}
+
+/// Parameters begin after the delimiter (`?`) and are separated by `&`, or by the delimiter if that is another
+/// character.
+fn url_parameters<'a>(args: &'a [Argument], view: &RequestView<'a>, sink: Sink<'_, 'a>) {
+    let Some(head) = view.request else { return };
+    let name = args.first().and_then(Argument::text);
+    let delimiter = args
+        .get(1)
+        .and_then(Argument::text)
+        .and_then(<[u8]>::first)
+        .copied()
+        .unwrap_or(b'?');
+    let target = head.target();
+    let Some(start) = memchr::memchr(delimiter, target) else {
+        return;
+    };
+    let between = if delimiter == b'?' { b'&' } else { delimiter };
+    parameters(target.get(start + 1..).unwrap_or_default(), between)
+        .filter(|(n, _)| name.is_none_or(|name| *n == name))
+        .all(|(_, value)| sink(Value::text(value)));
+}

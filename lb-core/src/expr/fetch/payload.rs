@@ -1,0 +1,283 @@
+//! Received bytes before anything is parsed: lengths, slices, TLS hello messages. Manual 7.3.5.
+
+use super::{Eval, Fetch};
+use crate::{
+    expr::{
+        Needs, Settled, Type, Value,
+        args::{ArgKind, Argument, may, need},
+    },
+    request::RequestView,
+};
+
+/// The entries.
+pub(super) const TABLE: &[Fetch] = &[
+    Fetch::row(
+        "req.len",
+        &["req_len"],
+        &[],
+        Type::Int,
+        Needs::Payload,
+        "Number of bytes received and not yet passed on.",
+        Eval::Growing(|_, view| {
+            let length = i64::try_from(view.payload.len()).unwrap_or(i64::MAX);
+            (Some(Value::Int(length)), Settled::No)
+        }),
+    ),
+    Fetch::row(
+        "req.payload",
+        &["payload"],
+        &[need("offset", ArgKind::Int), need("length", ArgKind::Int)],
+        Type::Binary,
+        Needs::Payload,
+        "That many received bytes (all for 0) from an offset.",
+        Eval::Growing(payload),
+    ),
+    Fetch::row(
+        "req.payload_lv",
+        &["payload_lv"],
+        &[
+            need("offset", ArgKind::Int),
+            need("length", ArgKind::Int),
+            may("offset2", ArgKind::Int),
+        ],
+        Type::Binary,
+        Needs::Payload,
+        "Received bytes whose length stands before them in that many bytes at an offset.",
+        Eval::Growing(payload_lv),
+    ),
+    Fetch::row(
+        "req.ssl_hello_type",
+        &["req_ssl_hello_type"],
+        &[],
+        Type::Int,
+        Needs::Payload,
+        "1 if the received bytes are a TLS ClientHello, 0 if they are something else.",
+        Eval::Growing(|_, view| match client_hello(view.payload) {
+            Hello::Complete { .. } => (Some(Value::Int(1)), Settled::Yes),
+            Hello::Other => (Some(Value::Int(0)), Settled::Yes),
+            Hello::Partial => (None, Settled::No),
+        }),
+    ),
+    Fetch::row(
+        "req.ssl_sni",
+        &["req_ssl_sni"],
+        &[],
+        Type::String,
+        Needs::Payload,
+        "Name asked for in the received TLS ClientHello.",
+        Eval::Growing(|_, view| match client_hello(view.payload) {
+            Hello::Complete { body, .. } => (server_name(body).map(Value::text), Settled::Yes),
+            Hello::Other => (None, Settled::Yes),
+            Hello::Partial => (None, Settled::No),
+        }),
+    ),
+    Fetch::row(
+        "req.ssl_alpn",
+        &[],
+        &[],
+        Type::String,
+        Needs::Payload,
+        "First application protocol offered in the received TLS ClientHello.",
+        Eval::Growing(|_, view| match client_hello(view.payload) {
+            Hello::Complete { body, .. } => (first_protocol(body).map(Value::text), Settled::Yes),
+            Hello::Other => (None, Settled::Yes),
+            Hello::Partial => (None, Settled::No),
+        }),
+    ),
+    Fetch::row(
+        "req.ssl_ver",
+        &["req_ssl_ver"],
+        &[],
+        Type::Int,
+        Needs::Payload,
+        "Version of the received TLS ClientHello: major * 65536 + minor.",
+        Eval::Growing(|_, view| match client_hello(view.payload) {
+            Hello::Complete {
+                version: (major, minor),
+                ..
+            } => (
+                Some(Value::Int(i64::from(major) << 16 | i64::from(minor))),
+                Settled::Yes,
+            ),
+            Hello::Other => (None, Settled::Yes),
+            Hello::Partial => (None, Settled::No),
+        }),
+    ),
+    Fetch::row(
+        "req.rdp_cookie",
+        &["rdp_cookie"],
+        &[may("name", ArgKind::Text)],
+        Type::String,
+        Needs::Payload,
+        "Value of the RDP cookie of that name (any without one) in the received connection request.",
+        Eval::Growing(|args, view| {
+            let found = rdp_cookie(view.payload, args.first().and_then(Argument::text));
+            (found.map(Value::text), Settled::No)
+        }),
+    ),
+    Fetch::row(
+        "req.rdp_cookie_cnt",
+        &["rdp_cookie_cnt"],
+        &[may("name", ArgKind::Text)],
+        Type::Int,
+        Needs::Payload,
+        "1 if the RDP cookie of that name was received, else 0.",
+        Eval::Growing(|args, view| {
+            let found = rdp_cookie(view.payload, args.first().and_then(Argument::text));
+            (Some(Value::Int(found.is_some().into())), Settled::No)
+        }),
+    ),
+];
+
+fn position(args: &[Argument], index: usize) -> usize {
+    args.get(index)
+        .and_then(Argument::int)
+        .and_then(|i| usize::try_from(i).ok())
+        .unwrap_or(0)
+}
+
+fn payload<'a>(args: &'a [Argument], view: &RequestView<'a>) -> (Option<Value<'a>>, Settled) {
+    let (offset, length) = (position(args, 0), position(args, 1));
+    if length == 0 {
+        let rest = view.payload.get(offset..).filter(|rest| !rest.is_empty());
+        return (rest.map(|r| Value::Binary(r.into())), Settled::No);
+    }
+    match view.payload.get(offset..offset.saturating_add(length)) {
+        Some(bytes) => (Some(Value::Binary(bytes.into())), Settled::Yes),
+        None => (None, Settled::No),
+    }
+}
+
+fn payload_lv<'a>(args: &'a [Argument], view: &RequestView<'a>) -> (Option<Value<'a>>, Settled) {
+    let (offset, width) = (position(args, 0), position(args, 1));
+    let Some(length) = view.payload.get(offset..offset.saturating_add(width)) else {
+        return (None, Settled::No);
+    };
+    let length = length.iter().fold(0_usize, |sum, byte| {
+        sum.saturating_mul(256).saturating_add(usize::from(*byte))
+    });
+    let start = match args.get(2).and_then(Argument::int) {
+        Some(_) => position(args, 2),
+        None => offset.saturating_add(width),
+    };
+    match view.payload.get(start..start.saturating_add(length)) {
+        Some(bytes) => (Some(Value::Binary(bytes.into())), Settled::Yes),
+        None => (None, Settled::No),
+    }
+}
+
+/// What received bytes look like.
+enum Hello<'a> {
+    /// A whole ClientHello; `body` begins with its random.
+    Complete { version: (u8, u8), body: &'a [u8] },
+    /// The beginning of one.
+    Partial,
+    /// Something else.
+    Other,
+}
+
+/// Recognises a ClientHello in one TLS record (RFC 8446 §5.1, §4.1.2).
+fn client_hello(bytes: &[u8]) -> Hello<'_> {
+    match bytes.first() {
+        None => return Hello::Partial,
+        Some(22) => {}
+        Some(_) => return Hello::Other,
+    }
+    let &[_, major, _, high, low, ref rest @ ..] = bytes else {
+        return Hello::Partial;
+    };
+    if major != 3 {
+        return Hello::Other;
+    }
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    // A record holds 16 KiB at most and a handshake message has a header of four bytes.
+    if !(4..=16_640).contains(&length) {
+        return Hello::Other;
+    }
+    if rest.first().is_some_and(|kind| *kind != 1) {
+        return Hello::Other;
+    }
+    let Some(record) = rest.get(..length) else {
+        return Hello::Partial;
+    };
+    match record {
+        &[1, _, _, _, major, minor, ref body @ ..] => Hello::Complete {
+            version: (major, minor),
+            body,
+        },
+        _ => Hello::Other,
+    }
+}
+
+/// Takes bytes from the front of a slice.
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    /// A vector whose length stands before it in `width` bytes.
+    fn vector(&mut self, width: usize) -> Option<&'a [u8]> {
+        let length = self
+            .take(width)?
+            .iter()
+            .fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte));
+        self.take(length)
+    }
+}
+
+/// The content of an extension of a ClientHello.
+fn extension(body: &[u8], wanted: u16) -> Option<&[u8]> {
+    let mut hello = Cursor(body);
+    hello.take(32)?;
+    hello.vector(1)?;
+    hello.vector(2)?;
+    hello.vector(1)?;
+    let mut extensions = Cursor(hello.vector(2)?);
+    loop {
+        let kind = extensions.take(2)?;
+        let content = extensions.vector(2)?;
+        if kind == wanted.to_be_bytes() {
+            return Some(content);
+        }
+    }
+}
+
+/// RFC 6066 §3: the host name of the server_name extension.
+fn server_name(body: &[u8]) -> Option<&[u8]> {
+    let mut names = Cursor(Cursor(extension(body, 0)?).vector(2)?);
+    loop {
+        let kind = names.take(1)?;
+        let name = names.vector(2)?;
+        if kind == [0] {
+            return Some(name);
+        }
+    }
+}
+
+/// RFC 7301 §3.1: the first protocol name.
+fn first_protocol(body: &[u8]) -> Option<&[u8]> {
+    Cursor(Cursor(extension(body, 16)?).vector(2)?).vector(1)
+}
+
+/// `Cookie: name=value` in an RDP connection request: TPKT header, X.224 connection request, text line.
+fn rdp_cookie<'a>(bytes: &'a [u8], wanted: Option<&[u8]>) -> Option<&'a [u8]> {
+    let &[3, _, high, low, ref rest @ ..] = bytes else {
+        return None;
+    };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    let request = rest.get(..length.checked_sub(4)?)?;
+    // X.224: length, 0xE0, two references and a class.
+    let text = request.get(7..).filter(|_| request.get(1) == Some(&0xe0))?;
+    let end = memchr::memmem::find(text, b"\r\n")?;
+    let line = text.get(..end)?.strip_prefix(b"Cookie:")?.trim_ascii();
+    let equals = memchr::memchr(b'=', line)?;
+    let (name, value) = line.split_at(equals);
+    if wanted.is_some_and(|w| !w.eq_ignore_ascii_case(name)) {
+        return None;
+    }
+    value.get(1..)
+}

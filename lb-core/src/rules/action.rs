@@ -1,0 +1,124 @@
+//! What rules do: the typed actions and the table of their names.
+
+mod edit;
+mod parse;
+mod reply;
+mod table;
+
+use std::sync::Arc;
+
+pub(super) use edit::{edit_headers, edit_target, sanitize, token};
+pub(super) use reply::{RedirectTemplate, ReplyTemplate, redirect};
+pub use table::{ACTIONS, ActionSpec, Place};
+pub(super) use table::{Context, find};
+
+use regex::bytes::Regex;
+
+use crate::{
+    expr::{Expr, matcher::Matcher},
+    log::LogFormat,
+    request::{LogLevel, Scope},
+};
+
+/// A compiled action.
+#[derive(Debug, Clone)]
+pub(super) enum Action {
+    /// No further rule of this kind is looked at.
+    Allow,
+    /// Refuse with a status, perhaps with an own answer.
+    Deny(u16, Option<Arc<ReplyTemplate>>),
+    /// Refuse after a while.
+    Tarpit(u16, Option<Arc<ReplyTemplate>>),
+    /// Send elsewhere.
+    Redirect(Arc<RedirectTemplate>),
+    /// Answer at once.
+    Return(Arc<ReplyTemplate>),
+    /// Ask for a password.
+    Auth(Option<Arc<str>>),
+    /// Forget the connection.
+    SilentDrop,
+    /// Close the connection.
+    Reject,
+    /// Change header fields.
+    Header(HeaderEdit),
+    /// Change the request target.
+    Target(TargetEdit),
+    /// Change the method.
+    SetMethod(LogFormat),
+    /// Change the status and the reason of a response.
+    SetStatus(u16, Option<Arc<str>>),
+    /// Set a variable from an expression.
+    SetVariable(Scope, Arc<str>, Box<Expr>),
+    /// Set a variable from a log format.
+    SetVariableFormat(Scope, Arc<str>, LogFormat),
+    /// Remove a variable.
+    UnsetVariable(Arc<str>),
+    /// Change how the stream is logged.
+    SetLogLevel(LogLevel),
+    /// Keep a value for the log, cut to a length: slot, length.
+    Capture(Box<Expr>, usize, usize),
+    /// Accepted for compatibility.
+    Nothing,
+}
+
+/// Changes of header fields. Names are in lower case.
+#[derive(Debug, Clone)]
+pub(super) enum HeaderEdit {
+    /// Remove all of the name, add one.
+    Set(Box<[u8]>, LogFormat),
+    /// Add one.
+    Add(Box<[u8]>, LogFormat),
+    /// Remove those whose name matches.
+    Delete(Box<Matcher>),
+    /// Replace whole values that match.
+    ReplaceHeader(Box<[u8]>, Regex, LogFormat),
+    /// Replace members of comma-separated values that match.
+    ReplaceValue(Box<[u8]>, Regex, LogFormat),
+}
+
+/// Changes of the request target.
+#[derive(Debug, Clone)]
+pub(super) enum TargetEdit {
+    /// The path; the query stays.
+    SetPath(LogFormat),
+    /// Path and query.
+    SetPathQuery(LogFormat),
+    /// The query; the path stays.
+    SetQuery(LogFormat),
+    /// All of it.
+    SetUri(LogFormat),
+    /// The path, if it matches.
+    ReplacePath(Regex, LogFormat),
+    /// Path and query, if they match.
+    ReplacePathQuery(Regex, LogFormat),
+    /// All of it, if it matches.
+    ReplaceUri(Regex, LogFormat),
+}
+
+impl HeaderEdit {
+    /// The format of its value.
+    pub(super) fn format(&self) -> Option<&LogFormat> {
+        match self {
+            Self::Set(_, format)
+            | Self::Add(_, format)
+            | Self::ReplaceHeader(_, _, format)
+            | Self::ReplaceValue(_, _, format) => Some(format),
+            Self::Delete(_) => None,
+        }
+    }
+}
+
+impl TargetEdit {
+    /// The format of its value.
+    pub(super) fn format(&self) -> &LogFormat {
+        match self {
+            Self::SetPath(format)
+            | Self::SetPathQuery(format)
+            | Self::SetQuery(format)
+            | Self::SetUri(format)
+            | Self::ReplacePath(_, format)
+            | Self::ReplacePathQuery(_, format)
+            | Self::ReplaceUri(_, format) => format,
+        }
+    }
+}

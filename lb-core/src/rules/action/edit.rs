@@ -1,0 +1,164 @@
+//! Applying edits to a head. Whatever a value is built from, nothing here writes a line end, a NUL or a blank
+//! where it would change the message's structure.
+
+use std::borrow::Cow;
+
+use regex::bytes::Regex;
+
+use super::{HeaderEdit, TargetEdit};
+use crate::{
+    expr::{
+        Value,
+        convert::expand,
+        fetch::target::{members, split},
+        value::push_hex,
+    },
+    head::HeadMut,
+};
+
+/// Whether `text` is a token (RFC 9110 §5.6.2).
+pub(crate) fn token(text: &[u8]) -> bool {
+    !text.is_empty()
+        && text
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
+}
+
+/// RFC 9110 §5.5: CR, LF and NUL in a field value are replaced by blanks.
+pub(crate) fn sanitize(value: &mut [u8]) {
+    for byte in value.iter_mut().filter(|b| matches!(b, b'\r' | b'\n' | 0)) {
+        *byte = b' ';
+    }
+}
+
+/// Percent-encodes what must not stand in a target or location: controls, blanks, and bytes beyond ASCII.
+pub(crate) fn escape_target(target: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(target.len());
+    for byte in target {
+        if matches!(byte, 0x21..0x7f) {
+            out.push(*byte);
+        } else {
+            out.push(b'%');
+            push_hex(*byte, &mut out);
+        }
+    }
+    out
+}
+
+/// Applies a header edit with its evaluated text.
+pub(crate) fn edit_headers(edit: &HeaderEdit, text: &mut [u8], head: &mut HeadMut<'_>) {
+    sanitize(text);
+    match edit {
+        HeaderEdit::Set(name, _) => head.set(name, text),
+        HeaderEdit::Add(name, _) => head.add(name, text),
+        HeaderEdit::Delete(matcher) => {
+            head.remove_if(|name, _| matcher.matches(&Value::String(Cow::Borrowed(name))));
+        }
+        HeaderEdit::ReplaceHeader(name, regex, _) => {
+            replace_values(name, head, |value| replaced(regex, value, text));
+        }
+        HeaderEdit::ReplaceValue(name, regex, _) => {
+            replace_values(name, head, |value| {
+                let mut changed = false;
+                let mut out = Vec::with_capacity(value.len());
+                for (index, member) in members(value).enumerate() {
+                    if index > 0 {
+                        out.extend_from_slice(b", ");
+                    }
+                    match replaced(regex, member, text) {
+                        Some(new) => {
+                            changed = true;
+                            out.extend_from_slice(&new);
+                        }
+                        None => out.extend_from_slice(member),
+                    }
+                }
+                changed.then_some(out)
+            });
+        }
+    }
+}
+
+/// Replaces the values of `name` for which `change` has another.
+fn replace_values(name: &[u8], head: &mut HeadMut<'_>, change: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    let changes: Vec<(usize, Vec<u8>)> = head
+        .as_ref()
+        .fields()
+        .enumerate()
+        .filter(|(_, (n, _))| n.eq_ignore_ascii_case(name))
+        .filter_map(|(index, (_, value))| Some((index, change(value)?)))
+        .collect();
+    for (index, mut value) in changes {
+        sanitize(&mut value);
+        head.set_value_at(index, &value);
+    }
+}
+
+/// The whole text replaced by `template` with its groups, if `regex` matches.
+fn replaced(regex: &Regex, text: &[u8], template: &[u8]) -> Option<Vec<u8>> {
+    let captures = regex.captures(text)?;
+    let mut out = Vec::new();
+    expand(template, &captures, &mut out);
+    Some(out)
+}
+
+/// Applies an edit of the target with its evaluated text. An empty target is never written.
+pub(crate) fn edit_target(edit: &TargetEdit, text: &[u8], head: &mut HeadMut<'_>) {
+    let new = {
+        let target = head.as_ref().target();
+        let parts = split(target);
+        let mut new = Vec::with_capacity(target.len() + text.len());
+        let path_and_query = target.get(parts.origin.len()..).unwrap_or_default();
+        let query = |new: &mut Vec<u8>| {
+            if let Some(query) = parts.query {
+                new.push(b'?');
+                new.extend_from_slice(query);
+            }
+        };
+        match edit {
+            TargetEdit::SetPath(_) => {
+                new.extend_from_slice(parts.origin);
+                new.extend_from_slice(text);
+                query(&mut new);
+            }
+            TargetEdit::SetPathQuery(_) => {
+                new.extend_from_slice(parts.origin);
+                new.extend_from_slice(text);
+            }
+            TargetEdit::SetQuery(_) => {
+                new.extend_from_slice(parts.origin);
+                new.extend_from_slice(parts.path);
+                if !text.is_empty() {
+                    new.push(b'?');
+                    new.extend_from_slice(text.strip_prefix(b"?").unwrap_or(text));
+                }
+            }
+            TargetEdit::SetUri(_) => new.extend_from_slice(text),
+            TargetEdit::ReplacePath(regex, _) => {
+                let Some(path) = replaced(regex, parts.path, text) else {
+                    return;
+                };
+                new.extend_from_slice(parts.origin);
+                new.extend_from_slice(&path);
+                query(&mut new);
+            }
+            TargetEdit::ReplacePathQuery(regex, _) => {
+                let Some(rest) = replaced(regex, path_and_query, text) else {
+                    return;
+                };
+                new.extend_from_slice(parts.origin);
+                new.extend_from_slice(&rest);
+            }
+            TargetEdit::ReplaceUri(regex, _) => {
+                let Some(uri) = replaced(regex, target, text) else {
+                    return;
+                };
+                new = uri;
+            }
+        }
+        escape_target(&new)
+    };
+    if !new.is_empty() {
+        head.set_target(&new);
+    }
+}

@@ -1,0 +1,335 @@
+//! Reading the words of actions, except those that make answers.
+
+use std::sync::Arc;
+
+use regex::bytes::Regex;
+
+use super::{
+    Action, HeaderEdit, TargetEdit,
+    edit::token,
+    table::{Context, Place},
+};
+use crate::{
+    expr::{
+        Expr,
+        args::{regex, variable},
+        matcher::{Matcher, Method},
+    },
+    log::LogFormat,
+    request::{LogLevel, Scope},
+    rules::{RuleError, RuleWarning, words::Words},
+};
+
+type Read = Result<Action, RuleError>;
+
+/// The next word as a log format, checked against the place of the rule.
+pub(super) fn format(
+    words: &mut Words<'_>,
+    context: &mut Context<'_>,
+    what: &str,
+) -> Result<LogFormat, RuleError> {
+    let at = words.at();
+    let text = words.required(what)?;
+    format_of(text, at, context)
+}
+
+/// `text`, the word at `at`, as a log format.
+pub(super) fn format_of(
+    text: &str,
+    at: usize,
+    context: &mut Context<'_>,
+) -> Result<LogFormat, RuleError> {
+    let format = LogFormat::value(text, context.site.definitions).map_err(|e| e.shifted(at))?;
+    if let Some(fetch) = format.unmet_at(context.site.stage) {
+        let place = context.place.name();
+        context.warnings.push(RuleWarning {
+            word: at,
+            message: format!("'{fetch}' is not available in '{place}' and gives nothing"),
+        });
+    }
+    Ok(format)
+}
+
+fn expression(words: &mut Words<'_>, context: &mut Context<'_>) -> Result<Expr, RuleError> {
+    let at = words.at();
+    let text = words.required("an expression")?;
+    let expr = Expr::parse(text, context.site.definitions).map_err(|e| e.shifted(at))?;
+    if !expr.needs().met_at(context.site.stage) {
+        let place = context.place.name();
+        let fetch = expr.fetch_name();
+        context.warnings.push(RuleWarning {
+            word: at,
+            message: format!("'{fetch}' is not available in '{place}' and gives nothing"),
+        });
+    }
+    Ok(expr)
+}
+
+/// A header name, in lower case as it is sent.
+pub(super) fn header_name(words: &mut Words<'_>) -> Result<Box<[u8]>, RuleError> {
+    let name = words.required("a header name")?;
+    if !token(name.as_bytes()) {
+        return Err(words
+            .wrong(format!("'{name}' is no header name"))
+            .expecting("letters, digits and !#$%&'*+-.^_`|~"));
+    }
+    Ok(name.to_ascii_lowercase().into_bytes().into())
+}
+
+fn pattern(words: &mut Words<'_>) -> Result<Regex, RuleError> {
+    let at = words.at();
+    regex(words.required("a regular expression")?, false).map_err(|e| e.shifted(at))
+}
+
+pub(super) fn silent_drop(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    if words.peek() == Some("rst-ttl") {
+        words.argument();
+        words.number::<u8>("a TTL")?;
+    }
+    Ok(Action::SilentDrop)
+}
+
+pub(super) fn auth(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    let mut realm = None;
+    if words.peek() == Some("realm") {
+        words.argument();
+        let text = words.required("a realm")?;
+        if text.contains(['"', '\r', '\n', '\\']) {
+            return Err(words
+                .wrong(format!("'{text}' cannot be a realm"))
+                .expecting("no quotes or backslashes"));
+        }
+        realm = Some(Arc::from(text));
+    }
+    Ok(Action::Auth(realm))
+}
+
+pub(super) fn set_header(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let name = header_name(words)?;
+    Ok(Action::Header(HeaderEdit::Set(
+        name,
+        format(words, context, "a value")?,
+    )))
+}
+
+pub(super) fn add_header(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let name = header_name(words)?;
+    Ok(Action::Header(HeaderEdit::Add(
+        name,
+        format(words, context, "a value")?,
+    )))
+}
+
+pub(super) fn del_header(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    let at = words.at();
+    let pattern = words.required("a header name")?.to_string();
+    let mut method = Method::Str;
+    if words.peek() == Some("-m") {
+        words.argument();
+        let name = words.required("a matching method")?;
+        method = match name {
+            "str" => Method::Str,
+            "beg" => Method::Beg,
+            "end" => Method::End,
+            "sub" => Method::Sub,
+            "reg" => Method::Reg,
+            other => {
+                return Err(words
+                    .wrong(format!("'{other}' cannot match header names"))
+                    .expecting("str, beg, end, sub or reg"));
+            }
+        };
+    }
+    // Names compare without case (RFC 9110 §5.1).
+    let matcher = Matcher::new(method, &[(at, pattern)], true)?;
+    Ok(Action::Header(HeaderEdit::Delete(Box::new(matcher))))
+}
+
+pub(super) fn replace_header(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let (name, regex) = (header_name(words)?, pattern(words)?);
+    let with = format(words, context, "a replacement")?;
+    Ok(Action::Header(HeaderEdit::ReplaceHeader(name, regex, with)))
+}
+
+pub(super) fn replace_value(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let (name, regex) = (header_name(words)?, pattern(words)?);
+    let with = format(words, context, "a replacement")?;
+    Ok(Action::Header(HeaderEdit::ReplaceValue(name, regex, with)))
+}
+
+pub(super) fn set_path(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    Ok(Action::Target(TargetEdit::SetPath(format(
+        words, context, "a path",
+    )?)))
+}
+
+pub(super) fn set_pathq(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    Ok(Action::Target(TargetEdit::SetPathQuery(format(
+        words,
+        context,
+        "a path and query",
+    )?)))
+}
+
+pub(super) fn set_query(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    Ok(Action::Target(TargetEdit::SetQuery(format(
+        words, context, "a query",
+    )?)))
+}
+
+pub(super) fn set_uri(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    Ok(Action::Target(TargetEdit::SetUri(format(
+        words,
+        context,
+        "a request target",
+    )?)))
+}
+
+pub(super) fn replace_path(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let regex = pattern(words)?;
+    Ok(Action::Target(TargetEdit::ReplacePath(
+        regex,
+        format(words, context, "a replacement")?,
+    )))
+}
+
+pub(super) fn replace_pathq(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let regex = pattern(words)?;
+    Ok(Action::Target(TargetEdit::ReplacePathQuery(
+        regex,
+        format(words, context, "a replacement")?,
+    )))
+}
+
+pub(super) fn replace_uri(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let regex = pattern(words)?;
+    Ok(Action::Target(TargetEdit::ReplaceUri(
+        regex,
+        format(words, context, "a replacement")?,
+    )))
+}
+
+pub(super) fn set_method(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    Ok(Action::SetMethod(format(words, context, "a method")?))
+}
+
+pub(super) fn set_status(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    let status: u16 = words.number("a status")?;
+    if !(100..=999).contains(&status) {
+        return Err(words
+            .wrong(format!("'{status}' is no status"))
+            .expecting("100 to 999"));
+    }
+    let mut reason = None;
+    if words.peek() == Some("reason") {
+        words.argument();
+        reason = Some(Arc::from(words.required("a reason")?));
+    }
+    Ok(Action::SetStatus(status, reason))
+}
+
+/// The variable in `set-var(NAME)`; conditions after a comma are refused.
+fn variable_in(words: &Words<'_>, word: &str) -> Result<(Scope, Arc<str>), RuleError> {
+    let name = word
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'))
+        .ok_or_else(|| {
+            words
+                .wrong(format!("'{word}' misses its variable"))
+                .expecting("a variable in parentheses")
+        })?;
+    let at = words.at().saturating_sub(1);
+    variable(name.trim()).map_err(|e| e.shifted(at))
+}
+
+pub(super) fn set_var(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let (scope, name) = action_variable(words)?;
+    Ok(Action::SetVariable(
+        scope,
+        name,
+        Box::new(expression(words, context)?),
+    ))
+}
+
+pub(super) fn set_var_format(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let (scope, name) = action_variable(words)?;
+    Ok(Action::SetVariableFormat(
+        scope,
+        name,
+        format(words, context, "a value")?,
+    ))
+}
+
+pub(super) fn unset_var(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    Ok(Action::UnsetVariable(action_variable(words)?.1))
+}
+
+/// The variable of the action word, which was read already.
+fn action_variable(words: &Words<'_>) -> Result<(Scope, Arc<str>), RuleError> {
+    variable_in(words, words.last().unwrap_or_default())
+}
+
+pub(super) fn set_log_level(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    let name = words.required("a level")?;
+    let names = [
+        "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
+    ];
+    let level = match names.iter().zip(0_u8..).find(|(n, _)| **n == name) {
+        Some((_, number)) => LogLevel::Level(number),
+        None if name == "silent" => LogLevel::Silent,
+        None => {
+            return Err(words
+                .wrong(format!("unknown log level '{name}'"))
+                .expecting("emerg, alert, crit, err, warning, notice, info, debug or silent"));
+        }
+    };
+    Ok(Action::SetLogLevel(level))
+}
+
+pub(super) fn capture(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let expr = Box::new(expression(words, context)?);
+    let slots = match context.place {
+        Place::HttpResponse | Place::HttpAfterResponse => &mut context.slots.1,
+        _ => &mut context.slots.0,
+    };
+    match words.argument() {
+        Some("len") => {
+            let length = words.number("a length")?;
+            let slot = *slots;
+            *slots += 1;
+            Ok(Action::Capture(expr, slot, length))
+        }
+        Some("id") => Ok(Action::Capture(
+            expr,
+            words.number("a capture index")?,
+            usize::MAX,
+        )),
+        _ => Err(
+            RuleError::new(words.at(), "missing 'len' or 'id' of the capture")
+                .expecting("len N or id N"),
+        ),
+    }
+}
+
+pub(super) fn track(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let at = words.at();
+    expression(words, context)?;
+    if words.peek() == Some("table") {
+        words.argument();
+        words.required("the name of a table")?;
+    }
+    context.warnings.push(RuleWarning {
+        word: at.saturating_sub(1),
+        message: "counting in stick tables is not carried out yet: the line has no effect".into(),
+    });
+    Ok(Action::Nothing)
+}
+
+pub(super) fn strict_mode(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    match words.required("'on' or 'off'")? {
+        "on" | "off" => Ok(Action::Nothing),
+        other => Err(words
+            .wrong(format!("'{other}' is no switch"))
+            .expecting("'on' or 'off'")),
+    }
+}

@@ -1,0 +1,309 @@
+//! Answers made by rules: `deny`, `tarpit`, `return` and `redirect`.
+
+use std::{path::Path, sync::Arc};
+
+use super::{
+    Action,
+    edit::{escape_target, sanitize},
+    parse::{format, format_of, header_name},
+    table::{Context, Place},
+};
+use crate::{
+    expr::fetch::target::split,
+    log::LogFormat,
+    request::RequestView,
+    rules::{Redirect, Reply, RuleError, words::Words},
+};
+
+/// An answer, compiled.
+#[derive(Debug, Clone)]
+pub(crate) struct ReplyTemplate {
+    status: u16,
+    content_type: Option<Arc<str>>,
+    headers: Vec<(Arc<str>, LogFormat)>,
+    body: Body,
+}
+
+#[derive(Debug, Clone)]
+enum Body {
+    Empty,
+    Text(Arc<[u8]>),
+    Format(LogFormat),
+    /// A whole message.
+    Raw(Arc<[u8]>),
+}
+
+impl ReplyTemplate {
+    /// The answer over `view`.
+    pub(crate) fn reply(&self, view: &RequestView<'_>) -> Reply {
+        let headers = self.headers.iter().map(|(name, format)| {
+            let mut value = Vec::new();
+            format.write_value(view, &mut value);
+            sanitize(&mut value);
+            (Arc::clone(name), value)
+        });
+        let mut body = Vec::new();
+        match &self.body {
+            Body::Empty => {}
+            Body::Text(text) | Body::Raw(text) => body.extend_from_slice(text),
+            Body::Format(format) => format.write_value(view, &mut body),
+        }
+        Reply {
+            status: self.status,
+            content_type: self.content_type.clone(),
+            headers: headers.collect(),
+            raw: matches!(self.body, Body::Raw(_)),
+            body,
+        }
+    }
+}
+
+/// The options of an answer: (status, the answer if it has more than a status).
+fn options(
+    words: &mut Words<'_>,
+    context: &mut Context<'_>,
+    default: u16,
+) -> Result<(u16, ReplyTemplate, bool), RuleError> {
+    let mut template = ReplyTemplate {
+        status: default,
+        content_type: None,
+        headers: Vec::new(),
+        body: Body::Empty,
+    };
+    let mut own = false;
+    while let Some(option) = words.argument() {
+        match option {
+            "status" | "deny_status" => {
+                template.status = words.number("a status")?;
+                if !(200..=599).contains(&template.status) {
+                    return Err(words
+                        .wrong("this status cannot be sent")
+                        .expecting("200 to 599"));
+                }
+                continue;
+            }
+            "content-type" => {
+                let text = words.required("a content type")?;
+                if text.bytes().any(|b| b < b' ' || b == 0x7f) {
+                    return Err(words.wrong("control characters in the content type"));
+                }
+                template.content_type = Some(Arc::from(text));
+            }
+            "string" => template.body = Body::Text(words.required("a text")?.as_bytes().into()),
+            "lf-string" => template.body = Body::Format(format(words, context, "a text")?),
+            "file" => template.body = Body::Text(file(words, context)?.into()),
+            "lf-file" => {
+                let content = file(words, context)?;
+                let text =
+                    String::from_utf8(content).map_err(|_| words.wrong("the file is not UTF-8"))?;
+                let at = words.at().saturating_sub(1);
+                template.body = Body::Format(format_of(&text, at, context)?);
+            }
+            "errorfile" => {
+                let content = file(words, context)?;
+                template.status = message_status(&content).ok_or_else(|| {
+                    words
+                        .wrong("the file does not begin with a status line")
+                        .expecting("a whole HTTP response")
+                })?;
+                template.body = Body::Raw(content.into());
+            }
+            "hdr" => {
+                let name = header_name(words)?;
+                let name = String::from_utf8_lossy(&name).into();
+                let value = format(words, context, "a value")?;
+                template.headers.push((name, value));
+            }
+            "default-errorfiles" => continue,
+            other => {
+                return Err(words.wrong(format!("unexpected '{other}'")).expecting(
+                    "status, content-type, string, lf-string, file, lf-file, errorfile, hdr, 'if' or 'unless'",
+                ));
+            }
+        }
+        own = true;
+    }
+    if template.content_type.is_none() && matches!(template.body, Body::Text(_) | Body::Format(_)) {
+        template.content_type = Some(Arc::from("text/plain"));
+    }
+    Ok((template.status, template, own))
+}
+
+fn file(words: &mut Words<'_>, context: &Context<'_>) -> Result<Vec<u8>, RuleError> {
+    let name = words.required("a file name")?;
+    (context.site.loader)(Path::new(name))
+        .map_err(|e| words.wrong(format!("cannot read '{name}': {e}")))
+}
+
+/// Status of a whole response.
+fn message_status(message: &[u8]) -> Option<u16> {
+    let digits = message.strip_prefix(b"HTTP/")?.get(4..7)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+pub(super) fn deny(words: &mut Words<'_>, context: &mut Context<'_>) -> Result<Action, RuleError> {
+    let default = if context.place == Place::HttpResponse {
+        502
+    } else {
+        403
+    };
+    let (status, template, own) = options(words, context, default)?;
+    Ok(Action::Deny(status, own.then(|| Arc::new(template))))
+}
+
+pub(super) fn tarpit(
+    words: &mut Words<'_>,
+    context: &mut Context<'_>,
+) -> Result<Action, RuleError> {
+    let (status, template, own) = options(words, context, 500)?;
+    Ok(Action::Tarpit(status, own.then(|| Arc::new(template))))
+}
+
+pub(super) fn reply(words: &mut Words<'_>, context: &mut Context<'_>) -> Result<Action, RuleError> {
+    let (_, template, _) = options(words, context, 200)?;
+    Ok(Action::Return(Arc::new(template)))
+}
+
+/// A redirection, compiled.
+#[derive(Debug, Clone)]
+pub(crate) struct RedirectTemplate {
+    kind: RedirectKind,
+    to: LogFormat,
+    status: u16,
+    drop_query: bool,
+    append_slash: bool,
+    ignore_empty: bool,
+    cookies: Vec<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RedirectKind {
+    /// The location itself.
+    Location,
+    /// What is put before the path.
+    Prefix,
+    /// The scheme; host and path stay.
+    Scheme,
+}
+
+pub(crate) fn redirect(
+    words: &mut Words<'_>,
+    context: &mut Context<'_>,
+) -> Result<Action, RuleError> {
+    let mut target = None;
+    let mut template = RedirectTemplate {
+        kind: RedirectKind::Location,
+        to: LogFormat::default(),
+        status: 302,
+        drop_query: false,
+        append_slash: false,
+        ignore_empty: false,
+        cookies: Vec::new(),
+    };
+    while let Some(option) = words.argument() {
+        match option {
+            "location" | "prefix" | "scheme" => {
+                let kind = match option {
+                    "location" => RedirectKind::Location,
+                    "prefix" => RedirectKind::Prefix,
+                    _ => RedirectKind::Scheme,
+                };
+                target = Some((kind, format(words, context, "a destination")?));
+            }
+            "code" => {
+                template.status = words.number("a status")?;
+                if !matches!(template.status, 301 | 302 | 303 | 307 | 308) {
+                    return Err(words
+                        .wrong("this status does not redirect")
+                        .expecting("301, 302, 303, 307 or 308"));
+                }
+            }
+            "drop-query" => template.drop_query = true,
+            "append-slash" => template.append_slash = true,
+            "ignore-empty" => template.ignore_empty = true,
+            "set-cookie" => {
+                let cookie = cookie(words)?;
+                template.cookies.push([cookie, b"; path=/;"].concat());
+            }
+            "clear-cookie" => {
+                let cookie = cookie(words)?;
+                let equals: &[u8] = if cookie.contains(&b'=') { b"" } else { b"=" };
+                template
+                    .cookies
+                    .push([cookie, equals, b"; path=/; Max-Age=0;"].concat());
+            }
+            other => {
+                return Err(words.wrong(format!("unexpected '{other}'")).expecting(
+                    "location, prefix, scheme, code, drop-query, append-slash, ignore-empty, set-cookie, clear-cookie, 'if' or 'unless'",
+                ));
+            }
+        }
+    }
+    let (kind, to) = target.ok_or_else(|| {
+        RuleError::new(words.at(), "missing destination of the redirection")
+            .expecting("location, prefix or scheme")
+    })?;
+    template.kind = kind;
+    template.to = to;
+    Ok(Action::Redirect(Arc::new(template)))
+}
+
+fn cookie<'w>(words: &mut Words<'w>) -> Result<&'w [u8], RuleError> {
+    let text = words.required("a cookie")?;
+    if text.bytes().any(|b| b <= b' ' || b == 0x7f || b == b';') {
+        return Err(words
+            .wrong(format!("'{text}' is no cookie"))
+            .expecting("NAME=VALUE"));
+    }
+    Ok(text.as_bytes())
+}
+
+impl RedirectTemplate {
+    /// The redirection over `view`; `None` if it is empty and `ignore-empty` was given.
+    pub(crate) fn redirect(&self, view: &RequestView<'_>) -> Option<Redirect> {
+        let mut location = Vec::new();
+        self.to.write_value(view, &mut location);
+        if location.is_empty() && self.ignore_empty {
+            return None;
+        }
+        let head = view.request;
+        let target = split(head.map(|h| h.target()).unwrap_or_default());
+        match self.kind {
+            RedirectKind::Location => {}
+            RedirectKind::Prefix => {
+                // "/" alone means: no prefix.
+                if location == b"/" {
+                    location.clear();
+                }
+                self.path(&target, &mut location);
+            }
+            RedirectKind::Scheme => {
+                location.extend_from_slice(b"://");
+                let host = head.and_then(|h| h.value(b"host"));
+                location.extend_from_slice(host.unwrap_or_default());
+                self.path(&target, &mut location);
+            }
+        }
+        Some(Redirect {
+            status: self.status,
+            location: escape_target(&location),
+            cookies: self.cookies.clone(),
+        })
+    }
+
+    fn path(&self, target: &crate::expr::fetch::target::Target<'_>, location: &mut Vec<u8>) {
+        let path: &[u8] = if target.path.is_empty() {
+            b"/"
+        } else {
+            target.path
+        };
+        location.extend_from_slice(path);
+        if self.append_slash && location.last() != Some(&b'/') {
+            location.push(b'/');
+        }
+        if let Some(query) = target.query.filter(|_| !self.drop_query) {
+            location.push(b'?');
+            location.extend_from_slice(query);
+        }
+    }
+}

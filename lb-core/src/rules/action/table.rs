@@ -1,0 +1,404 @@
+//! The table of actions: name, where it may stand, usage, a sentence, and the function that reads its words.
+
+use super::{Action, parse, reply};
+use crate::{
+    acl::Site,
+    expr::parse::nearest,
+    rules::{RuleError, RuleWarning, words::Words},
+};
+
+/// A kind of rule line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// `tcp-request connection`.
+    TcpConnection,
+    /// `tcp-request session`.
+    TcpSession,
+    /// `tcp-request content`.
+    TcpContent,
+    /// `tcp-response content`.
+    TcpResponse,
+    /// `http-request`.
+    HttpRequest,
+    /// `http-response`.
+    HttpResponse,
+    /// `http-after-response`.
+    HttpAfterResponse,
+}
+
+impl Place {
+    /// The words in front of the action.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TcpConnection => "tcp-request connection",
+            Self::TcpSession => "tcp-request session",
+            Self::TcpContent => "tcp-request content",
+            Self::TcpResponse => "tcp-response content",
+            Self::HttpRequest => "http-request",
+            Self::HttpResponse => "http-response",
+            Self::HttpAfterResponse => "http-after-response",
+        }
+    }
+}
+
+/// What an action may refer to while it is read.
+pub(crate) struct Context<'c> {
+    /// Where it stands.
+    pub(crate) place: Place,
+    /// Expressions and files.
+    pub(crate) site: Site<'c>,
+    /// Number of capture slots of requests and responses; actions may add some.
+    pub(crate) slots: &'c mut (usize, usize),
+    /// Doubts.
+    pub(crate) warnings: &'c mut Vec<RuleWarning>,
+}
+
+pub(in crate::rules) type Read = fn(&mut Words<'_>, &mut Context<'_>) -> Result<Action, RuleError>;
+
+/// One entry of the table.
+#[derive(Clone, Copy)]
+pub struct ActionSpec {
+    /// Name; a parenthesis with a variable may follow it in the file.
+    pub name: &'static str,
+    /// Where it may stand.
+    pub places: &'static [Place],
+    /// Its words.
+    pub usage: &'static str,
+    /// One sentence.
+    pub doc: &'static str,
+    pub(in crate::rules) read: Read,
+}
+
+impl std::fmt::Debug for ActionSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+const fn row(
+    name: &'static str,
+    places: &'static [Place],
+    usage: &'static str,
+    doc: &'static str,
+    read: Read,
+) -> ActionSpec {
+    ActionSpec {
+        name,
+        places,
+        usage,
+        doc,
+        read,
+    }
+}
+
+use Place::{
+    HttpAfterResponse as After, HttpRequest as Req, HttpResponse as Res, TcpConnection as Conn,
+    TcpContent as Cont, TcpResponse as TcpRes, TcpSession as Sess,
+};
+
+const TCP: &[Place] = &[Conn, Sess, Cont, TcpRes];
+const HTTP: &[Place] = &[Req, Res, After];
+const ANYWHERE: &[Place] = &[Conn, Sess, Cont, TcpRes, Req, Res, After];
+
+/// Every action.
+pub const ACTIONS: &[ActionSpec] = &[
+    row(
+        "accept",
+        TCP,
+        "accept",
+        "No further rule of this kind is looked at.",
+        |_, _| Ok(Action::Allow),
+    ),
+    row(
+        "reject",
+        &[Conn, Sess, Cont, TcpRes, Req],
+        "reject",
+        "Closes the connection.",
+        |_, _| Ok(Action::Reject),
+    ),
+    row(
+        "silent-drop",
+        &[Conn, Sess, Cont, Req, Res],
+        "silent-drop",
+        "Forgets the connection without telling the client.",
+        parse::silent_drop,
+    ),
+    row(
+        "allow",
+        HTTP,
+        "allow",
+        "No further rule of this kind is looked at.",
+        |_, _| Ok(Action::Allow),
+    ),
+    row(
+        "deny",
+        &[Req, Res],
+        "deny [deny_status N] [status N] [content-type T] [string S|lf-string S|file F|errorfile F] [hdr NAME FMT]",
+        "Refuses the message.",
+        reply::deny,
+    ),
+    row(
+        "tarpit",
+        &[Req],
+        "tarpit [deny_status N] ...",
+        "Refuses the request after timeout tarpit.",
+        reply::tarpit,
+    ),
+    row(
+        "return",
+        &[Req, Res],
+        "return [status N] [content-type T] [string S|lf-string S|file F|lf-file F|errorfile F] [hdr NAME FMT]",
+        "Answers at once.",
+        reply::reply,
+    ),
+    row(
+        "redirect",
+        &[Req, Res],
+        "redirect location|prefix|scheme TO [code N] [drop-query] [append-slash] [ignore-empty] [set-cookie N=V] [clear-cookie N]",
+        "Sends the client elsewhere.",
+        reply::redirect,
+    ),
+    row(
+        "auth",
+        &[Req],
+        "auth [realm R]",
+        "Asks for user and password.",
+        parse::auth,
+    ),
+    row(
+        "set-header",
+        HTTP,
+        "set-header NAME FMT",
+        "Replaces a header.",
+        parse::set_header,
+    ),
+    row(
+        "add-header",
+        HTTP,
+        "add-header NAME FMT",
+        "Adds a header.",
+        parse::add_header,
+    ),
+    row(
+        "del-header",
+        HTTP,
+        "del-header NAME [-m METHOD]",
+        "Removes headers.",
+        parse::del_header,
+    ),
+    row(
+        "replace-header",
+        HTTP,
+        "replace-header NAME REGEX FMT",
+        "Replaces whole header values that match.",
+        parse::replace_header,
+    ),
+    row(
+        "replace-value",
+        HTTP,
+        "replace-value NAME REGEX FMT",
+        "Replaces members of header values that match.",
+        parse::replace_value,
+    ),
+    row(
+        "set-path",
+        &[Req],
+        "set-path FMT",
+        "Replaces the path.",
+        parse::set_path,
+    ),
+    row(
+        "set-pathq",
+        &[Req],
+        "set-pathq FMT",
+        "Replaces path and query.",
+        parse::set_pathq,
+    ),
+    row(
+        "set-query",
+        &[Req],
+        "set-query FMT",
+        "Replaces the query.",
+        parse::set_query,
+    ),
+    row(
+        "set-uri",
+        &[Req],
+        "set-uri FMT",
+        "Replaces the request target.",
+        parse::set_uri,
+    ),
+    row(
+        "replace-path",
+        &[Req],
+        "replace-path REGEX FMT",
+        "Replaces the path if it matches.",
+        parse::replace_path,
+    ),
+    row(
+        "replace-pathq",
+        &[Req],
+        "replace-pathq REGEX FMT",
+        "Replaces path and query if they match.",
+        parse::replace_pathq,
+    ),
+    row(
+        "replace-uri",
+        &[Req],
+        "replace-uri REGEX FMT",
+        "Replaces the request target if it matches.",
+        parse::replace_uri,
+    ),
+    row(
+        "set-method",
+        &[Req],
+        "set-method FMT",
+        "Replaces the method.",
+        parse::set_method,
+    ),
+    row(
+        "set-status",
+        &[Res, After],
+        "set-status N [reason TEXT]",
+        "Replaces the status.",
+        parse::set_status,
+    ),
+    row(
+        "set-var",
+        ANYWHERE,
+        "set-var(NAME) EXPRESSION",
+        "Sets a variable.",
+        parse::set_var,
+    ),
+    row(
+        "set-var-fmt",
+        ANYWHERE,
+        "set-var-fmt(NAME) FMT",
+        "Sets a variable from a log format.",
+        parse::set_var_format,
+    ),
+    row(
+        "unset-var",
+        ANYWHERE,
+        "unset-var(NAME)",
+        "Removes a variable.",
+        parse::unset_var,
+    ),
+    row(
+        "set-log-level",
+        &[Cont, TcpRes, Req, Res, After],
+        "set-log-level LEVEL|silent",
+        "Changes how the stream is logged.",
+        parse::set_log_level,
+    ),
+    row(
+        "capture",
+        &[Cont, Req, Res, After],
+        "capture EXPRESSION len N|id N",
+        "Keeps a value for the log.",
+        parse::capture,
+    ),
+    row(
+        "track-sc0",
+        &[Conn, Sess, Cont, Req],
+        "track-sc0 KEY [table T]",
+        "Counts in a stick table (not carried out yet).",
+        parse::track,
+    ),
+    row(
+        "track-sc1",
+        &[Conn, Sess, Cont, Req],
+        "track-sc1 KEY [table T]",
+        "Counts in a stick table (not carried out yet).",
+        parse::track,
+    ),
+    row(
+        "track-sc2",
+        &[Conn, Sess, Cont, Req],
+        "track-sc2 KEY [table T]",
+        "Counts in a stick table (not carried out yet).",
+        parse::track,
+    ),
+    row(
+        "disable-l7-retry",
+        &[Req],
+        "disable-l7-retry",
+        "Accepted: requests are not retried once they were sent.",
+        |_, _| Ok(Action::Nothing),
+    ),
+    row(
+        "wait-for-handshake",
+        &[Req],
+        "wait-for-handshake",
+        "Accepted: early data is never read.",
+        |_, _| Ok(Action::Nothing),
+    ),
+    row(
+        "strict-mode",
+        HTTP,
+        "strict-mode on|off",
+        "Accepted: a rewrite cannot fail.",
+        parse::strict_mode,
+    ),
+];
+
+/// Actions of HAProxy that are known and not offered: (beginning of the name, why).
+const NOT_OFFERED: &[(&str, &str)] = &[
+    ("add-acl", "patterns do not change at run time"),
+    ("del-acl", "patterns do not change at run time"),
+    ("set-map", "there are no maps yet"),
+    ("del-map", "there are no maps yet"),
+    ("cache-", "there is no cache"),
+    ("do-resolve", "rules do not resolve names"),
+    ("early-hint", "no interim responses are made"),
+    ("lua.", "there is no Lua"),
+    ("normalize-uri", "targets are passed on as received"),
+    ("sc-", "rules do not change stick tables yet"),
+    ("send-spoe-group", "there is no SPOE"),
+    ("set-dst", "addresses of connections do not change"),
+    ("set-src", "addresses of connections do not change"),
+    ("set-mark", "sockets are not marked"),
+    ("set-tos", "sockets are not marked"),
+    ("set-nice", "tasks have no priorities"),
+    ("set-priority", "queues have no priorities yet"),
+    ("set-bandwidth-limit", "there are no bandwidth limits"),
+    ("set-timeout", "timeouts do not change at run time"),
+    ("switch-mode", "connections do not change their mode"),
+    ("use-service", "there are no services yet"),
+    ("wait-for-body", "bodies are not inspected yet"),
+    ("expect-proxy", "use 'accept-proxy' on the bind line"),
+    (
+        "expect-netscaler-cip",
+        "only the PROXY protocol is understood",
+    ),
+];
+
+/// The entry for the word at the front of a rule.
+pub(crate) fn find(word: &str, place: Place) -> Result<&'static ActionSpec, RuleError> {
+    let name = word.split('(').next().unwrap_or(word);
+    let here = || ACTIONS.iter().filter(|a| a.places.contains(&place));
+    if let Some(spec) = here().find(|a| a.name == name) {
+        return Ok(spec);
+    }
+    let line = place.name();
+    if ACTIONS.iter().any(|a| a.name == name) {
+        return Err(RuleError::new(
+            0,
+            format!("'{name}' cannot stand in '{line}'"),
+        ));
+    }
+    if let Some((_, why)) = NOT_OFFERED.iter().find(|(n, _)| name.starts_with(n)) {
+        return Err(RuleError::new(
+            0,
+            format!("action '{name}' is not supported: {why}"),
+        ));
+    }
+    let error = RuleError::new(0, format!("unknown action '{name}' in '{line}'"));
+    Err(match nearest(name, here().map(|a| a.name)) {
+        Some(like) => error.expecting(format!("an action; did you mean '{like}'?")),
+        None => {
+            let names: Vec<&str> = here().map(|a| a.name).collect();
+            error.expecting(names.join(", "))
+        }
+    })
+}

@@ -1,0 +1,242 @@
+//! Running rules: one after the other, each over what the earlier ones left.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    Redirect, Reply, Rule,
+    action::{Action, edit_headers, edit_target, sanitize, token},
+};
+use crate::{
+    acl::Truth,
+    expr::{OwnedValue, Value},
+    head::{HeadMut, HeadRef},
+    log::LogFormat,
+    request::{ConnectionInfo, LogLevel, RequestView, RuleState, Scope},
+};
+
+/// How a list of rules ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// Nothing more to say.
+    Continue,
+    Deny(u16, Option<Box<Reply>>),
+    Tarpit(u16, Option<Box<Reply>>),
+    Redirect(Box<Redirect>),
+    Return(Box<Reply>),
+    Auth(Option<Arc<str>>),
+    SilentDrop,
+    Reject,
+    /// A condition depends on bytes that are not there yet.
+    Unknown,
+}
+
+/// What an action does to the run.
+enum Step {
+    Next,
+    End(Ending),
+}
+
+/// Rules over a connection and its bytes.
+pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState) -> Ending {
+    for rule in rules {
+        match rule.condition.truth(&view.over(state)) {
+            Truth::No => continue,
+            Truth::Unknown => return Ending::Unknown,
+            Truth::Yes => {}
+        }
+        match &rule.action {
+            Action::Allow => return Ending::Continue,
+            Action::Reject => return Ending::Reject,
+            Action::SilentDrop => return Ending::SilentDrop,
+            action => {
+                if let Some(change) = Change::of(action, &view.over(state)) {
+                    change.apply(state);
+                }
+            }
+        }
+    }
+    Ending::Continue
+}
+
+/// What is known before a message is parsed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bytes<'b> {
+    pub(super) now: Instant,
+    pub(super) connection: &'b ConnectionInfo,
+    pub(super) request: Option<HeadRef<'b>>,
+    pub(super) payload: &'b [u8],
+    pub(super) complete: bool,
+}
+
+impl<'b> Bytes<'b> {
+    fn over<'v>(&self, state: &'v RuleState) -> RequestView<'v>
+    where
+        'b: 'v,
+    {
+        let mut view = RequestView::new(self.now, self.connection, state)
+            .with_payload(self.payload, self.complete);
+        view.request = self.request;
+        view
+    }
+}
+
+/// Rules over a message.
+pub(super) struct Message<'m, 'h> {
+    pub(super) now: Instant,
+    pub(super) connection: &'m ConnectionInfo,
+    /// The request, while a response is looked at.
+    pub(super) request: Option<HeadRef<'m>>,
+    pub(super) head: &'m mut HeadMut<'h>,
+    pub(super) state: &'m mut RuleState,
+    /// `head` is a response.
+    pub(super) is_response: bool,
+}
+
+impl Message<'_, '_> {
+    fn view(&self) -> RequestView<'_> {
+        let mut view = RequestView::new(self.now, self.connection, self.state);
+        if self.is_response {
+            view.request = self.request;
+            view.response = Some(self.head.as_ref());
+        } else {
+            view.request = Some(self.head.as_ref());
+        }
+        view
+    }
+
+    /// Runs `rules` in order.
+    pub(super) fn run(&mut self, rules: &[Rule]) -> Ending {
+        for rule in rules {
+            if !rule.condition.holds(&self.view()) {
+                continue;
+            }
+            if let Step::End(ending) = self.step(&rule.action) {
+                return ending;
+            }
+        }
+        Ending::Continue
+    }
+
+    fn step(&mut self, action: &Action) -> Step {
+        let view = self.view();
+        let own = |template: &Option<Arc<super::action::ReplyTemplate>>| {
+            template.as_ref().map(|t| Box::new(t.reply(&view)))
+        };
+        Step::End(match action {
+            Action::Allow => Ending::Continue,
+            Action::Deny(status, template) => Ending::Deny(*status, own(template)),
+            Action::Tarpit(status, template) => Ending::Tarpit(*status, own(template)),
+            Action::Return(template) => Ending::Return(Box::new(template.reply(&view))),
+            Action::Auth(realm) => Ending::Auth(realm.clone()),
+            Action::SilentDrop => Ending::SilentDrop,
+            Action::Reject => Ending::Reject,
+            Action::Redirect(template) => match template.redirect(&view) {
+                Some(redirect) => Ending::Redirect(Box::new(redirect)),
+                None => return Step::Next,
+            },
+            edit => {
+                self.edit(edit);
+                return Step::Next;
+            }
+        })
+    }
+
+    fn edit(&mut self, action: &Action) {
+        match action {
+            Action::Header(edit) => {
+                let mut text = match edit.format() {
+                    Some(format) => self.render(format),
+                    None => std::mem::take(&mut self.state.scratch),
+                };
+                edit_headers(edit, &mut text, self.head);
+                self.state.scratch = text;
+            }
+            Action::Target(edit) => {
+                let text = self.render(edit.format());
+                edit_target(edit, &text, self.head);
+                self.state.scratch = text;
+            }
+            Action::SetMethod(format) => {
+                let text = self.render(format);
+                if token(&text) {
+                    self.head.set_method(&text);
+                }
+                self.state.scratch = text;
+            }
+            Action::SetStatus(status, reason) => {
+                let mut reason = reason.as_deref().unwrap_or_default().as_bytes().to_vec();
+                sanitize(&mut reason);
+                self.head.set_status(*status, &reason);
+            }
+            other => {
+                if let Some(change) = Change::of(other, &self.view()) {
+                    change.apply(self.state);
+                }
+            }
+        }
+    }
+
+    /// The value of `format` in the scratch memory, which the caller gives back.
+    fn render(&mut self, format: &LogFormat) -> Vec<u8> {
+        let mut text = std::mem::take(&mut self.state.scratch);
+        text.clear();
+        format.write_value(&self.view(), &mut text);
+        text
+    }
+}
+
+/// What an action changes in the state of the stream.
+enum Change {
+    Set(Scope, Arc<str>, OwnedValue),
+    Unset(Arc<str>),
+    LogLevel(LogLevel),
+    Capture(usize, Vec<u8>, bool),
+}
+
+impl Change {
+    /// The change that `action` makes over `view`; an expression without a value changes nothing.
+    fn of(action: &Action, view: &RequestView<'_>) -> Option<Self> {
+        match action {
+            Action::SetVariable(scope, name, expr) => {
+                let value = expr.value(view)?.into_owned();
+                Some(Self::Set(*scope, Arc::clone(name), value))
+            }
+            Action::SetVariableFormat(scope, name, format) => {
+                let mut text = Vec::new();
+                format.write_value(view, &mut text);
+                Some(Self::Set(
+                    *scope,
+                    Arc::clone(name),
+                    Value::String(text.into()),
+                ))
+            }
+            Action::UnsetVariable(name) => Some(Self::Unset(Arc::clone(name))),
+            Action::SetLogLevel(level) => Some(Self::LogLevel(*level)),
+            Action::Capture(expr, slot, length) => {
+                let mut text = expr.value(view)?.into_text().into_owned();
+                text.truncate(*length);
+                Some(Self::Capture(*slot, text, view.response.is_some()))
+            }
+            _ => None,
+        }
+    }
+
+    fn apply(self, state: &mut RuleState) {
+        match self {
+            Self::Set(scope, name, value) => state.variables.set(scope, &name, value),
+            Self::Unset(name) => state.variables.unset(&name),
+            Self::LogLevel(level) => state.log_level = Some(level),
+            Self::Capture(slot, text, of_response) => {
+                let captures = if of_response {
+                    &mut state.captures.response
+                } else {
+                    &mut state.captures.request
+                };
+                // A slot that was never declared is no slot.
+                if let Some(place) = captures.get_mut(slot) {
+                    *place = Some(text);
+                }
+            }
+        }
+    }
+}
