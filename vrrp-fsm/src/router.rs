@@ -318,3 +318,6 @@ impl Heard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

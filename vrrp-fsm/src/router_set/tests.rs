@@ -1,1 +1,331 @@
-//! Tests of the set.
+//! Dispatch, checks of origin and authentication, deadlines, tracking, counters.
+
+use core::time::Duration;
+use std::{string::ToString, vec, vec::Vec};
+
+use vrrp_proto::{Envelope, Version, Vrid};
+
+use super::*;
+
+const NOW: Instant = Instant::from_nanos(5_000_000_000);
+const SCRIPT: Object = Object::Script(3);
+
+fn address(last: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, last])
+}
+
+fn config(vrid: u8, last: u8) -> RouterConfig {
+    let vrid = Vrid::new(vrid).unwrap();
+    let mut config = RouterConfig::new(vrid, Family::Ipv4, Version::V2, vec![address(100)]);
+    config.primary = Some(address(last));
+    config
+}
+
+fn attachment() -> Attachment {
+    Attachment::new(1, Family::Ipv4)
+}
+
+fn with(authentication: Authentication) -> Attachment {
+    Attachment {
+        authentication,
+        ..attachment()
+    }
+}
+
+fn password(text: &[u8]) -> Authentication {
+    Authentication::Password(Password::truncated(text))
+}
+
+/// A set with one router, VRID 1 and address .1, Backup since `NOW`.
+fn listener(attachment: Attachment) -> RouterSet {
+    let mut set = RouterSet::new();
+    set.insert(attachment, config(1, 1)).unwrap();
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    set
+}
+
+fn drain(set: &mut RouterSet) -> Vec<(RouterId, Action)> {
+    core::iter::from_fn(|| set.poll_action()).collect()
+}
+
+/// The packets that a router of that kind sends.
+fn packets(attachment: Attachment, config: RouterConfig) -> Vec<(Written, Vec<u8>)> {
+    let priority = config.priority;
+    let mut set = RouterSet::new();
+    let id = set.insert(attachment, config).unwrap();
+    let mut buffer = [0; 256];
+    let mut outgoing = set.advert(id, priority).unwrap();
+    core::iter::from_fn(|| {
+        let written = outgoing.next(&mut buffer)?.unwrap();
+        Some((written, buffer[..written.len].to_vec()))
+    })
+    .collect()
+}
+
+fn receive(set: &mut RouterSet, packet: &(Written, Vec<u8>)) -> Result<RouterId, Rejection> {
+    let (written, bytes) = packet;
+    let packet = Packet {
+        interface: 1,
+        protocol: written.protocol,
+        envelope: written.envelope,
+        bytes,
+    };
+    let result = set.receive(NOW, &packet);
+    drain(set);
+    result.map_err(|rejected| rejected.rejection)
+}
+
+fn from_other(attachment: Attachment) -> (Written, Vec<u8>) {
+    packets(attachment, config(1, 2)).remove(0)
+}
+
+#[test]
+fn an_advert_reaches_the_router_of_its_interface_family_and_vrid() {
+    let mut set = RouterSet::new();
+    let mut ids = Vec::new();
+    for (interface, vrid) in [(1, 1), (1, 2), (2, 1)] {
+        let attachment = Attachment::new(interface, Family::Ipv4);
+        ids.push(set.insert(attachment, config(vrid, 1)).unwrap());
+    }
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    let (written, bytes) = from_other(attachment());
+    for (interface, expected) in [(1, Some(ids[0])), (2, Some(ids[2])), (3, None)] {
+        let packet = Packet {
+            interface,
+            protocol: 112,
+            envelope: written.envelope,
+            bytes: &bytes,
+        };
+        assert_eq!(set.receive(NOW, &packet).ok(), expected);
+    }
+    assert_eq!(set.stray().total(), 1);
+    assert_eq!(
+        set.insert(attachment(), config(2, 1)),
+        Err(ConfigError::Duplicate {
+            interface: 1,
+            vrid: Vrid::new(2).unwrap()
+        })
+    );
+}
+
+#[test]
+fn only_the_configured_authentication_is_heard() {
+    let none = from_other(attachment());
+    let right = from_other(with(password(b"viettq")));
+    let wrong = from_other(with(password(b"other")));
+
+    let mut set = listener(with(password(b"viettq")));
+    assert!(receive(&mut set, &right).is_ok());
+    assert_eq!(receive(&mut set, &wrong), Err(Rejection::Password));
+    assert_eq!(receive(&mut set, &none), Err(Rejection::AuthType));
+
+    let mut set = listener(attachment());
+    assert!(receive(&mut set, &none).is_ok());
+    assert_eq!(receive(&mut set, &right), Err(Rejection::AuthType));
+}
+
+#[cfg(feature = "auth")]
+#[test]
+fn an_authentication_header_is_opened_counted_on_and_not_accepted_twice() {
+    use vrrp_proto::ah::Authenticator;
+    let header = |key: &[u8]| {
+        with(Authentication::Header(Authenticator::new(
+            Password::truncated(key),
+        )))
+    };
+    let first = from_other(header(b"viettq"));
+    assert_eq!(first.0.protocol, 51);
+    let mut set = listener(header(b"viettq"));
+    assert!(receive(&mut set, &first).is_ok());
+    let replayed = receive(&mut set, &first).unwrap_err();
+    assert_eq!(replayed.codec_cause(), vrrp_proto::Cause::Replay);
+    let forged = receive(&mut set, &from_other(header(b"other"))).unwrap_err();
+    assert_eq!(forged.codec_cause(), vrrp_proto::Cause::Authentication);
+    let plain = receive(&mut set, &from_other(attachment()));
+    assert_eq!(plain, Err(Rejection::AuthType));
+    assert_eq!(
+        receive(&mut listener(attachment()), &first),
+        Err(Rejection::AuthType)
+    );
+}
+
+#[test]
+fn a_unicast_router_sends_to_each_peer_and_hears_only_them() {
+    let unicast = |peers: &[u8]| Attachment {
+        transport: Transport::unicast(peers.iter().copied().map(address).collect()),
+        ..attachment()
+    };
+    let sent = packets(unicast(&[1, 7]), config(1, 2));
+    let destinations: Vec<IpAddr> = sent
+        .iter()
+        .map(|(written, _)| written.envelope.destination)
+        .collect();
+    assert_eq!(destinations, [address(1), address(7)]);
+
+    let mut set = listener(unicast(&[2]));
+    assert!(receive(&mut set, &sent[0]).is_ok());
+    let stranger = packets(unicast(&[1]), config(1, 3)).remove(0);
+    assert_eq!(receive(&mut set, &stranger), Err(Rejection::NotAPeer));
+    let multicast = from_other(attachment());
+    assert_eq!(receive(&mut set, &multicast), Err(Rejection::Transport));
+    assert_eq!(
+        receive(&mut listener(attachment()), &sent[0]),
+        Err(Rejection::Transport)
+    );
+}
+
+#[test]
+fn what_is_rejected_is_counted_by_cause_and_moves_no_timer() {
+    let mut set = listener(attachment());
+    let deadline = set.next_deadline();
+    let (written, bytes) = from_other(attachment());
+    let mut broken = bytes.clone();
+    broken[2] ^= 1;
+    let _ = receive(&mut set, &(written, broken));
+    let far = Written {
+        envelope: Envelope {
+            hop_limit: 254,
+            ..written.envelope
+        },
+        ..written
+    };
+    let _ = receive(&mut set, &(far, bytes.clone()));
+    let mut slow = config(1, 2);
+    slow.interval = Duration::from_secs(3);
+    let slow = packets(attachment(), slow).remove(0);
+    assert_eq!(receive(&mut set, &slow), Err(Rejection::Interval));
+    let own = packets(attachment(), config(1, 1)).remove(0);
+    assert_eq!(receive(&mut set, &own), Err(Rejection::OwnAddress));
+    assert_eq!(set.next_deadline(), deadline);
+
+    let status = set.status(RouterId::new(0)).unwrap();
+    let counted: Vec<(&str, u64)> = status
+        .statistics
+        .rejections
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    assert_eq!(
+        counted,
+        [
+            ("hop_limit", 1),
+            ("checksum", 1),
+            ("interval", 1),
+            ("own_address", 1)
+        ]
+    );
+    assert_eq!(status.statistics.adverts_received, 0);
+    assert!(status.peers.is_empty());
+}
+
+#[test]
+fn another_address_list_is_counted_and_no_reason_to_reject() {
+    let mut set = listener(attachment());
+    let mut other = config(1, 2);
+    other.addresses.push(address(101));
+    assert!(receive(&mut set, &packets(attachment(), other).remove(0)).is_ok());
+    let status = set.status(RouterId::new(0)).unwrap();
+    assert_eq!(status.statistics.address_list_mismatches, 1);
+    assert_eq!(status.active, Some(address(2)));
+}
+
+#[test]
+fn a_flood_of_sources_does_not_fill_the_memory() {
+    let mut set = listener(attachment());
+    for last in 2..60 {
+        assert!(receive(&mut set, &packets(attachment(), config(1, last)).remove(0)).is_ok());
+    }
+    assert_eq!(set.status(RouterId::new(0)).unwrap().peers.len(), 16);
+}
+
+#[test]
+fn timers_fire_in_the_order_of_their_deadlines() {
+    let mut set = RouterSet::new();
+    for (vrid, priority) in [(1, 50), (2, 250), (3, 150)] {
+        let mut config = config(vrid, 1);
+        config.priority = Priority::new(priority);
+        set.insert(attachment(), config).unwrap();
+    }
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    set.timeout(NOW);
+    assert!(drain(&mut set).is_empty(), "nothing is due");
+    set.timeout(NOW + Duration::from_secs(4));
+    let order: Vec<u32> = drain(&mut set)
+        .iter()
+        .filter(|(_, action)| *action == Action::Install)
+        .map(|(id, _)| id.number())
+        .collect();
+    assert_eq!(order, [1, 2, 0]);
+    assert!(
+        set.next_deadline()
+            .is_some_and(|at| at > NOW + Duration::from_secs(4))
+    );
+}
+
+#[test]
+fn tracking_and_links_reach_the_routers_that_are_concerned() {
+    let mut tracking = attachment();
+    let weights = [(SCRIPT, -20), (Object::Interface(9), 0)];
+    tracking.tracks = weights
+        .map(|(object, weight)| Track {
+            object,
+            weight,
+            reverse: false,
+        })
+        .to_vec();
+    let mut set = RouterSet::new();
+    let id = set.insert(tracking, config(1, 1)).unwrap();
+    let other = set.insert(attachment(), config(2, 1)).unwrap();
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    let kind = |set: &RouterSet, id| set.router(id).unwrap().state().kind();
+    assert_eq!(kind(&set, id), StateKind::Fault, "no result yet");
+
+    set.track(NOW, SCRIPT, Health::Down);
+    let told: Vec<_> = drain(&mut set);
+    assert_eq!(told.len(), 1);
+    assert_eq!(set.router(id).unwrap().priority(), Priority::new(80));
+    // 3 s + (256 - 80) / 256 s: with the new priority, not shifted to it.
+    let expected = NOW + Duration::from_nanos(3_687_500_000);
+    assert_eq!(set.router(id).unwrap().next_deadline(), Some(expected));
+
+    set.link(NOW, 9, false);
+    drain(&mut set);
+    assert_eq!(kind(&set, id), StateKind::Fault);
+    assert_eq!(kind(&set, other), StateKind::Backup);
+    set.link(NOW, 1, false);
+    drain(&mut set);
+    assert_eq!(kind(&set, other), StateKind::Fault);
+    set.link(NOW, 9, true);
+    drain(&mut set);
+    let status = set.status(id).unwrap();
+    assert_eq!(status.fault, Some(FaultReason::InterfaceDown));
+    set.link(NOW, 1, true);
+    drain(&mut set);
+    assert_eq!(kind(&set, id), StateKind::Backup);
+    let (_, transition) = set.status(id).unwrap().last_transition.unwrap();
+    assert_eq!(transition.to_string(), "Fault -> Backup: the fault is gone");
+}
+
+#[test]
+fn a_configured_primary_address_does_not_follow_the_interface() {
+    let fixed = Attachment {
+        fixed_primary: true,
+        ..attachment()
+    };
+    let mut set = listener(fixed);
+    set.primary_address(NOW, RouterId::new(0), Some(address(77)));
+    assert_eq!(
+        set.status(RouterId::new(0)).unwrap().primary,
+        Some(address(1))
+    );
+}
+
+#[test]
+fn a_router_fits_into_a_kibibyte() {
+    // Beside it: its addresses, peers (at most 16) and actions, which are allocated as needed.
+    assert!(size_of::<Member>() <= 1024, "{}", size_of::<Member>());
+}
