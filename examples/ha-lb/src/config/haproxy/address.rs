@@ -136,9 +136,15 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
         return (text, None);
     }
     match text.rsplit_once(':') {
+        // `::1` alone: what stands before the last colon is no address.
+        Some((host, _)) if is_ipv6(text) && !is_ipv6(host) => (text, None),
         Some((host, port)) => (host, Some(port)),
         None => (text, None),
     }
+}
+
+fn is_ipv6(text: &str) -> bool {
+    text.parse::<Ipv6Addr>().is_ok()
 }
 
 fn parse_host(host: &str, family: Option<Family>) -> Host {
@@ -233,6 +239,8 @@ mod tests {
             (":::80", ip("::"), Port::One(80)),
             ("::1:91", ip("::1"), Port::One(91)),
             ("[::1]", ip("::1"), Port::Missing),
+            ("::1", ip("::1"), Port::Missing),
+            ("2001:db8::7", ip("2001:db8::7"), Port::Missing),
             (
                 "ipv4@127.0.0.1:8000-8010",
                 ip("127.0.0.1"),

@@ -158,7 +158,7 @@ pub(super) fn admit(
             .find(|(_, entries)| keywords::find(entries, word.text).is_some())
             .filter(|(title, _)| !title.contains("server") && *title != "userlist");
         let expected = elsewhere.map_or_else(
-            || "a known one".to_owned(),
+            || keywords::choices(table),
             |(title, _)| format!("it under `{title}` only"),
         );
         return Err(Box::new(

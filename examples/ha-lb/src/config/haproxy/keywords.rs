@@ -166,6 +166,18 @@ pub(super) fn resembling(table: &'static [Entry], word: &str) -> Option<&'static
     closest(word, names.copied())
 }
 
+/// What could stand in the place of an unknown word: the words themselves where they are few.
+pub(super) fn choices(table: &'static [Entry]) -> String {
+    let supported = table
+        .iter()
+        .filter(|entry| entry.status == Status::Supported);
+    let names: Vec<&str> = supported.flat_map(|entry| entry.names).copied().collect();
+    if names.len() > 12 {
+        return "a word of HAProxy 2.6 that may stand here".to_owned();
+    }
+    names.join(", ")
+}
+
 /// The name nearest to `word`, if it is near: at most one change in three characters, two at least.
 pub(super) fn closest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let length = word.chars().count();

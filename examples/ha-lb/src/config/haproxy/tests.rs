@@ -1,20 +1,106 @@
+mod errors;
+mod files;
+mod keywords;
+mod obsolete;
+mod proxies;
+mod robustness;
+
+use std::io;
+
 use super::*;
 use crate::config::files::Bundle;
 
-#[test]
-fn smoke() {
-    for name in ["k8s-ingress", "apiserver"] {
-        let path = PathBuf::from(format!(
-            "{}/tests/configs/{name}/haproxy.cfg",
-            env!("CARGO_MANIFEST_DIR")
-        ));
-        let text = std::fs::read(&path).unwrap();
-        let files = Bundle::default().with_file("haproxy.cfg", text).with_file(
-            "/etc/haproxy/ssl/server.pem",
-            "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----",
-        );
-        let mut diagnostics = Diagnostics::new();
-        let config = load(&["haproxy.cfg".into()], &files, &mut diagnostics);
-        println!("{diagnostics}\n{config:#?}");
+const PEM: &str = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n\
+                   -----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n";
+
+/// Files of a bundle, a fixed resolver and no environment.
+struct World(Bundle);
+
+impl Files for World {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.read(path)
     }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        match path.to_str() {
+            Some("/etc/ssl/all") => Ok([
+                "/etc/ssl/all/a.pem",
+                "/etc/ssl/all/a.pem.key",
+                "/etc/ssl/all/b.pem",
+            ]
+            .map(PathBuf::from)
+            .into()),
+            Some("conf.d") => Ok([
+                "conf.d/.hidden.cfg",
+                "conf.d/10-global.cfg",
+                "conf.d/20-web.cfg",
+                "conf.d/README",
+            ]
+            .map(PathBuf::from)
+            .into()),
+            _ => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    fn resolve(&self, host: &str) -> io::Result<Vec<std::net::IpAddr>> {
+        match host {
+            "web.example" => Ok(vec![
+                "2001:db8::1".parse().unwrap(),
+                "10.0.0.7".parse().unwrap(),
+                "10.0.0.8".parse().unwrap(),
+            ]),
+            "localhost" => Ok(vec!["127.0.0.1".parse().unwrap()]),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        (name == "PORT").then(|| "8080".to_owned())
+    }
+}
+
+fn world() -> World {
+    World(
+        Bundle::default()
+            .with_file("/etc/haproxy/ssl/server.pem", PEM)
+            .with_file("/etc/ssl/all/a.pem", "-----BEGIN CERTIFICATE-----")
+            .with_file("/etc/ssl/all/a.pem.key", "-----BEGIN EC PRIVATE KEY-----")
+            .with_file("/etc/ssl/all/b.pem", PEM)
+            .with_file(
+                "/etc/ssl/list",
+                "# all\n/etc/ssl/all/b.pem [alpn h2] b.example\n",
+            )
+            .with_file("/etc/errors/503.http", "HTTP/1.0 503 Gone\r\n\r\nx")
+            .with_file("/etc/haproxy/hosts.lst", "a.example\n"),
+    )
+}
+
+fn load_text(text: &str) -> (Option<Config>, Diagnostics) {
+    let world = World(world().0.with_file("h.cfg", text));
+    let mut diagnostics = Diagnostics::new();
+    let config = load(&["h.cfg".into()], &world, &mut diagnostics);
+    diagnostics.sort();
+    (config, diagnostics)
+}
+
+/// A configuration that is accepted without a word.
+fn quiet(text: &str) -> Config {
+    let (config, diagnostics) = load_text(text);
+    assert!(diagnostics.is_empty(), "{diagnostics}\n{text}");
+    config.unwrap()
+}
+
+/// The findings, one a line.
+fn findings(text: &str) -> Vec<String> {
+    let (_, diagnostics) = load_text(text);
+    diagnostics.iter().map(ToString::to_string).collect()
+}
+
+/// A frontend and a backend that need nothing more; lines can be added to each.
+fn pair(frontend: &str, backend: &str) -> String {
+    format!(
+        "defaults\n mode http\n timeout client 5s\n timeout server 5s\n timeout connect 1s\n\
+         frontend f\n bind :80\n default_backend b\n {frontend}\n\
+         backend b\n {backend}\n"
+    )
 }

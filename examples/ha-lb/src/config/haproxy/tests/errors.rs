@@ -1,0 +1,164 @@
+//! What is said about a file that is refused, word for word.
+
+use super::*;
+
+fn only(text: &str) -> String {
+    let found = findings(text);
+    assert_eq!(found.len(), 1, "{found:#?}\n{text}");
+    found.into_iter().next().unwrap()
+}
+
+#[test]
+fn an_unknown_keyword_is_named_with_its_place_and_its_neighbour() {
+    assert_eq!(
+        only("global\n  maxcon 100\n"),
+        "h.cfg:2:3: error: unknown keyword 'maxcon' in 'global' section: found `maxcon`, expected a word of HAProxy \
+         2.6 that may stand here; did you mean `maxconn`?"
+    );
+    assert_eq!(
+        only(&pair("", "blance roundrobin")),
+        "h.cfg:11:2: error: unknown keyword 'blance' in 'backend' section: found `blance`, expected a word of \
+         HAProxy 2.6 that may stand here; did you mean `balance`?"
+    );
+    assert_eq!(
+        only(&pair("nbthread 2", "")),
+        "h.cfg:9:2: error: unknown keyword 'nbthread' in 'frontend' section: found `nbthread`, expected it under \
+         `global` only"
+    );
+    assert_eq!(
+        only("timeout client 3s\n"),
+        "h.cfg:1:1: error: unknown keyword 'timeout' out of section: expected a section such as global, defaults, \
+         frontend, backend or listen"
+    );
+}
+
+#[test]
+fn sub_languages_name_their_words() {
+    assert_eq!(
+        only(&pair("", "server s 10.0.0.1:80 chekc")),
+        "h.cfg:11:23: error: unknown word 'chekc' behind 'server': found `chekc`, expected a word of HAProxy 2.6 \
+         that may stand here; did you mean `check`?"
+    );
+    assert_eq!(
+        only(&pair("option httplogs", "")),
+        "h.cfg:9:9: error: unknown option 'httplogs': found `httplogs`, expected a word of HAProxy 2.6 that may \
+         stand here; did you mean `httplog`?"
+    );
+    assert_eq!(
+        only(&pair("timeout cleint 5s", "")),
+        "h.cfg:9:10: error: unknown timeout 'cleint': found `cleint`, expected check, client, client-fin, connect, \
+         http-keep-alive, http-request, queue, server, server-fin, tarpit, tunnel; did you mean `client`?"
+    );
+    assert_eq!(
+        only(&pair("bind :81 sll crt x", "")),
+        "h.cfg:9:11: error: unknown word 'sll' behind 'bind': found `sll`, expected a word of HAProxy 2.6 that may \
+         stand here; did you mean `ssl`?"
+    );
+}
+
+#[test]
+fn what_is_known_but_not_built_is_refused_by_name() {
+    assert_eq!(
+        only(&pair("", "server s 10.0.0.1:80 agent-check")),
+        "h.cfg:11:23: error: 'agent-check' is not supported; agent checks are not supported"
+    );
+    assert_eq!(
+        only("global\n lua-load x.lua\n"),
+        "h.cfg:2:2: error: 'lua-load' is not supported; there is no Lua"
+    );
+    assert_eq!(
+        only(&pair(
+            "bind :443 ssl crt /etc/haproxy/ssl/server.pem ca-file x verify required",
+            ""
+        )),
+        "h.cfg:9:48: error: 'ca-file' is not supported; client certificates are not verified; leaving it out would \
+         open the service"
+    );
+}
+
+#[test]
+fn missing_and_superfluous_arguments() {
+    assert_eq!(
+        only("global\n maxconn\n"),
+        "h.cfg:2:9: error: 'maxconn' lacks an argument: expected maxconn <number>"
+    );
+    assert_eq!(
+        only("global\n maxconn 5 6\n"),
+        "h.cfg:2:12: error: 'maxconn' takes no further argument: found `6`, expected the end of the line"
+    );
+    assert_eq!(
+        only(&pair("maxconn lots", "")),
+        "h.cfg:9:10: error: 'maxconn' is not such a number: found `lots`, expected a number from 0 to 2147483647"
+    );
+    assert_eq!(
+        only(&pair("timeout client 3x", "")),
+        "h.cfg:9:17: error: 'timeout client' is not a time: found `3x`, expected a time such as 500, 30s, 5m or 1h"
+    );
+}
+
+#[test]
+fn targets_must_exist_and_fit() {
+    assert_eq!(
+        only(&pair("use_backend bb if TRUE", "")),
+        "h.cfg:9:14: error: frontend 'f': unable to find required use_backend: found `bb`, expected the name of a \
+         backend or listen section; did you mean `b`?"
+    );
+    assert_eq!(
+        only(&pair("", "mode tcp")),
+        "h.cfg:8:18: error: http frontend 'f' tries to use incompatible tcp backend 'b': expected a backend with \
+         `mode http`"
+    );
+    // The name is known only with the request.
+    quiet(&pair("use_backend %[req.hdr(host),lower]", ""));
+}
+
+#[test]
+fn two_proxies_of_one_kind_may_not_share_a_name() {
+    let timeouts = "defaults\n timeout client 1s\n timeout server 1s\n timeout connect 1s\n";
+    assert_eq!(
+        only(&format!(
+            "{timeouts}frontend a\n bind :80\nfrontend a\n bind :81\n"
+        )),
+        "h.cfg:7:10: error: this name belongs to frontend 'a' at h.cfg:5: found `a`, expected a name of its own"
+    );
+    // A frontend and a backend may.
+    quiet(&format!(
+        "{timeouts}frontend a\n bind :80\n default_backend a\nbackend a\n"
+    ));
+}
+
+#[test]
+fn a_missing_certificate_or_file_is_an_error_at_its_word() {
+    let said = only(&pair("bind :443 ssl crt /nowhere.pem", ""));
+    assert!(
+        said.starts_with("h.cfg:9:20: error: unable to read the certificate /nowhere.pem: "),
+        "{said}"
+    );
+    let said = only(&pair("errorfile 503 /nowhere.http", ""));
+    assert!(
+        said.starts_with("h.cfg:9:16: error: unable to read the error file /nowhere.http: "),
+        "{said}"
+    );
+    let (config, diagnostics) = {
+        let mut diagnostics = Diagnostics::new();
+        let config = load(&["missing.cfg".into()], &world(), &mut diagnostics);
+        (config, diagnostics)
+    };
+    assert!(config.is_none());
+    assert!(
+        diagnostics
+            .to_string()
+            .starts_with("missing.cfg: error: cannot open the configuration file: "),
+        "{diagnostics}"
+    );
+}
+
+#[test]
+fn errors_of_rules_point_at_their_word() {
+    let said = only(&pair("http-request no-such-action if TRUE", ""));
+    assert!(said.starts_with("h.cfg:9:15: error: "), "{said}");
+    let said = only(&pair("acl x no_such_fetch y", ""));
+    assert!(said.starts_with("h.cfg:9:8: error: "), "{said}");
+    let said = only(&pair("use_backend b if nosuchacl", ""));
+    assert!(said.starts_with("h.cfg:9:19: error: "), "{said}");
+}

@@ -1,0 +1,444 @@
+//! What lines mean: sections, halves, addresses, servers, checks.
+
+use std::time::Duration;
+
+use lb_core::config::{
+    BackendConfig, BindAddress, CheckKind, CookieConfig, FrontendConfig, LogFormatKind,
+    ServerConfig, SyslogAddress,
+};
+
+use super::*;
+
+const TIMEOUTS: &str = " timeout client 5s\n timeout server 5s\n timeout connect 1s\n";
+
+fn frontend(config: &Config, index: usize) -> &FrontendConfig {
+    config.proxies[index].frontend.as_ref().unwrap()
+}
+
+fn backend(config: &Config, index: usize) -> &BackendConfig {
+    config.proxies[index].backend.as_ref().unwrap()
+}
+
+/// The servers of a backend with these lines, which may be warned about.
+fn servers(lines: &str) -> Vec<ServerConfig> {
+    let (config, diagnostics) = load_text(&pair("", lines));
+    let config = config.unwrap_or_else(|| panic!("{diagnostics}"));
+    backend(&config, 1).servers.clone()
+}
+
+fn binds(line: &str) -> Vec<String> {
+    let config = quiet(&pair(line, ""));
+    frontend(&config, 0).binds[1..]
+        .iter()
+        .map(|bind| match &bind.address {
+            BindAddress::Tcp(address) => address.to_string(),
+            BindAddress::Unix(path) => path.display().to_string(),
+        })
+        .collect()
+}
+
+#[test]
+fn addresses_of_bind_lines() {
+    assert_eq!(binds("bind *:81"), ["0.0.0.0:81"]);
+    assert_eq!(binds("bind [::]:81 v4v6"), ["[::]:81"]);
+    assert_eq!(binds("bind ipv6@:81"), ["[::]:81"]);
+    assert_eq!(binds("bind ipv4@127.0.0.1:81"), ["127.0.0.1:81"]);
+    assert_eq!(binds("bind localhost:81"), ["127.0.0.1:81"]);
+    assert_eq!(
+        binds("bind 10.0.0.1:81,10.0.0.2:82"),
+        ["10.0.0.1:81", "10.0.0.2:82"]
+    );
+    assert_eq!(
+        binds("bind :8000-8002"),
+        ["0.0.0.0:8000", "0.0.0.0:8001", "0.0.0.0:8002"]
+    );
+    assert_eq!(binds("bind unix@/run/a.sock mode 600"), ["/run/a.sock"]);
+    assert_eq!(binds("bind /run/a.sock"), ["/run/a.sock"]);
+    assert_eq!(binds("bind \":${PORT}\""), ["0.0.0.0:8080"]);
+}
+
+#[test]
+fn tls_versions_and_certificates() {
+    let tls = |words: &str| {
+        let config = quiet(&pair(&format!("bind :443 ssl {words}"), ""));
+        frontend(&config, 0).binds[1].tls.clone().unwrap()
+    };
+    let directory = tls("crt /etc/ssl/all alpn http/1.1");
+    let paths: Vec<_> = directory
+        .certificates
+        .iter()
+        .map(|(path, _)| path.to_str().unwrap())
+        .collect();
+    assert_eq!(paths, ["/etc/ssl/all/a.pem", "/etc/ssl/all/b.pem"]);
+    // The key of a.pem stands in a.pem.key.
+    assert!(String::from_utf8_lossy(&directory.certificates[0].1).contains("EC PRIVATE KEY"));
+    assert_eq!(directory.alpn, ["http/1.1"]);
+    let versions = |words: &str| {
+        let tls = tls(&format!("crt /etc/ssl/all/b.pem {words}"));
+        (tls.tls12_only, tls.tls13_only)
+    };
+    assert_eq!(versions(""), (false, false));
+    assert_eq!(versions("ssl-min-ver TLSv1.3"), (false, true));
+    assert_eq!(versions("no-tlsv13"), (true, false));
+    assert_eq!(versions("ssl-min-ver TLSv1.1 no-sslv3"), (false, false));
+    let said = findings(&pair(
+        "bind :443 ssl crt /etc/ssl/all/b.pem alpn h2,http/1.1",
+        "",
+    ));
+    assert_eq!(
+        said,
+        [
+            "h.cfg:9:44: warning: protocol 'h2' is not spoken; it is not offered; clients use HTTP/1.1"
+        ]
+    );
+    let said = findings(&pair("bind :443 ssl", ""));
+    assert!(said[0].contains("'ssl' without a certificate"), "{said:#?}");
+    let said = findings(&pair("bind :443 crt /etc/ssl/all/b.pem", ""));
+    assert_eq!(
+        said,
+        ["h.cfg:9:12: warning: 'crt' without 'ssl'; no TLS is spoken here"]
+    );
+}
+
+#[test]
+fn default_bind_options_and_the_certificate_directory_hold_for_every_bind() {
+    let text = format!(
+        "global\n crt-base /etc/ssl\n ssl-default-bind-options ssl-min-ver TLSv1.3\n{}",
+        pair("bind :443 ssl crt all/b.pem", "")
+    );
+    let config = quiet(&text);
+    let tls = frontend(&config, 0).binds[1].tls.as_ref().unwrap();
+    assert_eq!(tls.certificates[0].0, Path::new("/etc/ssl/all/b.pem"));
+    assert!(tls.tls13_only);
+}
+
+#[test]
+fn a_listen_is_both_halves_and_its_own_backend() {
+    let config = quiet(&format!(
+        "defaults\n{TIMEOUTS}listen a\n bind :80\n server s 10.0.0.1:80\n"
+    ));
+    assert_eq!(frontend(&config, 0).default_backend.as_deref(), Some("a"));
+    assert_eq!(backend(&config, 0).servers.len(), 1);
+    assert_eq!(config.proxies[0].id, 2);
+}
+
+#[test]
+fn defaults_carry_over_until_the_next_ones_and_named_ones_are_called() {
+    let text = format!(
+        "defaults web\n mode http\n option httplog\n{TIMEOUTS}\
+         frontend a\n bind :80\n\
+         defaults raw\n mode tcp\n{TIMEOUTS}\
+         frontend b\n bind :81\n\
+         frontend c from web\n bind :82\n\
+         defaults more from web\n option logasap\n\
+         frontend d\n bind :83\n option httplog clf\n"
+    );
+    let config = quiet(&text);
+    let found: Vec<_> = config
+        .proxies
+        .iter()
+        .map(|p| (p.mode, p.log_format.clone(), p.logasap))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Mode::Http, LogFormatKind::Http, false),
+            (Mode::Tcp, LogFormatKind::Connect, false),
+            (Mode::Http, LogFormatKind::Http, false),
+            (Mode::Http, LogFormatKind::Clf, true),
+        ]
+    );
+    let said = findings(&format!("defaults web\n{TIMEOUTS}backend b from wbe\n"));
+    assert_eq!(
+        said,
+        [
+            "h.cfg:5:16: error: this defaults section does not exist: found `wbe`, expected the name of a defaults \
+          section above; did you mean `web`?"
+        ]
+    );
+}
+
+#[test]
+fn rules_may_stand_only_in_named_defaults() {
+    let said = findings(&format!("defaults\n{TIMEOUTS} http-request deny\n"));
+    assert_eq!(
+        said,
+        ["h.cfg:5:2: error: 'http-request' not allowed in anonymous 'defaults' section"]
+    );
+    quiet(&format!(
+        "defaults x\n mode http\n{TIMEOUTS} http-request deny if FALSE\nfrontend f\n bind :80\n"
+    ));
+}
+
+#[test]
+fn options_are_switched_off_again() {
+    let text = format!(
+        "defaults\n mode http\n option dontlognull\n option redispatch\n option http-server-close\n log 10.0.0.1 local0\n{TIMEOUTS}\
+         listen a\n bind :80\n no option dontlognull\n no option redispatch\n no option http-server-close\n no log\n"
+    );
+    let config = quiet(&text);
+    let proxy = &config.proxies[0];
+    assert!(!proxy.dontlognull && proxy.logs.is_empty());
+    assert_eq!(backend(&config, 0).redispatch, None);
+    assert_eq!(proxy.http_mode, lb_core::config::HttpMode::KeepAlive);
+}
+
+#[test]
+fn several_files_are_one_configuration_and_a_directory_is_its_cfg_files() {
+    let files = World(
+        world()
+            .0
+            .with_file(
+                "conf.d/10-global.cfg",
+                format!(
+                    "global\n maxconn 7\n log 10.0.0.1 local0\ndefaults\n log global\n{TIMEOUTS}"
+                ),
+            )
+            .with_file(
+                "conf.d/20-web.cfg",
+                "frontend f\n bind :80\n default_backend late\n",
+            )
+            .with_file("last.cfg", "backend late\n server s 10.0.0.1:80\n"),
+    );
+    let mut diagnostics = Diagnostics::new();
+    let config = load(
+        &["conf.d".into(), "last.cfg".into()],
+        &files,
+        &mut diagnostics,
+    );
+    assert!(diagnostics.is_empty(), "{diagnostics}");
+    let config = config.unwrap();
+    assert_eq!(config.global.maxconn, Some(7));
+    let names: Vec<_> = config
+        .proxies
+        .iter()
+        .map(|p| (&*p.name, p.logs.len()))
+        .collect();
+    assert_eq!(names, [("f", 1), ("late", 1)]);
+}
+
+#[test]
+fn numbers_in_statistics_follow_the_file_and_respect_those_given() {
+    let config = quiet(&format!(
+        "defaults\n{TIMEOUTS}backend a\nbackend b\n id 3\n server x 10.0.0.1:1\n server y 10.0.0.1:2 id 1\n server z 10.0.0.1:3\nbackend c\n"
+    ));
+    assert_eq!(
+        config.proxies.iter().map(|p| p.id).collect::<Vec<_>>(),
+        [2, 3, 4]
+    );
+    let ids: Vec<_> = backend(&config, 1)
+        .servers
+        .iter()
+        .map(|s| (&*s.name, s.id))
+        .collect();
+    assert_eq!(ids, [("x", 2), ("y", 1), ("z", 3)]);
+}
+
+#[test]
+fn servers_take_default_server_and_their_own_words() {
+    let found = servers(
+        "server a 10.0.0.1:80\n default-server inter 5s fall 7 weight 3 check\n server b 10.0.0.2:80 weight 9 no-check\n server c 10.0.0.3:80 rise 1",
+    );
+    assert_eq!((found[0].weight, &found[0].check), (1, &None));
+    assert_eq!((found[1].weight, &found[1].check), (9, &None));
+    let check = found[2].check.as_ref().unwrap();
+    assert_eq!(
+        (found[2].weight, check.inter, check.fall, check.rise),
+        (3, Duration::from_secs(5), 7, 1)
+    );
+}
+
+#[test]
+fn server_ports_may_follow_the_client() {
+    let found =
+        servers("server a 10.0.0.1\n server b 10.0.0.1:+1000 check port 80\n server c 10.0.0.1:81");
+    let ports: Vec<_> = found
+        .iter()
+        .map(|s| (s.address.unwrap().port(), s.map_port))
+        .collect();
+    assert_eq!(ports, [(0, Some(0)), (0, Some(1000)), (81, None)]);
+    let said = findings(&pair("", "server a 10.0.0.1 check"));
+    assert!(
+        said[0].contains("has neither service port nor check port"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn host_names_are_resolved_at_load_and_unknown_ones_wait_in_maintenance() {
+    let found = servers(
+        "server a web.example:80\n server b ipv6@web.example:80\n server c gone.example:80 init-addr last,none\n server d gone.example:80 init-addr none,10.9.9.9",
+    );
+    let text = |s: &ServerConfig| s.address.map(|a| a.to_string());
+    assert_eq!(text(&found[0]).as_deref(), Some("10.0.0.7:80"));
+    assert_eq!(text(&found[1]).as_deref(), Some("[2001:db8::1]:80"));
+    assert_eq!(text(&found[2]), None);
+    assert_eq!(text(&found[3]).as_deref(), Some("10.9.9.9:80"));
+    assert_eq!(found[0].fqdn.as_deref(), Some("web.example"));
+    assert_eq!(
+        findings(&pair("", "server c gone.example:80")),
+        [
+            "h.cfg:11:11: warning: server 'c': host 'gone.example' has no address; the server starts in maintenance"
+        ]
+    );
+}
+
+#[test]
+fn a_template_spreads_the_addresses_of_its_host() {
+    let found = servers("server-template w 4-7 web.example:80 check");
+    let list: Vec<_> = found
+        .iter()
+        .map(|s| (s.name.to_string(), s.id, s.address.map(|a| a.to_string())))
+        .collect();
+    let row =
+        |name: &str, id, address: Option<&str>| (name.to_owned(), id, address.map(str::to_owned));
+    assert_eq!(
+        list,
+        [
+            row("w4", 1, Some("10.0.0.7:80")),
+            row("w5", 2, Some("10.0.0.8:80")),
+            row("w6", 3, Some("[2001:db8::1]:80")),
+            row("w7", 4, None),
+        ]
+    );
+}
+
+#[test]
+fn http_checks_in_the_old_and_the_new_form() {
+    let check = |lines: &str| backend(&quiet(&pair("", lines)), 1).check.clone();
+    let http = |method: &str, uri: &str, version: &str, headers: &[(&str, &str)], expect| {
+        CheckKind::Http {
+            method: method.to_owned(),
+            uri: uri.to_owned(),
+            version: version.to_owned(),
+            headers: headers
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
+            expect_status: expect,
+        }
+    };
+    assert_eq!(check(""), CheckKind::Tcp);
+    assert_eq!(
+        check("option httpchk"),
+        http("OPTIONS", "/", "HTTP/1.0", &[], vec![])
+    );
+    assert_eq!(
+        check("option httpchk /up"),
+        http("OPTIONS", "/up", "HTTP/1.0", &[], vec![])
+    );
+    assert_eq!(
+        check(r"option httpchk GET /up HTTP/1.1\r\nHost:\ a.example"),
+        http("GET", "/up", "HTTP/1.1", &[("Host", "a.example")], vec![])
+    );
+    assert_eq!(
+        check(r"option httpchk GET /up HTTP/1.1\r\nHost: a.example"),
+        http("GET", "/up", "HTTP/1.1", &[("Host", "a.example")], vec![])
+    );
+    assert_eq!(
+        check(
+            "http-check send meth HEAD uri /x ver HTTP/1.1 hdr Host a\n option httpchk\n http-check expect status 200,301-302"
+        ),
+        http(
+            "HEAD",
+            "/x",
+            "HTTP/1.1",
+            &[("Host", "a")],
+            vec![200..=200, 301..=302]
+        )
+    );
+    assert_eq!(check("option httpchk\n option tcp-check"), CheckKind::Tcp);
+    let said = findings(&pair("", "option httpchk\n http-check expect string ok"));
+    assert!(
+        said[0].contains("this kind of expectation is not supported"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn cookies() {
+    let cookie = |line: &str| backend(&quiet(&pair("", line)), 1).cookie.clone().unwrap();
+    assert_eq!(
+        cookie("cookie SRV insert indirect nocache httponly secure domain .a.example"),
+        CookieConfig {
+            name: "SRV".to_owned(),
+            insert: true,
+            indirect: true,
+            nocache: true,
+            httponly: true,
+            secure: true,
+            domains: vec![".a.example".to_owned()],
+            ..CookieConfig::default()
+        }
+    );
+    let said = findings(&pair("", "cookie SRV insert prefix"));
+    assert!(
+        said[0].contains("one of insert, rewrite and prefix"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn log_targets() {
+    let config = quiet(&pair(
+        "log 127.0.0.1:1514 len 4096 format rfc3164 local7 notice err\n log /dev/log daemon\n log stdout local0",
+        "",
+    ));
+    let logs = &config.proxies[0].logs;
+    assert_eq!(
+        logs[0].address,
+        SyslogAddress::Udp("127.0.0.1:1514".parse().unwrap())
+    );
+    assert_eq!(
+        (
+            logs[0].max_len,
+            logs[0].facility,
+            logs[0].level,
+            logs[0].min_level
+        ),
+        (4096, 23, 5, 3)
+    );
+    assert_eq!(
+        (&logs[1].address, logs[1].facility),
+        (&SyslogAddress::Unix("/dev/log".into()), 3)
+    );
+    assert_eq!(logs[2].address, SyslogAddress::Fd(1));
+}
+
+#[test]
+fn stick_on_source_lives_as_long_as_the_table_says() {
+    let stick = |lines: &str| backend(&quiet(&pair("", lines)), 1).stick_on_source;
+    assert_eq!(
+        stick("stick-table type ip size 1m expire 30m\n stick on src"),
+        Some(Duration::from_secs(1800))
+    );
+    assert!(stick("stick on src\n stick-table type ip size 1m").is_some());
+    let said = findings(&pair("", "stick on src"));
+    assert!(said[0].contains("'stick' without a table"), "{said:#?}");
+}
+
+#[test]
+fn missing_timeouts_and_binds_are_warned_about() {
+    assert_eq!(
+        findings("frontend f\n mode http\nbackend b\n server s 10.0.0.1:80\n"),
+        [
+            "h.cfg:1:1: warning: frontend 'f' has no 'bind' directive. Please declare it as a backend if this was \
+             intended",
+            "h.cfg:1:1: warning: missing timeouts for frontend 'f': 'client'; there is no limit; connections whose \
+             peer has vanished may stay for ever",
+            "h.cfg:3:1: warning: missing timeouts for backend 'b': 'connect', 'server'; there is no limit; \
+             connections whose peer has vanished may stay for ever",
+        ]
+    );
+}
+
+#[test]
+fn a_password_hash_is_not_repeated() {
+    let said = findings(
+        "userlist u\n group admins users a,b\n user a insecure-password x groups staff\n user b password $6$k6y3o.eP$hash\n",
+    );
+    assert_eq!(
+        said,
+        ["h.cfg:4:9: error: hashed passwords are not supported: expected insecure-password <text>"]
+    );
+}
