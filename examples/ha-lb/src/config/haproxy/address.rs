@@ -173,7 +173,7 @@ fn parse_port(arg: &Arg<'_>, port: Option<&str>) -> Parsed<Port> {
     };
     if text.starts_with(['+', '-']) {
         let offset: i32 = text.parse().map_err(|_| refuse())?;
-        return Ok(Port::Offset(offset).checked().ok_or_else(refuse)?);
+        return Port::Offset(offset).checked().ok_or_else(refuse);
     }
     let one = |text: &str| text.parse::<u16>().ok();
     match text.split_once('-') {

@@ -97,7 +97,6 @@ const PROXIES: &[(In, &str)] = &[
         Frontend,
         "tcp-request connection reject if { src 10.0.0.0/8 }",
     ),
-    (Backend, "tcp-response content accept"),
     (Frontend, "timeout client 9s"),
     (Backend, "use-server s if TRUE"),
     (Frontend, "use_backend other if METH_GET"),
@@ -254,7 +253,6 @@ const NO_EFFECT: &[&str] = &[
     "proto",
     "default-server",
     "http-check",
-    "stick",
     "ssl",
     "acl",
 ];
@@ -314,7 +312,8 @@ fn proxy_keywords() {
     for (place, line) in PROXIES {
         check(*place, line, first(line));
     }
-    let sub = ["option", "timeout", "stats"];
+    // Their words are tested below; of `tcp-response` the rules say themselves what has an effect.
+    let sub = ["option", "timeout", "stats", "tcp-response"];
     covered(PROXY, PROXIES.iter().map(|(_, line)| *line).chain(sub));
 }
 
