@@ -20,7 +20,25 @@
 //! ```
 
 mod api;
+mod buffer;
 mod clock;
+mod connect;
+mod count;
+mod flow;
+mod gate;
+mod http1;
+mod idle;
+mod listener;
+mod pipe;
+mod probe;
+mod registry;
+mod session;
+mod sink;
+mod stream;
+mod tcp;
+mod timer;
+mod tls;
+mod trace;
 mod worker;
 
 pub use api::{

@@ -14,6 +14,7 @@ pub mod health;
 pub mod http1;
 pub mod id;
 pub mod log;
+pub mod proxy_protocol;
 mod queue;
 pub mod request;
 pub mod rules;

@@ -1,23 +1,26 @@
 //! What an embedder sees of the data plane.
 
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::OwnedFd,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicUsize},
-        mpsc,
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::{Duration, Instant},
 };
 
 use super::{
     clock,
-    worker::{self, Command, WorkerHandle},
+    gate::Gate,
+    listener::Listener,
+    probe::Checks,
+    worker::{self, Command, Parts, WorkerHandle},
 };
 use crate::{
+    backend::Backend,
     config::{Config, ProxyConfig},
+    frontend::{Frontend, FrontendError},
     head::HeadRef,
+    stats::{FrontendCounters, ProcessCounters},
 };
 
 /// A listening socket, already bound and listening, for one worker.
@@ -43,6 +46,8 @@ pub struct Options {
     pub stats: Option<Arc<dyn StatsService>>,
     /// Is told about server states and notices.
     pub events: Arc<dyn Events>,
+    /// Seconds that local time is ahead of UTC, for the dates in log lines.
+    pub utc_offset: i32,
 }
 
 impl std::fmt::Debug for Options {
@@ -62,6 +67,7 @@ impl Options {
             listeners: Vec::new(),
             stats: None,
             events,
+            utc_offset: 0,
         }
     }
 }
@@ -157,6 +163,9 @@ pub enum StartError {
         /// Number of the worker.
         worker: usize,
     },
+    /// A frontend refers to something that is not there.
+    #[error(transparent)]
+    Frontend(#[from] FrontendError),
     /// A certificate or key of a `bind ... ssl` cannot be used.
     #[error("proxy '{proxy}': certificate {file}: {reason}")]
     Certificate {
@@ -174,36 +183,151 @@ pub enum StartError {
 pub struct Balancer {
     /// The configuration that runs.
     pub config: Arc<Config>,
-    /// Connections of the whole process.
-    pub connections: AtomicU32,
-    /// Log lines that a full socket dropped.
-    pub dropped_logs: AtomicUsize,
+    /// Accepting halves in the order of the file.
+    pub frontends: Vec<Arc<Frontend>>,
+    /// Counters of the frontends, in the same order.
+    pub frontend_counters: Vec<FrontendCounters>,
+    /// Serving halves in the order of the file.
+    pub backends: Vec<Arc<Backend>>,
+    /// Counters of the process.
+    pub process: ProcessCounters,
+    /// When the data plane started.
+    pub started: Instant,
+    /// Seconds that local time is ahead of UTC, for log lines.
+    pub utc_offset: i32,
+    /// Proxy of each backend.
+    backend_proxies: Vec<usize>,
+    /// Frontend and backend of each proxy.
+    halves: Vec<(Option<usize>, Option<usize>)>,
+}
+
+impl Balancer {
+    fn new(config: Arc<Config>, utc_offset: i32, now: Instant) -> Result<Self, StartError> {
+        let mut backends = Vec::new();
+        let mut backend_proxies = Vec::new();
+        let mut names = BTreeMap::new();
+        let mut halves = vec![(None, None); config.proxies.len()];
+        for (index, proxy) in config.proxies.iter().enumerate() {
+            if proxy.backend.is_some() {
+                names.insert(Arc::clone(&proxy.name), backends.len());
+                if let Some(half) = halves.get_mut(index) {
+                    half.1 = Some(backends.len());
+                }
+                backends.push(Backend::new(proxy, now));
+                backend_proxies.push(index);
+            }
+        }
+        let limit = config.global.maxconn.unwrap_or(u32::MAX);
+        let mut frontends = Vec::new();
+        let mut frontend_counters = Vec::new();
+        for (index, proxy) in config.proxies.iter().enumerate() {
+            if proxy.frontend.is_some() {
+                if let Some(half) = halves.get_mut(index) {
+                    half.0 = Some(frontends.len());
+                }
+                frontends.push(Frontend::new(proxy, &names, limit)?);
+                frontend_counters.push(FrontendCounters::new(now));
+            }
+        }
+        Ok(Self {
+            process: ProcessCounters::new(now),
+            started: now,
+            config,
+            frontends,
+            frontend_counters,
+            backends,
+            utc_offset,
+            backend_proxies,
+            halves,
+        })
+    }
+
+    /// The section of a backend, by its place in [`Balancer::backends`].
+    pub fn backend_proxy(&self, backend: usize) -> Option<&ProxyConfig> {
+        self.config.proxies.get(*self.backend_proxies.get(backend)?)
+    }
+
+    /// The frontend of a section, by its place in [`Config::proxies`].
+    pub fn frontend_of(&self, proxy: usize) -> Option<(usize, &Arc<Frontend>)> {
+        let index = self.halves.get(proxy)?.0?;
+        Some((index, self.frontends.get(index)?))
+    }
+
+    /// The backend of a section, by its place in [`Config::proxies`].
+    pub fn backend_of(&self, proxy: usize) -> Option<(usize, &Arc<Backend>)> {
+        let index = self.halves.get(proxy)?.1?;
+        Some((index, self.backends.get(index)?))
+    }
+
+    /// Place in [`Balancer::backends`] of the one called `name`.
+    pub fn backend_named(&self, name: &str) -> Option<usize> {
+        self.backends.iter().position(|b| b.name() == name)
+    }
+
+    /// Place in [`Config::proxies`] of a backend.
+    pub fn proxy_of_backend(&self, backend: usize) -> Option<usize> {
+        self.backend_proxies.get(backend).copied()
+    }
 }
 
 /// The running data plane.
 #[derive(Debug)]
 pub struct DataPlane {
     balancer: Arc<Balancer>,
-    workers: Vec<WorkerHandle>,
-    ended: mpsc::Receiver<()>,
+    workers: Arc<[WorkerHandle]>,
+    checks: Option<Checks>,
+    ended: Mutex<mpsc::Receiver<()>>,
 }
 
 /// Starts the workers and the health checks.
 pub fn start(config: Arc<Config>, options: Options) -> Result<DataPlane, StartError> {
-    let balancer = Arc::new(Balancer {
-        config,
-        connections: AtomicU32::new(0),
-        dropped_logs: AtomicUsize::new(0),
-    });
+    let now = clock::now();
+    let balancer = Arc::new(Balancer::new(config, options.utc_offset, now)?);
+    let count = options.workers.max(1);
+    let process = Gate::new(balancer.config.global.maxconn);
+    let gates: Vec<_> = balancer
+        .frontends
+        .iter()
+        .map(|frontend| Gate::new(Some(frontend.maxconn())))
+        .collect();
+    let mut listeners: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
+    for given in options.listeners {
+        let unknown = StartError::UnknownListener {
+            proxy: given.proxy,
+            bind: given.bind,
+            worker: given.worker,
+        };
+        let worker = given.worker;
+        let found = balancer.frontend_of(given.proxy);
+        let Some((index, frontend)) = found else {
+            return Err(unknown);
+        };
+        let (Some(gate), Some(of_worker)) = (gates.get(index), listeners.get_mut(worker)) else {
+            return Err(unknown);
+        };
+        let gates = [Arc::clone(&process), Arc::clone(gate)];
+        let frontend = (index, Arc::clone(frontend));
+        of_worker.push(Listener::new(given, &balancer.config, frontend, gates)?);
+    }
     let (ended_tx, ended) = mpsc::channel();
     let mut workers = Vec::new();
-    for number in 0..options.workers.max(1) {
-        workers.push(worker::spawn(number, ended_tx.clone())?);
+    for (number, listeners) in listeners.into_iter().enumerate() {
+        let parts = Parts {
+            number,
+            balancer: Arc::clone(&balancer),
+            stats: options.stats.clone(),
+            events: Arc::clone(&options.events),
+            listeners,
+        };
+        workers.push(worker::spawn(parts, ended_tx.clone())?);
     }
+    let workers: Arc<[WorkerHandle]> = workers.into();
+    let checks = Checks::start(&balancer, &workers, options.events)?;
     Ok(DataPlane {
         balancer,
         workers,
-        ended,
+        checks,
+        ended: Mutex::new(ended),
     })
 }
 
@@ -215,21 +339,21 @@ impl DataPlane {
 
     /// Closes the listeners; running connections go on, idle ones are closed.
     pub fn stop_accepting(&self) {
-        for worker in &self.workers {
+        for worker in self.workers.iter() {
             worker.send(Command::StopAccepting);
         }
     }
 
     /// Completes once every worker's event loop has turned; works under any executor.
     pub async fn heartbeat(&self) {
-        for worker in &self.workers {
+        for worker in self.workers.iter() {
             worker.ping().await;
         }
     }
 
     /// Completes once no client connection is left; for use after [`DataPlane::stop_accepting`].
     pub async fn drained(&self) {
-        for worker in &self.workers {
+        for worker in self.workers.iter() {
             worker.drained().await;
         }
     }
@@ -238,22 +362,24 @@ impl DataPlane {
     /// Blocks.
     pub fn join(self, grace: Duration) {
         self.stop_accepting();
-        for worker in &self.workers {
+        for worker in self.workers.iter() {
             worker.send(Command::ExitWhenDrained);
         }
         let deadline = clock::now() + grace;
-        let mut running = self.workers.len();
-        while running > 0 {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in self.workers.iter() {
             let left = deadline.saturating_duration_since(clock::now());
-            if self.ended.recv_timeout(left).is_err() {
+            if ended.recv_timeout(left).is_err() {
                 break;
             }
-            running -= 1;
         }
-        for worker in &self.workers {
+        for worker in self.workers.iter() {
             worker.send(Command::Exit);
         }
-        for worker in self.workers {
+        if let Some(checks) = self.checks {
+            checks.join();
+        }
+        for worker in self.workers.iter() {
             worker.join();
         }
     }

@@ -1,10 +1,31 @@
 //! A worker: one thread, one current-thread runtime, everything of its connections.
 
-use std::{io, sync::mpsc::Sender, thread::JoinHandle};
+use std::{
+    cell::RefCell,
+    io,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
+    thread::JoinHandle,
+    time::Duration,
+};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::LocalSet,
+};
 
-use super::StartError;
+use super::{
+    Balancer, Events, StartError, StatsService, clock,
+    http1::Exchange,
+    idle::IdlePool,
+    listener::{self, Listener},
+    registry::Registry,
+    sink::Sinks,
+};
+use crate::stats::set_worker;
+
+/// How often idle server connections are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// What other threads may ask of a worker.
 #[derive(Debug)]
@@ -13,6 +34,12 @@ pub(super) enum Command {
     Ping(oneshot::Sender<()>),
     /// Close listeners and idle connections.
     StopAccepting,
+    /// A server went down: close its idle connections, and with `cut_sessions` those in use.
+    ServerDown {
+        backend: usize,
+        server: usize,
+        cut_sessions: bool,
+    },
     /// Tell when no connection is left.
     Drained(oneshot::Sender<()>),
     /// End when no connection is left.
@@ -25,7 +52,7 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct WorkerHandle {
     commands: mpsc::UnboundedSender<Command>,
-    thread: JoinHandle<()>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl WorkerHandle {
@@ -49,14 +76,52 @@ impl WorkerHandle {
     }
 
     /// Waits for the end of the thread.
-    pub(super) fn join(self) {
-        drop(self.commands);
-        let _ = self.thread.join();
+    pub(super) fn join(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
     }
 }
 
+/// What a worker's connections share.
+pub(super) struct Worker {
+    /// Its number.
+    pub(super) number: usize,
+    /// What all workers share.
+    pub(super) balancer: Arc<Balancer>,
+    /// The stats page.
+    pub(super) stats: Option<Arc<dyn StatsService>>,
+    /// The operator.
+    pub(super) events: Arc<dyn Events>,
+    /// Log sockets.
+    pub(super) sinks: Sinks,
+    /// Idle server connections.
+    pub(super) idle: IdlePool,
+    /// Its connections.
+    pub(super) registry: Rc<Registry>,
+    /// Memory of HTTP exchanges, for the next ones.
+    pub(super) exchanges: RefCell<Vec<Box<Exchange>>>,
+    /// Memory for a log line.
+    pub(super) line: RefCell<Vec<u8>>,
+}
+
+/// What a worker is made of.
+pub(super) struct Parts {
+    pub(super) number: usize,
+    pub(super) balancer: Arc<Balancer>,
+    pub(super) stats: Option<Arc<dyn StatsService>>,
+    pub(super) events: Arc<dyn Events>,
+    pub(super) listeners: Vec<Listener>,
+}
+
 /// Starts a worker.
-pub(super) fn spawn(number: usize, ended: Sender<()>) -> Result<WorkerHandle, StartError> {
+pub(super) fn spawn(parts: Parts, ended: Sender<()>) -> Result<WorkerHandle, StartError> {
+    let number = parts.number;
     let failed = |source: io::Error| StartError::Worker {
         worker: number,
         source,
@@ -69,21 +134,84 @@ pub(super) fn spawn(number: usize, ended: Sender<()>) -> Result<WorkerHandle, St
     let thread = std::thread::Builder::new()
         .name(format!("worker-{number}"))
         .spawn(move || {
-            runtime.block_on(run(inbox));
+            set_worker(number);
+            let local = LocalSet::new();
+            local.block_on(&runtime, run(parts, inbox));
+            // Connections that are left are cut here.
+            drop(local);
+            drop(runtime);
             let _ = ended.send(());
         })
         .map_err(failed)?;
-    Ok(WorkerHandle { commands, thread })
+    Ok(WorkerHandle {
+        commands,
+        thread: Mutex::new(Some(thread)),
+    })
 }
 
-async fn run(mut inbox: mpsc::UnboundedReceiver<Command>) {
-    while let Some(command) = inbox.recv().await {
+async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    let worker = Rc::new(Worker {
+        number: parts.number,
+        sinks: Sinks::new(Arc::clone(&parts.balancer)),
+        balancer: parts.balancer,
+        stats: parts.stats,
+        events: parts.events,
+        idle: IdlePool::default(),
+        registry: Rc::default(),
+        exchanges: RefCell::default(),
+        line: RefCell::default(),
+    });
+    worker.sinks.prepare();
+    let mut accepting: Vec<_> = parts
+        .listeners
+        .into_iter()
+        .map(|l| tokio::task::spawn_local(listener::run(Rc::clone(&worker), l)))
+        .collect();
+    let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+    let (exit, mut exiting) = oneshot::channel();
+    let mut exit = Some(exit);
+    loop {
+        let command = tokio::select! {
+            command = inbox.recv() => command,
+            _ = &mut exiting => break,
+        };
         match command {
-            Command::Ping(reply) | Command::Drained(reply) => {
+            None | Some(Command::Exit) => break,
+            Some(Command::Ping(reply)) => {
                 let _ = reply.send(());
             }
-            Command::StopAccepting => {}
-            Command::ExitWhenDrained | Command::Exit => return,
+            Some(Command::StopAccepting) => {
+                for task in accepting.drain(..) {
+                    task.abort();
+                }
+                worker.registry.finish_all();
+            }
+            Some(Command::ServerDown {
+                backend,
+                server,
+                cut_sessions,
+            }) => {
+                worker.idle.purge(backend, server);
+                if cut_sessions {
+                    worker.registry.server_down(backend, server);
+                }
+            }
+            Some(Command::Drained(reply)) => worker.registry.when_empty(reply),
+            Some(Command::ExitWhenDrained) => {
+                if let Some(exit) = exit.take() {
+                    worker.registry.when_empty(exit);
+                }
+            }
         }
+    }
+    sweeping.abort();
+    worker.idle.clear();
+}
+
+/// Looks after idle server connections.
+async fn sweep(worker: Rc<Worker>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        worker.idle.sweep(clock::now());
     }
 }

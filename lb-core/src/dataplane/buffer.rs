@@ -1,0 +1,219 @@
+//! Buffers of `tune.bufsize` bytes from a pool of this thread. A connection holds one only while bytes are in
+//! flight; an empty [`Buffer`] owns no memory.
+
+use std::{
+    cell::RefCell,
+    io,
+    task::{Context, Poll},
+};
+
+use super::stream::Stream;
+
+/// Size of a pooled buffer: `tune.bufsize`'s default.
+pub(super) const SIZE: usize = 16 * 1024;
+/// Size of a buffer for bulk data.
+pub(super) const BULK: usize = 128 * 1024;
+/// Free buffers that a thread keeps of each size.
+const KEPT: usize = 256;
+
+struct Pool {
+    normal: Vec<Box<[u8]>>,
+    bulk: Vec<Box<[u8]>>,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { normal: Vec::new(), bulk: Vec::new() }) };
+}
+
+fn take(size: usize) -> Box<[u8]> {
+    let pooled = POOL.with_borrow_mut(|pool| match size {
+        SIZE => pool.normal.pop(),
+        _ => pool.bulk.pop(),
+    });
+    pooled.unwrap_or_else(|| vec![0; size].into_boxed_slice())
+}
+
+fn give(memory: Box<[u8]>) {
+    // The pool may be gone while the thread ends.
+    let _ = POOL.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        let (list, kept) = match memory.len() {
+            0 => return,
+            SIZE => (&mut pool.normal, KEPT),
+            _ => (&mut pool.bulk, KEPT / 16),
+        };
+        if list.len() < kept {
+            list.push(memory);
+        }
+    });
+}
+
+/// Bytes that were received and are not consumed yet.
+///
+/// ```text
+/// memory: | floor: bytes that stay readable | consumed | start .. end: waiting | room |
+/// ```
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    memory: Box<[u8]>,
+    floor: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// The waiting bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.memory.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The bytes kept by [`Buffer::keep`].
+    pub(super) fn kept(&self) -> &[u8] {
+        self.memory.get(..self.floor).unwrap_or_default()
+    }
+
+    /// Number of waiting bytes.
+    pub(super) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether no byte waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Whether nothing more can be received before something is consumed.
+    pub(super) fn is_full(&self) -> bool {
+        !self.memory.is_empty() && self.len() >= self.memory.len() - self.floor
+    }
+
+    /// Marks `count` waiting bytes as done.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+        if self.start == self.end {
+            self.start = self.floor;
+            self.end = self.floor;
+        }
+    }
+
+    /// Consumes `count` bytes but keeps them readable by [`Buffer::kept`] until [`Buffer::forget`].
+    pub(super) fn keep(&mut self, count: usize) {
+        self.compact();
+        self.floor = count.min(self.end);
+        self.start = self.floor;
+    }
+
+    /// Ends [`Buffer::keep`].
+    pub(super) fn forget(&mut self) {
+        self.floor = 0;
+        self.consume(0);
+    }
+
+    /// Gives the memory back if nothing is in it.
+    pub(super) fn release(&mut self) {
+        if self.is_empty() && self.floor == 0 {
+            give(std::mem::take(&mut self.memory));
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Appends `bytes` as far as there is room; tells how many were taken.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
+        let room = self.room(SIZE);
+        let count = bytes.len().min(room.len());
+        if let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.end += count;
+        count
+    }
+
+    /// Receives as much as there is room for; `Ok(0)` is the end of the stream. Must not be called when full.
+    pub(super) fn poll_fill(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+        size: usize,
+    ) -> Poll<io::Result<usize>> {
+        let fresh = self.memory.is_empty();
+        let polled = stream.poll_read(cx, self.room(size));
+        match polled {
+            Poll::Ready(Ok(count)) => self.end += count,
+            _ if fresh => self.release(),
+            _ => {}
+        }
+        polled
+    }
+
+    /// The room behind the waiting bytes, made larger by moving them to the front where that is worth it.
+    fn room(&mut self, size: usize) -> &mut [u8] {
+        if self.memory.is_empty() {
+            self.memory = take(size);
+        } else if size > self.memory.len() && self.floor == 0 && self.is_empty() {
+            give(std::mem::replace(&mut self.memory, take(size)));
+            self.consume(0);
+        }
+        if self.memory.len() - self.end < self.memory.len() / 4 {
+            self.compact();
+        }
+        self.memory.get_mut(self.end..).unwrap_or_default()
+    }
+
+    fn compact(&mut self) {
+        if self.start > self.floor {
+            self.memory.copy_within(self.start..self.end, self.floor);
+            self.end = self.floor + self.len();
+            self.start = self.floor;
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        give(std::mem::take(&mut self.memory));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_bytes_survive_consuming_and_appending() {
+        let mut buffer = Buffer::default();
+        buffer.append(b"head");
+        buffer.append(b"body");
+        buffer.keep(4);
+        assert_eq!(
+            (buffer.kept(), buffer.bytes()),
+            (&b"head"[..], &b"body"[..])
+        );
+        buffer.consume(4);
+        buffer.append(b"more");
+        assert_eq!(
+            (buffer.kept(), buffer.bytes()),
+            (&b"head"[..], &b"more"[..])
+        );
+        buffer.forget();
+        assert_eq!(buffer.bytes(), b"more");
+    }
+
+    #[test]
+    fn an_empty_buffer_owns_no_memory() {
+        let mut buffer = Buffer::default();
+        buffer.append(b"x");
+        buffer.consume(1);
+        buffer.release();
+        assert_eq!(buffer.memory.len(), 0);
+    }
+
+    #[test]
+    fn a_full_buffer_takes_no_more() {
+        let mut buffer = Buffer::default();
+        assert_eq!(buffer.append(&[1; SIZE + 5]), SIZE);
+        assert!(buffer.is_full());
+        buffer.consume(SIZE - 1);
+        assert_eq!(buffer.append(&[2; SIZE]), SIZE - 1);
+    }
+}

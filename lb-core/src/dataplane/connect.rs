@@ -1,0 +1,394 @@
+//! Getting a server for a request: a place on one, and a connection to it, reused or new, with retries and
+//! redispatch.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
+
+use super::{
+    clock,
+    flow::Side,
+    session::{Connection, Gone},
+    stream::Stream,
+    trace::{Answerer, Trace},
+};
+use crate::{
+    backend::{AfterFailure, AssignKey, Assignment, Backend, Lease, Outcome, Refusal},
+    config::{HttpReuse, ProxyConfig, ServerConfig},
+    id::ServerIndex,
+    proxy_protocol,
+    server::Server,
+    stats::{Cell, Counter},
+};
+
+/// What is needed of a backend.
+pub(super) struct Need<'a> {
+    /// Index of the backend among those of the balancer.
+    pub(super) index: usize,
+    /// The backend.
+    pub(super) backend: &'a Arc<Backend>,
+    /// Its section.
+    pub(super) proxy: &'a ProxyConfig,
+    /// Persistence cookie of the request.
+    pub(super) cookie: Option<&'a [u8]>,
+    /// Hash of the request, for algorithms that want one.
+    pub(super) hash: Option<u64>,
+    /// Server named by `use-server`.
+    pub(super) forced: Option<ServerIndex>,
+    /// Idle connections may be used: the number of the request on its client connection.
+    pub(super) reuse: Option<u32>,
+    /// The client's end of sending means that it gave up.
+    pub(super) end_is_abort: bool,
+}
+
+/// A place on a server and a connection to it.
+#[derive(Debug)]
+pub(super) struct Dialed {
+    pub(super) lease: Lease,
+    pub(super) server: Side,
+    /// Requests the connection has carried; 0 for a new one.
+    pub(super) carried: u32,
+    /// It may serve other clients later.
+    pub(super) shareable: bool,
+}
+
+/// Why there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotDialed {
+    /// No server is up.
+    NoServer,
+    /// The queue is full or its time was over.
+    Queue,
+    /// Every attempt was refused.
+    Refused,
+    /// The last attempt got no answer in time.
+    TimedOut,
+    /// The client went away while waiting in the queue.
+    GoneInQueue,
+    /// The client went away while connecting.
+    GoneConnecting,
+    /// An order ended it.
+    Killed,
+    /// This machine could not make a connection.
+    Local,
+}
+
+impl NotDialed {
+    /// Whether another attempt may do better.
+    fn is_of_server(self) -> bool {
+        matches!(self, Self::Refused | Self::TimedOut | Self::Local)
+    }
+
+    /// Status for the client, cause and phase of the termination (lb.md trap 10).
+    pub(super) fn outcome(self) -> (u16, u8, u8) {
+        match self {
+            Self::NoServer => (503, b'S', b'C'),
+            Self::Queue => (503, b's', b'Q'),
+            Self::Refused => (503, b'S', b'C'),
+            Self::TimedOut => (503, b's', b'C'),
+            Self::GoneInQueue => (503, b'C', b'Q'),
+            Self::GoneConnecting => (503, b'C', b'C'),
+            Self::Killed => (503, b'K', b'C'),
+            Self::Local => (503, b'R', b'C'),
+        }
+    }
+}
+
+impl Connection {
+    /// Gets a place and a connection; notes what happens in `trace`.
+    pub(super) async fn dial(
+        &mut self,
+        trace: &mut Trace,
+        need: &Need<'_>,
+    ) -> Result<Dialed, NotDialed> {
+        let mut exclude = None;
+        let mut failures = 0;
+        loop {
+            let lease = self.place(trace, need, exclude).await?;
+            let server = lease.server_index();
+            let cell = |of: fn(&Cell) -> &Counter| count(&lease, of);
+            trace.answerer = Answerer::Server(server);
+            self.member.uses(Some((need.index, server.index())));
+            if let Some((stream, carried)) = self.reuse(need, &lease) {
+                trace.timers.connect.get_or_insert(Duration::ZERO);
+                cell(|c| &c.reuses);
+                return Ok(Dialed {
+                    lease,
+                    server: Side::new(stream, clock::now()),
+                    carried,
+                    shareable: true,
+                });
+            }
+            let failure = loop {
+                let begun = clock::now();
+                let tried = self.open(need, &lease).await;
+                *trace.timers.connect.get_or_insert_default() +=
+                    clock::now().saturating_duration_since(begun);
+                let failure = match tried {
+                    Ok(server) => {
+                        cell(|c| &c.connects);
+                        let config = lease.server().map(Server::config);
+                        return Ok(Dialed {
+                            shareable: config.is_some_and(|c| c.send_proxy.is_none()),
+                            lease,
+                            server,
+                            carried: 0,
+                        });
+                    }
+                    Err(failure) => failure,
+                };
+                if !failure.is_of_server() {
+                    trace.timers.connect = None;
+                    return Err(failure);
+                }
+                failures += 1;
+                let connect = need.proxy.timeouts.connect;
+                match need
+                    .backend
+                    .after_failure(failures, lease.persistence(), connect)
+                {
+                    AfterFailure::Retry(pause) => {
+                        trace.retries += 1;
+                        cell(|c| &c.retries);
+                        // An attempt that ran into its timeout has waited enough.
+                        if failure != NotDialed::TimedOut {
+                            self.pause(need, pause).await?;
+                        }
+                    }
+                    AfterFailure::Redispatch => {
+                        trace.retries += 1;
+                        trace.redispatched = true;
+                        cell(|c| &c.redispatches);
+                        break None;
+                    }
+                    AfterFailure::GiveUp => break Some(failure),
+                }
+            };
+            match failure {
+                None => exclude = Some(server),
+                Some(failure) => {
+                    trace.timers.connect = None;
+                    lease.finish(Outcome::ConnectFailed);
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    /// A place on a server, after waiting in the queue if need be.
+    async fn place(
+        &mut self,
+        trace: &mut Trace,
+        need: &Need<'_>,
+        exclude: Option<ServerIndex>,
+    ) -> Result<Lease, NotDialed> {
+        let now = clock::now();
+        let key = AssignKey {
+            source: self.info.source.ip(),
+            cookie: need.cookie,
+            hash: need.hash,
+            exclude,
+            forced: need.forced,
+        };
+        let mut ticket = match need.backend.assign(now, &key) {
+            Assignment::Leased(lease) => {
+                trace.timers.queue.get_or_insert_default();
+                return Ok(lease);
+            }
+            Assignment::Refused(Refusal::NoServer) => return Err(NotDialed::NoServer),
+            Assignment::Queued(ticket) => Box::pin(ticket),
+        };
+        let (of_server, of_backend) = ticket.ahead();
+        trace.server_queue = u32::try_from(of_server).unwrap_or(u32::MAX);
+        trace.backend_queue = u32::try_from(of_backend).unwrap_or(u32::MAX);
+        let timeouts = &need.proxy.timeouts;
+        self.timer.after(now, timeouts.queue.or(timeouts.connect));
+        let granted = self
+            .wait(|client, cx| {
+                if let Poll::Ready(granted) = ticket.as_mut().poll(cx) {
+                    return Poll::Ready(Some(granted));
+                }
+                gave_up(client, need.end_is_abort, cx).map(|()| None)
+            })
+            .await;
+        let waited = clock::now().saturating_duration_since(now);
+        match granted {
+            Ok(Some(Ok(lease))) => {
+                *trace.timers.queue.get_or_insert_default() += waited;
+                Ok(lease)
+            }
+            Ok(Some(Err(Refusal::NoServer))) => Err(NotDialed::NoServer),
+            Err(Gone::TimedOut) => {
+                trace.timers.queue = Some(waited);
+                Err(NotDialed::Queue)
+            }
+            Ok(None) | Err(Gone::Client) => {
+                trace.timers.queue = Some(waited);
+                Err(NotDialed::GoneInQueue)
+            }
+            Err(Gone::Killed) => Err(NotDialed::Killed),
+        }
+    }
+
+    /// An idle connection to the leased server, and the number of requests it has carried.
+    fn reuse(&self, need: &Need<'_>, lease: &Lease) -> Option<(Stream, u32)> {
+        let number = need.reuse?;
+        let proven = match need.backend.config().http_reuse {
+            HttpReuse::Never => return None,
+            HttpReuse::Safe => number == 0,
+            HttpReuse::Aggressive => true,
+            HttpReuse::Always => false,
+        };
+        self.worker
+            .idle
+            .take(need.index, lease.server_index().index(), proven)
+    }
+
+    /// Keeps the connection for another request, and gives the place back.
+    pub(super) fn keep(&self, index: usize, dialed: Dialed, now: Instant) {
+        let Dialed {
+            lease,
+            server,
+            carried,
+            ..
+        } = dialed;
+        let Some(config) = lease.server() else {
+            return;
+        };
+        // Idle connections count towards the server's limit: those in use, this one's place included, and the
+        // idle ones of every worker together.
+        let limit = config.maxconn();
+        let idle = &config.counters().idle;
+        if limit != 0 && config.served() + idle.value() > limit {
+            return;
+        }
+        idle.enter();
+        let key = (index, lease.server_index().index());
+        self.worker
+            .idle
+            .put(key, lease.backend(), server.stream, carried + 1, now);
+    }
+
+    /// One attempt to connect to the leased server.
+    async fn open(&mut self, need: &Need<'_>, lease: &Lease) -> Result<Side, NotDialed> {
+        let config = lease
+            .server()
+            .map(Server::config)
+            .ok_or(NotDialed::NoServer)?;
+        let address = self.address(config).ok_or(NotDialed::NoServer)?;
+        let begun = start(address, config, need.proxy).map_err(|_| NotDialed::Local)?;
+        let now = clock::now();
+        self.timer.after(now, need.proxy.timeouts.connect);
+        let connected = self
+            .wait(|client, cx| {
+                if let Poll::Ready(ready) = begun.poll_write_ready(cx) {
+                    let failed = ready.err().or_else(|| begun.take_error().ok().flatten());
+                    return Poll::Ready(Some(failed.is_none()));
+                }
+                gave_up(client, need.end_is_abort, cx).map(|()| None)
+            })
+            .await;
+        match connected {
+            Ok(Some(true)) => {}
+            Ok(Some(false)) => return Err(NotDialed::Refused),
+            Ok(None) | Err(Gone::Client) => return Err(NotDialed::GoneConnecting),
+            Err(Gone::TimedOut) => return Err(NotDialed::TimedOut),
+            Err(Gone::Killed) => return Err(NotDialed::Killed),
+        }
+        let mut server = Side::new(Stream::from(begun), clock::now());
+        if let Some(version) = config.send_proxy {
+            self.send_proxy_header(version, &mut server).await?;
+        }
+        Ok(server)
+    }
+
+    /// Where a server listens; without a port of its own, at that which the client came to.
+    fn address(&self, config: &ServerConfig) -> Option<SocketAddr> {
+        let address = config.address?;
+        let Some(offset) = config.map_port else {
+            return Some(address);
+        };
+        let port = i32::from(self.info.destination.port()) + offset;
+        Some(SocketAddr::new(address.ip(), u16::try_from(port).ok()?))
+    }
+
+    /// A header of a hundred bytes always fits a new connection's buffer.
+    async fn send_proxy_header(&self, version: u8, server: &mut Side) -> Result<(), NotDialed> {
+        let mut header = Vec::new();
+        let (source, destination) = (self.info.source, self.info.destination);
+        if version == 1 {
+            proxy_protocol::encode_v1(source, destination, &mut header);
+        } else {
+            proxy_protocol::encode_v2(source, destination, &mut header);
+        }
+        let written =
+            std::future::poll_fn(|cx| server.stream.poll_write(cx, &[io::IoSlice::new(&header)]))
+                .await;
+        match written {
+            Ok(count) if count == header.len() => Ok(()),
+            _ => Err(NotDialed::Refused),
+        }
+    }
+
+    /// The pause between two attempts on one server.
+    async fn pause(&mut self, need: &Need<'_>, pause: Duration) -> Result<(), NotDialed> {
+        self.timer.after(clock::now(), Some(pause));
+        match self
+            .wait(|client, cx| gave_up(client, need.end_is_abort, cx))
+            .await
+        {
+            Err(Gone::TimedOut) => Ok(()),
+            Ok(()) | Err(Gone::Client) => Err(NotDialed::GoneConnecting),
+            Err(Gone::Killed) => Err(NotDialed::Killed),
+        }
+    }
+}
+
+/// Counts on the leased server and on its backend.
+fn count(lease: &Lease, of: impl Fn(&Cell) -> &Counter) {
+    if let Some(server) = lease.server() {
+        of(server.counters().traffic.cell()).increment();
+    }
+    of(lease.backend().counters().traffic.cell()).increment();
+}
+
+/// Whether the client is gone for good.
+fn gave_up(client: &mut Side, end_is_abort: bool, cx: &mut std::task::Context<'_>) -> Poll<()> {
+    if Connection::poll_lost(client, cx).is_ready() {
+        return Poll::Ready(());
+    }
+    if end_is_abort && client.ended && client.input.is_empty() {
+        return Poll::Ready(());
+    }
+    Poll::Pending
+}
+
+/// Starts a connection; it stands once the socket is writable and has no error.
+fn start(address: SocketAddr, config: &ServerConfig, proxy: &ProxyConfig) -> io::Result<TcpStream> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_tcp_nodelay(true)?;
+    if proxy.tcp_keepalive.1 {
+        socket.set_keepalive(true)?;
+    }
+    if let Some(source) = config.source {
+        socket.bind(&source.into())?;
+    }
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
+        Err(e) => return Err(e),
+    }
+    TcpStream::from_std(socket.into())
+}

@@ -1,0 +1,152 @@
+//! What is counted of connections and streams, in the pure counters of `stats`.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Balancer,
+    session::Connection,
+    trace::{Answerer, Trace},
+    worker::Worker,
+};
+use crate::stats::{Cell, FrontendCounters, Timers};
+
+impl Connection {
+    /// Counters of the frontend.
+    pub(super) fn frontend_counters(&self) -> Option<&FrontendCounters> {
+        self.worker
+            .balancer
+            .frontend_counters
+            .get(self.listener.index)
+    }
+
+    fn frontend_cell(&self) -> Option<&Cell> {
+        Some(self.frontend_counters()?.traffic.cell())
+    }
+
+    fn backend_cell(&self, backend: Option<usize>) -> Option<&Cell> {
+        let backend = self.worker.balancer.backends.get(backend?)?;
+        Some(backend.counters().traffic.cell())
+    }
+
+    /// A valid request came.
+    pub(super) fn count_request(&self, now: Instant) {
+        self.worker.balancer.process.requests.increment();
+        if let Some(counters) = self.frontend_counters() {
+            counters.request_rate.count(now);
+            counters.traffic.cell().requests.increment();
+        }
+    }
+
+    /// Something came that is no request.
+    pub(super) fn count_bad_request(&self) {
+        if let Some(cell) = self.frontend_cell() {
+            cell.request_errors.increment();
+        }
+    }
+
+    /// A rule refused a request.
+    pub(super) fn count_denied(&self, backend: Option<usize>) {
+        for cell in [self.frontend_cell(), self.backend_cell(backend)]
+            .into_iter()
+            .flatten()
+        {
+            cell.denied_requests.increment();
+        }
+    }
+
+    /// The proxy answered a request itself.
+    pub(super) fn count_intercepted(&self) {
+        if let Some(cell) = self.frontend_cell() {
+            cell.intercepted.increment();
+        }
+    }
+
+    /// A stream is over: bytes, status and times.
+    pub(super) fn count_stream(&self, trace: &Trace) {
+        let balancer = &self.worker.balancer;
+        let backend = trace.backend.and_then(|index| balancer.backends.get(index));
+        let server = match (backend, trace.answerer) {
+            (Some(backend), Answerer::Server(index)) => backend.server(index),
+            _ => None,
+        };
+        let cells = [
+            self.frontend_cell(),
+            backend.map(|b| b.counters().traffic.cell()),
+            server.map(|s| s.counters().traffic.cell()),
+        ];
+        let times = Timers {
+            queue_ms: milliseconds(trace.timers.queue),
+            connect_ms: milliseconds(trace.timers.connect),
+            response_ms: milliseconds(trace.timers.response),
+            total_ms: milliseconds(Some(trace.timers.active)),
+        };
+        for (place, cell) in cells.into_iter().enumerate() {
+            let Some(cell) = cell else {
+                continue;
+            };
+            cell.bytes_in.add(trace.bytes_uploaded);
+            cell.bytes_out.add(trace.bytes_read);
+            if let Some(status) = trace.status {
+                cell.count_response(status);
+                if place > 0 {
+                    cell.requests.increment();
+                }
+            }
+            if place > 0 && server.is_some() && trace.termination.cause == b'-' {
+                cell.record_times(times);
+            }
+        }
+    }
+}
+
+/// One client connection in the gauges; leaves on drop.
+#[derive(Debug)]
+pub(super) struct Counted {
+    balancer: Arc<Balancer>,
+    frontend: usize,
+}
+
+impl Counted {
+    /// A connection was accepted.
+    pub(super) fn new(balancer: &Arc<Balancer>, frontend: usize, now: Instant) -> Self {
+        let process = &balancer.process;
+        process.connections.enter();
+        process.connections_total.increment();
+        process.connection_rate.count(now);
+        process.session_rate.count(now);
+        if let Some(counters) = balancer.frontend_counters.get(frontend) {
+            counters.connections.enter();
+            counters.connections_total.increment();
+            counters.connection_rate.count(now);
+            counters.session_rate.count(now);
+            counters.traffic.cell().sessions.increment();
+        }
+        Self {
+            balancer: Arc::clone(balancer),
+            frontend,
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.balancer.process.connections.leave();
+        if let Some(counters) = self.balancer.frontend_counters.get(self.frontend) {
+            counters.connections.leave();
+        }
+    }
+}
+
+impl Worker {
+    /// Bytes went to a client.
+    pub(super) fn count_bytes_out(&self, bytes: u64) {
+        self.balancer.process.bytes_out.add(bytes);
+    }
+}
+
+fn milliseconds(duration: Option<Duration>) -> u32 {
+    duration.map_or(0, |d| u32::try_from(d.as_millis()).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,176 @@
+//! HTTP/1 connections: requests one after the other, each an [`Exchange`] with a server.
+//!
+//! Between requests a connection holds neither buffer nor exchange. Nothing here decides what the pure modules
+//! can decide: `http1` reads and writes heads, `rules` and `frontend` route, `backend` chooses servers.
+
+mod answer;
+mod exchange;
+mod forward;
+mod prepare;
+
+use std::{task::Poll, time::Duration};
+
+use super::{
+    buffer, clock,
+    flow::Flow,
+    registry::Order,
+    session::{Connection, Gone},
+    trace::Trace,
+};
+use crate::{
+    head::Head,
+    http1::{Leniency, Limits, RequestDecoder, ResponseDecoder},
+};
+
+/// How strictly heads are read: as HAProxy does, whose files this runs.
+const LENIENCY: Leniency = Leniency::HAPROXY;
+
+/// The memory of one exchange, reused by the next one of the same worker.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    request: Head,
+    response: Head,
+    decoder: RequestDecoder,
+    answers: ResponseDecoder,
+    up: Flow,
+    down: Flow,
+    /// Method and target as received, for the log, and their lengths.
+    line: Vec<u8>,
+    method_len: usize,
+    /// The request has been made ready for a server.
+    forwarding: bool,
+    /// The server takes no more of the request.
+    upload_broken: bool,
+    /// The client's end of sending means that it gave up (`option abortonclose`).
+    ends_at_client_end: bool,
+    trace: Trace,
+}
+
+impl Exchange {
+    fn new() -> Self {
+        Self {
+            request: Head::default(),
+            response: Head::default(),
+            decoder: RequestDecoder::new(Limits::default(), LENIENCY),
+            answers: ResponseDecoder::new(Limits::default(), LENIENCY, crate::http1::Method::Get),
+            up: Flow::default(),
+            down: Flow::default(),
+            line: Vec::new(),
+            method_len: 0,
+            forwarding: false,
+            upload_broken: false,
+            ends_at_client_end: false,
+            trace: Trace::default(),
+        }
+    }
+}
+
+/// What becomes of a client connection after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It waits for another request.
+    Request,
+    /// It is closed.
+    Close,
+    /// It is closed after what the client still sends has been read, so that no reset overtakes the answer.
+    Linger,
+}
+
+/// Serves a client connection to its end.
+pub(super) async fn serve(mut connection: Connection) {
+    let mut requests = 0u32;
+    while let Ok(true) = next_request(&mut connection, requests == 0).await {
+        let pooled = connection.worker.exchanges.borrow_mut().pop();
+        let mut exchange = pooled.unwrap_or_else(|| Box::new(Exchange::new()));
+        let next = Box::pin(exchange::run(&mut connection, &mut exchange, requests)).await;
+        requests = requests.saturating_add(1);
+        connection.worker.exchanges.borrow_mut().push(exchange);
+        connection.member.uses(None);
+        connection.client.input.forget();
+        connection.client.input.release();
+        match next {
+            Next::Request => {}
+            Next::Close => break,
+            Next::Linger => return linger(connection).await,
+        }
+    }
+    end(connection).await;
+}
+
+/// Waits for the first byte of a request; false when there will be none.
+async fn next_request(connection: &mut Connection, first: bool) -> Result<bool, Gone> {
+    if !connection.client.input.is_empty() {
+        return Ok(true);
+    }
+    let timeouts = &connection.frontend().timeouts;
+    let whole = timeouts.http_request.or(timeouts.client);
+    let timeout = if first {
+        whole
+    } else {
+        timeouts.http_keep_alive.or(whole)
+    };
+    let since = if first {
+        connection.info.accepted_at
+    } else {
+        connection.client.active
+    };
+    connection.timer.after(since, timeout);
+    let member = &connection.member;
+    let (client, timer) = (&mut connection.client, &mut connection.timer);
+    let came = std::future::poll_fn(|cx| {
+        if let Poll::Ready(read) = client.poll_fill(cx, buffer::SIZE) {
+            return Poll::Ready(Ok(read.map_err(|_| Gone::Client)));
+        }
+        if member.order() >= Order::Finish {
+            return Poll::Ready(Err(Gone::Killed));
+        }
+        timer.poll_expired(cx).map(|()| Err(Gone::TimedOut))
+    })
+    .await;
+    match came {
+        Ok(Ok(count)) if count > 0 => return Ok(true),
+        Err(Gone::TimedOut) if first => exchange::refuse_silent(connection, 408, b'c').await,
+        Ok(_) if first => exchange::refuse_silent(connection, 400, b'C').await,
+        _ => {}
+    }
+    Ok(false)
+}
+
+/// Ends the sending direction and closes.
+async fn end(mut connection: Connection) {
+    let timeouts = connection.frontend().timeouts;
+    connection
+        .timer
+        .after(clock::now(), timeouts.client_fin.or(timeouts.client));
+    if connection.info.tls.is_some() {
+        let _ = connection
+            .wait(|client, cx| client.stream.poll_shutdown(cx))
+            .await;
+    }
+}
+
+/// Closes without losing the answer: what the client has sent unread would make the kernel reset the
+/// connection (lb.md trap 30).
+async fn linger(mut connection: Connection) {
+    connection.timer.after(clock::now(), Some(LINGER));
+    let _ = connection
+        .wait(|client, cx| client.stream.poll_shutdown(cx))
+        .await;
+    let mut left = LINGER_BYTES;
+    while left > 0 {
+        let len = connection.client.input.len();
+        connection.client.input.consume(len);
+        let read = connection
+            .wait(|client, cx| client.poll_fill(cx, buffer::SIZE))
+            .await;
+        match read {
+            Ok(Ok(count)) if count > 0 => left = left.saturating_sub(count),
+            _ => return,
+        }
+    }
+}
+
+/// How long a closed connection is still read.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much of it is read at most.
+const LINGER_BYTES: usize = 1 << 20;

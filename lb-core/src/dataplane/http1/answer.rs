@@ -1,0 +1,207 @@
+//! Answers that the proxy gives itself.
+
+use std::{sync::Arc, task::Poll};
+
+use super::{Exchange, Next, exchange::size_in_log};
+use crate::{
+    config::HttpMode,
+    dataplane::{
+        clock,
+        flow::{Fault, Waits},
+        session::{Connection, Gone},
+    },
+    http1::{self, Body, ConnectionOption, Method, RequestSummary},
+    rules::{Redirect, Reply},
+};
+
+/// What is answered.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// A page for this status, to somebody who has not sent a valid request: closes.
+    Raw(u16),
+    /// The page for this status.
+    Page(u16),
+    /// 401 with a challenge for this realm.
+    Challenge(Arc<str>),
+    /// Elsewhere.
+    Redirect(Box<Redirect>),
+    /// Words of the configuration.
+    Reply(Box<Reply>),
+    /// A whole message, written by someone else, and its status for the log.
+    Written(u16, Vec<u8>),
+}
+
+impl Answer {
+    fn status(&self) -> u16 {
+        match self {
+            Self::Raw(status) | Self::Page(status) | Self::Written(status, _) => *status,
+            Self::Challenge(_) => 401,
+            Self::Redirect(redirect) => redirect.status,
+            Self::Reply(reply) => reply.status,
+        }
+    }
+
+    /// Sends it, and says what becomes of the connection.
+    pub(super) async fn send(
+        self,
+        connection: &mut Connection,
+        x: &mut Exchange,
+        request: Option<&RequestSummary>,
+    ) -> Next {
+        let status = self.status();
+        x.trace.status = Some(status);
+        let body_read = request.is_some_and(|r| match x.forwarding {
+            true => x.up.is_taken(),
+            false => r.framing.is_empty() || swallow(connection, r),
+        });
+        let mut stays = body_read
+            && request.is_some_and(|r| r.persistent && !r.close_after)
+            && connection.frontend().http_mode != HttpMode::Close
+            && connection.member.order() < crate::dataplane::registry::Order::Finish
+            && !connection.client.ended;
+        let file = connection.error_file(x, status);
+        if matches!(self, Self::Raw(_)) || matches!(&self, Self::Page(_) if file.is_some()) {
+            stays = false;
+        }
+        let out = x.down.restart(Body::Done);
+        let option = match request {
+            Some(r) if stays => ConnectionOption::new(r.version, true),
+            _ => ConnectionOption::Close,
+        };
+        let head_only = request.is_some_and(|r| r.method == Method::Head);
+        match (&self, file) {
+            (Self::Raw(_) | Self::Page(_), Some(file)) => out.extend_from_slice(&file),
+            _ => self.write(option, head_only, out),
+        }
+        let head_len = memchr::memmem::find(out, b"\r\n\r\n").map_or(out.len(), |at| at + 4);
+        x.trace.bytes_read = match self {
+            // HAProxy's message parser answers these, outside of what it counts.
+            Self::Raw(_) => 0,
+            _ => size_in_log(out.get(..head_len)) + (out.len() - head_len) as u64,
+        };
+        connection.worker.count_bytes_out(out.len() as u64);
+        if !flush(connection, x).await {
+            return Next::Close;
+        }
+        match (stays, body_read) {
+            (true, _) => Next::Request,
+            (false, true) if connection.client.input.is_empty() => Next::Close,
+            _ => Next::Linger,
+        }
+    }
+
+    fn write(&self, option: ConnectionOption, head_only: bool, out: &mut Vec<u8>) {
+        match self {
+            Self::Raw(status) => http1::write_raw_error_page(*status, out),
+            Self::Page(status) => http1::write_error_page(*status, &[], option, head_only, out),
+            Self::Challenge(realm) => {
+                let challenge = format!("Basic realm=\"{realm}\"");
+                let extra = [(&b"www-authenticate"[..], challenge.as_bytes())];
+                http1::write_error_page(401, &extra, option, head_only, out);
+            }
+            Self::Redirect(redirect) => {
+                let cookies: Vec<_> = redirect
+                    .cookies
+                    .iter()
+                    .map(|cookie| (&b"set-cookie"[..], cookie.as_slice()))
+                    .collect();
+                http1::write_redirect(redirect.status, &redirect.location, &cookies, option, out);
+            }
+            Self::Reply(reply) if reply.raw => out.extend_from_slice(&reply.body),
+            Self::Reply(reply) => write_reply(reply, option, head_only, out),
+            Self::Written(_, message) => write_with_option(message, option, head_only, out),
+        }
+    }
+}
+
+fn write_reply(reply: &Reply, option: ConnectionOption, head_only: bool, out: &mut Vec<u8>) {
+    let reason = http1::reason_phrase(reply.status);
+    out.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", reply.status).as_bytes());
+    if reply.status >= 200 && reply.status != 204 {
+        let length = reply.body.len().to_string();
+        http1::write_field(b"content-length", length.as_bytes(), out);
+    }
+    if let Some(kind) = &reply.content_type {
+        http1::write_field(b"content-type", kind.as_bytes(), out);
+    }
+    for (name, value) in &reply.headers {
+        http1::write_field(name.as_bytes(), value, out);
+    }
+    write_end(option, out);
+    if !head_only && reply.status != 204 {
+        out.extend_from_slice(&reply.body);
+    }
+}
+
+/// Puts the connection field in front of the empty line of a finished message.
+fn write_with_option(message: &[u8], option: ConnectionOption, head_only: bool, out: &mut Vec<u8>) {
+    let Some(end) = memchr::memmem::find(message, b"\r\n\r\n") else {
+        return out.extend_from_slice(message);
+    };
+    let (head, body) = message.split_at(end + 2);
+    out.extend_from_slice(head);
+    write_end(option, out);
+    if !head_only {
+        out.extend_from_slice(body.get(2..).unwrap_or_default());
+    }
+}
+
+fn write_end(option: ConnectionOption, out: &mut Vec<u8>) {
+    match option {
+        ConnectionOption::Close => http1::write_field(b"connection", b"close", out),
+        ConnectionOption::KeepAlive => http1::write_field(b"connection", b"keep-alive", out),
+        ConnectionOption::Absent | ConnectionOption::Upgrade => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Takes a body that is wholly in the buffer out of it, so that the connection can stay; false if it is not.
+fn swallow(connection: &mut Connection, request: &RequestSummary) -> bool {
+    let mut body = Body::new(request.framing, super::LENIENCY);
+    let input = &mut connection.client.input;
+    match body.pass(input.bytes()) {
+        Ok(progress) if progress.done => {
+            input.consume(progress.consumed);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Sends what lies in `x.down`; false if the client did not take it.
+async fn flush(connection: &mut Connection, x: &mut Exchange) -> bool {
+    let timeout = connection.frontend().timeouts.client;
+    connection.timer.after(clock::now(), timeout);
+    let down = &mut x.down;
+    let sent = connection
+        .wait(|client, cx| match down.poll_ahead(cx, client) {
+            Err(fault) => Poll::Ready(Err(fault)),
+            Ok(_) if down.waits() == Waits::Nobody => Poll::Ready(Ok(())),
+            Ok(_) => Poll::Pending,
+        })
+        .await;
+    let now = clock::now();
+    connection.client.active = now;
+    match sent {
+        Ok(Ok(())) => return true,
+        Ok(Err(Fault::Sink(_) | Fault::Source(_) | Fault::Truncated | Fault::Malformed(_)))
+        | Err(Gone::Client) => x.trace.end_with(b'C', b'D'),
+        Err(Gone::TimedOut) => x.trace.end_with(b'c', b'D'),
+        Err(Gone::Killed) => x.trace.end_with(b'K', b'D'),
+    }
+    false
+}
+
+impl Connection {
+    /// `errorfile` of the backend, else of the frontend.
+    fn error_file(&self, x: &Exchange, status: u16) -> Option<Arc<[u8]>> {
+        let of_backend = x
+            .trace
+            .backend
+            .and_then(|index| self.worker.balancer.backend_proxy(index))
+            .and_then(|proxy| proxy.error_files.get(&status));
+        of_backend
+            .or_else(|| self.frontend().error_files.get(&status))
+            .cloned()
+    }
+}

@@ -1,0 +1,291 @@
+//! From a parsed request to a decision: rules of the frontend, the backend, its rules, and what is added to the
+//! head.
+
+use std::{net::IpAddr, sync::Arc, task::Poll, time::Duration};
+
+use super::{Exchange, answer::Answer};
+use crate::{
+    backend::Backend,
+    config::{ForwardFor, ProxyConfig},
+    dataplane::{
+        StatsOutcome, buffer, clock,
+        session::{Connection, Gone},
+        trace::Answerer,
+    },
+    head::{HeadMut, HeadRef},
+    http1::{Body, RequestSummary},
+    request::RequestView,
+    rules::{ContentVerdict, RequestVerdict},
+};
+
+/// What is to be done with a request.
+pub(super) enum Prepared {
+    /// Pass it on.
+    Forward(Plan),
+    /// Answer it.
+    Answer(Answer),
+    /// Say nothing.
+    Drop,
+}
+
+/// Where a request goes.
+pub(super) struct Plan {
+    /// Index of the backend among those of the balancer.
+    pub(super) index: usize,
+    /// The backend.
+    pub(super) backend: Arc<Backend>,
+}
+
+/// Runs the rules over `x.request`.
+pub(super) async fn prepare(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    summary: &RequestSummary,
+) -> Prepared {
+    let listener = std::rc::Rc::clone(&connection.listener);
+    let frontend = listener.frontend.config();
+    if let Some(done) = apply(connection, x, frontend, summary).await {
+        return done;
+    }
+    let view_head = HeadRef::new(&x.request, connection.client.input.kept());
+    let view =
+        RequestView::new(clock::now(), &connection.info, &connection.state).with_request(view_head);
+    let routed = listener.frontend.route(&view);
+    let balancer = Arc::clone(&connection.worker.balancer);
+    let chosen = routed.and_then(|index| Some((index, balancer.backends.get(index)?)));
+    let Some((index, backend)) = chosen else {
+        x.trace.end_with(b'S', b'C');
+        return Prepared::Answer(Answer::Page(503));
+    };
+    x.trace.backend = Some(index);
+    let Some(proxy) = balancer.backend_proxy(index) else {
+        return Prepared::Drop;
+    };
+    if proxy.name != frontend.name
+        && let Some(done) = apply(connection, x, proxy, summary).await
+    {
+        return done;
+    }
+    add_forwarded_for(connection, x, frontend, proxy);
+    Prepared::Forward(Plan {
+        index,
+        backend: Arc::clone(backend),
+    })
+}
+
+/// The rules of one proxy, and what else it answers itself.
+async fn apply(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    proxy: &ProxyConfig,
+    summary: &RequestSummary,
+) -> Option<Prepared> {
+    if let Some(done) = inspect(connection, x, proxy).await {
+        return Some(done);
+    }
+    if let Some(uri) = &proxy.monitor_uri
+        && HeadRef::new(&x.request, connection.client.input.kept()).target() == uri.as_bytes()
+    {
+        x.trace.silent = true;
+        x.trace.end_with(b'L', b'R');
+        let page = b"HTTP/1.1 200 OK\r\ncontent-length: 58\r\ncache-control: no-cache\r\n\
+            content-type: text/html\r\n\r\n<html><body><h1>200 OK</h1>\nService ready.\n</body></html>\n";
+        return Some(Prepared::Answer(Answer::Written(200, page.to_vec())));
+    }
+    let now = clock::now();
+    let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());
+    let verdict = proxy
+        .rules
+        .on_request(now, &connection.info, &mut head, &mut connection.state);
+    match verdict {
+        RequestVerdict::Continue => stats(connection, x, proxy, summary).await,
+        verdict => Some(refuse(connection, x, proxy, verdict).await),
+    }
+}
+
+/// `tcp-request content` of an HTTP proxy, over the parsed request.
+async fn inspect(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    proxy: &ProxyConfig,
+) -> Option<Prepared> {
+    let since = clock::now();
+    let mut complete = false;
+    loop {
+        let now = clock::now();
+        let input = &connection.client.input;
+        let verdict = proxy.rules.on_content(
+            now,
+            &connection.info,
+            Some(HeadRef::new(&x.request, input.kept())),
+            input.bytes(),
+            complete || input.is_full() || connection.client.ended,
+            &mut connection.state,
+        );
+        match verdict {
+            ContentVerdict::Accept => return None,
+            ContentVerdict::SilentDrop => return Some(Prepared::Drop),
+            ContentVerdict::Reject => {
+                x.trace.end_with(b'P', b'R');
+                return Some(Prepared::Drop);
+            }
+            ContentVerdict::NeedMore { .. } if complete => return None,
+            ContentVerdict::NeedMore { within } => {
+                connection.timer.after(since, Some(within));
+                let read = connection
+                    .wait(|client, cx| client.poll_fill(cx, buffer::SIZE))
+                    .await;
+                complete = !matches!(read, Ok(Ok(_)));
+            }
+        }
+    }
+}
+
+/// Carries out a verdict that is not to go on.
+async fn refuse(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    proxy: &ProxyConfig,
+    verdict: RequestVerdict,
+) -> Prepared {
+    let page = |status, reply: Option<Box<_>>| {
+        Prepared::Answer(reply.map_or(Answer::Page(status), Answer::Reply))
+    };
+    match verdict {
+        RequestVerdict::Continue => Prepared::Drop,
+        RequestVerdict::Deny { status, reply } => {
+            x.trace.end_with(b'P', b'R');
+            connection.count_denied(x.trace.backend);
+            page(status, reply)
+        }
+        RequestVerdict::Tarpit { status, reply } => {
+            x.trace.end_with(b'P', b'T');
+            connection.count_denied(x.trace.backend);
+            let timeouts = &proxy.timeouts;
+            let pause = timeouts
+                .tarpit
+                .or(timeouts.connect)
+                .unwrap_or(Duration::ZERO);
+            connection.timer.after(clock::now(), Some(pause));
+            match connection.wait(Connection::poll_lost).await {
+                Err(Gone::TimedOut) => page(status, reply),
+                _ => Prepared::Drop,
+            }
+        }
+        RequestVerdict::Redirect(redirect) => {
+            x.trace.end_with(b'L', b'R');
+            connection.count_intercepted();
+            Prepared::Answer(Answer::Redirect(redirect))
+        }
+        RequestVerdict::Return(reply) => {
+            x.trace.end_with(b'L', b'R');
+            connection.count_intercepted();
+            Prepared::Answer(Answer::Reply(reply))
+        }
+        RequestVerdict::Auth { realm } => {
+            x.trace.end_with(b'P', b'R');
+            Prepared::Answer(Answer::Challenge(realm))
+        }
+        RequestVerdict::SilentDrop => {
+            x.trace.end_with(b'P', b'R');
+            Prepared::Drop
+        }
+        RequestVerdict::Reject => {
+            x.trace.end_with(b'P', b'R');
+            connection.count_denied(x.trace.backend);
+            Prepared::Drop
+        }
+    }
+}
+
+/// The stats page, for targets that begin with its `uri`.
+async fn stats(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    proxy: &ProxyConfig,
+    summary: &RequestSummary,
+) -> Option<Prepared> {
+    let page = proxy.stats.as_ref()?;
+    let service = Arc::clone(connection.worker.stats.as_ref()?);
+    let head = HeadRef::new(&x.request, connection.client.input.kept());
+    if !head.target().starts_with(page.uri.as_bytes()) {
+        return None;
+    }
+    let length = gather_body(connection, summary).await;
+    let input = &connection.client.input;
+    let body = input.bytes().get(..length).unwrap_or_default();
+    let mut out = Vec::new();
+    let head = HeadRef::new(&x.request, input.kept());
+    let StatsOutcome::Responded { status } = service.respond(proxy, head, body, &mut out) else {
+        return None;
+    };
+    let now = clock::now();
+    x.trace.answerer = Answerer::Stats;
+    x.trace.backend = x
+        .trace
+        .backend
+        .or(connection.worker.balancer.backend_named(&proxy.name));
+    x.trace.timers.queue = Some(Duration::ZERO);
+    x.trace.timers.connect = Some(Duration::ZERO);
+    x.trace.timers.response = (status < 400).then_some(Duration::ZERO);
+    x.trace.timers.active = x.trace.since_start(now);
+    x.trace.end_with(b'L', b'R');
+    connection.count_intercepted();
+    Some(Prepared::Answer(Answer::Written(status, out)))
+}
+
+/// Waits until the body, if there is one, lies in the buffer as far as it fits; tells its length there.
+async fn gather_body(connection: &mut Connection, summary: &RequestSummary) -> usize {
+    let timeout = connection.frontend().timeouts.client;
+    connection.timer.after(clock::now(), timeout);
+    let framing = summary.framing;
+    let gathered = connection
+        .wait(|client, cx| {
+            loop {
+                let mut body = Body::new(framing, super::LENIENCY);
+                match body.pass(client.input.bytes()) {
+                    Ok(p) if !p.done && !client.input.is_full() && !client.ended => {}
+                    Ok(progress) => return Poll::Ready(progress.consumed),
+                    Err(_) => return Poll::Ready(0),
+                }
+                match client.poll_fill(cx, buffer::SIZE) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(0),
+                }
+            }
+        })
+        .await;
+    gathered.unwrap_or(0)
+}
+
+/// `option forwardfor` of frontend and backend: one more line, unless either excepts the source.
+fn add_forwarded_for(
+    connection: &Connection,
+    x: &mut Exchange,
+    frontend: &ProxyConfig,
+    backend: &ProxyConfig,
+) {
+    let source: IpAddr = connection.info.source.ip();
+    let both = [&backend.forward_for, &frontend.forward_for];
+    let mut options = both.into_iter().flatten();
+    let Some(first) = options.next() else {
+        return;
+    };
+    let excepted = |option: &ForwardFor| option.except.iter().any(|net| net.contains(&source));
+    if both.into_iter().flatten().any(excepted) {
+        return;
+    }
+    let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());
+    let name = first.header.as_bytes();
+    let only_if_none = both.into_iter().flatten().any(|option| option.if_none);
+    if only_if_none && head.as_ref().value(name).is_some() {
+        return;
+    }
+    let mut text = [0u8; 64];
+    let mut rest = text.as_mut_slice();
+    let _ = std::io::Write::write_fmt(&mut rest, format_args!("{source}"));
+    let left = rest.len();
+    let len = text.len() - left;
+    head.add(name, text.get(..len).unwrap_or_default());
+}

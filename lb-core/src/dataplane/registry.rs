@@ -1,0 +1,139 @@
+//! The connections of one worker, so that they can be told to end.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    task::{Poll, Waker},
+};
+
+use slab::Slab;
+
+/// What a connection is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Order {
+    /// Go on.
+    #[default]
+    Run,
+    /// End when the running request is done.
+    Finish,
+    /// End at once: the server went down.
+    ServerDown,
+    /// End at once: an operator wants it.
+    Kill,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    order: Cell<Order>,
+    waker: RefCell<Option<Waker>>,
+    /// Proxy and server that the connection uses now.
+    server: Cell<Option<(usize, usize)>>,
+}
+
+/// Every connection of a worker.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    entries: RefCell<Slab<Rc<Entry>>>,
+    finishing: Cell<bool>,
+    on_empty: RefCell<Vec<tokio::sync::oneshot::Sender<()>>>,
+}
+
+/// A connection's own end of its entry; leaves the registry on drop.
+#[derive(Debug)]
+pub(super) struct Membership {
+    registry: Rc<Registry>,
+    entry: Rc<Entry>,
+    key: usize,
+}
+
+impl Registry {
+    /// Enters a connection.
+    pub(super) fn join(self: &Rc<Self>) -> Membership {
+        let entry = Rc::new(Entry::default());
+        if self.finishing.get() {
+            entry.order.set(Order::Finish);
+        }
+        Membership {
+            key: self.entries.borrow_mut().insert(Rc::clone(&entry)),
+            entry,
+            registry: Rc::clone(self),
+        }
+    }
+
+    /// Asks every connection, present and future, to finish.
+    pub(super) fn finish_all(&self) {
+        self.finishing.set(true);
+        self.order(Order::Finish, |_| true);
+    }
+
+    /// Cuts the connections that use this server.
+    pub(super) fn server_down(&self, proxy: usize, server: usize) {
+        self.order(Order::ServerDown, |entry| {
+            entry.server.get() == Some((proxy, server))
+        });
+    }
+
+    /// Whether connections are asked to finish.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.finishing.get()
+    }
+
+    /// Replies once no connection is left.
+    pub(super) fn when_empty(&self, reply: tokio::sync::oneshot::Sender<()>) {
+        self.on_empty.borrow_mut().push(reply);
+        self.tell_if_empty();
+    }
+
+    fn order(&self, order: Order, concerned: impl Fn(&Entry) -> bool) {
+        for (_, entry) in self.entries.borrow().iter() {
+            if concerned(entry) && entry.order.get() < order {
+                entry.order.set(order);
+                if let Some(waker) = entry.waker.borrow().as_ref() {
+                    waker.wake_by_ref();
+                }
+            }
+        }
+    }
+
+    fn tell_if_empty(&self) {
+        if self.entries.borrow().is_empty() {
+            for reply in self.on_empty.borrow_mut().drain(..) {
+                let _ = reply.send(());
+            }
+        }
+    }
+}
+
+impl Membership {
+    /// Lets orders wake the task that polls this; called once at the beginning.
+    pub(super) async fn listen(&self) {
+        std::future::poll_fn(|cx| {
+            *self.entry.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// What is asked of this connection.
+    pub(super) fn order(&self) -> Order {
+        self.entry.order.get()
+    }
+
+    /// Notes the server in use.
+    pub(super) fn uses(&self, server: Option<(usize, usize)>) {
+        self.entry.server.set(server);
+        if self.entry.order.get() == Order::ServerDown {
+            let finishing = self.registry.finishing.get();
+            self.entry
+                .order
+                .set(if finishing { Order::Finish } else { Order::Run });
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.registry.entries.borrow_mut().try_remove(self.key);
+        self.registry.tell_if_empty();
+    }
+}

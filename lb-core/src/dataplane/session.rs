@@ -1,0 +1,287 @@
+//! What every accepted connection goes through before its first byte is understood: rules on the connection,
+//! PROXY header, TLS; then the mode of its proxy.
+
+use std::{
+    io,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use tokio::io::ReadBuf;
+
+use super::{
+    clock,
+    count::Counted,
+    flow::Side,
+    http1,
+    listener::{Accepted, Listener, Places},
+    registry::{Membership, Order},
+    sink,
+    stream::{Plain, Stream},
+    tcp,
+    timer::Timer,
+    tls,
+    worker::Worker,
+};
+use crate::{
+    config::{LogFormatKind, Mode},
+    http1::Progress,
+    proxy_protocol,
+    request::{ConnectionInfo, RuleState},
+    rules::ConnectionVerdict,
+};
+
+/// A client connection and what belongs to it as long as it lives.
+pub(super) struct Connection {
+    pub(super) worker: Rc<Worker>,
+    pub(super) listener: Rc<Listener>,
+    pub(super) info: ConnectionInfo,
+    pub(super) client: Side,
+    pub(super) timer: Timer,
+    pub(super) member: Membership,
+    pub(super) state: RuleState,
+    /// PROXY header and TLS took this long.
+    pub(super) handshake: Duration,
+    /// When the last request ended.
+    pub(super) idle_since: Instant,
+    counted: Counted,
+    places: Places,
+}
+
+/// Why waiting for a client ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// The timer.
+    TimedOut,
+    /// The client, or its connection.
+    Client,
+    /// An order to end at once.
+    Killed,
+}
+
+impl Connection {
+    /// Waits for `ready`, the timer, or an order to end at once, whichever is first.
+    pub(super) async fn wait<T>(
+        &mut self,
+        mut ready: impl FnMut(&mut Side, &mut Context<'_>) -> Poll<T>,
+    ) -> Result<T, Gone> {
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(value) = ready(&mut self.client, cx) {
+                return Poll::Ready(Ok(value));
+            }
+            if self.member.order() >= Order::ServerDown {
+                return Poll::Ready(Err(Gone::Killed));
+            }
+            self.timer.poll_expired(cx).map(|()| Err(Gone::TimedOut))
+        })
+        .await
+    }
+
+    /// Looks whether the client went away while somebody else is waited for. What it sends meanwhile is kept;
+    /// its end is noted in the side.
+    pub(super) fn poll_lost(client: &mut Side, cx: &mut Context<'_>) -> Poll<()> {
+        while !client.ended && !client.input.is_full() {
+            match client.poll_fill(cx, super::buffer::SIZE) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The proxy that accepted it.
+    pub(super) fn frontend(&self) -> &crate::config::ProxyConfig {
+        self.listener.frontend.config()
+    }
+}
+
+/// Starts the task of a connection.
+pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Accepted) {
+    let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
+    tokio::task::spawn_local(async move {
+        if let Some(connection) = open(worker, listener, accepted).await {
+            match connection.frontend().mode {
+                Mode::Tcp => tcp::serve(connection).await,
+                Mode::Http => http1::serve(connection).await,
+            }
+        }
+    });
+}
+
+async fn open(
+    worker: Rc<Worker>,
+    listener: Rc<Listener>,
+    accepted: Accepted,
+) -> Option<Connection> {
+    let now = clock::now();
+    let info = ConnectionInfo {
+        source: accepted.source,
+        destination: accepted.destination,
+        tls: None,
+        frontend: Arc::clone(&listener.frontend.config().name),
+        bind: listener.name.clone(),
+        accepted_at: now,
+        accepted_date: clock::wall(),
+    };
+    let mut connection = Connection {
+        member: worker.registry.join(),
+        client: Side::new(Stream::Plain(accepted.socket), now),
+        timer: Timer::default(),
+        state: RuleState::default(),
+        handshake: Duration::ZERO,
+        idle_since: now,
+        counted: Counted::new(&worker.balancer, listener.index, now),
+        places: accepted.places,
+        info,
+        worker,
+        listener,
+    };
+    connection.member.listen().await;
+    let rules = &connection.listener.frontend.config().rules;
+    match rules.on_connection(now, &connection.info, &mut connection.state) {
+        ConnectionVerdict::Accept => {}
+        ConnectionVerdict::Reject => {
+            connection.client.stream.reset_on_close();
+            return None;
+        }
+        ConnectionVerdict::SilentDrop => return None,
+    }
+    let timeouts = &connection.frontend().timeouts;
+    let handshake = match connection.frontend().mode {
+        Mode::Http => timeouts.http_request.or(timeouts.client),
+        Mode::Tcp => timeouts.client,
+    };
+    let proxied = connection
+        .listener
+        .bind_config()
+        .is_some_and(|b| b.accept_proxy);
+    if proxied || connection.listener.tls.is_some() {
+        connection.timer.after(now, handshake);
+        if proxied {
+            connection.read_proxy_header().await?;
+        }
+        if connection.listener.tls.is_some() {
+            connection = Box::pin(connection.start_tls()).await?;
+        }
+        connection.handshake = clock::now().saturating_duration_since(now);
+    }
+    if connection.frontend().log_format == LogFormatKind::Connect {
+        connection.log_connect();
+    }
+    Some(connection)
+}
+
+impl Connection {
+    /// Reads the PROXY header; addresses in it replace those of the socket. Not a byte behind it is taken, for
+    /// that may be TLS.
+    async fn read_proxy_header(&mut self) -> Option<()> {
+        let mut header = Vec::new();
+        loop {
+            self.wait(|client, cx| poll_header(&mut client.stream, cx, &mut header))
+                .await
+                .ok()?
+                .ok()?;
+            match proxy_protocol::decode(&header).ok()? {
+                Progress::Partial => {}
+                Progress::Complete(found) => {
+                    if let Some((source, destination)) = found.addresses {
+                        self.info.source = source;
+                        self.info.destination = destination;
+                    }
+                    return Some(());
+                }
+            }
+        }
+    }
+
+    /// Runs the TLS handshake.
+    async fn start_tls(self) -> Option<Self> {
+        let acceptor = self.listener.tls.clone()?;
+        let Self {
+            client,
+            member,
+            mut timer,
+            mut info,
+            ..
+        } = self;
+        let Stream::Plain(socket) = client.stream else {
+            return None;
+        };
+        let mut accepting = Box::pin(acceptor.accept(socket));
+        let accepted = std::future::poll_fn(|cx| {
+            if let Poll::Ready(done) = accepting.as_mut().poll(cx) {
+                return Poll::Ready(done.ok());
+            }
+            if member.order() >= Order::ServerDown || timer.poll_expired(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await?;
+        info.tls = Some(tls::info(&accepted));
+        let client = Side::new(Stream::Tls(Box::new(accepted)), clock::now());
+        Some(Self {
+            client,
+            member,
+            timer,
+            info,
+            worker: self.worker,
+            listener: self.listener,
+            state: self.state,
+            handshake: self.handshake,
+            idle_since: self.idle_since,
+            counted: self.counted,
+            places: self.places,
+        })
+    }
+
+    /// `Connect from ...`: the line of proxies without a log format.
+    fn log_connect(&self) {
+        let proxy = self.frontend();
+        let mode = match proxy.mode {
+            Mode::Tcp => "TCP",
+            Mode::Http => "HTTP",
+        };
+        let text = format!(
+            "Connect from {} to {} ({}/{mode})",
+            self.info.source, self.info.destination, proxy.name
+        );
+        self.worker.sinks.log(proxy, sink::INFO, text.as_bytes());
+    }
+}
+
+/// Appends bytes of the header, and none behind it, to `header`.
+fn poll_header(
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+    header: &mut Vec<u8>,
+) -> Poll<io::Result<()>> {
+    let mut seen = [0; 512];
+    let wanted = match stream {
+        Stream::Plain(Plain::Tcp(tcp)) => {
+            let mut room = ReadBuf::new(&mut seen);
+            ready!(tcp.poll_peek(cx, &mut room))?;
+            let before = header.len();
+            header.extend_from_slice(room.filled());
+            let len = match proxy_protocol::decode(header) {
+                Ok(Progress::Complete(found)) => found.len,
+                // All of an unfinished header belongs to it.
+                _ => header.len(),
+            };
+            header.truncate(before);
+            len - before
+        }
+        // A UNIX stream cannot be peeked at through the runtime: byte by byte.
+        _ => 1,
+    };
+    let room = seen.get_mut(..wanted.max(1)).unwrap_or_default();
+    let count = ready!(stream.poll_read(cx, room))?;
+    if count == 0 {
+        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+    }
+    header.extend_from_slice(room.get(..count).unwrap_or_default());
+    Poll::Ready(Ok(()))
+}

@@ -1,0 +1,164 @@
+//! Where log lines go: datagram sockets that are never waited for, or a standard stream.
+
+use std::{
+    cell::RefCell,
+    io::{self, Write},
+    net::UdpSocket,
+    os::unix::net::UnixDatagram,
+    sync::Arc,
+};
+
+use super::{Balancer, clock};
+use crate::{
+    config::{LogTarget, ProxyConfig, SyslogAddress},
+    log::syslog,
+};
+
+/// Level of a request's line.
+pub(super) const INFO: u8 = 6;
+/// Level of an erroneous request's line with `log-separate-errors`, and of errors.
+pub(super) const ERROR: u8 = 3;
+
+#[derive(Debug)]
+enum Socket {
+    Udp(UdpSocket),
+    Unix(UnixDatagram),
+    Stdout,
+    Stderr,
+}
+
+impl Socket {
+    fn open(address: &SyslogAddress) -> io::Result<Self> {
+        match address {
+            SyslogAddress::Udp(target) => {
+                let local = match target {
+                    std::net::SocketAddr::V4(_) => "0.0.0.0:0",
+                    std::net::SocketAddr::V6(_) => "[::]:0",
+                };
+                let socket = UdpSocket::bind(local)?;
+                socket.connect(target)?;
+                socket.set_nonblocking(true)?;
+                Ok(Self::Udp(socket))
+            }
+            SyslogAddress::Unix(path) => {
+                let socket = UnixDatagram::unbound()?;
+                socket.connect(path)?;
+                socket.set_nonblocking(true)?;
+                Ok(Self::Unix(socket))
+            }
+            SyslogAddress::Fd(2) => Ok(Self::Stderr),
+            SyslogAddress::Fd(_) => Ok(Self::Stdout),
+        }
+    }
+
+    fn send(&self, packet: &[u8]) -> io::Result<()> {
+        match self {
+            // A refusal (ICMP) belongs to an earlier line: this one is sent once more.
+            Self::Udp(s) => match s.send(packet) {
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => s.send(packet),
+                sent => sent,
+            }
+            .map(drop),
+            Self::Unix(s) => s.send(packet).map(drop),
+            Self::Stdout => stream(&mut io::stdout().lock(), packet),
+            Self::Stderr => stream(&mut io::stderr().lock(), packet),
+        }
+    }
+}
+
+fn stream(out: &mut dyn Write, packet: &[u8]) -> io::Result<()> {
+    out.write_all(packet)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// The log sockets of one thread.
+#[derive(Debug)]
+pub(super) struct Sinks {
+    balancer: Arc<Balancer>,
+    pid: u32,
+    open: RefCell<Vec<(SyslogAddress, Option<Socket>)>>,
+    packet: RefCell<Vec<u8>>,
+}
+
+impl Sinks {
+    /// Opens nothing yet: a socket is made for the first line. [`Sinks::prepare`] makes them before privileges
+    /// go.
+    pub(super) fn new(balancer: Arc<Balancer>) -> Self {
+        Self {
+            balancer,
+            pid: std::process::id(),
+            open: RefCell::default(),
+            packet: RefCell::default(),
+        }
+    }
+
+    /// Opens the sockets of every target of the configuration (before a chroot hides `/dev/log`).
+    pub(super) fn prepare(&self) {
+        let config = Arc::clone(&self.balancer.config);
+        for target in config.proxies.iter().flat_map(|p| &p.logs) {
+            self.with_socket(&target.address, |_| Ok(()));
+        }
+    }
+
+    /// Sends `message` to the log targets of `proxy`.
+    pub(super) fn log(&self, proxy: &ProxyConfig, level: u8, message: &[u8]) {
+        for target in &proxy.logs {
+            if level <= target.level {
+                self.send(proxy, target, level.max(target.min_level), message);
+            }
+        }
+    }
+
+    fn send(&self, proxy: &ProxyConfig, target: &LogTarget, level: u8, message: &[u8]) {
+        let global = &self.balancer.config.global;
+        let sender = syslog::Sender {
+            tag: proxy
+                .log_tag
+                .as_deref()
+                .or(global.log_tag.as_deref())
+                .unwrap_or("haproxy"),
+            pid: self.pid,
+            hostname: global.log_send_hostname.as_deref(),
+            utc_offset: self.balancer.utc_offset,
+        };
+        let mut packet = self.packet.borrow_mut();
+        packet.clear();
+        syslog::frame(
+            target.facility,
+            level,
+            clock::wall(),
+            &sender,
+            message,
+            target.max_len,
+            &mut packet,
+        );
+        self.with_socket(&target.address, |socket| socket.send(&packet));
+    }
+
+    /// Runs `act` on the socket of `address`; whatever fails is counted as a dropped line.
+    fn with_socket(&self, address: &SyslogAddress, act: impl FnOnce(&Socket) -> io::Result<()>) {
+        let mut open = self.open.borrow_mut();
+        let known = open.iter().position(|(a, _)| a == address);
+        let index = known.unwrap_or_else(|| {
+            open.push((address.clone(), None));
+            open.len() - 1
+        });
+        let Some((_, slot)) = open.get_mut(index) else {
+            return;
+        };
+        if slot.is_none() {
+            *slot = Socket::open(address).ok();
+        }
+        let sent = slot.as_ref().map(act);
+        // A UNIX listener that went away is connected anew with the next line.
+        if let (Some(Socket::Unix(_)), Some(Err(e))) = (&*slot, &sent)
+            && e.kind() != io::ErrorKind::WouldBlock
+        {
+            *slot = None;
+        }
+        if !matches!(sent, Some(Ok(()))) {
+            self.balancer.process.dropped_logs.increment();
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! TCP mode: bytes both ways, each direction ended on its own.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use super::{
+    buffer, clock,
+    connect::{Need, NotDialed},
+    flow::{Fault, Flow, Side, Waits},
+    registry::Order,
+    session::{Connection, Gone},
+    trace::{Answerer, Trace},
+};
+use crate::{
+    backend::Backend,
+    config::{ProxyConfig, Timeouts},
+    id::ServerIndex,
+    request::RequestView,
+    rules::ContentVerdict,
+};
+
+/// Serves a client connection to its end.
+pub(super) async fn serve(mut connection: Connection) {
+    let info = &connection.info;
+    let mut trace = Trace::begin(info.accepted_at, info.accepted_date);
+    trace.timers.handshake = connection.handshake;
+    run(&mut connection, &mut trace).await;
+    let silent = connection.frontend().dontlognull
+        && trace.bytes_read == 0
+        && trace.bytes_uploaded == 0
+        && trace.termination.cause == b'C';
+    trace.silent |= silent;
+    connection.count_stream(&trace);
+    connection.log(&mut trace, None, None);
+}
+
+async fn run(connection: &mut Connection, trace: &mut Trace) {
+    let listener = std::rc::Rc::clone(&connection.listener);
+    let frontend = listener.frontend.config();
+    if !inspect(connection, trace, frontend).await {
+        return;
+    }
+    let input = &connection.client.input;
+    let view = RequestView::new(clock::now(), &connection.info, &connection.state)
+        .with_payload(input.bytes(), true);
+    let routed = listener.frontend.route(&view);
+    let balancer = Arc::clone(&connection.worker.balancer);
+    let chosen = routed.and_then(|index| Some((index, balancer.backends.get(index)?)));
+    let Some((index, backend)) = chosen else {
+        return trace.end_with(b'S', b'C');
+    };
+    trace.backend = Some(index);
+    let Some(proxy) = balancer.backend_proxy(index) else {
+        return trace.end_with(b'S', b'C');
+    };
+    if proxy.name != frontend.name && !inspect(connection, trace, proxy).await {
+        return;
+    }
+    let need = Need {
+        index,
+        backend,
+        proxy,
+        cookie: None,
+        hash: None,
+        forced: forced(connection, proxy, backend),
+        reuse: None,
+        end_is_abort: true,
+    };
+    let mut dialed = match connection.dial(trace, &need).await {
+        Ok(dialed) => dialed,
+        Err(reason) => {
+            let (_, cause, phase) = reason.outcome();
+            trace.end_with(cause, phase);
+            if matches!(
+                reason,
+                NotDialed::NoServer | NotDialed::Queue | NotDialed::GoneInQueue
+            ) {
+                trace.answerer = Answerer::Nobody;
+            }
+            if !matches!(reason, NotDialed::GoneConnecting | NotDialed::GoneInQueue) {
+                connection.client.stream.reset_on_close();
+            }
+            return;
+        }
+    };
+    let limits = Limits::new(&frontend.timeouts, &proxy.timeouts);
+    relay(connection, trace, &mut dialed.server, limits).await;
+    drop(dialed);
+}
+
+/// The server named by `use-server`.
+fn forced(connection: &Connection, proxy: &ProxyConfig, backend: &Backend) -> Option<ServerIndex> {
+    let view = RequestView::new(clock::now(), &connection.info, &connection.state)
+        .with_payload(connection.client.input.bytes(), true);
+    let mut buffer = Vec::new();
+    let name = proxy.rules.select_server(&view, &mut buffer)?;
+    backend.server_named(name).map(|server| server.index())
+}
+
+/// `tcp-request content` of one proxy; false ends the connection.
+async fn inspect(connection: &mut Connection, trace: &mut Trace, proxy: &ProxyConfig) -> bool {
+    let since = clock::now();
+    let mut complete = false;
+    loop {
+        let now = clock::now();
+        let input = &connection.client.input;
+        let whole = complete || connection.client.ended || input.is_full();
+        let verdict = proxy.rules.on_content(
+            now,
+            &connection.info,
+            None,
+            input.bytes(),
+            whole,
+            &mut connection.state,
+        );
+        match verdict {
+            ContentVerdict::Accept => return true,
+            ContentVerdict::NeedMore { .. } if whole => return true,
+            ContentVerdict::Reject => {
+                trace.end_with(b'P', b'R');
+                connection.count_denied(trace.backend);
+                connection.client.stream.reset_on_close();
+                return false;
+            }
+            ContentVerdict::SilentDrop => {
+                trace.end_with(b'P', b'R');
+                return false;
+            }
+            ContentVerdict::NeedMore { within } => {
+                connection.timer.after(since, Some(within));
+                let read = connection
+                    .wait(|client, cx| client.poll_fill(cx, buffer::SIZE))
+                    .await;
+                match read {
+                    Ok(Ok(_)) => {}
+                    Err(Gone::TimedOut) => complete = true,
+                    Ok(Err(_)) | Err(Gone::Client) => {
+                        trace.end_with(b'C', b'R');
+                        return false;
+                    }
+                    Err(Gone::Killed) => {
+                        trace.end_with(b'K', b'R');
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Inactivity that each side is allowed, while it is whole and once one of its directions has ended.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    client: Option<Duration>,
+    client_fin: Option<Duration>,
+    server: Option<Duration>,
+    server_fin: Option<Duration>,
+}
+
+impl Limits {
+    fn new(frontend: &Timeouts, backend: &Timeouts) -> Self {
+        // `timeout tunnel` replaces both once the connection stands in both directions.
+        let tunnel = backend.tunnel.or(frontend.tunnel);
+        let client = tunnel.or(frontend.client);
+        let server = tunnel.or(backend.server);
+        Self {
+            client,
+            client_fin: frontend.client_fin.or(client),
+            server,
+            server_fin: backend.server_fin.or(server),
+        }
+    }
+}
+
+/// Why a relay ended.
+enum End {
+    Done,
+    Client,
+    Server,
+    ClientTimeout,
+    ServerTimeout,
+    Ordered(Order),
+}
+
+/// Relays until both directions have ended.
+async fn relay(connection: &mut Connection, trace: &mut Trace, server: &mut Side, limits: Limits) {
+    let (mut up, mut down) = (Flow::tunnel(), Flow::tunnel());
+    connection.client.active = clock::now();
+    let end =
+        std::future::poll_fn(|cx| poll_relay(connection, server, (&mut up, &mut down), limits, cx))
+            .await;
+    trace.bytes_uploaded = up.bytes();
+    trace.bytes_read = down.bytes();
+    match end {
+        End::Done => {}
+        End::Client => trace.end_with(b'C', b'D'),
+        End::Server => trace.end_with(b'S', b'D'),
+        End::ClientTimeout => trace.end_with(b'c', b'D'),
+        End::ServerTimeout => trace.end_with(b's', b'D'),
+        End::Ordered(Order::ServerDown) => trace.end_with(b'D', b'D'),
+        End::Ordered(_) => trace.end_with(b'K', b'D'),
+    }
+    // A break is passed on as a break, so that neither side takes half a stream for a whole one.
+    match end {
+        End::Client => server.stream.reset_on_close(),
+        End::Server | End::Ordered(_) => connection.client.stream.reset_on_close(),
+        _ => {}
+    }
+}
+
+fn poll_relay(
+    connection: &mut Connection,
+    server: &mut Side,
+    (up, down): (&mut Flow, &mut Flow),
+    limits: Limits,
+    cx: &mut Context<'_>,
+) -> Poll<End> {
+    let client = &mut connection.client;
+    loop {
+        let sent = match up.poll(cx, client, server) {
+            Ok(moved) => moved,
+            Err(Fault::Sink(_)) => return Poll::Ready(End::Server),
+            Err(_) => return Poll::Ready(End::Client),
+        };
+        let received = match down.poll(cx, server, client) {
+            Ok(moved) => moved,
+            Err(Fault::Sink(_)) => return Poll::Ready(End::Client),
+            Err(_) => return Poll::Ready(End::Server),
+        };
+        if up.is_done() && down.is_done() {
+            return Poll::Ready(End::Done);
+        }
+        if !sent && !received {
+            break;
+        }
+        let now = clock::now();
+        client.active = now;
+        server.active = now;
+    }
+    // Idle connections hold no buffer.
+    client.input.release();
+    server.input.release();
+    match connection.member.order() {
+        Order::Run | Order::Finish => {}
+        order => return Poll::Ready(End::Ordered(order)),
+    }
+    let half_closed = up.is_done() || down.is_done();
+    let deadline = |active: Instant, whole: Option<Duration>, half: Option<Duration>| {
+        let timeout = if half_closed { half } else { whole };
+        timeout.map(|timeout| active + timeout)
+    };
+    // A side is waited for when it is to send, or to take what the other has sent.
+    let for_client = up.waits() == Waits::Source || down.waits() == Waits::Sink;
+    let for_server = down.waits() == Waits::Source || up.waits() == Waits::Sink;
+    let of_client =
+        deadline(connection.client.active, limits.client, limits.client_fin).filter(|_| for_client);
+    let of_server =
+        deadline(server.active, limits.server, limits.server_fin).filter(|_| for_server);
+    let client_first = match (of_client, of_server) {
+        (Some(client), Some(server)) => client <= server,
+        (client, _) => client.is_some(),
+    };
+    connection
+        .timer
+        .set(if client_first { of_client } else { of_server });
+    connection.timer.poll_expired(cx).map(|()| {
+        if client_first {
+            End::ClientTimeout
+        } else {
+            End::ServerTimeout
+        }
+    })
+}

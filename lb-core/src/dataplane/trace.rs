@@ -1,0 +1,177 @@
+//! What is noted of a stream while it runs, and the log line made of it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{clock, session::Connection, sink};
+use crate::{
+    backend::Backend,
+    config::{LogFormatKind, ProxyConfig},
+    head::HeadRef,
+    id::ServerIndex,
+    log::{Counts, LogFormat, RequestLine, StreamRecord, Termination, Timers},
+    request::{LogLevel, RequestView},
+};
+
+/// Who answered, for the server's field of the log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Answerer {
+    /// `<NOSRV>`.
+    #[default]
+    Nobody,
+    /// `<STATS>`.
+    Stats,
+    /// This server.
+    Server(ServerIndex),
+}
+
+/// Notes on a stream.
+#[derive(Debug)]
+pub(super) struct Trace {
+    /// First byte of the request; acceptance for TCP.
+    pub(super) started: Instant,
+    /// The same on the wall clock.
+    pub(super) date: SystemTime,
+    /// Index of the backend among those of the balancer.
+    pub(super) backend: Option<usize>,
+    pub(super) answerer: Answerer,
+    pub(super) timers: Timers,
+    pub(super) status: Option<u16>,
+    pub(super) bytes_read: u64,
+    pub(super) bytes_uploaded: u64,
+    pub(super) termination: Termination,
+    pub(super) retries: u32,
+    pub(super) redispatched: bool,
+    pub(super) server_queue: u32,
+    pub(super) backend_queue: u32,
+    /// No line is written for this one.
+    pub(super) silent: bool,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self::begin(clock::now(), SystemTime::UNIX_EPOCH)
+    }
+}
+
+impl Trace {
+    /// Notes on a stream that begins now.
+    pub(super) fn begin(started: Instant, date: SystemTime) -> Self {
+        Self {
+            started,
+            date,
+            backend: None,
+            answerer: Answerer::default(),
+            timers: Timers::default(),
+            status: None,
+            bytes_read: 0,
+            bytes_uploaded: 0,
+            termination: Termination::NORMAL,
+            retries: 0,
+            redispatched: false,
+            server_queue: 0,
+            backend_queue: 0,
+            silent: false,
+        }
+    }
+
+    /// Sets cause and phase unless an earlier event has set them.
+    pub(super) fn end_with(&mut self, cause: u8, phase: u8) {
+        if self.termination.cause == b'-' {
+            self.termination.cause = cause;
+            self.termination.phase = phase;
+        }
+    }
+
+    /// Time since the beginning.
+    pub(super) fn since_start(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started)
+    }
+}
+
+/// The compiled log format of a proxy.
+pub(super) fn format(proxy: &ProxyConfig) -> Option<LogFormat> {
+    match &proxy.log_format {
+        LogFormatKind::Connect => None,
+        LogFormatKind::Tcp => Some(LogFormat::tcp()),
+        LogFormatKind::Http => Some(LogFormat::http()),
+        LogFormatKind::Clf => Some(LogFormat::clf()),
+        LogFormatKind::Custom(text) => LogFormat::parse(text).ok(),
+    }
+}
+
+impl Connection {
+    /// Writes the log line of a finished stream. Call when its lease has been given back: the counts of the
+    /// line do not include it.
+    pub(super) fn log(
+        &mut self,
+        trace: &mut Trace,
+        line: Option<RequestLine<'_>>,
+        request: Option<HeadRef<'_>>,
+    ) {
+        let now = clock::now();
+        trace.timers.active = trace.since_start(now);
+        trace.timers.total = trace.timers.idle + trace.timers.active;
+        let proxy = self.listener.frontend.config();
+        let level = match self.state.log_level {
+            Some(LogLevel::Silent) => return,
+            Some(LogLevel::Level(level)) => level,
+            None if proxy.log_separate_errors && trace.termination.cause != b'-' => sink::ERROR,
+            None => sink::INFO,
+        };
+        let normal = trace.termination.cause == b'-' && trace.status.is_none_or(|s| s < 500);
+        if trace.silent || proxy.logs.is_empty() || proxy.dontlog_normal && normal {
+            return;
+        }
+        let Some(format) = &self.listener.format else {
+            return;
+        };
+        let balancer = &self.worker.balancer;
+        let backend: Option<&Arc<Backend>> = trace.backend.and_then(|b| balancer.backends.get(b));
+        let server = match trace.answerer {
+            Answerer::Server(index) => backend.and_then(|b| b.server(index)),
+            _ => None,
+        };
+        let mut view = RequestView::new(now, &self.info, &self.state);
+        view.request = request;
+        let record = StreamRecord {
+            view,
+            utc_offset: balancer.utc_offset,
+            request_date: trace.date,
+            backend: backend.map_or(&*proxy.name, |b| b.name()),
+            server: match trace.answerer {
+                Answerer::Nobody => "<NOSRV>",
+                Answerer::Stats => "<STATS>",
+                Answerer::Server(_) => server.map_or("<NOSRV>", |s| s.name()),
+            },
+            server_address: server.and_then(|s| s.config().address),
+            backend_source: None,
+            timers: trace.timers,
+            status: trace.status,
+            bytes_read: trace.bytes_read,
+            bytes_uploaded: trace.bytes_uploaded,
+            termination: trace.termination,
+            request_cookie: None,
+            response_cookie: None,
+            counts: Counts {
+                process: balancer.process.connections.value(),
+                frontend: self.listener.frontend.current(),
+                backend: backend.map_or(0, |b| b.counters().sessions.value()),
+                server: server.map_or(0, |s| s.served()),
+                retries: trace.retries,
+                redispatched: trace.redispatched,
+                server_queue: trace.server_queue,
+                backend_queue: trace.backend_queue,
+            },
+            request_line: line,
+            unique_id: None,
+            early: false,
+        };
+        let mut text = self.worker.line.borrow_mut();
+        text.clear();
+        format.write(&record, &mut text);
+        self.worker.sinks.log(proxy, level, &text);
+    }
+}

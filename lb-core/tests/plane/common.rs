@@ -1,0 +1,279 @@
+//! Origins, clients and a running data plane.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use lb_core::{
+    config::{
+        BackendConfig, Bind, BindAddress, Config, FrontendConfig, LogFormatKind, LogTarget, Mode,
+        ProxyConfig, ServerConfig, SyslogAddress, Timeouts,
+    },
+    dataplane::{self, DataPlane, Event, Events, ListenerFd, Options},
+};
+
+/// Nothing here takes longer unless something is broken.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server that hands each connection to a function on its own thread.
+pub struct Origin {
+    pub address: SocketAddr,
+    accepted: Arc<AtomicUsize>,
+}
+
+impl Origin {
+    pub fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&accepted);
+        let serve = Arc::new(serve);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let serve = Arc::clone(&serve);
+                thread::spawn(move || serve(stream));
+            }
+        });
+        Self { address, accepted }
+    }
+
+    /// Answers every request with `answer(head and body as received)` until the connection ends.
+    pub fn http(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self::new(move |mut stream| {
+            while let Some(request) = read_message(&mut stream) {
+                if stream.write_all(&answer(&request)).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Answers with the request itself as text.
+    pub fn echo() -> Self {
+        Self::http(|request| ok(request))
+    }
+
+    pub fn connections(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+}
+
+/// A 200 with this body.
+pub fn ok(body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// One message: head, and a body by content-length or chunks. `None` at the end of the stream.
+pub fn read_message(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => bytes.push(byte[0]),
+            _ => return None,
+        }
+    }
+    let head = String::from_utf8_lossy(&bytes).to_lowercase();
+    if head.contains("transfer-encoding: chunked") {
+        while !bytes.ends_with(b"0\r\n\r\n") {
+            match stream.read(&mut byte) {
+                Ok(1) => bytes.push(byte[0]),
+                _ => return None,
+            }
+        }
+    } else if let Some(at) = head.find("content-length: ") {
+        let digits: String = head[at + 16..]
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect();
+        let mut body = vec![0; digits.parse().unwrap()];
+        stream.read_exact(&mut body).ok()?;
+        bytes.extend(body);
+    }
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// An address where nobody listens.
+pub fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// Everything the operator was told.
+struct Heard(std::sync::mpsc::Sender<Event>);
+
+impl Events for Heard {
+    fn event(&self, event: Event) {
+        let _ = self.0.send(event);
+    }
+}
+
+/// A running data plane; the port of each proxy's first bind, and its log.
+pub struct Plane {
+    pub plane: DataPlane,
+    pub addresses: Vec<Option<SocketAddr>>,
+    pub events: std::sync::mpsc::Receiver<Event>,
+    log: UdpSocket,
+}
+
+/// A `listen` section with these servers.
+pub fn listen(name: &str, mode: Mode, servers: &[SocketAddr]) -> ProxyConfig {
+    let mut proxy = ProxyConfig::new(name, 2, mode);
+    proxy.frontend = Some(FrontendConfig {
+        binds: vec![Bind::new(BindAddress::Tcp("127.0.0.1:0".parse().unwrap()))],
+        ..FrontendConfig::default()
+    });
+    proxy.backend = Some(BackendConfig {
+        servers: (1..)
+            .zip(servers)
+            .map(|(id, address)| ServerConfig::new(format!("s{id}"), id, Some(*address)))
+            .collect(),
+        ..BackendConfig::default()
+    });
+    proxy.log_format = match mode {
+        Mode::Tcp => LogFormatKind::Tcp,
+        Mode::Http => LogFormatKind::Http,
+    };
+    proxy.timeouts = Timeouts {
+        client: Some(PATIENCE),
+        server: Some(PATIENCE),
+        connect: Some(Duration::from_secs(2)),
+        ..Timeouts::default()
+    };
+    proxy
+}
+
+impl Plane {
+    pub fn start(proxies: Vec<ProxyConfig>) -> Self {
+        Self::start_with(proxies, |_, _| {})
+    }
+
+    pub fn start_with(
+        mut proxies: Vec<ProxyConfig>,
+        adjust: impl FnOnce(&mut Config, &mut Options),
+    ) -> Self {
+        let log = UdpSocket::bind("127.0.0.1:0").unwrap();
+        log.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut addresses = Vec::new();
+        let (told, events) = std::sync::mpsc::channel();
+        let mut options = Options::new(Arc::new(Heard(told)));
+        for (index, proxy) in proxies.iter_mut().enumerate() {
+            proxy.logs = vec![LogTarget {
+                address: SyslogAddress::Udp(log.local_addr().unwrap()),
+                max_len: 1024,
+                facility: 16,
+                level: 7,
+                min_level: 0,
+            }];
+            let mut address = None;
+            for bind in 0..proxy.frontend.as_ref().map_or(0, |f| f.binds.len()) {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                address.get_or_insert(listener.local_addr().unwrap());
+                options.listeners.push(ListenerFd {
+                    proxy: index,
+                    bind,
+                    worker: 0,
+                    fd: OwnedFd::from(listener),
+                });
+            }
+            addresses.push(address);
+        }
+        let mut config = Config {
+            proxies,
+            ..Config::default()
+        };
+        adjust(&mut config, &mut options);
+        Self {
+            plane: dataplane::start(Arc::new(config), options).unwrap(),
+            addresses,
+            events,
+            log,
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.addresses.iter().flatten().next().copied().unwrap()
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        connect(self.address())
+    }
+
+    /// The next log line, from the client's address on.
+    pub fn line(&self) -> String {
+        let mut packet = [0; 2048];
+        let count = self.log.recv(&mut packet).expect("a log line");
+        let text = String::from_utf8_lossy(&packet[..count]).into_owned();
+        match text.split_once("]: ") {
+            Some((_, line)) => line.to_owned(),
+            None => text,
+        }
+    }
+
+    /// Waits until no place, lease or ticket is held any more.
+    pub fn settle(&self) {
+        let balancer = self.plane.balancer();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let busy: u32 = balancer
+                .backends
+                .iter()
+                .map(|b| {
+                    let servers: u32 = b.servers().iter().map(|s| s.served()).sum();
+                    b.counters().sessions.value() + b.waiting() + servers
+                })
+                .chain(balancer.frontends.iter().map(|f| f.current()))
+                .sum::<u32>()
+                + balancer.process.connections.value();
+            if busy == 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{busy} places are still held");
+            thread::yield_now();
+        }
+    }
+
+    /// Ends it and checks that nothing was leaked.
+    pub fn stop(self) {
+        self.settle();
+        self.plane.join(PATIENCE);
+    }
+}
+
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Everything until the end of the stream.
+pub fn read_all(mut stream: &TcpStream) -> String {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Ok(_) => {}
+        Err(e) if e.kind() == ErrorKind::ConnectionReset => bytes.extend(b"<reset>"),
+        Err(e) => panic!("{e}"),
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Sends text and reads one answer.
+pub fn ask(stream: &mut TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).unwrap();
+    read_message(stream).expect("an answer")
+}
