@@ -125,8 +125,10 @@ impl Sinks {
         let mut packet = self.packet.borrow_mut();
         packet.clear();
         syslog::frame(
-            target.facility,
-            level,
+            syslog::Priority {
+                facility: target.facility,
+                level,
+            },
             clock::wall(),
             &sender,
             message,
