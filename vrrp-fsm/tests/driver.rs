@@ -1,5 +1,6 @@
 //! The tokio driver over hosts in memory, with real timers: elections at an interval of 100 ms.
 #![cfg(feature = "tokio")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::{
     collections::VecDeque,
@@ -199,7 +200,7 @@ impl Node {
                     return transition.to_string();
                 }
             }
-            panic!("the driver ended");
+            "the driver ended".to_owned()
         };
         tokio::time::timeout(PATIENCE, wait).await.unwrap()
     }

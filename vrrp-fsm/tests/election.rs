@@ -1,5 +1,6 @@
 //! Properties: whatever happens in whatever order, the machine keeps its invariants, and of two
 //! Active routers exactly one gives way.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{net::IpAddr, time::Duration};
 
@@ -183,7 +184,9 @@ proptest! {
         let start = Instant::from_nanos(1_000_000_000);
         router.handle(start, Event::Startup);
         while router.poll_action().is_some() {}
-        prop_assume!(router.check(&advert).is_err());
+        if router.check(&advert).is_ok() {
+            return Ok(());
+        }
         let before = router.next_deadline();
         router.handle(start + Duration::from_millis(millis), event);
         prop_assert_eq!(router.next_deadline(), before);

@@ -3,6 +3,7 @@
 //!
 //! The expected tables are `matrix/v3.txt` and `matrix/v2.txt`, to be read beside the RFC. A
 //! mismatch prints the table as it is.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{fmt::Write as _, net::IpAddr, time::Duration};
 

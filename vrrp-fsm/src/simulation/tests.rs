@@ -49,7 +49,7 @@ fn config(version: Version, family: Family, number: usize, priority: u8) -> Rout
 impl Trial {
     fn draw(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let mut segment = Segment::new(rng.next());
+        let mut segment = Segment::new(rng.word());
         let hosts = 2 + rng.index(4);
         let (version, family) = match rng.below(3) {
             0 => (Version::V2, Family::Ipv4),
