@@ -7,6 +7,7 @@
 
 mod address;
 mod args;
+mod balance;
 mod bind;
 mod check;
 mod document;

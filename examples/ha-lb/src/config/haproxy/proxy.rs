@@ -2,14 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use lb_core::{
-    balance::Algorithm,
-    config::{HttpReuse, LogFormatKind, Mode},
-};
+use lb_core::config::{LogFormatKind, Mode};
 
 use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
-    bind, check,
+    balance, bind, check,
     document::Kind,
     draft::{Draft, LogRef, RuleKind, RuleLine},
     keywords::{PROXY, Places},
@@ -246,7 +243,7 @@ impl Reader<'_, '_> {
         let name = word.text;
         let backend = &mut draft.backend;
         match name {
-            "balance" => backend.balance = balance(args)?,
+            "balance" => backend.balance = balance::algorithm(args)?,
             "cookie" => backend.cookie = Some(persistence::cookie(args)?),
             "default-server" => draft.default_server.options(args, context)?,
             "fullconn" => backend.fullconn = Some(number(args, name, 1)?),
@@ -255,9 +252,9 @@ impl Reader<'_, '_> {
             "transparent" => draft.transparent = Some(word.span.clone()),
             "http-check" => draft.http_check.rule(args, context)?,
             "tcp-check" => check::tcp_check(args)?,
-            "http-reuse" => backend.http_reuse = reuse(args)?,
-            "hash-type" => hash_type(args, context)?,
-            "retry-on" => retry_on(args, context),
+            "http-reuse" => backend.http_reuse = balance::reuse(args)?,
+            "hash-type" => balance::hash_type(args, context)?,
+            "retry-on" => balance::retry_on(args, context),
             "source" => {
                 let arg = args.need(name, "an address")?;
                 draft.source = Some(server::source(&arg, context)?);
@@ -319,90 +316,6 @@ fn number(args: &mut Args<'_>, name: &str, low: u32) -> Parsed<u32> {
         low,
         i32::MAX.unsigned_abs(),
     )
-}
-
-fn balance(args: &mut Args<'_>) -> Parsed<Algorithm> {
-    const EXPECTED: &str = "roundrobin, static-rr, leastconn, source, first or random";
-    let arg = args.need("balance", EXPECTED)?;
-    let algorithm = match arg.text {
-        "roundrobin" => Algorithm::RoundRobin,
-        "static-rr" => Algorithm::StaticRr,
-        "leastconn" => Algorithm::LeastConn,
-        "source" => Algorithm::Source,
-        "first" => Algorithm::First,
-        "random" => Algorithm::Random(2),
-        text => {
-            let draws = text
-                .strip_prefix("random(")
-                .and_then(|rest| rest.strip_suffix(')'))
-                .and_then(|draws| draws.parse().ok())
-                .filter(|draws| *draws > 0);
-            match draws {
-                Some(draws) => Algorithm::Random(draws),
-                None => {
-                    let known = [
-                        "uri",
-                        "url_param",
-                        "hash",
-                        "rdp-cookie",
-                        "log-hash",
-                        "sticky",
-                    ];
-                    let message = if known.contains(&text)
-                        || text.starts_with("hdr(")
-                        || text.starts_with("rdp-cookie(")
-                    {
-                        "this balancing algorithm is not supported"
-                    } else {
-                        "unknown balancing algorithm"
-                    };
-                    return Err(arg.refuse(message, EXPECTED));
-                }
-            }
-        }
-    };
-    args.end("balance")?;
-    Ok(algorithm)
-}
-
-fn reuse(args: &mut Args<'_>) -> Parsed<HttpReuse> {
-    const EXPECTED: &str = "never, safe, aggressive or always";
-    let arg = args.need("http-reuse", EXPECTED)?;
-    Ok(match arg.text {
-        "never" => HttpReuse::Never,
-        "safe" => HttpReuse::Safe,
-        "aggressive" => HttpReuse::Aggressive,
-        "always" => HttpReuse::Always,
-        _ => return Err(arg.refuse("unknown way of reuse", EXPECTED)),
-    })
-}
-
-fn hash_type(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
-    let arg = args.need("hash-type", "map-based or consistent")?;
-    match arg.text {
-        "map-based" => Ok(()),
-        "consistent" => {
-            context.warn(
-                arg.span,
-                "'hash-type consistent' is ignored",
-                "keys are laid over the servers as map-based, so that a lost server moves other keys too",
-            );
-            Ok(())
-        }
-        _ => Err(arg.refuse("unknown hash type", "map-based or consistent")),
-    }
-}
-
-fn retry_on(args: &mut Args<'_>, context: &mut Context<'_>) {
-    while let Some(arg) = args.take() {
-        if arg.text != "conn-failure" {
-            context.warn(
-                arg.span,
-                format!("'retry-on {}' is ignored", arg.text),
-                "only failed connections are tried again",
-            );
-        }
-    }
 }
 
 /// `stick on src [table <own name>]`: what `persistence_timeout` is in keepalived.
