@@ -2,8 +2,12 @@
 //!
 //! Read the files in this order: `config` (what comes out), `lexer` (lines to words, with
 //! keepalived's habits of comments, quotes and braces), `source` (includes and `$NAME`
-//! definitions), `document` (statements and blocks), `keyword` (the tables), then one file per
-//! block.
+//! definitions), `document` (statements and blocks), `keyword` (how tables work), then one file
+//! per block: `global`, `script`, `instance`, `virtual_server`.
+//!
+//! Where keepalived reports a mistake and starts all the same, this refuses the file: an unknown
+//! word, an unbalanced brace, a number out of range. What keepalived does silently (words after a
+//! value, a password cut short, a script defined too late) is said.
 
 use std::path::Path;
 
@@ -12,20 +16,200 @@ use super::{
     files::Files,
 };
 
+mod address;
+mod announcements;
+mod command;
 mod config;
+mod document;
+mod global;
+mod instance;
+mod keyword;
+mod lexer;
+mod script;
+mod source;
+mod value;
+mod virtual_server;
 
 pub use config::{
     Announcements, Authentication, Check, CheckKind, Command, Config, Global, InitialState,
     Instance, Notify, Peer, RealServer, Scheduler, Script, TrackInterface, TrackScript, Unicast,
     User, VirtualAddress, VirtualServer,
 };
+pub use keyword::{KeywordInfo, Support};
+
+use document::Node;
+use keyword::{Context, Keyword, Table, Takes};
 
 /// Reads a file and what it includes. `None` if anything in it is refused; `diagnostics` says
 /// what.
 pub fn load(path: &Path, files: &dyn Files, diagnostics: &mut Diagnostics) -> Option<Config> {
-    if let Err(error) = files.read(path) {
-        diagnostics.push(Diagnostic::error(Span::whole_file(path), error.to_string()));
-        return None;
+    let mut found = Diagnostics::new();
+    let tokens = source::read(path, files, &mut found);
+    let nodes = document::build(tokens, &mut found);
+    let config = interpret(&nodes, &mut found);
+    if config.instances.is_empty() && config.virtual_servers.is_empty() && !found.has_errors() {
+        found.push(
+            Diagnostic::warning(
+                Span::whole_file(path),
+                "neither a vrrp_instance nor a virtual_server",
+            )
+            .action("there is nothing to do"),
+        );
     }
-    Some(Config::default())
+    let refused = found.has_errors();
+    found.sort();
+    diagnostics.extend(found.iter().cloned());
+    (!refused).then_some(config)
 }
+
+/// All keywords that are known, block by block, for documentation.
+pub fn keywords() -> impl Iterator<Item = KeywordInfo> {
+    TABLE
+        .list()
+        .chain(global::keywords())
+        .chain(script::keywords())
+        .chain(instance::keywords())
+        .chain(virtual_server::keywords())
+}
+
+/// A file while it is read. Instances wait for `global_defs` and scripts that may come later.
+#[derive(Default)]
+struct Draft {
+    global: global::Draft,
+    scripts: Vec<Script>,
+    virtual_servers: Vec<VirtualServer>,
+    /// Instances, and how many scripts were defined before each.
+    instances: Vec<(Node, usize)>,
+}
+
+const NOT_INSTALLED: &str = "it is not installed; use the system's network configuration";
+const NOT_TRACKED: &str = "it is not tracked";
+
+const TABLE: Table<Draft> = Table {
+    block: "the file's top level",
+    keywords: &[
+        Keyword::repeated(
+            "global_defs",
+            Takes::BLOCK,
+            |draft, node, context| global::read(&mut draft.global, node, context),
+            "The process, mail, defaults of the instances.",
+        ),
+        Keyword::repeated(
+            "vrrp_script",
+            Takes::named(1, "a name"),
+            script,
+            "A check that is run again and again.",
+        ),
+        Keyword::repeated(
+            "vrrp_instance",
+            Takes::named(1, "a name"),
+            |draft, node, _| draft.instances.push((node.clone(), draft.scripts.len())),
+            "A virtual router.",
+        ),
+        Keyword::repeated(
+            "virtual_server",
+            Takes::named(2, "an address and a port"),
+            |draft, node, context| {
+                draft
+                    .virtual_servers
+                    .extend(virtual_server::read(node, context));
+            },
+            "A balanced service.",
+        ),
+        Keyword::ignored("vrrp_sync_group", "its members change state one by one"),
+        Keyword::ignored(
+            "virtual_server_group",
+            "a virtual server needs an address of its own",
+        ),
+        Keyword::ignored("static_ipaddress", NOT_INSTALLED),
+        Keyword::ignored("static_routes", NOT_INSTALLED),
+        Keyword::ignored("static_rules", NOT_INSTALLED),
+        Keyword::ignored("track_group", NOT_INSTALLED),
+        Keyword::ignored("vrrp_track_process", NOT_TRACKED),
+        Keyword::ignored("track_process", NOT_TRACKED),
+        Keyword::ignored("vrrp_track_file", NOT_TRACKED),
+        Keyword::ignored("track_file", NOT_TRACKED),
+        Keyword::ignored("bfd_instance", NOT_TRACKED),
+        Keyword::ignored(
+            "garp_group",
+            "announcements never delay adverts, and are not paced",
+        ),
+        Keyword::ignored("linkbeat_interfaces", "the kernel reports link changes"),
+        Keyword::ignored("interface_up_down_delays", "a link's loss counts at once"),
+        Keyword::ignored("ssl", "checks do not speak TLS"),
+        Keyword::ignored("SSL", "checks do not speak TLS"),
+    ],
+};
+
+fn interpret(nodes: &[Node], diagnostics: &mut Diagnostics) -> Config {
+    let mut context = Context { diagnostics };
+    let mut draft = Draft::default();
+    context.read(&mut draft, nodes, &TABLE);
+    let defaults = draft.global.defaults;
+    let mut instances: Vec<Instance> = Vec::new();
+    for (node, scripts_before) in &draft.instances {
+        let read = instance::read(node, defaults.announcements, *scripts_before, &mut context);
+        let finished =
+            read.and_then(|read| instance::finish(read, &defaults, &draft.scripts, &mut context));
+        if let Some(instance) = finished
+            && is_new(&instances, &instance, &mut context)
+        {
+            instances.push(instance);
+        }
+    }
+    Config {
+        global: draft.global.global,
+        scripts: draft.scripts,
+        instances,
+        virtual_servers: draft.virtual_servers,
+    }
+}
+
+fn script(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    let Some(script) = script::read(node, context) else {
+        return;
+    };
+    if let Some(known) = draft.scripts.iter().find(|known| known.name == script.name) {
+        context.twice(&script.span, "vrrp_script", &script.name, &known.span);
+        return;
+    }
+    draft.scripts.push(script);
+}
+
+/// Names are unique, and so are virtual router identifiers on an interface.
+fn is_new(instances: &[Instance], new: &Instance, context: &mut Context<'_>) -> bool {
+    let mut is_new = true;
+    for known in instances {
+        if known.name == new.name {
+            context.twice(&new.span, "vrrp_instance", &new.name, &known.span);
+            is_new = false;
+        } else if (&known.interface, known.family, known.vrid)
+            == (&new.interface, new.family, new.vrid)
+        {
+            let message = format!(
+                "`virtual_router_id {}` on `{}` is that of instance `{}` already",
+                new.vrid, new.interface, known.name
+            );
+            context.diagnostics.push(
+                Diagnostic::error(new.span.clone(), message)
+                    .found(&*new.name)
+                    .expected("another virtual_router_id"),
+            );
+            is_new = false;
+        }
+    }
+    is_new
+}
+
+impl Context<'_> {
+    fn twice(&mut self, span: &Span, block: &str, name: &str, known: &Span) {
+        self.diagnostics.push(
+            Diagnostic::error(span.clone(), format!("a second `{block}` of this name"))
+                .found(name)
+                .expected(format!("another name than at {known}")),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! One line of `virtual_ipaddress`: an address and its options, in any order.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{
+    config::VirtualAddress,
+    document::Node,
+    keyword::{Context, closest},
+    lexer::Word,
+    value::prefix_max,
+};
+use crate::config::diagnostic::Diagnostic;
+
+/// Longest label the kernel takes, without its end.
+const MAX_LABEL: usize = 15;
+
+const OPTIONS: &[&str] = &[
+    "dev",
+    "brd",
+    "broadcast",
+    "scope",
+    "label",
+    "peer",
+    "home",
+    "-nodad",
+    "mngtmpaddr",
+    "noprefixroute",
+    "autojoin",
+    "no_track",
+    "preferred_lft",
+    "use_vmac",
+    "track_group",
+    "via",
+];
+
+const SCOPES: &[(&str, u8)] = &[
+    ("global", 0),
+    ("universe", 0),
+    ("site", 200),
+    ("link", 253),
+    ("host", 254),
+    ("nowhere", 255),
+];
+
+impl Context<'_> {
+    /// Reads a line. The whole block is a list, so that the address stands in the keyword's place.
+    pub(super) fn virtual_address(&mut self, node: &Node) -> Option<VirtualAddress> {
+        if let Some(block) = &node.block {
+            self.diagnostics.push(
+                Diagnostic::error(block.span.clone(), "an address has no block")
+                    .found("{")
+                    .expected("one address a line"),
+            );
+            return None;
+        }
+        let (address, prefix) = self.prefixed(&node.keyword)?;
+        let max = prefix_max(address);
+        let mut read = VirtualAddress {
+            address,
+            prefix: prefix.unwrap_or(max),
+            device: None,
+            broadcast: None,
+            scope: None,
+            label: None,
+            peer: None,
+            home: false,
+            detect_duplicates: false,
+            manage_temporary: false,
+            no_prefix_route: false,
+            // keepalived: an IPv6 /128 is never to be chosen as a source.
+            preferred_lifetime: (address.is_ipv6() && prefix.unwrap_or(max) == max).then_some(0),
+            no_track: false,
+            span: node.keyword.span.clone(),
+        };
+        let mut words = node.arguments.iter();
+        while let Some(option) = words.next() {
+            self.option(&mut read, option, &mut words)?;
+        }
+        Some(read)
+    }
+
+    /// Reads one option. `None` if the line is refused.
+    fn option<'w>(
+        &mut self,
+        read: &mut VirtualAddress,
+        option: &Word,
+        words: &mut impl Iterator<Item = &'w Word>,
+    ) -> Option<()> {
+        match option.text.as_str() {
+            "dev" => read.device = Some(self.after(option, words, "an interface")?.text.clone()),
+            "brd" | "broadcast" => {
+                let word = self.after(option, words, "an address, + or -")?;
+                read.broadcast = self.broadcast(read, word)?;
+            }
+            "scope" => {
+                let word = self.after(option, words, "a scope")?;
+                read.scope = Some(match word.text.parse() {
+                    Ok(number) => number,
+                    Err(_) => self.choice(word, "scope", SCOPES)?,
+                });
+            }
+            "label" => {
+                let word = self.after(option, words, "a label")?;
+                if word.text.len() > MAX_LABEL {
+                    self.refuse(word, "label", format!("at most {MAX_LABEL} characters"));
+                    return None;
+                }
+                read.label = Some(word.text.clone());
+            }
+            "peer" => {
+                let word = self.after(option, words, "an address")?;
+                let (peer, prefix) = self.prefixed(word)?;
+                read.peer = Some((peer, prefix.unwrap_or(prefix_max(peer))));
+            }
+            "preferred_lft" => {
+                let word = self.after(option, words, "seconds or `forever`")?;
+                read.preferred_lifetime = match word.text.as_str() {
+                    "forever" => None,
+                    _ => Some(self.number(word, 0..=u32::MAX)?),
+                };
+            }
+            "home" => read.home = true,
+            "-nodad" => read.detect_duplicates = true,
+            "mngtmpaddr" => read.manage_temporary = true,
+            "noprefixroute" => read.no_prefix_route = true,
+            "no_track" => read.no_track = true,
+            "autojoin" | "use_vmac" => self.option_without_effect(option),
+            "track_group" => {
+                self.after(option, words, "a group")?;
+                self.option_without_effect(option);
+            }
+            _ => {
+                self.diagnostics.push(
+                    Diagnostic::error(option.span.clone(), "unknown option of an address")
+                        .found(&option.text)
+                        .expected("one address a line, and an option after it")
+                        .suggestion(closest(&option.text, OPTIONS.iter().copied())),
+                );
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    fn option_without_effect(&mut self, option: &Word) {
+        self.diagnostics.push_once(
+            &format!("without effect {}", option.text),
+            Diagnostic::warning(option.span.clone(), "this option has no effect here")
+                .found(&option.text)
+                .action("the address is installed on the interface itself"),
+        );
+    }
+
+    fn after<'w>(
+        &mut self,
+        option: &Word,
+        words: &mut impl Iterator<Item = &'w Word>,
+        what: &str,
+    ) -> Option<&'w Word> {
+        let word = words.next();
+        if word.is_none() {
+            self.diagnostics.push(
+                Diagnostic::error(option.span.clone(), "a value is missing")
+                    .found(&option.text)
+                    .expected(format!("{what} after it")),
+            );
+        }
+        word
+    }
+
+    /// `+` sets the host part to ones, which takes a prefix of 30 or less; `-` means none.
+    fn broadcast(&mut self, read: &VirtualAddress, word: &Word) -> Option<Option<Ipv4Addr>> {
+        let IpAddr::V4(address) = read.address else {
+            self.refuse(word, "option of an IPv6 address", "no broadcast address");
+            return None;
+        };
+        match word.text.as_str() {
+            "-" => Some(None),
+            "+" if read.prefix <= 30 => {
+                let host = u32::MAX.checked_shr(u32::from(read.prefix)).unwrap_or(0);
+                Some(Some(Ipv4Addr::from_bits(address.to_bits() | host)))
+            }
+            "+" => {
+                self.refuse(
+                    word,
+                    "broadcast address of this prefix",
+                    "a prefix of 30 or less",
+                );
+                None
+            }
+            text => match text.parse() {
+                Ok(broadcast) => Some(Some(broadcast)),
+                Err(_) => {
+                    self.refuse(word, "broadcast address", "an IPv4 address, + or -");
+                    None
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! From what was written about an instance to what it is: the defaults, and the order in which the
+//! rules of `rules` are applied.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use vrrp_proto::{ChecksumMode, Family, Version};
+
+use super::{Draft, rules::Facts};
+use crate::config::{
+    diagnostic::Diagnostic,
+    keepalived::{
+        config::{InitialState, Instance, Script},
+        global::Defaults,
+        keyword::Context,
+    },
+};
+
+/// Completes an instance. `None` if it was refused.
+pub(in crate::config::keepalived) fn finish(
+    mut draft: Draft,
+    defaults: &Defaults,
+    scripts: &[Script],
+    context: &mut Context<'_>,
+) -> Option<Instance> {
+    let family = draft.family(context)?;
+    let owner = draft.priority == Some(255)
+        || (draft.priority.is_none() && draft.state == Some(InitialState::Master));
+    let facts = Facts {
+        family,
+        version: draft.version(defaults, family, context),
+        owner,
+        strict: draft.strict.unwrap_or(defaults.strict),
+        state: match draft.state {
+            Some(state) => state,
+            None if owner => InitialState::Master,
+            None => InitialState::Backup,
+        },
+    };
+    let vrid = draft.vrid;
+    if vrid.is_none() {
+        draft.missing(context, "virtual_router_id", "`virtual_router_id` 1 to 255");
+    }
+    let interface = draft.interface.as_ref().map(|word| word.text.clone());
+    let interface = interface.or_else(|| defaults.interface.clone());
+    if interface.is_none() {
+        draft.missing(
+            context,
+            "interface",
+            "`interface`, or `default_interface` in global_defs",
+        );
+    }
+    let priority = draft.priority(context);
+    let preempt = draft.preempt(&facts, context);
+    let preempt_delay = draft.preempt_delay(&facts, context);
+    let interval = draft.interval(&facts, context);
+    let authentication = draft.authentication(&facts, context);
+    let (addresses, excluded_addresses) = draft.split_addresses(&facts, context);
+    let unicast = draft.unicast(&facts, context);
+    let group = draft.group(&facts, defaults, context);
+    draft.check_source(&facts, context);
+    let track_scripts = draft.track_scripts(scripts, preempt, context);
+    let track_interfaces = draft.track_interfaces(interface.as_deref(), context);
+    if draft.refused {
+        return None;
+    }
+    let checksum_as_v2 = draft.checksum_as_v2.unwrap_or(defaults.checksum_as_v2);
+    Some(Instance {
+        name: Arc::from(draft.name.text.as_str()),
+        span: draft.name.span.clone(),
+        interface: interface?,
+        vrid: vrid?,
+        version: facts.version,
+        family,
+        state: facts.state,
+        priority,
+        interval: interval?,
+        preempt,
+        preempt_delay,
+        authentication,
+        addresses,
+        excluded_addresses,
+        track_primary: !draft.dont_track_primary,
+        track_interfaces,
+        track_scripts,
+        unicast,
+        source: draft.source.map(|(source, _)| source),
+        group: group?,
+        // keepalived: strict drops packets to the addresses unless the router owns them.
+        accept: draft.accept.unwrap_or(!facts.strict || owner),
+        announcements: draft.announcements,
+        checksum: match checksum_as_v2 {
+            true => ChecksumMode::MessageOnly,
+            false => ChecksumMode::PseudoHeader,
+        },
+        lower_priority_no_advert: draft
+            .lower_priority_no_advert
+            .unwrap_or(defaults.lower_priority_no_advert || facts.strict),
+        higher_priority_send_advert: draft
+            .higher_priority_send_advert
+            .unwrap_or(defaults.higher_priority_send_advert),
+        owner_ignore_adverts: draft
+            .owner_ignore_adverts
+            .unwrap_or(defaults.owner_ignore_adverts),
+        down_timer_adverts: draft
+            .down_timer_adverts
+            .unwrap_or(defaults.down_timer_adverts),
+        notify: draft.notify,
+        smtp_alert: draft.smtp_alert.unwrap_or(defaults.smtp_alert),
+    })
+}
+
+impl Draft {
+    /// A keyword without which the instance cannot be run. Not said when something else of the
+    /// block was refused, which may have been just that.
+    fn missing(&self, context: &mut Context<'_>, keyword: &str, expected: &str) {
+        if self.refused {
+            return;
+        }
+        context.diagnostics.push(
+            Diagnostic::error(
+                self.name.span.clone(),
+                format!("an instance without {keyword}"),
+            )
+            .found(&self.name.text)
+            .expected(expected),
+        );
+    }
+
+    /// The family of the addresses, which must all be of one; without any, that of the source or
+    /// of the peers.
+    fn family(&self, context: &mut Context<'_>) -> Option<Family> {
+        let first = self.addresses.first().map(|line| line.address);
+        let other = self.source.as_ref().map(|(source, _)| *source);
+        let peer = self.peers.first().map(|(peer, _)| peer.address);
+        let family = match first.or(other).or(peer).map(Family::of) {
+            Some(family) => family,
+            None if self.native_ipv6 => Family::Ipv6,
+            None => Family::Ipv4,
+        };
+        let stranger = self
+            .addresses
+            .iter()
+            .find(|line| Family::of(line.address) != family);
+        if let Some(line) = stranger {
+            context.diagnostics.push(
+                Diagnostic::error(
+                    line.span.clone(),
+                    "addresses of two families in one instance",
+                )
+                .found(line.address.to_string())
+                .expected(format!(
+                    "{family}, as the first address; another instance or \
+                         `virtual_ipaddress_excluded` for the rest"
+                )),
+            );
+            return None;
+        }
+        Some(family)
+    }
+
+    fn version(&self, defaults: &Defaults, family: Family, context: &mut Context<'_>) -> Version {
+        match (&self.version, family) {
+            (Some((Version::V2, span)), Family::Ipv6) => {
+                context.diagnostics.push(
+                    Diagnostic::warning(span.clone(), "version 2 is for IPv4 only")
+                        .action("the instance speaks version 3"),
+                );
+                Version::V3
+            }
+            (_, Family::Ipv6) => Version::V3,
+            (Some((version, _)), Family::Ipv4) => *version,
+            (None, Family::Ipv4) => defaults.version.unwrap_or(Version::V2),
+        }
+    }
+
+    /// Where adverts go.
+    fn group(
+        &self,
+        facts: &Facts,
+        defaults: &Defaults,
+        context: &mut Context<'_>,
+    ) -> Option<IpAddr> {
+        match &self.group {
+            Some((group, span)) if Family::of(*group) != facts.family => {
+                context.other_family(span, *group, facts.family);
+                None
+            }
+            Some((group, _)) => Some(*group),
+            None => Some(match facts.family {
+                Family::Ipv4 => defaults.group_v4.into(),
+                Family::Ipv6 => defaults.group_v6.into(),
+            }),
+        }
+    }
+
+    fn check_source(&self, facts: &Facts, context: &mut Context<'_>) {
+        if let Some((source, span)) = &self.source
+            && Family::of(*source) != facts.family
+        {
+            context.other_family(span, *source, facts.family);
+        }
+    }
+
+    /// keepalived: `state MASTER` clears the delay, which is for routers that begin as backups.
+    fn preempt_delay(&self, facts: &Facts, context: &mut Context<'_>) -> Duration {
+        match &self.preempt_delay {
+            Some((delay, span)) if !delay.is_zero() && facts.state == InitialState::Master => {
+                context.diagnostics.push(
+                    Diagnostic::warning(span.clone(), "`preempt_delay` needs `state BACKUP`")
+                        .action("it is ignored, as by keepalived"),
+                );
+                Duration::ZERO
+            }
+            Some((delay, _)) => *delay,
+            None => Duration::ZERO,
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The rules between an instance's keywords (keepalived's own, and what differs from them is
+//! said): who owns the addresses, what preempts, what is authenticated, what is tracked.
+
+use std::{net::IpAddr, time::Duration};
+
+use vrrp_proto::{Family, Interval, Password, Priority, Version};
+
+use super::Draft;
+use crate::config::{
+    diagnostic::{Diagnostic, Span},
+    keepalived::{
+        config::{
+            Authentication, InitialState, Script, TrackInterface, TrackScript, Unicast,
+            VirtualAddress,
+        },
+        keyword::{Context, closest},
+    },
+};
+
+/// More addresses than these do not fit one packet: the count is a byte, a frame has 1500.
+const MAX_ADDRESSES_V4: usize = 255;
+const MAX_ADDRESSES_V6: usize = (1500 - 40 - 8) / 16;
+/// A password has this many bytes in the packet.
+const PASSWORD_LEN: usize = 8;
+
+/// What the other rules depend on.
+pub(super) struct Facts {
+    pub(super) family: Family,
+    pub(super) version: Version,
+    pub(super) owner: bool,
+    pub(super) strict: bool,
+    pub(super) state: InitialState,
+}
+
+impl Context<'_> {
+    pub(super) fn other_family(&mut self, span: &Span, address: IpAddr, family: Family) {
+        self.diagnostics.push(
+            Diagnostic::error(span.clone(), "an address of the other family")
+                .found(address.to_string())
+                .expected(format!("{family}, as the instance's addresses")),
+        );
+    }
+}
+
+impl Draft {
+    /// keepalived: without `priority`, `state MASTER` makes the owner.
+    pub(super) fn priority(&self, context: &mut Context<'_>) -> Priority {
+        match (self.priority, self.state) {
+            (Some(priority), _) => Priority::new(priority),
+            (None, Some(InitialState::Master)) => {
+                context.diagnostics.push(
+                    Diagnostic::warning(
+                        self.name.span.clone(),
+                        "`state MASTER` without `priority` makes the owner of the addresses",
+                    )
+                    .action("priority is 255, as for keepalived; write it to be sure"),
+                );
+                Priority::OWNER
+            }
+            (None, _) => Priority::DEFAULT,
+        }
+    }
+
+    /// keepalived: `state MASTER` clears `nopreempt`.
+    pub(super) fn preempt(&self, facts: &Facts, context: &mut Context<'_>) -> bool {
+        let Some(span) = &self.nopreempt else {
+            return true;
+        };
+        if facts.state == InitialState::Master || facts.owner {
+            context.diagnostics.push(
+                Diagnostic::warning(span.clone(), "`nopreempt` needs `state BACKUP`")
+                    .action("it is ignored, as by keepalived: the instance preempts"),
+            );
+            return true;
+        }
+        false
+    }
+
+    /// Rounds to what the version can say, as keepalived does, but not silently.
+    pub(super) fn interval(&self, facts: &Facts, context: &mut Context<'_>) -> Option<Duration> {
+        let Some((wanted, word)) = &self.interval else {
+            return Some(Interval::DEFAULT.duration());
+        };
+        let (least, range) = match facts.version {
+            Version::V2 => (Duration::from_secs(1), "whole seconds from 1 to 255"),
+            Version::V3 => (Duration::from_millis(10), "seconds from 0.01 to 40.95"),
+        };
+        let Some(interval) = Interval::from_duration(facts.version, (*wanted).max(least)) else {
+            context.refuse(
+                word,
+                "interval",
+                format!("{range} (version {})", facts.version),
+            );
+            return None;
+        };
+        if interval.duration() != *wanted {
+            context.diagnostics.push(
+                Diagnostic::warning(
+                    word.span.clone(),
+                    format!("version {} cannot say this interval", facts.version),
+                )
+                .found(&word.text)
+                .expected(range)
+                .action(format!(
+                    "it is rounded to {} s",
+                    interval.duration().as_secs_f64()
+                )),
+            );
+        }
+        Some(interval.duration())
+    }
+
+    pub(super) fn authentication(
+        &self,
+        facts: &Facts,
+        context: &mut Context<'_>,
+    ) -> Option<Authentication> {
+        let draft = self.authentication.as_ref()?;
+        let mut ignored = |why: &str| {
+            context.diagnostics.push(
+                Diagnostic::warning(draft.span.clone(), why).action("nothing is authenticated"),
+            );
+        };
+        if facts.version == Version::V3 {
+            ignored("version 3 has no authentication");
+            return None;
+        }
+        if facts.strict {
+            ignored("strict mode has no authentication");
+            return None;
+        }
+        let (Some(header), Some(word)) = (draft.header, &draft.password) else {
+            if !self.refused {
+                ignored("`authentication` needs `auth_type` and `auth_pass`");
+            }
+            return None;
+        };
+        if word.text.is_empty() {
+            ignored("`auth_pass` is empty");
+            return None;
+        }
+        if word.text.len() > PASSWORD_LEN {
+            context.diagnostics.push(
+                Diagnostic::warning(word.span.clone(), "`auth_pass` is longer than 8 bytes")
+                    .action("only the first 8 count, as for keepalived"),
+            );
+        }
+        let password = Password::truncated(word.text.as_bytes());
+        Some(match header {
+            true => Authentication::Header(password),
+            false => Authentication::Password(password),
+        })
+    }
+
+    /// What is advertised, and what is only installed: `virtual_ipaddress_excluded` and what does
+    /// not fit the packet.
+    pub(super) fn split_addresses(
+        &mut self,
+        facts: &Facts,
+        context: &mut Context<'_>,
+    ) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
+        let mut addresses = std::mem::take(&mut self.addresses);
+        let mut excluded = std::mem::take(&mut self.excluded_addresses);
+        if addresses.is_empty() && !self.refused {
+            let span = self.name.span.clone();
+            if facts.version == Version::V3 || facts.strict {
+                context.diagnostics.push(
+                    Diagnostic::error(span, "an instance without addresses")
+                        .found(&self.name.text)
+                        .expected("`virtual_ipaddress` with at least one address"),
+                );
+            } else if !self.no_addresses {
+                context.diagnostics.push(
+                    Diagnostic::warning(span, "an instance without addresses")
+                        .found(&self.name.text)
+                        .action("it elects a master and runs notify scripts, and does no more"),
+                );
+            }
+        }
+        let max = match facts.family {
+            Family::Ipv4 => MAX_ADDRESSES_V4,
+            Family::Ipv6 => MAX_ADDRESSES_V6,
+        };
+        if addresses.len() > max {
+            let surplus = addresses.split_off(max);
+            if let Some(first) = surplus.first() {
+                context.diagnostics.push(
+                    Diagnostic::warning(
+                        first.span.clone(),
+                        format!("more than {max} addresses do not fit an advert"),
+                    )
+                    .found(first.address.to_string())
+                    .action("from here on they are installed but not advertised"),
+                );
+            }
+            excluded.splice(0..0, surplus);
+        }
+        (addresses, excluded)
+    }
+
+    pub(super) fn unicast(&self, facts: &Facts, context: &mut Context<'_>) -> Option<Unicast> {
+        if !self.unicast {
+            return None;
+        }
+        if self.peers.is_empty() && !self.refused {
+            context.diagnostics.push(
+                Diagnostic::error(self.name.span.clone(), "`unicast_peer` without a peer")
+                    .found(&self.name.text)
+                    .expected("at least one address in its block"),
+            );
+        }
+        if facts.strict {
+            context.diagnostics.push(
+                Diagnostic::error(self.name.span.clone(), "strict mode has no unicast peers")
+                    .found("unicast_peer")
+                    .expected("adverts to the group, or no `vrrp_strict`"),
+            );
+        }
+        for (peer, span) in &self.peers {
+            if Family::of(peer.address) != facts.family {
+                context.other_family(span, peer.address, facts.family);
+            }
+        }
+        Some(Unicast {
+            peers: self.peers.iter().map(|(peer, _)| *peer).collect(),
+            ttl: self.unicast_ttl.unwrap_or(255),
+            check_source: self.check_unicast_source.unwrap_or(true),
+        })
+    }
+
+    /// The instance's own interface is tracked in any case.
+    pub(super) fn track_interfaces(
+        &self,
+        own: Option<&str>,
+        context: &mut Context<'_>,
+    ) -> Vec<TrackInterface> {
+        let mut tracked = Vec::new();
+        for line in &self.track_interfaces {
+            if Some(line.name.text.as_str()) == own && !self.dont_track_primary {
+                context.diagnostics.push(
+                    Diagnostic::note(
+                        line.name.span.clone(),
+                        "the instance's own interface is tracked in any case",
+                    )
+                    .found(&line.name.text)
+                    .action("the line changes nothing"),
+                );
+                continue;
+            }
+            tracked.push(TrackInterface {
+                name: line.name.text.clone(),
+                weight: line.weight.unwrap_or(0),
+                reverse: line.reverse,
+            });
+        }
+        tracked
+    }
+
+    /// Scripts by name, wherever they are defined: keepalived ignores those defined later.
+    pub(super) fn track_scripts(
+        &self,
+        scripts: &[Script],
+        preempt: bool,
+        context: &mut Context<'_>,
+    ) -> Vec<TrackScript> {
+        let mut tracked = Vec::new();
+        for line in &self.track_scripts {
+            let name = line.name.text.as_str();
+            let Some((index, script)) = scripts.iter().enumerate().find(|(_, s)| *s.name == *name)
+            else {
+                context.diagnostics.push(
+                    Diagnostic::error(line.name.span.clone(), "no `vrrp_script` of this name")
+                        .found(name)
+                        .expected("the name of a `vrrp_script`")
+                        .suggestion(closest(name, scripts.iter().map(|s| &*s.name))),
+                );
+                continue;
+            };
+            if index >= self.scripts_before {
+                context.diagnostics.push(
+                    Diagnostic::warning(line.name.span.clone(), "a script that is defined later")
+                        .found(name)
+                        .action("it is tracked; keepalived would ignore this line"),
+                );
+            }
+            let track = TrackScript {
+                script: index,
+                weight: line.weight.unwrap_or(script.weight),
+                reverse: match line.weight {
+                    Some(_) => line.reverse,
+                    None => line.reverse || script.reverse,
+                },
+            };
+            if track.weight != 0 && !preempt {
+                context.diagnostics.push(
+                    Diagnostic::note(
+                        line.name.span.clone(),
+                        "a weight with `nopreempt`: a failing master keeps the addresses, because \
+                         no backup preempts it",
+                    )
+                    .found(name)
+                    .action("with weight 0 a failure is a fault, which gives the addresses up"),
+                );
+            }
+            tracked.push(track);
+        }
+        tracked
+    }
+}

@@ -1,0 +1,439 @@
+//! Keyword tables: what a block may hold, how many words each keyword takes, what becomes of it.
+//!
+//! A table is the only place that knows a keyword. Reading, the errors for unknown words, "did you
+//! mean" and the list of supported keywords all come from it.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use super::{
+    document::{Block, Node},
+    lexer::Word,
+};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Span};
+
+/// The keywords of one kind of block, which is read into a `T`.
+pub(super) struct Table<T: 'static> {
+    /// Name of the block, for messages.
+    pub(super) block: &'static str,
+    pub(super) keywords: &'static [Keyword<T>],
+}
+
+/// One keyword.
+pub(super) struct Keyword<T> {
+    pub(super) name: &'static str,
+    pub(super) takes: Takes,
+    pub(super) does: Does<T>,
+    /// May stand more than once in a block.
+    pub(super) repeats: bool,
+    /// One sentence for the list of keywords; for a keyword without effect, what is done instead.
+    pub(super) help: &'static str,
+}
+
+/// What follows a keyword.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Takes {
+    min: usize,
+    max: usize,
+    /// What the words are, for messages.
+    what: &'static str,
+    block: bool,
+}
+
+impl Takes {
+    /// Nothing, or `on`, `off` and their kind.
+    pub(super) const FLAG: Self = Self::words(0, 1, "on or off");
+    /// A block.
+    pub(super) const BLOCK: Self = Self {
+        min: 0,
+        max: 0,
+        what: "nothing",
+        block: true,
+    };
+    /// Any words, perhaps a block: of a keyword without effect.
+    pub(super) const ANYTHING: Self = Self::words(0, usize::MAX, "anything");
+
+    /// One value.
+    pub(super) const fn one(what: &'static str) -> Self {
+        Self::words(1, 1, what)
+    }
+
+    /// From `min` to `max` values.
+    pub(super) const fn words(min: usize, max: usize, what: &'static str) -> Self {
+        Self {
+            min,
+            max,
+            what,
+            block: false,
+        }
+    }
+
+    /// So many names and a block.
+    pub(super) const fn named(names: usize, what: &'static str) -> Self {
+        Self {
+            min: names,
+            max: names,
+            what,
+            block: true,
+        }
+    }
+}
+
+/// What becomes of a keyword.
+pub(super) enum Does<T> {
+    /// It is read.
+    Read(Reader<T>),
+    /// It is read, and there is a newer word.
+    Obsolete {
+        /// The newer word.
+        instead: &'static str,
+        read: Reader<T>,
+    },
+    /// It is read and kept, and has no effect.
+    Kept(Reader<T>),
+    /// It is accepted, and has no effect.
+    Ignored,
+}
+
+/// Reads a statement into its place.
+pub(super) type Reader<T> = fn(&mut T, &Node, &mut Context<'_>);
+
+impl<T> Keyword<T> {
+    /// A keyword that is read.
+    pub(super) const fn read(
+        name: &'static str,
+        takes: Takes,
+        read: Reader<T>,
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            takes,
+            does: Does::Read(read),
+            repeats: false,
+            help,
+        }
+    }
+
+    /// A keyword that may stand more than once.
+    pub(super) const fn repeated(
+        name: &'static str,
+        takes: Takes,
+        read: Reader<T>,
+        help: &'static str,
+    ) -> Self {
+        Self {
+            repeats: true,
+            ..Self::read(name, takes, read, help)
+        }
+    }
+
+    /// An old word for `instead`.
+    pub(super) const fn obsolete(
+        name: &'static str,
+        takes: Takes,
+        read: Reader<T>,
+        instead: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            takes,
+            does: Does::Obsolete { instead, read },
+            repeats: false,
+            help: "the older word",
+        }
+    }
+
+    /// A keyword that is read, kept and has no effect; `help` says what is done instead.
+    pub(super) const fn kept(
+        name: &'static str,
+        takes: Takes,
+        read: Reader<T>,
+        help: &'static str,
+    ) -> Self {
+        Self {
+            does: Does::Kept(read),
+            ..Self::read(name, takes, read, help)
+        }
+    }
+
+    /// A keyword without effect; `help` says what is done instead.
+    pub(super) const fn ignored(name: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            takes: Takes::ANYTHING,
+            does: Does::Ignored,
+            repeats: true,
+            help,
+        }
+    }
+}
+
+/// What readers share.
+pub(super) struct Context<'d> {
+    pub(super) diagnostics: &'d mut Diagnostics,
+}
+
+impl Context<'_> {
+    /// Reads a block's statements into `target`.
+    pub(super) fn read<T>(&mut self, target: &mut T, nodes: &[Node], table: &Table<T>) {
+        let mut seen: BTreeMap<&str, &Span> = BTreeMap::new();
+        for node in nodes {
+            let name = node.keyword.text.as_str();
+            let Some(keyword) = table.keywords.iter().find(|k| k.name == name) else {
+                self.unknown(node, table);
+                continue;
+            };
+            let first = seen.insert(keyword.name, &node.keyword.span);
+            if let (Some(first), false) = (first, keyword.repeats) {
+                self.diagnostics.push(
+                    Diagnostic::warning(node.keyword.span.clone(), "given twice")
+                        .found(name)
+                        .action(format!(
+                            "this one counts, not the one of line {}",
+                            first.line
+                        )),
+                );
+            }
+            if self.fits(node, keyword.takes) {
+                self.apply(target, node, keyword);
+            }
+        }
+    }
+
+    fn apply<T>(&mut self, target: &mut T, node: &Node, keyword: &Keyword<T>) {
+        match &keyword.does {
+            Does::Read(read) => read(target, node, self),
+            Does::Obsolete { instead, read } => {
+                self.diagnostics.push_once(
+                    &format!("obsolete {}", keyword.name),
+                    Diagnostic::warning(node.keyword.span.clone(), "obsolete keyword")
+                        .found(keyword.name)
+                        .expected(format!("`{instead}`"))
+                        .action(format!("read as `{instead}`")),
+                );
+                read(target, node, self);
+            }
+            Does::Kept(read) => {
+                self.without_effect(node, keyword.help);
+                read(target, node, self);
+            }
+            Does::Ignored => self.without_effect(node, keyword.help),
+        }
+    }
+
+    /// One warning for each keyword, wherever it stands.
+    pub(super) fn without_effect(&mut self, node: &Node, instead: &str) {
+        self.diagnostics.push_once(
+            &format!("without effect {}", node.keyword.text),
+            Diagnostic::warning(node.keyword.span.clone(), "this keyword has no effect here")
+                .found(&node.keyword.text)
+                .action(instead),
+        );
+    }
+
+    fn unknown<T>(&mut self, node: &Node, table: &Table<T>) {
+        let names = table.keywords.iter().map(|k| k.name);
+        let found = &node.keyword;
+        let mut diagnostic = Diagnostic::error(found.span.clone(), "unknown keyword")
+            .found(&found.text)
+            .expected(format!("a keyword of {}", table.block))
+            .suggestion(closest(&found.text, names));
+        if node.block.is_some() {
+            diagnostic = diagnostic.action("its block is skipped");
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Whether a statement has the words and the block that its keyword takes.
+    fn fits(&mut self, node: &Node, takes: Takes) -> bool {
+        if takes.max == usize::MAX {
+            return true;
+        }
+        let keyword = &node.keyword;
+        match (&node.block, takes.block) {
+            (None, true) => {
+                self.diagnostics.push(
+                    Diagnostic::error(keyword.span.clone(), "a block is missing")
+                        .found(&keyword.text)
+                        .expected("`{` and a block after it"),
+                );
+                return false;
+            }
+            (Some(block), false) => {
+                self.diagnostics.push(
+                    Diagnostic::error(
+                        block.span.clone(),
+                        format!("`{}` has no block", keyword.text),
+                    )
+                    .found("{")
+                    .expected(takes.what),
+                );
+                return false;
+            }
+            _ => {}
+        }
+        if node.arguments.len() < takes.min {
+            self.diagnostics.push(
+                Diagnostic::error(keyword.span.clone(), "a value is missing")
+                    .found(&keyword.text)
+                    .expected(format!("{} after it", takes.what)),
+            );
+            return false;
+        }
+        self.surplus(node, takes.max);
+        true
+    }
+
+    /// keepalived ignores words after a complete value without a word; we say so.
+    pub(super) fn surplus(&mut self, node: &Node, max: usize) {
+        if let Some(surplus) = node.arguments.get(max) {
+            let mut diagnostic = Diagnostic::warning(
+                surplus.span.clone(),
+                format!("text after the value of `{}`", node.keyword.text),
+            )
+            .action("it is ignored to the end of the line");
+            // It may be the rest of a password.
+            if node.keyword.text != "auth_pass" {
+                diagnostic = diagnostic.found(&surplus.text);
+            }
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// A value that is not what it should be.
+    pub(super) fn refuse(&mut self, word: &Word, what: &str, expected: impl fmt::Display) {
+        let mut diagnostic = Diagnostic::error(word.span.clone(), format!("this is no {what}"))
+            .found(&word.text)
+            .expected(expected.to_string());
+        if is_placeholder(&word.text) {
+            diagnostic = diagnostic
+                .action("it looks like a placeholder of a template: put the real value there");
+        }
+        self.diagnostics.push(diagnostic);
+    }
+}
+
+/// `<value>`, `ONE|OTHER`, `@IP`, `X.X.X.Y/32`: what documentation writes for a value.
+fn is_placeholder(text: &str) -> bool {
+    let bracketed = text.starts_with('<') && text.ends_with('>');
+    let address = text.split('/').next().unwrap_or_default();
+    let letters = address.contains('.')
+        && address
+            .split('.')
+            .all(|part| matches!(part, "x" | "y" | "z" | "X" | "Y" | "Z"));
+    bracketed || letters || text.contains('|') || text.starts_with('@')
+}
+
+/// The statements of a node's block.
+pub(super) fn inside(node: &Node) -> &[Node] {
+    let block: Option<&Block> = node.block.as_ref();
+    block.map_or(&[], |block| block.nodes.as_slice())
+}
+
+/// The known word that `word` was probably meant to be.
+pub(super) fn closest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let limit = 1 + word.chars().count() / 4;
+    names
+        .map(|name| (distance(word, name), name))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// How many characters must be inserted, deleted, replaced or exchanged with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.to_lowercase().chars().take(64).collect();
+    let b: Vec<char> = b.to_lowercase().chars().take(64).collect();
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, to) in b.iter().enumerate() {
+            let at =
+                |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
+            let replaced = at(&last, j) + usize::from(from != to);
+            let mut least = replaced.min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
+            let exchanged =
+                i > 0 && j > 0 && a.get(i - 1) == Some(to) && b.get(j - 1) == Some(from);
+            if exchanged {
+                least = least.min(at(&before_last, j - 1) + 1);
+            }
+            row.push(least);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().unwrap_or(0)
+}
+
+/// What is known about a keyword, for the list of supported ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct KeywordInfo {
+    /// The block it belongs to.
+    pub block: &'static str,
+    /// The keyword.
+    pub name: &'static str,
+    /// What becomes of it.
+    pub support: Support,
+    /// What stands after it.
+    pub takes: &'static str,
+    /// What it means; without effect, what is done instead; of an obsolete word, the newer one.
+    pub help: &'static str,
+}
+
+/// What becomes of a keyword.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Support {
+    /// It does what keepalived's manual says.
+    Supported,
+    /// It does, and there is a newer word.
+    Obsolete,
+    /// It is accepted with a warning that says what is done instead.
+    WithoutEffect,
+}
+
+impl<T> Table<T> {
+    /// The table as a list.
+    pub(super) fn list(&self) -> impl Iterator<Item = KeywordInfo> {
+        self.keywords.iter().map(|keyword| {
+            let (support, help) = match &keyword.does {
+                Does::Read(_) => (Support::Supported, keyword.help),
+                Does::Obsolete { instead, .. } => (Support::Obsolete, *instead),
+                Does::Kept(_) | Does::Ignored => (Support::WithoutEffect, keyword.help),
+            };
+            KeywordInfo {
+                block: self.block,
+                name: keyword.name,
+                support,
+                takes: keyword.takes.what,
+                help,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_word_is_the_one_meant() {
+        let names = ["priority", "preempt", "interface", "state"];
+        assert_eq!(closest("prioirty", names.into_iter()), Some("priority"));
+        assert_eq!(closest("State", names.into_iter()), Some("state"));
+        assert_eq!(closest("interfaces", names.into_iter()), Some("interface"));
+        assert_eq!(closest("balance", names.into_iter()), None);
+        assert_eq!(closest("", names.into_iter()), None);
+    }
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(distance("abc", "abc"), 0);
+        assert_eq!(distance("abc", "acb"), 1);
+        assert_eq!(distance("abc", "ab"), 1);
+        assert_eq!(distance("abc", "xyz"), 3);
+    }
+}

@@ -1,0 +1,259 @@
+//! One line of text to words and braces, with keepalived's habits.
+//!
+//! - `#` and `!` begin a comment anywhere outside double quotes, inside a word too; `\#` and `\!`
+//!   stand for themselves.
+//! - `"` makes blanks, braces and comment signs part of a word; `\"` inside stands for itself.
+//!   A single quote protects nothing.
+//! - `{` and `}` are words of their own wherever they stand.
+
+use std::sync::Arc;
+
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Span};
+
+/// A character and the column it came from; all characters of a substituted `$NAME` have the
+/// column of the `$`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Character {
+    pub(super) value: char,
+    pub(super) column: u32,
+    /// Stands for itself: no comment sign, quote, brace or `$`.
+    pub(super) literal: bool,
+}
+
+impl Character {
+    pub(super) fn is(self, value: char) -> bool {
+        !self.literal && self.value == value
+    }
+}
+
+/// A word and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) text: String,
+    pub(super) span: Span,
+    /// Some of it stood in double quotes.
+    pub(super) quoted: bool,
+}
+
+/// What a line is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Token {
+    Word(Word),
+    Open(Span),
+    Close(Span),
+    EndOfLine,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) file: Arc<str>,
+    pub(super) number: u32,
+}
+
+impl Line {
+    pub(super) fn span(&self, column: u32) -> Span {
+        Span::new(self.file.clone(), self.number, column)
+    }
+}
+
+/// The characters of a line's text.
+pub(super) fn characters(text: &str) -> Vec<Character> {
+    text.chars()
+        .zip(1..)
+        .map(|(value, column)| Character {
+            value,
+            column,
+            literal: false,
+        })
+        .collect()
+}
+
+/// Cuts the comment off. A comment sign that cuts a word is warned of: keepalived says nothing,
+/// and passwords get shorter by it.
+pub(super) fn uncomment(
+    mut characters: Vec<Character>,
+    line: &Line,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Character> {
+    let mut quoted = false;
+    let mut escaped = false;
+    let mut previous = ' ';
+    let comment = characters.iter().position(|c| {
+        let starts = !quoted && !escaped && (c.is('#') || c.is('!'));
+        if starts {
+            return true;
+        }
+        if c.is('"') && !escaped {
+            quoted = !quoted;
+        }
+        escaped = c.is('\\') && !escaped;
+        previous = c.value;
+        false
+    });
+    if let Some(position) = comment {
+        if let Some(sign) = characters.get(position)
+            && !previous.is_whitespace()
+            && !matches!(previous, '{' | '}' | '"')
+        {
+            diagnostics.push(
+                Diagnostic::warning(
+                    line.span(sign.column),
+                    format!("`{}` begins a comment inside a word", sign.value),
+                )
+                .action(format!(
+                    "the word ends here, as for keepalived; to mean the sign itself, write \
+                     `\\{}` or put the word in double quotes",
+                    sign.value
+                )),
+            );
+        }
+        characters.truncate(position);
+    }
+    characters
+}
+
+/// Splits a line without its comment. Always ends with [`Token::EndOfLine`].
+pub(super) fn tokens(
+    characters: &[Character],
+    line: &Line,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut word: Option<Word> = None;
+    let mut quote: Option<u32> = None;
+    let mut rest = characters.iter().copied().peekable();
+    while let Some(c) = rest.next() {
+        let escaped = c.is('\\')
+            && rest.peek().is_some_and(|next| match quote {
+                Some(_) => next.is('"'),
+                None => next.is('#') || next.is('!'),
+            });
+        let brace = quote.is_none() && (c.is('{') || c.is('}'));
+        if brace || (quote.is_none() && c.value.is_whitespace()) {
+            tokens.extend(word.take().map(Token::Word));
+            if c.is('{') {
+                tokens.push(Token::Open(line.span(c.column)));
+            } else if c.is('}') {
+                tokens.push(Token::Close(line.span(c.column)));
+            }
+            continue;
+        }
+        let word = word.get_or_insert_with(|| Word {
+            text: String::new(),
+            span: line.span(c.column),
+            quoted: false,
+        });
+        if c.is('"') {
+            word.quoted = true;
+            quote = match quote {
+                Some(_) => None,
+                None => Some(c.column),
+            };
+        } else if escaped {
+            word.text.extend(rest.next().map(|next| next.value));
+        } else {
+            word.text.push(c.value);
+        }
+    }
+    tokens.extend(word.map(Token::Word));
+    tokens.push(Token::EndOfLine);
+    if let Some(column) = quote {
+        diagnostics.push(
+            Diagnostic::error(line.span(column), "the quotation is not closed")
+                .expected("`\"` on the same line"),
+        );
+    }
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lex(text: &str) -> (String, Diagnostics) {
+        let line = Line {
+            file: Arc::from("f"),
+            number: 1,
+        };
+        let mut diagnostics = Diagnostics::new();
+        let bare = uncomment(characters(text), &line, &mut diagnostics);
+        let shown: Vec<String> = tokens(&bare, &line, &mut diagnostics)
+            .into_iter()
+            .filter_map(|token| match token {
+                Token::Word(word) => Some(format!("{}@{}", word.text, word.span.column)),
+                Token::Open(_) => Some("{".to_owned()),
+                Token::Close(_) => Some("}".to_owned()),
+                Token::EndOfLine => None,
+            })
+            .collect();
+        (shown.join(" "), diagnostics)
+    }
+
+    #[test]
+    fn words_have_columns() {
+        let (words, diagnostics) = lex("  priority\t100 # higher wins");
+        assert_eq!(words, "priority@3 100@12");
+        assert!(diagnostics.is_empty());
+    }
+
+    #[test]
+    fn columns_count_characters_not_bytes() {
+        assert_eq!(lex("Đường x").0, "Đường@1 x@7");
+    }
+
+    #[test]
+    fn braces_are_words_wherever_they_stand() {
+        assert_eq!(
+            lex("vrrp_instance VI_A{state MASTER}").0,
+            "vrrp_instance@1 VI_A@15 { state@20 MASTER@26 }"
+        );
+    }
+
+    #[test]
+    fn a_comment_sign_cuts_a_word_and_says_so() {
+        let (words, diagnostics) = lex("auth_pass P@ss!word#1");
+        assert_eq!(words, "auth_pass@1 P@ss@11");
+        let said: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "f:1:15: warning: `!` begins a comment inside a word; the word ends here, as for \
+                 keepalived; to mean the sign itself, write `\\!` or put the word in double quotes"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_comment_sign_may_be_escaped_or_quoted() {
+        assert_eq!(lex(r"auth_pass a\#b\!c").0, "auth_pass@1 a#b!c@11");
+        assert_eq!(
+            lex(r#"auth_pass "a#b {c}" d"#).0,
+            "auth_pass@1 a#b {c}@11 d@21"
+        );
+        assert!(lex(r#"auth_pass "a#b""#).1.is_empty());
+    }
+
+    #[test]
+    fn a_quote_may_be_escaped_inside_quotes() {
+        assert_eq!(
+            lex(r#"script "check \"two words\" \n""#).0,
+            r#"script@1 check "two words" \n@8"#
+        );
+    }
+
+    #[test]
+    fn single_quotes_protect_nothing() {
+        assert_eq!(lex("auth_pass 'a b'").0, "auth_pass@1 'a@11 b'@14");
+    }
+
+    #[test]
+    fn an_open_quotation_is_an_error_at_its_beginning() {
+        let (words, diagnostics) = lex(r#"script "check it"#);
+        assert_eq!(words, "script@1 check it@8");
+        assert_eq!(
+            diagnostics.iter().next().unwrap().to_string(),
+            "f:1:8: error: the quotation is not closed: expected `\"` on the same line"
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! Includes, definitions, conditional lines.
+
+use std::{collections::BTreeMap, io, path::PathBuf};
+
+use super::*;
+
+/// Files in memory.
+struct Memory(BTreeMap<PathBuf, Vec<u8>>);
+
+impl Files for Memory {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.0.get(path).cloned();
+        file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        let inside = |path: &&PathBuf| path.parent() == Some(directory);
+        Ok(self.0.keys().filter(inside).cloned().collect())
+    }
+}
+
+/// The words of `/etc/k/main.conf`, and what was said.
+fn read_files(files: &[(&str, &str)]) -> (String, Vec<String>) {
+    let files = files
+        .iter()
+        .map(|(path, text)| (Path::new("/etc/k").join(path), text.as_bytes().to_vec()))
+        .collect();
+    let mut diagnostics = Diagnostics::new();
+    let tokens = read(
+        Path::new("/etc/k/main.conf"),
+        &Memory(files),
+        &mut diagnostics,
+    );
+    let words: Vec<&str> = tokens
+        .iter()
+        .filter_map(|token| match token {
+            Token::Word(word) => Some(word.text.as_str()),
+            Token::Open(_) => Some("{"),
+            Token::Close(_) => Some("}"),
+            Token::EndOfLine => None,
+        })
+        .collect();
+    let said = diagnostics.iter().map(ToString::to_string).collect();
+    (words.join(" "), said)
+}
+
+fn main_file(text: &str) -> (String, Vec<String>) {
+    read_files(&[("main.conf", text)])
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error() {
+    let (_, said) = read_files(&[]);
+    assert_eq!(
+        said,
+        ["/etc/k/main.conf: error: cannot read /etc/k/main.conf: no such file"]
+    );
+}
+
+#[test]
+fn includes_are_relative_to_the_including_file_and_may_be_patterns() {
+    let (words, said) = read_files(&[
+        ("main.conf", "a\n  include conf.d/*.conf\nz"),
+        ("conf.d/2.conf", "two"),
+        ("conf.d/1.conf", "one\ninclude deeper/x"),
+        ("conf.d/1.conf.bak", "backup"),
+        ("conf.d/.hidden.conf", "hidden"),
+        ("conf.d/deeper/x", "x"),
+    ]);
+    assert_eq!(words, "a one x two z");
+    assert!(said.is_empty(), "{said:?}");
+}
+
+#[test]
+fn a_missing_include_is_an_error_and_an_empty_pattern_a_warning() {
+    let (words, said) = main_file("a\ninclude no.conf\ninclude no.d/*\nb");
+    assert_eq!(words, "a b");
+    assert_eq!(
+        said,
+        [
+            "/etc/k/main.conf:2:9: error: cannot read /etc/k/no.conf: no such file",
+            "/etc/k/main.conf:3:9: warning: no file matches: `no.d/*`; nothing is included",
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_includes_itself_ends() {
+    let (_, said) = main_file("a\ninclude main.conf");
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains("too deeply"), "{said:?}");
+}
+
+#[test]
+fn definitions_are_substituted_everywhere_after_them() {
+    let (words, said) = main_file(
+        "$IF=eth0 # the interface\n$BASE=10.0.0\ninterface $IF\n${BASE}.1 \"on ${IF}\" $NO ${NO}",
+    );
+    assert_eq!(words, "interface eth0 10.0.0.1 on eth0 $NO ${NO}");
+    assert!(said.is_empty(), "{said:?}");
+}
+
+#[test]
+fn a_definition_may_have_several_lines() {
+    let (words, _) = main_file("$BLOCK= a { \\\n b 1 \\\n }\n$BLOCK\nc");
+    assert_eq!(words, "a { b 1 } c");
+}
+
+#[test]
+fn built_in_definitions() {
+    let (words, said) = main_file("x${_HASH}y${_BANG}z ${_PWD}/f\n${_RANDOM}");
+    assert!(words.starts_with("x#y!z /etc/k/f"), "{words}");
+    assert!(said[0].starts_with("/etc/k/main.conf:2:1: error: this built-in"));
+}
+
+#[test]
+fn definitions_cannot_grow_without_bound() {
+    let mut text = String::from("$A0=xxxxxxxxxxxxxxxx\n");
+    for n in 1..64 {
+        text.push_str(&format!("$A{n}=$A{0}$A{0}\n", n - 1));
+    }
+    text.push_str("$A63");
+    let (_, said) = main_file(&text);
+    assert!(said[0].contains("too long"), "{}", said[0]);
+}
+
+#[test]
+fn lines_for_a_configuration_id_are_skipped_with_one_warning() {
+    let (words, said) = main_file("@one a\n@one b\n@^one c\n@two d\ne\n@IP");
+    assert_eq!(words, "c e @IP");
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with("/etc/k/main.conf:1:1: warning: a line for one configuration id"));
+}
+
+#[test]
+fn file_name_patterns() {
+    let matches = |pattern: &str, name: &str| {
+        let chars = |text: &str| text.chars().collect::<Vec<_>>();
+        glob(&chars(pattern), &chars(name))
+    };
+    for (pattern, name) in [
+        ("*", ""),
+        ("*.conf", "a.conf"),
+        ("a*b*c", "a--b-b-c"),
+        ("?.x", "é.x"),
+        ("[a-c]1", "b1"),
+        ("[!a-c]1", "d1"),
+        ("[]]", "]"),
+        ("[", "["),
+    ] {
+        assert!(matches(pattern, name), "{pattern} {name}");
+    }
+    for (pattern, name) in [
+        ("*.conf", "a.conf~"),
+        ("?", ""),
+        ("[a-c]", "d"),
+        ("a", "ab"),
+        ("a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+    ] {
+        assert!(!matches(pattern, name), "{pattern} {name}");
+    }
+}

@@ -1,0 +1,541 @@
+//! Rules of keepalived's language, one file of a few lines each.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use vrrp_proto::{ChecksumMode, Family, Password, Version};
+
+use super::*;
+
+/// One file in memory.
+struct Text<'t>(&'t str);
+
+impl Files for Text<'_> {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.0.as_bytes().to_vec())
+    }
+
+    fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(Vec::new())
+    }
+}
+
+fn load_text(text: &str) -> (Option<Config>, Vec<String>) {
+    let mut diagnostics = Diagnostics::new();
+    let config = load(Path::new("f"), &Text(text), &mut diagnostics);
+    let said = diagnostics.iter().map(ToString::to_string).collect();
+    (config, said)
+}
+
+/// An instance with these lines added to a complete one.
+fn instance_with(lines: &str) -> (Option<Instance>, Vec<String>) {
+    let text = format!(
+        "vrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\n{lines}\n\
+         virtual_ipaddress {{\n10.0.0.1\n}}\n}}"
+    );
+    let (config, said) = load_text(&text);
+    (
+        config.and_then(|config| config.instances.into_iter().next()),
+        said,
+    )
+}
+
+fn accepted(lines: &str) -> Instance {
+    let (instance, said) = instance_with(lines);
+    assert!(said.is_empty(), "{said:?}");
+    instance.unwrap()
+}
+
+/// The only thing said, without place.
+fn remark(lines: &str) -> String {
+    let (_, mut said) = instance_with(lines);
+    assert_eq!(said.len(), 1, "{said:?}");
+    said.remove(0)
+}
+
+#[test]
+fn defaults_are_those_of_the_manual() {
+    let instance = accepted("");
+    assert_eq!(instance.version, Version::V2);
+    assert_eq!(instance.family, Family::Ipv4);
+    assert_eq!(instance.state, InitialState::Backup);
+    assert_eq!(instance.priority.value(), 100);
+    assert_eq!(instance.interval, Duration::from_secs(1));
+    assert!(instance.preempt && instance.accept && instance.track_primary);
+    assert_eq!(instance.preempt_delay, Duration::ZERO);
+    assert_eq!(instance.group.to_string(), "224.0.0.18");
+    assert_eq!(instance.checksum, ChecksumMode::PseudoHeader);
+    assert_eq!(instance.announcements, Announcements::default());
+    assert_eq!(instance.down_timer_adverts, 3);
+    assert_eq!(instance.authentication, None);
+}
+
+#[test]
+fn an_unknown_word_is_an_error_with_its_place_and_the_word_meant() {
+    assert_eq!(
+        remark("prioirty 100"),
+        "f:4:1: error: unknown keyword: found `prioirty`, expected a keyword of vrrp_instance; \
+         did you mean `priority`?"
+    );
+}
+
+#[test]
+fn an_unknown_block_is_skipped_and_does_not_leak_into_the_one_around() {
+    let (_, said) = instance_with("mystery {\npriority 77\n}");
+    assert_eq!(
+        said,
+        [
+            "f:4:1: error: unknown keyword: found `mystery`, expected a keyword of vrrp_instance; \
+             its block is skipped"
+        ]
+    );
+}
+
+#[test]
+fn what_stands_in_the_wrong_block_is_unknown_there() {
+    let (config, said) = load_text("priority 100");
+    assert_eq!(config, None);
+    assert_eq!(
+        said,
+        [
+            "f:1:1: error: unknown keyword: found `priority`, expected a keyword of the file's top level"
+        ]
+    );
+}
+
+#[test]
+fn words_after_a_value_are_ignored_aloud() {
+    let (instance, said) = instance_with("priority 10 20 junk");
+    assert_eq!(instance.unwrap().priority.value(), 10);
+    assert_eq!(
+        said,
+        [
+            "f:4:13: warning: text after the value of `priority`: `20`; it is ignored to the end \
+             of the line"
+        ]
+    );
+}
+
+#[test]
+fn a_password_is_never_printed() {
+    let (instance, said) =
+        instance_with("authentication {\nauth_type PASS\nauth_pass secret!word and more\n}");
+    let password = Password::truncated(b"secret");
+    let expected = Some(Authentication::Password(password));
+    assert_eq!(instance.unwrap().authentication, expected);
+    assert!(!said.concat().contains("secret"), "{said:?}");
+    let (_, said) = instance_with("authentication {\nauth_type PASS\nauth_pass two words\n}");
+    assert!(said[0].contains("text after the value of `auth_pass`"));
+    assert!(!said.concat().contains("two"), "{said:?}");
+    assert!(!said.concat().contains("words"), "{said:?}");
+}
+
+#[test]
+fn of_a_word_given_twice_the_last_counts() {
+    let (instance, said) = instance_with("priority 10\npriority 20");
+    assert_eq!(instance.unwrap().priority.value(), 20);
+    assert_eq!(
+        said,
+        ["f:5:1: warning: given twice: `priority`; this one counts, not the one of line 4"]
+    );
+}
+
+#[test]
+fn numbers_out_of_range_are_errors() {
+    for line in [
+        "priority 256",
+        "priority 0",
+        "virtual_router_id 0",
+        "advert_int 256",
+    ] {
+        assert!(instance_with(line).0.is_none(), "{line}");
+    }
+}
+
+#[test]
+fn a_missing_value_and_a_missing_block_are_errors() {
+    assert_eq!(
+        remark("priority"),
+        "f:4:1: error: a value is missing: found `priority`, expected 1 to 255 after it"
+    );
+    assert_eq!(
+        remark("track_script chk"),
+        "f:4:1: error: a block is missing: found `track_script`, expected `{` and a block after it"
+    );
+    assert_eq!(
+        remark("priority {\n}"),
+        "f:4:10: error: `priority` has no block: found `{`, expected 1 to 255"
+    );
+}
+
+#[test]
+fn what_an_instance_cannot_be_without_is_an_error_at_its_name() {
+    let (_, said) = load_text("vrrp_instance V {\nvirtual_ipaddress {\n10.0.0.1\n}\n}");
+    assert_eq!(
+        said,
+        [
+            "f:1:15: error: an instance without virtual_router_id: found `V`, expected \
+             `virtual_router_id` 1 to 255",
+            "f:1:15: error: an instance without interface: found `V`, expected `interface`, or \
+             `default_interface` in global_defs",
+        ]
+    );
+}
+
+#[test]
+fn state_master_without_priority_is_the_owner() {
+    let (instance, said) = instance_with("state MASTER");
+    assert_eq!(instance.unwrap().priority.value(), 255);
+    assert!(said[0].contains("makes the owner"), "{said:?}");
+    let owner = accepted("priority 255");
+    assert_eq!(owner.state, InitialState::Master);
+}
+
+#[test]
+fn state_master_clears_nopreempt_and_preempt_delay() {
+    let (instance, said) = instance_with("state MASTER\npriority 100\nnopreempt\npreempt_delay 5");
+    let instance = instance.unwrap();
+    assert!(instance.preempt);
+    assert_eq!(instance.preempt_delay, Duration::ZERO);
+    assert_eq!(said.len(), 2, "{said:?}");
+    let backup = accepted("state BACKUP\nnopreempt\npreempt_delay 5");
+    assert!(!backup.preempt);
+    assert_eq!(backup.preempt_delay, Duration::from_secs(5));
+}
+
+#[test]
+fn intervals_are_rounded_to_what_the_version_can_say() {
+    let (instance, said) = instance_with("advert_int 0.3");
+    assert_eq!(instance.unwrap().interval, Duration::from_secs(1));
+    assert!(said[0].ends_with("it is rounded to 1 s"), "{said:?}");
+    let exact = accepted("version 3\nadvert_int 0.05");
+    assert_eq!(exact.interval, Duration::from_millis(50));
+    let (instance, said) = instance_with("version 3\nadvert_int 0.014");
+    assert_eq!(instance.unwrap().interval, Duration::from_millis(10));
+    assert_eq!(said.len(), 1);
+    assert_eq!(instance_with("version 3\nadvert_int 41").0, None);
+    let (version_2, _) = instance_with("advert_int 41");
+    assert_eq!(version_2.unwrap().interval, Duration::from_secs(41));
+}
+
+#[test]
+fn authentication_of_version_3_is_ignored_with_a_warning() {
+    let (instance, said) =
+        instance_with("version 3\nauthentication {\nauth_type AH\nauth_pass viettq\n}");
+    assert_eq!(instance.unwrap().authentication, None);
+    assert_eq!(
+        said,
+        ["f:5:1: warning: version 3 has no authentication; nothing is authenticated"]
+    );
+}
+
+#[test]
+fn authentication_without_a_password_is_none() {
+    let (instance, said) = instance_with("authentication {\nauth_type PASS\n}");
+    assert_eq!(instance.unwrap().authentication, None);
+    assert_eq!(said.len(), 1);
+}
+
+#[test]
+fn scripts_are_found_by_name_wherever_they_are() {
+    assert!(remark("track_script {\nchk\n}").contains("no `vrrp_script` of this name"));
+    let text = "vrrp_script chk_a {\nscript \"a\"\nweight 5 reverse\n}\n\
+                vrrp_instance V {\ninterface e\nvirtual_router_id 1\n\
+                virtual_ipaddress { 10.0.0.1 }\n\
+                track_script {\nchk_a weight -7\nchk_b\n}\n}\n\
+                vrrp_script chk_b {\nscript \"b\"\ninterval 0.5\n}";
+    let (config, said) = load_text(text);
+    let config = config.unwrap();
+    let tracked = &config.instances[0].track_scripts;
+    assert_eq!((tracked[0].weight, tracked[0].reverse), (-7, false));
+    assert_eq!((tracked[1].script, tracked[1].weight), (1, 0));
+    assert_eq!(config.scripts[1].timeout, Duration::from_millis(500));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("defined later"));
+    let (_, said) = load_text(&text.replace("chk_b\n}", "chk_c\n}"));
+    assert!(said[0].ends_with("did you mean `chk_a`?"), "{said:?}");
+}
+
+#[test]
+fn a_script_without_a_command_is_an_error() {
+    let (_, said) = load_text("vrrp_script x {\ninterval 1\n}");
+    assert!(
+        said[0].starts_with("f:1:13: error: a script without a command"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn addresses_have_options_in_any_order() {
+    let lines = "virtual_ipaddress_excluded {\n\
+        10.0.0.2/24 brd + dev eth0 label eth0:1 scope link\n\
+        10.0.0.3/32 brd 10.0.0.255 no_track peer 10.1.0.1/30\n\
+        2001:db8::1\n2001:db8::2/64 preferred_lft 7 home -nodad mngtmpaddr noprefixroute\n}";
+    let instance = accepted(lines);
+    let [first, second, third, fourth] = &instance.excluded_addresses[..] else {
+        panic!("four addresses");
+    };
+    assert_eq!(first.prefix, 24);
+    assert_eq!(first.broadcast, Some("10.0.0.255".parse().unwrap()));
+    assert_eq!(first.device.as_deref(), Some("eth0"));
+    assert_eq!(first.label.as_deref(), Some("eth0:1"));
+    assert_eq!(first.scope, Some(253));
+    assert!(second.no_track);
+    assert_eq!(second.peer, Some(("10.1.0.1".parse().unwrap(), 30)));
+    assert_eq!(third.prefix, 128);
+    assert_eq!(third.preferred_lifetime, Some(0));
+    assert_eq!(fourth.preferred_lifetime, Some(7));
+    assert!(fourth.home && fourth.detect_duplicates);
+    assert!(fourth.manage_temporary && fourth.no_prefix_route);
+}
+
+#[test]
+fn wrong_options_of_an_address_are_errors() {
+    for (line, expected) in [
+        ("10.0.0.2 10.0.0.3", "one address a line"),
+        ("10.0.0.2/33", "this is no address"),
+        ("10.0.0.2 devv eth0", "did you mean `dev`?"),
+        ("10.0.0.2 dev", "a value is missing"),
+        ("10.0.0.2/31 brd +", "a prefix of 30 or less"),
+        ("10.0.0.2 label sixteen-letters-", "at most 15"),
+    ] {
+        let (instance, said) = instance_with(&format!("virtual_ipaddress_excluded {{\n{line}\n}}"));
+        assert_eq!(instance, None, "{line}");
+        assert!(said[0].contains(expected), "{said:?}");
+    }
+}
+
+#[test]
+fn more_addresses_than_fit_are_installed_but_not_advertised() {
+    let lines: Vec<String> = (0..300)
+        .map(|n| format!("10.1.{}.{}", n / 250, n % 250))
+        .collect();
+    let text = format!(
+        "vrrp_instance V {{\ninterface e\nvirtual_router_id 1\nvirtual_ipaddress {{\n{}\n}}\n}}",
+        lines.join("\n")
+    );
+    let (config, said) = load_text(&text);
+    let instance = &config.unwrap().instances[0];
+    assert_eq!(instance.addresses.len(), 255);
+    assert_eq!(instance.excluded_addresses.len(), 45);
+    assert!(
+        said[0].starts_with("f:260:1: warning: more than 255"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn ipv6_is_version_3_and_does_not_mix_with_ipv4() {
+    let text = |addresses: &str| {
+        format!(
+            "vrrp_instance V {{\nversion 2\ninterface e\nvirtual_router_id 1\n\
+             virtual_ipaddress {{\n{addresses}\n}}\n}}"
+        )
+    };
+    let (config, said) = load_text(&text("fe80::52/64\n2001:db8::100/64"));
+    let instance = &config.unwrap().instances[0];
+    assert_eq!(instance.version, Version::V3);
+    assert_eq!(instance.family, Family::Ipv6);
+    assert_eq!(instance.group.to_string(), "ff02::12");
+    assert_eq!(said.len(), 1);
+    let (config, said) = load_text(&text("10.0.0.1\nfe80::1"));
+    assert_eq!(config, None);
+    assert!(
+        said[0].starts_with("f:7:1: error: addresses of two families"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn an_instance_without_addresses_is_allowed_in_version_2_only() {
+    let text = |version| {
+        format!("vrrp_instance V {{\ninterface e\nvirtual_router_id 1\nversion {version}\n}}")
+    };
+    let (config, said) = load_text(&text(2));
+    assert!(config.is_some());
+    assert!(said[0].contains("warning: an instance without addresses"));
+    assert_eq!(load_text(&text(3)).0, None);
+}
+
+#[test]
+fn unicast_peers_have_limits_and_a_family() {
+    let instance = accepted(
+        "unicast_src_ip 10.0.0.5\nunicast_ttl 64\ncheck_unicast_src no\n\
+         unicast_peer {\n10.0.0.6 min_ttl 255\n10.0.0.7 max_ttl 64 min_ttl 60\n}",
+    );
+    let unicast = instance.unicast.unwrap();
+    assert_eq!(unicast.ttl, 64);
+    assert!(!unicast.check_source);
+    assert_eq!(unicast.peers[0].min_ttl, Some(255));
+    assert_eq!(
+        (unicast.peers[1].min_ttl, unicast.peers[1].max_ttl),
+        (Some(60), Some(64))
+    );
+    assert!(remark("unicast_peer {\n}").contains("`unicast_peer` without a peer"));
+    assert!(remark("unicast_peer {\nfe80::1\n}").contains("an address of the other family"));
+}
+
+#[test]
+fn strict_is_the_rfc_and_no_more() {
+    let text = |lines: &str| {
+        format!(
+            "global_defs {{\nvrrp_strict\n}}\nvrrp_instance V {{\ninterface e\n\
+             virtual_router_id 1\n{lines}\nvirtual_ipaddress {{\n10.0.0.1\n}}\n}}"
+        )
+    };
+    let (config, _) = load_text(&text(""));
+    let instance = &config.unwrap().instances[0];
+    assert!(!instance.accept);
+    assert!(instance.lower_priority_no_advert);
+    let (config, said) = load_text(&text(
+        "authentication {\nauth_type PASS\nauth_pass x\n}\naccept",
+    ));
+    let instance = &config.unwrap().instances[0];
+    assert_eq!(instance.authentication, None);
+    assert!(instance.accept);
+    assert_eq!(said.len(), 1);
+    assert_eq!(load_text(&text("unicast_peer {\n10.0.0.2\n}")).0, None);
+}
+
+#[test]
+fn defaults_of_global_defs_reach_instances_before_and_after() {
+    let text = "vrrp_instance V {\nvirtual_router_id 1\nvirtual_ipaddress { 10.0.0.1 }\n\
+                garp_master_repeat 2\n}\n\
+                global_defs {\nvrrp_version 3\ndefault_interface eth7\n\
+                vrrp_garp_master_delay 1\nvrrp_garp_master_repeat 9\nv3_checksum_as_v2\n\
+                vrrp_mcast_group4 224.0.0.99\n}";
+    let (config, said) = load_text(text);
+    assert!(said.is_empty(), "{said:?}");
+    let instance = &config.unwrap().instances[0];
+    assert_eq!(instance.version, Version::V3);
+    assert_eq!(instance.interface, "eth7");
+    assert_eq!(instance.announcements.repeat, 2);
+    assert_eq!(instance.announcements.delay, Duration::from_secs(1));
+    assert_eq!(instance.checksum, ChecksumMode::MessageOnly);
+    assert_eq!(instance.group.to_string(), "224.0.0.99");
+}
+
+#[test]
+fn names_and_router_identifiers_are_unique() {
+    let instance = |name: &str, vrid: u8| {
+        format!(
+            "vrrp_instance {name} {{\ninterface e\nvirtual_router_id {vrid}\n\
+             virtual_ipaddress {{\n10.0.0.{vrid}\n}}\n}}\n"
+        )
+    };
+    assert!(
+        load_text(&(instance("A", 1) + &instance("B", 2)))
+            .0
+            .is_some()
+    );
+    let (config, said) = load_text(&(instance("A", 1) + &instance("A", 2)));
+    assert_eq!(config, None);
+    assert!(
+        said[0].starts_with("f:8:15: error: a second `vrrp_instance`"),
+        "{said:?}"
+    );
+    let (config, said) = load_text(&(instance("A", 1) + &instance("B", 1)));
+    assert_eq!(config, None);
+    assert!(
+        said[0].contains("is that of instance `A` already"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_keyword_without_effect_is_said_once() {
+    let (instance, said) =
+        instance_with("use_vmac\nvirtual_routes {\nsrc 10.0.0.1 to 1.0.0.0/8\n}");
+    assert!(instance.is_some());
+    assert_eq!(
+        said,
+        [
+            "f:4:1: warning: this keyword has no effect here: `use_vmac`; adverts and addresses \
+             keep the interface's own MAC address",
+            "f:5:1: warning: this keyword has no effect here: `virtual_routes`; it is not \
+             installed; use notify scripts",
+        ]
+    );
+}
+
+#[test]
+fn notify_scripts_may_name_a_user() {
+    let instance = accepted("notify_master \"/n.sh a\" nobody nogroup\nnotify \"/all.sh\"");
+    let command = instance.notify.master.unwrap();
+    assert_eq!(command.arguments, ["/n.sh", "a"]);
+    let user = command.user.unwrap();
+    assert_eq!(
+        (user.user.as_str(), user.group.as_deref()),
+        ("nobody", Some("nogroup"))
+    );
+    assert!(remark("notify_master /n.sh MASTER").contains("it is the user who runs it"));
+}
+
+#[test]
+fn a_virtual_server_has_checks_with_inherited_defaults() {
+    let text = "virtual_server 10.0.0.1 80 {\nlb_algo rr\nprotocol TCP\ndelay_loop 7\nretry 4\n\
+        virtualhost www\npersistence_timeout\npersistence_granularity 255.255.255.0\n\
+        sorry_server 10.0.0.9 81\n\
+        real_server 10.0.0.2 80 {\nweight 3\nuthreshold 9\nHTTP_GET {\nconnect_timeout 2\n\
+        url {\npath /ok\nstatus_code 200-204,301 404\n}\n}\n}\n\
+        real_server 10.0.0.3 80 {\nTCP_CHECK {\nconnect_port 8080\ndelay_loop 1\n}\n}\n\
+        real_server 10.0.0.4 80 {\n}\n}";
+    let (config, said) = load_text(text);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let server = config.unwrap().virtual_servers.remove(0);
+    assert_eq!(server.scheduler, Scheduler::RoundRobin);
+    assert_eq!(server.persistence, Some(Duration::from_secs(360)));
+    assert_eq!(server.persistence_prefix, Some(24));
+    assert_eq!(server.sorry_server, Some("10.0.0.9:81".parse().unwrap()));
+    let [first, second, third] = &server.real_servers[..] else {
+        panic!("three servers");
+    };
+    assert_eq!((first.weight, first.upper_threshold), (3, Some(9)));
+    let check = first.check.as_ref().unwrap();
+    let http = CheckKind::Http {
+        path: "/ok".to_owned(),
+        host: Some("www".to_owned()),
+        status: vec![(200, 204), (301, 301), (404, 404)],
+    };
+    assert_eq!(check.kind, http);
+    assert_eq!(check.retry, 4);
+    assert_eq!(check.retry_delay, Duration::from_secs(3));
+    assert_eq!(check.interval, Duration::from_secs(7));
+    assert_eq!(check.connect_timeout, Duration::from_secs(2));
+    let check = second.check.as_ref().unwrap();
+    assert_eq!(check.address, "10.0.0.3:8080".parse().unwrap());
+    assert_eq!(check.interval, Duration::from_secs(1));
+    assert_eq!(third.check, None);
+}
+
+#[test]
+fn what_a_proxy_cannot_serve_is_said() {
+    let (config, said) = load_text("virtual_server fwmark 7 {\n}");
+    assert_eq!(config, None);
+    assert!(
+        said[0].contains("a virtual server without an address"),
+        "{said:?}"
+    );
+    let (config, said) = load_text("virtual_server 10.0.0.1 53 {\nprotocol UDP\n}");
+    assert!(config.unwrap().virtual_servers.is_empty());
+    assert!(said.concat().contains("only TCP is served"), "{said:?}");
+}
+
+#[test]
+fn an_empty_file_is_said_to_do_nothing() {
+    let (config, said) = load_text("! nothing\n");
+    assert_eq!(config, Some(Config::default()));
+    assert_eq!(
+        said,
+        ["f: warning: neither a vrrp_instance nor a virtual_server; there is nothing to do"]
+    );
+}
+
+#[test]
+fn each_keyword_is_known_once_in_its_block_and_explained() {
+    let mut seen = std::collections::BTreeSet::new();
+    for keyword in keywords() {
+        assert!(seen.insert((keyword.block, keyword.name)), "{keyword:?}");
+        assert!(!keyword.help.is_empty(), "{keyword:?}");
+    }
+    assert!(seen.len() > 200);
+}
