@@ -37,3 +37,15 @@ pub enum Error {
     #[error("no fence: {0}")]
     Fence(#[from] crate::fence::FenceError),
 }
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Socket { source, .. } | Error::Address { source, .. } => source.kind(),
+            Error::Netlink(source) => source.kind(),
+            Error::NoInterface(_) => io::ErrorKind::NotFound,
+            Error::Fence(_) => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}

@@ -10,6 +10,7 @@
 //! A netlink request can wait for another program's lock inside the kernel; that is why addresses
 //! are a thread's work and not a task's: no advert is late for them.
 
+mod station;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,19 +20,18 @@ use std::task::{Context, Poll, ready};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, Datagram, Host, HostEvent};
 use vrrp_proto::{Envelope, MULTICAST_V4};
 
 use crate::Error;
-use crate::advert_socket::{AdvertReceiver, AdvertSender, PROTOCOL_AH, PROTOCOL_VRRP};
+use crate::advert_socket::PROTOCOL_AH;
 use crate::fence::{self, FenceError};
 use crate::lease::{Lease, Refresh};
 use crate::link::Interface;
 use crate::plan::Vip;
+use station::{Station, receive};
 use worker::{Report, Start, Work};
 
 /// What the host does for one virtual router.
@@ -104,17 +104,6 @@ pub struct LinuxHost {
     turn: usize,
     unfenced: Option<FenceError>,
     worker: Option<JoinHandle<()>>,
-}
-
-/// The sockets of one interface.
-#[derive(Debug)]
-struct Station {
-    interface: Interface,
-    protocols: Vec<u8>,
-    groups: Vec<Ipv4Addr>,
-    own: Vec<IpAddr>,
-    receivers: Vec<AsyncFd<AdvertReceiver>>,
-    sender: Option<AdvertSender>,
 }
 
 /// One router, as far as sending is concerned.
@@ -384,82 +373,6 @@ impl LinuxHost {
     }
 }
 
-impl Station {
-    const fn new(interface: Interface) -> Self {
-        Self {
-            interface,
-            protocols: Vec::new(),
-            groups: Vec::new(),
-            own: Vec::new(),
-            receivers: Vec::new(),
-            sender: None,
-        }
-    }
-
-    /// Makes room for one more router on this interface.
-    fn serve(&mut self, router: &HostRouter) {
-        let protocol = if router.authenticated {
-            PROTOCOL_AH
-        } else {
-            PROTOCOL_VRRP
-        };
-        if !self.protocols.contains(&protocol) {
-            self.protocols.push(protocol);
-        }
-        if let Some(group) = router.group.filter(|group| !self.groups.contains(group)) {
-            self.groups.push(group);
-        }
-    }
-
-    /// Sockets for the interface under its present index; none while it does not exist.
-    fn open(&mut self, index: Option<u32>) -> Result<(), Error> {
-        self.receivers.clear();
-        self.sender = None;
-        let Some(index) = index else { return Ok(()) };
-        let name = self.interface.name();
-        for &protocol in &self.protocols {
-            let receiver = AdvertReceiver::new(name, index, protocol, &self.groups)?;
-            let receiver = watched(receiver).map_err(|source| Error::Socket {
-                what: "waiting for adverts",
-                source,
-            })?;
-            self.receivers.push(receiver);
-        }
-        self.sender = Some(AdvertSender::new(name, index)?);
-        Ok(())
-    }
-}
-
-#[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
-fn watched(receiver: AdvertReceiver) -> io::Result<AsyncFd<AdvertReceiver>> {
-    // SAFETY: an AdvertReceiver owns one open socket, which it neither closes nor replaces before
-    // it is dropped, and as_raw_fd always returns that one.
-    unsafe { AsyncFd::register_with_interest(receiver, Interest::READABLE) }
-        .map_err(io::Error::from)
-}
-
-/// Asks the kernel itself, not only tokio's memory of readiness: a process that was stalled must
-/// hear what came in meanwhile before it acts.
-fn receive(
-    receiver: &AsyncFd<AdvertReceiver>,
-    buffer: &mut [u8],
-    own: &[IpAddr],
-) -> io::Result<Option<crate::advert_socket::Arrived>> {
-    let mut asked = false;
-    let arrived = receiver.try_io(Interest::READABLE, |socket| {
-        asked = true;
-        socket
-            .receive(buffer, own)?
-            .ok_or_else(|| io::ErrorKind::WouldBlock.into())
-    });
-    match arrived {
-        Ok(arrived) => Ok(Some(arrived)),
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-        Err(_) if asked => Ok(None),
-        Err(_) => receiver.get_ref().receive(buffer, own),
-    }
-}
-
 /// The priority field of a VRRP message (its third octet), behind IP header and AH with 51.
 fn priority(protocol: u8, packet: &[u8]) -> Option<u8> {
     let message = if protocol == PROTOCOL_AH {
@@ -473,18 +386,15 @@ fn priority(protocol: u8, packet: &[u8]) -> Option<u8> {
     message.get(2).copied()
 }
 
-/// Time since boot, sleep included.
+/// Time since boot, sleep included: the driver's own clock.
 fn boottime() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::new(
-        u64::try_from(now.tv_sec).unwrap_or_default(),
-        u32::try_from(now.tv_nsec).unwrap_or_default(),
-    )
+    vrrp_fsm::driver::now().since_epoch()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advert_socket::PROTOCOL_VRRP;
 
     #[test]
     fn the_priority_is_found_with_and_without_authentication() {

@@ -1,4 +1,51 @@
-//! The Linux side of a virtual address.
+//! The Linux side of a virtual address: raw VRRP sockets, addresses with a lease, gratuitous ARP,
+//! link watch, and a fence that silences an address whose speaker died.
+//!
+//! Without features: frames, plans, leases, sockets and the fence, no async runtime. Feature
+//! `tokio` adds rtnetlink and `LinuxHost`, the host under `vrrp-fsm`'s driver:
+//!
+#![cfg_attr(feature = "tokio", doc = "```no_run")]
+#![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
+//! use std::{net::IpAddr, time::Duration};
+//! use vip_netlink::{HostOptions, HostRouter, LinuxHost, link::Interface, plan::Vip};
+//! use vrrp_fsm::{Attachment, RouterConfig, RouterSet, driver::{Control, Driver}};
+//! use vrrp_proto::{Family, Version, Vrid};
+//!
+//! # async fn run(commands: tokio::sync::mpsc::Receiver<Control>) -> Result<(), Box<dyn std::error::Error>> {
+//! let address = IpAddr::from([192, 0, 2, 10]);
+//! let interface = Interface::lookup("eth0")?;
+//! let config = RouterConfig::new(Vrid::new(51).ok_or("1 to 255")?, Family::Ipv4, Version::V3, vec![address]);
+//! let mut set = RouterSet::new();
+//! let id = set.insert(Attachment::new(interface.number(), Family::Ipv4), config)?;
+//! let router = HostRouter::new(id, interface, vec![Vip::host(address)], Duration::from_secs(1));
+//! let host = LinuxHost::new(vec![router], HostOptions::default())?;
+//! Driver::new(set, host)?.run(commands, |_, seen| eprintln!("{seen}")).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Read the files in this order
+//! 1. [`plan`]: what a virtual address is; which to add, which to remove
+//! 2. [`announce`], [`packet_socket`]: frames that say where it lives
+//! 3. [`advert_socket`]: adverts out and in, with their envelope
+//! 4. [`lease`]: how long an address may stay without an advert
+//! 5. [`fence`]: who answers when its speaker is gone
+//! 6. [`link`]: interfaces by name
+//! 7. `vips`, `watch`: asking and hearing the kernel (feature `tokio`)
+//! 8. `host`: all of it under the driver (feature `tokio`)
+//!
+//! # What guards an address
+//! | its speaker | what happens to the address |
+//! |---|---|
+//! | resigns | removed at once |
+//! | is killed (`SIGKILL`, panic, out of memory) | the [`fence`] closes with its netlink socket: silent within milliseconds, IPv6 too; gone when the [`lease`] ends |
+//! | stands still (`SIGSTOP`, a paused machine) | the kernel removes it when the lease ends: 2 s, or three advertisement intervals |
+//! | wakes up again later | its next advert is refused and it hears `LeaseExpired`: it becomes Backup |
+//! | starts again | what the predecessor left is removed first, by exact prefix and interface |
+//!
+//! Needs CAP_NET_ADMIN and CAP_NET_RAW. Everything happens in the network namespace of the thread
+//! that makes the values.
+
 pub mod advert_socket;
 pub mod announce;
 mod error;

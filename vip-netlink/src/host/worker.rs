@@ -4,8 +4,10 @@
 //! The kernel notifies of a change before it answers the request for it. After each piece of work
 //! the notifications are read, so that our own changes are never taken for another program's.
 
+mod effects;
+mod news;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -15,16 +17,15 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
-use super::{HostOptions, HostRouter, boottime};
+use super::{HostOptions, HostRouter};
 use crate::Error;
-use crate::announce::{gratuitous_arp, neighbour_advertisement};
 use crate::fence::{Fence, FenceError};
 use crate::lease::Lease;
 use crate::link::Interface;
 use crate::packet_socket::PacketSocket;
-use crate::plan::{Present, Vip, Wanted, difference};
+use crate::plan::{Vip, Wanted, difference};
 use crate::vips::Vips;
-use crate::watch::{Change, Kernel, Notice, Watcher};
+use crate::watch::{Kernel, Watcher};
 
 /// When a failed installation is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -238,10 +239,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes work into the queue; a removal overtakes what it makes pointless.
+    /// Takes work into the queue; a removal overtakes what it makes pointless, but not another
+    /// removal, for each is answered.
     fn accept(&mut self, router: RouterId, what: Work) {
-        if matches!(what, Work::Command(Command::Remove) | Work::Expire) {
-            self.queue.retain(|(other, _)| *other != router);
+        let removal = Work::Command(Command::Remove);
+        if matches!(what, Work::Expire) || what == removal {
+            self.queue
+                .retain(|(other, queued)| *other != router || *queued == removal);
         }
         self.queue.push_back((router, what));
     }
@@ -280,268 +284,6 @@ impl Worker {
             }
             Work::Command(Command::Announce { repeat }) => self.announce(id, repeat),
             Work::Refresh { sent } => self.refresh(id, sent).await,
-        }
-    }
-
-    /// Puts up what is missing. Order: fence open, then the addresses.
-    async fn install(&mut self, id: RouterId) -> Result<Duration, Error> {
-        let Some(router) = self.routers.get(&id) else {
-            return Ok(Duration::ZERO);
-        };
-        let (wanted, missing) = wanted(&self.kernel, &router.config);
-        if let Some(fence) = &self.fence {
-            fence.open(&addresses(&router.config))?;
-        }
-        let began = boottime();
-        let missing = missing.map(|name| Error::NoInterface(name.to_owned()));
-        // Installed already: only what is not there, so that a repair is no refresh.
-        let present = if router.installed {
-            self.kernel.addresses()
-        } else {
-            &[]
-        };
-        let mut result = missing.map_or(Ok(began), Err);
-        for wanted in difference(present, &wanted, &[]).add {
-            if let Err(error) = self.vips.add(&wanted, router.config.lifetime).await {
-                result = Err(error);
-            }
-        }
-        result
-    }
-
-    fn installed(&mut self, id: RouterId, result: Result<Duration, Error>) {
-        let Some(router) = self.routers.get_mut(&id) else {
-            return;
-        };
-        match result {
-            Ok(began) => {
-                if !router.installed {
-                    router.lease = router
-                        .config
-                        .lifetime
-                        .map(|valid| Lease::begin(valid, began));
-                }
-                router.installed = true;
-                let began = router.lease.map_or(began, |lease| lease.refreshed());
-                drop(self.reports.send(Report::Installed { router: id, began }));
-            }
-            Err(error) => {
-                router.retry = Some(Instant::now() + RETRY);
-                self.report(HostEvent::Failed {
-                    router: id,
-                    command: Command::Install,
-                    error: error.into(),
-                });
-            }
-        }
-    }
-
-    async fn remove(&mut self, id: RouterId) -> Result<(), Error> {
-        let Some(router) = self.routers.get(&id) else {
-            return Ok(());
-        };
-        let addresses = addresses(&router.config);
-        let mut result = Ok(());
-        for wanted in wanted(&self.kernel, &router.config).0 {
-            if let Err(error) = self.vips.remove(wanted.present()).await {
-                result = Err(error);
-            }
-        }
-        if let Some(fence) = &self.fence {
-            // An address that is still there stays fenced, and silent.
-            match result {
-                Ok(()) => fence.forget(&addresses)?,
-                Err(_) => fence.close(&addresses)?,
-            }
-        }
-        result
-    }
-
-    /// Five announcements in one go are a matter of microseconds; nothing waits for this thread.
-    fn announce(&self, id: RouterId, repeat: u8) {
-        let Some(router) = self.routers.get(&id).filter(|router| router.installed) else {
-            return;
-        };
-        for _ in 0..repeat {
-            for vip in &router.config.addresses {
-                let link = self.kernel.link(device(&router.config, vip));
-                let Some((link, mac)) = link.and_then(|link| Some((link, link.mac?))) else {
-                    continue;
-                };
-                // A frame that the link cannot take now is repeated by the next round.
-                let _ = match vip.address {
-                    IpAddr::V4(_) if link.no_arp => Ok(()),
-                    IpAddr::V4(address) => {
-                        self.frames.send(link.index, &gratuitous_arp(mac, address))
-                    }
-                    IpAddr::V6(address) => self
-                        .frames
-                        .send(link.index, &neighbour_advertisement(mac, address, false)),
-                };
-            }
-        }
-    }
-
-    async fn refresh(&mut self, id: RouterId, sent: Duration) {
-        let now = boottime();
-        let Some(router) = self.routers.get_mut(&id).filter(|router| router.installed) else {
-            return;
-        };
-        let Some(lease) = router.lease.filter(|lease| !lease.expired(now)) else {
-            self.expire(id).await;
-            return;
-        };
-        // Held up here for long: this advert says nothing about now, and a newer one follows.
-        if now.saturating_sub(sent) > RETRY {
-            return;
-        }
-        router.lease = Some(Lease::begin(lease.valid(), now));
-        let (wanted, _) = wanted(&self.kernel, &router.config);
-        for wanted in wanted
-            .iter()
-            .filter(|one| self.kernel.addresses().contains(&one.present()))
-        {
-            if let Err(error) = self.vips.add(wanted, router.config.lifetime).await {
-                let command = Command::Install;
-                let event = HostEvent::Failed {
-                    router: id,
-                    command,
-                    error: error.into(),
-                };
-                drop(self.reports.send(Report::Event(event)));
-            }
-        }
-    }
-
-    async fn expire(&mut self, id: RouterId) {
-        if let Some(router) = self.routers.get_mut(&id) {
-            router.forget();
-        }
-        self.report(HostEvent::LeaseExpired { router: id });
-        let _ = self.remove(id).await;
-    }
-
-    fn retry(&mut self) {
-        let now = Instant::now();
-        for (id, router) in &mut self.routers {
-            if router.retry.take_if(|at| *at <= now).is_some() {
-                self.queue.push_back((*id, Work::Command(Command::Install)));
-            }
-        }
-    }
-
-    fn renew(&self) {
-        let open: Vec<IpAddr> = self
-            .routers
-            .values()
-            .filter(|router| router.installed)
-            .flat_map(|router| addresses(&router.config))
-            .collect();
-        if let Some(fence) = &self.fence {
-            // Refused now: the elements last for two more rounds.
-            let _ = fence.renew(&open);
-        }
-    }
-
-    /// Reads the notifications that are already there.
-    async fn read(&mut self) {
-        while let Some(notice) = self.watcher.read() {
-            match notice {
-                Notice::Messages(messages) => {
-                    for message in messages {
-                        let change = self.kernel.apply(&message);
-                        if let Some(Change::Removed(present)) = change {
-                            self.lost(present).await;
-                        }
-                        if change.is_some() {
-                            self.tell();
-                        }
-                    }
-                }
-                Notice::Lost => self.look_again().await,
-            }
-        }
-    }
-
-    /// Notifications were lost: compares everything anew.
-    async fn look_again(&mut self) {
-        let Ok(kernel) = self.vips.dump().await else {
-            return;
-        };
-        let before = std::mem::replace(&mut self.kernel, kernel);
-        for present in before.addresses() {
-            if !self.kernel.addresses().contains(present) {
-                self.lost(*present).await;
-            }
-        }
-        self.tell();
-    }
-
-    /// An address went, and not by our hand: by its lease, with its link, or by another program's.
-    async fn lost(&mut self, present: Present) {
-        let mut expired = Vec::new();
-        for (id, router) in self.routers.iter().filter(|(_, router)| router.installed) {
-            let is_ours = |one: &Wanted<'_>| one.present() == present;
-            if !wanted(&self.kernel, &router.config).0.iter().any(is_ours) {
-                continue;
-            }
-            if router.lease.is_some_and(|lease| lease.expired(boottime())) {
-                expired.push(*id);
-            } else if self
-                .kernel
-                .link(router.config.interface.name())
-                .is_some_and(crate::link::Link::usable)
-            {
-                self.report(HostEvent::AddressGone {
-                    router: *id,
-                    address: present.address,
-                });
-            }
-        }
-        for id in expired {
-            self.expire(id).await;
-        }
-    }
-
-    /// Tells what is new about links and primary addresses.
-    fn tell(&mut self) {
-        for seen in &mut self.interfaces {
-            let link = self.kernel.link(seen.interface.name());
-            let interface = seen.interface.number();
-            let index = link.map(|link| link.index);
-            if seen.index.replace(index) != Some(index) {
-                // Sockets first; and a new device starts with a new link state.
-                drop(self.reports.send(Report::Interface {
-                    number: interface,
-                    index,
-                }));
-                seen.usable = None;
-            }
-            let usable = link.is_some_and(crate::link::Link::usable);
-            if seen.usable.replace(usable) != Some(usable) {
-                let event = if usable {
-                    HostEvent::LinkUp { interface }
-                } else {
-                    HostEvent::LinkDown { interface }
-                };
-                drop(self.reports.send(Report::Event(event)));
-            }
-        }
-        for (id, router) in &mut self.routers {
-            let primary = router.config.source.or_else(|| {
-                self.kernel.primary(
-                    router.config.interface.name(),
-                    false,
-                    &self.virtual_addresses,
-                )
-            });
-            if router.primary.replace(primary) != Some(primary) {
-                let event = HostEvent::PrimaryAddress {
-                    router: *id,
-                    address: primary,
-                };
-                drop(self.reports.send(Report::Event(event)));
-            }
         }
     }
 
@@ -584,16 +326,4 @@ fn wanted<'a>(kernel: &Kernel, router: &'a HostRouter) -> (Vec<Wanted<'a>>, Opti
         }
     }
     (found, missing)
-}
-
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        let kind = match &error {
-            Error::Socket { source, .. } | Error::Address { source, .. } => source.kind(),
-            Error::Netlink(source) => source.kind(),
-            Error::NoInterface(_) => io::ErrorKind::NotFound,
-            Error::Fence(_) => io::ErrorKind::Other,
-        };
-        Self::new(kind, error)
-    }
 }

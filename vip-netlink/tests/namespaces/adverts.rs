@@ -1,11 +1,9 @@
 //! Adverts and announcements on a real wire, seen from the other end.
 
-mod support;
-
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use support::{
+use crate::support::{
     HOST, HOST_ADDRESS, HOST_MAC, PEER, PEER_ADDRESS, Peer, VIP, in_namespaces, interface_index,
     until,
 };
@@ -48,7 +46,7 @@ fn arrived(receiver: &AdvertReceiver, own: &[IpAddr]) -> (Arrived, Vec<u8>) {
 #[test]
 fn a_multicast_advert_is_keepalived_s_to_the_last_byte() {
     in_namespaces(
-        "a_multicast_advert_is_keepalived_s_to_the_last_byte",
+        "adverts::a_multicast_advert_is_keepalived_s_to_the_last_byte",
         |peer| {
             let mut sender = AdvertSender::new(HOST, interface_index(HOST)).unwrap();
             let heard = receiver(peer, PROTOCOL_VRRP, &[MULTICAST_V4]);
@@ -70,7 +68,7 @@ fn a_multicast_advert_is_keepalived_s_to_the_last_byte() {
 #[test]
 fn an_authenticated_packet_arrives_with_its_header_and_only_where_it_should() {
     in_namespaces(
-        "an_authenticated_packet_arrives_with_its_header_and_only_where_it_should",
+        "adverts::an_authenticated_packet_arrives_with_its_header_and_only_where_it_should",
         |peer| {
             let sender = AdvertSender::new(HOST, interface_index(HOST)).unwrap();
             let plain = receiver(peer, PROTOCOL_VRRP, &[MULTICAST_V4]);
@@ -87,7 +85,7 @@ fn an_authenticated_packet_arrives_with_its_header_and_only_where_it_should() {
 #[test]
 fn a_unicast_advert_arrives_without_a_group_and_an_own_one_does_not() {
     in_namespaces(
-        "a_unicast_advert_arrives_without_a_group_and_an_own_one_does_not",
+        "adverts::a_unicast_advert_arrives_without_a_group_and_an_own_one_does_not",
         |peer| {
             let mut sender = AdvertSender::new(HOST, interface_index(HOST)).unwrap();
             let heard = receiver(peer, PROTOCOL_VRRP, &[]);
@@ -115,7 +113,7 @@ fn a_unicast_advert_arrives_without_a_group_and_an_own_one_does_not() {
 
 #[test]
 fn our_own_multicast_does_not_come_back() {
-    in_namespaces("our_own_multicast_does_not_come_back", |peer| {
+    in_namespaces("adverts::our_own_multicast_does_not_come_back", |peer| {
         let index = interface_index(HOST);
         let mut sender = AdvertSender::new(HOST, index).unwrap();
         let own = AdvertReceiver::new(HOST, index, PROTOCOL_VRRP, &[MULTICAST_V4]).unwrap();
@@ -130,7 +128,7 @@ fn our_own_multicast_does_not_come_back() {
 
 #[test]
 fn a_gratuitous_arp_is_golden_on_the_wire() {
-    in_namespaces("a_gratuitous_arp_is_golden_on_the_wire", |peer| {
+    in_namespaces("adverts::a_gratuitous_arp_is_golden_on_the_wire", |peer| {
         let sniffer = peer.sniffer();
         let socket = PacketSocket::new().unwrap();
         socket
@@ -150,7 +148,7 @@ fn a_gratuitous_arp_is_golden_on_the_wire() {
 
 #[test]
 fn a_missing_interface_is_named() {
-    in_namespaces("a_missing_interface_is_named", |_| {
+    in_namespaces("adverts::a_missing_interface_is_named", |_| {
         let error = AdvertSender::new("eth77", 77).unwrap_err();
         assert_eq!(error.to_string(), "interface eth77 does not exist");
         let error = AdvertReceiver::new("eth77", 77, PROTOCOL_VRRP, &[MULTICAST_V4]).unwrap_err();

@@ -1,13 +1,11 @@
 //! `LinuxHost` against a real kernel: addresses, leases, links, as the driver sees them.
 
-mod support;
-
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{HOST, HOST_ADDRESS, PEER, Peer, VIP, configured, in_namespaces, output, sh, until};
+use crate::support::{HOST, HOST_ADDRESS, PEER, VIP, configured, in_namespaces, output, sh, until};
 use vip_netlink::advert_socket::{AdvertReceiver, PROTOCOL_VRRP};
 use vip_netlink::link::Interface;
 use vip_netlink::plan::Vip;
@@ -86,7 +84,7 @@ fn advert(host: &mut LinuxHost, message: &[u8]) -> std::io::Result<()> {
 
 #[test]
 fn addresses_go_up_are_announced_and_go_down() {
-    in_namespaces("addresses_go_up_are_announced_and_go_down", |peer| {
+    in_namespaces("host::addresses_go_up_are_announced_and_go_down", |peer| {
         with_host(router(Some(Duration::from_secs(3))), async |host| {
             let found = event(host, "primary", |event| {
                 matches!(event, HostEvent::PrimaryAddress { .. })
@@ -144,24 +142,27 @@ fn addresses_go_up_are_announced_and_go_down() {
 
 #[test]
 fn what_a_predecessor_left_is_swept_by_exact_prefix() {
-    in_namespaces("what_a_predecessor_left_is_swept_by_exact_prefix", |_| {
-        sh(&format!("ip addr add {VIP_32} dev {HOST}"));
-        sh(&format!("ip addr add 10.99.0.100/24 dev {HOST}"));
-        sh(&format!("ip addr add 10.99.0.101/32 dev {HOST}"));
-        with_host(router(None), async |host| {
-            assert!(!configured(HOST, VIP_32));
+    in_namespaces(
+        "host::what_a_predecessor_left_is_swept_by_exact_prefix",
+        |_| {
+            sh(&format!("ip addr add {VIP_32} dev {HOST}"));
+            sh(&format!("ip addr add 10.99.0.100/24 dev {HOST}"));
+            sh(&format!("ip addr add 10.99.0.101/32 dev {HOST}"));
+            with_host(router(None), async |host| {
+                assert!(!configured(HOST, VIP_32));
+                assert!(configured(HOST, "10.99.0.100/24"));
+                assert!(configured(HOST, "10.99.0.101/32"));
+                install(host).await;
+                assert!(configured(HOST, VIP_32));
+            });
             assert!(configured(HOST, "10.99.0.100/24"));
-            assert!(configured(HOST, "10.99.0.101/32"));
-            install(host).await;
-            assert!(configured(HOST, VIP_32));
-        });
-        assert!(configured(HOST, "10.99.0.100/24"));
-    });
+        },
+    );
 }
 
 #[test]
 fn a_lease_lasts_as_long_as_adverts_are_sent() {
-    in_namespaces("a_lease_lasts_as_long_as_adverts_are_sent", |_| {
+    in_namespaces("host::a_lease_lasts_as_long_as_adverts_are_sent", |_| {
         with_host(router(Some(Duration::from_secs(2))), async |host| {
             install(host).await;
             let start = Instant::now();
@@ -195,7 +196,7 @@ fn a_lease_lasts_as_long_as_adverts_are_sent() {
 #[test]
 fn a_speaker_that_stood_still_sends_nothing_before_it_knows() {
     in_namespaces(
-        "a_speaker_that_stood_still_sends_nothing_before_it_knows",
+        "host::a_speaker_that_stood_still_sends_nothing_before_it_knows",
         |peer| {
             with_host(router(Some(Duration::from_secs(2))), async |host| {
                 install(host).await;
@@ -232,7 +233,7 @@ fn a_speaker_that_stood_still_sends_nothing_before_it_knows() {
 #[test]
 fn an_address_that_another_program_removed_is_told_and_repaired() {
     in_namespaces(
-        "an_address_that_another_program_removed_is_told_and_repaired",
+        "host::an_address_that_another_program_removed_is_told_and_repaired",
         |_| {
             with_host(router(Some(Duration::from_secs(30))), async |host| {
                 install(host).await;
@@ -256,7 +257,7 @@ fn an_address_that_another_program_removed_is_told_and_repaired() {
 
 #[test]
 fn loss_and_return_of_the_link_are_told() {
-    in_namespaces("loss_and_return_of_the_link_are_told", |peer| {
+    in_namespaces("host::loss_and_return_of_the_link_are_told", |peer| {
         let number = Interface::lookup(HOST).unwrap().number();
         with_host(router(None), async |host| {
             event(host, "first LinkUp", |event| {
@@ -291,55 +292,59 @@ fn loss_and_return_of_the_link_are_told() {
 
 #[test]
 fn an_interface_that_comes_back_is_spoken_on_again() {
-    in_namespaces("an_interface_that_comes_back_is_spoken_on_again", |peer| {
-        let number = Interface::lookup(HOST).unwrap().number();
-        with_host(router(None), async |host| {
-            install(host).await;
-            sh(&format!("ip link del {HOST}"));
-            event(host, "LinkDown", |event| {
-                matches!(event, HostEvent::LinkDown { .. })
-            })
-            .await;
-            assert!(advert(host, &ADVERT).is_err());
-            host.enqueue(ROUTER, Command::Remove);
-            event(host, "Removed", |event| {
-                matches!(event, HostEvent::Removed { .. })
-            })
-            .await;
-            host.enqueue(ROUTER, Command::Install);
-            event(host, "Failed", |event| {
-                matches!(
-                    event,
-                    HostEvent::Failed {
-                        command: Command::Install,
-                        ..
-                    }
-                )
-            })
-            .await;
+    in_namespaces(
+        "host::an_interface_that_comes_back_is_spoken_on_again",
+        |peer| {
+            let number = Interface::lookup(HOST).unwrap().number();
+            with_host(router(None), async |host| {
+                install(host).await;
+                sh(&format!("ip link del {HOST}"));
+                event(host, "LinkDown", |event| {
+                    matches!(event, HostEvent::LinkDown { .. })
+                })
+                .await;
+                assert!(advert(host, &ADVERT).is_err());
+                host.enqueue(ROUTER, Command::Remove);
+                event(host, "Removed", |event| {
+                    matches!(event, HostEvent::Removed { .. })
+                })
+                .await;
+                host.enqueue(ROUTER, Command::Install);
+                event(host, "Failed", |event| {
+                    matches!(
+                        event,
+                        HostEvent::Failed {
+                            command: Command::Install,
+                            ..
+                        }
+                    )
+                })
+                .await;
 
-            peer.plug();
-            event(
+                peer.plug();
+                event(
                 host,
                 "LinkUp",
                 |event| matches!(event, HostEvent::LinkUp { interface } if *interface == number),
             )
             .await;
-            // The failed installation is tried again by itself.
-            event(host, "Installed", |event| {
-                matches!(event, HostEvent::Installed { .. })
-            })
-            .await;
-            assert!(configured(HOST, VIP_32));
-            let index = peer.run(|| support::interface_index(PEER));
-            let heard = peer
-                .run(|| AdvertReceiver::new(PEER, index, PROTOCOL_VRRP, &[MULTICAST_V4]).unwrap());
-            advert(host, &ADVERT).unwrap();
-            until(PATIENCE, "an advert", || {
-                heard.receive(&mut [0; 2048], &[]).unwrap().is_some()
+                // The failed installation is tried again by itself.
+                event(host, "Installed", |event| {
+                    matches!(event, HostEvent::Installed { .. })
+                })
+                .await;
+                assert!(configured(HOST, VIP_32));
+                let index = peer.run(|| crate::support::interface_index(PEER));
+                let heard = peer.run(|| {
+                    AdvertReceiver::new(PEER, index, PROTOCOL_VRRP, &[MULTICAST_V4]).unwrap()
+                });
+                advert(host, &ADVERT).unwrap();
+                until(PATIENCE, "an advert", || {
+                    heard.receive(&mut [0; 2048], &[]).unwrap().is_some()
+                });
             });
-        });
-    });
+        },
+    );
 }
 
 /// Not a test: the speaker that the next one kills.
@@ -360,32 +365,28 @@ fn speaker() {
 
 fn start_speaker() -> Child {
     Program::new(std::env::current_exe().unwrap())
-        .args(["--exact", "speaker", "--nocapture"])
+        .args(["--exact", "host::speaker", "--nocapture"])
         .env(HOLDER, "1")
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
 }
 
-fn silent_within(peer: &Peer, patience: Duration) -> Duration {
-    until(patience, "nobody answers for the address", || {
-        !peer.arp_answers(VIP, Duration::from_millis(20))
-    })
-}
-
 #[test]
 fn a_killed_speaker_is_silent_at_once_and_a_stopped_one_when_its_lease_ends() {
     in_namespaces(
-        "a_killed_speaker_is_silent_at_once_and_a_stopped_one_when_its_lease_ends",
+        "host::a_killed_speaker_is_silent_at_once_and_a_stopped_one_when_its_lease_ends",
         |peer| {
             let mut speaker = start_speaker();
             until(PATIENCE, "the address", || {
                 peer.arp_answers(VIP, Duration::from_millis(20))
             });
+            let prober = peer.prober(VIP);
             let killed = Instant::now();
             speaker.kill().unwrap();
-            silent_within(peer, Duration::from_millis(500));
-            println!("kill -9: silent after {:?}", killed.elapsed());
+            let last = prober.last_answer(Duration::from_millis(200));
+            println!("kill -9 of the speaker: last ARP answer after {last:?}");
+            assert!(last < Duration::from_millis(100), "{last:?}");
             assert!(
                 configured(HOST, VIP_32),
                 "silenced by the fence, not by the lease"
@@ -401,8 +402,9 @@ fn a_killed_speaker_is_silent_at_once_and_a_stopped_one_when_its_lease_ends() {
                 peer.arp_answers(VIP, Duration::from_millis(20))
             });
             sh(&format!("kill -STOP {}", speaker.id()));
-            let stopped = silent_within(peer, Duration::from_secs(4));
-            println!("SIGSTOP: silent after {stopped:?}");
+            let last = prober.last_answer(Duration::from_millis(3500));
+            println!("SIGSTOP of the speaker: last ARP answer after {last:?}");
+            assert!(last < Duration::from_millis(2600), "{last:?}");
             speaker.kill().unwrap();
             speaker.wait().unwrap();
         },

@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use vip_netlink::announce::{Mac, arp_probe};
 use vip_netlink::packet_socket::PacketSocket;
 
+/// Set inside the namespaces.
 const INSIDE: &str = "VIP_NETLINK_TEST_INSIDE";
 /// The host's interface and primary address.
 pub(crate) const HOST: &str = "vip0";
@@ -177,19 +178,17 @@ impl Peer {
 
     /// Whether anyone answers an ARP probe for `address` within `patience`.
     pub(crate) fn arp_answers(&self, address: Ipv4Addr, patience: Duration) -> bool {
-        let sniffer = self.sniffer();
-        let sender = self.run(|| PacketSocket::new().unwrap());
-        sender
-            .send(self.index, &arp_probe(PEER_MAC, address))
-            .unwrap();
-        sniffer
-            .next(patience, |frame| {
-                frame.len() >= 42
-                    && frame[12..14] == [8, 6]
-                    && frame[20..22] == [0, 2]
-                    && frame[28..32] == address.octets()
-            })
-            .is_some()
+        self.prober(address).answers(patience)
+    }
+
+    /// Asks for `address` by ARP.
+    pub(crate) fn prober(&self, address: Ipv4Addr) -> Prober {
+        Prober {
+            sniffer: self.sniffer(),
+            sender: self.run(|| PacketSocket::new().unwrap()),
+            index: self.index,
+            address,
+        }
     }
 
     /// Whether `address` answers one ping within `patience`.
@@ -210,6 +209,40 @@ impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
+    }
+}
+
+/// Sends ARP probes and hears the answers.
+pub(crate) struct Prober {
+    sniffer: Sniffer,
+    sender: PacketSocket,
+    index: u32,
+    address: Ipv4Addr,
+}
+
+impl Prober {
+    fn answers(&self, patience: Duration) -> bool {
+        let probe = arp_probe(PEER_MAC, self.address);
+        self.sender.send(self.index, &probe).unwrap();
+        let answer = self.sniffer.next(patience, |frame| {
+            frame.len() >= 42
+                && frame[12..14] == [8, 6]
+                && frame[20..22] == [0, 2]
+                && frame[28..32] == self.address.octets()
+        });
+        answer.is_some()
+    }
+
+    /// Probes about once a millisecond for that long: when the last answer came, counted from now.
+    pub(crate) fn last_answer(&self, time: Duration) -> Duration {
+        let start = Instant::now();
+        let mut last = Duration::ZERO;
+        while start.elapsed() < time {
+            if self.answers(Duration::from_millis(1)) {
+                last = start.elapsed();
+            }
+        }
+        last
     }
 }
 

@@ -1,0 +1,142 @@
+//! Two hosts on one cable: the address is on one, and on the other after a stop or `kill -9`.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const INSIDE: &str = "VIP_FAILOVER_TEST_INSIDE";
+const VIP: &str = "10.99.0.100";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn sh(command: &str) -> String {
+    let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A network namespace, and what runs in it.
+struct Host {
+    holder: Child,
+}
+
+impl Host {
+    fn new() -> Self {
+        let mut command = Command::new("unshare");
+        let command = command.args(["-n", "cat"]).stdin(Stdio::piped());
+        let host = Self {
+            holder: command.spawn().unwrap(),
+        };
+        let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+        let theirs = format!("/proc/{}/ns/net", host.holder.id());
+        until("a namespace", || {
+            std::fs::read_link(&theirs).is_ok_and(|link| link != own)
+        });
+        host
+    }
+
+    fn sh(&self, command: &str) -> String {
+        sh(&format!("nsenter -t {} -n {command}", self.holder.id()))
+    }
+
+    fn has_address(&self) -> bool {
+        self.sh("ip addr show dev eth0")
+            .contains(&format!(" {VIP}/32 "))
+    }
+
+    fn start(&self, priority: u8) -> Child {
+        let pid = self.holder.id().to_string();
+        Command::new("nsenter")
+            .args(["-t", &pid, "-n", env!("CARGO_BIN_EXE_vip-failover")])
+            .args([
+                "-i",
+                "eth0",
+                "--advert-ms",
+                "100",
+                "-p",
+                &priority.to_string(),
+                VIP,
+            ])
+            .spawn()
+            .unwrap()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}"
+        );
+        std::thread::yield_now();
+    }
+    start.elapsed()
+}
+
+#[test]
+fn the_address_moves_when_its_host_stops_or_dies() {
+    if std::env::var_os(INSIDE).is_none() {
+        let flags = if sh("id -u").trim() == "0" {
+            "-nm"
+        } else {
+            "-Urnm"
+        };
+        let permitted = Command::new("unshare").args([flags, "true"]).status();
+        if !permitted.is_ok_and(|status| status.success()) {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "namespaces are not permitted here"
+            );
+            println!("skipped: unshare {flags} is not permitted here");
+            return;
+        }
+        let mut again = Command::new("unshare");
+        let again = again
+            .arg(flags)
+            .arg(std::env::current_exe().unwrap())
+            .env(INSIDE, "1");
+        assert!(again.arg("--nocapture").status().unwrap().success());
+        return;
+    }
+    let (a, b) = (Host::new(), Host::new());
+    sh(&format!(
+        "ip link add eth0 netns {} type veth peer name eth0 netns {}",
+        a.holder.id(),
+        b.holder.id()
+    ));
+    for (host, number) in [(&a, 1), (&b, 2)] {
+        host.sh(&format!("ip addr add 10.99.0.{number}/24 dev eth0"));
+        host.sh("ip link set eth0 up");
+    }
+    let mut on_a = a.start(200);
+    let mut on_b = b.start(100);
+    until("A has the address", || a.has_address() && !b.has_address());
+
+    sh(&format!("kill {}", on_a.id()));
+    let stopped = until("B has it after A was stopped", || b.has_address());
+    assert!(on_a.wait().unwrap().success());
+    assert!(!a.has_address());
+
+    on_a = a.start(200);
+    until("A has it again", || a.has_address() && !b.has_address());
+
+    on_a.kill().unwrap();
+    let killed = until("B has it after A was killed", || b.has_address());
+    // A still has the address, but it is silent: B alone answers.
+    on_a.wait().unwrap();
+    println!(
+        "stopped: {stopped:?}, killed: {killed:?} (priority 100, adverts each 100 ms: 61 and 361 ms)"
+    );
+    until("the lease takes A's address", || !a.has_address());
+    assert!(b.has_address());
+    sh(&format!("kill {}", on_b.id()));
+    assert!(on_b.wait().unwrap().success());
+    assert!(!b.has_address());
+}

@@ -1,0 +1,171 @@
+//! The fence against a real kernel: who answers while its holder lives, and after `kill -9`.
+
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv6Addr};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::support::{HOST, Peer, VIP, in_namespaces, output, sh};
+use vip_netlink::fence::{Fence, Options};
+
+const HOLDER: &str = "VIP_NETLINK_TEST_HOLDER";
+const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
+const SOON: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Not a test: the process that holds the fence for the others, and is killed.
+#[test]
+fn holder() {
+    if std::env::var_os(HOLDER).is_none() {
+        return;
+    }
+    let fence = Fence::new(Options::default()).unwrap();
+    fence.open(&[VIP.into(), VIP6.into()]).unwrap();
+    println!("\nholding");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    drop(fence);
+}
+
+fn start_holder() -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "fence::holder", "--nocapture"])
+        .env(HOLDER, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line == "holding"));
+    child
+}
+
+fn configure() {
+    sh(&format!("ip addr add {VIP}/32 dev {HOST}"));
+    sh(&format!("ip -6 addr add {VIP6}/128 dev {HOST} nodad"));
+    sh(&format!("ip -6 addr add fd00::1/64 dev {HOST} nodad"));
+}
+
+fn configure_peer(peer: &Peer) {
+    peer.run(|| sh("ip -6 addr add fd00::2/64 dev peer0 nodad"));
+}
+
+#[test]
+fn an_address_is_silent_once_its_holder_was_killed() {
+    in_namespaces(
+        "fence::an_address_is_silent_once_its_holder_was_killed",
+        |peer| {
+            configure();
+            configure_peer(peer);
+            let mut holder = start_holder();
+            assert!(peer.arp_answers(VIP, PATIENCE));
+            assert!(peer.ping(VIP.into(), PATIENCE));
+            assert!(peer.ping(VIP6.into(), PATIENCE));
+
+            let prober = peer.prober(VIP);
+            holder.kill().unwrap();
+            let last = prober.last_answer(Duration::from_millis(200));
+            println!("kill -9 of the holder: last ARP answer after {last:?}");
+            assert!(
+                last < Duration::from_millis(100),
+                "ARP answered {last:?} after kill -9"
+            );
+            holder.wait().unwrap();
+            assert!(
+                !peer.ping(VIP.into(), SOON),
+                "ping answered from a cached neighbour"
+            );
+            peer.run(|| sh("ip neigh flush all"));
+            assert!(
+                !peer.ping(VIP6.into(), SOON),
+                "neighbour solicitation answered"
+            );
+            assert!(!output("ip -6 neigh").contains("REACHABLE"));
+            assert!(
+                crate::support::configured(HOST, &format!("{VIP}/32")),
+                "the address itself is still there"
+            );
+
+            // A successor opens it again over what was left behind.
+            let mut holder = start_holder();
+            assert!(peer.arp_answers(VIP, PATIENCE));
+            assert!(peer.ping(VIP6.into(), PATIENCE));
+            holder.kill().unwrap();
+            holder.wait().unwrap();
+        },
+    );
+}
+
+#[test]
+fn closing_forgetting_and_renewing_do_what_they_say() {
+    in_namespaces(
+        "fence::closing_forgetting_and_renewing_do_what_they_say",
+        |peer| {
+            configure();
+            let vips = [IpAddr::from(VIP)];
+            let fence = Fence::new(Options::default()).unwrap();
+            fence.open(&vips).unwrap();
+            assert!(peer.arp_answers(VIP, PATIENCE));
+            fence.close(&vips).unwrap();
+            fence.close(&vips).unwrap();
+            assert!(!peer.arp_answers(VIP, SOON));
+            fence.forget(&vips).unwrap();
+            fence.forget(&vips).unwrap();
+            assert!(peer.arp_answers(VIP, PATIENCE), "not fenced any more");
+
+            // Somebody flushes the ruleset: the next renewal makes the tables anew.
+            fence.open(&vips).unwrap();
+            sh("nft delete table arp vip_fence");
+            sh("nft delete table inet vip_fence");
+            fence.renew(&vips).unwrap();
+            assert!(peer.arp_answers(VIP, PATIENCE));
+            assert!(output("nft list set arp vip_fence fenced4").contains("10.99.0.100"));
+            drop(fence);
+            assert!(!peer.arp_answers(VIP, SOON));
+        },
+    );
+}
+
+#[test]
+fn other_addresses_and_users_own_rules_are_untouched() {
+    in_namespaces(
+        "fence::other_addresses_and_users_own_rules_are_untouched",
+        |peer| {
+            configure();
+            // A user's mark must come through: 0x7 is set before, looked for after the fence.
+            sh("nft add table inet user");
+            sh("nft add chain inet user early { type filter hook prerouting priority -300 ; }");
+            sh("nft add rule inet user early meta mark set 0x7");
+            sh("nft add chain inet user late { type filter hook input priority 0 ; }");
+            sh("nft add rule inet user late ip daddr 10.99.0.100 meta mark 0x7 counter");
+            let fence = Fence::new(Options::default()).unwrap();
+            fence.open(&[VIP.into()]).unwrap();
+            assert!(peer.ping(VIP.into(), PATIENCE));
+            let counted = output("nft list chain inet user late");
+            assert!(counted.contains("counter packets 1"), "{counted}");
+            drop(fence);
+            assert!(!peer.ping(VIP.into(), SOON));
+            assert!(peer.ping(crate::support::HOST_ADDRESS.into(), PATIENCE));
+            assert!(output("nft list tables").contains("inet user"));
+        },
+    );
+}
+
+#[test]
+fn a_fenced_address_expires_by_itself() {
+    in_namespaces("fence::a_fenced_address_expires_by_itself", |peer| {
+        configure();
+        let timeout = Duration::from_millis(600);
+        let fence = Fence::new(Options {
+            timeout,
+            ..Options::default()
+        })
+        .unwrap();
+        fence.open(&[VIP.into()]).unwrap();
+        drop(fence);
+        assert!(!peer.arp_answers(VIP, SOON));
+        crate::support::until(Duration::from_secs(5), "the fence expires", || {
+            peer.arp_answers(VIP, SOON)
+        });
+    });
+}

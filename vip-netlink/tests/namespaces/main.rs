@@ -1,0 +1,15 @@
+//! Against a real kernel, in network namespaces of the tests' own: what the fence silences, what is
+//! on the wire, what becomes of addresses and links.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+mod adverts;
+mod fence;
+mod host;
+mod support;
