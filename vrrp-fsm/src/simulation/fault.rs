@@ -1,6 +1,6 @@
 //! What can go wrong on a segment, and how to draw it from a seed.
 
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
 use super::{Rng, Weather};
 
@@ -73,5 +73,44 @@ impl Weather {
                 quiet.jitter
             },
         }
+    }
+}
+
+/// In words; `r0` is the router of the first host.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Weather(weather) => weather.fmt(f),
+            Self::Cut { from, to } => write!(f, "nothing gets from r{from} to r{to}"),
+            Self::Mend => f.write_str("all cuts are mended"),
+            Self::Crash(host) => write!(f, "r{host} dies"),
+            Self::Boot(host) => write!(f, "r{host} boots"),
+            Self::Stall(host, time) => write!(f, "r{host} stands still for {time:.1?}"),
+            Self::Stop(host) => write!(f, "r{host} is stopped in order"),
+            Self::Start(host) => write!(f, "r{host} is started"),
+            Self::Link(host, true) => write!(f, "r{host} has its link back"),
+            Self::Link(host, false) => write!(f, "r{host} loses its link"),
+            Self::Script(host, true) => write!(f, "the script of r{host} works"),
+            Self::Script(host, false) => write!(f, "the script of r{host} fails"),
+        }
+    }
+}
+
+impl fmt::Display for Weather {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::default() {
+            return f.write_str("the wire is quiet");
+        }
+        let Self {
+            loss,
+            duplication,
+            corruption,
+            jitter,
+            ..
+        } = self;
+        write!(
+            f,
+            "of 1000 packets the wire loses {loss}, doubles {duplication}, spoils {corruption}; jitter {jitter:.1?}"
+        )
     }
 }
