@@ -14,11 +14,16 @@ mod connection;
 mod error;
 mod fields;
 mod framing;
+#[doc(hidden)]
+pub mod fuzz;
 mod pages;
 mod request;
 mod response;
 mod text;
 mod write;
+
+#[cfg(test)]
+mod tests;
 
 pub use body::{Body, BodyProgress};
 pub use chunked::{ChunkedDecoder, Piece};

@@ -1,0 +1,185 @@
+use std::time::Duration;
+
+use super::{CLIENT, assert_idle, backend, down, each, index, leased, s, take, up};
+use crate::{
+    backend::{AdminAction, AfterFailure, AssignKey, Assignment, Outcome, Persistence, Refusal},
+    balance::Algorithm,
+};
+
+#[test]
+fn streams_go_round_and_leases_come_back() {
+    let (backend, now) = backend(3, |_| ());
+    let leases: Vec<_> = (0..6).map(|_| take(&backend, now)).collect();
+    assert_eq!(
+        leases.iter().map(index).collect::<Vec<_>>(),
+        [0, 1, 2, 0, 1, 2]
+    );
+    assert_eq!(backend.servers()[0].served(), 2);
+    assert_eq!(backend.counters().sessions.max(), 6);
+    drop(leases);
+    assert_idle(&backend);
+    let total = |server: usize| {
+        let traffic = &backend.servers()[server].counters().traffic;
+        (traffic.total(|c| &c.sessions), traffic.total(|c| &c.chosen))
+    };
+    assert_eq!(total(0), (2, 2));
+    assert_eq!(backend.counters().traffic.total(|c| &c.sessions), 6);
+}
+
+#[test]
+fn without_a_server_streams_are_refused() {
+    let (empty, now) = backend(0, |_| ());
+    assert!(empty.is_up());
+    let answer = empty.assign(now, &AssignKey::new(CLIENT));
+    assert!(matches!(answer, Assignment::Refused(Refusal::NoServer)));
+    let (backend, now) = backend(1, |_| ());
+    backend.apply_check(now, s(0), &down());
+    let answer = backend.assign(now, &AssignKey::new(CLIENT));
+    assert!(matches!(answer, Assignment::Refused(Refusal::NoServer)));
+    assert_idle(&backend);
+}
+
+#[test]
+fn least_connections_counts_at_assignment() {
+    let (backend, now) = backend(3, |c| c.balance = Algorithm::LeastConn);
+    let mut leases: Vec<_> = (0..6).map(|_| take(&backend, now)).collect();
+    assert_eq!(
+        leases.iter().map(index).collect::<Vec<_>>(),
+        [0, 1, 2, 0, 1, 2]
+    );
+    // Server 1 loses both: it gets the next two.
+    leases.retain(|lease| index(lease) != 1);
+    assert_eq!(
+        [take(&backend, now), take(&backend, now)].map(|l| index(&l)),
+        [1, 1]
+    );
+}
+
+#[test]
+fn a_client_stays_with_its_server() {
+    let (by_hash, now) = backend(3, |c| c.balance = Algorithm::Source);
+    let first = index(&take(&by_hash, now));
+    assert!((0..9).all(|_| index(&take(&by_hash, now)) == first));
+
+    let (sticky, now) = backend(3, |c| c.stick_on_source = Some(Duration::from_secs(1800)));
+    let first = index(&take(&sticky, now));
+    let at = |secs| now + Duration::from_secs(secs);
+    assert_eq!(index(&take(&sticky, at(1000))), first);
+    // Use begins the time anew.
+    assert_eq!(index(&take(&sticky, at(2700))), first);
+    assert_ne!(index(&take(&sticky, at(5000))), first);
+    // A dead server's clients move and stay with the new one.
+    let (sticky, now) = backend(2, |c| c.stick_on_source = Some(Duration::from_secs(1800)));
+    assert_eq!(index(&take(&sticky, now)), 0);
+    sticky.apply_check(now, s(0), &down());
+    assert_eq!(index(&take(&sticky, now)), 1);
+    sticky.apply_check(now, s(0), &up());
+    assert_eq!(index(&take(&sticky, now)), 1);
+}
+
+#[test]
+fn a_cookie_chooses_while_its_server_lives() {
+    let (backend, now) = backend(3, |c| {
+        each(c, |server| server.cookie = Some(format!("c{}", server.id)));
+    });
+    let ask = |cookie: &'static [u8]| {
+        let lease = leased(backend.assign(
+            now,
+            &AssignKey {
+                cookie: Some(cookie),
+                ..AssignKey::new(CLIENT)
+            },
+        ));
+        (index(&lease), lease.persistence().letter())
+    };
+    assert_eq!(ask(b"c2"), (1, 'V'));
+    assert_eq!(ask(b"c2"), (1, 'V'));
+    assert_eq!(ask(b"nobody").1, 'I');
+    backend.set_state(now, s(1), AdminAction::Drain);
+    assert_eq!(ask(b"c2"), (1, 'V'));
+    backend.apply_check(now, s(1), &down());
+    let (server, letter) = ask(b"c2");
+    assert!(server != 1 && letter == 'D');
+    // Chosen by cookie is not chosen by the balancing.
+    assert_eq!(
+        backend.servers()[1].counters().traffic.total(|c| &c.chosen),
+        0
+    );
+}
+
+#[test]
+fn a_failed_server_is_avoided_if_there_is_another() {
+    let (two, now) = backend(2, |_| ());
+    let avoid = |backend: &std::sync::Arc<crate::backend::Backend>| {
+        let key = AssignKey {
+            exclude: Some(s(0)),
+            ..AssignKey::new(CLIENT)
+        };
+        index(&leased(backend.assign(now, &key)))
+    };
+    assert_eq!([avoid(&two), avoid(&two)], [1, 1]);
+    let (one, _) = backend(1, |_| ());
+    assert_eq!(avoid(&one), 0);
+}
+
+#[test]
+fn backups_serve_when_no_active_server_is_left() {
+    let (first_only, now) = backend(4, |c| {
+        c.servers[2].backup = true;
+        c.servers[3].backup = true;
+    });
+    assert_eq!(first_only.usable_servers(), (2, 2));
+    first_only.apply_check(now, s(0), &down());
+    assert_eq!(index(&take(&first_only, now)), 1);
+    first_only.apply_check(now, s(1), &down());
+    assert_eq!([0; 3].map(|_| index(&take(&first_only, now))), [2, 2, 2]);
+    first_only.apply_check(now, s(2), &down());
+    assert_eq!(index(&take(&first_only, now)), 3);
+    first_only.apply_check(now, s(1), &up());
+    assert_eq!(index(&take(&first_only, now)), 1);
+
+    let (all, now) = backend(3, |c| {
+        c.all_backups = true;
+        c.servers[1].backup = true;
+        c.servers[2].backup = true;
+    });
+    all.apply_check(now, s(0), &down());
+    assert_eq!([0; 2].map(|_| index(&take(&all, now))), [1, 2]);
+}
+
+#[test]
+fn what_follows_a_failed_connection() {
+    let second = Duration::from_secs(1);
+    let none = Persistence::None;
+    let (fixed, _) = backend(1, |_| ());
+    let steps = [1, 2, 3, 4].map(|n| fixed.after_failure(n, none, Some(10 * second)));
+    use AfterFailure::{GiveUp, Redispatch, Retry};
+    assert_eq!(steps, [Retry(second), Retry(second), Retry(second), GiveUp]);
+    // `option redispatch`: on the last retry for those who belong to the server, at once for others.
+    let (moving, _) = backend(3, |c| c.redispatch = Some(-1));
+    let bound = [1, 2, 3, 4].map(|n| moving.after_failure(n, Persistence::Valid, None));
+    assert_eq!(bound, [Retry(second), Retry(second), Redispatch, GiveUp]);
+    assert_eq!(moving.after_failure(1, none, None), Redispatch);
+    let short = Some(Duration::from_millis(50));
+    assert_eq!(
+        fixed.after_failure(1, none, short),
+        Retry(Duration::from_millis(50))
+    );
+}
+
+#[test]
+fn outcomes_are_counted_on_both_sides() {
+    let (backend, now) = backend(1, |_| ());
+    take(&backend, now).finish(Outcome::ConnectFailed);
+    take(&backend, now).finish(Outcome::ClientAborted);
+    take(&backend, now).finish(Outcome::Completed);
+    for traffic in [
+        &backend.counters().traffic,
+        &backend.servers()[0].counters().traffic,
+    ] {
+        assert_eq!(traffic.total(|c| &c.connect_errors), 1);
+        assert_eq!(traffic.total(|c| &c.client_aborts), 1);
+        assert_eq!(traffic.total(|c| &c.response_errors), 0);
+    }
+    assert_idle(&backend);
+}

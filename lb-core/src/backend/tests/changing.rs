@@ -1,0 +1,130 @@
+use std::time::Duration;
+
+use super::{assert_idle, backend, checked, down, each, index, report, s, take, up};
+use crate::{backend::AdminAction, health::CheckStatus, server::Operation};
+
+#[test]
+fn changes_are_told_in_haproxys_words() {
+    let (backend, now) = backend(2, |c| each(c, checked));
+    let change = backend.apply_check(now, s(0), &down()).unwrap();
+    assert_eq!(
+        change.to_string(),
+        "Server be/s1 is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", check duration: 0ms. \
+         1 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue."
+    );
+    assert_eq!((change.level(), change.backend_notice()), (1, None));
+    let last = backend.apply_check(now, s(1), &down()).unwrap();
+    assert_eq!(
+        last.backend_notice().as_deref(),
+        Some("backend be has no server available!")
+    );
+    assert!(!backend.is_up());
+    assert_eq!(backend.down_transitions(), 1);
+    assert_eq!(backend.apply_check(now, s(1), &down()), None);
+    let later = now + Duration::from_secs(5);
+    let change = backend.apply_check(later, s(0), &up()).unwrap();
+    assert_eq!(
+        change.to_string(),
+        "Server be/s1 is UP, reason: Layer4 check passed, check duration: 0ms. \
+         1 active and 0 backup servers online. 0 sessions requeued, 0 total in queue."
+    );
+    assert_eq!(change.level(), 5);
+    assert_eq!(backend.downtime(later), Duration::from_secs(5));
+    let server = &backend.servers()[0];
+    assert_eq!(server.downtime(later), Duration::from_secs(5));
+    assert_eq!(
+        server.seconds_since_change(later + Duration::from_secs(2)),
+        2
+    );
+    assert_eq!(server.counters().down_transitions.value(), 1);
+    assert_eq!(server.counters().failed_checks.value(), 1);
+}
+
+#[test]
+fn the_status_column_follows_checks_and_operators() {
+    let (backend, now) = backend(2, |c| checked(&mut c.servers[0]));
+    let status = |index: usize| backend.servers()[index].status().to_string();
+    assert_eq!((status(0), status(1)), ("UP 1/3".into(), "no check".into()));
+    backend.apply_check(now, s(0), &up());
+    assert_eq!(status(0), "UP");
+    backend.apply_check(now, s(0), &report(CheckStatus::L7Status, 3));
+    assert_eq!(status(0), "UP 2/3");
+    backend.apply_check(now, s(0), &down());
+    assert_eq!(status(0), "DOWN");
+    backend.apply_check(now, s(0), &report(CheckStatus::L4Ok, 1));
+    assert_eq!(status(0), "DOWN 1/2");
+    let change = backend
+        .set_state(now, s(1), AdminAction::Maintenance)
+        .unwrap();
+    assert!(!change.up && change.backend_lost);
+    assert_eq!(status(1), "MAINT");
+    assert_eq!(backend.set_state(now, s(1), AdminAction::Maintenance), None);
+    assert!(backend.set_state(now, s(1), AdminAction::Ready).unwrap().up);
+    backend.set_state(now, s(1), AdminAction::Drain);
+    assert_eq!(status(1), "DRAIN");
+    assert_eq!(backend.usable_servers(), (0, 0));
+}
+
+#[test]
+fn a_server_in_maintenance_stays_there_whatever_its_checks_say() {
+    let (backend, now) = backend(1, |c| each(c, checked));
+    backend.set_state(now, s(0), AdminAction::Maintenance);
+    assert_eq!(backend.apply_check(now, s(0), &up()), None);
+    assert_eq!(backend.servers()[0].operation(), Operation::Stopped);
+}
+
+#[test]
+fn weights_change_at_run_time() {
+    let (backend, now) = backend(2, |_| ());
+    backend.set_weight(now, s(0), 3);
+    let mut counts = [0; 2];
+    for _ in 0..8 {
+        counts[index(&take(&backend, now))] += 1;
+    }
+    assert_eq!(counts, [6, 2]);
+    assert_eq!(backend.total_weight(), 4);
+    backend.set_weight(now, s(0), 0);
+    assert_eq!(backend.servers()[0].status().to_string(), "DRAIN");
+    assert_eq!([0; 3].map(|_| index(&take(&backend, now))), [1, 1, 1]);
+}
+
+#[test]
+fn slow_start_after_a_return_and_not_at_the_beginning() {
+    let (backend, now) = backend(2, |c| {
+        each(c, |server| {
+            server.slowstart = Some(Duration::from_secs(100));
+            server.maxconn = Some(100);
+        });
+    });
+    let server = &backend.servers()[0];
+    assert_eq!(
+        (server.operation(), server.throttle()),
+        (Operation::Running, None)
+    );
+    backend.apply_check(now, s(0), &down());
+    backend.apply_check(now, s(0), &up());
+    assert_eq!(server.operation(), Operation::Starting);
+    assert_eq!(backend.limit_of(server), 6);
+    let share_at = |secs| {
+        let at = now + Duration::from_secs(secs);
+        let picked: Vec<_> = (0..160).map(|_| index(&take(&backend, at))).collect();
+        picked.iter().filter(|server| **server == 0).count()
+    };
+    let (early, middle) = (share_at(10), share_at(50));
+    assert!((4..=20).contains(&early), "{early}");
+    assert!((45..=60).contains(&middle), "{middle}");
+    assert!((48..=53).contains(&server.throttle().unwrap()));
+    let after = share_at(101);
+    assert!((78..=82).contains(&after), "{after}");
+    assert_eq!(server.operation(), Operation::Running);
+    assert_eq!(backend.limit_of(server), 100);
+    assert_idle(&backend);
+}
+
+#[test]
+fn what_an_earlier_process_knew_counts_until_checked() {
+    let (backend, now) = backend(2, |c| each(c, checked));
+    backend.restore(now, s(0), &down());
+    assert_eq!([0; 2].map(|_| index(&take(&backend, now))), [1, 1]);
+    assert!(backend.apply_check(now, s(0), &up()).unwrap().up);
+}
