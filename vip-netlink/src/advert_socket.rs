@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use vrrp_proto::Envelope;
 
@@ -57,8 +58,10 @@ impl AdvertReceiver {
             socket.bind_device(Some(interface.as_bytes()))?;
             // Without this, groups that other sockets joined on other interfaces arrive too.
             socket.set_multicast_all_v4(false)?;
-            // Beyond rmem_max the kernel takes what it allows; a full buffer is counted by it.
-            let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+            // Without CAP_NET_ADMIN of the machine itself the kernel allows rmem_max at most.
+            if set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).is_err() {
+                let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+            }
             for group in groups {
                 match socket.join_multicast_v4_n(group, &InterfaceIndexOrAddress::Index(index)) {
                     Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(error),
@@ -139,7 +142,8 @@ impl AsRawFd for AdvertReceiver {
     }
 }
 
-/// Sends adverts on one interface, the IP header included.
+/// Sends adverts on one interface, the IP header included. Bound to its device, it never fails for
+/// want of a route: an unreachable unicast peer is a packet lost on the way.
 #[derive(Debug)]
 pub struct AdvertSender {
     socket: Socket,

@@ -123,6 +123,8 @@ impl LinuxHost {
     /// Needs CAP_NET_ADMIN and CAP_NET_RAW; the thread that it starts keeps the capabilities and
     /// the network namespace that the caller has now.
     pub fn new(routers: Vec<HostRouter>, options: HostOptions) -> Result<Self, Error> {
+        tokio::runtime::Handle::try_current()
+            .map_err(|error| Error::Netlink(io::Error::other(error)))?;
         let mut stations: Vec<Station> = Vec::new();
         let mut slots = BTreeMap::new();
         for router in &routers {
@@ -226,11 +228,29 @@ impl LinuxHost {
             .find(|station| station.interface.number() == number)
     }
 
-    fn command(&self, router: RouterId, work: Work) {
-        if let Some(commands) = &self.commands {
-            // The worker ends after this sender only.
-            let _ = commands.send((router, work));
+    fn command(&mut self, router: RouterId, work: Work) {
+        let sent = self
+            .commands
+            .as_ref()
+            .is_some_and(|commands| commands.send((router, work)).is_ok());
+        // The worker panicked: every command is answered all the same.
+        if let (false, Work::Command(command @ (Command::Install | Command::Remove))) = (sent, work)
+        {
+            let error = io::ErrorKind::BrokenPipe.into();
+            let failed = HostEvent::Failed {
+                router,
+                command,
+                error,
+            };
+            self.pending.push_back(failed);
         }
+    }
+
+    /// Whether there is nobody left to refresh a lease.
+    fn is_crippled(&self) -> bool {
+        self.commands
+            .as_ref()
+            .is_none_or(UnboundedSender::is_closed)
     }
 }
 
@@ -303,12 +323,17 @@ impl Host for LinuxHost {
         packet: &[u8],
     ) -> io::Result<()> {
         let now = boottime();
+        let crippled = self.is_crippled();
         let slot = self
             .routers
             .get_mut(&router)
             .ok_or(io::ErrorKind::NotFound)?;
         let resigns = priority(protocol, packet) == Some(0);
-        if !resigns && slot.lease.is_some_and(|lease| lease.expired(now)) {
+        if !resigns
+            && slot
+                .lease
+                .is_some_and(|lease| crippled || lease.expired(now))
+        {
             // Others may have taken over while we stood still: no word from us before a new
             // election (DESIGN's "Late").
             slot.lease = None;
@@ -322,16 +347,16 @@ impl Host for LinuxHost {
             .get_mut(slot.station)
             .and_then(|station| station.sender.as_mut())
             .ok_or(io::ErrorKind::NotConnected)?;
-        if protocol == PROTOCOL_AH {
-            sender.send_packet(packet)?;
+        let sent = if protocol == PROTOCOL_AH {
+            sender.send_packet(packet)
         } else {
-            sender.send(envelope, packet)?;
-        }
+            sender.send(envelope, packet)
+        };
         let due = |lease: &mut Lease| lease.refresh(now) == Refresh::Due;
-        if !resigns && slot.lease.as_mut().is_some_and(due) {
+        if !resigns && sent.is_ok() && slot.lease.as_mut().is_some_and(due) {
             self.command(router, Work::Refresh { sent: now });
         }
-        Ok(())
+        sent
     }
 
     fn enqueue(&mut self, router: RouterId, command: Command) {

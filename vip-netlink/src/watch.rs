@@ -6,6 +6,7 @@
 //! number of a request in flight would pass for its answer.
 
 use std::collections::BTreeMap;
+use std::ffi::c_int;
 use std::io;
 use std::net::IpAddr;
 
@@ -15,6 +16,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -100,7 +102,7 @@ impl Kernel {
 /// RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR.
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;
 /// Room for notifications about thousands of addresses.
-const RECEIVE_BUFFER: u32 = 4 << 20;
+const RECEIVE_BUFFER: usize = 4 << 20;
 /// The kernel never sends a longer datagram of notifications.
 const DATAGRAM: usize = 64 * 1024;
 
@@ -127,7 +129,9 @@ impl Watcher {
         socket.bind(&SocketAddr::new(0, GROUPS))?;
         socket.set_non_blocking(true)?;
         // A smaller buffer only means that a fresh dump is needed sooner.
-        let _ = socket.set_rx_buf_sz(RECEIVE_BUFFER);
+        if set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).is_err() {
+            let _ = socket.set_rx_buf_sz(c_int::try_from(RECEIVE_BUFFER).unwrap_or(c_int::MAX));
+        }
         Ok(Self {
             socket: watched(socket)?,
             buffer: vec![0; DATAGRAM],
