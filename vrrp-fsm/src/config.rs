@@ -83,6 +83,10 @@ pub struct Policy {
     /// An owner ignores all adverts (`owner_ignore_adverts`; RFC 3768 §7.1 demands it). Off, two
     /// owners on a link are noticed, warned of, and the tie is broken by address.
     pub owner_ignore_adverts: bool,
+    /// The first interval after becoming Active is shortened, by VRID, so that the many routers of
+    /// one host that became Active at once do not advertise at once for ever. The advert that takes
+    /// over is never delayed.
+    pub spread_phases: bool,
     /// How many intervals of silence a Backup bears (`down_timer_adverts`, 1-100); the RFC says 3.
     pub down_timer_adverts: u8,
 }
@@ -93,6 +97,7 @@ impl Default for Policy {
             lower_priority_no_advert: false,
             higher_priority_send_advert: false,
             owner_ignore_adverts: false,
+            spread_phases: false,
             down_timer_adverts: 3,
         }
     }
@@ -114,8 +119,8 @@ pub enum ConfigError {
     /// VRRPv2 is IPv4 only.
     #[error("VRRPv2 is for IPv4 only")]
     V2OverIpv6,
-    /// An advert carries at least one address (RFC 9568 §5.2.5).
-    #[error("a virtual router needs at least one address")]
+    /// An advert of version 3 carries at least one address (RFC 9568 §5.2.5).
+    #[error("a virtual router of version 3 needs at least one address")]
     NoAddress,
     /// The count is one byte.
     #[error("an advert carries at most 255 addresses, not {0}")]
@@ -191,8 +196,9 @@ impl RouterConfig {
             ));
         }
         match self.addresses.len() {
-            0 => return Err(ConfigError::NoAddress),
-            1..=255 => {}
+            // keepalived runs an instance of version 2 without addresses, and sends its adverts.
+            0 if self.version == Version::V3 => return Err(ConfigError::NoAddress),
+            0..=255 => {}
             many => return Err(ConfigError::TooManyAddresses(many)),
         }
         let other = |address: &&IpAddr| address.is_ipv4() != (self.family == Family::Ipv4);

@@ -209,7 +209,7 @@ impl Router {
             repeat: self.config.announcements.repeat,
         });
         let mut active = Active {
-            adver_at: now + self.config.interval,
+            adver_at: now + self.first_interval(),
             sent_at: now,
             since: now,
             announce_at: None,
@@ -284,6 +284,16 @@ impl Router {
 
     fn push(&mut self, action: Action) {
         self.actions.push_back(action);
+    }
+
+    /// Between 1/255 of the interval (VRID 255) and the whole of it (VRID 1).
+    fn first_interval(&self) -> Duration {
+        let interval = self.config.interval;
+        if self.config.policy.spread_phases {
+            interval * (256 - u32::from(self.config.vrid.value())) / 255
+        } else {
+            interval
+        }
     }
 
     fn skew_time(&self, active_adver_interval: Duration) -> Duration {

@@ -266,6 +266,41 @@ fn timers_fire_in_the_order_of_their_deadlines() {
 }
 
 #[test]
+fn routers_that_became_active_at_once_spread_their_adverts_over_the_interval() {
+    let mut set = RouterSet::new();
+    for vrid in 1..=255 {
+        let mut config = config(vrid, 1);
+        config.version = Version::V3;
+        config.interval = Duration::from_millis(100);
+        config.policy.spread_phases = true;
+        set.insert(attachment(), config).unwrap();
+    }
+    set.handle_all(NOW, Event::Startup);
+    let mut now = NOW;
+    for _ in 0..3 * 255 {
+        drain(&mut set);
+        now = set.next_deadline().unwrap();
+        set.timeout(now);
+    }
+    // All took over in one tick; since then each fires alone.
+    let interval = Duration::from_millis(100);
+    let mut gaps = Vec::new();
+    for _ in 0..255 {
+        drain(&mut set);
+        let next = set.next_deadline().unwrap();
+        gaps.push(next.since(now));
+        now = next;
+        set.timeout(now);
+    }
+    assert!(
+        gaps.iter().all(|gap| *gap >= interval / 256),
+        "{:?}",
+        gaps.iter().min()
+    );
+    assert_eq!(gaps.iter().sum::<Duration>(), interval);
+}
+
+#[test]
 fn tracking_and_links_reach_the_routers_that_are_concerned() {
     let mut tracking = attachment();
     let weights = [(SCRIPT, -20), (Object::Interface(9), 0)];

@@ -129,6 +129,7 @@ fn router(instance: &Instance) -> RouterConfig {
         lower_priority_no_advert: instance.lower_priority_no_advert,
         higher_priority_send_advert: instance.higher_priority_send_advert,
         owner_ignore_adverts: instance.owner_ignore_adverts,
+        spread_phases: true,
         down_timer_adverts: instance.down_timer_adverts,
     };
     router
