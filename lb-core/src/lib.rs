@@ -21,3 +21,6 @@ pub mod rules;
 pub mod server;
 pub mod stats;
 pub mod stick_table;
+
+#[cfg(test)]
+mod test_clock;

@@ -126,10 +126,10 @@ impl Queues {
     /// A waiter goes, whatever it stands for.
     pub(crate) fn leave(&mut self, number: Number) -> Option<Waiter> {
         let waiter = self.waiters.remove(&number)?;
-        if let Standing::Waiting { server, .. } = waiter.standing {
-            if let Some(queue) = self.queue(server) {
-                queue.remove(&number);
-            }
+        if let Standing::Waiting { server, .. } = waiter.standing
+            && let Some(queue) = self.queue(server)
+        {
+            queue.remove(&number);
         }
         Some(waiter)
     }

@@ -46,6 +46,19 @@ pub enum Event {
     Gpc1,
 }
 
+/// An entry as `show table` lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The key.
+    pub key: Key,
+    /// What is left until it expires; `None` for never.
+    pub time_to_live: Option<Duration>,
+    /// A connection counts on it.
+    pub in_use: bool,
+    /// Columns in the order of the declaration with their values.
+    pub columns: Vec<(Column, u64)>,
+}
+
 /// One table.
 #[derive(Debug)]
 pub struct StickTable {
@@ -168,16 +181,18 @@ impl StickTable {
         self.lock().clear();
     }
 
-    /// All entries, least recently used first: key, time to live, the columns with their values (`show table`).
-    pub fn dump(&self, now: Instant) -> Vec<(Key, Option<Duration>, Vec<(Column, u64)>)> {
+    /// All entries, least recently used first (`show table`).
+    pub fn dump(&self, now: Instant) -> Vec<Row> {
         let ms = self.ms(now);
         let mut entries = self.lock();
         self.expire(&mut entries, now);
         entries
             .iter()
-            .map(|(key, entry, expires)| {
-                let left = expires.map(|at| at.saturating_duration_since(now));
-                (key.clone(), left, entry.columns(ms))
+            .map(|(key, entry, expires)| Row {
+                key: key.clone(),
+                time_to_live: expires.map(|at| at.saturating_duration_since(now)),
+                in_use: entry.is_in_use(),
+                columns: entry.columns(ms),
             })
             .collect()
     }

@@ -35,7 +35,7 @@ fn backend(count: u32, change: impl FnOnce(&mut BackendConfig)) -> (Arc<Backend>
         ..BackendConfig::default()
     };
     change(&mut config);
-    let now = Instant::now();
+    let now = crate::test_clock::now();
     let mut proxy = ProxyConfig::new("be", 2, Mode::Http);
     proxy.backend = Some(config);
     (Backend::new(&proxy, now), now)

@@ -10,7 +10,7 @@ impl CookiePolicy {
         let name = self.config.name.as_bytes();
         let value = request
             .values(b"cookie")
-            .flat_map(|list| pairs(list))
+            .flat_map(pairs)
             .find(|pair| pair.name == name)?
             .value;
         if self.config.prefix {

@@ -91,6 +91,7 @@ fn prefix_mode_shares_the_applications_cookie() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn what_responses_carry() {
     use Persistence::{Down, Invalid, None as New, Valid};
     let own = "set-cookie: SRV=own; x";

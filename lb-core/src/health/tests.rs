@@ -45,7 +45,7 @@ fn probe(monitor: &mut Monitor, status: CheckStatus) -> Instant {
 
 #[test]
 fn health_rises_and_falls_as_counted() {
-    let start = Instant::now();
+    let start = crate::test_clock::now();
     let mut monitor = Monitor::new(config(), Pace::default(), start);
     assert_eq!(monitor.report().health, 2);
     assert!(monitor.report().is_up());
@@ -74,7 +74,7 @@ fn health_rises_and_falls_as_counted() {
 
 #[test]
 fn the_interval_follows_the_state() {
-    let start = Instant::now();
+    let start = crate::test_clock::now();
     let timing = CheckConfig {
         fastinter: Some(Duration::from_secs(1)),
         downinter: Some(Duration::from_secs(10)),
@@ -91,7 +91,7 @@ fn the_interval_follows_the_state() {
 
 #[test]
 fn a_slow_probe_is_followed_at_once_and_a_pause_drops_its_result() {
-    let start = Instant::now();
+    let start = crate::test_clock::now();
     let mut monitor = Monitor::new(config(), Pace::default(), start);
     monitor.handle(start, Event::Timeout);
     assert!(monitor.poll_probe().is_some());
@@ -114,7 +114,7 @@ fn a_slow_probe_is_followed_at_once_and_a_pause_drops_its_result() {
 
 #[test]
 fn timeouts_are_those_of_the_backend() {
-    let start = Instant::now();
+    let start = crate::test_clock::now();
     let mut plain = Monitor::new(config(), Pace::default(), start);
     plain.handle(start, Event::Timeout);
     let probe = plain.poll_probe().unwrap();
@@ -133,7 +133,7 @@ fn timeouts_are_those_of_the_backend() {
 
 #[test]
 fn first_probes_are_spread_over_the_interval() {
-    let start = Instant::now();
+    let start = crate::test_clock::now();
     let shortest = Duration::from_secs(2);
     let at = |n| Monitor::first_probe(start, shortest, n, 4) - start;
     assert_eq!([at(0), at(1), at(3)].map(|d| d.as_millis()), [0, 500, 1500]);
@@ -166,7 +166,7 @@ proptest! {
         steps in prop::collection::vec((0u8..5, 0u64..4000), 1..100),
         spread in 0u8..60,
     ) {
-        let mut now = Instant::now();
+        let mut now = crate::test_clock::now();
         let pace = Pace { spread_percent: spread, seed: 3, ..Pace::default() };
         let mut monitor = Monitor::new(config(), pace, now);
         for (step, ms) in steps {

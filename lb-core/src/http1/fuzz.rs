@@ -2,6 +2,11 @@
 //!
 //! The first byte says how the rest is cut: whatever the cut, the result must be the same.
 
+#![expect(
+    clippy::panic,
+    reason = "a property that does not hold is reported by a panic"
+)]
+
 use super::{
     ChunkedDecoder, ConnectionOption, Error, Leniency, Limits, Method, Progress, RequestDecoder,
     ResponseDecoder, write_request_head, write_response_head,

@@ -1,16 +1,14 @@
 //! Character classes of RFC 9110 §5.6 and small text helpers.
 
 /// Whether each byte is a `tchar`.
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
 static TOKEN: [bool; 256] = {
     let mut table = [false; 256];
-    let mut b = 0usize;
-    while b < 128 {
-        table[b] = matches!(
-            b as u8,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-                | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
-        );
-        b += 1;
+    let mut rest: &[u8] =
+        b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    while let [b, tail @ ..] = rest {
+        table[*b as usize] = true;
+        rest = tail;
     }
     table
 };

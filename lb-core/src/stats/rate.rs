@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_last_second_fades_and_the_maximum_stays() {
-        let start = Instant::now();
+        let start = crate::test_clock::now();
         let rate = Rate::new(start);
         for _ in 0..10 {
             rate.count(start + Duration::from_millis(100));
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_pause_empties_the_window() {
-        let start = Instant::now();
+        let start = crate::test_clock::now();
         let rate = Rate::new(start);
         rate.count(start);
         rate.count(start + Duration::from_secs(5));

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_moment_counts_whole_seconds() {
-        let start = Instant::now();
+        let start = crate::test_clock::now();
         let moment = Moment::new(start);
         assert_eq!(moment.seconds_ago(start), None);
         moment.mark(start);

@@ -116,8 +116,8 @@ struct Slot {
 
 impl Slot {
     fn add(&mut self, ms: u64, n: u64) {
-        if self.period_ms > 0 {
-            self.roll(ms / self.period_ms);
+        if let Some(period) = ms.checked_div(self.period_ms) {
+            self.roll(period);
         }
         self.current = self.current.saturating_add(n);
     }

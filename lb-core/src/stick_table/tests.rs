@@ -12,7 +12,7 @@ fn table(
     nopurge: bool,
     store: &[StoreKind],
 ) -> (StickTable, Instant) {
-    let now = Instant::now();
+    let now = crate::test_clock::now();
     let config = StickTableConfig {
         key: TableKey::Ip,
         size,
@@ -93,7 +93,7 @@ fn rates_slide_over_two_periods() {
 fn mapped_addresses_are_the_same_key_and_binary_keys_are_padded() {
     let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
     assert_eq!(Key::from_ip(mapped), ip(1));
-    let now = Instant::now();
+    let now = crate::test_clock::now();
     let config = StickTableConfig {
         key: TableKey::Binary(4),
         size: 1,
