@@ -9,6 +9,7 @@
 //! Knows nothing of tables and rules: those are in [`super::rules`].
 
 use std::io;
+use std::os::fd::{FromRawFd as _, IntoRawFd as _};
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 
@@ -22,6 +23,8 @@ const NLA_F_NESTED: u16 = 0x8000;
 const MSG_DONTWAIT: i32 = 0x40;
 /// Enough for a few hundred acknowledgements.
 const RECEIVE: usize = 64 * 1024;
+/// Above what a speaker opens, below the usual limit of 1024.
+const HIGH_DESCRIPTOR: i32 = 1000;
 
 /// Messages of one transaction, being written.
 #[derive(Debug)]
@@ -135,7 +138,10 @@ impl Connection {
         let mut socket = Socket::new(NETLINK_NETFILTER)?;
         let port = socket.bind_auto()?.port_number();
         socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self { socket, port })
+        Ok(Self {
+            socket: closed_first(socket),
+            port,
+        })
     }
 
     /// The socket's address, unique in its network namespace: names the owned tables.
@@ -168,6 +174,18 @@ impl Connection {
             return Err(io::Error::other("the kernel did not answer"));
         }
         result
+    }
+}
+
+/// Moves the socket to a high descriptor. When a process dies, Linux releases its descriptors from
+/// the highest down, and raw and packet sockets take milliseconds each (an RCU grace period): the
+/// fence is to close before them. A low limit of open files leaves it where it is.
+#[expect(unsafe_code, reason = "netlink-sys takes a raw descriptor only")]
+fn closed_first(socket: Socket) -> Socket {
+    match rustix::io::fcntl_dupfd_cloexec(&socket, HIGH_DESCRIPTOR) {
+        // SAFETY: the descriptor was made here, and into_raw_fd gives it away.
+        Ok(high) => unsafe { Socket::from_raw_fd(high.into_raw_fd()) },
+        Err(_) => socket,
     }
 }
 
