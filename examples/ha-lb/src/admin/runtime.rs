@@ -5,6 +5,7 @@
 //! [`command`] is the language, [`execute`] what it does; here is the conversation.
 
 pub mod command;
+pub mod execute;
 
 use std::{io, time::Duration};
 

@@ -139,6 +139,23 @@ pub fn csv(rows: &[Row]) -> String {
     text
 }
 
+/// A cell as JSON: a whole number or a string.
+pub fn json_value(cell: &str) -> serde_json::Value {
+    match cell.parse::<i64>() {
+        Ok(number) => number.into(),
+        Err(_) => cell.into(),
+    }
+}
+
+/// The rows as one JSON array of objects, without the cells that do not apply.
+pub fn json(rows: &[Row]) -> String {
+    let objects = rows.iter().map(|row| {
+        let cells = row.cells().map(|(name, cell)| (name.to_owned(), json_value(cell)));
+        serde_json::Value::Object(cells.collect())
+    });
+    serde_json::Value::Array(objects.collect()).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

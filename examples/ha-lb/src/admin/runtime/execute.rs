@@ -1,0 +1,263 @@
+//! What the commands of the runtime command line do.
+
+use std::{sync::Arc, time::Instant};
+
+use lb_core::{
+    backend::{AdminAction, Backend},
+    config::StatsLevel,
+    dataplane::Balancer,
+    id::ServerIndex,
+    server::{AdminState, Server},
+};
+
+use super::{
+    Executor,
+    command::{self, Command, InfoForm, Selection, StatForm, State, Target, Weight},
+};
+use crate::admin::stat::{
+    columns::{self, Column, Kind, Row},
+    info,
+    rows::{self, Detail},
+};
+
+/// Hears of changes that a restarted balancer should know.
+pub type Changed = Box<dyn Fn(&Backend, &Server) + Send + Sync>;
+
+/// The running balancer, as commands and the stats page see and change it.
+pub struct Runtime {
+    balancer: Arc<Balancer>,
+    workers: usize,
+    changed: Changed,
+}
+
+impl Runtime {
+    /// `changed` is told of each server that a command changed.
+    pub fn new(balancer: Arc<Balancer>, workers: usize, changed: Changed) -> Self {
+        Self { balancer, workers, changed }
+    }
+
+    /// The balancer.
+    pub fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    /// A server by names or numbers, in HAProxy's words of refusal.
+    fn find(&self, target: &Target) -> Result<(&Arc<Backend>, ServerIndex), String> {
+        let number = |word: &str| word.strip_prefix('#')?.parse::<u32>().ok();
+        let backend = self
+            .balancer
+            .backends
+            .iter()
+            .find(|b| b.name() == target.backend || number(&target.backend) == Some(b.id()))
+            .ok_or("No such backend.")?;
+        let server = backend
+            .servers()
+            .iter()
+            .find(|s| s.name() == target.server || number(&target.server) == Some(s.config().id))
+            .ok_or("No such server.")?;
+        Ok((backend, server.index()))
+    }
+
+    /// Carries out a change of a server and tells of it.
+    pub fn change(
+        &self,
+        target: &Target,
+        change: impl FnOnce(&Backend, ServerIndex, &Server) -> Option<String>,
+    ) -> Result<(), String> {
+        let (backend, index) = self.find(target)?;
+        let server = backend.server(index).ok_or("No such server.")?;
+        if let Some(line) = change(backend, index, server) {
+            tracing::info!("{line}");
+        }
+        (self.changed)(backend, server);
+        Ok(())
+    }
+
+    /// `set server ... state`.
+    pub fn set_state(&self, target: &Target, state: State) -> Result<(), String> {
+        let action = match state {
+            State::Ready => AdminAction::Ready,
+            State::Drain => AdminAction::Drain,
+            State::Maint => AdminAction::Maintenance,
+        };
+        self.change(target, |backend, index, _| {
+            let change = backend.set_state(Instant::now(), index, action);
+            change.map(|change| change.to_string())
+        })
+    }
+
+    fn set_weight(&self, target: &Target, weight: Weight) -> Result<(), String> {
+        self.change(target, |backend, index, server| {
+            let weight = match weight {
+                Weight::Absolute(weight) => weight,
+                Weight::Percent(percent) => server.config().weight * percent / 100,
+            };
+            backend.set_weight(Instant::now(), index, weight);
+            None
+        })
+    }
+
+    fn rows(&self, selection: &Selection, level: StatsLevel) -> Vec<Row> {
+        let detail = Detail {
+            legends: level >= StatsLevel::Operator,
+        };
+        let mut rows = rows::rows(&self.balancer, detail, Instant::now());
+        rows.retain(|row| {
+            let kind = match row.kind {
+                Kind::Frontend => 1,
+                Kind::Backend => 2,
+                Kind::Server => 4,
+            };
+            let proxy = |wanted: &String| {
+                row.text(Column::Pxname) == wanted || row.text(Column::Iid) == wanted
+            };
+            let server = selection.server.to_string();
+            selection.proxy.as_ref().is_none_or(proxy)
+                && selection.kinds & kind != 0
+                && (selection.server < 0 || row.kind != Kind::Server || row.text(Column::Sid) == server)
+        });
+        rows
+    }
+
+    fn servers_state(&self, wanted: Option<&str>) -> String {
+        const HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight \
+                              srv_iweight srv_time_since_last_change srv_check_status srv_check_result \
+                              srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id \
+                              srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr \
+                              srv_agent_port\n";
+        let backends = &self.balancer.backends;
+        if wanted.is_some_and(|name| !backends.iter().any(|b| b.name() == name)) {
+            return "Can't find backend.".to_owned();
+        }
+        let now = Instant::now();
+        let mut text = HEADER.to_owned();
+        for backend in backends.iter().filter(|b| wanted.is_none_or(|name| b.name() == name)) {
+            for server in backend.servers() {
+                text.push_str(&server_state(backend, server, now));
+            }
+        }
+        text + "\n"
+    }
+
+    fn clear_counters(&self, all: bool) {
+        for counters in &self.balancer.frontend_counters {
+            counters.connections.clear_max();
+            counters.session_rate.clear_max();
+            counters.request_rate.clear_max();
+            counters.connection_rate.clear_max();
+            if all {
+                counters.traffic.clear();
+            }
+        }
+        for backend in &self.balancer.backends {
+            let counters = backend.counters();
+            counters.sessions.clear_max();
+            counters.queue.clear_max();
+            counters.session_rate.clear_max();
+            if all {
+                counters.traffic.clear();
+            }
+            for counters in backend.servers().iter().map(Server::counters) {
+                counters.sessions.clear_max();
+                counters.queue.clear_max();
+                counters.session_rate.clear_max();
+                if all {
+                    counters.traffic.clear();
+                }
+            }
+        }
+    }
+}
+
+/// One line of `show servers state` (management guide, version 1 of the state file).
+fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
+    let config = server.config();
+    let report = server.check_report();
+    // Check state: bit 1 configured, 2 enabled, 3 paused.
+    let check_state = match &report {
+        None => 0,
+        Some(_) if server.admin().contains(AdminState::MAINT) => 14,
+        Some(_) => 6,
+    };
+    let (status, result, health) = report.map_or((1, 0, 0), |report| {
+        let status = report.result.status;
+        (status as u8, status.result_number(), report.health)
+    });
+    let address = config.address.map_or_else(|| "-".to_owned(), |a| a.ip().to_string());
+    let port = config.address.map_or(0, |a| a.port());
+    format!(
+        "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {check_state} 0 0 0 {} {port} - 0 {} {} - 0\n",
+        backend.id(),
+        backend.name(),
+        config.id,
+        server.name(),
+        server.operation() as u8,
+        server.admin().bits(),
+        server.weight(),
+        config.weight,
+        server.seconds_since_change(now),
+        config.fqdn.as_deref().unwrap_or("-"),
+        config.check.as_ref().and_then(|check| check.port).unwrap_or(0),
+        config
+            .check
+            .as_ref()
+            .and_then(|check| check.addr)
+            .map_or_else(|| "-".to_owned(), |address| address.to_string()),
+    )
+}
+
+impl Executor for Runtime {
+    fn execute(&self, command: &Command, level: StatsLevel) -> String {
+        let done = |done: Result<(), String>| done.err().unwrap_or_default();
+        match command {
+            Command::Prompt | Command::Quit | Command::Lower(_) => String::new(),
+            Command::Help(words) => command::help(words, level),
+            Command::ShowLevel => match level {
+                StatsLevel::User => "user",
+                StatsLevel::Operator => "operator",
+                StatsLevel::Admin => "admin",
+            }
+            .to_owned(),
+            Command::ShowVersion => info::VERSION.to_owned(),
+            Command::ShowInfo(form) => {
+                let values = info::values(&self.balancer, self.workers, Instant::now());
+                match form {
+                    InfoForm::Plain => info::text(&values),
+                    InfoForm::Json => info::json(&values),
+                }
+            }
+            Command::ShowStat(selection, form) => {
+                let rows = self.rows(selection, level);
+                match form {
+                    StatForm::Csv => columns::csv(&rows),
+                    StatForm::Json => columns::json(&rows),
+                }
+            }
+            Command::ShowServersState(backend) => self.servers_state(backend.as_deref()),
+            Command::ShowBackend => {
+                let names = self.balancer.backends.iter().map(|b| format!("{}\n", b.name()));
+                format!("# name\n{}", names.collect::<String>())
+            }
+            Command::ShowErrors => "Total events captured : 0".to_owned(),
+            Command::ClearCounters(all) => {
+                if *all && level < StatsLevel::Admin {
+                    return "Permission denied".to_owned();
+                }
+                self.clear_counters(*all);
+                String::new()
+            }
+            Command::GetWeight(target) => match self.find(target) {
+                Ok((backend, index)) => backend.server(index).map_or_else(String::new, |server| {
+                    format!("{} (initial {})", server.weight(), server.config().weight)
+                }),
+                Err(told) => told,
+            },
+            Command::SetWeight(target, weight) => done(self.set_weight(target, *weight)),
+            Command::SetState(target, state) => done(self.set_state(target, *state)),
+            Command::SetMaxconn(target, maxconn) => done(self.change(target, |backend, index, _| {
+                backend.set_maxconn(index, *maxconn);
+                None
+            })),
+        }
+    }
+}

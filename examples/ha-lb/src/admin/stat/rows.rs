@@ -1,0 +1,288 @@
+//! Rows of `show stat` from the counters, column by column as HAProxy 2.6 fills them.
+
+use std::time::Instant;
+
+use lb_core::{
+    backend::Backend,
+    config::{self, ProxyConfig},
+    dataplane::Balancer,
+    server::Server,
+    stats::{FrontendCounters, StatusClass, Traffic},
+};
+
+use super::columns::{
+    Column::{self, *},
+    Kind, Row,
+};
+
+/// Who asks, as far as it changes what is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detail {
+    /// Addresses, cookies and algorithms are shown (level `operator`, `stats show-legends`).
+    pub legends: bool,
+}
+
+/// All rows in the order of the file: of each proxy its frontend, its servers, its backend.
+pub fn rows(balancer: &Balancer, detail: Detail, now: Instant) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (index, proxy) in balancer.config.proxies.iter().enumerate() {
+        if let Some((place, frontend)) = balancer.frontend_of(index)
+            && let Some(counters) = balancer.frontend_counters.get(place)
+        {
+            rows.push(frontend_row(proxy, counters, frontend.maxconn(), now));
+        }
+        if let Some((_, backend)) = balancer.backend_of(index) {
+            for server in backend.servers() {
+                rows.push(server_row(proxy, server, detail, now));
+            }
+            let frontends = balancer.config.proxies.iter();
+            let mut limits = frontends.filter_map(|p| p.frontend.as_ref()?.maxconn);
+            let greatest = limits.by_ref().max().unwrap_or(0);
+            rows.push(backend_row(proxy, backend, greatest, detail, now));
+        }
+    }
+    rows
+}
+
+fn frontend_row(proxy: &ProxyConfig, counters: &FrontendCounters, limit: u32, now: Instant) -> Row {
+    let mut row = Row::new(Kind::Frontend, &proxy.name, "FRONTEND", (proxy.id, 0));
+    let traffic = &counters.traffic;
+    let open = counters.connections.value();
+    row.set(Scur, open);
+    row.set(Smax, counters.connections.max());
+    row.set(Slim, limit);
+    row.set(Stot, traffic.total(|c| &c.sessions));
+    volume(&mut row, traffic);
+    row.set(Dreq, traffic.total(|c| &c.denied_requests));
+    row.set(Dresp, traffic.total(|c| &c.denied_responses));
+    row.set(Ereq, traffic.total(|c| &c.request_errors));
+    row.set(Status, if proxy.disabled { "STOP" } else if limit > 0 && open >= limit { "FULL" } else { "OPEN" });
+    row.set(Rate, counters.session_rate.per_second(now));
+    let rate_limit = proxy.frontend.as_ref().and_then(|f| f.rate_limit);
+    row.set(RateLim, rate_limit.unwrap_or(0));
+    row.set(RateMax, counters.session_rate.max());
+    row.set(ReqRate, counters.request_rate.per_second(now));
+    row.set(ReqRateMax, counters.request_rate.max());
+    row.set(ReqTot, traffic.total(|c| &c.requests));
+    row.set_all(&[CompIn, CompOut, CompByp, CompRsp], 0);
+    row.set(ConnRate, counters.connection_rate.per_second(now));
+    row.set(ConnRateMax, counters.connection_rate.max());
+    row.set(ConnTot, counters.connections_total.value());
+    row.set(Dcon, counters.denied_connections.value());
+    row.set(Dses, counters.denied_sessions.value());
+    row.set(Wrew, traffic.total(|c| &c.failed_rewrites));
+    row.set(Eint, traffic.total(|c| &c.internal_errors));
+    if proxy.mode == config::Mode::Http {
+        responses(&mut row, traffic);
+        row.set(Intercepted, traffic.total(|c| &c.intercepted));
+        row.set_all(&[CacheLookups, CacheHits], 0);
+    }
+    common(&mut row, proxy);
+    row
+}
+
+fn server_row(
+    proxy: &ProxyConfig,
+    server: &Server,
+    detail: Detail,
+    now: Instant,
+) -> Row {
+    let settings = server.config();
+    let mut row = Row::new(Kind::Server, &proxy.name, server.name(), (proxy.id, settings.id));
+    let counters = server.counters();
+    let traffic = &counters.traffic;
+    let status = server.status();
+    row.set(Qcur, counters.queue.value());
+    row.set(Qmax, counters.queue.max());
+    row.set(Scur, counters.sessions.value());
+    row.set(Smax, counters.sessions.max());
+    if server.maxconn() > 0 {
+        row.set(Slim, server.maxconn());
+    }
+    row.set(Stot, traffic.total(|c| &c.sessions));
+    volume(&mut row, traffic);
+    row.set(Dresp, traffic.total(|c| &c.denied_responses));
+    failures(&mut row, traffic);
+    row.set(Status, status);
+    row.set(Weight, server.effective_weight());
+    row.set(Act, u8::from(!settings.backup));
+    row.set(Bck, u8::from(settings.backup));
+    row.set(Lastchg, server.seconds_since_change(now));
+    if let Some(maxqueue) = settings.maxqueue {
+        row.set(Qlimit, maxqueue);
+    }
+    if let Some(throttle) = server.throttle() {
+        row.set(Throttle, throttle);
+    }
+    row.set(Lbtot, traffic.total(|c| &c.chosen));
+    row.set(Rate, counters.session_rate.per_second(now));
+    row.set(RateMax, counters.session_rate.max());
+    check(&mut row, server, now);
+    row.set(CliAbrt, traffic.total(|c| &c.client_aborts));
+    row.set(SrvAbrt, traffic.total(|c| &c.server_aborts));
+    last_session(&mut row, counters.last_session.seconds_ago(now));
+    times(&mut row, traffic);
+    connections(&mut row, traffic);
+    row.set(SrvIcur, counters.idle.value());
+    row.set(IdleConnCur, counters.idle.value());
+    row.set(SafeConnCur, 0);
+    row.set(UsedConnCur, counters.sessions.value());
+    row.set(NeedConnEst, counters.sessions.max());
+    row.set(Uweight, server.weight());
+    if proxy.mode == config::Mode::Http {
+        responses(&mut row, traffic);
+        row.set(ReqTot, traffic.total(|c| &c.requests));
+    }
+    if detail.legends {
+        if let Some(address) = settings.address {
+            row.set(Addr, address);
+        }
+        if let Some(cookie) = &settings.cookie {
+            row.set(Cookie, cookie);
+        }
+    }
+    common(&mut row, proxy);
+    row
+}
+
+/// Columns of servers with `check`.
+fn check(row: &mut Row, server: &Server, now: Instant) {
+    let Some(report) = server.check_report() else {
+        return;
+    };
+    let counters = server.counters();
+    row.set(Chkfail, counters.failed_checks.value());
+    row.set(Chkdown, counters.down_transitions.value());
+    row.set(Downtime, server.downtime(now).as_secs());
+    let result = &report.result;
+    row.set(CheckStatus, result.status.word());
+    if let Some(code) = result.code {
+        row.set(CheckCode, code);
+    }
+    if result.status.passed().is_some() {
+        row.set(CheckDuration, result.duration.as_millis());
+    }
+    row.set(LastChk, &result.detail);
+    row.set(CheckDesc, result.status.description());
+    row.set(CheckRise, report.rise);
+    row.set(CheckFall, report.fall);
+    row.set(CheckHealth, report.health);
+}
+
+/// `fullconn` by default is a tenth of what the frontends may hold.
+fn backend_row(
+    proxy: &ProxyConfig,
+    backend: &Backend,
+    greatest_maxconn: u32,
+    detail: Detail,
+    now: Instant,
+) -> Row {
+    let mut row = Row::new(Kind::Backend, &proxy.name, "BACKEND", (proxy.id, 0));
+    let counters = backend.counters();
+    let traffic = &counters.traffic;
+    let (active, backup) = backend.usable_servers();
+    row.set(Qcur, backend.waiting());
+    row.set(Qmax, counters.queue.max());
+    row.set(Scur, counters.sessions.value());
+    row.set(Smax, counters.sessions.max());
+    let fullconn = backend.config().fullconn;
+    row.set(Slim, fullconn.unwrap_or(greatest_maxconn.div_ceil(10).max(1)));
+    row.set(Stot, traffic.total(|c| &c.sessions));
+    volume(&mut row, traffic);
+    row.set(Dreq, traffic.total(|c| &c.denied_requests));
+    row.set(Dresp, traffic.total(|c| &c.denied_responses));
+    failures(&mut row, traffic);
+    row.set(Status, if backend.is_up() { "UP" } else { "DOWN" });
+    row.set(Weight, backend.total_weight());
+    row.set(Act, active);
+    row.set(Bck, backup);
+    row.set(Chkdown, backend.down_transitions());
+    row.set(Lastchg, backend.seconds_since_change(now));
+    if !backend.servers().is_empty() {
+        row.set(Downtime, backend.downtime(now).as_secs());
+    }
+    row.set(Lbtot, traffic.total(|c| &c.chosen));
+    row.set(Rate, counters.session_rate.per_second(now));
+    row.set(RateMax, counters.session_rate.max());
+    row.set(CliAbrt, traffic.total(|c| &c.client_aborts));
+    row.set(SrvAbrt, traffic.total(|c| &c.server_aborts));
+    row.set_all(&[CompIn, CompOut, CompByp, CompRsp], 0);
+    last_session(&mut row, counters.last_session.seconds_ago(now));
+    times(&mut row, traffic);
+    connections(&mut row, traffic);
+    row.set(Uweight, backend.servers().iter().map(Server::weight).sum::<u32>());
+    row.set_all(&[AggServerStatus, AggServerCheckStatus, AggCheckStatus], 0);
+    if proxy.mode == config::Mode::Http {
+        responses(&mut row, traffic);
+        row.set(ReqTot, traffic.total(|c| &c.requests));
+        row.set_all(&[CacheLookups, CacheHits], 0);
+    }
+    if detail.legends {
+        row.set(Algo, backend.config().balance.name());
+        if let Some(cookie) = &backend.config().cookie {
+            row.set(Cookie, &cookie.name);
+        }
+    }
+    common(&mut row, proxy);
+    row
+}
+
+fn volume(row: &mut Row, traffic: &Traffic) {
+    row.set(Bin, traffic.total(|c| &c.bytes_in));
+    row.set(Bout, traffic.total(|c| &c.bytes_out));
+}
+
+fn failures(row: &mut Row, traffic: &Traffic) {
+    row.set(Econ, traffic.total(|c| &c.connect_errors));
+    row.set(Eresp, traffic.total(|c| &c.response_errors));
+    row.set(Wretr, traffic.total(|c| &c.retries));
+    row.set(Wredis, traffic.total(|c| &c.redispatches));
+}
+
+fn responses(row: &mut Row, traffic: &Traffic) {
+    let classes: [(Column, StatusClass); 6] = [
+        (Hrsp1xx, StatusClass::Informational),
+        (Hrsp2xx, StatusClass::Success),
+        (Hrsp3xx, StatusClass::Redirection),
+        (Hrsp4xx, StatusClass::ClientError),
+        (Hrsp5xx, StatusClass::ServerError),
+        (HrspOther, StatusClass::Other),
+    ];
+    for (column, class) in classes {
+        row.set(column, traffic.responses(class));
+    }
+}
+
+fn last_session(row: &mut Row, seconds: Option<u64>) {
+    match seconds {
+        Some(seconds) => row.set(Lastsess, seconds),
+        None => row.set(Lastsess, -1),
+    }
+}
+
+fn times(row: &mut Row, traffic: &Traffic) {
+    let (average, longest) = (traffic.average_times(), traffic.longest_times());
+    row.set(Qtime, average.queue_ms);
+    row.set(Ctime, average.connect_ms);
+    row.set(Rtime, average.response_ms);
+    row.set(Ttime, average.total_ms);
+    row.set(QtimeMax, longest.queue_ms);
+    row.set(CtimeMax, longest.connect_ms);
+    row.set(RtimeMax, longest.response_ms);
+    row.set(TtimeMax, longest.total_ms);
+}
+
+fn connections(row: &mut Row, traffic: &Traffic) {
+    row.set(Wrew, traffic.total(|c| &c.failed_rewrites));
+    row.set(Connect, traffic.total(|c| &c.connects));
+    row.set(Reuse, traffic.total(|c| &c.reuses));
+    row.set(Eint, traffic.total(|c| &c.internal_errors));
+}
+
+fn common(row: &mut Row, proxy: &ProxyConfig) {
+    row.set(Mode, match proxy.mode {
+        config::Mode::Http => "http",
+        config::Mode::Tcp => "tcp",
+    });
+    row.set_all(&[SslSess, SslReusedSess, SslFailedHandshake], 0);
+}
