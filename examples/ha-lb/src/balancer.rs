@@ -3,6 +3,10 @@
 //!
 //! It never opens a file. When the supervisor's socket ends, it ends.
 
+mod command_line;
+mod memory;
+mod report;
+
 use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
@@ -13,8 +17,10 @@ use std::{
 };
 
 use lb_core::{
+    backend::Backend,
     config::Config,
-    dataplane::{self, DataPlane, Event, Events, ListenerFd, Options},
+    dataplane::{self, DataPlane, Event, Events, ListenerFd, Options, StatsService},
+    server::Server,
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -23,10 +29,11 @@ use tokio::{
 };
 
 use crate::{
+    admin::{runtime::execute::Runtime, stat::service::Service},
     config::{diagnostic::Diagnostics, load},
     ipc::{
         channel::Channel,
-        message::{Configuration, FromBalancer, Listener, ToBalancer},
+        message::{Configuration, FromBalancer, Listener, ServerState, ToBalancer},
     },
     privileges::Identity,
 };
@@ -58,11 +65,11 @@ async fn run() -> io::Result<()> {
                 ToBalancer::Start {
                     configuration,
                     workers,
-                    ..
+                    servers,
                 },
                 _,
             )) => {
-                break start(&configuration, workers, sockets);
+                break start(&configuration, workers, &servers, sockets);
             }
             Some(_) => {}
             None => return Ok(()),
@@ -77,13 +84,16 @@ async fn run() -> io::Result<()> {
 /// A running data plane with what surrounds it.
 struct Running {
     plane: Rc<DataPlane>,
+    runtime: Arc<Runtime>,
     events: UnboundedReceiver<Event>,
+    changes: UnboundedReceiver<ServerState>,
 }
 
 /// Threads inherit the rights of the thread that starts them: rights are given up before the first one.
 fn start(
     configuration: &Configuration,
     workers: usize,
+    servers: &[ServerState],
     sockets: Vec<(Listener, OwnedFd)>,
 ) -> Result<Running, String> {
     let mut diagnostics = Diagnostics::new();
@@ -97,27 +107,55 @@ fn start(
     let identity = Identity::of(&config.global).map_err(|e| e.to_string())?;
     identity.assume().map_err(|e| e.to_string())?;
     let (told, events) = unbounded_channel();
+    let service = Arc::new(Service::default());
     let mut options = Options::new(Arc::new(Told(told)));
     options.workers = workers;
+    options.stats = Some(Arc::clone(&service) as Arc<dyn StatsService>);
+    let mut command_lines = Vec::new();
     for (listener, fd) in sockets {
-        if let Listener::Bind {
-            proxy,
-            bind,
-            worker,
-        } = listener
-        {
-            options.listeners.push(ListenerFd {
+        match listener {
+            Listener::Bind {
                 proxy,
                 bind,
                 worker,
-                fd,
-            });
+            } => {
+                options.listeners.push(ListenerFd {
+                    proxy,
+                    bind,
+                    worker,
+                    fd,
+                });
+            }
+            Listener::Stats(index) => {
+                let level = config
+                    .global
+                    .stats_sockets
+                    .get(index)
+                    .map(|socket| (socket.level, socket.address.clone()));
+                command_lines.extend(level.map(|(level, address)| (level, address, fd)));
+            }
         }
     }
     let plane = dataplane::start(Arc::new(config), options).map_err(|e| e.to_string())?;
+    memory::restore(plane.balancer(), servers);
+    let (changed, changes) = unbounded_channel();
+    let tell = move |backend: &Backend, server: &Server| {
+        let _ = changed.send(memory::state_of(backend, server));
+    };
+    let runtime = Arc::new(Runtime::new(
+        Arc::clone(plane.balancer()),
+        workers,
+        Box::new(tell),
+    ));
+    service.serve(Arc::clone(&runtime));
+    for (level, address, fd) in command_lines {
+        command_line::serve(address, fd, level, Arc::clone(&runtime)).map_err(|e| e.to_string())?;
+    }
     Ok(Running {
         plane: Rc::new(plane),
+        runtime,
         events,
+        changes,
     })
 }
 
@@ -144,15 +182,25 @@ impl Running {
                             let _ = pongs.send(number);
                         });
                     }
+                    Some((ToBalancer::Status, _)) => {
+                        let traffic = report::traffic(self.runtime.balancer());
+                        supervisor.send(&FromBalancer::Status(traffic), &[]).await?;
+                    }
                     Some((ToBalancer::Stop { grace }, _)) => {
                         self.drain(grace).await;
                         return Ok(());
                     }
-                    Some(_) => {}
+                    Some((ToBalancer::Listeners(_) | ToBalancer::Start { .. }, _)) => {}
                     None => return Ok(()),
                 },
                 Some(number) = beaten.recv() => supervisor.send(&FromBalancer::Pong(number), &[]).await?,
-                Some(event) = self.events.recv() => log(&event),
+                Some(state) = self.changes.recv() => supervisor.send(&FromBalancer::Server(state), &[]).await?,
+                Some(event) = self.events.recv() => {
+                    log(&event);
+                    if let Some(state) = memory::after(&event, self.runtime.balancer()) {
+                        supervisor.send(&FromBalancer::Server(state), &[]).await?;
+                    }
+                }
             }
         }
     }

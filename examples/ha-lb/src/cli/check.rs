@@ -56,7 +56,8 @@ fn summary(report: &Report<'_>) -> String {
         (true, 0) => "Configuration is valid.".to_owned(),
         (true, 1) => "Configuration is valid, with 1 warning.".to_owned(),
         (true, warnings) => format!("Configuration is valid, with {warnings} warnings."),
-        (false, _) => format!("Configuration is refused: {} error(s).", report.errors),
+        (false, _) if report.errors == 1 => "Configuration is refused: 1 error.".to_owned(),
+        (false, _) => format!("Configuration is refused: {} errors.", report.errors),
     };
     text + &verdict
 }

@@ -33,7 +33,11 @@ pub struct Runtime {
 impl Runtime {
     /// `changed` is told of each server that a command changed.
     pub fn new(balancer: Arc<Balancer>, workers: usize, changed: Changed) -> Self {
-        Self { balancer, workers, changed }
+        Self {
+            balancer,
+            workers,
+            changed,
+        }
     }
 
     /// The balancer.
@@ -114,7 +118,9 @@ impl Runtime {
             let server = selection.server.to_string();
             selection.proxy.as_ref().is_none_or(proxy)
                 && selection.kinds & kind != 0
-                && (selection.server < 0 || row.kind != Kind::Server || row.text(Column::Sid) == server)
+                && (selection.server < 0
+                    || row.kind != Kind::Server
+                    || row.text(Column::Sid) == server)
         });
         rows
     }
@@ -131,7 +137,10 @@ impl Runtime {
         }
         let now = Instant::now();
         let mut text = HEADER.to_owned();
-        for backend in backends.iter().filter(|b| wanted.is_none_or(|name| b.name() == name)) {
+        for backend in backends
+            .iter()
+            .filter(|b| wanted.is_none_or(|name| b.name() == name))
+        {
             for server in backend.servers() {
                 text.push_str(&server_state(backend, server, now));
             }
@@ -183,7 +192,9 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
         let status = report.result.status;
         (status as u8, status.result_number(), report.health)
     });
-    let address = config.address.map_or_else(|| "-".to_owned(), |a| a.ip().to_string());
+    let address = config
+        .address
+        .map_or_else(|| "-".to_owned(), |a| a.ip().to_string());
     let port = config.address.map_or(0, |a| a.port());
     format!(
         "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {check_state} 0 0 0 {} {port} - 0 {} {} - 0\n",
@@ -197,7 +208,11 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
         config.weight,
         server.seconds_since_change(now),
         config.fqdn.as_deref().unwrap_or("-"),
-        config.check.as_ref().and_then(|check| check.port).unwrap_or(0),
+        config
+            .check
+            .as_ref()
+            .and_then(|check| check.port)
+            .unwrap_or(0),
         config
             .check
             .as_ref()
@@ -235,7 +250,11 @@ impl Executor for Runtime {
             }
             Command::ShowServersState(backend) => self.servers_state(backend.as_deref()),
             Command::ShowBackend => {
-                let names = self.balancer.backends.iter().map(|b| format!("{}\n", b.name()));
+                let names = self
+                    .balancer
+                    .backends
+                    .iter()
+                    .map(|b| format!("{}\n", b.name()));
                 format!("# name\n{}", names.collect::<String>())
             }
             Command::ShowErrors => "Total events captured : 0".to_owned(),
@@ -254,10 +273,12 @@ impl Executor for Runtime {
             },
             Command::SetWeight(target, weight) => done(self.set_weight(target, *weight)),
             Command::SetState(target, state) => done(self.set_state(target, *state)),
-            Command::SetMaxconn(target, maxconn) => done(self.change(target, |backend, index, _| {
-                backend.set_maxconn(index, *maxconn);
-                None
-            })),
+            Command::SetMaxconn(target, maxconn) => {
+                done(self.change(target, |backend, index, _| {
+                    backend.set_maxconn(index, *maxconn);
+                    None
+                }))
+            }
         }
     }
 }

@@ -150,7 +150,9 @@ pub fn json_value(cell: &str) -> serde_json::Value {
 /// The rows as one JSON array of objects, without the cells that do not apply.
 pub fn json(rows: &[Row]) -> String {
     let objects = rows.iter().map(|row| {
-        let cells = row.cells().map(|(name, cell)| (name.to_owned(), json_value(cell)));
+        let cells = row
+            .cells()
+            .map(|(name, cell)| (name.to_owned(), json_value(cell)));
         serde_json::Value::Object(cells.collect())
     });
     serde_json::Value::Array(objects.collect()).to_string()

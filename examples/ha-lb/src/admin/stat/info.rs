@@ -25,9 +25,18 @@ pub fn values(balancer: &Balancer, workers: usize, now: Instant) -> Vec<(&'stati
     let started = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs().saturating_sub(up));
-    let days = format!("{}d {}h{:02}m{:02}s", up / 86400, up / 3600 % 24, up / 60 % 60, up % 60);
+    let days = format!(
+        "{}d {}h{:02}m{:02}s",
+        up / 86400,
+        up / 3600 % 24,
+        up / 60 % 60,
+        up % 60
+    );
     let node = global.node.clone().unwrap_or_else(|| {
-        rustix::system::uname().nodename().to_string_lossy().into_owned()
+        rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned()
     });
     let zero = || "0".to_owned();
     let mut values = vec![
@@ -53,11 +62,17 @@ pub fn values(balancer: &Balancer, workers: usize, now: Instant) -> Vec<(&'stati
         ("CumReq", process.requests.value().to_string()),
         ("MaxSslConns", zero()),
         ("CurrSslConns", process.tls_connections.value().to_string()),
-        ("CumSslConns", process.tls_connections_total.value().to_string()),
+        (
+            "CumSslConns",
+            process.tls_connections_total.value().to_string(),
+        ),
         ("Maxpipes", zero()),
         ("PipesUsed", zero()),
         ("PipesFree", zero()),
-        ("ConnRate", process.connection_rate.per_second(now).to_string()),
+        (
+            "ConnRate",
+            process.connection_rate.per_second(now).to_string(),
+        ),
         ("ConnRateLimit", zero()),
         ("MaxConnRate", process.connection_rate.max().to_string()),
         ("SessRate", process.session_rate.per_second(now).to_string()),
@@ -111,10 +126,12 @@ pub fn values(balancer: &Balancer, workers: usize, now: Instant) -> Vec<(&'stati
 
 /// `Name: value` lines.
 pub fn text(values: &[(&'static str, String)]) -> String {
-    values.iter().fold(String::new(), |mut text, (name, value)| {
-        let _ = writeln!(text, "{name}: {value}");
-        text
-    })
+    values
+        .iter()
+        .fold(String::new(), |mut text, (name, value)| {
+            let _ = writeln!(text, "{name}: {value}");
+            text
+        })
 }
 
 /// One JSON object; whole numbers are numbers.

@@ -60,41 +60,63 @@ const CELLS: &[Cell] = &[
             (status, code, ms) => format!("{status}/{code} in {ms} ms"),
         }
     }),
-    ("Weight", "weight in effect", |row| row.text(Weight).to_owned()),
+    ("Weight", "weight in effect", |row| {
+        row.text(Weight).to_owned()
+    }),
     ("Queue", "waiting now / most", |row| pair(row, Qcur, Qmax)),
     ("Sessions", "now / most / limit", |row| {
         let limit = row.text(Slim);
         let limit = if limit.is_empty() { "∞" } else { limit };
         format!("{} / {limit}", pair(row, Scur, Smax))
     }),
-    ("Total", "sessions since the start", |row| row.text(Stot).to_owned()),
-    ("Rate", "sessions a second: now / most", |row| pair(row, Rate, RateMax)),
-    ("Requests", "HTTP requests since the start", |row| row.text(ReqTot).to_owned()),
+    ("Total", "sessions since the start", |row| {
+        row.text(Stot).to_owned()
+    }),
+    ("Rate", "sessions a second: now / most", |row| {
+        pair(row, Rate, RateMax)
+    }),
+    ("Requests", "HTTP requests since the start", |row| {
+        row.text(ReqTot).to_owned()
+    }),
     ("In", "bytes from clients", |row| bytes(row.text(Bin))),
     ("Out", "bytes to clients", |row| bytes(row.text(Bout))),
-    ("Denied", "requests / responses", |row| pair(row, Dreq, Dresp)),
+    ("Denied", "requests / responses", |row| {
+        pair(row, Dreq, Dresp)
+    }),
     ("Errors", "request / connection / response", |row| {
         join(row, &[Ereq, Econ, Eresp])
     }),
-    ("Retries", "retries / redispatches", |row| pair(row, Wretr, Wredis)),
+    ("Retries", "retries / redispatches", |row| {
+        pair(row, Wretr, Wredis)
+    }),
     ("2xx", "responses", |row| row.text(Hrsp2xx).to_owned()),
     ("3xx", "responses", |row| row.text(Hrsp3xx).to_owned()),
     ("4xx", "responses", |row| row.text(Hrsp4xx).to_owned()),
     ("5xx", "responses", |row| row.text(Hrsp5xx).to_owned()),
-    ("Response", "average time to the response / in total", |row| match row.text(Rtime) {
-        "" => String::new(),
-        time => format!("{time} / {} ms", row.text(Ttime)),
-    }),
-    ("Changed", "since the last change of state", |row| match row.text(Lastchg).parse() {
-        Ok(seconds) => duration(seconds),
-        Err(_) => String::new(),
-    }),
-    ("Down", "failed checks / times down / time down", |row| {
-        match row.text(Downtime).parse() {
+    (
+        "Response",
+        "average time to the response / in total",
+        |row| match row.text(Rtime) {
+            "" => String::new(),
+            time => format!("{time} / {} ms", row.text(Ttime)),
+        },
+    ),
+    (
+        "Changed",
+        "since the last change of state",
+        |row| match row.text(Lastchg).parse() {
+            Ok(seconds) => duration(seconds),
+            Err(_) => String::new(),
+        },
+    ),
+    (
+        "Down",
+        "failed checks / times down / time down",
+        |row| match row.text(Downtime).parse() {
             Ok(seconds) => format!("{} / {}", join(row, &[Chkfail, Chkdown]), duration(seconds)),
             Err(_) => String::new(),
-        }
-    }),
+        },
+    ),
 ];
 
 /// The page.
@@ -113,7 +135,10 @@ pub fn html(rows: &[Row], context: &Context) -> String {
     let mut rest = rows;
     while let Some(first) = rest.first() {
         let name = first.text(Pxname);
-        let length = rest.iter().take_while(|row| row.text(Pxname) == name).count();
+        let length = rest
+            .iter()
+            .take_while(|row| row.text(Pxname) == name)
+            .count();
         let (proxy, others) = rest.split_at(length.max(1));
         table(&mut page, name, proxy, context);
         rest = others;
@@ -127,10 +152,16 @@ fn facts(page: &mut String, context: &Context) {
         let _ = writeln!(page, "<p>{}</p>", escape(description));
     }
     let uri = escape(&context.uri);
-    let limit = context.connections.1.map_or_else(String::new, |most| format!(" of {most}"));
-    let version = context.version.as_deref().map_or_else(String::new, |version| {
-        format!("<span>version {}</span>", escape(version))
-    });
+    let limit = context
+        .connections
+        .1
+        .map_or_else(String::new, |most| format!(" of {most}"));
+    let version = context
+        .version
+        .as_deref()
+        .map_or_else(String::new, |version| {
+            format!("<span>version {}</span>", escape(version))
+        });
     let _ = writeln!(
         page,
         "<div class=\"facts\">{version}<span>pid {}</span><span>up {}</span><span>{}{limit} connections</span>\
@@ -148,7 +179,11 @@ fn table(page: &mut String, name: &str, rows: &[Row], context: &Context) {
     let changeable = context.admin && rows.iter().any(|row| row.kind == Kind::Server);
     let _ = writeln!(page, "<h2>{}</h2>", escape(name));
     if changeable {
-        let _ = writeln!(page, "<form method=\"post\" action=\"{}\">", escape(&context.uri));
+        let _ = writeln!(
+            page,
+            "<form method=\"post\" action=\"{}\">",
+            escape(&context.uri)
+        );
     }
     page.push_str("<div class=\"scroll\"><table><tr>");
     if changeable {
@@ -177,11 +212,18 @@ fn table(page: &mut String, name: &str, rows: &[Row], context: &Context) {
 
 fn line(page: &mut String, row: &Row, changeable: bool) {
     let name = row.text(Svname);
-    page.push_str(if row.kind == Kind::Server { "<tr>" } else { "<tr class=\"sum\">" });
+    page.push_str(if row.kind == Kind::Server {
+        "<tr>"
+    } else {
+        "<tr class=\"sum\">"
+    });
     if changeable {
         if row.kind == Kind::Server {
             let name = escape(name);
-            let _ = write!(page, "<td><input type=\"checkbox\" name=\"s\" value=\"{name}\" aria-label=\"{name}\"></td>");
+            let _ = write!(
+                page,
+                "<td><input type=\"checkbox\" name=\"s\" value=\"{name}\" aria-label=\"{name}\"></td>"
+            );
         } else {
             page.push_str("<td></td>");
         }
@@ -221,7 +263,11 @@ fn pair(row: &Row, now: Column, most: Column) -> String {
 
 /// The cells that apply, with slashes.
 fn join(row: &Row, columns: &[Column]) -> String {
-    let texts: Vec<&str> = columns.iter().map(|c| row.text(*c)).filter(|t| !t.is_empty()).collect();
+    let texts: Vec<&str> = columns
+        .iter()
+        .map(|c| row.text(*c))
+        .filter(|t| !t.is_empty())
+        .collect();
     texts.join(" / ")
 }
 
@@ -293,7 +339,10 @@ mod tests {
         assert_eq!(page.matches("<table>").count(), 2);
         assert!(page.contains("<h2>b&lt;1&gt;</h2>"), "{page}");
         assert!(page.contains("<td>1.2 MB</td>"), "{page}");
-        assert!(page.contains("<span class=\"s warn\">UP 1/3</span>"), "{page}");
+        assert!(
+            page.contains("<span class=\"s warn\">UP 1/3</span>"),
+            "{page}"
+        );
         assert!(!page.contains("<form"), "{page}");
 
         context.admin = true;

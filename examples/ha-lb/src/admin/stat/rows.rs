@@ -56,7 +56,16 @@ fn frontend_row(proxy: &ProxyConfig, counters: &FrontendCounters, limit: u32, no
     row.set(Dreq, traffic.total(|c| &c.denied_requests));
     row.set(Dresp, traffic.total(|c| &c.denied_responses));
     row.set(Ereq, traffic.total(|c| &c.request_errors));
-    row.set(Status, if proxy.disabled { "STOP" } else if limit > 0 && open >= limit { "FULL" } else { "OPEN" });
+    row.set(
+        Status,
+        if proxy.disabled {
+            "STOP"
+        } else if limit > 0 && open >= limit {
+            "FULL"
+        } else {
+            "OPEN"
+        },
+    );
     row.set(Rate, counters.session_rate.per_second(now));
     let rate_limit = proxy.frontend.as_ref().and_then(|f| f.rate_limit);
     row.set(RateLim, rate_limit.unwrap_or(0));
@@ -81,14 +90,14 @@ fn frontend_row(proxy: &ProxyConfig, counters: &FrontendCounters, limit: u32, no
     row
 }
 
-fn server_row(
-    proxy: &ProxyConfig,
-    server: &Server,
-    detail: Detail,
-    now: Instant,
-) -> Row {
+fn server_row(proxy: &ProxyConfig, server: &Server, detail: Detail, now: Instant) -> Row {
     let settings = server.config();
-    let mut row = Row::new(Kind::Server, &proxy.name, server.name(), (proxy.id, settings.id));
+    let mut row = Row::new(
+        Kind::Server,
+        &proxy.name,
+        server.name(),
+        (proxy.id, settings.id),
+    );
     let counters = server.counters();
     let traffic = &counters.traffic;
     let status = server.status();
@@ -104,7 +113,13 @@ fn server_row(
     row.set(Dresp, traffic.total(|c| &c.denied_responses));
     failures(&mut row, traffic);
     row.set(Status, status);
-    row.set(Weight, server.effective_weight());
+    // A server that does not serve shows what it would weigh.
+    let weight = if server.is_usable() {
+        server.effective_weight()
+    } else {
+        server.weight()
+    };
+    row.set(Weight, weight);
     row.set(Act, u8::from(!settings.backup));
     row.set(Bck, u8::from(settings.backup));
     row.set(Lastchg, server.seconds_since_change(now));
@@ -186,7 +201,10 @@ fn backend_row(
     row.set(Scur, counters.sessions.value());
     row.set(Smax, counters.sessions.max());
     let fullconn = backend.config().fullconn;
-    row.set(Slim, fullconn.unwrap_or(greatest_maxconn.div_ceil(10).max(1)));
+    row.set(
+        Slim,
+        fullconn.unwrap_or(greatest_maxconn.div_ceil(10).max(1)),
+    );
     row.set(Stot, traffic.total(|c| &c.sessions));
     volume(&mut row, traffic);
     row.set(Dreq, traffic.total(|c| &c.denied_requests));
@@ -210,7 +228,10 @@ fn backend_row(
     last_session(&mut row, counters.last_session.seconds_ago(now));
     times(&mut row, traffic);
     connections(&mut row, traffic);
-    row.set(Uweight, backend.servers().iter().map(Server::weight).sum::<u32>());
+    row.set(
+        Uweight,
+        backend.servers().iter().map(Server::weight).sum::<u32>(),
+    );
     row.set_all(&[AggServerStatus, AggServerCheckStatus, AggCheckStatus], 0);
     if proxy.mode == config::Mode::Http {
         responses(&mut row, traffic);
@@ -280,9 +301,12 @@ fn connections(row: &mut Row, traffic: &Traffic) {
 }
 
 fn common(row: &mut Row, proxy: &ProxyConfig) {
-    row.set(Mode, match proxy.mode {
-        config::Mode::Http => "http",
-        config::Mode::Tcp => "tcp",
-    });
+    row.set(
+        Mode,
+        match proxy.mode {
+            config::Mode::Http => "http",
+            config::Mode::Tcp => "tcp",
+        },
+    );
     row.set_all(&[SslSess, SslReusedSess, SslFailedHandshake], 0);
 }

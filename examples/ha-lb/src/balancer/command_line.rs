@@ -1,0 +1,60 @@
+//! Accepts on `stats socket`s, beside the workers: operators get an answer however busy those are.
+
+use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
+
+use lb_core::config::{BindAddress, StatsLevel};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    task::spawn_local,
+};
+
+use crate::admin::runtime::{converse, execute::Runtime};
+
+/// A short rest after an accept that failed (no free descriptor).
+const REST: Duration = Duration::from_millis(100);
+
+/// Serves one socket for ever.
+pub(super) fn serve(
+    address: BindAddress,
+    socket: OwnedFd,
+    level: StatsLevel,
+    runtime: Arc<Runtime>,
+) -> io::Result<()> {
+    match address {
+        BindAddress::Unix(_) => {
+            let listener = UnixListener::from_std(socket.into())?;
+            spawn_local(async move {
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => talk(stream, level, &runtime),
+                        Err(_) => tokio::time::sleep(REST).await,
+                    }
+                }
+            });
+        }
+        BindAddress::Tcp(_) => {
+            let listener = TcpListener::from_std(socket.into())?;
+            spawn_local(async move {
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => talk(stream, level, &runtime),
+                        Err(_) => tokio::time::sleep(REST).await,
+                    }
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+fn talk(
+    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + 'static,
+    level: StatsLevel,
+    runtime: &Arc<Runtime>,
+) {
+    let runtime = Arc::clone(runtime);
+    spawn_local(async move {
+        // A client that went away needs no answer.
+        let _ = converse(stream, level, &*runtime).await;
+    });
+}

@@ -1,0 +1,80 @@
+//! What outlives a balancer: the supervisor keeps the last state of each server and gives it to the next balancer,
+//! which then does not try dead servers first and keeps what an operator set.
+
+use std::time::{Duration, Instant};
+
+use lb_core::{
+    backend::{AdminAction, Backend},
+    dataplane::{Balancer, Event},
+    health::CheckReport,
+    server::Server,
+};
+
+use crate::{admin::status::Admin, ipc::message::ServerState};
+
+/// What is to be kept of a server.
+pub(super) fn state_of(backend: &Backend, server: &Server) -> ServerState {
+    let admin = server.admin();
+    let configured = u32::from(server.config().weight);
+    ServerState {
+        backend: backend.name().to_owned(),
+        server: server.name().to_owned(),
+        up: server.check_report().is_none_or(|report| report.is_up()),
+        admin: if admin.is_maintenance() {
+            Admin::Maint
+        } else if admin.is_draining() {
+            Admin::Drain
+        } else {
+            Admin::Ready
+        },
+        weight: Some(server.weight())
+            .filter(|weight| *weight != configured)
+            .and_then(|weight| u16::try_from(weight).ok()),
+    }
+}
+
+/// What an event changed.
+pub(super) fn after(event: &Event, balancer: &Balancer) -> Option<ServerState> {
+    let Event::Server { proxy, server, .. } = event else {
+        return None;
+    };
+    let (_, backend) = balancer.backend_of(*proxy)?;
+    Some(state_of(backend, backend.servers().get(*server)?))
+}
+
+/// Gives the servers that are still configured the state that they had.
+pub(super) fn restore(balancer: &Balancer, states: &[ServerState]) {
+    let now = Instant::now();
+    for state in states {
+        let mut named = balancer
+            .backends
+            .iter()
+            .filter(|b| b.name() == state.backend);
+        let Some((backend, server)) = named.find_map(|b| Some((b, b.server_named(&state.server)?)))
+        else {
+            continue;
+        };
+        let index = server.index();
+        if !state.up
+            && let Some(report) = server.check_report()
+        {
+            backend.restore(now, index, &down(report));
+        }
+        if let Some(weight) = state.weight {
+            backend.set_weight(now, index, weight);
+        }
+        let action = match state.admin {
+            Admin::Ready => continue,
+            Admin::Drain => AdminAction::Drain,
+            Admin::Maint => AdminAction::Maintenance,
+        };
+        backend.set_state(now, index, action);
+    }
+}
+
+fn down(report: CheckReport) -> CheckReport {
+    let mut report = report;
+    report.health = 0;
+    report.result.duration = Duration::ZERO;
+    report
+}

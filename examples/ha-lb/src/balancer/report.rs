@@ -1,0 +1,80 @@
+//! The balancer's part of the status document.
+
+use std::time::Instant;
+
+use lb_core::dataplane::Balancer;
+
+use crate::{
+    admin::{
+        stat::{
+            columns::{Column, Kind, Row},
+            rows::{self, Detail},
+        },
+        status::{Backend, Frontend, Server, Traffic},
+    },
+    supervisor::listeners,
+};
+
+/// Frontends and backends as they are now.
+pub(super) fn traffic(balancer: &Balancer) -> Traffic {
+    let mut traffic = Traffic::default();
+    let mut servers = Vec::new();
+    for row in rows::rows(balancer, Detail { legends: true }, Instant::now()) {
+        match row.kind {
+            Kind::Frontend => traffic.frontends.push(frontend(&row, balancer)),
+            Kind::Server => servers.push(server(&row)),
+            Kind::Backend => traffic.backends.push(Backend {
+                name: row.text(Column::Pxname).to_owned(),
+                status: row.text(Column::Status).to_owned(),
+                sessions: number(&row, Column::Scur),
+                total: number(&row, Column::Stot),
+                queued: number(&row, Column::Qcur),
+                servers: std::mem::take(&mut servers),
+            }),
+        }
+    }
+    // A table without servers is no backend to anyone who asks for a status.
+    traffic
+        .backends
+        .retain(|backend| !backend.servers.is_empty());
+    traffic
+}
+
+fn number(row: &Row, column: Column) -> u64 {
+    row.text(column).parse().unwrap_or_default()
+}
+
+fn frontend(row: &Row, balancer: &Balancer) -> Frontend {
+    let name = row.text(Column::Pxname);
+    let sections = balancer.config.proxies.iter();
+    let binds = sections
+        .filter(|proxy| &*proxy.name == name)
+        .flat_map(|proxy| proxy.frontend.iter())
+        .flat_map(|frontend| &frontend.binds);
+    Frontend {
+        name: name.to_owned(),
+        status: row.text(Column::Status).to_owned(),
+        binds: binds
+            .map(|bind| listeners::describe(&bind.address))
+            .collect(),
+        sessions: number(row, Column::Scur),
+        total: number(row, Column::Stot),
+        requests: number(row, Column::ReqTot),
+    }
+}
+
+fn server(row: &Row) -> Server {
+    let check = match (row.text(Column::CheckStatus), row.text(Column::CheckCode)) {
+        (status, "") => status.to_owned(),
+        (status, code) => format!("{status}/{code}"),
+    };
+    Server {
+        name: row.text(Column::Svname).to_owned(),
+        address: row.text(Column::Addr).to_owned(),
+        status: row.text(Column::Status).to_owned(),
+        check,
+        weight: u32::try_from(number(row, Column::Weight)).unwrap_or_default(),
+        sessions: number(row, Column::Scur),
+        total: number(row, Column::Stot),
+    }
+}
