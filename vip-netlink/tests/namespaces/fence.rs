@@ -115,8 +115,8 @@ fn closing_forgetting_and_renewing_do_what_they_say() {
 
             // Somebody flushes the ruleset: the next renewal makes the tables anew.
             fence.open(&vips).unwrap();
-            sh("nft delete table arp vip_fence");
-            sh("nft delete table inet vip_fence");
+            sh("nft flush ruleset");
+            assert!(!output("nft list tables").contains("vip_fence"));
             fence.renew(&vips).unwrap();
             assert!(peer.arp_answers(VIP, PATIENCE));
             assert!(output("nft list set arp vip_fence fenced4").contains("10.99.0.100"));
