@@ -13,16 +13,22 @@ use core::{cmp::Reverse, net::IpAddr, time::Duration};
 
 use crate::{
     Action, Attachment, ConfigError, Event, Instant, Object, Packet, RouterConfig, RouterId,
-    RouterSet, StateKind, Transition, Warning, track::Health,
+    RouterSet, StateKind, track::Health,
 };
 
+mod clock;
 mod fault;
+mod history;
 mod rng;
 #[cfg(test)]
 mod tests;
+mod weather;
 
+pub use clock::Clock;
 pub use fault::Fault;
+pub use history::{Happening, Moment};
 pub use rng::Rng;
+pub use weather::Weather;
 
 /// Packets that wait for a stalled host; what comes on top is lost, as in a socket buffer.
 const INBOX: usize = 64;
@@ -56,67 +62,6 @@ struct Host {
     script: Health,
     inbox: VecDeque<Frame>,
     holding: bool,
-}
-
-/// A host's clock: it began at another time than the others and runs faster or slower.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Clock {
-    /// What it showed when the simulation began.
-    pub begin: Duration,
-    /// Parts per million that it is fast, or slow if negative.
-    pub drift_ppm: i32,
-}
-
-/// What the wire does to packets. Chances are in thousandths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Weather {
-    /// Chance that a packet is lost.
-    pub loss: u16,
-    /// Chance that it comes twice.
-    pub duplication: u16,
-    /// Chance that one of its bits is flipped.
-    pub corruption: u16,
-    /// The least delay.
-    pub delay: Duration,
-    /// At most so much more; packets overtake each other by it.
-    pub jitter: Duration,
-}
-
-impl Default for Weather {
-    /// A quiet LAN: 0.1 to 0.2 ms, nothing lost.
-    fn default() -> Self {
-        Self {
-            loss: 0,
-            duplication: 0,
-            corruption: 0,
-            delay: Duration::from_micros(100),
-            jitter: Duration::from_micros(100),
-        }
-    }
-}
-
-/// One thing that happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// When, since the simulation began.
-    pub at: Duration,
-    /// What.
-    pub what: Happening,
-}
-
-/// What can happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Happening {
-    /// A fault or a repair.
-    Fault(Fault),
-    /// A router sent an advert with that priority.
-    Sent(usize, u8),
-    /// A router changed its state.
-    Transition(usize, Transition),
-    /// A router warned.
-    Warning(usize, Warning),
-    /// A router announced its addresses.
-    Announced(usize),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -472,30 +417,4 @@ impl Segment {
 enum Step {
     Deliver,
     Wake(usize),
-}
-
-impl Clock {
-    /// What the clock shows at a time of the simulation.
-    fn local(&self, global: Duration) -> Instant {
-        let nanos = i128::try_from(global.as_nanos()).unwrap_or(i128::MAX);
-        let drift = nanos * i128::from(self.drift_ppm) / 1_000_000;
-        let elapsed = u64::try_from(nanos + drift).unwrap_or(0);
-        Instant::ZERO + self.begin + Duration::from_nanos(elapsed)
-    }
-
-    /// The first time of the simulation at which the clock shows that much.
-    fn global(&self, local: Instant) -> Duration {
-        let shown = local.since_epoch().saturating_sub(self.begin).as_nanos();
-        let rate = u128::from(
-            (1_000_000 + i64::from(self.drift_ppm))
-                .unsigned_abs()
-                .max(1),
-        );
-        let nanos = u64::try_from(shown * 1_000_000 / rate).unwrap_or(u64::MAX);
-        let mut global = Duration::from_nanos(nanos);
-        while self.local(global) < local {
-            global += Duration::from_nanos(1);
-        }
-        global
-    }
 }

@@ -56,26 +56,6 @@ impl Fault {
     }
 }
 
-impl Weather {
-    /// Anything between fine and dreadful.
-    fn draw(rng: &mut Rng, interval: Duration) -> Self {
-        let quiet = Self::default();
-        let loss = [0, 10, 100, 300, 700];
-        let loss = loss.get(rng.index(loss.len())).copied().unwrap_or(0);
-        Self {
-            loss,
-            duplication: if rng.chance(300) { 200 } else { 0 },
-            corruption: if rng.chance(300) { 100 } else { 0 },
-            delay: quiet.delay,
-            jitter: if rng.chance(300) {
-                rng.up_to(interval * 2)
-            } else {
-                quiet.jitter
-            },
-        }
-    }
-}
-
 /// In words; `r0` is the router of the first host.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,24 +73,5 @@ impl fmt::Display for Fault {
             Self::Script(host, true) => write!(f, "the script of r{host} works"),
             Self::Script(host, false) => write!(f, "the script of r{host} fails"),
         }
-    }
-}
-
-impl fmt::Display for Weather {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::default() {
-            return f.write_str("the wire is quiet");
-        }
-        let Self {
-            loss,
-            duplication,
-            corruption,
-            jitter,
-            ..
-        } = self;
-        write!(
-            f,
-            "of 1000 packets the wire loses {loss}, doubles {duplication}, spoils {corruption}; jitter {jitter:.1?}"
-        )
     }
 }

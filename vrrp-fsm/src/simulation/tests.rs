@@ -6,7 +6,7 @@ use std::{env, format, println, string::String, vec, vec::Vec};
 use vrrp_proto::{Family, Password, Priority, Version, Vrid};
 
 use super::*;
-use crate::{Authentication, Reason, Transport, timing, track::Track};
+use crate::{Authentication, Reason, Transition, Transport, Warning, timing, track::Track};
 
 const DEFAULT_SEEDS: u64 = 400;
 
