@@ -1,6 +1,6 @@
 //! Two hosts on one cable: the address is on one, and on the other after a stop or `kill -9`.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -80,8 +80,9 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     start.elapsed()
 }
 
-#[test]
-fn the_address_moves_when_its_host_stops_or_dies() {
+/// Runs `body` with two hosts inside namespaces of its own; skips with a reason where they are not
+/// permitted, but fails in CI.
+fn with_two_hosts(test: &str, body: impl FnOnce(&Host, &Host)) {
     if std::env::var_os(INSIDE).is_none() {
         let flags = if sh("id -u").trim() == "0" {
             "-nm"
@@ -90,19 +91,15 @@ fn the_address_moves_when_its_host_stops_or_dies() {
         };
         let permitted = Command::new("unshare").args([flags, "true"]).status();
         if !permitted.is_ok_and(|status| status.success()) {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "namespaces are not permitted here"
-            );
-            println!("skipped: unshare {flags} is not permitted here");
+            skip(&format!("unshare {flags} is not permitted here"));
             return;
         }
         let mut again = Command::new("unshare");
-        let again = again
-            .arg(flags)
-            .arg(std::env::current_exe().unwrap())
+        again.arg(flags).arg(std::env::current_exe().unwrap());
+        again
+            .args(["--exact", test, "--nocapture"])
             .env(INSIDE, "1");
-        assert!(again.arg("--nocapture").status().unwrap().success());
+        assert!(again.status().unwrap().success());
         return;
     }
     let (a, b) = (Host::new(), Host::new());
@@ -115,28 +112,102 @@ fn the_address_moves_when_its_host_stops_or_dies() {
         host.sh(&format!("ip addr add 10.99.0.{number}/24 dev eth0"));
         host.sh("ip link set eth0 up");
     }
-    let mut on_a = a.start(200);
-    let mut on_b = b.start(100);
-    until("A has the address", || a.has_address() && !b.has_address());
+    body(&a, &b);
+}
 
-    sh(&format!("kill {}", on_a.id()));
-    let stopped = until("B has it after A was stopped", || b.has_address());
-    assert!(on_a.wait().unwrap().success());
-    assert!(!a.has_address());
+fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    println!("skipped: {why}");
+}
 
-    on_a = a.start(200);
-    until("A has it again", || a.has_address() && !b.has_address());
+#[test]
+fn the_address_moves_when_its_host_stops_or_dies() {
+    with_two_hosts("the_address_moves_when_its_host_stops_or_dies", |a, b| {
+        let mut on_a = a.start(200);
+        let mut on_b = b.start(100);
+        until("A has the address", || a.has_address() && !b.has_address());
 
-    on_a.kill().unwrap();
-    let killed = until("B has it after A was killed", || b.has_address());
-    // A still has the address, but it is silent: B alone answers.
-    on_a.wait().unwrap();
-    println!(
-        "stopped: {stopped:?}, killed: {killed:?} (priority 100, adverts each 100 ms: 61 and 361 ms)"
+        sh(&format!("kill {}", on_a.id()));
+        let stopped = until("B has it after A was stopped", || b.has_address());
+        assert!(on_a.wait().unwrap().success());
+        assert!(!a.has_address());
+
+        on_a = a.start(200);
+        until("A has it again", || a.has_address() && !b.has_address());
+
+        on_a.kill().unwrap();
+        let killed = until("B has it after A was killed", || b.has_address());
+        // A still has the address, but it is silent: B alone answers.
+        on_a.wait().unwrap();
+        println!(
+            "stopped: {stopped:?}, killed: {killed:?} (priority 100, adverts each 100 ms: 61 and 361 ms)"
+        );
+        until("the lease takes A's address", || !a.has_address());
+        assert!(b.has_address());
+        sh(&format!("kill {}", on_b.id()));
+        assert!(on_b.wait().unwrap().success());
+        assert!(!b.has_address());
+    });
+}
+
+#[test]
+fn keepalived_and_we_hand_the_address_to_each_other() {
+    with_two_hosts(
+        "keepalived_and_we_hand_the_address_to_each_other",
+        |a, b| {
+            if sh("command -v keepalived").is_empty() {
+                skip("keepalived is not installed");
+                return;
+            }
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join("keepalived.conf");
+            let text = "global_defs {\n vrrp_version 3\n}\nvrrp_instance V {\n state BACKUP\n interface eth0\n \
+                    virtual_router_id 51\n priority 150\n advert_int 0.1\n virtual_ipaddress {\n 10.99.0.100/32\n }\n}\n";
+            std::fs::write(&file, text).unwrap();
+            let keepalived = || {
+                let own = directory.path().display();
+                let pid = a.holder.id().to_string();
+                Command::new("nsenter")
+                    .args(["-t", &pid, "-n", "keepalived", "-n", "-l", "-f"])
+                    .arg(&file)
+                    .args([
+                        "-p",
+                        &format!("{own}/pid"),
+                        "-r",
+                        &format!("{own}/vrrp.pid"),
+                    ])
+                    .stderr(Stdio::null())
+                    .stdout(Stdio::null())
+                    .spawn()
+                    .unwrap()
+            };
+            let mut on_b = b.start(100);
+            until("B has the address", || b.has_address());
+            let mut on_a = keepalived();
+            until("keepalived preempts", || {
+                a.has_address() && !b.has_address()
+            });
+            sh(&format!("kill {}", on_a.id()));
+            until("B takes over from keepalived", || {
+                b.has_address() && !a.has_address()
+            });
+            on_a.wait().unwrap();
+
+            sh(&format!("kill {}", on_b.id()));
+            on_b.wait().unwrap();
+            on_a = keepalived();
+            until("keepalived has the address", || a.has_address());
+            on_b = b.start(200);
+            until("B preempts keepalived", || {
+                b.has_address() && !a.has_address()
+            });
+            sh(&format!("kill {}", on_b.id()));
+            until("keepalived takes over from B", || {
+                a.has_address() && !b.has_address()
+            });
+            on_b.wait().unwrap();
+            sh(&format!("kill {}", on_a.id()));
+            on_a.wait().unwrap();
+        },
     );
-    until("the lease takes A's address", || !a.has_address());
-    assert!(b.has_address());
-    sh(&format!("kill {}", on_b.id()));
-    assert!(on_b.wait().unwrap().success());
-    assert!(!b.has_address());
 }
