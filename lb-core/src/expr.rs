@@ -12,6 +12,10 @@ pub mod convert;
 pub mod fetch;
 pub mod matcher;
 pub(crate) mod parse;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub(crate) mod value;
 
 pub use args::{ArgKind, ArgSpec, Argument, Userlist};

@@ -3,23 +3,26 @@
 use std::{
     collections::BTreeMap,
     net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Instant,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use crate::{config::ProxyConfig, request::RequestView};
+use crate::{config::ProxyConfig, request::RequestView, stats::Gauge};
 
 /// A frontend. Shared by all workers; counts are atomics.
 #[derive(Debug)]
 pub struct Frontend {
     config: ProxyConfig,
+    /// Every backend by name, for `use_backend` with a name made from the request.
     backends: BTreeMap<Arc<str>, usize>,
+    /// The backend of each `use_backend` line with a fixed name.
+    fixed: Vec<Option<usize>>,
     default_backend: Option<usize>,
     maxconn: u32,
-    current: AtomicU32,
+    rate_limit: Option<u32>,
+    /// Beginning of the present second and what was admitted in it; only used with a rate limit.
+    window: Mutex<Option<(Instant, u32)>>,
+    connections: Gauge,
 }
 
 /// Why a frontend cannot be made.
@@ -68,7 +71,7 @@ impl Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.frontend.current.fetch_sub(1, Ordering::Relaxed);
+        self.frontend.connections.leave();
     }
 }
 
@@ -93,9 +96,11 @@ impl Frontend {
                     backend: Arc::clone(name),
                 })
         };
-        for name in config.rules.backend_names() {
-            find(&name)?;
-        }
+        let fixed: Result<Vec<Option<usize>>, FrontendError> = config
+            .rules
+            .backend_rules()
+            .map(|name| name.map(|name| find(&name)).transpose())
+            .collect();
         let default_backend = match &half.default_backend {
             Some(name) => Some(find(name)?),
             None if config.backend.is_some() => Some(find(&config.name)?),
@@ -105,8 +110,11 @@ impl Frontend {
             default_backend,
             maxconn: half.maxconn.unwrap_or(process_maxconn),
             backends: backends.clone(),
+            fixed: fixed?,
+            rate_limit: half.rate_limit.filter(|limit| *limit > 0),
+            window: Mutex::new(None),
             config: config.clone(),
-            current: AtomicU32::new(0),
+            connections: Gauge::default(),
         }))
     }
 
@@ -122,29 +130,65 @@ impl Frontend {
 
     /// Connections now.
     pub fn current(&self) -> u32 {
-        self.current.load(Ordering::Relaxed)
+        self.connections.value()
     }
 
-    /// Takes a place for a connection of `peer`. Ask before accepting: a connection that cannot be admitted
-    /// stays in the kernel's queue.
+    /// The most connections there were at once.
+    pub fn most(&self) -> u32 {
+        self.connections.max()
+    }
+
+    /// Takes a place for a connection of `peer`. Ask before accepting where possible: a connection that cannot
+    /// be admitted is better off in the kernel's queue. Limits do not depend on the peer so far.
     pub fn admit(self: &Arc<Self>, now: Instant, peer: IpAddr) -> Result<Admission, NotAdmitted> {
-        let _ = (now, peer);
-        self.current
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
-                (n < self.maxconn).then_some(n + 1)
-            })
-            .map_err(|_| NotAdmitted::Full)?;
-        Ok(Admission {
+        let _ = peer;
+        // 0 would mean no limit to the gauge.
+        if self.maxconn == 0 || !self.connections.enter_below(self.maxconn) {
+            return Err(NotAdmitted::Full);
+        }
+        // From here on dropping it gives the place back.
+        let admission = Admission {
             frontend: Arc::clone(self),
-        })
+        };
+        self.within_rate(now)?;
+        Ok(admission)
+    }
+
+    /// `rate-limit sessions`: at most that many in each second.
+    fn within_rate(&self, now: Instant) -> Result<(), NotAdmitted> {
+        let Some(limit) = self.rate_limit else {
+            return Ok(());
+        };
+        let second = Duration::from_secs(1);
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *window {
+            Some((start, count)) if now.saturating_duration_since(*start) < second => {
+                if *count >= limit {
+                    return Err(NotAdmitted::TooFast {
+                        retry_at: *start + second,
+                    });
+                }
+                *count += 1;
+            }
+            other => *other = Some((now, 1)),
+        }
+        Ok(())
     }
 
     /// `use_backend` and `default_backend`: the index of the backend, `None` if there is none (503).
     pub fn route(&self, view: &RequestView<'_>) -> Option<usize> {
+        // Fixed names, the common case, leave the buffer empty: nothing is allocated.
         let mut buffer = Vec::new();
-        match self.config.rules.select_backend(view, &mut buffer) {
-            Some(name) => self.backends.get(name).copied().or(self.default_backend),
-            None => self.default_backend,
+        let Some((rule, name)) = self.config.rules.select_backend_rule(view, &mut buffer) else {
+            return self.default_backend;
+        };
+        match self.fixed.get(rule).copied().flatten() {
+            Some(index) => Some(index),
+            // A name made from the request that is no backend: as if no rule had matched.
+            None => self.backends.get(name).copied().or(self.default_backend),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

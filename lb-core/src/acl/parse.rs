@@ -30,6 +30,9 @@ pub(crate) struct AclSet {
     named: BTreeMap<Arc<str>, Vec<Test>>,
 }
 
+/// An ACL in a condition: its name, unless it is anonymous or predefined, and its lines.
+type Named = (Option<Arc<str>>, Arc<[Test]>);
+
 /// Endings of ACL keywords that choose a matching method for the fetch before them.
 const ENDINGS: &[(&str, Method)] = &[
     ("_beg", Method::Beg),
@@ -197,7 +200,7 @@ impl<'p> Terms<'p> {
         Ok(Arc::new([test]))
     }
 
-    fn named(&self, word: &str, at: usize) -> Result<(Option<Arc<str>>, Arc<[Test]>), RuleError> {
+    fn named(&self, word: &str, at: usize) -> Result<Named, RuleError> {
         if let Some(tests) = self.set.tests(word) {
             return Ok((Some(Arc::from(word)), tests));
         }
