@@ -105,7 +105,8 @@
 //! # Read the files in this order
 //! `config` and `state` (the diagram), `event`, `action`, `router` and its three states, each the
 //! RFC's section; then `router_set`, `track`, and last `driver`. The expected table of every event
-//! in every state is `tests/matrix/v3.txt`.
+//! in every state is `tests/matrix/v3.txt`; [`conformance`] says which test shows which rule of the
+//! RFC.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -115,6 +116,8 @@ extern crate std;
 
 mod action;
 mod config;
+#[doc = include_str!("conformance.md")]
+pub mod conformance {}
 #[cfg(feature = "tokio")]
 pub mod driver;
 mod event;
