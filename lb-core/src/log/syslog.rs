@@ -17,21 +17,28 @@ pub struct Sender<'a> {
     pub utc_offset: i32,
 }
 
-/// Appends a whole packet to `out`: header and message, cut to `max_len` bytes. `facility` is 0-23, `level` 0
-/// (emergency) to 7 (debug).
+/// Facility (0-23) and level (0 emergency to 7 debug) of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Priority {
+    /// Facility.
+    pub facility: u8,
+    /// Level.
+    pub level: u8,
+}
+
+/// Appends a whole packet to `out`: header and message, cut to `max_len` bytes.
 ///
 /// ```
-/// # use lb_core::log::syslog::{frame, Sender};
+/// # use lb_core::log::syslog::{frame, Priority, Sender};
 /// # use std::time::{Duration, UNIX_EPOCH};
 /// let sender = Sender { tag: "haproxy", pid: 25382, hostname: None, utc_offset: 0 };
 /// let date = UNIX_EPOCH + Duration::from_secs(1_795_215_105);
 /// let mut packet = Vec::new();
-/// frame(16, 6, date, &sender, b"hello", 1024, &mut packet);
+/// frame(Priority { facility: 16, level: 6 }, date, &sender, b"hello", 1024, &mut packet);
 /// assert_eq!(packet, b"<134>Nov 20 22:51:45 haproxy[25382]: hello");
 /// ```
 pub fn frame(
-    facility: u8,
-    level: u8,
+    priority: Priority,
     date: SystemTime,
     sender: &Sender<'_>,
     message: &[u8],
@@ -39,7 +46,7 @@ pub fn frame(
     out: &mut Vec<u8>,
 ) {
     let start = out.len();
-    let number = u16::from(facility) * 8 + u16::from(level);
+    let number = u16::from(priority.facility) * 8 + u16::from(priority.level);
     // Writing to a vector cannot fail.
     drop(write!(out, "<{number}>"));
     date::write_syslog(&Civil::new(date::epoch(date).0, sender.utc_offset), out);

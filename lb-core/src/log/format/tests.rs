@@ -104,8 +104,10 @@ fn line(recorded: &Recorded<'_>, format: &LogFormat) -> String {
     };
     let mut packet = Vec::new();
     syslog::frame(
-        16,
-        6,
+        syslog::Priority {
+            facility: 16,
+            level: 6,
+        },
         at(recorded.millis),
         &sender,
         &text,
@@ -372,10 +374,18 @@ fn packets_have_one_line_and_a_limit() {
         utc_offset: 3600,
     };
     let mut packet = b"kept".to_vec();
-    syslog::frame(23, 7, at(0), &sender, b"a\nb\0c", 1024, &mut packet);
+    let debug = syslog::Priority {
+        facility: 23,
+        level: 7,
+    };
+    syslog::frame(debug, at(0), &sender, b"a\nb\0c", 1024, &mut packet);
     assert_eq!(packet, b"kept<191>Nov 20 23:51:45 h1 lb[1]: a b c");
     packet.clear();
-    syslog::frame(0, 0, at(0), &sender, &[b'x'; 2000], 100, &mut packet);
+    let worst = syslog::Priority {
+        facility: 0,
+        level: 0,
+    };
+    syslog::frame(worst, at(0), &sender, &[b'x'; 2000], 100, &mut packet);
     assert_eq!(packet.len(), 100);
 }
 
