@@ -28,7 +28,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -148,6 +148,8 @@ pub struct Backend {
     usable: [AtomicU32; 2],
     /// Some server's limit follows the load (`minconn`).
     elastic: bool,
+    /// A slot given back matters to the balancing or to someone in line: never unset.
+    settles: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -198,6 +200,9 @@ impl Backend {
                 .map(|expire| source_table(expire, now)),
             usable: Default::default(),
             elastic: servers.iter().any(|s| s.config().minconn.is_some()),
+            settles: AtomicBool::new(
+                config.balance.follows_load() || servers.iter().any(|s| s.maxconn() > 0),
+            ),
             state: Mutex::new(State {
                 scheduler: Scheduler::new(config.balance, servers.len(), hasher.finish()),
                 queues: Queues::new(servers.len()),

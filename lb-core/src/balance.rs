@@ -47,6 +47,11 @@ impl Algorithm {
         }
     }
 
+    /// Whether picks depend on how many streams each server has.
+    pub fn follows_load(self) -> bool {
+        matches!(self, Self::LeastConn | Self::Random(_))
+    }
+
     /// Whether any server may serve any request, so that a failed connection may go elsewhere at once.
     pub fn is_indifferent(self) -> bool {
         matches!(

@@ -15,7 +15,7 @@ mod error;
 mod fields;
 mod framing;
 #[doc(hidden)]
-pub mod fuzz;
+pub mod fuzzing;
 mod pages;
 mod request;
 mod response;

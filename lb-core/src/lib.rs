@@ -1,4 +1,41 @@
-//! Sans-IO load balancer core.
+//! Sans-IO load balancer core: HTTP/1 decoding, rules, balancing, queues, health checks, stick tables, counters
+//! and log lines, without a socket, a clock or a runtime. Feature `tokio` adds the data plane that drives them.
+//!
+//! The life of a request, one call after the other:
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use lb_core::backend::{AssignKey, Assignment, Backend, Outcome};
+//! use lb_core::config::{BackendConfig, HttpMode, Mode, ProxyConfig, ServerConfig};
+//! use lb_core::head::{Head, HeadRef};
+//! use lb_core::http1::{ConnectionOption, Progress, RequestDecoder, write_request_head};
+//!
+//! let mut proxy = ProxyConfig::new("web", 2, Mode::Http);
+//! let server = ServerConfig::new("s1", 1, Some(([127, 0, 0, 1], 8080).into()));
+//! proxy.backend = Some(BackendConfig { servers: vec![server], ..BackendConfig::default() });
+//! let now = Instant::now();
+//! let backend = Backend::new(&proxy, now);
+//!
+//! let received = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n";
+//! let (mut decoder, mut head) = (RequestDecoder::default(), Head::default());
+//! let Progress::Complete(request) = decoder.decode(received, &mut head)? else {
+//!     panic!("read on");
+//! };
+//! let Assignment::Leased(lease) = backend.assign(now, &AssignKey::new([192, 0, 2, 1].into())) else {
+//!     panic!("wait for the ticket, or answer 503");
+//! };
+//! let mut out = Vec::new();
+//! let connection = ConnectionOption::to_server(&request, HttpMode::KeepAlive);
+//! write_request_head(HeadRef::new(&head, received), request.framing, connection, &mut out);
+//! assert_eq!(out, b"GET / HTTP/1.1\r\nhost: example.org\r\n\r\n");
+//! lease.finish(Outcome::Completed);
+//! # Ok::<(), lb_core::http1::Error>(())
+//! ```
+//!
+//! Read in this order: [`config`] (what there is), [`head`] and [`http1`] (messages), [`request`], [`rules`] and
+//! [`acl`] (what is decided about them), [`backend`] and [`balance`] (who serves them), [`health`],
+//! [`stick_table`], [`stats`], [`log`].
 
 pub mod acl;
 pub mod backend;

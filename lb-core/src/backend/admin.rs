@@ -1,6 +1,6 @@
 //! Changes from outside: results of checks, and what operators set on the command line or the stats page.
 
-use std::time::Instant;
+use std::{sync::atomic::Ordering::SeqCst, time::Instant};
 
 use super::{Backend, Cause, State, StateChange, assign::wake};
 use crate::{
@@ -121,6 +121,7 @@ impl Backend {
         let woken = {
             let mut state = self.lock();
             server.set_maxconn(maxconn);
+            self.settles.fetch_or(maxconn > 0, SeqCst);
             self.note_load(&mut state, server);
             self.hand_out(&mut state, server)
         };

@@ -2,7 +2,10 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
     task::Waker,
     time::{Duration, Instant},
 };
@@ -175,9 +178,14 @@ impl Backend {
         let Some(server) = self.server(index) else {
             return;
         };
+        server.counters().sessions.leave();
+        // Without limits nobody waits. Should a limit be set just now, either this sees that it was, or who sets
+        // it sees the slot that was given back: both sides write before they read (SeqCst).
+        if !self.settles.load(SeqCst) {
+            return;
+        }
         let woken = {
             let mut state = self.lock();
-            server.counters().sessions.leave();
             self.note_load(&mut state, server);
             self.hand_out(&mut state, server)
         };

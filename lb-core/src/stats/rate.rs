@@ -3,7 +3,7 @@
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// A frequency over one second and its maximum.
@@ -38,7 +38,7 @@ impl Rate {
 
     /// One event.
     pub fn count(&self, now: Instant) {
-        let (second, _) = self.clock(now);
+        let second = second(now.saturating_duration_since(self.epoch));
         loop {
             let seen = self.current.load(Relaxed);
             let (counted, events) = unpack(seen);
@@ -62,7 +62,8 @@ impl Rate {
 
     /// Events a second at `now`.
     pub fn per_second(&self, now: Instant) -> u32 {
-        let (second, into_ms) = self.clock(now);
+        let since = now.saturating_duration_since(self.epoch);
+        let (second, into_ms) = (second(since), since.subsec_millis());
         let (counted, events) = unpack(self.current.load(Relaxed));
         let (before, before_events) = unpack(self.previous.load(Relaxed));
         let (present, last) = if counted >= second {
@@ -96,20 +97,16 @@ impl Rate {
             self.max.fetch_max(events, Relaxed);
         }
     }
+}
 
-    /// Second since the epoch and milliseconds into it.
-    fn clock(&self, now: Instant) -> (u32, u32) {
-        let since = now.saturating_duration_since(self.epoch);
-        // Seconds begin at 1, so that second 0 is "nothing counted yet".
-        let second = u32::try_from(since.as_secs()).unwrap_or(u32::MAX - 1) + 1;
-        (second, since.subsec_millis())
-    }
+/// Number of the second, from 1: 0 is "nothing counted yet".
+fn second(since: Duration) -> u32 {
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX - 1) + 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn the_last_second_fades_and_the_maximum_stays() {

@@ -5,11 +5,11 @@ use std::{
     time::Instant,
 };
 
-/// The last time something happened.
+/// The last time something happened, to the second.
 #[derive(Debug)]
 pub struct Moment {
     epoch: Instant,
-    /// Milliseconds since the epoch plus one; 0 is never.
+    /// Seconds since the epoch plus one; 0 is never.
     at: AtomicU64,
 }
 
@@ -24,19 +24,18 @@ impl Moment {
 
     /// It happened at `now`.
     pub fn mark(&self, now: Instant) {
-        let ms = now.saturating_duration_since(self.epoch).as_millis();
-        let at = u64::try_from(ms).unwrap_or(u64::MAX - 1) + 1;
-        // Once a millisecond is enough: do not take the cache line for the same value.
+        let at = now.saturating_duration_since(self.epoch).as_secs() + 1;
+        // Once a second is enough: do not take the cache line for the same value.
         if self.at.load(Relaxed) != at {
             self.at.store(at, Relaxed);
         }
     }
 
-    /// Whole seconds since it happened (`lastsess`), `None` for never.
+    /// Seconds since it happened (`lastsess`), `None` for never.
     pub fn seconds_ago(&self, now: Instant) -> Option<u64> {
         let at = self.at.load(Relaxed).checked_sub(1)?;
-        let ms = now.saturating_duration_since(self.epoch).as_millis();
-        Some(u64::try_from(ms).unwrap_or(u64::MAX).saturating_sub(at) / 1000)
+        let seconds = now.saturating_duration_since(self.epoch).as_secs();
+        Some(seconds.saturating_sub(at))
     }
 }
 
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_counts_whole_seconds() {
+    fn a_moment_counts_seconds() {
         let start = crate::test_clock::now();
         let moment = Moment::new(start);
         assert_eq!(moment.seconds_ago(start), None);

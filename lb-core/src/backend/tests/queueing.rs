@@ -306,3 +306,30 @@ fn block_on(ticket: Ticket) -> Result<crate::backend::Lease, Refusal> {
         }
     }
 }
+
+#[test]
+fn a_limit_set_under_load_holds_and_lets_everyone_through() {
+    let (backend, now) = backend(1, |_| ());
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        match backend.assign(now, &AssignKey::new(CLIENT)) {
+                            Assignment::Leased(lease) => drop(lease),
+                            Assignment::Queued(ticket) => drop(block_on(ticket)),
+                            Assignment::Refused(refusal) => panic!("{refusal}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut limit = 0;
+        while !workers.iter().all(|worker| worker.is_finished()) {
+            limit = 1 - limit;
+            backend.set_maxconn(s(0), limit);
+        }
+        backend.set_maxconn(s(0), 1);
+    });
+    assert_idle(&backend);
+}

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::http1::fuzz;
+use crate::http1::fuzzing;
 
 /// Pieces of messages: random bytes alone would hardly ever get past the first line.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
@@ -65,33 +65,33 @@ proptest! {
 
     #[test]
     fn any_cut_of_a_request_reads_the_same(bytes in message()) {
-        fuzz::request(&bytes);
+        fuzzing::request(&bytes);
     }
 
     #[test]
     fn any_cut_of_a_likely_request_reads_the_same(bytes in well_begun("GET / HTTP/1.1\r\nHost: h\r\n")) {
-        fuzz::request(&bytes);
+        fuzzing::request(&bytes);
     }
 
     #[test]
     fn any_cut_of_a_response_reads_the_same(bytes in message()) {
-        fuzz::response(&bytes);
+        fuzzing::response(&bytes);
     }
 
     #[test]
     fn any_cut_of_a_likely_response_reads_the_same(bytes in well_begun("HTTP/1.1 200 OK\r\n")) {
-        fuzz::response(&bytes);
+        fuzzing::response(&bytes);
     }
 
     #[test]
     fn any_cut_of_a_chunked_body_reads_the_same(bytes in message()) {
-        fuzz::chunked(&bytes);
+        fuzzing::chunked(&bytes);
     }
 
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        fuzz::request(&bytes);
-        fuzz::response(&bytes);
-        fuzz::chunked(&bytes);
+        fuzzing::request(&bytes);
+        fuzzing::response(&bytes);
+        fuzzing::chunked(&bytes);
     }
 }
