@@ -1,6 +1,9 @@
 //! `show info`: what HAProxy 2.6 tells of its process, in its order. What this program does not have is 0.
 
-use std::{fmt::Write as _, time::Instant};
+use std::{
+    fmt::Write as _,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use lb_core::dataplane::Balancer;
 use rustix::process::{Resource, getrlimit};
@@ -10,36 +13,24 @@ pub const VERSION: &str = concat!("2.6.12-ha-lb-", env!("CARGO_PKG_VERSION"));
 
 /// Names and values in order.
 pub fn values(balancer: &Balancer, workers: usize, now: Instant) -> Vec<(&'static str, String)> {
-    let process = &balancer.process;
-    let global = &balancer.config.global;
-    let up = now.saturating_duration_since(balancer.started).as_secs();
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let maxconn = global.maxconn.map_or(files / 2, u64::from);
-    let listeners: usize = balancer
-        .config
-        .proxies
-        .iter()
-        .filter_map(|proxy| proxy.frontend.as_ref())
-        .map(|frontend| frontend.binds.len())
-        .sum();
-    let started = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs().saturating_sub(up));
-    let days = format!(
-        "{}d {}h{:02}m{:02}s",
-        up / 86400,
-        up / 3600 % 24,
-        up / 60 % 60,
-        up % 60
-    );
-    let node = global.node.clone().unwrap_or_else(|| {
-        rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned()
-    });
-    let zero = || "0".to_owned();
-    let mut values = vec![
+    let mut values = identity(balancer, workers, now);
+    values.extend(traffic(balancer, now));
+    values.extend(rest(balancer, now));
+    values
+}
+
+fn zero() -> String {
+    "0".to_owned()
+}
+
+fn uptime(balancer: &Balancer, now: Instant) -> u64 {
+    now.saturating_duration_since(balancer.started).as_secs()
+}
+
+fn identity(balancer: &Balancer, workers: usize, now: Instant) -> Vec<(&'static str, String)> {
+    let up = uptime(balancer, now);
+    let (days, hours) = (up / 86400, up / 3600 % 24);
+    vec![
         ("Name", "HAProxy".to_owned()),
         ("Version", VERSION.to_owned()),
         ("Release_date", "2026/11/21".to_owned()),
@@ -47,12 +38,23 @@ pub fn values(balancer: &Balancer, workers: usize, now: Instant) -> Vec<(&'stati
         ("Nbproc", "1".to_owned()),
         ("Process_num", "1".to_owned()),
         ("Pid", std::process::id().to_string()),
-        ("Uptime", days),
+        (
+            "Uptime",
+            format!("{days}d {hours}h{:02}m{:02}s", up / 60 % 60, up % 60),
+        ),
         ("Uptime_sec", up.to_string()),
         ("Memmax_MB", zero()),
         ("PoolAlloc_MB", zero()),
         ("PoolUsed_MB", zero()),
         ("PoolFailed", zero()),
+    ]
+}
+
+fn traffic(balancer: &Balancer, now: Instant) -> Vec<(&'static str, String)> {
+    let process = &balancer.process;
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let maxconn = balancer.config.global.maxconn.map_or(files / 2, u64::from);
+    vec![
         ("Ulimit-n", files.to_string()),
         ("Maxsock", files.to_string()),
         ("Maxconn", maxconn.to_string()),
@@ -81,22 +83,44 @@ pub fn values(balancer: &Balancer, workers: usize, now: Instant) -> Vec<(&'stati
         ("SslRate", process.tls_rate.per_second(now).to_string()),
         ("SslRateLimit", zero()),
         ("MaxSslRate", process.tls_rate.max().to_string()),
-    ];
-    let unknown = [
-        "SslFrontendKeyRate",
-        "SslFrontendMaxKeyRate",
-        "SslFrontendSessionReuse_pct",
-        "SslBackendKeyRate",
-        "SslBackendMaxKeyRate",
-        "SslCacheLookups",
-        "SslCacheMisses",
-        "CompressBpsIn",
-        "CompressBpsOut",
-        "CompressBpsRateLim",
-        "Tasks",
-        "Run_queue",
-    ];
-    values.extend(unknown.map(|name| (name, zero())));
+    ]
+}
+
+/// What follows in HAProxy's list; most of it has no counterpart here.
+const ABSENT: [&str; 12] = [
+    "SslFrontendKeyRate",
+    "SslFrontendMaxKeyRate",
+    "SslFrontendSessionReuse_pct",
+    "SslBackendKeyRate",
+    "SslBackendMaxKeyRate",
+    "SslCacheLookups",
+    "SslCacheMisses",
+    "CompressBpsIn",
+    "CompressBpsOut",
+    "CompressBpsRateLim",
+    "Tasks",
+    "Run_queue",
+];
+
+fn rest(balancer: &Balancer, now: Instant) -> Vec<(&'static str, String)> {
+    let process = &balancer.process;
+    let frontends = balancer
+        .config
+        .proxies
+        .iter()
+        .filter_map(|p| p.frontend.as_ref());
+    let listeners: usize = frontends.map(|frontend| frontend.binds.len()).sum();
+    let node = balancer.config.global.node.clone().unwrap_or_else(|| {
+        rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned()
+    });
+    let epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let started = epoch.map_or(0, |since| {
+        since.as_secs().saturating_sub(uptime(balancer, now))
+    });
+    let mut values: Vec<_> = ABSENT.iter().map(|name| (*name, zero())).collect();
     values.extend([
         ("Idle_pct", "100".to_owned()),
         ("node", node),

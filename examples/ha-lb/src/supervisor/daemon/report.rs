@@ -24,7 +24,7 @@ pub(super) struct Waiting {
 impl Daemon {
     pub(super) fn asked(&mut self, request: Request, now: Instant) {
         if request.line != "status" {
-            let told = format!("{{\"error\":\"unknown request; known: status\"}}\n");
+            let told = "{\"error\":\"unknown request; known: status\"}\n".to_owned();
             let _ = request.reply.send(told);
             return;
         }
