@@ -13,6 +13,8 @@ mod assign;
 mod change;
 mod lease;
 mod retry;
+mod slots;
+mod weights;
 
 #[cfg(test)]
 mod tests;

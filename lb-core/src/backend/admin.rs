@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering::SeqCst, time::Instant};
 
-use super::{Backend, Cause, State, StateChange, assign::wake};
+use super::{Backend, Cause, State, StateChange, slots::wake};
 use crate::{
     health::{CheckReport, CheckStatus},
     id::ServerIndex,

@@ -1,0 +1,170 @@
+//! Slots that become free and the queues they are handed out from.
+
+use std::{sync::atomic::Ordering::SeqCst, task::Waker};
+
+use super::{Backend, Persistence, Refusal, State};
+use crate::{id::ServerIndex, queue::Standing, server::Server};
+
+impl Backend {
+    /// Gives back a slot: the oldest waiter that may have it gets it.
+    pub(super) fn release(&self, index: ServerIndex) {
+        self.counters.sessions.leave();
+        let Some(server) = self.server(index) else {
+            return;
+        };
+        server.counters().sessions.leave();
+        // Without limits nobody waits. Should a limit be set just now, either this sees that it was, or who sets
+        // it sees the slot that was given back: both sides write before they read (SeqCst).
+        if !self.settles.load(SeqCst) {
+            return;
+        }
+        let woken = {
+            let mut state = self.lock();
+            self.note_load(&mut state, server);
+            self.hand_out(&mut state, server)
+        };
+        wake(woken);
+    }
+
+    /// A ticket is thrown away.
+    pub(super) fn abandon(&self, number: u64) {
+        let granted = {
+            let mut state = self.lock();
+            let Some(waiter) = state.queues.leave(number) else {
+                return;
+            };
+            match waiter.standing {
+                Standing::Granted(server) => Some(server),
+                Standing::Waiting { server, .. } => {
+                    self.left_queue(&mut state, server);
+                    self.counters.sessions.leave();
+                    None
+                }
+                Standing::Refused(_) => {
+                    self.counters.sessions.leave();
+                    None
+                }
+            }
+        };
+        if let Some(server) = granted {
+            self.release(server);
+        }
+    }
+
+    /// The turn of a ticket.
+    pub(super) fn poll_ticket(
+        &self,
+        number: u64,
+        waker: &Waker,
+    ) -> Option<Result<(ServerIndex, Persistence), Refusal>> {
+        let mut state = self.lock();
+        let waiter = state.queues.get_mut(number)?;
+        let result = match &mut waiter.standing {
+            Standing::Waiting { waker: known, .. } => {
+                match known {
+                    Some(known) => known.clone_from(waker),
+                    None => *known = Some(waker.clone()),
+                }
+                return None;
+            }
+            Standing::Granted(server) => Ok((*server, waiter.persistence)),
+            Standing::Refused(refusal) => Err(*refusal),
+        };
+        if result.is_err() {
+            self.counters.sessions.leave();
+        }
+        state.queues.leave(number);
+        Some(result)
+    }
+
+    /// Fills the free slots of one server from the queues.
+    pub(super) fn hand_out(&self, state: &mut State, server: &Server) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        let balanced = state.scheduler.weight(server.index()) > 0;
+        while self.has_slot(server) && server.accepts_persistent() {
+            let Some((number, queue)) = state.queues.oldest(server.index(), balanced) else {
+                break;
+            };
+            woken.extend(
+                state
+                    .queues
+                    .settle(number, Standing::Granted(server.index())),
+            );
+            self.left_queue(state, queue);
+            let (source, persistence) = match state.queues.get_mut(number) {
+                Some(waiter) => (waiter.source, waiter.persistence),
+                None => break,
+            };
+            self.take_slot(state, server, source, persistence);
+        }
+        woken
+    }
+
+    /// The same for all servers.
+    pub(super) fn hand_out_all(&self, state: &mut State, woken: &mut Vec<Waker>) {
+        for server in &self.servers {
+            woken.extend(self.hand_out(state, server));
+        }
+    }
+
+    fn left_queue(&self, state: &mut State, server: Option<ServerIndex>) {
+        match server.and_then(|index| self.server(index)) {
+            Some(server) => {
+                server.counters().queue.leave();
+                self.note_load(state, server);
+            }
+            None => {
+                self.counters.queue.leave();
+            }
+        }
+    }
+
+    /// Everyone in line for `server` waits for any server from now on.
+    pub(super) fn requeue(&self, state: &mut State, server: &Server) -> usize {
+        let moved = state.queues.release_from(server.index());
+        for _ in 0..moved {
+            server.counters().queue.leave();
+            self.counters.queue.enter();
+        }
+        moved
+    }
+
+    /// Nobody will ever be served: everyone who waits is told so.
+    pub(super) fn refuse_waiters(&self, state: &mut State) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        for server in &self.servers {
+            self.requeue(state, server);
+        }
+        for number in state.queues.waiting() {
+            woken.extend(
+                state
+                    .queues
+                    .settle(number, Standing::Refused(Refusal::NoServer)),
+            );
+            self.counters.queue.leave();
+        }
+        woken
+    }
+
+    /// Tells the scheduler how loaded a server is and whether it is full.
+    pub(super) fn note_load(&self, state: &mut State, server: &Server) {
+        let counters = server.counters();
+        let load = counters.sessions.value() + counters.queue.value();
+        state.scheduler.set_load(server.index(), load);
+        state
+            .scheduler
+            .set_parked(server.index(), !self.has_slot(server));
+    }
+
+    pub(super) fn has_slot(&self, server: &Server) -> bool {
+        let limit = self.limit_of(server);
+        limit == 0 || server.served() < limit
+    }
+}
+
+/// Wakes after the lock is gone: a waker may run anything.
+pub(super) fn wake(wakers: Vec<Waker>) {
+    for waker in wakers {
+        waker.wake();
+    }
+}

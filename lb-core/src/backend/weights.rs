@@ -1,0 +1,82 @@
+//! Weights and limits in effect: who is in use, slow start, `minconn`.
+
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+use super::{Backend, State};
+use crate::server::{Operation, Server, WEIGHT_SCALE};
+
+/// Slow start moves weights in steps of this share of its duration.
+const WARM_STEPS: u32 = 20;
+
+impl Backend {
+    /// Most streams on a server now (0 is no limit): `maxconn`, less while the backend is below `fullconn` or
+    /// the server starts slowly.
+    pub fn limit_of(&self, server: &Server) -> u32 {
+        let max = server.maxconn();
+        if max == 0 {
+            return 0;
+        }
+        let mut limit = max;
+        if let (Some(min), Some(full)) = (server.config().minconn, self.config.fullconn) {
+            let load = u64::from(self.counters.sessions.value());
+            if load < u64::from(full) {
+                let share = u64::from(max) * load / u64::from(full.max(1));
+                limit = u32::try_from(share).unwrap_or(max).clamp(min.min(max), max);
+            }
+        }
+        if let Some(throttle) = server.throttle() {
+            limit = limit * throttle / 100;
+        }
+        limit.max(1)
+    }
+
+    /// Works out who is in use and with which weight, after any change of a server and while one starts slowly.
+    pub(super) fn refresh(&self, state: &mut State, now: Instant) {
+        let count = |backup: bool| {
+            let usable = |s: &&Server| s.config().backup == backup && s.is_usable();
+            self.servers.iter().filter(usable).count()
+        };
+        let (active, backup) = (count(false), count(true));
+        for (slot, number) in self.usable.iter().zip([active, backup]) {
+            slot.store(u32::try_from(number).unwrap_or(u32::MAX), Relaxed);
+        }
+        // Backup servers serve only when no active one is left: the first of them, or all.
+        let mut backups_wanted = match (active, self.config.all_backups) {
+            (0, true) => usize::MAX,
+            (0, false) => 1,
+            _ => 0,
+        };
+        let mut step: Option<Duration> = None;
+        for server in &self.servers {
+            let mut weight = if server.is_usable() {
+                server.weight() * WEIGHT_SCALE
+            } else {
+                0
+            };
+            if weight > 0 && server.config().backup {
+                if backups_wanted == 0 {
+                    weight = 0;
+                } else {
+                    backups_wanted -= 1;
+                }
+            }
+            if server.operation() == Operation::Starting {
+                let warmth = server.warmth(now);
+                if warmth >= 1000 {
+                    server.set_operation(Operation::Running, now);
+                } else {
+                    weight = (weight * warmth / 1000).max(u32::from(weight > 0));
+                    let own = server.config().slowstart.unwrap_or_default() / WARM_STEPS;
+                    step = Some(step.map_or(own, |s| s.min(own)));
+                }
+            }
+            server.set_effective_weight(weight);
+            state.scheduler.set_weight(server.index(), weight);
+            self.note_load(state, server);
+        }
+        state.warm_at = step.map(|step| now + step.max(Duration::from_millis(10)));
+    }
+}
