@@ -313,17 +313,6 @@ pub(super) fn read(node: &Node, context: &mut Context<'_>) -> Option<VirtualServ
         );
         return None;
     }
-    context.diagnostics.push_once(
-        "virtual_server",
-        Diagnostic::warning(
-            node.keyword.span.clone(),
-            "the kernel's IPVS is not used: virtual servers are balanced by this program's proxy",
-        )
-        .action(
-            "servers see this host's address as the client's, connections end when the daemon \
-             does, and each costs it two sockets",
-        ),
-    );
     let delay_loop = draft.delay_loop.unwrap_or(Duration::from_secs(60));
     let real_servers = draft
         .real_servers
