@@ -188,7 +188,9 @@ enum End {
 /// Relays until both directions have ended.
 async fn relay(connection: &mut Connection, trace: &mut Trace, server: &mut Side, limits: Limits) {
     let (mut up, mut down) = (Flow::tunnel(), Flow::tunnel());
-    connection.client.active = clock::now();
+    let now = clock::now();
+    connection.client.active = now;
+    server.active = now;
     let end =
         std::future::poll_fn(|cx| poll_relay(connection, server, (&mut up, &mut down), limits, cx))
             .await;

@@ -18,19 +18,20 @@ use lb_core::{
         ProxyConfig, ServerConfig, SyslogAddress, Timeouts,
     },
     dataplane::{self, DataPlane, Event, Events, ListenerFd, Options},
+    rules::{ProxyRules, ProxySide, RulesBuilder},
 };
 
 /// Nothing here takes longer unless something is broken.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server that hands each connection to a function on its own thread.
-pub struct Origin {
-    pub address: SocketAddr,
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
     accepted: Arc<AtomicUsize>,
 }
 
 impl Origin {
-    pub fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
@@ -47,7 +48,7 @@ impl Origin {
     }
 
     /// Answers every request with `answer(head and body as received)` until the connection ends.
-    pub fn http(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(crate) fn http(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::new(move |mut stream| {
             while let Some(request) = read_message(&mut stream) {
                 if stream.write_all(&answer(&request)).is_err() {
@@ -58,17 +59,17 @@ impl Origin {
     }
 
     /// Answers with the request itself as text.
-    pub fn echo() -> Self {
+    pub(crate) fn echo() -> Self {
         Self::http(|request| ok(request))
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
 }
 
 /// A 200 with this body.
-pub fn ok(body: &str) -> Vec<u8> {
+pub(crate) fn ok(body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -77,7 +78,7 @@ pub fn ok(body: &str) -> Vec<u8> {
 }
 
 /// One message: head, and a body by content-length or chunks. `None` at the end of the stream.
-pub fn read_message(stream: &mut TcpStream) -> Option<String> {
+pub(crate) fn read_message(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -107,7 +108,7 @@ pub fn read_message(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// An address where nobody listens.
-pub fn nobody() -> SocketAddr {
+pub(crate) fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -124,15 +125,47 @@ impl Events for Heard {
 }
 
 /// A running data plane; the port of each proxy's first bind, and its log.
-pub struct Plane {
-    pub plane: DataPlane,
-    pub addresses: Vec<Option<SocketAddr>>,
-    pub events: std::sync::mpsc::Receiver<Event>,
+pub(crate) struct Plane {
+    pub(crate) plane: DataPlane,
+    pub(crate) addresses: Vec<Option<SocketAddr>>,
+    pub(crate) events: std::sync::mpsc::Receiver<Event>,
     log: UdpSocket,
 }
 
+/// A line of `option httplog`.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) frontend: String,
+    pub(crate) server: String,
+    pub(crate) timers: String,
+    pub(crate) status: String,
+    pub(crate) bytes: String,
+    pub(crate) flags: String,
+    pub(crate) counts: String,
+    pub(crate) queues: String,
+    pub(crate) request: String,
+}
+
+impl Entry {
+    /// Server, status and termination state.
+    pub(crate) fn end(&self) -> (&str, &str, &str) {
+        (&self.server, &self.status, &self.flags)
+    }
+}
+
+/// A short timeout, and one that never matters.
+pub(crate) const SHORT: Option<Duration> = Some(Duration::from_millis(60));
+
+/// Rules of a `listen` section.
+pub(crate) fn rules(write: impl FnOnce(&mut RulesBuilder<'_>)) -> ProxyRules {
+    let no_files = |_: &std::path::Path| Err(ErrorKind::NotFound.into());
+    let mut builder = RulesBuilder::new(ProxySide::Listen, &no_files);
+    write(&mut builder);
+    builder.build().unwrap()
+}
+
 /// A `listen` section with these servers.
-pub fn listen(name: &str, mode: Mode, servers: &[SocketAddr]) -> ProxyConfig {
+pub(crate) fn listen(name: &str, mode: Mode, servers: &[SocketAddr]) -> ProxyConfig {
     let mut proxy = ProxyConfig::new(name, 2, mode);
     proxy.frontend = Some(FrontendConfig {
         binds: vec![Bind::new(BindAddress::Tcp("127.0.0.1:0".parse().unwrap()))],
@@ -159,11 +192,11 @@ pub fn listen(name: &str, mode: Mode, servers: &[SocketAddr]) -> ProxyConfig {
 }
 
 impl Plane {
-    pub fn start(proxies: Vec<ProxyConfig>) -> Self {
+    pub(crate) fn start(proxies: Vec<ProxyConfig>) -> Self {
         Self::start_with(proxies, |_, _| {})
     }
 
-    pub fn start_with(
+    pub(crate) fn start_with(
         mut proxies: Vec<ProxyConfig>,
         adjust: impl FnOnce(&mut Config, &mut Options),
     ) -> Self {
@@ -206,16 +239,16 @@ impl Plane {
         }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.addresses.iter().flatten().next().copied().unwrap()
     }
 
-    pub fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         connect(self.address())
     }
 
     /// The next log line, from the client's address on.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut packet = [0; 2048];
         let count = self.log.recv(&mut packet).expect("a log line");
         let text = String::from_utf8_lossy(&packet[..count]).into_owned();
@@ -225,8 +258,36 @@ impl Plane {
         }
     }
 
+    /// The next log line, taken apart.
+    pub(crate) fn entry(&self) -> Entry {
+        let line = self.line();
+        let words: Vec<&str> = line.splitn(13, ' ').collect();
+        assert_eq!(words.len(), 13, "{line}");
+        let word = |at: usize| words[at].to_owned();
+        Entry {
+            frontend: word(2),
+            server: word(3),
+            timers: word(4),
+            status: word(5),
+            bytes: word(6),
+            flags: word(9),
+            counts: word(10),
+            queues: word(11),
+            request: word(12),
+        }
+    }
+
+    /// Waits until `holds`.
+    pub(crate) fn until(&self, what: &str, holds: impl Fn(&lb_core::dataplane::Balancer) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds(self.plane.balancer()) {
+            assert!(Instant::now() < deadline, "not in time: {what}");
+            thread::yield_now();
+        }
+    }
+
     /// Waits until no place, lease or ticket is held any more.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         let balancer = self.plane.balancer();
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -249,20 +310,20 @@ impl Plane {
     }
 
     /// Ends it and checks that nothing was leaked.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         self.settle();
         self.plane.join(PATIENCE);
     }
 }
 
-pub fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
 /// Everything until the end of the stream.
-pub fn read_all(mut stream: &TcpStream) -> String {
+pub(crate) fn read_all(mut stream: &TcpStream) -> String {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
         Ok(_) => {}
@@ -273,7 +334,7 @@ pub fn read_all(mut stream: &TcpStream) -> String {
 }
 
 /// Sends text and reads one answer.
-pub fn ask(stream: &mut TcpStream, request: &str) -> String {
+pub(crate) fn ask(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).unwrap();
     read_message(stream).expect("an answer")
 }

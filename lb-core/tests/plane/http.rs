@@ -1,8 +1,14 @@
-//! HTTP mode: the way of a request that nothing disturbs.
+//! HTTP mode: what a client and an origin see of each other when nothing goes wrong.
 
-use lb_core::config::Mode;
+use std::{
+    io::{Read, Write},
+    net::Shutdown,
+    time::Duration,
+};
 
-use crate::common::{Origin, Plane, ask, listen};
+use lb_core::config::{ForwardFor, HttpMode, Mode};
+
+use crate::common::{Origin, Plane, ask, listen, ok, read_all, read_message, rules};
 
 #[test]
 fn requests_share_client_and_server_connections() {
@@ -22,8 +28,400 @@ fn requests_share_client_and_server_connections() {
             answer.ends_with(&format!("GET /{n} HTTP/1.1\r\nhost: x\r\n\r\n")),
             "{answer}"
         );
+        let entry = plane.entry();
+        assert_eq!(entry.end(), ("web/s1", "200", "----"));
+        assert_eq!((&*entry.counts, &*entry.queues), ("1/1/0/0/0", "0/0"));
+        assert_eq!(entry.request, format!("\"GET /{n} HTTP/1.1\""));
     }
     drop(client);
     assert_eq!(origin.connections(), 1);
+    plane.stop();
+}
+
+#[test]
+fn connections_that_were_reused_before_serve_other_clients() {
+    let origin = Origin::echo();
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut first = plane.connect();
+    ask(&mut first, get);
+    ask(&mut first, get);
+    ask(&mut plane.connect(), get);
+    assert_eq!(origin.connections(), 1);
+    drop(first);
+    plane.stop();
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let origin = Origin::http(|request| {
+        let path = request.split(' ').nth(1).unwrap().to_owned();
+        ok(&path)
+    });
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    let mut client = plane.connect();
+    let burst: String = (0..20)
+        .map(|n| format!("GET /{n} HTTP/1.1\r\nHost: x\r\n\r\n"))
+        .collect();
+    client.write_all(burst.as_bytes()).unwrap();
+    for n in 0..20 {
+        let answer = read_message(&mut client).unwrap();
+        assert!(answer.ends_with(&format!("\r\n\r\n/{n}")), "{answer}");
+    }
+    drop(client);
+    plane.stop();
+}
+
+#[test]
+fn bodies_pass_by_length_and_by_chunks_both_ways() {
+    let origin = Origin::http(|request| {
+        let body = request.split_once("\r\n\r\n").unwrap().1;
+        if request.contains("transfer-encoding: chunked") {
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}").into_bytes()
+        } else {
+            ok(body)
+        }
+    });
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    let mut client = plane.connect();
+    let sized = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+    assert!(ask(&mut client, sized).ends_with("content-length: 5\r\n\r\nhello"));
+    let chunked =
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let answer = ask(&mut client, chunked);
+    assert!(
+        answer.ends_with("transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+        "{answer}"
+    );
+    // An HTTP/1.0 client gets the content alone, up to the end of the connection.
+    let old = chunked.replace("HTTP/1.1", "HTTP/1.0").replace(
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "Content-Length: 2\r\n\r\nhi",
+    );
+    assert!(ask(&mut client, &old).ends_with("hi"));
+    drop(client);
+    plane.stop();
+}
+
+#[test]
+fn http_10_clients_get_chunked_content_without_its_chunks() {
+    let origin = Origin::http(|_| {
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n"
+            .to_vec()
+    });
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    let mut client = plane.connect();
+    client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let answer = read_all(&client);
+    assert!(
+        answer.ends_with("connection: close\r\n\r\nabcdefg"),
+        "{answer}"
+    );
+    assert!(!answer.contains("chunked"));
+    plane.stop();
+}
+
+#[test]
+fn large_bodies_pass_unchanged_both_ways() {
+    const SIZE: usize = 3_000_000;
+    let pattern = || (0..SIZE).map(|i| (i % 251) as u8).collect::<Vec<u8>>();
+    let origin = Origin::new(move |mut stream| {
+        while read_message(&mut stream).is_some() {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&pattern()).unwrap();
+        }
+    });
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    let mut client = plane.connect();
+    for _ in 0..3 {
+        let head = format!("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: {SIZE}\r\n\r\n");
+        let mut sending = client.try_clone().unwrap();
+        let sender = std::thread::spawn(move || {
+            sending.write_all(head.as_bytes()).unwrap();
+            sending
+                .write_all(&(0..SIZE).map(|_| b'x').collect::<Vec<u8>>())
+                .unwrap();
+        });
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            client.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let mut body = vec![0; SIZE];
+        client.read_exact(&mut body).unwrap();
+        assert!(body == pattern());
+        sender.join().unwrap();
+        assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
+    }
+    assert_eq!(origin.connections(), 1);
+    drop(client);
+    plane.stop();
+}
+
+#[test]
+fn head_204_and_304_have_no_body_whatever_they_say() {
+    let origin = Origin::http(|request| {
+        let line = if request.starts_with("HEAD") {
+            "200 OK"
+        } else if request.contains("/204") {
+            "204 No Content"
+        } else {
+            "304 Not Modified"
+        };
+        format!("HTTP/1.1 {line}\r\nContent-Length: 5\r\n\r\n").into_bytes()
+    });
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    let mut client = plane.connect();
+    for (request, status) in [("HEAD /", "200"), ("GET /204", "204"), ("GET /304", "304")] {
+        client
+            .write_all(format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            client.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        assert!(
+            String::from_utf8(head)
+                .unwrap()
+                .starts_with(&format!("HTTP/1.1 {status}"))
+        );
+        assert_eq!(plane.entry().status, status);
+    }
+    drop(client);
+    assert_eq!(origin.connections(), 1);
+    plane.stop();
+}
+
+#[test]
+fn interim_responses_are_passed_on_and_the_body_follows_100() {
+    let origin = Origin::new(|mut stream| {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream
+            .write_all(
+                b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n",
+            )
+            .unwrap();
+        let mut body = [0; 4];
+        stream.read_exact(&mut body).unwrap();
+        stream
+            .write_all(&ok(std::str::from_utf8(&body).unwrap()))
+            .unwrap();
+    });
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    let mut client = plane.connect();
+    let head = "PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+    assert_eq!(
+        ask(&mut client, head),
+        "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+    );
+    assert_eq!(
+        read_message(&mut client).unwrap(),
+        "HTTP/1.1 100 Continue\r\n\r\n"
+    );
+    assert!(ask(&mut client, "data").ends_with("\r\n\r\ndata"));
+    assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
+    drop(client);
+    plane.stop();
+}
+
+#[test]
+fn an_upgrade_becomes_a_tunnel_and_loses_no_byte() {
+    let origin = Origin::new(|mut stream| {
+        let request = read_message(&mut stream).unwrap();
+        assert!(request.contains("upgrade: websocket\r\n"), "{request}");
+        assert!(request.contains("connection: upgrade\r\n"), "{request}");
+        stream
+            .write_all(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nfirst",
+            )
+            .unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        stream.write_all(&rest).unwrap();
+    });
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    let mut client = plane.connect();
+    let answer = ask(
+        &mut client,
+        "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly",
+    );
+    assert!(
+        answer.starts_with("HTTP/1.1 101 Switching Protocols\r\n"),
+        "{answer}"
+    );
+    assert!(answer.contains("upgrade: websocket\r\n"), "{answer}");
+    client.write_all(b"+late").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&client), "firstearly+late");
+    assert_eq!(plane.entry().end(), ("web/s1", "101", "----"));
+    plane.stop();
+}
+
+#[test]
+fn http_server_close_closes_the_server_side_only() {
+    let origin = Origin::echo();
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.http_mode = HttpMode::ServerClose;
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    for _ in 0..3 {
+        let answer = ask(&mut client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(!head.contains("connection"), "{answer}");
+        assert!(body.contains("connection: close\r\n"), "{answer}");
+    }
+    drop(client);
+    assert_eq!(origin.connections(), 3);
+    plane.stop();
+}
+
+#[test]
+fn httpclose_closes_both_sides() {
+    let origin = Origin::echo();
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.http_mode = HttpMode::Close;
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let answer = read_all(&client);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.ends_with("connection: close"), "{answer}");
+    assert!(body.contains("connection: close\r\n"), "{answer}");
+    plane.stop();
+}
+
+#[test]
+fn responses_up_to_the_close_end_the_client_connection() {
+    let origin = Origin::new(|mut stream| {
+        read_message(&mut stream);
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+            .unwrap();
+    });
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    let mut client = plane.connect();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    assert_eq!(
+        read_all(&client),
+        "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nall of it"
+    );
+    assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
+    plane.stop();
+}
+
+#[test]
+fn forwardfor_adds_a_line_after_those_of_the_rules() {
+    let origin = Origin::echo();
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.http_mode = HttpMode::Close;
+    proxy.rules = rules(|b| {
+        b.http_request(&["add-header", "X-Forwarded-Proto", "https"])
+            .unwrap();
+    });
+    proxy.forward_for = Some(ForwardFor {
+        header: String::from("X-Forwarded-For"),
+        except: Vec::new(),
+        if_none: false,
+    });
+    let mut spared = proxy.clone();
+    if let Some(option) = &mut spared.forward_for {
+        option.except = vec!["127.0.0.0/8".parse().unwrap()];
+    }
+    spared.name = "spared".into();
+    let plane = Plane::start(vec![proxy, spared]);
+    let get =
+        "GET /apple HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n";
+    let body = |index: usize| {
+        let mut client = crate::common::connect(plane.addresses[index].unwrap());
+        let answer = ask(&mut client, get);
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    };
+    // Order and case as in the reference transcript.
+    let common = "GET /apple HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: curl/7.88.1\r\naccept: */*\r\n\
+        x-forwarded-proto: https\r\n";
+    assert_eq!(
+        body(0),
+        format!("{common}x-forwarded-for: 127.0.0.1\r\nconnection: close\r\n\r\n")
+    );
+    assert_eq!(body(1), format!("{common}connection: close\r\n\r\n"));
+    plane.stop();
+}
+
+#[test]
+fn rules_deny_redirect_return_and_ask_for_passwords() {
+    let origin = Origin::echo();
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.timeouts.tarpit = Some(Duration::from_millis(50));
+    proxy.rules = rules(|b| {
+        b.http_request(&["deny", "if", "{", "path", "/no", "}"])
+            .unwrap();
+        b.http_request(&[
+            "redirect", "location", "/there", "if", "{", "path", "/here", "}",
+        ])
+        .unwrap();
+        b.http_request(&["tarpit", "if", "{", "path", "/slow", "}"])
+            .unwrap();
+        b.http_response(&["set-header", "X-Seen", "yes"]).unwrap();
+    });
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    let mut get = |path: &str| {
+        let answer = ask(
+            &mut client,
+            &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"),
+        );
+        (answer, plane.entry())
+    };
+    let (answer, entry) = get("/no");
+    assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    assert_eq!(entry.end(), ("web/<NOSRV>", "403", "PR--"));
+    let (answer, entry) = get("/here");
+    assert!(answer.starts_with("HTTP/1.1 302 Found\r\n"), "{answer}");
+    assert!(answer.contains("location: /there\r\n"), "{answer}");
+    assert_eq!(entry.end(), ("web/<NOSRV>", "302", "LR--"));
+    let (answer, entry) = get("/slow");
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    assert_eq!(entry.end(), ("web/<NOSRV>", "500", "PT--"));
+    let (answer, _) = get("/yes");
+    assert!(answer.contains("\r\nx-seen: yes\r\n"), "{answer}");
+    drop(client);
+    plane.stop();
+}
+
+#[test]
+fn requests_that_are_none_are_refused_and_logged_as_such() {
+    let origin = Origin::echo();
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    for (bytes, status) in [
+        ("GET / HTTP/1.1\r\n", "400"),
+        ("GET / HTTP/1.1\r\nbad header\r\n\r\n", "400"),
+        ("GET / HTTP/3.9\r\nHost: x\r\n\r\n", "505"),
+    ] {
+        let mut client = plane.connect();
+        client.write_all(bytes.as_bytes()).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let answer = read_all(&client);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        let entry = plane.entry();
+        assert_eq!(entry.end(), ("web/<NOSRV>", status, "CR--"));
+        assert_eq!((&*entry.bytes, &*entry.request), ("0", "\"<BADREQ>\""));
+    }
+    assert_eq!(origin.connections(), 0);
     plane.stop();
 }

@@ -5,5 +5,6 @@
 
 mod bench;
 mod common;
+mod faults;
 mod http;
 mod tcp;

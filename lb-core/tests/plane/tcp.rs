@@ -1,25 +1,270 @@
-//! TCP mode.
+//! TCP mode, and what comes before either mode: limits, PROXY headers, TLS.
 
-use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::{
+    io::{Read, Write},
+    net::Shutdown,
+    time::Duration,
+};
 
-use lb_core::config::Mode;
+use lb_core::config::{Mode, ProxyConfig};
 
-use crate::common::{Origin, Plane, listen, read_all};
+use crate::common::{Origin, Plane, SHORT, listen, nobody, read_all, rules};
 
-#[test]
-fn bytes_go_both_ways_and_each_direction_ends_on_its_own() {
-    let origin = Origin::new(|mut stream| {
+/// Reverses what it got when the client has said everything.
+fn reversing() -> Origin {
+    Origin::new(|mut stream| {
         let mut all = Vec::new();
         stream.read_to_end(&mut all).unwrap();
         all.reverse();
         stream.write_all(&all).unwrap();
-    });
-    let plane = Plane::start(vec![listen("t", Mode::Tcp, &[origin.address])]);
+    })
+}
+
+/// Sends back what comes.
+fn echoing() -> Origin {
+    Origin::new(|mut stream| {
+        let mut room = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut room) {
+            if stream.write_all(&room[..count]).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+fn start(origin: &Origin, adjust: impl FnOnce(&mut ProxyConfig)) -> Plane {
+    let mut proxy = listen("t", Mode::Tcp, &[origin.address]);
+    adjust(&mut proxy);
+    Plane::start(vec![proxy])
+}
+
+/// Server, bytes and termination state of the next line of `option tcplog`.
+fn entry(plane: &Plane) -> (String, String, String) {
+    let line = plane.line();
+    let words: Vec<&str> = line.split(' ').collect();
+    let word = |at: usize| words.get(at).copied().unwrap_or_default().to_owned();
+    (word(3), word(5), word(6))
+}
+
+fn expect(plane: &Plane, server: &str, flags: &str) {
+    let (of, _, ended) = entry(plane);
+    assert_eq!((&*of, &*ended), (server, flags));
+}
+
+#[test]
+fn bytes_go_both_ways_and_each_direction_ends_on_its_own() {
+    let origin = reversing();
+    let plane = start(&origin, |_| {});
     let mut client = plane.connect();
     client.write_all(b"abc").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_all(&client), "cba");
+    let (server, bytes, flags) = entry(&plane);
+    assert_eq!((&*server, &*bytes, &*flags), ("t/s1", "3", "--"));
     drop(client);
+    plane.stop();
+}
+
+#[test]
+fn bulk_passes_unchanged() {
+    const SIZE: usize = 5_000_000;
+    let origin = reversing();
+    let plane = start(&origin, |_| {});
+    let mut client = plane.connect();
+    let sent: Vec<u8> = (0..SIZE).map(|i| (i % 241) as u8).collect();
+    client.write_all(&sent).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).unwrap();
+    received.reverse();
+    assert!(received == sent);
+    plane.stop();
+}
+
+#[test]
+fn the_end_of_the_server_reaches_the_client_while_it_still_sends() {
+    let origin = Origin::new(|mut stream| {
+        stream.write_all(b"bye").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "still here");
+    });
+    let plane = start(&origin, |_| {});
+    let mut client = plane.connect();
+    assert_eq!(read_all(&client), "bye");
+    client.write_all(b"still here").unwrap();
+    drop(client);
+    expect(&plane, "t/s1", "--");
+    plane.stop();
+}
+
+#[test]
+fn inactivity_is_ended_by_the_side_whose_time_is_over() {
+    let origin = echoing();
+    for (client, server, flags) in [
+        (SHORT, None, "cD"),
+        (None, SHORT, "sD"),
+        (SHORT, SHORT, "cD"),
+    ] {
+        let plane = start(&origin, |p| {
+            p.timeouts.client = client;
+            p.timeouts.server = server;
+        });
+        assert_eq!(read_all(&plane.connect()), "");
+        expect(&plane, "t/s1", flags);
+        plane.stop();
+    }
+}
+
+#[test]
+fn a_half_closed_connection_has_its_own_timeout() {
+    // Takes everything and never answers.
+    let origin = Origin::new(|mut stream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+        std::thread::sleep(Duration::from_millis(500));
+    });
+    let plane = start(&origin, |p| p.timeouts.server_fin = SHORT);
+    let client = plane.connect();
+    client.shutdown(Shutdown::Write).unwrap();
+    (&client).read(&mut [0]).unwrap();
+    let (_, _, flags) = entry(&plane);
+    assert!(["sD", "CC"].contains(&&*flags), "{flags}");
+    plane.stop();
+}
+
+#[test]
+fn a_reset_is_passed_on_as_one() {
+    let origin = Origin::new(|mut stream| {
+        let _ = stream.read(&mut [0; 3]);
+        socket2::SockRef::from(&stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    });
+    let plane = start(&origin, |_| {});
+    let mut client = plane.connect();
+    client.write_all(b"abc").unwrap();
+    assert_eq!(read_all(&client), "<reset>");
+    expect(&plane, "t/s1", "SD");
+    plane.stop();
+}
+
+#[test]
+fn nobody_listening_ends_the_client() {
+    let mut proxy = listen("t", Mode::Tcp, &[nobody()]);
+    proxy.timeouts.connect = Some(Duration::from_millis(10));
+    let plane = Plane::start(vec![proxy]);
+    assert!(matches!(&*read_all(&plane.connect()), "" | "<reset>"));
+    expect(&plane, "t/s1", "SC");
+    plane.stop();
+}
+
+#[test]
+fn maxconn_leaves_further_connections_in_the_queue_until_there_is_room() {
+    let origin = echoing();
+    let plane = start(&origin, |p| {
+        if let Some(frontend) = &mut p.frontend {
+            frontend.maxconn = Some(2);
+        }
+    });
+    let echo = |client: &mut std::net::TcpStream| {
+        client.write_all(b"x").unwrap();
+        let mut byte = [0];
+        client.read_exact(&mut byte).is_ok()
+    };
+    let (mut a, mut b, mut c) = (plane.connect(), plane.connect(), plane.connect());
+    assert!(echo(&mut a) && echo(&mut b));
+    c.set_read_timeout(SHORT).unwrap();
+    assert!(!echo(&mut c), "the third is served while two are inside");
+    drop(a);
+    c.set_read_timeout(Some(crate::common::PATIENCE)).unwrap();
+    let mut byte = [0];
+    c.read_exact(&mut byte).unwrap();
+    assert_eq!(plane.plane.balancer().process.connections.max(), 2);
+    drop((b, c));
+    plane.stop();
+}
+
+#[test]
+fn payload_is_looked_at_before_a_server_is_chosen() {
+    let origin = echoing();
+    let plane = start(&origin, |p| {
+        p.rules = rules(|b| {
+            b.tcp_request(&["inspect-delay", "5s"]).unwrap();
+            b.tcp_request(&[
+                "content",
+                "reject",
+                "if",
+                "{",
+                "req.payload(0,3)",
+                "-m",
+                "bin",
+                "626164",
+                "}",
+            ])
+            .unwrap();
+        });
+    });
+    let mut good = plane.connect();
+    good.write_all(b"good").unwrap();
+    let mut back = [0; 4];
+    good.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"good");
+    let mut bad = plane.connect();
+    bad.write_all(b"bad!").unwrap();
+    assert_eq!(read_all(&bad), "<reset>");
+    expect(&plane, "t/<NOSRV>", "PR");
+    drop(good);
+    plane.stop();
+}
+
+#[test]
+fn proxy_headers_are_read_and_written() {
+    let origin = reversing();
+    for version in [1, 2] {
+        let plane = start(&origin, |p| {
+            if let Some(frontend) = &mut p.frontend {
+                frontend.binds[0].accept_proxy = true;
+            }
+            if let Some(backend) = &mut p.backend {
+                backend.servers[0].send_proxy = Some(version);
+            }
+        });
+        let mut client = plane.connect();
+        let header = "PROXY TCP4 192.0.2.7 192.0.2.8 1234 443\r\n";
+        client.write_all(format!("{header}abc").as_bytes()).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut seen = Vec::new();
+        client.read_to_end(&mut seen).unwrap();
+        seen.reverse();
+        let mut expected = Vec::new();
+        let (from, to) = (
+            "192.0.2.7:1234".parse().unwrap(),
+            "192.0.2.8:443".parse().unwrap(),
+        );
+        if version == 1 {
+            lb_core::proxy_protocol::encode_v1(from, to, &mut expected);
+        } else {
+            lb_core::proxy_protocol::encode_v2(from, to, &mut expected);
+        }
+        expected.extend_from_slice(b"abc");
+        assert_eq!(seen, expected);
+        assert!(plane.line().starts_with("192.0.2.7:1234 "));
+        plane.stop();
+    }
+}
+
+#[test]
+fn whoever_sends_no_proxy_header_is_not_served() {
+    let origin = echoing();
+    let plane = start(&origin, |p| {
+        if let Some(frontend) = &mut p.frontend {
+            frontend.binds[0].accept_proxy = true;
+        }
+    });
+    let mut client = plane.connect();
+    client.write_all(b"hello").unwrap();
+    assert!(matches!(&*read_all(&client), "" | "<reset>"));
+    assert_eq!(origin.connections(), 0);
     plane.stop();
 }

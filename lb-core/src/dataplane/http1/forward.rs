@@ -8,8 +8,9 @@ use std::{
 
 use super::{Exchange, LENIENCY, Next, answer::Answer, exchange::size_in_log, prepare::Plan};
 use crate::{
-    backend::Outcome,
+    backend::{Backend, Outcome},
     config::{HttpMode, ProxyConfig, Timeouts},
+    cookie::Served,
     dataplane::{
         buffer, clock,
         connect::{Dialed, Need, NotDialed},
@@ -20,10 +21,14 @@ use crate::{
     },
     head::{HeadMut, HeadRef, Version},
     http1::{
-        Body, ChunkedDecoder, ConnectionOption, Framing, Progress, RequestSummary, ResponseSummary,
-        client_framing, client_stays, server_stays, write_request_head, write_response_head,
+        Body, ChunkedDecoder, ConnectionOption, Framing, Method, Progress, RequestSummary,
+        ResponseSummary, client_framing, client_stays, server_stays, write_request_head,
+        write_response_head,
     },
+    id::ServerIndex,
+    request::RequestView,
     rules::ResponseVerdict,
+    server::Server,
 };
 
 /// What ended a phase of waiting for both sides.
@@ -70,6 +75,8 @@ pub(super) async fn forward(
     let Some(proxy) = balancer.backend_proxy(plan.index) else {
         return Next::Close;
     };
+    let forced = use_server(connection, x, proxy, &plan.backend);
+    let cookie = take_cookie(connection, x, &plan.backend);
     write_request(connection, x, summary, proxy);
     let mut reuse = true;
     loop {
@@ -77,9 +84,9 @@ pub(super) async fn forward(
             index: plan.index,
             backend: &plan.backend,
             proxy,
-            cookie: None,
+            cookie: cookie.as_deref(),
             hash: None,
-            forced: None,
+            forced,
             reuse: (reuse && summary.framing != Framing::Tunnel).then_some(number),
             end_is_abort: x.ends_at_client_end,
         };
@@ -94,8 +101,11 @@ pub(super) async fn forward(
             client: connection.frontend().timeouts.client,
             server: proxy.timeouts.server,
         };
-        let step = await_response(connection, x, &mut dialed.server, patience).await;
-        let failed = match step {
+        if plan.backend.cookie().is_some() {
+            x.trace.termination.client_cookie = letter(dialed.lease.persistence().letter());
+        }
+        let response = await_response(connection, x, &mut dialed.server, patience).await;
+        let failed = match response {
             Ok(response) => {
                 return pass_back(
                     connection,
@@ -131,6 +141,37 @@ pub(super) async fn forward(
         dialed.lease.finish(failed.outcome());
         return fail(connection, x, summary, failed).await;
     }
+}
+
+fn letter(letter: char) -> u8 {
+    u8::try_from(letter).unwrap_or(b'-')
+}
+
+/// The server named by `use-server`.
+fn use_server(
+    connection: &Connection,
+    x: &Exchange,
+    proxy: &ProxyConfig,
+    backend: &Backend,
+) -> Option<ServerIndex> {
+    let head = HeadRef::new(&x.request, connection.client.input.kept());
+    let view = RequestView::new(clock::now(), &connection.info, &connection.state)
+        .with_request(head)
+        .with_backend(backend.name());
+    let mut buffer = Vec::new();
+    let name = proxy.rules.select_server(&view, &mut buffer)?;
+    backend.server_named(name).map(Server::index)
+}
+
+/// The persistence cookie's value; the server sees of it what `cookie` says.
+fn take_cookie(connection: &Connection, x: &mut Exchange, backend: &Backend) -> Option<Vec<u8>> {
+    let policy = backend.cookie()?;
+    let received = connection.client.input.kept();
+    let value = policy
+        .find(HeadRef::new(&x.request, received))
+        .map(<[u8]>::to_vec);
+    policy.clean_request(&mut HeadMut::new(&mut x.request, received));
+    value
 }
 
 /// Writes the head for the server and makes the body ready.
@@ -325,6 +366,7 @@ async fn pass_back(
         drop(dialed);
         return answer.send(connection, x, Some(summary)).await;
     }
+    set_cookie(x, summary, &dialed);
     x.trace.status = Some(response.status);
     let framing = client_framing(summary.version, response.framing);
     let stays = client_stays(summary, framing, connection.frontend().http_mode)
@@ -437,6 +479,22 @@ fn apply_rules(
             .on_after_response(now, info, Some(request), &mut head, state);
     }
     None
+}
+
+/// The persistence cookie of the response.
+fn set_cookie(x: &mut Exchange, summary: &RequestSummary, dialed: &Dialed) {
+    let Some(policy) = dialed.lease.backend().cookie() else {
+        return;
+    };
+    let config = dialed.lease.server().map(Server::config);
+    let served = Served {
+        server_cookie: config.and_then(|c| c.cookie.as_deref()),
+        persistence: dialed.lease.persistence(),
+        is_post: summary.method == Method::Post,
+    };
+    let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
+    let fate = policy.finish_response(served, &mut head);
+    x.trace.termination.server_cookie = letter(fate.letter());
 }
 
 /// From now on bytes both ways.
