@@ -119,7 +119,8 @@ impl Buffer {
     }
 
     /// Appends `bytes` as far as there is room; tells how many were taken.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
+    #[cfg(test)]
+    fn append(&mut self, bytes: &[u8]) -> usize {
         let room = self.room(SIZE);
         let count = bytes.len().min(room.len());
         if let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) {

@@ -1,6 +1,13 @@
 //! The one place of the crate that reads clocks.
 
-use std::time::{Instant, SystemTime};
+use std::{
+    cell::Cell,
+    time::{Instant, SystemTime},
+};
+
+thread_local! {
+    static RECENT: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 /// Monotonic time.
 #[expect(
@@ -8,7 +15,15 @@ use std::time::{Instant, SystemTime};
     reason = "the data plane's only clock; cores are given the time"
 )]
 pub(crate) fn now() -> Instant {
-    Instant::now()
+    let now = Instant::now();
+    RECENT.set(Some(now));
+    now
+}
+
+/// What this thread last read from the clock: for everything that happens in the same turn of the event loop as
+/// a [`now`], which every wait takes when it ends.
+pub(crate) fn recent() -> Instant {
+    RECENT.get().unwrap_or_else(now)
 }
 
 /// Wall-clock time, for log lines only.

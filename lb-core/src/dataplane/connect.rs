@@ -121,16 +121,16 @@ impl Connection {
                 cell(|c| &c.reuses);
                 return Ok(Dialed {
                     lease,
-                    server: Side::new(stream, clock::now()),
+                    server: Side::new(stream, clock::recent()),
                     carried,
                     shareable: true,
                 });
             }
             let failure = loop {
-                let begun = clock::now();
+                let begun = clock::recent();
                 let tried = self.open(need, &lease).await;
                 *trace.timers.connect.get_or_insert_default() +=
-                    clock::now().saturating_duration_since(begun);
+                    clock::recent().saturating_duration_since(begun);
                 let failure = match tried {
                     Ok(server) => {
                         cell(|c| &c.connects);
@@ -189,7 +189,7 @@ impl Connection {
         need: &Need<'_>,
         exclude: Option<ServerIndex>,
     ) -> Result<Lease, NotDialed> {
-        let now = clock::now();
+        let now = clock::recent();
         let key = AssignKey {
             source: self.info.source.ip(),
             cookie: need.cookie,
@@ -218,7 +218,7 @@ impl Connection {
                 gave_up(client, need.end_is_abort, cx).map(|()| None)
             })
             .await;
-        let waited = clock::now().saturating_duration_since(now);
+        let waited = clock::recent().saturating_duration_since(now);
         match granted {
             Ok(Some(Ok(lease))) => {
                 *trace.timers.queue.get_or_insert_default() += waited;
@@ -284,7 +284,7 @@ impl Connection {
             .ok_or(NotDialed::NoServer)?;
         let address = self.address(config).ok_or(NotDialed::NoServer)?;
         let begun = start(address, config, need.proxy).map_err(|_| NotDialed::Local)?;
-        let now = clock::now();
+        let now = clock::recent();
         self.timer.after(now, need.proxy.timeouts.connect);
         let connected = self
             .wait(|client, cx| {
@@ -302,7 +302,7 @@ impl Connection {
             Err(Gone::TimedOut) => return Err(NotDialed::TimedOut),
             Err(Gone::Killed) => return Err(NotDialed::Killed),
         }
-        let mut server = Side::new(Stream::from(begun), clock::now());
+        let mut server = Side::new(Stream::from(begun), clock::recent());
         if let Some(version) = config.send_proxy {
             self.send_proxy_header(version, &mut server).await?;
         }
@@ -339,7 +339,7 @@ impl Connection {
 
     /// The pause between two attempts on one server.
     async fn pause(&mut self, need: &Need<'_>, pause: Duration) -> Result<(), NotDialed> {
-        self.timer.after(clock::now(), Some(pause));
+        self.timer.after(clock::recent(), Some(pause));
         match self
             .wait(|client, cx| gave_up(client, need.end_is_abort, cx))
             .await

@@ -80,11 +80,9 @@ enum Next {
 pub(super) async fn serve(mut connection: Connection) {
     let mut requests = 0u32;
     while let Ok(true) = next_request(&mut connection, requests == 0).await {
-        let pooled = connection.worker.exchanges.borrow_mut().pop();
-        let mut exchange = pooled.unwrap_or_else(|| Box::new(Exchange::new()));
-        let next = Box::pin(exchange::run(&mut connection, &mut exchange, requests)).await;
+        // Boxed: what a request needs is not held by connections that wait for one.
+        let next = Box::pin(exchange::serve(&mut connection, requests)).await;
         requests = requests.saturating_add(1);
-        connection.worker.exchanges.borrow_mut().push(exchange);
         connection.member.uses(None);
         connection.client.input.forget();
         connection.client.input.release();

@@ -36,8 +36,6 @@ const BATCH: usize = 64;
 
 /// A listening socket with everything its connections need to know. Shared by them.
 pub(super) struct Listener {
-    /// Index of the proxy in the configuration.
-    pub(super) proxy: usize,
     /// Index of the bind in the proxy.
     pub(super) bind: usize,
     /// Place of the frontend among those of the balancer.
@@ -104,7 +102,6 @@ impl Listener {
         }
         let _ = SockRef::from(&given.fd).set_nonblocking(true);
         Ok(Self {
-            proxy: given.proxy,
             bind: given.bind,
             index,
             format: trace::format(proxy),

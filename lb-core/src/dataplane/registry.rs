@@ -18,8 +18,6 @@ pub(super) enum Order {
     Finish,
     /// End at once: the server went down.
     ServerDown,
-    /// End at once: an operator wants it.
-    Kill,
 }
 
 #[derive(Debug, Default)]
@@ -71,11 +69,6 @@ impl Registry {
         self.order(Order::ServerDown, |entry| {
             entry.server.get() == Some((proxy, server))
         });
-    }
-
-    /// Whether connections are asked to finish.
-    pub(super) fn is_finishing(&self) -> bool {
-        self.finishing.get()
     }
 
     /// Replies once no connection is left.

@@ -69,6 +69,7 @@ impl Connection {
     ) -> Result<T, Gone> {
         std::future::poll_fn(|cx| {
             if let Poll::Ready(value) = ready(&mut self.client, cx) {
+                clock::now();
                 return Poll::Ready(Ok(value));
             }
             if self.member.order() >= Order::ServerDown {

@@ -44,7 +44,7 @@ async fn run(connection: &mut Connection, trace: &mut Trace) {
         return;
     }
     let input = &connection.client.input;
-    let view = RequestView::new(clock::now(), &connection.info, &connection.state)
+    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
         .with_payload(input.bytes(), true);
     let routed = listener.frontend.route(&view);
     let balancer = Arc::clone(&connection.worker.balancer);
@@ -93,7 +93,7 @@ async fn run(connection: &mut Connection, trace: &mut Trace) {
 
 /// The server named by `use-server`.
 fn forced(connection: &Connection, proxy: &ProxyConfig, backend: &Backend) -> Option<ServerIndex> {
-    let view = RequestView::new(clock::now(), &connection.info, &connection.state)
+    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
         .with_payload(connection.client.input.bytes(), true);
     let mut buffer = Vec::new();
     let name = proxy.rules.select_server(&view, &mut buffer)?;
@@ -102,10 +102,10 @@ fn forced(connection: &Connection, proxy: &ProxyConfig, backend: &Backend) -> Op
 
 /// `tcp-request content` of one proxy; false ends the connection.
 async fn inspect(connection: &mut Connection, trace: &mut Trace, proxy: &ProxyConfig) -> bool {
-    let since = clock::now();
+    let since = clock::recent();
     let mut complete = false;
     loop {
-        let now = clock::now();
+        let now = clock::recent();
         let input = &connection.client.input;
         let whole = complete || connection.client.ended || input.is_full();
         let verdict = proxy.rules.on_content(
@@ -182,13 +182,13 @@ enum End {
     Server,
     ClientTimeout,
     ServerTimeout,
-    Ordered(Order),
+    ServerDown,
 }
 
 /// Relays until both directions have ended.
 async fn relay(connection: &mut Connection, trace: &mut Trace, server: &mut Side, limits: Limits) {
     let (mut up, mut down) = (Flow::tunnel(), Flow::tunnel());
-    let now = clock::now();
+    let now = clock::recent();
     connection.client.active = now;
     server.active = now;
     let end =
@@ -202,13 +202,12 @@ async fn relay(connection: &mut Connection, trace: &mut Trace, server: &mut Side
         End::Server => trace.end_with(b'S', b'D'),
         End::ClientTimeout => trace.end_with(b'c', b'D'),
         End::ServerTimeout => trace.end_with(b's', b'D'),
-        End::Ordered(Order::ServerDown) => trace.end_with(b'D', b'D'),
-        End::Ordered(_) => trace.end_with(b'K', b'D'),
+        End::ServerDown => trace.end_with(b'D', b'D'),
     }
     // A break is passed on as a break, so that neither side takes half a stream for a whole one.
     match end {
         End::Client => server.stream.reset_on_close(),
-        End::Server | End::Ordered(_) => connection.client.stream.reset_on_close(),
+        End::Server | End::ServerDown => connection.client.stream.reset_on_close(),
         _ => {}
     }
 }
@@ -220,16 +219,17 @@ fn poll_relay(
     limits: Limits,
     cx: &mut Context<'_>,
 ) -> Poll<End> {
+    clock::now();
     let client = &mut connection.client;
     loop {
         let sent = match up.poll(cx, client, server) {
             Ok(moved) => moved,
-            Err(Fault::Sink(_)) => return Poll::Ready(End::Server),
+            Err(Fault::Sink) => return Poll::Ready(End::Server),
             Err(_) => return Poll::Ready(End::Client),
         };
         let received = match down.poll(cx, server, client) {
             Ok(moved) => moved,
-            Err(Fault::Sink(_)) => return Poll::Ready(End::Client),
+            Err(Fault::Sink) => return Poll::Ready(End::Client),
             Err(_) => return Poll::Ready(End::Server),
         };
         if up.is_done() && down.is_done() {
@@ -238,16 +238,15 @@ fn poll_relay(
         if !sent && !received {
             break;
         }
-        let now = clock::now();
+        let now = clock::recent();
         client.active = now;
         server.active = now;
     }
     // Idle connections hold no buffer.
     client.input.release();
     server.input.release();
-    match connection.member.order() {
-        Order::Run | Order::Finish => {}
-        order => return Poll::Ready(End::Ordered(order)),
+    if connection.member.order() == Order::ServerDown {
+        return Poll::Ready(End::ServerDown);
     }
     let half_closed = up.is_done() || down.is_done();
     let deadline = |active: Instant, whole: Option<Duration>, half: Option<Duration>| {

@@ -55,9 +55,4 @@ impl Timer {
             *armed = deadline;
         }
     }
-
-    /// Waits for the deadline.
-    pub(super) async fn expired(&mut self) {
-        std::future::poll_fn(|cx| self.poll_expired(cx)).await;
-    }
 }

@@ -52,7 +52,7 @@ pub(super) struct Trace {
 
 impl Default for Trace {
     fn default() -> Self {
-        Self::begin(clock::now(), SystemTime::UNIX_EPOCH)
+        Self::begin(clock::recent(), SystemTime::UNIX_EPOCH)
     }
 }
 
@@ -111,7 +111,7 @@ impl Connection {
         line: Option<RequestLine<'_>>,
         request: Option<HeadRef<'_>>,
     ) {
-        let now = clock::now();
+        let now = clock::recent();
         trace.timers.active = trace.since_start(now);
         trace.timers.total = trace.timers.idle + trace.timers.active;
         let proxy = self.listener.frontend.config();

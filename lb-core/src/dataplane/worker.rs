@@ -90,8 +90,6 @@ impl WorkerHandle {
 
 /// What a worker's connections share.
 pub(super) struct Worker {
-    /// Its number.
-    pub(super) number: usize,
     /// What all workers share.
     pub(super) balancer: Arc<Balancer>,
     /// The stats page.
@@ -105,7 +103,7 @@ pub(super) struct Worker {
     /// Its connections.
     pub(super) registry: Rc<Registry>,
     /// Memory of HTTP exchanges, for the next ones.
-    pub(super) exchanges: RefCell<Vec<Box<Exchange>>>,
+    pub(super) exchanges: RefCell<Vec<Exchange>>,
     /// Memory for a log line.
     pub(super) line: RefCell<Vec<u8>>,
 }
@@ -151,7 +149,6 @@ pub(super) fn spawn(parts: Parts, ended: Sender<()>) -> Result<WorkerHandle, Sta
 
 async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
     let worker = Rc::new(Worker {
-        number: parts.number,
         sinks: Sinks::new(Arc::clone(&parts.balancer)),
         balancer: parts.balancer,
         stats: parts.stats,

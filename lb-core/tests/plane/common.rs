@@ -60,7 +60,7 @@ impl Origin {
 
     /// Answers with the request itself as text.
     pub(crate) fn echo() -> Self {
-        Self::http(|request| ok(request))
+        Self::http(ok)
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -128,14 +128,13 @@ impl Events for Heard {
 pub(crate) struct Plane {
     pub(crate) plane: DataPlane,
     pub(crate) addresses: Vec<Option<SocketAddr>>,
-    pub(crate) events: std::sync::mpsc::Receiver<Event>,
+    pub(crate) events: mpsc::Receiver<Event>,
     log: UdpSocket,
 }
 
 /// A line of `option httplog`.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) frontend: String,
     pub(crate) server: String,
     pub(crate) timers: String,
     pub(crate) status: String,
@@ -265,7 +264,6 @@ impl Plane {
         assert_eq!(words.len(), 13, "{line}");
         let word = |at: usize| words[at].to_owned();
         Entry {
-            frontend: word(2),
             server: word(3),
             timers: word(4),
             status: word(5),

@@ -367,6 +367,8 @@ fn stopping_closes_idle_clients_and_lets_requests_finish() {
     let plane = start(&origin, |_| {});
     let mut idle = plane.connect();
     ask(&mut idle, GET);
+    // The line is written when the place has been given back.
+    plane.entry();
     let mut busy = plane.connect();
     busy.write_all(GET.as_bytes()).unwrap();
     plane.until("the request runs", |b| {

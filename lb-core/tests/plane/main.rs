@@ -1,10 +1,20 @@
 //! The data plane through real sockets on 127.0.0.1: every test starts one with a configuration built in code,
 //! origins that behave or misbehave, and a syslog listener.
 #![cfg(feature = "tokio")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, and their origins are threads that take their time"
+)]
 
 mod bench;
+mod checks;
 mod common;
 mod faults;
 mod http;
 mod tcp;
+mod tls;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, task::Poll};
 
-use super::{Exchange, Next, exchange::size_in_log};
+use super::{Exchange, Next, exchange::size_of_answer};
 use crate::{
     config::HttpMode,
     dataplane::{
@@ -77,7 +77,7 @@ impl Answer {
         x.trace.bytes_read = match self {
             // HAProxy's message parser answers these, outside of what it counts.
             Self::Raw(_) => 0,
-            _ => size_in_log(out.get(..head_len)) + (out.len() - head_len) as u64,
+            _ => size_of_answer(out) + (out.len() - head_len) as u64,
         };
         connection.worker.count_bytes_out(out.len() as u64);
         if !flush(connection, x).await {
@@ -171,7 +171,7 @@ fn swallow(connection: &mut Connection, request: &RequestSummary) -> bool {
 /// Sends what lies in `x.down`; false if the client did not take it.
 async fn flush(connection: &mut Connection, x: &mut Exchange) -> bool {
     let timeout = connection.frontend().timeouts.client;
-    connection.timer.after(clock::now(), timeout);
+    connection.timer.after(clock::recent(), timeout);
     let down = &mut x.down;
     let sent = connection
         .wait(|client, cx| match down.poll_ahead(cx, client) {
@@ -180,11 +180,11 @@ async fn flush(connection: &mut Connection, x: &mut Exchange) -> bool {
             Ok(_) => Poll::Pending,
         })
         .await;
-    let now = clock::now();
+    let now = clock::recent();
     connection.client.active = now;
     match sent {
         Ok(Ok(())) => return true,
-        Ok(Err(Fault::Sink(_) | Fault::Source(_) | Fault::Truncated | Fault::Malformed(_)))
+        Ok(Err(Fault::Sink | Fault::Source | Fault::Truncated | Fault::Malformed))
         | Err(Gone::Client) => x.trace.end_with(b'C', b'D'),
         Err(Gone::TimedOut) => x.trace.end_with(b'c', b'D'),
         Err(Gone::Killed) => x.trace.end_with(b'K', b'D'),

@@ -13,19 +13,28 @@ use crate::{
         session::{Connection, Gone},
         trace::Trace,
     },
-    head::HeadRef,
-    http1::{Progress, RequestSummary},
+    head::{Head, HeadRef},
+    http1::{Leniency, Limits, Method, Progress, RequestSummary, ResponseDecoder},
     log::RequestLine,
 };
 
+/// Serves one request with the memory of an earlier one.
+pub(super) async fn serve(connection: &mut Connection, number: u32) -> Next {
+    let pooled = connection.worker.exchanges.borrow_mut().pop();
+    let mut exchange = pooled.unwrap_or_else(Exchange::new);
+    let next = run(connection, &mut exchange, number).await;
+    connection.worker.exchanges.borrow_mut().push(exchange);
+    next
+}
+
 /// Serves one request; its first byte is in the client's input. `number` counts the requests before it.
-pub(super) async fn run(connection: &mut Connection, x: &mut Exchange, number: u32) -> Next {
+async fn run(connection: &mut Connection, x: &mut Exchange, number: u32) -> Next {
     begin(connection, x, number);
     let summary = match read_head(connection, x).await {
         Ok(summary) => summary,
         Err(refusal) => return refuse(connection, x, refusal).await,
     };
-    connection.count_request(clock::now());
+    connection.count_request(clock::recent());
     let next = match prepare::prepare(connection, x, &summary).await {
         Prepared::Forward(plan) => forward::forward(connection, x, &summary, plan, number).await,
         Prepared::Answer(answer) => answer.send(connection, x, Some(&summary)).await,
@@ -82,9 +91,10 @@ async fn read_head(
                 x.line.extend_from_slice(head.method());
                 x.method_len = x.line.len();
                 x.line.extend_from_slice(head.target());
-                x.trace.bytes_uploaded = size_in_log(input.get(..summary.head_len));
+                x.trace.bytes_uploaded =
+                    size_in_log(head, head.method().len() + head.target().len());
                 connection.client.input.keep(summary.head_len);
-                let now = clock::now();
+                let now = clock::recent();
                 x.trace.timers.request = Some(x.trace.since_start(now));
                 return Ok(summary);
             }
@@ -169,33 +179,35 @@ fn finish(connection: &mut Connection, x: &mut Exchange, valid: bool) {
     connection.log(&mut trace, line, head);
     connection.client.input = kept;
     x.request = request;
-    connection.idle_since = clock::now();
+    connection.idle_since = clock::recent();
 }
 
 /// The size of a head in log lines and byte counters: HAProxy counts its own internal representation, 20 bytes
 /// for the start line beside its words, every name and value, and one byte for the end. `connection` and its
-/// kind are not part of it.
-pub(super) fn size_in_log(head: Option<&[u8]>) -> u64 {
-    let mut size = 0;
-    let mut lines = head
-        .unwrap_or_default()
-        .split(|&b| b == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .filter(|line| !line.is_empty());
-    if let Some(start) = lines.next() {
-        // Two spaces separate the words.
-        size += 20 + start.len().saturating_sub(2) + 1;
-    }
-    for line in lines {
-        let Some(colon) = memchr::memchr(b':', line) else {
-            continue;
-        };
-        let (name, value) = line.split_at(colon);
-        if !name.eq_ignore_ascii_case(b"connection") && !name.eq_ignore_ascii_case(b"keep-alive") {
-            size += name.len() + value.get(1..).unwrap_or_default().trim_ascii().len();
+/// kind are not part of it. `words` is the length of the start line's words beside the version.
+pub(super) fn size_in_log(head: HeadRef<'_>, words: usize) -> u64 {
+    let fields: usize = head
+        .fields()
+        .filter(|(name, _)| {
+            let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+            name.len() != 10 || !(is(b"connection") || is(b"keep-alive"))
+        })
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    (20 + "HTTP/1.1".len() + words + fields + 1) as u64
+}
+
+/// The same of an answer that was written as text.
+pub(super) fn size_of_answer(head: &[u8]) -> u64 {
+    let mut parsed = Head::default();
+    let mut decoder = ResponseDecoder::new(Limits::default(), Leniency::HAPROXY, Method::Get);
+    match decoder.decode(head, &mut parsed) {
+        Ok(Progress::Complete(_)) => {
+            let head = HeadRef::new(&parsed, head);
+            size_in_log(head, 3 + head.reason().len())
         }
+        _ => head.len() as u64,
     }
-    size as u64
 }
 
 #[cfg(test)]
@@ -207,8 +219,8 @@ mod tests {
         // The figures of the reference run: 503 page of 217 bytes, answer of 179 bytes with a body of 128.
         let page = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 107\r\ncache-control: no-cache\r\n\
             content-type: text/html\r\nconnection: close\r\n\r\n";
-        assert_eq!(size_in_log(Some(page)) + 107, 217);
+        assert_eq!(size_of_answer(page) + 107, 217);
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 128\r\nConnection: close\r\n\r\n";
-        assert_eq!(size_in_log(Some(answer)) + 128, 179);
+        assert_eq!(size_of_answer(answer) + 128, 179);
     }
 }

@@ -52,8 +52,6 @@ enum Step {
     ServerTimeout,
     /// The server was marked down and takes its sessions with it.
     ServerDown,
-    /// Somebody wants an end.
-    Killed,
 }
 
 /// The timeouts of one exchange.
@@ -155,7 +153,7 @@ fn use_server(
     backend: &Backend,
 ) -> Option<ServerIndex> {
     let head = HeadRef::new(&x.request, connection.client.input.kept());
-    let view = RequestView::new(clock::now(), &connection.info, &connection.state)
+    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
         .with_request(head)
         .with_backend(backend.name());
     let mut buffer = Vec::new();
@@ -210,7 +208,6 @@ enum Failed {
     ClientGone,
     ClientTimeout,
     BadRequest,
-    Killed,
 }
 
 impl Failed {
@@ -219,9 +216,7 @@ impl Failed {
             Self::ServerGone | Self::ServerTimeout | Self::ServerDown | Self::BadResponse => {
                 Outcome::ResponseFailed
             }
-            Self::ClientGone | Self::ClientTimeout | Self::BadRequest | Self::Killed => {
-                Outcome::ClientAborted
-            }
+            Self::ClientGone | Self::ClientTimeout | Self::BadRequest => Outcome::ClientAborted,
         }
     }
 }
@@ -233,7 +228,7 @@ async fn await_response(
     server: &mut Side,
     patience: Patience,
 ) -> Result<ResponseSummary, Failed> {
-    let sent_from = clock::now();
+    let sent_from = clock::recent();
     loop {
         match x.answers.decode(server.input.bytes(), &mut x.response) {
             Ok(Progress::Complete(response)) if response.is_interim() => {
@@ -241,7 +236,7 @@ async fn await_response(
                 continue;
             }
             Ok(Progress::Complete(response)) => {
-                let waited = clock::now().saturating_duration_since(sent_from);
+                let waited = clock::recent().saturating_duration_since(sent_from);
                 x.trace.timers.response = Some(waited);
                 return Ok(response);
             }
@@ -260,7 +255,6 @@ async fn await_response(
             Step::ClientGone => Failed::ClientGone,
             Step::ClientTimeout => Failed::ClientTimeout,
             Step::BadRequest => Failed::BadRequest,
-            Step::Killed => Failed::Killed,
         });
     }
 }
@@ -284,6 +278,7 @@ fn poll_request(
     patience: Patience,
     cx: &mut Context<'_>,
 ) -> Poll<Step> {
+    clock::now();
     let client = &mut connection.client;
     loop {
         let sent = if x.upload_broken {
@@ -292,27 +287,27 @@ fn poll_request(
             match x.up.poll(cx, client, server) {
                 Ok(moved) => moved,
                 // The server may have answered before it closed: its answer decides.
-                Err(Fault::Sink(_)) => {
+                Err(Fault::Sink) => {
                     x.upload_broken = true;
                     false
                 }
-                Err(Fault::Source(_)) => return Poll::Ready(Step::ClientGone),
+                Err(Fault::Source) => return Poll::Ready(Step::ClientGone),
                 Err(Fault::Truncated) => return Poll::Ready(Step::ClientGone),
-                Err(Fault::Malformed(_)) => return Poll::Ready(Step::BadRequest),
+                Err(Fault::Malformed) => return Poll::Ready(Step::BadRequest),
             }
         };
         if x.down.poll_ahead(cx, client).is_err() {
             return Poll::Ready(Step::ClientGone);
         }
         if sent {
-            let now = clock::now();
+            let now = clock::recent();
             client.active = now;
             server.active = now;
         }
         match server.poll_fill(cx, buffer::SIZE) {
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Step::ServerGone),
             Poll::Ready(Ok(_)) => {
-                server.active = clock::now();
+                server.active = clock::recent();
                 return Poll::Ready(Step::Received);
             }
             Poll::Pending => {}
@@ -331,7 +326,6 @@ fn poll_request(
     match connection.member.order() {
         Order::Run | Order::Finish => {}
         Order::ServerDown => return Poll::Ready(Step::ServerDown),
-        Order::Kill => return Poll::Ready(Step::Killed),
     }
     let for_client = x.up.waits() == Waits::Source && !x.upload_broken;
     let deadline = if for_client {
@@ -376,14 +370,14 @@ async fn pass_back(
     let option = ConnectionOption::to_client(summary, &response, stays);
     let input = &mut dialed.server.input;
     let out = x.down.ahead();
-    let start = out.len();
     write_response_head(
         HeadRef::new(&x.response, input.bytes()),
         framing,
         option,
         out,
     );
-    let head_size = size_in_log(out.get(start..));
+    let head = HeadRef::new(&x.response, input.bytes());
+    let head_size = size_in_log(head, 3 + head.reason().len());
     input.consume(response.head_len);
     x.down.set_body(Body::new(response.framing, LENIENCY));
     if framing != response.framing {
@@ -415,7 +409,7 @@ async fn pass_back(
             server_mode(connection.frontend().http_mode, proxy.http_mode),
         );
     if keeps {
-        connection.keep(index, dialed, clock::now());
+        connection.keep(index, dialed, clock::recent());
     } else {
         if whole && sent_all && !tunnel {
             // The side that closes first keeps the port for a minute (lb.md trap 23): leave with a reset.
@@ -448,7 +442,7 @@ fn apply_rules(
     let frontend = listener.frontend.config();
     let same = frontend.name == backend.name;
     let proxies = [Some(backend), (!same).then_some(frontend)];
-    let now = clock::now();
+    let now = clock::recent();
     let request = HeadRef::new(&x.request, connection.client.input.kept());
     let mut head = HeadMut::new(&mut x.response, server.input.bytes());
     let (info, state) = (&connection.info, &mut connection.state);
@@ -518,37 +512,37 @@ fn poll_response(
     patience: Patience,
     cx: &mut Context<'_>,
 ) -> Poll<Step> {
+    clock::now();
     let client = &mut connection.client;
     loop {
         let mut moved = match x.down.poll(cx, server, client) {
             Ok(moved) => moved,
-            Err(Fault::Sink(_)) => return Poll::Ready(Step::ClientGone),
-            Err(Fault::Source(_)) => return Poll::Ready(Step::ServerGone),
-            Err(Fault::Truncated | Fault::Malformed(_)) => return Poll::Ready(Step::BadResponse),
+            Err(Fault::Sink) => return Poll::Ready(Step::ClientGone),
+            Err(Fault::Source) => return Poll::Ready(Step::ServerGone),
+            Err(Fault::Truncated | Fault::Malformed) => return Poll::Ready(Step::BadResponse),
         };
         if x.down.is_done() && (!x.down.closes() || x.up.is_done()) {
-            client.active = clock::now();
+            client.active = clock::recent();
             return Poll::Ready(Step::Done);
         }
         if !x.up.is_done() && !x.upload_broken {
             match x.up.poll(cx, client, server) {
                 Ok(up) => moved |= up,
-                Err(Fault::Sink(_)) => x.upload_broken = true,
-                Err(Fault::Source(_) | Fault::Truncated) => return Poll::Ready(Step::ClientGone),
-                Err(Fault::Malformed(_)) => return Poll::Ready(Step::BadRequest),
+                Err(Fault::Sink) => x.upload_broken = true,
+                Err(Fault::Source | Fault::Truncated) => return Poll::Ready(Step::ClientGone),
+                Err(Fault::Malformed) => return Poll::Ready(Step::BadRequest),
             }
         }
         if !moved {
             break;
         }
-        let now = clock::now();
+        let now = clock::recent();
         client.active = now;
         server.active = now;
     }
     match connection.member.order() {
         Order::Run | Order::Finish => {}
         Order::ServerDown => return Poll::Ready(Step::ServerDown),
-        Order::Kill => return Poll::Ready(Step::Killed),
     }
     let for_client = x.down.waits() == Waits::Sink;
     let deadline = if for_client {
@@ -575,14 +569,13 @@ fn note_end(x: &mut Exchange, step: &Step) {
         Step::ClientTimeout => x.trace.end_with(b'c', b'D'),
         Step::ServerTimeout => x.trace.end_with(b's', b'D'),
         Step::ServerDown => x.trace.end_with(b'D', b'D'),
-        Step::Killed => x.trace.end_with(b'K', b'D'),
     }
 }
 
 /// The same for the server's counters.
 fn outcome(step: &Step) -> Outcome {
     match step {
-        Step::Done | Step::Received | Step::Killed => Outcome::Completed,
+        Step::Done | Step::Received => Outcome::Completed,
         Step::ServerGone | Step::BadResponse | Step::ServerTimeout | Step::ServerDown => {
             Outcome::ServerAborted
         }
@@ -630,7 +623,6 @@ async fn fail(
         Failed::BadRequest => (400, b'C', b'D'),
         Failed::ClientGone => (400, b'C', if x.up.is_done() { b'H' } else { b'D' }),
         Failed::ClientTimeout => (408, b'c', b'D'),
-        Failed::Killed => (503, b'K', b'H'),
     };
     x.trace.end_with(cause, phase);
     if failed == Failed::ClientGone {

@@ -48,8 +48,8 @@ pub(super) async fn prepare(
         return done;
     }
     let view_head = HeadRef::new(&x.request, connection.client.input.kept());
-    let view =
-        RequestView::new(clock::now(), &connection.info, &connection.state).with_request(view_head);
+    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
+        .with_request(view_head);
     let routed = listener.frontend.route(&view);
     let balancer = Arc::clone(&connection.worker.balancer);
     let chosen = routed.and_then(|index| Some((index, balancer.backends.get(index)?)));
@@ -92,7 +92,7 @@ async fn apply(
             content-type: text/html\r\n\r\n<html><body><h1>200 OK</h1>\nService ready.\n</body></html>\n";
         return Some(Prepared::Answer(Answer::Written(200, page.to_vec())));
     }
-    let now = clock::now();
+    let now = clock::recent();
     let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());
     let verdict = proxy
         .rules
@@ -109,10 +109,10 @@ async fn inspect(
     x: &mut Exchange,
     proxy: &ProxyConfig,
 ) -> Option<Prepared> {
-    let since = clock::now();
+    let since = clock::recent();
     let mut complete = false;
     loop {
-        let now = clock::now();
+        let now = clock::recent();
         let input = &connection.client.input;
         let verdict = proxy.rules.on_content(
             now,
@@ -166,7 +166,7 @@ async fn refuse(
                 .tarpit
                 .or(timeouts.connect)
                 .unwrap_or(Duration::ZERO);
-            connection.timer.after(clock::now(), Some(pause));
+            connection.timer.after(clock::recent(), Some(pause));
             match connection.wait(Connection::poll_lost).await {
                 Err(Gone::TimedOut) => page(status, reply),
                 _ => Prepared::Drop,
@@ -219,7 +219,7 @@ async fn stats(
     let StatsOutcome::Responded { status } = service.respond(proxy, head, body, &mut out) else {
         return None;
     };
-    let now = clock::now();
+    let now = clock::recent();
     x.trace.answerer = Answerer::Stats;
     x.trace.backend = x
         .trace
@@ -237,7 +237,7 @@ async fn stats(
 /// Waits until the body, if there is one, lies in the buffer as far as it fits; tells its length there.
 async fn gather_body(connection: &mut Connection, summary: &RequestSummary) -> usize {
     let timeout = connection.frontend().timeouts.client;
-    connection.timer.after(clock::now(), timeout);
+    connection.timer.after(clock::recent(), timeout);
     let framing = summary.framing;
     let gathered = connection
         .wait(|client, cx| {

@@ -1,0 +1,228 @@
+//! Health checks, what follows from them, and the stats page's place in the flow.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use lb_core::{
+    config::{CheckConfig, CheckKind, Mode, ProxyConfig, StatsPage},
+    dataplane::{Event, StatsOutcome, StatsService},
+    head::HeadRef,
+    server::Operation,
+};
+
+use crate::common::{
+    Origin, PATIENCE, Plane, SHORT, ask, listen, nobody, ok, read_all, read_message,
+};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// `listen` whose servers are checked every few milliseconds.
+fn checked(mode: Mode, servers: &[SocketAddr]) -> ProxyConfig {
+    let mut proxy = listen("be", mode, servers);
+    if let Some(backend) = &mut proxy.backend {
+        for server in &mut backend.servers {
+            server.check = Some(CheckConfig {
+                inter: Duration::from_millis(20),
+                rise: 2,
+                fall: 2,
+                ..CheckConfig::default()
+            });
+        }
+    }
+    proxy
+}
+
+fn operation(plane: &Plane) -> Operation {
+    plane.plane.balancer().backends[0].servers()[0].operation()
+}
+
+#[test]
+fn a_server_that_refuses_connections_goes_down_and_comes_back() {
+    let address = nobody();
+    let plane = Plane::start(vec![checked(Mode::Http, &[address])]);
+    let line = plane.line();
+    assert!(
+        line.starts_with(
+            "Server be/s1 is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", check duration: "
+        ),
+        "{line}"
+    );
+    assert!(
+        line.ends_with(
+            "ms. 0 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue."
+        ),
+        "{line}"
+    );
+    assert_eq!(plane.line(), "backend be has no server available!");
+    assert!(matches!(
+        plane.events.recv_timeout(PATIENCE).unwrap(),
+        Event::Server {
+            proxy: 0,
+            server: 0,
+            up: false,
+            ..
+        }
+    ));
+    assert!(matches!(
+        plane.events.recv_timeout(PATIENCE).unwrap(),
+        Event::NoServer { proxy: 0, .. }
+    ));
+    let answer = ask(&mut plane.connect(), GET);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(plane.entry().end(), ("be/<NOSRV>", "503", "SC--"));
+    let listener = TcpListener::bind(address).unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                if read_message(&mut stream).is_some() {
+                    let _ = stream.write_all(&ok("back"));
+                }
+            });
+        }
+    });
+    let line = plane.line();
+    assert!(
+        line.starts_with("Server be/s1 is UP, reason: Layer4 check passed, check duration: "),
+        "{line}"
+    );
+    assert!(ask(&mut plane.connect(), GET).ends_with("back"));
+    plane.stop();
+}
+
+#[test]
+fn http_checks_go_by_the_status() {
+    let origin = Origin::http(|request| {
+        assert!(
+            request.starts_with("OPTIONS /health HTTP/1.0\r\n"),
+            "{request}"
+        );
+        b"HTTP/1.0 500 Oops\r\nContent-Length: 0\r\n\r\n".to_vec()
+    });
+    let mut proxy = checked(Mode::Http, &[origin.address]);
+    if let Some(backend) = &mut proxy.backend {
+        backend.check = CheckKind::Http {
+            method: String::from("OPTIONS"),
+            uri: String::from("/health"),
+            version: String::from("HTTP/1.0"),
+            headers: Vec::new(),
+            expect_status: Vec::new(),
+        };
+    }
+    let plane = Plane::start(vec![proxy]);
+    let line = plane.line();
+    assert!(
+        line.starts_with(
+            "Server be/s1 is DOWN, reason: Layer7 wrong status, code: 500, info: \"Oops\", "
+        ),
+        "{line}"
+    );
+    plane.stop();
+}
+
+#[test]
+fn a_server_that_goes_down_takes_its_sessions_with_it_if_told_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        listener.set_nonblocking(true).unwrap();
+        while ended.try_recv().is_err() {
+            match listener.accept() {
+                Ok((mut stream, _)) => {
+                    let _ = stream.write_all(b"x");
+                    held.push(stream);
+                }
+                Err(_) => thread::yield_now(),
+            }
+        }
+        drop(listener);
+        thread::sleep(PATIENCE);
+    });
+    let mut proxy = checked(Mode::Tcp, &[address]);
+    if let Some(backend) = &mut proxy.backend {
+        backend.servers[0].shutdown_sessions_on_down = true;
+    }
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    client.read_exact(&mut [0]).unwrap();
+    end.send(()).unwrap();
+    assert_eq!(read_all(&client), "<reset>");
+    assert_eq!(operation(&plane), Operation::Stopped);
+    loop {
+        let line = plane.line();
+        if line.contains(" be be/s1 ") {
+            assert!(line.contains(" DD "), "{line}");
+            break;
+        }
+    }
+    plane.stop();
+}
+
+/// Answers with the target and the body.
+struct Page;
+
+impl StatsService for Page {
+    fn respond(
+        &self,
+        proxy: &ProxyConfig,
+        request: HeadRef<'_>,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> StatsOutcome {
+        let text = format!(
+            "{} {} {}",
+            proxy.name,
+            String::from_utf8_lossy(request.target()),
+            String::from_utf8_lossy(body)
+        );
+        out.extend_from_slice(&ok(&text));
+        StatsOutcome::Responded { status: 200 }
+    }
+}
+
+#[test]
+fn the_stats_page_answers_for_its_prefix_and_gets_posted_bodies() {
+    let mut proxy = listen("stats", Mode::Http, &[]);
+    proxy.stats = Some(StatsPage {
+        uri: String::from("/stats"),
+        realm: String::from("x"),
+        auth: Vec::new(),
+        refresh: None,
+        admin: None,
+        hide_version: false,
+        show_legends: false,
+        show_node: None,
+        show_desc: None,
+        scope: Vec::new(),
+    });
+    let plane = Plane::start_with(vec![proxy], |_, options| {
+        options.stats = Some(Arc::new(Page))
+    });
+    let mut client = plane.connect();
+    let answer = ask(&mut client, "GET /stats;csv HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.ends_with("stats /stats;csv "), "{answer}");
+    let entry = plane.entry();
+    assert_eq!(entry.end(), ("stats/<STATS>", "200", "LR--"));
+    assert_eq!(&entry.timers[..8], "0/0/0/0/");
+    client
+        .write_all(b"POST /stats HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\ns=a&")
+        .unwrap();
+    client.set_read_timeout(SHORT).unwrap();
+    assert!(
+        client.read(&mut [0]).is_err(),
+        "answered before the body was there"
+    );
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(ask(&mut client, "act=").ends_with("stats /stats s=a&act="));
+    assert_eq!(plane.entry().status, "200");
+    let answer = ask(&mut client, "GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    drop(client);
+    plane.stop();
+}
