@@ -7,6 +7,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -116,7 +117,7 @@ pub(crate) fn nobody() -> SocketAddr {
 }
 
 /// Everything the operator was told.
-struct Heard(std::sync::mpsc::Sender<Event>);
+struct Heard(mpsc::Sender<Event>);
 
 impl Events for Heard {
     fn event(&self, event: Event) {
@@ -202,7 +203,7 @@ impl Plane {
         let log = UdpSocket::bind("127.0.0.1:0").unwrap();
         log.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut addresses = Vec::new();
-        let (told, events) = std::sync::mpsc::channel();
+        let (told, events) = mpsc::channel();
         let mut options = Options::new(Arc::new(Heard(told)));
         for (index, proxy) in proxies.iter_mut().enumerate() {
             proxy.logs = vec![LogTarget {
