@@ -46,6 +46,8 @@ pub mod cookie;
 pub mod dataplane;
 pub mod expr;
 pub mod frontend;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod head;
 pub mod health;
 pub mod http1;

@@ -5,6 +5,8 @@
 
 pub mod diagnostic;
 pub mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod haproxy;
 pub mod keepalived;
 pub mod load;

@@ -31,6 +31,9 @@ pub(super) struct Keyword<T> {
     pub(super) help: &'static str,
 }
 
+/// How many findings there may be before an unknown word is no longer compared with the known ones.
+const MAX_SUGGESTIONS: usize = 200;
+
 /// What follows a keyword.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Takes {
@@ -234,8 +237,10 @@ impl Context<'_> {
     }
 
     fn unknown<T>(&mut self, node: &Node, table: &Table<T>) {
-        let names = table.keywords.iter().map(|k| k.name);
         let found = &node.keyword;
+        let names = table.keywords.iter().map(|k| k.name);
+        // A file of nothing but unknown words needs no advice on each.
+        let names = names.filter(|_| self.diagnostics.len() < MAX_SUGGESTIONS);
         let mut diagnostic = Diagnostic::error(found.span.clone(), "unknown keyword")
             .found(&found.text)
             .expected(format!("a keyword of {}", table.block))

@@ -18,8 +18,8 @@ const MAX_INCLUDES: usize = 16;
 /// Characters of a line after substitution, and of a definition: definitions that use each other
 /// twice grow without bound.
 const MAX_LINE: usize = 65_536;
-/// Tokens of one configuration, for includes that multiply.
-const MAX_TOKENS: usize = 4_000_000;
+/// Files of one configuration, for includes that multiply.
+const MAX_FILES: usize = 10_000;
 
 /// Reads `path` and what it includes.
 pub(super) fn read(path: &Path, files: &dyn Files, diagnostics: &mut Diagnostics) -> Vec<Token> {
@@ -28,6 +28,7 @@ pub(super) fn read(path: &Path, files: &dyn Files, diagnostics: &mut Diagnostics
         diagnostics,
         definitions: BTreeMap::new(),
         open: Vec::new(),
+        read: 0,
         tokens: Vec::new(),
     };
     source.file(path, Span::whole_file(path));
@@ -40,11 +41,22 @@ struct Source<'a> {
     definitions: BTreeMap<String, Vec<Character>>,
     /// The files being read, outermost first.
     open: Vec<PathBuf>,
+    /// Files read so far.
+    read: usize,
     tokens: Vec<Token>,
 }
 
 impl Source<'_> {
     fn file(&mut self, path: &Path, asked_at: Span) {
+        let again = self.open.iter().any(|open| open == path);
+        if again || self.open.len() >= MAX_INCLUDES || self.read >= MAX_FILES {
+            self.diagnostics.push_once(
+                "includes",
+                Diagnostic::error(asked_at, "files include each other without end")
+                    .found(path.display().to_string()),
+            );
+            return;
+        }
         let bytes = match self.files.read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -58,11 +70,9 @@ impl Source<'_> {
         let text = String::from_utf8_lossy(&bytes);
         let file: Arc<str> = Arc::from(path.to_string_lossy());
         self.open.push(path.to_path_buf());
+        self.read += 1;
         let mut lines = (1..).zip(text.lines());
         while let Some((number, text)) = lines.next() {
-            if self.tokens.len() > MAX_TOKENS {
-                break;
-            }
             let line = Line {
                 file: file.clone(),
                 number,
@@ -250,13 +260,6 @@ impl Source<'_> {
             );
             return;
         };
-        if self.open.len() >= MAX_INCLUDES {
-            self.diagnostics.push(
-                Diagnostic::error(pattern.span.clone(), "files include each other too deeply")
-                    .found(&pattern.text),
-            );
-            return;
-        }
         // Relative to the folder of the including file.
         let folder = self.open.last().and_then(|path| path.parent());
         let wanted = folder.unwrap_or(Path::new("")).join(&pattern.text);
