@@ -33,10 +33,11 @@ impl ConnectionOption {
         if request.upgrade {
             return Self::Upgrade;
         }
-        Self::new(
-            request.version,
-            mode == HttpMode::KeepAlive && !request.close_after,
-        )
+        let version = match request.framing {
+            Framing::Chunked => Version::Http11,
+            _ => request.version,
+        };
+        Self::new(version, mode == HttpMode::KeepAlive && !request.close_after)
     }
 
     /// For the head of a final response to a client.

@@ -107,6 +107,10 @@ impl RequestDecoder {
     fn finish(&self, facts: &Facts, bytes: &[u8], head: &Head) -> Result<RequestSummary, Error> {
         let view = HeadRef::new(head, bytes);
         self.check_host(facts, view)?;
+        // Chunks of HTTP/1.0 go on as HTTP/1.1, and that needs a host.
+        if facts.chunked && facts.host.is_none() && head.version == Version::Http10 {
+            return Err(Error::Conflict);
+        }
         let method = Method::of(view.method());
         let framing = match (facts.chunked, facts.content_length) {
             // RFC 9110 §9.3.6: content of CONNECT has no meaning, and readers differ about it.

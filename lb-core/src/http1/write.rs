@@ -6,7 +6,8 @@ use crate::head::{HeadRef, Version};
 
 /// Appends a request head. `head` is the request after the rules, `framing` that of the body that follows.
 ///
-/// The version of the client is kept, so that an HTTP/1.0 client's server does not answer in chunks.
+/// The version of the client is kept, so that an HTTP/1.0 client's server does not answer in chunks; a chunked
+/// body is HTTP/1.1 in any case.
 pub fn write_request_head(
     head: HeadRef<'_>,
     framing: Framing,
@@ -16,9 +17,10 @@ pub fn write_request_head(
     out.extend_from_slice(head.method());
     out.push(b' ');
     out.extend_from_slice(head.target());
-    out.extend_from_slice(match head.version() {
-        Version::Http10 => b" HTTP/1.0\r\n",
-        Version::Http11 | Version::Http2 => b" HTTP/1.1\r\n",
+    out.extend_from_slice(match (head.version(), framing) {
+        (Version::Http10, Framing::Chunked) => b" HTTP/1.1\r\n",
+        (Version::Http10, _) => b" HTTP/1.0\r\n",
+        (Version::Http11 | Version::Http2, _) => b" HTTP/1.1\r\n",
     });
     write_fields(head, BodyFields::Stated(framing), connection, out);
 }

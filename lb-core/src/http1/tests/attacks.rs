@@ -178,7 +178,7 @@ fn folded_lines_are_joined_before_they_are_understood() {
 fn compatible_answers_to_conflicting_framing_close_the_connection() {
     for text in [
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
     ] {
         assert_eq!(request(text), Err(Error::Conflict));
         let (summary, _) = request_with(Leniency::HAPROXY, text).unwrap();

@@ -106,6 +106,23 @@ fn framing_fields_are_written_from_what_was_decided() {
 }
 
 #[test]
+fn chunks_of_an_old_client_go_on_as_http_1_1() {
+    let text = "POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (summary, head) = request_with(Leniency::HAPROXY, text).unwrap();
+    let mut out = Vec::new();
+    write_request_head(
+        HeadRef::new(&head, text.as_bytes()),
+        summary.framing,
+        ConnectionOption::to_server(&summary, HttpMode::KeepAlive),
+        &mut out,
+    );
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    );
+}
+
+#[test]
 fn the_end_of_a_response_body_depends_on_the_request() {
     use Framing::{Chunked, Length, None, Tunnel, UntilClose};
     for (method, head, framing, persistent) in [
