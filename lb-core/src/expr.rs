@@ -92,6 +92,15 @@ pub(crate) struct Conversion {
     pub(crate) args: Box<[Argument]>,
 }
 
+/// How many values an evaluation asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Every value: a condition, of which one value is enough.
+    All,
+    /// One value: an argument.
+    Single,
+}
+
 /// Whether the answer could be another one once more bytes are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
@@ -136,7 +145,7 @@ impl Expr {
                 Settled::Yes
             }
             fetch::Eval::Many(eval) => {
-                eval(&self.args, view, &mut |value| {
+                eval(&self.args, view, Wanted::All, &mut |value| {
                     self.convert(value, view).is_none_or(&mut *visit)
                 });
                 Settled::Yes
@@ -151,20 +160,32 @@ impl Expr {
         }
     }
 
-    /// Its value; the last one where there are several (as the manual says of `req.hdr`).
+    /// Its value; where there are several the one that the manual names, which is the last of a header or
+    /// cookie and the first of a query parameter.
     pub fn value<'a>(&'a self, view: &RequestView<'a>) -> Option<Value<'a>> {
-        let mut last = None;
-        self.each(view, &mut |value| {
-            last = Some(value);
-            true
-        });
-        last
+        let value = match self.fetch.eval {
+            fetch::Eval::One(eval) => eval(&self.args, view),
+            fetch::Eval::Many(eval) => {
+                let mut found = None;
+                eval(&self.args, view, Wanted::Single, &mut |value| {
+                    found = Some(value);
+                    false
+                });
+                found
+            }
+            fetch::Eval::Growing(eval) => eval(&self.args, view).0,
+        };
+        self.convert(value?, view)
     }
 
     fn convert<'a>(&'a self, value: Value<'a>, view: &RequestView<'a>) -> Option<Value<'a>> {
         let mut value = value;
         for conversion in &self.conversions {
-            value = value.cast(conversion.converter.input)?;
+            value = match (value, conversion.converter.input) {
+                // Text is bytes already, and stays text: `path,bytes(1,3)` is written as it is.
+                (text @ Value::String(_), Type::Binary) => text,
+                (other, wanted) => other.cast(wanted)?,
+            };
             value = (conversion.converter.apply)(value, &conversion.args, view)?;
         }
         Some(value)

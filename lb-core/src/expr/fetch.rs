@@ -10,7 +10,11 @@ pub(crate) mod target;
 
 use std::fmt;
 
-use super::{Needs, Settled, Type, args::ArgSpec, args::Argument, value::Value};
+use super::{
+    Needs, Settled, Type, Wanted,
+    args::{ArgSpec, Argument},
+    value::Value,
+};
 use crate::request::RequestView;
 
 /// Receives the values of a fetch; returns false when it wants no more.
@@ -21,8 +25,8 @@ pub(crate) type Sink<'s, 'a> = &'s mut dyn FnMut(Value<'a>) -> bool;
 pub(crate) enum Eval {
     /// One value or none.
     One(for<'a> fn(&'a [Argument], &RequestView<'a>) -> Option<Value<'a>>),
-    /// Any number of values.
-    Many(for<'a> fn(&'a [Argument], &RequestView<'a>, Sink<'_, 'a>)),
+    /// Any number of values, or the one that stands for them.
+    Many(for<'a> fn(&'a [Argument], &RequestView<'a>, Wanted, Sink<'_, 'a>)),
     /// One value or none, which may change when more bytes arrive.
     Growing(for<'a> fn(&'a [Argument], &RequestView<'a>) -> (Option<Value<'a>>, Settled)),
 }

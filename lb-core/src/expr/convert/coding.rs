@@ -95,7 +95,7 @@ pub(super) const TABLE: &[Converter] = &[
         "The text with %XX decoded, and '+' read as a blank after a question mark or if in_form is not 0.",
         |value, args, _| {
             let form = args.first().and_then(Argument::int).unwrap_or(0) != 0;
-            Some(url_decode(value, form))
+            url_decode(value, form)
         },
     ),
     Converter::row(
@@ -132,10 +132,11 @@ pub(super) const TABLE: &[Converter] = &[
     ),
 ];
 
-fn url_decode(value: Value<'_>, form: bool) -> Value<'_> {
+/// Decodes; text with a wrong sequence has no value.
+fn url_decode(value: Value<'_>, form: bool) -> Option<Value<'_>> {
     let text = value.into_text();
     if memchr::memchr3(b'%', b'+', b'?', &text).is_none() {
-        return Value::String(text);
+        return Some(Value::String(text));
     }
     let mut form = form;
     let mut out = Vec::with_capacity(text.len());
@@ -143,13 +144,10 @@ fn url_decode(value: Value<'_>, form: bool) -> Value<'_> {
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         match byte {
-            b'%' => match after.first_chunk::<2>().and_then(|pair| hex_pair(*pair)) {
-                Some(decoded) => {
-                    out.push(decoded);
-                    rest = after.get(2..).unwrap_or_default();
-                }
-                None => out.push(b'%'),
-            },
+            b'%' => {
+                out.push(hex_pair(*after.first_chunk::<2>()?)?);
+                rest = after.get(2..).unwrap_or_default();
+            }
             b'+' if form => out.push(b' '),
             b'?' => {
                 form = true;
@@ -158,7 +156,7 @@ fn url_decode(value: Value<'_>, form: bool) -> Value<'_> {
             other => out.push(*other),
         }
     }
-    Value::String(out.into())
+    Some(Value::String(out.into()))
 }
 
 fn hex_pair([high, low]: [u8; 2]) -> Option<u8> {

@@ -27,7 +27,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::String,
         Needs::Request,
         "Groups of the user of the request, if user and password are in the list.",
-        Eval::Many(|args, view, sink| {
+        Eval::Many(|args, view, _, sink| {
             groups(args, view)
                 .unwrap_or_default()
                 .iter()

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     expr::{
-        Needs, Type, Value,
+        Needs, Type, Value, Wanted,
         args::{ArgKind, ArgSpec, Argument, may, need},
     },
     head::HeadRef,
@@ -29,7 +29,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::String,
         Needs::Request,
         "Members of the comma-separated values of a request header.",
-        Eval::Many(|args, view, sink| split(args, view.request, sink)),
+        Eval::Many(|args, view, wanted, sink| split(args, view.request, wanted, sink)),
     ),
     Fetch::row(
         "req.fhdr",
@@ -38,7 +38,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::String,
         Needs::Request,
         "Whole values of a request header.",
-        Eval::Many(|args, view, sink| whole(args, view.request, sink)),
+        Eval::Many(|args, view, wanted, sink| whole(args, view.request, wanted, sink)),
     ),
     Fetch::row(
         "req.hdr_cnt",
@@ -65,7 +65,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Address,
         Needs::Request,
         "Addresses in a request header, ports ignored.",
-        Eval::Many(|args, view, sink| addresses(args, view.request, sink)),
+        Eval::Many(|args, view, wanted, sink| addresses(args, view.request, wanted, sink)),
     ),
     Fetch::row(
         "req.hdr_val",
@@ -74,7 +74,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Request,
         "Numbers in a request header.",
-        Eval::Many(|args, view, sink| numbers(args, view.request, sink)),
+        Eval::Many(|args, view, wanted, sink| numbers(args, view.request, wanted, sink)),
     ),
     Fetch::row(
         "req.hdr_names",
@@ -92,7 +92,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::String,
         Needs::Response,
         "Members of the comma-separated values of a response header.",
-        Eval::Many(|args, view, sink| split(args, view.response, sink)),
+        Eval::Many(|args, view, wanted, sink| split(args, view.response, wanted, sink)),
     ),
     Fetch::row(
         "res.fhdr",
@@ -101,7 +101,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::String,
         Needs::Response,
         "Whole values of a response header.",
-        Eval::Many(|args, view, sink| whole(args, view.response, sink)),
+        Eval::Many(|args, view, wanted, sink| whole(args, view.response, wanted, sink)),
     ),
     Fetch::row(
         "res.hdr_cnt",
@@ -128,7 +128,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Address,
         Needs::Response,
         "Addresses in a response header, ports ignored.",
-        Eval::Many(|args, view, sink| addresses(args, view.response, sink)),
+        Eval::Many(|args, view, wanted, sink| addresses(args, view.response, wanted, sink)),
     ),
     Fetch::row(
         "res.hdr_val",
@@ -137,7 +137,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Response,
         "Numbers in a response header.",
-        Eval::Many(|args, view, sink| numbers(args, view.response, sink)),
+        Eval::Many(|args, view, wanted, sink| numbers(args, view.response, wanted, sink)),
     ),
     Fetch::row(
         "res.hdr_names",
@@ -164,7 +164,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Request,
         "Number of cookies of that name in the request.",
-        Eval::One(|args, view| Some(count(|sink| request_cookies(args, view, sink)))),
+        Eval::One(|args, view| Some(count(|sink| request_cookies(args, view, Wanted::All, sink)))),
     ),
     Fetch::row(
         "req.cook_val",
@@ -173,8 +173,8 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Request,
         "Values of a cookie of the request as numbers.",
-        Eval::Many(|args, view, sink| {
-            request_cookies(args, view, &mut |value| {
+        Eval::Many(|args, view, wanted, sink| {
+            request_cookies(args, view, wanted, &mut |value| {
                 value.integer().is_none_or(|i| sink(Value::Int(i)))
             });
         }),
@@ -195,7 +195,11 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Response,
         "Number of cookies of that name set by the response.",
-        Eval::One(|args, view| Some(count(|sink| response_cookies(args, view, sink)))),
+        Eval::One(|args, view| {
+            Some(count(|sink| {
+                response_cookies(args, view, Wanted::All, sink)
+            }))
+        }),
     ),
     Fetch::row(
         "res.cook_val",
@@ -204,8 +208,8 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Response,
         "Values of a cookie set by the response as numbers.",
-        Eval::Many(|args, view, sink| {
-            response_cookies(args, view, &mut |value| {
+        Eval::Many(|args, view, wanted, sink| {
+            response_cookies(args, view, wanted, &mut |value| {
                 value.integer().is_none_or(|i| sink(Value::Int(i)))
             });
         }),
@@ -238,10 +242,14 @@ fn name(args: &[Argument]) -> Option<&[u8]> {
 /// end).
 fn occurrences<'a>(
     args: &'a [Argument],
+    wanted: Wanted,
     mut values: impl DoubleEndedIterator<Item = &'a [u8]>,
     sink: Sink<'_, 'a>,
 ) {
-    let occurrence = args.get(1).and_then(Argument::int).unwrap_or(0);
+    let occurrence = match (args.get(1).and_then(Argument::int), wanted) {
+        (None | Some(0), Wanted::Single) => -1,
+        (given, _) => given.unwrap_or(0),
+    };
     let steps = usize::try_from(occurrence.unsigned_abs().saturating_sub(1)).unwrap_or(usize::MAX);
     let chosen = match occurrence {
         0 => {
@@ -256,15 +264,15 @@ fn occurrences<'a>(
     }
 }
 
-fn split<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, sink: Sink<'_, 'a>) {
+fn split<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, wanted: Wanted, sink: Sink<'_, 'a>) {
     if let (Some(head), Some(name)) = (head, name(args)) {
-        occurrences(args, head.values(name).flat_map(members), sink);
+        occurrences(args, wanted, head.values(name).flat_map(members), sink);
     }
 }
 
-fn whole<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, sink: Sink<'_, 'a>) {
+fn whole<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, wanted: Wanted, sink: Sink<'_, 'a>) {
     if let (Some(head), Some(name)) = (head, name(args)) {
-        occurrences(args, head.values(name), sink);
+        occurrences(args, wanted, head.values(name), sink);
     }
 }
 
@@ -297,16 +305,26 @@ fn count<'a>(visit: impl FnOnce(Sink<'_, 'a>)) -> Value<'a> {
     Value::Int(number)
 }
 
-fn addresses<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, sink: Sink<'_, 'a>) {
-    split(args, head, &mut |value| {
+fn addresses<'a>(
+    args: &'a [Argument],
+    head: Option<HeadRef<'a>>,
+    wanted: Wanted,
+    sink: Sink<'_, 'a>,
+) {
+    split(args, head, wanted, &mut |value| {
         let plain = value.address();
         let found = plain.or_else(|| Value::text(host_port(value.bytes()?).0).address());
         found.is_none_or(|address| sink(Value::Address(address)))
     });
 }
 
-fn numbers<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, sink: Sink<'_, 'a>) {
-    split(args, head, &mut |value| {
+fn numbers<'a>(
+    args: &'a [Argument],
+    head: Option<HeadRef<'a>>,
+    wanted: Wanted,
+    sink: Sink<'_, 'a>,
+) {
+    split(args, head, wanted, &mut |value| {
         value
             .integer()
             .is_none_or(|number| sink(Value::Int(number)))
@@ -325,22 +343,51 @@ fn names<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>) -> Option<Value<'a
     Some(Value::String(out.into()))
 }
 
-fn request_cookies<'a>(args: &'a [Argument], view: &RequestView<'a>, sink: Sink<'_, 'a>) {
-    let Some(head) = view.request else { return };
-    let wanted = name(args);
-    head.values(b"cookie")
-        .flat_map(cookies)
-        .filter(|(n, _)| wanted.is_none_or(|w| w == *n))
-        .all(|(_, value)| sink(Value::text(value)));
+/// Hands the cookies called as `args` say to `sink`: all of them, or the last.
+fn named<'a>(
+    args: &'a [Argument],
+    wanted: Wanted,
+    mut pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    sink: Sink<'_, 'a>,
+) {
+    let name = name(args);
+    let mut values = pairs
+        .by_ref()
+        .filter(|(n, _)| name.is_none_or(|name| name == *n))
+        .map(|(_, value)| Value::text(value));
+    match wanted {
+        Wanted::All => {
+            values.all(sink);
+        }
+        Wanted::Single => {
+            values.last().map(sink);
+        }
+    }
 }
 
-fn response_cookies<'a>(args: &'a [Argument], view: &RequestView<'a>, sink: Sink<'_, 'a>) {
-    let Some(head) = view.response else { return };
-    let wanted = name(args);
-    head.values(b"set-cookie")
-        .filter_map(|line| cookies(line).next())
-        .filter(|(n, _)| wanted.is_none_or(|w| w == *n))
-        .all(|(_, value)| sink(Value::text(value)));
+fn request_cookies<'a>(
+    args: &'a [Argument],
+    view: &RequestView<'a>,
+    wanted: Wanted,
+    sink: Sink<'_, 'a>,
+) {
+    if let Some(head) = view.request {
+        let pairs = head.values(b"cookie").flat_map(cookies);
+        named(args, wanted, pairs, sink);
+    }
+}
+
+fn response_cookies<'a>(
+    args: &'a [Argument],
+    view: &RequestView<'a>,
+    wanted: Wanted,
+    sink: Sink<'_, 'a>,
+) {
+    if let Some(head) = view.response {
+        let lines = head.values(b"set-cookie");
+        let pairs = lines.filter_map(|line| cookies(line).next());
+        named(args, wanted, pairs, sink);
+    }
 }
 
 fn captured<'a>(args: &'a [Argument], captures: &'a [Option<Vec<u8>>]) -> Option<Value<'a>> {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     expr::{
-        Needs, Type, Value,
+        Needs, Type, Value, Wanted,
         args::{ArgKind, ArgSpec, Argument, may},
     },
     head::Version,
@@ -99,8 +99,8 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Request,
         "Values of a parameter of the query as numbers.",
-        Eval::Many(|args, view, sink| {
-            url_parameters(args, view, &mut |value| {
+        Eval::Many(|args, view, wanted, sink| {
+            url_parameters(args, view, wanted, &mut |value| {
                 value.integer().is_none_or(|i| sink(Value::Int(i)))
             });
         }),
@@ -224,9 +224,9 @@ fn version(version: Version) -> Value<'static> {
     })
 }
 
-/// Parameters begin after the delimiter (`?`) and are separated by `&`, or by the delimiter if that is another
+/// The first stands for all. Parameters begin after the delimiter (`?`) and are separated by `&`, or by the delimiter if that is another
 /// character.
-fn url_parameters<'a>(args: &'a [Argument], view: &RequestView<'a>, sink: Sink<'_, 'a>) {
+fn url_parameters<'a>(args: &'a [Argument], view: &RequestView<'a>, _: Wanted, sink: Sink<'_, 'a>) {
     let Some(head) = view.request else { return };
     let name = args.first().and_then(Argument::text);
     let delimiter = args
