@@ -40,7 +40,7 @@ struct Flags {
     quote: bool,
     /// Quotes, backslashes and closing brackets escaped (RFC 5424 §6.3.3).
     escape: bool,
-    /// Numbers and addresses in hexadecimal.
+    /// Addresses, ports and times in hexadecimal.
     hex: bool,
 }
 

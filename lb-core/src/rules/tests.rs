@@ -130,7 +130,7 @@ fn edits_of_requests() {
         (
             "set-pathq /n?z",
             "http://o/a?q",
-            "GET http://o/n?z|Host: h|X-A: 1, 2|x-a: 3|X-B: b",
+            "GET http://o/n?z|Host: o|X-A: 1, 2|x-a: 3|X-B: b",
         ),
         (
             "set-query %[query,regsub(q,r)]",
@@ -145,7 +145,7 @@ fn edits_of_requests() {
         (
             "set-uri http://x/y",
             "/a?q",
-            "GET http://x/y|Host: h|X-A: 1, 2|x-a: 3|X-B: b",
+            "GET http://x/y|Host: x|X-A: 1, 2|x-a: 3|X-B: b",
         ),
         (
             r"replace-path /api/(.*) /\1",
@@ -165,7 +165,7 @@ fn edits_of_requests() {
         (
             r"replace-uri ^/(.*) http://o/\1",
             "/a?q",
-            "GET http://o/a?q|Host: h|X-A: 1, 2|x-a: 3|X-B: b",
+            "GET http://o/a?q|Host: o|X-A: 1, 2|x-a: 3|X-B: b",
         ),
         (
             "set-method POST",

@@ -79,29 +79,41 @@ enum Kind {
     Text,
     /// A captured header: braces and bars are separators.
     Capture,
+    /// The value of an expression: only control characters are dangerous, the rest is the writer's choice.
+    Expression,
 }
 
 impl Line<'_, '_> {
     fn expression(&mut self, value: Option<Value<'_>>) {
         match value {
-            None => self.text(None),
-            Some(Value::Int(number)) if self.flags.hex => self.number(format_args!("{number:02X}")),
-            Some(Value::String(text)) => self.text(Some(&text)),
-            Some(other) => self.text(Some(&other.into_text())),
+            Some(value) => self.quoted(&value.into_text(), Kind::Expression),
+            None => self.missing(),
         }
     }
 
     /// Text that may come from the network, quoted and escaped as the flags and the purpose ask.
     fn text(&mut self, text: Option<&[u8]>) {
-        let text = text.filter(|t| !t.is_empty());
-        if self.flags.quote {
-            self.out.push(b'"');
-        }
         match text {
-            Some(text) => self.escaped(text, Kind::Text),
-            None if self.log && !self.flags.quote => self.out.push(b'-'),
-            None => {}
+            Some(text) if !text.is_empty() => self.quoted(text, Kind::Text),
+            _ => self.missing(),
         }
+    }
+
+    fn missing(&mut self) {
+        if self.flags.quote {
+            self.out.extend_from_slice(b"\"\"");
+        } else if self.log {
+            self.out.push(b'-');
+        }
+    }
+
+    fn quoted(&mut self, text: &[u8], kind: Kind) {
+        self.quote();
+        self.escaped(text, kind);
+        self.quote();
+    }
+
+    fn quote(&mut self) {
         if self.flags.quote {
             self.out.push(b'"');
         }
@@ -111,11 +123,11 @@ impl Line<'_, '_> {
         for byte in text {
             let special = match byte {
                 _ if !self.log => false,
-                b'"' if self.flags.escape => false,
-                b'"' | b'#' => true,
+                ..b' ' | 0x7f => true,
+                _ if kind == Kind::Expression => false,
+                b'"' | b'#' | 0x80.. => true,
                 b'{' | b'|' | b'}' => kind == Kind::Capture,
-                0x20..0x7f => false,
-                _ => true,
+                _ => false,
             };
             if special {
                 self.out.push(b'#');
@@ -129,41 +141,38 @@ impl Line<'_, '_> {
         }
     }
 
-    /// A number or another text of our own making.
+    /// A number or another text of our own making; never quoted.
     fn number(&mut self, text: std::fmt::Arguments<'_>) {
-        if self.flags.quote {
-            self.out.push(b'"');
-        }
         // Writing to a vector cannot fail.
         drop(self.out.write_fmt(text));
-        if self.flags.quote {
-            self.out.push(b'"');
-        }
     }
 
     fn count(&mut self, number: Option<u32>) {
         match number {
-            Some(number) if self.flags.hex => self.number(format_args!("{number:04X}")),
             Some(number) => self.number(format_args!("{number}")),
-            None => self.text(None),
+            None => self.missing(),
         }
     }
 
     fn ip(&mut self, address: Option<IpAddr>) {
-        match address.map(|a| a.to_canonical()) {
-            Some(IpAddr::V4(a)) if self.flags.hex => {
-                self.number(format_args!("{:08X}", u32::from(a)));
-            }
-            Some(IpAddr::V6(a)) if self.flags.hex => {
-                self.number(format_args!("{:032X}", u128::from(a)));
-            }
-            Some(address) => self.number(format_args!("{address}")),
-            None => self.text(None),
+        let Some(address) = address else {
+            return self.missing();
+        };
+        self.quote();
+        match address.to_canonical() {
+            IpAddr::V4(a) if self.flags.hex => self.number(format_args!("{:08X}", u32::from(a))),
+            IpAddr::V6(a) if self.flags.hex => self.number(format_args!("{:032X}", u128::from(a))),
+            address => self.number(format_args!("{address}")),
         }
+        self.quote();
     }
 
     fn port(&mut self, address: Option<SocketAddr>) {
-        self.count(address.map(|a| a.port().into()));
+        match address.map(|a| a.port()) {
+            Some(port) if self.flags.hex => self.number(format_args!("{port:04X}")),
+            Some(port) => self.number(format_args!("{port}")),
+            None => self.missing(),
+        }
     }
 
     /// Milliseconds, -1 for a phase that was not reached; `+` before totals that are not final.
@@ -173,7 +182,7 @@ impl Line<'_, '_> {
         match time {
             Some(Some(time)) => self.number(format_args!("{plus}{}", time.as_millis())),
             Some(None) => self.number(format_args!("-1")),
-            None => self.text(None),
+            None => self.missing(),
         }
     }
 
@@ -182,7 +191,7 @@ impl Line<'_, '_> {
         let plus = if early { "+" } else { "" };
         match size {
             Some(size) => self.number(format_args!("{plus}{size}")),
-            None => self.text(None),
+            None => self.missing(),
         }
     }
 
@@ -204,7 +213,9 @@ impl Line<'_, '_> {
             V::FrontendTransport => {
                 let mark = if connection.tls.is_some() { "~" } else { "" };
                 let name = &connection.frontend;
+                self.quote();
                 self.number(format_args!("{name}{mark}"));
+                self.quote();
             }
             V::Backend => self.text(
                 record
@@ -225,7 +236,7 @@ impl Line<'_, '_> {
             V::Status => match record.map(|r| r.status) {
                 Some(Some(status)) => self.number(format_args!("{status}")),
                 Some(None) => self.number(format_args!("-1")),
-                None => self.text(None),
+                None => self.missing(),
             },
             V::BytesRead => self.size(record.map(|r| r.bytes_read), true),
             V::BytesUploaded => self.size(record.map(|r| r.bytes_uploaded), true),
@@ -334,18 +345,11 @@ impl Line<'_, '_> {
             V::Milliseconds if self.flags.hex => self.number(format_args!("{millis:02X}")),
             V::Milliseconds => self.number(format_args!("{millis:03}")),
             _ => {
-                let quote = self.flags.quote;
-                if quote {
-                    self.out.push(b'"');
-                }
                 date::write_log(&Civil::new(seconds, offset), self.out);
                 if matches!(variable, V::Date | V::RequestDate) {
                     drop(write!(self.out, ".{millis:03}"));
                 } else {
                     date::write_zone(offset, self.out);
-                }
-                if quote {
-                    self.out.push(b'"');
                 }
             }
         }
@@ -353,7 +357,7 @@ impl Line<'_, '_> {
 
     fn termination(&mut self, variable: Variable) {
         let Some(end) = self.record.map(|r| r.termination) else {
-            return self.text(None);
+            return self.missing();
         };
         let codes = [end.cause, end.phase, end.client_cookie, end.server_cookie];
         let length = if variable == Variable::Termination {
@@ -361,7 +365,8 @@ impl Line<'_, '_> {
         } else {
             2
         };
-        self.text(codes.get(..length));
+        self.out
+            .extend_from_slice(codes.get(..length).unwrap_or_default());
     }
 
     /// The request line and its parts; `<BADREQ>` where none was received.
@@ -380,7 +385,7 @@ impl Line<'_, '_> {
         };
         let Some(line) = record.request_line else {
             return match variable {
-                V::HttpQuery => self.text(None),
+                V::HttpQuery => self.missing(),
                 _ => self.text(Some(b"<BADREQ>")),
             };
         };
@@ -398,9 +403,7 @@ impl Line<'_, '_> {
                 self.text(start.and_then(|at| line.target.get(at..)));
             }
             _ => {
-                if self.flags.quote {
-                    self.out.push(b'"');
-                }
+                self.quote();
                 for (index, part) in [line.method, line.target, line.version.as_bytes()]
                     .into_iter()
                     .enumerate()
@@ -410,9 +413,7 @@ impl Line<'_, '_> {
                     }
                     self.escaped(part, Kind::Text);
                 }
-                if self.flags.quote {
-                    self.out.push(b'"');
-                }
+                self.quote();
             }
         }
     }
@@ -422,9 +423,7 @@ impl Line<'_, '_> {
         if captures.is_empty() {
             return;
         }
-        if self.flags.quote {
-            self.out.push(b'"');
-        }
+        self.quote();
         self.out.push(b'{');
         for (index, value) in captures.iter().enumerate() {
             if index > 0 {
@@ -433,9 +432,7 @@ impl Line<'_, '_> {
             self.escaped(value.as_deref().unwrap_or_default(), Kind::Capture);
         }
         self.out.push(b'}');
-        if self.flags.quote {
-            self.out.push(b'"');
-        }
+        self.quote();
     }
 
     /// Captures one by one, with blanks between them.
@@ -444,7 +441,10 @@ impl Line<'_, '_> {
             if index > 0 {
                 self.out.push(b' ');
             }
-            self.text(value.as_deref());
+            match value {
+                Some(value) => self.quoted(value, Kind::Capture),
+                None => self.missing(),
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     expr::{
         Value,
         convert::expand,
-        fetch::target::{members, split},
+        fetch::target::{authority, members, split},
         value::push_hex,
     },
     head::HeadMut,
@@ -158,7 +158,18 @@ pub(crate) fn edit_target(edit: &TargetEdit, text: &[u8], head: &mut HeadMut<'_>
         }
         escape_target(&new)
     };
-    if !new.is_empty() {
-        head.set_target(&new);
+    if new.is_empty() {
+        return;
+    }
+    head.set_target(&new);
+    // RFC 9112 §3.2.2: the authority of an absolute target wins over Host, so that both must say the same.
+    if let Some(authority) = authority(&new).filter(|a| !a.is_empty()) {
+        let host = head
+            .as_ref()
+            .fields()
+            .position(|(name, _)| name.eq_ignore_ascii_case(b"host"));
+        if let Some(index) = host {
+            head.set_value_at(index, authority);
+        }
     }
 }
