@@ -108,7 +108,7 @@ fn closing(text: &str) -> Option<usize> {
             continue;
         }
         match (quote, c) {
-            (_, '\\') => escaped = true,
+            (None | Some('"'), '\\') => escaped = true,
             (Some(q), c) if q == c => quote = None,
             (Some(_), _) => {}
             (None, '"' | '\'') if depth > 0 => quote = Some(c),
