@@ -116,9 +116,6 @@ fn apiserver_version_3_with_a_virtual_server() {
             "apiserver/keepalived-lvs.conf:27:5: note: a weight with `nopreempt`: a failing master \
              keeps the addresses, because no backup preempts it: `check_haproxy`; with weight 0 a \
              failure is a fault, which gives the addresses up",
-            "apiserver/keepalived-lvs.conf:35:1: warning: the kernel's IPVS is not used: virtual \
-             servers are balanced by this program's proxy; servers see this host's address as the \
-             client's, connections end when the daemon does, and each costs it two sockets",
             "apiserver/keepalived-lvs.conf:37:3: warning: obsolete keyword: found `lvs_sched`, \
              expected `lb_algo`; read as `lb_algo`",
             "apiserver/keepalived-lvs.conf:38:3: warning: obsolete keyword: found `lvs_method`, \

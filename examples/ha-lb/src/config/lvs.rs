@@ -33,8 +33,8 @@ pub fn append(keepalived: &keepalived::Config, config: &mut Config, diagnostics:
     diagnostics.push(
         Diagnostic::warning(first.span.clone(), "kernel IPVS is not used for virtual_server").action(
             "its connections are balanced by this program: real servers see this host's address instead of the \
-             client's, answers come back through this host whatever lb_kind (NAT, DR, TUN) says, and UDP is not \
-             balanced",
+             client's, answers come back through this host whatever lb_kind (NAT, DR, TUN) says, connections end \
+             when the balancer does, and UDP is not balanced",
         ),
     );
     let mut id = config

@@ -218,11 +218,14 @@ fn compare_log(node: &Node) {
         let ours = requests(&mut lines.iter().map(String::as_str));
         (ours.len() >= theirs.len()).then_some(ours)
     });
-    // Bytes of the statistics page in CSV depend on its figures; those of its 401 are more than HAProxy sent.
+    // Bytes of the statistics page in CSV depend on its figures; those of the demand for a password HAProxy counts
+    // beyond what it sends.
     let mut ours = ours;
     for lines in [&mut ours, &mut theirs] {
-        for line in lines.iter_mut().filter(|line| line.contains("<STATS>")) {
-            *line = line.split(" - - ").nth(1).unwrap().to_owned();
+        for line in lines.iter_mut().filter(|line| line.contains("GET /stats")) {
+            let mut words: Vec<&str> = line.split(' ').collect();
+            words[6] = "n";
+            *line = words.join(" ");
         }
     }
     assert_eq!(ours, theirs);

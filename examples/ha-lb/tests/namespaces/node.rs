@@ -187,8 +187,8 @@ impl Node {
         self.kill_daemon();
     }
 
-    /// Kills keepalived and its children (their process group) at once.
-    pub(crate) fn kill_keepalived(&mut self) {
+    /// Kills keepalived and its children at once and forgets what a power cut forgets: /run and added addresses.
+    pub(crate) fn kill_keepalived(&mut self, vip: &str) {
         if let Some(daemon) = &self.daemon {
             let children = format!("/proc/{0}/task/{0}/children", daemon.id());
             for child in fs::read_to_string(children)
@@ -199,6 +199,20 @@ impl Node {
             }
         }
         self.kill_daemon();
+        self.forget(&format!("{vip}/32"));
+    }
+
+    /// Removes what a power cut would have removed.
+    fn forget(&self, address: &str) {
+        fs::remove_dir_all(self.path("run")).unwrap();
+        fs::create_dir_all(self.path("run")).unwrap();
+        let deletion = ["address", "del", address, "dev", self.host.interface()];
+        let output = self.host.command("ip").args(deletion).capture().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     fn kill_daemon(&mut self) {
