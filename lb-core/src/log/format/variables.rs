@@ -11,6 +11,8 @@ pub enum Variable {
     ResponseCookie,
     /// Method of the request.
     HttpMethod,
+    /// Host name, process id or a process-wide counter, which a line here does not know: written as missing.
+    Elsewhere,
     /// Path of the request without the query.
     HttpPath,
     /// Path of the request without origin and query.
@@ -323,5 +325,25 @@ pub const VARIABLES: &[(&str, Variable, &str)] = &[
         "tsc",
         Variable::Termination,
         "Termination state with cookie flags.",
+    ),
+    (
+        "H",
+        Variable::Elsewhere,
+        "Host name; not known to lines here.",
+    ),
+    (
+        "lc",
+        Variable::Elsewhere,
+        "Number of lines of the frontend; not known to lines here.",
+    ),
+    (
+        "pid",
+        Variable::Elsewhere,
+        "Process id; not known to lines here.",
+    ),
+    (
+        "rt",
+        Variable::Elsewhere,
+        "Number of requests of the process; not known to lines here.",
     ),
 ];

@@ -86,7 +86,13 @@ enum Kind {
 impl Line<'_, '_> {
     fn expression(&mut self, value: Option<Value<'_>>) {
         match value {
-            Some(value) => self.quoted(&value.into_text(), Kind::Expression),
+            Some(Value::String(text)) => self.quoted(&text, Kind::Expression),
+            // Numbers, addresses and hexadecimal need no escaping.
+            Some(other) => {
+                self.quote();
+                other.write_text(self.out);
+                self.quote();
+            }
             None => self.missing(),
         }
     }
@@ -229,6 +235,7 @@ impl Line<'_, '_> {
             V::UniqueId => self.text(record.and_then(|r| r.unique_id).map(str::as_bytes)),
             V::RequestCookie => self.text(record.and_then(|r| r.request_cookie)),
             V::ResponseCookie => self.text(record.and_then(|r| r.response_cookie)),
+            V::Elsewhere => self.missing(),
             V::RequestCaptures => self.braces(&view.state.captures.request),
             V::ResponseCaptures => self.braces(&view.state.captures.response),
             V::RequestCaptureList => self.list(&view.state.captures.request),
