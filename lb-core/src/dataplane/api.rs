@@ -19,7 +19,7 @@ use crate::{
     backend::Backend,
     config::{Config, ProxyConfig},
     frontend::{Frontend, FrontendError},
-    head::HeadRef,
+    request::RequestView,
     stats::{FrontendCounters, ProcessCounters},
 };
 
@@ -118,13 +118,12 @@ impl Events for Silent {
 /// Answers requests for the stats page.
 pub trait StatsService: Send + Sync {
     /// Writes a whole HTTP/1.1 response (head and body) for a request whose target begins with the page's `uri`.
-    /// The data plane adds `connection: close` where the connection ends with it. `body` is the request's body
-    /// as far as it fits a buffer.
+    /// The data plane adds `connection: close` where the connection ends with it. `view` has the head and, as its
+    /// payload, the body as far as it fits a buffer.
     fn respond(
         &self,
         proxy: &ProxyConfig,
-        request: HeadRef<'_>,
-        body: &[u8],
+        view: &RequestView<'_>,
         out: &mut Vec<u8>,
     ) -> StatsOutcome;
 }

@@ -11,7 +11,7 @@ use std::{
 use lb_core::{
     config::{CheckConfig, CheckKind, Mode, ProxyConfig, StatsPage},
     dataplane::{Event, StatsOutcome, StatsService},
-    head::HeadRef,
+    request::RequestView,
     server::Operation,
 };
 
@@ -171,15 +171,14 @@ impl StatsService for Page {
     fn respond(
         &self,
         proxy: &ProxyConfig,
-        request: HeadRef<'_>,
-        body: &[u8],
+        view: &RequestView<'_>,
         out: &mut Vec<u8>,
     ) -> StatsOutcome {
         let text = format!(
             "{} {} {}",
             proxy.name,
-            String::from_utf8_lossy(request.target()),
-            String::from_utf8_lossy(body)
+            String::from_utf8_lossy(view.request.unwrap().target()),
+            String::from_utf8_lossy(view.payload)
         );
         out.extend_from_slice(&ok(&text));
         StatsOutcome::Responded { status: 200 }

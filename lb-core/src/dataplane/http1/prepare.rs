@@ -216,7 +216,10 @@ async fn stats(
     let body = input.bytes().get(..length).unwrap_or_default();
     let mut out = Vec::new();
     let head = HeadRef::new(&x.request, input.kept());
-    let StatsOutcome::Responded { status } = service.respond(proxy, head, body, &mut out) else {
+    let mut view =
+        RequestView::new(clock::recent(), &connection.info, &connection.state).with_request(head);
+    view.payload = body;
+    let StatsOutcome::Responded { status } = service.respond(proxy, &view, &mut out) else {
         return None;
     };
     let now = clock::recent();

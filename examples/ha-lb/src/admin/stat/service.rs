@@ -13,6 +13,7 @@ use lb_core::{
     config::{ProxyConfig, StatsPage},
     dataplane::{StatsOutcome, StatsService},
     head::{HeadRef, Version},
+    request::RequestView,
 };
 
 use super::{
@@ -42,11 +43,12 @@ impl StatsService for Service {
     fn respond(
         &self,
         proxy: &ProxyConfig,
-        request: HeadRef<'_>,
-        body: &[u8],
+        view: &RequestView<'_>,
         out: &mut Vec<u8>,
     ) -> StatsOutcome {
-        let (Some(page), Some(runtime)) = (&proxy.stats, self.runtime.get()) else {
+        let (Some(page), Some(runtime), Some(request)) =
+            (&proxy.stats, self.runtime.get(), view.request)
+        else {
             return StatsOutcome::NotMine;
         };
         let target = String::from_utf8_lossy(request.target());
@@ -58,9 +60,18 @@ impl StatsService for Service {
             // HAProxy's log shows 400 for it.
             return StatsOutcome::Responded { status: 400 };
         }
+        // Named ACLs of `stats admin if` see the connection and the request, as rules do.
+        let admin = page
+            .admin
+            .as_ref()
+            .is_some_and(|condition| condition.holds(view));
+        let rows = visible(page, proxy, runtime);
         let status = match request.method() {
-            b"POST" => act(page, proxy, runtime, body, out),
-            b"GET" | b"HEAD" => show(page, proxy, runtime, options, request, out),
+            b"POST" => act(page, runtime, admin, view.payload, out),
+            b"GET" | b"HEAD" => {
+                let context = context(page, runtime, options, admin);
+                show(page, &rows, &context, options, request, out)
+            }
             _ => return StatsOutcome::NotMine,
         };
         StatsOutcome::Responded { status }
@@ -111,23 +122,19 @@ fn unauthorized(page: &StatsPage, request: HeadRef<'_>, out: &mut Vec<u8>) {
 
 fn show(
     page: &StatsPage,
-    proxy: &ProxyConfig,
-    runtime: &Runtime,
+    rows: &[Row],
+    context: &page::Context,
     options: &str,
     request: HeadRef<'_>,
     out: &mut Vec<u8>,
 ) -> u16 {
     let option = |name: &str| options.split([';', '?', '&']).any(|option| option == name);
-    let rows = visible(page, proxy, runtime);
     let (kind, body) = if option("csv") {
-        ("text/plain", columns::csv(&rows))
+        ("text/plain", columns::csv(rows))
     } else if option("json") {
-        ("application/json", columns::json(&rows))
+        ("application/json", columns::json(rows))
     } else {
-        (
-            "text/html",
-            page::html(&rows, &context(page, runtime, options)),
-        )
+        ("text/html", page::html(rows, context))
     };
     let mut head =
         format!("HTTP/1.1 200 OK\r\ncache-control: no-cache\r\ncontent-type: {kind}\r\n");
@@ -172,7 +179,7 @@ fn visible(page: &StatsPage, proxy: &ProxyConfig, runtime: &Runtime) -> Vec<Row>
     rows
 }
 
-fn context(page: &StatsPage, runtime: &Runtime, options: &str) -> page::Context {
+fn context(page: &StatsPage, runtime: &Runtime, options: &str, admin: bool) -> page::Context {
     let balancer = runtime.balancer();
     let up = Instant::now()
         .saturating_duration_since(balancer.started)
@@ -187,7 +194,7 @@ fn context(page: &StatsPage, runtime: &Runtime, options: &str) -> page::Context 
             balancer.process.connections.value(),
             balancer.config.global.maxconn,
         ),
-        admin: page.admin.is_some(),
+        admin,
         uri: page.uri.clone(),
         notice: options
             .split(';')
@@ -207,17 +214,11 @@ fn notice(code: &str) -> Option<&'static str> {
 }
 
 /// A form was sent: `s` names servers, `b` the backend (`#number` or name), `action` what to make of them.
-fn act(
-    page: &StatsPage,
-    _proxy: &ProxyConfig,
-    runtime: &Runtime,
-    body: &[u8],
-    out: &mut Vec<u8>,
-) -> u16 {
-    let outcome = if page.admin.is_none() {
-        "DENY"
-    } else {
+fn act(page: &StatsPage, runtime: &Runtime, admin: bool, body: &[u8], out: &mut Vec<u8>) -> u16 {
+    let outcome = if admin {
         carry_out(runtime, &String::from_utf8_lossy(body))
+    } else {
+        "DENY"
     };
     let head = format!(
         "HTTP/1.1 303 See Other\r\ncache-control: no-cache\r\ncontent-type: text/plain\r\nlocation: {};st={outcome}\r\n\
