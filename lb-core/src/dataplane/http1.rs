@@ -7,6 +7,9 @@ mod answer;
 mod exchange;
 mod forward;
 mod prepare;
+mod reply;
+mod send;
+mod wait;
 
 use std::{task::Poll, time::Duration};
 

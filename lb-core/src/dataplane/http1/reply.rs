@@ -1,0 +1,241 @@
+//! The response on its way back to the client.
+
+use std::{
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use super::{
+    Exchange, LENIENCY, Next,
+    answer::Answer,
+    exchange::size_in_log,
+    forward::{letter, server_mode},
+    wait::{Patience, Step},
+};
+use crate::{
+    config::{ProxyConfig, Timeouts},
+    cookie::Served,
+    dataplane::{
+        clock,
+        connect::Dialed,
+        flow::{Fault, Flow, Side, Waits},
+        registry::Order,
+        session::Connection,
+    },
+    head::{HeadMut, HeadRef},
+    http1::{
+        Body, ChunkedDecoder, ConnectionOption, Framing, Method, RequestSummary, ResponseSummary,
+        client_framing, client_stays, server_stays, write_response_head,
+    },
+    rules::ResponseVerdict,
+    server::Server,
+};
+
+/// Passes the response back, whose head is in `x.response` and at the front of the server's input.
+pub(super) async fn pass_back(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    summary: &RequestSummary,
+    (index, proxy): (usize, &ProxyConfig),
+    mut dialed: Dialed,
+    response: ResponseSummary,
+) -> Next {
+    if let Some(answer) = apply_rules(connection, x, proxy, &dialed.server) {
+        drop(dialed);
+        return answer.send(connection, x, Some(summary)).await;
+    }
+    set_cookie(x, summary, &dialed);
+    x.trace.status = Some(response.status);
+    let framing = client_framing(summary.version, response.framing);
+    let stays = client_stays(summary, framing, connection.frontend().http_mode)
+        && connection.member.order() < Order::Finish
+        && !x.upload_broken
+        && (x.up.is_done() || !connection.client.ended);
+    let option = ConnectionOption::to_client(summary, &response, stays);
+    let input = &mut dialed.server.input;
+    let out = x.down.ahead();
+    write_response_head(
+        HeadRef::new(&x.response, input.bytes()),
+        framing,
+        option,
+        out,
+    );
+    let head = HeadRef::new(&x.response, input.bytes());
+    let head_size = size_in_log(head, 3 + head.reason().len());
+    input.consume(response.head_len);
+    x.down.set_body(Body::new(response.framing, LENIENCY));
+    if framing != response.framing {
+        x.down.unwrap_chunks(ChunkedDecoder::new(LENIENCY));
+    }
+    let timeouts = (&connection.frontend().timeouts, &proxy.timeouts);
+    let mut patience = Patience {
+        client: timeouts.0.client,
+        server: timeouts.1.server,
+    };
+    let tunnel = response.framing == Framing::Tunnel;
+    if tunnel {
+        patience = begin_tunnel(x, timeouts, patience);
+    }
+    let step =
+        std::future::poll_fn(|cx| poll_response(connection, x, &mut dialed.server, patience, cx))
+            .await;
+    x.trace.bytes_read = head_size + x.down.bytes();
+    x.trace.bytes_uploaded += x.up.bytes();
+    note_end(x, step);
+    let whole = matches!(step, Step::Done);
+    let sent_all = x.up.is_done();
+    let keeps = whole
+        && sent_all
+        && dialed.shareable
+        && server_stays(
+            summary,
+            &response,
+            server_mode(connection.frontend().http_mode, proxy.http_mode),
+        );
+    if keeps {
+        connection.keep(index, dialed, clock::recent());
+    } else {
+        if whole && sent_all && !tunnel {
+            // The side that closes first keeps the port for a minute (lb.md trap 23): leave with a reset.
+            dialed.server.stream.reset_on_close();
+        }
+        drop(dialed.server);
+        dialed.lease.finish(step.outcome());
+    }
+    match (whole, stays && sent_all) {
+        (true, true) => Next::Request,
+        (true, false) if sent_all => Next::Close,
+        (true, false) => Next::Linger,
+        (false, _) => {
+            if !matches!(step, Step::ServerTimeout | Step::ClientTimeout) {
+                connection.client.stream.reset_on_close();
+            }
+            Next::Close
+        }
+    }
+}
+
+/// `http-response` rules, the backend's first.
+fn apply_rules(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    backend: &ProxyConfig,
+    server: &Side,
+) -> Option<Answer> {
+    let listener = Rc::clone(&connection.listener);
+    let frontend = listener.frontend.config();
+    let same = frontend.name == backend.name;
+    let proxies = [Some(backend), (!same).then_some(frontend)];
+    let now = clock::recent();
+    let request = HeadRef::new(&x.request, connection.client.input.kept());
+    let mut head = HeadMut::new(&mut x.response, server.input.bytes());
+    let (info, state) = (&connection.info, &mut connection.state);
+    for proxy in proxies.into_iter().flatten() {
+        match proxy
+            .rules
+            .on_response(now, info, Some(request), &mut head, state)
+        {
+            ResponseVerdict::Continue => {}
+            ResponseVerdict::Deny { status, reply } => {
+                x.trace.end_with(b'P', b'H');
+                return Some(reply.map_or(Answer::Page(status), Answer::Reply));
+            }
+            ResponseVerdict::Redirect(redirect) => {
+                x.trace.end_with(b'L', b'H');
+                return Some(Answer::Redirect(redirect));
+            }
+            ResponseVerdict::Return(reply) => {
+                x.trace.end_with(b'L', b'H');
+                return Some(Answer::Reply(reply));
+            }
+            ResponseVerdict::SilentDrop => x.trace.end_with(b'P', b'H'),
+        }
+    }
+    for proxy in proxies.into_iter().flatten() {
+        let _ = proxy
+            .rules
+            .on_after_response(now, info, Some(request), &mut head, state);
+    }
+    None
+}
+
+/// The persistence cookie of the response.
+fn set_cookie(x: &mut Exchange, summary: &RequestSummary, dialed: &Dialed) {
+    let Some(policy) = dialed.lease.backend().cookie() else {
+        return;
+    };
+    let config = dialed.lease.server().map(Server::config);
+    let served = Served {
+        server_cookie: config.and_then(|c| c.cookie.as_deref()),
+        persistence: dialed.lease.persistence(),
+        is_post: summary.method == Method::Post,
+    };
+    let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
+    let fate = policy.finish_response(served, &mut head);
+    x.trace.termination.server_cookie = letter(fate.letter());
+}
+
+/// From now on bytes both ways.
+fn begin_tunnel(x: &mut Exchange, timeouts: (&Timeouts, &Timeouts), present: Patience) -> Patience {
+    x.up = Flow::tunnel();
+    x.down.pass_everything();
+    match timeouts.1.tunnel.or(timeouts.0.tunnel) {
+        Some(tunnel) => Patience {
+            client: Some(tunnel),
+            server: Some(tunnel),
+        },
+        None => present,
+    }
+}
+
+/// Passes the response (and what is left of the request) until the response is over.
+fn poll_response(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    server: &mut Side,
+    patience: Patience,
+    cx: &mut Context<'_>,
+) -> Poll<Step> {
+    clock::now();
+    let client = &mut connection.client;
+    loop {
+        let mut moved = match x.down.poll(cx, server, client) {
+            Ok(moved) => moved,
+            Err(Fault::Sink) => return Poll::Ready(Step::ClientGone),
+            Err(Fault::Source) => return Poll::Ready(Step::ServerGone),
+            Err(Fault::Truncated | Fault::Malformed) => return Poll::Ready(Step::BadResponse),
+        };
+        if x.down.is_done() && (!x.down.closes() || x.up.is_done()) {
+            client.active = clock::recent();
+            return Poll::Ready(Step::Done);
+        }
+        if !x.up.is_done() && !x.upload_broken {
+            match x.up.poll(cx, client, server) {
+                Ok(up) => moved |= up,
+                Err(Fault::Sink) => x.upload_broken = true,
+                Err(Fault::Source | Fault::Truncated) => return Poll::Ready(Step::ClientGone),
+                Err(Fault::Malformed) => return Poll::Ready(Step::BadRequest),
+            }
+        }
+        if !moved {
+            break;
+        }
+        let now = clock::recent();
+        client.active = now;
+        server.active = now;
+    }
+    let for_client = x.down.waits() == Waits::Sink;
+    patience.poll(connection, server, for_client, cx)
+}
+
+/// Cause and phase of what ended a response that had begun.
+fn note_end(x: &mut Exchange, step: Step) {
+    match step {
+        Step::Done | Step::Received => {}
+        Step::ServerGone | Step::BadResponse => x.trace.end_with(b'S', b'D'),
+        Step::ClientGone | Step::BadRequest => x.trace.end_with(b'C', b'D'),
+        Step::ClientTimeout => x.trace.end_with(b'c', b'D'),
+        Step::ServerTimeout => x.trace.end_with(b's', b'D'),
+        Step::ServerDown => x.trace.end_with(b'D', b'D'),
+    }
+}

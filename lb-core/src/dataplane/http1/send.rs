@@ -1,0 +1,117 @@
+//! The request on its way to the server, until the head of the final response is there.
+
+use std::task::{Context, Poll};
+
+use super::{
+    Exchange,
+    wait::{Patience, Step},
+};
+use crate::{
+    dataplane::{
+        buffer, clock,
+        flow::{Fault, Side, Waits},
+        session::Connection,
+    },
+    head::{HeadRef, Version},
+    http1::{ConnectionOption, Framing, Progress, ResponseSummary, write_response_head},
+};
+
+/// Sends the request and waits for the head of the final response; interim ones are passed on.
+pub(super) async fn await_response(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    server: &mut Side,
+    patience: Patience,
+) -> Result<ResponseSummary, Step> {
+    let sent_from = clock::recent();
+    loop {
+        match x.answers.decode(server.input.bytes(), &mut x.response) {
+            Ok(Progress::Complete(response)) if response.is_interim() => {
+                pass_interim(x, server, response);
+                continue;
+            }
+            Ok(Progress::Complete(response)) => {
+                let waited = clock::recent().saturating_duration_since(sent_from);
+                x.trace.timers.response = Some(waited);
+                return Ok(response);
+            }
+            Ok(Progress::Partial) if !server.input.is_full() => {}
+            Ok(Progress::Partial) | Err(_) => return Err(Step::BadResponse),
+        }
+        let step =
+            std::future::poll_fn(|cx| poll_request(connection, x, server, patience, cx)).await;
+        match step {
+            Step::Received | Step::Done => {}
+            Step::ServerGone if !server.input.is_empty() => return Err(Step::BadResponse),
+            failed => return Err(failed),
+        }
+    }
+}
+
+/// A 1xx is sent before the final response, in the version of the client.
+fn pass_interim(x: &mut Exchange, server: &mut Side, response: ResponseSummary) {
+    if x.request.version != Version::Http10 {
+        let head = HeadRef::new(&x.response, server.input.bytes());
+        let out = x.down.ahead();
+        write_response_head(head, Framing::None, ConnectionOption::Absent, out);
+    }
+    server.input.consume(response.head_len);
+    x.answers.next();
+}
+
+/// Sends what there is of the request, passes interim responses on and looks for a response.
+fn poll_request(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    server: &mut Side,
+    patience: Patience,
+    cx: &mut Context<'_>,
+) -> Poll<Step> {
+    clock::now();
+    let client = &mut connection.client;
+    loop {
+        let sent = if x.upload_broken {
+            false
+        } else {
+            match x.up.poll(cx, client, server) {
+                Ok(moved) => moved,
+                // The server may have answered before it closed: its answer decides.
+                Err(Fault::Sink) => {
+                    x.upload_broken = true;
+                    false
+                }
+                Err(Fault::Source) => return Poll::Ready(Step::ClientGone),
+                Err(Fault::Truncated) => return Poll::Ready(Step::ClientGone),
+                Err(Fault::Malformed) => return Poll::Ready(Step::BadRequest),
+            }
+        };
+        if x.down.poll_ahead(cx, client).is_err() {
+            return Poll::Ready(Step::ClientGone);
+        }
+        if sent {
+            let now = clock::recent();
+            client.active = now;
+            server.active = now;
+        }
+        match server.poll_fill(cx, buffer::SIZE) {
+            Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Step::ServerGone),
+            Poll::Ready(Ok(_)) => {
+                server.active = clock::recent();
+                return Poll::Ready(Step::Received);
+            }
+            Poll::Pending => {}
+        }
+        if !sent {
+            break;
+        }
+    }
+    // While only the server is waited for, a client that breaks off is noticed, and what it sends is kept.
+    if x.up.is_done() && Connection::poll_lost(client, cx).is_ready() {
+        return Poll::Ready(Step::ClientGone);
+    }
+    if client.ended && x.ends_at_client_end {
+        return Poll::Ready(Step::ClientGone);
+    }
+    let for_client = x.up.waits() == Waits::Source && !x.upload_broken;
+    patience.poll(connection, server, for_client, cx)
+}

@@ -1,0 +1,80 @@
+//! Waiting for both sides of an exchange: what may end it, and how long each side may take.
+
+use std::{
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    backend::Outcome,
+    dataplane::{flow::Side, registry::Order, session::Connection},
+};
+
+/// What ended a phase of waiting for both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The server sent something; it is in its input.
+    Received,
+    /// The response has been passed on.
+    Done,
+    /// The server ended or broke its connection.
+    ServerGone,
+    /// The client broke its connection, or ended it and that counts.
+    ClientGone,
+    /// The request's body is malformed or truncated.
+    BadRequest,
+    /// The response's body is malformed or truncated.
+    BadResponse,
+    /// The client let its timeout pass.
+    ClientTimeout,
+    /// The server let its timeout pass.
+    ServerTimeout,
+    /// The server was marked down and takes its sessions with it.
+    ServerDown,
+}
+
+/// The timeouts of one exchange.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Inactivity of the client.
+    pub(super) client: Option<Duration>,
+    /// Inactivity of the server.
+    pub(super) server: Option<Duration>,
+}
+
+impl Patience {
+    /// An order to end, or the end of the patience with the one side that is waited for.
+    pub(super) fn poll(
+        self,
+        connection: &mut Connection,
+        server: &Side,
+        for_client: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Step> {
+        if connection.member.order() == Order::ServerDown {
+            return Poll::Ready(Step::ServerDown);
+        }
+        let after = |active: Instant, timeout: Option<Duration>| timeout.map(|t| active + t);
+        let (deadline, step) = if for_client {
+            let active = connection.client.active;
+            (after(active, self.client), Step::ClientTimeout)
+        } else {
+            (after(server.active, self.server), Step::ServerTimeout)
+        };
+        connection.timer.set(deadline);
+        connection.timer.poll_expired(cx).map(|()| step)
+    }
+}
+
+impl Step {
+    /// What it means for the server's counters when a response had begun.
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Done | Self::Received => Outcome::Completed,
+            Self::ServerGone | Self::BadResponse | Self::ServerTimeout | Self::ServerDown => {
+                Outcome::ServerAborted
+            }
+            Self::ClientGone | Self::BadRequest | Self::ClientTimeout => Outcome::ClientAborted,
+        }
+    }
+}
