@@ -2,13 +2,22 @@
 //! depend on how they were cut. The corpus is replayed by `tests/corpus.rs`. Not part of the public
 //! interface.
 
+use std::{
+    io,
+    path::Path,
+    time::{Instant, SystemTime},
+};
+
 use crate::{
-    head::{Head, HeadRef},
+    head::{Field, Head, HeadMut, HeadRef, Version},
     http1::{
         ChunkedDecoder, Framing, Leniency, Limits, Method, Progress, RequestDecoder,
         ResponseDecoder,
     },
+    log::LogFormat,
     proxy_protocol,
+    request::{ConnectionInfo, RequestView, RuleState},
+    rules::{ProxySide, RulesBuilder},
 };
 
 /// The first byte chooses leniency and how many bytes arrive at a time, the rest is a request, or a
@@ -128,4 +137,102 @@ pub fn proxy_header(bytes: &[u8]) {
         proxy_protocol::decode(bytes.get(..header.len).unwrap_or_default()),
         whole
     );
+}
+
+/// Lines of rules, an empty line, then method and target and field lines of a request: whatever the rules
+/// are, no field or target they leave holds a line end or a NUL.
+pub fn rules(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (lines, message) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let loader = |_: &Path| Err(io::ErrorKind::NotFound.into());
+    let mut builder = RulesBuilder::new(ProxySide::Listen, &loader);
+    for line in lines.lines() {
+        let words: Vec<&str> = line.split(' ').filter(|w| !w.is_empty()).collect();
+        let Some((keyword, words)) = words.split_first() else {
+            continue;
+        };
+        // What is wrong about a line is told at one of its words or at its end.
+        if let Err(error) = rule_line(&mut builder, keyword, words) {
+            assert!(error.word <= words.len(), "{line}: {error:?}");
+        }
+    }
+    let Ok(rules) = builder.build() else { return };
+    let connection = anyone();
+    let now = connection.accepted_at;
+    let mut state = RuleState::default();
+    let mut head = request_head(message);
+    rules.on_connection(now, &connection, &mut state);
+    let payload = message.as_bytes();
+    rules.on_content(now, &connection, None, payload, false, &mut state);
+    let mut edited = HeadMut::new(&mut head, b"");
+    rules.on_request(now, &connection, &mut edited, &mut state);
+    let view = HeadRef::new(&head, b"");
+    let safe = |text: &[u8]| !text.iter().any(|b| matches!(b, b'\r' | b'\n' | 0));
+    assert!(safe(view.target()) && safe(view.method()));
+    assert!(view.fields().all(|(name, value)| safe(name) && safe(value)));
+    let mut buffer = Vec::new();
+    let view = RequestView::new(now, &connection, &state).with_request(view);
+    rules.select_backend(&view, &mut buffer);
+}
+
+fn rule_line(
+    builder: &mut RulesBuilder<'_>,
+    keyword: &str,
+    words: &[&str],
+) -> crate::rules::Parsed {
+    match keyword {
+        "acl" => builder.acl(words),
+        "tcp-request" => builder.tcp_request(words),
+        "http-response" => builder.http_response(words),
+        "use_backend" => builder.use_backend(words),
+        "redirect" => builder.redirect(words),
+        "capture" => builder.capture(words),
+        "log-format" => {
+            let format = LogFormat::parse(&words.join(" "));
+            let (connection, state) = (anyone(), RuleState::default());
+            if let Ok(format) = format {
+                let view = RequestView::new(connection.accepted_at, &connection, &state);
+                format.write_value(&view, &mut Vec::new());
+            }
+            Ok(Vec::new())
+        }
+        _ => builder.http_request(words),
+    }
+}
+
+/// Some connection.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an instant cannot be made otherwise, and which one is all the same"
+)]
+fn anyone() -> ConnectionInfo {
+    ConnectionInfo {
+        source: ([192, 0, 2, 1], 40000).into(),
+        destination: ([198, 51, 100, 1], 80).into(),
+        tls: None,
+        frontend: "fe".into(),
+        bind: None,
+        accepted_at: Instant::now(),
+        accepted_date: SystemTime::UNIX_EPOCH,
+    }
+}
+
+/// A head as a decoder would leave it: no line end and no NUL in any text.
+fn request_head(message: &str) -> Head {
+    let mut head = Head::default();
+    let mut lines = message.split(['\r', '\n', '\0']);
+    let (method, target) = lines
+        .next()
+        .and_then(|first| first.split_once(' '))
+        .unwrap_or(("GET", "/"));
+    let (method, target) = (head.store(method.as_bytes()), head.store(target.as_bytes()));
+    head.set_request(method, target, Version::Http11);
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        let field = Field {
+            name: head.store(name.as_bytes()),
+            value: head.store(value.trim().as_bytes()),
+        };
+        head.push(field);
+    }
+    head
 }

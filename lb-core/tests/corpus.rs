@@ -31,3 +31,8 @@ fn http1_messages() {
 fn proxy_headers() {
     replay("proxy_protocol", lb_core::fuzzing::proxy_header);
 }
+
+#[test]
+fn rules() {
+    replay("rules", lb_core::fuzzing::rules);
+}
