@@ -8,6 +8,7 @@ mod show;
 mod story;
 
 use std::{
+    collections::BTreeMap,
     io,
     process::{ExitCode, ExitStatus},
 };
@@ -39,8 +40,14 @@ struct Event {
     gap_ms: u128,
     /// What the protocol allows, in milliseconds.
     allowed_ms: u128,
-    /// Whether the gap held, give or take what the probe itself can tell.
+    /// Whether the gap held, give or take [`story::PROBE_RESOLUTION`].
     held: bool,
+    /// Good answers a second over the whole event, its gap included.
+    requests_per_second: u64,
+    /// Good answers by origin.
+    by_origin: BTreeMap<String, u64>,
+    /// Requests without a good answer.
+    failed: u64,
     /// Who answers afterwards.
     active: String,
 }

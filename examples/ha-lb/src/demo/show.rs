@@ -47,6 +47,11 @@ impl Show {
             "{}: the client waited {gap} ms, the protocol allows {allowed} ms: {verdict}; {active} is Active",
             event.what
         ));
+        let (rate, failed) = (event.requests_per_second, event.failed);
+        self.say(&format!(
+            "    {rate} requests/s, {}, {failed} failed",
+            origins(&event.by_origin)
+        ));
     }
 
     /// States, rate and where requests go; only on a terminal, always on the same line.
@@ -64,15 +69,10 @@ impl Show {
             .iter()
             .map(|(name, state)| paint(name, state))
             .collect();
-        let origins: Vec<String> = traffic
-            .by_origin()
-            .iter()
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect();
+        let served = origins(&traffic.by_origin());
         let line = format!(
-            "{}  {rate:4.0} requests/s  {}  failed {}",
+            "{}  {rate:4.0} requests/s  {served}  failed {}",
             hosts.join("  "),
-            origins.join("  "),
             traffic.failures()
         );
         drop(write!(io::stdout(), "\r\x1b[2K{line}").and_then(|()| io::stdout().flush()));
@@ -106,10 +106,14 @@ impl Show {
                 event.what, event.active
             ));
         }
+        let resolution = super::story::PROBE_RESOLUTION.as_millis();
+        self.line(&format!(
+            "\nA gap holds up to {resolution} ms more than allowed: the probe cannot tell better."
+        ));
         self.line(if held {
-            "\nevery gap held"
+            "Every gap held."
         } else {
-            "\na gap was longer than the protocol allows"
+            "A gap was longer than the protocol allows."
         });
     }
 
@@ -117,6 +121,14 @@ impl Show {
         let clear = if self.terminal { "\r\x1b[2K" } else { "" };
         drop(writeln!(io::stdout(), "{clear}{text}"));
     }
+}
+
+fn origins(by_origin: &BTreeMap<String, u64>) -> String {
+    let counts: Vec<String> = by_origin
+        .iter()
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    counts.join("  ")
 }
 
 fn paint(name: &str, state: &str) -> String {

@@ -1,12 +1,15 @@
 //! What is done to the cluster, in order, and what must hold.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use super::{DemoError, Event, cluster::Cluster, show::Show};
 
 /// What the probe itself cannot tell: a request that is lost at the wrong moment waits for its own 100 ms, and
 /// a connection attempt follows it.
-const PROBE_RESOLUTION: Duration = Duration::from_millis(250);
+pub(super) const PROBE_RESOLUTION: Duration = Duration::from_millis(250);
 /// How long the cluster is watched after an event.
 const CALM: Duration = Duration::from_millis(1500);
 
@@ -35,51 +38,51 @@ fn acts(cluster: &mut Cluster, show: &mut Show, began: Instant) -> Result<Vec<Ev
     watch(cluster, show, cluster.down_interval(first));
 
     let mut events = Vec::new();
-    let calm_at = Instant::now();
+    let before = Before::now(cluster);
     watch(cluster, show, 2 * CALM);
-    events.push(measure(cluster, "nothing fails", calm_at, Duration::ZERO)?);
+    events.push(before.measure(cluster, "nothing fails", Duration::ZERO)?);
     show.event(events.last());
 
-    let holder = cluster.settle(None, calm_at)?;
+    let holder = cluster.settle(None, before.at)?;
     let allowed = cluster.down_interval(holder);
     let what = format!(
         "{} dies: cable cut, every process killed",
         name(cluster, holder)
     );
-    let at = Instant::now();
+    let before = Before::now(cluster);
     if let Some(node) = cluster.nodes.get(holder) {
         cluster.lab.cut_cable(&node.host)?;
     }
     if let Some(node) = cluster.nodes.get_mut(holder) {
         node.kill();
     }
-    cluster.settle(Some(holder), at + CALM)?;
+    cluster.settle(Some(holder), before.at + CALM)?;
     watch(cluster, show, CALM);
-    events.push(measure(cluster, &what, at, allowed)?);
+    events.push(before.measure(cluster, &what, allowed)?);
     show.event(events.last());
 
     let what = format!("{} comes back and takes over again", name(cluster, holder));
-    let at = Instant::now();
+    let before = Before::now(cluster);
     if let Some(node) = cluster.nodes.get(holder) {
         cluster.lab.mend_cable(&node.host)?;
     }
     if let Some(node) = cluster.nodes.get_mut(holder) {
         node.start()?;
     }
-    returned(cluster, holder, at)?;
+    returned(cluster, holder, before.at)?;
     watch(cluster, show, CALM);
-    events.push(measure(cluster, &what, at, Duration::ZERO)?);
+    events.push(before.measure(cluster, &what, Duration::ZERO)?);
     show.event(events.last());
 
     let allowed = cluster.skew(holder);
     let what = format!("{} is stopped in order (SIGTERM)", name(cluster, holder));
-    let at = Instant::now();
+    let before = Before::now(cluster);
     if let Some(node) = cluster.nodes.get_mut(holder) {
         node.terminate();
     }
-    cluster.settle(Some(holder), at)?;
+    cluster.settle(Some(holder), before.at)?;
     watch(cluster, show, CALM);
-    events.push(measure(cluster, &what, at, allowed)?);
+    events.push(before.measure(cluster, &what, allowed)?);
     show.event(events.last());
     Ok(events)
 }
@@ -100,21 +103,48 @@ fn returned(cluster: &Cluster, node: usize, since: Instant) -> Result<(), DemoEr
     Ok(())
 }
 
-fn measure(
-    cluster: &Cluster,
-    what: &str,
-    since: Instant,
-    allowed: Duration,
-) -> Result<Event, DemoError> {
-    let active = cluster.settle(None, since)?;
-    let gap = cluster.traffic.longest_gap(since).length();
-    Ok(Event {
-        what: what.to_owned(),
-        gap_ms: gap.as_millis(),
-        allowed_ms: allowed.as_millis(),
-        held: gap <= allowed + PROBE_RESOLUTION,
-        active: name(cluster, active),
-    })
+/// The client's counters when an event begins.
+struct Before {
+    at: Instant,
+    failures: u64,
+    by_origin: BTreeMap<String, u64>,
+}
+
+impl Before {
+    fn now(cluster: &Cluster) -> Self {
+        let traffic = &cluster.traffic;
+        Self {
+            at: Instant::now(),
+            failures: traffic.failures(),
+            by_origin: traffic.by_origin(),
+        }
+    }
+
+    /// What the client saw since.
+    fn measure(
+        &self,
+        cluster: &Cluster,
+        what: &str,
+        allowed: Duration,
+    ) -> Result<Event, DemoError> {
+        let active = cluster.settle(None, self.at)?;
+        let gap = cluster.traffic.longest_gap(self.at).length();
+        let mut by_origin = cluster.traffic.by_origin();
+        for (origin, count) in &mut by_origin {
+            *count -= self.by_origin.get(origin).copied().unwrap_or(0);
+        }
+        let milliseconds = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Event {
+            what: what.to_owned(),
+            gap_ms: gap.as_millis(),
+            allowed_ms: allowed.as_millis(),
+            held: gap <= allowed + PROBE_RESOLUTION,
+            requests_per_second: by_origin.values().sum::<u64>() * 1000 / milliseconds.max(1),
+            by_origin,
+            failed: cluster.traffic.failures() - self.failures,
+            active: name(cluster, active),
+        })
+    }
 }
 
 fn watch(cluster: &Cluster, show: &mut Show, time: Duration) {
