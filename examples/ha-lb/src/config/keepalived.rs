@@ -11,6 +11,8 @@
 
 use std::path::Path;
 
+use vrrp_proto::Family;
+
 use super::{
     diagnostic::{Diagnostic, Diagnostics, Span},
     files::Files,
@@ -44,9 +46,8 @@ use keyword::{Context, Keyword, Table, Takes};
 /// what.
 pub fn load(path: &Path, files: &dyn Files, diagnostics: &mut Diagnostics) -> Option<Config> {
     let mut found = Diagnostics::new();
-    let tokens = source::read(path, files, &mut found);
-    let nodes = document::build(tokens, &mut found);
-    let config = interpret(&nodes, &mut found);
+    let config = read(path, files, &mut found);
+    refuse_ipv6(&config, &mut found);
     if config.instances.is_empty() && config.virtual_servers.is_empty() && !found.has_errors() {
         found.push(
             Diagnostic::warning(
@@ -60,6 +61,28 @@ pub fn load(path: &Path, files: &dyn Files, diagnostics: &mut Diagnostics) -> Op
     found.sort();
     diagnostics.extend(found.iter().cloned());
     (!refused).then_some(config)
+}
+
+fn read(path: &Path, files: &dyn Files, found: &mut Diagnostics) -> Config {
+    let tokens = source::read(path, files, found);
+    let nodes = document::build(tokens, found);
+    interpret(&nodes, found)
+}
+
+/// The host side sends and receives adverts over IPv4 only.
+fn refuse_ipv6(config: &Config, found: &mut Diagnostics) {
+    for instance in &config.instances {
+        if instance.family == Family::Ipv6 {
+            found.push(
+                Diagnostic::error(instance.span.clone(), "adverts over IPv6 are not supported")
+                    .found(&*instance.name)
+                    .expected(
+                        "an IPv4 address first; IPv6 addresses may stand in \
+                         `virtual_ipaddress_excluded`",
+                    ),
+            );
+        }
+    }
 }
 
 /// All keywords that are known, block by block, for documentation.

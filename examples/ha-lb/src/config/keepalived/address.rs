@@ -33,6 +33,20 @@ const OPTIONS: &[&str] = &[
     "via",
 ];
 
+/// Options that are read and do nothing.
+const WITHOUT_EFFECT: &[&str] = &[
+    "peer",
+    "home",
+    "-nodad",
+    "mngtmpaddr",
+    "noprefixroute",
+    "autojoin",
+    "no_track",
+    "preferred_lft",
+    "use_vmac",
+    "track_group",
+];
+
 const SCOPES: &[(&str, u8)] = &[
     ("global", 0),
     ("universe", 0),
@@ -75,6 +89,9 @@ impl Context<'_> {
         let mut words = node.arguments.iter();
         while let Some(option) = words.next() {
             self.option(&mut read, option, &mut words)?;
+            if WITHOUT_EFFECT.contains(&option.text.as_str()) {
+                self.option_without_effect(option);
+            }
         }
         Some(read)
     }
@@ -124,10 +141,9 @@ impl Context<'_> {
             "mngtmpaddr" => read.manage_temporary = true,
             "noprefixroute" => read.no_prefix_route = true,
             "no_track" => read.no_track = true,
-            "autojoin" | "use_vmac" => self.option_without_effect(option),
+            "autojoin" | "use_vmac" => {}
             "track_group" => {
                 self.after(option, words, "a group")?;
-                self.option_without_effect(option);
             }
             _ => {
                 self.diagnostics.push(
@@ -147,7 +163,7 @@ impl Context<'_> {
             &format!("without effect {}", option.text),
             Diagnostic::warning(option.span.clone(), "this option has no effect here")
                 .found(&option.text)
-                .action("the address is installed on the interface itself"),
+                .action("the address is installed without it"),
         );
     }
 

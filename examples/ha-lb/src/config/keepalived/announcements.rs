@@ -58,5 +58,9 @@ pub(super) fn lower_priority_repeat<H: Holder>(
     node: &Node,
     context: &mut Context<'_>,
 ) {
-    holder.announcements().lower_priority_repeat = count(node, context, 0);
+    let repeat = count(node, context, 0);
+    if let Some(1..) = repeat {
+        context.without_effect(node, "it is that of garp_master_repeat; only 0 differs");
+    }
+    holder.announcements().lower_priority_repeat = repeat;
 }

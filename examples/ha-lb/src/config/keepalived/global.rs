@@ -113,11 +113,11 @@ const TABLE: Table<Draft> = Table {
             group_v6,
             "Where IPv6 adverts go (ff02::12).",
         ),
-        Keyword::read(
+        Keyword::kept(
             "vrrp_startup_delay",
             Takes::one("seconds"),
             startup_delay,
-            "Nothing is heard or sent for so long after the start.",
+            "routers begin at once",
         ),
         Keyword::read(
             "vrrp_garp_master_delay",
@@ -143,11 +143,11 @@ const TABLE: Table<Draft> = Table {
             announcements::refresh_repeat,
             "Default of garp_master_refresh_repeat.",
         ),
-        Keyword::read(
+        Keyword::kept(
             "vrrp_garp_lower_prio_delay",
             Takes::one("seconds"),
             announcements::lower_priority_delay,
-            "Default of garp_lower_prio_delay.",
+            "it is that of garp_master_delay",
         ),
         Keyword::read(
             "vrrp_garp_lower_prio_repeat",
@@ -197,17 +197,17 @@ const TABLE: Table<Draft> = Table {
             |d, n, _| d.global.script_user = user_of(&n.arguments),
             "Who runs scripts that name no user.",
         ),
-        Keyword::read(
+        Keyword::kept(
             "enable_script_security",
             Takes::FLAG,
             |d, n, c| d.global.script_security = c.flag(n),
-            "Scripts that others than root can change are not run.",
+            "who can change a script is not checked",
         ),
-        Keyword::read(
+        Keyword::kept(
             "vrrp_notify_priority_changes",
             Takes::FLAG,
             |d, n, c| d.global.notify_priority_changes = c.flag(n),
-            "Notify scripts hear of priorities too.",
+            "notify scripts hear of changes of state only",
         ),
         Keyword::kept("notification_email", Takes::BLOCK, recipients, NO_MAIL),
         Keyword::kept(

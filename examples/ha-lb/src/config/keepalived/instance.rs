@@ -257,6 +257,14 @@ fn peers(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
                 [] => {}
             }
         }
+        if let Some(option) = line.arguments.first() {
+            context.diagnostics.push_once(
+                "without effect min_ttl",
+                Diagnostic::warning(option.span.clone(), "this option has no effect here")
+                    .found(&option.text)
+                    .action("the TTL of adverts from unicast peers is not checked"),
+            );
+        }
         draft.peers.push((peer, line.keyword.span.clone()));
     }
 }

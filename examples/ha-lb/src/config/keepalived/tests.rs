@@ -270,7 +270,13 @@ fn addresses_have_options_in_any_order() {
         10.0.0.2/24 brd + dev eth0 label eth0:1 scope link\n\
         10.0.0.3/32 brd 10.0.0.255 no_track peer 10.1.0.1/30\n\
         2001:db8::1\n2001:db8::2/64 preferred_lft 7 home -nodad mngtmpaddr noprefixroute\n}";
-    let instance = accepted(lines);
+    let (instance, said) = instance_with(lines);
+    let instance = instance.unwrap();
+    assert!(
+        said[0].contains("this option has no effect here: `no_track`"),
+        "{said:?}"
+    );
+    assert_eq!(said.len(), 7, "{said:?}");
     let [first, second, third, fourth] = &instance.excluded_addresses[..] else {
         panic!("four addresses");
     };
@@ -331,12 +337,21 @@ fn ipv6_is_version_3_and_does_not_mix_with_ipv4() {
              virtual_ipaddress {{\n{addresses}\n}}\n}}"
         )
     };
-    let (config, said) = load_text(&text("fe80::52/64\n2001:db8::100/64"));
-    let instance = &config.unwrap().instances[0];
+    let mut diagnostics = Diagnostics::new();
+    let addresses = text("fe80::52/64\n2001:db8::100/64");
+    let config = read(Path::new("f"), &Text(&addresses), &mut diagnostics);
+    let instance = &config.instances[0];
     assert_eq!(instance.version, Version::V3);
     assert_eq!(instance.family, Family::Ipv6);
     assert_eq!(instance.group.to_string(), "ff02::12");
-    assert_eq!(said.len(), 1);
+    assert_eq!(diagnostics.len(), 1);
+    let (config, said) = load_text(&addresses);
+    assert_eq!(config, None);
+    assert!(
+        said.concat()
+            .contains("adverts over IPv6 are not supported"),
+        "{said:?}"
+    );
     let (config, said) = load_text(&text("10.0.0.1\nfe80::1"));
     assert_eq!(config, None);
     assert!(
@@ -358,11 +373,13 @@ fn an_instance_without_addresses_is_allowed_in_version_2_only() {
 
 #[test]
 fn unicast_peers_have_limits_and_a_family() {
-    let instance = accepted(
+    let (instance, said) = instance_with(
         "unicast_src_ip 10.0.0.5\nunicast_ttl 64\ncheck_unicast_src no\n\
          unicast_peer {\n10.0.0.6 min_ttl 255\n10.0.0.7 max_ttl 64 min_ttl 60\n}",
     );
-    let unicast = instance.unicast.unwrap();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("TTL of adverts from unicast peers is not checked"));
+    let unicast = instance.unwrap().unicast.unwrap();
     assert_eq!(unicast.ttl, 64);
     assert!(!unicast.check_source);
     assert_eq!(unicast.peers[0].min_ttl, Some(255));

@@ -63,6 +63,19 @@ pub(in crate::config::keepalived) fn finish(
     if draft.refused {
         return None;
     }
+    // keepalived: strict drops packets to the addresses unless the router owns them.
+    let accept = draft.accept.unwrap_or(!facts.strict || owner);
+    if !accept {
+        context.diagnostics.push_once(
+            "without effect no_accept",
+            Diagnostic::warning(
+                draft.name.span.clone(),
+                "packets to the addresses of this instance are to be dropped",
+            )
+            .found(&draft.name.text)
+            .action("they are accepted: `no_accept`, also that of strict mode, has no effect here"),
+        );
+    }
     let checksum_as_v2 = draft.checksum_as_v2.unwrap_or(defaults.checksum_as_v2);
     Some(Instance {
         name: Arc::from(draft.name.text.as_str()),
@@ -85,8 +98,7 @@ pub(in crate::config::keepalived) fn finish(
         unicast,
         source: draft.source.map(|(source, _)| source),
         group: group?,
-        // keepalived: strict drops packets to the addresses unless the router owns them.
-        accept: draft.accept.unwrap_or(!facts.strict || owner),
+        accept,
         announcements: draft.announcements,
         checksum: match checksum_as_v2 {
             true => ChecksumMode::MessageOnly,

@@ -201,11 +201,11 @@ pub(super) const TABLE: Table<Draft> = Table {
             announcements::refresh_repeat,
             "Packets of one such announcement (1).",
         ),
-        Keyword::read(
+        Keyword::kept(
             "garp_lower_prio_delay",
             Takes::one("seconds"),
             announcements::lower_priority_delay,
-            "As garp_master_delay, after an advert of lower priority.",
+            "it is that of garp_master_delay",
         ),
         Keyword::read(
             "garp_lower_prio_repeat",
@@ -267,17 +267,17 @@ pub(super) const TABLE: Table<Draft> = Table {
             |d, n, c| d.notify.stop = c.notify_command(n),
             "Run when the daemon stops.",
         ),
-        Keyword::read(
+        Keyword::kept(
             "notify_deleted",
             Takes::words(1, 3, "a command, perhaps user and group"),
             |d, n, c| d.notify.deleted = c.notify_command(n),
-            "Run when a reload removes the instance.",
+            "it is not run",
         ),
-        Keyword::read(
+        Keyword::kept(
             "notify_master_rx_lower_pri",
             Takes::words(1, 3, "a command, perhaps user and group"),
             |d, n, c| d.notify.master_rx_lower_priority = c.notify_command(n),
-            "Run when a master hears a lower priority.",
+            "it is not run",
         ),
         Keyword::read(
             "notify",
