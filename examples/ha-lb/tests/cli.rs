@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::PathBuf,
     process::{Command, Output},
 };
@@ -137,6 +138,37 @@ fn run_refuses_what_cannot_run_and_says_what_to_do() {
         assert!(text(&output.stderr).contains(expected), "{output:?}");
         assert!(!PathBuf::from(control(&files)).exists());
     }
+}
+
+#[test]
+fn without_rights_the_missing_capability_and_its_command_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = folder.path().join("keepalived.conf");
+    fs::write(
+        &path,
+        "vrrp_instance VI_1 {\n interface lo\n virtual_router_id 51\n virtual_ipaddress {\n 192.0.2.1\n }\n}\n",
+    )
+    .unwrap();
+    // The program itself may lie in a folder that only root can enter.
+    let program = folder.path().join("ha-lb");
+    fs::copy(HA_LB, &program).unwrap();
+    let mut command = Command::new(&program);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let output = command
+        .args(["run", "-k"])
+        .arg(&path)
+        .arg("--control")
+        .arg(folder.path().join("control"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = text(&output.stderr);
+    assert!(told.contains("lacks the capability CAP_NET_ADMIN, which it needs to"), "{told}");
+    assert!(told.contains("lacks the capability CAP_NET_RAW, which it needs to"), "{told}");
+    assert!(told.contains("sudo setcap cap_net_admin,cap_net_raw") && told.contains("ha-lb"), "{told}");
 }
 
 #[test]

@@ -302,3 +302,22 @@ fn children_end_when_the_supervisor_is_killed() {
         thread::yield_now();
     }
 }
+
+#[test]
+fn a_balancer_that_hangs_is_noticed_and_welcomed_back() {
+    let daemon = Daemon::start(origin(), free_address());
+    let status = daemon.status().unwrap();
+    let balancer = status["balancer"]["pid"].as_i64().unwrap();
+    kill(balancer, Signal::STOP);
+    let began = Instant::now();
+    while !daemon.log().contains("hangs: no event loop turn for 1 s") {
+        assert!(began.elapsed() < PATIENCE, "{}", daemon.log());
+        thread::yield_now();
+    }
+    kill(balancer, Signal::CONT);
+    while !daemon.log().contains("turns its event loops again") {
+        assert!(began.elapsed() < PATIENCE, "{}", daemon.log());
+        thread::yield_now();
+    }
+    assert_eq!(daemon.status().unwrap()["balancer"]["pid"], balancer);
+}

@@ -13,4 +13,5 @@ mod k8s_ingress;
 mod lab;
 mod node;
 mod peers;
+mod processes;
 mod support;
