@@ -33,7 +33,7 @@ use crate::{
     config::{diagnostic::Diagnostics, load},
     ipc::{
         channel::Channel,
-        message::{Configuration, FromBalancer, Listener, ServerState, ToBalancer},
+        message::{BalancerStart, FromBalancer, Listener, ServerState, ToBalancer},
     },
     privileges::Identity,
 };
@@ -61,16 +61,7 @@ async fn run() -> io::Result<()> {
             Some((ToBalancer::Listeners(listeners), descriptors)) => {
                 sockets.extend(listeners.into_iter().zip(descriptors));
             }
-            Some((
-                ToBalancer::Start {
-                    configuration,
-                    workers,
-                    servers,
-                },
-                _,
-            )) => {
-                break start(&configuration, workers, &servers, sockets);
-            }
+            Some((ToBalancer::Start(given), _)) => break start(&given, sockets),
             Some(_) => {}
             None => return Ok(()),
         }
@@ -90,16 +81,11 @@ struct Running {
 }
 
 /// Threads inherit the rights of the thread that starts them: rights are given up before the first one.
-fn start(
-    configuration: &Configuration,
-    workers: usize,
-    servers: &[ServerState],
-    sockets: Vec<(Listener, OwnedFd)>,
-) -> Result<Running, String> {
+fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Running, String> {
     let mut diagnostics = Diagnostics::new();
     let config: Config = load::load(
-        &configuration.sources,
-        &configuration.bundle,
+        &given.configuration.sources,
+        &given.configuration.bundle,
         &mut diagnostics,
     )
     .and_then(|loaded| loaded.balancer)
@@ -109,7 +95,8 @@ fn start(
     let (told, events) = unbounded_channel();
     let service = Arc::new(Service::default());
     let mut options = Options::new(Arc::new(Told(told)));
-    options.workers = workers;
+    options.workers = given.workers;
+    options.utc_offset = given.utc_offset;
     options.stats = Some(Arc::clone(&service) as Arc<dyn StatsService>);
     let mut command_lines = Vec::new();
     for (listener, fd) in sockets {
@@ -137,14 +124,14 @@ fn start(
         }
     }
     let plane = dataplane::start(Arc::new(config), options).map_err(|e| e.to_string())?;
-    memory::restore(plane.balancer(), servers);
+    memory::restore(plane.balancer(), &given.servers);
     let (changed, changes) = unbounded_channel();
     let tell = move |backend: &Backend, server: &Server| {
         let _ = changed.send(memory::state_of(backend, server));
     };
     let runtime = Arc::new(Runtime::new(
         Arc::clone(plane.balancer()),
-        workers,
+        given.workers,
         Box::new(tell),
     ));
     service.serve(Arc::clone(&runtime));
@@ -190,7 +177,7 @@ impl Running {
                         self.drain(grace).await;
                         return Ok(());
                     }
-                    Some((ToBalancer::Listeners(_) | ToBalancer::Start { .. }, _)) => {}
+                    Some((ToBalancer::Listeners(_) | ToBalancer::Start(_), _)) => {}
                     None => return Ok(()),
                 },
                 Some(number) = beaten.recv() => supervisor.send(&FromBalancer::Pong(number), &[]).await?,

@@ -128,6 +128,7 @@ impl Identity {
     /// Becomes it, for good: root directory, groups, user, no capability at all. Call it while the process
     /// has one thread.
     pub fn assume(&self) -> Result<(), DropError> {
+        bound_to(&CapsHashSet::new())?;
         if let Some(path) = &self.chroot {
             let failed = |source: io::Error| DropError::Chroot {
                 path: path.clone(),
@@ -170,6 +171,17 @@ pub fn keep_only(capabilities: &[Capability]) -> Result<(), DropError> {
         .copied()
         .filter(|c| held.contains(c))
         .collect();
+    bound_to(&kept)?;
+    caps::clear(None, CapSet::Ambient)?;
+    caps::set(None, CapSet::Inheritable, &CapsHashSet::new())?;
+    caps::set(None, CapSet::Effective, &kept)?;
+    caps::set(None, CapSet::Permitted, &kept)?;
+    rustix::thread::set_no_new_privs(true).map_err(|e| DropError::NoNewPrivileges(e.into()))
+}
+
+/// No program that is executed from now on gets more than these. It is the first right to be given up: changing the
+/// user takes the right to do so away.
+fn bound_to(kept: &CapsHashSet) -> Result<(), CapsError> {
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP)? {
         for capability in caps::read(None, CapSet::Bounding)? {
             if !kept.contains(&capability) {
@@ -177,11 +189,7 @@ pub fn keep_only(capabilities: &[Capability]) -> Result<(), DropError> {
             }
         }
     }
-    caps::clear(None, CapSet::Ambient)?;
-    caps::set(None, CapSet::Inheritable, &CapsHashSet::new())?;
-    caps::set(None, CapSet::Effective, &kept)?;
-    caps::set(None, CapSet::Permitted, &kept)?;
-    rustix::thread::set_no_new_privs(true).map_err(|e| DropError::NoNewPrivileges(e.into()))
+    Ok(())
 }
 
 /// Leaves the file system: afterwards every path ends in this process's own `/proc` entry, which holds nothing to
@@ -256,7 +264,11 @@ mod tests {
             chroot: Some(PathBuf::from("/no/such/directory")),
             ..Identity::default()
         };
-        let told = identity.assume().unwrap_err().to_string();
+        // What it gives up, it gives up for its own thread.
+        let assumed = std::thread::spawn(move || identity.assume())
+            .join()
+            .unwrap();
+        let told = assumed.unwrap_err().to_string();
         assert!(
             told.starts_with("cannot chroot to /no/such/directory: "),
             "{told}"

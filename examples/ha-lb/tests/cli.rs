@@ -166,9 +166,18 @@ fn without_rights_the_missing_capability_and_its_command_are_named() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = text(&output.stderr);
-    assert!(told.contains("lacks the capability CAP_NET_ADMIN, which it needs to"), "{told}");
-    assert!(told.contains("lacks the capability CAP_NET_RAW, which it needs to"), "{told}");
-    assert!(told.contains("sudo setcap cap_net_admin,cap_net_raw") && told.contains("ha-lb"), "{told}");
+    assert!(
+        told.contains("lacks the capability CAP_NET_ADMIN, which it needs to"),
+        "{told}"
+    );
+    assert!(
+        told.contains("lacks the capability CAP_NET_RAW, which it needs to"),
+        "{told}"
+    );
+    assert!(
+        told.contains("sudo setcap cap_net_admin,cap_net_raw") && told.contains("ha-lb"),
+        "{told}"
+    );
 }
 
 #[test]

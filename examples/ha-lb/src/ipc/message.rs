@@ -97,14 +97,7 @@ pub enum ToBalancer {
     /// Sockets, in the order of the packet's descriptors; any number of these before [`ToBalancer::Start`].
     Listeners(Vec<Listener>),
     /// Start.
-    Start {
-        /// What to run.
-        configuration: Configuration,
-        /// Number of workers that the listeners were opened for.
-        workers: usize,
-        /// Server states of the balancer before this one.
-        servers: Vec<ServerState>,
-    },
+    Start(BalancerStart),
     /// Answer with [`FromBalancer::Pong`] once every worker's event loop has turned.
     Ping(u64),
     /// Report [`FromBalancer::Status`].
@@ -114,6 +107,19 @@ pub enum ToBalancer {
         /// How long requests may go on.
         grace: Duration,
     },
+}
+
+/// All that a balancer needs beside its sockets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BalancerStart {
+    /// What to run.
+    pub configuration: Configuration,
+    /// Number of workers that the listeners were opened for.
+    pub workers: usize,
+    /// Server states of the balancer before this one.
+    pub servers: Vec<ServerState>,
+    /// Seconds that local time is ahead of UTC: a balancer in a chroot cannot look it up.
+    pub utc_offset: i32,
 }
 
 /// From the balancer.

@@ -31,7 +31,8 @@ use crate::{
     ipc::{
         channel::MAX_DESCRIPTORS,
         message::{
-            Configuration, FromBalancer, FromSpeaker, Listener, ServerState, ToBalancer, ToSpeaker,
+            BalancerStart, Configuration, FromBalancer, FromSpeaker, Listener, ServerState,
+            ToBalancer, ToSpeaker,
         },
     },
     notify::Notifier,
@@ -259,11 +260,12 @@ impl Daemon {
 
     fn start_balancer(&mut self, now: Instant) {
         let events = self.events.clone();
-        let hello = ToBalancer::Start {
+        let hello = ToBalancer::Start(BalancerStart {
             configuration: self.configuration.clone(),
             workers: self.workers,
             servers: self.servers.values().cloned().collect(),
-        };
+            utc_offset: chrono::Local::now().offset().local_minus_utc(),
+        });
         let Some(slot) = &mut self.balancer else {
             return;
         };

@@ -55,7 +55,10 @@ impl Site {
     }
 
     fn run(mut self) -> Self {
-        let (keepalived, haproxy) = (self.node.path("keepalived.conf"), self.node.path("haproxy.cfg"));
+        let (keepalived, haproxy) = (
+            self.node.path("keepalived.conf"),
+            self.node.path("haproxy.cfg"),
+        );
         self.node.start(Some(&keepalived), &[&haproxy]);
         self.wait("Active", |status| {
             status["instances"][0]["state"] == "Active" && status["balancer"]["ready"] == true
@@ -72,7 +75,11 @@ impl Site {
     fn kill(&self, role: &str) -> i64 {
         let status = self.node.status().unwrap();
         let pid = status[role]["pid"].as_i64().unwrap();
-        kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+        kill_process(
+            Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(),
+            Signal::KILL,
+        )
+        .unwrap();
         pid
     }
 }
@@ -81,7 +88,9 @@ impl Site {
 fn proc_status(pid: &Value) -> BTreeMap<String, String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let fields = text.lines().filter_map(|line| line.split_once(':'));
-    fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+    fields
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect()
 }
 
 #[test]
@@ -159,7 +168,9 @@ fn a_balancer_that_dies_twice_gives_the_address_up_until_it_serves() {
             let scratch = tempfile::tempdir().unwrap();
             let site = Site::start(scratch.path(), "script \"killall -0 haproxy\"", "", "");
             let log = site.node.log();
-            let said = log.matches("is answered by this daemon's own balancer").count();
+            let said = log
+                .matches("is answered by this daemon's own balancer")
+                .count();
             assert_eq!(said, 1, "{log}");
             let first = site.kill("balancer");
             let status = site.wait("another balancer", |status| {
@@ -167,15 +178,28 @@ fn a_balancer_that_dies_twice_gives_the_address_up_until_it_serves() {
             });
             // One death within the grace is no failure.
             assert_eq!(status["instances"][0]["state"], "Active");
-            assert!(!site.node.log().contains("check: fails"), "{}", site.node.log());
+            assert!(
+                !site.node.log().contains("check: fails"),
+                "{}",
+                site.node.log()
+            );
             site.kill("balancer");
             site.wait("Active again", |status| {
                 status["balancer"]["restarts"] == 2 && status["instances"][0]["state"] == "Active"
             });
             let log = site.node.log();
-            assert!(log.contains("vrrp_script check: fails (the balancer does not serve)"), "{log}");
-            assert!(log.contains("VI_1: Active -> Fault: script check failed"), "{log}");
-            assert!(log.contains("VI_1: Fault -> Backup: the fault is gone"), "{log}");
+            assert!(
+                log.contains("vrrp_script check: fails (the balancer does not serve)"),
+                "{log}"
+            );
+            assert!(
+                log.contains("VI_1: Active -> Fault: script check failed"),
+                "{log}"
+            );
+            assert!(
+                log.contains("VI_1: Fault -> Backup: the fault is gone"),
+                "{log}"
+            );
         },
     );
 }
@@ -204,7 +228,9 @@ fn scripts_are_run_weighed_and_notified_in_order() {
             let mut site = Site::start(scratch.path(), &check, &hooks, "");
             let began = Instant::now();
             fs::remove_file(&flag).unwrap();
-            site.wait("the weight counts", |status| status["instances"][0]["effective_priority"] == 70);
+            site.wait("the weight counts", |status| {
+                status["instances"][0]["effective_priority"] == 70
+            });
             assert!(began.elapsed() >= Duration::from_millis(100));
             fs::write(&flag, "").unwrap();
             site.wait("it counts no longer", |status| {
@@ -212,7 +238,10 @@ fn scripts_are_run_weighed_and_notified_in_order() {
             });
             assert_eq!(site.node.terminate(), Some(0), "{}", site.node.log());
             assert_eq!(
-                fs::read_to_string(notes).unwrap().lines().collect::<Vec<_>>(),
+                fs::read_to_string(notes)
+                    .unwrap()
+                    .lines()
+                    .collect::<Vec<_>>(),
                 [
                     "to backup",
                     "any INSTANCE VI_1 BACKUP 100",
