@@ -556,3 +556,50 @@ fn each_keyword_is_known_once_in_its_block_and_explained() {
     }
     assert!(seen.len() > 200);
 }
+
+/// Keywords, values and signs in any order: the file is accepted or refused with a reason, and
+/// every place that is named exists.
+#[test]
+fn any_text_of_known_words_is_accepted_or_refused_with_a_place() {
+    use proptest::prelude::*;
+
+    let mut words: Vec<&str> = keywords().map(|keyword| keyword.name).collect();
+    words.extend([
+        "{", "}", "\n", "\n", "{\n", "}\n", "\"", "#", "!", "\\", "$A", "$A=", "${A}",
+    ]);
+    words.extend([
+        "1",
+        "255",
+        "0.5",
+        "10.0.0.1",
+        "fe80::1/64",
+        "V",
+        "MASTER",
+        "AH",
+        "on",
+        "wlc",
+    ]);
+    words.extend([
+        "weight",
+        "dev",
+        "brd",
+        "+",
+        "include f",
+        "@x y",
+        "-nodad",
+        "200-299",
+    ]);
+    let any_text = proptest::collection::vec(proptest::sample::select(words), 0..80);
+    proptest!(|(words in any_text)| {
+        let text = words.join(" ");
+        let mut diagnostics = Diagnostics::new();
+        let config = load(Path::new("f"), &Text(&text), &mut diagnostics);
+        prop_assert_eq!(config.is_none(), diagnostics.has_errors());
+        let lines: Vec<&str> = text.lines().collect();
+        for diagnostic in diagnostics.iter().filter(|d| d.span.line > 0) {
+            let line = lines.get(diagnostic.span.line as usize - 1);
+            let length = line.map_or(0, |line| line.chars().count());
+            prop_assert!((1..=length).contains(&(diagnostic.span.column as usize)), "{}", diagnostic);
+        }
+    });
+}
