@@ -6,19 +6,21 @@
 mod build;
 mod words;
 
-use std::{cell::RefCell, io, os::fd::AsFd as _, process::ExitCode, rc::Rc};
+use std::{cell::RefCell, io, os::fd::AsFd as _, process::ExitCode, rc::Rc, time::Duration};
 
 use tokio::{
     sync::{
+        Notify,
         mpsc::{self, UnboundedReceiver, UnboundedSender, error::TrySendError, unbounded_channel},
         oneshot,
     },
     task::{LocalSet, spawn_local},
+    time::timeout,
 };
 use vip_netlink::LinuxHost;
 use vrrp_fsm::{
-    RouterStatus,
-    driver::{self, Control, Driver, Host, Observation},
+    RouterId, RouterStatus,
+    driver::{self, Control, Driver, Observation},
     track::Health,
 };
 
@@ -63,13 +65,13 @@ async fn run() -> io::Result<()> {
         }
     };
     match start(&configuration) {
-        Ok((driver, words)) => serve(driver, words, scripts, &supervisor).await,
+        Ok(speaker) => serve(speaker, scripts, &supervisor).await,
         Err(why) => supervisor.send(&FromSpeaker::Failed(why), &[]).await,
     }
 }
 
 /// Rights are given up before the host starts its thread, which inherits what is left.
-fn start(configuration: &Configuration) -> Result<(Driver<LinuxHost>, Words), String> {
+fn start(configuration: &Configuration) -> Result<Speaker, String> {
     let mut diagnostics = Diagnostics::new();
     let config: Config = load::load(
         &configuration.sources,
@@ -90,19 +92,34 @@ fn start(configuration: &Configuration) -> Result<(Driver<LinuxHost>, Words), St
         );
     }
     let driver = Driver::new(set, host).map_err(|e| e.to_string())?;
-    Ok((driver, Words::new(&config, interfaces)))
+    Ok(Speaker {
+        driver,
+        words: Words::new(&config, interfaces),
+        startup_delay: config.global.startup_delay,
+    })
+}
+
+/// A speaker that is ready to run.
+struct Speaker {
+    driver: Driver<LinuxHost>,
+    words: Words,
+    startup_delay: Duration,
 }
 
 /// Runs the driver until it has resigned; everything else happens beside it.
-async fn serve<H: Host>(
-    mut driver: Driver<H>,
-    words: Words,
+async fn serve(
+    speaker: Speaker,
     scripts: Vec<(String, bool)>,
     supervisor: &Channel,
 ) -> io::Result<()> {
     let (control, commands) = mpsc::channel(256);
     let (observed, observations) = unbounded_channel();
     let (told, mut reports) = unbounded_channel();
+    let Speaker {
+        mut driver,
+        words,
+        startup_delay,
+    } = speaker;
     let words = Rc::new(RefCell::new(words));
     for (name, passed) in scripts {
         track(&control, &words.borrow(), &name, passed);
@@ -114,9 +131,18 @@ async fn serve<H: Host>(
         told.clone(),
     ));
     supervisor.send(&FromSpeaker::Ready, &[]).await?;
-    let mut drive = Box::pin(driver.run(commands, move |id, observation| {
-        let _ = observed.send((id.index(), observation));
-    }));
+    let stopping = Rc::new(Notify::new());
+    let asked = Rc::clone(&stopping);
+    let mut drive = Box::pin(async move {
+        // keepalived.conf(5), vrrp_startup_delay: as if the daemon had been started that much later.
+        if timeout(startup_delay, asked.notified()).await.is_ok() {
+            return Ok(());
+        }
+        let observer = move |id: RouterId, observation| {
+            let _ = observed.send((id.index(), observation));
+        };
+        driver.run(commands, observer).await
+    });
     let mut listening = true;
     loop {
         tokio::select! {
@@ -136,6 +162,7 @@ async fn serve<H: Host>(
                 Ok(Some((ToSpeaker::Start { .. }, _))) => {}
                 Ok(Some((ToSpeaker::Stop, _)) | None) | Err(_) => {
                     listening = false;
+                    stopping.notify_one();
                     command(&control, Control::Shutdown);
                 }
             },

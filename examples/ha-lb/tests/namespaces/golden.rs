@@ -77,10 +77,21 @@ fn ask(node: &Node, command: &str) -> String {
 fn comparable(command: &str, output: &str) -> String {
     if command.contains(";csv") {
         let (head, rows) = output.split_once("# pxname").unwrap();
-        let names = rows
-            .lines()
-            .skip(1)
-            .map(|row| row.split(',').take(2).collect::<Vec<_>>().join(","));
+        // Which columns apply is agreed, figures are not; columns of checks depend on the moment.
+        let row = |row: &str| {
+            let cells: Vec<&str> = row.split(',').collect();
+            let applies = cells[..99]
+                .iter()
+                .enumerate()
+                .map(|(column, cell)| match column {
+                    0 | 1 => *cell,
+                    36..=38 | 56 => "?",
+                    _ if cell.is_empty() => "",
+                    _ => "x",
+                });
+            applies.collect::<Vec<_>>().join(",")
+        };
+        let names = rows.lines().skip(1).map(row);
         // Module columns after `-` are another program's; those before it are the agreed ones.
         let columns = rows
             .lines()

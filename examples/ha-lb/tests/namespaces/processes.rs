@@ -32,7 +32,7 @@ impl Site {
     /// haproxy.cfg.
     fn start(scratch: &Path, script: &str, instance: &str, global: &str) -> Self {
         let lab = Lab::new().unwrap();
-        let mut node = Node::new(&lab, scratch, "h1", "eth0", &["10.77.0.11/24"]);
+        let node = Node::new(&lab, scratch, "h1", "eth0", &["10.77.0.11/24"]);
         let origin = Origin::start(&node.host, "10.77.0.11:8080".parse().unwrap(), "web").unwrap();
         let keepalived = format!(
             "vrrp_script check {{\n {script}\n}}\n\

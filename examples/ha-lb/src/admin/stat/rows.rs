@@ -200,11 +200,14 @@ fn backend_row(
     row.set(Qmax, counters.queue.max());
     row.set(Scur, counters.sessions.value());
     row.set(Smax, counters.sessions.max());
-    let fullconn = backend.config().fullconn;
-    row.set(
-        Slim,
-        fullconn.unwrap_or(greatest_maxconn.div_ceil(10).max(1)),
-    );
+    // A section that only holds a table takes no connections.
+    let is_used = proxy.frontend.is_some() || !backend.servers().is_empty();
+    let tenth = if is_used {
+        greatest_maxconn.div_ceil(10)
+    } else {
+        1
+    };
+    row.set(Slim, backend.config().fullconn.unwrap_or(tenth.max(1)));
     row.set(Stot, traffic.total(|c| &c.sessions));
     volume(&mut row, traffic);
     row.set(Dreq, traffic.total(|c| &c.denied_requests));

@@ -1,0 +1,293 @@
+//! One entry for each command of the runtime command line.
+
+use lb_core::config::StatsLevel;
+
+use super::{Command, InfoForm, Selection, StatForm, State, Target, Weight};
+
+type Parse = fn(&[String]) -> Result<Command, String>;
+
+/// A line of the table.
+struct Entry {
+    words: &'static [&'static str],
+    usage: &'static str,
+    help: &'static str,
+    level: StatsLevel,
+    parse: Parse,
+}
+
+const fn entry(
+    words: &'static [&'static str],
+    level: StatsLevel,
+    usage: &'static str,
+    help: &'static str,
+    parse: Parse,
+) -> Entry {
+    Entry {
+        words,
+        usage,
+        help,
+        level,
+        parse,
+    }
+}
+
+use StatsLevel::{Admin, Operator, User};
+
+const TABLE: &[Entry] = &[
+    entry(
+        &["clear", "counters"],
+        Operator,
+        "clear counters [all]",
+        "clear max statistics counters (or all counters)",
+        |words| {
+            Ok(Command::ClearCounters(
+                words.first().is_some_and(|w| w == "all"),
+            ))
+        },
+    ),
+    entry(
+        &["disable", "server"],
+        Admin,
+        "disable server (DEPRECATED)",
+        "disable a server for maintenance (use 'set server' instead)",
+        |words| Ok(Command::SetState(target(words.first())?, State::Maint)),
+    ),
+    entry(
+        &["enable", "server"],
+        Admin,
+        "enable server (DEPRECATED)",
+        "enable a disabled server (use 'set server' instead)",
+        |words| Ok(Command::SetState(target(words.first())?, State::Ready)),
+    ),
+    entry(
+        &["get", "weight"],
+        User,
+        "get weight <bk>/<srv>",
+        "report a server's current weight",
+        |words| Ok(Command::GetWeight(target(words.first())?)),
+    ),
+    entry(
+        &["operator"],
+        Operator,
+        "operator",
+        "lower the level of the current CLI session to operator",
+        |_| Ok(Command::Lower(Operator)),
+    ),
+    entry(
+        &["set", "maxconn", "server"],
+        Admin,
+        "set maxconn server <bk>/<srv>",
+        "change a server's maxconn setting",
+        |words| {
+            Ok(Command::SetMaxconn(
+                target(words.first())?,
+                number(words.get(1))?,
+            ))
+        },
+    ),
+    entry(
+        &["set", "server"],
+        Admin,
+        "set server <bk>/<srv> [opts]",
+        "change a server's state, weight or maxconn",
+        set_server,
+    ),
+    entry(
+        &["set", "weight"],
+        Admin,
+        "set weight <bk>/<srv>  (DEPRECATED)",
+        "change a server's weight (use 'set server' instead)",
+        |words| {
+            Ok(Command::SetWeight(
+                target(words.first())?,
+                weight(words.get(1))?,
+            ))
+        },
+    ),
+    entry(
+        &["show", "backend"],
+        User,
+        "show backend",
+        "list backends in the current running config",
+        |_| Ok(Command::ShowBackend),
+    ),
+    entry(
+        &["show", "cli", "level"],
+        User,
+        "show cli level",
+        "display the level of the current CLI session",
+        |_| Ok(Command::ShowLevel),
+    ),
+    entry(
+        &["show", "errors"],
+        Operator,
+        "show errors [<px>] [request|response]",
+        "report last request and/or response errors for each proxy",
+        |_| Ok(Command::ShowErrors),
+    ),
+    entry(
+        &["show", "info"],
+        User,
+        "show info [json]*",
+        "report information about the running process",
+        |words| {
+            let json = words.iter().any(|w| w == "json");
+            Ok(Command::ShowInfo(if json {
+                InfoForm::Json
+            } else {
+                InfoForm::Plain
+            }))
+        },
+    ),
+    entry(
+        &["show", "servers", "state"],
+        User,
+        "show servers state [<backend>]",
+        "dump volatile server information (all or for a single backend)",
+        |words| Ok(Command::ShowServersState(words.first().cloned())),
+    ),
+    entry(
+        &["show", "stat"],
+        User,
+        "show stat [json|no-maint|up]*",
+        "report counters for each proxy and server",
+        show_stat,
+    ),
+    entry(
+        &["show", "version"],
+        User,
+        "show version",
+        "show version of the current process",
+        |_| Ok(Command::ShowVersion),
+    ),
+    entry(
+        &["user"],
+        User,
+        "user",
+        "lower the level of the current CLI session to user",
+        |_| Ok(Command::Lower(User)),
+    ),
+    entry(
+        &["help"],
+        User,
+        "help [<command>]",
+        "list matching or all commands",
+        |words| Ok(Command::Help(words.to_vec())),
+    ),
+    entry(
+        &["prompt"],
+        User,
+        "prompt",
+        "toggle interactive mode with prompt",
+        |_| Ok(Command::Prompt),
+    ),
+    entry(&["quit"], User, "quit", "disconnect", |_| Ok(Command::Quit)),
+];
+
+/// Understands the words of one command.
+pub(super) fn parse(words: &[String], level: StatsLevel) -> Result<Command, String> {
+    let found = TABLE.iter().find(|entry| {
+        let same = |(given, known): (&String, &&str)| given == known;
+        words.len() >= entry.words.len() && words.iter().zip(entry.words).all(same)
+    });
+    let Some(entry) = found else {
+        let title = "Unknown command, but maybe one of the following ones is a better match:";
+        return Err(list(title, words.get(..1).unwrap_or_default(), level));
+    };
+    if level < entry.level {
+        return Err("Permission denied".to_owned());
+    }
+    (entry.parse)(words.get(entry.words.len()..).unwrap_or_default())
+}
+
+/// The answer to `help`.
+pub fn help(words: &[String], level: StatsLevel) -> String {
+    list(
+        "The following commands are valid at this level:",
+        words,
+        level,
+    )
+}
+
+/// Entries that begin with `words` (all if there are none such) and those that are always of use.
+fn list(title: &str, words: &[String], level: StatsLevel) -> String {
+    let matches = |entry: &&Entry| {
+        let same = |(given, known): (&String, &&str)| given == known;
+        words.iter().zip(entry.words).all(same) && entry.words.len() >= words.len()
+    };
+    let always = |entry: &&Entry| matches!(entry.words, ["help" | "prompt" | "quit"]);
+    let any = TABLE.iter().any(|entry| matches(&entry));
+    let mut text = format!("{title}\n");
+    let allowed = TABLE.iter().filter(|entry| entry.level <= level);
+    for entry in allowed.filter(|entry| !any || matches(entry) || always(entry)) {
+        text.push_str(&format!("  {:<40}: {}\n", entry.usage, entry.help));
+    }
+    text
+}
+
+fn target(word: Option<&String>) -> Result<Target, String> {
+    let (backend, server) = word
+        .and_then(|word| word.split_once('/'))
+        .ok_or("Require 'backend/server'.")?;
+    Ok(Target {
+        backend: backend.to_owned(),
+        server: server.to_owned(),
+    })
+}
+
+fn weight(word: Option<&String>) -> Result<Weight, String> {
+    let word = word.ok_or("Require <weight> or <weight%>.")?;
+    if let Some(percent) = word.strip_suffix('%') {
+        let percent = percent.parse().ok().filter(|p| *p <= 100);
+        return percent
+            .map(Weight::Percent)
+            .ok_or_else(|| "Relative weight can only be between 0 and 100% inclusive.".to_owned());
+    }
+    let absolute = word.parse::<u16>().ok().filter(|w| *w <= 256);
+    absolute
+        .map(Weight::Absolute)
+        .ok_or_else(|| "Absolute weight can only be between 0 and 256 inclusive.".to_owned())
+}
+
+fn number(word: Option<&String>) -> Result<u32, String> {
+    word.ok_or("Integer value expected.")?
+        .parse()
+        .map_err(|_| "Integer value expected.".to_owned())
+}
+
+fn set_server(words: &[String]) -> Result<Command, String> {
+    const USAGE: &str = "usage: set server <backend>/<server> maxconn | state | weight";
+    let target = target(words.first())?;
+    let value = words.get(2);
+    match words.get(1).map(String::as_str) {
+        Some("state") => match value.map(String::as_str) {
+            Some("ready") => Ok(Command::SetState(target, State::Ready)),
+            Some("drain") => Ok(Command::SetState(target, State::Drain)),
+            Some("maint") => Ok(Command::SetState(target, State::Maint)),
+            _ => Err("'set server <srv> state' expects 'ready', 'drain' and 'maint'.".to_owned()),
+        },
+        Some("weight") => Ok(Command::SetWeight(target, weight(value)?)),
+        Some("maxconn") => Ok(Command::SetMaxconn(target, number(value)?)),
+        _ => Err(USAGE.to_owned()),
+    }
+}
+
+fn show_stat(words: &[String]) -> Result<Command, String> {
+    let mut selection = Selection::default();
+    let mut words = words;
+    if let [proxy, kinds, server, rest @ ..] = words
+        && let (Ok(kinds), Ok(server)) = (kinds.parse(), server.parse())
+    {
+        selection = Selection {
+            proxy: Some(proxy.clone()).filter(|proxy| proxy != "-1"),
+            kinds,
+            server,
+        };
+        words = rest;
+    }
+    let json = words.iter().any(|w| w == "json");
+    Ok(Command::ShowStat(
+        selection,
+        if json { StatForm::Json } else { StatForm::Csv },
+    ))
+}
