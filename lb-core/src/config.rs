@@ -7,7 +7,7 @@ mod global;
 mod proxy;
 mod server;
 
-pub use global::{Global, LogTarget, StatsLevel, StatsSocket, SyslogAddress};
+pub use global::{Global, LogHeader, LogTarget, StatsLevel, StatsSocket, SyslogAddress};
 pub use proxy::{
     BackendConfig, Bind, BindAddress, CheckKind, CookieConfig, ErrorFiles, ForwardFor,
     FrontendConfig, HttpMode, HttpReuse, LogFormatKind, Mode, ProxyConfig, StatsPage,

@@ -54,6 +54,22 @@ pub struct LogTarget {
     pub level: u8,
     /// Level that more severe messages are lowered to (0 by default: untouched).
     pub min_level: u8,
+    /// What stands before each message (`format`).
+    pub header: LogHeader,
+}
+
+/// What stands before a log message: `format` of a `log` line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogHeader {
+    /// Priority, date, tag and process id: `format rfc3164` or `local`.
+    #[default]
+    Syslog,
+    /// Facility and level as `<134>`: `format priority`.
+    Priority,
+    /// The level alone as `<6>`, as service managers read it: `format short`.
+    Level,
+    /// Nothing: `format raw`.
+    None,
 }
 
 /// A syslog listener.

@@ -10,7 +10,7 @@ use std::{
 
 use super::{Balancer, clock};
 use crate::{
-    config::{LogTarget, ProxyConfig, SyslogAddress},
+    config::{LogHeader, LogTarget, ProxyConfig, SyslogAddress},
     log::syslog,
 };
 
@@ -111,6 +111,23 @@ impl Sinks {
     }
 
     fn send(&self, proxy: &ProxyConfig, target: &LogTarget, level: u8, message: &[u8]) {
+        let priority = syslog::Priority {
+            facility: target.facility,
+            level,
+        };
+        let mut packet = self.packet.borrow_mut();
+        packet.clear();
+        if target.header != LogHeader::Syslog {
+            syslog::bare(
+                target.header,
+                priority,
+                message,
+                target.max_len,
+                &mut packet,
+            );
+            self.with_socket(&target.address, |socket| socket.send(&packet));
+            return;
+        }
         let global = &self.balancer.config.global;
         let sender = syslog::Sender {
             tag: proxy
@@ -122,13 +139,8 @@ impl Sinks {
             hostname: global.log_send_hostname.as_deref(),
             utc_offset: self.balancer.utc_offset,
         };
-        let mut packet = self.packet.borrow_mut();
-        packet.clear();
         syslog::frame(
-            syslog::Priority {
-                facility: target.facility,
-                level,
-            },
+            priority,
             clock::wall(),
             &sender,
             message,

@@ -3,6 +3,7 @@
 use std::{io::Write as _, time::SystemTime};
 
 use super::date::{self, Civil};
+use crate::config::LogHeader;
 
 /// What a syslog header tells of its sender.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +55,44 @@ pub fn frame(
         drop(write!(out, " {hostname}"));
     }
     drop(write!(out, " {}[{}]: ", sender.tag, sender.pid));
-    // One line is one message: line ends inside it would begin another.
+    text(message, out);
+    out.truncate(start.saturating_add(max_len));
+}
+
+/// Appends a message without date and sender: what `header` asks for, and the text, cut to `max_len` bytes.
+///
+/// ```
+/// # use lb_core::{config::LogHeader, log::syslog::{bare, Priority}};
+/// let priority = Priority { facility: 16, level: 6 };
+/// let mut line = Vec::new();
+/// bare(LogHeader::Level, priority, b"hello", 1024, &mut line);
+/// assert_eq!(line, b"<6>hello");
+/// ```
+pub fn bare(
+    header: LogHeader,
+    priority: Priority,
+    message: &[u8],
+    max_len: usize,
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    let Priority { facility, level } = priority;
+    // Writing to a vector cannot fail.
+    match header {
+        LogHeader::None => {}
+        LogHeader::Level => drop(write!(out, "<{level}>")),
+        LogHeader::Priority | LogHeader::Syslog => drop(write!(
+            out,
+            "<{}>",
+            u16::from(facility) * 8 + u16::from(level)
+        )),
+    }
+    text(message, out);
+    out.truncate(start.saturating_add(max_len));
+}
+
+/// One line is one message: line ends inside it would begin another.
+fn text(message: &[u8], out: &mut Vec<u8>) {
     out.extend(message.iter().map(|b| {
         if matches!(b, b'\n' | b'\r' | 0) {
             b' '
@@ -62,5 +100,4 @@ pub fn frame(
             *b
         }
     }));
-    out.truncate(start.saturating_add(max_len));
 }

@@ -15,8 +15,8 @@ use std::{
 
 use lb_core::{
     config::{
-        BackendConfig, Bind, BindAddress, Config, FrontendConfig, LogFormatKind, LogTarget, Mode,
-        ProxyConfig, ServerConfig, SyslogAddress, Timeouts,
+        BackendConfig, Bind, BindAddress, Config, FrontendConfig, LogFormatKind, LogHeader,
+        LogTarget, Mode, ProxyConfig, ServerConfig, SyslogAddress, Timeouts,
     },
     dataplane::{self, DataPlane, Event, Events, ListenerFd, Options},
     rules::{ProxyRules, ProxySide, RulesBuilder},
@@ -207,6 +207,7 @@ impl Plane {
         let mut options = Options::new(Arc::new(Heard(told)));
         for (index, proxy) in proxies.iter_mut().enumerate() {
             proxy.logs = vec![LogTarget {
+                header: LogHeader::Syslog,
                 address: SyslogAddress::Udp(log.local_addr().unwrap()),
                 max_len: 1024,
                 facility: 16,

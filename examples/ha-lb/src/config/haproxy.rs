@@ -23,6 +23,7 @@ mod persistence;
 mod proxy;
 mod rules;
 mod server;
+mod standin;
 mod stats;
 mod tls;
 mod userlist;
@@ -345,17 +346,21 @@ impl Reader {
         let (front, back) = (frontend.draft.proxy.mode, backend.draft.proxy.mode);
         if front != back {
             let (front, back) = (word(front), word(back));
-            context.diagnostics.push(
-                Diagnostic::error(
-                    span,
-                    format!(
-                        "{front} {} tries to use incompatible {back} {}",
-                        frontend.title(),
-                        backend.title()
-                    ),
-                )
-                .expected(format!("a backend with `mode {front}`")),
-            );
+            let finding = Diagnostic::error(
+                span,
+                format!(
+                    "{front} {} tries to use incompatible {back} {}",
+                    frontend.title(),
+                    backend.title()
+                ),
+            )
+            .expected(format!("a backend with `mode {front}`"));
+            context.diagnostics.push(match front {
+                // HAProxy goes over to HTTP once the backend is chosen.
+                "tcp" => finding
+                    .action("a connection cannot become HTTP in mid-course; give both `mode http`"),
+                _ => finding,
+            });
         }
     }
 }

@@ -99,8 +99,10 @@ pub(super) fn parse(arg: &Arg<'_>, text: &str) -> Parsed<Address> {
         return Ok(unix(text));
     }
     let (host, port) = split_port(text);
+    let host = parse_host(host, family);
+    check_name(arg, &host)?;
     Ok(Address {
-        host: parse_host(host, family),
+        host,
         port: parse_port(arg, port)?,
         family,
     })
@@ -159,6 +161,25 @@ fn parse_host(host: &str, family: Option<Family>) -> Host {
             .parse()
             .map_or_else(|_| Host::Name(inner.to_owned()), Host::Ip),
     }
+}
+
+/// A name with characters that no host name has never resolves: mostly it is a template not filled in.
+fn check_name(arg: &Arg<'_>, host: &Host) -> Parsed<()> {
+    let Host::Name(name) = host else {
+        return Ok(());
+    };
+    let odd = |c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_.:%".contains(c);
+    let Some(c) = name.chars().find(|c| odd(*c)) else {
+        return Ok(());
+    };
+    let message = format!("character '{}' in a host name", c.escape_default());
+    let finding = arg.refuse(message, "an IP address or a host name");
+    Err(Box::new(match c {
+        '<' | '{' | '[' | '$' | '@' => {
+            finding.action("it looks like a placeholder of a template: put the real value there")
+        }
+        _ => *finding,
+    }))
 }
 
 fn parse_port(arg: &Arg<'_>, port: Option<&str>) -> Parsed<Port> {

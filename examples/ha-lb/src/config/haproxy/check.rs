@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use lb_core::config::CheckKind;
+use regex::Regex;
 
 use super::{
     args::{Arg, Args, Context, Parsed},
@@ -55,6 +56,7 @@ impl HttpCheck {
 
     /// `http-check send ...` and `http-check expect status ...`.
     pub(super) fn rule(&mut self, args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
+        self.rule_at.get_or_insert_with(|| args.line().span(0));
         let word = args.need("http-check", "send or expect")?;
         match word.text {
             "send" => self.send(args),
@@ -101,14 +103,32 @@ impl HttpCheck {
 
     fn expectation(&mut self, args: &mut Args<'_>) -> Parsed<()> {
         const EXPECTED: &str = "status followed by codes and ranges such as 200,300-310";
-        let word = args.need("http-check expect", EXPECTED)?;
-        if word.text != "status" {
-            return Err(word.refuse("this kind of expectation is not supported", EXPECTED));
+        while matches!(args.peek(), "comment" | "min-recv") {
+            args.take();
+            args.need("http-check expect", "its value")?;
         }
-        let codes = args.need("http-check expect status", EXPECTED)?;
-        let ranges: Option<Vec<RangeInclusive<u16>>> = codes.text.split(',').map(range).collect();
-        self.expect = ranges.ok_or_else(|| codes.refuse("not a list of status codes", EXPECTED))?;
-        args.end("http-check expect status")
+        let negated = args.skip("!");
+        let word = args.need("http-check expect", EXPECTED)?;
+        let codes = match word.text {
+            "status" | "rstatus" => args.need("http-check expect", EXPECTED)?,
+            _ => return Err(word.refuse("this kind of expectation is not supported", EXPECTED)),
+        };
+        let accepted: Vec<RangeInclusive<u16>> = if word.text == "status" {
+            let ranges: Option<_> = codes.text.split(',').map(range).collect();
+            ranges.ok_or_else(|| codes.refuse("not a list of status codes", EXPECTED))?
+        } else {
+            let pattern = Regex::new(codes.text)
+                .map_err(|_| codes.refuse("not a regular expression", "such as ^2[0-9][0-9]$"))?;
+            ranges_of(|code| pattern.is_match(&code.to_string()))
+        };
+        self.expect = match negated {
+            true => ranges_of(|code| !accepted.iter().any(|range| range.contains(&code))),
+            false => accepted,
+        };
+        if self.expect.is_empty() {
+            return Err(codes.refuse("no status code is accepted", EXPECTED));
+        }
+        args.end("http-check expect")
     }
 
     /// The check of a finished backend.
@@ -126,6 +146,18 @@ impl HttpCheck {
     }
 }
 
+/// The codes that `accepts` takes, as ranges.
+fn ranges_of(accepts: impl Fn(u16) -> bool) -> Vec<RangeInclusive<u16>> {
+    let mut ranges: Vec<RangeInclusive<u16>> = Vec::new();
+    for code in (100..=999).filter(|code| accepts(*code)) {
+        match ranges.last_mut() {
+            Some(last) if *last.end() + 1 == code => *last = *last.start()..=code,
+            _ => ranges.push(code..=code),
+        }
+    }
+    ranges
+}
+
 fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let code = |text: &str| text.parse().ok().filter(|code| (100..=999).contains(code));
     let (low, high) = match text.split_once('-') {
@@ -139,7 +171,12 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
 pub(super) fn tcp_check(args: &mut Args<'_>) -> Parsed<()> {
     let word = args.need("tcp-check", "connect")?;
     match word.text {
-        "connect" => args.end("tcp-check connect"),
+        "connect" => args.take().map_or(Ok(()), |extra| {
+            Err(extra.refuse(
+                "this word of 'tcp-check connect' is not supported",
+                "connect alone; `port` and `addr` of the server line say where to",
+            ))
+        }),
         _ => Err(word.refuse("this step of a TCP check is not supported", "connect")),
     }
 }

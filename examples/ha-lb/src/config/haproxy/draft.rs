@@ -43,6 +43,17 @@ pub(super) struct Draft {
     pub(super) forward_for_at: Option<Span>,
     /// Where the first `stats` line was.
     pub(super) stats_at: Option<Span>,
+    /// What was refused, and is not to be called missing as well.
+    pub(super) refused: Refused,
+}
+
+/// Lines of a section that were refused.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Refused {
+    /// A `bind` line.
+    pub(super) bind: bool,
+    /// A `timeout` line.
+    pub(super) timeout: bool,
 }
 
 impl Default for Draft {
@@ -64,6 +75,7 @@ impl Default for Draft {
             stick_on_source: None,
             forward_for_at: None,
             stats_at: None,
+            refused: Refused::default(),
         }
     }
 }
@@ -132,4 +144,6 @@ pub(super) struct HttpCheck {
     pub(super) headers: Vec<(String, String)>,
     /// Accepted statuses.
     pub(super) expect: Vec<std::ops::RangeInclusive<u16>>,
+    /// The first `http-check` line.
+    pub(super) rule_at: Option<Span>,
 }

@@ -151,7 +151,7 @@ impl Pending {
     }
 
     fn check_listeners(&self, context: &mut Context<'_>) {
-        if self.accepts() && self.draft.frontend.binds.is_empty() {
+        if self.accepts() && self.draft.frontend.binds.is_empty() && !self.draft.refused.bind {
             let message = format!(
                 "{} has no 'bind' directive. Please declare it as a backend if this was intended",
                 self.title()
@@ -177,7 +177,7 @@ impl Pending {
                 missing.push("server");
             }
         }
-        if !missing.is_empty() {
+        if !missing.is_empty() && !self.draft.refused.timeout {
             let message = format!(
                 "missing timeouts for {}: '{}'",
                 self.title(),
@@ -194,6 +194,13 @@ impl Pending {
     fn backend(&mut self, context: &mut Context<'_>) -> BackendConfig {
         let draft = &mut self.draft;
         let mut backend = std::mem::take(&mut draft.backend);
+        if let (false, Some(span)) = (draft.http_check.enabled, &draft.http_check.rule_at) {
+            context.warn(
+                span.clone(),
+                "'http-check' without 'option httpchk' is ignored",
+                "servers are checked by a TCP connection",
+            );
+        }
         backend.check = std::mem::take(&mut draft.http_check).finish();
         if let Some(span) = &draft.transparent
             && !(draft.servers.is_empty() && draft.proxy.stats.is_some())

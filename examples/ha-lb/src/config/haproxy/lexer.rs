@@ -99,6 +99,44 @@ impl<'f> Environment<'f> {
         }
     }
 
+    /// Variables in addresses are expanded outside quotes too (manual §11: "may contain environment variables").
+    fn expand_address(&self, line: &mut Line, diagnostics: &mut Diagnostics) {
+        let index = match (line.text(0), line.text(1)) {
+            ("stats", "socket") => 2,
+            ("bind" | "dispatch" | "log" | "source", _) => 1,
+            ("server" | "peer" | "nameserver" | "frontend" | "listen", _) => 2,
+            ("server-template", _) => 3,
+            _ => return,
+        };
+        let span = line.span(index);
+        let Some(word) = line.words.get_mut(index) else {
+            return;
+        };
+        if !word.text.contains('$') {
+            return;
+        }
+        let mut out = String::new();
+        let mut rest = word.text.as_str();
+        while let Some((before, behind)) = rest.split_once('$') {
+            out.push_str(before);
+            let (name, after) = variable_name(behind);
+            match self.value(name) {
+                Some(value) => out.push_str(&value),
+                None if name.is_empty() => out.push('$'),
+                None => diagnostics.push(
+                    Diagnostic::warning(
+                        span.clone(),
+                        format!("environment variable '{name}' is not set"),
+                    )
+                    .action("nothing stands in its place"),
+                ),
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        word.text = out;
+    }
+
     /// `setenv`, `presetenv`, `unsetenv`, `resetenv` (manual §3.1) take effect for the lines that follow.
     fn apply(&mut self, line: &Line) {
         let rest = || line.words.iter().skip(1).map(|word| word.text.clone());
@@ -124,6 +162,17 @@ impl<'f> Environment<'f> {
     }
 }
 
+/// The name behind a `$`, in braces or not, and what follows it.
+fn variable_name(text: &str) -> (&str, &str) {
+    if let Some((name, after)) = text.strip_prefix('{').and_then(|t| t.split_once('}')) {
+        return (name, after);
+    }
+    let end = text
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, ""))
+}
+
 /// All lines of one file that have words.
 pub(super) fn lex(
     file: &Arc<str>,
@@ -138,11 +187,12 @@ pub(super) fn lex(
             Ok(words) => {
                 // An empty first word (an unset variable) makes the line a blank one.
                 if words.first().is_some_and(|word| !word.text.is_empty()) {
-                    let line = Line {
+                    let mut line = Line {
                         file: file.clone(),
                         number,
                         words,
                     };
+                    environment.expand_address(&mut line, diagnostics);
                     environment.apply(&line);
                     lines.push(line);
                 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use lb_core::config::{LogTarget, SyslogAddress};
+use lb_core::config::{LogHeader, LogTarget, SyslogAddress};
 
 use super::{
     address::{self, Host, Port},
@@ -24,6 +24,7 @@ const LEVELS: [&str; 8] = [
 pub(super) fn target(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<LogTarget> {
     let address = address(&args.need("log", "an address and a facility")?, context)?;
     let mut max_len = 1024;
+    let mut header = LogHeader::default();
     loop {
         if args.skip("len") {
             let arg = args.need("len", "a number of bytes")?;
@@ -31,8 +32,11 @@ pub(super) fn target(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<L
         } else if args.skip("format") {
             let format = args.need("format", "a syslog format")?;
             match format.text {
-                "local" | "rfc3164" => {}
-                "rfc5424" | "priority" | "short" | "timed" | "iso" | "raw" => context.warn(
+                "local" | "rfc3164" => header = LogHeader::Syslog,
+                "priority" => header = LogHeader::Priority,
+                "short" => header = LogHeader::Level,
+                "raw" => header = LogHeader::None,
+                "rfc5424" | "timed" | "iso" => context.warn(
                     format.span.clone(),
                     format!("log format '{}' is not built", format.text),
                     "lines are written as rfc3164",
@@ -63,6 +67,7 @@ pub(super) fn target(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<L
         facility,
         level: level(7)?,
         min_level: level(0)?,
+        header,
     };
     args.end("log")?;
     Ok(target)

@@ -61,6 +61,84 @@ pub(super) fn del_header(args: &mut Args<'_>, kind: RuleKind, draft: &mut Draft)
     Ok(())
 }
 
+/// `reqrep <search> <string> [if|unless <condition>]` and its kind, which replaced a whole line of the head:
+/// `replace-uri` for patterns of the request line, `replace-header` for those of one header.
+pub(super) fn replace(args: &mut Args<'_>, kind: RuleKind, draft: &mut Draft) -> Parsed<()> {
+    let at = args.position();
+    let keyword = args.line().text(0);
+    let search = args.need(keyword, "a pattern and a text")?;
+    let text = args.need(keyword, "a text")?;
+    let of_header = header_pattern(search.text, text.text);
+    let of_line = match kind {
+        RuleKind::HttpRequest => line_pattern(search.text, text.text),
+        _ => None,
+    };
+    let Some((mut words, pattern, value)) = of_header
+        .map(|(name, pattern, value)| (vec!["replace-header", name], pattern, value))
+        .or_else(|| of_line.map(|(pattern, value)| (vec!["replace-uri"], pattern, value)))
+    else {
+        return Err(search.refuse(
+            "this pattern has no plain meaning as a header or a path",
+            "^Header:\\ value, ^([^\\ ]*)\\ /path, or `http-request replace-path` and `replace-header`",
+        ));
+    };
+    // The text becomes a log-format string, in which a percent sign is written twice.
+    let value = value.replace('%', "%%");
+    let case = if keyword.contains("irep") { "(?i)" } else { "" };
+    let pattern = format!("{case}^{pattern}");
+    words.extend([pattern.as_str(), value.as_str()]);
+    let condition: Vec<&str> = condition(args).collect();
+    words.extend(condition);
+    let line = args.line().rewritten(at, &words);
+    push(draft, kind, line);
+    Ok(())
+}
+
+/// `^Name:\ rest` and `Name:\ text`, or `^(Name:)\ rest` and `\1\ text`: name, pattern and text of the value.
+fn header_pattern<'t>(search: &'t str, text: &'t str) -> Option<(&'t str, String, &'t str)> {
+    let search = search.strip_prefix('^')?;
+    let (name, group, rest, text) = match search.strip_prefix('(') {
+        Some(inner) => {
+            let (name, rest) = inner.split_once(":)")?;
+            // An empty group keeps the numbers of the others.
+            (name, "()", rest, text.strip_prefix("\\1")?)
+        }
+        None => {
+            let (name, rest) = search.split_once(':')?;
+            let (new, text) = text.split_once(':')?;
+            (new.eq_ignore_ascii_case(name)).then_some(())?;
+            (name, "", rest, text)
+        }
+    };
+    is_token(name).then_some(())?;
+    let blanks = [r"[ \t]*", "[ ]*", "[ ]+", r"\s*", r"\s+", " *", " +", " "];
+    let rest = blanks
+        .iter()
+        .find_map(|blank| rest.strip_prefix(blank))
+        .unwrap_or(rest);
+    Some((name, format!("{group}{rest}"), text.trim_start()))
+}
+
+/// `^([^ ]*) /rest` and `\1 /text`, or `^([^ ]* /)rest` and `\1text`: pattern and text of the request target.
+fn line_pattern<'t>(search: &str, text: &'t str) -> Option<(String, &'t str)> {
+    let methods = [
+        "([^ :]*", "([^ ]*", "([^ :]+", "([^ ]+", "(.*", r"(\w+", "([A-Z]+",
+    ];
+    let search = search.strip_prefix('^')?;
+    let rest = methods
+        .iter()
+        .find_map(|method| search.strip_prefix(method))?;
+    let (pattern, text) = if let Some(rest) = rest.strip_prefix(") ") {
+        (format!("(){rest}"), text.strip_prefix("\\1 ")?)
+    } else {
+        let rest = rest.strip_prefix(" /)")?;
+        text.starts_with("\\1").then_some(())?;
+        (format!("(/){rest}"), text)
+    };
+    // What speaks of the version too, or of the method again, says more than a target can.
+    (!pattern.contains(' ') && !text.contains(' ')).then_some((pattern, text))
+}
+
 fn is_token(name: &str) -> bool {
     !name.is_empty()
         && name

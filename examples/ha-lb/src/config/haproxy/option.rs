@@ -8,7 +8,7 @@ use lb_core::config::{ForwardFor, HttpMode, LogFormatKind};
 use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
     draft::Draft,
-    keywords::{OPTIONS, TIMEOUTS},
+    keywords::{OPTIONS, SHALLOW_CHECKS, TIMEOUTS},
     proxy::misplaced,
     value::{self, Unit},
 };
@@ -28,7 +28,13 @@ pub(super) fn read(
             draft.proxy.log_format = LogFormatKind::Http;
             return Ok(());
         }
-        Admitted::Skip(_) => return Ok(()),
+        Admitted::Skip(_) => {
+            // The kind of check that was asked for last holds; of these only the connection is tried.
+            if SHALLOW_CHECKS.contains(&word.text) {
+                draft.http_check.enabled = false;
+            }
+            return Ok(());
+        }
     };
     arity(args, &format!("option {}", word.text), entry)?;
     let what = format!("option {}", word.text);
@@ -185,12 +191,18 @@ pub(super) fn timeout(
         return Ok(());
     }
     let arg = args.need(&what, "a time")?;
-    set_timeout(word.text, &arg, draft)
+    set_timeout(word.text, &arg, draft, context)
 }
 
 /// Sets one timeout; 0 stands for none.
-pub(super) fn set_timeout(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
-    let time = value::time(arg, &format!("timeout {name}"), Unit::Milliseconds)?;
+pub(super) fn set_timeout(
+    name: &str,
+    arg: &Arg<'_>,
+    draft: &mut Draft,
+    context: &mut Context<'_>,
+) -> Parsed<()> {
+    let of = format!("timeout {name}");
+    let time = value::lenient_time(arg, &of, Unit::Milliseconds, context)?;
     let time = Some(time).filter(|time| !time.is_zero());
     let timeouts = &mut draft.proxy.timeouts;
     *match name {

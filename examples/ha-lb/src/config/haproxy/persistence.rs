@@ -72,7 +72,12 @@ pub(super) fn stick_table(
             }
             "expire" => {
                 let arg = args.need("expire", "a time")?;
-                table.expire = Some(value::time(&arg, "expire", Unit::Milliseconds)?);
+                table.expire = Some(value::lenient_time(
+                    &arg,
+                    "expire",
+                    Unit::Milliseconds,
+                    context,
+                )?);
             }
             "nopurge" => table.nopurge = true,
             "peers" | "write-to" => {

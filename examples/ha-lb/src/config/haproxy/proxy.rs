@@ -101,7 +101,14 @@ pub(super) fn read(
             draft: &mut *draft,
         };
         let result = reader.line(context);
-        context.collect(result);
+        if context.collect(result).is_none() {
+            let refused = &mut draft.refused;
+            match line.text(0) {
+                "bind" => refused.bind = true,
+                "timeout" | "clitimeout" | "contimeout" | "srvtimeout" => refused.timeout = true,
+                _ => {}
+            }
+        }
     }
 }
 
@@ -229,9 +236,11 @@ impl Reader<'_, '_> {
             "rspadd" => obsolete::add_header(args, RuleKind::HttpResponse, draft)?,
             "reqdel" | "reqidel" => obsolete::del_header(args, RuleKind::HttpRequest, draft)?,
             "rspdel" | "rspidel" => obsolete::del_header(args, RuleKind::HttpResponse, draft)?,
+            "reqrep" | "reqirep" => obsolete::replace(args, RuleKind::HttpRequest, draft)?,
+            "rsprep" | "rspirep" => obsolete::replace(args, RuleKind::HttpResponse, draft)?,
             "clitimeout" | "contimeout" | "srvtimeout" => {
                 let arg = args.need(name, "a time")?;
-                option::set_timeout(name, &arg, draft)?;
+                option::set_timeout(name, &arg, draft, context)?;
             }
             _ => return self.backend(word, context),
         }

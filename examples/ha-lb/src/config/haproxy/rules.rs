@@ -1,6 +1,6 @@
 //! Rule lines handed to `lb_core::rules`, and its answers brought back to their places in the file.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use lb_core::{
     acl::Condition,
@@ -11,6 +11,7 @@ use lb_core::{
 use super::{
     args::Context,
     draft::{RuleKind, RuleLine},
+    standin,
     userlist::Userlist,
 };
 use crate::config::diagnostic::Diagnostic;
@@ -39,7 +40,11 @@ pub(super) fn compile(
         builder.userlist(&list.name, list.users.clone());
     }
     let mut admin = None;
+    // Names of ACLs that were refused: that they do not exist need not be said again.
+    let mut refused = BTreeSet::new();
     for rule in lines {
+        let stand_in = standin::read(rule, context);
+        let rule = stand_in.as_ref().unwrap_or(rule);
         if mode == Mode::Tcp && needs_http(rule.kind) {
             let keyword = rule.line.text(0);
             context.diagnostics.push_once(
@@ -80,6 +85,13 @@ pub(super) fn compile(
                 (Err(error), _) => Err(error),
             },
         };
+        match &result {
+            Err(error) if refused.contains(acl_name(rule, error.word)) => continue,
+            Err(_) if rule.kind == RuleKind::Acl => {
+                refused.insert(acl_name(rule, 0).to_owned());
+            }
+            _ => {}
+        }
         report(result, rule, context);
     }
     let rules = match builder.build() {
@@ -93,6 +105,12 @@ pub(super) fn compile(
         }
     };
     Compiled { rules, admin }
+}
+
+/// A word of a rule as the name of an ACL.
+fn acl_name(rule: &RuleLine, word: usize) -> &str {
+    let text = rule.line.text(rule.start.saturating_add(word));
+    text.trim_start_matches('!')
 }
 
 fn needs_http(kind: RuleKind) -> bool {

@@ -77,8 +77,8 @@ impl Draft {
     }
 
     fn set(&mut self, name: &str, arg: &Arg<'_>, context: &mut Context<'_>) -> Parsed<()> {
-        let time = || {
-            let time = value::time(arg, name, Unit::Milliseconds)?;
+        let time = |context: &mut Context<'_>| {
+            let time = value::lenient_time(arg, name, Unit::Milliseconds, context)?;
             if time.is_zero() {
                 return Err(arg.refuse(format!("'{name}' is not a time"), "more than 0"));
             }
@@ -91,9 +91,9 @@ impl Draft {
         match name {
             "addr" => self.check.addr = Some(only_ip(arg, context)?),
             "port" => self.check.port = Some(port(arg)?),
-            "inter" => self.check.inter = time()?,
-            "fastinter" => self.check.fastinter = Some(time()?),
-            "downinter" => self.check.downinter = Some(time()?),
+            "inter" => self.check.inter = time(context)?,
+            "fastinter" => self.check.fastinter = Some(time(context)?),
+            "downinter" => self.check.downinter = Some(time(context)?),
             "rise" => self.check.rise = value::number(arg, name, 1, i32::MAX.unsigned_abs())?,
             "fall" => self.check.fall = value::number(arg, name, 1, i32::MAX.unsigned_abs())?,
             "cookie" => self.config.cookie = Some(arg.text.to_owned()),
@@ -111,7 +111,7 @@ impl Draft {
             "proto" if arg.text == "h1" => {}
             "proto" => return Err(arg.refuse("servers are spoken to in HTTP/1", "h1")),
             "redir" => self.config.redir = Some(arg.text.to_owned()),
-            "slowstart" => self.config.slowstart = Some(time()?),
+            "slowstart" => self.config.slowstart = Some(time(context)?),
             "source" => self.config.source = Some(source(arg, context)?),
             _ => {
                 let weight = value::number(arg, name, 0, 256)?;
@@ -172,6 +172,10 @@ impl Draft {
             }
         }
         let ip = ip.or(self.fallback);
+        if at.text.is_empty() {
+            let message = "the server's address is empty";
+            return Err(at.refuse(message, "address:port; is a variable not set?"));
+        }
         if ip.is_some_and(|ip| ip.is_unspecified()) {
             let message = "the client's own destination cannot be a server";
             return Err(at.refuse(message, "the server's address"));

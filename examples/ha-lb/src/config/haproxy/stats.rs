@@ -75,7 +75,9 @@ pub(super) fn read(
         ("realm", Some(arg)) => arg.text.clone_into(&mut stats.realm),
         ("uri", Some(arg)) => arg.text.clone_into(&mut stats.uri),
         ("scope", Some(arg)) => stats.scope.push(arg.text.to_owned()),
-        (name, Some(arg)) => stats.refresh = Some(value::time(&arg, name, Unit::Seconds)?),
+        (name, Some(arg)) => {
+            stats.refresh = Some(value::lenient_time(&arg, name, Unit::Seconds, context)?);
+        }
         (_, None) => {}
     }
     Ok(())

@@ -4,6 +4,7 @@ mod keywords;
 mod obsolete;
 mod proxies;
 mod robustness;
+mod wild;
 
 use std::io;
 

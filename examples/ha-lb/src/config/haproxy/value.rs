@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::args::{Arg, Parsed};
+use super::args::{Arg, Context, Parsed};
 
 /// The unit of a time without one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,43 @@ pub(super) fn time(arg: &Arg<'_>, of: &str, unit: Unit) -> Parsed<Duration> {
                 "a time of at most 2147483647 ms (24.8 days)",
             )
         })
+}
+
+/// A time as [`time`] reads it; what stands behind its unit (`15min`, `10sec`) is warned about and left out, as
+/// HAProxy 2.6 does.
+pub(super) fn lenient_time(
+    arg: &Arg<'_>,
+    of: &str,
+    unit: Unit,
+    context: &mut Context<'_>,
+) -> Parsed<Duration> {
+    let refused = match time(arg, of, unit) {
+        Ok(time) => return Ok(time),
+        Err(refused) => refused,
+    };
+    let suffix = split_number(arg.text).map_or("", |(_, suffix)| suffix);
+    let digits = arg.text.len() - suffix.len();
+    let units = ["us", "ms", "s", "m", "h", "d"];
+    let Some(found) = units.iter().find(|unit| suffix.starts_with(**unit)) else {
+        return Err(refused);
+    };
+    let read = arg.text.get(..digits + found.len()).unwrap_or(arg.text);
+    let short = Arg {
+        text: read,
+        span: arg.span.clone(),
+    };
+    let value = time(&short, of, unit)?;
+    if let Some(c) = suffix.chars().nth(found.len()) {
+        context.warn(
+            arg.span.clone(),
+            format!(
+                "unexpected character '{}' behind the time '{read}'",
+                c.escape_default()
+            ),
+            format!("'{of}' is {read}"),
+        );
+    }
+    Ok(value)
 }
 
 /// A size: digits and `k`, `m` or `g` (powers of 1024).

@@ -43,10 +43,22 @@ pub(crate) const OPTIONS: &[Entry] = table! {
     ignored(&["dontlog-errors", "log-error-via-logformat"], DFB, (0, MANY), "it has no effect here"),
     refused(&["checkcache"], DB, "responses are not inspected for cacheable cookies"),
     refused(&["originalto", "forwarded", "http-drop-request-trailers", "http-drop-response-trailers",
-        "http-restrict-req-hdr-names"], DFB, "it is not supported; `http-request` rules can do most of it"),
+        "http-restrict-req-hdr-names"], DFB, "`http-request set-header` with the same values does most of it"),
     refused(&["transparent"], B, "connections are not passed to their original destination; name a server"),
-    refused(&["external-check", "ldap-check", "mysql-check", "pgsql-check", "redis-check", "smtpchk",
-        "spop-check", "ssl-hello-chk"], FB,
-        "of health checks only TCP and HTTP (`option httpchk`) are supported"),
-    refused(&["http-buffer-response", "set-cookie-fmt", "nolinger-on-error"], FB, "it is not supported"),
+    ignored(SHALLOW_CHECKS, DB, (0, MANY),
+        "servers are checked by a TCP connection: one that accepts it and answers nothing counts as up"),
+    refused(&["external-check"], FB, "of health checks only TCP and HTTP (`option httpchk`) are supported"),
+    refused(&["http-buffer-response", "set-cookie-fmt", "nolinger-on-error"], FB, "there is no such setting here"),
 };
+
+/// Checks that speak another protocol once the connection stands. They find out no more than that a server of
+/// that protocol answers, so a connection stands in for them.
+pub(crate) const SHALLOW_CHECKS: &[&str] = &[
+    "ldap-check",
+    "mysql-check",
+    "pgsql-check",
+    "redis-check",
+    "smtpchk",
+    "spop-check",
+    "ssl-hello-chk",
+];

@@ -5,8 +5,9 @@ use std::time::Duration;
 use lb_core::{
     balance::Algorithm,
     config::{
-        BindAddress, CheckConfig, CheckKind, ForwardFor, HttpMode, LogFormatKind, LogTarget,
-        ServerConfig, StatsLevel, StickTableConfig, StoreKind, SyslogAddress, TableKey, Timeouts,
+        BindAddress, CheckConfig, CheckKind, ForwardFor, HttpMode, LogFormatKind, LogHeader,
+        LogTarget, ServerConfig, StatsLevel, StickTableConfig, StoreKind, SyslogAddress, TableKey,
+        Timeouts,
     },
 };
 
@@ -42,6 +43,7 @@ fn timeouts() -> Timeouts {
 
 fn syslog(facility: u8) -> LogTarget {
     LogTarget {
+        header: LogHeader::Syslog,
         address: SyslogAddress::Udp("127.0.0.1:514".parse().unwrap()),
         max_len: 1024,
         facility,

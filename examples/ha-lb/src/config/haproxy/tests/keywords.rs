@@ -70,7 +70,7 @@ const PROXIES: &[(In, &str)] = &[
     (Frontend, "http-request set-header X-A b if TRUE"),
     (Frontend, "http-response set-header X-A b"),
     (Frontend, "http-after-response set-header X-A b"),
-    (Backend, "http-check expect status 200"),
+    (Backend, "http-check expect status 200\n option httpchk"),
     (Backend, "http-reuse always"),
     (Frontend, "id 77"),
     (Frontend, "log 10.0.0.1 local1 notice err"),

@@ -92,12 +92,13 @@ fn a_pattern_without_a_plain_meaning_is_refused() {
         "h.cfg:9:10: error: this pattern has no plain meaning as a header's name: found `^X-(A|B):`, expected \
          ^Header:, or `http-request del-header` with a condition"
     );
-    let said = findings(&pair(r"reqrep ^(.*)\ /a(.*) \1\ /b\2", ""));
+    let said = findings(&pair(r"reqrep ^([A-Z]+)\ x GET\ /x", ""));
     assert_eq!(
         said,
         [
-            "h.cfg:9:2: error: 'reqrep' is not supported; it was removed in HAProxy 2.1; use `http-request \
-          replace-path`, `replace-uri` or `replace-header`"
+            "h.cfg:9:2: warning: 'reqrep' is obsolete; it is read as `http-request replace-uri` or `replace-header`",
+            "h.cfg:9:9: error: this pattern has no plain meaning as a header or a path: found `^([A-Z]+) x`, expected \
+             ^Header:\\ value, ^([^\\ ]*)\\ /path, or `http-request replace-path` and `replace-header`"
         ]
     );
 }

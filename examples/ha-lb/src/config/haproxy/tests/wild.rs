@@ -1,0 +1,289 @@
+//! What files of the world have in them that a manual's reader would not expect.
+
+use lb_core::config::{LogHeader, Mode};
+
+use super::*;
+
+/// A configuration that is accepted, and what was said about it.
+fn accepted(text: &str) -> (Config, String) {
+    let (config, diagnostics) = load_text(text);
+    let config = config.unwrap_or_else(|| panic!("{diagnostics}\n{text}"));
+    (config, diagnostics.to_string())
+}
+
+/// The rules of the pair's frontend.
+fn rules_of(line: &str) -> String {
+    let (config, _) = accepted(&pair(line, ""));
+    format!("{:?}", config.proxies[0].rules)
+}
+
+#[test]
+fn letters_behind_a_unit_are_left_out_with_a_warning() {
+    let (config, said) = accepted(&pair("timeout client 15min", "timeout server 10sec"));
+    assert_eq!(
+        said.trim_end(),
+        "h.cfg:9:17: warning: unexpected character 'i' behind the time '15m'; 'timeout client' is 15m\n\
+         h.cfg:11:17: warning: unexpected character 'e' behind the time '10s'; 'timeout server' is 10s"
+    );
+    let timeouts = |index: usize| config.proxies[index].timeouts;
+    assert_eq!(timeouts(0).client.unwrap().as_secs(), 900);
+    assert_eq!(timeouts(1).server.unwrap().as_secs(), 10);
+    for text in ["1.5s", "3x", "min"] {
+        let said = findings(&pair(&format!("timeout client {text}"), ""));
+        assert!(said[0].contains("is not a time"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_refused_timeout_is_not_missing_as_well() {
+    let said = findings("frontend f\n mode http\n bind :80\n timeout client soon\n");
+    assert_eq!(said.len(), 1, "{said:#?}");
+}
+
+#[test]
+fn a_refused_listener_is_not_missing_as_well() {
+    let said = findings(&pair("", "").replace("bind :80", "bind :http"));
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].contains("invalid port 'http'"), "{said:#?}");
+}
+
+#[test]
+fn variables_in_addresses_are_expanded_outside_quotes() {
+    let (config, said) = accepted(
+        "global\n setenv HOST 10.0.0.9\n log ${HOST}:1514 local0\ndefaults\n mode tcp\n timeout client 5s\n \
+         timeout server 5s\n timeout connect 1s\nlisten l\n bind 127.0.0.1:$PORT\n server s ${HOST}:${PORT}\n",
+    );
+    assert_eq!(said, "");
+    let proxy = &config.proxies[0];
+    let bind = &proxy.frontend.as_ref().unwrap().binds[0];
+    assert_eq!(
+        bind.address,
+        lb_core::config::BindAddress::Tcp("127.0.0.1:8080".parse().unwrap())
+    );
+    let server = &proxy.backend.as_ref().unwrap().servers[0];
+    assert_eq!(server.address.unwrap().to_string(), "10.0.0.9:8080");
+    assert_eq!(
+        config.global.logs[0].address,
+        lb_core::config::SyslogAddress::Udp("10.0.0.9:1514".parse().unwrap())
+    );
+}
+
+#[test]
+fn an_unset_variable_in_an_address_is_named() {
+    let said = findings(&pair("bind *:$WEB_PORT", ""));
+    assert_eq!(
+        said,
+        [
+            "h.cfg:9:7: warning: environment variable 'WEB_PORT' is not set; nothing stands in its place",
+            "h.cfg:9:7: error: missing port specification in '*:': found `*:`, expected [address]:port[-end] or a \
+             path"
+        ]
+    );
+    let said = findings(&pair("", "server s \"$BACKEND\" check"));
+    assert_eq!(
+        said,
+        [
+            "h.cfg:11:11: error: the server's address is empty: expected address:port; is a variable not set?"
+        ]
+    );
+}
+
+#[test]
+fn a_placeholder_is_no_host_name() {
+    for host in ["<node-1>", "{{", "[ip]x"] {
+        let said = findings(&pair("", &format!("server s {host}:80")));
+        assert_eq!(said.len(), 1, "{said:#?}");
+        assert!(said[0].contains("looks like a placeholder"), "{said:#?}");
+    }
+    let (_, said) = accepted(&pair("", "server s my_host-1.example.:80"));
+    assert!(said.contains("starts in maintenance"), "{said}");
+}
+
+#[test]
+fn checks_that_only_say_hello_become_connections() {
+    for check in [
+        "mysql-check user haproxy",
+        "pgsql-check user u",
+        "smtpchk HELO x",
+        "ssl-hello-chk",
+        "redis-check",
+        "ldap-check",
+    ] {
+        let backend = format!("option httpchk\n option {check}\n server s 10.0.0.1:80 check");
+        let (config, said) = accepted(&pair("", &backend));
+        assert!(said.contains("checked by a TCP connection"), "{said}");
+        let backend = config.proxies[1].backend.as_ref().unwrap();
+        assert_eq!(
+            backend.check,
+            lb_core::config::CheckKind::Tcp,
+            "{check}: the last kind holds"
+        );
+    }
+    // These decide which server is the master: without them writes would go to replicas.
+    let said = findings(&pair(
+        "",
+        "option tcp-check\n tcp-check expect string role:master",
+    ));
+    assert_eq!(said.len(), 1, "{said:#?}");
+}
+
+fn expected_status(rule: &str) -> Vec<std::ops::RangeInclusive<u16>> {
+    let backend = format!("option httpchk\n http-check expect {rule}");
+    let (config, said) = accepted(&pair("", &backend));
+    assert_eq!(said, "");
+    match &config.proxies[1].backend.as_ref().unwrap().check {
+        lb_core::config::CheckKind::Http { expect_status, .. } => expect_status.clone(),
+        kind => panic!("{kind:?}"),
+    }
+}
+
+#[test]
+fn expected_statuses_may_be_patterns_and_denied() {
+    assert_eq!(expected_status("rstatus (2|3)[0-9][0-9]"), [200..=399]);
+    assert_eq!(
+        expected_status("rstatus ^(200|401)$"),
+        [200..=200, 401..=401]
+    );
+    assert_eq!(expected_status("! rstatus ^5"), [100..=499, 600..=999]);
+    assert_eq!(expected_status("! status 404"), [100..=403, 405..=999]);
+    assert_eq!(expected_status("comment up status 200-404"), [200..=404]);
+    let said = findings(&pair("", "option httpchk\n http-check expect rstatus ^abc"));
+    assert!(said[0].contains("no status code is accepted"), "{said:?}");
+    let said = findings(&pair("", "option httpchk\n http-check expect string up"));
+    assert!(said[0].contains("is not supported"), "{said:?}");
+}
+
+#[test]
+fn check_rules_without_the_option_are_said_to_be_idle() {
+    let (_, said) = accepted(&pair("", "http-check expect status 200"));
+    assert_eq!(
+        said.trim_end(),
+        "h.cfg:11:2: warning: 'http-check' without 'option httpchk' is ignored; servers are checked by a TCP \
+         connection"
+    );
+}
+
+#[test]
+fn a_refused_acl_is_not_unknown_as_well() {
+    let frontend = "acl here nonsense(x)\n http-request deny if !here\n use_backend b if here";
+    let said = findings(&pair(frontend, ""));
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(
+        said[0].starts_with("h.cfg:9:11: error: unknown fetch"),
+        "{said:#?}"
+    );
+    let said = findings(&pair("use_backend b if there", ""));
+    assert!(said[0].contains("no such ACL: 'there'"), "{said:#?}");
+}
+
+#[test]
+fn a_colon_behind_a_header_name_is_left_out() {
+    let (_, said) = accepted(&pair(
+        "http-request set-header X-Proto: https if { ssl_fc }",
+        "",
+    ));
+    assert_eq!(
+        said.trim_end(),
+        "h.cfg:9:26: warning: the header's name 'X-Proto:' ends with a colon; it is read as 'X-Proto'"
+    );
+    assert_eq!(
+        rules_of("http-request set-header X-Proto: https if { ssl_fc }"),
+        rules_of("http-request set-header X-Proto https if { ssl_fc }")
+    );
+}
+
+#[test]
+fn a_request_for_metrics_is_answered_although_there_are_none() {
+    let line = "http-request use-service prometheus-exporter if { path /metrics }";
+    let (_, said) = accepted(&pair(line, ""));
+    assert_eq!(
+        said.trim_end(),
+        "h.cfg:9:27: warning: service 'prometheus-exporter' is not built; requests for it are answered with status \
+         503"
+    );
+    assert!(rules_of(line).contains("503"));
+    // What is wrong behind the action keeps its place.
+    let said = findings(&pair(
+        "http-request use-service prometheus-exporter if no",
+        "",
+    ));
+    assert!(
+        said[1].starts_with("h.cfg:9:50: error: no such ACL"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn rewrites_of_the_request_line_become_rewrites_of_the_target() {
+    for (old, new) in [
+        (
+            r"reqrep ^([^\ :]*)\ /app/(.*) \1\ /\2",
+            "http-request replace-uri ^()/app/(.*) /\\\\2",
+        ),
+        (
+            r"reqrep ^([^\ ]*\ /)app[/]?(.*) \1\2",
+            "http-request replace-uri ^(/)app[/]?(.*) \\\\1\\\\2",
+        ),
+        (
+            r"reqirep ^Host: Host:\ a.example if { path /x }",
+            "http-request replace-header Host (?i)^ a.example if { path /x }",
+        ),
+        (
+            r"reqirep ^Host:\ old(.*) Host:\ new\1",
+            "http-request replace-header Host (?i)^old(.*) new\\\\1",
+        ),
+        (
+            r"rspirep ^(Location:)\ http://(.*) \1\ https://\2",
+            "http-response replace-header Location (?i)^()http://(.*) https://\\\\2",
+        ),
+        (
+            r"rsprep ^Server:\ .* Server:\ 100%",
+            "http-response replace-header Server ^.* 100%%",
+        ),
+    ] {
+        assert_eq!(rules_of(old), rules_of(new), "{old}");
+        let said = findings(&pair(old, ""));
+        assert!(
+            said.len() == 1 && said[0].contains("is obsolete"),
+            "{said:#?}"
+        );
+    }
+    for odd in [
+        r"reqrep ^GET\ /a GET\ /b",
+        r"reqrep ^([^\ ]*)\ /a\ HTTP/1.0 \1\ /b\ HTTP/1.1",
+        r"reqrep ^([^\ ]*)\ /a POST\ /b",
+        r"rsprep ^([^\ ]*)\ 404 \1\ 200",
+        r"reqrep ^Host:\ a X-Other:\ b",
+    ] {
+        let said = findings(&pair(odd, ""));
+        assert!(said[1].contains("no plain meaning"), "{odd}: {said:#?}");
+    }
+}
+
+#[test]
+fn log_lines_have_the_head_that_is_asked_for() {
+    for (format, header) in [
+        ("", LogHeader::Syslog),
+        ("format raw", LogHeader::None),
+        ("format short", LogHeader::Level),
+        ("format priority", LogHeader::Priority),
+        ("format rfc3164", LogHeader::Syslog),
+    ] {
+        let config = quiet(&format!("global\n log stdout {format} local0\n"));
+        assert_eq!(config.global.logs[0].header, header, "{format}");
+    }
+}
+
+#[test]
+fn a_tcp_frontend_of_an_http_backend_is_told_what_to_do() {
+    let text = pair("", "").replace("frontend f\n", "frontend f\n mode tcp\n");
+    assert_eq!(
+        findings(&text),
+        [
+            "h.cfg:9:18: error: tcp frontend 'f' tries to use incompatible http backend 'b': expected a backend with \
+             `mode tcp`; a connection cannot become HTTP in mid-course; give both `mode http`"
+        ]
+    );
+    let (config, _) = accepted(&pair("", ""));
+    assert_eq!(config.proxies[0].mode, Mode::Http);
+}
