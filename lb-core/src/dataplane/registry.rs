@@ -71,6 +71,11 @@ impl Registry {
         });
     }
 
+    /// Whether connections are asked to finish.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.finishing.get()
+    }
+
     /// Replies once no connection is left.
     pub(super) fn when_empty(&self, reply: tokio::sync::oneshot::Sender<()>) {
         self.on_empty.borrow_mut().push(reply);

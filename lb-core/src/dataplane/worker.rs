@@ -20,7 +20,7 @@ use super::{
     idle::IdlePool,
     listener::{self, Listener},
     registry::Registry,
-    sink::Sinks,
+    sink::{self, Sinks},
 };
 use crate::stats::set_worker;
 
@@ -181,6 +181,10 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
                 for task in accepting.drain(..) {
                     task.abort();
                 }
+                // One worker speaks for all.
+                if parts.number == 0 && !worker.registry.is_finishing() {
+                    worker.log_stopped();
+                }
                 worker.registry.finish_all();
             }
             Some(Command::ServerDown {
@@ -203,6 +207,27 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
     }
     sweeping.abort();
     worker.idle.clear();
+}
+
+impl Worker {
+    /// The line of each proxy that stops.
+    fn log_stopped(&self) {
+        let balancer = &self.balancer;
+        for (index, proxy) in balancer.config.proxies.iter().enumerate() {
+            let accepted = balancer
+                .frontend_of(index)
+                .and_then(|(at, _)| balancer.frontend_counters.get(at))
+                .map_or(0, |counters| counters.connections_total.value());
+            let served = balancer
+                .backend_of(index)
+                .map_or(0, |(_, b)| b.counters().traffic.total(|c| &c.sessions));
+            let text = format!(
+                "Proxy {} stopped (cumulated conns: FE: {accepted}, BE: {served}).",
+                proxy.name
+            );
+            self.sinks.log(proxy, sink::WARNING, text.as_bytes());
+        }
+    }
 }
 
 /// Looks after idle server connections.

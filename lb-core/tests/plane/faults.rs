@@ -375,6 +375,10 @@ fn stopping_closes_idle_clients_and_lets_requests_finish() {
         b.backends[0].servers()[0].served() == 1
     });
     plane.plane.stop_accepting();
+    assert_eq!(
+        plane.line(),
+        "Proxy web stopped (cumulated conns: FE: 2, BE: 2)."
+    );
     assert_eq!(read_all(&idle), "");
     let answer = read_all(&busy);
     assert!(answer.ends_with("done"), "{answer}");
