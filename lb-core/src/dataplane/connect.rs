@@ -10,7 +10,7 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 
 use super::{
     clock,
@@ -286,15 +286,20 @@ impl Connection {
         let begun = start(address, config, need.proxy).map_err(|_| NotDialed::Local)?;
         let now = clock::recent();
         self.timer.after(now, need.proxy.timeouts.connect);
-        let connected = self
-            .wait(|client, cx| {
-                if let Poll::Ready(ready) = begun.poll_write_ready(cx) {
-                    let failed = ready.err().or_else(|| begun.take_error().ok().flatten());
-                    return Poll::Ready(Some(failed.is_none()));
+        let connected = {
+            let mut settled = std::pin::pin!(begun.ready(Interest::WRITABLE));
+            self.wait(|client, cx| {
+                if let Poll::Ready(ready) = settled.as_mut().poll(cx) {
+                    // A socket that failed is reported as closed; asking every socket would cost a call.
+                    let stands = ready.is_ok_and(|ready| {
+                        !ready.is_write_closed() || matches!(begun.take_error(), Ok(None))
+                    });
+                    return Poll::Ready(Some(stands));
                 }
                 gave_up(client, need.end_is_abort, cx).map(|()| None)
             })
-            .await;
+            .await
+        };
         match connected {
             Ok(Some(true)) => {}
             Ok(Some(false)) => return Err(NotDialed::Refused),

@@ -18,7 +18,7 @@ fn bench() {
     let logs = std::env::var("BENCH_LOG").is_ok();
     let modes = [HttpMode::KeepAlive, HttpMode::ServerClose, HttpMode::Close];
     let proxies = modes.map(|http_mode| {
-        let mut proxy = listen("b", mode, &[origin]);
+        let mut proxy = listen(&format!("{http_mode:?}"), mode, &[origin]);
         proxy.http_mode = http_mode;
         proxy
     });
