@@ -148,6 +148,12 @@ impl Runtime {
         text + "\n"
     }
 
+    fn local_time(&self) -> String {
+        let now = chrono::Utc::now().naive_utc()
+            + chrono::TimeDelta::seconds(self.balancer.utc_offset.into());
+        now.format("%d/%b/%Y:%H:%M:%S%.3f").to_string()
+    }
+
     fn clear_counters(&self, all: bool) {
         for counters in &self.balancer.frontend_counters {
             counters.connections.clear_max();
@@ -257,7 +263,7 @@ impl Executor for Runtime {
                     .map(|b| format!("{}\n", b.name()));
                 format!("# name\n{}", names.collect::<String>())
             }
-            Command::ShowErrors => "Total events captured : 0".to_owned(),
+            Command::ShowErrors => format!("Total events captured on [{}] : 0", self.local_time()),
             Command::ClearCounters(all) => {
                 if *all && level < StatsLevel::Admin {
                     return "Permission denied".to_owned();

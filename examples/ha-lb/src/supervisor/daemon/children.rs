@@ -1,0 +1,147 @@
+//! The two children: started with what they need, heard, started again.
+
+use std::time::Instant;
+
+use super::{Daemon, Event};
+use crate::{
+    ipc::{
+        channel::MAX_DESCRIPTORS,
+        message::{BalancerStart, FromBalancer, FromSpeaker, ToBalancer, ToSpeaker},
+    },
+    supervisor::{
+        child::{Report, Role},
+        heartbeat::Heartbeat,
+    },
+};
+
+impl Daemon {
+    pub(super) fn start_speaker(&mut self, now: Instant) {
+        let events = self.events.clone();
+        let hello = ToSpeaker::Start {
+            configuration: self.configuration.clone(),
+            scripts: self.tracks.results(),
+        };
+        let Some(slot) = &mut self.speaker else {
+            return;
+        };
+        let report = move |generation, report| {
+            let _ = events.send(Event::Speaker(generation, report));
+        };
+        match slot.start(report) {
+            Ok(child) => child.tell(hello, Vec::new()),
+            Err(error) => {
+                tracing::error!("cannot start the speaker: {error}");
+                slot.not_started(now);
+            }
+        }
+    }
+
+    pub(super) fn start_balancer(&mut self, now: Instant) {
+        let events = self.events.clone();
+        let hello = ToBalancer::Start(BalancerStart {
+            configuration: self.configuration.clone(),
+            workers: self.workers,
+            servers: self.servers.values().cloned().collect(),
+            utc_offset: chrono::Local::now().offset().local_minus_utc(),
+        });
+        let Some(slot) = &mut self.balancer else {
+            return;
+        };
+        let report = move |generation, report| {
+            let _ = events.send(Event::Balancer(generation, report));
+        };
+        match slot.start(report) {
+            Ok(child) => {
+                for part in self.sockets.chunks(MAX_DESCRIPTORS) {
+                    let (listeners, sockets) = part.iter().cloned().unzip();
+                    child.tell(ToBalancer::Listeners(listeners), sockets);
+                }
+                child.tell(hello, Vec::new());
+            }
+            Err(error) => {
+                tracing::error!("cannot start the balancer: {error}");
+                slot.not_started(now);
+            }
+        }
+    }
+
+    pub(super) fn speaker_reports(&mut self, report: Report<FromSpeaker>, now: Instant) {
+        let Some(slot) = &mut self.speaker else {
+            return;
+        };
+        match report {
+            Report::Said(FromSpeaker::Ready) => {
+                let took = slot.is_ready(now).as_millis();
+                let pid = slot.process().pid.unwrap_or_default();
+                tracing::info!("speaker (pid {pid}) listens after {took} ms");
+            }
+            Report::Said(FromSpeaker::Transition(transition)) => self.notifier.changed(&transition),
+            Report::Said(FromSpeaker::Status(instances)) => {
+                self.instances = instances;
+                self.reported(Role::Speaker);
+            }
+            Report::Said(FromSpeaker::Failed(why)) => {
+                tracing::error!("speaker: {why}");
+                if !slot.ever_ready() {
+                    self.fail();
+                }
+            }
+            Report::Gone(exit) => {
+                slot.gone(exit, now, self.phase.is_running());
+                self.reported(Role::Speaker);
+                self.speaker_ended(now);
+            }
+        }
+    }
+
+    pub(super) fn balancer_reports(&mut self, report: Report<FromBalancer>, now: Instant) {
+        let Some(slot) = &mut self.balancer else {
+            return;
+        };
+        match report {
+            Report::Said(FromBalancer::Ready) => {
+                let took = slot.is_ready(now).as_millis();
+                let pid = slot.process().pid.unwrap_or_default();
+                tracing::info!("balancer (pid {pid}) serves after {took} ms");
+                self.heartbeat = Some(Heartbeat::new(now));
+                if let Some(passed) = self.liveness.serves() {
+                    self.answer_for_balancer(passed);
+                }
+            }
+            Report::Said(FromBalancer::Pong(number)) => {
+                let back = self.heartbeat.as_mut().is_some_and(|h| h.pong(number, now));
+                if back {
+                    tracing::warn!("balancer turns its event loops again");
+                    if let Some(passed) = self.liveness.serves() {
+                        self.answer_for_balancer(passed);
+                    }
+                }
+            }
+            Report::Said(FromBalancer::Server(state)) => {
+                let key = (state.backend.clone(), state.server.clone());
+                self.servers.insert(key, state);
+            }
+            Report::Said(FromBalancer::Status(traffic)) => {
+                self.traffic = traffic;
+                self.reported(Role::Balancer);
+            }
+            Report::Said(FromBalancer::Failed(why)) => {
+                tracing::error!("balancer: {why}");
+                if !slot.ever_ready() {
+                    self.fail();
+                }
+            }
+            Report::Gone(exit) => {
+                slot.gone(exit, now, self.phase.is_running());
+                self.heartbeat = None;
+                self.reported(Role::Balancer);
+                self.balancer_lost(now);
+                self.balancer_ended();
+                // Started within this event: the queue of the listening sockets should not grow old.
+                if self.balancer.as_ref().is_some_and(|slot| slot.is_due(now)) {
+                    self.start_balancer(now);
+                }
+            }
+        }
+    }
+}
