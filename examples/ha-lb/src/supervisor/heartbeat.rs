@@ -5,6 +5,8 @@
 use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_millis(250);
+/// Asked this much after a deadline, the supervisor itself stood still: an answer may be waiting unread.
+const OWN_DELAY: Duration = Duration::from_millis(100);
 /// An unanswered ping this old means that the balancer hangs.
 pub const HANGS: Duration = Duration::from_secs(1);
 /// An unanswered ping this old means that it will not come back by itself.
@@ -52,10 +54,16 @@ impl Heartbeat {
 
     /// Time has passed.
     pub fn timeout(&mut self, now: Instant) -> Option<Beat> {
-        if now < self.next_deadline() {
+        let deadline = self.next_deadline();
+        if now < deadline {
             return None;
         }
-        match self.sent {
+        let late = now.saturating_duration_since(deadline);
+        match &mut self.sent {
+            Some(sent) if late > OWN_DELAY => {
+                *sent += late + OWN_DELAY;
+                None
+            }
             None => {
                 self.number += 1;
                 self.sent = Some(now);
@@ -107,6 +115,21 @@ mod tests {
         assert_eq!(heart.timeout(now + HANGS), None);
         assert_eq!(heart.timeout(now + HOPELESS), Some(Beat::Hopeless));
         assert_eq!(heart.timeout(now + HOPELESS), None);
+    }
+
+    #[test]
+    fn a_supervisor_that_stood_still_itself_listens_before_it_judges() {
+        let now = Instant::now();
+        let mut heart = Heartbeat::new(now);
+        heart.timeout(now);
+        let woken = now + Duration::from_secs(60);
+        assert_eq!(heart.timeout(woken), None);
+        assert_eq!(heart.timeout(woken + OWN_DELAY), Some(Beat::Hangs));
+        let mut heart = Heartbeat::new(now);
+        heart.timeout(now);
+        assert_eq!(heart.timeout(woken), None);
+        assert!(!heart.pong(1, woken));
+        assert_eq!(heart.timeout(woken + EVERY), Some(Beat::Ping(2)));
     }
 
     #[test]
