@@ -10,6 +10,7 @@
 pub mod args;
 pub mod convert;
 pub mod fetch;
+mod known;
 pub mod matcher;
 pub(crate) mod parse;
 #[cfg(test)]

@@ -93,48 +93,6 @@ pub fn find(name: &str) -> Option<&'static Fetch> {
     all().find(|f| f.name == name || f.aliases.contains(&name))
 }
 
-/// Fetches of HAProxy that are known and not offered: (beginning of the name, why).
-const NOT_OFFERED: &[(&str, &str)] = &[
-    ("rand", "rules are evaluated without randomness"),
-    (
-        "env",
-        "environment variables are expanded by the reader of the file: write \"${NAME}\"",
-    ),
-    ("nbsrv", "rules do not see the state of servers yet"),
-    ("avg_queue", "rules do not see the state of servers yet"),
-    ("queue", "rules do not see the state of servers yet"),
-    ("connslots", "rules do not see the state of servers yet"),
-    ("srv_", "rules do not see the state of servers yet"),
-    ("be_", "rules do not see the state of backends yet"),
-    ("fe_conn", "rules do not see counters yet"),
-    ("fe_req_rate", "rules do not see counters yet"),
-    ("fe_sess_rate", "rules do not see counters yet"),
-    ("table_", "rules do not see stick tables yet"),
-    ("sc_", "rules do not see stick tables yet"),
-    ("sc0_", "rules do not see stick tables yet"),
-    ("sc1_", "rules do not see stick tables yet"),
-    ("sc2_", "rules do not see stick tables yet"),
-    ("src_conn_", "rules do not see stick tables yet"),
-    ("src_http_", "rules do not see stick tables yet"),
-    ("src_sess_", "rules do not see stick tables yet"),
-    ("src_g", "rules do not see stick tables yet"),
-    ("src_bytes_", "rules do not see stick tables yet"),
-    ("src_kbytes_", "rules do not see stick tables yet"),
-    ("src_updt_", "rules do not see stick tables yet"),
-    ("src_inc_", "rules do not see stick tables yet"),
-    ("src_clr_", "rules do not see stick tables yet"),
-    ("ssl_c_", "client certificates are not asked for yet"),
-    ("lua.", "there is no Lua"),
-];
-
-/// Why a fetch that HAProxy has is not offered here.
-pub fn not_offered(name: &str) -> Option<&'static str> {
-    NOT_OFFERED
-        .iter()
-        .find(|(beginning, _)| name.starts_with(beginning))
-        .map(|(_, why)| *why)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,7 +108,6 @@ mod tests {
         assert_eq!(names.len(), count);
         for fetch in all() {
             assert!(fetch.doc.ends_with('.'), "{}", fetch.name);
-            assert!(not_offered(fetch.name).is_none() || find(fetch.name).is_some());
             let optional: Vec<bool> = fetch.args.iter().map(|a| a.optional).collect();
             assert!(
                 optional.is_sorted(),

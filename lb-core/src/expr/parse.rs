@@ -5,6 +5,7 @@ use super::{
     args::compile,
     convert,
     fetch::{self, Fetch},
+    known,
 };
 use crate::rules::RuleError;
 
@@ -136,7 +137,7 @@ pub(crate) fn find_fetch(name: &str) -> Result<&'static Fetch, RuleError> {
 
 /// The error for a fetch that is not there.
 pub(crate) fn unknown_fetch(name: &str) -> RuleError {
-    if let Some(reason) = fetch::not_offered(name) {
+    if let Some(reason) = known::fetch(name) {
         return RuleError::new(
             0,
             format!("fetch method '{name}' is not supported: {reason}"),
@@ -150,6 +151,9 @@ pub(crate) fn unknown_fetch(name: &str) -> RuleError {
 }
 
 fn unknown_converter(name: &str) -> RuleError {
+    if let Some(reason) = known::converter(name) {
+        return RuleError::new(0, format!("converter '{name}' is not supported: {reason}"));
+    }
     let error = RuleError::new(0, format!("unknown converter '{name}'"));
     match nearest(name, convert::all().map(|c| c.name)) {
         Some(like) => error.expecting(format!("a converter; did you mean '{like}'?")),

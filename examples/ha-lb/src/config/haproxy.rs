@@ -357,8 +357,9 @@ impl Reader {
             .expected(format!("a backend with `mode {front}`"));
             context.diagnostics.push(match front {
                 // HAProxy goes over to HTTP once the backend is chosen.
-                "tcp" => finding
-                    .action("a connection cannot become HTTP in mid-course; give both `mode http`"),
+                "tcp" => finding.action(
+                    "a connection cannot become HTTP in mid-course: give both the same mode",
+                ),
                 _ => finding,
             });
         }

@@ -70,6 +70,14 @@ impl HttpCheck {
                 Ok(())
             }
             "connect" if args.left() == 0 => Ok(()),
+            "disable-on-404" => {
+                context.warn(
+                    word.span,
+                    "'http-check disable-on-404' is ignored",
+                    "a server that answers 404 is down, not drained",
+                );
+                Ok(())
+            }
             _ => Err(word.refuse(
                 "this kind of 'http-check' is not supported",
                 "send or expect status",

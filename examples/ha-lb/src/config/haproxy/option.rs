@@ -69,9 +69,6 @@ pub(super) fn read(
                 })?),
             }
         }
-        "http_proxy" => {
-            return Err(word.refuse("an open proxy is not supported", "servers to forward to"));
-        }
         // `http-tunnel` and `http-use-htx` were warned about and have no effect.
         _ => {}
     }

@@ -29,7 +29,7 @@ pub(crate) const OPTIONS: &[Entry] = table! {
     obsolete(&["forceclose"], DFB, (0, 0), "it is read as `option httpclose`"),
     obsolete(&["http-tunnel"], DFB, (0, 0), "it is ignored; each request is processed"),
     obsolete(&["http-use-htx"], DFB, (0, 0), "it is ignored"),
-    obsolete(&["http_proxy"], DFB, (0, 0), "it is refused: an open proxy is not supported"),
+    refused(&["http_proxy"], DFB, "there is no open proxy; it was removed in HAProxy 2.5; name servers to forward to"),
     ignored(&["contstats", "socket-stats", "http-no-delay", "independent-streams", "idle-close-on-response",
         "tcp-smart-accept", "tcp-smart-connect", "splice-auto", "splice-request", "splice-response",
         "disable-h2-upgrade", "nolinger", "http-pretend-keepalive", "prefer-last-server",

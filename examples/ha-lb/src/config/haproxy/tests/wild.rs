@@ -83,7 +83,7 @@ fn an_unset_variable_in_an_address_is_named() {
     assert_eq!(
         said,
         [
-            "h.cfg:11:11: error: the server's address is empty: expected address:port; is a variable not set?"
+            "h.cfg:11:11: error: the server's address is empty: found ``, expected address:port; is a variable not set?"
         ]
     );
 }
@@ -281,7 +281,7 @@ fn a_tcp_frontend_of_an_http_backend_is_told_what_to_do() {
         findings(&text),
         [
             "h.cfg:9:18: error: tcp frontend 'f' tries to use incompatible http backend 'b': expected a backend with \
-             `mode tcp`; a connection cannot become HTTP in mid-course; give both `mode http`"
+             `mode tcp`; a connection cannot become HTTP in mid-course: give both the same mode"
         ]
     );
     let (config, _) = accepted(&pair("", ""));

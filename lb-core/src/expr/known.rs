@@ -1,0 +1,178 @@
+//! Names of HAProxy 2.6 that are not offered, so that a rule with one is told so instead of "unknown".
+
+const TABLES: &str = "rules do not see stick tables yet";
+const SERVERS: &str = "rules do not see the state of servers yet";
+const COUNTERS: &str = "rules do not see counters yet";
+const TO_SERVERS: &str = "TLS to servers is not spoken";
+const HANDSHAKE: &str = "rules do not see this detail of the handshake";
+const CONNECTION: &str = "rules do not see this detail of the connection";
+const BODY: &str = "rules do not see response bodies";
+const HASHES: &str = "hashes of the request are not made by rules";
+const INTERNAL: &str = "it belongs to the inside of another program";
+const NOT_BUILT: &str = "it is not built";
+
+/// Fetches: beginning of the name, and why there is none.
+const FETCHES: &[(&str, &str)] = &[
+    ("rand", "rules are evaluated without randomness"),
+    ("uuid", "rules are evaluated without randomness"),
+    (
+        "env",
+        "environment variables are expanded by the reader of the file: write \"${NAME}\"",
+    ),
+    ("nbsrv", SERVERS),
+    ("avg_queue", SERVERS),
+    ("queue", SERVERS),
+    ("connslots", SERVERS),
+    ("srv_", SERVERS),
+    ("be_", "rules do not see the state of backends yet"),
+    ("fe_conn", COUNTERS),
+    ("fe_req_rate", COUNTERS),
+    ("fe_sess_rate", COUNTERS),
+    ("fe_", CONNECTION),
+    ("table_", TABLES),
+    ("sc_", TABLES),
+    ("sc0_", TABLES),
+    ("sc1_", TABLES),
+    ("sc2_", TABLES),
+    ("src_conn_", TABLES),
+    ("src_http_", TABLES),
+    ("src_sess_", TABLES),
+    ("src_g", TABLES),
+    ("src_bytes_", TABLES),
+    ("src_kbytes_", TABLES),
+    ("src_updt_", TABLES),
+    ("src_inc_", TABLES),
+    ("src_clr_", TABLES),
+    ("ssl_c_", "client certificates are not asked for yet"),
+    ("ssl_bc", TO_SERVERS),
+    ("ssl_s_", TO_SERVERS),
+    ("ssl_f", HANDSHAKE),
+    ("req.ssl_", HANDSHAKE),
+    ("res.ssl_hello_type", HANDSHAKE),
+    ("rep_ssl_hello_type", HANDSHAKE),
+    ("lua.", "there is no Lua"),
+    ("bc_", CONNECTION),
+    ("fc_", CONNECTION),
+    ("dst_conn", COUNTERS),
+    ("dst_is_local", CONNECTION),
+    ("src_is_local", CONNECTION),
+    ("so_id", CONNECTION),
+    ("cur_", CONNECTION),
+    ("prio_", CONNECTION),
+    ("http_first_req", CONNECTION),
+    ("http_auth_bearer", NOT_BUILT),
+    ("unique-id", "there is no unique id"),
+    ("base32", HASHES),
+    ("url32", HASHES),
+    ("baseq", NOT_BUILT),
+    ("bin", NOT_BUILT),
+    ("date_us", NOT_BUILT),
+    ("req.body_param", NOT_BUILT),
+    ("req.hdrs", NOT_BUILT),
+    ("res.hdrs", NOT_BUILT),
+    ("res.body", BODY),
+    ("res.len", BODY),
+    ("res.payload", BODY),
+    ("res.cache_", "there is no cache"),
+    ("res.comp", "responses are not compressed"),
+    ("distcc_", NOT_BUILT),
+    ("fcgi.", NOT_BUILT),
+    ("hostname", NOT_BUILT),
+    ("internal.", INTERNAL),
+    ("cpu_", INTERNAL),
+    ("lat_", INTERNAL),
+    ("last_rule_", INTERNAL),
+    ("nbproc", INTERNAL),
+    ("proc", INTERNAL),
+    ("thread", INTERNAL),
+    ("stopping", INTERNAL),
+];
+
+/// Converters: beginning of the name, and why there is none.
+const CONVERTERS: &[(&str, &str)] = &[
+    ("map", "there are no maps yet"),
+    ("table_", TABLES),
+    ("in_table", TABLES),
+    ("nbsrv", SERVERS),
+    ("srv_queue", SERVERS),
+    ("lua.", "there is no Lua"),
+    ("jwt_", "tokens are not verified"),
+    (
+        "capture-re",
+        "converters have no side effects: use `capture`",
+    ),
+    (
+        "set-var",
+        "converters have no side effects: use the action `set-var`",
+    ),
+    (
+        "unset-var",
+        "converters have no side effects: use the action `unset-var`",
+    ),
+    ("add_item", NOT_BUILT),
+    ("aes_gcm_dec", NOT_BUILT),
+    ("be2", NOT_BUILT),
+    ("crc32c", NOT_BUILT),
+    ("debug", NOT_BUILT),
+    ("digest", NOT_BUILT),
+    ("fix_", NOT_BUILT),
+    ("hmac", NOT_BUILT),
+    ("htonl", NOT_BUILT),
+    ("json", NOT_BUILT),
+    ("language", NOT_BUILT),
+    ("ltime", NOT_BUILT),
+    ("utime", NOT_BUILT),
+    ("mqtt_", NOT_BUILT),
+    ("protobuf", NOT_BUILT),
+    ("ungrpc", NOT_BUILT),
+    ("secure_memcmp", NOT_BUILT),
+    ("sha", NOT_BUILT),
+    ("wt6", NOT_BUILT),
+    ("xxh", NOT_BUILT),
+];
+
+/// Why a fetch that HAProxy has is not offered here.
+pub(crate) fn fetch(name: &str) -> Option<&'static str> {
+    reason(FETCHES, name)
+}
+
+/// Why a converter that HAProxy has is not offered here.
+pub(crate) fn converter(name: &str) -> Option<&'static str> {
+    reason(CONVERTERS, name)
+}
+
+fn reason(table: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
+    table
+        .iter()
+        .find(|(beginning, _)| name.starts_with(beginning))
+        .map(|(_, why)| *why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_haproxy_has_is_not_called_unknown() {
+        for name in [
+            "sc_http_req_rate",
+            "nbsrv",
+            "ssl_c_s_dn",
+            "ssl_fc_has_crt",
+            "hostname",
+        ] {
+            assert!(fetch(name).is_some(), "{name}");
+        }
+        for name in [
+            "map_str_int",
+            "map",
+            "ltime",
+            "sha2",
+            "json_query",
+            "table_gpc0",
+        ] {
+            assert!(converter(name).is_some(), "{name}");
+        }
+        assert_eq!(fetch("nonsense").or(converter("lowr")), None);
+    }
+}
