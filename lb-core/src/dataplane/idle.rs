@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::stream::Stream;
-use crate::{backend::Backend, id::ServerIndex};
+use crate::{backend::Backend, id::ServerIndex, server::Server};
 
 /// How long a connection may wait for its next request (HAProxy's `pool-purge-delay`).
 const KEPT: Duration = Duration::from_secs(5);
@@ -79,9 +79,16 @@ impl IdlePool {
         }
     }
 
-    /// Closes what has been closed by the server, has sent something unasked or has waited too long.
+    /// Closes what has been closed by the server, has sent something unasked or has waited too long, and what
+    /// belongs to a server in maintenance.
     pub(super) fn sweep(&self, now: Instant) {
-        self.retain(|_, _, idle| now.duration_since(idle.since) < KEPT && !idle.stream.is_stale());
+        self.retain(|_, server, idle| {
+            let serves = idle
+                .backend
+                .server(ServerIndex::new(server))
+                .is_some_and(Server::accepts_persistent);
+            serves && now.duration_since(idle.since) < KEPT && !idle.stream.is_stale()
+        });
     }
 
     /// Closes every connection to a server that went down.

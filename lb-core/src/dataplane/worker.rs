@@ -210,6 +210,18 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
 }
 
 impl Worker {
+    /// Cuts the sessions of servers that an operator took out of service, where `on-marked-down
+    /// shutdown-sessions` says so. (Checks tell by [`Command::ServerDown`].)
+    fn cut_sessions(&self) {
+        for (index, backend) in self.balancer.backends.iter().enumerate() {
+            for server in backend.servers() {
+                if server.config().shutdown_sessions_on_down && !server.accepts_persistent() {
+                    self.registry.server_down(index, server.index().index());
+                }
+            }
+        }
+    }
+
     /// The line of each proxy that stops.
     fn log_stopped(&self) {
         let balancer = &self.balancer;
@@ -235,5 +247,6 @@ async fn sweep(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         worker.idle.sweep(clock::now());
+        worker.cut_sessions();
     }
 }

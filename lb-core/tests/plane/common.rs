@@ -13,12 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::{Domain, Socket, Type};
+
 use lb_core::{
     config::{
         BackendConfig, Bind, BindAddress, Config, FrontendConfig, LogFormatKind, LogHeader,
         LogTarget, Mode, ProxyConfig, ServerConfig, SyslogAddress, Timeouts,
     },
-    dataplane::{self, DataPlane, Event, Events, ListenerFd, Options},
+    dataplane::{self, Balancer, DataPlane, Event, Events, ListenerFd, Options},
     rules::{ProxyRules, ProxySide, RulesBuilder},
 };
 
@@ -196,6 +198,31 @@ impl Plane {
         Self::start_with(proxies, |_, _| {})
     }
 
+    /// The same with two workers, each with its own socket on the same port.
+    pub(crate) fn with_two_workers(proxy: ProxyConfig) -> Self {
+        let mut address = None;
+        let mut plane = Self::start_with(vec![proxy], |_, options| {
+            options.workers = 2;
+            options.listeners.clear();
+            for worker in 0..2 {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+                socket.set_reuse_port(true).unwrap();
+                let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+                socket.bind(&address.unwrap_or(any).into()).unwrap();
+                address = socket.local_addr().unwrap().as_socket();
+                socket.listen(128).unwrap();
+                options.listeners.push(ListenerFd {
+                    proxy: 0,
+                    bind: 0,
+                    worker,
+                    fd: OwnedFd::from(socket),
+                });
+            }
+        });
+        plane.addresses = vec![address];
+        plane
+    }
+
     pub(crate) fn start_with(
         mut proxies: Vec<ProxyConfig>,
         adjust: impl FnOnce(&mut Config, &mut Options),
@@ -278,7 +305,7 @@ impl Plane {
     }
 
     /// Waits until `holds`.
-    pub(crate) fn until(&self, what: &str, holds: impl Fn(&lb_core::dataplane::Balancer) -> bool) {
+    pub(crate) fn until(&self, what: &str, holds: impl Fn(&Balancer) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds(self.plane.balancer()) {
             assert!(Instant::now() < deadline, "not in time: {what}");

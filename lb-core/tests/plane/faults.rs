@@ -342,6 +342,41 @@ fn those_who_wait_are_served_one_after_the_other() {
 }
 
 #[test]
+fn two_workers_keep_to_one_limit() {
+    let origin = Origin::http(|_| {
+        thread::sleep(Duration::from_millis(5));
+        ok("x")
+    });
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.http_mode = HttpMode::ServerClose;
+    if let Some(backend) = &mut proxy.backend {
+        backend.servers[0].maxconn = Some(1);
+    }
+    let plane = Plane::with_two_workers(proxy);
+    let clients: Vec<_> = (0..16)
+        .map(|_| {
+            let mut client = plane.connect();
+            thread::spawn(move || {
+                for _ in 0..3 {
+                    assert!(ask(&mut client, GET).starts_with("HTTP/1.1 200 "));
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.join().unwrap();
+    }
+    let server = &plane.plane.balancer().backends[0].servers()[0];
+    assert_eq!(server.counters().sessions.max(), 1);
+    assert_eq!(server.counters().traffic.total(|c| &c.sessions), 48);
+    let beaten = async { tokio::time::timeout(PATIENCE, plane.plane.heartbeat()).await };
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let answered = { runtime }.enable_time().build().unwrap().block_on(beaten);
+    assert!(answered.is_ok(), "a worker does not answer");
+    plane.stop();
+}
+
+#[test]
 fn a_client_that_breaks_off_while_the_server_thinks_is_noticed() {
     let origin = silent();
     let plane = start(&origin, |_| {});

@@ -23,9 +23,15 @@ pub(super) async fn serve(connection: &mut Connection, number: u32) -> Next {
     let pooled = connection.worker.exchanges.borrow_mut().pop();
     let mut exchange = pooled.unwrap_or_else(Exchange::new);
     let next = run(connection, &mut exchange, number).await;
-    connection.worker.exchanges.borrow_mut().push(exchange);
+    let mut pool = connection.worker.exchanges.borrow_mut();
+    if pool.len() < KEPT {
+        pool.push(exchange);
+    }
     next
 }
+
+/// Exchanges whose memory a worker keeps.
+const KEPT: usize = 256;
 
 /// Serves one request; its first byte is in the client's input. `number` counts the requests before it.
 async fn run(connection: &mut Connection, x: &mut Exchange, number: u32) -> Next {
