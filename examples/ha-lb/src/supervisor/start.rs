@@ -124,6 +124,8 @@ pub fn prepare(options: &Options) -> Result<Prepared, String> {
 
 /// Accounts and directories exist, capabilities are held.
 fn check_rights(loaded: &Loaded) -> Result<(), String> {
+    loaded.scripts().map_err(|e| e.to_string())?;
+    loaded.hooks().map_err(|e| e.to_string())?;
     let mut needed = Vec::new();
     if loaded.needs_speaker() {
         needed.push((
