@@ -262,6 +262,10 @@ impl Connection {
         let Some(config) = lease.server() else {
             return;
         };
+        // Bytes behind the response belong to nobody, and must not become another client's answer.
+        if server.ended || !server.input.is_empty() {
+            return;
+        }
         // Idle connections count towards the server's limit: those in use, this one's place included, and the
         // idle ones of every worker together.
         let limit = config.maxconn();

@@ -47,6 +47,13 @@ impl Connection {
         }
     }
 
+    /// A rule refused a connection.
+    pub(super) fn count_denied_connection(&self) {
+        if let Some(counters) = self.frontend_counters() {
+            counters.denied_connections.increment();
+        }
+    }
+
     /// A rule refused a request.
     pub(super) fn count_denied(&self, backend: Option<usize>) {
         for cell in [self.frontend_cell(), self.backend_cell(backend)]

@@ -145,6 +145,7 @@ async fn open(
     match rules.on_connection(now, &connection.info, &mut connection.state) {
         ConnectionVerdict::Accept => {}
         ConnectionVerdict::Reject => {
+            connection.count_denied_connection();
             connection.client.stream.reset_on_close();
             return None;
         }

@@ -2,12 +2,13 @@
 
 use std::{
     io::{Read, Write},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr, TcpStream},
     thread,
     time::{Duration, Instant},
 };
 
 use lb_core::config::{HttpMode, Mode, ProxyConfig};
+use socket2::{Domain, Socket, Type};
 
 use crate::common::{
     Origin, PATIENCE, Plane, SHORT, ask, listen, nobody, ok, read_all, read_message,
@@ -212,6 +213,42 @@ fn nobody_listening_gives_503_after_the_retries() {
     let entry = plane.entry();
     assert_eq!(entry.end(), ("web/s1", "503", "SC--"));
     assert_eq!(entry.counts, "1/1/0/0/3");
+    plane.stop();
+}
+
+#[test]
+fn a_server_that_does_not_take_connections_gives_503_after_timeout_connect() {
+    // The kernel drops what does not fit into the queue of a listener that never accepts.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let fill = |_| TcpStream::connect_timeout(&address, Duration::from_millis(50));
+    let queued: Vec<_> = (0..3).map(fill).take_while(Result::is_ok).collect();
+    let mut proxy = listen("web", Mode::Http, &[address]);
+    proxy.timeouts.connect = SHORT;
+    if let Some(backend) = &mut proxy.backend {
+        backend.retries = 0;
+    }
+    let plane = Plane::start(vec![proxy]);
+    let answer = ask(&mut plane.connect(), GET);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(plane.entry().end(), ("web/s1", "503", "sC--"));
+    drop(queued);
+    plane.stop();
+}
+
+#[test]
+fn bytes_behind_a_response_do_not_become_an_answer() {
+    let origin = Origin::http(|_| [ok("mine"), ok("stolen")].concat());
+    let plane = start(&origin, |_| {});
+    let mut client = plane.connect();
+    for _ in 0..3 {
+        assert!(ask(&mut client, GET).ends_with("mine"));
+    }
+    drop(client);
+    assert_eq!(origin.connections(), 3);
     plane.stop();
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use lb_core::config::{ForwardFor, HttpMode, Mode};
+use lb_core::config::{CookieConfig, ForwardFor, HttpMode, Mode};
 
 use crate::common::{Origin, Plane, ask, listen, ok, read_all, read_message, rules};
 
@@ -357,6 +357,45 @@ fn forwardfor_adds_a_line_after_those_of_the_rules() {
         format!("{common}x-forwarded-for: 127.0.0.1\r\nconnection: close\r\n\r\n")
     );
     assert_eq!(body(1), format!("{common}connection: close\r\n\r\n"));
+    plane.stop();
+}
+
+#[test]
+fn a_persistence_cookie_is_inserted_and_followed() {
+    let origins = [Origin::echo(), Origin::echo()];
+    let mut proxy = listen("web", Mode::Http, &origins.each_ref().map(|o| o.address));
+    if let Some(backend) = &mut proxy.backend {
+        for server in &mut backend.servers {
+            server.cookie = Some(format!("c{}", server.id));
+        }
+        backend.cookie = Some(CookieConfig {
+            name: String::from("SRV"),
+            insert: true,
+            indirect: true,
+            nocache: true,
+            ..CookieConfig::default()
+        });
+    }
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    let answer = ask(&mut client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(
+        answer.contains("\r\nset-cookie: SRV=c1; path=/\r\n"),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("\r\ncache-control: private\r\n"),
+        "{answer}"
+    );
+    assert_eq!(plane.entry().end(), ("web/s1", "200", "--NI"));
+    for _ in 0..3 {
+        let request = "GET / HTTP/1.1\r\nHost: x\r\nCookie: a=b; SRV=c2\r\n\r\n";
+        let answer = ask(&mut client, request);
+        assert!(answer.contains("\r\ncookie: a=b\r\n"), "{answer}");
+        assert!(!answer.contains("SRV"), "{answer}");
+        assert_eq!(plane.entry().end(), ("web/s2", "200", "--VN"));
+    }
+    drop(client);
     plane.stop();
 }
 

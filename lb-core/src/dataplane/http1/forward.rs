@@ -89,6 +89,7 @@ pub(super) async fn forward(
             && !x.up.is_spent();
         if stale && summary.method.is_idempotent() {
             x.up.rewind();
+            x.upload_broken = false;
             reuse = false;
             drop(dialed);
             continue;
