@@ -1,7 +1,7 @@
 //! Every keyword of HAProxy 2.6, by name: where it may stand, how many arguments it takes, what is done with it.
 //!
 //! From these tables come the refusals of unknown words, "did you mean", the warnings about words that are
-//! accepted without effect, and [`reference`]. A word that would change behaviour or security and is not built is
+//! accepted without effect, and [`reference()`]. A word that would change behaviour or security and is not built is
 //! an error by name; harmless tuning is a warning by name; nothing is skipped in silence.
 
 /// A slice of entries. Written as a macro so that rustfmt keeps one keyword to a line.
