@@ -414,6 +414,8 @@ fn rules_deny_redirect_return_and_ask_for_passwords() {
         b.http_request(&["tarpit", "if", "{", "path", "/slow", "}"])
             .unwrap();
         b.http_response(&["set-header", "X-Seen", "yes"]).unwrap();
+        b.http_after_response(&["set-header", "X-Left", "yes"])
+            .unwrap();
     });
     let plane = Plane::start(vec![proxy]);
     let mut client = plane.connect();
@@ -426,6 +428,8 @@ fn rules_deny_redirect_return_and_ask_for_passwords() {
     };
     let (answer, entry) = get("/no");
     assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    assert!(answer.contains("\r\nx-left: yes\r\n"), "{answer}");
+    assert!(!answer.contains("x-seen"), "{answer}");
     assert_eq!(entry.end(), ("web/<NOSRV>", "403", "PR--"));
     let (answer, entry) = get("/here");
     assert!(answer.starts_with("HTTP/1.1 302 Found\r\n"), "{answer}");
@@ -436,6 +440,7 @@ fn rules_deny_redirect_return_and_ask_for_passwords() {
     assert_eq!(entry.end(), ("web/<NOSRV>", "500", "PT--"));
     let (answer, _) = get("/yes");
     assert!(answer.contains("\r\nx-seen: yes\r\n"), "{answer}");
+    assert!(answer.contains("\r\nx-left: yes\r\n"), "{answer}");
     drop(client);
     plane.stop();
 }

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::Shutdown,
+    os::unix::net::{UnixListener, UnixStream},
     time::Duration,
 };
 
@@ -252,6 +253,26 @@ fn proxy_headers_are_read_and_written() {
         assert!(plane.line().starts_with("192.0.2.7:1234 "));
         plane.stop();
     }
+}
+
+#[test]
+fn unix_sockets_are_listened_on() {
+    let origin = reversing();
+    let path = std::env::temp_dir().join(format!("lb-core-plane-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).unwrap();
+    let plane = Plane::start_with(
+        vec![listen("t", Mode::Tcp, &[origin.address])],
+        |_, options| options.listeners[0].fd = listener.into(),
+    );
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.write_all(b"abc").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "cba");
+    plane.stop();
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]

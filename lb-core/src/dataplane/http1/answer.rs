@@ -1,6 +1,6 @@
 //! Answers that the proxy gives itself.
 
-use std::{sync::Arc, task::Poll};
+use std::{rc::Rc, sync::Arc, task::Poll};
 
 use super::{Exchange, Next, exchange::size_of_answer};
 use crate::{
@@ -8,9 +8,14 @@ use crate::{
     dataplane::{
         clock,
         flow::{Fault, Waits},
+        registry::Order,
         session::{Connection, Gone},
     },
-    http1::{self, Body, ConnectionOption, Method, RequestSummary},
+    head::{HeadMut, HeadRef},
+    http1::{
+        self, Body, ConnectionOption, Leniency, Limits, Method, Progress, RequestSummary,
+        ResponseDecoder,
+    },
     rules::{Redirect, Reply},
 };
 
@@ -41,6 +46,11 @@ impl Answer {
         }
     }
 
+    /// Whether it is a file that is sent as it is.
+    fn is_file(&self) -> bool {
+        matches!(self, Self::Reply(reply) if reply.raw)
+    }
+
     /// Sends it, and says what becomes of the connection.
     pub(super) async fn send(
         self,
@@ -57,11 +67,15 @@ impl Answer {
         let mut stays = body_read
             && request.is_some_and(|r| r.persistent && !r.close_after)
             && connection.frontend().http_mode != HttpMode::Close
-            && connection.member.order() < crate::dataplane::registry::Order::Finish
+            && connection.member.order() < Order::Finish
             && !connection.client.ended;
         let file = connection.error_file(x, status);
-        if matches!(self, Self::Raw(_)) || matches!(&self, Self::Page(_) if file.is_some()) {
+        if matches!(self, Self::Raw(_)) || self.is_file() || file.is_some() {
             stays = false;
+        }
+        if !x.down.is_done() {
+            // Half of an interim response is out: nothing can be said any more.
+            return Next::Close;
         }
         let out = x.down.restart(Body::Done);
         let option = match request {
@@ -73,6 +87,10 @@ impl Answer {
             (Self::Raw(_) | Self::Page(_), Some(file)) => out.extend_from_slice(&file),
             _ => self.write(option, head_only, out),
         }
+        if request.is_some() && !self.is_file() {
+            apply_after_response(connection, x, option);
+        }
+        let out = x.down.ahead();
         let head_len = memchr::memmem::find(out, b"\r\n\r\n").map_or(out.len(), |at| at + 4);
         x.trace.bytes_read = match self {
             // HAProxy's message parser answers these, outside of what it counts.
@@ -112,6 +130,51 @@ impl Answer {
             Self::Written(_, message) => write_with_option(message, option, head_only, out),
         }
     }
+}
+
+/// `http-after-response` rules over the answer in `x.down`, the backend's first.
+fn apply_after_response(connection: &mut Connection, x: &mut Exchange, option: ConnectionOption) {
+    let listener = Rc::clone(&connection.listener);
+    let balancer = Arc::clone(&connection.worker.balancer);
+    let frontend = listener.frontend.config();
+    let backend = x
+        .trace
+        .backend
+        .and_then(|index| balancer.backend_proxy(index));
+    let proxies = [backend.filter(|b| b.name != frontend.name), Some(frontend)];
+    if !proxies
+        .into_iter()
+        .flatten()
+        .any(|p| p.rules.edits_responses())
+    {
+        return;
+    }
+    let written = x.down.ahead().clone();
+    let mut decoder = ResponseDecoder::new(Limits::default(), Leniency::HAPROXY, Method::Get);
+    let Ok(Progress::Complete(summary)) = decoder.decode(&written, &mut x.response) else {
+        return;
+    };
+    let request = HeadRef::new(&x.request, connection.client.input.kept());
+    let mut head = HeadMut::new(&mut x.response, &written);
+    for proxy in proxies.into_iter().flatten() {
+        // What ends an answer that we give ourselves would be another one of these.
+        let _ = proxy.rules.on_after_response(
+            clock::recent(),
+            &connection.info,
+            Some(request),
+            &mut head,
+            &mut connection.state,
+        );
+    }
+    let out = x.down.ahead();
+    out.clear();
+    http1::write_response_head(
+        HeadRef::new(&x.response, &written),
+        summary.framing,
+        option,
+        out,
+    );
+    out.extend_from_slice(written.get(summary.head_len..).unwrap_or_default());
 }
 
 fn write_reply(reply: &Reply, option: ConnectionOption, head_only: bool, out: &mut Vec<u8>) {
