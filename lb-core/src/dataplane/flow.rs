@@ -192,6 +192,11 @@ impl Flow {
         self.bytes > self.joined
     }
 
+    /// Whether anything was sent.
+    pub(super) fn has_begun(&self) -> bool {
+        self.ahead_sent > 0 || self.bytes > 0
+    }
+
     /// Body bytes passed so far.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes

@@ -104,6 +104,35 @@ fn bodies_pass_by_length_and_by_chunks_both_ways() {
 }
 
 #[test]
+fn it_does_not_matter_how_bytes_are_cut() {
+    let origin = Origin::new(|mut stream| {
+        stream.set_nodelay(true).unwrap();
+        while let Some(request) = read_message(&mut stream) {
+            for byte in ok(request.split_once("\r\n\r\n").unwrap().1) {
+                stream.write_all(&[byte]).unwrap();
+            }
+        }
+    });
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    let mut client = plane.connect();
+    client.set_nodelay(true).unwrap();
+    let chunked =
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let sized = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+    for byte in [chunked, sized].concat().bytes() {
+        client.write_all(&[byte]).unwrap();
+    }
+    let bodies = ["5\r\nhello\r\n0\r\n\r\n", "abc"];
+    for body in bodies {
+        let answer = read_message(&mut client).unwrap();
+        assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
+        assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
+    }
+    drop(client);
+    plane.stop();
+}
+
+#[test]
 fn http_10_clients_get_chunked_content_without_its_chunks() {
     let origin = Origin::http(|_| {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n"

@@ -73,7 +73,7 @@ impl Answer {
         if matches!(self, Self::Raw(_)) || self.is_file() || file.is_some() {
             stays = false;
         }
-        if !x.down.is_done() {
+        if x.down.has_begun() && !x.down.is_done() {
             // Half of an interim response is out: nothing can be said any more.
             return Next::Close;
         }

@@ -13,6 +13,7 @@ use super::{
     wait::{Patience, Step},
 };
 use crate::{
+    backend::Outcome,
     config::{ProxyConfig, Timeouts},
     cookie::Served,
     dataplane::{
@@ -79,6 +80,12 @@ pub(super) async fn pass_back(
     let step =
         std::future::poll_fn(|cx| poll_response(connection, x, &mut dialed.server, patience, cx))
             .await;
+    if step == Step::BadResponse && !x.down.has_begun() {
+        x.trace.end_with(b'P', b'H');
+        drop(dialed.server);
+        dialed.lease.finish(Outcome::ResponseFailed);
+        return Answer::Page(502).send(connection, x, Some(summary)).await;
+    }
     x.trace.bytes_read = head_size + x.down.bytes();
     x.trace.bytes_uploaded += x.up.bytes();
     note_end(x, step);
@@ -95,7 +102,7 @@ pub(super) async fn pass_back(
     if keeps {
         connection.keep(index, dialed, clock::recent());
     } else {
-        if whole && sent_all && !tunnel {
+        if whole && sent_all && !tunnel && !dialed.server.ended {
             // The side that closes first keeps the port for a minute (lb.md trap 23): leave with a reset.
             dialed.server.stream.reset_on_close();
         }
@@ -107,7 +114,8 @@ pub(super) async fn pass_back(
         (true, false) if sent_all => Next::Close,
         (true, false) => Next::Linger,
         (false, _) => {
-            if !matches!(step, Step::ServerTimeout | Step::ClientTimeout) {
+            // A body without a length looks whole when its connection ends well.
+            if matches!(framing, Framing::UntilClose | Framing::Tunnel) {
                 connection.client.stream.reset_on_close();
             }
             Next::Close
