@@ -27,6 +27,7 @@ mod global;
 mod instance;
 mod keyword;
 mod lexer;
+mod process;
 mod script;
 mod source;
 mod value;
@@ -91,6 +92,7 @@ pub fn keywords() -> impl Iterator<Item = KeywordInfo> {
         .list()
         .chain(global::keywords())
         .chain(script::keywords())
+        .chain(process::keywords())
         .chain(instance::keywords())
         .chain(virtual_server::keywords())
 }
@@ -100,7 +102,9 @@ pub fn keywords() -> impl Iterator<Item = KeywordInfo> {
 struct Draft {
     global: global::Draft,
     scripts: Vec<Script>,
-    virtual_servers: Vec<VirtualServer>,
+    /// Virtual servers, which may name a group that comes later.
+    virtual_servers: Vec<Node>,
+    groups: Vec<virtual_server::group::Group>,
     /// Instances, and how many scripts were defined before each.
     instances: Vec<(Node, usize)>,
 }
@@ -132,24 +136,36 @@ const TABLE: Table<Draft> = Table {
         Keyword::repeated(
             "virtual_server",
             Takes::named(2, "an address and a port"),
-            |draft, node, context| {
-                draft
-                    .virtual_servers
-                    .extend(virtual_server::read(node, context));
-            },
+            |draft, node, _| draft.virtual_servers.push(node.clone()),
             "A balanced service.",
         ),
         Keyword::ignored("vrrp_sync_group", "its members change state one by one"),
-        Keyword::ignored(
+        Keyword::repeated(
             "virtual_server_group",
-            "a virtual server needs an address of its own",
+            Takes::named(1, "a name"),
+            |draft, node, context| {
+                draft
+                    .groups
+                    .extend(virtual_server::group::read(node, context));
+            },
+            "Addresses that share one virtual_server.",
         ),
         Keyword::ignored("static_ipaddress", NOT_INSTALLED),
         Keyword::ignored("static_routes", NOT_INSTALLED),
         Keyword::ignored("static_rules", NOT_INSTALLED),
         Keyword::ignored("track_group", NOT_INSTALLED),
-        Keyword::ignored("vrrp_track_process", NOT_TRACKED),
-        Keyword::ignored("track_process", NOT_TRACKED),
+        Keyword::repeated(
+            "vrrp_track_process",
+            Takes::named(1, "a name"),
+            process,
+            "A process that is looked for again and again.",
+        ),
+        Keyword::repeated(
+            "track_process",
+            Takes::named(1, "a name"),
+            process,
+            "As vrrp_track_process.",
+        ),
         Keyword::ignored("vrrp_track_file", NOT_TRACKED),
         Keyword::ignored("track_file", NOT_TRACKED),
         Keyword::ignored("bfd_instance", NOT_TRACKED),
@@ -180,20 +196,35 @@ fn interpret(nodes: &[Node], diagnostics: &mut Diagnostics) -> Config {
             instances.push(instance);
         }
     }
+    let virtual_servers = draft
+        .virtual_servers
+        .iter()
+        .flat_map(|node| virtual_server::read(node, &draft.groups, &mut context))
+        .collect();
     Config {
         global: draft.global.global,
         scripts: draft.scripts,
         instances,
-        virtual_servers: draft.virtual_servers,
+        virtual_servers,
     }
 }
 
 fn script(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
-    let Some(script) = script::read(node, context) else {
+    let script = script::read(node, context);
+    add(draft, script, "vrrp_script", context);
+}
+
+fn process(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    let script = process::read(node, context);
+    add(draft, script, "vrrp_track_process", context);
+}
+
+fn add(draft: &mut Draft, script: Option<Script>, keyword: &str, context: &mut Context<'_>) {
+    let Some(script) = script else {
         return;
     };
     if let Some(known) = draft.scripts.iter().find(|known| known.name == script.name) {
-        context.twice(&script.span, "vrrp_script", &script.name, &known.span);
+        context.twice(&script.span, keyword, &script.name, &known.span);
         return;
     }
     draft.scripts.push(script);

@@ -228,7 +228,7 @@ fn check_config(check: &keepalived::Check, server: std::net::SocketAddr) -> Chec
         downinter: None,
         rise: 1,
         fall: check.retry.saturating_add(1),
-        port: (check.address.port() != server.port()).then(|| check.address.port()),
+        port: Some(check.address.port()).filter(|port| *port > 0 && *port != server.port()),
         addr: (check.address.ip() != server.ip()).then(|| check.address.ip()),
     }
 }
@@ -344,13 +344,16 @@ mod tests {
         server.real_servers[0].weight = 1000;
         server.real_servers[1].weight = 500;
         server.real_servers[2].weight = 0;
-        server.real_servers[2].address.set_port(0);
+        let third = &mut server.real_servers[2];
+        third.address.set_port(0);
+        third.check.as_mut().unwrap().address.set_port(0);
         server.sorry_server = Some("192.168.10.90:80".parse().unwrap());
         let (config, _) = read(&keepalived);
         let servers = &config.proxies[0].backend.as_ref().unwrap().servers;
         let weights: Vec<_> = servers.iter().map(|s| (s.weight, s.backup)).collect();
         assert_eq!(weights, [(256, false), (128, false), (0, false), (1, true)]);
         assert_eq!(servers[2].address.unwrap().port(), 8443);
+        assert_eq!(servers[2].check.as_ref().unwrap().port, None);
 
         keepalived.virtual_servers[0].scheduler = Scheduler::RoundRobin;
         let (config, _) = read(&keepalived);

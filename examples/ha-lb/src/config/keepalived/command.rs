@@ -46,6 +46,39 @@ impl Context<'_> {
     }
 }
 
+/// The statement of a command in single quotes, which protect nothing elsewhere, with the quoted words as one:
+/// `script 'killall -0 haproxy'`.
+pub(super) fn single_quoted(node: &Node) -> Option<Node> {
+    let name = node.keyword.text.as_str();
+    let takes_command = name == "script" || name.starts_with("notify");
+    let first = node.arguments.first().filter(|word| !word.quoted)?;
+    let opened = first.text.strip_prefix('\'').filter(|_| takes_command)?;
+    let mut text = String::new();
+    let words = node.arguments.iter().map(|word| word.text.as_str());
+    for (index, word) in std::iter::once(opened).chain(words.skip(1)).enumerate() {
+        let (inner, closed) = match word.strip_suffix('\'') {
+            Some(inner) => (inner, true),
+            None => (word, false),
+        };
+        if index > 0 {
+            text.push(' ');
+        }
+        text.push_str(inner);
+        if closed {
+            let mut joined = node.clone();
+            let rest = joined.arguments.split_off(index + 1);
+            joined.arguments.truncate(1);
+            for word in &mut joined.arguments {
+                word.text.clone_from(&text);
+                word.quoted = true;
+            }
+            joined.arguments.extend(rest);
+            return Some(joined);
+        }
+    }
+    None
+}
+
 /// A user and perhaps a group.
 pub(super) fn user_of(words: &[Word]) -> Option<User> {
     let (user, group) = words.split_first()?;

@@ -83,6 +83,12 @@ const TABLE: Table<Draft> = Table {
             |d, n, _| d.global.router_id = first(n),
             "Name of this host in messages.",
         ),
+        Keyword::obsolete(
+            "lvs_id",
+            Takes::one("a name"),
+            |d, n, _| d.global.router_id = first(n),
+            "router_id",
+        ),
         Keyword::read(
             "vrrp_version",
             Takes::one("2 or 3"),

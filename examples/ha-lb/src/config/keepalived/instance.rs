@@ -11,6 +11,7 @@ use super::{
     document::Node,
     keyword::{Context, inside},
     lexer::Word,
+    process,
 };
 use crate::config::diagnostic::{Diagnostic, Severity, Span};
 
@@ -257,7 +258,9 @@ fn peers(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
                 [] => {}
             }
         }
-        if let Some(option) = line.arguments.first() {
+        let options = ["min_ttl", "max_ttl"];
+        let option = line.arguments.first();
+        if let Some(option) = option.filter(|word| options.contains(&word.text.as_str())) {
             context.diagnostics.push_once(
                 "without effect min_ttl",
                 Diagnostic::warning(option.span.clone(), "this option has no effect here")
@@ -267,6 +270,16 @@ fn peers(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
         }
         draft.peers.push((peer, line.keyword.span.clone()));
     }
+}
+
+/// Lines of `track_process`, which stand among the scripts.
+fn track_process(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    let mut lines = Vec::new();
+    track(&mut lines, node, context, 253);
+    for line in &mut lines {
+        line.name.text = process::script_name(&line.name.text);
+    }
+    draft.track_scripts.extend(lines);
 }
 
 /// Lines `NAME [weight N] [reverse]`.

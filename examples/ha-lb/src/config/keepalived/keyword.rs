@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use super::{
+    command,
     document::{Block, Node},
     lexer::Word,
 };
@@ -69,6 +70,14 @@ impl Takes {
             max,
             what,
             block: false,
+        }
+    }
+
+    /// From `min` to `max` words and a block.
+    pub(super) const fn block_of(min: usize, max: usize, what: &'static str) -> Self {
+        Self {
+            block: true,
+            ..Self::words(min, max, what)
         }
     }
 
@@ -199,6 +208,12 @@ impl Context<'_> {
                         )),
                 );
             }
+            if let Some(word) = node.arguments.iter().find(|word| is_template(&word.text)) {
+                self.refuse(word, "value", keyword.takes.what);
+                continue;
+            }
+            let joined = command::single_quoted(node);
+            let node = joined.as_ref().unwrap_or(node);
             if self.fits(node, keyword.takes) {
                 self.apply(target, node, keyword);
             }
@@ -320,6 +335,11 @@ impl Context<'_> {
     }
 }
 
+/// What the lexer made of `{{ NAME }}`.
+fn is_template(text: &str) -> bool {
+    text.starts_with("{{") || text.starts_with("{%")
+}
+
 /// `<value>`, `ONE|OTHER`, `@IP`, `X.X.X.Y/32`: what documentation writes for a value.
 fn is_placeholder(text: &str) -> bool {
     let bracketed = text.starts_with('<') && text.ends_with('>');
@@ -328,7 +348,7 @@ fn is_placeholder(text: &str) -> bool {
         && address
             .split('.')
             .all(|part| matches!(part, "x" | "y" | "z" | "X" | "Y" | "Z"));
-    bracketed || letters || text.contains('|') || text.starts_with('@')
+    bracketed || letters || is_template(text) || text.contains('|') || text.starts_with('@')
 }
 
 /// The statements of a node's block.

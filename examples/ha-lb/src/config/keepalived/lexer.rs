@@ -129,6 +129,14 @@ pub(super) fn tokens(
                 Some(_) => next.is('"'),
                 None => next.is('#') || next.is('!'),
             });
+        if quote.is_none()
+            && word.is_none()
+            && c.is('{')
+            && let Some(placeholder) = placeholder(c, &mut rest, line)
+        {
+            tokens.push(Token::Word(placeholder));
+            continue;
+        }
         let brace = quote.is_none() && (c.is('{') || c.is('}'));
         if brace || (quote.is_none() && c.value.is_whitespace()) {
             tokens.extend(word.take().map(Token::Word));
@@ -165,6 +173,33 @@ pub(super) fn tokens(
         );
     }
     tokens
+}
+
+/// `{{ NAME }}` and `{% WORDS %}`, which template engines replace: one word, so that its braces open no block.
+fn placeholder(
+    first: Character,
+    rest: &mut std::iter::Peekable<impl Iterator<Item = Character> + Clone>,
+    line: &Line,
+) -> Option<Word> {
+    let mut ahead = rest.clone();
+    let second = ahead.next().filter(|c| c.is('{') || c.is('%'))?;
+    let end = if second.is('{') { '}' } else { '%' };
+    let mut text = String::from_iter([first.value, second.value]);
+    loop {
+        let c = ahead.next()?;
+        text.push(c.value);
+        if c.is(end) && ahead.peek().is_some_and(|next| next.is('}')) {
+            ahead.next();
+            text.push('}');
+            break;
+        }
+    }
+    *rest = ahead;
+    Some(Word {
+        text,
+        span: line.span(first.column),
+        quoted: false,
+    })
 }
 
 #[cfg(test)]
@@ -208,6 +243,16 @@ mod tests {
             lex("vrrp_instance VI_A{state MASTER}").0,
             "vrrp_instance@1 VI_A@15 { state@20 MASTER@26 }"
         );
+    }
+
+    #[test]
+    fn what_a_template_engine_replaces_is_one_word() {
+        assert_eq!(lex("state {{ STATE }}").0, "state@1 {{ STATE }}@7");
+        assert_eq!(lex("priority {{P}} x").0, "priority@1 {{P}}@10 x@16");
+        assert_eq!(lex("{% if a %}").0, "{% if a %}@1");
+        // Blocks that open twice, or stand in a word, are blocks.
+        assert_eq!(lex("a { { b } }").0, "a@1 { { b@7 } }");
+        assert_eq!(lex("a{{ b").0, "a@1 { { b@5");
     }
 
     #[test]

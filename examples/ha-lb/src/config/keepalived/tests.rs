@@ -7,6 +7,7 @@ use vrrp_proto::{ChecksumMode, Family, Password, Version};
 use super::*;
 
 mod virtual_server;
+mod wild;
 
 /// One file in memory.
 struct Text<'t>(&'t str);
@@ -412,7 +413,9 @@ fn strict_is_the_rfc_and_no_more() {
     assert_eq!(instance.authentication, None);
     assert!(instance.accept);
     assert_eq!(said.len(), 1);
-    assert_eq!(load_text(&text("unicast_peer {\n10.0.0.2\n}")).0, None);
+    let (config, said) = load_text(&text("accept\nunicast_peer {\n10.0.0.2\n}"));
+    assert!(config.unwrap().instances[0].unicast.is_some());
+    assert!(said.concat().contains("as by keepalived"), "{said:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{document::Node, keyword::Context, lexer::Word};
+use crate::config::diagnostic::Diagnostic;
 
 impl Context<'_> {
     /// A whole number in `range`.
@@ -45,10 +46,25 @@ impl Context<'_> {
     /// An IPv4 or IPv6 address.
     pub(super) fn address(&mut self, word: &Word) -> Option<IpAddr> {
         let address = word.text.parse().ok();
-        if address.is_none() {
-            self.refuse(word, "address", "an IPv4 or IPv6 address");
+        if address.is_some() {
+            return address;
         }
-        address
+        let bare = word.text.split_once('/').and_then(|(address, prefix)| {
+            prefix.parse::<u8>().ok()?;
+            address.parse::<IpAddr>().ok()
+        });
+        match bare {
+            Some(_) => self.diagnostics.push(
+                Diagnostic::warning(
+                    word.span.clone(),
+                    "the length of a prefix behind an address",
+                )
+                .found(&word.text)
+                .action("it is ignored, as by keepalived"),
+            ),
+            None => self.refuse(word, "address", "an IPv4 or IPv6 address"),
+        }
+        bare
     }
 
     /// An address and perhaps `/` and the length of its prefix.

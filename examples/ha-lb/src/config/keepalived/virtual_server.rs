@@ -5,14 +5,17 @@ use std::{net::SocketAddr, time::Duration};
 use super::{
     config::{RealServer, Scheduler, VirtualServer},
     document::Node,
-    keyword::{Context, Keyword, Table, Takes, inside},
+    keyword::{Context, inside},
     lexer::Word,
 };
 use crate::config::diagnostic::Diagnostic;
 
 mod check;
+pub(super) mod group;
+mod table;
 
 use check::CheckDraft;
+use table::{REAL, TABLE};
 
 /// A virtual server while it is read.
 #[derive(Default)]
@@ -65,235 +68,42 @@ const SCHEDULERS: &[(&str, Scheduler)] = &[
     ("mh", Scheduler::ConsistentSourceHash),
 ];
 
-const PROXY: &str = "a proxy has no such setting";
-const NO_NOTIFY: &str = "it is not run; changes of a server's state are logged";
-const PROBES: &str = "it is left out; the server is checked without it";
-const FORWARDING: &str = "NAT, DR or TUN";
-
-const TABLE: Table<Draft> = Table {
-    block: "virtual_server",
-    keywords: &[
-        Keyword::read(
-            "lb_algo",
-            Takes::one("a scheduler"),
-            scheduler,
-            "How a server is chosen.",
-        ),
-        Keyword::obsolete("lvs_sched", Takes::one("a scheduler"), scheduler, "lb_algo"),
-        Keyword::read(
-            "lb_kind",
-            Takes::words(1, 4, FORWARDING),
-            forwarding,
-            "How IPVS would forward; a proxy forwards as NAT in both directions.",
-        ),
-        Keyword::obsolete(
-            "lvs_method",
-            Takes::words(1, 4, FORWARDING),
-            forwarding,
-            "lb_kind",
-        ),
-        Keyword::read(
-            "persistence_timeout",
-            Takes::words(0, 1, "seconds"),
-            persistence,
-            "A client stays with its server for so long (360 s).",
-        ),
-        Keyword::read(
-            "persistence_granularity",
-            Takes::one("a netmask or prefix length"),
-            granularity,
-            "Clients of one network count as one.",
-        ),
-        Keyword::read(
-            "protocol",
-            Takes::one("TCP"),
-            protocol,
-            "TCP; servers of other protocols are not served.",
-        ),
-        Keyword::read(
-            "delay_loop",
-            Takes::one("seconds"),
-            |d, n, c| d.delay_loop = time(n, c),
-            "Time between checks (60 s).",
-        ),
-        Keyword::read(
-            "connect_timeout",
-            Takes::one("seconds"),
-            |d, n, c| d.connect_timeout = time(n, c),
-            "Default of the checks' connect_timeout (5 s).",
-        ),
-        Keyword::read(
-            "retry",
-            Takes::one("a number"),
-            |d, n, c| d.retry = count(n, c),
-            "Default of the checks' retry (1).",
-        ),
-        Keyword::read(
-            "delay_before_retry",
-            Takes::one("seconds"),
-            |d, n, c| d.retry_delay = time(n, c),
-            "Default of the checks' delay_before_retry (1 s).",
-        ),
-        Keyword::read(
-            "sorry_server",
-            Takes::words(1, 2, "an address and a port"),
-            sorry_server,
-            "Used when no other server is up.",
-        ),
-        Keyword::read(
-            "quorum",
-            Takes::one("a number"),
-            |d, n, c| d.quorum = count(n, c),
-            "Weight that must be up (1).",
-        ),
-        Keyword::read(
-            "alpha",
-            Takes::FLAG,
-            |d, n, c| d.starts_down = c.flag(n),
-            "Servers are down until their first check has passed.",
-        ),
-        Keyword::read(
-            "virtualhost",
-            Takes::one("a host"),
-            |d, n, _| d.virtual_host = first(n),
-            "Host header of the checks.",
-        ),
-        Keyword::repeated(
-            "real_server",
-            Takes::named(2, "an address and a port"),
-            real_server,
-            "A server.",
-        ),
-        Keyword::ignored(
-            "hysteresis",
-            "the quorum is left at the weight at which it is reached",
-        ),
-        Keyword::ignored("quorum_up", NO_NOTIFY),
-        Keyword::ignored("quorum_down", NO_NOTIFY),
-        Keyword::ignored("omega", PROXY),
-        Keyword::ignored("ops", PROXY),
-        Keyword::ignored("hashed", PROXY),
-        Keyword::ignored("flag-1", PROXY),
-        Keyword::ignored("flag-2", PROXY),
-        Keyword::ignored("flag-3", PROXY),
-        Keyword::ignored("mh-port", PROXY),
-        Keyword::ignored("mh-fallback", PROXY),
-        Keyword::ignored("sh-port", PROXY),
-        Keyword::ignored("sh-fallback", PROXY),
-        Keyword::ignored("persistence_engine", PROXY),
-        Keyword::ignored("ip_family", "the address has its family"),
-        Keyword::ignored("ha_suspend", "servers are checked on every host"),
-        Keyword::ignored(
-            "inhibit_on_failure",
-            "a server that is down takes no new connections, and keeps those it has",
-        ),
-        Keyword::ignored(
-            "sorry_server_inhibit",
-            "a server that is down takes no new connections, and keeps those it has",
-        ),
-        Keyword::ignored("sorry_server_lvs_method", PROXY),
-        Keyword::ignored("warmup", "first checks are spread over the interval"),
-        Keyword::ignored("weight", "write it in each real_server"),
-        Keyword::ignored(
-            "smtp_alert",
-            "no mail is sent; changes of a server's state are logged",
-        ),
-    ],
-};
-
-const REAL: Table<RealDraft> = Table {
-    block: "real_server",
-    keywords: &[
-        Keyword::read(
-            "weight",
-            Takes::one("0 to 256"),
-            weight,
-            "Share of the connections (1).",
-        ),
-        Keyword::read(
-            "uthreshold",
-            Takes::one("a number"),
-            |d, n, c| d.upper_threshold = count(n, c),
-            "Most connections.",
-        ),
-        Keyword::read(
-            "TCP_CHECK",
-            Takes::BLOCK,
-            check::tcp,
-            "The server accepts a connection.",
-        ),
-        Keyword::read(
-            "HTTP_GET",
-            Takes::BLOCK,
-            check::http,
-            "The server answers a request with a status that is asked for.",
-        ),
-        Keyword::read(
-            "delay_loop",
-            Takes::one("seconds"),
-            |d, n, c| d.delay_loop = time(n, c),
-            "Time between checks.",
-        ),
-        Keyword::read(
-            "connect_timeout",
-            Takes::one("seconds"),
-            |d, n, c| d.connect_timeout = time(n, c),
-            "Default of the check's connect_timeout.",
-        ),
-        Keyword::read(
-            "retry",
-            Takes::one("a number"),
-            |d, n, c| d.retry = count(n, c),
-            "Default of the check's retry.",
-        ),
-        Keyword::read(
-            "delay_before_retry",
-            Takes::one("seconds"),
-            |d, n, c| d.retry_delay = time(n, c),
-            "Default of the check's delay_before_retry.",
-        ),
-        Keyword::read(
-            "virtualhost",
-            Takes::one("a host"),
-            |d, n, _| d.virtual_host = first(n),
-            "Host header of the check.",
-        ),
-        Keyword::ignored("lthreshold", PROXY),
-        Keyword::ignored("lvs_method", PROXY),
-        Keyword::ignored("lb_kind", PROXY),
-        Keyword::ignored(
-            "inhibit_on_failure",
-            "a server that is down takes no new connections, and keeps those it has",
-        ),
-        Keyword::ignored("notify_up", NO_NOTIFY),
-        Keyword::ignored("notify_down", NO_NOTIFY),
-        Keyword::ignored("alpha", "write it in the virtual_server"),
-        Keyword::ignored("warmup", "first checks are spread over the interval"),
-        Keyword::ignored("log_all_failures", "changes of a server's state are logged"),
-        Keyword::ignored(
-            "smtp_alert",
-            "no mail is sent; changes of a server's state are logged",
-        ),
-        Keyword::ignored("SSL_GET", PROBES),
-        Keyword::ignored("SMTP_CHECK", PROBES),
-        Keyword::ignored("DNS_CHECK", PROBES),
-        Keyword::ignored("MISC_CHECK", PROBES),
-        Keyword::ignored("BFD_CHECK", PROBES),
-        Keyword::ignored("UDP_CHECK", PROBES),
-        Keyword::ignored("PING_CHECK", PROBES),
-        Keyword::ignored("FILE_CHECK", PROBES),
-    ],
-};
-
 /// The keywords of the block and of those in it.
 pub(super) fn keywords() -> impl Iterator<Item = super::KeywordInfo> {
     TABLE.list().chain(REAL.list()).chain(check::keywords())
 }
 
-/// Reads `virtual_server ADDRESS PORT { ... }`. `None` if it was refused or is not served.
-pub(super) fn read(node: &Node, context: &mut Context<'_>) -> Option<VirtualServer> {
+/// Reads `virtual_server ADDRESS PORT { ... }`, or `virtual_server group NAME { ... }` as one for each address of
+/// the group. Empty if it was refused or is not served.
+pub(super) fn read(
+    node: &Node,
+    groups: &[group::Group],
+    context: &mut Context<'_>,
+) -> Vec<VirtualServer> {
+    let of_group = match node.arguments.as_slice() {
+        [word, name] if word.text == "group" => Some(group::Group::find(groups, name, context)),
+        _ => None,
+    };
+    let Some(server) = read_one(node, of_group, context) else {
+        return Vec::new();
+    };
+    let Some(addresses) = of_group else {
+        return vec![server];
+    };
+    let server_at = |address: &SocketAddr| VirtualServer {
+        address: *address,
+        ..server.clone()
+    };
+    addresses.iter().map(server_at).collect()
+}
+
+fn read_one(
+    node: &Node,
+    of_group: Option<&[SocketAddr]>,
+    context: &mut Context<'_>,
+) -> Option<VirtualServer> {
     let (name, port) = node.arguments.split_first()?;
-    if matches!(name.text.as_str(), "fwmark" | "group") {
+    if name.text == "fwmark" {
         context.diagnostics.push(
             Diagnostic::error(name.span.clone(), "a virtual server without an address")
                 .found(&name.text)
@@ -301,7 +111,10 @@ pub(super) fn read(node: &Node, context: &mut Context<'_>) -> Option<VirtualServ
         );
         return None;
     }
-    let address = context.socket(name, port.first());
+    let address = match of_group {
+        Some(addresses) => addresses.first().copied(),
+        None => context.socket(name, port.first()),
+    };
     let mut draft = Draft::default();
     context.read(&mut draft, inside(node), &TABLE);
     let address = address?;
@@ -405,6 +218,16 @@ fn forwarding(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
 
 fn persistence(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     draft.persistence = match node.arguments.first() {
+        Some(word) if word.text == "0" => {
+            context.diagnostics.push(
+                Diagnostic::warning(word.span.clone(), "no time to persist for")
+                    .found(&word.text)
+                    .action(
+                        "clients are not kept with a server, as by keepalived; leave the line out",
+                    ),
+            );
+            None
+        }
         Some(_) => time(node, context),
         None => Some(DEFAULT_PERSISTENCE),
     };

@@ -47,7 +47,7 @@ impl Draft {
     pub(super) fn priority(&self, context: &mut Context<'_>) -> Priority {
         match (self.priority, self.state) {
             (Some(priority), _) => Priority::new(priority),
-            (None, Some(InitialState::Master)) => {
+            (None, Some(InitialState::Master)) if !self.refused => {
                 context.diagnostics.push(
                     Diagnostic::warning(
                         self.name.span.clone(),
@@ -211,9 +211,11 @@ impl Draft {
         }
         if facts.strict {
             context.diagnostics.push(
-                Diagnostic::error(self.name.span.clone(), "strict mode has no unicast peers")
-                    .found("unicast_peer")
-                    .expected("adverts to the group, or no `vrrp_strict`"),
+                Diagnostic::warning(
+                    self.name.span.clone(),
+                    "strict mode and unicast peers: the RFC knows no such adverts",
+                )
+                .action("they are sent to the peers, as by keepalived"),
             );
         }
         for (peer, span) in &self.peers {
@@ -268,11 +270,17 @@ impl Draft {
             let name = line.name.text.as_str();
             let Some((index, script)) = scripts.iter().enumerate().find(|(_, s)| *s.name == *name)
             else {
+                // The names of processes among the scripts have a word in front.
+                let (kind, bare) = match name.strip_prefix("process ") {
+                    Some(bare) => ("vrrp_track_process", bare),
+                    None => ("vrrp_script", name),
+                };
+                let near = closest(name, scripts.iter().map(|s| &*s.name));
                 context.diagnostics.push(
-                    Diagnostic::error(line.name.span.clone(), "no `vrrp_script` of this name")
-                        .found(name)
-                        .expected("the name of a `vrrp_script`")
-                        .suggestion(closest(name, scripts.iter().map(|s| &*s.name))),
+                    Diagnostic::error(line.name.span.clone(), format!("no `{kind}` of this name"))
+                        .found(bare)
+                        .expected(format!("the name of a `{kind}`"))
+                        .suggestion(near.map(|near| near.strip_prefix("process ").unwrap_or(near))),
                 );
                 continue;
             };

@@ -2,7 +2,8 @@
 
 use super::{
     AuthenticationDraft, Draft, addresses, authentication, down_timer_adverts, excluded_addresses,
-    group, interval, peers, preempt_delay, priority, source, state, track, unicast_ttl, vrid,
+    group, interval, peers, preempt_delay, priority, source, state, track, track_process,
+    unicast_ttl, vrid,
 };
 use crate::config::keepalived::{
     announcements,
@@ -122,6 +123,12 @@ pub(super) const TABLE: Table<Draft> = Table {
             Takes::BLOCK,
             |d, n, c| track(&mut d.track_scripts, n, c, 253),
             "Scripts, whose failure is a fault or changes the priority.",
+        ),
+        Keyword::read(
+            "track_process",
+            Takes::BLOCK,
+            track_process,
+            "Processes, whose absence is a fault or changes the priority.",
         ),
         Keyword::read(
             "mcast_src_ip",
@@ -314,7 +321,6 @@ pub(super) const TABLE: Table<Draft> = Table {
             "the instance waits for its source address in any case",
         ),
         Keyword::ignored("track_file", NOT_TRACKED),
-        Keyword::ignored("track_process", NOT_TRACKED),
         Keyword::ignored("track_bfd", NOT_TRACKED),
         Keyword::ignored("virtual_routes", NOT_INSTALLED),
         Keyword::ignored("virtual_rules", NOT_INSTALLED),

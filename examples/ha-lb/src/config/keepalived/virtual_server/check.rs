@@ -154,6 +154,35 @@ pub(super) fn http(real: &mut RealDraft, node: &Node, context: &mut Context<'_>)
     set(real, node, check, context);
 }
 
+/// A check that is not built: a connection to the same place, as often.
+pub(super) fn stand_in(real: &mut RealDraft, node: &Node, context: &mut Context<'_>) {
+    context.diagnostics.push_once(
+        &format!("stand-in {}", node.keyword.text),
+        Diagnostic::warning(node.keyword.span.clone(), "this kind of check is not built")
+            .found(&node.keyword.text)
+            .action("a TCP connection to the server is tried instead"),
+    );
+    let known = [
+        "connect_ip",
+        "connect_port",
+        "connect_timeout",
+        "retry",
+        "nb_get_retry",
+        "delay_before_retry",
+        "delay_loop",
+    ];
+    let nodes: Vec<Node> = inside(node)
+        .iter()
+        .filter(|node| known.contains(&node.keyword.text.as_str()))
+        .cloned()
+        .collect();
+    let mut check = CheckDraft::default();
+    context.read(&mut check, &nodes, &TABLE);
+    if real.check.is_none() {
+        real.check = Some(check);
+    }
+}
+
 fn read(node: &Node, context: &mut Context<'_>) -> CheckDraft {
     let mut check = CheckDraft::default();
     context.read(&mut check, inside(node), &TABLE);
