@@ -47,6 +47,9 @@ pub struct HostRouter {
     pub authenticated: bool,
     /// The address to send from where it is configured; else the interface's first own address.
     pub source: Option<IpAddr>,
+    /// Whether it owns its addresses (priority 255): those that the interface has already are the
+    /// host's own. They are left as they are, never fenced, and adverts may leave from them.
+    pub owner: bool,
     /// Addresses that go up with it.
     pub addresses: Vec<Vip>,
     /// How long they may stay without an advert sent ([`Lease::lifetime`]); `None` = for ever.
@@ -68,6 +71,7 @@ impl HostRouter {
             group: Some(MULTICAST_V4),
             authenticated: false,
             source: None,
+            owner: false,
             addresses,
             lifetime: Some(Lease::lifetime(interval)),
         }
@@ -111,7 +115,7 @@ pub struct LinuxHost {
 struct Slot {
     station: usize,
     lifetime: Option<Duration>,
-    /// Whether the addresses are wanted: a late report of `Installed` must not begin a lease.
+    /// Whether the addresses are wanted: a late report of `Begun` must not begin a lease.
     wanted: bool,
     lease: Option<Lease>,
 }
@@ -189,11 +193,11 @@ impl LinuxHost {
                 }
                 Ok(None)
             }
-            Report::Installed { router, began } => {
+            Report::Begun { router, began } => {
                 if let Some(slot) = self.routers.get_mut(&router).filter(|slot| slot.wanted) {
                     slot.lease = slot.lifetime.map(|valid| Lease::begin(valid, began));
                 }
-                Ok(Some(HostEvent::Installed { router }))
+                Ok(None)
             }
             Report::Event(event) => {
                 match event {

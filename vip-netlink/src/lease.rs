@@ -23,6 +23,8 @@ const FUZZ: Duration = Duration::from_millis(250);
 pub struct Lease {
     valid: Duration,
     refreshed: Duration,
+    /// No advert was sent under it yet.
+    fresh: bool,
 }
 
 impl Lease {
@@ -41,6 +43,7 @@ impl Lease {
         Self {
             valid,
             refreshed: now,
+            fresh: true,
         }
     }
 
@@ -51,10 +54,12 @@ impl Lease {
         if self.expired(now) {
             return Refresh::Expired;
         }
-        // Adverts of one second are a little early at times.
-        if age + SLACK < REFRESH_EVERY {
+        // Adverts of one second are a little early at times. The first advert after a takeover may
+        // come after any part of an interval; not counting it would leave a second one unprotected.
+        if age + SLACK < REFRESH_EVERY && !self.fresh {
             return Refresh::NotYet;
         }
+        self.fresh = false;
         self.refreshed = now;
         Refresh::Due
     }
@@ -112,6 +117,14 @@ mod tests {
             .filter(|tick| lease.refresh(ms(500 + tick * 100)) == Refresh::Due)
             .count();
         assert!((9..=10).contains(&due), "{due} in ten seconds");
+    }
+
+    #[test]
+    fn the_first_advert_refreshes_however_soon_it_comes() {
+        let mut lease = Lease::begin(ms(3000), ms(0));
+        assert_eq!(lease.refresh(ms(800)), Refresh::Due);
+        assert_eq!(lease.refresh(ms(1600)), Refresh::NotYet);
+        assert!(!lease.expired(ms(3500)));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::fence::{Fence, FenceError};
 use crate::lease::Lease;
 use crate::link::Interface;
 use crate::packet_socket::PacketSocket;
-use crate::plan::{Vip, Wanted, difference};
+use crate::plan::{Present, Vip, Wanted, difference};
 use crate::vips::Vips;
 use crate::watch::{Kernel, Watcher};
 
@@ -49,8 +49,8 @@ pub(super) enum Work {
 pub(super) enum Report {
     /// An interface has this index now, or none.
     Interface { number: u32, index: Option<u32> },
-    /// The addresses are in place; the kernel counts their lifetime from `began`.
-    Installed { router: RouterId, began: Duration },
+    /// Addresses are up, perhaps not all of them; the kernel counts their lifetime from `began`.
+    Begun { router: RouterId, began: Duration },
     /// Anything that needs no translation.
     Event(HostEvent),
 }
@@ -78,6 +78,8 @@ struct Worker {
 struct Managed {
     config: HostRouter,
     installed: bool,
+    /// What was put up, by the index that its interface had: a renamed one keeps it.
+    placed: Vec<Present>,
     lease: Option<Lease>,
     retry: Option<Instant>,
     /// The primary address last told.
@@ -203,6 +205,7 @@ impl Worker {
                 .map(|config| {
                     let managed = Managed {
                         installed: false,
+                        placed: Vec::new(),
                         lease: None,
                         retry: None,
                         primary: None,
@@ -230,6 +233,7 @@ impl Worker {
         let ours: Vec<Wanted<'_>> = self
             .routers
             .values()
+            .filter(|router| !router.config.owner)
             .flat_map(|router| wanted(&self.kernel, &router.config).0)
             .collect();
         let left = difference(self.kernel.addresses(), &[], &ours).remove;
@@ -294,16 +298,42 @@ impl Worker {
 }
 
 impl Managed {
+    fn place(&mut self, added: Vec<Present>) {
+        for present in added {
+            if !self.placed.contains(&present) {
+                self.placed.push(present);
+            }
+        }
+    }
+
+    fn has_placed(&self, wanted: &Wanted<'_>) -> bool {
+        self.placed.contains(&wanted.present())
+    }
+
+    /// Whether that is the host's own address, under whatever prefix, which its owner found there.
+    fn owns(&self, kernel: &Kernel, wanted: &Wanted<'_>) -> bool {
+        let found = |have: &Present| {
+            (have.interface, have.address) == (wanted.interface, wanted.vip.address)
+                && !self.placed.contains(have)
+        };
+        self.config.owner && kernel.addresses().iter().any(found)
+    }
+
+    /// The addresses that come and go with the router: all but the host's own.
+    fn movable(&self, kernel: &Kernel) -> Vec<IpAddr> {
+        let own = wanted(kernel, &self.config).0;
+        let own = own.iter().filter(|one| self.owns(kernel, one));
+        let own: Vec<IpAddr> = own.map(|one| one.vip.address).collect();
+        let all = self.config.addresses.iter().map(|vip| vip.address);
+        all.filter(|address| !own.contains(address)).collect()
+    }
+
     /// From now on its addresses are nobody's business.
     const fn forget(&mut self) {
         self.installed = false;
         self.lease = None;
         self.retry = None;
     }
-}
-
-fn addresses(router: &HostRouter) -> Vec<IpAddr> {
-    router.addresses.iter().map(|vip| vip.address).collect()
 }
 
 fn device<'a>(router: &'a HostRouter, vip: &'a Vip) -> &'a str {

@@ -16,13 +16,13 @@ use vrrp_fsm::driver::{Command, Host, HostEvent};
 use vrrp_proto::{Envelope, MULTICAST_V4};
 
 const HOLDER: &str = "VIP_NETLINK_TEST_SPEAKER";
-const ROUTER: RouterId = RouterId::new(0);
-const PATIENCE: Duration = Duration::from_secs(5);
-const VIP_32: &str = "10.99.0.100/32";
-const ADVERT: [u8; 12] = [0x21, 51, 100, 1, 0, 1, 0x70, 0x03, 10, 99, 0, 100];
+pub(crate) const ROUTER: RouterId = RouterId::new(0);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const VIP_32: &str = "10.99.0.100/32";
+pub(crate) const ADVERT: [u8; 12] = [0x21, 51, 100, 1, 0, 1, 0x70, 0x03, 10, 99, 0, 100];
 const RESIGN: [u8; 12] = [0x21, 51, 0, 1, 0, 1, 0xd4, 0x03, 10, 99, 0, 100];
 
-fn router(lifetime: Option<Duration>) -> HostRouter {
+pub(crate) fn router(lifetime: Option<Duration>) -> HostRouter {
     let interface = Interface::lookup(HOST).unwrap();
     let mut router = HostRouter::new(
         ROUTER,
@@ -35,7 +35,7 @@ fn router(lifetime: Option<Duration>) -> HostRouter {
 }
 
 /// Runs `body` on a runtime as a driver's.
-fn with_host(router: HostRouter, body: impl AsyncFnOnce(&mut LinuxHost)) {
+pub(crate) fn with_host(router: HostRouter, body: impl AsyncFnOnce(&mut LinuxHost)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -48,7 +48,11 @@ fn with_host(router: HostRouter, body: impl AsyncFnOnce(&mut LinuxHost)) {
 }
 
 /// The first event that `wanted` likes; others are passed over.
-async fn event(host: &mut LinuxHost, what: &str, wanted: impl Fn(&HostEvent) -> bool) -> HostEvent {
+pub(crate) async fn event(
+    host: &mut LinuxHost,
+    what: &str,
+    wanted: impl Fn(&HostEvent) -> bool,
+) -> HostEvent {
     let search = async {
         loop {
             while let Some(event) = host.poll_event() {
@@ -66,7 +70,7 @@ async fn event(host: &mut LinuxHost, what: &str, wanted: impl Fn(&HostEvent) -> 
         .unwrap_or_else(|_| panic!("no event: {what}"))
 }
 
-async fn install(host: &mut LinuxHost) {
+pub(crate) async fn install(host: &mut LinuxHost) {
     host.enqueue(ROUTER, Command::Install);
     event(host, "Installed", |event| {
         matches!(event, HostEvent::Installed { .. })
@@ -74,7 +78,7 @@ async fn install(host: &mut LinuxHost) {
     .await;
 }
 
-fn advert(host: &mut LinuxHost, message: &[u8]) -> std::io::Result<()> {
+pub(crate) fn advert(host: &mut LinuxHost, message: &[u8]) -> std::io::Result<()> {
     host.send(
         ROUTER,
         PROTOCOL_VRRP,

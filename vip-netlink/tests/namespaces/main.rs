@@ -12,4 +12,5 @@
 mod adverts;
 mod fence;
 mod host;
+mod placement;
 mod support;

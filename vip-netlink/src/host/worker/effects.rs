@@ -7,56 +7,59 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
-use super::{RETRY, Report, Work, Worker, addresses, device, wanted};
+use super::{RETRY, Report, Work, Worker, device, wanted};
 use crate::Error;
 use crate::announce::{gratuitous_arp, neighbour_advertisement};
 use crate::host::boottime;
 use crate::lease::Lease;
-use crate::plan::difference;
+use crate::plan::{Wanted, difference};
 
 impl Worker {
-    /// Puts up what is missing. Order: fence open, then the addresses.
-    pub(super) async fn install(&mut self, id: RouterId) -> Result<Duration, Error> {
-        let Some(router) = self.routers.get(&id) else {
-            return Ok(Duration::ZERO);
+    /// Puts up what is missing. Order: fence open, then the addresses. One that is refused does not
+    /// keep the others away, nor out of the lease.
+    pub(super) async fn install(&mut self, id: RouterId) -> Result<(), Error> {
+        let Some(router) = self.routers.get_mut(&id) else {
+            return Ok(());
         };
-        let (wanted, missing) = wanted(&self.kernel, &router.config);
+        let (mut wanted, missing) = wanted(&self.kernel, &router.config);
+        wanted.retain(|one| !router.owns(&self.kernel, one));
         if let Some(fence) = &self.fence {
-            fence.open(&addresses(&router.config))?;
+            fence.open(&router.movable(&self.kernel))?;
         }
         let began = boottime();
-        let missing = missing.map(|name| Error::NoInterface(name.to_owned()));
         // Installed already: only what is not there, so that a repair is no refresh.
         let present = if router.installed {
             self.kernel.addresses()
         } else {
             &[]
         };
-        let mut result = missing.map_or(Ok(began), Err);
+        let mut result = match missing {
+            Some(name) => Err(Error::NoInterface(name.to_owned())),
+            None => Ok(()),
+        };
+        let mut added = Vec::new();
         for wanted in difference(present, &wanted, &[]).add {
-            if let Err(error) = self.vips.add(&wanted, router.config.lifetime).await {
-                result = Err(error);
+            match self.vips.add(&wanted, router.config.lifetime).await {
+                Ok(()) => added.push(wanted.present()),
+                Err(error) => result = Err(error),
             }
+        }
+        router.place(added);
+        if !router.installed && (result.is_ok() || !router.placed.is_empty()) {
+            router.installed = true;
+            let lifetime = router.config.lifetime;
+            router.lease = lifetime.map(|valid| Lease::begin(valid, began));
+            drop(self.reports.send(Report::Begun { router: id, began }));
         }
         result
     }
 
-    pub(super) fn installed(&mut self, id: RouterId, result: Result<Duration, Error>) {
+    pub(super) fn installed(&mut self, id: RouterId, result: Result<(), Error>) {
         let Some(router) = self.routers.get_mut(&id) else {
             return;
         };
         match result {
-            Ok(began) => {
-                if !router.installed {
-                    router.lease = router
-                        .config
-                        .lifetime
-                        .map(|valid| Lease::begin(valid, began));
-                }
-                router.installed = true;
-                let began = router.lease.map_or(began, |lease| lease.refreshed());
-                drop(self.reports.send(Report::Installed { router: id, began }));
-            }
+            Ok(()) => self.report(HostEvent::Installed { router: id }),
             Err(error) => {
                 router.retry = Some(Instant::now() + RETRY);
                 self.report(HostEvent::Failed {
@@ -69,13 +72,19 @@ impl Worker {
     }
 
     pub(super) async fn remove(&mut self, id: RouterId) -> Result<(), Error> {
-        let Some(router) = self.routers.get(&id) else {
+        let Some(router) = self.routers.get_mut(&id) else {
             return Ok(());
         };
-        let addresses = addresses(&router.config);
+        let addresses = router.movable(&self.kernel);
+        let mut there = std::mem::take(&mut router.placed);
+        if !router.config.owner {
+            let (wanted, _) = wanted(&self.kernel, &router.config);
+            let found = wanted.iter().map(|one| one.present());
+            there.extend(found.filter(|one| !there.contains(one)).collect::<Vec<_>>());
+        }
         let mut result = Ok(());
-        for wanted in wanted(&self.kernel, &router.config).0 {
-            if let Err(error) = self.vips.remove(wanted.present()).await {
+        for present in there {
+            if let Err(error) = self.vips.remove(present).await {
                 result = Err(error);
             }
         }
@@ -100,6 +109,11 @@ impl Worker {
                 let Some((link, mac)) = link.and_then(|link| Some((link, link.mac?))) else {
                     continue;
                 };
+                let interface = link.index;
+                let one = Wanted { interface, vip };
+                if !router.has_placed(&one) && !router.owns(&self.kernel, &one) {
+                    continue;
+                }
                 // A frame that the link cannot take now is repeated by the next round.
                 let _ = match vip.address {
                     IpAddr::V4(_) if link.no_arp => Ok(()),
@@ -131,6 +145,7 @@ impl Worker {
         let (wanted, _) = wanted(&self.kernel, &router.config);
         for wanted in wanted
             .iter()
+            .filter(|one| router.has_placed(one))
             .filter(|one| self.kernel.addresses().contains(&one.present()))
         {
             if let Err(error) = self.vips.add(wanted, router.config.lifetime).await {
@@ -167,7 +182,7 @@ impl Worker {
             .routers
             .values()
             .filter(|router| router.installed)
-            .flat_map(|router| addresses(&router.config))
+            .flat_map(|router| router.movable(&self.kernel))
             .collect();
         if let Some(fence) = &self.fence {
             // Refused now: the elements last for two more rounds.

@@ -47,8 +47,13 @@ impl Worker {
     async fn lost(&mut self, present: Present) {
         let mut expired = Vec::new();
         for (id, router) in self.routers.iter().filter(|(_, router)| router.installed) {
-            let is_ours = |one: &Wanted<'_>| one.present() == present;
-            if !wanted(&self.kernel, &router.config).0.iter().any(is_ours) {
+            // What an owner found may have been left by a predecessor, with a lease that ran out.
+            let found = |one: &Wanted<'_>| {
+                (one.interface, one.vip.address) == (present.interface, present.address)
+            };
+            let owned = || wanted(&self.kernel, &router.config).0.iter().any(found);
+            let ours = router.placed.contains(&present) || router.config.owner && owned();
+            if !ours {
                 continue;
             }
             if router.lease.is_some_and(|lease| lease.expired(boottime())) {
@@ -101,7 +106,9 @@ impl Worker {
             } else {
                 let name = router.config.interface.name();
                 let own = || self.kernel.primary(name, false, &self.virtual_addresses);
-                router.config.source.or_else(own)
+                let owned = || self.kernel.primary(name, false, &[]);
+                let primary = router.config.source.or_else(own);
+                primary.or_else(|| router.config.owner.then(owned).flatten())
             };
             if router.primary.replace(primary) != Some(primary) {
                 let event = HostEvent::PrimaryAddress {
