@@ -28,6 +28,9 @@ const LARGEST: usize = 2048;
 /// Room for a burst of some thousand adverts (each is accounted with about 1 KiB).
 const RECEIVE_BUFFER: usize = 4 << 20;
 
+/// Packets that [`AdvertReceiver::receive`] skips in one call.
+pub const SKIPPED: usize = 64;
+
 /// An advert as it came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrived {
@@ -92,11 +95,11 @@ impl AdvertReceiver {
     ///
     /// `buffer` receives the VRRP message; for protocol 51 the whole packet from the IP header on,
     /// because the authentication covers it. What is not a whole IPv4 packet, is longer than
-    /// `buffer`, or has one of `own` as its source is skipped (bounded, so that a flood of such
-    /// packets cannot hold the caller).
+    /// `buffer`, or has one of `own` as its source is skipped. After [`SKIPPED`] of these in a row the
+    /// error is `Interrupted`, so that a flood of them cannot hold the caller: there may be more.
     pub fn receive(&self, buffer: &mut [u8], own: &[IpAddr]) -> io::Result<Option<Arrived>> {
         let mut storage = [MaybeUninit::uninit(); LARGEST];
-        for _ in 0..64 {
+        for _ in 0..SKIPPED {
             let length = match self.socket.recv(&mut storage) {
                 Ok(length) => length,
                 Err(error) => match error.kind() {
@@ -126,7 +129,8 @@ impl AdvertReceiver {
                 }));
             }
         }
-        Ok(None)
+        // Not `None`: what waits behind them would not be announced as readable again.
+        Err(io::ErrorKind::Interrupted.into())
     }
 }
 

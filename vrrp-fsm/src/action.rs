@@ -194,7 +194,7 @@ impl fmt::Display for Reason {
                 )
             }
             Self::LeaseExpired => {
-                f.write_str("the lease of the addresses ran out: others may have taken over")
+                f.write_str("the lease of the addresses ran out, for adverts were late or could not be sent: others may have taken over")
             }
             Self::Shutdown => f.write_str("stopped"),
         }

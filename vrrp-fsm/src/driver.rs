@@ -21,7 +21,7 @@
 //! }
 //! ```
 
-use std::{boxed::Box, fmt, future::poll_fn, io, vec, vec::Vec};
+use std::{boxed::Box, collections::BTreeMap, fmt, future::poll_fn, io, vec, vec::Vec};
 
 use tokio::sync::{mpsc, oneshot};
 use vrrp_proto::Priority;
@@ -56,6 +56,8 @@ pub struct Driver<H> {
     started: bool,
     stopping: bool,
     receive_errors: u64,
+    /// How often the host failed for a router since its addresses were last in place.
+    failures: BTreeMap<RouterId, u64>,
 }
 
 /// What the driver can be asked while it runs.
@@ -106,12 +108,15 @@ pub enum Observation {
         /// How often by now.
         count: u64,
     },
-    /// The host could not do what it was asked.
+    /// The host could not do what it was asked, and tries on. Told the 1st, 2nd, 4th, 8th ... time
+    /// until the addresses are in place.
     HostFailed {
         /// What.
         command: Command,
         /// How.
         error: io::Error,
+        /// How often by now.
+        count: u64,
     },
 }
 
@@ -127,6 +132,7 @@ impl<H: Host> Driver<H> {
             started: false,
             stopping: false,
             receive_errors: 0,
+            failures: BTreeMap::new(),
         })
     }
 
@@ -188,14 +194,27 @@ impl<H: Host> Driver<H> {
         while let Some(event) = self.host.poll_event() {
             let now = now();
             match event {
-                HostEvent::Installed { router } => self.set.handle(now, router, Event::Installed),
+                HostEvent::Installed { router } => {
+                    self.failures.remove(&router);
+                    self.set.handle(now, router, Event::Installed);
+                }
                 HostEvent::Removed { .. } => self.removing = self.removing.saturating_sub(1),
                 HostEvent::Failed {
                     router,
                     command,
                     error,
                 } => {
-                    observer(router, Observation::HostFailed { command, error });
+                    let count = self.failures.entry(router).or_default();
+                    *count += 1;
+                    if count.is_power_of_two() {
+                        let count = *count;
+                        let observation = Observation::HostFailed {
+                            command,
+                            error,
+                            count,
+                        };
+                        observer(router, observation);
+                    }
                     match command {
                         Command::Install => self.set.handle(now, router, Event::InstallFailed),
                         // What cannot be removed must not keep a shutdown waiting for ever.
@@ -224,6 +243,7 @@ impl<H: Host> Driver<H> {
             let datagram = match self.host.recv(&mut self.buffer) {
                 Ok(Some(datagram)) => datagram,
                 Ok(None) => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => {
                     self.receive_errors += 1;
                     return;
@@ -338,13 +358,20 @@ impl fmt::Display for Observation {
             Self::SendFailed { error, count } => {
                 write!(f, "could not send an advert: {error} ({count} so far)")
             }
-            Self::HostFailed { command, error } => {
+            Self::HostFailed {
+                command,
+                error,
+                count,
+            } => {
                 let what = match command {
                     Command::Install => "install",
                     Command::Remove => "remove",
                     Command::Announce { .. } => "announce",
                 };
-                write!(f, "could not {what} the addresses: {error}")
+                write!(
+                    f,
+                    "could not {what} the addresses: {error} ({count} so far)"
+                )
             }
         }
     }

@@ -332,7 +332,7 @@ async fn what_the_host_could_not_install_is_announced_when_it_could() {
     node.becomes(StateKind::Active).await;
     let failed = async {
         loop {
-            if let Some(Observation::HostFailed { command, error }) = node.seen.recv().await {
+            if let Some(Observation::HostFailed { command, error, .. }) = node.seen.recv().await {
                 return (command, error.kind());
             }
         }
@@ -370,6 +370,36 @@ async fn what_the_host_could_not_install_is_announced_when_it_could() {
     assert!(
         text.contains("the lease of the addresses ran out"),
         "{text}"
+    );
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_host_that_fails_again_and_again_is_told_of_at_powers_of_two() {
+    let lan = Lan::default();
+    let mut node = node(&lan, 100, vec![]);
+    node.becomes(StateKind::Active).await;
+    let failed = || HostEvent::Failed {
+        router: ROUTER,
+        command: Command::Install,
+        error: io::ErrorKind::NotFound.into(),
+    };
+    (0..5).for_each(|_| lan.event(0, failed()));
+    lan.event(0, HostEvent::Installed { router: ROUTER });
+    lan.event(0, failed());
+    let told = async {
+        let mut counts = Vec::new();
+        while counts.len() < 4 {
+            if let Some(Observation::HostFailed { count, .. }) = node.seen.recv().await {
+                counts.push(count);
+            }
+        }
+        counts
+    };
+    assert_eq!(
+        tokio::time::timeout(PATIENCE, told).await.unwrap(),
+        [1, 2, 4, 1],
+        "and anew once the addresses were in place"
     );
     node.stop().await;
 }

@@ -8,7 +8,7 @@ use crate::support::{
     until,
 };
 use vip_netlink::advert_socket::{
-    AdvertReceiver, AdvertSender, Arrived, PROTOCOL_AH, PROTOCOL_VRRP,
+    AdvertReceiver, AdvertSender, Arrived, PROTOCOL_AH, PROTOCOL_VRRP, SKIPPED,
 };
 use vip_netlink::announce::gratuitous_arp;
 use vip_netlink::packet_socket::PacketSocket;
@@ -107,6 +107,28 @@ fn a_unicast_advert_arrives_without_a_group_and_an_own_one_does_not() {
             let (advert, _) = arrived(&heard, &[own]);
             assert_eq!(advert.envelope, unicast(HOST_ADDRESS, 64));
             assert_eq!(heard.receive(&mut [0; 2048], &[]).unwrap(), None);
+        },
+    );
+}
+
+#[test]
+fn packets_to_skip_do_not_hide_what_waits_behind_them() {
+    in_namespaces(
+        "adverts::packets_to_skip_do_not_hide_what_waits_behind_them",
+        |peer| {
+            let mut sender = AdvertSender::new(HOST, interface_index(HOST)).unwrap();
+            let heard = receiver(peer, PROTOCOL_VRRP, &[MULTICAST_V4]);
+            let own = IpAddr::from([10, 99, 0, 7]);
+            for _ in 0..SKIPPED {
+                sender
+                    .send(&Envelope::multicast(own), &bytes(ADVERT))
+                    .unwrap();
+            }
+            let envelope = Envelope::multicast(HOST_ADDRESS.into());
+            sender.send(&envelope, &bytes(ADVERT)).unwrap();
+            let error = heard.receive(&mut [0; 2048], &[own]).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::Interrupted);
+            assert_eq!(arrived(&heard, &[own]).0.envelope, envelope);
         },
     );
 }

@@ -20,7 +20,8 @@ pub trait Host {
     /// After it completed the driver calls `recv` and `poll_event` until they have nothing more.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// One waiting packet in `buffer`; `None` when there is none.
+    /// One waiting packet in `buffer`; `None` when there is none. `Interrupted` when there may be more
+    /// behind what the host passed over.
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Option<Datagram>>;
 
     /// Sends one packet of a router now. With `protocol` 51 the packet begins with its IPv4 header,

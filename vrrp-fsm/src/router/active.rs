@@ -90,8 +90,9 @@ impl Router {
         if priority == Priority::RESIGN {
             // RFC 9568 §6.4.3: answer at once, so that Backups that set their timer to Skew_Time
             // stay.
-            self.send(now, &mut active);
-            active.adver_at = now + self.config.interval;
+            if self.answer(now, &mut active) {
+                active.adver_at = now + self.config.interval;
+            }
             self.state = State::Active(active);
         } else if priority > own || (priority == own && self.tie_lost_to(source)) {
             if self.config.policy.higher_priority_send_advert {
@@ -112,7 +113,7 @@ impl Router {
             self.warn(Warning::TwoActives { source, priority });
             // RFC 9568 §6.4.3: assert Active towards the sender and the learning bridges.
             if !self.config.policy.lower_priority_no_advert {
-                self.send(now, &mut active);
+                self.answer(now, &mut active);
             }
             let announced_long_ago = now.since(active.announced_at) >= self.config.interval;
             if self.config.announcements.on_lower_priority && announced_long_ago {
@@ -140,6 +141,22 @@ impl Router {
                 self.become_backup(now, None, Reason::Late { silence });
             }
         }
+    }
+
+    /// Sends an advert in answer to another one: at once, or so soon after the last that no Skew_Time
+    /// (two parts of 256 of the interval at least) ends before. A storm of adverts, looped or forged,
+    /// is not answered one by one. Whether it was sent at once.
+    fn answer(&mut self, now: Instant, active: &mut Active) -> bool {
+        let earliest = active.sent_at + self.config.interval / 256;
+        if now >= earliest {
+            self.send(now, active);
+            if active.adver_at <= now {
+                active.adver_at = now + self.config.interval;
+            }
+            return true;
+        }
+        active.adver_at = active.adver_at.min(earliest);
+        false
     }
 
     fn send(&mut self, now: Instant, active: &mut Active) {

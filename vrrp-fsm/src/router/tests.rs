@@ -227,7 +227,38 @@ fn a_lower_active_is_answered_each_time_and_announced_against_once_per_interval(
     assert_eq!(subject.hears(50), [warning, send]);
     subject.after(Duration::from_millis(500));
     assert_eq!(subject.hears(50), [send, announce], "warned of only once");
+    subject.after(Duration::from_millis(10));
     assert_eq!(subject.hears(50), [send]);
+}
+
+#[test]
+fn a_storm_is_answered_no_oftener_than_the_shortest_skew_time_asks_for() {
+    for priority in [0, 50] {
+        let mut subject = Subject::active(config());
+        subject.after(Duration::from_millis(500));
+        let mut sent = 0;
+        let end = subject.now + SECOND;
+        while subject.now < end {
+            let answers = subject.hears(priority);
+            assert!(
+                !answers.is_empty() || subject.left() <= SECOND / 256,
+                "an answer within the Skew_Time of priority 254"
+            );
+            let fired = if subject.left().is_zero() {
+                subject.gets(Event::Timeout)
+            } else {
+                Vec::new()
+            };
+            for action in answers.iter().chain(&fired) {
+                sent += u32::from(matches!(action, Action::Send { .. }));
+            }
+            subject.after(Duration::from_micros(100).min(subject.left()));
+        }
+        assert!(
+            (200..=257).contains(&sent),
+            "{sent} after priority {priority}"
+        );
+    }
 }
 
 #[test]
