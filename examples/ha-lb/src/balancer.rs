@@ -36,6 +36,7 @@ use crate::{
         message::{BalancerStart, FromBalancer, Listener, ServerState, ToBalancer},
     },
     privileges::Identity,
+    signals,
 };
 
 /// The role's entry point; standard input is the supervisor's socket.
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn run() -> io::Result<()> {
+    signals::leave_to_the_supervisor()?;
     let supervisor = Channel::new(io::stdin().as_fd().try_clone_to_owned()?)?;
     let mut sockets: Vec<(Listener, OwnedFd)> = Vec::new();
     let started = loop {

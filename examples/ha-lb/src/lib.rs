@@ -16,5 +16,6 @@ pub mod lab;
 pub mod logging;
 pub mod notify;
 pub mod privileges;
+pub mod signals;
 pub mod supervisor;
 pub mod vrrp;

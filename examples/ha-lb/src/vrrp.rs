@@ -30,7 +30,7 @@ use crate::{
         channel::Channel,
         message::{self, Configuration, FromSpeaker, ToSpeaker},
     },
-    privileges,
+    privileges, signals,
 };
 use words::Words;
 
@@ -50,7 +50,8 @@ pub fn main() -> ExitCode {
 }
 
 async fn run() -> io::Result<()> {
-    let supervisor = Channel::new(io::stdin().as_fd().try_clone_to_owned()?)?;
+    signals::leave_to_the_supervisor()?;
+    let supervisor = Rc::new(Channel::new(io::stdin().as_fd().try_clone_to_owned()?)?);
     let (configuration, scripts) = loop {
         match supervisor.recv::<ToSpeaker>().await? {
             Some((
@@ -110,11 +111,11 @@ struct Speaker {
 async fn serve(
     speaker: Speaker,
     scripts: Vec<(String, bool)>,
-    supervisor: &Channel,
+    supervisor: &Rc<Channel>,
 ) -> io::Result<()> {
     let (control, commands) = mpsc::channel(256);
     let (observed, observations) = unbounded_channel();
-    let (told, mut reports) = unbounded_channel();
+    let (told, reports) = unbounded_channel();
     let Speaker {
         mut driver,
         words,
@@ -131,6 +132,7 @@ async fn serve(
         told.clone(),
     ));
     supervisor.send(&FromSpeaker::Ready, &[]).await?;
+    let sender = spawn_local(pass_on(Rc::clone(supervisor), reports));
     let stopping = Rc::new(Notify::new());
     let asked = Rc::clone(&stopping);
     let mut drive = Box::pin(async move {
@@ -151,7 +153,6 @@ async fn serve(
                 ended?;
                 break;
             }
-            Some(report) = reports.recv() => supervisor.send(&report, &[]).await.unwrap_or_default(),
             message = supervisor.recv::<ToSpeaker>(), if listening => match message {
                 Ok(Some((ToSpeaker::Script { name, passed }, _))) => {
                     track(&control, &words.borrow(), &name, passed);
@@ -171,10 +172,16 @@ async fn serve(
     // What was observed at the very end is told too.
     drop(drive);
     let _ = reporter.await;
-    while let Ok(report) = reports.try_recv() {
+    drop(told);
+    let _ = sender.await;
+    Ok(())
+}
+
+/// Beside the driver: a supervisor that does not read must not hold an advert up.
+async fn pass_on(supervisor: Rc<Channel>, mut reports: UnboundedReceiver<FromSpeaker>) {
+    while let Some(report) = reports.recv().await {
         let _ = supervisor.send(&report, &[]).await;
     }
-    Ok(())
 }
 
 fn command(control: &mpsc::Sender<Control>, command: Control) {

@@ -13,7 +13,7 @@ use vrrp_fsm::{
     Announcements, Attachment, Authentication, Object, Policy, RouterConfig, RouterId, RouterSet,
     Transport, track::Track,
 };
-use vrrp_proto::ah::Authenticator;
+use vrrp_proto::{Priority, ah::Authenticator};
 
 use crate::config::keepalived::{self, Config, Instance, VirtualAddress};
 
@@ -84,6 +84,7 @@ pub(super) fn host(
                 Some(keepalived::Authentication::Header(_))
             ),
             source: instance.source,
+            owner: instance.priority == Priority::OWNER,
             addresses: addresses.map(vip).collect(),
             lifetime: Some(Lease::lifetime(instance.interval)),
             id,

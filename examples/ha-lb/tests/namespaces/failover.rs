@@ -6,6 +6,7 @@ use std::{
 };
 
 use ha_lb::lab::{Host, Lab, Origin, Traffic};
+use rustix::process::Signal;
 
 use crate::{
     node::Node,
@@ -129,6 +130,18 @@ fn orderly_stop(interval: u64) {
     });
 }
 
+/// Ctrl-C, or `KillMode=control-group`: every process gets the signal.
+fn stop_of_all_processes() {
+    let mut site = Site::start(1);
+    site.gap("SIGINT to every process", skew(), |_, node| {
+        node.signal(&["vrrp", "balancer"], Signal::INT);
+        node.signal(&["vrrp", "balancer", "supervisor"], Signal::INT);
+        assert_eq!(node.exit_code(), Some(0), "{}", node.log());
+        assert!(!node.holds(VIP));
+        assert!(!node.log().contains("ERROR"), "{}", node.log());
+    });
+}
+
 fn link_loss(interval: u64) {
     let mut site = Site::start(interval);
     let theory = Duration::from_secs(3 * interval) + skew();
@@ -192,6 +205,16 @@ fn orderly_stop_at_2_s() {
         Needs::Namespaces,
         &["unshare", "ip"],
         || orderly_stop(2),
+    );
+}
+
+#[test]
+fn a_signal_to_every_process_is_an_orderly_stop() {
+    enclosed(
+        "failover::a_signal_to_every_process_is_an_orderly_stop",
+        Needs::Namespaces,
+        &["unshare", "ip"],
+        stop_of_all_processes,
     );
 }
 

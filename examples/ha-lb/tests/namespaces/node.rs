@@ -167,23 +167,32 @@ impl Node {
 
     /// Ends the daemon in order and returns its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let mut daemon = self.daemon.take()?;
-        kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
-        daemon.wait().unwrap().code()
+        kill_process(Pid::from_child(self.daemon.as_ref()?), Signal::TERM).unwrap();
+        self.exit_code()
     }
 
-    /// Kills every process of the daemon at once.
-    pub(crate) fn kill(&mut self) {
+    /// Waits for the end of the daemon.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.daemon.take()?.wait().unwrap().code()
+    }
+
+    /// Sends a signal to each of these processes of the daemon.
+    pub(crate) fn signal(&self, roles: &[&str], signal: Signal) {
         let status = self.status().unwrap_or_default();
-        for role in ["supervisor", "vrrp", "balancer"] {
+        for role in roles {
             if let Some(pid) = status
                 .pointer(&format!("/{role}/pid"))
                 .and_then(Value::as_i64)
             {
                 let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-                let _ = kill_process(pid, Signal::KILL);
+                let _ = kill_process(pid, signal);
             }
         }
+    }
+
+    /// Kills every process of the daemon at once.
+    pub(crate) fn kill(&mut self) {
+        self.signal(&["supervisor", "vrrp", "balancer"], Signal::KILL);
         self.kill_daemon();
     }
 
