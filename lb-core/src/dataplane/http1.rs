@@ -80,7 +80,7 @@ enum Next {
 }
 
 /// Serves a client connection to its end.
-pub(super) async fn serve(mut connection: Connection) {
+pub(super) async fn serve(mut connection: Box<Connection>) {
     let mut requests = 0u32;
     while let Ok(true) = next_request(&mut connection, requests == 0).await {
         // Boxed: what a request needs is not held by connections that wait for one.
@@ -92,10 +92,10 @@ pub(super) async fn serve(mut connection: Connection) {
         match next {
             Next::Request => {}
             Next::Close => break,
-            Next::Linger => return linger(connection).await,
+            Next::Linger => return linger(&mut connection).await,
         }
     }
-    end(connection).await;
+    end(&mut connection).await;
 }
 
 /// Waits for the first byte of a request; false when there will be none.
@@ -138,7 +138,7 @@ async fn next_request(connection: &mut Connection, first: bool) -> Result<bool, 
 }
 
 /// Ends the sending direction and closes.
-async fn end(mut connection: Connection) {
+async fn end(connection: &mut Connection) {
     let timeouts = connection.frontend().timeouts;
     connection
         .timer
@@ -152,7 +152,7 @@ async fn end(mut connection: Connection) {
 
 /// Closes without losing the answer: what the client has sent unread would make the kernel reset the
 /// connection (lb.md trap 30).
-async fn linger(mut connection: Connection) {
+async fn linger(connection: &mut Connection) {
     connection.timer.after(clock::now(), Some(LINGER));
     let _ = connection
         .wait(|client, cx| client.stream.poll_shutdown(cx))

@@ -103,10 +103,11 @@ impl Connection {
 pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Accepted) {
     let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
     tokio::task::spawn_local(async move {
-        if let Some(connection) = open(worker, listener, accepted).await {
+        // Boxed: what one phase needs is not held during the next.
+        if let Some(connection) = Box::pin(open(worker, listener, accepted)).await {
             match connection.frontend().mode {
-                Mode::Tcp => tcp::serve(connection).await,
-                Mode::Http => http1::serve(connection).await,
+                Mode::Tcp => Box::pin(tcp::serve(connection)).await,
+                Mode::Http => Box::pin(http1::serve(connection)).await,
             }
         }
     });
@@ -116,7 +117,7 @@ async fn open(
     worker: Rc<Worker>,
     listener: Rc<Listener>,
     accepted: Accepted,
-) -> Option<Connection> {
+) -> Option<Box<Connection>> {
     let now = clock::now();
     let info = ConnectionInfo {
         source: accepted.source,
@@ -127,7 +128,7 @@ async fn open(
         accepted_at: now,
         accepted_date: clock::wall(),
     };
-    let mut connection = Connection {
+    let mut connection = Box::new(Connection {
         member: worker.registry.join(),
         client: Side::new(Stream::Plain(accepted.socket), now),
         timer: Timer::default(),
@@ -139,7 +140,7 @@ async fn open(
         info,
         worker,
         listener,
-    };
+    });
     connection.member.listen().await;
     let rules = &connection.listener.frontend.config().rules;
     match rules.on_connection(now, &connection.info, &mut connection.state) {
@@ -166,7 +167,7 @@ async fn open(
             connection.read_proxy_header().await?;
         }
         if connection.listener.tls.is_some() {
-            connection = Box::pin(connection.start_tls()).await?;
+            connection = Box::new(Box::pin(connection.start_tls()).await?);
         }
         connection.handshake = clock::now().saturating_duration_since(now);
     }
@@ -286,4 +287,20 @@ fn poll_header(
     }
     header.extend_from_slice(room.get(..count).unwrap_or_default());
     Poll::Ready(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_waits_is_small() {
+        fn of<C, F: Future>(_: fn(C) -> F) -> usize {
+            size_of::<F>()
+        }
+        let idle = size_of::<Connection>() + of(http1::serve);
+        assert!(idle <= 1024, "{idle} bytes");
+        let relayed = size_of::<Connection>() + of(tcp::serve);
+        assert!(relayed <= 2560, "{relayed} bytes");
+    }
 }

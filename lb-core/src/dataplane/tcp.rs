@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Serves a client connection to its end.
-pub(super) async fn serve(mut connection: Connection) {
+pub(super) async fn serve(mut connection: Box<Connection>) {
     let info = &connection.info;
     let mut trace = Trace::begin(info.accepted_at, info.accepted_date);
     trace.timers.handshake = connection.handshake;
