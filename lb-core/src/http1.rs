@@ -64,6 +64,15 @@ impl Framing {
     pub fn is_empty(self) -> bool {
         matches!(self, Self::None | Self::Length(0))
     }
+
+    /// Looks at the bytes of a body that came together with its head: what is malformed from the start is
+    /// refused before anything is passed on.
+    pub fn check_start(self, bytes: &[u8], leniency: Leniency) -> Result<(), Error> {
+        match self {
+            Self::Chunked => ChunkedDecoder::new(leniency).pass(bytes).map(drop),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How much a head may hold.

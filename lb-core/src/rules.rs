@@ -160,6 +160,10 @@ impl ProxyRules {
             request.as_ref(),
             &mut state.captures.request,
         );
+        if rules.slots.1 > 0 {
+            // Also an answer of our own is logged with its captures, which are then empty.
+            state.captures.response.resize(rules.slots.1, None);
+        }
         if rules.http_request.is_empty() && rules.redirects.is_empty() {
             return RequestVerdict::Continue;
         }

@@ -205,9 +205,13 @@ impl Connection {
             Assignment::Refused(Refusal::NoServer) => return Err(NotDialed::NoServer),
             Assignment::Queued(ticket) => Box::pin(ticket),
         };
+        // Whoever has waited counts itself: HAProxy logs 1 for the head of a queue, 0 for who never was in one.
         let (of_server, of_backend) = ticket.ahead();
-        trace.server_queue = u32::try_from(of_server).unwrap_or(u32::MAX);
-        trace.backend_queue = u32::try_from(of_backend).unwrap_or(u32::MAX);
+        let place = |before: usize| u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
+        match ticket.server_index() {
+            Some(_) => trace.server_queue = place(of_server),
+            None => trace.backend_queue = place(of_backend),
+        }
         let timeouts = &need.proxy.timeouts;
         self.timer.after(now, timeouts.queue.or(timeouts.connect));
         let granted = self

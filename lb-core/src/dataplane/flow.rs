@@ -118,6 +118,8 @@ pub(super) struct Flow {
     waits: Waits,
     /// Body bytes passed.
     bytes: u64,
+    /// Those of them that only frame content: sizes and ends of chunks.
+    framing: u64,
     /// Those of them that lie behind the head and can be sent again with it.
     joined: u64,
 }
@@ -144,6 +146,7 @@ impl Flow {
             flushed: true,
             waits: Waits::Nobody,
             bytes: 0,
+            framing: 0,
             joined: 0,
         }
     }
@@ -200,6 +203,11 @@ impl Flow {
     /// Body bytes passed so far.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The same as HAProxy's log counts it: without the framing of chunks, with one byte for their end.
+    pub(super) fn content_bytes(&self) -> u64 {
+        self.bytes.saturating_sub(self.framing)
     }
 
     /// Whom it waited for at the last poll.
@@ -323,6 +331,7 @@ impl Flow {
             if !fresh.is_empty() {
                 let progress = self.body.pass(fresh).map_err(|_| Fault::Malformed)?;
                 self.approved += progress.consumed;
+                self.framing += progress.framing;
             }
         }
         // The end of the source ends a body without a length.

@@ -401,7 +401,11 @@ fn judge(line: &[u8], expected: &[std::ops::RangeInclusive<u16>]) -> Found {
     };
     Found {
         code: Some(code),
-        detail: words.next().unwrap_or_default().into(),
+        // What a good answer says is not told.
+        detail: match good {
+            true => "".into(),
+            false => words.next().unwrap_or_default().into(),
+        },
         ..Found::new(if good {
             CheckStatus::L7Ok
         } else {

@@ -28,10 +28,10 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
     let mut trace = Trace::begin(info.accepted_at, info.accepted_date);
     trace.timers.handshake = connection.handshake;
     run(&mut connection, &mut trace).await;
+    // The manual: "connections on which no data has been transferred" by the client, whatever the server said.
     let silent = connection.frontend().dontlognull
-        && trace.bytes_read == 0
         && trace.bytes_uploaded == 0
-        && trace.termination.cause == b'C';
+        && connection.client.input.is_empty();
     trace.silent |= silent;
     connection.count_stream(&trace);
     connection.log(&mut trace, None, None);

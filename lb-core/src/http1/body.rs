@@ -22,6 +22,8 @@ pub struct BodyProgress {
     pub consumed: usize,
     /// The body ends with them.
     pub done: bool,
+    /// Bytes among them that frame the content of chunks; all but one once the last chunk has passed.
+    pub framing: u64,
 }
 
 impl Body {
@@ -37,6 +39,7 @@ impl Body {
 
     /// Takes what belongs to the body from the front of `bytes`, which pass through unchanged.
     pub fn pass(&mut self, bytes: &[u8]) -> Result<BodyProgress, Error> {
+        let mut framing = 0;
         let consumed = match self {
             Self::Done => 0,
             Self::UntilClose => bytes.len(),
@@ -47,12 +50,17 @@ impl Body {
                 *left -= run as u64;
                 run
             }
-            Self::Chunked(decoder) => decoder.pass(bytes)?.consumed,
+            Self::Chunked(decoder) => {
+                let progress = decoder.pass(bytes)?;
+                framing = progress.framing;
+                progress.consumed
+            }
         };
         self.settle();
         Ok(BodyProgress {
             consumed,
             done: self.is_done(),
+            framing,
         })
     }
 

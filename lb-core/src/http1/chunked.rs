@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::{Error, Leniency, text};
+use super::{BodyProgress, Error, Leniency, text};
 
 /// Most digits of a chunk size.
 const SIZE_DIGITS: u8 = 16;
@@ -132,18 +132,19 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Runs over `bytes`, which follow the ones consumed before: all of the body that is in them. `data` is
-    /// left empty.
-    pub fn pass(&mut self, bytes: &[u8]) -> Result<Piece, Error> {
-        let mut consumed = 0;
+    /// Runs over `bytes`, which follow the ones consumed before: all of the body that is in them.
+    pub fn pass(&mut self, bytes: &[u8]) -> Result<BodyProgress, Error> {
+        let (mut consumed, mut content) = (0, 0);
         while consumed < bytes.len() && !self.is_done() {
-            let rest = bytes.get(consumed..).unwrap_or_default();
-            consumed += self.step(rest)?.consumed;
+            let step = self.step(bytes.get(consumed..).unwrap_or_default())?;
+            consumed += step.consumed;
+            content += step.data.len();
         }
-        Ok(Piece {
+        let ended = usize::from(consumed > 0 && self.is_done());
+        Ok(BodyProgress {
             consumed,
-            data: 0..0,
             done: self.is_done(),
+            framing: (consumed - content - ended) as u64,
         })
     }
 

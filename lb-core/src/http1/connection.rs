@@ -44,6 +44,8 @@ impl ConnectionOption {
     pub fn to_client(request: &RequestSummary, response: &ResponseSummary, stays: bool) -> Self {
         match (response.status, request.version, stays) {
             (101, _, _) => Self::Upgrade,
+            // RFC 9110 §9.3.6: what follows is no message, and its end is that of the tunnel.
+            _ if response.framing == Framing::Tunnel => Self::Absent,
             // The response line says HTTP/1.1, so closing is said to everyone.
             (_, _, false) => Self::Close,
             (_, version, true) => Self::new(version, true),

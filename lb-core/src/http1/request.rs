@@ -140,7 +140,9 @@ impl RequestDecoder {
         if facts.hosts > 1 || !is_authority(host) {
             return Err(Error::Host);
         }
-        match authority(view.target()) {
+        let connects = view.method() == b"CONNECT";
+        let target = view.target();
+        match connects.then_some(target).or_else(|| authority(target)) {
             Some(authority) if !same_authority(authority, host) => Err(Error::Host),
             _ => Ok(()),
         }

@@ -119,7 +119,7 @@ fn a_server_that_stops_in_its_body_is_cut() {
 fn broken_responses_have_their_status_and_state() {
     for (sent, status, flags) in [
         (&b""[..], "502", "SH--"),
-        (b"HTTP/1.1 200 OK\r\nContent-Len", "502", "PH--"),
+        (b"HTTP/1.1 200 OK\r\nContent-Len", "502", "SH--"),
         (b"SSH-2.0-OpenSSH\r\n", "502", "PH--"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",

@@ -478,10 +478,15 @@ fn rules_deny_redirect_return_and_ask_for_passwords() {
 fn requests_that_are_none_are_refused_and_logged_as_such() {
     let origin = Origin::echo();
     let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
-    for (bytes, status) in [
-        ("GET / HTTP/1.1\r\n", "400"),
-        ("GET / HTTP/1.1\r\nbad header\r\n\r\n", "400"),
-        ("GET / HTTP/3.9\r\nHost: x\r\n\r\n", "505"),
+    for (bytes, status, state) in [
+        ("GET / HTTP/1.1\r\n", "400", "CR--"),
+        ("GET / HTTP/1.1\r\nbad header\r\n\r\n", "400", "PR--"),
+        ("GET / HTTP/3.9\r\nHost: x\r\n\r\n", "505", "PR--"),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "400",
+            "PR--",
+        ),
     ] {
         let mut client = plane.connect();
         client.write_all(bytes.as_bytes()).unwrap();
@@ -492,7 +497,7 @@ fn requests_that_are_none_are_refused_and_logged_as_such() {
             "{answer}"
         );
         let entry = plane.entry();
-        assert_eq!(entry.end(), ("web/<NOSRV>", status, "CR--"));
+        assert_eq!(entry.end(), ("web/<NOSRV>", status, state));
         assert_eq!((&*entry.bytes, &*entry.request), ("0", "\"<BADREQ>\""));
     }
     assert_eq!(origin.connections(), 0);

@@ -99,6 +99,13 @@ async fn read_head(
                 x.line.extend_from_slice(head.target());
                 x.trace.bytes_uploaded =
                     size_in_log(head, head.method().len() + head.target().len());
+                let after_head = input.get(summary.head_len..).unwrap_or_default();
+                if let Err(error) = summary.framing.check_start(after_head, super::LENIENCY) {
+                    return Err(Refusal {
+                        status: Some(error.status()),
+                        cause: b'P',
+                    });
+                }
                 connection.client.input.keep(summary.head_len);
                 let now = clock::recent();
                 x.trace.timers.request = Some(x.trace.since_start(now));
@@ -108,7 +115,7 @@ async fn read_head(
             Err(error) => {
                 return Err(Refusal {
                     status: Some(error.status()),
-                    cause: b'C',
+                    cause: b'P',
                 });
             }
         }

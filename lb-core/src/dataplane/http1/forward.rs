@@ -159,10 +159,10 @@ fn write_request(
     x.ends_at_client_end = proxy.backend.as_ref().is_some_and(|b| b.abort_on_close);
 }
 
-/// The server side's mode: its own, or that of a frontend with `http-server-close`.
+/// The server side's mode: `http-server-close` and `httpclose` hold if one of the two has them.
 pub(super) fn server_mode(frontend: HttpMode, backend: HttpMode) -> HttpMode {
     match (frontend, backend) {
-        (HttpMode::ServerClose, HttpMode::KeepAlive) => HttpMode::ServerClose,
+        (stricter, HttpMode::KeepAlive) => stricter,
         (_, own) => own,
     }
 }
@@ -204,14 +204,17 @@ async fn fail(
         Step::BadResponse => (502, b'P', b'H'),
         Step::ServerTimeout => (504, b's', b'H'),
         Step::ServerDown => (503, b'D', b'H'),
-        Step::BadRequest => (400, b'C', b'D'),
+        Step::BadRequest => (400, b'P', b'H'),
         Step::ClientGone => (400, b'C', if x.up.is_done() { b'H' } else { b'D' }),
         Step::ClientTimeout => (408, b'c', b'D'),
     };
     x.trace.end_with(cause, phase);
     if failed == Step::ClientGone {
-        x.trace.status = Some(status);
-        return Next::Close;
+        // A request that never became whole has no status at all.
+        x.trace.status = x.up.is_done().then_some(status);
+        if !(x.up.is_done() && connection.client.ended) {
+            return Next::Close;
+        }
     }
     Answer::Page(status)
         .send(connection, x, Some(summary))

@@ -167,6 +167,8 @@ async fn refuse(
                 .or(timeouts.connect)
                 .unwrap_or(Duration::ZERO);
             connection.timer.after(clock::recent(), Some(pause));
+            x.trace.timers.request = None;
+            x.trace.timers.queue = Some(pause);
             match connection.wait(Connection::poll_lost).await {
                 Err(Gone::TimedOut) => page(status, reply),
                 _ => Prepared::Drop,
@@ -183,7 +185,7 @@ async fn refuse(
             Prepared::Answer(Answer::Reply(reply))
         }
         RequestVerdict::Auth { realm } => {
-            x.trace.end_with(b'P', b'R');
+            x.trace.end_with(b'L', b'R');
             Prepared::Answer(Answer::Challenge(realm))
         }
         RequestVerdict::SilentDrop => {

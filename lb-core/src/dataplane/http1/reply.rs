@@ -17,7 +17,7 @@ use crate::{
     config::{ProxyConfig, Timeouts},
     cookie::Served,
     dataplane::{
-        clock,
+        buffer, clock,
         connect::Dialed,
         flow::{Fault, Flow, Side, Waits},
         registry::Order,
@@ -41,6 +41,9 @@ pub(super) async fn pass_back(
     mut dialed: Dialed,
     response: ResponseSummary,
 ) -> Next {
+    // As received: rules and cookies come later.
+    let received = HeadRef::new(&x.response, dialed.server.input.bytes());
+    let head_size = size_in_log(received, 3 + received.reason().len());
     if let Some(answer) = apply_rules(connection, x, proxy, &dialed.server) {
         drop(dialed);
         return answer.send(connection, x, Some(summary)).await;
@@ -48,10 +51,14 @@ pub(super) async fn pass_back(
     set_cookie(x, summary, &dialed);
     x.trace.status = Some(response.status);
     let framing = client_framing(summary.version, response.framing);
+    // An early response does not end the upload: the server may go on reading after it. It does where the server
+    // said that it closes, or the client waits for a word that will not come.
+    let never_began = summary.expect_continue && x.up.bytes() == 0;
+    let drains = response.persistent && !never_began;
     let stays = client_stays(summary, framing, connection.frontend().http_mode)
         && connection.member.order() < Order::Finish
         && !x.upload_broken
-        && (x.up.is_done() || !connection.client.ended);
+        && (x.up.is_done() || drains && !connection.client.ended);
     let option = ConnectionOption::to_client(summary, &response, stays);
     let input = &mut dialed.server.input;
     let out = x.down.ahead();
@@ -61,8 +68,6 @@ pub(super) async fn pass_back(
         option,
         out,
     );
-    let head = HeadRef::new(&x.response, input.bytes());
-    let head_size = size_in_log(head, 3 + head.reason().len());
     input.consume(response.head_len);
     x.down.set_body(Body::new(response.framing, LENIENCY));
     if framing != response.framing {
@@ -77,16 +82,20 @@ pub(super) async fn pass_back(
     if tunnel {
         patience = begin_tunnel(x, timeouts, patience);
     }
-    let step =
-        std::future::poll_fn(|cx| poll_response(connection, x, &mut dialed.server, patience, cx))
-            .await;
+    let step = std::future::poll_fn(|cx| {
+        poll_response(connection, x, &mut dialed.server, (patience, drains), cx)
+    })
+    .await;
     if step == Step::BadResponse && !x.down.has_begun() {
         x.trace.end_with(b'P', b'H');
         drop(dialed.server);
         dialed.lease.finish(Outcome::ResponseFailed);
         return Answer::Page(502).send(connection, x, Some(summary)).await;
     }
-    x.trace.bytes_read = head_size + x.down.bytes();
+    if option == ConnectionOption::Upgrade {
+        x.trace.bytes_read += "connectionupgrade".len() as u64;
+    }
+    x.trace.bytes_read += head_size + x.down.content_bytes();
     x.trace.bytes_uploaded += x.up.bytes();
     note_end(x, step);
     let whole = matches!(step, Step::Done);
@@ -201,7 +210,7 @@ fn poll_response(
     connection: &mut Connection,
     x: &mut Exchange,
     server: &mut Side,
-    patience: Patience,
+    (patience, drains): (Patience, bool),
     cx: &mut Context<'_>,
 ) -> Poll<Step> {
     clock::now();
@@ -213,9 +222,12 @@ fn poll_response(
             Err(Fault::Source) => return Poll::Ready(Step::ServerGone),
             Err(Fault::Truncated | Fault::Malformed) => return Poll::Ready(Step::BadResponse),
         };
-        if x.down.is_done() && (!x.down.closes() || x.up.is_done()) {
-            client.active = clock::recent();
-            return Poll::Ready(Step::Done);
+        if x.down.is_done() {
+            let pointless = !drains || x.upload_broken;
+            if x.up.is_done() || !x.down.closes() && (pointless || has_left(server, cx)) {
+                client.active = clock::recent();
+                return Poll::Ready(Step::Done);
+            }
         }
         if !x.up.is_done() && !x.upload_broken {
             match x.up.poll(cx, client, server) {
@@ -232,8 +244,20 @@ fn poll_response(
         client.active = now;
         server.active = now;
     }
-    let for_client = x.down.waits() == Waits::Sink;
+    // A client that breaks off while only the server is waited for gives its place free at once.
+    if x.up.is_done() && Connection::poll_lost(&mut connection.client, cx).is_ready() {
+        return Poll::Ready(Step::ClientGone);
+    }
+    let for_client = match x.down.is_done() {
+        true => x.up.waits() == Waits::Source,
+        false => x.down.waits() == Waits::Sink,
+    };
     patience.poll(connection, server, for_client, cx)
+}
+
+/// Whether the server closed, or broke off, after its response.
+fn has_left(server: &mut Side, cx: &mut Context<'_>) -> bool {
+    server.ended || server.poll_fill(cx, buffer::SIZE).is_ready()
 }
 
 /// Cause and phase of what ended a response that had begun.
@@ -241,7 +265,8 @@ fn note_end(x: &mut Exchange, step: Step) {
     match step {
         Step::Done | Step::Received => {}
         Step::ServerGone | Step::BadResponse => x.trace.end_with(b'S', b'D'),
-        Step::ClientGone | Step::BadRequest => x.trace.end_with(b'C', b'D'),
+        Step::ClientGone => x.trace.end_with(b'C', b'D'),
+        Step::BadRequest => x.trace.end_with(b'P', b'D'),
         Step::ClientTimeout => x.trace.end_with(b'c', b'D'),
         Step::ServerTimeout => x.trace.end_with(b's', b'D'),
         Step::ServerDown => x.trace.end_with(b'D', b'D'),

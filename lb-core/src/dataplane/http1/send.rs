@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use super::{
     Exchange,
+    exchange::size_in_log,
     wait::{Patience, Step},
 };
 use crate::{
@@ -42,7 +43,6 @@ pub(super) async fn await_response(
             std::future::poll_fn(|cx| poll_request(connection, x, server, patience, cx)).await;
         match step {
             Step::Received | Step::Done => {}
-            Step::ServerGone if !server.input.is_empty() => return Err(Step::BadResponse),
             failed => return Err(failed),
         }
     }
@@ -54,6 +54,7 @@ fn pass_interim(x: &mut Exchange, server: &mut Side, response: ResponseSummary) 
         let head = HeadRef::new(&x.response, server.input.bytes());
         let out = x.down.ahead();
         write_response_head(head, Framing::None, ConnectionOption::Absent, out);
+        x.trace.bytes_read += size_in_log(head, 3 + head.reason().len());
     }
     server.input.consume(response.head_len);
     x.answers.next();

@@ -194,7 +194,7 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
         Some(_) if server.admin().contains(AdminState::MAINT) => 14,
         Some(_) => 6,
     };
-    let (status, result, health) = report.map_or((1, 0, 0), |report| {
+    let (status, result, health) = report.map_or((1, 0, 2), |report| {
         let status = report.result.status;
         (status as u8, status.result_number(), report.health)
     });
