@@ -259,6 +259,10 @@ impl Reader {
 
     fn finish(self, context: &mut Context<'_>) -> Config {
         self.check_targets(context);
+        for list in &self.userlists {
+            let rules = self.proxies.iter().flat_map(|proxy| &proxy.draft.rules);
+            list.check(rules, context);
+        }
         let forced: BTreeSet<u32> = self
             .proxies
             .iter()
@@ -271,13 +275,14 @@ impl Reader {
             proxies: Vec::with_capacity(self.proxies.len()),
         };
         for pending in self.proxies {
+            // HAProxy counts on at a proxy with a number of its own too.
             let id = pending.draft.forced_id.unwrap_or_else(|| {
                 while forced.contains(&next_id) {
                     next_id += 1;
                 }
-                next_id += 1;
-                next_id - 1
+                next_id
             });
+            next_id += 1;
             if config.proxies.iter().any(|other| other.id == id) {
                 let message = format!("proxy id {id} is already in use");
                 context

@@ -35,6 +35,8 @@ pub(super) struct Draft {
     pub(super) source: Option<SocketAddr>,
     /// `option httpchk` and `http-check`.
     pub(super) http_check: HttpCheck,
+    /// `tcp-check connect port`.
+    pub(super) tcp_check_port: Option<u16>,
     /// The obsolete `transparent`.
     pub(super) transparent: Option<Span>,
     /// `stick on src`.
@@ -71,6 +73,7 @@ impl Default for Draft {
             default_backend_at: None,
             source: None,
             http_check: HttpCheck::default(),
+            tcp_check_port: None,
             transparent: None,
             stick_on_source: None,
             forward_for_at: None,

@@ -231,6 +231,8 @@ impl Pending {
 /// The servers with their numbers; a name that comes again gets a number of its own.
 fn servers(draft: &mut Draft, context: &mut Context<'_>) -> Vec<ServerConfig> {
     let source = draft.source;
+    // Ports of `tcp-check` come before those of the servers.
+    let check_port = draft.tcp_check_port.filter(|_| !draft.http_check.enabled);
     let servers = std::mem::take(&mut draft.servers);
     let written: BTreeSet<Arc<str>> = servers
         .iter()
@@ -270,11 +272,15 @@ fn servers(draft: &mut Draft, context: &mut Context<'_>) -> Vec<ServerConfig> {
                 while forced.contains(&next_id) {
                     next_id += 1;
                 }
-                next_id += 1;
-                next_id - 1
+                next_id
             }
         };
+        // HAProxy counts on at a server with a number of its own too.
+        next_id += 1;
         config.source = config.source.or(source);
+        if let (Some(port), Some(check)) = (check_port, &mut config.check) {
+            check.port = Some(port);
+        }
         result.push(config);
     }
     result

@@ -260,7 +260,7 @@ impl Reader<'_, '_> {
             "redispatch" => backend.redispatch = Some(-1),
             "transparent" => draft.transparent = Some(word.span.clone()),
             "http-check" => draft.http_check.rule(args, context)?,
-            "tcp-check" => check::tcp_check(args)?,
+            "tcp-check" => check::tcp_check(args, &mut draft.tcp_check_port)?,
             "http-reuse" => backend.http_reuse = balance::reuse(args)?,
             "hash-type" => balance::hash_type(args, context)?,
             "retry-on" => balance::retry_on(args, context),

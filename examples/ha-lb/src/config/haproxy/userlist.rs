@@ -5,8 +5,10 @@ use lb_core::rules::User;
 use super::{
     args::{Admitted, Args, Context, Parsed, admit, arity},
     document::Section,
+    draft::RuleLine,
     keywords::USERLIST,
 };
+use crate::config::diagnostic::{Diagnostic, Span};
 
 /// Users by list name.
 pub(super) struct Userlist {
@@ -14,6 +16,36 @@ pub(super) struct Userlist {
     pub(super) name: String,
     /// Its users.
     pub(super) users: Vec<User>,
+    /// Where users with hashed passwords stand: nobody can log in as one of them.
+    hashed: Vec<Span>,
+}
+
+impl Userlist {
+    /// Refuses hashed passwords of a list that rules ask for; elsewhere nobody needs them.
+    pub(super) fn check<'r>(
+        &self,
+        mut rules: impl Iterator<Item = &'r RuleLine>,
+        context: &mut Context<'_>,
+    ) {
+        if self.hashed.is_empty() {
+            return;
+        }
+        let calls = ["http_auth", "http_auth_group"].map(|call| format!("{call}({})", self.name));
+        let asked = rules.any(|rule| {
+            let mut words = rule.line.words.iter();
+            words.any(|word| calls.iter().any(|call| word.text.contains(call)))
+        });
+        for span in &self.hashed {
+            let message = "hashed passwords are not supported";
+            context.diagnostics.push(match asked {
+                true => {
+                    Diagnostic::error(span.clone(), message).expected("insecure-password <text>")
+                }
+                false => Diagnostic::warning(span.clone(), message)
+                    .action("no rule asks for this list; nobody can log in as this user"),
+            });
+        }
+    }
 }
 
 /// Reads one section.
@@ -21,6 +53,7 @@ pub(super) fn read(section: &Section, context: &mut Context<'_>) -> Userlist {
     let mut list = Userlist {
         name: section.header.text(1).to_owned(),
         users: Vec::new(),
+        hashed: Vec::new(),
     };
     let mut groups: Vec<(String, String)> = Vec::new();
     for line in &section.lines {
@@ -71,6 +104,7 @@ fn entry(
         groups: Vec::new(),
     };
     let mut secret = false;
+    let mut hashed = None;
     while let Some(word) = args.take() {
         let arg = args.need(word.text, "its value")?;
         match word.text {
@@ -78,13 +112,7 @@ fn entry(
                 secret = true;
                 arg.text.clone_into(&mut user.password);
             }
-            // The word is not repeated in the message: it is a password's hash.
-            "password" => {
-                let message = "hashed passwords are not supported";
-                let mut finding = word.refuse(message, "insecure-password <text>");
-                finding.found = None;
-                return Err(finding);
-            }
+            "password" => hashed = Some(word.span),
             "groups" => user.groups.extend(arg.text.split(',').map(str::to_owned)),
             _ => {
                 return Err(
@@ -92,6 +120,10 @@ fn entry(
                 );
             }
         }
+    }
+    if let Some(span) = hashed {
+        list.hashed.push(span);
+        return Ok(());
     }
     if !secret {
         context.warn(

@@ -287,3 +287,59 @@ fn a_tcp_frontend_of_an_http_backend_is_told_what_to_do() {
     let (config, _) = accepted(&pair("", ""));
     assert_eq!(config.proxies[0].mode, Mode::Http);
 }
+
+#[test]
+fn numbers_are_counted_past_those_that_are_given() {
+    let server = |name: &str, id: &str| format!(" server {name} 10.0.0.1:80 {id}\n");
+    let servers = [
+        ("a", "id 7"),
+        ("b", ""),
+        ("c", "id 3"),
+        ("d", ""),
+        ("e", ""),
+    ];
+    let lines: String = servers.iter().map(|(name, id)| server(name, id)).collect();
+    let config = quiet(&format!(
+        "backend x\n id 9\nbackend y\nbackend z\n id 4\nbackend v\n timeout connect 1s\n timeout server 1s\n{lines}"
+    ));
+    let proxies: Vec<u32> = config.proxies.iter().map(|proxy| proxy.id).collect();
+    assert_eq!(proxies, [9, 3, 4, 5]);
+    let servers = &config.proxies[3].backend.as_ref().unwrap().servers;
+    let servers: Vec<u32> = servers.iter().map(|server| server.id).collect();
+    assert_eq!(servers, [7, 2, 3, 4, 5]);
+}
+
+#[test]
+fn the_port_of_a_tcp_check_is_that_of_every_server() {
+    let backend = "option tcp-check\n tcp-check connect port 9050 comment x\n server s 10.0.0.1:80 check\n \
+                   server t 10.0.0.1:80 check port 1";
+    let config = quiet(&pair("", backend));
+    let servers = &config.proxies[1].backend.as_ref().unwrap().servers;
+    let ports = servers.iter().map(|s| s.check.as_ref().unwrap().port);
+    assert_eq!(ports.collect::<Vec<_>>(), [Some(9050), Some(9050)]);
+    let said = findings(&pair(
+        "",
+        "tcp-check connect port 1\n tcp-check connect port 2",
+    ));
+    assert!(said[0].contains("a second connection"), "{said:?}");
+    let said = findings(&pair("", "tcp-check connect ssl"));
+    assert!(said[0].contains("is not supported"), "{said:?}");
+}
+
+#[test]
+fn hashed_passwords_matter_where_they_are_asked_for() {
+    let list = "userlist u\n user a password $5$x$y\n user b insecure-password c\n";
+    let (config, said) = accepted(&format!("{list}{}", pair("", "")));
+    assert_eq!(
+        said.trim_end(),
+        "h.cfg:2:9: warning: hashed passwords are not supported; no rule asks for this list; nobody can log in as \
+         this user"
+    );
+    assert_eq!(config.proxies.len(), 2);
+    let asking = pair("http-request auth unless { http_auth(u) }", "");
+    let said = findings(&format!("{list}{asking}"));
+    assert_eq!(
+        said,
+        ["h.cfg:2:9: error: hashed passwords are not supported: expected insecure-password <text>"]
+    );
+}
