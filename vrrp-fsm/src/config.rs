@@ -53,20 +53,23 @@ pub struct Announcements {
     pub refresh: Option<Duration>,
     /// Announcements of each address in one refresh.
     pub refresh_repeat: u8,
-    /// An Active router that hears a lower priority announces again: the other may have drawn the
-    /// traffic.
-    pub on_lower_priority: bool,
+    /// An Active router that hears a lower priority announces that many times again: the other may
+    /// have drawn the traffic. Zero for not at all.
+    pub lower_priority_repeat: u8,
+    /// The same again this long after that; zero for never.
+    pub lower_priority_delay: Duration,
 }
 
 impl Default for Announcements {
-    /// keepalived's: 5 at once, 5 after 5 s, no refresh.
+    /// keepalived's: 5 at once, 5 after 5 s, no refresh; against a lower priority the same.
     fn default() -> Self {
         Self {
             repeat: 5,
             delay: Duration::from_secs(5),
             refresh: None,
             refresh_repeat: 1,
-            on_lower_priority: true,
+            lower_priority_repeat: 5,
+            lower_priority_delay: Duration::from_secs(5),
         }
     }
 }

@@ -139,7 +139,7 @@ pub use instant::Instant;
 pub use router::{Discard, Router};
 pub use router_set::{
     Attachment, Authentication, Outgoing, Packet, Rejected, Rejection, RouterId, RouterSet,
-    Transport, WriteError, Written,
+    Transport, UnicastPeer, WriteError, Written,
 };
 pub use state::{Active, Backup, Faults, Heard, State, StateKind};
 pub use stats::{Peer, Rejections, Statistics};

@@ -214,10 +214,12 @@ impl Router {
             since: now,
             announce_at: None,
             announced_at: now,
-            refreshing: false,
+            announce_repeat: 0,
             install_failed: false,
         };
-        self.schedule_announcements(now, &mut active);
+        let announcements = self.config.announcements;
+        let again = (announcements.repeat, announcements.delay);
+        self.schedule_announcements(now, &mut active, again);
         self.transition(State::Active(active), reason);
     }
 

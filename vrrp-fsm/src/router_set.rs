@@ -57,13 +57,24 @@ pub enum Transport {
     /// To each peer in turn.
     Unicast {
         /// The peers.
-        peers: Vec<IpAddr>,
+        peers: Vec<UnicastPeer>,
         /// TTL or hop limit to send with.
         hop_limit: u8,
         /// Reject adverts from others than the peers. A unicast packet may have crossed routers, so
         /// that its TTL proves nothing.
         check_source: bool,
     },
+}
+
+/// One of the routers that adverts are sent to and come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnicastPeer {
+    /// Its address.
+    pub address: IpAddr,
+    /// Adverts from it with a lower TTL or hop limit are rejected.
+    pub min_hop_limit: u8,
+    /// Adverts from it with a higher one are rejected.
+    pub max_hop_limit: u8,
 }
 
 /// Authentication of VRRPv2. It keeps strangers of good will apart; it is no security.
@@ -132,11 +143,22 @@ impl Transport {
     }
 
     /// Peers with TTL 255 and a check of the source.
-    pub const fn unicast(peers: Vec<IpAddr>) -> Self {
+    pub fn unicast(peers: Vec<IpAddr>) -> Self {
         Self::Unicast {
-            peers,
+            peers: peers.into_iter().map(UnicastPeer::from).collect(),
             hop_limit: 255,
             check_source: true,
+        }
+    }
+}
+
+impl From<IpAddr> for UnicastPeer {
+    /// A peer however far away.
+    fn from(address: IpAddr) -> Self {
+        Self {
+            address,
+            min_hop_limit: 0,
+            max_hop_limit: u8::MAX,
         }
     }
 }

@@ -72,8 +72,8 @@ pub struct Active {
     pub announce_at: Option<Instant>,
     /// The last announcement of the addresses.
     pub announced_at: Instant,
-    /// Whether the announcement at `announce_at` is a refresh.
-    pub refreshing: bool,
+    /// How often each address is announced at `announce_at`.
+    pub announce_repeat: u8,
     /// The host could not install the addresses yet.
     pub install_failed: bool,
 }

@@ -28,13 +28,11 @@ impl Router {
                 }
             }
             Event::Installed if active.install_failed => {
-                self.announce(
-                    now,
-                    Active {
-                        install_failed: false,
-                        ..active
-                    },
-                );
+                let active = Active {
+                    install_failed: false,
+                    ..active
+                };
+                self.announce_taken_over(now, active);
             }
             Event::InstallFailed if !active.install_failed => {
                 self.warn(Warning::InstallFailed);
@@ -46,7 +44,7 @@ impl Router {
             Event::AddressLost => {
                 self.warn(Warning::AddressLost);
                 self.push(Action::Repair);
-                self.announce(now, active);
+                self.announce_taken_over(now, active);
             }
             // Others may hold the address by now: not put back, elected anew.
             Event::LeaseExpired => self.become_backup(now, None, Reason::LeaseExpired),
@@ -68,16 +66,11 @@ impl Router {
             };
         }
         if active.announce_at.is_some_and(|at| now >= at) {
-            let announcements = self.config.announcements;
-            let repeat = if active.refreshing {
-                announcements.refresh_repeat
-            } else {
-                announcements.repeat
-            };
-            self.push(Action::Announce { repeat });
+            self.push(Action::Announce {
+                repeat: active.announce_repeat,
+            });
             active.announced_at = now;
-            active.refreshing = true;
-            active.announce_at = refresh(announcements.refresh).map(|every| now + every);
+            self.schedule_refresh(now, &mut active);
         }
         self.state = State::Active(active);
     }
@@ -116,8 +109,13 @@ impl Router {
                 self.answer(now, &mut active);
             }
             let announced_long_ago = now.since(active.announced_at) >= self.config.interval;
-            if self.config.announcements.on_lower_priority && announced_long_ago {
-                self.announce(now, active);
+            let announcements = self.config.announcements;
+            if announcements.lower_priority_repeat > 0 && announced_long_ago {
+                let again = (
+                    announcements.lower_priority_repeat,
+                    announcements.lower_priority_delay,
+                );
+                self.announce(now, active, again);
             } else {
                 self.state = State::Active(active);
             }
@@ -166,25 +164,39 @@ impl Router {
         active.sent_at = now;
     }
 
-    /// Announces now and begins the schedule anew.
-    fn announce(&mut self, now: Instant, mut active: Active) {
-        self.push(Action::Announce {
-            repeat: self.config.announcements.repeat,
-        });
+    /// Announces as after becoming Active.
+    fn announce_taken_over(&mut self, now: Instant, active: Active) {
+        let announcements = self.config.announcements;
+        self.announce(now, active, (announcements.repeat, announcements.delay));
+    }
+
+    /// Announces now, so many times, and begins the schedule anew.
+    fn announce(&mut self, now: Instant, mut active: Active, again: (u8, Duration)) {
+        self.push(Action::Announce { repeat: again.0 });
         active.announced_at = now;
-        self.schedule_announcements(now, &mut active);
+        self.schedule_announcements(now, &mut active, again);
         self.state = State::Active(active);
     }
 
-    /// After a first announcement: once more after `delay`, then the refreshes.
-    pub(super) fn schedule_announcements(&self, now: Instant, active: &mut Active) {
-        let announcements = self.config.announcements;
-        active.refreshing = announcements.delay.is_zero();
-        active.announce_at = if active.refreshing {
-            refresh(announcements.refresh).map(|every| now + every)
+    /// After a first announcement: once more, so many times after so long, then the refreshes.
+    pub(super) fn schedule_announcements(
+        &self,
+        now: Instant,
+        active: &mut Active,
+        (repeat, delay): (u8, Duration),
+    ) {
+        if delay.is_zero() {
+            self.schedule_refresh(now, active);
         } else {
-            Some(now + announcements.delay)
-        };
+            active.announce_at = Some(now + delay);
+            active.announce_repeat = repeat;
+        }
+    }
+
+    fn schedule_refresh(&self, now: Instant, active: &mut Active) {
+        let announcements = self.config.announcements;
+        active.announce_at = refresh(announcements.refresh).map(|every| now + every);
+        active.announce_repeat = announcements.refresh_repeat;
     }
 }
 

@@ -262,10 +262,30 @@ fn a_storm_is_answered_no_oftener_than_the_shortest_skew_time_asks_for() {
 }
 
 #[test]
+fn announcements_against_a_lower_active_have_a_count_and_a_delay_of_their_own() {
+    let mut config = config();
+    config.announcements.lower_priority_repeat = 2;
+    config.announcements.lower_priority_delay = Duration::from_secs(3);
+    let mut subject = Subject::active(config);
+    subject.after(SECOND);
+    let heard = subject.now;
+    assert!(subject.hears(50).contains(&Action::Announce { repeat: 2 }));
+    let mut announced = Vec::new();
+    while subject.now.since(heard) < Duration::from_secs(10) {
+        for action in subject.fires() {
+            if let Action::Announce { repeat } = action {
+                announced.push((subject.now.since(heard).as_secs(), repeat));
+            }
+        }
+    }
+    assert_eq!(announced, [(3, 2)]);
+}
+
+#[test]
 fn policies_change_what_is_sent_and_nothing_else() {
     let mut quiet = config();
     quiet.policy.lower_priority_no_advert = true;
-    quiet.announcements.on_lower_priority = false;
+    quiet.announcements.lower_priority_repeat = 0;
     let mut subject = Subject::active(quiet);
     subject.hears(50);
     assert!(subject.after(SECOND).hears(50).is_empty());

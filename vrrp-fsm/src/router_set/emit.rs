@@ -102,7 +102,7 @@ impl Outgoing<'_> {
             Transport::Multicast(group) => ((self.destination == 0).then_some(*group)?, 255),
             Transport::Unicast {
                 peers, hop_limit, ..
-            } => (*peers.get(self.destination)?, *hop_limit),
+            } => (peers.get(self.destination)?.address, *hop_limit),
         };
         self.destination += 1;
         let envelope = Envelope {

@@ -47,6 +47,9 @@ pub enum Rejection {
     /// A unicast packet from a source that is not a peer.
     #[error("its source is not one of the peers")]
     NotAPeer,
+    /// A unicast packet from a peer with a TTL or hop limit outside of the peer's bounds.
+    #[error("its TTL {0} is not what that peer's should be")]
+    HopLimit(u8),
     /// The other authentication type.
     #[error("its authentication type is not ours")]
     AuthType,
@@ -90,6 +93,7 @@ impl Rejection {
             Self::Malformed(error) => error.cause(),
             #[cfg(feature = "auth")]
             Self::Header(error) => error.cause(),
+            Self::HopLimit(_) => Cause::HopLimit,
             Self::Version => Cause::Version,
             Self::Interval => Cause::Interval,
             Self::AuthType => Cause::AuthType,
@@ -181,12 +185,20 @@ impl Member {
         }
         if let Transport::Unicast {
             peers,
-            check_source: true,
+            check_source,
             ..
         } = &self.attachment.transport
-            && !peers.contains(&packet.envelope.source)
         {
-            return Err(Rejection::NotAPeer);
+            let Envelope {
+                source, hop_limit, ..
+            } = packet.envelope;
+            match peers.iter().find(|peer| peer.address == source) {
+                Some(peer) if !(peer.min_hop_limit..=peer.max_hop_limit).contains(&hop_limit) => {
+                    return Err(Rejection::HopLimit(hop_limit));
+                }
+                None if *check_source => return Err(Rejection::NotAPeer),
+                Some(_) | None => {}
+            }
         }
         let (bytes, envelope) = match (packet.protocol, &mut self.attachment.authentication) {
             #[cfg(feature = "auth")]

@@ -152,6 +152,42 @@ fn an_authentication_header_is_opened_counted_on_and_not_accepted_twice() {
 }
 
 #[test]
+fn a_peer_s_advert_is_heard_within_its_bounds_of_ttl_only() {
+    let bounded = |min_hop_limit, max_hop_limit, check_source| Attachment {
+        transport: Transport::Unicast {
+            peers: vec![UnicastPeer {
+                address: address(2),
+                min_hop_limit,
+                max_hop_limit,
+            }],
+            hop_limit: 255,
+            check_source,
+        },
+        ..attachment()
+    };
+    let sent = |hop_limit| {
+        let mut packet = packets(attachment_to(1), config(1, 2)).remove(0);
+        packet.0.envelope.hop_limit = hop_limit;
+        packet
+    };
+    for (min, max, ttl) in [(255, 255, 254), (1, 250, 255)] {
+        for check_source in [true, false] {
+            let mut set = listener(bounded(min, max, check_source));
+            let verdict = receive(&mut set, &sent(ttl));
+            assert_eq!(verdict, Err(Rejection::HopLimit(ttl)));
+            assert_eq!(receive(&mut set, &sent(min)), Ok(RouterId(0)));
+        }
+    }
+}
+
+fn attachment_to(last: u8) -> Attachment {
+    Attachment {
+        transport: Transport::unicast(vec![address(last)]),
+        ..attachment()
+    }
+}
+
+#[test]
 fn a_unicast_router_sends_to_each_peer_and_hears_only_them() {
     let unicast = |peers: &[u8]| Attachment {
         transport: Transport::unicast(peers.iter().copied().map(address).collect()),
