@@ -42,6 +42,12 @@ impl Interface {
         Ok(Self::find(&socket, name))
     }
 
+    /// Whether it existed when it was looked up.
+    #[must_use]
+    pub const fn exists(&self) -> bool {
+        self.number < NOT_YET
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -93,10 +99,11 @@ mod tests {
     #[test]
     fn an_interface_that_does_not_exist_has_a_number_all_the_same() {
         let missing = Interface::lookup("no-such-device").unwrap();
-        assert!(missing.number() >= NOT_YET);
+        assert!(!missing.exists());
         assert_eq!(missing, Interface::lookup("no-such-device").unwrap());
         let loopback = Interface::lookup("lo").unwrap();
         assert_eq!(loopback.number(), 1);
+        assert!(loopback.exists());
     }
 
     #[test]

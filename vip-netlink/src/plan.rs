@@ -12,8 +12,10 @@ use std::net::{IpAddr, Ipv4Addr};
 pub struct Vip {
     /// The address itself.
     pub address: IpAddr,
-    /// Prefix length; 32 or 128 unless the operator says otherwise.
+    /// Prefix length; 32 or 128 unless the operator says otherwise. With a peer, the peer's.
     pub prefix: u8,
+    /// The other end of a point-to-point address.
+    pub peer: Option<IpAddr>,
     /// The interface it is put on; `None` = the virtual router's own.
     pub device: Option<String>,
     /// `IFA_LABEL` of an IPv4 address, at most 15 octets.
@@ -22,6 +24,28 @@ pub struct Vip {
     pub broadcast: Option<Ipv4Addr>,
     /// Routing scope of an IPv4 address.
     pub scope: Scope,
+    /// What else the kernel is told of it.
+    pub flags: Flags,
+    /// For how many seconds the kernel may choose it as a source, `u32::MAX` for ever; without one
+    /// never for an IPv6 host address and for ever for the others.
+    pub preferred: Option<u32>,
+    /// It is nobody's loss when another program removes it.
+    pub untracked: bool,
+}
+
+/// `IFA_FLAGS` that an operator can choose (ip-address(8)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags {
+    /// `home`: the home address of Mobile IPv6.
+    pub home: bool,
+    /// Duplicate address detection is done, IPv6 only: the address answers a second later.
+    pub detect_duplicates: bool,
+    /// `mngtmpaddr`: the kernel makes temporary addresses from it, IPv6 only.
+    pub manage_temporary: bool,
+    /// `noprefixroute`: no route to its subnet.
+    pub no_prefix_route: bool,
+    /// `autojoin`: groups that it belongs to are joined on the wire.
+    pub auto_join: bool,
 }
 
 impl Vip {
@@ -31,10 +55,20 @@ impl Vip {
         Self {
             address,
             prefix: if address.is_ipv4() { 32 } else { 128 },
+            peer: None,
             device: None,
             label: None,
             broadcast: None,
             scope: Scope::Universe,
+            flags: Flags {
+                home: false,
+                detect_duplicates: false,
+                manage_temporary: false,
+                no_prefix_route: false,
+                auto_join: false,
+            },
+            preferred: None,
+            untracked: false,
         }
     }
 
@@ -52,31 +86,23 @@ impl Vip {
         self
     }
 
-    /// The flags, lifetime and attributes with which the kernel is asked for it.
+    /// `IFA_F_NODAD`: a duplicate address detection would hold the address tentative for a second
+    /// after a takeover.
     #[must_use]
-    pub fn attributes(&self) -> Attributes {
-        match self.address {
-            IpAddr::V4(_) => Attributes {
-                no_dad: false,
-                deprecated: false,
-            },
-            // A duplicate address detection would hold the address tentative for a second after a
-            // takeover; a deprecated /128 is never chosen as source (keepalived does both).
-            IpAddr::V6(_) => Attributes {
-                no_dad: true,
-                deprecated: self.prefix == 128,
-            },
-        }
+    pub const fn skips_detection(&self) -> bool {
+        self.address.is_ipv6() && !self.flags.detect_duplicates
     }
-}
 
-/// `IFA_FLAGS` and lifetimes that depend on the family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attributes {
-    /// `IFA_F_NODAD`.
-    pub no_dad: bool,
-    /// `preferred_lft 0`.
-    pub deprecated: bool,
+    /// Seconds of `preferred_lft`: a deprecated /128 is never chosen as a source (keepalived does
+    /// so too).
+    #[must_use]
+    pub fn preferred_seconds(&self) -> u32 {
+        let usual = match self.address {
+            IpAddr::V6(_) if self.prefix == 128 => 0,
+            IpAddr::V4(_) | IpAddr::V6(_) => u32::MAX,
+        };
+        self.preferred.unwrap_or(usual)
+    }
 }
 
 /// Scope of an IPv4 address (rtnetlink(7)).
@@ -118,6 +144,8 @@ pub struct Present {
     pub address: IpAddr,
     /// Prefix length.
     pub prefix: u8,
+    /// The other end of a point-to-point address.
+    pub peer: Option<IpAddr>,
 }
 
 /// A wanted address with its interface already resolved.
@@ -137,6 +165,7 @@ impl Wanted<'_> {
             interface: self.interface,
             address: self.vip.address,
             prefix: self.vip.prefix,
+            peer: self.vip.peer,
         }
     }
 }
@@ -201,6 +230,7 @@ mod tests {
             interface,
             address: address.parse().unwrap(),
             prefix,
+            peer: None,
         }
     }
 
@@ -266,14 +296,14 @@ mod tests {
     #[test]
     fn an_ipv6_host_address_skips_dad_and_is_never_a_source() {
         let host = Vip::host("2001:db8::1".parse().unwrap());
-        assert_eq!(
-            host.attributes(),
-            Attributes {
-                no_dad: true,
-                deprecated: true
-            }
-        );
-        assert!(!host.with_prefix(64).attributes().deprecated);
+        assert!(host.skips_detection());
+        assert_eq!(host.preferred_seconds(), 0);
+        assert_eq!(host.clone().with_prefix(64).preferred_seconds(), u32::MAX);
+        let chosen = Vip {
+            preferred: Some(7),
+            ..host
+        };
+        assert_eq!(chosen.preferred_seconds(), 7);
     }
 
     proptest! {
@@ -287,7 +317,7 @@ mod tests {
             let vip = |last: u8, prefix| Vip::host(IpAddr::from([192, 0, 2, last])).with_prefix(prefix);
             let present: Vec<Present> = present
                 .into_iter()
-                .map(|(interface, last, prefix)| Present { interface, address: IpAddr::from([192, 0, 2, last]), prefix })
+                .map(|(interface, last, prefix)| Present { interface, address: IpAddr::from([192, 0, 2, last]), prefix, peer: None })
                 .collect();
             let vips: Vec<(u32, Vip)> = ours.into_iter().map(|(i, last, prefix)| (i, vip(last, prefix))).collect();
             let ours: Vec<Wanted<'_>> = vips.iter().map(|(interface, vip)| Wanted { interface: *interface, vip }).collect();

@@ -17,7 +17,7 @@ use netlink_packet_route::address::{
 use rtnetlink::Handle;
 
 use crate::Error;
-use crate::plan::{Present, Wanted};
+use crate::plan::{Present, Vip, Wanted};
 use crate::watch::Kernel;
 
 /// `IFA_CACHEINFO`'s lifetime without end.
@@ -60,9 +60,9 @@ impl Vips {
         message
             .attributes
             .push(AddressAttribute::Local(present.address));
-        message
-            .attributes
-            .push(AddressAttribute::Address(present.address));
+        message.attributes.push(AddressAttribute::Address(
+            present.peer.unwrap_or(present.address),
+        ));
         match answer(self.handle.address().del(message).execute()).await {
             Err(source)
                 if source.kind() != io::ErrorKind::AddrNotAvailable
@@ -105,7 +105,7 @@ fn message(wanted: &Wanted<'_>, lifetime: Option<Duration>) -> AddressMessage {
         .push(AddressAttribute::Local(vip.address));
     message
         .attributes
-        .push(AddressAttribute::Address(vip.address));
+        .push(AddressAttribute::Address(vip.peer.unwrap_or(vip.address)));
     if vip.address.is_ipv4() {
         message.header.scope = AddressScope::from(vip.scope.number());
         if let Some(broadcast) = vip.broadcast {
@@ -119,21 +119,33 @@ fn message(wanted: &Wanted<'_>, lifetime: Option<Duration>) -> AddressMessage {
                 .push(AddressAttribute::Label(label.clone()));
         }
     }
-    let attributes = vip.attributes();
-    if attributes.no_dad {
-        message.header.flags = AddressHeaderFlags::Nodad;
-        message
-            .attributes
-            .push(AddressAttribute::Flags(AddressFlags::Nodad));
+    let flags = flags(vip);
+    if !flags.is_empty() {
+        if vip.skips_detection() {
+            message.header.flags = AddressHeaderFlags::Nodad;
+        }
+        message.attributes.push(AddressAttribute::Flags(flags));
     }
     let valid = lifetime.map_or(FOR_EVER, |time| {
         u32::try_from(time.as_secs()).unwrap_or(FOR_EVER)
     });
     let mut times = CacheInfo::default();
     times.ifa_valid = valid;
-    times.ifa_preferred = if attributes.deprecated { 0 } else { valid };
+    times.ifa_preferred = vip.preferred_seconds().min(valid);
     message.attributes.push(AddressAttribute::CacheInfo(times));
     message
+}
+
+fn flags(vip: &Vip) -> AddressFlags {
+    let chosen = [
+        (vip.skips_detection(), AddressFlags::Nodad),
+        (vip.flags.home, AddressFlags::Homeaddress),
+        (vip.flags.manage_temporary, AddressFlags::Managetempaddr),
+        (vip.flags.no_prefix_route, AddressFlags::Noprefixroute),
+        (vip.flags.auto_join, AddressFlags::Mcautojoin),
+    ];
+    let chosen = chosen.iter().filter(|(is_set, _)| *is_set);
+    chosen.fold(AddressFlags::empty(), |all, (_, flag)| all | *flag)
 }
 
 const fn family(address: IpAddr) -> AddressFamily {
@@ -163,7 +175,7 @@ fn refused(what: &'static str, present: Present, source: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Scope, Vip};
+    use crate::plan::Scope;
 
     #[test]
     fn every_option_of_an_address_reaches_the_kernel() {
@@ -171,6 +183,9 @@ mod tests {
         vip.label = Some("eth0:0".into());
         vip.broadcast = Some("192.0.2.255".parse().unwrap());
         vip.scope = Scope::Link;
+        vip.peer = Some("198.51.100.1".parse().unwrap());
+        vip.flags.no_prefix_route = true;
+        vip.preferred = Some(2);
         let message = message(
             &Wanted {
                 interface: 7,
@@ -186,8 +201,12 @@ mod tests {
         assert!(has(&AddressAttribute::Broadcast(
             "192.0.2.255".parse().unwrap()
         )));
+        assert!(has(&AddressAttribute::Address(
+            "198.51.100.1".parse().unwrap()
+        )));
+        assert!(has(&AddressAttribute::Flags(AddressFlags::Noprefixroute)));
         let mut times = CacheInfo::default();
-        (times.ifa_valid, times.ifa_preferred) = (3, 3);
+        (times.ifa_valid, times.ifa_preferred) = (3, 2);
         assert!(has(&AddressAttribute::CacheInfo(times)));
     }
 

@@ -229,10 +229,12 @@ fn address(message: &AddressMessage) -> Option<Present> {
             _ => {}
         }
     }
+    let own = local.or(address)?;
     Some(Present {
         interface: message.header.index,
-        address: local.or(address)?,
+        address: own,
         prefix: message.header.prefix_len,
+        peer: address.filter(|peer| *peer != own),
     })
 }
 

@@ -1,5 +1,6 @@
 //! notify_master, notify_backup, notify_fault, notify_stop and `notify` (keepalived.conf(5)): run after each
-//! change of state, one after the other for each instance, so that an earlier one never overtakes a later one.
+//! change of state, one after the other for each instance, so that a later one never overtakes an earlier one;
+//! and notify_master_rx_lower_pri, in the same queue.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -33,6 +34,8 @@ pub struct Hooks {
     pub stop: Option<Command>,
     /// `notify`, which gets `INSTANCE name state priority` after its own arguments.
     pub any: Option<Command>,
+    /// `notify_master_rx_lower_pri`.
+    pub lower_priority: Option<Command>,
 }
 
 impl Hooks {
@@ -63,6 +66,7 @@ impl Hooks {
             &self.fault,
             &self.stop,
             &self.any,
+            &self.lower_priority,
         ]
         .into_iter()
         .all(Option::is_none)
@@ -97,6 +101,15 @@ impl Notifier {
             for command in hooks.commands(transition) {
                 let _ = queue.send(command);
             }
+        }
+    }
+
+    /// Queues the script of an instance that is master and heard a lower priority.
+    pub fn lower_priority(&self, instance: &str) {
+        if let Some((hooks, queue)) = self.queues.get(instance)
+            && let Some(command) = &hooks.lower_priority
+        {
+            let _ = queue.send(command.clone());
         }
     }
 

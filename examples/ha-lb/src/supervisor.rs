@@ -13,6 +13,7 @@ pub mod listeners;
 pub mod liveness;
 pub mod pidfile;
 pub mod scripts;
+pub mod security;
 pub mod slot;
 pub mod start;
 pub mod tracks;

@@ -19,7 +19,7 @@ use tokio::{
 };
 use vip_netlink::LinuxHost;
 use vrrp_fsm::{
-    RouterId, RouterStatus,
+    RouterId, RouterStatus, Warning,
     driver::{self, Control, Driver, Observation},
     track::Health,
 };
@@ -235,7 +235,11 @@ async fn tell(
         let transition = match observation {
             Observation::Transition(transition) => transition,
             other => {
-                tracing::warn!("{}: {other}", words.borrow().instance(number));
+                let instance = words.borrow().instance(number).to_owned();
+                tracing::warn!("{instance}: {other}");
+                if let Observation::Warning(Warning::TwoActives { .. }) = other {
+                    let _ = told.send(FromSpeaker::LowerPriority { instance });
+                }
                 continue;
             }
         };

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct Status {
     /// Version of the program.
     pub version: String,
+    /// `router_id` of keepalived's file: this host's name among its kind.
+    #[serde(default)]
+    pub router_id: Option<String>,
     /// Seconds since the supervisor started.
     pub uptime: u64,
     /// The privileged process.
@@ -231,6 +234,9 @@ impl fmt::Display for Status {
         }
         if let Some(balancer) = &self.balancer {
             write!(f, ", balancer {}", process(balancer))?;
+        }
+        if let Some(name) = &self.router_id {
+            write!(f, ", router_id {name}")?;
         }
         writeln!(f)?;
         for instance in &self.instances {

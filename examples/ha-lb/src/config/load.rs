@@ -7,7 +7,7 @@ use crate::{
     ipc::message::Sources,
     notify::Hooks,
     privileges::{self, AccountError},
-    supervisor::{command::Command, scripts::Script},
+    supervisor::{command::Command, scripts::Script, security},
 };
 
 /// What a daemon is to do.
@@ -75,6 +75,22 @@ impl Loaded {
             .collect()
     }
 
+    /// What root would run although others can change it, with `enable_script_security`; one sentence each.
+    pub fn insecure_scripts(&self) -> Result<Vec<String>, AccountError> {
+        let Some(config) = self.keepalived.as_ref().filter(|c| c.global.script_security) else {
+            return Ok(Vec::new());
+        };
+        let scripts = config.scripts.iter().map(|script| &script.command);
+        let hooks = config.instances.iter().flat_map(|i| i.notify.commands());
+        let mut said = Vec::new();
+        for written in scripts.chain(hooks) {
+            if let Some(objection) = security::objection(&command(written, config)?) {
+                said.push(format!("{}: {objection}", written.span));
+            }
+        }
+        Ok(said)
+    }
+
     /// The notify scripts of each instance.
     pub fn hooks(&self) -> Result<Vec<(String, Hooks)>, AccountError> {
         let Some(config) = &self.keepalived else {
@@ -92,6 +108,7 @@ impl Loaded {
                     fault: hook(&instance.notify.fault)?,
                     stop: hook(&instance.notify.stop)?,
                     any: hook(&instance.notify.any)?,
+                    lower_priority: hook(&instance.notify.master_rx_lower_priority)?,
                 };
                 Ok((instance.name.to_string(), hooks))
             })

@@ -54,6 +54,11 @@ pub enum FromSpeaker {
     Ready,
     /// A virtual router changed its state.
     Transition(Transition),
+    /// A virtual router that is Active heard another of lower priority; once until its state changes.
+    LowerPriority {
+        /// Name of the instance.
+        instance: String,
+    },
     /// Answer to [`ToSpeaker::Status`].
     Status(Vec<status::Instance>),
     /// It cannot run; it exits after this.

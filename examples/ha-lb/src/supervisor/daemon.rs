@@ -56,6 +56,7 @@ pub(super) enum Event {
 pub struct Daemon {
     configuration: Configuration,
     sockets: Vec<(Listener, Arc<OwnedFd>)>,
+    router_id: Option<String>,
     workers: usize,
     grace: Duration,
     speaker: Option<Slot<ToSpeaker>>,
@@ -91,6 +92,7 @@ impl Daemon {
     fn new(prepared: Prepared, events: UnboundedSender<Event>) -> Result<Self, AccountError> {
         let now = Instant::now();
         let loaded = &prepared.loaded;
+        let keepalived = loaded.keepalived.as_ref();
         let grace = loaded
             .balancer
             .as_ref()
@@ -110,6 +112,7 @@ impl Daemon {
         let sockets = prepared.sockets.into_iter();
         Ok(Self {
             configuration: prepared.configuration,
+            router_id: keepalived.and_then(|config| config.global.router_id.clone()),
             sockets: sockets
                 .map(|open| (open.listener, Arc::new(open.socket)))
                 .collect(),

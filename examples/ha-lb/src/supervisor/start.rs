@@ -126,6 +126,10 @@ pub fn prepare(options: &Options) -> Result<Prepared, String> {
 fn check_rights(loaded: &Loaded) -> Result<(), String> {
     loaded.scripts().map_err(|e| e.to_string())?;
     loaded.hooks().map_err(|e| e.to_string())?;
+    let insecure = loaded.insecure_scripts().map_err(|e| e.to_string())?;
+    if !insecure.is_empty() {
+        return Err(insecure.join("\n"));
+    }
     let mut needed = Vec::new();
     if loaded.needs_speaker() {
         needed.push((

@@ -7,15 +7,15 @@ use vip_netlink::{
     HostOptions, HostRouter, LinuxHost,
     lease::Lease,
     link::Interface,
-    plan::{Scope, Vip},
+    plan::{Flags, Scope, Vip},
 };
 use vrrp_fsm::{
     Announcements, Attachment, Authentication, Object, Policy, RouterConfig, RouterId, RouterSet,
-    Transport, track::Track,
+    Transport, UnicastPeer, track::Track,
 };
 use vrrp_proto::{Priority, ah::Authenticator};
 
-use crate::config::keepalived::{self, Config, Instance, VirtualAddress};
+use crate::config::keepalived::{self, Config, Instance, Peer, VirtualAddress};
 
 /// Every interface that a configuration names. One that does not exist yet has a number all the same.
 #[derive(Debug)]
@@ -39,10 +39,9 @@ impl Interfaces {
         self.0.get(name).map_or(0, Interface::number)
     }
 
-    /// Name of the interface with that number.
-    pub(super) fn name(&self, number: u32) -> Option<&str> {
-        let mut all = self.0.values();
-        all.find(|i| i.number() == number).map(Interface::name)
+    /// The interface with that number.
+    pub(super) fn numbered(&self, number: u32) -> Option<&Interface> {
+        self.0.values().find(|i| i.number() == number)
     }
 }
 
@@ -106,6 +105,18 @@ fn vip(written: &VirtualAddress) -> Vip {
     if let Some(scope) = written.scope {
         vip.scope = Scope::Other(scope);
     }
+    if let Some((peer, prefix)) = written.peer {
+        (vip.peer, vip.prefix) = (Some(peer), prefix);
+    }
+    vip.flags = Flags {
+        home: written.home,
+        detect_duplicates: written.detect_duplicates,
+        manage_temporary: written.manage_temporary,
+        no_prefix_route: written.no_prefix_route,
+        auto_join: written.auto_join,
+    };
+    vip.preferred = written.preferred_lifetime;
+    vip.untracked = written.no_track;
     vip
 }
 
@@ -124,7 +135,12 @@ fn router(instance: &Instance) -> RouterConfig {
         delay: announcements.delay,
         refresh: announcements.refresh,
         refresh_repeat: announcements.refresh_repeat,
-        on_lower_priority: announcements.lower_priority_repeat != Some(0),
+        lower_priority_repeat: announcements
+            .lower_priority_repeat
+            .unwrap_or(announcements.repeat),
+        lower_priority_delay: announcements
+            .lower_priority_delay
+            .unwrap_or(announcements.delay),
     };
     router.policy = Policy {
         lower_priority_no_advert: instance.lower_priority_no_advert,
@@ -136,13 +152,21 @@ fn router(instance: &Instance) -> RouterConfig {
     router
 }
 
+fn unicast_peer(peer: &Peer) -> UnicastPeer {
+    UnicastPeer {
+        address: peer.address,
+        min_hop_limit: peer.min_ttl.unwrap_or(0),
+        max_hop_limit: peer.max_ttl.unwrap_or(u8::MAX),
+    }
+}
+
 fn attachment(instance: &Instance, interfaces: &Interfaces) -> Attachment {
     let number = interfaces.number(&instance.interface);
     let mut attachment = Attachment::new(number, instance.family);
     attachment.transport = match &instance.unicast {
         None => Transport::Multicast(instance.group),
         Some(unicast) => Transport::Unicast {
-            peers: unicast.peers.iter().map(|peer| peer.address).collect(),
+            peers: unicast.peers.iter().map(unicast_peer).collect(),
             hop_limit: unicast.ttl,
             check_source: unicast.check_source,
         },

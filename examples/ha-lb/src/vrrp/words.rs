@@ -3,6 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use vip_netlink::link::Interface;
 use vrrp_fsm::{FaultReason, Instant, Object, Reason, RouterStatus, StateKind, Transition};
 
 use super::build::Interfaces;
@@ -49,8 +50,8 @@ impl Words {
                 name.map_or_else(|| object.to_string(), |name| format!("script {name}"))
             }
             Object::Interface(index) => {
-                let name = self.interfaces.name(index);
-                name.map_or_else(|| object.to_string(), |name| format!("interface {name}"))
+                let interface = self.interfaces.numbered(index);
+                interface.map_or_else(|| object.to_string(), |i| format!("interface {}", i.name()))
             }
         }
     }
@@ -90,6 +91,10 @@ impl Words {
                 .map_or("?", |i| i.interface.as_str())
         };
         match reason {
+            Reason::Fault(FaultReason::Tracked(Object::Interface(index))) => {
+                let interface = self.interfaces.numbered(index);
+                link_lost(interface.map_or("?", Interface::name))
+            }
             Reason::Fault(FaultReason::Tracked(object)) => {
                 format!("{} failed", self.object(object))
             }
@@ -97,7 +102,7 @@ impl Words {
                 format!("no result of {} yet", self.object(object))
             }
             Reason::Fault(FaultReason::InterfaceDown) => {
-                format!("interface {} is down", interface())
+                link_lost(interface())
             }
             Reason::Fault(FaultReason::NoPrimaryAddress) => {
                 format!("interface {} has no address to send from", interface())
@@ -140,6 +145,14 @@ impl Words {
                 })
                 .collect(),
         }
+    }
+}
+
+/// Why nothing can be sent on an interface, as the kernel has it at this moment.
+fn link_lost(interface: &str) -> String {
+    match Interface::lookup(interface) {
+        Ok(found) if !found.exists() => format!("interface {interface} does not exist"),
+        _ => format!("interface {interface} is down"),
     }
 }
 

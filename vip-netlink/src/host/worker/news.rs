@@ -53,7 +53,9 @@ impl Worker {
             };
             let owned = || wanted(&self.kernel, &router.config).0.iter().any(found);
             let ours = router.placed.contains(&present) || router.config.owner && owned();
-            if !ours {
+            let untracked = |one: &Wanted<'_>| found(one) && one.vip.untracked;
+            let untracked = wanted(&self.kernel, &router.config).0.iter().any(untracked);
+            if !ours || untracked {
                 continue;
             }
             if router.lease.is_some_and(|lease| lease.expired(boottime())) {

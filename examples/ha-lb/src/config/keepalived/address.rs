@@ -34,18 +34,13 @@ const OPTIONS: &[&str] = &[
 ];
 
 /// Options that are read and do nothing.
-const WITHOUT_EFFECT: &[&str] = &[
-    "peer",
-    "home",
-    "-nodad",
-    "mngtmpaddr",
-    "noprefixroute",
-    "autojoin",
-    "no_track",
-    "preferred_lft",
-    "use_vmac",
-    "track_group",
-];
+const WITHOUT_EFFECT: &[&str] = &["use_vmac", "track_group"];
+
+/// Options that say something of IPv6 only.
+const IPV6_ONLY: &[&str] = &["home", "-nodad", "mngtmpaddr"];
+
+/// The prefix from which the kernel makes temporary addresses.
+const TEMPORARY_PREFIX: u8 = 64;
 
 const SCOPES: &[(&str, u8)] = &[
     ("global", 0),
@@ -81,17 +76,26 @@ impl Context<'_> {
             detect_duplicates: false,
             manage_temporary: false,
             no_prefix_route: false,
-            // keepalived: an IPv6 /128 is never to be chosen as a source.
-            preferred_lifetime: (address.is_ipv6() && prefix.unwrap_or(max) == max).then_some(0),
+            auto_join: false,
+            preferred_lifetime: None,
             no_track: false,
             span: node.keyword.span.clone(),
         };
         let mut words = node.arguments.iter();
         while let Some(option) = words.next() {
             self.option(&mut read, option, &mut words)?;
-            if WITHOUT_EFFECT.contains(&option.text.as_str()) {
+            let name = option.text.as_str();
+            if WITHOUT_EFFECT.contains(&name) || (IPV6_ONLY.contains(&name) && address.is_ipv4()) {
                 self.option_without_effect(option);
             }
+        }
+        if read.manage_temporary && address.is_ipv6() && read.prefix != TEMPORARY_PREFIX {
+            self.refuse(
+                &node.keyword,
+                "address for `mngtmpaddr`",
+                format!("a prefix of {TEMPORARY_PREFIX}"),
+            );
+            return None;
         }
         Some(read)
     }
@@ -127,12 +131,16 @@ impl Context<'_> {
             "peer" => {
                 let word = self.after(option, words, "an address")?;
                 let (peer, prefix) = self.prefixed(word)?;
+                if peer.is_ipv4() != read.address.is_ipv4() {
+                    self.refuse(word, "peer of this address", "an address of its family");
+                    return None;
+                }
                 read.peer = Some((peer, prefix.unwrap_or(prefix_max(peer))));
             }
             "preferred_lft" => {
                 let word = self.after(option, words, "seconds or `forever`")?;
                 read.preferred_lifetime = match word.text.as_str() {
-                    "forever" => None,
+                    "forever" => Some(u32::MAX),
                     _ => Some(self.number(word, 0..=u32::MAX)?),
                 };
             }
@@ -141,7 +149,8 @@ impl Context<'_> {
             "mngtmpaddr" => read.manage_temporary = true,
             "noprefixroute" => read.no_prefix_route = true,
             "no_track" => read.no_track = true,
-            "autojoin" | "use_vmac" => {}
+            "autojoin" => read.auto_join = true,
+            "use_vmac" => {}
             "track_group" => {
                 self.after(option, words, "a group")?;
             }

@@ -58,9 +58,5 @@ pub(super) fn lower_priority_repeat<H: Holder>(
     node: &Node,
     context: &mut Context<'_>,
 ) {
-    let repeat = count(node, context, 0);
-    if let Some(1..) = repeat {
-        context.without_effect(node, "it is that of garp_master_repeat; only 0 differs");
-    }
-    holder.announcements().lower_priority_repeat = repeat;
+    holder.announcements().lower_priority_repeat = count(node, context, 0);
 }

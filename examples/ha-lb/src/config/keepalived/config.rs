@@ -201,7 +201,10 @@ pub struct VirtualAddress {
     pub manage_temporary: bool,
     /// `noprefixroute`.
     pub no_prefix_route: bool,
-    /// `preferred_lft`: `Some(0)` keeps the kernel from choosing the address as a source.
+    /// `autojoin`.
+    pub auto_join: bool,
+    /// `preferred_lft`, `u32::MAX` for ever: `Some(0)` keeps the kernel from choosing the address as
+    /// a source, and so does `None` with an IPv6 /128.
     pub preferred_lifetime: Option<u32>,
     /// `no_track`: someone else may delete it.
     pub no_track: bool,
@@ -301,6 +304,22 @@ pub struct Notify {
     pub master_rx_lower_priority: Option<Command>,
     /// `notify`: run for each change, with `INSTANCE NAME STATE PRIORITY` appended.
     pub any: Option<Command>,
+}
+
+impl Notify {
+    /// All of them.
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        let all = [
+            &self.master,
+            &self.backup,
+            &self.fault,
+            &self.stop,
+            &self.deleted,
+            &self.master_rx_lower_priority,
+            &self.any,
+        ];
+        all.into_iter().flatten()
+    }
 }
 
 /// A `virtual_server`, which lb-core balances in the place of the kernel's IPVS.

@@ -119,11 +119,11 @@ const TABLE: Table<Draft> = Table {
             group_v6,
             "Where IPv6 adverts go (ff02::12).",
         ),
-        Keyword::kept(
+        Keyword::read(
             "vrrp_startup_delay",
             Takes::one("seconds"),
             startup_delay,
-            "routers begin at once",
+            "Routers begin so long after the start (0).",
         ),
         Keyword::read(
             "vrrp_garp_master_delay",
@@ -149,11 +149,11 @@ const TABLE: Table<Draft> = Table {
             announcements::refresh_repeat,
             "Default of garp_master_refresh_repeat.",
         ),
-        Keyword::kept(
+        Keyword::read(
             "vrrp_garp_lower_prio_delay",
             Takes::one("seconds"),
             announcements::lower_priority_delay,
-            "it is that of garp_master_delay",
+            "Default of garp_lower_prio_delay.",
         ),
         Keyword::read(
             "vrrp_garp_lower_prio_repeat",
@@ -203,11 +203,11 @@ const TABLE: Table<Draft> = Table {
             |d, n, _| d.global.script_user = user_of(&n.arguments),
             "Who runs scripts that name no user.",
         ),
-        Keyword::kept(
+        Keyword::read(
             "enable_script_security",
             Takes::FLAG,
             |d, n, c| d.global.script_security = c.flag(n),
-            "who can change a script is not checked",
+            "Scripts that root runs and that others can change are refused at the start.",
         ),
         Keyword::kept(
             "vrrp_notify_priority_changes",

@@ -258,14 +258,13 @@ fn peers(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
                 [] => {}
             }
         }
-        let options = ["min_ttl", "max_ttl"];
-        let option = line.arguments.first();
-        if let Some(option) = option.filter(|word| options.contains(&word.text.as_str())) {
-            context.diagnostics.push_once(
-                "without effect min_ttl",
-                Diagnostic::warning(option.span.clone(), "this option has no effect here")
-                    .found(&option.text)
-                    .action("the TTL of adverts from unicast peers is not checked"),
+        if let (Some(min), Some(max)) = (peer.min_ttl, peer.max_ttl)
+            && min > max
+        {
+            context.diagnostics.push(
+                Diagnostic::error(line.keyword.span.clone(), "no TTL is in these bounds")
+                    .found(format!("min_ttl {min} max_ttl {max}"))
+                    .expected("a `max_ttl` that is not less than `min_ttl`"),
             );
         }
         draft.peers.push((peer, line.keyword.span.clone()));

@@ -76,6 +76,9 @@ impl Daemon {
                 tracing::info!("speaker (pid {pid}) listens after {took} ms");
             }
             Report::Said(FromSpeaker::Transition(transition)) => self.notifier.changed(&transition),
+            Report::Said(FromSpeaker::LowerPriority { instance }) => {
+                self.notifier.lower_priority(&instance)
+            }
             Report::Said(FromSpeaker::Status(instances)) => {
                 self.instances = instances;
                 self.reported(Role::Speaker);

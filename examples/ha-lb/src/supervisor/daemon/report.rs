@@ -87,6 +87,7 @@ impl Daemon {
         }
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            router_id: self.router_id.clone(),
             uptime: now.saturating_duration_since(self.started).as_secs(),
             supervisor: Process {
                 pid: Some(std::process::id()),

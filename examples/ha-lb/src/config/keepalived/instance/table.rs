@@ -208,11 +208,11 @@ pub(super) const TABLE: Table<Draft> = Table {
             announcements::refresh_repeat,
             "Packets of one such announcement (1).",
         ),
-        Keyword::kept(
+        Keyword::read(
             "garp_lower_prio_delay",
             Takes::one("seconds"),
             announcements::lower_priority_delay,
-            "it is that of garp_master_delay",
+            "As garp_master_delay, after an advert of lower priority.",
         ),
         Keyword::read(
             "garp_lower_prio_repeat",
@@ -278,13 +278,13 @@ pub(super) const TABLE: Table<Draft> = Table {
             "notify_deleted",
             Takes::words(1, 3, "a command, perhaps user and group"),
             |d, n, c| d.notify.deleted = c.notify_command(n),
-            "it is not run",
+            "it is not run: this version cannot reload, so that no instance is ever deleted",
         ),
-        Keyword::kept(
+        Keyword::read(
             "notify_master_rx_lower_pri",
             Takes::words(1, 3, "a command, perhaps user and group"),
             |d, n, c| d.notify.master_rx_lower_priority = c.notify_command(n),
-            "it is not run",
+            "Run once when a master hears another of lower priority.",
         ),
         Keyword::read(
             "notify",
