@@ -77,7 +77,11 @@ impl Loaded {
 
     /// What root would run although others can change it, with `enable_script_security`; one sentence each.
     pub fn insecure_scripts(&self) -> Result<Vec<String>, AccountError> {
-        let Some(config) = self.keepalived.as_ref().filter(|c| c.global.script_security) else {
+        let Some(config) = self
+            .keepalived
+            .as_ref()
+            .filter(|c| c.global.script_security)
+        else {
             return Ok(Vec::new());
         };
         let scripts = config.scripts.iter().map(|script| &script.command);

@@ -101,9 +101,7 @@ impl Words {
             Reason::Fault(FaultReason::Waiting(object)) => {
                 format!("no result of {} yet", self.object(object))
             }
-            Reason::Fault(FaultReason::InterfaceDown) => {
-                link_lost(interface())
-            }
+            Reason::Fault(FaultReason::InterfaceDown) => link_lost(interface()),
             Reason::Fault(FaultReason::NoPrimaryAddress) => {
                 format!("interface {} has no address to send from", interface())
             }
