@@ -20,6 +20,8 @@ pub const PROTOCOL_VRRP: u8 = 112;
 /// IP protocol number of the authentication header.
 pub const PROTOCOL_AH: u8 = 51;
 
+const IPPROTO_RAW: u8 = 255;
+
 /// DSCP CS6, "internetwork control", as every VRRP speaker uses.
 const TOS: u8 = 0xc0;
 const IPV4_HEADER: usize = 20;
@@ -158,7 +160,8 @@ impl AdvertSender {
     /// Opens the socket; needs CAP_NET_RAW.
     pub fn new(interface: &str, index: u32) -> Result<Self, Error> {
         let open = || -> io::Result<Socket> {
-            let socket = raw_socket(PROTOCOL_VRRP)?;
+            // raw(7): a socket of IPPROTO_RAW sends any protocol and receives nothing.
+            let socket = raw_socket(IPPROTO_RAW)?;
             socket.set_header_included_v4(true)?;
             socket.bind_device(Some(interface.as_bytes()))?;
             // On Linux the sender's flag decides whether this host hears its own multicasts.
@@ -169,8 +172,6 @@ impl AdvertSender {
                 &Ipv4Addr::UNSPECIFIED,
                 index,
             )?;
-            // Nothing is to be received here, and the smallest buffer keeps it so.
-            let _ = socket.set_recv_buffer_size(0);
             Ok(socket)
         };
         match open() {
