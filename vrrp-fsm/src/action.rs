@@ -34,7 +34,7 @@ pub enum Action {
     Warn(Warning),
 }
 
-/// A change of state. `Display` is `Backup -> Active: no advert from 192.168.10.11 for 6.57 s`.
+/// A change of state, or of what holds a router in Fault. `Display` is `Backup -> Active: no advert from 192.168.10.11 for 6.57 s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
     /// State left.

@@ -132,7 +132,10 @@ impl Follower {
                 }
                 Action::Transition(transition) => {
                     assert_eq!(transition.from, self.state);
-                    assert_ne!(transition.from, transition.to);
+                    assert!(
+                        transition.from != transition.to || transition.to == StateKind::Fault,
+                        "only another fault is told without a change of state"
+                    );
                     self.state = transition.to;
                 }
                 Action::Warn(_) => {}

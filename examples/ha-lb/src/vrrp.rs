@@ -25,6 +25,7 @@ use vrrp_fsm::{
 };
 
 use crate::{
+    admin::status::State,
     config::{diagnostic::Diagnostics, keepalived::Config, load},
     ipc::{
         channel::Channel,
@@ -245,7 +246,11 @@ async fn tell(
         };
         let mut changed = words.borrow_mut().changed(number, transition);
         if changed.from == changed.to {
-            tracing::info!("{}: waiting: {}", changed.instance, changed.reason);
+            let how = match changed.to {
+                State::Fault => "still in Fault",
+                _ => "waiting",
+            };
+            tracing::info!("{}: {how}: {}", changed.instance, changed.reason);
             continue;
         }
         let message::Transition {

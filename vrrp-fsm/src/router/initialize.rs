@@ -1,7 +1,7 @@
 //! Initialize: RFC 9568 §6.4.1. keepalived's FAULT is this state, started but held by a fault.
 
 use super::Router;
-use crate::{Event, Instant, Reason, StateKind};
+use crate::{Action, Event, FaultReason, Instant, Reason, StateKind, Transition};
 
 impl Router {
     pub(super) fn initialize(&mut self, now: Instant, started: bool, event: Event) {
@@ -12,16 +12,17 @@ impl Router {
                 } else {
                     Reason::Startup
                 };
-                self.take_part(now, reason);
+                self.take_part(now, reason, None);
             }
             Event::Shutdown => self.become_initialize(false, Reason::Shutdown),
             Event::Fault(_)
             | Event::Recovered(_)
             | Event::PrimaryAddress(_)
             | Event::Priority(_) => {
+                let held = self.faults.first();
                 self.note(&event);
                 if started {
-                    self.take_part(now, Reason::Recovered);
+                    self.take_part(now, Reason::Recovered, held);
                 }
             }
             // No timer runs here, and adverts are not looked at; completions of earlier effects
@@ -36,11 +37,18 @@ impl Router {
         }
     }
 
-    /// Leaves Initialize unless a fault holds.
-    fn take_part(&mut self, now: Instant, reason: Reason) {
+    /// Leaves Initialize unless a fault holds; tells if it is another one than `held` it so far.
+    fn take_part(&mut self, now: Instant, reason: Reason, held: Option<FaultReason>) {
         match self.faults.first() {
             Some(fault) if self.kind() != StateKind::Fault => {
                 self.become_initialize(true, Reason::Fault(fault));
+            }
+            Some(fault) if held != Some(fault) => {
+                self.push(Action::Transition(Transition {
+                    from: StateKind::Fault,
+                    to: StateKind::Fault,
+                    reason: Reason::Fault(fault),
+                }));
             }
             Some(_) => {}
             // RFC 9568 §6.4.1: the owner (priority 255) becomes Active at once.

@@ -171,14 +171,34 @@ fn every_fault_must_be_gone() {
     let mut subject = Subject::active(config());
     subject.gets(Event::Fault(FaultReason::InterfaceDown));
     assert!(subject.gets(Event::PrimaryAddress(None)).is_empty());
-    assert!(
-        subject
-            .gets(Event::Recovered(FaultKind::Interface))
-            .is_empty()
+    let actions = subject.gets(Event::Recovered(FaultKind::Interface));
+    assert_eq!(
+        told(&actions),
+        ["Fault -> Fault: the interface has no address to send from"],
+        "what holds it now is told"
     );
     assert_eq!(subject.router.next_deadline(), None);
     let actions = subject.gets(Event::PrimaryAddress(Some(OWN)));
     assert_eq!(told(&actions), ["Fault -> Backup: the fault is gone"]);
+}
+
+#[test]
+fn a_script_that_was_waited_for_and_fails_is_told() {
+    let script = crate::Object::Script(1);
+    let mut subject = Subject {
+        router: Router::new(config()).unwrap(),
+        now: Instant::from_nanos(1_000_000_000),
+    };
+    subject.gets(Event::Fault(FaultReason::Waiting(script)));
+    subject.gets(Event::Startup);
+    let actions = subject.gets(Event::Fault(FaultReason::Tracked(script)));
+    assert_eq!(told(&actions), ["Fault -> Fault: script 1 failed"]);
+    assert!(
+        subject
+            .gets(Event::Fault(FaultReason::Tracked(script)))
+            .is_empty(),
+        "once"
+    );
 }
 
 #[test]

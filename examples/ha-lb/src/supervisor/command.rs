@@ -87,14 +87,32 @@ impl Command {
             .id()
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw);
+        let running = Running(group);
         if let Ok(ended) = timeout(limit, child.wait()).await {
+            running.has_ended();
             return ended.map_or_else(Outcome::NotStarted, Outcome::Exited);
         }
         signal(group, Signal::TERM);
         let _ = timeout(MERCY, child.wait()).await;
-        signal(group, Signal::KILL);
+        drop(running);
         let _ = child.wait().await;
         Outcome::TimedOut
+    }
+}
+
+/// A script that still runs: dropping it (the daemon ends) leaves nothing of its group behind.
+struct Running(Option<Pid>);
+
+impl Running {
+    /// What it left in the background on purpose may go on.
+    fn has_ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        signal(self.0, Signal::KILL);
     }
 }
 
@@ -124,6 +142,11 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_secs(20);
+
+    fn gone(pid: i32) -> bool {
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .map_or(true, |stat| stat.contains(") Z "))
+    }
 
     #[test]
     fn the_exit_status_decides() {
@@ -157,10 +180,46 @@ mod tests {
             .parse()
             .unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);
-        let gone = |pid: i32| {
-            std::fs::read_to_string(format!("/proc/{pid}/stat"))
-                .map_or(true, |stat| stat.contains(") Z "))
+        while !gone(sleeper) {
+            assert!(Instant::now() < deadline, "the script's child still runs");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_given_up_leaves_no_children() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let script = format!(
+            "trap '' TERM; sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait",
+            path.display()
+        );
+        let command = Command {
+            words: ["sh", "-c", &script].map(str::to_owned).into(),
+            ..Command::default()
         };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let started = async {
+            while !path.exists() {
+                assert!(Instant::now() < deadline, "the script does not start");
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(async {
+                tokio::select! {
+                    _ = command.run(LONG) => {}
+                    () = started => {}
+                }
+            });
+        let sleeper: i32 = std::fs::read_to_string(&path)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         while !gone(sleeper) {
             assert!(Instant::now() < deadline, "the script's child still runs");
             std::thread::yield_now();

@@ -64,9 +64,14 @@ impl Words {
             Reason::Fault(fault) => Some(fault),
             _ => None,
         };
+        let to = match state(transition.to, fault) {
+            // What is not known yet keeps a fault up, and is no stop.
+            status::State::Initialize if from == status::State::Fault && fault.is_some() => from,
+            to => to,
+        };
         let change = LastTransition {
             from,
-            to: state(transition.to, fault),
+            to,
             reason: self.reason(number, transition.reason, from),
             at: SystemTime::now()
                 .duration_since(UNIX_EPOCH)

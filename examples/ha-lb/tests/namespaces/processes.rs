@@ -205,6 +205,46 @@ fn a_balancer_that_dies_twice_gives_the_address_up_until_it_serves() {
 }
 
 #[test]
+fn a_script_that_fails_from_the_start_is_a_fault_that_is_told() {
+    enclosed(
+        "processes::a_script_that_fails_from_the_start_is_a_fault_that_is_told",
+        Needs::Namespaces,
+        &["unshare", "ip"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let notes = scratch.path().join("notes");
+            let note = scratch.path().join("note.sh");
+            fs::write(&note, format!("echo \"$*\" >> {}\n", notes.display())).unwrap();
+            let lab = Lab::new().unwrap();
+            let mut node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
+            let keepalived = node.path("keepalived.conf");
+            let text = format!(
+                "vrrp_script check {{\n script \"sh -c 'sleep 0.3; exit 1'\"\n}}\n\
+                 vrrp_instance VI_1 {{\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {{\n {VIP}\n }}\n \
+                 track_script {{\n check\n }}\n notify_fault \"/bin/sh {} fault\"\n}}\n",
+                note.display()
+            );
+            fs::write(&keepalived, text).unwrap();
+            node.start(Some(&keepalived), &[]);
+            let status = wait_for(&format!("Fault\n{}", node.log()), PATIENCE, || {
+                let status = node.status()?;
+                (status["instances"][0]["state"] == "Fault").then_some(status)
+            });
+            let last = &status["instances"][0]["last_transition"];
+            assert_eq!(last["reason"], "script check failed", "{status}");
+            wait_for("the log", PATIENCE, || {
+                node.log()
+                    .contains("VI_1: Initialize -> Fault: script check failed")
+                    .then_some(())
+            });
+            wait_for("notify_fault", PATIENCE, || {
+                (fs::read_to_string(&notes).ok()? == "fault\n").then_some(())
+            });
+        },
+    );
+}
+
+#[test]
 fn scripts_are_run_weighed_and_notified_in_order() {
     enclosed(
         "processes::scripts_are_run_weighed_and_notified_in_order",
