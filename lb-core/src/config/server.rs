@@ -9,7 +9,8 @@ pub struct ServerConfig {
     pub name: Arc<str>,
     /// Number within the backend, from 1 (`sid` in statistics; part of hash keys).
     pub id: u32,
-    /// Resolved address, or `None` when the host name had no answer (the server starts in MAINT).
+    /// Resolved address, or `None` when the host name had no answer (the server starts in MAINT). 0.0.0.0 stands
+    /// for the address at which the client arrived.
     pub address: Option<SocketAddr>,
     /// The address carries no port of its own: connections go to the port at which the client arrived plus this
     /// number (0 for a `server` line without a port, N for `:+N`). The port in `address` is then 0.

@@ -136,7 +136,7 @@ impl Connection {
                         cell(|c| &c.connects);
                         let config = lease.server().map(Server::config);
                         return Ok(Dialed {
-                            shareable: config.is_some_and(|c| c.send_proxy.is_none()),
+                            shareable: config.is_some_and(shareable),
                             lease,
                             server,
                             carried: 0,
@@ -322,14 +322,18 @@ impl Connection {
         Ok(server)
     }
 
-    /// Where a server listens; without a port of its own, at that which the client came to.
+    /// Where a server listens. What is not its own (the port, or with 0.0.0.0 the address) is that which the client
+    /// came to.
     fn address(&self, config: &ServerConfig) -> Option<SocketAddr> {
-        let address = config.address?;
-        let Some(offset) = config.map_port else {
-            return Some(address);
-        };
-        let port = i32::from(self.info.destination.port()) + offset;
-        Some(SocketAddr::new(address.ip(), u16::try_from(port).ok()?))
+        let mut address = config.address?;
+        if address.ip().is_unspecified() {
+            address.set_ip(self.info.destination.ip());
+        }
+        if let Some(offset) = config.map_port {
+            let port = i32::from(self.info.destination.port()) + offset;
+            address.set_port(u16::try_from(port).ok()?);
+        }
+        Some(address)
     }
 
     /// A header of a hundred bytes always fits a new connection's buffer.
@@ -381,6 +385,14 @@ fn gave_up(client: &mut Side, end_is_abort: bool, cx: &mut std::task::Context<'_
         return Poll::Ready(());
     }
     Poll::Pending
+}
+
+/// Whether connections may serve other clients: not where the client's own addresses lead or are told.
+fn shareable(config: &ServerConfig) -> bool {
+    let elsewhere = config
+        .address
+        .is_some_and(|address| address.ip().is_unspecified());
+    config.send_proxy.is_none() && config.map_port.is_none() && !elsewhere
 }
 
 /// Starts a connection; it stands once the socket is writable and has no error.

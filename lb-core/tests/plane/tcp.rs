@@ -2,12 +2,18 @@
 
 use std::{
     io::{Read, Write},
-    net::Shutdown,
-    os::unix::net::{UnixListener, UnixStream},
+    net::{Shutdown, TcpListener, TcpStream},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     time::Duration,
 };
 
-use lb_core::config::{Mode, ProxyConfig};
+use lb_core::{
+    config::{Mode, ProxyConfig},
+    dataplane::ListenerFd,
+};
 
 use crate::common::{Origin, Plane, SHORT, listen, nobody, read_all, rules};
 
@@ -168,7 +174,7 @@ fn maxconn_leaves_further_connections_in_the_queue_until_there_is_room() {
             frontend.maxconn = Some(2);
         }
     });
-    let echo = |client: &mut std::net::TcpStream| {
+    let echo = |client: &mut TcpStream| {
         client.write_all(b"x").unwrap();
         let mut byte = [0];
         client.read_exact(&mut byte).is_ok()
@@ -288,4 +294,29 @@ fn whoever_sends_no_proxy_header_is_not_served() {
     assert!(matches!(&*read_all(&client), "" | "<reset>"));
     assert_eq!(origin.connections(), 0);
     plane.stop();
+}
+
+#[test]
+fn a_server_without_an_address_of_its_own_is_where_the_client_arrived() {
+    // A connection to 0.0.0.0 itself would arrive at 127.0.0.1, where nobody listens.
+    let origin = TcpListener::bind("127.0.0.2:0").unwrap();
+    let port = origin.local_addr().unwrap().port();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = origin.accept().unwrap();
+        stream.write_all(b"here").unwrap();
+    });
+    let front = TcpListener::bind("127.0.0.2:0").unwrap();
+    let address = front.local_addr().unwrap();
+    let proxy = listen("t", Mode::Tcp, &[([0, 0, 0, 0], port).into()]);
+    let _plane = Plane::start_with(vec![proxy], |_, options| {
+        options.listeners = vec![ListenerFd {
+            proxy: 0,
+            bind: 0,
+            worker: 0,
+            fd: OwnedFd::from(front),
+        }];
+    });
+    let client = TcpStream::connect(address).unwrap();
+    assert_eq!(read_all(&client), "here");
+    served.join().unwrap();
 }

@@ -30,7 +30,7 @@ mod userlist;
 mod value;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -263,26 +263,14 @@ impl Reader {
             let rules = self.proxies.iter().flat_map(|proxy| &proxy.draft.rules);
             list.check(rules, context);
         }
-        let forced: BTreeSet<u32> = self
-            .proxies
-            .iter()
-            .filter_map(|p| p.draft.forced_id)
-            .collect();
         // HAProxy gives 1 to the statistics sockets.
-        let mut next_id = 2;
+        let forced = self.proxies.iter().map(|proxy| proxy.draft.forced_id);
+        let ids = finish::numbers(2, forced);
         let mut config = Config {
             global: self.global.global,
             proxies: Vec::with_capacity(self.proxies.len()),
         };
-        for pending in self.proxies {
-            // HAProxy counts on at a proxy with a number of its own too.
-            let id = pending.draft.forced_id.unwrap_or_else(|| {
-                while forced.contains(&next_id) {
-                    next_id += 1;
-                }
-                next_id
-            });
-            next_id += 1;
+        for (pending, id) in self.proxies.into_iter().zip(ids) {
             if config.proxies.iter().any(|other| other.id == id) {
                 let message = format!("proxy id {id} is already in use");
                 context

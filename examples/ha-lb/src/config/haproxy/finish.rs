@@ -228,6 +228,25 @@ impl Pending {
     }
 }
 
+/// The numbers of things of which some have one given, from `first` on. As HAProxy counts: a given number takes a
+/// step too.
+pub(super) fn numbers(first: u32, given: impl Iterator<Item = Option<u32>>) -> Vec<u32> {
+    let given: Vec<Option<u32>> = given.collect();
+    let taken: BTreeSet<u32> = given.iter().flatten().copied().collect();
+    let mut next = first;
+    let number = |given: &Option<u32>| {
+        let number = given.unwrap_or_else(|| {
+            while taken.contains(&next) {
+                next += 1;
+            }
+            next
+        });
+        next += 1;
+        number
+    };
+    given.iter().map(number).collect()
+}
+
 /// The servers with their numbers; a name that comes again gets a number of its own.
 fn servers(draft: &mut Draft, context: &mut Context<'_>) -> Vec<ServerConfig> {
     let source = draft.source;
@@ -240,10 +259,9 @@ fn servers(draft: &mut Draft, context: &mut Context<'_>) -> Vec<ServerConfig> {
         .collect();
     let mut first_at = std::collections::BTreeMap::new();
     let mut used = BTreeSet::new();
-    let forced: BTreeSet<u32> = servers.iter().filter_map(|(s, _)| s.forced_id).collect();
-    let mut next_id = 1;
-    let mut result = Vec::with_capacity(servers.len());
-    for (server, span) in servers {
+    let ids = numbers(1, servers.iter().map(|(server, _)| server.forced_id));
+    let mut result: Vec<ServerConfig> = Vec::with_capacity(servers.len());
+    for ((server, span), id) in servers.into_iter().zip(ids) {
         let mut config = server.config;
         if let Some(line) = first_at.get(&config.name) {
             let name = (2_u32..)
@@ -260,23 +278,11 @@ fn servers(draft: &mut Draft, context: &mut Context<'_>) -> Vec<ServerConfig> {
             first_at.insert(config.name.clone(), span.line);
         }
         used.insert(config.name.clone());
-        config.id = match server.forced_id {
-            Some(id) => {
-                if result.iter().any(|other: &ServerConfig| other.id == id) {
-                    let message = format!("server id {id} is already in use");
-                    context.diagnostics.push(Diagnostic::error(span, message));
-                }
-                id
-            }
-            None => {
-                while forced.contains(&next_id) {
-                    next_id += 1;
-                }
-                next_id
-            }
-        };
-        // HAProxy counts on at a server with a number of its own too.
-        next_id += 1;
+        if result.iter().any(|other| other.id == id) {
+            let message = format!("server id {id} is already in use");
+            context.diagnostics.push(Diagnostic::error(span, message));
+        }
+        config.id = id;
         config.source = config.source.or(source);
         if let (Some(port), Some(check)) = (check_port, &mut config.check) {
             check.port = Some(port);

@@ -177,8 +177,15 @@ impl Draft {
             return Err(at.refuse(message, "address:port; is a variable not set?"));
         }
         if ip.is_some_and(|ip| ip.is_unspecified()) {
-            let message = "the client's own destination cannot be a server";
-            return Err(at.refuse(message, "the server's address"));
+            if port == 0 {
+                let message = "the client's own destination cannot be a server";
+                return Err(at.refuse(message, "the server's address"));
+            }
+            context.warn(
+                at.span.clone(),
+                format!("server '{name}' has no address of its own"),
+                "connections go to the address at which the client arrived, as with HAProxy",
+            );
         }
         if self.checked && map_port.is_some() && self.check.port.is_none() {
             let message = format!("server '{name}' has neither service port nor check port");

@@ -343,3 +343,21 @@ fn hashed_passwords_matter_where_they_are_asked_for() {
         ["h.cfg:2:9: error: hashed passwords are not supported: expected insecure-password <text>"]
     );
 }
+
+#[test]
+fn a_server_without_an_address_is_where_the_client_arrived() {
+    let (config, said) = accepted(&pair("", "server s 0.0.0.0:9007"));
+    assert_eq!(
+        said.trim_end(),
+        "h.cfg:11:11: warning: server 's' has no address of its own; connections go to the address at which the \
+         client arrived, as with HAProxy"
+    );
+    let server = &config.proxies[1].backend.as_ref().unwrap().servers[0];
+    assert_eq!(server.address.unwrap().to_string(), "0.0.0.0:9007");
+    // Without a port either, a connection would come back to its own listener.
+    let said = findings(&pair("", "server s 0.0.0.0"));
+    assert!(
+        said[0].contains("own destination cannot be a server"),
+        "{said:?}"
+    );
+}

@@ -159,4 +159,8 @@ fn each_address_of_a_group_is_a_virtual_server() {
     );
     let (config, _) = load_text("virtual_server_group g {\n10.0.0.9-3 80\n}");
     assert_eq!(config, None);
+    let text = "virtual_server_group g {\nfe80::9-b 80\n}\nvirtual_server group g {\n}";
+    let servers = load_text(text).0.unwrap().virtual_servers;
+    assert_eq!(servers[2].address, "[fe80::b]:80".parse().unwrap());
+    assert_eq!(servers.len(), 3);
 }

@@ -1,6 +1,6 @@
 //! `virtual_server_group`: addresses that share the servers and settings of one `virtual_server`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::{
     diagnostic::Diagnostic,
@@ -52,15 +52,15 @@ pub(in crate::config::keepalived) fn read(node: &Node, context: &mut Context<'_>
             );
         } else if let Some((first, last)) = line.keyword.text.split_once('-') {
             match (range(first, last), port) {
-                (Some(range), Some(port)) => {
+                (Some(ips), Some(port)) => {
                     let port = context.number(port, 1..=u16::MAX);
-                    let ips = range.map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)));
+                    let ips = ips.into_iter();
                     addresses.extend(ips.filter_map(|ip| Some(SocketAddr::new(ip, port?))));
                 }
                 _ => context.refuse(
                     &line.keyword,
                     "range of addresses",
-                    "an IPv4 address, `-`, the last octet of the last address, and a port",
+                    "an address, `-`, the last octet (IPv6: group) of the last one, and a port",
                 ),
             }
         } else {
@@ -70,10 +70,25 @@ pub(in crate::config::keepalived) fn read(node: &Node, context: &mut Context<'_>
     Some(Group { name, addresses })
 }
 
-/// `192.168.1.10-20`: the last octet of the last address follows the first address.
-fn range(first: &str, last: &str) -> Option<std::ops::RangeInclusive<u32>> {
-    let first: Ipv4Addr = first.parse().ok()?;
-    let last: u8 = last.parse().ok()?;
-    let [a, b, c, d] = first.octets();
-    (d <= last).then(|| first.to_bits()..=Ipv4Addr::new(a, b, c, last).to_bits())
+/// `192.168.1.10-20` and `fe80::10-1f`: the last octet, or group of hexadecimal digits, of the last address follows
+/// the first address.
+fn range(first: &str, last: &str) -> Option<Vec<IpAddr>> {
+    match first.parse().ok()? {
+        IpAddr::V4(first) => {
+            let [a, b, c, d] = first.octets();
+            let last: u8 = last.parse().ok().filter(|last| d <= *last)?;
+            Some(
+                (d..=last)
+                    .map(|d| Ipv4Addr::new(a, b, c, d).into())
+                    .collect(),
+            )
+        }
+        IpAddr::V6(first) => {
+            let [a, b, c, d, e, f, g, h] = first.segments();
+            let last = u16::from_str_radix(last, 16).ok();
+            let last = last.filter(|last| h <= *last)?;
+            let address = |h| Ipv6Addr::new(a, b, c, d, e, f, g, h).into();
+            Some((h..=last).map(address).collect())
+        }
+    }
 }
