@@ -139,7 +139,7 @@ impl Server {
     /// Its status as the `status` column shows it.
     pub fn status(&self) -> ServerStatus {
         let health = self.check_report().map(|r| (r.health, r.rise, r.fall));
-        ServerStatus::new(self.admin(), self.operation(), self.weight(), health)
+        ServerStatus::new(self.admin(), self.operation(), health)
     }
 
     /// The last check, `None` without `check`.

@@ -102,7 +102,6 @@ impl ServerStatus {
     pub(super) fn new(
         admin: AdminState,
         operation: Operation,
-        weight: u32,
         health: Option<(u32, u32, u32)>,
     ) -> Self {
         if admin.is_maintenance() {
@@ -116,7 +115,8 @@ impl ServerStatus {
         let rising = health.and_then(|(health, rise, _)| (health > 0).then_some((health, rise)));
         match operation {
             Operation::Stopped => Self::Down(rising),
-            _ if admin.is_draining() || weight == 0 => Self::Drain,
+            // A weight of 0 takes no connections either, and is shown as a weight.
+            _ if admin.is_draining() => Self::Drain,
             _ if health.is_none() => Self::NoCheck,
             Operation::Stopping => Self::NoLb(falling),
             Operation::Starting | Operation::Running => Self::Up(falling),
@@ -155,30 +155,27 @@ mod tests {
     #[test]
     fn words_are_those_of_the_status_column() {
         let none = AdminState::default();
-        let show = |admin, operation, weight, health| {
-            ServerStatus::new(admin, operation, weight, health).to_string()
-        };
+        let show =
+            |admin, operation, health| ServerStatus::new(admin, operation, health).to_string();
         use Operation::{Running, Stopped, Stopping};
-        for (expected, admin, operation, weight, health) in [
-            ("UP", none, Running, 1, Some((4, 2, 3))),
-            ("UP 2/3", none, Running, 1, Some((3, 2, 3))),
-            ("UP 1/3", none, Running, 1, Some((2, 2, 3))),
-            ("DOWN", none, Stopped, 1, Some((0, 2, 3))),
-            ("DOWN 1/2", none, Stopped, 1, Some((1, 2, 3))),
-            ("no check", none, Running, 1, None),
-            ("NOLB", none, Stopping, 1, Some((4, 2, 3))),
-            ("DRAIN", AdminState::DRAIN, Running, 1, Some((4, 2, 3))),
-            ("DRAIN", none, Running, 0, None),
-            ("MAINT", AdminState::MAINT, Stopped, 1, None),
+        for (expected, admin, operation, health) in [
+            ("UP", none, Running, Some((4, 2, 3))),
+            ("UP 2/3", none, Running, Some((3, 2, 3))),
+            ("UP 1/3", none, Running, Some((2, 2, 3))),
+            ("DOWN", none, Stopped, Some((0, 2, 3))),
+            ("DOWN 1/2", none, Stopped, Some((1, 2, 3))),
+            ("no check", none, Running, None),
+            ("NOLB", none, Stopping, Some((4, 2, 3))),
+            ("DRAIN", AdminState::DRAIN, Running, Some((4, 2, 3))),
+            ("MAINT", AdminState::MAINT, Stopped, None),
             (
                 "MAINT (resolution)",
                 AdminState::RESOLUTION_MAINT,
                 Stopped,
-                1,
                 Some((2, 2, 3)),
             ),
         ] {
-            assert_eq!(show(admin, operation, weight, health), expected);
+            assert_eq!(show(admin, operation, health), expected);
         }
     }
 }
