@@ -133,6 +133,12 @@ pub enum Warning {
         /// Its interval.
         interval: Duration,
     },
+    /// The adverts of another router carry other addresses than ours. It is followed all the same,
+    /// but keepalived up to 2.3.2 would not follow us.
+    OtherAddresses {
+        /// Who.
+        source: IpAddr,
+    },
     /// Another program removed an address; it is put back.
     AddressLost,
     /// The addresses could not be installed; the host goes on trying.
@@ -224,6 +230,13 @@ impl fmt::Display for Warning {
                     f,
                     "{source} has another advertisement interval, {}",
                     Seconds(*interval)
+                )
+            }
+            Self::OtherAddresses { source } => {
+                write!(
+                    f,
+                    "{source} advertises other virtual addresses than ours: keepalived before 2.3.3 ignores \
+                     adverts for that"
                 )
             }
             Self::AddressLost => f.write_str("another program removed an address: putting it back"),

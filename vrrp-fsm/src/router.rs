@@ -277,7 +277,9 @@ impl Router {
             Warning::TwoOwners { .. } => &mut self.warned.two_owners,
             Warning::TwoActives { .. } => &mut self.warned.two_actives,
             Warning::IntervalMismatch { .. } => &mut self.warned.interval,
-            Warning::AddressLost | Warning::InstallFailed => &mut false,
+            Warning::AddressLost | Warning::InstallFailed | Warning::OtherAddresses { .. } => {
+                &mut false
+            }
         };
         if !core::mem::replace(told, true) {
             self.push(Action::Warn(warning));

@@ -108,6 +108,8 @@ struct Member {
     statistics: Statistics,
     peers: Vec<Peer>,
     last: Option<(Instant, Transition)>,
+    /// Adverts with other addresses were warned of since the last transition.
+    warned_of_addresses: bool,
 }
 
 impl RouterId {
@@ -215,6 +217,7 @@ impl RouterSet {
             statistics: Statistics::default(),
             peers: Vec::new(),
             last: None,
+            warned_of_addresses: false,
         });
         self.index.insert(key, id);
         Ok(id)
@@ -366,6 +369,7 @@ impl RouterSet {
         while let Some(action) = member.router.poll_action() {
             if let Action::Transition(transition) = action {
                 member.last = Some((now, transition));
+                member.warned_of_addresses = false;
                 member.statistics.became_active += u64::from(transition.to == StateKind::Active);
                 member.statistics.released_active +=
                     u64::from(transition.from == StateKind::Active);

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use vrrp_proto::{Addresses, Advertisement, Auth, Cause, Envelope, PROTOCOL, ParseError, Vrid};
 
 use super::{Authentication, Key, Member, RouterId, RouterSet, Transport};
-use crate::{Discard, Event, Instant, Peer, Received, StateKind};
+use crate::{Action, Discard, Event, Instant, Peer, Received, StateKind, Warning};
 
 /// Peers remembered for each router; a link with more routers forgets the one that was silent
 /// longest.
@@ -131,10 +131,19 @@ impl RouterSet {
         let Some(member) = self.members.get_mut(id.index()) else {
             return Err(self.reject_stray(Rejection::UnknownRouter { vrid: 0 }));
         };
-        let received = match member.accept(packet) {
-            Ok(received) => received,
+        let (received, same_addresses) = match member.accept(packet) {
+            Ok(accepted) => accepted,
             Err(rejection) => return Err(self.reject(id, rejection)),
         };
+        // RFC 9568 §7.1: other addresses should be logged; they are no reason to discard.
+        if !same_addresses {
+            member.statistics.address_list_mismatches += 1;
+            if !core::mem::replace(&mut member.warned_of_addresses, true) {
+                let source = received.source;
+                let warning = Action::Warn(Warning::OtherAddresses { source });
+                self.actions.push_back((id, warning));
+            }
+        }
         let verdict = member.router.check(&received);
         if verdict.is_ok() {
             member.remember(now, &received);
@@ -177,8 +186,8 @@ impl RouterSet {
 
 impl Member {
     /// The checks that need the attachment: protocol and authentication type, destination, source,
-    /// structure, password or Authentication Header.
-    fn accept(&mut self, packet: &Packet<'_>) -> Result<Received, Rejection> {
+    /// structure, password or Authentication Header. Tells also whether its addresses are ours.
+    fn accept(&mut self, packet: &Packet<'_>) -> Result<(Received, bool), Rejection> {
         let multicast = matches!(self.attachment.transport, Transport::Multicast(_));
         if multicast != packet.envelope.destination.is_multicast() {
             return Err(Rejection::Transport);
@@ -226,17 +235,14 @@ impl Member {
             (Authentication::Header(_), Auth::Header) => {}
             _ => return Err(Rejection::AuthType),
         }
-        // RFC 9568 §7.1: other addresses should be logged; they are no reason to discard.
         let own = Addresses::from(self.router.config().addresses.as_slice());
-        if !own.same_set(advert.addresses) {
-            self.statistics.address_list_mismatches += 1;
-        }
-        Ok(Received {
+        let received = Received {
             source: envelope.source,
             priority: advert.priority,
             interval: advert.interval.duration(),
             version: advert.version,
-        })
+        };
+        Ok((received, own.same_set(advert.addresses)))
     }
 
     fn remember(&mut self, now: Instant, received: &Received) {

@@ -6,6 +6,7 @@ use std::{string::ToString, vec, vec::Vec};
 use vrrp_proto::{Envelope, Version, Vrid};
 
 use super::*;
+use crate::Warning;
 
 const NOW: Instant = Instant::from_nanos(5_000_000_000);
 const SCRIPT: Object = Object::Script(3);
@@ -64,16 +65,18 @@ fn packets(attachment: Attachment, config: RouterConfig) -> Vec<(Written, Vec<u8
 }
 
 fn receive(set: &mut RouterSet, packet: &(Written, Vec<u8>)) -> Result<RouterId, Rejection> {
-    let (written, bytes) = packet;
-    let packet = Packet {
+    let result = set.receive(NOW, &arriving(packet));
+    drain(set);
+    result.map_err(|rejected| rejected.rejection)
+}
+
+fn arriving((written, bytes): &(Written, Vec<u8>)) -> Packet<'_> {
+    Packet {
         interface: 1,
         protocol: written.protocol,
         envelope: written.envelope,
         bytes,
-    };
-    let result = set.receive(NOW, &packet);
-    drain(set);
-    result.map_err(|rejected| rejected.rejection)
+    }
 }
 
 fn from_other(attachment: Attachment) -> (Written, Vec<u8>) {
@@ -257,13 +260,19 @@ fn what_is_rejected_is_counted_by_cause_and_moves_no_timer() {
 }
 
 #[test]
-fn another_address_list_is_counted_and_no_reason_to_reject() {
+fn another_address_list_is_counted_told_once_and_no_reason_to_reject() {
     let mut set = listener(attachment());
     let mut other = config(1, 2);
     other.addresses.push(address(101));
-    assert!(receive(&mut set, &packets(attachment(), other).remove(0)).is_ok());
-    let status = set.status(RouterId::new(0)).unwrap();
-    assert_eq!(status.statistics.address_list_mismatches, 1);
+    let advert = packets(attachment(), other).remove(0);
+    let id = RouterId::new(0);
+    let warning = Warning::OtherAddresses { source: address(2) };
+    set.receive(NOW, &arriving(&advert)).unwrap();
+    assert_eq!(drain(&mut set), [(id, Action::Warn(warning))]);
+    set.receive(NOW, &arriving(&advert)).unwrap();
+    assert_eq!(drain(&mut set), []);
+    let status = set.status(id).unwrap();
+    assert_eq!(status.statistics.address_list_mismatches, 2);
     assert_eq!(status.active, Some(address(2)));
 }
 
