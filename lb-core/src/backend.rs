@@ -11,7 +11,9 @@
 mod admin;
 mod assign;
 mod change;
+mod kin;
 mod lease;
+mod renew;
 mod retry;
 mod slots;
 mod weights;
@@ -21,6 +23,7 @@ mod tests;
 
 pub use admin::AdminAction;
 pub use change::{Cause, StateChange};
+use kin::Kin;
 pub use lease::{Lease, Outcome, Ticket};
 pub use retry::AfterFailure;
 
@@ -140,19 +143,28 @@ impl Persistence {
 #[derive(Debug)]
 pub struct Backend {
     name: Arc<str>,
-    id: u32,
+    id: AtomicU32,
     config: BackendConfig,
     cookie: Option<CookiePolicy>,
     servers: Vec<Server>,
     by_cookie: HashMap<Vec<u8>, ServerIndex>,
-    counters: BackendCounters,
-    sources: Option<StickTable>,
+    counters: Arc<BackendCounters>,
+    sources: Option<Arc<StickTable>>,
     usable: [AtomicU32; 2],
     /// Some server's limit follows the load (`minconn`).
     elastic: bool,
     /// A slot given back matters to the balancing or to someone in line: never unset.
     settles: AtomicBool,
+    /// Itself and those that it replaced.
+    kin: Arc<Kin>,
     state: Mutex<State>,
+}
+
+/// What a backend shares with the one that it replaces.
+struct Kept {
+    counters: Arc<BackendCounters>,
+    sources: Option<Arc<StickTable>>,
+    kin: Arc<Kin>,
 }
 
 /// What one thread at a time may touch.
@@ -174,12 +186,32 @@ impl Backend {
     /// A backend with the servers of `proxy`, all of which are up until checks say otherwise.
     pub fn new(proxy: &ProxyConfig, now: Instant) -> Arc<Self> {
         let config = proxy.backend.clone().unwrap_or_default();
-        let servers: Vec<_> = config
+        let servers = config
             .servers
             .iter()
             .enumerate()
             .map(|(index, server)| Server::new(ServerIndex::new(index), server.clone(), now))
             .collect();
+        let kept = Kept {
+            counters: Arc::new(BackendCounters::new(now)),
+            sources: config
+                .stick_on_source
+                .map(|expire| Arc::new(source_table(expire, now))),
+            kin: Arc::default(),
+        };
+        let backend = Arc::new(Self::with(proxy, config, servers, kept, now));
+        backend.refresh(&mut backend.lock(), now);
+        backend.kin.join(&backend);
+        backend
+    }
+
+    fn with(
+        proxy: &ProxyConfig,
+        config: BackendConfig,
+        servers: Vec<Server>,
+        kept: Kept,
+        now: Instant,
+    ) -> Self {
         let by_cookie = servers
             .iter()
             .rev()
@@ -191,20 +223,19 @@ impl Backend {
         // The seed differs between backends and not between runs.
         let mut hasher = DefaultHasher::new();
         proxy.name.hash(&mut hasher);
-        let backend = Self {
+        Self {
             name: Arc::clone(&proxy.name),
-            id: proxy.id,
+            id: AtomicU32::new(proxy.id),
             cookie: config.cookie.as_ref().map(CookiePolicy::new),
             by_cookie,
-            counters: BackendCounters::new(now),
-            sources: config
-                .stick_on_source
-                .map(|expire| source_table(expire, now)),
+            counters: kept.counters,
+            sources: kept.sources,
             usable: Default::default(),
             elastic: servers.iter().any(|s| s.config().minconn.is_some()),
             settles: AtomicBool::new(
                 config.balance.follows_load() || servers.iter().any(|s| s.maxconn() > 0),
             ),
+            kin: kept.kin,
             state: Mutex::new(State {
                 scheduler: Scheduler::new(config.balance, servers.len(), hasher.finish()),
                 queues: Queues::new(servers.len()),
@@ -217,9 +248,7 @@ impl Backend {
             }),
             servers,
             config,
-        };
-        backend.refresh(&mut backend.lock(), now);
-        Arc::new(backend)
+        }
     }
 
     /// Section name.
@@ -229,7 +258,7 @@ impl Backend {
 
     /// Number in statistics (`iid`).
     pub fn id(&self) -> u32 {
-        self.id
+        self.id.load(Relaxed)
     }
 
     /// The serving half of its section.

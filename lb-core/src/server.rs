@@ -3,14 +3,17 @@
 //! State changes only under the lock of its [`Backend`](crate::backend::Backend); reading it takes no lock, so
 //! that the stats page and the command line never hold a worker up. Never here: choosing, queueing, checking.
 
+mod shared;
 mod status;
 
+use shared::Shared;
+pub use shared::ServerKey;
 pub use status::{AdminState, Operation, ServerStatus};
 
 use std::{
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU8, AtomicU32, Ordering::Relaxed},
+        Arc, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -25,50 +28,68 @@ pub(crate) const WEIGHT_SCALE: u32 = 16;
 pub struct Server {
     index: ServerIndex,
     config: ServerConfig,
-    admin: AtomicU8,
-    operation: AtomicU8,
-    weight: AtomicU32,
+    /// Share of the balancing; 0 while it gets no new streams.
     effective_weight: AtomicU32,
-    maxconn: AtomicU32,
-    counters: ServerCounters,
-    history: Mutex<History>,
-}
-
-/// What changes seldom and is more than a number.
-#[derive(Debug, Clone)]
-struct History {
-    report: Option<CheckReport>,
-    last_change: Instant,
-    down_since: Option<Instant>,
-    down_for: Duration,
+    shared: Arc<Shared>,
 }
 
 impl Server {
     pub(crate) fn new(index: ServerIndex, config: ServerConfig, now: Instant) -> Self {
-        let mut admin = AdminState::default();
-        admin.set(AdminState::CONFIG_MAINT, config.disabled);
-        admin.set(AdminState::RESOLUTION_MAINT, config.address.is_none());
-        let report = config.check.as_ref().map(CheckReport::initial);
-        let server = Self {
+        Self {
             index,
-            admin: AtomicU8::new(admin.bits()),
-            operation: AtomicU8::new(Operation::Running as u8),
-            weight: AtomicU32::new(u32::from(config.weight)),
             effective_weight: AtomicU32::new(0),
-            maxconn: AtomicU32::new(config.maxconn.unwrap_or(0)),
-            counters: ServerCounters::new(now),
-            history: Mutex::new(History {
-                report,
-                last_change: now,
-                down_since: admin.is_maintenance().then_some(now),
-                down_for: Duration::ZERO,
-            }),
+            shared: Arc::new(Shared::new(&config, now)),
             config,
-        };
-        if admin.is_maintenance() {
-            server.operation.store(Operation::Stopped as u8, Relaxed);
         }
-        server
+    }
+
+    /// The server `old` under a new `server` line. With the same address it is the same server and shares what it
+    /// is and counts; with another one it begins anew, only its counters and an operator's orders go on.
+    pub(crate) fn renewed(
+        index: ServerIndex,
+        config: ServerConfig,
+        old: &Self,
+        now: Instant,
+    ) -> Self {
+        let same = shared::destination(&config) == shared::destination(&old.config);
+        let shared = if same {
+            Arc::clone(&old.shared)
+        } else {
+            Arc::new(Shared::moved(&config, &old.shared, now))
+        };
+        Self {
+            index,
+            effective_weight: AtomicU32::new(0),
+            shared,
+            config,
+        }
+    }
+
+    /// The new line of a server that [`Server::renewed`] made takes effect where it differs from the old one.
+    pub(crate) fn adopt(&self, old: &Self, now: Instant) {
+        if Arc::ptr_eq(&self.shared, &old.shared) {
+            self.shared.adopt(&self.config, &old.config, now);
+        }
+    }
+
+    /// Gives it a number that no other server of its backend ever had.
+    pub(crate) fn set_number(&self, number: u32) {
+        self.shared.number.store(number, Relaxed);
+    }
+
+    /// Its number in tables: the same over reloads, whatever its place in the file.
+    pub(crate) fn number(&self) -> u32 {
+        self.shared.number.load(Relaxed)
+    }
+
+    /// What it is known by beside its place: the same over reloads as long as its address is.
+    pub fn key(&self) -> ServerKey {
+        ServerKey::of(&self.shared)
+    }
+
+    /// Whether both count their streams together.
+    pub(crate) fn shares_slots_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared.counters, &other.shared.counters)
     }
 
     /// Place in its backend.
@@ -88,27 +109,27 @@ impl Server {
 
     /// Counters.
     pub fn counters(&self) -> &ServerCounters {
-        &self.counters
+        &self.shared.counters
     }
 
     /// Streams it serves now.
     pub fn served(&self) -> u32 {
-        self.counters.sessions.value()
+        self.shared.counters.sessions.value()
     }
 
     /// What its checks say.
     pub fn operation(&self) -> Operation {
-        Operation::from_number(self.operation.load(Relaxed))
+        Operation::from_number(self.shared.operation.load(Relaxed))
     }
 
     /// What operators and the configuration say.
     pub fn admin(&self) -> AdminState {
-        AdminState::from_bits(self.admin.load(Relaxed))
+        AdminState::from_bits(self.shared.admin.load(Relaxed))
     }
 
     /// Weight, 0-256 (`uweight`).
     pub fn weight(&self) -> u32 {
-        self.weight.load(Relaxed)
+        self.shared.weight.load(Relaxed)
     }
 
     /// Weight in effect, 0-256: lower while the server starts slowly, 0 when it gets no new streams (`weight`).
@@ -118,7 +139,7 @@ impl Server {
 
     /// Most streams at once; 0 is no limit.
     pub fn maxconn(&self) -> u32 {
-        self.maxconn.load(Relaxed)
+        self.shared.maxconn.load(Relaxed)
     }
 
     /// Whether new streams may be given to it by the balancing (when its group, active or backup, is in use).
@@ -189,15 +210,15 @@ impl Server {
     }
 
     pub(crate) fn set_weight(&self, weight: u32) {
-        self.weight.store(weight.min(256), Relaxed);
+        self.shared.weight.store(weight.min(256), Relaxed);
     }
 
     pub(crate) fn set_maxconn(&self, maxconn: u32) {
-        self.maxconn.store(maxconn, Relaxed);
+        self.shared.maxconn.store(maxconn, Relaxed);
     }
 
     pub(crate) fn set_admin(&self, admin: AdminState) {
-        self.admin.store(admin.bits(), Relaxed);
+        self.shared.admin.store(admin.bits(), Relaxed);
     }
 
     pub(crate) fn set_report(&self, report: CheckReport) {
@@ -206,24 +227,10 @@ impl Server {
 
     /// Changes what the checks say and keeps the books of up and down time.
     pub(crate) fn set_operation(&self, operation: Operation, now: Instant) {
-        let before = self.operation();
-        self.operation.store(operation as u8, Relaxed);
-        let stops = operation == Operation::Stopped;
-        let was_stopped = before == Operation::Stopped;
-        let mut history = self.history();
-        if stops != was_stopped {
-            history.last_change = now;
-        }
-        if stops && !was_stopped {
-            history.down_since = Some(now);
-            self.counters.down_transitions.increment();
-        } else if let Some(since) = history.down_since.filter(|_| !stops) {
-            history.down_since = None;
-            history.down_for += now.saturating_duration_since(since);
-        }
+        self.shared.set_operation(operation, now);
     }
 
-    fn history(&self) -> std::sync::MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    fn history(&self) -> std::sync::MutexGuard<'_, shared::History> {
+        self.shared.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

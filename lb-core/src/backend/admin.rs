@@ -111,6 +111,7 @@ impl Backend {
             self.hand_out(&mut state, server)
         };
         wake(woken);
+        self.kin.follow(self, server, now);
     }
 
     /// `set maxconn server`; 0 is no limit.
@@ -126,6 +127,9 @@ impl Backend {
             self.hand_out(&mut state, server)
         };
         wake(woken);
+        if self.kin.is_large() {
+            self.kin.settle(server);
+        }
     }
 
     /// What an earlier process knew of a server; nothing is logged.
@@ -175,6 +179,7 @@ impl Backend {
         }
         drop(state);
         wake(woken);
+        self.kin.follow(self, server, now);
         StateChange {
             server: server.index(),
             up,
@@ -188,7 +193,7 @@ impl Backend {
         }
     }
 
-    fn keep_books(&self, state: &mut State, now: Instant, was_up: bool, is_up: bool) {
+    pub(super) fn keep_books(&self, state: &mut State, now: Instant, was_up: bool, is_up: bool) {
         if was_up == is_up {
             return;
         }

@@ -87,7 +87,7 @@ impl Backend {
             .sources
             .as_ref()
             .and_then(|table| table.server(now, &Key::from_ip(key.source)))
-            .and_then(|id| self.servers.iter().find(|s| s.config().id == id))
+            .and_then(|id| self.servers.iter().find(|s| s.number() == id))
             .and_then(|server| usable(server.index()))
             .filter(|server| server.accepts_persistent());
         match stuck {
@@ -159,7 +159,7 @@ impl Backend {
         }
         self.note_load(state, server);
         if let Some(table) = &self.sources {
-            table.set_server(now, &Key::from_ip(source), server.config().id);
+            table.set_server(now, &Key::from_ip(source), server.number());
         }
     }
 }

@@ -13,11 +13,20 @@ impl Backend {
             return;
         };
         server.counters().sessions.leave();
+        // During and after a reload others may wait for this very slot, and those who wait longest come first.
+        if self.kin.is_large() {
+            return self.kin.settle(server);
+        }
         // Without limits nobody waits. Should a limit be set just now, either this sees that it was, or who sets
         // it sees the slot that was given back: both sides write before they read (SeqCst).
         if !self.settles.load(SeqCst) {
             return;
         }
+        self.settle(server);
+    }
+
+    /// Gives what is free on `server` to those who wait here.
+    pub(super) fn settle(&self, server: &Server) {
         let woken = {
             let mut state = self.lock();
             self.note_load(&mut state, server);

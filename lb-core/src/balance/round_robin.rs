@@ -43,6 +43,21 @@ impl RoundRobin {
         }
     }
 
+    /// Servers keep their next turn; others join as new ones do.
+    pub(super) fn resume(&mut self, before: &Self, places: &[Option<usize>]) {
+        self.now = before.now;
+        for (server, place) in places.iter().enumerate() {
+            let old = place.and_then(|place| before.slots.get(place)).copied();
+            if let (Some(slot), Some(old)) = (self.slots.get_mut(server), old) {
+                *slot = Slot {
+                    parked: false,
+                    ..old
+                };
+                self.place(server);
+            }
+        }
+    }
+
     pub(super) fn set_weight(&mut self, server: usize, weight: u32) {
         let now = self.now;
         let Some(slot) = self.slots.get_mut(server) else {

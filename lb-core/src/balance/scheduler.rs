@@ -57,6 +57,20 @@ impl Scheduler {
         }
     }
 
+    /// Goes on where `before` is, as far as the algorithm has a sequence: `places` tells for each server which
+    /// one it was there. To be called on a fresh scheduler.
+    pub fn resume(&mut self, before: &Self, places: &[Option<usize>]) {
+        if let (Policy::RoundRobin(new), Policy::RoundRobin(old)) =
+            (&mut self.policy, &before.policy)
+        {
+            new.resume(old, places);
+            for (slot, place) in self.slots.iter_mut().zip(places) {
+                let old = place.and_then(|place| before.slots.get(place));
+                slot.weight = old.map_or(0, |old| old.weight);
+            }
+        }
+    }
+
     /// Weight of a server; 0 takes it out.
     pub fn set_weight(&mut self, server: ServerIndex, weight: u32) {
         let index = server.index();

@@ -210,7 +210,7 @@ pub struct TlsBind {
 }
 
 /// The serving half.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendConfig {
     /// `balance`.
     pub balance: Algorithm,
@@ -238,6 +238,21 @@ pub struct BackendConfig {
     pub http_reuse: HttpReuse,
     /// Source stickiness: entries live this long after the last use (`virtual_server` persistence_timeout).
     pub stick_on_source: Option<Duration>,
+}
+
+impl BackendConfig {
+    /// Whether both mean the same, wherever their lines stand.
+    #[must_use]
+    pub fn means_the_same(&self, other: &Self) -> bool {
+        let placeless = |config: &Self| {
+            let mut config = config.clone();
+            for server in &mut config.servers {
+                server.origin = None;
+            }
+            config
+        };
+        placeless(self) == placeless(other)
+    }
 }
 
 /// HAProxy's defaults: round robin, 3 retries, no redispatch, cookies of down servers not followed.
