@@ -20,6 +20,7 @@
 //! ```
 
 mod api;
+mod balancer;
 mod buffer;
 mod clock;
 mod connect;
@@ -30,6 +31,7 @@ mod http1;
 mod idle;
 mod listener;
 mod pipe;
+mod plane;
 mod probe;
 mod registry;
 mod session;
@@ -41,7 +43,6 @@ mod tls;
 mod trace;
 mod worker;
 
-pub use api::{
-    Balancer, DataPlane, Event, Events, ListenerFd, Options, Silent, StartError, StatsOutcome,
-    StatsService, start,
-};
+pub use api::{Event, Events, ListenerFd, Options, Silent, StartError, StatsOutcome, StatsService};
+pub use balancer::Balancer;
+pub use plane::{DataPlane, Prepared, start};

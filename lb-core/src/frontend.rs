@@ -20,6 +20,12 @@ pub struct Frontend {
     default_backend: Option<usize>,
     maxconn: u32,
     rate_limit: Option<u32>,
+    load: Arc<Load>,
+}
+
+/// What is admitted: goes on when the frontend is made anew from a changed configuration.
+#[derive(Debug, Default)]
+struct Load {
     /// Beginning of the present second and what was admitted in it; only used with a rate limit.
     window: Mutex<Option<(Instant, u32)>>,
     connections: Gauge,
@@ -71,7 +77,7 @@ impl Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.frontend.connections.leave();
+        self.frontend.load.connections.leave();
     }
 }
 
@@ -82,6 +88,25 @@ impl Frontend {
         config: &ProxyConfig,
         backends: &BTreeMap<Arc<str>, usize>,
         process_maxconn: u32,
+    ) -> Result<Arc<Self>, FrontendError> {
+        Self::made(config, backends, process_maxconn, None)
+    }
+
+    /// The same in place of `self`, whose connections count on in the new one.
+    pub fn renewed(
+        &self,
+        config: &ProxyConfig,
+        backends: &BTreeMap<Arc<str>, usize>,
+        process_maxconn: u32,
+    ) -> Result<Arc<Self>, FrontendError> {
+        Self::made(config, backends, process_maxconn, Some(self))
+    }
+
+    fn made(
+        config: &ProxyConfig,
+        backends: &BTreeMap<Arc<str>, usize>,
+        process_maxconn: u32,
+        before: Option<&Self>,
     ) -> Result<Arc<Self>, FrontendError> {
         let half = config
             .frontend
@@ -112,9 +137,8 @@ impl Frontend {
             backends: backends.clone(),
             fixed: fixed?,
             rate_limit: half.rate_limit.filter(|limit| *limit > 0),
-            window: Mutex::new(None),
             config: config.clone(),
-            connections: Gauge::default(),
+            load: before.map_or_else(Arc::default, |before| Arc::clone(&before.load)),
         }))
     }
 
@@ -130,12 +154,12 @@ impl Frontend {
 
     /// Connections now.
     pub fn current(&self) -> u32 {
-        self.connections.value()
+        self.load.connections.value()
     }
 
     /// The most connections there were at once.
     pub fn most(&self) -> u32 {
-        self.connections.max()
+        self.load.connections.max()
     }
 
     /// Takes a place for a connection of `peer`. Ask before accepting where possible: a connection that cannot
@@ -143,7 +167,7 @@ impl Frontend {
     pub fn admit(self: &Arc<Self>, now: Instant, peer: IpAddr) -> Result<Admission, NotAdmitted> {
         let _ = peer;
         // 0 would mean no limit to the gauge.
-        if self.maxconn == 0 || !self.connections.enter_below(self.maxconn) {
+        if self.maxconn == 0 || !self.load.connections.enter_below(self.maxconn) {
             return Err(NotAdmitted::Full);
         }
         // From here on dropping it gives the place back.
@@ -160,7 +184,11 @@ impl Frontend {
             return Ok(());
         };
         let second = Duration::from_secs(1);
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self
+            .load
+            .window
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match &mut *window {
             Some((start, count)) if now.saturating_duration_since(*start) < second => {
                 if *count >= limit {

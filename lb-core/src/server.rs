@@ -6,8 +6,8 @@
 mod shared;
 mod status;
 
-use shared::Shared;
 pub use shared::ServerKey;
+use shared::Shared;
 pub use status::{AdminState, Operation, ServerStatus};
 
 use std::{
@@ -231,6 +231,9 @@ impl Server {
     }
 
     fn history(&self) -> std::sync::MutexGuard<'_, shared::History> {
-        self.shared.history.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .history
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -126,13 +126,13 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
         }
     }
     let plane = dataplane::start(Arc::new(config), options).map_err(|e| e.to_string())?;
-    memory::restore(plane.balancer(), &given.servers);
+    memory::restore(&plane.balancer(), &given.servers);
     let (changed, changes) = unbounded_channel();
     let tell = move |backend: &Backend, server: &Server| {
         let _ = changed.send(memory::state_of(backend, server));
     };
     let runtime = Arc::new(Runtime::new(
-        Arc::clone(plane.balancer()),
+        plane.balancer(),
         given.workers,
         Box::new(tell),
     ));
@@ -172,7 +172,7 @@ impl Running {
                         });
                     }
                     Some((ToBalancer::Status, _)) => {
-                        let traffic = report::traffic(self.runtime.balancer());
+                        let traffic = report::traffic(&self.runtime.balancer());
                         supervisor.send(&FromBalancer::Status(traffic), &[]).await?;
                     }
                     Some((ToBalancer::Stop { grace }, _)) => {
@@ -186,7 +186,7 @@ impl Running {
                 Some(state) = self.changes.recv() => supervisor.send(&FromBalancer::Server(state), &[]).await?,
                 Some(event) = self.events.recv() => {
                     log(&event);
-                    if let Some(state) = memory::after(&event, self.runtime.balancer()) {
+                    if let Some(state) = memory::after(&event, &self.runtime.balancer()) {
                         supervisor.send(&FromBalancer::Server(state), &[]).await?;
                     }
                 }

@@ -44,7 +44,11 @@ impl Kin {
     /// Gives what is free on `server` to those who wait for it, the oldest backend's waiters first.
     pub(super) fn settle(&self, server: &Server) {
         for member in self.living() {
-            for own in member.servers.iter().filter(|s| s.shares_slots_with(server)) {
+            for own in member
+                .servers
+                .iter()
+                .filter(|s| s.shares_slots_with(server))
+            {
                 member.settle(own);
             }
         }

@@ -30,8 +30,6 @@ use crate::{
 
 /// What is needed of a backend.
 pub(super) struct Need<'a> {
-    /// Index of the backend among those of the balancer.
-    pub(super) index: usize,
     /// The backend.
     pub(super) backend: &'a Arc<Backend>,
     /// Its section.
@@ -115,7 +113,7 @@ impl Connection {
             let server = lease.server_index();
             let cell = |of: fn(&Cell) -> &Counter| count(&lease, of);
             trace.answerer = Answerer::Server(server);
-            self.member.uses(Some((need.index, server.index())));
+            self.member.uses(lease.server().map(Server::key));
             if let Some((stream, carried)) = self.reuse(need, &lease) {
                 trace.timers.connect.get_or_insert(Duration::ZERO);
                 cell(|c| &c.reuses);
@@ -250,13 +248,11 @@ impl Connection {
             HttpReuse::Aggressive => true,
             HttpReuse::Always => false,
         };
-        self.worker
-            .idle
-            .take(need.index, lease.server_index().index(), proven)
+        self.worker.idle.take(lease.server()?.key(), proven)
     }
 
     /// Keeps the connection for another request, and gives the place back.
-    pub(super) fn keep(&self, index: usize, dialed: Dialed, now: Instant) {
+    pub(super) fn keep(&self, dialed: Dialed, now: Instant) {
         let Dialed {
             lease,
             server,
@@ -277,11 +273,9 @@ impl Connection {
         if limit != 0 && config.served() + idle.value() > limit {
             return;
         }
-        idle.enter();
-        let key = (index, lease.server_index().index());
         self.worker
             .idle
-            .put(key, lease.backend(), server.stream, carried + 1, now);
+            .put(&lease, server.stream, carried + 1, now);
     }
 
     /// One attempt to connect to the leased server.

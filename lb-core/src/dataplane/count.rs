@@ -6,20 +6,17 @@ use std::{
 };
 
 use super::{
-    Balancer,
+    listener::Listener,
     session::Connection,
     trace::{Answerer, Trace},
     worker::Worker,
 };
-use crate::stats::{Cell, FrontendCounters, Timers};
+use crate::stats::{Cell, FrontendCounters, ProcessCounters, Timers};
 
 impl Connection {
     /// Counters of the frontend.
     pub(super) fn frontend_counters(&self) -> Option<&FrontendCounters> {
-        self.worker
-            .balancer
-            .frontend_counters
-            .get(self.listener.index)
+        Some(&self.listener.counters)
     }
 
     fn frontend_cell(&self) -> Option<&Cell> {
@@ -27,13 +24,13 @@ impl Connection {
     }
 
     fn backend_cell(&self, backend: Option<usize>) -> Option<&Cell> {
-        let backend = self.worker.balancer.backends.get(backend?)?;
+        let backend = self.listener.balancer.backends.get(backend?)?;
         Some(backend.counters().traffic.cell())
     }
 
     /// A valid request came.
     pub(super) fn count_request(&self, now: Instant) {
-        self.worker.balancer.process.requests.increment();
+        self.worker.process.requests.increment();
         if let Some(counters) = self.frontend_counters() {
             counters.request_rate.count(now);
             counters.traffic.cell().requests.increment();
@@ -73,7 +70,7 @@ impl Connection {
 
     /// A stream is over: bytes, status and times.
     pub(super) fn count_stream(&self, trace: &Trace) {
-        let balancer = &self.worker.balancer;
+        let balancer = &self.listener.balancer;
         let backend = trace.backend.and_then(|index| balancer.backends.get(index));
         let server = match (backend, trace.answerer) {
             (Some(backend), Answerer::Server(index)) => backend.server(index),
@@ -112,45 +109,42 @@ impl Connection {
 /// One client connection in the gauges; leaves on drop.
 #[derive(Debug)]
 pub(super) struct Counted {
-    balancer: Arc<Balancer>,
-    frontend: usize,
+    process: Arc<ProcessCounters>,
+    frontend: Arc<FrontendCounters>,
 }
 
 impl Counted {
     /// A connection was accepted.
-    pub(super) fn new(balancer: &Arc<Balancer>, frontend: usize, now: Instant) -> Self {
-        let process = &balancer.process;
+    pub(super) fn new(worker: &Worker, listener: &Listener, now: Instant) -> Self {
+        let process = &worker.process;
         process.connections.enter();
         process.connections_total.increment();
         process.connection_rate.count(now);
         process.session_rate.count(now);
-        if let Some(counters) = balancer.frontend_counters.get(frontend) {
-            counters.connections.enter();
-            counters.connections_total.increment();
-            counters.connection_rate.count(now);
-            counters.session_rate.count(now);
-            counters.traffic.cell().sessions.increment();
-        }
+        let counters = &listener.counters;
+        counters.connections.enter();
+        counters.connections_total.increment();
+        counters.connection_rate.count(now);
+        counters.session_rate.count(now);
+        counters.traffic.cell().sessions.increment();
         Self {
-            balancer: Arc::clone(balancer),
-            frontend,
+            process: Arc::clone(process),
+            frontend: Arc::clone(counters),
         }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.balancer.process.connections.leave();
-        if let Some(counters) = self.balancer.frontend_counters.get(self.frontend) {
-            counters.connections.leave();
-        }
+        self.process.connections.leave();
+        self.frontend.connections.leave();
     }
 }
 
 impl Worker {
     /// Bytes went to a client.
     pub(super) fn count_bytes_out(&self, bytes: u64) {
-        self.balancer.process.bytes_out.add(bytes);
+        self.process.bytes_out.add(bytes);
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 /// A limit shared by all workers.
 #[derive(Debug)]
 pub(super) struct Gate {
-    limit: u32,
+    limit: AtomicU32,
     inside: AtomicU32,
     waiting: Mutex<VecDeque<Waker>>,
 }
@@ -27,17 +27,28 @@ impl Gate {
     /// A gate for `limit` connections; `None` is no limit.
     pub(super) fn new(limit: Option<u32>) -> Arc<Self> {
         Arc::new(Self {
-            limit: limit.unwrap_or(u32::MAX),
+            limit: AtomicU32::new(limit.unwrap_or(u32::MAX)),
             inside: AtomicU32::new(0),
             waiting: Mutex::default(),
         })
+    }
+
+    /// Another limit from now on; those inside stay.
+    pub(super) fn set_limit(&self, limit: Option<u32>) {
+        self.limit
+            .store(limit.unwrap_or(u32::MAX), Ordering::Release);
+        let waiting =
+            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        for waker in waiting {
+            waker.wake();
+        }
     }
 
     /// Enters if there is room.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Pass> {
         self.inside
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |inside| {
-                (inside < self.limit).then(|| inside + 1)
+                (inside < self.limit.load(Ordering::Acquire)).then(|| inside + 1)
             })
             .ok()
             .map(|_| Pass(Arc::clone(self)))
@@ -62,7 +73,7 @@ impl Drop for Pass {
     fn drop(&mut self) {
         let inside = self.0.inside.fetch_sub(1, Ordering::AcqRel);
         // Nobody can wait far below the limit; a waker left behind is woken in vain at most once.
-        if inside >= self.0.limit {
+        if inside >= self.0.limit.load(Ordering::Acquire) {
             let next = self
                 .0
                 .waiting

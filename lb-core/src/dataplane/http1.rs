@@ -83,6 +83,7 @@ enum Next {
 pub(super) async fn serve(mut connection: Box<Connection>) {
     let mut requests = 0u32;
     while let Ok(true) = next_request(&mut connection, requests == 0).await {
+        connection.catch_up();
         // Boxed: what a request needs is not held by connections that wait for one.
         let next = Box::pin(exchange::serve(&mut connection, requests)).await;
         requests = requests.saturating_add(1);

@@ -3,12 +3,17 @@
 
 use std::{
     cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::stream::Stream;
-use crate::{backend::Backend, id::ServerIndex, server::Server};
+use crate::{
+    backend::{Backend, Lease},
+    id::ServerIndex,
+    server::{Server, ServerKey},
+};
 
 /// How long a connection may wait for its next request (HAProxy's `pool-purge-delay`).
 const KEPT: Duration = Duration::from_secs(5);
@@ -21,104 +26,95 @@ struct Idle {
     /// Requests it has carried: from the second on it is known to be reusable.
     requests: u32,
     backend: Arc<Backend>,
+    server: ServerIndex,
 }
 
-/// The idle connections to the servers, by (backend, server).
+impl Idle {
+    fn server(&self) -> Option<&Server> {
+        self.backend.server(self.server)
+    }
+
+    /// Keeps the server's count of idle connections.
+    fn leave(&self) {
+        if let Some(server) = self.server() {
+            server.counters().idle.leave();
+        }
+    }
+}
+
+/// The idle connections by server. A server is the same over reloads, and so are its connections.
 #[derive(Debug, Default)]
 pub(super) struct IdlePool {
-    servers: RefCell<Vec<Vec<Vec<Idle>>>>,
+    servers: RefCell<BTreeMap<ServerKey, Vec<Idle>>>,
 }
 
 impl IdlePool {
     /// Takes the connection used last. With `proven`, only one that has been reused before
     /// (`http-reuse safe` for a client's first request).
-    pub(super) fn take(
-        &self,
-        backend: usize,
-        server: usize,
-        proven: bool,
-    ) -> Option<(Stream, u32)> {
+    pub(super) fn take(&self, server: ServerKey, proven: bool) -> Option<(Stream, u32)> {
         let mut servers = self.servers.borrow_mut();
-        let list = servers.get_mut(backend)?.get_mut(server)?;
+        let list = servers.get_mut(&server)?;
         loop {
             let index = list.iter().rposition(|idle| !proven || idle.requests > 1)?;
             let idle = list.remove(index);
-            leave(&idle, server);
+            idle.leave();
             if !idle.stream.is_stale() {
                 return Some((idle.stream, idle.requests));
             }
         }
     }
 
-    /// Keeps a connection.
-    pub(super) fn put(
-        &self,
-        (backend, server): (usize, usize),
-        of: &Arc<Backend>,
-        stream: Stream,
-        requests: u32,
-        now: Instant,
-    ) {
-        let mut servers = self.servers.borrow_mut();
-        if servers.len() <= backend {
-            servers.resize_with(backend + 1, Vec::new);
-        }
-        let Some(of_backend) = servers.get_mut(backend) else {
+    /// Keeps the connection of a lease.
+    pub(super) fn put(&self, lease: &Lease, stream: Stream, requests: u32, now: Instant) {
+        let Some(server) = lease.server() else {
             return;
         };
-        if of_backend.len() <= server {
-            of_backend.resize_with(server + 1, Vec::new);
-        }
-        if let Some(list) = of_backend.get_mut(server) {
-            list.push(Idle {
-                stream,
-                since: now,
-                requests,
-                backend: Arc::clone(of),
-            });
-        }
+        server.counters().idle.enter();
+        let mut servers = self.servers.borrow_mut();
+        servers.entry(server.key()).or_default().push(Idle {
+            stream,
+            since: now,
+            requests,
+            backend: Arc::clone(lease.backend()),
+            server: server.index(),
+        });
     }
 
     /// Closes what has been closed by the server, has sent something unasked or has waited too long, and what
     /// belongs to a server in maintenance.
     pub(super) fn sweep(&self, now: Instant) {
-        self.retain(|_, server, idle| {
-            let serves = idle
-                .backend
-                .server(ServerIndex::new(server))
-                .is_some_and(Server::accepts_persistent);
+        self.retain(|_, idle| {
+            let serves = idle.server().is_some_and(Server::accepts_persistent);
             serves && now.duration_since(idle.since) < KEPT && !idle.stream.is_stale()
         });
     }
 
     /// Closes every connection to a server that went down.
-    pub(super) fn purge(&self, backend: usize, server: usize) {
-        self.retain(|b, s, _| (b, s) != (backend, server));
+    pub(super) fn purge(&self, server: ServerKey) {
+        self.retain(|key, _| key != server);
+    }
+
+    /// Closes every connection to servers that are none of these.
+    pub(super) fn keep(&self, servers: &BTreeSet<ServerKey>) {
+        self.retain(|key, _| servers.contains(&key));
     }
 
     /// Closes every connection.
     pub(super) fn clear(&self) {
-        self.retain(|_, _, _| false);
+        self.retain(|_, _| false);
     }
 
-    fn retain(&self, stays: impl Fn(usize, usize, &Idle) -> bool) {
-        for (backend, servers) in self.servers.borrow_mut().iter_mut().enumerate() {
-            for (server, list) in servers.iter_mut().enumerate() {
-                list.retain(|idle| {
-                    let stays = stays(backend, server, idle);
-                    if !stays {
-                        leave(idle, server);
-                    }
-                    stays
-                });
-            }
-        }
-    }
-}
-
-/// Keeps the server's count of idle connections.
-fn leave(idle: &Idle, server: usize) {
-    if let Some(server) = idle.backend.server(ServerIndex::new(server)) {
-        server.counters().idle.leave();
+    fn retain(&self, stays: impl Fn(ServerKey, &Idle) -> bool) {
+        self.servers.borrow_mut().retain(|key, list| {
+            list.retain(|idle| {
+                let stays = stays(*key, idle);
+                if !stays {
+                    idle.leave();
+                }
+                stays
+            });
+            // A key is only good as long as its server lives.
+            !list.is_empty()
+        });
     }
 }

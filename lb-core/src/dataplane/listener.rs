@@ -1,12 +1,14 @@
 //! Accepting: one task per listening socket of a worker.
 
 use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
     io,
     net::SocketAddr,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -16,7 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Event, ListenerFd, StartError, clock,
+    Balancer, Event, ListenerFd, StartError, clock,
     gate::{Gate, Pass},
     session,
     stream::{NO_ADDRESS, Plain},
@@ -27,6 +29,7 @@ use crate::{
     config::{Bind, Config, ProxyConfig},
     frontend::{Admission, Frontend, NotAdmitted},
     log::LogFormat,
+    stats::FrontendCounters,
 };
 
 /// How long a listener rests after the system refused a descriptor.
@@ -34,26 +37,145 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Connections accepted in one go before other tasks get their turn.
 const BATCH: usize = 64;
 
-/// A listening socket with everything its connections need to know. Shared by them.
+/// One `bind` of a configuration: everything that its connections need to know. Shared by them.
+#[derive(Clone)]
 pub(super) struct Listener {
+    /// What all workers share.
+    pub(super) balancer: Arc<Balancer>,
     /// Index of the bind in the proxy.
     pub(super) bind: usize,
-    /// Place of the frontend among those of the balancer.
-    pub(super) index: usize,
+    /// Counters of the frontend.
+    pub(super) counters: Arc<FrontendCounters>,
     /// The compiled log format.
-    pub(super) format: Option<LogFormat>,
+    pub(super) format: Option<Arc<LogFormat>>,
     /// The frontend.
     pub(super) frontend: Arc<Frontend>,
     /// `bind ... ssl`.
     pub(super) tls: Option<TlsAcceptor>,
     /// `name` of the bind.
     pub(super) name: Option<Arc<str>>,
+    proxy: usize,
+    /// How many binds of the proxy before it have the same address.
+    twins: usize,
     unix: bool,
     /// The address, when it is a single one.
     local: Option<SocketAddr>,
     gates: [Arc<Gate>; 2],
-    /// Taken by the task that accepts.
-    fd: Option<OwnedFd>,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener")
+            .field("proxy", &self.proxy)
+            .field("bind", &self.bind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What tells sockets apart, whatever their descriptors: the numbers of their inodes.
+pub(super) type Identities = BTreeSet<u64>;
+
+/// The number of a socket's inode, which its duplicates share.
+pub(super) fn identity(fd: impl AsFd) -> u64 {
+    rustix::fs::fstat(fd).map_or(0, |stat| stat.st_ino)
+}
+
+/// A socket that a worker accepts from, whatever the configuration.
+pub(super) struct Post {
+    socket: Socket,
+    identity: u64,
+    listener: RefCell<Rc<Listener>>,
+    leaving: Cell<Leaving>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Whether a worker stops accepting from a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// No.
+    No,
+    /// As soon as nobody waits in the kernel's queue, which ends with the socket.
+    WhenEmpty,
+    /// At once.
+    Now,
+}
+
+impl Post {
+    /// Makes a socket known to the runtime.
+    pub(super) fn new(fd: OwnedFd, listener: &Rc<Listener>) -> io::Result<Self> {
+        Ok(Self {
+            identity: identity(&fd),
+            socket: Socket::new(fd, listener.unix)?,
+            listener: RefCell::new(Rc::clone(listener)),
+            leaving: Cell::new(Leaving::No),
+            waker: RefCell::default(),
+        })
+    }
+
+    /// See [`identity`].
+    pub(super) fn identity(&self) -> u64 {
+        self.identity
+    }
+
+    /// Whoever is accepted from now on belongs to `listener`.
+    pub(super) fn serve(&self, listener: &Rc<Listener>) {
+        self.listener.replace(Rc::clone(listener));
+        self.wake();
+    }
+
+    /// Accepting ends.
+    pub(super) fn leave(&self, leaving: Leaving) {
+        self.leaving.set(leaving);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// A connection together with a place in the process and one in the frontend; `None` when accepting has ended.
+    /// While there is no place, connections stay in the kernel's queue.
+    async fn accept(&self) -> Option<Incoming> {
+        std::future::poll_fn(|cx| {
+            let mut waker = self.waker.borrow_mut();
+            if waker.as_ref().is_none_or(|w| !w.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+            if self.leaving.get() == Leaving::Now {
+                return Poll::Ready(None);
+            }
+            let listener = self.listener.borrow();
+            let [process, frontend] = &listener.gates;
+            let Poll::Ready(outer) = process.poll_enter(cx) else {
+                return Poll::Pending;
+            };
+            // If the frontend is full the outer place goes back, and wakes whoever waits for that.
+            let Poll::Ready(inner) = frontend.poll_enter(cx) else {
+                return Poll::Pending;
+            };
+            match self.socket.poll_accept(cx) {
+                Poll::Ready(accepted) => Poll::Ready(Some(Incoming {
+                    accepted,
+                    listener: Rc::clone(&listener),
+                    process: outer,
+                    frontend: inner,
+                })),
+                Poll::Pending if self.leaving.get() == Leaving::WhenEmpty => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+/// The answer of the kernel, and what goes with it.
+struct Incoming {
+    accepted: io::Result<(Plain, SocketAddr)>,
+    listener: Rc<Listener>,
+    process: Pass,
+    frontend: Pass,
 }
 
 /// What goes with an accepted connection and is given back with it.
@@ -75,46 +197,65 @@ pub(super) struct Accepted {
 
 impl Listener {
     /// Makes ready what `given` describes.
-    pub(super) fn new(
-        given: ListenerFd,
-        config: &Config,
-        (index, frontend): (usize, Arc<Frontend>),
-        gates: [Arc<Gate>; 2],
-    ) -> Result<Self, StartError> {
-        let Some((proxy, bind)) = find(config, &given) else {
-            return Err(StartError::UnknownListener {
-                proxy: given.proxy,
-                bind: given.bind,
-                worker: given.worker,
-            });
+    pub(super) fn new(given: &ListenerFd, balancer: &Arc<Balancer>) -> Result<Self, StartError> {
+        let unknown = || StartError::UnknownListener {
+            proxy: given.proxy,
+            bind: given.bind,
+            worker: given.worker,
         };
+        let (proxy, binds, bind) = find(&balancer.config, given).ok_or_else(unknown)?;
+        let (index, frontend) = balancer.frontend_of(given.proxy).ok_or_else(unknown)?;
+        let counters = balancer.frontend_counters.get(index).ok_or_else(unknown)?;
         let tls = match &bind.tls {
             Some(tls) => Some(tls::acceptor(&proxy.name, tls)?),
             None => None,
         };
         let local = SockRef::from(&given.fd).local_addr().ok();
-        let unix = local.as_ref().is_some_and(socket2::SockAddr::is_unix);
-        if !unix {
-            // Accepted sockets inherit both, which saves two calls a connection.
-            let socket = SockRef::from(&given.fd);
-            let _ = socket.set_tcp_nodelay(true);
-            let _ = socket.set_keepalive(proxy.tcp_keepalive.0);
-        }
-        let _ = SockRef::from(&given.fd).set_nonblocking(true);
         Ok(Self {
             bind: given.bind,
-            index,
-            format: trace::format(proxy),
-            frontend,
+            counters: Arc::clone(counters),
+            format: trace::format(proxy).map(Arc::new),
             tls,
             name: bind.name.as_deref().map(Arc::from),
-            unix,
+            proxy: given.proxy,
+            twins: binds
+                .iter()
+                .take(given.bind)
+                .filter(|before| before.address == bind.address)
+                .count(),
+            unix: local.as_ref().is_some_and(socket2::SockAddr::is_unix),
             local: local
                 .and_then(|l| l.as_socket())
                 .filter(|l| !l.ip().is_unspecified()),
-            gates,
-            fd: Some(given.fd),
+            gates: balancer.gates(index).ok_or_else(unknown)?,
+            frontend: Arc::clone(frontend),
+            balancer: Arc::clone(balancer),
         })
+    }
+
+    /// Sets what accepted sockets inherit, which saves two calls a connection.
+    pub(super) fn tune(&self, fd: &OwnedFd) {
+        let socket = SockRef::from(fd);
+        if !self.unix {
+            let _ = socket.set_tcp_nodelay(true);
+            let _ = socket.set_keepalive(self.proxy_config().tcp_keepalive.0);
+        }
+        let _ = socket.set_nonblocking(true);
+    }
+
+    /// Indices of its proxy and bind.
+    pub(super) fn place(&self) -> (usize, usize) {
+        (self.proxy, self.bind)
+    }
+
+    /// Whether connections of `before`, of an earlier configuration, may go on here.
+    pub(super) fn succeeds(&self, before: &Self) -> bool {
+        let (new, old) = (self.proxy_config(), before.proxy_config());
+        let address = |listener: &Self| listener.bind_config().map(|b| b.address.clone());
+        new.name == old.name
+            && new.mode == old.mode
+            && self.twins == before.twins
+            && address(self) == address(before)
     }
 
     /// Its proxy.
@@ -169,10 +310,13 @@ impl Socket {
     }
 }
 
-fn find<'c>(config: &'c Config, given: &ListenerFd) -> Option<(&'c ProxyConfig, &'c Bind)> {
+fn find<'c>(
+    config: &'c Config,
+    given: &ListenerFd,
+) -> Option<(&'c ProxyConfig, &'c [Bind], &'c Bind)> {
     let proxy = config.proxies.get(given.proxy)?;
-    let bind = proxy.frontend.as_ref()?.binds.get(given.bind)?;
-    Some((proxy, bind))
+    let binds = &proxy.frontend.as_ref()?.binds;
+    Some((proxy, binds, binds.get(given.bind)?))
 }
 
 /// An IPv4 client of an IPv6 socket is an IPv4 client.
@@ -180,21 +324,16 @@ fn mapped(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Accepts until the task is dropped, which closes the socket.
-pub(super) async fn run(worker: Rc<Worker>, mut listener: Listener) {
-    let Some(fd) = listener.fd.take() else {
-        return;
-    };
-    let socket = match Socket::new(fd, listener.unix) {
-        Ok(socket) => socket,
-        Err(e) => return worker.notice(format!("cannot poll a listening socket: {e}")),
-    };
-    let listener = Rc::new(listener);
+/// Accepts until the worker leaves the post, which closes its descriptor of the socket.
+pub(super) async fn run(worker: Rc<Worker>, post: Rc<Post>) {
     let mut starved = false;
     loop {
         for _ in 0..BATCH {
-            let (accepted, process, frontend) = accept(&socket, &listener.gates).await;
-            let (socket, source) = match accepted {
+            let Some(incoming) = post.accept().await else {
+                return;
+            };
+            let listener = incoming.listener;
+            let (socket, source) = match incoming.accepted {
                 Ok(accepted) => accepted,
                 // The client was gone before we came (accept(2)): the next one may be there.
                 Err(e) if is_of_one_connection(&e) => continue,
@@ -214,8 +353,8 @@ pub(super) async fn run(worker: Rc<Worker>, mut listener: Listener) {
                 continue;
             };
             let places = Places {
-                _process: process,
-                _frontend: frontend,
+                _process: incoming.process,
+                _frontend: incoming.frontend,
                 _admission: admission,
             };
             session::spawn(&worker, &listener, listener.opened(socket, source, places));
@@ -230,29 +369,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     of_one
         .iter()
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
-}
-
-/// A connection together with a place in the process and one in the frontend. While there is none, connections
-/// stay in the kernel's queue.
-async fn accept(
-    socket: &Socket,
-    gates: &[Arc<Gate>; 2],
-) -> (io::Result<(Plain, SocketAddr)>, Pass, Pass) {
-    let [process, frontend] = gates;
-    std::future::poll_fn(|cx| {
-        let Poll::Ready(outer) = process.poll_enter(cx) else {
-            return Poll::Pending;
-        };
-        // If the frontend is full the outer place goes back, and wakes whoever waits for that.
-        let Poll::Ready(inner) = frontend.poll_enter(cx) else {
-            return Poll::Pending;
-        };
-        match socket.poll_accept(cx) {
-            Poll::Ready(accepted) => Poll::Ready((accepted, outer, inner)),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
 }
 
 /// Counts the connection in the frontend; `rate-limit sessions` makes it wait.

@@ -1,10 +1,12 @@
 //! Health checks: the monitors' probes, run on a thread of their own, and what follows from their results.
 
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::Poll,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -15,7 +17,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::oneshot,
+    sync::mpsc::{UnboundedSender, unbounded_channel},
     task::LocalSet,
 };
 
@@ -29,102 +31,123 @@ use crate::{
     config::{CheckConfig, CheckKind, ProxyConfig, ServerConfig},
     health::{self, CheckStatus, Monitor, Pace, Probe, ProbeResult},
     id::ServerIndex,
+    server::{Server, ServerKey},
 };
 
 /// Most bytes of an answer that are looked at.
 const ANSWER: usize = 4096;
 
-/// The running checks.
+/// The running checks: a thread, told of each configuration.
 #[derive(Debug)]
 pub(super) struct Checks {
-    stop: oneshot::Sender<()>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    adopted: UnboundedSender<Adopted>,
+    thread: JoinHandle<()>,
 }
+
+/// A configuration in force.
+type Adopted = (Arc<Balancer>, Arc<[WorkerHandle]>);
 
 /// What the checks of all servers share.
 struct Shared {
-    balancer: Arc<Balancer>,
-    workers: Arc<[WorkerHandle]>,
+    balancer: RefCell<Arc<Balancer>>,
+    workers: RefCell<Arc<[WorkerHandle]>>,
     events: Arc<dyn Events>,
     sinks: Sinks,
 }
 
-/// A server to be checked.
-struct Target {
-    backend_index: usize,
+/// Where a checked server stands in the configuration in force.
+struct Place {
+    proxy: Option<usize>,
     backend: Arc<Backend>,
     server: ServerIndex,
+    cut_sessions: bool,
+}
+
+/// How a server is checked.
+#[derive(PartialEq)]
+struct Method {
     address: SocketAddr,
-    config: ServerConfig,
+    source: Option<SocketAddr>,
+    check: CheckConfig,
     kind: CheckKind,
-    monitor: Monitor,
+    pace: Pace,
+}
+
+/// A server to be checked.
+struct Target {
+    key: ServerKey,
+    place: Place,
+    method: Method,
+    /// When it is checked first.
+    first: Instant,
+}
+
+/// A server that is checked.
+struct Watched {
+    place: Rc<RefCell<Place>>,
+    method: Rc<Method>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Checks {
-    /// Starts them; `None` if no server has `check`.
+    /// Starts the thread; there is nothing to check before [`Checks::adopt`].
     pub(super) fn start(
         balancer: &Arc<Balancer>,
-        workers: &Arc<[WorkerHandle]>,
         events: Arc<dyn Events>,
-    ) -> Result<Option<Self>, StartError> {
-        let targets = targets(balancer, clock::now());
-        if targets.is_empty() {
-            return Ok(None);
-        }
+    ) -> Result<Self, StartError> {
         let failed = |source: io::Error| StartError::Worker {
-            worker: workers.len(),
+            worker: usize::MAX,
             source,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(failed)?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (balancer, workers) = (Arc::clone(balancer), Arc::clone(workers));
+        let (adopted, mut configurations) = unbounded_channel::<Adopted>();
+        let balancer = Arc::clone(balancer);
         let thread = std::thread::Builder::new()
             .name(String::from("checks"))
             .spawn(move || {
                 let local = LocalSet::new();
                 local.block_on(&runtime, async move {
-                    let sinks = Sinks::new(Arc::clone(&balancer));
-                    sinks.prepare();
                     let shared = Rc::new(Shared {
-                        balancer,
-                        workers,
+                        sinks: Sinks::new(Arc::clone(&balancer)),
+                        balancer: RefCell::new(balancer),
+                        workers: RefCell::new(Arc::new([])),
                         events,
-                        sinks,
                     });
-                    for target in targets {
-                        tokio::task::spawn_local(watch(Rc::clone(&shared), target));
+                    let mut watched = BTreeMap::new();
+                    while let Some((balancer, workers)) = configurations.recv().await {
+                        shared.sinks.adopt(&balancer);
+                        let targets = targets(&balancer, clock::now());
+                        shared.balancer.replace(balancer);
+                        shared.workers.replace(workers);
+                        watched = shared.rearrange(watched, targets);
                     }
-                    let _ = stopped.await;
                 });
             })
             .map_err(failed)?;
-        Ok(Some(Self {
-            stop,
-            thread: Mutex::new(Some(thread)),
-        }))
+        Ok(Self { adopted, thread })
+    }
+
+    /// Another configuration is in force: servers that are checked as before are not disturbed.
+    pub(super) fn adopt(&self, balancer: &Arc<Balancer>, workers: &Arc<[WorkerHandle]>) {
+        let _ = self
+            .adopted
+            .send((Arc::clone(balancer), Arc::clone(workers)));
     }
 
     /// Ends them.
     pub(super) fn join(self) {
-        let _ = self.stop.send(());
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
+        drop(self.adopted);
+        let _ = self.thread.join();
     }
 }
 
 fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
     let mut targets = Vec::new();
-    for (backend_index, backend) in balancer.backends.iter().enumerate() {
-        let Some(proxy) = balancer.backend_proxy(backend_index) else {
+    for (index, backend) in balancer.backends.iter().enumerate() {
+        let Some(proxy) = balancer.backend_proxy(index) else {
             continue;
         };
         if proxy.disabled {
@@ -145,15 +168,22 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
             let Some(address) = address(server.config(), check) else {
                 continue;
             };
-            let first = Monitor::first_probe(now, shortest, position, count);
             targets.push(Target {
-                backend_index,
-                backend: Arc::clone(backend),
-                server: server.index(),
-                address,
-                kind: backend.config().check.clone(),
-                monitor: Monitor::new(check.clone(), pace(balancer, proxy, address), first),
-                config: server.config().clone(),
+                key: server.key(),
+                place: Place {
+                    proxy: balancer.proxy_of_backend(index),
+                    backend: Arc::clone(backend),
+                    server: server.index(),
+                    cut_sessions: server.config().shutdown_sessions_on_down,
+                },
+                method: Method {
+                    address,
+                    source: server.config().source,
+                    check: check.clone(),
+                    kind: backend.config().check.clone(),
+                    pace: pace(balancer, proxy, address),
+                },
+                first: Monitor::first_probe(now, shortest, position, count),
             });
         }
     }
@@ -165,7 +195,7 @@ fn pace(balancer: &Balancer, proxy: &ProxyConfig, address: SocketAddr) -> Pace {
         connect_timeout: proxy.timeouts.connect,
         check_timeout: proxy.timeouts.check,
         spread_percent: balancer.config.global.spread_checks,
-        seed: u64::from(address.port()) << 32 | u64::from(proxy.id),
+        seed: u64::from(address.port()),
     }
 }
 
@@ -178,27 +208,29 @@ fn address(server: &ServerConfig, check: &CheckConfig) -> Option<SocketAddr> {
     ))
 }
 
-/// Checks one server for ever.
-async fn watch(shared: Rc<Shared>, mut target: Target) {
+/// Checks one server until it is told otherwise.
+async fn watch(
+    shared: Rc<Shared>,
+    place: Rc<RefCell<Place>>,
+    method: Rc<Method>,
+    mut monitor: Monitor,
+) {
     loop {
-        let paused = target
-            .backend
-            .server(target.server)
-            .is_none_or(|server| server.admin().is_maintenance());
-        if let Some(deadline) = target.monitor.next_deadline() {
+        if let Some(deadline) = monitor.next_deadline() {
             tokio::time::sleep_until(deadline.into()).await;
-            target.monitor.handle(clock::now(), health::Event::Timeout);
+            monitor.handle(clock::now(), health::Event::Timeout);
         }
-        let Some(probe) = target.monitor.poll_probe() else {
+        let Some(probe) = monitor.poll_probe() else {
             // The runtime's clock is coarser than the deadline's.
             tokio::time::sleep(Duration::from_millis(1)).await;
             continue;
         };
         let begun = clock::now();
+        let paused = place.borrow().is_paused();
         let found = if paused {
             Found::unknown()
         } else {
-            run(&target, probe).await
+            run(&method, probe).await
         };
         let now = clock::now();
         let result = ProbeResult {
@@ -207,39 +239,102 @@ async fn watch(shared: Rc<Shared>, mut target: Target) {
             duration: now.saturating_duration_since(begun),
             detail: found.detail,
         };
-        target.monitor.handle(now, health::Event::ProbeDone(result));
+        monitor.handle(now, health::Event::ProbeDone(result));
         if paused {
             continue;
         }
-        let report = target.monitor.report();
-        if let Some(change) = target.backend.apply_check(now, target.server, report) {
-            shared.tell(&target, &change);
+        let place = place.borrow();
+        let change = place
+            .backend
+            .apply_check(now, place.server, monitor.report());
+        if let Some(change) = change {
+            shared.tell(&place, &change);
         }
     }
 }
 
+impl Place {
+    fn is_paused(&self) -> bool {
+        self.backend
+            .server(self.server)
+            .is_none_or(|server| server.admin().is_maintenance())
+    }
+}
+
 impl Shared {
+    /// Goes over to the servers of another configuration.
+    fn rearrange(
+        self: &Rc<Self>,
+        mut before: BTreeMap<ServerKey, Watched>,
+        targets: Vec<Target>,
+    ) -> BTreeMap<ServerKey, Watched> {
+        let mut watched = BTreeMap::new();
+        for target in targets {
+            let old = before.remove(&target.key);
+            if let Some(old) = old {
+                if *old.method == target.method {
+                    old.place.replace(target.place);
+                    watched.insert(target.key, old);
+                    continue;
+                }
+                old.task.abort();
+            }
+            let pace = target.method.pace;
+            let mut monitor = Monitor::new(target.method.check.clone(), pace, target.first);
+            let server = target.place.backend.server(target.place.server);
+            if let Some(known) = server.and_then(Server::check_report) {
+                // What is known of it counts until the first result.
+                monitor.handle(clock::recent(), health::Event::Restore(known));
+            }
+            let place = Rc::new(RefCell::new(target.place));
+            let method = Rc::new(target.method);
+            let task = watch(
+                Rc::clone(self),
+                Rc::clone(&place),
+                Rc::clone(&method),
+                monitor,
+            );
+            let task = tokio::task::spawn_local(task);
+            watched.insert(
+                target.key,
+                Watched {
+                    place,
+                    method,
+                    task,
+                },
+            );
+        }
+        for (_, gone) in before {
+            gone.task.abort();
+        }
+        watched
+    }
+
     /// Logs a change, tells the supervisor, and the workers if a server went down.
-    fn tell(&self, target: &Target, change: &StateChange) {
+    fn tell(&self, place: &Place, change: &StateChange) {
         let text = change.to_string();
-        let proxy_index = self.balancer.proxy_of_backend(target.backend_index);
-        let proxy = self.balancer.backend_proxy(target.backend_index);
+        let balancer = self.balancer.borrow();
+        let proxy = place
+            .proxy
+            .and_then(|index| balancer.config.proxies.get(index));
         if let Some(proxy) = proxy {
             self.sinks.log(proxy, change.level(), text.as_bytes());
         }
-        let index = proxy_index.unwrap_or_default();
+        let Some(server) = place.backend.server(place.server) else {
+            return;
+        };
         if !change.up {
-            for worker in self.workers.iter() {
+            for worker in self.workers.borrow().iter() {
                 worker.send(Command::ServerDown {
-                    backend: target.backend_index,
-                    server: target.server.index(),
-                    cut_sessions: target.config.shutdown_sessions_on_down,
+                    server: server.key(),
+                    cut_sessions: place.cut_sessions,
                 });
             }
         }
+        let backend: Arc<str> = Arc::from(place.backend.name());
         self.events.event(Event::Server {
-            proxy: index,
-            server: target.server.index(),
+            backend: Arc::clone(&backend),
+            server: Arc::from(server.name()),
             up: change.up,
             text,
         });
@@ -247,7 +342,7 @@ impl Shared {
             if let Some(proxy) = proxy {
                 self.sinks.log(proxy, 0, text.as_bytes());
             }
-            self.events.event(Event::NoServer { proxy: index, text });
+            self.events.event(Event::NoServer { backend, text });
         }
     }
 }
@@ -289,18 +384,18 @@ fn words(error: &io::Error) -> String {
     }
 }
 
-async fn run(target: &Target, probe: Probe) -> Found {
-    let connecting = connect(target);
+async fn run(method: &Method, probe: Probe) -> Found {
+    let connecting = connect(method);
     let mut stream = match tokio::time::timeout(probe.connect_timeout, connecting).await {
         Err(_) => return Found::new(CheckStatus::L4Timeout),
         Ok(Err(Attempt::Local(e))) => return Found::failed(CheckStatus::SocketError, &e),
         Ok(Err(Attempt::Refused(e))) => return Found::failed(CheckStatus::L4Connection, &e),
         Ok(Ok(stream)) => stream,
     };
-    let found = match &target.kind {
+    let found = match &method.kind {
         CheckKind::Tcp => Found::new(CheckStatus::L4Ok),
         CheckKind::Http { .. } => {
-            match tokio::time::timeout(probe.read_timeout, ask(target, &mut stream)).await {
+            match tokio::time::timeout(probe.read_timeout, ask(method, &mut stream)).await {
                 Ok(found) => found,
                 Err(_) => Found::new(CheckStatus::L7Timeout),
             }
@@ -316,20 +411,20 @@ enum Attempt {
     Refused(io::Error),
 }
 
-async fn connect(target: &Target) -> Result<TcpStream, Attempt> {
+async fn connect(method: &Method) -> Result<TcpStream, Attempt> {
     let begin = || {
         let socket = Socket::new(
-            Domain::for_address(target.address),
+            Domain::for_address(method.address),
             Type::STREAM.nonblocking().cloexec(),
             Some(Protocol::TCP),
         )?;
-        if let Some(source) = target.config.source {
+        if let Some(source) = method.source {
             socket.bind(&source.into())?;
         }
         Ok(socket)
     };
     let socket: Socket = begin().map_err(Attempt::Local)?;
-    match socket.connect(&target.address.into()) {
+    match socket.connect(&method.address.into()) {
         Ok(()) => {}
         Err(e) if e.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
         Err(e) => return Err(Attempt::Refused(e)),
@@ -345,14 +440,14 @@ async fn connect(target: &Target) -> Result<TcpStream, Attempt> {
 }
 
 /// Sends the request of `option httpchk` and judges the answer.
-async fn ask(target: &Target, stream: &mut TcpStream) -> Found {
+async fn ask(method: &Method, stream: &mut TcpStream) -> Found {
     let CheckKind::Http {
         method,
         uri,
         version,
         headers,
         expect_status,
-    } = &target.kind
+    } = &method.kind
     else {
         return Found::new(CheckStatus::L4Ok);
     };

@@ -2,11 +2,14 @@
 
 use std::{
     cell::{Cell, RefCell},
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Poll, Waker},
 };
 
 use slab::Slab;
+
+use super::listener::Listener;
+use crate::server::ServerKey;
 
 /// What a connection is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -24,8 +27,10 @@ pub(super) enum Order {
 struct Entry {
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
-    /// Proxy and server that the connection uses now.
-    server: Cell<Option<(usize, usize)>>,
+    /// The server that the connection uses now.
+    server: Cell<Option<ServerKey>>,
+    /// What accepted it, or has taken it over since.
+    listener: RefCell<Weak<Listener>>,
 }
 
 /// Every connection of a worker.
@@ -46,8 +51,11 @@ pub(super) struct Membership {
 
 impl Registry {
     /// Enters a connection.
-    pub(super) fn join(self: &Rc<Self>) -> Membership {
-        let entry = Rc::new(Entry::default());
+    pub(super) fn join(self: &Rc<Self>, listener: &Rc<Listener>) -> Membership {
+        let entry = Rc::new(Entry {
+            listener: RefCell::new(Rc::downgrade(listener)),
+            ..Entry::default()
+        });
         if self.finishing.get() {
             entry.order.set(Order::Finish);
         }
@@ -65,9 +73,16 @@ impl Registry {
     }
 
     /// Cuts the connections that use this server.
-    pub(super) fn server_down(&self, proxy: usize, server: usize) {
+    pub(super) fn server_down(&self, server: ServerKey) {
         self.order(Order::ServerDown, |entry| {
-            entry.server.get() == Some((proxy, server))
+            entry.server.get() == Some(server)
+        });
+    }
+
+    /// Cuts the connections whose listener is one of those.
+    pub(super) fn cut(&self, of: impl Fn(&Listener) -> bool) {
+        self.order(Order::ServerDown, |entry| {
+            entry.listener.borrow().upgrade().is_some_and(|l| of(&l))
         });
     }
 
@@ -117,8 +132,13 @@ impl Membership {
         self.entry.order.get()
     }
 
+    /// Notes the listener that stands for the one that accepted the connection.
+    pub(super) fn belongs_to(&self, listener: &Rc<Listener>) {
+        *self.entry.listener.borrow_mut() = Rc::downgrade(listener);
+    }
+
     /// Notes the server in use.
-    pub(super) fn uses(&self, server: Option<(usize, usize)>) {
+    pub(super) fn uses(&self, server: Option<ServerKey>) {
         self.entry.server.set(server);
         if self.entry.order.get() == Order::ServerDown {
             let finishing = self.registry.finishing.get();

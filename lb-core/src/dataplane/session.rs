@@ -93,6 +93,20 @@ impl Connection {
         Poll::Pending
     }
 
+    /// Goes over to the newest configuration, if that still has what accepted this connection; to be called
+    /// between requests.
+    pub(super) fn catch_up(&mut self) {
+        let current = self.worker.current.borrow();
+        if Arc::ptr_eq(&current.balancer, &self.listener.balancer) {
+            return;
+        }
+        if let Some(listener) = current.successor(&self.listener) {
+            self.info.bind = listener.name.clone();
+            self.member.belongs_to(listener);
+            self.listener = Rc::clone(listener);
+        }
+    }
+
     /// The proxy that accepted it.
     pub(super) fn frontend(&self) -> &crate::config::ProxyConfig {
         self.listener.frontend.config()
@@ -129,13 +143,13 @@ async fn open(
         accepted_date: clock::wall(),
     };
     let mut connection = Box::new(Connection {
-        member: worker.registry.join(),
+        member: worker.registry.join(&listener),
         client: Side::new(Stream::Plain(accepted.socket), now),
         timer: Timer::default(),
         state: RuleState::default(),
         handshake: Duration::ZERO,
         idle_since: now,
-        counted: Counted::new(&worker.balancer, listener.index, now),
+        counted: Counted::new(&worker, &listener, now),
         places: accepted.places,
         info,
         worker,

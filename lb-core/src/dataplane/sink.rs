@@ -77,7 +77,7 @@ fn stream(out: &mut dyn Write, packet: &[u8]) -> io::Result<()> {
 /// The log sockets of one thread.
 #[derive(Debug)]
 pub(super) struct Sinks {
-    balancer: Arc<Balancer>,
+    balancer: RefCell<Arc<Balancer>>,
     pid: u32,
     open: RefCell<Vec<(SyslogAddress, Option<Socket>)>>,
     packet: RefCell<Vec<u8>>,
@@ -88,7 +88,7 @@ impl Sinks {
     /// go.
     pub(super) fn new(balancer: Arc<Balancer>) -> Self {
         Self {
-            balancer,
+            balancer: RefCell::new(balancer),
             pid: std::process::id(),
             open: RefCell::default(),
             packet: RefCell::default(),
@@ -97,10 +97,16 @@ impl Sinks {
 
     /// Opens the sockets of every target of the configuration (before a chroot hides `/dev/log`).
     pub(super) fn prepare(&self) {
-        let config = Arc::clone(&self.balancer.config);
+        let config = Arc::clone(&self.balancer.borrow().config);
         for target in config.proxies.iter().flat_map(|p| &p.logs) {
             self.with_socket(&target.address, |_| Ok(()));
         }
+    }
+
+    /// Another configuration from now on.
+    pub(super) fn adopt(&self, balancer: &Arc<Balancer>) {
+        *self.balancer.borrow_mut() = Arc::clone(balancer);
+        self.prepare();
     }
 
     /// Sends `message` to the log targets of `proxy`.
@@ -130,7 +136,8 @@ impl Sinks {
             self.with_socket(&target.address, |socket| socket.send(&packet));
             return;
         }
-        let global = &self.balancer.config.global;
+        let balancer = self.balancer.borrow();
+        let global = &balancer.config.global;
         let sender = syslog::Sender {
             tag: proxy
                 .log_tag
@@ -139,7 +146,7 @@ impl Sinks {
                 .unwrap_or("haproxy"),
             pid: self.pid,
             hostname: global.log_send_hostname.as_deref(),
-            utc_offset: self.balancer.utc_offset,
+            utc_offset: balancer.utc_offset,
         };
         syslog::frame(
             priority,
@@ -174,7 +181,7 @@ impl Sinks {
             *slot = None;
         }
         if !matches!(sent, Some(Ok(()))) {
-            self.balancer.process.dropped_logs.increment();
+            self.balancer.borrow().process.dropped_logs.increment();
         }
     }
 }

@@ -1,7 +1,6 @@
 //! TCP mode: bytes both ways, each direction ended on its own.
 
 use std::{
-    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -47,7 +46,7 @@ async fn run(connection: &mut Connection, trace: &mut Trace) {
     let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
         .with_payload(input.bytes(), true);
     let routed = listener.frontend.route(&view);
-    let balancer = Arc::clone(&connection.worker.balancer);
+    let balancer = &listener.balancer;
     let chosen = routed.and_then(|index| Some((index, balancer.backends.get(index)?)));
     let Some((index, backend)) = chosen else {
         return trace.end_with(b'S', b'C');
@@ -60,7 +59,6 @@ async fn run(connection: &mut Connection, trace: &mut Trace) {
         return;
     }
     let need = Need {
-        index,
         backend,
         proxy,
         cookie: None,

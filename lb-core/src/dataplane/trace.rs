@@ -128,7 +128,7 @@ impl Connection {
         let Some(format) = &self.listener.format else {
             return;
         };
-        let balancer = &self.worker.balancer;
+        let balancer = &self.listener.balancer;
         let backend: Option<&Arc<Backend>> = trace.backend.and_then(|b| balancer.backends.get(b));
         let server = match trace.answerer {
             Answerer::Server(index) => backend.and_then(|b| b.server(index)),

@@ -3,8 +3,9 @@
 use std::{
     cell::RefCell,
     io,
+    os::fd::OwnedFd,
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
+    sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
     thread::JoinHandle,
     time::Duration,
 };
@@ -18,11 +19,14 @@ use super::{
     Balancer, Events, StartError, StatsService, clock,
     http1::Exchange,
     idle::IdlePool,
-    listener::{self, Listener},
+    listener::{self, Identities, Leaving, Listener, Post},
     registry::Registry,
     sink::{self, Sinks},
 };
-use crate::stats::set_worker;
+use crate::{
+    server::ServerKey,
+    stats::{ProcessCounters, set_worker},
+};
 
 /// How often idle server connections are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -34,10 +38,11 @@ pub(super) enum Command {
     Ping(oneshot::Sender<()>),
     /// Close listeners and idle connections.
     StopAccepting,
+    /// Another configuration is in force.
+    Adopt(Box<Orders>),
     /// A server went down: close its idle connections, and with `cut_sessions` those in use.
     ServerDown {
-        backend: usize,
-        server: usize,
+        server: ServerKey,
         cut_sessions: bool,
     },
     /// Tell when no connection is left.
@@ -48,11 +53,25 @@ pub(super) enum Command {
     Exit,
 }
 
-/// A started worker.
+/// What a configuration means to a worker.
 #[derive(Debug)]
+pub(super) struct Orders {
+    pub(super) balancer: Arc<Balancer>,
+    /// Every listener there is.
+    pub(super) listeners: Arc<[Listener]>,
+    /// The worker's own sockets and the places of their listeners.
+    pub(super) sockets: Vec<(usize, OwnedFd)>,
+    /// The sockets of all workers: any other one is no longer listened on.
+    pub(super) kept: Arc<Identities>,
+}
+
+/// A started worker.
+#[derive(Debug, Clone)]
 pub(super) struct WorkerHandle {
     commands: mpsc::UnboundedSender<Command>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// Disconnected when the thread's work is done.
+    ended: Arc<Mutex<Receiver<()>>>,
 }
 
 impl WorkerHandle {
@@ -75,6 +94,12 @@ impl WorkerHandle {
         let _ = empty.await;
     }
 
+    /// Waits for the end of its work, for so long.
+    pub(super) fn ended_within(&self, patience: Duration) {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = ended.recv_timeout(patience);
+    }
+
     /// Waits for the end of the thread.
     pub(super) fn join(&self) {
         let thread = self
@@ -90,8 +115,10 @@ impl WorkerHandle {
 
 /// What a worker's connections share.
 pub(super) struct Worker {
-    /// What all workers share.
-    pub(super) balancer: Arc<Balancer>,
+    /// The configuration in force.
+    pub(super) current: RefCell<Current>,
+    /// Counters of the process.
+    pub(super) process: Arc<ProcessCounters>,
     /// The stats page.
     pub(super) stats: Option<Arc<dyn StatsService>>,
     /// The operator.
@@ -106,25 +133,40 @@ pub(super) struct Worker {
     pub(super) exchanges: RefCell<Vec<Exchange>>,
     /// Memory for a log line.
     pub(super) line: RefCell<Vec<u8>>,
+    /// Where it accepts.
+    posts: RefCell<Vec<Rc<Post>>>,
+}
+
+/// A configuration as a worker has it.
+pub(super) struct Current {
+    pub(super) balancer: Arc<Balancer>,
+    listeners: Vec<Rc<Listener>>,
+}
+
+impl Current {
+    /// What stands for a listener of an earlier configuration; `None` if it is gone.
+    pub(super) fn successor(&self, of: &Listener) -> Option<&Rc<Listener>> {
+        self.listeners.iter().find(|listener| listener.succeeds(of))
+    }
 }
 
 /// What a worker is made of.
 pub(super) struct Parts {
     pub(super) number: usize,
-    pub(super) balancer: Arc<Balancer>,
     pub(super) stats: Option<Arc<dyn StatsService>>,
     pub(super) events: Arc<dyn Events>,
-    pub(super) listeners: Vec<Listener>,
+    pub(super) orders: Orders,
 }
 
 /// Starts a worker.
-pub(super) fn spawn(parts: Parts, ended: Sender<()>) -> Result<WorkerHandle, StartError> {
+pub(super) fn spawn(parts: Parts) -> Result<WorkerHandle, StartError> {
     let number = parts.number;
     let failed = |source: io::Error| StartError::Worker {
         worker: number,
         source,
     };
     let (commands, inbox) = mpsc::unbounded_channel();
+    let (ending, ended) = std::sync::mpsc::channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -138,32 +180,34 @@ pub(super) fn spawn(parts: Parts, ended: Sender<()>) -> Result<WorkerHandle, Sta
             // Connections that are left are cut here.
             drop(local);
             drop(runtime);
-            let _ = ended.send(());
+            let _ = ending.send(());
         })
         .map_err(failed)?;
     Ok(WorkerHandle {
         commands,
-        thread: Mutex::new(Some(thread)),
+        thread: Arc::new(Mutex::new(Some(thread))),
+        ended: Arc::new(Mutex::new(ended)),
     })
 }
 
 async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    let balancer = Arc::clone(&parts.orders.balancer);
     let worker = Rc::new(Worker {
-        sinks: Sinks::new(Arc::clone(&parts.balancer)),
-        balancer: parts.balancer,
+        sinks: Sinks::new(Arc::clone(&balancer)),
+        process: Arc::clone(&balancer.process),
+        current: RefCell::new(Current {
+            balancer,
+            listeners: Vec::new(),
+        }),
         stats: parts.stats,
         events: parts.events,
         idle: IdlePool::default(),
         registry: Rc::default(),
         exchanges: RefCell::default(),
         line: RefCell::default(),
+        posts: RefCell::default(),
     });
-    worker.sinks.prepare();
-    let mut accepting: Vec<_> = parts
-        .listeners
-        .into_iter()
-        .map(|l| tokio::task::spawn_local(listener::run(Rc::clone(&worker), l)))
-        .collect();
+    worker.adopt(parts.orders);
     let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
     let (exit, mut exiting) = oneshot::channel();
     let mut exit = Some(exit);
@@ -177,9 +221,10 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
             Some(Command::Ping(reply)) => {
                 let _ = reply.send(());
             }
+            Some(Command::Adopt(orders)) => worker.adopt(*orders),
             Some(Command::StopAccepting) => {
-                for task in accepting.drain(..) {
-                    task.abort();
+                for post in worker.posts.take() {
+                    post.leave(Leaving::Now);
                 }
                 // One worker speaks for all.
                 if parts.number == 0 && !worker.registry.is_finishing() {
@@ -188,13 +233,12 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
                 worker.registry.finish_all();
             }
             Some(Command::ServerDown {
-                backend,
                 server,
                 cut_sessions,
             }) => {
-                worker.idle.purge(backend, server);
+                worker.idle.purge(server);
                 if cut_sessions {
-                    worker.registry.server_down(backend, server);
+                    worker.registry.server_down(server);
                 }
             }
             Some(Command::Drained(reply)) => worker.registry.when_empty(reply),
@@ -210,13 +254,69 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
 }
 
 impl Worker {
+    /// Puts a configuration into force: sockets that stay get their new listener, new ones are accepted from, those
+    /// that are gone are emptied first.
+    fn adopt(self: &Rc<Self>, orders: Orders) {
+        if self.registry.is_finishing() {
+            return;
+        }
+        let listeners: Vec<_> = orders.listeners.iter().cloned().map(Rc::new).collect();
+        let mut before = self.posts.take();
+        let mut posts = Vec::new();
+        for (place, fd) in orders.sockets {
+            let Some(listener) = listeners.get(place) else {
+                continue;
+            };
+            let identity = listener::identity(&fd);
+            if let Some(at) = before.iter().position(|post| post.identity() == identity) {
+                let post = before.swap_remove(at);
+                post.serve(listener);
+                posts.push(post);
+                continue;
+            }
+            match Post::new(fd, listener) {
+                Ok(post) => {
+                    let post = Rc::new(post);
+                    tokio::task::spawn_local(listener::run(Rc::clone(self), Rc::clone(&post)));
+                    posts.push(post);
+                }
+                Err(e) => self.notice(format!("cannot poll a listening socket: {e}")),
+            }
+        }
+        for post in before {
+            // Another worker accepts from it now, or nobody does any more.
+            let kept = orders.kept.contains(&post.identity());
+            post.leave(if kept {
+                Leaving::Now
+            } else {
+                Leaving::WhenEmpty
+            });
+        }
+        self.posts.replace(posts);
+        self.sinks.adopt(&orders.balancer);
+        self.idle.keep(&orders.balancer.server_keys());
+        let grace = orders.balancer.config.global.hard_stop_after;
+        self.current.replace(Current {
+            balancer: orders.balancer,
+            listeners,
+        });
+        if let Some(grace) = grace {
+            let worker = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(grace).await;
+                let current = worker.current.borrow();
+                worker.registry.cut(|l| current.successor(l).is_none());
+            });
+        }
+    }
+
     /// Cuts the sessions of servers that an operator took out of service, where `on-marked-down
     /// shutdown-sessions` says so. (Checks tell by [`Command::ServerDown`].)
     fn cut_sessions(&self) {
-        for (index, backend) in self.balancer.backends.iter().enumerate() {
+        for backend in &self.current.borrow().balancer.backends {
             for server in backend.servers() {
                 if server.config().shutdown_sessions_on_down && !server.accepts_persistent() {
-                    self.registry.server_down(index, server.index().index());
+                    self.registry.server_down(server.key());
                 }
             }
         }
@@ -224,7 +324,7 @@ impl Worker {
 
     /// The line of each proxy that stops.
     fn log_stopped(&self) {
-        let balancer = &self.balancer;
+        let balancer = &self.current.borrow().balancer;
         for (index, proxy) in balancer.config.proxies.iter().enumerate() {
             let accepted = balancer
                 .frontend_of(index)

@@ -52,7 +52,12 @@ pub(super) struct History {
 /// Where a server's connections go, and what they begin with.
 pub(super) fn destination(
     config: &ServerConfig,
-) -> (Option<SocketAddr>, Option<i32>, Option<u8>, Option<SocketAddr>) {
+) -> (
+    Option<SocketAddr>,
+    Option<i32>,
+    Option<u8>,
+    Option<SocketAddr>,
+) {
     (
         config.address,
         config.map_port,

@@ -307,7 +307,7 @@ impl Plane {
     /// Waits until `holds`.
     pub(crate) fn until(&self, what: &str, holds: impl Fn(&Balancer) -> bool) {
         let deadline = Instant::now() + PATIENCE;
-        while !holds(self.plane.balancer()) {
+        while !holds(&self.plane.balancer()) {
             assert!(Instant::now() < deadline, "not in time: {what}");
             thread::yield_now();
         }

@@ -403,7 +403,8 @@ fn two_workers_keep_to_one_limit() {
     for client in clients {
         client.join().unwrap();
     }
-    let server = &plane.plane.balancer().backends[0].servers()[0];
+    let balancer = plane.plane.balancer();
+    let server = &balancer.backends[0].servers()[0];
     assert_eq!(server.counters().sessions.max(), 1);
     assert_eq!(server.counters().traffic.total(|c| &c.sessions), 48);
     let beaten = async { tokio::time::timeout(PATIENCE, plane.plane.heartbeat()).await };
@@ -468,7 +469,7 @@ fn what_is_left_after_the_grace_is_cut() {
     plane.until("the request runs", |b| {
         b.backends[0].servers()[0].served() == 1
     });
-    let balancer = std::sync::Arc::clone(plane.plane.balancer());
+    let balancer = plane.plane.balancer();
     plane.plane.join(Duration::from_millis(30));
     assert!(matches!(&*read_all(&client), "" | "<reset>"));
     assert_eq!(balancer.backends[0].servers()[0].served(), 0);

@@ -16,5 +16,6 @@ mod checks;
 mod common;
 mod faults;
 mod http;
+mod reload;
 mod tcp;
 mod tls;

@@ -35,11 +35,14 @@ pub(super) fn state_of(backend: &Backend, server: &Server) -> ServerState {
 
 /// What an event changed.
 pub(super) fn after(event: &Event, balancer: &Balancer) -> Option<ServerState> {
-    let Event::Server { proxy, server, .. } = event else {
+    let Event::Server {
+        backend, server, ..
+    } = event
+    else {
         return None;
     };
-    let (_, backend) = balancer.backend_of(*proxy)?;
-    Some(state_of(backend, backend.servers().get(*server)?))
+    let backend = balancer.backends.get(balancer.backend_named(backend)?)?;
+    Some(state_of(backend, backend.server_named(server)?))
 }
 
 /// Gives the servers that are still configured the state that they had.

@@ -135,7 +135,7 @@ impl Answer {
 /// `http-after-response` rules over the answer in `x.down`, the backend's first.
 fn apply_after_response(connection: &mut Connection, x: &mut Exchange, option: ConnectionOption) {
     let listener = Rc::clone(&connection.listener);
-    let balancer = Arc::clone(&connection.worker.balancer);
+    let balancer = &listener.balancer;
     let frontend = listener.frontend.config();
     let backend = x
         .trace
@@ -261,7 +261,7 @@ impl Connection {
         let of_backend = x
             .trace
             .backend
-            .and_then(|index| self.worker.balancer.backend_proxy(index))
+            .and_then(|index| self.listener.balancer.backend_proxy(index))
             .and_then(|proxy| proxy.error_files.get(&status));
         of_backend
             .or_else(|| self.frontend().error_files.get(&status))

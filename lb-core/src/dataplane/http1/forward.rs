@@ -1,6 +1,6 @@
 //! An exchange with a server: from a routed request to a response or the reason why there is none.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::{
     Exchange, LENIENCY, Next,
@@ -33,8 +33,8 @@ pub(super) async fn forward(
     plan: Plan,
     number: u32,
 ) -> Next {
-    let balancer = Arc::clone(&connection.worker.balancer);
-    let Some(proxy) = balancer.backend_proxy(plan.index) else {
+    let listener = Rc::clone(&connection.listener);
+    let Some(proxy) = listener.balancer.backend_proxy(plan.index) else {
         return Next::Close;
     };
     let forced = use_server(connection, x, proxy, &plan.backend);
@@ -43,7 +43,6 @@ pub(super) async fn forward(
     let mut reuse = true;
     loop {
         let need = Need {
-            index: plan.index,
             backend: &plan.backend,
             proxy,
             cookie: cookie.as_deref(),
@@ -69,15 +68,7 @@ pub(super) async fn forward(
         let response = send::await_response(connection, x, &mut dialed.server, patience).await;
         let failed = match response {
             Ok(response) => {
-                return reply::pass_back(
-                    connection,
-                    x,
-                    summary,
-                    (plan.index, proxy),
-                    dialed,
-                    response,
-                )
-                .await;
+                return reply::pass_back(connection, x, summary, proxy, dialed, response).await;
             }
             Err(failed) => failed,
         };

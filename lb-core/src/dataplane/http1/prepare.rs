@@ -51,7 +51,7 @@ pub(super) async fn prepare(
     let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
         .with_request(view_head);
     let routed = listener.frontend.route(&view);
-    let balancer = Arc::clone(&connection.worker.balancer);
+    let balancer = &listener.balancer;
     let chosen = routed.and_then(|index| Some((index, balancer.backends.get(index)?)));
     let Some((index, backend)) = chosen else {
         x.trace.end_with(b'S', b'C');
@@ -229,7 +229,7 @@ async fn stats(
     x.trace.backend = x
         .trace
         .backend
-        .or(connection.worker.balancer.backend_named(&proxy.name));
+        .or(connection.listener.balancer.backend_named(&proxy.name));
     x.trace.timers.queue = Some(Duration::ZERO);
     x.trace.timers.connect = Some(Duration::ZERO);
     x.trace.timers.response = (status < 400).then_some(Duration::ZERO);

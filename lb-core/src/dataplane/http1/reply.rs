@@ -37,7 +37,7 @@ pub(super) async fn pass_back(
     connection: &mut Connection,
     x: &mut Exchange,
     summary: &RequestSummary,
-    (index, proxy): (usize, &ProxyConfig),
+    proxy: &ProxyConfig,
     mut dialed: Dialed,
     response: ResponseSummary,
 ) -> Next {
@@ -109,7 +109,7 @@ pub(super) async fn pass_back(
             server_mode(connection.frontend().http_mode, proxy.http_mode),
         );
     if keeps {
-        connection.keep(index, dialed, clock::recent());
+        connection.keep(dialed, clock::recent());
     } else {
         if whole && sent_all && !tunnel && !dialed.server.ended {
             // The side that closes first keeps the port for a minute (lb.md trap 23): leave with a reset.

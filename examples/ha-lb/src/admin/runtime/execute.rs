@@ -1,6 +1,9 @@
 //! What the commands of the runtime command line do.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::Instant,
+};
 
 use lb_core::{
     backend::{AdminAction, Backend},
@@ -25,8 +28,8 @@ pub type Changed = Box<dyn Fn(&Backend, &Server) + Send + Sync>;
 
 /// The running balancer, as commands and the stats page see and change it.
 pub struct Runtime {
-    balancer: Arc<Balancer>,
-    workers: usize,
+    /// Replaced by each reload: the balancer and the number of its workers.
+    running: RwLock<(Arc<Balancer>, usize)>,
     changed: Changed,
 }
 
@@ -34,22 +37,30 @@ impl Runtime {
     /// `changed` is told of each server that a command changed.
     pub fn new(balancer: Arc<Balancer>, workers: usize, changed: Changed) -> Self {
         Self {
-            balancer,
-            workers,
+            running: RwLock::new((balancer, workers)),
             changed,
         }
     }
 
-    /// The balancer.
-    pub fn balancer(&self) -> &Balancer {
-        &self.balancer
+    /// The balancer that runs now.
+    pub fn balancer(&self) -> Arc<Balancer> {
+        Arc::clone(&self.running().0)
+    }
+
+    /// Another configuration is in force.
+    pub fn adopt(&self, balancer: Arc<Balancer>, workers: usize) {
+        *self.running.write().unwrap_or_else(PoisonError::into_inner) = (balancer, workers);
+    }
+
+    fn running(&self) -> RwLockReadGuard<'_, (Arc<Balancer>, usize)> {
+        self.running.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A server by names or numbers, in HAProxy's words of refusal.
-    fn find(&self, target: &Target) -> Result<(&Arc<Backend>, ServerIndex), String> {
+    fn find(&self, target: &Target) -> Result<(Arc<Backend>, ServerIndex), String> {
         let number = |word: &str| word.strip_prefix('#')?.parse::<u32>().ok();
-        let backend = self
-            .balancer
+        let balancer = self.balancer();
+        let backend = balancer
             .backends
             .iter()
             .find(|b| b.name() == target.backend || number(&target.backend) == Some(b.id()))
@@ -59,7 +70,7 @@ impl Runtime {
             .iter()
             .find(|s| s.name() == target.server || number(&target.server) == Some(s.config().id))
             .ok_or("No such server.")?;
-        Ok((backend, server.index()))
+        Ok((Arc::clone(backend), server.index()))
     }
 
     /// Carries out a change of a server and tells of it.
@@ -70,10 +81,10 @@ impl Runtime {
     ) -> Result<(), String> {
         let (backend, index) = self.find(target)?;
         let server = backend.server(index).ok_or("No such server.")?;
-        if let Some(line) = change(backend, index, server) {
+        if let Some(line) = change(&backend, index, server) {
             tracing::info!("{line}");
         }
-        (self.changed)(backend, server);
+        (self.changed)(&backend, server);
         Ok(())
     }
 
@@ -105,7 +116,7 @@ impl Runtime {
         let detail = Detail {
             legends: level >= StatsLevel::Operator,
         };
-        let mut rows = rows::rows(&self.balancer, detail, Instant::now());
+        let mut rows = rows::rows(&self.balancer(), detail, Instant::now());
         rows.retain(|row| {
             let kind = match row.kind {
                 Kind::Frontend => 1,
@@ -131,7 +142,8 @@ impl Runtime {
                               srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id \
                               srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr \
                               srv_agent_port\n";
-        let backends = &self.balancer.backends;
+        let balancer = self.balancer();
+        let backends = &balancer.backends;
         if wanted.is_some_and(|name| !backends.iter().any(|b| b.name() == name)) {
             return "Can't find backend.".to_owned();
         }
@@ -150,12 +162,13 @@ impl Runtime {
 
     fn local_time(&self) -> String {
         let now = chrono::Utc::now().naive_utc()
-            + chrono::TimeDelta::seconds(self.balancer.utc_offset.into());
+            + chrono::TimeDelta::seconds(self.balancer().utc_offset.into());
         now.format("%d/%b/%Y:%H:%M:%S%.3f").to_string()
     }
 
     fn clear_counters(&self, all: bool) {
-        for counters in &self.balancer.frontend_counters {
+        let balancer = self.balancer();
+        for counters in &balancer.frontend_counters {
             counters.connections.clear_max();
             counters.session_rate.clear_max();
             counters.request_rate.clear_max();
@@ -164,7 +177,7 @@ impl Runtime {
                 counters.traffic.clear();
             }
         }
-        for backend in &self.balancer.backends {
+        for backend in &balancer.backends {
             let counters = backend.counters();
             counters.sessions.clear_max();
             counters.queue.clear_max();
@@ -241,7 +254,8 @@ impl Executor for Runtime {
             .to_owned(),
             Command::ShowVersion => info::VERSION.to_owned(),
             Command::ShowInfo(form) => {
-                let values = info::values(&self.balancer, self.workers, Instant::now());
+                let (balancer, workers) = self.running().clone();
+                let values = info::values(&balancer, workers, Instant::now());
                 match form {
                     InfoForm::Plain => info::text(&values),
                     InfoForm::Json => info::json(&values),
@@ -256,11 +270,9 @@ impl Executor for Runtime {
             }
             Command::ShowServersState(backend) => self.servers_state(backend.as_deref()),
             Command::ShowBackend => {
-                let names = self
-                    .balancer
-                    .backends
-                    .iter()
-                    .map(|b| format!("{}\n", b.name()));
+                let balancer = self.balancer();
+                let backends = balancer.backends.iter();
+                let names = backends.map(|b| format!("{}\n", b.name()));
                 format!("# name\n{}", names.collect::<String>())
             }
             Command::ShowErrors => format!("Total events captured on [{}] : 0", self.local_time()),

@@ -167,7 +167,7 @@ fn visible(page: &StatsPage, proxy: &ProxyConfig, runtime: &Runtime) -> Vec<Row>
     let detail = Detail {
         legends: page.show_legends,
     };
-    let mut rows = rows::rows(runtime.balancer(), detail, Instant::now());
+    let mut rows = rows::rows(&runtime.balancer(), detail, Instant::now());
     if !page.scope.is_empty() {
         rows.retain(|row| {
             let name = row.text(Column::Pxname);

@@ -1,0 +1,195 @@
+//! What all workers share under one configuration, and how the next configuration takes it over.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use super::{StartError, gate::Gate};
+use crate::{
+    backend::Backend,
+    config::{Config, ProxyConfig},
+    frontend::Frontend,
+    server::{Server, ServerKey},
+    stats::{FrontendCounters, ProcessCounters},
+};
+
+/// Everything that workers share, and that the stats page and the command line read. After a reload there is a new
+/// one; what both know by the same name is shared.
+#[derive(Debug)]
+pub struct Balancer {
+    /// The configuration that runs.
+    pub config: Arc<Config>,
+    /// Accepting halves in the order of the file.
+    pub frontends: Vec<Arc<Frontend>>,
+    /// Counters of the frontends, in the same order.
+    pub frontend_counters: Vec<Arc<FrontendCounters>>,
+    /// Serving halves in the order of the file.
+    pub backends: Vec<Arc<Backend>>,
+    /// Counters of the process.
+    pub process: Arc<ProcessCounters>,
+    /// When the data plane started.
+    pub started: Instant,
+    /// Seconds that local time is ahead of UTC, for log lines.
+    pub utc_offset: i32,
+    /// Limit of the connections of the process.
+    gate: Arc<Gate>,
+    /// Limits of the frontends' connections, in their order.
+    gates: Vec<Arc<Gate>>,
+    /// Proxy of each backend.
+    backend_proxies: Vec<usize>,
+    /// Frontend and backend of each proxy.
+    halves: Vec<(Option<usize>, Option<usize>)>,
+}
+
+impl Balancer {
+    pub(super) fn new(
+        config: Arc<Config>,
+        utc_offset: i32,
+        now: Instant,
+    ) -> Result<Self, StartError> {
+        let fresh = Self {
+            gate: Gate::new(config.global.maxconn),
+            process: Arc::new(ProcessCounters::new(now)),
+            started: now,
+            utc_offset,
+            config: Arc::default(),
+            frontends: Vec::new(),
+            frontend_counters: Vec::new(),
+            backends: Vec::new(),
+            gates: Vec::new(),
+            backend_proxies: Vec::new(),
+            halves: Vec::new(),
+        };
+        fresh.renewed(config, now)
+    }
+
+    /// The balancer of another configuration, beside this one. Nothing changes here before
+    /// [`Balancer::take_over`].
+    pub(super) fn renewed(&self, config: Arc<Config>, now: Instant) -> Result<Self, StartError> {
+        let mut new = Self {
+            gate: Arc::clone(&self.gate),
+            process: Arc::clone(&self.process),
+            started: self.started,
+            utc_offset: self.utc_offset,
+            frontends: Vec::new(),
+            frontend_counters: Vec::new(),
+            backends: Vec::new(),
+            gates: Vec::new(),
+            backend_proxies: Vec::new(),
+            halves: vec![(None, None); config.proxies.len()],
+            config: Arc::clone(&config),
+        };
+        let mut names = BTreeMap::new();
+        for (index, proxy) in config.proxies.iter().enumerate() {
+            if proxy.backend.is_some() {
+                names.insert(Arc::clone(&proxy.name), new.backends.len());
+                if let Some(half) = new.halves.get_mut(index) {
+                    half.1 = Some(new.backends.len());
+                }
+                new.backends.push(match self.backend_called(&proxy.name) {
+                    Some(old) => old.renewed(proxy, now),
+                    None => Backend::new(proxy, now),
+                });
+                new.backend_proxies.push(index);
+            }
+        }
+        let limit = config.global.maxconn.unwrap_or(u32::MAX);
+        for (index, proxy) in config.proxies.iter().enumerate() {
+            if proxy.frontend.is_some() {
+                if let Some(half) = new.halves.get_mut(index) {
+                    half.0 = Some(new.frontends.len());
+                }
+                let (frontend, counters, gate) = match self.frontend_called(&proxy.name) {
+                    Some((old, counters, gate)) => (
+                        old.renewed(proxy, &names, limit)?,
+                        Arc::clone(counters),
+                        Arc::clone(gate),
+                    ),
+                    None => {
+                        let frontend = Frontend::new(proxy, &names, limit)?;
+                        let gate = Gate::new(Some(frontend.maxconn()));
+                        (frontend, Arc::new(FrontendCounters::new(now)), gate)
+                    }
+                };
+                new.frontends.push(frontend);
+                new.frontend_counters.push(counters);
+                new.gates.push(gate);
+            }
+        }
+        Ok(new)
+    }
+
+    /// From now on this one runs instead of `old`, out of which [`Balancer::renewed`] made it.
+    pub(super) fn take_over(&self, old: &Self, now: Instant) {
+        self.gate.set_limit(self.config.global.maxconn);
+        for (frontend, gate) in self.frontends.iter().zip(&self.gates) {
+            gate.set_limit(Some(frontend.maxconn()));
+        }
+        for (index, backend) in self.backends.iter().enumerate() {
+            let before = old.backend_called(backend.name());
+            if let (Some(before), Some(proxy)) = (before, self.backend_proxy(index)) {
+                backend.take_over(before, proxy, now);
+            }
+        }
+    }
+
+    /// The limits that a connection of a frontend has to pass.
+    pub(super) fn gates(&self, frontend: usize) -> Option<[Arc<Gate>; 2]> {
+        let own = self.gates.get(frontend)?;
+        Some([Arc::clone(&self.gate), Arc::clone(own)])
+    }
+
+    /// Every server there is.
+    pub(super) fn server_keys(&self) -> BTreeSet<ServerKey> {
+        let servers = self.backends.iter().flat_map(|b| b.servers());
+        servers.map(Server::key).collect()
+    }
+
+    fn backend_called(&self, name: &str) -> Option<&Arc<Backend>> {
+        self.backends.iter().find(|b| b.name() == name)
+    }
+
+    fn frontend_called(
+        &self,
+        name: &str,
+    ) -> Option<(&Arc<Frontend>, &Arc<FrontendCounters>, &Arc<Gate>)> {
+        let index = self
+            .frontends
+            .iter()
+            .position(|f| &*f.config().name == name)?;
+        Some((
+            self.frontends.get(index)?,
+            self.frontend_counters.get(index)?,
+            self.gates.get(index)?,
+        ))
+    }
+
+    /// The section of a backend, by its place in [`Balancer::backends`].
+    pub fn backend_proxy(&self, backend: usize) -> Option<&ProxyConfig> {
+        self.config.proxies.get(*self.backend_proxies.get(backend)?)
+    }
+
+    /// The frontend of a section, by its place in [`Config::proxies`].
+    pub fn frontend_of(&self, proxy: usize) -> Option<(usize, &Arc<Frontend>)> {
+        let index = self.halves.get(proxy)?.0?;
+        Some((index, self.frontends.get(index)?))
+    }
+
+    /// The backend of a section, by its place in [`Config::proxies`].
+    pub fn backend_of(&self, proxy: usize) -> Option<(usize, &Arc<Backend>)> {
+        let index = self.halves.get(proxy)?.1?;
+        Some((index, self.backends.get(index)?))
+    }
+
+    /// Place in [`Balancer::backends`] of the one called `name`.
+    pub fn backend_named(&self, name: &str) -> Option<usize> {
+        self.backends.iter().position(|b| b.name() == name)
+    }
+
+    /// Place in [`Config::proxies`] of a backend.
+    pub fn proxy_of_backend(&self, backend: usize) -> Option<usize> {
+        self.backend_proxies.get(backend).copied()
+    }
+}

@@ -1,0 +1,246 @@
+//! The running data plane: its workers, its checks, and how one configuration replaces another.
+
+use std::{
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    Balancer, Events, ListenerFd, Options, StartError, StatsService, clock,
+    listener::{self, Listener},
+    probe::Checks,
+    worker::{self, Command, Orders, Parts, WorkerHandle},
+};
+use crate::config::Config;
+
+/// The running data plane.
+pub struct DataPlane {
+    running: Mutex<Running>,
+    checks: Mutex<Option<Checks>>,
+    stats: Option<Arc<dyn StatsService>>,
+    events: Arc<dyn Events>,
+}
+
+/// What runs now.
+struct Running {
+    balancer: Arc<Balancer>,
+    /// Workers that ever ran: one that is no longer wanted serves what it has, then waits to be wanted again.
+    workers: Arc<[WorkerHandle]>,
+}
+
+/// A configuration that is ready to run; dropping it refuses it and closes its sockets.
+#[must_use = "dropping it refuses the configuration"]
+pub struct Prepared {
+    balancer: Arc<Balancer>,
+    listeners: Arc<[Listener]>,
+    sockets: Vec<Vec<(usize, OwnedFd)>>,
+    /// Workers beyond those that run.
+    added: Vec<WorkerHandle>,
+}
+
+impl std::fmt::Debug for DataPlane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DataPlane").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        for worker in self.added.drain(..) {
+            worker.send(Command::Exit);
+            worker.join();
+        }
+    }
+}
+
+/// Starts the workers and the health checks.
+pub fn start(config: Arc<Config>, options: Options) -> Result<DataPlane, StartError> {
+    let balancer = Balancer::new(config, options.utc_offset, clock::now())?;
+    let empty = Arc::new(Balancer::new(
+        Arc::default(),
+        options.utc_offset,
+        clock::now(),
+    )?);
+    let plane = DataPlane {
+        running: Mutex::new(Running {
+            balancer: empty,
+            workers: Arc::new([]),
+        }),
+        checks: Mutex::new(None),
+        stats: options.stats,
+        events: options.events,
+    };
+    let prepared = plane.with_listeners(balancer, options.workers, options.listeners)?;
+    let checks = Checks::start(&prepared.balancer, Arc::clone(&plane.events))?;
+    *plane.checks() = Some(checks);
+    plane.commit(prepared);
+    Ok(plane)
+}
+
+impl DataPlane {
+    /// What workers share now; a reload replaces it.
+    pub fn balancer(&self) -> Arc<Balancer> {
+        Arc::clone(&self.running().balancer)
+    }
+
+    /// Makes everything ready for another configuration while the present one runs on undisturbed. `listeners`
+    /// are all that there are to be: a duplicate of a descriptor that is already listened on goes on without a gap,
+    /// whichever worker it is for.
+    pub fn prepare(
+        &self,
+        config: Arc<Config>,
+        workers: usize,
+        listeners: Vec<ListenerFd>,
+    ) -> Result<Prepared, StartError> {
+        let balancer = self.balancer().renewed(config, clock::now())?;
+        self.with_listeners(balancer, workers, listeners)
+    }
+
+    fn with_listeners(
+        &self,
+        balancer: Balancer,
+        workers: usize,
+        given: Vec<ListenerFd>,
+    ) -> Result<Prepared, StartError> {
+        let count = workers.max(1);
+        let balancer = Arc::new(balancer);
+        let mut sockets: Vec<_> = (0..count).map(|_| Vec::new()).collect();
+        let mut listeners: Vec<Listener> = Vec::new();
+        for given in given {
+            let place = (given.proxy, given.bind);
+            let known = listeners.iter().position(|l| l.place() == place);
+            let index = match known {
+                Some(index) => index,
+                None => {
+                    listeners.push(Listener::new(&given, &balancer)?);
+                    listeners.len() - 1
+                }
+            };
+            let Some(of_worker) = sockets.get_mut(given.worker) else {
+                return Err(StartError::UnknownListener {
+                    proxy: given.proxy,
+                    bind: given.bind,
+                    worker: given.worker,
+                });
+            };
+            if let Some(listener) = listeners.get(index) {
+                listener.tune(&given.fd);
+            }
+            of_worker.push((index, given.fd));
+        }
+        let mut prepared = Prepared {
+            balancer,
+            listeners: listeners.into(),
+            sockets,
+            added: Vec::new(),
+        };
+        let running = self.running().workers.len();
+        for number in running..count {
+            let parts = Parts {
+                number,
+                stats: self.stats.clone(),
+                events: Arc::clone(&self.events),
+                orders: prepared.orders(Vec::new(), Arc::default()),
+            };
+            prepared.added.push(worker::spawn(parts)?);
+        }
+        Ok(prepared)
+    }
+
+    /// Puts a prepared configuration into force. Connections go over to it at their next request; those of
+    /// listeners that are gone finish, for at most `hard-stop-after`.
+    pub fn commit(&self, mut prepared: Prepared) {
+        let mut running = self.running();
+        prepared.balancer.take_over(&running.balancer, clock::now());
+        let known = running.workers.iter().cloned();
+        running.workers = known.chain(prepared.added.drain(..)).collect();
+        let sockets = std::mem::take(&mut prepared.sockets);
+        let kept = sockets.iter().flatten();
+        let kept = Arc::new(kept.map(|(_, fd)| listener::identity(fd)).collect());
+        let mut sockets = sockets.into_iter();
+        for worker in running.workers.iter() {
+            let own = sockets.next().unwrap_or_default();
+            let orders = prepared.orders(own, Arc::clone(&kept));
+            worker.send(Command::Adopt(Box::new(orders)));
+        }
+        running.balancer = Arc::clone(&prepared.balancer);
+        if let Some(checks) = &*self.checks() {
+            checks.adopt(&running.balancer, &running.workers);
+        }
+    }
+
+    /// Closes the listeners; running connections go on, idle ones are closed.
+    pub fn stop_accepting(&self) {
+        for worker in self.workers().iter() {
+            worker.send(Command::StopAccepting);
+        }
+    }
+
+    /// Completes once every worker's event loop has turned; works under any executor.
+    pub async fn heartbeat(&self) {
+        for worker in self.workers().iter() {
+            worker.ping().await;
+        }
+    }
+
+    /// Completes once no client connection is left; for use after [`DataPlane::stop_accepting`].
+    pub async fn drained(&self) {
+        for worker in self.workers().iter() {
+            worker.drained().await;
+        }
+    }
+
+    /// Stops accepting, lets running requests finish for `grace`, cuts what is left and ends the threads.
+    /// Blocks.
+    pub fn join(self, grace: Duration) {
+        self.stop_accepting();
+        let workers = self.workers();
+        for worker in workers.iter() {
+            worker.send(Command::ExitWhenDrained);
+        }
+        let deadline = clock::now() + grace;
+        for worker in workers.iter() {
+            worker.ended_within(deadline.saturating_duration_since(clock::now()));
+        }
+        for worker in workers.iter() {
+            worker.send(Command::Exit);
+        }
+        if let Some(checks) = self.checks().take() {
+            checks.join();
+        }
+        for worker in workers.iter() {
+            worker.join();
+        }
+    }
+
+    fn workers(&self) -> Arc<[WorkerHandle]> {
+        Arc::clone(&self.running().workers)
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn checks(&self) -> MutexGuard<'_, Option<Checks>> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Prepared {
+    /// What a worker is told of it.
+    fn orders(&self, sockets: Vec<(usize, OwnedFd)>, kept: Arc<listener::Identities>) -> Orders {
+        Orders {
+            balancer: Arc::clone(&self.balancer),
+            listeners: Arc::clone(&self.listeners),
+            sockets,
+            kept,
+        }
+    }
+}
