@@ -2,10 +2,18 @@
 
 use std::{
     cell::RefCell,
-    io::{self, Write},
+    io::{self, IoSlice},
     net::UdpSocket,
-    os::unix::net::UnixDatagram,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixDatagram,
+    },
     sync::Arc,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::writev,
 };
 
 use super::{Balancer, clock};
@@ -62,16 +70,21 @@ impl Socket {
             }
             .map(drop),
             Self::Unix(s) => s.send(packet).map(drop),
-            Self::Stdout => stream(&mut io::stdout().lock(), packet),
-            Self::Stderr => stream(&mut io::stderr().lock(), packet),
+            Self::Stdout => stream(io::stdout().as_fd(), packet),
+            Self::Stderr => stream(io::stderr().as_fd(), packet),
         }
     }
 }
 
-fn stream(out: &mut dyn Write, packet: &[u8]) -> io::Result<()> {
-    out.write_all(packet)?;
-    out.write_all(b"\n")?;
-    out.flush()
+/// One line in one write, so that workers do not mix theirs. A reader who does not read loses lines instead of
+/// stopping the worker: what polls as writable takes PIPE_BUF bytes, more than a usual line has (pipe(7)).
+fn stream(out: BorrowedFd<'_>, packet: &[u8]) -> io::Result<()> {
+    let mut state = [PollFd::new(&out, PollFlags::OUT)];
+    if poll(&mut state, Some(&Timespec::default()))? == 0 {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    writev(out, &[IoSlice::new(packet), IoSlice::new(b"\n")])?;
+    Ok(())
 }
 
 /// The log sockets of one thread.

@@ -87,8 +87,7 @@ impl<T: Serialize + Send + Sync + 'static> Child<T> {
         command
             .arg0("ha-lb")
             .arg(role.subcommand())
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null());
+            .stdin(Stdio::from(theirs));
         let child = process::Command::from(command).spawn()?;
         let pid = child.id().unwrap_or_default();
         let (outgoing, queue) = unbounded_channel();
