@@ -184,6 +184,7 @@ impl Backend {
             server: server.index(),
             up,
             name: format!("{}/{}", self.name(), server.name()),
+            is_backup: server.config().backup,
             cause,
             left: self.usable_servers(),
             sessions: server.served(),

@@ -13,6 +13,8 @@ pub struct StateChange {
     pub up: bool,
     /// Its name as `backend/server`.
     pub name: String,
+    /// It is a backup server.
+    pub is_backup: bool,
     /// What happened.
     pub cause: Cause,
     /// Usable (active, backup) servers left.
@@ -57,7 +59,8 @@ impl fmt::Display for StateChange {
             Cause::Check(_) if self.up => "UP",
             Cause::Check(_) => "DOWN",
         };
-        write!(f, "Server {} is {word}", self.name)?;
+        let kind = if self.is_backup { "Backup " } else { "" };
+        write!(f, "{kind}Server {} is {word}", self.name)?;
         if let Cause::Check(report) = &self.cause {
             let result = &report.result;
             write!(f, ", reason: {}", result.status.description())?;
@@ -70,17 +73,26 @@ impl fmt::Display for StateChange {
             write!(f, ", check duration: {}ms", result.duration.as_millis())?;
         }
         let (active, backup) = self.left;
+        let ending = if self.up { "online" } else { "left" };
+        let on_backup = match (active, backup) {
+            (0, 1..) => " Running on backup.",
+            _ => "",
+        };
+        write!(
+            f,
+            ". {active} active and {backup} backup servers {ending}.{on_backup}"
+        )?;
+        let (requeued, remaining) = (self.requeued, self.remaining);
         if self.up {
             write!(
                 f,
-                ". {active} active and {backup} backup servers online. {} sessions requeued, {} total in queue.",
-                self.requeued, self.remaining
+                " {requeued} sessions requeued, {remaining} total in queue."
             )
         } else {
             write!(
                 f,
-                ". {active} active and {backup} backup servers left. {} sessions active, {} requeued, {} remaining in queue.",
-                self.sessions, self.requeued, self.remaining
+                " {} sessions active, {requeued} requeued, {remaining} remaining in queue.",
+                self.sessions
             )
         }
     }

@@ -455,10 +455,12 @@ async fn ask(method: &Method, stream: &mut TcpStream) -> Found {
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
-    if !headers
-        .iter()
-        .any(|(n, _)| n.eq_ignore_ascii_case("connection"))
-    {
+    // HTTP/1.0 closes unless told otherwise.
+    let closes = &**version == "HTTP/1.0"
+        || headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("connection"));
+    if !closes {
         request.push_str("connection: close\r\n");
     }
     request.push_str("\r\n");

@@ -131,9 +131,18 @@ fn backups_serve_when_no_active_server_is_left() {
     assert_eq!(first_only.usable_servers(), (2, 2));
     first_only.apply_check(now, s(0), &down());
     assert_eq!(index(&take(&first_only, now)), 1);
-    first_only.apply_check(now, s(1), &down());
+    let last = first_only.apply_check(now, s(1), &down()).unwrap();
+    assert!(
+        last.to_string()
+            .contains("0 active and 2 backup servers left. Running on backup. 0 sessions")
+    );
     assert_eq!([0; 3].map(|_| index(&take(&first_only, now))), [2, 2, 2]);
-    first_only.apply_check(now, s(2), &down());
+    let backup = first_only.apply_check(now, s(2), &down()).unwrap();
+    assert!(
+        backup
+            .to_string()
+            .starts_with("Backup Server be/s3 is DOWN")
+    );
     assert_eq!(index(&take(&first_only, now)), 3);
     first_only.apply_check(now, s(1), &up());
     assert_eq!(index(&take(&first_only, now)), 1);

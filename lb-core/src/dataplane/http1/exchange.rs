@@ -137,6 +137,8 @@ async fn read_head(
 /// Answers something that is no request, and logs it as `<BADREQ>`.
 async fn refuse(connection: &mut Connection, x: &mut Exchange, refusal: Refusal) -> Next {
     x.trace.end_with(refusal.cause, b'R');
+    // HAProxy counts what is no request among the requests.
+    connection.count_request(clock::recent());
     connection.count_bad_request();
     if let Some(status) = refusal.status {
         Answer::Raw(status).send(connection, x, None).await;

@@ -88,6 +88,7 @@ pub(super) async fn pass_back(
     .await;
     if step == Step::BadResponse && !x.down.has_begun() {
         x.trace.end_with(b'P', b'H');
+        x.trace.timers.response = None;
         drop(dialed.server);
         dialed.lease.finish(Outcome::ResponseFailed);
         return Answer::Page(502).send(connection, x, Some(summary)).await;

@@ -157,7 +157,7 @@ impl Runtime {
                 text.push_str(&server_state(backend, server, now));
             }
         }
-        text + "\n"
+        text
     }
 
     fn local_time(&self) -> String {

@@ -35,9 +35,8 @@ pub fn rows(balancer: &Balancer, detail: Detail, now: Instant) -> Vec<Row> {
             for server in backend.servers() {
                 rows.push(server_row(proxy, server, detail, now));
             }
-            let frontends = balancer.config.proxies.iter();
-            let mut limits = frontends.filter_map(|p| p.frontend.as_ref()?.maxconn);
-            let greatest = limits.by_ref().max().unwrap_or(0);
+            let frontends = balancer.frontends.iter();
+            let greatest = frontends.map(|f| f.maxconn()).max().unwrap_or(0);
             rows.push(backend_row(proxy, backend, greatest, detail, now));
         }
     }
@@ -231,10 +230,7 @@ fn backend_row(
     last_session(&mut row, counters.last_session.seconds_ago(now));
     times(&mut row, traffic);
     connections(&mut row, traffic);
-    row.set(
-        Uweight,
-        backend.servers().iter().map(Server::weight).sum::<u32>(),
-    );
+    row.set(Uweight, backend.total_weight());
     row.set_all(&[AggServerStatus, AggServerCheckStatus, AggCheckStatus], 0);
     if proxy.mode == config::Mode::Http {
         responses(&mut row, traffic);

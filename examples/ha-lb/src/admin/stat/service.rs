@@ -143,13 +143,16 @@ fn show(
     }
     // Chunked as HAProxy's; HTTP/1.0 has no chunks.
     let chunked = request.version() != Version::Http10;
-    if chunked {
-        head.push_str("transfer-encoding: chunked\r\n\r\n");
-    } else {
-        let _ = write!(head, "content-length: {}\r\n\r\n", body.len());
+    let head_only = request.method() == b"HEAD";
+    match (chunked, head_only) {
+        (true, true) => head.push_str("\r\n"),
+        (true, false) => head.push_str("transfer-encoding: chunked\r\n\r\n"),
+        (false, _) => {
+            let _ = write!(head, "content-length: {}\r\n\r\n", body.len());
+        }
     }
     out.extend_from_slice(head.as_bytes());
-    if request.method() == b"HEAD" {
+    if head_only {
         return 200;
     }
     if chunked {
@@ -221,8 +224,8 @@ fn act(page: &StatsPage, runtime: &Runtime, admin: bool, body: &[u8], out: &mut 
         "DENY"
     };
     let head = format!(
-        "HTTP/1.1 303 See Other\r\ncache-control: no-cache\r\ncontent-type: text/plain\r\nlocation: {};st={outcome}\r\n\
-         content-length: 0\r\n\r\n",
+        "HTTP/1.1 303 See Other\r\ncache-control: no-cache\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n\
+         location: {};st={outcome}\r\n\r\n",
         page.uri
     );
     out.extend_from_slice(head.as_bytes());
@@ -230,6 +233,9 @@ fn act(page: &StatsPage, runtime: &Runtime, admin: bool, body: &[u8], out: &mut 
 }
 
 fn carry_out(runtime: &Runtime, form: &str) -> &'static str {
+    if form.is_empty() {
+        return "NONE";
+    }
     let fields: Vec<(String, String)> = form
         .split('&')
         .filter_map(|field| field.split_once('='))

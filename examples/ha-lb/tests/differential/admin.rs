@@ -1,0 +1,298 @@
+//! Statistics, runtime commands and the stats page, after the same traffic.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    case::{Case, Step, sends},
+    client,
+    compare::Pair,
+    normal,
+    peer::{Peer, haproxy_is_installed},
+};
+
+const ADMIN: &str = "global
+    log {log} local0
+    maxconn 200
+    nbthread 1
+    stats socket {dir}/stats level admin
+defaults
+    mode http
+    log global
+    option httplog
+    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+frontend front
+    bind {front}
+    http-request deny if { path /denied }
+    use_backend sick if { path /sick }
+    default_backend servers
+backend servers
+    balance roundrobin
+    option redispatch
+    server one {a} weight 20 cookie c1 check inter 100ms
+    server two {b} weight 20 maxconn 10
+backend sick
+    option httpchk GET /health
+    server dead {dead} check inter 100ms rise 1 fall 2
+    server bad {a} check inter 100ms rise 1 fall 1 backup
+listen stats
+    bind {front2}
+    stats enable
+    stats uri /stats
+    stats realm My\\ Realm
+    stats auth u:p
+    stats admin if TRUE
+    stats refresh 30s
+";
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks both for `text` of the same thing until they agree.
+fn agree(pair: &Pair, what: &str, text: impl Fn(&Peer) -> String) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (theirs, ours) = (text(&pair.haproxy), text(&pair.ha_lb));
+        if theirs == ours {
+            return;
+        }
+        if Instant::now() > deadline {
+            let mut report = String::new();
+            let (mut left, mut right) = (theirs.lines(), ours.lines());
+            loop {
+                match (left.next(), right.next()) {
+                    (None, None) => break,
+                    (l, r) if l == r => {}
+                    (l, r) => {
+                        report += &format!(
+                            "  haproxy: {}\n  ha-lb:   {}\n",
+                            l.unwrap_or("-"),
+                            r.unwrap_or("-")
+                        );
+                    }
+                }
+            }
+            println!("XX {what}:\n{report}");
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn both(pair: &Pair, act: impl Fn(&Peer)) {
+    act(&pair.haproxy);
+    act(&pair.ha_lb);
+}
+
+/// What one exchange of bytes with front `index` gives.
+fn exchange(peer: &Peer, front: usize, steps: &'static [Step]) -> String {
+    let case = Case::new("exchange", steps).front(front);
+    let received = client::play(&case, peer.fronts[front], &peer.origins[0], 1);
+    normal::text(&received.bytes)
+}
+
+/// The rows of `show stat` without the columns that time decides.
+fn rows(peer: &Peer) -> String {
+    const VOLATILE: &[&str] = &[
+        "lastchg",
+        "downtime",
+        "pid",
+        "rate",
+        "rate_max",
+        "req_rate",
+        "req_rate_max",
+        "conn_rate",
+        "conn_rate_max",
+        "check_duration",
+        "lastsess",
+        "qtime",
+        "ctime",
+        "rtime",
+        "ttime",
+        "qtime_max",
+        "ctime_max",
+        "rtime_max",
+        "ttime_max",
+        "chkfail",
+        "idle_conn_cur",
+        "need_conn_est",
+        "used_conn_cur",
+        "safe_conn_cur",
+        "srv_icur",
+    ];
+    let text = peer.named(&peer.ask("show stat"));
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("# ")
+        .split(',')
+        .collect();
+    let end = names
+        .iter()
+        .position(|name| *name == "-")
+        .unwrap_or(names.len());
+    lines
+        .filter(|line| !line.is_empty())
+        .flat_map(|line| {
+            let values: Vec<&str> = line.split(',').collect();
+            let row = format!("{}/{}", values[0], values[1]);
+            names[..end]
+                .iter()
+                .zip(values)
+                .filter(|(name, _)| !VOLATILE.contains(name))
+                .map(|(name, value)| format!("{row} {name}={value}\n"))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn commands(pair: &Pair) {
+    for command in [
+        "get weight servers/one",
+        "set weight servers/one 50%",
+        "get weight servers/one",
+        "set weight servers/one 5",
+        "set server servers/one state drain",
+        "set server servers/one state ready",
+        "disable server servers/two",
+        "set server servers/two state maint",
+        "enable server servers/two",
+        "set maxconn server servers/two 7",
+        "set weight servers/nope 5",
+        "set weight servers/one 1000",
+        "set server servers/one state nonsense",
+        "set server servers/one weight 3",
+        "disable server nope",
+        "enable server nope/x",
+        "show backend",
+        "get weight servers/two; get weight servers/one",
+    ] {
+        agree(pair, command, |peer| {
+            peer.named(&peer.ask(command))
+                .lines()
+                .take(3)
+                .map(|l| format!("{l}\n"))
+                .collect()
+        });
+    }
+}
+
+fn page(pair: &Pair) {
+    const STEPS: [(&str, &[Step]); 8] = [
+        ("401", &[Step::Send(b"GET /stats HTTP/1.1\r\nHost: h\r\n\r\n")]),
+        ("401 wrong", &[Step::Send(b"GET /stats HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTp4\r\n\r\n")]),
+        ("elsewhere", &[Step::Send(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")]),
+        ("csv head", &[Step::Send(b"HEAD /stats;csv HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTpw\r\n\r\n")]),
+        ("post nothing", &[Step::Send(b"POST /stats HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTpw\r\nContent-Length: 0\r\n\r\n")]),
+        ("post drain", &[Step::Send(b"POST /stats HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTpw\r\nContent-Length: 30\r\n\r\ns=one&b=%23servers&action=drai")]),
+        ("post unknown", &[Step::Send(b"POST /stats HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTpw\r\nContent-Length: 31\r\n\r\ns=nope&b=servers&action=drain  ")]),
+        ("post good", &[Step::Send(b"POST /stats HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTpw\r\nContent-Length: 28\r\n\r\ns=one&b=servers&action=drain")]),
+    ];
+    for (what, steps) in STEPS {
+        agree(pair, what, |peer| exchange(peer, 1, steps));
+    }
+    agree(pair, "drained by the page", |peer| {
+        let rows = rows(peer);
+        let servers = rows.lines().filter(|row| row.starts_with("servers/"));
+        servers.map(|row| row.to_owned() + "\n").collect()
+    });
+}
+
+#[test]
+fn statistics_and_commands() {
+    if !haproxy_is_installed("statistics_and_commands") {
+        return;
+    }
+    let pair = Pair::start(ADMIN);
+    const TRAFFIC: &[Case] = &[
+        sends(
+            "one",
+            &[
+                Step::Send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
+                Step::Until(b"ok"),
+                Step::Send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+            ],
+        ),
+        sends("denied", &[Step::Send(b"GET /denied HTTP/1.0\r\n\r\n")]),
+        sends("bad", &[Step::Send(b"BAD\r\n\r\n")]),
+        sends("sick", &[Step::Send(b"GET /sick HTTP/1.0\r\n\r\n")]),
+        sends(
+            "post",
+            &[Step::Send(
+                b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+            )],
+        ),
+    ];
+    let state = |peer: &Peer| {
+        let text = peer.named(&peer.ask("show servers state"));
+        // The time of the last change and the check's phase depend on the moment.
+        text.lines()
+            .map(|line| {
+                let mut words: Vec<&str> = line.split(' ').collect();
+                if let [
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    time,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    port,
+                    ..,
+                ] = words.as_mut_slice()
+                {
+                    (*time, *port) = ("T", "P");
+                }
+                words.join(" ").trim().to_owned() + "\n"
+            })
+            .collect()
+    };
+    agree(&pair, "names of show info", |peer| {
+        peer.ask("show info")
+            .lines()
+            .map(|line| line.split(':').next().unwrap_or_default().to_owned() + "\n")
+            .collect()
+    });
+    agree(&pair, "header of show stat", |peer| {
+        peer.ask("show stat")
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .split(",-,")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    });
+    agree(&pair, "servers state", state);
+    for case in TRAFFIC {
+        both(&pair, |peer| {
+            client::play(case, peer.fronts[0], &peer.origins[0], 1);
+        });
+    }
+    agree(&pair, "changes of servers", |peer| {
+        let changes = peer
+            .log()
+            .into_iter()
+            .filter(|line| line.contains("Server sick/"));
+        changes.map(|line| line + "\n").collect()
+    });
+    agree(&pair, "rows", rows);
+    commands(&pair);
+    agree(&pair, "rows after commands", rows);
+    page(&pair);
+}

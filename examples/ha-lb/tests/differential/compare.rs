@@ -1,0 +1,144 @@
+//! Both peers play a case; what they show is compared.
+
+use std::{
+    fmt::Write as _,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    case::Case,
+    client,
+    differences::{self, Facet},
+    normal,
+    peer::{Peer, Program, haproxy_is_installed},
+};
+
+/// HAProxy and ha-lb with the same configuration.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) haproxy: Peer,
+    pub(crate) ha_lb: Peer,
+}
+
+/// What one peer showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    origin: Vec<String>,
+    client: String,
+    log: Vec<String>,
+}
+
+impl Seen {
+    fn facet(&self, facet: Facet) -> String {
+        match facet {
+            Facet::Origin => self.origin.join("\n           "),
+            Facet::Client => self.client.clone(),
+            Facet::Log => self.log.join("\n           "),
+        }
+    }
+}
+
+impl Pair {
+    pub(crate) fn start(config: &str) -> Self {
+        thread::scope(|scope| {
+            let haproxy = scope.spawn(|| Peer::start(Program::HaProxy, config));
+            let ha_lb = Peer::start(Program::HaLb, config);
+            Self {
+                haproxy: haproxy.join().unwrap(),
+                ha_lb,
+            }
+        })
+    }
+
+    /// Plays `case` with both, again with more time if they differ.
+    fn play(&self, case: &Case) -> (Seen, Seen) {
+        let mut stretch = 1;
+        loop {
+            let (theirs, ours) = thread::scope(|scope| {
+                let theirs = scope.spawn(|| seen(&self.haproxy, case, stretch));
+                let ours = seen(&self.ha_lb, case, stretch);
+                (theirs.join().unwrap(), ours)
+            });
+            if theirs == ours || stretch > 2 {
+                return (theirs, ours);
+            }
+            stretch *= 3;
+        }
+    }
+}
+
+fn seen(peer: &Peer, case: &Case, stretch: u32) -> Seen {
+    peer.forget();
+    for origin in &peer.origins {
+        origin.play(case.origin);
+    }
+    let received = client::play(case, peer.fronts[case.front], &peer.origins[0], stretch);
+    // The line comes when the proxy is done, which may be after the client is.
+    let deadline = Instant::now() + Duration::from_secs(u64::from(stretch));
+    while peer.log().len() < case.logs && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(2));
+    }
+    if case.logs == 0 {
+        thread::sleep(Duration::from_millis(50) * stretch);
+    }
+    let requests: Vec<String> = peer
+        .origins
+        .iter()
+        .flat_map(crate::origin::Origin::requests)
+        .map(|request| normal::text(&request))
+        .collect();
+    Seen {
+        origin: requests,
+        client: format!("{} <{:?}>", normal::text(&received.bytes), received.end),
+        log: peer.log(),
+    }
+}
+
+/// Plays `cases` with both and fails on every difference that is not intended.
+pub(crate) fn assert_alike(test: &str, config: &str, cases: &[Case]) {
+    if !haproxy_is_installed(test) {
+        return;
+    }
+    let pair = Pair::start(config);
+    let only = std::env::var("HA_LB_DIFFERENTIAL_CASE").ok();
+    let mut report = String::new();
+    for case in cases {
+        if only
+            .as_deref()
+            .is_some_and(|only| !case.name.contains(only))
+        {
+            continue;
+        }
+        let (theirs, ours) = pair.play(case);
+        if only.is_some() {
+            println!("{}: {theirs:#?}", case.name);
+        }
+        for facet in [Facet::Origin, Facet::Client, Facet::Log] {
+            let (theirs, ours) = (theirs.facet(facet), ours.facet(facet));
+            let intended = differences::reason(case.name, facet);
+            match (theirs == ours, intended) {
+                (true, None) | (false, Some(_)) => {}
+                (true, Some(reason)) => {
+                    let _ = writeln!(
+                        report,
+                        "{}: {facet:?}: no longer differs ({reason})",
+                        case.name
+                    );
+                }
+                (false, None) => {
+                    let _ = writeln!(
+                        report,
+                        "{}: {facet:?}\n  haproxy: {theirs}\n  ha-lb:   {ours}",
+                        case.name
+                    );
+                }
+            }
+        }
+    }
+    assert!(
+        report.is_empty(),
+        "{test}:\n{report}\n{}",
+        pair.ha_lb.output()
+    );
+}

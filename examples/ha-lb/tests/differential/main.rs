@@ -1,0 +1,30 @@
+//! The same files and the same bytes through Debian's HAProxy and through `ha-lb run -x`.
+//!
+//! Each peer gets its own origin, which records what it receives, and its own syslog listener. What the origin
+//! saw, what the client saw and the log line must be equal, but for [`differences::INTENDED`], whose entries say
+//! why and must still be true.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod case;
+mod client;
+mod compare;
+mod differences;
+mod normal;
+mod origin;
+mod peer;
+
+mod aborts;
+mod admin;
+mod framing;
+mod heads;
+mod limits;
+mod responses;
+mod rules;
+mod tcp;
+mod timeouts;
+mod tls;

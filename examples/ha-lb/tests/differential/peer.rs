@@ -1,0 +1,223 @@
+//! HAProxy and ha-lb as processes, each with what it needs around it.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, UdpSocket},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{normal, origin::Origin};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Which program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    HaProxy,
+    HaLb,
+}
+
+/// A running proxy, its origins and its log.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    child: Child,
+    folder: tempfile::TempDir,
+    pub(crate) fronts: Vec<SocketAddr>,
+    pub(crate) origins: Vec<Origin>,
+    log: Arc<Mutex<Vec<String>>>,
+    names: Vec<(String, String)>,
+    /// Keeps the address of `{hole}` taken.
+    _hole: Vec<std::net::TcpStream>,
+}
+
+/// Whether HAProxy is there; else the test says so, and fails where `CI` is set.
+pub(crate) fn haproxy_is_installed(test: &str) -> bool {
+    let found = Command::new("haproxy")
+        .arg("-v")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok();
+    if !found {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: haproxy is not installed"
+        );
+        println!("{test}: skipped: haproxy is not installed");
+    }
+    found
+}
+
+impl Peer {
+    /// Starts `program` on `config`, in which `{front}`, `{front2}`, `{front3}`, `{a}`, `{b}` (origins), `{dead}` (refuses),
+    /// `{hole}` (never accepts), `{log}` and `{dir}` stand for what this peer gets.
+    pub(crate) fn start(program: Program, config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let origins = vec![Origin::start(), Origin::start()];
+        let [fronts @ .., dead] = free_addresses::<4>();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (hole, holders) = hole();
+        let mut names = vec![
+            ("{front}".to_owned(), fronts[0].to_string()),
+            ("{front2}".to_owned(), fronts[1].to_string()),
+            ("{front3}".to_owned(), fronts[2].to_string()),
+            ("{a}".to_owned(), origins[0].address.to_string()),
+            ("{b}".to_owned(), origins[1].address.to_string()),
+            ("{dead}".to_owned(), dead.to_string()),
+            ("{hole}".to_owned(), hole.to_string()),
+            ("{log}".to_owned(), socket.local_addr().unwrap().to_string()),
+            ("{dir}".to_owned(), folder.path().display().to_string()),
+        ];
+        let text = names.iter().fold(config.to_owned(), |text, (name, value)| {
+            text.replace(name, value)
+        });
+        let file = folder.path().join("haproxy.cfg");
+        fs::write(&file, text).unwrap();
+        names.retain(|(name, _)| name != "{log}");
+        let names = names
+            .into_iter()
+            .map(|(name, value)| (value, name))
+            .collect();
+        let child = spawn(program, &file, folder.path());
+        let log = Arc::default();
+        let lines = Arc::clone(&log);
+        thread::spawn(move || listen(&socket, &lines));
+        let peer = Self {
+            child,
+            folder,
+            fronts: fronts.to_vec(),
+            origins,
+            log,
+            names,
+            _hole: holders,
+        };
+        peer.wait_until_ready(program);
+        peer
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Log lines since the last call of [`Peer::forget`], made comparable.
+    pub(crate) fn log(&self) -> Vec<String> {
+        let lines = self.log.lock().unwrap();
+        lines
+            .iter()
+            .map(|line| normal::log_line(line, &self.names))
+            .collect()
+    }
+
+    pub(crate) fn forget(&self) {
+        self.log.lock().unwrap().clear();
+    }
+
+    /// Text with this peer's addresses replaced by their names.
+    pub(crate) fn named(&self, text: &str) -> String {
+        self.names
+            .iter()
+            .fold(text.to_owned(), |text, (address, name)| {
+                text.replace(address, name)
+            })
+    }
+
+    /// The answer of the runtime socket.
+    pub(crate) fn ask(&self, command: &str) -> String {
+        self.try_ask(command).unwrap()
+    }
+
+    fn try_ask(&self, command: &str) -> std::io::Result<String> {
+        let mut stream = UnixStream::connect(self.path("stats"))?;
+        stream.write_all(format!("{command}\n").as_bytes())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    fn wait_until_ready(&self, program: Program) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.try_ask("show info").unwrap_or_default();
+            if answer.contains("Name:") {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{program:?} does not start: {}",
+                self.output()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What it wrote on its own output.
+    pub(crate) fn output(&self) -> String {
+        fs::read_to_string(self.path("output")).unwrap_or_default()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(program: Program, file: &Path, folder: &Path) -> Child {
+    let output = fs::File::create(folder.join("output")).unwrap();
+    let mut command = match program {
+        Program::HaProxy => {
+            let mut command = Command::new("haproxy");
+            command.arg("-db").arg("-f").arg(file);
+            command
+        }
+        Program::HaLb => {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_ha-lb"));
+            command.args(["run", "-x"]).arg(file);
+            command.arg("--control").arg(folder.join("control"));
+            command
+        }
+    };
+    command
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .unwrap()
+}
+
+fn listen(socket: &UdpSocket, lines: &Mutex<Vec<String>>) {
+    let mut buffer = vec![0; 65536];
+    while let Ok(count) = socket.recv(&mut buffer) {
+        let line = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        lines.lock().unwrap().push(line);
+    }
+}
+
+/// Addresses on a part of the loopback network that no other test process uses, all different.
+fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+    let process = std::process::id();
+    let ip = std::net::Ipv4Addr::from(0x7f80_0000 | process & 0x7f_ffff);
+    let listeners = [(); N].map(|()| TcpListener::bind((ip, 0)).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap())
+}
+
+/// An address at which connections are neither taken nor refused: its queue is full.
+fn hole() -> (SocketAddr, Vec<std::net::TcpStream>) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut holders = vec![std::net::TcpStream::from(socket)];
+    let patience = Duration::from_millis(200);
+    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, patience) {
+        holders.push(stream);
+    }
+    (address, holders)
+}
