@@ -59,27 +59,32 @@ fn agree(pair: &Pair, what: &str, text: impl Fn(&Peer) -> String) {
         if theirs == ours {
             return;
         }
-        if Instant::now() > deadline {
-            let mut report = String::new();
-            let (mut left, mut right) = (theirs.lines(), ours.lines());
-            loop {
-                match (left.next(), right.next()) {
-                    (None, None) => break,
-                    (l, r) if l == r => {}
-                    (l, r) => {
-                        report += &format!(
-                            "  haproxy: {}\n  ha-lb:   {}\n",
-                            l.unwrap_or("-"),
-                            r.unwrap_or("-")
-                        );
-                    }
-                }
-            }
-            println!("XX {what}:\n{report}");
-            return;
-        }
+        assert!(
+            Instant::now() < deadline,
+            "{what}:\n{}",
+            unlike(&theirs, &ours)
+        );
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The lines in which two texts differ.
+fn unlike(theirs: &str, ours: &str) -> String {
+    let lines = theirs.lines().count().max(ours.lines().count());
+    let pairs = theirs
+        .lines()
+        .map(Some)
+        .chain(std::iter::repeat(None))
+        .zip(ours.lines().map(Some).chain(std::iter::repeat(None)))
+        .take(lines)
+        .filter(|(theirs, ours)| theirs != ours);
+    pairs.fold(String::new(), |text, (theirs, ours)| {
+        format!(
+            "{text}  haproxy: {}\n  ha-lb:   {}\n",
+            theirs.unwrap_or("-"),
+            ours.unwrap_or("-")
+        )
+    })
 }
 
 fn both(pair: &Pair, act: impl Fn(&Peer)) {
@@ -238,7 +243,7 @@ fn statistics_and_commands() {
                     _,
                     _,
                     _,
-                    _,
+                    address,
                     _,
                     _,
                     _,
@@ -256,7 +261,7 @@ fn statistics_and_commands() {
                     ..,
                 ] = words.as_mut_slice()
                 {
-                    (*time, *port) = ("T", "P");
+                    (*address, *time, *port) = ("A", "T", "P");
                 }
                 words.join(" ").trim().to_owned() + "\n"
             })

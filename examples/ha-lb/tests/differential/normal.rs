@@ -31,12 +31,9 @@ pub(crate) fn log_line(packet: &str, names: &[(String, String)]) -> String {
     let words: Vec<String> = plain.split(' ').map(word).collect();
     let quoted: Vec<&str> = quoted
         .split(' ')
-        .map(|word| {
-            if word == "0ms." || word == "1ms." {
-                "TIME."
-            } else {
-                word
-            }
+        .map(|word| match word.strip_suffix("ms.") {
+            Some(number) if number.parse::<u32>().is_ok() => "TIME.",
+            _ => word,
         })
         .collect();
     format!("{priority}>{}{}", words.join(" "), quoted.join(" "))

@@ -3,11 +3,14 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -199,10 +202,11 @@ fn listen(socket: &UdpSocket, lines: &Mutex<Vec<String>>) {
     }
 }
 
-/// Addresses on a part of the loopback network that no other test process uses, all different.
+/// Different ports of an address of the loopback network that no other peer uses.
 fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    let process = std::process::id();
-    let ip = std::net::Ipv4Addr::from(0x7f80_0000 | process & 0x7f_ffff);
+    static PEERS: AtomicU32 = AtomicU32::new(0);
+    let number = std::process::id() << 6 | PEERS.fetch_add(1, Ordering::Relaxed) & 0x3f;
+    let ip = Ipv4Addr::from(0x7f80_0000 | number & 0x7f_ffff);
     let listeners = [(); N].map(|()| TcpListener::bind((ip, 0)).unwrap());
     listeners.map(|listener| listener.local_addr().unwrap())
 }

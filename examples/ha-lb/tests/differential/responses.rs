@@ -65,7 +65,7 @@ const RESPONSES: &[Case] = &[
         .origin(&[Head, Send(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n")]).logs(2),
     sends("early_response", BIG_POST).origin(&[Head, Send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig"), Stall]),
     sends("early_response_close", BIG_POST).origin(&[Head, Send(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig"), Close]),
-    sends("early_response_rest_of_body", &[Step::Send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc"), Step::Until(b"big"), Step::Send(b"def"), Step::Send(b"GET /2 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")])
+    sends("early_response_rest_of_body", &[Step::Send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc"), Step::Until(b"big"), Step::Send(b"def"), Step::AtOrigin(b"def"), Step::Send(b"GET /2 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")])
         .origin(&[Head, Send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig"), Body]).logs(2),
     sends("response_status_599", GET).origin(&[Head, Send(b"HTTP/1.1 599 Odd\r\nContent-Length: 0\r\n\r\n")]),
     sends("response_lf", GET).origin(&[Head, Send(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok")]),
