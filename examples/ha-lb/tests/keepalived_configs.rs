@@ -245,11 +245,9 @@ fn multi_service() {
         "multi-service/keepalived.conf",
         &[
             &format!("multi-service/keepalived.conf:10:19: warning: {cut}"),
-            "multi-service/keepalived.conf:16:9: warning: a script that is defined later: \
-             `check_serviceA`; it is tracked; keepalived would ignore this line",
+            "multi-service/keepalived.conf:16:9: note: a script that is defined later: \
+             `check_serviceA`; it is tracked; keepalived would ignore this line, and lines like it",
             &format!("multi-service/keepalived.conf:29:19: warning: {cut}"),
-            "multi-service/keepalived.conf:35:9: warning: a script that is defined later: \
-             `check_serviceB`; it is tracked; keepalived would ignore this line",
             "multi-service/keepalived.conf:39:48: warning: text after the value of `script`: \
              `Đường`; it is ignored to the end of the line",
         ],

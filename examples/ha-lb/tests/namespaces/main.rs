@@ -7,11 +7,15 @@
 )]
 
 mod apiserver;
+mod courier;
 mod failover;
 mod golden;
 mod k8s_ingress;
 mod lab;
+mod multi_service;
 mod node;
 mod peers;
 mod processes;
+mod single;
 mod support;
+mod web_pair;

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::{IpAddr, UdpSocket},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Child,
     sync::{Arc, Mutex},
@@ -22,6 +23,8 @@ const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
 pub(crate) struct Node {
     pub(crate) host: Host,
     folder: PathBuf,
+    /// Files of this host's own that lie over the machine's, beside its folders.
+    overlays: Vec<(PathBuf, PathBuf)>,
     daemon: Option<Child>,
     syslog: Arc<Mutex<Vec<String>>>,
 }
@@ -59,6 +62,7 @@ impl Node {
         Self {
             host,
             folder,
+            overlays: Vec::new(),
             daemon: None,
             syslog,
         }
@@ -71,11 +75,39 @@ impl Node {
 
     /// A program on this host that sees its private folders.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> HostCommand<'_> {
-        self.host
+        let command = self
+            .host
             .command(program)
             .bind(self.path("etc"), "/etc")
             .bind(self.path("run"), "/run")
-            .bind(self.path("var-lib"), "/var/lib")
+            .bind(self.path("var-lib"), "/var/lib");
+        let overlays = self.overlays.iter();
+        overlays.fold(command, |command, (source, target)| {
+            command.bind(source, target)
+        })
+    }
+
+    /// Lays a file of this host's own over one of the machine's, for programs started from now on.
+    pub(crate) fn lay_over(&mut self, source: PathBuf, target: impl Into<PathBuf>) {
+        self.overlays.push((source, target.into()));
+    }
+
+    /// Writes a shell script that this host sees as `/NAME`.
+    pub(crate) fn script(&self, name: &str, body: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// A file that this host sees as `/NAME` is there, or is not: what its scripts look at.
+    pub(crate) fn flag(&self, name: &str, is_there: bool) {
+        let path = self.path(name);
+        if is_there {
+            fs::write(path, "").unwrap();
+        } else {
+            fs::remove_file(path).unwrap();
+        }
     }
 
     /// Starts the daemon and waits until it answers.
@@ -150,6 +182,15 @@ impl Node {
         self.ask("/instances/0/state")
             .and_then(|state| Some(state.as_str()?.to_owned()))
             .unwrap_or_default()
+    }
+
+    /// State of the virtual router of that name.
+    pub(crate) fn state_of(&self, instance: &str) -> String {
+        let status = self.status().unwrap_or_default();
+        let instances = status["instances"].as_array().into_iter().flatten();
+        let mut found = instances.filter(|one| one["name"] == instance);
+        let state = found.next().and_then(|one| one["state"].as_str());
+        state.unwrap_or_default().to_owned()
     }
 
     /// Whether the kernel of this host has `address` with a full prefix.

@@ -285,10 +285,11 @@ impl Draft {
                 continue;
             };
             if index >= self.scripts_before {
-                context.diagnostics.push(
-                    Diagnostic::warning(line.name.span.clone(), "a script that is defined later")
+                context.diagnostics.push_once(
+                    "scripts defined later",
+                    Diagnostic::note(line.name.span.clone(), "a script that is defined later")
                         .found(name)
-                        .action("it is tracked; keepalived would ignore this line"),
+                        .action("it is tracked; keepalived would ignore this line, and lines like it"),
                 );
             }
             let track = TrackScript {
