@@ -6,6 +6,9 @@
 mod build;
 mod words;
 
+#[cfg(test)]
+pub(crate) use build::plan;
+
 use std::{cell::RefCell, io, os::fd::AsFd as _, process::ExitCode, rc::Rc, time::Duration};
 
 use tokio::{

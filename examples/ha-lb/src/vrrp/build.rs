@@ -65,9 +65,16 @@ pub(super) fn host(
     config: &Config,
     interfaces: &Interfaces,
 ) -> Result<LinuxHost, vip_netlink::Error> {
-    let routers = config.instances.iter().enumerate();
-    let routers = routers.filter_map(|(number, instance)| {
-        let id = RouterId::new(u32::try_from(number).ok()?);
+    let options = HostOptions {
+        watch: interfaces.0.values().cloned().collect(),
+        ..HostOptions::default()
+    };
+    LinuxHost::new(host_routers(config, interfaces), options)
+}
+
+fn host_routers(config: &Config, interfaces: &Interfaces) -> Vec<HostRouter> {
+    let instances = config.instances.iter().zip(0..);
+    let routers = instances.filter_map(|(instance, number)| {
         let interface = interfaces.0.get(&instance.interface)?.clone();
         let addresses = instance
             .addresses
@@ -86,15 +93,22 @@ pub(super) fn host(
             owner: instance.priority == Priority::OWNER,
             addresses: addresses.map(vip).collect(),
             lifetime: Some(Lease::lifetime(instance.interval)),
-            id,
+            id: RouterId::new(number),
             interface,
         })
     });
-    let options = HostOptions {
-        watch: interfaces.0.values().cloned().collect(),
-        ..HostOptions::default()
-    };
-    LinuxHost::new(routers.collect(), options)
+    routers.collect()
+}
+
+/// All that is built from a configuration, as text: two that run alike read alike.
+#[cfg(test)]
+pub(crate) fn plan(config: &Config) -> String {
+    let interfaces = Interfaces::of(config).unwrap();
+    let routers = config.instances.iter();
+    let routers: Vec<_> = routers
+        .map(|instance| (router(instance), attachment(instance, &interfaces)))
+        .collect();
+    format!("{routers:?} {:?}", host_routers(config, &interfaces))
 }
 
 fn vip(written: &VirtualAddress) -> Vip {

@@ -14,7 +14,7 @@ use crate::config::diagnostic::Diagnostic;
 /// Longest label the kernel takes, without its end.
 const MAX_LABEL: usize = 15;
 
-const OPTIONS: &[&str] = &[
+pub(super) const OPTIONS: &[&str] = &[
     "dev",
     "brd",
     "broadcast",

@@ -113,11 +113,11 @@ const TABLE: Table<Draft> = Table {
             group_v4,
             "Where IPv4 adverts go (224.0.0.18).",
         ),
-        Keyword::read(
+        Keyword::kept(
             "vrrp_mcast_group6",
             Takes::one("an IPv6 group"),
             group_v6,
-            "Where IPv6 adverts go (ff02::12).",
+            "adverts over IPv6 are not supported",
         ),
         Keyword::read(
             "vrrp_startup_delay",

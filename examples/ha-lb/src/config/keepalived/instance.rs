@@ -41,14 +41,14 @@ pub(super) struct Draft {
     addresses: Vec<VirtualAddress>,
     excluded_addresses: Vec<VirtualAddress>,
     no_addresses: bool,
-    native_ipv6: bool,
+    native_ipv6: Option<Span>,
     dont_track_primary: bool,
     track_interfaces: Vec<TrackLine>,
     track_scripts: Vec<TrackLine>,
     unicast: bool,
     peers: Vec<(Peer, Span)>,
-    unicast_ttl: Option<u8>,
-    check_unicast_source: Option<bool>,
+    unicast_ttl: Option<(u8, Span)>,
+    check_unicast_source: Option<(bool, Span)>,
     source: Option<(IpAddr, Span)>,
     group: Option<(IpAddr, Span)>,
     accept: Option<bool>,
@@ -113,7 +113,7 @@ pub(super) fn read(
         addresses: Vec::new(),
         excluded_addresses: Vec::new(),
         no_addresses: false,
-        native_ipv6: false,
+        native_ipv6: None,
         dont_track_primary: false,
         track_interfaces: Vec::new(),
         track_scripts: Vec::new(),
@@ -224,7 +224,8 @@ fn group(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
 
 fn unicast_ttl(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     let word = node.arguments.first();
-    draft.unicast_ttl = word.and_then(|word| context.number(word, 1..=u8::MAX));
+    let ttl = word.and_then(|word| context.number(word, 1..=u8::MAX));
+    draft.unicast_ttl = ttl.map(|ttl| (ttl, node.keyword.span.clone()));
 }
 
 fn down_timer_adverts(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {

@@ -6,6 +6,7 @@ use vrrp_proto::{ChecksumMode, Family, Password, Version};
 
 use super::*;
 
+mod carried_out;
 mod virtual_server;
 mod wild;
 

@@ -146,7 +146,7 @@ impl Draft {
         let peer = self.peers.first().map(|(peer, _)| peer.address);
         let family = match first.or(other).or(peer).map(Family::of) {
             Some(family) => family,
-            None if self.native_ipv6 => Family::Ipv6,
+            None if self.native_ipv6.is_some() => Family::Ipv6,
             None => Family::Ipv4,
         };
         let stranger = self
@@ -166,6 +166,12 @@ impl Draft {
                 )),
             );
             return None;
+        }
+        if let (Family::Ipv4, Some(span)) = (family, &self.native_ipv6) {
+            context.diagnostics.push(
+                Diagnostic::warning(span.clone(), "`native_ipv6` with IPv4 addresses")
+                    .action("it is ignored: the addresses decide"),
+            );
         }
         Some(family)
     }

@@ -199,8 +199,24 @@ impl Draft {
     }
 
     pub(super) fn unicast(&self, facts: &Facts, context: &mut Context<'_>) -> Option<Unicast> {
+        let ttl = self.unicast_ttl.as_ref();
+        let check_source = self.check_unicast_source.as_ref();
+        let mut idle = |span: &Span, what: &str| {
+            context.diagnostics.push(
+                Diagnostic::warning(span.clone(), what).action("it is ignored, as by keepalived"),
+            );
+        };
         if !self.unicast {
+            if let Some((_, span)) = ttl {
+                idle(span, "`unicast_ttl` without `unicast_peer`");
+            }
+            if let Some((_, span)) = check_source {
+                idle(span, "`check_unicast_src` without `unicast_peer`");
+            }
             return None;
+        }
+        if let Some((_, span)) = &self.group {
+            idle(span, "`mcast_dst_ip` with `unicast_peer`");
         }
         if self.peers.is_empty() && !self.refused {
             context.diagnostics.push(
@@ -225,8 +241,8 @@ impl Draft {
         }
         Some(Unicast {
             peers: self.peers.iter().map(|(peer, _)| *peer).collect(),
-            ttl: self.unicast_ttl.unwrap_or(255),
-            check_source: self.check_unicast_source.unwrap_or(true),
+            ttl: ttl.map_or(255, |(ttl, _)| *ttl),
+            check_source: check_source.is_none_or(|(is_on, _)| *is_on),
         })
     }
 
@@ -289,7 +305,9 @@ impl Draft {
                     "scripts defined later",
                     Diagnostic::note(line.name.span.clone(), "a script that is defined later")
                         .found(name)
-                        .action("it is tracked; keepalived would ignore this line, and lines like it"),
+                        .action(
+                            "it is tracked; keepalived would ignore this line, and lines like it",
+                        ),
                 );
             }
             let track = TrackScript {

@@ -103,7 +103,7 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::read(
             "native_ipv6",
             Takes::FLAG,
-            |d, n, c| d.native_ipv6 = c.flag(n),
+            |d, n, c| d.native_ipv6 = c.flag(n).then(|| n.keyword.span.clone()),
             "IPv6, without an address that says so.",
         ),
         Keyword::read(
@@ -163,7 +163,7 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::read(
             "check_unicast_src",
             Takes::FLAG,
-            |d, n, c| d.check_unicast_source = Some(c.flag(n)),
+            |d, n, c| d.check_unicast_source = Some((c.flag(n), n.keyword.span.clone())),
             "Adverts of others than the peers are dropped (on).",
         ),
         Keyword::read(

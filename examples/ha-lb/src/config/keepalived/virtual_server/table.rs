@@ -87,11 +87,11 @@ pub(super) const TABLE: Table<Draft> = Table {
             |d, n, c| d.quorum = count(n, c),
             "Weight that must be up (1).",
         ),
-        Keyword::read(
+        Keyword::kept(
             "alpha",
             Takes::FLAG,
             |d, n, c| d.starts_down = c.flag(n),
-            "Servers are down until their first check has passed.",
+            "servers are up until a check has failed",
         ),
         Keyword::read(
             "virtualhost",
