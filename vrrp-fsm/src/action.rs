@@ -65,6 +65,8 @@ pub enum Reason {
         /// Who resigned.
         source: IpAddr,
     },
+    /// A process of this host that died was Active.
+    Succeeded,
     /// Preempt_Mode: the Active router has a lower priority.
     Preempted {
         /// Who was Active.
@@ -167,6 +169,7 @@ impl fmt::Display for Reason {
                 silence,
             } => write!(f, "no advert from anyone for {}", Seconds(*silence)),
             Self::Resigned { source } => write!(f, "{source} resigned"),
+            Self::Succeeded => f.write_str("this host was Active until its VRRP process died"),
             Self::Preempted {
                 source,
                 priority,

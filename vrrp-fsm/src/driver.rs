@@ -77,6 +77,8 @@ pub enum Control {
         /// Whether it is held.
         hold: bool,
     },
+    /// This process continues one that died while this router was Active.
+    Succeed(RouterId),
     /// How all routers are, in their order.
     Snapshot(oneshot::Sender<Vec<RouterStatus>>),
     /// Stop in order: priority 0 is sent, the addresses are removed, then `run` returns. Dropping
@@ -285,6 +287,7 @@ impl<H: Host> Driver<H> {
                 self.set
                     .handle(now, router, Event::Recovered(FaultKind::Operator));
             }
+            Control::Succeed(router) => self.set.handle(now, router, Event::Succeeded),
             Control::Snapshot(reply) => {
                 let all = self.set.ids().filter_map(|id| self.set.status(id));
                 // Who asked may have gone.

@@ -34,6 +34,9 @@ pub enum Event {
     /// The lease of the addresses ran out because adverts were not sent in time: others may have
     /// taken over.
     LeaseExpired,
+    /// This process continues one that died while it was Active and could not say so. A Backup says it
+    /// in its place, by priority 0, and waits no longer than the others: for Skew_Time.
+    Succeeded,
 }
 
 /// What an advert says, as far as the machine needs it.

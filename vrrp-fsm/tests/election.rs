@@ -85,6 +85,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::InstallFailed),
         1 => Just(Event::AddressLost),
         1 => Just(Event::LeaseExpired),
+        1 => Just(Event::Succeeded),
     ]
 }
 
@@ -125,9 +126,10 @@ impl Follower {
                 Action::Repair => assert!(self.installed, "repaired without the addresses"),
                 Action::Send { priority } => {
                     let resigning = priority == Priority::RESIGN;
+                    let for_predecessor = event == Event::Succeeded;
                     assert!(
-                        !resigning || self.installed,
-                        "only an Active router resigns"
+                        !resigning || self.installed || for_predecessor,
+                        "only an Active router resigns, or one for its predecessor"
                     );
                 }
                 Action::Transition(transition) => {

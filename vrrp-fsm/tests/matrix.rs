@@ -145,6 +145,7 @@ fn stimuli(version: Version) -> Vec<(&'static str, Stimulus)> {
         ("InstallFailed", at(Event::InstallFailed)),
         ("AddressLost", at(Event::AddressLost)),
         ("LeaseExpired", at(Event::LeaseExpired)),
+        ("Succeeded", at(Event::Succeeded)),
     ]
 }
 

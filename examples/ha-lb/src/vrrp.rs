@@ -56,21 +56,22 @@ pub fn main() -> ExitCode {
 async fn run() -> io::Result<()> {
     signals::leave_to_the_supervisor()?;
     let supervisor = Rc::new(Channel::new(io::stdin().as_fd().try_clone_to_owned()?)?);
-    let (configuration, scripts) = loop {
+    let (configuration, scripts, succeeds) = loop {
         match supervisor.recv::<ToSpeaker>().await? {
             Some((
                 ToSpeaker::Start {
                     configuration,
                     scripts,
+                    succeeds,
                 },
                 _,
-            )) => break (configuration, scripts),
+            )) => break (configuration, scripts, succeeds),
             Some(_) => {}
             None => return Ok(()),
         }
     };
     match start(&configuration) {
-        Ok(speaker) => serve(speaker, scripts, &supervisor).await,
+        Ok(speaker) => serve(speaker, scripts, succeeds, &supervisor).await,
         Err(why) => supervisor.send(&FromSpeaker::Failed(why), &[]).await,
     }
 }
@@ -115,6 +116,7 @@ struct Speaker {
 async fn serve(
     speaker: Speaker,
     scripts: Vec<(String, bool)>,
+    succeeds: Option<Vec<String>>,
     supervisor: &Rc<Channel>,
 ) -> io::Result<()> {
     let (control, commands) = mpsc::channel(256);
@@ -129,6 +131,15 @@ async fn serve(
     for (name, passed) in scripts {
         track(&control, &words.borrow(), &name, passed);
     }
+    let startup_delay = match succeeds {
+        // The daemon has been up for longer.
+        Some(active) => {
+            let routers = active.iter().filter_map(|name| words.borrow().router(name));
+            routers.for_each(|router| command(&control, Control::Succeed(router)));
+            Duration::ZERO
+        }
+        None => startup_delay,
+    };
     let reporter = spawn_local(tell(
         Rc::clone(&words),
         observations,

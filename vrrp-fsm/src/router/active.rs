@@ -48,7 +48,7 @@ impl Router {
             }
             // Others may hold the address by now: not put back, elected anew.
             Event::LeaseExpired => self.become_backup(now, None, Reason::LeaseExpired),
-            Event::Startup | Event::Installed | Event::InstallFailed => {}
+            Event::Startup | Event::Installed | Event::InstallFailed | Event::Succeeded => {}
         }
     }
 

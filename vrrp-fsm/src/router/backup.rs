@@ -1,7 +1,7 @@
 //! Backup: RFC 9568 §6.4.2.
 
 use super::Router;
-use crate::{Backup, Event, Heard, Instant, Reason, Received, State};
+use crate::{Action, Backup, Event, Heard, Instant, Reason, Received, State};
 
 use vrrp_proto::{Priority, Version};
 
@@ -31,6 +31,7 @@ impl Router {
             | Event::InstallFailed
             | Event::AddressLost
             | Event::LeaseExpired => {}
+            Event::Succeeded => self.resign_for_predecessor(now, backup),
         }
     }
 
@@ -63,6 +64,16 @@ impl Router {
         self.state = State::Backup(backup);
     }
 
+    fn resign_for_predecessor(&mut self, now: Instant, mut backup: Backup) {
+        self.push(Action::Send {
+            priority: Priority::RESIGN,
+        });
+        let skew = self.skew_time(backup.active_adver_interval);
+        backup.active_down_at = backup.active_down_at.min(now + skew);
+        backup.resigned = self.config.primary;
+        self.state = State::Backup(backup);
+    }
+
     /// keepalived's preempt_delay: it begins with the first advert of lower priority, and until its
     /// end they are followed.
     fn preempt_is_delayed(&self, now: Instant, backup: &mut Backup) -> bool {
@@ -89,7 +100,11 @@ impl Router {
 
     fn takeover_reason(&self, now: Instant, backup: &Backup) -> Reason {
         if let Some(source) = backup.resigned {
-            return Reason::Resigned { source };
+            return if self.config.primary == Some(source) {
+                Reason::Succeeded
+            } else {
+                Reason::Resigned { source }
+            };
         }
         let patience = self.active_down_interval(backup.active_adver_interval);
         match (backup.rival, backup.active) {

@@ -33,7 +33,8 @@ impl Router {
             | Event::Installed
             | Event::InstallFailed
             | Event::AddressLost
-            | Event::LeaseExpired => {}
+            | Event::LeaseExpired
+            | Event::Succeeded => {}
         }
     }
 

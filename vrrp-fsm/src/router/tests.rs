@@ -183,6 +183,25 @@ fn every_fault_must_be_gone() {
 }
 
 #[test]
+fn a_successor_resigns_for_its_predecessor_and_waits_for_skew_time() {
+    let mut subject = Subject::backup(config());
+    let send = Action::Send {
+        priority: Priority::RESIGN,
+    };
+    assert_eq!(subject.gets(Event::Succeeded), [send]);
+    assert_eq!(subject.left(), Duration::from_micros(609_375));
+    assert_eq!(
+        told(&subject.fires()),
+        ["Backup -> Active: this host was Active until its VRRP process died"]
+    );
+    // Somebody else was quicker.
+    let mut subject = Subject::backup(config());
+    subject.gets(Event::Succeeded);
+    subject.hears(200);
+    assert_eq!(subject.left(), Duration::from_micros(3_609_375));
+}
+
+#[test]
 fn a_script_that_was_waited_for_and_fails_is_told() {
     let script = crate::Object::Script(1);
     let mut subject = Subject {

@@ -33,6 +33,8 @@ pub enum ToSpeaker {
         configuration: Configuration,
         /// Results of scripts, as in [`ToSpeaker::Script`].
         scripts: Vec<(String, bool)>,
+        /// The instances that were Active when the speaker before this one died, if there was one.
+        succeeds: Option<Vec<String>>,
     },
     /// A `vrrp_script` passes or fails from now on.
     Script {

@@ -2,7 +2,7 @@
 //! the other. No event takes long; whatever waits is a task of its own that reports back.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     os::fd::OwnedFd,
     process::ExitCode,
@@ -65,6 +65,8 @@ pub struct Daemon {
     liveness: Liveness,
     tracks: Tracks,
     notifier: Notifier,
+    /// The instances that are Active, as the speaker told.
+    active: BTreeSet<String>,
     /// What the next balancer should know of the servers.
     servers: BTreeMap<(String, String), ServerState>,
     instances: Vec<status::Instance>,
@@ -124,6 +126,7 @@ impl Daemon {
             liveness: Liveness::default(),
             tracks,
             notifier,
+            active: BTreeSet::new(),
             servers: BTreeMap::new(),
             instances: Vec::new(),
             traffic: status::Traffic::default(),

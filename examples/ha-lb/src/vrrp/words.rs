@@ -4,7 +4,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use vip_netlink::link::Interface;
-use vrrp_fsm::{FaultReason, Instant, Object, Reason, RouterStatus, StateKind, Transition};
+use vrrp_fsm::{
+    FaultReason, Instant, Object, Reason, RouterId, RouterStatus, StateKind, Transition,
+};
 
 use super::build::Interfaces;
 use crate::{
@@ -34,6 +36,12 @@ impl Words {
 
     pub(super) fn instance(&self, number: usize) -> &str {
         self.instances.get(number).map_or("?", |i| &i.name)
+    }
+
+    /// The router of an instance.
+    pub(super) fn router(&self, name: &str) -> Option<RouterId> {
+        let number = self.instances.iter().position(|i| *i.name == *name)?;
+        Some(RouterId::new(u32::try_from(number).ok()?))
     }
 
     /// The number of a script.

@@ -152,6 +152,11 @@ fn a_killed_speaker_is_started_again_beside_the_same_balancer() {
             });
             assert_eq!(status["balancer"]["pid"], balancer);
             assert!(site.node.holds(VIP));
+            // Skew_Time instead of a whole Active_Down_Interval.
+            assert_eq!(
+                status["instances"][0]["last_transition"]["reason"],
+                "this host was Active until its VRRP process died"
+            );
             assert_eq!(site.node.terminate(), Some(0), "{}", site.node.log());
             assert!(!site.node.holds(VIP));
         },

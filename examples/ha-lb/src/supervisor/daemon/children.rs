@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Daemon, Event};
 use crate::{
+    admin::status::State,
     ipc::{
         channel::MAX_DESCRIPTORS,
         message::{BalancerStart, FromBalancer, FromSpeaker, ToBalancer, ToSpeaker},
@@ -20,6 +21,11 @@ impl Daemon {
         let hello = ToSpeaker::Start {
             configuration: self.configuration.clone(),
             scripts: self.tracks.results(),
+            succeeds: self
+                .speaker
+                .as_ref()
+                .is_some_and(|slot| slot.ever_ready())
+                .then(|| self.active.iter().cloned().collect()),
         };
         let Some(slot) = &mut self.speaker else {
             return;
@@ -75,7 +81,14 @@ impl Daemon {
                 let pid = slot.process().pid.unwrap_or_default();
                 tracing::info!("speaker (pid {pid}) listens after {took} ms");
             }
-            Report::Said(FromSpeaker::Transition(transition)) => self.notifier.changed(&transition),
+            Report::Said(FromSpeaker::Transition(transition)) => {
+                if transition.to == State::Active {
+                    self.active.insert(transition.instance.clone());
+                } else {
+                    self.active.remove(&transition.instance);
+                }
+                self.notifier.changed(&transition);
+            }
             Report::Said(FromSpeaker::LowerPriority { instance }) => {
                 self.notifier.lower_priority(&instance)
             }
