@@ -146,6 +146,69 @@ fn addresses_go_up_are_announced_and_go_down() {
 }
 
 #[test]
+fn options_of_an_address_are_the_kernel_s_and_stay_through_a_refresh() {
+    in_namespaces(
+        "host::options_of_an_address_are_the_kernel_s_and_stay_through_a_refresh",
+        |_| {
+            let mut router = router(Some(Duration::from_secs(3)));
+            let mut point = Vip::host(VIP.into()).with_prefix(30);
+            point.peer = Some(IpAddr::from([10, 98, 0, 1]));
+            point.flags.no_prefix_route = true;
+            let mut passing = Vip::host(IpAddr::from([10, 99, 0, 101]));
+            passing.preferred = Some(0);
+            passing.untracked = true;
+            let mut sixth = Vip::host("2001:db8::100".parse().unwrap()).with_prefix(64);
+            sixth.flags.home = true;
+            sixth.flags.manage_temporary = true;
+            router.addresses = vec![point, passing, sixth];
+            with_host(router, async |host| {
+                install(host).await;
+                advert(host, &ADVERT).unwrap();
+                advert(host, &ADVERT).unwrap();
+                let line = |what: &str| {
+                    let all = output(&format!("ip -o addr show dev {HOST}"));
+                    let line = all.lines().find(|line| line.contains(what));
+                    line.unwrap_or_default().to_owned()
+                };
+                let point = line("10.99.0.100");
+                assert!(point.contains("10.99.0.100 peer 10.98.0.1/30 "), "{point}");
+                assert!(point.contains("noprefixroute"), "{point}");
+                assert!(!point.contains("preferred_lft 0sec"), "{point}");
+                let passing = line("10.99.0.101");
+                assert!(passing.contains("preferred_lft 0sec"), "{passing}");
+                let sixth = line("2001:db8::100");
+                assert!(
+                    sixth.contains("home") && sixth.contains("mngtmpaddr"),
+                    "{sixth}"
+                );
+
+                // Nobody minds that the second one goes; that the first one goes is told.
+                sh(&format!("ip addr del 10.99.0.101/32 dev {HOST}"));
+                sh(&format!("ip addr del {VIP} peer 10.98.0.1/30 dev {HOST}"));
+                let gone = event(host, "AddressGone", |event| {
+                    matches!(event, HostEvent::AddressGone { .. })
+                })
+                .await;
+                let HostEvent::AddressGone { address, .. } = gone else {
+                    unreachable!()
+                };
+                assert_eq!(address, IpAddr::from(VIP));
+                install(host).await;
+                assert!(line("10.99.0.100").contains("peer 10.98.0.1/30"));
+
+                host.enqueue(ROUTER, Command::Remove);
+                event(host, "Removed", |event| {
+                    matches!(event, HostEvent::Removed { .. })
+                })
+                .await;
+                let left = ["10.99.0.100", "10.99.0.101", "2001:db8::100"].map(line);
+                assert_eq!(left, ["", "", ""]);
+            });
+        },
+    );
+}
+
+#[test]
 fn what_a_predecessor_left_is_swept_by_exact_prefix() {
     in_namespaces(
         "host::what_a_predecessor_left_is_swept_by_exact_prefix",

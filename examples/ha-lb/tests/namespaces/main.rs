@@ -18,4 +18,5 @@ mod peers;
 mod processes;
 mod single;
 mod support;
+mod two_masters;
 mod web_pair;
