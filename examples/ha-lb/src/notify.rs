@@ -1,6 +1,6 @@
 //! notify_master, notify_backup, notify_fault, notify_stop and `notify` (keepalived.conf(5)): run after each
 //! change of state, one after the other for each instance, so that a later one never overtakes an earlier one;
-//! and notify_master_rx_lower_pri, in the same queue.
+//! and notify_master_rx_lower_pri, in the same queue. Fifos get a line for each of these.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,6 +9,10 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
+
+pub mod fifo;
+
+use fifo::Fifo;
 
 use crate::{
     admin::status::State,
@@ -78,6 +82,7 @@ impl Hooks {
 pub struct Notifier {
     queues: BTreeMap<String, (Hooks, UnboundedSender<Command>)>,
     runners: JoinSet<()>,
+    fifos: Vec<Fifo>,
 }
 
 impl Notifier {
@@ -95,8 +100,19 @@ impl Notifier {
         notifier
     }
 
+    /// From now on these hear of everything too.
+    #[must_use]
+    pub fn with_fifos(mut self, fifos: Vec<Fifo>) -> Self {
+        self.fifos = fifos;
+        self
+    }
+
     /// Queues the scripts of a change of state.
-    pub fn changed(&self, transition: &Transition) {
+    pub fn changed(&mut self, transition: &Transition) {
+        let state = transition.to.keepalived_name();
+        for fifo in &mut self.fifos {
+            fifo.tell(&transition.instance, state, transition.priority);
+        }
         if let Some((hooks, queue)) = self.queues.get(&transition.instance) {
             for command in hooks.commands(transition) {
                 let _ = queue.send(command);
@@ -105,7 +121,10 @@ impl Notifier {
     }
 
     /// Queues the script of an instance that is master and heard a lower priority.
-    pub fn lower_priority(&self, instance: &str) {
+    pub fn lower_priority(&mut self, instance: &str, priority: u8) {
+        for fifo in &mut self.fifos {
+            fifo.tell(instance, "MASTER_RX_LOWER_PRI", priority);
+        }
         if let Some((hooks, queue)) = self.queues.get(instance)
             && let Some(command) = &hooks.lower_priority
         {

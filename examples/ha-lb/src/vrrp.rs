@@ -224,6 +224,11 @@ async fn snapshot(control: &mpsc::Sender<Control>) -> Option<Vec<RouterStatus>> 
     answer.await.ok()
 }
 
+async fn effective_priority(control: &mpsc::Sender<Control>, number: usize) -> Option<u8> {
+    let routers = snapshot(control).await?;
+    Some(routers.get(number)?.effective_priority.value())
+}
+
 async fn status(
     words: Rc<RefCell<Words>>,
     control: mpsc::Sender<Control>,
@@ -253,7 +258,9 @@ async fn tell(
                 let instance = words.borrow().instance(number).to_owned();
                 tracing::warn!("{instance}: {other}");
                 if let Observation::Warning(Warning::TwoActives { .. }) = other {
-                    let _ = told.send(FromSpeaker::LowerPriority { instance });
+                    let priority = effective_priority(&control, number).await;
+                    let priority = priority.unwrap_or_default();
+                    let _ = told.send(FromSpeaker::LowerPriority { instance, priority });
                 }
                 continue;
             }
@@ -275,10 +282,8 @@ async fn tell(
             ..
         } = &changed;
         tracing::info!("{instance}: {from} -> {to}: {reason}");
-        if let Some(routers) = snapshot(&control).await
-            && let Some(router) = routers.get(number)
-        {
-            changed.priority = router.effective_priority.value();
+        if let Some(priority) = effective_priority(&control, number).await {
+            changed.priority = priority;
         }
         let _ = told.send(FromSpeaker::Transition(changed));
     }

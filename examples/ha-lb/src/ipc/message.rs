@@ -60,6 +60,8 @@ pub enum FromSpeaker {
     LowerPriority {
         /// Name of the instance.
         instance: String,
+        /// Its own effective priority.
+        priority: u8,
     },
     /// Answer to [`ToSpeaker::Status`].
     Status(Vec<status::Instance>),

@@ -110,7 +110,7 @@ impl Daemon {
         let tracks = Tracks::start(loaded.scripts()?, balancer.is_some(), move |turn| {
             let _ = turned.send(Event::Script(turn));
         });
-        let notifier = Notifier::new(loaded.hooks()?);
+        let notifier = Notifier::new(loaded.hooks()?).with_fifos(prepared.fifos);
         let sockets = prepared.sockets.into_iter();
         Ok(Self {
             configuration: prepared.configuration,

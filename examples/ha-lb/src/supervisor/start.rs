@@ -20,6 +20,7 @@ use crate::{
         load::{self, Loaded},
     },
     ipc::message::{Configuration, Sources},
+    notify::fifo::Fifo,
     privileges::{self, Identity},
 };
 
@@ -45,6 +46,8 @@ pub struct Prepared {
     pub workers: usize,
     /// The control socket.
     pub listener: std::os::unix::net::UnixListener,
+    /// Fifos that hear of changes of state.
+    pub fifos: Vec<Fifo>,
     /// Files to be removed at the end.
     pub traces: Traces,
 }
@@ -82,6 +85,13 @@ pub fn prepare(options: &Options) -> Result<Prepared, String> {
     check_rights(&loaded)?;
     let (control, listener) = Control::bind(&options.control)
         .map_err(|e| format!("control socket {}: {e}", options.control.display()))?;
+    let fifos = loaded
+        .keepalived
+        .iter()
+        .flat_map(|config| &config.global.notify_fifos);
+    let fifos = fifos
+        .map(|path| Fifo::open(path).map_err(|e| format!("notify fifo {}: {e}", path.display())));
+    let fifos = fifos.collect::<Result<_, _>>()?;
     let mut workers = 1;
     let mut sockets = Vec::new();
     let mut pidfile = None;
@@ -114,6 +124,7 @@ pub fn prepare(options: &Options) -> Result<Prepared, String> {
         sockets,
         workers,
         listener,
+        fifos,
         traces: Traces {
             sockets: paths,
             _control: control,

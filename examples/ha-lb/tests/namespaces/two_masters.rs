@@ -1,7 +1,11 @@
 //! Two masters at once: what the preferred one does when it hears the other (`garp_lower_prio_*`,
 //! `notify_master_rx_lower_pri`).
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    time::Duration,
+};
 
 use ha_lb::lab::Lab;
 
@@ -28,7 +32,7 @@ fn the_preferred_one_runs_its_script_once() {
                 let node = Node::new(&lab, scratch.path(), &name, "eth0", &[&address]);
                 node.script("etc/keepalived/notify.sh", "echo \"$@\" >>/run/notified");
                 let text = format!(
-                    "vrrp_instance V {{\n interface eth0\n virtual_router_id 51\n version 3\n advert_int 0.2\n \
+                    "global_defs {{\n vrrp_notify_fifo /run/fifo\n}}\nvrrp_instance V {{\n interface eth0\n virtual_router_id 51\n version 3\n advert_int 0.2\n \
                      priority {priority}\n garp_lower_prio_repeat 2\n garp_lower_prio_delay 1\n \
                      notify_master \"/etc/keepalived/notify.sh master\"\n \
                      notify_master_rx_lower_pri \"/etc/keepalived/notify.sh heard lower\"\n \
@@ -65,6 +69,15 @@ fn the_preferred_one_runs_its_script_once() {
             assert_eq!(adverts(preferred), 1, "{}", preferred.log());
             assert_eq!(notified(), "master\nheard lower\n");
             assert!(preferred.holds(VIP));
+            let mut fifo = fs::OpenOptions::new();
+            let fifo = fifo.read(true).open(preferred.path("run/fifo")).unwrap();
+            let lines = BufReader::new(fifo).lines().take(3);
+            let lines: Vec<_> = lines.map(Result::unwrap).collect();
+            let expected = ["BACKUP", "MASTER", "MASTER_RX_LOWER_PRI"];
+            assert_eq!(
+                lines,
+                expected.map(|state| format!("INSTANCE \"V\" {state} 150"))
+            );
         },
     );
 }

@@ -4,6 +4,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -44,8 +45,8 @@ pub struct Global {
     pub script_security: bool,
     /// `vrrp_startup_delay`.
     pub startup_delay: Duration,
-    /// `vrrp_notify_fifo`, or `notify_fifo`.
-    pub notify_fifo: Option<String>,
+    /// `vrrp_notify_fifo` and `notify_fifo`.
+    pub notify_fifos: Vec<PathBuf>,
     /// `vrrp_notify_priority_changes`.
     pub notify_priority_changes: bool,
 }

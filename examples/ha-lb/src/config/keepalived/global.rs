@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -72,7 +73,7 @@ const FENCE: &str = "addresses are fenced by an nftables table of this program's
 const RELOAD: &str = "a reload checks the whole file first and keeps the old one if it is refused";
 const FILES: &str = "this program keeps its files elsewhere";
 const PACING: &str = "announcements never delay adverts, and are not paced";
-const NO_FIFO: &str = "no fifo is written; use notify scripts";
+const FIFO_READER: &str = "it is not started; start it yourself, as a reader of the fifo";
 
 const TABLE: Table<Draft> = Table {
     block: "global_defs",
@@ -213,7 +214,7 @@ const TABLE: Table<Draft> = Table {
             "vrrp_notify_priority_changes",
             Takes::FLAG,
             |d, n, c| d.global.notify_priority_changes = c.flag(n),
-            "notify scripts hear of changes of state only",
+            "the fifo and notify scripts hear of changes of state only",
         ),
         Keyword::kept("notification_email", Takes::BLOCK, recipients, NO_MAIL),
         Keyword::kept(
@@ -240,23 +241,29 @@ const TABLE: Table<Draft> = Table {
             |d, n, c| d.defaults.smtp_alert = c.flag(n),
             NO_MAIL,
         ),
-        Keyword::kept(
+        Keyword::read(
             "notify_fifo",
             Takes::one("a path"),
-            |d, n, _| d.global.notify_fifo = first(n),
-            NO_FIFO,
+            notify_fifo,
+            "As vrrp_notify_fifo.",
         ),
-        Keyword::kept(
+        Keyword::read(
             "vrrp_notify_fifo",
             Takes::one("a path"),
-            |d, n, _| d.global.notify_fifo = first(n),
-            NO_FIFO,
+            notify_fifo,
+            "A fifo that gets a line for each change of state.",
         ),
-        Keyword::ignored("vrrp_notify_fifo_script", NO_FIFO),
-        Keyword::ignored("notify_fifo_script", NO_FIFO),
-        Keyword::ignored("lvs_notify_fifo", NO_FIFO),
-        Keyword::ignored("lvs_notify_fifo_script", NO_FIFO),
-        Keyword::ignored("fifo_write_vrrp_states_on_reload", NO_FIFO),
+        Keyword::ignored("vrrp_notify_fifo_script", FIFO_READER),
+        Keyword::ignored("notify_fifo_script", FIFO_READER),
+        Keyword::ignored("lvs_notify_fifo", "changes of a server's state are logged"),
+        Keyword::ignored(
+            "lvs_notify_fifo_script",
+            "changes of a server's state are logged",
+        ),
+        Keyword::ignored(
+            "fifo_write_vrrp_states_on_reload",
+            "this version cannot reload",
+        ),
         Keyword::ignored("smtp_helo_name", NO_MAIL),
         Keyword::ignored("smtp_alert_vrrp", NO_MAIL),
         Keyword::ignored("smtp_alert_checker", NO_MAIL),
@@ -440,6 +447,17 @@ fn startup_delay(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
         .first()
         .and_then(|word| context.seconds(word, range));
     draft.global.startup_delay = delay.unwrap_or_default();
+}
+
+fn notify_fifo(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    let Some(word) = node.arguments.first() else {
+        return;
+    };
+    if word.text.starts_with('/') {
+        draft.global.notify_fifos.push(PathBuf::from(&word.text));
+    } else {
+        context.refuse(word, "path of a fifo", "a path from the root");
+    }
 }
 
 fn min_garp(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {

@@ -89,8 +89,8 @@ impl Daemon {
                 }
                 self.notifier.changed(&transition);
             }
-            Report::Said(FromSpeaker::LowerPriority { instance }) => {
-                self.notifier.lower_priority(&instance)
+            Report::Said(FromSpeaker::LowerPriority { instance, priority }) => {
+                self.notifier.lower_priority(&instance, priority);
             }
             Report::Said(FromSpeaker::Status(instances)) => {
                 self.instances = instances;

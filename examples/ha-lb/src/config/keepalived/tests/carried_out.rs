@@ -95,6 +95,7 @@ fn outcome(text: &str) -> (String, Vec<String>) {
         loaded.balancer,
         (
             &global.router_id,
+            &global.notify_fifos,
             global.startup_delay,
             global.script_security
         )
