@@ -140,6 +140,9 @@ async fn serve(
         }
         None => startup_delay,
     };
+    if !startup_delay.is_zero() {
+        tracing::info!("vrrp_startup_delay: taking part in {startup_delay:?}");
+    }
     let reporter = spawn_local(tell(
         Rc::clone(&words),
         observations,
