@@ -26,10 +26,10 @@ fn a_cut_cable_is_seen_as_a_gap() {
                 (traffic.answers() > 3).then_some(())
             });
 
-            let cut_at = Instant::now();
+            let (cut_at, failures) = (Instant::now(), traffic.failures());
             lab.cut_cable(&server).unwrap();
             wait_for("failures", Duration::from_secs(5), || {
-                (traffic.failures() > 1).then_some(())
+                (traffic.failures() > failures).then_some(())
             });
             lab.mend_cable(&server).unwrap();
             let before = traffic.answers();
