@@ -145,3 +145,41 @@ fn command(
         gid,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+    use crate::config::files::DiskFiles;
+
+    /// What is said of a script that anyone can change, with this line in `global_defs`.
+    fn said(line: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("notify.sh");
+        fs::write(&script, "").unwrap();
+        fs::set_permissions(&script, PermissionsExt::from_mode(0o777)).unwrap();
+        let path = folder.path().join("keepalived.conf");
+        let text = format!(
+            "global_defs {{\n{line}\n}}\nvrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\n\
+             virtual_ipaddress {{\n10.0.0.1\n}}\nnotify_deleted \"{} x\" root\n}}\n",
+            script.display()
+        );
+        fs::write(&path, text).unwrap();
+        let sources = Sources {
+            keepalived: Some(path),
+            haproxy: Vec::new(),
+        };
+        let loaded = load(&sources, &DiskFiles, &mut Diagnostics::new()).unwrap();
+        loaded.insecure_scripts().unwrap()
+    }
+
+    #[test]
+    fn script_security_looks_at_every_script_and_names_its_line() {
+        assert!(said("").is_empty());
+        let said = said("enable_script_security");
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("keepalived.conf:10:"), "{said:?}");
+        assert!(said[0].contains("notify.sh, but "), "{said:?}");
+    }
+}

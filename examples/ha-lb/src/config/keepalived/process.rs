@@ -67,6 +67,10 @@ const TABLE: Table<Draft> = Table {
             |d, n, c| d.vanish = time(n, c),
             "Time until a disappearance counts.",
         ),
+        Keyword::ignored(
+            "quorum_max",
+            "one process is enough, and any number is not too many",
+        ),
         Keyword::ignored("full_command", NAME_ONLY),
         Keyword::ignored("param_match", NAME_ONLY),
     ],

@@ -306,6 +306,10 @@ pub(super) const TABLE: Table<Draft> = Table {
             "old_unicast_checksum",
             "the old checksum is accepted and never sent",
         ),
+        Keyword::ignored(
+            "unicast_fault_no_peer",
+            "`unicast_peer` without a peer is an error",
+        ),
         Keyword::ignored("use_vmac", REAL_MAC),
         Keyword::ignored("use_vmac_addr", REAL_MAC),
         Keyword::ignored("vmac_xmit_base", REAL_MAC),
@@ -342,7 +346,7 @@ pub(super) const TABLE: Table<Draft> = Table {
         ),
         Keyword::ignored(
             "notify_priority_changes",
-            "use vrrp_notify_priority_changes in global_defs",
+            "the fifo and notify scripts hear of changes of state only",
         ),
         Keyword::ignored(
             "kernel_rx_buf_size",

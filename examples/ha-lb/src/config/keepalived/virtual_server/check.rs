@@ -101,6 +101,7 @@ const TABLE: Table<CheckDraft> = Table {
         Keyword::ignored("warmup", "first checks are spread over the interval"),
         Keyword::ignored("alpha", "write it in the virtual_server"),
         Keyword::ignored("log_all_failures", "changes of a server's state are logged"),
+        Keyword::ignored("enable_sni", "checks do not speak TLS"),
         Keyword::ignored("http_protocol", "checks speak HTTP/1.0"),
         Keyword::ignored("fast_recovery", "a server is up again after one check"),
     ],

@@ -112,6 +112,7 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("quorum_up", NO_NOTIFY),
         Keyword::ignored("quorum_down", NO_NOTIFY),
         Keyword::ignored("omega", PROXY),
+        Keyword::ignored("snmp_name", "there is no SNMP agent"),
         Keyword::ignored("ops", PROXY),
         Keyword::ignored("hashed", PROXY),
         Keyword::ignored("flag-1", PROXY),

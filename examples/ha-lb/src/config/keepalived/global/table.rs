@@ -1,0 +1,394 @@
+//! The keywords of `global_defs`.
+
+use super::{
+    Draft, down_timer_adverts, first, group_v4, group_v6, min_garp, notify_fifo, recipients,
+    smtp_connect_timeout, smtp_server, startup_delay, version,
+};
+use crate::config::keepalived::{
+    announcements,
+    command::user_of,
+    keyword::{Keyword, Table, Takes},
+};
+
+const NO_MAIL: &str = "no mail is sent; use notify scripts";
+const NO_SNMP: &str = "there is no SNMP agent";
+const SCHEDULING: &str = "how the process is scheduled is left to the service manager";
+const NO_IPVS: &str = "the kernel's IPVS is not used";
+const FENCE: &str = "addresses are fenced by an nftables table of this program's own";
+const RELOAD: &str = "a reload checks the whole file first and keeps the old one if it is refused";
+pub(in crate::config::keepalived) const NAMESPACE: &str =
+    "it runs in the namespace in which it was started";
+pub(in crate::config::keepalived) const ONE_FILE: &str = "one file, one daemon";
+pub(in crate::config::keepalived) const STOPPING: &str =
+    "the speaker has 3 s to resign, the balancer its `hard-stop-after`";
+pub(in crate::config::keepalived) const FILES: &str = "this program keeps its files elsewhere";
+const PACING: &str = "announcements never delay adverts, and are not paced";
+const FIFO_READER: &str = "it is not started; start it yourself, as a reader of the fifo";
+
+pub(super) const TABLE: Table<Draft> = Table {
+    block: "global_defs",
+    keywords: &[
+        Keyword::read(
+            "router_id",
+            Takes::one("a name"),
+            |d, n, _| d.global.router_id = first(n),
+            "Name of this host in messages.",
+        ),
+        Keyword::obsolete(
+            "lvs_id",
+            Takes::one("a name"),
+            |d, n, _| d.global.router_id = first(n),
+            "router_id",
+        ),
+        Keyword::read(
+            "vrrp_version",
+            Takes::one("2 or 3"),
+            version,
+            "Version of instances that name none (2).",
+        ),
+        Keyword::read(
+            "vrrp_strict",
+            Takes::FLAG,
+            |d, n, c| d.defaults.strict = c.flag(n),
+            "Nothing beyond the RFC: no authentication, no unicast, packets to the addresses are not accepted.",
+        ),
+        Keyword::read(
+            "default_interface",
+            Takes::one("an interface"),
+            |d, n, _| d.defaults.interface = first(n),
+            "Interface of instances that name none.",
+        ),
+        Keyword::read(
+            "vrrp_mcast_group4",
+            Takes::one("an IPv4 group"),
+            group_v4,
+            "Where IPv4 adverts go (224.0.0.18).",
+        ),
+        Keyword::kept(
+            "vrrp_mcast_group6",
+            Takes::one("an IPv6 group"),
+            group_v6,
+            "adverts over IPv6 are not supported",
+        ),
+        Keyword::read(
+            "vrrp_startup_delay",
+            Takes::one("seconds"),
+            startup_delay,
+            "Routers begin so long after the start (0).",
+        ),
+        Keyword::read(
+            "vrrp_garp_master_delay",
+            Takes::one("seconds"),
+            announcements::delay,
+            "Default of garp_master_delay.",
+        ),
+        Keyword::read(
+            "vrrp_garp_master_repeat",
+            Takes::one("a number"),
+            announcements::repeat,
+            "Default of garp_master_repeat.",
+        ),
+        Keyword::read(
+            "vrrp_garp_master_refresh",
+            Takes::one("seconds"),
+            announcements::refresh,
+            "Default of garp_master_refresh.",
+        ),
+        Keyword::read(
+            "vrrp_garp_master_refresh_repeat",
+            Takes::one("a number"),
+            announcements::refresh_repeat,
+            "Default of garp_master_refresh_repeat.",
+        ),
+        Keyword::read(
+            "vrrp_garp_lower_prio_delay",
+            Takes::one("seconds"),
+            announcements::lower_priority_delay,
+            "Default of garp_lower_prio_delay.",
+        ),
+        Keyword::read(
+            "vrrp_garp_lower_prio_repeat",
+            Takes::one("a number"),
+            announcements::lower_priority_repeat,
+            "Default of garp_lower_prio_repeat.",
+        ),
+        Keyword::read(
+            "vrrp_min_garp",
+            Takes::FLAG,
+            min_garp,
+            "One announcement instead of five and five.",
+        ),
+        Keyword::read(
+            "vrrp_lower_prio_no_advert",
+            Takes::FLAG,
+            |d, n, c| d.defaults.lower_priority_no_advert = c.flag(n),
+            "Default of lower_prio_no_advert.",
+        ),
+        Keyword::read(
+            "vrrp_higher_prio_send_advert",
+            Takes::FLAG,
+            |d, n, c| d.defaults.higher_priority_send_advert = c.flag(n),
+            "Default of higher_prio_send_advert.",
+        ),
+        Keyword::read(
+            "vrrp_owner_ignore_adverts",
+            Takes::FLAG,
+            |d, n, c| d.defaults.owner_ignore_adverts = c.flag(n),
+            "Default of owner_ignore_adverts.",
+        ),
+        Keyword::read(
+            "vrrp_down_timer_adverts",
+            Takes::one("1 to 100"),
+            down_timer_adverts,
+            "Default of down_timer_adverts.",
+        ),
+        Keyword::read(
+            "v3_checksum_as_v2",
+            Takes::FLAG,
+            |d, n, c| d.defaults.checksum_as_v2 = c.flag(n),
+            "Checksum of VRRPv3 over IPv4 without pseudo-header, as RFC 9568 has it.",
+        ),
+        Keyword::read(
+            "script_user",
+            Takes::words(1, 2, "a user, perhaps a group"),
+            |d, n, _| d.global.script_user = user_of(&n.arguments),
+            "Who runs scripts that name no user.",
+        ),
+        Keyword::read(
+            "enable_script_security",
+            Takes::FLAG,
+            |d, n, c| d.global.script_security = c.flag(n),
+            "Scripts that root runs and that others can change are refused at the start.",
+        ),
+        Keyword::kept(
+            "vrrp_notify_priority_changes",
+            Takes::FLAG,
+            |d, n, c| d.global.notify_priority_changes = c.flag(n),
+            "the fifo and notify scripts hear of changes of state only",
+        ),
+        Keyword::kept("notification_email", Takes::BLOCK, recipients, NO_MAIL),
+        Keyword::kept(
+            "notification_email_from",
+            Takes::one("an address"),
+            |d, n, _| d.global.notification_email_from = first(n),
+            NO_MAIL,
+        ),
+        Keyword::kept(
+            "smtp_server",
+            Takes::words(1, 2, "a host, perhaps a port"),
+            smtp_server,
+            NO_MAIL,
+        ),
+        Keyword::kept(
+            "smtp_connect_timeout",
+            Takes::one("seconds"),
+            smtp_connect_timeout,
+            NO_MAIL,
+        ),
+        Keyword::kept(
+            "smtp_alert",
+            Takes::FLAG,
+            |d, n, c| d.defaults.smtp_alert = c.flag(n),
+            NO_MAIL,
+        ),
+        Keyword::read(
+            "notify_fifo",
+            Takes::one("a path"),
+            notify_fifo,
+            "As vrrp_notify_fifo.",
+        ),
+        Keyword::read(
+            "vrrp_notify_fifo",
+            Takes::one("a path"),
+            notify_fifo,
+            "A fifo that gets a line for each change of state.",
+        ),
+        Keyword::ignored("vrrp_notify_fifo_script", FIFO_READER),
+        Keyword::ignored("notify_fifo_script", FIFO_READER),
+        Keyword::ignored("lvs_notify_fifo", "changes of a server's state are logged"),
+        Keyword::ignored(
+            "lvs_notify_fifo_script",
+            "changes of a server's state are logged",
+        ),
+        Keyword::ignored(
+            "fifo_write_vrrp_states_on_reload",
+            "this version cannot reload",
+        ),
+        Keyword::ignored("smtp_helo_name", NO_MAIL),
+        Keyword::ignored("smtp_alert_vrrp", NO_MAIL),
+        Keyword::ignored("smtp_alert_checker", NO_MAIL),
+        Keyword::ignored("email_faults", NO_MAIL),
+        Keyword::ignored("no_email_faults", NO_MAIL),
+        Keyword::ignored("enable_traps", NO_SNMP),
+        Keyword::ignored("snmp_socket", NO_SNMP),
+        Keyword::ignored("enable_snmp_vrrp", NO_SNMP),
+        Keyword::ignored("enable_snmp_checker", NO_SNMP),
+        Keyword::ignored("enable_snmp_rfc", NO_SNMP),
+        Keyword::ignored("enable_snmp_rfcv2", NO_SNMP),
+        Keyword::ignored("enable_snmp_rfcv3", NO_SNMP),
+        Keyword::ignored("bfd_process_name", SCHEDULING),
+        Keyword::ignored("bfd_rlimit_rttime", SCHEDULING),
+        Keyword::ignored("checker_rlimit_rttime", SCHEDULING),
+        Keyword::ignored("child_wait_time", STOPPING),
+        Keyword::ignored("data_use_instance", FILES),
+        Keyword::ignored("dbus_service_name", "there is no D-Bus interface"),
+        Keyword::ignored("enable_snmp_keepalived", NO_SNMP),
+        Keyword::ignored(
+            "lvs_netlink_cmd_rcv_bufs",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored(
+            "lvs_netlink_cmd_rcv_bufs_force",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored(
+            "lvs_netlink_monitor_rcv_bufs",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored(
+            "lvs_netlink_monitor_rcv_bufs_force",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored(
+            "vrrp_netlink_cmd_rcv_bufs_force",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored(
+            "vrrp_netlink_monitor_rcv_bufs_force",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored(
+            "process_monitor_rcv_bufs",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored(
+            "process_monitor_rcv_bufs_force",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored("nftables_ipvs", NO_IPVS),
+        Keyword::ignored("nftables_ipvs_priority", NO_IPVS),
+        Keyword::ignored("nftables_ipvs_start_fwmark", NO_IPVS),
+        Keyword::ignored("no_checker_emails", NO_MAIL),
+        Keyword::ignored("rs_init_notifies", "changes of a server's state are logged"),
+        Keyword::ignored("enable_dbus", "there is no D-Bus interface"),
+        Keyword::ignored("vrrp_iptables", FENCE),
+        Keyword::ignored("vrrp_ipsets", FENCE),
+        Keyword::ignored("nftables", FENCE),
+        Keyword::ignored("nftables_priority", FENCE),
+        Keyword::ignored("nftables_counters", FENCE),
+        Keyword::ignored("nftables_ifindex", FENCE),
+        Keyword::ignored(
+            "vrrp_skip_check_adv_addr",
+            "the address list of adverts is never a reason to drop them",
+        ),
+        Keyword::ignored(
+            "vrrp_check_unicast_src",
+            "sources are always checked unless `check_unicast_src no`",
+        ),
+        Keyword::ignored("vrrp_garp_interval", PACING),
+        Keyword::ignored("vrrp_gna_interval", PACING),
+        Keyword::ignored(
+            "vrrp_garp_extra_if",
+            "announcements go out of the address's interface only",
+        ),
+        Keyword::ignored("dynamic_interfaces", "interfaces may always come and go"),
+        Keyword::ignored("linkbeat_use_polling", "the kernel reports link changes"),
+        Keyword::ignored("vrrp_priority", SCHEDULING),
+        Keyword::ignored("vrrp_rt_priority", SCHEDULING),
+        Keyword::ignored("vrrp_rlimit_rttime", SCHEDULING),
+        Keyword::ignored("vrrp_rlimit_rtime", SCHEDULING),
+        Keyword::ignored("vrrp_no_swap", SCHEDULING),
+        Keyword::ignored("vrrp_cpu_affinity", SCHEDULING),
+        Keyword::ignored("max_auto_priority", SCHEDULING),
+        Keyword::ignored("min_auto_priority_delay", SCHEDULING),
+        Keyword::ignored("checker_priority", SCHEDULING),
+        Keyword::ignored("checker_rt_priority", SCHEDULING),
+        Keyword::ignored("checker_no_swap", SCHEDULING),
+        Keyword::ignored("checker_cpu_affinity", SCHEDULING),
+        Keyword::ignored("bfd_priority", SCHEDULING),
+        Keyword::ignored("bfd_rt_priority", SCHEDULING),
+        Keyword::ignored("bfd_no_swap", SCHEDULING),
+        Keyword::ignored("bfd_cpu_affinity", SCHEDULING),
+        Keyword::ignored("process_names", SCHEDULING),
+        Keyword::ignored("process_name", SCHEDULING),
+        Keyword::ignored("vrrp_process_name", SCHEDULING),
+        Keyword::ignored("checker_process_name", SCHEDULING),
+        Keyword::ignored(
+            "vrrp_rx_bufs_policy",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored(
+            "vrrp_rx_bufs_multiplier",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored(
+            "vrrp_netlink_cmd_rcv_bufs",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored(
+            "vrrp_netlink_monitor_rcv_bufs",
+            "receive buffers are as large as the kernel allows",
+        ),
+        Keyword::ignored("lvs_sync_daemon", NO_IPVS),
+        Keyword::ignored("lvs_flush", NO_IPVS),
+        Keyword::ignored("lvs_flush_onstop", NO_IPVS),
+        Keyword::ignored("lvs_timeouts", NO_IPVS),
+        Keyword::ignored("lvs_flush_on_stop", NO_IPVS),
+        Keyword::ignored(
+            "checker_log_all_failures",
+            "changes of a server's state are logged",
+        ),
+        Keyword::ignored(
+            "startup_script",
+            "it is not run; let the service manager run it",
+        ),
+        Keyword::ignored(
+            "startup_script_timeout",
+            "it is not run; let the service manager run it",
+        ),
+        Keyword::ignored(
+            "shutdown_script",
+            "it is not run; let the service manager run it",
+        ),
+        Keyword::ignored(
+            "shutdown_script_timeout",
+            "it is not run; let the service manager run it",
+        ),
+        Keyword::ignored("reload_check_config", RELOAD),
+        Keyword::ignored("reload_repeat", RELOAD),
+        Keyword::ignored("reload_time_file", RELOAD),
+        Keyword::ignored("reload_file", RELOAD),
+        Keyword::ignored("keep_script_fds", "scripts inherit no descriptors"),
+        Keyword::ignored("instance", ONE_FILE),
+        Keyword::ignored("net_namespace", NAMESPACE),
+        Keyword::ignored("net_namespace_ipvs", NO_IPVS),
+        Keyword::ignored("namespace_with_ipsets", FENCE),
+        Keyword::ignored("use_pid_dir", FILES),
+        Keyword::ignored("config_save_dir", FILES),
+        Keyword::ignored("tmp_config_directory", FILES),
+        Keyword::ignored("umask", FILES),
+        Keyword::ignored(
+            "use_symlink_paths",
+            "scripts are run under the path that is written",
+        ),
+        Keyword::ignored(
+            "vmac_prefix",
+            "adverts carry the interface's own MAC address",
+        ),
+        Keyword::ignored(
+            "vmac_addr_prefix",
+            "adverts carry the interface's own MAC address",
+        ),
+        Keyword::ignored(
+            "log_unknown_vrids",
+            "adverts of unknown routers are counted",
+        ),
+        Keyword::ignored("json_version", "`ha-lb status --json` has one format"),
+        Keyword::ignored("random_seed", "nothing is drawn at random"),
+        Keyword::ignored("vrrp_delay_after_boot", "use vrrp_startup_delay"),
+        Keyword::ignored(
+            "disable_local_igmp",
+            "the kernel's group membership is used",
+        ),
+    ],
+};
