@@ -42,10 +42,20 @@ impl Idle {
     }
 }
 
+/// What is kept to one server.
+#[derive(Debug, Default)]
+struct Kept {
+    idle: Vec<Idle>,
+    /// Most streams at once since the last sweep, as seen when connections came back.
+    peak: u32,
+    /// The same of earlier times, halved with every sweep: no more connections than this are worth keeping.
+    need: u32,
+}
+
 /// The idle connections by server. A server is the same over reloads, and so are its connections.
 #[derive(Debug, Default)]
 pub(super) struct IdlePool {
-    servers: RefCell<BTreeMap<ServerKey, Vec<Idle>>>,
+    servers: RefCell<BTreeMap<ServerKey, Kept>>,
 }
 
 impl IdlePool {
@@ -53,7 +63,7 @@ impl IdlePool {
     /// (`http-reuse safe` for a client's first request).
     pub(super) fn take(&self, server: ServerKey, proven: bool) -> Option<(Stream, u32)> {
         let mut servers = self.servers.borrow_mut();
-        let list = servers.get_mut(&server)?;
+        let list = &mut servers.get_mut(&server)?.idle;
         loop {
             let index = list.iter().rposition(|idle| !proven || idle.requests > 1)?;
             let idle = list.remove(index);
@@ -64,14 +74,23 @@ impl IdlePool {
         }
     }
 
-    /// Keeps the connection of a lease.
+    /// Keeps the connection of a lease, unless there are already more than were needed at once: clients that come
+    /// and go would leave one each.
     pub(super) fn put(&self, lease: &Lease, stream: Stream, requests: u32, now: Instant) {
         let Some(server) = lease.server() else {
             return;
         };
-        server.counters().idle.enter();
         let mut servers = self.servers.borrow_mut();
-        servers.entry(server.key()).or_default().push(Idle {
+        let kept = servers.entry(server.key()).or_default();
+        // This one is still among those in use, and then idle.
+        let used = server.served();
+        kept.peak = kept.peak.max(used);
+        let idle = &server.counters().idle;
+        if used + idle.value() > kept.peak.max(kept.need) {
+            return stream.reset_on_close();
+        }
+        idle.enter();
+        kept.idle.push(Idle {
             stream,
             since: now,
             requests,
@@ -83,6 +102,9 @@ impl IdlePool {
     /// Closes what has been closed by the server, has sent something unasked or has waited too long, and what
     /// belongs to a server in maintenance.
     pub(super) fn sweep(&self, now: Instant) {
+        for kept in self.servers.borrow_mut().values_mut() {
+            kept.need = std::mem::take(&mut kept.peak).max(kept.need / 2);
+        }
         self.retain(|_, idle| {
             let serves = idle.server().is_some_and(Server::accepts_persistent);
             serves && now.duration_since(idle.since) < KEPT && !idle.stream.is_stale()
@@ -105,8 +127,8 @@ impl IdlePool {
     }
 
     fn retain(&self, stays: impl Fn(ServerKey, &Idle) -> bool) {
-        self.servers.borrow_mut().retain(|key, list| {
-            list.retain(|idle| {
+        self.servers.borrow_mut().retain(|key, kept| {
+            kept.idle.retain(|idle| {
                 let stays = stays(*key, idle);
                 if !stays {
                     idle.leave();
@@ -114,7 +136,7 @@ impl IdlePool {
                 stays
             });
             // A key is only good as long as its server lives.
-            !list.is_empty()
+            !kept.idle.is_empty()
         });
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     compare::assert_alike,
 };
 
-const ABORTS: &str = "global
+pub(crate) const ABORTS: &str = "global
     log {log} local0
     maxconn 200
     nbthread 1
@@ -41,7 +41,7 @@ backend lasting
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
-const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     sends(
         "abort_waiting_reset",
         &[Step::Send(GET), Step::AtOrigin(b"GET"), Step::Reset],

@@ -14,6 +14,7 @@ mod case;
 mod client;
 mod compare;
 mod differences;
+mod endurance;
 mod normal;
 mod origin;
 mod peer;

@@ -73,7 +73,7 @@ const RESPONSES: &[Case] = &[
     sends("response_hop_by_hop", GET).origin(&[Head, Send(b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-A\r\nKeep-Alive: timeout=5\r\nX-A: 1\r\nProxy-Connection: x\r\nContent-Length: 2\r\n\r\nok")]),
 ];
 
-const BROKEN: &[Case] = &[
+pub(crate) const BROKEN: &[Case] = &[
     sends("origin_closes", GET).origin(&[Head, Close]),
     sends("origin_resets", GET).origin(&[Head, Reset]),
     sends("origin_closes_in_head", GET).origin(&[Head, Send(b"HTTP/1.1 200 OK\r\nX: "), Close]),

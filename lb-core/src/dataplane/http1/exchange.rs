@@ -38,7 +38,11 @@ async fn run(connection: &mut Connection, x: &mut Exchange, number: u32) -> Next
     begin(connection, x, number);
     let summary = match read_head(connection, x).await {
         Ok(summary) => summary,
-        Err(refusal) => return refuse(connection, x, refusal).await,
+        Err(refusal) => {
+            // HAProxy counts what came in place of a request among the requests.
+            connection.count_request(clock::recent());
+            return refuse(connection, x, refusal).await;
+        }
     };
     connection.count_request(clock::recent());
     let next = match prepare::prepare(connection, x, &summary).await {
@@ -137,8 +141,6 @@ async fn read_head(
 /// Answers something that is no request, and logs it as `<BADREQ>`.
 async fn refuse(connection: &mut Connection, x: &mut Exchange, refusal: Refusal) -> Next {
     x.trace.end_with(refusal.cause, b'R');
-    // HAProxy counts what is no request among the requests.
-    connection.count_request(clock::recent());
     connection.count_bad_request();
     if let Some(status) = refusal.status {
         Answer::Raw(status).send(connection, x, None).await;
