@@ -11,3 +11,4 @@ pub mod haproxy;
 pub mod keepalived;
 pub mod load;
 pub mod lvs;
+pub mod plan;

@@ -1,0 +1,116 @@
+use super::*;
+use crate::{
+    config::{diagnostic::Diagnostics, files::Bundle, load},
+    ipc::message::Sources,
+};
+
+const WEB: &str = "global
+    nbthread 2
+defaults
+    mode http
+    timeout client 10s
+    timeout server 10s
+    timeout connect 5s
+frontend web
+    bind 127.0.0.1:8080
+    acl api path_beg /api
+    http-request deny if { path -m reg ^/(a|b)$ }
+    use_backend other if api
+    default_backend app
+backend app
+    server a 127.0.0.1:1
+    server b 127.0.0.1:2
+    server c 127.0.0.1:3
+backend other
+    server x 127.0.0.1:4
+";
+
+const VRRP: &str = "vrrp_script check {
+    script \"/bin/true\"
+    interval 2
+}
+vrrp_instance VI_1 {
+    interface lo
+    virtual_router_id 51
+    priority 100
+    virtual_ipaddress {
+        192.0.2.1
+    }
+    track_script {
+        check
+    }
+}
+";
+
+fn loaded(haproxy: &str, keepalived: &str) -> Loaded {
+    let bundle = Bundle::default()
+        .with_file("/h.cfg", haproxy)
+        .with_file("/k.conf", keepalived);
+    let sources = Sources {
+        keepalived: Some("/k.conf".into()),
+        haproxy: vec!["/h.cfg".into()],
+    };
+    let mut diagnostics = Diagnostics::new();
+    load::load(&sources, &bundle, &mut diagnostics).unwrap_or_else(|| panic!("{diagnostics}"))
+}
+
+fn plan(haproxy: &str, keepalived: &str) -> Vec<String> {
+    let plan = Plan::between(&loaded(WEB, VRRP), &loaded(haproxy, keepalived));
+    plan.to_string().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn comments_and_places_change_nothing() {
+    let haproxy = format!("# a comment\n\n{WEB}");
+    let keepalived = format!("! a comment\n\n{VRRP}");
+    assert_eq!(plan(&haproxy, &keepalived), ["nothing changes"]);
+}
+
+#[test]
+fn what_is_added_removed_changed_and_moved_is_said_by_name() {
+    let haproxy = WEB
+        .replace("nbthread 2", "nbthread 4")
+        .replace("    server a 127.0.0.1:1\n", "")
+        .replace(
+            "    server c 127.0.0.1:3\n",
+            "    server c 127.0.0.1:3 weight 5\n    server d 127.0.0.1:9\n",
+        )
+        .replace("^/(a|b)$", "^/(a|c)$")
+        .replace("127.0.0.1:8080", "127.0.0.1:8081")
+        + "listen extra\n    bind 127.0.0.1:8090\n    server y 127.0.0.1:5\n";
+    assert_eq!(
+        plan(&haproxy, VRRP),
+        [
+            "global changed: nbthread 2 -> 4",
+            "listen extra added",
+            "frontend web changed: rules",
+            "frontend web, bind 127.0.0.1:8080 removed",
+            "frontend web, bind 127.0.0.1:8081 added",
+            "backend app, server a removed",
+            "backend app, server d added",
+            "backend app, server c changed: weight 1 -> 5",
+        ]
+    );
+}
+
+#[test]
+fn one_line_that_moved_is_one_line_of_the_plan() {
+    let moved = WEB.replace("    server a 127.0.0.1:1\n", "").replace(
+        "    server c 127.0.0.1:3\n",
+        "    server c 127.0.0.1:3\n    server a 127.0.0.1:1\n",
+    );
+    assert_eq!(plan(&moved, VRRP), ["backend app, server a moved"]);
+}
+
+#[test]
+fn what_only_a_restart_can_change_is_refused_by_name() {
+    let haproxy = WEB.replace("    nbthread 2\n", "    nbthread 2\n    user nobody\n");
+    let keepalived = VRRP.replace("interval 2", "interval 3");
+    assert_eq!(
+        plan(&haproxy, &keepalived),
+        [
+            "vrrp_script check changed: interval, timeout",
+            "needs a restart: global: `user` cannot be changed in a running balancer",
+        ]
+    );
+}

@@ -1,0 +1,167 @@
+//! keepalived's half of a plan.
+
+use super::{Kind, Names, Plan, Settings};
+use crate::config::keepalived::{Config, Instance, Notify, Script, VirtualAddress};
+
+/// What differs between two sets of virtual routers.
+pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config>) {
+    let empty = Config::default();
+    let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
+    scripts(plan, &old.scripts, &new.scripts);
+    let names = |config: &Config| {
+        let names = config.instances.iter().map(|i| i.name.to_string());
+        names.collect::<Vec<_>>()
+    };
+    let (before, after) = (names(old), names(new));
+    let before: Vec<&str> = before.iter().map(String::as_str).collect();
+    let after: Vec<&str> = after.iter().map(String::as_str).collect();
+    let names = Names::new(&before, &after);
+    for name in &names.removed {
+        plan.add(Kind::Removed, format!("vrrp_instance {name}"));
+        plan.refuse(format!(
+            "vrrp_instance {name}: an instance cannot be taken away from a running speaker"
+        ));
+    }
+    for name in &names.added {
+        plan.add(Kind::Added, format!("vrrp_instance {name}"));
+        plan.refuse(format!(
+            "vrrp_instance {name}: an instance cannot be added to a running speaker"
+        ));
+    }
+    for name in &names.moved {
+        plan.add(Kind::Moved, format!("vrrp_instance {name}"));
+    }
+    for (at_old, at_new) in names.kept {
+        if let (Some(before), Some(after)) = (old.instances.get(at_old), new.instances.get(at_new))
+        {
+            let what = format!("vrrp_instance {}", after.name);
+            let settings = running((before, old), (after, new));
+            for setting in &settings {
+                plan.refuse(format!(
+                    "{what}: `{setting}` cannot be changed in a running speaker"
+                ));
+            }
+            let mut all = Settings(settings);
+            all.named("notify", notify(&before.notify) != notify(&after.notify));
+            plan.change(what, all.0);
+        }
+    }
+}
+
+fn scripts(plan: &mut Plan, old: &[Script], new: &[Script]) {
+    let name = |script: &Script| script.name.to_string();
+    let (before, after): (Vec<_>, Vec<_>) = (
+        old.iter().map(name).collect(),
+        new.iter().map(name).collect(),
+    );
+    let before: Vec<&str> = before.iter().map(String::as_str).collect();
+    let after: Vec<&str> = after.iter().map(String::as_str).collect();
+    let names = Names::new(&before, &after);
+    for name in &names.removed {
+        plan.add(Kind::Removed, format!("vrrp_script {name}"));
+    }
+    for name in &names.added {
+        plan.add(Kind::Added, format!("vrrp_script {name}"));
+    }
+    for (at_old, at_new) in names.kept {
+        if let (Some(old), Some(new)) = (old.get(at_old), new.get(at_new)) {
+            let mut settings = Settings::default();
+            let command = |s: &Script| (s.command.arguments.clone(), s.command.user.clone());
+            settings.named("script", command(old) != command(new));
+            settings.named("interval", old.interval != new.interval);
+            settings.named("timeout", old.timeout != new.timeout);
+            settings.named("rise", old.rise != new.rise);
+            settings.named("fall", old.fall != new.fall);
+            settings.named("init_fail", old.init_fail != new.init_fail);
+            plan.change(format!("vrrp_script {}", new.name), settings.0);
+        }
+    }
+}
+
+/// What the speaker itself runs by.
+fn running((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config)) -> Vec<String> {
+    let mut settings = Settings::default();
+    settings.shown("interface", &old.interface, &new.interface);
+    settings.shown("virtual_router_id", old.vrid.value(), new.vrid.value());
+    settings.shown("priority", old.priority.value(), new.priority.value());
+    settings.named("advert_int", old.interval != new.interval);
+    settings.named(
+        "version",
+        (old.version, old.family) != (new.version, new.family),
+    );
+    settings.named("nopreempt", old.preempt != new.preempt);
+    settings.named("preempt_delay", old.preempt_delay != new.preempt_delay);
+    settings.named("authentication", old.authentication != new.authentication);
+    settings.named("virtual_ipaddress", addresses(old) != addresses(new));
+    settings.named("dont_track_primary", old.track_primary != new.track_primary);
+    settings.named(
+        "track_interface",
+        old.track_interfaces != new.track_interfaces,
+    );
+    settings.named("track_script", tracks(old, of) != tracks(new, in_new));
+    settings.named("unicast_peer", old.unicast != new.unicast);
+    settings.named("source address", old.source != new.source);
+    settings.named("group", old.group != new.group);
+    settings.named("accept", old.accept != new.accept);
+    settings.named("garp", old.announcements != new.announcements);
+    settings.named("v3_checksum_as_v2", old.checksum != new.checksum);
+    let policy = |i: &Instance| {
+        (
+            i.lower_priority_no_advert,
+            i.higher_priority_send_advert,
+            i.owner_ignore_adverts,
+            i.down_timer_adverts,
+        )
+    };
+    settings.named("election options", policy(old) != policy(new));
+    settings.0
+}
+
+/// Addresses without the places where they were written.
+fn addresses(instance: &Instance) -> Vec<VirtualAddress> {
+    let both = instance
+        .addresses
+        .iter()
+        .chain(&instance.excluded_addresses);
+    let placeless = |vip: &VirtualAddress| VirtualAddress {
+        span: instance.span.clone(),
+        ..vip.clone()
+    };
+    let mut all: Vec<_> = both.map(placeless).collect();
+    for vip in &mut all {
+        vip.span.line = 0;
+        vip.span.column = 0;
+    }
+    all
+}
+
+/// Tracked scripts by name: their places in the file do not matter.
+fn tracks(instance: &Instance, config: &Config) -> Vec<(String, i16, bool)> {
+    let tracks = instance.track_scripts.iter();
+    tracks
+        .filter_map(|track| {
+            let script = config.scripts.get(track.script)?;
+            Some((script.name.to_string(), track.weight, track.reverse))
+        })
+        .collect()
+}
+
+/// Notify scripts without the places where they were written.
+fn notify(notify: &Notify) -> String {
+    let command = |c: &Option<crate::config::keepalived::Command>| {
+        c.as_ref().map(|c| (c.arguments.clone(), c.user.clone()))
+    };
+    format!(
+        "{:?}",
+        [
+            &notify.master,
+            &notify.backup,
+            &notify.fault,
+            &notify.stop,
+            &notify.deleted,
+            &notify.master_rx_lower_priority,
+            &notify.any,
+        ]
+        .map(command)
+    )
+}
