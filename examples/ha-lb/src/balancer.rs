@@ -5,6 +5,7 @@
 
 mod command_line;
 mod memory;
+mod reload;
 mod report;
 
 use std::{
@@ -18,13 +19,13 @@ use std::{
 
 use lb_core::{
     backend::Backend,
-    config::Config,
+    config::{BindAddress, Config, StatsLevel},
     dataplane::{self, DataPlane, Event, Events, ListenerFd, Options, StatsService},
     server::Server,
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::{LocalSet, spawn_local},
+    task::{JoinHandle, LocalSet, spawn_local},
     time::timeout,
 };
 
@@ -33,7 +34,7 @@ use crate::{
     config::{diagnostic::Diagnostics, load},
     ipc::{
         channel::Channel,
-        message::{BalancerStart, FromBalancer, Listener, ServerState, ToBalancer},
+        message::{BalancerStart, Configuration, FromBalancer, Listener, ServerState, ToBalancer},
     },
     privileges::Identity,
     signals,
@@ -80,18 +81,29 @@ struct Running {
     runtime: Arc<Runtime>,
     events: UnboundedReceiver<Event>,
     changes: UnboundedReceiver<ServerState>,
+    /// Who accepts on `stats socket`s.
+    command_lines: Vec<JoinHandle<()>>,
+    /// Sockets for the configuration that comes next.
+    arrived: Vec<(Listener, OwnedFd)>,
+    /// The configuration that waits for its order.
+    prepared: Option<reload::Prepared>,
+}
+
+/// The balancer's part of a configuration that the supervisor has found to be right.
+fn read(configuration: &Configuration) -> Result<Config, String> {
+    let mut diagnostics = Diagnostics::new();
+    load::load(
+        &configuration.sources,
+        &configuration.bundle,
+        &mut diagnostics,
+    )
+    .and_then(|loaded| loaded.balancer)
+    .ok_or_else(|| format!("the configuration does not read as it did before:\n{diagnostics}"))
 }
 
 /// Threads inherit the rights of the thread that starts them: rights are given up before the first one.
 fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Running, String> {
-    let mut diagnostics = Diagnostics::new();
-    let config: Config = load::load(
-        &given.configuration.sources,
-        &given.configuration.bundle,
-        &mut diagnostics,
-    )
-    .and_then(|loaded| loaded.balancer)
-    .ok_or_else(|| format!("the configuration does not read as it did before:\n{diagnostics}"))?;
+    let config = read(&given.configuration)?;
     let identity = Identity::of(&config.global).map_err(|e| e.to_string())?;
     identity.assume().map_err(|e| e.to_string())?;
     let (told, events) = unbounded_channel();
@@ -100,31 +112,8 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     options.workers = given.workers;
     options.utc_offset = given.utc_offset;
     options.stats = Some(Arc::clone(&service) as Arc<dyn StatsService>);
-    let mut command_lines = Vec::new();
-    for (listener, fd) in sockets {
-        match listener {
-            Listener::Bind {
-                proxy,
-                bind,
-                worker,
-            } => {
-                options.listeners.push(ListenerFd {
-                    proxy,
-                    bind,
-                    worker,
-                    fd,
-                });
-            }
-            Listener::Stats(index) => {
-                let level = config
-                    .global
-                    .stats_sockets
-                    .get(index)
-                    .map(|socket| (socket.level, socket.address.clone()));
-                command_lines.extend(level.map(|(level, address)| (level, address, fd)));
-            }
-        }
-    }
+    let (listeners, stats_sockets) = sort(&config, sockets);
+    options.listeners = listeners;
     let plane = dataplane::start(Arc::new(config), options).map_err(|e| e.to_string())?;
     memory::restore(&plane.balancer(), &given.servers);
     let (changed, changes) = unbounded_channel();
@@ -137,15 +126,68 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
         Box::new(tell),
     ));
     service.serve(Arc::clone(&runtime));
-    for (level, address, fd) in command_lines {
-        command_line::serve(address, fd, level, Arc::clone(&runtime)).map_err(|e| e.to_string())?;
-    }
+    let command_lines = serve(stats_sockets, &runtime)?;
     Ok(Running {
         plane: Rc::new(plane),
         runtime,
         events,
         changes,
+        command_lines,
+        arrived: Vec::new(),
+        prepared: None,
     })
+}
+
+/// A `stats socket`.
+struct StatsListener {
+    level: StatsLevel,
+    address: BindAddress,
+    fd: OwnedFd,
+}
+
+/// Sockets of the data plane and those of the command line.
+fn sort(
+    config: &Config,
+    sockets: Vec<(Listener, OwnedFd)>,
+) -> (Vec<ListenerFd>, Vec<StatsListener>) {
+    let (mut binds, mut stats) = (Vec::new(), Vec::new());
+    for (listener, fd) in sockets {
+        match listener {
+            Listener::Bind {
+                proxy,
+                bind,
+                worker,
+            } => binds.push(ListenerFd {
+                proxy,
+                bind,
+                worker,
+                fd,
+            }),
+            Listener::Stats(index) => {
+                if let Some(socket) = config.global.stats_sockets.get(index) {
+                    stats.push(StatsListener {
+                        level: socket.level,
+                        address: socket.address.clone(),
+                        fd,
+                    });
+                }
+            }
+        }
+    }
+    (binds, stats)
+}
+
+/// Answers on these sockets.
+fn serve(
+    sockets: Vec<StatsListener>,
+    runtime: &Arc<Runtime>,
+) -> Result<Vec<JoinHandle<()>>, String> {
+    let serve = |socket: StatsListener| {
+        let runtime = Arc::clone(runtime);
+        command_line::serve(socket.address, socket.fd, socket.level, runtime)
+    };
+    let served: io::Result<_> = sockets.into_iter().map(serve).collect();
+    served.map_err(|e| e.to_string())
 }
 
 /// Passes the data plane's events on to the main thread.
@@ -179,7 +221,16 @@ impl Running {
                         self.drain(grace).await;
                         return Ok(());
                     }
-                    Some((ToBalancer::Listeners(_) | ToBalancer::Start(_), _)) => {}
+                    Some((ToBalancer::Listeners(listeners), descriptors)) => {
+                        self.arrived.extend(listeners.into_iter().zip(descriptors));
+                    }
+                    Some((ToBalancer::Prepare { reload, configuration, workers }, _)) => {
+                        let done = self.prepare(reload, &configuration, workers);
+                        supervisor.send(&FromBalancer::Prepared(reload, done), &[]).await?;
+                    }
+                    Some((ToBalancer::Commit(reload), _)) => self.commit(reload),
+                    Some((ToBalancer::Abandon(_), _)) => self.prepared = None,
+                    Some((ToBalancer::Start(_), _)) => {}
                     None => return Ok(()),
                 },
                 Some(number) = beaten.recv() => supervisor.send(&FromBalancer::Pong(number), &[]).await?,

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{balancer, demo, ipc::message::Sources, logging, supervisor, vrrp};
 
 mod check;
+mod diff;
 mod status;
 
 const KEEPALIVED_CONF: &str = "/etc/keepalived/keepalived.conf";
@@ -23,6 +24,7 @@ Examples:
   ha-lb run -x haproxy.cfg                 balancing only; no root if all ports are above 1023
   ha-lb status                             what the running daemon does
   ha-lb status --json | jq '.instances[] | {name, state, effective_priority}'
+  ha-lb check --diff                       what a reload would change; then `kill -HUP` the daemon
   ha-lb demo                               a cluster on this machine, with failures; no root";
 
 /// keepalived and HAProxy in one daemon: reads their configuration files, holds virtual addresses, balances traffic
@@ -77,6 +79,19 @@ struct Check {
     /// One JSON document instead of lines
     #[arg(long)]
     json: bool,
+    /// Show what a reload (SIGHUP) of the running daemon with these files would do, without doing it; without -k and
+    /// -x, with the daemon's own files
+    #[arg(long)]
+    diff: bool,
+    /// Compare with this keepalived configuration instead of a running daemon
+    #[arg(long, requires = "diff", value_name = "KEEPALIVED_CONF")]
+    old_keepalived: Option<PathBuf>,
+    /// Compare with this HAProxy configuration instead of a running daemon; may be repeated
+    #[arg(long, requires = "diff", value_name = "HAPROXY_CFG")]
+    old_haproxy: Vec<PathBuf>,
+    /// The daemon's socket [default: /run/ha-lb.sock, or in $XDG_RUNTIME_DIR without root]
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +109,26 @@ struct Demo {
     /// JSON lines instead of text
     #[arg(long)]
     json: bool,
+}
+
+impl Check {
+    fn run(self) -> Result<ExitCode, String> {
+        let old = Sources {
+            keepalived: self.old_keepalived,
+            haproxy: self.old_haproxy,
+        };
+        if !self.diff {
+            return Ok(check::run(&self.files.sources()?, self.json));
+        }
+        if old != Sources::default() {
+            return diff::files(&old, &self.files.sources()?, self.json);
+        }
+        let given = Sources {
+            keepalived: self.files.keepalived,
+            haproxy: self.files.haproxy,
+        };
+        diff::daemon(&control(self.control), &given, self.json)
+    }
 }
 
 impl Files {
@@ -128,7 +163,7 @@ pub fn main() -> ExitCode {
                 control: control(run.control),
             })
         }),
-        Command::Check(check) => check.files.sources().map(|s| check::run(&s, check.json)),
+        Command::Check(check) => check.run(),
         Command::Status(status) => status::run(&control(status.control), status.json),
         Command::Demo(demo) => Ok(demo::run(demo.json)),
         Command::Speaker => Ok(vrrp::main()),

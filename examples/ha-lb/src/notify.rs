@@ -89,15 +89,25 @@ impl Notifier {
     /// One queue for each instance that has scripts; inside a tokio runtime.
     pub fn new(instances: impl IntoIterator<Item = (String, Hooks)>) -> Self {
         let mut notifier = Self::default();
+        notifier.replan(instances);
+        notifier
+    }
+
+    /// Other scripts from now on. What is queued runs in its order, nothing is run again, and an instance that is
+    /// gone keeps its scripts for its last change of state.
+    pub fn replan(&mut self, instances: impl IntoIterator<Item = (String, Hooks)>) {
         for (name, hooks) in instances {
+            if let Some((known, _)) = self.queues.get_mut(&name) {
+                *known = hooks;
+                continue;
+            }
             if hooks.is_empty() {
                 continue;
             }
             let (queue, jobs) = unbounded_channel();
-            notifier.runners.spawn(run_in_order(name.clone(), jobs));
-            notifier.queues.insert(name, (hooks, queue));
+            self.runners.spawn(run_in_order(name.clone(), jobs));
+            self.queues.insert(name, (hooks, queue));
         }
-        notifier
     }
 
     /// From now on these hear of everything too.

@@ -20,6 +20,8 @@ pub mod tracks;
 
 use std::process::ExitCode;
 
+pub use daemon::{Difference, absolute};
+
 /// `ha-lb run`.
 pub fn run(options: &start::Options) -> ExitCode {
     let prepared = match start::prepare(options) {

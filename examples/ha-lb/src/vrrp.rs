@@ -178,7 +178,12 @@ async fn serve(
                 Ok(Some((ToSpeaker::Status, _))) => {
                     spawn_local(status(Rc::clone(&words), control.clone(), told.clone()));
                 }
-                Ok(Some((ToSpeaker::Start { .. }, _))) => {}
+                Ok(Some((ToSpeaker::Prepare { reload, .. }, _))) => {
+                    // The plan lets nothing through that a running speaker would have to do.
+                    let ready = FromSpeaker::Prepared(reload, Ok(()));
+                    supervisor.send(&ready, &[]).await.unwrap_or_default();
+                }
+                Ok(Some((ToSpeaker::Start { .. } | ToSpeaker::Commit(_) | ToSpeaker::Abandon(_), _))) => {}
                 Ok(Some((ToSpeaker::Stop, _)) | None) | Err(_) => {
                     listening = false;
                     stopping.notify_one();

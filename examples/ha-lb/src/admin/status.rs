@@ -30,6 +30,24 @@ pub struct Status {
     pub backends: Vec<Backend>,
     /// Results of the track scripts.
     pub scripts: Vec<Script>,
+    /// The last reload; absent before the first.
+    #[serde(default)]
+    pub reload: Option<Reload>,
+}
+
+/// A reload (SIGHUP).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// Counts the reloads that were asked for.
+    pub number: u64,
+    /// Seconds since the UNIX epoch when it ended.
+    pub at: u64,
+    /// Whether the configuration was put into force.
+    pub applied: bool,
+    /// How it ended, in words.
+    pub outcome: String,
+    /// What it changed, or would have.
+    pub changes: Vec<String>,
 }
 
 /// One process.
@@ -239,6 +257,12 @@ impl fmt::Display for Status {
             write!(f, ", router_id {name}")?;
         }
         writeln!(f)?;
+        if let Some(reload) = &self.reload {
+            let at = chrono::DateTime::from_timestamp(i64::try_from(reload.at).unwrap_or(0), 0);
+            let at = at.unwrap_or_default().with_timezone(&chrono::Local);
+            let at = at.format("%Y-%m-%d %H:%M:%S");
+            writeln!(f, "last reload {at}: {}", reload.outcome)?;
+        }
         for instance in &self.instances {
             write!(f, "\n{instance}")?;
         }

@@ -5,7 +5,7 @@ use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 use lb_core::config::{BindAddress, StatsLevel};
 use tokio::{
     net::{TcpListener, UnixListener},
-    task::spawn_local,
+    task::{JoinHandle, spawn_local},
 };
 
 use crate::admin::runtime::{converse, execute::Runtime};
@@ -13,14 +13,14 @@ use crate::admin::runtime::{converse, execute::Runtime};
 /// A short rest after an accept that failed (no free descriptor).
 const REST: Duration = Duration::from_millis(100);
 
-/// Serves one socket for ever.
+/// Serves one socket until the task is aborted; conversations go on then.
 pub(super) fn serve(
     address: BindAddress,
     socket: OwnedFd,
     level: StatsLevel,
     runtime: Arc<Runtime>,
-) -> io::Result<()> {
-    match address {
+) -> io::Result<JoinHandle<()>> {
+    let task = match address {
         BindAddress::Unix(_) => {
             let listener = UnixListener::from_std(socket.into())?;
             spawn_local(async move {
@@ -30,7 +30,7 @@ pub(super) fn serve(
                         Err(_) => tokio::time::sleep(REST).await,
                     }
                 }
-            });
+            })
         }
         BindAddress::Tcp(_) => {
             let listener = TcpListener::from_std(socket.into())?;
@@ -41,10 +41,10 @@ pub(super) fn serve(
                         Err(_) => tokio::time::sleep(REST).await,
                     }
                 }
-            });
+            })
         }
-    }
-    Ok(())
+    };
+    Ok(task)
 }
 
 fn talk(

@@ -10,7 +10,19 @@ use crate::{admin::status, supervisor::control};
 
 /// Asks the daemon at `path`.
 pub(super) fn run(path: &Path, json: bool) -> Result<ExitCode, String> {
-    let answer = control::ask(path, "status").map_err(|error| {
+    let answer = ask(path, "status")?;
+    let status: status::Status = serde_json::from_str(&answer)
+        .map_err(|error| format!("the daemon's answer cannot be read: {error}"))?;
+    let text = if json { answer } else { status.to_string() };
+    io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The daemon's answer to a request, or what to do if there is none.
+pub(super) fn ask(path: &Path, request: &str) -> Result<String, String> {
+    control::ask(path, request).map_err(|error| {
         let path = path.display();
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => format!(
@@ -21,12 +33,5 @@ pub(super) fn run(path: &Path, json: bool) -> Result<ExitCode, String> {
             }
             _ => format!("{path}: {error}"),
         }
-    })?;
-    let status: status::Status = serde_json::from_str(&answer)
-        .map_err(|error| format!("the daemon's answer cannot be read: {error}"))?;
-    let text = if json { answer } else { status.to_string() };
-    io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| error.to_string())?;
-    Ok(ExitCode::SUCCESS)
+    })
 }

@@ -43,6 +43,17 @@ pub enum ToSpeaker {
         /// Whether it passes.
         passed: bool,
     },
+    /// Make this configuration ready beside the present one; answered with [`FromSpeaker::Prepared`].
+    Prepare {
+        /// Number of the reload.
+        reload: u64,
+        /// What to run.
+        configuration: Configuration,
+    },
+    /// Put the prepared configuration into force.
+    Commit(u64),
+    /// Forget the prepared configuration.
+    Abandon(u64),
     /// Report [`FromSpeaker::Status`].
     Status,
     /// Resign everywhere (priority 0, addresses removed) and exit.
@@ -63,6 +74,8 @@ pub enum FromSpeaker {
         /// Its own effective priority.
         priority: u8,
     },
+    /// Answer to [`ToSpeaker::Prepare`]: ready to change over, or why not.
+    Prepared(u64, Result<(), String>),
     /// Answer to [`ToSpeaker::Status`].
     Status(Vec<status::Instance>),
     /// It cannot run; it exits after this.
@@ -103,10 +116,24 @@ pub enum Listener {
 /// To the balancer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum ToBalancer {
-    /// Sockets, in the order of the packet's descriptors; any number of these before [`ToBalancer::Start`].
+    /// Sockets, in the order of the packet's descriptors; any number of these before [`ToBalancer::Start`] and
+    /// before each [`ToBalancer::Prepare`].
     Listeners(Vec<Listener>),
     /// Start.
     Start(BalancerStart),
+    /// Make this configuration ready beside the present one; answered with [`FromBalancer::Prepared`].
+    Prepare {
+        /// Number of the reload.
+        reload: u64,
+        /// What to run.
+        configuration: Configuration,
+        /// Number of workers that the listeners are for.
+        workers: usize,
+    },
+    /// Put the prepared configuration into force.
+    Commit(u64),
+    /// Forget the prepared configuration and close its sockets.
+    Abandon(u64),
     /// Answer with [`FromBalancer::Pong`] once every worker's event loop has turned.
     Ping(u64),
     /// Report [`FromBalancer::Status`].
@@ -140,6 +167,8 @@ pub enum FromBalancer {
     Pong(u64),
     /// A server went up or down, or was changed by an operator.
     Server(ServerState),
+    /// Answer to [`ToBalancer::Prepare`]: ready to change over, or why not.
+    Prepared(u64, Result<(), String>),
     /// Answer to [`ToBalancer::Status`].
     Status(status::Traffic),
     /// It cannot run; it exits after this.

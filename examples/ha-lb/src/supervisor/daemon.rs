@@ -4,9 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    os::fd::OwnedFd,
     process::ExitCode,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,6 +19,7 @@ use super::{
     child::{Report, Role},
     control::{self, Request},
     heartbeat::{Beat, Heartbeat},
+    listeners::Open,
     liveness::Liveness,
     slot::Slot,
     start::{Prepared, Traces},
@@ -28,17 +27,19 @@ use super::{
 };
 use crate::{
     admin::status,
-    ipc::message::{
-        Configuration, FromBalancer, FromSpeaker, Listener, ServerState, ToBalancer, ToSpeaker,
-    },
+    config::load::Loaded,
+    ipc::message::{Configuration, FromBalancer, FromSpeaker, ServerState, ToBalancer, ToSpeaker},
     notify::Notifier,
     privileges::AccountError,
 };
 
 mod children;
+mod reload;
 mod report;
 mod stop;
 
+use reload::Reload;
+pub use reload::{Difference, absolute};
 use report::Waiting;
 use stop::Phase;
 
@@ -55,7 +56,9 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub struct Daemon {
     configuration: Configuration,
-    sockets: Vec<(Listener, Arc<OwnedFd>)>,
+    /// What it says.
+    loaded: Loaded,
+    sockets: Vec<Open>,
     router_id: Option<String>,
     workers: usize,
     grace: Duration,
@@ -75,7 +78,12 @@ pub struct Daemon {
     phase: Phase,
     started: Instant,
     events: UnboundedSender<Event>,
-    _traces: Traces,
+    traces: Traces,
+    /// A reload that waits for the children.
+    reload: Option<Reload>,
+    /// Another one was asked for meanwhile.
+    reload_again: bool,
+    last_reload: Option<status::Reload>,
 }
 
 impl Daemon {
@@ -106,18 +114,13 @@ impl Daemon {
             .balancer
             .is_some()
             .then(|| Slot::new(Role::Balancer, now));
-        let turned = events.clone();
-        let tracks = Tracks::start(loaded.scripts()?, balancer.is_some(), move |turn| {
-            let _ = turned.send(Event::Script(turn));
-        });
+        let turned = turning(&events);
+        let tracks = Tracks::start(loaded.scripts()?, balancer.is_some(), turned);
         let notifier = Notifier::new(loaded.hooks()?).with_fifos(prepared.fifos);
-        let sockets = prepared.sockets.into_iter();
         Ok(Self {
             configuration: prepared.configuration,
             router_id: keepalived.and_then(|config| config.global.router_id.clone()),
-            sockets: sockets
-                .map(|open| (open.listener, Arc::new(open.socket)))
-                .collect(),
+            sockets: prepared.sockets,
             workers: prepared.workers,
             grace: grace.unwrap_or(GRACE),
             speaker,
@@ -134,7 +137,11 @@ impl Daemon {
             phase: Phase::Running,
             started: now,
             events,
-            _traces: prepared.traces,
+            traces: prepared.traces,
+            reload: None,
+            reload_again: false,
+            last_reload: None,
+            loaded: prepared.loaded,
         })
     }
 
@@ -155,10 +162,7 @@ impl Daemon {
                 Some(event) = queue.recv() => self.event(event),
                 _ = terminate.recv() => self.stop("SIGTERM"),
                 _ = interrupt.recv() => self.stop("SIGINT"),
-                _ = hang_up.recv() => tracing::warn!(
-                    "SIGHUP: this version cannot reload; the configuration is unchanged, restart the daemon to \
-                     apply a new one"
-                ),
+                _ = hang_up.recv() => self.hang_up(Instant::now()),
                 () = sleep_until(deadline.unwrap_or(idle).into()) => self.timeout(Instant::now()),
             }
         }
@@ -201,6 +205,7 @@ impl Daemon {
             self.heartbeat.as_ref().map(Heartbeat::next_deadline),
             self.liveness.next_deadline(),
             self.waiting.iter().map(|w| w.until).min(),
+            self.reload.as_ref().map(Reload::deadline),
             self.phase.deadline(),
         ]
         .into_iter()
@@ -237,6 +242,7 @@ impl Daemon {
             self.answer_for_balancer(passed);
         }
         self.answer_late(now);
+        self.reload_timeout(now);
         self.stop_timeout(now);
     }
 
@@ -264,3 +270,11 @@ impl Daemon {
 
 /// How long requests may go on after SIGTERM unless `hard-stop-after` says otherwise.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// Passes verdicts of scripts on.
+fn turning(events: &UnboundedSender<Event>) -> impl Fn(Turn) + Clone + Send + use<> {
+    let events = events.clone();
+    move |turn| {
+        let _ = events.send(Event::Script(turn));
+    }
+}

@@ -10,9 +10,10 @@ use std::{
     net::SocketAddr,
     os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use lb_core::config::{Bind, BindAddress, Config, ProxyConfig};
+use lb_core::config::{Bind, BindAddress, Config, ProxyConfig, StatsSocket};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::{ipc::message::Listener, privileges};
@@ -64,7 +65,28 @@ pub struct Open {
     /// What the balancer does with it.
     pub listener: Listener,
     /// The socket.
-    pub socket: OwnedFd,
+    pub socket: Arc<OwnedFd>,
+    place: Place,
+    /// The proxy that it is for.
+    owner: Arc<str>,
+}
+
+/// What makes two sockets the same over a reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    address: BindAddress,
+    interface: Option<String>,
+    v6only: Option<bool>,
+}
+
+impl Place {
+    fn of(bind: &Bind) -> Self {
+        Self {
+            address: bind.address.clone(),
+            interface: bind.interface.clone(),
+            v6only: bind.v6only,
+        }
+    }
 }
 
 /// Number of workers of a configuration: `nbthread`, else one per processor.
@@ -78,78 +100,143 @@ pub fn workers(config: &Config) -> usize {
 
 /// Opens all sockets of `config`; the first failure closes what was opened.
 pub fn open(config: &Config, workers: usize) -> Result<Vec<Open>, OpenError> {
+    reopen(config, workers, &[])
+}
+
+/// The same beside sockets that are held already: those that `config` still wants are taken over, never closed in
+/// between. There are never fewer sockets for an address than before: a socket that is closed loses whoever waits
+/// in its queue, so those of workers that are no longer wanted go to the others.
+pub fn reopen(config: &Config, workers: usize, held: &[Open]) -> Result<Vec<Open>, OpenError> {
     for (_, proxy, _, bind) in binds(config) {
-        probe(proxy, bind)?;
+        if !is_held(held, &bind.address) {
+            probe(proxy, bind)?;
+        }
     }
+    let mut held: Vec<&Open> = held.iter().collect();
     let mut opened = Vec::new();
     for (proxy_index, proxy, bind_index, bind) in binds(config) {
         let backlog = backlog(config, proxy, bind);
-        let mut shared: Option<OwnedFd> = None;
-        for worker in 0..workers {
-            let socket = match (&bind.address, shared.take()) {
-                // One listening UNIX socket has one queue: every worker accepts from it.
-                (BindAddress::Unix(_), Some(first)) => first,
-                (BindAddress::Unix(path), None) => {
-                    let owner = (None, None);
-                    unix(path, bind.unix_mode, &owner, backlog)
-                        .map_err(|(step, e)| failure(proxy, bind, step, e))?
+        let place = Place::of(bind);
+        let mut sockets = take(&mut held, &place, &proxy.name);
+        match &bind.address {
+            // One listening UNIX socket has one queue: every worker accepts from it.
+            BindAddress::Unix(path) => {
+                if sockets.is_empty() {
+                    let socket = unix(path, bind.unix_mode, &(None, None), backlog)
+                        .map_err(|(step, e)| failure(proxy, bind, step, e))?;
+                    sockets.push(Arc::new(socket));
                 }
-                (BindAddress::Tcp(address), _) => tcp(*address, bind, backlog)
-                    .map_err(|(step, e)| failure(proxy, bind, step, e))?,
-            };
-            if matches!(bind.address, BindAddress::Unix(_)) {
-                let again = socket
-                    .try_clone()
-                    .map_err(|e| failure(proxy, bind, "duplicate", e))?;
-                shared = Some(again);
+                sockets = sockets.iter().cycle().take(workers).cloned().collect();
             }
+            BindAddress::Tcp(address) => {
+                while sockets.len() < workers {
+                    let socket = tcp(*address, bind, backlog)
+                        .map_err(|(step, e)| failure(proxy, bind, step, e))?;
+                    sockets.push(Arc::new(socket));
+                }
+            }
+        }
+        for (number, socket) in sockets.into_iter().enumerate() {
             opened.push(Open {
                 listener: Listener::Bind {
                     proxy: proxy_index,
                     bind: bind_index,
-                    worker,
+                    worker: number % workers,
                 },
                 socket,
+                place: place.clone(),
+                owner: Arc::clone(&proxy.name),
             });
         }
     }
     for (index, stats) in config.global.stats_sockets.iter().enumerate() {
-        let described = |step, source| OpenError::Socket {
-            origin: "global".to_owned(),
-            step,
-            address: describe(&stats.address),
-            owner: "`stats socket`".to_owned(),
-            privileged: is_privileged(&stats.address),
-            source,
-        };
-        let socket = match &stats.address {
-            BindAddress::Unix(path) => {
-                let owner = (
-                    stats
-                        .owner
-                        .0
-                        .as_deref()
-                        .map(privileges::user_id)
-                        .transpose()?,
-                    stats
-                        .owner
-                        .1
-                        .as_deref()
-                        .map(privileges::group_id)
-                        .transpose()?,
-                );
-                unix(path, stats.mode, &owner, LEAST_BACKLOG)
-            }
-            BindAddress::Tcp(address) => {
-                tcp(*address, &Bind::new(stats.address.clone()), LEAST_BACKLOG)
-            }
+        let place = Place::of(&Bind::new(stats.address.clone()));
+        let owner: Arc<str> = Arc::from("`stats socket`");
+        let socket = match take(&mut held, &place, &owner).into_iter().next() {
+            Some(socket) => socket,
+            None => Arc::new(stats_socket(stats)?),
         };
         opened.push(Open {
             listener: Listener::Stats(index),
-            socket: socket.map_err(|(step, source)| described(step, source))?,
+            socket,
+            place,
+            owner,
         });
     }
     Ok(opened)
+}
+
+/// Takes the sockets of a place out of those that are held: those of `owner`, else those of anyone.
+fn take(held: &mut Vec<&Open>, place: &Place, owner: &str) -> Vec<Arc<OwnedFd>> {
+    let own = held
+        .iter()
+        .any(|open| open.place == *place && *open.owner == *owner);
+    let mut taken: Vec<Arc<OwnedFd>> = Vec::new();
+    held.retain(|open| {
+        let mine = open.place == *place && (!own || *open.owner == *owner);
+        if mine && !taken.iter().any(|t| Arc::ptr_eq(t, &open.socket)) {
+            taken.push(Arc::clone(&open.socket));
+        }
+        !mine
+    });
+    taken
+}
+
+/// Whether one of our own sockets has the port, so that looking for others on it is in vain.
+fn is_held(held: &[Open], address: &BindAddress) -> bool {
+    let port = |address: &BindAddress| match address {
+        BindAddress::Tcp(address) => Some(address.port()),
+        BindAddress::Unix(_) => None,
+    };
+    let wanted = port(address);
+    wanted.is_some() && held.iter().any(|open| port(&open.place.address) == wanted)
+}
+
+fn stats_socket(stats: &StatsSocket) -> Result<OwnedFd, OpenError> {
+    let described = |step, source| OpenError::Socket {
+        origin: "global".to_owned(),
+        step,
+        address: describe(&stats.address),
+        owner: "`stats socket`".to_owned(),
+        privileged: is_privileged(&stats.address),
+        source,
+    };
+    let socket = match &stats.address {
+        BindAddress::Unix(path) => unix(path, stats.mode, &owner(stats)?, LEAST_BACKLOG),
+        BindAddress::Tcp(address) => {
+            tcp(*address, &Bind::new(stats.address.clone()), LEAST_BACKLOG)
+        }
+    };
+    socket.map_err(|(step, source)| described(step, source))
+}
+
+fn owner(stats: &StatsSocket) -> Result<(Option<u32>, Option<u32>), OpenError> {
+    let (user, group) = (stats.owner.0.as_deref(), stats.owner.1.as_deref());
+    Ok((
+        user.map(privileges::user_id).transpose()?,
+        group.map(privileges::group_id).transpose()?,
+    ))
+}
+
+/// Mode and owner of UNIX sockets that were taken over, where a configuration says something about them.
+pub fn restore_rights(config: &Config) {
+    for (_, _, _, bind) in binds(config) {
+        if let (BindAddress::Unix(path), Some(mode)) = (&bind.address, bind.unix_mode) {
+            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+        }
+    }
+    for stats in &config.global.stats_sockets {
+        if let BindAddress::Unix(path) = &stats.address {
+            if let Some(mode) = stats.mode {
+                let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+            }
+            if let Ok((uid, gid)) = owner(stats)
+                && (uid.is_some() || gid.is_some())
+            {
+                let _ = std::os::unix::fs::chown(path, uid, gid);
+            }
+        }
+    }
 }
 
 /// How many sockets [`open`] makes.

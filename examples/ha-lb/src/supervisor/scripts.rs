@@ -10,7 +10,7 @@ use vrrp_fsm::track::{Counter, Health};
 use super::command::{Command, Outcome};
 
 /// A script as the runner needs it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
     /// Name in the file.
     pub name: String,

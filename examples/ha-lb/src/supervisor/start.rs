@@ -134,7 +134,7 @@ pub fn prepare(options: &Options) -> Result<Prepared, String> {
 }
 
 /// Accounts and directories exist, capabilities are held.
-fn check_rights(loaded: &Loaded) -> Result<(), String> {
+pub(super) fn check_rights(loaded: &Loaded) -> Result<(), String> {
     loaded.scripts().map_err(|e| e.to_string())?;
     loaded.hooks().map_err(|e| e.to_string())?;
     let insecure = loaded.insecure_scripts().map_err(|e| e.to_string())?;

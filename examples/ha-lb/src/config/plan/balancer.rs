@@ -12,7 +12,8 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
     let (old, new) = match (old, new) {
         (None, None) => return,
         (Some(_), None) => {
-            return plan.refuse("the files name no proxy any more: a balancer cannot be taken away");
+            return plan
+                .refuse("the files name no proxy any more: a balancer cannot be taken away");
         }
         (None, Some(_)) => {
             return plan

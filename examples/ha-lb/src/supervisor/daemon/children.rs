@@ -1,6 +1,6 @@
 //! The two children: started with what they need, heard, started again.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use super::{Daemon, Event};
 use crate::{
@@ -10,8 +10,9 @@ use crate::{
         message::{BalancerStart, FromBalancer, FromSpeaker, ToBalancer, ToSpeaker},
     },
     supervisor::{
-        child::{Report, Role},
+        child::{Child, Report, Role},
         heartbeat::Heartbeat,
+        listeners::Open,
     },
 };
 
@@ -58,10 +59,7 @@ impl Daemon {
         };
         match slot.start(report) {
             Ok(child) => {
-                for part in self.sockets.chunks(MAX_DESCRIPTORS) {
-                    let (listeners, sockets) = part.iter().cloned().unzip();
-                    child.tell(ToBalancer::Listeners(listeners), sockets);
-                }
+                hand_over(child, &self.sockets);
                 child.tell(hello, Vec::new());
             }
             Err(error) => {
@@ -96,6 +94,9 @@ impl Daemon {
                 self.instances = instances;
                 self.reported(Role::Speaker);
             }
+            Report::Said(FromSpeaker::Prepared(number, done)) => {
+                self.reload_prepared(Role::Speaker, number, done, now);
+            }
             Report::Said(FromSpeaker::Failed(why)) => {
                 tracing::error!("speaker: {why}");
                 if !slot.ever_ready() {
@@ -105,6 +106,7 @@ impl Daemon {
             Report::Gone(exit) => {
                 slot.gone(exit, now, self.phase.is_running());
                 self.reported(Role::Speaker);
+                self.reload_lost(Role::Speaker, now);
                 self.speaker_ended(now);
             }
         }
@@ -141,6 +143,9 @@ impl Daemon {
                 self.traffic = traffic;
                 self.reported(Role::Balancer);
             }
+            Report::Said(FromBalancer::Prepared(number, done)) => {
+                self.reload_prepared(Role::Balancer, number, done, now);
+            }
             Report::Said(FromBalancer::Failed(why)) => {
                 tracing::error!("balancer: {why}");
                 if !slot.ever_ready() {
@@ -151,6 +156,7 @@ impl Daemon {
                 slot.gone(exit, now, self.phase.is_running());
                 self.heartbeat = None;
                 self.reported(Role::Balancer);
+                self.reload_lost(Role::Balancer, now);
                 self.balancer_lost(now);
                 self.balancer_ended();
                 // Started within this event: the queue of the listening sockets should not grow old.
@@ -159,5 +165,14 @@ impl Daemon {
                 }
             }
         }
+    }
+}
+
+/// Sends sockets, as many in a packet as fit.
+pub(super) fn hand_over(child: &Child<ToBalancer>, sockets: &[Open]) {
+    for part in sockets.chunks(MAX_DESCRIPTORS) {
+        let pairs = part.iter().map(|o| (o.listener, Arc::clone(&o.socket)));
+        let (listeners, sockets) = pairs.unzip();
+        child.tell(ToBalancer::Listeners(listeners), sockets);
     }
 }

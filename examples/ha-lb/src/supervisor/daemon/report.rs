@@ -23,8 +23,14 @@ pub(super) struct Waiting {
 
 impl Daemon {
     pub(super) fn asked(&mut self, request: Request, now: Instant) {
+        if let Some(words) = request.line.strip_prefix("diff") {
+            let difference = self.difference(words.trim());
+            let document = serde_json::to_string(&difference).unwrap_or_default();
+            let _ = request.reply.send(format!("{document}\n"));
+            return;
+        }
         if request.line != "status" {
-            let told = "{\"error\":\"unknown request; known: status\"}\n".to_owned();
+            let told = "{\"error\":\"unknown request; known: status, diff\"}\n".to_owned();
             let _ = request.reply.send(told);
             return;
         }
@@ -100,6 +106,7 @@ impl Daemon {
             frontends: self.traffic.frontends.clone(),
             backends: self.traffic.backends.clone(),
             scripts: self.tracks.status(),
+            reload: self.last_reload.clone(),
         }
     }
 }

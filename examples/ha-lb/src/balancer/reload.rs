@@ -1,0 +1,59 @@
+//! Another configuration for a running balancer: made ready beside the present one, then put into force or
+//! forgotten.
+
+use std::{mem, sync::Arc};
+
+use lb_core::dataplane;
+
+use super::{Running, StatsListener, read, serve, sort};
+use crate::ipc::message::Configuration;
+
+/// A configuration that waits for its order.
+pub(super) struct Prepared {
+    reload: u64,
+    plane: dataplane::Prepared,
+    workers: usize,
+    stats_sockets: Vec<StatsListener>,
+}
+
+impl Running {
+    /// Makes a configuration ready with the sockets that came before it.
+    pub(super) fn prepare(
+        &mut self,
+        reload: u64,
+        configuration: &Configuration,
+        workers: usize,
+    ) -> Result<(), String> {
+        self.prepared = None;
+        let sockets = mem::take(&mut self.arrived);
+        let config = read(configuration)?;
+        let (listeners, stats_sockets) = sort(&config, sockets);
+        let plane = self
+            .plane
+            .prepare(Arc::new(config), workers, listeners)
+            .map_err(|e| e.to_string())?;
+        self.prepared = Some(Prepared {
+            reload,
+            plane,
+            workers,
+            stats_sockets,
+        });
+        Ok(())
+    }
+
+    /// Puts it into force. Whoever is being answered on a `stats socket` goes on.
+    pub(super) fn commit(&mut self, reload: u64) {
+        let Some(prepared) = self.prepared.take_if(|p| p.reload == reload) else {
+            return;
+        };
+        self.plane.commit(prepared.plane);
+        self.runtime.adopt(self.plane.balancer(), prepared.workers);
+        for task in self.command_lines.drain(..) {
+            task.abort();
+        }
+        match serve(prepared.stats_sockets, &self.runtime) {
+            Ok(tasks) => self.command_lines = tasks,
+            Err(e) => tracing::error!("balancer: cannot listen on a `stats socket`: {e}"),
+        }
+    }
+}
