@@ -1,12 +1,13 @@
 //! keepalived's half of a plan.
 
 use super::{Kind, Names, Plan, Settings};
-use crate::config::keepalived::{Config, Instance, Notify, Script, VirtualAddress};
+use crate::config::keepalived::{Config, Global, Instance, Notify, Script, VirtualAddress};
 
 /// What differs between two sets of virtual routers.
 pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config>) {
     let empty = Config::default();
     let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
+    global(plan, &old.global, &new.global);
     scripts(plan, &old.scripts, &new.scripts);
     let names = |config: &Config| {
         let names = config.instances.iter().map(|i| i.name.to_string());
@@ -78,6 +79,20 @@ fn scripts(plan: &mut Plan, old: &[Script], new: &[Script]) {
     }
 }
 
+fn global(plan: &mut Plan, old: &Global, new: &Global) {
+    if old.notify_fifos != new.notify_fifos {
+        plan.refuse("global_defs: `vrrp_notify_fifo` cannot be changed in a running daemon");
+    }
+    let mut settings = Settings::default();
+    settings.named("router_id", old.router_id != new.router_id);
+    let rest = |global: &Global| Global {
+        router_id: None,
+        ..global.clone()
+    };
+    settings.named("other settings", rest(old) != rest(new));
+    plan.change("global_defs", settings.0);
+}
+
 /// What the speaker itself runs by.
 fn running((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config)) -> Vec<String> {
     let mut settings = Settings::default();
@@ -114,6 +129,19 @@ fn running((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config))
         )
     };
     settings.named("election options", policy(old) != policy(new));
+    // Whatever has no name above.
+    let rest = |instance: &Instance| Instance {
+        span: old.span.clone(),
+        notify: Notify::default(),
+        addresses: Vec::new(),
+        excluded_addresses: Vec::new(),
+        track_scripts: Vec::new(),
+        ..instance.clone()
+    };
+    settings.named(
+        "other settings",
+        settings.0.is_empty() && rest(old) != rest(new),
+    );
     settings.0
 }
 
