@@ -28,8 +28,9 @@ use rules::Names;
 
 /// The bit of the packet mark that the fence uses.
 pub const DEFAULT_MARK: u32 = 0x1000_0000;
-/// How long an address stays fenced after its holder's death; its lease is over long before.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an address stays fenced after its holder's death: longer than a usual lease, and short enough
+/// that another program may hold the address soon.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 const TABLE: &str = "vip_fence";
 
 /// Why there is no fence; the lease of the addresses is then the only guard.

@@ -19,7 +19,7 @@ use vrrp_fsm::driver::{Command, HostEvent};
 
 use super::{HostOptions, HostRouter};
 use crate::Error;
-use crate::fence::{Fence, FenceError};
+use crate::fence::{self, Fence, FenceError};
 use crate::lease::Lease;
 use crate::link::Interface;
 use crate::packet_socket::PacketSocket;
@@ -171,6 +171,14 @@ async fn wait(until: Option<Instant>) {
     }
 }
 
+/// The fence must stand until the kernel has ended every lease.
+fn outlasting(guard: fence::Options, routers: &[HostRouter]) -> fence::Options {
+    const MARGIN: Duration = Duration::from_secs(5);
+    let longest = routers.iter().filter_map(|router| router.lifetime).max();
+    let timeout = guard.timeout.max(longest.unwrap_or_default() + MARGIN);
+    fence::Options { timeout, ..guard }
+}
+
 impl Worker {
     fn new(
         routers: Vec<HostRouter>,
@@ -178,7 +186,8 @@ impl Worker {
         vips: Vips,
         reports: UnboundedSender<Report>,
     ) -> Result<(Self, Option<FenceError>), Error> {
-        let (fence, unfenced) = match options.fence.map(Fence::new) {
+        let guard = options.fence.map(|guard| outlasting(guard, &routers));
+        let (fence, unfenced) = match guard.map(Fence::new) {
             None => (None, None),
             Some(Ok(fence)) => (Some(fence), None),
             Some(Err(error)) => (None, Some(error)),
@@ -219,7 +228,7 @@ impl Worker {
             watcher: Watcher::new().map_err(Error::Netlink)?,
             vips,
             fence,
-            renew: options.fence.unwrap_or_default().timeout / 3,
+            renew: guard.unwrap_or_default().timeout / 3,
             frames: PacketSocket::new()?,
             reports,
             queue: VecDeque::new(),
