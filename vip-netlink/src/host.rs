@@ -47,6 +47,8 @@ pub struct HostRouter {
     pub authenticated: bool,
     /// The address to send from where it is configured; else the interface's first own address.
     pub source: Option<IpAddr>,
+    /// Whether a configured `source` that is not on the interface is no address to send from.
+    pub track_source: bool,
     /// Whether it owns its addresses (priority 255): those that the interface has already are the
     /// host's own. They are left as they are, never fenced, and adverts may leave from them.
     pub owner: bool,
@@ -71,6 +73,7 @@ impl HostRouter {
             group: Some(MULTICAST_V4),
             authenticated: false,
             source: None,
+            track_source: false,
             owner: false,
             addresses,
             lifetime: Some(Lease::lifetime(interval)),

@@ -87,6 +87,14 @@ impl Kernel {
         &self.addresses
     }
 
+    /// Whether that address is on the interface of that name.
+    #[must_use]
+    pub fn has(&self, name: &str, address: IpAddr) -> bool {
+        let link = self.link(name).map(|link| link.index);
+        let mut present = self.addresses.iter();
+        present.any(|have| have.address == address && Some(have.interface) == link)
+    }
+
     /// [`primary_address`] of the interface of that name.
     #[must_use]
     pub fn primary(&self, name: &str, ipv6: bool, virtual_addresses: &[IpAddr]) -> Option<IpAddr> {

@@ -209,6 +209,34 @@ fn options_of_an_address_are_the_kernel_s_and_stay_through_a_refresh() {
 }
 
 #[test]
+fn a_source_that_is_tracked_counts_while_it_is_on_the_interface() {
+    in_namespaces(
+        "host::a_source_that_is_tracked_counts_while_it_is_on_the_interface",
+        |_| {
+            let source = IpAddr::from([10, 99, 0, 7]);
+            let mut router = router(None);
+            router.source = Some(source);
+            router.track_source = true;
+            with_host(router, async |host| {
+                for (change, expected) in [
+                    ("", None),
+                    ("ip addr add 10.99.0.7/24 dev vip0", Some(source)),
+                    ("ip addr del 10.99.0.7/24 dev vip0", None),
+                ] {
+                    if !change.is_empty() {
+                        sh(change);
+                    }
+                    event(host, "the address to send from", |event| {
+                        matches!(event, HostEvent::PrimaryAddress { address, .. } if *address == expected)
+                    })
+                    .await;
+                }
+            });
+        },
+    );
+}
+
+#[test]
 fn what_a_predecessor_left_is_swept_by_exact_prefix() {
     in_namespaces(
         "host::what_a_predecessor_left_is_swept_by_exact_prefix",

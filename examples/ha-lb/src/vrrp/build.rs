@@ -90,6 +90,7 @@ fn host_routers(config: &Config, interfaces: &Interfaces) -> Vec<HostRouter> {
                 Some(keepalived::Authentication::Header(_))
             ),
             source: instance.source,
+            track_source: instance.track_source,
             owner: instance.priority == Priority::OWNER,
             addresses: addresses.map(vip).collect(),
             lifetime: Some(Lease::lifetime(instance.interval)),
@@ -141,7 +142,8 @@ fn router(instance: &Instance) -> RouterConfig {
     router.interval = instance.interval;
     router.preempt = instance.preempt;
     router.preempt_delay = instance.preempt_delay;
-    router.primary = instance.source;
+    // A source that is tracked is there once the host says so.
+    router.primary = instance.source.filter(|_| !instance.track_source);
     router.accept = instance.accept;
     let announcements = &instance.announcements;
     router.announcements = Announcements {
@@ -194,7 +196,7 @@ fn attachment(instance: &Instance, interfaces: &Interfaces) -> Attachment {
     };
     attachment.checksum = instance.checksum;
     attachment.track_primary = instance.track_primary;
-    attachment.fixed_primary = instance.source.is_some();
+    attachment.fixed_primary = instance.source.is_some() && !instance.track_source;
     for track in &instance.track_scripts {
         attachment.tracks.push(Track {
             object: script(track.script),

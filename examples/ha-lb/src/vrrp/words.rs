@@ -116,7 +116,11 @@ impl Words {
             }
             Reason::Fault(FaultReason::InterfaceDown) => link_lost(interface()),
             Reason::Fault(FaultReason::NoPrimaryAddress) => {
-                format!("interface {} has no address to send from", interface())
+                let tracked = self.instances.get(number).filter(|i| i.track_source);
+                match tracked.and_then(|i| i.source) {
+                    Some(source) => format!("{source} is not on interface {}", interface()),
+                    None => format!("interface {} has no address to send from", interface()),
+                }
             }
             // Held back until the first results, which is no fault.
             Reason::Recovered if from == status::State::Initialize => "started".to_owned(),

@@ -102,15 +102,21 @@ impl Worker {
         }
         for (id, router) in &mut self.routers {
             // Adverts over IPv6 are not sent yet: such a router has no address to send from.
-            let first = router.config.addresses.first();
-            let primary = if first.is_some_and(|vip| vip.address.is_ipv6()) {
+            let advertised = router.config.addresses.first();
+            let primary = if advertised.is_some_and(|vip| vip.address.is_ipv6()) {
                 None
             } else {
                 let name = router.config.interface.name();
                 let own = || self.kernel.primary(name, false, &self.virtual_addresses);
                 let owned = || self.kernel.primary(name, false, &[]);
-                let primary = router.config.source.or_else(own);
-                primary.or_else(|| router.config.owner.then(owned).flatten())
+                let first = || own().or_else(|| router.config.owner.then(owned).flatten());
+                match router.config.source {
+                    Some(source) if router.config.track_source => {
+                        self.kernel.has(name, source).then_some(source)
+                    }
+                    Some(source) => Some(source),
+                    None => first(),
+                }
             };
             if router.primary.replace(primary) != Some(primary) {
                 let event = HostEvent::PrimaryAddress {

@@ -137,6 +137,8 @@ pub struct Instance {
     pub unicast: Option<Unicast>,
     /// `mcast_src_ip` or `unicast_src_ip`: source of adverts instead of the primary address.
     pub source: Option<IpAddr>,
+    /// `track_src_ip`: it is a fault when `source` is not on the interface.
+    pub track_source: bool,
     /// `mcast_dst_ip`, or `vrrp_mcast_group4` and `6`.
     pub group: IpAddr,
     /// `accept` (true) and `no_accept`: whether packets to the addresses are taken.

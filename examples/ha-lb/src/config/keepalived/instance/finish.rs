@@ -96,6 +96,7 @@ pub(in crate::config::keepalived) fn finish(
         track_interfaces,
         track_scripts,
         unicast,
+        track_source: draft.track_source.is_some(),
         source: draft.source.map(|(source, _)| source),
         group: group?,
         accept,
@@ -216,6 +217,12 @@ impl Draft {
             && Family::of(*source) != facts.family
         {
             context.other_family(span, *source, facts.family);
+        }
+        if let (None, Some(span)) = (&self.source, &self.track_source) {
+            context.diagnostics.push(
+                Diagnostic::warning(span.clone(), "`track_src_ip` without a source address")
+                    .action("the instance waits for an address of the interface in any case"),
+            );
         }
     }
 

@@ -320,9 +320,11 @@ pub(super) const TABLE: Table<Draft> = Table {
             "announcements go out of the address's interface only",
         ),
         Keyword::ignored("vrf", "adverts are sent on the interface itself"),
-        Keyword::ignored(
+        Keyword::read(
             "track_src_ip",
-            "the instance waits for its source address in any case",
+            Takes::FLAG,
+            |d, n, c| d.track_source = c.flag(n).then(|| n.keyword.span.clone()),
+            "It is a fault when the source address is not on the interface.",
         ),
         Keyword::ignored("track_file", NOT_TRACKED),
         Keyword::ignored("track_bfd", NOT_TRACKED),

@@ -218,6 +218,12 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(INSTANCE, "interface", Runs, "+interface eth1"),
     example(INSTANCE, "virtual_router_id", Runs, "+virtual_router_id 2"),
     example(INSTANCE, "priority", Runs, "+priority 50"),
+    example(
+        INSTANCE,
+        "track_src_ip",
+        Runs,
+        "unicast_src_ip 10.0.0.9\n+track_src_ip",
+    ),
     example(INSTANCE, "advert_int", Runs, "+advert_int 2"),
     example(INSTANCE, "version", Runs, "+version 3"),
     example(INSTANCE, "nopreempt", Runs, "+nopreempt"),
