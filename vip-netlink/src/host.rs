@@ -229,6 +229,26 @@ impl LinuxHost {
         }
     }
 
+    /// Other addresses for a router, or another lifetime of them, while it runs: if they are up, the new ones are put
+    /// up and announced `repeat` times, then those that are gone are removed. The others are not touched.
+    pub fn readdress(
+        &mut self,
+        router: RouterId,
+        addresses: Vec<Vip>,
+        lifetime: Option<Duration>,
+        repeat: u8,
+    ) {
+        if let Some(slot) = self.routers.get_mut(&router) {
+            slot.lifetime = lifetime;
+        }
+        let work = Work::Readdress {
+            addresses,
+            lifetime,
+            repeat,
+        };
+        self.command(router, work);
+    }
+
     fn station_mut(&mut self, number: u32) -> Option<&mut Station> {
         self.stations
             .iter_mut()
@@ -236,13 +256,16 @@ impl LinuxHost {
     }
 
     fn command(&mut self, router: RouterId, work: Work) {
+        let command = match work {
+            Work::Command(command @ (Command::Install | Command::Remove)) => Some(command),
+            _ => None,
+        };
         let sent = self
             .commands
             .as_ref()
             .is_some_and(|commands| commands.send((router, work)).is_ok());
         // The worker panicked: every command is answered all the same.
-        if let (false, Work::Command(command @ (Command::Install | Command::Remove))) = (sent, work)
-        {
+        if let (false, Some(command)) = (sent, command) {
             let error = io::ErrorKind::BrokenPipe.into();
             let failed = HostEvent::Failed {
                 router,

@@ -1,5 +1,5 @@
 //! What a virtual router is told: identity, priority, interval and policy. Plain data, checked once
-//! by [`RouterConfig::validate`]; nothing here changes while the router runs.
+//! by [`RouterConfig::validate`]; while the router runs it is replaced as a whole.
 
 use alloc::vec::Vec;
 use core::{net::IpAddr, time::Duration};
@@ -134,6 +134,9 @@ pub enum ConfigError {
     /// A Backup must bear at least one interval of silence.
     #[error("down_timer_adverts must be 1 to 100, not {0}")]
     DownTimerAdverts(u8),
+    /// A running router stays who it is.
+    #[error("VRID, family, version and ownership of a running router cannot be changed")]
+    Identity,
     /// Two routers of a set have the same interface, family and VRID.
     #[error("VRID {vrid} is used twice on interface {interface}")]
     Duplicate {

@@ -27,8 +27,8 @@ use tokio::sync::{mpsc, oneshot};
 use vrrp_proto::Priority;
 
 use crate::{
-    Action, Event, FaultKind, FaultReason, Object, Packet, Rejection, RouterId, RouterSet,
-    RouterStatus, Transition, Warning, track::Health,
+    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Object, Packet, Rejection,
+    RouterConfig, RouterId, RouterSet, RouterStatus, Transition, Warning, track::Health,
 };
 
 mod host;
@@ -145,6 +145,16 @@ impl<H: Host> Driver<H> {
     pub async fn run(
         &mut self,
         mut control: mpsc::Receiver<Control>,
+        observer: impl FnMut(RouterId, Observation),
+    ) -> io::Result<()> {
+        self.run_with(&mut control, observer).await
+    }
+
+    /// The same with a receiver that is only lent. The future may be dropped at any moment, for the routers to be
+    /// [reconfigured](Self::reconfigure), and made anew: nothing is lost in between.
+    pub async fn run_with(
+        &mut self,
+        control: &mut mpsc::Receiver<Control>,
         mut observer: impl FnMut(RouterId, Observation),
     ) -> io::Result<()> {
         loop {
@@ -175,6 +185,27 @@ impl<H: Host> Driver<H> {
                 self.perform(&mut observer);
             }
         }
+    }
+
+    /// Gives a router another configuration ([`RouterSet::reconfigure`]).
+    pub fn reconfigure(
+        &mut self,
+        router: RouterId,
+        attachment: Attachment,
+        config: RouterConfig,
+        known: impl Fn(Object) -> Option<Health>,
+        mut observer: impl FnMut(RouterId, Observation),
+    ) -> Result<(), ConfigError> {
+        let done = self
+            .set
+            .reconfigure(now(), router, attachment, config, known);
+        self.perform(&mut observer);
+        done
+    }
+
+    /// The host, to be told what only it knows of.
+    pub fn host_mut(&mut self) -> &mut H {
+        &mut self.host
     }
 
     /// The routers.

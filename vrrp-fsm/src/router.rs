@@ -78,6 +78,35 @@ impl Router {
         })
     }
 
+    /// Another configuration for the running router, which stays who and what it is: state, timers that run, and
+    /// faults are kept, and nothing is sent. The primary address stays too. A new base priority takes effect with
+    /// the next [`Event::Priority`].
+    pub fn reconfigure(&mut self, config: RouterConfig) -> Result<(), ConfigError> {
+        config.validate()?;
+        let identity = |config: &RouterConfig| {
+            (
+                config.vrid,
+                config.family,
+                config.version,
+                config.is_owner(),
+            )
+        };
+        if identity(&config) != identity(&self.config) {
+            return Err(ConfigError::Identity);
+        }
+        if let State::Backup(backup) = &mut self.state
+            && config.version == Version::V2
+        {
+            // v2 has no other interval than its own; v3 keeps the one that it has learned.
+            backup.active_adver_interval = config.interval;
+        }
+        self.config = RouterConfig {
+            primary: self.config.primary,
+            ..config
+        };
+        Ok(())
+    }
+
     /// The only way in. Actions of the event before must have been taken by
     /// [`poll_action`](Self::poll_action).
     pub fn handle(&mut self, now: Instant, event: Event) {

@@ -21,6 +21,7 @@ use crate::{
 mod emit;
 mod index;
 mod receive;
+mod reconfigure;
 
 pub use emit::{Outgoing, WriteError, Written};
 use index::{Index, Key};
@@ -349,14 +350,19 @@ impl RouterSet {
             if !member.tracks.set(object, health) {
                 continue;
             }
-            let event = verdict_event(&member.tracks, member.router.config().priority);
-            if let Event::Priority(_) = event {
-                // The priority first: a router that leaves a fault starts its timer with it.
-                self.step(now, id, event);
-                self.step(now, id, Event::Recovered(FaultKind::Tracking));
-            } else {
-                self.step(now, id, event);
-            }
+            self.apply_verdict(now, id);
+        }
+    }
+
+    fn apply_verdict(&mut self, now: Instant, id: RouterId) {
+        let Some(member) = self.member(id) else {
+            return;
+        };
+        let event = verdict_event(&member.tracks, member.router.config().priority);
+        self.step(now, id, event);
+        if let Event::Priority(_) = event {
+            // The priority came first: a router that leaves a fault starts its timer with it.
+            self.step(now, id, Event::Recovered(FaultKind::Tracking));
         }
     }
 

@@ -4,6 +4,7 @@
 //! When the supervisor's socket ends, it resigns everywhere and ends.
 
 mod build;
+mod reload;
 mod words;
 
 #[cfg(test)]
@@ -18,7 +19,7 @@ use tokio::{
         oneshot,
     },
     task::{LocalSet, spawn_local},
-    time::timeout,
+    time::timeout_at,
 };
 use vip_netlink::LinuxHost;
 use vrrp_fsm::{
@@ -36,6 +37,7 @@ use crate::{
     },
     privileges, signals,
 };
+use reload::{Prepared, Results};
 use words::Words;
 
 /// The role's entry point; standard input is the supervisor's socket.
@@ -76,16 +78,21 @@ async fn run() -> io::Result<()> {
     }
 }
 
-/// Rights are given up before the host starts its thread, which inherits what is left.
-fn start(configuration: &Configuration) -> Result<Speaker, String> {
+/// keepalived's part of a configuration that the supervisor has found to be right.
+fn read(configuration: &Configuration) -> Result<Config, String> {
     let mut diagnostics = Diagnostics::new();
-    let config: Config = load::load(
+    load::load(
         &configuration.sources,
         &configuration.bundle,
         &mut diagnostics,
     )
     .and_then(|loaded| loaded.keepalived)
-    .ok_or_else(|| format!("the configuration does not read as it did before:\n{diagnostics}"))?;
+    .ok_or_else(|| format!("the configuration does not read as it did before:\n{diagnostics}"))
+}
+
+/// Rights are given up before the host starts its thread, which inherits what is left.
+fn start(configuration: &Configuration) -> Result<Speaker, String> {
+    let config = read(configuration)?;
     privileges::leave_the_file_system();
     privileges::keep_only(&privileges::SPEAKER).map_err(|e| e.to_string())?;
     let interfaces = build::Interfaces::of(&config).map_err(|e| e.to_string())?;
@@ -119,7 +126,7 @@ async fn serve(
     succeeds: Option<Vec<String>>,
     supervisor: &Rc<Channel>,
 ) -> io::Result<()> {
-    let (control, commands) = mpsc::channel(256);
+    let (control, mut commands) = mpsc::channel(256);
     let (observed, observations) = unbounded_channel();
     let (told, reports) = unbounded_channel();
     let Speaker {
@@ -128,8 +135,10 @@ async fn serve(
         startup_delay,
     } = speaker;
     let words = Rc::new(RefCell::new(words));
+    let mut results = Results::new();
     for (name, passed) in scripts {
         track(&control, &words.borrow(), &name, passed);
+        results.insert(name, health(passed));
     }
     let startup_delay = match succeeds {
         // The daemon has been up for longer.
@@ -153,47 +162,66 @@ async fn serve(
     let sender = spawn_local(pass_on(Rc::clone(supervisor), reports));
     let stopping = Rc::new(Notify::new());
     let asked = Rc::clone(&stopping);
-    let mut drive = Box::pin(async move {
-        // keepalived.conf(5), vrrp_startup_delay: as if the daemon had been started that much later.
-        if timeout(startup_delay, asked.notified()).await.is_ok() {
-            return Ok(());
-        }
-        let observer = move |id: RouterId, observation| {
-            let _ = observed.send((id.index(), observation));
-        };
-        driver.run(commands, observer).await
-    });
+    let observer = move |id: RouterId, observation| {
+        let _ = observed.send((id.index(), observation));
+    };
+    let begins = tokio::time::Instant::now() + startup_delay;
     let mut listening = true;
+    let mut prepared: Option<Prepared> = None;
+    // Each round ends with the driver, or with a configuration to be put into force.
     loop {
-        tokio::select! {
-            biased;
-            ended = &mut drive => {
-                ended?;
-                break;
+        let mut drive = Box::pin(async {
+            // keepalived.conf(5), vrrp_startup_delay: as if the daemon had been started that much later.
+            if timeout_at(begins, asked.notified()).await.is_ok() {
+                return Ok(());
             }
-            message = supervisor.recv::<ToSpeaker>(), if listening => match message {
-                Ok(Some((ToSpeaker::Script { name, passed }, _))) => {
-                    track(&control, &words.borrow(), &name, passed);
+            driver.run_with(&mut commands, &observer).await
+        });
+        let committed = loop {
+            tokio::select! {
+                biased;
+                ended = &mut drive => {
+                    ended?;
+                    break None;
                 }
-                Ok(Some((ToSpeaker::Status, _))) => {
-                    spawn_local(status(Rc::clone(&words), control.clone(), told.clone()));
-                }
-                Ok(Some((ToSpeaker::Prepare { reload, .. }, _))) => {
-                    // The plan lets nothing through that a running speaker would have to do.
-                    let ready = FromSpeaker::Prepared(reload, Ok(()));
-                    supervisor.send(&ready, &[]).await.unwrap_or_default();
-                }
-                Ok(Some((ToSpeaker::Start { .. } | ToSpeaker::Commit(_) | ToSpeaker::Abandon(_), _))) => {}
-                Ok(Some((ToSpeaker::Stop, _)) | None) | Err(_) => {
-                    listening = false;
-                    stopping.notify_one();
-                    command(&control, Control::Shutdown);
-                }
-            },
-        }
+                message = supervisor.recv::<ToSpeaker>(), if listening => match message {
+                    Ok(Some((ToSpeaker::Script { name, passed }, _))) => {
+                        track(&control, &words.borrow(), &name, passed);
+                        results.insert(name, health(passed));
+                    }
+                    Ok(Some((ToSpeaker::Status, _))) => {
+                        spawn_local(status(Rc::clone(&words), control.clone(), told.clone()));
+                    }
+                    Ok(Some((ToSpeaker::Prepare { reload, configuration }, _))) => {
+                        let made = reload::prepare(reload, &configuration, &words.borrow());
+                        let ready = made.map(|made| prepared = Some(made));
+                        let _ = told.send(FromSpeaker::Prepared(reload, ready));
+                    }
+                    Ok(Some((ToSpeaker::Commit(reload), _))) => {
+                        if let Some(prepared) = prepared.take_if(|p| p.reload == reload) {
+                            break Some(prepared);
+                        }
+                    }
+                    Ok(Some((ToSpeaker::Abandon(_), _))) => prepared = None,
+                    Ok(Some((ToSpeaker::Start { .. }, _))) => {}
+                    Ok(Some((ToSpeaker::Stop, _)) | None) | Err(_) => {
+                        listening = false;
+                        stopping.notify_one();
+                        command(&control, Control::Shutdown);
+                    }
+                },
+            }
+        };
+        drop(drive);
+        let Some(Prepared { config, .. }) = committed else {
+            break;
+        };
+        let words = &mut words.borrow_mut();
+        reload::apply(&config, &mut driver, words, &results, &observer);
     }
     // What was observed at the very end is told too.
-    drop(drive);
+    drop(observer);
+    drop(driver);
     let _ = reporter.await;
     drop(told);
     let _ = sender.await;
@@ -219,10 +247,14 @@ fn command(control: &mpsc::Sender<Control>, command: Control) {
 
 fn track(control: &mpsc::Sender<Control>, words: &Words, name: &str, passed: bool) {
     if let Some(position) = words.script(name) {
-        let health = if passed { Health::Up } else { Health::Down };
         let object = build::script(position);
+        let health = health(passed);
         command(control, Control::Track { object, health });
     }
+}
+
+fn health(passed: bool) -> Health {
+    if passed { Health::Up } else { Health::Down }
 }
 
 /// How all routers are; `None` once the driver has ended.

@@ -31,7 +31,7 @@ use crate::watch::{Kernel, Watcher};
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What the driver's side asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Work {
     /// What the driver enqueued.
     Command(Command),
@@ -39,6 +39,15 @@ pub(super) enum Work {
     Refresh {
         /// When.
         sent: Duration,
+    },
+    /// Other addresses from now on.
+    Readdress {
+        /// All of them.
+        addresses: Vec<Vip>,
+        /// How long they may stay without an advert.
+        lifetime: Option<Duration>,
+        /// Announcements of those that are new.
+        repeat: u8,
     },
     /// The lease ran out: away with the addresses, without an answer.
     Expire,
@@ -257,8 +266,9 @@ impl Worker {
     fn accept(&mut self, router: RouterId, what: Work) {
         let removal = Work::Command(Command::Remove);
         if matches!(what, Work::Expire) || what == removal {
-            self.queue
-                .retain(|(other, queued)| *other != router || *queued == removal);
+            self.queue.retain(|(other, queued)| {
+                *other != router || *queued == removal || matches!(queued, Work::Readdress { .. })
+            });
         }
         self.queue.push_back((router, what));
     }
@@ -297,6 +307,14 @@ impl Worker {
             }
             Work::Command(Command::Announce { repeat }) => self.announce(id, repeat),
             Work::Refresh { sent } => self.refresh(id, sent).await,
+            Work::Readdress {
+                addresses,
+                lifetime,
+                repeat,
+            } => {
+                self.readdress(id, addresses, lifetime, repeat).await;
+                self.read().await;
+            }
         }
     }
 

@@ -409,3 +409,44 @@ fn a_router_fits_into_a_kibibyte() {
     // Beside it: its addresses, peers (at most 16) and actions, which are allocated as needed.
     assert!(size_of::<Member>() <= 1024, "{}", size_of::<Member>());
 }
+
+#[test]
+fn a_router_that_is_reconfigured_keeps_state_timers_and_faults() {
+    let mut set = listener(attachment());
+    let id = RouterId::new(0);
+    let deadline = set.next_deadline();
+    let mut faster = config(1, 1);
+    faster.priority = Priority::new(120);
+    faster.interval = Duration::from_secs(2);
+    faster.primary = None;
+    faster.addresses = vec![address(100), address(101)];
+    let mut tracking = attachment();
+    for (number, weight) in [(3, -30), (4, 7)] {
+        tracking.tracks.push(Track {
+            object: Object::Script(number),
+            weight,
+            reverse: false,
+        });
+    }
+    let known = |object| (object == SCRIPT).then_some(Health::Down);
+    let later = NOW + Duration::from_millis(100);
+    set.reconfigure(later, id, tracking, faster.clone(), known)
+        .unwrap();
+    assert_eq!(drain(&mut set), [], "nothing is sent or told");
+    let router = set.router(id).unwrap();
+    assert_eq!(router.state().kind(), StateKind::Backup);
+    // One script is known to fail, the other one counts as passing until it is heard of.
+    assert_eq!(router.priority(), Priority::new(120 - 30 + 7));
+    assert_eq!(router.config().primary, Some(address(1)));
+    assert_eq!(router.config().addresses.len(), 2);
+    // The timer that runs moves with the priority's skew alone.
+    let moved = set.next_deadline().unwrap();
+    assert!(moved.since(deadline.unwrap()) < Duration::from_secs(1));
+
+    let mut other = faster;
+    other.vrid = Vrid::new(9).unwrap();
+    let refused = set.reconfigure(later, id, attachment(), other, |_| None);
+    assert_eq!(refused, Err(ConfigError::Identity));
+    let router = set.router(id).unwrap();
+    assert_eq!(router.priority(), Priority::new(97), "as it was");
+}

@@ -1,7 +1,7 @@
 //! From `vrrp_instance`s to the routers of the state machine and what the host does for each. The order of the
 //! file is the order of the numbers.
 
-use std::{collections::BTreeMap, io, net::IpAddr};
+use std::{collections::BTreeMap, io, net::IpAddr, time::Duration};
 
 use vip_netlink::{
     HostOptions, HostRouter, LinuxHost,
@@ -33,6 +33,11 @@ impl Interfaces {
             }
         }
         Ok(Self(known))
+    }
+
+    /// Whether a router may track it.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     fn number(&self, name: &str) -> u32 {
@@ -76,10 +81,6 @@ fn host_routers(config: &Config, interfaces: &Interfaces) -> Vec<HostRouter> {
     let instances = config.instances.iter().zip(0..);
     let routers = instances.filter_map(|(instance, number)| {
         let interface = interfaces.0.get(&instance.interface)?.clone();
-        let addresses = instance
-            .addresses
-            .iter()
-            .chain(&instance.excluded_addresses);
         Some(HostRouter {
             group: match (&instance.unicast, instance.group) {
                 (None, IpAddr::V4(group)) => Some(group),
@@ -92,8 +93,8 @@ fn host_routers(config: &Config, interfaces: &Interfaces) -> Vec<HostRouter> {
             source: instance.source,
             track_source: instance.track_source,
             owner: instance.priority == Priority::OWNER,
-            addresses: addresses.map(vip).collect(),
-            lifetime: Some(Lease::lifetime(instance.interval)),
+            addresses: vips(instance),
+            lifetime: lifetime(instance),
             id: RouterId::new(number),
             interface,
         })
@@ -110,6 +111,17 @@ pub(crate) fn plan(config: &Config) -> String {
         .map(|instance| (router(instance), attachment(instance, &interfaces)))
         .collect();
     format!("{routers:?} {:?}", host_routers(config, &interfaces))
+}
+
+/// How long its addresses may stay without an advert.
+pub(super) fn lifetime(instance: &Instance) -> Option<Duration> {
+    Some(Lease::lifetime(instance.interval))
+}
+
+/// What goes up with an instance.
+pub(super) fn vips(instance: &Instance) -> Vec<Vip> {
+    let excluded = &instance.excluded_addresses;
+    instance.addresses.iter().chain(excluded).map(vip).collect()
 }
 
 fn vip(written: &VirtualAddress) -> Vip {
@@ -135,7 +147,7 @@ fn vip(written: &VirtualAddress) -> Vip {
     vip
 }
 
-fn router(instance: &Instance) -> RouterConfig {
+pub(super) fn router(instance: &Instance) -> RouterConfig {
     let addresses = instance.addresses.iter().map(|vip| vip.address).collect();
     let mut router = RouterConfig::new(instance.vrid, instance.family, instance.version, addresses);
     router.priority = instance.priority;
@@ -176,7 +188,7 @@ fn unicast_peer(peer: &Peer) -> UnicastPeer {
     }
 }
 
-fn attachment(instance: &Instance, interfaces: &Interfaces) -> Attachment {
+pub(super) fn attachment(instance: &Instance, interfaces: &Interfaces) -> Attachment {
     let number = interfaces.number(&instance.interface);
     let mut attachment = Attachment::new(number, instance.family);
     attachment.transport = match &instance.unicast {

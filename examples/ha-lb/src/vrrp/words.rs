@@ -34,6 +34,26 @@ impl Words {
         }
     }
 
+    /// Other settings for the same instances: they keep their numbers, whatever their order in the file.
+    pub(super) fn adopt(&mut self, config: &Config) {
+        for known in &mut self.instances {
+            if let Some(new) = config.instances.iter().find(|i| i.name == known.name) {
+                *known = new.clone();
+            }
+        }
+        self.scripts = config.scripts.iter().map(|s| s.name.to_string()).collect();
+    }
+
+    /// The instances by their numbers.
+    pub(super) fn instances(&self) -> &[Instance] {
+        &self.instances
+    }
+
+    /// The interfaces that there are.
+    pub(super) fn interfaces(&self) -> &Interfaces {
+        &self.interfaces
+    }
+
     pub(super) fn instance(&self, number: usize) -> &str {
         self.instances.get(number).map_or("?", |i| &i.name)
     }

@@ -16,6 +16,7 @@ mod multi_service;
 mod node;
 mod peers;
 mod processes;
+mod reload;
 mod single;
 mod support;
 mod two_masters;

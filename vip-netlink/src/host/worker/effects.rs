@@ -7,12 +7,12 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
-use super::{RETRY, Report, Work, Worker, device, wanted};
+use super::{Managed, RETRY, Report, Work, Worker, device, wanted};
 use crate::Error;
 use crate::announce::{gratuitous_arp, neighbour_advertisement};
 use crate::host::boottime;
 use crate::lease::Lease;
-use crate::plan::{Wanted, difference};
+use crate::plan::{Present, Vip, Wanted, difference};
 
 impl Worker {
     /// Puts up what is missing. Order: fence open, then the addresses. One that is refused does not
@@ -52,6 +52,66 @@ impl Worker {
             drop(self.reports.send(Report::Begun { router: id, began }));
         }
         result
+    }
+
+    /// Add before remove: an address that stays is never away, and one that two routers hand over is not missed.
+    pub(super) async fn readdress(
+        &mut self,
+        id: RouterId,
+        addresses: Vec<Vip>,
+        lifetime: Option<Duration>,
+        repeat: u8,
+    ) {
+        let Some(router) = self.routers.get_mut(&id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut router.config.addresses, addresses);
+        router.config.lifetime = lifetime;
+        let known = |vip: &Vip| before.contains(vip);
+        let new: Vec<Vip> = router.config.addresses.clone();
+        let new: Vec<Vip> = new.into_iter().filter(|vip| !known(vip)).collect();
+        self.virtual_addresses = self
+            .routers
+            .values()
+            .flat_map(|router| router.config.addresses.iter().map(|vip| vip.address))
+            .collect();
+        if !self.routers.get(&id).is_some_and(|router| router.installed) {
+            return;
+        }
+        if let Err(error) = self.install(id).await {
+            self.installed(id, Err(error));
+        }
+        self.read().await;
+        self.announce_those(id, repeat, |vip| new.contains(vip));
+        self.drop_stale(id, &before).await;
+    }
+
+    /// Removes what a router has put up and no longer wants.
+    async fn drop_stale(&mut self, id: RouterId, before: &[Vip]) {
+        let Some(router) = self.routers.get_mut(&id) else {
+            return;
+        };
+        let (wanted, _) = wanted(&self.kernel, &router.config);
+        let stays = |one: &Present| wanted.iter().any(|wanted| wanted.present() == *one);
+        let (placed, stale): (Vec<_>, Vec<_>) = std::mem::take(&mut router.placed)
+            .into_iter()
+            .partition(stays);
+        router.placed = placed;
+        for present in stale {
+            let theirs = |router: &Managed| router.installed && router.placed.contains(&present);
+            if !self.routers.values().any(theirs) {
+                // What cannot be removed ends with its lease, and is silenced by the fence.
+                let _ = self.vips.remove(present).await;
+            }
+        }
+        let gone: Vec<IpAddr> = before
+            .iter()
+            .map(|vip| vip.address)
+            .filter(|address| !self.virtual_addresses.contains(address))
+            .collect();
+        if let Some(fence) = self.fence.as_ref().filter(|_| !gone.is_empty()) {
+            let _ = fence.forget(&gone);
+        }
     }
 
     pub(super) fn installed(&mut self, id: RouterId, result: Result<(), Error>) {
@@ -100,11 +160,15 @@ impl Worker {
 
     /// Five announcements in one go are a matter of microseconds; nothing waits for this thread.
     pub(super) fn announce(&self, id: RouterId, repeat: u8) {
+        self.announce_those(id, repeat, |_| true);
+    }
+
+    fn announce_those(&self, id: RouterId, repeat: u8, those: impl Fn(&Vip) -> bool) {
         let Some(router) = self.routers.get(&id).filter(|router| router.installed) else {
             return;
         };
         for _ in 0..repeat {
-            for vip in &router.config.addresses {
+            for vip in router.config.addresses.iter().filter(|vip| those(vip)) {
                 let link = self.kernel.link(device(&router.config, vip));
                 let Some((link, mac)) = link.and_then(|link| Some((link, link.mac?))) else {
                     continue;

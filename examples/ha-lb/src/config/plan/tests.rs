@@ -114,3 +114,20 @@ fn what_only_a_restart_can_change_is_refused_by_name() {
         ]
     );
 }
+
+#[test]
+fn settings_of_an_instance_are_changed_in_place_and_its_identity_is_not() {
+    let keepalived = VRRP
+        .replace("priority 100", "priority 110")
+        .replace("192.0.2.1", "192.0.2.1\n        192.0.2.2");
+    assert_eq!(
+        plan(WEB, &keepalived),
+        ["vrrp_instance VI_1 changed: priority 100 -> 110, virtual_ipaddress"]
+    );
+    assert_eq!(
+        plan(WEB, &VRRP.replace("router_id 51", "router_id 52")),
+        [
+            "needs a restart: vrrp_instance VI_1: `virtual_router_id 51 -> 52` cannot be changed in a running speaker"
+        ]
+    );
+}

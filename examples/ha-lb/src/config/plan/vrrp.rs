@@ -1,5 +1,9 @@
 //! keepalived's half of a plan.
 
+use std::collections::BTreeSet;
+
+use vrrp_proto::Priority;
+
 use super::{Kind, Names, Plan, Settings};
 use crate::config::keepalived::{Config, Global, Instance, Notify, Script, VirtualAddress};
 
@@ -32,19 +36,17 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
     for name in &names.moved {
         plan.add(Kind::Moved, format!("vrrp_instance {name}"));
     }
+    let known = interfaces(old);
     for (at_old, at_new) in names.kept {
         if let (Some(before), Some(after)) = (old.instances.get(at_old), new.instances.get(at_new))
         {
             let what = format!("vrrp_instance {}", after.name);
-            let settings = running((before, old), (after, new));
-            for setting in &settings {
+            for setting in fixed(before, after, &known) {
                 plan.refuse(format!(
                     "{what}: `{setting}` cannot be changed in a running speaker"
                 ));
             }
-            let mut all = Settings(settings);
-            all.named("notify", notify(&before.notify) != notify(&after.notify));
-            plan.change(what, all.0);
+            plan.change(what, settings((before, old), (after, new)).0);
         }
     }
 }
@@ -93,30 +95,47 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     plan.change("global_defs", settings.0);
 }
 
-/// What the speaker itself runs by.
-fn running((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config)) -> Vec<String> {
+/// What a running speaker cannot change in an instance: what makes it who it is.
+fn fixed(old: &Instance, new: &Instance, known: &BTreeSet<&str>) -> Vec<String> {
     let mut settings = Settings::default();
     settings.shown("interface", &old.interface, &new.interface);
     settings.shown("virtual_router_id", old.vrid.value(), new.vrid.value());
-    settings.shown("priority", old.priority.value(), new.priority.value());
-    settings.named("advert_int", old.interval != new.interval);
     settings.named(
         "version",
         (old.version, old.family) != (new.version, new.family),
     );
+    let owner = |i: &Instance| i.priority == Priority::OWNER;
+    settings.named("priority 255", owner(old) != owner(new));
+    settings.named("authentication", old.authentication != new.authentication);
+    settings.named(
+        "unicast_peer",
+        old.unicast.is_some() != new.unicast.is_some(),
+    );
+    settings.named("source address", old.source != new.source);
+    settings.named("group", old.group != new.group);
+    settings.named("dont_track_primary", old.track_primary != new.track_primary);
+    let mut tracked = new.track_interfaces.iter();
+    settings.named(
+        "track_interface",
+        tracked.any(|track| !known.contains(track.name.as_str())),
+    );
+    settings.0
+}
+
+/// What is changed in place.
+fn settings((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config)) -> Settings {
+    let mut settings = Settings::default();
+    settings.shown("priority", old.priority.value(), new.priority.value());
+    settings.named("advert_int", old.interval != new.interval);
     settings.named("nopreempt", old.preempt != new.preempt);
     settings.named("preempt_delay", old.preempt_delay != new.preempt_delay);
-    settings.named("authentication", old.authentication != new.authentication);
     settings.named("virtual_ipaddress", addresses(old) != addresses(new));
-    settings.named("dont_track_primary", old.track_primary != new.track_primary);
     settings.named(
         "track_interface",
         old.track_interfaces != new.track_interfaces,
     );
     settings.named("track_script", tracks(old, of) != tracks(new, in_new));
     settings.named("unicast_peer", old.unicast != new.unicast);
-    settings.named("source address", old.source != new.source);
-    settings.named("group", old.group != new.group);
     settings.named("accept", old.accept != new.accept);
     settings.named("garp", old.announcements != new.announcements);
     settings.named("v3_checksum_as_v2", old.checksum != new.checksum);
@@ -129,6 +148,7 @@ fn running((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config))
         )
     };
     settings.named("election options", policy(old) != policy(new));
+    settings.named("notify", notify(&old.notify) != notify(&new.notify));
     // Whatever has no name above.
     let rest = |instance: &Instance| Instance {
         span: old.span.clone(),
@@ -142,7 +162,18 @@ fn running((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config))
         "other settings",
         settings.0.is_empty() && rest(old) != rest(new),
     );
-    settings.0
+    settings
+}
+
+/// The interfaces that a speaker of this configuration watches.
+fn interfaces(config: &Config) -> BTreeSet<&str> {
+    let instances = config.instances.iter();
+    instances
+        .flat_map(|instance| {
+            let tracked = instance.track_interfaces.iter().map(|t| t.name.as_str());
+            tracked.chain([instance.interface.as_str()])
+        })
+        .collect()
 }
 
 /// Addresses without the places where they were written.

@@ -1,0 +1,168 @@
+//! SIGHUP while this host holds an address: nothing moves, nothing is announced again, what changed is changed.
+
+use std::{
+    fs,
+    io::Read as _,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use ha_lb::lab::{Lab, Origin};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::{
+    node::Node,
+    support::{Needs, enclosed, wait_for},
+};
+
+const VIP: &str = "10.77.0.10";
+const NEW: &str = "10.77.0.20";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Senders of the ARP packets that another host hears.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<Ipv4Addr>>>);
+
+impl Heard {
+    fn on(node: &Node) -> Self {
+        const ETH_P_ARP: u16 = 0x0806;
+        let protocol = Protocol::from(i32::from(ETH_P_ARP.to_be()));
+        let open = || Ok(Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).unwrap());
+        let mut socket = node.host.run(open).unwrap();
+        let heard = Self::default();
+        let all = heard.clone();
+        std::thread::spawn(move || {
+            let mut frame = [0; 128];
+            while let Ok(len) = socket.read(&mut frame) {
+                // Ethernet header, then RFC 826: the sender's protocol address.
+                if let Some([a, b, c, d]) = frame[..len].get(28..32) {
+                    all.0.lock().unwrap().push(Ipv4Addr::new(*a, *b, *c, *d));
+                }
+            }
+        });
+        heard
+    }
+
+    fn count(&self, address: &str) -> usize {
+        let address: Ipv4Addr = address.parse().unwrap();
+        let heard = self.0.lock().unwrap();
+        heard.iter().filter(|one| **one == address).count()
+    }
+}
+
+fn keepalived(notify: &str, priority: u8, vips: &[&str], script: &str) -> String {
+    format!(
+        "{script}vrrp_instance VI_1 {{\n version 3\n state BACKUP\n interface eth0\n virtual_router_id 51\n \
+         priority {priority}\n advert_int 0.2\n garp_master_delay 0\n notify \"{notify}\"\n \
+         virtual_ipaddress {{\n {}\n }}\n {} }}\n",
+        vips.join("\n "),
+        if script.is_empty() {
+            ""
+        } else {
+            "track_script {\n check\n }\n"
+        }
+    )
+}
+
+fn hang_up(node: &Node, number: u64) -> Value {
+    let status = node.status().unwrap();
+    let pid = status["supervisor"]["pid"].as_i64().unwrap();
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    wait_for("the reload ends", PATIENCE, || {
+        let status = node.status()?;
+        (status["reload"]["number"] == number).then(|| status["reload"].clone())
+    })
+}
+
+#[test]
+fn an_address_stays_and_is_not_announced_again() {
+    enclosed(
+        "reload::an_address_stays_and_is_not_announced_again",
+        Needs::Namespaces,
+        &["unshare", "ip"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let lab = Lab::new().unwrap();
+            let mut node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
+            let other = Node::new(&lab, scratch.path(), "h2", "eth0", &["10.77.0.12/24"]);
+            let heard = Heard::on(&other);
+            let _origin =
+                Origin::start(&node.host, "10.77.0.11:8080".parse().unwrap(), "web").unwrap();
+            let changes = node.path("changes");
+            let script = node.script("notify", &format!("echo $3 >> {}", changes.display()));
+            let notify = script.display().to_string();
+            let (conf, cfg) = (node.path("keepalived.conf"), node.path("haproxy.cfg"));
+            let haproxy = |weight: u8| {
+                format!(
+                    "defaults\n mode http\n timeout client 5s\n timeout server 5s\n timeout connect 5s\n\
+                     listen web\n bind *:80\n server web 10.77.0.11:8080 weight {weight}\n"
+                )
+            };
+            fs::write(&conf, keepalived(&notify, 100, &[VIP], "")).unwrap();
+            fs::write(&cfg, haproxy(1)).unwrap();
+            node.start(Some(&conf), &[&cfg]);
+            wait_for("the announcements", PATIENCE, || {
+                (heard.count(VIP) >= 5 && node.state() == "Active").then_some(())
+            });
+            let lines = || fs::read_to_string(&changes).unwrap_or_default();
+            wait_for("the notify script", PATIENCE, || {
+                lines().ends_with("MASTER\n").then_some(())
+            });
+            let (announced, changed) = (heard.count(VIP), lines());
+            let since = node.ask("/instances/0/last_transition").unwrap();
+            let undisturbed = |what: &str| {
+                assert!(node.holds(VIP), "{what}\n{}", node.log());
+                assert_eq!(node.state(), "Active", "{what}");
+                assert_eq!(node.ask("/instances/0/last_transition").unwrap(), since);
+                assert_eq!(lines(), changed, "{what}");
+            };
+
+            // Priority, a script, an address more; the balancer changes beside it.
+            let check = "vrrp_script check {\n script \"/bin/true\"\n interval 1\n weight 5\n}\n";
+            fs::write(&conf, keepalived(&notify, 110, &[NEW, VIP], check)).unwrap();
+            fs::write(&cfg, haproxy(2)).unwrap();
+            let reload = hang_up(&node, 1);
+            assert_eq!(reload["applied"], true, "{reload}\n{}", node.log());
+            wait_for("the new address", PATIENCE, || {
+                node.holds(NEW).then_some(())
+            });
+            wait_for("its announcement", PATIENCE, || {
+                (heard.count(NEW) >= 5).then_some(())
+            });
+            wait_for("priority", PATIENCE, || {
+                (node.ask("/instances/0/effective_priority")? == 115).then_some(())
+            });
+            undisturbed("after an addition");
+
+            // A broken file and one that only a restart can apply.
+            fs::write(&conf, "vrrp_instance VI_1 {\n interface eth0\n}\n").unwrap();
+            assert_eq!(hang_up(&node, 2)["applied"], false);
+            let moved = keepalived(&notify, 110, &[NEW, VIP], check).replace("id 51", "id 52");
+            fs::write(&conf, moved).unwrap();
+            let reload = hang_up(&node, 3);
+            assert!(
+                reload["outcome"].to_string().contains("virtual_router_id"),
+                "{reload}"
+            );
+            undisturbed("after refusals");
+
+            fs::write(&conf, keepalived(&notify, 90, &[VIP], "")).unwrap();
+            let reload = hang_up(&node, 4);
+            assert_eq!(reload["applied"], true, "{reload}\n{}", node.log());
+            wait_for("it is gone", PATIENCE, || (!node.holds(NEW)).then_some(()));
+            assert_eq!(
+                node.ask("/instances/0/effective_priority").unwrap(),
+                90,
+                "{}",
+                node.log()
+            );
+            undisturbed("after a removal");
+            assert_eq!(heard.count(VIP), announced, "announced again");
+            assert!(!node.log().contains("fails"), "{}", node.log());
+        },
+    );
+}

@@ -1,0 +1,65 @@
+//! Another configuration for a router that runs.
+
+use alloc::vec::Vec;
+
+use super::{Attachment, Authentication, RouterId, RouterSet};
+use crate::{
+    ConfigError, Instant, Object, RouterConfig,
+    track::{Health, Tracks},
+};
+
+impl RouterSet {
+    /// Another configuration for a router of the set, which goes on as it is ([`Router::reconfigure`]). Its
+    /// interface, the kind of its transport and its authentication stay. `known` tells the health of tracked
+    /// scripts; one of which nothing is known yet counts as passing until its first result, for being asked
+    /// to watch it is no reason to step down. Interfaces keep the health that they have.
+    pub fn reconfigure(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        attachment: Attachment,
+        config: RouterConfig,
+        known: impl Fn(Object) -> Option<Health>,
+    ) -> Result<(), ConfigError> {
+        self.assert_drained();
+        let interfaces: Vec<(Object, Health)> = self
+            .members
+            .iter()
+            .flat_map(|member| member.tracks.iter())
+            .map(|(track, health)| (track.object, health))
+            .filter(|(object, _)| matches!(object, Object::Interface(_)))
+            .collect();
+        let Some(member) = self.members.get_mut(id.index()) else {
+            return Ok(());
+        };
+        if attachment.interface != member.attachment.interface {
+            return Err(ConfigError::Identity);
+        }
+        member.router.reconfigure(config)?;
+        let authentication =
+            core::mem::replace(&mut member.attachment.authentication, Authentication::None);
+        member.attachment = Attachment {
+            authentication,
+            ..attachment
+        };
+        member.tracks = Tracks::new(member.attachment.tracks.iter().copied());
+        for track in &member.attachment.tracks {
+            let health = match track.object {
+                Object::Interface(_) => {
+                    let same = |(object, _): &&(Object, Health)| *object == track.object;
+                    interfaces.iter().find(same).map(|(_, health)| *health)
+                }
+                Object::Script(_) => known(track.object).or(Some(if track.reverse {
+                    Health::Down
+                } else {
+                    Health::Up
+                })),
+            };
+            if let Some(health) = health {
+                member.tracks.set(track.object, health);
+            }
+        }
+        self.apply_verdict(now, id);
+        Ok(())
+    }
+}
