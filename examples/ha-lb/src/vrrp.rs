@@ -220,8 +220,7 @@ async fn serve(
         reload::apply(&config, &mut driver, words, &results, &observer);
     }
     // What was observed at the very end is told too.
-    drop(observer);
-    drop(driver);
+    drop((observer, driver, commands));
     let _ = reporter.await;
     drop(told);
     let _ = sender.await;

@@ -1,11 +1,14 @@
 //! keepalived's half of a plan.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use vrrp_proto::Priority;
 
 use super::{Kind, Names, Plan, Settings};
-use crate::config::keepalived::{Config, Global, Instance, Notify, Script, VirtualAddress};
+use crate::config::{
+    diagnostic::Span,
+    keepalived::{Config, Global, Instance, Notify, Script, VirtualAddress},
+};
 
 /// What differs between two sets of virtual routers.
 pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config>) {
@@ -41,12 +44,18 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
         if let (Some(before), Some(after)) = (old.instances.get(at_old), new.instances.get(at_new))
         {
             let what = format!("vrrp_instance {}", after.name);
-            for setting in fixed(before, after, &known) {
+            let fixed = fixed(before, after, &known);
+            let mut settings = settings((before, old), (after, new));
+            settings.named(
+                "other settings",
+                settings.0.is_empty() && fixed.is_empty() && rest(before) != rest(after),
+            );
+            for setting in fixed {
                 plan.refuse(format!(
                     "{what}: `{setting}` cannot be changed in a running speaker"
                 ));
             }
-            plan.change(what, settings((before, old), (after, new)).0);
+            plan.change(what, settings.0);
         }
     }
 }
@@ -149,20 +158,20 @@ fn settings((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config)
     };
     settings.named("election options", policy(old) != policy(new));
     settings.named("notify", notify(&old.notify) != notify(&new.notify));
-    // Whatever has no name above.
-    let rest = |instance: &Instance| Instance {
-        span: old.span.clone(),
+    settings
+}
+
+/// What has no name of its own above.
+fn rest(instance: &Instance) -> Instance {
+    let nowhere = Span::new(Arc::from(""), 0, 0);
+    Instance {
+        span: nowhere,
         notify: Notify::default(),
         addresses: Vec::new(),
         excluded_addresses: Vec::new(),
         track_scripts: Vec::new(),
         ..instance.clone()
-    };
-    settings.named(
-        "other settings",
-        settings.0.is_empty() && rest(old) != rest(new),
-    );
-    settings
+    }
 }
 
 /// The interfaces that a speaker of this configuration watches.
