@@ -47,8 +47,13 @@ impl Runtime {
         Arc::clone(&self.running().0)
     }
 
-    /// Another configuration is in force.
+    /// Another configuration is in force: what should be known of its servers is told anew.
     pub fn adopt(&self, balancer: Arc<Balancer>, workers: usize) {
+        for backend in &balancer.backends {
+            for server in backend.servers() {
+                (self.changed)(backend, server);
+            }
+        }
         *self.running.write().unwrap_or_else(PoisonError::into_inner) = (balancer, workers);
     }
 
