@@ -318,6 +318,8 @@ fn stream_socket(address: SocketAddr, bind: &Bind, shared: bool) -> Step<Socket>
     .map_err(at("create a socket for"))?;
     socket.set_reuse_address(true).map_err(at("bind"))?;
     socket.set_reuse_port(shared).map_err(at("bind"))?;
+    // Connections inherit it: also those that stand before a balancer has the socket.
+    socket.set_tcp_nodelay(true).map_err(at("bind"))?;
     match address {
         SocketAddr::V4(_) => socket.set_freebind_v4(true).map_err(at("bind"))?,
         SocketAddr::V6(_) => {
