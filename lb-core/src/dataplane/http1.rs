@@ -1,6 +1,6 @@
 //! HTTP/1 connections: requests one after the other, each an [`Exchange`] with a server.
 //!
-//! Between requests a connection holds neither buffer nor exchange. Nothing here decides what the pure modules
+//! Between requests a connection holds no buffer, and if none comes soon no exchange either. Nothing here decides what the pure modules
 //! can decide: `http1` reads and writes heads, `rules` and `frontend` route, `backend` chooses servers.
 
 mod answer;
@@ -83,20 +83,54 @@ enum Next {
 pub(super) async fn serve(mut connection: Box<Connection>) {
     let mut requests = 0u32;
     while let Ok(true) = next_request(&mut connection, requests == 0).await {
-        connection.catch_up();
-        // Boxed: what a request needs is not held by connections that wait for one.
-        let next = Box::pin(exchange::serve(&mut connection, requests)).await;
-        requests = requests.saturating_add(1);
-        connection.member.uses(None);
-        connection.client.input.forget();
-        connection.client.input.release();
-        match next {
+        // Boxed: what requests need is not held by connections that have been waiting for one.
+        match Box::pin(serve_while_busy(&mut connection, &mut requests)).await {
             Next::Request => {}
             Next::Close => break,
             Next::Linger => return linger(&mut connection).await,
         }
     }
     end(&mut connection).await;
+}
+
+/// Serves the request whose first byte has come, and those after it until none comes [`SOON`].
+async fn serve_while_busy(connection: &mut Connection, requests: &mut u32) -> Next {
+    let pooled = connection.worker.exchanges.borrow_mut().pop();
+    let mut exchange = pooled.unwrap_or_else(Exchange::new);
+    let next = loop {
+        connection.catch_up();
+        let next = exchange::serve(connection, &mut exchange, *requests).await;
+        *requests = requests.saturating_add(1);
+        connection.member.uses(None);
+        connection.client.input.forget();
+        connection.client.input.release();
+        if next != Next::Request || !comes_soon(connection).await {
+            break next;
+        }
+    };
+    let mut pool = connection.worker.exchanges.borrow_mut();
+    if pool.len() < KEPT {
+        pool.push(exchange);
+    }
+    next
+}
+
+/// A connection without a request for so long gives its memory back.
+const SOON: Duration = Duration::from_secs(1);
+/// Exchanges whose memory a worker keeps.
+const KEPT: usize = 256;
+
+/// Whether the first byte of another request comes [`SOON`]. If not, [`next_request`] finds out why.
+async fn comes_soon(connection: &mut Connection) -> bool {
+    if !connection.client.input.is_empty() {
+        return true;
+    }
+    let timeouts = &connection.frontend().timeouts;
+    let patience = timeouts.http_keep_alive.or(timeouts.http_request);
+    let soon = patience.or(timeouts.client).map_or(SOON, |t| t.min(SOON));
+    connection.timer.after(connection.client.active, Some(soon));
+    let came = first_byte(connection).await;
+    matches!(came, Ok(Ok(count)) if count > 0)
 }
 
 /// Waits for the first byte of a request; false when there will be none.
@@ -117,9 +151,20 @@ async fn next_request(connection: &mut Connection, first: bool) -> Result<bool, 
         connection.client.active
     };
     connection.timer.after(since, timeout);
+    match first_byte(connection).await {
+        Ok(Ok(count)) if count > 0 => return Ok(true),
+        Err(Gone::TimedOut) if first => exchange::refuse_silent(connection, 408, b'c').await,
+        Ok(_) if first => exchange::refuse_silent(connection, 400, b'C').await,
+        _ => {}
+    }
+    Ok(false)
+}
+
+/// What the client sends first, or why it is not waited for any longer.
+async fn first_byte(connection: &mut Connection) -> Result<Result<usize, Gone>, Gone> {
     let member = &connection.member;
     let (client, timer) = (&mut connection.client, &mut connection.timer);
-    let came = std::future::poll_fn(|cx| {
+    std::future::poll_fn(|cx| {
         if let Poll::Ready(read) = client.poll_fill(cx, buffer::SIZE) {
             return Poll::Ready(Ok(read.map_err(|_| Gone::Client)));
         }
@@ -128,14 +173,7 @@ async fn next_request(connection: &mut Connection, first: bool) -> Result<bool, 
         }
         timer.poll_expired(cx).map(|()| Err(Gone::TimedOut))
     })
-    .await;
-    match came {
-        Ok(Ok(count)) if count > 0 => return Ok(true),
-        Err(Gone::TimedOut) if first => exchange::refuse_silent(connection, 408, b'c').await,
-        Ok(_) if first => exchange::refuse_silent(connection, 400, b'C').await,
-        _ => {}
-    }
-    Ok(false)
+    .await
 }
 
 /// Ends the sending direction and closes.

@@ -117,21 +117,27 @@ impl Connection {
 pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Accepted) {
     let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
     tokio::task::spawn_local(async move {
+        let mut connection = open(worker, listener, accepted);
+        connection.member.listen().await;
+        if !connection.is_allowed() {
+            return;
+        }
         // Boxed: what one phase needs is not held during the next.
-        if let Some(connection) = Box::pin(open(worker, listener, accepted)).await {
-            match connection.frontend().mode {
-                Mode::Tcp => Box::pin(tcp::serve(connection)).await,
-                Mode::Http => Box::pin(http1::serve(connection)).await,
+        if connection.has_preliminaries() {
+            match Box::pin(connection.preliminaries()).await {
+                Some(ready) => connection = ready,
+                None => return,
             }
+        }
+        connection.log_connect();
+        match connection.frontend().mode {
+            Mode::Tcp => Box::pin(tcp::serve(connection)).await,
+            Mode::Http => Box::pin(http1::serve(connection)).await,
         }
     });
 }
 
-async fn open(
-    worker: Rc<Worker>,
-    listener: Rc<Listener>,
-    accepted: Accepted,
-) -> Option<Box<Connection>> {
+fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<Connection> {
     let now = clock::now();
     let info = ConnectionInfo {
         source: accepted.source,
@@ -142,7 +148,7 @@ async fn open(
         accepted_at: now,
         accepted_date: clock::wall(),
     };
-    let mut connection = Box::new(Connection {
+    Box::new(Connection {
         member: worker.registry.join(&listener),
         client: Side::new(Stream::Plain(accepted.socket), now),
         timer: Timer::default(),
@@ -154,44 +160,52 @@ async fn open(
         info,
         worker,
         listener,
-    });
-    connection.member.listen().await;
-    let rules = &connection.listener.frontend.config().rules;
-    match rules.on_connection(now, &connection.info, &mut connection.state) {
-        ConnectionVerdict::Accept => {}
-        ConnectionVerdict::Reject => {
-            connection.count_denied_connection();
-            connection.client.stream.reset_on_close();
-            return None;
-        }
-        ConnectionVerdict::SilentDrop => return None,
-    }
-    let timeouts = &connection.frontend().timeouts;
-    let handshake = match connection.frontend().mode {
-        Mode::Http => timeouts.http_request.or(timeouts.client),
-        Mode::Tcp => timeouts.client,
-    };
-    let proxied = connection
-        .listener
-        .bind_config()
-        .is_some_and(|b| b.accept_proxy);
-    if proxied || connection.listener.tls.is_some() {
-        connection.timer.after(now, handshake);
-        if proxied {
-            connection.read_proxy_header().await?;
-        }
-        if connection.listener.tls.is_some() {
-            connection = Box::new(Box::pin(connection.start_tls()).await?);
-        }
-        connection.handshake = clock::now().saturating_duration_since(now);
-    }
-    if connection.frontend().log_format == LogFormatKind::Connect {
-        connection.log_connect();
-    }
-    Some(connection)
+    })
 }
 
 impl Connection {
+    /// Whether the rules on connections let it in.
+    fn is_allowed(&mut self) -> bool {
+        let rules = &self.listener.frontend.config().rules;
+        match rules.on_connection(self.info.accepted_at, &self.info, &mut self.state) {
+            ConnectionVerdict::Accept => true,
+            ConnectionVerdict::Reject => {
+                self.count_denied_connection();
+                self.client.stream.reset_on_close();
+                false
+            }
+            ConnectionVerdict::SilentDrop => false,
+        }
+    }
+
+    fn is_proxied(&self) -> bool {
+        self.listener.bind_config().is_some_and(|b| b.accept_proxy)
+    }
+
+    /// Whether something comes before its mode's first byte.
+    fn has_preliminaries(&self) -> bool {
+        self.is_proxied() || self.listener.tls.is_some()
+    }
+
+    /// PROXY header and TLS handshake.
+    async fn preliminaries(mut self: Box<Self>) -> Option<Box<Self>> {
+        let timeouts = &self.frontend().timeouts;
+        let timeout = match self.frontend().mode {
+            Mode::Http => timeouts.http_request.or(timeouts.client),
+            Mode::Tcp => timeouts.client,
+        };
+        let begun = self.info.accepted_at;
+        self.timer.after(begun, timeout);
+        if self.is_proxied() {
+            self.read_proxy_header().await?;
+        }
+        if self.listener.tls.is_some() {
+            self = Box::new(Box::pin(self.start_tls()).await?);
+        }
+        self.handshake = clock::now().saturating_duration_since(begun);
+        Some(self)
+    }
+
     /// Reads the PROXY header; addresses in it replace those of the socket. Not a byte behind it is taken, for
     /// that may be TLS.
     async fn read_proxy_header(&mut self) -> Option<()> {
@@ -258,6 +272,9 @@ impl Connection {
     /// `Connect from ...`: the line of proxies without a log format.
     fn log_connect(&self) {
         let proxy = self.frontend();
+        if proxy.log_format != LogFormatKind::Connect || proxy.logs.is_empty() {
+            return;
+        }
         let mode = match proxy.mode {
             Mode::Tcp => "TCP",
             Mode::Http => "HTTP",

@@ -48,7 +48,12 @@ pub fn write_response_head(
 
 /// Appends `name: value CR LF`, the name in lower case.
 pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    out.extend(name.iter().map(u8::to_ascii_lowercase));
+    out.reserve(name.len() + value.len() + 4);
+    let start = out.len();
+    out.extend_from_slice(name);
+    out.get_mut(start..)
+        .unwrap_or_default()
+        .make_ascii_lowercase();
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

@@ -18,23 +18,8 @@ use crate::{
     log::RequestLine,
 };
 
-/// Serves one request with the memory of an earlier one.
-pub(super) async fn serve(connection: &mut Connection, number: u32) -> Next {
-    let pooled = connection.worker.exchanges.borrow_mut().pop();
-    let mut exchange = pooled.unwrap_or_else(Exchange::new);
-    let next = run(connection, &mut exchange, number).await;
-    let mut pool = connection.worker.exchanges.borrow_mut();
-    if pool.len() < KEPT {
-        pool.push(exchange);
-    }
-    next
-}
-
-/// Exchanges whose memory a worker keeps.
-const KEPT: usize = 256;
-
 /// Serves one request; its first byte is in the client's input. `number` counts the requests before it.
-async fn run(connection: &mut Connection, x: &mut Exchange, number: u32) -> Next {
+pub(super) async fn serve(connection: &mut Connection, x: &mut Exchange, number: u32) -> Next {
     begin(connection, x, number);
     let summary = match read_head(connection, x).await {
         Ok(summary) => summary,

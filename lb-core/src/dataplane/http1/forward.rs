@@ -34,16 +34,18 @@ pub(super) async fn forward(
     number: u32,
 ) -> Next {
     let listener = Rc::clone(&connection.listener);
-    let Some(proxy) = listener.balancer.backend_proxy(plan.index) else {
+    let balancer = &listener.balancer;
+    let found = balancer.backends.get(plan.index);
+    let Some((backend, proxy)) = found.zip(balancer.backend_proxy(plan.index)) else {
         return Next::Close;
     };
-    let forced = use_server(connection, x, proxy, &plan.backend);
-    let cookie = take_cookie(connection, x, &plan.backend);
+    let forced = use_server(connection, x, proxy, backend);
+    let cookie = take_cookie(connection, x, backend);
     write_request(connection, x, summary, proxy);
     let mut reuse = true;
     loop {
         let need = Need {
-            backend: &plan.backend,
+            backend,
             proxy,
             cookie: cookie.as_deref(),
             hash: None,
@@ -51,10 +53,7 @@ pub(super) async fn forward(
             reuse: (reuse && summary.framing != Framing::Tunnel).then_some(number),
             end_is_abort: x.ends_at_client_end,
         };
-        let mut trace = std::mem::take(&mut x.trace);
-        let dialed = connection.dial(&mut trace, &need).await;
-        x.trace = trace;
-        let mut dialed = match dialed {
+        let mut dialed = match connection.dial(&mut x.trace, &need).await {
             Ok(dialed) => dialed,
             Err(reason) => return give_up(connection, x, summary, reason).await,
         };
@@ -62,7 +61,7 @@ pub(super) async fn forward(
             client: connection.frontend().timeouts.client,
             server: proxy.timeouts.server,
         };
-        if plan.backend.cookie().is_some() {
+        if backend.cookie().is_some() {
             x.trace.termination.client_cookie = letter(dialed.lease.persistence().letter());
         }
         let response = send::await_response(connection, x, &mut dialed.server, patience).await;

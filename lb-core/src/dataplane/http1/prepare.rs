@@ -5,7 +5,6 @@ use std::{net::IpAddr, sync::Arc, task::Poll, time::Duration};
 
 use super::{Exchange, answer::Answer};
 use crate::{
-    backend::Backend,
     config::{ForwardFor, ProxyConfig},
     dataplane::{
         StatsOutcome, buffer, clock,
@@ -32,8 +31,6 @@ pub(super) enum Prepared {
 pub(super) struct Plan {
     /// Index of the backend among those of the balancer.
     pub(super) index: usize,
-    /// The backend.
-    pub(super) backend: Arc<Backend>,
 }
 
 /// Runs the rules over `x.request`.
@@ -52,8 +49,7 @@ pub(super) async fn prepare(
         .with_request(view_head);
     let routed = listener.frontend.route(&view);
     let balancer = &listener.balancer;
-    let chosen = routed.and_then(|index| Some((index, balancer.backends.get(index)?)));
-    let Some((index, backend)) = chosen else {
+    let Some(index) = routed.filter(|index| *index < balancer.backends.len()) else {
         x.trace.end_with(b'S', b'C');
         return Prepared::Answer(Answer::Page(503));
     };
@@ -67,10 +63,7 @@ pub(super) async fn prepare(
         return done;
     }
     add_forwarded_for(connection, x, frontend, proxy);
-    Prepared::Forward(Plan {
-        index,
-        backend: Arc::clone(backend),
-    })
+    Prepared::Forward(Plan { index })
 }
 
 /// The rules of one proxy, and what else it answers itself.

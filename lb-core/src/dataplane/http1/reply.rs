@@ -82,7 +82,12 @@ pub(super) async fn pass_back(
     if tunnel {
         patience = begin_tunnel(x, timeouts, patience);
     }
+    let mut woken = false;
     let step = std::future::poll_fn(|cx| {
+        // The first turn belongs to the event that brought the head.
+        if std::mem::replace(&mut woken, true) {
+            clock::now();
+        }
         poll_response(connection, x, &mut dialed.server, (patience, drains), cx)
     })
     .await;
@@ -214,7 +219,6 @@ fn poll_response(
     (patience, drains): (Patience, bool),
     cx: &mut Context<'_>,
 ) -> Poll<Step> {
-    clock::now();
     let client = &mut connection.client;
     loop {
         let mut moved = match x.down.poll(cx, server, client) {

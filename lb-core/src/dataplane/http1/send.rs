@@ -39,8 +39,15 @@ pub(super) async fn await_response(
             Ok(Progress::Partial) if !server.input.is_full() => {}
             Ok(Progress::Partial) | Err(_) => return Err(Step::BadResponse),
         }
-        let step =
-            std::future::poll_fn(|cx| poll_request(connection, x, server, patience, cx)).await;
+        let mut woken = false;
+        let step = std::future::poll_fn(|cx| {
+            // The first turn belongs to an event whose time is known.
+            if std::mem::replace(&mut woken, true) {
+                clock::now();
+            }
+            poll_request(connection, x, server, patience, cx)
+        })
+        .await;
         match step {
             Step::Received | Step::Done => {}
             failed => return Err(failed),
@@ -68,7 +75,6 @@ fn poll_request(
     patience: Patience,
     cx: &mut Context<'_>,
 ) -> Poll<Step> {
-    clock::now();
     let client = &mut connection.client;
     loop {
         let sent = if x.upload_broken {
