@@ -35,7 +35,7 @@ use station::{Station, receive};
 use worker::{Report, Start, Work};
 
 /// What the host does for one virtual router.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRouter {
     /// Its number in the router set.
     pub id: RouterId,
@@ -227,6 +227,41 @@ impl LinuxHost {
                 Ok(Some(event))
             }
         }
+    }
+
+    /// One more router, beside those that run.
+    pub fn admit(&mut self, router: HostRouter) {
+        let known = self
+            .stations
+            .iter()
+            .position(|station| station.interface == router.interface);
+        let station = known.unwrap_or_else(|| {
+            self.stations.push(Station::new(router.interface.clone()));
+            self.stations.len() - 1
+        });
+        // Sockets that hear less than it needs are opened anew.
+        let reopen = self
+            .stations
+            .get_mut(station)
+            .is_some_and(|station| station.serve(&router))
+            || known.is_none();
+        let slot = Slot {
+            station,
+            lifetime: router.lifetime,
+            wanted: false,
+            lease: None,
+        };
+        self.routers.insert(router.id, slot);
+        let work = Work::Admit {
+            router: Box::new(router.clone()),
+            reopen,
+        };
+        self.command(router.id, work);
+    }
+
+    /// A router is gone for good; its addresses have been let go by [`Command::Remove`].
+    pub fn dismiss(&mut self, router: RouterId) {
+        self.command(router, Work::Dismiss);
     }
 
     /// Other addresses for a router, or another lifetime of them, while it runs: if they are up, the new ones are put

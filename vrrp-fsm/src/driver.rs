@@ -203,6 +203,27 @@ impl<H: Host> Driver<H> {
         done
     }
 
+    /// Adds a router, whose number the host must know already, and starts it if the others have been started.
+    pub fn admit(
+        &mut self,
+        attachment: Attachment,
+        config: RouterConfig,
+        mut observer: impl FnMut(RouterId, Observation),
+    ) -> Result<RouterId, ConfigError> {
+        let id = self.set.insert(attachment, config)?;
+        if self.started {
+            self.set.handle(now(), id, Event::Startup);
+            self.perform(&mut observer);
+        }
+        Ok(id)
+    }
+
+    /// Takes a router out ([`RouterSet::retire`]).
+    pub fn retire(&mut self, router: RouterId, mut observer: impl FnMut(RouterId, Observation)) {
+        self.set.retire(now(), router);
+        self.perform(&mut observer);
+    }
+
     /// The host, to be told what only it knows of.
     pub fn host_mut(&mut self) -> &mut H {
         &mut self.host

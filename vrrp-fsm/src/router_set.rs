@@ -111,6 +111,8 @@ struct Member {
     last: Option<(Instant, Transition)>,
     /// Adverts with other addresses were warned of since the last transition.
     warned_of_addresses: bool,
+    /// It has left the set: only its number remains.
+    retired: bool,
 }
 
 impl RouterId {
@@ -219,6 +221,7 @@ impl RouterSet {
             peers: Vec::new(),
             last: None,
             warned_of_addresses: false,
+            retired: false,
         });
         self.index.insert(key, id);
         Ok(id)

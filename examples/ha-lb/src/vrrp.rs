@@ -213,11 +213,11 @@ async fn serve(
             }
         };
         drop(drive);
-        let Some(Prepared { config, .. }) = committed else {
+        let Some(prepared) = committed else {
             break;
         };
         let words = &mut words.borrow_mut();
-        reload::apply(&config, &mut driver, words, &results, &observer);
+        reload::apply(prepared, &mut driver, words, &results, &observer);
     }
     // What was observed at the very end is told too.
     drop((observer, driver, commands));
@@ -278,6 +278,7 @@ async fn status(
     let words = words.borrow();
     let instances = routers
         .iter()
+        .filter(|router| !words.is_gone(router.id.index()))
         .map(|router| words.status(router, now))
         .collect();
     let _ = told.send(FromSpeaker::Status(instances));

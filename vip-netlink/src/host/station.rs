@@ -34,8 +34,9 @@ impl Station {
         }
     }
 
-    /// Makes room for one more router on this interface.
-    pub(super) fn serve(&mut self, router: &HostRouter) {
+    /// Makes room for one more router on this interface; whether that takes other sockets.
+    pub(super) fn serve(&mut self, router: &HostRouter) -> bool {
+        let before = (self.protocols.len(), self.groups.len());
         let protocol = if router.authenticated {
             PROTOCOL_AH
         } else {
@@ -47,6 +48,7 @@ impl Station {
         if let Some(group) = router.group.filter(|group| !self.groups.contains(group)) {
             self.groups.push(group);
         }
+        before != (self.protocols.len(), self.groups.len())
     }
 
     /// Sockets for the interface under its present index; none while it does not exist.

@@ -49,6 +49,15 @@ pub(super) enum Work {
         /// Announcements of those that are new.
         repeat: u8,
     },
+    /// One more router; `reopen` where its interface needs other sockets.
+    Admit {
+        /// It.
+        router: Box<HostRouter>,
+        /// Whether the interface is told of as if it were new.
+        reopen: bool,
+    },
+    /// A router is gone for good.
+    Dismiss,
     /// The lease ran out: away with the addresses, without an answer.
     Expire,
 }
@@ -208,11 +217,6 @@ impl Worker {
         interfaces.extend(options.watch);
         interfaces.sort();
         interfaces.dedup();
-        let see = |interface| Seen {
-            interface,
-            index: None,
-            usable: None,
-        };
         let worker = Self {
             virtual_addresses: routers
                 .iter()
@@ -220,19 +224,9 @@ impl Worker {
                 .collect(),
             routers: routers
                 .into_iter()
-                .map(|config| {
-                    let managed = Managed {
-                        installed: false,
-                        placed: Vec::new(),
-                        lease: None,
-                        retry: None,
-                        primary: None,
-                        config,
-                    };
-                    (managed.config.id, managed)
-                })
+                .map(|config| (config.id, Managed::new(config)))
                 .collect(),
-            interfaces: interfaces.into_iter().map(see).collect(),
+            interfaces: interfaces.into_iter().map(Seen::new).collect(),
             kernel: Kernel::default(),
             watcher: Watcher::new().map_err(Error::Netlink)?,
             vips,
@@ -261,6 +255,46 @@ impl Worker {
         Ok(())
     }
 
+    /// One more router: what a predecessor left of its addresses goes, its interface is told of.
+    async fn admit(&mut self, router: HostRouter, reopen: bool) {
+        let interface = router.interface.clone();
+        let watched = self.interfaces.iter_mut();
+        match watched.into_iter().find(|seen| seen.interface == interface) {
+            Some(seen) => {
+                seen.usable = None;
+                if reopen {
+                    seen.index = None;
+                }
+            }
+            None => self.interfaces.push(Seen::new(interface)),
+        }
+        let placed: Vec<Present> = self
+            .routers
+            .values()
+            .flat_map(|router| router.placed.iter().copied())
+            .collect();
+        let ours = wanted(&self.kernel, &router).0;
+        let left = match router.owner {
+            true => Vec::new(),
+            false => difference(self.kernel.addresses(), &[], &ours).remove,
+        };
+        for present in left.into_iter().filter(|one| !placed.contains(one)) {
+            // What cannot be removed is found again when the router puts its addresses up.
+            let _ = self.vips.remove(present).await;
+        }
+        self.routers.insert(router.id, Managed::new(router));
+        self.note_addresses();
+        self.read().await;
+        self.tell();
+    }
+
+    /// All virtual addresses, none of which may be taken for a primary one.
+    fn note_addresses(&mut self) {
+        let all = self.routers.values();
+        let all = all.flat_map(|router| router.config.addresses.iter().map(|vip| vip.address));
+        self.virtual_addresses = all.collect();
+    }
+
     /// Takes work into the queue; a removal overtakes what it makes pointless, but not another
     /// removal, for each is answered.
     fn accept(&mut self, router: RouterId, what: Work) {
@@ -276,10 +310,18 @@ impl Worker {
     async fn work(&mut self, id: RouterId, what: Work) {
         // What is already known must not be taken for news about the work to come.
         self.read().await;
+        if let Work::Admit { router, reopen } = what {
+            return self.admit(*router, reopen).await;
+        }
         let Some(router) = self.routers.get_mut(&id) else {
             return;
         };
         match what {
+            Work::Admit { .. } => {}
+            Work::Dismiss => {
+                self.routers.remove(&id);
+                self.note_addresses();
+            }
             Work::Command(Command::Install) => {
                 router.retry = None;
                 let result = self.install(id).await;
@@ -324,7 +366,28 @@ impl Worker {
     }
 }
 
+impl Seen {
+    const fn new(interface: Interface) -> Self {
+        Self {
+            interface,
+            index: None,
+            usable: None,
+        }
+    }
+}
+
 impl Managed {
+    const fn new(config: HostRouter) -> Self {
+        Self {
+            installed: false,
+            placed: Vec::new(),
+            lease: None,
+            retry: None,
+            primary: None,
+            config,
+        }
+    }
+
     fn place(&mut self, added: Vec<Present>) {
         for present in added {
             if !self.placed.contains(&present) {

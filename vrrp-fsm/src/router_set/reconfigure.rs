@@ -1,10 +1,13 @@
-//! Another configuration for a router that runs.
+//! Another configuration for a router that runs, and its end.
 
 use alloc::vec::Vec;
 
-use super::{Attachment, Authentication, RouterId, RouterSet};
+use super::{
+    Attachment, Authentication, RouterId, RouterSet,
+    index::{Index, Key},
+};
 use crate::{
-    ConfigError, Instant, Object, RouterConfig,
+    ConfigError, Event, Instant, Object, RouterConfig,
     track::{Health, Tracks},
 };
 
@@ -61,5 +64,28 @@ impl RouterSet {
         }
         self.apply_verdict(now, id);
         Ok(())
+    }
+
+    /// Takes a router out of the set: an Active one resigns by priority 0 and lets its addresses go. Its number is
+    /// not used again; its interface, family and VRID may be.
+    pub fn retire(&mut self, now: Instant, id: RouterId) {
+        self.handle(now, id, Event::Shutdown);
+        if let Some(member) = self.members.get_mut(id.index()) {
+            member.retired = true;
+            member.attachment.tracks.clear();
+            member.tracks = Tracks::default();
+        }
+        self.index = Index::default();
+        for (number, member) in (0..).zip(&self.members) {
+            if !member.retired {
+                let config = member.router.config();
+                let key = Key {
+                    interface: member.attachment.interface,
+                    family: config.family,
+                    vrid: config.vrid,
+                };
+                self.index.insert(key, RouterId::new(number));
+            }
+        }
     }
 }

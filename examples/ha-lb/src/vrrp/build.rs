@@ -35,9 +35,11 @@ impl Interfaces {
         Ok(Self(known))
     }
 
-    /// Whether a router may track it.
-    pub(super) fn knows(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+    /// Those of another configuration; interfaces that are known keep their numbers.
+    pub(super) fn renewed(&self, config: &Config) -> io::Result<Self> {
+        let mut all = Self::of(config)?;
+        all.0.extend(self.0.clone());
+        Ok(all)
     }
 
     fn number(&self, name: &str) -> u32 {
@@ -78,28 +80,35 @@ pub(super) fn host(
 }
 
 fn host_routers(config: &Config, interfaces: &Interfaces) -> Vec<HostRouter> {
-    let instances = config.instances.iter().zip(0..);
-    let routers = instances.filter_map(|(instance, number)| {
-        let interface = interfaces.0.get(&instance.interface)?.clone();
-        Some(HostRouter {
-            group: match (&instance.unicast, instance.group) {
-                (None, IpAddr::V4(group)) => Some(group),
-                _ => None,
-            },
-            authenticated: matches!(
-                instance.authentication,
-                Some(keepalived::Authentication::Header(_))
-            ),
-            source: instance.source,
-            track_source: instance.track_source,
-            owner: instance.priority == Priority::OWNER,
-            addresses: vips(instance),
-            lifetime: lifetime(instance),
-            id: RouterId::new(number),
-            interface,
-        })
-    });
+    let instances = (0..).zip(&config.instances);
+    let routers = instances
+        .filter_map(|(number, instance)| host_router(RouterId::new(number), instance, interfaces));
     routers.collect()
+}
+
+/// What the host does for one instance.
+pub(super) fn host_router(
+    id: RouterId,
+    instance: &Instance,
+    interfaces: &Interfaces,
+) -> Option<HostRouter> {
+    Some(HostRouter {
+        group: match (&instance.unicast, instance.group) {
+            (None, IpAddr::V4(group)) => Some(group),
+            _ => None,
+        },
+        authenticated: matches!(
+            instance.authentication,
+            Some(keepalived::Authentication::Header(_))
+        ),
+        source: instance.source,
+        track_source: instance.track_source,
+        owner: instance.priority == Priority::OWNER,
+        addresses: vips(instance),
+        lifetime: lifetime(instance),
+        id,
+        interface: interfaces.0.get(&instance.interface)?.clone(),
+    })
 }
 
 /// All that is built from a configuration, as text: two that run alike read alike.

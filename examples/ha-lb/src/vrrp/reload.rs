@@ -1,7 +1,7 @@
 //! Other settings for running routers: state, timers, sequence numbers and addresses that stay are not touched.
 //!
-//! What a running speaker cannot change is refused by the plan (`config::plan`) before it comes here, and again
-//! here, so that nothing is ever applied by half.
+//! An instance is who it is by its name together with interface, family, VRID, version, authentication and what
+//! its sockets were opened for. If any of these changes it ends (priority 0) and starts anew.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,10 @@ use vrrp_fsm::{
     track::Health,
 };
 
-use super::{build, words::Words};
+use super::{
+    build::{self, Interfaces},
+    words::Words,
+};
 use crate::{
     config::keepalived::{Config, Instance},
     ipc::message::Configuration,
@@ -21,7 +24,8 @@ use crate::{
 /// A configuration that waits for its order.
 pub(super) struct Prepared {
     pub(super) reload: u64,
-    pub(super) config: Config,
+    config: Config,
+    interfaces: Interfaces,
 }
 
 /// Results of scripts by name.
@@ -34,32 +38,15 @@ pub(super) fn prepare(
     words: &Words,
 ) -> Result<Prepared, String> {
     let config = super::read(configuration)?;
-    check(&config, words)?;
-    Ok(Prepared { reload, config })
-}
-
-/// Whether the running routers can go over to `config`.
-fn check(config: &Config, words: &Words) -> Result<(), String> {
-    if config.instances.len() != words.instances().len() {
-        return Err("instances cannot be added or removed".to_owned());
-    }
-    for running in words.instances() {
-        let Some(new) = config.instances.iter().find(|i| i.name == running.name) else {
-            return Err(format!("vrrp_instance {} cannot be removed", running.name));
-        };
-        build::router(new)
-            .validate()
-            .map_err(|error| format!("vrrp_instance {}: {error}", new.name))?;
-        let mut tracked = new.track_interfaces.iter().map(|track| &track.name);
-        if identity(running) != identity(new) || tracked.any(|name| !words.interfaces().knows(name))
-        {
-            return Err(format!(
-                "vrrp_instance {} cannot be changed so while it runs",
-                new.name
-            ));
-        }
-    }
-    Ok(())
+    let interfaces = words.interfaces().renewed(&config);
+    let interfaces = interfaces.map_err(|e| e.to_string())?;
+    // Whatever could be refused later is refused now.
+    build::routers(&config, &interfaces)?;
+    Ok(Prepared {
+        reload,
+        config,
+        interfaces,
+    })
 }
 
 /// What makes an instance who it is, beside its name.
@@ -82,21 +69,35 @@ fn identity(instance: &Instance) -> impl PartialEq + use<> {
     )
 }
 
-/// Carries it out.
+/// Carries it out: what goes, goes first, so that what comes may have its place; what stays is changed in between.
 pub(super) fn apply(
-    config: &Config,
+    prepared: Prepared,
     driver: &mut Driver<LinuxHost>,
     words: &mut Words,
     results: &Results,
     mut observer: impl FnMut(RouterId, Observation),
 ) {
-    let before = words.instances().to_vec();
-    words.adopt(config);
-    for (number, old) in (0..).zip(before) {
-        let id = RouterId::new(number);
-        let Some(instance) = config.instances.iter().find(|i| i.name == old.name) else {
+    let Prepared {
+        config, interfaces, ..
+    } = prepared;
+    let named = |name: &str| config.instances.iter().find(|i| *i.name == *name);
+    let before: Vec<(usize, Instance)> = words.running().map(|(n, i)| (n, i.clone())).collect();
+    let (kept, gone): (Vec<_>, Vec<_>) = before
+        .into_iter()
+        .partition(|(_, old)| named(&old.name).is_some_and(|new| identity(old) == identity(new)));
+    for (number, _) in &gone {
+        let id = router_id(*number);
+        driver.retire(id, &mut observer);
+        driver.host_mut().dismiss(id);
+    }
+    let first_new = words.count();
+    let gone: Vec<usize> = gone.iter().map(|(number, _)| *number).collect();
+    words.adopt(&config, interfaces, &gone);
+    for (number, old) in kept {
+        let Some(instance) = named(&old.name) else {
             continue;
         };
+        let id = router_id(number);
         let script = |object: Object| {
             let Object::Script(number) = object else {
                 return None;
@@ -116,4 +117,22 @@ pub(super) fn apply(
             driver.host_mut().readdress(id, vips, lifetime, repeat);
         }
     }
+    let new: Vec<_> = words.running().filter(|(n, _)| *n >= first_new).collect();
+    for (number, instance) in new {
+        let interfaces = words.interfaces();
+        if let Some(host) = build::host_router(router_id(number), instance, interfaces) {
+            driver.host_mut().admit(host);
+        }
+        let (attachment, router) = (
+            build::attachment(instance, interfaces),
+            build::router(instance),
+        );
+        if let Err(error) = driver.admit(attachment, router, &mut observer) {
+            tracing::error!("vrrp_instance {}: {error}", instance.name);
+        }
+    }
+}
+
+fn router_id(number: usize) -> RouterId {
+    RouterId::new(u32::try_from(number).unwrap_or(u32::MAX))
 }

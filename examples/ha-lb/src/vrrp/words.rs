@@ -1,7 +1,10 @@
 //! What the routers do, in words and in the status document: names instead of numbers, and keepalived's
 //! distinction between a fault and not having been started.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::BTreeSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use vip_netlink::link::Interface;
 use vrrp_fsm::{
@@ -22,11 +25,14 @@ pub(super) struct Words {
     scripts: Vec<String>,
     interfaces: Interfaces,
     changes: Vec<Option<LastTransition>>,
+    /// Numbers of instances that a reload has ended.
+    gone: BTreeSet<usize>,
 }
 
 impl Words {
     pub(super) fn new(config: &Config, interfaces: Interfaces) -> Self {
         Self {
+            gone: BTreeSet::new(),
             changes: vec![None; config.instances.len()],
             instances: config.instances.clone(),
             scripts: config.scripts.iter().map(|s| s.name.to_string()).collect(),
@@ -34,19 +40,36 @@ impl Words {
         }
     }
 
-    /// Other settings for the same instances: they keep their numbers, whatever their order in the file.
-    pub(super) fn adopt(&mut self, config: &Config) {
-        for known in &mut self.instances {
-            if let Some(new) = config.instances.iter().find(|i| i.name == known.name) {
+    /// Goes over to another configuration: instances that go on keep their numbers, whatever their order in the
+    /// file; those in `gone` have ended, and the others are new and get the numbers that follow, in the order of
+    /// the file.
+    pub(super) fn adopt(&mut self, config: &Config, interfaces: Interfaces, gone: &[usize]) {
+        self.gone.extend(gone);
+        for (number, known) in self.instances.iter_mut().enumerate() {
+            let new = config.instances.iter().find(|i| i.name == known.name);
+            if let Some(new) = new.filter(|_| !self.gone.contains(&number)) {
                 *known = new.clone();
             }
         }
+        for new in &config.instances {
+            if self.router(&new.name).is_none() {
+                self.instances.push(new.clone());
+                self.changes.push(None);
+            }
+        }
         self.scripts = config.scripts.iter().map(|s| s.name.to_string()).collect();
+        self.interfaces = interfaces;
     }
 
-    /// The instances by their numbers.
-    pub(super) fn instances(&self) -> &[Instance] {
-        &self.instances
+    /// The instances that run, with their numbers.
+    pub(super) fn running(&self) -> impl Iterator<Item = (usize, &Instance)> {
+        let all = self.instances.iter().enumerate();
+        all.filter(|(number, _)| !self.gone.contains(number))
+    }
+
+    /// How many instances there ever were.
+    pub(super) fn count(&self) -> usize {
+        self.instances.len()
     }
 
     /// The interfaces that there are.
@@ -60,7 +83,7 @@ impl Words {
 
     /// The router of an instance.
     pub(super) fn router(&self, name: &str) -> Option<RouterId> {
-        let number = self.instances.iter().position(|i| *i.name == *name)?;
+        let (number, _) = self.running().find(|(_, i)| *i.name == *name)?;
         Some(RouterId::new(u32::try_from(number).ok()?))
     }
 
@@ -146,6 +169,11 @@ impl Words {
             Reason::Recovered if from == status::State::Initialize => "started".to_owned(),
             other => other.to_string(),
         }
+    }
+
+    /// Whether a reload has ended it.
+    pub(super) fn is_gone(&self, number: usize) -> bool {
+        self.gone.contains(&number)
     }
 
     /// One router for the status document.

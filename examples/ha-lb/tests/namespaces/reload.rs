@@ -141,13 +141,11 @@ fn an_address_stays_and_is_not_announced_again() {
             // A broken file and one that only a restart can apply.
             fs::write(&conf, "vrrp_instance VI_1 {\n interface eth0\n}\n").unwrap();
             assert_eq!(hang_up(&node, 2)["applied"], false);
-            let moved = keepalived(&notify, 110, &[NEW, VIP], check).replace("id 51", "id 52");
-            fs::write(&conf, moved).unwrap();
+            fs::write(&conf, keepalived(&notify, 50, &[NEW], "")).unwrap();
+            fs::write(&cfg, format!("global\n chroot /tmp\n{}", haproxy(2))).unwrap();
             let reload = hang_up(&node, 3);
-            assert!(
-                reload["outcome"].to_string().contains("virtual_router_id"),
-                "{reload}"
-            );
+            assert!(reload["outcome"].to_string().contains("chroot"), "{reload}");
+            fs::write(&cfg, haproxy(2)).unwrap();
             undisturbed("after refusals");
 
             fs::write(&conf, keepalived(&notify, 90, &[VIP], "")).unwrap();
@@ -163,6 +161,66 @@ fn an_address_stays_and_is_not_announced_again() {
             undisturbed("after a removal");
             assert_eq!(heard.count(VIP), announced, "announced again");
             assert!(!node.log().contains("fails"), "{}", node.log());
+        },
+    );
+}
+
+fn instance(name: &str, vrid: u8, vip: &str) -> String {
+    format!(
+        "vrrp_instance {name} {{\n version 3\n state BACKUP\n interface eth0\n virtual_router_id {vrid}\n \
+         priority 100\n advert_int 0.2\n virtual_ipaddress {{\n {vip}\n }}\n }}\n"
+    )
+}
+
+#[test]
+fn instances_come_go_and_change_their_vrids() {
+    enclosed(
+        "reload::instances_come_go_and_change_their_vrids",
+        Needs::Namespaces,
+        &["unshare", "ip"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let lab = Lab::new().unwrap();
+            let mut node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
+            let conf = node.path("keepalived.conf");
+            let third = "10.77.0.30";
+            fs::write(&conf, instance("A", 51, VIP) + &instance("C", 53, third)).unwrap();
+            node.start(Some(&conf), &[]);
+            let active = |what: &str, name: &str, vrid: u8, vip: &str| {
+                wait_for(&format!("{what}: {name} is Active"), PATIENCE, || {
+                    let status = node.status()?;
+                    let mut instances = status["instances"].as_array()?.iter();
+                    let one = instances.find(|one| one["name"] == name)?;
+                    (one["state"] == "Active" && one["vrid"] == vrid && node.holds(vip))
+                        .then(|| one["last_transition"].clone())
+                })
+            };
+            active("start", "A", 51, VIP);
+            let since = active("start", "C", 53, third);
+
+            let write = |a: (u8, &str), b: (u8, &str)| {
+                let (a, b) = (instance("A", a.0, a.1), instance("B", b.0, b.1));
+                fs::write(&conf, b + &a + &instance("C", 53, third)).unwrap();
+            };
+            write((51, VIP), (52, NEW));
+            assert_eq!(hang_up(&node, 1)["applied"], true, "{}", node.log());
+            active("added", "B", 52, NEW);
+            active("added", "A", 51, VIP);
+
+            write((52, VIP), (51, NEW));
+            assert_eq!(hang_up(&node, 2)["applied"], true, "{}", node.log());
+            active("swapped", "A", 52, VIP);
+            active("swapped", "B", 51, NEW);
+
+            fs::write(&conf, instance("C", 53, third)).unwrap();
+            assert_eq!(hang_up(&node, 3)["applied"], true, "{}", node.log());
+            wait_for("they are gone", PATIENCE, || {
+                (!node.holds(VIP) && !node.holds(NEW)).then_some(())
+            });
+            let status = node.status().unwrap();
+            assert_eq!(status["instances"].as_array().unwrap().len(), 1);
+            let after = active("the one that stayed", "C", 53, third);
+            assert_eq!(after, since, "never disturbed");
         },
     );
 }

@@ -70,11 +70,7 @@ impl Worker {
         let known = |vip: &Vip| before.contains(vip);
         let new: Vec<Vip> = router.config.addresses.clone();
         let new: Vec<Vip> = new.into_iter().filter(|vip| !known(vip)).collect();
-        self.virtual_addresses = self
-            .routers
-            .values()
-            .flat_map(|router| router.config.addresses.iter().map(|vip| vip.address))
-            .collect();
+        self.note_addresses();
         if !self.routers.get(&id).is_some_and(|router| router.installed) {
             return;
         }

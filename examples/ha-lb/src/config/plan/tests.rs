@@ -126,8 +126,6 @@ fn settings_of_an_instance_are_changed_in_place_and_its_identity_is_not() {
     );
     assert_eq!(
         plan(WEB, &VRRP.replace("router_id 51", "router_id 52")),
-        [
-            "needs a restart: vrrp_instance VI_1: `virtual_router_id 51 -> 52` cannot be changed in a running speaker"
-        ]
+        ["vrrp_instance VI_1 changed: virtual_router_id 51 -> 52 (it ends and starts anew)"]
     );
 }

@@ -1,6 +1,6 @@
 //! keepalived's half of a plan.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use vrrp_proto::Priority;
 
@@ -16,6 +16,11 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
     let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
     global(plan, &old.global, &new.global);
     scripts(plan, &old.scripts, &new.scripts);
+    match (old.instances.is_empty(), new.instances.is_empty()) {
+        (true, false) => plan.refuse("the first vrrp_instance: a speaker cannot be added"),
+        (false, true) => plan.refuse("the last vrrp_instance: the speaker cannot be taken away"),
+        _ => {}
+    }
     let names = |config: &Config| {
         let names = config.instances.iter().map(|i| i.name.to_string());
         names.collect::<Vec<_>>()
@@ -26,34 +31,26 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
     let names = Names::new(&before, &after);
     for name in &names.removed {
         plan.add(Kind::Removed, format!("vrrp_instance {name}"));
-        plan.refuse(format!(
-            "vrrp_instance {name}: an instance cannot be taken away from a running speaker"
-        ));
     }
     for name in &names.added {
         plan.add(Kind::Added, format!("vrrp_instance {name}"));
-        plan.refuse(format!(
-            "vrrp_instance {name}: an instance cannot be added to a running speaker"
-        ));
     }
     for name in &names.moved {
         plan.add(Kind::Moved, format!("vrrp_instance {name}"));
     }
-    let known = interfaces(old);
     for (at_old, at_new) in names.kept {
         if let (Some(before), Some(after)) = (old.instances.get(at_old), new.instances.get(at_new))
         {
             let what = format!("vrrp_instance {}", after.name);
-            let fixed = fixed(before, after, &known);
+            let fixed = fixed(before, after);
             let mut settings = settings((before, old), (after, new));
             settings.named(
                 "other settings",
                 settings.0.is_empty() && fixed.is_empty() && rest(before) != rest(after),
             );
-            for setting in fixed {
-                plan.refuse(format!(
-                    "{what}: `{setting}` cannot be changed in a running speaker"
-                ));
+            if !fixed.is_empty() {
+                let anew = format!("{} (it ends and starts anew)", fixed.join(", "));
+                settings.0.insert(0, anew);
             }
             plan.change(what, settings.0);
         }
@@ -104,8 +101,8 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     plan.change("global_defs", settings.0);
 }
 
-/// What a running speaker cannot change in an instance: what makes it who it is.
-fn fixed(old: &Instance, new: &Instance, known: &BTreeSet<&str>) -> Vec<String> {
+/// What makes an instance who it is: with another one of these it ends and starts anew.
+fn fixed(old: &Instance, new: &Instance) -> Vec<String> {
     let mut settings = Settings::default();
     settings.shown("interface", &old.interface, &new.interface);
     settings.shown("virtual_router_id", old.vrid.value(), new.vrid.value());
@@ -123,11 +120,6 @@ fn fixed(old: &Instance, new: &Instance, known: &BTreeSet<&str>) -> Vec<String> 
     settings.named("source address", old.source != new.source);
     settings.named("group", old.group != new.group);
     settings.named("dont_track_primary", old.track_primary != new.track_primary);
-    let mut tracked = new.track_interfaces.iter();
-    settings.named(
-        "track_interface",
-        tracked.any(|track| !known.contains(track.name.as_str())),
-    );
     settings.0
 }
 
@@ -172,17 +164,6 @@ fn rest(instance: &Instance) -> Instance {
         track_scripts: Vec::new(),
         ..instance.clone()
     }
-}
-
-/// The interfaces that a speaker of this configuration watches.
-fn interfaces(config: &Config) -> BTreeSet<&str> {
-    let instances = config.instances.iter();
-    instances
-        .flat_map(|instance| {
-            let tracked = instance.track_interfaces.iter().map(|t| t.name.as_str());
-            tracked.chain([instance.interface.as_str()])
-        })
-        .collect()
 }
 
 /// Addresses without the places where they were written.
