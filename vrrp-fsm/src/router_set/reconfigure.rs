@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl RouterSet {
-    /// Another configuration for a router of the set, which goes on as it is ([`Router::reconfigure`]). Its
+    /// Another configuration for a router of the set, which goes on as it is ([`Router::reconfigure`](crate::Router::reconfigure)). Its
     /// interface, the kind of its transport and its authentication stay. `known` tells the health of tracked
     /// scripts; one of which nothing is known yet counts as passing until its first result, for being asked
     /// to watch it is no reason to step down. Interfaces keep the health that they have.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use lb_core::config::{Bind, BindAddress, Config, ProxyConfig, StatsSocket};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::{ipc::message::Listener, privileges};
 
@@ -69,6 +69,8 @@ pub struct Open {
     place: Place,
     /// The proxy that it is for.
     owner: Arc<str>,
+    /// It is bound but does not listen yet: with this backlog it will, see [`begin`].
+    backlog: Option<u32>,
 }
 
 /// What makes two sockets the same over a reload.
@@ -105,19 +107,22 @@ pub fn open(config: &Config, workers: usize) -> Result<Vec<Open>, OpenError> {
 
 /// The same beside sockets that are held already: those that `config` still wants are taken over, never closed in
 /// between. There are never fewer sockets for an address than before: a socket that is closed loses whoever waits
-/// in its queue, so those of workers that are no longer wanted go to the others.
+/// in its queue, so those of workers that are no longer wanted go to the others. New ones do not listen before
+/// [`begin`]: whoever came to them would be lost if the configuration is refused after all.
 pub fn reopen(config: &Config, workers: usize, held: &[Open]) -> Result<Vec<Open>, OpenError> {
     for (_, proxy, _, bind) in binds(config) {
         if !is_held(held, &bind.address) {
             probe(proxy, bind)?;
         }
     }
+    let starts = held.is_empty();
     let mut held: Vec<&Open> = held.iter().collect();
     let mut opened = Vec::new();
     for (proxy_index, proxy, bind_index, bind) in binds(config) {
         let backlog = backlog(config, proxy, bind);
         let place = Place::of(bind);
         let mut sockets = take(&mut held, &place, &proxy.name);
+        let known = sockets.len();
         match &bind.address {
             // One listening UNIX socket has one queue: every worker accepts from it.
             BindAddress::Unix(path) => {
@@ -130,14 +135,23 @@ pub fn reopen(config: &Config, workers: usize, held: &[Open]) -> Result<Vec<Open
             }
             BindAddress::Tcp(address) => {
                 while sockets.len() < workers {
-                    let socket = tcp(*address, bind, backlog)
+                    let socket = stream_socket(*address, bind, true)
+                        .and_then(|socket| {
+                            if starts {
+                                listen(&socket, backlog)?;
+                            }
+                            Ok(socket)
+                        })
                         .map_err(|(step, e)| failure(proxy, bind, step, e))?;
-                    sockets.push(Arc::new(socket));
+                    sockets.push(Arc::new(socket.into()));
                 }
             }
         }
+        let is_tcp = matches!(bind.address, BindAddress::Tcp(_));
         for (number, socket) in sockets.into_iter().enumerate() {
+            let waits = is_tcp && number >= known && !starts;
             opened.push(Open {
+                backlog: waits.then_some(backlog),
                 listener: Listener::Bind {
                     proxy: proxy_index,
                     bind: bind_index,
@@ -161,9 +175,24 @@ pub fn reopen(config: &Config, workers: usize, held: &[Open]) -> Result<Vec<Open
             socket,
             place,
             owner,
+            backlog: None,
         });
     }
     Ok(opened)
+}
+
+/// Those that do not listen yet do so from now on.
+pub fn begin(sockets: &mut [Open]) {
+    for open in sockets {
+        let Some(backlog) = open.backlog.take() else {
+            continue;
+        };
+        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+        if let Err(error) = SockRef::from(&open.socket).listen(backlog) {
+            let (address, owner) = (describe(&open.place.address), &open.owner);
+            tracing::error!("cannot listen on {address} for proxy '{owner}': {error}");
+        }
+    }
 }
 
 /// Takes the sockets of a place out of those that are held: those of `owner`, else those of anyone.

@@ -215,9 +215,10 @@ impl Daemon {
             .reload
             .as_ref()
             .is_some_and(|r| !r.speaker && !r.balancer);
-        let Some(reload) = self.reload.take_if(|_| ready) else {
+        let Some(mut reload) = self.reload.take_if(|_| ready) else {
             return;
         };
+        listeners::begin(&mut reload.sockets);
         if let Some(child) = self.balancer.as_ref().and_then(Slot::child) {
             child.tell(ToBalancer::Commit(reload.number), Vec::new());
         }

@@ -97,3 +97,33 @@ fn a_stats_socket_gets_its_mode_and_replaces_a_stale_one() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     assert_eq!(unix_paths(&config), [path]);
 }
+
+#[test]
+fn a_reload_keeps_every_socket_and_new_ones_listen_only_when_it_is_sure() {
+    let held = open(&config(vec![loopback()]), 3).unwrap();
+    // Fewer workers: the third socket goes to the first worker.
+    let fewer = reopen(&config(vec![loopback()]), 2, &held).unwrap();
+    let workers: Vec<_> = fewer
+        .iter()
+        .map(|open| match open.listener {
+            Listener::Bind { worker, .. } => worker,
+            Listener::Stats(_) => usize::MAX,
+        })
+        .collect();
+    assert_eq!(workers, [0, 1, 0]);
+    for (old, new) in held.iter().zip(&fewer) {
+        assert!(Arc::ptr_eq(&old.socket, &new.socket));
+    }
+    // Another address beside it: nobody is let in before the change is sure.
+    let BindAddress::Tcp(mut address) = loopback().address else {
+        return;
+    };
+    address.set_ip([127, 0, 0, 2].into());
+    let other = Bind::new(BindAddress::Tcp(address));
+    let mut more = reopen(&config(vec![other, loopback()]), 2, &fewer).unwrap();
+    assert_eq!(more.len(), 2 + 3);
+    let new = SocketAddr::from(([127, 0, 0, 2], port(&more[0])));
+    assert!(TcpStream::connect(new).is_err());
+    begin(&mut more);
+    TcpStream::connect(new).unwrap();
+}
