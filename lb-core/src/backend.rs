@@ -60,8 +60,10 @@ pub struct AssignKey<'a> {
     pub hash: Option<u64>,
     /// The server that just failed this stream: any other, if there is one (redispatch).
     pub exclude: Option<ServerIndex>,
-    /// `use-server`, or a stick rule's server.
+    /// `use-server`.
     pub forced: Option<ServerIndex>,
+    /// Number of the server that a stick table remembers; comes after the cookie.
+    pub stuck: Option<u32>,
 }
 
 impl AssignKey<'_> {
@@ -73,6 +75,7 @@ impl AssignKey<'_> {
             hash: None,
             exclude: None,
             forced: None,
+            stuck: None,
         }
     }
 }

@@ -70,11 +70,27 @@ impl Needs {
     }
 }
 
-/// What expressions may refer to besides the view: user lists, known when the rules are compiled.
+/// What expressions may refer to besides the view, known when the rules are compiled.
 #[derive(Debug, Clone, Default)]
 pub struct Definitions {
+    /// The proxy in which the rules stand.
+    pub proxy: Option<std::sync::Arc<str>>,
+    /// Every proxy by name; names are not checked as long as this is not known.
+    pub proxies:
+        Option<std::sync::Arc<std::collections::BTreeMap<std::sync::Arc<str>, ProxyFacts>>>,
     /// `userlist` sections by name.
     pub userlists: std::collections::BTreeMap<String, std::sync::Arc<Userlist>>,
+}
+
+/// What rules can refer to of a proxy. A frontend and a backend of one name are one.
+#[derive(Debug, Clone, Default)]
+pub struct ProxyFacts {
+    /// It has a frontend.
+    pub accepts: bool,
+    /// Type of the keys of its `stick-table`.
+    pub table: Option<crate::config::TableKey>,
+    /// Names of its servers, if it is a backend.
+    pub servers: Option<Vec<std::sync::Arc<str>>>,
 }
 
 /// A compiled expression.
@@ -177,6 +193,14 @@ impl Expr {
             fetch::Eval::Growing(eval) => eval(&self.args, view).0,
         };
         self.convert(value?, view)
+    }
+
+    /// Whether it has no value yet and may get one from further bytes.
+    pub fn is_awaited(&self, view: &RequestView<'_>) -> bool {
+        match self.fetch.eval {
+            fetch::Eval::Growing(eval) if !view.complete => eval(&self.args, view).1 == Settled::No,
+            _ => false,
+        }
     }
 
     fn convert<'a>(&'a self, value: Value<'a>, view: &RequestView<'a>) -> Option<Value<'a>> {

@@ -4,6 +4,7 @@
 //! Everything is borrowed; a view is made anew for each question and costs nothing. It must never own text.
 
 mod state;
+mod world;
 
 use std::{
     net::SocketAddr,
@@ -12,6 +13,7 @@ use std::{
 };
 
 pub use state::{Captures, LogLevel, RuleState, Scope, Variables};
+pub use world::World;
 
 use crate::head::HeadRef;
 

@@ -25,9 +25,11 @@ pub use verdict::{
 
 use crate::{
     acl::Condition,
+    expr::Expr,
     head::{HeadMut, HeadRef},
     log::LogFormat,
     request::{ConnectionInfo, RequestView, RuleState},
+    stick_table::{Event, Key, StickTable},
 };
 use action::Action;
 use run::{Bytes, Ending, Message};
@@ -52,6 +54,8 @@ struct Rules {
     http_after_response: Vec<Rule>,
     backends: Vec<Choice>,
     servers: Vec<Choice>,
+    sticks: Vec<Stick>,
+    monitor_fail: Vec<Condition>,
     request_headers: Vec<HeaderCapture>,
     response_headers: Vec<HeaderCapture>,
     /// Number of capture slots of requests and responses.
@@ -70,6 +74,32 @@ struct Rule {
 struct Choice {
     name: Name,
     condition: Condition,
+}
+
+/// `stick on`, `stick match`, `stick store-request`.
+#[derive(Debug, Clone)]
+struct Stick {
+    matches: bool,
+    stores: bool,
+    key: Expr,
+    /// The proxy whose table it is.
+    table: Option<Arc<str>>,
+    condition: Condition,
+}
+
+/// Entries that are to remember the server of a stream.
+#[derive(Debug, Default)]
+pub struct Stores {
+    entries: Vec<(Arc<StickTable>, Key)>,
+}
+
+impl Stores {
+    /// The stream went to the server of this number.
+    pub fn remember(&self, now: Instant, server: u32) {
+        for (table, key) in &self.entries {
+            table.set_server(now, key, server);
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -108,6 +138,7 @@ impl ProxyRules {
                 _ => {}
             }
         }
+        state.trackers.count(now, Event::Session);
         ConnectionVerdict::Accept
     }
 
@@ -218,6 +249,46 @@ impl ProxyRules {
         buffer: &'a mut Vec<u8>,
     ) -> Option<&'a str> {
         select(&self.rules.servers, view, buffer).map(|(_, name)| name)
+    }
+
+    /// Whether there is any `stick` line.
+    pub fn sticks(&self) -> bool {
+        !self.rules.sticks.is_empty()
+    }
+
+    /// `stick` lines: the number of the server that a table remembers, and where the server is to be remembered.
+    pub fn stick(&self, view: &RequestView<'_>) -> (Option<u32>, Stores) {
+        let mut server = None;
+        let mut stores = Stores::default();
+        for stick in &self.rules.sticks {
+            let looks = stick.matches && server.is_none();
+            if !(looks || stick.stores) || !stick.condition.holds(view) {
+                continue;
+            }
+            let name = stick.table.as_deref().or(view.backend);
+            let world = view.state.world.as_deref();
+            let table = name.and_then(|name| world?.table(name));
+            let found = table.and_then(|table| {
+                let key = table.key_of(stick.key.value(view)?)?;
+                Some((table, key))
+            });
+            let Some((table, key)) = found else {
+                continue;
+            };
+            if looks {
+                server = table.server(view.now, &key);
+            }
+            if stick.stores {
+                stores.entries.push((Arc::clone(table), key));
+            }
+        }
+        (server, stores)
+    }
+
+    /// `monitor fail`: whether `monitor-uri` is to be answered with an error.
+    pub fn monitor_fails(&self, view: &RequestView<'_>) -> bool {
+        let conditions = &self.rules.monitor_fail;
+        conditions.iter().any(|condition| condition.holds(view))
     }
 
     /// `http-response`, in order; edits the head.

@@ -7,20 +7,37 @@
 mod entry;
 mod key;
 mod lru;
+mod tracker;
 
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Column, Entry};
+pub use entry::{Cell, Column, Entry};
 pub use key::Key;
+pub use tracker::{Level, Tracked, Trackers};
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::config::{StickTableConfig, TableKey};
+use crate::{
+    config::{StickTableConfig, TableKey},
+    expr::{Type, Value},
+};
 use lru::Lru;
+
+impl TableKey {
+    /// The type that expressions must have to be its keys.
+    pub fn value_type(self) -> Type {
+        match self {
+            Self::Ip | Self::Ipv6 => Type::Address,
+            Self::Integer => Type::Int,
+            Self::String(_) => Type::String,
+            Self::Binary(_) => Type::Binary,
+        }
+    }
+}
 
 /// Something that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +45,6 @@ use lru::Lru;
 pub enum Event {
     /// A connection began: `conn_cnt`, `conn_rate`, `conn_cur`.
     Connection,
-    /// A connection ended: `conn_cur`.
-    ConnectionEnd,
     /// A session passed the connection rules: `sess_cnt`, `sess_rate`.
     Session,
     /// An HTTP request: `http_req_cnt`, `http_req_rate`.
@@ -53,10 +68,10 @@ pub struct Row {
     pub key: Key,
     /// What is left until it expires; `None` for never.
     pub time_to_live: Option<Duration>,
-    /// A connection counts on it.
-    pub in_use: bool,
-    /// Columns in the order of the declaration with their values.
-    pub columns: Vec<(Column, u64)>,
+    /// How many trackers hold it.
+    pub holders: u32,
+    /// Columns with their values.
+    pub columns: Vec<Cell>,
 }
 
 /// One table.
@@ -112,6 +127,29 @@ impl StickTable {
         }
     }
 
+    /// The key that a value is in this table; `None` where it cannot be one, or is empty.
+    pub fn key_of(&self, value: Value<'_>) -> Option<Key> {
+        match self.config.key {
+            TableKey::Ip => {
+                let address = value.address().filter(std::net::IpAddr::is_ipv4)?;
+                Some(Key::from_ip(address))
+            }
+            TableKey::Ipv6 => Some(Key::from_ip(value.address()?)),
+            TableKey::Integer => {
+                let number = u32::try_from(value.integer()? & i64::from(u32::MAX)).ok()?;
+                Some(Key::from_integer(number))
+            }
+            TableKey::String(_) => {
+                let text = value.into_text();
+                (!text.is_empty()).then(|| self.key_of_bytes(&text))?
+            }
+            TableKey::Binary(_) => match value.cast(Type::Binary)? {
+                Value::Binary(bytes) if !bytes.is_empty() => self.key_of_bytes(&bytes),
+                _ => None,
+            },
+        }
+    }
+
     /// Looks an entry up without making one; its time begins anew.
     pub fn look_up<T>(&self, now: Instant, key: &Key, read: impl FnOnce(&Entry) -> T) -> Option<T> {
         let mut entries = self.lock();
@@ -148,21 +186,75 @@ impl StickTable {
     }
 
     /// A column of an entry: a number, or the events in the last period. `None` when there is no entry or the
-    /// table does not store that column.
+    /// table does not store that column. Does not count as a use of the entry.
     pub fn value(&self, now: Instant, key: &Key, column: Column) -> Option<u64> {
         let ms = self.ms(now);
-        self.look_up(now, key, |entry| entry.value(ms, column))
-            .flatten()
+        let mut entries = self.lock();
+        self.expire(&mut entries, now);
+        entries.peek(key)?.0.value(ms, column)
     }
 
-    /// Sets a plain column (`gpt0`, `gpc0`, `server_id`).
+    /// How many trackers hold an entry; `None` when there is none.
+    pub fn holders(&self, now: Instant, key: &Key) -> Option<u32> {
+        let mut entries = self.lock();
+        self.expire(&mut entries, now);
+        entries.peek(key).map(|(_, holders)| holders)
+    }
+
+    /// Counts an event and tells what a column is then.
+    pub fn count_and_read(
+        &self,
+        now: Instant,
+        key: &Key,
+        event: Event,
+        column: Column,
+    ) -> Option<u64> {
+        let ms = self.ms(now);
+        let counted = self.update(now, key, |entry| {
+            entry.count(ms, event);
+            entry.value(ms, column)
+        });
+        counted.flatten()
+    }
+
+    /// Whether entries have that column.
+    pub fn stores(&self, column: Column) -> bool {
+        self.config
+            .store
+            .iter()
+            .any(|kind| Column::of(*kind).0 == column)
+    }
+
+    /// Sets a column (`gpt0`, `gpc0`, `server_id`) of an entry, which is made if need be.
     pub fn set(&self, now: Instant, key: &Key, column: Column, value: u64) {
-        self.update(now, key, |entry| entry.set(column, value));
+        let ms = self.ms(now);
+        self.update(now, key, |entry| entry.set(ms, column, value));
+    }
+
+    /// Makes an entry if there is none.
+    pub fn enter(&self, now: Instant, key: &Key) {
+        self.update(now, key, |_| ());
+    }
+
+    /// Counts a connection on an entry and holds it until the tracker is dropped; `None` when the table is full.
+    pub fn track(self: &Arc<Self>, now: Instant, key: Key) -> Option<Tracked> {
+        let ms = self.ms(now);
+        self.update(now, &key, |entry| entry.count(ms, Event::Connection))?;
+        self.lock().hold(&key, true)?;
+        Some(Tracked::new(Arc::clone(self), key))
+    }
+
+    /// The end of [`StickTable::track`].
+    fn release(&self, key: &Key) {
+        if let Some(entry) = self.lock().hold(key, false) {
+            entry.end_connection();
+        }
     }
 
     /// `server_id` of an entry.
     pub fn server(&self, now: Instant, key: &Key) -> Option<u32> {
-        let id = self.value(now, key, Column::ServerId)?;
+        let ms = self.ms(now);
+        let id = self.look_up(now, key, |entry| entry.value(ms, Column::ServerId))??;
         u32::try_from(id).ok().filter(|id| *id != 0)
     }
 
@@ -171,12 +263,17 @@ impl StickTable {
         self.set(now, key, Column::ServerId, u64::from(id));
     }
 
-    /// Forgets one key (`clear table T key K`); true if it was there.
+    /// Forgets one key (`clear table T key K`), unless something holds it: then false.
     pub fn remove(&self, key: &Key) -> bool {
-        self.lock().remove(key)
+        let mut entries = self.lock();
+        let held = entries.peek(key).is_some_and(|(_, holders)| holders > 0);
+        if !held {
+            entries.remove(key);
+        }
+        !held
     }
 
-    /// Forgets everything (`clear table T`).
+    /// Forgets everything that nothing holds (`clear table T`).
     pub fn clear(&self) {
         self.lock().clear();
     }
@@ -188,10 +285,10 @@ impl StickTable {
         self.expire(&mut entries, now);
         entries
             .iter()
-            .map(|(key, entry, expires)| Row {
+            .map(|(key, entry, expires, holders)| Row {
                 key: key.clone(),
                 time_to_live: expires.map(|at| at.saturating_duration_since(now)),
-                in_use: entry.is_in_use(),
+                holders,
                 columns: entry.columns(ms),
             })
             .collect()
@@ -199,7 +296,7 @@ impl StickTable {
 
     fn expire(&self, entries: &mut Lru, now: Instant) {
         if self.config.expire.is_some() {
-            entries.pop_expired(now);
+            entries.pop_expired(now, self.expiry(now));
         }
     }
 

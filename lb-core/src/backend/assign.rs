@@ -83,10 +83,14 @@ impl Backend {
                 None => persistence = Persistence::Invalid,
             }
         }
-        let stuck = self
-            .sources
-            .as_ref()
-            .and_then(|table| table.server(now, &Key::from_ip(key.source)))
+        let of_source = || {
+            self.sources
+                .as_ref()?
+                .server(now, &Key::from_ip(key.source))
+        };
+        let stuck = key
+            .stuck
+            .or_else(of_source)
             .and_then(|id| self.servers.iter().find(|s| s.number() == id))
             .and_then(|server| usable(server.index()))
             .filter(|server| server.accepts_persistent());

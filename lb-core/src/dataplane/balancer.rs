@@ -11,8 +11,10 @@ use crate::{
     backend::Backend,
     config::{Config, ProxyConfig},
     frontend::Frontend,
+    request::World,
     server::{Server, ServerKey},
     stats::{FrontendCounters, ProcessCounters},
+    stick_table::StickTable,
 };
 
 /// Everything that workers share, and that the stats page and the command line read. After a reload there is a new
@@ -37,6 +39,10 @@ pub struct Balancer {
     gate: Arc<Gate>,
     /// Limits of the frontends' connections, in their order.
     gates: Vec<Arc<Gate>>,
+    /// `stick-table`s by the name of their proxy.
+    pub tables: BTreeMap<Arc<str>, Arc<StickTable>>,
+    /// Places in [`Balancer::backends`].
+    names: BTreeMap<Arc<str>, usize>,
     /// Proxy of each backend.
     backend_proxies: Vec<usize>,
     /// Frontend and backend of each proxy.
@@ -59,6 +65,8 @@ impl Balancer {
             frontend_counters: Vec::new(),
             backends: Vec::new(),
             gates: Vec::new(),
+            tables: BTreeMap::new(),
+            names: BTreeMap::new(),
             backend_proxies: Vec::new(),
             halves: Vec::new(),
         };
@@ -77,12 +85,21 @@ impl Balancer {
             frontend_counters: Vec::new(),
             backends: Vec::new(),
             gates: Vec::new(),
+            tables: BTreeMap::new(),
+            names: BTreeMap::new(),
             backend_proxies: Vec::new(),
             halves: vec![(None, None); config.proxies.len()],
             config: Arc::clone(&config),
         };
         let mut names = BTreeMap::new();
         for (index, proxy) in config.proxies.iter().enumerate() {
+            if let Some(table) = &proxy.stick_table {
+                // What was counted goes on where the declaration is the same.
+                let kept = self.tables.get(&proxy.name);
+                let kept = kept.filter(|kept| kept.config() == table).cloned();
+                let table = kept.unwrap_or_else(|| Arc::new(StickTable::new(table, now)));
+                new.tables.entry(Arc::clone(&proxy.name)).or_insert(table);
+            }
             if proxy.backend.is_some() {
                 names.insert(Arc::clone(&proxy.name), new.backends.len());
                 if let Some(half) = new.halves.get_mut(index) {
@@ -118,6 +135,7 @@ impl Balancer {
                 new.gates.push(gate);
             }
         }
+        new.names = names;
         Ok(new)
     }
 
@@ -148,7 +166,7 @@ impl Balancer {
     }
 
     fn backend_called(&self, name: &str) -> Option<&Arc<Backend>> {
-        self.backends.iter().find(|b| b.name() == name)
+        self.backends.get(*self.names.get(name)?)
     }
 
     fn frontend_called(
@@ -185,11 +203,26 @@ impl Balancer {
 
     /// Place in [`Balancer::backends`] of the one called `name`.
     pub fn backend_named(&self, name: &str) -> Option<usize> {
-        self.backends.iter().position(|b| b.name() == name)
+        self.names.get(name).copied()
     }
 
     /// Place in [`Config::proxies`] of a backend.
     pub fn proxy_of_backend(&self, backend: usize) -> Option<usize> {
         self.backend_proxies.get(backend).copied()
+    }
+}
+
+impl World for Balancer {
+    fn table(&self, proxy: &str) -> Option<&Arc<StickTable>> {
+        self.tables.get(proxy)
+    }
+
+    fn backend(&self, name: &str) -> Option<&Arc<Backend>> {
+        self.backend_called(name)
+    }
+
+    fn frontend(&self, name: &str) -> Option<&FrontendCounters> {
+        let (_, counters, _) = self.frontend_called(name)?;
+        Some(counters)
     }
 }

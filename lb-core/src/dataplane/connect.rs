@@ -24,6 +24,7 @@ use crate::{
     config::{HttpReuse, ProxyConfig, ServerConfig},
     id::ServerIndex,
     proxy_protocol,
+    rules::Stores,
     server::Server,
     stats::{Cell, Counter},
 };
@@ -40,10 +41,22 @@ pub(super) struct Need<'a> {
     pub(super) hash: Option<u64>,
     /// Server named by `use-server`.
     pub(super) forced: Option<ServerIndex>,
+    /// What its `stick` lines say: the number of a server, and where to remember the one it gets.
+    pub(super) sticks: &'a Sticks,
     /// Idle connections may be used: the number of the request on its client connection.
     pub(super) reuse: Option<u32>,
     /// The client's end of sending means that it gave up.
     pub(super) end_is_abort: bool,
+}
+
+/// What `stick` lines say of a stream.
+pub(super) type Sticks = (Option<u32>, Stores);
+
+/// Remembers the server of a stream that has a connection.
+fn remember(need: &Need<'_>, lease: &Lease) {
+    if let Some(server) = lease.server() {
+        need.sticks.1.remember(clock::recent(), server.number());
+    }
 }
 
 /// A place on a server and a connection to it.
@@ -117,6 +130,7 @@ impl Connection {
             if let Some((stream, carried)) = self.reuse(need, &lease) {
                 trace.timers.connect.get_or_insert(Duration::ZERO);
                 cell(|c| &c.reuses);
+                remember(need, &lease);
                 return Ok(Dialed {
                     lease,
                     server: Side::new(stream, clock::recent()),
@@ -132,6 +146,7 @@ impl Connection {
                 let failure = match tried {
                     Ok(server) => {
                         cell(|c| &c.connects);
+                        remember(need, &lease);
                         let config = lease.server().map(Server::config);
                         return Ok(Dialed {
                             shareable: config.is_some_and(shareable),
@@ -194,6 +209,7 @@ impl Connection {
             hash: need.hash,
             exclude,
             forced: need.forced,
+            stuck: need.sticks.0,
         };
         let mut ticket = match need.backend.assign(now, &key) {
             Assignment::Leased(lease) => {

@@ -6,12 +6,16 @@ use std::{
 };
 
 use super::{
+    clock,
     listener::Listener,
     session::Connection,
     trace::{Answerer, Trace},
     worker::Worker,
 };
-use crate::stats::{Cell, FrontendCounters, ProcessCounters, Timers};
+use crate::{
+    stats::{Cell, FrontendCounters, ProcessCounters, Timers},
+    stick_table::Event,
+};
 
 impl Connection {
     /// Counters of the frontend.
@@ -68,8 +72,19 @@ impl Connection {
         }
     }
 
+    /// Something happened that tracked entries count.
+    pub(super) fn count_tracked(&self, event: Event) {
+        self.state.trackers.count(clock::recent(), event);
+    }
+
     /// A stream is over: bytes, status and times.
     pub(super) fn count_stream(&self, trace: &Trace) {
+        if trace.bytes_uploaded > 0 {
+            self.count_tracked(Event::BytesIn(trace.bytes_uploaded));
+        }
+        if trace.bytes_read > 0 {
+            self.count_tracked(Event::BytesOut(trace.bytes_read));
+        }
         let balancer = &self.listener.balancer;
         let backend = trace.backend.and_then(|index| balancer.backends.get(index));
         let server = match (backend, trace.answerer) {

@@ -104,6 +104,7 @@ impl Connection {
             self.info.bind = listener.name.clone();
             self.member.belongs_to(listener);
             self.listener = Rc::clone(listener);
+            self.state.world = Some(self.listener.balancer.clone());
         }
     }
 
@@ -152,7 +153,10 @@ fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<C
         member: worker.registry.join(&listener),
         client: Side::new(Stream::Plain(accepted.socket), now),
         timer: Timer::default(),
-        state: RuleState::default(),
+        state: RuleState {
+            world: Some(listener.balancer.clone()),
+            ..RuleState::default()
+        },
         handshake: Duration::ZERO,
         idle_since: now,
         counted: Counted::new(&worker, &listener, now),

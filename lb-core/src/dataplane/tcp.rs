@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     buffer, clock,
-    connect::{Need, NotDialed},
+    connect::{Need, NotDialed, Sticks},
     flow::{Fault, Flow, Side, Waits},
     registry::Order,
     session::{Connection, Gone},
@@ -64,6 +64,7 @@ async fn run(connection: &mut Connection, trace: &mut Trace) {
         cookie: None,
         hash: None,
         forced: forced(connection, proxy, backend),
+        sticks: &sticks(connection, proxy),
         reuse: None,
         end_is_abort: true,
     };
@@ -96,6 +97,17 @@ fn forced(connection: &Connection, proxy: &ProxyConfig, backend: &Backend) -> Op
     let mut buffer = Vec::new();
     let name = proxy.rules.select_server(&view, &mut buffer)?;
     backend.server_named(name).map(|server| server.index())
+}
+
+/// What the `stick` lines say.
+fn sticks(connection: &Connection, proxy: &ProxyConfig) -> Sticks {
+    if !proxy.rules.sticks() {
+        return Sticks::default();
+    }
+    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
+        .with_payload(connection.client.input.bytes(), true)
+        .with_backend(&proxy.name);
+    proxy.rules.stick(&view)
 }
 
 /// `tcp-request content` of one proxy; false ends the connection.

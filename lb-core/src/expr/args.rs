@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::Definitions;
+use super::{Definitions, ProxyFacts};
 use crate::{request::Scope, rules::RuleError};
 
 /// One argument in a table entry.
@@ -36,6 +36,16 @@ pub enum ArgKind {
     Variable,
     /// Name of a `userlist`.
     Userlist,
+    /// Name of a proxy with a `stick-table`; that of the proxy where the rule stands if left out.
+    Table,
+    /// Name of a proxy with a `stick-table`; that of what is tracked if left out.
+    TrackedTable,
+    /// Name of a proxy with servers; that of the proxy where the rule stands if left out.
+    Backend,
+    /// Name of a proxy that accepts; that of the proxy where the rule stands if left out.
+    Frontend,
+    /// `backend/server`, or a server of the proxy where the rule stands.
+    Server,
     /// Regular expression replacement: pattern, text and flags take the rest of the list.
     Regsub,
 }
@@ -53,6 +63,10 @@ pub enum Argument {
     Variable(Scope, Arc<str>),
     /// User list.
     Userlist(Arc<Userlist>),
+    /// Name of a proxy.
+    Proxy(Arc<str>),
+    /// Name of a backend and of one of its servers.
+    Server(Arc<str>, Arc<str>),
     /// Pattern, replacement, replace all.
     Regsub(Regex, Box<[u8]>, bool),
 }
@@ -62,6 +76,14 @@ impl Argument {
     pub fn text(&self) -> Option<&[u8]> {
         match self {
             Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The name of a proxy.
+    pub fn proxy(&self) -> Option<&str> {
+        match self {
+            Self::Proxy(name) => Some(name),
             _ => None,
         }
     }
@@ -175,7 +197,12 @@ pub(crate) fn compile(
                 )
                 .expecting(usage(what, specs)));
             }
-            out.push(Argument::Missing);
+            out.push(match (spec.kind, &definitions.proxy) {
+                (ArgKind::Table | ArgKind::Backend | ArgKind::Frontend, Some(own)) => {
+                    proxy(what, spec.kind, own, definitions)?
+                }
+                _ => Argument::Missing,
+            });
             continue;
         };
         if spec.kind == ArgKind::Regsub {
@@ -246,6 +273,10 @@ fn one(
             let (scope, name) = variable(text)?;
             Argument::Variable(scope, name)
         }
+        ArgKind::Table | ArgKind::TrackedTable | ArgKind::Backend | ArgKind::Frontend => {
+            proxy(what, spec.kind, text, definitions)?
+        }
+        ArgKind::Server => server(what, text, definitions)?,
         ArgKind::Userlist => {
             let list = definitions
                 .userlists
@@ -254,6 +285,51 @@ fn one(
             Argument::Userlist(Arc::clone(list))
         }
     })
+}
+
+/// The name of a proxy that has what `kind` asks for.
+fn proxy(
+    what: &str,
+    kind: ArgKind,
+    name: &str,
+    definitions: &Definitions,
+) -> Result<Argument, RuleError> {
+    let Some(proxies) = &definitions.proxies else {
+        return Ok(Argument::Proxy(name.into()));
+    };
+    let (thing, has): (&str, fn(&ProxyFacts) -> bool) = match kind {
+        ArgKind::Table | ArgKind::TrackedTable => ("table", |proxy| proxy.table.is_some()),
+        ArgKind::Frontend => ("frontend", |proxy| proxy.accepts),
+        _ => ("backend", |proxy| proxy.servers.is_some()),
+    };
+    match proxies.get(name) {
+        Some(proxy) if has(proxy) => Ok(Argument::Proxy(name.into())),
+        _ => Err(
+            RuleError::new(0, format!("'{what}': unable to find {thing} '{name}'")).expecting(
+                match kind {
+                    ArgKind::Table | ArgKind::TrackedTable => {
+                        "a proxy with a stick-table".to_owned()
+                    }
+                    _ => format!("the name of a {thing}"),
+                },
+            ),
+        ),
+    }
+}
+
+/// `backend/server` or `server`.
+fn server(what: &str, text: &str, definitions: &Definitions) -> Result<Argument, RuleError> {
+    let own = definitions.proxy.as_deref().unwrap_or_default();
+    let (backend, server) = text.split_once('/').unwrap_or((own, text));
+    let known = definitions.proxies.as_ref().is_none_or(|proxies| {
+        let servers = proxies.get(backend).and_then(|p| p.servers.as_ref());
+        servers.is_some_and(|servers| servers.iter().any(|name| **name == *server))
+    });
+    if !known {
+        let message = format!("'{what}': unable to find server '{text}'");
+        return Err(RuleError::new(0, message).expecting("backend/server"));
+    }
+    Ok(Argument::Server(backend.into(), server.into()))
 }
 
 /// An IPv4 mask as bits.

@@ -4,6 +4,7 @@ mod bits;
 mod coding;
 mod net;
 mod number;
+mod table;
 mod text;
 
 pub(crate) use text::expand;
@@ -71,6 +72,8 @@ pub fn all() -> impl Iterator<Item = &'static Converter> {
         .chain(number::TABLE)
         .chain(bits::TABLE)
         .chain(net::TABLE)
+        .chain(table::COLUMNS)
+        .chain(table::TABLE)
 }
 
 /// The converter of that name.

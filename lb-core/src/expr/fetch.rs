@@ -6,6 +6,8 @@ mod headers;
 mod http;
 mod internal;
 mod payload;
+pub(super) mod servers;
+pub(super) mod tables;
 pub(crate) mod target;
 
 use std::fmt;
@@ -86,6 +88,10 @@ pub fn all() -> impl Iterator<Item = &'static Fetch> {
         .chain(http::TABLE)
         .chain(headers::TABLE)
         .chain(auth::TABLE)
+        .chain(tables::COUNTERS)
+        .chain(tables::SOURCES)
+        .chain(tables::OTHERS)
+        .chain(servers::TABLE)
 }
 
 /// The sample fetch of that name.

@@ -1,8 +1,8 @@
 //! Names of HAProxy 2.6 that are not offered, so that a rule with one is told so instead of "unknown".
 
-const TABLES: &str = "rules do not see stick tables yet";
-const SERVERS: &str = "rules do not see the state of servers yet";
-const COUNTERS: &str = "rules do not see counters yet";
+const TABLES: &str = "tables have no such column";
+const SERVERS: &str = "rules do not see this detail of servers";
+const COUNTERS: &str = "rules do not see this counter";
 const TO_SERVERS: &str = "TLS to servers is not spoken";
 const HANDSHAKE: &str = "rules do not see this detail of the handshake";
 const CONNECTION: &str = "rules do not see this detail of the connection";
@@ -19,15 +19,8 @@ const FETCHES: &[(&str, &str)] = &[
         "env",
         "environment variables are expanded by the reader of the file: write \"${NAME}\"",
     ),
-    ("nbsrv", SERVERS),
-    ("avg_queue", SERVERS),
-    ("queue", SERVERS),
-    ("connslots", SERVERS),
     ("srv_", SERVERS),
-    ("be_", "rules do not see the state of backends yet"),
-    ("fe_conn", COUNTERS),
-    ("fe_req_rate", COUNTERS),
-    ("fe_sess_rate", COUNTERS),
+    ("be_", "rules do not see this detail of backends"),
     ("fe_", CONNECTION),
     ("table_", TABLES),
     ("sc_", TABLES),
@@ -92,8 +85,6 @@ const FETCHES: &[(&str, &str)] = &[
 const CONVERTERS: &[(&str, &str)] = &[
     ("map", "there are no maps yet"),
     ("table_", TABLES),
-    ("in_table", TABLES),
-    ("nbsrv", SERVERS),
     ("srv_queue", SERVERS),
     ("lua.", "there is no Lua"),
     ("jwt_", "tokens are not verified"),
@@ -155,8 +146,8 @@ mod tests {
     #[test]
     fn what_haproxy_has_is_not_called_unknown() {
         for name in [
-            "sc_http_req_rate",
-            "nbsrv",
+            "sc_http_fail_rate",
+            "srv_id",
             "ssl_c_s_dn",
             "ssl_fc_has_crt",
             "hostname",
@@ -169,7 +160,7 @@ mod tests {
             "ltime",
             "sha2",
             "json_query",
-            "table_gpc0",
+            "table_http_fail_cnt",
         ] {
             assert!(converter(name).is_some(), "{name}");
         }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::expr::OwnedValue;
+use super::World;
+use crate::{expr::OwnedValue, stick_table::Trackers};
 
 /// State of one stream; kept with the connection, so that its memory is reused.
 #[derive(Debug, Default)]
@@ -13,6 +14,12 @@ pub struct RuleState {
     pub captures: Captures,
     /// `http-request set-log-level`.
     pub log_level: Option<LogLevel>,
+    /// What `track-sc` rules count on.
+    pub trackers: Trackers,
+    /// What rules may ask about; without it their questions have no answer.
+    pub world: Option<Arc<dyn World>>,
+    /// The `tcp-request content` rule that waits for more bytes: those before it are not run again.
+    pub(crate) awaiting: usize,
     /// Memory for values that are being built.
     pub(crate) scratch: Vec<u8>,
 }
@@ -24,6 +31,8 @@ impl RuleState {
         self.variables.forget(Scope::Transaction);
         self.captures.clear();
         self.log_level = None;
+        self.trackers.end_stream();
+        self.awaiting = 0;
     }
 }
 

@@ -8,6 +8,7 @@ mod table;
 use std::sync::Arc;
 
 pub(super) use edit::{edit_headers, edit_target, sanitize, token};
+pub(super) use parse::{expression, table_of};
 pub(super) use reply::{RedirectTemplate, ReplyTemplate, redirect};
 pub use table::{ACTIONS, ActionSpec, Place};
 pub(super) use table::{Context, find};
@@ -17,7 +18,8 @@ use regex::bytes::Regex;
 use crate::{
     expr::{Expr, matcher::Matcher},
     log::LogFormat,
-    request::{LogLevel, Scope},
+    request::{LogLevel, RequestView, Scope},
+    stick_table::{Event, Level, Tracked},
 };
 
 /// A compiled action.
@@ -57,8 +59,46 @@ pub(super) enum Action {
     SetLogLevel(LogLevel),
     /// Keep a value for the log, cut to a length: slot, length.
     Capture(Box<Expr>, usize, usize),
+    /// Count on an entry of a stick table from now on.
+    Track(Box<Track>),
+    /// Add 1 to a column of what a counter tracks.
+    Increment(usize, Event),
+    /// Set `gpt0` of what a counter tracks.
+    SetTag(usize, Box<Expr>),
     /// Accepted for compatibility.
     Nothing,
+}
+
+/// `track-sc0` to `track-sc2`.
+#[derive(Debug, Clone)]
+pub(super) struct Track {
+    /// Number of the counter.
+    pub(super) counter: usize,
+    /// How long it counts.
+    pub(super) level: Level,
+    /// A request is counted as well: it was before.
+    pub(super) request: bool,
+    /// The key.
+    pub(super) key: Expr,
+    /// The proxy whose table it is; `None` for the frontend.
+    pub(super) table: Option<Arc<str>>,
+}
+
+impl Track {
+    /// What is tracked from now on; `None` if the counter is taken, there is no key or no place.
+    pub(super) fn begin(&self, view: &RequestView<'_>) -> Option<Tracked> {
+        if !view.state.trackers.is_free(self.level, self.counter) {
+            return None;
+        }
+        let name = self.table.as_deref().unwrap_or(&view.connection.frontend);
+        let table = view.state.world.as_deref()?.table(name)?;
+        let key = table.key_of(self.key.value(view)?)?;
+        let tracked = table.track(view.now, key)?;
+        if self.request {
+            tracked.count(view.now, Event::HttpRequest);
+        }
+        Some(tracked)
+    }
 }
 
 /// Changes of header fields. Names are in lower case.

@@ -1,15 +1,15 @@
 //! From the words of configuration lines to compiled rules.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, io, path::Path, sync::Arc};
 
 use super::{
-    Choice, HeaderCapture, Name, ProxyRules, Rule, RuleError, RuleWarning, Rules,
+    Choice, HeaderCapture, Name, ProxyRules, Rule, RuleError, RuleWarning, Rules, Stick,
     action::{self, Action, Context, Place},
     words::{Words, duration},
 };
 use crate::{
     acl::{AclSet, Condition, Site},
-    expr::{Definitions, Stage, Userlist},
+    expr::{Definitions, ProxyFacts, Stage, Userlist},
     log::{LogFormat, looks_dynamic},
 };
 
@@ -99,6 +99,68 @@ impl<'l> RulesBuilder<'l> {
             .collect();
         let list = Arc::new(Userlist { users });
         self.definitions.userlists.insert(name.to_string(), list);
+    }
+
+    /// The name of the proxy that the lines belong to, and every proxy there is: then what does not exist cannot
+    /// be named. Before the lines.
+    pub fn proxies(&mut self, own: Arc<str>, all: Arc<BTreeMap<Arc<str>, ProxyFacts>>) {
+        self.definitions.proxy = Some(own);
+        self.definitions.proxies = Some(all);
+    }
+
+    /// `stick on|match|store-request KEY [table T] [if|unless CONDITION]`.
+    pub fn stick(&mut self, words: &[&str]) -> Parsed {
+        let mut cursor = Words::new(words);
+        let (matches, stores) = match cursor.required("'on', 'match' or 'store-request'")? {
+            "on" => (true, true),
+            "match" => (true, false),
+            "store-request" => (false, true),
+            "store-response" => {
+                return Err(cursor.wrong("'stick store-response' is not supported"));
+            }
+            other => {
+                return Err(cursor
+                    .wrong(format!("unexpected '{other}' after 'stick'"))
+                    .expecting("on, match or store-request"));
+            }
+        };
+        let mut warnings = Vec::new();
+        let mut slots = self.rules.slots;
+        let mut context = Context {
+            place: Place::TcpContent,
+            site: self.site(Stage::Content),
+            slots: &mut slots,
+            warnings: &mut warnings,
+        };
+        let at = cursor.at();
+        let key = action::expression(&mut cursor, &mut context)?;
+        let table = action::table_of(&mut cursor, &context, at, &key)?;
+        let condition = self.condition_after(&cursor, Stage::Content, &mut warnings)?;
+        self.rules.sticks.push(Stick {
+            matches,
+            stores,
+            key,
+            table,
+            condition,
+        });
+        Ok(warnings)
+    }
+
+    /// Proxies whose tables `stick` lines use: they have to store servers.
+    pub fn stick_tables(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.rules.sticks.iter().filter_map(|s| s.table.as_ref())
+    }
+
+    /// `monitor fail if|unless CONDITION`.
+    pub fn monitor_fail(&mut self, words: &[&str]) -> Parsed {
+        let mut warnings = Vec::new();
+        let cursor = Words::new(words);
+        if cursor.peek().is_none() {
+            return Err(RuleError::new(0, "missing condition").expecting("if or unless"));
+        }
+        let condition = self.condition_after(&cursor, Stage::Request, &mut warnings)?;
+        self.rules.monitor_fail.push(condition);
+        Ok(warnings)
     }
 
     /// `acl NAME EXPRESSION ...`.
@@ -320,6 +382,12 @@ impl<'l> RulesBuilder<'l> {
             list.iter_mut()
                 .for_each(|rule| rule.condition.complete(&acls));
         }
+        rules
+            .sticks
+            .iter_mut()
+            .map(|stick| &mut stick.condition)
+            .chain(&mut rules.monitor_fail)
+            .for_each(|condition| condition.complete(&acls));
         for list in [&mut rules.backends, &mut rules.servers] {
             list.iter_mut()
                 .for_each(|choice| choice.condition.complete(&acls));

@@ -12,6 +12,7 @@ use crate::{
     head::{HeadMut, HeadRef},
     log::LogFormat,
     request::{ConnectionInfo, LogLevel, RequestView, RuleState, Scope},
+    stick_table::{Column, Level, Tracked},
 };
 
 /// How a list of rules ended.
@@ -36,18 +37,27 @@ enum Step {
     End(Ending),
 }
 
-/// Rules over a connection and its bytes.
+/// Rules over a connection and its bytes; goes on where it had to wait.
 pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState) -> Ending {
-    for rule in rules {
+    let first = std::mem::take(&mut state.awaiting);
+    for (index, rule) in rules.iter().enumerate().skip(first) {
         match rule.condition.truth(&view.over(state)) {
             Truth::No => continue,
-            Truth::Unknown => return Ending::Unknown,
+            Truth::Unknown => {
+                state.awaiting = index;
+                return Ending::Unknown;
+            }
             Truth::Yes => {}
         }
         match &rule.action {
             Action::Allow => return Ending::Continue,
             Action::Reject => return Ending::Reject,
             Action::SilentDrop => return Ending::SilentDrop,
+            // The key may still come.
+            Action::Track(track) if track.key.is_awaited(&view.over(state)) => {
+                state.awaiting = index;
+                return Ending::Unknown;
+            }
             action => {
                 if let Some(change) = Change::of(action, &view.over(state)) {
                     change.apply(state);
@@ -191,6 +201,7 @@ enum Change {
     Unset(Arc<str>),
     LogLevel(LogLevel),
     Capture(usize, Vec<u8>, bool),
+    Track(Level, usize, Tracked),
 }
 
 impl Change {
@@ -217,6 +228,22 @@ impl Change {
                 text.truncate(*length);
                 Some(Self::Capture(*slot, text, view.response.is_some()))
             }
+            Action::Track(track) => {
+                let tracked = track.begin(view)?;
+                Some(Self::Track(track.level, track.counter, tracked))
+            }
+            Action::Increment(counter, event) => {
+                let tracked = view.state.trackers.tracked(*counter)?;
+                tracked.count(view.now, *event);
+                None
+            }
+            Action::SetTag(counter, expr) => {
+                let tracked = view.state.trackers.tracked(*counter)?;
+                let value = u64::try_from(expr.value(view)?.integer()?).ok()?;
+                let (table, key) = (tracked.table(), tracked.key());
+                table.set(view.now, key, Column::Gpt0, value);
+                None
+            }
             _ => None,
         }
     }
@@ -225,6 +252,7 @@ impl Change {
         match self {
             Self::Set(scope, name, value) => state.variables.set(scope, &name, value),
             Self::Unset(name) => state.variables.unset(&name),
+            Self::Track(level, counter, tracked) => state.trackers.begin(level, counter, tracked),
             Self::LogLevel(level) => state.log_level = Some(level),
             Self::Capture(slot, text, of_response) => {
                 let captures = if of_response {

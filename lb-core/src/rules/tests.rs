@@ -1,6 +1,7 @@
 use std::{io, path::Path, sync::Arc};
 
 mod answers;
+mod tables;
 mod wrong;
 
 use super::*;
@@ -40,6 +41,8 @@ fn feed(builder: &mut RulesBuilder<'_>, line: &str) -> Parsed {
         "redirect" => builder.redirect(rest),
         "block" => builder.block(rest),
         "capture" => builder.capture(rest),
+        "stick" => builder.stick(rest),
+        "monitor" => builder.monitor_fail(rest.get(1..).unwrap()),
         other => panic!("{other}"),
     }
 }

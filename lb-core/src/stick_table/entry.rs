@@ -5,28 +5,24 @@ use std::time::Duration;
 use super::Event;
 use crate::config::StoreKind;
 
-/// A column, without the period of the `*_rate` ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A column, without the period of the `*_rate` ones; in the order in which `show table` lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Column {
     /// `server_id`.
     ServerId,
+    /// `gpt0`.
+    Gpt0,
     /// `gpc0`.
     Gpc0,
     /// `gpc0_rate`.
     Gpc0Rate,
-    /// `gpc1`.
-    Gpc1,
-    /// `gpc1_rate`.
-    Gpc1Rate,
-    /// `gpt0`.
-    Gpt0,
     /// `conn_cnt`.
     ConnCnt,
-    /// `conn_cur`.
-    ConnCur,
     /// `conn_rate`.
     ConnRate,
+    /// `conn_cur`.
+    ConnCur,
     /// `sess_cnt`.
     SessCnt,
     /// `sess_rate`.
@@ -47,11 +43,15 @@ pub enum Column {
     BytesOutCnt,
     /// `bytes_out_rate`.
     BytesOutRate,
+    /// `gpc1`.
+    Gpc1,
+    /// `gpc1_rate`.
+    Gpc1Rate,
 }
 
 impl Column {
     /// The column of a `store` word and its period in milliseconds, 0 for those without.
-    fn of(kind: StoreKind) -> (Self, u64) {
+    pub(super) fn of(kind: StoreKind) -> (Self, u64) {
         let ms = |period: Duration| u64::try_from(period.as_millis()).unwrap_or(u64::MAX).max(1);
         match kind {
             StoreKind::ServerId => (Self::ServerId, 0),
@@ -74,6 +74,34 @@ impl Column {
             StoreKind::BytesOutCnt => (Self::BytesOutCnt, 0),
             StoreKind::BytesOutRate(p) => (Self::BytesOutRate, ms(p)),
         }
+    }
+
+    /// Every column.
+    pub const ALL: [Self; 19] = [
+        Self::ServerId,
+        Self::Gpt0,
+        Self::Gpc0,
+        Self::Gpc0Rate,
+        Self::ConnCnt,
+        Self::ConnRate,
+        Self::ConnCur,
+        Self::SessCnt,
+        Self::SessRate,
+        Self::HttpReqCnt,
+        Self::HttpReqRate,
+        Self::HttpErrCnt,
+        Self::HttpErrRate,
+        Self::BytesInCnt,
+        Self::BytesInRate,
+        Self::BytesOutCnt,
+        Self::BytesOutRate,
+        Self::Gpc1,
+        Self::Gpc1Rate,
+    ];
+
+    /// The column of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|column| column.name() == name)
     }
 
     /// As written after `store`.
@@ -147,6 +175,17 @@ impl Slot {
     }
 }
 
+/// One column of an entry as `show table` lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell {
+    /// Which.
+    pub column: Column,
+    /// Period of a rate, in milliseconds.
+    pub period_ms: Option<u64>,
+    /// Its number, or the events in its last period.
+    pub value: u64,
+}
+
 /// Columns of one key.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -165,9 +204,9 @@ impl Entry {
                 previous: 0,
             }
         };
-        Self {
-            slots: store.iter().map(slot).collect(),
-        }
+        let mut slots: Box<[Slot]> = store.iter().map(slot).collect();
+        slots.sort_by_key(|slot| slot.column);
+        Self { slots }
     }
 
     pub(super) fn count(&mut self, ms: u64, event: Event) {
@@ -181,12 +220,6 @@ impl Entry {
             Event::BytesOut(n) => (&[C::BytesOutCnt, C::BytesOutRate], n),
             Event::Gpc0 => (&[C::Gpc0, C::Gpc0Rate], 1),
             Event::Gpc1 => (&[C::Gpc1, C::Gpc1Rate], 1),
-            Event::ConnectionEnd => {
-                for slot in self.slots.iter_mut().filter(|s| s.column == C::ConnCur) {
-                    slot.current = slot.current.saturating_sub(1);
-                }
-                return;
-            }
         };
         for slot in &mut self.slots {
             if columns.contains(&slot.column) {
@@ -200,25 +233,30 @@ impl Entry {
         Some(slot.value(ms))
     }
 
-    pub(super) fn set(&mut self, column: Column, value: u64) {
-        for slot in &mut self.slots {
-            if slot.column == column && slot.period_ms == 0 {
-                slot.current = value;
-            }
+    /// A connection ended: `conn_cur`.
+    pub(super) fn end_connection(&mut self) {
+        let current = self
+            .slots
+            .iter_mut()
+            .filter(|s| s.column == Column::ConnCur);
+        current.for_each(|slot| slot.current = slot.current.saturating_sub(1));
+    }
+
+    /// Sets a column; that of a rate is then what happened in the present period.
+    pub(super) fn set(&mut self, ms: u64, column: Column, value: u64) {
+        for slot in self.slots.iter_mut().filter(|s| s.column == column) {
+            slot.period = ms.checked_div(slot.period_ms).unwrap_or(0);
+            slot.previous = 0;
+            slot.current = value;
         }
     }
 
-    pub(super) fn columns(&self, ms: u64) -> Vec<(Column, u64)> {
-        self.slots
-            .iter()
-            .map(|slot| (slot.column, slot.value(ms)))
-            .collect()
-    }
-
-    /// Whether a connection still counts on it (`conn_cur`): it is not purged to make room.
-    pub(super) fn is_in_use(&self) -> bool {
-        self.slots
-            .iter()
-            .any(|slot| slot.column == Column::ConnCur && slot.current > 0)
+    pub(super) fn columns(&self, ms: u64) -> Vec<Cell> {
+        let cell = |slot: &Slot| Cell {
+            column: slot.column,
+            period_ms: (slot.period_ms > 0).then_some(slot.period_ms),
+            value: slot.value(ms),
+        };
+        self.slots.iter().map(cell).collect()
     }
 }

@@ -3,10 +3,10 @@
 use std::{fmt, net::IpAddr};
 
 /// A key: an address, a number, or bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(Kind);
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Kind {
     Ip(IpAddr),
     Integer(u32),
@@ -22,6 +22,14 @@ impl Key {
     /// A number.
     pub fn from_integer(number: u32) -> Self {
         Self(Kind::Integer(number))
+    }
+
+    /// The address, if it is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.0 {
+            Kind::Ip(ip) => Some(ip),
+            _ => None,
+        }
     }
 
     /// A string or binary key of the table's length.

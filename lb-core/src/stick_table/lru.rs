@@ -12,6 +12,8 @@ struct Node {
     entry: Entry,
     used: u64,
     expires: Option<Instant>,
+    /// Trackers that hold it: it is neither purged nor expired.
+    holders: u32,
 }
 
 /// A map whose entries are numbered by their last use.
@@ -56,9 +58,26 @@ impl Lru {
                 entry,
                 used,
                 expires,
+                holders: 0,
             },
         );
         self.nodes.get_mut(&key).map(|node| &mut node.entry)
+    }
+
+    /// One more, or one less, tracker holds the entry.
+    pub(super) fn hold(&mut self, key: &Key, more: bool) -> Option<&mut Entry> {
+        let node = self.nodes.get_mut(key)?;
+        node.holders = match more {
+            true => node.holders.saturating_add(1),
+            false => node.holders.saturating_sub(1),
+        };
+        Some(&mut node.entry)
+    }
+
+    /// The entry of `key` without using it, and how many trackers hold it.
+    pub(super) fn peek(&self, key: &Key) -> Option<(&Entry, u32)> {
+        let node = self.nodes.get(key)?;
+        Some((&node.entry, node.holders))
     }
 
     pub(super) fn remove(&mut self, key: &Key) -> bool {
@@ -68,40 +87,43 @@ impl Lru {
         }
     }
 
+    /// Keeps what is held.
     pub(super) fn clear(&mut self) {
-        self.nodes.clear();
-        self.order.clear();
+        self.nodes.retain(|_, node| node.holders > 0);
+        let nodes = &self.nodes;
+        self.order.retain(|_, key| nodes.contains_key(key));
     }
 
-    /// Drops what expired; those in use live on.
-    pub(super) fn pop_expired(&mut self, now: Instant) {
-        let mut kept = Vec::new();
+    /// Drops what expired. What is held is in use all the time: it expires at `renewed`.
+    pub(super) fn pop_expired(&mut self, now: Instant, renewed: Option<Instant>) {
+        let mut held = Vec::new();
         while let Some(oldest) = self.order.first_entry() {
-            let Some(node) = self.nodes.get(oldest.get()) else {
+            let Some(node) = self.nodes.get_mut(oldest.get()) else {
                 oldest.remove();
                 continue;
             };
             if node.expires.is_none_or(|at| at > now) {
                 break;
             }
-            let in_use = node.entry.is_in_use();
-            let (used, key) = oldest.remove_entry();
-            if in_use {
-                kept.push((used, key));
+            let key = oldest.remove();
+            if node.holders > 0 {
+                self.uses += 1;
+                node.used = self.uses;
+                node.expires = renewed;
+                held.push((node.used, key));
             } else {
                 self.nodes.remove(&key);
             }
         }
-        self.order.extend(kept);
+        self.order.extend(held);
     }
 
     /// Makes room by the least recently used entry that no connection counts on; false if there is none.
     pub(super) fn pop_oldest_unused(&mut self) -> bool {
-        let unused = self.order.values().find(|key| {
-            self.nodes
-                .get(*key)
-                .is_some_and(|node| !node.entry.is_in_use())
-        });
+        let unused = self
+            .order
+            .values()
+            .find(|key| self.nodes.get(*key).is_some_and(|node| node.holders == 0));
         match unused.cloned() {
             Some(key) => self.remove(&key),
             None => false,
@@ -109,10 +131,10 @@ impl Lru {
     }
 
     /// Least recently used first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Entry, Option<Instant>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Entry, Option<Instant>, u32)> {
         self.order.values().filter_map(|key| {
             let node = self.nodes.get(key)?;
-            Some((key, &node.entry, node.expires))
+            Some((key, &node.entry, node.expires, node.holders))
         })
     }
 }

@@ -1,10 +1,14 @@
 use std::{
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{Column, Event, Key, StickTable};
-use crate::config::{StickTableConfig, StoreKind, TableKey};
+use super::{Column, Event, Key, Level, StickTable, Trackers};
+use crate::{
+    config::{StickTableConfig, StoreKind, TableKey},
+    expr::Value,
+};
 
 fn table(
     size: u64,
@@ -33,9 +37,11 @@ fn expiry_is_refreshed_by_access() {
     let at = |s| start + Duration::from_secs(s);
     table.count(at(0), &ip(1), Event::Gpc0);
     table.count(at(0), &ip(2), Event::Gpc0);
-    assert_eq!(table.value(at(9), &ip(1), Column::Gpc0), Some(1));
+    table.count(at(9), &ip(1), Event::Gpc0);
+    assert_eq!(table.value(at(9), &ip(2), Column::Gpc0), Some(1));
+    // Reading is no use of an entry.
     assert_eq!(table.value(at(12), &ip(2), Column::Gpc0), None);
-    assert_eq!(table.value(at(18), &ip(1), Column::Gpc0), Some(1));
+    assert_eq!(table.value(at(18), &ip(1), Column::Gpc0), Some(2));
     assert_eq!(table.len(at(40)), 0);
 }
 
@@ -60,13 +66,69 @@ fn a_full_table_purges_the_least_recently_used_or_refuses() {
 #[test]
 fn an_entry_with_connections_is_neither_purged_nor_expired() {
     let (table, start) = table(1, Some(1), false, &[StoreKind::ConnCur]);
-    table.count(start, &ip(1), Event::Connection);
-    table.count(start, &ip(2), Event::Connection);
-    assert_eq!(table.value(start, &ip(2), Column::ConnCur), None);
+    let table = Arc::new(table);
+    let tracked = table.track(start, ip(1)).unwrap();
+    assert!(table.track(start, ip(2)).is_none());
     let later = start + Duration::from_secs(5);
     assert_eq!(table.value(later, &ip(1), Column::ConnCur), Some(1));
-    table.count(later, &ip(1), Event::ConnectionEnd);
+    assert!(!table.remove(&ip(1)));
+    table.clear();
+    assert_eq!(table.holders(later, &ip(1)), Some(1));
+    drop(tracked);
+    assert_eq!(table.value(later, &ip(1), Column::ConnCur), Some(0));
     assert_eq!(table.len(later + Duration::from_secs(2)), 0);
+}
+
+#[test]
+fn a_stream_counts_on_its_own_tracker_and_else_on_that_of_the_connection() {
+    let (table, now) = table(9, None, false, &[StoreKind::HttpReqCnt, StoreKind::ConnCur]);
+    let table = Arc::new(table);
+    let mut trackers = Trackers::default();
+    assert!(trackers.is_free(Level::Connection, 2) && !trackers.is_free(Level::Stream, 3));
+    trackers.begin(Level::Connection, 0, table.track(now, ip(1)).unwrap());
+    trackers.begin(Level::Stream, 0, table.track(now, ip(2)).unwrap());
+    assert!(!trackers.is_free(Level::Stream, 0));
+    trackers.count(now, Event::HttpRequest);
+    trackers.end_stream();
+    trackers.count(now, Event::HttpRequest);
+    trackers.count(now, Event::HttpRequest);
+    let counted = |last, column| table.value(now, &ip(last), column);
+    assert_eq!(counted(1, Column::HttpReqCnt), Some(2));
+    assert_eq!(counted(2, Column::HttpReqCnt), Some(1));
+    assert_eq!(counted(1, Column::ConnCur), Some(1));
+    assert_eq!(counted(2, Column::ConnCur), Some(0));
+    drop(trackers);
+    assert_eq!(counted(1, Column::ConnCur), Some(0));
+}
+
+#[test]
+fn values_become_keys_of_the_tables_type() {
+    let key = |of: TableKey, value: Value<'_>| {
+        let config = StickTableConfig {
+            key: of,
+            size: 1,
+            expire: None,
+            nopurge: false,
+            store: vec![],
+        };
+        let table = StickTable::new(&config, crate::test_clock::now());
+        table.key_of(value).map(|key| key.to_string())
+    };
+    assert_eq!(
+        key(TableKey::Ip, Value::text(b"10.0.0.1")).unwrap(),
+        "10.0.0.1"
+    );
+    assert_eq!(key(TableKey::Ip, Value::text(b"2001:db8::1")), None);
+    assert_eq!(
+        key(TableKey::Ipv6, Value::text(b"2001:db8::1")).unwrap(),
+        "2001:db8::1"
+    );
+    assert_eq!(key(TableKey::Integer, Value::Int(7)).unwrap(), "7");
+    assert_eq!(
+        key(TableKey::String(3), Value::text(b"abcdef")).unwrap(),
+        "abc"
+    );
+    assert_eq!(key(TableKey::String(3), Value::text(b"")), None);
 }
 
 #[test]

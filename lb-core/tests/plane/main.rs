@@ -17,5 +17,6 @@ mod common;
 mod faults;
 mod http;
 mod reload;
+mod tables;
 mod tcp;
 mod tls;

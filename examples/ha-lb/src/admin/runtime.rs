@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod execute;
+pub mod tables;
 
 use std::{io, time::Duration};
 

@@ -35,7 +35,10 @@ use std::{
     sync::Arc,
 };
 
-use lb_core::config::{Config, Mode};
+use lb_core::{
+    config::{Config, Mode, StoreKind},
+    expr::ProxyFacts,
+};
 
 use self::{
     args::{Args, Context},
@@ -44,6 +47,7 @@ use self::{
     finish::Pending,
     lexer::{Environment, Line},
     proxy::Place,
+    rules::Named,
     userlist::Userlist,
 };
 use super::{
@@ -266,6 +270,15 @@ impl Reader {
         // HAProxy gives 1 to the statistics sockets.
         let forced = self.proxies.iter().map(|proxy| proxy.draft.forced_id);
         let ids = finish::numbers(2, forced);
+        let mut facts: BTreeMap<Arc<str>, ProxyFacts> = BTreeMap::new();
+        for pending in &self.proxies {
+            pending.tell(facts.entry(pending.place.name.as_str().into()).or_default());
+        }
+        let named = Named {
+            userlists: &self.userlists,
+            proxies: Arc::new(facts),
+        };
+        let mut stick_tables = Vec::new();
         let mut config = Config {
             global: self.global.global,
             proxies: Vec::with_capacity(self.proxies.len()),
@@ -277,8 +290,19 @@ impl Reader {
                     .diagnostics
                     .push(Diagnostic::error(pending.header.span(0), message));
             }
-            let proxy = pending.finish(id, &config.global.logs, &self.userlists, context);
+            let logs = &config.global.logs;
+            let proxy = pending.finish(id, logs, &named, &mut stick_tables, context);
             config.proxies.push(proxy);
+        }
+        // What `stick` lines remember is the server.
+        let stuck = config
+            .proxies
+            .iter_mut()
+            .filter(|p| stick_tables.contains(&p.name));
+        for table in stuck.filter_map(|proxy| proxy.stick_table.as_mut()) {
+            if !table.store.contains(&StoreKind::ServerId) {
+                table.store.push(StoreKind::ServerId);
+            }
         }
         config
     }

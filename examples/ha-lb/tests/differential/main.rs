@@ -26,6 +26,7 @@ mod heads;
 mod limits;
 mod responses;
 mod rules;
+mod tables;
 mod tcp;
 mod timeouts;
 mod tls;

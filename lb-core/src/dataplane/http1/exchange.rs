@@ -16,6 +16,7 @@ use crate::{
     head::{Head, HeadRef},
     http1::{Leniency, Limits, Method, Progress, RequestSummary, ResponseDecoder},
     log::RequestLine,
+    stick_table::Event,
 };
 
 /// Serves one request; its first byte is in the client's input. `number` counts the requests before it.
@@ -127,6 +128,8 @@ async fn read_head(
 async fn refuse(connection: &mut Connection, x: &mut Exchange, refusal: Refusal) -> Next {
     x.trace.end_with(refusal.cause, b'R');
     connection.count_bad_request();
+    connection.count_tracked(Event::HttpRequest);
+    connection.count_tracked(Event::HttpError);
     if let Some(status) = refusal.status {
         Answer::Raw(status).send(connection, x, None).await;
     }
@@ -179,6 +182,7 @@ fn finish(connection: &mut Connection, x: &mut Exchange, valid: bool) {
     let kept = std::mem::take(&mut connection.client.input);
     let head = valid.then(|| HeadRef::new(&request, kept.kept()));
     connection.log(&mut trace, line, head);
+    connection.state.trackers.end_stream();
     connection.client.input = kept;
     x.request = request;
     connection.idle_since = clock::recent();

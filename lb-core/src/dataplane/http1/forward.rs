@@ -14,7 +14,7 @@ use crate::{
     config::{HttpMode, ProxyConfig},
     dataplane::{
         clock,
-        connect::{Need, NotDialed},
+        connect::{Need, NotDialed, Sticks},
         session::Connection,
         trace::Answerer,
     },
@@ -40,6 +40,7 @@ pub(super) async fn forward(
         return Next::Close;
     };
     let forced = use_server(connection, x, proxy, backend);
+    let sticks = sticks(connection, x, proxy);
     let cookie = take_cookie(connection, x, backend);
     write_request(connection, x, summary, proxy);
     let mut reuse = true;
@@ -50,6 +51,7 @@ pub(super) async fn forward(
             cookie: cookie.as_deref(),
             hash: None,
             forced,
+            sticks: &sticks,
             reuse: (reuse && summary.framing != Framing::Tunnel).then_some(number),
             end_is_abort: x.ends_at_client_end,
         };
@@ -118,6 +120,18 @@ fn use_server(
     let mut buffer = Vec::new();
     let name = proxy.rules.select_server(&view, &mut buffer)?;
     backend.server_named(name).map(Server::index)
+}
+
+/// What the `stick` lines say.
+fn sticks(connection: &Connection, x: &Exchange, proxy: &ProxyConfig) -> Sticks {
+    if !proxy.rules.sticks() {
+        return Sticks::default();
+    }
+    let head = HeadRef::new(&x.request, connection.client.input.kept());
+    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
+        .with_request(head)
+        .with_backend(&proxy.name);
+    proxy.rules.stick(&view)
 }
 
 /// The persistence cookie's value; the server sees of it what `cookie` says.

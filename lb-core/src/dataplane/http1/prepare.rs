@@ -15,6 +15,7 @@ use crate::{
     http1::{Body, RequestSummary},
     request::RequestView,
     rules::{ContentVerdict, RequestVerdict},
+    stick_table::Event,
 };
 
 /// What is to be done with a request.
@@ -76,11 +77,21 @@ async fn apply(
     if let Some(done) = inspect(connection, x, proxy).await {
         return Some(done);
     }
+    if x.trace.backend.is_none() {
+        // Once, in the frontend, on what is tracked by now; `http-request track-sc` counts for itself.
+        connection.count_tracked(Event::HttpRequest);
+    }
     if let Some(uri) = &proxy.monitor_uri
         && HeadRef::new(&x.request, connection.client.input.kept()).target() == uri.as_bytes()
     {
         x.trace.silent = true;
         x.trace.end_with(b'L', b'R');
+        let head = HeadRef::new(&x.request, connection.client.input.kept());
+        let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
+            .with_request(head);
+        if proxy.rules.monitor_fails(&view) {
+            return Some(Prepared::Answer(Answer::Page(503)));
+        }
         let page = b"HTTP/1.1 200 OK\r\ncontent-length: 58\r\ncache-control: no-cache\r\n\
             content-type: text/html\r\n\r\n<html><body><h1>200 OK</h1>\nService ready.\n</body></html>\n";
         return Some(Prepared::Answer(Answer::Written(200, page.to_vec())));
@@ -149,11 +160,13 @@ async fn refuse(
         RequestVerdict::Deny { status, reply } => {
             x.trace.end_with(b'P', b'R');
             connection.count_denied(x.trace.backend);
+            connection.count_tracked(Event::HttpError);
             page(status, reply)
         }
         RequestVerdict::Tarpit { status, reply } => {
             x.trace.end_with(b'P', b'T');
             connection.count_denied(x.trace.backend);
+            connection.count_tracked(Event::HttpError);
             let timeouts = &proxy.timeouts;
             let pause = timeouts
                 .tarpit
@@ -178,6 +191,7 @@ async fn refuse(
             Prepared::Answer(Answer::Reply(reply))
         }
         RequestVerdict::Auth { realm } => {
+            connection.count_tracked(Event::HttpError);
             x.trace.end_with(b'L', b'R');
             Prepared::Answer(Answer::Challenge(realm))
         }

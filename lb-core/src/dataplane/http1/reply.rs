@@ -30,6 +30,7 @@ use crate::{
     },
     rules::ResponseVerdict,
     server::Server,
+    stick_table::Event,
 };
 
 /// Passes the response back, whose head is in `x.response` and at the front of the server's input.
@@ -44,6 +45,9 @@ pub(super) async fn pass_back(
     // As received: rules and cookies come later.
     let received = HeadRef::new(&x.response, dialed.server.input.bytes());
     let head_size = size_in_log(received, 3 + received.reason().len());
+    if (400..500).contains(&response.status) {
+        connection.count_tracked(Event::HttpError);
+    }
     if let Some(answer) = apply_rules(connection, x, proxy, &dialed.server) {
         drop(dialed);
         return answer.send(connection, x, Some(summary)).await;

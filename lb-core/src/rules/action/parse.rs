@@ -5,7 +5,7 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 
 use super::{
-    Action, HeaderEdit, TargetEdit,
+    Action, HeaderEdit, TargetEdit, Track,
     edit::token,
     table::{Context, Place},
 };
@@ -18,6 +18,7 @@ use crate::{
     log::LogFormat,
     request::{LogLevel, Scope},
     rules::{RuleError, RuleWarning, words::Words},
+    stick_table::{Event, Level},
 };
 
 type Read = Result<Action, RuleError>;
@@ -50,7 +51,10 @@ pub(super) fn format_of(
     Ok(format)
 }
 
-fn expression(words: &mut Words<'_>, context: &mut Context<'_>) -> Result<Expr, RuleError> {
+pub(in crate::rules) fn expression(
+    words: &mut Words<'_>,
+    context: &mut Context<'_>,
+) -> Result<Expr, RuleError> {
     let at = words.at();
     let text = words.required("an expression")?;
     let expr = Expr::parse(text, context.site.definitions).map_err(|e| e.shifted(at))?;
@@ -312,17 +316,87 @@ pub(super) fn capture(words: &mut Words<'_>, context: &mut Context<'_>) -> Read 
 }
 
 pub(super) fn track(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let counter = match words.last().unwrap_or_default() {
+        "track-sc0" => 0,
+        "track-sc1" => 1,
+        _ => 2,
+    };
     let at = words.at();
-    expression(words, context)?;
+    let key = expression(words, context)?;
+    let table = table_of(words, context, at, &key)?;
+    Ok(Action::Track(Box::new(Track {
+        counter,
+        level: match context.place {
+            Place::TcpConnection | Place::TcpSession => Level::Connection,
+            _ => Level::Stream,
+        },
+        request: context.place == Place::HttpRequest,
+        key,
+        table,
+    })))
+}
+
+/// `[table T]` behind the key at word `at`; without it the table of the proxy where the rule stands.
+pub(in crate::rules) fn table_of(
+    words: &mut Words<'_>,
+    context: &Context<'_>,
+    at: usize,
+    key: &Expr,
+) -> Result<Option<Arc<str>>, RuleError> {
+    let definitions = context.site.definitions;
+    let mut name = definitions.proxy.clone();
+    let mut named_at = at;
     if words.peek() == Some("table") {
         words.argument();
-        words.required("the name of a table")?;
+        named_at = words.at();
+        name = Some(words.required("the name of a table")?.into());
     }
-    context.warnings.push(RuleWarning {
-        word: at.saturating_sub(1),
-        message: "counting in stick tables is not carried out yet: the line has no effect".into(),
-    });
-    Ok(Action::Nothing)
+    let (Some(proxies), Some(table)) = (&definitions.proxies, &name) else {
+        return Ok(name);
+    };
+    let Some(keys) = proxies.get(table).and_then(|proxy| proxy.table) else {
+        let message = format!("unable to find table '{table}'");
+        return Err(RuleError::new(named_at, message).expecting("a proxy with a stick-table"));
+    };
+    if !key.result().casts_to(keys.value_type()) {
+        let (found, wanted) = (key.result().name(), keys.value_type().name());
+        let message = format!("{found} cannot be a key of table '{table}'");
+        return Err(RuleError::new(at, message).expecting(format!("a value of type {wanted}")));
+    }
+    Ok(name)
+}
+
+/// The counter's number in `sc-inc-gpc0(N)`.
+fn counter_in(words: &Words<'_>) -> Result<usize, RuleError> {
+    let word = words.last().unwrap_or_default();
+    let inside = word.split_once('(').and_then(|(_, r)| r.strip_suffix(')'));
+    let number = inside.and_then(|text| text.trim().parse().ok());
+    number.filter(|number| *number < 3).ok_or_else(|| {
+        words
+            .wrong(format!("'{word}' misses the number of its counter"))
+            .expecting("0, 1 or 2 in parentheses")
+    })
+}
+
+pub(super) fn increment_gpc0(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    Ok(Action::Increment(counter_in(words)?, Event::Gpc0))
+}
+
+pub(super) fn increment_gpc1(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    Ok(Action::Increment(counter_in(words)?, Event::Gpc1))
+}
+
+pub(super) fn set_gpt0(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let counter = counter_in(words)?;
+    let number: Option<u32> = words.peek().and_then(|word| word.parse().ok());
+    let value = match number {
+        Some(number) => {
+            words.argument();
+            Expr::parse(&format!("int({number})"), context.site.definitions)?
+        }
+        None => expression(words, context)?,
+    };
+    Ok(Action::SetTag(counter, Box::new(value)))
 }
 
 pub(super) fn strict_mode(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {

@@ -144,11 +144,6 @@ fn doubtful_rules_are_warned_about_at_their_word() {
             "acl 'anonymous' will never match here",
         ),
         (
-            "tcp-request content track-sc0 src",
-            1,
-            "counting in stick tables is not carried out yet",
-        ),
-        (
             "tcp-response content reject",
             0,
             "responses are not inspected yet",

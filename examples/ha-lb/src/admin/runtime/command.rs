@@ -3,7 +3,9 @@
 //! Pure: words in, a [`Command`] or HAProxy's words of refusal out. The table in `command/table.rs` has an entry for
 //! each command, from which parsing, rights and `help` come.
 
-use lb_core::config::StatsLevel;
+use lb_core::{config::StatsLevel, stick_table::Column};
+
+use super::tables::Filter;
 
 mod table;
 
@@ -36,6 +38,12 @@ pub enum Command {
     ShowErrors,
     /// `clear counters`; true clears all of them, not only the greatest values.
     ClearCounters(bool),
+    /// `show table`.
+    ShowTable(Option<String>, Filter),
+    /// `clear table`.
+    ClearTable(String, Filter),
+    /// `set table`: table, key, columns.
+    SetTable(String, String, Vec<(Column, u64)>),
     /// `get weight`.
     GetWeight(Target),
     /// `set weight`, `set server ... weight`.

@@ -16,6 +16,7 @@ use lb_core::{
 use super::{
     Executor,
     command::{self, Command, InfoForm, Selection, StatForm, State, Target, Weight},
+    tables,
 };
 use crate::admin::stat::{
     columns::{self, Column, Kind, Row},
@@ -287,6 +288,21 @@ impl Executor for Runtime {
                 }
                 self.clear_counters(*all);
                 String::new()
+            }
+            Command::ShowTable(name, filter) => {
+                let (balancer, now) = (self.balancer(), Instant::now());
+                tables::show(&balancer, name.as_deref(), filter, level, now)
+                    .unwrap_or_else(|told| told)
+            }
+            Command::ClearTable(name, filter) => done(tables::clear(
+                &self.balancer(),
+                name,
+                filter,
+                Instant::now(),
+            )),
+            Command::SetTable(name, key, values) => {
+                let now = Instant::now();
+                done(tables::set(&self.balancer(), name, key, values, now))
             }
             Command::GetWeight(target) => match self.find(target) {
                 Ok((backend, index)) => backend.server(index).map_or_else(String::new, |server| {

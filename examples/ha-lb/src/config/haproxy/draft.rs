@@ -39,8 +39,6 @@ pub(super) struct Draft {
     pub(super) tcp_check_port: Option<u16>,
     /// The obsolete `transparent`.
     pub(super) transparent: Option<Span>,
-    /// `stick on src`.
-    pub(super) stick_on_source: Option<Span>,
     /// Where `option forwardfor` was given.
     pub(super) forward_for_at: Option<Span>,
     /// Where the first `stats` line was.
@@ -75,7 +73,6 @@ impl Default for Draft {
             http_check: HttpCheck::default(),
             tcp_check_port: None,
             transparent: None,
-            stick_on_source: None,
             forward_for_at: None,
             stats_at: None,
             refused: Refused::default(),
@@ -128,6 +125,10 @@ pub(super) enum RuleKind {
     Block,
     /// `capture`.
     Capture,
+    /// `stick`.
+    Stick,
+    /// `monitor fail`.
+    MonitorFail,
     /// `stats admin`.
     StatsAdmin,
 }

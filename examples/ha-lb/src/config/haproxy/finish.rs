@@ -1,9 +1,10 @@
 //! From a section's draft to the typed configuration: defaults applied, contradictions found.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use lb_core::{
     config::{BackendConfig, LogFormatKind, LogTarget, Mode, ProxyConfig, ServerConfig},
+    expr::ProxyFacts,
     rules::ProxySide,
 };
 
@@ -13,8 +14,7 @@ use super::{
     draft::{Draft, LogRef},
     lexer::Line,
     proxy::Place,
-    rules,
-    userlist::Userlist,
+    rules::{self, Named},
 };
 use crate::config::diagnostic::Diagnostic;
 
@@ -39,6 +39,19 @@ impl Pending {
         format!("{kind} '{}'", self.place.name)
     }
 
+    /// Adds what rules of others can refer to.
+    pub(super) fn tell(&self, facts: &mut ProxyFacts) {
+        facts.accepts |= self.accepts();
+        if let Some(table) = &self.draft.proxy.stick_table {
+            facts.table.get_or_insert(table.key);
+        }
+        if self.serves() {
+            let servers = self.draft.servers.iter();
+            let names = servers.map(|(server, _)| server.config.name.clone());
+            facts.servers.get_or_insert_default().extend(names);
+        }
+    }
+
     /// Whether it accepts connections.
     pub(super) fn accepts(&self) -> bool {
         self.place.kind != Kind::Backend
@@ -54,7 +67,8 @@ impl Pending {
         mut self,
         id: u32,
         global_logs: &[LogTarget],
-        userlists: &[Userlist],
+        named: &Named<'_>,
+        stick_tables: &mut Vec<Arc<str>>,
         context: &mut Context<'_>,
     ) -> ProxyConfig {
         self.check_mode(context);
@@ -67,7 +81,9 @@ impl Pending {
             _ => ProxySide::Listen,
         };
         let mode = self.draft.proxy.mode;
-        let compiled = rules::compile(&self.draft.rules, side, mode, &title, userlists, context);
+        let names = (self.place.name.as_str(), title.as_str());
+        let compiled = rules::compile(&self.draft.rules, side, mode, names, named, context);
+        stick_tables.extend(compiled.stick_tables);
         let backend = self.serves().then(|| self.backend(context));
         let frontend = self.accepts().then(|| {
             let mut frontend = std::mem::take(&mut self.draft.frontend);
@@ -211,17 +227,6 @@ impl Pending {
                     .found("transparent")
                     .expected("servers with addresses, and no `transparent`"),
             );
-        }
-        if let Some(span) = &draft.stick_on_source {
-            // Entries of a table without `expire` stay until the table is full: HAProxy's longest time.
-            const LONGEST: Duration = Duration::from_millis(2_147_483_647);
-            match &draft.proxy.stick_table {
-                Some(table) => backend.stick_on_source = Some(table.expire.unwrap_or(LONGEST)),
-                None => context.diagnostics.push(
-                    Diagnostic::error(span.clone(), "'stick' without a table")
-                        .expected("a stick-table line in the same section"),
-                ),
-            }
         }
         backend.servers = servers(draft, context);
         backend

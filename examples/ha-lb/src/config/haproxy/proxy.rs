@@ -190,6 +190,13 @@ impl Reader<'_, '_> {
                 draft.default_backend_at = Some(arg.span);
             }
             "monitor-uri" => draft.proxy.monitor_uri = Some(text(args, name)?),
+            "monitor" => {
+                let arg = args.need(name, "fail")?;
+                if arg.text != "fail" {
+                    return Err(arg.refuse("unknown word behind 'monitor'", "fail"));
+                }
+                self.rule(RuleKind::MonitorFail);
+            }
             "monitor-net" => obsolete::monitor_net(args, draft)?,
             "log-format" => {
                 let arg = args.need(name, "a format")?;
@@ -269,7 +276,6 @@ impl Reader<'_, '_> {
                 draft.source = Some(server::source(&arg, context)?);
                 args.end(name)?;
             }
-            "stick" => stick(args, draft, &self.place.name)?,
             "server" => {
                 let server = server::read(args, &draft.default_server, context)?;
                 self.add(server);
@@ -310,6 +316,7 @@ fn rule_kind(name: &str) -> Option<RuleKind> {
         "redirect" => RuleKind::Redirect,
         "block" => RuleKind::Block,
         "capture" => RuleKind::Capture,
+        "stick" => RuleKind::Stick,
         _ => return None,
     })
 }
@@ -325,27 +332,6 @@ fn number(args: &mut Args<'_>, name: &str, low: u32) -> Parsed<u32> {
         low,
         i32::MAX.unsigned_abs(),
     )
-}
-
-/// `stick on src [table <own name>]`: what `persistence_timeout` is in keepalived.
-fn stick(args: &mut Args<'_>, draft: &mut Draft, own: &str) -> Parsed<()> {
-    const EXPECTED: &str = "stick on src";
-    let at = args.line().span(0);
-    for word in ["on", "src"] {
-        let arg = args.need("stick", EXPECTED)?;
-        if arg.text != word {
-            return Err(arg.refuse("this kind of 'stick' is not supported", EXPECTED));
-        }
-    }
-    if args.skip("table") {
-        let table = args.need("table", "its name")?;
-        if table.text != own {
-            return Err(table.refuse("tables of other proxies are not supported here", own));
-        }
-    }
-    args.end("stick on src")?;
-    draft.stick_on_source = Some(at);
-    Ok(())
 }
 
 fn error_file(args: &mut Args<'_>, draft: &mut Draft, context: &Context<'_>) -> Parsed<()> {

@@ -1,10 +1,15 @@
 //! Rule lines handed to `lb_core::rules`, and its answers brought back to their places in the file.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use lb_core::{
     acl::Condition,
     config::Mode,
+    expr::ProxyFacts,
     rules::{ProxyRules, ProxySide, RuleError, RuleWarning, RulesBuilder},
 };
 
@@ -22,21 +27,32 @@ pub(super) struct Compiled {
     pub(super) rules: ProxyRules,
     /// `stats admin`.
     pub(super) admin: Option<Condition>,
+    /// Proxies whose tables `stick` lines use.
+    pub(super) stick_tables: Vec<Arc<str>>,
 }
 
-/// Compiles the lines in order. `name` is the proxy as messages call it.
+/// What rules of any proxy can name.
+pub(super) struct Named<'n> {
+    /// `userlist` sections.
+    pub(super) userlists: &'n [Userlist],
+    /// Every proxy.
+    pub(super) proxies: Arc<BTreeMap<Arc<str>, ProxyFacts>>,
+}
+
+/// Compiles the lines of the proxy `own` in order. `name` is the proxy as messages call it.
 pub(super) fn compile(
     lines: &[RuleLine],
     side: ProxySide,
     mode: Mode,
-    name: &str,
-    userlists: &[Userlist],
+    (own, name): (&str, &str),
+    named: &Named<'_>,
     context: &mut Context<'_>,
 ) -> Compiled {
     let files = context.files;
     let loader = |path: &Path| files.read(path);
     let mut builder = RulesBuilder::new(side, &loader);
-    for list in userlists {
+    builder.proxies(own.into(), Arc::clone(&named.proxies));
+    for list in named.userlists {
         builder.userlist(&list.name, list.users.clone());
     }
     let mut admin = None;
@@ -75,6 +91,8 @@ pub(super) fn compile(
             RuleKind::Redirect => builder.redirect(&words),
             RuleKind::Block => builder.block(&words),
             RuleKind::Capture => builder.capture(&words),
+            RuleKind::Stick => builder.stick(&words),
+            RuleKind::MonitorFail => builder.monitor_fail(&words),
             RuleKind::StatsAdmin => match (builder.condition(&words), &admin) {
                 (Ok(_), Some(_)) => Err(RuleError::new(0, "a second 'stats admin' line")
                     .expecting("one, with `||` between conditions")),
@@ -94,6 +112,7 @@ pub(super) fn compile(
         }
         report(result, rule, context);
     }
+    let stick_tables = builder.stick_tables().cloned().collect();
     let rules = match builder.build() {
         Ok(rules) => rules,
         Err(error) => {
@@ -104,7 +123,11 @@ pub(super) fn compile(
             ProxyRules::default()
         }
     };
-    Compiled { rules, admin }
+    Compiled {
+        rules,
+        admin,
+        stick_tables,
+    }
 }
 
 /// A word of a rule as the name of an ACL.
@@ -122,6 +145,7 @@ fn needs_http(kind: RuleKind) -> bool {
             | RuleKind::Redirect
             | RuleKind::Block
             | RuleKind::StatsAdmin
+            | RuleKind::MonitorFail
     )
 }
 

@@ -2,6 +2,7 @@
 
 use lb_core::config::StatsLevel;
 
+use super::super::tables;
 use super::{Command, InfoForm, Selection, StatForm, State, Target, Weight};
 
 type Parse = fn(&[String]) -> Result<Command, String>;
@@ -42,6 +43,19 @@ const TABLE: &[Entry] = &[
         |words| {
             Ok(Command::ClearCounters(
                 words.first().is_some_and(|w| w == "all"),
+            ))
+        },
+    ),
+    entry(
+        &["clear", "table"],
+        Operator,
+        "clear table <table> [<filter>]*",
+        "remove an entry from a table (filter: data/key)",
+        |words| {
+            let (table, rest) = words.split_first().ok_or(tables::CLEAR_USAGE)?;
+            Ok(Command::ClearTable(
+                table.clone(),
+                tables::clear_filter(rest)?,
             ))
         },
     ),
@@ -91,6 +105,19 @@ const TABLE: &[Entry] = &[
         "set server <bk>/<srv> [opts]",
         "change a server's state, weight or maxconn",
         set_server,
+    ),
+    entry(
+        &["set", "table"],
+        Operator,
+        "set table <table> key <k> [data.* <v>]*",
+        "update or create a table entry's data",
+        |words| {
+            let (table, rest) = words
+                .split_first()
+                .ok_or("Required arguments: <table> key <key> [data.<store_data_type> <value>]*")?;
+            let (key, values) = tables::values(rest)?;
+            Ok(Command::SetTable(table.clone(), key, values))
+        },
     ),
     entry(
         &["set", "weight"],
@@ -152,6 +179,19 @@ const TABLE: &[Entry] = &[
         "show stat [json|no-maint|up]*",
         "report counters for each proxy and server",
         show_stat,
+    ),
+    entry(
+        &["show", "table"],
+        User,
+        "show table <table> [<filter>]*",
+        "report table usage stats or dump this table's contents (filter: data/key)",
+        |words| {
+            let (table, rest) = match words.split_first() {
+                Some((table, rest)) => (Some(table.clone()), rest),
+                None => (None, words),
+            };
+            Ok(Command::ShowTable(table, tables::filter(rest)?))
+        },
     ),
     entry(
         &["show", "version"],

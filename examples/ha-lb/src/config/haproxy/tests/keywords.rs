@@ -79,6 +79,7 @@ const PROXIES: &[(In, &str)] = &[
     (Frontend, "maxconn 3000"),
     (Frontend, "mode http"),
     (Frontend, "monitor-uri /alive"),
+    (Frontend, "monitor fail if TRUE"),
     (Frontend, "option dontlognull"),
     (Frontend, "rate-limit sessions 100"),
     (Frontend, "redirect scheme https if !{ ssl_fc }"),

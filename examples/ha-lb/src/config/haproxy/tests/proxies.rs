@@ -406,15 +406,70 @@ fn log_targets() {
 }
 
 #[test]
-fn stick_on_source_lives_as_long_as_the_table_says() {
-    let stick = |lines: &str| backend(&quiet(&pair("", lines)), 1).stick_on_source;
-    assert_eq!(
-        stick("stick-table type ip size 1m expire 30m\n stick on src"),
-        Some(Duration::from_secs(1800))
-    );
-    assert!(stick("stick on src\n stick-table type ip size 1m").is_some());
+fn stick_lines_need_a_table_which_then_stores_servers() {
+    let config = quiet(&pair(
+        "",
+        "stick on hdr(x-user) if TRUE\n stick-table type string size 1m",
+    ));
+    assert!(config.proxies[1].rules.sticks());
+    let table = config.proxies[1].stick_table.as_ref().unwrap();
+    assert_eq!(table.store, [StoreKind::ServerId]);
     let said = findings(&pair("", "stick on src"));
-    assert!(said[0].contains("'stick' without a table"), "{said:#?}");
+    assert!(said[0].contains("unable to find table 'b'"), "{said:#?}");
+    let said = findings(&pair(
+        "",
+        "stick-table type integer size 1k\n stick match path,length table nope",
+    ));
+    assert!(said[0].contains("unable to find table 'nope'"), "{said:#?}");
+}
+
+#[test]
+fn what_rules_name_must_exist() {
+    let said = |line: &str| {
+        findings(&pair(
+            line,
+            "stick-table type ip size 1k\n server s 10.0.0.1:80",
+        ))
+    };
+    for line in [
+        "tcp-request connection track-sc0 src table b",
+        "http-request deny if { sc0_http_req_rate(b) gt 10 } || { src_conn_cur(b) gt 5 }",
+        "http-request deny if { nbsrv(b) lt 1 } || !{ srv_is_up(b/s) }",
+        "http-request deny if { src,in_table(b) }",
+        "monitor fail if { nbsrv(b) eq 0 }",
+    ] {
+        assert_eq!(said(line), Vec::<String>::new(), "{line}");
+    }
+    for (line, what) in [
+        (
+            "tcp-request connection track-sc0 src",
+            "unable to find table 'f'",
+        ),
+        (
+            "http-request deny if { src_conn_cur gt 5 }",
+            "unable to find table 'f'",
+        ),
+        (
+            "http-request deny if { nbsrv(x) lt 1 }",
+            "unable to find backend 'x'",
+        ),
+        (
+            "http-request deny if { srv_is_up(b/x) }",
+            "unable to find server 'b/x'",
+        ),
+        (
+            "http-request deny if { fe_conn(b) gt 1 }",
+            "unable to find frontend 'b'",
+        ),
+        (
+            "http-request sc-inc-gpc0(3)",
+            "misses the number of its counter",
+        ),
+        ("monitor never if TRUE", "unknown word behind 'monitor'"),
+    ] {
+        let said = said(line);
+        assert!(said[0].contains(what), "{line}: {said:#?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,323 @@
+//! `show table`, `clear table` and `set table`: stick tables on the command line, in HAProxy's words.
+
+use std::{cmp::Ordering, fmt::Write as _, net::IpAddr, sync::Arc, time::Instant};
+
+use lb_core::{
+    config::{StatsLevel, TableKey},
+    dataplane::Balancer,
+    stick_table::{Column, Key, Row, StickTable},
+};
+
+/// Which entries of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filter {
+    /// All.
+    All,
+    /// The one with this key.
+    Key(String),
+    /// Those whose column compares like this to a number.
+    Data(Column, Operator, u64),
+}
+
+/// How a column is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// `eq`.
+    Equal,
+    /// `ne`.
+    Unequal,
+    /// `lt`.
+    Less,
+    /// `le`.
+    AtMost,
+    /// `gt`.
+    Greater,
+    /// `ge`.
+    AtLeast,
+}
+
+impl Operator {
+    fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "eq" => Self::Equal,
+            "ne" => Self::Unequal,
+            "lt" => Self::Less,
+            "le" => Self::AtMost,
+            "gt" => Self::Greater,
+            "ge" => Self::AtLeast,
+            _ => return None,
+        })
+    }
+
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Equal => order.is_eq(),
+            Self::Unequal => order.is_ne(),
+            Self::Less => order.is_lt(),
+            Self::AtMost => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::AtLeast => order.is_ge(),
+        }
+    }
+}
+
+/// The words behind the name of a table.
+pub fn filter(words: &[String]) -> Result<Filter, String> {
+    let word = |index: usize| words.get(index).map_or("", String::as_str);
+    if words.is_empty() {
+        return Ok(Filter::All);
+    }
+    if word(0) == "key" {
+        let key = words.get(1).ok_or("Key value expected")?;
+        return Ok(Filter::Key(key.clone()));
+    }
+    let Some(name) = word(0).strip_prefix("data.") else {
+        return Err(
+            "Optional argument only supports \"data.<store_data_type>\" <operator> <value> and key <key>"
+                .to_owned(),
+        );
+    };
+    let column = Column::named(name).ok_or("Unknown data type")?;
+    let operator = Operator::named(word(1))
+        .ok_or("Require and operator among \"eq\", \"ne\", \"le\", \"ge\", \"lt\", \"gt\"")?;
+    let value = word(2).parse();
+    let value = value.map_err(|_| "Require a valid integer value to compare against")?;
+    Ok(Filter::Data(column, operator, value))
+}
+
+/// What `clear table` needs behind the name.
+pub fn clear_filter(words: &[String]) -> Result<Filter, String> {
+    match words.first().map(String::as_str) {
+        None | Some("key") => filter(words),
+        Some(word) if word.starts_with("data.") => filter(words),
+        Some(_) => Err(CLEAR_USAGE.to_owned()),
+    }
+}
+
+/// Said when `clear table` names no table.
+pub const CLEAR_USAGE: &str = "Required arguments: <table> \"data.<store_data_type>\" <operator> <value> or <table> key <key>";
+
+/// `key K data.X V data.Y W` behind the name of a table.
+pub fn values(words: &[String]) -> Result<(String, Vec<(Column, u64)>), String> {
+    let key = match words {
+        [word, key, ..] if word == "key" => key.clone(),
+        [word] if word == "key" => return Err("Key value expected".to_owned()),
+        _ => {
+            return Err(
+                "Required arguments: <table> key <key> [data.<store_data_type> <value>]*"
+                    .to_owned(),
+            );
+        }
+    };
+    let mut values = Vec::new();
+    for pair in words.get(2..).unwrap_or_default().chunks(2) {
+        let name = pair.first().and_then(|word| word.strip_prefix("data."));
+        let name = name.ok_or("\"data.<type>\" followed by a value expected")?;
+        let column = Column::named(name).ok_or("Unknown data type")?;
+        let value = pair.get(1).and_then(|word| word.parse().ok());
+        values.push((
+            column,
+            value.ok_or("Require a valid integer value to store")?,
+        ));
+    }
+    Ok((key, values))
+}
+
+fn find<'b>(balancer: &'b Balancer, name: &str) -> Result<&'b Arc<StickTable>, String> {
+    let table = balancer.tables.get(name);
+    table.ok_or_else(|| "No such table".to_owned())
+}
+
+fn key_of(table: &StickTable, text: &str) -> Result<Key, String> {
+    let key = table.key_of_bytes(text.as_bytes());
+    key.ok_or_else(|| "Invalid key".to_owned())
+}
+
+/// The entries that a filter means.
+fn rows(table: &StickTable, filter: &Filter, now: Instant) -> Result<Vec<Row>, String> {
+    let mut rows = table.dump(now);
+    match filter {
+        Filter::All => {}
+        Filter::Key(text) => {
+            let key = key_of(table, text)?;
+            rows.retain(|row| row.key == key);
+        }
+        Filter::Data(column, operator, value) => {
+            if !table.stores(*column) {
+                return Err("Data type not stored in this table".to_owned());
+            }
+            rows.retain(|row| {
+                let mut cells = row.columns.iter().filter(|cell| cell.column == *column);
+                cells.any(|cell| operator.holds(cell.value.cmp(value)))
+            });
+        }
+    }
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(rows)
+}
+
+/// `show table`: all tables, or one with its entries.
+pub fn show(
+    balancer: &Balancer,
+    wanted: Option<&str>,
+    filter: &Filter,
+    level: StatsLevel,
+    now: Instant,
+) -> Result<String, String> {
+    let mut text = String::new();
+    let Some(name) = wanted else {
+        // The last declared first, as HAProxy lists them.
+        for proxy in balancer.config.proxies.iter().rev() {
+            if let Some(table) = balancer.tables.get(&proxy.name) {
+                head(&mut text, &proxy.name, table, now);
+            }
+        }
+        return Ok(text);
+    };
+    let table = find(balancer, name)?;
+    head(&mut text, name, table, now);
+    if level < StatsLevel::Operator {
+        text.push_str("# contents not dumped due to insufficient privileges\n");
+        return Ok(text);
+    }
+    for row in rows(table, filter, now)? {
+        line(&mut text, balancer, (name, table), &row);
+    }
+    Ok(text)
+}
+
+fn head(text: &mut String, name: &str, table: &StickTable, now: Instant) {
+    let config = table.config();
+    let kind = match config.key {
+        TableKey::Ip => "ip",
+        TableKey::Ipv6 => "ipv6",
+        TableKey::Integer => "integer",
+        TableKey::String(_) => "string",
+        TableKey::Binary(_) => "binary",
+    };
+    let (size, used) = (config.size, table.len(now));
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "# table: {name}, type: {kind}, size:{size}, used:{used}"
+    );
+}
+
+fn line(text: &mut String, balancer: &Balancer, (name, table): (&str, &StickTable), row: &Row) {
+    let key = match (table.config().key, row.key.ip()) {
+        (TableKey::Ipv6, Some(IpAddr::V4(ip))) => ip.to_ipv6_mapped().to_string(),
+        _ => row.key.to_string(),
+    };
+    let left = row.time_to_live.map_or(0, |left| left.as_millis());
+    // HAProxy shows where an entry lies; a number of its own tells entries apart as well.
+    let number = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    let _ = write!(
+        text,
+        "{:#x}: key={key} use={} exp={left}",
+        number & 0x7fff_ffff_fff0,
+        row.holders
+    );
+    for cell in &row.columns {
+        let column = cell.column.name();
+        let _ = match cell.period_ms {
+            Some(period) => write!(text, " {column}({period})={}", cell.value),
+            None => write!(text, " {column}={}", cell.value),
+        };
+        if cell.column == Column::ServerId && cell.value > 0 {
+            let backend = balancer.backends.iter().find(|b| b.name() == name);
+            let servers = backend.map(|b| b.servers()).unwrap_or_default();
+            let server = servers
+                .iter()
+                .find(|s| u64::from(s.config().id) == cell.value);
+            if let Some(server) = server {
+                let _ = write!(text, " server_key={}", server.name());
+            }
+        }
+    }
+    text.push('\n');
+}
+
+/// `clear table`: what is in use stays.
+pub fn clear(balancer: &Balancer, name: &str, filter: &Filter, now: Instant) -> Result<(), String> {
+    let table = find(balancer, name)?;
+    if *filter == Filter::All {
+        table.clear();
+        return Ok(());
+    }
+    for row in rows(table, filter, now)? {
+        if !table.remove(&row.key) && matches!(filter, Filter::Key(_)) {
+            return Err("Entry currently in use, cannot remove".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// `set table`: makes the entry if need be.
+pub fn set(
+    balancer: &Balancer,
+    name: &str,
+    key: &str,
+    values: &[(Column, u64)],
+    now: Instant,
+) -> Result<(), String> {
+    let table = find(balancer, name)?;
+    let key = key_of(table, key)?;
+    if values.iter().any(|(column, _)| !table.stores(*column)) {
+        return Err("Data type not stored in this table".to_owned());
+    }
+    table.enter(now, &key);
+    for (column, value) in values {
+        table.set(now, &key, *column, *value);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn filters_are_read_or_refused_in_haproxys_words() {
+        assert_eq!(filter(&[]), Ok(Filter::All));
+        assert_eq!(filter(&words("key a")), Ok(Filter::Key("a".into())));
+        assert_eq!(
+            filter(&words("data.gpc0 ge 3")),
+            Ok(Filter::Data(Column::Gpc0, Operator::AtLeast, 3))
+        );
+        for (text, said) in [
+            ("key", "Key value expected"),
+            ("data.nope gt 1", "Unknown data type"),
+            (
+                "data.gpc0 gt x",
+                "Require a valid integer value to compare against",
+            ),
+        ] {
+            assert_eq!(filter(&words(text)).unwrap_err(), said);
+        }
+        assert_eq!(clear_filter(&words("foo")).unwrap_err(), CLEAR_USAGE);
+    }
+
+    #[test]
+    fn values_to_set_are_read_or_refused() {
+        assert_eq!(
+            values(&words("key a data.gpc0 5 data.gpt0 1")),
+            Ok(("a".into(), vec![(Column::Gpc0, 5), (Column::Gpt0, 1)]))
+        );
+        for (text, said) in [
+            ("key", "Key value expected"),
+            ("key a data.nope 3", "Unknown data type"),
+            (
+                "key a data.gpc0 x",
+                "Require a valid integer value to store",
+            ),
+        ] {
+            assert_eq!(values(&words(text)).unwrap_err(), said);
+        }
+    }
+}

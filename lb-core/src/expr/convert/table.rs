@@ -1,0 +1,129 @@
+//! The input as a key of a stick table, and the name of a backend. Manual 7.3.1.
+//!
+//! A key that the table does not hold gives 0.
+
+use super::Converter;
+use crate::{
+    expr::{
+        Type, Value,
+        args::{ArgKind, ArgSpec, Argument, may},
+        fetch::{servers::usable, tables::table},
+    },
+    request::RequestView,
+    stick_table::Column,
+};
+
+const TABLE_ARG: &[ArgSpec] = &[may("table", ArgKind::Table)];
+
+macro_rules! columns {
+    ($($name:literal, $column:ident, $doc:literal;)*) => {
+        &[$(
+            Converter::row($name, TABLE_ARG, Type::Any, Type::Int, $doc, |value, args, view| {
+                read(value, args, view, Column::$column)
+            }),
+        )*]
+    };
+}
+
+/// The columns.
+pub(super) const COLUMNS: &[Converter] = columns! {
+    "table_bytes_in_rate", BytesInRate, "Column bytes_in_rate of the input's entry.";
+    "table_bytes_out_rate", BytesOutRate, "Column bytes_out_rate of the input's entry.";
+    "table_conn_cnt", ConnCnt, "Column conn_cnt of the input's entry.";
+    "table_conn_cur", ConnCur, "Column conn_cur of the input's entry.";
+    "table_conn_rate", ConnRate, "Column conn_rate of the input's entry.";
+    "table_gpc0", Gpc0, "Column gpc0 of the input's entry.";
+    "table_gpc0_rate", Gpc0Rate, "Column gpc0_rate of the input's entry.";
+    "table_gpc1", Gpc1, "Column gpc1 of the input's entry.";
+    "table_gpc1_rate", Gpc1Rate, "Column gpc1_rate of the input's entry.";
+    "table_gpt0", Gpt0, "Column gpt0 of the input's entry.";
+    "table_http_err_cnt", HttpErrCnt, "Column http_err_cnt of the input's entry.";
+    "table_http_err_rate", HttpErrRate, "Column http_err_rate of the input's entry.";
+    "table_http_req_cnt", HttpReqCnt, "Column http_req_cnt of the input's entry.";
+    "table_http_req_rate", HttpReqRate, "Column http_req_rate of the input's entry.";
+    "table_server_id", ServerId, "Column server_id of the input's entry.";
+    "table_sess_cnt", SessCnt, "Column sess_cnt of the input's entry.";
+    "table_sess_rate", SessRate, "Column sess_rate of the input's entry.";
+};
+
+/// The others.
+pub(super) const TABLE: &[Converter] = &[
+    Converter::row(
+        "in_table",
+        TABLE_ARG,
+        Type::Any,
+        Type::Bool,
+        "Whether the table holds the input.",
+        |value, args, view| {
+            let table = table(args.first(), view)?;
+            let key = table.key_of(value);
+            let held = key.and_then(|key| table.holders(view.now, &key));
+            Some(Value::Bool(held.is_some()))
+        },
+    ),
+    Converter::row(
+        "table_trackers",
+        TABLE_ARG,
+        Type::Any,
+        Type::Int,
+        "How many connections track the input's entry now.",
+        |value, args, view| {
+            let table = table(args.first(), view)?;
+            let held = table.holders(view.now, &table.key_of(value)?);
+            Some(Value::Int(held.unwrap_or(0).into()))
+        },
+    ),
+    Converter::row(
+        "table_kbytes_in",
+        TABLE_ARG,
+        Type::Any,
+        Type::Int,
+        "Kilobytes from the client, of the input's entry.",
+        |value, args, view| kilobytes(value, args, view, Column::BytesInCnt),
+    ),
+    Converter::row(
+        "table_kbytes_out",
+        TABLE_ARG,
+        Type::Any,
+        Type::Int,
+        "Kilobytes to the client, of the input's entry.",
+        |value, args, view| kilobytes(value, args, view, Column::BytesOutCnt),
+    ),
+    Converter::row(
+        "nbsrv",
+        &[],
+        Type::String,
+        Type::Int,
+        "Usable servers of the backend that the input names.",
+        |value, _, view| {
+            let name = value.into_text();
+            let world = view.state.world.as_deref()?;
+            let backend = world.backend(std::str::from_utf8(&name).ok()?)?;
+            Some(Value::Int(usable(backend).into()))
+        },
+    ),
+];
+
+fn read<'a>(
+    value: Value<'_>,
+    args: &[Argument],
+    view: &RequestView<'_>,
+    column: Column,
+) -> Option<Value<'a>> {
+    let table = table(args.first(), view)?;
+    let number = table.value(view.now, &table.key_of(value)?, column);
+    let number = number.or_else(|| table.stores(column).then_some(0))?;
+    Some(Value::Int(i64::try_from(number).unwrap_or(i64::MAX)))
+}
+
+fn kilobytes<'a>(
+    value: Value<'_>,
+    args: &[Argument],
+    view: &RequestView<'_>,
+    column: Column,
+) -> Option<Value<'a>> {
+    match read(value, args, view, column)? {
+        Value::Int(bytes) => Some(Value::Int(bytes >> 10)),
+        _ => None,
+    }
+}
