@@ -77,11 +77,12 @@ pub fn filter(words: &[String]) -> Result<Filter, String> {
                 .to_owned(),
         );
     };
-    let column = Column::named(name).ok_or("Unknown data type")?;
+    let column = Column::named(name).ok_or("Filter entry #1: Unknown data type")?;
     let operator = Operator::named(word(1))
-        .ok_or("Require and operator among \"eq\", \"ne\", \"le\", \"ge\", \"lt\", \"gt\"")?;
+        .ok_or("Filter entry #1: Require and operator among \"eq\", \"ne\", \"le\", \"ge\", \"lt\", \"gt\"")?;
     let value = word(2).parse();
-    let value = value.map_err(|_| "Require a valid integer value to compare against")?;
+    let value =
+        value.map_err(|_| "Filter entry #1: Require a valid integer value to compare against")?;
     Ok(Filter::Data(column, operator, value))
 }
 
@@ -175,12 +176,16 @@ pub fn show(
         return Ok(text);
     };
     let table = find(balancer, name)?;
+    let rows = rows(table, filter, now)?;
+    if rows.is_empty() && matches!(filter, Filter::Key(_)) {
+        return Ok(text);
+    }
     head(&mut text, name, table, now);
     if level < StatsLevel::Operator {
         text.push_str("# contents not dumped due to insufficient privileges\n");
         return Ok(text);
     }
-    for row in rows(table, filter, now)? {
+    for row in rows {
         line(&mut text, balancer, (name, table), &row);
     }
     Ok(text)
@@ -292,10 +297,10 @@ mod tests {
         );
         for (text, said) in [
             ("key", "Key value expected"),
-            ("data.nope gt 1", "Unknown data type"),
+            ("data.nope gt 1", "Filter entry #1: Unknown data type"),
             (
                 "data.gpc0 gt x",
-                "Require a valid integer value to compare against",
+                "Filter entry #1: Require a valid integer value to compare against",
             ),
         ] {
             assert_eq!(filter(&words(text)).unwrap_err(), said);
