@@ -42,7 +42,7 @@ use crate::{
 
 /// The role's entry point; standard input is the supervisor's socket.
 pub fn main() -> ExitCode {
-    let _ = rustix::thread::set_name(c"ha-lb-balancer");
+    signals::take_the_name_called_by();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

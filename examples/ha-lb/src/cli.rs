@@ -1,16 +1,25 @@
 //! The command line: what each subcommand is called, takes and prints. What it does is elsewhere.
 
 use std::{
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{balancer, demo, ipc::message::Sources, logging, supervisor, vrrp};
+use crate::{
+    balancer, demo,
+    ipc::message::Sources,
+    logging,
+    supervisor::{self, child::Role, launch::Launch},
+    vrrp,
+};
 
 mod check;
 mod diff;
+mod haproxy;
+mod keepalived;
 mod status;
 
 const KEEPALIVED_CONF: &str = "/etc/keepalived/keepalived.conf";
@@ -45,12 +54,22 @@ enum Command {
     Status(Status),
     /// Show a cluster of three hosts on this machine, with failures and the gaps that a client sees
     Demo(Demo),
-    /// The VRRP process; started by `run`
-    #[command(hide = true)]
-    Speaker,
-    /// The traffic process; started by `run`
-    #[command(hide = true)]
-    Balancer,
+    /// Be haproxy: its flags, words and exit codes (as when called by that name)
+    Haproxy(Passed),
+    /// Be keepalived: its options, words and exit codes (as when called by that name)
+    Keepalived(Passed),
+}
+
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+struct Passed {
+    /// The program's own arguments
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARGUMENT"
+    )]
+    arguments: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -116,6 +135,7 @@ impl Check {
         let old = Sources {
             keepalived: self.old_keepalived,
             haproxy: self.old_haproxy,
+            ..Sources::default()
         };
         if !self.diff {
             return Ok(check::run(&self.files.sources()?, self.json));
@@ -126,6 +146,7 @@ impl Check {
         let given = Sources {
             keepalived: self.files.keepalived,
             haproxy: self.files.haproxy,
+            ..Sources::default()
         };
         diff::daemon(&control(self.control), &given, self.json)
     }
@@ -137,6 +158,7 @@ impl Files {
         let mut sources = Sources {
             keepalived: self.keepalived,
             haproxy: self.haproxy,
+            ..Sources::default()
         };
         if sources == Sources::default() {
             let existing = |path: &str| Some(PathBuf::from(path)).filter(|p| Path::exists(p));
@@ -152,22 +174,76 @@ impl Files {
     }
 }
 
+/// Whose command line this is.
+#[derive(Debug, PartialEq, Eq)]
+enum Called {
+    HaLb,
+    Haproxy,
+    Keepalived,
+    Child(Role),
+}
+
+/// By the name that the program was called by. The children have one of these names too and one word behind it,
+/// which neither haproxy nor keepalived takes.
+fn called(arguments: &[OsString]) -> Called {
+    let (name, rest) = match arguments.split_first() {
+        Some((name, rest)) => (Path::new(name).file_name(), rest),
+        None => (None, arguments),
+    };
+    let known = match name.and_then(OsStr::to_str) {
+        Some("haproxy") => Called::Haproxy,
+        Some("keepalived") => Called::Keepalived,
+        _ => return Called::HaLb,
+    };
+    match rest {
+        [role] if role == Role::Speaker.subcommand() => Called::Child(Role::Speaker),
+        [role] if role == Role::Balancer.subcommand() => Called::Child(Role::Balancer),
+        _ => known,
+    }
+}
+
 /// The program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let behind = arguments.get(1..).unwrap_or_default();
+    match called(&arguments) {
+        Called::HaLb => own(),
+        Called::Haproxy => haproxy::main(behind),
+        Called::Keepalived => keepalived::main(behind),
+        Called::Child(role) => child(role),
+    }
+}
+
+fn child(role: Role) -> ExitCode {
     logging::init();
+    match role {
+        Role::Speaker => vrrp::main(),
+        Role::Balancer => balancer::main(),
+    }
+}
+
+fn own() -> ExitCode {
+    let cli = Cli::parse();
+    // The other two decide themselves where their lines go.
+    if !matches!(cli.command, Command::Haproxy(_) | Command::Keepalived(_)) {
+        logging::init();
+    }
     let done = match cli.command {
         Command::Run(run) => run.files.sources().map(|sources| {
             supervisor::run(&supervisor::start::Options {
                 sources,
                 control: control(run.control),
+                launch: Launch {
+                    notify: true,
+                    ..Launch::default()
+                },
             })
         }),
         Command::Check(check) => check.run(),
         Command::Status(status) => status::run(&control(status.control), status.json),
         Command::Demo(demo) => Ok(demo::run(demo.json)),
-        Command::Speaker => Ok(vrrp::main()),
-        Command::Balancer => Ok(balancer::main()),
+        Command::Haproxy(passed) => Ok(haproxy::main(&passed.arguments)),
+        Command::Keepalived(passed) => Ok(keepalived::main(&passed.arguments)),
     };
     done.unwrap_or_else(|told| {
         eprintln!("ha-lb: {told}");
@@ -191,6 +267,33 @@ mod tests {
         let help = Cli::command().render_help().to_string();
         assert!(help.contains("ha-lb run -x haproxy.cfg"), "{help}");
         assert!(!help.contains("speaker"), "{help}");
+    }
+
+    #[test]
+    fn the_name_decides_whose_command_line_it_is() {
+        for (line, expected) in [
+            ("ha-lb run", Called::HaLb),
+            ("/usr/sbin/haproxy -c -f x", Called::Haproxy),
+            ("haproxy", Called::Haproxy),
+            ("haproxy balancer", Called::Child(Role::Balancer)),
+            ("haproxy -f balancer", Called::Haproxy),
+            ("/usr/sbin/keepalived --dont-fork", Called::Keepalived),
+            ("keepalived speaker", Called::Child(Role::Speaker)),
+            ("keepalived balancer", Called::Child(Role::Balancer)),
+            ("haproxyctl", Called::HaLb),
+        ] {
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            assert_eq!(called(&words), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn arguments_behind_a_name_are_passed_on_untouched() {
+        let words = ["ha-lb", "haproxy", "-f", "a", "-c", "--", "b", "-h"];
+        let Command::Haproxy(passed) = Cli::parse_from(words).command else {
+            unreachable!("another command");
+        };
+        assert_eq!(passed.arguments, ["-f", "a", "-c", "--", "b", "-h"]);
     }
 
     #[test]

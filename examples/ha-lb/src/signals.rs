@@ -4,19 +4,44 @@
 //! SIGTERM to every process of the unit. A speaker that died of that would leave its addresses without a word;
 //! the supervisor tells it to resign instead. Never ends the process.
 
-use std::io;
+use std::{ffi::CString, io};
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// From now on SIGTERM, SIGINT and SIGHUP do nothing here. Must be called inside a tokio runtime with I/O enabled.
+use crate::supervisor::daemon::{JSON, STATS_CLEAR};
+
+/// What programs send that look for haproxy or keepalived by name, for which these processes are found.
+const SENT: [Signal; 8] = [
+    Signal::TERM,
+    Signal::INT,
+    Signal::HUP,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::QUIT,
+    Signal::TTIN,
+    Signal::TTOU,
+];
+
+/// From now on such signals do nothing here. Must be called inside a tokio runtime with I/O enabled.
 pub fn leave_to_the_supervisor() -> io::Result<()> {
-    for kind in [
-        SignalKind::terminate(),
-        SignalKind::interrupt(),
-        SignalKind::hangup(),
-    ] {
+    for number in SENT
+        .map(Signal::as_raw)
+        .into_iter()
+        .chain([JSON, STATS_CLEAR])
+    {
         // tokio's handler stays for the life of the process, whether or not anybody listens.
-        drop(signal(kind)?);
+        drop(signal(SignalKind::from_raw(number))?);
     }
     Ok(())
+}
+
+/// `killall` and `pgrep` look at the name of the program file, which is the same for every role: this sets it to the
+/// name that the process was called by, which `pidof` looks at.
+pub fn take_the_name_called_by() {
+    let called = std::env::args().next().unwrap_or_default();
+    if let Ok(name) = CString::new(called) {
+        // At worst the process keeps the file's name.
+        let _ = rustix::thread::set_name(&name);
+    }
 }

@@ -10,6 +10,7 @@ mod args;
 mod balance;
 mod bind;
 mod check;
+pub mod condition;
 mod document;
 mod draft;
 mod finish;

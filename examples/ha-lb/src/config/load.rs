@@ -4,7 +4,7 @@ use lb_core::config::Config;
 
 use super::{diagnostic::Diagnostics, files::Files, haproxy, keepalived, lvs};
 use crate::{
-    ipc::message::Sources,
+    ipc::message::{Overrides, Sources},
     notify::Hooks,
     privileges::{self, AccountError},
     supervisor::{command::Command, scripts::Script, security},
@@ -30,8 +30,15 @@ pub fn load(sources: &Sources, files: &dyn Files, diagnostics: &mut Diagnostics)
     } else {
         haproxy::load(&sources.haproxy, files, diagnostics)
     };
-    let (keepalived, mut haproxy) = (keepalived?, haproxy?);
-    if let Some(keepalived) = &keepalived {
+    let (mut keepalived, mut haproxy) = (keepalived?, haproxy?);
+    let overrides = &sources.overrides;
+    if let Some(keepalived) = keepalived.as_mut().filter(|_| overrides.no_vrrp) {
+        keepalived.instances.clear();
+    }
+    override_limits(overrides, &mut haproxy);
+    if let Some(keepalived) = &keepalived
+        && !overrides.no_virtual_servers
+    {
         lvs::append(keepalived, &mut haproxy, diagnostics);
     }
     let balancer = Some(haproxy).filter(|config| !config.proxies.is_empty());
@@ -39,6 +46,17 @@ pub fn load(sources: &Sources, files: &dyn Files, diagnostics: &mut Diagnostics)
         keepalived,
         balancer,
     })
+}
+
+fn override_limits(overrides: &Overrides, config: &mut Config) {
+    config.global.maxconn = overrides.maxconn.or(config.global.maxconn);
+    let frontends = config
+        .proxies
+        .iter_mut()
+        .filter_map(|p| p.frontend.as_mut());
+    for frontend in frontends {
+        frontend.maxconn = frontend.maxconn.or(overrides.proxy_maxconn);
+    }
 }
 
 impl Loaded {
@@ -168,7 +186,7 @@ mod tests {
         fs::write(&path, text).unwrap();
         let sources = Sources {
             keepalived: Some(path),
-            haproxy: Vec::new(),
+            ..Sources::default()
         };
         let loaded = load(&sources, &DiskFiles, &mut Diagnostics::new()).unwrap();
         loaded.insecure_scripts().unwrap()

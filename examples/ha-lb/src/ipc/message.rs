@@ -13,6 +13,21 @@ pub struct Sources {
     pub keepalived: Option<PathBuf>,
     /// HAProxy's files in order (`-x`).
     pub haproxy: Vec<PathBuf>,
+    /// What the command line sets.
+    pub overrides: Overrides,
+}
+
+/// Settings of haproxy's and keepalived's command lines that hold whatever the files say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overrides {
+    /// haproxy's `-n`: connections of the process.
+    pub maxconn: Option<u32>,
+    /// haproxy's `-N`: connections of each proxy without a `maxconn`.
+    pub proxy_maxconn: Option<u32>,
+    /// keepalived's `-C` without `-P`: no virtual routers.
+    pub no_vrrp: bool,
+    /// keepalived's `-P` without `-C`: no virtual servers.
+    pub no_virtual_servers: bool,
 }
 
 /// The first message to either child: parse these sources again with these answers.

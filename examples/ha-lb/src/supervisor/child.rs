@@ -76,16 +76,17 @@ pub struct Child<T> {
 }
 
 impl<T: Serialize + Send + Sync + 'static> Child<T> {
-    /// Starts `role`; `report` hears of it until it is gone.
+    /// Starts `role` as a process called `name`; `report` hears of it until it is gone.
     pub fn start<F: DeserializeOwned + 'static>(
         role: Role,
+        name: &str,
         report: impl Fn(Report<F>) + Send + 'static,
     ) -> io::Result<Self> {
         let (ours, theirs) = channel::pair()?;
         let channel = Arc::new(Channel::new(ours)?);
         let mut command = std::process::Command::new("/proc/self/exe");
         command
-            .arg0("ha-lb")
+            .arg0(name)
             .arg(role.subcommand())
             .stdin(Stdio::from(theirs));
         let child = process::Command::from(command).spawn()?;

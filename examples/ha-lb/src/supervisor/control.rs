@@ -34,12 +34,17 @@ pub struct Control {
 
 /// The path that is used when none is given.
 pub fn default_path() -> PathBuf {
+    path_of("ha-lb")
+}
+
+/// The path of a daemon under a name.
+pub fn path_of(name: &str) -> PathBuf {
     let folder = if rustix::process::geteuid().is_root() {
         PathBuf::from("/run")
     } else {
         std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
     };
-    folder.join("ha-lb.sock")
+    folder.join(format!("{name}.sock"))
 }
 
 impl Control {

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
@@ -19,6 +20,7 @@ use super::{
     child::{Report, Role},
     control::{self, Request},
     heartbeat::{Beat, Heartbeat},
+    launch::{End, Launched},
     listeners::Open,
     liveness::Liveness,
     slot::Slot,
@@ -36,11 +38,13 @@ use crate::{
 mod children;
 mod reload;
 mod report;
+mod signals;
 mod stop;
 
 use reload::Reload;
 pub use reload::{Difference, absolute};
 use report::Waiting;
+pub(crate) use signals::{JSON, STATS_CLEAR};
 use stop::Phase;
 
 /// Whatever happens.
@@ -50,6 +54,7 @@ pub(super) enum Event {
     Balancer(u64, Report<FromBalancer>),
     Script(Turn),
     Control(Request),
+    Signal(i32, signals::Asked),
 }
 
 /// A running daemon.
@@ -62,6 +67,10 @@ pub struct Daemon {
     router_id: Option<String>,
     workers: usize,
     grace: Duration,
+    hard_stop_after: Option<Duration>,
+    /// The signal that the process is to die of.
+    dies_of: Option<Signal>,
+    launched: Launched,
     speaker: Option<Slot<ToSpeaker>>,
     balancer: Option<Slot<ToBalancer>>,
     heartbeat: Option<Heartbeat>,
@@ -88,18 +97,27 @@ pub struct Daemon {
 
 impl Daemon {
     /// Runs until a signal ends it.
-    pub async fn run(prepared: Prepared) -> io::Result<ExitCode> {
+    pub async fn run(prepared: Prepared, launched: Launched) -> io::Result<End> {
         let (events, mut queue) = mpsc::unbounded_channel();
+        signals::listen(launched.program, &events)?;
         let listener = UnixListener::from_std(prepared.listener.try_clone()?)?;
         let asked = events.clone();
         tokio::spawn(control::serve(listener, move |request| {
             let _ = asked.send(Event::Control(request));
         }));
-        let mut daemon = Self::new(prepared, events).map_err(io::Error::other)?;
-        daemon.react(&mut queue).await
+        let mut daemon = Self::new(prepared, launched, events).map_err(io::Error::other)?;
+        let code = daemon.react(&mut queue).await?;
+        Ok(End {
+            code,
+            signal: daemon.dies_of,
+        })
     }
 
-    fn new(prepared: Prepared, events: UnboundedSender<Event>) -> Result<Self, AccountError> {
+    fn new(
+        prepared: Prepared,
+        launched: Launched,
+        events: UnboundedSender<Event>,
+    ) -> Result<Self, AccountError> {
         let now = Instant::now();
         let loaded = &prepared.loaded;
         let keepalived = loaded.keepalived.as_ref();
@@ -123,6 +141,9 @@ impl Daemon {
             sockets: prepared.sockets,
             workers: prepared.workers,
             grace: grace.unwrap_or(GRACE),
+            hard_stop_after: grace,
+            dies_of: None,
+            launched,
             speaker,
             balancer,
             heartbeat: None,
@@ -160,9 +181,9 @@ impl Daemon {
             tokio::select! {
                 biased;
                 Some(event) = queue.recv() => self.event(event),
-                _ = terminate.recv() => self.stop("SIGTERM"),
-                _ = interrupt.recv() => self.stop("SIGINT"),
-                _ = hang_up.recv() => self.hang_up(Instant::now()),
+                _ = terminate.recv() => self.stop(Signal::TERM),
+                _ = interrupt.recv() => self.stop(Signal::INT),
+                _ = hang_up.recv() => self.hang_up("SIGHUP", Instant::now()),
                 () = sleep_until(deadline.unwrap_or(idle).into()) => self.timeout(Instant::now()),
             }
         }
@@ -195,6 +216,7 @@ impl Daemon {
                 }
             }
             Event::Control(request) => self.asked(request, now),
+            Event::Signal(number, asked) => self.signalled(number, asked),
         }
     }
 

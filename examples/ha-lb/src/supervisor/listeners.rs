@@ -100,9 +100,10 @@ pub fn workers(config: &Config) -> usize {
     wanted.clamp(1, 64)
 }
 
-/// Opens all sockets of `config`; the first failure closes what was opened.
-pub fn open(config: &Config, workers: usize) -> Result<Vec<Open>, OpenError> {
-    reopen(config, workers, &[])
+/// Opens all sockets of `config`; the first failure closes what was opened. `alone`: no other process may listen at
+/// the same addresses.
+pub fn open(config: &Config, workers: usize, alone: bool) -> Result<Vec<Open>, OpenError> {
+    open_beside(config, workers, &[], alone)
 }
 
 /// The same beside sockets that are held already: those that `config` still wants are taken over, never closed in
@@ -110,7 +111,16 @@ pub fn open(config: &Config, workers: usize) -> Result<Vec<Open>, OpenError> {
 /// in its queue, so those of workers that are no longer wanted go to the others. New ones do not listen before
 /// [`begin`]: whoever came to them would be lost if the configuration is refused after all.
 pub fn reopen(config: &Config, workers: usize, held: &[Open]) -> Result<Vec<Open>, OpenError> {
-    for (_, proxy, _, bind) in binds(config) {
+    open_beside(config, workers, held, true)
+}
+
+fn open_beside(
+    config: &Config,
+    workers: usize,
+    held: &[Open],
+    alone: bool,
+) -> Result<Vec<Open>, OpenError> {
+    for (_, proxy, _, bind) in binds(config).filter(|_| alone) {
         if !is_held(held, &bind.address) {
             probe(proxy, bind)?;
         }

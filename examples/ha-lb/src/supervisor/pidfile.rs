@@ -9,14 +9,21 @@ use std::{
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
+    number: u32,
 }
 
 impl PidFile {
     /// Writes the number of this process.
     pub fn write(path: &Path) -> io::Result<Self> {
-        std::fs::write(path, format!("{}\n", std::process::id()))?;
+        Self::write_number(path, std::process::id())
+    }
+
+    /// Writes the number of a process.
+    pub fn write_number(path: &Path, number: u32) -> io::Result<Self> {
+        std::fs::write(path, format!("{number}\n"))?;
         Ok(Self {
             path: path.to_owned(),
+            number,
         })
     }
 }
@@ -24,7 +31,7 @@ impl PidFile {
 impl Drop for PidFile {
     fn drop(&mut self) {
         let ours = std::fs::read_to_string(&self.path)
-            .is_ok_and(|text| text.trim() == std::process::id().to_string());
+            .is_ok_and(|text| text.trim() == self.number.to_string());
         if ours {
             let _ = std::fs::remove_file(&self.path);
         }

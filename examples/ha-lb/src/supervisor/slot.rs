@@ -51,15 +51,16 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
         self.restart_at.is_some_and(|at| at <= now)
     }
 
-    /// Starts a child, whose first message is `hello`.
+    /// Starts a child called `name`.
     pub fn start<F: DeserializeOwned + 'static>(
         &mut self,
+        name: &str,
         report: impl Fn(u64, Report<F>) + Send + 'static,
     ) -> io::Result<&Child<T>> {
         self.restart_at = None;
         self.generation += 1;
         let generation = self.generation;
-        let child = Child::start(self.role, move |said| report(generation, said))?;
+        let child = Child::start(self.role, name, move |said| report(generation, said))?;
         Ok(self.child.insert(child))
     }
 

@@ -3,14 +3,19 @@
 //! Everything that can be wrong is found here, before the first child runs; each refusal is a sentence that
 //! tells what to do.
 
-use std::path::PathBuf;
+use std::{
+    io,
+    os::unix::{fs::MetadataExt as _, net::UnixListener},
+    path::{Path, PathBuf},
+};
 
 use caps::Capability;
 
 use super::{
     control::Control,
+    launch::{Launch, Program},
     limits,
-    listeners::{self, Open},
+    listeners::{self, Open, OpenError},
     pidfile::PidFile,
 };
 use crate::{
@@ -21,7 +26,7 @@ use crate::{
     },
     ipc::message::{Configuration, Sources},
     notify::fifo::Fifo,
-    privileges::{self, Identity},
+    privileges::{self, AccountError, Identity},
 };
 
 /// What `ha-lb run` was told.
@@ -31,6 +36,40 @@ pub struct Options {
     pub sources: Sources,
     /// The control socket.
     pub control: PathBuf,
+    /// How the daemon presents itself.
+    pub launch: Launch,
+}
+
+/// A configuration as it was read.
+#[derive(Debug)]
+pub struct Read {
+    /// What it says; absent if there were errors.
+    pub loaded: Option<Loaded>,
+    /// What is to be said of it, in the order of its lines.
+    pub diagnostics: Diagnostics,
+    /// What the children parse again.
+    pub configuration: Configuration,
+}
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The files have errors, which the diagnostics tell.
+    #[error("the configuration has errors; nothing was started")]
+    Configuration,
+    /// There is nothing to do.
+    #[error("the configuration names neither a virtual router nor a proxy; nothing to do")]
+    Nothing,
+    /// Capabilities are missing.
+    #[error("{0}")]
+    Rights(String),
+    /// A listening socket cannot be made.
+    #[error(transparent)]
+    Listener(#[from] OpenError),
+    /// Anything else, in a sentence.
+    #[error("{0}")]
+    Told(String),
 }
 
 /// Everything a daemon needs before its first child.
@@ -45,7 +84,7 @@ pub struct Prepared {
     /// How many workers they were opened for.
     pub workers: usize,
     /// The control socket.
-    pub listener: std::os::unix::net::UnixListener,
+    pub listener: UnixListener,
     /// Fifos that hear of changes of state.
     pub fifos: Vec<Fifo>,
     /// Files to be removed at the end.
@@ -55,91 +94,139 @@ pub struct Prepared {
 /// Files that the daemon leaves in the system while it runs; dropping it removes them.
 #[derive(Debug)]
 pub struct Traces {
-    /// UNIX sockets of the balancer.
-    pub sockets: Vec<PathBuf>,
+    pub(super) sockets: Vec<UnixPath>,
     _control: Control,
     _pidfile: Option<PidFile>,
 }
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        for path in &self.sockets {
-            let _ = std::fs::remove_file(path);
+        for socket in &self.sockets {
+            if UnixPath::of(&socket.path).as_ref() == Some(socket) {
+                let _ = std::fs::remove_file(&socket.path);
+            }
         }
     }
 }
 
-/// Reads, checks and opens. The error is what is to be printed.
-pub fn prepare(options: &Options) -> Result<Prepared, String> {
+/// A UNIX socket of the balancer. A process that relieves this one puts its own at the same path.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UnixPath {
+    pub(super) path: PathBuf,
+    inode: u64,
+}
+
+impl UnixPath {
+    /// Those among `paths` that exist.
+    pub(super) fn all(paths: &[PathBuf]) -> Vec<Self> {
+        paths.iter().filter_map(|path| Self::of(path)).collect()
+    }
+
+    fn of(path: &Path) -> Option<Self> {
+        let inode = std::fs::symlink_metadata(path).ok()?.ino();
+        Some(Self {
+            path: path.to_owned(),
+            inode,
+        })
+    }
+}
+
+/// Reads the files.
+pub fn read(sources: &Sources) -> Read {
     let recorder = Recorder::new(DiskFiles);
     let mut diagnostics = Diagnostics::default();
-    let loaded = load::load(&options.sources, &recorder, &mut diagnostics);
+    let loaded = load::load(sources, &recorder, &mut diagnostics);
     diagnostics.sort();
-    eprint!("{diagnostics}");
-    let loaded = loaded.ok_or("the configuration has errors; nothing was started")?;
+    Read {
+        loaded,
+        diagnostics,
+        configuration: Configuration {
+            sources: sources.clone(),
+            bundle: recorder.into_bundle(),
+        },
+    }
+}
+
+/// Checks and opens.
+pub fn prepare(read: Read, options: &Options) -> Result<Prepared, Refusal> {
+    let loaded = read.loaded.ok_or(Refusal::Configuration)?;
     if loaded.balancer.is_none() && !loaded.needs_speaker() {
-        return Err(
-            "the configuration names neither a virtual router nor a proxy; nothing to do".into(),
-        );
+        return Err(Refusal::Nothing);
     }
     check_rights(&loaded)?;
-    let (control, listener) = Control::bind(&options.control)
-        .map_err(|e| format!("control socket {}: {e}", options.control.display()))?;
+    let own = options.launch.program == Program::HaLb;
+    let (control, listener) = bind_control(&options.control, own)
+        .map_err(|e| Refusal::Told(format!("control socket {}: {e}", options.control.display())))?;
     let fifos = loaded
         .keepalived
         .iter()
         .flat_map(|config| &config.global.notify_fifos);
-    let fifos = fifos
-        .map(|path| Fifo::open(path).map_err(|e| format!("notify fifo {}: {e}", path.display())));
+    let fifos = fifos.map(|path| {
+        let failed = |e| Refusal::Told(format!("notify fifo {}: {e}", path.display()));
+        Fifo::open(path).map_err(failed)
+    });
     let fifos = fifos.collect::<Result<_, _>>()?;
     let mut workers = 1;
     let mut sockets = Vec::new();
     let mut pidfile = None;
-    let mut paths = Vec::new();
+    let mut unix_sockets = Vec::new();
     if let Some(config) = &loaded.balancer {
         workers = listeners::workers(config);
         let count = listeners::count(config, workers);
         if let Err(advice) = limits::raise(limits::needed(config, count)) {
             tracing::warn!("{advice}");
         }
-        sockets = listeners::open(config, workers).map_err(|e| e.to_string())?;
-        paths = listeners::unix_paths(config);
-        if let Some(path) = &config.global.pidfile {
-            let written = PidFile::write(path)
-                .map_err(|e| format!("pidfile {}: {e}; create its directory", path.display()))?;
+        let alone = options.launch.relieved.is_empty();
+        sockets = listeners::open(config, workers, alone)?;
+        unix_sockets = UnixPath::all(&listeners::unix_paths(config));
+        if let Some(path) = config.global.pidfile.as_ref().filter(|_| own) {
+            let written = PidFile::write(path).map_err(|e| {
+                let path = path.display();
+                Refusal::Told(format!("pidfile {path}: {e}; create its directory"))
+            })?;
             pidfile = Some(written);
         }
-        if config.global.daemon {
+        if own && config.global.daemon {
             tracing::info!(
                 "`daemon`: `ha-lb run` stays in the foreground, a service manager watches it there"
             );
         }
     }
     Ok(Prepared {
-        configuration: Configuration {
-            sources: options.sources.clone(),
-            bundle: recorder.into_bundle(),
-        },
+        configuration: read.configuration,
         loaded,
         sockets,
         workers,
         listener,
         fifos,
         traces: Traces {
-            sockets: paths,
+            sockets: unix_sockets,
             _control: control,
             _pidfile: pidfile,
         },
     })
 }
 
+/// Several daemons under the old names may run beside each other: whoever finds the usual socket taken makes one
+/// with its process number.
+fn bind_control(path: &Path, own: bool) -> io::Result<(Control, UnixListener)> {
+    match Control::bind(path) {
+        Err(error) if !own && error.kind() == io::ErrorKind::AddrInUse => {
+            let number = std::process::id();
+            Control::bind(&path.with_extension(format!("{number}.sock")))
+        }
+        bound => bound,
+    }
+}
+
 /// Accounts and directories exist, capabilities are held.
-pub(super) fn check_rights(loaded: &Loaded) -> Result<(), String> {
-    loaded.scripts().map_err(|e| e.to_string())?;
-    loaded.hooks().map_err(|e| e.to_string())?;
-    let insecure = loaded.insecure_scripts().map_err(|e| e.to_string())?;
+pub(super) fn check_rights(loaded: &Loaded) -> Result<(), Refusal> {
+    let told = |e: AccountError| Refusal::Told(e.to_string());
+    loaded.scripts().map_err(told)?;
+    loaded.hooks().map_err(told)?;
+    let insecure = loaded.insecure_scripts().map_err(told)?;
     if !insecure.is_empty() {
-        return Err(insecure.join("\n"));
+        return Err(Refusal::Told(insecure.join("\n")));
     }
     let mut needed = Vec::new();
     if loaded.needs_speaker() {
@@ -150,14 +237,14 @@ pub(super) fn check_rights(loaded: &Loaded) -> Result<(), String> {
         needed.push((Capability::CAP_NET_RAW, "send and receive VRRP adverts"));
     }
     if let Some(config) = &loaded.balancer {
-        let identity = Identity::of(&config.global).map_err(|e| e.to_string())?;
+        let identity = Identity::of(&config.global).map_err(told)?;
         if let Some(path) = &identity.chroot {
             if !path.is_dir() {
                 let path = path.display();
-                return Err(format!(
+                return Err(Refusal::Told(format!(
                     "chroot {path}: there is no such directory; create it (`sudo mkdir -p {path}`) or remove the \
                      `chroot` line"
-                ));
+                )));
             }
             needed.push((
                 Capability::CAP_SYS_CHROOT,
@@ -187,6 +274,6 @@ pub(super) fn check_rights(loaded: &Loaded) -> Result<(), String> {
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(privileges::explain(&missing))
+        Err(Refusal::Rights(privileges::explain(&missing)))
     }
 }

@@ -13,6 +13,7 @@ mod golden;
 mod k8s_ingress;
 mod lab;
 mod multi_service;
+mod names;
 mod node;
 mod peers;
 mod processes;

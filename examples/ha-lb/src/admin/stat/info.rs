@@ -11,6 +11,9 @@ use rustix::process::{Resource, getrlimit};
 /// Name and version of the interface that tools look for, and of the program that speaks it.
 pub const VERSION: &str = concat!("2.6.12-ha-lb-", env!("CARGO_PKG_VERSION"));
 
+/// `Release_date`, and the date in `haproxy -v`.
+pub const RELEASE_DATE: &str = "2026/11/21";
+
 /// Names and values in order.
 pub fn values(balancer: &Balancer, workers: usize, now: Instant) -> Vec<(&'static str, String)> {
     let mut values = identity(balancer, workers, now);
@@ -33,7 +36,7 @@ fn identity(balancer: &Balancer, workers: usize, now: Instant) -> Vec<(&'static 
     vec![
         ("Name", "HAProxy".to_owned()),
         ("Version", VERSION.to_owned()),
-        ("Release_date", "2026/11/21".to_owned()),
+        ("Release_date", RELEASE_DATE.to_owned()),
         ("Nbthread", workers.to_string()),
         ("Nbproc", "1".to_owned()),
         ("Process_num", "1".to_owned()),

@@ -49,6 +49,7 @@ fn loaded(haproxy: &str, keepalived: &str) -> Loaded {
     let sources = Sources {
         keepalived: Some("/k.conf".into()),
         haproxy: vec!["/h.cfg".into()],
+        ..Sources::default()
     };
     let mut diagnostics = Diagnostics::new();
     load::load(&sources, &bundle, &mut diagnostics).unwrap_or_else(|| panic!("{diagnostics}"))

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Daemon, Event};
+use super::{Daemon, Event, Slot};
 use crate::{
     admin::status::State,
     ipc::{
@@ -17,6 +17,17 @@ use crate::{
 };
 
 impl Daemon {
+    fn child_serves(&mut self, role: Role, pid: u32) {
+        let speaks = self.speaker.as_ref().is_none_or(Slot::ready);
+        let balances = self.balancer.as_ref().is_none_or(Slot::ready);
+        self.launched.child_serves(role, pid, speaks && balances);
+    }
+
+    fn child_name(&self, role: Role) -> &'static str {
+        let sources = &self.configuration.sources;
+        self.launched.program.child_name(role, sources)
+    }
+
     pub(super) fn start_speaker(&mut self, now: Instant) {
         let events = self.events.clone();
         let hello = ToSpeaker::Start {
@@ -28,13 +39,14 @@ impl Daemon {
                 .is_some_and(|slot| slot.ever_ready())
                 .then(|| self.active.iter().cloned().collect()),
         };
+        let name = self.child_name(Role::Speaker);
         let Some(slot) = &mut self.speaker else {
             return;
         };
         let report = move |generation, report| {
             let _ = events.send(Event::Speaker(generation, report));
         };
-        match slot.start(report) {
+        match slot.start(name, report) {
             Ok(child) => child.tell(hello, Vec::new()),
             Err(error) => {
                 tracing::error!("cannot start the speaker: {error}");
@@ -51,13 +63,14 @@ impl Daemon {
             servers: self.servers.values().cloned().collect(),
             utc_offset: chrono::Local::now().offset().local_minus_utc(),
         });
+        let name = self.child_name(Role::Balancer);
         let Some(slot) = &mut self.balancer else {
             return;
         };
         let report = move |generation, report| {
             let _ = events.send(Event::Balancer(generation, report));
         };
-        match slot.start(report) {
+        match slot.start(name, report) {
             Ok(child) => {
                 hand_over(child, &self.sockets);
                 child.tell(hello, Vec::new());
@@ -78,6 +91,7 @@ impl Daemon {
                 let took = slot.is_ready(now).as_millis();
                 let pid = slot.process().pid.unwrap_or_default();
                 tracing::info!("speaker (pid {pid}) listens after {took} ms");
+                self.child_serves(Role::Speaker, pid);
             }
             Report::Said(FromSpeaker::Transition(transition)) => {
                 if transition.to == State::Active {
@@ -125,6 +139,7 @@ impl Daemon {
                 if let Some(passed) = self.liveness.serves() {
                     self.answer_for_balancer(passed);
                 }
+                self.child_serves(Role::Balancer, pid);
             }
             Report::Said(FromBalancer::Pong(number)) => {
                 let back = self.heartbeat.as_mut().is_some_and(|h| h.pong(number, now));

@@ -24,7 +24,7 @@ use crate::{
         limits,
         listeners::{self, Open},
         scripts::Script,
-        start::check_rights,
+        start::{UnixPath, check_rights},
     },
 };
 
@@ -64,18 +64,19 @@ pub struct Difference {
 }
 
 impl Daemon {
-    /// SIGHUP.
-    pub(super) fn hang_up(&mut self, now: Instant) {
+    /// SIGHUP, or haproxy's SIGUSR2.
+    pub(super) fn hang_up(&mut self, signal: &str, now: Instant) {
         if !self.phase.is_running() {
             return;
         }
         if self.reload.is_some() {
-            tracing::info!("SIGHUP: the files are read again after the reload that runs");
+            tracing::info!("{signal}: the files are read again after the reload that runs");
             self.reload_again = true;
             return;
         }
+        self.launched.reloads();
         let number = self.last_reload.as_ref().map_or(0, |last| last.number) + 1;
-        tracing::info!("SIGHUP: reading the configuration again");
+        tracing::info!("{signal}: reading the configuration again");
         match self.read_again(number, now) {
             Ok(reload) => self.prepare_children(reload, now),
             Err((why, plan)) => self.reload_refused(number, &why, &plan),
@@ -91,7 +92,7 @@ impl Daemon {
         diagnostics.sort();
         eprint!("{diagnostics}");
         let loaded = loaded.ok_or_else(|| simple("the configuration has errors".to_owned()))?;
-        check_rights(&loaded).map_err(simple)?;
+        check_rights(&loaded).map_err(|e| simple(e.to_string()))?;
         let scripts = loaded.scripts().map_err(|e| simple(e.to_string()))?;
         let hooks = loaded.hooks().map_err(|e| simple(e.to_string()))?;
         let plan = Plan::between(&self.loaded, &loaded);
@@ -238,11 +239,13 @@ impl Daemon {
         if let Some(config) = &reload.loaded.balancer {
             listeners::restore_rights(config);
             let paths = listeners::unix_paths(config);
-            for gone in self.traces.sockets.iter().filter(|p| !paths.contains(p)) {
+            let present = self.traces.sockets.iter().map(|socket| &socket.path);
+            for gone in present.filter(|p| !paths.contains(p)) {
                 let _ = std::fs::remove_file(gone);
             }
-            self.traces.sockets = paths;
-            self.grace = config.global.hard_stop_after.unwrap_or(GRACE);
+            self.traces.sockets = UnixPath::all(&paths);
+            self.hard_stop_after = config.global.hard_stop_after;
+            self.grace = self.hard_stop_after.unwrap_or(GRACE);
             self.servers.retain(|(backend, server), _| {
                 let mut proxies = config.proxies.iter().filter(|p| *p.name == **backend);
                 let mut servers = proxies.find_map(|p| p.backend.as_ref()).into_iter();
@@ -299,11 +302,12 @@ impl Daemon {
 
     fn next_reload(&mut self, now: Instant) {
         if std::mem::take(&mut self.reload_again) {
-            self.hang_up(now);
+            self.hang_up("asked once more", now);
         }
     }
 
     fn note(&mut self, number: u64, applied: bool, outcome: String, plan: &Plan) {
+        self.launched.reloaded();
         self.last_reload = Some(status::Reload {
             number,
             at: SystemTime::now()
@@ -319,7 +323,8 @@ impl Daemon {
     fn remove_new_paths(&self, refused: &Loaded) {
         let new = refused.balancer.as_ref().map(listeners::unix_paths);
         for path in new.into_iter().flatten() {
-            if !self.traces.sockets.contains(&path) {
+            let present = self.traces.sockets.iter().any(|socket| socket.path == path);
+            if !present {
                 let _ = std::fs::remove_file(path);
             }
         }
@@ -362,5 +367,6 @@ pub fn absolute(sources: &Sources) -> Sources {
     Sources {
         keepalived: sources.keepalived.as_ref().map(absolute),
         haproxy: sources.haproxy.iter().map(absolute).collect(),
+        overrides: sources.overrides.clone(),
     }
 }

@@ -6,13 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
+
 use super::{Daemon, Slot};
-use crate::ipc::message::{ToBalancer, ToSpeaker};
+use crate::{
+    ipc::message::{ToBalancer, ToSpeaker},
+    supervisor::launch::Program,
+};
 
 /// How long the speaker may take to resign.
 const RESIGNATION: Duration = Duration::from_secs(3);
 /// What the balancer may take beyond the grace that it was given.
 const MARGIN: Duration = Duration::from_secs(2);
+/// A soft stop without `hard-stop-after`: a year.
+const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
 /// How far the end has come.
 #[derive(Debug)]
@@ -38,14 +45,39 @@ impl Phase {
 
 impl Daemon {
     /// A signal asks for the end; a second one does not wait any longer.
-    pub(super) fn stop(&mut self, signal: &str) {
+    pub(super) fn stop(&mut self, signal: Signal) {
+        let name = match signal {
+            Signal::INT => "SIGINT",
+            _ => "SIGTERM",
+        };
+        self.dies_of = self.launched.dies_of_signals().then_some(signal);
         if !self.phase.is_running() {
-            tracing::warn!("{signal} again: ending at once");
+            tracing::warn!("{name} again: ending at once");
             self.kill_children();
             self.phase = Phase::Over(ExitCode::SUCCESS);
             return;
         }
-        tracing::info!("{signal}: resigning, then finishing running requests");
+        // haproxy's management guide §4: SIGTERM does not wait for connections.
+        if self.launched.program == Program::Haproxy {
+            tracing::info!("{name}: ending, connections are cut");
+            self.grace = Duration::ZERO;
+        } else {
+            tracing::info!("{name}: resigning, then finishing running requests");
+        }
+        self.begin_stop();
+    }
+
+    /// haproxy's management guide §4: SIGUSR1 closes the listeners and waits for the last connection.
+    pub(super) fn soft_stop(&mut self) {
+        if self.phase.is_running() {
+            tracing::info!("SIGUSR1: closing the listeners, then finishing what runs");
+            self.grace = self.hard_stop_after.unwrap_or(FOREVER);
+            self.begin_stop();
+        }
+    }
+
+    fn begin_stop(&mut self) {
+        self.launched.stops();
         if let Some(slot) = &mut self.speaker {
             slot.retire();
         }

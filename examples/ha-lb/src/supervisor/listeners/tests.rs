@@ -26,7 +26,7 @@ fn port(open: &Open) -> u16 {
 
 #[test]
 fn every_worker_gets_its_own_socket_of_a_bind() {
-    let opened = open(&config(vec![loopback()]), 3).unwrap();
+    let opened = open(&config(vec![loopback()]), 3, true).unwrap();
     let workers: Vec<_> = opened.iter().map(|o| o.listener).collect();
     assert_eq!(
         workers,
@@ -40,13 +40,15 @@ fn every_worker_gets_its_own_socket_of_a_bind() {
 
 #[test]
 fn an_address_of_another_host_can_be_bound_beside_the_wildcard_on_the_same_port() {
-    let first = open(&config(vec![loopback()]), 1).unwrap();
+    let first = open(&config(vec![loopback()]), 1, true).unwrap();
     let port = port(first.first().unwrap());
     drop(first);
     let wildcard = Bind::new(BindAddress::Tcp(SocketAddr::from(([0, 0, 0, 0], port))));
     let elsewhere = Bind::new(BindAddress::Tcp(SocketAddr::from(([192, 0, 2, 7], port))));
     assert_eq!(
-        open(&config(vec![wildcard, elsewhere]), 2).unwrap().len(),
+        open(&config(vec![wildcard, elsewhere]), 2, true)
+            .unwrap()
+            .len(),
         4
     );
 }
@@ -56,7 +58,7 @@ fn a_port_in_use_by_another_program_is_an_error_that_says_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut bind = Bind::new(BindAddress::Tcp(taken.local_addr().unwrap()));
     bind.origin = Some("f.cfg:3".into());
-    let told = open(&config(vec![bind]), 1).unwrap_err().to_string();
+    let told = open(&config(vec![bind]), 1, true).unwrap_err().to_string();
     assert!(
         told.starts_with("f.cfg:3: cannot bind 127.0.0.1:"),
         "{told}"
@@ -67,7 +69,7 @@ fn a_port_in_use_by_another_program_is_an_error_that_says_so() {
 
 #[test]
 fn a_connection_that_arrives_without_a_balancer_waits_in_the_queue() {
-    let opened = open(&config(vec![loopback()]), 1).unwrap();
+    let opened = open(&config(vec![loopback()]), 1, true).unwrap();
     let first = opened.first().unwrap();
     let mut client = TcpStream::connect(("127.0.0.1", port(first))).unwrap();
     let given = std::net::TcpListener::from(first.socket.try_clone().unwrap());
@@ -89,7 +91,7 @@ fn a_stats_socket_gets_its_mode_and_replaces_a_stale_one() {
         mode: Some(0o600),
         owner: (None, None),
     });
-    let opened = open(&config, 2).unwrap();
+    let opened = open(&config, 2, true).unwrap();
     assert_eq!(opened.len(), 1);
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

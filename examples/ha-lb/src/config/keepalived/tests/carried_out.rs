@@ -75,7 +75,7 @@ S
 fn outcome(text: &str) -> (String, Vec<String>) {
     let sources = Sources {
         keepalived: Some("f".into()),
-        haproxy: Vec::new(),
+        ..Sources::default()
     };
     let mut diagnostics = Diagnostics::new();
     let loaded = load::load(&sources, &Text(text), &mut diagnostics);

@@ -1,0 +1,230 @@
+//! `keepalived`: its command line, its words and its exit codes (keepalived(8)).
+
+mod options;
+
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use options::{Options, Parsed};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::KEEPALIVED_CONF;
+use crate::{
+    config::diagnostic::{Diagnostics, Severity},
+    ipc::message::{Overrides, Sources},
+    logging,
+    supervisor::{
+        self, control,
+        launch::{self, Launch, Program},
+        sink::{self, Targets},
+        start::{self, Read, Refusal},
+    },
+};
+
+/// The configuration has errors.
+const CONFIG: u8 = 2;
+/// Rights are missing.
+const NO_PERMISSION: u8 = 4;
+/// `--config-test` found errors.
+const CONFIG_TEST: u8 = 5;
+/// There is no configuration file.
+const NO_CONFIG: u8 = 6;
+
+/// The version whose behaviour this is, and this program's.
+const VERSION: &str = concat!("Keepalived v2.2.7 (ha-lb ", env!("CARGO_PKG_VERSION"), ")");
+
+/// Runs as keepalived with these arguments (without the program's name).
+pub(super) fn main(arguments: &[OsString]) -> ExitCode {
+    let _ = rustix::thread::set_name(c"keepalived");
+    let options = match options::parse(arguments) {
+        Parsed::Options(options) => options,
+        Parsed::Say(text) => {
+            eprint!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Parsed::Version => {
+            eprintln!("{VERSION}");
+            return ExitCode::SUCCESS;
+        }
+        Parsed::Signal(number) => {
+            let _ = writeln!(io::stdout(), "{number}");
+            return ExitCode::SUCCESS;
+        }
+        Parsed::Wrong(told) => {
+            eprintln!("{told}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let path = options
+        .file
+        .clone()
+        .unwrap_or_else(|| KEEPALIVED_CONF.into());
+    if !path.exists() {
+        eprintln!("Config files missing '{}'.", path.display());
+        return ExitCode::from(NO_CONFIG);
+    }
+    let sources = Sources {
+        keepalived: Some(path),
+        haproxy: Vec::new(),
+        overrides: Overrides {
+            no_vrrp: options.checkers && !options.vrrp,
+            no_virtual_servers: options.vrrp && !options.checkers,
+            ..Overrides::default()
+        },
+    };
+    match &options.config_test {
+        Some(log) => config_test(&sources, log.as_deref()),
+        None => run(&options, sources),
+    }
+}
+
+/// `--config-test`: findings to standard error or to a file.
+fn config_test(sources: &Sources, log: Option<&Path>) -> ExitCode {
+    let read = start::read(sources);
+    let text = findings(&read.diagnostics);
+    let told = match log {
+        None => io::stderr().write_all(text.as_bytes()),
+        Some(path) => fs::write(path, text),
+    };
+    match (read.loaded, told) {
+        (Some(_), Ok(())) => ExitCode::SUCCESS,
+        (None, Ok(())) => ExitCode::from(CONFIG_TEST),
+        (_, Err(error)) => {
+            eprintln!("cannot write the findings: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `(file: Line N) ...`, as keepalived 2.2 writes it.
+fn findings(diagnostics: &Diagnostics) -> String {
+    let mut text = String::new();
+    for diagnostic in diagnostics.iter() {
+        let span = &diagnostic.span;
+        // The place stands in front in keepalived's form, the severity only where it is no error.
+        let whole = diagnostic.to_string();
+        let rest = whole.strip_prefix(&format!("{span}: ")).unwrap_or(&whole);
+        let rest = match diagnostic.severity {
+            Severity::Error => rest.strip_prefix("error: ").unwrap_or(rest),
+            _ => rest,
+        };
+        let _ = match span.line {
+            0 => writeln!(text, "({}) {rest}", span.file),
+            line => writeln!(text, "({}: Line {line}) {rest}", span.file),
+        };
+    }
+    text
+}
+
+fn run(options: &Options, sources: Sources) -> ExitCode {
+    for remark in &options.remarks {
+        eprintln!("{remark}");
+    }
+    if let Some(name) = &options.namespace
+        && let Err(error) = enter(name)
+    {
+        eprintln!("Unable to set network namespace {name} ({error}) - exiting");
+        return ExitCode::FAILURE;
+    }
+    let pid_file = options
+        .pid_file
+        .clone()
+        .unwrap_or_else(|| pid_file("keepalived", options));
+    if launch::is_running(&pid_file, "keepalived") {
+        eprintln!(
+            "daemon is already running (pid file {})",
+            pid_file.display()
+        );
+        return ExitCode::FAILURE;
+    }
+    let read = start::read(&sources);
+    eprint!("{}", findings(&read.diagnostics));
+    let launch = Launch {
+        program: Program::Keepalived,
+        background: !options.foreground,
+        notify: true,
+        pid_file: Some(pid_file),
+        speaker_pid_file: child_pid_file(&options.vrrp_pid_file, "vrrp", options),
+        balancer_pid_file: child_pid_file(&options.checkers_pid_file, "checkers", options),
+        log: log(options),
+        ..Launch::default()
+    };
+    logging::init();
+    serve(
+        read,
+        &start::Options {
+            sources,
+            control: control::path_of("ha-lb-keepalived"),
+            launch,
+        },
+    )
+}
+
+fn serve(read: Read, options: &start::Options) -> ExitCode {
+    supervisor::serve(read, options).unwrap_or_else(|refusal| {
+        eprintln!("{refusal}");
+        ExitCode::from(match refusal {
+            Refusal::Configuration | Refusal::Nothing => CONFIG,
+            Refusal::Rights(_) => NO_PERMISSION,
+            _ => 1,
+        })
+    })
+}
+
+/// keepalived's own places; a daemon in a namespace has its own.
+fn pid_file(name: &str, options: &Options) -> PathBuf {
+    let suffix = options
+        .namespace
+        .as_ref()
+        .map_or_else(String::new, |n| format!("_{n}"));
+    PathBuf::from(format!("/run/{name}{suffix}.pid"))
+}
+
+/// Without root the usual places cannot be written; named ones are tried.
+fn child_pid_file(given: &Option<PathBuf>, name: &str, options: &Options) -> Option<PathBuf> {
+    let usual = options.pid_file.is_none().then(|| pid_file(name, options));
+    given.clone().or(usual)
+}
+
+/// keepalived writes to syslog unless told not to, and to the terminal only if told to. Without any syslog it would
+/// say nothing; then the terminal hears it.
+fn log(options: &Options) -> Option<Targets> {
+    let syslog = !options.no_syslog && sink::syslog_listens();
+    let background = !options.foreground;
+    (syslog || background || options.log_file.is_some()).then(|| Targets {
+        console: background || options.log_console || !syslog,
+        syslog: syslog.then_some((options.facility, "Keepalived")),
+        file: options.log_file.clone(),
+    })
+}
+
+fn enter(name: &str) -> io::Result<()> {
+    let namespace = fs::File::open(Path::new("/run/netns").join(name))?;
+    Ok(move_into_link_name_space(
+        std::os::fd::AsFd::as_fd(&namespace),
+        Some(LinkNameSpaceType::Network),
+    )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{files::Bundle, keepalived};
+
+    #[test]
+    fn findings_have_keepalived_s_form() {
+        let text = "vrrp_instance V {\n interface eth0\n prioirty 3\n virtual_router_id 51\n}\n";
+        let files = Bundle::default().with_file("k.conf", text);
+        let mut diagnostics = Diagnostics::new();
+        let _ = keepalived::load(Path::new("k.conf"), &files, &mut diagnostics);
+        let said = findings(&diagnostics);
+        assert!(said.contains("(k.conf: Line 3) "), "{said}");
+        assert!(said.contains("prioirty"), "{said}");
+    }
+}

@@ -1,0 +1,91 @@
+//! Signals beside SIGTERM, SIGINT and SIGHUP: what each means depends on the name that the daemon was called by.
+//!
+//! None of them may have its default action, which would end or stop the process: programs that look for haproxy
+//! or keepalived by name send them.
+
+use std::{io, time::Instant};
+
+use rustix::process::Signal;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc::UnboundedSender,
+};
+
+use super::{Daemon, Event};
+use crate::supervisor::launch::Program;
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::supervisor) enum Asked {
+    /// haproxy's SIGUSR1.
+    SoftStop,
+    /// haproxy's SIGUSR2.
+    Reload,
+    /// Something that this program does otherwise; the sentence says how.
+    Instead(&'static str),
+}
+
+/// `keepalived --signum=JSON`, SIGRTMIN + 2.
+pub(crate) const JSON: i32 = 36;
+/// `keepalived --signum=STATS_CLEAR`, SIGRTMAX - 1.
+pub(crate) const STATS_CLEAR: i32 = 63;
+
+fn table(program: Program) -> Vec<(i32, Asked)> {
+    const USR1: i32 = Signal::USR1.as_raw();
+    const USR2: i32 = Signal::USR2.as_raw();
+    const STATUS: Asked = Asked::Instead("ask with `ha-lb status` (`--json` for programs)");
+    const NONE: Asked = Asked::Instead("it has no meaning here");
+    match program {
+        Program::HaLb => vec![(USR1, NONE), (USR2, NONE)],
+        Program::Haproxy => vec![
+            (USR1, Asked::SoftStop),
+            (USR2, Asked::Reload),
+            (Signal::QUIT.as_raw(), STATUS),
+            (
+                Signal::TTOU.as_raw(),
+                Asked::Instead(
+                    "listeners are not paused; another process may listen beside them (SO_REUSEPORT)",
+                ),
+            ),
+            (
+                Signal::TTIN.as_raw(),
+                Asked::Instead("listeners were not paused"),
+            ),
+        ],
+        Program::Keepalived => vec![
+            (USR1, STATUS),
+            (USR2, STATUS),
+            (JSON, STATUS),
+            (
+                STATS_CLEAR,
+                Asked::Instead("counters run from the start of the daemon"),
+            ),
+        ],
+    }
+}
+
+/// Passes the signals of `program` on as events.
+pub(super) fn listen(program: Program, events: &UnboundedSender<Event>) -> io::Result<()> {
+    for (number, asked) in table(program) {
+        let mut arrivals = signal(SignalKind::from_raw(number))?;
+        let events = events.clone();
+        tokio::spawn(async move {
+            while arrivals.recv().await.is_some() {
+                if events.send(Event::Signal(number, asked)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+impl Daemon {
+    pub(super) fn signalled(&mut self, number: i32, asked: Asked) {
+        match asked {
+            Asked::SoftStop => self.soft_stop(),
+            Asked::Reload => self.hang_up("SIGUSR2", Instant::now()),
+            Asked::Instead(what) => tracing::warn!("signal {number}: {what}"),
+        }
+    }
+}

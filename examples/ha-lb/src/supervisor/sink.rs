@@ -1,0 +1,181 @@
+//! Where standard error goes when it is not to be read by whoever started the daemon: syslog, a file, or both.
+//!
+//! Every process of the daemon writes its lines into one pipe, a thread of the supervisor passes them on. Nobody
+//! waits for it: when it stalls and the pipe is full, `logging` leaves lines out.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader, PipeReader, Write as _},
+    os::unix::net::UnixDatagram,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::Duration,
+};
+
+const DEV_LOG: &str = "/dev/log";
+/// How long the last lines may take at the end.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Who hears of a line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// Standard error as it was.
+    pub console: bool,
+    /// syslog's facility number and the name before each line.
+    pub syslog: Option<(u8, &'static str)>,
+    /// A file that grows.
+    pub file: Option<PathBuf>,
+}
+
+/// Whether there is a syslog to write to.
+pub fn syslog_listens() -> bool {
+    connect().is_ok()
+}
+
+fn connect() -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect(DEV_LOG)?;
+    Ok(socket)
+}
+
+type Console = Arc<Mutex<Option<File>>>;
+
+/// A redirected standard error. Dropping it passes on what was said last, and leaves it as it was before.
+#[derive(Debug)]
+pub struct Sink {
+    console: Console,
+    ended: mpsc::Receiver<()>,
+}
+
+/// From now on standard error, of this process and of its children to come, goes to `targets`.
+pub fn redirect(targets: &Targets) -> io::Result<Sink> {
+    let (reader, writer) = io::pipe()?;
+    let before = File::from(rustix::io::fcntl_dupfd_cloexec(io::stderr(), 3)?);
+    let console = Arc::new(Mutex::new(targets.console.then_some(before)));
+    let writer_of_lines = Lines {
+        console: Arc::clone(&console),
+        syslog: targets.syslog.map(|(facility, name)| Syslog {
+            facility,
+            name,
+            socket: None,
+        }),
+        file: targets
+            .file
+            .as_ref()
+            .map(|path| File::options().create(true).append(true).open(path))
+            .transpose()?,
+    };
+    let (told, ended) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || {
+            writer_of_lines.pass_on(reader);
+            let _ = told.send(());
+        })?;
+    rustix::stdio::dup2_stderr(&writer)?;
+    Ok(Sink { console, ended })
+}
+
+impl Sink {
+    /// The terminal, or the pipe of whoever called, is let go.
+    pub fn leave_console(&self) {
+        let mut console = self.console.lock().unwrap_or_else(PoisonError::into_inner);
+        *console = None;
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        // The pipe ends with its last writer.
+        let console = self.console.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = console.as_ref().map(File::try_clone);
+        drop(console);
+        if let Ok(before) = before.unwrap_or_else(|| File::options().write(true).open("/dev/null"))
+        {
+            let _ = rustix::stdio::dup2_stderr(&before);
+        }
+        let _ = self.ended.recv_timeout(LAST_LINES);
+    }
+}
+
+struct Lines {
+    console: Console,
+    syslog: Option<Syslog>,
+    file: Option<File>,
+}
+
+impl Lines {
+    fn pass_on(mut self, reader: PipeReader) {
+        let mut reader = BufReader::new(reader);
+        let mut line = Vec::new();
+        while matches!(reader.read_until(b'\n', &mut line), Ok(n) if n > 0) {
+            let console = self.console.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(mut console) = console.as_ref() {
+                let _ = console.write_all(&line);
+            }
+            drop(console);
+            if let Some(file) = &mut self.file {
+                let _ = file.write_all(&line);
+            }
+            if let Some(syslog) = &mut self.syslog {
+                syslog.send(&String::from_utf8_lossy(&line));
+            }
+            line.clear();
+        }
+    }
+}
+
+struct Syslog {
+    facility: u8,
+    name: &'static str,
+    socket: Option<UnixDatagram>,
+}
+
+impl Syslog {
+    /// Tries a fresh socket once: syslog may have been restarted.
+    fn send(&mut self, line: &str) {
+        let (severity, text) = severity(line.trim_end());
+        let priority = u32::from(self.facility) * 8 + severity;
+        let time = chrono::Local::now().format("%b %e %H:%M:%S");
+        let (name, pid) = (self.name, std::process::id());
+        let packet = format!("<{priority}>{time} {name}[{pid}]: {text}");
+        for _ in 0..2 {
+            if self.socket.is_none() {
+                self.socket = connect().ok();
+            }
+            match &self.socket {
+                Some(socket) if socket.send(packet.as_bytes()).is_ok() => return,
+                _ => self.socket = None,
+            }
+        }
+    }
+}
+
+/// Severity and text of a log line: `2026-11-21T01:02:03.000000Z  INFO text`.
+fn severity(line: &str) -> (u32, &str) {
+    let level = line
+        .split_once(' ')
+        .and_then(|(_time, rest)| rest.trim_start().split_once(' '));
+    match level {
+        Some(("ERROR", text)) => (3, text),
+        Some(("WARN", text)) => (4, text),
+        Some(("INFO", text)) => (6, text),
+        Some(("DEBUG" | "TRACE", text)) => (7, text),
+        _ => (6, line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_s_level_becomes_its_severity() {
+        assert_eq!(
+            severity("2026-11-21T01:02:03.000000Z  WARN VI_1: late"),
+            (4, "VI_1: late")
+        );
+        assert_eq!(severity("thread panicked"), (6, "thread panicked"));
+    }
+}

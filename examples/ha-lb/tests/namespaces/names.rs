@@ -1,0 +1,307 @@
+//! Debian 12's two unit files by symlink, and who finds the processes by name.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    os::unix::net::UnixDatagram,
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    time::Duration,
+};
+
+use ha_lb::lab::{Lab, Origin};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    node::Node,
+    support::{Needs, enclosed, wait_for},
+};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
+
+/// systemd as far as these units need it: variables, the notification socket, signals to the main process.
+struct Unit {
+    node: Node,
+    folder: PathBuf,
+    variables: Vec<(&'static str, &'static str)>,
+    socket: UnixDatagram,
+    main: Option<Child>,
+}
+
+impl Unit {
+    fn new(node: Node, scratch: &Path, variables: &[(&'static str, &'static str)]) -> Self {
+        let folder = scratch.join("sbin");
+        fs::create_dir(&folder).unwrap();
+        for name in ["haproxy", "keepalived"] {
+            std::os::unix::fs::symlink(HA_LB, folder.join(name)).unwrap();
+        }
+        let socket = UnixDatagram::bind(scratch.join("notify")).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self {
+            node,
+            folder,
+            variables: variables.to_vec(),
+            socket,
+            main: None,
+        }
+    }
+
+    /// Words of an `Exec...=` line; a variable that stands alone is split at blanks.
+    fn words(&self, line: &str) -> Vec<String> {
+        let value = |name: &str| {
+            let found = self.variables.iter().find(|(known, _)| *known == name);
+            found.map_or("", |(_, value)| *value)
+        };
+        line.replace("/usr/sbin", &self.folder.display().to_string())
+            .split_whitespace()
+            .flat_map(|word| match word.strip_prefix('$') {
+                Some(name) => value(name).split_whitespace().map(str::to_owned).collect(),
+                None => vec![word.to_owned()],
+            })
+            .collect()
+    }
+
+    fn start(&mut self, line: &str) -> u32 {
+        let socket = self.folder.with_file_name("notify");
+        let child = self
+            .node
+            .command("env")
+            .arg(format!("NOTIFY_SOCKET={}", socket.display()))
+            .args(self.words(line))
+            .output(self.node.path("log"))
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        self.main = Some(child);
+        self.hears(&format!("READY=1\nMAINPID={pid}"));
+        pid
+    }
+
+    /// Waits for this datagram; others are dropped.
+    fn hears(&mut self, words: &str) {
+        wait_for(&format!("{words}\n{}", self.node.log()), PATIENCE, || {
+            let ended = self.main.as_mut().and_then(|main| main.try_wait().unwrap());
+            let mut buffer = [0; 512];
+            while let Ok(length) = self.socket.recv(&mut buffer) {
+                if String::from_utf8_lossy(&buffer[..length]).starts_with(words) {
+                    return Some(());
+                }
+            }
+            assert!(ended.is_none(), "{ended:?}\n{}", self.node.log());
+            None
+        });
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.main.as_ref().unwrap()), signal).unwrap();
+    }
+
+    fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.main.take().unwrap().wait().unwrap().code()
+    }
+}
+
+/// Process numbers that a program prints.
+fn found(program: &str, arguments: &[&str]) -> BTreeSet<u32> {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
+}
+
+fn killall(name: &str) -> bool {
+    Command::new("killall")
+        .args(["-q", "-0", name])
+        .status()
+        .unwrap()
+        .success()
+}
+
+fn answer(node: &Node, address: &str) -> String {
+    let address = address.to_owned();
+    node.host
+        .run(|| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            Ok(text)
+        })
+        .unwrap()
+}
+
+#[test]
+fn debian_s_haproxy_unit_runs_verbatim() {
+    enclosed(
+        "names::debian_s_haproxy_unit_runs_verbatim",
+        Needs::Users,
+        &["unshare", "ip", "pidof", "killall", "pgrep"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let lab = Lab::new().unwrap();
+            let node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
+            let _origin =
+                Origin::start(&node.host, "10.77.0.11:8080".parse().unwrap(), "web").unwrap();
+            // The package's own file, and something to do.
+            let config = "global\n log /dev/log local0\n log /dev/log local1 notice\n chroot /var/lib/haproxy\n \
+                stats socket /run/haproxy/admin.sock mode 660 level admin\n stats timeout 30s\n user haproxy\n \
+                group haproxy\n daemon\ndefaults\n log global\n mode http\n option httplog\n option dontlognull\n \
+                timeout connect 5000\n timeout client 50000\n timeout server 50000\nlisten web\n bind *:80\n \
+                server web 10.77.0.11:8080\n";
+            fs::write(node.path("etc/haproxy/haproxy.cfg"), config).unwrap();
+            fs::create_dir(node.path("run/haproxy")).unwrap();
+            let mut unit = Unit::new(
+                node,
+                scratch.path(),
+                &[
+                    ("CONFIG", "/etc/haproxy/haproxy.cfg"),
+                    ("PIDFILE", "/run/haproxy.pid"),
+                    ("EXTRAOPTS", "-S /run/haproxy-master.sock"),
+                ],
+            );
+            let pid = unit.start("/usr/sbin/haproxy -Ws -f $CONFIG -p $PIDFILE $EXTRAOPTS");
+            assert!(answer(&unit.node, "10.77.0.11:80").starts_with("HTTP/1.1 200"));
+            let pid_file = unit.node.path("run/haproxy.pid");
+            assert_eq!(fs::read_to_string(&pid_file).unwrap(), format!("{pid}\n"));
+            // Master and worker, as with haproxy.
+            let processes = found("pidof", &["haproxy"]);
+            assert!(
+                processes.contains(&pid) && processes.len() == 2,
+                "{processes:?}"
+            );
+            assert_eq!(found("pgrep", &["-x", "haproxy"]), processes);
+            assert!(killall("haproxy") && !killall("keepalived"));
+            // Signals that are sent by name harm no one.
+            for sent in [Signal::TTOU, Signal::TTIN, Signal::QUIT] {
+                for found in &processes {
+                    let found = Pid::from_raw(i32::try_from(*found).unwrap()).unwrap();
+                    kill_process(found, sent).unwrap();
+                }
+            }
+            for worker in processes.iter().filter(|p| **p != pid) {
+                let worker = Pid::from_raw(i32::try_from(*worker).unwrap()).unwrap();
+                kill_process(worker, Signal::USR1).unwrap();
+                kill_process(worker, Signal::USR2).unwrap();
+            }
+
+            let check = unit.words("/usr/sbin/haproxy -Ws -f $CONFIG -c -q $EXTRAOPTS");
+            let output = unit
+                .node
+                .command(&check[0])
+                .args(&check[1..])
+                .capture()
+                .unwrap();
+            assert!(
+                output.status.success() && output.stdout.is_empty(),
+                "{output:?}"
+            );
+            assert!(output.stderr.is_empty(), "{output:?}");
+            unit.signal(Signal::USR2);
+            unit.hears("RELOADING=1");
+            unit.hears("READY=1");
+            assert!(answer(&unit.node, "10.77.0.11:80").starts_with("HTTP/1.1 200"));
+            assert!(found("pidof", &["haproxy"]).contains(&pid));
+
+            // KillMode=mixed.
+            assert_eq!(unit.stop(), Some(0), "{}", unit.node.log());
+            unit.hears("STOPPING=1");
+            assert!(!pid_file.exists() && !killall("haproxy"));
+        },
+    );
+}
+
+#[test]
+fn debian_s_keepalived_unit_runs_verbatim() {
+    enclosed(
+        "names::debian_s_keepalived_unit_runs_verbatim",
+        Needs::Users,
+        &["unshare", "ip", "pidof", "killall"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let lab = Lab::new().unwrap();
+            let node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
+            let config = "vrrp_instance VI_1 {\n state BACKUP\n interface eth0\n virtual_router_id 51\n advert_int \
+                1\n version 3\n virtual_ipaddress {\n 10.77.0.10\n }\n}\n";
+            fs::write(node.path("etc/keepalived/keepalived.conf"), config).unwrap();
+            let mut unit = Unit::new(node, scratch.path(), &[("DAEMON_ARGS", "")]);
+            let line = "/usr/sbin/keepalived --dont-fork $DAEMON_ARGS";
+            let pid = unit.start(line);
+            let number = |name: &str| -> u32 {
+                let text = fs::read_to_string(unit.node.path(name)).unwrap();
+                text.trim().parse().unwrap()
+            };
+            assert_eq!(number("run/keepalived.pid"), pid);
+            let both = BTreeSet::from([pid, number("run/vrrp.pid")]);
+            assert_eq!(found("pidof", &["keepalived"]), both);
+            assert!(killall("keepalived") && !killall("haproxy"));
+            wait_for("the address", PATIENCE, || {
+                unit.node.holds("10.77.0.10").then_some(())
+            });
+            // A second one leaves the first alone.
+            let words = unit.words(line);
+            let second = unit
+                .node
+                .command(&words[0])
+                .args(&words[1..])
+                .capture()
+                .unwrap();
+            assert_eq!(second.status.code(), Some(1));
+            let told = String::from_utf8_lossy(&second.stderr).into_owned();
+            assert!(told.contains("already running"), "{told}");
+            for signal in [Signal::USR1, Signal::USR2] {
+                unit.signal(signal);
+            }
+            unit.signal(Signal::HUP);
+            unit.hears("READY=1");
+            assert!(unit.node.holds("10.77.0.10"));
+            assert_eq!(unit.stop(), Some(0), "{}", unit.node.log());
+            assert!(!unit.node.holds("10.77.0.10"));
+            assert!(!unit.node.path("run/keepalived.pid").exists());
+            assert!(!unit.node.path("run/vrrp.pid").exists());
+        },
+    );
+}
+
+#[test]
+fn the_daemon_of_both_is_found_by_both_names() {
+    enclosed(
+        "names::the_daemon_of_both_is_found_by_both_names",
+        Needs::Namespaces,
+        &["unshare", "ip", "pidof", "killall", "pgrep"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let lab = Lab::new().unwrap();
+            let mut node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
+            let (keepalived, haproxy) = (node.path("keepalived.conf"), node.path("haproxy.cfg"));
+            let text = "vrrp_script chk {\n script \"killall -0 haproxy\"\n}\nvrrp_instance VI_1 {\n interface eth0\n \
+                virtual_router_id 51\n virtual_ipaddress {\n 10.77.0.10\n }\n track_script {\n chk\n }\n}\n";
+            fs::write(&keepalived, text).unwrap();
+            let text = "defaults\n mode http\n timeout client 1s\n timeout server 1s\n timeout connect 1s\nlisten x\n \
+                bind *:80\n server s 10.77.0.11:8080\n";
+            fs::write(&haproxy, text).unwrap();
+            node.start(Some(&keepalived), &[&haproxy]);
+            let ready = wait_for("both serve", PATIENCE, || {
+                let status = node.status()?;
+                let ready = status["balancer"]["ready"] == true && status["vrrp"]["ready"] == true;
+                ready.then_some(status)
+            });
+            for (role, name) in [("balancer", "haproxy"), ("vrrp", "keepalived")] {
+                let pid = u32::try_from(ready[role]["pid"].as_u64().unwrap()).unwrap();
+                assert_eq!(found("pidof", &[name]), BTreeSet::from([pid]), "{name}");
+                assert_eq!(
+                    found("pgrep", &["-x", name]),
+                    BTreeSet::from([pid]),
+                    "{name}"
+                );
+                assert!(killall(name), "{name}");
+            }
+            assert_eq!(ready["scripts"][0]["answered_by"], "balancer", "{ready}");
+            assert_eq!(node.terminate(), Some(0), "{}", node.log());
+        },
+    );
+}
