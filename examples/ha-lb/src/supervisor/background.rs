@@ -2,6 +2,7 @@
 //! its exit code. So a daemon that cannot start is no success, and its pid file exists when the call returns.
 
 use std::{
+    fs::File,
     io::{self, PipeWriter, Read as _, Write as _},
     process::exit,
 };
@@ -24,20 +25,16 @@ pub fn leave() -> io::Result<Background> {
         });
     }
     setsid()?;
+    // Children inherit what stands here; standard error is the log's.
+    let nothing = File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    rustix::stdio::dup2_stdout(&nothing)?;
     Ok(Background(writer))
 }
 
 impl Background {
-    /// Lets the process that was called end, and the terminal go.
+    /// Lets the process that was called end.
     pub fn serves(mut self) {
-        if let Ok(nothing) = std::fs::File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/null")
-        {
-            let _ = rustix::stdio::dup2_stdin(&nothing);
-            let _ = rustix::stdio::dup2_stdout(&nothing);
-        }
         let _ = self.0.write_all(b".");
     }
 }

@@ -201,10 +201,15 @@ fn debian_s_haproxy_unit_runs_verbatim() {
                 "{output:?}"
             );
             assert!(output.stderr.is_empty(), "{output:?}");
+            let changed = config.replace("bind *:80", "bind *:80\n http-request deny");
+            fs::write(unit.node.path("etc/haproxy/haproxy.cfg"), changed).unwrap();
             unit.signal(Signal::USR2);
             unit.hears("RELOADING=1");
             unit.hears("READY=1");
-            assert!(answer(&unit.node, "10.77.0.11:80").starts_with("HTTP/1.1 200"));
+            wait_for("the new rule", PATIENCE, || {
+                let answer = answer(&unit.node, "10.77.0.11:80");
+                answer.starts_with("HTTP/1.1 403").then_some(())
+            });
             assert!(found("pidof", &["haproxy"]).contains(&pid));
 
             // KillMode=mixed.
