@@ -102,7 +102,7 @@ fn a_stats_socket_gets_its_mode_and_replaces_a_stale_one() {
 
 #[test]
 fn a_reload_keeps_every_socket_and_new_ones_listen_only_when_it_is_sure() {
-    let held = open(&config(vec![loopback()]), 3).unwrap();
+    let held = open(&config(vec![loopback()]), 3, true).unwrap();
     // Fewer workers: the third socket goes to the first worker.
     let fewer = reopen(&config(vec![loopback()]), 2, &held).unwrap();
     let workers: Vec<_> = fewer
