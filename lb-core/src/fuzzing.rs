@@ -1,5 +1,5 @@
 //! Bodies of the fuzz targets: what must hold for any bytes, above all that the answer does not
-//! depend on how they were cut. The corpus is replayed by `tests/corpus.rs`. Not part of the public
+//! depend on how they were cut. The corpus is replayed by `ha-lb`'s `tests/corpus.rs`. Not part of the public
 //! interface.
 
 use std::{

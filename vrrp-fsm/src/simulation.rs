@@ -195,13 +195,6 @@ impl Segment {
         Some(set.router(ROUTER)?.priority().value())
     }
 
-    /// Whether a host is stalled.
-    pub fn is_stalled(&self, number: usize) -> bool {
-        self.hosts
-            .get(number)
-            .is_some_and(|host| host.stalled_until > self.now)
-    }
-
     /// The hosts that have the addresses.
     pub fn holders(&self) -> Vec<usize> {
         let all = self.hosts.iter().enumerate();

@@ -1,5 +1,5 @@
 //! Bodies of the fuzz targets: what must hold for any bytes. The corpus is replayed by
-//! `tests/corpus.rs`. Not part of the public interface.
+//! `ha-lb`'s `tests/corpus.rs`. Not part of the public interface.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

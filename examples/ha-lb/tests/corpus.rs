@@ -1,33 +1,76 @@
-//! Replays the fuzz corpus of the repository on the bodies of the fuzz targets. The corpus is not
-//! part of a package.
+//! Replays the fuzz corpus of the repository on the bodies of the fuzz targets, those of the library crates included.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
-fn replay(target: &str, body: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(target);
-    let Ok(entries) = fs::read_dir(&folder) else {
-        eprintln!("skipped: no corpus at {}", folder.display());
-        return;
-    };
+/// Every fuzz target and its body.
+const TARGETS: [(&str, fn(&[u8])); 7] = [
+    ("advert_parse", vrrp_proto::fuzzing::advertisement),
+    ("ah_open", vrrp_proto::fuzzing::authentication_header),
+    ("haproxy_conf", ha_lb::config::fuzzing::haproxy),
+    ("http1", lb_core::fuzzing::http1),
+    ("keepalived_conf", ha_lb::config::fuzzing::keepalived),
+    ("proxy_protocol", lb_core::fuzzing::proxy_header),
+    ("rules", lb_core::fuzzing::rules),
+];
+
+fn corpus() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus"))
+}
+
+fn replay(target: &str) {
+    let (_, body) = TARGETS.iter().find(|(name, _)| *name == target).unwrap();
     let mut count = 0;
-    for entry in entries {
+    for entry in fs::read_dir(corpus().join(target)).unwrap() {
         let path = entry.unwrap().path();
         eprintln!("{}", path.display());
         body(&fs::read(&path).unwrap());
         count += 1;
     }
-    assert!(count > 0, "{} is empty", folder.display());
+    assert!(count > 0, "{target} is empty");
 }
 
 #[test]
-fn keepalived_files() {
-    replay("keepalived_conf", ha_lb::config::fuzzing::keepalived);
+fn every_target_is_replayed() {
+    let folders: BTreeSet<String> = fs::read_dir(corpus())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let targets: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).into()).collect();
+    assert_eq!(folders, targets);
+}
+
+#[test]
+fn advertisements() {
+    replay("advert_parse");
+}
+
+#[test]
+fn authentication_headers() {
+    replay("ah_open");
 }
 
 #[test]
 fn haproxy_files() {
-    replay("haproxy_conf", ha_lb::config::fuzzing::haproxy);
+    replay("haproxy_conf");
+}
+
+#[test]
+fn http1_messages() {
+    replay("http1");
+}
+
+#[test]
+fn keepalived_files() {
+    replay("keepalived_conf");
+}
+
+#[test]
+fn proxy_headers() {
+    replay("proxy_protocol");
+}
+
+#[test]
+fn rules() {
+    replay("rules");
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{health::CheckReport, id::ServerIndex};
+use crate::{health::CheckReport, id::ServerIndex, log::events::level};
 
 /// A server went up, down, into or out of maintenance or draining.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +41,10 @@ pub enum Cause {
 impl StateChange {
     /// Syslog level: 1 alert for down, 5 notice for up.
     pub fn level(&self) -> u8 {
-        if self.up { 5 } else { 1 }
+        if self.up { level::NOTICE } else { level::ALERT }
     }
 
-    /// `backend X has no server available!`, for level 0, when it was the last one.
+    /// `backend X has no server available!`, at [`level::EMERGENCY`], when it was the last one.
     pub fn backend_notice(&self) -> Option<String> {
         let (backend, _) = self.name.rsplit_once('/')?;
         self.backend_lost

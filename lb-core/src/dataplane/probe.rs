@@ -31,6 +31,7 @@ use crate::{
     config::{CheckConfig, CheckKind, ProxyConfig, ServerConfig},
     health::{self, CheckStatus, Monitor, Pace, Probe, ProbeResult},
     id::ServerIndex,
+    log::events::level,
     server::{Server, ServerKey},
 };
 
@@ -340,7 +341,7 @@ impl Shared {
         });
         if let Some(text) = change.backend_notice() {
             if let Some(proxy) = proxy {
-                self.sinks.log(proxy, 0, text.as_bytes());
+                self.sinks.log(proxy, level::EMERGENCY, text.as_bytes());
             }
             self.events.event(Event::NoServer { backend, text });
         }

@@ -18,7 +18,6 @@ use super::{
     http1,
     listener::{Accepted, Listener, Places},
     registry::{Membership, Order},
-    sink,
     stream::{Plain, Stream},
     tcp,
     timer::Timer,
@@ -28,6 +27,7 @@ use super::{
 use crate::{
     config::{LogFormatKind, Mode},
     http1::Progress,
+    log::events::{self, level},
     proxy_protocol,
     request::{ConnectionInfo, RuleState},
     rules::ConnectionVerdict,
@@ -279,15 +279,10 @@ impl Connection {
         if proxy.log_format != LogFormatKind::Connect || proxy.logs.is_empty() {
             return;
         }
-        let mode = match proxy.mode {
-            Mode::Tcp => "TCP",
-            Mode::Http => "HTTP",
-        };
-        let text = format!(
-            "Connect from {} to {} ({}/{mode})",
-            self.info.source, self.info.destination, proxy.name
-        );
-        self.worker.sinks.log(proxy, sink::INFO, text.as_bytes());
+        let (source, destination) = (self.info.source, self.info.destination);
+        let http = proxy.mode == Mode::Http;
+        let text = events::connect(source, destination, &proxy.name, http);
+        self.worker.sinks.log(proxy, level::INFO, text.as_bytes());
     }
 }
 

@@ -22,13 +22,6 @@ use crate::{
     log::syslog,
 };
 
-/// Level of a request's line.
-pub(super) const INFO: u8 = 6;
-/// Level of a proxy's end.
-pub(super) const WARNING: u8 = 4;
-/// Level of an erroneous request's line with `log-separate-errors`, and of errors.
-pub(super) const ERROR: u8 = 3;
-
 #[derive(Debug)]
 enum Socket {
     Udp(UdpSocket),

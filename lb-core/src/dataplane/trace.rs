@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{clock, session::Connection, sink};
+use super::{clock, session::Connection};
 use crate::{
     backend::Backend,
     config::{LogFormatKind, ProxyConfig},
     head::HeadRef,
     id::ServerIndex,
-    log::{Counts, LogFormat, RequestLine, StreamRecord, Termination, Timers},
+    log::{Counts, LogFormat, RequestLine, StreamRecord, Termination, Timers, events::level},
     request::{LogLevel, RequestView},
 };
 
@@ -118,8 +118,8 @@ impl Connection {
         let level = match self.state.log_level {
             Some(LogLevel::Silent) => return,
             Some(LogLevel::Level(level)) => level,
-            None if proxy.log_separate_errors && trace.termination.cause != b'-' => sink::ERROR,
-            None => sink::INFO,
+            None if proxy.log_separate_errors && trace.termination.cause != b'-' => level::ERROR,
+            None => level::INFO,
         };
         let normal = trace.termination.cause == b'-' && trace.status.is_none_or(|s| s < 500);
         if trace.silent || proxy.logs.is_empty() || proxy.dontlog_normal && normal {

@@ -21,9 +21,10 @@ use super::{
     idle::IdlePool,
     listener::{self, Identities, Leaving, Listener, Post},
     registry::Registry,
-    sink::{self, Sinks},
+    sink::Sinks,
 };
 use crate::{
+    log::events::{self, level},
     server::ServerKey,
     stats::{ProcessCounters, set_worker},
 };
@@ -333,11 +334,8 @@ impl Worker {
             let served = balancer
                 .backend_of(index)
                 .map_or(0, |(_, b)| b.counters().traffic.total(|c| &c.sessions));
-            let text = format!(
-                "Proxy {} stopped (cumulated conns: FE: {accepted}, BE: {served}).",
-                proxy.name
-            );
-            self.sinks.log(proxy, sink::WARNING, text.as_bytes());
+            let text = events::proxy_stopped(&proxy.name, accepted, served);
+            self.sinks.log(proxy, level::WARNING, text.as_bytes());
         }
     }
 }
