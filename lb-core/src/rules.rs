@@ -171,11 +171,6 @@ impl ProxyRules {
         }
     }
 
-    /// Whether there is any `tcp-request content` line.
-    pub fn inspects_content(&self) -> bool {
-        !self.rules.content.is_empty()
-    }
-
     /// `http-request`, in order; edits the head.
     pub fn on_request(
         &self,

@@ -3,8 +3,10 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+type Body = fn(&[u8]);
+
 /// Every fuzz target and its body.
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+const TARGETS: [(&str, Body); 7] = [
     ("advert_parse", vrrp_proto::fuzzing::advertisement),
     ("ah_open", vrrp_proto::fuzzing::authentication_header),
     ("haproxy_conf", ha_lb::config::fuzzing::haproxy),

@@ -66,8 +66,9 @@ fn an_address_is_silent_once_its_holder_was_killed() {
             holder.kill().unwrap();
             let last = prober.last_answer(Duration::from_millis(200));
             println!("kill -9 of the holder: last ARP answer after {last:?}");
+            // By the fence: the lease takes 2 s. A dying process may wait long for a busy processor.
             assert!(
-                last < Duration::from_millis(100),
+                last < Duration::from_millis(500),
                 "ARP answered {last:?} after kill -9"
             );
             holder.wait().unwrap();

@@ -341,8 +341,9 @@ fn an_address_that_another_program_removed_is_told_and_repaired() {
             .await;
                 install(host).await;
                 assert!(configured(HOST, VIP_32));
+                // Not only with the next renewal of the lease, a second later.
                 assert!(
-                    start.elapsed() < Duration::from_millis(100),
+                    start.elapsed() < Duration::from_millis(500),
                     "{:?}",
                     start.elapsed()
                 );
@@ -534,7 +535,8 @@ fn a_killed_speaker_is_silent_at_once_and_a_stopped_one_when_its_lease_ends() {
             speaker.kill().unwrap();
             let last = prober.last_answer(Duration::from_millis(200));
             println!("kill -9 of the speaker: last ARP answer after {last:?}");
-            assert!(last < Duration::from_millis(100), "{last:?}");
+            // By the fence: the lease takes 2 s. A dying process may wait long for a busy processor.
+            assert!(last < Duration::from_millis(500), "{last:?}");
             assert!(
                 configured(HOST, VIP_32),
                 "silenced by the fence, not by the lease"

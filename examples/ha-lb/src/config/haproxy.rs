@@ -318,20 +318,16 @@ impl Reader {
             {
                 targets.push(("default_backend", name, span.clone()));
             }
-            let rules = draft
-                .rules
-                .iter()
-                .filter(|rule| rule.kind == RuleKind::UseBackend);
-            for rule in rules {
-                let name = rule.line.text(rule.start);
-                // A name with `%[...]` is known when the request is.
-                if !name.contains("%[") {
-                    targets.push(("use_backend", name, rule.line.span(rule.start)));
-                }
+            for (name, span) in draft.named(RuleKind::UseBackend) {
+                targets.push(("use_backend", name, span));
             }
             for (keyword, name, span) in targets {
                 self.check_target(pending, keyword, name, span, context);
             }
+        }
+        let complete = |pending: &&Pending| pending.serves() && !pending.draft.refused.server;
+        for pending in self.proxies.iter().filter(complete) {
+            check_servers(pending, context);
         }
     }
 
@@ -380,6 +376,28 @@ impl Reader {
                 ),
                 _ => finding,
             });
+        }
+    }
+}
+
+/// Every server that a rule names must exist.
+fn check_servers(backend: &Pending, context: &mut Context<'_>) {
+    let servers = || {
+        let servers = backend.draft.servers.iter();
+        servers.map(|(server, _)| &*server.config.name)
+    };
+    for (name, span) in backend.draft.named(RuleKind::UseServer) {
+        if !servers().any(|server| server == name) {
+            let message = format!(
+                "{}: unable to find server '{name}' referenced in a 'use-server' rule",
+                backend.title()
+            );
+            let finding = Diagnostic::error(span, message)
+                .found(name)
+                .expected("the name of a server of this section");
+            context
+                .diagnostics
+                .push(finding.suggestion(keywords::closest(name, servers())));
         }
     }
 }

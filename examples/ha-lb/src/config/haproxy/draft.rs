@@ -52,6 +52,8 @@ pub(super) struct Draft {
 pub(super) struct Refused {
     /// A `bind` line.
     pub(super) bind: bool,
+    /// A line that makes servers.
+    pub(super) server: bool,
     /// A `timeout` line.
     pub(super) timeout: bool,
 }
@@ -77,6 +79,16 @@ impl Default for Draft {
             stats_at: None,
             refused: Refused::default(),
         }
+    }
+}
+
+impl Draft {
+    /// The names in rules of this kind, but for those with `%[...]`, which are known when the request is.
+    pub(super) fn named(&self, kind: RuleKind) -> impl Iterator<Item = (&str, Span)> {
+        let rules = self.rules.iter().filter(move |rule| rule.kind == kind);
+        rules
+            .map(|rule| (rule.line.text(rule.start), rule.line.span(rule.start)))
+            .filter(|(name, _)| !name.contains("%["))
     }
 }
 

@@ -105,6 +105,7 @@ pub(super) fn read(
             let refused = &mut draft.refused;
             match line.text(0) {
                 "bind" => refused.bind = true,
+                "server" | "server-template" | "dispatch" => refused.server = true,
                 "timeout" | "clitimeout" | "contimeout" | "srvtimeout" => refused.timeout = true,
                 _ => {}
             }

@@ -108,6 +108,14 @@ fn targets_must_exist_and_fit() {
         "h.cfg:8:18: error: http frontend 'f' tries to use incompatible tcp backend 'b': expected a backend with \
          `mode http`"
     );
+    assert_eq!(
+        only(&pair(
+            "",
+            "server web1 192.0.2.1:80\n use-server web2 if TRUE"
+        )),
+        "h.cfg:12:13: error: backend 'b': unable to find server 'web2' referenced in a 'use-server' rule: found \
+         `web2`, expected the name of a server of this section; did you mean `web1`?"
+    );
     // The name is known only with the request.
     quiet(&pair("use_backend %[req.hdr(host),lower]", ""));
 }
