@@ -93,7 +93,8 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
     end(&mut connection).await;
 }
 
-/// Serves the request whose first byte has come, and those after it until none comes [`SOON`].
+/// Serves the request whose first byte has come, and those after it until none comes [`SOON`], or at once none
+/// where many others wait with their memory already.
 async fn serve_while_busy(connection: &mut Connection, requests: &mut u32) -> Next {
     let pooled = connection.worker.exchanges.borrow_mut().pop();
     let mut exchange = pooled.unwrap_or_else(Exchange::new);
@@ -117,7 +118,7 @@ async fn serve_while_busy(connection: &mut Connection, requests: &mut u32) -> Ne
 
 /// A connection without a request for so long gives its memory back.
 const SOON: Duration = Duration::from_secs(1);
-/// Exchanges whose memory a worker keeps.
+/// Exchanges whose memory a worker keeps: free ones, and those of connections that wait for their next request.
 const KEPT: usize = 256;
 
 /// Whether the first byte of another request comes [`SOON`]. If not, [`next_request`] finds out why.
@@ -128,8 +129,14 @@ async fn comes_soon(connection: &mut Connection) -> bool {
     let timeouts = &connection.frontend().timeouts;
     let patience = timeouts.http_keep_alive.or(timeouts.http_request);
     let soon = patience.or(timeouts.client).map_or(SOON, |t| t.min(SOON));
+    let worker = std::rc::Rc::clone(&connection.worker);
+    if worker.waiting.get() >= KEPT {
+        return false;
+    }
     connection.timer.after(connection.client.active, Some(soon));
+    worker.waiting.set(worker.waiting.get() + 1);
     let came = first_byte(connection).await;
+    worker.waiting.set(worker.waiting.get().saturating_sub(1));
     matches!(came, Ok(Ok(count)) if count > 0)
 }
 

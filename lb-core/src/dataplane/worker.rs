@@ -1,7 +1,7 @@
 //! A worker: one thread, one current-thread runtime, everything of its connections.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     os::fd::OwnedFd,
     rc::Rc,
@@ -132,6 +132,8 @@ pub(super) struct Worker {
     pub(super) registry: Rc<Registry>,
     /// Memory of HTTP exchanges, for the next ones.
     pub(super) exchanges: RefCell<Vec<Exchange>>,
+    /// Connections that wait for a request and keep the memory of the last one.
+    pub(super) waiting: Cell<usize>,
     /// Memory for a log line.
     pub(super) line: RefCell<Vec<u8>>,
     /// Where it accepts.
@@ -205,6 +207,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
         idle: IdlePool::default(),
         registry: Rc::default(),
         exchanges: RefCell::default(),
+        waiting: Cell::default(),
         line: RefCell::default(),
         posts: RefCell::default(),
     });
