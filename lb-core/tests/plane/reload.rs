@@ -15,12 +15,16 @@ use std::{
 use socket2::{Domain, Socket, Type};
 
 use lb_core::{
-    config::{Bind, BindAddress, CheckConfig, Config, Mode, ProxyConfig},
+    config::{
+        Bind, BindAddress, CheckConfig, Config, Mode, ProxyConfig, StickTableConfig, StoreKind,
+        TableKey,
+    },
     dataplane::{self, DataPlane, ListenerFd, Options, Prepared, Silent, StartError},
     server::Operation,
+    stick_table::Column,
 };
 
-use crate::common::{Origin, PATIENCE, ask, connect, listen, nobody, ok, read_message};
+use crate::common::{Origin, PATIENCE, ask, connect, listen, nobody, ok, read_message, rules};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -139,6 +143,48 @@ fn a_connection_goes_over_at_its_next_request_and_counters_go_on() {
     assert_eq!(after.frontend_counters[0].connections_total.value(), 1);
     assert_eq!(after.process.requests.value(), 3);
     assert!(Arc::ptr_eq(&before.process, &after.process));
+    plane.join(PATIENCE);
+}
+
+#[test]
+fn a_table_goes_on_as_long_as_its_declaration_is_the_same() {
+    let origin = named("one");
+    let mut port = Port::new();
+    let web = |port: &Port, size| {
+        let mut web = proxy("web", port, &[("a", origin.address)]);
+        web.stick_table = Some(StickTableConfig {
+            key: TableKey::Ip,
+            size,
+            expire: None,
+            nopurge: false,
+            store: vec![StoreKind::ConnCur, StoreKind::HttpReqCnt],
+        });
+        web.rules = rules(|rules| {
+            rules
+                .tcp_request(&["connection", "track-sc0", "src"])
+                .unwrap();
+        });
+        web
+    };
+    let plane = start(config(vec![web(&port, 10)]), 1, port.shared(0, 1));
+    let value = |column| {
+        let balancer = plane.balancer();
+        let table = &balancer.tables["web"];
+        let key = table.key_of_bytes(b"127.0.0.1").unwrap();
+        table.value(Instant::now(), &key, column)
+    };
+    let mut client = connect(port.address);
+    ask(&mut client, GET);
+    let same = config(vec![web(&port, 10)]);
+    plane.commit(plane.prepare(same, 1, port.shared(0, 1)).unwrap());
+    ask(&mut client, GET);
+    assert_eq!(value(Column::HttpReqCnt), Some(2));
+    assert_eq!(value(Column::ConnCur), Some(1));
+    drop(client);
+    until("no connection", || value(Column::ConnCur) == Some(0));
+    let other = config(vec![web(&port, 20)]);
+    plane.commit(plane.prepare(other, 1, port.shared(0, 1)).unwrap());
+    assert_eq!(value(Column::HttpReqCnt), None);
     plane.join(PATIENCE);
 }
 
