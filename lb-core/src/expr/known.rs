@@ -7,7 +7,6 @@ const TO_SERVERS: &str = "TLS to servers is not spoken";
 const HANDSHAKE: &str = "rules do not see this detail of the handshake";
 const CONNECTION: &str = "rules do not see this detail of the connection";
 const BODY: &str = "rules do not see response bodies";
-const HASHES: &str = "hashes of the request are not made by rules";
 const INTERNAL: &str = "it belongs to the inside of another program";
 const NOT_BUILT: &str = "it is not built";
 
@@ -55,8 +54,6 @@ const FETCHES: &[(&str, &str)] = &[
     ("http_first_req", CONNECTION),
     ("http_auth_bearer", NOT_BUILT),
     ("unique-id", "there is no unique id"),
-    ("base32", HASHES),
-    ("url32", HASHES),
     ("baseq", NOT_BUILT),
     ("bin", NOT_BUILT),
     ("date_us", NOT_BUILT),

@@ -44,8 +44,8 @@ fn djb2(bytes: &[u8]) -> u32 {
 }
 
 /// SDBM: h * 65599 + byte from 0.
-fn sdbm(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0, |hash: u32, byte| {
+pub(in crate::expr) fn sdbm<'b>(bytes: impl IntoIterator<Item = &'b u8>) -> u32 {
+    bytes.into_iter().fold(0, |hash: u32, byte| {
         hash.wrapping_mul(65599).wrapping_add(u32::from(*byte))
     })
 }
@@ -67,7 +67,7 @@ fn finish(hash: u32, args: &[Argument]) -> Value<'static> {
 }
 
 /// The finalizer of MurmurHash3 (public domain).
-fn avalanche(hash: u32) -> u32 {
+pub(in crate::expr) fn avalanche(hash: u32) -> u32 {
     let hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
     let hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
     hash ^ hash >> 16

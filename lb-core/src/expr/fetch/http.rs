@@ -1,5 +1,7 @@
 //! The start line: method, target and its parts, versions, status. Manual 7.3.6.
 
+use std::net::IpAddr;
+
 use super::{
     Eval, Fetch, Sink,
     target::{authority, host_port, parameters, split},
@@ -8,6 +10,7 @@ use crate::{
     expr::{
         Needs, Type, Value, Wanted,
         args::{ArgKind, ArgSpec, Argument, may},
+        convert::{avalanche, sdbm},
     },
     head::Version,
     request::RequestView,
@@ -82,6 +85,42 @@ pub(super) const TABLE: &[Fetch] = &[
             out.extend_from_slice(path(view).unwrap_or_default());
             Some(Value::String(out.into()))
         }),
+    ),
+    Fetch::row(
+        "base32",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Request,
+        "A 32-bit hash of the first Host header and the path; not the number that HAProxy makes of them.",
+        Eval::One(|_, view| Some(Value::Int(hash(view, path(view)?)?.into()))),
+    ),
+    Fetch::row(
+        "base32+src",
+        &[],
+        &[],
+        Type::Binary,
+        Needs::Request,
+        "base32 followed by the source address: 8 or 20 bytes.",
+        Eval::One(|_, view| with_source(view, hash(view, path(view)?)?)),
+    ),
+    Fetch::row(
+        "url32",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Request,
+        "A 32-bit hash of the first Host header and the target with its query.",
+        Eval::One(|_, view| Some(Value::Int(hash(view, view.request?.target())?.into()))),
+    ),
+    Fetch::row(
+        "url32+src",
+        &[],
+        &[],
+        Type::Binary,
+        Needs::Request,
+        "url32 followed by the source address: 8 or 20 bytes.",
+        Eval::One(|_, view| with_source(view, hash(view, view.request?.target())?)),
     ),
     Fetch::row(
         "url_param",
@@ -214,6 +253,21 @@ pub(super) const TABLE: &[Fetch] = &[
 fn path<'a>(view: &RequestView<'a>) -> Option<&'a [u8]> {
     let path = split(view.request?.target()).path;
     (!path.is_empty()).then_some(path)
+}
+
+/// A hash of the first Host header and what follows.
+fn hash(view: &RequestView<'_>, rest: &[u8]) -> Option<u32> {
+    let host = view.request?.value(b"host").unwrap_or_default();
+    Some(avalanche(sdbm(host.iter().chain(rest))))
+}
+
+fn with_source<'a>(view: &RequestView<'_>, hash: u32) -> Option<Value<'a>> {
+    let mut key = hash.to_be_bytes().to_vec();
+    match view.connection.source.ip().to_canonical() {
+        IpAddr::V4(ip) => key.extend_from_slice(&ip.octets()),
+        IpAddr::V6(ip) => key.extend_from_slice(&ip.octets()),
+    }
+    Some(Value::Binary(key.into()))
 }
 
 fn version(version: Version) -> Value<'static> {

@@ -216,6 +216,25 @@ fn tables_remember_servers_by_any_key() {
 }
 
 #[test]
+fn a_source_is_counted_for_each_place_it_asks_for() {
+    let (mut world, proxies) = connected();
+    let rules = build(&["http-request track-sc0 base32+src table keys"]);
+    for target in ["/a?x", "/a?y", "/b"] {
+        on_request(&mut world, &rules, target);
+        world.state.begin_transaction();
+    }
+    assert_eq!(proxies.tables["keys"].len(world.connection.accepted_at), 2);
+    let text = |expr: &str| {
+        let expr = Expr::parse(expr, &crate::expr::Definitions::default()).unwrap();
+        let world = World::new().request("GET", "/a?x", &["host: h"]);
+        let value = expr.value(&world.view()).unwrap();
+        text_of(&value.into_text())
+    };
+    assert!(text("base32+src").ends_with("C0000207"));
+    assert_ne!(text("base32"), text("url32"));
+}
+
+#[test]
 fn a_rule_that_waits_for_bytes_does_not_repeat_what_was_before_it() {
     let (mut world, proxies) = connected();
     let now = world.connection.accepted_at;
