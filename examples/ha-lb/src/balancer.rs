@@ -25,7 +25,7 @@ use lb_core::{
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::{JoinHandle, LocalSet, spawn_local},
+    task::{JoinHandle, spawn_local},
     time::timeout,
 };
 
@@ -37,26 +37,15 @@ use crate::{
         message::{BalancerStart, Configuration, FromBalancer, Listener, ServerState, ToBalancer},
     },
     privileges::Identity,
-    signals,
+    role,
 };
 
 /// The role's entry point; standard input is the supervisor's socket.
 pub fn main() -> ExitCode {
-    signals::take_the_name_called_by();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    match runtime.and_then(|runtime| runtime.block_on(LocalSet::new().run_until(run()))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("balancer: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    role::play("balancer", run())
 }
 
 async fn run() -> io::Result<()> {
-    signals::leave_to_the_supervisor()?;
     let supervisor = Channel::new(io::stdin().as_fd().try_clone_to_owned()?)?;
     let mut sockets: Vec<(Listener, OwnedFd)> = Vec::new();
     let started = loop {

@@ -16,6 +16,7 @@ pub mod lab;
 pub mod logging;
 pub mod notify;
 pub mod privileges;
+mod role;
 pub mod signals;
 pub mod supervisor;
 pub mod vrrp;

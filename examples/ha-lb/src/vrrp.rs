@@ -18,7 +18,7 @@ use tokio::{
         mpsc::{self, UnboundedReceiver, UnboundedSender, error::TrySendError, unbounded_channel},
         oneshot,
     },
-    task::{LocalSet, spawn_local},
+    task::spawn_local,
     time::timeout_at,
 };
 use vip_netlink::LinuxHost;
@@ -35,28 +35,17 @@ use crate::{
         channel::Channel,
         message::{self, Configuration, FromSpeaker, ToSpeaker},
     },
-    privileges, signals,
+    privileges, role,
 };
 use reload::{Prepared, Results};
 use words::Words;
 
 /// The role's entry point; standard input is the supervisor's socket.
 pub fn main() -> ExitCode {
-    signals::take_the_name_called_by();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    match runtime.and_then(|runtime| runtime.block_on(LocalSet::new().run_until(run()))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("speaker: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    role::play("speaker", run())
 }
 
 async fn run() -> io::Result<()> {
-    signals::leave_to_the_supervisor()?;
     let supervisor = Rc::new(Channel::new(io::stdin().as_fd().try_clone_to_owned()?)?);
     let (configuration, scripts, succeeds) = loop {
         match supervisor.recv::<ToSpeaker>().await? {
