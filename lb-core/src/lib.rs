@@ -33,9 +33,13 @@
 //! # Ok::<(), lb_core::http1::Error>(())
 //! ```
 //!
-//! Read in this order: [`config`] (what there is), [`head`] and [`http1`] (messages), [`request`], [`rules`] and
-//! [`acl`] (what is decided about them), [`backend`] and [`balance`] (who serves them), [`health`],
-//! [`stick_table`], [`stats`], [`log`].
+//! # Read the files in this order
+//! 1. [`config`]: what there is
+//! 2. [`head`], [`http1`], [`cookie`], [`proxy_protocol`]: messages, and what stands before them
+//! 3. [`request`], [`expr`], [`acl`], [`rules`], [`frontend`]: what is decided about them
+//! 4. [`backend`], [`balance`], [`server`]: who serves them
+//! 5. [`health`], [`stick_table`], [`stats`], [`log`]: what is known and told of it
+//! 6. `dataplane`: all of it over sockets (feature `tokio`)
 
 pub mod acl;
 pub mod backend;
