@@ -33,10 +33,6 @@ pub struct Global {
     pub description: Option<String>,
     /// `hard-stop-after`.
     pub hard_stop_after: Option<std::time::Duration>,
-    /// `tune.bufsize` in bytes (16384).
-    pub bufsize: Option<u32>,
-    /// `tune.maxrewrite` in bytes.
-    pub maxrewrite: Option<u32>,
     /// `spread-checks` in percent (0-50).
     pub spread_checks: u8,
 }

@@ -1,4 +1,4 @@
-//! Buffers of `tune.bufsize` bytes from a pool of this thread. A connection holds one only while bytes are in
+//! Buffers of 16 kB from a pool of this thread. A connection holds one only while bytes are in
 //! flight; an empty [`Buffer`] owns no memory.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 
 use super::stream::Stream;
 
-/// Size of a pooled buffer: `tune.bufsize`'s default.
+/// Size of a pooled buffer: the default of HAProxy's `tune.bufsize`.
 pub(super) const SIZE: usize = 16 * 1024;
 /// Size of a buffer for bulk data.
 pub(super) const BULK: usize = 128 * 1024;

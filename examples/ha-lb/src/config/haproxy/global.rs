@@ -109,8 +109,6 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         "hard-stop-after" => {
             global.hard_stop_after = Some(value::time(arg, name, Unit::Milliseconds)?);
         }
-        "tune.bufsize" => global.bufsize = Some(value::number(arg, name, 1024, 1 << 28)?),
-        "tune.maxrewrite" => global.maxrewrite = Some(value::number(arg, name, 0, 1 << 27)?),
         // Variables were applied by the lexer; `ca-base` only serves keywords that are refused.
         _ => {}
     }

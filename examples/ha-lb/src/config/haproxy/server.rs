@@ -110,7 +110,6 @@ impl Draft {
             "on-marked-down" => return Err(arg.refuse("unknown action", "shutdown-sessions")),
             "proto" if arg.text == "h1" => {}
             "proto" => return Err(arg.refuse("servers are spoken to in HTTP/1", "h1")),
-            "redir" => self.config.redir = Some(arg.text.to_owned()),
             "slowstart" => self.config.slowstart = Some(time(context)?),
             "source" => self.config.source = Some(source(arg, context)?),
             _ => {

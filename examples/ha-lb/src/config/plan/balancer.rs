@@ -95,8 +95,6 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     );
     settings.named("node", old.node != new.node);
     settings.named("description", old.description != new.description);
-    settings.named("tune.bufsize", old.bufsize != new.bufsize);
-    settings.named("tune.maxrewrite", old.maxrewrite != new.maxrewrite);
     plan.change("global", settings.0);
 }
 

@@ -24,7 +24,7 @@ pub(crate) const SERVER: &[Entry] = table! {
     supported(&["minconn"], HERE, (1, 1), "<number>", "lower bound of a dynamic maxconn"),
     supported(&["on-marked-down"], HERE, (1, 1), "shutdown-sessions", "ends its sessions when it goes down"),
     supported(&["port"], HERE, (1, 1), "<port>", "port for health checks"),
-    supported(&["redir"], HERE, (1, 1), "<prefix>", "GET and HEAD are redirected there"),
+    refused(&["redir"], HERE, "requests are not redirected to servers; use `http-request redirect`"),
     supported(&["rise"], HERE, (1, 1), "<count>", "good checks until it is up"),
     supported(&["send-proxy", "send-proxy-v2"], HERE, (0, 0), "", "begins with a PROXY protocol header"),
     supported(&["no-send-proxy", "no-send-proxy-v2"], HERE, (0, 0), "", "sends no PROXY protocol header"),

@@ -130,14 +130,14 @@ fn defaults_carry_over_until_the_next_ones_and_named_ones_are_called() {
          defaults raw\n mode tcp\n{TIMEOUTS}\
          frontend b\n bind :81\n\
          frontend c from web\n bind :82\n\
-         defaults more from web\n option logasap\n\
+         defaults more from web\n option dontlog-normal\n\
          frontend d\n bind :83\n option httplog clf\n"
     );
     let config = quiet(&text);
     let found: Vec<_> = config
         .proxies
         .iter()
-        .map(|p| (p.mode, p.log_format.clone(), p.logasap))
+        .map(|p| (p.mode, p.log_format.clone(), p.dontlog_normal))
         .collect();
     assert_eq!(
         found,
