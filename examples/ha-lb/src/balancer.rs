@@ -14,7 +14,7 @@ use std::{
     process::ExitCode,
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lb_core::{
@@ -68,6 +68,7 @@ async fn run() -> io::Result<()> {
 struct Running {
     plane: Rc<DataPlane>,
     runtime: Arc<Runtime>,
+    service: Arc<Service>,
     events: UnboundedReceiver<Event>,
     changes: UnboundedReceiver<ServerState>,
     /// Who accepts on `stats socket`s.
@@ -119,6 +120,7 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     Ok(Running {
         plane: Rc::new(plane),
         runtime,
+        service,
         events,
         changes,
         command_lines,
@@ -206,6 +208,7 @@ impl Running {
                         let traffic = report::traffic(&self.runtime.balancer());
                         supervisor.send(&FromBalancer::Status(traffic), &[]).await?;
                     }
+                    Some((ToBalancer::Daemon(status), _)) => self.service.told(*status, Instant::now()),
                     Some((ToBalancer::Stop { grace }, _)) => {
                         self.drain(grace).await;
                         return Ok(());

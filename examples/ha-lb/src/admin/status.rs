@@ -24,6 +24,9 @@ pub struct Status {
     pub balancer: Option<Process>,
     /// Virtual routers in file order.
     pub instances: Vec<Instance>,
+    /// Seconds since the VRRP process told of them; absent while it never did.
+    #[serde(default)]
+    pub instances_age: Option<f64>,
     /// Proxies that accept connections.
     pub frontends: Vec<Frontend>,
     /// Proxies that have servers.

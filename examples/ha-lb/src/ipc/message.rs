@@ -153,6 +153,9 @@ pub enum ToBalancer {
     Ping(u64),
     /// Report [`FromBalancer::Status`].
     Status,
+    /// How the rest of the daemon is, for the statistics page and the metrics: at each change of state of a virtual
+    /// router and about every second.
+    Daemon(Box<status::Status>),
     /// Stop accepting, finish running requests for this long, exit.
     Stop {
         /// How long requests may go on.

@@ -82,6 +82,10 @@ pub struct Daemon {
     /// What the next balancer should know of the servers.
     servers: BTreeMap<(String, String), ServerState>,
     instances: Vec<status::Instance>,
+    /// When the speaker told of them.
+    instances_at: Option<Instant>,
+    /// When the balancer is to hear of them again.
+    view_at: Instant,
     traffic: status::Traffic,
     waiting: Vec<Waiting>,
     phase: Phase,
@@ -153,6 +157,8 @@ impl Daemon {
             active: BTreeSet::new(),
             servers: BTreeMap::new(),
             instances: Vec::new(),
+            instances_at: None,
+            view_at: now,
             traffic: status::Traffic::default(),
             waiting: Vec::new(),
             phase: Phase::Running,
@@ -227,6 +233,7 @@ impl Daemon {
             self.heartbeat.as_ref().map(Heartbeat::next_deadline),
             self.liveness.next_deadline(),
             self.waiting.iter().map(|w| w.until).min(),
+            self.balancer.is_some().then_some(self.view_at),
             self.reload.as_ref().map(Reload::deadline),
             self.phase.deadline(),
         ]
@@ -264,6 +271,7 @@ impl Daemon {
             self.answer_for_balancer(passed);
         }
         self.answer_late(now);
+        self.look(now);
         self.reload_timeout(now);
         self.stop_timeout(now);
     }

@@ -4,8 +4,8 @@
 
 use std::{
     fmt::Write as _,
-    sync::{Arc, OnceLock},
-    time::Instant,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -21,21 +21,39 @@ use super::{
     info, page,
     rows::{self, Detail},
 };
-use crate::admin::runtime::{
-    command::{State, Target},
-    execute::Runtime,
+use crate::admin::{
+    runtime::{
+        command::{State, Target},
+        execute::Runtime,
+    },
+    status::Status,
 };
 
 /// Serves the page. The data plane starts with it before there is anything to show: see [`Service::serve`].
 #[derive(Default)]
 pub struct Service {
     runtime: OnceLock<Arc<Runtime>>,
+    daemon: Mutex<Option<(Instant, Arc<Status>)>>,
 }
 
 impl Service {
     /// From now on the page shows this.
     pub fn serve(&self, runtime: Arc<Runtime>) {
         let _ = self.runtime.set(runtime);
+    }
+
+    /// The supervisor told how the rest of the daemon is.
+    pub fn told(&self, status: Status, now: Instant) {
+        let mut daemon = self.daemon.lock().unwrap_or_else(PoisonError::into_inner);
+        *daemon = Some((now, Arc::new(status)));
+    }
+
+    /// Virtual routers, processes, scripts and the last reload as the supervisor told of them last (its frontends and
+    /// backends are empty), and how long ago that was.
+    pub fn daemon(&self, now: Instant) -> Option<(Arc<Status>, Duration)> {
+        let daemon = self.daemon.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, status) = daemon.as_ref()?;
+        Some((Arc::clone(status), now.saturating_duration_since(*at)))
     }
 }
 

@@ -100,13 +100,16 @@ impl Daemon {
                     self.active.remove(&transition.instance);
                 }
                 self.notifier.changed(&transition);
+                self.ask_speaker();
             }
             Report::Said(FromSpeaker::LowerPriority { instance, priority }) => {
                 self.notifier.lower_priority(&instance, priority);
             }
             Report::Said(FromSpeaker::Status(instances)) => {
                 self.instances = instances;
+                self.instances_at = Some(now);
                 self.reported(Role::Speaker);
+                self.show_balancer(now);
             }
             Report::Said(FromSpeaker::Prepared(number, done)) => {
                 self.reload_prepared(Role::Speaker, number, done, now);
@@ -136,6 +139,7 @@ impl Daemon {
                 let pid = slot.process().pid.unwrap_or_default();
                 tracing::info!("balancer (pid {pid}) serves after {took} ms");
                 self.heartbeat = Some(Heartbeat::new(now));
+                self.view_at = now;
                 if let Some(passed) = self.liveness.serves() {
                     self.answer_for_balancer(passed);
                 }

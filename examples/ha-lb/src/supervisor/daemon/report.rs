@@ -11,6 +11,8 @@ use crate::{
 
 /// How long a request waits for the children; after that the last known answer is given.
 const PATIENCE: Duration = Duration::from_millis(700);
+/// How often the balancer hears how the rest of the daemon is.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A request that waits for children.
 #[derive(Debug)]
@@ -85,7 +87,51 @@ impl Daemon {
         }
     }
 
+    /// Asks the speaker how its routers are; whether there was one to ask.
+    pub(super) fn ask_speaker(&self) -> bool {
+        let speaker = self.speaker.as_ref().filter(|slot| slot.ready());
+        let child = speaker.and_then(Slot::child);
+        child
+            .map(|child| child.tell(ToSpeaker::Status, Vec::new()))
+            .is_some()
+    }
+
+    /// The balancer is shown the rest of the daemon as soon as the speaker has told of its routers. One that does not
+    /// answer is shown as it was, with the age of that.
+    pub(super) fn look(&mut self, now: Instant) {
+        if self.balancer.is_none() || now < self.view_at {
+            return;
+        }
+        self.view_at = now + LOOK_EVERY;
+        let is_late = self
+            .instances_at
+            .is_some_and(|at| now.saturating_duration_since(at) > 2 * LOOK_EVERY);
+        if !self.ask_speaker() || is_late {
+            self.show_balancer(now);
+        }
+    }
+
+    /// Tells the balancer how everything but itself is.
+    pub(super) fn show_balancer(&self, now: Instant) {
+        let balancer = self.balancer.as_ref().filter(|slot| slot.ready());
+        if let Some(child) = balancer.and_then(Slot::child) {
+            child.tell(
+                ToBalancer::Daemon(Box::new(self.daemon_status(now))),
+                Vec::new(),
+            );
+        }
+    }
+
     fn status(&self, now: Instant) -> Status {
+        Status {
+            frontends: self.traffic.frontends.clone(),
+            backends: self.traffic.backends.clone(),
+            ..self.daemon_status(now)
+        }
+    }
+
+    /// All but what the balancer tells.
+    fn daemon_status(&self, now: Instant) -> Status {
         let mut instances = self.instances.clone();
         let speaks = self.speaker.as_ref().is_some_and(Slot::ready);
         for instance in instances.iter_mut().filter(|_| !speaks) {
@@ -103,8 +149,11 @@ impl Daemon {
             vrrp: self.speaker.as_ref().map(Slot::process),
             balancer: self.balancer.as_ref().map(Slot::process),
             instances,
-            frontends: self.traffic.frontends.clone(),
-            backends: self.traffic.backends.clone(),
+            instances_age: self
+                .instances_at
+                .map(|at| now.saturating_duration_since(at).as_secs_f64()),
+            frontends: Vec::new(),
+            backends: Vec::new(),
             scripts: self.tracks.status(),
             reload: self.last_reload.clone(),
         }
