@@ -12,5 +12,6 @@
 mod adverts;
 mod fence;
 mod host;
+mod leases;
 mod placement;
 mod support;
