@@ -87,6 +87,9 @@ pub struct HostOptions {
     pub fence: Option<fence::Options>,
     /// Interfaces to report links of, beside those of the routers.
     pub watch: Vec<Interface>,
+    /// A predecessor that still runs hands the routers over (`Driver::resume` of `vrrp-fsm`): addresses that are there
+    /// are not swept, and the fence is open for them before the predecessor's goes.
+    pub succession: bool,
 }
 
 impl Default for HostOptions {
@@ -94,6 +97,7 @@ impl Default for HostOptions {
         Self {
             fence: Some(fence::Options::default()),
             watch: Vec::new(),
+            succession: false,
         }
     }
 }

@@ -27,8 +27,9 @@ use tokio::sync::{mpsc, oneshot};
 use vrrp_proto::Priority;
 
 use crate::{
-    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Object, Packet, Rejection,
-    RouterConfig, RouterId, RouterSet, RouterStatus, Transition, Warning, track::Health,
+    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Memory, Object, Packet,
+    Rejection, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind, Transition, Warning,
+    track::Health,
 };
 
 mod host;
@@ -183,6 +184,43 @@ impl<H: Host> Driver<H> {
             if let Some(command) = command {
                 self.obey(command);
                 self.perform(&mut observer);
+            }
+        }
+    }
+
+    /// What a successor in another process has to know of the routers, in their order. Nothing may be sent after it.
+    pub fn memories(&self) -> Vec<(RouterId, Memory)> {
+        let ids = self.set.ids();
+        ids.filter_map(|id| Some((id, self.set.memory(id)?)))
+            .collect()
+    }
+
+    /// Instead of starting the routers, to be called before `run`: each goes on where `memory` says that its
+    /// predecessor left it ([`RouterSet::resume`]); those of which nothing is known are started. `healths` are those of
+    /// tracked objects. The addresses of routers that are not Active then are taken away: a host made for a succession
+    /// has not swept them.
+    pub fn resume(
+        &mut self,
+        healths: impl IntoIterator<Item = (Object, Health)>,
+        memory: impl Fn(RouterId) -> Option<Memory>,
+        mut observer: impl FnMut(RouterId, Observation),
+    ) {
+        self.take_events(&mut observer);
+        self.started = true;
+        for (object, health) in healths {
+            self.set.track(now(), object, health);
+            self.perform(&mut observer);
+        }
+        for id in self.set.ids() {
+            match memory(id) {
+                Some(memory) => self.set.resume(now(), id, memory),
+                None => self.set.handle(now(), id, Event::Startup),
+            }
+            self.perform(&mut observer);
+            let state = self.set.router(id).map(|router| router.state().kind());
+            if state != Some(StateKind::Active) {
+                self.removing += 1;
+                self.host.enqueue(id, Command::Remove);
             }
         }
     }

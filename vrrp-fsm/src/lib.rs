@@ -138,7 +138,7 @@ pub use event::{Event, FaultKind, FaultReason, Object, Received};
 pub use instant::Instant;
 pub use router::{Discard, Router};
 pub use router_set::{
-    Attachment, Authentication, Outgoing, Packet, Rejected, Rejection, RouterId, RouterSet,
+    Attachment, Authentication, Memory, Outgoing, Packet, Rejected, Rejection, RouterId, RouterSet,
     Transport, UnicastPeer, WriteError, Written,
 };
 pub use state::{Active, Backup, Faults, Heard, State, StateKind};

@@ -16,6 +16,7 @@ use crate::{
 mod active;
 mod backup;
 mod initialize;
+mod resume;
 
 /// A virtual router.
 #[derive(Debug, Clone)]

@@ -22,10 +22,12 @@ mod emit;
 mod index;
 mod receive;
 mod reconfigure;
+mod resume;
 
 pub use emit::{Outgoing, WriteError, Written};
 use index::{Index, Key};
 pub use receive::{Packet, Rejected, Rejection};
+pub use resume::Memory;
 
 /// Number of a router in its set, in the order of insertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -369,12 +371,20 @@ impl RouterSet {
         }
     }
 
-    /// One event to one router; its actions and its deadline into the common ones.
+    /// One event to one router.
     fn step(&mut self, now: Instant, id: RouterId, event: Event) {
         let Some(member) = self.members.get_mut(id.index()) else {
             return;
         };
         member.router.handle(now, event);
+        self.settle(now, id);
+    }
+
+    /// What a router asks for, and its deadline, into the common ones.
+    fn settle(&mut self, now: Instant, id: RouterId) {
+        let Some(member) = self.members.get_mut(id.index()) else {
+            return;
+        };
         while let Some(action) = member.router.poll_action() {
             if let Action::Transition(transition) = action {
                 member.last = Some((now, transition));

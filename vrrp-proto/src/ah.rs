@@ -90,6 +90,12 @@ impl Authenticator {
         }
     }
 
+    /// The same for one that exists already.
+    pub const fn continue_after(&mut self, sequence: u32) {
+        self.sequence = sequence;
+        self.sent = false;
+    }
+
     /// The last sequence number sent or accepted.
     pub const fn sequence(&self) -> u32 {
         self.sequence

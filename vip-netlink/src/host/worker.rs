@@ -141,11 +141,16 @@ async fn serve(
         Err(error) => return drop(started.send(Err(Error::Netlink(error)))),
     };
     tokio::spawn(connection);
+    let succession = options.succession;
     let (mut worker, unfenced) = match Worker::new(routers, options, Vips::new(handle), reports) {
         Ok(parts) => parts,
         Err(error) => return drop(started.send(Err(error))),
     };
-    if let Err(error) = worker.sweep().await {
+    let found = match succession {
+        false => worker.sweep().await,
+        true => worker.open_what_is_there().await,
+    };
+    if let Err(error) = found {
         return drop(started.send(Err(error)));
     }
     worker.tell();
@@ -253,6 +258,20 @@ impl Worker {
             self.vips.remove(present).await?;
         }
         Ok(())
+    }
+
+    /// What a predecessor holds answers on when its fence goes with it.
+    async fn open_what_is_there(&mut self) -> Result<(), Error> {
+        self.kernel = self.vips.dump().await?;
+        let Some(fence) = &self.fence else {
+            return Ok(());
+        };
+        let ours = self.routers.values();
+        let ours = ours.filter(|router| !router.config.owner);
+        let ours = ours.flat_map(|router| wanted(&self.kernel, &router.config).0);
+        let there = ours.filter(|one| self.kernel.addresses().contains(&one.present()));
+        let there: Vec<IpAddr> = there.map(|one| one.vip.address).collect();
+        Ok(fence.open(&there)?)
     }
 
     /// One more router: what a predecessor left of its addresses goes, its interface is told of.

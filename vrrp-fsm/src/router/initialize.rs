@@ -39,7 +39,7 @@ impl Router {
     }
 
     /// Leaves Initialize unless a fault holds; tells if it is another one than `held` it so far.
-    fn take_part(&mut self, now: Instant, reason: Reason, held: Option<FaultReason>) {
+    pub(super) fn take_part(&mut self, now: Instant, reason: Reason, held: Option<FaultReason>) {
         match self.faults.first() {
             Some(fault) if self.kind() != StateKind::Fault => {
                 self.become_initialize(true, Reason::Fault(fault));

@@ -445,3 +445,47 @@ fn impossible_configurations_are_refused() {
         ConfigError::DownTimerAdverts(0)
     );
 }
+
+#[test]
+fn a_successor_goes_on_in_silence_with_the_timers_of_its_predecessor() {
+    let mut old = Subject::active(config());
+    old.after(SECOND / 2);
+    let (state, deadline) = (*old.router.state(), old.router.next_deadline());
+    let mut new = Subject {
+        router: Router::new(config()).unwrap(),
+        now: old.now,
+    };
+    new.router.resume(new.now, state);
+    let asked: Vec<_> = core::iter::from_fn(|| new.router.poll_action()).collect();
+    assert_eq!(asked, [Action::Install], "no advert, no announcement");
+    assert_eq!(new.router.next_deadline(), deadline);
+    assert_eq!(new.fires(), old.fires(), "the same advert at the same time");
+
+    let mut backup = Subject::backup(config());
+    backup.hears(200);
+    let mut new = Router::new(config()).unwrap();
+    new.resume(backup.now, *backup.router.state());
+    assert_eq!(new.poll_action(), None);
+    assert_eq!(new.next_deadline(), backup.router.next_deadline());
+}
+
+#[test]
+fn a_successor_that_finds_a_fault_resigns_and_one_that_finds_none_takes_part() {
+    let old = Subject::active(config());
+    let mut faulty = config();
+    faulty.primary = None;
+    let mut new = Router::new(faulty.clone()).unwrap();
+    new.resume(old.now, *old.router.state());
+    let asked: Vec<_> = core::iter::from_fn(|| new.poll_action()).collect();
+    assert_eq!(asked[0], Action::Install);
+    assert!(asked.contains(&Action::Remove), "{asked:?}");
+    assert_eq!(new.kind(), StateKind::Fault);
+
+    let held = State::Initialize { started: true };
+    let mut new = Router::new(faulty).unwrap();
+    new.resume(old.now, held);
+    assert_eq!(new.poll_action(), None, "still held");
+    let mut new = Router::new(config()).unwrap();
+    new.resume(old.now, held);
+    assert_eq!(new.kind(), StateKind::Backup);
+}

@@ -1,0 +1,35 @@
+//! Going on where another process left off (an upgrade): no election, no word on the wire, no transition.
+
+use super::Router;
+use crate::{Action, Event, Instant, Reason, State};
+
+impl Router {
+    /// Instead of [`Event::Startup`]: takes on the state that a predecessor in the same host handed over, with its
+    /// timers. The addresses of an Active router are asked for again, which finds them in place. A fault that is known
+    /// by now ends the state at once; a router that was never started is started.
+    pub fn resume(&mut self, now: Instant, state: State) {
+        debug_assert!(
+            self.actions.is_empty() && self.state == State::Initialize { started: false },
+            "resumed before anything else"
+        );
+        match state {
+            State::Initialize { started: false } => return self.handle(now, Event::Startup),
+            State::Initialize { started: true } => {
+                self.state = state;
+                if self.faults.first().is_none() {
+                    self.take_part(now, Reason::Recovered, None);
+                }
+                return;
+            }
+            State::Backup(_) => self.state = state,
+            State::Active(_) => {
+                self.state = state;
+                self.installed = true;
+                self.push(Action::Install);
+            }
+        }
+        if let Some(fault) = self.faults.first() {
+            self.become_initialize(true, Reason::Fault(fault));
+        }
+    }
+}
