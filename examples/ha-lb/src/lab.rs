@@ -7,11 +7,13 @@ mod cable;
 pub mod enclosure;
 mod host;
 mod origin;
+pub mod probe;
 mod traffic;
 
 pub use cable::Lab;
 pub use host::{Host, HostCommand};
 pub use origin::Origin;
+pub use probe::Prober;
 pub use traffic::{Answer, Gap, Traffic, get};
 
 /// Why a lab could not be built.

@@ -4,7 +4,10 @@ use std::{net::IpAddr, os::fd::AsRawFd};
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
-use rtnetlink::{LinkBridge, LinkUnspec, LinkVeth};
+use rtnetlink::{
+    LinkBridge, LinkUnspec, LinkVeth,
+    packet_route::link::{LinkAttribute, LinkMessage},
+};
 
 use super::{Host, LabError};
 
@@ -60,10 +63,10 @@ impl Lab {
                 .await
                 .map_err(LabError::netlink("move veth"))
         })?;
-        host.run(|| {
+        let card = host.run(|| {
             with_netlink(async |handle| plug_in(&handle, &loose_end, interface, addresses).await)
         })?;
-        Ok(host)
+        Ok(host.plugged_in(card))
     }
 
     /// Pulls the host's cable out: it sees no carrier.
@@ -94,12 +97,13 @@ fn port_name(host: &str) -> String {
     format!("p-{host}")
 }
 
+/// Returns index and hardware address.
 async fn plug_in(
     handle: &rtnetlink::Handle,
     loose_end: &str,
     interface: &str,
     addresses: &[IpNet],
-) -> Result<(), LabError> {
+) -> Result<(u32, [u8; 6]), LabError> {
     up(handle, "lo").await?;
     let number = index(handle, loose_end).await?;
     let link = LinkUnspec::new_with_index(number).name(interface).build();
@@ -112,7 +116,17 @@ async fn plug_in(
     for address in addresses {
         add_address(handle, number, address.addr(), address.prefix_len()).await?;
     }
-    up(handle, interface).await
+    up(handle, interface).await?;
+    let link = look_up(handle, interface).await?;
+    let mac = link
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::Address(mac) => mac.first_chunk().copied(),
+            _ => None,
+        });
+    let mac = mac.ok_or_else(|| LabError::NoInterface(interface.to_owned()))?;
+    Ok((link.header.index, mac))
 }
 
 async fn add_address(
@@ -140,13 +154,16 @@ async fn up(handle: &rtnetlink::Handle, name: &str) -> Result<(), LabError> {
 }
 
 async fn index(handle: &rtnetlink::Handle, name: &str) -> Result<u32, LabError> {
+    Ok(look_up(handle, name).await?.header.index)
+}
+
+async fn look_up(handle: &rtnetlink::Handle, name: &str) -> Result<LinkMessage, LabError> {
     let mut links = handle.link().get().match_name(name.to_owned()).execute();
     let link = links
         .try_next()
         .await
         .map_err(LabError::netlink(format!("look up {name}")))?;
-    link.map(|link| link.header.index)
-        .ok_or_else(|| LabError::NoInterface(name.to_owned()))
+    link.ok_or_else(|| LabError::NoInterface(name.to_owned()))
 }
 
 /// Runs netlink requests in the network namespace of the calling thread, to their end.

@@ -19,6 +19,8 @@ pub struct Host {
     name: String,
     interface: String,
     namespace: File,
+    /// Index and hardware address of the interface, once it is plugged in.
+    card: (u32, [u8; 6]),
 }
 
 impl Host {
@@ -35,7 +37,12 @@ impl Host {
             name: name.to_owned(),
             interface: interface.to_owned(),
             namespace,
+            card: (0, [0; 6]),
         })
+    }
+
+    pub(super) fn plugged_in(self, card: (u32, [u8; 6])) -> Self {
+        Self { card, ..self }
     }
 
     /// The name given.
@@ -46,6 +53,16 @@ impl Host {
     /// Name of the interface on the lab's segment.
     pub fn interface(&self) -> &str {
         &self.interface
+    }
+
+    /// Index of the interface, on this host.
+    pub fn index(&self) -> u32 {
+        self.card.0
+    }
+
+    /// Hardware address of the interface.
+    pub fn mac(&self) -> [u8; 6] {
+        self.card.1
     }
 
     /// The network namespace.
