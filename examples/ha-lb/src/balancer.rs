@@ -190,6 +190,9 @@ impl Events for Told {
     }
 }
 
+/// How long connections that are cut may take to end.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
 impl Running {
     async fn serve(mut self, supervisor: &Channel) -> io::Result<()> {
         supervisor.send(&FromBalancer::Ready, &[]).await?;
@@ -244,6 +247,9 @@ impl Running {
                 "balancer: requests still ran after {} s and were cut",
                 grace.as_secs()
             );
+            // Each leaves its line in the log.
+            self.plane.cut();
+            let _ = timeout(LAST_LINES, self.plane.drained()).await;
         }
     }
 }

@@ -135,7 +135,7 @@ async fn comes_soon(connection: &mut Connection) -> bool {
     }
     connection.timer.after(connection.client.active, Some(soon));
     worker.waiting.set(worker.waiting.get() + 1);
-    let came = first_byte(connection).await;
+    let came = first_byte(connection, false).await;
     worker.waiting.set(worker.waiting.get().saturating_sub(1));
     matches!(came, Ok(Ok(count)) if count > 0)
 }
@@ -158,7 +158,7 @@ async fn next_request(connection: &mut Connection, first: bool) -> Result<bool, 
         connection.client.active
     };
     connection.timer.after(since, timeout);
-    match first_byte(connection).await {
+    match first_byte(connection, first).await {
         Ok(Ok(count)) if count > 0 => return Ok(true),
         Err(Gone::TimedOut) if first => exchange::refuse_silent(connection, 408, b'c').await,
         Ok(_) if first => exchange::refuse_silent(connection, 400, b'C').await,
@@ -167,18 +167,30 @@ async fn next_request(connection: &mut Connection, first: bool) -> Result<bool, 
     Ok(false)
 }
 
-/// What the client sends first, or why it is not waited for any longer.
-async fn first_byte(connection: &mut Connection) -> Result<Result<usize, Gone>, Gone> {
+/// What the client sends first, or why it is not waited for any longer. A client that was let in just before
+/// accepting stopped has its request on the way: it is waited for a little.
+async fn first_byte(connection: &mut Connection, first: bool) -> Result<Result<usize, Gone>, Gone> {
     let member = &connection.member;
     let (client, timer) = (&mut connection.client, &mut connection.timer);
+    let late = connection.info.accepted_at + SOON;
     std::future::poll_fn(|cx| {
         if let Poll::Ready(read) = client.poll_fill(cx, buffer::SIZE) {
             return Poll::Ready(Ok(read.map_err(|_| Gone::Client)));
         }
-        if member.order() >= Order::Finish {
-            return Poll::Ready(Err(Gone::Killed));
+        match member.order() {
+            Order::Run => {}
+            Order::Finish if first && clock::now() < late => timer.no_later_than(late),
+            _ => return Poll::Ready(Err(Gone::Killed)),
         }
-        timer.poll_expired(cx).map(|()| Err(Gone::TimedOut))
+        let expired = timer.poll_expired(cx);
+        expired.map(|()| {
+            let finishes = member.order() >= Order::Finish;
+            Err(if finishes {
+                Gone::Killed
+            } else {
+                Gone::TimedOut
+            })
+        })
     })
     .await
 }

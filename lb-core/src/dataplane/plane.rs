@@ -190,6 +190,13 @@ impl DataPlane {
         }
     }
 
+    /// Cuts every connection that is left; its log line says so (termination state `K`).
+    pub fn cut(&self) {
+        for worker in self.workers().iter() {
+            worker.send(Command::Cut);
+        }
+    }
+
     /// Completes once no client connection is left; for use after [`DataPlane::stop_accepting`].
     pub async fn drained(&self) {
         for worker in self.workers().iter() {

@@ -21,6 +21,8 @@ pub(super) enum Order {
     Finish,
     /// End at once: the server went down.
     ServerDown,
+    /// End at once: the time to finish is over.
+    Killed,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +83,7 @@ impl Registry {
 
     /// Cuts the connections whose listener is one of those.
     pub(super) fn cut(&self, of: impl Fn(&Listener) -> bool) {
-        self.order(Order::ServerDown, |entry| {
+        self.order(Order::Killed, |entry| {
             entry.listener.borrow().upgrade().is_some_and(|l| of(&l))
         });
     }

@@ -193,6 +193,7 @@ enum End {
     ClientTimeout,
     ServerTimeout,
     ServerDown,
+    Killed,
 }
 
 /// Relays until both directions have ended.
@@ -213,11 +214,14 @@ async fn relay(connection: &mut Connection, trace: &mut Trace, server: &mut Side
         End::ClientTimeout => trace.end_with(b'c', b'D'),
         End::ServerTimeout => trace.end_with(b's', b'D'),
         End::ServerDown => trace.end_with(b'D', b'D'),
+        End::Killed => trace.end_with(b'K', b'D'),
     }
     // A break is passed on as a break, so that neither side takes half a stream for a whole one.
     match end {
         End::Client => server.stream.reset_on_close(),
-        End::Server | End::ServerDown => connection.client.stream.reset_on_close(),
+        End::Server | End::ServerDown | End::Killed => {
+            connection.client.stream.reset_on_close();
+        }
         _ => {}
     }
 }
@@ -255,8 +259,10 @@ fn poll_relay(
     // Idle connections hold no buffer.
     client.input.release();
     server.input.release();
-    if connection.member.order() == Order::ServerDown {
-        return Poll::Ready(End::ServerDown);
+    match connection.member.order() {
+        Order::Run | Order::Finish => {}
+        Order::ServerDown => return Poll::Ready(End::ServerDown),
+        Order::Killed => return Poll::Ready(End::Killed),
     }
     let half_closed = up.is_done() || down.is_done();
     let deadline = |active: Instant, whole: Option<Duration>, half: Option<Duration>| {

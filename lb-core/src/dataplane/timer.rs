@@ -29,6 +29,11 @@ impl Timer {
         self.deadline = timeout.map(|t| now + t);
     }
 
+    /// Expires at `deadline` at the latest.
+    pub(super) fn no_later_than(&mut self, deadline: Instant) {
+        self.deadline = Some(self.deadline.map_or(deadline, |own| own.min(deadline)));
+    }
+
     /// Completes once the deadline has passed.
     pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.deadline else {

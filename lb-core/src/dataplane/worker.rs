@@ -48,6 +48,8 @@ pub(super) enum Command {
     },
     /// Tell when no connection is left.
     Drained(oneshot::Sender<()>),
+    /// Cut every connection.
+    Cut,
     /// End when no connection is left.
     ExitWhenDrained,
     /// End now.
@@ -245,6 +247,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
                     worker.registry.server_down(server);
                 }
             }
+            Some(Command::Cut) => worker.registry.cut(|_| true),
             Some(Command::Drained(reply)) => worker.registry.when_empty(reply),
             Some(Command::ExitWhenDrained) => {
                 if let Some(exit) = exit.take() {

@@ -503,3 +503,22 @@ fn requests_that_are_none_are_refused_and_logged_as_such() {
     assert_eq!(origin.connections(), 0);
     plane.stop();
 }
+
+#[test]
+fn whoever_was_let_in_before_accepting_stopped_is_served() {
+    let origin = Origin::http(|_| ok("one"));
+    let plane = Plane::start(vec![listen("t", Mode::Http, &[origin.address])]);
+    let mut client = plane.connect();
+    plane.until("it is let in", |balancer| {
+        balancer.process.connections.value() == 1
+    });
+    plane.plane.stop_accepting();
+    assert!(plane.line().contains("Proxy t stopped"));
+    let answer = ask(&mut client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(answer.ends_with("one"), "{answer}");
+    assert!(
+        answer.to_lowercase().contains("connection: close"),
+        "{answer}"
+    );
+    plane.stop();
+}

@@ -73,6 +73,25 @@ fn bytes_go_both_ways_and_each_direction_ends_on_its_own() {
 }
 
 #[test]
+fn what_outlives_the_time_to_finish_is_cut_and_the_log_says_so() {
+    let origin = echoing();
+    let plane = start(&origin, |_| {});
+    let mut client = plane.connect();
+    let mut echo = |what: &[u8]| {
+        client.write_all(what).unwrap();
+        let mut back = vec![0; what.len()];
+        client.read_exact(&mut back).unwrap();
+    };
+    echo(b"before");
+    plane.plane.stop_accepting();
+    assert!(plane.line().contains("Proxy t stopped"));
+    echo(b"it goes on");
+    plane.plane.cut();
+    expect(&plane, "t/s1", "KD");
+    plane.stop();
+}
+
+#[test]
 fn bulk_passes_unchanged() {
     const SIZE: usize = 5_000_000;
     let origin = reversing();

@@ -208,6 +208,7 @@ async fn fail(
         Step::BadResponse => (502, b'P', b'H'),
         Step::ServerTimeout => (504, b's', b'H'),
         Step::ServerDown => (503, b'D', b'H'),
+        Step::Killed => (503, b'K', b'H'),
         Step::BadRequest => (400, b'P', b'H'),
         Step::ClientGone => (400, b'C', if x.up.is_done() { b'H' } else { b'D' }),
         Step::ClientTimeout => (408, b'c', b'D'),

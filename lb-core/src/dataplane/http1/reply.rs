@@ -279,5 +279,6 @@ fn note_end(x: &mut Exchange, step: Step) {
         Step::ClientTimeout => x.trace.end_with(b'c', b'D'),
         Step::ServerTimeout => x.trace.end_with(b's', b'D'),
         Step::ServerDown => x.trace.end_with(b'D', b'D'),
+        Step::Killed => x.trace.end_with(b'K', b'D'),
     }
 }

@@ -31,6 +31,8 @@ pub(super) enum Step {
     ServerTimeout,
     /// The server was marked down and takes its sessions with it.
     ServerDown,
+    /// The time to finish is over.
+    Killed,
 }
 
 /// The timeouts of one exchange.
@@ -51,8 +53,10 @@ impl Patience {
         for_client: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Step> {
-        if connection.member.order() == Order::ServerDown {
-            return Poll::Ready(Step::ServerDown);
+        match connection.member.order() {
+            Order::Run | Order::Finish => {}
+            Order::ServerDown => return Poll::Ready(Step::ServerDown),
+            Order::Killed => return Poll::Ready(Step::Killed),
         }
         let after = |active: Instant, timeout: Option<Duration>| timeout.map(|t| active + t);
         let (deadline, step) = if for_client {
@@ -74,7 +78,10 @@ impl Step {
             Self::ServerGone | Self::BadResponse | Self::ServerTimeout | Self::ServerDown => {
                 Outcome::ServerAborted
             }
-            Self::ClientGone | Self::BadRequest | Self::ClientTimeout => Outcome::ClientAborted,
+            // Ended by us: no fault of the server.
+            Self::ClientGone | Self::BadRequest | Self::ClientTimeout | Self::Killed => {
+                Outcome::ClientAborted
+            }
         }
     }
 }
