@@ -12,3 +12,4 @@ pub mod keepalived;
 pub mod load;
 pub mod lvs;
 pub mod plan;
+pub mod predefined;

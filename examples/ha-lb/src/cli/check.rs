@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::{
     config::{
         diagnostic::{Diagnostics, Severity},
-        files::DiskFiles,
         load,
+        predefined::Predefined,
     },
     ipc::message::Sources,
 };
@@ -27,7 +27,7 @@ struct Report<'a> {
 /// Checks `sources`.
 pub(super) fn run(sources: &Sources, json: bool) -> ExitCode {
     let mut diagnostics = Diagnostics::new();
-    let loaded = load::load(sources, &DiskFiles, &mut diagnostics);
+    let loaded = load::load(sources, &Predefined::of(sources), &mut diagnostics);
     diagnostics.sort();
     let report = Report {
         valid: loaded.is_some() && !diagnostics.has_errors(),

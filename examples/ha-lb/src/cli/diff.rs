@@ -9,7 +9,7 @@ use std::{
 
 use super::status;
 use crate::{
-    config::{diagnostic::Diagnostics, files::DiskFiles, load},
+    config::{diagnostic::Diagnostics, load, predefined::Predefined},
     ipc::message::Sources,
     supervisor::{self, Difference},
 };
@@ -31,7 +31,7 @@ pub(super) fn daemon(path: &Path, given: &Sources, json: bool) -> Result<ExitCod
 /// Compares two sets of files.
 pub(super) fn files(old: &Sources, new: &Sources, json: bool) -> Result<ExitCode, String> {
     let mut diagnostics = Diagnostics::new();
-    let Some(loaded) = load::load(old, &DiskFiles, &mut diagnostics) else {
+    let Some(loaded) = load::load(old, &Predefined::of(old), &mut diagnostics) else {
         return Err(format!("the old configuration has errors:\n{diagnostics}"));
     };
     print(&Difference::of(&loaded, new), json)

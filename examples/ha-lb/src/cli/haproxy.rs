@@ -11,7 +11,10 @@ use report::{Report, alert};
 
 use crate::{
     admin::stat::info,
-    config::haproxy::condition,
+    config::{
+        files::DiskFiles,
+        haproxy::{self, condition},
+    },
     ipc::message::{Overrides, Sources},
     logging,
     supervisor::{
@@ -49,10 +52,8 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
         return match condition::holds(text, &|name| std::env::var(name).ok()) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(1),
-            Err(part) => {
-                let told = format!(
-                    "config : Failed to evaluate condition: unparsable conditional expression '{part}'"
-                );
+            Err(fault) => {
+                let told = format!("config : Failed to evaluate condition: {fault}");
                 refuse(flags.quiet, &told);
                 ExitCode::from(2)
             }
@@ -68,7 +69,9 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
         );
         return refuse(flags.quiet, &told);
     }
-    if flags.files.is_empty() {
+    // A folder without any file is no file.
+    let mut files = flags.files.iter();
+    if files.all(|path| haproxy::expand(path, &DiskFiles).is_empty()) {
         version();
         eprint!("{}", flags::USAGE);
         return ExitCode::FAILURE;
@@ -83,6 +86,8 @@ fn configured(flags: &Flags) -> ExitCode {
         overrides: Overrides {
             maxconn: flags.maxconn,
             proxy_maxconn: flags.proxy_maxconn,
+            local_peer: flags.local_peer.clone(),
+            master: flags.master,
             ..Overrides::default()
         },
     };

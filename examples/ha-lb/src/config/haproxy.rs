@@ -11,6 +11,7 @@ mod balance;
 mod bind;
 mod check;
 pub mod condition;
+mod directive;
 mod document;
 mod draft;
 mod finish;
@@ -60,19 +61,32 @@ use super::{
 /// configuration. `None` if there were errors.
 pub fn load(paths: &[PathBuf], files: &dyn Files, diagnostics: &mut Diagnostics) -> Option<Config> {
     let errors = diagnostics.count(Severity::Error);
+    let warnings = diagnostics.count(Severity::Warning);
     let mut environment = Environment::new(files);
     let mut reader = Reader::default();
     for path in paths.iter().flat_map(|path| expand(path, files)) {
         let mut context = Context { files, diagnostics };
         match files.read(&path) {
-            Ok(text) => reader.file(&path, &text, &mut environment, &mut context),
+            Ok(text) => {
+                if reader.file(&path, &text, &mut environment, &mut context) {
+                    // What follows was perhaps not meant to be read as it stands: nothing more is said of it.
+                    return None;
+                }
+            }
             Err(error) => context.diagnostics.push(Diagnostic::error(
                 Span::whole_file(&path),
                 format!("cannot open the configuration file: {error}"),
             )),
         }
     }
+    let zero_warning = reader.global.zero_warning.clone();
     let config = reader.finish(&mut Context { files, diagnostics });
+    if let Some(span) = zero_warning
+        && diagnostics.count(Severity::Warning) > warnings
+    {
+        let message = "Some warnings were found and 'zero-warning' is set. Aborting.";
+        diagnostics.push(Diagnostic::error(span, message));
+    }
     (diagnostics.count(Severity::Error) == errors).then_some(config)
 }
 
@@ -86,7 +100,7 @@ pub fn fuzz(data: &[u8]) {
 }
 
 /// A directory's `*.cfg` files in lexical order, or the file itself.
-fn expand(path: &Path, files: &dyn Files) -> Vec<PathBuf> {
+pub fn expand(path: &Path, files: &dyn Files) -> Vec<PathBuf> {
     let Ok(entries) = files.list(path) else {
         return vec![path.to_owned()];
     };
@@ -106,23 +120,25 @@ struct Reader {
     global: global::Draft,
     /// The last `defaults` section.
     defaults: Draft,
-    named_defaults: BTreeMap<String, Draft>,
+    /// Those with a name, and where each of them begins: what two have in common cannot be referred to.
+    named_defaults: BTreeMap<String, (Draft, Vec<Span>)>,
     userlists: Vec<Userlist>,
     proxies: Vec<Pending>,
 }
 
 impl Reader {
+    /// Whether the file ends the reading.
     fn file(
         &mut self,
         path: &Path,
         text: &[u8],
         environment: &mut Environment<'_>,
         context: &mut Context<'_>,
-    ) {
+    ) -> bool {
         let file: Arc<str> = Arc::from(path.to_string_lossy());
         let text = String::from_utf8_lossy(text);
-        let lines = lexer::lex(&file, &text, environment, context.diagnostics);
-        for section in document::sections(lines, context) {
+        let lexed = lexer::lex(&file, &text, environment, context.diagnostics);
+        for section in document::sections(lexed.lines, context) {
             match section.kind {
                 Kind::Global => global::read(&section, &mut self.global, context),
                 Kind::Defaults => self.defaults(&section, context),
@@ -131,6 +147,7 @@ impl Reader {
                 Kind::Inert => {}
             }
         }
+        lexed.stopped
     }
 
     fn defaults(&mut self, section: &Section, context: &mut Context<'_>) {
@@ -143,41 +160,66 @@ impl Reader {
                 name.to_owned()
             }
         };
-        let mut draft = self.ancestor(&mut args, context).unwrap_or_default();
         let place = Place {
             kind: Kind::Defaults,
             name: name.clone(),
         };
+        let ancestor = self.ancestor(&mut args, &place, context);
+        let mut draft = ancestor.unwrap_or_default();
         let binds = self.binds();
         proxy::read(&section.lines, &place, binds, &mut draft, context);
         self.defaults = draft.clone();
-        if !name.is_empty() && self.named_defaults.insert(name.clone(), draft).is_some() {
-            context.warn(
-                header.span(1),
-                format!("defaults section '{name}' was already defined"),
-                "the later one holds for the sections that follow",
-            );
+        if !name.is_empty() {
+            let entry = self.named_defaults.entry(name);
+            let (newest, places) = entry.or_insert_with(|| (draft.clone(), Vec::new()));
+            *newest = draft;
+            places.push(header.span(0));
         }
     }
 
     /// The settings behind `from <name>`.
-    fn ancestor(&self, args: &mut Args<'_>, context: &mut Context<'_>) -> Option<Draft> {
+    fn ancestor(
+        &self,
+        args: &mut Args<'_>,
+        place: &Place,
+        context: &mut Context<'_>,
+    ) -> Option<Draft> {
         if !args.skip("from") {
             return None;
         }
         let result = args.need("from", "the name of a defaults section");
         let name = context.collect(result)?;
-        let found = self.named_defaults.get(name.text).cloned();
-        if found.is_none() {
-            let known = self.named_defaults.keys().map(String::as_str);
-            context.diagnostics.push(
-                Diagnostic::error(name.span, "this defaults section does not exist")
-                    .found(name.text)
+        let of = match place.kind {
+            Kind::Defaults => "defaults",
+            _ => "proxy",
+        };
+        let finding = match self.named_defaults.get(name.text) {
+            Some((draft, places)) if places.len() == 1 => return Some(draft.clone()),
+            Some((_, places)) => {
+                let places: Vec<String> = places.iter().map(at_line).collect();
+                Diagnostic::error(
+                    name.span,
+                    format!(
+                        "ambiguous defaults section name '{}' referenced by {of} '{}' exists at least at {}",
+                        name.text,
+                        place.name,
+                        places.join(" and ")
+                    ),
+                )
+            }
+            None => {
+                let known = self.named_defaults.keys().map(String::as_str);
+                let message = format!(
+                    "defaults section '{}' not found for {of} '{}'",
+                    name.text, place.name
+                );
+                Diagnostic::error(name.span, message)
                     .expected("the name of a defaults section above")
-                    .suggestion(keywords::closest(name.text, known)),
-            );
-        }
-        found
+                    .suggestion(keywords::closest(name.text, known))
+            }
+        };
+        context.diagnostics.push(finding);
+        None
     }
 
     fn binds(&self) -> bind::Defaults<'_> {
@@ -200,7 +242,7 @@ impl Reader {
         match args.peek() {
             "" => {}
             "from" => {
-                if let Some(ancestor) = self.ancestor(&mut args, context) {
+                if let Some(ancestor) = self.ancestor(&mut args, &place, context) {
                     draft = ancestor;
                 }
             }
@@ -245,20 +287,15 @@ impl Reader {
                 && ((accepts && other.accepts()) || (serves && other.serves()))
         });
         if let Some(other) = same {
-            let span = other.header.span(0);
-            context.diagnostics.push(
-                Diagnostic::error(
-                    header.span(1),
-                    format!(
-                        "this name belongs to {} at {}:{}",
-                        other.title(),
-                        span.file,
-                        span.line
-                    ),
-                )
-                .found(place.name.as_str())
-                .expected("a name of its own"),
+            let message = format!(
+                "{} has the same name as {} declared at {}",
+                place.title(),
+                other.title(),
+                at_line(&other.header.span(0))
             );
+            context
+                .diagnostics
+                .push(Diagnostic::error(header.span(1), message).expected("a name of its own"));
         }
     }
 
@@ -378,6 +415,11 @@ impl Reader {
             });
         }
     }
+}
+
+/// As HAProxy names a line.
+fn at_line(span: &Span) -> String {
+    format!("{}:{}", span.file, span.line)
 }
 
 /// Every server that a rule names must exist.

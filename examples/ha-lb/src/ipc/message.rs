@@ -24,6 +24,10 @@ pub struct Overrides {
     pub maxconn: Option<u32>,
     /// haproxy's `-N`: connections of each proxy without a `maxconn`.
     pub proxy_maxconn: Option<u32>,
+    /// haproxy's `-L`: what its file calls this host.
+    pub local_peer: Option<String>,
+    /// haproxy's `-W`: a master is asked for.
+    pub master: bool,
     /// keepalived's `-C` without `-P`: no virtual routers.
     pub no_vrrp: bool,
     /// keepalived's `-P` without `-C`: no virtual servers.

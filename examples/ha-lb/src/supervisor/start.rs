@@ -21,8 +21,9 @@ use super::{
 use crate::{
     config::{
         diagnostic::Diagnostics,
-        files::{DiskFiles, Recorder},
+        files::Recorder,
         load::{self, Loaded},
+        predefined::Predefined,
     },
     ipc::message::{Configuration, Sources},
     notify::fifo::Fifo,
@@ -133,7 +134,7 @@ impl UnixPath {
 
 /// Reads the files.
 pub fn read(sources: &Sources) -> Read {
-    let recorder = Recorder::new(DiskFiles);
+    let recorder = Recorder::new(Predefined::of(sources));
     let mut diagnostics = Diagnostics::default();
     let loaded = load::load(sources, &recorder, &mut diagnostics);
     diagnostics.sort();

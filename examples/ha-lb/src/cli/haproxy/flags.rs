@@ -20,7 +20,8 @@ Usage : haproxy [-f <file or folder>]* [-- <file>*] [options]
         -sf <pid>*, -st <pid>*  finish, or end at once, these processes when this one serves
         -q, -V                  write nothing; write again
         -dW                     refuse files that cause warnings
-        -L <name>, -S <bind>, -m <MB>, -x <socket>, -d... are accepted and said to have no effect
+        -L <name>               name of this host, $HAPROXY_LOCALPEER
+        -S <bind>, -m <MB>, -x <socket>, -d... are accepted and said to have no effect
 ";
 
 /// What the flags ask for.
@@ -42,6 +43,8 @@ pub(super) struct Flags {
     pub(super) foreground: bool,
     /// `-W`, `-Ws`.
     pub(super) master: bool,
+    /// `-L`.
+    pub(super) local_peer: Option<String>,
     /// `-Ws`.
     pub(super) notify: bool,
     /// `-p`.
@@ -104,9 +107,7 @@ pub(super) fn parse(arguments: &[OsString]) -> Parsed {
                 _ => Parsed::Wrong(format!("-{flag} lacks its argument.")),
             };
         };
-        if let Err(told) = flags.with_word(flag, word) {
-            return Parsed::Wrong(told);
-        }
+        flags.with_word(flag, word);
     }
     Parsed::Flags(flags)
 }
@@ -149,7 +150,8 @@ impl Flags {
                 self.no_effect(&format!("-{flag}"), "there is nothing to switch");
             }
             "dR" => self.no_effect("-dR", "workers need SO_REUSEPORT"),
-            "dr" => self.no_effect("-dr", "`init-addr` decides what an unknown host name means"),
+            // A server whose host has no address is always but warned about.
+            "dr" => {}
             "dV" => self.no_effect("-dV", "write `verify none` on server lines"),
             _ if flag.starts_with("dM") || flag.starts_with("dK") => {
                 self.no_effect(&format!("-{flag}"), "there is nothing to show");
@@ -159,7 +161,7 @@ impl Flags {
         true
     }
 
-    fn with_word(&mut self, flag: &str, word: &OsStr) -> Result<(), String> {
+    fn with_word(&mut self, flag: &str, word: &OsStr) {
         let path = || PathBuf::from(word);
         let shown = word.to_string_lossy();
         match flag {
@@ -174,19 +176,16 @@ impl Flags {
                 &format!("-m {shown}"),
                 "limit memory by the service manager",
             ),
-            "L" => self.no_effect(&format!("-L {shown}"), "there are no peers"),
+            "L" => self.local_peer = Some(shown.into_owned()),
             "S" => self.no_effect(
                 &format!("-S {shown} (master CLI)"),
                 "no such socket is made; `ha-lb status` and `stats socket` tell what runs",
             ),
-            _ => {
-                return Err(format!(
-                    "-{flag} {shown} is not supported: listening sockets are not taken over from another process; \
-                     -sf lets it finish beside this one"
-                ));
-            }
+            _ => self.no_effect(
+                &format!("-x {shown}"),
+                "the new process listens beside the old one (SO_REUSEPORT), and -sf lets that one finish",
+            ),
         }
-        Ok(())
     }
 
     fn no_effect(&mut self, what: &str, instead: &str) {
@@ -235,7 +234,7 @@ mod tests {
     #[test]
     fn each_flag_asks_for_its_own() {
         type Test = fn(&Flags) -> bool;
-        let table: [(&str, Test); 20] = [
+        let table: [(&str, Test); 21] = [
             ("-v", |f| f.version == 1),
             ("-vv", |f| f.version == 2),
             ("-c", |f| f.check),
@@ -257,7 +256,10 @@ mod tests {
             ("-st 5", |f| f.relieved == [5] && f.relieve_at_once),
             ("-sf -f a", |f| f.relieved.is_empty() && f.files.len() == 1),
             ("-f a -f b -- c d", |f| f.files.len() == 4),
-            ("-de -m 16 -L me -dMno-merge -dr", |f| f.remarks.len() == 5),
+            ("-de -m 16 -dMno-merge -x /run/s", |f| f.remarks.len() == 4),
+            ("-L me -dr", |f| {
+                f.local_peer.as_deref() == Some("me") && f.remarks.is_empty()
+            }),
         ];
         for (line, test) in table {
             assert!(test(&flags(line)), "{line}: {:?}", flags(line));
@@ -269,7 +271,7 @@ mod tests {
         for line in ["-h", "--help", "-k", "extra", "-f a extra", "-cc", "-sx 1"] {
             assert_eq!(parsed(line), Parsed::Usage, "{line}");
         }
-        for line in ["-f", "-p", "-x /run/s"] {
+        for line in ["-f", "-p", "-x"] {
             assert!(matches!(parsed(line), Parsed::Wrong(_)), "{line}");
         }
     }

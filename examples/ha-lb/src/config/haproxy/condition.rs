@@ -1,4 +1,4 @@
-//! Conditions of `haproxy -cc` (configuration manual §2.4): predicates, `!`, `&&`, `||`, parentheses.
+//! Conditions of `.if`, `.elif` and `haproxy -cc` (configuration manual §2.4): predicates, `!`, `&&`, `||`, parentheses.
 
 /// Features that `feature(NAME)` finds, as `haproxy -vv` lists them.
 pub const FEATURES: &[&str] = &[
@@ -12,18 +12,38 @@ pub const FEATURES: &[&str] = &[
     "THREAD",
 ];
 
-/// Whether `text` holds; `variable` knows the environment. The error is the part that cannot be understood.
-pub fn holds(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<bool, String> {
+/// Why a text is no condition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    /// What is wrong, in HAProxy's words.
+    pub message: String,
+    /// Where in the text, in bytes from 0.
+    pub position: usize,
+}
+
+/// Whether `text` holds; `variable` knows the environment.
+pub fn holds(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<bool, Fault> {
     let mut parser = Parser {
         rest: text.trim(),
         variable,
         depth: 0,
     };
-    let value = parser.any()?;
-    if parser.rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(parser.rest.to_owned())
+    let end = text.trim_end().len();
+    let unparsable = |part: &str| Fault {
+        message: format!("unparsable conditional expression '{part}'"),
+        position: end.saturating_sub(part.len()),
+    };
+    let value = parser.any().map_err(unparsable)?;
+    match parser.rest.chars().next() {
+        None => Ok(value),
+        Some(next) => Err(Fault {
+            message: format!(
+                "unexpected character '{next}' at the end of conditional expression '{}'",
+                text.trim()
+            ),
+            position: end.saturating_sub(parser.rest.len()),
+        }),
     }
 }
 
@@ -44,7 +64,7 @@ impl<'t> Parser<'t, '_> {
         found.is_some()
     }
 
-    fn any(&mut self) -> Result<bool, String> {
+    fn any(&mut self) -> Result<bool, &'t str> {
         let mut value = self.all()?;
         while self.skip("||") {
             value |= self.all()?;
@@ -52,7 +72,7 @@ impl<'t> Parser<'t, '_> {
         Ok(value)
     }
 
-    fn all(&mut self) -> Result<bool, String> {
+    fn all(&mut self) -> Result<bool, &'t str> {
         let mut value = self.term()?;
         while self.skip("&&") {
             value &= self.term()?;
@@ -60,22 +80,22 @@ impl<'t> Parser<'t, '_> {
         Ok(value)
     }
 
-    fn term(&mut self) -> Result<bool, String> {
+    fn term(&mut self) -> Result<bool, &'t str> {
         let here = self.rest;
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(here.to_owned());
+            return Err(here);
         }
         let value = if self.skip("!") {
             !self.term()?
         } else if self.skip("(") {
             let value = self.any()?;
             if !self.skip(")") {
-                return Err(here.to_owned());
+                return Err(here);
             }
             value
         } else {
-            self.predicate().ok_or_else(|| here.to_owned())?
+            self.predicate().ok_or(here)?
         };
         self.depth -= 1;
         Ok(value)
@@ -102,8 +122,11 @@ impl<'t> Parser<'t, '_> {
             ("feature", [name]) => Some(FEATURES.contains(name)),
             ("streq", [a, b]) => Some(a == b),
             ("strneq", [a, b]) => Some(a != b),
-            ("version_atleast", [version]) => Some(at_least(version)?),
-            ("version_before", [version]) => Some(!at_least(version)?),
+            ("version_atleast", [version]) => Some(LIKE >= numbers(version)),
+            ("version_before", [version]) => Some(LIKE < numbers(version)),
+            ("openssl_version_atleast", [version]) => Some(TLS_LIKE >= numbers(version)),
+            ("openssl_version_before", [version]) => Some(TLS_LIKE < numbers(version)),
+            ("ssllib_name_startswith", [name]) => Some(TLS_LIBRARY.starts_with(name)),
             _ => None,
         }
     }
@@ -132,24 +155,26 @@ fn arguments(text: &str) -> Option<(Vec<String>, &str)> {
 /// The version whose behaviour this program has.
 const LIKE: [u32; 3] = [2, 6, 12];
 
-/// Whether [`LIKE`] is at least `version`: `2.4`, `2.6.1`, `2.6-dev3` (which is before 2.6).
-fn at_least(version: &str) -> Option<bool> {
-    let numbers = version.split('-').next()?;
-    let mut wanted = [0; 3];
-    let mut places = wanted.iter_mut();
-    for number in numbers.split('.') {
-        if let Some(place) = places.next() {
-            *place = number.parse().ok()?;
-        }
+/// The TLS library of that program: files choose their settings by it.
+const TLS_LIBRARY: &str = "OpenSSL 3.0.0";
+const TLS_LIKE: [u32; 3] = [3, 0, 0];
+
+/// The numbers of `2.4`, `2.6.1`, `2.6-dev3` (read as 2.6) or `1.1.1a`; what is no number counts as 0.
+fn numbers(version: &str) -> [u32; 3] {
+    let mut found = [0; 3];
+    let parts = version.split('-').next().unwrap_or_default().split('.');
+    for (place, part) in found.iter_mut().zip(parts) {
+        let digits = part.trim_end_matches(|c: char| !c.is_ascii_digit());
+        *place = digits.parse().unwrap_or_default();
     }
-    Some(LIKE >= wanted)
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn asked(text: &str) -> Result<bool, String> {
+    fn asked(text: &str) -> Result<bool, Fault> {
         holds(text, &|name| (name == "HOME").then(|| "/root".to_owned()))
     }
 
@@ -163,6 +188,11 @@ mod tests {
             ("version_atleast(2.4)", true),
             ("version_atleast(2.6.12)", true),
             ("version_atleast(2.6-dev3)", true),
+            ("version_atleast(x)", true),
+            ("openssl_version_atleast(1.1.1k)", true),
+            ("openssl_version_before(3.1)", true),
+            ("ssllib_name_startswith(OpenSSL)", true),
+            ("ssllib_name_startswith(wolf)", false),
             ("version_atleast(2.9)", false),
             ("version_before(2.9-dev1)", true),
             ("defined(HOME)", true),
@@ -180,16 +210,20 @@ mod tests {
 
     #[test]
     fn what_is_no_condition_is_said() {
-        for text in [
-            "xx(1)",
-            "1 1",
-            "(1",
-            "streq(a)",
-            "streq(a,b",
-            "&&",
-            "version_atleast(x)",
-        ] {
+        for text in ["xx(1)", "1 1", "(1", "streq(a)", "streq(a,b", "&&"] {
             assert!(asked(text).is_err(), "{text}");
+        }
+        for (text, message, position) in [
+            ("foo(1)", "unparsable conditional expression 'foo(1)'", 0),
+            ("1 || bad", "unparsable conditional expression 'bad'", 5),
+            (
+                "1 1",
+                "unexpected character '1' at the end of conditional expression '1 1'",
+                2,
+            ),
+        ] {
+            let message = message.to_owned();
+            assert_eq!(asked(text), Err(Fault { message, position }), "{text}");
         }
         assert!(asked(&"!".repeat(100_000)).is_err());
         assert!(asked(&"(".repeat(100_000)).is_err());

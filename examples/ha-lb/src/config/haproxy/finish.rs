@@ -31,12 +31,7 @@ pub(super) struct Pending {
 impl Pending {
     /// As HAProxy's messages call it.
     pub(super) fn title(&self) -> String {
-        let kind = match self.place.kind {
-            Kind::Frontend => "frontend",
-            Kind::Backend => "backend",
-            _ => "proxy",
-        };
-        format!("{kind} '{}'", self.place.name)
+        self.place.title()
     }
 
     /// Adds what rules of others can refer to.

@@ -1,6 +1,6 @@
 //! The `global` section (configuration manual §3) and `stats socket` lines.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
 use lb_core::config::{BindAddress, Global, StatsLevel, StatsSocket};
 
@@ -13,6 +13,7 @@ use super::{
     tls::Versions,
     value::{self, Unit},
 };
+use crate::config::diagnostic::Span;
 
 /// The global section and what later sections take from it.
 #[derive(Default)]
@@ -23,7 +24,20 @@ pub(super) struct Draft {
     pub(super) crt_base: Option<PathBuf>,
     /// `ssl-default-bind-options`.
     pub(super) tls: Versions,
+    /// Where `zero-warning` was given.
+    pub(super) zero_warning: Option<Span>,
+    /// Keywords of which only the first counts, where several sections have them.
+    once: BTreeSet<&'static str>,
 }
+
+/// What may be said once: the name that HAProxy has for it, and its keywords.
+const ONCE: &[(&str, &[&str])] = &[
+    ("'maxconn'", &["maxconn"]),
+    ("user/uid", &["user", "uid"]),
+    ("group/gid", &["group", "gid"]),
+    ("'chroot'", &["chroot"]),
+    ("'pidfile'", &["pidfile"]),
+];
 
 /// Reads one `global` section into `draft`; a file may have several.
 pub(super) fn read(section: &Section, draft: &mut Draft, context: &mut Context<'_>) {
@@ -49,6 +63,17 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
         return Err(word.refuse("'no' does not go with this keyword", "no log"));
     }
     arity(args, word.text, entry)?;
+    let once = ONCE.iter().find(|(_, names)| names.contains(&word.text));
+    if let Some((name, _)) = once
+        && !draft.once.insert(name)
+    {
+        context.warn(
+            word.span,
+            format!("{name} already specified. Continuing."),
+            "the first one holds",
+        );
+        return Ok(());
+    }
     let global = &mut draft.global;
     match word.text {
         "log" => {
@@ -72,6 +97,7 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
         }
         "nbproc" => return value::number(&args.need("nbproc", "1")?, "nbproc", 1, 64).map(drop),
         "daemon" => global.daemon = true,
+        "zero-warning" => draft.zero_warning = Some(word.span),
         "log-send-hostname" => {
             global.log_send_hostname = Some(text(args).unwrap_or_else(host_name))
         }

@@ -36,6 +36,16 @@ impl Place {
         }
     }
 
+    /// As HAProxy's messages call it.
+    pub(super) fn title(&self) -> String {
+        let kind = match self.kind {
+            Kind::Frontend => "frontend",
+            Kind::Backend => "backend",
+            _ => "proxy",
+        };
+        format!("{kind} '{}'", self.name)
+    }
+
     fn section(&self) -> &'static str {
         match self.kind {
             Kind::Frontend => "frontend",

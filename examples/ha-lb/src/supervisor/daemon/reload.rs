@@ -13,9 +13,10 @@ use crate::{
     admin::status,
     config::{
         diagnostic::Diagnostics,
-        files::{DiskFiles, Recorder},
+        files::Recorder,
         load::{self, Loaded},
         plan::Plan,
+        predefined::Predefined,
     },
     ipc::message::{Configuration, Sources, ToBalancer, ToSpeaker},
     notify::Hooks,
@@ -86,7 +87,7 @@ impl Daemon {
     /// Reads, checks, compares and opens; nothing that runs is touched.
     fn read_again(&self, number: u64, now: Instant) -> Result<Reload, (String, Plan)> {
         let simple = |why: String| (why, Plan::default());
-        let recorder = Recorder::new(DiskFiles);
+        let recorder = Recorder::new(Predefined::of(&self.configuration.sources));
         let mut diagnostics = Diagnostics::default();
         let loaded = load::load(&self.configuration.sources, &recorder, &mut diagnostics);
         diagnostics.sort();
@@ -352,7 +353,7 @@ impl Difference {
     /// From what is loaded to what `sources` say.
     pub fn of(old: &Loaded, sources: &Sources) -> Self {
         let mut diagnostics = Diagnostics::default();
-        let new = load::load(sources, &DiskFiles, &mut diagnostics);
+        let new = load::load(sources, &Predefined::of(sources), &mut diagnostics);
         diagnostics.sort();
         Self {
             diagnostics: diagnostics.to_string(),

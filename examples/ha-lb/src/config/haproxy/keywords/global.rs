@@ -34,7 +34,7 @@ pub(crate) const GLOBAL: &[Entry] = table! {
     obsolete(&["master-worker", "mworker-max-reloads"], HERE, (0, 1),
         "it is ignored; a supervisor always watches over the balancer"),
     ignored(&["ulimit-n"], HERE, (1, 1), "the limit is derived from maxconn"),
-    ignored(&["zero-warning"], HERE, (0, 0), "warnings do not stop the start"),
+    supported(&["zero-warning"], HERE, (0, 0), "", "a file that causes warnings is refused"),
     ignored(&["strict-limits", "set-dumpable", "quiet", "debug", "insecure-fork-wanted",
         "insecure-setuid-wanted", "limited-quic", "no-quic", "expose-experimental-directives"], HERE, (0, 1),
         "it changes nothing here"),

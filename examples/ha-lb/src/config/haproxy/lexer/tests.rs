@@ -1,6 +1,7 @@
 use std::{io, path::Path, path::PathBuf};
 
 use super::*;
+use crate::config::files::Files;
 
 struct Variables;
 
@@ -21,13 +22,13 @@ impl Files for Variables {
 fn read(text: &str) -> (Vec<Line>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let mut environment = Environment::new(&Variables);
-    let lines = lex(
+    let lexed = lex(
         &Arc::from("h.cfg"),
         text,
         &mut environment,
         &mut diagnostics,
     );
-    (lines, diagnostics)
+    (lexed.lines, diagnostics)
 }
 
 fn words(text: &str) -> Vec<Vec<String>> {
@@ -100,19 +101,19 @@ fn a_faulty_line_is_named_and_left_out() {
     for (text, message) in [
         (
             "x \"a",
-            "h.cfg:1:3: error: a quote is not closed on its line: expected the same quote again before the end of the line",
+            "h.cfg:1:3: error: unmatched quote: expected the same quote again before the end of the line",
         ),
         (
             "x a\\x4",
-            "h.cfg:1:4: error: a hexadecimal character is cut short: expected two hexadecimal digits after `\\x`",
+            "h.cfg:1:4: error: truncated or invalid hexadecimal sequence: expected two hexadecimal digits after `\\x`",
         ),
         (
             "\"${FOO\"",
-            "h.cfg:1:2: error: the brace of a variable is not closed: expected `${NAME}`, `${NAME-default}` or `${NAME[*]}`",
+            "h.cfg:1:2: error: unmatched brace in environment variable name: expected `${NAME}`, `${NAME-default}` or `${NAME[*]}`",
         ),
         (
             "\"$ \"",
-            "h.cfg:1:2: error: a variable has no valid name: expected a letter or `_` after `$` (write `\\$` for the character itself)",
+            "h.cfg:1:2: error: forbidden first char in environment variable name: expected a letter or `_` after `$` (write `\\$` for the character itself)",
         ),
     ] {
         let (lines, diagnostics) = read(text);

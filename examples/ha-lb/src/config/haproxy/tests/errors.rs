@@ -127,7 +127,7 @@ fn two_proxies_of_one_kind_may_not_share_a_name() {
         only(&format!(
             "{timeouts}frontend a\n bind :80\nfrontend a\n bind :81\n"
         )),
-        "h.cfg:7:10: error: this name belongs to frontend 'a' at h.cfg:5: found `a`, expected a name of its own"
+        "h.cfg:7:10: error: frontend 'a' has the same name as frontend 'a' declared at h.cfg:5: expected a name of its own"
     );
     // A frontend and a backend may.
     quiet(&format!(

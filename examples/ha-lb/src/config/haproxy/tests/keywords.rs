@@ -43,6 +43,7 @@ const GLOBALS: &[&str] = &[
     "ssl-default-bind-options ssl-min-ver TLSv1.3",
     "crt-base /etc/ssl",
     "ca-base /etc/ssl",
+    "zero-warning",
 ];
 
 const PROXIES: &[(In, &str)] = &[
@@ -249,6 +250,7 @@ const NO_EFFECT: &[&str] = &[
     "proto",
     "default-server",
     "http-check",
+    "zero-warning",
     "ssl",
     "acl",
 ];

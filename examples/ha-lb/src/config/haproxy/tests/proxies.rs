@@ -152,9 +152,48 @@ fn defaults_carry_over_until_the_next_ones_and_named_ones_are_called() {
     assert_eq!(
         said,
         [
-            "h.cfg:5:16: error: this defaults section does not exist: found `wbe`, expected the name of a defaults \
+            "h.cfg:5:16: error: defaults section 'wbe' not found for proxy 'b': expected the name of a defaults \
           section above; did you mean `web`?"
         ]
+    );
+    let twice = "defaults web\ndefaults web\n";
+    quiet(&format!("{twice}{TIMEOUTS}backend b\n"));
+    assert_eq!(
+        findings(&format!("{twice}{TIMEOUTS}backend b from web\n")),
+        [
+            "h.cfg:6:16: error: ambiguous defaults section name 'web' referenced by proxy 'b' exists at least at \
+          h.cfg:1 and h.cfg:2"
+        ]
+    );
+}
+
+#[test]
+fn of_a_setting_that_two_global_sections_have_the_first_holds() {
+    let text =
+        "global\n maxconn 5\n user a\nglobal\n maxconn 6\n uid 7\n nbthread 1\n nbthread 2\n";
+    let (config, diagnostics) = load_text(text);
+    let global = config.unwrap().global;
+    assert_eq!(
+        (global.maxconn, global.user.as_deref(), global.nbthread),
+        (Some(5), Some("a"), Some(2))
+    );
+    let said: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "h.cfg:5:2: warning: 'maxconn' already specified. Continuing.; the first one holds",
+            "h.cfg:6:2: warning: user/uid already specified. Continuing.; the first one holds",
+        ]
+    );
+}
+
+#[test]
+fn zero_warning_refuses_what_would_be_a_warning() {
+    quiet(&format!("global\n zero-warning\ndefaults\n{TIMEOUTS}"));
+    let said = findings("global\n zero-warning\n ulimit-n 5\n");
+    assert_eq!(
+        said.first().map(String::as_str),
+        Some("h.cfg:2:2: error: Some warnings were found and 'zero-warning' is set. Aborting.")
     );
 }
 
