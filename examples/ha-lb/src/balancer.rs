@@ -4,6 +4,7 @@
 //! It never opens a file. When the supervisor's socket ends, it ends.
 
 mod command_line;
+mod farewell;
 mod memory;
 mod reload;
 mod report;
@@ -14,7 +15,7 @@ use std::{
     process::ExitCode,
     rc::Rc,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use lb_core::{
@@ -26,7 +27,6 @@ use lb_core::{
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::{JoinHandle, spawn_local},
-    time::timeout,
 };
 
 use crate::{
@@ -190,9 +190,6 @@ impl Events for Told {
     }
 }
 
-/// How long connections that are cut may take to end.
-const LAST_LINES: Duration = Duration::from_millis(500);
-
 impl Running {
     async fn serve(mut self, supervisor: &Channel) -> io::Result<()> {
         supervisor.send(&FromBalancer::Ready, &[]).await?;
@@ -212,6 +209,9 @@ impl Running {
                         supervisor.send(&FromBalancer::Status(traffic), &[]).await?;
                     }
                     Some((ToBalancer::Daemon(status), _)) => self.service.told(*status, Instant::now()),
+                    Some((ToBalancer::HandOver { grace }, _)) => {
+                        return self.hand_over(grace, supervisor).await;
+                    }
                     Some((ToBalancer::Stop { grace }, _)) => {
                         self.drain(grace).await;
                         return Ok(());
@@ -237,19 +237,6 @@ impl Running {
                     }
                 }
             }
-        }
-    }
-
-    async fn drain(&self, grace: Duration) {
-        self.plane.stop_accepting();
-        if timeout(grace, self.plane.drained()).await.is_err() {
-            tracing::warn!(
-                "balancer: requests still ran after {} s and were cut",
-                grace.as_secs()
-            );
-            // Each leaves its line in the log.
-            self.plane.cut();
-            let _ = timeout(LAST_LINES, self.plane.drained()).await;
         }
     }
 }

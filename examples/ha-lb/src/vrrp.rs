@@ -4,17 +4,25 @@
 //! When the supervisor's socket ends, it resigns everywhere and ends.
 
 mod build;
+mod handover;
+mod orders;
 mod reload;
 mod words;
 
 #[cfg(test)]
 pub(crate) use build::plan;
 
-use std::{cell::RefCell, io, os::fd::AsFd as _, process::ExitCode, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    process::ExitCode,
+    rc::Rc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{
-        Notify,
         mpsc::{self, UnboundedReceiver, UnboundedSender, error::TrySendError, unbounded_channel},
         oneshot,
     },
@@ -37,7 +45,8 @@ use crate::{
     },
     privileges, role,
 };
-use reload::{Prepared, Results};
+use handover::Left;
+use orders::{Interrupt, Orders};
 use words::Words;
 
 /// The role's entry point; standard input is the supervisor's socket.
@@ -47,24 +56,43 @@ pub fn main() -> ExitCode {
 
 async fn run() -> io::Result<()> {
     let supervisor = Rc::new(Channel::new(io::stdin().as_fd().try_clone_to_owned()?)?);
-    let (configuration, scripts, succeeds) = loop {
+    let (given, line) = loop {
         match supervisor.recv::<ToSpeaker>().await? {
             Some((
                 ToSpeaker::Start {
                     configuration,
                     scripts,
                     succeeds,
+                    hands_over,
                 },
-                _,
-            )) => break (configuration, scripts, succeeds),
+                mut descriptors,
+            )) => {
+                let given = Given {
+                    configuration,
+                    scripts,
+                    succeeds,
+                };
+                break (given, descriptors.pop().filter(|_| hands_over));
+            }
             Some(_) => {}
             None => return Ok(()),
         }
     };
-    match start(&configuration) {
-        Ok(speaker) => serve(speaker, scripts, succeeds, &supervisor).await,
+    let started = match start(&given.configuration, line.is_some()) {
+        Ok(speaker) => speaker.after(line).await,
+        Err(why) => Err(why),
+    };
+    match started {
+        Ok(speaker) => serve(speaker, given, &supervisor).await,
         Err(why) => supervisor.send(&FromSpeaker::Failed(why), &[]).await,
     }
+}
+
+/// What the supervisor gave at the start.
+struct Given {
+    configuration: Configuration,
+    scripts: Vec<(String, bool)>,
+    succeeds: Option<Vec<String>>,
 }
 
 /// keepalived's part of a configuration that the supervisor has found to be right.
@@ -80,13 +108,13 @@ fn read(configuration: &Configuration) -> Result<Config, String> {
 }
 
 /// Rights are given up before the host starts its thread, which inherits what is left.
-fn start(configuration: &Configuration) -> Result<Speaker, String> {
+fn start(configuration: &Configuration, succession: bool) -> Result<Speaker, String> {
     let config = read(configuration)?;
     privileges::leave_the_file_system();
     privileges::keep_only(&privileges::SPEAKER).map_err(|e| e.to_string())?;
     let interfaces = build::Interfaces::of(&config).map_err(|e| e.to_string())?;
     let set = build::routers(&config, &interfaces)?;
-    let host = build::host(&config, &interfaces).map_err(|e| e.to_string())?;
+    let host = build::host(&config, &interfaces, succession).map_err(|e| e.to_string())?;
     if let Some(why) = host.unfenced() {
         tracing::warn!(
             "no fence for virtual addresses ({why}): if this process is killed, its addresses answer until their \
@@ -98,6 +126,7 @@ fn start(configuration: &Configuration) -> Result<Speaker, String> {
         driver,
         words: Words::new(&config, interfaces),
         startup_delay: config.global.startup_delay,
+        left: None,
     })
 }
 
@@ -106,15 +135,30 @@ struct Speaker {
     driver: Driver<LinuxHost>,
     words: Words,
     startup_delay: Duration,
+    /// What a predecessor handed over.
+    left: Option<Vec<Left>>,
+}
+
+impl Speaker {
+    /// Everything stands ready: takes over from the predecessor, if there is one.
+    async fn after(mut self, line: Option<OwnedFd>) -> Result<Self, String> {
+        if let Some(line) = line {
+            let line = Channel::new(line).map_err(|e| e.to_string())?;
+            let left = handover::take(&line).await;
+            let left =
+                left.map_err(|why| format!("the speaker before did not hand over: {why}"))?;
+            for left in &left {
+                self.words
+                    .remember(&left.instance, left.last_change.clone());
+            }
+            self.left = Some(left);
+        }
+        Ok(self)
+    }
 }
 
 /// Runs the driver until it has resigned; everything else happens beside it.
-async fn serve(
-    speaker: Speaker,
-    scripts: Vec<(String, bool)>,
-    succeeds: Option<Vec<String>>,
-    supervisor: &Rc<Channel>,
-) -> io::Result<()> {
+async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::Result<()> {
     let (control, mut commands) = mpsc::channel(256);
     let (observed, observations) = unbounded_channel();
     let (told, reports) = unbounded_channel();
@@ -122,104 +166,117 @@ async fn serve(
         mut driver,
         words,
         startup_delay,
+        left,
     } = speaker;
     let words = Rc::new(RefCell::new(words));
-    let mut results = Results::new();
-    for (name, passed) in scripts {
-        track(&control, &words.borrow(), &name, passed);
-        results.insert(name, health(passed));
+    let observer = move |id: RouterId, observation| {
+        let _ = observed.send((id.index(), observation));
+    };
+    let mut orders = Orders::new(
+        Rc::clone(supervisor),
+        control.clone(),
+        Rc::clone(&words),
+        told.clone(),
+    );
+    for (name, passed) in given.scripts {
+        orders.script(name, passed);
     }
-    let startup_delay = match succeeds {
-        // The daemon has been up for longer.
-        Some(active) => {
+    // A daemon that has been up for longer has waited already.
+    let delay = match (&left, given.succeeds) {
+        (Some(left), active) => {
+            resume(&mut driver, left, &orders, &observer);
+            for change in words.borrow().changed_since(&active.unwrap_or_default()) {
+                let _ = told.send(FromSpeaker::Transition(change));
+            }
+            Duration::ZERO
+        }
+        (None, Some(active)) => {
             let routers = active.iter().filter_map(|name| words.borrow().router(name));
             routers.for_each(|router| command(&control, Control::Succeed(router)));
             Duration::ZERO
         }
-        None => startup_delay,
+        (None, None) => startup_delay,
     };
-    if !startup_delay.is_zero() {
-        tracing::info!("vrrp_startup_delay: taking part in {startup_delay:?}");
+    if !delay.is_zero() {
+        tracing::info!("vrrp_startup_delay: taking part in {delay:?}");
     }
-    let reporter = spawn_local(tell(
-        Rc::clone(&words),
-        observations,
-        control.clone(),
-        told.clone(),
-    ));
+    let reporter = spawn_local(tell(Rc::clone(&words), observations, control, told));
     supervisor.send(&FromSpeaker::Ready, &[]).await?;
     let sender = spawn_local(pass_on(Rc::clone(supervisor), reports));
-    let stopping = Rc::new(Notify::new());
-    let asked = Rc::clone(&stopping);
-    let observer = move |id: RouterId, observation| {
-        let _ = observed.send((id.index(), observation));
-    };
-    let begins = tokio::time::Instant::now() + startup_delay;
-    let mut listening = true;
-    let mut prepared: Option<Prepared> = None;
-    // Each round ends with the driver, or with a configuration to be put into force.
+    let stopping = Rc::clone(&orders.stopping);
+    let begins = tokio::time::Instant::now() + delay;
+    // Each round ends with the driver, or with something that needs it.
     loop {
-        let mut drive = Box::pin(async {
+        let drive = async {
             // keepalived.conf(5), vrrp_startup_delay: as if the daemon had been started that much later.
-            if timeout_at(begins, asked.notified()).await.is_ok() {
+            if timeout_at(begins, stopping.notified()).await.is_ok() {
                 return Ok(());
             }
             driver.run_with(&mut commands, &observer).await
-        });
-        let committed = loop {
-            tokio::select! {
-                biased;
-                ended = &mut drive => {
-                    ended?;
-                    break None;
-                }
-                message = supervisor.recv::<ToSpeaker>(), if listening => match message {
-                    Ok(Some((ToSpeaker::Script { name, passed }, _))) => {
-                        track(&control, &words.borrow(), &name, passed);
-                        results.insert(name, health(passed));
-                    }
-                    Ok(Some((ToSpeaker::Status, _))) => {
-                        spawn_local(status(Rc::clone(&words), control.clone(), told.clone()));
-                    }
-                    Ok(Some((ToSpeaker::Prepare { reload, configuration }, _))) => {
-                        let made = reload::prepare(reload, &configuration, &words.borrow());
-                        let ready = made.map(|made| prepared = Some(made));
-                        let _ = told.send(FromSpeaker::Prepared(reload, ready));
-                    }
-                    Ok(Some((ToSpeaker::Commit(reload), _))) => {
-                        if let Some(prepared) = prepared.take_if(|p| p.reload == reload) {
-                            break Some(prepared);
-                        }
-                    }
-                    Ok(Some((ToSpeaker::Abandon(_), _))) => prepared = None,
-                    Ok(Some((ToSpeaker::Start { .. }, _))) => {}
-                    Ok(Some((ToSpeaker::Stop, _)) | None) | Err(_) => {
-                        listening = false;
-                        stopping.notify_one();
-                        command(&control, Control::Shutdown);
-                    }
-                },
+        };
+        let interrupt = tokio::select! {
+            biased;
+            ended = drive => ended.map(|()| Interrupt::Ended)?,
+            interrupt = orders.next() => interrupt,
+        };
+        match interrupt {
+            Interrupt::Ended => break,
+            Interrupt::Commit(prepared) => {
+                let words = &mut words.borrow_mut();
+                reload::apply(*prepared, &mut driver, words, &orders.results, &observer);
             }
-        };
-        drop(drive);
-        let Some(prepared) = committed else {
-            break;
-        };
-        let words = &mut words.borrow_mut();
-        reload::apply(prepared, &mut driver, words, &results, &observer);
+            Interrupt::Give(successor) => {
+                let left = leaving(&driver, &words.borrow());
+                handover::leave(&successor, left).await;
+            }
+        }
     }
     // What was observed at the very end is told too.
-    drop((observer, driver, commands));
+    drop((observer, driver, commands, orders));
     let _ = reporter.await;
-    drop(told);
     let _ = sender.await;
     Ok(())
+}
+
+/// The routers go on where the predecessor left them.
+fn resume(
+    driver: &mut Driver<LinuxHost>,
+    left: &[Left],
+    orders: &Orders,
+    observer: impl FnMut(RouterId, Observation),
+) {
+    let words = orders.words.borrow();
+    let known = |id: RouterId| {
+        let name = words.instance(id.index());
+        let left = left.iter().find(|left| left.instance == name)?;
+        Some(left.memory())
+    };
+    let results = orders.results.iter();
+    let healths = results.filter_map(|(name, health)| Some((words.script(name)?, *health)));
+    let healths = healths.map(|(position, health)| (build::script(position), health));
+    driver.resume(healths, known, observer);
+}
+
+/// What a successor has to know of the routers that run.
+fn leaving(driver: &Driver<LinuxHost>, words: &Words) -> Vec<Left> {
+    let memories = driver.memories().into_iter();
+    let running = memories.filter(|(id, _)| !words.is_gone(id.index()));
+    running
+        .map(|(id, memory)| {
+            let number = id.index();
+            Left::new(words.instance(number), memory, words.last_change(number))
+        })
+        .collect()
 }
 
 /// Beside the driver: a supervisor that does not read must not hold an advert up.
 async fn pass_on(supervisor: Rc<Channel>, mut reports: UnboundedReceiver<FromSpeaker>) {
     while let Some(report) = reports.recv().await {
         let _ = supervisor.send(&report, &[]).await;
+        // Whoever is at the other end after that may understand nothing else.
+        if matches!(report, FromSpeaker::HandsOver) {
+            return;
+        }
     }
 }
 

@@ -23,6 +23,9 @@ use tokio::{io::Interest, net::UnixStream};
 /// Most descriptors of one packet, the memfd not counted; the kernel's limit is 253.
 pub const MAX_DESCRIPTORS: usize = 128;
 
+/// Most plain bytes in one packet.
+pub const MOST_BYTES: usize = 64;
+
 const INLINE: u8 = 0;
 const IN_MEMFD: u8 = 1;
 const LARGEST_INLINE: usize = 32 * 1024;
@@ -84,6 +87,33 @@ impl Channel {
                 send_packet(self.socket.as_fd(), &packet, &descriptors)
             })
             .await
+    }
+
+    /// Sends plain bytes with descriptors: what programs of different versions say to each other. No more than
+    /// [`MOST_BYTES`].
+    pub async fn send_bytes(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.socket
+            .async_io(Interest::WRITABLE, || {
+                send_packet(self.socket.as_fd(), bytes, descriptors)
+            })
+            .await
+    }
+
+    /// The next plain bytes and their descriptors; `None` once the other end is closed.
+    pub async fn recv_bytes(&self) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+        let mut packet = vec![0; MOST_BYTES];
+        let received = self
+            .socket
+            .async_io(Interest::READABLE, || {
+                recv_packet(self.socket.as_fd(), &mut packet)
+            })
+            .await;
+        let (len, descriptors) = match received {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            received => received?,
+        };
+        packet.truncate(len);
+        Ok(Some((packet, descriptors)).filter(|(packet, _)| !packet.is_empty()))
     }
 
     /// The next value and its descriptors; `None` once the other end is closed.

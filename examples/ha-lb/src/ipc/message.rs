@@ -54,6 +54,8 @@ pub enum ToSpeaker {
         scripts: Vec<(String, bool)>,
         /// The instances that were Active when the speaker before this one died, if there was one.
         succeeds: Option<Vec<String>>,
+        /// That one still runs: the message's descriptor leads to it, and it hands over.
+        hands_over: bool,
     },
     /// A `vrrp_script` passes or fails from now on.
     Script {
@@ -73,6 +75,9 @@ pub enum ToSpeaker {
     Commit(u64),
     /// Forget the prepared configuration.
     Abandon(u64),
+    /// The program is being replaced: answered with [`FromSpeaker::HandsOver`], the last message of either side. What
+    /// comes then is plain bytes with a descriptor, over which a successor asks for the routers (`vrrp::handover`).
+    HandOver,
     /// Report [`FromSpeaker::Status`].
     Status,
     /// Resign everywhere (priority 0, addresses removed) and exit.
@@ -95,6 +100,8 @@ pub enum FromSpeaker {
     },
     /// Answer to [`ToSpeaker::Prepare`]: ready to change over, or why not.
     Prepared(u64, Result<(), String>),
+    /// Answer to [`ToSpeaker::HandOver`].
+    HandsOver,
     /// Answer to [`ToSpeaker::Status`].
     Status(Vec<status::Instance>),
     /// It cannot run; it exits after this.
@@ -160,6 +167,12 @@ pub enum ToBalancer {
     /// How the rest of the daemon is, for the statistics page and the metrics: at each change of state of a virtual
     /// router and about every second.
     Daemon(Box<status::Status>),
+    /// The program is being replaced: answered with [`FromBalancer::HandsOver`], the last message of either side. It
+    /// serves on until the socket is closed, then as after [`ToBalancer::Stop`].
+    HandOver {
+        /// How long requests may go on then.
+        grace: Duration,
+    },
     /// Stop accepting, finish running requests for this long, exit.
     Stop {
         /// How long requests may go on.
@@ -191,6 +204,8 @@ pub enum FromBalancer {
     Server(ServerState),
     /// Answer to [`ToBalancer::Prepare`]: ready to change over, or why not.
     Prepared(u64, Result<(), String>),
+    /// Answer to [`ToBalancer::HandOver`].
+    HandsOver,
     /// Answer to [`ToBalancer::Status`].
     Status(status::Traffic),
     /// It cannot run; it exits after this.

@@ -67,12 +67,14 @@ pub(super) fn routers(config: &Config, interfaces: &Interfaces) -> Result<Router
     Ok(set)
 }
 
-/// The host under them: opens its sockets and removes addresses that a predecessor left.
+/// The host under them: opens its sockets and, without a `succession`, removes addresses that a predecessor left.
 pub(super) fn host(
     config: &Config,
     interfaces: &Interfaces,
+    succession: bool,
 ) -> Result<LinuxHost, vip_netlink::Error> {
     let options = HostOptions {
+        succession,
         watch: interfaces.0.values().cloned().collect(),
         ..HostOptions::default()
     };

@@ -81,6 +81,38 @@ impl Words {
         self.instances.get(number).map_or("?", |i| &i.name)
     }
 
+    /// The last change of an instance.
+    pub(super) fn last_change(&self, number: usize) -> Option<LastTransition> {
+        self.changes.get(number).cloned().flatten()
+    }
+
+    /// What a predecessor knew as the last change of an instance.
+    pub(super) fn remember(&mut self, name: &str, change: Option<LastTransition>) {
+        let number = self.router(name).map(RouterId::index);
+        if let Some(place) = number.and_then(|number| self.changes.get_mut(number)) {
+            *place = change;
+        }
+    }
+
+    /// Changes that a predecessor made when nobody listened any more: the supervisor knows these as `active`.
+    pub(super) fn changed_since(&self, active: &[String]) -> Vec<message::Transition> {
+        let known = |number: usize| Some((number, self.changes.get(number)?.as_ref()?));
+        let changes = (0..self.changes.len()).filter_map(known);
+        let missed = changes.filter(|(number, change)| {
+            let was = active.iter().any(|name| name == self.instance(*number));
+            was != (change.to == status::State::Active)
+        });
+        missed
+            .map(|(number, change)| message::Transition {
+                instance: self.instance(number).to_owned(),
+                from: change.from,
+                to: change.to,
+                reason: change.reason.clone(),
+                priority: self.instances.get(number).map_or(0, |i| i.priority.value()),
+            })
+            .collect()
+    }
+
     /// The router of an instance.
     pub(super) fn router(&self, name: &str) -> Option<RouterId> {
         let (number, _) = self.running().find(|(_, i)| *i.name == *name)?;

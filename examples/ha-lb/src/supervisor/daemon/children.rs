@@ -38,6 +38,7 @@ impl Daemon {
                 .as_ref()
                 .is_some_and(|slot| slot.ever_ready())
                 .then(|| self.active.iter().cloned().collect()),
+            hands_over: false,
         };
         let name = self.child_name(Role::Speaker);
         let Some(slot) = &mut self.speaker else {
@@ -114,6 +115,7 @@ impl Daemon {
             Report::Said(FromSpeaker::Prepared(number, done)) => {
                 self.reload_prepared(Role::Speaker, number, done, now);
             }
+            Report::Said(FromSpeaker::HandsOver) => {}
             Report::Said(FromSpeaker::Failed(why)) => {
                 tracing::error!("speaker: {why}");
                 if !slot.ever_ready() {
@@ -165,6 +167,7 @@ impl Daemon {
             Report::Said(FromBalancer::Prepared(number, done)) => {
                 self.reload_prepared(Role::Balancer, number, done, now);
             }
+            Report::Said(FromBalancer::HandsOver) => {}
             Report::Said(FromBalancer::Failed(why)) => {
                 tracing::error!("balancer: {why}");
                 if !slot.ever_ready() {

@@ -1,0 +1,57 @@
+//! The end of a balancer: requests finish, for a while; and what it does while its program is being replaced.
+
+use std::{io, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{Running, log};
+use crate::ipc::{channel::Channel, message::FromBalancer};
+
+/// How long connections that are cut may take to end.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+impl Running {
+    /// Stops accepting, lets requests finish for `grace` and cuts what is left.
+    pub(super) async fn drain(&mut self, grace: Duration) {
+        for task in self.command_lines.drain(..) {
+            task.abort();
+        }
+        self.plane.stop_accepting();
+        let mut drained = Box::pin(timeout(grace, self.plane.drained()));
+        let done = loop {
+            tokio::select! {
+                done = &mut drained => break done,
+                Some(event) = self.events.recv() => log(&event),
+            }
+        };
+        if done.is_err() {
+            tracing::warn!(
+                "balancer: requests still ran after {} s and were cut",
+                grace.as_secs()
+            );
+            // Each leaves its line in the log.
+            self.plane.cut();
+            let _ = timeout(LAST_LINES, self.plane.drained()).await;
+        }
+    }
+
+    /// Serves on as it is until the supervisor closes the line: then a successor accepts from the same sockets.
+    pub(super) async fn hand_over(
+        mut self,
+        grace: Duration,
+        supervisor: &Channel,
+    ) -> io::Result<()> {
+        supervisor.send(&FromBalancer::HandsOver, &[]).await?;
+        loop {
+            tokio::select! {
+                // A supervisor of another version: its words mean nothing here.
+                word = supervisor.recv_bytes() => if !matches!(word, Ok(Some(_))) {
+                    break;
+                },
+                Some(event) = self.events.recv() => log(&event),
+            }
+        }
+        self.drain(grace).await;
+        Ok(())
+    }
+}
