@@ -16,14 +16,14 @@ mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
-use vrrp_proto::MULTICAST_V4;
+use vrrp_proto::{Family, MULTICAST_V4, MULTICAST_V6};
 
 use crate::Error;
 use crate::fence::{self, FenceError};
@@ -40,11 +40,14 @@ pub struct HostRouter {
     pub id: RouterId,
     /// The interface on which it speaks.
     pub interface: Interface,
+    /// The family of its adverts; its addresses may be of both.
+    pub family: Family,
     /// The group that its adverts come from; `None` = unicast only.
-    pub group: Option<Ipv4Addr>,
-    /// Whether its adverts are authenticated by AH (IP protocol 51 instead of 112).
+    pub group: Option<IpAddr>,
+    /// Whether its adverts are authenticated by AH (IP protocol 51 instead of 112), over IPv4.
     pub authenticated: bool,
-    /// The address to send from where it is configured; else the interface's first own address.
+    /// The address to send from where it is configured; else the interface's first own address,
+    /// over IPv6 its first link-local one that no duplicate address detection holds back.
     pub source: Option<IpAddr>,
     /// Whether a configured `source` that is not on the interface is no address to send from.
     pub track_source: bool,
@@ -58,7 +61,8 @@ pub struct HostRouter {
 }
 
 impl HostRouter {
-    /// A multicasting router without authentication, its lease made for `interval`.
+    /// A multicasting router without authentication, of the family of its first address, its lease
+    /// made for `interval`.
     #[must_use]
     pub fn new(
         id: RouterId,
@@ -66,10 +70,15 @@ impl HostRouter {
         addresses: Vec<Vip>,
         interval: Duration,
     ) -> Self {
+        let (family, group) = match addresses.first() {
+            Some(vip) if vip.address.is_ipv6() => (Family::Ipv6, MULTICAST_V6.into()),
+            _ => (Family::Ipv4, MULTICAST_V4.into()),
+        };
         Self {
             id,
             interface,
-            group: Some(MULTICAST_V4),
+            family,
+            group: Some(group),
             authenticated: false,
             source: None,
             track_source: false,
@@ -206,26 +215,14 @@ impl LinuxHost {
                 Ok(None)
             }
             Report::Event(event) => {
-                match event {
-                    HostEvent::LeaseExpired { router } => {
-                        if let Some(slot) = self.routers.get_mut(&router) {
-                            // Told already, by a send that came too late.
-                            if !std::mem::take(&mut slot.wanted) {
-                                return Ok(None);
-                            }
-                            slot.lease = None;
-                        }
+                if let HostEvent::LeaseExpired { router } = event
+                    && let Some(slot) = self.routers.get_mut(&router)
+                {
+                    // Told already, by a send that came too late.
+                    if !std::mem::take(&mut slot.wanted) {
+                        return Ok(None);
                     }
-                    HostEvent::PrimaryAddress { router, address } => {
-                        let station = self.routers.get(&router).map(|slot| slot.station);
-                        if let Some(station) =
-                            station.and_then(|index| self.stations.get_mut(index))
-                        {
-                            station.own.clear();
-                            station.own.extend(address);
-                        }
-                    }
-                    _ => {}
+                    slot.lease = None;
                 }
                 Ok(Some(event))
             }

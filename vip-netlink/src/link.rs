@@ -82,6 +82,8 @@ pub struct Link {
     pub running: bool,
     /// `IFF_NOARP`: gratuitous ARP makes no sense on it.
     pub no_arp: bool,
+    /// This host forwards IPv6 packets that arrive on it: to its neighbours it is a router.
+    pub forwards: bool,
 }
 
 impl Link {
@@ -115,6 +117,7 @@ mod tests {
             up: true,
             running: true,
             no_arp: false,
+            forwards: false,
         };
         assert!(link.usable());
         link.running = false;

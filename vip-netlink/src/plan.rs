@@ -204,14 +204,14 @@ pub fn difference<'a>(present: &[Present], wanted: &[Wanted<'a>], ours: &[Wanted
 /// A virtual address left over from a crash must never become the source (RFC 9568 §5.1.1.1 asks
 /// for the primary address, and "primary" is the lowest or first one).
 #[must_use]
-pub fn primary_address(
-    present: &[Present],
+pub fn primary_address<'a>(
+    present: impl IntoIterator<Item = &'a Present>,
     interface: u32,
     ipv6: bool,
     virtual_addresses: &[IpAddr],
 ) -> Option<IpAddr> {
     present
-        .iter()
+        .into_iter()
         .filter(|have| have.interface == interface && !virtual_addresses.contains(&have.address))
         .map(|have| have.address)
         .find(|address| match address {

@@ -74,6 +74,16 @@ impl Vips {
         }
     }
 
+    /// What the kernel has now of one link: not every setting of it is notified of.
+    pub async fn look_at(&self, kernel: &mut Kernel, interface: u32) -> Result<(), Error> {
+        let request = self.handle.link().get().match_index(interface);
+        let links = request.execute().try_collect::<Vec<_>>();
+        for link in answer(links).await.map_err(Error::Netlink)? {
+            kernel.apply(&RouteNetlinkMessage::NewLink(link));
+        }
+        Ok(())
+    }
+
     /// Everything that the kernel has now.
     pub async fn dump(&self) -> Result<Kernel, Error> {
         let mut kernel = Kernel::default();

@@ -12,8 +12,12 @@ use std::net::IpAddr;
 
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
+};
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, LinkAttribute, LinkFlags, LinkMessage,
+};
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
@@ -28,6 +32,8 @@ use crate::plan::{Present, primary_address};
 pub struct Kernel {
     links: BTreeMap<u32, Link>,
     addresses: Vec<Present>,
+    /// Those of `addresses` that may not be used: duplicate address detection runs, or has failed.
+    tentative: Vec<Present>,
 }
 
 /// What a notification changed.
@@ -39,6 +45,8 @@ pub enum Change {
     Added(Present),
     /// An address vanished.
     Removed(Present),
+    /// Duplicate address detection of an address ended, or began anew: ask [`Kernel::has`].
+    Detected(Present),
 }
 
 impl Kernel {
@@ -55,12 +63,19 @@ impl Kernel {
                 link(message)?;
                 let index = message.header.index;
                 self.addresses.retain(|have| have.interface != index);
+                self.tentative.retain(|have| have.interface != index);
                 self.links.remove(&index).map(|_| Change::Link)
             }
             RouteNetlinkMessage::NewAddress(message) => {
                 let present = address(message)?;
+                let before = self.tentative.len();
+                self.tentative.retain(|have| *have != present);
+                if is_tentative(message) {
+                    self.tentative.push(present);
+                }
                 if self.addresses.contains(&present) {
-                    return None;
+                    let detected = self.tentative.len() != before;
+                    return detected.then_some(Change::Detected(present));
                 }
                 self.addresses.push(present);
                 Some(Change::Added(present))
@@ -69,6 +84,7 @@ impl Kernel {
                 let present = address(message)?;
                 let before = self.addresses.len();
                 self.addresses.retain(|have| *have != present);
+                self.tentative.retain(|have| *have != present);
                 (self.addresses.len() != before).then_some(Change::Removed(present))
             }
             _ => None,
@@ -87,19 +103,24 @@ impl Kernel {
         &self.addresses
     }
 
-    /// Whether that address is on the interface of that name.
+    /// Whether that address is on the interface of that name and may be used.
     #[must_use]
     pub fn has(&self, name: &str, address: IpAddr) -> bool {
         let link = self.link(name).map(|link| link.index);
-        let mut present = self.addresses.iter();
-        present.any(|have| have.address == address && Some(have.interface) == link)
+        self.usable()
+            .any(|have| have.address == address && Some(have.interface) == link)
     }
 
-    /// [`primary_address`] of the interface of that name.
+    fn usable(&self) -> impl Iterator<Item = &Present> {
+        let all = self.addresses.iter();
+        all.filter(|have| !self.tentative.contains(have))
+    }
+
+    /// [`primary_address`] of the interface of that name, among those that may be used.
     #[must_use]
     pub fn primary(&self, name: &str, ipv6: bool, virtual_addresses: &[IpAddr]) -> Option<IpAddr> {
         primary_address(
-            &self.addresses,
+            self.usable(),
             self.link(name)?.index,
             ipv6,
             virtual_addresses,
@@ -215,15 +236,32 @@ fn link(message: &LinkMessage) -> Option<Link> {
         up: flags.contains(LinkFlags::Up),
         running: flags.contains(LinkFlags::Running),
         no_arp: flags.contains(LinkFlags::Noarp),
+        forwards: false,
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok(),
+            LinkAttribute::AfSpecUnspec(families) => link.forwards = forwards(families),
             _ => {}
         }
     }
     Some(link)
+}
+
+/// `net.ipv6.conf.<interface>.forwarding`.
+fn forwards(families: &[AfSpecUnspec]) -> bool {
+    let on = |setting: &AfSpecInet6| matches!(setting, AfSpecInet6::DevConf(conf) if conf.forwarding != 0);
+    families
+        .iter()
+        .any(|family| matches!(family, AfSpecUnspec::Inet6(settings) if settings.iter().any(on)))
+}
+
+fn is_tentative(message: &AddressMessage) -> bool {
+    let held = AddressFlags::Tentative | AddressFlags::Dadfailed;
+    let headers = AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed;
+    let attribute = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.intersects(held));
+    message.header.flags.intersects(headers) || message.attributes.iter().any(attribute)
 }
 
 /// `IFA_LOCAL` is the address of this end; `IFA_ADDRESS` may be a point-to-point peer's.
@@ -295,6 +333,38 @@ mod tests {
         let remove = RouteNetlinkMessage::DelAddress(address_message(2, "192.0.2.10", 32));
         assert!(matches!(kernel.apply(&remove), Some(Change::Removed(_))));
         assert_eq!(kernel.apply(&remove), None);
+    }
+
+    #[test]
+    fn an_address_counts_once_its_duplicate_detection_is_done() {
+        let mut kernel = Kernel::default();
+        let up = LinkFlags::Up | LinkFlags::Running;
+        kernel.apply(&link_message(2, "eth0", up));
+        let message = |held| {
+            let mut message = address_message(2, "fe80::1", 64);
+            if held {
+                message.header.flags = AddressHeaderFlags::Tentative;
+            }
+            RouteNetlinkMessage::NewAddress(message)
+        };
+        assert!(matches!(
+            kernel.apply(&message(true)),
+            Some(Change::Added(_))
+        ));
+        assert_eq!(kernel.apply(&message(true)), None);
+        assert_eq!(kernel.primary("eth0", true, &[]), None);
+        assert!(matches!(
+            kernel.apply(&message(false)),
+            Some(Change::Detected(_))
+        ));
+        assert!(kernel.primary("eth0", true, &[]).is_some());
+        assert!(kernel.has("eth0", "fe80::1".parse().unwrap()));
+        // Begun anew after a loss of carrier.
+        assert!(matches!(
+            kernel.apply(&message(true)),
+            Some(Change::Detected(_))
+        ));
+        assert_eq!(kernel.primary("eth0", true, &[]), None);
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! A tiny keepalived: one virtual IPv4 address that is always on exactly one of several hosts.
+//! A tiny keepalived: one virtual address that is always on exactly one of several hosts.
 //!
 //! ```text
 //! host A# vip-failover --interface eth0 --vrid 51 --priority 150 192.0.2.10
 //! host B# vip-failover --interface eth0 --vrid 51 --priority 100 192.0.2.10
 //! ```
+//! Over IPv6 a link-local address comes first, the others after it: `fe80::10 2001:db8::10`.
 //! Stop either with ^C or `kill`, or kill it with `kill -9`: the other takes over, and nobody
 //! answers for the address twice. Needs root, or CAP_NET_ADMIN and CAP_NET_RAW. keepalived with
 //! `version 3` speaks with it.
 
 use std::error::Error;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Parser;
@@ -35,8 +36,9 @@ struct Arguments {
     /// Milliseconds between adverts; the address moves after about three of them.
     #[arg(long, default_value_t = 1000)]
     advert_ms: u64,
-    /// The virtual address.
-    address: Ipv4Addr,
+    /// The virtual address; more of its family may follow.
+    #[arg(required = true)]
+    addresses: Vec<IpAddr>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,17 +46,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let interface = Interface::lookup(&arguments.interface)?;
     let interval = Duration::from_millis(arguments.advert_ms);
-    let address = arguments.address.into();
+    let addresses = arguments.addresses;
+    let family = addresses
+        .first()
+        .map_or(Family::Ipv4, |first| Family::of(*first));
+    let vips = addresses
+        .iter()
+        .map(|address| Vip::host(*address))
+        .collect();
 
     let vrid = Vrid::new(arguments.vrid).ok_or("--vrid must be 1 to 255")?;
-    let mut config = RouterConfig::new(vrid, Family::Ipv4, Version::V3, vec![address]);
+    let mut config = RouterConfig::new(vrid, family, Version::V3, addresses);
     config.priority = Priority::new(arguments.priority);
     config.interval = interval;
     let mut set = RouterSet::new();
-    let attachment = Attachment::new(interface.number(), Family::Ipv4);
+    let attachment = Attachment::new(interface.number(), family);
     let id = set.insert(attachment, config)?;
 
-    let router = HostRouter::new(id, interface, vec![Vip::host(address)], interval);
+    let router = HostRouter::new(id, interface, vips, interval);
     let host = LinuxHost::new(vec![router], HostOptions::default())?;
     if let Some(why) = host.unfenced() {
         eprintln!("{why}: if this process is killed, the address answers until its lease ends");
@@ -73,7 +82,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut driver = Driver::new(set, host)?;
     driver
         .run(commands, |_, observation| {
-            eprintln!("{address}: {observation}")
+            eprintln!("VRID {vrid}: {observation}")
         })
         .await?;
     Ok(())

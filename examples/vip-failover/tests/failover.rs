@@ -39,11 +39,20 @@ impl Host {
     }
 
     fn has_address(&self) -> bool {
+        self.has(VIP)
+    }
+
+    fn has(&self, address: &str) -> bool {
+        let prefix = if address.contains(':') { 128 } else { 32 };
         self.sh("ip addr show dev eth0")
-            .contains(&format!(" {VIP}/32 "))
+            .contains(&format!(" {address}/{prefix} "))
     }
 
     fn start(&self, priority: u8) -> Child {
+        self.start_with(priority, &[VIP])
+    }
+
+    fn start_with(&self, priority: u8, addresses: &[&str]) -> Child {
         let pid = self.holder.id().to_string();
         Command::new("nsenter")
             .args(["-t", &pid, "-n", env!("CARGO_BIN_EXE_vip-failover")])
@@ -54,8 +63,8 @@ impl Host {
                 "100",
                 "-p",
                 &priority.to_string(),
-                VIP,
             ])
+            .args(addresses)
             .spawn()
             .unwrap()
     }
@@ -147,6 +156,23 @@ fn the_address_moves_when_its_host_stops_or_dies() {
         sh(&format!("kill {}", on_b.id()));
         assert!(on_b.wait().unwrap().success());
         assert!(!b.has_address());
+    });
+}
+
+#[test]
+fn addresses_of_ipv6_move_too() {
+    with_two_hosts("addresses_of_ipv6_move_too", |a, b| {
+        let vips = ["fe80::51", "2001:db8::51"];
+        let holds = |host: &Host| vips.iter().all(|vip| host.has(vip));
+        let mut on_a = a.start_with(200, &vips);
+        let mut on_b = b.start_with(100, &vips);
+        until("A has the addresses", || holds(a) && !b.has(vips[1]));
+        on_a.kill().unwrap();
+        until("B has them after A was killed", || holds(b));
+        on_a.wait().unwrap();
+        sh(&format!("kill {}", on_b.id()));
+        assert!(on_b.wait().unwrap().success());
+        assert!(!b.has(vips[0]) && !b.has(vips[1]));
     });
 }
 

@@ -7,11 +7,11 @@
 //! +1.000 10.99.0.2 > 224.0.0.18: rejected (checksum): checksum is 0x1234, not 0x74df
 //! # vrrp-watch eth0 --password viettq      (also verifies authentication headers)
 //! ```
-//! IPv4; needs root or CAP_NET_RAW. What this host sends itself is not seen.
+//! Over IPv4 and IPv6, as far as the kernel has them; needs root or CAP_NET_RAW. What this host sends itself is not seen.
 
 use std::error::Error;
-use std::io::Write;
-use std::net::Ipv4Addr;
+use std::io::{self, Write};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use clap::Parser;
@@ -19,16 +19,19 @@ use rustix::event::{PollFd, PollFlags, poll};
 use vip_netlink::advert_socket::{AdvertReceiver, Arrived};
 use vip_netlink::link::Interface;
 use vrrp_proto::ah::{AH_PROTOCOL, Authenticator, OVERHEAD};
-use vrrp_proto::{Advertisement, ChecksumMode, Envelope, PROTOCOL, Password, Priority, Version};
+use vrrp_proto::{
+    Advertisement, ChecksumMode, Envelope, Family, MULTICAST_V4, MULTICAST_V6, PROTOCOL, Password,
+    Priority, Version,
+};
 
 /// Shows the VRRP adverts that reach an interface.
 #[derive(Parser)]
 struct Arguments {
     /// Interface to listen on.
     interface: String,
-    /// Group to join.
-    #[arg(long, default_value_t = vrrp_proto::MULTICAST_V4)]
-    group: Ipv4Addr,
+    /// Groups to join.
+    #[arg(long, default_values_t = [IpAddr::V4(MULTICAST_V4), IpAddr::V6(MULTICAST_V6)])]
+    group: Vec<IpAddr>,
     /// Password with which authentication headers are verified.
     #[arg(long)]
     password: Option<String>,
@@ -40,24 +43,40 @@ struct Arguments {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let index = Interface::lookup(&arguments.interface)?.number();
-    let open =
-        |protocol| AdvertReceiver::new(&arguments.interface, index, protocol, &[arguments.group]);
-    let receivers = [open(PROTOCOL)?, open(AH_PROTOCOL)?];
+    let open = |family, protocol| {
+        AdvertReceiver::new(
+            &arguments.interface,
+            index,
+            family,
+            protocol,
+            &arguments.group,
+        )
+    };
+    let mut receivers = vec![
+        open(Family::Ipv4, PROTOCOL)?,
+        open(Family::Ipv4, AH_PROTOCOL)?,
+    ];
+    match open(Family::Ipv6, PROTOCOL) {
+        Ok(receiver) => receivers.push(receiver),
+        Err(why) => eprintln!("IPv4 alone: {why}"),
+    }
     let key = arguments
         .password
         .as_deref()
         .map(|text| Password::truncated(text.as_bytes()));
 
     let began = Instant::now();
-    let mut output = std::io::stdout().lock();
+    let mut output = io::stdout().lock();
     let mut buffer = [0; 2048];
     let mut left = arguments.count.unwrap_or(u64::MAX);
     while left > 0 {
-        let [vrrp, ah] = &receivers;
-        let mut waiting = [vrrp, ah].map(|socket| PollFd::new(socket, PollFlags::IN));
+        let sockets = receivers.iter();
+        let mut waiting: Vec<_> = sockets
+            .map(|socket| PollFd::new(socket, PollFlags::IN))
+            .collect();
         poll(&mut waiting, None)?;
         for receiver in &receivers {
-            while let Some(Arrived { envelope, length }) = receiver.receive(&mut buffer, &[])? {
+            while let Some(Arrived { envelope, length }) = next(receiver, &mut buffer)? {
                 let bytes = buffer.get(..length).unwrap_or_default();
                 let what = match receiver.protocol() {
                     AH_PROTOCOL => authenticated(bytes, &envelope, key),
@@ -76,6 +95,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// The next advert that waits, if any; after a pile of other packets poll says that there is more.
+fn next(receiver: &AdvertReceiver, buffer: &mut [u8]) -> io::Result<Option<Arrived>> {
+    match receiver.receive(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+        received => received,
+    }
 }
 
 /// A line for a VRRP message.

@@ -30,8 +30,11 @@ fn frames(name: &str) -> Vec<Vec<u8>> {
         frames.push(rest[16..16 + length].to_vec());
         rest = &rest[16 + length..];
     }
-    // IPv4 with the VRRP group as its destination.
-    frames.retain(|frame| frame[12..14] == [8, 0] && frame[30..34] == [224, 0, 0, 18]);
+    // With the VRRP group as its destination.
+    frames.retain(|frame| match frame[12..14] {
+        [8, 0] => frame[30..34] == [224, 0, 0, 18],
+        _ => frame[..6] == [0x33, 0x33, 0, 0, 0, 0x12],
+    });
     frames
 }
 
@@ -72,13 +75,10 @@ fn watch(frames: &[Vec<u8>], arguments: &[&str]) -> Vec<String> {
         .spawn()
         .unwrap();
     let began = Instant::now();
-    // Both of its sockets have joined 224.0.0.18.
+    // All of its sockets have joined, that for ff02::12 as the last.
     let joined = || {
-        let groups = fs::read_to_string("/proc/net/igmp").unwrap();
-        groups.lines().any(|line| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            matches!(words[..], ["120000E0", "2", ..])
-        })
+        let groups = fs::read_to_string("/proc/net/igmp6").unwrap();
+        groups.contains("ff020000000000000000000000000012")
     };
     while !joined() {
         assert!(began.elapsed() < PATIENCE, "nobody listens");
@@ -137,4 +137,13 @@ fn adverts_are_shown_and_forgeries_explained() {
     );
     let wrong = watch(header, &["--password", "another"]);
     assert!(wrong[0].contains("rejected (authentication): the integrity check value is wrong"));
+
+    let sixth = &frames("v3v6.pcap")[..1];
+    assert_eq!(
+        watch(sixth, &[]),
+        [
+            "fe80::ff:fe00:a > ff02::12: VRRPv3, Advertisement, vrid 52, prio 100, intvl 100cs, \
+          length 40, addrs: fe80::52,2001:db8::100"
+        ]
+    );
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, Datagram, Host, HostEvent};
-use vrrp_proto::Envelope;
+use vrrp_proto::{Envelope, Family};
 
 use super::station::receive;
 use super::worker::{Report, Work};
@@ -43,14 +43,12 @@ impl Host for LinuxHost {
             .sum();
         let all = || {
             self.stations.iter().flat_map(|station| {
-                station
-                    .receivers
-                    .iter()
-                    .map(move |receiver| (station, receiver))
+                let receivers = station.receivers.iter();
+                receivers.map(move |receiver| (station, receiver))
             })
         };
         for (at, (station, receiver)) in all().enumerate().cycle().skip(self.turn).take(sockets) {
-            if let Some(arrived) = receive(receiver, buffer, &station.own)? {
+            if let Some(arrived) = receive(receiver, buffer)? {
                 let datagram = Datagram {
                     interface: station.interface.number(),
                     protocol: receiver.get_ref().protocol(),
@@ -91,10 +89,11 @@ impl Host for LinuxHost {
             self.pending.push_back(HostEvent::LeaseExpired { router });
             return Err(io::ErrorKind::TimedOut.into());
         }
+        let family = Family::of(envelope.source);
         let sender = self
             .stations
             .get_mut(slot.station)
-            .and_then(|station| station.sender.as_mut())
+            .and_then(|station| station.sender(family))
             .ok_or(io::ErrorKind::NotConnected)?;
         let sent = if protocol == PROTOCOL_AH {
             sender.send_packet(packet)

@@ -1,10 +1,11 @@
 //! The raw sockets of one interface, opened anew whenever it comes back.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use vrrp_proto::Family;
 
 use super::HostRouter;
 use crate::Error;
@@ -15,58 +16,66 @@ use crate::link::Interface;
 #[derive(Debug)]
 pub(super) struct Station {
     pub(super) interface: Interface,
-    protocols: Vec<u8>,
-    groups: Vec<Ipv4Addr>,
-    pub(super) own: Vec<IpAddr>,
+    /// The family and IP protocol of each receive socket.
+    channels: Vec<(Family, u8)>,
+    groups: Vec<IpAddr>,
     pub(super) receivers: Vec<AsyncFd<AdvertReceiver>>,
-    pub(super) sender: Option<AdvertSender>,
+    senders: Vec<AdvertSender>,
 }
 
 impl Station {
     pub(super) const fn new(interface: Interface) -> Self {
         Self {
             interface,
-            protocols: Vec::new(),
+            channels: Vec::new(),
             groups: Vec::new(),
-            own: Vec::new(),
             receivers: Vec::new(),
-            sender: None,
+            senders: Vec::new(),
         }
     }
 
     /// Makes room for one more router on this interface; whether that takes other sockets.
     pub(super) fn serve(&mut self, router: &HostRouter) -> bool {
-        let before = (self.protocols.len(), self.groups.len());
+        let before = (self.channels.len(), self.groups.len());
         let protocol = if router.authenticated {
             PROTOCOL_AH
         } else {
             PROTOCOL_VRRP
         };
-        if !self.protocols.contains(&protocol) {
-            self.protocols.push(protocol);
+        let channel = (router.family, protocol);
+        if !self.channels.contains(&channel) {
+            self.channels.push(channel);
         }
         if let Some(group) = router.group.filter(|group| !self.groups.contains(group)) {
             self.groups.push(group);
         }
-        before != (self.protocols.len(), self.groups.len())
+        before != (self.channels.len(), self.groups.len())
     }
 
     /// Sockets for the interface under its present index; none while it does not exist.
     pub(super) fn open(&mut self, index: Option<u32>) -> Result<(), Error> {
         self.receivers.clear();
-        self.sender = None;
+        self.senders.clear();
         let Some(index) = index else { return Ok(()) };
         let name = self.interface.name();
-        for &protocol in &self.protocols {
-            let receiver = AdvertReceiver::new(name, index, protocol, &self.groups)?;
+        for &(family, protocol) in &self.channels {
+            let receiver = AdvertReceiver::new(name, index, family, protocol, &self.groups)?;
             let receiver = watched(receiver).map_err(|source| Error::Socket {
                 what: "waiting for adverts",
                 source,
             })?;
             self.receivers.push(receiver);
+            if !self.senders.iter().any(|sender| sender.family() == family) {
+                self.senders.push(AdvertSender::new(name, index, family)?);
+            }
         }
-        self.sender = Some(AdvertSender::new(name, index)?);
         Ok(())
+    }
+
+    /// The socket for adverts of that family, while the interface exists.
+    pub(super) fn sender(&mut self, family: Family) -> Option<&mut AdvertSender> {
+        let mut senders = self.senders.iter_mut();
+        senders.find(|sender| sender.family() == family)
     }
 }
 
@@ -83,19 +92,18 @@ fn watched(receiver: AdvertReceiver) -> io::Result<AsyncFd<AdvertReceiver>> {
 pub(super) fn receive(
     receiver: &AsyncFd<AdvertReceiver>,
     buffer: &mut [u8],
-    own: &[IpAddr],
 ) -> io::Result<Option<Arrived>> {
     let mut asked = false;
     let arrived = receiver.try_io(Interest::READABLE, |socket| {
         asked = true;
         socket
-            .receive(buffer, own)?
+            .receive(buffer)?
             .ok_or_else(|| io::ErrorKind::WouldBlock.into())
     });
     match arrived {
         Ok(arrived) => Ok(Some(arrived)),
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
         Err(_) if asked => Ok(None),
-        Err(_) => receiver.get_ref().receive(buffer, own),
+        Err(_) => receiver.get_ref().receive(buffer),
     }
 }

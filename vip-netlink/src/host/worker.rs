@@ -366,7 +366,7 @@ impl Worker {
                 let _ = self.remove(id).await;
                 self.read().await;
             }
-            Work::Command(Command::Announce { repeat }) => self.announce(id, repeat),
+            Work::Command(Command::Announce { repeat }) => self.announce(id, repeat).await,
             Work::Refresh { sent } => self.refresh(id, sent).await,
             Work::Readdress {
                 addresses,
@@ -435,6 +435,12 @@ impl Managed {
         let own: Vec<IpAddr> = own.map(|one| one.vip.address).collect();
         let all = self.config.addresses.iter().map(|vip| vip.address);
         all.filter(|address| !own.contains(address)).collect()
+    }
+
+    /// Whether that is one of the addresses that it has up.
+    fn holds(&self, address: IpAddr) -> bool {
+        let mut all = self.config.addresses.iter();
+        self.installed && all.any(|vip| vip.address == address)
     }
 
     /// From now on its addresses are nobody's business.

@@ -12,7 +12,7 @@ use vip_netlink::watch::{Notice, Watcher};
 use vip_netlink::{HostOptions, HostRouter, LinuxHost};
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, Host, HostEvent};
-use vrrp_proto::{Envelope, MULTICAST_V4};
+use vrrp_proto::{Envelope, Family, MULTICAST_V4};
 
 pub(crate) const ROUTER: RouterId = RouterId::new(0);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -361,11 +361,12 @@ fn an_interface_that_comes_back_is_spoken_on_again() {
                 assert!(configured(HOST, VIP_32));
                 let index = peer.run(|| crate::support::interface_index(PEER));
                 let heard = peer.run(|| {
-                    AdvertReceiver::new(PEER, index, PROTOCOL_VRRP, &[MULTICAST_V4]).unwrap()
+                    let group = &[MULTICAST_V4.into()];
+                    AdvertReceiver::new(PEER, index, Family::Ipv4, PROTOCOL_VRRP, group).unwrap()
                 });
                 advert(host, &ADVERT).unwrap();
                 until(PATIENCE, "an advert", || {
-                    heard.receive(&mut [0; 2048], &[]).unwrap().is_some()
+                    heard.receive(&mut [0; 2048]).unwrap().is_some()
                 });
             });
         },

@@ -1,11 +1,15 @@
 //! Leases of addresses: how long they last with adverts, without, and without their speaker.
 
+use std::net::IpAddr;
 use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::host::{ADVERT, PATIENCE, ROUTER, VIP_32, advert, event, install, router, with_host};
-use crate::support::{HOST, VIP, configured, in_namespaces, sh, until};
+use crate::ipv6;
+use crate::support::{HOST, HOST_ADDRESS, VIP, configured, in_namespaces, sh, until};
+use vip_netlink::advert_socket::PROTOCOL_VRRP;
 use vrrp_fsm::driver::{Host, HostEvent};
+use vrrp_proto::Envelope;
 
 const HOLDER: &str = "VIP_NETLINK_TEST_SPEAKER";
 
@@ -82,23 +86,30 @@ fn a_speaker_that_stood_still_sends_nothing_before_it_knows() {
 /// Not a test: the speaker that the next one kills.
 #[test]
 fn speaker() {
-    if std::env::var_os(HOLDER).is_none() {
+    let Ok(family) = std::env::var(HOLDER) else {
         return;
-    }
-    with_host(router(Some(Duration::from_secs(2))), async |host| {
+    };
+    let mut router = router(Some(Duration::from_secs(2)));
+    let (message, envelope): (&[u8], _) = if family == "IPv6" {
+        router = ipv6::router(router.lifetime);
+        (&ipv6::ADVERT, ipv6::envelope())
+    } else {
+        (&ADVERT, Envelope::multicast(HOST_ADDRESS.into()))
+    };
+    with_host(router, async |host| {
         install(host).await;
-        println!("\nspeaking");
         loop {
-            advert(host, &ADVERT).unwrap();
+            host.send(ROUTER, PROTOCOL_VRRP, &envelope, message)
+                .unwrap();
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
 }
 
-fn start_speaker() -> Child {
+fn start_speaker(family: &str) -> Child {
     Program::new(std::env::current_exe().unwrap())
         .args(["--exact", "leases::speaker", "--nocapture"])
-        .env(HOLDER, "1")
+        .env(HOLDER, family)
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
@@ -109,37 +120,45 @@ fn a_killed_speaker_is_silent_at_once_and_a_stopped_one_when_its_lease_ends() {
     in_namespaces(
         "leases::a_killed_speaker_is_silent_at_once_and_a_stopped_one_when_its_lease_ends",
         |peer| {
-            let mut speaker = start_speaker();
-            until(PATIENCE, "the address", || {
-                peer.arp_answers(VIP, Duration::from_millis(20))
-            });
-            let prober = peer.prober(VIP);
-            let killed = Instant::now();
-            speaker.kill().unwrap();
-            let last = prober.last_answer(Duration::from_millis(200));
-            println!("kill -9 of the speaker: last ARP answer after {last:?}");
-            // By the fence: the lease takes 2 s. A dying process may wait long for a busy processor.
-            assert!(last < Duration::from_millis(500), "{last:?}");
-            assert!(
-                configured(HOST, VIP_32),
-                "silenced by the fence, not by the lease"
-            );
-            speaker.wait().unwrap();
-            until(PATIENCE, "the lease takes the address too", || {
-                !configured(HOST, VIP_32)
-            });
-            println!("kill -9: address gone after {:?}", killed.elapsed());
+            for (family, address, configured_as) in [
+                ("IPv4", IpAddr::from(VIP), VIP_32),
+                ("IPv6", IpAddr::from(ipv6::VIP), ipv6::VIP_128),
+            ] {
+                let mut speaker = start_speaker(family);
+                until(PATIENCE, "the address", || {
+                    peer.arp_answers(address, Duration::from_millis(20))
+                });
+                let prober = peer.prober(address);
+                let killed = Instant::now();
+                speaker.kill().unwrap();
+                let last = prober.last_answer(Duration::from_millis(200));
+                println!("{family}, kill -9 of the speaker: last answer after {last:?}");
+                // By the fence: the lease takes 2 s. A dying process may wait long for a busy processor.
+                assert!(last < Duration::from_millis(500), "{last:?}");
+                assert!(
+                    configured(HOST, configured_as),
+                    "silenced by the fence, not by the lease"
+                );
+                speaker.wait().unwrap();
+                until(PATIENCE, "the lease takes the address too", || {
+                    !configured(HOST, configured_as)
+                });
+                println!(
+                    "{family}, kill -9: address gone after {:?}",
+                    killed.elapsed()
+                );
 
-            let mut speaker = start_speaker();
-            until(PATIENCE, "the address", || {
-                peer.arp_answers(VIP, Duration::from_millis(20))
-            });
-            sh(&format!("kill -STOP {}", speaker.id()));
-            let last = prober.last_answer(Duration::from_millis(3500));
-            println!("SIGSTOP of the speaker: last ARP answer after {last:?}");
-            assert!(last < Duration::from_millis(2600), "{last:?}");
-            speaker.kill().unwrap();
-            speaker.wait().unwrap();
+                let mut speaker = start_speaker(family);
+                until(PATIENCE, "the address", || {
+                    peer.arp_answers(address, Duration::from_millis(20))
+                });
+                sh(&format!("kill -STOP {}", speaker.id()));
+                let last = prober.last_answer(Duration::from_millis(3500));
+                println!("{family}, SIGSTOP of the speaker: last answer after {last:?}");
+                assert!(last < Duration::from_millis(2600), "{last:?}");
+                speaker.kill().unwrap();
+                speaker.wait().unwrap();
+            }
         },
     );
 }

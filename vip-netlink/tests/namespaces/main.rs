@@ -12,6 +12,7 @@
 mod adverts;
 mod fence;
 mod host;
+mod ipv6;
 mod leases;
 mod placement;
 mod support;

@@ -4,11 +4,12 @@
 //! `unshare`, with one test selected, so every test has a kernel of its own to play with.
 
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use etherparse::PacketBuilder;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use socket2::{Domain, Protocol, Socket, Type};
 use vip_netlink::announce::{Mac, arp_probe};
@@ -176,18 +177,18 @@ impl Peer {
         Sniffer { socket }
     }
 
-    /// Whether anyone answers an ARP probe for `address` within `patience`.
-    pub(crate) fn arp_answers(&self, address: Ipv4Addr, patience: Duration) -> bool {
+    /// Whether anyone answers a probe for `address` within `patience`.
+    pub(crate) fn arp_answers(&self, address: impl Into<IpAddr>, patience: Duration) -> bool {
         self.prober(address).answers(patience)
     }
 
-    /// Asks for `address` by ARP.
-    pub(crate) fn prober(&self, address: Ipv4Addr) -> Prober {
+    /// Asks for `address` by ARP or neighbour solicitation.
+    pub(crate) fn prober(&self, address: impl Into<IpAddr>) -> Prober {
         Prober {
             sniffer: self.sniffer(),
             sender: self.run(|| PacketSocket::new().unwrap()),
             index: self.index,
-            address,
+            address: address.into(),
         }
     }
 
@@ -212,23 +213,29 @@ impl Drop for Peer {
     }
 }
 
-/// Sends ARP probes and hears the answers.
+/// Sends ARP probes or neighbour solicitations and hears the answers.
 pub(crate) struct Prober {
     sniffer: Sniffer,
     sender: PacketSocket,
     index: u32,
-    address: Ipv4Addr,
+    address: IpAddr,
 }
 
 impl Prober {
-    fn answers(&self, patience: Duration) -> bool {
-        let probe = arp_probe(PEER_MAC, self.address);
+    pub(crate) fn answers(&self, patience: Duration) -> bool {
+        let probe = match self.address {
+            IpAddr::V4(address) => arp_probe(PEER_MAC, address).to_vec(),
+            IpAddr::V6(address) => solicitation(address),
+        };
         self.sender.send(self.index, &probe).unwrap();
-        let answer = self.sniffer.next(patience, |frame| {
-            frame.len() >= 42
-                && frame[12..14] == [8, 6]
-                && frame[20..22] == [0, 2]
-                && frame[28..32] == self.address.octets()
+        let answer = self.sniffer.next(patience, |frame| match self.address {
+            IpAddr::V4(address) => {
+                frame.len() >= 42
+                    && frame[12..14] == [8, 6]
+                    && frame[20..22] == [0, 2]
+                    && frame[28..32] == address.octets()
+            }
+            IpAddr::V6(address) => is_advertisement(frame, address),
         });
         answer.is_some()
     }
@@ -244,6 +251,36 @@ impl Prober {
         }
         last
     }
+}
+
+/// A neighbour solicitation without a source: whoever has the address tells all nodes.
+fn solicitation(address: Ipv6Addr) -> Vec<u8> {
+    let [.., a, b, c] = address.octets();
+    let group = Ipv6Addr::new(
+        0xff02,
+        0,
+        0,
+        0,
+        0,
+        1,
+        0xff00 | u16::from(a),
+        u16::from_be_bytes([b, c]),
+    );
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2(PEER_MAC, [0x33, 0x33, 0xff, a, b, c])
+        .ipv6([0; 16], group.octets(), 255)
+        .icmpv6_raw(135, 0, [0; 4])
+        .write(&mut frame, &address.octets())
+        .unwrap();
+    frame
+}
+
+/// Whether that is a neighbour advertisement of `address`.
+pub(crate) fn is_advertisement(frame: &[u8], address: Ipv6Addr) -> bool {
+    frame.len() >= 78
+        && frame[12..14] == [0x86, 0xdd]
+        && (frame[20], frame[54]) == (58, 136)
+        && frame[62..78] == address.octets()
 }
 
 /// A packet socket that hears all frames.

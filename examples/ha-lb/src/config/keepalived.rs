@@ -11,8 +11,6 @@
 
 use std::path::Path;
 
-use vrrp_proto::Family;
-
 use super::{
     diagnostic::{Diagnostic, Diagnostics, Span},
     files::Files,
@@ -48,7 +46,6 @@ use keyword::{Context, Keyword, Table, Takes};
 pub fn load(path: &Path, files: &dyn Files, diagnostics: &mut Diagnostics) -> Option<Config> {
     let mut found = Diagnostics::new();
     let config = read(path, files, &mut found);
-    refuse_ipv6(&config, &mut found);
     if config.instances.is_empty() && config.virtual_servers.is_empty() && !found.has_errors() {
         found.push(
             Diagnostic::warning(
@@ -68,22 +65,6 @@ fn read(path: &Path, files: &dyn Files, found: &mut Diagnostics) -> Config {
     let tokens = source::read(path, files, found);
     let nodes = document::build(tokens, found);
     interpret(&nodes, found)
-}
-
-/// The host side sends and receives adverts over IPv4 only.
-fn refuse_ipv6(config: &Config, found: &mut Diagnostics) {
-    for instance in &config.instances {
-        if instance.family == Family::Ipv6 {
-            found.push(
-                Diagnostic::error(instance.span.clone(), "adverts over IPv6 are not supported")
-                    .found(&*instance.name)
-                    .expected(
-                        "an IPv4 address first; IPv6 addresses may stand in \
-                         `virtual_ipaddress_excluded`",
-                    ),
-            );
-        }
-    }
 }
 
 /// All keywords that are known, block by block, for documentation.

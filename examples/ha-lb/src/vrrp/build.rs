@@ -1,7 +1,7 @@
 //! From `vrrp_instance`s to the routers of the state machine and what the host does for each. The order of the
 //! file is the order of the numbers.
 
-use std::{collections::BTreeMap, io, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use vip_netlink::{
     HostOptions, HostRouter, LinuxHost,
@@ -95,9 +95,10 @@ pub(super) fn host_router(
     interfaces: &Interfaces,
 ) -> Option<HostRouter> {
     Some(HostRouter {
-        group: match (&instance.unicast, instance.group) {
-            (None, IpAddr::V4(group)) => Some(group),
-            _ => None,
+        family: instance.family,
+        group: match instance.unicast {
+            None => Some(instance.group),
+            Some(_) => None,
         },
         authenticated: matches!(
             instance.authentication,

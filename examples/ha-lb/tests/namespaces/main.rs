@@ -10,6 +10,7 @@ mod apiserver;
 mod courier;
 mod failover;
 mod golden;
+mod ipv6;
 mod k8s_ingress;
 mod lab;
 mod multi_service;

@@ -195,14 +195,13 @@ impl Node {
 
     /// Whether the kernel of this host has `address` with a full prefix.
     pub(crate) fn holds(&self, address: &str) -> bool {
-        let address: IpAddr = address.parse().unwrap();
         let output = self
             .host
             .command("ip")
             .args(["-o", "address", "show"])
             .capture()
             .unwrap();
-        let wanted = format!(" {address}/{} ", if address.is_ipv4() { 32 } else { 128 });
+        let wanted = format!(" {} ", with_prefix(address));
         String::from_utf8_lossy(&output.stdout).contains(&wanted)
     }
 
@@ -238,7 +237,7 @@ impl Node {
     }
 
     /// Kills keepalived and its children at once and forgets what a power cut forgets: /run and added addresses.
-    pub(crate) fn kill_keepalived(&mut self, vip: &str) {
+    pub(crate) fn kill_keepalived(&mut self, vips: &[&str]) {
         if let Some(daemon) = &self.daemon {
             let children = format!("/proc/{0}/task/{0}/children", daemon.id());
             for child in fs::read_to_string(children)
@@ -249,20 +248,18 @@ impl Node {
             }
         }
         self.kill_daemon();
-        self.forget(&format!("{vip}/32"));
-    }
-
-    /// Removes what a power cut would have removed.
-    fn forget(&self, address: &str) {
         fs::remove_dir_all(self.path("run")).unwrap();
         fs::create_dir_all(self.path("run")).unwrap();
-        let deletion = ["address", "del", address, "dev", self.host.interface()];
-        let output = self.host.command("ip").args(deletion).capture().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        for vip in vips {
+            let address = with_prefix(vip);
+            let deletion = ["address", "del", &address, "dev", self.host.interface()];
+            let output = self.host.command("ip").args(deletion).capture().unwrap();
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
     }
 
     fn kill_daemon(&mut self) {
@@ -289,6 +286,12 @@ impl Drop for Node {
             println!("--- {}\n{}", self.host.name(), self.log());
         }
     }
+}
+
+/// As the kernel writes an address with a full prefix.
+fn with_prefix(address: &str) -> String {
+    let address: IpAddr = address.parse().unwrap();
+    format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
 }
 
 /// The folders that lie over the machine's: users, certificates, run-time files.

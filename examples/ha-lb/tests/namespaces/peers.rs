@@ -18,11 +18,11 @@ use crate::{
 const ELECTION: Duration = Duration::from_secs(15);
 
 /// Two hosts: ours and one that runs keepalived.
-struct Pair {
+pub(crate) struct Pair {
     lab: Lab,
-    ours: Node,
-    theirs: Node,
-    vip: &'static str,
+    pub(crate) ours: Node,
+    pub(crate) theirs: Node,
+    vips: &'static [&'static str],
     our_files: (PathBuf, PathBuf),
     their_file: PathBuf,
     /// What `killall -0 haproxy` finds on keepalived's behalf.
@@ -32,13 +32,25 @@ struct Pair {
 impl Pair {
     fn new(
         scratch: &Path,
-        vip: &'static str,
+        vips: &'static [&'static str],
         our_files: (PathBuf, PathBuf),
         their_file: PathBuf,
     ) -> Self {
         let lab = Lab::new().unwrap();
-        let ours = Node::new(&lab, scratch, "ours", "ens37", &["192.168.10.11/24"]);
-        let theirs = Node::new(&lab, scratch, "theirs", "ens37", &["192.168.10.12/24"]);
+        let ours = Node::new(
+            &lab,
+            scratch,
+            "ours",
+            "ens37",
+            &["192.168.10.11/24", "fd00:10::11/64"],
+        );
+        let theirs = Node::new(
+            &lab,
+            scratch,
+            "theirs",
+            "ens37",
+            &["192.168.10.12/24", "fd00:10::12/64"],
+        );
         write_certificate(&ours.path("etc/haproxy/ssl/server.pem"));
         let stand_in = scratch.join("haproxy");
         fs::copy("/bin/sleep", &stand_in).unwrap();
@@ -47,36 +59,45 @@ impl Pair {
             lab,
             ours,
             theirs,
-            vip,
+            vips,
             our_files,
             their_file,
             _haproxy: haproxy,
         }
     }
 
-    fn start_ours(&mut self) {
+    pub(crate) fn start_ours(&mut self) {
         self.ours
             .start(Some(&self.our_files.0), &[&self.our_files.1]);
     }
 
-    fn start_theirs(&mut self) {
+    pub(crate) fn start_theirs(&mut self) {
         self.theirs.start_keepalived(&self.their_file);
     }
 
-    fn wait_for_ours(&self) {
-        wait_for("only ours holds the address", ELECTION, || {
-            (self.ours.holds(self.vip) && !self.theirs.holds(self.vip)).then_some(())
+    /// Whether a host holds all of the addresses.
+    fn has_all(&self, node: &Node) -> bool {
+        self.vips.iter().all(|vip| node.holds(vip))
+    }
+
+    fn has_none(&self, node: &Node) -> bool {
+        !self.vips.iter().any(|vip| node.holds(vip))
+    }
+
+    pub(crate) fn wait_for_ours(&self) {
+        wait_for("only ours holds the addresses", ELECTION, || {
+            (self.has_all(&self.ours) && self.has_none(&self.theirs)).then_some(())
         });
     }
 
-    fn wait_for_theirs(&self) {
-        wait_for("only keepalived holds the address", ELECTION, || {
-            (self.theirs.holds(self.vip) && !self.ours.holds(self.vip)).then_some(())
+    pub(crate) fn wait_for_theirs(&self) {
+        wait_for("only keepalived holds the addresses", ELECTION, || {
+            (self.has_all(&self.theirs) && self.has_none(&self.ours)).then_some(())
         });
     }
 
     /// Ours is preferred: it holds the address, dies without a word, comes back, leaves in order.
-    fn ours_is_preferred(mut self) {
+    pub(crate) fn ours_is_preferred(mut self) {
         self.start_ours();
         self.start_theirs();
         self.wait_for_ours();
@@ -84,7 +105,7 @@ impl Pair {
         self.lab.cut_cable(&self.ours.host).unwrap();
         self.ours.kill();
         wait_for("keepalived takes over", ELECTION, || {
-            self.theirs.holds(self.vip).then_some(())
+            self.has_all(&self.theirs).then_some(())
         });
 
         self.lab.mend_cable(&self.ours.host).unwrap();
@@ -95,27 +116,27 @@ impl Pair {
         wait_for(
             "keepalived takes over after priority 0",
             Duration::from_secs(3),
-            || self.theirs.holds(self.vip).then_some(()),
+            || self.has_all(&self.theirs).then_some(()),
         );
         self.nobody_saw_a_bogus_packet();
     }
 
     /// keepalived is preferred: ours follows, takes over when it dies, and gives the address back.
-    fn theirs_is_preferred(mut self) {
+    pub(crate) fn theirs_is_preferred(mut self) {
         self.start_theirs();
         self.start_ours();
         self.wait_for_theirs();
 
-        self.theirs.kill_keepalived(self.vip);
+        self.theirs.kill_keepalived(self.vips);
         wait_for("ours takes over", ELECTION, || {
-            self.ours.holds(self.vip).then_some(())
+            self.has_all(&self.ours).then_some(())
         });
         self.start_theirs();
         self.wait_for_theirs();
         self.nobody_saw_a_bogus_packet();
     }
 
-    fn nobody_saw_a_bogus_packet(&self) {
+    pub(crate) fn nobody_saw_a_bogus_packet(&self) {
         let log = self.theirs.log();
         for word in ["bogus", "invalid", "Invalid", "mismatch", "checksum"] {
             assert!(!log.contains(word), "keepalived says {word:?}:\n{log}");
@@ -143,7 +164,7 @@ fn k8s_ingress(name: &str, (ours, theirs): (u8, u8), scenario: impl FnOnce(Pair)
             let our_files = (file(ours), users_file("k8s-ingress/haproxy.cfg"));
             scenario(Pair::new(
                 scratch.path(),
-                "192.168.10.10",
+                &["192.168.10.10"],
                 our_files,
                 file(theirs),
             ));
@@ -151,29 +172,43 @@ fn k8s_ingress(name: &str, (ours, theirs): (u8, u8), scenario: impl FnOnce(Pair)
     );
 }
 
-/// Runs `scenario` for VRRPv3 with the given priorities.
-fn version_3(name: &str, (ours, theirs): (u8, u8), scenario: impl FnOnce(Pair)) {
+/// Runs `scenario` with the same file on both hosts, but for priorities: `text` makes it of a host's number (11 is
+/// ours, 12 is keepalived's) and priority.
+pub(crate) fn with_files(
+    name: &str,
+    vips: &'static [&'static str],
+    (ours, theirs): (u8, u8),
+    text: impl Fn(u8, u8) -> String,
+    scenario: impl FnOnce(Pair),
+) {
     enclosed(
         name,
         Needs::Namespaces,
         &["unshare", "ip", "openssl", "keepalived"],
         || {
             let scratch = tempfile::tempdir().unwrap();
-            let file = |who: &str, priority: u8| {
-                let path = scratch.path().join(format!("{who}.conf"));
-                let text = format!(
-                    "vrrp_instance V3 {{\n version 3\n state BACKUP\n interface ens37\n virtual_router_id 61\n \
-                 priority {priority}\n advert_int 0.5\n virtual_ipaddress {{\n 192.168.10.10\n }}\n}}\n"
-                );
-                fs::write(&path, text).unwrap();
+            let file = |number: u8, priority: u8| {
+                let path = scratch.path().join(format!("{number}.conf"));
+                fs::write(&path, text(number, priority)).unwrap();
                 path
             };
             let haproxy = scratch.path().join("haproxy.cfg");
             fs::write(&haproxy, "listen l\n bind :8080\n mode tcp\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n server s 127.0.0.1:9\n").unwrap();
-            let files = ((file("ours", ours), haproxy), file("theirs", theirs));
-            scenario(Pair::new(scratch.path(), "192.168.10.10", files.0, files.1));
+            let files = ((file(11, ours), haproxy), file(12, theirs));
+            scenario(Pair::new(scratch.path(), vips, files.0, files.1));
         },
     );
+}
+
+/// Runs `scenario` for VRRPv3 with the given priorities.
+fn version_3(name: &str, priorities: (u8, u8), scenario: impl FnOnce(Pair)) {
+    let text = |_, priority| {
+        format!(
+            "vrrp_instance V3 {{\n version 3\n state BACKUP\n interface ens37\n virtual_router_id 61\n \
+             priority {priority}\n advert_int 0.5\n virtual_ipaddress {{\n 192.168.10.10\n }}\n}}\n"
+        )
+    };
+    with_files(name, &["192.168.10.10"], priorities, text, scenario);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn keepalived_with_the_same_password_is_master_until_it_dies() {
             theirs.start_keepalived(&file);
             ours.start(Some(&users_file("single/keepalived-backup.conf")), &[]);
             wait_for_only(&theirs, &ours);
-            theirs.kill_keepalived(VIP);
+            theirs.kill_keepalived(&[VIP]);
             wait_for_only(&ours, &theirs);
             theirs.start_keepalived(&file);
             wait_for_only(&theirs, &ours);

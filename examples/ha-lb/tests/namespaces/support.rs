@@ -51,7 +51,8 @@ pub(crate) fn enclosed(name: &str, needs: Needs, programs: &[&str], test: impl F
     assert!(status.success(), "{name}: {status}");
 }
 
-fn installed(program: &str) -> bool {
+/// Whether a program is there.
+pub(crate) fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))

@@ -78,7 +78,8 @@ impl Worker {
             self.installed(id, Err(error));
         }
         self.read().await;
-        self.announce_those(id, repeat, |vip| new.contains(vip));
+        self.announce_those(id, repeat, |vip| new.contains(vip))
+            .await;
         self.drop_stale(id, &before).await;
     }
 
@@ -144,6 +145,12 @@ impl Worker {
                 result = Err(error);
             }
         }
+        // A link-local address may be another router's on another interface too.
+        let elsewhere = |address: &IpAddr| {
+            let mut others = self.routers.iter().filter(|(other, _)| **other != id);
+            others.any(|(_, other)| other.holds(*address))
+        };
+        let (_, addresses): (Vec<_>, Vec<_>) = addresses.into_iter().partition(elsewhere);
         if let Some(fence) = &self.fence {
             // An address that is still there stays fenced, and silent.
             match result {
@@ -155,11 +162,29 @@ impl Worker {
     }
 
     /// Five announcements in one go are a matter of microseconds; nothing waits for this thread.
-    pub(super) fn announce(&self, id: RouterId, repeat: u8) {
-        self.announce_those(id, repeat, |_| true);
+    pub(super) async fn announce(&mut self, id: RouterId, repeat: u8) {
+        self.announce_those(id, repeat, |_| true).await;
     }
 
-    fn announce_those(&self, id: RouterId, repeat: u8, those: impl Fn(&Vip) -> bool) {
+    /// Whether this host forwards decides on a flag of what neighbours are told, and changes unnoticed.
+    async fn look_at_links(&mut self, id: RouterId) {
+        let Some(router) = self.routers.get(&id) else {
+            return;
+        };
+        let (wanted, _) = wanted(&self.kernel, &router.config);
+        let ipv6 = wanted.iter().filter(|one| one.vip.address.is_ipv6());
+        let mut links: Vec<u32> = ipv6.map(|one| one.interface).collect();
+        links.sort_unstable();
+        links.dedup();
+        for link in links {
+            // Not answered: the flag is as it was when last heard of.
+            let _ = self.vips.look_at(&mut self.kernel, link).await;
+            self.tell();
+        }
+    }
+
+    async fn announce_those(&mut self, id: RouterId, repeat: u8, those: impl Fn(&Vip) -> bool) {
+        self.look_at_links(id).await;
         let Some(router) = self.routers.get(&id).filter(|router| router.installed) else {
             return;
         };
@@ -180,9 +205,10 @@ impl Worker {
                     IpAddr::V4(address) => {
                         self.frames.send(link.index, &gratuitous_arp(mac, address))
                     }
-                    IpAddr::V6(address) => self
-                        .frames
-                        .send(link.index, &neighbour_advertisement(mac, address, false)),
+                    IpAddr::V6(address) => self.frames.send(
+                        link.index,
+                        &neighbour_advertisement(mac, address, link.forwards),
+                    ),
                 };
             }
         }

@@ -1,10 +1,14 @@
 //! What the worker hears from the kernel, and what of it the driver is told.
 
+use std::net::IpAddr;
+
+use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::HostEvent;
+use vrrp_proto::Family;
 
 use super::{Report, Worker, wanted};
 use crate::host::boottime;
-use crate::link::Link;
+use crate::link::{Interface, Link};
 use crate::plan::{Present, Wanted};
 use crate::watch::{Change, Notice};
 
@@ -78,6 +82,7 @@ impl Worker {
 
     /// Tells what is new about links and primary addresses.
     pub(super) fn tell(&mut self) {
+        let mut up = Vec::new();
         for seen in &mut self.interfaces {
             let link = self.kernel.link(seen.interface.name());
             let interface = seen.interface.number();
@@ -93,6 +98,7 @@ impl Worker {
             let usable = link.is_some_and(Link::usable);
             if seen.usable.replace(usable) != Some(usable) {
                 let event = if usable {
+                    up.push(seen.interface.clone());
                     HostEvent::LinkUp { interface }
                 } else {
                     HostEvent::LinkDown { interface }
@@ -100,23 +106,27 @@ impl Worker {
                 drop(self.reports.send(Report::Event(event)));
             }
         }
+        for (router, address) in up.iter().flat_map(|link| self.missing(link)) {
+            self.report(HostEvent::AddressGone { router, address });
+        }
         for (id, router) in &mut self.routers {
-            // Adverts over IPv6 are not sent yet: such a router has no address to send from.
-            let advertised = router.config.addresses.first();
-            let primary = if advertised.is_some_and(|vip| vip.address.is_ipv6()) {
-                None
-            } else {
-                let name = router.config.interface.name();
-                let own = || self.kernel.primary(name, false, &self.virtual_addresses);
-                let owned = || self.kernel.primary(name, false, &[]);
-                let first = || own().or_else(|| router.config.owner.then(owned).flatten());
-                match router.config.source {
-                    Some(source) if router.config.track_source => {
-                        self.kernel.has(name, source).then_some(source)
-                    }
-                    Some(source) => Some(source),
-                    None => first(),
+            let name = router.config.interface.name();
+            let ipv6 = router.config.family == Family::Ipv6;
+            // The kernel's order of IPv6 addresses changes with each new one: what is good stays.
+            let is_good = |address: &IpAddr| {
+                self.kernel.has(name, *address) && !self.virtual_addresses.contains(address)
+            };
+            let kept = || router.primary.flatten().filter(is_good);
+            let own = || self.kernel.primary(name, ipv6, &self.virtual_addresses);
+            let owned = || self.kernel.primary(name, ipv6, &[]);
+            let primary = match router.config.source {
+                Some(source) if router.config.track_source => {
+                    self.kernel.has(name, source).then_some(source)
                 }
+                Some(source) => Some(source),
+                None => kept()
+                    .or_else(own)
+                    .or_else(|| router.config.owner.then(owned).flatten()),
             };
             if router.primary.replace(primary) != Some(primary) {
                 let event = HostEvent::PrimaryAddress {
@@ -126,5 +136,16 @@ impl Worker {
                 drop(self.reports.send(Report::Event(event)));
             }
         }
+    }
+
+    /// What routers that live through a loss of their link have lost with it: the kernel takes IPv6
+    /// addresses away from an interface that goes down.
+    fn missing(&self, link: &Interface) -> Vec<(RouterId, IpAddr)> {
+        let routers = self.routers.iter();
+        let there =
+            routers.filter(|(_, router)| router.installed && router.config.interface == *link);
+        let placed = there.flat_map(|(id, router)| router.placed.iter().map(move |one| (*id, one)));
+        let gone = placed.filter(|(_, one)| !self.kernel.addresses().contains(one));
+        gone.map(|(id, one)| (id, one.address)).collect()
     }
 }

@@ -333,29 +333,39 @@ fn more_addresses_than_fit_are_installed_but_not_advertised() {
 fn ipv6_is_version_3_and_does_not_mix_with_ipv4() {
     let text = |addresses: &str| {
         format!(
-            "vrrp_instance V {{\nversion 2\ninterface e\nvirtual_router_id 1\n\
+            "vrrp_instance V {{\ninterface e\nvirtual_router_id 1\n\
              virtual_ipaddress {{\n{addresses}\n}}\n}}"
         )
     };
-    let mut diagnostics = Diagnostics::new();
-    let addresses = text("fe80::52/64\n2001:db8::100/64");
-    let config = read(Path::new("f"), &Text(&addresses), &mut diagnostics);
-    let instance = &config.instances[0];
+    let (config, said) = load_text(&text("fe80::52/64\n2001:db8::100/64"));
+    assert!(said.is_empty(), "{said:?}");
+    let instance = &config.unwrap().instances[0];
     assert_eq!(instance.version, Version::V3);
     assert_eq!(instance.family, Family::Ipv6);
     assert_eq!(instance.group.to_string(), "ff02::12");
-    assert_eq!(diagnostics.len(), 1);
-    let (config, said) = load_text(&addresses);
+    let older = text("fe80::52").replacen("interface e", "interface e\nversion 2", 1);
+    let (config, said) = load_text(&older);
     assert_eq!(config, None);
     assert!(
-        said.concat()
-            .contains("adverts over IPv6 are not supported"),
+        said[0].starts_with("f:3:1: error: version 2 is for IPv4 only"),
         "{said:?}"
     );
+    // Without a link-local address first: as keepalived.
+    let (config, said) = load_text(&text("2001:db8::100/64"));
+    assert!(config.is_some());
+    assert!(
+        said[0].starts_with("f:5:1: warning: the first IPv6 address"),
+        "{said:?}"
+    );
+    let strict = format!(
+        "global_defs {{\nvrrp_strict\n}}\n{}",
+        text("2001:db8::100/64")
+    );
+    assert_eq!(load_text(&strict).0, None);
     let (config, said) = load_text(&text("10.0.0.1\nfe80::1"));
     assert_eq!(config, None);
     assert!(
-        said[0].starts_with("f:7:1: error: addresses of two families"),
+        said[0].starts_with("f:6:1: error: addresses of two families"),
         "{said:?}"
     );
 }

@@ -64,11 +64,11 @@ pub(super) const TABLE: Table<Draft> = Table {
             group_v4,
             "Where IPv4 adverts go (224.0.0.18).",
         ),
-        Keyword::kept(
+        Keyword::read(
             "vrrp_mcast_group6",
             Takes::one("an IPv6 group"),
             group_v6,
-            "adverts over IPv6 are not supported",
+            "Where IPv6 adverts go (ff02::12).",
         ),
         Keyword::read(
             "vrrp_startup_delay",

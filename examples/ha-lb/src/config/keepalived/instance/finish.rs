@@ -54,6 +54,7 @@ pub(in crate::config::keepalived) fn finish(
     let preempt_delay = draft.preempt_delay(&facts, context);
     let interval = draft.interval(&facts, context);
     let authentication = draft.authentication(&facts, context);
+    draft.check_first_address(&facts, context);
     let (addresses, excluded_addresses) = draft.split_addresses(&facts, context);
     let unicast = draft.unicast(&facts, context);
     let group = draft.group(&facts, defaults, context);
@@ -180,9 +181,12 @@ impl Draft {
     fn version(&self, defaults: &Defaults, family: Family, context: &mut Context<'_>) -> Version {
         match (&self.version, family) {
             (Some((Version::V2, span)), Family::Ipv6) => {
+                // keepalived 2.2 sends a version 2 that no RFC describes. Another version than its
+                // would make two masters; a file that says so is for all hosts to be changed.
                 context.diagnostics.push(
-                    Diagnostic::warning(span.clone(), "version 2 is for IPv4 only")
-                        .action("the instance speaks version 3"),
+                    Diagnostic::error(span.clone(), "version 2 is for IPv4 only")
+                        .found("2")
+                        .expected("`version 3`, on all hosts of this virtual router"),
                 );
                 Version::V3
             }
@@ -210,6 +214,30 @@ impl Draft {
                 Family::Ipv6 => defaults.group_v6.into(),
             }),
         }
+    }
+
+    /// RFC 9568 §5.2.9: over IPv6 the first address is the link-local one of the virtual router.
+    /// keepalived asks for it in strict mode only.
+    fn check_first_address(&self, facts: &Facts, context: &mut Context<'_>) {
+        let Some(line) = self.addresses.first() else {
+            return;
+        };
+        let IpAddr::V6(address) = line.address else {
+            return;
+        };
+        if address.is_unicast_link_local() {
+            return;
+        }
+        let what = "the first IPv6 address of an instance is to be link-local";
+        let diagnostic = if facts.strict {
+            Diagnostic::error(line.span.clone(), what).expected("an address of fe80::/10 before it")
+        } else {
+            Diagnostic::warning(line.span.clone(), what)
+                .action("it is advertised as written, as by keepalived")
+        };
+        context
+            .diagnostics
+            .push(diagnostic.found(address.to_string()));
     }
 
     fn check_source(&self, facts: &Facts, context: &mut Context<'_>) {

@@ -39,6 +39,12 @@ default_interface eth0
 {DEFAULT}track_script {{
 S
 }}
+}}
+vrrp_instance W {{
+virtual_router_id 1
+virtual_ipaddress {{
+fe80::1
+}}
 }}"
         ),
         SCRIPT => {

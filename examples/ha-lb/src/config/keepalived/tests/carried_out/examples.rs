@@ -100,7 +100,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(
         GLOBAL,
         "vrrp_mcast_group6",
-        Says,
+        Runs,
         "+vrrp_mcast_group6 ff02::99",
     ),
     example(GLOBAL, "vrrp_startup_delay", Runs, "+vrrp_startup_delay 3"),

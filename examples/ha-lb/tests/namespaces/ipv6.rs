@@ -1,0 +1,147 @@
+//! VRRP over IPv6 beside Debian's keepalived: who holds the addresses, and how what we send is decoded by another.
+
+use std::{fs, time::Duration};
+
+use crate::{
+    peers::{Pair, with_files},
+    support::{installed, wait_for},
+};
+
+const VIPS: &[&str] = &["fe80::52", "2001:db8::100", "192.168.10.50"];
+
+/// An instance with addresses of IPv6, and one of IPv4 that is installed and not advertised.
+fn instance(priority: u8, transport: &str) -> String {
+    format!(
+        "vrrp_instance V6 {{\n state BACKUP\n interface ens37\n virtual_router_id 52\n priority {priority}\n \
+         advert_int 0.5\n {transport}\n virtual_ipaddress {{\n fe80::52\n 2001:db8::100\n }}\n \
+         virtual_ipaddress_excluded {{\n 192.168.10.50\n }}\n}}\n"
+    )
+}
+
+fn multicast(name: &str, priorities: (u8, u8), scenario: impl FnOnce(Pair)) {
+    let text = |_, priority| instance(priority, "");
+    with_files(name, VIPS, priorities, text, |pair| scenario(settled(pair)));
+}
+
+fn unicast(name: &str, priorities: (u8, u8), scenario: impl FnOnce(Pair)) {
+    let text = |number: u8, priority| {
+        let other = 23 - number;
+        let transport =
+            format!("unicast_src_ip fd00:10::{number}\n unicast_peer {{\n fd00:10::{other}\n }}");
+        instance(priority, &transport)
+    };
+    with_files(name, VIPS, priorities, text, |pair| scenario(settled(pair)));
+}
+
+/// keepalived neither waits for the end of duplicate address detection nor gets over it: without a source it sends
+/// nothing as master, or goes to FAULT for good.
+fn settled(pair: Pair) -> Pair {
+    for node in [&pair.ours, &pair.theirs] {
+        let list = ["-6", "address", "show", "tentative"];
+        wait_for("no address is tentative", Duration::from_secs(10), || {
+            let output = node.host.command("ip").args(list).capture().unwrap();
+            output.stdout.is_empty().then_some(())
+        });
+    }
+    pair
+}
+
+#[test]
+fn we_are_preferred() {
+    multicast(
+        "ipv6::we_are_preferred",
+        (150, 100),
+        Pair::ours_is_preferred,
+    );
+}
+
+#[test]
+fn keepalived_is_preferred() {
+    multicast(
+        "ipv6::keepalived_is_preferred",
+        (100, 150),
+        Pair::theirs_is_preferred,
+    );
+}
+
+#[test]
+fn we_are_preferred_among_unicast_peers() {
+    unicast(
+        "ipv6::we_are_preferred_among_unicast_peers",
+        (150, 100),
+        Pair::ours_is_preferred,
+    );
+}
+
+#[test]
+fn keepalived_is_preferred_among_unicast_peers() {
+    unicast(
+        "ipv6::keepalived_is_preferred_among_unicast_peers",
+        (100, 150),
+        Pair::theirs_is_preferred,
+    );
+}
+
+/// Source, destination, hop limit, checksum of the advert, type and checksum of ICMPv6, and what the decoder minds.
+const FIELDS: [&str; 7] = [
+    "ipv6.src",
+    "ipv6.dst",
+    "ipv6.hlim",
+    "vrrp.checksum.status",
+    "icmpv6.type",
+    "icmpv6.checksum.status",
+    "_ws.expert.message",
+];
+
+#[test]
+fn another_decoder_finds_nothing_wrong_with_what_we_send() {
+    multicast(
+        "ipv6::another_decoder_finds_nothing_wrong_with_what_we_send",
+        (150, 100),
+        |mut pair| {
+            if !installed("tshark") {
+                assert!(std::env::var_os("CI").is_none());
+                return println!("skipped: tshark is not installed");
+            }
+            let decoded = pair.theirs.path("decoded");
+            let adverts_and_neighbours = "ip6 proto 112 or (icmp6 and ip6[40] == 136)";
+            let mut decoder = pair
+                .theirs
+                .command("tshark")
+                .args(["-i", "ens37", "-l", "-T", "fields", "-c", "14"])
+                .args(["-f", adverts_and_neighbours])
+                .args(FIELDS.iter().flat_map(|field| ["-e", field]))
+                .output(&decoded)
+                .spawn()
+                .unwrap();
+            let text = || fs::read_to_string(&decoded).unwrap_or_default();
+            wait_for("tshark listens", Duration::from_secs(20), || {
+                text().contains("Capturing on").then_some(())
+            });
+            pair.start_ours();
+            assert!(decoder.wait().unwrap().success());
+            let text = text();
+            let mut lines: Vec<&str> = text
+                .lines()
+                .filter(|line| line.contains("\tff02::1"))
+                .collect();
+            lines.retain(|line| !line.starts_with("fd00:10:"));
+            let (adverts, neighbours): (Vec<&str>, Vec<&str>) =
+                lines.iter().partition(|line| line.contains("\tff02::12\t"));
+            assert!(!adverts.is_empty() && neighbours.len() >= 10, "{text}");
+            for advert in adverts {
+                let (source, rest) = advert.split_once('\t').unwrap();
+                assert!(
+                    source.starts_with("fe80::") && source != VIPS[0],
+                    "{advert}"
+                );
+                assert_eq!(rest, "ff02::12\t255\t1\t\t\t");
+            }
+            for address in &VIPS[..2] {
+                let wanted = format!("{address}\tff02::1\t255\t\t136\t1\t");
+                let told = neighbours.iter().filter(|line| **line == wanted);
+                assert_eq!(told.count(), 5, "{text}");
+            }
+        },
+    );
+}

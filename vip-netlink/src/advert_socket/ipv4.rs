@@ -1,0 +1,132 @@
+//! The IPv4 header around an advert, written and read (RFC 791 §3.1).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+
+use rustix::net::{RecvFlags, recv};
+use socket2::Socket;
+use vrrp_proto::Envelope;
+
+use super::{Arrived, PROTOCOL_AH, PROTOCOL_VRRP, TRAFFIC_CLASS};
+
+const LENGTH: usize = 20;
+
+/// The header of an advert as keepalived sends it; the kernel fills in length and checksum.
+pub(super) fn header(
+    (source, destination): (Ipv4Addr, Ipv4Addr),
+    hop_limit: u8,
+    identification: u16,
+    payload: usize,
+) -> Option<[u8; LENGTH]> {
+    let [length_high, length_low] = u16::try_from(LENGTH + payload).ok()?.to_be_bytes();
+    let [id_high, id_low] = identification.to_be_bytes();
+    let [s0, s1, s2, s3] = source.octets();
+    let [d0, d1, d2, d3] = destination.octets();
+    #[rustfmt::skip]
+    let header = [
+        0x45, TRAFFIC_CLASS, length_high, length_low,
+        id_high, id_low, 0, 0,
+        hop_limit, PROTOCOL_VRRP, 0, 0,
+        s0, s1, s2, s3,
+        d0, d1, d2, d3,
+    ];
+    Some(header)
+}
+
+/// One packet in `buffer`, without its header unless that is authenticated; `None` for one to skip.
+pub(super) fn receive(
+    socket: &Socket,
+    protocol: u8,
+    buffer: &mut [u8],
+) -> io::Result<Option<Arrived>> {
+    let (filled, length) = recv(socket, &mut *buffer, RecvFlags::TRUNC)?;
+    let whole = buffer.get(..filled).filter(|_| filled == length);
+    let Some(packet) = whole.and_then(open) else {
+        return Ok(None);
+    };
+    let start = match protocol {
+        PROTOCOL_AH => 0,
+        _ => packet.header,
+    };
+    buffer.copy_within(start..packet.total, 0);
+    Ok(Some(Arrived {
+        envelope: packet.envelope,
+        length: packet.total - start,
+    }))
+}
+
+/// An IPv4 packet whose lengths have been checked: `header <= total <= ` what was received.
+#[derive(Debug)]
+struct Packet {
+    header: usize,
+    total: usize,
+    envelope: Envelope,
+}
+
+/// A raw socket delivers the header, options and all. Ethernet padding is not part of the packet.
+fn open(bytes: &[u8]) -> Option<Packet> {
+    let fixed: &[u8; LENGTH] = bytes.first_chunk()?;
+    #[rustfmt::skip]
+    let [
+        first, _, high, low,
+        _, _, _, _,
+        hop_limit, _, _, _,
+        s0, s1, s2, s3,
+        d0, d1, d2, d3,
+    ] = *fixed;
+    let header = usize::from(first & 0x0f) * 4;
+    let total = usize::from(u16::from_be_bytes([high, low]));
+    if first >> 4 != 4 || header < LENGTH || total < header || total > bytes.len() {
+        return None;
+    }
+    let envelope = Envelope {
+        source: IpAddr::from([s0, s1, s2, s3]),
+        destination: IpAddr::from([d0, d1, d2, d3]),
+        hop_limit,
+    };
+    Some(Packet {
+        header,
+        total,
+        envelope,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use vrrp_proto::MULTICAST_V4;
+
+    #[test]
+    fn the_header_is_keepalived_s_but_for_the_checksum() {
+        // 45c0002800010000ff70d02e0a630001e0000012; the kernel writes the checksum.
+        let ends = (Ipv4Addr::new(10, 99, 0, 1), MULTICAST_V4);
+        assert_eq!(
+            header(ends, 255, 1, 20).unwrap(),
+            [
+                0x45, 0xc0, 0, 0x28, 0, 1, 0, 0, 0xff, 0x70, 0, 0, 10, 99, 0, 1, 224, 0, 0, 18
+            ]
+        );
+    }
+
+    #[test]
+    fn options_are_skipped_and_padding_is_cut() {
+        let mut packet = vec![
+            0x46, 0xc0, 0, 28, 0, 1, 0, 0, 254, 112, 0, 0, 10, 0, 0, 1, 224, 0, 0, 18,
+        ];
+        packet.extend_from_slice(&[1, 1, 1, 1, 9, 8, 7, 6, 0, 0, 0, 0]);
+        let ip = open(&packet).unwrap();
+        assert_eq!(packet[ip.header..ip.total], [9, 8, 7, 6]);
+        assert_eq!(ip.envelope.hop_limit, 254);
+        assert_eq!(ip.envelope.source, IpAddr::from([10, 0, 0, 1]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Some(ip) = open(&bytes) {
+                prop_assert!(ip.header <= ip.total && ip.total <= bytes.len());
+            }
+        }
+    }
+}
