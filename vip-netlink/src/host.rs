@@ -26,7 +26,7 @@ use vrrp_fsm::driver::{Command, HostEvent};
 use vrrp_proto::{Family, MULTICAST_V4, MULTICAST_V6};
 
 use crate::Error;
-use crate::fence::{self, FenceError};
+use crate::fence::{self, FenceError, Pulse};
 use crate::lease::Lease;
 use crate::link::Interface;
 use crate::plan::Vip;
@@ -58,6 +58,9 @@ pub struct HostRouter {
     pub addresses: Vec<Vip>,
     /// How long they may stay without an advert sent ([`Lease::lifetime`]); `None` = for ever.
     pub lifetime: Option<Duration>,
+    /// How long they answer without an advert sent ([`Lease::hold`]), where there is a fence; `None` = as long as
+    /// they are there.
+    pub hold: Option<Duration>,
 }
 
 impl HostRouter {
@@ -85,6 +88,7 @@ impl HostRouter {
             owner: false,
             addresses,
             lifetime: Some(Lease::lifetime(interval)),
+            hold: Lease::hold(interval, 3),
         }
     }
 }
@@ -122,6 +126,9 @@ pub struct LinuxHost {
     /// Where the next receive begins, so that no interface starves another.
     turn: usize,
     unfenced: Option<FenceError>,
+    /// Beats go with adverts.
+    pulse: Option<Pulse>,
+    unheld: Option<io::Error>,
     worker: Option<JoinHandle<()>>,
 }
 
@@ -130,9 +137,24 @@ pub struct LinuxHost {
 struct Slot {
     station: usize,
     lifetime: Option<Duration>,
+    hold: Option<Duration>,
+    addresses: Vec<IpAddr>,
     /// Whether the addresses are wanted: a late report of `Begun` must not begin a lease.
     wanted: bool,
     lease: Option<Lease>,
+}
+
+impl Slot {
+    fn new(station: usize, router: &HostRouter) -> Self {
+        Self {
+            station,
+            lifetime: router.lifetime,
+            hold: router.hold,
+            addresses: router.addresses.iter().map(|vip| vip.address).collect(),
+            wanted: false,
+            lease: None,
+        }
+    }
 }
 
 impl LinuxHost {
@@ -157,12 +179,7 @@ impl LinuxHost {
             if let Some(station) = stations.get_mut(station) {
                 station.serve(router);
             }
-            let slot = Slot {
-                station,
-                lifetime: router.lifetime,
-                wanted: false,
-                lease: None,
-            };
+            let slot = Slot::new(station, router);
             slots.insert(router.id, slot);
         }
         let (commands, work) = unbounded_channel();
@@ -172,7 +189,11 @@ impl LinuxHost {
             .name("vip-netlink".to_owned())
             .spawn(move || worker::run(routers, options, work, report, started))
             .map_err(Error::Netlink)?;
-        let Start { unfenced } = start
+        let Start {
+            unfenced,
+            pulse,
+            unheld,
+        } = start
             .recv()
             .map_err(|_| Error::Netlink(io::ErrorKind::BrokenPipe.into()))??;
         let mut host = Self {
@@ -183,6 +204,8 @@ impl LinuxHost {
             pending: VecDeque::new(),
             turn: 0,
             unfenced,
+            pulse,
+            unheld,
             worker: Some(worker),
         };
         while let Ok(report) = host.reports.try_recv() {
@@ -199,6 +222,13 @@ impl LinuxHost {
         self.unfenced.as_ref()
     }
 
+    /// Why addresses of a process that stands still answer until their lease ends, although there is a fence: beats
+    /// do not arrive.
+    #[must_use]
+    pub const fn unheld(&self) -> Option<&io::Error> {
+        self.unheld.as_ref()
+    }
+
     /// A report of the worker, made an event; errors only where sockets cannot be opened.
     fn take(&mut self, report: Report) -> Result<Option<HostEvent>, Error> {
         match report {
@@ -206,6 +236,11 @@ impl LinuxHost {
                 if let Some(station) = self.station_mut(number) {
                     station.open(index)?;
                 }
+                Ok(None)
+            }
+            Report::Unheld(router) => {
+                let lost = "beats on the loopback interface do not arrive any more";
+                self.give_up_beats(router, io::Error::other(lost));
                 Ok(None)
             }
             Report::Begun { router, began } => {
@@ -245,12 +280,7 @@ impl LinuxHost {
             .get_mut(station)
             .is_some_and(|station| station.serve(&router))
             || known.is_none();
-        let slot = Slot {
-            station,
-            lifetime: router.lifetime,
-            wanted: false,
-            lease: None,
-        };
+        let slot = Slot::new(station, &router);
         self.routers.insert(router.id, slot);
         let work = Work::Admit {
             router: Box::new(router.clone()),
@@ -264,21 +294,25 @@ impl LinuxHost {
         self.command(router, Work::Dismiss);
     }
 
-    /// Other addresses for a router, or another lifetime of them, while it runs: if they are up, the new ones are put
-    /// up and announced `repeat` times, then those that are gone are removed. The others are not touched.
+    /// Other addresses for a router, or another lifetime or hold of them, while it runs: if they are up, the new
+    /// ones are put up and announced `repeat` times, then those that are gone are removed. The others are not
+    /// touched.
     pub fn readdress(
         &mut self,
         router: RouterId,
         addresses: Vec<Vip>,
-        lifetime: Option<Duration>,
+        (lifetime, hold): (Option<Duration>, Option<Duration>),
         repeat: u8,
     ) {
         if let Some(slot) = self.routers.get_mut(&router) {
             slot.lifetime = lifetime;
+            slot.hold = hold;
+            slot.addresses = addresses.iter().map(|vip| vip.address).collect();
         }
         let work = Work::Readdress {
             addresses,
             lifetime,
+            hold,
             repeat,
         };
         self.command(router, work);
@@ -309,6 +343,14 @@ impl LinuxHost {
             };
             self.pending.push_back(failed);
         }
+    }
+
+    /// Before the hold ends: an address of a sound router must not fall silent.
+    fn give_up_beats(&mut self, router: RouterId, error: io::Error) {
+        self.pulse = None;
+        self.unheld = Some(io::Error::new(error.kind(), error.to_string()));
+        self.command(router, Work::Release);
+        self.pending.push_back(HostEvent::Unheld { router, error });
     }
 
     /// Whether there is nobody left to refresh a lease.

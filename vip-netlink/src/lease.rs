@@ -37,6 +37,18 @@ impl Lease {
         Duration::from_secs(whole).max(SHORTEST)
     }
 
+    /// How long addresses may answer after an advert without another one: a tenth of an interval less than the
+    /// first Backup waits, which has skipped `down_adverts` adverts (RFC 9568 §6.1; Skew_Time comes on top). `None`
+    /// where a Backup waits so short that an advert a little late would silence a sound router.
+    #[must_use]
+    pub fn hold(interval: Duration, down_adverts: u8) -> Option<Duration> {
+        (down_adverts > 1).then(|| {
+            interval
+                .saturating_mul(down_adverts.into())
+                .saturating_sub(interval / 10)
+        })
+    }
+
     /// A lease of `valid`, beginning `now`.
     #[must_use]
     pub const fn begin(valid: Duration, now: Duration) -> Self {
@@ -108,6 +120,14 @@ mod tests {
         assert_eq!(Lease::lifetime(ms(700)), ms(3000));
         assert_eq!(Lease::lifetime(ms(1000)), ms(3000));
         assert_eq!(Lease::lifetime(ms(2000)), ms(6000));
+    }
+
+    #[test]
+    fn a_hold_ends_before_any_backup_takes_over() {
+        assert_eq!(Lease::hold(ms(10), 3), Some(ms(29)));
+        assert_eq!(Lease::hold(ms(1000), 3), Some(ms(2900)));
+        assert_eq!(Lease::hold(ms(100), 2), Some(ms(190)));
+        assert_eq!(Lease::hold(ms(100), 1), None);
     }
 
     #[test]

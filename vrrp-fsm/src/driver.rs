@@ -111,6 +111,11 @@ pub enum Observation {
         /// How often by now.
         count: u64,
     },
+    /// Addresses no longer fall silent by themselves when adverts cease, but only when their lease ends.
+    Unheld {
+        /// Why.
+        error: io::Error,
+    },
     /// The host could not do what it was asked, and tries on. Told the 1st, 2nd, 4th, 8th ... time
     /// until the addresses are in place.
     HostFailed {
@@ -322,6 +327,9 @@ impl<H: Host> Driver<H> {
                 HostEvent::LeaseExpired { router } => {
                     self.set.handle(now, router, Event::LeaseExpired);
                 }
+                HostEvent::Unheld { router, error } => {
+                    observer(router, Observation::Unheld { error });
+                }
                 HostEvent::PrimaryAddress { router, address } => {
                     self.set.primary_address(now, router, address);
                 }
@@ -451,6 +459,11 @@ impl fmt::Display for Observation {
             Self::SendFailed { error, count } => {
                 write!(f, "could not send an advert: {error} ({count} so far)")
             }
+            Self::Unheld { error } => write!(
+                f,
+                "the fence cannot be kept open by adverts ({error}): if this process stands still, its addresses \
+                 answer until their lease ends"
+            ),
             Self::HostFailed {
                 command,
                 error,

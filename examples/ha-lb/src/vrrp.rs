@@ -121,6 +121,12 @@ fn start(configuration: &Configuration, succession: bool) -> Result<Speaker, Str
              lease ends"
         );
     }
+    if let Some(why) = host.unheld() {
+        tracing::warn!(
+            "the fence cannot be kept open by adverts ({why}): if this process is stopped (SIGSTOP), its addresses \
+             answer until their lease ends"
+        );
+    }
     let driver = Driver::new(set, host).map_err(|e| e.to_string())?;
     Ok(Speaker {
         driver,

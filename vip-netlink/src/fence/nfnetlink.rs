@@ -46,6 +46,21 @@ impl Batch {
         batch
     }
 
+    /// One nf_tables message that changes nothing and stands alone.
+    pub(super) fn question(
+        kind: u16,
+        family: u8,
+        fill: impl FnOnce(&mut Attributes<'_>),
+    ) -> Vec<u8> {
+        let mut batch = Self {
+            bytes: Vec::new(),
+            message: 0,
+            sequence: 0,
+        };
+        batch.message(kind, 0, family, fill);
+        batch.bytes
+    }
+
     /// One nf_tables message with the attributes that `fill` writes.
     pub(super) fn message(
         &mut self,
@@ -151,9 +166,21 @@ impl Connection {
 
     /// Commits `batch`; the first refusal is the result and nothing of it was done.
     pub(super) fn commit(&self, batch: Batch) -> io::Result<()> {
-        let bytes = batch.finish();
-        self.socket.send(&bytes, 0)?;
-        // The kernel works the batch off inside send: the answers are already waiting.
+        self.ask(&batch.finish())
+    }
+
+    /// Whether what a question asks for is there.
+    pub(super) fn has(&self, question: &[u8]) -> io::Result<bool> {
+        match self.ask(question) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn ask(&self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.send(bytes, 0)?;
+        // The kernel does the work inside send: the answers are already waiting.
         let mut answers = 0_usize;
         let mut result = Ok(());
         let mut buffer = vec![0; RECEIVE];

@@ -100,11 +100,22 @@ impl Host for LinuxHost {
         } else {
             sender.send(envelope, packet)
         };
+        if resigns || sent.is_err() {
+            return sent;
+        }
+        let beat = match (&self.pulse, slot.hold) {
+            (Some(pulse), Some(hold)) => pulse.beat(&slot.addresses, hold),
+            _ => Ok(()),
+        };
         let due = |lease: &mut Lease| lease.refresh(now) == Refresh::Due;
-        if !resigns && sent.is_ok() && slot.lease.as_mut().is_some_and(due) {
+        let due = slot.lease.as_mut().is_some_and(due);
+        if let Err(error) = beat {
+            self.give_up_beats(router, error);
+        }
+        if due {
             self.command(router, Work::Refresh { sent: now });
         }
-        sent
+        Ok(())
     }
 
     fn enqueue(&mut self, router: RouterId, command: Command) {

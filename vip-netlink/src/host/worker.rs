@@ -5,9 +5,11 @@
 //! the notifications are read, so that our own changes are never taken for another program's.
 
 mod effects;
+mod inheritance;
 mod news;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -19,7 +21,7 @@ use vrrp_fsm::driver::{Command, HostEvent};
 
 use super::{HostOptions, HostRouter};
 use crate::Error;
-use crate::fence::{self, Fence, FenceError};
+use crate::fence::{self, Fence, FenceError, Pulse};
 use crate::lease::Lease;
 use crate::link::Interface;
 use crate::packet_socket::PacketSocket;
@@ -46,6 +48,8 @@ pub(super) enum Work {
         addresses: Vec<Vip>,
         /// How long they may stay without an advert.
         lifetime: Option<Duration>,
+        /// How long they answer without an advert.
+        hold: Option<Duration>,
         /// Announcements of those that are new.
         repeat: u8,
     },
@@ -58,6 +62,8 @@ pub(super) enum Work {
     },
     /// A router is gone for good.
     Dismiss,
+    /// Beats cannot be sent: from now on no router needs any.
+    Release,
     /// The lease ran out: away with the addresses, without an answer.
     Expire,
 }
@@ -69,6 +75,8 @@ pub(super) enum Report {
     Interface { number: u32, index: Option<u32> },
     /// Addresses are up, perhaps not all of them; the kernel counts their lifetime from `began`.
     Begun { router: RouterId, began: Duration },
+    /// Beats do not arrive, as was noticed at that router: none are needed from now on.
+    Unheld(RouterId),
     /// Anything that needs no translation.
     Event(HostEvent),
 }
@@ -77,6 +85,8 @@ pub(super) enum Report {
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) unfenced: Option<FenceError>,
+    pub(super) pulse: Option<Pulse>,
+    pub(super) unheld: Option<io::Error>,
 }
 
 struct Worker {
@@ -87,6 +97,8 @@ struct Worker {
     watcher: Watcher,
     vips: Vips,
     fence: Option<Fence>,
+    /// Beats arrive: routers may have a hold.
+    beats: bool,
     renew: Duration,
     frames: PacketSocket,
     reports: UnboundedSender<Report>,
@@ -142,7 +154,7 @@ async fn serve(
     };
     tokio::spawn(connection);
     let succession = options.succession;
-    let (mut worker, unfenced) = match Worker::new(routers, options, Vips::new(handle), reports) {
+    let (mut worker, start) = match Worker::new(routers, options, Vips::new(handle), reports) {
         Ok(parts) => parts,
         Err(error) => return drop(started.send(Err(error))),
     };
@@ -154,7 +166,7 @@ async fn serve(
         return drop(started.send(Err(error)));
     }
     worker.tell();
-    drop(started.send(Ok(Start { unfenced })));
+    drop(started.send(Ok(start)));
 
     let mut renewal = tokio::time::interval(worker.renew);
     loop {
@@ -208,11 +220,16 @@ impl Worker {
         options: HostOptions,
         vips: Vips,
         reports: UnboundedSender<Report>,
-    ) -> Result<(Self, Option<FenceError>), Error> {
+    ) -> Result<(Self, Start), Error> {
         let guard = options.fence.map(|guard| outlasting(guard, &routers));
-        let (fence, unfenced) = match guard.map(Fence::new) {
+        let (mut fence, unfenced) = match guard.map(Fence::new) {
             None => (None, None),
             Some(Ok(fence)) => (Some(fence), None),
+            Some(Err(error)) => (None, Some(error)),
+        };
+        let (pulse, unheld) = match fence.as_mut().map(Fence::pulse) {
+            None => (None, None),
+            Some(Ok(pulse)) => (Some(pulse), None),
             Some(Err(error)) => (None, Some(error)),
         };
         let mut interfaces: Vec<Interface> = routers
@@ -236,42 +253,18 @@ impl Worker {
             watcher: Watcher::new().map_err(Error::Netlink)?,
             vips,
             fence,
+            beats: pulse.is_some(),
             renew: guard.unwrap_or_default().timeout / 3,
             frames: PacketSocket::new()?,
             reports,
             queue: VecDeque::new(),
         };
-        Ok((worker, unfenced))
-    }
-
-    /// Removes what a predecessor left behind: our addresses by exact prefix and interface.
-    async fn sweep(&mut self) -> Result<(), Error> {
-        self.kernel = self.vips.dump().await?;
-        let ours: Vec<Wanted<'_>> = self
-            .routers
-            .values()
-            .filter(|router| !router.config.owner)
-            .flat_map(|router| wanted(&self.kernel, &router.config).0)
-            .collect();
-        let left = difference(self.kernel.addresses(), &[], &ours).remove;
-        for present in left {
-            self.vips.remove(present).await?;
-        }
-        Ok(())
-    }
-
-    /// What a predecessor holds answers on when its fence goes with it.
-    async fn open_what_is_there(&mut self) -> Result<(), Error> {
-        self.kernel = self.vips.dump().await?;
-        let Some(fence) = &self.fence else {
-            return Ok(());
+        let start = Start {
+            unfenced,
+            pulse,
+            unheld,
         };
-        let ours = self.routers.values();
-        let ours = ours.filter(|router| !router.config.owner);
-        let ours = ours.flat_map(|router| wanted(&self.kernel, &router.config).0);
-        let there = ours.filter(|one| self.kernel.addresses().contains(&one.present()));
-        let there: Vec<IpAddr> = there.map(|one| one.vip.address).collect();
-        Ok(fence.open(&there)?)
+        Ok((worker, start))
     }
 
     /// One more router: what a predecessor left of its addresses goes, its interface is told of.
@@ -368,13 +361,34 @@ impl Worker {
             }
             Work::Command(Command::Announce { repeat }) => self.announce(id, repeat).await,
             Work::Refresh { sent } => self.refresh(id, sent).await,
+            Work::Release => self.release(),
             Work::Readdress {
                 addresses,
                 lifetime,
+                hold,
                 repeat,
             } => {
-                self.readdress(id, addresses, lifetime, repeat).await;
+                router.config.lifetime = lifetime;
+                router.config.hold = hold;
+                self.readdress(id, addresses, repeat).await;
                 self.read().await;
+            }
+        }
+    }
+
+    /// How long the addresses of a router answer without a beat.
+    fn hold(&self, id: RouterId) -> Option<Duration> {
+        let router = self.routers.get(&id).filter(|_| self.beats)?;
+        router.config.hold
+    }
+
+    /// Beats do not arrive any more.
+    fn release(&mut self) {
+        self.beats = false;
+        for router in self.routers.values().filter(|router| router.installed) {
+            if let Some(fence) = &mut self.fence {
+                // Refused now: opened without a hold at the next installation.
+                let _ = fence.open(&router.movable(&self.kernel), None);
             }
         }
     }

@@ -19,8 +19,8 @@ fn holder() {
     if std::env::var_os(HOLDER).is_none() {
         return;
     }
-    let fence = Fence::new(Options::default()).unwrap();
-    fence.open(&[VIP.into(), VIP6.into()]).unwrap();
+    let mut fence = Fence::new(Options::default()).unwrap();
+    fence.open(&[VIP.into(), VIP6.into()], None).unwrap();
     println!("\nholding");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
@@ -104,8 +104,8 @@ fn closing_forgetting_and_renewing_do_what_they_say() {
         |peer| {
             configure();
             let vips = [IpAddr::from(VIP)];
-            let fence = Fence::new(Options::default()).unwrap();
-            fence.open(&vips).unwrap();
+            let mut fence = Fence::new(Options::default()).unwrap();
+            fence.open(&vips, None).unwrap();
             assert!(peer.arp_answers(VIP, PATIENCE));
             fence.close(&vips).unwrap();
             fence.close(&vips).unwrap();
@@ -115,7 +115,7 @@ fn closing_forgetting_and_renewing_do_what_they_say() {
             assert!(peer.arp_answers(VIP, PATIENCE), "not fenced any more");
 
             // Somebody flushes the ruleset: the next renewal makes the tables anew.
-            fence.open(&vips).unwrap();
+            fence.open(&vips, None).unwrap();
             sh("nft flush ruleset");
             assert!(!output("nft list tables").contains("vip_fence"));
             fence.renew(&vips).unwrap();
@@ -139,8 +139,8 @@ fn other_addresses_and_users_own_rules_are_untouched() {
             sh("nft add rule inet user early meta mark set 0x7");
             sh("nft add chain inet user late { type filter hook input priority 0 ; }");
             sh("nft add rule inet user late ip daddr 10.99.0.100 meta mark 0x7 counter");
-            let fence = Fence::new(Options::default()).unwrap();
-            fence.open(&[VIP.into()]).unwrap();
+            let mut fence = Fence::new(Options::default()).unwrap();
+            fence.open(&[VIP.into()], None).unwrap();
             assert!(peer.ping(VIP.into(), PATIENCE));
             let counted = output("nft list chain inet user late");
             assert!(counted.contains("counter packets 1"), "{counted}");
@@ -153,16 +153,80 @@ fn other_addresses_and_users_own_rules_are_untouched() {
 }
 
 #[test]
+fn an_address_answers_while_its_holder_beats_and_no_packet_is_lost_in_between() {
+    in_namespaces(
+        "fence::an_address_answers_while_its_holder_beats_and_no_packet_is_lost_in_between",
+        |peer| {
+            configure();
+            configure_peer(peer);
+            let mut fence = Fence::new(Options::default()).unwrap();
+            let pulse = fence.pulse().unwrap();
+            let (vips, hold) = ([VIP.into(), VIP6.into()], Duration::from_millis(200));
+            let beat = || pulse.beat(&vips, hold).unwrap();
+            fence.open(&vips, Some(hold)).unwrap();
+            assert!(fence.is_alive(VIP.into()).unwrap());
+            assert!(!fence.is_alive(crate::support::HOST_ADDRESS.into()).unwrap());
+            // What an operator looks at.
+            let listed = output("nft list ruleset");
+            assert!(
+                listed.contains("10.99.0.100 timeout 200ms expires"),
+                "{listed}"
+            );
+
+            // Beaten for each probe: about every millisecond.
+            let prober = peer.prober(VIP);
+            let (asked, answered) = prober.answered(Duration::from_secs(2), beat);
+            println!("{asked} probes, {answered} answers, a beat before each");
+            assert_eq!(asked, answered);
+            assert!(peer.ping(VIP6.into(), PATIENCE));
+            beat();
+            let last = prober.last_answer(Duration::from_millis(400));
+            println!("hold of 200 ms: last ARP answer {last:?} after the last beat");
+            assert!(last < Duration::from_millis(250), "{last:?}");
+            assert!(!fence.is_alive(VIP.into()).unwrap());
+            assert!(!fence.is_alive(VIP6.into()).unwrap());
+            assert!(!peer.ping(VIP.into(), SOON));
+            assert!(!peer.ping(VIP6.into(), SOON));
+
+            // The next beat opens it again, and so does going without.
+            beat();
+            assert!(peer.arp_answers(VIP, Duration::from_millis(100)));
+            fence.open(&vips, None).unwrap();
+            assert!(prober.last_answer(Duration::from_millis(300)) > Duration::from_millis(280));
+            assert!(peer.arp_answers(VIP, PATIENCE));
+
+            let times = 10_000;
+            let begin = std::time::Instant::now();
+            (0..times).for_each(|_| beat());
+            println!("a beat costs {:?}", begin.elapsed() / times);
+        },
+    );
+}
+
+#[test]
+fn where_the_loopback_interface_is_down_there_are_no_beats() {
+    in_namespaces(
+        "fence::where_the_loopback_interface_is_down_there_are_no_beats",
+        |_| {
+            sh("ip link set lo down");
+            let mut fence = Fence::new(Options::default()).unwrap();
+            let told = fence.pulse().unwrap_err().to_string();
+            assert!(told.contains("down"), "{told}");
+        },
+    );
+}
+
+#[test]
 fn a_fenced_address_expires_by_itself() {
     in_namespaces("fence::a_fenced_address_expires_by_itself", |peer| {
         configure();
         let timeout = Duration::from_millis(600);
-        let fence = Fence::new(Options {
+        let mut fence = Fence::new(Options {
             timeout,
             ..Options::default()
         })
         .unwrap();
-        fence.open(&[VIP.into()]).unwrap();
+        fence.open(&[VIP.into()], None).unwrap();
         drop(fence);
         assert!(!peer.arp_answers(VIP, SOON));
         crate::support::until(Duration::from_secs(5), "the fence expires", || {

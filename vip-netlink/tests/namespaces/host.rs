@@ -29,6 +29,7 @@ pub(crate) fn router(lifetime: Option<Duration>) -> HostRouter {
         Duration::from_secs(1),
     );
     router.lifetime = lifetime;
+    router.hold = router.hold.filter(|_| lifetime.is_some());
     router
 }
 

@@ -15,4 +15,5 @@ mod host;
 mod ipv6;
 mod leases;
 mod placement;
+mod stopped;
 mod support;

@@ -240,6 +240,18 @@ impl Prober {
         answer.is_some()
     }
 
+    /// Probes for that long, each time after `before`: how many probes there were, and how many were answered.
+    pub(crate) fn answered(&self, time: Duration, before: impl Fn()) -> (usize, usize) {
+        let start = Instant::now();
+        let (mut asked, mut answered) = (0, 0);
+        while start.elapsed() < time {
+            before();
+            asked += 1;
+            answered += usize::from(self.answers(Duration::from_millis(100)));
+        }
+        (asked, answered)
+    }
+
     /// Probes about once a millisecond for that long: when the last answer came, counted from now.
     pub(crate) fn last_answer(&self, time: Duration) -> Duration {
         let start = Instant::now();

@@ -118,6 +118,13 @@ pub enum HostEvent {
         /// The router.
         router: RouterId,
     },
+    /// Addresses no longer fall silent by themselves when adverts cease, but only when their lease ends. Told once.
+    Unheld {
+        /// The router at which this was noticed; it concerns all.
+        router: RouterId,
+        /// Why.
+        error: io::Error,
+    },
     /// The address that a router's adverts are sent from: the interface's own, never a virtual one.
     /// Told at the start and at each change.
     PrimaryAddress {

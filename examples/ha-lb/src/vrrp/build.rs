@@ -109,6 +109,7 @@ pub(super) fn host_router(
         owner: instance.priority == Priority::OWNER,
         addresses: vips(instance),
         lifetime: lifetime(instance),
+        hold: hold(instance),
         id,
         interface: interfaces.0.get(&instance.interface)?.clone(),
     })
@@ -128,6 +129,11 @@ pub(crate) fn plan(config: &Config) -> String {
 /// How long its addresses may stay without an advert.
 pub(super) fn lifetime(instance: &Instance) -> Option<Duration> {
     Some(Lease::lifetime(instance.interval))
+}
+
+/// How long they answer after an advert.
+pub(super) fn hold(instance: &Instance) -> Option<Duration> {
+    Lease::hold(instance.interval, instance.down_timer_adverts)
 }
 
 /// What goes up with an instance.

@@ -112,9 +112,12 @@ pub(super) fn apply(
             tracing::error!("vrrp_instance {}: {error}; it goes on as it was", old.name);
             continue;
         }
-        let (vips, lifetime) = (build::vips(instance), build::lifetime(instance));
-        if (&vips, lifetime) != (&build::vips(&old), build::lifetime(&old)) {
-            driver.host_mut().readdress(id, vips, lifetime, repeat);
+        let times = |of: &Instance| (build::lifetime(of), build::hold(of));
+        let vips = build::vips(instance);
+        if (&vips, times(instance)) != (&build::vips(&old), times(&old)) {
+            driver
+                .host_mut()
+                .readdress(id, vips, times(instance), repeat);
         }
     }
     let new: Vec<_> = words.running().filter(|(n, _)| *n >= first_new).collect();

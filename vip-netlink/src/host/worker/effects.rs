@@ -18,13 +18,14 @@ impl Worker {
     /// Puts up what is missing. Order: fence open, then the addresses. One that is refused does not
     /// keep the others away, nor out of the lease.
     pub(super) async fn install(&mut self, id: RouterId) -> Result<(), Error> {
+        let hold = self.hold(id);
         let Some(router) = self.routers.get_mut(&id) else {
             return Ok(());
         };
         let (mut wanted, missing) = wanted(&self.kernel, &router.config);
         wanted.retain(|one| !router.owns(&self.kernel, one));
-        if let Some(fence) = &self.fence {
-            fence.open(&router.movable(&self.kernel))?;
+        if let Some(fence) = &mut self.fence {
+            fence.open(&router.movable(&self.kernel), hold)?;
         }
         let began = boottime();
         // Installed already: only what is not there, so that a repair is no refresh.
@@ -55,18 +56,11 @@ impl Worker {
     }
 
     /// Add before remove: an address that stays is never away, and one that two routers hand over is not missed.
-    pub(super) async fn readdress(
-        &mut self,
-        id: RouterId,
-        addresses: Vec<Vip>,
-        lifetime: Option<Duration>,
-        repeat: u8,
-    ) {
+    pub(super) async fn readdress(&mut self, id: RouterId, addresses: Vec<Vip>, repeat: u8) {
         let Some(router) = self.routers.get_mut(&id) else {
             return;
         };
         let before = std::mem::replace(&mut router.config.addresses, addresses);
-        router.config.lifetime = lifetime;
         let known = |vip: &Vip| before.contains(vip);
         let new: Vec<Vip> = router.config.addresses.clone();
         let new: Vec<Vip> = new.into_iter().filter(|vip| !known(vip)).collect();
@@ -228,6 +222,10 @@ impl Worker {
             return;
         }
         router.lease = Some(Lease::begin(lease.valid(), now));
+        self.check_pulse(id, sent);
+        let Some(router) = self.routers.get(&id) else {
+            return;
+        };
         let (wanted, _) = wanted(&self.kernel, &router.config);
         for wanted in wanted
             .iter()
@@ -243,6 +241,23 @@ impl Worker {
                 };
                 drop(self.reports.send(Report::Event(event)));
             }
+        }
+    }
+
+    /// The beat that went with an advert must have arrived. If it did not, a sound router's addresses would be
+    /// silent: beats are given up.
+    fn check_pulse(&mut self, id: RouterId, sent: Duration) {
+        let address = self
+            .routers
+            .get(&id)
+            .and_then(|r| r.movable(&self.kernel).first().copied());
+        let (Some(hold), Some(fence), Some(address)) = (self.hold(id), &self.fence, address) else {
+            return;
+        };
+        if let Ok(false) = fence.is_alive(address)
+            && boottime().saturating_sub(sent) < hold / 2
+        {
+            drop(self.reports.send(Report::Unheld(id)));
         }
     }
 

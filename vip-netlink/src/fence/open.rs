@@ -1,0 +1,197 @@
+//! The two tables that belong to the holder's netlink socket and go with it: they set the mark for an address that
+//! is open and alive.
+//!
+//! ```text
+//! table arp  vip_open_PORT { flags owner; set open4; set alive4 { dynamic, timeout }
+//!   chain beat  { hook input priority -402: beat on lo -> update @alive4 { address timeout HOLD }, drop }
+//!   chain input { hook input priority -401: arp daddr ip @open4 and @alive4 -> set the mark } }
+//! table inet vip_open_PORT { flags owner; sets open4, alive4, open6, alive6; the same for IP and solicitations,
+//!   chain beat at hook prerouting, before connection tracking }
+//! ```
+//! The rule that hears a beat sets the time of the very element that is there: no packet finds it missing, nothing
+//! is allocated, and no other program's nf_tables transaction can hold it up.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::expression::{
+    DROP, Hook, META_MARK, META_NFPROTO, NETWORK, TRANSPORT, chain, millis, rule,
+};
+use super::nfnetlink::Batch;
+use super::pulse::{ARP_BEAT, hold_number, ip_protocol};
+use super::rules::{
+    BEFORE_USERS, DEL_SET_ELEMENT, Destination, GET_SET_ELEMENT, INPUT, Layer, NEW_SET_ELEMENT,
+    SET_TIMEOUT, SetKind, element_list, elements, new_set, new_table, of_family,
+};
+
+const TABLE_OWNER: u32 = 2;
+const SET_DYNAMIC: u32 = 0x20;
+
+const BEAT: &str = "beat";
+/// `NF_INET_PRE_ROUTING`.
+const PREROUTING: u32 = 0;
+
+const fn open(ipv6: bool) -> &'static str {
+    if ipv6 { "open6" } else { "open4" }
+}
+
+const fn alive(ipv6: bool) -> &'static str {
+    if ipv6 { "alive6" } else { "alive4" }
+}
+
+/// The owned tables; nobody else can change them.
+#[derive(Debug)]
+pub(super) struct Open {
+    table: String,
+    /// Tells the beats for these tables from those of another process.
+    port: u32,
+    mark: u32,
+    /// Times for which there are rules.
+    holds: BTreeSet<Duration>,
+}
+
+impl Open {
+    pub(super) fn new(port: u32, mark: u32) -> Self {
+        Self {
+            table: format!("vip_open_{port}"),
+            port,
+            mark,
+            holds: BTreeSet::new(),
+        }
+    }
+
+    /// Creates the tables that die with the socket that creates them.
+    pub(super) fn create(&self, batch: &mut Batch) {
+        for layer in Layer::BOTH {
+            new_table(batch, layer, &self.table, TABLE_OWNER);
+            for &ipv6 in layer.families() {
+                let plain = SetKind::addresses(ipv6);
+                let timed = SetKind {
+                    flags: SET_DYNAMIC | SET_TIMEOUT,
+                    id: plain.id + 2,
+                    ..plain
+                };
+                new_set(batch, layer, (&self.table, open(ipv6)), plain);
+                new_set(batch, layer, (&self.table, alive(ipv6)), timed);
+            }
+            let beat = Hook {
+                chain: BEAT,
+                number: match layer {
+                    Layer::Arp => layer.input_hook(),
+                    Layer::Inet => PREROUTING,
+                },
+                priority: BEFORE_USERS - 2,
+            };
+            let input = Hook {
+                chain: INPUT,
+                number: layer.input_hook(),
+                priority: BEFORE_USERS - 1,
+            };
+            chain(batch, layer, &self.table, beat);
+            chain(batch, layer, &self.table, input);
+            for destination in Destination::of(layer) {
+                rule(batch, layer, (&self.table, INPUT), |rule| {
+                    destination.load(rule);
+                    rule.lookup(open(destination.ipv6()));
+                    destination.load(rule);
+                    rule.lookup(alive(destination.ipv6()));
+                    rule.meta(META_MARK);
+                    // (mark & !bit) ^ bit = mark | bit
+                    rule.mask(!self.mark, self.mark);
+                    rule.set_mark();
+                });
+            }
+        }
+    }
+
+    /// Makes sure that beats with this hold are heard.
+    pub(super) fn hear(&self, batch: &mut Batch, hold: Duration) {
+        if self.holds.contains(&hold) {
+            return;
+        }
+        for layer in Layer::BOTH {
+            for &ipv6 in layer.families() {
+                self.beat_rule(batch, layer, ipv6, hold);
+            }
+        }
+    }
+
+    fn beat_rule(&self, batch: &mut Batch, layer: Layer, ipv6: bool, hold: Duration) {
+        rule(batch, layer, (&self.table, BEAT), |rule| {
+            rule.loopback();
+            // Port, hold and address stand one after the other.
+            let (base, at) = match layer {
+                Layer::Arp => {
+                    rule.payload(NETWORK, 6, 2);
+                    rule.equal(&ARP_BEAT.to_be_bytes());
+                    (NETWORK, 8)
+                }
+                Layer::Inet => {
+                    rule.meta(META_NFPROTO);
+                    rule.equal(&[2]);
+                    rule.payload(NETWORK, 9, 1);
+                    rule.equal(&[ip_protocol(ipv6)]);
+                    (TRANSPORT, 0)
+                }
+            };
+            rule.payload(base, at, 4);
+            rule.equal(&self.port.to_be_bytes());
+            rule.payload(base, at + 4, 4);
+            rule.equal(&hold_number(hold).to_be_bytes());
+            rule.payload(base, at + 8, if ipv6 { 16 } else { 4 });
+            rule.keep(alive(ipv6), hold);
+            rule.verdict(DROP);
+        });
+    }
+
+    /// There are rules for it from now on.
+    pub(super) fn hears(&mut self, hold: Duration) {
+        self.holds.insert(hold);
+    }
+
+    /// Lets `addresses` answer for `hold` after each beat, of which this is one; without hold, for ever.
+    pub(super) fn add(&self, batch: &mut Batch, addresses: &[IpAddr], hold: Option<Duration>) {
+        for (layer, ipv6) in places() {
+            let keys = of_family(addresses, layer, ipv6);
+            let place = (&*self.table, open(ipv6));
+            elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
+            let place = (&*self.table, alive(ipv6));
+            // One with another hold may be there: it is replaced.
+            elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
+            elements(batch, DEL_SET_ELEMENT, layer, place, &keys, |_| {});
+            elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |element| {
+                if let Some(hold) = hold {
+                    element.bytes(4, &millis(hold).to_be_bytes());
+                }
+            });
+        }
+    }
+
+    /// Silences `addresses`, open or not.
+    pub(super) fn remove(&self, batch: &mut Batch, addresses: &[IpAddr]) {
+        for (layer, ipv6) in places() {
+            let keys = of_family(addresses, layer, ipv6);
+            let place = (&*self.table, open(ipv6));
+            elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
+            elements(batch, DEL_SET_ELEMENT, layer, place, &keys, |_| {});
+        }
+    }
+
+    /// The questions whether an address is alive, one for each table.
+    pub(super) fn questions(&self, address: IpAddr) -> impl Iterator<Item = Vec<u8>> {
+        places().filter_map(move |(layer, ipv6)| {
+            let keys = of_family(&[address], layer, ipv6);
+            (!keys.is_empty()).then(|| {
+                Batch::question(GET_SET_ELEMENT, layer as u8, |out| {
+                    element_list(out, (&self.table, alive(ipv6)), &keys, |_| {});
+                })
+            })
+        })
+    }
+}
+
+fn places() -> impl Iterator<Item = (Layer, bool)> {
+    let layers = Layer::BOTH.into_iter();
+    layers.flat_map(|layer| layer.families().iter().map(move |&ipv6| (layer, ipv6)))
+}
