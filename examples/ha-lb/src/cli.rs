@@ -125,9 +125,15 @@ struct Status {
 
 #[derive(Debug, Args)]
 struct Demo {
-    /// JSON lines instead of text
+    /// One JSON document at the end instead of text
     #[arg(long)]
     json: bool,
+    /// Lines instead of the live screen, as when the output is no terminal
+    #[arg(long, conflicts_with = "json")]
+    plain: bool,
+    /// No story: act yourself, by one key each
+    #[arg(long, short, conflicts_with_all = ["json", "plain"])]
+    interactive: bool,
 }
 
 impl Check {
@@ -241,7 +247,11 @@ fn own() -> ExitCode {
         }),
         Command::Check(check) => check.run(),
         Command::Status(status) => status::run(&control(status.control), status.json),
-        Command::Demo(demo) => Ok(demo::run(demo.json)),
+        Command::Demo(demo) => Ok(demo::run(demo::Options {
+            json: demo.json,
+            plain: demo.plain,
+            interactive: demo.interactive,
+        })),
         Command::Haproxy(passed) => Ok(haproxy::main(&passed.arguments)),
         Command::Keepalived(passed) => Ok(keepalived::main(&passed.arguments)),
     };

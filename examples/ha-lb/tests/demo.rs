@@ -1,17 +1,26 @@
-//! The README's first command: every gap holds, and nothing stays behind, however it ends.
+//! The README's first command: everything holds, the screen shows it, and nothing stays behind, however it ends.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+#[path = "demo/terminal.rs"]
+mod terminal;
 
 use std::{
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use ha_lb::lab::enclosure;
+use rustix::process::{Signal, kill_process};
+use terminal::Terminal;
 
 const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
+
+/// Two stories at once would measure each other.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Whether this machine lets the demonstration run; with `CI` set it must.
 fn possible(name: &str) -> bool {
@@ -23,20 +32,50 @@ fn possible(name: &str) -> bool {
     permitted.is_ok()
 }
 
-/// Process ids of the machine that run `program`.
-fn processes(program: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let paths = entries.map(|entry| entry.path());
-    paths
-        .filter(|path| fs::read_link(path.join("exe")).is_ok_and(|exe| exe == program))
-        .collect()
+/// A program file of its own, which tells its processes from those of other tests.
+struct Program {
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Program {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("demo-of-one-test");
+        fs::copy(HA_LB, &path).unwrap();
+        Self {
+            path,
+            _folder: folder,
+        }
+    }
+
+    /// Process ids of the machine that run it.
+    fn processes(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        let runs = |path: &Path| fs::read_link(path.join("exe")).is_ok_and(|exe| exe == self.path);
+        entries
+            .map(|entry| entry.path())
+            .filter(|path| runs(path))
+            .collect()
+    }
+
+    fn nothing_stays_behind(&self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while let left = self.processes()
+            && !left.is_empty()
+        {
+            assert!(Instant::now() < deadline, "left behind: {left:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
 
 #[test]
-fn every_gap_holds() {
-    if !possible("every_gap_holds") {
+fn every_step_of_the_story_holds() {
+    if !possible("every_step_of_the_story_holds") {
         return;
     }
+    let _alone = ALONE.lock();
     let output = Command::new(HA_LB)
         .args(["demo", "--json"])
         .output()
@@ -50,11 +89,54 @@ fn every_gap_holds() {
     let story: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(story["held"], true);
     let events = story["events"].as_array().unwrap();
-    assert_eq!(events.len(), 4, "{text}");
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            (
+                event["kind"].as_str().unwrap(),
+                event["active"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("nothing", "lb1"),
+            ("origin_killed", "lb1"),
+            ("origin_started", "lb1"),
+            ("balancer_killed", "lb1"),
+            ("reloaded", "lb1"),
+            ("cable_cut", "lb2"),
+            ("cable_mended", "lb1"),
+            ("host_killed", "lb2"),
+            ("host_started", "lb1"),
+            ("host_stopped", "lb2"),
+            ("host_failed", "lb3"),
+            ("healed", "lb1"),
+        ]
+    );
     for event in events {
-        let origins = event["by_origin"].as_object().unwrap();
-        assert_eq!(origins.len(), 3, "requests go to every origin: {event}");
+        println!(
+            "{}: waited {} ms, allowed {} ms, failed {}",
+            event["what"], event["gap_ms"], event["allowed_ms"], event["failed"]
+        );
     }
+    // An outage that the client did not see would mean that the client sees nothing.
+    for silent in ["cable_cut", "host_killed", "host_failed"] {
+        let event = events.iter().find(|event| event["kind"] == silent).unwrap();
+        assert!(event["gap_ms"].as_u64().unwrap() > 700, "{event}");
+        assert!(
+            event["failures"]["silent"].as_u64().unwrap() > 10,
+            "{event}"
+        );
+    }
+    let origins = |kind: &str| {
+        let event = events.iter().find(|event| event["kind"] == kind).unwrap();
+        let by_origin = event["by_origin"].as_object().unwrap();
+        by_origin.keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(origins("nothing"), ["web1", "web2", "web3"]);
+    assert_eq!(origins("reloaded"), ["web1", "web2", "web3", "web4"]);
 }
 
 #[test]
@@ -62,11 +144,9 @@ fn a_killed_demonstration_leaves_nothing_behind() {
     if !possible("a_killed_demonstration_leaves_nothing_behind") {
         return;
     }
-    // A program file of its own tells its processes from those of other tests.
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("demo-that-is-killed");
-    fs::copy(HA_LB, &program).unwrap();
-    let mut demo = Command::new(&program)
+    let _alone = ALONE.lock();
+    let program = Program::new();
+    let mut demo = Command::new(&program.path)
         .arg("demo")
         .stdout(Stdio::piped())
         .spawn()
@@ -77,16 +157,114 @@ fn a_killed_demonstration_leaves_nothing_behind() {
         "it begins"
     );
     assert!(
-        processes(&program).len() > 9,
+        program.processes().len() > 9,
         "three hosts run three processes each"
     );
     demo.kill().unwrap();
     demo.wait().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while let left = processes(&program)
-        && !left.is_empty()
-    {
-        assert!(Instant::now() < deadline, "left behind: {left:?}");
-        std::thread::sleep(Duration::from_millis(10));
+    program.nothing_stays_behind();
+}
+
+#[test]
+fn a_person_breaks_and_heals_it_on_a_screen_that_is_given_back() {
+    if !possible("a_person_breaks_and_heals_it_on_a_screen_that_is_given_back") {
+        return;
     }
+    let _alone = ALONE.lock();
+    let program = Program::new();
+    let mut terminal = Terminal::run(&program.path, &["demo", "--interactive"]);
+    terminal.wait_for("lb1 holds it");
+    terminal.wait_for("everything is in your hands");
+    assert!(terminal.alternate(), "it has a screen of its own");
+    let screen = terminal.wait_for("none failed");
+    for host in [
+        "lb1",
+        "lb2",
+        "lb3",
+        "● Active 10.77.0.10",
+        "○ Backup",
+        "web1 ●",
+        "c cut cable",
+    ] {
+        assert!(screen.contains(host), "{host} is missing:\n{screen}");
+    }
+
+    terminal.press("c");
+    terminal.wait_for("╳ cable cut");
+    terminal.wait_for("lb2 holds it");
+    terminal.wait_for("✓ lb1's cable is cut");
+    terminal.press("s");
+    terminal.wait_for("web1 ✕");
+    terminal.wait_for("✓ web1 dies");
+    terminal.resize(40, 10);
+    terminal.wait_for("too small");
+    terminal.resize(120, 40);
+    terminal.wait_for("lb2 holds it");
+    terminal.press("h");
+    terminal.wait_for("lb1 holds it");
+    terminal.wait_for("✓ all are brought back");
+
+    terminal.press("q");
+    assert_eq!(
+        terminal.end(),
+        Some(0),
+        "everything held:\n{}",
+        terminal.screen()
+    );
+    assert!(terminal.restored(), "{}", terminal.screen());
+    let screen = terminal.screen();
+    for row in [
+        "lb1's cable is cut",
+        "web1 dies",
+        "all are brought back",
+        "Everything held.",
+    ] {
+        assert!(screen.contains(row), "the table lacks {row}:\n{screen}");
+    }
+    program.nothing_stays_behind();
+}
+
+#[test]
+fn the_terminal_is_given_back_on_signals_and_when_the_cluster_dies() {
+    if !possible("the_terminal_is_given_back_on_signals_and_when_the_cluster_dies") {
+        return;
+    }
+    let _alone = ALONE.lock();
+    let begun = || {
+        let program = Program::new();
+        let mut terminal = Terminal::run(&program.path, &["demo"]);
+        terminal.wait_for("step 1 of 12");
+        (program, terminal)
+    };
+    let (program, mut terminal) = begun();
+    kill_process(terminal.pid(), Signal::TERM).unwrap();
+    assert_eq!(terminal.end(), Some(128 + 15));
+    assert!(terminal.restored(), "after SIGTERM");
+    program.nothing_stays_behind();
+
+    let (program, mut terminal) = begun();
+    terminal.press("\u{3}");
+    assert_eq!(terminal.end(), Some(0), "Ctrl-C is a way to leave");
+    assert!(terminal.restored(), "after Ctrl-C");
+    program.nothing_stays_behind();
+
+    let (program, mut terminal) = begun();
+    let unshare = terminal.children().first().copied().unwrap();
+    kill_process(unshare, Signal::KILL).unwrap();
+    assert_eq!(terminal.end(), Some(1), "the story was not told to its end");
+    assert!(terminal.restored(), "after the cluster died");
+    let screen = terminal.screen();
+    assert!(screen.contains("the inner process ended early"), "{screen}");
+    program.nothing_stays_behind();
+}
+
+#[test]
+fn without_a_terminal_there_are_lines_and_no_keys() {
+    let output = Command::new(HA_LB)
+        .args(["demo", "--interactive"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("needs a terminal"), "{told}");
 }

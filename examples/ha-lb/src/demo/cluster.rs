@@ -1,239 +1,254 @@
-//! The hosts of the demonstration: their files, their daemons, their state.
+//! Three hosts, four origins and a client on one bridge, and everything that can happen to them.
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use super::{
+    DemoError,
+    client::Client,
+    files::{ADVERTISEMENT_INTERVAL, SCRIPT_WEIGHT},
+    node::Node,
+    teller::Teller,
+    watch::{Look, Sights, Watch},
+};
+use crate::{
+    admin::status::State,
+    lab::{Host, Lab, Origin},
+};
 
-use super::DemoError;
-use crate::lab::{Host, Lab, Origin, Traffic};
-
-/// Advertisement interval of the demonstration.
-const ADVERTISEMENT_INTERVAL: Duration = Duration::from_millis(500);
-/// What a running balancer adds to a host's priority.
-const SCRIPT_WEIGHT: u16 = 10;
 /// Folder for files, on a file system that vanishes with the enclosure.
 const FOLDER: &str = "/run/ha-lb-demo";
+/// The virtual address.
+pub(super) const VIP: &str = "10.77.0.10";
+/// Origins that run, and how many of them the files name at first.
+pub(super) const ORIGINS: usize = 4;
+pub(super) const NAMED_AT_FIRST: usize = 3;
+/// Nothing in the demonstration takes so long.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One host that runs the daemon.
-pub(super) struct Node {
-    pub(super) host: Host,
-    /// Configured priority.
-    priority: u16,
-    folder: PathBuf,
-    daemon: Option<Child>,
+/// Everything.
+pub(super) struct Cluster {
+    pub(super) nodes: Vec<Node>,
+    pub(super) origins: Vec<OriginHost>,
+    pub(super) client: Client,
+    /// Origins that the files name now.
+    pub(super) named: usize,
+    lab: Lab,
+    watch: Watch,
+    _client_host: Host,
 }
 
-/// Three hosts, three origins, one client.
-pub(super) struct Cluster {
-    pub(super) lab: Lab,
-    pub(super) nodes: Vec<Node>,
-    _origins: Vec<Origin>,
-    _origin_hosts: Vec<Host>,
-    pub(super) traffic: Traffic,
-    _client: Host,
+/// A host with an origin.
+pub(super) struct OriginHost {
+    pub(super) facts: Arc<OriginFacts>,
+    host: Host,
+    address: SocketAddr,
+    running: Option<Origin>,
+}
+
+/// What is known of an origin.
+#[derive(Debug)]
+pub(super) struct OriginFacts {
+    pub(super) name: String,
+    alive: AtomicBool,
+}
+
+impl OriginFacts {
+    /// Whether it runs.
+    pub(super) fn alive(&self) -> bool {
+        self.alive.load(Ordering::Relaxed)
+    }
+}
+
+impl OriginHost {
+    fn new(host: Host, address: SocketAddr) -> Self {
+        let facts = OriginFacts {
+            name: host.name().to_owned(),
+            alive: AtomicBool::new(false),
+        };
+        Self {
+            facts: Arc::new(facts),
+            host,
+            address,
+            running: None,
+        }
+    }
+
+    /// Starts it, unless it runs.
+    pub(super) fn start(&mut self) -> Result<(), DemoError> {
+        if self.running.is_none() {
+            self.running = Some(Origin::start(&self.host, self.address, &self.facts.name)?);
+            self.facts.alive.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Ends it: its connections break, new ones are refused.
+    pub(super) fn kill(&mut self) {
+        self.facts.alive.store(false, Ordering::Relaxed);
+        self.running = None;
+    }
 }
 
 impl Cluster {
     /// Wires everything up and starts the daemons and the client.
-    pub(super) fn start() -> Result<Self, DemoError> {
-        prepare_folder().map_err(|source| DemoError::Io {
-            what: "scratch folder",
-            source,
-        })?;
+    pub(super) fn start(teller: &Teller) -> Result<Self, DemoError> {
+        prepare_folder().map_err(DemoError::io("scratch folder"))?;
         let lab = Lab::new()?;
         let mut nodes = Vec::new();
         for (number, priority) in [(1_u8, 100), (2, 99), (3, 98)] {
-            let address = address(10 + number);
-            let host = lab.host(&format!("lb{number}"), "eth0", &[address])?;
-            nodes.push(Node {
-                host,
-                priority,
-                folder: PathBuf::from(format!("{FOLDER}/lb{number}")),
-                daemon: None,
-            });
+            let host = lab.host(&format!("lb{number}"), "eth0", &[address(10 + number)])?;
+            let mut node = Node::new(host, priority, Path::new(FOLDER), NAMED_AT_FIRST)?;
+            node.start()?;
+            nodes.push(node);
         }
-        let (mut origins, mut origin_hosts) = (Vec::new(), Vec::new());
-        for number in 1..=3_u8 {
+        let mut origins = Vec::new();
+        for number in (1_u8..).take(ORIGINS) {
             let address = address(20 + number);
             let host = lab.host(&format!("web{number}"), "eth0", &[address])?;
-            origins.push(Origin::start(
-                &host,
-                SocketAddr::new(address.addr(), 8080),
-                &format!("web{number}"),
-            )?);
-            origin_hosts.push(host);
+            let mut origin = OriginHost::new(host, SocketAddr::new(address.addr(), 8080));
+            origin.start()?;
+            origins.push(origin);
         }
-        for node in &mut nodes {
-            node.write_files().map_err(|source| DemoError::Io {
-                what: "configuration files",
-                source,
-            })?;
-            node.start()?;
-        }
-        let client = lab.host("client", "eth0", &[address(100)])?;
-        let virtual_address = SocketAddr::new(address(10).addr(), 80);
-        let traffic = Traffic::start(&client, virtual_address, Duration::from_millis(5))?;
+        let client_host = lab.host("client", "eth0", &[address(100)])?;
+        let client = Client::start(&client_host, SocketAddr::new(address(10).addr(), 80))?;
+        let sights = Sights {
+            nodes: nodes.iter().map(|node| Arc::clone(&node.facts)).collect(),
+            origins: origins.iter().map(|o| Arc::clone(&o.facts)).collect(),
+            client: client.clone(),
+        };
         Ok(Self {
-            lab,
             nodes,
-            _origins: origins,
-            _origin_hosts: origin_hosts,
-            traffic,
-            _client: client,
+            origins,
+            client,
+            named: NAMED_AT_FIRST,
+            lab,
+            watch: Watch::start(sights, teller.clone()),
+            _client_host: client_host,
         })
     }
 
-    /// States of all hosts by name; `down` where no daemon answers.
-    pub(super) fn states(&self) -> BTreeMap<String, String> {
-        self.nodes
-            .iter()
-            .map(|node| (node.host.name().to_owned(), node.state()))
-            .collect()
+    /// Host `node`.
+    pub(super) fn node(&mut self, node: usize) -> Result<&mut Node, DemoError> {
+        self.nodes.get_mut(node).ok_or(DemoError::NoHost(node))
     }
 
-    /// The host that holds the address, when it is exactly one.
-    pub(super) fn active(&self) -> Option<usize> {
-        let mut holders = self
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(_, node)| node.state() == "Active");
-        let (index, _) = holders.next()?;
-        holders.next().is_none().then_some(index)
+    /// Origin `origin`.
+    pub(super) fn origin(&mut self, origin: usize) -> Result<&mut OriginHost, DemoError> {
+        let found = self.origins.get_mut(origin);
+        found.ok_or(DemoError::NoHost(origin))
     }
 
-    /// Waits until exactly one host is Active, it is not `not`, and the client gets answers again after `since`.
-    pub(super) fn settle(&self, not: Option<usize>, since: Instant) -> Result<usize, DemoError> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline {
-            if let Some(active) = self.active()
-                && Some(active) != not
-                && self.traffic.latest().is_some_and(|at| at > since)
-            {
-                return Ok(active);
-            }
-            std::thread::sleep(Duration::from_millis(50));
+    /// Whether it answered a client since `since`.
+    pub(super) fn has_answered(&self, origin: usize, since: Instant) -> bool {
+        let seen = self.client.seen(since).by_origin;
+        let facts = self.origins.get(origin).map(|origin| &origin.facts);
+        facts.is_some_and(|facts| seen.contains_key(&facts.name))
+    }
+
+    /// A host's name.
+    pub(super) fn name(&self, node: usize) -> String {
+        let node = self.nodes.get(node);
+        node.map(|node| node.name().to_owned()).unwrap_or_default()
+    }
+
+    /// Pulls a host's cable out, or puts it back.
+    pub(super) fn plug(&mut self, node: usize, plugged: bool) -> Result<(), DemoError> {
+        let Some(node) = self.nodes.get(node) else {
+            return Err(DemoError::NoHost(node));
+        };
+        if plugged {
+            self.lab.mend_cable(&node.host)?;
+        } else {
+            self.lab.cut_cable(&node.host)?;
         }
-        Err(DemoError::TooLate(format!(
-            "one Active host (states: {:?})",
-            self.states()
-        )))
+        node.set_cable(plugged);
+        Ok(())
     }
 
-    /// Active_Down_Interval of the most preferred host other than `gone` (RFC 9568 §6.1).
-    pub(super) fn down_interval(&self, gone: usize) -> Duration {
-        ADVERTISEMENT_INTERVAL * 3 + self.skew(gone)
+    /// Names the first `servers` origins in every host's file and reloads every daemon.
+    pub(super) fn reload(&mut self, servers: usize) -> Result<(), DemoError> {
+        self.named = servers;
+        self.nodes.iter().try_for_each(|node| node.reload(servers))
     }
 
-    /// Skew_Time of the most preferred host other than `gone`.
-    pub(super) fn skew(&self, gone: usize) -> Duration {
-        let best = self
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| *index != gone)
-            .map(|(_, node)| node.priority)
-            .max();
-        let effective = u32::from(best.unwrap_or(1) + SCRIPT_WEIGHT);
-        ADVERTISEMENT_INTERVAL * (256 - effective) / 256
+    /// The one host that says it is Active and answers the client, both after `since`.
+    pub(super) fn active(&self, look: &Look, since: Instant) -> Option<usize> {
+        let answered_by = self.client.answered_by(since)?;
+        let mut holders = (0..self.nodes.len()).filter(|node| {
+            let cable = self.nodes.get(*node).is_some_and(|n| n.facts.cable());
+            cable && look.state(*node) == Some(State::Active)
+        });
+        let holder = holders.next()?;
+        (holders.next().is_none() && self.name(holder) == answered_by).then_some(holder)
+    }
+
+    /// The host that is preferred among those that run with their cable in.
+    pub(super) fn preferred(&self) -> Option<usize> {
+        self.best(|node| node.facts.running() && node.facts.cable())
+    }
+
+    /// Waits until `done` holds of a look at everything that was begun after `since`.
+    pub(super) fn wait(
+        &self,
+        what: &str,
+        since: Instant,
+        mut done: impl FnMut(&Self, &Look) -> bool,
+    ) -> Result<(), DemoError> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.watch.look(since).is_some_and(|look| done(self, &look)) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(DemoError::TooLate(what.to_owned()))
+    }
+
+    /// Waits until the preferred host is Active and answers, and returns it.
+    pub(super) fn settle(&self, since: Instant) -> Result<usize, DemoError> {
+        let best = self.preferred().ok_or(DemoError::NobodyLeft)?;
+        let what = format!("{} as the one Active host", self.name(best));
+        self.wait(&what, since, |cluster, look| {
+            cluster.active(look, since) == Some(best)
+        })?;
+        Ok(best)
+    }
+
+    /// Active_Down_Interval of the host that follows `gone` (RFC 9568 §6.1); none if no host is left.
+    pub(super) fn down_interval(&self, gone: usize) -> Option<Duration> {
+        Some(ADVERTISEMENT_INTERVAL * 3 + self.skew(gone)?)
+    }
+
+    /// Skew_Time of the host that follows `gone`.
+    pub(super) fn skew(&self, gone: usize) -> Option<Duration> {
+        let gone = self.nodes.get(gone).map(|node| node.priority);
+        let next = self.best(|node| {
+            node.facts.running() && node.facts.cable() && Some(node.priority) != gone
+        })?;
+        let priority = self.nodes.get(next)?.priority + SCRIPT_WEIGHT;
+        Some(ADVERTISEMENT_INTERVAL * (256 - u32::from(priority)) / 256)
+    }
+
+    fn best(&self, among: impl Fn(&Node) -> bool) -> Option<usize> {
+        let nodes = self.nodes.iter().enumerate();
+        let among = nodes.filter(|(_, node)| among(node));
+        among
+            .max_by_key(|(_, node)| node.priority)
+            .map(|(index, _)| index)
     }
 
     /// The last lines that each daemon wrote.
     pub(super) fn logs(&self) -> String {
-        self.nodes
-            .iter()
-            .map(|node| {
-                format!(
-                    "--- {}\n{}",
-                    node.host.name(),
-                    tail(&node.folder.join("log"))
-                )
-            })
-            .collect()
-    }
-}
-
-impl Node {
-    fn write_files(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        fs::write(
-            self.folder.join("keepalived.conf"),
-            keepalived_conf(self.priority),
-        )?;
-        fs::write(self.folder.join("haproxy.cfg"), HAPROXY_CFG)
-    }
-
-    /// Starts the daemon.
-    pub(super) fn start(&mut self) -> Result<(), DemoError> {
-        let file = |name: &str| self.folder.join(name);
-        let daemon = self
-            .host
-            .command("/proc/self/exe")
-            .arg("run")
-            .arg("-k")
-            .arg(file("keepalived.conf"))
-            .arg("-x")
-            .arg(file("haproxy.cfg"))
-            .arg("--control")
-            .arg(file("control"))
-            .output(file("log"))
-            .spawn()?;
-        self.daemon = Some(daemon);
-        Ok(())
-    }
-
-    /// Ends every process of the daemon at once, as a power cut does.
-    pub(super) fn kill(&mut self) {
-        let status = self.status().unwrap_or_default();
-        let pids = ["supervisor", "vrrp", "balancer"]
-            .map(|role| status.pointer(&format!("/{role}/pid")).cloned());
-        for pid in pids.into_iter().flatten().filter_map(|pid| pid.as_i64()) {
-            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-                // A process that is gone already is as dead as it should be.
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
-        self.reap();
-    }
-
-    /// Asks the daemon to end in order.
-    pub(super) fn terminate(&mut self) {
-        if let Some(daemon) = &self.daemon {
-            let _ = kill_process(Pid::from_child(daemon), Signal::TERM);
-        }
-        self.reap();
-    }
-
-    fn reap(&mut self) {
-        if let Some(mut daemon) = self.daemon.take() {
-            drop(daemon.wait());
-        }
-    }
-
-    fn state(&self) -> String {
-        let status = self.status();
-        let state = status
-            .as_ref()
-            .and_then(|status| status.pointer("/instances/0/state")?.as_str());
-        state.unwrap_or("down").to_owned()
-    }
-
-    fn status(&self) -> Option<serde_json::Value> {
-        self.daemon.as_ref()?;
-        let control = self.folder.join("control");
-        let output = Command::new("/proc/self/exe")
-            .args(["status", "--json", "--control"])
-            .arg(control)
-            .output()
-            .ok()?;
-        serde_json::from_slice(&output.stdout).ok()
+        self.nodes.iter().map(Node::log).collect()
     }
 }
 
@@ -254,59 +269,3 @@ fn address(host: u8) -> ipnet::IpNet {
         .map(ipnet::IpNet::from)
         .unwrap_or_else(|_| std::net::IpAddr::from(address).into())
 }
-
-fn tail(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    let from = lines.len().saturating_sub(20);
-    lines
-        .iter()
-        .skip(from)
-        .map(|line| format!("{line}\n"))
-        .collect()
-}
-
-fn keepalived_conf(priority: u16) -> String {
-    format!(
-        "vrrp_script balancer {{
-    script \"killall -0 haproxy\"
-    interval 1
-    weight {SCRIPT_WEIGHT}
-}}
-
-vrrp_instance VI_1 {{
-    version 3
-    state BACKUP
-    interface eth0
-    virtual_router_id 51
-    priority {priority}
-    advert_int {}
-    virtual_ipaddress {{
-        10.77.0.10
-    }}
-    track_script {{
-        balancer
-    }}
-}}
-",
-        ADVERTISEMENT_INTERVAL.as_secs_f64()
-    )
-}
-
-const HAPROXY_CFG: &str = "defaults
-    mode http
-    timeout connect 1s
-    timeout client 10s
-    timeout server 10s
-    option forwardfor
-
-frontend www
-    bind *:80
-    default_backend web
-
-backend web
-    balance roundrobin
-    server web1 10.77.0.21:8080 check
-    server web2 10.77.0.22:8080 check
-    server web3 10.77.0.23:8080 check
-";

@@ -6,7 +6,7 @@
 
 use std::{
     ffi::OsStr,
-    io::{self, Read},
+    io,
     process::{Command, ExitStatus, Stdio},
 };
 
@@ -33,7 +33,9 @@ pub fn run<S: AsRef<OsStr>>(
     child.wait()
 }
 
-fn command<S: AsRef<OsStr>>(program: &OsStr, args: &[S], keep_users: bool) -> Command {
+/// The command that runs `program` inside. Its standard input is the leash: hold it as long as the program is to run,
+/// write lines for [`listen_to_the_outer_process`] to it.
+pub fn command<S: AsRef<OsStr>>(program: &OsStr, args: &[S], keep_users: bool) -> Command {
     let mut command = Command::new("unshare");
     if !keep_users {
         command.args(["--user", "--map-root-user"]);
@@ -70,10 +72,18 @@ pub fn permitted(keep_users: bool) -> io::Result<()> {
 
 /// Ends this process when the outer one is gone. Called once by the inner process.
 pub fn follow_the_outer_process() -> io::Result<()> {
-    std::thread::Builder::new().name("leash".into()).spawn(|| {
-        let mut nothing = [0; 16];
-        while matches!(io::stdin().read(&mut nothing), Ok(n) if n > 0) {}
-        std::process::exit(1);
-    })?;
+    listen_to_the_outer_process(|_| {})
+}
+
+/// The same, and hands each line that the outer process says to `hear`.
+pub fn listen_to_the_outer_process(mut hear: impl FnMut(&str) + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name("leash".into())
+        .spawn(move || {
+            for line in io::stdin().lines().map_while(Result::ok) {
+                hear(&line);
+            }
+            std::process::exit(1);
+        })?;
     Ok(())
 }

@@ -1,24 +1,31 @@
 //! A plain HTTP/1.1 origin that answers with its name and the request head it saw.
 
 use std::{
+    collections::BTreeMap,
     io::{self, BufRead, BufReader, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread::JoinHandle,
 };
 
 use super::{Host, LabError};
 
-/// A running origin; stops with its owner.
+/// A running origin; dies with its owner: its connections break and new ones are refused.
 #[derive(Debug)]
 pub struct Origin {
     served: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
+    open: Arc<Mutex<Open>>,
+    accepting: Option<JoinHandle<()>>,
     address: SocketAddr,
     host_namespace: std::os::fd::OwnedFd,
 }
+
+/// Connections by number.
+type Open = BTreeMap<u64, TcpStream>;
 
 impl Origin {
     /// Starts one on `host`, listening on `address`, calling itself `name`.
@@ -35,22 +42,32 @@ impl Origin {
             Arc::new(AtomicU64::new(0)),
             Arc::new(AtomicBool::new(false)),
         );
+        let open = Arc::new(Mutex::new(Open::new()));
         let (counter, stopped, name) = (Arc::clone(&served), Arc::clone(&stop), name.to_owned());
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
+        let known = Arc::clone(&open);
+        let accepting = std::thread::spawn(move || {
+            for (number, stream) in (0..).zip(listener.incoming()) {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                let (Ok(stream), counter, name) = (stream, Arc::clone(&counter), name.clone())
-                else {
-                    continue;
-                };
-                std::thread::spawn(move || serve(&stream, &name, &counter));
+                let Ok(stream) = stream else { continue };
+                if let Ok(stream) = stream.try_clone() {
+                    lock(&known).insert(number, stream);
+                }
+                let (counter, name, known) =
+                    (Arc::clone(&counter), name.clone(), Arc::clone(&known));
+                std::thread::spawn(move || {
+                    // A peer that goes away ends its connection and nothing else.
+                    let _ = serve(&stream, &name, &counter);
+                    lock(&known).remove(&number);
+                });
             }
         });
         Ok(Self {
             served,
             stop,
+            open,
+            accepting: Some(accepting),
             address,
             host_namespace,
         })
@@ -65,6 +82,10 @@ impl Origin {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Origin {
@@ -88,6 +109,13 @@ impl Drop for Origin {
                 }
             });
         });
+        if let Some(accepting) = self.accepting.take() {
+            drop(accepting.join());
+        }
+        for stream in lock(&self.open).values() {
+            // One that is closed already is what was asked for.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 }
 
