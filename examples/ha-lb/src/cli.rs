@@ -21,6 +21,7 @@ mod diff;
 mod haproxy;
 mod keepalived;
 mod status;
+mod upgrade;
 
 const KEEPALIVED_CONF: &str = "/etc/keepalived/keepalived.conf";
 const HAPROXY_CFG: &str = "/etc/haproxy/haproxy.cfg";
@@ -34,6 +35,7 @@ Examples:
   ha-lb status                             what the running daemon does
   ha-lb status --json | jq '.instances[] | {name, state, effective_priority}'
   ha-lb check --diff                       what a reload would change; then `kill -HUP` the daemon
+  ha-lb upgrade                            the program file was replaced: the daemon goes over to the new one
   ha-lb demo                               a cluster on this machine, with failures; no root";
 
 /// keepalived and HAProxy in one daemon: reads their configuration files, holds virtual addresses, balances traffic
@@ -52,6 +54,8 @@ enum Command {
     Check(Check),
     /// Show what a running daemon does
     Status(Status),
+    /// Put another program file in the place of the running daemon; no address moves, no connection is refused
+    Upgrade(Upgrade),
     /// Show a cluster of three hosts on this machine, with failures and the gaps that a client sees
     Demo(Demo),
     /// Be haproxy: its flags, words and exit codes (as when called by that name)
@@ -124,6 +128,15 @@ struct Status {
 }
 
 #[derive(Debug, Args)]
+struct Upgrade {
+    /// The new program [default: the file that the daemon was started from, which was replaced meanwhile]
+    program: Option<PathBuf>,
+    /// The daemon's socket [default: /run/ha-lb.sock, or in $XDG_RUNTIME_DIR without root]
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Demo {
     /// One JSON document at the end instead of text
     #[arg(long)]
@@ -187,6 +200,7 @@ enum Called {
     Haproxy,
     Keepalived,
     Child(Role),
+    UpgradeCheck,
 }
 
 /// By the name that the program was called by. The children have one of these names too and one word behind it,
@@ -196,6 +210,9 @@ fn called(arguments: &[OsString]) -> Called {
         Some((name, rest)) => (Path::new(name).file_name(), rest),
         None => (None, arguments),
     };
+    if matches!(rest, [word] if word == supervisor::upgrade::CHECK) {
+        return Called::UpgradeCheck;
+    }
     let known = match name.and_then(OsStr::to_str) {
         Some("haproxy") => Called::Haproxy,
         Some("keepalived") => Called::Keepalived,
@@ -210,6 +227,9 @@ fn called(arguments: &[OsString]) -> Called {
 
 /// The program.
 pub fn main() -> ExitCode {
+    if let Some(ended) = supervisor::resume() {
+        return ended;
+    }
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let behind = arguments.get(1..).unwrap_or_default();
     match called(&arguments) {
@@ -217,6 +237,7 @@ pub fn main() -> ExitCode {
         Called::Haproxy => haproxy::main(behind),
         Called::Keepalived => keepalived::main(behind),
         Called::Child(role) => child(role),
+        Called::UpgradeCheck => supervisor::upgrade::check(),
     }
 }
 
@@ -252,6 +273,7 @@ fn own() -> ExitCode {
             plain: demo.plain,
             interactive: demo.interactive,
         })),
+        Command::Upgrade(asked) => upgrade::run(&control(asked.control), asked.program.as_deref()),
         Command::Haproxy(passed) => Ok(haproxy::main(&passed.arguments)),
         Command::Keepalived(passed) => Ok(keepalived::main(&passed.arguments)),
     };
@@ -291,6 +313,7 @@ mod tests {
             ("keepalived speaker", Called::Child(Role::Speaker)),
             ("keepalived balancer", Called::Child(Role::Balancer)),
             ("haproxyctl", Called::HaLb),
+            ("/opt/new/ha-lb upgrade-check", Called::UpgradeCheck),
         ] {
             let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
             assert_eq!(called(&words), expected, "{line}");

@@ -2,7 +2,14 @@
 //! change of state, one after the other for each instance, so that a later one never overtakes an earlier one;
 //! and notify_master_rx_lower_pri, in the same queue. Fifos get a line for each of these.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -82,6 +89,8 @@ impl Hooks {
 pub struct Notifier {
     queues: BTreeMap<String, (Hooks, UnboundedSender<Command>)>,
     runners: JoinSet<()>,
+    /// Scripts that run or wait.
+    pending: Arc<AtomicUsize>,
     fifos: Vec<Fifo>,
 }
 
@@ -105,7 +114,9 @@ impl Notifier {
                 continue;
             }
             let (queue, jobs) = unbounded_channel();
-            self.runners.spawn(run_in_order(name.clone(), jobs));
+            let pending = Arc::clone(&self.pending);
+            self.runners
+                .spawn(run_in_order(name.clone(), jobs, pending));
             self.queues.insert(name, (hooks, queue));
         }
     }
@@ -117,6 +128,16 @@ impl Notifier {
         self
     }
 
+    /// The fifos.
+    pub fn fifos(&self) -> &[Fifo] {
+        &self.fifos
+    }
+
+    /// Whether no script runs or waits.
+    pub fn is_idle(&self) -> bool {
+        self.pending.load(Ordering::Acquire) == 0
+    }
+
     /// Queues the scripts of a change of state.
     pub fn changed(&mut self, transition: &Transition) {
         let state = transition.to.keepalived_name();
@@ -125,6 +146,7 @@ impl Notifier {
         }
         if let Some((hooks, queue)) = self.queues.get(&transition.instance) {
             for command in hooks.commands(transition) {
+                self.pending.fetch_add(1, Ordering::AcqRel);
                 let _ = queue.send(command);
             }
         }
@@ -138,6 +160,7 @@ impl Notifier {
         if let Some((hooks, queue)) = self.queues.get(instance)
             && let Some(command) = &hooks.lower_priority
         {
+            self.pending.fetch_add(1, Ordering::AcqRel);
             let _ = queue.send(command.clone());
         }
     }
@@ -150,7 +173,11 @@ impl Notifier {
     }
 }
 
-async fn run_in_order(instance: String, mut jobs: UnboundedReceiver<Command>) {
+async fn run_in_order(
+    instance: String,
+    mut jobs: UnboundedReceiver<Command>,
+    pending: Arc<AtomicUsize>,
+) {
     while let Some(command) = jobs.recv().await {
         let outcome = command.run(LONGEST).await;
         if !matches!(&outcome, Outcome::Exited(status) if status.success()) {
@@ -159,6 +186,7 @@ async fn run_in_order(instance: String, mut jobs: UnboundedReceiver<Command>) {
                 command.words.join(" ")
             );
         }
+        pending.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -4,7 +4,7 @@
 //! SIGTERM to every process of the unit. A speaker that died of that would leave its addresses without a word;
 //! the supervisor tells it to resign instead. Never ends the process.
 
-use std::{ffi::CString, io};
+use std::{ffi::CString, io, os::unix::ffi::OsStrExt as _, path::Path};
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,8 +39,9 @@ pub fn leave_to_the_supervisor() -> io::Result<()> {
 /// `killall` and `pgrep` look at the name of the program file, which is the same for every role: this sets it to the
 /// name that the process was called by, which `pidof` looks at.
 pub fn take_the_name_called_by() {
-    let called = std::env::args().next().unwrap_or_default();
-    if let Ok(name) = CString::new(called) {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&called).file_name().unwrap_or_default();
+    if let Ok(name) = CString::new(name.as_bytes()) {
         // At worst the process keeps the file's name.
         let _ = rustix::thread::set_name(&name);
     }

@@ -21,10 +21,13 @@ pub mod sink;
 pub mod slot;
 pub mod start;
 pub mod tracks;
+pub mod upgrade;
 
 use std::process::ExitCode;
 
 pub use daemon::{Difference, absolute};
+
+use crate::{logging, signals};
 
 /// `ha-lb run`.
 pub fn run(options: &start::Options) -> ExitCode {
@@ -40,16 +43,38 @@ pub fn run(options: &start::Options) -> ExitCode {
 pub fn serve(read: start::Read, options: &start::Options) -> Result<ExitCode, start::Refusal> {
     let prepared = start::prepare(read, options)?;
     let launched = launch::launch(&options.launch).map_err(start::Refusal::Told)?;
+    Ok(go(prepared, launched, upgrade::Inherited::default()))
+}
+
+/// Goes on as the program that executed this one in its own place, if one did. To be called before anything else.
+pub fn resume() -> Option<ExitCode> {
+    let document = upgrade::left_behind()?;
+    logging::init();
+    signals::take_the_name_called_by();
+    Some(match upgrade::read(document) {
+        Ok((prepared, launched, inherited)) => go(prepared, launched, inherited),
+        Err(why) => {
+            tracing::error!("upgrade: cannot go on: {why}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn go(
+    prepared: start::Prepared,
+    launched: launch::Launched,
+    inherited: upgrade::Inherited,
+) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let ended =
-        runtime.and_then(|runtime| runtime.block_on(daemon::Daemon::run(prepared, launched)));
-    Ok(match ended {
+    let ended = runtime
+        .and_then(|runtime| runtime.block_on(daemon::Daemon::run(prepared, launched, inherited)));
+    match ended {
         Ok(end) => end.leave(),
         Err(error) => {
             tracing::error!("the supervisor cannot go on: {error}");
             ExitCode::FAILURE
         }
-    })
+    }
 }

@@ -78,13 +78,16 @@ async fn run() -> io::Result<()> {
             None => return Ok(()),
         }
     };
-    let started = match start(&given.configuration, line.is_some()) {
-        Ok(speaker) => speaker.after(line).await,
-        Err(why) => Err(why),
+    let speaker = match start(&given.configuration, line.is_some()) {
+        Ok(speaker) => speaker
+            .after(line)
+            .await
+            .map_err(FromSpeaker::NotHandedOver),
+        Err(why) => Err(FromSpeaker::Failed(why)),
     };
-    match started {
+    match speaker {
         Ok(speaker) => serve(speaker, given, &supervisor).await,
-        Err(why) => supervisor.send(&FromSpeaker::Failed(why), &[]).await,
+        Err(failed) => supervisor.send(&failed, &[]).await,
     }
 }
 

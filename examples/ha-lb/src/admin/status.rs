@@ -36,6 +36,32 @@ pub struct Status {
     /// The last reload; absent before the first.
     #[serde(default)]
     pub reload: Option<Reload>,
+    /// The last upgrade; absent before the first.
+    #[serde(default)]
+    pub upgrade: Option<Upgrade>,
+}
+
+/// Another program in the place of the one that ran (`ha-lb upgrade`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// Counts them since the daemon was started.
+    pub number: u64,
+    /// Seconds since the UNIX epoch when the program was executed.
+    pub at: u64,
+    /// Version of the program before.
+    pub from: String,
+    /// Whether every process has taken over.
+    pub ready: bool,
+    /// Why the program before was executed again instead.
+    #[serde(default)]
+    pub failure: Option<String>,
+}
+
+/// The answer to a request for an upgrade.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct UpgradeAnswer {
+    /// Why there will be none; nothing has changed then.
+    pub refusal: Option<String>,
 }
 
 /// A reload (SIGHUP).

@@ -176,7 +176,7 @@ fn run(flags: &Flags, sources: Sources, read: Read) -> ExitCode {
 fn log(flags: &Flags, background: bool) -> Option<Targets> {
     (background || flags.quiet).then(|| Targets {
         console: !flags.quiet,
-        syslog: background.then_some((DAEMON, "haproxy")),
+        syslog: background.then_some((DAEMON, "haproxy".into())),
         file: None,
     })
 }

@@ -199,7 +199,7 @@ fn log(options: &Options) -> Option<Targets> {
     let background = !options.foreground;
     (syslog || background || options.log_file.is_some()).then(|| Targets {
         console: background || options.log_console || !syslog,
-        syslog: syslog.then_some((options.facility, "Keepalived")),
+        syslog: syslog.then_some((options.facility, "Keepalived".into())),
         file: options.log_file.clone(),
     })
 }

@@ -102,6 +102,8 @@ pub enum FromSpeaker {
     Prepared(u64, Result<(), String>),
     /// Answer to [`ToSpeaker::HandOver`].
     HandsOver,
+    /// The speaker before did not hand its routers over: why. This one ends.
+    NotHandedOver(String),
     /// Answer to [`ToSpeaker::Status`].
     Status(Vec<status::Instance>),
     /// It cannot run; it exits after this.

@@ -5,11 +5,15 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    os::{
+        fd::{AsRawFd as _, OwnedFd, RawFd},
+        unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
 use nix::{libc::O_NONBLOCK, sys::stat::Mode, unistd::mkfifo};
+use serde::{Deserialize, Serialize};
 
 /// A fifo that is written to; dropping it removes it if it was made here.
 #[derive(Debug)]
@@ -18,6 +22,15 @@ pub struct Fifo {
     file: File,
     made: bool,
     is_losing: bool,
+}
+
+/// A fifo in the document of an upgrade.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FifoLeft {
+    /// Its descriptor.
+    pub fd: RawFd,
+    path: PathBuf,
+    made: bool,
 }
 
 impl Fifo {
@@ -41,6 +54,25 @@ impl Fifo {
             made,
             is_losing: false,
         })
+    }
+
+    /// What the next program under this process number has to know of it.
+    pub fn left(&self) -> FifoLeft {
+        FifoLeft {
+            fd: self.file.as_raw_fd(),
+            path: self.path.clone(),
+            made: self.made,
+        }
+    }
+
+    /// The fifo that the program before this one left.
+    pub fn inherited(file: OwnedFd, left: FifoLeft) -> Self {
+        Self {
+            path: left.path,
+            file: file.into(),
+            made: left.made,
+            is_losing: false,
+        }
     }
 
     /// Writes one line, whole or not at all (pipe(7): up to 4096 bytes are never split).

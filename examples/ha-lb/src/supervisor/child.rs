@@ -4,9 +4,10 @@
 //! seen as the end of the socket, which the kernel closes with the process, and confirmed by its pidfd.
 
 use std::{
+    cell::Cell,
     io,
     os::{
-        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
         unix::process::CommandExt as _,
     },
     process::{ExitStatus, Stdio},
@@ -72,6 +73,9 @@ pub struct Child<T> {
     /// When it was started.
     pub started: Instant,
     outgoing: UnboundedSender<Outgoing<T>>,
+    /// Nothing is said to it any more.
+    muted: Cell<bool>,
+    channel: Arc<Channel>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -93,18 +97,33 @@ impl<T: Serialize + Send + Sync + 'static> Child<T> {
         let pid = child.id().unwrap_or_default();
         let (outgoing, queue) = unbounded_channel();
         let writer = tokio::spawn(write(Arc::clone(&channel), queue));
-        let reader = tokio::spawn(read(channel, child, report));
+        let reader = tokio::spawn(read(Arc::clone(&channel), child, report));
         Ok(Self {
             pid,
             started: Instant::now(),
             outgoing,
+            muted: Cell::new(false),
+            channel,
             tasks: [writer, reader],
         })
     }
 
     /// Sends a message with descriptors. A child that is gone hears nothing; its end is reported otherwise.
     pub fn tell(&self, message: T, descriptors: Vec<Arc<OwnedFd>>) {
-        let _ = self.outgoing.send((message, descriptors));
+        if !self.muted.get() {
+            let _ = self.outgoing.send((message, descriptors));
+        }
+    }
+
+    /// Sends a message after which nothing is said any more.
+    pub fn tell_last(&self, message: T) {
+        self.tell(message, Vec::new());
+        self.muted.set(true);
+    }
+
+    /// Number and line of a child that is to be succeeded.
+    pub fn left(&self) -> (u32, RawFd) {
+        (self.pid, self.channel.as_fd().as_raw_fd())
     }
 
     /// Kills it.

@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    os::unix::fs::PermissionsExt as _,
+    os::{
+        fd::{AsRawFd as _, RawFd},
+        unix::fs::PermissionsExt as _,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -30,6 +33,7 @@ pub struct Request {
 #[derive(Debug)]
 pub struct Control {
     path: PathBuf,
+    listener: std::os::unix::net::UnixListener,
 }
 
 /// The path that is used when none is given.
@@ -65,8 +69,23 @@ impl Control {
         listener.set_nonblocking(true)?;
         let control = Self {
             path: path.to_owned(),
+            listener: listener.try_clone()?,
         };
         Ok((control, listener))
+    }
+
+    /// The socket that the program before this one bound.
+    pub fn inherited(
+        path: PathBuf,
+        listener: std::os::unix::net::UnixListener,
+    ) -> io::Result<(Self, std::os::unix::net::UnixListener)> {
+        let shared = listener.try_clone()?;
+        Ok((Self { path, listener }, shared))
+    }
+
+    /// Path and descriptor for the program after this one.
+    pub fn left(&self) -> (PathBuf, RawFd) {
+        (self.path.clone(), self.listener.as_raw_fd())
     }
 }
 
@@ -111,9 +130,14 @@ async fn answer(mut stream: UnixStream, ask: impl Fn(Request)) {
 
 /// Asks a running daemon (the client's side, blocking).
 pub fn ask(path: &Path, line: &str) -> io::Result<String> {
+    ask_for(path, line, PATIENCE)
+}
+
+/// The same, for an answer that may take longer.
+pub fn ask_for(path: &Path, line: &str, patience: Duration) -> io::Result<String> {
     use std::io::{Read as _, Write as _};
     let mut stream = std::os::unix::net::UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
     stream.write_all(format!("{line}\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

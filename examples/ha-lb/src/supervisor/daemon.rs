@@ -26,6 +26,7 @@ use super::{
     slot::Slot,
     start::{Prepared, Traces},
     tracks::{Tracks, Turn},
+    upgrade::{Inherited, unblock_signals},
 };
 use crate::{
     admin::status,
@@ -40,12 +41,16 @@ mod reload;
 mod report;
 mod signals;
 mod stop;
+mod succession;
+mod upgrade;
 
 use reload::Reload;
 pub use reload::{Difference, absolute};
 use report::Waiting;
 pub(crate) use signals::{JSON, STATS_CLEAR};
 use stop::Phase;
+use succession::Predecessors;
+use upgrade::Upgrade;
 
 /// Whatever happens.
 #[derive(Debug)]
@@ -55,6 +60,10 @@ pub(super) enum Event {
     Script(Turn),
     Control(Request),
     Signal(i32, signals::Asked),
+    /// The program of an upgrade has looked at the state that it would find.
+    TriedOut(Result<(), String>),
+    /// A child of the program before has ended.
+    Ended(u32),
 }
 
 /// A running daemon.
@@ -97,11 +106,18 @@ pub struct Daemon {
     /// Another one was asked for meanwhile.
     reload_again: bool,
     last_reload: Option<status::Reload>,
+    upgrade: Option<Upgrade>,
+    last_upgrade: Option<status::Upgrade>,
+    predecessors: Predecessors,
 }
 
 impl Daemon {
     /// Runs until a signal ends it.
-    pub async fn run(prepared: Prepared, launched: Launched) -> io::Result<End> {
+    pub(super) async fn run(
+        prepared: Prepared,
+        launched: Launched,
+        inherited: Inherited,
+    ) -> io::Result<End> {
         let (events, mut queue) = mpsc::unbounded_channel();
         signals::listen(launched.program, &events)?;
         let listener = UnixListener::from_std(prepared.listener.try_clone()?)?;
@@ -109,7 +125,8 @@ impl Daemon {
         tokio::spawn(control::serve(listener, move |request| {
             let _ = asked.send(Event::Control(request));
         }));
-        let mut daemon = Self::new(prepared, launched, events).map_err(io::Error::other)?;
+        let daemon = Self::new(prepared, launched, inherited, events);
+        let mut daemon = daemon.map_err(io::Error::other)?;
         let code = daemon.react(&mut queue).await?;
         Ok(End {
             code,
@@ -120,9 +137,11 @@ impl Daemon {
     fn new(
         prepared: Prepared,
         launched: Launched,
+        mut inherited: Inherited,
         events: UnboundedSender<Event>,
     ) -> Result<Self, AccountError> {
         let now = Instant::now();
+        let resumed = inherited.upgrade.is_some();
         let loaded = &prepared.loaded;
         let keepalived = loaded.keepalived.as_ref();
         let grace = loaded
@@ -131,13 +150,21 @@ impl Daemon {
             .and_then(|c| c.global.hard_stop_after);
         let speaker = loaded
             .needs_speaker()
-            .then(|| Slot::new(Role::Speaker, now));
+            .then(|| Slot::new(Role::Speaker, now, resumed));
         let balancer = loaded
             .balancer
             .is_some()
-            .then(|| Slot::new(Role::Balancer, now));
+            .then(|| Slot::new(Role::Balancer, now, resumed));
         let turned = turning(&events);
-        let tracks = Tracks::start(loaded.scripts()?, balancer.is_some(), turned);
+        let mut tracks = Tracks::knowing(std::mem::take(&mut inherited.scripts));
+        tracks.replan(loaded.scripts()?, balancer.is_some(), turned);
+        let predecessors = Predecessors::adopt(&mut inherited, &events);
+        let mut liveness = Liveness::default();
+        if predecessors.balancer_serves() {
+            liveness.serves();
+        }
+        let servers = inherited.servers.into_iter();
+        let servers = servers.map(|state| ((state.backend.clone(), state.server.clone()), state));
         let notifier = Notifier::new(loaded.hooks()?).with_fifos(prepared.fifos);
         Ok(Self {
             configuration: prepared.configuration,
@@ -151,23 +178,26 @@ impl Daemon {
             speaker,
             balancer,
             heartbeat: None,
-            liveness: Liveness::default(),
+            liveness,
             tracks,
             notifier,
-            active: BTreeSet::new(),
-            servers: BTreeMap::new(),
+            active: inherited.active.into_iter().collect(),
+            servers: servers.collect(),
             instances: Vec::new(),
             instances_at: None,
             view_at: now,
             traffic: status::Traffic::default(),
             waiting: Vec::new(),
             phase: Phase::Running,
-            started: now,
+            started: now.checked_sub(inherited.uptime).unwrap_or(now),
             events,
             traces: prepared.traces,
             reload: None,
-            reload_again: false,
-            last_reload: None,
+            reload_again: inherited.reload_again,
+            last_reload: inherited.reload,
+            upgrade: None,
+            last_upgrade: inherited.upgrade,
+            predecessors,
             loaded: prepared.loaded,
         })
     }
@@ -177,9 +207,11 @@ impl Daemon {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
+        unblock_signals()?;
         loop {
             if let Phase::Over(code) = self.phase {
                 self.notifier.finish().await;
+                self.predecessors.kill();
                 return Ok(code);
             }
             let deadline = self.next_deadline();
@@ -223,6 +255,8 @@ impl Daemon {
             }
             Event::Control(request) => self.asked(request, now),
             Event::Signal(number, asked) => self.signalled(number, asked),
+            Event::TriedOut(verdict) => self.tried_out(verdict, now),
+            Event::Ended(pid) => self.predecessor_ended(pid, now),
         }
     }
 
@@ -235,6 +269,7 @@ impl Daemon {
             self.waiting.iter().map(|w| w.until).min(),
             self.balancer.is_some().then_some(self.view_at),
             self.reload.as_ref().map(Reload::deadline),
+            self.upgrade.as_ref().and_then(Upgrade::deadline),
             self.phase.deadline(),
         ]
         .into_iter()
@@ -273,11 +308,13 @@ impl Daemon {
         self.answer_late(now);
         self.look(now);
         self.reload_timeout(now);
+        self.upgrade_timeout(now);
         self.stop_timeout(now);
     }
 
     fn balancer_lost(&mut self, now: Instant) {
         if self.phase.is_running()
+            && !self.predecessor_serves()
             && let Some(passed) = self.liveness.lost(now)
         {
             self.answer_for_balancer(passed);

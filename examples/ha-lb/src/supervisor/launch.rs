@@ -3,12 +3,14 @@
 
 use std::{
     io,
+    os::fd::{OwnedFd, RawFd},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use nix::sys::signal::{SigHandler, signal};
 use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
 
 use super::{
     background::{self, Background},
@@ -20,7 +22,7 @@ use super::{
 use crate::ipc::message::Sources;
 
 /// The program whose name and manners the daemon has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Program {
     /// `ha-lb run`.
     #[default]
@@ -45,7 +47,7 @@ impl Program {
 }
 
 /// What the command line asks for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Launch {
     /// Whose manners.
     pub program: Program,
@@ -74,6 +76,8 @@ pub struct Launch {
 pub struct Launched {
     /// Whose manners.
     pub program: Program,
+    /// What the command line asked for.
+    launch: Launch,
     manager: ServiceManager,
     // Before the line to the process that was called: that one ends when everything is said.
     sink: Option<Sink>,
@@ -81,8 +85,6 @@ pub struct Launched {
     relieved: Vec<i32>,
     relieve_with: Signal,
     serves: bool,
-    dies_of_signals: bool,
-    child_pid_files: [(Role, Option<PathBuf>); 2],
     _written: Vec<PidFile>,
     child_written: Vec<(Role, PidFile)>,
 }
@@ -100,36 +102,82 @@ pub fn launch(launch: &Launch) -> Result<Launched, String> {
         .map(|path| PidFile::write(path).map_err(|e| format!("pid file {}: {e}", path.display())))
         .collect::<Result<_, _>>()?;
     Ok(Launched {
-        program: launch.program,
-        manager: if launch.notify {
-            ServiceManager::from_environment()
-        } else {
-            ServiceManager::default()
-        },
         background,
         sink,
         relieved: launch.relieved.clone(),
-        relieve_with: if launch.relieve_at_once {
-            Signal::TERM
-        } else {
-            Signal::USR1
-        },
-        serves: false,
-        dies_of_signals: launch.dies_of_signals,
-        child_pid_files: [
-            (Role::Speaker, launch.speaker_pid_file.clone()),
-            (Role::Balancer, launch.balancer_pid_file.clone()),
-        ],
         _written: written,
-        child_written: Vec::new(),
+        ..Launched::plain(launch)
     })
+}
+
+impl Launched {
+    fn plain(launch: &Launch) -> Self {
+        Self {
+            program: launch.program,
+            manager: if launch.notify {
+                ServiceManager::from_environment()
+            } else {
+                ServiceManager::default()
+            },
+            background: None,
+            sink: None,
+            relieved: Vec::new(),
+            relieve_with: if launch.relieve_at_once {
+                Signal::TERM
+            } else {
+                Signal::USR1
+            },
+            serves: false,
+            launch: launch.clone(),
+            _written: Vec::new(),
+            child_written: Vec::new(),
+        }
+    }
+
+    /// The daemon goes on in another program under the same process number; `sink` is the pipe of the log and standard
+    /// error as it was.
+    pub fn resumed(
+        launch: &Launch,
+        sink: Option<(OwnedFd, Option<OwnedFd>)>,
+    ) -> Result<Self, String> {
+        let resume = |(targets, (reader, console)): (&sink::Targets, _)| {
+            sink::resume(targets, reader, console)
+        };
+        let sink = launch.log.as_ref().zip(sink).map(resume).transpose();
+        Ok(Self {
+            sink: sink.map_err(|e| format!("cannot go on with the log: {e}"))?,
+            _written: launch
+                .pid_file
+                .iter()
+                .map(|path| PidFile::inherited(path))
+                .collect(),
+            ..Self::plain(launch)
+        })
+    }
+
+    /// What another program has to know to go on like this one.
+    pub fn left(&self) -> Launch {
+        Launch {
+            background: false,
+            relieved: Vec::new(),
+            ..self.launch.clone()
+        }
+    }
+
+    /// The descriptors of the log's pipe and of standard error as it was.
+    pub fn sink(&self) -> Option<(RawFd, Option<RawFd>)> {
+        self.sink.as_ref().map(Sink::left)
+    }
 }
 
 impl Launched {
     /// A child serves under this number; `all` once every child does.
     pub fn child_serves(&mut self, role: Role, pid: u32, all: bool) {
-        let wanted = self.child_pid_files.iter().find(|(of, _)| *of == role);
-        if let Some((_, Some(path))) = wanted {
+        let wanted = match role {
+            Role::Speaker => &self.launch.speaker_pid_file,
+            Role::Balancer => &self.launch.balancer_pid_file,
+        };
+        if let Some(path) = wanted {
             self.child_written.retain(|(of, _)| *of != role);
             match PidFile::write_number(path, pid) {
                 Ok(file) => self.child_written.push((role, file)),
@@ -175,7 +223,7 @@ impl Launched {
 
     /// Whether the process is to die of the signal that ended it.
     pub fn dies_of_signals(&self) -> bool {
-        self.dies_of_signals
+        self.launch.dies_of_signals
     }
 }
 

@@ -5,6 +5,8 @@
 //! while the balancer is being restarted waits in the kernel's queue instead of being refused. Addresses that
 //! this host does not hold (yet) are bound all the same (`IP_FREEBIND`). Nothing here accepts.
 
+mod inherit;
+
 use std::{
     io,
     net::SocketAddr,
@@ -17,6 +19,7 @@ use lb_core::config::{Bind, BindAddress, Config, ProxyConfig, StatsSocket};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::{ipc::message::Listener, privileges};
+pub use inherit::{OpenLeft, inherited};
 
 /// Connections that may wait in a queue when no `maxconn` or `backlog` says more.
 const LEAST_BACKLOG: u32 = 1024;

@@ -18,6 +18,19 @@ impl PidFile {
         Self::write_number(path, std::process::id())
     }
 
+    /// The file that the program before this one wrote under the same process number.
+    pub fn inherited(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            number: std::process::id(),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes the number of a process.
     pub fn write_number(path: &Path, number: u32) -> io::Result<Self> {
         std::fs::write(path, format!("{number}\n"))?;

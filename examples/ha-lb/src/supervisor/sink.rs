@@ -4,25 +4,31 @@
 //! waits for it: when it stalls and the pipe is full, `logging` leaves lines out.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, BufRead as _, BufReader, PipeReader, Write as _},
-    os::unix::net::UnixDatagram,
+    os::{
+        fd::{AsRawFd as _, OwnedFd, RawFd},
+        unix::net::UnixDatagram,
+    },
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
+
+use serde::{Deserialize, Serialize};
 
 const DEV_LOG: &str = "/dev/log";
 /// How long the last lines may take at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Who hears of a line.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Targets {
     /// Standard error as it was.
     pub console: bool,
     /// syslog's facility number and the name before each line.
-    pub syslog: Option<(u8, &'static str)>,
+    pub syslog: Option<(u8, Cow<'static, str>)>,
     /// A file that grows.
     pub file: Option<PathBuf>,
 }
@@ -45,6 +51,8 @@ type Console = Arc<Mutex<Option<File>>>;
 #[derive(Debug)]
 pub struct Sink {
     console: Console,
+    /// For a program that goes on in the place of this one.
+    reader: PipeReader,
     ended: mpsc::Receiver<()>,
 }
 
@@ -52,10 +60,21 @@ pub struct Sink {
 pub fn redirect(targets: &Targets) -> io::Result<Sink> {
     let (reader, writer) = io::pipe()?;
     let before = File::from(rustix::io::fcntl_dupfd_cloexec(io::stderr(), 3)?);
-    let console = Arc::new(Mutex::new(targets.console.then_some(before)));
-    let writer_of_lines = Lines {
+    let sink = pass_on(targets, reader, targets.console.then_some(before))?;
+    rustix::stdio::dup2_stderr(&writer)?;
+    Ok(sink)
+}
+
+/// Goes on with a standard error that the program before this one had redirected.
+pub fn resume(targets: &Targets, reader: OwnedFd, console: Option<OwnedFd>) -> io::Result<Sink> {
+    pass_on(targets, reader.into(), console.map(File::from))
+}
+
+fn pass_on(targets: &Targets, reader: PipeReader, console: Option<File>) -> io::Result<Sink> {
+    let console = Arc::new(Mutex::new(console));
+    let lines = Lines {
         console: Arc::clone(&console),
-        syslog: targets.syslog.map(|(facility, name)| Syslog {
+        syslog: targets.syslog.clone().map(|(facility, name)| Syslog {
             facility,
             name,
             socket: None,
@@ -67,17 +86,28 @@ pub fn redirect(targets: &Targets) -> io::Result<Sink> {
             .transpose()?,
     };
     let (told, ended) = mpsc::channel();
+    let kept = reader.try_clone()?;
     std::thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || {
-            writer_of_lines.pass_on(reader);
+            lines.pass_on(reader);
             let _ = told.send(());
         })?;
-    rustix::stdio::dup2_stderr(&writer)?;
-    Ok(Sink { console, ended })
+    Ok(Sink {
+        console,
+        reader: kept,
+        ended,
+    })
 }
 
 impl Sink {
+    /// What a program that goes on in the place of this one needs.
+    pub fn left(&self) -> (RawFd, Option<RawFd>) {
+        let console = self.console.lock().unwrap_or_else(PoisonError::into_inner);
+        let console = console.as_ref().map(File::as_raw_fd);
+        (self.reader.as_raw_fd(), console)
+    }
+
     /// The terminal, or the pipe of whoever called, is let go.
     pub fn leave_console(&self) {
         let mut console = self.console.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +158,7 @@ impl Lines {
 
 struct Syslog {
     facility: u8,
-    name: &'static str,
+    name: Cow<'static, str>,
     socket: Option<UnixDatagram>,
 }
 
@@ -138,7 +168,7 @@ impl Syslog {
         let (severity, text) = severity(line.trim_end());
         let priority = u32::from(self.facility) * 8 + severity;
         let time = chrono::Local::now().format("%b %e %H:%M:%S");
-        let (name, pid) = (self.name, std::process::id());
+        let (name, pid) = (&self.name, std::process::id());
         let packet = format!("<{priority}>{time} {name}[{pid}]: {text}");
         for _ in 0..2 {
             if self.socket.is_none() {

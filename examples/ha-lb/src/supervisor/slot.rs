@@ -28,8 +28,9 @@ pub struct Slot<T> {
 }
 
 impl<T: Serialize + Send + Sync + 'static> Slot<T> {
-    /// An empty place, to be filled at once.
-    pub fn new(role: Role, now: Instant) -> Self {
+    /// An empty place, to be filled at once. `resumed`: a child of the program before has served, so that no failure
+    /// is the configuration's.
+    pub fn new(role: Role, now: Instant, resumed: bool) -> Self {
         Self {
             role,
             child: None,
@@ -37,7 +38,7 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
             backoff: Backoff::default(),
             restart_at: Some(now),
             ready: false,
-            ever_ready: false,
+            ever_ready: resumed,
         }
     }
 

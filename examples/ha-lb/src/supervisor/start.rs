@@ -96,8 +96,23 @@ pub struct Prepared {
 #[derive(Debug)]
 pub struct Traces {
     pub(super) sockets: Vec<UnixPath>,
-    _control: Control,
-    _pidfile: Option<PidFile>,
+    pub(super) control: Control,
+    pub(super) pidfile: Option<PidFile>,
+}
+
+impl Traces {
+    /// Those of the program before this one.
+    pub(super) fn inherited(
+        sockets: &[PathBuf],
+        control: Control,
+        pidfile: Option<&PathBuf>,
+    ) -> Self {
+        Self {
+            sockets: UnixPath::all(sockets),
+            control,
+            pidfile: pidfile.map(|path| PidFile::inherited(path)),
+        }
+    }
 }
 
 impl Drop for Traces {
@@ -202,8 +217,8 @@ pub fn prepare(read: Read, options: &Options) -> Result<Prepared, Refusal> {
         fifos,
         traces: Traces {
             sockets: unix_sockets,
-            _control: control,
-            _pidfile: pidfile,
+            control,
+            pidfile,
         },
     })
 }

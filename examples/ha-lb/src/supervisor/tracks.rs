@@ -1,5 +1,7 @@
 //! The results of all track scripts: those that are executed, and those that this daemon's balancer answers.
 
+use std::collections::BTreeMap;
+
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{
@@ -35,23 +37,23 @@ impl Track {
 #[derive(Debug, Default)]
 pub struct Tracks {
     tracks: Vec<Track>,
+    /// Results of the program before this one.
+    known: BTreeMap<String, bool>,
     last_runner: u64,
     runners: JoinSet<()>,
 }
 
 impl Tracks {
-    /// Starts the scripts, except those that ask for a balancer which this daemon itself runs.
-    pub fn start(
-        scripts: Vec<Script>,
-        runs_balancer: bool,
-        turned: impl Fn(Turn) + Clone + Send + 'static,
-    ) -> Self {
-        let mut tracks = Self::default();
-        tracks.replan(scripts, runs_balancer, turned);
-        tracks
+    /// No scripts yet; `results` are those of the program before this one.
+    pub fn knowing(results: Vec<(String, bool)>) -> Self {
+        Self {
+            known: results.into_iter().collect(),
+            ..Self::default()
+        }
     }
 
-    /// Goes over to the scripts of another configuration: those that are the same run on undisturbed, those that
+    /// Goes over to the scripts of another configuration, except those that ask for a balancer which this daemon itself
+    /// runs: those that are the same run on undisturbed, those that
     /// are run otherwise keep their result until they have another one.
     pub fn replan(
         &mut self,
@@ -73,10 +75,13 @@ impl Tracks {
                 self.tracks.extend(known);
                 continue;
             }
-            let passed = known.and_then(|old| {
-                end(&old);
-                old.passed
-            });
+            let passed = match known {
+                Some(old) => {
+                    end(&old);
+                    old.passed
+                }
+                None => self.known.remove(&script.name),
+            };
             let mut track = Track {
                 script,
                 by_balancer,

@@ -13,7 +13,7 @@
 //! fails (successor): there are never two. The words and the document's version stand between programs of different
 //! versions; fields of the document are only ever added.
 
-use std::{net::IpAddr, time::Duration};
+use std::{io::ErrorKind, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -239,6 +239,7 @@ impl Farewell {
                         let line = descriptors.pop().map(Channel::new);
                         self.0 = line.and_then(Result::ok);
                     }
+                    Err(error) if error.kind() == ErrorKind::InvalidData => {}
                     Ok(None) | Err(_) => return Asked::Resign,
                 },
                 word = hear(line) => if let (true, Some(line)) = (word, self.0.take()) {

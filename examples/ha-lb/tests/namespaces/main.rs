@@ -22,4 +22,5 @@ mod reload;
 mod single;
 mod support;
 mod two_masters;
+mod upgrade;
 mod web_pair;

@@ -22,6 +22,8 @@ const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
 /// A host, its files and the one daemon that runs on it.
 pub(crate) struct Node {
     pub(crate) host: Host,
+    /// The program that is started.
+    pub(crate) program: PathBuf,
     folder: PathBuf,
     /// Files of this host's own that lie over the machine's, beside its folders.
     overlays: Vec<(PathBuf, PathBuf)>,
@@ -61,6 +63,7 @@ impl Node {
         });
         Self {
             host,
+            program: PathBuf::from(HA_LB),
             folder,
             overlays: Vec::new(),
             daemon: None,
@@ -112,7 +115,10 @@ impl Node {
 
     /// Starts the daemon and waits until it answers.
     pub(crate) fn start(&mut self, keepalived: Option<&Path>, haproxy: &[&Path]) {
-        let mut command = self.command(HA_LB).arg("run").output(self.path("log"));
+        let mut command = self
+            .command(&self.program)
+            .arg("run")
+            .output(self.path("log"));
         if let Some(path) = keepalived {
             command = command.arg("-k").arg(path);
         }

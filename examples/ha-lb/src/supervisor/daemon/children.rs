@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Daemon, Event, Slot};
+use super::{Daemon, Event, Slot, Upgrade};
 use crate::{
     admin::status::State,
     ipc::{
@@ -21,6 +21,7 @@ impl Daemon {
         let speaks = self.speaker.as_ref().is_none_or(Slot::ready);
         let balances = self.balancer.as_ref().is_none_or(Slot::ready);
         self.launched.child_serves(role, pid, speaks && balances);
+        self.succeeded(role, speaks && balances);
     }
 
     fn child_name(&self, role: Role) -> &'static str {
@@ -29,7 +30,11 @@ impl Daemon {
     }
 
     pub(super) fn start_speaker(&mut self, now: Instant) {
+        if self.upgrade.as_ref().is_some_and(Upgrade::is_settling) {
+            return;
+        }
         let events = self.events.clone();
+        let line = self.predecessors.introduce();
         let hello = ToSpeaker::Start {
             configuration: self.configuration.clone(),
             scripts: self.tracks.results(),
@@ -38,7 +43,7 @@ impl Daemon {
                 .as_ref()
                 .is_some_and(|slot| slot.ever_ready())
                 .then(|| self.active.iter().cloned().collect()),
-            hands_over: false,
+            hands_over: line.is_some(),
         };
         let name = self.child_name(Role::Speaker);
         let Some(slot) = &mut self.speaker else {
@@ -48,7 +53,7 @@ impl Daemon {
             let _ = events.send(Event::Speaker(generation, report));
         };
         match slot.start(name, report) {
-            Ok(child) => child.tell(hello, Vec::new()),
+            Ok(child) => child.tell(hello, line.into_iter().collect()),
             Err(error) => {
                 tracing::error!("cannot start the speaker: {error}");
                 slot.not_started(now);
@@ -57,6 +62,9 @@ impl Daemon {
     }
 
     pub(super) fn start_balancer(&mut self, now: Instant) {
+        if self.upgrade.as_ref().is_some_and(Upgrade::is_settling) {
+            return;
+        }
         let events = self.events.clone();
         let hello = ToBalancer::Start(BalancerStart {
             configuration: self.configuration.clone(),
@@ -115,7 +123,11 @@ impl Daemon {
             Report::Said(FromSpeaker::Prepared(number, done)) => {
                 self.reload_prepared(Role::Speaker, number, done, now);
             }
-            Report::Said(FromSpeaker::HandsOver) => {}
+            Report::Said(FromSpeaker::HandsOver) => self.settled(Role::Speaker, now),
+            Report::Said(FromSpeaker::NotHandedOver(why)) => {
+                tracing::error!("the speaker before did not hand over: {why}");
+                self.not_handed_over();
+            }
             Report::Said(FromSpeaker::Failed(why)) => {
                 tracing::error!("speaker: {why}");
                 if !slot.ever_ready() {
@@ -126,6 +138,7 @@ impl Daemon {
                 slot.gone(exit, now, self.phase.is_running());
                 self.reported(Role::Speaker);
                 self.reload_lost(Role::Speaker, now);
+                self.settled(Role::Speaker, now);
                 self.speaker_ended(now);
             }
         }
@@ -167,7 +180,7 @@ impl Daemon {
             Report::Said(FromBalancer::Prepared(number, done)) => {
                 self.reload_prepared(Role::Balancer, number, done, now);
             }
-            Report::Said(FromBalancer::HandsOver) => {}
+            Report::Said(FromBalancer::HandsOver) => self.settled(Role::Balancer, now),
             Report::Said(FromBalancer::Failed(why)) => {
                 tracing::error!("balancer: {why}");
                 if !slot.ever_ready() {
@@ -179,6 +192,7 @@ impl Daemon {
                 self.heartbeat = None;
                 self.reported(Role::Balancer);
                 self.reload_lost(Role::Balancer, now);
+                self.settled(Role::Balancer, now);
                 self.balancer_lost(now);
                 self.balancer_ended();
                 // Started within this event: the queue of the listening sockets should not grow old.

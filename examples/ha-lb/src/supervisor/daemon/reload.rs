@@ -70,8 +70,10 @@ impl Daemon {
         if !self.phase.is_running() {
             return;
         }
-        if self.reload.is_some() {
-            tracing::info!("{signal}: the files are read again after the reload that runs");
+        let upgrades = self.upgrade.is_some() || self.predecessors.are_needed();
+        if self.reload.is_some() || upgrades {
+            let what = if upgrades { "upgrade" } else { "reload" };
+            tracing::info!("{signal}: the files are read again after the {what} that runs");
             self.reload_again = true;
             return;
         }
@@ -301,7 +303,7 @@ impl Daemon {
         self.note(number, false, format!("refused: {why}"), plan);
     }
 
-    fn next_reload(&mut self, now: Instant) {
+    pub(super) fn next_reload(&mut self, now: Instant) {
         if std::mem::take(&mut self.reload_again) {
             self.hang_up("asked once more", now);
         }

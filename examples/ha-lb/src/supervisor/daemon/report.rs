@@ -31,8 +31,12 @@ impl Daemon {
             let _ = request.reply.send(format!("{document}\n"));
             return;
         }
+        if let Some(words) = request.line.strip_prefix("upgrade") {
+            let words = words.trim().to_owned();
+            return self.upgrade_asked(request, &words);
+        }
         if request.line != "status" {
-            let told = "{\"error\":\"unknown request; known: status, diff\"}\n".to_owned();
+            let told = "{\"error\":\"unknown request; known: status, diff, upgrade\"}\n".to_owned();
             let _ = request.reply.send(told);
             return;
         }
@@ -156,6 +160,7 @@ impl Daemon {
             backends: Vec::new(),
             scripts: self.tracks.status(),
             reload: self.last_reload.clone(),
+            upgrade: self.last_upgrade.clone(),
         }
     }
 }

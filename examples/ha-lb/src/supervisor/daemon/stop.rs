@@ -19,7 +19,7 @@ const RESIGNATION: Duration = Duration::from_secs(3);
 /// What the balancer may take beyond the grace that it was given.
 const MARGIN: Duration = Duration::from_secs(2);
 /// A soft stop without `hard-stop-after`: a year.
-const FOREVER: Duration = Duration::from_secs(365 * 86_400);
+pub(super) const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
 /// How far the end has come.
 #[derive(Debug)]
@@ -78,6 +78,7 @@ impl Daemon {
 
     fn begin_stop(&mut self) {
         self.launched.stops();
+        self.predecessors.release();
         if let Some(slot) = &mut self.speaker {
             slot.retire();
         }
@@ -111,7 +112,8 @@ impl Daemon {
     }
 
     pub(super) fn balancer_ended(&mut self) {
-        if matches!(self.phase, Phase::Draining { .. }) {
+        let runs = self.balancer.as_ref().and_then(Slot::child).is_some();
+        if matches!(self.phase, Phase::Draining { .. }) && !runs && self.predecessors.have_ended() {
             self.phase = Phase::Over(ExitCode::SUCCESS);
         }
     }
@@ -137,14 +139,12 @@ impl Daemon {
     fn drain(&mut self) {
         self.sockets.clear();
         self.heartbeat = None;
-        match self.balancer.as_ref().and_then(Slot::child) {
-            Some(child) => {
-                child.tell(ToBalancer::Stop { grace: self.grace }, Vec::new());
-                let until = Instant::now() + self.grace + MARGIN;
-                self.phase = Phase::Draining { until };
-            }
-            None => self.phase = Phase::Over(ExitCode::SUCCESS),
+        if let Some(child) = self.balancer.as_ref().and_then(Slot::child) {
+            child.tell(ToBalancer::Stop { grace: self.grace }, Vec::new());
         }
+        let until = Instant::now() + self.grace + MARGIN;
+        self.phase = Phase::Draining { until };
+        self.balancer_ended();
     }
 
     fn kill_children(&self) {

@@ -1,0 +1,339 @@
+//! `ha-lb upgrade`: the new program is asked whether it can go on, the children are told that they will be succeeded,
+//! and then it is executed in the place of this one. Until that moment everything runs on, and a refusal changes nothing.
+//!
+//! ```text
+//! Checking    the new program reads the document on trial
+//! Quiet       notify scripts end: one that waits would be lost
+//! Settling    speaker and balancer acknowledge; nothing is told to them any more
+//! execve      (supervisor::upgrade), and `succession` there
+//! ```
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{process::Command, sync::oneshot, time::timeout};
+
+use super::{Daemon, Event, Phase, Slot, stop::FOREVER};
+use crate::{
+    admin::status,
+    ipc::message::{ToBalancer, ToSpeaker},
+    notify::fifo::Fifo,
+    supervisor::{
+        child::{Child, Role},
+        control::Request,
+        upgrade::{self, Document, Refusal},
+    },
+};
+
+/// How long the new program may take to look at the document.
+const TRIAL: u64 = 10;
+/// How long notify scripts may keep an upgrade waiting.
+const QUIET: Duration = Duration::from_secs(65);
+/// How long the children may take to acknowledge.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often what is waited for is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// An upgrade that is under way.
+#[derive(Debug)]
+pub(super) struct Upgrade {
+    program: PathBuf,
+    reply: Option<oneshot::Sender<String>>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Checking,
+    Quiet {
+        look: Instant,
+        until: Instant,
+    },
+    Settling {
+        speaker: bool,
+        balancer: bool,
+        look: Instant,
+        until: Instant,
+    },
+}
+
+impl Upgrade {
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Checking => None,
+            Stage::Quiet { look, .. } | Stage::Settling { look, .. } => Some(*look),
+        }
+    }
+
+    /// Whether the children wait for their successors.
+    pub(super) fn is_settling(&self) -> bool {
+        matches!(self.stage, Stage::Settling { .. })
+    }
+
+    /// Tells whoever asked.
+    fn answer(&mut self, refusal: Option<String>) {
+        if let Some(reply) = self.reply.take() {
+            let answer = status::UpgradeAnswer { refusal };
+            let answer = serde_json::to_string(&answer).unwrap_or_default();
+            let _ = reply.send(format!("{answer}\n"));
+        }
+    }
+}
+
+impl Daemon {
+    /// `ha-lb upgrade`; `words` are the path of the new program, or nothing for the file of the running one.
+    pub(super) fn upgrade_asked(&mut self, request: Request, words: &str) {
+        let mut upgrade = Upgrade {
+            program: PathBuf::from(words),
+            reply: Some(request.reply),
+            stage: Stage::Checking,
+        };
+        let begun = self.obstacle().map_or(Ok(()), Err).and_then(|()| {
+            if words.is_empty() {
+                upgrade.program = upgrade::own_program().map_err(|e| e.to_string())?;
+            }
+            self.try_out(&upgrade.program)
+        });
+        if let Err(why) = begun {
+            tracing::error!("upgrade refused: {why}");
+            upgrade.answer(Some(why));
+            return;
+        }
+        tracing::info!(
+            "upgrade: asking {} whether it can go on",
+            upgrade.program.display()
+        );
+        self.upgrade = Some(upgrade);
+    }
+
+    /// Why no upgrade can begin now.
+    fn obstacle(&self) -> Option<String> {
+        let starts = |ready: Option<bool>| ready == Some(false);
+        if !self.phase.is_running() {
+            Some("the daemon ends".to_owned())
+        } else if self.upgrade.is_some() || self.predecessors.are_needed() {
+            Some("an upgrade is under way".to_owned())
+        } else if self.reload.is_some() {
+            Some("a reload is under way".to_owned())
+        } else if starts(self.speaker.as_ref().map(Slot::ready))
+            || starts(self.balancer.as_ref().map(Slot::ready))
+        {
+            Some("a process is being started; try again when it runs".to_owned())
+        } else {
+            None
+        }
+    }
+
+    /// Lets the new program read the document, beside everything else.
+    fn try_out(&self, program: &Path) -> Result<(), String> {
+        let document = self.document().write().map_err(|e| e.to_string())?;
+        let child = Command::new(program)
+            .arg(upgrade::CHECK)
+            .stdin(Stdio::from(document))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let child = child.map_err(|e| Refusal::Unable(program.to_owned(), e).to_string())?;
+        let (events, program) = (self.events.clone(), program.to_owned());
+        tokio::spawn(async move {
+            let ended = timeout(Duration::from_secs(TRIAL), child.wait_with_output()).await;
+            let verdict = match ended {
+                Ok(Ok(output)) if upgrade::agrees(&output) => Ok(()),
+                Ok(Ok(output)) => match String::from_utf8_lossy(&output.stderr).trim() {
+                    "" => Err(Refusal::Stranger(program)),
+                    said => Err(Refusal::Checked(program, said.to_owned())),
+                },
+                Ok(Err(error)) => Err(Refusal::Unable(program, error)),
+                Err(_) => Err(Refusal::Silent(program, TRIAL)),
+            };
+            let _ = events.send(Event::TriedOut(verdict.map_err(|e| e.to_string())));
+        });
+        Ok(())
+    }
+
+    /// The new program has looked at the document.
+    pub(super) fn tried_out(&mut self, verdict: Result<(), String>, now: Instant) {
+        let obstacle = (!self.phase.is_running()).then(|| "the daemon ends".to_owned());
+        let verdict = obstacle.map_or(verdict, Err);
+        match verdict {
+            Ok(()) => {
+                if let Some(upgrade) = &mut self.upgrade {
+                    upgrade.stage = Stage::Quiet {
+                        look: now,
+                        until: now + QUIET,
+                    };
+                }
+                self.upgrade_timeout(now);
+            }
+            Err(why) => self.upgrade_refused(why, now),
+        }
+    }
+
+    fn upgrade_refused(&mut self, why: String, now: Instant) {
+        tracing::error!("upgrade refused, nothing has changed: {why}");
+        if let Some(mut upgrade) = self.upgrade.take() {
+            upgrade.answer(Some(why));
+        }
+        self.next_reload(now);
+    }
+
+    pub(super) fn upgrade_timeout(&mut self, now: Instant) {
+        let quiet = self.notifier.is_idle();
+        let Some(upgrade) = self.upgrade.as_mut() else {
+            return;
+        };
+        match &mut upgrade.stage {
+            Stage::Checking => {}
+            Stage::Quiet { until, .. } if !quiet && *until <= now => {
+                let why = "a notify script does not end".to_owned();
+                self.upgrade_refused(why, now);
+            }
+            Stage::Quiet { look, .. } if !quiet => *look = now + LOOK,
+            Stage::Quiet { .. } => {
+                upgrade.answer(None);
+                self.settle(now);
+            }
+            Stage::Settling {
+                speaker,
+                balancer,
+                look,
+                until,
+            } => {
+                if *until <= now {
+                    tracing::error!("upgrade: a process does not acknowledge: going on without it");
+                } else if *speaker || *balancer || !quiet {
+                    *look = now + LOOK;
+                    return;
+                }
+                self.replace();
+            }
+        }
+    }
+
+    /// Tells the children; what they acknowledge is the last that is said.
+    fn settle(&mut self, now: Instant) {
+        let grace = self.hard_stop_after.unwrap_or(FOREVER);
+        self.heartbeat = None;
+        let speaker = self.speaker.as_ref().and_then(Slot::child);
+        let balancer = self.balancer.as_ref().and_then(Slot::child);
+        if let Some(child) = speaker {
+            child.tell_last(ToSpeaker::HandOver);
+        }
+        if let Some(child) = balancer {
+            child.tell_last(ToBalancer::HandOver { grace });
+        }
+        let stage = Stage::Settling {
+            speaker: speaker.is_some(),
+            balancer: balancer.is_some(),
+            look: now + LOOK,
+            until: now + PATIENCE,
+        };
+        if let Some(upgrade) = &mut self.upgrade {
+            upgrade.stage = stage;
+        }
+    }
+
+    /// A child has acknowledged, or is gone.
+    pub(super) fn settled(&mut self, role: Role, now: Instant) {
+        let Some(upgrade) = self.upgrade.as_mut() else {
+            return;
+        };
+        if let Stage::Settling {
+            speaker, balancer, ..
+        } = &mut upgrade.stage
+        {
+            match role {
+                Role::Speaker => *speaker = false,
+                Role::Balancer => *balancer = false,
+            }
+            self.upgrade_timeout(now);
+        }
+    }
+
+    /// Executes the new program; if that fails this one again, whose children wait for successors by now.
+    fn replace(&mut self) {
+        let Some(upgrade) = self.upgrade.take() else {
+            return;
+        };
+        self.launched.reloads();
+        tracing::info!("upgrade: executing {}", upgrade.program.display());
+        let mut document = self.document();
+        let kept = document.descriptors();
+        let own = Path::new("/proc/self/exe");
+        for program in [&*upgrade.program, own] {
+            let written = document.write();
+            let Err(error) = written.and_then(|memory| upgrade::execute(program, &memory, &kept));
+            let why = format!("cannot execute {}: {error}", program.display());
+            tracing::error!("upgrade: {why}");
+            document.upgrade.failure = Some(why);
+        }
+        self.phase = Phase::Over(std::process::ExitCode::FAILURE);
+    }
+
+    fn document(&self) -> Document {
+        let acknowledged = |role: Role| match self.upgrade.as_ref().map(|u| &u.stage) {
+            Some(Stage::Settling {
+                speaker, balancer, ..
+            }) => match role {
+                Role::Speaker => !speaker,
+                Role::Balancer => !balancer,
+            },
+            _ => true,
+        };
+        let speaker = self.speaker.as_ref().and_then(Slot::child);
+        let balancer = self.balancer.as_ref().and_then(Slot::child);
+        let number = self.last_upgrade.as_ref().map_or(0, |last| last.number) + 1;
+        Document {
+            version: Document::VERSION,
+            configuration: self.configuration.clone(),
+            launch: self.launched.left(),
+            control: self.traces.control.left(),
+            sockets: self.sockets.iter().map(|open| open.left()).collect(),
+            workers: self.workers,
+            fifos: self.notifier.fifos().iter().map(Fifo::left).collect(),
+            pidfile: self.traces.pidfile.as_ref().map(|f| f.path().to_owned()),
+            sink: self.launched.sink(),
+            servers: self.servers.values().cloned().collect(),
+            active: self.active.iter().cloned().collect(),
+            scripts: self.tracks.results(),
+            speaker: speaker
+                .filter(|_| acknowledged(Role::Speaker))
+                .map(Child::left),
+            balancer: balancer
+                .filter(|_| acknowledged(Role::Balancer))
+                .map(Child::left),
+            children: children(),
+            uptime: self.started.elapsed(),
+            reload: self.last_reload.clone(),
+            reload_again: self.reload_again,
+            upgrade: status::Upgrade {
+                number,
+                at: SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .map_or(0, |since| since.as_secs()),
+                from: env!("CARGO_PKG_VERSION").to_owned(),
+                ready: false,
+                failure: None,
+            },
+        }
+    }
+}
+
+/// All children of this process, scripts among them.
+fn children() -> Vec<u32> {
+    let mut all = BTreeSet::new();
+    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten() {
+        let list = task.and_then(|task| std::fs::read_to_string(task.path().join("children")));
+        let list = list.unwrap_or_default();
+        all.extend(
+            list.split_whitespace()
+                .filter_map(|n| n.parse::<u32>().ok()),
+        );
+    }
+    all.into_iter().collect()
+}
