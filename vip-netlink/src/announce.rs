@@ -32,16 +32,22 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// keepalived sends it (receivers ignore it).
 #[must_use]
 pub fn gratuitous_arp(mac: Mac, address: Ipv4Addr) -> [u8; ARP_FRAME] {
-    arp_request(mac, address, BROADCAST, address)
+    arp(mac, address, BROADCAST, address)
 }
 
 /// An ARP probe (RFC 5227 §2.1.1): asks who has `address` without claiming an address of ours.
 #[must_use]
 pub fn arp_probe(mac: Mac, address: Ipv4Addr) -> [u8; ARP_FRAME] {
-    arp_request(mac, Ipv4Addr::UNSPECIFIED, [0; 6], address)
+    arp(mac, Ipv4Addr::UNSPECIFIED, [0; 6], address)
 }
 
-fn arp_request(mac: Mac, sender: Ipv4Addr, target_mac: Mac, target: Ipv4Addr) -> [u8; ARP_FRAME] {
+/// An ARP request (RFC 826): `sender` asks everybody who has `address`.
+#[must_use]
+pub fn arp_request(mac: Mac, sender: Ipv4Addr, address: Ipv4Addr) -> [u8; ARP_FRAME] {
+    arp(mac, sender, [0; 6], address)
+}
+
+fn arp(mac: Mac, sender: Ipv4Addr, target_mac: Mac, target: Ipv4Addr) -> [u8; ARP_FRAME] {
     let mut frame = [0; ARP_FRAME];
     let mut out = Writer(&mut frame);
     out.put(&BROADCAST);

@@ -54,6 +54,8 @@ pub mod fence;
 mod host;
 pub mod lease;
 pub mod link;
+#[cfg(feature = "tokio")]
+mod neighbours;
 pub mod packet_socket;
 pub mod plan;
 #[cfg(feature = "tokio")]

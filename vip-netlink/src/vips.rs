@@ -17,6 +17,7 @@ use netlink_packet_route::address::{
 use rtnetlink::Handle;
 
 use crate::Error;
+use crate::neighbours::{self, Asker};
 use crate::plan::{Present, Vip, Wanted};
 use crate::watch::Kernel;
 
@@ -82,6 +83,11 @@ impl Vips {
             kernel.apply(&RouteNetlinkMessage::NewLink(link));
         }
         Ok(())
+    }
+
+    /// Puts the kernel's unanswered questions for neighbours again, beside everything else.
+    pub(crate) fn ask_again(&self, asker: Asker) {
+        tokio::spawn(neighbours::ask_again(self.handle.clone(), asker));
     }
 
     /// Everything that the kernel has now.

@@ -4,6 +4,7 @@
 //! The demonstration runs in it and so do the namespace tests. Nothing here knows of VRRP or of proxies.
 
 mod cable;
+mod client;
 pub mod enclosure;
 mod host;
 mod origin;
@@ -11,10 +12,11 @@ pub mod probe;
 mod traffic;
 
 pub use cable::Lab;
+pub use client::{Answer, Failure, get};
 pub use host::{Host, HostCommand};
 pub use origin::Origin;
 pub use probe::Prober;
-pub use traffic::{Answer, Gap, Traffic, get};
+pub use traffic::{Gap, Habits, Tally, Traffic};
 
 /// Why a lab could not be built.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ pub mod balancer;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod drill;
 pub mod ipc;
 pub mod lab;
 pub mod logging;

@@ -14,6 +14,7 @@ mod fence;
 mod host;
 mod ipv6;
 mod leases;
+mod neighbours;
 mod placement;
 mod stopped;
 mod support;

@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -11,41 +10,33 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Host, LabError};
+use super::{
+    Host, LabError,
+    client::{Client, Failure},
+};
 
-/// What came back for one request.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// Status code.
-    pub status: u16,
-    /// Head, up to the empty line.
-    pub head: String,
-    /// Body.
-    pub body: String,
+/// How a client asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Habits {
+    /// It asks at most this often.
+    pub pace: Duration,
+    /// It waits this long for a connection, and as long for what it reads next.
+    pub patience: Duration,
+    /// It keeps its connection for the next request.
+    pub keep_alive: bool,
 }
 
-/// One request on a connection of its own: `head` without the final empty line is sent as it is.
-pub fn get(address: SocketAddr, head: &str, patience: Duration) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address, patience)?;
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_nodelay(true)?;
-    stream.write_all(format!("{}\r\n\r\n", head.trim_end()).as_bytes())?;
-    let mut text = Vec::new();
-    stream.read_to_end(&mut text)?;
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .ok_or(io::ErrorKind::UnexpectedEof)?;
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|code| code.parse().ok())
-        .ok_or(io::ErrorKind::InvalidData)?;
-    Ok(Answer {
-        status,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    })
+/// What a client got in some time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Good answers.
+    pub answers: usize,
+    /// Requests that were refused: nothing listened.
+    pub refused: usize,
+    /// Requests that failed otherwise.
+    pub failed: usize,
+    /// The longest that a request waited for its good answer.
+    pub longest_wait: Duration,
 }
 
 /// A time without an answer.
@@ -66,10 +57,11 @@ impl Gap {
 
 #[derive(Debug, Default)]
 struct Record {
-    answers: u64,
-    failures: u64,
     by_origin: BTreeMap<String, u64>,
+    failures: u64,
     answered_at: Vec<Instant>,
+    /// When each request ended, how, and how long it took.
+    requests: Vec<(Instant, Result<(), Failure>, Duration)>,
 }
 
 /// A running client; stops with its owner.
@@ -82,6 +74,16 @@ pub struct Traffic {
 impl Traffic {
     /// Starts asking `address` from `host`, a new connection each time, at most every `pace`.
     pub fn start(host: &Host, address: SocketAddr, pace: Duration) -> Result<Self, LabError> {
+        let habits = Habits {
+            pace,
+            patience: Duration::from_millis(100),
+            keep_alive: false,
+        };
+        Self::with(host, address, habits)
+    }
+
+    /// Starts asking `address` from `host` as `habits` say.
+    pub fn with(host: &Host, address: SocketAddr, habits: Habits) -> Result<Self, LabError> {
         let (record, stop) = (
             Arc::new(Mutex::new(Record::default())),
             Arc::new(AtomicBool::new(false)),
@@ -96,7 +98,7 @@ impl Traffic {
             if rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), kind)
                 .is_ok()
             {
-                ask_on(address, pace, &shared, &stopped);
+                ask_on(address, habits, &shared, &stopped);
             }
         });
         Ok(Self { record, stop })
@@ -104,7 +106,7 @@ impl Traffic {
 
     /// Good answers so far.
     pub fn answers(&self) -> u64 {
-        lock(&self.record).answers
+        u64::try_from(lock(&self.record).answered_at.len()).unwrap_or(u64::MAX)
     }
 
     /// Requests that failed so far.
@@ -122,19 +124,38 @@ impl Traffic {
         lock(&self.record).answered_at.last().copied()
     }
 
+    /// What the requests got that ended since `since`.
+    pub fn since(&self, since: Instant) -> Tally {
+        let record = lock(&self.record);
+        let first = record.requests.partition_point(|(at, _, _)| *at < since);
+        let mut tally = Tally::default();
+        for (_, outcome, took) in record.requests.iter().skip(first) {
+            match outcome {
+                Ok(()) => {
+                    tally.answers += 1;
+                    tally.longest_wait = tally.longest_wait.max(*took);
+                }
+                Err(Failure::Refused) => tally.refused += 1,
+                Err(_) => tally.failed += 1,
+            }
+        }
+        tally
+    }
+
     /// The longest time without an answer since `since`, counted up to now.
     pub fn longest_gap(&self, since: Instant) -> Gap {
+        self.longest_gap_between(since, Instant::now())
+    }
+
+    /// The longest time without an answer from the last one before `since` up to `until`.
+    pub fn longest_gap_between(&self, since: Instant, until: Instant) -> Gap {
         let record = lock(&self.record);
-        let first = record
-            .answered_at
-            .partition_point(|at| *at < since)
-            .saturating_sub(1);
-        let times: Vec<Instant> = record
-            .answered_at
-            .iter()
-            .skip(first)
-            .copied()
-            .chain(std::iter::once(Instant::now()))
+        let first = record.answered_at.partition_point(|at| *at < since);
+        let answers = record.answered_at.iter().copied();
+        let times: Vec<Instant> = answers
+            .skip(first.saturating_sub(1))
+            .take_while(|at| *at < until)
+            .chain(std::iter::once(until))
             .collect();
         times
             .windows(2)
@@ -147,7 +168,7 @@ impl Traffic {
             .max_by_key(|gap| gap.length())
             .unwrap_or(Gap {
                 from: since,
-                to: Instant::now(),
+                to: until,
             })
     }
 }
@@ -162,27 +183,25 @@ fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn ask_on(address: SocketAddr, pace: Duration, record: &Mutex<Record>, stop: &AtomicBool) {
-    let request = format!(
-        "GET / HTTP/1.1\r\nHost: {}\r\nConnection: close",
-        address.ip()
-    );
+fn ask_on(address: SocketAddr, habits: Habits, record: &Mutex<Record>, stop: &AtomicBool) {
+    let mut client = Client::new(address, habits.patience, habits.keep_alive);
     while !stop.load(Ordering::Relaxed) {
         let asked_at = Instant::now();
-        let answer = get(address, &request, Duration::from_millis(100));
+        let answer = client.ask();
+        let now = Instant::now();
         let mut record = lock(record);
+        let took = now.saturating_duration_since(asked_at);
+        let outcome = answer.as_ref().map(|_| ()).map_err(|failure| *failure);
+        record.requests.push((now, outcome, took));
         match answer {
-            Ok(Answer {
-                status: 200, body, ..
-            }) => {
-                record.answers += 1;
-                record.answered_at.push(Instant::now());
-                let origin = body.lines().next().unwrap_or_default().to_owned();
+            Ok(answer) => {
+                record.answered_at.push(now);
+                let origin = answer.body.lines().next().unwrap_or_default().to_owned();
                 *record.by_origin.entry(origin).or_default() += 1;
             }
-            Ok(_) | Err(_) => record.failures += 1,
+            Err(_) => record.failures += 1,
         }
         drop(record);
-        std::thread::sleep(pace.saturating_sub(asked_at.elapsed()));
+        std::thread::sleep(habits.pace.saturating_sub(asked_at.elapsed()));
     }
 }

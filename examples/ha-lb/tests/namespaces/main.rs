@@ -8,6 +8,7 @@
 
 mod apiserver;
 mod courier;
+mod deaths;
 mod failover;
 mod golden;
 mod ipv6;

@@ -9,6 +9,7 @@ use vrrp_proto::Family;
 use super::{Report, Worker, wanted};
 use crate::host::boottime;
 use crate::link::{Interface, Link};
+use crate::neighbours::Asker;
 use crate::plan::{Present, Wanted};
 use crate::watch::{Change, Notice};
 
@@ -106,6 +107,7 @@ impl Worker {
                 drop(self.reports.send(Report::Event(event)));
             }
         }
+        up.iter().for_each(|link| self.ask_again(link));
         for (router, address) in up.iter().flat_map(|link| self.missing(link)) {
             self.report(HostEvent::AddressGone { router, address });
         }
@@ -135,6 +137,23 @@ impl Worker {
                 };
                 drop(self.reports.send(Report::Event(event)));
             }
+        }
+    }
+
+    /// Asks anew for the neighbours that were asked for while the link was away.
+    fn ask_again(&self, link: &Interface) {
+        let name = link.name();
+        let source = self.kernel.primary(name, false, &self.virtual_addresses);
+        let card = self
+            .kernel
+            .link(name)
+            .and_then(|link| Some((link.index, link.mac?)));
+        if let (Some((interface, mac)), Some(IpAddr::V4(source))) = (card, source) {
+            self.vips.ask_again(Asker {
+                interface,
+                mac,
+                source,
+            });
         }
     }
 

@@ -1,0 +1,224 @@
+//! One case, once: calm, blow, what follows, relief, calm again.
+
+use std::{
+    io::Write as _,
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+
+use super::{
+    DrillError, Outcome, Site,
+    case::{Blow, Case, EVERYBODY, Role},
+    node::signal,
+    site::VIP,
+};
+use crate::lab::probe::PERIOD;
+
+/// After the allowed time something that does not come will not come.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How much longer than allowed a state is kept, so that what comes too late is seen.
+const MARGIN: Duration = Duration::from_millis(500);
+/// Half-sent requests that make a balancer ask for memory.
+const HUNGRY: usize = 2000;
+
+/// Strikes as `case` says and measures what follows, until all is well again.
+pub fn round(site: &mut Site, case: &Case) -> Result<Outcome, DrillError> {
+    site.heal();
+    site.calm()?;
+    let mut struck = strike(site, case)?;
+    outlive(site, case, struck.at);
+    let relieved = Instant::now();
+    relieve(site, case, &mut struck)?;
+    site.calm()?;
+    // What flaps would now be seen.
+    site.watch(Instant::now() + site.setup.interval * 2 + MARGIN);
+    let end = Instant::now();
+    let at = struck.at;
+    let tally = site.traffic.since(at);
+    let outcome = site.prober.look(|history| {
+        let host = usize::from(case.blow == Blow::Leftover);
+        let last = history.last_answer(host, at);
+        Outcome {
+            doubles: history
+                .doubles(at)
+                .into_iter()
+                .filter(|double| *double > PERIOD)
+                .collect(),
+            silence: history.longest_silence(at, relieved).length(),
+            last_answer: case
+                .silent
+                .map(|_| last.map_or(Duration::ZERO, |last| last.saturating_duration_since(at))),
+            client: site.traffic.longest_gap_between(at, relieved).length(),
+            refused: tally.refused,
+            failed: tally.failed,
+            return_silence: history.longest_silence(relieved, end).length(),
+            return_client: site.traffic.longest_gap_between(relieved, end).length(),
+            resolution: history.longest_pause(at),
+        }
+    });
+    Ok(outcome)
+}
+
+/// What was done and must be undone.
+struct Struck {
+    at: Instant,
+    stopped: Vec<Pid>,
+}
+
+fn strike(site: &mut Site, case: &Case) -> Result<Struck, DrillError> {
+    let mut struck = Struck {
+        at: Instant::now(),
+        stopped: Vec::new(),
+    };
+    match case.blow {
+        Blow::Kill(roles) => {
+            struck.at = kill(site, roles);
+        }
+        Blow::Stop(roles) => {
+            struck.stopped = site.first.pids(roles);
+            struck.at = Instant::now();
+            signal(&struck.stopped, Signal::STOP);
+        }
+        Blow::Death => {
+            let pids = site.first.pids(EVERYBODY);
+            struck.at = Instant::now();
+            site.lab.cut_cable(&site.first.host)?;
+            signal(&pids, Signal::KILL);
+        }
+        Blow::Cut => {
+            site.lab.cut_cable(&site.first.host)?;
+        }
+        Blow::Again(times) => {
+            struck.at = kill(site, &[Role::Balancer]);
+            for _ in 1..times {
+                await_balancer(site)?;
+                kill(site, &[Role::Balancer]);
+            }
+        }
+        Blow::Memory => {
+            struck.at = starve(site)?;
+        }
+        Blow::Crash => {
+            struck.at = kill(site, EVERYBODY);
+            site.wait_for_first_to_end()?;
+            site.first.start()?;
+        }
+        Blow::Leftover => {
+            site.second.terminate();
+            let leftover = format!("{VIP}/32");
+            let add = ["address", "add", &leftover, "dev", "eth0"];
+            site.second.host.command("ip").args(add).capture()?;
+            site.second.start()?;
+            site.wait("the second host runs", PATIENCE, |site| {
+                site.second
+                    .status()
+                    .is_some_and(|status| status.vrrp.is_some_and(|speaker| speaker.ready))
+            })?;
+            struck.at = Instant::now();
+        }
+    }
+    let balancer = match case.blow {
+        Blow::Kill(roles) | Blow::Stop(roles) => roles == [Role::Balancer],
+        Blow::Again(_) | Blow::Memory => true,
+        _ => false,
+    };
+    site.scarred = balancer.then(Instant::now);
+    Ok(struck)
+}
+
+fn kill(site: &Site, roles: &[Role]) -> Instant {
+    let pids = site.first.pids(roles);
+    let at = Instant::now();
+    signal(&pids, Signal::KILL);
+    at
+}
+
+fn await_balancer(site: &Site) -> Result<(), DrillError> {
+    site.wait("another balancer serves", PATIENCE, |site| {
+        let status = site.first.status().unwrap_or_default();
+        status.balancer.is_some_and(|balancer| balancer.ready)
+    })
+}
+
+/// Takes the balancer's memory and makes it ask for more, until it is gone; when it died, as well as can be told.
+fn starve(site: &Site) -> Result<Instant, DrillError> {
+    let restarts = |site: &Site| Some(site.first.status()?.balancer?.restarts);
+    let before = restarts(site);
+    let nothing = Rlimit {
+        current: Some(1),
+        maximum: None,
+    };
+    for pid in site.first.pids(&[Role::Balancer]) {
+        // Not the address space: what an allocator has reserved there may still become memory.
+        prlimit(Some(pid), Resource::Data, nothing)
+            .map_err(|error| DrillError::io("limit of memory")(error.into()))?;
+    }
+    let client = site.client().ok_or_else(|| DrillError::Late {
+        what: "a client".to_owned(),
+        how: String::new(),
+    })?;
+    let at = Instant::now();
+    client.run(|| {
+        let mut hungry = Vec::new();
+        while hungry.len() < HUNGRY && restarts(site) == before {
+            let connection = TcpStream::connect_timeout(&SocketAddr::from((VIP, 80)), MARGIN);
+            let Ok(mut connection) = connection else {
+                break;
+            };
+            let _ = connection.write_all(b"GET / HTTP/1.1\r\nHost: hungry\r\nCookie: ");
+            hungry.push(connection);
+        }
+        Ok(())
+    })?;
+    site.wait("the balancer dies of hunger", PATIENCE, |site| {
+        restarts(site) != before
+    })?;
+    Ok(at)
+}
+
+/// Waits as long as the case allows, and until somebody serves.
+fn outlive(site: &Site, case: &Case, at: Instant) {
+    let setup = &site.setup;
+    let longest = [case.address, case.client]
+        .into_iter()
+        .filter_map(|gap| gap.allowed(setup))
+        .max()
+        .unwrap_or_default();
+    match case.blow {
+        // Whoever is stopped stays so for longer than a takeover takes.
+        Blow::Stop(_) | Blow::Cut => site.watch(at + longest.max(setup.down()) + MARGIN),
+        _ => site.watch(at + MARGIN),
+    }
+    // If nobody serves in time, the measured gap says so.
+    let patience = match case.client.allowed(setup) {
+        Some(_) => (at + longest + PATIENCE).saturating_duration_since(Instant::now()),
+        None => Duration::ZERO,
+    };
+    let _ = site.wait("somebody serves", patience, Site::is_served);
+}
+
+fn relieve(site: &mut Site, case: &Case, struck: &mut Struck) -> Result<(), DrillError> {
+    signal(&struck.stopped, Signal::CONT);
+    if matches!(case.blow, Blow::Death | Blow::Cut) {
+        site.lab.mend_cable(&site.first.host)?;
+    }
+    Ok(())
+}
+
+impl Site {
+    /// Waits until the killed daemon has been collected.
+    fn wait_for_first_to_end(&mut self) -> Result<(), DrillError> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.first.runs() {
+            if Instant::now() > deadline {
+                let what = "the killed daemon ends".to_owned();
+                let how = self.describe();
+                return Err(DrillError::Late { what, how });
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+}

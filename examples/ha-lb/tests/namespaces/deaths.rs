@@ -1,0 +1,90 @@
+//! Deaths, each once: who answers for the address, asked every 5 ms by hardware address, and what a client saw.
+//! All of them, many times: `cargo run --release -p drill -- kill`.
+
+use std::{path::Path, time::Duration};
+
+use ha_lb::drill::{Case, Setup, Site, Slack, round};
+
+use crate::support::{Needs, enclosed};
+
+/// The program under test.
+const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
+
+/// A debug build on a machine that runs other tests beside.
+const SLACK: Slack = Slack {
+    kill: Duration::from_millis(50),
+    address: Duration::from_millis(400),
+    client: Duration::from_millis(800),
+};
+
+/// Holds these cases in one cluster, one after the other.
+fn drill(test: &str, setup: &str, cases: &[&str]) {
+    enclosed(test, Needs::Namespaces, &["unshare", "ip"], || {
+        let scratch = tempfile::tempdir().unwrap();
+        let setup = *Setup::named(setup).unwrap();
+        let mut site = Site::start(setup, Path::new(HA_LB), scratch.path()).unwrap();
+        let mut missed = Vec::new();
+        for name in cases {
+            let case = Case::named(name).unwrap();
+            let outcome = match round(&mut site, case) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    missed.push(format!("{name}: {error}"));
+                    break;
+                }
+            };
+            println!("{}: {name}: {outcome:?}", setup.name);
+            let bars = outcome.missed(case, &setup, SLACK);
+            missed.extend(bars.into_iter().map(|bar| format!("{name}: {bar}")));
+        }
+        assert!(missed.is_empty(), "{missed:#?}\n{}", site.describe());
+    });
+}
+
+#[test]
+fn processes_are_killed() {
+    drill(
+        "deaths::processes_are_killed",
+        "v3-100ms-fault",
+        &[
+            "kill balancer",
+            "kill speaker",
+            "kill supervisor",
+            "kill all",
+            "crash and start",
+            "start with a leftover",
+        ],
+    );
+}
+
+#[test]
+fn processes_are_stopped_and_go_on() {
+    drill(
+        "deaths::processes_are_stopped_and_go_on",
+        "v3-100ms-fault",
+        &["stop supervisor"],
+    );
+}
+
+#[test]
+fn hosts_and_cables_die_and_balancers_die_again() {
+    drill(
+        "deaths::hosts_and_cables_die_and_balancers_die_again",
+        "v3-100ms-fault",
+        &[
+            "silent death",
+            "cable cut",
+            "balancer out of memory",
+            "balancer dies 4 times",
+        ],
+    );
+}
+
+#[test]
+fn keepaliveds_usual_interval() {
+    drill(
+        "deaths::keepaliveds_usual_interval",
+        "v2-1s",
+        &["kill balancer", "kill all"],
+    );
+}
