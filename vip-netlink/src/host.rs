@@ -129,6 +129,8 @@ pub struct LinuxHost {
     /// Beats go with adverts.
     pulse: Option<Pulse>,
     unheld: Option<io::Error>,
+    /// Whether there is a fence, as a status tells it; `None` where none was asked for.
+    fence: Option<Result<(), String>>,
     worker: Option<JoinHandle<()>>,
 }
 
@@ -182,6 +184,7 @@ impl LinuxHost {
             let slot = Slot::new(station, router);
             slots.insert(router.id, slot);
         }
+        let asked = options.fence.is_some();
         let (commands, work) = unbounded_channel();
         let (report, reports) = unbounded_channel();
         let (started, start) = std::sync::mpsc::sync_channel(1);
@@ -203,6 +206,7 @@ impl LinuxHost {
             reports,
             pending: VecDeque::new(),
             turn: 0,
+            fence: asked.then(|| unfenced.as_ref().map_or(Ok(()), |why| Err(why.to_string()))),
             unfenced,
             pulse,
             unheld,

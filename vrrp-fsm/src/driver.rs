@@ -21,21 +21,30 @@
 //! }
 //! ```
 
-use std::{boxed::Box, collections::BTreeMap, fmt, future::poll_fn, io, vec, vec::Vec};
+use std::{
+    boxed::Box,
+    collections::BTreeMap,
+    fmt,
+    future::poll_fn,
+    io,
+    string::{String, ToString as _},
+    vec,
+    vec::Vec,
+};
 
 use tokio::sync::{mpsc, oneshot};
 use vrrp_proto::Priority;
 
 use crate::{
-    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Memory, Object, Packet,
-    Rejection, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind, Transition, Warning,
-    track::Health,
+    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Instant, Memory, Object,
+    Packet, Rejection, Rejections, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind,
+    Transition, Warning, track::Health,
 };
 
 mod host;
 mod timer;
 
-pub use host::{Command, Datagram, Host, HostEvent};
+pub use host::{Command, Datagram, Guard, Host, HostEvent};
 use timer::Timer;
 pub use timer::now;
 
@@ -57,8 +66,8 @@ pub struct Driver<H> {
     started: bool,
     stopping: bool,
     receive_errors: u64,
-    /// How often the host failed for a router since its addresses were last in place.
-    failures: BTreeMap<RouterId, u64>,
+    /// What the host could not do for a router since its addresses were last in place.
+    failures: BTreeMap<RouterId, Failure>,
 }
 
 /// What the driver can be asked while it runs.
@@ -80,11 +89,46 @@ pub enum Control {
     },
     /// This process continues one that died while this router was Active.
     Succeed(RouterId),
-    /// How all routers are, in their order.
-    Snapshot(oneshot::Sender<Vec<RouterStatus>>),
+    /// How everything is.
+    Snapshot(oneshot::Sender<Snapshot>),
     /// Stop in order: priority 0 is sent, the addresses are removed, then `run` returns. Dropping
     /// every sender does the same.
     Shutdown,
+}
+
+/// How everything is at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The routers in their order.
+    pub routers: Vec<Report>,
+    /// Packets that belong to none of them.
+    pub stray: Rejections,
+    /// How often the host could not receive.
+    pub receive_errors: u64,
+}
+
+/// How a router is.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The router.
+    pub status: RouterStatus,
+    /// Its addresses on the host.
+    pub guard: Guard,
+    /// What the host could not do, and still tries.
+    pub failure: Option<Failure>,
+}
+
+/// What the host could not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What.
+    pub command: Command,
+    /// How, the last time.
+    pub error: String,
+    /// When that was.
+    pub at: Instant,
+    /// How often since the addresses were last in place.
+    pub count: u64,
 }
 
 /// What the driver tells of a router.
@@ -282,6 +326,22 @@ impl<H: Host> Driver<H> {
         &self.host
     }
 
+    /// How everything is; also between two runs.
+    pub fn snapshot(&self) -> Snapshot {
+        let report = |id| {
+            Some(Report {
+                status: self.set.status(id)?,
+                guard: self.host.guard(id),
+                failure: self.failures.get(&id).cloned(),
+            })
+        };
+        Snapshot {
+            routers: self.set.ids().filter_map(report).collect(),
+            stray: self.set.stray().clone(),
+            receive_errors: self.receive_errors,
+        }
+    }
+
     /// How often the host could not receive.
     pub fn receive_errors(&self) -> u64 {
         self.receive_errors
@@ -295,16 +355,25 @@ impl<H: Host> Driver<H> {
                     self.failures.remove(&router);
                     self.set.handle(now, router, Event::Installed);
                 }
-                HostEvent::Removed { .. } => self.removing = self.removing.saturating_sub(1),
+                HostEvent::Removed { router } => {
+                    self.failures.remove(&router);
+                    self.removing = self.removing.saturating_sub(1);
+                }
                 HostEvent::Failed {
                     router,
                     command,
                     error,
                 } => {
-                    let count = self.failures.entry(router).or_default();
-                    *count += 1;
+                    let before = self.failures.get(&router).map_or(0, |known| known.count);
+                    let count = before + 1;
+                    let failure = Failure {
+                        command,
+                        error: error.to_string(),
+                        at: now,
+                        count,
+                    };
+                    self.failures.insert(router, failure);
                     if count.is_power_of_two() {
-                        let count = *count;
                         let observation = Observation::HostFailed {
                             command,
                             error,
@@ -321,6 +390,7 @@ impl<H: Host> Driver<H> {
                 }
                 HostEvent::LinkUp { interface } => self.set.link(now, interface, true),
                 HostEvent::LinkDown { interface } => self.set.link(now, interface, false),
+                HostEvent::LinkGone { interface } => self.set.link_gone(now, interface),
                 HostEvent::AddressGone { router, .. } => {
                     self.set.handle(now, router, Event::AddressLost);
                 }
@@ -370,6 +440,12 @@ impl<H: Host> Driver<H> {
         }
     }
 
+    /// Carries out a command between two runs, or before the first.
+    pub fn command(&mut self, command: Control, mut observer: impl FnMut(RouterId, Observation)) {
+        self.obey(command);
+        self.perform(&mut observer);
+    }
+
     fn obey(&mut self, command: Control) {
         let now = now();
         match command {
@@ -387,9 +463,8 @@ impl<H: Host> Driver<H> {
             }
             Control::Succeed(router) => self.set.handle(now, router, Event::Succeeded),
             Control::Snapshot(reply) => {
-                let all = self.set.ids().filter_map(|id| self.set.status(id));
                 // Who asked may have gone.
-                let _ = reply.send(all.collect());
+                let _ = reply.send(self.snapshot());
             }
             Control::Shutdown => {
                 self.stopping = true;

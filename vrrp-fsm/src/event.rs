@@ -67,6 +67,8 @@ pub enum Object {
 pub enum FaultReason {
     /// Its own interface has no link.
     InterfaceDown,
+    /// Its own interface does not exist.
+    InterfaceGone,
     /// Its own interface has no address to send from.
     NoPrimaryAddress,
     /// A tracked object whose weight is 0 failed.
@@ -80,7 +82,7 @@ pub enum FaultReason {
 /// The kinds of [`FaultReason`]; a router has at most one of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// [`FaultReason::InterfaceDown`].
+    /// [`FaultReason::InterfaceDown`] and [`FaultReason::InterfaceGone`].
     Interface,
     /// [`FaultReason::NoPrimaryAddress`].
     Address,
@@ -94,7 +96,7 @@ impl FaultReason {
     /// Its kind.
     pub fn kind(self) -> FaultKind {
         match self {
-            Self::InterfaceDown => FaultKind::Interface,
+            Self::InterfaceDown | Self::InterfaceGone => FaultKind::Interface,
             Self::NoPrimaryAddress => FaultKind::Address,
             Self::Tracked(_) | Self::Waiting(_) => FaultKind::Tracking,
             Self::Operator => FaultKind::Operator,
@@ -120,6 +122,7 @@ impl fmt::Display for FaultReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InterfaceDown => f.write_str("the interface is down"),
+            Self::InterfaceGone => f.write_str("the interface is gone"),
             Self::NoPrimaryAddress => f.write_str("the interface has no address to send from"),
             Self::Tracked(object) => write!(f, "{object} failed"),
             Self::Waiting(object) => write!(f, "no result of {object} yet"),

@@ -14,7 +14,7 @@ use vrrp_proto::{ChecksumMode, Family, MULTICAST_V4, MULTICAST_V6, Password, Pri
 
 use crate::{
     Action, ConfigError, Event, FaultKind, FaultReason, Instant, Object, Peer, Rejections, Router,
-    RouterConfig, RouterStatus, StateKind, Statistics, Transition,
+    RouterConfig, RouterStatus, State, StateKind, Statistics, Transition,
     track::{Health, Track, Tracks, Verdict},
 };
 
@@ -26,7 +26,7 @@ mod resume;
 
 pub use emit::{Outgoing, WriteError, Written};
 use index::{Index, Key};
-pub use receive::{Packet, Rejected, Rejection};
+pub use receive::{Packet, Refused, Rejected, Rejection};
 pub use resume::Memory;
 
 /// Number of a router in its set, in the order of insertion.
@@ -110,6 +110,7 @@ struct Member {
     deadline: Option<Instant>,
     statistics: Statistics,
     peers: Vec<Peer>,
+    refused: Vec<Refused>,
     last: Option<(Instant, Transition)>,
     /// Adverts with other addresses were warned of since the last transition.
     warned_of_addresses: bool,
@@ -221,6 +222,7 @@ impl RouterSet {
             deadline: None,
             statistics: Statistics::default(),
             peers: Vec::new(),
+            refused: Vec::new(),
             last: None,
             warned_of_addresses: false,
             retired: false,
@@ -256,6 +258,12 @@ impl RouterSet {
             if let Some(member) = self.member_mut(id) {
                 let late = &mut member.statistics.latest_timer;
                 *late = now.since(at).max(*late);
+                if let State::Active(active) = member.router.state()
+                    && active.adver_at <= now
+                {
+                    let late = &mut member.statistics.latest_advert;
+                    *late = now.since(active.adver_at).max(*late);
+                }
             }
             self.step(now, id, Event::Timeout);
         }
@@ -264,13 +272,24 @@ impl RouterSet {
     /// The link of an interface went up or down: routers on it fault or recover, those that track
     /// it are told.
     pub fn link(&mut self, now: Instant, interface: u32, up: bool) {
+        if up {
+            let event = Event::Recovered(FaultKind::Interface);
+            self.take_link(now, interface, event, Health::Up);
+        } else {
+            let event = Event::Fault(FaultReason::InterfaceDown);
+            self.take_link(now, interface, event, Health::Down);
+        }
+    }
+
+    /// An interface is gone altogether.
+    pub fn link_gone(&mut self, now: Instant, interface: u32) {
+        let event = Event::Fault(FaultReason::InterfaceGone);
+        self.take_link(now, interface, event, Health::Down);
+    }
+
+    fn take_link(&mut self, now: Instant, interface: u32, event: Event, health: Health) {
         self.assert_drained();
         for id in self.ids() {
-            let event = if up {
-                Event::Recovered(FaultKind::Interface)
-            } else {
-                Event::Fault(FaultReason::InterfaceDown)
-            };
             let own = |member: &Member| {
                 member.attachment.interface == interface && member.attachment.track_primary
             };
@@ -278,7 +297,6 @@ impl RouterSet {
                 self.step(now, id, event);
             }
         }
-        let health = if up { Health::Up } else { Health::Down };
         self.take_health(now, Object::Interface(interface), health);
     }
 
@@ -324,14 +342,14 @@ impl RouterSet {
     /// All that there is to tell of a router.
     pub fn status(&self, id: RouterId) -> Option<RouterStatus> {
         let member = self.member(id)?;
-        Some(RouterStatus::new(
-            id,
-            member.attachment.interface,
-            &member.router,
-            member.last,
-            &member.statistics,
-            &member.peers,
-        ))
+        Some(RouterStatus {
+            tracks: member.tracks.iter().collect(),
+            last_transition: member.last,
+            statistics: member.statistics.clone(),
+            peers: member.peers.clone(),
+            refused: member.refused.clone(),
+            ..RouterStatus::of(id, member.attachment.interface, &member.router)
+        })
     }
 
     /// Packets that belong to no router of the set.
@@ -387,7 +405,14 @@ impl RouterSet {
         };
         while let Some(action) = member.router.poll_action() {
             if let Action::Transition(transition) = action {
-                member.last = Some((now, transition));
+                member.last = Some(match member.last {
+                    // Only what holds it has changed.
+                    Some((since, last)) if transition.from == transition.to => {
+                        let from = last.from;
+                        (since, Transition { from, ..transition })
+                    }
+                    _ => (now, transition),
+                });
                 member.warned_of_addresses = false;
                 member.statistics.became_active += u64::from(transition.to == StateKind::Active);
                 member.statistics.released_active +=

@@ -141,7 +141,7 @@ impl fmt::Display for StateKind {
 /// The faults of a router: at most one of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Faults {
-    interface_down: bool,
+    interface: Option<FaultReason>,
     no_address: bool,
     operator: bool,
     tracking: Option<FaultReason>,
@@ -151,7 +151,7 @@ impl Faults {
     /// Adds a reason, in the place of one of its kind.
     pub(crate) fn set(&mut self, reason: FaultReason) {
         match reason.kind() {
-            FaultKind::Interface => self.interface_down = true,
+            FaultKind::Interface => self.interface = Some(reason),
             FaultKind::Address => self.no_address = true,
             FaultKind::Operator => self.operator = true,
             FaultKind::Tracking => self.tracking = Some(reason),
@@ -161,7 +161,7 @@ impl Faults {
     /// Takes the reason of that kind away.
     pub(crate) fn clear(&mut self, kind: FaultKind) {
         match kind {
-            FaultKind::Interface => self.interface_down = false,
+            FaultKind::Interface => self.interface = None,
             FaultKind::Address => self.no_address = false,
             FaultKind::Operator => self.operator = false,
             FaultKind::Tracking => self.tracking = None,
@@ -172,8 +172,8 @@ impl Faults {
     pub fn first(&self) -> Option<FaultReason> {
         if self.operator {
             Some(FaultReason::Operator)
-        } else if self.interface_down {
-            Some(FaultReason::InterfaceDown)
+        } else if self.interface.is_some() {
+            self.interface
         } else if self.no_address {
             Some(FaultReason::NoPrimaryAddress)
         } else {

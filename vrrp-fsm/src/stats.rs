@@ -21,6 +21,8 @@ pub struct Statistics {
     pub address_list_mismatches: u64,
     /// Of these, heard while Active.
     pub received_while_active: u64,
+    /// Of these, from a router that must give way and was Active beside this one.
+    pub rivals: u64,
     /// Packets that the driver could not send.
     pub send_errors: u64,
     /// Transitions to Active.
@@ -29,6 +31,8 @@ pub struct Statistics {
     pub released_active: u64,
     /// The latest that a timer fired after its time.
     pub latest_timer: Duration,
+    /// The latest that an advert was sent after its time.
+    pub latest_advert: Duration,
     /// Adverts that did not reach the machine.
     pub rejections: Rejections,
 }

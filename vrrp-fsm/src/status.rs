@@ -6,7 +6,9 @@ use core::{net::IpAddr, time::Duration};
 use vrrp_proto::{Family, Priority, Version, Vrid};
 
 use crate::{
-    FaultReason, Instant, Peer, Router, RouterId, State, StateKind, Statistics, Transition,
+    FaultReason, Instant, Peer, Refused, Router, RouterId, State, StateKind, Statistics,
+    Transition,
+    track::{Health, Track},
 };
 
 /// A router as it was at one moment.
@@ -30,6 +32,8 @@ pub struct RouterStatus {
     pub base_priority: Priority,
     /// Priority with tracking.
     pub effective_priority: Priority,
+    /// What is tracked, with its health.
+    pub tracks: Vec<(Track, Health)>,
     /// Own interval.
     pub interval: Duration,
     /// The Active router's interval, while Backup.
@@ -48,17 +52,13 @@ pub struct RouterStatus {
     pub statistics: Statistics,
     /// The other routers that were heard.
     pub peers: Vec<Peer>,
+    /// Senders of adverts that were rejected.
+    pub refused: Vec<Refused>,
 }
 
 impl RouterStatus {
-    pub(crate) fn new(
-        id: RouterId,
-        interface: u32,
-        router: &Router,
-        last_transition: Option<(Instant, Transition)>,
-        statistics: &Statistics,
-        peers: &[Peer],
-    ) -> Self {
+    /// What the machine itself knows.
+    pub(crate) fn of(id: RouterId, interface: u32, router: &Router) -> Self {
         let config = router.config();
         let (active, active_adver_interval) = match router.state() {
             State::Initialize { .. } => (None, None),
@@ -78,15 +78,17 @@ impl RouterStatus {
             fault: router.faults().first(),
             base_priority: config.priority,
             effective_priority: router.priority(),
+            tracks: Vec::new(),
             interval: config.interval,
             active_adver_interval,
             primary: config.primary,
             active,
             addresses: config.addresses.clone(),
-            last_transition,
+            last_transition: None,
             deadline: router.next_deadline(),
-            statistics: statistics.clone(),
-            peers: peers.to_vec(),
+            statistics: Statistics::default(),
+            peers: Vec::new(),
+            refused: Vec::new(),
         }
     }
 }

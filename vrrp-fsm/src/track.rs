@@ -30,6 +30,24 @@ pub struct Track {
     pub reverse: bool,
 }
 
+impl Track {
+    /// What the object adds to the priority in that health. Nothing where a failure is a fault, or without a result.
+    pub fn contribution(&self, health: Health) -> i16 {
+        match self.is_failing(health) {
+            Some(failing) if (self.weight > 0) != failing => self.weight,
+            _ => 0,
+        }
+    }
+
+    fn is_failing(&self, health: Health) -> Option<bool> {
+        match health {
+            Health::Unknown => None,
+            Health::Up => Some(self.reverse),
+            Health::Down => Some(!self.reverse),
+        }
+    }
+}
+
 /// Health of a tracked object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Health {
@@ -91,18 +109,12 @@ impl Tracks {
         let mut waiting = None;
         let mut sum = i32::from(base.value());
         for (track, health) in &self.items {
-            let failing = match health {
-                Health::Unknown => {
-                    waiting = waiting.or(Some(FaultReason::Waiting(track.object)));
-                    continue;
+            match track.is_failing(*health) {
+                None => waiting = waiting.or(Some(FaultReason::Waiting(track.object))),
+                Some(true) if track.weight == 0 => {
+                    return Verdict::Fault(FaultReason::Tracked(track.object));
                 }
-                Health::Up => track.reverse,
-                Health::Down => !track.reverse,
-            };
-            match track.weight {
-                0 if failing => return Verdict::Fault(FaultReason::Tracked(track.object)),
-                weight if (weight > 0) != failing => sum += i32::from(weight),
-                _ => {}
+                Some(_) => sum += i32::from(track.contribution(*health)),
             }
         }
         if let Some(reason) = waiting {

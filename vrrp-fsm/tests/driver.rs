@@ -216,8 +216,8 @@ impl Node {
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(all.len(), 1);
-        all.remove(0)
+        assert_eq!(all.routers.len(), 1);
+        all.routers.remove(0).status
     }
 
     async fn stop(self) {

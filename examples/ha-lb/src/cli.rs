@@ -4,6 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -33,6 +34,7 @@ Examples:
   sudo ha-lb run -k keepalived.conf        virtual addresses only
   ha-lb run -x haproxy.cfg                 balancing only; no root if all ports are above 1023
   ha-lb status                             what the running daemon does
+  ha-lb status --watch                     the same again and again
   ha-lb status --json | jq '.instances[] | {name, state, effective_priority}'
   ha-lb check --diff                       what a reload would change; then `kill -HUP` the daemon
   ha-lb upgrade                            the program file was replaced: the daemon goes over to the new one
@@ -122,9 +124,38 @@ struct Status {
     /// The JSON document instead of tables
     #[arg(long)]
     json: bool,
+    /// Prometheus' text format: virtual routers and processes, without the balancer, which serves its own
+    #[arg(long, conflicts_with = "json")]
+    metrics: bool,
+    /// Again and again, every so many seconds; in place on a terminal
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = seconds)]
+    watch: Option<Duration>,
     /// The daemon's socket [default: /run/ha-lb.sock, or in $XDG_RUNTIME_DIR without root]
     #[arg(long, value_name = "SOCKET")]
     control: Option<PathBuf>,
+}
+
+/// A time between two looks.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let given = text.parse().ok().filter(|seconds| *seconds >= 0.1);
+    given
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "a number of seconds is expected, 0.1 or more".to_owned())
+}
+
+impl Status {
+    fn run(self) -> Result<ExitCode, String> {
+        let form = match (self.json, self.metrics) {
+            (true, _) => status::Form::Json,
+            (_, true) => status::Form::Metrics,
+            _ => status::Form::Text,
+        };
+        let path = control(self.control);
+        match self.watch {
+            Some(every) => status::watch(&path, form, every),
+            None => status::run(&path, form),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -267,7 +298,7 @@ fn own() -> ExitCode {
             })
         }),
         Command::Check(check) => check.run(),
-        Command::Status(status) => status::run(&control(status.control), status.json),
+        Command::Status(status) => status.run(),
         Command::Demo(demo) => Ok(demo::run(demo::Options {
             json: demo.json,
             plain: demo.plain,

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod listeners;
 pub mod liveness;
 pub mod pidfile;
+pub mod procfs;
 pub mod scripts;
 pub mod security;
 pub mod service_manager;

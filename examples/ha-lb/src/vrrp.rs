@@ -23,16 +23,17 @@ use std::{
 
 use tokio::{
     sync::{
+        Notify,
         mpsc::{self, UnboundedReceiver, UnboundedSender, error::TrySendError, unbounded_channel},
         oneshot,
     },
     task::spawn_local,
-    time::timeout_at,
+    time::{Instant, sleep_until},
 };
 use vip_netlink::LinuxHost;
 use vrrp_fsm::{
-    RouterId, RouterStatus, Warning,
-    driver::{self, Control, Driver, Observation},
+    RouterId, Warning,
+    driver::{self, Control, Driver, Observation, Snapshot},
     track::Health,
 };
 
@@ -191,7 +192,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         orders.script(name, passed);
     }
     // A daemon that has been up for longer has waited already.
-    let delay = match (&left, given.succeeds) {
+    let startup_delay = match (&left, given.succeeds) {
         (Some(left), active) => {
             resume(&mut driver, left, &orders, &observer);
             for change in words.borrow().changed_since(&active.unwrap_or_default()) {
@@ -206,19 +207,19 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         }
         (None, None) => startup_delay,
     };
-    if !delay.is_zero() {
-        tracing::info!("vrrp_startup_delay: taking part in {delay:?}");
+    if !startup_delay.is_zero() {
+        tracing::info!("vrrp_startup_delay: taking part in {startup_delay:?}");
     }
     let reporter = spawn_local(tell(Rc::clone(&words), observations, control, told));
     supervisor.send(&FromSpeaker::Ready, &[]).await?;
     let sender = spawn_local(pass_on(Rc::clone(supervisor), reports));
     let stopping = Rc::clone(&orders.stopping);
-    let begins = tokio::time::Instant::now() + delay;
+    let begins = Instant::now() + startup_delay;
+    orders.begins = begins;
     // Each round ends with the driver, or with something that needs it.
     loop {
         let drive = async {
-            // keepalived.conf(5), vrrp_startup_delay: as if the daemon had been started that much later.
-            if timeout_at(begins, stopping.notified()).await.is_ok() {
+            if delay(begins, &stopping, &mut commands, &mut driver, &observer).await {
                 return Ok(());
             }
             driver.run_with(&mut commands, &observer).await
@@ -278,6 +279,27 @@ fn leaving(driver: &Driver<LinuxHost>, words: &Words) -> Vec<Left> {
         .collect()
 }
 
+/// keepalived.conf(5), vrrp_startup_delay: as if the daemon had been started that much later, except that what is
+/// asked and told meanwhile is heard. True if it was stopped before.
+async fn delay(
+    begins: Instant,
+    stopped: &Notify,
+    commands: &mut mpsc::Receiver<Control>,
+    driver: &mut Driver<LinuxHost>,
+    observer: &impl Fn(RouterId, Observation),
+) -> bool {
+    // Without a delay nothing is heard before the start.
+    while Instant::now() < begins {
+        tokio::select! {
+            biased;
+            () = stopped.notified() => return true,
+            () = sleep_until(begins) => {}
+            Some(command) = commands.recv() => driver.command(command, observer),
+        }
+    }
+    false
+}
+
 /// Beside the driver: a supervisor that does not read must not hold an advert up.
 async fn pass_on(supervisor: Rc<Channel>, mut reports: UnboundedReceiver<FromSpeaker>) {
     while let Some(report) = reports.recv().await {
@@ -312,31 +334,39 @@ fn health(passed: bool) -> Health {
 }
 
 /// How all routers are; `None` once the driver has ended.
-async fn snapshot(control: &mpsc::Sender<Control>) -> Option<Vec<RouterStatus>> {
+async fn snapshot(control: &mpsc::Sender<Control>) -> Option<Snapshot> {
     let (reply, answer) = oneshot::channel();
     control.send(Control::Snapshot(reply)).await.ok()?;
     answer.await.ok()
 }
 
 async fn effective_priority(control: &mpsc::Sender<Control>, number: usize) -> Option<u8> {
-    let routers = snapshot(control).await?;
-    Some(routers.get(number)?.effective_priority.value())
+    let snapshot = snapshot(control).await?;
+    let router = &snapshot.routers.get(number)?.status;
+    Some(router.effective_priority.value())
 }
 
+/// Tells the supervisor how everything is; `begins` is when the routers take part.
 async fn status(
     words: Rc<RefCell<Words>>,
     control: mpsc::Sender<Control>,
     told: UnboundedSender<FromSpeaker>,
+    begins: Instant,
 ) {
-    let routers = snapshot(&control).await.unwrap_or_default();
+    let Some(snapshot) = snapshot(&control).await else {
+        return;
+    };
     let now = driver::now();
+    let delay = begins.saturating_duration_since(Instant::now());
     let words = words.borrow();
-    let instances = routers
+    let instances = snapshot
+        .routers
         .iter()
-        .filter(|router| !words.is_gone(router.id.index()))
-        .map(|router| words.status(router, now))
+        .filter(|report| !words.is_gone(report.status.id.index()))
+        .map(|report| words.status(report, now, delay))
         .collect();
-    let _ = told.send(FromSpeaker::Status(instances));
+    let stray = words::rejected(&snapshot.stray);
+    let _ = told.send(FromSpeaker::Status { instances, stray });
 }
 
 /// Logs what the driver observes, and tells the supervisor of changes of state in their order.

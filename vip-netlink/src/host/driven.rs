@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use vrrp_fsm::RouterId;
-use vrrp_fsm::driver::{Command, Datagram, Host, HostEvent};
+use vrrp_fsm::driver::{Command, Datagram, Guard, Host, HostEvent};
 use vrrp_proto::{Envelope, Family};
 
 use super::station::receive;
@@ -130,6 +130,20 @@ impl Host for LinuxHost {
             }
         }
         self.command(router, Work::Command(command));
+    }
+
+    fn guard(&self, router: RouterId) -> Guard {
+        let now = boottime();
+        let slot = self.routers.get(&router);
+        let left = |lease: Lease| {
+            let end = lease.refreshed() + lease.valid();
+            (lease.valid(), end.saturating_sub(now))
+        };
+        Guard {
+            wanted: slot.is_some_and(|slot| slot.wanted),
+            fence: self.fence.clone(),
+            lease: slot.and_then(|slot| slot.lease).map(left),
+        }
     }
 
     fn poll_event(&mut self) -> Option<HostEvent> {

@@ -3,7 +3,9 @@
 use std::{
     io,
     net::IpAddr,
+    string::String,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use vrrp_proto::Envelope;
@@ -38,6 +40,12 @@ pub trait Host {
     /// Enqueues work on the addresses of a router.
     fn enqueue(&mut self, router: RouterId, command: Command);
 
+    /// How it holds the addresses of a router at this moment.
+    fn guard(&self, router: RouterId) -> Guard {
+        let _ = router;
+        Guard::default()
+    }
+
     /// One waiting event. A host first tells what it finds: links that are down, primary addresses.
     fn poll_event(&mut self) -> Option<HostEvent>;
 }
@@ -54,6 +62,17 @@ pub struct Datagram {
     pub envelope: Envelope,
     /// Bytes in the buffer.
     pub len: usize,
+}
+
+/// What keeps the addresses of a router from answering when they should not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guard {
+    /// Whether the addresses are wanted on the host.
+    pub wanted: bool,
+    /// Whether a dead process's addresses fall silent at once; `None` for hosts without such a thing.
+    pub fence: Option<Result<(), String>>,
+    /// Lifetime of the addresses without an advert, and what is left of it.
+    pub lease: Option<(Duration, Duration)>,
 }
 
 /// Work on the addresses of one router.
@@ -100,8 +119,13 @@ pub enum HostEvent {
         /// The interface.
         interface: u32,
     },
-    /// The link of an interface, or the interface itself, is gone.
+    /// The link of an interface is gone.
     LinkDown {
+        /// The interface.
+        interface: u32,
+    },
+    /// An interface does not exist, or no longer.
+    LinkGone {
         /// The interface.
         interface: u32,
     },

@@ -3,6 +3,8 @@
 
 use alloc::vec::Vec;
 
+use core::net::IpAddr;
+
 use vrrp_proto::{Addresses, Advertisement, Auth, Cause, Envelope, PROTOCOL, ParseError, Vrid};
 
 use super::{Authentication, Key, Member, RouterId, RouterSet, Transport};
@@ -86,7 +88,32 @@ pub struct Rejected {
     pub count: u64,
 }
 
+/// A sender whose adverts were rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Who.
+    pub source: IpAddr,
+    /// Why the last one was.
+    pub rejection: Rejection,
+    /// When the last one came.
+    pub at: Instant,
+    /// How many.
+    pub count: u64,
+}
+
 impl Rejection {
+    /// Its cause as [`Rejections::iter`](crate::Rejections::iter) calls it.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::UnknownRouter { .. } => "unknown_router",
+            Self::Transport => "transport",
+            Self::NotAPeer => "not_a_peer",
+            Self::OwnAddress => "own_address",
+            Self::Owner => "owner",
+            codec => codec.codec_cause().name(),
+        }
+    }
+
     /// The codec's cause that this is counted under, for those that have one.
     pub(crate) fn codec_cause(&self) -> Cause {
         match self {
@@ -133,7 +160,7 @@ impl RouterSet {
         };
         let (received, same_addresses) = match member.accept(packet) {
             Ok(accepted) => accepted,
-            Err(rejection) => return Err(self.reject(id, rejection)),
+            Err(rejection) => return Err(self.reject(now, id, packet, rejection)),
         };
         // RFC 9568 §7.1: other addresses should be logged; they are no reason to discard.
         if !same_addresses {
@@ -148,11 +175,19 @@ impl RouterSet {
         if verdict.is_ok() {
             member.remember(now, &received);
         }
+        let was_active = member.router.state().kind() == StateKind::Active;
         // The machine warns of some adverts that it discards.
         self.step(now, id, Event::Advertisement(received));
+        if let Some(member) = self
+            .member_mut(id)
+            .filter(|_| was_active && verdict.is_ok())
+        {
+            let is_active = member.router.state().kind() == StateKind::Active;
+            member.statistics.rivals += u64::from(is_active && received.priority.value() > 0);
+        }
         match verdict {
             Ok(()) => Ok(id),
-            Err(discard) => Err(self.reject(id, discard.into())),
+            Err(discard) => Err(self.reject(now, id, packet, discard.into())),
         }
     }
 
@@ -164,10 +199,17 @@ impl RouterSet {
         })
     }
 
-    fn reject(&mut self, id: RouterId, rejection: Rejection) -> Rejected {
-        let counted = self
-            .member_mut(id)
-            .map(|member| member.statistics.rejections.count(&rejection));
+    fn reject(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        packet: &Packet<'_>,
+        rejection: Rejection,
+    ) -> Rejected {
+        let counted = self.member_mut(id).map(|member| {
+            member.refuse(now, packet.envelope.source, rejection);
+            member.statistics.rejections.count(&rejection)
+        });
         Rejected {
             router: Some(id),
             rejection,
@@ -243,6 +285,26 @@ impl Member {
             version: advert.version,
         };
         Ok((received, own.same_set(advert.addresses)))
+    }
+
+    fn refuse(&mut self, now: Instant, source: IpAddr, rejection: Rejection) {
+        let known = self.refused.iter_mut().find(|one| one.source == source);
+        if let Some(known) = known {
+            known.count += 1;
+            (known.rejection, known.at) = (rejection, now);
+            return;
+        }
+        // Sources can be forged: only so many are remembered, those heard last.
+        if self.refused.len() >= MAX_PEERS {
+            let oldest = self.refused.iter().map(|one| one.at).min();
+            self.refused.retain(|one| Some(one.at) != oldest);
+        }
+        self.refused.push(Refused {
+            source,
+            rejection,
+            at: now,
+            count: 1,
+        });
     }
 
     fn remember(&mut self, now: Instant, received: &Received) {

@@ -10,7 +10,7 @@ use crate::{
             columns::{Column, Kind, Row},
             rows::{self, Detail},
         },
-        status::{Backend, Frontend, Server, Traffic},
+        status::{Backend, Check, Frontend, Server, Traffic},
     },
     supervisor::listeners,
 };
@@ -29,6 +29,8 @@ pub(super) fn traffic(balancer: &Balancer) -> Traffic {
                 sessions: number(&row, Column::Scur),
                 total: number(&row, Column::Stot),
                 queued: number(&row, Column::Qcur),
+                usable: number(&row, Column::Act),
+                last_change: number(&row, Column::Lastchg),
                 servers: std::mem::take(&mut servers),
             }),
         }
@@ -60,6 +62,10 @@ fn frontend(row: &Row, balancer: &Balancer) -> Frontend {
         sessions: number(row, Column::Scur),
         total: number(row, Column::Stot),
         requests: number(row, Column::ReqTot),
+        limit: number(row, Column::Slim),
+        rate: number(row, Column::Rate),
+        denied: number(row, Column::Dreq),
+        errors: number(row, Column::Ereq),
     }
 }
 
@@ -76,5 +82,23 @@ fn server(row: &Row) -> Server {
         weight: u32::try_from(number(row, Column::Weight)).unwrap_or_default(),
         sessions: number(row, Column::Scur),
         total: number(row, Column::Stot),
+        queued: number(row, Column::Qcur),
+        backup: number(row, Column::Bck) > 0,
+        last_change: number(row, Column::Lastchg),
+        downtime: number(row, Column::Downtime),
+        last_check: last_check(row),
     }
+}
+
+fn last_check(row: &Row) -> Option<Check> {
+    let status = row.text(Column::CheckStatus);
+    let milliseconds = row.text(Column::CheckDuration).parse::<u32>().ok();
+    (!status.is_empty()).then(|| Check {
+        status: status.to_owned(),
+        meaning: row.text(Column::CheckDesc).to_owned(),
+        code: row.text(Column::CheckCode).parse().ok(),
+        duration: milliseconds.map(|ms| f64::from(ms) / 1000.0),
+        detail: row.text(Column::LastChk).to_owned(),
+        failures: number(row, Column::Chkfail),
+    })
 }

@@ -105,7 +105,12 @@ pub enum FromSpeaker {
     /// The speaker before did not hand its routers over: why. This one ends.
     NotHandedOver(String),
     /// Answer to [`ToSpeaker::Status`].
-    Status(Vec<status::Instance>),
+    Status {
+        /// The virtual routers in file order.
+        instances: Vec<status::Instance>,
+        /// Packets for none of them.
+        stray: Vec<status::Rejected>,
+    },
     /// It cannot run; it exits after this.
     Failed(String),
 }

@@ -46,7 +46,7 @@ mod upgrade;
 
 use reload::Reload;
 pub use reload::{Difference, absolute};
-use report::Waiting;
+use report::{History, Waiting};
 pub(crate) use signals::{JSON, STATS_CLEAR};
 use stop::Phase;
 use succession::Predecessors;
@@ -91,11 +91,17 @@ pub struct Daemon {
     /// What the next balancer should know of the servers.
     servers: BTreeMap<(String, String), ServerState>,
     instances: Vec<status::Instance>,
+    /// Packets for none of them.
+    stray: Vec<status::Rejected>,
+    /// Their last changes of state, latest first.
+    history: BTreeMap<String, History>,
     /// When the speaker told of them.
     instances_at: Option<Instant>,
     /// When the balancer is to hear of them again.
     view_at: Instant,
     traffic: status::Traffic,
+    /// When the balancer told of it.
+    traffic_at: Option<Instant>,
     waiting: Vec<Waiting>,
     phase: Phase,
     started: Instant,
@@ -184,9 +190,12 @@ impl Daemon {
             active: inherited.active.into_iter().collect(),
             servers: servers.collect(),
             instances: Vec::new(),
+            stray: Vec::new(),
+            history: BTreeMap::new(),
             instances_at: None,
             view_at: now,
             traffic: status::Traffic::default(),
+            traffic_at: None,
             waiting: Vec::new(),
             phase: Phase::Running,
             started: now.checked_sub(inherited.uptime).unwrap_or(now),

@@ -129,17 +129,21 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
         self.restart_at = None;
     }
 
-    /// What `status` shows.
-    pub fn process(&self) -> Process {
+    /// What `status` shows, but for what the kernel knows.
+    pub fn process(&self, now: Instant) -> Process {
+        let started = self.child.as_ref().map(|child| child.started);
         Process {
+            uptime: started.map(|at| now.saturating_duration_since(at).as_secs_f64()),
             pid: self.child.as_ref().map(|child| child.pid),
             ready: self.ready,
             restarts: u32::try_from(self.generation.saturating_sub(1)).unwrap_or(u32::MAX),
+            ..Process::default()
         }
     }
 }
 
-fn describe(status: ExitStatus) -> String {
+/// How a child ended.
+pub fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with status {code}"),

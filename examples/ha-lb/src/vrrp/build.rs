@@ -46,6 +46,11 @@ impl Interfaces {
         self.0.get(name).map_or(0, Interface::number)
     }
 
+    /// Whether that interface was there when it was first looked up.
+    pub(super) fn existed(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(Interface::exists)
+    }
+
     /// The interface with that number.
     pub(super) fn numbered(&self, number: u32) -> Option<&Interface> {
         self.0.values().find(|i| i.number() == number)

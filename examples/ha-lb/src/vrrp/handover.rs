@@ -39,7 +39,7 @@ struct Document {
 }
 
 /// What is left of one router.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Left {
     pub(super) instance: String,
     state: Saved,

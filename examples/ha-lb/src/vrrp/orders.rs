@@ -8,6 +8,7 @@ use tokio::{
         mpsc::{Sender, UnboundedSender},
     },
     task::spawn_local,
+    time::Instant,
 };
 use vrrp_fsm::driver::Control;
 
@@ -43,6 +44,8 @@ pub(super) struct Orders {
     pub(super) results: Results,
     /// Ends a delayed start.
     pub(super) stopping: Rc<Notify>,
+    /// When the routers take part.
+    pub(super) begins: Instant,
     prepared: Option<Prepared>,
     /// The program is being replaced.
     farewell: Option<Farewell>,
@@ -63,6 +66,7 @@ impl Orders {
             told,
             results: Results::new(),
             stopping: Rc::default(),
+            begins: Instant::now(),
             prepared: None,
             farewell: None,
             deaf: false,
@@ -92,7 +96,7 @@ impl Orders {
                 Ok(Some((ToSpeaker::Script { name, passed }, _))) => self.script(name, passed),
                 Ok(Some((ToSpeaker::Status, _))) => {
                     let (words, control) = (Rc::clone(&self.words), self.control.clone());
-                    spawn_local(status(words, control, self.told.clone()));
+                    spawn_local(status(words, control, self.told.clone(), self.begins));
                 }
                 Ok(Some((
                     ToSpeaker::Prepare {

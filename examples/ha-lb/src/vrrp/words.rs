@@ -7,13 +7,13 @@ use std::{
 };
 
 use vip_netlink::link::Interface;
-use vrrp_fsm::{
-    FaultReason, Instant, Object, Reason, RouterId, RouterStatus, StateKind, Transition,
-};
+use vrrp_fsm::{FaultReason, Object, Reason, Rejections, RouterId, StateKind, Transition};
+
+mod report;
 
 use super::build::Interfaces;
 use crate::{
-    admin::status::{self, LastTransition, Peer},
+    admin::status::{self, LastTransition},
     config::keepalived::{Config, Instance},
     ipc::message,
 };
@@ -158,7 +158,7 @@ impl Words {
             reason: self.reason(number, transition.reason, from),
             at: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
+                .map_or(0.0, |since| since.as_secs_f64()),
         };
         if let Some(place) = self.changes.get_mut(number) {
             *place = Some(change.clone());
@@ -173,33 +173,53 @@ impl Words {
     }
 
     fn reason(&self, number: usize, reason: Reason, from: status::State) -> String {
-        let interface = || {
-            self.instances
-                .get(number)
-                .map_or("?", |i| i.interface.as_str())
-        };
         match reason {
-            Reason::Fault(FaultReason::Tracked(Object::Interface(index))) => {
-                let interface = self.interfaces.numbered(index);
-                link_lost(interface.map_or("?", Interface::name))
-            }
-            Reason::Fault(FaultReason::Tracked(object)) => {
-                format!("{} failed", self.object(object))
-            }
-            Reason::Fault(FaultReason::Waiting(object)) => {
-                format!("no result of {} yet", self.object(object))
-            }
-            Reason::Fault(FaultReason::InterfaceDown) => link_lost(interface()),
-            Reason::Fault(FaultReason::NoPrimaryAddress) => {
-                let tracked = self.instances.get(number).filter(|i| i.track_source);
-                match tracked.and_then(|i| i.source) {
-                    Some(source) => format!("{source} is not on interface {}", interface()),
-                    None => format!("interface {} has no address to send from", interface()),
-                }
-            }
+            Reason::Fault(fault) => self.fault(number, fault),
             // Held back until the first results, which is no fault.
             Reason::Recovered if from == status::State::Initialize => "started".to_owned(),
             other => other.to_string(),
+        }
+    }
+
+    /// What holds a router, with names.
+    fn fault(&self, number: usize, fault: FaultReason) -> String {
+        let instance = self.instances.get(number);
+        let interface = instance.map_or("?", |i| i.interface.as_str());
+        match fault {
+            FaultReason::Tracked(Object::Interface(index)) => match self.interfaces.numbered(index)
+            {
+                Some(tracked) => self.link_lost(tracked.name()),
+                None => format!("interface {index} is down"),
+            },
+            FaultReason::Tracked(object) => format!("{} failed", self.object(object)),
+            FaultReason::Waiting(object) => format!("no result of {} yet", self.object(object)),
+            FaultReason::InterfaceDown => self.link_lost(interface),
+            FaultReason::InterfaceGone => self.gone_link(interface),
+            FaultReason::NoPrimaryAddress => {
+                let tracked = instance.filter(|i| i.track_source);
+                match tracked.and_then(|i| i.source) {
+                    Some(source) => format!("{source} is not on interface {interface}"),
+                    None => format!("interface {interface} has no address to send from"),
+                }
+            }
+            other => other.to_string(),
+        }
+    }
+
+    /// Why nothing can be sent on an interface, as the kernel has it at this moment.
+    fn link_lost(&self, interface: &str) -> String {
+        match Interface::lookup(interface) {
+            Ok(found) if !found.exists() => self.gone_link(interface),
+            _ => format!("interface {interface} is down"),
+        }
+    }
+
+    /// An interface that was there when this process started has gone.
+    fn gone_link(&self, interface: &str) -> String {
+        if self.interfaces.existed(interface) {
+            format!("interface {interface} is gone")
+        } else {
+            format!("interface {interface} does not exist")
         }
     }
 
@@ -207,52 +227,10 @@ impl Words {
     pub(super) fn is_gone(&self, number: usize) -> bool {
         self.gone.contains(&number)
     }
-
-    /// One router for the status document.
-    pub(super) fn status(&self, router: &RouterStatus, now: Instant) -> status::Instance {
-        let number = router.id.index();
-        let instance = self.instances.get(number);
-        let vips = instance
-            .into_iter()
-            .flat_map(|i| i.addresses.iter().chain(&i.excluded_addresses));
-        status::Instance {
-            name: self.instance(number).to_owned(),
-            state: state(router.state, router.fault),
-            priority: router.base_priority.value(),
-            effective_priority: router.effective_priority.value(),
-            interface: instance.map(|i| i.interface.clone()).unwrap_or_default(),
-            vrid: router.vrid.value(),
-            version: match router.version {
-                vrrp_proto::Version::V2 => 2,
-                vrrp_proto::Version::V3 => 3,
-            },
-            vips: vips
-                .map(|vip| format!("{}/{}", vip.address, vip.prefix))
-                .collect(),
-            last_transition: self.changes.get(number).cloned().flatten(),
-            peers: router
-                .peers
-                .iter()
-                .map(|peer| Peer {
-                    address: peer.source.to_string(),
-                    priority: peer.priority.value(),
-                    age_ms: u64::try_from(now.since(peer.heard_at).as_millis()).unwrap_or(u64::MAX),
-                })
-                .collect(),
-        }
-    }
-}
-
-/// Why nothing can be sent on an interface, as the kernel has it at this moment.
-fn link_lost(interface: &str) -> String {
-    match Interface::lookup(interface) {
-        Ok(found) if !found.exists() => format!("interface {interface} does not exist"),
-        _ => format!("interface {interface} is down"),
-    }
 }
 
 /// keepalived's FAULT; waiting for a first result is not one, but not having begun.
-fn state(state: StateKind, fault: Option<FaultReason>) -> status::State {
+pub(super) fn state(state: StateKind, fault: Option<FaultReason>) -> status::State {
     match state {
         StateKind::Active => status::State::Active,
         StateKind::Backup => status::State::Backup,
@@ -260,4 +238,13 @@ fn state(state: StateKind, fault: Option<FaultReason>) -> status::State {
         StateKind::Fault => status::State::Fault,
         StateKind::Initialize => status::State::Initialize,
     }
+}
+
+/// Every cause with its count.
+pub(super) fn rejected(rejections: &Rejections) -> Vec<status::Rejected> {
+    let rejected = |(cause, count): (&str, u64)| status::Rejected {
+        cause: cause.to_owned(),
+        count,
+    };
+    rejections.iter().map(rejected).collect()
 }

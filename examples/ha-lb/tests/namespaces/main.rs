@@ -9,6 +9,7 @@
 mod apiserver;
 mod courier;
 mod deaths;
+mod exposition;
 mod failover;
 mod golden;
 mod ipv6;
@@ -17,6 +18,7 @@ mod lab;
 mod multi_service;
 mod names;
 mod node;
+mod observe;
 mod peers;
 mod processes;
 mod reload;

@@ -178,6 +178,16 @@ impl Node {
         serde_json::from_slice(&output.stdout).ok()
     }
 
+    /// Runs `ha-lb` with these arguments against this host's daemon.
+    pub(crate) fn ha_lb(&self, arguments: &[&str]) -> std::process::Output {
+        let command = self.host.command(HA_LB).args(arguments);
+        command
+            .arg("--control")
+            .arg(self.path("control"))
+            .capture()
+            .unwrap()
+    }
+
     /// A string or number of the status, by JSON pointer.
     pub(crate) fn ask(&self, pointer: &str) -> Option<Value> {
         self.status()?.pointer(pointer).cloned()

@@ -98,11 +98,13 @@ impl Worker {
             }
             let usable = link.is_some_and(Link::usable);
             if seen.usable.replace(usable) != Some(usable) {
-                let event = if usable {
-                    up.push(seen.interface.clone());
-                    HostEvent::LinkUp { interface }
-                } else {
-                    HostEvent::LinkDown { interface }
+                let event = match index {
+                    Some(_) if usable => {
+                        up.push(seen.interface.clone());
+                        HostEvent::LinkUp { interface }
+                    }
+                    Some(_) => HostEvent::LinkDown { interface },
+                    None => HostEvent::LinkGone { interface },
                 };
                 drop(self.reports.send(Report::Event(event)));
             }

@@ -98,7 +98,7 @@ impl Daemon {
         match report {
             Report::Said(FromSpeaker::Ready) => {
                 let took = slot.is_ready(now).as_millis();
-                let pid = slot.process().pid.unwrap_or_default();
+                let pid = slot.process(now).pid.unwrap_or_default();
                 tracing::info!("speaker (pid {pid}) listens after {took} ms");
                 self.child_serves(Role::Speaker, pid);
             }
@@ -109,13 +109,14 @@ impl Daemon {
                     self.active.remove(&transition.instance);
                 }
                 self.notifier.changed(&transition);
+                self.remember(&transition);
                 self.ask_speaker();
             }
             Report::Said(FromSpeaker::LowerPriority { instance, priority }) => {
                 self.notifier.lower_priority(&instance, priority);
             }
-            Report::Said(FromSpeaker::Status(instances)) => {
-                self.instances = instances;
+            Report::Said(FromSpeaker::Status { instances, stray }) => {
+                (self.instances, self.stray) = (instances, stray);
                 self.instances_at = Some(now);
                 self.reported(Role::Speaker);
                 self.show_balancer(now);
@@ -136,6 +137,7 @@ impl Daemon {
             }
             Report::Gone(exit) => {
                 slot.gone(exit, now, self.phase.is_running());
+                self.speaker_silenced(exit);
                 self.reported(Role::Speaker);
                 self.reload_lost(Role::Speaker, now);
                 self.settled(Role::Speaker, now);
@@ -151,7 +153,7 @@ impl Daemon {
         match report {
             Report::Said(FromBalancer::Ready) => {
                 let took = slot.is_ready(now).as_millis();
-                let pid = slot.process().pid.unwrap_or_default();
+                let pid = slot.process(now).pid.unwrap_or_default();
                 tracing::info!("balancer (pid {pid}) serves after {took} ms");
                 self.heartbeat = Some(Heartbeat::new(now));
                 self.view_at = now;
@@ -175,6 +177,7 @@ impl Daemon {
             }
             Report::Said(FromBalancer::Status(traffic)) => {
                 self.traffic = traffic;
+                self.traffic_at = Some(now);
                 self.reported(Role::Balancer);
             }
             Report::Said(FromBalancer::Prepared(number, done)) => {

@@ -1,18 +1,35 @@
 //! Answers on the control socket: the children are asked, what they say is put together.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    process::ExitStatus,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use super::{Daemon, Slot};
 use crate::{
-    admin::status::{Process, State, Status},
-    ipc::message::{ToBalancer, ToSpeaker},
-    supervisor::{child::Role, control::Request},
+    admin::{
+        metrics::{self, exposition::Exposition},
+        status::{Changes, LastTransition, Process, State, Status},
+    },
+    ipc::message::{ToBalancer, ToSpeaker, Transition},
+    supervisor::{child::Role, control::Request, procfs, slot::describe},
 };
 
 /// How long a request waits for the children; after that the last known answer is given.
 const PATIENCE: Duration = Duration::from_millis(700);
 /// How often the balancer hears how the rest of the daemon is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Changes of state that are remembered of each instance.
+const HISTORY: usize = 32;
+
+/// Changes of state of one instance.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Latest first.
+    last: VecDeque<LastTransition>,
+    changes: Vec<Changes>,
+}
 
 /// A request that waits for children.
 #[derive(Debug)]
@@ -35,8 +52,9 @@ impl Daemon {
             let words = words.trim().to_owned();
             return self.upgrade_asked(request, &words);
         }
-        if request.line != "status" {
-            let told = "{\"error\":\"unknown request; known: status, diff, upgrade\"}\n".to_owned();
+        if !["status", "metrics"].contains(&request.line.as_str()) {
+            let told = "{\"error\":\"unknown request; known: status, metrics, diff, upgrade\"}\n"
+                .to_owned();
             let _ = request.reply.send(told);
             return;
         }
@@ -85,9 +103,16 @@ impl Daemon {
         if due.is_empty() {
             return;
         }
-        let document = serde_json::to_string(&self.status(now)).unwrap_or_default();
-        for waiting in due {
-            let _ = waiting.request.reply.send(format!("{document}\n"));
+        let status = self.status(now);
+        for Waiting { request, .. } in due {
+            let answer = if request.line == "metrics" {
+                let mut metrics = Exposition::default();
+                metrics::daemon::write(&mut metrics, &status, 0.0);
+                metrics.into_text()
+            } else {
+                serde_json::to_string(&status).unwrap_or_default() + "\n"
+            };
+            let _ = request.reply.send(answer);
         }
     }
 
@@ -126,10 +151,59 @@ impl Daemon {
         }
     }
 
+    /// Takes a change of state into the history, which outlives the speaker.
+    pub(super) fn remember(&mut self, transition: &Transition) {
+        let history = self.history.entry(transition.instance.clone()).or_default();
+        history.last.push_front(LastTransition {
+            from: transition.from,
+            to: transition.to,
+            reason: transition.reason.clone(),
+            at: unix_time(),
+        });
+        history.last.truncate(HISTORY);
+        let known = history.changes.iter_mut().find(|c| c.to == transition.to);
+        match known {
+            Some(changes) => changes.count += 1,
+            None => history.changes.push(Changes {
+                to: transition.to,
+                count: 1,
+            }),
+        }
+    }
+
+    /// The speaker is gone, and with it every state.
+    pub(super) fn speaker_silenced(&mut self, exit: ExitStatus) {
+        let reason = format!("the VRRP process {}", describe(exit));
+        let mut names = Vec::new();
+        for instance in &mut self.instances {
+            instance.state = State::Initialize;
+            instance.state_age = None;
+            instance.takeover_in = None;
+            instance.lease = None;
+            instance.held_by = Some("the VRRP process does not run".to_owned());
+            names.push(instance.name.clone());
+        }
+        for instance in names {
+            let last = self.history.get(&instance).and_then(|all| all.last.front());
+            let from = last.map_or(State::Initialize, |last| last.to);
+            if from == State::Initialize {
+                continue;
+            }
+            self.remember(&Transition {
+                instance,
+                from,
+                to: State::Initialize,
+                reason: reason.clone(),
+                priority: 0,
+            });
+        }
+    }
+
     fn status(&self, now: Instant) -> Status {
         Status {
             frontends: self.traffic.frontends.clone(),
             backends: self.traffic.backends.clone(),
+            traffic_age: self.traffic_at.map(|at| age(at, now)),
             ..self.daemon_status(now)
         }
     }
@@ -137,30 +211,44 @@ impl Daemon {
     /// All but what the balancer tells.
     fn daemon_status(&self, now: Instant) -> Status {
         let mut instances = self.instances.clone();
-        let speaks = self.speaker.as_ref().is_some_and(Slot::ready);
-        for instance in instances.iter_mut().filter(|_| !speaks) {
-            instance.state = State::Initialize;
+        for instance in &mut instances {
+            if let Some(history) = self.history.get(&instance.name) {
+                instance.transitions = history.last.iter().cloned().collect();
+                instance.changes.clone_from(&history.changes);
+            }
         }
+        let supervisor = Process {
+            pid: Some(std::process::id()),
+            ready: self.phase.is_running(),
+            uptime: Some(age(self.started, now)),
+            ..Process::default()
+        };
+        let speaker = self.speaker.as_ref().map(|slot| slot.process(now));
+        let balancer = self.balancer.as_ref().map(|slot| slot.process(now));
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            at: unix_time(),
             router_id: self.router_id.clone(),
             uptime: now.saturating_duration_since(self.started).as_secs(),
-            supervisor: Process {
-                pid: Some(std::process::id()),
-                ready: self.phase.is_running(),
-                restarts: 0,
-            },
-            vrrp: self.speaker.as_ref().map(Slot::process),
-            balancer: self.balancer.as_ref().map(Slot::process),
+            supervisor: procfs::look_at(supervisor),
+            vrrp: speaker.map(procfs::look_at),
+            balancer: balancer.map(procfs::look_at),
             instances,
-            instances_age: self
-                .instances_at
-                .map(|at| now.saturating_duration_since(at).as_secs_f64()),
-            frontends: Vec::new(),
-            backends: Vec::new(),
+            instances_age: self.instances_at.map(|at| age(at, now)),
+            stray: self.stray.clone(),
             scripts: self.tracks.status(),
             reload: self.last_reload.clone(),
             upgrade: self.last_upgrade.clone(),
+            ..Status::default()
         }
     }
+}
+
+fn age(at: Instant, now: Instant) -> f64 {
+    now.saturating_duration_since(at).as_secs_f64()
+}
+
+fn unix_time() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
 }

@@ -1,0 +1,5 @@
+//! Metrics in Prometheus' text format: HAProxy's half under the names of its exporter ([`haproxy`]), the rest of the
+//! daemon ([`daemon`]) and latency histograms under `ha_lb_`.
+
+pub mod daemon;
+pub mod exposition;

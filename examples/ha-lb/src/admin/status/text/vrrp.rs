@@ -1,0 +1,240 @@
+//! Virtual routers for people.
+
+use std::fmt;
+
+use super::{
+    super::{Instance, Rejected, State, Status, Track},
+    HISTORY,
+    layout::{Table, clock, duration, milliseconds, paragraph},
+};
+
+pub(super) fn instance(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Result {
+    let since = one
+        .state_age
+        .map_or_else(String::new, |age| format!(" for {}", duration(age)));
+    let from = one
+        .own_address
+        .as_deref()
+        .map_or_else(String::new, |own| format!(" from {own}"));
+    let head = format!(
+        "{}{since}: VRID {} on {}, VRRPv{}, adverts{from} every {}",
+        one.state,
+        one.vrid,
+        one.interface,
+        one.version,
+        seconds(one.interval)
+    );
+    f.write_str("\n")?;
+    paragraph(f, &format!("{}: ", one.name), &head)?;
+    if let Some(held) = &one.held_by {
+        line(f, "HELD BY", held)?;
+    }
+    if let Some(last) = &one.last_transition {
+        line(f, "because", &last.reason)?;
+    }
+    line(f, "priority", &priority(one))?;
+    line(f, "addresses", &addresses(one))?;
+    if let Some(failure) = &one.retrying {
+        let text = format!(
+            "{} the addresses: {} (failed {} times, {} ago)",
+            failure.operation,
+            failure.error,
+            failure.count,
+            duration(failure.age)
+        );
+        line(f, "RETRYING", &text)?;
+    }
+    peers(f, one)?;
+    adverts(f, one)?;
+    for (number, change) in one.transitions.iter().take(HISTORY).enumerate() {
+        let text = format!(
+            "{}  {} -> {}: {}",
+            clock(change.at),
+            change.from,
+            change.to,
+            change.reason
+        );
+        line(f, if number == 0 { "history" } else { "" }, &text)?;
+    }
+    Ok(())
+}
+
+/// Scripts, and packets that belong to nobody.
+pub(super) fn rest(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
+    let mut scripts = Table::new(&["SCRIPT", "RESULT", "ANSWERED BY"]);
+    for script in &status.scripts {
+        let result = match script.result.as_str() {
+            "fails" => "FAILS".to_owned(),
+            other => other.to_owned(),
+        };
+        scripts.row([script.name.clone(), result, script.answered_by.clone()]);
+    }
+    if !scripts.is_empty() {
+        write!(f, "\n{scripts}")?;
+    }
+    let stray = causes(&status.stray);
+    if !stray.is_empty() {
+        f.write_str("\n")?;
+        paragraph(f, "VRRP packets for none of the instances: ", &stray)?;
+    }
+    Ok(())
+}
+
+fn line(f: &mut fmt::Formatter<'_>, label: &str, text: &str) -> fmt::Result {
+    paragraph(f, &format!("  {label:<11} "), text)
+}
+
+/// An interval as the file has it.
+fn seconds(interval: f64) -> String {
+    format!("{} s", (interval * 1000.0).round() / 1000.0)
+}
+
+/// `152 = 150 + 2 (script check)`.
+fn priority(one: &Instance) -> String {
+    let mut text = format!("{} = {} of the file", one.effective_priority, one.priority);
+    if one.tracks.is_empty() {
+        text = format!("{}, nothing tracked", one.priority);
+    }
+    for track in &one.tracks {
+        let Track {
+            kind, name, health, ..
+        } = track;
+        let health = match health.as_str() {
+            "up" => "up",
+            "down" => "DOWN",
+            _ => "no result yet",
+        };
+        let inverse = if track.reverse { ", reversed" } else { "" };
+        let part = match (track.weight, track.contribution) {
+            (0, _) => format!(", {kind} {name} {health} (a failure is a fault{inverse})"),
+            (weight, 0) => format!(" + 0 {kind} {name} {health} (weight {weight}{inverse})"),
+            (_, plus @ 1..) => format!(" + {plus} {kind} {name} {health}{inverse}"),
+            (_, minus) => format!(
+                " - {} {kind} {name} {health}{inverse}",
+                minus.unsigned_abs()
+            ),
+        };
+        text.push_str(&part);
+    }
+    text
+}
+
+fn addresses(one: &Instance) -> String {
+    let list = match one.vips.as_slice() {
+        [] => "none".to_owned(),
+        all => all.join(" "),
+    };
+    let state = match one.addresses.as_str() {
+        "failing" => "NOT ALL UP",
+        other => other,
+    };
+    let fence = match one.fence.as_str() {
+        "on" | "off" => format!("fence {}", one.fence),
+        why => format!("NO FENCE ({why})"),
+    };
+    let lease = match one.lease {
+        Some(lease) => format!(", lease {:.1} of {}", lease.left, seconds(lease.valid)),
+        None => String::new(),
+    };
+    format!("{list}: {state}, {fence}{lease}")
+}
+
+fn peers(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Result {
+    if one.peers.is_empty() && one.state != State::Active {
+        line(f, "peers", "none heard")?;
+    }
+    for (number, peer) in one.peers.iter().enumerate() {
+        let active = if one.active_address.as_deref() == Some(&peer.address) {
+            ", Active"
+        } else {
+            ""
+        };
+        let text = format!(
+            "{}{active}: priority {}, last advert {} ago, every {}, {} heard",
+            peer.address,
+            peer.priority,
+            duration(peer.age),
+            seconds(peer.interval),
+            peer.adverts
+        );
+        line(f, if number == 0 { "peers" } else { "" }, &text)?;
+    }
+    if let Some(left) = one.takeover_in {
+        let text = format!("in {} unless an advert comes", duration(left));
+        line(f, "takes over", &text)?;
+    }
+    two_actives(f, one)
+}
+
+/// Loud while it lasts.
+fn two_actives(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Result {
+    let rivals = one.counters.rivals;
+    let active = one.state == State::Active;
+    let since = one.state_age.unwrap_or(0.0);
+    let present = |age: f64| active && age < since && age < 3.0 * one.interval;
+    match one.peers.iter().find(|peer| present(peer.age)) {
+        _ if rivals == 0 => Ok(()),
+        Some(peer) => {
+            let text = format!("{} sends adverts too, {rivals} by now", peer.address);
+            line(f, "TWO ACTIVES", &text)
+        }
+        None => line(
+            f,
+            "two Actives",
+            &format!("{rivals} adverts so far, none now"),
+        ),
+    }
+}
+
+fn adverts(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Result {
+    let counters = &one.counters;
+    let mut text = format!(
+        "{} sent (at most {} late), {} received",
+        counters.sent,
+        milliseconds(counters.send_lateness_max),
+        counters.received
+    );
+    let resigned = (counters.priority_zero_sent, counters.priority_zero_received);
+    if resigned != (0, 0) {
+        text.push_str(&format!(
+            ", priority 0: {} sent, {} received",
+            resigned.0, resigned.1
+        ));
+    }
+    if counters.send_errors > 0 {
+        text.push_str(&format!(", {} COULD NOT BE SENT", counters.send_errors));
+    }
+    let rejected = causes(&counters.rejected);
+    if !rejected.is_empty() {
+        text.push_str(&format!(", REJECTED: {rejected}"));
+    }
+    line(f, "adverts", &text)?;
+    if counters.address_mismatches > 0 {
+        let count = counters.address_mismatches;
+        line(
+            f,
+            "",
+            &format!("{count} received with other virtual addresses than ours"),
+        )?;
+    }
+    for refused in &one.refused {
+        let text = format!(
+            "rejected from {}: {}, the last {} ago: {}",
+            refused.address,
+            refused.count,
+            duration(refused.age),
+            refused.reason
+        );
+        line(f, "", &text)?;
+    }
+    Ok(())
+}
+
+/// Those that happened.
+fn causes(rejected: &[Rejected]) -> String {
+    let some = rejected.iter().filter(|one| one.count > 0);
+    let words: Vec<_> = some
+        .map(|one| format!("{} {}", one.cause, one.count))
+        .collect();
+    words.join(", ")
+}

@@ -1,0 +1,256 @@
+//! The virtual routers' part of the status document.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// State of a virtual router in RFC 9568's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum State {
+    /// Not started, or stopped.
+    #[default]
+    Initialize,
+    /// Listens.
+    Backup,
+    /// Holds the addresses.
+    Active,
+    /// Held out of the election by a fault (keepalived's FAULT; Initialize in RFC 9568's words).
+    Fault,
+}
+
+impl State {
+    /// keepalived's word, as notify scripts get it.
+    pub fn keepalived_name(self) -> &'static str {
+        match self {
+            Self::Initialize => "STOP",
+            Self::Backup => "BACKUP",
+            Self::Active => "MASTER",
+            Self::Fault => "FAULT",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Initialize => "Initialize",
+            Self::Backup => "Backup",
+            Self::Active => "Active",
+            Self::Fault => "Fault",
+        })
+    }
+}
+
+/// One virtual router.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Name in the file.
+    pub name: String,
+    /// State.
+    pub state: State,
+    /// How long it has been in that state; absent before the first.
+    #[serde(default)]
+    pub state_age: Option<f64>,
+    /// What keeps it from taking part, in words.
+    #[serde(default)]
+    pub held_by: Option<String>,
+    /// Priority of the file.
+    pub priority: u8,
+    /// Priority with the weights of tracked objects: what is advertised.
+    pub effective_priority: u8,
+    /// What is tracked, and what each contributes.
+    #[serde(default)]
+    pub tracks: Vec<Track>,
+    /// Interface name.
+    pub interface: String,
+    /// VRID.
+    pub vrid: u8,
+    /// VRRP version.
+    pub version: u8,
+    /// Own advertisement interval.
+    #[serde(default)]
+    pub interval: f64,
+    /// Without adverts for that long, a Backup takes over; absent in other states.
+    #[serde(default)]
+    pub takeover_in: Option<f64>,
+    /// The address that its adverts come from.
+    #[serde(default)]
+    pub own_address: Option<String>,
+    /// Who is Active, as far as is known: itself or the router that it follows.
+    #[serde(default)]
+    pub active_address: Option<String>,
+    /// Virtual addresses (`address/prefix`).
+    pub vips: Vec<String>,
+    /// Whether they are on this host: `up`, `failing` or `down`.
+    #[serde(default)]
+    pub addresses: String,
+    /// `on`, `off`, or why there is none: whether the addresses fall silent with the process that speaks for them.
+    #[serde(default)]
+    pub fence: String,
+    /// How long the addresses last without an advert sent; absent while they are not up.
+    #[serde(default)]
+    pub lease: Option<Lease>,
+    /// What could not be done on the host and is still tried.
+    #[serde(default)]
+    pub retrying: Option<Failure>,
+    /// The last change of state.
+    pub last_transition: Option<LastTransition>,
+    /// The last changes of state, latest first; they outlive the VRRP process.
+    #[serde(default)]
+    pub transitions: Vec<LastTransition>,
+    /// How often it changed to each state, as far as the daemon remembers.
+    #[serde(default)]
+    pub changes: Vec<Changes>,
+    /// Other routers of this VRID that were heard, latest first.
+    pub peers: Vec<Peer>,
+    /// Senders of adverts that were rejected, latest first.
+    #[serde(default)]
+    pub refused: Vec<Refused>,
+    /// What it counts since the VRRP process started.
+    #[serde(default)]
+    pub counters: Counters,
+}
+
+/// One tracked object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Track {
+    /// `script` or `interface`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// `up`, `down` or `unknown`.
+    pub health: String,
+    /// The file's weight; 0 makes a failure a fault.
+    pub weight: i16,
+    /// Whether health counts the other way round.
+    pub reverse: bool,
+    /// What it adds to the priority now.
+    pub contribution: i16,
+}
+
+/// How long addresses last without an advert.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lease {
+    /// From one refresh on.
+    pub valid: f64,
+    /// Now.
+    pub left: f64,
+}
+
+/// What could not be done.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// `install`, `remove` or `announce` the addresses.
+    pub operation: String,
+    /// What the kernel said the last time.
+    pub error: String,
+    /// How long ago that was.
+    pub age: f64,
+    /// How often it failed.
+    pub count: u64,
+}
+
+/// A change of state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LastTransition {
+    /// State before.
+    pub from: State,
+    /// State after.
+    pub to: State,
+    /// Why.
+    pub reason: String,
+    /// Seconds since the UNIX epoch.
+    pub at: f64,
+}
+
+/// How often an instance changed to a state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// State after.
+    pub to: State,
+    /// How often.
+    pub count: u64,
+}
+
+/// Another router.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its address.
+    pub address: String,
+    /// Priority of its last advert.
+    pub priority: u8,
+    /// How long ago its last advert came.
+    pub age: f64,
+    /// Its advertisement interval.
+    #[serde(default)]
+    pub interval: f64,
+    /// Adverts that came from it.
+    #[serde(default)]
+    pub adverts: u64,
+}
+
+/// A sender whose adverts are rejected.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its address.
+    pub address: String,
+    /// Why the last one was, as a word of [`Rejected::cause`].
+    pub cause: String,
+    /// The same as a clause.
+    pub reason: String,
+    /// How long ago that was.
+    pub age: f64,
+    /// How many.
+    pub count: u64,
+}
+
+/// Adverts that were rejected for one cause.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// A word: `checksum`, `authentication`, `not_a_peer` ...
+    pub cause: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// What an instance counts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Adverts sent, once whatever the number of unicast peers.
+    pub sent: u64,
+    /// Of these, with priority 0.
+    pub priority_zero_sent: u64,
+    /// Adverts taken in.
+    pub received: u64,
+    /// Of these, with priority 0.
+    pub priority_zero_received: u64,
+    /// Of these, heard while Active.
+    pub received_while_active: u64,
+    /// Of these, from a router that should have given way: two were Active at once.
+    pub rivals: u64,
+    /// Of these, with other virtual addresses than ours.
+    pub address_mismatches: u64,
+    /// Packets that could not be sent.
+    pub send_errors: u64,
+    /// Changes to Active.
+    pub became_active: u64,
+    /// Changes from Active.
+    pub released_active: u64,
+    /// The latest that an advert was sent after its time.
+    pub send_lateness_max: f64,
+    /// The latest that any timer fired.
+    pub timer_lateness_max: f64,
+    /// Every cause of rejection with its count, zero included.
+    pub rejected: Vec<Rejected>,
+}
+
+/// One track script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// Name in the file.
+    pub name: String,
+    /// `passes`, `fails`, `unknown`.
+    pub result: String,
+    /// What answers: the command, or this daemon's balancer.
+    pub answered_by: String,
+}

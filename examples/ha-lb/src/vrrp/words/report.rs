@@ -1,0 +1,185 @@
+//! One router for the status document.
+
+use std::{cmp::Reverse, time::Duration};
+
+use vrrp_fsm::{
+    FaultReason, Instant, Object, StateKind,
+    driver::{Command, Failure, Report},
+    track::{Health, Track},
+};
+
+use super::{Words, rejected, state};
+use crate::{admin::status, config::keepalived::Instance};
+
+impl Words {
+    /// How a router is; `delay` is left until the routers take part.
+    pub(in crate::vrrp) fn status(
+        &self,
+        report: &Report,
+        now: Instant,
+        delay: Duration,
+    ) -> status::Instance {
+        let router = &report.status;
+        let number = router.id.index();
+        let instance = self.instances.get(number);
+        let since = router.last_transition.map(|(at, _)| now.since(at));
+        let is_backup = router.state == StateKind::Backup;
+        let deadline = router.deadline.filter(|_| is_backup);
+        status::Instance {
+            name: self.instance(number).to_owned(),
+            state: state(router.state, router.fault),
+            state_age: since.map(|since| since.as_secs_f64()),
+            held_by: self.held_by(number, router.fault, router.state, delay),
+            priority: router.base_priority.value(),
+            effective_priority: router.effective_priority.value(),
+            tracks: router.tracks.iter().map(|one| self.track(*one)).collect(),
+            interface: instance.map(|i| i.interface.clone()).unwrap_or_default(),
+            vrid: router.vrid.value(),
+            version: match router.version {
+                vrrp_proto::Version::V2 => 2,
+                vrrp_proto::Version::V3 => 3,
+            },
+            interval: router.interval.as_secs_f64(),
+            takeover_in: deadline.map(|at| at.since(now).as_secs_f64()),
+            own_address: router.primary.map(|address| address.to_string()),
+            active_address: router.active.map(|address| address.to_string()),
+            vips: instance.map(vips).unwrap_or_default(),
+            addresses: match (report.guard.wanted, &report.failure) {
+                (true, None) => "up",
+                (true, Some(_)) => "failing",
+                (false, _) => "down",
+            }
+            .to_owned(),
+            fence: match &report.guard.fence {
+                Some(Ok(())) => "on".to_owned(),
+                Some(Err(why)) => why.clone(),
+                None => "off".to_owned(),
+            },
+            lease: report.guard.lease.map(|(valid, left)| status::Lease {
+                valid: valid.as_secs_f64(),
+                left: left.as_secs_f64(),
+            }),
+            retrying: report.failure.as_ref().map(|one| failure(one, now)),
+            last_transition: self.changes.get(number).cloned().flatten(),
+            transitions: Vec::new(),
+            changes: Vec::new(),
+            peers: peers(report, now),
+            refused: refused(report, now),
+            counters: counters(report),
+        }
+    }
+
+    fn held_by(
+        &self,
+        number: usize,
+        fault: Option<FaultReason>,
+        state: StateKind,
+        delay: Duration,
+    ) -> Option<String> {
+        match state {
+            StateKind::Backup | StateKind::Active => None,
+            StateKind::Initialize if !delay.is_zero() => {
+                let left = delay.as_secs_f64();
+                Some(format!("vrrp_startup_delay, {left:.1} s are left"))
+            }
+            StateKind::Initialize | StateKind::Fault => Some(self.fault(number, fault?)),
+        }
+    }
+
+    fn track(&self, (track, health): (Track, Health)) -> status::Track {
+        let (kind, name) = match track.object {
+            Object::Script(number) => {
+                let name = usize::try_from(number)
+                    .ok()
+                    .and_then(|n| self.scripts.get(n));
+                ("script", name.cloned())
+            }
+            Object::Interface(index) => {
+                let interface = self.interfaces.numbered(index);
+                ("interface", interface.map(|i| i.name().to_owned()))
+            }
+        };
+        status::Track {
+            kind: kind.to_owned(),
+            name: name.unwrap_or_else(|| "?".to_owned()),
+            health: match health {
+                Health::Up => "up",
+                Health::Down => "down",
+                Health::Unknown => "unknown",
+            }
+            .to_owned(),
+            weight: track.weight,
+            reverse: track.reverse,
+            contribution: track.contribution(health),
+        }
+    }
+}
+
+fn vips(instance: &Instance) -> Vec<String> {
+    let all = instance
+        .addresses
+        .iter()
+        .chain(&instance.excluded_addresses);
+    all.map(|vip| format!("{}/{}", vip.address, vip.prefix))
+        .collect()
+}
+
+fn failure(one: &Failure, now: Instant) -> status::Failure {
+    status::Failure {
+        operation: match one.command {
+            Command::Install => "install",
+            Command::Remove => "remove",
+            Command::Announce { .. } => "announce",
+        }
+        .to_owned(),
+        error: one.error.clone(),
+        age: now.since(one.at).as_secs_f64(),
+        count: one.count,
+    }
+}
+
+/// Latest first.
+fn peers(report: &Report, now: Instant) -> Vec<status::Peer> {
+    let mut peers: Vec<_> = report.status.peers.iter().collect();
+    peers.sort_by_key(|peer| Reverse(peer.heard_at));
+    let peer = |peer: &vrrp_fsm::Peer| status::Peer {
+        address: peer.source.to_string(),
+        priority: peer.priority.value(),
+        age: now.since(peer.heard_at).as_secs_f64(),
+        interval: peer.interval.as_secs_f64(),
+        adverts: peer.adverts,
+    };
+    peers.into_iter().map(peer).collect()
+}
+
+fn refused(report: &Report, now: Instant) -> Vec<status::Refused> {
+    let mut refused: Vec<_> = report.status.refused.iter().collect();
+    refused.sort_by_key(|one| Reverse(one.at));
+    let one = |one: &vrrp_fsm::Refused| status::Refused {
+        address: one.source.to_string(),
+        cause: one.rejection.cause().to_owned(),
+        reason: one.rejection.to_string(),
+        age: now.since(one.at).as_secs_f64(),
+        count: one.count,
+    };
+    refused.into_iter().map(one).collect()
+}
+
+fn counters(report: &Report) -> status::Counters {
+    let counted = &report.status.statistics;
+    status::Counters {
+        sent: counted.adverts_sent,
+        priority_zero_sent: counted.priority_zero_sent,
+        received: counted.adverts_received,
+        priority_zero_received: counted.priority_zero_received,
+        received_while_active: counted.received_while_active,
+        rivals: counted.rivals,
+        address_mismatches: counted.address_list_mismatches,
+        send_errors: counted.send_errors,
+        became_active: counted.became_active,
+        released_active: counted.released_active,
+        send_lateness_max: counted.latest_advert.as_secs_f64(),
+        timer_lateness_max: counted.latest_timer.as_secs_f64(),
+        rejected: rejected(&counted.rejections),
+    }
+}
