@@ -56,8 +56,9 @@ pub struct AssignKey<'a> {
     pub source: IpAddr,
     /// Value of this backend's persistence cookie in the request (without a prefix-mode remainder).
     pub cookie: Option<&'a [u8]>,
-    /// Hash to balance by instead of that of `source`.
-    pub hash: Option<u64>,
+    /// Hash to balance by where a key other than `source` chooses
+    /// ([`HashConfig::of_request`](crate::balance::HashConfig::of_request)).
+    pub hash: Option<u32>,
     /// The server that just failed this stream: any other, if there is one (redispatch).
     pub exclude: Option<ServerIndex>,
     /// `use-server`.
@@ -223,9 +224,7 @@ impl Backend {
                 Some((cookie.as_bytes().to_vec(), server.index()))
             })
             .collect();
-        // The seed differs between backends and not between runs.
-        let mut hasher = DefaultHasher::new();
-        proxy.name.hash(&mut hasher);
+        let scheduler = scheduler(proxy, &config, &servers);
         Self {
             name: Arc::clone(&proxy.name),
             id: AtomicU32::new(proxy.id),
@@ -236,11 +235,11 @@ impl Backend {
             usable: Default::default(),
             elastic: servers.iter().any(|s| s.config().minconn.is_some()),
             settles: AtomicBool::new(
-                config.balance.follows_load() || servers.iter().any(|s| s.maxconn() > 0),
+                scheduler.follows_load() || servers.iter().any(|s| s.maxconn() > 0),
             ),
             kin: kept.kin,
             state: Mutex::new(State {
-                scheduler: Scheduler::new(config.balance, servers.len(), hasher.finish()),
+                scheduler,
                 queues: Queues::new(servers.len()),
                 now,
                 warm_at: None,
@@ -343,6 +342,18 @@ impl Backend {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How servers are picked.
+fn scheduler(proxy: &ProxyConfig, config: &BackendConfig, servers: &[Server]) -> Scheduler {
+    if config.balance.is_keyed() && config.hash.consistent {
+        let ids: Vec<u32> = servers.iter().map(Server::number).collect();
+        return Scheduler::consistent(&ids, config.hash.balance_factor);
+    }
+    // The seed differs between backends and not between runs.
+    let mut hasher = DefaultHasher::new();
+    proxy.name.hash(&mut hasher);
+    Scheduler::new(config.balance, servers.len(), hasher.finish())
 }
 
 /// Remembers which server a client address was given.

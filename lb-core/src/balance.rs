@@ -5,8 +5,10 @@
 //! randomness that is not seeded.
 
 mod heap;
+mod key;
 mod least_conn;
 mod random;
+mod ring;
 mod round_robin;
 mod scheduler;
 mod weight_map;
@@ -14,6 +16,7 @@ mod weight_map;
 #[cfg(test)]
 mod tests;
 
+pub use key::{HashConfig, HashFunction, HashKey, KeyExpr, UriKey};
 pub use scheduler::{Pick, Scheduler};
 
 /// `balance`.
@@ -32,6 +35,16 @@ pub enum Algorithm {
     First,
     /// Least loaded of this many drawn servers.
     Random(u8),
+    /// Hash of the target.
+    Uri,
+    /// Hash of a parameter of the query.
+    UrlParam,
+    /// Hash of a header.
+    Header,
+    /// Hash of a cookie of the remote desktop protocol.
+    RdpCookie,
+    /// Hash of an expression's value.
+    Hash,
 }
 
 impl Algorithm {
@@ -44,12 +57,20 @@ impl Algorithm {
             Self::Source => "source",
             Self::First => "first",
             Self::Random(_) => "random",
+            Self::Uri => "uri",
+            Self::UrlParam => "url_param",
+            Self::Header => "hdr",
+            Self::RdpCookie => "rdp-cookie",
+            Self::Hash => "hash",
         }
     }
 
-    /// Whether picks depend on how many streams each server has.
-    pub fn follows_load(self) -> bool {
-        matches!(self, Self::LeastConn | Self::Random(_))
+    /// Whether a key chooses the server.
+    pub fn is_keyed(self) -> bool {
+        matches!(
+            self,
+            Self::Source | Self::Uri | Self::UrlParam | Self::Header | Self::RdpCookie | Self::Hash
+        )
     }
 
     /// Whether any server may serve any request, so that a failed connection may go elsewhere at once.

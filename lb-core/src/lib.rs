@@ -52,6 +52,7 @@ pub mod expr;
 pub mod frontend;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hash;
 pub mod head;
 pub mod health;
 pub mod http1;

@@ -75,7 +75,7 @@ pub struct RequestView<'a> {
 }
 
 impl<'a> RequestView<'a> {
-    /// A view of the connection alone.
+    /// A view of the connection and of what `state` knows.
     pub fn new(now: Instant, connection: &'a ConnectionInfo, state: &'a RuleState) -> Self {
         Self {
             now,
@@ -85,8 +85,8 @@ impl<'a> RequestView<'a> {
             response: None,
             payload: &[],
             complete: true,
-            backend: None,
-            server: None,
+            backend: state.backend.as_deref(),
+            server: state.server.as_deref(),
         }
     }
 

@@ -5,7 +5,12 @@ use std::{net::IpAddr, sync::Arc, task::Waker, time::Instant};
 use super::{
     AssignKey, Assignment, Backend, Lease, Persistence, Refusal, State, Ticket, slots::wake,
 };
-use crate::{balance::Pick, id::ServerIndex, server::Server, stick_table::Key};
+use crate::{
+    balance::{Algorithm, Pick},
+    id::ServerIndex,
+    server::Server,
+    stick_table::Key,
+};
 
 impl Backend {
     /// Gives the stream a server, a place in a queue, or nothing.
@@ -47,7 +52,10 @@ impl Backend {
             }
         }
         let persistence = persistence.without_server();
-        let hash = key.hash.unwrap_or_else(|| hash_of(key.source));
+        let hash = match self.config.balance {
+            Algorithm::Source => Some(self.config.hash.of_address(key.source)),
+            _ => key.hash,
+        };
         let mut pick = state.scheduler.pick(hash, key.exclude);
         if pick == Pick::Nobody && key.exclude.is_some() {
             pick = state.scheduler.pick(hash, None);
@@ -174,18 +182,4 @@ fn is_queue_full(server: &Server) -> bool {
         .config()
         .maxqueue
         .is_some_and(|most| server.counters().queue.value() >= most)
-}
-
-/// As `balance source` does: the address's 32-bit words in network order, combined by exclusive or.
-fn hash_of(source: IpAddr) -> u64 {
-    match source.to_canonical() {
-        IpAddr::V4(v4) => u64::from(v4.to_bits()),
-        IpAddr::V6(v6) => {
-            let bits = v6.to_bits();
-            let words = [bits >> 96, bits >> 64, bits >> 32, bits];
-            words.iter().fold(0, |hash, word| {
-                hash ^ u64::try_from(word & 0xffff_ffff).unwrap_or(0)
-            })
-        }
-    }
 }

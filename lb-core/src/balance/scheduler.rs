@@ -1,8 +1,8 @@
 //! One balancing algorithm behind one face.
 
 use super::{
-    Algorithm, heap::IndexedHeap, least_conn::LeastConn, random::Random, round_robin::RoundRobin,
-    weight_map::WeightMap,
+    Algorithm, heap::IndexedHeap, least_conn::LeastConn, random::Random, ring::Ring,
+    round_robin::RoundRobin, weight_map::WeightMap,
 };
 use crate::id::ServerIndex;
 
@@ -36,6 +36,11 @@ enum Policy {
     StaticRr(WeightMap),
     LeastConn(LeastConn),
     Hash(WeightMap),
+    Consistent {
+        ring: Ring,
+        /// For requests without a key.
+        turns: RoundRobin,
+    },
     First(IndexedHeap<()>),
     Random(Random),
 }
@@ -47,10 +52,27 @@ impl Scheduler {
             Algorithm::RoundRobin => Policy::RoundRobin(RoundRobin::new(servers)),
             Algorithm::StaticRr => Policy::StaticRr(WeightMap::new(servers)),
             Algorithm::LeastConn => Policy::LeastConn(LeastConn::new(servers)),
-            Algorithm::Source => Policy::Hash(WeightMap::new(servers)),
             Algorithm::First => Policy::First(IndexedHeap::new(servers)),
             Algorithm::Random(draws) => Policy::Random(Random::new(servers, draws, seed)),
+            keyed => {
+                debug_assert!(keyed.is_keyed());
+                Policy::Hash(WeightMap::new(servers))
+            }
         };
+        Self::with(policy, servers)
+    }
+
+    /// `hash-type consistent`: for servers with these numbers, all with weight 0. `factor` is
+    /// `hash-balance-factor`.
+    pub fn consistent(ids: &[u32], factor: u32) -> Self {
+        let policy = Policy::Consistent {
+            ring: Ring::new(ids, factor),
+            turns: RoundRobin::new(ids.len()),
+        };
+        Self::with(policy, ids.len())
+    }
+
+    fn with(policy: Policy, servers: usize) -> Self {
         Self {
             slots: vec![Slot::default(); servers],
             policy,
@@ -82,8 +104,21 @@ impl Scheduler {
             Policy::RoundRobin(p) => p.set_weight(index, weight),
             Policy::StaticRr(p) | Policy::Hash(p) => p.set_weight(index, weight),
             Policy::LeastConn(p) => p.set_weight(index, weight),
+            Policy::Consistent { ring, turns } => {
+                ring.set_weight(index, weight);
+                turns.set_weight(index, weight);
+            }
             Policy::First(_) => self.place_first(index),
             Policy::Random(p) => p.set_weight(index, weight),
+        }
+    }
+
+    /// Whether picks depend on how many streams each server has.
+    pub fn follows_load(&self) -> bool {
+        match &self.policy {
+            Policy::LeastConn(_) | Policy::Random(_) => true,
+            Policy::Consistent { ring, .. } => ring.follows_load(),
+            _ => false,
         }
     }
 
@@ -97,6 +132,7 @@ impl Scheduler {
         match &mut self.policy {
             Policy::LeastConn(p) => p.set_load(server.index(), load),
             Policy::Random(p) => p.set_load(server.index(), load),
+            Policy::Consistent { ring, .. } => ring.set_load(server.index(), load),
             Policy::RoundRobin(_) | Policy::StaticRr(_) | Policy::Hash(_) | Policy::First(_) => {}
         }
     }
@@ -111,30 +147,37 @@ impl Scheduler {
         match &mut self.policy {
             Policy::RoundRobin(p) => p.set_parked(index, parked),
             Policy::LeastConn(p) => p.set_parked(index, parked),
+            Policy::Consistent { turns, .. } => turns.set_parked(index, parked),
             Policy::First(_) => self.place_first(index),
             Policy::Random(p) => p.set_parked(index, parked),
             Policy::StaticRr(_) | Policy::Hash(_) => {}
         }
     }
 
-    /// Chooses a server that is not `except`; `hash` matters to [`Algorithm::Source`] alone.
-    pub fn pick(&mut self, hash: u64, except: Option<ServerIndex>) -> Pick {
+    /// Chooses a server that is not `except`; `hash` matters where a key chooses: without one the servers take
+    /// turns.
+    pub fn pick(&mut self, hash: Option<u32>, except: Option<ServerIndex>) -> Pick {
         let except = except.map(ServerIndex::index);
+        let has_room = |server: usize| self.slots.get(server).is_some_and(|s| !s.parked);
+        let any = |server: usize| Some(server) != except && has_room(server);
         let picked = match &mut self.policy {
             Policy::RoundRobin(p) => p.pick(except),
             Policy::LeastConn(p) => p.pick(except),
             Policy::First(heap) => heap.first_except(except).map(|((), server)| server),
             Policy::Random(p) => p.pick(except),
-            Policy::StaticRr(p) => p.in_turn(|server| {
-                Some(server) != except && self.slots.get(server).is_some_and(|s| !s.parked)
-            }),
-            Policy::Hash(p) => p.by_hash(hash, except),
+            Policy::StaticRr(p) => p.in_turn(any),
+            Policy::Hash(p) => match hash {
+                Some(hash) => p.by_hash(hash, except),
+                None => p.in_turn(any),
+            },
+            Policy::Consistent { ring, turns } => match hash {
+                Some(hash) => ring.by_hash(hash, except),
+                None => turns.pick(except),
+            },
         };
         match picked {
-            Some(server) if self.slots.get(server).is_some_and(|s| s.parked) => {
-                Pick::Full(ServerIndex::new(server))
-            }
-            Some(server) => Pick::Free(ServerIndex::new(server)),
+            Some(server) if has_room(server) => Pick::Free(ServerIndex::new(server)),
+            Some(server) => Pick::Full(ServerIndex::new(server)),
             None => Pick::Nobody,
         }
     }

@@ -13,7 +13,7 @@ fn scheduler(algorithm: Algorithm, weights: &[u32]) -> Scheduler {
 
 fn picks(scheduler: &mut Scheduler, count: usize) -> Vec<usize> {
     (0..count)
-        .map(|_| match scheduler.pick(0, None) {
+        .map(|_| match scheduler.pick(Some(0), None) {
             Pick::Free(server) => server.index(),
             other => panic!("{other:?}"),
         })
@@ -73,15 +73,15 @@ fn the_excluded_server_is_passed_over_unless_it_is_alone() {
         let mut two = scheduler(algorithm, &[1, 1]);
         for _ in 0..5 {
             assert_eq!(
-                two.pick(0, Some(zero)),
+                two.pick(Some(0), Some(zero)),
                 Pick::Free(ServerIndex::new(1)),
                 "{algorithm:?}"
             );
         }
         let mut one = scheduler(algorithm, &[1]);
-        assert_eq!(one.pick(0, Some(zero)), Pick::Nobody, "{algorithm:?}");
+        assert_eq!(one.pick(Some(0), Some(zero)), Pick::Nobody, "{algorithm:?}");
         let mut none = scheduler(algorithm, &[]);
-        assert_eq!(none.pick(0, None), Pick::Nobody, "{algorithm:?}");
+        assert_eq!(none.pick(Some(0), None), Pick::Nobody, "{algorithm:?}");
     }
 }
 
@@ -100,7 +100,7 @@ fn least_connections_for_the_weight_then_the_one_chosen_longest_ago() {
     let mut lc = scheduler(Algorithm::LeastConn, &[1, 2, 1]);
     let mut load = [0u32; 3];
     for _ in 0..8 {
-        let Pick::Free(server) = lc.pick(0, None) else {
+        let Pick::Free(server) = lc.pick(Some(0), None) else {
             panic!()
         };
         load[server.index()] += 1;
@@ -114,7 +114,7 @@ fn least_connections_for_the_weight_then_the_one_chosen_longest_ago() {
 #[test]
 fn a_hash_stays_with_its_server_and_waits_for_it_when_it_is_full() {
     let mut hash = scheduler(Algorithm::Source, &[16, 16, 16]);
-    let at = |s: &mut Scheduler, h| s.pick(h, None);
+    let at = |s: &mut Scheduler, h| s.pick(Some(h), None);
     assert_eq!(at(&mut hash, 4), Pick::Free(ServerIndex::new(1)));
     assert_eq!(at(&mut hash, 4), Pick::Free(ServerIndex::new(1)));
     hash.set_parked(ServerIndex::new(1), true);
@@ -130,7 +130,7 @@ fn first_fills_one_server_after_the_other() {
     first.set_parked(ServerIndex::new(0), true);
     assert_eq!(picks(&mut first, 2), [1, 1]);
     first.set_parked(ServerIndex::new(1), true);
-    assert_eq!(first.pick(0, None), Pick::Nobody);
+    assert_eq!(first.pick(Some(0), None), Pick::Nobody);
 }
 
 #[test]
@@ -181,4 +181,72 @@ proptest! {
             prop_assert!(count.abs_diff(weight) <= 1 + weight / 8, "{:?} for {:?}", counts, weights);
         }
     }
+}
+
+#[test]
+fn a_table_of_hashes_has_haproxys_order() {
+    let order = |weights: &[u32]| {
+        let mut table = scheduler(Algorithm::Source, weights);
+        let total = weights.iter().sum::<u32>();
+        let at = |hash| match table.pick(Some(hash), None) {
+            Pick::Free(server) => server.index(),
+            other => panic!("{other:?}"),
+        };
+        (0..total).map(at).collect::<Vec<_>>()
+    };
+    // As HAProxy 2.6 answers.
+    assert_eq!(order(&[3, 1, 1]), [0, 0, 1, 0, 2]);
+    assert_eq!(order(&[5, 3, 2]), [0, 0, 1, 0, 2, 0, 1, 0, 1, 2]);
+    let long = [0, 4, 1, 4, 2, 4, 3, 4, 2, 4, 2, 4, 3, 4];
+    assert_eq!(order(&[1, 1, 3, 2, 7]), long);
+}
+
+#[test]
+fn a_ring_moves_only_the_keys_of_who_goes() {
+    let mut ring = Scheduler::consistent(&[1, 2, 3, 4], 0);
+    let servers = (0..4).map(ServerIndex::new);
+    servers
+        .clone()
+        .for_each(|server| ring.set_weight(server, 16));
+    let hashes: Vec<u32> = (0..2000_u32)
+        .map(|n| n.wrapping_mul(2_147_000_001))
+        .collect();
+    let places = |ring: &mut Scheduler| -> Vec<Pick> {
+        hashes
+            .iter()
+            .map(|hash| ring.pick(Some(*hash), None))
+            .collect()
+    };
+    let before = places(&mut ring);
+    for server in servers.clone() {
+        let share = before.iter().filter(|p| **p == Pick::Free(server)).count();
+        assert!((200..1000).contains(&share), "{server}: {share}");
+    }
+    let gone = ServerIndex::new(2);
+    ring.set_weight(gone, 0);
+    for (then, now) in before.iter().zip(places(&mut ring)) {
+        assert_ne!(now, Pick::Free(gone));
+        assert!(*then == now || *then == Pick::Free(gone));
+    }
+    ring.set_weight(gone, 16);
+    assert_eq!(places(&mut ring), before);
+}
+
+#[test]
+fn a_bounded_ring_passes_over_who_has_more_than_its_share() {
+    let mut ring = Scheduler::consistent(&[1, 2], 150);
+    let [first, second] = [0, 1].map(ServerIndex::new);
+    ring.set_weight(first, 16);
+    ring.set_weight(second, 16);
+    let Pick::Free(chosen) = ring.pick(Some(7), None) else {
+        panic!("nobody")
+    };
+    let other = if chosen == first { second } else { first };
+    // 150 % of the average of 11 with the next one is 8.25: nine are too many.
+    ring.set_load(chosen, 8);
+    ring.set_load(other, 2);
+    assert_eq!(ring.pick(Some(7), None), Pick::Free(chosen));
+    ring.set_load(chosen, 9);
+    ring.set_load(other, 1);
+    assert_eq!(ring.pick(Some(7), None), Pick::Free(other));
 }

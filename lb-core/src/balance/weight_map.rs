@@ -1,6 +1,11 @@
 //! A table with as many places per server as its weight, spread evenly: what map-based hashing and static-rr
 //! look servers up in.
 
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+};
+
 /// The table; built anew when weights change, which changes where most keys go (as `hash-type map-based` does).
 #[derive(Debug, Clone)]
 pub(super) struct WeightMap {
@@ -28,10 +33,9 @@ impl WeightMap {
     }
 
     /// The server of `hash`, or the next one in the table that is not `except`.
-    pub(super) fn by_hash(&mut self, hash: u64, except: Option<usize>) -> Option<usize> {
+    pub(super) fn by_hash(&mut self, hash: u32, except: Option<usize>) -> Option<usize> {
         self.refresh();
-        let length = u64::try_from(self.places.len()).ok()?;
-        let place = usize::try_from(hash.checked_rem(length)?).ok()?;
+        let place = (hash as usize).checked_rem(self.places.len())?;
         self.from(place, |server| Some(server) != except)
             .map(|(_, server)| server)
     }
@@ -54,7 +58,9 @@ impl WeightMap {
             .find(|&(_, server)| accept(server))
     }
 
-    /// Each place goes to the server that is furthest behind its share.
+    /// A server gains its weight's share of a turn with each place. The next place goes to the one that has saved
+    /// up the most whole turns, the first of them in file order: the order that HAProxy's table has, so that a key
+    /// finds the same server there and here.
     fn refresh(&mut self) {
         if !std::mem::take(&mut self.stale) {
             return;
@@ -63,29 +69,60 @@ impl WeightMap {
         self.cursor = 0;
         // A weight of 16 for all is the same as 1 for all.
         let divisor = self.weights.iter().copied().fold(0, gcd).max(1);
-        let mut queue: std::collections::BinaryHeap<_> = self
-            .weights
-            .iter()
-            .enumerate()
-            .filter(|(_, weight)| **weight > 0)
-            .map(|(server, &weight)| turn(server, weight / divisor, 0))
-            .collect();
-        while let Some(std::cmp::Reverse((_, server, weight, nth))) = queue.pop() {
-            self.places.push(u32::try_from(server).unwrap_or(u32::MAX));
-            if nth + 1 < weight {
-                queue.push(turn(server, weight, nth + 1));
+        let total: u64 = self.weights.iter().map(|w| u64::from(w / divisor)).sum();
+        let used = (0_u32..).zip(&self.weights).filter(|(_, w)| **w > 0);
+        let mut waiting = BTreeSet::new();
+        let mut gains = BinaryHeap::new();
+        for (server, weight) in used {
+            let gain = Gain::new(1, weight / divisor, total);
+            waiting.insert((Reverse(1_i64), server));
+            gains.push(Reverse((gain.at, server, gain)));
+        }
+        let mut turns: Vec<i64> = vec![1; self.weights.len()];
+        for step in 1..=total {
+            while let Some(&Reverse((at, server, gain))) = gains.peek()
+                && at <= step
+            {
+                gains.pop();
+                let next = Gain::new(gain.nth + 1, gain.weight, total);
+                gains.push(Reverse((next.at, server, next)));
+                change(&mut waiting, &mut turns, server, 1);
             }
+            let Some(&(_, server)) = waiting.first() else {
+                return;
+            };
+            self.places.push(server);
+            change(&mut waiting, &mut turns, server, -1);
         }
     }
 }
 
-type Turn = std::cmp::Reverse<(u64, usize, u32, u32)>;
-
-/// The `nth` place of a server, ordered by where it falls in a round.
-fn turn(server: usize, weight: u32, nth: u32) -> Turn {
-    let position = ((u64::from(nth) * 2 + 1) << 31) / u64::from(weight.max(1));
-    std::cmp::Reverse((position, server, weight, nth))
+/// When a server has saved up another turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Gain {
+    at: u64,
+    nth: u64,
+    weight: u32,
 }
+
+impl Gain {
+    fn new(nth: u64, weight: u32, total: u64) -> Self {
+        let at = (total * nth).div_ceil(u64::from(weight.max(1)));
+        Self { at, nth, weight }
+    }
+}
+
+/// A server has more or fewer turns saved up.
+fn change(waiting: &mut Waiting, turns: &mut [i64], server: u32, by: i64) {
+    if let Some(turns) = turns.get_mut(server as usize) {
+        waiting.remove(&(Reverse(*turns), server));
+        *turns += by;
+        waiting.insert((Reverse(*turns), server));
+    }
+}
+
+/// Servers by the turns that they have saved up, most first.
+type Waiting = BTreeSet<(Reverse<i64>, u32)>;
 
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use ipnet::IpNet;
 
 use super::{LogTarget, ServerConfig};
-use crate::{balance::Algorithm, rules::ProxyRules};
+use crate::{
+    balance::{Algorithm, HashConfig},
+    rules::ProxyRules,
+};
 
 /// One proxy: a frontend half, a backend half, or both (`listen`).
 #[derive(Debug, Clone)]
@@ -214,6 +217,8 @@ pub struct TlsBind {
 pub struct BackendConfig {
     /// `balance`.
     pub balance: Algorithm,
+    /// `hash-type` and what is hashed, where a key chooses the server.
+    pub hash: HashConfig,
     /// Servers in file order.
     pub servers: Vec<ServerConfig>,
     /// `retries` (3).
@@ -260,6 +265,7 @@ impl Default for BackendConfig {
     fn default() -> Self {
         Self {
             balance: Algorithm::default(),
+            hash: HashConfig::default(),
             servers: Vec::new(),
             retries: 3,
             redispatch: None,

@@ -38,7 +38,7 @@ pub(super) struct Need<'a> {
     /// Persistence cookie of the request.
     pub(super) cookie: Option<&'a [u8]>,
     /// Hash of the request, for algorithms that want one.
-    pub(super) hash: Option<u64>,
+    pub(super) hash: Option<u32>,
     /// Server named by `use-server`.
     pub(super) forced: Option<ServerIndex>,
     /// What its `stick` lines say: the number of a server, and where to remember the one it gets.

@@ -62,7 +62,7 @@ async fn run(connection: &mut Connection, trace: &mut Trace) {
         backend,
         proxy,
         cookie: None,
-        hash: None,
+        hash: hash(connection, backend),
         forced: forced(connection, proxy, backend),
         sticks: &sticks(connection, proxy),
         reuse: None,
@@ -97,6 +97,16 @@ fn forced(connection: &Connection, proxy: &ProxyConfig, backend: &Backend) -> Op
     let mut buffer = Vec::new();
     let name = proxy.rules.select_server(&view, &mut buffer)?;
     backend.server_named(name).map(|server| server.index())
+}
+
+/// Hash of the key that `balance` names.
+fn hash(connection: &Connection, backend: &Backend) -> Option<u32> {
+    let config = &backend.config().hash;
+    config.key.as_ref()?;
+    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
+        .with_payload(connection.client.input.bytes(), true)
+        .with_backend(backend.name());
+    config.of_request(&view)
 }
 
 /// What the `stick` lines say.

@@ -7,7 +7,6 @@ mod number;
 mod table;
 mod text;
 
-pub(in crate::expr) use bits::{avalanche, sdbm};
 pub(crate) use text::expand;
 
 use std::fmt;

@@ -16,6 +16,10 @@ pub struct RuleState {
     pub log_level: Option<LogLevel>,
     /// What `track-sc` rules count on.
     pub trackers: Trackers,
+    /// Name of the backend, once it is chosen.
+    pub backend: Option<Arc<str>>,
+    /// Name of the server, once it has answered.
+    pub server: Option<Arc<str>>,
     /// What rules may ask about; without it their questions have no answer.
     pub world: Option<Arc<dyn World>>,
     /// The `tcp-request content` rule that waits for more bytes: those before it are not run again.
@@ -31,6 +35,8 @@ impl RuleState {
         self.variables.forget(Scope::Transaction);
         self.captures.clear();
         self.log_level = None;
+        self.backend = None;
+        self.server = None;
         self.trackers.end_stream();
         self.awaiting = 0;
     }

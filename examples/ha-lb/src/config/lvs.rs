@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use lb_core::{
-    balance::Algorithm,
+    balance::{Algorithm, HashConfig},
     config::{
         BackendConfig, Bind, BindAddress, CheckConfig, CheckKind, Config, FrontendConfig,
         ProxyConfig, ServerConfig, Timeouts,
@@ -131,6 +131,11 @@ fn proxy(server: &VirtualServer, name: Arc<str>, id: u32) -> ProxyConfig {
     });
     proxy.backend = Some(BackendConfig {
         balance: algorithm(server.scheduler),
+        hash: HashConfig {
+            consistent: server.scheduler == Scheduler::ConsistentSourceHash,
+            avalanche: server.scheduler == Scheduler::ConsistentSourceHash,
+            ..HashConfig::default()
+        },
         servers: servers(server),
         // A refused connection goes to another server at last, as it would once IPVS has removed the first.
         redispatch: Some(-1),

@@ -21,6 +21,7 @@ mod peer;
 
 mod aborts;
 mod admin;
+mod balancing;
 mod framing;
 mod heads;
 mod limits;

@@ -42,6 +42,7 @@ pub(super) async fn forward(
     let forced = use_server(connection, x, proxy, backend);
     let sticks = sticks(connection, x, proxy);
     let cookie = take_cookie(connection, x, backend);
+    let hash = hash(connection, x, backend);
     write_request(connection, x, summary, proxy);
     let mut reuse = true;
     loop {
@@ -49,7 +50,7 @@ pub(super) async fn forward(
             backend,
             proxy,
             cookie: cookie.as_deref(),
-            hash: None,
+            hash,
             forced,
             sticks: &sticks,
             reuse: (reuse && summary.framing != Framing::Tunnel).then_some(number),
@@ -132,6 +133,17 @@ fn sticks(connection: &Connection, x: &Exchange, proxy: &ProxyConfig) -> Sticks 
         .with_request(head)
         .with_backend(&proxy.name);
     proxy.rules.stick(&view)
+}
+
+/// Hash of the key that `balance` names.
+fn hash(connection: &Connection, x: &Exchange, backend: &Backend) -> Option<u32> {
+    let config = &backend.config().hash;
+    config.key.as_ref()?;
+    let head = HeadRef::new(&x.request, connection.client.input.kept());
+    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
+        .with_request(head)
+        .with_backend(backend.name());
+    config.of_request(&view)
 }
 
 /// The persistence cookie's value; the server sees of it what `cookie` says.

@@ -58,6 +58,7 @@ pub(super) async fn prepare(
     let Some(proxy) = balancer.backend_proxy(index) else {
         return Prepared::Drop;
     };
+    connection.state.backend = Some(Arc::clone(&proxy.name));
     if proxy.name != frontend.name
         && let Some(done) = apply(connection, x, proxy, summary).await
     {

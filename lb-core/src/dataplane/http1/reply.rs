@@ -2,6 +2,7 @@
 
 use std::{
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -48,7 +49,7 @@ pub(super) async fn pass_back(
     if (400..500).contains(&response.status) {
         connection.count_tracked(Event::HttpError);
     }
-    if let Some(answer) = apply_rules(connection, x, proxy, &dialed.server) {
+    if let Some(answer) = apply_rules(connection, x, proxy, &dialed) {
         drop(dialed);
         return answer.send(connection, x, Some(summary)).await;
     }
@@ -147,7 +148,7 @@ fn apply_rules(
     connection: &mut Connection,
     x: &mut Exchange,
     backend: &ProxyConfig,
-    server: &Side,
+    dialed: &Dialed,
 ) -> Option<Answer> {
     let listener = Rc::clone(&connection.listener);
     let frontend = listener.frontend.config();
@@ -155,8 +156,10 @@ fn apply_rules(
     let proxies = [Some(backend), (!same).then_some(frontend)];
     let now = clock::recent();
     let request = HeadRef::new(&x.request, connection.client.input.kept());
-    let mut head = HeadMut::new(&mut x.response, server.input.bytes());
+    let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
     let (info, state) = (&connection.info, &mut connection.state);
+    let server = dialed.lease.server();
+    state.server = server.map(|server| Arc::clone(&server.config().name));
     for proxy in proxies.into_iter().flatten() {
         match proxy
             .rules

@@ -10,8 +10,8 @@ use crate::{
     expr::{
         Needs, Type, Value, Wanted,
         args::{ArgKind, ArgSpec, Argument, may},
-        convert::{avalanche, sdbm},
     },
+    hash::{avalanche, sdbm},
     head::Version,
     request::RequestView,
 };

@@ -1,53 +1,116 @@
 //! `balance`, `hash-type`, `http-reuse` and `retry-on`: how a backend chooses a server and a connection
 //! (configuration manual §4.2).
 
-use lb_core::{balance::Algorithm, config::HttpReuse};
+use lb_core::{
+    balance::{Algorithm, HashConfig, HashFunction, HashKey, KeyExpr, UriKey},
+    config::{BackendConfig, HttpReuse},
+    expr::{Definitions, Expr},
+};
 
-use super::args::{Args, Context, Parsed};
+use super::{
+    args::{Arg, Args, Context, Parsed},
+    value,
+};
 
 /// `balance <algorithm>`.
-pub(super) fn algorithm(args: &mut Args<'_>) -> Parsed<Algorithm> {
-    const EXPECTED: &str = "roundrobin, static-rr, leastconn, source, first or random";
+pub(super) fn algorithm(
+    args: &mut Args<'_>,
+    backend: &mut BackendConfig,
+    context: &mut Context<'_>,
+) -> Parsed<()> {
+    const EXPECTED: &str = "roundrobin, static-rr, leastconn, source, first, random, uri, url_param, hdr(<name>), \
+        rdp-cookie or hash";
     let arg = args.need("balance", EXPECTED)?;
-    let algorithm = match arg.text {
-        "roundrobin" => Algorithm::RoundRobin,
-        "static-rr" => Algorithm::StaticRr,
-        "leastconn" => Algorithm::LeastConn,
-        "source" => Algorithm::Source,
-        "first" => Algorithm::First,
-        "random" => Algorithm::Random(2),
-        text => {
-            let draws = text
-                .strip_prefix("random(")
-                .and_then(|rest| rest.strip_suffix(')'))
-                .and_then(|draws| draws.parse().ok())
-                .filter(|draws| *draws > 0);
-            match draws {
-                Some(draws) => Algorithm::Random(draws),
-                None => {
-                    let known = [
-                        "uri",
-                        "url_param",
-                        "hash",
-                        "rdp-cookie",
-                        "log-hash",
-                        "sticky",
-                    ];
-                    let message = if known.contains(&text)
-                        || text.starts_with("hdr(")
-                        || text.starts_with("rdp-cookie(")
-                    {
-                        "this balancing algorithm is not supported"
-                    } else {
-                        "unknown balancing algorithm"
-                    };
-                    return Err(arg.refuse(message, EXPECTED));
-                }
+    let (word, inner) = match arg.text.strip_suffix(')').and_then(|t| t.split_once('(')) {
+        Some((word, inner)) => (word, Some(inner)),
+        None => (arg.text, None),
+    };
+    let (algorithm, key) = match (word, inner) {
+        ("roundrobin", None) => (Algorithm::RoundRobin, None),
+        ("static-rr", None) => (Algorithm::StaticRr, None),
+        ("leastconn", None) => (Algorithm::LeastConn, None),
+        ("source", None) => (Algorithm::Source, None),
+        ("first", None) => (Algorithm::First, None),
+        ("random", None) => (Algorithm::Random(2), None),
+        ("random", Some(draws)) => match draws.parse() {
+            Ok(draws @ 1..) => (Algorithm::Random(draws), None),
+            _ => return Err(arg.refuse("not a number of draws", "random(<draws>)")),
+        },
+        ("uri", None) => (Algorithm::Uri, Some(HashKey::Uri(uri(args)?))),
+        ("url_param", None) => (Algorithm::UrlParam, Some(url_param(args, context)?)),
+        ("hdr", Some(name)) if !name.is_empty() => {
+            let key = key(&arg, &format!("req.hdr({name},1)"))?;
+            let domain = args.skip("use_domain_only");
+            let key = if domain {
+                HashKey::Domain(key)
+            } else {
+                HashKey::Value(key)
+            };
+            (Algorithm::Header, Some(key))
+        }
+        ("rdp-cookie", name) => {
+            let name = name.unwrap_or("mstshash");
+            let key = key(&arg, &format!("req.rdp_cookie({name})"))?;
+            (Algorithm::RdpCookie, Some(HashKey::Value(key)))
+        }
+        ("hash", None) => {
+            let expression = args.need("balance hash", "an expression")?;
+            let key = key(&expression, expression.text)?;
+            (Algorithm::Hash, Some(HashKey::Value(key)))
+        }
+        _ => return Err(arg.refuse("unknown balancing algorithm", EXPECTED)),
+    };
+    backend.balance = algorithm;
+    backend.hash.key = key;
+    args.end("balance")
+}
+
+/// The words behind `balance uri`.
+fn uri(args: &mut Args<'_>) -> Parsed<UriKey> {
+    let mut key = UriKey::default();
+    while let Some(word) = args.take() {
+        let number = |args: &mut Args<'_>| -> Parsed<Option<usize>> {
+            let arg = args.need(word.text, "a number")?;
+            let number = value::number(&arg, word.text, 1, u32::MAX)?;
+            Ok(Some(number as usize))
+        };
+        match word.text {
+            "whole" => key.whole = true,
+            "path-only" => key.path_only = true,
+            "len" => key.len = number(args)?,
+            "depth" => key.depth = number(args)?,
+            _ => {
+                let expected = "len <n>, depth <n>, whole or path-only";
+                return Err(word.refuse("unknown word behind 'balance uri'", expected));
             }
         }
-    };
-    args.end("balance")?;
-    Ok(algorithm)
+    }
+    Ok(key)
+}
+
+/// The words behind `balance url_param`.
+fn url_param(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<HashKey> {
+    let name = args.need("balance url_param", "the name of a parameter")?;
+    let key = key(&name, &format!("url_param({})", name.text))?;
+    if let Some(word) = args.take() {
+        if word.text != "check_post" {
+            return Err(word.refuse("unknown word behind 'balance url_param'", "check_post"));
+        }
+        // Obsolete number of bytes to wait for.
+        args.take();
+        context.warn(
+            word.span,
+            "'check_post' is ignored",
+            "parameters are looked for in the query only",
+        );
+    }
+    Ok(HashKey::Value(key))
+}
+
+fn key(arg: &Arg<'_>, text: &str) -> Parsed<KeyExpr> {
+    let expr = Expr::parse(text, &Definitions::default())
+        .map_err(|error| arg.refuse(error.message, "the key to balance by"))?;
+    Ok(KeyExpr::new(text, expr))
 }
 
 /// `http-reuse <way>`.
@@ -63,21 +126,51 @@ pub(super) fn reuse(args: &mut Args<'_>) -> Parsed<HttpReuse> {
     })
 }
 
-/// `hash-type map-based|consistent`.
-pub(super) fn hash_type(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
+/// `hash-type <method> [<function>] [<modifier>]`.
+pub(super) fn hash_type(
+    args: &mut Args<'_>,
+    hash: &mut HashConfig,
+    context: &mut Context<'_>,
+) -> Parsed<()> {
     let arg = args.need("hash-type", "map-based or consistent")?;
-    match arg.text {
-        "map-based" => Ok(()),
-        "consistent" => {
+    hash.consistent = match arg.text {
+        "map-based" => false,
+        "consistent" => true,
+        _ => return Err(arg.refuse("unknown hash type", "map-based or consistent")),
+    };
+    // Without a function the keys of a ring are scattered.
+    let Some(function) = args.take() else {
+        hash.function = HashFunction::Sdbm;
+        hash.avalanche = hash.consistent;
+        return Ok(());
+    };
+    hash.function = match function.text {
+        "sdbm" => HashFunction::Sdbm,
+        "djb2" => HashFunction::Djb2,
+        "crc32" => HashFunction::Crc32,
+        "wt6" => {
             context.warn(
-                arg.span,
-                "'hash-type consistent' is ignored",
-                "keys are laid over the servers as map-based, so that a lost server moves other keys too",
+                function.span,
+                "the hash 'wt6' is not known here",
+                "keys are laid over the servers by sdbm",
             );
-            Ok(())
+            HashFunction::Sdbm
         }
-        _ => Err(arg.refuse("unknown hash type", "map-based or consistent")),
+        _ => return Err(function.refuse("unknown hash", "sdbm, djb2, wt6 or crc32")),
+    };
+    hash.avalanche = args.skip("avalanche");
+    args.end("hash-type")
+}
+
+/// `hash-balance-factor <percent>`.
+pub(super) fn balance_factor(args: &mut Args<'_>, hash: &mut HashConfig) -> Parsed<()> {
+    const EXPECTED: &str = "0, or more than 100";
+    let arg = args.need("hash-balance-factor", EXPECTED)?;
+    hash.balance_factor = value::number(&arg, "hash-balance-factor", 0, i32::MAX.unsigned_abs())?;
+    if (1..=100).contains(&hash.balance_factor) {
+        return Err(arg.refuse("a server may have more than the average", EXPECTED));
     }
+    args.end("hash-balance-factor")
 }
 
 /// `retry-on <event> ...`.

@@ -270,7 +270,7 @@ impl Reader<'_, '_> {
         let name = word.text;
         let backend = &mut draft.backend;
         match name {
-            "balance" => backend.balance = balance::algorithm(args)?,
+            "balance" => balance::algorithm(args, backend, context)?,
             "cookie" => backend.cookie = Some(persistence::cookie(args)?),
             "default-server" => draft.default_server.options(args, context)?,
             "fullconn" => backend.fullconn = Some(number(args, name, 1)?),
@@ -280,7 +280,8 @@ impl Reader<'_, '_> {
             "http-check" => draft.http_check.rule(args, context)?,
             "tcp-check" => check::tcp_check(args, &mut draft.tcp_check_port)?,
             "http-reuse" => backend.http_reuse = balance::reuse(args)?,
-            "hash-type" => balance::hash_type(args, context)?,
+            "hash-type" => balance::hash_type(args, &mut backend.hash, context)?,
+            "hash-balance-factor" => balance::balance_factor(args, &mut backend.hash)?,
             "retry-on" => balance::retry_on(args, context),
             "source" => {
                 let arg = args.need(name, "an address")?;

@@ -56,6 +56,8 @@ const PROXIES: &[(In, &str)] = &[
     (Frontend, "backlog 100"),
     (Backend, "balance leastconn"),
     (Backend, "balance random(3)"),
+    (Backend, "balance uri depth 2"),
+    (Backend, "balance hdr(X-Key)"),
     (Frontend, "bind :81"),
     (Frontend, "capture request header Host len 32"),
     (Backend, "cookie SRV insert indirect nocache"),
@@ -100,7 +102,8 @@ const PROXIES: &[(In, &str)] = &[
     (Frontend, "timeout client 9s"),
     (Backend, "use-server s if TRUE"),
     (Frontend, "use_backend other if METH_GET"),
-    (Backend, "hash-type map-based"),
+    (Backend, "hash-type consistent"),
+    (Backend, "hash-balance-factor 150"),
     (Backend, "retry-on conn-failure"),
 ];
 
@@ -225,7 +228,6 @@ const NO_EFFECT: &[&str] = &[
     "enabled",
     "description",
     "retry-on",
-    "hash-type",
     "http-keep-alive",
     "tcp-check",
     "mode",

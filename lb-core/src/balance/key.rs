@@ -1,0 +1,215 @@
+//! What balancing by hash looks at, and how that becomes a number. Manual 4.2 (`balance`, `hash-type`).
+
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
+
+use crate::{
+    expr::{Expr, Type, Value},
+    hash::{avalanche, crc32, djb2, sdbm},
+    request::RequestView,
+};
+
+/// `hash-type`, `hash-balance-factor`, and the key of `balance`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HashConfig {
+    /// What is hashed; `None` is the client's address.
+    pub key: Option<HashKey>,
+    /// `consistent`: a server that comes or goes moves its own keys only.
+    pub consistent: bool,
+    /// The hash.
+    pub function: HashFunction,
+    /// `avalanche`: similar keys are scattered.
+    pub avalanche: bool,
+    /// `hash-balance-factor`: most load of a server in percent of the average; 0 is no limit.
+    pub balance_factor: u32,
+}
+
+/// Hashes for `hash-type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HashFunction {
+    /// SDBM.
+    #[default]
+    Sdbm,
+    /// DJB2.
+    Djb2,
+    /// CRC-32.
+    Crc32,
+}
+
+/// What is hashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashKey {
+    /// `balance uri`.
+    Uri(UriKey),
+    /// The value of an expression (`url_param`, `hdr`, `rdp-cookie`, `hash`).
+    Value(KeyExpr),
+    /// `balance hdr(...) use_domain_only`: the domain's own label of a host name.
+    Domain(KeyExpr),
+}
+
+/// Which part of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UriKey {
+    /// `whole`: the query too.
+    pub whole: bool,
+    /// `path-only`: no scheme and no authority.
+    pub path_only: bool,
+    /// `len`: so many bytes at most.
+    pub len: Option<usize>,
+    /// `depth`: so many directories at most.
+    pub depth: Option<usize>,
+}
+
+/// An expression that knows how it was written.
+#[derive(Debug, Clone)]
+pub struct KeyExpr {
+    text: Arc<str>,
+    expr: Expr,
+}
+
+impl KeyExpr {
+    /// The expression written as `text`.
+    pub fn new(text: &str, expr: Expr) -> Self {
+        Self {
+            text: text.into(),
+            expr,
+        }
+    }
+
+    fn value<'a>(&'a self, view: &RequestView<'a>) -> Option<Cow<'a, [u8]>> {
+        match self.expr.value(view)?.cast(Type::Binary)? {
+            Value::Binary(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+/// Written alike is the same.
+impl PartialEq for KeyExpr {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for KeyExpr {}
+
+impl HashConfig {
+    /// Hash of the key of a request; `None` without a key: the servers take turns.
+    pub fn of_request(&self, view: &RequestView<'_>) -> Option<u32> {
+        match self.key.as_ref()? {
+            HashKey::Uri(part) => part.find(view.request?.target()).map(|k| self.of(k)),
+            HashKey::Value(key) => key.value(view).map(|k| self.of(&k)),
+            HashKey::Domain(key) => key.value(view).map(|k| self.of(domain(&k))),
+        }
+    }
+
+    /// Hash of a client's address: its 32-bit words in network order, combined by exclusive or.
+    pub fn of_address(&self, address: IpAddr) -> u32 {
+        let hash = match address.to_canonical() {
+            IpAddr::V4(v4) => v4.to_bits(),
+            IpAddr::V6(v6) => v6.octets().chunks(4).fold(0, |hash, word| {
+                let word = word
+                    .iter()
+                    .fold(0, |word, byte| word << 8 | u32::from(*byte));
+                hash ^ word
+            }),
+        };
+        self.scatter(hash)
+    }
+
+    fn of(&self, key: &[u8]) -> u32 {
+        self.scatter(match self.function {
+            HashFunction::Sdbm => sdbm(key),
+            HashFunction::Djb2 => djb2(key),
+            HashFunction::Crc32 => crc32(key),
+        })
+    }
+
+    fn scatter(&self, hash: u32) -> u32 {
+        if self.avalanche {
+            avalanche(hash)
+        } else {
+            hash
+        }
+    }
+}
+
+impl UriKey {
+    fn find<'t>(&self, target: &'t [u8]) -> Option<&'t [u8]> {
+        let target = if self.path_only {
+            without_authority(target)
+        } else {
+            target
+        };
+        let mut key = target.get(..self.len.unwrap_or(usize::MAX).min(target.len()))?;
+        if !self.whole
+            && let Some(query) = memchr::memchr(b'?', key)
+        {
+            key = key.get(..query)?;
+        }
+        if let Some(depth) = self.depth {
+            // The slash that a path begins with counts for its first directory.
+            let end = memchr::memchr_iter(b'/', key).nth(depth);
+            key = key.get(..end.unwrap_or(key.len()))?;
+        }
+        Some(key)
+    }
+}
+
+/// The path of `http://host/path?query`, with the query.
+fn without_authority(target: &[u8]) -> &[u8] {
+    let Some(scheme) = memchr::memmem::find(target, b"://") else {
+        return target;
+    };
+    if target.first() == Some(&b'/') {
+        return target;
+    }
+    let rest = target.get(scheme + 3..).unwrap_or_default();
+    let path = memchr::memchr(b'/', rest).unwrap_or(rest.len());
+    rest.get(path..).unwrap_or_default()
+}
+
+/// `example` of `www.example.org`.
+fn domain(host: &[u8]) -> &[u8] {
+    let Some(top) = memchr::memrchr(b'.', host) else {
+        return host;
+    };
+    let below = host.get(..top).unwrap_or_default();
+    let start = memchr::memrchr(b'.', below).map_or(0, |dot| dot + 1);
+    below.get(start..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_is_cut_as_it_says() {
+        let find = |key: UriKey, target: &'static str| key.find(target.as_bytes()).unwrap();
+        let plain = UriKey::default();
+        assert_eq!(find(plain, "/a/b?c=d"), b"/a/b");
+        let whole = UriKey {
+            whole: true,
+            ..plain
+        };
+        assert_eq!(find(whole, "/a/b?c=d"), b"/a/b?c=d");
+        let short = UriKey {
+            len: Some(3),
+            ..plain
+        };
+        assert_eq!(find(short, "/abcd"), b"/ab");
+        assert_eq!(find(short, "/"), b"/");
+        let path = UriKey {
+            path_only: true,
+            ..plain
+        };
+        assert_eq!(find(path, "http://example.org/a?b"), b"/a");
+        assert_eq!(find(path, "/to/http://x/y"), b"/to/http://x/y");
+    }
+
+    #[test]
+    fn the_domain_is_the_label_below_the_top() {
+        assert_eq!(domain(b"www.example.org"), b"example");
+        assert_eq!(domain(b"example.org"), b"example");
+        assert_eq!(domain(b"localhost"), b"localhost");
+    }
+}
