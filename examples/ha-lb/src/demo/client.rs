@@ -52,6 +52,8 @@ struct Record {
     under_way: BTreeMap<u64, Instant>,
     by_origin: BTreeMap<String, u64>,
     latest: Option<(Instant, Answer)>,
+    /// When the client itself was woken too late, and by how much.
+    late: Vec<(Instant, Duration)>,
 }
 
 /// A running client.
@@ -115,7 +117,11 @@ impl Client {
     pub(super) fn seen(&self, since: Instant) -> Seen {
         let record = lock(&self.record);
         let ended = record.ended.iter().filter(|request| request.ended > since);
-        Seen::of(ended, record.under_way.values().copied(), Instant::now())
+        let stalls = record.late.iter().filter(|(at, _)| *at > since);
+        Seen {
+            stall: stalls.map(|(_, late)| *late).max().unwrap_or_default(),
+            ..Seen::of(ended, record.under_way.values().copied(), Instant::now())
+        }
     }
 }
 
@@ -126,6 +132,8 @@ pub(super) struct Seen {
     pub(super) longest_wait: Duration,
     pub(super) by_origin: BTreeMap<String, u64>,
     pub(super) failures: BTreeMap<Failure, u64>,
+    /// The longest that the machine kept the client waiting for its turn: not the cluster's doing.
+    pub(super) stall: Duration,
 }
 
 impl Seen {
@@ -172,7 +180,10 @@ async fn ask_for_ever(address: SocketAddr, record: Arc<Mutex<Record>>) {
     // A machine that was too busy to ask on time does not catch up by a burst.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 0_u64.. {
-        ticks.tick().await;
+        let late = ticks.tick().await.elapsed();
+        if late > PACE {
+            lock(&record).late.push((Instant::now(), late));
+        }
         let (record, request) = (Arc::clone(&record), Rc::clone(&request));
         tokio::task::spawn_local(async move {
             let asked = Instant::now();

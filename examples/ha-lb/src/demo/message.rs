@@ -39,7 +39,10 @@ pub(super) struct Event {
     pub(super) gap_ms: u64,
     /// What the protocol allows, in milliseconds; none when no host is left to answer.
     pub(super) allowed_ms: Option<u64>,
-    /// Whether wait and failures held, give or take [`measure::SLACK`](super::measure::SLACK).
+    /// How much longer it may take on this machine: [`measure::SLACK`](super::measure::SLACK) and more where the
+    /// machine itself stalled.
+    pub(super) slack_ms: u64,
+    /// Whether wait and failures held.
     pub(super) held: bool,
     /// Good answers a second over the whole event, its gap included.
     pub(super) requests_per_second: u64,
