@@ -3,7 +3,7 @@
 //! The hosts are network namespaces on one bridge and run the real daemon with generated files. The story cuts,
 //! kills, stops, reloads and brings back, and sets what a client waited beside what the protocol allows.
 //!
-//! Two processes: the inner one, in namespaces of its own, has the cluster and [tells](message) what happens; the
+//! Two processes: the inner one, in namespaces of its own, has the cluster and tells what happens; the
 //! outer one shows it and has the terminal. However either ends, the terminal is restored and the kernel ends
 //! everything in the namespaces.
 

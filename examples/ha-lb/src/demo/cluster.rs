@@ -183,12 +183,24 @@ impl Cluster {
     /// The one host that says it is Active and answers the client, both after `since`.
     pub(super) fn active(&self, look: &Look, since: Instant) -> Option<usize> {
         let answered_by = self.client.answered_by(since)?;
+        let holder = self.holder(look)?;
+        (self.name(holder) == answered_by).then_some(holder)
+    }
+
+    /// The one host that says it is Active and can be heard.
+    fn holder(&self, look: &Look) -> Option<usize> {
         let mut holders = (0..self.nodes.len()).filter(|node| {
-            let cable = self.nodes.get(*node).is_some_and(|n| n.facts.cable());
-            cable && look.state(*node) == Some(State::Active)
+            let facts = self.nodes.get(*node).map(|node| &node.facts);
+            let heard = facts.is_some_and(|facts| facts.running() && facts.cable());
+            heard && look.state(*node) == Some(State::Active)
         });
         let holder = holders.next()?;
-        (holders.next().is_none() && self.name(holder) == answered_by).then_some(holder)
+        holders.next().is_none().then_some(holder)
+    }
+
+    /// The host that holds the address now, as far as is known.
+    pub(super) fn active_now(&self) -> Option<usize> {
+        self.holder(&self.watch.latest())
     }
 
     /// The host that is preferred among those that run with their cable in.

@@ -173,7 +173,7 @@ impl Deed {
         cluster: &mut Cluster,
         teller: &Teller,
     ) -> Result<Event, DemoError> {
-        let active = cluster.preferred();
+        let active = cluster.active_now();
         let bounds = self.bounds(cluster, active);
         let before = Before::now();
         self.apply(cluster)?;

@@ -46,7 +46,7 @@ impl Hand {
 
     /// What it does now; nothing if nothing is left to do it to.
     pub(super) fn deed(self, cluster: &Cluster) -> Option<Deed> {
-        let active = cluster.preferred();
+        let active = cluster.active_now();
         match self {
             Self::Cut => active.map(Deed::Cut),
             Self::Balancer => active.map(Deed::KillBalancer),

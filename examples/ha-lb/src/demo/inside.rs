@@ -60,7 +60,7 @@ fn play(by_hand: bool, teller: &Teller, hands: &Receiver<Hand>) -> Result<(), St
     teller.tell(&Message::Plan(
         story.iter().map(|deed| deed.what()).collect(),
     ));
-    teller.say("building three hosts, four origins and a client on one bridge ...");
+    teller.say("building three hosts, four origins and a client on one bridge");
     let began = Instant::now();
     let mut cluster = Cluster::start(teller).map_err(|error| error.to_string())?;
     let told = begin(&cluster, teller, began)

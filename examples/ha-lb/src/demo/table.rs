@@ -48,15 +48,13 @@ impl fmt::Display for Table<'_> {
         }
         let slack = self.0.iter().map(|event| event.slack_ms).max().unwrap_or(0);
         let usual = SLACK.as_millis();
-        let here = if u128::from(slack) > usual {
-            format!(" (at most {slack} ms here, where the machine itself stalled)")
-        } else {
-            String::new()
-        };
         writeln!(
             f,
-            "\nA wait holds up to {usual} ms more than allowed{here}: what a busy machine adds."
+            "\nA wait holds up to {usual} ms more than allowed: what a busy machine adds."
         )?;
+        if u128::from(slack) > usual {
+            writeln!(f, "This one stalled: up to {slack} ms more, where it did.")?;
+        }
         f.write_str(if self.held() {
             "Everything held."
         } else {

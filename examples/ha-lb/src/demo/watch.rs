@@ -60,10 +60,16 @@ impl Watch {
         Self { latest }
     }
 
-    /// The latest look that was begun after `since`.
-    pub(super) fn look(&self, since: Instant) -> Option<Look> {
+    /// The latest look.
+    pub(super) fn latest(&self) -> Look {
         let look = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        look.at.is_some_and(|at| at > since).then(|| look.clone())
+        look.clone()
+    }
+
+    /// The latest look if it was begun after `since`.
+    pub(super) fn look(&self, since: Instant) -> Option<Look> {
+        let look = self.latest();
+        look.at.is_some_and(|at| at > since).then_some(look)
     }
 }
 

@@ -60,10 +60,11 @@ fn steps(model: &Model, area: Rect) -> Vec<Line<'static>> {
 }
 
 fn done_line(event: &Event, width: usize) -> Line<'static> {
-    let allowed = event
-        .allowed_ms
-        .map_or_else(|| "-".to_owned(), |ms| ms.to_string());
-    let figures = format!("{} / {allowed} ms", event.gap_ms);
+    let waited = event.gap_ms;
+    let figures = match event.allowed_ms {
+        Some(allowed) => format!("{waited} / {allowed} ms"),
+        None => format!("{waited} ms"),
+    };
     let (sign, style) = if event.held {
         ("✓", GOOD)
     } else {

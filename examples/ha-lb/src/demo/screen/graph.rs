@@ -94,7 +94,7 @@ fn draw_column(buffer: &mut Buffer, plot: Rect, x: u16, column: Column, waiting:
 
 /// Height of a wait on the scale, at least one eighth: an answer is always seen.
 fn level(took_us: u64, full: u64) -> u64 {
-    // Twelfths of a doubling, without floating point: the fraction between two powers of two is nearly linear.
+    // Sixteenths of a doubling, without floating point: the fraction between two powers of two is nearly linear.
     let log = |value: u64| {
         let whole = value.max(1).ilog2();
         let fraction = (value << 4 >> whole) & 15;
@@ -117,17 +117,13 @@ fn scale(buffer: &mut Buffer, area: Rect, plot: Rect) {
 fn title(model: &Model) -> Line<'static> {
     let recent = model.recent();
     let waiting = model.now.waiting_ms;
-    let mut spans = vec![
-        Span::from(" what the client waits ").bold(),
-        Span::styled(
-            format!(
-                "  median {}   longest {}",
-                milliseconds(recent.median_us),
-                milliseconds(recent.longest_us)
-            ),
-            QUIET,
-        ),
-    ];
+    let mut spans = vec![Span::from(" what the client waits ").bold()];
+    if recent.longest_us > 0 {
+        let median = milliseconds(recent.median_us);
+        let longest = milliseconds(recent.longest_us);
+        let text = format!("  median {median}   longest {longest}");
+        spans.push(Span::styled(text, QUIET));
+    }
     if let Some(gap) = gap(model).filter(|gap| *gap.max(&waiting) > 100) {
         spans.push(Span::styled(
             format!("   no answer for {} ms", gap.max(waiting)),
@@ -166,13 +162,8 @@ fn marks(buffer: &mut Buffer, plot: Rect, model: &Model, first: u64) {
         // A newer label is laid over the end of an older one.
         let (from, before) = if x > plot.x { (x - 1, " ") } else { (x, "") };
         let room = usize::from(plot.right() - from);
-        buffer.set_stringn(
-            from,
-            plot.bottom(),
-            format!("{before}▲ {what} "),
-            room,
-            BUSY,
-        );
+        let label = format!("{before}▲ {what}");
+        buffer.set_stringn(from, plot.bottom(), format!("{label:room$}"), room, BUSY);
     }
 }
 
