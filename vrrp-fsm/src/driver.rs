@@ -87,6 +87,8 @@ pub enum Control {
         /// Whether it is held.
         hold: bool,
     },
+    /// Whoever watches what the addresses stand for fell silent, or speaks again: all routers are held out meanwhile.
+    Unwatched(bool),
     /// This process continues one that died while this router was Active.
     Succeed(RouterId),
     /// How everything is.
@@ -460,6 +462,13 @@ impl<H: Host> Driver<H> {
             } => {
                 self.set
                     .handle(now, router, Event::Recovered(FaultKind::Operator));
+            }
+            Control::Unwatched(true) => {
+                self.set
+                    .handle_all(now, Event::Fault(FaultReason::Unwatched));
+            }
+            Control::Unwatched(false) => {
+                self.set.handle_all(now, Event::Recovered(FaultKind::Watch));
             }
             Control::Succeed(router) => self.set.handle(now, router, Event::Succeeded),
             Control::Snapshot(reply) => {

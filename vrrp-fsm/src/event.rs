@@ -75,6 +75,8 @@ pub enum FaultReason {
     Tracked(Object),
     /// A tracked object has no result yet.
     Waiting(Object),
+    /// Whoever watches what the addresses stand for is silent.
+    Unwatched,
     /// Held back by hand.
     Operator,
 }
@@ -88,6 +90,8 @@ pub enum FaultKind {
     Address,
     /// [`FaultReason::Tracked`] and [`FaultReason::Waiting`].
     Tracking,
+    /// [`FaultReason::Unwatched`].
+    Watch,
     /// [`FaultReason::Operator`].
     Operator,
 }
@@ -99,6 +103,7 @@ impl FaultReason {
             Self::InterfaceDown | Self::InterfaceGone => FaultKind::Interface,
             Self::NoPrimaryAddress => FaultKind::Address,
             Self::Tracked(_) | Self::Waiting(_) => FaultKind::Tracking,
+            Self::Unwatched => FaultKind::Watch,
             Self::Operator => FaultKind::Operator,
         }
     }
@@ -126,6 +131,7 @@ impl fmt::Display for FaultReason {
             Self::NoPrimaryAddress => f.write_str("the interface has no address to send from"),
             Self::Tracked(object) => write!(f, "{object} failed"),
             Self::Waiting(object) => write!(f, "no result of {object} yet"),
+            Self::Unwatched => f.write_str("nobody watches the service: the supervisor is silent"),
             Self::Operator => f.write_str("held back by hand"),
         }
     }

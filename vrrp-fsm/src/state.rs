@@ -143,6 +143,7 @@ impl fmt::Display for StateKind {
 pub struct Faults {
     interface: Option<FaultReason>,
     no_address: bool,
+    unwatched: bool,
     operator: bool,
     tracking: Option<FaultReason>,
 }
@@ -153,6 +154,7 @@ impl Faults {
         match reason.kind() {
             FaultKind::Interface => self.interface = Some(reason),
             FaultKind::Address => self.no_address = true,
+            FaultKind::Watch => self.unwatched = true,
             FaultKind::Operator => self.operator = true,
             FaultKind::Tracking => self.tracking = Some(reason),
         }
@@ -163,6 +165,7 @@ impl Faults {
         match kind {
             FaultKind::Interface => self.interface = None,
             FaultKind::Address => self.no_address = false,
+            FaultKind::Watch => self.unwatched = false,
             FaultKind::Operator => self.operator = false,
             FaultKind::Tracking => self.tracking = None,
         }
@@ -176,6 +179,8 @@ impl Faults {
             self.interface
         } else if self.no_address {
             Some(FaultReason::NoPrimaryAddress)
+        } else if self.unwatched {
+            Some(FaultReason::Unwatched)
         } else {
             self.tracking
         }

@@ -63,11 +63,13 @@ fn any_advert() -> impl Strategy<Value = Event> {
 fn any_event() -> impl Strategy<Value = Event> {
     let faults = prop_oneof![
         Just(FaultReason::InterfaceDown),
+        Just(FaultReason::Unwatched),
         Just(FaultReason::Operator),
         Just(FaultReason::Waiting(Object::Script(1))),
     ];
     let kinds = prop_oneof![
         Just(FaultKind::Interface),
+        Just(FaultKind::Watch),
         Just(FaultKind::Operator),
         Just(FaultKind::Tracking),
     ];

@@ -13,7 +13,6 @@ use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
     process::ExitCode,
-    rc::Rc,
     sync::Arc,
     time::Instant,
 };
@@ -24,19 +23,21 @@ use lb_core::{
     dataplane::{self, DataPlane, Event, Events, ListenerFd, Options, StatsService},
     server::Server,
 };
+use rustix::process::Signal;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::{JoinHandle, spawn_local},
+    task::JoinHandle,
 };
 
 use crate::{
     admin::{runtime::execute::Runtime, stat::service::Service},
     config::{diagnostic::Diagnostics, load},
     ipc::{
+        beats::Beats,
         channel::Channel,
         message::{BalancerStart, Configuration, FromBalancer, Listener, ServerState, ToBalancer},
     },
-    privileges::Identity,
+    privileges::{self, Identity},
     role,
 };
 
@@ -66,7 +67,7 @@ async fn run() -> io::Result<()> {
 
 /// A running data plane with what surrounds it.
 struct Running {
-    plane: Rc<DataPlane>,
+    plane: Arc<DataPlane>,
     runtime: Arc<Runtime>,
     service: Arc<Service>,
     events: UnboundedReceiver<Event>,
@@ -96,6 +97,8 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let config = read(&given.configuration)?;
     let identity = Identity::of(&config.global).map_err(|e| e.to_string())?;
     identity.assume().map_err(|e| e.to_string())?;
+    // One that is stopped would else keep the sockets, to which clients of the next daemon would come.
+    privileges::at_the_end_of_the_parent(Signal::KILL);
     let (told, events) = unbounded_channel();
     let service = Arc::new(Service::default());
     let mut options = Options::new(Arc::new(Told(told)));
@@ -118,7 +121,7 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     service.serve(Arc::clone(&runtime));
     let command_lines = serve(stats_sockets, &runtime)?;
     Ok(Running {
-        plane: Rc::new(plane),
+        plane: Arc::new(plane),
         runtime,
         service,
         events,
@@ -193,23 +196,17 @@ impl Events for Told {
 impl Running {
     async fn serve(mut self, supervisor: &Channel) -> io::Result<()> {
         supervisor.send(&FromBalancer::Ready, &[]).await?;
-        let (pongs, mut beaten) = unbounded_channel();
+        let beats = self.beat(supervisor)?;
         loop {
             tokio::select! {
                 message = supervisor.recv::<ToBalancer>() => match message? {
-                    Some((ToBalancer::Ping(number), _)) => {
-                        let (plane, pongs) = (Rc::clone(&self.plane), pongs.clone());
-                        spawn_local(async move {
-                            plane.heartbeat().await;
-                            let _ = pongs.send(number);
-                        });
-                    }
                     Some((ToBalancer::Status, _)) => {
                         let traffic = report::traffic(&self.runtime.balancer());
                         supervisor.send(&FromBalancer::Status(traffic), &[]).await?;
                     }
                     Some((ToBalancer::Daemon(status), _)) => self.service.told(*status, Instant::now()),
                     Some((ToBalancer::HandOver { grace }, _)) => {
+                        drop(beats);
                         return self.hand_over(grace, supervisor).await;
                     }
                     Some((ToBalancer::Stop { grace }, _)) => {
@@ -228,7 +225,6 @@ impl Running {
                     Some((ToBalancer::Start(_), _)) => {}
                     None => return Ok(()),
                 },
-                Some(number) = beaten.recv() => supervisor.send(&FromBalancer::Pong(number), &[]).await?,
                 Some(state) = self.changes.recv() => supervisor.send(&FromBalancer::Server(state), &[]).await?,
                 Some(event) = self.events.recv() => {
                     log(&event);
@@ -238,6 +234,18 @@ impl Running {
                 }
             }
         }
+    }
+}
+
+impl Running {
+    /// Shows the supervisor that every worker's event loop turns, as long as all of them do.
+    fn beat(&self, supervisor: &Channel) -> io::Result<Beats> {
+        let plane = Arc::clone(&self.plane);
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        Beats::start(supervisor.post(&FromBalancer::Beat)?, move || {
+            runtime.block_on(plane.heartbeat());
+            true
+        })
     }
 }
 

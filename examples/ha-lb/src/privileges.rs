@@ -10,6 +10,7 @@ use std::{
 
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
 use nix::unistd::{Gid, Group, Uid, User};
+use rustix::process::Signal;
 
 /// What the speaker keeps: addresses and nftables; raw sockets and ARP.
 pub const SPEAKER: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
@@ -190,6 +191,15 @@ fn bound_to(kept: &CapsHashSet) -> Result<(), CapsError> {
         }
     }
     Ok(())
+}
+
+/// The kernel sends this process `signal` when the process that started it dies. It says so to one that is stopped,
+/// too, which no closed socket can wake. To be called after rights were given up, for that takes it back.
+pub fn at_the_end_of_the_parent(signal: Signal) {
+    let set = rustix::process::set_parent_process_death_signal(Some(signal));
+    if let Err(error) = set {
+        tracing::debug!("cannot follow the supervisor: {error}");
+    }
 }
 
 /// Leaves the file system: afterwards every path ends in this process's own `/proc` entry, which holds nothing to

@@ -8,7 +8,6 @@ pub mod child;
 pub mod command;
 pub mod control;
 pub mod daemon;
-pub mod heartbeat;
 pub mod launch;
 pub mod limits;
 pub mod listeners;
@@ -22,6 +21,7 @@ pub mod sink;
 pub mod slot;
 pub mod start;
 pub mod tracks;
+pub mod turns;
 pub mod upgrade;
 
 use std::process::ExitCode;

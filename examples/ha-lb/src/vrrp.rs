@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::Signal;
 use tokio::{
     sync::{
         Notify,
@@ -116,6 +117,8 @@ fn start(configuration: &Configuration, succession: bool) -> Result<Speaker, Str
     let config = read(configuration)?;
     privileges::leave_the_file_system();
     privileges::keep_only(&privileges::SPEAKER).map_err(|e| e.to_string())?;
+    // One that is stopped goes on, finds that it is late, and ends in order.
+    privileges::at_the_end_of_the_parent(Signal::CONT);
     let interfaces = build::Interfaces::of(&config).map_err(|e| e.to_string())?;
     let set = build::routers(&config, &interfaces)?;
     let host = build::host(&config, &interfaces, succession).map_err(|e| e.to_string())?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::setup::{Check, Setup};
-use crate::supervisor::{heartbeat, liveness};
+use crate::{ipc::beats, supervisor::liveness};
 
 /// A process of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Gap {
             Self::Grace => liveness::GRACE,
             Self::Skew => setup.skew(),
             Self::Down => setup.down(),
-            Self::Hang => heartbeat::HANGS + liveness::GRACE.max(elsewhere),
+            Self::Hang => beats::EVERY + liveness::HANGS + liveness::GRACE.max(elsewhere),
             // The third pause in a row is 400 ms.
             Self::Again => Duration::from_millis(400).max(elsewhere),
             Self::Relief => return None,

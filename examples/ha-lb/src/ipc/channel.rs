@@ -54,7 +54,29 @@ impl AsFd for Channel {
     }
 }
 
+/// One message, ready to be sent again and again by another thread than the channel's own.
+#[derive(Debug)]
+pub struct Post {
+    socket: OwnedFd,
+    packet: Vec<u8>,
+}
+
+impl Post {
+    /// Sends it unless the other end has too much to read already.
+    pub fn send(&self) -> io::Result<()> {
+        send_packet(self.socket.as_fd(), &self.packet, &[])
+    }
+}
+
 impl Channel {
+    /// Makes a short message ready.
+    pub fn post<M: Serialize>(&self, message: &M) -> io::Result<Post> {
+        Ok(Post {
+            socket: self.socket.as_fd().try_clone_to_owned()?,
+            packet: postcard::to_extend(message, vec![INLINE]).map_err(io::Error::other)?,
+        })
+    }
+
     /// Takes over an end made by [`pair`].
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         let socket = std::os::unix::net::UnixStream::from(socket);

@@ -78,6 +78,8 @@ pub enum ToSpeaker {
     /// The program is being replaced: answered with [`FromSpeaker::HandsOver`], the last message of either side. What
     /// comes then is plain bytes with a descriptor, over which a successor asks for the routers (`vrrp::handover`).
     HandOver,
+    /// The supervisor lives and watches: several times a second. Once these cease the speaker gives the addresses up.
+    Beat,
     /// Report [`FromSpeaker::Status`].
     Status,
     /// Resign everywhere (priority 0, addresses removed) and exit.
@@ -167,8 +169,6 @@ pub enum ToBalancer {
     Commit(u64),
     /// Forget the prepared configuration and close its sockets.
     Abandon(u64),
-    /// Answer with [`FromBalancer::Pong`] once every worker's event loop has turned.
-    Ping(u64),
     /// Report [`FromBalancer::Status`].
     Status,
     /// How the rest of the daemon is, for the statistics page and the metrics: at each change of state of a virtual
@@ -205,8 +205,8 @@ pub struct BalancerStart {
 pub enum FromBalancer {
     /// Every worker accepts.
     Ready,
-    /// Answer to [`ToBalancer::Ping`].
-    Pong(u64),
+    /// Every worker's event loop has turned: several times a second.
+    Beat,
     /// A server went up or down, or was changed by an operator.
     Server(ServerState),
     /// Answer to [`ToBalancer::Prepare`]: ready to change over, or why not.

@@ -4,7 +4,7 @@
 //! seen as the end of the socket, which the kernel closes with the process, and confirmed by its pidfd.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     io,
     os::{
         fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
@@ -24,7 +24,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::ipc::channel::{self, Channel};
+use crate::ipc::{
+    beats::Beats,
+    channel::{self, Channel},
+};
 
 /// How long a child that closed its socket may take to exit.
 const LAST_BREATH: Duration = Duration::from_secs(2);
@@ -76,6 +79,7 @@ pub struct Child<T> {
     /// Nothing is said to it any more.
     muted: Cell<bool>,
     channel: Arc<Channel>,
+    beats: RefCell<Option<Beats>>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -104,6 +108,7 @@ impl<T: Serialize + Send + Sync + 'static> Child<T> {
             outgoing,
             muted: Cell::new(false),
             channel,
+            beats: RefCell::default(),
             tasks: [writer, reader],
         })
     }
@@ -117,6 +122,7 @@ impl<T: Serialize + Send + Sync + 'static> Child<T> {
 
     /// Sends a message after which nothing is said any more.
     pub fn tell_last(&self, message: T) {
+        self.beats.take();
         self.tell(message, Vec::new());
         self.muted.set(true);
     }
@@ -124,6 +130,17 @@ impl<T: Serialize + Send + Sync + 'static> Child<T> {
     /// Number and line of a child that is to be succeeded.
     pub fn left(&self) -> (u32, RawFd) {
         (self.pid, self.channel.as_fd().as_raw_fd())
+    }
+
+    /// From now on it hears `message` several times a second, as long as `holds` says so.
+    pub fn beat(
+        &self,
+        message: &T,
+        holds: impl FnMut() -> bool + Send + 'static,
+    ) -> io::Result<()> {
+        let beats = Beats::start(self.channel.post(message)?, holds)?;
+        self.beats.replace(Some(beats));
+        Ok(())
     }
 
     /// Kills it.

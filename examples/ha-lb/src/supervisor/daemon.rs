@@ -19,19 +19,22 @@ use tokio::{
 use super::{
     child::{Report, Role},
     control::{self, Request},
-    heartbeat::{Beat, Heartbeat},
     launch::{End, Launched},
     listeners::Open,
-    liveness::Liveness,
+    liveness::{HANGS, Liveness},
     slot::Slot,
     start::{Prepared, Traces},
     tracks::{Tracks, Turn},
+    turns::Turns,
     upgrade::{Inherited, unblock_signals},
 };
 use crate::{
     admin::status,
     config::load::Loaded,
-    ipc::message::{Configuration, FromBalancer, FromSpeaker, ServerState, ToBalancer, ToSpeaker},
+    ipc::{
+        message::{Configuration, FromBalancer, FromSpeaker, ServerState, ToBalancer, ToSpeaker},
+        silence::Listening,
+    },
     notify::Notifier,
     privileges::AccountError,
 };
@@ -82,8 +85,10 @@ pub struct Daemon {
     launched: Launched,
     speaker: Option<Slot<ToSpeaker>>,
     balancer: Option<Slot<ToBalancer>>,
-    heartbeat: Option<Heartbeat>,
+    /// Signs of life of the balancer's event loops.
+    heartbeat: Option<Listening>,
     liveness: Liveness,
+    turns: Turns,
     tracks: Tracks,
     notifier: Notifier,
     /// The instances that are Active, as the speaker told.
@@ -185,6 +190,7 @@ impl Daemon {
             balancer,
             heartbeat: None,
             liveness,
+            turns: Turns::new(now),
             tracks,
             notifier,
             active: inherited.active.into_iter().collect(),
@@ -223,15 +229,15 @@ impl Daemon {
                 self.predecessors.kill();
                 return Ok(code);
             }
-            let deadline = self.next_deadline();
-            let idle = Instant::now() + Duration::from_secs(3600);
+            let turn = self.turns.turn(Instant::now());
+            let deadline = self.next_deadline().map_or(turn, |at| at.min(turn));
             tokio::select! {
                 biased;
                 Some(event) = queue.recv() => self.event(event),
                 _ = terminate.recv() => self.stop(Signal::TERM),
                 _ = interrupt.recv() => self.stop(Signal::INT),
                 _ = hang_up.recv() => self.hang_up("SIGHUP", Instant::now()),
-                () = sleep_until(deadline.unwrap_or(idle).into()) => self.timeout(Instant::now()),
+                () = sleep_until(deadline.into()) => self.timeout(Instant::now()),
             }
         }
     }
@@ -273,7 +279,7 @@ impl Daemon {
         [
             self.speaker.as_ref().and_then(Slot::next_deadline),
             self.balancer.as_ref().and_then(Slot::next_deadline),
-            self.heartbeat.as_ref().map(Heartbeat::next_deadline),
+            self.heartbeat.as_ref().and_then(Listening::next_deadline),
             self.liveness.next_deadline(),
             self.waiting.iter().map(|w| w.until).min(),
             self.balancer.is_some().then_some(self.view_at),
@@ -293,23 +299,8 @@ impl Daemon {
         if self.balancer.as_ref().is_some_and(|slot| slot.is_due(now)) {
             self.start_balancer(now);
         }
-        let beat = self.heartbeat.as_mut().and_then(|h| h.timeout(now));
-        match (beat, self.balancer.as_ref().and_then(Slot::child)) {
-            (Some(Beat::Ping(number)), Some(child)) => {
-                child.tell(ToBalancer::Ping(number), Vec::new())
-            }
-            (Some(Beat::Hangs), Some(child)) => {
-                tracing::error!(
-                    "balancer (pid {}) hangs: no event loop turn for 1 s",
-                    child.pid
-                );
-                self.balancer_lost(now);
-            }
-            (Some(Beat::Hopeless), Some(child)) => {
-                tracing::error!("balancer (pid {}) hangs for 5 s: killing it", child.pid);
-                child.kill();
-            }
-            _ => {}
+        if self.heartbeat.as_mut().is_some_and(|h| h.timeout(now)) {
+            self.balancer_hangs(now);
         }
         if let Some(passed) = self.liveness.timeout(now) {
             self.answer_for_balancer(passed);
@@ -319,6 +310,26 @@ impl Daemon {
         self.reload_timeout(now);
         self.upgrade_timeout(now);
         self.stop_timeout(now);
+    }
+
+    /// It is killed at once, and its successor serves those who wait on the same sockets. Should it not die (a process
+    /// that waits for a dead disk does not), the scripts fail when the grace ends.
+    fn balancer_hangs(&mut self, now: Instant) {
+        let Some(child) = self.balancer.as_ref().and_then(Slot::child) else {
+            return;
+        };
+        tracing::error!(
+            "balancer (pid {}) hangs, an event loop did not turn for {} ms: killing it",
+            child.pid,
+            HANGS.as_millis()
+        );
+        child.kill();
+        if self.phase.is_running()
+            && !self.predecessor_serves()
+            && let Some(passed) = self.liveness.condemned(now)
+        {
+            self.answer_for_balancer(passed);
+        }
     }
 
     fn balancer_lost(&mut self, now: Instant) {

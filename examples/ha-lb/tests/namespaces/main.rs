@@ -12,6 +12,7 @@ mod deaths;
 mod exposition;
 mod failover;
 mod golden;
+mod hangs;
 mod ipv6;
 mod k8s_ingress;
 mod lab;

@@ -17,12 +17,12 @@ use crate::{
     support::{Needs, enclosed, wait_for},
 };
 
-const VIP: &str = "10.77.0.10";
+pub(crate) const VIP: &str = "10.77.0.10";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A host that holds the address and balances to an origin of its own.
-struct Site {
-    node: Node,
+pub(crate) struct Site {
+    pub(crate) node: Node,
     _origin: Origin,
     _lab: Lab,
 }
@@ -30,7 +30,7 @@ struct Site {
 impl Site {
     /// `script` and `instance` are lines of the `vrrp_script` and of the instance beside the usual ones, `global` of
     /// haproxy.cfg.
-    fn start(scratch: &Path, script: &str, instance: &str, global: &str) -> Self {
+    pub(crate) fn start(scratch: &Path, script: &str, instance: &str, global: &str) -> Self {
         let lab = Lab::new().unwrap();
         let node = Node::new(&lab, scratch, "h1", "eth0", &["10.77.0.11/24"]);
         let origin = Origin::start(&node.host, "10.77.0.11:8080".parse().unwrap(), "web").unwrap();
@@ -66,7 +66,7 @@ impl Site {
         self
     }
 
-    fn wait(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
         wait_for(&format!("{what}\n{}", self.node.log()), PATIENCE, || {
             self.node.status().filter(|status| condition(status))
         })

@@ -8,11 +8,12 @@ use crate::{
     ipc::{
         channel::MAX_DESCRIPTORS,
         message::{BalancerStart, FromBalancer, FromSpeaker, ToBalancer, ToSpeaker},
+        silence::Listening,
     },
     supervisor::{
         child::{Child, Report, Role},
-        heartbeat::Heartbeat,
         listeners::Open,
+        liveness::HANGS,
     },
 };
 
@@ -53,7 +54,16 @@ impl Daemon {
             let _ = events.send(Event::Speaker(generation, report));
         };
         match slot.start(name, report) {
-            Ok(child) => child.tell(hello, line.into_iter().collect()),
+            Ok(child) => {
+                child.tell(hello, line.into_iter().collect());
+                let turns = self.turns.clone();
+                let holds = move || turns.go_on(Instant::now());
+                if let Err(error) = child.beat(&ToSpeaker::Beat, holds) {
+                    tracing::warn!(
+                        "the speaker will not notice if this process is stopped: {error}"
+                    );
+                }
+            }
             Err(error) => {
                 tracing::error!("cannot start the speaker: {error}");
                 slot.not_started(now);
@@ -155,20 +165,16 @@ impl Daemon {
                 let took = slot.is_ready(now).as_millis();
                 let pid = slot.process(now).pid.unwrap_or_default();
                 tracing::info!("balancer (pid {pid}) serves after {took} ms");
-                self.heartbeat = Some(Heartbeat::new(now));
+                self.heartbeat = Some(Listening::new(HANGS, now));
                 self.view_at = now;
                 if let Some(passed) = self.liveness.serves() {
                     self.answer_for_balancer(passed);
                 }
                 self.child_serves(Role::Balancer, pid);
             }
-            Report::Said(FromBalancer::Pong(number)) => {
-                let back = self.heartbeat.as_mut().is_some_and(|h| h.pong(number, now));
-                if back {
-                    tracing::warn!("balancer turns its event loops again");
-                    if let Some(passed) = self.liveness.serves() {
-                        self.answer_for_balancer(passed);
-                    }
+            Report::Said(FromBalancer::Beat) => {
+                if let Some(heartbeat) = &mut self.heartbeat {
+                    heartbeat.beat(now);
                 }
             }
             Report::Said(FromBalancer::Server(state)) => {
