@@ -21,7 +21,7 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
-pub use admin::AdminAction;
+pub use admin::{AdminAction, Health};
 pub use change::{Cause, StateChange};
 use kin::Kin;
 pub use lease::{Lease, Outcome, Ticket};

@@ -43,6 +43,8 @@ mod tls;
 mod trace;
 mod worker;
 
-pub use api::{Event, Events, ListenerFd, Options, Silent, StartError, StatsOutcome, StatsService};
+pub use api::{
+    Event, Events, ListenerFd, Options, Silent, StartError, StatsBody, StatsOutcome, StatsService,
+};
 pub use balancer::Balancer;
 pub use plane::{DataPlane, Prepared, start};

@@ -159,8 +159,14 @@ impl Server {
 
     /// Its status as the `status` column shows it.
     pub fn status(&self) -> ServerStatus {
-        let health = self.check_report().map(|r| (r.health, r.rise, r.fall));
+        let report = self.check_report().filter(|_| self.is_checked());
+        let health = report.map(|r| (r.health, r.rise, r.fall));
         ServerStatus::new(self.admin(), self.operation(), health)
+    }
+
+    /// Whether it has `check` and nobody switched its checks off.
+    pub fn is_checked(&self) -> bool {
+        self.config.check.is_some() && !self.shared.unchecked.load(Relaxed)
     }
 
     /// The last check, `None` without `check`.
@@ -219,6 +225,10 @@ impl Server {
 
     pub(crate) fn set_admin(&self, admin: AdminState) {
         self.shared.admin.store(admin.bits(), Relaxed);
+    }
+
+    pub(crate) fn set_checked(&self, checked: bool) {
+        self.shared.unchecked.store(!checked, Relaxed);
     }
 
     pub(crate) fn set_report(&self, report: CheckReport) {

@@ -21,7 +21,7 @@ use lb_core::{
     backend::Backend,
     config::{BindAddress, Config, StatsLevel},
     dataplane::{self, DataPlane, Event, Events, ListenerFd, Options, StatsService},
-    server::Server,
+    server::{Server, ServerKey},
 };
 use rustix::process::Signal;
 use tokio::{
@@ -72,6 +72,8 @@ struct Running {
     service: Arc<Service>,
     events: UnboundedReceiver<Event>,
     changes: UnboundedReceiver<ServerState>,
+    /// Servers whose sessions are to end.
+    cuts: UnboundedReceiver<ServerKey>,
     /// Who accepts on `stats socket`s.
     command_lines: Vec<JoinHandle<()>>,
     /// Sockets for the configuration that comes next.
@@ -113,10 +115,14 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let tell = move |backend: &Backend, server: &Server| {
         let _ = changed.send(memory::state_of(backend, server));
     };
+    let (cut, cuts) = unbounded_channel();
     let runtime = Arc::new(Runtime::new(
         plane.balancer(),
         given.workers,
         Box::new(tell),
+        Box::new(move |server| {
+            let _ = cut.send(server);
+        }),
     ));
     service.serve(Arc::clone(&runtime));
     let command_lines = serve(stats_sockets, &runtime)?;
@@ -126,6 +132,7 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
         service,
         events,
         changes,
+        cuts,
         command_lines,
         arrived: Vec::new(),
         prepared: None,
@@ -225,6 +232,7 @@ impl Running {
                     Some((ToBalancer::Start(_), _)) => {}
                     None => return Ok(()),
                 },
+                Some(server) = self.cuts.recv() => self.plane.shutdown_sessions(server),
                 Some(state) = self.changes.recv() => supervisor.send(&FromBalancer::Server(state), &[]).await?,
                 Some(event) = self.events.recv() => {
                     log(&event);

@@ -20,6 +20,17 @@ pub enum AdminAction {
     Maintenance,
 }
 
+/// What an operator says of a server's health (`set server B/S health ...`); checks that go on may say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Up.
+    Up,
+    /// Up, without new streams.
+    Stopping,
+    /// Down.
+    Down,
+}
+
 impl Backend {
     /// The state of a server's checks after a probe. Returns what it changed for those who log it.
     pub fn apply_check(
@@ -97,6 +108,43 @@ impl Backend {
             };
             server.set_operation(operation, now);
         }))
+    }
+
+    /// `set server health`; `None` when nothing changes. In maintenance it counts from its end on.
+    pub fn set_health(
+        &self,
+        now: Instant,
+        server: ServerIndex,
+        health: Health,
+    ) -> Option<StateChange> {
+        let server = self.server(server)?;
+        if let Some(mut report) = server.check_report() {
+            report.health = match health {
+                Health::Up | Health::Stopping => report.rise + report.fall - 1,
+                Health::Down => 0,
+            };
+            server.set_report(report);
+        }
+        let (operation, word) = match (health, server.operation()) {
+            (Health::Up, Operation::Stopped) => (Self::operation_on_return(server), "UP (forced)"),
+            (Health::Up, Operation::Stopping) => (Operation::Running, "UP (forced)"),
+            (Health::Up, operation) => (operation, "UP (forced)"),
+            (Health::Stopping, _) => (Operation::Stopping, "stopping (forced)"),
+            (Health::Down, _) => (Operation::Stopped, "DOWN (forced)"),
+        };
+        if server.admin().is_maintenance() || operation == server.operation() {
+            return None;
+        }
+        Some(self.change(now, server, Cause::Admin(word), || {
+            server.set_operation(operation, now);
+        }))
+    }
+
+    /// `enable health`, `disable health`; false for a server without `check`.
+    pub fn set_checked(&self, server: ServerIndex, checked: bool) -> bool {
+        let server = self.server(server);
+        let server = server.filter(|server| server.config().check.is_some());
+        server.map(|server| server.set_checked(checked)).is_some()
     }
 
     /// `set server weight`, 0-256.

@@ -17,6 +17,8 @@ pub struct ProxyConfig {
     pub name: Arc<str>,
     /// Number in statistics (`iid`), from 2 in file order.
     pub id: u32,
+    /// `description`.
+    pub description: Option<String>,
     /// `mode`.
     pub mode: Mode,
     /// `disabled`.
@@ -67,6 +69,7 @@ impl ProxyConfig {
         Self {
             name: name.into(),
             id,
+            description: None,
             mode,
             disabled: false,
             frontend: None,

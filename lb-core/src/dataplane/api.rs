@@ -98,9 +98,10 @@ impl Events for Silent {
 
 /// Answers requests for the stats page.
 pub trait StatsService: Send + Sync {
-    /// Writes a whole HTTP/1.1 response (head and body) for a request whose target begins with the page's `uri`.
-    /// The data plane adds `connection: close` where the connection ends with it. `view` has the head and, as its
-    /// payload, the body as far as it fits a buffer.
+    /// Writes an HTTP/1.1 response for a request whose target begins with the page's `uri`: a whole one, or its head
+    /// and what gives the body. The data plane adds `connection: close` where the connection ends with it, and the
+    /// framing of a body that comes piece by piece. `view` has the head and, as its payload, the body as far as it
+    /// fits a buffer.
     fn respond(
         &self,
         proxy: &ProxyConfig,
@@ -110,7 +111,7 @@ pub trait StatsService: Send + Sync {
 }
 
 /// What [`StatsService::respond`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum StatsOutcome {
     /// The request is not for the stats page after all.
     NotMine,
@@ -119,6 +120,19 @@ pub enum StatsOutcome {
         /// Status for log and counters.
         status: u16,
     },
+    /// The head of a response was written; its body is asked for as fast as the client takes it.
+    Streams {
+        /// Status for log and counters.
+        status: u16,
+        /// Gives the body.
+        body: Box<dyn StatsBody>,
+    },
+}
+
+/// A body that is made while it is sent, so that a large one neither holds up a worker nor lies in memory.
+pub trait StatsBody: std::fmt::Debug {
+    /// Appends the next piece, some 16 kB; false after the last one.
+    fn next_piece(&mut self, out: &mut Vec<u8>) -> bool;
 }
 
 /// Why the data plane did not start.

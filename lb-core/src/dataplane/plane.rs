@@ -12,7 +12,7 @@ use super::{
     probe::Checks,
     worker::{self, Command, Orders, Parts, WorkerHandle},
 };
-use crate::config::Config;
+use crate::{config::Config, server::ServerKey};
 
 /// The running data plane.
 pub struct DataPlane {
@@ -180,6 +180,13 @@ impl DataPlane {
     pub fn stop_accepting(&self) {
         for worker in self.workers().iter() {
             worker.send(Command::StopAccepting);
+        }
+    }
+
+    /// Cuts the sessions of a server (`shutdown sessions server`); log lines say `K`.
+    pub fn shutdown_sessions(&self, server: ServerKey) {
+        for worker in self.workers().iter() {
+            worker.send(Command::CutSessions(server));
         }
     }
 

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     backend::{Backend, StateChange},
     config::{CheckConfig, CheckKind, ProxyConfig, ServerConfig},
-    health::{self, CheckStatus, Monitor, Pace, Probe, ProbeResult},
+    health::{self, CheckReport, CheckStatus, Monitor, Pace, Probe, ProbeResult},
     id::ServerIndex,
     log::events::level,
     server::{Server, ServerKey},
@@ -240,6 +240,11 @@ async fn watch(
             duration: now.saturating_duration_since(begun),
             detail: found.detail,
         };
+        // Somebody forced its health since the last probe.
+        let known = place.borrow().report();
+        if let Some(known) = known.filter(|known| known.health != monitor.report().health) {
+            monitor.handle(now, health::Event::Restore(known));
+        }
         monitor.handle(now, health::Event::ProbeDone(result));
         if paused {
             continue;
@@ -258,7 +263,11 @@ impl Place {
     fn is_paused(&self) -> bool {
         self.backend
             .server(self.server)
-            .is_none_or(|server| server.admin().is_maintenance())
+            .is_none_or(|server| server.admin().is_maintenance() || !server.is_checked())
+    }
+
+    fn report(&self) -> Option<CheckReport> {
+        self.backend.server(self.server)?.check_report()
     }
 }
 

@@ -81,6 +81,11 @@ impl Registry {
         });
     }
 
+    /// Cuts the connections that use this server, because somebody said so.
+    pub(super) fn kill(&self, server: ServerKey) {
+        self.order(Order::Killed, |entry| entry.server.get() == Some(server));
+    }
+
     /// Cuts the connections whose listener is one of those.
     pub(super) fn cut(&self, of: impl Fn(&Listener) -> bool) {
         self.order(Order::Killed, |entry| {

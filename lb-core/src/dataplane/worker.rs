@@ -46,6 +46,8 @@ pub(super) enum Command {
         server: ServerKey,
         cut_sessions: bool,
     },
+    /// Cut the sessions of a server.
+    CutSessions(ServerKey),
     /// Tell when no connection is left.
     Drained(oneshot::Sender<()>),
     /// Cut every connection.
@@ -248,6 +250,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
                 }
             }
             Some(Command::Cut) => worker.registry.cut(|_| true),
+            Some(Command::CutSessions(server)) => worker.registry.kill(server),
             Some(Command::Drained(reply)) => worker.registry.when_empty(reply),
             Some(Command::ExitWhenDrained) => {
                 if let Some(exit) = exit.take() {

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) operation: AtomicU8,
     pub(super) weight: AtomicU32,
     pub(super) maxconn: AtomicU32,
+    /// `disable health`.
+    pub(super) unchecked: AtomicBool,
     /// Its number in stick tables.
     pub(super) number: AtomicU32,
     pub(super) counters: Arc<ServerCounters>,
@@ -85,6 +87,7 @@ impl Shared {
             operation: AtomicU8::new(operation as u8),
             weight: AtomicU32::new(u32::from(config.weight)),
             maxconn: AtomicU32::new(config.maxconn.unwrap_or(0)),
+            unchecked: AtomicBool::new(false),
             number: AtomicU32::new(config.id),
             counters,
             history: Mutex::new(History {
@@ -108,6 +111,7 @@ impl Shared {
             shared.set_operation(Operation::Stopped, now);
         }
         shared.admin.store(admin.bits(), Relaxed);
+        shared.unchecked.store(old.unchecked.load(Relaxed), Relaxed);
         shared.number.store(old.number.load(Relaxed), Relaxed);
         shared
     }

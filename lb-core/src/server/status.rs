@@ -117,8 +117,8 @@ impl ServerStatus {
             Operation::Stopped => Self::Down(rising),
             // A weight of 0 takes no connections either, and is shown as a weight.
             _ if admin.is_draining() => Self::Drain,
-            _ if health.is_none() => Self::NoCheck,
             Operation::Stopping => Self::NoLb(falling),
+            _ if health.is_none() => Self::NoCheck,
             Operation::Starting | Operation::Running => Self::Up(falling),
         }
     }
@@ -166,6 +166,7 @@ mod tests {
             ("DOWN 1/2", none, Stopped, Some((1, 2, 3))),
             ("no check", none, Running, None),
             ("NOLB", none, Stopping, Some((4, 2, 3))),
+            ("NOLB", none, Stopping, None),
             ("DRAIN", AdminState::DRAIN, Running, Some((4, 2, 3))),
             ("MAINT", AdminState::MAINT, Stopped, None),
             (

@@ -10,7 +10,7 @@ use std::{
 
 use lb_core::{
     config::{CheckConfig, CheckKind, Mode, ProxyConfig, StatsPage},
-    dataplane::{Event, StatsOutcome, StatsService},
+    dataplane::{Event, StatsBody, StatsOutcome, StatsService},
     request::RequestView,
     server::Operation,
 };
@@ -159,8 +159,20 @@ fn a_server_that_goes_down_takes_its_sessions_with_it_if_told_so() {
     plane.stop();
 }
 
-/// Answers with the target and the body.
+/// Answers with the target and the body, or at length.
 struct Page;
+
+/// Two thousand pieces of a thousand bytes.
+#[derive(Debug)]
+struct Pieces(usize);
+
+impl StatsBody for Pieces {
+    fn next_piece(&mut self, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(&[b'#'; 1000]);
+        self.0 += 1;
+        self.0 < 2000
+    }
+}
 
 impl StatsService for Page {
     fn respond(
@@ -169,12 +181,16 @@ impl StatsService for Page {
         view: &RequestView<'_>,
         out: &mut Vec<u8>,
     ) -> StatsOutcome {
-        let text = format!(
-            "{} {} {}",
-            proxy.name,
-            String::from_utf8_lossy(view.request.unwrap().target()),
-            String::from_utf8_lossy(view.payload)
-        );
+        let target = String::from_utf8_lossy(view.request.unwrap().target()).into_owned();
+        if target.ends_with(";long") {
+            out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n");
+            return StatsOutcome::Streams {
+                status: 200,
+                body: Box::new(Pieces(0)),
+            };
+        }
+        let payload = String::from_utf8_lossy(view.payload);
+        let text = format!("{} {target} {payload}", proxy.name);
         out.extend_from_slice(&ok(&text));
         StatsOutcome::Responded { status: 200 }
     }
@@ -215,6 +231,22 @@ fn the_stats_page_answers_for_its_prefix_and_gets_posted_bodies() {
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     assert!(ask(&mut client, "act=").ends_with("stats /stats s=a&act="));
     assert_eq!(plane.entry().status, "200");
+    let answer = ask(&mut client, "GET /stats;long HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.contains("\r\ntransfer-encoding: chunked\r\n"));
+    assert_eq!(answer.matches('#').count(), 2_000_000);
+    assert_eq!(plane.entry().end(), ("stats/<STATS>", "200", "LR--"));
+    let answer = ask(&mut client, "HEAD /stats;long HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    plane.entry();
+    let mut old = plane.connect();
+    old.write_all(b"GET /stats;long HTTP/1.0\r\n\r\n").unwrap();
+    let answer = read_all(&old);
+    assert!(answer.contains("\r\nconnection: close\r\n"));
+    assert!(
+        answer.ends_with(&"#".repeat(2_000_000)),
+        "chunks for HTTP/1.0"
+    );
+    plane.entry();
     let answer = ask(&mut client, "GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     drop(client);

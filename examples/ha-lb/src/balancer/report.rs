@@ -1,6 +1,6 @@
 //! The balancer's part of the status document.
 
-use std::time::Instant;
+use std::sync::Arc;
 
 use lb_core::dataplane::Balancer;
 
@@ -16,16 +16,16 @@ use crate::{
 };
 
 /// Frontends and backends as they are now.
-pub(super) fn traffic(balancer: &Balancer) -> Traffic {
+pub(super) fn traffic(balancer: &Arc<Balancer>) -> Traffic {
     let mut traffic = Traffic::default();
     let mut servers = Vec::new();
-    for row in rows::rows(balancer, Detail { legends: true }, Instant::now()) {
+    for row in rows::rows(balancer, Detail { legends: true }) {
         match row.kind {
             Kind::Frontend => traffic.frontends.push(frontend(&row, balancer)),
             Kind::Server => servers.push(server(&row)),
             Kind::Backend => traffic.backends.push(Backend {
-                name: row.text(Column::Pxname).to_owned(),
-                status: row.text(Column::Status).to_owned(),
+                name: row.text(Column::Pxname).into_owned(),
+                status: row.text(Column::Status).into_owned(),
                 sessions: number(&row, Column::Scur),
                 total: number(&row, Column::Stot),
                 queued: number(&row, Column::Qcur),
@@ -43,22 +43,22 @@ pub(super) fn traffic(balancer: &Balancer) -> Traffic {
 }
 
 fn number(row: &Row, column: Column) -> u64 {
-    row.text(column).parse().unwrap_or_default()
+    row.number(column).unwrap_or_default()
 }
 
 fn frontend(row: &Row, balancer: &Balancer) -> Frontend {
     let name = row.text(Column::Pxname);
     let sections = balancer.config.proxies.iter();
     let binds = sections
-        .filter(|proxy| &*proxy.name == name)
+        .filter(|proxy| *proxy.name == *name)
         .flat_map(|proxy| proxy.frontend.iter())
         .flat_map(|frontend| &frontend.binds);
     Frontend {
-        name: name.to_owned(),
-        status: row.text(Column::Status).to_owned(),
+        status: row.text(Column::Status).into_owned(),
         binds: binds
             .map(|bind| listeners::describe(&bind.address))
             .collect(),
+        name: name.into_owned(),
         sessions: number(row, Column::Scur),
         total: number(row, Column::Stot),
         requests: number(row, Column::ReqTot),
@@ -70,14 +70,15 @@ fn frontend(row: &Row, balancer: &Balancer) -> Frontend {
 }
 
 fn server(row: &Row) -> Server {
-    let check = match (row.text(Column::CheckStatus), row.text(Column::CheckCode)) {
-        (status, "") => status.to_owned(),
-        (status, code) => format!("{status}/{code}"),
+    let status = row.text(Column::CheckStatus);
+    let check = match row.number(Column::CheckCode) {
+        None => status.into_owned(),
+        Some(code) => format!("{status}/{code}"),
     };
     Server {
-        name: row.text(Column::Svname).to_owned(),
-        address: row.text(Column::Addr).to_owned(),
-        status: row.text(Column::Status).to_owned(),
+        name: row.text(Column::Svname).into_owned(),
+        address: row.text(Column::Addr).into_owned(),
+        status: row.text(Column::Status).into_owned(),
         check,
         weight: u32::try_from(number(row, Column::Weight)).unwrap_or_default(),
         sessions: number(row, Column::Scur),
@@ -94,11 +95,11 @@ fn last_check(row: &Row) -> Option<Check> {
     let status = row.text(Column::CheckStatus);
     let milliseconds = row.text(Column::CheckDuration).parse::<u32>().ok();
     (!status.is_empty()).then(|| Check {
-        status: status.to_owned(),
-        meaning: row.text(Column::CheckDesc).to_owned(),
+        status: status.into_owned(),
+        meaning: row.text(Column::CheckDesc).into_owned(),
         code: row.text(Column::CheckCode).parse().ok(),
         duration: milliseconds.map(|ms| f64::from(ms) / 1000.0),
-        detail: row.text(Column::LastChk).to_owned(),
+        detail: row.text(Column::LastChk).into_owned(),
         failures: number(row, Column::Chkfail),
     })
 }

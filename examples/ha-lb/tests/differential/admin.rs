@@ -1,6 +1,8 @@
 //! Statistics, runtime commands and the stats page, after the same traffic.
 
 use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
@@ -175,6 +177,14 @@ fn commands(pair: &Pair) {
         "enable server nope/x",
         "show backend",
         "get weight servers/two; get weight servers/one",
+        "set server servers/one health nonsense",
+        "set server servers/one health stopping",
+        "set server servers/one health up",
+        "disable health servers/one",
+        "enable health servers/one",
+        "disable health servers/nope",
+        "shutdown sessions server servers/one",
+        "shutdown sessions server servers/nope",
     ] {
         agree(pair, command, |peer| {
             peer.named(&peer.ask(command))
@@ -187,7 +197,7 @@ fn commands(pair: &Pair) {
 }
 
 fn page(pair: &Pair) {
-    const STEPS: [(&str, &[Step]); 8] = [
+    const STEPS: [(&str, &[Step]); 9] = [
         ("401", &[Step::Send(b"GET /stats HTTP/1.1\r\nHost: h\r\n\r\n")]),
         ("401 wrong", &[Step::Send(b"GET /stats HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTp4\r\n\r\n")]),
         ("elsewhere", &[Step::Send(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")]),
@@ -195,16 +205,87 @@ fn page(pair: &Pair) {
         ("post nothing", &[Step::Send(b"POST /stats HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTpw\r\nContent-Length: 0\r\n\r\n")]),
         ("post drain", &[Step::Send(b"POST /stats HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTpw\r\nContent-Length: 30\r\n\r\ns=one&b=%23servers&action=drai")]),
         ("post unknown", &[Step::Send(b"POST /stats HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTpw\r\nContent-Length: 31\r\n\r\ns=nope&b=servers&action=drain  ")]),
+        ("post with options", &[Step::Send(b"POST /stats;up;norefresh?scope=serv HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTpw\r\nContent-Length: 28\r\n\r\ns=one&b=servers&action=ready")]),
         ("post good", &[Step::Send(b"POST /stats HTTP/1.1\r\nHost: h\r\nAuthorization: Basic dTpw\r\nContent-Length: 28\r\n\r\ns=one&b=servers&action=drain")]),
     ];
     for (what, steps) in STEPS {
         agree(pair, what, |peer| exchange(peer, 1, steps));
     }
-    agree(pair, "drained by the page", |peer| {
+    let servers = |peer: &Peer| {
         let rows = rows(peer);
         let servers = rows.lines().filter(|row| row.starts_with("servers/"));
         servers.map(|row| row.to_owned() + "\n").collect()
+    };
+    agree(pair, "drained by the page", servers);
+    for action in [
+        "ready", "hnolb", "hdown", "hrunn", "dhlth", "ehlth", "maint", "ready", "stop", "start",
+        "disable", "enable", "shutdown", "dagent", "eagent", "arunn", "adown", "nonsense",
+    ] {
+        let answer = |peer: &Peer| posted(peer, &format!("s=two&b=servers&action={action}"));
+        agree(pair, action, answer);
+        agree(pair, &format!("after {action}"), servers);
+    }
+    for form in [
+        "",
+        "s=",
+        "b=servers&action=ready",
+        "s=two&action=ready",
+        "action=ready&b=servers&s=two",
+        "s=two&s=nope&b=servers&action=ready",
+        "s=two&b=%2399&action=ready",
+    ] {
+        agree(pair, form, |peer| posted(peer, form));
+    }
+}
+
+/// Sends a form to the page and tells where it leads.
+fn posted(peer: &Peer, form: &str) -> String {
+    let mut stream = TcpStream::connect(peer.fronts[1]).unwrap();
+    let length = form.len();
+    write!(
+        stream,
+        "POST /stats HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Basic dTpw\r\nContent-Length: {length}\r\n\r\n{form}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let mut lines = answer.lines();
+    let location = lines.find(|line| line.starts_with("location:"));
+    format!("{}\n", location.unwrap_or(&answer))
+}
+
+/// What the typed forms say of each field, without its value. HAProxy's modules (positions from 103 on) are left out:
+/// they count what is not built here.
+fn typed(peer: &Peer) -> String {
+    let stat: serde_json::Value = serde_json::from_str(&peer.ask("show stat json")).unwrap();
+    let info: serde_json::Value = serde_json::from_str(&peer.ask("show info json")).unwrap();
+    let rows = stat.as_array().unwrap().iter().chain([&info]);
+    let fields = rows.flat_map(|row| row.as_array().unwrap());
+    let fields = fields.filter(|field| {
+        let is_of_module =
+            field.get("objType").is_some() && field["field"]["pos"].as_u64() > Some(102);
+        // Absent while a check runs.
+        !is_of_module && field["field"]["name"] != "check_duration"
     });
+    fields
+        .map(|field| {
+            let mut field = field.clone();
+            field["value"].as_object_mut().unwrap().remove("value");
+            format!("{field}\n")
+        })
+        .collect()
+}
+
+/// The same as lines.
+fn typed_lines(peer: &Peer) -> String {
+    let answer = peer.ask("show stat typed") + &peer.ask("show info typed");
+    let lines = answer.lines().filter(|line| !line.is_empty());
+    let fields = lines.map(|line| line.splitn(4, ':').take(3).collect::<Vec<_>>().join(":"));
+    let kept = fields.filter(|field| {
+        let position = field.split('.').nth(3).and_then(|p| p.parse::<u32>().ok());
+        position.is_none_or(|position| position <= 102) && !field.contains("check_duration")
+    });
+    kept.map(|field| field + "\n").collect()
 }
 
 #[test]
@@ -297,6 +378,8 @@ fn statistics_and_commands() {
         changes.map(|line| line + "\n").collect()
     });
     agree(&pair, "rows", rows);
+    agree(&pair, "typed fields", typed);
+    agree(&pair, "typed lines", typed_lines);
     commands(&pair);
     agree(&pair, "rows after commands", rows);
     page(&pair);

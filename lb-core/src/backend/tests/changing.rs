@@ -1,7 +1,11 @@
 use std::time::Duration;
 
 use super::{assert_idle, backend, checked, down, each, index, report, s, take, up};
-use crate::{backend::AdminAction, health::CheckStatus, server::Operation};
+use crate::{
+    backend::{AdminAction, Health},
+    health::CheckStatus,
+    server::Operation,
+};
 
 #[test]
 fn changes_are_told_in_haproxys_words() {
@@ -128,4 +132,44 @@ fn what_an_earlier_process_knew_counts_until_checked() {
     backend.restore(now, s(0), &down());
     assert_eq!([0; 2].map(|_| index(&take(&backend, now))), [1, 1]);
     assert!(backend.apply_check(now, s(0), &up()).unwrap().up);
+}
+
+#[test]
+fn forced_health_counts_until_checks_say_otherwise() {
+    let (backend, now) = backend(2, |config| each(config, checked));
+    let server = s(0);
+    let status = || backend.servers()[0].status().to_string();
+    backend.apply_check(now, server, &up());
+    let change = backend.set_health(now, server, Health::Down).unwrap();
+    assert!(!change.up, "{change}");
+    assert!(change.to_string().starts_with("Server be/s1 is DOWN"));
+    assert_eq!(status(), "DOWN");
+    assert_eq!(backend.servers()[0].check_report().unwrap().health, 0);
+    assert_eq!(backend.set_health(now, server, Health::Down), None);
+
+    let change = backend.set_health(now, server, Health::Stopping).unwrap();
+    assert!(change.up, "{change}");
+    assert_eq!(status(), "NOLB");
+    assert_eq!(backend.usable_servers(), (1, 0));
+    backend.set_health(now, server, Health::Up);
+    assert_eq!(
+        (status(), backend.usable_servers()),
+        ("UP".to_owned(), (2, 0))
+    );
+
+    backend.set_health(now, server, Health::Stopping);
+    backend.apply_check(now, server, &up());
+    assert_eq!(status(), "UP", "a check that passed decides");
+}
+
+#[test]
+fn a_server_whose_checks_are_off_says_so_and_one_without_checks_has_none_to_switch() {
+    let (backend, now) = backend(2, |config| checked(&mut config.servers[0]));
+    let (first, second) = (s(0), s(1));
+    backend.apply_check(now, first, &up());
+    assert!(backend.set_checked(first, false));
+    assert_eq!(backend.servers()[0].status().to_string(), "no check");
+    assert!(backend.set_checked(first, true));
+    assert_eq!(backend.servers()[0].status().to_string(), "UP");
+    assert!(!backend.set_checked(second, false));
 }

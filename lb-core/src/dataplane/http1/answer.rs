@@ -6,12 +6,12 @@ use super::{Exchange, Next, exchange::size_of_answer};
 use crate::{
     config::HttpMode,
     dataplane::{
-        clock,
+        StatsBody, clock,
         flow::{Fault, Waits},
         registry::Order,
         session::{Connection, Gone},
     },
-    head::{HeadMut, HeadRef},
+    head::{HeadMut, HeadRef, Version},
     http1::{
         self, Body, ConnectionOption, Leniency, Limits, Method, Progress, RequestSummary,
         ResponseDecoder,
@@ -34,12 +34,17 @@ pub(super) enum Answer {
     Reply(Box<Reply>),
     /// A whole message, written by someone else, and its status for the log.
     Written(u16, Vec<u8>),
+    /// A head written by someone else, and what gives its body.
+    Streamed(u16, Vec<u8>, Box<dyn StatsBody>),
 }
 
 impl Answer {
     fn status(&self) -> u16 {
         match self {
-            Self::Raw(status) | Self::Page(status) | Self::Written(status, _) => *status,
+            Self::Raw(status)
+            | Self::Page(status)
+            | Self::Written(status, _)
+            | Self::Streamed(status, ..) => *status,
             Self::Challenge(_) => 401,
             Self::Redirect(redirect) => redirect.status,
             Self::Reply(reply) => reply.status,
@@ -53,7 +58,7 @@ impl Answer {
 
     /// Sends it, and says what becomes of the connection.
     pub(super) async fn send(
-        self,
+        mut self,
         connection: &mut Connection,
         x: &mut Exchange,
         request: Option<&RequestSummary>,
@@ -73,6 +78,12 @@ impl Answer {
         if matches!(self, Self::Raw(_)) || self.is_file() || file.is_some() {
             stays = false;
         }
+        let head_only = request.is_some_and(|r| r.method == Method::Head);
+        // HTTP/1.0 has no chunks: the end of the connection is the end of the body.
+        let chunked = request.is_some_and(|r| r.version != Version::Http10);
+        if matches!(self, Self::Streamed(..)) && !head_only && !chunked {
+            stays = false;
+        }
         if x.down.has_begun() && !x.down.is_done() {
             // Half of an interim response is out: nothing can be said any more.
             return Next::Close;
@@ -82,10 +93,17 @@ impl Answer {
             Some(r) if stays => ConnectionOption::new(r.version, true),
             _ => ConnectionOption::Close,
         };
-        let head_only = request.is_some_and(|r| r.method == Method::Head);
-        match (&self, file) {
+        match (&mut self, file) {
             (Self::Raw(_) | Self::Page(_), Some(file)) => out.extend_from_slice(&file),
-            _ => self.write(option, head_only, out),
+            (Self::Streamed(_, head, _), _) => {
+                if chunked && !head_only {
+                    let end = head.len().saturating_sub(2);
+                    head.truncate(end);
+                    head.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
+                }
+                write_with_option(head, option, true, out);
+            }
+            (answer, _) => answer.write(option, head_only, out),
         }
         if request.is_some() && !self.is_file() {
             apply_after_response(connection, x, option);
@@ -99,6 +117,12 @@ impl Answer {
         };
         connection.worker.count_bytes_out(out.len() as u64);
         if !flush(connection, x).await {
+            return Next::Close;
+        }
+        if let Self::Streamed(_, _, body) = &mut self
+            && !head_only
+            && !stream(connection, x, body.as_mut(), chunked).await
+        {
             return Next::Close;
         }
         match (stays, body_read) {
@@ -127,7 +151,9 @@ impl Answer {
             }
             Self::Reply(reply) if reply.raw => out.extend_from_slice(&reply.body),
             Self::Reply(reply) => write_reply(reply, option, head_only, out),
-            Self::Written(_, message) => write_with_option(message, option, head_only, out),
+            Self::Written(_, message) | Self::Streamed(_, message, _) => {
+                write_with_option(message, option, head_only, out);
+            }
         }
     }
 }
@@ -228,6 +254,42 @@ fn swallow(connection: &mut Connection, request: &RequestSummary) -> bool {
             true
         }
         _ => false,
+    }
+}
+
+/// Sends a body piece by piece; between two pieces others have their turn. False if the client did not take it.
+async fn stream(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    body: &mut dyn StatsBody,
+    chunked: bool,
+) -> bool {
+    let mut piece = Vec::new();
+    loop {
+        piece.clear();
+        let more = body.next_piece(&mut piece);
+        let out = x.down.restart(Body::Done);
+        if !piece.is_empty() {
+            if chunked {
+                out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            }
+            out.extend_from_slice(&piece);
+            if chunked {
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+        if chunked && !more {
+            out.extend_from_slice(b"0\r\n\r\n");
+        }
+        x.trace.bytes_read += piece.len() as u64;
+        connection.worker.count_bytes_out(out.len() as u64);
+        if !flush(connection, x).await {
+            return false;
+        }
+        if !more {
+            return true;
+        }
+        tokio::task::yield_now().await;
     }
 }
 

@@ -229,8 +229,10 @@ async fn stats(
     let mut view =
         RequestView::new(clock::recent(), &connection.info, &connection.state).with_request(head);
     view.payload = body;
-    let StatsOutcome::Responded { status } = service.respond(proxy, &view, &mut out) else {
-        return None;
+    let (status, answer) = match service.respond(proxy, &view, &mut out) {
+        StatsOutcome::NotMine => return None,
+        StatsOutcome::Responded { status } => (status, Answer::Written(status, out)),
+        StatsOutcome::Streams { status, body } => (status, Answer::Streamed(status, out, body)),
     };
     let now = clock::recent();
     x.trace.answerer = Answerer::Stats;
@@ -244,7 +246,7 @@ async fn stats(
     x.trace.timers.active = x.trace.since_start(now);
     x.trace.end_with(b'L', b'R');
     connection.count_intercepted();
-    Some(Prepared::Answer(Answer::Written(status, out)))
+    Some(Prepared::Answer(answer))
 }
 
 /// Waits until the body, if there is one, lies in the buffer as far as it fits; tells its length there.

@@ -3,7 +3,7 @@
 //! Pure: words in, a [`Command`] or HAProxy's words of refusal out. The table in `command/table.rs` has an entry for
 //! each command, from which parsing, rights and `help` come.
 
-use lb_core::{config::StatsLevel, stick_table::Column};
+use lb_core::{backend::Health, config::StatsLevel, stick_table::Column};
 
 use super::tables::Filter;
 
@@ -30,6 +30,8 @@ pub enum Command {
     ShowInfo(InfoForm),
     /// `show stat`.
     ShowStat(Selection, StatForm),
+    /// `show schema json`.
+    ShowSchema,
     /// `show servers state`.
     ShowServersState(Option<String>),
     /// `show backend`.
@@ -50,6 +52,12 @@ pub enum Command {
     SetWeight(Target, Weight),
     /// `enable server`, `disable server`, `set server ... state`.
     SetState(Target, State),
+    /// `enable health`, `disable health`.
+    SetChecked(Target, bool),
+    /// `set server ... health`.
+    SetHealth(Target, Health),
+    /// `shutdown sessions server`.
+    ShutdownSessions(Target),
     /// `set maxconn server`, `set server ... maxconn`.
     SetMaxconn(Target, u32),
 }
@@ -62,6 +70,8 @@ pub enum InfoForm {
     Plain,
     /// One JSON document.
     Json,
+    /// Lines that tell the type of each value.
+    Typed,
 }
 
 /// `show stat` forms.
@@ -72,6 +82,8 @@ pub enum StatForm {
     Csv,
     /// One JSON document.
     Json,
+    /// Lines that tell the type of each value.
+    Typed,
 }
 
 /// `show stat <proxy> <type> <sid>`: which rows.
@@ -83,6 +95,10 @@ pub struct Selection {
     pub kinds: i32,
     /// Server number, or -1.
     pub server: i64,
+    /// `up`: without servers that are not up.
+    pub hide_down: bool,
+    /// `no-maint`: without servers in maintenance.
+    pub hide_maintenance: bool,
 }
 
 impl Default for Selection {
@@ -91,6 +107,8 @@ impl Default for Selection {
             proxy: None,
             kinds: -1,
             server: -1,
+            hide_down: false,
+            hide_maintenance: false,
         }
     }
 }

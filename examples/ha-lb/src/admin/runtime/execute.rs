@@ -6,11 +6,11 @@ use std::{
 };
 
 use lb_core::{
-    backend::{AdminAction, Backend},
+    backend::{AdminAction, Backend, Health},
     config::StatsLevel,
     dataplane::Balancer,
     id::ServerIndex,
-    server::{AdminState, Server},
+    server::{AdminState, Server, ServerKey},
 };
 
 use super::{
@@ -21,26 +21,38 @@ use super::{
 use crate::admin::stat::{
     columns::{self, Column, Kind, Row},
     info,
-    rows::{self, Detail},
+    rows::Detail,
+    typed,
+    walk::{Filter, Walk},
 };
 
 /// Hears of changes that a restarted balancer should know.
 pub type Changed = Box<dyn Fn(&Backend, &Server) + Send + Sync>;
+
+/// Cuts the sessions of a server.
+pub type Cut = Box<dyn Fn(ServerKey) + Send + Sync>;
 
 /// The running balancer, as commands and the stats page see and change it.
 pub struct Runtime {
     /// Replaced by each reload: the balancer and the number of its workers.
     running: RwLock<(Arc<Balancer>, usize)>,
     changed: Changed,
+    cut: Cut,
 }
 
 impl Runtime {
-    /// `changed` is told of each server that a command changed.
-    pub fn new(balancer: Arc<Balancer>, workers: usize, changed: Changed) -> Self {
+    /// `changed` is told of each server that a command changed, `cut` of each whose sessions are to end.
+    pub fn new(balancer: Arc<Balancer>, workers: usize, changed: Changed, cut: Cut) -> Self {
         Self {
             running: RwLock::new((balancer, workers)),
             changed,
+            cut,
         }
+    }
+
+    /// The number of its workers.
+    pub fn workers(&self) -> usize {
+        self.running().1
     }
 
     /// The balancer that runs now.
@@ -94,6 +106,13 @@ impl Runtime {
         Ok(())
     }
 
+    /// Something of a server.
+    pub fn look<T>(&self, target: &Target, at: impl FnOnce(&Server) -> T) -> Result<T, String> {
+        let (backend, index) = self.find(target)?;
+        let server = backend.server(index).ok_or("No such server.")?;
+        Ok(at(server))
+    }
+
     /// `set server ... state`.
     pub fn set_state(&self, target: &Target, state: State) -> Result<(), String> {
         let action = match state {
@@ -105,6 +124,32 @@ impl Runtime {
             let change = backend.set_state(Instant::now(), index, action);
             change.map(|change| change.to_string())
         })
+    }
+
+    /// `set server ... health`.
+    pub fn set_health(&self, target: &Target, health: Health) -> Result<(), String> {
+        self.change(target, |backend, index, _| {
+            let change = backend.set_health(Instant::now(), index, health);
+            change.map(|change| change.to_string())
+        })
+    }
+
+    /// `enable health`, `disable health`.
+    pub fn set_checked(&self, target: &Target, checked: bool) -> Result<(), String> {
+        let (backend, index) = self.find(target)?;
+        if backend.set_checked(index, checked) || !checked {
+            return Ok(());
+        }
+        Err("Health check was not configured on this server, cannot enable.".to_owned())
+    }
+
+    /// `shutdown sessions server`.
+    pub fn shutdown_sessions(&self, target: &Target) -> Result<(), String> {
+        let (backend, index) = self.find(target)?;
+        let server = backend.server(index).ok_or("No such server.")?;
+        tracing::info!("sessions of {}/{} are cut", backend.name(), server.name());
+        (self.cut)(server.key());
+        Ok(())
     }
 
     fn set_weight(&self, target: &Target, weight: Weight) -> Result<(), String> {
@@ -122,7 +167,12 @@ impl Runtime {
         let detail = Detail {
             legends: level >= StatsLevel::Operator,
         };
-        let mut rows = rows::rows(&self.balancer(), detail, Instant::now());
+        let filter = Filter {
+            hide_down: selection.hide_down,
+            hide_maintenance: selection.hide_maintenance,
+            ..Filter::default()
+        };
+        let mut rows: Vec<Row> = Walk::new(&self.balancer(), filter, detail).collect();
         rows.retain(|row| {
             let kind = match row.kind {
                 Kind::Frontend => 1,
@@ -130,7 +180,7 @@ impl Runtime {
                 Kind::Server => 4,
             };
             let proxy = |wanted: &String| {
-                row.text(Column::Pxname) == wanted || row.text(Column::Iid) == wanted
+                row.text(Column::Pxname) == *wanted || row.text(Column::Iid) == *wanted
             };
             let server = selection.server.to_string();
             selection.proxy.as_ref().is_none_or(proxy)
@@ -210,6 +260,7 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
     // Check state: bit 1 configured, 2 enabled, 3 paused.
     let check_state = match &report {
         None => 0,
+        Some(_) if !server.is_checked() => 2,
         Some(_) if server.admin().contains(AdminState::MAINT) => 14,
         Some(_) => 6,
     };
@@ -261,19 +312,22 @@ impl Executor for Runtime {
             Command::ShowVersion => info::VERSION.to_owned(),
             Command::ShowInfo(form) => {
                 let (balancer, workers) = self.running().clone();
-                let values = info::values(&balancer, workers, Instant::now());
+                let facts = info::facts(&balancer, workers, Instant::now());
                 match form {
-                    InfoForm::Plain => info::text(&values),
-                    InfoForm::Json => info::json(&values),
+                    InfoForm::Plain => info::text(&facts),
+                    InfoForm::Json => typed::info_json(&facts),
+                    InfoForm::Typed => typed::info_lines(&facts),
                 }
             }
             Command::ShowStat(selection, form) => {
                 let rows = self.rows(selection, level);
                 match form {
                     StatForm::Csv => columns::csv(&rows),
-                    StatForm::Json => columns::json(&rows),
+                    StatForm::Json => typed::json(&rows),
+                    StatForm::Typed => typed::stat_lines(&rows),
                 }
             }
+            Command::ShowSchema => typed::SCHEMA.to_owned(),
             Command::ShowServersState(backend) => self.servers_state(backend.as_deref()),
             Command::ShowBackend => {
                 let balancer = self.balancer();
@@ -312,6 +366,9 @@ impl Executor for Runtime {
             },
             Command::SetWeight(target, weight) => done(self.set_weight(target, *weight)),
             Command::SetState(target, state) => done(self.set_state(target, *state)),
+            Command::SetChecked(target, checked) => done(self.set_checked(target, *checked)),
+            Command::SetHealth(target, health) => done(self.set_health(target, *health)),
+            Command::ShutdownSessions(target) => done(self.shutdown_sessions(target)),
             Command::SetMaxconn(target, maxconn) => {
                 done(self.change(target, |backend, index, _| {
                     backend.set_maxconn(index, *maxconn);

@@ -1,6 +1,6 @@
 //! Rows of `show stat` from the counters, column by column as HAProxy 2.6 fills them.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use lb_core::{
     backend::Backend,
@@ -10,9 +10,12 @@ use lb_core::{
     stats::{FrontendCounters, StatusClass, Traffic},
 };
 
-use super::columns::{
-    Column::{self, *},
-    Kind, Row,
+use super::{
+    columns::{
+        Column::{self, *},
+        Kind, Row,
+    },
+    walk::{Filter, Walk},
 };
 
 /// Who asks, as far as it changes what is shown.
@@ -23,24 +26,30 @@ pub struct Detail {
 }
 
 /// All rows in the order of the file: of each proxy its frontend, its servers, its backend.
-pub fn rows(balancer: &Balancer, detail: Detail, now: Instant) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for (index, proxy) in balancer.config.proxies.iter().enumerate() {
-        if let Some((place, frontend)) = balancer.frontend_of(index)
-            && let Some(counters) = balancer.frontend_counters.get(place)
-        {
-            rows.push(frontend_row(proxy, counters, frontend.maxconn(), now));
-        }
-        if let Some((_, backend)) = balancer.backend_of(index) {
-            for server in backend.servers() {
-                rows.push(server_row(proxy, server, detail, now));
-            }
-            let frontends = balancer.frontends.iter();
-            let greatest = frontends.map(|f| f.maxconn()).max().unwrap_or(0);
-            rows.push(backend_row(proxy, backend, greatest, detail, now));
-        }
-    }
-    rows
+pub fn rows(balancer: &Arc<Balancer>, detail: Detail) -> Vec<Row> {
+    Walk::new(balancer, Filter::default(), detail).collect()
+}
+
+/// The row of a proxy's frontend, if it has one.
+pub(super) fn of_frontend(balancer: &Balancer, proxy: usize, now: Instant) -> Option<Row> {
+    let section = balancer.config.proxies.get(proxy)?;
+    let (place, frontend) = balancer.frontend_of(proxy)?;
+    let counters = balancer.frontend_counters.get(place)?;
+    Some(frontend_row(section, counters, frontend.maxconn(), now))
+}
+
+/// The row of a proxy's backend, if it has one.
+pub(super) fn of_backend(
+    balancer: &Balancer,
+    proxy: usize,
+    detail: Detail,
+    now: Instant,
+) -> Option<Row> {
+    let section = balancer.config.proxies.get(proxy)?;
+    let (_, backend) = balancer.backend_of(proxy)?;
+    let frontends = balancer.frontends.iter();
+    let greatest = frontends.map(|f| f.maxconn()).max().unwrap_or(0);
+    Some(backend_row(section, backend, greatest, detail, now))
 }
 
 fn frontend_row(proxy: &ProxyConfig, counters: &FrontendCounters, limit: u32, now: Instant) -> Row {
@@ -72,7 +81,7 @@ fn frontend_row(proxy: &ProxyConfig, counters: &FrontendCounters, limit: u32, no
     row.set(ReqRate, counters.request_rate.per_second(now));
     row.set(ReqRateMax, counters.request_rate.max());
     row.set(ReqTot, traffic.total(|c| &c.requests));
-    row.set_all(&[CompIn, CompOut, CompByp, CompRsp], 0);
+    row.set_all(&[CompIn, CompOut, CompByp, CompRsp], 0u32);
     row.set(ConnRate, counters.connection_rate.per_second(now));
     row.set(ConnRateMax, counters.connection_rate.max());
     row.set(ConnTot, counters.connections_total.value());
@@ -83,18 +92,24 @@ fn frontend_row(proxy: &ProxyConfig, counters: &FrontendCounters, limit: u32, no
     if proxy.mode == config::Mode::Http {
         responses(&mut row, traffic);
         row.set(Intercepted, traffic.total(|c| &c.intercepted));
-        row.set_all(&[CacheLookups, CacheHits], 0);
+        row.set_all(&[CacheLookups, CacheHits], 0u32);
     }
     common(&mut row, proxy);
     row
 }
 
-fn server_row(proxy: &ProxyConfig, server: &Server, detail: Detail, now: Instant) -> Row {
+/// The row of a server.
+pub(super) fn server_row(
+    proxy: &ProxyConfig,
+    server: &Server,
+    detail: Detail,
+    now: Instant,
+) -> Row {
     let settings = server.config();
     let mut row = Row::new(
         Kind::Server,
         &proxy.name,
-        server.name(),
+        server.name().to_owned(),
         (proxy.id, settings.id),
     );
     let counters = server.counters();
@@ -111,7 +126,7 @@ fn server_row(proxy: &ProxyConfig, server: &Server, detail: Detail, now: Instant
     volume(&mut row, traffic);
     row.set(Dresp, traffic.total(|c| &c.denied_responses));
     failures(&mut row, traffic);
-    row.set(Status, status);
+    row.set(Status, status.to_string());
     // A server that does not serve shows what it would weigh.
     let weight = if server.is_usable() {
         server.effective_weight()
@@ -122,12 +137,8 @@ fn server_row(proxy: &ProxyConfig, server: &Server, detail: Detail, now: Instant
     row.set(Act, u8::from(!settings.backup));
     row.set(Bck, u8::from(settings.backup));
     row.set(Lastchg, server.seconds_since_change(now));
-    if let Some(maxqueue) = settings.maxqueue {
-        row.set(Qlimit, maxqueue);
-    }
-    if let Some(throttle) = server.throttle() {
-        row.set(Throttle, throttle);
-    }
+    row.set(Qlimit, settings.maxqueue);
+    row.set(Throttle, server.throttle());
     row.set(Lbtot, traffic.total(|c| &c.chosen));
     row.set(Rate, counters.session_rate.per_second(now));
     row.set(RateMax, counters.session_rate.max());
@@ -139,7 +150,7 @@ fn server_row(proxy: &ProxyConfig, server: &Server, detail: Detail, now: Instant
     connections(&mut row, traffic);
     row.set(SrvIcur, counters.idle.value());
     row.set(IdleConnCur, counters.idle.value());
-    row.set(SafeConnCur, 0);
+    row.set(SafeConnCur, 0u32);
     row.set(UsedConnCur, counters.sessions.value());
     row.set(NeedConnEst, counters.sessions.max());
     row.set(Uweight, server.weight());
@@ -148,12 +159,8 @@ fn server_row(proxy: &ProxyConfig, server: &Server, detail: Detail, now: Instant
         row.set(ReqTot, traffic.total(|c| &c.requests));
     }
     if detail.legends {
-        if let Some(address) = settings.address {
-            row.set(Addr, address);
-        }
-        if let Some(cookie) = &settings.cookie {
-            row.set(Cookie, cookie);
-        }
+        row.set(Addr, settings.address.map(|address| address.to_string()));
+        row.set(Cookie, settings.cookie.as_ref().map(ToString::to_string));
     }
     common(&mut row, proxy);
     row
@@ -161,7 +168,7 @@ fn server_row(proxy: &ProxyConfig, server: &Server, detail: Detail, now: Instant
 
 /// Columns of servers with `check`.
 fn check(row: &mut Row, server: &Server, now: Instant) {
-    let Some(report) = server.check_report() else {
+    let Some(report) = server.check_report().filter(|_| server.is_checked()) else {
         return;
     };
     let counters = server.counters();
@@ -170,13 +177,10 @@ fn check(row: &mut Row, server: &Server, now: Instant) {
     row.set(Downtime, server.downtime(now).as_secs());
     let result = &report.result;
     row.set(CheckStatus, result.status.word());
-    if let Some(code) = result.code {
-        row.set(CheckCode, code);
-    }
-    if result.status.passed().is_some() {
-        row.set(CheckDuration, result.duration.as_millis());
-    }
-    row.set(LastChk, &result.detail);
+    row.set(CheckCode, result.code);
+    let is_done = result.status.passed().is_some();
+    row.set(CheckDuration, is_done.then_some(result.duration));
+    row.set(LastChk, result.detail.to_string());
     row.set(CheckDesc, result.status.description());
     row.set(CheckRise, report.rise);
     row.set(CheckFall, report.fall);
@@ -226,22 +230,24 @@ fn backend_row(
     row.set(RateMax, counters.session_rate.max());
     row.set(CliAbrt, traffic.total(|c| &c.client_aborts));
     row.set(SrvAbrt, traffic.total(|c| &c.server_aborts));
-    row.set_all(&[CompIn, CompOut, CompByp, CompRsp], 0);
+    row.set_all(&[CompIn, CompOut, CompByp, CompRsp], 0u32);
     last_session(&mut row, counters.last_session.seconds_ago(now));
     times(&mut row, traffic);
     connections(&mut row, traffic);
     row.set(Uweight, backend.total_weight());
-    row.set_all(&[AggServerStatus, AggServerCheckStatus, AggCheckStatus], 0);
+    row.set_all(
+        &[AggServerStatus, AggServerCheckStatus, AggCheckStatus],
+        0u32,
+    );
     if proxy.mode == config::Mode::Http {
         responses(&mut row, traffic);
         row.set(ReqTot, traffic.total(|c| &c.requests));
-        row.set_all(&[CacheLookups, CacheHits], 0);
+        row.set_all(&[CacheLookups, CacheHits], 0u32);
     }
     if detail.legends {
         row.set(Algo, backend.config().balance.name());
-        if let Some(cookie) = &backend.config().cookie {
-            row.set(Cookie, &cookie.name);
-        }
+        let cookie = backend.config().cookie.as_ref();
+        row.set(Cookie, cookie.map(|cookie| cookie.name.to_string()));
     }
     common(&mut row, proxy);
     row
@@ -276,7 +282,7 @@ fn responses(row: &mut Row, traffic: &Traffic) {
 fn last_session(row: &mut Row, seconds: Option<u64>) {
     match seconds {
         Some(seconds) => row.set(Lastsess, seconds),
-        None => row.set(Lastsess, -1),
+        None => row.set(Lastsess, -1i32),
     }
 }
 
@@ -307,5 +313,5 @@ fn common(row: &mut Row, proxy: &ProxyConfig) {
             config::Mode::Tcp => "tcp",
         },
     );
-    row.set_all(&[SslSess, SslReusedSess, SslFailedHandshake], 0);
+    row.set_all(&[SslSess, SslReusedSess, SslFailedHandshake], 0u32);
 }

@@ -1,6 +1,12 @@
 //! The statistics page over HTTP: who may see it, which form is wanted, and the actions of `stats admin`.
 //!
-//! Answers are HAProxy's to the letter where programs read them (401, CSV); the page is this program's own.
+//! Answers are HAProxy's to the letter where programs read them (401, CSV, JSON, redirects after a form); the page is
+//! this program's own. A form sent to the page's address is carried out at once, as HAProxy does; the page itself
+//! sends its forms to `;confirm`, which shows what would happen and asks.
+
+pub(super) mod action;
+mod auth;
+mod dump;
 
 use std::{
     fmt::Write as _,
@@ -8,26 +14,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lb_core::{
     config::{ProxyConfig, StatsPage},
-    dataplane::{StatsOutcome, StatsService},
-    head::{HeadRef, Version},
+    dataplane::{StatsBody, StatsOutcome, StatsService},
+    head::HeadRef,
     request::RequestView,
 };
 
 use super::{
-    columns::{self, Column, Row},
-    info, page,
-    rows::{self, Detail},
+    info,
+    options::{Form, Notice, Options},
+    page::{self, Context, Page},
+    rows::Detail,
+    typed,
+    walk::{Filter, Walk},
 };
-use crate::admin::{
-    runtime::{
-        command::{State, Target},
-        execute::Runtime,
-    },
-    status::Status,
-};
+use crate::admin::{runtime::execute::Runtime, status::Status};
+use action::Order;
+use dump::{Dump, Whole};
 
 /// Serves the page. The data plane starts with it before there is anything to show: see [`Service::serve`].
 #[derive(Default)]
@@ -55,6 +59,60 @@ impl Service {
         let (at, status) = daemon.as_ref()?;
         Some((Arc::clone(status), now.saturating_duration_since(*at)))
     }
+
+    fn context(
+        &self,
+        proxy: &ProxyConfig,
+        page: &StatsPage,
+        runtime: &Runtime,
+        options: Options,
+        admin: bool,
+    ) -> Context {
+        let now = Instant::now();
+        let balancer = runtime.balancer();
+        let or_global = |own: &Option<String>, global: Option<String>| match own.as_deref() {
+            Some("") => global,
+            own => own.map(str::to_owned),
+        };
+        let global = &balancer.config.global;
+        Context {
+            workers: runtime.workers(),
+            now,
+            filter: Filter {
+                // `.` is the proxy that holds the page.
+                names: page
+                    .scope
+                    .iter()
+                    .map(|name| {
+                        if name == "." {
+                            &proxy.name
+                        } else {
+                            name.as_str()
+                        }
+                        .to_owned()
+                    })
+                    .collect(),
+                containing: options.scope.clone(),
+                hide_down: options.hide_down,
+                hide_maintenance: options.hide_maintenance,
+            },
+            detail: Detail {
+                legends: page.show_legends,
+            },
+            uri: page.uri.clone(),
+            node: or_global(&page.show_node, Some(info::node(&balancer))),
+            description: or_global(&page.show_desc, global.description.clone()),
+            version: (!page.hide_version).then_some(info::VERSION),
+            refresh: page
+                .refresh
+                .map(|every| every.as_secs().max(1))
+                .filter(|_| !options.no_refresh),
+            admin,
+            daemon: self.daemon(now).filter(|_| page.scope.is_empty()),
+            options,
+            balancer,
+        }
+    }
 }
 
 impl StatsService for Service {
@@ -70,11 +128,11 @@ impl StatsService for Service {
             return StatsOutcome::NotMine;
         };
         let target = String::from_utf8_lossy(request.target());
-        let Some(options) = target.strip_prefix(page.uri.as_str()) else {
+        let Some(rest) = target.strip_prefix(page.uri.as_str()) else {
             return StatsOutcome::NotMine;
         };
-        if !is_admitted(page, request.value(b"authorization")) {
-            unauthorized(page, request, out);
+        if !auth::is_admitted(page, request.value(b"authorization")) {
+            auth::unauthorized(page, request, out);
             // HAProxy's log shows 400 for it.
             return StatsOutcome::Responded { status: 400 };
         }
@@ -83,310 +141,93 @@ impl StatsService for Service {
             .admin
             .as_ref()
             .is_some_and(|condition| condition.holds(view));
-        let rows = visible(page, proxy, runtime);
-        let status = match request.method() {
-            b"POST" => act(page, runtime, admin, view.payload, out),
-            b"GET" | b"HEAD" => {
-                let context = context(page, runtime, options, admin);
-                show(page, &rows, &context, options, request, out)
-            }
-            _ => return StatsOutcome::NotMine,
-        };
-        StatsOutcome::Responded { status }
-    }
-}
-
-/// RFC 7617. Without `stats auth` everyone is admitted.
-fn is_admitted(page: &StatsPage, given: Option<&[u8]>) -> bool {
-    if page.auth.is_empty() {
-        return true;
-    }
-    let Some((scheme, encoded)) = given.and_then(|value| value.split_at_checked(6)) else {
-        return false;
-    };
-    let Ok(decoded) = BASE64_STANDARD.decode(encoded.trim_ascii()) else {
-        return false;
-    };
-    scheme.eq_ignore_ascii_case(b"basic ")
-        && page.auth.iter().any(|(user, password)| {
-            let expected = format!("{user}:{password}");
-            same(expected.as_bytes(), &decoded)
-        })
-}
-
-/// Takes as long for a near miss as for a far one.
-fn same(expected: &[u8], given: &[u8]) -> bool {
-    let differing = expected
-        .iter()
-        .zip(given)
-        .fold(0, |differing, (a, b)| differing | (a ^ b));
-    expected.len() == given.len() && differing == 0
-}
-
-fn unauthorized(page: &StatsPage, request: HeadRef<'_>, out: &mut Vec<u8>) {
-    const BODY: &str = "<html><body><h1>401 Unauthorized</h1>\nYou need a valid user and password to access this \
-                        content.\n</body></html>\n";
-    let realm = page.realm.replace('"', "\\\"");
-    let head = format!(
-        "HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\ncache-control: no-cache\r\ncontent-type: text/html\r\n\
-         www-authenticate: Basic realm=\"{realm}\"\r\n\r\n",
-        BODY.len()
-    );
-    out.extend_from_slice(head.as_bytes());
-    if request.method() != b"HEAD" {
-        out.extend_from_slice(BODY.as_bytes());
-    }
-}
-
-fn show(
-    page: &StatsPage,
-    rows: &[Row],
-    context: &page::Context,
-    options: &str,
-    request: HeadRef<'_>,
-    out: &mut Vec<u8>,
-) -> u16 {
-    let option = |name: &str| options.split([';', '?', '&']).any(|option| option == name);
-    let (kind, body) = if option("csv") {
-        ("text/plain", columns::csv(rows))
-    } else if option("json") {
-        ("application/json", columns::json(rows))
-    } else {
-        ("text/html", page::html(rows, context))
-    };
-    let mut head =
-        format!("HTTP/1.1 200 OK\r\ncache-control: no-cache\r\ncontent-type: {kind}\r\n");
-    if let Some(refresh) = page.refresh.filter(|_| !option("norefresh")) {
-        let _ = write!(head, "refresh: {}\r\n", refresh.as_secs());
-    }
-    // Chunked as HAProxy's; HTTP/1.0 has no chunks.
-    let chunked = request.version() != Version::Http10;
-    let head_only = request.method() == b"HEAD";
-    match (chunked, head_only) {
-        (true, true) => head.push_str("\r\n"),
-        (true, false) => head.push_str("transfer-encoding: chunked\r\n\r\n"),
-        (false, _) => {
-            let _ = write!(head, "content-length: {}\r\n\r\n", body.len());
-        }
-    }
-    out.extend_from_slice(head.as_bytes());
-    if head_only {
-        return 200;
-    }
-    if chunked {
-        out.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
-        out.extend_from_slice(body.as_bytes());
-        out.extend_from_slice(b"\r\n0\r\n\r\n");
-    } else {
-        out.extend_from_slice(body.as_bytes());
-    }
-    200
-}
-
-/// `stats scope`; `.` is the proxy that holds the page.
-fn visible(page: &StatsPage, proxy: &ProxyConfig, runtime: &Runtime) -> Vec<Row> {
-    let detail = Detail {
-        legends: page.show_legends,
-    };
-    let mut rows = rows::rows(&runtime.balancer(), detail, Instant::now());
-    if !page.scope.is_empty() {
-        rows.retain(|row| {
-            let name = row.text(Column::Pxname);
-            page.scope
-                .iter()
-                .any(|scope| scope == name || (scope == "." && name == &*proxy.name))
-        });
-    }
-    rows
-}
-
-fn context(page: &StatsPage, runtime: &Runtime, options: &str, admin: bool) -> page::Context {
-    let balancer = runtime.balancer();
-    let up = Instant::now()
-        .saturating_duration_since(balancer.started)
-        .as_secs();
-    page::Context {
-        node: page.show_node.clone(),
-        description: page.show_desc.clone(),
-        version: (!page.hide_version).then(|| info::VERSION.to_owned()),
-        pid: std::process::id(),
-        uptime: page::duration(up),
-        connections: (
-            balancer.process.connections.value(),
-            balancer.config.global.maxconn,
-        ),
-        admin,
-        uri: page.uri.clone(),
-        notice: options
-            .split(';')
-            .find_map(|option| notice(option.strip_prefix("st=")?)),
-    }
-}
-
-fn notice(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "DONE" => "Done.",
-        "NONE" => "Nothing was changed.",
-        "PART" => "Only a part of it could be done.",
-        "ERRP" => "The request could not be understood; nothing was changed.",
-        "DENY" => "Changes are not allowed here (`stats admin`).",
-        _ => return None,
-    })
-}
-
-/// A form was sent: `s` names servers, `b` the backend (`#number` or name), `action` what to make of them.
-fn act(page: &StatsPage, runtime: &Runtime, admin: bool, body: &[u8], out: &mut Vec<u8>) -> u16 {
-    let outcome = if admin {
-        carry_out(runtime, &String::from_utf8_lossy(body))
-    } else {
-        "DENY"
-    };
-    let head = format!(
-        "HTTP/1.1 303 See Other\r\ncache-control: no-cache\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n\
-         location: {};st={outcome}\r\n\r\n",
-        page.uri
-    );
-    out.extend_from_slice(head.as_bytes());
-    303
-}
-
-fn carry_out(runtime: &Runtime, form: &str) -> &'static str {
-    if form.is_empty() {
-        return "NONE";
-    }
-    let fields: Vec<(String, String)> = form
-        .split('&')
-        .filter_map(|field| field.split_once('='))
-        .map(|(name, value)| (decode(name), decode(value)))
-        .collect();
-    let field = |name: &str| {
-        fields
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
-    };
-    let state = match field("action") {
-        Some("ready" | "enable") => State::Ready,
-        Some("drain") => State::Drain,
-        Some("maint" | "disable") => State::Maint,
-        _ => return "ERRP",
-    };
-    let Some(backend) = field("b") else {
-        return "ERRP";
-    };
-    let servers = fields.iter().filter(|(name, _)| name == "s");
-    let (mut done, mut failed) = (0, 0);
-    for (_, server) in servers {
-        let target = Target {
-            backend: backend.to_owned(),
-            server: server.clone(),
-        };
-        match runtime.set_state(&target, state) {
-            Ok(()) => done += 1,
-            Err(_) => failed += 1,
-        }
-    }
-    match (done, failed) {
-        (0, 0) => "NONE",
-        (_, 0) => "DONE",
-        (0, _) => "ERRP",
-        _ => "PART",
-    }
-}
-
-/// `application/x-www-form-urlencoded`.
-fn decode(text: &str) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        match (first, tail) {
-            (b'+', _) => decoded.push(b' '),
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                let code = digit(high)
-                    .zip(digit(low))
-                    .map(|(high, low)| high * 16 + low);
-                match code.and_then(|code| u8::try_from(code).ok()) {
-                    Some(code) => {
-                        decoded.push(code);
-                        rest = after;
-                    }
-                    None => decoded.push(b'%'),
+        let options = Options::parse(rest);
+        let confirm = options.confirm;
+        let context = self.context(proxy, page, runtime, options, admin);
+        match request.method() {
+            b"GET" | b"HEAD" => show(page, context, out),
+            b"POST" => {
+                let order = match (
+                    admin && auth::is_from_here(request),
+                    is_whole(request, view),
+                ) {
+                    (false, _) => Err(Notice::Denied),
+                    (true, false) => Err(Notice::TooLong),
+                    (true, true) => Order::parse(&String::from_utf8_lossy(view.payload)),
+                };
+                match order {
+                    Ok(order) if confirm => ask(&context, &order, out),
+                    Ok(order) => redirect(&context, order.carry_out(runtime), out),
+                    Err(notice) => redirect(&context, notice, out),
                 }
             }
-            (byte, _) => decoded.push(*byte),
+            _ => StatsOutcome::NotMine,
         }
     }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether the whole body lies in the view.
+fn is_whole(request: HeadRef<'_>, view: &RequestView<'_>) -> bool {
+    let length = request.value(b"content-length");
+    let length = length.and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
+    length.is_none_or(|length: usize| length <= view.payload.len())
+}
 
-    fn page(auth: &[(&str, &str)]) -> StatsPage {
-        StatsPage {
-            uri: "/stats".to_owned(),
-            realm: "HAProxy-04 Statistics".to_owned(),
-            auth: auth
-                .iter()
-                .map(|(u, p)| ((*u).to_owned(), (*p).to_owned()))
-                .collect(),
-            refresh: None,
-            admin: None,
-            hide_version: false,
-            show_legends: false,
-            show_node: None,
-            show_desc: None,
-            scope: Vec::new(),
+fn head(kind: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncache-control: no-cache\r\ncontent-type: ");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn page_head(out: &mut Vec<u8>) {
+    head("text/html; charset=utf-8", out);
+    let policy = page::policy();
+    let fields = format!(
+        "content-security-policy: {policy}\r\n{}",
+        page::POLICY_HEADERS
+    );
+    out.extend_from_slice(fields.as_bytes());
+}
+
+fn show(page: &StatsPage, context: Context, out: &mut Vec<u8>) -> StatsOutcome {
+    let walk = || Walk::new(&context.balancer, context.filter.clone(), context.detail);
+    let (kind, body): (_, Box<dyn StatsBody>) = match context.options.form {
+        Form::Html => {
+            page_head(out);
+            out.extend_from_slice(b"\r\n");
+            let body = Box::new(Page::new(context));
+            return StatsOutcome::Streams { status: 200, body };
         }
+        Form::Csv => ("text/plain", Box::new(Dump::csv(walk()))),
+        Form::Typed => ("text/plain", Box::new(Dump::typed(walk()))),
+        Form::Json => ("application/json", Box::new(Dump::json(walk()))),
+        Form::Schema => ("application/json", Box::new(Whole(typed::SCHEMA))),
+    };
+    head(kind, out);
+    if let Some(refresh) = page.refresh.filter(|_| !context.options.no_refresh) {
+        out.extend_from_slice(format!("refresh: {}\r\n", refresh.as_secs()).as_bytes());
     }
+    out.extend_from_slice(b"\r\n");
+    StatsOutcome::Streams { status: 200, body }
+}
 
-    #[test]
-    fn users_are_admitted_by_name_and_password() {
-        let page = page(&[("admin", "password"), ("two", "b:c")]);
-        let header = |pair: &str| format!("Basic {}", BASE64_STANDARD.encode(pair));
-        assert!(is_admitted(
-            &page,
-            Some(header("admin:password").as_bytes())
-        ));
-        assert!(is_admitted(
-            &page,
-            Some(header("two:b:c").replace("Basic", "basic").as_bytes())
-        ));
-        for wrong in [
-            "admin:passwor",
-            "admin:passwordx",
-            "admin:",
-            "two:password",
-            "",
-        ] {
-            assert!(
-                !is_admitted(&page, Some(header(wrong).as_bytes())),
-                "{wrong}"
-            );
-        }
-        assert!(!is_admitted(&page, None));
-        assert!(!is_admitted(&page, Some(b"Basic ???")));
-        assert!(is_admitted(&self::page(&[]), None));
-    }
+/// Shows what would be done and asks.
+fn ask(context: &Context, order: &Order, out: &mut Vec<u8>) -> StatsOutcome {
+    let Some(text) = page::confirm(context, order) else {
+        return redirect(context, Notice::Error, out);
+    };
+    page_head(out);
+    out.extend_from_slice(format!("content-length: {}\r\n\r\n{text}", text.len()).as_bytes());
+    StatsOutcome::Responded { status: 200 }
+}
 
-    #[test]
-    fn the_401_is_haproxy_s() {
-        let golden = include_str!("../../../tests/golden/k8s-ingress.transcript.txt");
-        let start = golden.find("HTTP/1.1 401").unwrap();
-        let end = start + golden[start..].find("\n$ ").unwrap();
-        let head = lb_core::head::Head::default();
-        let mut out = Vec::new();
-        unauthorized(&page(&[("a", "b")]), HeadRef::new(&head, b""), &mut out);
-        let answer = String::from_utf8(out).unwrap().replace('\r', "");
-        let recorded = golden[start..end].replace('\r', "");
-        assert_eq!(answer.trim_end(), recorded.trim_end());
-    }
-
-    #[test]
-    fn form_fields_are_decoded() {
-        assert_eq!(decode("a+b%2Fc%23%zz%4"), "a b/c#%zz%4");
-    }
+/// Back to the page, which then says what came of it.
+fn redirect(context: &Context, notice: Notice, out: &mut Vec<u8>) -> StatsOutcome {
+    let mut head = String::from(
+        "HTTP/1.1 303 See Other\r\ncache-control: no-cache\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n",
+    );
+    let (uri, suffix) = (&context.uri, context.options.suffix());
+    let _ = write!(head, "location: {uri};st={}{suffix}\r\n\r\n", notice.code());
+    out.extend_from_slice(head.as_bytes());
+    StatsOutcome::Responded { status: 303 }
 }

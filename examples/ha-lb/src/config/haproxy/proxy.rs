@@ -304,7 +304,12 @@ impl Reader<'_, '_> {
                     server::read(&mut Args::new(&line, 1), &draft.default_server, context)?;
                 self.add(server);
             }
-            // `description` is text for people; `grace` and `bind-process` were warned about.
+            "description" => {
+                let words = std::iter::from_fn(|| args.take()).map(|arg| arg.text);
+                let words: Vec<&str> = words.collect();
+                draft.proxy.description = Some(words.join(" "));
+            }
+            // `grace` and `bind-process` were warned about.
             _ => {}
         }
         Ok(())

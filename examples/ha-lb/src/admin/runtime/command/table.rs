@@ -1,6 +1,6 @@
 //! One entry for each command of the runtime command line.
 
-use lb_core::config::StatsLevel;
+use lb_core::{backend::Health, config::StatsLevel};
 
 use super::super::tables;
 use super::{Command, InfoForm, Selection, StatForm, State, Target, Weight};
@@ -60,11 +60,25 @@ const TABLE: &[Entry] = &[
         },
     ),
     entry(
+        &["disable", "health"],
+        Admin,
+        "disable health",
+        "disable health checks",
+        |words| Ok(Command::SetChecked(target(words.first())?, false)),
+    ),
+    entry(
         &["disable", "server"],
         Admin,
         "disable server (DEPRECATED)",
         "disable a server for maintenance (use 'set server' instead)",
         |words| Ok(Command::SetState(target(words.first())?, State::Maint)),
+    ),
+    entry(
+        &["enable", "health"],
+        Admin,
+        "enable health",
+        "enable health checks",
+        |words| Ok(Command::SetChecked(target(words.first())?, true)),
     ),
     entry(
         &["enable", "server"],
@@ -155,16 +169,25 @@ const TABLE: &[Entry] = &[
     entry(
         &["show", "info"],
         User,
-        "show info [json]*",
+        "show info [json|typed]*",
         "report information about the running process",
         |words| {
-            let json = words.iter().any(|w| w == "json");
-            Ok(Command::ShowInfo(if json {
+            let has = |form: &str| words.iter().any(|w| w == form);
+            Ok(Command::ShowInfo(if has("json") {
                 InfoForm::Json
+            } else if has("typed") {
+                InfoForm::Typed
             } else {
                 InfoForm::Plain
             }))
         },
+    ),
+    entry(
+        &["show", "schema", "json"],
+        User,
+        "show schema json",
+        "report schema used for stats",
+        |_| Ok(Command::ShowSchema),
     ),
     entry(
         &["show", "servers", "state"],
@@ -176,7 +199,7 @@ const TABLE: &[Entry] = &[
     entry(
         &["show", "stat"],
         User,
-        "show stat [json|no-maint|up]*",
+        "show stat [json|no-maint|typed|up]*",
         "report counters for each proxy and server",
         show_stat,
     ),
@@ -199,6 +222,13 @@ const TABLE: &[Entry] = &[
         "show version",
         "show version of the current process",
         |_| Ok(Command::ShowVersion),
+    ),
+    entry(
+        &["shutdown", "sessions", "server"],
+        Admin,
+        "shutdown sessions server <bk>/<srv>",
+        "kill sessions on a server",
+        |words| Ok(Command::ShutdownSessions(target(words.first())?)),
     ),
     entry(
         &["user"],
@@ -296,7 +326,7 @@ fn number(word: Option<&String>) -> Result<u32, String> {
 }
 
 fn set_server(words: &[String]) -> Result<Command, String> {
-    const USAGE: &str = "usage: set server <backend>/<server> maxconn | state | weight";
+    const USAGE: &str = "usage: set server <backend>/<server> health | maxconn | state | weight";
     let target = target(words.first())?;
     let value = words.get(2);
     match words.get(1).map(String::as_str) {
@@ -305,6 +335,12 @@ fn set_server(words: &[String]) -> Result<Command, String> {
             Some("drain") => Ok(Command::SetState(target, State::Drain)),
             Some("maint") => Ok(Command::SetState(target, State::Maint)),
             _ => Err("'set server <srv> state' expects 'ready', 'drain' and 'maint'.".to_owned()),
+        },
+        Some("health") => match value.map(String::as_str) {
+            Some("up") => Ok(Command::SetHealth(target, Health::Up)),
+            Some("stopping") => Ok(Command::SetHealth(target, Health::Stopping)),
+            Some("down") => Ok(Command::SetHealth(target, Health::Down)),
+            _ => Err("'set server <srv> health' expects 'up', 'stopping', or 'down'.".to_owned()),
         },
         Some("weight") => Ok(Command::SetWeight(target, weight(value)?)),
         Some("maxconn") => Ok(Command::SetMaxconn(target, number(value)?)),
@@ -322,12 +358,19 @@ fn show_stat(words: &[String]) -> Result<Command, String> {
             proxy: Some(proxy.clone()).filter(|proxy| proxy != "-1"),
             kinds,
             server,
+            ..Selection::default()
         };
         words = rest;
     }
-    let json = words.iter().any(|w| w == "json");
-    Ok(Command::ShowStat(
-        selection,
-        if json { StatForm::Json } else { StatForm::Csv },
-    ))
+    let has = |form: &str| words.iter().any(|w| w == form);
+    selection.hide_down = has("up");
+    selection.hide_maintenance = has("no-maint");
+    let form = if has("json") {
+        StatForm::Json
+    } else if has("typed") {
+        StatForm::Typed
+    } else {
+        StatForm::Csv
+    };
+    Ok(Command::ShowStat(selection, form))
 }

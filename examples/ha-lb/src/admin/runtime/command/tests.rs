@@ -55,7 +55,7 @@ fn commands_that_change_servers_are_understood() {
     let selection = Selection {
         proxy: Some("b".to_owned()),
         kinds: 4,
-        server: -1,
+        ..Selection::default()
     };
     assert_eq!(
         parse("show stat b 4 -1 json"),
@@ -97,7 +97,7 @@ fn an_unknown_command_is_answered_by_the_ones_that_come_near() {
     let title = "Unknown command, but maybe one of the following ones is a better match:\n";
     assert!(told.starts_with(title), "{told}");
     assert!(
-        told.contains("  show stat [json|no-maint|up]*           : report counters"),
+        told.contains("  show stat [json|no-maint|typed|up]*     : report counters"),
         "{told}"
     );
     assert!(!told.contains("set server"), "{told}");
