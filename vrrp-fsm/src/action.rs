@@ -6,7 +6,7 @@ use core::{fmt, net::IpAddr, time::Duration};
 
 use vrrp_proto::Priority;
 
-use crate::{FaultReason, StateKind};
+use crate::{FaultReason, GroupId, RouterId, StateKind};
 
 /// One effect, to be carried out in the order given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub enum Action {
     },
     /// The state changed. Nothing to do but tell: log, run scripts.
     Transition(Transition),
+    /// The state of the router's sync group changed, after those of its members. Nothing to do but
+    /// tell.
+    Group(GroupTransition),
     /// Something an operator should know; once for each kind until the state changes.
     Warn(Warning),
 }
@@ -43,6 +46,19 @@ pub struct Transition {
     pub to: StateKind,
     /// Why.
     pub reason: Reason,
+}
+
+/// A change of state of a sync group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupTransition {
+    /// The group.
+    pub group: GroupId,
+    /// State left.
+    pub from: StateKind,
+    /// State entered.
+    pub to: StateKind,
+    /// The member's fault that holds it out.
+    pub fault: Option<FaultReason>,
 }
 
 /// Why the state changed.
@@ -103,6 +119,8 @@ pub enum Reason {
     },
     /// The lease of the addresses ran out.
     LeaseExpired,
+    /// That member of the sync group is no longer Active.
+    Sibling(RouterId),
     /// The router was stopped.
     Shutdown,
 }
@@ -141,6 +159,22 @@ pub enum Warning {
         /// Who.
         source: IpAddr,
     },
+    /// A member of the sync group hears priorities that beat its own, and another hears some that its
+    /// own beats: they want different things for as long as both hosts live.
+    CrossedPriorities {
+        /// Who beats this router.
+        source: IpAddr,
+        /// With which priority.
+        priority: Priority,
+        /// Own effective priority.
+        own: Priority,
+        /// The member that wins.
+        member: RouterId,
+        /// Its effective priority.
+        members: Priority,
+        /// The priority that it beats.
+        beaten: Priority,
+    },
     /// Another program removed an address; it is put back.
     AddressLost,
     /// The addresses could not be installed; the host goes on trying.
@@ -150,6 +184,12 @@ pub enum Warning {
 impl fmt::Display for Transition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {}: {}", self.from, self.to, self.reason)
+    }
+}
+
+impl fmt::Display for GroupTransition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sync group {}: {} -> {}", self.group, self.from, self.to)
     }
 }
 
@@ -205,6 +245,9 @@ impl fmt::Display for Reason {
             Self::LeaseExpired => {
                 f.write_str("the lease of the addresses ran out, for adverts were late or could not be sent: others may have taken over")
             }
+            Self::Sibling(member) => {
+                write!(f, "router {member} of its sync group is no longer Active")
+            }
             Self::Shutdown => f.write_str("stopped"),
         }
     }
@@ -240,6 +283,21 @@ impl fmt::Display for Warning {
                     f,
                     "{source} advertises other virtual addresses than ours: keepalived before 2.3.3 ignores \
                      adverts for that"
+                )
+            }
+            Self::CrossedPriorities {
+                source,
+                priority,
+                own,
+                member,
+                members,
+                beaten,
+            } => {
+                write!(
+                    f,
+                    "the sync group cannot agree: priority {priority} of {source} beats own {own}, but router \
+                     {member} with {members} beats {beaten}: one host is to have the higher priority in all \
+                     members"
                 )
             }
             Self::AddressLost => f.write_str("another program removed an address: putting it back"),

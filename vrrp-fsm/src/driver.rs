@@ -36,9 +36,9 @@ use tokio::sync::{mpsc, oneshot};
 use vrrp_proto::Priority;
 
 use crate::{
-    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Instant, Memory, Object,
-    Packet, Rejection, Rejections, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind,
-    Transition, Warning, track::Health,
+    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, GroupTransition, Instant,
+    Memory, Object, Packet, Rejection, Rejections, RouterConfig, RouterId, RouterSet, RouterStatus,
+    StateKind, Transition, Warning, track::Health,
 };
 
 mod host;
@@ -139,6 +139,8 @@ pub struct Failure {
 pub enum Observation {
     /// Its state changed.
     Transition(Transition),
+    /// The state of its sync group changed, after those of the members.
+    Group(GroupTransition),
     /// Something an operator should know.
     Warning(Warning),
     /// A packet was rejected. Told the 1st, 2nd, 4th, 8th ... time for each cause.
@@ -496,6 +498,7 @@ impl<H: Host> Driver<H> {
                 Action::Transition(transition) => {
                     observer(id, Observation::Transition(transition));
                 }
+                Action::Group(transition) => observer(id, Observation::Group(transition)),
                 Action::Warn(warning) => observer(id, Observation::Warning(warning)),
             }
         }
@@ -531,6 +534,7 @@ impl fmt::Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transition(transition) => transition.fmt(f),
+            Self::Group(transition) => transition.fmt(f),
             Self::Warning(warning) => warning.fmt(f),
             Self::Rejected {
                 source,

@@ -4,6 +4,8 @@ use core::{fmt, net::IpAddr, time::Duration};
 
 use vrrp_proto::{Priority, Version};
 
+use crate::RouterId;
+
 /// One thing that happened, given to [`Router::handle`](crate::Router::handle) with the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -37,6 +39,11 @@ pub enum Event {
     /// This process continues one that died while it was Active and could not say so. A Backup says it
     /// in its place, by priority 0, and waits no longer than the others: for Skew_Time.
     Succeeded,
+    /// Every member of the sync group could be Active now: a Backup becomes it.
+    Promote,
+    /// Another member of the sync group is no longer Active: an Active router says by priority 0
+    /// that it gives way, and becomes Backup.
+    StepBack(RouterId),
 }
 
 /// What an advert says, as far as the machine needs it.
@@ -79,6 +86,13 @@ pub enum FaultReason {
     Unwatched,
     /// Held back by hand.
     Operator,
+    /// Another member of the sync group has a fault of its own.
+    Sibling {
+        /// Which.
+        member: RouterId,
+        /// Whether it is only waiting for a first result.
+        waiting: bool,
+    },
 }
 
 /// The kinds of [`FaultReason`]; a router has at most one of each.
@@ -94,6 +108,8 @@ pub enum FaultKind {
     Watch,
     /// [`FaultReason::Operator`].
     Operator,
+    /// [`FaultReason::Sibling`].
+    Sibling,
 }
 
 impl FaultReason {
@@ -105,12 +121,13 @@ impl FaultReason {
             Self::Tracked(_) | Self::Waiting(_) => FaultKind::Tracking,
             Self::Unwatched => FaultKind::Watch,
             Self::Operator => FaultKind::Operator,
+            Self::Sibling { .. } => FaultKind::Sibling,
         }
     }
 
     /// Whether this is only waiting for a first result, which keepalived does not call FAULT.
     pub fn is_waiting(self) -> bool {
-        matches!(self, Self::Waiting(_))
+        matches!(self, Self::Waiting(_) | Self::Sibling { waiting: true, .. })
     }
 }
 
@@ -133,6 +150,9 @@ impl fmt::Display for FaultReason {
             Self::Waiting(object) => write!(f, "no result of {object} yet"),
             Self::Unwatched => f.write_str("nobody watches the service: the supervisor is silent"),
             Self::Operator => f.write_str("held back by hand"),
+            Self::Sibling { member, .. } => {
+                write!(f, "router {member} of its sync group is in fault")
+            }
         }
     }
 }

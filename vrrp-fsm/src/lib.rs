@@ -104,7 +104,7 @@
 //!
 //! # Read the files in this order
 //! `config` and `state` (the diagram), `event`, `action`, `router` and its three states, each the
-//! RFC's section; then `router_set`, `track`, and last `driver`. The expected table of every event
+//! RFC's section; then `router_set`, `track`, `sync_group`, and last `driver`. The expected table of every event
 //! in every state is `tests/matrix/v3.txt`; [`conformance`] says which test shows which rule of the
 //! RFC.
 #![no_std]
@@ -129,10 +129,11 @@ pub mod simulation;
 mod state;
 mod stats;
 mod status;
+pub mod sync_group;
 pub mod timing;
 pub mod track;
 
-pub use action::{Action, Reason, Transition, Warning};
+pub use action::{Action, GroupTransition, Reason, Transition, Warning};
 pub use config::{Announcements, ConfigError, Policy, RouterConfig};
 pub use event::{Event, FaultKind, FaultReason, Object, Received};
 pub use instant::Instant;
@@ -144,3 +145,4 @@ pub use router_set::{
 pub use state::{Active, Backup, Faults, Heard, State, StateKind};
 pub use stats::{Peer, Rejections, Statistics};
 pub use status::RouterStatus;
+pub use sync_group::GroupId;

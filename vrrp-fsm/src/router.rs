@@ -27,6 +27,10 @@ pub struct Router {
     faults: Faults,
     warned: Warned,
     installed: bool,
+    /// Member of a sync group, without whose leave it does not become Active.
+    grouped: bool,
+    /// Backup whose Active_Down_Timer has fired, waiting for that leave.
+    ready: bool,
     actions: VecDeque<Action>,
 }
 
@@ -74,6 +78,8 @@ impl Router {
             faults,
             warned: Warned::default(),
             installed: false,
+            grouped: false,
+            ready: false,
             actions: VecDeque::with_capacity(8),
             config,
         })
@@ -156,6 +162,21 @@ impl Router {
     /// Effective priority: what is advertised.
     pub fn priority(&self) -> Priority {
         self.priority
+    }
+
+    /// Whether it could be Active and waits for the other members of its sync group.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// How long it bears silence as Backup, by its own interval.
+    pub(crate) fn patience(&self) -> Duration {
+        self.active_down_interval(self.config.interval)
+    }
+
+    /// From now on a member of a sync group, or no longer.
+    pub(crate) fn set_grouped(&mut self, grouped: bool) {
+        self.grouped = grouped;
     }
 
     /// What holds the router out.
@@ -295,6 +316,7 @@ impl Router {
     fn transition(&mut self, state: State, reason: Reason) {
         let (from, to) = (self.state.kind(), state.kind());
         self.state = state;
+        self.ready = false;
         self.warned = Warned::default();
         if from != to {
             self.push(Action::Transition(Transition { from, to, reason }));
@@ -307,9 +329,10 @@ impl Router {
             Warning::TwoOwners { .. } => &mut self.warned.two_owners,
             Warning::TwoActives { .. } => &mut self.warned.two_actives,
             Warning::IntervalMismatch { .. } => &mut self.warned.interval,
-            Warning::AddressLost | Warning::InstallFailed | Warning::OtherAddresses { .. } => {
-                &mut false
-            }
+            Warning::AddressLost
+            | Warning::InstallFailed
+            | Warning::OtherAddresses { .. }
+            | Warning::CrossedPriorities { .. } => &mut false,
         };
         if !core::mem::replace(told, true) {
             self.push(Action::Warn(warning));

@@ -13,8 +13,9 @@ use core::{fmt, net::IpAddr};
 use vrrp_proto::{ChecksumMode, Family, MULTICAST_V4, MULTICAST_V6, Password, Priority};
 
 use crate::{
-    Action, ConfigError, Event, FaultKind, FaultReason, Instant, Object, Peer, Rejections, Router,
-    RouterConfig, RouterStatus, State, StateKind, Statistics, Transition,
+    Action, ConfigError, Event, FaultKind, FaultReason, GroupId, Heard, Instant, Object, Peer,
+    Rejections, Router, RouterConfig, RouterStatus, State, StateKind, Statistics, Transition,
+    sync_group::SyncGroup,
     track::{Health, Track, Tracks, Verdict},
 };
 
@@ -23,6 +24,7 @@ mod index;
 mod receive;
 mod reconfigure;
 mod resume;
+mod synchronise;
 
 pub use emit::{Outgoing, WriteError, Written};
 use index::{Index, Key};
@@ -100,6 +102,7 @@ pub struct RouterSet {
     deadlines: BTreeSet<(Instant, RouterId)>,
     actions: VecDeque<(RouterId, Action)>,
     stray: Rejections,
+    groups: Vec<SyncGroup>,
 }
 
 #[derive(Debug, Clone)]
@@ -116,6 +119,10 @@ struct Member {
     warned_of_addresses: bool,
     /// It has left the set: only its number remains.
     retired: bool,
+    group: Option<GroupId>,
+    /// The last adverts that beat its priority, and that its priority beats.
+    higher: Option<Heard>,
+    lower: Option<Heard>,
 }
 
 impl RouterId {
@@ -226,6 +233,9 @@ impl RouterSet {
             last: None,
             warned_of_addresses: false,
             retired: false,
+            group: None,
+            higher: None,
+            lower: None,
         });
         self.index.insert(key, id);
         Ok(id)
@@ -348,6 +358,7 @@ impl RouterSet {
             statistics: member.statistics.clone(),
             peers: member.peers.clone(),
             refused: member.refused.clone(),
+            group: member.group,
             ..RouterStatus::of(id, member.attachment.interface, &member.router)
         })
     }
@@ -389,8 +400,21 @@ impl RouterSet {
         }
     }
 
-    /// One event to one router.
+    /// One event to one router, and what follows for the others of its sync group.
     fn step(&mut self, now: Instant, id: RouterId, event: Event) {
+        let Some(member) = self.member(id) else {
+            return;
+        };
+        let group = member.group;
+        let was_active = member.router.state().kind() == StateKind::Active;
+        self.step_alone(now, id, event);
+        if let Some(group) = group {
+            self.synchronise(now, group, id, was_active);
+        }
+    }
+
+    /// One event to one router.
+    fn step_alone(&mut self, now: Instant, id: RouterId, event: Event) {
         let Some(member) = self.members.get_mut(id.index()) else {
             return;
         };

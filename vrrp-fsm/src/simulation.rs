@@ -333,6 +333,8 @@ impl Segment {
                 Action::Transition(transition) => {
                     self.note(Happening::Transition(number, transition));
                 }
+                // Routers alone on their hosts are in no group.
+                Action::Group(_) => {}
                 Action::Warn(warning) => self.note(Happening::Warning(number, warning)),
             }
         }

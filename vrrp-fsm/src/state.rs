@@ -146,6 +146,7 @@ pub struct Faults {
     unwatched: bool,
     operator: bool,
     tracking: Option<FaultReason>,
+    sibling: Option<FaultReason>,
 }
 
 impl Faults {
@@ -157,6 +158,7 @@ impl Faults {
             FaultKind::Watch => self.unwatched = true,
             FaultKind::Operator => self.operator = true,
             FaultKind::Tracking => self.tracking = Some(reason),
+            FaultKind::Sibling => self.sibling = Some(reason),
         }
     }
 
@@ -168,11 +170,22 @@ impl Faults {
             FaultKind::Watch => self.unwatched = false,
             FaultKind::Operator => self.operator = false,
             FaultKind::Tracking => self.tracking = None,
+            FaultKind::Sibling => self.sibling = None,
         }
     }
 
     /// The gravest of them; `None` when there is none.
     pub fn first(&self) -> Option<FaultReason> {
+        self.own().or(self.sibling)
+    }
+
+    /// The fault of another member of the sync group.
+    pub fn sibling(&self) -> Option<FaultReason> {
+        self.sibling
+    }
+
+    /// The gravest that is the router's own, and not another's of its sync group.
+    pub fn own(&self) -> Option<FaultReason> {
         if self.operator {
             Some(FaultReason::Operator)
         } else if self.interface.is_some() {

@@ -6,7 +6,7 @@ use core::{net::IpAddr, time::Duration};
 use vrrp_proto::{Family, Priority, Version, Vrid};
 
 use crate::{
-    FaultReason, Instant, Peer, Refused, Router, RouterId, State, StateKind, Statistics,
+    FaultReason, GroupId, Instant, Peer, Refused, Router, RouterId, State, StateKind, Statistics,
     Transition,
     track::{Health, Track},
 };
@@ -42,6 +42,10 @@ pub struct RouterStatus {
     pub primary: Option<IpAddr>,
     /// The Active router, if it is known: ourselves or the one that we follow.
     pub active: Option<IpAddr>,
+    /// Its sync group.
+    pub group: Option<GroupId>,
+    /// It could be Active, and waits for the other members of its sync group.
+    pub ready: bool,
     /// Virtual addresses.
     pub addresses: Vec<IpAddr>,
     /// The last change of state and its time.
@@ -83,6 +87,8 @@ impl RouterStatus {
             active_adver_interval,
             primary: config.primary,
             active,
+            group: None,
+            ready: router.is_ready(),
             addresses: config.addresses.clone(),
             last_transition: None,
             deadline: router.next_deadline(),

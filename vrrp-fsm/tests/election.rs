@@ -7,7 +7,7 @@ use std::{net::IpAddr, time::Duration};
 use proptest::prelude::*;
 use vrrp_fsm::{
     Action, Event, FaultKind, FaultReason, Instant, Object, Received, Router, RouterConfig,
-    StateKind,
+    RouterId, StateKind,
 };
 use vrrp_proto::{Family, Priority, Version, Vrid};
 
@@ -88,6 +88,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::AddressLost),
         1 => Just(Event::LeaseExpired),
         1 => Just(Event::Succeeded),
+        1 => Just(Event::Promote),
+        1 => Just(Event::StepBack(RouterId::new(1))),
     ]
 }
 
@@ -125,6 +127,7 @@ impl Follower {
                         "announced without the addresses"
                     );
                 }
+                Action::Group(group) => unreachable!("{group}: a router alone is in none"),
                 Action::Repair => assert!(self.installed, "repaired without the addresses"),
                 Action::Send { priority } => {
                     let resigning = priority == Priority::RESIGN;

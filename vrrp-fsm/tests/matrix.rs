@@ -8,7 +8,8 @@
 use std::{fmt::Write as _, net::IpAddr, time::Duration};
 
 use vrrp_fsm::{
-    Action, Event, FaultKind, FaultReason, Instant, Received, Router, RouterConfig, Warning,
+    Action, Event, FaultKind, FaultReason, Instant, Received, Router, RouterConfig, RouterId,
+    Warning,
 };
 use vrrp_proto::{Family, Priority, Version, Vrid};
 
@@ -146,6 +147,11 @@ fn stimuli(version: Version) -> Vec<(&'static str, Stimulus)> {
         ("AddressLost", at(Event::AddressLost)),
         ("LeaseExpired", at(Event::LeaseExpired)),
         ("Succeeded", at(Event::Succeeded)),
+        ("Promote (by its sync group)", at(Event::Promote)),
+        (
+            "StepBack (by its sync group)",
+            at(Event::StepBack(RouterId::new(7))),
+        ),
     ]
 }
 
@@ -174,6 +180,7 @@ fn brief(action: &Action) -> String {
         Action::Repair => "repair".into(),
         Action::Announce { repeat } => format!("announce x{repeat}"),
         Action::Transition(transition) => format!("tell \"{transition}\""),
+        Action::Group(transition) => format!("tell \"{transition}\""),
         Action::Warn(warning) => match warning {
             Warning::SameAddress { .. } => "warn SameAddress".into(),
             Warning::TwoOwners { .. } => "warn TwoOwners".into(),

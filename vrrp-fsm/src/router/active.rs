@@ -48,7 +48,17 @@ impl Router {
             }
             // Others may hold the address by now: not put back, elected anew.
             Event::LeaseExpired => self.become_backup(now, None, Reason::LeaseExpired),
-            Event::Startup | Event::Installed | Event::InstallFailed | Event::Succeeded => {}
+            Event::StepBack(member) => {
+                self.push(Action::Send {
+                    priority: Priority::RESIGN,
+                });
+                self.become_backup(now, None, Reason::Sibling(member));
+            }
+            Event::Startup
+            | Event::Installed
+            | Event::InstallFailed
+            | Event::Succeeded
+            | Event::Promote => {}
         }
     }
 

@@ -9,9 +9,19 @@ impl Router {
     pub(super) fn backup(&mut self, now: Instant, backup: Backup, event: Event) {
         match event {
             Event::Shutdown => self.become_initialize(false, Reason::Shutdown),
+            Event::Timeout if now >= backup.active_down_at && self.grouped => {
+                // The others of the sync group first. Should none be heard meanwhile, it stays so.
+                let patience = self.active_down_interval(backup.active_adver_interval);
+                self.state = State::Backup(Backup {
+                    active_down_at: now + patience,
+                    ..backup
+                });
+                self.ready = true;
+            }
             Event::Timeout if now >= backup.active_down_at => {
                 self.become_active(now, self.takeover_reason(now, &backup));
             }
+            Event::Promote => self.become_active(now, self.takeover_reason(now, &backup)),
             Event::Advertisement(advert) => {
                 if self.admit(&advert) {
                     self.backup_hears(now, backup, &advert);
@@ -30,7 +40,8 @@ impl Router {
             | Event::Installed
             | Event::InstallFailed
             | Event::AddressLost
-            | Event::LeaseExpired => {}
+            | Event::LeaseExpired
+            | Event::StepBack(_) => {}
             Event::Succeeded => self.resign_for_predecessor(now, backup),
         }
     }
@@ -54,6 +65,7 @@ impl Router {
             backup.active_down_at = now + self.active_down_interval(backup.active_adver_interval);
             backup.active = Some(heard);
             backup.resigned = None;
+            self.ready = false;
             if !lower {
                 backup.preempt_at = None;
             }
@@ -108,6 +120,7 @@ impl Router {
         }
         let patience = self.active_down_interval(backup.active_adver_interval);
         match (backup.rival, backup.active) {
+            (None, None) if self.config.is_owner() => Reason::Owner,
             (Some(rival), _) if now.since(rival.at) < patience => Reason::Preempted {
                 source: rival.source,
                 priority: rival.priority,

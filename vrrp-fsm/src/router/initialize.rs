@@ -34,7 +34,9 @@ impl Router {
             | Event::InstallFailed
             | Event::AddressLost
             | Event::LeaseExpired
-            | Event::Succeeded => {}
+            | Event::Succeeded
+            | Event::Promote
+            | Event::StepBack(_) => {}
         }
     }
 
@@ -53,7 +55,11 @@ impl Router {
             }
             Some(_) => {}
             // RFC 9568 §6.4.1: the owner (priority 255) becomes Active at once.
-            None if self.config.is_owner() => self.become_active(now, reason),
+            None if self.config.is_owner() && !self.grouped => self.become_active(now, reason),
+            None if self.config.is_owner() => {
+                self.become_backup(now, None, reason);
+                self.ready = true;
+            }
             // All others listen for a full Active_Down_Interval of their own interval.
             None => self.become_backup(now, None, reason),
         }

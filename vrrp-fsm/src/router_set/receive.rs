@@ -176,6 +176,9 @@ impl RouterSet {
             member.remember(now, &received);
         }
         let was_active = member.router.state().kind() == StateKind::Active;
+        if verdict.is_ok() {
+            self.note_rivals(now, id, &received);
+        }
         // The machine warns of some adverts that it discards.
         self.step(now, id, Event::Advertisement(received));
         if let Some(member) = self

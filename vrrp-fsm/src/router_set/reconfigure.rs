@@ -70,6 +70,11 @@ impl RouterSet {
     /// not used again; its interface, family and VRID may be.
     pub fn retire(&mut self, now: Instant, id: RouterId) {
         self.handle(now, id, Event::Shutdown);
+        if let Some(group) = self.member(id).and_then(|member| member.group) {
+            let members = self.group(group).iter();
+            let left = members.filter(|member| **member != id).copied().collect();
+            self.regroup(now, group, left);
+        }
         if let Some(member) = self.members.get_mut(id.index()) {
             member.retired = true;
             member.attachment.tracks.clear();

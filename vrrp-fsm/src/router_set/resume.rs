@@ -40,6 +40,11 @@ impl RouterSet {
             authenticator.continue_after(sequence);
         }
         member.router.resume(now, memory.state);
+        let group = member.group;
         self.settle(now, id);
+        if let Some(group) = group {
+            self.adopt_group_state(group);
+            self.synchronise(now, group, id, false);
+        }
     }
 }
