@@ -119,14 +119,24 @@ impl Case {
         CASES.iter().find(|case| case.name == name)
     }
 
+    /// The same, or what is there instead.
+    pub fn named_or_not(name: &str) -> Result<&'static Self, String> {
+        let names = || CASES.iter().map(|case| case.name).collect::<Vec<_>>();
+        Self::named(name).ok_or_else(|| format!("there are {}", names().join("; ")))
+    }
+
     /// Whether a setup tells anything of it that others do not.
     pub fn suits(&self, setup: &Setup) -> bool {
-        let balancer_alone = match self.blow {
+        setup.every_case || self.only_the_balancer()
+    }
+
+    /// Whether the host lives on, without a balancer for a while.
+    pub(super) fn only_the_balancer(&self) -> bool {
+        match self.blow {
             Blow::Kill(roles) | Blow::Stop(roles) => roles == [Balancer],
             Blow::Again(_) | Blow::Memory => true,
             _ => false,
-        };
-        setup.check != Check::Weight || balancer_alone
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{DrillError, case::Role};
+use super::{DrillError, Setup, case::Role};
 use crate::{admin::status::Status, lab::Host, supervisor::control};
 
 /// A host and its daemon.
@@ -18,11 +18,17 @@ pub struct Node {
     folder: PathBuf,
     program: PathBuf,
     daemon: Option<Child>,
+    priority: u8,
 }
 
 impl Node {
     /// A host whose files live below `folder`; nothing runs on it yet.
-    pub(super) fn new(host: Host, folder: &Path, program: &Path) -> Result<Self, DrillError> {
+    pub(super) fn new(
+        host: Host,
+        priority: u8,
+        folder: &Path,
+        program: &Path,
+    ) -> Result<Self, DrillError> {
         let folder = folder.join(host.name());
         fs::create_dir_all(&folder).map_err(DrillError::io("folder of a host"))?;
         Ok(Self {
@@ -30,7 +36,13 @@ impl Node {
             folder,
             program: program.to_owned(),
             daemon: None,
+            priority,
         })
+    }
+
+    /// The keepalived.conf that it starts with.
+    pub fn keepalived_conf(&self, setup: &Setup) -> String {
+        setup.keepalived_conf(self.priority)
     }
 
     /// Writes one of its files.
@@ -81,8 +93,13 @@ impl Node {
         serde_json::from_str(&answer).ok()
     }
 
+    /// Sends a signal to the processes that play these roles.
+    pub fn signal(&self, roles: &[Role], what: Signal) {
+        signal(&self.pids(roles), what);
+    }
+
     /// The processes that play these roles now.
-    pub(super) fn pids(&self, roles: &[Role]) -> Vec<Pid> {
+    pub fn pids(&self, roles: &[Role]) -> Vec<Pid> {
         let status = self.status().unwrap_or_default();
         let pids = roles.iter().filter_map(|role| match role {
             Role::Supervisor => status.supervisor.pid,

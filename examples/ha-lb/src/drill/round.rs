@@ -54,7 +54,10 @@ pub fn round(site: &mut Site, case: &Case) -> Result<Outcome, DrillError> {
             refused: tally.refused,
             failed: tally.failed,
             return_silence: history.longest_silence(relieved, end).length(),
-            return_client: site.traffic.longest_gap_between(relieved, end).length(),
+            return_client: site
+                .traffic
+                .longest_gap_between(relieved, end)
+                .since(relieved),
             resolution: history.longest_pause(at),
         }
     });
@@ -119,12 +122,7 @@ fn strike(site: &mut Site, case: &Case) -> Result<Struck, DrillError> {
             struck.at = Instant::now();
         }
     }
-    let balancer = match case.blow {
-        Blow::Kill(roles) | Blow::Stop(roles) => roles == [Role::Balancer],
-        Blow::Again(_) | Blow::Memory => true,
-        _ => false,
-    };
-    site.scarred = balancer.then(Instant::now);
+    site.scarred = case.only_the_balancer().then(Instant::now);
     Ok(struck)
 }
 

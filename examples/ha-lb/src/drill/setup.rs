@@ -26,6 +26,8 @@ pub struct Setup {
     pub interval: Duration,
     /// What is done about a balancer that does not serve.
     pub check: Check,
+    /// Whether every case is held in it, or only those of the balancer.
+    pub every_case: bool,
 }
 
 /// The ways in which drills are held.
@@ -35,24 +37,28 @@ pub const SETUPS: &[Setup] = &[
         version: 2,
         interval: Duration::from_secs(1),
         check: Check::None,
+        every_case: true,
     },
     Setup {
         name: "v3-100ms-fault",
         version: 3,
         interval: Duration::from_millis(100),
         check: Check::Fault,
+        every_case: true,
     },
     Setup {
         name: "v3-100ms-weight",
         version: 3,
         interval: Duration::from_millis(100),
         check: Check::Weight,
+        every_case: false,
     },
     Setup {
         name: "v2-1s-fault",
         version: 2,
         interval: Duration::from_secs(1),
         check: Check::Fault,
+        every_case: false,
     },
 ];
 
@@ -65,6 +71,12 @@ impl Setup {
     /// One by its name.
     pub fn named(name: &str) -> Option<&'static Self> {
         SETUPS.iter().find(|setup| setup.name == name)
+    }
+
+    /// The same, or what is there instead.
+    pub fn named_or_not(name: &str) -> Result<&'static Self, String> {
+        let names = || SETUPS.iter().map(|setup| setup.name).collect::<Vec<_>>();
+        Self::named(name).ok_or_else(|| format!("there are {}", names().join("; ")))
     }
 
     /// Skew_Time of the second host (RFC 9568 §6.1, RFC 3768 §6.1).

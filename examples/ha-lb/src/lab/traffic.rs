@@ -53,6 +53,11 @@ impl Gap {
     pub fn length(self) -> Duration {
         self.to.saturating_duration_since(self.from)
     }
+
+    /// How much of it lay after `moment`.
+    pub fn since(self, moment: Instant) -> Duration {
+        self.to.saturating_duration_since(self.from.max(moment))
+    }
 }
 
 #[derive(Debug, Default)]

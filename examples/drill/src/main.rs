@@ -1,0 +1,91 @@
+//! Strikes a cluster of two hosts many times and measures, from a third host and from a client, what follows.
+//!
+//! `drill kill` holds every case of the table of deaths (`ha_lb::drill::CASES`), `drill reload` reloads both hosts
+//! under load. Everything runs in network namespaces on this machine, without root. The hosts run this very program:
+//! whatever is not a drill is passed to `ha-lb`'s command line.
+//!
+//! Read in this order: `kill`, `reload`, `report`.
+
+mod kill;
+mod reload;
+mod report;
+
+use std::{
+    error::Error,
+    ffi::OsString,
+    path::Path,
+    process::{ExitCode, ExitStatus},
+};
+
+use clap::{Parser, Subcommand};
+use ha_lb::lab::enclosure;
+
+/// What ends the program.
+type Fatal = Box<dyn Error>;
+
+const EXAMPLES: &str = "\
+Examples:
+  drill kill                                    every death once, in every setup
+  drill kill --rounds 20                        the long form
+  drill kill --case 'kill all' --setup v2-1s    one of them
+  drill kill --list                             the cases and setups
+  drill reload --rounds 100                     reloads under load";
+
+/// Strikes a cluster of two hosts and measures who answers and what clients saw
+#[derive(Debug, Parser)]
+#[command(name = "drill", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    drill: Drill,
+}
+
+#[derive(Debug, Subcommand)]
+enum Drill {
+    /// Kill, stop, starve and cut off the host that holds the address
+    Kill(kill::Kill),
+    /// Reload both hosts again and again under load
+    Reload(reload::Reload),
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let ours = ["kill", "reload", "help", "-h", "--help", "-V", "--version"];
+    let first = arguments.get(1).and_then(|word| word.to_str());
+    if !first.is_none_or(|word| ours.contains(&word)) {
+        return ha_lb::cli::main();
+    }
+    let result = match Cli::parse().drill {
+        Drill::Kill(kill) => kill.run(),
+        Drill::Reload(reload) => reload.run(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("drill: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs this program with these arguments in namespaces of its own; whether it succeeded.
+fn enclosed(arguments: &[String]) -> Result<bool, Fatal> {
+    let keep_users = match enclosure::permitted(false) {
+        Ok(()) => false,
+        Err(_) if enclosure::permitted(true).is_ok() => true,
+        Err(error) => {
+            return Err(format!(
+                "this machine does not let you make namespaces ({error}): run it as root, or allow user namespaces"
+            )
+            .into());
+        }
+    };
+    let program = std::env::current_exe()?;
+    let status = enclosure::run(program.as_os_str(), arguments, keep_users)?;
+    Ok(ExitStatus::success(&status))
+}
+
+/// Makes a folder that vanishes with the enclosure, and follows the outer process.
+fn settle_in(folder: &Path) -> Result<(), Fatal> {
+    enclosure::follow_the_outer_process()?;
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("tmpfs", "/run", "tmpfs", flags, None)?;
+    std::fs::create_dir_all(folder)?;
+    Ok(())
+}
