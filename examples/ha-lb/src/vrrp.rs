@@ -11,6 +11,7 @@ mod words;
 
 #[cfg(test)]
 pub(crate) use build::plan;
+pub(crate) use orders::SILENCE;
 
 use std::{
     cell::RefCell,

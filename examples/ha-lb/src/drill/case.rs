@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::setup::{Check, Setup};
-use crate::{ipc::beats, supervisor::liveness};
+use crate::{ipc::beats, supervisor::liveness, vrrp};
 
 /// A process of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,19 +52,19 @@ pub enum Gap {
     Hang,
     /// The pauses between the deaths of a balancer that keeps dying, or another host takes over.
     Again,
-    /// Until the processes go on.
-    Relief,
+    /// A supervisor that is silent is noticed by its speaker, which gives the address up.
+    Unwatched,
 }
 
 impl Gap {
-    /// In time; `None` for any.
-    pub fn allowed(self, setup: &Setup) -> Option<Duration> {
+    /// In time.
+    pub fn allowed(self, setup: &Setup) -> Duration {
         let elsewhere = match setup.check {
             Check::None => Duration::ZERO,
             Check::Fault => setup.skew(),
             Check::Weight => setup.down(),
         };
-        Some(match self {
+        match self {
             Self::None => Duration::ZERO,
             Self::Grace => liveness::GRACE,
             Self::Skew => setup.skew(),
@@ -72,8 +72,8 @@ impl Gap {
             Self::Hang => beats::EVERY + liveness::HANGS + liveness::GRACE.max(elsewhere),
             // The third pause in a row is 400 ms.
             Self::Again => Duration::from_millis(400).max(elsewhere),
-            Self::Relief => return None,
-        })
+            Self::Unwatched => beats::EVERY + vrrp::SILENCE + setup.skew(),
+        }
     }
 }
 
@@ -173,101 +173,28 @@ impl Case {
 }
 
 /// The table.
+#[rustfmt::skip]
 pub const CASES: &[Case] = &[
-    case(
-        "kill balancer",
-        Blow::Kill(&[Balancer]),
-        Gap::None,
-        Gap::Grace,
-    )
-    .nobody_is_refused(),
+    case("kill balancer", Blow::Kill(&[Balancer]), Gap::None, Gap::Grace).nobody_is_refused(),
     case("kill speaker", Blow::Kill(&[Speaker]), Gap::Down, Gap::Down).silent(Silence::Fence),
-    case(
-        "kill supervisor",
-        Blow::Kill(&[Supervisor]),
-        Gap::Skew,
-        Gap::Skew,
-    ),
-    case(
-        "kill speaker, balancer",
-        Blow::Kill(&[Speaker, Balancer]),
-        Gap::Down,
-        Gap::Down,
-    )
-    .silent(Silence::Fence),
-    case(
-        "kill supervisor, speaker",
-        Blow::Kill(&[Supervisor, Speaker]),
-        Gap::Down,
-        Gap::Down,
-    )
-    .silent(Silence::Fence),
-    case(
-        "kill supervisor, balancer",
-        Blow::Kill(&[Supervisor, Balancer]),
-        Gap::Skew,
-        Gap::Skew,
-    ),
+    case("kill supervisor", Blow::Kill(&[Supervisor]), Gap::Skew, Gap::Skew),
+    case("kill speaker, balancer", Blow::Kill(&[Speaker, Balancer]), Gap::Down, Gap::Down).silent(Silence::Fence),
+    case("kill supervisor, speaker", Blow::Kill(&[Supervisor, Speaker]), Gap::Down, Gap::Down).silent(Silence::Fence),
+    case("kill supervisor, balancer", Blow::Kill(&[Supervisor, Balancer]), Gap::Skew, Gap::Skew),
     case("kill all", Blow::Kill(EVERYBODY), Gap::Down, Gap::Down).silent(Silence::Fence),
-    case(
-        "stop balancer",
-        Blow::Stop(&[Balancer]),
-        Gap::Skew,
-        Gap::Hang,
-    ),
+    case("stop balancer", Blow::Stop(&[Balancer]), Gap::Skew, Gap::Hang).nobody_is_refused(),
     case("stop speaker", Blow::Stop(&[Speaker]), Gap::Down, Gap::Down).silent(Silence::Takeover),
-    case(
-        "stop supervisor",
-        Blow::Stop(&[Supervisor]),
-        Gap::None,
-        Gap::None,
-    )
-    .nobody_is_refused(),
-    case(
-        "stop speaker, balancer",
-        Blow::Stop(&[Speaker, Balancer]),
-        Gap::Down,
-        Gap::Down,
-    )
-    .silent(Silence::Takeover),
-    case(
-        "stop supervisor, speaker",
-        Blow::Stop(&[Supervisor, Speaker]),
-        Gap::Down,
-        Gap::Down,
-    )
-    .silent(Silence::Takeover),
-    // Who watches the balancer is itself stopped.
-    case(
-        "stop supervisor, balancer",
-        Blow::Stop(&[Supervisor, Balancer]),
-        Gap::None,
-        Gap::Relief,
-    ),
+    case("stop supervisor", Blow::Stop(&[Supervisor]), Gap::Skew, Gap::Skew),
+    case("stop speaker, balancer", Blow::Stop(&[Speaker, Balancer]), Gap::Down, Gap::Down).silent(Silence::Takeover),
+    case("stop supervisor, speaker", Blow::Stop(&[Supervisor, Speaker]), Gap::Down, Gap::Down).silent(Silence::Takeover),
+    case("stop supervisor, balancer", Blow::Stop(&[Supervisor, Balancer]), Gap::Skew, Gap::Unwatched),
     case("stop all", Blow::Stop(EVERYBODY), Gap::Down, Gap::Down).silent(Silence::Takeover),
     case("silent death", Blow::Death, Gap::Down, Gap::Down).silent(Silence::Fence),
     case("cable cut", Blow::Cut, Gap::Down, Gap::Down).silent(Silence::Fence),
-    case(
-        "balancer dies 4 times",
-        Blow::Again(4),
-        Gap::Skew,
-        Gap::Again,
-    ),
-    case(
-        "balancer out of memory",
-        Blow::Memory,
-        Gap::None,
-        Gap::Grace,
-    )
-    .nobody_is_refused(),
+    case("balancer dies 4 times", Blow::Again(4), Gap::Skew, Gap::Again),
+    case("balancer out of memory", Blow::Memory, Gap::None, Gap::Grace).nobody_is_refused(),
     case("crash and start", Blow::Crash, Gap::Down, Gap::Down).silent(Silence::Fence),
-    case(
-        "start with a leftover",
-        Blow::Leftover,
-        Gap::None,
-        Gap::None,
-    )
-    .nobody_is_refused(),
+    case("start with a leftover", Blow::Leftover, Gap::None, Gap::None).nobody_is_refused(),
 ];
 
 #[cfg(test)]

@@ -60,12 +60,9 @@ impl Outcome {
             let allowed = silence.allowed(setup) + PERIOD;
             within("the struck host still answered", last, allowed, slack.kill);
         }
-        if let Some(allowed) = case.address.allowed(setup) {
-            within("nobody answered", self.silence, allowed, slack.address);
-        }
-        if let Some(allowed) = case.client.allowed(setup) {
-            within("the client waited", self.client, allowed, slack.client);
-        }
+        let (address, client) = (case.address.allowed(setup), case.client.allowed(setup));
+        within("nobody answered", self.silence, address, slack.address);
+        within("the client waited", self.client, client, slack.client);
         let back = Duration::ZERO;
         within(
             "nobody answered at the return",

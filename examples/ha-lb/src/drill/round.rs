@@ -10,7 +10,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use super::{
     DrillError, Outcome, Site,
-    case::{Blow, Case, EVERYBODY, Role},
+    case::{Blow, Case, EVERYBODY, Gap, Role},
     node::signal,
     site::VIP,
 };
@@ -179,21 +179,15 @@ fn starve(site: &Site) -> Result<Instant, DrillError> {
 /// Waits as long as the case allows, and until somebody serves.
 fn outlive(site: &Site, case: &Case, at: Instant) {
     let setup = &site.setup;
-    let longest = [case.address, case.client]
-        .into_iter()
-        .filter_map(|gap| gap.allowed(setup))
-        .max()
-        .unwrap_or_default();
-    match case.blow {
-        // Whoever is stopped stays so for longer than a takeover takes.
-        Blow::Stop(_) | Blow::Cut => site.watch(at + longest.max(setup.down()) + MARGIN),
-        _ => site.watch(at + MARGIN),
-    }
-    // If nobody serves in time, the measured gap says so.
-    let patience = match case.client.allowed(setup) {
-        Some(_) => (at + longest + PATIENCE).saturating_duration_since(Instant::now()),
-        None => Duration::ZERO,
+    let longest = case.address.allowed(setup).max(case.client.allowed(setup));
+    // Whoever is stopped stays so for longer than anybody takes to notice it and to take over.
+    let kept = match case.blow {
+        Blow::Stop(_) | Blow::Cut => longest.max(setup.down()).max(Gap::Unwatched.allowed(setup)),
+        _ => Duration::ZERO,
     };
+    site.watch(at + kept + MARGIN);
+    // If nobody serves in time, the measured gap says so.
+    let patience = (at + longest + PATIENCE).saturating_duration_since(Instant::now());
     let _ = site.wait("somebody serves", patience, Site::is_served);
 }
 

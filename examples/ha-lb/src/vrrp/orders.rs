@@ -28,7 +28,7 @@ use crate::ipc::{
 
 /// The supervisor shows itself every 0.2 s. Beside eight busy processes on two processors the longest pause of a sound
 /// one was 0.33 s; what comes between two beats must also bear a page that was swapped out.
-const SILENCE: Duration = Duration::from_millis(1200);
+pub(crate) const SILENCE: Duration = Duration::from_millis(1200);
 
 /// What needs the driver itself.
 pub(super) enum Interrupt {

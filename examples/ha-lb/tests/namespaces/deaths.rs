@@ -62,7 +62,12 @@ fn processes_are_stopped_and_go_on() {
     drill(
         "deaths::processes_are_stopped_and_go_on",
         "v3-100ms-fault",
-        &["stop supervisor"],
+        &[
+            "stop balancer",
+            "stop speaker",
+            "stop supervisor",
+            "stop all",
+        ],
     );
 }
 
