@@ -110,6 +110,13 @@ pub enum Reason {
     },
     /// A fault holds the router out.
     Fault(FaultReason),
+    /// Tracking took from the own priority, and policy calls an election then.
+    Weakened {
+        /// Priority before.
+        before: Priority,
+        /// Own effective priority.
+        own: Priority,
+    },
     /// The last fault is gone.
     Recovered,
     /// Own adverts were so late that others may have taken over.
@@ -234,6 +241,9 @@ impl fmt::Display for Reason {
                 )
             }
             Self::Fault(reason) => reason.fmt(f),
+            Self::Weakened { before, own } => {
+                write!(f, "own priority fell from {before} to {own}: resigning at once")
+            }
             Self::Recovered => f.write_str("the fault is gone"),
             Self::Late { silence } => {
                 write!(

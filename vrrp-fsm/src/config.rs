@@ -90,6 +90,10 @@ pub struct Policy {
     /// one host that became Active at once do not advertise at once for ever. The advert that takes
     /// over is never delayed.
     pub spread_phases: bool,
+    /// Active whose effective priority falls by tracking calls an election at once: it sends priority 0, lets go of the
+    /// addresses and waits for Skew_Time like everybody else. Else a peer that is better now waits until its
+    /// Active_Down_Interval ends, and one that does not preempt never takes over.
+    pub resign_at_once: bool,
     /// How many intervals of silence a Backup bears (`down_timer_adverts`, 1-100); the RFC says 3.
     pub down_timer_adverts: u8,
 }
@@ -101,6 +105,7 @@ impl Default for Policy {
             higher_priority_send_advert: false,
             owner_ignore_adverts: false,
             spread_phases: false,
+            resign_at_once: false,
             down_timer_adverts: 3,
         }
     }

@@ -26,6 +26,8 @@ pub struct Router {
     priority: Priority,
     faults: Faults,
     warned: Warned,
+    /// The base priority was changed, and the next effective one follows from that.
+    rebased: bool,
     installed: bool,
     /// Member of a sync group, without whose leave it does not become Active.
     grouped: bool,
@@ -77,6 +79,7 @@ impl Router {
             priority: config.priority,
             faults,
             warned: Warned::default(),
+            rebased: false,
             installed: false,
             grouped: false,
             ready: false,
@@ -107,6 +110,7 @@ impl Router {
             // v2 has no other interval than its own; v3 keeps the one that it has learned.
             backup.active_adver_interval = config.interval;
         }
+        self.rebased |= config.priority != self.config.priority;
         self.config = RouterConfig {
             primary: self.config.primary,
             ..config
@@ -242,6 +246,7 @@ impl Router {
             // owner.
             Event::Priority(priority) if !self.config.is_owner() => {
                 self.priority = Priority::new(priority.value().clamp(1, 254));
+                self.rebased = false;
             }
             _ => return false,
         }

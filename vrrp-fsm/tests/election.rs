@@ -43,6 +43,7 @@ prop_compose! {
         config.policy.lower_priority_no_advert = !answers;
         config.policy.higher_priority_send_advert = polite;
         config.policy.owner_ignore_adverts = deaf;
+        config.policy.resign_at_once = polite != deaf;
         config
     }
 }

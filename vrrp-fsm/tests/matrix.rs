@@ -28,6 +28,7 @@ enum Setup {
     Backup,
     BackupNoPreempt,
     Active,
+    ActiveResignsAtOnce,
     OwnerInitialize,
     OwnerActive,
 }
@@ -55,6 +56,7 @@ fn router(version: Version, setup: Setup) -> Router {
         vec![address("192.0.2.100")],
     );
     config.primary = Some(address(OWN));
+    config.policy.resign_at_once = matches!(setup, Setup::ActiveResignsAtOnce);
     config.preempt = !matches!(setup, Setup::BackupNoPreempt);
     if matches!(setup, Setup::OwnerInitialize | Setup::OwnerActive) {
         config.priority = Priority::OWNER;
@@ -64,7 +66,7 @@ fn router(version: Version, setup: Setup) -> Router {
         Setup::Initialize | Setup::OwnerInitialize => &[],
         Setup::Fault => &[Event::Fault(FaultReason::InterfaceDown), Event::Startup],
         Setup::Backup | Setup::BackupNoPreempt | Setup::OwnerActive => &[Event::Startup],
-        Setup::Active => {
+        Setup::Active | Setup::ActiveResignsAtOnce => {
             // Entered by the timer: started one Active_Down_Interval earlier.
             let down = Duration::from_micros(3_609_375);
             router.handle(ENTERED.before(down), Event::Startup);
@@ -198,6 +200,7 @@ fn table(version: Version) -> String {
         ("Backup", Setup::Backup),
         ("Backup, Preempt_Mode false", Setup::BackupNoPreempt),
         ("Active", Setup::Active),
+        ("Active, resign_at_once", Setup::ActiveResignsAtOnce),
         ("Initialize, owner", Setup::OwnerInitialize),
         ("Active, owner", Setup::OwnerActive),
     ];

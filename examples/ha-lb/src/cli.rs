@@ -92,6 +92,10 @@ struct Files {
 struct Run {
     #[command(flatten)]
     files: Files,
+    /// When a failed check with a weight takes from the priority of the Active host, it resigns at once (priority 0)
+    /// instead of letting better hosts wait for their timers
+    #[arg(long)]
+    resign_at_once: bool,
     /// Socket that `ha-lb status` asks [default: /run/ha-lb.sock, or in $XDG_RUNTIME_DIR without root]
     #[arg(long, value_name = "SOCKET")]
     control: Option<PathBuf>,
@@ -287,7 +291,8 @@ fn own() -> ExitCode {
         logging::init();
     }
     let done = match cli.command {
-        Command::Run(run) => run.files.sources().map(|sources| {
+        Command::Run(run) => run.files.sources().map(|mut sources| {
+            sources.overrides.resign_at_once = run.resign_at_once;
             supervisor::run(&supervisor::start::Options {
                 sources,
                 control: control(run.control),

@@ -17,6 +17,11 @@ impl Router {
                     self.active_hears(now, active, &advert);
                 }
             }
+            Event::Priority(priority)
+                if self.config.policy.resign_at_once && self.weakens(priority) =>
+            {
+                self.resign_at_once(now, &event);
+            }
             // The next advert carries a new priority; who has a higher one will answer it.
             Event::Priority(_)
             | Event::Fault(_)
@@ -129,6 +134,27 @@ impl Router {
             } else {
                 self.state = State::Active(active);
             }
+        }
+    }
+
+    /// Whether that priority is lower than the present one by tracking alone: another configuration calls no election.
+    fn weakens(&self, priority: Priority) -> bool {
+        !self.config.is_owner() && !self.rebased && priority < self.priority
+    }
+
+    /// A peer that is better now takes over after its Skew_Time, which is shorter; if there is none, so do we.
+    fn resign_at_once(&mut self, now: Instant, event: &Event) {
+        let before = self.priority;
+        self.note(event);
+        self.push(Action::Send {
+            priority: Priority::RESIGN,
+        });
+        let own = self.priority;
+        self.become_backup(now, None, Reason::Weakened { before, own });
+        if let State::Backup(backup) = &mut self.state {
+            let unit = backup.active_adver_interval;
+            backup.active_down_at =
+                now + timing::skew_time(self.config.version, unit, self.priority);
         }
     }
 

@@ -35,6 +35,10 @@ pub fn load(sources: &Sources, files: &dyn Files, diagnostics: &mut Diagnostics)
     if let Some(keepalived) = keepalived.as_mut().filter(|_| overrides.no_vrrp) {
         keepalived.instances.clear();
     }
+    if let Some(keepalived) = &mut keepalived {
+        let instances = keepalived.instances.iter_mut();
+        instances.for_each(|instance| instance.resign_at_once = overrides.resign_at_once);
+    }
     override_limits(overrides, &mut haproxy);
     if let Some(keepalived) = &keepalived
         && !overrides.no_virtual_servers

@@ -20,6 +20,8 @@ pub struct Sources {
 /// Settings of haproxy's and keepalived's command lines that hold whatever the files say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overrides {
+    /// `ha-lb run --resign-at-once`.
+    pub resign_at_once: bool,
     /// haproxy's `-n`: connections of the process.
     pub maxconn: Option<u32>,
     /// haproxy's `-N`: connections of each proxy without a `maxconn`.

@@ -198,6 +198,7 @@ pub(super) fn router(instance: &Instance) -> RouterConfig {
         higher_priority_send_advert: instance.higher_priority_send_advert,
         owner_ignore_adverts: instance.owner_ignore_adverts,
         spread_phases: true,
+        resign_at_once: instance.resign_at_once,
         down_timer_adverts: instance.down_timer_adverts,
     };
     router

@@ -23,6 +23,7 @@ mod observe;
 mod peers;
 mod processes;
 mod reload;
+mod resign;
 mod single;
 mod support;
 mod two_masters;

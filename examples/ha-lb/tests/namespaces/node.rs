@@ -115,9 +115,20 @@ impl Node {
 
     /// Starts the daemon and waits until it answers.
     pub(crate) fn start(&mut self, keepalived: Option<&Path>, haproxy: &[&Path]) {
+        self.start_with(&[], keepalived, haproxy);
+    }
+
+    /// The same with more flags.
+    pub(crate) fn start_with(
+        &mut self,
+        flags: &[&str],
+        keepalived: Option<&Path>,
+        haproxy: &[&Path],
+    ) {
         let mut command = self
             .command(&self.program)
             .arg("run")
+            .args(flags)
             .output(self.path("log"));
         if let Some(path) = keepalived {
             command = command.arg("-k").arg(path);

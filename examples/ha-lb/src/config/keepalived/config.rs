@@ -153,6 +153,8 @@ pub struct Instance {
     pub higher_priority_send_advert: bool,
     /// `owner_ignore_adverts`.
     pub owner_ignore_adverts: bool,
+    /// Resigns when tracking takes from its priority: an option of the command line, no keyword.
+    pub resign_at_once: bool,
     /// `down_timer_adverts` (3).
     pub down_timer_adverts: u8,
     /// `notify_*`.

@@ -112,6 +112,7 @@ pub(in crate::config::keepalived) fn finish(
         higher_priority_send_advert: draft
             .higher_priority_send_advert
             .unwrap_or(defaults.higher_priority_send_advert),
+        resign_at_once: false,
         owner_ignore_adverts: draft
             .owner_ignore_adverts
             .unwrap_or(defaults.owner_ignore_adverts),
