@@ -14,7 +14,7 @@ use std::{
 };
 
 use ha_lb::lab::enclosure;
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use terminal::Terminal;
 
 const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
@@ -221,6 +221,42 @@ fn a_person_breaks_and_heals_it_on_a_screen_that_is_given_back() {
     ] {
         assert!(screen.contains(row), "the table lacks {row}:\n{screen}");
     }
+    program.nothing_stays_behind();
+}
+
+#[test]
+fn what_does_not_hold_is_shown_and_is_the_exit_code() {
+    if !possible("what_does_not_hold_is_shown_and_is_the_exit_code") {
+        return;
+    }
+    let _alone = ALONE.lock();
+    let program = Program::new();
+    let mut terminal = Terminal::run(&program.path, &["demo"]);
+    terminal.wait_for("step 1 of 12");
+    // Nothing is announced to fail in the first step, so this is the cluster's fault as far as the story knows.
+    let balancers: Vec<_> = program
+        .processes()
+        .iter()
+        .filter(|path| {
+            fs::read(path.join("cmdline")).is_ok_and(|line| line.ends_with(b"balancer\0"))
+        })
+        .filter_map(|path| Pid::from_raw(path.file_name()?.to_str()?.parse().ok()?))
+        .collect();
+    assert_eq!(balancers.len(), 3);
+    for balancer in &balancers {
+        kill_process(*balancer, Signal::STOP).unwrap();
+    }
+    terminal.wait_until("a failed request", |screen| !screen.contains("none failed"));
+    for balancer in &balancers {
+        // The daemon may have ended it as hung by now.
+        let _ = kill_process(*balancer, Signal::CONT);
+    }
+    terminal.wait_for("✕ nothing fails");
+    terminal.press("q");
+    assert_eq!(terminal.end(), Some(1));
+    let screen = terminal.screen();
+    assert!(screen.contains("NOT HELD"), "{screen}");
+    assert!(screen.contains("Not everything held."), "{screen}");
     program.nothing_stays_behind();
 }
 

@@ -82,15 +82,20 @@ impl Terminal {
 
     /// What is seen as soon as `text` is.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
+        self.wait_until(text, |screen| screen.contains(text))
+    }
+
+    /// What is seen as soon as it is `right`.
+    pub(crate) fn wait_until(&mut self, what: &str, right: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let screen = self.screen();
-            if screen.contains(text) {
+            if right(&screen) {
                 return screen;
             }
             let ended = self.program.try_wait().unwrap();
-            assert!(ended.is_none(), "{ended:?} before {text:?}:\n{screen}");
-            assert!(Instant::now() < deadline, "no {text:?} in:\n{screen}");
+            assert!(ended.is_none(), "{ended:?} before {what:?}:\n{screen}");
+            assert!(Instant::now() < deadline, "no {what:?} in:\n{screen}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }

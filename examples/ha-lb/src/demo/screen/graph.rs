@@ -22,6 +22,8 @@ const SCALE: u16 = 8;
 /// Bottom and top of the scale, in microseconds.
 const LEAST_US: u64 = 250;
 const MOST_US: u64 = 512_000;
+/// No answer for so long is worth a word; each look is a tenth of a second old.
+const NEWS_MS: u64 = 150;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
 /// What one column shows.
@@ -107,7 +109,7 @@ fn level(took_us: u64, full: u64) -> u64 {
 fn scale(buffer: &mut Buffer, area: Rect, plot: Rect) {
     let full = u64::from(plot.height) * 8;
     for (us, text) in [(1_000, "1 ms"), (10_000, "10 ms"), (100_000, "100 ms")] {
-        let row = u16::try_from(level(us, full) / 8).unwrap_or(0);
+        let row = u16::try_from((level(us, full) - 1) / 8).unwrap_or(0);
         let y = plot.bottom().saturating_sub(1 + row);
         let text = format!("{text:>width$}", width = usize::from(SCALE - 1));
         buffer.set_string(area.x, y, text, QUIET);
@@ -116,7 +118,6 @@ fn scale(buffer: &mut Buffer, area: Rect, plot: Rect) {
 
 fn title(model: &Model) -> Line<'static> {
     let recent = model.recent();
-    let waiting = model.now.waiting_ms;
     let mut spans = vec![Span::from(" what the client waits ").bold()];
     if recent.longest_us > 0 {
         let median = milliseconds(recent.median_us);
@@ -124,11 +125,9 @@ fn title(model: &Model) -> Line<'static> {
         let text = format!("  median {median}   longest {longest}");
         spans.push(Span::styled(text, QUIET));
     }
-    if let Some(gap) = gap(model).filter(|gap| *gap.max(&waiting) > 100) {
-        spans.push(Span::styled(
-            format!("   no answer for {} ms", gap.max(waiting)),
-            BAD.bold(),
-        ));
+    if let Some(gap) = gap(model).filter(|gap| *gap > NEWS_MS) {
+        let text = format!("   no answer for {gap} ms");
+        spans.push(Span::styled(text, BAD.bold()));
     }
     Line::from(spans)
 }

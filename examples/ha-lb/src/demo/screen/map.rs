@@ -44,7 +44,12 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     }
     for (number, column) in others.iter().enumerate() {
         let middle = column.x + column.width / 2;
-        buffer.set_string(middle, bridge, "┳", QUIET);
+        // A host's cable may come in at the same place from above.
+        match buffer.cell_mut((middle, bridge)) {
+            Some(cell) if cell.symbol() == "┻" => _ = cell.set_symbol("╋"),
+            Some(cell) => _ = cell.set_symbol("┳").set_style(QUIET),
+            None => {}
+        }
         let below = Rect {
             y: bridge + 1,
             height: area.bottom().saturating_sub(bridge + 1),

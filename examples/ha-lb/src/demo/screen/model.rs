@@ -194,7 +194,7 @@ fn origin_news(before: &OriginView, now: &OriginView) -> Option<String> {
     let down = |origin: &OriginView| origin.status.starts_with("DOWN");
     match (before.status.as_str(), now.status.as_str()) {
         // Nobody was Active for a moment.
-        (_, "") => None,
+        ("", _) | (_, "") => None,
         _ if down(now) && !down(before) => Some(format!("{name}: found down")),
         _ if down(before) && !down(now) => Some(format!("{name}: found up")),
         _ => None,
