@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -43,6 +44,10 @@ pub struct Hooks {
     pub fault: Option<Command>,
     /// `notify_stop`.
     pub stop: Option<Command>,
+    /// `notify_deleted`.
+    pub deleted: Option<Command>,
+    /// Whether `notify_deleted` is there, perhaps without a script.
+    pub says_deleted: bool,
     /// `notify`, which gets `INSTANCE name state priority` after its own arguments.
     pub any: Option<Command>,
     /// `notify_master_rx_lower_pri`.
@@ -58,16 +63,19 @@ impl Hooks {
             State::Fault => &self.fault,
             State::Initialize => &self.stop,
         };
-        let any = self.any.clone().map(|mut command| {
-            command.words.extend([
-                "INSTANCE".to_owned(),
-                transition.instance.clone(),
-                transition.to.keepalived_name().to_owned(),
-                transition.priority.to_string(),
-            ]);
-            command
-        });
+        let any = self.any(transition, transition.to.keepalived_name());
         own.iter().cloned().chain(any).collect()
+    }
+
+    fn any(&self, transition: &Transition, state: &str) -> Option<Command> {
+        let mut command = self.any.clone()?;
+        command.words.extend([
+            "INSTANCE".to_owned(),
+            transition.instance.clone(),
+            state.to_owned(),
+            transition.priority.to_string(),
+        ]);
+        Some(command)
     }
 
     fn is_empty(&self) -> bool {
@@ -76,11 +84,13 @@ impl Hooks {
             &self.backup,
             &self.fault,
             &self.stop,
+            &self.deleted,
             &self.any,
             &self.lower_priority,
         ]
         .into_iter()
         .all(Option::is_none)
+            && !self.says_deleted
     }
 }
 
@@ -128,6 +138,16 @@ impl Notifier {
         self
     }
 
+    /// Other fifos from now on; those that come without one are there already.
+    pub fn change_fifos(&mut self, wanted: Vec<(PathBuf, Option<Fifo>)>) {
+        let mut before = std::mem::take(&mut self.fifos);
+        for (path, fifo) in wanted {
+            let known = before.iter().position(|fifo| *fifo.path() == path);
+            let known = known.map(|at| before.swap_remove(at));
+            self.fifos.extend(fifo.or(known));
+        }
+    }
+
     /// The fifos.
     pub fn fifos(&self) -> &[Fifo] {
         &self.fifos
@@ -149,6 +169,29 @@ impl Notifier {
                 self.pending.fetch_add(1, Ordering::AcqRel);
                 let _ = queue.send(command);
             }
+        }
+    }
+
+    /// The same for an instance that a reload has taken away: keepalived.conf(5), notify_deleted: DELETED instead of
+    /// FAULT.
+    pub fn deleted(&mut self, transition: &Transition) {
+        let hooks = self.queues.get(&transition.instance);
+        let says_so = hooks.is_some_and(|(hooks, _)| hooks.says_deleted);
+        let state = if says_so { "DELETED" } else { "FAULT" };
+        for fifo in &mut self.fifos {
+            fifo.tell(&transition.instance, state, transition.priority);
+        }
+        let Some((hooks, queue)) = hooks else {
+            return;
+        };
+        let own = if says_so {
+            &hooks.deleted
+        } else {
+            &hooks.fault
+        };
+        for command in own.iter().cloned().chain(hooks.any(transition, state)) {
+            self.pending.fetch_add(1, Ordering::AcqRel);
+            let _ = queue.send(command);
         }
     }
 

@@ -133,6 +133,8 @@ impl Loaded {
                     backup: hook(&instance.notify.backup)?,
                     fault: hook(&instance.notify.fault)?,
                     stop: hook(&instance.notify.stop)?,
+                    deleted: hook(&instance.notify.deleted)?,
+                    says_deleted: instance.notify.says_deleted,
                     any: hook(&instance.notify.any)?,
                     lower_priority: hook(&instance.notify.master_rx_lower_priority)?,
                 };

@@ -69,6 +69,9 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What it cannot do: one sentence each. A reload with any of these is refused as a whole.
     pub refusals: Vec<String>,
+    /// Whether another balancer takes over on the same sockets.
+    #[serde(default)]
+    pub replaces_balancer: bool,
 }
 
 impl Plan {
@@ -77,6 +80,11 @@ impl Plan {
         let mut plan = Self::default();
         vrrp::compare(&mut plan, old.keepalived.as_ref(), new.keepalived.as_ref());
         balancer::compare(&mut plan, old.balancer.as_ref(), new.balancer.as_ref());
+        if new.balancer.is_none() && !new.needs_speaker() {
+            plan.refuse(
+                "the files name neither a virtual router nor a proxy any more: stop the daemon if that is meant",
+            );
+        }
         plan
     }
 
@@ -110,7 +118,7 @@ impl fmt::Display for Plan {
             writeln!(f, "{change}")?;
         }
         for refusal in &self.refusals {
-            writeln!(f, "needs a restart: {refusal}")?;
+            writeln!(f, "refused: {refusal}")?;
         }
         if self.changes.is_empty() && self.refusals.is_empty() {
             writeln!(f, "nothing changes")?;

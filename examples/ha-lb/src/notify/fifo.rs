@@ -56,6 +56,11 @@ impl Fifo {
         })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What the next program under this process number has to know of it.
     pub fn left(&self) -> FifoLeft {
         FifoLeft {

@@ -40,6 +40,7 @@ use crate::{
 };
 
 mod children;
+mod leaving;
 mod reload;
 mod report;
 mod signals;
@@ -47,6 +48,7 @@ mod stop;
 mod succession;
 mod upgrade;
 
+use leaving::Leaving;
 use reload::Reload;
 pub use reload::{Difference, absolute};
 use report::{History, Waiting};
@@ -120,6 +122,7 @@ pub struct Daemon {
     upgrade: Option<Upgrade>,
     last_upgrade: Option<status::Upgrade>,
     predecessors: Predecessors,
+    leaving: Leaving,
 }
 
 impl Daemon {
@@ -213,6 +216,7 @@ impl Daemon {
             upgrade: None,
             last_upgrade: inherited.upgrade,
             predecessors,
+            leaving: Leaving::default(),
             loaded: prepared.loaded,
         })
     }
@@ -227,6 +231,7 @@ impl Daemon {
             if let Phase::Over(code) = self.phase {
                 self.notifier.finish().await;
                 self.predecessors.kill();
+                self.leaving.kill();
                 return Ok(code);
             }
             let turn = self.turns.turn(Instant::now());
@@ -252,6 +257,8 @@ impl Daemon {
                     .is_some_and(|s| s.is_current(generation))
                 {
                     self.speaker_reports(report, now);
+                } else {
+                    self.leaving_speaker_reports(generation, report);
                 }
             }
             Event::Balancer(generation, report) => {
@@ -261,6 +268,8 @@ impl Daemon {
                     .is_some_and(|s| s.is_current(generation))
                 {
                     self.balancer_reports(report, now);
+                } else if matches!(report, Report::Gone(_)) {
+                    self.leaving_balancer_ended(generation, now);
                 }
             }
             Event::Script(turn) => {
@@ -335,6 +344,7 @@ impl Daemon {
     fn balancer_lost(&mut self, now: Instant) {
         if self.phase.is_running()
             && !self.predecessor_serves()
+            && !self.leaving.serves()
             && let Some(passed) = self.liveness.lost(now)
         {
             self.answer_for_balancer(passed);

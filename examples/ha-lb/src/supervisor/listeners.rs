@@ -106,7 +106,7 @@ pub fn workers(config: &Config) -> usize {
 /// Opens all sockets of `config`; the first failure closes what was opened. `alone`: no other process may listen at
 /// the same addresses.
 pub fn open(config: &Config, workers: usize, alone: bool) -> Result<Vec<Open>, OpenError> {
-    open_beside(config, workers, &[], alone)
+    open_beside(config, workers, &[], alone, true)
 }
 
 /// The same beside sockets that are held already: those that `config` still wants are taken over, never closed in
@@ -114,7 +114,7 @@ pub fn open(config: &Config, workers: usize, alone: bool) -> Result<Vec<Open>, O
 /// in its queue, so those of workers that are no longer wanted go to the others. New ones do not listen before
 /// [`begin`]: whoever came to them would be lost if the configuration is refused after all.
 pub fn reopen(config: &Config, workers: usize, held: &[Open]) -> Result<Vec<Open>, OpenError> {
-    open_beside(config, workers, held, true)
+    open_beside(config, workers, held, true, false)
 }
 
 fn open_beside(
@@ -122,13 +122,13 @@ fn open_beside(
     workers: usize,
     held: &[Open],
     alone: bool,
+    starts: bool,
 ) -> Result<Vec<Open>, OpenError> {
     for (_, proxy, _, bind) in binds(config).filter(|_| alone) {
         if !is_held(held, &bind.address) {
             probe(proxy, bind)?;
         }
     }
-    let starts = held.is_empty();
     let mut held: Vec<&Open> = held.iter().collect();
     let mut opened = Vec::new();
     for (proxy_index, proxy, bind_index, bind) in binds(config) {

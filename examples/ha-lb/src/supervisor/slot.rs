@@ -3,6 +3,7 @@
 use std::{
     io,
     process::ExitStatus,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -14,13 +15,17 @@ use super::{
 };
 use crate::admin::status::Process;
 
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+
 /// One child and its successors.
 #[derive(Debug)]
 pub struct Slot<T> {
     role: Role,
     child: Option<Child<T>>,
-    /// Numbers the children of this slot; reports of earlier ones are recognised by it.
+    /// Numbers the children of all slots; reports of earlier ones are recognised by it.
     generation: u64,
+    /// How many there were.
+    started: u32,
     backoff: Backoff,
     restart_at: Option<Instant>,
     ready: bool,
@@ -35,6 +40,7 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
             role,
             child: None,
             generation: 0,
+            started: 0,
             backoff: Backoff::default(),
             restart_at: Some(now),
             ready: false,
@@ -45,6 +51,11 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
     /// When a child is to be started.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.restart_at
+    }
+
+    /// A child that is to be started later is started now.
+    pub fn hurry(&mut self, now: Instant) {
+        self.restart_at = self.restart_at.map(|_| now);
     }
 
     /// Whether a child is to be started now.
@@ -59,8 +70,9 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
         report: impl Fn(u64, Report<F>) + Send + 'static,
     ) -> io::Result<&Child<T>> {
         self.restart_at = None;
-        self.generation += 1;
-        let generation = self.generation;
+        self.started += 1;
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1;
+        self.generation = generation;
         let child = Child::start(self.role, name, move |said| report(generation, said))?;
         Ok(self.child.insert(child))
     }
@@ -92,6 +104,11 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
     /// Whether a child of this slot ever served; before that, a failure is the configuration's.
     pub fn ever_ready(&self) -> bool {
         self.ever_ready
+    }
+
+    /// Gives the child away, with the number of its reports.
+    pub fn into_child(self) -> Option<(u64, Child<T>)> {
+        Some((self.generation, self.child?))
     }
 
     /// The child is dead. Plans the next one if `again`, and logs what happened and will happen.
@@ -136,7 +153,7 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
             uptime: started.map(|at| now.saturating_duration_since(at).as_secs_f64()),
             pid: self.child.as_ref().map(|child| child.pid),
             ready: self.ready,
-            restarts: u32::try_from(self.generation.saturating_sub(1)).unwrap_or(u32::MAX),
+            restarts: self.started.saturating_sub(1),
             ..Process::default()
         }
     }

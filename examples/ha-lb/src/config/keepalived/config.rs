@@ -305,6 +305,8 @@ pub struct Notify {
     pub stop: Option<Command>,
     /// `notify_deleted`.
     pub deleted: Option<Command>,
+    /// Whether there is a `notify_deleted`, perhaps without a script.
+    pub says_deleted: bool,
     /// `notify_master_rx_lower_pri`.
     pub master_rx_lower_priority: Option<Command>,
     /// `notify`: run for each change, with `INSTANCE NAME STATE PRIORITY` appended.

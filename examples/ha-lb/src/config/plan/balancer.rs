@@ -9,19 +9,12 @@ use crate::supervisor::listeners::describe;
 
 /// What differs between two balancers.
 pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config>) {
-    let (old, new) = match (old, new) {
-        (None, None) => return,
-        (Some(_), None) => {
-            return plan
-                .refuse("the files name no proxy any more: a balancer cannot be taken away");
-        }
-        (None, Some(_)) => {
-            return plan
-                .refuse("the files name proxies for the first time: a balancer cannot be added");
-        }
-        (Some(old), Some(new)) => (old, new),
-    };
-    global(plan, &old.global, &new.global);
+    if let (Some(old), Some(new)) = (old, new) {
+        global(plan, &old.global, &new.global);
+    }
+    // The first proxy begins a balancer, the last one ends it.
+    let none = Config::default();
+    let (old, new) = (old.unwrap_or(&none), new.unwrap_or(&none));
     let titles = |config: &Config| config.proxies.iter().map(title).collect::<Vec<_>>();
     let (before, after) = (titles(old), titles(new));
     let strings = |titles: &'_ [String]| titles.iter().map(|t| t.to_owned()).collect::<Vec<_>>();
@@ -61,20 +54,23 @@ fn differs<T: std::fmt::Debug>(old: &T, new: &T) -> bool {
 }
 
 fn global(plan: &mut Plan, old: &Global, new: &Global) {
-    let fixed = [
+    let mut settings = Settings::default();
+    // Rights that were given up cannot be had back: another process serves on the same sockets.
+    let clothes = [
         ("user", old.user != new.user),
         ("group", old.group != new.group),
         ("chroot", old.chroot != new.chroot),
-        ("pidfile", old.pidfile != new.pidfile),
     ];
-    for (name, differs) in fixed {
-        if differs {
-            plan.refuse(format!(
-                "global: `{name}` cannot be changed in a running balancer"
-            ));
-        }
+    for (name, _) in clothes.iter().filter(|(_, differs)| *differs) {
+        plan.replaces_balancer = true;
+        settings.named(
+            &format!(
+                "{name} (another process on the same sockets; counters and stick tables begin anew)"
+            ),
+            true,
+        );
     }
-    let mut settings = Settings::default();
+    settings.named("pidfile", old.pidfile != new.pidfile);
     let number = |n: Option<u32>| n.map_or_else(|| "default".to_owned(), |n| n.to_string());
     settings.shown("nbthread", number(old.nbthread), number(new.nbthread));
     settings.shown("maxconn", number(old.maxconn), number(new.maxconn));

@@ -104,15 +104,28 @@ fn one_line_that_moved_is_one_line_of_the_plan() {
 }
 
 #[test]
-fn what_only_a_restart_can_change_is_refused_by_name() {
+fn other_clothes_take_another_balancer_and_nothing_at_all_is_refused() {
     let haproxy = WEB.replace("    nbthread 2\n", "    nbthread 2\n    user nobody\n");
     let keepalived = VRRP.replace("interval 2", "interval 3");
     assert_eq!(
         plan(&haproxy, &keepalived),
         [
             "vrrp_script check changed: interval, timeout",
-            "needs a restart: global: `user` cannot be changed in a running balancer",
+            "global changed: user (another process on the same sockets; counters and stick tables begin anew)",
         ]
+    );
+    let none = plan("", "");
+    assert!(
+        none.contains(&"frontend web removed".to_owned()),
+        "{none:?}"
+    );
+    assert!(
+        none.contains(&"vrrp_instance VI_1 removed".to_owned()),
+        "{none:?}"
+    );
+    assert!(
+        none.iter()
+            .any(|line| line.starts_with("refused: the files name neither"))
     );
 }
 

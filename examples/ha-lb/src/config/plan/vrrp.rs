@@ -16,11 +16,6 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
     let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
     global(plan, &old.global, &new.global);
     scripts(plan, &old.scripts, &new.scripts);
-    match (old.instances.is_empty(), new.instances.is_empty()) {
-        (true, false) => plan.refuse("the first vrrp_instance: a speaker cannot be added"),
-        (false, true) => plan.refuse("the last vrrp_instance: the speaker cannot be taken away"),
-        _ => {}
-    }
     let names = |config: &Config| {
         let names = config.instances.iter().map(|i| i.name.to_string());
         names.collect::<Vec<_>>()
@@ -88,13 +83,12 @@ fn scripts(plan: &mut Plan, old: &[Script], new: &[Script]) {
 }
 
 fn global(plan: &mut Plan, old: &Global, new: &Global) {
-    if old.notify_fifos != new.notify_fifos {
-        plan.refuse("global_defs: `vrrp_notify_fifo` cannot be changed in a running daemon");
-    }
     let mut settings = Settings::default();
     settings.named("router_id", old.router_id != new.router_id);
+    settings.named("vrrp_notify_fifo", old.notify_fifos != new.notify_fifos);
     let rest = |global: &Global| Global {
         router_id: None,
+        notify_fifos: Vec::new(),
         ..global.clone()
     };
     settings.named("other settings", rest(old) != rest(new));

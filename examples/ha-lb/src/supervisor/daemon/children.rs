@@ -7,7 +7,7 @@ use crate::{
     admin::status::State,
     ipc::{
         channel::MAX_DESCRIPTORS,
-        message::{BalancerStart, FromBalancer, FromSpeaker, ToBalancer, ToSpeaker},
+        message::{BalancerStart, FromBalancer, FromSpeaker, ToBalancer, ToSpeaker, Transition},
         silence::Listening,
     },
     supervisor::{
@@ -23,6 +23,9 @@ impl Daemon {
         let balances = self.balancer.as_ref().is_none_or(Slot::ready);
         self.launched.child_serves(role, pid, speaks && balances);
         self.succeeded(role, speaks && balances);
+        if !self.leaving.serves() {
+            self.next_reload(Instant::now());
+        }
     }
 
     fn child_name(&self, role: Role) -> &'static str {
@@ -113,13 +116,7 @@ impl Daemon {
                 self.child_serves(Role::Speaker, pid);
             }
             Report::Said(FromSpeaker::Transition(transition)) => {
-                if transition.to == State::Active {
-                    self.active.insert(transition.instance.clone());
-                } else {
-                    self.active.remove(&transition.instance);
-                }
-                self.notifier.changed(&transition);
-                self.remember(&transition);
+                self.changed(&transition);
                 self.ask_speaker();
             }
             Report::Said(FromSpeaker::LowerPriority { instance, priority }) => {
@@ -156,6 +153,24 @@ impl Daemon {
         }
     }
 
+    /// A virtual router changed its state.
+    pub(super) fn changed(&mut self, transition: &Transition) {
+        if transition.to == State::Active {
+            self.active.insert(transition.instance.clone());
+        } else {
+            self.active.remove(&transition.instance);
+        }
+        let keepalived = self.loaded.keepalived.as_ref();
+        let mut instances = keepalived.into_iter().flat_map(|config| &config.instances);
+        let configured = instances.any(|instance| *instance.name == *transition.instance);
+        if transition.to == State::Initialize && !configured {
+            self.notifier.deleted(transition);
+        } else {
+            self.notifier.changed(transition);
+        }
+        self.remember(transition);
+    }
+
     pub(super) fn balancer_reports(&mut self, report: Report<FromBalancer>, now: Instant) {
         let Some(slot) = &mut self.balancer else {
             return;
@@ -170,6 +185,7 @@ impl Daemon {
                 if let Some(passed) = self.liveness.serves() {
                     self.answer_for_balancer(passed);
                 }
+                self.relieve();
                 self.child_serves(Role::Balancer, pid);
             }
             Report::Said(FromBalancer::Beat) => {

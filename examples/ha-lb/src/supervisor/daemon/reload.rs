@@ -1,33 +1,33 @@
 //! SIGHUP: both files are read again and checked as a whole, every child makes the new configuration ready beside
 //! the present one, and then all change over, or none.
+//!
+//! `read` makes everything ready that the supervisor itself needs, `adopt` is its own change over. A child that the
+//! new configuration needs for the first time, or in other clothes (`user`, `chroot`), begins when all change over.
+
+mod adopt;
+mod difference;
+mod read;
 
 use std::{
     path::PathBuf,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use serde::{Deserialize, Serialize};
-
-use super::{Daemon, GRACE, Slot, children::hand_over, turning};
+use super::{Daemon, Slot, children::hand_over};
 use crate::{
     admin::status,
-    config::{
-        diagnostic::Diagnostics,
-        files::Recorder,
-        load::{self, Loaded},
-        plan::Plan,
-        predefined::Predefined,
-    },
-    ipc::message::{Configuration, Sources, ToBalancer, ToSpeaker},
-    notify::Hooks,
+    config::{load::Loaded, plan::Plan},
+    ipc::message::{Configuration, ToBalancer, ToSpeaker},
+    notify::{Hooks, fifo::Fifo},
     supervisor::{
         child::Role,
         limits,
         listeners::{self, Open},
+        pidfile::PidFile,
         scripts::Script,
-        start::{UnixPath, check_rights},
     },
 };
+pub use difference::{Difference, absolute};
 
 /// How long a child may take to make a configuration ready.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,25 +43,60 @@ pub(super) struct Reload {
     workers: usize,
     scripts: Vec<Script>,
     hooks: Vec<(String, Hooks)>,
-    /// Who has not answered yet.
-    speaker: bool,
-    balancer: bool,
+    /// All fifos that there are to be; those that are there already by their paths alone.
+    fifos: Vec<(PathBuf, Option<Fifo>)>,
+    /// `pidfile`, if it changes.
+    pidfile: Option<Option<PidFile>>,
+    speaker: Fate,
+    balancer: Fate,
     began: Instant,
+}
+
+/// What becomes of a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// There is none, before and after.
+    Absent,
+    /// It is not there and will be.
+    Begins,
+    /// It is there and will not be.
+    Ends,
+    /// It is being started: it will be started with the new configuration.
+    Anew,
+    /// It makes the configuration ready; `done` when it has said so. `replaced`: only on trial, another one will be
+    /// started on the same sockets.
+    Prepares { done: bool, replaced: bool },
+}
+
+impl Fate {
+    fn of(ready: Option<bool>, wanted: bool, replaced: bool) -> Self {
+        match (ready, wanted) {
+            (None, false) => Self::Absent,
+            (None, true) => Self::Begins,
+            (Some(_), false) => Self::Ends,
+            (Some(false), true) => Self::Anew,
+            (Some(true), true) => Self::Prepares {
+                done: false,
+                replaced,
+            },
+        }
+    }
+
+    fn waits(self) -> bool {
+        matches!(self, Self::Prepares { done: false, .. })
+    }
+
+    fn note_done(&mut self) {
+        if let Self::Prepares { done, .. } = self {
+            *done = true;
+        }
+    }
 }
 
 impl Reload {
     pub(super) fn deadline(&self) -> Instant {
         self.began + PATIENCE
     }
-}
-
-/// What `ha-lb check --diff` is told.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Difference {
-    /// What reading the files had to say.
-    pub diagnostics: String,
-    /// What a reload would do; absent if the files have errors.
-    pub plan: Option<Plan>,
 }
 
 impl Daemon {
@@ -71,9 +106,8 @@ impl Daemon {
             return;
         }
         let upgrades = self.upgrade.is_some() || self.predecessors.are_needed();
-        if self.reload.is_some() || upgrades {
-            let what = if upgrades { "upgrade" } else { "reload" };
-            tracing::info!("{signal}: the files are read again after the {what} that runs");
+        if self.reload.is_some() || upgrades || self.leaving.serves() {
+            tracing::info!("{signal}: the files are read again when what runs now is over");
             self.reload_again = true;
             return;
         }
@@ -86,69 +120,16 @@ impl Daemon {
         }
     }
 
-    /// Reads, checks, compares and opens; nothing that runs is touched.
-    fn read_again(&self, number: u64, now: Instant) -> Result<Reload, (String, Plan)> {
-        let simple = |why: String| (why, Plan::default());
-        let recorder = Recorder::new(Predefined::of(&self.configuration.sources));
-        let mut diagnostics = Diagnostics::default();
-        let loaded = load::load(&self.configuration.sources, &recorder, &mut diagnostics);
-        diagnostics.sort();
-        eprint!("{diagnostics}");
-        let loaded = loaded.ok_or_else(|| simple("the configuration has errors".to_owned()))?;
-        check_rights(&loaded).map_err(|e| simple(e.to_string()))?;
-        let scripts = loaded.scripts().map_err(|e| simple(e.to_string()))?;
-        let hooks = loaded.hooks().map_err(|e| simple(e.to_string()))?;
-        let plan = Plan::between(&self.loaded, &loaded);
-        if !plan.refusals.is_empty() {
-            return Err((plan.refusals.join("; "), plan));
-        }
-        let (mut workers, mut sockets) = (self.workers, Vec::new());
-        if let Some(config) = &loaded.balancer {
-            workers = listeners::workers(config);
-            sockets = match listeners::reopen(config, workers, &self.sockets) {
-                Ok(sockets) => sockets,
-                Err(error) => {
-                    self.remove_new_paths(&loaded);
-                    return Err((error.to_string(), plan));
-                }
-            };
-        }
-        Ok(Reload {
-            number,
-            configuration: Configuration {
-                sources: self.configuration.sources.clone(),
-                bundle: recorder.into_bundle(),
-            },
-            loaded,
-            plan,
-            sockets,
-            workers,
-            scripts,
-            hooks,
-            speaker: false,
-            balancer: false,
-            began: now,
-        })
-    }
-
-    fn prepare_children(&mut self, mut reload: Reload, now: Instant) {
-        let slots = [
-            (self.speaker.as_ref().map(Slot::ready), Role::Speaker),
-            (self.balancer.as_ref().map(Slot::ready), Role::Balancer),
-        ];
-        if let Some((_, role)) = slots.iter().find(|(ready, _)| *ready == Some(false)) {
-            let why = format!("the {role} is being started; try again when it runs");
-            self.remove_new_paths(&reload.loaded);
-            return self.reload_refused(reload.number, &why, &reload.plan);
-        }
-        if let Some(child) = self.balancer.as_ref().and_then(Slot::child) {
-            if let Some(config) = &reload.loaded.balancer {
-                let needed = limits::needed(config, reload.sockets.len());
-                let raised = limits::raise_of(child.pid, needed);
-                if let Err(advice) = raised.and_then(|()| limits::raise(needed)) {
-                    tracing::warn!("{advice}");
-                }
+    fn prepare_children(&mut self, reload: Reload, now: Instant) {
+        let balancer = self.balancer.as_ref().and_then(Slot::child);
+        if let Some(config) = &reload.loaded.balancer {
+            let needed = limits::needed(config, reload.sockets.len());
+            let raised = balancer.map_or(Ok(()), |child| limits::raise_of(child.pid, needed));
+            if let Err(advice) = raised.and_then(|()| limits::raise(needed)) {
+                tracing::warn!("{advice}");
             }
+        }
+        if let Some(child) = balancer.filter(|_| reload.balancer.waits()) {
             hand_over(child, &reload.sockets);
             let message = ToBalancer::Prepare {
                 reload: reload.number,
@@ -156,15 +137,14 @@ impl Daemon {
                 workers: reload.workers,
             };
             child.tell(message, Vec::new());
-            reload.balancer = true;
         }
-        if let Some(child) = self.speaker.as_ref().and_then(Slot::child) {
+        let speaker = self.speaker.as_ref().and_then(Slot::child);
+        if let Some(child) = speaker.filter(|_| reload.speaker.waits()) {
             let message = ToSpeaker::Prepare {
                 reload: reload.number,
                 configuration: reload.configuration.clone(),
             };
             child.tell(message, Vec::new());
-            reload.speaker = true;
         }
         self.reload = Some(reload);
         self.commit_if_ready(now);
@@ -182,8 +162,8 @@ impl Daemon {
             return;
         };
         match role {
-            Role::Speaker => reload.speaker = false,
-            Role::Balancer => reload.balancer = false,
+            Role::Speaker => reload.speaker.note_done(),
+            Role::Balancer => reload.balancer.note_done(),
         }
         match done {
             Ok(()) => self.commit_if_ready(now),
@@ -202,7 +182,7 @@ impl Daemon {
         let Some(reload) = self.reload.as_ref().filter(|r| r.deadline() <= now) else {
             return;
         };
-        let role = if reload.speaker {
+        let role = if reload.speaker.waits() {
             Role::Speaker
         } else {
             Role::Balancer
@@ -215,71 +195,16 @@ impl Daemon {
     }
 
     fn commit_if_ready(&mut self, now: Instant) {
-        let ready = self
-            .reload
-            .as_ref()
-            .is_some_and(|r| !r.speaker && !r.balancer);
-        let Some(mut reload) = self.reload.take_if(|_| ready) else {
+        let waits = |reload: &Reload| reload.speaker.waits() || reload.balancer.waits();
+        let Some(mut reload) = self.reload.take_if(|reload| !waits(reload)) else {
             return;
         };
         listeners::begin(&mut reload.sockets);
-        if let Some(child) = self.balancer.as_ref().and_then(Slot::child) {
-            child.tell(ToBalancer::Commit(reload.number), Vec::new());
-        }
-        if let Some(child) = self.speaker.as_ref().and_then(Slot::child) {
-            child.tell(ToSpeaker::Commit(reload.number), Vec::new());
-        }
         for change in &reload.plan.changes {
             tracing::info!("reload: {change}");
         }
         self.adopt(reload, now);
         self.next_reload(now);
-    }
-
-    /// The supervisor's own part.
-    fn adopt(&mut self, reload: Reload, now: Instant) {
-        let took = now.saturating_duration_since(reload.began).as_millis();
-        if let Some(config) = &reload.loaded.balancer {
-            listeners::restore_rights(config);
-            let paths = listeners::unix_paths(config);
-            let present = self.traces.sockets.iter().map(|socket| &socket.path);
-            for gone in present.filter(|p| !paths.contains(p)) {
-                let _ = std::fs::remove_file(gone);
-            }
-            self.traces.sockets = UnixPath::all(&paths);
-            self.hard_stop_after = config.global.hard_stop_after;
-            self.grace = self.hard_stop_after.unwrap_or(GRACE);
-            self.servers.retain(|(backend, server), _| {
-                let mut proxies = config.proxies.iter().filter(|p| *p.name == **backend);
-                let mut servers = proxies.find_map(|p| p.backend.as_ref()).into_iter();
-                servers.any(|b| b.servers.iter().any(|s| *s.name == **server))
-            });
-        }
-        let keepalived = reload.loaded.keepalived.as_ref();
-        self.router_id = keepalived.and_then(|config| config.global.router_id.clone());
-        self.tracks.replan(
-            reload.scripts,
-            self.balancer.is_some(),
-            turning(&self.events),
-        );
-        if self.balancer.as_ref().is_some_and(Slot::ready) {
-            self.tracks.balancer_is_ready();
-        }
-        for (name, passed) in self.tracks.results() {
-            self.tell_speaker_of(name, passed);
-        }
-        self.notifier.replan(reload.hooks);
-        self.configuration = reload.configuration;
-        self.loaded = reload.loaded;
-        self.sockets = reload.sockets;
-        self.workers = reload.workers;
-        let outcome = match reload.plan.changes.len() {
-            0 => "nothing had changed".to_owned(),
-            1 => "1 change applied".to_owned(),
-            count => format!("{count} changes applied"),
-        };
-        tracing::info!("reload: {outcome}, in {took} ms");
-        self.note(reload.number, true, outcome, &reload.plan);
     }
 
     /// Everything stays as it is.
@@ -331,45 +256,5 @@ impl Daemon {
                 let _ = std::fs::remove_file(path);
             }
         }
-    }
-
-    /// `ha-lb check --diff`: what a reload with these files would do; nothing is touched.
-    pub(super) fn difference(&self, words: &str) -> Difference {
-        let sources = match words {
-            "" => self.configuration.sources.clone(),
-            words => match serde_json::from_str::<Sources>(words) {
-                Ok(sources) => sources,
-                Err(error) => {
-                    return Difference {
-                        diagnostics: format!("the request cannot be read: {error}\n"),
-                        plan: None,
-                    };
-                }
-            },
-        };
-        Difference::of(&self.loaded, &sources)
-    }
-}
-
-impl Difference {
-    /// From what is loaded to what `sources` say.
-    pub fn of(old: &Loaded, sources: &Sources) -> Self {
-        let mut diagnostics = Diagnostics::default();
-        let new = load::load(sources, &Predefined::of(sources), &mut diagnostics);
-        diagnostics.sort();
-        Self {
-            diagnostics: diagnostics.to_string(),
-            plan: new.map(|new| Plan::between(old, &new)),
-        }
-    }
-}
-
-/// Absolute paths, for a daemon that stands elsewhere.
-pub fn absolute(sources: &Sources) -> Sources {
-    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    Sources {
-        keepalived: sources.keepalived.as_ref().map(absolute),
-        haproxy: sources.haproxy.iter().map(absolute).collect(),
-        overrides: sources.overrides.clone(),
     }
 }

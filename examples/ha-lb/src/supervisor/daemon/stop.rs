@@ -79,6 +79,7 @@ impl Daemon {
     fn begin_stop(&mut self) {
         self.launched.stops();
         self.predecessors.release();
+        self.relieve();
         if let Some(slot) = &mut self.speaker {
             slot.retire();
         }
@@ -113,7 +114,11 @@ impl Daemon {
 
     pub(super) fn balancer_ended(&mut self) {
         let runs = self.balancer.as_ref().and_then(Slot::child).is_some();
-        if matches!(self.phase, Phase::Draining { .. }) && !runs && self.predecessors.have_ended() {
+        if matches!(self.phase, Phase::Draining { .. })
+            && !runs
+            && self.predecessors.have_ended()
+            && self.leaving.have_ended()
+        {
             self.phase = Phase::Over(ExitCode::SUCCESS);
         }
     }

@@ -274,11 +274,14 @@ pub(super) const TABLE: Table<Draft> = Table {
             |d, n, c| d.notify.stop = c.notify_command(n),
             "Run when the daemon stops.",
         ),
-        Keyword::kept(
+        Keyword::read(
             "notify_deleted",
-            Takes::words(1, 3, "a command, perhaps user and group"),
-            |d, n, c| d.notify.deleted = c.notify_command(n),
-            "it is not run: this version cannot reload, so that no instance is ever deleted",
+            Takes::words(0, 3, "a command, perhaps user and group"),
+            |d, n, c| {
+                d.notify.says_deleted = true;
+                d.notify.deleted = c.notify_command(n);
+            },
+            "Notify of DELETED instead of FAULT when a reload takes the instance away; run the command.",
         ),
         Keyword::read(
             "notify_master_rx_lower_pri",

@@ -347,7 +347,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(INSTANCE, "notify_backup", Runs, "+notify_backup /a"),
     example(INSTANCE, "notify_fault", Runs, "+notify_fault /a"),
     example(INSTANCE, "notify_stop", Runs, "+notify_stop /a"),
-    example(INSTANCE, "notify_deleted", Says, "+notify_deleted /a"),
+    example(INSTANCE, "notify_deleted", Runs, "+notify_deleted /a"),
     example(
         INSTANCE,
         "notify_master_rx_lower_pri",

@@ -1,0 +1,137 @@
+//! The change over: what the children are told, and the supervisor's own part.
+
+use std::time::Instant;
+
+use super::{Daemon, Fate, Reload};
+use crate::{
+    ipc::message::{ToBalancer, ToSpeaker},
+    supervisor::{
+        child::Role,
+        daemon::{GRACE, Slot, stop::FOREVER, turning},
+        listeners,
+        liveness::Liveness,
+        start::UnixPath,
+    },
+};
+
+impl Daemon {
+    pub(super) fn adopt(&mut self, reload: Reload, now: Instant) {
+        let took = now.saturating_duration_since(reload.began).as_millis();
+        let (speaker, balancer) = (reload.speaker, reload.balancer);
+        let config = reload.loaded.balancer.as_ref();
+        let paths = config.map(listeners::unix_paths).unwrap_or_default();
+        let present = self.traces.sockets.iter().map(|socket| &socket.path);
+        for gone in present.filter(|p| !paths.contains(p)) {
+            let _ = std::fs::remove_file(gone);
+        }
+        self.traces.sockets = UnixPath::all(&paths);
+        if let Some(pidfile) = reload.pidfile {
+            self.traces.pidfile = pidfile;
+        }
+        if let Some(config) = config {
+            listeners::restore_rights(config);
+            self.hard_stop_after = config.global.hard_stop_after;
+            self.grace = self.hard_stop_after.unwrap_or(GRACE);
+        }
+        self.servers.retain(|(backend, server), _| {
+            let proxies = config.into_iter().flat_map(|config| &config.proxies);
+            let mut proxies = proxies.filter(|p| *p.name == **backend);
+            let mut servers = proxies.find_map(|p| p.backend.as_ref()).into_iter();
+            servers.any(|b| b.servers.iter().any(|s| *s.name == **server))
+        });
+        let keepalived = reload.loaded.keepalived.as_ref();
+        self.router_id = keepalived.and_then(|config| config.global.router_id.clone());
+        let balances = config.is_some();
+        self.tracks
+            .replan(reload.scripts, balances, turning(&self.events));
+        if self.balancer.as_ref().is_some_and(Slot::ready) && balances {
+            self.tracks.balancer_is_ready();
+        }
+        for (name, passed) in self.tracks.results() {
+            self.tell_speaker_of(name, passed);
+        }
+        self.notifier.replan(reload.hooks);
+        self.notifier.change_fifos(reload.fifos);
+        self.configuration = reload.configuration;
+        self.loaded = reload.loaded;
+        self.sockets = reload.sockets;
+        self.workers = reload.workers;
+        self.change_balancer(balancer, reload.number, now);
+        self.change_speaker(speaker, reload.number, now);
+        let outcome = match reload.plan.changes.len() {
+            0 => "nothing had changed".to_owned(),
+            1 => "1 change applied".to_owned(),
+            count => format!("{count} changes applied"),
+        };
+        tracing::info!("reload: {outcome}, in {took} ms");
+        self.note(reload.number, true, outcome, &reload.plan);
+    }
+
+    fn change_balancer(&mut self, fate: Fate, number: u64, now: Instant) {
+        match fate {
+            Fate::Absent => {}
+            Fate::Begins => self.balancer = Some(Slot::new(Role::Balancer, now, true)),
+            Fate::Ends => {
+                let grace = self.hard_stop_after.unwrap_or(FOREVER);
+                if let Some((generation, child)) = self.balancer.take().and_then(Slot::into_child) {
+                    child.tell(ToBalancer::Stop { grace }, Vec::new());
+                    self.leaving.balancers.push((generation, child));
+                }
+                self.heartbeat = None;
+                self.liveness = Liveness::default();
+                self.traffic = Default::default();
+            }
+            Fate::Anew => {
+                if let Some(child) = self.balancer.as_ref().and_then(Slot::child) {
+                    child.kill();
+                }
+                if let Some(slot) = &mut self.balancer {
+                    slot.hurry(now);
+                }
+            }
+            Fate::Prepares {
+                replaced: false, ..
+            } => {
+                if let Some(child) = self.balancer.as_ref().and_then(Slot::child) {
+                    child.tell(ToBalancer::Commit(number), Vec::new());
+                }
+            }
+            Fate::Prepares { replaced: true, .. } => {
+                let slot = self.balancer.take();
+                if let Some((generation, child)) = slot.and_then(Slot::into_child) {
+                    child.tell(ToBalancer::Abandon(number), Vec::new());
+                    self.leaving.relieved = Some((generation, child));
+                }
+                self.heartbeat = None;
+                self.balancer = Some(Slot::new(Role::Balancer, now, true));
+            }
+        }
+    }
+
+    fn change_speaker(&mut self, fate: Fate, number: u64, now: Instant) {
+        match fate {
+            Fate::Absent => {}
+            Fate::Begins => self.speaker = Some(Slot::new(Role::Speaker, now, true)),
+            Fate::Ends => {
+                if let Some((generation, child)) = self.speaker.take().and_then(Slot::into_child) {
+                    child.tell(ToSpeaker::Stop, Vec::new());
+                    self.leaving.speakers.push((generation, child));
+                }
+                self.instances.clear();
+            }
+            Fate::Anew => {
+                if let Some(child) = self.speaker.as_ref().and_then(Slot::child) {
+                    child.kill();
+                }
+                if let Some(slot) = &mut self.speaker {
+                    slot.hurry(now);
+                }
+            }
+            Fate::Prepares { .. } => {
+                if let Some(child) = self.speaker.as_ref().and_then(Slot::child) {
+                    child.tell(ToSpeaker::Commit(number), Vec::new());
+                }
+            }
+        }
+    }
+}

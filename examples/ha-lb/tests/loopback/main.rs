@@ -1,0 +1,14 @@
+//! The daemon as a process on loopback, without root.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+mod files;
+mod hard_stop;
+mod reload;
+mod restart;
+mod support;
