@@ -147,14 +147,18 @@ pub(super) struct Worker {
 /// A configuration as a worker has it.
 pub(super) struct Current {
     pub(super) balancer: Arc<Balancer>,
-    listeners: Vec<Rc<Listener>>,
+    listeners: Rc<[Rc<Listener>]>,
 }
 
 impl Current {
     /// What stands for a listener of an earlier configuration; `None` if it is gone.
     pub(super) fn successor(&self, of: &Listener) -> Option<&Rc<Listener>> {
-        self.listeners.iter().find(|listener| listener.succeeds(of))
+        successor(&self.listeners, of)
     }
+}
+
+fn successor<'a>(listeners: &'a [Rc<Listener>], of: &Listener) -> Option<&'a Rc<Listener>> {
+    listeners.iter().find(|listener| listener.succeeds(of))
 }
 
 /// What a worker is made of.
@@ -204,7 +208,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
         process: Arc::clone(&balancer.process),
         current: RefCell::new(Current {
             balancer,
-            listeners: Vec::new(),
+            listeners: Rc::default(),
         }),
         stats: parts.stats,
         events: parts.events,
@@ -270,7 +274,7 @@ impl Worker {
         if self.registry.is_finishing() {
             return;
         }
-        let listeners: Vec<_> = orders.listeners.iter().cloned().map(Rc::new).collect();
+        let listeners: Rc<[_]> = orders.listeners.iter().cloned().map(Rc::new).collect();
         let mut before = self.posts.take();
         let mut posts = Vec::new();
         for (place, fd) in orders.sockets {
@@ -308,14 +312,17 @@ impl Worker {
         let grace = orders.balancer.config.global.hard_stop_after;
         self.current.replace(Current {
             balancer: orders.balancer,
-            listeners,
+            listeners: Rc::clone(&listeners),
         });
         if let Some(grace) = grace {
             let worker = Rc::clone(self);
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(grace).await;
+                // Those that went with this configuration or before, and have not come back since.
                 let current = worker.current.borrow();
-                worker.registry.cut(|l| current.successor(l).is_none());
+                worker
+                    .registry
+                    .cut(|l| successor(&listeners, l).is_none() && current.successor(l).is_none());
             });
         }
     }

@@ -137,6 +137,7 @@ impl Reader {
     ) -> bool {
         let file: Arc<str> = Arc::from(path.to_string_lossy());
         let text = String::from_utf8_lossy(text);
+        lexer::check_end(&file, &text, context.diagnostics);
         let lexed = lexer::lex(&file, &text, environment, context.diagnostics);
         for section in document::sections(lexed.lines, context) {
             match section.kind {

@@ -134,5 +134,22 @@ pub(super) fn lex(
     Lexed { lines, stopped }
 }
 
+/// Somebody may still be writing a file whose last line has no end: HAProxy refuses it, in these words.
+pub(super) fn check_end(file: &Arc<str>, text: &str, diagnostics: &mut Diagnostics) {
+    if text.is_empty() || text.ends_with('\n') {
+        return;
+    }
+    let (line, last) = (1..).zip(text.split('\n')).last().unwrap_or((1, text));
+    let position = u32::try_from(last.len())
+        .unwrap_or(u32::MAX)
+        .saturating_add(1);
+    let message =
+        format!("Missing LF on last line, file might have been truncated at position {position}.");
+    diagnostics.push(Diagnostic::error(
+        Span::new(file.clone(), line, position),
+        message,
+    ));
+}
+
 #[cfg(test)]
 mod tests;
