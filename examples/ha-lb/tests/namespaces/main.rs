@@ -7,6 +7,7 @@
 )]
 
 mod apiserver;
+mod browser;
 mod courier;
 mod deaths;
 mod exposition;
@@ -25,6 +26,7 @@ mod processes;
 mod reload;
 mod resign;
 mod single;
+mod stats_page;
 mod support;
 mod two_masters;
 mod upgrade;

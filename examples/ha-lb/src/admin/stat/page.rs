@@ -95,7 +95,7 @@ pub struct Page {
 enum Stage {
     Top,
     /// A proxy, and those after it.
-    Proxy(Box<Section>, Vec<usize>),
+    Proxy(Box<Section>, std::vec::IntoIter<usize>),
     Foot,
     Done,
 }
@@ -114,8 +114,8 @@ impl Page {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Top => {
                 top(context, out);
-                let proxies = context.proxies().collect();
-                Self::proxy(context, proxies)
+                let proxies: Vec<usize> = context.proxies().collect();
+                Self::proxy(context, proxies.into_iter())
             }
             Stage::Proxy(mut section, rest) => {
                 if section.step(context, out) {
@@ -132,12 +132,11 @@ impl Page {
         };
     }
 
-    fn proxy(context: &Context, mut proxies: Vec<usize>) -> Stage {
-        if proxies.is_empty() {
-            return Stage::Foot;
+    fn proxy(context: &Context, mut proxies: std::vec::IntoIter<usize>) -> Stage {
+        match proxies.next() {
+            Some(next) => Stage::Proxy(Box::new(Section::new(context, next)), proxies),
+            None => Stage::Foot,
         }
-        let next = proxies.remove(0);
-        Stage::Proxy(Box::new(Section::new(context, next)), proxies)
     }
 }
 
@@ -171,7 +170,7 @@ fn top(context: &Context, out: &mut String) {
     attention::write(context, out);
     tools(context, out);
     if let Some((status, age)) = &context.daemon {
-        daemon::write(status, *age, out);
+        daemon::routers(status, *age, out);
     }
     jumps(context, out);
 }
@@ -291,6 +290,9 @@ fn jumps(context: &Context, out: &mut String) {
 }
 
 fn foot(context: &Context, out: &mut String) {
+    if let Some((status, age)) = &context.daemon {
+        daemon::processes(status, *age, out);
+    }
     let _ = writeln!(
         out,
         "<footer><p>Made {}. Figures that are 0 are dimmed; <a href=\"#top\">back to the top</a>.</p></footer>",

@@ -31,7 +31,8 @@ use super::{
 };
 use crate::admin::{runtime::execute::Runtime, status::Status};
 use action::Order;
-use dump::{Dump, Whole};
+pub(super) use dump::Dump;
+use dump::Whole;
 
 /// Serves the page. The data plane starts with it before there is anything to show: see [`Service::serve`].
 #[derive(Default)]

@@ -122,52 +122,53 @@ fn consequences(
     if takes_out {
         told.push(left(backend, chosen));
     }
+    let ends = |how: &str| match running {
+        0 => "No session runs there now.".to_owned(),
+        1 => format!("The session that runs there {how}."),
+        many => format!("The {many} sessions that run there {how}."),
+    };
     match action {
-        Action::State(State::Drain) | Action::Health(Health::Stopping) => told.push((
-            "",
-            format!(
-                "{} go on to their end; clients that belong to a server still reach it.",
-                many(running)
-            ),
-        )),
+        Action::State(State::Drain) | Action::Health(Health::Stopping) => {
+            told.push(("info", ends("may go on to the end")));
+            told.push((
+                "info",
+                "Clients that belong there by cookie or table are still sent there.".to_owned(),
+            ));
+        }
         Action::State(State::Maint) | Action::Health(Health::Down) => {
             let cut = chosen
                 .iter()
                 .any(|s| s.config().shutdown_sessions_on_down && s.served() > 0);
             told.push(if cut {
-                (
-                    "bad",
-                    format!("{} are cut (<code>on-marked-down</code>).", many(running)),
-                )
+                ("bad", ends("may be cut (<code>on-marked-down</code>)"))
             } else {
-                ("", format!("{} go on to their end.", many(running)))
+                ("info", ends("may go on to the end"))
             });
             if let Action::State(_) = action {
                 told.push((
-                    "",
-                    "They are not checked until they are ready again.".to_owned(),
+                    "info",
+                    "Health checks pause until it is ready again.".to_owned(),
                 ));
             }
         }
         Action::Health(Health::Up) => {
-            told.push(("", "Checks go on and may take them down again.".to_owned()))
+            told.push((
+                "info",
+                "Health checks go on and may say otherwise.".to_owned(),
+            ));
         }
         Action::Checked(false) => told.push((
             "",
-            "When one of them dies, nothing notices: clients are still sent to it.".to_owned(),
+            "Nothing will notice a death: clients will still be sent there.".to_owned(),
         )),
-        Action::Shutdown => told.push(("bad", format!("{} are cut at once.", many(running)))),
+        Action::Shutdown => told.push(("bad", ends("will be cut at once"))),
         Action::State(State::Ready) => told.push((
-            "",
-            "They get new sessions at once, until a check says otherwise.".to_owned(),
+            "info",
+            "New sessions are sent there at once, until a health check says otherwise.".to_owned(),
         )),
         Action::Checked(true) | Action::Agent => {}
     }
     told
-}
-
-fn many(running: usize) -> String {
-    format!("Their {}", Many(running, "running session")).replace("Their 0 running", "No running")
 }
 
 /// What would be left of a backend without the chosen servers.

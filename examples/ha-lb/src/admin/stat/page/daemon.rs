@@ -13,15 +13,20 @@ pub(super) const STALE: Duration = Duration::from_secs(4);
 /// Earlier changes of state that are shown.
 const CHANGES: usize = 5;
 
-/// Virtual routers, scripts, processes and the last reload. `age` is that of `status`.
-pub(super) fn write(status: &Status, age: Duration, out: &mut String) {
-    if !status.instances.is_empty() {
-        out.push_str("<h2 id=vrrp>Virtual addresses</h2>\n<div class=grid>\n");
-        for instance in &status.instances {
-            router(instance, age, out);
-        }
-        out.push_str("</div>\n");
+/// The virtual routers. `age` is that of `status`.
+pub(super) fn routers(status: &Status, age: Duration, out: &mut String) {
+    if status.instances.is_empty() {
+        return;
     }
+    out.push_str("<h2 id=vrrp>Virtual addresses</h2>\n<div class=grid>\n");
+    for instance in &status.instances {
+        router(instance, age, out);
+    }
+    out.push_str("</div>\n");
+}
+
+/// Processes, scripts and the last reload.
+pub(super) fn processes(status: &Status, age: Duration, out: &mut String) {
     out.push_str("<h2>This daemon</h2><div class=card><dl>");
     process("Supervisor", &status.supervisor, out);
     if let Some(vrrp) = &status.vrrp {

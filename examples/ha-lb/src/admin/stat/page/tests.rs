@@ -5,7 +5,10 @@ use lb_core::dataplane::{self, DataPlane, Options as PlaneOptions, Silent};
 use super::*;
 use crate::{
     admin::{
-        stat::service::action::Order,
+        stat::{
+            service::{Dump, action::Order},
+            walk::Walk,
+        },
         status::{Instance, LastTransition, Peer, Process, State, Track},
     },
     config::{diagnostic::Diagnostics, files::DiskFiles, haproxy},
@@ -41,9 +44,13 @@ impl Drop for Fixture {
 }
 
 fn fixture() -> Fixture {
+    fixture_of(CONFIG)
+}
+
+fn fixture_of(config: &str) -> Fixture {
     let mut diagnostics = Diagnostics::new();
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), CONFIG).unwrap();
+    std::fs::write(file.path(), config).unwrap();
     let config = haproxy::load(&[file.path().to_owned()], &DiskFiles, &mut diagnostics).unwrap();
     let plane = dataplane::start(Arc::new(config), PlaneOptions::new(Arc::new(Silent))).unwrap();
     let context = Context {
@@ -62,6 +69,10 @@ fn fixture() -> Fixture {
         daemon: None,
     };
     Fixture { plane, context }
+}
+
+fn walk(context: &Context) -> Walk {
+    Walk::new(&context.balancer, Filter::default(), context.detail)
 }
 
 fn page(context: &Context) -> String {
@@ -235,13 +246,52 @@ fn the_question_names_the_servers_and_what_follows() {
     assert!(
         ask("b=web&s=three&action=ready")
             .unwrap()
-            .contains("They get new sessions")
+            .contains("New sessions are sent there")
     );
     assert!(
         ask("b=web&s=one&action=shutdown")
             .unwrap()
-            .contains("are cut at once")
+            .contains("No session runs there now.")
     );
     assert_eq!(ask("b=nope&s=one&action=drain"), None);
     assert_eq!(ask("b=web&s=nope&action=drain"), None);
+}
+
+#[test]
+fn two_thousand_servers_come_in_pieces() {
+    let mut config = CONFIG.to_owned();
+    for backend in 0..4 {
+        config.push_str(&format!("backend pool{backend}\n"));
+        for server in 0..500 {
+            config.push_str(&format!(
+                "    server s{server} 127.0.0.1:9 check weight 7\n"
+            ));
+        }
+    }
+    let fixture = fixture_of(&config);
+    let dumps: [(&str, Box<dyn StatsBody>); 2] = [
+        ("page", Box::new(Page::new(fixture.context.clone()))),
+        ("json", Box::new(Dump::json(walk(&fixture.context)))),
+    ];
+    for (name, mut body) in dumps {
+        let (mut total, mut longest, mut slowest) = (0, 0, Duration::ZERO);
+        let mut more = true;
+        while more {
+            let (mut piece, begun) = (Vec::new(), worked());
+            more = body.next_piece(&mut piece);
+            slowest = slowest.max(worked() - begun);
+            longest = longest.max(piece.len());
+            total += piece.len();
+        }
+        println!("{name}: {total} bytes, longest piece {longest}, slowest {slowest:?} of CPU");
+        assert!(slowest < Duration::from_millis(20), "{name}: {slowest:?}");
+        assert!(longest < 4 * PIECE, "{name}: a piece of {longest} bytes");
+        assert!(total > 1_000_000, "{name}: only {total} bytes");
+    }
+}
+
+/// CPU time of this thread: what others do on a busy machine is not counted.
+fn worked() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap()
 }

@@ -13,7 +13,7 @@ const PIECE: usize = 16 * 1024;
 
 /// Rows in one of the forms.
 #[derive(Debug)]
-pub(super) struct Dump {
+pub(in super::super) struct Dump {
     rows: Walk,
     before: Option<String>,
     between: &'static str,
@@ -23,17 +23,17 @@ pub(super) struct Dump {
 }
 
 impl Dump {
-    pub(super) fn csv(rows: Walk) -> Self {
+    pub(in super::super) fn csv(rows: Walk) -> Self {
         let mut header = String::new();
         columns::csv_header(&mut header);
         Self::new(rows, header, ("", ""), columns::csv_line)
     }
 
-    pub(super) fn typed(rows: Walk) -> Self {
+    pub(in super::super) fn typed(rows: Walk) -> Self {
         Self::new(rows, String::new(), ("", ""), typed::lines)
     }
 
-    pub(super) fn json(rows: Walk) -> Self {
+    pub(in super::super) fn json(rows: Walk) -> Self {
         Self::new(rows, String::from("["), (",", "]"), typed::json_row)
     }
 
