@@ -25,6 +25,8 @@ const PACE: Duration = Duration::from_millis(10);
 /// A request without an answer for so long has failed.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// Requests that are remembered, ten minutes of them: nothing that is measured takes so long.
+const KEPT: usize = 60_000;
 /// Header in which each balancer names its host.
 pub(super) const HOST_HEADER: &str = "x-host";
 
@@ -33,6 +35,8 @@ pub(super) const HOST_HEADER: &str = "x-host";
 pub(super) struct Request {
     pub(super) asked: Instant,
     pub(super) ended: Instant,
+    /// How much too late the client itself was woken to ask.
+    late: Duration,
     pub(super) outcome: Result<Answer, Failure>,
 }
 
@@ -47,13 +51,13 @@ pub(super) struct Answer {
 
 #[derive(Debug, Default)]
 struct Record {
-    ended: Vec<Request>,
+    ended: VecDeque<Request>,
+    /// Older ones that are no longer kept.
+    forgotten: usize,
     /// Requests under way, oldest first by their numbers.
     under_way: BTreeMap<u64, Instant>,
     by_origin: BTreeMap<String, u64>,
     latest: Option<(Instant, Answer)>,
-    /// When the client itself was woken too late, and by how much.
-    late: Vec<(Instant, Duration)>,
 }
 
 /// A running client.
@@ -89,11 +93,9 @@ impl Client {
 
     /// Requests that ended, from the `from`th on.
     pub(super) fn ended(&self, from: usize) -> Vec<Request> {
-        lock(&self.record)
-            .ended
-            .get(from..)
-            .unwrap_or_default()
-            .to_vec()
+        let record = lock(&self.record);
+        let known = from.saturating_sub(record.forgotten);
+        record.ended.iter().skip(known).cloned().collect()
     }
 
     /// When the oldest request was asked that has no answer yet.
@@ -116,12 +118,9 @@ impl Client {
     /// What clients saw of requests that ended after `since` or are still under way.
     pub(super) fn seen(&self, since: Instant) -> Seen {
         let record = lock(&self.record);
-        let ended = record.ended.iter().filter(|request| request.ended > since);
-        let stalls = record.late.iter().filter(|(at, _)| *at > since);
-        Seen {
-            stall: stalls.map(|(_, late)| *late).max().unwrap_or_default(),
-            ..Seen::of(ended, record.under_way.values().copied(), Instant::now())
-        }
+        let latest_first = record.ended.iter().rev();
+        let ended = latest_first.take_while(|request| request.ended > since);
+        Seen::of(ended, record.under_way.values().copied(), Instant::now())
     }
 }
 
@@ -147,6 +146,7 @@ impl Seen {
         let mut waiting: VecDeque<Instant> = under_way.collect();
         let mut good = Vec::new();
         for request in ended {
+            seen.stall = seen.stall.max(request.late);
             match &request.outcome {
                 Ok(answer) => {
                     *seen.by_origin.entry(answer.origin.clone()).or_default() += 1;
@@ -181,9 +181,8 @@ async fn ask_for_ever(address: SocketAddr, record: Arc<Mutex<Record>>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 0_u64.. {
         let late = ticks.tick().await.elapsed();
-        if late > PACE {
-            lock(&record).late.push((Instant::now(), late));
-        }
+        // A timer's own inaccuracy is no stall.
+        let late = if late > PACE { late } else { Duration::ZERO };
         let (record, request) = (Arc::clone(&record), Rc::clone(&request));
         tokio::task::spawn_local(async move {
             let asked = Instant::now();
@@ -201,11 +200,16 @@ async fn ask_for_ever(address: SocketAddr, record: Arc<Mutex<Record>>) {
                     record.latest = Some((asked, answer.clone()));
                 }
             }
-            record.ended.push(Request {
+            record.ended.push_back(Request {
                 asked,
                 ended: Instant::now(),
+                late,
                 outcome,
             });
+            if record.ended.len() > KEPT {
+                record.ended.pop_front();
+                record.forgotten += 1;
+            }
         });
     }
 }
@@ -265,6 +269,7 @@ mod tests {
         Request {
             asked: began + Duration::from_millis(asked),
             ended: began + Duration::from_millis(ended),
+            late: Duration::ZERO,
             outcome: outcome.map(|origin| Answer {
                 host: "lb1".to_owned(),
                 origin: origin.to_owned(),
