@@ -20,7 +20,7 @@ pub use action::{ACTIONS, ActionSpec, Place};
 pub use builder::{Loader, Parsed, ProxySide, RulesBuilder, User};
 pub use error::{RuleError, RuleWarning};
 pub use verdict::{
-    ConnectionVerdict, ContentVerdict, Redirect, Reply, RequestVerdict, ResponseVerdict,
+    ConnectionVerdict, ContentVerdict, Redirect, Reply, RequestVerdict, ResponseVerdict, Service,
 };
 
 use crate::{
@@ -214,6 +214,7 @@ impl ProxyRules {
             Ending::Auth(realm) => RequestVerdict::Auth {
                 realm: realm.unwrap_or_else(|| Arc::clone(&connection.frontend)),
             },
+            Ending::Serve(service) => RequestVerdict::Serve(service),
             Ending::SilentDrop => RequestVerdict::SilentDrop,
             Ending::Reject => RequestVerdict::Reject,
         }
@@ -398,7 +399,9 @@ fn over_response(
         Ending::Redirect(redirect) => ResponseVerdict::Redirect(redirect),
         Ending::Return(reply) => ResponseVerdict::Return(reply),
         Ending::SilentDrop | Ending::Reject => ResponseVerdict::SilentDrop,
-        Ending::Continue | Ending::Auth(_) | Ending::Unknown => ResponseVerdict::Continue,
+        Ending::Continue | Ending::Auth(_) | Ending::Serve(_) | Ending::Unknown => {
+            ResponseVerdict::Continue
+        }
     }
 }
 

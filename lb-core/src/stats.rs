@@ -6,14 +6,16 @@
 //! shared. Time is passed in. Nothing here decides anything.
 
 mod gauge;
+mod histogram;
 mod rate;
 mod time;
 mod traffic;
 
 pub use gauge::{Counter, Gauge};
+pub use histogram::{BOUNDS_US, Buckets};
 pub use rate::Rate;
 pub use time::{Moment, Sliding};
-pub use traffic::{Cell, StatusClass, Timers, Traffic, set_worker};
+pub use traffic::{Cell, StatusClass, Timer, Timers, Times, Traffic, set_worker};
 
 use std::time::Instant;
 

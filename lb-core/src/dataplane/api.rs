@@ -2,7 +2,7 @@
 
 use std::{io, os::fd::OwnedFd, sync::Arc};
 
-use crate::{config::ProxyConfig, frontend::FrontendError, request::RequestView};
+use crate::{config::ProxyConfig, frontend::FrontendError, request::RequestView, rules::Service};
 
 /// A listening socket, already bound and listening, for one worker.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl Events for Silent {
     fn event(&self, _event: Event) {}
 }
 
-/// Answers requests for the stats page.
+/// Answers requests for the stats page and for services.
 pub trait StatsService: Send + Sync {
     /// Writes an HTTP/1.1 response for a request whose target begins with the page's `uri`: a whole one, or its head
     /// and what gives the body. The data plane adds `connection: close` where the connection ends with it, and the
@@ -108,6 +108,12 @@ pub trait StatsService: Send + Sync {
         view: &RequestView<'_>,
         out: &mut Vec<u8>,
     ) -> StatsOutcome;
+
+    /// The same for `http-request use-service`, whatever the target.
+    fn serve(&self, service: Service, view: &RequestView<'_>, out: &mut Vec<u8>) -> StatsOutcome {
+        let _ = (service, view, out);
+        StatsOutcome::NotMine
+    }
 }
 
 /// What [`StatsService::respond`] did.

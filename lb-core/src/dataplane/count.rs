@@ -1,9 +1,6 @@
 //! What is counted of connections and streams, in the pure counters of `stats`.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use super::{
     clock,
@@ -13,7 +10,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    stats::{Cell, FrontendCounters, ProcessCounters, Timers},
+    stats::{Cell, FrontendCounters, ProcessCounters, Times},
     stick_table::Event,
 };
 
@@ -96,11 +93,11 @@ impl Connection {
             backend.map(|b| b.counters().traffic.cell()),
             server.map(|s| s.counters().traffic.cell()),
         ];
-        let times = Timers {
-            queue_ms: milliseconds(trace.timers.queue),
-            connect_ms: milliseconds(trace.timers.connect),
-            response_ms: milliseconds(trace.timers.response),
-            total_ms: milliseconds(Some(trace.timers.active)),
+        let times = Times {
+            queue: trace.timers.queue.unwrap_or_default(),
+            connect: trace.timers.connect.unwrap_or_default(),
+            response: trace.timers.response.unwrap_or_default(),
+            total: trace.since_start(clock::recent()),
         };
         for (place, cell) in cells.into_iter().enumerate() {
             let Some(cell) = cell else {
@@ -114,7 +111,13 @@ impl Connection {
                     cell.requests.increment();
                 }
             }
-            if place > 0 && server.is_some() && trace.termination.cause == b'-' {
+            if server.is_none() || trace.termination.cause != b'-' {
+                continue;
+            }
+            // Frontends have no columns for averages.
+            if place == 0 {
+                cell.record_histograms(times);
+            } else {
                 cell.record_times(times);
             }
         }
@@ -161,8 +164,4 @@ impl Worker {
     pub(super) fn count_bytes_out(&self, bytes: u64) {
         self.process.bytes_out.add(bytes);
     }
-}
-
-fn milliseconds(duration: Option<Duration>) -> u32 {
-    duration.map_or(0, |d| u32::try_from(d.as_millis()).unwrap_or(u32::MAX))
 }

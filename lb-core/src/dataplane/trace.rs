@@ -23,6 +23,8 @@ pub(super) enum Answerer {
     Nobody,
     /// `<STATS>`.
     Stats,
+    /// `<PROMEX>`.
+    Metrics,
     /// This server.
     Server(ServerIndex),
 }
@@ -144,6 +146,7 @@ impl Connection {
             server: match trace.answerer {
                 Answerer::Nobody => "<NOSRV>",
                 Answerer::Stats => "<STATS>",
+                Answerer::Metrics => "<PROMEX>",
                 Answerer::Server(_) => server.map_or("<NOSRV>", |s| s.name()),
             },
             server_address: server.and_then(|s| s.config().address),

@@ -19,6 +19,7 @@ use crate::{
     expr::{Expr, matcher::Matcher},
     log::LogFormat,
     request::{LogLevel, RequestView, Scope},
+    rules::Service,
     stick_table::{Event, Level, Tracked},
 };
 
@@ -35,6 +36,8 @@ pub(super) enum Action {
     Redirect(Arc<RedirectTemplate>),
     /// Answer at once.
     Return(Arc<ReplyTemplate>),
+    /// Let the embedder answer.
+    Serve(Service),
     /// Ask for a password.
     Auth(Option<Arc<str>>),
     /// Forget the connection.

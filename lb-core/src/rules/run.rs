@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    Redirect, Reply, Rule,
+    Redirect, Reply, Rule, Service,
     action::{Action, edit_headers, edit_target, sanitize, token},
 };
 use crate::{
@@ -24,6 +24,7 @@ pub(super) enum Ending {
     Tarpit(u16, Option<Box<Reply>>),
     Redirect(Box<Redirect>),
     Return(Box<Reply>),
+    Serve(Service),
     Auth(Option<Arc<str>>),
     SilentDrop,
     Reject,
@@ -138,6 +139,7 @@ impl Message<'_, '_> {
             Action::Tarpit(status, template) => Ending::Tarpit(*status, own(template)),
             Action::Return(template) => Ending::Return(Box::new(template.reply(&view))),
             Action::Auth(realm) => Ending::Auth(realm.clone()),
+            Action::Serve(service) => Ending::Serve(*service),
             Action::SilentDrop => Ending::SilentDrop,
             Action::Reject => Ending::Reject,
             Action::Redirect(template) => match template.redirect(&view) {

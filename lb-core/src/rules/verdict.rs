@@ -30,6 +30,13 @@ pub enum ContentVerdict {
     },
 }
 
+/// What answers in place of a server (`use-service`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Metrics in Prometheus' text format.
+    PrometheusExporter,
+}
+
 /// After `http-request`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestVerdict {
@@ -53,6 +60,8 @@ pub enum RequestVerdict {
     Redirect(Box<Redirect>),
     /// Answer at once.
     Return(Box<Reply>),
+    /// Let the embedder answer.
+    Serve(Service),
     /// Ask for a password: 401 (407 towards a proxy client) with this realm.
     Auth {
         /// Realm of the challenge.

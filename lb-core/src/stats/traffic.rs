@@ -1,8 +1,8 @@
 //! What is counted on each request or connection, a cell per worker.
 
-use std::cell::Cell as ThreadCell;
+use std::{cell::Cell as ThreadCell, time::Duration};
 
-use super::{Counter, Sliding};
+use super::{Buckets, Counter, Sliding, histogram::Histogram};
 
 /// Number of cells: workers beyond it share (an atomic loses nothing by that, it only gets slower).
 const CELLS: usize = 4;
@@ -60,6 +60,39 @@ pub struct Timers {
     pub total_ms: u32,
 }
 
+/// The same of one stream, exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Times {
+    /// In the queue.
+    pub queue: Duration,
+    /// Connecting.
+    pub connect: Duration,
+    /// Until the response's head; nothing in TCP mode.
+    pub response: Duration,
+    /// All in all.
+    pub total: Duration,
+}
+
+impl Times {
+    /// In the order of [`Timer`].
+    fn in_order(self) -> [Duration; 4] {
+        [self.queue, self.connect, self.response, self.total]
+    }
+}
+
+/// One of the four.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timer {
+    /// In the queue.
+    Queue,
+    /// Connecting.
+    Connect,
+    /// Until the response's head.
+    Response,
+    /// All in all.
+    Total,
+}
+
 /// The counters of one worker.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -105,6 +138,7 @@ pub struct Cell {
     responses: [Counter; 6],
     timed: Counter,
     times: [Sliding; 4],
+    histograms: [Histogram; 4],
 }
 
 impl Cell {
@@ -115,18 +149,21 @@ impl Cell {
         }
     }
 
-    /// The timers of a stream that ended well.
-    pub fn record_times(&self, timers: Timers) {
-        self.timed.increment();
+    /// The times of a stream that ended well: averages, maxima and histograms.
+    pub fn record_times(&self, times: Times) {
+        self.record_histograms(times);
         let count = self.timed.value();
-        let values = [
-            timers.queue_ms,
-            timers.connect_ms,
-            timers.response_ms,
-            timers.total_ms,
-        ];
-        for (sliding, value) in self.times.iter().zip(values) {
-            sliding.record(value, count);
+        for (sliding, value) in self.times.iter().zip(times.in_order()) {
+            let ms = u32::try_from(value.as_millis()).unwrap_or(u32::MAX);
+            sliding.record(ms, count);
+        }
+    }
+
+    /// The same for the histograms alone.
+    pub fn record_histograms(&self, times: Times) {
+        self.timed.increment();
+        for (histogram, value) in self.histograms.iter().zip(times.in_order()) {
+            histogram.record(value);
         }
     }
 
@@ -158,6 +195,7 @@ impl Cell {
             .chain(&self.responses)
             .for_each(Counter::clear);
         self.times.iter().for_each(Sliding::clear);
+        self.histograms.iter().for_each(Histogram::clear);
     }
 }
 
@@ -212,6 +250,17 @@ impl Traffic {
             let of = |cell: &Cell| cell.times.get(timer).map_or(0, Sliding::max);
             self.cells.iter().map(of).max().unwrap_or(0)
         })
+    }
+
+    /// How long each stream that ended well took.
+    pub fn histogram(&self, timer: Timer) -> Buckets {
+        let mut buckets = Buckets::default();
+        for cell in self.cells.iter() {
+            if let Some(histogram) = cell.histograms.get(timer as usize) {
+                histogram.add_to(&mut buckets, cell.timed.value());
+            }
+        }
+        buckets
     }
 
     /// Everything back to zero (`clear counters all`).

@@ -3,3 +3,5 @@
 
 pub mod daemon;
 pub mod exposition;
+pub mod haproxy;
+pub mod service;

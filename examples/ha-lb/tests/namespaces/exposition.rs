@@ -23,10 +23,7 @@ pub(crate) struct Document {
 impl Document {
     /// The one sample with exactly these labels.
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let labels: Labels = labels
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-            .collect();
+        let labels = self::labels(labels);
         let all = self.families.values().flat_map(|family| &family.samples);
         let found = all.clone().find(|one| one.0 == name && one.1 == labels);
         let Some(found) = found else {
@@ -35,6 +32,14 @@ impl Document {
         };
         found.2
     }
+}
+
+/// Labels from pairs.
+pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+        .collect()
 }
 
 /// Reads a document; panics with the line that is wrong.

@@ -17,6 +17,7 @@ mod hangs;
 mod ipv6;
 mod k8s_ingress;
 mod lab;
+mod metrics;
 mod multi_service;
 mod names;
 mod node;

@@ -14,7 +14,7 @@ use crate::{
     head::{HeadMut, HeadRef},
     http1::{Body, RequestSummary},
     request::RequestView,
-    rules::{ContentVerdict, RequestVerdict},
+    rules::{ContentVerdict, RequestVerdict, Service},
     stick_table::Event,
 };
 
@@ -196,6 +196,7 @@ async fn refuse(
             x.trace.end_with(b'L', b'R');
             Prepared::Answer(Answer::Challenge(realm))
         }
+        RequestVerdict::Serve(service) => serve(connection, x, service),
         RequestVerdict::SilentDrop => {
             x.trace.end_with(b'P', b'R');
             Prepared::Drop
@@ -234,19 +235,52 @@ async fn stats(
         StatsOutcome::Responded { status } => (status, Answer::Written(status, out)),
         StatsOutcome::Streams { status, body } => (status, Answer::Streamed(status, out, body)),
     };
-    let now = clock::recent();
-    x.trace.answerer = Answerer::Stats;
     x.trace.backend = x
         .trace
         .backend
         .or(connection.listener.balancer.backend_named(&proxy.name));
+    Some(intercepted(connection, x, Answerer::Stats, status, answer))
+}
+
+/// `use-service`. Without anybody who offers it: 503.
+fn serve(connection: &mut Connection, x: &mut Exchange, service: Service) -> Prepared {
+    let mut out = Vec::new();
+    let head = HeadRef::new(&x.request, connection.client.input.kept());
+    let view =
+        RequestView::new(clock::recent(), &connection.info, &connection.state).with_request(head);
+    let offered = connection.worker.stats.as_ref();
+    let outcome = offered.map(|offered| offered.serve(service, &view, &mut out));
+    let (status, answer) = match outcome {
+        None | Some(StatsOutcome::NotMine) => {
+            x.trace.end_with(b'L', b'R');
+            return Prepared::Answer(Answer::Page(503));
+        }
+        Some(StatsOutcome::Responded { status }) => (status, Answer::Written(status, out)),
+        Some(StatsOutcome::Streams { status, body }) => {
+            (status, Answer::Streamed(status, out, body))
+        }
+    };
+    intercepted(connection, x, Answerer::Metrics, status, answer)
+}
+
+/// An answer that was written here, in the log and the counters.
+fn intercepted(
+    connection: &Connection,
+    x: &mut Exchange,
+    answerer: Answerer,
+    status: u16,
+    answer: Answer,
+) -> Prepared {
+    x.trace.answerer = answerer;
     x.trace.timers.queue = Some(Duration::ZERO);
     x.trace.timers.connect = Some(Duration::ZERO);
-    x.trace.timers.response = (status < 400).then_some(Duration::ZERO);
-    x.trace.timers.active = x.trace.since_start(now);
+    // HAProxy's log has times even for metrics that are refused, but not for a page that is.
+    let timed = status < 400 || matches!(answerer, Answerer::Metrics);
+    x.trace.timers.response = timed.then_some(Duration::ZERO);
+    x.trace.timers.active = x.trace.since_start(clock::recent());
     x.trace.end_with(b'L', b'R');
     connection.count_intercepted();
-    Some(Prepared::Answer(answer))
+    Prepared::Answer(answer)
 }
 
 /// Waits until the body, if there is one, lies in the buffer as far as it fits; tells its length there.

@@ -17,7 +17,7 @@ use crate::{
     },
     log::LogFormat,
     request::{LogLevel, Scope},
-    rules::{RuleError, RuleWarning, words::Words},
+    rules::{RuleError, RuleWarning, Service, words::Words},
     stick_table::{Event, Level},
 };
 
@@ -91,6 +91,16 @@ pub(super) fn silent_drop(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
         words.number::<u8>("a TTL")?;
     }
     Ok(Action::SilentDrop)
+}
+
+pub(super) fn use_service(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    let at = words.at();
+    match words.required("a service")? {
+        "prometheus-exporter" => Ok(Action::Serve(Service::PrometheusExporter)),
+        other => Err(RuleError::new(0, format!("there is no service '{other}'"))
+            .expecting("prometheus-exporter")
+            .shifted(at)),
+    }
 }
 
 pub(super) fn auth(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {

@@ -166,6 +166,13 @@ pub const ACTIONS: &[ActionSpec] = &[
         parse::auth,
     ),
     row(
+        "use-service",
+        &[Req],
+        "use-service prometheus-exporter",
+        "Answers with metrics in Prometheus' text format.",
+        parse::use_service,
+    ),
+    row(
         "set-header",
         HTTP,
         "set-header NAME FMT",
@@ -385,7 +392,6 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     ("set-bandwidth-limit", "there are no bandwidth limits"),
     ("set-timeout", "timeouts do not change at run time"),
     ("switch-mode", "connections do not change their mode"),
-    ("use-service", "there are no services yet"),
     ("wait-for-body", "bodies are not inspected yet"),
     ("expect-proxy", "use 'accept-proxy' on the bind line"),
     (

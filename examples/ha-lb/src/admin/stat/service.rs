@@ -19,6 +19,7 @@ use lb_core::{
     dataplane::{StatsBody, StatsOutcome, StatsService},
     head::HeadRef,
     request::RequestView,
+    rules,
 };
 
 use super::{
@@ -29,7 +30,7 @@ use super::{
     typed,
     walk::{Filter, Walk},
 };
-use crate::admin::{runtime::execute::Runtime, status::Status};
+use crate::admin::{metrics, runtime::execute::Runtime, status::Status};
 use action::Order;
 pub(super) use dump::Dump;
 use dump::Whole;
@@ -164,6 +165,19 @@ impl StatsService for Service {
             }
             _ => StatsOutcome::NotMine,
         }
+    }
+
+    fn serve(
+        &self,
+        service: rules::Service,
+        view: &RequestView<'_>,
+        out: &mut Vec<u8>,
+    ) -> StatsOutcome {
+        let rules::Service::PrometheusExporter = service;
+        let (Some(runtime), Some(request)) = (self.runtime.get(), view.request) else {
+            return StatsOutcome::NotMine;
+        };
+        metrics::service::respond(runtime, self.daemon(Instant::now()), request, out)
     }
 }
 

@@ -1,5 +1,4 @@
-//! Rules that other rules stand in for: slips that HAProxy lets pass, and actions that are not built but whose
-//! absence can be answered.
+//! Rules that other rules stand in for: slips that HAProxy lets pass.
 
 use std::sync::Arc;
 
@@ -8,9 +7,6 @@ use super::{
     draft::{RuleKind, RuleLine},
     lexer::Word,
 };
-
-/// What a refused request for metrics is told.
-const NO_METRICS: &str = "metrics are not exported\n";
 
 /// The rule that is compiled instead of `rule`, if one is; it is warned about.
 pub(super) fn read(rule: &RuleLine, context: &mut Context<'_>) -> Option<RuleLine> {
@@ -32,23 +28,6 @@ pub(super) fn read(rule: &RuleLine, context: &mut Context<'_>) -> Option<RuleLin
                 format!("it is read as '{name}'"),
             );
             Some(replaced(rule, 1, 1, &[name]))
-        }
-        "use-service" if subject == "prometheus-exporter" => {
-            context.warn(
-                rule.line.span(rule.start.saturating_add(1)),
-                "service 'prometheus-exporter' is not built",
-                "requests for it are answered with status 503",
-            );
-            let words = [
-                "return",
-                "status",
-                "503",
-                "content-type",
-                "text/plain",
-                "string",
-                NO_METRICS,
-            ];
-            Some(replaced(rule, 0, 2, &words))
         }
         _ => None,
     }

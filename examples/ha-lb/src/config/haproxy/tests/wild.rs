@@ -193,22 +193,12 @@ fn a_colon_behind_a_header_name_is_left_out() {
 }
 
 #[test]
-fn a_request_for_metrics_is_answered_although_there_are_none() {
+fn metrics_are_the_only_service() {
     let line = "http-request use-service prometheus-exporter if { path /metrics }";
-    let (_, said) = accepted(&pair(line, ""));
-    assert_eq!(
-        said.trim_end(),
-        "h.cfg:9:27: warning: service 'prometheus-exporter' is not built; requests for it are answered with status \
-         503"
-    );
-    assert!(rules_of(line).contains("503"));
-    // What is wrong behind the action keeps its place.
-    let said = findings(&pair(
-        "http-request use-service prometheus-exporter if no",
-        "",
-    ));
+    assert_eq!(accepted(&pair(line, "")).1, "");
+    let said = findings(&pair("http-request use-service lua.hello if no", ""));
     assert!(
-        said[1].starts_with("h.cfg:9:50: error: no such ACL"),
+        said[0].starts_with("h.cfg:9:27: error: there is no service 'lua.hello'"),
         "{said:#?}"
     );
 }

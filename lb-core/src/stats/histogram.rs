@@ -1,0 +1,88 @@
+//! How long things took: counts in buckets whose bounds are the same everywhere, so that they can be added up.
+
+use std::time::Duration;
+
+use super::Counter;
+
+/// Upper bounds of the buckets in microseconds; what is longer is in none of them.
+pub const BOUNDS_US: [u32; 15] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000, 30_000_000,
+];
+
+/// Counts of one duration. Most are short, so those below the first bound are not counted here: they are what is
+/// missing to the number of all, which their owner counts anyway.
+#[derive(Debug, Default)]
+pub(super) struct Histogram {
+    longer: [Counter; BOUNDS_US.len()],
+    sum_us: Counter,
+}
+
+/// The counts of a histogram at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Buckets {
+    /// How many were at most as long as each bound of [`BOUNDS_US`]; each counts those before it too.
+    pub at_most: [u64; BOUNDS_US.len()],
+    /// How many there were.
+    pub count: u64,
+    /// All together in microseconds.
+    pub sum_us: u64,
+}
+
+impl Histogram {
+    pub(super) fn record(&self, duration: Duration) {
+        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        if us == 0 {
+            return;
+        }
+        self.sum_us.add(us);
+        // The number of bounds that it is beyond is 1 or more for those that are counted.
+        let beyond = BOUNDS_US.partition_point(|bound| u64::from(*bound) < us);
+        if let Some(counter) = beyond.checked_sub(1).and_then(|at| self.longer.get(at)) {
+            counter.increment();
+        }
+    }
+
+    /// Adds what was counted here to `buckets`; `count` is the number of all.
+    pub(super) fn add_to(&self, buckets: &mut Buckets, count: u64) {
+        let longer: Vec<u64> = self.longer.iter().map(Counter::value).collect();
+        // Read one after the other while others count: never less than the parts.
+        let count = count.max(longer.iter().sum());
+        let mut left = count - longer.iter().sum::<u64>();
+        for (at_most, longer) in buckets.at_most.iter_mut().zip(longer) {
+            *at_most += left;
+            left += longer;
+        }
+        buckets.count += count;
+        buckets.sum_us += self.sum_us.value();
+    }
+
+    pub(super) fn clear(&self) {
+        self.longer.iter().for_each(Counter::clear);
+        self.sum_us.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_duration_is_in_every_bucket_from_its_own_on() {
+        let histogram = Histogram::default();
+        for us in [0, 1, 500, 501, 30_000_000, 30_000_001] {
+            histogram.record(Duration::from_micros(us));
+        }
+        let mut buckets = Buckets::default();
+        histogram.add_to(&mut buckets, 6);
+        assert_eq!(buckets.at_most[..2], [3, 4]);
+        assert_eq!(buckets.at_most[13..], [4, 5]);
+        assert_eq!((buckets.count, buckets.sum_us), (6, 60_001_003));
+        histogram.add_to(&mut buckets, 6);
+        assert_eq!((buckets.at_most[1], buckets.count), (8, 12));
+        histogram.clear();
+        let mut cleared = Buckets::default();
+        histogram.add_to(&mut cleared, 0);
+        assert_eq!(cleared, Buckets::default());
+    }
+}
