@@ -51,7 +51,8 @@ mod upgrade;
 use leaving::Leaving;
 use reload::Reload;
 pub use reload::{Difference, absolute};
-use report::{History, Waiting};
+pub(super) use report::History;
+use report::Waiting;
 pub(crate) use signals::{JSON, STATS_CLEAR};
 use stop::Phase;
 use succession::Predecessors;
@@ -200,7 +201,7 @@ impl Daemon {
             servers: servers.collect(),
             instances: Vec::new(),
             stray: Vec::new(),
-            history: BTreeMap::new(),
+            history: inherited.history,
             instances_at: None,
             view_at: now,
             traffic: status::Traffic::default(),

@@ -6,6 +6,7 @@
     reason = "tests"
 )]
 
+mod adverts;
 mod apiserver;
 mod browser;
 mod courier;
@@ -28,6 +29,7 @@ mod reload;
 mod resign;
 mod single;
 mod stats_page;
+mod stop;
 mod support;
 mod two_masters;
 mod upgrade;

@@ -2,12 +2,11 @@
 
 use std::{
     fs,
-    io::Read as _,
-    net::Ipv4Addr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Output,
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -15,9 +14,9 @@ use std::{
 };
 
 use ha_lb::lab::{Host, Lab, Origin, Prober, get};
-use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
+    adverts::Adverts,
     node::Node,
     support::{Needs, enclosed, wait_for},
 };
@@ -26,58 +25,6 @@ const VIP: &str = "10.77.0.10";
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Beyond what the protocol allows: this machine may have other work.
 const SLACK: Duration = Duration::from_millis(300);
-
-/// When an advert came, and its sequence number if it has one.
-type Advert = (Instant, Option<u32>);
-
-/// Adverts of one host as another one hears them.
-#[derive(Clone, Default)]
-struct Adverts(Arc<Mutex<Vec<Advert>>>);
-
-impl Adverts {
-    fn of(source: Ipv4Addr, at: &Host) -> Self {
-        const ETH_P_IP: u16 = 0x0800;
-        let protocol = Protocol::from(i32::from(ETH_P_IP.to_be()));
-        let open = || Ok(Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).unwrap());
-        let mut socket = at.run(open).unwrap();
-        let adverts = Self::default();
-        let all = adverts.clone();
-        thread::spawn(move || {
-            let mut frame = [0; 256];
-            while let Ok(len) = socket.read(&mut frame) {
-                let Some(packet) = frame[..len].get(14..) else {
-                    continue;
-                };
-                // RFC 791: protocol, source. RFC 4302: the sequence number is the third word behind.
-                let sequence = match packet[9] {
-                    112 => None,
-                    51 => Some(u32::from_be_bytes(packet[28..32].try_into().unwrap())),
-                    _ => continue,
-                };
-                if packet[12..16] == source.octets() {
-                    all.0.lock().unwrap().push((Instant::now(), sequence));
-                }
-            }
-        });
-        adverts
-    }
-
-    fn count(&self) -> usize {
-        self.0.lock().unwrap().len()
-    }
-
-    /// The longest time between two of them.
-    fn longest_gap(&self) -> Duration {
-        let all = self.0.lock().unwrap();
-        let gaps = all.windows(2).map(|pair| pair[1].0 - pair[0].0);
-        gaps.max().unwrap_or_default()
-    }
-
-    fn sequences(&self) -> Vec<u32> {
-        let all = self.0.lock().unwrap();
-        all.iter().filter_map(|(_, sequence)| *sequence).collect()
-    }
-}
 
 /// A client that asks without keep-alive, as fast as it can.
 struct Client<'a> {
@@ -265,6 +212,7 @@ fn two_upgrades_move_no_address_and_fail_no_request() {
             let node = &site.node;
             let said = fs::read_to_string(&site.notified).unwrap();
             let since = node.ask("/instances/0/last_transition").unwrap();
+            let history = node.ask("/instances/0/transitions").unwrap();
             let supervisor = node.ask("/supervisor/pid").unwrap();
             let other = node.path("ha-lb-2");
             fs::copy(&node.program, &other).unwrap();
@@ -276,6 +224,8 @@ fn two_upgrades_move_no_address_and_fail_no_request() {
                 assert_eq!(speaker_program(node), other);
                 replace(&other);
                 succeeds(node, None);
+                more(50);
+                vanishing(node, &other);
                 more(50);
                 // What is no program, or another one, changes nothing.
                 let refused = upgrade(node, Some(&node.path("k.conf")));
@@ -292,7 +242,8 @@ fn two_upgrades_move_no_address_and_fail_no_request() {
             // It is the same daemon: process, state, last change; scripts were not run again.
             assert_eq!(node.ask("/supervisor/pid").unwrap(), supervisor);
             assert_eq!(node.ask("/instances/0/last_transition").unwrap(), since);
-            assert_eq!(node.ask("/upgrade/number").unwrap(), 2);
+            assert_eq!(node.ask("/instances/0/transitions").unwrap(), history);
+            assert_eq!(node.ask("/upgrade/number").unwrap(), 3);
             assert_eq!(fs::read_to_string(&site.notified).unwrap(), said);
             // It is whole: it reloads, and it resigns.
             fs::write(node.path("k.conf"), instance(3, "0.3", 140, &site.notify)).unwrap();
@@ -308,6 +259,23 @@ fn two_upgrades_move_no_address_and_fail_no_request() {
             });
         },
     );
+}
+
+/// A program that is gone once it was asked: the daemon goes on as it was, with other processes.
+fn vanishing(node: &Node, program: &Path) {
+    let path = node.path("vanishing");
+    let script = format!(
+        "#!/bin/sh\nrm {}\nexec {} \"$@\"\n",
+        path.display(),
+        program.display()
+    );
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    let output = upgrade(node, Some(&path));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{output:?}");
+    assert!(told.contains("the program before goes on"), "{told}");
+    assert_eq!(speaker_program(node), program);
 }
 
 /// The program file of the daemon's speaker.
@@ -331,9 +299,9 @@ fn children(supervisor: &serde_json::Value) -> usize {
 }
 
 #[test]
-fn keepalived_hears_authenticated_adverts_count_on_over_an_upgrade() {
+fn keepalived_hears_authenticated_adverts_count_on_over_an_upgrade_and_a_reload() {
     enclosed(
-        "upgrade::keepalived_hears_authenticated_adverts_count_on_over_an_upgrade",
+        "upgrade::keepalived_hears_authenticated_adverts_count_on_over_an_upgrade_and_a_reload",
         Needs::Namespaces,
         &["unshare", "ip", "keepalived"],
         || {
@@ -357,6 +325,12 @@ fn keepalived_hears_authenticated_adverts_count_on_over_an_upgrade() {
             let said = peer.log().matches("Entering MASTER").count();
             let program = node.program.clone();
             succeeds(&node, Some(&program));
+            // Nor does a reload begin anew.
+            fs::write(&conf, instance(2, "1", 140, ah)).unwrap();
+            node.signal(&["supervisor"], rustix::process::Signal::HUP);
+            wait_for("the reload", PATIENCE, || {
+                (node.ask("/instances/0/effective_priority")? == 140).then_some(())
+            });
             let seen = adverts.count();
             wait_for("adverts", PATIENCE, || {
                 (adverts.count() >= seen + 4).then_some(())

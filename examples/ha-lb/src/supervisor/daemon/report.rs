@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{Daemon, Slot};
 use crate::{
     admin::{
@@ -24,8 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const HISTORY: usize = 32;
 
 /// Changes of state of one instance.
-#[derive(Debug, Default)]
-pub(super) struct History {
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(in crate::supervisor) struct History {
     /// Latest first.
     last: VecDeque<LastTransition>,
     changes: Vec<Changes>,

@@ -117,7 +117,10 @@ impl Daemon {
             Some("the daemon ends".to_owned())
         } else if self.upgrade.is_some() || self.predecessors.are_needed() {
             Some("an upgrade is under way".to_owned())
-        } else if self.reload.is_some() {
+        } else if self.reload.is_some()
+            || self.leaving.serves()
+            || !self.leaving.speakers.is_empty()
+        {
             Some("a reload is under way".to_owned())
         } else if starts(self.speaker.as_ref().map(Slot::ready))
             || starts(self.balancer.as_ref().map(Slot::ready))
@@ -301,6 +304,7 @@ impl Daemon {
             servers: self.servers.values().cloned().collect(),
             active: self.active.iter().cloned().collect(),
             scripts: self.tracks.results(),
+            history: self.history.clone(),
             speaker: speaker
                 .filter(|_| acknowledged(Role::Speaker))
                 .map(Child::left),

@@ -2,6 +2,7 @@
 //! only ever added, with a default for those who do not write them.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::Write as _,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd},
@@ -20,6 +21,7 @@ use crate::{
     notify::fifo::{Fifo, FifoLeft},
     supervisor::{
         control::Control,
+        daemon::History,
         launch::{Launch, Launched},
         listeners::{self, OpenLeft},
         start::{Prepared, Traces},
@@ -45,6 +47,9 @@ pub(in crate::supervisor) struct Document {
     pub(in crate::supervisor) servers: Vec<ServerState>,
     pub(in crate::supervisor) active: Vec<String>,
     pub(in crate::supervisor) scripts: Vec<(String, bool)>,
+    /// Changes of state by instance.
+    #[serde(default)]
+    pub(in crate::supervisor) history: BTreeMap<String, History>,
     /// Number and line of each child.
     pub(in crate::supervisor) speaker: Option<(u32, RawFd)>,
     pub(in crate::supervisor) balancer: Option<(u32, RawFd)>,
@@ -73,6 +78,7 @@ pub(in crate::supervisor) struct Inherited {
     pub(in crate::supervisor) servers: Vec<ServerState>,
     pub(in crate::supervisor) active: Vec<String>,
     pub(in crate::supervisor) scripts: Vec<(String, bool)>,
+    pub(in crate::supervisor) history: BTreeMap<String, History>,
     pub(in crate::supervisor) uptime: Duration,
     pub(in crate::supervisor) reload: Option<status::Reload>,
     pub(in crate::supervisor) reload_again: bool,
@@ -183,6 +189,7 @@ pub(in crate::supervisor) fn read(
         servers: document.servers,
         active: document.active,
         scripts: document.scripts,
+        history: document.history,
         uptime: document.uptime,
         reload: document.reload,
         reload_again: document.reload_again,
