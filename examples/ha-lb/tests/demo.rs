@@ -19,7 +19,7 @@ use terminal::Terminal;
 
 const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
 
-/// Two stories at once would measure each other.
+/// Two that measure what clients wait would measure each other.
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// Whether this machine lets the demonstration run; with `CI` set it must.
@@ -144,7 +144,6 @@ fn a_killed_demonstration_leaves_nothing_behind() {
     if !possible("a_killed_demonstration_leaves_nothing_behind") {
         return;
     }
-    let _alone = ALONE.lock();
     let program = Program::new();
     let mut demo = Command::new(&program.path)
         .arg("demo")
@@ -265,7 +264,6 @@ fn the_terminal_is_given_back_on_signals_and_when_the_cluster_dies() {
     if !possible("the_terminal_is_given_back_on_signals_and_when_the_cluster_dies") {
         return;
     }
-    let _alone = ALONE.lock();
     let begun = || {
         let program = Program::new();
         let mut terminal = Terminal::run(&program.path, &["demo"]);
