@@ -2,7 +2,7 @@
 //!
 //! The supervisor puts it together from what its children report. Names are snake_case; ages and durations are
 //! seconds, `at` is seconds since the UNIX epoch, both with fractions. Fields are only ever added; one that does not
-//! apply is null. Its form for people is [`text`].
+//! apply is null. Its form for people is `text`.
 
 mod text;
 mod traffic;
