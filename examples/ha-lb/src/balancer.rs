@@ -18,7 +18,7 @@ use std::{
 };
 
 use lb_core::{
-    backend::Backend,
+    backend::{Backend, StateChange},
     config::{BindAddress, Config, StatsLevel},
     dataplane::{self, DataPlane, Event, Events, ListenerFd, Options, StatsService},
     server::{Server, ServerKey},
@@ -74,6 +74,8 @@ struct Running {
     changes: UnboundedReceiver<ServerState>,
     /// Servers whose sessions are to end.
     cuts: UnboundedReceiver<ServerKey>,
+    /// What operators did to servers, for the logs.
+    operations: UnboundedReceiver<StateChange>,
     /// Who accepts on `stats socket`s.
     command_lines: Vec<JoinHandle<()>>,
     /// Sockets for the configuration that comes next.
@@ -112,8 +114,12 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let plane = dataplane::start(Arc::new(config), options).map_err(|e| e.to_string())?;
     memory::restore(&plane.balancer(), &given.servers);
     let (changed, changes) = unbounded_channel();
-    let tell = move |backend: &Backend, server: &Server| {
+    let (operated, operations) = unbounded_channel();
+    let tell = move |backend: &Backend, server: &Server, change| {
         let _ = changed.send(memory::state_of(backend, server));
+        if let Some(change) = change {
+            let _ = operated.send(change);
+        }
     };
     let (cut, cuts) = unbounded_channel();
     let runtime = Arc::new(Runtime::new(
@@ -133,6 +139,7 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
         events,
         changes,
         cuts,
+        operations,
         command_lines,
         arrived: Vec::new(),
         prepared: None,
@@ -232,6 +239,7 @@ impl Running {
                     Some((ToBalancer::Start(_), _)) => {}
                     None => return Ok(()),
                 },
+                Some(change) = self.operations.recv() => self.plane.log_change(change),
                 Some(server) = self.cuts.recv() => self.plane.shutdown_sessions(server),
                 Some(state) = self.changes.recv() => supervisor.send(&FromBalancer::Server(state), &[]).await?,
                 Some(event) = self.events.recv() => {

@@ -93,12 +93,13 @@ impl Backend {
         if admin == before {
             return None;
         }
-        let word = match action {
-            AdminAction::Ready => "UP/READY (leaving forced maintenance)",
-            AdminAction::Drain => "DRAIN (forced)",
-            AdminAction::Maintenance => "going DOWN for maintenance",
+        let drained = before.is_draining() && !before.is_maintenance();
+        let cause = match action {
+            AdminAction::Ready => Cause::Ready { drained },
+            AdminAction::Drain => Cause::Drain,
+            AdminAction::Maintenance => Cause::Maintenance { drained },
         };
-        Some(self.change(now, server, Cause::Admin(word), || {
+        Some(self.change(now, server, cause, || {
             server.set_admin(admin);
             let operation = match (before.is_maintenance(), admin.is_maintenance()) {
                 (_, true) => Operation::Stopped,

@@ -34,14 +34,32 @@ pub struct StateChange {
 pub enum Cause {
     /// Its checks.
     Check(CheckReport),
-    /// An operator set this state.
+    /// An operator set this health.
     Admin(&'static str),
+    /// An operator took it out.
+    Maintenance {
+        /// It was only finishing what it had.
+        drained: bool,
+    },
+    /// An operator lets it only finish what it has.
+    Drain,
+    /// An operator let it in again.
+    Ready {
+        /// It was drained, and not taken out.
+        drained: bool,
+    },
 }
 
 impl StateChange {
-    /// Syslog level: 1 alert for down, 5 notice for up.
+    /// Syslog level: 1 alert for a server that is lost, 5 notice for the rest.
     pub fn level(&self) -> u8 {
-        if self.up { level::NOTICE } else { level::ALERT }
+        match self.cause {
+            Cause::Maintenance { drained: true } | Cause::Drain | Cause::Ready { .. } => {
+                level::NOTICE
+            }
+            _ if self.up => level::NOTICE,
+            _ => level::ALERT,
+        }
     }
 
     /// `backend X has no server available!`, at [`level::EMERGENCY`], when it was the last one.
@@ -56,11 +74,20 @@ impl fmt::Display for StateChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = match &self.cause {
             Cause::Admin(word) => word,
+            Cause::Maintenance { .. } => "going DOWN for maintenance",
+            Cause::Ready { drained: true } => "UP (leaving forced drain)",
+            Cause::Ready { drained: false } => "UP/READY (leaving forced maintenance)",
+            Cause::Drain => "",
             Cause::Check(_) if self.up => "UP",
             Cause::Check(_) => "DOWN",
         };
         let kind = if self.is_backup { "Backup " } else { "" };
-        write!(f, "{kind}Server {} is {word}", self.name)?;
+        match &self.cause {
+            Cause::Drain => write!(f, "{kind}Server {} enters drain state", self.name)?,
+            // HAProxy counts nothing here.
+            Cause::Ready { .. } => return write!(f, "{kind}Server {} is {word}.", self.name),
+            _ => write!(f, "{kind}Server {} is {word}", self.name)?,
+        }
         if let Cause::Check(report) = &self.cause {
             let result = &report.result;
             write!(f, ", reason: {}", result.status.description())?;
@@ -73,7 +100,8 @@ impl fmt::Display for StateChange {
             write!(f, ", check duration: {}ms", result.duration.as_millis())?;
         }
         let (active, backup) = self.left;
-        let ending = if self.up { "online" } else { "left" };
+        let online = self.up || self.cause == Cause::Drain;
+        let ending = if online { "online" } else { "left" };
         let on_backup = match (active, backup) {
             (0, 1..) => " Running on backup.",
             _ => "",
@@ -83,7 +111,7 @@ impl fmt::Display for StateChange {
             ". {active} active and {backup} backup servers {ending}.{on_backup}"
         )?;
         let (requeued, remaining) = (self.requeued, self.remaining);
-        if self.up {
+        if online {
             write!(
                 f,
                 " {requeued} sessions requeued, {remaining} total in queue."

@@ -12,7 +12,7 @@ use super::{
     probe::Checks,
     worker::{self, Command, Orders, Parts, WorkerHandle},
 };
-use crate::{config::Config, server::ServerKey};
+use crate::{backend::StateChange, config::Config, server::ServerKey};
 
 /// The running data plane.
 pub struct DataPlane {
@@ -85,6 +85,13 @@ pub fn start(config: Arc<Config>, options: Options) -> Result<DataPlane, StartEr
 }
 
 impl DataPlane {
+    /// An operator changed a server: the logs of its proxy hear of it, as of what checks find.
+    pub fn log_change(&self, change: StateChange) {
+        if let Some(checks) = &*self.checks() {
+            checks.log(change);
+        }
+    }
+
     /// What workers share now; a reload replaces it.
     pub fn balancer(&self) -> Arc<Balancer> {
         Arc::clone(&self.running().balancer)

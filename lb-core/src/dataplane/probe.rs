@@ -41,12 +41,17 @@ const ANSWER: usize = 4096;
 /// The running checks: a thread, told of each configuration.
 #[derive(Debug)]
 pub(super) struct Checks {
-    adopted: UnboundedSender<Adopted>,
+    orders: UnboundedSender<Order>,
     thread: JoinHandle<()>,
 }
 
-/// A configuration in force.
-type Adopted = (Arc<Balancer>, Arc<[WorkerHandle]>);
+/// What the thread is told.
+enum Order {
+    /// A configuration is in force.
+    Adopt(Arc<Balancer>, Arc<[WorkerHandle]>),
+    /// An operator changed a server.
+    Log(StateChange),
+}
 
 /// What the checks of all servers share.
 struct Shared {
@@ -104,7 +109,7 @@ impl Checks {
             .enable_all()
             .build()
             .map_err(failed)?;
-        let (adopted, mut configurations) = unbounded_channel::<Adopted>();
+        let (orders, mut received) = unbounded_channel::<Order>();
         let balancer = Arc::clone(balancer);
         let thread = std::thread::Builder::new()
             .name(String::from("checks"))
@@ -118,7 +123,14 @@ impl Checks {
                         events,
                     });
                     let mut watched = BTreeMap::new();
-                    while let Some((balancer, workers)) = configurations.recv().await {
+                    while let Some(order) = received.recv().await {
+                        let (balancer, workers) = match order {
+                            Order::Adopt(balancer, workers) => (balancer, workers),
+                            Order::Log(change) => {
+                                shared.log(&change);
+                                continue;
+                            }
+                        };
                         shared.sinks.adopt(&balancer);
                         let targets = targets(&balancer, clock::now());
                         shared.balancer.replace(balancer);
@@ -128,19 +140,23 @@ impl Checks {
                 });
             })
             .map_err(failed)?;
-        Ok(Self { adopted, thread })
+        Ok(Self { orders, thread })
     }
 
     /// Another configuration is in force: servers that are checked as before are not disturbed.
     pub(super) fn adopt(&self, balancer: &Arc<Balancer>, workers: &Arc<[WorkerHandle]>) {
-        let _ = self
-            .adopted
-            .send((Arc::clone(balancer), Arc::clone(workers)));
+        let order = Order::Adopt(Arc::clone(balancer), Arc::clone(workers));
+        let _ = self.orders.send(order);
+    }
+
+    /// An operator changed a server: its proxy's log hears of it.
+    pub(super) fn log(&self, change: StateChange) {
+        let _ = self.orders.send(Order::Log(change));
     }
 
     /// Ends them.
     pub(super) fn join(self) {
-        drop(self.adopted);
+        drop(self.orders);
         let _ = self.thread.join();
     }
 }
@@ -318,6 +334,27 @@ impl Shared {
             gone.task.abort();
         }
         watched
+    }
+
+    /// An operator's change in the log of its proxy.
+    fn log(&self, change: &StateChange) {
+        let balancer = self.balancer.borrow();
+        let Some((backend, _)) = change.name.rsplit_once('/') else {
+            return;
+        };
+        let index = balancer.backend_named(backend);
+        let proxy = index.and_then(|index| balancer.backend_proxy(index));
+        if let Some(proxy) = proxy {
+            let text = change.to_string();
+            self.sinks.log(proxy, change.level(), text.as_bytes());
+            if let Some(text) = change.backend_notice() {
+                self.sinks.log(proxy, level::EMERGENCY, text.as_bytes());
+            }
+        }
+        if let Some(text) = change.backend_notice() {
+            let backend = Arc::from(backend);
+            self.events.event(Event::NoServer { backend, text });
+        }
     }
 
     /// Logs a change, tells the supervisor, and the workers if a server went down.

@@ -368,3 +368,77 @@ fn watch_repeats_into_a_pipe_and_ends_with_its_reader() {
         },
     );
 }
+
+/// What an operator does to servers, one after the other.
+const OPERATIONS: [&str; 8] = [
+    "set server app/a state maint",
+    "set server app/a state ready",
+    "set server app/b state drain",
+    "set server app/a state drain",
+    "set server app/b state ready",
+    "disable server app/a",
+    "disable server app/b",
+    "enable server app/b",
+];
+
+#[test]
+fn what_operators_do_to_servers_is_logged_in_haproxy_s_words() {
+    enclosed(
+        "observe::what_operators_do_to_servers_is_logged_in_haproxy_s_words",
+        Needs::Namespaces,
+        &["unshare", "ip", "haproxy", "socat"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let lab = Lab::new().unwrap();
+            let node = |name: &str, address: &str| {
+                Node::new(&lab, scratch.path(), name, "eth0", &[address])
+            };
+            let mut ours = node("ours", "10.77.0.11/24");
+            let theirs = node("theirs", "10.77.0.12/24");
+            let file = scratch.path().join("haproxy.cfg");
+            let text = "global\n log 127.0.0.1:514 local0\n stats socket /run/admin.sock level admin\n\
+                        defaults\n mode http\n log global\n timeout client 5s\n timeout server 5s\n timeout connect 5s\n\
+                        frontend web\n bind *:80\n default_backend app\n\
+                        backend app\n server a 10.77.0.3:8081\n server b 10.77.0.3:8082\n";
+            fs::write(&file, text).unwrap();
+            ours.start(None, &[&file]);
+            let mut haproxy = theirs
+                .command("haproxy")
+                .args(["-db", "-f"])
+                .arg(&file)
+                .output(theirs.path("log"))
+                .spawn()
+                .unwrap();
+            let logged = [&ours, &theirs].map(|node| {
+                wait_for("the socket", PATIENCE, || {
+                    node.path("run/admin.sock").exists().then_some(())
+                });
+                for operation in OPERATIONS {
+                    let words =
+                        format!("echo {operation} | socat -t 5 - UNIX-CONNECT:/run/admin.sock");
+                    let done = node.command("sh").args(["-c", &words]).capture().unwrap();
+                    assert!(done.status.success(), "{done:?}");
+                }
+                wait_for("ten lines", PATIENCE, || {
+                    let lines: Vec<String> = node
+                        .syslog()
+                        .iter()
+                        .filter(|line| line.contains("app"))
+                        .map(|line| without_time_and_pid(line))
+                        .collect();
+                    (lines.len() == 10).then_some(lines)
+                })
+            });
+            assert_eq!(logged[0], logged[1]);
+            haproxy.kill().unwrap();
+            haproxy.wait().unwrap();
+        },
+    );
+}
+
+/// `<129>haproxy: Server app/a is going DOWN ...`.
+fn without_time_and_pid(line: &str) -> String {
+    let (priority, rest) = line.trim_end().split_once('>').unwrap();
+    let (_, message) = rest.split_once("]: ").unwrap();
+    format!("{priority}> {message}")
+}

@@ -6,7 +6,7 @@ use std::{
 };
 
 use lb_core::{
-    backend::{AdminAction, Backend, Health},
+    backend::{AdminAction, Backend, Health, StateChange},
     config::StatsLevel,
     dataplane::Balancer,
     id::ServerIndex,
@@ -26,8 +26,8 @@ use crate::admin::stat::{
     walk::{Filter, Walk},
 };
 
-/// Hears of changes that a restarted balancer should know.
-pub type Changed = Box<dyn Fn(&Backend, &Server) + Send + Sync>;
+/// Hears of changes that a restarted balancer should know, and of what the logs should say of them.
+pub type Changed = Box<dyn Fn(&Backend, &Server, Option<StateChange>) + Send + Sync>;
 
 /// Cuts the sessions of a server.
 pub type Cut = Box<dyn Fn(ServerKey) + Send + Sync>;
@@ -64,7 +64,7 @@ impl Runtime {
     pub fn adopt(&self, balancer: Arc<Balancer>, workers: usize) {
         for backend in &balancer.backends {
             for server in backend.servers() {
-                (self.changed)(backend, server);
+                (self.changed)(backend, server, None);
             }
         }
         *self.running.write().unwrap_or_else(PoisonError::into_inner) = (balancer, workers);
@@ -95,14 +95,15 @@ impl Runtime {
     pub fn change(
         &self,
         target: &Target,
-        change: impl FnOnce(&Backend, ServerIndex, &Server) -> Option<String>,
+        change: impl FnOnce(&Backend, ServerIndex, &Server) -> Option<StateChange>,
     ) -> Result<(), String> {
         let (backend, index) = self.find(target)?;
         let server = backend.server(index).ok_or("No such server.")?;
-        if let Some(line) = change(&backend, index, server) {
-            tracing::info!("{line}");
+        let change = change(&backend, index, server);
+        if let Some(change) = &change {
+            tracing::warn!("{change}");
         }
-        (self.changed)(&backend, server);
+        (self.changed)(&backend, server, change);
         Ok(())
     }
 
@@ -121,16 +122,14 @@ impl Runtime {
             State::Maint => AdminAction::Maintenance,
         };
         self.change(target, |backend, index, _| {
-            let change = backend.set_state(Instant::now(), index, action);
-            change.map(|change| change.to_string())
+            backend.set_state(Instant::now(), index, action)
         })
     }
 
     /// `set server ... health`.
     pub fn set_health(&self, target: &Target, health: Health) -> Result<(), String> {
         self.change(target, |backend, index, _| {
-            let change = backend.set_health(Instant::now(), index, health);
-            change.map(|change| change.to_string())
+            backend.set_health(Instant::now(), index, health)
         })
     }
 
