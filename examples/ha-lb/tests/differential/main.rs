@@ -27,6 +27,7 @@ mod heads;
 mod limits;
 mod responses;
 mod rules;
+mod stats_page;
 mod tables;
 mod tcp;
 mod timeouts;

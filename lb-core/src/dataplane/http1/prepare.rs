@@ -239,7 +239,11 @@ async fn stats(
         .trace
         .backend
         .or(connection.listener.balancer.backend_named(&proxy.name));
-    Some(intercepted(connection, x, Answerer::Stats, status, answer))
+    // What a backend answers is not counted as the frontend's.
+    if proxy.name == connection.frontend().name {
+        connection.count_intercepted();
+    }
+    Some(intercepted(x, Answerer::Stats, status, answer))
 }
 
 /// `use-service`. Without anybody who offers it: 503.
@@ -260,17 +264,12 @@ fn serve(connection: &mut Connection, x: &mut Exchange, service: Service) -> Pre
             (status, Answer::Streamed(status, out, body))
         }
     };
-    intercepted(connection, x, Answerer::Metrics, status, answer)
+    connection.count_intercepted();
+    intercepted(x, Answerer::Metrics, status, answer)
 }
 
-/// An answer that was written here, in the log and the counters.
-fn intercepted(
-    connection: &Connection,
-    x: &mut Exchange,
-    answerer: Answerer,
-    status: u16,
-    answer: Answer,
-) -> Prepared {
+/// An answer that was written here, in the log.
+fn intercepted(x: &mut Exchange, answerer: Answerer, status: u16, answer: Answer) -> Prepared {
     x.trace.answerer = answerer;
     x.trace.timers.queue = Some(Duration::ZERO);
     x.trace.timers.connect = Some(Duration::ZERO);
@@ -279,7 +278,6 @@ fn intercepted(
     x.trace.timers.response = timed.then_some(Duration::ZERO);
     x.trace.timers.active = x.trace.since_start(clock::recent());
     x.trace.end_with(b'L', b'R');
-    connection.count_intercepted();
     Prepared::Answer(answer)
 }
 

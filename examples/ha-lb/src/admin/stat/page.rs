@@ -222,14 +222,8 @@ fn tools(context: &Context, out: &mut String) {
         let suffix = options.suffix();
         let _ = write!(out, "<a href=\"{uri}{}\">{text}</a>", Esc(&suffix));
     };
-    let scope = options.scope.as_deref().unwrap_or_default();
-    let _ = write!(
-        out,
-        "<nav class=tools aria-label=\"What is shown\"><form method=get action=\"{uri}\"><label class=hide for=scope>\
-         Only proxies whose name contains</label><input type=search id=scope name=scope maxlength=40 \
-         placeholder=\"name contains\" value=\"{}\"><button>Filter</button></form>",
-        Esc(scope)
-    );
+    out.push_str("<nav class=tools aria-label=\"What is shown\">");
+    filter(context, out);
     let hides = |flag: bool| if flag { "Show" } else { "Hide" };
     let text = format!("{} servers that are down", hides(options.hide_down));
     let other = Options {
@@ -269,6 +263,36 @@ fn tools(context: &Context, out: &mut String) {
         out,
         "<a href=\"{uri};csv{0}\">CSV</a><a href=\"{uri};json{0}\">JSON</a></nav>",
         Esc(&suffix)
+    );
+}
+
+/// The field for names. A browser puts fields in the place of the address's own question, which therefore is a field
+/// as well (`/haproxy?stats`).
+fn filter(context: &Context, out: &mut String) {
+    let (path, question) = match context.uri.split_once('?') {
+        Some((path, question)) => (path.to_owned(), Some(question)),
+        None => {
+            let without = Options {
+                scope: None,
+                ..context.options.clone()
+            };
+            (format!("{}{}", context.uri, without.suffix()), None)
+        }
+    };
+    let _ = write!(out, "<form method=get action=\"{}\">", Esc(&path));
+    for field in question
+        .into_iter()
+        .flat_map(|question| question.split('&'))
+    {
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        let (name, value) = (Esc(name), Esc(value));
+        let _ = write!(out, "<input type=hidden name=\"{name}\" value=\"{value}\">");
+    }
+    let _ = write!(
+        out,
+        "<label class=hide for=scope>Only proxies whose name contains</label><input type=search id=scope name=scope \
+         maxlength=40 placeholder=\"name contains\" value=\"{}\"><button>Filter</button></form>",
+        Esc(context.options.scope.as_deref().unwrap_or_default())
     );
 }
 

@@ -107,6 +107,7 @@ fn proxy(plan: &mut Plan, old: &ProxyConfig, new: &ProxyConfig) {
     settings.named("option forwardfor", old.forward_for != new.forward_for);
     settings.named("TCP keep-alive", old.tcp_keepalive != new.tcp_keepalive);
     settings.named("stats", differs(&old.stats, &new.stats));
+    settings.named("description", old.description != new.description);
     settings.named("stick-table", old.stick_table != new.stick_table);
     settings.named("errorfile", old.error_files != new.error_files);
     settings.named("monitor-uri", old.monitor_uri != new.monitor_uri);

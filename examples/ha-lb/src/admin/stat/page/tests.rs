@@ -295,3 +295,14 @@ fn worked() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap()
 }
+
+#[test]
+fn the_filter_leads_back_to_the_page_whatever_its_address() {
+    let mut fixture = fixture();
+    fixture.context.options = Options::parse(";up?scope=we");
+    assert!(page(&fixture.context).contains("<form method=get action=\"/stats;up\">"));
+    fixture.context.uri = "/haproxy?stats".to_owned();
+    let page = page(&fixture.context);
+    let form = "<form method=get action=\"/haproxy\"><input type=hidden name=\"stats\" value=\"\">";
+    assert!(page.contains(form), "{page}");
+}
