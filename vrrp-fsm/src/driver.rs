@@ -41,6 +41,7 @@ use crate::{
     StateKind, Transition, Warning, track::Health,
 };
 
+mod groups;
 mod host;
 mod timer;
 

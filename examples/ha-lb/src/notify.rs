@@ -1,6 +1,6 @@
 //! notify_master, notify_backup, notify_fault, notify_stop and `notify` (keepalived.conf(5)): run after each
-//! change of state, one after the other for each instance, so that a later one never overtakes an earlier one;
-//! and notify_master_rx_lower_pri, in the same queue. Fifos get a line for each of these.
+//! change of state, one after the other for each instance and each sync group, so that a later one never overtakes an
+//! earlier one; and notify_master_rx_lower_pri, in the same queue. Fifos get a line for each of these.
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +33,26 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// How long the daemon waits for the last scripts when it stops.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// The scripts of one instance.
+/// Whose change it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// An instance, by name.
+    Instance(String),
+    /// A sync group, by name.
+    Group(String),
+}
+
+impl Subject {
+    /// keepalived's word for its kind, and its name.
+    fn words(&self) -> (&'static str, &str) {
+        match self {
+            Self::Instance(name) => ("INSTANCE", name),
+            Self::Group(name) => ("GROUP", name),
+        }
+    }
+}
+
+/// The scripts of one instance or sync group.
 #[derive(Debug, Clone, Default)]
 pub struct Hooks {
     /// `notify_master`.
@@ -48,7 +67,7 @@ pub struct Hooks {
     pub deleted: Option<Command>,
     /// Whether `notify_deleted` is there, perhaps without a script.
     pub says_deleted: bool,
-    /// `notify`, which gets `INSTANCE name state priority` after its own arguments.
+    /// `notify`, which gets `INSTANCE name state priority`, or `GROUP name state 0`, after its own arguments.
     pub any: Option<Command>,
     /// `notify_master_rx_lower_pri`.
     pub lower_priority: Option<Command>,
@@ -56,24 +75,25 @@ pub struct Hooks {
 
 impl Hooks {
     /// What is to be run for a change of state, in order.
-    pub fn commands(&self, transition: &Transition) -> Vec<Command> {
-        let own = match transition.to {
+    pub fn commands(&self, subject: &Subject, state: State, priority: u8) -> Vec<Command> {
+        let own = match state {
             State::Active => &self.master,
             State::Backup => &self.backup,
             State::Fault => &self.fault,
             State::Initialize => &self.stop,
         };
-        let any = self.any(transition, transition.to.keepalived_name());
+        let any = self.any(subject, state.keepalived_name(), priority);
         own.iter().cloned().chain(any).collect()
     }
 
-    fn any(&self, transition: &Transition, state: &str) -> Option<Command> {
+    fn any(&self, subject: &Subject, state: &str, priority: u8) -> Option<Command> {
         let mut command = self.any.clone()?;
+        let (kind, name) = subject.words();
         command.words.extend([
-            "INSTANCE".to_owned(),
-            transition.instance.clone(),
+            kind.to_owned(),
+            name.to_owned(),
             state.to_owned(),
-            transition.priority.to_string(),
+            priority.to_string(),
         ]);
         Some(command)
     }
@@ -94,10 +114,10 @@ impl Hooks {
     }
 }
 
-/// Runs the scripts of all instances.
+/// Runs the scripts of all instances and sync groups.
 #[derive(Debug, Default)]
 pub struct Notifier {
-    queues: BTreeMap<String, (Hooks, UnboundedSender<Command>)>,
+    queues: BTreeMap<Subject, (Hooks, UnboundedSender<Command>)>,
     runners: JoinSet<()>,
     /// Scripts that run or wait.
     pending: Arc<AtomicUsize>,
@@ -105,18 +125,18 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// One queue for each instance that has scripts; inside a tokio runtime.
-    pub fn new(instances: impl IntoIterator<Item = (String, Hooks)>) -> Self {
+    /// One queue for each subject that has scripts; inside a tokio runtime.
+    pub fn new(subjects: impl IntoIterator<Item = (Subject, Hooks)>) -> Self {
         let mut notifier = Self::default();
-        notifier.replan(instances);
+        notifier.replan(subjects);
         notifier
     }
 
     /// Other scripts from now on. What is queued runs in its order, nothing is run again, and an instance that is
     /// gone keeps its scripts for its last change of state.
-    pub fn replan(&mut self, instances: impl IntoIterator<Item = (String, Hooks)>) {
-        for (name, hooks) in instances {
-            if let Some((known, _)) = self.queues.get_mut(&name) {
+    pub fn replan(&mut self, subjects: impl IntoIterator<Item = (Subject, Hooks)>) {
+        for (subject, hooks) in subjects {
+            if let Some((known, _)) = self.queues.get_mut(&subject) {
                 *known = hooks;
                 continue;
             }
@@ -126,8 +146,8 @@ impl Notifier {
             let (queue, jobs) = unbounded_channel();
             let pending = Arc::clone(&self.pending);
             self.runners
-                .spawn(run_in_order(name.clone(), jobs, pending));
-            self.queues.insert(name, (hooks, queue));
+                .spawn(run_in_order(subject.words().1.to_owned(), jobs, pending));
+            self.queues.insert(subject, (hooks, queue));
         }
     }
 
@@ -160,12 +180,21 @@ impl Notifier {
 
     /// Queues the scripts of a change of state.
     pub fn changed(&mut self, transition: &Transition) {
-        let state = transition.to.keepalived_name();
+        let subject = Subject::Instance(transition.instance.clone());
+        self.run(&subject, transition.to, transition.priority);
+    }
+
+    /// Queues the scripts of a change of state of a sync group, which has no priority.
+    pub fn group_changed(&mut self, group: &str, state: State) {
+        self.run(&Subject::Group(group.to_owned()), state, 0);
+    }
+
+    fn run(&mut self, subject: &Subject, state: State, priority: u8) {
         for fifo in &mut self.fifos {
-            fifo.tell(&transition.instance, state, transition.priority);
+            fifo.tell(subject.words(), state.keepalived_name(), priority);
         }
-        if let Some((hooks, queue)) = self.queues.get(&transition.instance) {
-            for command in hooks.commands(transition) {
+        if let Some((hooks, queue)) = self.queues.get(subject) {
+            for command in hooks.commands(subject, state, priority) {
                 self.pending.fetch_add(1, Ordering::AcqRel);
                 let _ = queue.send(command);
             }
@@ -175,11 +204,12 @@ impl Notifier {
     /// The same for an instance that a reload has taken away: keepalived.conf(5), notify_deleted: DELETED instead of
     /// FAULT.
     pub fn deleted(&mut self, transition: &Transition) {
-        let hooks = self.queues.get(&transition.instance);
+        let subject = Subject::Instance(transition.instance.clone());
+        let hooks = self.queues.get(&subject);
         let says_so = hooks.is_some_and(|(hooks, _)| hooks.says_deleted);
         let state = if says_so { "DELETED" } else { "FAULT" };
         for fifo in &mut self.fifos {
-            fifo.tell(&transition.instance, state, transition.priority);
+            fifo.tell(subject.words(), state, transition.priority);
         }
         let Some((hooks, queue)) = hooks else {
             return;
@@ -189,7 +219,8 @@ impl Notifier {
         } else {
             &hooks.fault
         };
-        for command in own.iter().cloned().chain(hooks.any(transition, state)) {
+        let any = hooks.any(&subject, state, transition.priority);
+        for command in own.iter().cloned().chain(any) {
             self.pending.fetch_add(1, Ordering::AcqRel);
             let _ = queue.send(command);
         }
@@ -197,10 +228,11 @@ impl Notifier {
 
     /// Queues the script of an instance that is master and heard a lower priority.
     pub fn lower_priority(&mut self, instance: &str, priority: u8) {
+        let subject = Subject::Instance(instance.to_owned());
         for fifo in &mut self.fifos {
-            fifo.tell(instance, "MASTER_RX_LOWER_PRI", priority);
+            fifo.tell(subject.words(), "MASTER_RX_LOWER_PRI", priority);
         }
-        if let Some((hooks, queue)) = self.queues.get(instance)
+        if let Some((hooks, queue)) = self.queues.get(&subject)
             && let Some(command) = &hooks.lower_priority
         {
             self.pending.fetch_add(1, Ordering::AcqRel);
@@ -217,7 +249,7 @@ impl Notifier {
 }
 
 async fn run_in_order(
-    instance: String,
+    name: String,
     mut jobs: UnboundedReceiver<Command>,
     pending: Arc<AtomicUsize>,
 ) {
@@ -225,7 +257,7 @@ async fn run_in_order(
         let outcome = command.run(LONGEST).await;
         if !matches!(&outcome, Outcome::Exited(status) if status.success()) {
             tracing::warn!(
-                "{instance}: notify script `{}`: {outcome}",
+                "{name}: notify script `{}`: {outcome}",
                 command.words.join(" ")
             );
         }
@@ -261,7 +293,8 @@ mod tests {
             any: Some(command(&["/n", "x"])),
             ..Hooks::default()
         };
-        let run = hooks.commands(&transition(State::Backup, State::Active));
+        let subject = Subject::Instance("VI_1".to_owned());
+        let run = hooks.commands(&subject, State::Active, 101);
         assert_eq!(
             run,
             [
@@ -269,11 +302,14 @@ mod tests {
                 command(&["/n", "x", "INSTANCE", "VI_1", "MASTER", "101"])
             ]
         );
-        let run = hooks.commands(&transition(State::Active, State::Initialize));
+        let run = hooks.commands(&subject, State::Initialize, 101);
         assert_eq!(
             run,
             [command(&["/n", "x", "INSTANCE", "VI_1", "STOP", "101"])]
         );
+        let group = Subject::Group("VG".to_owned());
+        let run = hooks.commands(&group, State::Fault, 0);
+        assert_eq!(run, [command(&["/n", "x", "GROUP", "VG", "FAULT", "0"])]);
     }
 
     #[test]
@@ -294,7 +330,7 @@ mod tests {
             .build()
             .unwrap()
             .block_on(async {
-                let mut notifier = Notifier::new([("VI_1".to_owned(), hooks)]);
+                let mut notifier = Notifier::new([(Subject::Instance("VI_1".to_owned()), hooks)]);
                 notifier.changed(&transition(State::Backup, State::Active));
                 notifier.changed(&transition(State::Active, State::Backup));
                 notifier.finish().await;

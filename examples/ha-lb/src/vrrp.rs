@@ -383,9 +383,21 @@ async fn tell(
     while let Some((number, observation)) = observations.recv().await {
         let transition = match observation {
             Observation::Transition(transition) => transition,
+            Observation::Group(change) => {
+                let (group, from, state) = words.borrow().group_changed(change);
+                tracing::info!("sync group {group}: {from} -> {state}");
+                let _ = told.send(FromSpeaker::Group { group, state });
+                continue;
+            }
             other => {
                 let instance = words.borrow().instance(number).to_owned();
-                tracing::warn!("{instance}: {other}");
+                match &other {
+                    Observation::Warning(warning) => {
+                        let warning = words.borrow().warning(*warning);
+                        tracing::warn!("{instance}: {warning}");
+                    }
+                    other => tracing::warn!("{instance}: {other}"),
+                }
                 if let Observation::Warning(Warning::TwoActives { .. }) = other {
                     let priority = effective_priority(&control, number).await;
                     let priority = priority.unwrap_or_default();

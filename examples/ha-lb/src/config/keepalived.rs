@@ -28,13 +28,14 @@ mod lexer;
 mod process;
 mod script;
 mod source;
+mod sync_group;
 mod value;
 mod virtual_server;
 
 pub use config::{
     Announcements, Authentication, Check, CheckKind, Command, Config, Global, InitialState,
-    Instance, Notify, Peer, RealServer, Scheduler, Script, TrackInterface, TrackScript, Unicast,
-    User, VirtualAddress, VirtualServer,
+    Instance, Notify, Peer, RealServer, Scheduler, Script, SyncGroup, TrackInterface, TrackScript,
+    Unicast, User, VirtualAddress, VirtualServer,
 };
 pub use keyword::{KeywordInfo, Support};
 
@@ -75,6 +76,7 @@ pub fn keywords() -> impl Iterator<Item = KeywordInfo> {
         .chain(script::keywords())
         .chain(process::keywords())
         .chain(instance::keywords())
+        .chain(sync_group::keywords())
         .chain(virtual_server::keywords())
 }
 
@@ -86,6 +88,8 @@ struct Draft {
     /// Virtual servers, which may name a group that comes later.
     virtual_servers: Vec<Node>,
     groups: Vec<virtual_server::group::Group>,
+    /// Sync groups, and how many scripts were defined before each.
+    sync_groups: Vec<(Node, usize)>,
     /// Instances, and how many scripts were defined before each.
     instances: Vec<(Node, usize)>,
 }
@@ -120,7 +124,12 @@ const TABLE: Table<Draft> = Table {
             |draft, node, _| draft.virtual_servers.push(node.clone()),
             "A balanced service.",
         ),
-        Keyword::ignored("vrrp_sync_group", "its members change state one by one"),
+        Keyword::repeated(
+            "vrrp_sync_group",
+            Takes::named(1, "a name"),
+            |draft, node, _| draft.sync_groups.push((node.clone(), draft.scripts.len())),
+            "Virtual routers that change their state together.",
+        ),
         Keyword::repeated(
             "virtual_server_group",
             Takes::named(1, "a name"),
@@ -184,6 +193,15 @@ fn interpret(nodes: &[Node], diagnostics: &mut Diagnostics) -> Config {
             instances.push(instance);
         }
     }
+    let names = draft.instances.iter();
+    let names: Vec<&str> = names
+        .filter_map(|(node, _)| Some(node.arguments.first()?.text.as_str()))
+        .collect();
+    let groups = draft.sync_groups.iter();
+    let groups = groups.filter_map(|(node, before)| sync_group::read(node, *before, &mut context));
+    let groups: Vec<_> = groups.collect();
+    let sync_groups =
+        sync_group::finish(groups, &names, &mut instances, &draft.scripts, &mut context);
     let virtual_servers = draft
         .virtual_servers
         .iter()
@@ -193,6 +211,7 @@ fn interpret(nodes: &[Node], diagnostics: &mut Diagnostics) -> Config {
         global: draft.global.global,
         scripts: draft.scripts,
         instances,
+        sync_groups,
         virtual_servers,
     }
 }

@@ -5,7 +5,7 @@ use lb_core::config::Config;
 use super::{diagnostic::Diagnostics, files::Files, haproxy, keepalived, lvs};
 use crate::{
     ipc::message::{Overrides, Sources},
-    notify::Hooks,
+    notify::{Hooks, Subject},
     privileges::{self, AccountError},
     supervisor::{command::Command, scripts::Script, security},
 };
@@ -107,7 +107,9 @@ impl Loaded {
             return Ok(Vec::new());
         };
         let scripts = config.scripts.iter().map(|script| &script.command);
-        let hooks = config.instances.iter().flat_map(|i| i.notify.commands());
+        let groups = config.sync_groups.iter().map(|group| &group.notify);
+        let all = config.instances.iter().map(|i| &i.notify).chain(groups);
+        let hooks = all.flat_map(keepalived::Notify::commands);
         let mut said = Vec::new();
         for written in scripts.chain(hooks) {
             if let Some(objection) = security::objection(&command(written, config)?) {
@@ -117,8 +119,8 @@ impl Loaded {
         Ok(said)
     }
 
-    /// The notify scripts of each instance.
-    pub fn hooks(&self) -> Result<Vec<(String, Hooks)>, AccountError> {
+    /// The notify scripts of each instance and sync group.
+    pub fn hooks(&self) -> Result<Vec<(Subject, Hooks)>, AccountError> {
         let Some(config) = &self.keepalived else {
             return Ok(Vec::new());
         };
@@ -126,19 +128,23 @@ impl Loaded {
             written.as_ref().map(|c| command(c, config)).transpose()
         };
         let instances = config.instances.iter();
+        let instances = instances.map(|one| (Subject::Instance(one.name.to_string()), &one.notify));
+        let groups = config.sync_groups.iter();
+        let groups = groups.map(|one| (Subject::Group(one.name.to_string()), &one.notify));
         instances
-            .map(|instance| {
+            .chain(groups)
+            .map(|(subject, notify)| {
                 let hooks = Hooks {
-                    master: hook(&instance.notify.master)?,
-                    backup: hook(&instance.notify.backup)?,
-                    fault: hook(&instance.notify.fault)?,
-                    stop: hook(&instance.notify.stop)?,
-                    deleted: hook(&instance.notify.deleted)?,
-                    says_deleted: instance.notify.says_deleted,
-                    any: hook(&instance.notify.any)?,
-                    lower_priority: hook(&instance.notify.master_rx_lower_priority)?,
+                    master: hook(&notify.master)?,
+                    backup: hook(&notify.backup)?,
+                    fault: hook(&notify.fault)?,
+                    stop: hook(&notify.stop)?,
+                    deleted: hook(&notify.deleted)?,
+                    says_deleted: notify.says_deleted,
+                    any: hook(&notify.any)?,
+                    lower_priority: hook(&notify.master_rx_lower_priority)?,
                 };
-                Ok((instance.name.to_string(), hooks))
+                Ok((subject, hooks))
             })
             .collect()
     }

@@ -130,33 +130,27 @@ impl Channel {
     /// The next plain bytes and their descriptors; `None` once the other end is closed.
     pub async fn recv_bytes(&self) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
         let mut packet = vec![0; MOST_BYTES];
-        let received = self
-            .socket
-            .async_io(Interest::READABLE, || {
-                recv_packet(self.socket.as_fd(), &mut packet)
-            })
-            .await;
-        let (len, descriptors) = match received {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
-            received => received?,
-        };
+        let (len, descriptors) = self.packet(&mut packet).await?;
         packet.truncate(len);
         Ok(Some((packet, descriptors)).filter(|(packet, _)| !packet.is_empty()))
+    }
+
+    /// The next packet; an empty one is the end. An end that closes with something unread is told of once, before what
+    /// it had sent until then.
+    async fn packet(&self, packet: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        let receive = || match recv_packet(self.socket.as_fd(), packet) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                recv_packet(self.socket.as_fd(), packet)
+            }
+            received => received,
+        };
+        self.socket.async_io(Interest::READABLE, receive).await
     }
 
     /// The next value and its descriptors; `None` once the other end is closed.
     pub async fn recv<M: DeserializeOwned>(&self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
         let mut packet = vec![0; LARGEST_INLINE + 1];
-        let received = self
-            .socket
-            .async_io(Interest::READABLE, || {
-                recv_packet(self.socket.as_fd(), &mut packet)
-            })
-            .await;
-        let (len, mut descriptors) = match received {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
-            received => received?,
-        };
+        let (len, mut descriptors) = self.packet(&mut packet).await?;
         packet.truncate(len);
         let Some((kind, body)) = packet.split_first() else {
             return Ok(None);
@@ -276,6 +270,23 @@ mod tests {
             assert_eq!((text.as_str(), descriptors.len()), ("second", 0));
 
             drop(a);
+            assert!(b.recv::<String>().await.unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn the_last_words_of_an_end_that_had_not_read_everything_arrive() {
+        block_on(async {
+            let (a, b) = pair().unwrap();
+            let (a, b) = (Channel::new(a).unwrap(), Channel::new(b).unwrap());
+            b.send(&"not read", &[]).await.unwrap();
+            a.send(&"first", &[]).await.unwrap();
+            a.send(&"last", &[]).await.unwrap();
+            drop(a);
+            for word in ["first", "last"] {
+                let (said, _) = b.recv::<String>().await.unwrap().unwrap();
+                assert_eq!(said, word);
+            }
             assert!(b.recv::<String>().await.unwrap().is_none());
         });
     }

@@ -95,6 +95,13 @@ pub enum FromSpeaker {
     Ready,
     /// A virtual router changed its state.
     Transition(Transition),
+    /// A sync group changed its state, after its members did.
+    Group {
+        /// Its name.
+        group: String,
+        /// State after.
+        state: status::State,
+    },
     /// A virtual router that is Active heard another of lower priority; once until its state changes.
     LowerPriority {
         /// Name of the instance.

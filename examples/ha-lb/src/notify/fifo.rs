@@ -1,4 +1,5 @@
-//! `vrrp_notify_fifo` (keepalived.conf(5)): one line for each change of state, `INSTANCE "NAME" STATE PRIORITY`.
+//! `vrrp_notify_fifo` (keepalived.conf(5)): one line for each change of state, `INSTANCE "NAME" STATE PRIORITY`
+//! or `GROUP "NAME" STATE 0`.
 //!
 //! Never waits for a reader: what a full fifo does not take is lost, and that is said.
 
@@ -81,8 +82,8 @@ impl Fifo {
     }
 
     /// Writes one line, whole or not at all (pipe(7): up to 4096 bytes are never split).
-    pub(super) fn tell(&mut self, instance: &str, state: &str, priority: u8) {
-        let line = format!("INSTANCE \"{instance}\" {state} {priority}\n");
+    pub(super) fn tell(&mut self, (kind, name): (&str, &str), state: &str, priority: u8) {
+        let line = format!("{kind} \"{name}\" {state} {priority}\n");
         let lost = self.file.write_all(line.as_bytes());
         if let (Err(error), false) = (&lost, self.is_losing) {
             let path = self.path.display();
@@ -111,7 +112,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
         let mut fifo = Fifo::open(&path).unwrap();
-        fifo.tell("V 1", "MASTER", 101);
+        fifo.tell(("INSTANCE", "V 1"), "MASTER", 101);
         let mut reader = OpenOptions::new();
         let reader = reader.read(true).custom_flags(O_NONBLOCK);
         let mut reader = reader.open(&path).unwrap();
@@ -120,10 +121,10 @@ mod tests {
         assert_eq!(&read[..length], b"INSTANCE \"V 1\" MASTER 101\n");
 
         while !fifo.is_losing {
-            fifo.tell("V 1", "BACKUP", 101);
+            fifo.tell(("INSTANCE", "V 1"), "BACKUP", 101);
         }
         while reader.read(&mut read).is_ok() {}
-        fifo.tell("V 1", "FAULT", 101);
+        fifo.tell(("GROUP", "V 1"), "FAULT", 0);
         assert!(!fifo.is_losing);
         drop(fifo);
         assert!(!path.exists());

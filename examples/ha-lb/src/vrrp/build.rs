@@ -69,6 +69,12 @@ pub(super) fn routers(config: &Config, interfaces: &Interfaces) -> Result<Router
             )
         })?;
     }
+    for group in &config.sync_groups {
+        let places = (0..).zip(&config.instances);
+        let members = places.filter(|(_, instance)| group.members.contains(&instance.name));
+        let members = members.map(|(number, _)| RouterId::new(number)).collect();
+        set.form_group(vrrp_fsm::Instant::ZERO, members);
+    }
     Ok(set)
 }
 
@@ -128,7 +134,15 @@ pub(crate) fn plan(config: &Config) -> String {
     let routers: Vec<_> = routers
         .map(|instance| (router(instance), attachment(instance, &interfaces)))
         .collect();
-    format!("{routers:?} {:?}", host_routers(config, &interfaces))
+    let groups = config
+        .sync_groups
+        .iter()
+        .map(|one| (&one.name, &one.members));
+    let groups: Vec<_> = groups.collect();
+    format!(
+        "{routers:?} {groups:?} {:?}",
+        host_routers(config, &interfaces)
+    )
 }
 
 /// How long its addresses may stay without an advert.

@@ -134,6 +134,13 @@ pub(super) fn apply(
             tracing::error!("vrrp_instance {}: {error}", instance.name);
         }
     }
+    let groups = words.regroup(&config);
+    for (group, members) in groups.known {
+        driver.reform_group(group, members, &mut observer);
+    }
+    for members in groups.new {
+        driver.form_group(members, &mut observer);
+    }
 }
 
 fn router_id(number: usize) -> RouterId {

@@ -9,6 +9,7 @@ use std::{
 use vip_netlink::link::Interface;
 use vrrp_fsm::{FaultReason, Object, Reason, Rejections, RouterId, StateKind, Transition};
 
+mod groups;
 mod report;
 
 use super::build::Interfaces;
@@ -27,12 +28,15 @@ pub(super) struct Words {
     changes: Vec<Option<LastTransition>>,
     /// Numbers of instances that a reload has ended.
     gone: BTreeSet<usize>,
+    /// Sync groups by number, with the names of their members; one that a reload has ended has none.
+    groups: Vec<(String, Vec<String>)>,
 }
 
 impl Words {
     pub(super) fn new(config: &Config, interfaces: Interfaces) -> Self {
         Self {
             gone: BTreeSet::new(),
+            groups: groups::of(config),
             changes: vec![None; config.instances.len()],
             instances: config.instances.clone(),
             scripts: config.scripts.iter().map(|s| s.name.to_string()).collect(),
@@ -175,6 +179,10 @@ impl Words {
     fn reason(&self, number: usize, reason: Reason, from: status::State) -> String {
         match reason {
             Reason::Fault(fault) => self.fault(number, fault),
+            Reason::Sibling(member) => format!(
+                "{} of its sync group is no longer Active",
+                self.instance(member.index())
+            ),
             // Held back until the first results, which is no fault.
             Reason::Recovered if from == status::State::Initialize => "started".to_owned(),
             other => other.to_string(),
@@ -201,6 +209,11 @@ impl Words {
                     Some(source) => format!("{source} is not on interface {interface}"),
                     None => format!("interface {interface} has no address to send from"),
                 }
+            }
+            FaultReason::Sibling { member, waiting } => {
+                let does = if waiting { "waits" } else { "is in fault" };
+                let member = self.instance(member.index());
+                format!("{member} of its sync group {does}")
             }
             other => other.to_string(),
         }

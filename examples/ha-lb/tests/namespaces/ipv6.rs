@@ -35,7 +35,7 @@ fn unicast(name: &str, priorities: (u8, u8), scenario: impl FnOnce(Pair)) {
 
 /// keepalived neither waits for the end of duplicate address detection nor gets over it: without a source it sends
 /// nothing as master, or goes to FAULT for good.
-fn settled(pair: Pair) -> Pair {
+pub(crate) fn settled(pair: Pair) -> Pair {
     for node in [&pair.ours, &pair.theirs] {
         let list = ["-6", "address", "show", "tentative"];
         wait_for("no address is tentative", Duration::from_secs(10), || {

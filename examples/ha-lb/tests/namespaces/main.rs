@@ -31,6 +31,7 @@ mod single;
 mod stats_page;
 mod stop;
 mod support;
+mod sync_groups;
 mod two_masters;
 mod upgrade;
 mod web_pair;

@@ -66,6 +66,11 @@ impl Pair {
         }
     }
 
+    /// keepalived's file of our host.
+    pub(crate) fn our_file(&self) -> &Path {
+        &self.our_files.0
+    }
+
     pub(crate) fn start_ours(&mut self) {
         self.ours
             .start(Some(&self.our_files.0), &[&self.our_files.1]);

@@ -54,6 +54,9 @@ pub struct Instance {
     /// What keeps it from taking part, in words.
     #[serde(default)]
     pub held_by: Option<String>,
+    /// Its sync group.
+    #[serde(default)]
+    pub sync_group: Option<String>,
     /// Priority of the file.
     pub priority: u8,
     /// Priority with the weights of tracked objects: what is advertised.

@@ -22,6 +22,8 @@ pub struct Config {
     pub scripts: Vec<Script>,
     /// `vrrp_instance`, in the order of the file.
     pub instances: Vec<Instance>,
+    /// `vrrp_sync_group`, in the order of the file.
+    pub sync_groups: Vec<SyncGroup>,
     /// `virtual_server` with an address, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
 }
@@ -163,6 +165,21 @@ pub struct Instance {
     pub smtp_alert: bool,
 }
 
+/// A `vrrp_sync_group`: instances that change their state together. What it tracks is in its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncGroup {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is defined.
+    pub span: Span,
+    /// Names of the instances, in the order of the file; at least one, and none is in another group.
+    pub members: Vec<Arc<str>>,
+    /// `notify_*`.
+    pub notify: Notify,
+    /// `smtp_alert`.
+    pub smtp_alert: bool,
+}
+
 /// `state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitialState {
@@ -292,7 +309,7 @@ impl Default for Announcements {
     }
 }
 
-/// `notify_*` of an instance.
+/// `notify_*` of an instance or of a sync group, which has fewer of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notify {
     /// `notify_master`.

@@ -20,6 +20,7 @@ mod rules;
 mod table;
 
 pub(super) use finish::finish;
+pub(super) use rules::scripts_of;
 use table::{AUTHENTICATION, TABLE};
 
 /// An instance while it is read: what was written, nothing filled in.
@@ -65,10 +66,10 @@ pub(super) struct Draft {
 }
 
 /// `NAME [weight N] [reverse]`.
-struct TrackLine {
-    name: Word,
-    weight: Option<i16>,
-    reverse: bool,
+pub(super) struct TrackLine {
+    pub(super) name: Word,
+    pub(super) weight: Option<i16>,
+    pub(super) reverse: bool,
 }
 
 /// `authentication { ... }` while it is read.
@@ -275,17 +276,17 @@ fn peers(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
 }
 
 /// Lines of `track_process`, which stand among the scripts.
-fn track_process(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+pub(super) fn track_process(scripts: &mut Vec<TrackLine>, node: &Node, context: &mut Context<'_>) {
     let mut lines = Vec::new();
     track(&mut lines, node, context, 253);
     for line in &mut lines {
         line.name.text = process::script_name(&line.name.text);
     }
-    draft.track_scripts.extend(lines);
+    scripts.extend(lines);
 }
 
 /// Lines `NAME [weight N] [reverse]`.
-fn track(lines: &mut Vec<TrackLine>, node: &Node, context: &mut Context<'_>, max: i16) {
+pub(super) fn track(lines: &mut Vec<TrackLine>, node: &Node, context: &mut Context<'_>, max: i16) {
     for line in inside(node) {
         let mut read = TrackLine {
             name: line.keyword.clone(),

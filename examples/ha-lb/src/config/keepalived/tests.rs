@@ -7,6 +7,7 @@ use vrrp_proto::{ChecksumMode, Family, Password, Version};
 use super::*;
 
 mod carried_out;
+mod sync_groups;
 mod virtual_server;
 mod wild;
 

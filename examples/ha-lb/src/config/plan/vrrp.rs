@@ -7,7 +7,7 @@ use vrrp_proto::Priority;
 use super::{Kind, Names, Plan, Settings};
 use crate::config::{
     diagnostic::Span,
-    keepalived::{Config, Global, Instance, Notify, Script, VirtualAddress},
+    keepalived::{Config, Global, Instance, Notify, Script, SyncGroup, VirtualAddress},
 };
 
 /// What differs between two sets of virtual routers.
@@ -16,6 +16,7 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
     let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
     global(plan, &old.global, &new.global);
     scripts(plan, &old.scripts, &new.scripts);
+    sync_groups(plan, &old.sync_groups, &new.sync_groups);
     let names = |config: &Config| {
         let names = config.instances.iter().map(|i| i.name.to_string());
         names.collect::<Vec<_>>()
@@ -78,6 +79,31 @@ fn scripts(plan: &mut Plan, old: &[Script], new: &[Script]) {
             settings.named("fall", old.fall != new.fall);
             settings.named("init_fail", old.init_fail != new.init_fail);
             plan.change(format!("vrrp_script {}", new.name), settings.0);
+        }
+    }
+}
+
+fn sync_groups(plan: &mut Plan, old: &[SyncGroup], new: &[SyncGroup]) {
+    let names = |groups: &[SyncGroup]| -> Vec<String> {
+        groups.iter().map(|group| group.name.to_string()).collect()
+    };
+    let (before, after) = (names(old), names(new));
+    let before: Vec<&str> = before.iter().map(String::as_str).collect();
+    let after: Vec<&str> = after.iter().map(String::as_str).collect();
+    let names = Names::new(&before, &after);
+    for name in &names.removed {
+        plan.add(Kind::Removed, format!("vrrp_sync_group {name}"));
+    }
+    for name in &names.added {
+        plan.add(Kind::Added, format!("vrrp_sync_group {name}"));
+    }
+    for (at_old, at_new) in names.kept {
+        if let (Some(old), Some(new)) = (old.get(at_old), new.get(at_new)) {
+            let mut settings = Settings::default();
+            settings.shown("group", old.members.join(" "), new.members.join(" "));
+            settings.named("notify", notify(&old.notify) != notify(&new.notify));
+            settings.named("smtp_alert", old.smtp_alert != new.smtp_alert);
+            plan.change(format!("vrrp_sync_group {}", new.name), settings.0);
         }
     }
 }

@@ -119,6 +119,9 @@ impl Daemon {
                 self.changed(&transition);
                 self.ask_speaker();
             }
+            Report::Said(FromSpeaker::Group { group, state }) => {
+                self.notifier.group_changed(&group, state);
+            }
             Report::Said(FromSpeaker::LowerPriority { instance, priority }) => {
                 self.notifier.lower_priority(&instance, priority);
             }

@@ -18,7 +18,7 @@ use crate::{
     admin::status,
     config::{load::Loaded, plan::Plan},
     ipc::message::{Configuration, ToBalancer, ToSpeaker},
-    notify::{Hooks, fifo::Fifo},
+    notify::{Hooks, Subject, fifo::Fifo},
     supervisor::{
         child::Role,
         limits,
@@ -42,7 +42,7 @@ pub(super) struct Reload {
     sockets: Vec<Open>,
     workers: usize,
     scripts: Vec<Script>,
-    hooks: Vec<(String, Hooks)>,
+    hooks: Vec<(Subject, Hooks)>,
     /// All fifos that there are to be; those that are there already by their paths alone.
     fifos: Vec<(PathBuf, Option<Fifo>)>,
     /// `pidfile`, if it changes.

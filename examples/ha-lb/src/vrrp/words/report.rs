@@ -29,7 +29,11 @@ impl Words {
             name: self.instance(number).to_owned(),
             state: state(router.state, router.fault),
             state_age: since.map(|since| since.as_secs_f64()),
-            held_by: self.held_by(number, router.fault, router.state, delay),
+            held_by: match router.ready {
+                true => Some("the other members of its sync group cannot be Active yet".to_owned()),
+                false => self.held_by(number, router.fault, router.state, delay),
+            },
+            sync_group: self.group_of(self.instance(number)).map(str::to_owned),
             priority: router.base_priority.value(),
             effective_priority: router.effective_priority.value(),
             tracks: router.tracks.iter().map(|one| self.track(*one)).collect(),

@@ -156,7 +156,7 @@ fn the_document_keeps_its_shape() {
     assert_eq!(
         names("/instances/0"),
         "active_address addresses changes counters effective_priority fence held_by interface interval last_transition lease \
-         name own_address peers priority refused retrying state state_age takeover_in tracks transitions version vips \
+         name own_address peers priority refused retrying state state_age sync_group takeover_in tracks transitions version vips \
          vrid"
     );
     assert_eq!(

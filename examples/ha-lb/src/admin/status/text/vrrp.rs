@@ -32,6 +32,9 @@ pub(super) fn instance(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Resul
     if let Some(last) = &one.last_transition {
         line(f, "because", &last.reason)?;
     }
+    if let Some(group) = &one.sync_group {
+        line(f, "sync group", group)?;
+    }
     line(f, "priority", &priority(one))?;
     line(f, "addresses", &addresses(one))?;
     if let Some(failure) = &one.retrying {

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 
 use vrrp_proto::{Family, Interval, Password, Priority, Version};
 
-use super::Draft;
+use super::{Draft, TrackLine};
 use crate::config::{
     diagnostic::{Diagnostic, Span},
     keepalived::{
@@ -274,63 +274,72 @@ impl Draft {
         tracked
     }
 
-    /// Scripts by name, wherever they are defined: keepalived ignores those defined later.
     pub(super) fn track_scripts(
         &self,
         scripts: &[Script],
         preempt: bool,
         context: &mut Context<'_>,
     ) -> Vec<TrackScript> {
-        let mut tracked = Vec::new();
-        for line in &self.track_scripts {
-            let name = line.name.text.as_str();
-            let Some((index, script)) = scripts.iter().enumerate().find(|(_, s)| *s.name == *name)
-            else {
-                // The names of processes among the scripts have a word in front.
-                let (kind, bare) = match name.strip_prefix("process ") {
-                    Some(bare) => ("vrrp_track_process", bare),
-                    None => ("vrrp_script", name),
-                };
-                let near = closest(name, scripts.iter().map(|s| &*s.name));
-                context.diagnostics.push(
-                    Diagnostic::error(line.name.span.clone(), format!("no `{kind}` of this name"))
-                        .found(bare)
-                        .expected(format!("the name of a `{kind}`"))
-                        .suggestion(near.map(|near| near.strip_prefix("process ").unwrap_or(near))),
-                );
-                continue;
-            };
-            if index >= self.scripts_before {
-                context.diagnostics.push_once(
-                    "scripts defined later",
-                    Diagnostic::note(line.name.span.clone(), "a script that is defined later")
-                        .found(name)
-                        .action(
-                            "it is tracked; keepalived would ignore this line, and lines like it",
-                        ),
-                );
-            }
-            let track = TrackScript {
-                script: index,
-                weight: line.weight.unwrap_or(script.weight),
-                reverse: match line.weight {
-                    Some(_) => line.reverse,
-                    None => line.reverse || script.reverse,
-                },
-            };
-            if track.weight != 0 && !preempt {
-                context.diagnostics.push(
-                    Diagnostic::note(
-                        line.name.span.clone(),
-                        "a weight with `nopreempt`: a failing master keeps the addresses, because \
-                         no backup preempts it",
-                    )
-                    .found(name)
-                    .action("with weight 0 a failure is a fault, which gives the addresses up"),
-                );
-            }
-            tracked.push(track);
-        }
-        tracked
+        let lines = &self.track_scripts;
+        scripts_of(lines, self.scripts_before, scripts, preempt, context)
     }
+}
+
+/// Scripts by name, wherever they are defined: keepalived ignores those defined later, after `scripts_before`.
+pub(in crate::config::keepalived) fn scripts_of(
+    lines: &[TrackLine],
+    scripts_before: usize,
+    scripts: &[Script],
+    preempt: bool,
+    context: &mut Context<'_>,
+) -> Vec<TrackScript> {
+    let mut tracked = Vec::new();
+    for line in lines {
+        let name = line.name.text.as_str();
+        let Some((index, script)) = scripts.iter().enumerate().find(|(_, s)| *s.name == *name)
+        else {
+            // The names of processes among the scripts have a word in front.
+            let (kind, bare) = match name.strip_prefix("process ") {
+                Some(bare) => ("vrrp_track_process", bare),
+                None => ("vrrp_script", name),
+            };
+            let near = closest(name, scripts.iter().map(|s| &*s.name));
+            context.diagnostics.push(
+                Diagnostic::error(line.name.span.clone(), format!("no `{kind}` of this name"))
+                    .found(bare)
+                    .expected(format!("the name of a `{kind}`"))
+                    .suggestion(near.map(|near| near.strip_prefix("process ").unwrap_or(near))),
+            );
+            continue;
+        };
+        if index >= scripts_before {
+            context.diagnostics.push_once(
+                "scripts defined later",
+                Diagnostic::note(line.name.span.clone(), "a script that is defined later")
+                    .found(name)
+                    .action("it is tracked; keepalived would ignore this line, and lines like it"),
+            );
+        }
+        let track = TrackScript {
+            script: index,
+            weight: line.weight.unwrap_or(script.weight),
+            reverse: match line.weight {
+                Some(_) => line.reverse,
+                None => line.reverse || script.reverse,
+            },
+        };
+        if track.weight != 0 && !preempt {
+            context.diagnostics.push(
+                Diagnostic::note(
+                    line.name.span.clone(),
+                    "a weight with `nopreempt`: a failing master keeps the addresses, because \
+                         no backup preempts it",
+                )
+                .found(name)
+                .action("with weight 0 a failure is a fault, which gives the addresses up"),
+            );
+        }
+        tracked.push(track);
+    }
+    tracked
 }

@@ -127,7 +127,7 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::read(
             "track_process",
             Takes::BLOCK,
-            track_process,
+            |d, n, c| track_process(&mut d.track_scripts, n, c),
             "Processes, whose absence is a fault or changes the priority.",
         ),
         Keyword::read(

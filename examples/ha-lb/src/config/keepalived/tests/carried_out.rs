@@ -12,7 +12,7 @@ mod examples;
 
 use examples::{
     ADDRESSES, AUTHENTICATION, CHECK, EXAMPLES, FILE, GLOBAL, INSTANCE, PROCESS, REAL, SCRIPT,
-    SERVICE, Shows,
+    SERVICE, SYNC, Shows,
     Shows::{Runs, Says},
     URL,
 };
@@ -57,6 +57,10 @@ fe80::1
                 "vrrp_script S {{\nscript /c\n}}\nvrrp_track_process P {{\nprocess c\n{lines}\n}}\n{tracker}"
             )
         }
+        SYNC => format!(
+            "{TRACKED}\nvrrp_instance V {{\n{instance}\ntrack_script {{\nS weight 5\n}}\n}}\n\
+             vrrp_sync_group G {{\ngroup {{\nV\n}}\n{lines}\n}}"
+        ),
         INSTANCE => format!("{TRACKED}\nvrrp_instance V {{\n{instance}\n{lines}\n}}"),
         AUTHENTICATION => {
             format!("vrrp_instance V {{\n{instance}\nauthentication {{\n{lines}\n}}\n}}")

@@ -37,6 +37,7 @@ pub(super) const GLOBAL: &str = "global_defs";
 pub(super) const SCRIPT: &str = "vrrp_script";
 pub(super) const PROCESS: &str = "vrrp_track_process";
 pub(super) const INSTANCE: &str = "vrrp_instance";
+pub(super) const SYNC: &str = "vrrp_sync_group";
 pub(super) const AUTHENTICATION: &str = "authentication";
 pub(super) const SERVICE: &str = "virtual_server";
 pub(super) const REAL: &str = "real_server";
@@ -50,6 +51,38 @@ pub(super) const EXAMPLES: &[Example] = &[
         Runs,
         "+global_defs {\n+vrrp_version 3\n+}\nDEFAULT\n}",
     ),
+    example(
+        FILE,
+        "vrrp_sync_group",
+        Runs,
+        "+vrrp_sync_group G {\n+group {\n+V\n+}\n+}\nDEFAULT\n}",
+    ),
+    example(SYNC, "group", Says, "+group {\n+NOBODY\n+}"),
+    example(
+        SYNC,
+        "track_interface",
+        Runs,
+        "+track_interface {\n+eth1\n+}",
+    ),
+    example(
+        SYNC,
+        "track_script",
+        Runs,
+        "+track_script {\n+S weight 7\n+}",
+    ),
+    example(SYNC, "track_process", Runs, "+track_process {\n+P\n+}"),
+    example(
+        SYNC,
+        "sync_group_tracking_weight",
+        Runs,
+        "+sync_group_tracking_weight",
+    ),
+    example(SYNC, "global_tracking", Runs, "+global_tracking"),
+    example(SYNC, "notify_master", Runs, "+notify_master /m"),
+    example(SYNC, "notify_backup", Runs, "+notify_backup /b"),
+    example(SYNC, "notify_fault", Runs, "+notify_fault /f"),
+    example(SYNC, "notify_stop", Runs, "+notify_stop /s"),
+    example(SYNC, "notify", Runs, "+notify /n"),
     example(
         FILE,
         "vrrp_script",
