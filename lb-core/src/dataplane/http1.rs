@@ -160,8 +160,11 @@ async fn next_request(connection: &mut Connection, first: bool) -> Result<bool, 
     connection.timer.after(since, timeout);
     match first_byte(connection, first).await {
         Ok(Ok(count)) if count > 0 => return Ok(true),
-        Err(Gone::TimedOut) if first => exchange::refuse_silent(connection, 408, b'c').await,
-        Ok(_) if first => exchange::refuse_silent(connection, 400, b'C').await,
+        // Boxed as requests are: connections that only wait do not hold what it needs.
+        Err(Gone::TimedOut) if first => {
+            Box::pin(exchange::refuse_silent(connection, 408, b'c')).await;
+        }
+        Ok(_) if first => Box::pin(exchange::refuse_silent(connection, 400, b'C')).await,
         _ => {}
     }
     Ok(false)

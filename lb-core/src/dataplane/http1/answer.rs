@@ -121,7 +121,8 @@ impl Answer {
         }
         if let Self::Streamed(_, _, body) = &mut self
             && !head_only
-            && !stream(connection, x, body.as_mut(), chunked).await
+            // Boxed: seldom, and no burden for connections that only wait.
+            && !Box::pin(stream(connection, x, body.as_mut(), chunked)).await
         {
             return Next::Close;
         }
