@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use crate::support::{Daemon, PATIENCE, config, connect, free_address, kill};
 
 /// Sends back what comes.
-fn echo() -> SocketAddr {
+pub(crate) fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -31,7 +31,7 @@ fn echo() -> SocketAddr {
     address
 }
 
-fn talk(stream: &mut TcpStream) {
+pub(crate) fn talk(stream: &mut TcpStream) {
     stream.write_all(b"x").unwrap();
     stream.read_exact(&mut [0]).unwrap();
 }
@@ -42,7 +42,7 @@ fn size(pid: i64) -> (usize, usize) {
     (count("task"), count("fd"))
 }
 
-fn log_socket() -> (UdpSocket, SocketAddr) {
+pub(crate) fn log_socket() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let address = socket.local_addr().unwrap();
@@ -50,7 +50,7 @@ fn log_socket() -> (UdpSocket, SocketAddr) {
 }
 
 /// The next log line of a session.
-fn session_line(socket: &UdpSocket, proxy: &str) -> String {
+pub(crate) fn session_line(socket: &UdpSocket, proxy: &str) -> String {
     let mut packet = [0; 2048];
     loop {
         let count = socket.recv(&mut packet).expect("a log line");

@@ -12,3 +12,4 @@ mod hard_stop;
 mod reload;
 mod restart;
 mod support;
+mod upgrade;

@@ -26,19 +26,28 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(config: impl FnOnce(&str) -> String) -> Self {
+        Self::start_as(config, |_| {})
+    }
+
+    /// The same with an environment.
+    pub(crate) fn start_as(
+        config: impl FnOnce(&str) -> String,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = config(&folder.path().display().to_string());
         fs::write(folder.path().join("haproxy.cfg"), text).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
-        let child = Command::new(HA_LB)
+        let mut command = Command::new(HA_LB);
+        command
             .args(["run", "-x"])
             .arg(folder.path().join("haproxy.cfg"))
             .arg("--control")
             .arg(folder.path().join("control"))
             .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+            .stderr(log);
+        adjust(&mut command);
+        let child = command.spawn().unwrap();
         let daemon = Self {
             child,
             folder,
@@ -93,6 +102,27 @@ impl Daemon {
         let number = self.reloads;
         let status = self.wait("the reload ends", |s| s["reload"]["number"] == number);
         status["reload"].clone()
+    }
+
+    /// `ha-lb upgrade` to the same program.
+    pub(crate) fn upgrade(&self) {
+        let output = Command::new(HA_LB)
+            .args(["upgrade", "--control"])
+            .arg(self.path("control"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}\n{}", self.log());
+    }
+
+    /// `ha-lb upgrade`, not waited for.
+    pub(crate) fn ask_for_upgrade(&self) -> Child {
+        Command::new(HA_LB)
+            .args(["upgrade", "--control"])
+            .arg(self.path("control"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
     pub(crate) fn diff(&self, arguments: &[&str]) -> (bool, String) {

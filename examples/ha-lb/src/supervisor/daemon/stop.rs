@@ -50,6 +50,9 @@ impl Daemon {
             Signal::INT => "SIGINT",
             _ => "SIGTERM",
         };
+        if self.upgrade_stops(signal) {
+            return;
+        }
         self.dies_of = self.launched.dies_of_signals().then_some(signal);
         if !self.phase.is_running() {
             tracing::warn!("{name} again: ending at once");
@@ -69,7 +72,7 @@ impl Daemon {
 
     /// haproxy's management guide §4: SIGUSR1 closes the listeners and waits for the last connection.
     pub(super) fn soft_stop(&mut self) {
-        if self.phase.is_running() {
+        if self.phase.is_running() && !self.upgrade_stops(Signal::USR1) {
             tracing::info!("SIGUSR1: closing the listeners, then finishing what runs");
             self.grace = self.hard_stop_after.unwrap_or(FOREVER);
             self.begin_stop();

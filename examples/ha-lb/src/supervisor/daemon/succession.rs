@@ -132,7 +132,6 @@ impl Daemon {
             return;
         };
         upgrade.ready = true;
-        self.launched.reloaded();
         let version = env!("CARGO_PKG_VERSION");
         match &upgrade.failure {
             None => tracing::info!("upgrade: version {version} runs, after {}", upgrade.from),

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use rustix::process::Signal;
 use tokio::{process::Command, sync::oneshot, time::timeout};
 
 use super::{Daemon, Event, Phase, Slot, stop::FOREVER};
@@ -44,6 +45,8 @@ pub(super) struct Upgrade {
     program: PathBuf,
     reply: Option<oneshot::Sender<String>>,
     stage: Stage,
+    /// Signals that came when it was too late: for the new program.
+    signals: Vec<Signal>,
 }
 
 #[derive(Debug)]
@@ -91,6 +94,7 @@ impl Daemon {
             program: PathBuf::from(words),
             reply: Some(request.reply),
             stage: Stage::Checking,
+            signals: Vec::new(),
         };
         let begun = self.obstacle().map_or(Ok(()), Err).and_then(|()| {
             if words.is_empty() {
@@ -208,13 +212,30 @@ impl Daemon {
                 until,
             } => {
                 if *until <= now {
-                    tracing::error!("upgrade: a process does not acknowledge: going on without it");
+                    let lost = (*speaker, *balancer);
+                    self.give_up(lost);
                 } else if *speaker || *balancer || !quiet {
                     *look = now + LOOK;
                     return;
                 }
                 self.replace();
             }
+        }
+    }
+
+    /// A signal asks for the end; whether the new program is to hear of it.
+    pub(super) fn upgrade_stops(&mut self, signal: Signal) -> bool {
+        match &mut self.upgrade {
+            Some(upgrade) if upgrade.is_settling() => {
+                upgrade.signals.push(signal);
+                true
+            }
+            Some(upgrade) => {
+                upgrade.answer(Some("the daemon ends".to_owned()));
+                self.upgrade = None;
+                false
+            }
+            None => false,
         }
     }
 
@@ -258,6 +279,24 @@ impl Daemon {
         }
     }
 
+    /// What does not acknowledge is succeeded like what has died: it must not wake up beside its successor.
+    fn give_up(&self, (speaker, balancer): (bool, bool)) {
+        match speaker || balancer {
+            true => tracing::error!("upgrade: a process does not acknowledge: going on without it"),
+            false => tracing::error!("upgrade: a notify script runs on: those behind it are lost"),
+        }
+        if let Some(child) = self.speaker.as_ref().and_then(Slot::child)
+            && speaker
+        {
+            child.kill();
+        }
+        if let Some(child) = self.balancer.as_ref().and_then(Slot::child)
+            && balancer
+        {
+            child.kill();
+        }
+    }
+
     /// Executes the new program; if that fails this one again, whose children wait for successors by now.
     fn replace(&mut self) {
         let Some(upgrade) = self.upgrade.take() else {
@@ -270,7 +309,8 @@ impl Daemon {
         let own = Path::new("/proc/self/exe");
         for program in [&*upgrade.program, own] {
             let written = document.write();
-            let Err(error) = written.and_then(|memory| upgrade::execute(program, &memory, &kept));
+            let executed = |memory| upgrade::execute(program, &memory, &kept, &upgrade.signals);
+            let Err(error) = written.and_then(executed);
             let why = format!("cannot execute {}: {error}", program.display());
             tracing::error!("upgrade: {why}");
             document.upgrade.failure = Some(why);

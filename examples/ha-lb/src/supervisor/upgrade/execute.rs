@@ -12,7 +12,10 @@ use std::{
 };
 
 use nix::sys::signal::{SigSet, Signal};
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::{
+    io::{FdFlags, fcntl_setfd},
+    process,
+};
 
 /// Names process and descriptor of the document: it means nothing to the children, which have other numbers.
 const VARIABLE: &str = "HA_LB_UPGRADE";
@@ -27,12 +30,13 @@ pub(in crate::supervisor) fn own_program() -> io::Result<PathBuf> {
     })
 }
 
-/// Executes `program` with this process's arguments; `kept` and `document` stay open in it. Returns only if that fails,
-/// with everything as it was.
+/// Executes `program` with this process's arguments; `kept` and `document` stay open in it, and it finds
+/// `signals_for_it`. Returns only if that fails, with everything as it was.
 pub(in crate::supervisor) fn execute(
     program: &Path,
     document: &OwnedFd,
     kept: &[RawFd],
+    signals_for_it: &[process::Signal],
 ) -> io::Result<Infallible> {
     let text = |bytes: Vec<u8>| CString::new(bytes).map_err(io::Error::other);
     let path = text(program.as_os_str().as_bytes().to_owned())?;
@@ -54,6 +58,9 @@ pub(in crate::supervisor) fn execute(
     // Signals that come before the new program listens wait for it.
     let blocked = signals();
     blocked.thread_block()?;
+    for signal in signals_for_it {
+        process::kill_process(process::getpid(), *signal)?;
+    }
     let failed = nix::unistd::execve(&path, &arguments, &environment);
     blocked.thread_unblock()?;
     keep(&all, false)?;
