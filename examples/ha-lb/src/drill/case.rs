@@ -142,8 +142,8 @@ impl Case {
 
 use Role::{Balancer, Speaker, Supervisor};
 
-/// Every process of the daemon.
-pub(super) const EVERYBODY: &[Role] = &[Supervisor, Speaker, Balancer];
+/// Every process of the daemon. The speaker first: one that sees its supervisor die has the time to resign.
+pub(super) const EVERYBODY: &[Role] = &[Speaker, Balancer, Supervisor];
 
 const fn case(name: &'static str, blow: Blow, address: Gap, client: Gap) -> Case {
     Case {
@@ -179,14 +179,14 @@ pub const CASES: &[Case] = &[
     case("kill speaker", Blow::Kill(&[Speaker]), Gap::Down, Gap::Down).silent(Silence::Fence),
     case("kill supervisor", Blow::Kill(&[Supervisor]), Gap::Skew, Gap::Skew),
     case("kill speaker, balancer", Blow::Kill(&[Speaker, Balancer]), Gap::Down, Gap::Down).silent(Silence::Fence),
-    case("kill supervisor, speaker", Blow::Kill(&[Supervisor, Speaker]), Gap::Down, Gap::Down).silent(Silence::Fence),
+    case("kill supervisor, speaker", Blow::Kill(&[Speaker, Supervisor]), Gap::Down, Gap::Down).silent(Silence::Fence),
     case("kill supervisor, balancer", Blow::Kill(&[Supervisor, Balancer]), Gap::Skew, Gap::Skew),
     case("kill all", Blow::Kill(EVERYBODY), Gap::Down, Gap::Down).silent(Silence::Fence),
     case("stop balancer", Blow::Stop(&[Balancer]), Gap::Skew, Gap::Hang).nobody_is_refused(),
     case("stop speaker", Blow::Stop(&[Speaker]), Gap::Down, Gap::Down).silent(Silence::Takeover),
     case("stop supervisor", Blow::Stop(&[Supervisor]), Gap::Skew, Gap::Skew),
     case("stop speaker, balancer", Blow::Stop(&[Speaker, Balancer]), Gap::Down, Gap::Down).silent(Silence::Takeover),
-    case("stop supervisor, speaker", Blow::Stop(&[Supervisor, Speaker]), Gap::Down, Gap::Down).silent(Silence::Takeover),
+    case("stop supervisor, speaker", Blow::Stop(&[Speaker, Supervisor]), Gap::Down, Gap::Down).silent(Silence::Takeover),
     case("stop supervisor, balancer", Blow::Stop(&[Supervisor, Balancer]), Gap::Skew, Gap::Unwatched),
     case("stop all", Blow::Stop(EVERYBODY), Gap::Down, Gap::Down).silent(Silence::Takeover),
     case("silent death", Blow::Death, Gap::Down, Gap::Down).silent(Silence::Fence),
