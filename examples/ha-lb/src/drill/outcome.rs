@@ -42,13 +42,15 @@ pub struct Slack {
 }
 
 impl Outcome {
-    /// The bars that were missed, in words.
+    /// The bars that were missed, in words. What kept the prober from running kept others too: its longest pause is
+    /// slack beside `slack`.
     pub fn missed(&self, case: &Case, setup: &Setup, slack: Slack) -> Vec<String> {
         let mut missed = Vec::new();
         for double in &self.doubles {
             missed.push(format!("two hosts answered at once for {double:.1?}"));
         }
         let mut within = |what: &str, measured: Duration, allowed: Duration, slack: Duration| {
+            let slack = slack + self.resolution;
             if measured > allowed + slack {
                 missed.push(format!(
                     "{what}: {measured:.1?}, allowed are {allowed:.1?} and {slack:.1?} of slack"

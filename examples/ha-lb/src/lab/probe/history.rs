@@ -132,36 +132,55 @@ impl History {
         doubles
     }
 
-    /// The longest time since `since` in which nobody answered, counted up to `until`.
+    /// The longest time from one answer to the next, whosever, with a question in between that nobody answered; from
+    /// `since` up to `until`. Without such a question it was the prober that paused.
     pub fn longest_silence(&self, since: Instant, until: Instant) -> Span {
-        let mut moments: Vec<Instant> = (0..self.hosts.len())
-            .flat_map(|host| self.answers(host, since))
-            .filter_map(|(_, answers)| answers.span())
-            .flat_map(|span| [span.from, span.to])
-            .filter(|at| *at < until)
-            .chain([since, until])
-            .collect();
-        moments.sort_unstable();
-        let pairs = moments.windows(2).filter_map(|pair| match pair {
-            [from, to] => Some(Span {
-                from: *from,
-                to: *to,
-            }),
-            _ => None,
-        });
-        let whole = Span {
+        let mut longest = Span {
             from: since,
+            to: since,
+        };
+        let (mut last, mut unanswered) = (since, false);
+        let first = self.rounds.partition_point(|asked| *asked < since);
+        let rounds = self.rounds.iter().enumerate().skip(first);
+        for (round, _) in rounds.take_while(|(_, asked)| **asked < until) {
+            let answers = self.hosts.iter().filter_map(|host| host.get(round)?.span());
+            let (from, to) = answers.fold((None, None), |(from, to), span| {
+                (
+                    Some(from.map_or(span.from, |at: Instant| at.min(span.from))),
+                    to.max(Some(span.to)),
+                )
+            });
+            let (Some(from), Some(to)) = (from, to) else {
+                unanswered = true;
+                continue;
+            };
+            let pause = Span {
+                from: last,
+                to: from,
+            };
+            if std::mem::take(&mut unanswered) && pause.length() > longest.length() {
+                longest = pause;
+            }
+            last = last.max(to);
+        }
+        let open = Span {
+            from: last,
             to: until,
         };
-        pairs.max_by_key(|span| span.length()).unwrap_or(whole)
+        match unanswered && open.length() > longest.length() {
+            true => open,
+            false => longest,
+        }
     }
 
-    /// The last answer of `host` before it fell silent for the first time after `since`; `None` if it never answered.
+    /// The last answer of `host` before it fell silent, counted from the last question before `since`; `None` if that
+    /// was not answered any more.
     pub fn last_answer(&self, host: usize, since: Instant) -> Option<Instant> {
-        // The round under way at `since` may be answered after it.
-        let early = since.checked_sub(PERIOD * 2).unwrap_or(since);
-        let mut spans = self.spans(host, early).into_iter();
-        spans.next().map(|span| span.to)
+        let next = self.rounds.partition_point(|asked| *asked <= since);
+        let answers = self.hosts.get(host)?.get(next.saturating_sub(1)..)?;
+        let mut spans = answers.iter().map_while(|answers| answers.span());
+        let first = spans.next()?;
+        Some(spans.fold(first.to, |last, span| last.max(span.to)))
     }
 
     /// The hosts that answered each of the last questions, for `time`; nobody before so much time was observed.

@@ -29,7 +29,7 @@ fn one_after_the_other_is_no_double_answer() {
     let (history, began) = history(&["aaaat.....", ".....taaaa"]);
     assert_eq!(history.doubles(began), []);
     let silence = history.longest_silence(began, began + PERIOD * 9);
-    assert_eq!(ms(silence.length()), 5);
+    assert_eq!(ms(silence.length()), 0, "each question was answered");
 }
 
 #[test]
@@ -58,13 +58,31 @@ fn the_last_answer_before_the_blow_is_the_last_answer() {
     let blow = began + Duration::from_millis(12);
     assert!(history.last_answer(0, blow).unwrap() < blow);
     assert_eq!(history.last_answer(0, began + PERIOD * 6), None);
+    let (history, began) = self::history(&["aaa....aaa"]);
+    let last = history.last_answer(0, began + PERIOD);
+    assert_eq!(ms(last.unwrap() - began), 10, "not the one of its return");
 }
 
 #[test]
-fn silence_is_counted_to_the_end() {
+fn silence_is_counted_from_answer_to_answer_or_to_the_end() {
     let (history, began) = history(&["aaa......."]);
     let silence = history.longest_silence(began, began + Duration::from_millis(60));
     assert_eq!(ms(silence.length()), 49);
+    let (history, began) = self::history(&["aaa.......", ".....aaa.a"]);
+    let silence = history.longest_silence(began, began + PERIOD * 10);
+    assert_eq!(ms(silence.length()), 15);
+    assert_eq!(ms(silence.from - began), 10);
+}
+
+#[test]
+fn a_pause_of_the_prober_is_no_silence() {
+    let (mut history, began) = history(&["aaa"]);
+    let later = began + Duration::from_millis(500);
+    history.begin_round(later);
+    history.arp(0, later);
+    let silence = history.longest_silence(began, later + PERIOD);
+    assert_eq!(ms(silence.length()), 0);
+    assert_eq!(ms(history.longest_pause(began)), 490);
 }
 
 #[test]
