@@ -86,14 +86,17 @@ pub(crate) fn foot(all: &[Held], slack: Slack, took: Duration) {
             let _ = writeln!(text, "{}: {bar}", held.name);
         }
     }
-    let back = all.iter().flat_map(|held| &held.rounds);
-    let back = back.map(|one| one.return_silence).max().unwrap_or_default();
+    let rounds = || all.iter().flat_map(|held| &held.rounds);
+    let back = rounds().map(|one| one.return_silence);
+    let back = back.max().unwrap_or_default();
+    let spoilt: usize = rounds().map(|one| one.spoilt).sum();
     let _ = write!(
         text,
         "\nAsked every 5 ms, each host by its hardware address, ARP and TCP. Nobody: the longest time without an answer \
          for the address.\nLast answer: of the struck host after the blow, where it had to fall silent. Longest time \
          without an answer while all was made well again: {:.0} ms.\nSlack: {} ms to a kill, {} ms to the address, {} ms \
-         to the client. Took {:.0} s.",
+         to the client, and as long as the machine kept the prober from running. {spoilt} rounds were held again because \
+         that was too long.\nTook {:.0} s.",
         ms(back),
         ms(slack.kill),
         ms(slack.address),

@@ -61,7 +61,7 @@ impl Gap {
     pub fn allowed(self, setup: &Setup) -> Duration {
         let elsewhere = match setup.check {
             Check::None => Duration::ZERO,
-            Check::Fault => setup.skew(),
+            Check::Fault | Check::WeightAtOnce => setup.skew(),
             Check::Weight => setup.down(),
         };
         match self {

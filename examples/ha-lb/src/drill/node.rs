@@ -19,6 +19,7 @@ pub struct Node {
     program: PathBuf,
     daemon: Option<Child>,
     priority: u8,
+    arguments: &'static [&'static str],
 }
 
 impl Node {
@@ -26,6 +27,7 @@ impl Node {
     pub(super) fn new(
         host: Host,
         priority: u8,
+        setup: &Setup,
         folder: &Path,
         program: &Path,
     ) -> Result<Self, DrillError> {
@@ -37,6 +39,7 @@ impl Node {
             program: program.to_owned(),
             daemon: None,
             priority,
+            arguments: setup.arguments(),
         })
     }
 
@@ -57,6 +60,7 @@ impl Node {
             .host
             .command(&self.program)
             .arg("run")
+            .args(self.arguments)
             .arg("-k")
             .arg(file("keepalived.conf"))
             .arg("-x")

@@ -28,6 +28,8 @@ pub struct Outcome {
     pub return_client: Duration,
     /// The longest time in which the prober itself did not run: it cannot tell better.
     pub resolution: Duration,
+    /// Rounds before this one that were held in vain because the machine stood still.
+    pub spoilt: usize,
 }
 
 /// What a machine that is busy with other things may add.

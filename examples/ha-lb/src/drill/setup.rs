@@ -13,6 +13,8 @@ pub enum Check {
     Fault,
     /// The same with a weight that makes the other host preferred.
     Weight,
+    /// The same, and the daemon resigns at once (`--resign-at-once`).
+    WeightAtOnce,
 }
 
 /// One way to configure the cluster.
@@ -51,6 +53,13 @@ pub const SETUPS: &[Setup] = &[
         version: 3,
         interval: Duration::from_millis(100),
         check: Check::Weight,
+        every_case: false,
+    },
+    Setup {
+        name: "v3-100ms-weight-at-once",
+        version: 3,
+        interval: Duration::from_millis(100),
+        check: Check::WeightAtOnce,
         every_case: false,
     },
     Setup {
@@ -94,17 +103,25 @@ impl Setup {
         self.interval * 3 + self.skew()
     }
 
+    /// Arguments of the daemon beside its files.
+    pub(super) fn arguments(&self) -> &'static [&'static str] {
+        match self.check {
+            Check::WeightAtOnce => &["--resign-at-once"],
+            _ => &[],
+        }
+    }
+
     /// keepalived.conf of the host with that priority.
     pub(super) fn keepalived_conf(&self, priority: u8) -> String {
         let interval = self.interval.as_secs_f64();
         let version = self.version;
         let weight = match self.check {
-            Check::Weight => format!(" weight {WEIGHT}\n"),
+            Check::Weight | Check::WeightAtOnce => format!(" weight {WEIGHT}\n"),
             Check::None | Check::Fault => String::new(),
         };
         let (script, track) = match self.check {
             Check::None => (String::new(), ""),
-            Check::Fault | Check::Weight => (
+            _ => (
                 format!(
                     "vrrp_script balancer {{\n script \"killall -0 haproxy\"\n interval 1\n{weight}}}\n\n"
                 ),

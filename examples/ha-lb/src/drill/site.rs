@@ -64,7 +64,7 @@ impl Site {
         }
         let node = |name: &str, last: u8, priority: u8| {
             let host = lab.host(name, "eth0", &[address(Ipv4Addr::new(10, 77, 0, last))])?;
-            let mut node = Node::new(host, priority, folder, program)?;
+            let mut node = Node::new(host, priority, &setup, folder, program)?;
             node.write("keepalived.conf", &node.keepalived_conf(&setup))?;
             node.write("haproxy.cfg", &haproxy_cfg())?;
             node.start()?;

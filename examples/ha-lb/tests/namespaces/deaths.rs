@@ -26,16 +26,26 @@ fn drill(test: &str, setup: &str, cases: &[&str]) {
         let mut missed = Vec::new();
         for name in cases {
             let case = Case::named(name).unwrap();
-            let outcome = match round(&mut site, case) {
-                Ok(outcome) => outcome,
-                Err(error) => {
-                    missed.push(format!("{name}: {error}"));
+            // Beside other tests a time may be missed once; that two hosts answer may never be.
+            for attempt in 1..=2 {
+                let outcome = match round(&mut site, case) {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        missed.push(format!("{name}: {error}"));
+                        break;
+                    }
+                };
+                println!("{}: {name}: {outcome:?}", setup.name);
+                let bars = outcome.missed(case, &setup, SLACK);
+                if bars.is_empty() {
                     break;
                 }
-            };
-            println!("{}: {name}: {outcome:?}", setup.name);
-            let bars = outcome.missed(case, &setup, SLACK);
-            missed.extend(bars.into_iter().map(|bar| format!("{name}: {bar}")));
+                println!("{name}: {bars:?}");
+                if attempt == 2 || !outcome.doubles.is_empty() {
+                    missed.extend(bars.into_iter().map(|bar| format!("{name}: {bar}")));
+                    break;
+                }
+            }
         }
         assert!(missed.is_empty(), "{missed:#?}\n{}", site.describe());
     });
