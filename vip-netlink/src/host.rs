@@ -29,6 +29,7 @@ use crate::Error;
 use crate::fence::{self, FenceError, Pulse};
 use crate::lease::Lease;
 use crate::link::Interface;
+use crate::pace::Pacing;
 use crate::plan::Vip;
 use station::Station;
 use worker::{Report, Start, Work};
@@ -103,6 +104,8 @@ pub struct HostOptions {
     /// A predecessor that still runs hands the routers over (`Driver::resume` of `vrrp-fsm`): addresses that are there
     /// are not swept, and the fence is open for them before the predecessor's goes.
     pub succession: bool,
+    /// Times between announcements of addresses.
+    pub pacing: Pacing,
 }
 
 impl Default for HostOptions {
@@ -111,6 +114,7 @@ impl Default for HostOptions {
             fence: Some(fence::Options::default()),
             watch: Vec::new(),
             succession: false,
+            pacing: Pacing::default(),
         }
     }
 }
@@ -291,6 +295,12 @@ impl LinuxHost {
             reopen,
         };
         self.command(router.id, work);
+    }
+
+    /// Other times between announcements of addresses from now on.
+    pub fn pace(&mut self, pacing: Pacing) {
+        // No router in particular is meant.
+        self.command(RouterId::new(0), Work::Pace(pacing));
     }
 
     /// A router is gone for good; its addresses have been let go by [`Command::Remove`].

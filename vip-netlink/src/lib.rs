@@ -26,7 +26,7 @@
 //!
 //! # Read the files in this order
 //! 1. [`plan`]: what a virtual address is; which to add, which to remove
-//! 2. [`announce`], [`packet_socket`]: frames that say where it lives
+//! 2. [`announce`], [`packet_socket`], [`pace`]: frames that say where it lives, and how fast they follow each other
 //! 3. [`advert_socket`]: adverts out and in, with their envelope
 //! 4. [`lease`]: how long an address may stay without an advert
 //! 5. [`fence`]: who answers when its speaker is gone
@@ -56,6 +56,7 @@ pub mod lease;
 pub mod link;
 #[cfg(feature = "tokio")]
 mod neighbours;
+pub mod pace;
 pub mod packet_socket;
 pub mod plan;
 #[cfg(feature = "tokio")]

@@ -4,8 +4,10 @@
 //! The kernel notifies of a change before it answers the request for it. After each piece of work
 //! the notifications are read, so that our own changes are never taken for another program's.
 
+mod announcing;
 mod effects;
 mod inheritance;
+mod managed;
 mod news;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,15 +21,18 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
-use super::{HostOptions, HostRouter};
+use super::{HostOptions, HostRouter, boottime};
 use crate::Error;
 use crate::fence::{self, Fence, FenceError, Pulse};
-use crate::lease::Lease;
 use crate::link::Interface;
+use crate::pace::{Pacer, Pacing};
 use crate::packet_socket::PacketSocket;
 use crate::plan::{Present, Vip, Wanted, difference};
 use crate::vips::Vips;
 use crate::watch::{Kernel, Watcher};
+
+use announcing::Saying;
+use managed::Managed;
 
 /// When a failed installation is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -60,6 +65,8 @@ pub(super) enum Work {
         /// Whether the interface is told of as if it were new.
         reopen: bool,
     },
+    /// Other times between announcements from now on.
+    Pace(Pacing),
     /// A router is gone for good.
     Dismiss,
     /// Beats cannot be sent: from now on no router needs any.
@@ -103,17 +110,7 @@ struct Worker {
     frames: PacketSocket,
     reports: UnboundedSender<Report>,
     queue: VecDeque<(RouterId, Work)>,
-}
-
-struct Managed {
-    config: HostRouter,
-    installed: bool,
-    /// What was put up, by the index that its interface had: a renamed one keeps it.
-    placed: Vec<Present>,
-    lease: Option<Lease>,
-    retry: Option<Instant>,
-    /// The primary address last told.
-    primary: Option<Option<IpAddr>>,
+    pacer: Pacer<Saying>,
 }
 
 /// What was last told of an interface.
@@ -182,6 +179,8 @@ async fn serve(
             .values()
             .filter_map(|router| router.retry)
             .min();
+        let announcement = worker.pacer.next_deadline();
+        let announcement = announcement.map(|at| Instant::now() + at.saturating_sub(boottime()));
         tokio::select! {
             biased;
             next = work.recv() => match next {
@@ -190,6 +189,7 @@ async fn serve(
             },
             _ = worker.watcher.readable() => worker.read().await,
             () = wait(retry) => worker.retry(),
+            () = wait(announcement) => worker.say(),
             _ = renewal.tick() => worker.renew(),
         }
     }
@@ -258,6 +258,7 @@ impl Worker {
             frames: PacketSocket::new()?,
             reports,
             queue: VecDeque::new(),
+            pacer: Pacer::new(options.pacing),
         };
         let start = Start {
             unfenced,
@@ -325,11 +326,14 @@ impl Worker {
         if let Work::Admit { router, reopen } = what {
             return self.admit(*router, reopen).await;
         }
+        if let Work::Pace(pacing) = what {
+            return self.pacer.change(pacing);
+        }
         let Some(router) = self.routers.get_mut(&id) else {
             return;
         };
         match what {
-            Work::Admit { .. } => {}
+            Work::Admit { .. } | Work::Pace(_) => {}
             Work::Dismiss => {
                 self.routers.remove(&id);
                 self.note_addresses();
@@ -406,62 +410,6 @@ impl Seen {
             index: None,
             usable: None,
         }
-    }
-}
-
-impl Managed {
-    const fn new(config: HostRouter) -> Self {
-        Self {
-            installed: false,
-            placed: Vec::new(),
-            lease: None,
-            retry: None,
-            primary: None,
-            config,
-        }
-    }
-
-    fn place(&mut self, added: Vec<Present>) {
-        for present in added {
-            if !self.placed.contains(&present) {
-                self.placed.push(present);
-            }
-        }
-    }
-
-    fn has_placed(&self, wanted: &Wanted<'_>) -> bool {
-        self.placed.contains(&wanted.present())
-    }
-
-    /// Whether that is the host's own address, under whatever prefix, which its owner found there.
-    fn owns(&self, kernel: &Kernel, wanted: &Wanted<'_>) -> bool {
-        let found = |have: &Present| {
-            (have.interface, have.address) == (wanted.interface, wanted.vip.address)
-                && !self.placed.contains(have)
-        };
-        self.config.owner && kernel.addresses().iter().any(found)
-    }
-
-    /// The addresses that come and go with the router: all but the host's own.
-    fn movable(&self, kernel: &Kernel) -> Vec<IpAddr> {
-        let own = wanted(kernel, &self.config).0;
-        let own = own.iter().filter(|one| self.owns(kernel, one));
-        let own: Vec<IpAddr> = own.map(|one| one.vip.address).collect();
-        let all = self.config.addresses.iter().map(|vip| vip.address);
-        all.filter(|address| !own.contains(address)).collect()
-    }
-
-    /// Whether that is one of the addresses that it has up.
-    fn holds(&self, address: IpAddr) -> bool {
-        let mut all = self.config.addresses.iter();
-        self.installed && all.any(|vip| vip.address == address)
-    }
-
-    /// From now on its addresses are nobody's business.
-    const fn forget(&mut self) {
-        self.installed = false;
-        self.lease = None;
-        self.retry = None;
     }
 }
 

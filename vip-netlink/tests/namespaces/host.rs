@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::support::{HOST, HOST_ADDRESS, PEER, VIP, configured, in_namespaces, output, sh, until};
 use vip_netlink::advert_socket::{AdvertReceiver, PROTOCOL_VRRP};
 use vip_netlink::link::Interface;
+use vip_netlink::pace::Pacing;
 use vip_netlink::plan::Vip;
 use vip_netlink::watch::{Notice, Watcher};
 use vip_netlink::{HostOptions, HostRouter, LinuxHost};
@@ -142,6 +143,46 @@ fn addresses_go_up_are_announced_and_go_down() {
             "dropping the host removes its addresses"
         );
     });
+}
+
+#[test]
+fn announcements_keep_the_pace_that_was_asked_for_and_end_with_the_addresses() {
+    in_namespaces(
+        "host::announcements_keep_the_pace_that_was_asked_for_and_end_with_the_addresses",
+        |peer| {
+            const PACE: Duration = Duration::from_millis(50);
+            with_host(router(None), async |host| {
+                host.pace(Pacing {
+                    arp: PACE,
+                    ..Pacing::default()
+                });
+                let sniffer = peer.sniffer();
+                host.enqueue(ROUTER, Command::Install);
+                host.enqueue(ROUTER, Command::Announce { repeat: 100 });
+                event(host, "Installed", |event| {
+                    matches!(event, HostEvent::Installed { .. })
+                })
+                .await;
+                let arp = |frame: &[u8]| frame[12..14] == [8, 6];
+                sniffer.next(PATIENCE, arp).unwrap();
+                let first = Instant::now();
+                for _ in 0..4 {
+                    sniffer.next(PATIENCE, arp).unwrap();
+                }
+                // The first may have been read late, the others cannot have been sent early.
+                let took = first.elapsed();
+                println!("four more after {took:?}");
+                assert!(took > PACE * 3, "{took:?}");
+                host.enqueue(ROUTER, Command::Remove);
+                event(host, "Removed", |event| {
+                    matches!(event, HostEvent::Removed { .. })
+                })
+                .await;
+                let sniffer = peer.sniffer();
+                assert!(sniffer.next(PACE * 3, arp).is_none());
+            });
+        },
+    );
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod announcements;
 mod command;
 mod config;
 mod document;
+mod garp_group;
 mod global;
 mod instance;
 mod keyword;
@@ -34,8 +35,8 @@ mod virtual_server;
 
 pub use config::{
     Announcements, Authentication, Check, CheckKind, Command, Config, Global, InitialState,
-    Instance, Notify, Peer, RealServer, Scheduler, Script, SyncGroup, TrackInterface, TrackScript,
-    Unicast, User, VirtualAddress, VirtualServer,
+    Instance, Notify, PacedInterfaces, Pacing, Peer, RealServer, Scheduler, Script, SyncGroup,
+    TrackInterface, TrackScript, Unicast, User, VirtualAddress, VirtualServer,
 };
 pub use keyword::{KeywordInfo, Support};
 
@@ -77,6 +78,7 @@ pub fn keywords() -> impl Iterator<Item = KeywordInfo> {
         .chain(process::keywords())
         .chain(instance::keywords())
         .chain(sync_group::keywords())
+        .chain(garp_group::keywords())
         .chain(virtual_server::keywords())
 }
 
@@ -159,9 +161,15 @@ const TABLE: Table<Draft> = Table {
         Keyword::ignored("vrrp_track_file", NOT_TRACKED),
         Keyword::ignored("track_file", NOT_TRACKED),
         Keyword::ignored("bfd_instance", NOT_TRACKED),
-        Keyword::ignored(
+        Keyword::repeated(
             "garp_group",
-            "announcements never delay adverts, and are not paced",
+            Takes::BLOCK,
+            |draft, node, context| {
+                let groups = &mut draft.global.global.pacing.groups;
+                let group = garp_group::read(groups, node, context);
+                groups.push(group);
+            },
+            "Interfaces on which announcements wait for each other.",
         ),
         Keyword::ignored("net_namespace", global::NAMESPACE),
         Keyword::ignored("net_namespace_ipvs", global::NAMESPACE),

@@ -7,6 +7,7 @@ use vip_netlink::{
     HostOptions, HostRouter, LinuxHost,
     lease::Lease,
     link::Interface,
+    pace::{PacedLinks, Pacing},
     plan::{Flags, Scope, Vip},
 };
 use vrrp_fsm::{
@@ -86,6 +87,7 @@ pub(super) fn host(
 ) -> Result<LinuxHost, vip_netlink::Error> {
     let options = HostOptions {
         succession,
+        pacing: pacing(config),
         watch: interfaces.0.values().cloned().collect(),
         ..HostOptions::default()
     };
@@ -139,10 +141,23 @@ pub(crate) fn plan(config: &Config) -> String {
         .iter()
         .map(|one| (&one.name, &one.members));
     let groups: Vec<_> = groups.collect();
-    format!(
-        "{routers:?} {groups:?} {:?}",
-        host_routers(config, &interfaces)
-    )
+    let hosts = host_routers(config, &interfaces);
+    format!("{routers:?} {groups:?} {hosts:?} {:?}", pacing(config))
+}
+
+/// How fast announcements follow each other.
+pub(super) fn pacing(config: &Config) -> Pacing {
+    let written = &config.global.pacing;
+    let groups = written.groups.iter().map(|group| PacedLinks {
+        arp: group.arp,
+        neighbour: group.neighbour,
+        interfaces: group.interfaces.clone(),
+    });
+    Pacing {
+        arp: written.arp,
+        neighbour: written.neighbour,
+        groups: groups.collect(),
+    }
 }
 
 /// How long its addresses may stay without an advert.

@@ -134,6 +134,7 @@ pub(super) fn apply(
             tracing::error!("vrrp_instance {}: {error}", instance.name);
         }
     }
+    driver.host_mut().pace(build::pacing(&config));
     let groups = words.regroup(&config);
     for (group, members) in groups.known {
         driver.reform_group(group, members, &mut observer);

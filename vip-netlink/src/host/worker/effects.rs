@@ -7,12 +7,11 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
-use super::{Managed, RETRY, Report, Work, Worker, device, wanted};
+use super::{Managed, RETRY, Report, Work, Worker, wanted};
 use crate::Error;
-use crate::announce::{gratuitous_arp, neighbour_advertisement};
 use crate::host::boottime;
 use crate::lease::Lease;
-use crate::plan::{Present, Vip, Wanted, difference};
+use crate::plan::{Present, Vip, difference};
 
 impl Worker {
     /// Puts up what is missing. Order: fence open, then the addresses. One that is refused does not
@@ -153,59 +152,6 @@ impl Worker {
             }
         }
         result
-    }
-
-    /// Five announcements in one go are a matter of microseconds; nothing waits for this thread.
-    pub(super) async fn announce(&mut self, id: RouterId, repeat: u8) {
-        self.announce_those(id, repeat, |_| true).await;
-    }
-
-    /// Whether this host forwards decides on a flag of what neighbours are told, and changes unnoticed.
-    async fn look_at_links(&mut self, id: RouterId) {
-        let Some(router) = self.routers.get(&id) else {
-            return;
-        };
-        let (wanted, _) = wanted(&self.kernel, &router.config);
-        let ipv6 = wanted.iter().filter(|one| one.vip.address.is_ipv6());
-        let mut links: Vec<u32> = ipv6.map(|one| one.interface).collect();
-        links.sort_unstable();
-        links.dedup();
-        for link in links {
-            // Not answered: the flag is as it was when last heard of.
-            let _ = self.vips.look_at(&mut self.kernel, link).await;
-            self.tell();
-        }
-    }
-
-    async fn announce_those(&mut self, id: RouterId, repeat: u8, those: impl Fn(&Vip) -> bool) {
-        self.look_at_links(id).await;
-        let Some(router) = self.routers.get(&id).filter(|router| router.installed) else {
-            return;
-        };
-        for _ in 0..repeat {
-            for vip in router.config.addresses.iter().filter(|vip| those(vip)) {
-                let link = self.kernel.link(device(&router.config, vip));
-                let Some((link, mac)) = link.and_then(|link| Some((link, link.mac?))) else {
-                    continue;
-                };
-                let interface = link.index;
-                let one = Wanted { interface, vip };
-                if !router.has_placed(&one) && !router.owns(&self.kernel, &one) {
-                    continue;
-                }
-                // A frame that the link cannot take now is repeated by the next round.
-                let _ = match vip.address {
-                    IpAddr::V4(_) if link.no_arp => Ok(()),
-                    IpAddr::V4(address) => {
-                        self.frames.send(link.index, &gratuitous_arp(mac, address))
-                    }
-                    IpAddr::V6(address) => self.frames.send(
-                        link.index,
-                        &neighbour_advertisement(mac, address, link.forwards),
-                    ),
-                };
-            }
-        }
     }
 
     pub(super) async fn refresh(&mut self, id: RouterId, sent: Duration) {

@@ -49,6 +49,8 @@ pub struct Global {
     pub startup_delay: Duration,
     /// `vrrp_notify_fifo` and `notify_fifo`.
     pub notify_fifos: Vec<PathBuf>,
+    /// `vrrp_garp_interval`, `vrrp_gna_interval` and `garp_group`.
+    pub pacing: Pacing,
     /// `vrrp_notify_priority_changes`.
     pub notify_priority_changes: bool,
 }
@@ -307,6 +309,28 @@ impl Default for Announcements {
             lower_priority_delay: None,
         }
     }
+}
+
+/// Times between announcements on an interface; zero for none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pacing {
+    /// `vrrp_garp_interval`: between gratuitous ARPs.
+    pub arp: Duration,
+    /// `vrrp_gna_interval`: between unsolicited neighbour advertisements.
+    pub neighbour: Duration,
+    /// `garp_group`, in the order of the file.
+    pub groups: Vec<PacedInterfaces>,
+}
+
+/// A `garp_group`: interfaces on which announcements wait for each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PacedInterfaces {
+    /// `garp_interval`.
+    pub arp: Duration,
+    /// `gna_interval`.
+    pub neighbour: Duration,
+    /// `interface` and `interfaces`.
+    pub interfaces: Vec<String>,
 }
 
 /// `notify_*` of an instance or of a sync group, which has fewer of them.

@@ -7,7 +7,7 @@ use vrrp_proto::Priority;
 use super::{Kind, Names, Plan, Settings};
 use crate::config::{
     diagnostic::Span,
-    keepalived::{Config, Global, Instance, Notify, Script, SyncGroup, VirtualAddress},
+    keepalived::{Config, Global, Instance, Notify, Pacing, Script, SyncGroup, VirtualAddress},
 };
 
 /// What differs between two sets of virtual routers.
@@ -112,7 +112,9 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     let mut settings = Settings::default();
     settings.named("router_id", old.router_id != new.router_id);
     settings.named("vrrp_notify_fifo", old.notify_fifos != new.notify_fifos);
+    settings.named("vrrp_garp_interval", old.pacing != new.pacing);
     let rest = |global: &Global| Global {
+        pacing: Pacing::default(),
         router_id: None,
         notify_fifos: Vec::new(),
         ..global.clone()

@@ -7,6 +7,7 @@ use super::{
 use crate::config::keepalived::{
     announcements,
     command::user_of,
+    garp_group,
     keyword::{Keyword, Table, Takes},
 };
 
@@ -22,7 +23,6 @@ pub(in crate::config::keepalived) const ONE_FILE: &str = "one file, one daemon";
 pub(in crate::config::keepalived) const STOPPING: &str =
     "the speaker has 3 s to resign, the balancer its `hard-stop-after`";
 pub(in crate::config::keepalived) const FILES: &str = "this program keeps its files elsewhere";
-const PACING: &str = "announcements never delay adverts, and are not paced";
 const FIFO_READER: &str = "it is not started; start it yourself, as a reader of the fifo";
 
 pub(super) const TABLE: Table<Draft> = Table {
@@ -285,8 +285,18 @@ pub(super) const TABLE: Table<Draft> = Table {
             "vrrp_check_unicast_src",
             "sources are always checked unless `check_unicast_src no`",
         ),
-        Keyword::ignored("vrrp_garp_interval", PACING),
-        Keyword::ignored("vrrp_gna_interval", PACING),
+        Keyword::read(
+            "vrrp_garp_interval",
+            Takes::one("seconds"),
+            |d, n, c| d.global.pacing.arp = garp_group::interval(n, c),
+            "Time between gratuitous ARPs on an interface (0).",
+        ),
+        Keyword::read(
+            "vrrp_gna_interval",
+            Takes::one("seconds"),
+            |d, n, c| d.global.pacing.neighbour = garp_group::interval(n, c),
+            "Time between unsolicited neighbour advertisements on an interface (0).",
+        ),
         Keyword::ignored(
             "vrrp_garp_extra_if",
             "announcements go out of the address's interface only",

@@ -11,8 +11,8 @@ use crate::{
 mod examples;
 
 use examples::{
-    ADDRESSES, AUTHENTICATION, CHECK, EXAMPLES, FILE, GLOBAL, INSTANCE, PROCESS, REAL, SCRIPT,
-    SERVICE, SYNC, Shows,
+    ADDRESSES, AUTHENTICATION, CHECK, EXAMPLES, FILE, GLOBAL, INSTANCE, PACED, PROCESS, REAL,
+    SCRIPT, SERVICE, SYNC, Shows,
     Shows::{Runs, Says},
     URL,
 };
@@ -61,6 +61,7 @@ fe80::1
             "{TRACKED}\nvrrp_instance V {{\n{instance}\ntrack_script {{\nS weight 5\n}}\n}}\n\
              vrrp_sync_group G {{\ngroup {{\nV\n}}\n{lines}\n}}"
         ),
+        PACED => format!("{DEFAULT}interface eth0\n}}\ngarp_group {{\n{lines}\n}}"),
         INSTANCE => format!("{TRACKED}\nvrrp_instance V {{\n{instance}\n{lines}\n}}"),
         AUTHENTICATION => {
             format!("vrrp_instance V {{\n{instance}\nauthentication {{\n{lines}\n}}\n}}")

@@ -38,6 +38,7 @@ pub(super) const SCRIPT: &str = "vrrp_script";
 pub(super) const PROCESS: &str = "vrrp_track_process";
 pub(super) const INSTANCE: &str = "vrrp_instance";
 pub(super) const SYNC: &str = "vrrp_sync_group";
+pub(super) const PACED: &str = "garp_group";
 pub(super) const AUTHENTICATION: &str = "authentication";
 pub(super) const SERVICE: &str = "virtual_server";
 pub(super) const REAL: &str = "real_server";
@@ -56,6 +57,38 @@ pub(super) const EXAMPLES: &[Example] = &[
         "vrrp_sync_group",
         Runs,
         "+vrrp_sync_group G {\n+group {\n+V\n+}\n+}\nDEFAULT\n}",
+    ),
+    example(
+        FILE,
+        "garp_group",
+        Runs,
+        "+garp_group {\n+garp_interval 0.001\n+interface eth0\n+}\nDEFAULT\n}",
+    ),
+    example(
+        PACED,
+        "garp_interval",
+        Runs,
+        "interface eth0\n+garp_interval 0.001",
+    ),
+    example(
+        PACED,
+        "gna_interval",
+        Runs,
+        "interface eth0\n+gna_interval 0.000001",
+    ),
+    example(PACED, "interface", Runs, "+interface eth0"),
+    example(PACED, "interfaces", Runs, "+interfaces {\n+eth0\n+eth1\n+}"),
+    example(
+        GLOBAL,
+        "vrrp_garp_interval",
+        Runs,
+        "+vrrp_garp_interval 0.001",
+    ),
+    example(
+        GLOBAL,
+        "vrrp_gna_interval",
+        Runs,
+        "+vrrp_gna_interval 0.000001",
     ),
     example(SYNC, "group", Says, "+group {\n+NOBODY\n+}"),
     example(

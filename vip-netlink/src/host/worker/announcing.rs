@@ -1,0 +1,101 @@
+//! Telling neighbours where addresses are: at once, or at the pace that was asked for.
+
+use std::net::IpAddr;
+
+use vrrp_fsm::RouterId;
+
+use super::{Worker, device, wanted};
+use crate::announce::{gratuitous_arp, neighbour_advertisement};
+use crate::host::boottime;
+use crate::plan::{Present, Vip, Wanted};
+
+/// One announcement that waits for its turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Saying {
+    router: RouterId,
+    what: Present,
+}
+
+impl Worker {
+    /// Five announcements in one go are a matter of microseconds; nothing waits for this thread.
+    pub(super) async fn announce(&mut self, id: RouterId, repeat: u8) {
+        self.announce_those(id, repeat, |_| true).await;
+    }
+
+    pub(super) async fn announce_those(
+        &mut self,
+        id: RouterId,
+        repeat: u8,
+        those: impl Fn(&Vip) -> bool,
+    ) {
+        self.look_at_links(id).await;
+        let Some(router) = self.routers.get(&id).filter(|router| router.installed) else {
+            return;
+        };
+        let now = boottime();
+        for _ in 0..repeat {
+            for vip in router.config.addresses.iter().filter(|vip| those(vip)) {
+                let name = device(&router.config, vip);
+                if let Some(link) = self.kernel.link(name) {
+                    let interface = link.index;
+                    let what = Wanted { interface, vip }.present();
+                    let saying = Saying { router: id, what };
+                    self.pacer.push(now, name, vip.address.is_ipv6(), saying);
+                }
+            }
+        }
+        self.say();
+    }
+
+    /// Sends the announcements whose time has come.
+    pub(super) fn say(&mut self) {
+        let now = boottime();
+        while let Some(saying) = self.pacer.due(now) {
+            self.send(saying);
+        }
+    }
+
+    /// What has been taken away meanwhile is not announced any more.
+    fn send(&self, Saying { router, what }: Saying) {
+        let Some(router) = self.routers.get(&router).filter(|router| router.installed) else {
+            return;
+        };
+        let (wanted, _) = wanted(&self.kernel, &router.config);
+        let Some(one) = wanted.iter().find(|one| one.present() == what) else {
+            return;
+        };
+        if !router.has_placed(one) && !router.owns(&self.kernel, one) {
+            return;
+        }
+        let link = self.kernel.link(device(&router.config, one.vip));
+        let Some((link, mac)) = link.and_then(|link| Some((link, link.mac?))) else {
+            return;
+        };
+        // A frame that the link cannot take now is repeated by the next round.
+        let _ = match what.address {
+            IpAddr::V4(_) if link.no_arp => Ok(()),
+            IpAddr::V4(address) => self.frames.send(link.index, &gratuitous_arp(mac, address)),
+            IpAddr::V6(address) => self.frames.send(
+                link.index,
+                &neighbour_advertisement(mac, address, link.forwards),
+            ),
+        };
+    }
+
+    /// Whether this host forwards decides on a flag of what neighbours are told, and changes unnoticed.
+    async fn look_at_links(&mut self, id: RouterId) {
+        let Some(router) = self.routers.get(&id) else {
+            return;
+        };
+        let (wanted, _) = wanted(&self.kernel, &router.config);
+        let ipv6 = wanted.iter().filter(|one| one.vip.address.is_ipv6());
+        let mut links: Vec<u32> = ipv6.map(|one| one.interface).collect();
+        links.sort_unstable();
+        links.dedup();
+        for link in links {
+            // Not answered: the flag is as it was when last heard of.
+            let _ = self.vips.look_at(&mut self.kernel, link).await;
+            self.tell();
+        }
+    }
+}
