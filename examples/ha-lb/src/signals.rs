@@ -6,6 +6,7 @@
 
 use std::{ffi::CString, io, os::unix::ffi::OsStrExt as _, path::Path};
 
+use nix::sys::signal::SigSet;
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -34,6 +35,28 @@ pub fn leave_to_the_supervisor() -> io::Result<()> {
         drop(signal(SignalKind::from_raw(number))?);
     }
     Ok(())
+}
+
+/// The supervisor's own, which must not be lost while one program follows the other.
+fn own() -> SigSet {
+    use nix::sys::signal::Signal::{
+        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
+    };
+    let all = [
+        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
+    ];
+    all.into_iter().collect()
+}
+
+/// The calling thread hears no signal. Every thread but the supervisor's main one calls it first, so that a signal that
+/// the main thread blocks waits in the kernel, for the program that follows.
+pub fn block() -> io::Result<()> {
+    Ok(own().thread_block()?)
+}
+
+/// To be called once signals are listened to.
+pub fn unblock() -> io::Result<()> {
+    Ok(own().thread_unblock()?)
 }
 
 /// `killall` and `pgrep` look at the name of the program file, which is the same for every role: this sets it to the

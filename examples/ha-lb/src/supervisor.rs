@@ -68,6 +68,9 @@ fn go(
 ) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_start(|| {
+            let _ = signals::block();
+        })
         .build();
     let ended = runtime
         .and_then(|runtime| runtime.block_on(daemon::Daemon::run(prepared, launched, inherited)));

@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::channel::Post;
+use crate::signals;
 
 /// How often life is shown.
 pub const EVERY: Duration = Duration::from_millis(200);
@@ -34,6 +35,8 @@ impl Beats {
         thread::Builder::new()
             .name("beats".to_owned())
             .spawn(move || {
+                // At worst a signal comes here, and is heard all the same.
+                let _ = signals::block();
                 loop {
                     if before() {
                         // While the other side reads nothing there is no use in telling it more.

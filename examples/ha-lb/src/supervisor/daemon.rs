@@ -13,6 +13,7 @@ use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    task::yield_now,
     time::sleep_until,
 };
 
@@ -26,7 +27,7 @@ use super::{
     start::{Prepared, Traces},
     tracks::{Tracks, Turn},
     turns::Turns,
-    upgrade::{Inherited, unblock_signals},
+    upgrade::Inherited,
 };
 use crate::{
     admin::status,
@@ -227,13 +228,28 @@ impl Daemon {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
-        unblock_signals()?;
+        crate::signals::unblock()?;
+        let mut last_turns = LAST_TURNS;
         loop {
             if let Phase::Over(code) = self.phase {
                 self.notifier.finish().await;
                 self.predecessors.kill();
                 self.leaving.kill();
                 return Ok(code);
+            }
+            let replaces = self.upgrade.as_ref().is_some_and(Upgrade::is_ready);
+            match last_turns {
+                0 => {
+                    self.replace();
+                    continue;
+                }
+                LAST_TURNS if replaces => {
+                    // Signals that were caught are passed on; those to come wait in the kernel.
+                    self.tracks.end();
+                    crate::signals::block()?;
+                    last_turns -= 1;
+                }
+                _ => last_turns -= usize::from(replaces),
             }
             let turn = self.turns.turn(Instant::now());
             let deadline = self.next_deadline().map_or(turn, |at| at.min(turn));
@@ -243,6 +259,7 @@ impl Daemon {
                 _ = terminate.recv() => self.stop(Signal::TERM),
                 _ = interrupt.recv() => self.stop(Signal::INT),
                 _ = hang_up.recv() => self.hang_up("SIGHUP", Instant::now()),
+                () = yield_now(), if replaces => {}
                 () = sleep_until(deadline.into()) => self.timeout(Instant::now()),
             }
         }
@@ -365,6 +382,9 @@ impl Daemon {
         }
     }
 }
+
+/// Turns of the event loop in which a signal that was caught arrives.
+const LAST_TURNS: usize = 8;
 
 /// How long requests may go on after SIGTERM unless `hard-stop-after` says otherwise.
 const GRACE: Duration = Duration::from_secs(30);

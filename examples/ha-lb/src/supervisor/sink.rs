@@ -18,6 +18,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::signals;
+
 const DEV_LOG: &str = "/dev/log";
 /// How long the last lines may take at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -90,6 +92,8 @@ fn pass_on(targets: &Targets, reader: PipeReader, console: Option<File>) -> io::
     std::thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || {
+            // At worst a signal comes here, and is heard all the same.
+            let _ = signals::block();
             lines.pass_on(reader);
             let _ = told.send(());
         })?;

@@ -119,6 +119,11 @@ impl Tracks {
         (runner, self.runners.spawn(task))
     }
 
+    /// No script runs from now on.
+    pub fn end(&mut self) {
+        self.runners.abort_all();
+    }
+
     /// Takes note of a turn; what the speaker is to be told.
     pub fn turned(&mut self, turn: Turn) -> Option<(String, bool)> {
         let mut tracks = self.tracks.iter_mut();

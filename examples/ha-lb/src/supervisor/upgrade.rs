@@ -17,7 +17,7 @@ use std::{
 };
 
 pub(super) use document::{Document, Inherited, Predecessor, read};
-pub(super) use execute::{execute, inherited, left_behind, own_program, unblock_signals};
+pub(super) use execute::{execute, inherited, left_behind, own_program};
 
 use super::start;
 use crate::{config::diagnostic::Diagnostics, config::load, logging};

@@ -5,6 +5,7 @@
 //! Checking    the new program reads the document on trial
 //! Quiet       notify scripts end: one that waits would be lost
 //! Settling    speaker and balancer acknowledge; nothing is told to them any more
+//! Ready       signals that were caught are noted, from now on they wait in the kernel
 //! execve      (supervisor::upgrade), and `succession` there
 //! ```
 
@@ -62,19 +63,29 @@ enum Stage {
         look: Instant,
         until: Instant,
     },
+    /// At the next turn; those that did not acknowledge are lost.
+    Ready {
+        speaker: bool,
+        balancer: bool,
+    },
 }
 
 impl Upgrade {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Checking => None,
+            Stage::Checking | Stage::Ready { .. } => None,
             Stage::Quiet { look, .. } | Stage::Settling { look, .. } => Some(*look),
         }
     }
 
     /// Whether the children wait for their successors.
     pub(super) fn is_settling(&self) -> bool {
-        matches!(self.stage, Stage::Settling { .. })
+        matches!(self.stage, Stage::Settling { .. } | Stage::Ready { .. })
+    }
+
+    /// Whether the new program is to be executed now.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.stage, Stage::Ready { .. })
     }
 
     /// Tells whoever asked.
@@ -211,15 +222,21 @@ impl Daemon {
                 look,
                 until,
             } => {
+                let lost = (*speaker, *balancer);
                 if *until <= now {
-                    let lost = (*speaker, *balancer);
                     self.give_up(lost);
                 } else if *speaker || *balancer || !quiet {
                     *look = now + LOOK;
                     return;
                 }
-                self.replace();
+                if let Some(upgrade) = &mut self.upgrade {
+                    upgrade.stage = Stage::Ready {
+                        speaker: lost.0,
+                        balancer: lost.1,
+                    };
+                }
             }
+            Stage::Ready { .. } => {}
         }
     }
 
@@ -298,13 +315,13 @@ impl Daemon {
     }
 
     /// Executes the new program; if that fails this one again, whose children wait for successors by now.
-    fn replace(&mut self) {
+    pub(super) fn replace(&mut self) {
+        let mut document = self.document();
         let Some(upgrade) = self.upgrade.take() else {
             return;
         };
         self.launched.reloads();
         tracing::info!("upgrade: executing {}", upgrade.program.display());
-        let mut document = self.document();
         let kept = document.descriptors();
         let own = Path::new("/proc/self/exe");
         for program in [&*upgrade.program, own] {
@@ -320,9 +337,7 @@ impl Daemon {
 
     fn document(&self) -> Document {
         let acknowledged = |role: Role| match self.upgrade.as_ref().map(|u| &u.stage) {
-            Some(Stage::Settling {
-                speaker, balancer, ..
-            }) => match role {
+            Some(Stage::Ready { speaker, balancer }) => match role {
                 Role::Speaker => !speaker,
                 Role::Balancer => !balancer,
             },

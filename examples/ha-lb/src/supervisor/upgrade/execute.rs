@@ -11,7 +11,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::sys::signal::{SigSet, Signal};
 use rustix::{
     io::{FdFlags, fcntl_setfd},
     process,
@@ -31,7 +30,7 @@ pub(in crate::supervisor) fn own_program() -> io::Result<PathBuf> {
 }
 
 /// Executes `program` with this process's arguments; `kept` and `document` stay open in it, and it finds
-/// `signals_for_it`. Returns only if that fails, with everything as it was.
+/// `signals_for_it`, which must be blocked. Returns only if that fails, with everything as it was.
 pub(in crate::supervisor) fn execute(
     program: &Path,
     document: &OwnedFd,
@@ -55,30 +54,12 @@ pub(in crate::supervisor) fn execute(
     let all = kept.iter().copied().chain([document.as_raw_fd()]);
     let all: Vec<RawFd> = all.collect();
     keep(&all, true)?;
-    // Signals that come before the new program listens wait for it.
-    let blocked = signals();
-    blocked.thread_block()?;
     for signal in signals_for_it {
         process::kill_process(process::getpid(), *signal)?;
     }
     let failed = nix::unistd::execve(&path, &arguments, &environment);
-    blocked.thread_unblock()?;
     keep(&all, false)?;
     Ok(failed?)
-}
-
-fn signals() -> SigSet {
-    use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
-    [
-        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
-    ]
-    .into_iter()
-    .collect()
-}
-
-/// To be called once signals are listened to.
-pub(in crate::supervisor) fn unblock_signals() -> io::Result<()> {
-    Ok(signals().thread_unblock()?)
 }
 
 fn keep(descriptors: &[RawFd], open: bool) -> io::Result<()> {
