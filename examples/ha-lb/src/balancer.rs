@@ -39,6 +39,7 @@ use crate::{
     },
     privileges::{self, Identity},
     role,
+    supervisor::limits::Room,
 };
 
 /// The role's entry point; standard input is the supervisor's socket.
@@ -85,7 +86,9 @@ struct Running {
 }
 
 /// The balancer's part of a configuration that the supervisor has found to be right.
-fn read(configuration: &Configuration) -> Result<Config, String> {
+///
+/// No more connections are let in than there are descriptors for: `maxconn` is what fits.
+fn read(configuration: &Configuration, listeners: usize) -> Result<Config, String> {
     let mut diagnostics = Diagnostics::new();
     load::load(
         &configuration.sources,
@@ -93,12 +96,16 @@ fn read(configuration: &Configuration) -> Result<Config, String> {
         &mut diagnostics,
     )
     .and_then(|loaded| loaded.balancer)
+    .map(|mut config| {
+        config.global.maxconn = Some(Room::here(&config, listeners).connections);
+        config
+    })
     .ok_or_else(|| format!("the configuration does not read as it did before:\n{diagnostics}"))
 }
 
 /// Threads inherit the rights of the thread that starts them: rights are given up before the first one.
 fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Running, String> {
-    let config = read(&given.configuration)?;
+    let config = read(&given.configuration, sockets.len())?;
     let identity = Identity::of(&config.global).map_err(|e| e.to_string())?;
     identity.assume().map_err(|e| e.to_string())?;
     // One that is stopped would else keep the sockets, to which clients of the next daemon would come.
@@ -108,6 +115,7 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let mut options = Options::new(Arc::new(Told(told)));
     options.workers = given.workers;
     options.utc_offset = given.utc_offset;
+    options.max_pipes = Room::here(&config, sockets.len()).pipes;
     options.stats = Some(Arc::clone(&service) as Arc<dyn StatsService>);
     let (listeners, stats_sockets) = sort(&config, sockets);
     options.listeners = listeners;

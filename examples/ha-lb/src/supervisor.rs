@@ -12,6 +12,7 @@ pub mod launch;
 pub mod limits;
 pub mod listeners;
 pub mod liveness;
+pub mod memory;
 pub mod pidfile;
 pub mod procfs;
 pub mod scripts;
@@ -44,6 +45,7 @@ pub fn run(options: &start::Options) -> ExitCode {
 pub fn serve(read: start::Read, options: &start::Options) -> Result<ExitCode, start::Refusal> {
     let prepared = start::prepare(read, options)?;
     let launched = launch::launch(&options.launch).map_err(start::Refusal::Told)?;
+    memory::protect(false);
     Ok(go(prepared, launched, upgrade::Inherited::default()))
 }
 
@@ -53,7 +55,10 @@ pub fn resume() -> Option<ExitCode> {
     logging::init();
     signals::take_the_name_called_by();
     Some(match upgrade::read(document) {
-        Ok((prepared, launched, inherited)) => go(prepared, launched, inherited),
+        Ok((prepared, launched, inherited)) => {
+            memory::protect(true);
+            go(prepared, launched, inherited)
+        }
         Err(why) => {
             tracing::error!("upgrade: cannot go on: {why}");
             ExitCode::FAILURE

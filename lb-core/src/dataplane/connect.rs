@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{io::Interest, net::TcpStream};
 
@@ -301,7 +302,15 @@ impl Connection {
             .map(Server::config)
             .ok_or(NotDialed::NoServer)?;
         let address = self.address(config).ok_or(NotDialed::NoServer)?;
-        let begun = start(address, config, need.proxy).map_err(|_| NotDialed::Local)?;
+        let begun = start(address, config, need.proxy).or_else(|error| {
+            if !is_of_descriptors(&error) {
+                return Err(error);
+            }
+            // Idle connections of other servers may hold what is missing.
+            self.worker.idle.clear();
+            start(address, config, need.proxy)
+        });
+        let begun = begun.map_err(|_| NotDialed::Local)?;
         let now = clock::recent();
         self.timer.after(now, need.proxy.timeouts.connect);
         let connected = {
@@ -406,6 +415,12 @@ fn shareable(config: &ServerConfig) -> bool {
 }
 
 /// Starts a connection; it stands once the socket is writable and has no error.
+/// Whether this process, or the system, has no descriptor left.
+fn is_of_descriptors(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code == Some(Errno::MFILE.raw_os_error()) || code == Some(Errno::NFILE.raw_os_error())
+}
+
 fn start(address: SocketAddr, config: &ServerConfig, proxy: &ProxyConfig) -> io::Result<TcpStream> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -421,7 +436,7 @@ fn start(address: SocketAddr, config: &ServerConfig, proxy: &ProxyConfig) -> io:
     }
     match socket.connect(&address.into()) {
         Ok(()) => {}
-        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+        Err(e) if e.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
         Err(e) => return Err(e),
     }

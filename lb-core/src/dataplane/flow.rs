@@ -411,7 +411,8 @@ impl Flow {
         }
     }
 
-    fn may_splice(&self, from: &Side, to: &Side) -> bool {
+    /// Whether bytes go through a pipe from now on, of which there is one then.
+    fn may_splice(&mut self, from: &Side, to: &Side) -> bool {
         let bulk = self.known_bytes() >= SPLICE_FROM
             || self.pipe.is_some() && self.body.opaque_bytes() > 0
             || matches!(self.body, Body::UntilClose) && self.busy >= BUSY;
@@ -420,6 +421,10 @@ impl Flow {
             && from.input.is_empty()
             && from.tcp().is_some()
             && to.tcp().is_some()
+            && {
+                self.pipe = self.pipe.take().or_else(Pipe::new);
+                self.pipe.is_some()
+            }
     }
 
     /// Empties the pipe, then fills it once.
@@ -433,9 +438,6 @@ impl Flow {
         let (Some(source), Some(sink)) = (from.tcp(), to.tcp()) else {
             return Ok(false);
         };
-        if self.pipe.is_none() {
-            self.pipe = Some(Pipe::new().map_err(|_| Fault::Source)?);
-        }
         let Some(pipe) = &mut self.pipe else {
             return Ok(false);
         };

@@ -178,12 +178,13 @@ struct Incoming {
     frontend: Pass,
 }
 
-/// What goes with an accepted connection and is given back with it.
+/// What goes with an accepted connection and is given back with it, the admission first: whoever gets one of the
+/// places, on another thread at the same moment, is to be admitted.
 #[derive(Debug)]
 pub(super) struct Places {
-    _process: Pass,
-    _frontend: Pass,
     _admission: Admission,
+    _frontend: Pass,
+    _process: Pass,
 }
 
 /// An accepted connection.
@@ -349,13 +350,11 @@ pub(super) async fn run(worker: Rc<Worker>, post: Rc<Post>) {
                 }
             };
             starved = false;
-            let Some(admission) = admit(&listener, source).await else {
-                continue;
-            };
+            let admission = admit(&listener, source).await;
             let places = Places {
-                _process: incoming.process,
-                _frontend: incoming.frontend,
                 _admission: admission,
+                _frontend: incoming.frontend,
+                _process: incoming.process,
             };
             session::spawn(&worker, &listener, listener.opened(socket, source, places));
         }
@@ -372,14 +371,15 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Counts the connection in the frontend; `rate-limit sessions` makes it wait.
-async fn admit(listener: &Listener, source: SocketAddr) -> Option<Admission> {
+async fn admit(listener: &Listener, source: SocketAddr) -> Admission {
     loop {
         match listener.frontend.admit(clock::now(), source.ip()) {
-            Ok(admission) => return Some(admission),
+            Ok(admission) => return admission,
             Err(NotAdmitted::TooFast { retry_at }) => {
                 tokio::time::sleep_until(retry_at.into()).await;
             }
-            Err(_) => return None,
+            // The gates hold exactly as many; a limit that was lowered meanwhile is waited for.
+            Err(NotAdmitted::Full) => tokio::time::sleep(PAUSE).await,
         }
     }
 }

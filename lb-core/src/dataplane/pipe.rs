@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     io,
     os::fd::{AsFd, OwnedFd},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
@@ -18,11 +19,40 @@ thread_local! {
     static POOL: RefCell<Vec<Ends>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Pipes of this process, and how many there may be: each takes two descriptors that connections need more.
+static PIPES: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// How many pipes there may be at once; beyond that bytes are copied.
+pub(super) fn set_limit(most: usize) {
+    MOST.store(most, Ordering::Relaxed);
+}
+
 #[derive(Debug)]
 struct Ends {
     reader: OwnedFd,
     writer: OwnedFd,
     capacity: usize,
+}
+
+impl Ends {
+    fn new() -> io::Result<Self> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // Refused beyond the user's share of pipe pages: the default of 64 kB serves too.
+        let capacity = fcntl_setpipe_size(&writer, CAPACITY).unwrap_or(64 * 1024);
+        PIPES.fetch_add(1, Ordering::Relaxed);
+        Ok(Self {
+            reader,
+            writer,
+            capacity,
+        })
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        PIPES.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A pipe and what is in it.
@@ -33,23 +63,15 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    /// A pipe of this thread's pool, or a new one.
-    pub(super) fn new() -> io::Result<Self> {
+    /// A pipe of this thread's pool, or a new one; `None` where there are enough, or no descriptor is left.
+    pub(super) fn new() -> Option<Self> {
         let pooled = POOL.with_borrow_mut(Vec::pop);
+        let room = || PIPES.load(Ordering::Relaxed) < MOST.load(Ordering::Relaxed);
         let ends = match pooled {
             Some(ends) => ends,
-            None => {
-                let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-                // Refused beyond the user's share of pipe pages: the default of 64 kB serves too.
-                let capacity = fcntl_setpipe_size(&writer, CAPACITY).unwrap_or(64 * 1024);
-                Ends {
-                    reader,
-                    writer,
-                    capacity,
-                }
-            }
+            None => room().then(Ends::new)?.ok()?,
         };
-        Ok(Self {
+        Some(Self {
             ends: Some(ends),
             inside: 0,
         })

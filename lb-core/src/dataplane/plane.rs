@@ -9,6 +9,7 @@ use std::{
 use super::{
     Balancer, Events, ListenerFd, Options, StartError, StatsService, clock,
     listener::{self, Listener},
+    pipe,
     probe::Checks,
     worker::{self, Command, Orders, Parts, WorkerHandle},
 };
@@ -62,6 +63,7 @@ impl Drop for Prepared {
 
 /// Starts the workers and the health checks.
 pub fn start(config: Arc<Config>, options: Options) -> Result<DataPlane, StartError> {
+    pipe::set_limit(options.max_pipes);
     let balancer = Balancer::new(config, options.utc_offset, clock::now())?;
     let empty = Arc::new(Balancer::new(
         Arc::default(),

@@ -26,7 +26,7 @@ impl Running {
     ) -> Result<(), String> {
         self.prepared = None;
         let sockets = mem::take(&mut self.arrived);
-        let config = read(configuration)?;
+        let config = read(configuration, sockets.len())?;
         let (listeners, stats_sockets) = sort(&config, sockets);
         let plane = self
             .plane

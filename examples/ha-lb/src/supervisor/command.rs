@@ -11,6 +11,8 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{process, time::timeout};
 
+use super::memory;
+
 /// How long a script may go on after SIGTERM.
 const MERCY: Duration = Duration::from_secs(2);
 
@@ -83,6 +85,9 @@ impl Command {
             Ok(child) => child,
             Err(error) => return Outcome::NotStarted(error),
         };
+        if let Some(pid) = child.id() {
+            memory::ordinary(pid);
+        }
         let group = child
             .id()
             .and_then(|id| i32::try_from(id).ok())

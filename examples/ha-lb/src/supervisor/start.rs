@@ -189,7 +189,10 @@ pub fn prepare(read: Read, options: &Options) -> Result<Prepared, Refusal> {
     if let Some(config) = &loaded.balancer {
         workers = listeners::workers(config);
         let count = listeners::count(config, workers);
-        if let Err(advice) = limits::raise(limits::needed(config, count)) {
+        // Without a `maxconn` it is what fits.
+        if let Err(advice) = limits::raise(limits::needed(config, count))
+            && config.global.maxconn.is_some()
+        {
             tracing::warn!("{advice}");
         }
         let alone = options.launch.relieved.is_empty();

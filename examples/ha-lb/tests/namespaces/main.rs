@@ -27,6 +27,7 @@ mod peers;
 mod processes;
 mod reload;
 mod resign;
+mod rights;
 mod single;
 mod stats_page;
 mod stop;

@@ -2,7 +2,6 @@
 //! runs for the speaker.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::Path,
     time::{Duration, Instant},
@@ -82,58 +81,6 @@ impl Site {
         .unwrap();
         pid
     }
-}
-
-/// Fields of /proc/PID/status.
-fn proc_status(pid: &Value) -> BTreeMap<String, String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let fields = text.lines().filter_map(|line| line.split_once(':'));
-    fields
-        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
-        .collect()
-}
-
-#[test]
-fn each_process_has_only_the_rights_that_it_needs() {
-    enclosed(
-        "processes::each_process_has_only_the_rights_that_it_needs",
-        Needs::Users,
-        &["unshare", "ip"],
-        || {
-            let scratch = tempfile::tempdir().unwrap();
-            let empty = scratch.path().join("empty");
-            fs::create_dir(&empty).unwrap();
-            let global = format!("user 65534\n group 65533\n chroot {}", empty.display());
-            let site = Site::start(scratch.path(), "script \"pidof haproxy\"", "", &global);
-            let status = site.node.status().unwrap();
-            let none = "0000000000000000";
-
-            let balancer = proc_status(&status["balancer"]["pid"]);
-            for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
-                assert_eq!(balancer[set], none, "{set}");
-            }
-            assert_eq!(balancer["NoNewPrivs"], "1");
-            assert_eq!(balancer["Uid"], "65534\t65534\t65534\t65534");
-            assert_eq!(balancer["Gid"], "65533\t65533\t65533\t65533");
-            assert_eq!(balancer["Groups"], "");
-            let root = fs::read_link(format!("/proc/{}/root", status["balancer"]["pid"])).unwrap();
-            assert_eq!(root, empty);
-
-            // CAP_NET_ADMIN (12) and CAP_NET_RAW (13).
-            let speaker = proc_status(&status["vrrp"]["pid"]);
-            for set in ["CapPrm", "CapEff", "CapBnd"] {
-                assert_eq!(speaker[set], "0000000000003000", "{set}");
-            }
-            assert_eq!(speaker["CapInh"], none);
-            assert_eq!(speaker["NoNewPrivs"], "1");
-            let threads = fs::read_dir(format!("/proc/{}/task", status["vrrp"]["pid"])).unwrap();
-            for thread in threads {
-                let text = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
-                assert!(text.contains("CapEff:\t0000000000003000"), "{text}");
-            }
-            assert!(!Path::new(&format!("/proc/{}/root/etc", status["vrrp"]["pid"])).exists());
-        },
-    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::{
         child::{Child, Report, Role},
         listeners::Open,
         liveness::HANGS,
+        memory,
     },
 };
 
@@ -94,6 +95,7 @@ impl Daemon {
         };
         match slot.start(name, report) {
             Ok(child) => {
+                memory::expose(child.pid);
                 hand_over(child, &self.sockets);
                 child.tell(hello, Vec::new());
             }

@@ -125,7 +125,9 @@ impl Daemon {
         if let Some(config) = &reload.loaded.balancer {
             let needed = limits::needed(config, reload.sockets.len());
             let raised = balancer.map_or(Ok(()), |child| limits::raise_of(child.pid, needed));
-            if let Err(advice) = raised.and_then(|()| limits::raise(needed)) {
+            if let Err(advice) = raised.and_then(|()| limits::raise(needed))
+                && config.global.maxconn.is_some()
+            {
                 tracing::warn!("{advice}");
             }
         }
