@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod descriptors;
 mod files;
 mod hard_stop;
 mod reload;

@@ -26,7 +26,7 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(config: impl FnOnce(&str) -> String) -> Self {
-        Self::start_as(config, |_| {})
+        Self::start_by(Command::new(HA_LB), config, |_| {})
     }
 
     /// The same with an environment.
@@ -34,11 +34,26 @@ impl Daemon {
         config: impl FnOnce(&str) -> String,
         adjust: impl FnOnce(&mut Command),
     ) -> Self {
+        Self::start_by(Command::new(HA_LB), config, adjust)
+    }
+
+    /// In a user namespace of its own, where not even root may have more open files than these.
+    pub(crate) fn start_with_files(files: usize, config: impl FnOnce(&str) -> String) -> Self {
+        let mut program = Command::new("unshare");
+        let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+        program.args(["-Ur", "sh", "-c", &script, HA_LB]);
+        Self::start_by(program, config, |_| {})
+    }
+
+    fn start_by(
+        mut command: Command,
+        config: impl FnOnce(&str) -> String,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = config(&folder.path().display().to_string());
         fs::write(folder.path().join("haproxy.cfg"), text).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
-        let mut command = Command::new(HA_LB);
         command
             .args(["run", "-x"])
             .arg(folder.path().join("haproxy.cfg"))
