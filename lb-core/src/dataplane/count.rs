@@ -93,6 +93,9 @@ impl Connection {
             backend.map(|b| b.counters().traffic.cell()),
             server.map(|s| s.counters().traffic.cell()),
         ];
+        let to_server = server.map_or(0, |_| trace.bytes_uploaded);
+        let process = &self.worker.process;
+        process.bytes_out.add(trace.bytes_read + to_server);
         let times = Times {
             queue: trace.timers.queue.unwrap_or_default(),
             connect: trace.timers.connect.unwrap_or_default(),
@@ -156,12 +159,5 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.process.connections.leave();
         self.frontend.connections.leave();
-    }
-}
-
-impl Worker {
-    /// Bytes went to a client.
-    pub(super) fn count_bytes_out(&self, bytes: u64) {
-        self.process.bytes_out.add(bytes);
     }
 }

@@ -32,6 +32,7 @@ frontend front
 backend plain
     stats uri /plain
     server one {a}
+    server spare {b} weight 30 backup
     server off {b} disabled
 backend full
     stats uri /full
@@ -153,7 +154,13 @@ fn seen(peer: &Peer, address: &str) -> String {
         let rows = body.lines().filter(|line| !line.starts_with("# "));
         for row in rows.take(40) {
             let cells: Vec<_> = match body.starts_with('#') {
-                true => row.split(',').take(2).collect(),
+                // Names, and what follows from the servers' states.
+                true => row
+                    .split(',')
+                    .enumerate()
+                    .filter(|(place, _)| [0, 1, 17, 18, 19, 20].contains(place))
+                    .map(|(_, cell)| cell)
+                    .collect(),
                 false => row.split(':').take(3).collect(),
             };
             seen += &format!(" {}", cells.join("/"));

@@ -115,7 +115,6 @@ impl Answer {
             Self::Raw(_) => 0,
             _ => size_of_answer(out) + (out.len() - head_len) as u64,
         };
-        connection.worker.count_bytes_out(out.len() as u64);
         if !flush(connection, x).await {
             return Next::Close;
         }
@@ -283,7 +282,6 @@ async fn stream(
             out.extend_from_slice(b"0\r\n\r\n");
         }
         x.trace.bytes_read += piece.len() as u64;
-        connection.worker.count_bytes_out(out.len() as u64);
         if !flush(connection, x).await {
             return false;
         }

@@ -31,13 +31,19 @@ impl fmt::Display for Esc<'_> {
     }
 }
 
-/// Bytes with one decimal.
+/// Bytes with one decimal, on one line with their unit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bytes(pub(super) u64);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        scaled(f, self.0, &[" B", " kB", " MB", " GB", " TB", " PB"])
+        scaled(
+            f,
+            self.0,
+            &[
+                "\u{a0}B", "\u{a0}kB", "\u{a0}MB", "\u{a0}GB", "\u{a0}TB", "\u{a0}PB",
+            ],
+        )
     }
 }
 
@@ -50,7 +56,11 @@ impl fmt::Display for Count {
         if self.0 < 10_000 {
             return write!(f, "{}", self.0);
         }
-        scaled(f, self.0, &["", " k", " M", " G", " T", " P"])
+        scaled(
+            f,
+            self.0,
+            &["", "\u{a0}k", "\u{a0}M", "\u{a0}G", "\u{a0}T", "\u{a0}P"],
+        )
     }
 }
 
@@ -110,11 +120,11 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!(Bytes(999).to_string(), "999 B");
-        assert_eq!(Bytes(1_234_567).to_string(), "1.2 MB");
-        assert_eq!(Bytes(u64::MAX).to_string(), "18446.7 PB");
+        assert_eq!(Bytes(999).to_string(), "999\u{a0}B");
+        assert_eq!(Bytes(1_234_567).to_string(), "1.2\u{a0}MB");
+        assert_eq!(Bytes(u64::MAX).to_string(), "18446.7\u{a0}PB");
         assert_eq!(Count(9_999).to_string(), "9999");
-        assert_eq!(Count(12_000).to_string(), "12 k");
+        assert_eq!(Count(12_000).to_string(), "12\u{a0}k");
     }
 
     #[test]

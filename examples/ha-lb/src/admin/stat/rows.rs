@@ -127,13 +127,10 @@ pub(super) fn server_row(
     row.set(Dresp, traffic.total(|c| &c.denied_responses));
     failures(&mut row, traffic);
     row.set(Status, status.to_string());
-    // A server that does not serve shows what it would weigh.
-    let weight = if server.is_usable() {
-        server.effective_weight()
-    } else {
-        server.weight()
-    };
-    row.set(Weight, weight);
+    // A server that does not serve, or only when others are gone, shows what it would weigh.
+    let starting = server.throttle().map(|_| server.effective_weight());
+    let weight = starting.filter(|weight| *weight > 0);
+    row.set(Weight, weight.unwrap_or(server.weight()));
     row.set(Act, u8::from(!settings.backup));
     row.set(Bck, u8::from(settings.backup));
     row.set(Lastchg, server.seconds_since_change(now));

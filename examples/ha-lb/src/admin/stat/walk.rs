@@ -10,7 +10,7 @@ use lb_core::{
 };
 
 use super::{
-    columns::Row,
+    columns::{Column, Row},
     rows::{self, Detail},
 };
 
@@ -39,9 +39,13 @@ impl Filter {
             && self.containing.as_ref().is_none_or(contains)
     }
 
+    fn hides_servers(&self) -> bool {
+        self.hide_down || self.hide_maintenance
+    }
+
     /// Whether a server is shown.
     pub fn admits_server(&self, server: &Server) -> bool {
-        if !self.hide_down && !self.hide_maintenance {
+        if !self.hides_servers() {
             return true;
         }
         let status = server.status();
@@ -90,6 +94,16 @@ impl Walk {
         }
     }
 
+    /// As in HAProxy: where servers are hidden the backend's status counts them.
+    fn tell_hidden(&self, proxy: usize, row: &mut Row) {
+        let backend = self.balancer.backend_of(proxy);
+        let servers = backend.map_or(&[][..], |(_, backend)| backend.servers());
+        let up = servers.iter().filter(|server| server.status().is_up());
+        let status = row.text(Column::Status);
+        let counted = format!("{status} ({}/{})", up.count(), servers.len());
+        row.set(Column::Status, counted);
+    }
+
     fn skip_proxy(&mut self) {
         self.proxies.start += 1;
         self.place = Place::Frontend;
@@ -125,7 +139,10 @@ impl Iterator for Walk {
                         .map(|server| rows::server_row(proxy, server, self.detail, now))
                 }
                 Place::Backend => {
-                    let row = rows::of_backend(&self.balancer, index, self.detail, now);
+                    let mut row = rows::of_backend(&self.balancer, index, self.detail, now);
+                    if let (true, Some(row)) = (self.filter.hides_servers(), &mut row) {
+                        self.tell_hidden(index, row);
+                    }
                     self.skip_proxy();
                     row
                 }

@@ -60,7 +60,8 @@ pub(super) fn main_head(pick: bool, changeable: bool, out: &mut String) {
          <th class=\"t check\" role=columnheader>Last check</th>",
     );
     for title in MAIN {
-        let _ = write!(out, "<th role=columnheader>{title}</th>");
+        let class = title.to_ascii_lowercase();
+        let _ = write!(out, "<th role=columnheader class=\"{class}\">{title}</th>");
     }
     out.push_str("</tr></thead><tbody role=rowgroup>\n");
 }
@@ -69,7 +70,7 @@ pub(super) fn main_head(pick: bool, changeable: bool, out: &mut String) {
 fn class(status: &str) -> &'static str {
     let (word, rest) = status.split_once(' ').unwrap_or((status, ""));
     match word {
-        "UP" if rest.is_empty() => "up",
+        "UP" if rest.is_empty() || rest.starts_with('(') => "up",
         "OPEN" => "up",
         "DOWN" => "down",
         "UP" | "FULL" | "STOP" | "NOLB" | "DRAIN" | "MAINT" => "warn",
@@ -218,7 +219,7 @@ fn bytes(row: &Row, out: &mut String) {
     let dim = if given + taken == 0 { " class=z" } else { "" };
     let _ = write!(
         out,
-        "<td role=cell{dim} data-l=Bytes>{} in<small>{} out</small></td>",
+        "<td role=cell{dim} data-l=Bytes>{}\u{a0}in<small>{}\u{a0}out</small></td>",
         Bytes(given),
         Bytes(taken)
     );
