@@ -326,6 +326,49 @@ fn a_balancer_in_another_chroot_takes_over_on_the_same_sockets() {
 }
 
 #[test]
+fn a_balancer_that_cannot_take_over_leaves_the_one_before_and_the_files_can_be_mended() {
+    enclosed(
+        "reload::a_balancer_that_cannot_take_over_leaves_the_one_before_and_the_files_can_be_mended",
+        Needs::Namespaces,
+        &["unshare", "ip"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let lab = Lab::new().unwrap();
+            let mut node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
+            let cfg = node.path("haproxy.cfg");
+            fs::write(&cfg, haproxy("", 80)).unwrap();
+            node.start(None, &[&cfg]);
+            let serves = |what: &str| {
+                let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close";
+                let address = "10.77.0.11:80".parse().unwrap();
+                let asked = node.host.run(|| Ok(get(address, request, PATIENCE)));
+                assert_eq!(asked.unwrap().unwrap().status, 200, "{what}");
+            };
+            // A user that exists and that nobody can become in this enclosure.
+            fs::write(&cfg, haproxy(" user haproxy\n", 80)).unwrap();
+            assert_eq!(hang_up(&node, 1)["applied"], true, "{}", node.log());
+            wait_for("it fails", PATIENCE, || {
+                node.log().contains("balancer: ").then_some(())
+            });
+            serves("the one before");
+            fs::write(&cfg, haproxy("", 80)).unwrap();
+            assert_eq!(hang_up(&node, 2)["applied"], true, "{}", node.log());
+            wait_for("another balancer", PATIENCE, || {
+                (node.ask("/balancer/ready")? == true).then_some(())
+            });
+            serves("the next one");
+            let supervisor = node.ask("/supervisor/pid").unwrap();
+            wait_for("the one before ends", PATIENCE, || {
+                let path = format!("/proc/{supervisor}/task/{supervisor}/children");
+                let list = fs::read_to_string(path).unwrap();
+                (list.split_whitespace().count() == 1).then_some(())
+            });
+            assert_eq!(node.terminate(), Some(0), "{}", node.log());
+        },
+    );
+}
+
+#[test]
 fn either_half_begins_and_ends_with_the_files() {
     enclosed(
         "reload::either_half_begins_and_ends_with_the_files",

@@ -106,7 +106,7 @@ impl Daemon {
             return;
         }
         let upgrades = self.upgrade.is_some() || self.predecessors.are_needed();
-        if self.reload.is_some() || upgrades || self.leaving.serves() {
+        if self.reload.is_some() || upgrades {
             tracing::info!("{signal}: the files are read again when what runs now is over");
             self.reload_again = true;
             return;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, OwnedFd, RawFd},
     sync::Arc,
     time::Instant,
 };
@@ -53,6 +53,14 @@ impl Predecessors {
     /// Whether a successor is still to come.
     pub(super) fn are_needed(&self) -> bool {
         self.speaker.is_some() || self.balancer.is_some()
+    }
+
+    /// Those that wait for a successor, for the program after this one, whose children may fare better.
+    pub(super) fn left(&self, role: Role) -> Option<(u32, RawFd)> {
+        match role {
+            Role::Speaker => self.speaker.as_ref().map(Predecessor::left),
+            Role::Balancer => self.balancer.as_ref().map(Predecessor::left),
+        }
     }
 
     /// Whether connections are accepted by one of them.

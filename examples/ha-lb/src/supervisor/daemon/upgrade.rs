@@ -127,18 +127,21 @@ impl Daemon {
 
     /// Why no upgrade can begin now.
     fn obstacle(&self) -> Option<String> {
-        let starts = |ready: Option<bool>| ready == Some(false);
+        // One that waits for its successor can wait for another one.
+        let starts = |ready: Option<bool>, role| {
+            ready == Some(false) && self.predecessors.left(role).is_none()
+        };
         if !self.phase.is_running() {
             Some("the daemon ends".to_owned())
-        } else if self.upgrade.is_some() || self.predecessors.are_needed() {
+        } else if self.upgrade.is_some() {
             Some("an upgrade is under way".to_owned())
         } else if self.reload.is_some()
             || self.leaving.serves()
             || !self.leaving.speakers.is_empty()
         {
             Some("a reload is under way".to_owned())
-        } else if starts(self.speaker.as_ref().map(Slot::ready))
-            || starts(self.balancer.as_ref().map(Slot::ready))
+        } else if starts(self.speaker.as_ref().map(Slot::ready), Role::Speaker)
+            || starts(self.balancer.as_ref().map(Slot::ready), Role::Balancer)
         {
             Some("a process is being started; try again when it runs".to_owned())
         } else {
@@ -260,13 +263,22 @@ impl Daemon {
     fn settle(&mut self, now: Instant) {
         let grace = self.hard_stop_after.unwrap_or(FOREVER);
         self.heartbeat = None;
-        let speaker = self.speaker.as_ref().and_then(Slot::child);
-        let balancer = self.balancer.as_ref().and_then(Slot::child);
-        if let Some(child) = speaker {
-            child.tell_last(ToSpeaker::HandOver);
+        let (mut speaker, mut balancer) = (None, None);
+        if let Some(slot) = &self.speaker {
+            speaker = slot.child().filter(|_| slot.ready());
+            match (speaker, slot.child()) {
+                (Some(child), _) => child.tell_last(ToSpeaker::HandOver),
+                (None, Some(child)) => child.kill(),
+                (None, None) => {}
+            }
         }
-        if let Some(child) = balancer {
-            child.tell_last(ToBalancer::HandOver { grace });
+        if let Some(slot) = &self.balancer {
+            balancer = slot.child().filter(|_| slot.ready());
+            match (balancer, slot.child()) {
+                (Some(child), _) => child.tell_last(ToBalancer::HandOver { grace }),
+                (None, Some(child)) => child.kill(),
+                (None, None) => {}
+            }
         }
         let stage = Stage::Settling {
             speaker: speaker.is_some(),
@@ -343,8 +355,12 @@ impl Daemon {
             },
             _ => true,
         };
-        let speaker = self.speaker.as_ref().and_then(Slot::child);
-        let balancer = self.balancer.as_ref().and_then(Slot::child);
+        let speaker = self.speaker.as_ref().filter(|slot| slot.ready());
+        let speaker = speaker.and_then(Slot::child).map(Child::left);
+        let speaker = speaker.filter(|_| acknowledged(Role::Speaker));
+        let balancer = self.balancer.as_ref().filter(|slot| slot.ready());
+        let balancer = balancer.and_then(Slot::child).map(Child::left);
+        let balancer = balancer.filter(|_| acknowledged(Role::Balancer));
         let number = self.last_upgrade.as_ref().map_or(0, |last| last.number) + 1;
         Document {
             version: Document::VERSION,
@@ -360,12 +376,8 @@ impl Daemon {
             active: self.active.iter().cloned().collect(),
             scripts: self.tracks.results(),
             history: self.history.clone(),
-            speaker: speaker
-                .filter(|_| acknowledged(Role::Speaker))
-                .map(Child::left),
-            balancer: balancer
-                .filter(|_| acknowledged(Role::Balancer))
-                .map(Child::left),
+            speaker: self.predecessors.left(Role::Speaker).or(speaker),
+            balancer: self.predecessors.left(Role::Balancer).or(balancer),
             children: children(),
             uptime: self.started.elapsed(),
             reload: self.last_reload.clone(),

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::Write as _,
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
     path::PathBuf,
     time::Duration,
 };
@@ -199,6 +199,11 @@ pub(in crate::supervisor) fn read(
 }
 
 impl Predecessor {
+    /// What the document says of it.
+    pub(in crate::supervisor) fn left(&self) -> (u32, RawFd) {
+        (self.pid, self.line.as_raw_fd())
+    }
+
     /// The line to it.
     pub(in crate::supervisor) fn line(&self) -> BorrowedFd<'_> {
         self.line.as_fd()
