@@ -259,6 +259,32 @@ fn one_that_joins_an_active_group_follows_without_disturbing_it() {
 }
 
 #[test]
+fn a_successor_takes_a_group_over_without_a_word_of_it() {
+    let (old, now) = active();
+    let mut new = grouped(1, [100; 3]);
+    for id in ids() {
+        new.resume(now, id, old.memory(id).unwrap());
+        let told = drain(&mut new);
+        assert_eq!(told, [(id, Action::Install)]);
+    }
+    assert_eq!(states(&new), [StateKind::Active; 3]);
+    new.link(now, interface(2), false);
+    assert_eq!(
+        group_changes(&drain(&mut new)),
+        [(StateKind::Active, StateKind::Fault)]
+    );
+    // One that was held by another's fault is held on.
+    let mut last = grouped(1, [100; 3]);
+    last.link(now, interface(2), false);
+    drain(&mut last);
+    for id in ids() {
+        last.resume(now, id, new.memory(id).unwrap());
+        assert_eq!(group_changes(&drain(&mut last)), []);
+    }
+    assert_eq!(states(&last), [StateKind::Fault; 3]);
+}
+
+#[test]
 fn an_owner_waits_for_the_others_of_its_group() {
     let mut set = grouped(1, [255, 255, 100]);
     set.handle_all(Instant::ZERO, Event::Startup);

@@ -121,6 +121,9 @@ fn router(instance: &Instance, age: Duration, out: &mut String) {
     if let Some(held_by) = &instance.held_by {
         let _ = write!(out, "<dt>Held by</dt><dd>{}</dd>", Esc(held_by));
     }
+    if let Some(group) = &instance.sync_group {
+        let _ = write!(out, "<dt>Sync group</dt><dd>{}</dd>", Esc(group));
+    }
     if let Some(time) = instance.state_age {
         let time = whole(time + age.as_secs_f64());
         let _ = write!(out, "<dt>For</dt><dd>{}</dd>", Seconds(time));
