@@ -4,7 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Asked this much after a deadline, this process itself stood still: beats may be waiting unread.
+/// Asked this much after a deadline, this process itself stood still: beats may be waiting unread, and where the whole
+/// machine stood still the other process may not have woken yet.
 const OWN_DELAY: Duration = Duration::from_millis(100);
 
 /// The beats of one process.
@@ -41,8 +42,10 @@ impl Listening {
         if self.silent || now < self.until {
             return false;
         }
-        if now.saturating_duration_since(self.until) > OWN_DELAY {
-            self.until = now + OWN_DELAY;
+        let late = now.saturating_duration_since(self.until);
+        if late > OWN_DELAY {
+            // As long as this process was late, but not for ever.
+            self.until = now + late.min(self.patience);
             return false;
         }
         self.silent = true;
@@ -79,11 +82,17 @@ mod tests {
         let woken = now + Duration::from_secs(60);
         let mut listening = Listening::new(PATIENCE, now);
         assert!(!listening.timeout(woken));
-        assert!(!listening.timeout(woken + OWN_DELAY - MILLI));
-        assert!(listening.timeout(woken + OWN_DELAY));
+        assert!(!listening.timeout(woken + PATIENCE - MILLI));
+        assert!(listening.timeout(woken + PATIENCE));
         let mut listening = Listening::new(PATIENCE, now);
         assert!(!listening.timeout(woken));
         assert!(!listening.beat(woken + MILLI));
-        assert!(!listening.timeout(woken + OWN_DELAY));
+        assert!(!listening.timeout(woken + PATIENCE));
+        // A little late: a little more.
+        let mut listening = Listening::new(PATIENCE, now);
+        let late = now + PATIENCE + 2 * OWN_DELAY;
+        assert!(!listening.timeout(late));
+        assert_eq!(listening.next_deadline(), Some(late + 2 * OWN_DELAY));
+        assert!(listening.timeout(late + 2 * OWN_DELAY));
     }
 }
