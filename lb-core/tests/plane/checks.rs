@@ -3,7 +3,10 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
     thread,
     time::Duration,
 };
@@ -123,7 +126,7 @@ fn http_checks_go_by_the_status() {
 fn a_server_that_goes_down_takes_its_sessions_with_it_if_told_so() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let (end, ended) = channel::<()>();
     thread::spawn(move || {
         let mut held = Vec::new();
         listener.set_nonblocking(true).unwrap();
@@ -196,10 +199,8 @@ impl StatsService for Page {
     }
 }
 
-#[test]
-fn the_stats_page_answers_for_its_prefix_and_gets_posted_bodies() {
-    let mut proxy = listen("stats", Mode::Http, &[]);
-    proxy.stats = Some(StatsPage {
+fn page() -> StatsPage {
+    StatsPage {
         uri: String::from("/stats"),
         realm: String::from("x"),
         auth: Vec::new(),
@@ -210,7 +211,13 @@ fn the_stats_page_answers_for_its_prefix_and_gets_posted_bodies() {
         show_node: None,
         show_desc: None,
         scope: Vec::new(),
-    });
+    }
+}
+
+#[test]
+fn the_stats_page_answers_for_its_prefix_and_gets_posted_bodies() {
+    let mut proxy = listen("stats", Mode::Http, &[]);
+    proxy.stats = Some(page());
     let plane = Plane::start_with(vec![proxy], |_, options| {
         options.stats = Some(Arc::new(Page))
     });
@@ -249,6 +256,47 @@ fn the_stats_page_answers_for_its_prefix_and_gets_posted_bodies() {
     plane.entry();
     let answer = ask(&mut client, "GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    drop(client);
+    plane.stop();
+}
+
+/// Stands still, and its worker with it, until it is told to go on.
+struct Stuck(Mutex<Receiver<()>>);
+
+impl StatsService for Stuck {
+    fn respond(&self, _: &ProxyConfig, _: &RequestView<'_>, out: &mut Vec<u8>) -> StatsOutcome {
+        let _ = self.0.lock().unwrap().recv();
+        out.extend_from_slice(&ok("at last"));
+        StatsOutcome::Responded { status: 200 }
+    }
+}
+
+#[test]
+fn the_heartbeat_stops_while_one_of_two_workers_stands_still() {
+    let mut proxy = listen("stats", Mode::Http, &[]);
+    proxy.stats = Some(page());
+    let (go_on, wait) = channel();
+    let plane = Plane::start_with(vec![proxy], |_, options| {
+        options.stats = Some(Arc::new(Stuck(Mutex::new(wait))));
+        options.workers = 2;
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_time().build().unwrap();
+    let beats = |patience| {
+        let beat = async { tokio::time::timeout(patience, plane.plane.heartbeat()).await };
+        runtime.block_on(beat).is_ok()
+    };
+    assert!(beats(PATIENCE));
+    let mut client = plane.connect();
+    client
+        .write_all(b"GET /stats HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    plane.until("the request is read", |_| {
+        !beats(Duration::from_millis(100))
+    });
+    go_on.send(()).unwrap();
+    assert!(beats(PATIENCE));
+    assert!(ask(&mut client, "").ends_with("at last"));
     drop(client);
     plane.stop();
 }
