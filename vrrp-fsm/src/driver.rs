@@ -24,7 +24,6 @@
 use std::{
     boxed::Box,
     collections::BTreeMap,
-    fmt,
     future::poll_fn,
     io,
     string::{String, ToString as _},
@@ -36,16 +35,17 @@ use tokio::sync::{mpsc, oneshot};
 use vrrp_proto::Priority;
 
 use crate::{
-    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, GroupTransition, Instant,
-    Memory, Object, Packet, Rejection, Rejections, RouterConfig, RouterId, RouterSet, RouterStatus,
-    StateKind, Transition, Warning, track::Health,
+    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Instant, Memory, Object,
+    Packet, Rejections, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind, track::Health,
 };
 
 mod groups;
 mod host;
+mod observation;
 mod timer;
 
 pub use host::{Command, Datagram, Guard, Host, HostEvent};
+pub use observation::Observation;
 use timer::Timer;
 pub use timer::now;
 
@@ -132,49 +132,6 @@ pub struct Failure {
     pub at: Instant,
     /// How often since the addresses were last in place.
     pub count: u64,
-}
-
-/// What the driver tells of a router.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Observation {
-    /// Its state changed.
-    Transition(Transition),
-    /// The state of its sync group changed, after those of the members.
-    Group(GroupTransition),
-    /// Something an operator should know.
-    Warning(Warning),
-    /// A packet was rejected. Told the 1st, 2nd, 4th, 8th ... time for each cause.
-    Rejected {
-        /// Who sent it.
-        source: core::net::IpAddr,
-        /// Why.
-        rejection: Rejection,
-        /// How often by now.
-        count: u64,
-    },
-    /// A packet could not be sent. Told the 1st, 2nd, 4th, 8th ... time.
-    SendFailed {
-        /// How.
-        error: io::Error,
-        /// How often by now.
-        count: u64,
-    },
-    /// Addresses no longer fall silent by themselves when adverts cease, but only when their lease ends.
-    Unheld {
-        /// Why.
-        error: io::Error,
-    },
-    /// The host could not do what it was asked, and tries on. Told the 1st, 2nd, 4th, 8th ... time
-    /// until the addresses are in place.
-    HostFailed {
-        /// What.
-        command: Command,
-        /// How.
-        error: io::Error,
-        /// How often by now.
-        count: u64,
-    },
 }
 
 impl<H: Host> Driver<H> {
@@ -526,47 +483,6 @@ impl<H: Host> Driver<H> {
             let count = self.set.count_send_error(id);
             if count.is_power_of_two() {
                 observer(id, Observation::SendFailed { error, count });
-            }
-        }
-    }
-}
-
-impl fmt::Display for Observation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Transition(transition) => transition.fmt(f),
-            Self::Group(transition) => transition.fmt(f),
-            Self::Warning(warning) => warning.fmt(f),
-            Self::Rejected {
-                source,
-                rejection,
-                count,
-            } => write!(
-                f,
-                "advert from {source} rejected: {rejection} ({count} so far)"
-            ),
-            Self::SendFailed { error, count } => {
-                write!(f, "could not send an advert: {error} ({count} so far)")
-            }
-            Self::Unheld { error } => write!(
-                f,
-                "the fence cannot be kept open by adverts ({error}): if this process stands still, its addresses \
-                 answer until their lease ends"
-            ),
-            Self::HostFailed {
-                command,
-                error,
-                count,
-            } => {
-                let what = match command {
-                    Command::Install => "install",
-                    Command::Remove => "remove",
-                    Command::Announce { .. } => "announce",
-                };
-                write!(
-                    f,
-                    "could not {what} the addresses: {error} ({count} so far)"
-                )
             }
         }
     }
