@@ -132,7 +132,10 @@ fn hold(rounds: u32) -> Result<Reloads, Fatal> {
         .collect();
     let (doubles, silence) = site.prober.look(|history| {
         let doubles = history.doubles(began);
-        let doubles = doubles.iter().filter(|double| **double > PERIOD).count();
+        let doubles = doubles
+            .iter()
+            .filter(|double| double.length() > PERIOD)
+            .count();
         (doubles, history.longest_silence(began, end).length())
     });
     let mut missed = resources.missed();

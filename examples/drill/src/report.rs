@@ -64,7 +64,11 @@ pub(crate) fn row(held: &Held) {
     say(&format!(
         "{:<26} {:>6} {:>15} {:>19} {:>15} {:>7} {:>6}  {}",
         held.name,
-        sum(&|one| one.doubles.len()),
+        format!(
+            "{} / {}",
+            sum(&|one| one.doubles.len()),
+            sum(&|one| one.return_doubles.len())
+        ),
         pair(&|one| Some(one.silence), 0),
         pair(&|one| one.last_answer, 2),
         pair(&|one| Some(one.client), 0),
@@ -92,7 +96,8 @@ pub(crate) fn foot(all: &[Held], slack: Slack, took: Duration) {
     let spoilt: usize = rounds().map(|one| one.spoilt).sum();
     let _ = write!(
         text,
-        "\nAsked every 5 ms, each host by its hardware address, ARP and TCP. Nobody: the longest time without an answer \
+        "\nAsked every 5 ms, each host by its hardware address, ARP and TCP. Two answer: how often two hosts did at once,\n\
+         after the blow / while all was made well again. Nobody: the longest time without an answer \
          for the address.\nLast answer: of the struck host after the blow, where it had to fall silent. Longest time \
          without an answer while all was made well again: {:.0} ms.\nSlack: {} ms to a kill, {} ms to the address, {} ms \
          to the client, and as long as the machine kept the prober from running. {spoilt} rounds were held again because \

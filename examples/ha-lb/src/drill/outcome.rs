@@ -10,8 +10,11 @@ use crate::lab::probe::PERIOD;
 /// What one round measured.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Outcome {
-    /// For each time that two hosts answered at once, beyond the resolution of the probes: how long.
+    /// For each time after the blow that two hosts answered at once, beyond the resolution of the probes: how long.
     pub doubles: Vec<Duration>,
+    /// The same while all was made well again: the preferred host takes the address from one that lives, and that one
+    /// answers until it has heard of it.
+    pub return_doubles: Vec<Duration>,
     /// The longest time after the blow in which no host answered for the address.
     pub silence: Duration,
     /// The last answer of the struck host after the blow, where it had to fall silent.
@@ -50,6 +53,11 @@ impl Outcome {
         let mut missed = Vec::new();
         for double in &self.doubles {
             missed.push(format!("two hosts answered at once for {double:.1?}"));
+        }
+        for double in &self.return_doubles {
+            missed.push(format!(
+                "two hosts answered at once at the return for {double:.1?}"
+            ));
         }
         let mut within = |what: &str, measured: Duration, allowed: Duration, slack: Duration| {
             let slack = slack + self.resolution;
@@ -106,6 +114,7 @@ mod tests {
         let ms = Duration::from_millis;
         let bad = Outcome {
             doubles: vec![ms(6)],
+            return_doubles: vec![ms(6)],
             silence: ms(11),
             client: ms(301),
             refused: 1,
@@ -113,7 +122,7 @@ mod tests {
             return_client: ms(101),
             ..Outcome::default()
         };
-        assert_eq!(bad.missed(kill, setup, SLACK).len(), 6);
+        assert_eq!(bad.missed(kill, setup, SLACK).len(), 7);
         let late = Outcome {
             last_answer: Some(ms(12)),
             silence: ms(3600),

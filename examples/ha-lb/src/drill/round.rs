@@ -14,7 +14,7 @@ use super::{
     node::signal,
     site::VIP,
 };
-use crate::lab::probe::PERIOD;
+use crate::lab::probe::{PERIOD, Span};
 
 /// After the allowed time something that does not come will not come.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -31,13 +31,15 @@ const SPOILT: usize = 3;
 /// Strikes as `case` says and measures what follows, until all is well again. A round in which the machine itself
 /// stood still is held again; that two hosts answered counts in it all the same.
 pub fn round(site: &mut Site, case: &Case) -> Result<Outcome, DrillError> {
-    let (mut doubles, mut spoilt) = (Vec::new(), 0);
+    let (mut doubles, mut return_doubles, mut spoilt) = (Vec::new(), Vec::new(), 0);
     loop {
         let outcome = once(site, case)?;
         doubles.extend(outcome.doubles.iter().copied());
+        return_doubles.extend(outcome.return_doubles.iter().copied());
         if outcome.resolution < STALL || spoilt == SPOILT {
             return Ok(Outcome {
                 doubles,
+                return_doubles,
                 spoilt,
                 ..outcome
             });
@@ -62,12 +64,14 @@ fn once(site: &mut Site, case: &Case) -> Result<Outcome, DrillError> {
     let outcome = site.prober.look(|history| {
         let host = usize::from(case.blow == Blow::Leftover);
         let last = history.last_answer(host, at);
+        let doubles = history.doubles(at).into_iter();
+        let doubles = doubles.filter(|double| double.length() > PERIOD);
+        let (return_doubles, doubles): (Vec<_>, Vec<_>) =
+            doubles.partition(|double| double.from >= relieved);
+        let lengths = |spans: Vec<Span>| spans.into_iter().map(Span::length).collect();
         Outcome {
-            doubles: history
-                .doubles(at)
-                .into_iter()
-                .filter(|double| *double > PERIOD)
-                .collect(),
+            doubles: lengths(doubles),
+            return_doubles: lengths(return_doubles),
             silence: history.longest_silence(at, relieved).length(),
             last_answer: case
                 .silent

@@ -112,7 +112,10 @@ fn the_prober_sees_each_host_that_answers_and_when() {
             ip(&one, &["address", "add", "10.77.0.10/32", "dev", "eth0"]);
             answer(&[0, 1]);
             let doubles = prober.look(|h| h.doubles(began));
-            assert!(doubles.iter().any(|both| *both > calm / 2), "{doubles:?}");
+            assert!(
+                doubles.iter().any(|both| both.length() > calm / 2),
+                "{doubles:?}"
+            );
             println!(
                 "longest pause of the prober: {:?}",
                 prober.look(|h| h.longest_pause(began))

@@ -19,18 +19,20 @@ impl Span {
         self.to.saturating_duration_since(self.from)
     }
 
-    /// How long both lasted at once. A span inside another counts for more than [`PERIOD`], however short it is: the
+    /// When both lasted at once. A span inside another is taken for longer than [`PERIOD`], however short it is: the
     /// other's host answered before it and after it.
-    fn shared_with(self, other: Self) -> Option<Duration> {
+    fn shared_with(self, other: Self) -> Option<Self> {
         let (from, to) = (self.from.max(other.from), self.to.min(other.to));
-        let shared = to.checked_duration_since(from)?;
         let inside = |inner: Self, outer: Self| outer.from < inner.from && inner.to < outer.to;
         let least = if inside(self, other) || inside(other, self) {
             PERIOD * 2
         } else {
             Duration::ZERO
         };
-        Some(shared.max(least))
+        (from <= to).then(|| Self {
+            from,
+            to: to.max(from + least),
+        })
     }
 }
 
@@ -117,8 +119,8 @@ impl History {
         spans
     }
 
-    /// For each time that two hosts answered at once since `since`: how long.
-    pub fn doubles(&self, since: Instant) -> Vec<Duration> {
+    /// The times at which two hosts answered at once, since `since`.
+    pub fn doubles(&self, since: Instant) -> Vec<Span> {
         let spans: Vec<Vec<Span>> = (0..self.hosts.len())
             .map(|host| self.spans(host, since))
             .collect();
