@@ -9,6 +9,7 @@ mod auth;
 mod dump;
 
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
@@ -149,13 +150,10 @@ impl StatsService for Service {
         match request.method() {
             b"GET" | b"HEAD" => show(page, context, out),
             b"POST" => {
-                let order = match (
-                    admin && auth::is_from_here(request),
-                    is_whole(request, view),
-                ) {
-                    (false, _) => Err(Notice::Denied),
-                    (true, false) => Err(Notice::TooLong),
-                    (true, true) => Order::parse(&String::from_utf8_lossy(view.payload)),
+                let order = match form(request, view) {
+                    _ if !admin || !auth::is_from_here(request) => Err(Notice::Denied),
+                    None => Err(Notice::TooLong),
+                    Some(form) => Order::parse(&String::from_utf8_lossy(&form)),
                 };
                 match order {
                     Ok(order) if confirm => ask(&context, &order, out),
@@ -181,11 +179,15 @@ impl StatsService for Service {
     }
 }
 
-/// Whether the whole body lies in the view.
-fn is_whole(request: HeadRef<'_>, view: &RequestView<'_>) -> bool {
+/// The content of the body; none if it does not lie in the view as a whole.
+fn form<'a>(request: HeadRef<'_>, view: &RequestView<'a>) -> Option<Cow<'a, [u8]>> {
+    if request.value(b"transfer-encoding").is_some() {
+        return action::joined(view.payload).map(Cow::Owned);
+    }
     let length = request.value(b"content-length");
     let length = length.and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
-    length.is_none_or(|length: usize| length <= view.payload.len())
+    let is_whole = length.is_none_or(|length: usize| length <= view.payload.len());
+    is_whole.then_some(Cow::Borrowed(view.payload))
 }
 
 fn head(kind: &str, out: &mut Vec<u8>) {

@@ -165,9 +165,51 @@ impl Order {
     }
 }
 
+/// The content of chunks up to the last one; none if that is not there.
+pub(super) fn joined(chunks: &[u8]) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    let mut rest = chunks;
+    loop {
+        let end = rest.iter().position(|byte| *byte == b'\n')?;
+        let line = std::str::from_utf8(rest.get(..end)?).ok()?;
+        let size = line.split(';').next()?.trim();
+        let size = usize::from_str_radix(size, 16).ok()?;
+        if size == 0 {
+            return Some(content);
+        }
+        rest = rest.get(end + 1..)?;
+        content.extend_from_slice(rest.get(..size)?);
+        rest = rest.get(size..)?;
+        rest = rest
+            .strip_prefix(b"\r")
+            .unwrap_or(rest)
+            .strip_prefix(b"\n")?;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_may_come_in_chunks() {
+        let joined = |text: &str| joined(text.as_bytes()).map(|c| String::from_utf8(c).unwrap());
+        assert_eq!(
+            joined("3\r\ns=a\r\n4;x=y\r\n&b=c\r\n0\r\n\r\n").as_deref(),
+            Some("s=a&b=c")
+        );
+        assert_eq!(joined("0\r\n\r\n").as_deref(), Some(""));
+        for broken in [
+            "",
+            "3\r\ns=a\r\n",
+            "3\r\ns=",
+            "ffffffffffffffff\r\na",
+            "x\r\n",
+            "3\r\ns=ab\r\n0\r\n",
+        ] {
+            assert_eq!(joined(broken), None, "{broken:?}");
+        }
+    }
 
     #[test]
     fn a_form_names_an_action_a_backend_and_servers_in_any_order() {
