@@ -59,6 +59,17 @@ pub enum FenceError {
     Refused(io::Error),
 }
 
+/// Which packets an open address takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// All.
+    #[default]
+    Full,
+    /// Those alone that ask for its hardware address: Accept_Mode false (RFC 9568 §6.1), where packets that are
+    /// addressed to it are dropped and neighbour discovery never is.
+    Neighbours,
+}
+
 /// What may be chosen about a fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -144,14 +155,19 @@ impl Fence {
 
     /// Fences `addresses` and lets them answer while this value lives, and with a hold only that long after each
     /// [beat](Pulse::beat), of which this is the first. To be called before they are configured, and to change
-    /// their hold.
-    pub fn open(&mut self, addresses: &[IpAddr], hold: Option<Duration>) -> Result<(), FenceError> {
+    /// their hold or access.
+    pub fn open(
+        &mut self,
+        addresses: &[IpAddr],
+        hold: Option<Duration>,
+        access: Access,
+    ) -> Result<(), FenceError> {
         self.with_tables(addresses, |fence, batch| {
             if let Some(hold) = hold {
                 fence.open.hear(batch, hold);
             }
             fence.fenced.add(batch, addresses, fence.timeout);
-            fence.open.add(batch, addresses, hold);
+            fence.open.add(batch, addresses, hold, access);
         })?;
         if let Some(hold) = hold {
             self.open.hears(hold);

@@ -26,7 +26,7 @@ use vrrp_fsm::driver::{Command, HostEvent};
 use vrrp_proto::{Family, MULTICAST_V4, MULTICAST_V6};
 
 use crate::Error;
-use crate::fence::{self, FenceError, Pulse};
+use crate::fence::{self, Access, FenceError, Pulse};
 use crate::lease::Lease;
 use crate::link::Interface;
 use crate::pace::Pacing;
@@ -52,6 +52,8 @@ pub struct HostRouter {
     pub source: Option<IpAddr>,
     /// Whether a configured `source` that is not on the interface is no address to send from.
     pub track_source: bool,
+    /// Whether packets to its addresses are taken; without a fence they always are.
+    pub access: Access,
     /// Whether it owns its addresses (priority 255): those that the interface has already are the
     /// host's own. They are left as they are, never fenced, and adverts may leave from them.
     pub owner: bool,
@@ -86,6 +88,7 @@ impl HostRouter {
             authenticated: false,
             source: None,
             track_source: false,
+            access: Access::Full,
             owner: false,
             addresses,
             lifetime: Some(Lease::lifetime(interval)),

@@ -129,6 +129,11 @@ fn start(configuration: &Configuration, succession: bool) -> Result<Speaker, Str
              lease ends"
         );
     }
+    let refusing = config.instances.iter().find(|instance| !instance.accept);
+    if let (Some(_), Some(instance)) = (host.unfenced(), refusing) {
+        let name = &instance.name;
+        tracing::warn!("{name}: `no_accept` has no effect without nftables");
+    }
     if let Some(why) = host.unheld() {
         tracing::warn!(
             "the fence cannot be kept open by adverts ({why}): if this process is stopped (SIGSTOP), its addresses \

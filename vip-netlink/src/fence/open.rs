@@ -5,9 +5,11 @@
 //! table arp  vip_open_PORT { flags owner; set open4; set alive4 { dynamic, timeout }
 //!   chain beat  { hook input priority -402: beat on lo -> update @alive4 { address timeout HOLD }, drop }
 //!   chain input { hook input priority -401: arp daddr ip @open4 and @alive4 -> set the mark } }
-//! table inet vip_open_PORT { flags owner; sets open4, alive4, open6, alive6; the same for IP and solicitations,
-//!   chain beat at hook prerouting, before connection tracking }
+//! table inet vip_open_PORT { flags owner; sets open4, alive4, open6, asked6, alive6; the same for IP and, with
+//!   asked6, for solicitations; chain beat at hook prerouting, before connection tracking }
 //! ```
+//! An address that takes no packets is open in the table of ARP, or in asked6, alone.
+//!
 //! The rule that hears a beat sets the time of the very element that is there: no packet finds it missing, nothing
 //! is allocated, and no other program's nf_tables transaction can hold it up.
 
@@ -15,6 +17,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::Access;
 use super::expression::{
     DROP, Hook, META_MARK, META_NFPROTO, NETWORK, TRANSPORT, chain, millis, rule,
 };
@@ -35,6 +38,9 @@ const PREROUTING: u32 = 0;
 const fn open(ipv6: bool) -> &'static str {
     if ipv6 { "open6" } else { "open4" }
 }
+
+/// IPv6 addresses whose solicitations are answered.
+const ASKED: &str = "asked6";
 
 const fn alive(ipv6: bool) -> &'static str {
     if ipv6 { "alive6" } else { "alive4" }
@@ -74,6 +80,13 @@ impl Open {
                 };
                 new_set(batch, layer, (&self.table, open(ipv6)), plain);
                 new_set(batch, layer, (&self.table, alive(ipv6)), timed);
+                if ipv6 {
+                    let asked = SetKind {
+                        id: plain.id + 4,
+                        ..plain
+                    };
+                    new_set(batch, layer, (&self.table, ASKED), asked);
+                }
             }
             let beat = Hook {
                 chain: BEAT,
@@ -93,7 +106,10 @@ impl Open {
             for destination in Destination::of(layer) {
                 rule(batch, layer, (&self.table, INPUT), |rule| {
                     destination.load(rule);
-                    rule.lookup(open(destination.ipv6()));
+                    rule.lookup(match destination {
+                        Destination::Solicited => ASKED,
+                        other => open(other.ipv6()),
+                    });
                     destination.load(rule);
                     rule.lookup(alive(destination.ipv6()));
                     rule.meta(META_MARK);
@@ -151,11 +167,24 @@ impl Open {
     }
 
     /// Lets `addresses` answer for `hold` after each beat, of which this is one; without hold, for ever.
-    pub(super) fn add(&self, batch: &mut Batch, addresses: &[IpAddr], hold: Option<Duration>) {
+    pub(super) fn add(
+        &self,
+        batch: &mut Batch,
+        addresses: &[IpAddr],
+        hold: Option<Duration>,
+        access: Access,
+    ) {
         for (layer, ipv6) in places() {
             let keys = of_family(addresses, layer, ipv6);
             let place = (&*self.table, open(ipv6));
             elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
+            if access == Access::Neighbours && layer == Layer::Inet {
+                elements(batch, DEL_SET_ELEMENT, layer, place, &keys, |_| {});
+            }
+            if ipv6 {
+                let place = (&*self.table, ASKED);
+                elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
+            }
             let place = (&*self.table, alive(ipv6));
             // One with another hold may be there: it is replaced.
             elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
@@ -175,6 +204,11 @@ impl Open {
             let place = (&*self.table, open(ipv6));
             elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
             elements(batch, DEL_SET_ELEMENT, layer, place, &keys, |_| {});
+            if ipv6 {
+                let place = (&*self.table, ASKED);
+                elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
+                elements(batch, DEL_SET_ELEMENT, layer, place, &keys, |_| {});
+            }
         }
     }
 

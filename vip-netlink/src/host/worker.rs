@@ -392,7 +392,7 @@ impl Worker {
         for router in self.routers.values().filter(|router| router.installed) {
             if let Some(fence) = &mut self.fence {
                 // Refused now: opened without a hold at the next installation.
-                let _ = fence.open(&router.movable(&self.kernel), None);
+                let _ = fence.open(&router.movable(&self.kernel), None, router.config.access);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{HOST, Peer, VIP, in_namespaces, output, sh};
-use vip_netlink::fence::{Fence, Options};
+use vip_netlink::fence::{Access, Fence, Options};
 
 const HOLDER: &str = "VIP_NETLINK_TEST_HOLDER";
 const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
@@ -20,7 +20,9 @@ fn holder() {
         return;
     }
     let mut fence = Fence::new(Options::default()).unwrap();
-    fence.open(&[VIP.into(), VIP6.into()], None).unwrap();
+    fence
+        .open(&[VIP.into(), VIP6.into()], None, Access::Full)
+        .unwrap();
     println!("\nholding");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
@@ -105,7 +107,7 @@ fn closing_forgetting_and_renewing_do_what_they_say() {
             configure();
             let vips = [IpAddr::from(VIP)];
             let mut fence = Fence::new(Options::default()).unwrap();
-            fence.open(&vips, None).unwrap();
+            fence.open(&vips, None, Access::Full).unwrap();
             assert!(peer.arp_answers(VIP, PATIENCE));
             fence.close(&vips).unwrap();
             fence.close(&vips).unwrap();
@@ -115,7 +117,7 @@ fn closing_forgetting_and_renewing_do_what_they_say() {
             assert!(peer.arp_answers(VIP, PATIENCE), "not fenced any more");
 
             // Somebody flushes the ruleset: the next renewal makes the tables anew.
-            fence.open(&vips, None).unwrap();
+            fence.open(&vips, None, Access::Full).unwrap();
             sh("nft flush ruleset");
             assert!(!output("nft list tables").contains("vip_fence"));
             fence.renew(&vips).unwrap();
@@ -140,7 +142,7 @@ fn other_addresses_and_users_own_rules_are_untouched() {
             sh("nft add chain inet user late { type filter hook input priority 0 ; }");
             sh("nft add rule inet user late ip daddr 10.99.0.100 meta mark 0x7 counter");
             let mut fence = Fence::new(Options::default()).unwrap();
-            fence.open(&[VIP.into()], None).unwrap();
+            fence.open(&[VIP.into()], None, Access::Full).unwrap();
             assert!(peer.ping(VIP.into(), PATIENCE));
             let counted = output("nft list chain inet user late");
             assert!(counted.contains("counter packets 1"), "{counted}");
@@ -163,7 +165,7 @@ fn an_address_answers_while_its_holder_beats_and_no_packet_is_lost_in_between() 
             let pulse = fence.pulse().unwrap();
             let (vips, hold) = ([VIP.into(), VIP6.into()], Duration::from_millis(200));
             let beat = || pulse.beat(&vips, hold).unwrap();
-            fence.open(&vips, Some(hold)).unwrap();
+            fence.open(&vips, Some(hold), Access::Full).unwrap();
             assert!(fence.is_alive(VIP.into()).unwrap());
             assert!(!fence.is_alive(crate::support::HOST_ADDRESS.into()).unwrap());
             // What an operator looks at.
@@ -191,7 +193,7 @@ fn an_address_answers_while_its_holder_beats_and_no_packet_is_lost_in_between() 
             // The next beat opens it again, and so does going without.
             beat();
             assert!(peer.arp_answers(VIP, Duration::from_millis(100)));
-            fence.open(&vips, None).unwrap();
+            fence.open(&vips, None, Access::Full).unwrap();
             assert!(prober.last_answer(Duration::from_millis(300)) > Duration::from_millis(280));
             assert!(peer.arp_answers(VIP, PATIENCE));
 
@@ -226,11 +228,40 @@ fn a_fenced_address_expires_by_itself() {
             ..Options::default()
         })
         .unwrap();
-        fence.open(&[VIP.into()], None).unwrap();
+        fence.open(&[VIP.into()], None, Access::Full).unwrap();
         drop(fence);
         assert!(!peer.arp_answers(VIP, SOON));
         crate::support::until(Duration::from_secs(5), "the fence expires", || {
             peer.arp_answers(VIP, SOON)
         });
     });
+}
+
+#[test]
+fn an_address_that_takes_no_packets_is_found_by_its_neighbours_all_the_same() {
+    in_namespaces(
+        "fence::an_address_that_takes_no_packets_is_found_by_its_neighbours_all_the_same",
+        |peer| {
+            configure();
+            configure_peer(peer);
+            let vips = [IpAddr::from(VIP), IpAddr::from(VIP6)];
+            let mut fence = Fence::new(Options::default()).unwrap();
+            for (access, takes) in [
+                (Access::Full, true),
+                (Access::Neighbours, false),
+                (Access::Full, true),
+            ] {
+                fence.open(&vips, None, access).unwrap();
+                for vip in vips {
+                    assert!(peer.arp_answers(vip, PATIENCE), "{vip} {access:?}");
+                    let patience = if takes { PATIENCE } else { SOON };
+                    assert_eq!(peer.ping(vip, patience), takes, "{vip} {access:?}");
+                }
+            }
+            fence.close(&vips).unwrap();
+            for vip in vips {
+                assert!(!peer.arp_answers(vip, SOON), "{vip}");
+            }
+        },
+    );
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 
 use vip_netlink::{
     HostOptions, HostRouter, LinuxHost,
+    fence::Access,
     lease::Lease,
     link::Interface,
     pace::{PacedLinks, Pacing},
@@ -119,6 +120,10 @@ pub(super) fn host_router(
         ),
         source: instance.source,
         track_source: instance.track_source,
+        access: match instance.accept {
+            true => Access::Full,
+            false => Access::Neighbours,
+        },
         owner: instance.priority == Priority::OWNER,
         addresses: vips(instance),
         lifetime: lifetime(instance),

@@ -63,6 +63,7 @@ fn identity(instance: &Instance) -> impl PartialEq + use<> {
             instance.source,
             instance.group,
             instance.track_primary,
+            instance.accept,
         ),
         instance.unicast.is_some(),
         instance.priority == vrrp_proto::Priority::OWNER,

@@ -145,3 +145,35 @@ fn another_decoder_finds_nothing_wrong_with_what_we_send() {
         },
     );
 }
+
+#[test]
+fn addresses_that_accept_nothing_are_found_and_do_not_answer() {
+    let text = |_, priority| {
+        format!(
+            "global_defs {{\n vrrp_strict\n}}\n{}",
+            instance(priority, "")
+        )
+    };
+    with_files(
+        "ipv6::addresses_that_accept_nothing_are_found_and_do_not_answer",
+        VIPS,
+        (150, 100),
+        text,
+        |pair| {
+            let mut pair = settled(pair);
+            pair.start_ours();
+            pair.wait_for_ours();
+            let vip = VIPS[2];
+            let ping = ["-c1", "-W1", vip];
+            let output = pair.theirs.host.command("ping").args(ping).capture();
+            assert!(!output.unwrap().status.success(), "{vip}");
+            let seen = ["neigh", "show", vip];
+            let output = pair.theirs.host.command("ip").args(seen).capture();
+            let seen = String::from_utf8_lossy(&output.unwrap().stdout).into_owned();
+            assert!(seen.contains("lladdr"), "{seen}");
+            let ping = ["-c1", "-W2", "192.168.10.11"];
+            let output = pair.theirs.host.command("ping").args(ping).capture();
+            assert!(output.unwrap().status.success(), "the host itself answers");
+        },
+    );
+}

@@ -24,7 +24,7 @@ impl Worker {
         let (mut wanted, missing) = wanted(&self.kernel, &router.config);
         wanted.retain(|one| !router.owns(&self.kernel, one));
         if let Some(fence) = &mut self.fence {
-            fence.open(&router.movable(&self.kernel), hold)?;
+            fence.open(&router.movable(&self.kernel), hold, router.config.access)?;
         }
         let began = boottime();
         // Installed already: only what is not there, so that a repair is no refresh.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{Worker, wanted};
 use crate::Error;
+use crate::fence::Access;
 use crate::plan::{Wanted, difference};
 
 impl Worker {
@@ -35,6 +36,6 @@ impl Worker {
         let there = ours.filter(|one| self.kernel.addresses().contains(&one.present()));
         let there: Vec<IpAddr> = there.map(|one| one.vip.address).collect();
         // Without a hold until the router takes up its work, which opens it anew.
-        Ok(fence.open(&there, None)?)
+        Ok(fence.open(&there, None, Access::Full)?)
     }
 }

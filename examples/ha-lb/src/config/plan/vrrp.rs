@@ -141,6 +141,7 @@ fn fixed(old: &Instance, new: &Instance) -> Vec<String> {
     );
     settings.named("source address", old.source != new.source);
     settings.named("group", old.group != new.group);
+    settings.named("accept", old.accept != new.accept);
     settings.named("dont_track_primary", old.track_primary != new.track_primary);
     settings.0
 }
@@ -159,7 +160,6 @@ fn settings((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config)
     );
     settings.named("track_script", tracks(old, of) != tracks(new, in_new));
     settings.named("unicast_peer", old.unicast != new.unicast);
-    settings.named("accept", old.accept != new.accept);
     settings.named("garp", old.announcements != new.announcements);
     settings.named("v3_checksum_as_v2", old.checksum != new.checksum);
     let policy = |i: &Instance| {

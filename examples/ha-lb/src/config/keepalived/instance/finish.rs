@@ -64,19 +64,7 @@ pub(in crate::config::keepalived) fn finish(
     if draft.refused {
         return None;
     }
-    // keepalived: strict drops packets to the addresses unless the router owns them.
-    let accept = draft.accept.unwrap_or(!facts.strict || owner);
-    if !accept {
-        context.diagnostics.push_once(
-            "without effect no_accept",
-            Diagnostic::warning(
-                draft.name.span.clone(),
-                "packets to the addresses of this instance are to be dropped",
-            )
-            .found(&draft.name.text)
-            .action("they are accepted: `no_accept`, also that of strict mode, has no effect here"),
-        );
-    }
+    let accept = draft.accept(&facts, context);
     let checksum_as_v2 = draft.checksum_as_v2.unwrap_or(defaults.checksum_as_v2);
     Some(Instance {
         name: Arc::from(draft.name.text.as_str()),
@@ -239,6 +227,26 @@ impl Draft {
         context
             .diagnostics
             .push(diagnostic.found(address.to_string()));
+    }
+
+    /// keepalived: strict mode drops packets to the addresses unless the router owns them.
+    fn accept(&self, facts: &Facts, context: &mut Context<'_>) -> bool {
+        let accept = self.accept.unwrap_or(!facts.strict || facts.owner);
+        if !accept {
+            context.diagnostics.push_once(
+                "packets are dropped",
+                Diagnostic::warning(
+                    self.name.span.clone(),
+                    "packets to the addresses of this instance are dropped",
+                )
+                .found(&self.name.text)
+                .action(
+                    "as by keepalived: nobody reaches a service on them, and they do not answer a ping; write \
+                     `accept`, also in strict mode, to change that",
+                ),
+            );
+        }
+        accept
     }
 
     fn check_source(&self, facts: &Facts, context: &mut Context<'_>) {

@@ -350,8 +350,8 @@ pub(super) const EXAMPLES: &[Example] = &[
         Runs,
         "unicast_peer {\n10.0.0.9\n}\n+check_unicast_src no",
     ),
-    example(INSTANCE, "accept", Says, "strict_mode\n+accept"),
-    example(INSTANCE, "no_accept", Says, "+no_accept"),
+    example(INSTANCE, "accept", Runs, "strict_mode\n+accept"),
+    example(INSTANCE, "no_accept", Runs, "+no_accept"),
     example(INSTANCE, "strict_mode", Runs, "+strict_mode"),
     example(INSTANCE, "garp_master_delay", Runs, "+garp_master_delay 3"),
     example(
