@@ -6,6 +6,7 @@ use vrrp_proto::{ChecksumMode, Family, Password, Version};
 
 use super::*;
 
+mod adverts;
 mod carried_out;
 mod sync_groups;
 mod virtual_server;
@@ -328,103 +329,6 @@ fn more_addresses_than_fit_are_installed_but_not_advertised() {
         said[0].starts_with("f:260:1: warning: more than 255"),
         "{said:?}"
     );
-}
-
-#[test]
-fn ipv6_is_version_3_and_does_not_mix_with_ipv4() {
-    let text = |addresses: &str| {
-        format!(
-            "vrrp_instance V {{\ninterface e\nvirtual_router_id 1\n\
-             virtual_ipaddress {{\n{addresses}\n}}\n}}"
-        )
-    };
-    let (config, said) = load_text(&text("fe80::52/64\n2001:db8::100/64"));
-    assert!(said.is_empty(), "{said:?}");
-    let instance = &config.unwrap().instances[0];
-    assert_eq!(instance.version, Version::V3);
-    assert_eq!(instance.family, Family::Ipv6);
-    assert_eq!(instance.group.to_string(), "ff02::12");
-    let older = text("fe80::52").replacen("interface e", "interface e\nversion 2", 1);
-    let (config, said) = load_text(&older);
-    assert_eq!(config, None);
-    assert!(
-        said[0].starts_with("f:3:1: error: version 2 is for IPv4 only"),
-        "{said:?}"
-    );
-    // Without a link-local address first: as keepalived.
-    let (config, said) = load_text(&text("2001:db8::100/64"));
-    assert!(config.is_some());
-    assert!(
-        said[0].starts_with("f:5:1: warning: the first IPv6 address"),
-        "{said:?}"
-    );
-    let strict = format!(
-        "global_defs {{\nvrrp_strict\n}}\n{}",
-        text("2001:db8::100/64")
-    );
-    assert_eq!(load_text(&strict).0, None);
-    let (config, said) = load_text(&text("10.0.0.1\nfe80::1"));
-    assert_eq!(config, None);
-    assert!(
-        said[0].starts_with("f:6:1: error: addresses of two families"),
-        "{said:?}"
-    );
-}
-
-#[test]
-fn an_instance_without_addresses_is_allowed_in_version_2_only() {
-    let text = |version| {
-        format!("vrrp_instance V {{\ninterface e\nvirtual_router_id 1\nversion {version}\n}}")
-    };
-    let (config, said) = load_text(&text(2));
-    assert!(config.is_some());
-    assert!(said[0].contains("warning: an instance without addresses"));
-    assert_eq!(load_text(&text(3)).0, None);
-}
-
-#[test]
-fn unicast_peers_have_limits_and_a_family() {
-    let (instance, said) = instance_with(
-        "unicast_src_ip 10.0.0.5\nunicast_ttl 64\ncheck_unicast_src no\n\
-         unicast_peer {\n10.0.0.6 min_ttl 255\n10.0.0.7 max_ttl 64 min_ttl 60\n}",
-    );
-    assert!(said.is_empty(), "{said:?}");
-    let unicast = instance.unwrap().unicast.unwrap();
-    assert_eq!(unicast.ttl, 64);
-    assert!(!unicast.check_source);
-    assert_eq!(unicast.peers[0].min_ttl, Some(255));
-    assert_eq!(
-        (unicast.peers[1].min_ttl, unicast.peers[1].max_ttl),
-        (Some(60), Some(64))
-    );
-    assert!(remark("unicast_peer {\n}").contains("`unicast_peer` without a peer"));
-    let none = remark("unicast_peer {\n10.0.0.6 min_ttl 5 max_ttl 4\n}");
-    assert!(none.contains("no TTL is in these bounds"), "{none}");
-    assert!(remark("unicast_peer {\nfe80::1\n}").contains("an address of the other family"));
-}
-
-#[test]
-fn strict_is_the_rfc_and_no_more() {
-    let text = |lines: &str| {
-        format!(
-            "global_defs {{\nvrrp_strict\n}}\nvrrp_instance V {{\ninterface e\n\
-             virtual_router_id 1\n{lines}\nvirtual_ipaddress {{\n10.0.0.1\n}}\n}}"
-        )
-    };
-    let (config, _) = load_text(&text(""));
-    let instance = &config.unwrap().instances[0];
-    assert!(!instance.accept);
-    assert!(instance.lower_priority_no_advert);
-    let (config, said) = load_text(&text(
-        "authentication {\nauth_type PASS\nauth_pass x\n}\naccept",
-    ));
-    let instance = &config.unwrap().instances[0];
-    assert_eq!(instance.authentication, None);
-    assert!(instance.accept);
-    assert_eq!(said.len(), 1);
-    let (config, said) = load_text(&text("accept\nunicast_peer {\n10.0.0.2\n}"));
-    assert!(config.unwrap().instances[0].unicast.is_some());
-    assert!(said.concat().contains("as by keepalived"), "{said:?}");
 }
 
 #[test]
