@@ -16,7 +16,7 @@ mod weight_map;
 #[cfg(test)]
 mod tests;
 
-pub use key::{HashConfig, HashFunction, HashKey, KeyExpr, UriKey};
+pub use key::{HashConfig, HashFunction, HashKey, UriKey};
 pub use scheduler::{Pick, Scheduler};
 
 /// `balance`.

@@ -6,6 +6,8 @@
 mod global;
 mod proxy;
 mod server;
+mod tls;
+mod unix;
 
 pub use global::{Global, LogHeader, LogTarget, StatsLevel, StatsSocket, SyslogAddress};
 pub use proxy::{
@@ -14,6 +16,8 @@ pub use proxy::{
     StickTableConfig, StoreKind, TableKey, Timeouts, TlsBind,
 };
 pub use server::{CheckConfig, ServerConfig};
+pub use tls::{PemFile, ServerTls};
+pub use unix::UnixAddress;
 
 /// A whole configuration: the global section and every proxy in the order of the file.
 #[derive(Debug, Clone, Default)]

@@ -18,9 +18,11 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;
+mod written;
 
 pub use args::{ArgKind, ArgSpec, Argument, Userlist};
 pub use value::{OwnedValue, Type, Value};
+pub use written::Written;
 
 use crate::{request::RequestView, rules::RuleError};
 

@@ -162,6 +162,7 @@ pub fn rules(data: &[u8]) {
     let mut state = RuleState::default();
     let mut head = request_head(message);
     rules.on_connection(now, &connection, &mut state);
+    rules.on_session(now, &connection, &mut state);
     let payload = message.as_bytes();
     rules.on_content(now, &connection, None, payload, false, &mut state);
     let mut edited = HeadMut::new(&mut head, b"");

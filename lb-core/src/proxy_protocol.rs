@@ -150,6 +150,10 @@ where
 
 /// Appends a version 1 header.
 pub fn encode_v1(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) {
+    if has_no_address(source) {
+        out.extend_from_slice(b"PROXY UNKNOWN\r\n");
+        return;
+    }
     let (source, destination) = same_family(source, destination);
     let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
     let line = format!(
@@ -166,6 +170,10 @@ pub fn encode_v1(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>)
 pub fn encode_v2(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) {
     let (source, destination) = same_family(source, destination);
     out.extend_from_slice(&SIGNATURE);
+    if has_no_address(source) {
+        out.extend_from_slice(&[0x21, 0, 0, 0]);
+        return;
+    }
     match (source.ip(), destination.ip()) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             out.extend_from_slice(&[0x21, 0x11, 0, 12]);
@@ -180,6 +188,11 @@ pub fn encode_v2(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>)
     }
     out.extend_from_slice(&source.port().to_be_bytes());
     out.extend_from_slice(&destination.port().to_be_bytes());
+}
+
+/// A client on a UNIX socket has none (0.0.0.0:0).
+fn has_no_address(source: SocketAddr) -> bool {
+    source.ip().is_unspecified() && source.port() == 0
 }
 
 /// Both as IPv4, or both as IPv6.

@@ -117,29 +117,28 @@ struct HeaderCapture {
 }
 
 impl ProxyRules {
-    /// `tcp-request connection` and `tcp-request session`, right after acceptance.
+    /// `tcp-request connection`, right after acceptance.
     pub fn on_connection(
         &self,
         now: Instant,
         connection: &ConnectionInfo,
         state: &mut RuleState,
     ) -> ConnectionVerdict {
-        let bytes = Bytes {
-            now,
-            connection,
-            request: None,
-            payload: &[],
-            complete: true,
-        };
-        for rules in [&self.rules.connection, &self.rules.session] {
-            match run::over_bytes(rules, &bytes, state) {
-                Ending::Reject => return ConnectionVerdict::Reject,
-                Ending::SilentDrop => return ConnectionVerdict::SilentDrop,
-                _ => {}
-            }
+        over_connection(&self.rules.connection, now, connection, state)
+    }
+
+    /// `tcp-request session`, once the addresses of a PROXY header and the parameters of TLS are known.
+    pub fn on_session(
+        &self,
+        now: Instant,
+        connection: &ConnectionInfo,
+        state: &mut RuleState,
+    ) -> ConnectionVerdict {
+        let verdict = over_connection(&self.rules.session, now, connection, state);
+        if verdict == ConnectionVerdict::Accept {
+            state.trackers.count(now, Event::Session);
         }
-        state.trackers.count(now, Event::Session);
-        ConnectionVerdict::Accept
+        verdict
     }
 
     /// `tcp-request content` over the bytes received so far (`complete`: no more will come, or the time is
@@ -370,6 +369,27 @@ fn select<'a>(
             format.write_value(view, buffer);
             Some((index, std::str::from_utf8(buffer).ok()?))
         }
+    }
+}
+
+/// Rules that see no more than a connection.
+fn over_connection(
+    rules: &[Rule],
+    now: Instant,
+    connection: &ConnectionInfo,
+    state: &mut RuleState,
+) -> ConnectionVerdict {
+    let bytes = Bytes {
+        now,
+        connection,
+        request: None,
+        payload: &[],
+        complete: true,
+    };
+    match run::over_bytes(rules, &bytes, state) {
+        Ending::Reject => ConnectionVerdict::Reject,
+        Ending::SilentDrop => ConnectionVerdict::SilentDrop,
+        _ => ConnectionVerdict::Accept,
     }
 }
 

@@ -147,14 +147,14 @@ impl Server {
         self.admin() == AdminState::default()
             && matches!(self.operation(), Operation::Running | Operation::Starting)
             && self.weight() > 0
-            && self.config.address.is_some()
+            && self.config.has_address()
     }
 
     /// Whether streams that belong to it (cookie, table) may still go to it: also while it drains.
     pub fn accepts_persistent(&self) -> bool {
         !self.admin().is_maintenance()
             && self.operation() != Operation::Stopped
-            && self.config.address.is_some()
+            && self.config.has_address()
     }
 
     /// Its status as the `status` column shows it.

@@ -109,6 +109,7 @@ fn up() -> CheckReport {
 
 fn checked(server: &mut ServerConfig) {
     server.check = Some(CheckConfig {
+        tls: None,
         inter: Duration::from_secs(2),
         fastinter: None,
         downinter: None,

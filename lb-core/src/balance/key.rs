@@ -1,9 +1,9 @@
 //! What balancing by hash looks at, and how that becomes a number. Manual 4.2 (`balance`, `hash-type`).
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use crate::{
-    expr::{Expr, Type, Value},
+    expr::Written,
     hash::{avalanche, crc32, djb2, sdbm},
     request::RequestView,
 };
@@ -41,9 +41,9 @@ pub enum HashKey {
     /// `balance uri`.
     Uri(UriKey),
     /// The value of an expression (`url_param`, `hdr`, `rdp-cookie`, `hash`).
-    Value(KeyExpr),
+    Value(Written),
     /// `balance hdr(...) use_domain_only`: the domain's own label of a host name.
-    Domain(KeyExpr),
+    Domain(Written),
 }
 
 /// Which part of a target.
@@ -59,46 +59,13 @@ pub struct UriKey {
     pub depth: Option<usize>,
 }
 
-/// An expression that knows how it was written.
-#[derive(Debug, Clone)]
-pub struct KeyExpr {
-    text: Arc<str>,
-    expr: Expr,
-}
-
-impl KeyExpr {
-    /// The expression written as `text`.
-    pub fn new(text: &str, expr: Expr) -> Self {
-        Self {
-            text: text.into(),
-            expr,
-        }
-    }
-
-    fn value<'a>(&'a self, view: &RequestView<'a>) -> Option<Cow<'a, [u8]>> {
-        match self.expr.value(view)?.cast(Type::Binary)? {
-            Value::Binary(bytes) => Some(bytes),
-            _ => None,
-        }
-    }
-}
-
-/// Written alike is the same.
-impl PartialEq for KeyExpr {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Eq for KeyExpr {}
-
 impl HashConfig {
     /// Hash of the key of a request; `None` without a key: the servers take turns.
     pub fn of_request(&self, view: &RequestView<'_>) -> Option<u32> {
         match self.key.as_ref()? {
             HashKey::Uri(part) => part.find(view.request?.target()).map(|k| self.of(k)),
-            HashKey::Value(key) => key.value(view).map(|k| self.of(&k)),
-            HashKey::Domain(key) => key.value(view).map(|k| self.of(domain(&k))),
+            HashKey::Value(key) => key.bytes(view).map(|k| self.of(&k)),
+            HashKey::Domain(key) => key.bytes(view).map(|k| self.of(domain(&k))),
         }
     }
 

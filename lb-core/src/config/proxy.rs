@@ -198,6 +198,10 @@ pub enum BindAddress {
     Tcp(SocketAddr),
     /// UNIX stream socket.
     Unix(PathBuf),
+    /// UNIX stream socket in the abstract namespace (`abns@`).
+    Abstract(String),
+    /// A socket that the process was started with (`fd@`).
+    Inherited(i32),
 }
 
 /// TLS of a `bind` line. File contents are read by whoever builds the configuration.

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use super::{ServerTls, UnixAddress};
+
 /// One `server` line with every default applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -12,6 +14,8 @@ pub struct ServerConfig {
     /// Resolved address, or `None` when the host name had no answer (the server starts in MAINT). 0.0.0.0 stands
     /// for the address at which the client arrived.
     pub address: Option<SocketAddr>,
+    /// It listens on a UNIX socket, and has no other address.
+    pub unix: Option<UnixAddress>,
     /// The address carries no port of its own: connections go to the port at which the client arrived plus this
     /// number (0 for a `server` line without a port, N for `:+N`). The port in `address` is then 0.
     pub map_port: Option<i32>,
@@ -37,6 +41,8 @@ pub struct ServerConfig {
     pub check: Option<CheckConfig>,
     /// `send-proxy` (1) or `send-proxy-v2` (2).
     pub send_proxy: Option<u8>,
+    /// `ssl`: connections to it are encrypted.
+    pub tls: Option<Arc<ServerTls>>,
     /// `source` address for outgoing connections.
     pub source: Option<SocketAddr>,
     /// `on-marked-down shutdown-sessions`.
@@ -54,6 +60,7 @@ impl ServerConfig {
             name: name.into(),
             id,
             address,
+            unix: None,
             map_port: None,
             fqdn: None,
             weight: 1,
@@ -66,11 +73,17 @@ impl ServerConfig {
             slowstart: None,
             check: None,
             send_proxy: None,
+            tls: None,
             source: None,
             shutdown_sessions_on_down: false,
             redir: None,
             origin: None,
         }
+    }
+
+    /// Whether it is known where it listens.
+    pub fn has_address(&self) -> bool {
+        self.address.is_some() || self.unix.is_some()
     }
 }
 
@@ -91,6 +104,8 @@ pub struct CheckConfig {
     pub port: Option<u16>,
     /// `addr`, when it differs from the server's.
     pub addr: Option<std::net::IpAddr>,
+    /// `check-ssl`, or what follows from `ssl`.
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 /// HAProxy's defaults: every 2 s, up after 2 successes, down after 3 failures, the server's own address.
@@ -104,6 +119,7 @@ impl Default for CheckConfig {
             fall: 3,
             port: None,
             addr: None,
+            tls: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use super::{StartError, gate::Gate};
+use super::{StartError, gate::Gate, tls::Connector};
 use crate::{
     backend::Backend,
     config::{Config, ProxyConfig},
@@ -41,6 +41,10 @@ pub struct Balancer {
     gates: Vec<Arc<Gate>>,
     /// `stick-table`s by the name of their proxy.
     pub tables: BTreeMap<Arc<str>, Arc<StickTable>>,
+    /// Servers that are spoken to in TLS.
+    connectors: BTreeMap<ServerKey, Connector>,
+    /// Servers that are checked in TLS.
+    check_connectors: BTreeMap<ServerKey, Connector>,
     /// Places in [`Balancer::backends`].
     names: BTreeMap<Arc<str>, usize>,
     /// Proxy of each backend.
@@ -66,6 +70,8 @@ impl Balancer {
             backends: Vec::new(),
             gates: Vec::new(),
             tables: BTreeMap::new(),
+            connectors: BTreeMap::new(),
+            check_connectors: BTreeMap::new(),
             names: BTreeMap::new(),
             backend_proxies: Vec::new(),
             halves: Vec::new(),
@@ -86,6 +92,8 @@ impl Balancer {
             backends: Vec::new(),
             gates: Vec::new(),
             tables: BTreeMap::new(),
+            connectors: BTreeMap::new(),
+            check_connectors: BTreeMap::new(),
             names: BTreeMap::new(),
             backend_proxies: Vec::new(),
             halves: vec![(None, None); config.proxies.len()],
@@ -105,10 +113,14 @@ impl Balancer {
                 if let Some(half) = new.halves.get_mut(index) {
                     half.1 = Some(new.backends.len());
                 }
-                new.backends.push(match self.backend_called(&proxy.name) {
+                let backend = match self.backend_called(&proxy.name) {
                     Some(old) => old.renewed(proxy, now),
                     None => Backend::new(proxy, now),
-                });
+                };
+                for server in backend.servers() {
+                    new.connect_in_tls(&proxy.name, server)?;
+                }
+                new.backends.push(backend);
                 new.backend_proxies.push(index);
             }
         }
@@ -157,6 +169,34 @@ impl Balancer {
     pub(super) fn gates(&self, frontend: usize) -> Option<[Arc<Gate>; 2]> {
         let own = self.gates.get(frontend)?;
         Some([Arc::clone(&self.gate), Arc::clone(own)])
+    }
+
+    /// Speaks TLS to a server, if it has `ssl`.
+    pub(super) fn connector(&self, server: ServerKey) -> Option<&Connector> {
+        self.connectors.get(&server)
+    }
+
+    /// Speaks TLS for checks of a server, if they do.
+    pub(super) fn check_connector(&self, server: ServerKey) -> Option<&Connector> {
+        self.check_connectors.get(&server)
+    }
+
+    fn connect_in_tls(&mut self, proxy: &str, server: &Server) -> Result<(), StartError> {
+        let (key, config) = (server.key(), server.config());
+        let own = match &config.tls {
+            Some(tls) => Some(Connector::new(proxy, tls)?),
+            None => None,
+        };
+        if let Some(tls) = config.check.as_ref().and_then(|check| check.tls.as_ref()) {
+            // Checks that speak as requests do share the memory of sessions.
+            let connector = match &own {
+                Some(own) if config.tls.as_ref() == Some(tls) => own.clone(),
+                _ => Connector::new(proxy, tls)?,
+            };
+            self.check_connectors.insert(key, connector);
+        }
+        self.connectors.extend(own.map(|own| (key, own)));
+        Ok(())
     }
 
     /// Every server there is.

@@ -3,18 +3,16 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
 
-use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{io::Interest, net::TcpStream};
+use tokio::io::Interest;
 
 use super::{
     clock,
+    destination::{Destination, NotBegun},
     flow::Side,
     session::{Connection, Gone},
     stream::Stream,
@@ -23,6 +21,7 @@ use super::{
 use crate::{
     backend::{AfterFailure, AssignKey, Assignment, Backend, Lease, Outcome, Refusal},
     config::{HttpReuse, ProxyConfig, ServerConfig},
+    head::Head,
     id::ServerIndex,
     proxy_protocol,
     rules::Stores,
@@ -38,6 +37,8 @@ pub(super) struct Need<'a> {
     pub(super) proxy: &'a ProxyConfig,
     /// Persistence cookie of the request.
     pub(super) cookie: Option<&'a [u8]>,
+    /// Head of the request, in HTTP mode.
+    pub(super) request: Option<&'a Head>,
     /// Hash of the request, for algorithms that want one.
     pub(super) hash: Option<u32>,
     /// Server named by `use-server`.
@@ -65,6 +66,8 @@ fn remember(need: &Need<'_>, lease: &Lease) {
 pub(super) struct Dialed {
     pub(super) lease: Lease,
     pub(super) server: Side,
+    /// The name that a TLS server was asked for.
+    pub(super) name: Option<Box<[u8]>>,
     /// Requests the connection has carried; 0 for a new one.
     pub(super) carried: u32,
     /// It may serve other clients later.
@@ -128,20 +131,22 @@ impl Connection {
             let cell = |of: fn(&Cell) -> &Counter| count(&lease, of);
             trace.answerer = Answerer::Server(server);
             self.member.uses(lease.server().map(Server::key));
-            if let Some((stream, carried)) = self.reuse(need, &lease) {
+            let name = self.server_name(need, &lease);
+            if let Some((stream, carried)) = self.reuse(need, &lease, name.as_deref()) {
                 trace.timers.connect.get_or_insert(Duration::ZERO);
                 cell(|c| &c.reuses);
                 remember(need, &lease);
                 return Ok(Dialed {
                     lease,
                     server: Side::new(stream, clock::recent()),
+                    name,
                     carried,
                     shareable: true,
                 });
             }
             let failure = loop {
                 let begun = clock::recent();
-                let tried = self.open(need, &lease).await;
+                let tried = self.open(need, &lease, name.as_deref()).await;
                 *trace.timers.connect.get_or_insert_default() +=
                     clock::recent().saturating_duration_since(begun);
                 let failure = match tried {
@@ -153,6 +158,7 @@ impl Connection {
                             shareable: config.is_some_and(shareable),
                             lease,
                             server,
+                            name,
                             carried: 0,
                         });
                     }
@@ -257,7 +263,7 @@ impl Connection {
     }
 
     /// An idle connection to the leased server, and the number of requests it has carried.
-    fn reuse(&self, need: &Need<'_>, lease: &Lease) -> Option<(Stream, u32)> {
+    fn reuse(&self, need: &Need<'_>, lease: &Lease, name: Option<&[u8]>) -> Option<(Stream, u32)> {
         let number = need.reuse?;
         let proven = match need.backend.config().http_reuse {
             HttpReuse::Never => return None,
@@ -265,7 +271,7 @@ impl Connection {
             HttpReuse::Aggressive => true,
             HttpReuse::Always => false,
         };
-        self.worker.idle.take(lease.server()?.key(), proven)
+        self.worker.idle.take(lease.server()?.key(), proven, name)
     }
 
     /// Keeps the connection for another request, and gives the place back.
@@ -273,6 +279,7 @@ impl Connection {
         let Dialed {
             lease,
             server,
+            name,
             carried,
             ..
         } = dialed;
@@ -292,25 +299,34 @@ impl Connection {
         }
         self.worker
             .idle
-            .put(&lease, server.stream, carried + 1, now);
+            .put(&lease, server.stream, name, carried + 1, now);
     }
 
     /// One attempt to connect to the leased server.
-    async fn open(&mut self, need: &Need<'_>, lease: &Lease) -> Result<Side, NotDialed> {
+    async fn open(
+        &mut self,
+        need: &Need<'_>,
+        lease: &Lease,
+        name: Option<&[u8]>,
+    ) -> Result<Side, NotDialed> {
         let config = lease
             .server()
             .map(Server::config)
             .ok_or(NotDialed::NoServer)?;
-        let address = self.address(config).ok_or(NotDialed::NoServer)?;
-        let begun = start(address, config, need.proxy).or_else(|error| {
-            if !is_of_descriptors(&error) {
-                return Err(error);
+        let destination = self.destination(config).ok_or(NotDialed::NoServer)?;
+        let begin = || destination.begin(config.source, need.proxy.tcp_keepalive.1);
+        let begun = begin().or_else(|why| {
+            if !why.is_of_descriptors() {
+                return Err(why);
             }
             // Idle connections of other servers may hold what is missing.
             self.worker.idle.clear();
-            start(address, config, need.proxy)
+            begin()
         });
-        let begun = begun.map_err(|_| NotDialed::Local)?;
+        let begun = begun.map_err(|why| match why {
+            NotBegun::Local(_) => NotDialed::Local,
+            NotBegun::Refused(_) => NotDialed::Refused,
+        })?;
         let now = clock::recent();
         self.timer.after(now, need.proxy.timeouts.connect);
         let connected = {
@@ -338,12 +354,18 @@ impl Connection {
         if let Some(version) = config.send_proxy {
             self.send_proxy_header(version, &mut server).await?;
         }
+        if config.tls.is_some() {
+            return self.secure(need, lease, server, name).await;
+        }
         Ok(server)
     }
 
     /// Where a server listens. What is not its own (the port, or with 0.0.0.0 the address) is that which the client
     /// came to.
-    fn address(&self, config: &ServerConfig) -> Option<SocketAddr> {
+    fn destination(&self, config: &ServerConfig) -> Option<Destination> {
+        if let Some(unix) = &config.unix {
+            return Some(Destination::Unix(unix.clone()));
+        }
         let mut address = config.address?;
         if address.ip().is_unspecified() {
             address.set_ip(self.info.destination.ip());
@@ -352,7 +374,7 @@ impl Connection {
             let port = i32::from(self.info.destination.port()) + offset;
             address.set_port(u16::try_from(port).ok()?);
         }
-        Some(address)
+        Some(Destination::Ip(address))
     }
 
     /// A header of a hundred bytes always fits a new connection's buffer.
@@ -396,7 +418,11 @@ fn count(lease: &Lease, of: impl Fn(&Cell) -> &Counter) {
 }
 
 /// Whether the client is gone for good.
-fn gave_up(client: &mut Side, end_is_abort: bool, cx: &mut std::task::Context<'_>) -> Poll<()> {
+pub(super) fn gave_up(
+    client: &mut Side,
+    end_is_abort: bool,
+    cx: &mut std::task::Context<'_>,
+) -> Poll<()> {
     if Connection::poll_lost(client, cx).is_ready() {
         return Poll::Ready(());
     }
@@ -412,33 +438,4 @@ fn shareable(config: &ServerConfig) -> bool {
         .address
         .is_some_and(|address| address.ip().is_unspecified());
     config.send_proxy.is_none() && config.map_port.is_none() && !elsewhere
-}
-
-/// Starts a connection; it stands once the socket is writable and has no error.
-/// Whether this process, or the system, has no descriptor left.
-fn is_of_descriptors(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    code == Some(Errno::MFILE.raw_os_error()) || code == Some(Errno::NFILE.raw_os_error())
-}
-
-fn start(address: SocketAddr, config: &ServerConfig, proxy: &ProxyConfig) -> io::Result<TcpStream> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking().cloexec(),
-        Some(Protocol::TCP),
-    )?;
-    socket.set_tcp_nodelay(true)?;
-    if proxy.tcp_keepalive.1 {
-        socket.set_keepalive(true)?;
-    }
-    if let Some(source) = config.source {
-        socket.bind(&source.into())?;
-    }
-    match socket.connect(&address.into()) {
-        Ok(()) => {}
-        Err(e) if e.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
-        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
-        Err(e) => return Err(e),
-    }
-    TcpStream::from_std(socket.into())
 }

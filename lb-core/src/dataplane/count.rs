@@ -52,6 +52,13 @@ impl Connection {
         }
     }
 
+    /// A rule refused a session.
+    pub(super) fn count_denied_session(&self) {
+        if let Some(counters) = self.frontend_counters() {
+            counters.denied_sessions.increment();
+        }
+    }
+
     /// A rule refused a request.
     pub(super) fn count_denied(&self, backend: Option<usize>) {
         for cell in [self.frontend_cell(), self.backend_cell(backend)]

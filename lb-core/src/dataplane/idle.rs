@@ -22,6 +22,8 @@ const KEPT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct Idle {
     stream: Stream,
+    /// The name that a TLS server was asked for.
+    name: Option<Box<[u8]>>,
     since: Instant,
     /// Requests it has carried: from the second on it is known to be reusable.
     requests: u32,
@@ -59,14 +61,20 @@ pub(super) struct IdlePool {
 }
 
 impl IdlePool {
-    /// Takes the connection used last. With `proven`, only one that has been reused before
+    /// Takes the connection used last of those to `name`. With `proven`, only one that has been reused before
     /// (`http-reuse safe` for a client's first request).
-    pub(super) fn take(&self, server: ServerKey, proven: bool) -> Option<(Stream, u32)> {
+    pub(super) fn take(
+        &self,
+        server: ServerKey,
+        proven: bool,
+        name: Option<&[u8]>,
+    ) -> Option<(Stream, u32)> {
         let mut servers = self.servers.borrow_mut();
         let list = &mut servers.get_mut(&server)?.idle;
         loop {
-            let index = list.iter().rposition(|idle| !proven || idle.requests > 1)?;
-            let idle = list.remove(index);
+            let fits = |idle: &Idle| (!proven || idle.requests > 1) && idle.name.as_deref() == name;
+            let index = list.iter().rposition(fits)?;
+            let mut idle = list.remove(index);
             idle.leave();
             if !idle.stream.is_stale() {
                 return Some((idle.stream, idle.requests));
@@ -76,7 +84,14 @@ impl IdlePool {
 
     /// Keeps the connection of a lease, unless there are already more than were needed at once: clients that come
     /// and go would leave one each.
-    pub(super) fn put(&self, lease: &Lease, stream: Stream, requests: u32, now: Instant) {
+    pub(super) fn put(
+        &self,
+        lease: &Lease,
+        stream: Stream,
+        name: Option<Box<[u8]>>,
+        requests: u32,
+        now: Instant,
+    ) {
         let Some(server) = lease.server() else {
             return;
         };
@@ -92,6 +107,7 @@ impl IdlePool {
         idle.enter();
         kept.idle.push(Idle {
             stream,
+            name,
             since: now,
             requests,
             backend: Arc::clone(lease.backend()),
@@ -126,9 +142,9 @@ impl IdlePool {
         self.retain(|_, _| false);
     }
 
-    fn retain(&self, stays: impl Fn(ServerKey, &Idle) -> bool) {
+    fn retain(&self, stays: impl Fn(ServerKey, &mut Idle) -> bool) {
         self.servers.borrow_mut().retain(|key, kept| {
-            kept.idle.retain(|idle| {
+            kept.idle.retain_mut(|idle| {
                 let stays = stays(*key, idle);
                 if !stays {
                     idle.leave();

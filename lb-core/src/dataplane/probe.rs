@@ -1,5 +1,7 @@
 //! Health checks: the monitors' probes, run on a thread of their own, and what follows from their results.
 
+mod once;
+
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -7,36 +9,32 @@ use std::{
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
-    task::Poll,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     sync::mpsc::{UnboundedSender, unbounded_channel},
     task::LocalSet,
 };
 
 use super::{
     Balancer, Event, Events, StartError, clock,
+    destination::Destination,
     sink::Sinks,
+    tls::Connector,
     worker::{Command, WorkerHandle},
 };
+use once::{Found, Method};
+
 use crate::{
     backend::{Backend, StateChange},
-    config::{CheckConfig, CheckKind, ProxyConfig, ServerConfig},
-    health::{self, CheckReport, CheckStatus, Monitor, Pace, Probe, ProbeResult},
+    config::{CheckConfig, ProxyConfig, ServerConfig},
+    health::{self, CheckReport, Monitor, Pace, ProbeResult},
     id::ServerIndex,
     log::events::level,
     server::{Server, ServerKey},
 };
-
-/// Most bytes of an answer that are looked at.
-const ANSWER: usize = 4096;
 
 /// The running checks: a thread, told of each configuration.
 #[derive(Debug)]
@@ -69,21 +67,12 @@ struct Place {
     cut_sessions: bool,
 }
 
-/// How a server is checked.
-#[derive(PartialEq)]
-struct Method {
-    address: SocketAddr,
-    source: Option<SocketAddr>,
-    check: CheckConfig,
-    kind: CheckKind,
-    pace: Pace,
-}
-
 /// A server to be checked.
 struct Target {
     key: ServerKey,
     place: Place,
     method: Method,
+    tls: Option<Connector>,
     /// When it is checked first.
     first: Instant,
 }
@@ -182,7 +171,7 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
             .unwrap_or_default();
         let count = u32::try_from(checked.len()).unwrap_or(u32::MAX);
         for (position, (server, check)) in (0u32..).zip(checked) {
-            let Some(address) = address(server.config(), check) else {
+            let Some(destination) = destination(server.config(), check) else {
                 continue;
             };
             targets.push(Target {
@@ -194,12 +183,13 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
                     cut_sessions: server.config().shutdown_sessions_on_down,
                 },
                 method: Method {
-                    address,
+                    pace: pace(balancer, proxy, &destination),
+                    destination,
                     source: server.config().source,
                     check: check.clone(),
                     kind: backend.config().check.clone(),
-                    pace: pace(balancer, proxy, address),
                 },
+                tls: balancer.check_connector(server.key()).cloned(),
                 first: Monitor::first_probe(now, shortest, position, count),
             });
         }
@@ -207,22 +197,29 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
     targets
 }
 
-fn pace(balancer: &Balancer, proxy: &ProxyConfig, address: SocketAddr) -> Pace {
+fn pace(balancer: &Balancer, proxy: &ProxyConfig, destination: &Destination) -> Pace {
     Pace {
         connect_timeout: proxy.timeouts.connect,
         check_timeout: proxy.timeouts.check,
         spread_percent: balancer.config.global.spread_checks,
-        seed: u64::from(address.port()),
+        seed: match destination {
+            Destination::Ip(address) => u64::from(address.port()),
+            Destination::Unix(_) => 0,
+        },
     }
 }
 
 /// Where a server is checked.
-fn address(server: &ServerConfig, check: &CheckConfig) -> Option<SocketAddr> {
+fn destination(server: &ServerConfig, check: &CheckConfig) -> Option<Destination> {
+    if let Some(unix) = &server.unix {
+        let elsewhere = check.addr.zip(check.port).map(SocketAddr::from);
+        return Some(elsewhere.map_or_else(|| Destination::Unix(unix.clone()), Destination::Ip));
+    }
     let own = server.address?;
-    Some(SocketAddr::new(
+    Some(Destination::Ip(SocketAddr::new(
         check.addr.unwrap_or(own.ip()),
         check.port.unwrap_or(own.port()),
-    ))
+    )))
 }
 
 /// Checks one server until it is told otherwise.
@@ -230,6 +227,7 @@ async fn watch(
     shared: Rc<Shared>,
     place: Rc<RefCell<Place>>,
     method: Rc<Method>,
+    tls: Option<Connector>,
     mut monitor: Monitor,
 ) {
     loop {
@@ -247,7 +245,7 @@ async fn watch(
         let found = if paused {
             Found::unknown()
         } else {
-            run(&method, probe).await
+            once::run(&method, tls.as_ref(), probe).await
         };
         let now = clock::now();
         let result = ProbeResult {
@@ -318,6 +316,7 @@ impl Shared {
                 Rc::clone(self),
                 Rc::clone(&place),
                 Rc::clone(&method),
+                target.tls,
                 monitor,
             );
             let task = tokio::task::spawn_local(task);
@@ -391,186 +390,5 @@ impl Shared {
             }
             self.events.event(Event::NoServer { backend, text });
         }
-    }
-}
-
-/// What a probe found, without its duration.
-struct Found {
-    status: CheckStatus,
-    code: Option<u16>,
-    detail: Arc<str>,
-}
-
-impl Found {
-    fn new(status: CheckStatus) -> Self {
-        Self {
-            status,
-            code: None,
-            detail: Arc::from(""),
-        }
-    }
-
-    fn unknown() -> Self {
-        Self::new(CheckStatus::Unknown)
-    }
-
-    fn failed(status: CheckStatus, error: &io::Error) -> Self {
-        Self {
-            detail: words(error).into(),
-            ..Self::new(status)
-        }
-    }
-}
-
-/// The system's words for an error, without the number that Rust adds.
-fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
-}
-
-async fn run(method: &Method, probe: Probe) -> Found {
-    let connecting = connect(method);
-    let mut stream = match tokio::time::timeout(probe.connect_timeout, connecting).await {
-        Err(_) => return Found::new(CheckStatus::L4Timeout),
-        Ok(Err(Attempt::Local(e))) => return Found::failed(CheckStatus::SocketError, &e),
-        Ok(Err(Attempt::Refused(e))) => return Found::failed(CheckStatus::L4Connection, &e),
-        Ok(Ok(stream)) => stream,
-    };
-    let found = match &method.kind {
-        CheckKind::Tcp => Found::new(CheckStatus::L4Ok),
-        CheckKind::Http { .. } => {
-            match tokio::time::timeout(probe.read_timeout, ask(method, &mut stream)).await {
-                Ok(found) => found,
-                Err(_) => Found::new(CheckStatus::L7Timeout),
-            }
-        }
-    };
-    // The port is free again at once, and the server is not left with a connection it never accepted.
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-    found
-}
-
-enum Attempt {
-    Local(io::Error),
-    Refused(io::Error),
-}
-
-async fn connect(method: &Method) -> Result<TcpStream, Attempt> {
-    let begin = || {
-        let socket = Socket::new(
-            Domain::for_address(method.address),
-            Type::STREAM.nonblocking().cloexec(),
-            Some(Protocol::TCP),
-        )?;
-        if let Some(source) = method.source {
-            socket.bind(&source.into())?;
-        }
-        Ok(socket)
-    };
-    let socket: Socket = begin().map_err(Attempt::Local)?;
-    match socket.connect(&method.address.into()) {
-        Ok(()) => {}
-        Err(e) if e.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
-        Err(e) => return Err(Attempt::Refused(e)),
-    }
-    let stream = TcpStream::from_std(socket.into()).map_err(Attempt::Local)?;
-    let ready = std::future::poll_fn(|cx| match stream.poll_write_ready(cx) {
-        Poll::Ready(ready) => Poll::Ready(ready),
-        Poll::Pending => Poll::Pending,
-    })
-    .await;
-    let failed = ready.err().or_else(|| stream.take_error().ok().flatten());
-    failed.map_or(Ok(stream), |e| Err(Attempt::Refused(e)))
-}
-
-/// Sends the request of `option httpchk` and judges the answer.
-async fn ask(method: &Method, stream: &mut TcpStream) -> Found {
-    let CheckKind::Http {
-        method,
-        uri,
-        version,
-        headers,
-        expect_status,
-    } = &method.kind
-    else {
-        return Found::new(CheckStatus::L4Ok);
-    };
-    let mut request = format!("{method} {uri} {version}\r\n");
-    for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
-    }
-    // HTTP/1.0 closes unless told otherwise.
-    let closes = &**version == "HTTP/1.0"
-        || headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("connection"));
-    if !closes {
-        request.push_str("connection: close\r\n");
-    }
-    request.push_str("\r\n");
-    if let Err(e) = stream.write_all(request.as_bytes()).await {
-        return Found::failed(CheckStatus::L4Connection, &e);
-    }
-    let mut answer = Vec::new();
-    let mut room = [0; ANSWER];
-    let line = loop {
-        if let Some(end) = memchr::memchr(b'\n', &answer) {
-            break answer.get(..end).unwrap_or_default();
-        }
-        match stream.read(&mut room).await {
-            Ok(0) | Err(_) => return Found::new(CheckStatus::L7Response),
-            Ok(_) if answer.len() > ANSWER => return Found::new(CheckStatus::L7Response),
-            Ok(count) => answer.extend_from_slice(room.get(..count).unwrap_or_default()),
-        }
-    };
-    judge(line.strip_suffix(b"\r").unwrap_or(line), expect_status)
-}
-
-/// `HTTP/1.1 200 OK`: status and reason against what is expected (200-399 unless told).
-fn judge(line: &[u8], expected: &[std::ops::RangeInclusive<u16>]) -> Found {
-    let text = String::from_utf8_lossy(line);
-    let mut words = text.splitn(3, ' ');
-    let version = words.next().unwrap_or_default();
-    let code = words.next().and_then(|w| w.parse::<u16>().ok());
-    let Some(code) = code.filter(|_| version.starts_with("HTTP/")) else {
-        return Found::new(CheckStatus::L7Response);
-    };
-    let good = if expected.is_empty() {
-        (200..400).contains(&code)
-    } else {
-        expected.iter().any(|range| range.contains(&code))
-    };
-    Found {
-        code: Some(code),
-        // What a good answer says is not told.
-        detail: match good {
-            true => "".into(),
-            false => words.next().unwrap_or_default().into(),
-        },
-        ..Found::new(if good {
-            CheckStatus::L7Ok
-        } else {
-            CheckStatus::L7Status
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers_are_judged_by_their_status() {
-        let status = |line: &[u8], expected: &[_]| judge(line, expected).status;
-        assert_eq!(status(b"HTTP/1.0 200 OK", &[]), CheckStatus::L7Ok);
-        assert_eq!(status(b"HTTP/1.1 302 Found", &[]), CheckStatus::L7Ok);
-        assert_eq!(status(b"HTTP/1.1 503 x", &[]), CheckStatus::L7Status);
-        assert_eq!(status(b"HTTP/1.1 503 x", &[503..=503]), CheckStatus::L7Ok);
-        assert_eq!(status(b"SSH-2.0-x", &[]), CheckStatus::L7Response);
-        assert_eq!(judge(b"HTTP/1.1 404 Not Found", &[]).code, Some(404));
-        assert_eq!(&*judge(b"HTTP/1.1 404 Not Found", &[]).detail, "Not Found");
     }
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use tokio::io::ReadBuf;
+use tokio_rustls::TlsStream;
 
 use super::{
     clock,
@@ -130,6 +131,9 @@ pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Acce
                 None => return,
             }
         }
+        if !connection.is_welcome() {
+            return;
+        }
         connection.log_connect();
         match connection.frontend().mode {
             Mode::Tcp => Box::pin(tcp::serve(connection)).await,
@@ -175,6 +179,20 @@ impl Connection {
             ConnectionVerdict::Accept => true,
             ConnectionVerdict::Reject => {
                 self.count_denied_connection();
+                self.client.stream.reset_on_close();
+                false
+            }
+            ConnectionVerdict::SilentDrop => false,
+        }
+    }
+
+    /// Whether the rules on sessions let it in, now that it is known who it is.
+    fn is_welcome(&mut self) -> bool {
+        let rules = &self.listener.frontend.config().rules;
+        match rules.on_session(clock::recent(), &self.info, &mut self.state) {
+            ConnectionVerdict::Accept => true,
+            ConnectionVerdict::Reject => {
+                self.count_denied_session();
                 self.client.stream.reset_on_close();
                 false
             }
@@ -257,7 +275,7 @@ impl Connection {
         })
         .await?;
         info.tls = Some(tls::info(&accepted));
-        let client = Side::new(Stream::Tls(Box::new(accepted)), clock::now());
+        let client = Side::new(Stream::from(TlsStream::Server(accepted)), clock::now());
         Some(Self {
             client,
             member,

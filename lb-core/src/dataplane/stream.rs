@@ -5,15 +5,15 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready},
     net::{TcpStream, UnixStream},
 };
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// A stream without encryption.
 #[derive(Debug)]
@@ -29,13 +29,37 @@ pub(super) enum Plain {
 pub(super) enum Stream {
     /// Bytes as they are.
     Plain(Plain),
-    /// TLS, we are the server.
+    /// TLS, of either side.
     Tls(Box<TlsStream<Plain>>),
 }
 
-impl From<TcpStream> for Stream {
-    fn from(stream: TcpStream) -> Self {
-        Self::Plain(Plain::Tcp(stream))
+impl From<Plain> for Stream {
+    fn from(stream: Plain) -> Self {
+        Self::Plain(stream)
+    }
+}
+
+impl From<TlsStream<Plain>> for Stream {
+    fn from(stream: TlsStream<Plain>) -> Self {
+        Self::Tls(Box::new(stream))
+    }
+}
+
+impl Plain {
+    /// Waits until something can be done with it.
+    pub(super) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        match self {
+            Self::Tcp(s) => s.ready(interest).await,
+            Self::Unix(s) => s.ready(interest).await,
+        }
+    }
+
+    /// What went wrong with the socket since it was last asked.
+    pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        match self {
+            Self::Tcp(s) => s.take_error(),
+            Self::Unix(s) => s.take_error(),
+        }
     }
 }
 
@@ -166,11 +190,18 @@ impl Stream {
     }
 
     /// Whether the other side has closed or sent something unasked; costs no system call as long as nothing came.
-    pub(super) fn is_stale(&self) -> bool {
+    pub(super) fn is_stale(&mut self) -> bool {
         let mut byte = [0];
-        let tried = match self.socket() {
-            Plain::Tcp(s) => s.try_read(&mut byte),
-            Plain::Unix(s) => s.try_read(&mut byte),
+        let tried = match self {
+            Self::Plain(Plain::Tcp(s)) => s.try_read(&mut byte),
+            Self::Plain(Plain::Unix(s)) => s.try_read(&mut byte),
+            // What TLS sends for itself (tickets of later sessions) is taken in; bytes that wait inside are seen.
+            Self::Tls(s) => {
+                let mut cx = Context::from_waker(Waker::noop());
+                return Pin::new(s)
+                    .poll_read(&mut cx, &mut ReadBuf::new(&mut byte))
+                    .is_ready();
+            }
         };
         !matches!(tried, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }

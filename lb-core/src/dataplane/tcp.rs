@@ -62,6 +62,7 @@ async fn run(connection: &mut Connection, trace: &mut Trace) {
         backend,
         proxy,
         cookie: None,
+        request: None,
         hash: hash(connection, backend),
         forced: forced(connection, proxy, backend),
         sticks: &sticks(connection, proxy),

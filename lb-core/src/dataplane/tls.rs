@@ -1,9 +1,14 @@
-//! TLS towards clients: rustls configurations from PEM bundles, certificates chosen by SNI.
+//! TLS towards clients: rustls configurations from PEM bundles, certificates chosen by SNI. [`connect`] is the
+//! other side.
+
+mod connect;
+
+pub(super) use connect::Connector;
 
 use std::{collections::HashMap, sync::Arc};
 
 use rustls::{
-    ServerConfig,
+    DEFAULT_VERSIONS, ServerConfig, SupportedProtocolVersion,
     crypto::ring,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -75,13 +80,8 @@ pub(super) fn acceptor(proxy: &str, bind: &TlsBind) -> Result<TlsAcceptor, Start
             certificates.default.get_or_insert(certified);
         }
     }
-    let versions: &[_] = match (bind.tls12_only, bind.tls13_only) {
-        (true, _) => &[&TLS12],
-        (_, true) => &[&TLS13],
-        _ => &[&TLS12, &TLS13],
-    };
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
+        .with_protocol_versions(versions(bind.tls12_only, bind.tls13_only))
         .map_err(|e| StartError::Certificate {
             proxy: proxy.to_owned(),
             file: String::from("-"),
@@ -94,6 +94,17 @@ pub(super) fn acceptor(proxy: &str, bind: &TlsBind) -> Result<TlsAcceptor, Start
         config.ticketer = tickets;
     }
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Which versions may be spoken.
+fn versions(tls12_only: bool, tls13_only: bool) -> &'static [&'static SupportedProtocolVersion] {
+    static ONLY_TLS12: [&SupportedProtocolVersion; 1] = [&TLS12];
+    static ONLY_TLS13: [&SupportedProtocolVersion; 1] = [&TLS13];
+    match (tls12_only, tls13_only) {
+        (true, _) => &ONLY_TLS12,
+        (_, true) => &ONLY_TLS13,
+        _ => DEFAULT_VERSIONS,
+    }
 }
 
 /// DNS names of a certificate, in lower case: the subject alternative names.

@@ -10,6 +10,7 @@ use crate::config::CheckConfig;
 
 fn config() -> CheckConfig {
     CheckConfig {
+        tls: None,
         inter: Duration::from_secs(2),
         fastinter: None,
         downinter: None,

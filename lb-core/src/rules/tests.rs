@@ -336,7 +336,12 @@ fn connections_and_bytes_are_accepted_rejected_or_waited_for() {
         ),
         (&["tcp-request content reject"], ConnectionVerdict::Accept),
     ] {
-        let verdict = build(lines).on_connection(now, &world.connection, &mut world.state);
+        let rules = build(lines);
+        let (info, state) = (&world.connection, &mut world.state);
+        let verdict = match rules.on_connection(now, info, state) {
+            ConnectionVerdict::Accept => rules.on_session(now, info, state),
+            verdict => verdict,
+        };
         assert_eq!(verdict, expected, "{lines:?}");
     }
     let lines = [

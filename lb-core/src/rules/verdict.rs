@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-/// After `tcp-request connection` and `tcp-request session`.
+/// After `tcp-request connection`, and after `tcp-request session`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionVerdict {
     /// Go on.

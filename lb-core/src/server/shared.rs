@@ -2,7 +2,6 @@
 //! configurations while one replaces the other, so that neither its state nor its counters are lost.
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
@@ -52,20 +51,9 @@ pub(super) struct History {
 }
 
 /// Where a server's connections go, and what they begin with.
-pub(super) fn destination(
-    config: &ServerConfig,
-) -> (
-    Option<SocketAddr>,
-    Option<i32>,
-    Option<u8>,
-    Option<SocketAddr>,
-) {
-    (
-        config.address,
-        config.map_port,
-        config.send_proxy,
-        config.source,
-    )
+pub(super) fn destination(config: &ServerConfig) -> impl PartialEq {
+    let place = (config.address, config.unix.clone(), config.map_port);
+    (place, config.send_proxy, config.source, config.tls.clone())
 }
 
 impl Shared {
@@ -76,7 +64,7 @@ impl Shared {
     fn with_counters(config: &ServerConfig, counters: Arc<ServerCounters>, now: Instant) -> Self {
         let mut admin = AdminState::default();
         admin.set(AdminState::CONFIG_MAINT, config.disabled);
-        admin.set(AdminState::RESOLUTION_MAINT, config.address.is_none());
+        admin.set(AdminState::RESOLUTION_MAINT, !config.has_address());
         let operation = if admin.is_maintenance() {
             Operation::Stopped
         } else {

@@ -3,6 +3,7 @@
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use lb_core::config::{BindAddress, StatsLevel};
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, UnixListener},
     task::{JoinHandle, spawn_local},
@@ -20,8 +21,16 @@ pub(super) fn serve(
     level: StatsLevel,
     runtime: Arc<Runtime>,
 ) -> io::Result<JoinHandle<()>> {
-    let task = match address {
-        BindAddress::Unix(_) => {
+    let is_unix = match address {
+        BindAddress::Unix(_) | BindAddress::Abstract(_) => true,
+        BindAddress::Tcp(_) => false,
+        BindAddress::Inherited(_) => {
+            let local = SockRef::from(&socket).local_addr();
+            local.is_ok_and(|address| address.is_unix())
+        }
+    };
+    let task = match is_unix {
+        true => {
             let listener = UnixListener::from_std(socket.into())?;
             spawn_local(async move {
                 loop {
@@ -32,7 +41,7 @@ pub(super) fn serve(
                 }
             })
         }
-        BindAddress::Tcp(_) => {
+        false => {
             let listener = TcpListener::from_std(socket.into())?;
             spawn_local(async move {
                 loop {

@@ -25,6 +25,7 @@ mod persistence;
 mod proxy;
 mod rules;
 mod server;
+mod server_tls;
 mod standin;
 mod stats;
 mod tls;
@@ -168,6 +169,7 @@ impl Reader {
         let ancestor = self.ancestor(&mut args, &place, context);
         let mut draft = ancestor.unwrap_or_default();
         let binds = self.binds();
+        draft.default_server.tls_defaults = self.global.tls_to_servers();
         proxy::read(&section.lines, &place, binds, &mut draft, context);
         self.defaults = draft.clone();
         if !name.is_empty() {
@@ -258,6 +260,7 @@ impl Reader {
                     .expected("from <defaults>"),
             ),
         }
+        draft.default_server.tls_defaults = self.global.tls_to_servers();
         proxy::read(&lines, &place, self.binds(), &mut draft, context);
         self.proxies.push(Pending {
             place,

@@ -6,16 +6,18 @@
 //! this host does not hold (yet) are bound all the same (`IP_FREEBIND`). Nothing here accepts.
 
 mod inherit;
+mod single;
 
 use std::{
     io,
     net::SocketAddr,
     os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
 use lb_core::config::{Bind, BindAddress, Config, ProxyConfig, StatsSocket};
+use single::single;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::{ipc::message::Listener, privileges};
@@ -137,10 +139,11 @@ fn open_beside(
         let mut sockets = take(&mut held, &place, &proxy.name);
         let known = sockets.len();
         match &bind.address {
-            // One listening UNIX socket has one queue: every worker accepts from it.
-            BindAddress::Unix(path) => {
+            // One listening UNIX socket has one queue, and of an inherited one there is but one: every worker accepts
+            // from it.
+            BindAddress::Unix(_) | BindAddress::Abstract(_) | BindAddress::Inherited(_) => {
                 if sockets.is_empty() {
-                    let socket = unix(path, bind.unix_mode, &(None, None), backlog)
+                    let socket = single(&bind.address, bind.unix_mode, &(None, None), backlog)
                         .map_err(|(step, e)| failure(proxy, bind, step, e))?;
                     sockets.push(Arc::new(socket));
                 }
@@ -228,7 +231,7 @@ fn take(held: &mut Vec<&Open>, place: &Place, owner: &str) -> Vec<Arc<OwnedFd>> 
 fn is_held(held: &[Open], address: &BindAddress) -> bool {
     let port = |address: &BindAddress| match address {
         BindAddress::Tcp(address) => Some(address.port()),
-        BindAddress::Unix(_) => None,
+        BindAddress::Unix(_) | BindAddress::Abstract(_) | BindAddress::Inherited(_) => None,
     };
     let wanted = port(address);
     wanted.is_some() && held.iter().any(|open| port(&open.place.address) == wanted)
@@ -244,10 +247,10 @@ fn stats_socket(stats: &StatsSocket) -> Result<OwnedFd, OpenError> {
         source,
     };
     let socket = match &stats.address {
-        BindAddress::Unix(path) => unix(path, stats.mode, &owner(stats)?, LEAST_BACKLOG),
         BindAddress::Tcp(address) => {
             tcp(*address, &Bind::new(stats.address.clone()), LEAST_BACKLOG)
         }
+        address => single(address, stats.mode, &owner(stats)?, LEAST_BACKLOG),
     };
     socket.map_err(|(step, source)| described(step, source))
 }
@@ -317,6 +320,8 @@ pub fn describe(address: &BindAddress) -> String {
     match address {
         BindAddress::Tcp(address) => address.to_string(),
         BindAddress::Unix(path) => path.display().to_string(),
+        BindAddress::Abstract(name) => format!("abns@{name}"),
+        BindAddress::Inherited(fd) => format!("fd@{fd}"),
     }
 }
 
@@ -392,40 +397,6 @@ fn listen(socket: &Socket, backlog: u32) -> Step<()> {
         .map_err(|error| ("listen on", error))
 }
 
-/// Binds beside the final path and renames, so that clients of a running daemon never find the path absent.
-fn unix(
-    path: &Path,
-    mode: Option<u32>,
-    (uid, gid): &(Option<u32>, Option<u32>),
-    backlog: u32,
-) -> Step<OwnedFd> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let at = |step: &'static str| move |error: io::Error| (step, error);
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
-        .map_err(at("create a socket for"))?;
-    let _ = std::fs::remove_file(&beside);
-    let made = socket
-        .bind(&SockAddr::unix(&beside).map_err(at("bind"))?)
-        .map_err(at("bind"))
-        .and_then(|()| {
-            if let Some(mode) = mode {
-                std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(mode))
-                    .map_err(at("set the mode of"))?;
-            }
-            if uid.is_some() || gid.is_some() {
-                std::os::unix::fs::chown(&beside, *uid, *gid).map_err(at("set the owner of"))?;
-            }
-            listen(&socket, backlog)?;
-            std::fs::rename(&beside, path).map_err(at("put into place"))
-        });
-    if made.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    made.map(|()| socket.into())
-}
-
 /// The paths of UNIX sockets that [`open`] makes; removed when the daemon ends.
 pub fn unix_paths(config: &Config) -> Vec<PathBuf> {
     let proxies = binds(config).map(|(_, _, _, bind)| &bind.address);
@@ -434,7 +405,7 @@ pub fn unix_paths(config: &Config) -> Vec<PathBuf> {
         .chain(stats)
         .filter_map(|address| match address {
             BindAddress::Unix(path) => Some(path.clone()),
-            BindAddress::Tcp(_) => None,
+            BindAddress::Tcp(_) | BindAddress::Abstract(_) | BindAddress::Inherited(_) => None,
         })
         .collect()
 }

@@ -50,6 +50,7 @@ pub(super) async fn forward(
             backend,
             proxy,
             cookie: cookie.as_deref(),
+            request: Some(&x.request),
             hash,
             forced,
             sticks: &sticks,

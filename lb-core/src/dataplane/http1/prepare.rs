@@ -320,7 +320,8 @@ fn add_forwarded_for(
         return;
     };
     let excepted = |option: &ForwardFor| option.except.iter().any(|net| net.contains(&source));
-    if both.into_iter().flatten().any(excepted) {
+    // A client on a UNIX socket has no address.
+    if source.is_unspecified() || both.into_iter().flatten().any(excepted) {
         return;
     }
     let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());

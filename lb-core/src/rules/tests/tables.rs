@@ -106,6 +106,7 @@ fn a_connection_counts_until_its_end_and_a_request_until_its_own() {
         "http-request sc-set-gpt0(1) 7",
     ]);
     rules.on_connection(now, &world.connection, &mut world.state);
+    rules.on_session(now, &world.connection, &mut world.state);
     let source = proxies.tables["fe"].key_of_bytes(b"192.0.2.7").unwrap();
     let of_source = |column| proxies.tables["fe"].value(now, &source, column);
     assert_eq!(of_source(Column::ConnCur), Some(1));
@@ -148,6 +149,7 @@ fn fetches_and_converters_read_counters() {
     assert_eq!(shown(&world, "src_conn_cnt"), Some("0".into()));
     assert_eq!(shown(&world, "src,in_table(fe)"), Some("0".into()));
     rules.on_connection(now, &world.connection, &mut world.state);
+    rules.on_session(now, &world.connection, &mut world.state);
     for (text, expected) in [
         ("sc0_conn_cnt", "1"),
         ("sc_conn_cur(0)", "1"),
@@ -245,6 +247,7 @@ fn a_rule_that_waits_for_bytes_does_not_repeat_what_was_before_it() {
         "tcp-request content track-sc1 req.payload(0,3) table keys",
     ]);
     rules.on_connection(now, &world.connection, &mut world.state);
+    rules.on_session(now, &world.connection, &mut world.state);
     let wait = ContentVerdict::NeedMore {
         within: Duration::from_secs(5),
     };

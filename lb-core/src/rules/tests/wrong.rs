@@ -202,6 +202,7 @@ proptest! {
             let mut head = request("GET", &target, &["Host: h"]);
             let mut message = HeadMut::new(&mut head, b"");
             rules.on_connection(now, &world.connection, &mut world.state);
+            rules.on_session(now, &world.connection, &mut world.state);
             rules.on_request(now, &world.connection, &mut message, &mut world.state);
             let shown = shown(&head);
             prop_assert!(!shown.contains(['\r', '\n', '\0']), "{:?}", shown);

@@ -156,7 +156,11 @@ pub(super) fn server_row(
         row.set(ReqTot, traffic.total(|c| &c.requests));
     }
     if detail.legends {
-        row.set(Addr, settings.address.map(|address| address.to_string()));
+        let unix = settings.unix.is_some().then(|| "unix".to_owned());
+        row.set(
+            Addr,
+            settings.address.map(|address| address.to_string()).or(unix),
+        );
         row.set(Cookie, settings.cookie.as_ref().map(ToString::to_string));
     }
     common(&mut row, proxy);

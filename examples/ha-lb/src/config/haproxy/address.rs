@@ -5,6 +5,8 @@ use std::{
     path::PathBuf,
 };
 
+use lb_core::config::UnixAddress;
+
 use super::args::{Arg, Context, Parsed};
 
 /// Who is named by an address.
@@ -16,6 +18,8 @@ pub(super) enum Host {
     Name(String),
     /// A UNIX socket.
     Unix(PathBuf),
+    /// A UNIX socket in the abstract namespace.
+    Abstract(String),
     /// An open descriptor, `fd@N`.
     Fd(i32),
 }
@@ -64,7 +68,6 @@ impl Family {
 
 /// Prefixes that HAProxy knows and this reader refuses by name.
 const REFUSED: &[(&str, &str)] = &[
-    ("abns@", "abstract UNIX sockets are not supported"),
     ("sockpair@", "socket pairs are not supported"),
     ("udp@", "UDP is not balanced"),
     ("udp4@", "UDP is not balanced"),
@@ -83,11 +86,17 @@ pub(super) fn parse(arg: &Arg<'_>, text: &str) -> Parsed<Address> {
     }
     let text = text.strip_prefix("stream+").unwrap_or(text);
     if let Some(path) = ["unix@", "uxst@"].iter().find_map(|p| text.strip_prefix(p)) {
-        return Ok(unix(path));
+        return unix(arg, UnixAddress::Path(PathBuf::from(path)));
+    }
+    if let Some(name) = text.strip_prefix("abns@") {
+        return unix(arg, UnixAddress::Abstract(name.to_owned()));
     }
     if let Some(fd) = text.strip_prefix("fd@") {
         let fd = fd.parse().ok().filter(|fd| *fd >= 0);
-        let fd = fd.ok_or_else(|| arg.refuse("not a descriptor", "fd@ and a number"))?;
+        let fd = fd.ok_or_else(|| {
+            let message = format!("file descriptor is not a valid integer in '{text}'");
+            arg.refuse(message, "fd@ and a number")
+        })?;
         return Ok(Address {
             host: Host::Fd(fd),
             port: Port::Missing,
@@ -96,7 +105,7 @@ pub(super) fn parse(arg: &Arg<'_>, text: &str) -> Parsed<Address> {
     }
     let (family, text) = family(text);
     if text.starts_with('/') {
-        return Ok(unix(text));
+        return unix(arg, UnixAddress::Path(PathBuf::from(text)));
     }
     let (host, port) = split_port(text);
     let host = parse_host(host, family);
@@ -108,12 +117,19 @@ pub(super) fn parse(arg: &Arg<'_>, text: &str) -> Parsed<Address> {
     })
 }
 
-fn unix(path: &str) -> Address {
-    Address {
-        host: Host::Unix(PathBuf::from(path)),
+fn unix(arg: &Arg<'_>, address: UnixAddress) -> Parsed<Address> {
+    if address.is_too_long() {
+        let message = format!("socket path '{address}' too long (max 107)");
+        return Err(arg.refuse(message, "a shorter name"));
+    }
+    Ok(Address {
+        host: match address {
+            UnixAddress::Path(path) => Host::Unix(path),
+            UnixAddress::Abstract(name) => Host::Abstract(name),
+        },
         port: Port::Missing,
         family: None,
-    }
+    })
 }
 
 fn family(text: &str) -> (Option<Family>, &str) {
@@ -221,7 +237,7 @@ pub(super) fn resolve(context: &Context<'_>, address: &Address) -> Vec<IpAddr> {
     let mut found = match &address.host {
         Host::Ip(ip) => vec![*ip],
         Host::Name(name) => context.files.resolve(name).unwrap_or_default(),
-        Host::Unix(_) | Host::Fd(_) => Vec::new(),
+        Host::Unix(_) | Host::Abstract(_) | Host::Fd(_) => Vec::new(),
     };
     match address.family {
         Some(family) => found.retain(|ip| family.holds(*ip)),
@@ -278,6 +294,7 @@ mod tests {
             ),
             ("unix@/run/x", Host::Unix("/run/x".into()), Port::Missing),
             ("/run/x", Host::Unix("/run/x".into()), Port::Missing),
+            ("abns@x", Host::Abstract("x".into()), Port::Missing),
             ("fd@3", Host::Fd(3), Port::Missing),
             ("tcp@1.2.3.4:5", ip("1.2.3.4"), Port::One(5)),
         ] {
@@ -292,7 +309,6 @@ mod tests {
             ":80-70",
             ":0-5",
             ":x",
-            "abns@x",
             "udp@:5",
             "quic4@:443",
             "fd@x",

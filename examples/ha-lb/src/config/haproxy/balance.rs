@@ -2,9 +2,9 @@
 //! (configuration manual §4.2).
 
 use lb_core::{
-    balance::{Algorithm, HashConfig, HashFunction, HashKey, KeyExpr, UriKey},
+    balance::{Algorithm, HashConfig, HashFunction, HashKey, UriKey},
     config::{BackendConfig, HttpReuse},
-    expr::{Definitions, Expr},
+    expr::{Definitions, Written},
 };
 
 use super::{
@@ -107,10 +107,9 @@ fn url_param(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<HashKey> 
     Ok(HashKey::Value(key))
 }
 
-fn key(arg: &Arg<'_>, text: &str) -> Parsed<KeyExpr> {
-    let expr = Expr::parse(text, &Definitions::default())
-        .map_err(|error| arg.refuse(error.message, "the key to balance by"))?;
-    Ok(KeyExpr::new(text, expr))
+fn key(arg: &Arg<'_>, text: &str) -> Parsed<Written> {
+    Written::parse(text, &Definitions::default())
+        .map_err(|error| arg.refuse(error.message, "the key to balance by"))
 }
 
 /// `http-reuse <way>`.

@@ -62,8 +62,13 @@ fn expand(
             addresses.push(BindAddress::Unix(path.clone()));
             return Ok(());
         }
-        (Host::Fd(_), _) => {
-            return Err(at.refuse("inherited descriptors are not supported", EXPECTED));
+        (Host::Abstract(name), _) => {
+            addresses.push(BindAddress::Abstract(name.clone()));
+            return Ok(());
+        }
+        (Host::Fd(fd), _) => {
+            addresses.push(BindAddress::Inherited(*fd));
+            return Ok(());
         }
         (_, Port::One(port @ 1..)) => port..=port,
         (_, Port::Range(low, high)) => low..=high,
@@ -120,7 +125,10 @@ fn options(
                 match name {
                     "crt" => tls::certificates(&arg, defaults.crt_base, context, &mut tls)?,
                     "crt-list" => tls::list(&arg, defaults.crt_base, context, &mut tls)?,
-                    "alpn" => alpn(&arg, &mut tls, context),
+                    "alpn" => {
+                        tls.alpn =
+                            tls::spoken(&arg, context, "it is not offered; clients use HTTP/1.1");
+                    }
                     "backlog" => bind.backlog = Some(value::number(&arg, name, 0, u32::MAX)?),
                     "interface" => bind.interface = Some(arg.text.to_owned()),
                     "mode" => bind.unix_mode = Some(value::mode(&arg)?),
@@ -159,20 +167,4 @@ fn finish(args: &Args<'_>, versions: Versions, mut tls: TlsBind) -> Parsed<TlsBi
     tls.tls13_only = versions.no_tls12;
     tls.tls12_only = versions.no_tls13;
     Ok(tls)
-}
-
-fn alpn(arg: &Arg<'_>, tls: &mut TlsBind, context: &mut Context<'_>) {
-    let (spoken, other): (Vec<&str>, Vec<&str>) = arg
-        .text
-        .split(',')
-        .filter(|name| !name.is_empty())
-        .partition(|name| matches!(*name, "http/1.1" | "http/1.0"));
-    tls.alpn = spoken.into_iter().map(str::to_owned).collect();
-    if !other.is_empty() {
-        context.warn(
-            arg.span.clone(),
-            format!("protocol '{}' is not spoken", other.join("', '")),
-            "it is not offered; clients use HTTP/1.1",
-        );
-    }
 }

@@ -9,7 +9,7 @@ use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
     document::Section,
     keywords::{GLOBAL, STATS_SOCKET},
-    log,
+    log, server_tls,
     tls::Versions,
     value::{self, Unit},
 };
@@ -20,14 +20,32 @@ use crate::config::diagnostic::Span;
 pub(super) struct Draft {
     /// The result.
     pub(super) global: Global,
+    /// `ca-base`.
+    pub(super) ca_base: Option<PathBuf>,
     /// `crt-base`.
     pub(super) crt_base: Option<PathBuf>,
+    /// `ssl-default-server-options`.
+    pub(super) server_tls: Versions,
+    /// `ssl-server-verify none`.
+    pub(super) trusts_servers: bool,
     /// `ssl-default-bind-options`.
     pub(super) tls: Versions,
     /// Where `zero-warning` was given.
     pub(super) zero_warning: Option<Span>,
     /// Keywords of which only the first counts, where several sections have them.
     once: BTreeSet<&'static str>,
+}
+
+impl Draft {
+    /// What holds for TLS to servers unless their lines say otherwise.
+    pub(super) fn tls_to_servers(&self) -> server_tls::Defaults {
+        server_tls::Defaults {
+            ca_base: self.ca_base.clone(),
+            crt_base: self.crt_base.clone(),
+            versions: self.server_tls,
+            trusting: self.trusts_servers,
+        }
+    }
 }
 
 /// What may be said once: the name that HAProxy has for it, and its keywords.
@@ -88,6 +106,12 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
             }
             return Ok(());
         }
+        "ssl-default-server-options" => {
+            while let Some(option) = args.take() {
+                draft.server_tls.default_option(&option, args, context)?;
+            }
+            return Ok(());
+        }
         "description" => {
             let words: Vec<&str> = std::iter::from_fn(|| args.take())
                 .map(|arg| arg.text)
@@ -119,6 +143,14 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
     match name {
         "chroot" => global.chroot = Some(PathBuf::from(arg.text)),
         "pidfile" => global.pidfile = Some(PathBuf::from(arg.text)),
+        "ssl-server-verify" => {
+            draft.trusts_servers = match arg.text {
+                "none" => true,
+                "required" => false,
+                _ => return Err(arg.refuse("unknown way to verify", "none or required")),
+            };
+        }
+        "ca-base" => draft.ca_base = Some(PathBuf::from(arg.text)),
         "crt-base" => draft.crt_base = Some(PathBuf::from(arg.text)),
         "user" => global.user = text(),
         "group" => global.group = text(),
@@ -135,7 +167,7 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         "hard-stop-after" => {
             global.hard_stop_after = Some(value::time(arg, name, Unit::Milliseconds)?);
         }
-        // Variables were applied by the lexer; `ca-base` only serves keywords that are refused.
+        // Variables were applied by the lexer.
         _ => {}
     }
     Ok(())
@@ -249,8 +281,11 @@ fn stats_socket(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<Vec<St
 
 fn socket_address(at: &Arg<'_>, text: &str, context: &Context<'_>) -> Parsed<BindAddress> {
     let address = address::parse(at, text)?;
-    if let Host::Unix(path) = address.host {
-        return Ok(BindAddress::Unix(path));
+    match address.host {
+        Host::Unix(path) => return Ok(BindAddress::Unix(path)),
+        Host::Abstract(name) => return Ok(BindAddress::Abstract(name)),
+        Host::Fd(fd) => return Ok(BindAddress::Inherited(fd)),
+        Host::Ip(_) | Host::Name(_) => {}
     }
     let Port::One(port @ 1..) = address.port else {
         return Err(at.refuse("a command socket needs one port", "a path or address:port"));

@@ -101,6 +101,10 @@ fn address(arg: &Arg<'_>, context: &Context<'_>) -> Parsed<SyslogAddress> {
     };
     match &address.host {
         Host::Unix(path) => Ok(SyslogAddress::Unix(path.clone())),
+        Host::Abstract(_) => Err(arg.refuse(
+            "an abstract socket takes no log",
+            "an IP address, a path or fd@N",
+        )),
         Host::Fd(fd) => Ok(SyslogAddress::Fd(*fd)),
         Host::Ip(_) | Host::Name(_) => address::resolve(context, &address)
             .first()

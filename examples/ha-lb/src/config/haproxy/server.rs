@@ -1,14 +1,18 @@
 //! `server`, `default-server` and `server-template` lines (configuration manual §5.2).
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
-use lb_core::config::{CheckConfig, ServerConfig};
+use lb_core::config::{CheckConfig, ServerConfig, UnixAddress};
 
 use super::{
     address::{self, Address, Host, Port},
     args::{Admitted, Arg, Args, Context, Parsed, admit},
     keywords::SERVER,
     lexer::Line,
+    server_tls,
     value::{self, Unit},
 };
 
@@ -27,6 +31,10 @@ pub(super) struct Draft {
     fallback: Option<IpAddr>,
     /// Whether `init-addr` has the resolver asked.
     resolve: bool,
+    /// TLS words.
+    tls: server_tls::Draft,
+    /// What the global section says of TLS.
+    pub(super) tls_defaults: server_tls::Defaults,
 }
 
 impl Default for Draft {
@@ -38,6 +46,8 @@ impl Default for Draft {
             forced_id: None,
             fallback: None,
             resolve: true,
+            tls: server_tls::Draft::default(),
+            tls_defaults: server_tls::Defaults::default(),
         }
     }
 }
@@ -47,6 +57,7 @@ impl Draft {
     pub(super) fn options(&mut self, args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
         while let Some(word) = args.take() {
             match admit(context, SERVER, &word, "word '{}' behind 'server'")? {
+                Admitted::Use(_) if self.tls.version(&word, args, &self.tls_defaults)? => {}
                 Admitted::Use(entry) if entry.arity.0 == 0 => self.switch(word.text),
                 Admitted::Use(_) => {
                     let arg = args.need(word.text, "its value")?;
@@ -72,7 +83,8 @@ impl Draft {
             "enabled" => self.config.disabled = false,
             "send-proxy" => self.config.send_proxy = Some(1),
             "send-proxy-v2" => self.config.send_proxy = Some(2),
-            _ => self.config.send_proxy = None,
+            "no-send-proxy" | "no-send-proxy-v2" => self.config.send_proxy = None,
+            _ => self.tls.switch(name),
         }
     }
 
@@ -112,6 +124,9 @@ impl Draft {
             "proto" => return Err(arg.refuse("servers are spoken to in HTTP/1", "h1")),
             "slowstart" => self.config.slowstart = Some(time(context)?),
             "source" => self.config.source = Some(source(arg, context)?),
+            "verify" | "verifyhost" | "ca-file" | "crt" | "sni" | "check-sni" | "alpn" => {
+                self.tls.set(name, arg, &self.tls_defaults, context)?;
+            }
             _ => {
                 let weight = value::number(arg, name, 0, 256)?;
                 self.config.weight = u16::try_from(weight).unwrap_or(256);
@@ -152,7 +167,13 @@ impl Draft {
             text: line.text(2),
             span: line.span(2),
         };
+        let unix = match &address.host {
+            Host::Unix(path) => Some(UnixAddress::Path(path.clone())),
+            Host::Abstract(name) => Some(UnixAddress::Abstract(name.clone())),
+            Host::Ip(_) | Host::Name(_) | Host::Fd(_) => None,
+        };
         let (port, map_port) = match address.port {
+            _ if unix.is_some() => (0, None),
             Port::One(port @ 1..) => (port, None),
             Port::Missing => (0, Some(0)),
             Port::Offset(offset) => (0, Some(offset)),
@@ -170,7 +191,7 @@ impl Draft {
                 );
             }
         }
-        let ip = ip.or(self.fallback);
+        let ip = ip.or(self.fallback).filter(|_| unix.is_none());
         if at.text.is_empty() {
             let message = "the server's address is empty";
             return Err(at.refuse(message, "address:port; is a variable not set?"));
@@ -190,8 +211,17 @@ impl Draft {
             let message = format!("server '{name}' has neither service port nor check port");
             return Err(at.refuse(message, "address:port, or `port` for the check"));
         }
+        let elsewhere = self.check.port.is_some() || self.check.addr.is_some();
+        let (tls, check_tls) = self.tls.finish(&at, elsewhere, &self.tls_defaults)?;
+        self.config.tls = tls.map(Arc::new);
+        self.check.tls = match check_tls.map(Arc::new) {
+            // One and the same, so that both share what they share.
+            own if own == self.config.tls => self.config.tls.clone(),
+            own => own,
+        };
         self.config.name = name.into();
         self.config.address = ip.map(|ip| SocketAddr::new(ip, port));
+        self.config.unix = unix;
         self.config.map_port = map_port;
         self.config.origin = Some(line.origin());
         self.config.check = self.checked.then(|| self.check.clone());
@@ -241,7 +271,7 @@ pub(super) fn template(
     } else {
         Vec::new()
     };
-    if ips.is_empty() {
+    if ips.is_empty() && matches!(address.host, Host::Name(_)) {
         context.warn(
             at.span.clone(),
             format!("host of '{}' has no address", at.text),
@@ -270,9 +300,10 @@ pub(super) fn template(
 fn host(at: &Arg<'_>) -> Parsed<Address> {
     let address = address::parse(at, at.text)?;
     match address.host {
-        Host::Ip(_) | Host::Name(_) => Ok(address),
-        Host::Unix(_) | Host::Fd(_) => {
-            Err(at.refuse("servers on UNIX sockets are not supported", "address:port"))
+        Host::Ip(_) | Host::Name(_) | Host::Unix(_) | Host::Abstract(_) => Ok(address),
+        Host::Fd(_) => {
+            let message = "a file descriptor is not acceptable here";
+            Err(at.refuse(message, "address:port, a path or abns@name"))
         }
     }
 }

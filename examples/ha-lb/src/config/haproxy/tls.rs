@@ -145,7 +145,7 @@ pub(super) fn list(
     Ok(())
 }
 
-fn based(base: Option<&Path>, text: &str) -> PathBuf {
+pub(super) fn based(base: Option<&Path>, text: &str) -> PathBuf {
     // Joining an absolute path gives that path.
     base.map_or_else(|| PathBuf::from(text), |base| base.join(text))
 }
@@ -161,7 +161,11 @@ fn is_bundle(path: &Path) -> bool {
 }
 
 /// Chain and key of one file; the key may stand in `FILE.key`.
-fn bundle(arg: &Arg<'_>, path: PathBuf, context: &Context<'_>) -> Parsed<(PathBuf, Arc<[u8]>)> {
+pub(super) fn bundle(
+    arg: &Arg<'_>,
+    path: PathBuf,
+    context: &Context<'_>,
+) -> Parsed<(PathBuf, Arc<[u8]>)> {
     let mut text = context
         .files
         .read(&path)
@@ -187,12 +191,31 @@ fn bundle(arg: &Arg<'_>, path: PathBuf, context: &Context<'_>) -> Parsed<(PathBu
     Ok((path, text.into()))
 }
 
-fn has(text: &[u8], what: &str) -> bool {
+/// The protocols of an `alpn` list that are spoken; the others are warned about, with what is `done` instead.
+pub(super) fn spoken(arg: &Arg<'_>, context: &mut Context<'_>, done: &str) -> Vec<String> {
+    let (spoken, other): (Vec<&str>, Vec<&str>) = arg
+        .text
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .partition(|name| matches!(*name, "http/1.1" | "http/1.0"));
+    if !other.is_empty() {
+        let what = format!("protocol '{}' is not spoken", other.join("', '"));
+        context.warn(arg.span.clone(), what, done);
+    }
+    spoken.into_iter().map(str::to_owned).collect()
+}
+
+pub(super) fn has(text: &[u8], what: &str) -> bool {
     text.windows(what.len())
         .any(|window| window == what.as_bytes())
 }
 
-fn unreadable(arg: &Arg<'_>, what: &str, path: &Path, error: &io::Error) -> Box<Diagnostic> {
+pub(super) fn unreadable(
+    arg: &Arg<'_>,
+    what: &str,
+    path: &Path,
+    error: &io::Error,
+) -> Box<Diagnostic> {
     Box::new(Diagnostic::error(
         arg.span.clone(),
         format!("unable to read the {what} {}: {error}", path.display()),

@@ -148,6 +148,7 @@ fn frontend(settings: &mut Settings, old: &FrontendConfig, new: &FrontendConfig)
 
 fn backend(settings: &mut Settings, old: &BackendConfig, new: &BackendConfig) {
     settings.shown("balance", old.balance.name(), new.balance.name());
+    settings.named("hash-type", old.hash != new.hash);
     settings.shown("retries", old.retries, new.retries);
     settings.named("option redispatch", old.redispatch != new.redispatch);
     settings.named("fullconn", old.fullconn != new.fullconn);
@@ -230,8 +231,9 @@ fn servers(plan: &mut Plan, title: &str, old: &[ServerConfig], new: &[ServerConf
 
 fn server(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     let address = |s: &ServerConfig| {
-        s.address
-            .map_or_else(|| "none".to_owned(), |a| a.to_string())
+        let unix = s.unix.as_ref().map(ToString::to_string);
+        let ip = s.address.map(|address| address.to_string());
+        unix.or(ip).unwrap_or_else(|| "none".to_owned())
     };
     let limit = |n: Option<u32>| n.map_or_else(|| "none".to_owned(), |n| n.to_string());
     let mut settings = Settings::default();
@@ -245,6 +247,7 @@ fn server(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     settings.named("cookie", old.cookie != new.cookie);
     settings.named("slowstart", old.slowstart != new.slowstart);
     settings.named("check", old.check != new.check);
+    settings.named("ssl", old.tls != new.tls);
     settings.named("send-proxy", old.send_proxy != new.send_proxy);
     settings.named("source", old.source != new.source);
     settings.named("redir", old.redir != new.redir);

@@ -30,6 +30,8 @@ pub struct OpenLeft {
 enum Address {
     Tcp(SocketAddr),
     Unix(PathBuf),
+    Abstract(String),
+    Inherited(RawFd),
 }
 
 impl Open {
@@ -41,6 +43,8 @@ impl Open {
             address: match &self.place.address {
                 BindAddress::Tcp(address) => Address::Tcp(*address),
                 BindAddress::Unix(path) => Address::Unix(path.clone()),
+                BindAddress::Abstract(name) => Address::Abstract(name.clone()),
+                BindAddress::Inherited(number) => Address::Inherited(*number),
             },
             interface: self.place.interface.clone(),
             v6only: self.place.v6only,
@@ -71,6 +75,8 @@ pub fn inherited(
                 address: match left.address {
                     Address::Tcp(address) => BindAddress::Tcp(address),
                     Address::Unix(path) => BindAddress::Unix(path),
+                    Address::Abstract(name) => BindAddress::Abstract(name),
+                    Address::Inherited(number) => BindAddress::Inherited(number),
                 },
                 interface: left.interface,
                 v6only: left.v6only,

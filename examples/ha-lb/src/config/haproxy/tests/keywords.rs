@@ -42,6 +42,8 @@ const GLOBALS: &[&str] = &[
     "unsetenv A",
     "ssl-default-bind-options ssl-min-ver TLSv1.3",
     "crt-base /etc/ssl",
+    "ssl-default-server-options ssl-min-ver TLSv1.3",
+    "ssl-server-verify none",
     "ca-base /etc/ssl",
     "zero-warning",
 ];
@@ -223,6 +225,39 @@ const SERVER_WORDS: &[&str] = &[
     "proto h1",
 ];
 
+/// Words about TLS to servers, and what stands before them.
+const SERVER_TLS_WORDS: &[(&str, &str)] = &[
+    ("verify none", "ssl"),
+    ("verify none ssl", "no-ssl"),
+    ("verify none", "check-ssl"),
+    ("verify none ssl", "no-check-ssl"),
+    ("ssl ca-file /etc/ssl/all/b.pem", "verify none"),
+    ("ssl ca-file /etc/ssl/all/b.pem", "verifyhost web.example"),
+    (
+        "ssl ca-file /etc/ssl/all/b.pem verifyhost web.example",
+        "no-verifyhost",
+    ),
+    (
+        "ssl verify required ca-file /etc/ssl/all/b.pem",
+        "ca-file /etc/haproxy/ssl/server.pem",
+    ),
+    ("ssl verify none", "crt /etc/ssl/all/b.pem"),
+    ("ssl verify none", "sni req.hdr(host)"),
+    ("ssl verify none", "check-sni web.example"),
+    ("ssl verify none", "alpn http/1.1"),
+    ("ssl verify none", "ssl-max-ver TLSv1.2"),
+    ("ssl verify none", "ssl-min-ver TLSv1.3"),
+    ("ssl verify none", "force-tlsv12"),
+    ("ssl verify none", "force-tlsv13"),
+    ("ssl verify none", "no-sslv3"),
+    ("ssl verify none", "no-tlsv10"),
+    ("ssl verify none", "no-tlsv11"),
+    ("ssl verify none", "no-tlsv12"),
+    ("ssl verify none", "no-tlsv13"),
+    ("ssl verify none", "no-ssl-reuse"),
+    ("ssl verify none no-ssl-reuse", "ssl-reuse"),
+];
+
 /// Words that change nothing by their meaning, or by what the sample file already says.
 const NO_EFFECT: &[&str] = &[
     "enabled",
@@ -239,6 +274,8 @@ const NO_EFFECT: &[&str] = &[
     "ca-base",
     "crt-base",
     "ssl-default-bind-options",
+    "ssl-default-server-options",
+    "ssl-server-verify",
     "no-sslv3",
     "no-tlsv10",
     "no-tlsv11",
@@ -384,7 +421,28 @@ fn server_words() {
         // The same words are settings for the servers that follow.
         quiet(&file(Backend, &format!("default-server {words}")));
     }
-    covered(SERVER, SERVER_WORDS.iter().copied());
+    let tls = SERVER_TLS_WORDS.iter().map(|(_, words)| *words);
+    covered(SERVER, SERVER_WORDS.iter().copied().chain(tls));
+}
+
+#[test]
+fn words_of_tls_to_servers() {
+    for (before, words) in SERVER_TLS_WORDS {
+        let seen = |words: &str| {
+            let line = format!("server t 10.0.0.2:443 check {before}{words}");
+            format!("{:?}", quiet(&file(Backend, &line)))
+        };
+        let idle = matches!(*words, "no-sslv3" | "no-tlsv10" | "no-tlsv11");
+        let changed = seen("") != seen(&format!(" {words}"));
+        assert!(idle || changed, "no effect: {words}");
+    }
+    let of_all = |global: &str| {
+        let text = file(Backend, "server t 10.0.0.2:443 ssl");
+        findings(&text.replace("global\n", &format!("global\n {global}\n")))
+    };
+    assert_eq!(of_all("ssl-server-verify none"), [""; 0]);
+    let said = of_all("ssl-server-verify required");
+    assert!(said[0].contains("verified by nobody"), "{said:?}");
 }
 
 #[test]

@@ -33,6 +33,8 @@ fn binds(line: &str) -> Vec<String> {
         .map(|bind| match &bind.address {
             BindAddress::Tcp(address) => address.to_string(),
             BindAddress::Unix(path) => path.display().to_string(),
+            BindAddress::Abstract(name) => format!("abns@{name}"),
+            BindAddress::Inherited(fd) => format!("fd@{fd}"),
         })
         .collect()
 }

@@ -1,0 +1,105 @@
+//! Where connections to servers go, and how they begin: for streams and for checks alike.
+
+use std::{io, net::SocketAddr};
+
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::stream::Plain;
+use crate::config::UnixAddress;
+
+/// The other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// TCP.
+    Ip(SocketAddr),
+    /// A UNIX stream socket.
+    Unix(UnixAddress),
+}
+
+/// Why a connection did not even begin.
+#[derive(Debug)]
+pub(super) enum NotBegun {
+    /// This machine could not make one.
+    Local(io::Error),
+    /// The other end is not there.
+    Refused(io::Error),
+}
+
+impl NotBegun {
+    /// Whether this process, or the system, has no descriptor left.
+    pub(super) fn is_of_descriptors(&self) -> bool {
+        match self {
+            Self::Local(error) => is(error, Errno::MFILE) || is(error, Errno::NFILE),
+            Self::Refused(_) => false,
+        }
+    }
+}
+
+impl Destination {
+    /// Starts a connection, from `source` if that is given; it stands once the socket is writable and has no error.
+    pub(super) fn begin(
+        &self,
+        source: Option<SocketAddr>,
+        keepalive: bool,
+    ) -> Result<Plain, NotBegun> {
+        match self {
+            Self::Ip(address) => tcp(*address, source, keepalive).map(Plain::Tcp),
+            Self::Unix(address) => unix(address).map(Plain::Unix),
+        }
+    }
+}
+
+fn tcp(
+    address: SocketAddr,
+    source: Option<SocketAddr>,
+    keepalive: bool,
+) -> Result<TcpStream, NotBegun> {
+    let socket = || {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM.nonblocking().cloexec(),
+            Some(Protocol::TCP),
+        )?;
+        socket.set_tcp_nodelay(true)?;
+        if keepalive {
+            socket.set_keepalive(true)?;
+        }
+        if let Some(source) = source {
+            socket.bind(&source.into())?;
+        }
+        Ok(socket)
+    };
+    let socket: Socket = socket().map_err(NotBegun::Local)?;
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(e) if is(&e, Errno::INPROGRESS) => {}
+        // Ports or addresses of this machine are used up, or not its own.
+        Err(e)
+            if [Errno::AGAIN, Errno::ADDRINUSE, Errno::ADDRNOTAVAIL]
+                .iter()
+                .any(|n| is(&e, *n)) =>
+        {
+            return Err(NotBegun::Local(e));
+        }
+        Err(e) => return Err(NotBegun::Refused(e)),
+    }
+    TcpStream::from_std(socket.into()).map_err(NotBegun::Local)
+}
+
+/// A UNIX connection stands at once, or never: a full queue is EAGAIN, as when this machine has no port left.
+fn unix(address: &UnixAddress) -> Result<UnixStream, NotBegun> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None);
+    let socket = socket.map_err(NotBegun::Local)?;
+    let address = SockAddr::unix(address.to_path()).map_err(NotBegun::Local)?;
+    match socket.connect(&address) {
+        Ok(()) => UnixStream::from_std(socket.into()).map_err(NotBegun::Local),
+        Err(e) if is(&e, Errno::AGAIN) => Err(NotBegun::Local(e)),
+        Err(e) => Err(NotBegun::Refused(e)),
+    }
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
+}

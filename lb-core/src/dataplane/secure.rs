@@ -1,0 +1,71 @@
+//! TLS on a new connection to a server.
+
+use std::task::Poll;
+
+use tokio_rustls::TlsStream;
+
+use super::{
+    clock,
+    connect::{Need, NotDialed, gave_up},
+    flow::Side,
+    session::{Connection, Gone},
+    stream::Stream,
+};
+use crate::{
+    backend::Lease, config::ServerTls, head::HeadRef, request::RequestView, server::Server,
+};
+
+impl Connection {
+    /// The name to ask the leased server for (`sni`); `None` if it is spoken to without TLS, or without a name.
+    pub(super) fn server_name(&self, need: &Need<'_>, lease: &Lease) -> Option<Box<[u8]>> {
+        let tls = lease.server()?.config().tls.as_deref()?;
+        let mut view = RequestView::new(clock::recent(), &self.info, &self.state)
+            .with_payload(self.client.input.bytes(), true)
+            .with_backend(need.backend.name());
+        if let Some(head) = need.request {
+            view = view.with_request(HeadRef::new(head, self.client.input.kept()));
+        }
+        name(tls, &view)
+    }
+
+    /// The handshake, within the time for connecting.
+    pub(super) async fn secure(
+        &mut self,
+        need: &Need<'_>,
+        lease: &Lease,
+        server: Side,
+        name: Option<&[u8]>,
+    ) -> Result<Side, NotDialed> {
+        let key = lease.server().map(Server::key);
+        let connector = key.and_then(|key| self.listener.balancer.connector(key).cloned());
+        let (Some(connector), Stream::Plain(socket)) = (connector, server.stream) else {
+            return Err(NotDialed::Local);
+        };
+        let mut connecting = Box::pin(connector.connect(name, socket));
+        let connected = self
+            .wait(|client, cx| {
+                if let Poll::Ready(done) = connecting.as_mut().poll(cx) {
+                    return Poll::Ready(Some(done));
+                }
+                gave_up(client, need.end_is_abort, cx).map(|()| None)
+            })
+            .await;
+        match connected {
+            Ok(Some(Ok(stream))) => {
+                let stream = Stream::from(TlsStream::Client(stream));
+                Ok(Side::new(stream, clock::recent()))
+            }
+            Ok(Some(Err(_))) => Err(NotDialed::Refused),
+            Ok(None) | Err(Gone::Client) => Err(NotDialed::GoneConnecting),
+            Err(Gone::TimedOut) => Err(NotDialed::TimedOut),
+            Err(Gone::Killed) => Err(NotDialed::Killed),
+        }
+    }
+}
+
+/// The value of `sni` without the port that a Host header may carry.
+fn name<'a>(tls: &'a ServerTls, view: &RequestView<'a>) -> Option<Box<[u8]>> {
+    let name = tls.sni.as_ref()?.bytes(view)?;
+    let host = name.split(|byte| *byte == b':').next()?;
+    (!host.is_empty()).then(|| host.into())
+}

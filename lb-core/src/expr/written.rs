@@ -1,0 +1,45 @@
+//! An expression that knows how it was written, for settings that are compared when files are read again.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{Definitions, Expr, Type, Value};
+use crate::{request::RequestView, rules::RuleError};
+
+/// An expression and its text.
+#[derive(Debug, Clone)]
+pub struct Written {
+    text: Arc<str>,
+    expr: Expr,
+}
+
+impl Written {
+    /// Compiles the text.
+    pub fn parse(text: &str, definitions: &Definitions) -> Result<Self, RuleError> {
+        Ok(Self {
+            text: text.into(),
+            expr: Expr::parse(text, definitions)?,
+        })
+    }
+
+    /// Its value as bytes.
+    pub fn bytes<'a>(&'a self, view: &RequestView<'a>) -> Option<Cow<'a, [u8]>> {
+        match self.expr.value(view)?.cast(Type::Binary)? {
+            Value::Binary(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Whether it has the same value for everyone.
+    pub fn is_constant(&self) -> bool {
+        self.expr.fetch_name() == "str" && self.expr.conversions.is_empty()
+    }
+}
+
+/// Written alike is the same.
+impl PartialEq for Written {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Written {}
