@@ -104,15 +104,15 @@ fn strike(site: &mut Site, case: &Case) -> Result<Struck, DrillError> {
     };
     match case.blow {
         Blow::Kill(roles) => {
-            struck.at = kill(site, roles);
+            struck.at = kill(site, roles)?;
         }
         Blow::Stop(roles) => {
-            struck.stopped = site.first.pids(roles);
+            struck.stopped = everyone(site, roles)?;
             struck.at = Instant::now();
             signal(&struck.stopped, Signal::STOP);
         }
         Blow::Death => {
-            let pids = site.first.pids(EVERYBODY);
+            let pids = everyone(site, EVERYBODY)?;
             struck.at = Instant::now();
             site.lab.cut_cable(&site.first.host)?;
             signal(&pids, Signal::KILL);
@@ -121,17 +121,17 @@ fn strike(site: &mut Site, case: &Case) -> Result<Struck, DrillError> {
             site.lab.cut_cable(&site.first.host)?;
         }
         Blow::Again(times) => {
-            struck.at = kill(site, &[Role::Balancer]);
+            struck.at = kill(site, &[Role::Balancer])?;
             for _ in 1..times {
                 await_balancer(site)?;
-                kill(site, &[Role::Balancer]);
+                kill(site, &[Role::Balancer])?;
             }
         }
         Blow::Memory => {
             struck.at = starve(site)?;
         }
         Blow::Crash => {
-            struck.at = kill(site, EVERYBODY);
+            struck.at = kill(site, EVERYBODY)?;
             site.wait_for_first_to_end()?;
             site.first.start()?;
         }
@@ -153,11 +153,23 @@ fn strike(site: &mut Site, case: &Case) -> Result<Struck, DrillError> {
     Ok(struck)
 }
 
-fn kill(site: &Site, roles: &[Role]) -> Instant {
+/// The processes to be struck; a blow that misses one would prove nothing.
+fn everyone(site: &Site, roles: &[Role]) -> Result<Vec<Pid>, DrillError> {
     let pids = site.first.pids(roles);
+    if pids.len() == roles.len() {
+        return Ok(pids);
+    }
+    Err(DrillError::Late {
+        what: format!("processes for {roles:?}"),
+        how: site.describe(),
+    })
+}
+
+fn kill(site: &Site, roles: &[Role]) -> Result<Instant, DrillError> {
+    let pids = everyone(site, roles)?;
     let at = Instant::now();
     signal(&pids, Signal::KILL);
-    at
+    Ok(at)
 }
 
 fn await_balancer(site: &Site) -> Result<(), DrillError> {
@@ -175,7 +187,7 @@ fn starve(site: &Site) -> Result<Instant, DrillError> {
         current: Some(1),
         maximum: None,
     };
-    for pid in site.first.pids(&[Role::Balancer]) {
+    for pid in everyone(site, &[Role::Balancer])? {
         // Not the address space: what an allocator has reserved there may still become memory.
         prlimit(Some(pid), Resource::Data, nothing)
             .map_err(|error| DrillError::io("limit of memory")(error.into()))?;
