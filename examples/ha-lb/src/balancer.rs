@@ -244,6 +244,9 @@ impl Running {
                     }
                     Some((ToBalancer::Commit(reload), _)) => self.commit(reload),
                     Some((ToBalancer::Abandon(_), _)) => self.prepared = None,
+                    Some((ToBalancer::CommandLine(rights), descriptors)) => {
+                        command_line::answer(descriptors, rights.into(), &self.runtime);
+                    }
                     Some((ToBalancer::Start(_), _)) => {}
                     None => return Ok(()),
                 },

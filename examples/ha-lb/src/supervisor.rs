@@ -12,6 +12,7 @@ pub mod launch;
 pub mod limits;
 pub mod listeners;
 pub mod liveness;
+pub mod master_cli;
 pub mod memory;
 pub mod pidfile;
 pub mod procfs;

@@ -89,6 +89,9 @@ pub struct UpgradeAnswer {
 pub struct Reload {
     /// Counts the reloads that were asked for.
     pub number: u64,
+    /// How many were refused since the last that was applied.
+    #[serde(default)]
+    pub failures: u64,
     /// Seconds since the UNIX epoch when it ended.
     pub at: u64,
     /// Whether the configuration was put into force.

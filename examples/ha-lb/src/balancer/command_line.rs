@@ -5,7 +5,7 @@ use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 use lb_core::config::{BindAddress, StatsLevel};
 use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, UnixListener, UnixStream},
     task::{JoinHandle, spawn_local},
 };
 
@@ -54,6 +54,17 @@ pub(super) fn serve(
         }
     };
     Ok(task)
+}
+
+/// Answers whoever the supervisor passes on.
+pub(super) fn answer(lines: Vec<OwnedFd>, level: StatsLevel, runtime: &Arc<Runtime>) {
+    for line in lines {
+        let line = UnixStream::from_std(std::os::unix::net::UnixStream::from(line));
+        // One that cannot be had is closed, which its other end sees.
+        if let Ok(line) = line {
+            talk(line, level, runtime);
+        }
+    }
 }
 
 fn talk(

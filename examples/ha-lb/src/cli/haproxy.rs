@@ -159,6 +159,11 @@ fn run(flags: &Flags, sources: Sources, read: Read) -> ExitCode {
             log: log(flags, background),
             relieved: flags.relieved.clone(),
             relieve_at_once: flags.relieve_at_once,
+            master: if flags.master {
+                flags.master_sockets.clone()
+            } else {
+                Vec::new()
+            },
             dies_of_signals: !flags.master,
             ..Launch::default()
         },

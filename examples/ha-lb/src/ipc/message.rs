@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use lb_core::config::StatsLevel;
 use serde::{Deserialize, Serialize};
 
 use crate::{admin::status, config::files::Bundle};
@@ -189,11 +190,44 @@ pub enum ToBalancer {
         /// How long requests may go on then.
         grace: Duration,
     },
+    /// The message's descriptor leads to someone who speaks the runtime command line.
+    CommandLine(Rights),
     /// Stop accepting, finish running requests for this long, exit.
     Stop {
         /// How long requests may go on.
         grace: Duration,
     },
+}
+
+/// What a command line may do: [`StatsLevel`] for the way between processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rights {
+    /// Reads statistics.
+    User,
+    /// Reads everything.
+    Operator,
+    /// Changes servers.
+    Admin,
+}
+
+impl From<StatsLevel> for Rights {
+    fn from(level: StatsLevel) -> Self {
+        match level {
+            StatsLevel::User => Self::User,
+            StatsLevel::Operator => Self::Operator,
+            StatsLevel::Admin => Self::Admin,
+        }
+    }
+}
+
+impl From<Rights> for StatsLevel {
+    fn from(rights: Rights) -> Self {
+        match rights {
+            Rights::User => Self::User,
+            Rights::Operator => Self::Operator,
+            Rights::Admin => Self::Admin,
+        }
+    }
 }
 
 /// All that a balancer needs beside its sockets.

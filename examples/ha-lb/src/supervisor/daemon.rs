@@ -23,6 +23,7 @@ use super::{
     launch::{End, Launched},
     listeners::Open,
     liveness::{HANGS, Liveness},
+    master_cli::{Ask, MasterSocket},
     slot::Slot,
     start::{Prepared, Traces},
     tracks::{Tracks, Turn},
@@ -42,6 +43,7 @@ use crate::{
 
 mod children;
 mod leaving;
+mod master;
 mod reload;
 mod report;
 mod signals;
@@ -50,6 +52,7 @@ mod succession;
 mod upgrade;
 
 use leaving::Leaving;
+use master::WaitsForReload;
 use reload::Reload;
 pub use reload::{Difference, absolute};
 pub(super) use report::History;
@@ -66,6 +69,7 @@ pub(super) enum Event {
     Balancer(u64, Report<FromBalancer>),
     Script(Turn),
     Control(Request),
+    Master(Ask),
     Signal(i32, signals::Asked),
     /// The program of an upgrade has looked at the state that it would find.
     TriedOut(Result<(), String>),
@@ -80,6 +84,7 @@ pub struct Daemon {
     /// What it says.
     loaded: Loaded,
     sockets: Vec<Open>,
+    master: Vec<MasterSocket>,
     router_id: Option<String>,
     workers: usize,
     grace: Duration,
@@ -120,6 +125,7 @@ pub struct Daemon {
     reload: Option<Reload>,
     /// Another one was asked for meanwhile.
     reload_again: bool,
+    reload_waiters: Vec<WaitsForReload>,
     last_reload: Option<status::Reload>,
     upgrade: Option<Upgrade>,
     last_upgrade: Option<status::Upgrade>,
@@ -141,6 +147,12 @@ impl Daemon {
         tokio::spawn(control::serve(listener, move |request| {
             let _ = asked.send(Event::Control(request));
         }));
+        for socket in &prepared.master {
+            let asked = events.clone();
+            socket.serve(move |ask| {
+                let _ = asked.send(Event::Master(ask));
+            })?;
+        }
         let daemon = Self::new(prepared, launched, inherited, events);
         let mut daemon = daemon.map_err(io::Error::other)?;
         let code = daemon.react(&mut queue).await?;
@@ -186,6 +198,7 @@ impl Daemon {
             configuration: prepared.configuration,
             router_id: keepalived.and_then(|config| config.global.router_id.clone()),
             sockets: prepared.sockets,
+            master: prepared.master,
             workers: prepared.workers,
             grace: grace.unwrap_or(GRACE),
             hard_stop_after: grace,
@@ -214,6 +227,7 @@ impl Daemon {
             traces: prepared.traces,
             reload: None,
             reload_again: inherited.reload_again,
+            reload_waiters: Vec::new(),
             last_reload: inherited.reload,
             upgrade: None,
             last_upgrade: inherited.upgrade,
@@ -296,6 +310,7 @@ impl Daemon {
                 }
             }
             Event::Control(request) => self.asked(request, now),
+            Event::Master(ask) => self.asked_as_master(ask, now),
             Event::Signal(number, asked) => self.signalled(number, asked),
             Event::TriedOut(verdict) => self.tried_out(verdict, now),
             Event::Ended(pid) => self.predecessor_ended(pid, now),

@@ -67,6 +67,9 @@ pub struct Launch {
     pub relieved: Vec<i32>,
     /// `-st`: they do not finish their connections.
     pub relieve_at_once: bool,
+    /// Sockets of haproxy's master command line (`-S`).
+    #[serde(default)]
+    pub master: Vec<String>,
     /// SIGTERM and SIGINT are what the process dies of, as a plain haproxy does.
     pub dies_of_signals: bool,
 }

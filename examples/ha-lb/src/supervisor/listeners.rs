@@ -184,7 +184,7 @@ fn open_beside(
         let owner: Arc<str> = Arc::from("`stats socket`");
         let socket = match take(&mut held, &place, &owner).into_iter().next() {
             Some(socket) => socket,
-            None => Arc::new(stats_socket(stats)?),
+            None => Arc::new(command_socket(stats, "`stats socket`", "global")?),
         };
         opened.push(Open {
             listener: Listener::Stats(index),
@@ -237,12 +237,17 @@ fn is_held(held: &[Open], address: &BindAddress) -> bool {
     wanted.is_some() && held.iter().any(|open| port(&open.place.address) == wanted)
 }
 
-fn stats_socket(stats: &StatsSocket) -> Result<OwnedFd, OpenError> {
+/// A `stats socket` or one of the master command line.
+pub fn command_socket(
+    stats: &StatsSocket,
+    owned_by: &str,
+    origin: &str,
+) -> Result<OwnedFd, OpenError> {
     let described = |step, source| OpenError::Socket {
-        origin: "global".to_owned(),
+        origin: origin.to_owned(),
         step,
         address: describe(&stats.address),
-        owner: "`stats socket`".to_owned(),
+        owner: owned_by.to_owned(),
         privileged: is_privileged(&stats.address),
         source,
     };

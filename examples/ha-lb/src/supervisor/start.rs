@@ -16,6 +16,7 @@ use super::{
     launch::{Launch, Program},
     limits,
     listeners::{self, Open, OpenError},
+    master_cli::{self, MasterSocket},
     pidfile::PidFile,
 };
 use crate::{
@@ -86,6 +87,8 @@ pub struct Prepared {
     pub workers: usize,
     /// The control socket.
     pub listener: UnixListener,
+    /// Sockets of haproxy's master command line.
+    pub master: Vec<MasterSocket>,
     /// Fifos that hear of changes of state.
     pub fifos: Vec<Fifo>,
     /// Files to be removed at the end.
@@ -96,6 +99,8 @@ pub struct Prepared {
 #[derive(Debug)]
 pub struct Traces {
     pub(super) sockets: Vec<UnixPath>,
+    /// Those of the master command line, which no reload changes.
+    pub(super) master: Vec<UnixPath>,
     pub(super) control: Control,
     pub(super) pidfile: Option<PidFile>,
 }
@@ -104,11 +109,13 @@ impl Traces {
     /// Those of the program before this one.
     pub(super) fn inherited(
         sockets: &[PathBuf],
+        master: &[MasterSocket],
         control: Control,
         pidfile: Option<&PathBuf>,
     ) -> Self {
         Self {
             sockets: UnixPath::all(sockets),
+            master: UnixPath::of_masters(master),
             control,
             pidfile: pidfile.map(|path| PidFile::inherited(path)),
         }
@@ -117,7 +124,7 @@ impl Traces {
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        for socket in &self.sockets {
+        for socket in self.sockets.iter().chain(&self.master) {
             if UnixPath::of(&socket.path).as_ref() == Some(socket) {
                 let _ = std::fs::remove_file(&socket.path);
             }
@@ -136,6 +143,11 @@ impl UnixPath {
     /// Those among `paths` that exist.
     pub(super) fn all(paths: &[PathBuf]) -> Vec<Self> {
         paths.iter().filter_map(|path| Self::of(path)).collect()
+    }
+
+    fn of_masters(sockets: &[MasterSocket]) -> Vec<Self> {
+        let paths = sockets.iter().filter_map(MasterSocket::path);
+        paths.filter_map(Self::of).collect()
     }
 
     fn of(path: &Path) -> Option<Self> {
@@ -211,6 +223,8 @@ pub fn prepare(read: Read, options: &Options) -> Result<Prepared, Refusal> {
             );
         }
     }
+    let master = master_cli::open(&options.launch.master)
+        .map_err(|why| Refusal::Told(format!("Can't create the master's CLI: {why}")))?;
     Ok(Prepared {
         configuration: read.configuration,
         loaded,
@@ -220,9 +234,11 @@ pub fn prepare(read: Read, options: &Options) -> Result<Prepared, Refusal> {
         fifos,
         traces: Traces {
             sockets: unix_sockets,
+            master: UnixPath::of_masters(&master),
             control,
             pidfile,
         },
+        master,
     })
 }
 

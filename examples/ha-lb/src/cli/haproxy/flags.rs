@@ -21,7 +21,8 @@ Usage : haproxy [-f <file or folder>]* [-- <file>*] [options]
         -q, -V                  write nothing; write again
         -dW                     refuse files that cause warnings
         -L <name>               name of this host, $HAPROXY_LOCALPEER
-        -S <bind>, -m <MB>, -x <socket>, -d... are accepted and said to have no effect
+        -S <bind>[,<option>]*   the master's command line, with -W or -Ws
+        -m <MB>, -x <socket>, -d... are accepted and said to have no effect
 ";
 
 /// What the flags ask for.
@@ -47,6 +48,8 @@ pub(super) struct Flags {
     pub(super) local_peer: Option<String>,
     /// `-Ws`.
     pub(super) notify: bool,
+    /// `-S`, each as written.
+    pub(super) master_sockets: Vec<String>,
     /// `-p`.
     pub(super) pid_file: Option<PathBuf>,
     /// `-n`.
@@ -177,10 +180,7 @@ impl Flags {
                 "limit memory by the service manager",
             ),
             "L" => self.local_peer = Some(shown.into_owned()),
-            "S" => self.no_effect(
-                &format!("-S {shown} (master CLI)"),
-                "no such socket is made; `ha-lb status` and `stats socket` tell what runs",
-            ),
+            "S" => self.master_sockets.push(shown.into_owned()),
             _ => self.no_effect(
                 &format!("-x {shown}"),
                 "the new process listens beside the old one (SO_REUSEPORT), and -sf lets that one finish",
@@ -221,12 +221,8 @@ mod tests {
         assert!(run.master && run.notify && run.foreground && !run.check && !run.quiet);
         assert_eq!(run.files, [PathBuf::from("/etc/haproxy/haproxy.cfg")]);
         assert_eq!(run.pid_file, Some("/run/haproxy.pid".into()));
-        assert_eq!(run.remarks.len(), 1);
-        assert!(
-            run.remarks
-                .first()
-                .is_some_and(|r| r.starts_with("-S /run/haproxy-master.sock"))
-        );
+        assert_eq!(run.master_sockets, ["/run/haproxy-master.sock"]);
+        assert!(run.remarks.is_empty());
         let check = flags("-Ws -f /etc/haproxy/haproxy.cfg -c -q -S /run/haproxy-master.sock");
         assert!(check.check && check.quiet);
     }

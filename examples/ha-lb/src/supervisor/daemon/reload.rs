@@ -238,8 +238,10 @@ impl Daemon {
 
     fn note(&mut self, number: u64, applied: bool, outcome: String, plan: &Plan) {
         self.launched.reloaded();
+        let before = self.last_reload.as_ref().map_or(0, |last| last.failures);
         self.last_reload = Some(status::Reload {
             number,
+            failures: if applied { 0 } else { before + 1 },
             at: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
@@ -247,6 +249,7 @@ impl Daemon {
             outcome,
             changes: plan.changes.iter().map(ToString::to_string).collect(),
         });
+        self.answer_reload();
     }
 
     /// UNIX sockets that were made for a configuration that is not to be.

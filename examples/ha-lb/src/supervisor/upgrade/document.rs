@@ -24,6 +24,7 @@ use crate::{
         daemon::History,
         launch::{Launch, Launched},
         listeners::{self, OpenLeft},
+        master_cli,
         start::{Prepared, Traces},
     },
 };
@@ -38,6 +39,9 @@ pub(in crate::supervisor) struct Document {
     pub(in crate::supervisor) launch: Launch,
     pub(in crate::supervisor) control: (PathBuf, RawFd),
     pub(in crate::supervisor) sockets: Vec<OpenLeft>,
+    /// Sockets of the master command line, in the order of the arguments.
+    #[serde(default)]
+    pub(in crate::supervisor) master: Vec<RawFd>,
     pub(in crate::supervisor) workers: usize,
     pub(in crate::supervisor) fifos: Vec<FifoLeft>,
     /// `pidfile`, to be removed at the end.
@@ -125,6 +129,7 @@ impl Document {
         let mut all: Vec<RawFd> = std::iter::once(self.control.1)
             .chain(self.sockets.iter().map(|socket| socket.fd))
             .chain(self.fifos.iter().map(|fifo| fifo.fd))
+            .chain(self.master.iter().copied())
             .chain(children.map(|(_, line)| line))
             .chain(sink)
             .collect();
@@ -169,6 +174,9 @@ pub(in crate::supervisor) fn read(
     let listener = take(document.control.1)?.into();
     let control = Control::inherited(document.control.0, listener);
     let (control, listener) = control.map_err(|e| e.to_string())?;
+    let master = document.master.into_iter().map(take);
+    let master = master.collect::<Result<_, _>>()?;
+    let master = master_cli::inherited(&document.launch.master, master)?;
     let prepared = Prepared {
         sockets: listeners::inherited(document.sockets, take)?,
         workers: document.workers,
@@ -176,9 +184,11 @@ pub(in crate::supervisor) fn read(
         fifos: fifos.collect::<Result<_, _>>()?,
         traces: Traces::inherited(
             &paths.unwrap_or_default(),
+            &master,
             control,
             document.pidfile.as_ref(),
         ),
+        master,
         loaded,
         configuration,
     };

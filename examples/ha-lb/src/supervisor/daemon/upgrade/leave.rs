@@ -11,6 +11,7 @@ use crate::{
     notify::fifo::Fifo,
     supervisor::{
         child::{Child, Role},
+        master_cli::MasterSocket,
         upgrade::Document,
     },
 };
@@ -37,6 +38,7 @@ impl Daemon {
             launch: self.launched.left(),
             control: self.traces.control.left(),
             sockets: self.sockets.iter().map(|open| open.left()).collect(),
+            master: self.master.iter().map(MasterSocket::left).collect(),
             workers: self.workers,
             fifos: self.notifier.fifos().iter().map(Fifo::left).collect(),
             pidfile: self.traces.pidfile.as_ref().map(|f| f.path().to_owned()),
