@@ -142,10 +142,15 @@ fn tcp_passthrough_with_checks_under_vrrp_v2() {
                 .unwrap())
             });
             let page = page.unwrap();
+            // `stats refresh 30s`: the page asks again itself, in place; a browser without scripts reloads it.
             assert!(
                 page.status == 200
-                    && page.head.contains("refresh: 30")
-                    && page.body.contains("kube-apiserver")
+                    && page.body.contains("data-refresh=30 ")
+                    && page
+                        .body
+                        .contains("<noscript><meta http-equiv=refresh content=\"30;")
+                    && page.body.contains("kube-apiserver"),
+                "{page:?}"
             );
 
             let connects = site.nodes[0].syslog();
