@@ -48,6 +48,8 @@ pub(super) struct Connection {
     /// When the last request ended.
     pub(super) idle_since: Instant,
     counted: Counted,
+    /// The frontend's `tcp-request content` rules have seen the request that comes next.
+    pub(super) inspected: bool,
     places: Places,
 }
 
@@ -164,6 +166,7 @@ fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<C
         handshake: Duration::ZERO,
         idle_since: now,
         counted: Counted::new(&worker, &listener, now),
+        inspected: false,
         places: accepted.places,
         info,
         worker,
@@ -287,6 +290,7 @@ impl Connection {
             handshake: self.handshake,
             idle_since: self.idle_since,
             counted: self.counted,
+            inspected: self.inspected,
             places: self.places,
         })
     }

@@ -9,13 +9,14 @@ use super::{
     buffer, clock,
     connect::{Need, NotDialed, Sticks},
     flow::{Fault, Flow, Side, Waits},
+    http1,
     registry::Order,
     session::{Connection, Gone},
     trace::{Answerer, Trace},
 };
 use crate::{
     backend::Backend,
-    config::{ProxyConfig, Timeouts},
+    config::{Mode, ProxyConfig, Timeouts},
     id::ServerIndex,
     request::RequestView,
     rules::ContentVerdict,
@@ -26,7 +27,10 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
     let info = &connection.info;
     let mut trace = Trace::begin(info.accepted_at, info.accepted_date);
     trace.timers.handshake = connection.handshake;
-    run(&mut connection, &mut trace).await;
+    if run(&mut connection, &mut trace).await == Ended::ForHttp {
+        connection.inspected = true;
+        return Box::pin(http1::serve(connection)).await;
+    }
     // The manual: "connections on which no data has been transferred" by the client, whatever the server said.
     let silent = connection.frontend().dontlognull
         && trace.bytes_uploaded == 0
@@ -36,11 +40,20 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
     connection.log(&mut trace, None, None);
 }
 
-async fn run(connection: &mut Connection, trace: &mut Trace) {
+/// What became of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// It is over.
+    Over,
+    /// Its backend speaks HTTP: nothing has been taken of what the client sent.
+    ForHttp,
+}
+
+async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
     let listener = std::rc::Rc::clone(&connection.listener);
     let frontend = listener.frontend.config();
     if !inspect(connection, trace, frontend).await {
-        return;
+        return Ended::Over;
     }
     let input = &connection.client.input;
     let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
@@ -48,15 +61,17 @@ async fn run(connection: &mut Connection, trace: &mut Trace) {
     let routed = listener.frontend.route(&view);
     let balancer = &listener.balancer;
     let chosen = routed.and_then(|index| Some((index, balancer.backends.get(index)?)));
-    let Some((index, backend)) = chosen else {
-        return trace.end_with(b'S', b'C');
+    let proxy = chosen.and_then(|(index, _)| balancer.backend_proxy(index));
+    let (Some((index, backend)), Some(proxy)) = (chosen, proxy) else {
+        trace.end_with(b'S', b'C');
+        return Ended::Over;
     };
+    if proxy.mode == Mode::Http {
+        return Ended::ForHttp;
+    }
     trace.backend = Some(index);
-    let Some(proxy) = balancer.backend_proxy(index) else {
-        return trace.end_with(b'S', b'C');
-    };
     if proxy.name != frontend.name && !inspect(connection, trace, proxy).await {
-        return;
+        return Ended::Over;
     }
     let need = Need {
         backend,
@@ -83,12 +98,13 @@ async fn run(connection: &mut Connection, trace: &mut Trace) {
             if !matches!(reason, NotDialed::GoneConnecting | NotDialed::GoneInQueue) {
                 connection.client.stream.reset_on_close();
             }
-            return;
+            return Ended::Over;
         }
     };
     let limits = Limits::new(&frontend.timeouts, &proxy.timeouts);
     relay(connection, trace, &mut dialed.server, limits).await;
     drop(dialed);
+    Ended::Over
 }
 
 /// The server named by `use-server`.
@@ -143,7 +159,6 @@ async fn inspect(connection: &mut Connection, trace: &mut Trace, proxy: &ProxyCo
             ContentVerdict::Reject => {
                 trace.end_with(b'P', b'R');
                 connection.count_denied(trace.backend);
-                connection.client.stream.reset_on_close();
                 return false;
             }
             ContentVerdict::SilentDrop => {

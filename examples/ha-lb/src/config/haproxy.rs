@@ -394,29 +394,17 @@ impl Reader {
             );
             return;
         };
-        let word = |mode| match mode {
-            Mode::Tcp => "tcp",
-            Mode::Http => "http",
-        };
         let (front, back) = (frontend.draft.proxy.mode, backend.draft.proxy.mode);
-        if front != back {
-            let (front, back) = (word(front), word(back));
-            let finding = Diagnostic::error(
-                span,
-                format!(
-                    "{front} {} tries to use incompatible {back} {}",
-                    frontend.title(),
-                    backend.title()
-                ),
-            )
-            .expected(format!("a backend with `mode {front}`"));
-            context.diagnostics.push(match front {
-                // HAProxy goes over to HTTP once the backend is chosen.
-                "tcp" => finding.action(
-                    "a connection cannot become HTTP in mid-course: give both the same mode",
-                ),
-                _ => finding,
-            });
+        // A connection that was accepted in TCP mode becomes HTTP once such a backend is chosen.
+        if (front, back) == (Mode::Http, Mode::Tcp) {
+            let message = format!(
+                "http {} tries to use incompatible tcp {}",
+                frontend.title(),
+                backend.title()
+            );
+            context
+                .diagnostics
+                .push(Diagnostic::error(span, message).expected("a backend with `mode http`"));
         }
     }
 }

@@ -25,6 +25,7 @@ mod balancing;
 mod framing;
 mod heads;
 mod limits;
+mod modes;
 mod responses;
 mod rules;
 mod stats_page;

@@ -114,6 +114,9 @@ async fn inspect(
     x: &mut Exchange,
     proxy: &ProxyConfig,
 ) -> Option<Prepared> {
+    if std::mem::take(&mut connection.inspected) {
+        return None;
+    }
     let since = clock::recent();
     let mut complete = false;
     loop {

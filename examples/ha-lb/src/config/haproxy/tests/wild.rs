@@ -265,17 +265,12 @@ fn log_lines_have_the_head_that_is_asked_for() {
 }
 
 #[test]
-fn a_tcp_frontend_of_an_http_backend_is_told_what_to_do() {
+fn a_tcp_frontend_may_have_an_http_backend() {
     let text = pair("", "").replace("frontend f\n", "frontend f\n mode tcp\n");
-    assert_eq!(
-        findings(&text),
-        [
-            "h.cfg:9:18: error: tcp frontend 'f' tries to use incompatible http backend 'b': expected a backend with \
-             `mode tcp`; a connection cannot become HTTP in mid-course: give both the same mode"
-        ]
-    );
-    let (config, _) = accepted(&pair("", ""));
-    assert_eq!(config.proxies[0].mode, Mode::Http);
+    assert_eq!(findings(&text), [""; 0]);
+    let (config, _) = accepted(&text);
+    assert_eq!(config.proxies[0].mode, Mode::Tcp);
+    assert_eq!(config.proxies[1].mode, Mode::Http);
 }
 
 #[test]
