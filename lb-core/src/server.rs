@@ -11,6 +11,7 @@ use shared::Shared;
 pub use status::{AdminState, Operation, ServerStatus};
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -102,6 +103,24 @@ impl Server {
         &self.config
     }
 
+    /// Where it listens: as its line says, or where an operator has put it since. `None` on a UNIX socket, too.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.moved_to().or(self.config.address)
+    }
+
+    /// The address that an operator has given it, if that is not its line's.
+    pub fn moved_to(&self) -> Option<SocketAddr> {
+        if !self.shared.moved.load(Relaxed) {
+            return None;
+        }
+        self.history().address
+    }
+
+    /// Whether it is known where it listens.
+    pub fn has_address(&self) -> bool {
+        self.config.has_address() || self.shared.moved.load(Relaxed)
+    }
+
     /// Name.
     pub fn name(&self) -> &str {
         &self.config.name
@@ -147,14 +166,14 @@ impl Server {
         self.admin() == AdminState::default()
             && matches!(self.operation(), Operation::Running | Operation::Starting)
             && self.weight() > 0
-            && self.config.has_address()
+            && self.has_address()
     }
 
     /// Whether streams that belong to it (cookie, table) may still go to it: also while it drains.
     pub fn accepts_persistent(&self) -> bool {
         !self.admin().is_maintenance()
             && self.operation() != Operation::Stopped
-            && self.config.has_address()
+            && self.has_address()
     }
 
     /// Its status as the `status` column shows it.
@@ -225,6 +244,12 @@ impl Server {
 
     pub(crate) fn set_admin(&self, admin: AdminState) {
         self.shared.admin.store(admin.bits(), Relaxed);
+    }
+
+    pub(crate) fn set_address(&self, address: SocketAddr) {
+        let moved = self.config.address != Some(address);
+        self.history().address = moved.then_some(address);
+        self.shared.moved.store(moved, Relaxed);
     }
 
     pub(crate) fn set_checked(&self, checked: bool) {

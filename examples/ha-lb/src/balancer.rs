@@ -21,7 +21,7 @@ use lb_core::{
     backend::{Backend, StateChange},
     config::{BindAddress, Config, StatsLevel},
     dataplane::{self, DataPlane, Event, Events, ListenerFd, Options, StatsService},
-    server::{Server, ServerKey},
+    server::Server,
 };
 use rustix::process::Signal;
 use tokio::{
@@ -30,7 +30,10 @@ use tokio::{
 };
 
 use crate::{
-    admin::{runtime::execute::Runtime, stat::service::Service},
+    admin::{
+        runtime::execute::{Runtime, ServerOrder},
+        stat::service::Service,
+    },
     config::{diagnostic::Diagnostics, load},
     ipc::{
         beats::Beats,
@@ -73,8 +76,8 @@ struct Running {
     service: Arc<Service>,
     events: UnboundedReceiver<Event>,
     changes: UnboundedReceiver<ServerState>,
-    /// Servers whose sessions are to end.
-    cuts: UnboundedReceiver<ServerKey>,
+    /// What is to be done about servers.
+    orders: UnboundedReceiver<ServerOrder>,
     /// What operators did to servers, for the logs.
     operations: UnboundedReceiver<StateChange>,
     /// Who accepts on `stats socket`s.
@@ -129,13 +132,13 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
             let _ = operated.send(change);
         }
     };
-    let (cut, cuts) = unbounded_channel();
+    let (order, orders) = unbounded_channel();
     let runtime = Arc::new(Runtime::new(
         plane.balancer(),
         given.workers,
         Box::new(tell),
-        Box::new(move |server| {
-            let _ = cut.send(server);
+        Box::new(move |asked| {
+            let _ = order.send(asked);
         }),
     ));
     service.serve(Arc::clone(&runtime));
@@ -146,7 +149,7 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
         service,
         events,
         changes,
-        cuts,
+        orders,
         operations,
         command_lines,
         arrived: Vec::new(),
@@ -251,7 +254,10 @@ impl Running {
                     None => return Ok(()),
                 },
                 Some(change) = self.operations.recv() => self.plane.log_change(change),
-                Some(server) = self.cuts.recv() => self.plane.shutdown_sessions(server),
+                Some(order) = self.orders.recv() => match order {
+                    ServerOrder::Cut(server) => self.plane.shutdown_sessions(server),
+                    ServerOrder::Moved(server) => self.plane.server_moved(server),
+                },
                 Some(state) = self.changes.recv() => supervisor.send(&FromBalancer::Server(state), &[]).await?,
                 Some(event) = self.events.recv() => {
                     log(&event);

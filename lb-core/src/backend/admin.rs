@@ -1,6 +1,6 @@
 //! Changes from outside: results of checks, and what operators set on the command line or the stats page.
 
-use std::{sync::atomic::Ordering::SeqCst, time::Instant};
+use std::{net::SocketAddr, sync::atomic::Ordering::SeqCst, time::Instant};
 
 use super::{Backend, Cause, State, StateChange, slots::wake};
 use crate::{
@@ -138,6 +138,30 @@ impl Backend {
         }
         Some(self.change(now, server, Cause::Admin(word), || {
             server.set_operation(operation, now);
+        }))
+    }
+
+    /// `set server addr`: from now on it is there. What is known of its health stays; one that had no address begins.
+    pub fn set_address(
+        &self,
+        now: Instant,
+        server: ServerIndex,
+        address: SocketAddr,
+    ) -> Option<StateChange> {
+        let server = self.server(server)?;
+        let mut admin = server.admin();
+        let begins = admin.contains(AdminState::RESOLUTION_MAINT);
+        admin.set(AdminState::RESOLUTION_MAINT, false);
+        if !begins || admin.is_maintenance() {
+            server.set_address(address);
+            server.set_admin(admin);
+            return None;
+        }
+        let cause = Cause::Resolved(server.config().fqdn.clone().unwrap_or_default());
+        Some(self.change(now, server, cause, || {
+            server.set_address(address);
+            server.set_admin(admin);
+            server.set_operation(Self::operation_on_return(server), now);
         }))
     }
 

@@ -43,6 +43,8 @@ pub enum Cause {
     },
     /// An operator lets it only finish what it has.
     Drain,
+    /// It has an address at last; the host name of its line.
+    Resolved(String),
     /// An operator let it in again.
     Ready {
         /// It was drained, and not taken out.
@@ -54,9 +56,10 @@ impl StateChange {
     /// Syslog level: 1 alert for a server that is lost, 5 notice for the rest.
     pub fn level(&self) -> u8 {
         match self.cause {
-            Cause::Maintenance { drained: true } | Cause::Drain | Cause::Ready { .. } => {
-                level::NOTICE
-            }
+            Cause::Maintenance { drained: true }
+            | Cause::Drain
+            | Cause::Ready { .. }
+            | Cause::Resolved(_) => level::NOTICE,
             _ if self.up => level::NOTICE,
             _ => level::ALERT,
         }
@@ -77,13 +80,20 @@ impl fmt::Display for StateChange {
             Cause::Maintenance { .. } => "going DOWN for maintenance",
             Cause::Ready { drained: true } => "UP (leaving forced drain)",
             Cause::Ready { drained: false } => "UP/READY (leaving forced maintenance)",
-            Cause::Drain => "",
+            Cause::Drain | Cause::Resolved(_) => "",
             Cause::Check(_) if self.up => "UP",
             Cause::Check(_) => "DOWN",
         };
         let kind = if self.is_backup { "Backup " } else { "" };
         match &self.cause {
             Cause::Drain => write!(f, "{kind}Server {} enters drain state", self.name)?,
+            Cause::Resolved(host) => {
+                let name = &self.name;
+                return write!(
+                    f,
+                    "{kind}Server {name} ('{host}') is UP/READY (resolves again)."
+                );
+            }
             // HAProxy counts nothing here.
             Cause::Ready { .. } => return write!(f, "{kind}Server {} is {word}.", self.name),
             _ => write!(f, "{kind}Server {} is {word}", self.name)?,

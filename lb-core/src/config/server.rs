@@ -14,6 +14,8 @@ pub struct ServerConfig {
     /// Resolved address, or `None` when the host name had no answer (the server starts in MAINT). 0.0.0.0 stands
     /// for the address at which the client arrived.
     pub address: Option<SocketAddr>,
+    /// Its port, known even while it has no address; 0 with `map_port`.
+    pub port: u16,
     /// It listens on a UNIX socket, and has no other address.
     pub unix: Option<UnixAddress>,
     /// The address carries no port of its own: connections go to the port at which the client arrived plus this
@@ -60,6 +62,7 @@ impl ServerConfig {
             name: name.into(),
             id,
             address,
+            port: address.map_or(0, |address| address.port()),
             unix: None,
             map_port: None,
             fqdn: None,

@@ -290,6 +290,9 @@ impl Connection {
         if server.ended || !server.input.is_empty() {
             return;
         }
+        if !leads_to(&server.stream, config) {
+            return;
+        }
         // Idle connections count towards the server's limit: those in use, this one's place included, and the
         // idle ones of every worker together.
         let limit = config.maxconn();
@@ -309,11 +312,9 @@ impl Connection {
         lease: &Lease,
         name: Option<&[u8]>,
     ) -> Result<Side, NotDialed> {
-        let config = lease
-            .server()
-            .map(Server::config)
-            .ok_or(NotDialed::NoServer)?;
-        let destination = self.destination(config).ok_or(NotDialed::NoServer)?;
+        let leased = lease.server().ok_or(NotDialed::NoServer)?;
+        let config = leased.config();
+        let destination = self.destination(leased).ok_or(NotDialed::NoServer)?;
         let begin = || destination.begin(config.source, need.proxy.tcp_keepalive.1);
         let begun = begin().or_else(|why| {
             if !why.is_of_descriptors() {
@@ -362,15 +363,16 @@ impl Connection {
 
     /// Where a server listens. What is not its own (the port, or with 0.0.0.0 the address) is that which the client
     /// came to.
-    fn destination(&self, config: &ServerConfig) -> Option<Destination> {
+    fn destination(&self, server: &Server) -> Option<Destination> {
+        let config = server.config();
         if let Some(unix) = &config.unix {
             return Some(Destination::Unix(unix.clone()));
         }
-        let mut address = config.address?;
+        let mut address = server.address()?;
         if address.ip().is_unspecified() {
             address.set_ip(self.info.destination.ip());
         }
-        if let Some(offset) = config.map_port {
+        if let Some(offset) = config.map_port.filter(|_| address.port() == 0) {
             let port = i32::from(self.info.destination.port()) + offset;
             address.set_port(u16::try_from(port).ok()?);
         }
@@ -407,6 +409,14 @@ impl Connection {
             Err(Gone::Killed) => Err(NotDialed::Killed),
         }
     }
+}
+
+/// Whether a connection goes where its server is now: an operator may have moved that meanwhile.
+fn leads_to(stream: &Stream, server: &Server) -> bool {
+    let Some(moved) = server.moved_to() else {
+        return true;
+    };
+    stream.peer() == Some(moved)
 }
 
 /// Counts on the leased server and on its backend.

@@ -199,6 +199,17 @@ impl DataPlane {
         }
     }
 
+    /// A server has another address: idle connections to the old one are closed, and its checks go to the new one.
+    pub fn server_moved(&self, server: ServerKey) {
+        let running = self.running();
+        for worker in running.workers.iter() {
+            worker.send(Command::ServerMoved(server));
+        }
+        if let Some(checks) = &*self.checks() {
+            checks.adopt(&running.balancer, &running.workers);
+        }
+    }
+
     /// Completes once every worker's event loop has turned; works under any executor.
     pub async fn heartbeat(&self) {
         for worker in self.workers().iter() {

@@ -29,7 +29,7 @@ use once::{Found, Method};
 
 use crate::{
     backend::{Backend, StateChange},
-    config::{CheckConfig, ProxyConfig, ServerConfig},
+    config::{CheckConfig, ProxyConfig},
     health::{self, CheckReport, Monitor, Pace, ProbeResult},
     id::ServerIndex,
     log::events::level,
@@ -171,7 +171,7 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
             .unwrap_or_default();
         let count = u32::try_from(checked.len()).unwrap_or(u32::MAX);
         for (position, (server, check)) in (0u32..).zip(checked) {
-            let Some(destination) = destination(server.config(), check) else {
+            let Some(destination) = destination(server, check) else {
                 continue;
             };
             targets.push(Target {
@@ -210,12 +210,12 @@ fn pace(balancer: &Balancer, proxy: &ProxyConfig, destination: &Destination) -> 
 }
 
 /// Where a server is checked.
-fn destination(server: &ServerConfig, check: &CheckConfig) -> Option<Destination> {
-    if let Some(unix) = &server.unix {
+fn destination(server: &Server, check: &CheckConfig) -> Option<Destination> {
+    if let Some(unix) = &server.config().unix {
         let elsewhere = check.addr.zip(check.port).map(SocketAddr::from);
         return Some(elsewhere.map_or_else(|| Destination::Unix(unix.clone()), Destination::Ip));
     }
-    let own = server.address?;
+    let own = server.address()?;
     Some(Destination::Ip(SocketAddr::new(
         check.addr.unwrap_or(own.ip()),
         check.port.unwrap_or(own.port()),

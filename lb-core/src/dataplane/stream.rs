@@ -125,6 +125,18 @@ impl AsFd for Plain {
 }
 
 impl Stream {
+    /// The other end's address, if it has one.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        let plain = match self {
+            Self::Plain(plain) => plain,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        match plain {
+            Plain::Tcp(stream) => stream.peer_addr().ok(),
+            Plain::Unix(_) => None,
+        }
+    }
+
     /// Receives into `room`; `Ok(0)` is the end.
     pub(super) fn poll_read(
         &mut self,

@@ -149,7 +149,7 @@ impl Connection {
                 Answerer::Metrics => "<PROMEX>",
                 Answerer::Server(_) => server.map_or("<NOSRV>", |s| s.name()),
             },
-            server_address: server.and_then(|s| s.config().address),
+            server_address: server.and_then(|s| s.address()),
             backend_source: None,
             timers: trace.timers,
             status: trace.status,

@@ -46,6 +46,8 @@ pub(super) enum Command {
         server: ServerKey,
         cut_sessions: bool,
     },
+    /// A server has another address: close idle connections to it.
+    ServerMoved(ServerKey),
     /// Cut the sessions of a server.
     CutSessions(ServerKey),
     /// Tell when no connection is left.
@@ -253,6 +255,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
                     worker.registry.server_down(server);
                 }
             }
+            Some(Command::ServerMoved(server)) => worker.idle.purge(server),
             Some(Command::Cut) => worker.registry.cut(|_| true),
             Some(Command::CutSessions(server)) => worker.registry.kill(server),
             Some(Command::Drained(reply)) => worker.registry.when_empty(reply),

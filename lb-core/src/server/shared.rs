@@ -2,6 +2,7 @@
 //! configurations while one replaces the other, so that neither its state nor its counters are lost.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
@@ -30,6 +31,8 @@ impl ServerKey {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) admin: AtomicU8,
+    /// An operator has put it at another address.
+    pub(super) moved: AtomicBool,
     pub(super) operation: AtomicU8,
     pub(super) weight: AtomicU32,
     pub(super) maxconn: AtomicU32,
@@ -45,6 +48,8 @@ pub(super) struct Shared {
 #[derive(Debug, Clone)]
 pub(super) struct History {
     pub(super) report: Option<CheckReport>,
+    /// The address that an operator has given it.
+    pub(super) address: Option<SocketAddr>,
     pub(super) last_change: Instant,
     pub(super) down_since: Option<Instant>,
     pub(super) down_for: Duration,
@@ -72,6 +77,7 @@ impl Shared {
         };
         Self {
             admin: AtomicU8::new(admin.bits()),
+            moved: AtomicBool::new(false),
             operation: AtomicU8::new(operation as u8),
             weight: AtomicU32::new(u32::from(config.weight)),
             maxconn: AtomicU32::new(config.maxconn.unwrap_or(0)),
@@ -80,6 +86,7 @@ impl Shared {
             counters,
             history: Mutex::new(History {
                 report: config.check.as_ref().map(CheckReport::initial),
+                address: None,
                 last_change: now,
                 down_since: admin.is_maintenance().then_some(now),
                 down_for: Duration::ZERO,

@@ -30,6 +30,7 @@ pub(super) fn state_of(backend: &Backend, server: &Server) -> ServerState {
         weight: Some(server.weight())
             .filter(|weight| *weight != configured)
             .and_then(|weight| u16::try_from(weight).ok()),
+        address: server.moved_to(),
     }
 }
 
@@ -58,6 +59,9 @@ pub(super) fn restore(balancer: &Balancer, states: &[ServerState]) {
             continue;
         };
         let index = server.index();
+        if let Some(address) = state.address {
+            backend.set_address(now, index, address);
+        }
         if !state.up
             && let Some(report) = server.check_report()
         {

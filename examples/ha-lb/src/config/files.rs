@@ -139,6 +139,47 @@ impl Files for Bundle {
     }
 }
 
+/// A source with the answers of an earlier reading: a host name that has no answer now keeps the addresses that it had
+/// (`init-addr last`).
+#[derive(Debug)]
+pub struct Remembering<F> {
+    source: F,
+    before: Bundle,
+}
+
+impl<F: Files> Remembering<F> {
+    /// Remembers `before`.
+    pub fn new(source: F, before: Bundle) -> Self {
+        Self { source, before }
+    }
+}
+
+impl<F: Files> Files for Remembering<F> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.source.read(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        self.source.list(path)
+    }
+
+    fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        let found = self.source.resolve(host);
+        let fails = found.as_ref().map_or(true, Vec::is_empty);
+        match self.before.resolve(host) {
+            Ok(before) if fails && !before.is_empty() => {
+                tracing::warn!("host '{host}' has no address now: what it had stays");
+                Ok(before)
+            }
+            _ => found,
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.source.variable(name)
+    }
+}
+
 /// Passes questions on and remembers the answers; a question asked twice gets the first answer.
 #[derive(Debug, Default)]
 pub struct Recorder<F> {
@@ -208,6 +249,29 @@ impl<F: Files> Files for Recorder<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_that_has_no_answer_any_more_keeps_the_one_before() {
+        let answered = |host: &str, ip: &str| {
+            let mut bundle = Bundle::default();
+            let ip = ip.parse().unwrap();
+            bundle.hosts.insert(host.to_owned(), Ok(vec![ip]));
+            bundle
+        };
+        let ask = |now: Bundle| {
+            Remembering::new(now, answered("web", "192.0.2.1"))
+                .resolve("web")
+                .unwrap()
+        };
+        assert_eq!(
+            ask(Bundle::default()),
+            ["192.0.2.1".parse::<IpAddr>().unwrap()]
+        );
+        let other: IpAddr = "192.0.2.2".parse().unwrap();
+        assert_eq!(ask(answered("web", "192.0.2.2")), [other]);
+        let unknown = Remembering::new(Bundle::default(), Bundle::default());
+        assert!(unknown.resolve("web").is_err());
+    }
 
     #[test]
     fn a_bundle_answers_what_was_recorded_and_nothing_else() {

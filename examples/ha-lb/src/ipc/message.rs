@@ -1,6 +1,6 @@
 //! What the supervisor tells its children and what they report.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use lb_core::config::StatsLevel;
 use serde::{Deserialize, Serialize};
@@ -275,4 +275,7 @@ pub struct ServerState {
     pub admin: status::Admin,
     /// Weight if an operator changed it.
     pub weight: Option<u16>,
+    /// Address if an operator gave it another one.
+    #[serde(default)]
+    pub address: Option<SocketAddr>,
 }

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod addresses;
 mod descriptors;
 mod files;
 mod hard_stop;

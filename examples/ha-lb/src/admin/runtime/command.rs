@@ -3,6 +3,8 @@
 //! Pure: words in, a [`Command`] or HAProxy's words of refusal out. The table in `command/table.rs` has an entry for
 //! each command, from which parsing, rights and `help` come.
 
+use std::net::IpAddr;
+
 use lb_core::{backend::Health, config::StatsLevel, stick_table::Column};
 
 use super::tables::Filter;
@@ -48,6 +50,8 @@ pub enum Command {
     SetTable(String, String, Vec<(Column, u64)>),
     /// `get weight`.
     GetWeight(Target),
+    /// `set server ... addr`, with the word for the port.
+    SetAddress(Target, IpAddr, Option<String>),
     /// `set weight`, `set server ... weight`.
     SetWeight(Target, Weight),
     /// `enable server`, `disable server`, `set server ... state`.

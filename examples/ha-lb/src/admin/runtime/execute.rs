@@ -1,5 +1,7 @@
 //! What the commands of the runtime command line do.
 
+mod address;
+
 use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::Instant,
@@ -29,24 +31,33 @@ use crate::admin::stat::{
 /// Hears of changes that a restarted balancer should know, and of what the logs should say of them.
 pub type Changed = Box<dyn Fn(&Backend, &Server, Option<StateChange>) + Send + Sync>;
 
-/// Cuts the sessions of a server.
-pub type Cut = Box<dyn Fn(ServerKey) + Send + Sync>;
+/// Passes on what the data plane is to do about a server.
+pub type Order = Box<dyn Fn(ServerOrder) + Send + Sync>;
+
+/// What the data plane is to do about a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerOrder {
+    /// Cut its sessions.
+    Cut(ServerKey),
+    /// It has another address.
+    Moved(ServerKey),
+}
 
 /// The running balancer, as commands and the stats page see and change it.
 pub struct Runtime {
     /// Replaced by each reload: the balancer and the number of its workers.
     running: RwLock<(Arc<Balancer>, usize)>,
     changed: Changed,
-    cut: Cut,
+    order: Order,
 }
 
 impl Runtime {
-    /// `changed` is told of each server that a command changed, `cut` of each whose sessions are to end.
-    pub fn new(balancer: Arc<Balancer>, workers: usize, changed: Changed, cut: Cut) -> Self {
+    /// `changed` is told of each server that a command changed, `order` of what the data plane is to do.
+    pub fn new(balancer: Arc<Balancer>, workers: usize, changed: Changed, order: Order) -> Self {
         Self {
             running: RwLock::new((balancer, workers)),
             changed,
-            cut,
+            order,
         }
     }
 
@@ -147,7 +158,7 @@ impl Runtime {
         let (backend, index) = self.find(target)?;
         let server = backend.server(index).ok_or("No such server.")?;
         tracing::info!("sessions of {}/{} are cut", backend.name(), server.name());
-        (self.cut)(server.key());
+        (self.order)(ServerOrder::Cut(server.key()));
         Ok(())
     }
 
@@ -263,14 +274,14 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
         Some(_) if server.admin().contains(AdminState::MAINT) => 14,
         Some(_) => 6,
     };
-    let (status, result, health) = report.map_or((1, 0, 2), |report| {
+    let unknown = (1, 0, if server.has_address() { 2 } else { 0 });
+    let (status, result, health) = report.map_or(unknown, |report| {
         let status = report.result.status;
         (status as u8, status.result_number(), report.health)
     });
-    let address = config
-        .address
-        .map_or_else(|| "-".to_owned(), |a| a.ip().to_string());
-    let port = config.address.map_or(0, |a| a.port());
+    let address = server.address();
+    let port = address.map_or(config.port, |a| a.port());
+    let address = address.map_or_else(|| "-".to_owned(), |a| a.ip().to_string());
     format!(
         "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {check_state} 0 0 0 {} {port} - 0 {} {} - 0\n",
         backend.id(),
@@ -363,6 +374,9 @@ impl Executor for Runtime {
                 }),
                 Err(told) => told,
             },
+            Command::SetAddress(target, ip, port) => self
+                .set_address(target, *ip, port.as_deref())
+                .unwrap_or_else(|told| told),
             Command::SetWeight(target, weight) => done(self.set_weight(target, *weight)),
             Command::SetState(target, state) => done(self.set_state(target, *state)),
             Command::SetChecked(target, checked) => done(self.set_checked(target, *checked)),

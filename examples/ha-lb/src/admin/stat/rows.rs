@@ -159,7 +159,7 @@ pub(super) fn server_row(
         let unix = settings.unix.is_some().then(|| "unix".to_owned());
         row.set(
             Addr,
-            settings.address.map(|address| address.to_string()).or(unix),
+            server.address().map(|address| address.to_string()).or(unix),
         );
         row.set(Cookie, settings.cookie.as_ref().map(ToString::to_string));
     }

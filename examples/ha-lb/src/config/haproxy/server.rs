@@ -135,19 +135,23 @@ impl Draft {
         Ok(())
     }
 
+    /// The methods are tried in order; behind `none` or an address there is nothing to try.
     fn init_addr(&mut self, arg: &Arg<'_>) -> Parsed<()> {
         self.resolve = false;
         self.fallback = None;
+        let mut over = false;
         for method in arg.text.split(',') {
             match method {
-                "last" | "none" => {}
-                "libc" => self.resolve = true,
+                "last" => {}
+                "none" => over = true,
+                "libc" => self.resolve |= !over,
                 _ => {
                     let ip = method.parse();
                     let ip = ip.map_err(|_| {
                         arg.refuse("unknown method", "last, libc, none or an IP address")
                     })?;
-                    self.fallback = Some(ip);
+                    self.fallback = self.fallback.or(Some(ip).filter(|_| !over));
+                    over = true;
                 }
             }
         }
@@ -183,12 +187,14 @@ impl Draft {
         };
         if let Host::Name(host) = &address.host {
             self.config.fqdn = Some(host.clone());
-            if ip.is_none() && self.fallback.is_none() {
-                context.warn(
-                    at.span.clone(),
-                    format!("server '{name}': host '{host}' has no address"),
-                    "the server starts in maintenance",
-                );
+            // Without `libc` nobody has been asked, and that is what is wanted.
+            if ip.is_none() && self.resolve {
+                let action = match self.fallback {
+                    Some(_) => "the address of `init-addr` is taken",
+                    None => "the server starts in maintenance",
+                };
+                let message = format!("server '{name}': host '{host}' has no address");
+                context.warn(at.span.clone(), message, action);
             }
         }
         let ip = ip.or(self.fallback).filter(|_| unix.is_none());
@@ -221,6 +227,7 @@ impl Draft {
         };
         self.config.name = name.into();
         self.config.address = ip.map(|ip| SocketAddr::new(ip, port));
+        self.config.port = port;
         self.config.unix = unix;
         self.config.map_port = map_port;
         self.config.origin = Some(line.origin());
@@ -271,7 +278,7 @@ pub(super) fn template(
     } else {
         Vec::new()
     };
-    if ips.is_empty() && matches!(address.host, Host::Name(_)) {
+    if ips.is_empty() && draft.resolve && matches!(address.host, Host::Name(_)) {
         context.warn(
             at.span.clone(),
             format!("host of '{}' has no address", at.text),

@@ -117,7 +117,7 @@ const TABLE: &[Entry] = &[
         &["set", "server"],
         Admin,
         "set server <bk>/<srv> [opts]",
-        "change a server's state, weight or maxconn",
+        "change a server's state, weight, address or maxconn",
         set_server,
     ),
     entry(
@@ -326,7 +326,9 @@ fn number(word: Option<&String>) -> Result<u32, String> {
 }
 
 fn set_server(words: &[String]) -> Result<Command, String> {
-    const USAGE: &str = "usage: set server <backend>/<server> health | maxconn | state | weight";
+    const USAGE: &str =
+        "usage: set server <backend>/<server> addr | health | maxconn | state | weight";
+    const ADDRESS: &str = "set server <b>/<s> addr requires an address and optionally a port.";
     let target = target(words.first())?;
     let value = words.get(2);
     match words.get(1).map(String::as_str) {
@@ -342,6 +344,14 @@ fn set_server(words: &[String]) -> Result<Command, String> {
             Some("down") => Ok(Command::SetHealth(target, Health::Down)),
             _ => Err("'set server <srv> health' expects 'up', 'stopping', or 'down'.".to_owned()),
         },
+        Some("addr") => {
+            let word = value.ok_or(ADDRESS)?;
+            let refused = || format!("Invalid addr '{word}' by 'stats socket command'");
+            let ip = word.parse().map_err(|_| refused())?;
+            let has_port = words.get(3).is_some_and(|word| word == "port");
+            let port = has_port.then(|| words.get(4).cloned().unwrap_or_default());
+            Ok(Command::SetAddress(target, ip, port))
+        }
         Some("weight") => Ok(Command::SetWeight(target, weight(value)?)),
         Some("maxconn") => Ok(Command::SetMaxconn(target, number(value)?)),
         _ => Err(USAGE.to_owned()),

@@ -308,13 +308,16 @@ fn server_ports_may_follow_the_client() {
 #[test]
 fn host_names_are_resolved_at_load_and_unknown_ones_wait_in_maintenance() {
     let found = servers(
-        "server a web.example:80\n server b ipv6@web.example:80\n server c gone.example:80 init-addr last,none\n server d gone.example:80 init-addr none,10.9.9.9",
+        "server a web.example:80\n server b ipv6@web.example:80\n server c gone.example:80 init-addr last,none\n server d gone.example:80 init-addr libc,10.9.9.9,none\n server e web.example:80 init-addr none,libc,10.9.9.9\n server f web.example:80 init-addr 10.9.9.8,libc",
     );
     let text = |s: &ServerConfig| s.address.map(|a| a.to_string());
     assert_eq!(text(&found[0]).as_deref(), Some("10.0.0.7:80"));
     assert_eq!(text(&found[1]).as_deref(), Some("[2001:db8::1]:80"));
     assert_eq!(text(&found[2]), None);
     assert_eq!(text(&found[3]).as_deref(), Some("10.9.9.9:80"));
+    // Behind `none` or an address there is nothing to try.
+    assert_eq!((text(&found[4]), found[4].port), (None, 80));
+    assert_eq!(text(&found[5]).as_deref(), Some("10.9.9.8:80"));
     assert_eq!(found[0].fqdn.as_deref(), Some("web.example"));
     assert_eq!(
         findings(&pair("", "server c gone.example:80")),
@@ -322,6 +325,16 @@ fn host_names_are_resolved_at_load_and_unknown_ones_wait_in_maintenance() {
             "h.cfg:11:11: warning: server 'c': host 'gone.example' has no address; the server starts in maintenance"
         ]
     );
+    let said = findings(&pair(
+        "",
+        "server c gone.example:80 init-addr libc,10.9.9.9",
+    ));
+    assert!(
+        said[0].ends_with("; the address of `init-addr` is taken"),
+        "{said:#?}"
+    );
+    let none = findings(&pair("", "server c gone.example:80 init-addr none"));
+    assert!(none.is_empty(), "{none:#?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{Daemon, Fate, Reload, Slot};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Severity},
-        files::Recorder,
+        files::{Recorder, Remembering},
         load::{self, Loaded},
         plan::Plan,
         predefined::Predefined,
@@ -20,7 +20,9 @@ impl Daemon {
     /// What a reload needs, or why there is none.
     pub(super) fn read_again(&self, number: u64, now: Instant) -> Result<Reload, (String, Plan)> {
         let simple = |why: String| (why, Plan::default());
-        let recorder = Recorder::new(Predefined::of(&self.configuration.sources));
+        let files = Predefined::of(&self.configuration.sources);
+        let before = self.configuration.bundle.clone();
+        let recorder = Recorder::new(Remembering::new(files, before));
         let mut diagnostics = Diagnostics::default();
         let loaded = load::load(&self.configuration.sources, &recorder, &mut diagnostics);
         diagnostics.sort();
