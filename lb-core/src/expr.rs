@@ -11,6 +11,7 @@ pub mod args;
 pub mod convert;
 pub mod fetch;
 mod known;
+pub mod map;
 pub mod matcher;
 pub(crate) mod parse;
 #[cfg(test)]
@@ -82,6 +83,8 @@ pub struct Definitions {
         Option<std::sync::Arc<std::collections::BTreeMap<std::sync::Arc<str>, ProxyFacts>>>,
     /// `userlist` sections by name.
     pub userlists: std::collections::BTreeMap<String, std::sync::Arc<Userlist>>,
+    /// Contents of the files of maps by their names.
+    pub maps: std::collections::BTreeMap<String, std::sync::Arc<[u8]>>,
 }
 
 /// What rules can refer to of a proxy. A frontend and a backend of one name are one.

@@ -1,11 +1,14 @@
 //! Arguments of fetches and converters.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use base64::Engine as _;
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::{Definitions, ProxyFacts};
+use super::{
+    Definitions, ProxyFacts,
+    map::{Map, MapMatch},
+};
 use crate::{request::Scope, rules::RuleError};
 
 /// One argument in a table entry.
@@ -46,6 +49,8 @@ pub enum ArgKind {
     Frontend,
     /// `backend/server`, or a server of the proxy where the rule stands.
     Server,
+    /// File of a map.
+    Map(MapMatch),
     /// Regular expression replacement: pattern, text and flags take the rest of the list.
     Regsub,
 }
@@ -67,6 +72,8 @@ pub enum Argument {
     Proxy(Arc<str>),
     /// Name of a backend and of one of its servers.
     Server(Arc<str>, Arc<str>),
+    /// A map.
+    Map(Arc<Map>),
     /// Pattern, replacement, replace all.
     Regsub(Regex, Box<[u8]>, bool),
 }
@@ -253,6 +260,11 @@ fn one(
     };
     Ok(match spec.kind {
         ArgKind::Text | ArgKind::Regsub => Argument::Text(text.as_bytes().into()),
+        ArgKind::Map(by) => {
+            let contents = definitions.maps.get(text);
+            let contents = contents.ok_or_else(|| wrong("a file that can be read"))?;
+            Argument::Map(Arc::new(Map::parse(Path::new(text), contents, by)?))
+        }
         ArgKind::Int => Argument::Int(text.parse().map_err(|_| wrong("an integer"))?),
         ArgKind::Number => match text.parse() {
             Ok(number) => Argument::Int(number),

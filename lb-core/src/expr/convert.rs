@@ -2,6 +2,7 @@
 
 mod bits;
 mod coding;
+mod map;
 mod net;
 mod number;
 mod table;
@@ -72,6 +73,7 @@ pub fn all() -> impl Iterator<Item = &'static Converter> {
         .chain(number::TABLE)
         .chain(bits::TABLE)
         .chain(net::TABLE)
+        .chain(map::TABLE)
         .chain(table::COLUMNS)
         .chain(table::TABLE)
 }

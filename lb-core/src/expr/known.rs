@@ -80,7 +80,7 @@ const FETCHES: &[(&str, &str)] = &[
 
 /// Converters: beginning of the name, and why there is none.
 const CONVERTERS: &[(&str, &str)] = &[
-    ("map", "there are no maps yet"),
+    ("map_regm", "back references of maps are not built"),
     ("table_", TABLES),
     ("srv_queue", SERVERS),
     ("lua.", "there is no Lua"),
@@ -152,7 +152,7 @@ mod tests {
             assert!(fetch(name).is_some(), "{name}");
         }
         for name in [
-            "map_str_int",
+            "map_regm",
             "map",
             "ltime",
             "sha2",

@@ -1,5 +1,7 @@
 //! From the words of configuration lines to compiled rules.
 
+mod maps;
+
 use std::{collections::BTreeMap, fmt, io, path::Path, sync::Arc};
 
 use super::{
@@ -110,6 +112,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// `stick on|match|store-request KEY [table T] [if|unless CONDITION]`.
     pub fn stick(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         let mut cursor = Words::new(words);
         let (matches, stores) = match cursor.required("'on', 'match' or 'store-request'")? {
             "on" => (true, true),
@@ -153,6 +156,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// `monitor fail if|unless CONDITION`.
     pub fn monitor_fail(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         let mut warnings = Vec::new();
         let cursor = Words::new(words);
         if cursor.peek().is_none() {
@@ -165,6 +169,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// `acl NAME EXPRESSION ...`.
     pub fn acl(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         let site = Site {
             definitions: &self.definitions,
             loader: self.loader,
@@ -175,6 +180,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// `tcp-request connection|session|content|inspect-delay ...`.
     pub fn tcp_request(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         let place = match words.first().copied() {
             Some("connection" | "session") if self.side == ProxySide::Backend => {
                 return Err(
@@ -218,6 +224,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// `tcp-response content|inspect-delay ...`: checked, and said that it is not carried out.
     pub fn tcp_response(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         let mut warnings = match words.first().copied() {
             Some("content") => self.rule(Place::TcpResponse, words, 1)?.1,
             Some("inspect-delay") => Vec::new(),
@@ -239,6 +246,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// `http-request ACTION ... [if|unless CONDITION]`.
     pub fn http_request(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         let (rule, warnings) = self.rule(Place::HttpRequest, words, 0)?;
         self.rules.http_request.push(rule);
         Ok(warnings)
@@ -246,6 +254,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// `http-response ACTION ...`.
     pub fn http_response(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         let (rule, warnings) = self.rule(Place::HttpResponse, words, 0)?;
         self.rules.http_response.push(rule);
         Ok(warnings)
@@ -253,6 +262,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// `http-after-response ACTION ...`.
     pub fn http_after_response(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         let (rule, warnings) = self.rule(Place::HttpAfterResponse, words, 0)?;
         self.rules.http_after_response.push(rule);
         Ok(warnings)
@@ -260,6 +270,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// `use_backend NAME [if|unless CONDITION]`.
     pub fn use_backend(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         if self.side == ProxySide::Backend {
             return Err(RuleError::new(0, "a backend cannot choose another backend")
                 .expecting("'use_backend' in a frontend"));
@@ -271,6 +282,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// `use-server NAME if|unless CONDITION`.
     pub fn use_server(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         if self.side == ProxySide::Frontend {
             return Err(RuleError::new(0, "a frontend has no servers")
                 .expecting("'use-server' in a backend"));
@@ -282,6 +294,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// The old `redirect ...` line; like `http-request redirect ...` after all of those.
     pub fn redirect(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         let mut warnings = Vec::new();
         let mut cursor = Words::new(words);
         let mut context = Context {
@@ -298,6 +311,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// The old `block if ...` line (removed in 2.1): `http-request deny if ...` before all of those.
     pub fn block(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
         let mut warnings = Vec::new();
         let cursor = Words::new(words);
         let condition = self.condition_after(&cursor, Stage::Request, &mut warnings)?;

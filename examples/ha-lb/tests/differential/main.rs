@@ -25,6 +25,7 @@ mod balancing;
 mod framing;
 mod heads;
 mod limits;
+mod maps;
 mod modes;
 mod responses;
 mod rules;

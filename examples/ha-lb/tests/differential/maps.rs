@@ -1,0 +1,81 @@
+//! Maps: the same files and the same questions give the same values.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+
+use crate::{compare::Pair, peer::haproxy_is_installed};
+
+const HOSTS: &str = "# names\nwww.site.example web\n.example any # not a comment\nsite two  words \nwww.site.example late\n";
+const PATHS: &str = "/a short\n/a/b long\n/img/ pictures\nstatic files\n";
+const PATTERNS: &str = "^/v[0-9]+/ api\n\\.php$ old\n";
+const NETWORKS: &str = "127.0.0.0/8 loop\n127.0.0.1 me\n10.0.0.0/8 ten\n";
+const NUMBERS: &str = "1:3 few\n7 seven\n5: many\n";
+
+const EXPRESSIONS: &[&str] = &[
+    "req.hdr(host),map(DIR/hosts,none)",
+    "req.hdr(host),map_str(DIR/hosts)",
+    "req.hdr(host),map_end(DIR/hosts,none)",
+    "req.hdr(host),map_sub(DIR/hosts,none)",
+    "req.hdr(host),map_dom(DIR/hosts,none)",
+    "req.hdr(host),lower,map_beg(DIR/hosts,none)",
+    "path,map_beg(DIR/paths,none)",
+    "path,map_dir(DIR/paths,none)",
+    "path,map_sub(DIR/paths)",
+    "path,map_reg(DIR/patterns,none)",
+    "src,map_ip(DIR/networks,none)",
+    "path,length,map_int(DIR/numbers,none)",
+];
+
+const TARGETS: &[(&str, &str)] = &[
+    ("/", "www.site.example"),
+    ("/a/b/c", "WWW.site.example"),
+    ("/ab", "x.site"),
+    ("/img/x.png", "a.site.b"),
+    ("/v2/thing", "x.example"),
+    ("/x/static/y", "site"),
+    ("/index.php", "mysite"),
+    ("/a", "site.example.org"),
+    ("/static", "none"),
+];
+
+#[test]
+fn maps_answer_alike() {
+    if !haproxy_is_installed("maps_answer_alike") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("hosts", HOSTS),
+        ("paths", PATHS),
+        ("patterns", PATTERNS),
+        ("networks", NETWORKS),
+        ("numbers", NUMBERS),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let values: Vec<String> = EXPRESSIONS.iter().map(|e| format!("[%[{e}]]")).collect();
+    let config = format!(
+        "global\n tune.pattern.cache-size 0\n stats socket {{dir}}/stats level admin\ndefaults\n mode http\n timeout connect 1s\n \
+         timeout client 5s\n timeout server 5s\nfrontend f\n bind {{front}}\n http-request return status 200 \
+         content-type text/plain lf-string \"{}\"\n",
+        values.join(" ")
+    );
+    let pair = Pair::start(&config.replace("DIR", folder.path().to_str().unwrap()));
+    for (target, host) in TARGETS {
+        let [theirs, ours] = [&pair.haproxy, &pair.ha_lb].map(|peer| {
+            let mut stream = TcpStream::connect(peer.fronts[0]).unwrap();
+            let request = format!("GET {target} HTTP/1.0\r\nhost: {host}\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+                .split("\r\n\r\n")
+                .nth(1)
+                .unwrap_or_default()
+                .to_owned()
+        });
+        assert_eq!(ours, theirs, "{target} {host}, left: ha-lb, right: haproxy");
+    }
+}
