@@ -153,7 +153,6 @@ mod tests {
         }
         for name in [
             "map_regm",
-            "map",
             "ltime",
             "sha2",
             "json_query",
