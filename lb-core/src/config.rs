@@ -27,3 +27,13 @@ pub struct Config {
     /// `frontend`, `backend` and `listen` sections in file order (a `listen` is one proxy with both halves).
     pub proxies: Vec<ProxyConfig>,
 }
+
+impl Config {
+    /// A server by the names of its backend and its own.
+    pub fn server(&self, backend: &str, server: &str) -> Option<&ServerConfig> {
+        let proxies = self.proxies.iter();
+        let mut backends = proxies.filter(|p| *p.name == *backend && p.backend.is_some());
+        let mut servers = backends.next()?.backend.iter().flat_map(|b| &b.servers);
+        servers.find(|s| *s.name == *server)
+    }
+}

@@ -34,7 +34,8 @@ pub(super) fn files(old: &Sources, new: &Sources, json: bool) -> Result<ExitCode
     let Some(loaded) = load::load(old, &Predefined::of(old), &mut diagnostics) else {
         return Err(format!("the old configuration has errors:\n{diagnostics}"));
     };
-    print(&Difference::of(&loaded, new), json)
+    let files = Predefined::of(new);
+    print(&Difference::of(&loaded, new, &files), json)
 }
 
 fn print(difference: &Difference, json: bool) -> Result<ExitCode, String> {

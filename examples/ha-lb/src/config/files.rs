@@ -10,7 +10,9 @@ use std::{
     io,
     net::{IpAddr, ToSocketAddrs},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, mpsc},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -139,22 +141,46 @@ impl Files for Bundle {
     }
 }
 
-/// A source with the answers of an earlier reading: a host name that has no answer now keeps the addresses that it had
-/// (`init-addr last`).
+/// How long all look-ups of names may take together at a reload: meanwhile the process does nothing else.
+const LOOK_UPS: Duration = Duration::from_secs(10);
+
+/// A source with the answers of an earlier reading, for a reload: a host name that has no answer now, or none in time,
+/// keeps the addresses that it had (`init-addr last`).
 #[derive(Debug)]
 pub struct Remembering<F> {
     source: F,
     before: Bundle,
+    /// What is left of the time for look-ups.
+    left: Mutex<Duration>,
 }
 
-impl<F: Files> Remembering<F> {
+impl<F: Files + Clone + Send + 'static> Remembering<F> {
     /// Remembers `before`.
     pub fn new(source: F, before: Bundle) -> Self {
-        Self { source, before }
+        Self {
+            source,
+            before,
+            left: Mutex::new(LOOK_UPS),
+        }
+    }
+
+    /// Asks on a thread that is left alone when time is up: the resolver cannot be interrupted.
+    fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let (begun, (told, answer)) = (Instant::now(), mpsc::channel());
+        let (source, name) = (self.source.clone(), host.to_owned());
+        thread::Builder::new()
+            .name("resolver".to_owned())
+            .spawn(move || {
+                let _ = told.send(source.resolve(&name));
+            })?;
+        let found = answer.recv_timeout(*left);
+        *left = left.saturating_sub(begun.elapsed());
+        found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<F: Files> Files for Remembering<F> {
+impl<F: Files + Clone + Send + 'static> Files for Remembering<F> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.source.read(path)
     }
@@ -164,7 +190,7 @@ impl<F: Files> Files for Remembering<F> {
     }
 
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        let found = self.source.resolve(host);
+        let found = self.look_up(host);
         let fails = found.as_ref().map_or(true, Vec::is_empty);
         match self.before.resolve(host) {
             Ok(before) if fails && !before.is_empty() => {
@@ -248,6 +274,8 @@ impl<F: Files> Files for Recorder<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -271,6 +299,35 @@ mod tests {
         assert_eq!(ask(answered("web", "192.0.2.2")), [other]);
         let unknown = Remembering::new(Bundle::default(), Bundle::default());
         assert!(unknown.resolve("web").is_err());
+    }
+
+    #[test]
+    fn a_resolver_that_does_not_answer_holds_a_reload_up_for_a_while_only() {
+        /// Answers when its other end is gone.
+        #[derive(Clone)]
+        struct Silent(Arc<Mutex<mpsc::Receiver<()>>>);
+        impl Files for Silent {
+            fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+                Err(io::ErrorKind::NotFound.into())
+            }
+            fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
+                Err(io::ErrorKind::NotFound.into())
+            }
+            fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+                let _ = self.0.lock().unwrap().recv();
+                Ok(Vec::new())
+            }
+        }
+        let (_open, waits) = mpsc::channel();
+        let files = Remembering {
+            left: Mutex::new(Duration::from_millis(50)),
+            ..Remembering::new(Silent(Arc::new(Mutex::new(waits))), Bundle::default())
+        };
+        for host in ["a", "b"] {
+            let told = files.resolve(host).unwrap_err();
+            assert_eq!(told.kind(), io::ErrorKind::TimedOut);
+        }
+        assert!(files.left.lock().unwrap().is_zero());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::files::{DiskFiles, Files};
 use crate::{admin::stat::info, ipc::message::Sources};
 
 /// [`DiskFiles`] and `HAPROXY_*`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Predefined(BTreeMap<&'static str, String>);
 
 impl Predefined {

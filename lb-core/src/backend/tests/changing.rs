@@ -78,6 +78,34 @@ fn a_server_in_maintenance_stays_there_whatever_its_checks_say() {
 }
 
 #[test]
+fn a_server_without_an_address_begins_when_it_is_given_one() {
+    let (backend, now) = backend(1, |c| {
+        c.servers[0].address = None;
+        c.servers[0].fqdn = Some("web.example".to_owned());
+    });
+    let server = &backend.servers()[0];
+    let (first, second) = (
+        "192.0.2.1:80".parse().unwrap(),
+        "[2001:db8::1]:81".parse().unwrap(),
+    );
+    assert_eq!(server.status().to_string(), "MAINT (resolution)");
+    assert_eq!((backend.is_up(), server.address()), (false, None));
+    // An operator's maintenance outlasts it.
+    backend.set_state(now, s(0), AdminAction::Maintenance);
+    assert_eq!(backend.set_address(now, s(0), first), None);
+    assert_eq!(server.status().to_string(), "MAINT");
+    let change = backend.set_state(now, s(0), AdminAction::Ready);
+    assert!(change.is_some_and(|change| change.up) && backend.is_up());
+    // Moving one that serves changes nothing else.
+    assert_eq!(backend.set_address(now, s(0), second), None);
+    assert_eq!(
+        (server.address(), server.moved_to()),
+        (Some(second), Some(second))
+    );
+    assert!(server.is_usable());
+}
+
+#[test]
 fn weights_change_at_run_time() {
     let (backend, now) = backend(2, |_| ());
     backend.set_weight(now, s(0), 3);

@@ -33,11 +33,14 @@ impl Daemon {
             self.hard_stop_after = config.global.hard_stop_after;
             self.grace = self.hard_stop_after.unwrap_or(GRACE);
         }
-        self.servers.retain(|(backend, server), _| {
-            let proxies = config.into_iter().flat_map(|config| &config.proxies);
-            let mut proxies = proxies.filter(|p| *p.name == **backend);
-            let mut servers = proxies.find_map(|p| p.backend.as_ref()).into_iter();
-            servers.any(|b| b.servers.iter().any(|s| *s.name == **server))
+        let before = self.loaded.balancer.as_ref();
+        self.servers.retain(|(backend, server), state| {
+            let line = config.and_then(|config| config.server(backend, server));
+            let old = before.and_then(|config| config.server(backend, server));
+            // What an operator said of the address holds for the line that it was said of.
+            let same = line.map(|s| (s.address, s.port)) == old.map(|s| (s.address, s.port));
+            state.address = state.address.filter(|_| same);
+            line.is_some()
         });
         let keepalived = reload.loaded.keepalived.as_ref();
         self.router_id = keepalived.and_then(|config| config.global.router_id.clone());

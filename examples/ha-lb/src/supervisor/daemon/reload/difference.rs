@@ -8,6 +8,7 @@ use super::Daemon;
 use crate::{
     config::{
         diagnostic::Diagnostics,
+        files::{Files, Remembering},
         load::{self, Loaded},
         plan::Plan,
         predefined::Predefined,
@@ -39,15 +40,17 @@ impl Daemon {
                 }
             },
         };
-        Difference::of(&self.loaded, &sources)
+        let before = self.configuration.bundle.clone();
+        let files = Remembering::new(Predefined::of(&sources), before);
+        Difference::of(&self.loaded, &sources, &files)
     }
 }
 
 impl Difference {
     /// From what is loaded to what `sources` say.
-    pub fn of(old: &Loaded, sources: &Sources) -> Self {
+    pub fn of(old: &Loaded, sources: &Sources, files: &dyn Files) -> Self {
         let mut diagnostics = Diagnostics::default();
-        let new = load::load(sources, &Predefined::of(sources), &mut diagnostics);
+        let new = load::load(sources, files, &mut diagnostics);
         diagnostics.sort();
         Self {
             diagnostics: diagnostics.to_string(),
