@@ -57,6 +57,9 @@ pub(super) fn ask(path: &Path, request: &str) -> Result<String, String> {
             io::ErrorKind::PermissionDenied => {
                 format!("{path}: {error}; only the user that runs the daemon may ask it (try sudo)")
             }
+            io::ErrorKind::WouldBlock => format!(
+                "{path}: the daemon is there, but its supervisor does not answer (stopped, or held up by a file)"
+            ),
             _ => format!("{path}: {error}"),
         }
     })

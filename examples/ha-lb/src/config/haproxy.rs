@@ -65,7 +65,15 @@ pub fn load(paths: &[PathBuf], files: &dyn Files, diagnostics: &mut Diagnostics)
     let warnings = diagnostics.count(Severity::Warning);
     let mut environment = Environment::new(files);
     let mut reader = Reader::default();
-    for path in paths.iter().flat_map(|path| expand(path, files)) {
+    let expanded: Vec<PathBuf> = paths.iter().flat_map(|path| expand(path, files)).collect();
+    // A reload must not take an emptied directory for a configuration without proxies.
+    if let (true, Some(directory)) = (expanded.is_empty(), paths.first()) {
+        diagnostics.push(Diagnostic::error(
+            Span::whole_file(directory),
+            "the directory holds no file whose name ends in .cfg",
+        ));
+    }
+    for path in expanded {
         let mut context = Context { files, diagnostics };
         match files.read(&path) {
             Ok(text) => {

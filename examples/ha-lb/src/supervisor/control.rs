@@ -4,7 +4,7 @@ use std::{
     io,
     os::{
         fd::{AsRawFd as _, RawFd},
-        unix::fs::PermissionsExt as _,
+        unix::fs::{FileTypeExt as _, PermissionsExt as _},
     },
     path::{Path, PathBuf},
     time::Duration,
@@ -58,6 +58,13 @@ impl Control {
             return Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
                 "another ha-lb runs with it; stop that one or give another path with --control",
+            ));
+        }
+        // A path that was mistyped names somebody's file.
+        if std::fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "something else than a socket is there; give another path with --control",
             ));
         }
         match std::fs::remove_file(path) {
@@ -152,7 +159,7 @@ mod tests {
     fn a_line_is_answered_and_the_socket_goes_with_the_daemon() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control");
-        std::fs::write(&path, "stale").unwrap();
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let (control, listener) = Control::bind(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -175,6 +182,16 @@ mod tests {
         assert_eq!(client.join().unwrap().unwrap(), "<status>");
         drop(control);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("haproxy.cfg");
+        std::fs::write(&path, "global").unwrap();
+        let told = Control::bind(&path).unwrap_err().to_string();
+        assert!(told.contains("else than a socket"), "{told}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"global");
     }
 
     #[test]

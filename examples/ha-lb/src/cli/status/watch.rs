@@ -15,9 +15,10 @@ use tokio::{
 
 use super::{Form, fetch};
 
-/// The other screen, without cursor; and back. In between lines end with "erase the rest of the line".
-const ENTER: &str = "\x1b[?1049h\x1b[?25l";
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+/// The other screen, without cursor, where a line that is too long is cut (wrapped, it would scroll); and back. In
+/// between lines end with "erase the rest of the line".
+const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
+const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 const HOME: &str = "\x1b[H";
 const END_OF_LINE: &str = "\x1b[K\n";
 const ERASE_BELOW: &str = "\x1b[J";

@@ -39,6 +39,7 @@ impl Files for World {
             ]
             .map(PathBuf::from)
             .into()),
+            Some("empty.d") => Ok(vec!["empty.d/README".into()]),
             _ => Err(io::ErrorKind::NotADirectory.into()),
         }
     }
@@ -104,4 +105,16 @@ fn pair(frontend: &str, backend: &str) -> String {
          frontend f\n bind :80\n default_backend b\n {frontend}\n\
          backend b\n {backend}\n"
     )
+}
+
+#[test]
+fn an_emptied_directory_is_no_configuration_without_proxies() {
+    let world = World(Bundle::default());
+    let mut diagnostics = Diagnostics::new();
+    assert!(load(&["empty.d".into()], &world, &mut diagnostics).is_none());
+    let told = diagnostics.to_string();
+    assert!(
+        told.contains("empty.d: error: the directory holds no file"),
+        "{told}"
+    );
 }
