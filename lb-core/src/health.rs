@@ -6,6 +6,7 @@
 
 mod monitor;
 mod report;
+pub mod script;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::{LogTarget, ServerConfig};
 use crate::{
     balance::{Algorithm, HashConfig},
+    health::script::Script,
     rules::ProxyRules,
 };
 
@@ -322,6 +323,8 @@ pub enum CheckKind {
         /// `http-check expect status`: accepted status ranges; empty accepts 200-399.
         expect_status: Vec<std::ops::RangeInclusive<u16>>,
     },
+    /// `option tcp-check` with steps, and the checks that speak a protocol of their own.
+    Script(Arc<Script>),
 }
 
 /// `cookie NAME ...`.

@@ -24,6 +24,7 @@ mod option;
 mod persistence;
 mod proxy;
 mod rules;
+mod script_check;
 mod server;
 mod server_tls;
 mod standin;

@@ -22,6 +22,7 @@ mod peer;
 mod aborts;
 mod admin;
 mod balancing;
+mod checks;
 mod framing;
 mod heads;
 mod limits;

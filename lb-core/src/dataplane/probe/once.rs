@@ -1,5 +1,7 @@
 //! One check: connect, speak TLS if need be, ask, judge.
 
+mod talk;
+
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use socket2::SockRef;
@@ -67,17 +69,51 @@ fn words(error: &io::Error) -> String {
 
 /// Checks once. `tls` speaks to servers that are checked in TLS.
 pub(super) async fn run(method: &Method, tls: Option<&Connector>, probe: Probe) -> Found {
-    let connecting = connect(method);
+    if let CheckKind::Script(script) = &method.kind {
+        return talk::run(method, script, tls, probe).await;
+    }
+    let open = open(method, &method.destination, tls, false, probe);
+    let mut stream = match open.await {
+        Ok(stream) => stream,
+        Err(found) => return found,
+    };
+    let asking = match &method.kind {
+        CheckKind::Http { .. } => ask(method, &mut stream),
+        _ if tls.is_some() => return Found::new(CheckStatus::L6Ok),
+        _ => return Found::new(CheckStatus::L4Ok),
+    };
+    match tokio::time::timeout(probe.read_timeout, asking).await {
+        Ok(found) => found,
+        Err(_) => Found::new(CheckStatus::L7Timeout),
+    }
+}
+
+/// What a check talks through.
+trait Io: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
+
+/// Connects, and shakes hands if there is `tls`. `linger` leaves the connection to end in order.
+async fn open(
+    method: &Method,
+    destination: &Destination,
+    tls: Option<&Connector>,
+    linger: bool,
+    probe: Probe,
+) -> Result<Box<dyn Io>, Found> {
+    let connecting = connect(destination, method.source);
     let stream = match tokio::time::timeout(probe.connect_timeout, connecting).await {
-        Err(_) => return Found::new(CheckStatus::L4Timeout),
-        Ok(Err(NotBegun::Local(e))) => return Found::failed(CheckStatus::SocketError, &e),
-        Ok(Err(NotBegun::Refused(e))) => return Found::failed(CheckStatus::L4Connection, &e),
+        Err(_) => return Err(Found::new(CheckStatus::L4Timeout)),
+        Ok(Err(NotBegun::Local(e))) => return Err(Found::failed(CheckStatus::SocketError, &e)),
+        Ok(Err(NotBegun::Refused(e))) => return Err(Found::failed(CheckStatus::L4Connection, &e)),
         Ok(Ok(stream)) => stream,
     };
-    // The port is free again at once, and the server is not left with a connection it never accepted.
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    if !linger {
+        // The port is free again at once, and the server is not left with a connection it never accepted.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    }
     let Some(connector) = tls else {
-        return converse(method, stream, CheckStatus::L4Ok, probe).await;
+        return Ok(Box::new(stream));
     };
     let name = method
         .check
@@ -86,35 +122,17 @@ pub(super) async fn run(method: &Method, tls: Option<&Connector>, probe: Probe) 
         .and_then(|t| t.check_sni.as_deref());
     let shaking = connector.connect(name.map(str::as_bytes), stream);
     match tokio::time::timeout(probe.connect_timeout, shaking).await {
-        Err(_) => Found::new(CheckStatus::L6Timeout),
-        Ok(Err(e)) => Found {
+        Err(_) => Err(Found::new(CheckStatus::L6Timeout)),
+        Ok(Err(e)) => Err(Found {
             detail: format!("SSL handshake failure: {e}").into(),
             ..Found::new(CheckStatus::L6Response)
-        },
-        Ok(Ok(stream)) => converse(method, stream, CheckStatus::L6Ok, probe).await,
+        }),
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
     }
 }
 
-/// What there is to say once the connection stands, which is `connected`.
-async fn converse(
-    method: &Method,
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    connected: CheckStatus,
-    probe: Probe,
-) -> Found {
-    match &method.kind {
-        CheckKind::Tcp => Found::new(connected),
-        CheckKind::Http { .. } => {
-            match tokio::time::timeout(probe.read_timeout, ask(method, &mut stream)).await {
-                Ok(found) => found,
-                Err(_) => Found::new(CheckStatus::L7Timeout),
-            }
-        }
-    }
-}
-
-async fn connect(method: &Method) -> Result<Plain, NotBegun> {
-    let stream = method.destination.begin(method.source, false)?;
+async fn connect(destination: &Destination, source: Option<SocketAddr>) -> Result<Plain, NotBegun> {
+    let stream = destination.begin(source, false)?;
     let ready = stream.ready(Interest::WRITABLE).await.map(drop);
     let failed = ready.err().or_else(|| stream.take_error().ok().flatten());
     failed.map_or(Ok(stream), |e| Err(NotBegun::Refused(e)))

@@ -1,4 +1,4 @@
-//! `option httpchk`, `http-check` and `tcp-check` (configuration manual §4.2).
+//! `option httpchk` and `http-check` (configuration manual §4.2).
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +8,6 @@ use regex::Regex;
 use super::{
     args::{Arg, Args, Context, Parsed},
     draft::HttpCheck,
-    value,
 };
 
 impl HttpCheck {
@@ -174,41 +173,4 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
         None => (code(text)?, code(text)?),
     };
     (low <= high).then_some(low..=high)
-}
-
-/// `tcp-check connect [port <port>]` is what a TCP check does anyway; the port is that of all servers.
-pub(super) fn tcp_check(args: &mut Args<'_>, port: &mut Option<u16>) -> Parsed<()> {
-    let word = args.need("tcp-check", "connect")?;
-    match word.text {
-        "connect" => {
-            let (mut found, before) = (None, *port);
-            while let Some(word) = args.take() {
-                match word.text {
-                    "port" => {
-                        let arg = args.need("port", "a port")?;
-                        let number = value::number(&arg, "port", 1, 65_535)?;
-                        found = u16::try_from(number).ok();
-                    }
-                    "comment" => drop(args.need("comment", "a text")?),
-                    "default" => {}
-                    _ => {
-                        return Err(word.refuse(
-                            "this word of 'tcp-check connect' is not supported",
-                            "port <port>, or nothing",
-                        ));
-                    }
-                }
-            }
-            if before.is_some() && before != found {
-                return Err(word.refuse(
-                    "a second connection of one check is not supported",
-                    "one port",
-                ));
-            }
-            *port = found;
-            Ok(())
-        }
-        "comment" => Ok(()),
-        _ => Err(word.refuse("this step of a TCP check is not supported", "connect")),
-    }
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use lb_core::config::{BackendConfig, FrontendConfig, LogTarget, Mode, ProxyConfig};
 
-use super::{lexer::Line, server};
+use super::{lexer::Line, script_check::ScriptCheck, server};
 use crate::config::diagnostic::Span;
 
 /// Settings gathered so far. A new proxy begins with a copy of its defaults.
@@ -35,8 +35,8 @@ pub(super) struct Draft {
     pub(super) source: Option<SocketAddr>,
     /// `option httpchk` and `http-check`.
     pub(super) http_check: HttpCheck,
-    /// `tcp-check connect port`.
-    pub(super) tcp_check_port: Option<u16>,
+    /// `tcp-check` and the checks of other protocols.
+    pub(super) script: ScriptCheck,
     /// The obsolete `transparent`.
     pub(super) transparent: Option<Span>,
     /// Where `option forwardfor` was given.
@@ -73,7 +73,7 @@ impl Default for Draft {
             default_backend_at: None,
             source: None,
             http_check: HttpCheck::default(),
-            tcp_check_port: None,
+            script: ScriptCheck::default(),
             transparent: None,
             forward_for_at: None,
             stats_at: None,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use lb_core::{
-    config::{BackendConfig, LogFormatKind, LogTarget, Mode, ProxyConfig, ServerConfig},
+    config::{BackendConfig, CheckKind, LogFormatKind, LogTarget, Mode, ProxyConfig, ServerConfig},
     expr::ProxyFacts,
     rules::ProxySide,
 };
@@ -212,7 +212,11 @@ impl Pending {
                 "servers are checked by a TCP connection",
             );
         }
-        backend.check = std::mem::take(&mut draft.http_check).finish();
+        let script = std::mem::take(&mut draft.script).finish();
+        backend.check = match script.filter(|_| !draft.http_check.enabled) {
+            Some(script) => CheckKind::Script(Arc::new(script)),
+            None => std::mem::take(&mut draft.http_check).finish(),
+        };
         if let Some(span) = &draft.transparent
             && !(draft.servers.is_empty() && draft.proxy.stats.is_some())
         {
@@ -250,8 +254,6 @@ pub(super) fn numbers(first: u32, given: impl Iterator<Item = Option<u32>>) -> V
 /// The servers with their numbers; a name that comes again gets a number of its own.
 fn servers(draft: &mut Draft, context: &mut Context<'_>) -> Vec<ServerConfig> {
     let source = draft.source;
-    // Ports of `tcp-check` come before those of the servers.
-    let check_port = draft.tcp_check_port.filter(|_| !draft.http_check.enabled);
     let servers = std::mem::take(&mut draft.servers);
     let written: BTreeSet<Arc<str>> = servers
         .iter()
@@ -284,9 +286,6 @@ fn servers(draft: &mut Draft, context: &mut Context<'_>) -> Vec<ServerConfig> {
         }
         config.id = id;
         config.source = config.source.or(source);
-        if let (Some(port), Some(check)) = (check_port, &mut config.check) {
-            check.port = Some(port);
-        }
         result.push(config);
     }
     result

@@ -20,7 +20,7 @@ use std::fmt::Write as _;
 
 pub(super) use bind::BIND;
 pub(super) use global::{GLOBAL, STATS_SOCKET};
-pub(super) use options::{OPTIONS, SHALLOW_CHECKS};
+pub(super) use options::OPTIONS;
 pub(super) use proxy::{PROXY, STATS, TIMEOUTS};
 pub(super) use sections::{SECTIONS, USERLIST};
 pub(super) use server::SERVER;

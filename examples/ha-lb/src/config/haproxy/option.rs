@@ -8,7 +8,7 @@ use lb_core::config::{ForwardFor, HttpMode, LogFormatKind};
 use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
     draft::Draft,
-    keywords::{OPTIONS, SHALLOW_CHECKS, TIMEOUTS},
+    keywords::{OPTIONS, TIMEOUTS},
     proxy::misplaced,
     value::{self, Unit},
 };
@@ -29,9 +29,9 @@ pub(super) fn read(
             return Ok(());
         }
         Admitted::Skip(_) => {
-            // The kind of check that was asked for last holds; of these only the connection is tried.
-            if SHALLOW_CHECKS.contains(&word.text) {
+            if word.text == "spop-check" {
                 draft.http_check.enabled = false;
+                draft.script.choose_none();
             }
             return Ok(());
         }
@@ -56,7 +56,16 @@ pub(super) fn read(
             };
         }
         "httpchk" if on => draft.http_check.option(args)?,
-        "httpchk" | "tcp-check" => draft.http_check.enabled = false,
+        "httpchk" => draft.http_check.enabled = false,
+        "tcp-check" | "redis-check" | "smtpchk" | "mysql-check" | "pgsql-check" | "ldap-check"
+        | "ssl-hello-chk" => {
+            // The kind of check that was asked for last holds.
+            draft.http_check.enabled = false;
+            match on {
+                true => draft.script.option(&word, args)?,
+                false => draft.script.choose_none(),
+            }
+        }
         "redispatch" => {
             draft.backend.redispatch = match (on, args.take()) {
                 (false, _) => None,

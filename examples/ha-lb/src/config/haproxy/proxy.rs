@@ -6,7 +6,7 @@ use lb_core::config::{LogFormatKind, Mode};
 
 use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
-    balance, bind, check,
+    balance, bind,
     document::Kind,
     draft::{Draft, LogRef, RuleKind, RuleLine},
     keywords::{PROXY, Places},
@@ -278,7 +278,7 @@ impl Reader<'_, '_> {
             "redispatch" => backend.redispatch = Some(-1),
             "transparent" => draft.transparent = Some(word.span.clone()),
             "http-check" => draft.http_check.rule(args, context)?,
-            "tcp-check" => check::tcp_check(args, &mut draft.tcp_check_port)?,
+            "tcp-check" => draft.script.line(args, &self.place.title(), context)?,
             "http-reuse" => backend.http_reuse = balance::reuse(args)?,
             "hash-type" => balance::hash_type(args, &mut backend.hash, context)?,
             "hash-balance-factor" => balance::balance_factor(args, &mut backend.hash)?,

@@ -23,7 +23,7 @@ pub(crate) const OPTIONS: &[Entry] = table! {
     supported(&["persist"], DB, (0, 0), "", "cookies lead to servers that are down too"),
     supported(&["redispatch"], DB, (0, 1), "[<interval>]", "the last retry goes to another server"),
     supported(&["srvtcpka"], DB, (0, 0), "", "TCP keep-alive probes to servers"),
-    supported(&["tcp-check"], DB, (0, 0), "", "health checks by a TCP connection"),
+    supported(&["tcp-check"], DB, (0, 0), "", "health checks by the steps of `tcp-check`"),
     supported(&["tcpka"], DFB, (0, 0), "", "TCP keep-alive probes on both sides"),
     supported(&["tcplog"], DFB, (0, 1), "", "log lines with connection details"),
     obsolete(&["forceclose"], DFB, (0, 0), "it is read as `option httpclose`"),
@@ -45,20 +45,13 @@ pub(crate) const OPTIONS: &[Entry] = table! {
     refused(&["originalto", "forwarded", "http-drop-request-trailers", "http-drop-response-trailers",
         "http-restrict-req-hdr-names"], DFB, "`http-request set-header` with the same values does most of it"),
     refused(&["transparent"], B, "connections are not passed to their original destination; name a server"),
-    ignored(SHALLOW_CHECKS, DB, (0, MANY),
-        "servers are checked by a TCP connection: one that accepts it and answers nothing counts as up"),
+    supported(&["redis-check"], DB, (0, 0), "", "health checks by a PING to Redis"),
+    supported(&["smtpchk"], DB, (0, 2), "[HELO|EHLO <domain>]", "health checks by a greeting to a mail server"),
+    supported(&["mysql-check"], DB, (0, 3), "[user <name> [post-41|pre-41]]", "health checks by a login to MySQL"),
+    supported(&["pgsql-check"], DB, (2, 2), "user <name>", "health checks by a login to PostgreSQL"),
+    supported(&["ldap-check"], DB, (0, 0), "", "health checks by an anonymous bind"),
+    supported(&["ssl-hello-chk"], DB, (0, 0), "", "health checks by an SSLv3 hello"),
+    ignored(&["spop-check"], DB, (0, MANY), "servers are checked by a TCP connection"),
     refused(&["external-check"], FB, "of health checks only TCP and HTTP (`option httpchk`) are supported"),
     refused(&["http-buffer-response", "set-cookie-fmt", "nolinger-on-error"], FB, "there is no such setting here"),
 };
-
-/// Checks that speak another protocol once the connection stands. They find out no more than that a server of
-/// that protocol answers, so a connection stands in for them.
-pub(crate) const SHALLOW_CHECKS: &[&str] = &[
-    "ldap-check",
-    "mysql-check",
-    "pgsql-check",
-    "redis-check",
-    "smtpchk",
-    "spop-check",
-    "ssl-hello-chk",
-];

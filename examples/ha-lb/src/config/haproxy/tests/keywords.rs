@@ -132,6 +132,12 @@ const OPTION_LINES: &[(In, &str)] = &[
     (Backend, "redispatch 1"),
     (Backend, "srvtcpka"),
     (Backend, "tcp-check"),
+    (Backend, "redis-check"),
+    (Backend, "smtpchk EHLO mail.example"),
+    (Backend, "mysql-check user u post-41"),
+    (Backend, "pgsql-check user u"),
+    (Backend, "ldap-check"),
+    (Backend, "ssl-hello-chk"),
     (Frontend, "tcpka"),
     (Frontend, "tcplog"),
 ];

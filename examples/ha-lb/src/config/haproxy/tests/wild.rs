@@ -1,5 +1,12 @@
 //! What files of the world have in them that a manual's reader would not expect.
 
+use std::sync::Arc;
+
+use lb_core::{
+    config::CheckKind,
+    health::script::{Act, MysqlLogin, Script},
+};
+
 use lb_core::config::{LogHeader, Mode};
 
 use super::*;
@@ -100,31 +107,55 @@ fn a_placeholder_is_no_host_name() {
 }
 
 #[test]
-fn checks_that_only_say_hello_become_connections() {
-    for check in [
-        "mysql-check user haproxy",
-        "pgsql-check user u",
-        "smtpchk HELO x",
-        "ssl-hello-chk",
-        "redis-check",
-        "ldap-check",
+fn checks_that_speak_a_protocol_are_scripts() {
+    let check = |lines: &str| {
+        let config = quiet(&pair("", lines));
+        config.proxies[1].backend.as_ref().unwrap().check.clone()
+    };
+    for (line, script) in [
+        (
+            "mysql-check user haproxy pre-41",
+            Script::mysql(Some(("haproxy", MysqlLogin::Pre41))),
+        ),
+        ("pgsql-check user u", Script::pgsql("u").unwrap()),
+        ("smtpchk EHLO x", Script::smtp("EHLO x").unwrap()),
+        ("smtpchk", Script::smtp("HELO localhost").unwrap()),
+        ("ssl-hello-chk", Script::ssl_hello().unwrap()),
+        ("redis-check", Script::redis()),
+        ("ldap-check", Script::ldap().unwrap()),
     ] {
-        let backend = format!("option httpchk\n option {check}\n server s 10.0.0.1:80 check");
-        let (config, said) = accepted(&pair("", &backend));
-        assert!(said.contains("checked by a TCP connection"), "{said}");
-        let backend = config.proxies[1].backend.as_ref().unwrap();
-        assert_eq!(
-            backend.check,
-            lb_core::config::CheckKind::Tcp,
-            "{check}: the last kind holds"
-        );
+        let backend = format!("option httpchk\n option {line}\n server s 10.0.0.1:80 check");
+        let script = CheckKind::Script(Arc::new(script));
+        assert_eq!(check(&backend), script, "{line}: the last kind holds");
     }
-    // These decide which server is the master: without them writes would go to replicas.
-    let said = findings(&pair(
-        "",
-        "option tcp-check\n tcp-check expect string role:master",
-    ));
-    assert_eq!(said.len(), 1, "{said:#?}");
+    // These decide which server is the master.
+    let CheckKind::Script(script) = check(
+        "option tcp-check\n tcp-check connect port 9050 comment x\n tcp-check comment ask\n \
+         tcp-check send-binary 50494e470d0A\n tcp-check expect ! rstring ^role:slave",
+    ) else {
+        panic!("no script");
+    };
+    let steps: Vec<_> = script
+        .steps
+        .iter()
+        .map(|step| (step.number, step.comment.as_deref()))
+        .collect();
+    assert_eq!(steps, [(1, Some("x")), (3, Some("ask")), (4, None)]);
+    assert_eq!(script.steps[1].act, Act::Send(b"PING\r\n".to_vec()));
+    for (line, message) in [
+        ("tcp-check connect ssl", "is not supported"),
+        ("tcp-check set-var(check.x) int(1)", "is not supported"),
+        ("tcp-check send-binary 5", "not pairs"),
+        ("tcp-check expect rstring (", "not a regular expression"),
+        ("tcp-check expect ok-status L7RSP string x", "not a status"),
+        (
+            "tcp-check send a\n tcp-check connect",
+            "must be a 'connect'",
+        ),
+    ] {
+        let said = findings(&pair("", &format!("option tcp-check\n {line}")));
+        assert!(said[0].contains(message), "{said:?}");
+    }
 }
 
 fn expected_status(rule: &str) -> Vec<std::ops::RangeInclusive<u16>> {
@@ -292,23 +323,6 @@ fn numbers_are_counted_past_those_that_are_given() {
     let servers = &config.proxies[3].backend.as_ref().unwrap().servers;
     let servers: Vec<u32> = servers.iter().map(|server| server.id).collect();
     assert_eq!(servers, [7, 2, 3, 4, 5]);
-}
-
-#[test]
-fn the_port_of_a_tcp_check_is_that_of_every_server() {
-    let backend = "option tcp-check\n tcp-check connect port 9050 comment x\n server s 10.0.0.1:80 check\n \
-                   server t 10.0.0.1:80 check port 1";
-    let config = quiet(&pair("", backend));
-    let servers = &config.proxies[1].backend.as_ref().unwrap().servers;
-    let ports = servers.iter().map(|s| s.check.as_ref().unwrap().port);
-    assert_eq!(ports.collect::<Vec<_>>(), [Some(9050), Some(9050)]);
-    let said = findings(&pair(
-        "",
-        "tcp-check connect port 1\n tcp-check connect port 2",
-    ));
-    assert!(said[0].contains("a second connection"), "{said:?}");
-    let said = findings(&pair("", "tcp-check connect ssl"));
-    assert!(said[0].contains("is not supported"), "{said:?}");
 }
 
 #[test]

@@ -1,0 +1,372 @@
+//! Health checks that talk: the same servers, good and bad, as both see them.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    compare::Pair,
+    peer::{Peer, haproxy_is_installed},
+};
+
+const HEAD: &str = "global
+    maxconn 200
+    nbthread 1
+    stats socket {dir}/stats level admin
+defaults
+    mode tcp
+    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+    timeout check 400ms
+listen front
+    bind {front}
+";
+
+/// What a server does on a connection; then it closes.
+#[derive(Debug, Clone, Copy)]
+enum Says {
+    /// Receives something.
+    Hear,
+    Bytes(&'static [u8]),
+    /// Waits until the other side ends.
+    Wait,
+}
+
+use Says::{Bytes, Hear, Wait};
+
+const GREETING: &[u8] = b"\x2c\0\0\0\x0a8.0.36\0\x08\0\0\0abcdefgh\0\xff\xf7\xff\x02\0\xff\xc7\x15\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+const MYSQL_OK: &[u8] = b"\x07\0\0\x02\0\0\0\x02\0\0\0";
+const MYSQL_DENIED: &[u8] = b"\x20\0\0\x02\xff\x15\x04#28000Access denied for user a";
+const MYSQL_FULL: &[u8] = b"\x17\0\0\0\xff\x10\x04Too many connections";
+const LDAP_OK: &[u8] = b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\0\x04\0\x04\0";
+const LDAP_LONG: &[u8] = b"\x30\x84\0\0\0\x10\x02\x01\x01\x61\x84\0\0\0\x07\x0a\x01\0\x04\0\x04\0";
+const LDAP_DENIED: &[u8] = b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x31\x04\0\x04\0";
+const PG_OK: &[u8] = b"R\0\0\0\x08\0\0\0\0";
+const PG_MD5: &[u8] = b"R\0\0\0\x0c\0\0\0\x05abcd";
+const PG_ERROR: &[u8] = b"E\0\0\0\x2cSFATAL\0C28000\0Mno pg_hba.conf entry\0\0";
+
+const POP: &[Says] = &[Bytes(b"+OK hi\r\n"), Wait];
+const BAD_POP: &[Says] = &[Bytes(b"-ERR hi\r\n"), Wait];
+const BAD_POP_ENDS: &[Says] = &[Bytes(b"-ERR hi\r\n")];
+
+/// Lines of a backend, and its server.
+const CASES: &[(&str, &[Says])] = &[
+    ("option tcp-check", &[Wait]),
+    (
+        "tcp-check connect\n tcp-check expect string +OK",
+        BAD_POP_ENDS,
+    ),
+    ("option tcp-check\n tcp-check connect", &[Wait]),
+    (
+        "option tcp-check\n tcp-check connect\n tcp-check expect string +OK\n tcp-check connect linger",
+        POP,
+    ),
+    (
+        "option tcp-check\n tcp-check connect port 1 comment nobody",
+        &[Wait],
+    ),
+    (
+        "option tcp-check\n tcp-check connect\n tcp-check connect port 1 comment second",
+        &[Wait],
+    ),
+    ("option tcp-check\n tcp-check expect string +OK", POP),
+    ("option tcp-check\n tcp-check expect string +OK", BAD_POP),
+    (
+        "option tcp-check\n tcp-check expect string +OK",
+        BAD_POP_ENDS,
+    ),
+    ("option tcp-check\n tcp-check expect string +OK", &[]),
+    ("option tcp-check\n tcp-check expect string +OK", &[Wait]),
+    ("option tcp-check\n tcp-check expect ! string ERR", POP),
+    ("option tcp-check\n tcp-check expect ! string ERR", BAD_POP),
+    ("option tcp-check\n tcp-check expect rstring ^.OK", POP),
+    ("option tcp-check\n tcp-check expect rstring ^.OK", BAD_POP),
+    (
+        "option tcp-check\n tcp-check expect rstring ^.OK",
+        BAD_POP_ENDS,
+    ),
+    ("option tcp-check\n tcp-check expect ! rstring ^.OK", POP),
+    ("option tcp-check\n tcp-check expect binary 2b4f4B", POP),
+    ("option tcp-check\n tcp-check expect binary 2b4f4b", BAD_POP),
+    (
+        "option tcp-check\n tcp-check expect binary 2b4f4b",
+        BAD_POP_ENDS,
+    ),
+    ("option tcp-check\n tcp-check expect rbinary ^2B4F", POP),
+    ("option tcp-check\n tcp-check expect rbinary ^2B4F", BAD_POP),
+    (
+        "option tcp-check\n tcp-check expect rbinary ^2B4F",
+        BAD_POP_ENDS,
+    ),
+    (
+        "option tcp-check\n tcp-check expect min-recv 20 rstring ^.OK",
+        BAD_POP,
+    ),
+    (
+        "option tcp-check\n tcp-check expect min-recv 0 rstring ^.OK",
+        BAD_POP,
+    ),
+    (
+        "option tcp-check\n tcp-check expect comment own string +OK",
+        BAD_POP_ENDS,
+    ),
+    (
+        "option tcp-check\n tcp-check expect comment own string +OK",
+        BAD_POP,
+    ),
+    (
+        "option tcp-check\n tcp-check expect comment own string +OK",
+        &[],
+    ),
+    (
+        "option tcp-check\n tcp-check connect\n tcp-check comment hello\n tcp-check expect string +OK",
+        BAD_POP,
+    ),
+    (
+        "option tcp-check\n tcp-check expect on-error nope error-status L7STS string +OK",
+        BAD_POP_ENDS,
+    ),
+    (
+        "option tcp-check\n tcp-check expect error-status L4CON string +OK",
+        BAD_POP_ENDS,
+    ),
+    (
+        "option tcp-check\n tcp-check expect tout-status L6TOUT string +OK",
+        &[Wait],
+    ),
+    (
+        "option tcp-check\n tcp-check expect ok-status L4OK on-success fine string +OK",
+        POP,
+    ),
+    (
+        "option tcp-check\n tcp-check expect ok-status L7OKC string +OK",
+        POP,
+    ),
+    ("option tcp-check\n tcp-check send hi\\r\\n", &[Hear, Wait]),
+    (
+        "option tcp-check\n tcp-check connect\n tcp-check send PING\\r\\n\n tcp-check expect string +PONG\n \
+         tcp-check send info\\ replication\\r\\n\n tcp-check expect string role:master\n \
+         tcp-check send-binary 515549540d0a\n tcp-check expect string +OK",
+        &[
+            Hear,
+            Bytes(b"+PONG\r\n"),
+            Hear,
+            Bytes(b"role:master\r\n"),
+            Hear,
+            Bytes(b"+OK\r\n"),
+            Wait,
+        ],
+    ),
+    (
+        "option tcp-check\n tcp-check connect\n tcp-check send PING\\r\\n\n tcp-check expect string +PONG\n \
+         tcp-check send info\\ replication\\r\\n\n tcp-check expect string role:master",
+        &[
+            Hear,
+            Bytes(b"+PONG\r\n"),
+            Hear,
+            Bytes(b"role:slave\r\n"),
+            Wait,
+        ],
+    ),
+    ("option redis-check", &[Hear, Bytes(b"+PONG\r\n"), Wait]),
+    (
+        "option redis-check",
+        &[Hear, Bytes(b"-NOAUTH Authentication required.\r\n")],
+    ),
+    (
+        "option redis-check",
+        &[Hear, Bytes(b"-NOAUTH Authentication required.\r\n"), Wait],
+    ),
+    ("option redis-check", &[Hear]),
+    ("option redis-check", &[Wait]),
+    (
+        "option smtpchk",
+        &[
+            Bytes(b"220 m ESMTP\r\n"),
+            Hear,
+            Bytes(b"250 m\r\n"),
+            Hear,
+            Bytes(b"221 bye\r\n"),
+            Wait,
+        ],
+    ),
+    (
+        "option smtpchk EHLO me.example",
+        &[
+            Bytes(b"220 m\r\n"),
+            Hear,
+            Bytes(b"250-m\r\n250 HELP\r\n"),
+            Hear,
+            Bytes(b"221 bye\r\n"),
+            Wait,
+        ],
+    ),
+    ("option smtpchk", &[Bytes(b"554 no\r\n"), Wait]),
+    (
+        "option smtpchk",
+        &[Bytes(b"220 m\r\n"), Hear, Bytes(b"500 what\r\n"), Wait],
+    ),
+    (
+        "option smtpchk",
+        &[
+            Bytes(b"220 m\r\n"),
+            Hear,
+            Bytes(b"250 m\r\n"),
+            Hear,
+            Bytes(b"500 no\r\n"),
+            Wait,
+        ],
+    ),
+    ("option smtpchk", &[Bytes(b"220 m\r\n"), Hear]),
+    ("option smtpchk", &[Bytes(b"SSH-2.0-x\r\n"), Wait]),
+    ("option smtpchk", &[]),
+    ("option smtpchk", &[Wait]),
+    ("option mysql-check", &[Bytes(GREETING), Wait]),
+    ("option mysql-check", &[Bytes(MYSQL_FULL), Wait]),
+    (
+        "option mysql-check",
+        &[Bytes(b"HTTP/1.0 200 OK\r\n\r\n"), Wait],
+    ),
+    ("option mysql-check", &[]),
+    (
+        "option mysql-check user ha",
+        &[Bytes(GREETING), Hear, Bytes(MYSQL_OK), Wait],
+    ),
+    (
+        "option mysql-check user ha pre-41",
+        &[Bytes(GREETING), Hear, Bytes(MYSQL_OK), Wait],
+    ),
+    (
+        "option mysql-check user ha post-41",
+        &[Bytes(GREETING), Hear, Bytes(MYSQL_DENIED), Wait],
+    ),
+    (
+        "option mysql-check user ha",
+        &[Hear, Bytes(MYSQL_FULL), Wait],
+    ),
+    ("option mysql-check user ha", &[Bytes(GREETING), Hear]),
+    ("option mysql-check user ha", &[Wait]),
+    ("option pgsql-check user ha", &[Hear, Bytes(PG_OK), Wait]),
+    ("option pgsql-check user ha", &[Hear, Bytes(PG_MD5), Wait]),
+    ("option pgsql-check user ha", &[Hear, Bytes(PG_ERROR), Wait]),
+    (
+        "option pgsql-check user ha",
+        &[Hear, Bytes(b"HTTP/1.0 400"), Wait],
+    ),
+    ("option pgsql-check user ha", &[Hear, Bytes(b"R\0\0\0\x08")]),
+    ("option pgsql-check user ha", &[Hear]),
+    ("option pgsql-check user ha", &[Wait]),
+    ("option ldap-check", &[Hear, Bytes(LDAP_OK), Wait]),
+    ("option ldap-check", &[Hear, Bytes(LDAP_LONG), Wait]),
+    ("option ldap-check", &[Hear, Bytes(LDAP_DENIED), Wait]),
+    (
+        "option ldap-check",
+        &[Hear, Bytes(b"HTTP/1.0 400 x\r\n\r\n"), Wait],
+    ),
+    ("option ldap-check", &[Hear, Bytes(b"\x30\x0c\x02\x01\x01")]),
+    ("option ldap-check", &[Hear]),
+    ("option ldap-check", &[Wait]),
+    (
+        "option ssl-hello-chk",
+        &[Hear, Bytes(b"\x16\x03\0\0\x2a"), Wait],
+    ),
+    (
+        "option ssl-hello-chk",
+        &[Hear, Bytes(b"\x15\x03\0\0\x02\x02\x28"), Wait],
+    ),
+    ("option ssl-hello-chk", &[Hear, Bytes(b"HTTP/1.0 400")]),
+    ("option ssl-hello-chk", &[Wait]),
+];
+
+fn server(script: &'static [Says]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            thread::spawn(move || play(stream, script));
+        }
+    });
+    address
+}
+
+fn play(mut stream: TcpStream, script: &[Says]) -> std::io::Result<()> {
+    let mut room = [0; 4096];
+    for says in script {
+        match says {
+            Hear => drop(stream.read(&mut room)?),
+            Bytes(bytes) => stream.write_all(bytes)?,
+            Wait => while stream.read(&mut room)? > 0 {},
+        }
+    }
+    Ok(())
+}
+
+/// What the statistics say of each server that is not being checked right now.
+fn results(peer: &Peer) -> BTreeMap<String, String> {
+    const COLUMNS: [&str; 5] = [
+        "status",
+        "check_status",
+        "check_code",
+        "check_desc",
+        "last_chk",
+    ];
+    let text = peer.ask("show stat");
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    let rows = lines.map(|line| line.split(',').collect::<Vec<_>>());
+    // HAProxy forgets the words of a result while the next check runs.
+    let at_rest =
+        |row: &Vec<&str>| row.get(1) == Some(&"s") && !row.iter().any(|c| c.starts_with("* "));
+    rows.filter(at_rest)
+        .map(|row| {
+            let of = |name: &str| {
+                let at = names.iter().position(|n| *n == name).unwrap();
+                row[at]
+                    .trim_start_matches("* ")
+                    .trim_matches('"')
+                    .to_owned()
+            };
+            (row[0].to_owned(), COLUMNS.map(of).join(" | "))
+        })
+        .collect()
+}
+
+#[test]
+fn checks_that_talk() {
+    if !haproxy_is_installed("checks_that_talk") {
+        return;
+    }
+    let mut config = HEAD.to_owned();
+    for (number, (lines, script)) in CASES.iter().enumerate() {
+        let address = server(script);
+        config += &format!(
+            "backend c{number}\n {lines}\n server s {address} check inter 1s rise 1 fall 1\n"
+        );
+    }
+    let pair = Pair::start(&config);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut open: Vec<usize> = (0..CASES.len()).collect();
+    while !open.is_empty() {
+        let (theirs, ours) = (results(&pair.haproxy), results(&pair.ha_lb));
+        open.retain(|number| {
+            let name = format!("c{number}");
+            match (theirs.get(&name), ours.get(&name)) {
+                (Some(theirs), Some(ours)) => theirs != ours || theirs.contains("| INI |"),
+                _ => true,
+            }
+        });
+        let unlike = open.iter().map(|number| {
+            let ((lines, script), name) = (CASES[*number], format!("c{number}"));
+            let (theirs, ours) = (theirs.get(&name), ours.get(&name));
+            format!("{lines}\n  {script:?}\n  haproxy: {theirs:?}\n  ha-lb:   {ours:?}\n")
+        });
+        assert!(Instant::now() < deadline, "{}", unlike.collect::<String>());
+        thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,116 @@
+//! A scripted check over real connections.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout_at},
+};
+
+use super::{Found, Io, Method, open, words};
+use crate::{
+    dataplane::{destination::Destination, tls::Connector},
+    health::{
+        CheckStatus, Probe,
+        script::{Connect, Conversation, Script, Verdict, Want},
+    },
+};
+
+/// Walks `script` to its end. The time for answers begins anew with each connection.
+pub(super) async fn run(
+    method: &Method,
+    script: &Script,
+    tls: Option<&Connector>,
+    probe: Probe,
+) -> Found {
+    let mut conversation = Conversation::new(script, tls.is_some());
+    let mut stream: Option<Box<dyn Io>> = None;
+    let mut deadline = Instant::now();
+    loop {
+        let want = conversation.poll();
+        let result = match (want, stream.as_mut()) {
+            (Want::Done(verdict), _) => return verdict.into(),
+            (Want::Connect(connect), _) => {
+                // The connection before ends here.
+                drop(stream.take());
+                let opened = reach(method, connect, tls, probe).await;
+                deadline = Instant::now() + probe.read_timeout;
+                match opened {
+                    Ok(opened) => stream = Some(opened),
+                    Err(found) => return failed(&conversation, &found).into(),
+                }
+                continue;
+            }
+            (Want::Send(bytes), Some(stream)) => {
+                timeout_at(deadline, stream.write_all(bytes)).await
+            }
+            (Want::Receive, Some(stream)) => {
+                let mut room = [0; 4096];
+                let reading = timeout_at(deadline, stream.read(&mut room)).await;
+                reading.map(|read| {
+                    read.map(|count| match room.get(..count) {
+                        Some(bytes) if count > 0 => conversation.received(bytes),
+                        _ => conversation.ended(),
+                    })
+                })
+            }
+            (Want::Send(_) | Want::Receive, None) => {
+                return Found::new(CheckStatus::SocketError);
+            }
+        };
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => {
+                let error = conversation.failed(CheckStatus::SocketError, &words(&e), false);
+                return error.into();
+            }
+            Err(_) => return conversation.timed_out(None).into(),
+        }
+    }
+}
+
+async fn reach(
+    method: &Method,
+    connect: Option<&Connect>,
+    tls: Option<&Connector>,
+    probe: Probe,
+) -> Result<Box<dyn Io>, Found> {
+    let Some(connect) = connect else {
+        return open(method, &method.destination, tls, false, probe).await;
+    };
+    let destination = elsewhere(&method.destination, connect);
+    let tls = tls.filter(|_| connect.as_server);
+    open(method, &destination, tls, connect.linger, probe).await
+}
+
+/// Where a step connects to.
+fn elsewhere(usual: &Destination, connect: &Connect) -> Destination {
+    match usual {
+        Destination::Ip(usual) => Destination::Ip(SocketAddr::new(
+            connect.addr.unwrap_or(usual.ip()),
+            connect.port.unwrap_or(usual.port()),
+        )),
+        Destination::Unix(unix) => match (connect.addr, connect.port) {
+            (Some(addr), Some(port)) => Destination::Ip(SocketAddr::new(addr, port)),
+            _ => Destination::Unix(unix.clone()),
+        },
+    }
+}
+
+fn failed(conversation: &Conversation<'_>, found: &Found) -> Verdict {
+    use CheckStatus::{L4Timeout, L6Timeout};
+    match found.status {
+        L4Timeout | L6Timeout => conversation.timed_out(Some(found.status)),
+        status => conversation.failed(status, &found.detail, true),
+    }
+}
+
+impl From<Verdict> for Found {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            status: verdict.status,
+            code: verdict.code,
+            detail: verdict.detail.into(),
+        }
+    }
+}

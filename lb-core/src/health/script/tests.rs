@@ -1,0 +1,140 @@
+use proptest::prelude::*;
+
+use super::{Act, Connect, Conversation, Expect, MysqlLogin, Pattern, Script, Step, Verdict, Want};
+use crate::health::CheckStatus;
+
+fn written(acts: Vec<Act>) -> Script {
+    let steps = (1..).zip(acts).map(|(number, act)| Step {
+        number,
+        comment: None,
+        act,
+    });
+    Script {
+        steps: steps.collect(),
+        is_written: true,
+    }
+}
+
+fn text(bytes: &[u8]) -> Expect {
+    Expect::new(Pattern::Text(bytes.to_vec()))
+}
+
+/// Plays `pieces` to whoever receives, then the end.
+fn play(script: &Script, pieces: &[&[u8]]) -> Verdict {
+    let mut pieces = pieces.iter();
+    let mut conversation = Conversation::new(script, false);
+    loop {
+        match conversation.poll() {
+            Want::Connect(_) | Want::Send(_) => {}
+            Want::Receive => match pieces.next() {
+                Some(piece) => conversation.received(piece),
+                None => conversation.ended(),
+            },
+            Want::Done(verdict) => return verdict,
+        }
+    }
+}
+
+#[test]
+fn each_question_waits_for_its_answer() {
+    let script = written(vec![
+        Act::Send(b"PING\r\n".to_vec()),
+        Act::Expect(text(b"+PONG")),
+        Act::Send(b"ROLE\r\n".to_vec()),
+        Act::Expect(text(b"master")),
+    ]);
+    let good = play(&script, &[b"+PO", b"NG\r\n", b"mas", b"ter"]);
+    assert_eq!(
+        (good.status, &*good.detail),
+        (CheckStatus::L7Ok, "(tcp-check)")
+    );
+    let slave = play(&script, &[b"+PONG\r\n", b"slave"]);
+    assert_eq!(slave.status, CheckStatus::L7Response);
+    assert_eq!(
+        slave.detail,
+        "TCPCHK did not match content 'master' at step 4"
+    );
+    // What came before a question is no answer to it.
+    let early = play(&script, &[b"+PONG master\r\n"]);
+    assert_eq!(early.detail, "TCPCHK got an empty response at step 4");
+}
+
+#[test]
+fn failures_name_the_step_in_progress() {
+    let second = Connect {
+        port: Some(143),
+        ..Connect::default()
+    };
+    let script = written(vec![
+        Act::Connect(Connect::default()),
+        Act::Expect(text(b"+OK")),
+        Act::Connect(second),
+    ]);
+    let mut conversation = Conversation::new(&script, false);
+    assert!(matches!(conversation.poll(), Want::Connect(Some(_))));
+    let refused = conversation.failed(CheckStatus::L4Connection, "Connection refused", true);
+    assert_eq!(
+        refused.detail,
+        "Connection refused at step 1 of tcp-check (connect)"
+    );
+    assert_eq!(conversation.poll(), Want::Receive);
+    let late = conversation.timed_out(None);
+    assert_eq!(late.status, CheckStatus::L7Timeout);
+    assert_eq!(late.detail, " at step 2 of tcp-check (expect string '+OK')");
+    conversation.received(b"+OK\r\n");
+    assert!(matches!(conversation.poll(), Want::Connect(Some(c)) if c.port == Some(143)));
+    let late = conversation.timed_out(Some(CheckStatus::L4Timeout));
+    assert_eq!(late.detail, " at step 3 of tcp-check (connect port 143)");
+}
+
+#[test]
+fn a_flood_is_judged_by_its_first_bytes() {
+    let script = written(vec![Act::Expect(text(b"end"))]);
+    let flood = vec![b'x'; 10_000];
+    let verdict = play(&script, &[&flood, &flood, b"end"]);
+    assert_eq!(verdict.status, CheckStatus::L7Response);
+}
+
+#[test]
+fn mysql_errors_carry_the_servers_code() {
+    let script = Script::mysql(Some(("ha", MysqlLogin::Post41)));
+    let greeting = b"\x02\x00\x00\x00\x0a8";
+    let ok = b"\x07\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00";
+    assert_eq!(play(&script, &[greeting, ok]).status, CheckStatus::L7Ok);
+    let denied = play(&script, &[greeting, b"\x06\x00\x00\x02\xff\x15\x04abc"]);
+    assert_eq!(
+        (denied.status, denied.code, &*denied.detail),
+        (CheckStatus::L7Status, Some(1045), "abc")
+    );
+    assert_eq!(play(&script, &[greeting]).status, CheckStatus::L7Response);
+}
+
+proptest! {
+    #[test]
+    fn however_the_bytes_are_split_the_result_is_the_same(
+        answer in prop::collection::vec(prop::sample::select(b"+OKER\xff\x00\x01\x03".to_vec()), 0..40),
+        cuts in prop::collection::vec(0_usize..40, 0..6),
+        negated in any::<bool>(),
+        kind in 0_usize..6,
+    ) {
+        let pattern = match kind {
+            0 => Pattern::Text(b"OK".to_vec()),
+            1 => Pattern::Binary(vec![0xff, 0]),
+            2 => Pattern::regex("K+E").map_err(|e| TestCaseError::fail(e.to_string()))?,
+            3 => Pattern::hex_regex("FF00").map_err(|e| TestCaseError::fail(e.to_string()))?,
+            4 => Pattern::MysqlLogin,
+            _ => Pattern::LdapBind,
+        };
+        let script = written(vec![Act::Expect(Expect { negated, ..Expect::new(pattern) })]);
+        let whole = play(&script, &[&answer]);
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(answer.len())).collect();
+        cuts.extend([0, answer.len()]);
+        cuts.sort_unstable();
+        let pieces: Vec<&[u8]> = cuts
+            .windows(2)
+            .filter_map(|pair| answer.get(*pair.first()?..*pair.last()?))
+            .filter(|piece| !piece.is_empty())
+            .collect();
+        prop_assert_eq!(play(&script, &pieces), whole);
+    }
+}

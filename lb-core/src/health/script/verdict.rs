@@ -1,0 +1,99 @@
+//! What a conversation ends with, in HAProxy's words.
+
+use super::{Act, Connect, Expect, Report, Step};
+use crate::health::CheckStatus;
+
+/// The end of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The result.
+    pub status: CheckStatus,
+    /// The server's code.
+    pub code: Option<u16>,
+    /// What is said of it.
+    pub detail: String,
+}
+
+impl Verdict {
+    pub(super) fn new(status: CheckStatus, code: Option<u16>, detail: impl Into<String>) -> Self {
+        use CheckStatus::{L7Ok, L7OkConditional, L7Status};
+        let has_code = matches!(status, L7Ok | L7OkConditional | L7Status);
+        Self {
+            status,
+            code: has_code.then_some(code.unwrap_or(0)),
+            detail: detail.into(),
+        }
+    }
+
+    /// The check ends well with `expect`.
+    pub(super) fn met(expect: &Expect, answer: &[u8], usual: &str) -> Self {
+        let (code, said) = expect.on_success.of(answer);
+        Self::new(expect.ok, code, said.unwrap_or_else(|| usual.to_owned()))
+    }
+
+    /// The answer was wrong.
+    pub(super) fn wrong(step: &Step, expect: &Expect, answer: &[u8]) -> Self {
+        let (code, said) = expect.on_error.of(answer);
+        let said = said.unwrap_or_else(|| {
+            let how = match expect.negated {
+                true => "matched unwanted content",
+                false => "did not match content",
+            };
+            let (what, number) = (expect.pattern.in_mismatch(), step.number);
+            format!("TCPCHK {how} {what} at step {number}")
+        });
+        let comment = step.comment.as_deref();
+        let comment = comment.map(|text| format!(" comment: {text}"));
+        Self::new(expect.error, code, said + &comment.unwrap_or_default())
+    }
+
+    /// The server ended without a word.
+    pub(super) fn silent(step: &Step, expect: &Expect) -> Self {
+        let number = step.number;
+        let said = format!(
+            "TCPCHK got an empty response at step {number}{}",
+            quoted(step)
+        );
+        Self::new(expect.error, None, said)
+    }
+}
+
+fn quoted(step: &Step) -> String {
+    let comment = step.comment.as_deref();
+    comment.map_or_else(String::new, |text| format!(" comment: '{text}'"))
+}
+
+/// ` at step 2 of tcp-check (expect string '+OK')`.
+pub(super) fn place(step: Option<&Step>) -> String {
+    let Some(step) = step else {
+        return " at initial connection step of tcp-check".to_owned();
+    };
+    let what = match &step.act {
+        Act::Connect(Connect { port: Some(p), .. }) => format!("connect port {p}"),
+        Act::Connect(_) => "connect".to_owned(),
+        Act::Send(_) => "send".to_owned(),
+        Act::Expect(expect) => format!("expect {}", expect.pattern.in_step()),
+    };
+    let number = step.number;
+    format!(" at step {number} of tcp-check ({what}){}", quoted(step))
+}
+
+impl Report {
+    fn of(&self, answer: &[u8]) -> (Option<u16>, Option<String>) {
+        let line = |from: usize| {
+            let bytes = answer.get(from..).unwrap_or_default();
+            let end = memchr::memchr3(b'\r', b'\n', 0, bytes).unwrap_or(bytes.len());
+            String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
+        };
+        match self {
+            Self::Usual => (None, None),
+            Self::Text(text) => (None, Some(text.clone())),
+            Self::Line(from) => (None, Some(line(*from))),
+            Self::Reply => {
+                let code = answer.get(..3).and_then(|c| std::str::from_utf8(c).ok());
+                let text = line(4).trim_start_matches(' ').to_owned();
+                (code.and_then(|c| c.parse().ok()), Some(text))
+            }
+        }
+    }
+}
