@@ -141,7 +141,7 @@ impl Script {
             return Self::of([Act::Connect(in_order()), Act::Expect(greeting)]);
         };
         let mut login = match kind {
-            // CLIENT_LONG_PASSWORD left out, transactions, 4.1's long password; 16 MB packets; UTF-8.
+            // CLIENT_PROTOCOL_41 and CLIENT_SECURE_CONNECTION; 16 MB packets; UTF-8.
             MysqlLogin::Post41 => {
                 let mut login = vec![0x00, 0x82, 0, 0, 0x00, 0x80, 0, 1, 0x21];
                 login.extend_from_slice(&[0; 23]);

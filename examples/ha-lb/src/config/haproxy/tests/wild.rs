@@ -163,7 +163,7 @@ fn expected_status(rule: &str) -> Vec<std::ops::RangeInclusive<u16>> {
     let (config, said) = accepted(&pair("", &backend));
     assert_eq!(said, "");
     match &config.proxies[1].backend.as_ref().unwrap().check {
-        lb_core::config::CheckKind::Http { expect_status, .. } => expect_status.clone(),
+        CheckKind::Http { expect_status, .. } => expect_status.clone(),
         kind => panic!("{kind:?}"),
     }
 }
