@@ -1,7 +1,7 @@
 //! haproxy's master command line (`-S`; management guide, "Master CLI"): its sockets, which the supervisor keeps over
 //! reloads and upgrades, and who accepts on them.
 //!
-//! [`conversation`] is what is said; the daemon answers (`daemon/master.rs`), and what is meant for a worker goes to
+//! `conversation` is what is said; the daemon answers (`daemon/master.rs`), and what is meant for a worker goes to
 //! the balancer.
 
 mod conversation;
