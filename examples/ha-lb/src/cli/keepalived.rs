@@ -75,17 +75,21 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
         overrides: Overrides {
             no_vrrp: options.checkers && !options.vrrp,
             no_virtual_servers: options.vrrp && !options.checkers,
+            config_id: options.config_id.clone(),
             ..Overrides::default()
         },
     };
     match &options.config_test {
-        Some(log) => config_test(&sources, log.as_deref()),
+        Some(log) => config_test(&options, &sources, log.as_deref()),
         None => run(&options, sources),
     }
 }
 
 /// `--config-test`: findings to standard error or to a file.
-fn config_test(sources: &Sources, log: Option<&Path>) -> ExitCode {
+fn config_test(options: &Options, sources: &Sources, log: Option<&Path>) -> ExitCode {
+    for told in &options.invalid {
+        eprintln!("{told}");
+    }
     let read = start::read(sources);
     let text = findings(&read.diagnostics);
     let told = match log {
@@ -93,8 +97,8 @@ fn config_test(sources: &Sources, log: Option<&Path>) -> ExitCode {
         Some(path) => fs::write(path, text),
     };
     match (read.loaded, told) {
-        (Some(_), Ok(())) => ExitCode::SUCCESS,
-        (None, Ok(())) => ExitCode::from(CONFIG_TEST),
+        (Some(_), Ok(())) if options.invalid.is_empty() => ExitCode::SUCCESS,
+        (_, Ok(())) => ExitCode::from(CONFIG_TEST),
         (_, Err(error)) => {
             eprintln!("cannot write the findings: {error}");
             ExitCode::FAILURE
@@ -123,7 +127,7 @@ fn findings(diagnostics: &Diagnostics) -> String {
 }
 
 fn run(options: &Options, sources: Sources) -> ExitCode {
-    for remark in &options.remarks {
+    for remark in options.invalid.iter().chain(&options.remarks) {
         eprintln!("{remark}");
     }
     if let Some(name) = &options.namespace
@@ -153,6 +157,7 @@ fn run(options: &Options, sources: Sources) -> ExitCode {
         speaker_pid_file: child_pid_file(&options.vrrp_pid_file, "vrrp", options),
         balancer_pid_file: child_pid_file(&options.checkers_pid_file, "checkers", options),
         log: log(options),
+        umask: options.umask,
         ..Launch::default()
     };
     logging::init();

@@ -42,12 +42,26 @@ pub use keyword::{KeywordInfo, Support};
 
 use document::Node;
 use keyword::{Context, Keyword, Table, Takes};
+use source::ConfigId;
 
 /// Reads a file and what it includes. `None` if anything in it is refused; `diagnostics` says
 /// what.
 pub fn load(path: &Path, files: &dyn Files, diagnostics: &mut Diagnostics) -> Option<Config> {
+    load_for(path, None, files, diagnostics)
+}
+
+/// The same with a configuration id, which chooses between lines that begin with `@`; this host's name by default.
+pub fn load_for(
+    path: &Path,
+    id: Option<&str>,
+    files: &dyn Files,
+    diagnostics: &mut Diagnostics,
+) -> Option<Config> {
     let mut found = Diagnostics::new();
-    let config = read(path, files, &mut found);
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    let id = id.map_or(ConfigId::HostName(&host), ConfigId::Given);
+    let config = read(path, &id, files, &mut found);
     if config.instances.is_empty() && config.virtual_servers.is_empty() && !found.has_errors() {
         found.push(
             Diagnostic::warning(
@@ -63,8 +77,8 @@ pub fn load(path: &Path, files: &dyn Files, diagnostics: &mut Diagnostics) -> Op
     (!refused).then_some(config)
 }
 
-fn read(path: &Path, files: &dyn Files, found: &mut Diagnostics) -> Config {
-    let tokens = source::read(path, files, found);
+fn read(path: &Path, id: &ConfigId<'_>, files: &dyn Files, found: &mut Diagnostics) -> Config {
+    let tokens = source::read(path, id, files, found);
     let nodes = document::build(tokens, found);
     interpret(&nodes, found)
 }

@@ -22,7 +22,10 @@ pub struct Loaded {
 /// Reads all files of `sources`. `None` if there were errors.
 pub fn load(sources: &Sources, files: &dyn Files, diagnostics: &mut Diagnostics) -> Option<Loaded> {
     let keepalived = match &sources.keepalived {
-        Some(path) => keepalived::load(path, files, diagnostics).map(Some),
+        Some(path) => {
+            let id = sources.overrides.config_id.as_deref();
+            keepalived::load_for(path, id, files, diagnostics).map(Some)
+        }
         None => Some(None),
     };
     let haproxy = if sources.haproxy.is_empty() {

@@ -35,6 +35,9 @@ pub struct Overrides {
     pub no_vrrp: bool,
     /// keepalived's `-P` without `-C`: no virtual servers.
     pub no_virtual_servers: bool,
+    /// keepalived's `-i`: which lines that begin with `@` count; this host's name by default.
+    #[serde(default)]
+    pub config_id: Option<String>,
 }
 
 /// The first message to either child: parse these sources again with these answers.

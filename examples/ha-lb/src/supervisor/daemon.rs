@@ -42,6 +42,7 @@ use crate::{
 };
 
 mod children;
+mod dumps;
 mod leaving;
 mod master;
 mod reload;
@@ -117,6 +118,8 @@ pub struct Daemon {
     /// When the balancer told of it.
     traffic_at: Option<Instant>,
     waiting: Vec<Waiting>,
+    /// Where the counters of keepalived's files begin.
+    stats: dumps::Begin,
     phase: Phase,
     started: Instant,
     events: UnboundedSender<Event>,
@@ -221,6 +224,7 @@ impl Daemon {
             traffic: status::Traffic::default(),
             traffic_at: None,
             waiting: Vec::new(),
+            stats: dumps::Begin::default(),
             phase: Phase::Running,
             started: now.checked_sub(inherited.uptime).unwrap_or(now),
             events,

@@ -70,6 +70,9 @@ pub struct Launch {
     /// Sockets of haproxy's master command line (`-S`).
     #[serde(default)]
     pub master: Vec<String>,
+    /// keepalived's `--umask`.
+    #[serde(default)]
+    pub umask: Option<u32>,
     /// SIGTERM and SIGINT are what the process dies of, as a plain haproxy does.
     pub dies_of_signals: bool,
 }
@@ -174,6 +177,11 @@ impl Launched {
 }
 
 impl Launched {
+    /// Rights of keepalived's files of state: the owner's only, unless a umask was given.
+    pub fn dump_mode(&self) -> u32 {
+        self.launch.umask.map_or(0o600, |mask| 0o666 & !mask)
+    }
+
     /// A child serves under this number; `all` once every child does.
     pub fn child_serves(&mut self, role: Role, pid: u32, all: bool) {
         let wanted = match role {

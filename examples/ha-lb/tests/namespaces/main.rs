@@ -11,6 +11,7 @@ mod apiserver;
 mod browser;
 mod courier;
 mod deaths;
+mod dumps;
 mod exposition;
 mod failover;
 mod golden;

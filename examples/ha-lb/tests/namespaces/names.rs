@@ -70,6 +70,7 @@ impl Unit {
             .node
             .command("env")
             .arg(format!("NOTIFY_SOCKET={}", socket.display()))
+            .arg(format!("TMPDIR={}", self.folder.display()))
             .args(self.words(line))
             .output(self.node.path("log"))
             .spawn()

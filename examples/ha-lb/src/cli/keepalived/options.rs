@@ -27,6 +27,7 @@ Usage: keepalived [OPTION...]
   -c, --checkers_pid=FILE      pid file of the process of the virtual servers
   -s, --namespace=NAME         run in this network namespace
   -u, --umask=MASK             umask of the files that are made, in octal
+  -i, --config-id=ID           lines that begin with @ID count, and with @^ID do not (default: the host's name)
       --signum=NAME            print the number of a signal: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON
   -v, --version                print the version
   -h, --help                   print this
@@ -51,6 +52,10 @@ pub(super) struct Options {
     pub(super) vrrp_pid_file: Option<PathBuf>,
     pub(super) checkers_pid_file: Option<PathBuf>,
     pub(super) namespace: Option<String>,
+    pub(super) umask: Option<u32>,
+    pub(super) config_id: Option<String>,
+    /// Words of options that are passed over, in keepalived's words; with `-t` they are errors.
+    pub(super) invalid: Vec<String>,
     /// Options that have no effect, in sentences.
     pub(super) remarks: Vec<String>,
 }
@@ -58,7 +63,7 @@ pub(super) struct Options {
 /// A command line as it was understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
-    Options(Options),
+    Options(Box<Options>),
     Version,
     Say(String),
     /// `--signum`.
@@ -140,7 +145,7 @@ pub(super) fn parse(arguments: &[OsString]) -> Parsed {
             return parsed;
         }
     }
-    Parsed::Options(options)
+    Parsed::Options(Box::new(options))
 }
 
 type Rest<'a> = std::slice::Iter<'a, OsString>;
@@ -159,7 +164,8 @@ impl Options {
         };
         let word = match (takes, inside) {
             (Nothing, Some(_)) => {
-                return Some(Parsed::Wrong(format!("Option --{name} takes no parameter")));
+                let whole = String::from_utf8_lossy(text);
+                return Some(Parsed::Wrong(format!("Unknown option --{whole}")));
             }
             (Word, None) => match rest.next() {
                 Some(word) => Some(word.as_os_str()),
@@ -226,18 +232,21 @@ impl Options {
             't' => self.config_test = Some(path),
             'S' => match facility(&shown) {
                 Some(facility) => self.facility = facility,
-                None => self.remarks.push(format!("Invalid log facility '{shown}'")),
+                None => self.invalid.push(format!("Invalid log facility '{shown}'")),
             },
             'u' => match u32::from_str_radix(&shown, 8) {
                 Ok(mask) => {
-                    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(mask & 0o777));
+                    let mask = mask & 0o777;
+                    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(mask));
+                    self.umask = Some(mask);
                 }
-                Err(_) => return Some(Parsed::Wrong(format!("Invalid umask '{shown}'"))),
+                Err(_) => self.remarks.push(format!("Invalid --umask option {shown}")),
             },
             'v' => return Some(Parsed::Version),
             'h' => return Some(Parsed::Say(USAGE.to_owned())),
             SIGNUM => return Some(signum(&shown)),
-            'i' | 'T' => {
+            'i' => self.config_id = Some(shown.into_owned()),
+            'T' => {
                 return Some(Parsed::Wrong(format!("Option {name} is not supported")));
             }
             letter => self.no_effect(letter, name),
@@ -247,7 +256,7 @@ impl Options {
 
     fn no_effect(&mut self, letter: char, name: &str) {
         let instead = match letter {
-            'd' => "`ha-lb status` shows what runs",
+            'd' => "`ha-lb status` shows what runs, and so does the file of SIGUSR1",
             'I' => "virtual servers are balanced without the kernel's tables",
             'R' => "a process that dies is always started again",
             'V' => "addresses are always removed at the end",
@@ -275,13 +284,13 @@ fn facility(name: &str) -> Option<u8> {
     }
 }
 
-/// keepalived 2.2's names, and those of the signals themselves.
+/// keepalived 2.2's names.
 fn signum(name: &str) -> Parsed {
     Parsed::Signal(match name {
-        "STOP" | "TERM" => Signal::TERM.as_raw(),
-        "RELOAD" | "HUP" => Signal::HUP.as_raw(),
-        "DATA" | "USR1" => Signal::USR1.as_raw(),
-        "STATS" | "USR2" => Signal::USR2.as_raw(),
+        "STOP" => Signal::TERM.as_raw(),
+        "RELOAD" => Signal::HUP.as_raw(),
+        "DATA" => Signal::USR1.as_raw(),
+        "STATS" => Signal::USR2.as_raw(),
         "STATS_CLEAR" => STATS_CLEAR,
         "JSON" => JSON,
         _ => return Parsed::Wrong(format!("Unknown sigfunc {name}")),
@@ -299,7 +308,7 @@ mod tests {
 
     fn options(line: &str) -> Options {
         match parsed(line) {
-            Parsed::Options(options) => options,
+            Parsed::Options(options) => *options,
             other => Options {
                 remarks: vec![format!("{line}: {other:?}")],
                 ..Options::default()
@@ -310,7 +319,7 @@ mod tests {
     #[test]
     fn each_option_asks_for_its_own_in_every_form() {
         type Test = fn(&Options) -> bool;
-        let table: [(&str, Test); 24] = [
+        let table: [(&str, Test); 26] = [
             ("--dont-fork", |o| o.foreground && o.facility == DAEMON),
             ("-n", |o| o.foreground),
             ("-nlD", |o| {
@@ -338,11 +347,13 @@ mod tests {
             }),
             ("-S 3", |o| o.facility == 19),
             ("-S local7 -G", |o| o.facility == 23 && o.no_syslog),
-            ("-S 9", |o| o.facility == DAEMON && o.remarks.len() == 1),
+            ("-S 9", |o| o.facility == DAEMON && o.invalid.len() == 1),
             ("-g", |o| o.log_file == Some("/tmp/keepalived.log".into())),
             ("-g/l --log-console", |o| {
                 o.log_file == Some("/l".into()) && o.log_console
             }),
+            ("-i one", |o| o.config_id.as_deref() == Some("one")),
+            ("-u 9", |o| o.umask.is_none() && o.remarks.len() == 1),
             ("-s blue", |o| o.namespace.as_deref() == Some("blue")),
             ("-R -x -d -X -a -m -I", |o| o.remarks.len() == 5),
             ("extra --release-vips", |o| *o == options("")),
@@ -361,7 +372,8 @@ mod tests {
             ("-f", "Missing parameter for option -f"),
             ("--use-file", "Missing parameter for option --use-file"),
             ("--signum=X", "Unknown sigfunc X"),
-            ("-i one", "Option -i is not supported"),
+            ("-T", "Option -T is not supported"),
+            ("--dont-fork=3", "Unknown option --dont-fork=3"),
         ] {
             assert_eq!(parsed(line), Parsed::Wrong(told.to_owned()), "{line}");
         }
@@ -374,7 +386,6 @@ mod tests {
         for (name, number) in [
             ("STOP", 15),
             ("RELOAD", 1),
-            ("HUP", 1),
             ("DATA", 10),
             ("STATS", 12),
             ("STATS_CLEAR", 63),

@@ -21,9 +21,15 @@ const MAX_LINE: usize = 65_536;
 /// Files of one configuration, for includes that multiply.
 const MAX_FILES: usize = 10_000;
 
-/// Reads `path` and what it includes.
-pub(super) fn read(path: &Path, files: &dyn Files, diagnostics: &mut Diagnostics) -> Vec<Token> {
+/// Reads `path` and what it includes; `id` chooses between lines for one configuration id.
+pub(super) fn read(
+    path: &Path,
+    id: &ConfigId<'_>,
+    files: &dyn Files,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Token> {
     let mut source = Source {
+        id,
         files,
         diagnostics,
         definitions: BTreeMap::new(),
@@ -35,7 +41,24 @@ pub(super) fn read(path: &Path, files: &dyn Files, diagnostics: &mut Diagnostics
     source.tokens
 }
 
+/// Which lines that begin with `@` count.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ConfigId<'a> {
+    /// keepalived's `--config-id`.
+    Given(&'a str),
+    /// This host's name, for want of another.
+    HostName(&'a str),
+}
+
+impl ConfigId<'_> {
+    fn is(self, id: &str) -> bool {
+        let (Self::Given(own) | Self::HostName(own)) = self;
+        own == id
+    }
+}
+
 struct Source<'a> {
+    id: &'a ConfigId<'a>,
     files: &'a dyn Files,
     diagnostics: &'a mut Diagnostics,
     definitions: BTreeMap<String, Vec<Character>>,
@@ -124,8 +147,7 @@ impl Source<'_> {
         }
     }
 
-    /// `@ID line` counts only with that configuration id, `@^ID line` only without it. There is no
-    /// such id here.
+    /// `@ID line` counts only with that configuration id, `@^ID line` only without it.
     fn conditional<'c>(
         &mut self,
         characters: &'c [Character],
@@ -144,16 +166,24 @@ impl Source<'_> {
         if conditioned.iter().all(|c| c.value.is_whitespace()) {
             return Some(characters);
         }
-        if id.first().is_some_and(|c| c.is('^')) {
+        let id: String = id.iter().map(|c| c.value).collect();
+        if let Some(id) = id.strip_prefix('^') {
+            return (!self.id.is(id)).then_some(conditioned);
+        }
+        if self.id.is(&id) {
             return Some(conditioned);
         }
-        let id: String = id.iter().map(|c| c.value).collect();
-        self.diagnostics.push_once(
-            &format!("@{id}"),
-            Diagnostic::warning(line.span(at.column), "a line for one configuration id only")
-                .found(format!("@{id}"))
-                .action("lines for it are skipped: no configuration id is set"),
-        );
+        if let ConfigId::HostName(name) = self.id {
+            let action = format!(
+                "lines for it are skipped: the configuration id is this host's name, {name}, unless -i gives another"
+            );
+            self.diagnostics.push_once(
+                &format!("@{id}"),
+                Diagnostic::warning(line.span(at.column), "a line for one configuration id only")
+                    .found(format!("@{id}"))
+                    .action(action),
+            );
+        }
         None
     }
 

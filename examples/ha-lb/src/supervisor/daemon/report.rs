@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Daemon, Slot};
 use crate::{
     admin::{
+        dumps::Dump,
         metrics::{self, exposition::Exposition},
         status::{Changes, LastTransition, Process, State, Status},
     },
@@ -33,10 +34,19 @@ pub(in crate::supervisor) struct History {
     changes: Vec<Changes>,
 }
 
+/// Who wants to know.
+#[derive(Debug)]
+pub(super) enum Asker {
+    /// Someone at the control socket.
+    Control(Request),
+    /// A signal asked for a file.
+    Dump(Dump),
+}
+
 /// A request that waits for children.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    request: Request,
+    asker: Asker,
     speaker: bool,
     balancer: bool,
     pub(super) until: Instant,
@@ -60,6 +70,11 @@ impl Daemon {
             let _ = request.reply.send(told);
             return;
         }
+        self.ask_children(Asker::Control(request), now);
+    }
+
+    /// Asks the children how they are; `asker` hears it with their answers.
+    pub(super) fn ask_children(&mut self, asker: Asker, now: Instant) {
         let speaker = self
             .speaker
             .as_ref()
@@ -77,7 +92,7 @@ impl Daemon {
             child.tell(ToBalancer::Status, Vec::new());
         }
         self.waiting.push(Waiting {
-            request,
+            asker,
             speaker: speaker.is_some(),
             balancer: balancer.is_some(),
             until: now + PATIENCE,
@@ -106,7 +121,14 @@ impl Daemon {
             return;
         }
         let status = self.status(now);
-        for Waiting { request, .. } in due {
+        for Waiting { asker, .. } in due {
+            let request = match asker {
+                Asker::Control(request) => request,
+                Asker::Dump(dump) => {
+                    self.dump(dump, &status);
+                    continue;
+                }
+            };
             let answer = if request.line == "metrics" {
                 let mut metrics = Exposition::default();
                 metrics::daemon::write(&mut metrics, &status, 0.0);

@@ -11,8 +11,8 @@ use tokio::{
     sync::mpsc::UnboundedSender,
 };
 
-use super::{Daemon, Event};
-use crate::supervisor::launch::Program;
+use super::{Daemon, Event, report::Asker};
+use crate::{admin::dumps::Dump, supervisor::launch::Program};
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub(in crate::supervisor) enum Asked {
     SoftStop,
     /// haproxy's SIGUSR2.
     Reload,
+    /// A file of keepalived's.
+    Dump(Dump),
+    /// The file of the counters, which then count from 0.
+    DumpAndClear,
     /// Something that this program does otherwise; the sentence says how.
     Instead(&'static str),
 }
@@ -53,13 +57,10 @@ fn table(program: Program) -> Vec<(i32, Asked)> {
             ),
         ],
         Program::Keepalived => vec![
-            (USR1, STATUS),
-            (USR2, STATUS),
-            (JSON, STATUS),
-            (
-                STATS_CLEAR,
-                Asked::Instead("counters run from the start of the daemon"),
-            ),
+            (USR1, Asked::Dump(Dump::Data)),
+            (USR2, Asked::Dump(Dump::Stats)),
+            (JSON, Asked::Dump(Dump::Json)),
+            (STATS_CLEAR, Asked::DumpAndClear),
         ],
     }
 }
@@ -85,6 +86,11 @@ impl Daemon {
         match asked {
             Asked::SoftStop => self.soft_stop(),
             Asked::Reload => self.hang_up("SIGUSR2", Instant::now()),
+            Asked::Dump(dump) => self.ask_children(Asker::Dump(dump), Instant::now()),
+            Asked::DumpAndClear => {
+                self.stats.clear_next();
+                self.ask_children(Asker::Dump(Dump::Stats), Instant::now());
+            }
             Asked::Instead(what) => tracing::warn!("signal {number}: {what}"),
         }
     }

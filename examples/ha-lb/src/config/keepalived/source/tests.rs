@@ -21,6 +21,11 @@ impl Files for Memory {
 
 /// The words of `/etc/k/main.conf`, and what was said.
 fn read_files(files: &[(&str, &str)]) -> (String, Vec<String>) {
+    read_for(&ConfigId::HostName("host"), files)
+}
+
+/// The same with a configuration id.
+fn read_for(id: &ConfigId<'_>, files: &[(&str, &str)]) -> (String, Vec<String>) {
     let files = files
         .iter()
         .map(|(path, text)| (Path::new("/etc/k").join(path), text.as_bytes().to_vec()))
@@ -28,6 +33,7 @@ fn read_files(files: &[(&str, &str)]) -> (String, Vec<String>) {
     let mut diagnostics = Diagnostics::new();
     let tokens = read(
         Path::new("/etc/k/main.conf"),
+        id,
         &Memory(files),
         &mut diagnostics,
     );
@@ -130,11 +136,23 @@ fn definitions_cannot_grow_without_bound() {
 }
 
 #[test]
-fn lines_for_a_configuration_id_are_skipped_with_one_warning() {
-    let (words, said) = main_file("@one a\n@one b\n@^one c\n@two d\ne\n@IP");
-    assert_eq!(words, "c e @IP");
-    assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].starts_with("/etc/k/main.conf:1:1: warning: a line for one configuration id"));
+fn lines_for_another_configuration_id_are_skipped() {
+    let text = "@one a\n@one b\n@^one c\n@two d\n@^two e\nf\n@IP";
+    for (id, wanted) in [
+        ("one", "a b e f @IP"),
+        ("two", "c d f @IP"),
+        ("x", "c e f @IP"),
+    ] {
+        let (words, said) = read_for(&ConfigId::Given(id), &[("main.conf", text)]);
+        assert_eq!((words.as_str(), said.len()), (wanted, 0), "{id}");
+    }
+    // Without an id it is the host's name, which the file may not have meant: that is said.
+    let (words, said) = read_for(&ConfigId::HostName("one"), &[("main.conf", text)]);
+    assert_eq!((words.as_str(), said.len()), ("a b e f @IP", 1));
+    assert!(
+        said[0].starts_with("/etc/k/main.conf:4:1: warning: a line for one configuration id"),
+        "{said:?}"
+    );
 }
 
 #[test]

@@ -1,0 +1,68 @@
+//! A virtual address on one line.
+
+use std::fmt::Write as _;
+
+use super::{Instance, status};
+use crate::config::keepalived::VirtualAddress;
+
+/// `10.9.0.100/24 dev eth0 scope global label eth0:v set`; `set` while it is on this host.
+pub(super) fn lines(
+    addresses: &[VirtualAddress],
+    instance: &Instance,
+    known: &status::Instance,
+) -> Vec<String> {
+    let set = if is_set(known) { " set" } else { "" };
+    let line = |address| line(address, instance) + set;
+    addresses.iter().map(line).collect()
+}
+
+pub(super) fn is_set(known: &status::Instance) -> bool {
+    known.addresses == "up"
+}
+
+fn line(one: &VirtualAddress, instance: &Instance) -> String {
+    let mut line = one.address.to_string();
+    let host = if one.address.is_ipv4() { 32 } else { 128 };
+    if let Some((peer, prefix)) = one.peer {
+        let _ = write!(line, " peer {peer}/{prefix}");
+    } else if one.prefix != host {
+        let _ = write!(line, "/{}", one.prefix);
+    }
+    if let Some(broadcast) = one.broadcast {
+        let _ = write!(line, " brd {broadcast}");
+    }
+    let device = one.device.as_ref().unwrap_or(&instance.interface);
+    let _ = write!(line, " dev {device} scope {}", scope(one.scope));
+    if let Some(label) = &one.label {
+        let _ = write!(line, " label {label}");
+    }
+    for (flag, word) in [
+        (one.home, " home"),
+        (one.manage_temporary, " mngtmpaddr"),
+        (one.no_prefix_route, " noprefixroute"),
+        (one.auto_join, " autojoin"),
+    ] {
+        line.push_str(if flag { word } else { "" });
+    }
+    let lifetime = match one.preferred_lifetime {
+        Some(seconds) if seconds != u32::MAX => Some(seconds.to_string()),
+        None if !one.address.is_ipv4() && one.prefix == host => Some("0".to_owned()),
+        _ if !one.address.is_ipv4() => Some("forever".to_owned()),
+        _ => None,
+    };
+    if let Some(lifetime) = lifetime {
+        let _ = write!(line, " preferred_lft {lifetime}");
+    }
+    line
+}
+
+fn scope(number: Option<u8>) -> String {
+    match number.unwrap_or(0) {
+        0 => "global".to_owned(),
+        200 => "site".to_owned(),
+        253 => "link".to_owned(),
+        254 => "host".to_owned(),
+        255 => "nowhere".to_owned(),
+        other => other.to_string(),
+    }
+}
