@@ -145,12 +145,13 @@ impl Files for Bundle {
 const LOOK_UPS: Duration = Duration::from_secs(10);
 
 /// A source with the answers of an earlier reading, for a reload: a host name that has no answer now, or none in time,
-/// keeps the addresses that it had (`init-addr last`).
+/// keeps the addresses that it had (`init-addr last`), and nothing that does not answer (a pipe, a dead file server)
+/// holds the reader up for long.
 #[derive(Debug)]
 pub struct Remembering<F> {
     source: F,
     before: Bundle,
-    /// What is left of the time for look-ups.
+    /// What is left of the time for everything asked.
     left: Mutex<Duration>,
 }
 
@@ -164,15 +165,18 @@ impl<F: Files + Clone + Send + 'static> Remembering<F> {
         }
     }
 
-    /// Asks on a thread that is left alone when time is up: the resolver cannot be interrupted.
-    fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+    /// Asks on a thread that is left alone when time is up: neither the resolver nor a file can be interrupted.
+    fn in_time<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&F) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let (begun, (told, answer)) = (Instant::now(), mpsc::channel());
-        let (source, name) = (self.source.clone(), host.to_owned());
+        let source = self.source.clone();
         thread::Builder::new()
-            .name("resolver".to_owned())
+            .name("reader".to_owned())
             .spawn(move || {
-                let _ = told.send(source.resolve(&name));
+                let _ = told.send(ask(&source));
             })?;
         let found = answer.recv_timeout(*left);
         *left = left.saturating_sub(begun.elapsed());
@@ -182,15 +186,24 @@ impl<F: Files + Clone + Send + 'static> Remembering<F> {
 
 impl<F: Files + Clone + Send + 'static> Files for Remembering<F> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.source.read(path)
+        let path = path.to_owned();
+        self.in_time(move |source| {
+            // Whoever opens a pipe waits for its writer.
+            if std::fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+                return Err(io::Error::other("not a regular file"));
+            }
+            source.read(&path)
+        })
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        self.source.list(path)
+        let path = path.to_owned();
+        self.in_time(move |source| source.list(&path))
     }
 
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        let found = self.look_up(host);
+        let name = host.to_owned();
+        let found = self.in_time(move |source| source.resolve(&name));
         let fails = found.as_ref().map_or(true, Vec::is_empty);
         match self.before.resolve(host) {
             Ok(before) if fails && !before.is_empty() => {

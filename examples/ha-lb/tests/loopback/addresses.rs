@@ -128,7 +128,8 @@ fn ask(socket: &Path, command: &str) -> Option<String> {
 #[test]
 fn addresses_are_shown_and_changed_in_haproxy_s_words() {
     if !Path::new(PEER).exists() {
-        eprintln!("skipped: no {PEER}");
+        assert!(std::env::var_os("CI").is_none(), "{PEER} is missing");
+        println!("skipped: {PEER} is not installed");
         return;
     }
     let sections = |front: SocketAddr| {

@@ -155,7 +155,7 @@ fn a_file_that_is_gone_or_half_written_changes_nothing_and_status_says_where() {
         // An editor that truncates before it writes; the word that was being written.
         (
             Some(String::new()),
-            "neither a virtual router nor a proxy".to_owned(),
+            "nothing is left in this file".to_owned(),
         ),
         (Some(cut.split_at(cut.len() - 8).0.to_owned()), place(last)),
         (Some(format!("{cut} weigh")), place(last)),
@@ -197,4 +197,22 @@ fn a_file_that_is_gone_or_half_written_changes_nothing_and_status_says_where() {
         "9",
         "the file changed it"
     );
+}
+
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused_at_once() {
+    let front = free_address();
+    let server = origin("a");
+    let mut daemon = Daemon::start(|folder| {
+        let section = format!("listen web\n    bind {front}\n    server a {server}\n");
+        config(folder, 1, &section)
+    });
+    let path = daemon.path("haproxy.cfg");
+    fs::remove_file(&path).unwrap();
+    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let reload = daemon.reload();
+    let outcome = reload["outcome"].as_str().unwrap();
+    assert!(outcome.contains("not a regular file"), "{outcome}");
+    assert!(request(front).unwrap().ends_with('a'));
 }

@@ -6,7 +6,7 @@ use super::{Daemon, Fate, Reload, Slot};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Severity},
-        files::{Recorder, Remembering},
+        files::{Files, Recorder, Remembering},
         load::{self, Loaded},
         plan::Plan,
         predefined::Predefined,
@@ -17,6 +17,19 @@ use crate::{
 };
 
 impl Daemon {
+    /// A file in which nothing is left was cut off by an interrupted copy or a full disk rather than meant.
+    fn check_emptied(&self, now: &impl Files) -> Result<(), String> {
+        let sources = &self.configuration.sources;
+        let is_empty = |text: Vec<u8>| text.trim_ascii().is_empty();
+        for path in sources.keepalived.iter().chain(&sources.haproxy) {
+            let before = self.configuration.bundle.read(path);
+            if before.is_ok_and(|text| !is_empty(text)) && now.read(path).is_ok_and(is_empty) {
+                return Err(format!("{}: nothing is left in this file", path.display()));
+            }
+        }
+        Ok(())
+    }
+
     /// What a reload needs, or why there is none.
     pub(super) fn read_again(&self, number: u64, now: Instant) -> Result<Reload, (String, Plan)> {
         let simple = |why: String| (why, Plan::default());
@@ -28,6 +41,7 @@ impl Daemon {
         diagnostics.sort();
         eprint!("{diagnostics}");
         let loaded = loaded.ok_or_else(|| simple(first_error(&diagnostics)))?;
+        self.check_emptied(&recorder).map_err(simple)?;
         check_rights(&loaded).map_err(|e| simple(e.to_string()))?;
         let scripts = loaded.scripts().map_err(|e| simple(e.to_string()))?;
         let hooks = loaded.hooks().map_err(|e| simple(e.to_string()))?;
