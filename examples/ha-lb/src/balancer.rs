@@ -284,9 +284,20 @@ impl Running {
 
 fn log(event: &Event) {
     match event {
-        Event::Server { text, up: true, .. } => tracing::info!("{text}"),
-        Event::Server { text, .. } | Event::Notice { text } => tracing::warn!("{text}"),
-        Event::NoServer { text, .. } => tracing::error!("{text}"),
+        Event::Server {
+            backend,
+            server,
+            text,
+            up: true,
+        } => tracing::info!(%backend, %server, state = "UP", "{text}"),
+        Event::Server {
+            backend,
+            server,
+            text,
+            ..
+        } => tracing::warn!(%backend, %server, state = "DOWN", "{text}"),
+        Event::Notice { text } => tracing::warn!("{text}"),
+        Event::NoServer { backend, text } => tracing::error!(%backend, "{text}"),
         _ => {}
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     balancer, demo,
     ipc::message::Sources,
     logging,
-    supervisor::{self, child::Role, launch::Launch},
+    supervisor::{self, child::Role, launch::Launch, sink::Targets},
     vrrp,
 };
 
@@ -96,6 +96,12 @@ struct Run {
     /// instead of letting better hosts wait for their timers
     #[arg(long)]
     resign_at_once: bool,
+    /// What log lines look like [default: $HA_LB_LOG_FORMAT, else text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<logging::Format>,
+    /// Where log lines go [default: $HA_LB_LOG_TARGET, else the journal if it reads standard error, else there]
+    #[arg(long, value_name = "TARGET")]
+    log_target: Option<logging::Target>,
     /// Socket that `ha-lb status` asks [default: /run/ha-lb.sock, or in $XDG_RUNTIME_DIR without root]
     #[arg(long, value_name = "SOCKET")]
     control: Option<PathBuf>,
@@ -286,6 +292,10 @@ fn child(role: Role) -> ExitCode {
 
 fn own() -> ExitCode {
     let cli = Cli::parse();
+    let target = match &cli.command {
+        Command::Run(run) => logging::choose(run.log_format, run.log_target),
+        _ => logging::Target::default(),
+    };
     // The other two decide themselves where their lines go.
     if !matches!(cli.command, Command::Haproxy(_) | Command::Keepalived(_)) {
         logging::init();
@@ -298,6 +308,7 @@ fn own() -> ExitCode {
                 control: control(run.control),
                 launch: Launch {
                     notify: true,
+                    log: (target == logging::Target::Syslog).then(to_syslog),
                     ..Launch::default()
                 },
             })
@@ -317,6 +328,15 @@ fn own() -> ExitCode {
         eprintln!("ha-lb: {told}");
         ExitCode::FAILURE
     })
+}
+
+/// Facility daemon.
+fn to_syslog() -> Targets {
+    const DAEMON: u8 = 3;
+    Targets {
+        syslog: Some((DAEMON, "ha-lb".into())),
+        ..Targets::default()
+    }
 }
 
 fn control(given: Option<PathBuf>) -> PathBuf {

@@ -390,19 +390,17 @@ async fn tell(
             Observation::Transition(transition) => transition,
             Observation::Group(change) => {
                 let (group, from, state) = words.borrow().group_changed(change);
-                tracing::info!("sync group {group}: {from} -> {state}");
+                tracing::info!(sync_group = %group, %state, "sync group {group}: {from} -> {state}");
                 let _ = told.send(FromSpeaker::Group { group, state });
                 continue;
             }
             other => {
                 let instance = words.borrow().instance(number).to_owned();
-                match &other {
-                    Observation::Warning(warning) => {
-                        let warning = words.borrow().warning(*warning);
-                        tracing::warn!("{instance}: {warning}");
-                    }
-                    other => tracing::warn!("{instance}: {other}"),
-                }
+                let told_of = match &other {
+                    Observation::Warning(warning) => words.borrow().warning(*warning),
+                    other => other.to_string(),
+                };
+                tracing::warn!(vrrp_instance = %instance, "{instance}: {told_of}");
                 if let Observation::Warning(Warning::TwoActives { .. }) = other {
                     let priority = effective_priority(&control, number).await;
                     let priority = priority.unwrap_or_default();
@@ -417,7 +415,11 @@ async fn tell(
                 State::Fault => "still in Fault",
                 _ => "waiting",
             };
-            tracing::info!("{}: {how}: {}", changed.instance, changed.reason);
+            let (instance, state, reason) = (&changed.instance, changed.to, &changed.reason);
+            tracing::info!(
+                vrrp_instance = %instance, %state, %reason,
+                "{instance}: {how}: {reason}"
+            );
             continue;
         }
         let message::Transition {
@@ -427,7 +429,10 @@ async fn tell(
             reason,
             ..
         } = &changed;
-        tracing::info!("{instance}: {from} -> {to}: {reason}");
+        tracing::info!(
+            vrrp_instance = %instance, previous_state = %from, state = %to, %reason,
+            "{instance}: {from} -> {to}: {reason}"
+        );
         if let Some(priority) = effective_priority(&control, number).await {
             changed.priority = priority;
         }

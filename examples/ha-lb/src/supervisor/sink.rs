@@ -186,8 +186,14 @@ impl Syslog {
     }
 }
 
-/// Severity and text of a log line: `2026-11-21T01:02:03.000000Z  INFO text`.
+/// Severity and text of a log line: `2026-11-21T01:02:03.000000Z  INFO text`, or a JSON object with its `level`.
 fn severity(line: &str) -> (u32, &str) {
+    if line.starts_with('{') {
+        let levels = [("ERROR", 3), ("WARN", 4), ("DEBUG", 7), ("TRACE", 7)];
+        let has = |level: &str| line.contains(&format!("\"level\":\"{level}\""));
+        let level = levels.into_iter().find(|(level, _)| has(level));
+        return (level.map_or(6, |(_, severity)| severity), line);
+    }
     let level = line
         .split_once(' ')
         .and_then(|(_time, rest)| rest.trim_start().split_once(' '));
@@ -211,5 +217,6 @@ mod tests {
             (4, "VI_1: late")
         );
         assert_eq!(severity("thread panicked"), (6, "thread panicked"));
+        assert_eq!(severity("{\"level\":\"ERROR\"}").0, 3);
     }
 }

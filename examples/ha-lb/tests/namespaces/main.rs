@@ -19,6 +19,7 @@ mod hangs;
 mod ipv6;
 mod k8s_ingress;
 mod lab;
+mod logs;
 mod metrics;
 mod multi_service;
 mod names;
