@@ -3,7 +3,7 @@
 //! `HA_LB_LOG` sets what is logged (`info` by default, as a filter of tracing-subscriber), `HA_LB_LOG_FORMAT`
 //! (`text`, `json`) the form, `HA_LB_LOG_TARGET` (`stderr`, `journald`, `syslog`) where it goes; the command line's
 //! `--log-format` and `--log-target` stand above them. A reader that does not keep up loses lines; it never holds the
-//! process up. What is repeated is counted ([`repeats`]).
+//! process up. What is repeated is counted (`repeats`).
 
 mod journal;
 mod lines;

@@ -106,6 +106,9 @@ fn processes(status: &Status) -> Table {
     table
 }
 
+/// More capabilities than this are counted: the names stand in `--json`.
+const NAMED: usize = 6;
+
 fn rights(process: &Process) -> String {
     let Some(capabilities) = &process.capabilities else {
         return String::new();
@@ -113,10 +116,11 @@ fn rights(process: &Process) -> String {
     let names = capabilities
         .iter()
         .map(|name| name.trim_start_matches("CAP_"));
-    let mut rights = names.collect::<Vec<_>>().join(" ");
-    if rights.is_empty() {
-        "none".clone_into(&mut rights);
-    }
+    let mut rights = match capabilities.len() {
+        0 => "none".to_owned(),
+        1..=NAMED => names.collect::<Vec<_>>().join(" "),
+        many => format!("{many} capabilities"),
+    };
     match process.root.as_deref() {
         None | Some("/") => {}
         // An empty place that nobody can put anything in.
