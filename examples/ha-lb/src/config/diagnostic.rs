@@ -5,9 +5,24 @@
 //! per diagnostic (`file:line:column: error: ...`, as compilers write it, so that editors jump to
 //! it) or JSON through serde.
 
-use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
+mod shown;
+
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use serde::Serialize;
+
+pub(crate) use shown::escaped;
+use shown::{Escaped, cut};
+
+/// Characters of a message that are kept; our own are shorter, words of a file may be of any length.
+const LONGEST_MESSAGE: usize = 400;
+/// Characters of a word of a file that are kept.
+const LONGEST_WORD: usize = 120;
 
 /// A place in a configuration file. Lines and columns count from 1; columns count characters.
 /// Line 0 means the file as a whole.
@@ -109,7 +124,7 @@ impl Diagnostic {
         Self {
             severity,
             span,
-            message,
+            message: cut(message, LONGEST_MESSAGE),
             found: None,
             expected: None,
             suggestion: None,
@@ -117,10 +132,10 @@ impl Diagnostic {
         }
     }
 
-    /// The word that was found.
+    /// The word that was found, cut if it is very long.
     #[must_use]
     pub fn found(mut self, word: impl Into<String>) -> Self {
-        self.found = Some(word.into());
+        self.found = Some(cut(word.into(), LONGEST_WORD));
         self
     }
 
@@ -146,9 +161,10 @@ impl Diagnostic {
     }
 }
 
-/// `file:line:column: severity: message: found `x`, expected y; did you mean `z`?; action`
+/// `file:line:column: severity: message: found `x`, expected y; did you mean `z`?; action`, control characters escaped
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = Escaped(f);
         write!(f, "{}: {}: {}", self.span, self.severity, self.message)?;
         match (&self.found, &self.expected) {
             (Some(found), Some(expected)) => write!(f, ": found `{found}`, expected {expected}")?,
@@ -270,6 +286,18 @@ mod tests {
             diagnostic.to_string(),
             "/etc/keepalived/keepalived.conf: error: cannot be read; nothing is started"
         );
+    }
+
+    #[test]
+    fn what_is_no_text_neither_moves_a_cursor_nor_fills_a_screen() {
+        let word = format!("\x1b[2J\u{9b}1m{}", "x".repeat(4000));
+        let diagnostic =
+            Diagnostic::error(at(1, 1), format!("unknown keyword '{word}'")).found(word);
+        let shown = diagnostic.to_string();
+        assert!(shown.contains(r"\u{1b}[2J\u{9b}1mxxx"), "{shown}");
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+        assert!(shown.chars().count() < 700, "{shown}");
+        assert!(shown.contains("x…`"), "{shown}");
     }
 
     #[test]

@@ -5,16 +5,7 @@ use crate::{
     compare::assert_alike,
 };
 
-pub(crate) const ABORTS: &str = "global
-    log {log} local0
-    maxconn 200
-    nbthread 1
-    stats socket {dir}/stats level admin
-defaults
-    mode http
-    log global
-    option httplog
-    timeout connect 1s
+pub(crate) const ABORTS: &str = "{global}{http}    timeout connect 1s
     timeout client 1s
     timeout server 1s
     timeout queue 1s

@@ -15,16 +15,7 @@ use crate::{
     peer::{Peer, haproxy_is_installed},
 };
 
-const ADMIN: &str = "global
-    log {log} local0
-    maxconn 200
-    nbthread 1
-    stats socket {dir}/stats level admin
-defaults
-    mode http
-    log global
-    option httplog
-    timeout connect 1s
+const ADMIN: &str = "{global}{http}    timeout connect 1s
     timeout client 5s
     timeout server 5s
 frontend front

@@ -6,16 +6,7 @@ use crate::{
 };
 
 /// What most files share.
-pub(crate) const PLAIN: &str = "global
-    log {log} local0
-    maxconn 200
-    nbthread 1
-    stats socket {dir}/stats level admin
-defaults
-    mode http
-    log global
-    option httplog
-    timeout http-request 5s
+pub(crate) const PLAIN: &str = "{global}{http}    timeout http-request 5s
     timeout connect 2s
     timeout client 5s
     timeout server 5s

@@ -5,12 +5,7 @@ use crate::{
     compare::assert_alike,
 };
 
-const MODES: &str = "global
-    log {log} local0
-    maxconn 200
-    nbthread 1
-    stats socket {dir}/stats level admin
-defaults
+const MODES: &str = "{global}defaults
     log global
     timeout connect 1s
     timeout client 2s

@@ -56,9 +56,25 @@ pub(crate) fn haproxy_is_installed(test: &str) -> bool {
     found
 }
 
+/// What `{global}` stands for.
+const GLOBAL: &str = "global
+    log {log} local0
+    maxconn 200
+    nbthread 1
+    stats socket {dir}/stats level admin
+";
+
+/// What `{http}` stands for: the head of the usual `defaults`.
+const HTTP: &str = "defaults
+    mode http
+    log global
+    option httplog
+";
+
 impl Peer {
     /// Starts `program` on `config`, in which `{front}`, `{front2}`, `{front3}`, `{a}`, `{b}` (origins), `{dead}` (refuses),
-    /// `{hole}` (never accepts), `{log}` and `{dir}` stand for what this peer gets.
+    /// `{hole}` (never accepts), `{log}` and `{dir}` stand for what this peer gets; `{global}` and `{http}` for what most
+    /// files begin with.
     pub(crate) fn start(program: Program, config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let origins = vec![Origin::start(), Origin::start()];
@@ -76,9 +92,10 @@ impl Peer {
             ("{log}".to_owned(), socket.local_addr().unwrap().to_string()),
             ("{dir}".to_owned(), folder.path().display().to_string()),
         ];
-        let text = names.iter().fold(config.to_owned(), |text, (name, value)| {
-            text.replace(name, value)
-        });
+        let text = config.replace("{global}", GLOBAL).replace("{http}", HTTP);
+        let text = names
+            .iter()
+            .fold(text, |text, (name, value)| text.replace(name, value));
         let file = folder.path().join("haproxy.cfg");
         fs::write(&file, text).unwrap();
         names.retain(|(name, _)| name != "{log}");

@@ -5,16 +5,7 @@ use crate::{
     compare::assert_alike,
 };
 
-const RULES: &str = "global
-    log {log} local0
-    maxconn 200
-    nbthread 1
-    stats socket {dir}/stats level admin
-defaults
-    mode http
-    log global
-    option httplog
-    timeout connect 2s
+const RULES: &str = "{global}{http}    timeout connect 2s
     timeout client 5s
     timeout server 5s
 frontend front

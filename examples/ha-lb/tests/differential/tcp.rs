@@ -5,12 +5,7 @@ use crate::{
     compare::assert_alike,
 };
 
-const TCP: &str = "global
-    log {log} local0
-    maxconn 200
-    nbthread 1
-    stats socket {dir}/stats level admin
-defaults
+const TCP: &str = "{global}defaults
     mode tcp
     log global
     retries 1

@@ -5,16 +5,7 @@ use crate::{
     compare::assert_alike,
 };
 
-const TIMEOUTS: &str = "global
-    log {log} local0
-    maxconn 200
-    nbthread 1
-    stats socket {dir}/stats level admin
-defaults
-    mode http
-    log global
-    option httplog
-    option dontlognull
+const TIMEOUTS: &str = "{global}{http}    option dontlognull
     retries 2
     timeout http-request 400ms
     timeout http-keep-alive 300ms

@@ -115,8 +115,8 @@ macro_rules! row {
     };
 }
 
-/// Rows of the tracked counters' form of a fetch.
-macro_rules! counters {
+/// Rows of a fetch of the tracked counters' entries, with the counter as its argument or in its name.
+macro_rules! counter_rows {
     ($($name:literal, $doc:literal, $read:expr;)*) => {
         &[$(
             row!(
@@ -139,8 +139,8 @@ macro_rules! counters {
     };
 }
 
-/// Rows of the source's form of a fetch.
-macro_rules! sources {
+/// Rows of a fetch of the entry of the source.
+macro_rules! source_rows {
     ($($name:literal, $doc:literal, $read:expr;)*) => {
         &[$(
             row!(
@@ -154,59 +154,48 @@ macro_rules! sources {
     };
 }
 
+/// Given the rows' macro, all the values of an entry that both forms read, and what that form reads besides.
+macro_rules! values {
+    ($rows:ident, $($own:tt)*) => {
+        $rows! {
+            "bytes_in_rate", "Bytes from the client in the period.", |s: &Spot<'_>| s.read(Column::BytesInRate);
+            "bytes_out_rate", "Bytes to the client in the period.", |s: &Spot<'_>| s.read(Column::BytesOutRate);
+            "clr_gpc0", "The general purpose counter, which is then 0.", |s: &Spot<'_>| s.clear(Column::Gpc0);
+            "clr_gpc1", "The second general purpose counter, which is then 0.", |s: &Spot<'_>| s.clear(Column::Gpc1);
+            "conn_cnt", "Connections.", |s: &Spot<'_>| s.read(Column::ConnCnt);
+            "conn_cur", "Connections now.", |s: &Spot<'_>| s.read(Column::ConnCur);
+            "conn_rate", "Connections in the period.", |s: &Spot<'_>| s.read(Column::ConnRate);
+            "get_gpc0", "The general purpose counter.", |s: &Spot<'_>| s.read(Column::Gpc0);
+            "get_gpc1", "The second general purpose counter.", |s: &Spot<'_>| s.read(Column::Gpc1);
+            "get_gpt0", "The general purpose tag.", |s: &Spot<'_>| s.read(Column::Gpt0);
+            "gpc0_rate", "Increments of the general purpose counter in the period.", |s: &Spot<'_>| s.read(Column::Gpc0Rate);
+            "gpc1_rate", "Increments of the second general purpose counter in the period.", |s: &Spot<'_>| s.read(Column::Gpc1Rate);
+            "http_err_cnt", "Requests that failed by the client's fault.", |s: &Spot<'_>| s.read(Column::HttpErrCnt);
+            "http_err_rate", "Requests that failed by the client's fault in the period.", |s: &Spot<'_>| s.read(Column::HttpErrRate);
+            "http_req_cnt", "Requests.", |s: &Spot<'_>| s.read(Column::HttpReqCnt);
+            "http_req_rate", "Requests in the period.", |s: &Spot<'_>| s.read(Column::HttpReqRate);
+            "inc_gpc0", "The general purpose counter after adding 1.", |s: &Spot<'_>| s.increment(Event::Gpc0, Column::Gpc0);
+            "inc_gpc1", "The second general purpose counter after adding 1.", |s: &Spot<'_>| s.increment(Event::Gpc1, Column::Gpc1);
+            "kbytes_in", "Kilobytes from the client.", |s: &Spot<'_>| s.kilobytes(Column::BytesInCnt);
+            "kbytes_out", "Kilobytes to the client.", |s: &Spot<'_>| s.kilobytes(Column::BytesOutCnt);
+            "sess_cnt", "Connections that passed the connection rules.", |s: &Spot<'_>| s.read(Column::SessCnt);
+            "sess_rate", "Connections that passed the connection rules in the period.", |s: &Spot<'_>| s.read(Column::SessRate);
+            $($own)*
+        }
+    };
+}
+
 const TABLE_ARG: &[crate::expr::ArgSpec] = &[may("table", ArgKind::TrackedTable)];
 
 /// The entries of tracked counters.
-pub(super) const COUNTERS: &[Fetch] = counters! {
-    "bytes_in_rate", "Bytes from the client in the period.", |s: &Spot<'_>| s.read(Column::BytesInRate);
-    "bytes_out_rate", "Bytes to the client in the period.", |s: &Spot<'_>| s.read(Column::BytesOutRate);
-    "clr_gpc0", "The general purpose counter, which is then 0.", |s: &Spot<'_>| s.clear(Column::Gpc0);
-    "clr_gpc1", "The second general purpose counter, which is then 0.", |s: &Spot<'_>| s.clear(Column::Gpc1);
-    "conn_cnt", "Connections.", |s: &Spot<'_>| s.read(Column::ConnCnt);
-    "conn_cur", "Connections now.", |s: &Spot<'_>| s.read(Column::ConnCur);
-    "conn_rate", "Connections in the period.", |s: &Spot<'_>| s.read(Column::ConnRate);
-    "get_gpc0", "The general purpose counter.", |s: &Spot<'_>| s.read(Column::Gpc0);
-    "get_gpc1", "The second general purpose counter.", |s: &Spot<'_>| s.read(Column::Gpc1);
-    "get_gpt0", "The general purpose tag.", |s: &Spot<'_>| s.read(Column::Gpt0);
-    "gpc0_rate", "Increments of the general purpose counter in the period.", |s: &Spot<'_>| s.read(Column::Gpc0Rate);
-    "gpc1_rate", "Increments of the second general purpose counter in the period.", |s: &Spot<'_>| s.read(Column::Gpc1Rate);
-    "http_err_cnt", "Requests that failed by the client's fault.", |s: &Spot<'_>| s.read(Column::HttpErrCnt);
-    "http_err_rate", "Requests that failed by the client's fault in the period.", |s: &Spot<'_>| s.read(Column::HttpErrRate);
-    "http_req_cnt", "Requests.", |s: &Spot<'_>| s.read(Column::HttpReqCnt);
-    "http_req_rate", "Requests in the period.", |s: &Spot<'_>| s.read(Column::HttpReqRate);
-    "inc_gpc0", "The general purpose counter after adding 1.", |s: &Spot<'_>| s.increment(Event::Gpc0, Column::Gpc0);
-    "inc_gpc1", "The second general purpose counter after adding 1.", |s: &Spot<'_>| s.increment(Event::Gpc1, Column::Gpc1);
-    "kbytes_in", "Kilobytes from the client.", |s: &Spot<'_>| s.kilobytes(Column::BytesInCnt);
-    "kbytes_out", "Kilobytes to the client.", |s: &Spot<'_>| s.kilobytes(Column::BytesOutCnt);
-    "sess_cnt", "Connections that passed the connection rules.", |s: &Spot<'_>| s.read(Column::SessCnt);
-    "sess_rate", "Connections that passed the connection rules in the period.", |s: &Spot<'_>| s.read(Column::SessRate);
+pub(super) const COUNTERS: &[Fetch] = values! {
+    counter_rows,
     "trackers", "How many connections track it now.", Spot::trackers;
 };
 
 /// The entries of the source.
-pub(super) const SOURCES: &[Fetch] = sources! {
-    "bytes_in_rate", "Bytes from the client in the period.", |s: &Spot<'_>| s.read(Column::BytesInRate);
-    "bytes_out_rate", "Bytes to the client in the period.", |s: &Spot<'_>| s.read(Column::BytesOutRate);
-    "clr_gpc0", "The general purpose counter, which is then 0.", |s: &Spot<'_>| s.clear(Column::Gpc0);
-    "clr_gpc1", "The second general purpose counter, which is then 0.", |s: &Spot<'_>| s.clear(Column::Gpc1);
-    "conn_cnt", "Connections.", |s: &Spot<'_>| s.read(Column::ConnCnt);
-    "conn_cur", "Connections now.", |s: &Spot<'_>| s.read(Column::ConnCur);
-    "conn_rate", "Connections in the period.", |s: &Spot<'_>| s.read(Column::ConnRate);
-    "get_gpc0", "The general purpose counter.", |s: &Spot<'_>| s.read(Column::Gpc0);
-    "get_gpc1", "The second general purpose counter.", |s: &Spot<'_>| s.read(Column::Gpc1);
-    "get_gpt0", "The general purpose tag.", |s: &Spot<'_>| s.read(Column::Gpt0);
-    "gpc0_rate", "Increments of the general purpose counter in the period.", |s: &Spot<'_>| s.read(Column::Gpc0Rate);
-    "gpc1_rate", "Increments of the second general purpose counter in the period.", |s: &Spot<'_>| s.read(Column::Gpc1Rate);
-    "http_err_cnt", "Requests that failed by the client's fault.", |s: &Spot<'_>| s.read(Column::HttpErrCnt);
-    "http_err_rate", "Requests that failed by the client's fault in the period.", |s: &Spot<'_>| s.read(Column::HttpErrRate);
-    "http_req_cnt", "Requests.", |s: &Spot<'_>| s.read(Column::HttpReqCnt);
-    "http_req_rate", "Requests in the period.", |s: &Spot<'_>| s.read(Column::HttpReqRate);
-    "inc_gpc0", "The general purpose counter after adding 1.", |s: &Spot<'_>| s.increment(Event::Gpc0, Column::Gpc0);
-    "inc_gpc1", "The second general purpose counter after adding 1.", |s: &Spot<'_>| s.increment(Event::Gpc1, Column::Gpc1);
-    "kbytes_in", "Kilobytes from the client.", |s: &Spot<'_>| s.kilobytes(Column::BytesInCnt);
-    "kbytes_out", "Kilobytes to the client.", |s: &Spot<'_>| s.kilobytes(Column::BytesOutCnt);
-    "sess_cnt", "Connections that passed the connection rules.", |s: &Spot<'_>| s.read(Column::SessCnt);
-    "sess_rate", "Connections that passed the connection rules in the period.", |s: &Spot<'_>| s.read(Column::SessRate);
+pub(super) const SOURCES: &[Fetch] = values! {
+    source_rows,
     "updt_conn_cnt", "Connections after adding 1.", Spot::update_connections;
 };
 

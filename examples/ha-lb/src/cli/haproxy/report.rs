@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use crate::{
     admin::stat::info,
-    config::diagnostic::{Diagnostic, Diagnostics, Severity},
+    config::diagnostic::{Diagnostic, Diagnostics, Severity, escaped},
 };
 
 fn line(level: &str, text: &str) -> String {
@@ -105,6 +105,7 @@ fn finding(diagnostic: &Diagnostic) -> String {
             sentence(diagnostic)
         ),
     };
+    let text = escaped(&text);
     match diagnostic.severity {
         Severity::Error => alert(&text),
         Severity::Warning => warning(&text),

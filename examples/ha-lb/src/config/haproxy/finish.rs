@@ -212,6 +212,13 @@ impl Pending {
                 "servers are checked by a TCP connection",
             );
         }
+        if let Some(span) = draft.script.unused(&self.place.title()) {
+            context.warn(
+                span.clone(),
+                "'tcp-check' without 'option tcp-check' is ignored",
+                "servers are checked without these steps",
+            );
+        }
         let script = std::mem::take(&mut draft.script).finish();
         backend.check = match script.filter(|_| !draft.http_check.enabled) {
             Some(script) => CheckKind::Script(Arc::new(script)),

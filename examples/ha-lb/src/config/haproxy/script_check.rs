@@ -9,12 +9,15 @@ use super::{
     args::{Arg, Args, Context, Parsed},
     value,
 };
+use crate::config::diagnostic::Span;
 
 /// The steps of `tcp-check` and which script is asked for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ScriptCheck {
     /// The section of the lines: those of another begin anew.
     section: String,
+    /// Its first line.
+    begins_at: Option<Span>,
     steps: Vec<Step>,
     lines: u32,
     /// `tcp-check comment`, for the next step.
@@ -68,6 +71,7 @@ impl ScriptCheck {
         const STEPS: &str = "connect, send, send-binary, expect or comment";
         if self.section != section {
             section.clone_into(&mut self.section);
+            self.begins_at = Some(args.line().span(0));
             self.steps.clear();
             self.lines = 0;
             self.comment = None;
@@ -116,6 +120,12 @@ impl ScriptCheck {
         });
         self.comment = None;
         Ok(())
+    }
+
+    /// The first `tcp-check` line of `section`, where another check is chosen and the lines have no effect.
+    pub(super) fn unused(&self, section: &str) -> Option<&Span> {
+        let unused = self.section == section && !matches!(self.choice, Choice::Written);
+        self.begins_at.as_ref().filter(|_| unused)
     }
 
     /// The script of a finished backend, if it has one.

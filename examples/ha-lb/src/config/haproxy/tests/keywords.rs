@@ -96,7 +96,7 @@ const PROXIES: &[(In, &str)] = &[
         Backend,
         "stick-table type ip size 1m expire 30m store gpc0,conn_rate(3s)",
     ),
-    (Backend, "tcp-check connect"),
+    (Backend, "tcp-check connect\n option tcp-check"),
     (
         Frontend,
         "tcp-request connection reject if { src 10.0.0.0/8 }",
@@ -272,7 +272,6 @@ const NO_EFFECT: &[&str] = &[
     "http-keep-alive",
     "tcp-check",
     "mode",
-    "tcp-check connect",
     "setenv",
     "presetenv",
     "resetenv",

@@ -195,6 +195,23 @@ fn check_rules_without_the_option_are_said_to_be_idle() {
 }
 
 #[test]
+fn steps_of_a_tcp_check_without_the_option_are_said_to_be_idle() {
+    let said_of = |backend: &str| accepted(&pair("", backend)).1;
+    assert_eq!(
+        said_of("tcp-check send PING\n tcp-check expect string PONG").trim_end(),
+        "h.cfg:11:2: warning: 'tcp-check' without 'option tcp-check' is ignored; servers are checked without these \
+         steps"
+    );
+    assert_eq!(said_of("tcp-check send PING\n option tcp-check"), "");
+    assert_eq!(
+        said_of("tcp-check send PING\n option redis-check")
+            .lines()
+            .count(),
+        1
+    );
+}
+
+#[test]
 fn a_refused_acl_is_not_unknown_as_well() {
     let frontend = "acl here nonsense(x)\n http-request deny if !here\n use_backend b if here";
     let said = findings(&pair(frontend, ""));
