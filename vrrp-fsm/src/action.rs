@@ -33,8 +33,21 @@ pub enum Action {
     /// The state of the router's sync group changed, after those of its members. Nothing to do but
     /// tell.
     Group(GroupTransition),
+    /// Tracking changed the effective priority. Nothing to do but tell.
+    Priority(PriorityChange),
     /// Something an operator should know; once for each kind until the state changes.
     Warn(Warning),
+}
+
+/// A change of the effective priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PriorityChange {
+    /// Priority before.
+    pub from: Priority,
+    /// Priority from now on.
+    pub to: Priority,
+    /// The state that the router is in.
+    pub state: StateKind,
 }
 
 /// A change of state, or of what holds a router in Fault. `Display` is `Backup -> Active: no advert from 192.168.10.11 for 6.57 s`.
@@ -197,6 +210,12 @@ impl fmt::Display for Transition {
 impl fmt::Display for GroupTransition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sync group {}: {} -> {}", self.group, self.from, self.to)
+    }
+}
+
+impl fmt::Display for PriorityChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "effective priority {} -> {}", self.from, self.to)
     }
 }
 

@@ -457,6 +457,7 @@ impl<H: Host> Driver<H> {
                     observer(id, Observation::Transition(transition));
                 }
                 Action::Group(transition) => observer(id, Observation::Group(transition)),
+                Action::Priority(change) => observer(id, Observation::Priority(change)),
                 Action::Warn(warning) => observer(id, Observation::Warning(warning)),
             }
         }

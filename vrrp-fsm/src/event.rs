@@ -66,6 +66,10 @@ pub enum Object {
     Interface(u32),
     /// A script by the caller's number.
     Script(u32),
+    /// A file that holds a number, by the caller's number.
+    File(u32),
+    /// A process, or several, by the caller's number.
+    Process(u32),
 }
 
 /// Why a router does not take part although it was started.
@@ -136,6 +140,8 @@ impl fmt::Display for Object {
         match self {
             Self::Interface(index) => write!(f, "interface {index}"),
             Self::Script(number) => write!(f, "script {number}"),
+            Self::File(number) => write!(f, "file {number}"),
+            Self::Process(number) => write!(f, "process {number}"),
         }
     }
 }

@@ -133,7 +133,7 @@ pub mod sync_group;
 pub mod timing;
 pub mod track;
 
-pub use action::{Action, GroupTransition, Reason, Transition, Warning};
+pub use action::{Action, GroupTransition, PriorityChange, Reason, Transition, Warning};
 pub use config::{Announcements, ConfigError, Policy, RouterConfig};
 pub use event::{Event, FaultKind, FaultReason, Object, Received};
 pub use instant::Instant;

@@ -14,7 +14,8 @@ use vrrp_proto::{ChecksumMode, Family, MULTICAST_V4, MULTICAST_V6, Password, Pri
 
 use crate::{
     Action, ConfigError, Event, FaultKind, FaultReason, GroupId, Heard, Instant, Object, Peer,
-    Rejections, Router, RouterConfig, RouterStatus, State, StateKind, Statistics, Transition,
+    PriorityChange, Rejections, Router, RouterConfig, RouterStatus, State, StateKind, Statistics,
+    Transition,
     sync_group::SyncGroup,
     track::{Health, Track, Tracks, Verdict},
 };
@@ -384,7 +385,21 @@ impl RouterSet {
             if !member.tracks.set(object, health) {
                 continue;
             }
+            let from = member.router.priority();
             self.apply_verdict(now, id);
+            self.tell_priority(id, from);
+        }
+    }
+
+    /// A router that has not been started has nothing to tell.
+    fn tell_priority(&mut self, id: RouterId, from: Priority) {
+        let Some(router) = self.router(id) else {
+            return;
+        };
+        let (to, state) = (router.priority(), router.state().kind());
+        if to != from && state != StateKind::Initialize {
+            let change = PriorityChange { from, to, state };
+            self.actions.push_back((id, Action::Priority(change)));
         }
     }
 

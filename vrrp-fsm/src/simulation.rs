@@ -334,7 +334,7 @@ impl Segment {
                     self.note(Happening::Transition(number, transition));
                 }
                 // Routers alone on their hosts are in no group.
-                Action::Group(_) => {}
+                Action::Group(_) | Action::Priority(_) => {}
                 Action::Warn(warning) => self.note(Happening::Warning(number, warning)),
             }
         }

@@ -1,7 +1,7 @@
-//! Tracking: from the health of scripts and interfaces to an effective priority or a fault, by
-//! keepalived's rules.
+//! Tracking: from the health of scripts, interfaces, processes and files to an effective priority or a
+//! fault, by keepalived's rules.
 //!
-//! Pure arithmetic; running a script and watching a link are the caller's.
+//! Pure arithmetic; running a script, watching a link and reading a file are the caller's.
 //!
 //! | weight | object healthy | object failing |
 //! |---|---|---|
@@ -9,9 +9,12 @@
 //! | negative | priority | priority - \|weight\| |
 //! | 0 (default) | priority | fault |
 //!
-//! `reverse` exchanges the columns. The sum is clamped to 1-254; the priority of an owner (255)
-//! never changes, although a weight of 0 faults it too. A script without a first result holds the
-//! router out of Backup.
+//! `reverse` changes the sign of what a weight adds, and of weight 0 it makes a fault while the object
+//! is healthy. A file has a value instead of a health: value x weight is added, and -254 or less is a
+//! fault; with weight 0 every value but 0 is one.
+//!
+//! The sum is clamped to 1-254. Weights do nothing to an owner (255), but an object of weight 0 faults
+//! it too. An object without a first result holds the router out of Backup.
 
 use alloc::vec::Vec;
 
@@ -30,21 +33,54 @@ pub struct Track {
     pub reverse: bool,
 }
 
+/// What an object of a known health does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Adds(i16),
+    Fault,
+}
+
+/// keepalived: a file that takes as much from the priority is a fault.
+const FILE_FAULT: i32 = -254;
+/// The most that a file adds.
+const FILE_MOST: i32 = 253;
+
 impl Track {
-    /// What the object adds to the priority in that health. Nothing where a failure is a fault, or without a result.
+    /// What the object adds to the priority in that health. Nothing where it is a fault, or without a result.
     pub fn contribution(&self, health: Health) -> i16 {
-        match self.is_failing(health) {
-            Some(failing) if (self.weight > 0) != failing => self.weight,
-            _ => 0,
+        match self.effect(health) {
+            Some(Effect::Adds(points)) => points,
+            Some(Effect::Fault) | None => 0,
         }
     }
 
-    fn is_failing(&self, health: Health) -> Option<bool> {
-        match health {
-            Health::Unknown => None,
-            Health::Up => Some(self.reverse),
-            Health::Down => Some(!self.reverse),
+    /// A health that is no fault, for an object of which nothing is known.
+    pub(crate) fn harmless(&self) -> Health {
+        match (self.object, self.reverse) {
+            (Object::File(_), reverse) => Health::Value(i32::from(reverse && self.weight == 0)),
+            (_, true) => Health::Down,
+            (_, false) => Health::Up,
         }
+    }
+
+    fn effect(&self, health: Health) -> Option<Effect> {
+        let sign = if self.reverse { -1 } else { 1 };
+        let (is_bad, points) = match health {
+            Health::Unknown => return None,
+            Health::Up => (false, i32::from(self.weight.max(0)) * sign),
+            Health::Down => (true, i32::from(self.weight.min(0)) * sign),
+            Health::Value(value) => {
+                let points = value.saturating_mul(i32::from(self.weight) * sign);
+                if points <= FILE_FAULT {
+                    return Some(Effect::Fault);
+                }
+                (value != 0, points.min(FILE_MOST))
+            }
+        };
+        if self.weight == 0 && is_bad != self.reverse {
+            return Some(Effect::Fault);
+        }
+        Some(Effect::Adds(i16::try_from(points).unwrap_or(0)))
     }
 }
 
@@ -57,6 +93,8 @@ pub enum Health {
     Up,
     /// It fails.
     Down,
+    /// What a file says.
+    Value(i32),
 }
 
 /// All that one router tracks.
@@ -75,11 +113,11 @@ pub enum Verdict {
 }
 
 impl Tracks {
-    /// Scripts begin unknown; interfaces count as up until they are reported down.
+    /// Interfaces count as up until they are reported down; everything else begins unknown.
     pub fn new(tracks: impl IntoIterator<Item = Track>) -> Self {
         let begin = |track: Track| match track.object {
             Object::Interface(_) => (track, Health::Up),
-            Object::Script(_) => (track, Health::Unknown),
+            Object::Script(_) | Object::File(_) | Object::Process(_) => (track, Health::Unknown),
         };
         Self {
             items: tracks.into_iter().map(begin).collect(),
@@ -108,19 +146,23 @@ impl Tracks {
     pub fn verdict(&self, base: Priority) -> Verdict {
         let mut waiting = None;
         let mut sum = i32::from(base.value());
+        let is_owner = base == Priority::OWNER;
         for (track, health) in &self.items {
-            match track.is_failing(*health) {
+            if is_owner && track.weight != 0 {
+                continue;
+            }
+            match track.effect(*health) {
                 None => waiting = waiting.or(Some(FaultReason::Waiting(track.object))),
-                Some(true) if track.weight == 0 => {
+                Some(Effect::Fault) => {
                     return Verdict::Fault(FaultReason::Tracked(track.object));
                 }
-                Some(_) => sum += i32::from(track.contribution(*health)),
+                Some(Effect::Adds(points)) => sum += i32::from(points),
             }
         }
         if let Some(reason) = waiting {
             return Verdict::Fault(reason);
         }
-        if base == Priority::OWNER {
+        if is_owner {
             return Verdict::Priority(base);
         }
         let clamped = u8::try_from(sum.clamp(1, 254)).unwrap_or(1);
@@ -135,7 +177,7 @@ pub struct Counter {
     rise: u32,
     fall: u32,
     run: u32,
-    health: Health,
+    passes: Option<bool>,
 }
 
 impl Counter {
@@ -145,7 +187,7 @@ impl Counter {
             rise: rise.max(1),
             fall: fall.max(1),
             run: 0,
-            health: Health::Unknown,
+            passes: None,
         }
     }
 
@@ -153,144 +195,40 @@ impl Counter {
     #[must_use]
     pub fn failed(self) -> Self {
         Self {
-            health: Health::Down,
+            passes: Some(false),
             ..self
         }
     }
 
     /// Takes one result in; the new health if that changed it.
     pub fn result(&mut self, success: bool) -> Option<Health> {
-        let (towards, threshold) = match (self.health, success) {
-            (Health::Unknown, true) => (Health::Up, 1),
-            (Health::Unknown, false) => (Health::Down, 1),
-            (Health::Down, true) => (Health::Up, self.rise),
-            (Health::Up, false) => (Health::Down, self.fall),
-            (Health::Up, true) | (Health::Down, false) => {
+        let threshold = match self.passes {
+            None => 1,
+            Some(passes) if passes == success => {
                 self.run = 0;
                 return None;
             }
+            Some(true) => self.fall,
+            Some(false) => self.rise,
         };
         self.run += 1;
         if self.run < threshold {
             return None;
         }
         self.run = 0;
-        self.health = towards;
-        Some(towards)
+        self.passes = Some(success);
+        Some(self.health())
     }
 
     /// Its health.
     pub fn health(&self) -> Health {
-        self.health
+        match self.passes {
+            None => Health::Unknown,
+            Some(true) => Health::Up,
+            Some(false) => Health::Down,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SCRIPT: Object = Object::Script(1);
-    const LINK: Object = Object::Interface(7);
-
-    fn track(object: Object, weight: i16) -> Track {
-        Track {
-            object,
-            weight,
-            reverse: false,
-        }
-    }
-
-    fn priority(tracks: &[(Track, Health)], base: u8) -> Verdict {
-        let mut all = Tracks::new(tracks.iter().map(|(track, _)| *track));
-        for (track, health) in tracks {
-            all.set(track.object, *health);
-        }
-        all.verdict(Priority::new(base))
-    }
-
-    #[test]
-    fn weights_move_the_priority_by_keepalived_s_rules() {
-        let table = [
-            (10, false, Health::Up, 110),
-            (10, false, Health::Down, 100),
-            (-10, false, Health::Up, 100),
-            (-10, false, Health::Down, 90),
-            (10, true, Health::Up, 100),
-            (10, true, Health::Down, 110),
-            (-10, true, Health::Up, 90),
-            (-10, true, Health::Down, 100),
-            (253, false, Health::Up, 254),
-            (-253, false, Health::Down, 1),
-        ];
-        for (weight, reverse, health, expected) in table {
-            let track = Track {
-                object: SCRIPT,
-                weight,
-                reverse,
-            };
-            assert_eq!(
-                priority(&[(track, health)], 100),
-                Verdict::Priority(Priority::new(expected)),
-                "weight {weight} reverse {reverse} {health:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn weight_zero_faults_and_reverse_turns_it_round() {
-        let plain = track(LINK, 0);
-        let reverse = Track {
-            reverse: true,
-            ..plain
-        };
-        let fault = Verdict::Fault(FaultReason::Tracked(LINK));
-        let fine = Verdict::Priority(Priority::new(100));
-        assert_eq!(priority(&[(plain, Health::Down)], 100), fault);
-        assert_eq!(priority(&[(plain, Health::Up)], 100), fine);
-        assert_eq!(priority(&[(reverse, Health::Up)], 100), fault);
-        assert_eq!(priority(&[(reverse, Health::Down)], 100), fine);
-    }
-
-    #[test]
-    fn a_script_without_result_holds_the_router_out_and_an_interface_does_not() {
-        assert_eq!(
-            Tracks::new([track(SCRIPT, 5), track(LINK, 5)]).verdict(Priority::new(100)),
-            Verdict::Fault(FaultReason::Waiting(SCRIPT))
-        );
-        assert_eq!(
-            Tracks::new([track(LINK, 5)]).verdict(Priority::new(100)),
-            Verdict::Priority(Priority::new(105))
-        );
-    }
-
-    #[test]
-    fn an_owner_keeps_its_priority_but_can_fault() {
-        assert_eq!(
-            priority(&[(track(SCRIPT, -50), Health::Down)], 255),
-            Verdict::Priority(Priority::OWNER)
-        );
-        assert_eq!(
-            priority(&[(track(SCRIPT, 0), Health::Down)], 255),
-            Verdict::Fault(FaultReason::Tracked(SCRIPT))
-        );
-    }
-
-    #[test]
-    fn the_first_result_decides_alone_and_later_ones_are_counted() {
-        let mut counter = Counter::new(3, 2);
-        assert_eq!(counter.result(false), Some(Health::Down));
-        assert_eq!(counter.result(true), None);
-        assert_eq!(counter.result(true), None);
-        assert_eq!(
-            counter.result(false),
-            None,
-            "a failure starts the count again"
-        );
-        assert_eq!(counter.result(true), None);
-        assert_eq!(counter.result(true), None);
-        assert_eq!(counter.result(true), Some(Health::Up));
-        assert_eq!(counter.result(false), None);
-        assert_eq!(counter.result(false), Some(Health::Down));
-        assert_eq!(Counter::new(2, 1).failed().health(), Health::Down);
-    }
-}
+mod tests;

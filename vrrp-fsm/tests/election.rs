@@ -146,7 +146,7 @@ impl Follower {
                     );
                     self.state = transition.to;
                 }
-                Action::Warn(_) => {}
+                Action::Priority(_) | Action::Warn(_) => {}
             }
         }
         let kind = router.state().kind();

@@ -183,6 +183,7 @@ fn brief(action: &Action) -> String {
         Action::Announce { repeat } => format!("announce x{repeat}"),
         Action::Transition(transition) => format!("tell \"{transition}\""),
         Action::Group(transition) => format!("tell \"{transition}\""),
+        Action::Priority(change) => format!("tell \"{change}\""),
         Action::Warn(warning) => match warning {
             Warning::SameAddress { .. } => "warn SameAddress".into(),
             Warning::TwoOwners { .. } => "warn TwoOwners".into(),

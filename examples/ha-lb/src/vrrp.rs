@@ -388,6 +388,11 @@ async fn tell(
     while let Some((number, observation)) = observations.recv().await {
         let transition = match observation {
             Observation::Transition(transition) => transition,
+            Observation::Priority(change) => {
+                let instance = words.borrow().instance(number).to_owned();
+                tracing::info!(vrrp_instance = %instance, "{instance}: {change}");
+                continue;
+            }
             Observation::Group(change) => {
                 let (group, from, state) = words.borrow().group_changed(change);
                 tracing::info!(sync_group = %group, %state, "sync group {group}: {from} -> {state}");

@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 use super::Command;
-use crate::{GroupTransition, Rejection, Transition, Warning};
+use crate::{GroupTransition, PriorityChange, Rejection, Transition, Warning};
 
 /// What the driver tells of a router.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub enum Observation {
     Transition(Transition),
     /// The state of its sync group changed, after those of the members.
     Group(GroupTransition),
+    /// Tracking changed its effective priority.
+    Priority(PriorityChange),
     /// Something an operator should know.
     Warning(Warning),
     /// A packet was rejected. Told the 1st, 2nd, 4th, 8th ... time for each cause.
@@ -53,6 +55,7 @@ impl fmt::Display for Observation {
         match self {
             Self::Transition(transition) => transition.fmt(f),
             Self::Group(transition) => transition.fmt(f),
+            Self::Priority(change) => change.fmt(f),
             Self::Warning(warning) => warning.fmt(f),
             Self::Rejected {
                 source,

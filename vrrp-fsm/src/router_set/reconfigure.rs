@@ -14,8 +14,8 @@ use crate::{
 impl RouterSet {
     /// Another configuration for a router of the set, which goes on as it is ([`Router::reconfigure`](crate::Router::reconfigure)). Its
     /// interface, the kind of its transport and its authentication stay. `known` tells the health of tracked
-    /// scripts; one of which nothing is known yet counts as passing until its first result, for being asked
-    /// to watch it is no reason to step down. Interfaces keep the health that they have.
+    /// scripts, files and processes; one of which nothing is known yet counts as harmless until its first
+    /// result, for being asked to watch it is no reason to step down. Interfaces keep the health that they have.
     pub fn reconfigure(
         &mut self,
         now: Instant,
@@ -52,11 +52,9 @@ impl RouterSet {
                     let same = |(object, _): &&(Object, Health)| *object == track.object;
                     interfaces.iter().find(same).map(|(_, health)| *health)
                 }
-                Object::Script(_) => known(track.object).or(Some(if track.reverse {
-                    Health::Down
-                } else {
-                    Health::Up
-                })),
+                Object::Script(_) | Object::File(_) | Object::Process(_) => {
+                    known(track.object).or(Some(track.harmless()))
+                }
             };
             if let Some(health) = health {
                 member.tracks.set(track.object, health);

@@ -366,7 +366,13 @@ fn tracking_and_links_reach_the_routers_that_are_concerned() {
 
     set.track(NOW, SCRIPT, Health::Down);
     let told: Vec<_> = drain(&mut set);
-    assert_eq!(told.len(), 1);
+    let change = PriorityChange {
+        from: Priority::new(100),
+        to: Priority::new(80),
+        state: StateKind::Backup,
+    };
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[1], (id, Action::Priority(change)));
     assert_eq!(set.router(id).unwrap().priority(), Priority::new(80));
     // 3 s + (256 - 80) / 256 s: with the new priority, not shifted to it.
     let expected = NOW + Duration::from_nanos(3_687_500_000);

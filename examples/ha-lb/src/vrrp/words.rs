@@ -140,6 +140,7 @@ impl Words {
                 let interface = self.interfaces.numbered(index);
                 interface.map_or_else(|| object.to_string(), |i| format!("interface {}", i.name()))
             }
+            Object::File(_) | Object::Process(_) => object.to_string(),
         }
     }
 

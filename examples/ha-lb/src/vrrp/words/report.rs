@@ -102,12 +102,14 @@ impl Words {
                 let interface = self.interfaces.numbered(index);
                 ("interface", interface.map(|i| i.name().to_owned()))
             }
+            Object::File(_) => ("file", None),
+            Object::Process(_) => ("process", None),
         };
         status::Track {
             kind: kind.to_owned(),
             name: name.unwrap_or_else(|| "?".to_owned()),
             health: match health {
-                Health::Up => "up",
+                Health::Up | Health::Value(_) => "up",
                 Health::Down => "down",
                 Health::Unknown => "unknown",
             }
