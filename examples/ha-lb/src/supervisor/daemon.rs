@@ -54,8 +54,8 @@ mod upgrade;
 
 use leaving::Leaving;
 use master::WaitsForReload;
-use reload::Reload;
 pub use reload::{Difference, absolute};
+use reload::{Reload, Repeat};
 pub(super) use report::History;
 use report::Waiting;
 pub(crate) use signals::{JSON, STATS_CLEAR};
@@ -128,6 +128,7 @@ pub struct Daemon {
     reload: Option<Reload>,
     /// Another one was asked for meanwhile.
     reload_again: bool,
+    reload_repeat: Repeat,
     reload_waiters: Vec<WaitsForReload>,
     last_reload: Option<status::Reload>,
     upgrade: Option<Upgrade>,
@@ -232,6 +233,7 @@ impl Daemon {
             reload: None,
             reload_again: inherited.reload_again,
             reload_waiters: Vec::new(),
+            reload_repeat: Repeat::default(),
             last_reload: inherited.reload,
             upgrade: None,
             last_upgrade: inherited.upgrade,

@@ -191,6 +191,22 @@ fn a_balancer_that_hangs_is_replaced_on_the_same_sockets_within_a_second() {
 }
 
 #[test]
+fn a_reload_that_meets_a_hanging_balancer_is_applied_by_the_next_one() {
+    let (address, new) = (free_address(), free_address());
+    let origin = origin("o");
+    let listen = |at: SocketAddr| format!("listen web\n    bind {at}\n    server o {origin}\n");
+    let daemon = Daemon::start(|folder| config(folder, 2, &listen(address)));
+    stop(daemon.balancer());
+    daemon.write(|folder| config(folder, 2, &listen(new)));
+    daemon.hang_up();
+    let status = daemon.wait("the second try", |status| status["reload"]["number"] == 2);
+    assert_eq!(status["reload"]["applied"], true, "{}", daemon.log());
+    let said = "the balancer was killed by signal 9 meanwhile; it is tried again when that serves";
+    assert!(daemon.log().contains(said), "{}", daemon.log());
+    assert!(request(new).unwrap().ends_with('o'), "{}", daemon.log());
+}
+
+#[test]
 fn a_balancer_that_was_stopped_when_the_supervisor_died_keeps_no_socket() {
     let (daemon, address) = start(origin("o"), free_address());
     stop(daemon.balancer());

@@ -112,11 +112,14 @@ impl Daemon {
     /// Sends SIGHUP and returns what `status` says of the reload when it is over.
     pub(crate) fn reload(&mut self) -> Value {
         self.reloads += 1;
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::HUP).unwrap();
+        self.hang_up();
         let number = self.reloads;
         let status = self.wait("the reload ends", |s| s["reload"]["number"] == number);
         status["reload"].clone()
+    }
+
+    pub(crate) fn hang_up(&self) {
+        kill(i64::from(self.child.id()), Signal::HUP);
     }
 
     /// `ha-lb upgrade` to the same program.

@@ -116,6 +116,7 @@ impl Daemon {
                 let pid = slot.process(now).pid.unwrap_or_default();
                 tracing::info!("speaker (pid {pid}) listens after {took} ms");
                 self.child_serves(Role::Speaker, pid);
+                self.repeat_reload(Role::Speaker, now);
             }
             Report::Said(FromSpeaker::Transition(transition)) => {
                 self.changed(&transition);
@@ -151,7 +152,7 @@ impl Daemon {
                 slot.gone(exit, now, self.phase.is_running());
                 self.speaker_silenced(exit);
                 self.reported(Role::Speaker);
-                self.reload_lost(Role::Speaker, now);
+                self.reload_lost(Role::Speaker, exit, now);
                 self.settled(Role::Speaker, now);
                 self.speaker_ended(now);
             }
@@ -192,6 +193,7 @@ impl Daemon {
                 }
                 self.relieve();
                 self.child_serves(Role::Balancer, pid);
+                self.repeat_reload(Role::Balancer, now);
             }
             Report::Said(FromBalancer::Beat) => {
                 if let Some(heartbeat) = &mut self.heartbeat {
@@ -221,7 +223,7 @@ impl Daemon {
                 slot.gone(exit, now, self.phase.is_running());
                 self.heartbeat = None;
                 self.reported(Role::Balancer);
-                self.reload_lost(Role::Balancer, now);
+                self.reload_lost(Role::Balancer, exit, now);
                 self.settled(Role::Balancer, now);
                 self.balancer_lost(now);
                 self.balancer_ended();

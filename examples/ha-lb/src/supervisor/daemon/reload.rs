@@ -10,6 +10,7 @@ mod read;
 
 use std::{
     path::PathBuf,
+    process::ExitStatus,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -25,6 +26,7 @@ use crate::{
         listeners::{self, Open},
         pidfile::PidFile,
         scripts::Script,
+        slot::describe,
     },
 };
 pub use difference::{Difference, absolute};
@@ -93,6 +95,18 @@ impl Fate {
     }
 }
 
+/// A reload that lost a child, by its own fault or not, is done over once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Repeat {
+    /// Nothing was lost.
+    #[default]
+    No,
+    /// When this child serves again.
+    After(Role),
+    /// This is the second try.
+    Runs,
+}
+
 impl Reload {
     pub(super) fn deadline(&self) -> Instant {
         self.began + PATIENCE
@@ -102,6 +116,11 @@ impl Reload {
 impl Daemon {
     /// SIGHUP, or haproxy's SIGUSR2.
     pub(super) fn hang_up(&mut self, signal: &str, now: Instant) {
+        self.reload_repeat = Repeat::No;
+        self.read_and_apply(signal, now);
+    }
+
+    fn read_and_apply(&mut self, signal: &str, now: Instant) {
         if !self.phase.is_running() {
             return;
         }
@@ -173,10 +192,26 @@ impl Daemon {
         }
     }
 
-    /// A child is gone: it is started again with the configuration that runs.
-    pub(super) fn reload_lost(&mut self, role: Role, now: Instant) {
-        if self.reload.is_some() {
-            self.abandon(&format!("the {role} died meanwhile"), now);
+    /// A child is gone: it is started again with the configuration that runs, and the new one is tried once more when it
+    /// serves. Not a third time, for that may be what it died of.
+    pub(super) fn reload_lost(&mut self, role: Role, exit: ExitStatus, now: Instant) {
+        if self.reload.is_none() {
+            return;
+        }
+        let lost = format!("the {role} {} meanwhile", describe(exit));
+        if self.reload_repeat == Repeat::Runs {
+            self.abandon(&format!("{lost}, for the second time"), now);
+        } else {
+            self.reload_repeat = Repeat::After(role);
+            self.abandon(&format!("{lost}; it is tried again when that serves"), now);
+        }
+    }
+
+    /// A child serves.
+    pub(super) fn repeat_reload(&mut self, role: Role, now: Instant) {
+        if self.reload_repeat == Repeat::After(role) {
+            self.reload_repeat = Repeat::Runs;
+            self.read_and_apply("the reload once more", now);
         }
     }
 
