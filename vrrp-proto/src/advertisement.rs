@@ -8,6 +8,8 @@ use crate::{Addresses, Auth, Family, Interval, Priority, Version, Vrid};
 mod emit;
 mod parse;
 
+pub use parse::Parsed;
+
 /// An advertisement, borrowing its addresses from the packet or from the caller's list.
 ///
 /// VRRPv3 (RFC 9568 §5.2); `n` addresses of 4 or 16 bytes:
@@ -56,7 +58,7 @@ pub struct Advertisement<'a> {
     pub interval: Interval,
     /// Virtual addresses.
     pub addresses: Addresses<'a>,
-    /// Authentication; only VRRPv2 has any.
+    /// Authentication; only VRRPv2 has any of its own ([`Trailer`](crate::Trailer) is for both).
     pub auth: Auth,
 }
 

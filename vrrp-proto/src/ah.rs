@@ -35,9 +35,16 @@ use md5::Md5;
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Cause, Envelope, PROTOCOL, Password,
+    Envelope, PROTOCOL, Password,
     checksum::{fold, sum},
 };
+
+mod error;
+mod parts;
+
+pub use error::{OpenError, SealError};
+use parts::Parts;
+pub use parts::Unverified;
 
 /// IP protocol number of the Authentication Header.
 pub const AH_PROTOCOL: u8 = 51;
@@ -266,93 +273,6 @@ impl Sealer {
     }
 }
 
-/// The parts of a packet whose structure is right.
-struct Parts<'a> {
-    ip: &'a [u8; IP_LEN],
-    ah: &'a [u8; AH_LEN],
-    payload: &'a [u8],
-}
-
-impl<'a> Parts<'a> {
-    fn split(packet: &'a [u8]) -> Result<Self, OpenError> {
-        let truncated = |required| OpenError::Truncated {
-            required,
-            available: packet.len(),
-        };
-        let (ip, _) = packet
-            .split_first_chunk::<IP_LEN>()
-            .ok_or(truncated(OVERHEAD))?;
-        let [
-            version_words,
-            _,
-            total_high,
-            total_low,
-            _,
-            _,
-            _,
-            _,
-            _,
-            protocol,
-            ..,
-        ] = *ip;
-        match version_words {
-            0x45 => {}
-            0x46..=0x4f => return Err(OpenError::IpOptions),
-            other => return Err(OpenError::IpVersion(other >> 4)),
-        }
-        if protocol != AH_PROTOCOL {
-            return Err(OpenError::Protocol(protocol));
-        }
-        // The link may have padded the packet: the IP header knows its length.
-        let total = usize::from(u16::from_be_bytes([total_high, total_low]));
-        if total < OVERHEAD {
-            return Err(OpenError::Truncated {
-                required: OVERHEAD,
-                available: total,
-            });
-        }
-        let (_, rest) = packet
-            .get(..total)
-            .ok_or(truncated(total))?
-            .split_at(IP_LEN);
-        let (ah, payload) = rest
-            .split_first_chunk::<AH_LEN>()
-            .ok_or(truncated(OVERHEAD))?;
-        match *ah {
-            [PROTOCOL, AH_WORDS, ..] => Ok(Self { ip, ah, payload }),
-            [PROTOCOL, words, ..] => Err(OpenError::HeaderLength(words)),
-            [next, ..] => Err(OpenError::NextHeader(next)),
-        }
-    }
-
-    fn icv(&self) -> [u8; ICV_LEN] {
-        self.ah.last_chunk().copied().unwrap_or_default()
-    }
-
-    /// Four bytes of the Authentication Header.
-    fn word(&self, offset: usize) -> [u8; 4] {
-        self.ah
-            .get(offset..)
-            .and_then(<[u8]>::first_chunk)
-            .copied()
-            .unwrap_or_default()
-    }
-
-    fn source(&self) -> Ipv4Addr {
-        let [.., s0, s1, s2, s3, _, _, _, _] = *self.ip;
-        Ipv4Addr::new(s0, s1, s2, s3)
-    }
-
-    fn envelope(&self) -> Envelope {
-        let [_, _, _, _, _, _, _, _, hop_limit, .., d0, d1, d2, d3] = *self.ip;
-        Envelope {
-            source: self.source().into(),
-            destination: Ipv4Addr::new(d0, d1, d2, d3).into(),
-            hop_limit,
-        }
-    }
-}
-
 /// HMAC-MD5-96 over the packet with the changing fields and the check value zero.
 fn integrity_check(
     key: Password,
@@ -394,93 +314,6 @@ fn integrity_check(
     let digest: [u8; 16] = mac.finalize().into_bytes().into();
     let [icv @ .., _, _, _, _] = digest;
     icv
-}
-
-/// Why a received packet is not authentic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// Shorter than its headers, or than its IP header says.
-    #[error("{available} bytes of at least {required}")]
-    Truncated {
-        /// What the packet needs.
-        required: usize,
-        /// What there is.
-        available: usize,
-    },
-    /// Not IPv4.
-    #[error("IP version {0}, not 4")]
-    IpVersion(u8),
-    /// An IP header with options, which no VRRP router sends.
-    #[error("IP options")]
-    IpOptions,
-    /// Not protocol 51.
-    #[error("IP protocol {0}, not 51")]
-    Protocol(u8),
-    /// What the header protects is not VRRP.
-    #[error("next header {0}, not 112")]
-    NextHeader(u8),
-    /// Not the length of HMAC-MD5-96.
-    #[error("authentication header of {0} + 2 words, not 6")]
-    HeaderLength(u8),
-    /// Wrong key, or the packet was changed on its way.
-    #[error("the integrity check value is wrong: another password, or a changed packet")]
-    IntegrityCheck,
-    /// keepalived's SPI is the sender's address.
-    #[error("security parameters index {spi} is not the source address {sender}")]
-    SecurityParameters {
-        /// What the header says, as an address.
-        spi: Ipv4Addr,
-        /// The packet's source address.
-        sender: Ipv4Addr,
-    },
-    /// The packet was seen before, or its sender started again and was not resynchronised yet.
-    #[error("sequence number {received} was already processed, the last one was {local}")]
-    Replay {
-        /// The packet's.
-        received: u32,
-        /// The last one sent or accepted.
-        local: u32,
-    },
-}
-
-impl OpenError {
-    /// What to count the packet under.
-    pub const fn cause(self) -> Cause {
-        match self {
-            Self::Truncated { .. } => Cause::Length,
-            Self::IpVersion(_) | Self::IpOptions | Self::Protocol(_) | Self::NextHeader(_) => {
-                Cause::Envelope
-            }
-            Self::HeaderLength(_) | Self::IntegrityCheck | Self::SecurityParameters { .. } => {
-                Cause::Authentication
-            }
-            Self::Replay { .. } => Cause::Replay,
-        }
-    }
-}
-
-/// Why a packet cannot be sealed: the caller's mistake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SealError {
-    /// VRRPv2 and its Authentication Header know IPv4 only.
-    #[error("no authentication header over IPv6")]
-    Ipv6,
-    /// The kernel would replace it after the check value was computed.
-    #[error("IP identification 0")]
-    IdentificationZero,
-    /// Longer than an IP packet can be.
-    #[error("a packet of {0} bytes")]
-    TooLong(usize),
-    /// The buffer is too small.
-    #[error("buffer of {available} bytes, {required} are needed")]
-    BufferTooSmall {
-        /// What the packet needs.
-        required: usize,
-        /// What there is.
-        available: usize,
-    },
 }
 
 #[cfg(test)]

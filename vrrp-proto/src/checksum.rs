@@ -35,36 +35,38 @@ impl ChecksumMode {
 /// The checksum of `message`, whose checksum field must be zero, or 0 if the field holds the right
 /// one.
 pub(crate) fn checksum(message: &[u8], envelope: &Envelope, mode: ChecksumMode) -> u16 {
-    let pseudo = match mode {
-        ChecksumMode::MessageOnly => 0,
-        ChecksumMode::PseudoHeader => {
-            pseudo_header(envelope.source, envelope.destination, message.len())
-        }
-        ChecksumMode::GroupPseudoHeader => {
-            pseudo_header(envelope.source, IpAddr::V4(MULTICAST_V4), message.len())
-        }
-    };
-    fold(pseudo.wrapping_add(sum(message)))
+    fold(sum(message) + pseudo_header(envelope, mode, message.len()))
 }
 
-/// Source, destination, length and protocol; RFC 768 and RFC 8200 §8.1 add up to the same.
-fn pseudo_header(source: IpAddr, destination: IpAddr, length: usize) -> u64 {
+/// What the mode adds to the sum of a message of that length: source, destination, length and
+/// protocol. RFC 768 and RFC 8200 §8.1 add up to the same.
+pub(crate) fn pseudo_header(envelope: &Envelope, mode: ChecksumMode, length: usize) -> u64 {
+    let destination = match mode {
+        ChecksumMode::MessageOnly => return 0,
+        ChecksumMode::PseudoHeader => envelope.destination,
+        ChecksumMode::GroupPseudoHeader => IpAddr::V4(MULTICAST_V4),
+    };
     let address = |address| match address {
-        IpAddr::V4(v4) => sum(&v4.octets()),
+        IpAddr::V4(v4) => u64::from(v4.to_bits()),
         IpAddr::V6(v6) => sum(&v6.octets()),
     };
-    address(source) + address(destination) + u64::from(PROTOCOL) + length as u64
+    address(envelope.source) + address(destination) + u64::from(PROTOCOL) + length as u64
 }
 
-/// Sum of the 16-bit words; a last odd byte counts as the high half of a word.
+/// A sum that [`fold`] makes that of the 16-bit words; a last odd byte counts as the high half of
+/// one. Words of 32 bits are added, which comes to the same: 2^16 is 1 modulo 2^16 - 1. No packet
+/// is long enough for the 64 bits to overflow.
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<2>();
+    let (words, rest) = bytes.as_chunks::<4>();
     let whole: u64 = words
         .iter()
-        .map(|word| u64::from(u16::from_be_bytes(*word)))
+        .map(|word| u64::from(u32::from_be_bytes(*word)))
         .sum();
-    let odd = rest.first().map_or(0, |byte| u64::from(*byte) << 8);
-    whole + odd
+    let mut last = [0; 4];
+    for (place, byte) in last.iter_mut().zip(rest) {
+        *place = *byte;
+    }
+    whole + u64::from(u32::from_be_bytes(last))
 }
 
 /// One's complement of the sum with its carries added back in.
@@ -78,6 +80,8 @@ pub(crate) fn fold(mut sum: u64) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -91,6 +95,19 @@ mod tests {
     #[test]
     fn an_odd_byte_is_the_high_half_of_a_word() {
         assert_eq!(fold(sum(&[0x12, 0x34, 0x56])), !(0x1234 + 0x5600));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_sum_up_to_what_the_words_of_rfc_1071_do(
+            bytes in proptest::collection::vec(any::<u8>(), 0..1500),
+        ) {
+            let word = |pair: &[u8]| {
+                u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0))
+            };
+            let slowly: u64 = bytes.chunks(2).map(word).sum();
+            prop_assert_eq!(fold(sum(&bytes)), fold(slowly));
+        }
     }
 
     #[test]

@@ -101,11 +101,21 @@ pub enum Cause {
     Authentication,
     /// A packet that was seen before.
     Replay,
+    /// No `auth_hmac` trailer, which is demanded.
+    HmacMissing,
+    /// An `auth_hmac` trailer of another kind.
+    HmacMalformed,
+    /// An `auth_hmac` key that is not ours.
+    HmacUnknownKey,
+    /// An `auth_hmac` tag that our key does not make.
+    HmacInvalid,
+    /// An `auth_hmac` trailer whose time is too far from ours.
+    HmacStale,
 }
 
 impl Cause {
     /// All causes, in order: `ALL[cause.index()] == cause`.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::Envelope,
         Self::HopLimit,
         Self::Version,
@@ -118,6 +128,11 @@ impl Cause {
         Self::AuthType,
         Self::Authentication,
         Self::Replay,
+        Self::HmacMissing,
+        Self::HmacMalformed,
+        Self::HmacUnknownKey,
+        Self::HmacInvalid,
+        Self::HmacStale,
     ];
 
     /// Position in [`ALL`](Self::ALL), for an array of counters.
@@ -140,6 +155,11 @@ impl Cause {
             Self::AuthType => "auth_type",
             Self::Authentication => "authentication",
             Self::Replay => "replay",
+            Self::HmacMissing => "hmac_missing",
+            Self::HmacMalformed => "hmac_malformed",
+            Self::HmacUnknownKey => "hmac_unknown_key",
+            Self::HmacInvalid => "hmac_invalid",
+            Self::HmacStale => "hmac_stale",
         }
     }
 }

@@ -39,7 +39,7 @@
 //! ```
 //!
 //! Read the files in this order: `advertisement` (the type and the wire layouts), its `parse` and
-//! `emit`, `error` (what can be wrong), `checksum`, `auth`, `ah`.
+//! `emit`, `error` (what can be wrong), `checksum`, `auth`, `ah`, `trailer`, `auth_hmac`.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -51,6 +51,8 @@ mod advertisement;
 #[cfg(feature = "auth")]
 pub mod ah;
 mod auth;
+#[cfg(feature = "auth")]
+pub mod auth_hmac;
 mod checksum;
 mod envelope;
 mod error;
@@ -58,17 +60,19 @@ mod error;
 pub mod fuzzing;
 mod interval;
 mod priority;
+mod trailer;
 mod version;
 mod vrid;
 
 pub use addresses::{Addresses, AddressesIter};
-pub use advertisement::Advertisement;
+pub use advertisement::{Advertisement, Parsed};
 pub use auth::{Auth, Password};
 pub use checksum::ChecksumMode;
 pub use envelope::{Envelope, MULTICAST_V4, MULTICAST_V6};
 pub use error::{Cause, EmitError, ParseError};
 pub use interval::Interval;
 pub use priority::Priority;
+pub use trailer::{Sequence, Trailer};
 pub use version::{Family, Version};
 pub use vrid::Vrid;
 

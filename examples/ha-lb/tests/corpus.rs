@@ -9,6 +9,7 @@ type Body = fn(&[u8]);
 const TARGETS: [(&str, Body); 7] = [
     ("advert_parse", vrrp_proto::fuzzing::advertisement),
     ("ah_open", vrrp_proto::fuzzing::authentication_header),
+    ("auth_hmac", vrrp_proto::fuzzing::auth_hmac),
     ("haproxy_conf", ha_lb::config::fuzzing::haproxy),
     ("http1", lb_core::fuzzing::http1),
     ("keepalived_conf", ha_lb::config::fuzzing::keepalived),

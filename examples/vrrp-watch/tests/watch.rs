@@ -38,6 +38,13 @@ fn frames(name: &str) -> Vec<Vec<u8>> {
     frames
 }
 
+fn bytes(hex: &str) -> Vec<u8> {
+    let pairs = hex.as_bytes().chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
 fn sh(command: &str) {
     let status = Command::new("sh").args(["-ec", command]).status();
     assert!(status.unwrap().success(), "{command}");
@@ -130,13 +137,17 @@ fn adverts_are_shown_and_forgeries_explained() {
     let header = &frames("v2ah.pcap")[..1];
     let line = "VRRPv2, Advertisement, vrid 61, prio 100, authtype ah, intvl 1s, length 20, \
                 addrs: 10.99.0.100";
-    assert_eq!(watch(header, &[]), [format!("{from}{line} (not verified)")]);
+    let ah = "AH(spi=0x0a630001,seq=0x1,icv=0x691a6d6c6f6008c36f0c3a9d): ";
+    assert_eq!(
+        watch(header, &[]),
+        [format!("{from}{ah}{line} (not verified)")]
+    );
     assert_eq!(
         watch(header, &["--password", "viettq"]),
-        [format!("{from}{line} (verified, sequence 1)")]
+        [format!("{from}{ah}{line} (verified)")]
     );
     let wrong = watch(header, &["--password", "another"]);
-    assert!(wrong[0].contains("rejected (authentication): the integrity check value is wrong"));
+    assert!(wrong[0].contains("(REJECTED (authentication): the integrity check value is wrong"));
 
     let sixth = &frames("v3v6.pcap")[..1];
     assert_eq!(
@@ -146,4 +157,28 @@ fn adverts_are_shown_and_forgeries_explained() {
           length 40, addrs: fe80::52,2001:db8::100"
         ]
     );
+
+    // The first packet of v3mc.pcap with a trailer of the codec's test vectors.
+    let mut signed = frames("v3mc.pcap")[0].clone();
+    signed.truncate(14 + 20 + 12);
+    signed.extend(bytes(
+        "010200006912f0b6123400014e6c0200b61b0076c9bfc8a0e3b5f99e",
+    ));
+    let length = u8::try_from(signed.len() - 14).unwrap();
+    let unsigned_length = std::mem::replace(&mut signed[17], length);
+    // The header's checksum lacks what its length has more (RFC 1624).
+    let sum = u16::from_be_bytes([signed[24], signed[25]]) - u16::from(length - unsigned_length);
+    signed[24..26].copy_from_slice(&sum.to_be_bytes());
+    let signed = &[signed][..];
+    let line = "VRRPv3, Advertisement, vrid 51, prio 100, intvl 50cs, length 12, addrs: 10.99.0.100, \
+                hmac key 2, seq 1762848950.071105+1";
+    assert_eq!(watch(signed, &[]), [format!("{from}{line} (not verified)")]);
+    let secret: String = (0x40..0x80).map(|byte| format!("{byte:02x}")).collect();
+    let right = watch(signed, &["--key", &format!("2=hex:{secret}")]);
+    assert!(
+        right[0].starts_with(&format!("{from}{line} (verified, ")),
+        "{right:?}"
+    );
+    let wrong = watch(signed, &["--key", &format!("2={:0>32}", "wrong")]);
+    assert!(wrong[0].contains("(REJECTED (hmac_invalid): the authentication tag is wrong"));
 }

@@ -446,3 +446,41 @@ proptest! {
         crate::fuzzing::advertisement(&bytes);
     }
 }
+
+#[test]
+fn a_trailer_is_what_follows_the_message_in_its_exact_length() {
+    let mut bytes = unhex("31336401003274df0a630064");
+    bytes.extend(1..=28);
+    let parsed = Advertisement::parse_packet(&bytes, &multicast()).unwrap();
+    assert_eq!(parsed.message, &bytes[..12]);
+    let trailer = parsed.trailer.unwrap();
+    assert_eq!(
+        (trailer.scheme, trailer.key, trailer.reserved),
+        (1, 2, 0x0304)
+    );
+    assert_eq!(trailer.tag[15], 28);
+    for length in [12, 13, 39] {
+        let parsed = Advertisement::parse_packet(&bytes[..length], &multicast()).unwrap();
+        assert_eq!(parsed.trailer, None, "{length} bytes");
+    }
+    bytes.push(0);
+    let parsed = Advertisement::parse_packet(&bytes, &multicast()).unwrap();
+    assert_eq!(parsed.trailer, None, "link padding that nobody has cut off");
+}
+
+#[test]
+fn over_ipv6_the_checksum_covers_what_follows_the_message() {
+    let golden = "3134640200643fa1fe80000000000000000000000000005220010db8000000000000000000000100";
+    let mut bytes = unhex(golden);
+    bytes.extend([0xff; 28]);
+    bytes[6..8].fill(0);
+    let sum = crate::checksum::checksum(&bytes, &multicast_v6(), ChecksumMode::PseudoHeader);
+    bytes[6..8].copy_from_slice(&sum.to_be_bytes());
+    let parsed = Advertisement::parse_packet(&bytes, &multicast_v6()).unwrap();
+    assert!(parsed.trailer.is_some());
+    bytes[50] ^= 1;
+    assert!(matches!(
+        Advertisement::parse(&bytes, &multicast_v6()),
+        Err(ParseError::Checksum { .. })
+    ));
+}

@@ -1,11 +1,11 @@
 //! Golden packets of keepalived 2.2.7, each rejection, and the life of the sequence number.
 
-use std::{net::IpAddr, vec::Vec};
+use std::{net::IpAddr, string::ToString as _, vec::Vec};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Advertisement, Auth};
+use crate::{Advertisement, Auth, Cause};
 
 const MULTICAST_PACKET: &str = "45c0004000010000ff33d02e0a630001e0000012\
     700400000a63000100000001691a6d6c6f6008c36f0c3a9d\
@@ -56,6 +56,21 @@ fn golden_packets_open_and_are_sealed_to_the_byte() {
             .unwrap();
         assert_eq!(&buffer[..length], packet);
     }
+}
+
+#[test]
+fn what_a_header_says_can_be_shown_without_the_key() {
+    let packet = unhex(MULTICAST_PACKET);
+    let shown = Unverified::read(&packet).unwrap();
+    assert_eq!(
+        shown.to_string(),
+        "AH(spi=0x0a630001,seq=0x1,icv=0x691a6d6c6f6008c36f0c3a9d)"
+    );
+    assert_eq!(shown.payload, &packet[OVERHEAD..]);
+    assert_eq!(
+        Unverified::read(&packet[..OVERHEAD]).unwrap_err().cause(),
+        Cause::Length
+    );
 }
 
 #[test]
