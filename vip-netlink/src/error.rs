@@ -30,6 +30,16 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// A route or rule could not be added or removed.
+    #[error("cannot {what} {path}: {source}")]
+    Path {
+        /// `add route`, `remove route`, `add rule` or `remove rule`.
+        what: &'static str,
+        /// The route or rule as `ip` would take it.
+        path: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// Netlink itself failed.
     #[error("netlink: {0}")]
     Netlink(io::Error),
@@ -41,7 +51,9 @@ pub enum Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error {
-            Error::Socket { source, .. } | Error::Address { source, .. } => source.kind(),
+            Error::Socket { source, .. }
+            | Error::Address { source, .. }
+            | Error::Path { source, .. } => source.kind(),
             Error::Netlink(source) => source.kind(),
             Error::NoInterface(_) => io::ErrorKind::NotFound,
             Error::Fence(_) => io::ErrorKind::Other,

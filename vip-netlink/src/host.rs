@@ -31,8 +31,9 @@ use crate::lease::Lease;
 use crate::link::Interface;
 use crate::pace::Pacing;
 use crate::plan::Vip;
+use crate::route::{Route, Rule};
 use station::Station;
-use worker::{Report, Start, Work};
+use worker::{Paths, Report, Start, Work};
 
 /// What the host does for one virtual router.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,10 @@ pub struct HostRouter {
     pub owner: bool,
     /// Addresses that go up with it.
     pub addresses: Vec<Vip>,
+    /// Routes that go up after them.
+    pub routes: Vec<Route>,
+    /// Rules that go up after them.
+    pub rules: Vec<Rule>,
     /// How long they may stay without an advert sent ([`Lease::lifetime`]); `None` = for ever.
     pub lifetime: Option<Duration>,
     /// How long they answer without an advert sent ([`Lease::hold`]), where there is a fence; `None` = as long as
@@ -91,8 +96,19 @@ impl HostRouter {
             access: Access::Full,
             owner: false,
             addresses,
+            routes: Vec::new(),
+            rules: Vec::new(),
             lifetime: Some(Lease::lifetime(interval)),
             hold: Lease::hold(interval, 3),
+        }
+    }
+}
+
+impl HostRouter {
+    fn paths(&self) -> Paths {
+        Paths {
+            routes: self.routes.clone(),
+            rules: self.rules.clone(),
         }
     }
 }
@@ -333,6 +349,12 @@ impl LinuxHost {
             repeat,
         };
         self.command(router, work);
+    }
+
+    /// Other routes and rules for a router while it runs: if its addresses are up, the new ones are put up, then those
+    /// that are gone are removed.
+    pub fn reroute(&mut self, router: RouterId, routes: Vec<Route>, rules: Vec<Rule>) {
+        self.command(router, Work::Reroute(Box::new(Paths { routes, rules })));
     }
 
     fn station_mut(&mut self, number: u32) -> Option<&mut Station> {

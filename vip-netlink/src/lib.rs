@@ -31,8 +31,9 @@
 //! 4. [`lease`]: how long an address may stay without an advert
 //! 5. [`fence`]: who answers when its speaker is gone
 //! 6. [`link`]: interfaces by name
-//! 7. `vips`, `watch`: asking and hearing the kernel (feature `tokio`)
-//! 8. `host`: all of it under the driver (feature `tokio`)
+//! 7. [`route`]: routes and rules that go with addresses
+//! 8. `vips`, `routing`, `watch`: asking and hearing the kernel (feature `tokio`)
+//! 9. `host`: all of it under the driver (feature `tokio`)
 //!
 //! # What guards an address
 //! | its speaker | what happens to the address |
@@ -59,6 +60,9 @@ mod neighbours;
 pub mod pace;
 pub mod packet_socket;
 pub mod plan;
+pub mod route;
+#[cfg(feature = "tokio")]
+pub mod routing;
 #[cfg(feature = "tokio")]
 pub mod vips;
 #[cfg(feature = "tokio")]

@@ -12,13 +12,15 @@ use futures_util::TryStreamExt as _;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
+    AddressScope, CacheInfo,
 };
 use rtnetlink::Handle;
 
 use crate::Error;
 use crate::neighbours::{self, Asker};
 use crate::plan::{Present, Vip, Wanted};
+use crate::route::OURS;
 use crate::watch::Kernel;
 
 /// `IFA_CACHEINFO`'s lifetime without end.
@@ -142,6 +144,9 @@ fn message(wanted: &Wanted<'_>, lifetime: Option<Duration>) -> AddressMessage {
         }
         message.attributes.push(AddressAttribute::Flags(flags));
     }
+    // IFA_PROTO: whose it is. Kernels before 5.18 pass it over.
+    let mark = AddressProtocol::Other(OURS);
+    message.attributes.push(AddressAttribute::Protocol(mark));
     let valid = lifetime.map_or(FOR_EVER, |time| {
         u32::try_from(time.as_secs()).unwrap_or(FOR_EVER)
     });
@@ -171,7 +176,9 @@ const fn family(address: IpAddr) -> AddressFamily {
     }
 }
 
-async fn answer<T>(request: impl Future<Output = Result<T, rtnetlink::Error>>) -> io::Result<T> {
+pub(crate) async fn answer<T>(
+    request: impl Future<Output = Result<T, rtnetlink::Error>>,
+) -> io::Result<T> {
     match tokio::time::timeout(PATIENCE, request).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(rtnetlink::Error::NetlinkError(message))) => Err(message.to_io()),
@@ -221,6 +228,7 @@ mod tests {
             "198.51.100.1".parse().unwrap()
         )));
         assert!(has(&AddressAttribute::Flags(AddressFlags::Noprefixroute)));
+        assert!(has(&AddressAttribute::Protocol(AddressProtocol::Other(18))));
         let mut times = CacheInfo::default();
         (times.ifa_valid, times.ifa_preferred) = (3, 2);
         assert!(has(&AddressAttribute::CacheInfo(times)));

@@ -11,21 +11,25 @@ use std::io;
 use std::net::IpAddr;
 
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
 };
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, LinkAttribute, LinkFlags, LinkMessage,
 };
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use vrrp_proto::Family;
 
 use crate::link::Link;
 use crate::plan::{Present, primary_address};
+use crate::route::Prefix;
 
 /// Links and addresses of one network namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,6 +51,27 @@ pub enum Change {
     Removed(Present),
     /// Duplicate address detection of an address ended, or began anew: ask [`Kernel::has`].
     Detected(Present),
+    /// A route or a rule vanished, of whomever.
+    PathGone(Gone),
+}
+
+/// What is known of a route or rule that vanished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// A route.
+    Route {
+        /// Where to.
+        destination: Prefix,
+        /// Its table.
+        table: u32,
+    },
+    /// A rule.
+    Rule {
+        /// Its family.
+        family: Family,
+        /// Its priority.
+        priority: u32,
+    },
 }
 
 impl Kernel {
@@ -87,6 +112,8 @@ impl Kernel {
                 self.tentative.retain(|have| *have != present);
                 (self.addresses.len() != before).then_some(Change::Removed(present))
             }
+            RouteNetlinkMessage::DelRoute(message) => Some(Change::PathGone(route(message)?)),
+            RouteNetlinkMessage::DelRule(message) => Some(Change::PathGone(rule(message)?)),
             _ => None,
         }
     }
@@ -130,6 +157,8 @@ impl Kernel {
 
 /// RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR.
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+/// RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE.
+const PATHS: [u32; 4] = [7, 8, 11, 19];
 /// Room for notifications about thousands of addresses.
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// The kernel never sends a longer datagram of notifications.
@@ -165,6 +194,14 @@ impl Watcher {
             socket: watched(socket)?,
             buffer: vec![0; DATAGRAM],
         })
+    }
+
+    /// Hears of routes and rules too from now on.
+    pub fn follow_paths(&mut self) -> io::Result<()> {
+        for group in PATHS {
+            self.socket.get_mut().add_membership(group)?;
+        }
+        Ok(())
     }
 
     /// Waits until there is something to read.
@@ -282,6 +319,47 @@ fn address(message: &AddressMessage) -> Option<Present> {
         prefix: message.header.prefix_len,
         peer: address.filter(|peer| *peer != own),
     })
+}
+
+fn route(message: &RouteMessage) -> Option<Gone> {
+    let family = family(message.header.address_family)?;
+    let mut table = u32::from(message.header.table);
+    let mut destination = Prefix::all(family);
+    destination.length = message.header.destination_prefix_length;
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Table(number) => table = *number,
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => {
+                destination.address = (*address).into();
+            }
+            RouteAttribute::Destination(RouteAddress::Inet6(address)) => {
+                destination.address = (*address).into();
+            }
+            _ => {}
+        }
+    }
+    Some(Gone::Route { destination, table })
+}
+
+fn rule(message: &RuleMessage) -> Option<Gone> {
+    let family = family(message.header.family)?;
+    let priority = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RuleAttribute::Priority(priority) => Some(*priority),
+            _ => None,
+        });
+    let priority = priority.unwrap_or(0);
+    Some(Gone::Rule { family, priority })
+}
+
+fn family(family: AddressFamily) -> Option<Family> {
+    match family {
+        AddressFamily::Inet => Some(Family::Ipv4),
+        AddressFamily::Inet6 => Some(Family::Ipv6),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

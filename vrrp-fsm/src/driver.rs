@@ -69,6 +69,8 @@ pub struct Driver<H> {
     receive_errors: u64,
     /// What the host could not do for a router since its addresses were last in place.
     failures: BTreeMap<RouterId, Failure>,
+    /// The same of the routes and rules that go with them.
+    paths: BTreeMap<RouterId, Failure>,
 }
 
 /// What the driver can be asked while it runs.
@@ -119,6 +121,8 @@ pub struct Report {
     pub guard: Guard,
     /// What the host could not do, and still tries.
     pub failure: Option<Failure>,
+    /// The same of the routes and rules that go with its addresses.
+    pub paths: Option<Failure>,
 }
 
 /// What the host could not do.
@@ -134,6 +138,24 @@ pub struct Failure {
     pub count: u64,
 }
 
+/// Takes note of a failure; how often it happened by now.
+fn note(
+    failures: &mut BTreeMap<RouterId, Failure>,
+    router: RouterId,
+    command: Command,
+    error: &io::Error,
+) -> u64 {
+    let count = failures.get(&router).map_or(0, |known| known.count) + 1;
+    let failure = Failure {
+        command,
+        error: error.to_string(),
+        at: now(),
+        count,
+    };
+    failures.insert(router, failure);
+    count
+}
+
 impl<H: Host> Driver<H> {
     /// A driver whose routers are not started yet. Must be called within a tokio runtime.
     pub fn new(set: RouterSet, host: H) -> io::Result<Self> {
@@ -147,6 +169,7 @@ impl<H: Host> Driver<H> {
             stopping: false,
             receive_errors: 0,
             failures: BTreeMap::new(),
+            paths: BTreeMap::new(),
         })
     }
 
@@ -295,6 +318,7 @@ impl<H: Host> Driver<H> {
                 status: self.set.status(id)?,
                 guard: self.host.guard(id),
                 failure: self.failures.get(&id).cloned(),
+                paths: self.paths.get(&id).cloned(),
             })
         };
         Snapshot {
@@ -319,6 +343,7 @@ impl<H: Host> Driver<H> {
                 }
                 HostEvent::Removed { router } => {
                     self.failures.remove(&router);
+                    self.paths.remove(&router);
                     self.removing = self.removing.saturating_sub(1);
                 }
                 HostEvent::Failed {
@@ -326,15 +351,7 @@ impl<H: Host> Driver<H> {
                     command,
                     error,
                 } => {
-                    let before = self.failures.get(&router).map_or(0, |known| known.count);
-                    let count = before + 1;
-                    let failure = Failure {
-                        command,
-                        error: error.to_string(),
-                        at: now,
-                        count,
-                    };
-                    self.failures.insert(router, failure);
+                    let count = note(&mut self.failures, router, command, &error);
                     if count.is_power_of_two() {
                         let observation = Observation::HostFailed {
                             command,
@@ -358,6 +375,22 @@ impl<H: Host> Driver<H> {
                 }
                 HostEvent::LeaseExpired { router } => {
                     self.set.handle(now, router, Event::LeaseExpired);
+                }
+                HostEvent::Paths {
+                    router,
+                    outcome: Ok(()),
+                } => drop(self.paths.remove(&router)),
+                HostEvent::Paths {
+                    router,
+                    outcome: Err(error),
+                } => {
+                    let count = note(&mut self.paths, router, Command::Install, &error);
+                    if count.is_power_of_two() {
+                        observer(router, Observation::PathsFailed { error, count });
+                    }
+                }
+                HostEvent::PathGone { router, what } => {
+                    observer(router, Observation::PathGone { what });
                 }
                 HostEvent::Unheld { router, error } => {
                     observer(router, Observation::Unheld { error });

@@ -9,6 +9,7 @@ mod effects;
 mod inheritance;
 mod managed;
 mod news;
+mod paths;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -28,11 +29,13 @@ use crate::link::Interface;
 use crate::pace::{Pacer, Pacing};
 use crate::packet_socket::PacketSocket;
 use crate::plan::{Present, Vip, Wanted, difference};
+use crate::routing::Routing;
 use crate::vips::Vips;
 use crate::watch::{Kernel, Watcher};
 
 use announcing::Saying;
 use managed::Managed;
+pub(crate) use paths::Paths;
 
 /// When a failed installation is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -58,6 +61,10 @@ pub(super) enum Work {
         /// Announcements of those that are new.
         repeat: u8,
     },
+    /// Routes and rules that are missing are put up.
+    Pave,
+    /// Other routes and rules from now on.
+    Reroute(Box<Paths>),
     /// One more router; `reopen` where its interface needs other sockets.
     Admit {
         /// It.
@@ -103,6 +110,7 @@ struct Worker {
     kernel: Kernel,
     watcher: Watcher,
     vips: Vips,
+    routing: Routing,
     fence: Option<Fence>,
     /// Beats arrive: routers may have a hold.
     beats: bool,
@@ -151,10 +159,11 @@ async fn serve(
     };
     tokio::spawn(connection);
     let succession = options.succession;
-    let (mut worker, start) = match Worker::new(routers, options, Vips::new(handle), reports) {
+    let (mut worker, start) = match Worker::new(routers, options, &handle, reports) {
         Ok(parts) => parts,
         Err(error) => return drop(started.send(Err(error))),
     };
+    worker.follow_paths();
     let found = match succession {
         false => worker.sweep().await,
         true => worker.open_what_is_there().await,
@@ -177,7 +186,8 @@ async fn serve(
         let retry = worker
             .routers
             .values()
-            .filter_map(|router| router.retry)
+            .flat_map(|router| [router.retry, router.paved.retry])
+            .flatten()
             .min();
         let announcement = worker.pacer.next_deadline();
         let announcement = announcement.map(|at| Instant::now() + at.saturating_sub(boottime()));
@@ -218,7 +228,7 @@ impl Worker {
     fn new(
         routers: Vec<HostRouter>,
         options: HostOptions,
-        vips: Vips,
+        handle: &rtnetlink::Handle,
         reports: UnboundedSender<Report>,
     ) -> Result<(Self, Start), Error> {
         let guard = options.fence.map(|guard| outlasting(guard, &routers));
@@ -251,7 +261,8 @@ impl Worker {
             interfaces: interfaces.into_iter().map(Seen::new).collect(),
             kernel: Kernel::default(),
             watcher: Watcher::new().map_err(Error::Netlink)?,
-            vips,
+            vips: Vips::new(handle.clone()),
+            routing: Routing::new(handle.clone()),
             fence,
             beats: pulse.is_some(),
             renew: guard.unwrap_or_default().timeout / 3,
@@ -295,10 +306,23 @@ impl Worker {
             // What cannot be removed is found again when the router puts its addresses up.
             let _ = self.vips.remove(present).await;
         }
+        let left = router.paths();
         self.routers.insert(router.id, Managed::new(router));
+        // The same: asked for again then.
+        let _ = self.unpave(&left).await;
         self.note_addresses();
+        self.follow_paths();
         self.read().await;
         self.tell();
+    }
+
+    /// Whoever has no routes need not hear of everybody's.
+    fn follow_paths(&mut self) {
+        let mut routers = self.routers.values();
+        if routers.any(|router| !router.config.paths().is_empty()) {
+            // Refused: what is removed by others is not noticed, but is put back with the next change of a link.
+            let _ = self.watcher.follow_paths();
+        }
     }
 
     /// All virtual addresses, none of which may be taken for a primary one.
@@ -314,7 +338,8 @@ impl Worker {
         let removal = Work::Command(Command::Remove);
         if matches!(what, Work::Expire) || what == removal {
             self.queue.retain(|(other, queued)| {
-                *other != router || *queued == removal || matches!(queued, Work::Readdress { .. })
+                let kept = matches!(queued, Work::Readdress { .. } | Work::Reroute(_));
+                *other != router || *queued == removal || kept
             });
         }
         self.queue.push_back((router, what));
@@ -343,6 +368,7 @@ impl Worker {
                 let result = self.install(id).await;
                 self.read().await;
                 self.installed(id, result);
+                self.pave_soon(id);
             }
             Work::Command(Command::Remove) => {
                 router.forget();
@@ -364,6 +390,11 @@ impl Worker {
                 self.read().await;
             }
             Work::Command(Command::Announce { repeat }) => self.announce(id, repeat).await,
+            Work::Pave => self.pave(id).await,
+            Work::Reroute(paths) => {
+                self.reroute(id, *paths).await;
+                self.follow_paths();
+            }
             Work::Refresh { sent } => self.refresh(id, sent).await,
             Work::Release => self.release(),
             Work::Readdress {

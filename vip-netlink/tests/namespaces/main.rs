@@ -15,6 +15,7 @@ mod host;
 mod ipv6;
 mod leases;
 mod neighbours;
+mod paths;
 mod placement;
 mod stopped;
 mod support;

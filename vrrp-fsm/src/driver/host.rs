@@ -142,6 +142,21 @@ pub enum HostEvent {
         /// The router.
         router: RouterId,
     },
+    /// Routes and rules that go with the addresses of a router: some could not be put up, which is tried again, or all of
+    /// them are there at last.
+    Paths {
+        /// The router.
+        router: RouterId,
+        /// How it went.
+        outcome: io::Result<()>,
+    },
+    /// A route or rule of an Active router was gone: the host has put it back.
+    PathGone {
+        /// The router.
+        router: RouterId,
+        /// The route or rule, in words.
+        what: String,
+    },
     /// Addresses no longer fall silent by themselves when adverts cease, but only when their lease ends. Told once.
     Unheld {
         /// The router at which this was noticed; it concerns all.

@@ -1,6 +1,6 @@
 //! What the driver tells of its routers, in words for an operator.
 
-use std::{fmt, io};
+use std::{fmt, io, string::String};
 
 use super::Command;
 use crate::{GroupTransition, PriorityChange, Rejection, Transition, Warning};
@@ -38,6 +38,19 @@ pub enum Observation {
         /// Why.
         error: io::Error,
     },
+    /// Routes or rules that go with the addresses could not be put up, which is tried again. Told the 1st, 2nd, 4th,
+    /// 8th ... time until all of them are there.
+    PathsFailed {
+        /// How.
+        error: io::Error,
+        /// How often by now.
+        count: u64,
+    },
+    /// A route or rule was gone and has been put back.
+    PathGone {
+        /// Which.
+        what: String,
+    },
     /// The host could not do what it was asked, and tries on. Told the 1st, 2nd, 4th, 8th ... time
     /// until the addresses are in place.
     HostFailed {
@@ -72,6 +85,13 @@ impl fmt::Display for Observation {
                 f,
                 "the fence cannot be kept open by adverts ({error}): if this process stands still, its addresses \
                  answer until their lease ends"
+            ),
+            Self::PathsFailed { error, count } => {
+                write!(f, "{error} ({count} so far)")
+            }
+            Self::PathGone { what } => write!(
+                f,
+                "{what} was gone, by another program or with its link: put back"
             ),
             Self::HostFailed {
                 command,

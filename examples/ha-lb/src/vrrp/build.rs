@@ -126,6 +126,8 @@ pub(super) fn host_router(
         },
         owner: instance.priority == Priority::OWNER,
         addresses: vips(instance),
+        routes: Vec::new(),
+        rules: Vec::new(),
         lifetime: lifetime(instance),
         hold: hold(instance),
         id,

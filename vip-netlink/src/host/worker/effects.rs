@@ -132,11 +132,16 @@ impl Worker {
             let found = wanted.iter().map(|one| one.present());
             there.extend(found.filter(|one| !there.contains(one)).collect::<Vec<_>>());
         }
+        let mut paths = std::mem::take(&mut router.paved).paths;
+        paths.extend(router.config.paths());
         let mut result = Ok(());
         for present in there {
             if let Err(error) = self.vips.remove(present).await {
                 result = Err(error);
             }
+        }
+        if let Err(error) = self.unpave(&paths).await {
+            result = Err(error);
         }
         // A link-local address may be another router's on another interface too.
         let elsewhere = |address: &IpAddr| {
@@ -220,6 +225,9 @@ impl Worker {
         for (id, router) in &mut self.routers {
             if router.retry.take_if(|at| *at <= now).is_some() {
                 self.queue.push_back((*id, Work::Command(Command::Install)));
+            }
+            if router.paved.retry.take_if(|at| *at <= now).is_some() {
+                self.queue.push_back((*id, Work::Pave));
             }
         }
     }

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::{Worker, wanted};
+use super::{Paths, Worker, wanted};
 use crate::Error;
 use crate::fence::Access;
 use crate::plan::{Wanted, difference};
 
 impl Worker {
-    /// Removes what a predecessor left behind: our addresses by exact prefix and interface.
+    /// Removes what a predecessor left behind: our addresses by exact prefix and interface, our
+    /// routes and rules by their mark (`proto keepalived`) and all that names them.
     pub(super) async fn sweep(&mut self) -> Result<(), Error> {
         self.kernel = self.vips.dump().await?;
         let ours: Vec<Wanted<'_>> = self
@@ -21,6 +22,11 @@ impl Worker {
         for present in left {
             self.vips.remove(present).await?;
         }
+        let mut paths = Paths::default();
+        let routers = self.routers.values();
+        routers.for_each(|router| paths.extend(router.config.paths()));
+        // What cannot be removed is found again when the router puts its own up.
+        let _ = self.unpave(&paths).await;
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use tokio::time::Instant;
 
+use super::paths::Paths;
 use super::wanted;
 use crate::host::HostRouter;
 use crate::lease::Lease;
@@ -17,17 +18,37 @@ pub(super) struct Managed {
     pub(super) placed: Vec<Present>,
     pub(super) lease: Option<Lease>,
     pub(super) retry: Option<Instant>,
+    /// Its routes and rules.
+    pub(super) paved: Paved,
     /// The primary address last told.
     pub(super) primary: Option<Option<IpAddr>>,
 }
 
+/// Routes and rules that were put up.
+#[derive(Debug, Default)]
+pub(super) struct Paved {
+    pub(super) paths: Paths,
+    /// When those that are missing are asked for again.
+    pub(super) retry: Option<Instant>,
+    /// What was told last is that some are missing.
+    pub(super) failing: bool,
+}
+
+impl Paved {
+    /// Nothing is up and nothing is missing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.retry.is_none()
+    }
+}
+
 impl Managed {
-    pub(super) const fn new(config: HostRouter) -> Self {
+    pub(super) fn new(config: HostRouter) -> Self {
         Self {
             installed: false,
             placed: Vec::new(),
             lease: None,
             retry: None,
+            paved: Paved::default(),
             primary: None,
             config,
         }
@@ -74,5 +95,6 @@ impl Managed {
         self.installed = false;
         self.lease = None;
         self.retry = None;
+        self.paved.retry = None;
     }
 }

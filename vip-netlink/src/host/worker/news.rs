@@ -21,12 +21,16 @@ impl Worker {
                 Notice::Messages(messages) => {
                     for message in messages {
                         let change = self.kernel.apply(&message);
-                        if let Some(Change::Removed(present)) = change {
-                            self.lost(present).await;
+                        match change {
+                            None => continue,
+                            Some(Change::Removed(present)) => self.lost(present).await,
+                            Some(Change::PathGone(gone)) => {
+                                self.lost_path(&gone);
+                                continue;
+                            }
+                            Some(Change::Link | Change::Added(_) | Change::Detected(_)) => {}
                         }
-                        if change.is_some() {
-                            self.tell();
-                        }
+                        self.tell();
                     }
                 }
                 Notice::Lost => self.look_again().await,
@@ -45,6 +49,7 @@ impl Worker {
                 self.lost(*present).await;
             }
         }
+        self.pave_all_again();
         self.tell();
     }
 
@@ -108,6 +113,9 @@ impl Worker {
                 };
                 drop(self.reports.send(Report::Event(event)));
             }
+        }
+        if !up.is_empty() {
+            self.pave_all_again();
         }
         up.iter().for_each(|link| self.ask_again(link));
         for (router, address) in up.iter().flat_map(|link| self.missing(link)) {

@@ -96,6 +96,9 @@ pub struct Instance {
     /// What could not be done on the host and is still tried.
     #[serde(default)]
     pub retrying: Option<Failure>,
+    /// The same of `virtual_routes` and `virtual_rules`.
+    #[serde(default)]
+    pub retrying_paths: Option<Failure>,
     /// The last change of state.
     pub last_transition: Option<LastTransition>,
     /// The last changes of state, latest first; they outlive the VRRP process.

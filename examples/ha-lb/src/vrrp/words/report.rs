@@ -64,6 +64,7 @@ impl Words {
                 left: left.as_secs_f64(),
             }),
             retrying: report.failure.as_ref().map(|one| failure(one, now)),
+            retrying_paths: report.paths.as_ref().map(|one| failure(one, now)),
             last_transition: self.changes.get(number).cloned().flatten(),
             transitions: Vec::new(),
             changes: Vec::new(),

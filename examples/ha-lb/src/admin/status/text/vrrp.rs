@@ -37,15 +37,21 @@ pub(super) fn instance(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Resul
     }
     line(f, "priority", &priority(one))?;
     line(f, "addresses", &addresses(one))?;
-    if let Some(failure) = &one.retrying {
-        let text = format!(
-            "{} the addresses: {} (failed {} times, {} ago)",
-            failure.operation,
-            failure.error,
-            failure.count,
-            duration(failure.age)
-        );
-        line(f, "RETRYING", &text)?;
+    let failures = [
+        (&one.retrying, " the addresses"),
+        (&one.retrying_paths, " routes and rules"),
+    ];
+    for (failure, what) in failures {
+        if let Some(failure) = failure {
+            let text = format!(
+                "{}{what}: {} (failed {} times, {} ago)",
+                failure.operation,
+                failure.error,
+                failure.count,
+                duration(failure.age)
+            );
+            line(f, "RETRYING", &text)?;
+        }
     }
     peers(f, one)?;
     adverts(f, one)?;

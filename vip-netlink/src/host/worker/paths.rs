@@ -1,0 +1,208 @@
+//! Routes and rules that go with a router's addresses: after them, and after they were announced.
+//!
+//! Nothing is remembered of the kernel's tables, which may be those of the whole internet: a route is
+//! asked for again whenever it may have gone, and the answer tells whether it had.
+
+use tokio::time::Instant;
+use vrrp_fsm::RouterId;
+use vrrp_fsm::driver::HostEvent;
+
+use super::managed::Paved;
+use super::{RETRY, Worker};
+use crate::Error;
+use crate::plan::changes;
+use crate::route::{Route, Rule};
+use crate::watch::{Gone, Kernel};
+
+/// Routes and rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Paths {
+    pub(crate) routes: Vec<Route>,
+    pub(crate) rules: Vec<Rule>,
+}
+
+impl Paths {
+    pub(super) fn is_empty(&self) -> bool {
+        self.routes.is_empty() && self.rules.is_empty()
+    }
+
+    /// Those of another list too.
+    pub(super) fn extend(&mut self, other: Self) {
+        for route in other.routes {
+            if !self.routes.contains(&route) {
+                self.routes.push(route);
+            }
+        }
+        for rule in other.rules {
+            if !self.rules.contains(&rule) {
+                self.rules.push(rule);
+            }
+        }
+    }
+
+    /// Whether that may be one of them.
+    fn may_be(&self, gone: &Gone) -> bool {
+        match *gone {
+            Gone::Route { destination, table } => {
+                let same = |route: &Route| {
+                    (route.table, route.destination.length) == (table, destination.length)
+                        && (destination.length == 0
+                            || route.destination.address == destination.address)
+                };
+                self.routes.iter().any(same)
+            }
+            Gone::Rule { family, priority } => {
+                let same = |rule: &Rule| (rule.family, rule.priority) == (family, priority);
+                self.rules.iter().any(same)
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Puts up what is missing. What had been there before is told.
+    pub(super) async fn pave(&mut self, id: RouterId) {
+        let Some(router) = self.routers.get_mut(&id).filter(|router| router.installed) else {
+            return;
+        };
+        if router.config.paths().is_empty() && router.paved.is_empty() {
+            return;
+        }
+        let wanted = router.config.paths();
+        let mut paved = std::mem::take(&mut router.paved);
+        let (returned, result) = self.put_up(wanted, &mut paved.paths).await;
+        self.paved(id, paved, result);
+        for what in returned {
+            self.report(HostEvent::PathGone { router: id, what });
+        }
+        self.read().await;
+    }
+
+    /// Those that were up before and had gone, in words, and the last failure.
+    async fn put_up(&self, wanted: Paths, up: &mut Paths) -> (Vec<String>, Result<(), Error>) {
+        let index = index(&self.kernel);
+        let mut returned = Vec::new();
+        let mut result = Ok(());
+        for route in wanted.routes {
+            let was = up.routes.contains(&route);
+            if was && route.untracked {
+                continue;
+            }
+            match self.routing.add_route(&route, &index).await {
+                Ok(added) if was => returned.extend(added.then(|| format!("route {route}"))),
+                Ok(_) => up.routes.push(route),
+                Err(error) => result = Err(error),
+            }
+        }
+        for rule in wanted.rules {
+            let was = up.rules.contains(&rule);
+            if was && rule.untracked {
+                continue;
+            }
+            match self.routing.add_rule(&rule).await {
+                Ok(added) if was => returned.extend(added.then(|| format!("rule {rule}"))),
+                Ok(_) => up.rules.push(rule),
+                Err(error) => result = Err(error),
+            }
+        }
+        (returned, result)
+    }
+
+    /// When nothing else is to be done: no announcement waits for a route.
+    pub(super) fn pave_soon(&mut self, id: RouterId) {
+        if let Some(router) = self.routers.get_mut(&id).filter(|router| router.installed) {
+            router.paved.retry = Some(Instant::now());
+        }
+    }
+
+    /// How it went, told while it fails and once when it does no longer.
+    fn paved(&mut self, id: RouterId, mut paved: Paved, result: Result<(), Error>) {
+        let failed = result.is_err();
+        paved.retry = failed.then(|| Instant::now() + RETRY);
+        if failed || std::mem::replace(&mut paved.failing, false) {
+            paved.failing = failed;
+            self.report(HostEvent::Paths {
+                router: id,
+                outcome: result.map_err(Into::into),
+            });
+        }
+        if let Some(router) = self.routers.get_mut(&id) {
+            router.paved = paved;
+        }
+    }
+
+    /// Other routes and rules: the new ones before those that are gone.
+    pub(super) async fn reroute(&mut self, id: RouterId, paths: Paths) {
+        let Some(router) = self.routers.get_mut(&id) else {
+            return;
+        };
+        let before = router.config.paths();
+        (router.config.routes, router.config.rules) = (paths.routes.clone(), paths.rules.clone());
+        if !router.installed {
+            return;
+        }
+        self.pave(id).await;
+        let routes = changes(&before.routes, &paths.routes).1;
+        let rules = changes(&before.rules, &paths.rules).1;
+        let stale = Paths {
+            routes: routes.into_iter().cloned().collect(),
+            rules: rules.into_iter().cloned().collect(),
+        };
+        if let Some(router) = self.routers.get_mut(&id) {
+            let paved = &mut router.paved.paths;
+            paved.routes.retain(|route| !stale.routes.contains(route));
+            paved.rules.retain(|rule| !stale.rules.contains(rule));
+        }
+        if let Err(error) = self.unpave(&stale).await {
+            self.report(HostEvent::Paths {
+                router: id,
+                outcome: Err(error.into()),
+            });
+        }
+        self.read().await;
+    }
+
+    /// Removes routes and rules that no other router holds.
+    pub(super) async fn unpave(&self, stale: &Paths) -> Result<(), Error> {
+        let mut result = Ok(());
+        for rule in &stale.rules {
+            let mut others = self.routers.values().filter(|router| router.installed);
+            if others.any(|router| router.paved.paths.rules.contains(rule)) {
+                continue;
+            }
+            if let Err(error) = self.routing.remove_rule(rule).await {
+                result = Err(error);
+            }
+        }
+        for route in &stale.routes {
+            let mut others = self.routers.values().filter(|router| router.installed);
+            if others.any(|router| router.paved.paths.routes.contains(route)) {
+                continue;
+            }
+            let index = index(&self.kernel);
+            if let Err(error) = self.routing.remove_route(route, index).await {
+                result = Err(error);
+            }
+        }
+        result
+    }
+
+    /// Something went that may be a router's: asks for it again.
+    pub(super) fn lost_path(&mut self, gone: &Gone) {
+        let routers = self.routers.values_mut();
+        let hurt = routers.filter(|router| router.installed && router.paved.paths.may_be(gone));
+        hurt.for_each(|router| router.paved.retry = Some(Instant::now()));
+    }
+
+    /// The kernel drops IPv4 routes with their link, and tells nobody.
+    pub(super) fn pave_all_again(&mut self) {
+        let routers = self.routers.values_mut();
+        let paved = routers.filter(|router| router.installed && !router.paved.paths.is_empty());
+        paved.for_each(|router| router.paved.retry = Some(Instant::now()));
+    }
+}
+
+/// The indices that interfaces have now.
+pub(super) fn index(kernel: &Kernel) -> impl Fn(&str) -> Option<u32> + '_ {
+    |name| kernel.link(name).map(|link| link.index)
+}
