@@ -159,6 +159,12 @@ pub enum Warning {
         /// Who.
         source: IpAddr,
     },
+    /// The other owner goes on although our address is the higher one: we give way, and own the
+    /// addresses again when it resigns, owns them no more, or falls silent.
+    OwnerYields {
+        /// Who.
+        source: IpAddr,
+    },
     /// A router sends adverts while we are Active, with a priority that does not win.
     TwoActives {
         /// Who.
@@ -292,6 +298,13 @@ impl fmt::Display for Warning {
                 write!(
                     f,
                     "{source} claims priority 255 too: only one router can own the addresses"
+                )
+            }
+            Self::OwnerYields { source } => {
+                write!(
+                    f,
+                    "{source} claims priority 255 too and does not give way: giving way with priority 254 until it \
+                     resigns or is silent"
                 )
             }
             Self::TwoActives { source, priority } => {

@@ -74,7 +74,27 @@ impl Default for Announcements {
     }
 }
 
-/// Departures from RFC 9568, each named after keepalived's word for it. The default is the RFC.
+/// Departures from the RFCs, most of them named after keepalived's word. [`RouterConfig::new`] takes those of the RFC
+/// of the version ([`Policy::rfc`]), a reader of keepalived's file begins with [`Policy::keepalived`].
+///
+/// | keepalived.conf | here | RFC 9568 | RFC 3768 | keepalived |
+/// |---|---|---|---|---|
+/// | `lower_prio_no_advert` | [`lower_priority_no_advert`](Self::lower_priority_no_advert) | off | on | off |
+/// | `higher_prio_send_advert` | [`higher_priority_send_advert`](Self::higher_priority_send_advert) | off | off | off |
+/// | `owner_ignore_adverts` | [`owner_ignore_adverts`](Self::owner_ignore_adverts) | off | on | off |
+/// | two owners | [`contested_owner_yields`](Self::contested_owner_yields) | off | off | on |
+/// | `down_timer_adverts` | [`down_timer_adverts`](Self::down_timer_adverts) | 3 | 3 | 3 |
+/// | `vrrp_startup_delay` | [`startup_delay`](Self::startup_delay) | none | none | none |
+/// | `preempt_delay` | [`RouterConfig::preempt_delay`] | none | none | none |
+/// | `nopreempt` | [`RouterConfig::preempt`] | off | off | off |
+/// | `no_accept` | [`RouterConfig::accept`] | off | off | off |
+/// | `timer_expired_backup` | always ([`Reason::Late`](crate::Reason::Late)) | | | off |
+/// | same address | always a warning ([`Warning::SameAddress`](crate::Warning::SameAddress)) | | | the same |
+/// | a script without a result | always held out ([`FaultReason::Waiting`](crate::FaultReason::Waiting)) | | | the same |
+/// | `vrrp_script`, `weight`, `reverse`, `init_fail` | [`track`](crate::track) | | | |
+/// | `vrrp_sync_group` | [`sync_group`](crate::sync_group) | | | |
+/// | `vrrp_strict` | the values of the column RFC 9568, and `lower_priority_no_advert` | | | off |
+/// | none | [`spread_phases`](Self::spread_phases), [`resign_at_once`](Self::resign_at_once) | off | off | off |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// Active does not answer an advert of lower priority by one of its own
@@ -86,6 +106,11 @@ pub struct Policy {
     /// An owner ignores all adverts (`owner_ignore_adverts`; RFC 3768 §7.1 demands it). Off, two
     /// owners on a link are noticed, warned of, and the tie is broken by address.
     pub owner_ignore_adverts: bool,
+    /// Two owners: the one with the lower address gives way, as RFC 9568 §6.4.3 has it for equal
+    /// priorities. If it does not, because it is deaf, the other gives way to it after two adverts of
+    /// its own and 1.2 times the longer interval; it has priority 254 until the other resigns, is no
+    /// owner any more, or falls silent. Off, both stay Active for as long as they live.
+    pub contested_owner_yields: bool,
     /// The first interval after becoming Active is shortened, by VRID, so that the many routers of
     /// one host that became Active at once do not advertise at once for ever. The advert that takes
     /// over is never delayed.
@@ -96,18 +121,41 @@ pub struct Policy {
     pub resign_at_once: bool,
     /// How many intervals of silence a Backup bears (`down_timer_adverts`, 1-100); the RFC says 3.
     pub down_timer_adverts: u8,
+    /// So long after [`Event::Startup`](crate::Event::Startup) it stays in Initialize and hears no
+    /// adverts (`vrrp_startup_delay`): the ports of a switch may pass nothing for a while after boot.
+    pub startup_delay: Duration,
 }
 
-impl Default for Policy {
-    fn default() -> Self {
+impl Policy {
+    /// What the RFC of that version says: RFC 9568, or RFC 3768, where nobody answers a lower
+    /// priority (§6.4.3) and an owner hears nobody (§7.1).
+    pub const fn rfc(version: Version) -> Self {
+        let old = matches!(version, Version::V2);
         Self {
-            lower_priority_no_advert: false,
+            lower_priority_no_advert: old,
             higher_priority_send_advert: false,
-            owner_ignore_adverts: false,
+            owner_ignore_adverts: old,
+            contested_owner_yields: false,
             spread_phases: false,
             resign_at_once: false,
             down_timer_adverts: 3,
+            startup_delay: Duration::ZERO,
         }
+    }
+
+    /// What keepalived does, in both versions, when its file says nothing.
+    pub const fn keepalived() -> Self {
+        Self {
+            contested_owner_yields: true,
+            ..Self::rfc(Version::V3)
+        }
+    }
+}
+
+impl Default for Policy {
+    /// RFC 9568.
+    fn default() -> Self {
+        Self::rfc(Version::V3)
     }
 }
 
@@ -153,8 +201,9 @@ pub enum ConfigError {
 }
 
 impl RouterConfig {
-    /// A router with the RFC's defaults: priority 100, interval 1 s, preempting, accepting, tie
-    /// address unknown.
+    /// A router with the defaults of the RFC of that version: priority 100, interval 1 s, preempting,
+    /// tie address unknown. Only announcements are keepalived's: an RFC's single one is easily lost.
+    /// Accept_Mode is on, for most who embed this serve the addresses themselves.
     pub fn new(vrid: Vrid, family: Family, version: Version, addresses: Vec<IpAddr>) -> Self {
         Self {
             vrid,
@@ -168,7 +217,7 @@ impl RouterConfig {
             addresses,
             accept: true,
             announcements: Announcements::default(),
-            policy: Policy::default(),
+            policy: Policy::rfc(version),
         }
     }
 

@@ -98,9 +98,11 @@
 //!   back to Backup and is elected anew ([`Reason::Late`]). keepalived does so only when told.
 //! - Priority 0 sets Active_Down_Timer to Skew_Time only if that is sooner, so that a stream of such
 //!   adverts cannot hold a takeover off.
-//! - Version 2 answers an advert of lower priority as version 3 does (RFC 9568 §6.4.3), and an
-//!   owner hears adverts, so that a second owner is noticed. Both are [`Policy`].
 //! - An advert from our own address is warned of and never answered.
+//! - With version 3 over IPv4 an [`Attachment`] sends the checksum that keepalived and FRR expect, with a
+//!   pseudo-header; RFC 9568 has none. Both are accepted.
+//!
+//! What departs from them only when asked is [`Policy`], with a table of keepalived's words.
 //!
 //! # Read the files in this order
 //! `config` and `state` (the diagram), `event`, `action`, `router` and its three states, each the

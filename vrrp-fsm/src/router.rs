@@ -8,6 +8,8 @@ use core::{net::IpAddr, time::Duration};
 
 use vrrp_proto::{Family, Priority, Version};
 
+use contest::Contest;
+
 use crate::{
     Action, Active, Backup, ConfigError, Event, FaultKind, FaultReason, Faults, Heard, Instant,
     Reason, Received, RouterConfig, State, StateKind, Transition, Warning, timing,
@@ -15,6 +17,7 @@ use crate::{
 
 mod active;
 mod backup;
+mod contest;
 mod initialize;
 mod resume;
 
@@ -33,6 +36,8 @@ pub struct Router {
     grouped: bool,
     /// Backup whose Active_Down_Timer has fired, waiting for that leave.
     ready: bool,
+    /// Owner and Active, while another owner is heard.
+    contest: Option<Contest>,
     actions: VecDeque<Action>,
 }
 
@@ -83,7 +88,8 @@ impl Router {
             installed: false,
             grouped: false,
             ready: false,
-            actions: VecDeque::with_capacity(8),
+            contest: None,
+            actions: VecDeque::new(),
             config,
         })
     }
@@ -128,6 +134,7 @@ impl Router {
         self.step_back_if_late(now);
         match self.state {
             State::Initialize { started } => self.initialize(now, started, event),
+            State::Delayed { begins_at } => self.delayed(now, begins_at, event),
             State::Backup(backup) => self.backup(now, backup, event),
             State::Active(active) => self.active(now, active, event),
         }
@@ -147,8 +154,8 @@ impl Router {
         self.actions.pop_front()
     }
 
-    /// When to give [`Event::Timeout`]; `None` exactly in Initialize. It changes with `handle`
-    /// only.
+    /// When to give [`Event::Timeout`]; `None` exactly in [`State::Initialize`]. It changes with
+    /// `handle` only.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.state.next_deadline()
     }
@@ -171,6 +178,11 @@ impl Router {
     /// Whether it could be Active and waits for the other members of its sync group.
     pub fn is_ready(&self) -> bool {
         self.ready
+    }
+
+    /// The queue of actions is lent by a set, and given back empty.
+    pub(crate) fn exchange_queue(&mut self, queue: &mut VecDeque<Action>) {
+        core::mem::swap(&mut self.actions, queue);
     }
 
     /// How long it bears silence as Backup, by its own interval.
@@ -255,6 +267,7 @@ impl Router {
 
     /// RFC 9568 §6.4.1 and §6.4.2: to Active.
     fn become_active(&mut self, now: Instant, reason: Reason) {
+        self.own_again();
         // The advert first: it silences the others before our address answers.
         self.push(Action::Send {
             priority: self.priority,
@@ -322,6 +335,7 @@ impl Router {
         let (from, to) = (self.state.kind(), state.kind());
         self.state = state;
         self.ready = false;
+        self.contest = None;
         self.warned = Warned::default();
         if from != to {
             self.push(Action::Transition(Transition { from, to, reason }));
@@ -336,6 +350,7 @@ impl Router {
             Warning::IntervalMismatch { .. } => &mut self.warned.interval,
             Warning::AddressLost
             | Warning::InstallFailed
+            | Warning::OwnerYields { .. }
             | Warning::OtherAddresses { .. }
             | Warning::CrossedPriorities { .. } => &mut false,
         };
@@ -350,11 +365,16 @@ impl Router {
 
     /// Between 1/255 of the interval (VRID 255) and the whole of it (VRID 1).
     fn first_interval(&self) -> Duration {
-        let interval = self.config.interval;
+        self.config.interval - self.phase(self.config.interval)
+    }
+
+    /// How far this VRID is moved within a span, so that the routers of a host that became Active at
+    /// once do not all act at once for ever; nothing unless policy spreads them.
+    fn phase(&self, span: Duration) -> Duration {
         if self.config.policy.spread_phases {
-            interval * (256 - u32::from(self.config.vrid.value())) / 255
+            span * (u32::from(self.config.vrid.value()) - 1) / 255
         } else {
-            interval
+            Duration::ZERO
         }
     }
 

@@ -33,6 +33,12 @@ pub enum State {
         /// Whether the router was started, and only faults hold it.
         started: bool,
     },
+    /// Started, and not taking part yet, by [`Policy::startup_delay`](crate::Policy::startup_delay).
+    /// For the RFC this is Initialize.
+    Delayed {
+        /// From when on it takes part.
+        begins_at: Instant,
+    },
     /// Watching the Active router.
     Backup(Backup),
     /// Holding the addresses.
@@ -92,7 +98,7 @@ pub struct Heard {
 /// The name of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StateKind {
-    /// Not started.
+    /// Not started, or held back by a startup delay.
     Initialize,
     /// Started, held out by a fault: keepalived's FAULT. For the RFC this is Initialize.
     Fault,
@@ -103,10 +109,11 @@ pub enum StateKind {
 }
 
 impl State {
-    /// The earliest timer; `None` exactly in Initialize.
+    /// The earliest timer; `None` exactly in [`State::Initialize`].
     pub fn next_deadline(&self) -> Option<Instant> {
         match *self {
             Self::Initialize { .. } => None,
+            Self::Delayed { begins_at } => Some(begins_at),
             Self::Backup(Backup { active_down_at, .. }) => Some(active_down_at),
             Self::Active(Active {
                 adver_at,
@@ -119,7 +126,7 @@ impl State {
     /// Its name.
     pub fn kind(&self) -> StateKind {
         match self {
-            Self::Initialize { started: false } => StateKind::Initialize,
+            Self::Initialize { started: false } | Self::Delayed { .. } => StateKind::Initialize,
             Self::Initialize { started: true } => StateKind::Fault,
             Self::Backup(_) => StateKind::Backup,
             Self::Active(_) => StateKind::Active,

@@ -50,7 +50,7 @@ pub struct RouterStatus {
     pub addresses: Vec<IpAddr>,
     /// The last change of state and its time.
     pub last_transition: Option<(Instant, Transition)>,
-    /// The next timer.
+    /// The next timer; in Initialize the end of the startup delay.
     pub deadline: Option<Instant>,
     /// Counters.
     pub statistics: Statistics,
@@ -65,7 +65,7 @@ impl RouterStatus {
     pub(crate) fn of(id: RouterId, interface: u32, router: &Router) -> Self {
         let config = router.config();
         let (active, active_adver_interval) = match router.state() {
-            State::Initialize { .. } => (None, None),
+            State::Initialize { .. } | State::Delayed { .. } => (None, None),
             State::Backup(backup) => (
                 backup.active.map(|heard| heard.source),
                 Some(backup.active_adver_interval),

@@ -17,7 +17,9 @@
 use alloc::vec::Vec;
 use core::{fmt, time::Duration};
 
-use crate::{FaultReason, Instant, RouterId, StateKind};
+use vrrp_proto::Priority;
+
+use crate::{FaultReason, Heard, Instant, RouterId, StateKind};
 
 /// Number of a sync group in its set, in the order in which they were formed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,6 +132,18 @@ pub(crate) struct SyncGroup {
     pub(crate) members: Vec<RouterId>,
     pub(crate) state: Option<StateKind>,
     pub(crate) crossing: Crossing,
+    /// The last advert that beat the priority of a member, and the last that a member's beats.
+    pub(crate) higher: Option<Rival>,
+    pub(crate) lower: Option<Rival>,
+}
+
+/// An advert that a member heard from another router than those of its own group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rival {
+    pub(crate) id: RouterId,
+    /// The member's own priority then.
+    pub(crate) own: Priority,
+    pub(crate) heard: Heard,
 }
 
 /// Whether members hear that they want different things: one loses against a living router that another

@@ -7,7 +7,7 @@ use std::{net::IpAddr, time::Duration};
 use proptest::prelude::*;
 use vrrp_fsm::{
     Action, Event, FaultKind, FaultReason, Instant, Object, Received, Router, RouterConfig,
-    RouterId, StateKind,
+    RouterId, State, StateKind,
 };
 use vrrp_proto::{Family, Priority, Version, Vrid};
 
@@ -15,6 +15,8 @@ fn config(version: Version, priority: u8, last: u8) -> RouterConfig {
     let addresses = vec![IpAddr::from([192, 0, 2, 100])];
     let mut config = RouterConfig::new(Vrid::new(9).unwrap(), Family::Ipv4, version, addresses);
     config.priority = Priority::new(priority);
+    // RFC 3768's owner hears nobody.
+    config.policy.owner_ignore_adverts = false;
     config.primary = Some(IpAddr::from([192, 0, 2, last]));
     config
 }
@@ -34,6 +36,9 @@ prop_compose! {
         answers in any::<bool>(),
         polite in any::<bool>(),
         deaf in any::<bool>(),
+        (spread, yields) in any::<(bool, bool)>(),
+        startup_delay in prop_oneof![3 => Just(0_u64), 1 => 1_u64..10_000],
+        down_timer_adverts in prop_oneof![3 => Just(3_u8), 1 => 1_u8..=100],
     ) -> RouterConfig {
         let mut config = config(version, priority, 5);
         config.preempt = preempt;
@@ -44,6 +49,10 @@ prop_compose! {
         config.policy.higher_priority_send_advert = polite;
         config.policy.owner_ignore_adverts = deaf;
         config.policy.resign_at_once = polite != deaf;
+        config.policy.spread_phases = spread;
+        config.policy.contested_owner_yields = yields;
+        config.policy.startup_delay = Duration::from_millis(startup_delay);
+        config.policy.down_timer_adverts = down_timer_adverts;
         config
     }
 }
@@ -152,7 +161,7 @@ impl Follower {
         let kind = router.state().kind();
         assert_eq!(kind, self.state, "every change is told");
         assert_eq!(self.installed, kind == StateKind::Active);
-        let idle = matches!(kind, StateKind::Initialize | StateKind::Fault);
+        let idle = matches!(router.state(), State::Initialize { .. });
         assert_eq!(idle, router.next_deadline().is_none());
         if kind != StateKind::Initialize {
             let faulty = router.faults().first().is_some();

@@ -8,8 +8,8 @@
 use std::{fmt::Write as _, net::IpAddr, time::Duration};
 
 use vrrp_fsm::{
-    Action, Event, FaultKind, FaultReason, Instant, Received, Router, RouterConfig, RouterId,
-    Warning,
+    Action, Event, FaultKind, FaultReason, Instant, Policy, Received, Router, RouterConfig,
+    RouterId, Warning,
 };
 use vrrp_proto::{Family, Priority, Version, Vrid};
 
@@ -29,8 +29,11 @@ enum Setup {
     BackupNoPreempt,
     Active,
     ActiveResignsAtOnce,
+    ActiveAsKeepalived,
     OwnerInitialize,
     OwnerActive,
+    OwnerAsKeepalived,
+    Delayed,
 }
 
 #[derive(Clone, Copy)]
@@ -57,16 +60,29 @@ fn router(version: Version, setup: Setup) -> Router {
     );
     config.primary = Some(address(OWN));
     config.policy.resign_at_once = matches!(setup, Setup::ActiveResignsAtOnce);
+    if matches!(setup, Setup::ActiveAsKeepalived | Setup::OwnerAsKeepalived) {
+        config.policy = Policy::keepalived();
+    }
+    if matches!(setup, Setup::Delayed) {
+        config.policy.startup_delay = Duration::from_secs(5);
+    }
     config.preempt = !matches!(setup, Setup::BackupNoPreempt);
-    if matches!(setup, Setup::OwnerInitialize | Setup::OwnerActive) {
+    if matches!(
+        setup,
+        Setup::OwnerInitialize | Setup::OwnerActive | Setup::OwnerAsKeepalived
+    ) {
         config.priority = Priority::OWNER;
     }
     let mut router = Router::new(config).unwrap();
     let way: &[Event] = match setup {
         Setup::Initialize | Setup::OwnerInitialize => &[],
         Setup::Fault => &[Event::Fault(FaultReason::InterfaceDown), Event::Startup],
-        Setup::Backup | Setup::BackupNoPreempt | Setup::OwnerActive => &[Event::Startup],
-        Setup::Active | Setup::ActiveResignsAtOnce => {
+        Setup::Backup
+        | Setup::BackupNoPreempt
+        | Setup::OwnerActive
+        | Setup::OwnerAsKeepalived
+        | Setup::Delayed => &[Event::Startup],
+        Setup::Active | Setup::ActiveResignsAtOnce | Setup::ActiveAsKeepalived => {
             // Entered by the timer: started one Active_Down_Interval earlier.
             let down = Duration::from_micros(3_609_375);
             router.handle(ENTERED.before(down), Event::Startup);
@@ -202,8 +218,11 @@ fn table(version: Version) -> String {
         ("Backup, Preempt_Mode false", Setup::BackupNoPreempt),
         ("Active", Setup::Active),
         ("Active, resign_at_once", Setup::ActiveResignsAtOnce),
+        ("Active, as keepalived", Setup::ActiveAsKeepalived),
         ("Initialize, owner", Setup::OwnerInitialize),
         ("Active, owner", Setup::OwnerActive),
+        ("Active, owner, as keepalived", Setup::OwnerAsKeepalived),
+        ("Initialize, startup delay 5 s", Setup::Delayed),
     ];
     let mut text = String::new();
     for (name, setup) in setups {

@@ -25,12 +25,10 @@ use std::{
 use rustix::process::Signal;
 use tokio::{
     sync::{
-        Notify,
         mpsc::{self, UnboundedReceiver, UnboundedSender, error::TrySendError, unbounded_channel},
         oneshot,
     },
     task::spawn_local,
-    time::{Instant, sleep_until},
 };
 use vip_netlink::LinuxHost;
 use vrrp_fsm::{
@@ -81,7 +79,7 @@ async fn run() -> io::Result<()> {
             None => return Ok(()),
         }
     };
-    let speaker = match start(&given.configuration, line.is_some()) {
+    let speaker = match start(&given, line.is_some()) {
         Ok(speaker) => speaker
             .after(line)
             .await
@@ -114,14 +112,22 @@ fn read(configuration: &Configuration) -> Result<Config, String> {
 }
 
 /// Rights are given up before the host starts its thread, which inherits what is left.
-fn start(configuration: &Configuration, succession: bool) -> Result<Speaker, String> {
-    let config = read(configuration)?;
+fn start(given: &Given, succession: bool) -> Result<Speaker, String> {
+    let config = read(&given.configuration)?;
     privileges::leave_the_file_system();
     privileges::keep_only(&privileges::SPEAKER).map_err(|e| e.to_string())?;
     // One that is stopped goes on, finds that it is late, and ends in order.
     privileges::at_the_end_of_the_parent(Signal::CONT);
     let interfaces = build::Interfaces::of(&config).map_err(|e| e.to_string())?;
-    let set = build::routers(&config, &interfaces)?;
+    // A daemon that has been up for longer has waited already.
+    let startup_delay = match succession || given.succeeds.is_some() {
+        true => Duration::ZERO,
+        false => startup_delay(&config),
+    };
+    if !startup_delay.is_zero() {
+        tracing::info!("vrrp_startup_delay: taking part in {startup_delay:.1?}");
+    }
+    let set = build::routers(&config, &interfaces, startup_delay)?;
     let host = build::host(&config, &interfaces, succession).map_err(|e| e.to_string())?;
     if let Some(why) = host.unfenced() {
         tracing::warn!(
@@ -144,16 +150,21 @@ fn start(configuration: &Configuration, succession: bool) -> Result<Speaker, Str
     Ok(Speaker {
         driver,
         words: Words::new(&config, interfaces),
-        startup_delay: config.global.startup_delay,
         left: None,
     })
+}
+
+/// The longer of `vrrp_startup_delay` and what is left of `vrrp_delay_after_boot`.
+fn startup_delay(config: &Config) -> Duration {
+    let up = driver::now().since_epoch();
+    let after_boot = config.global.delay_after_boot.saturating_sub(up);
+    config.global.startup_delay.max(after_boot)
 }
 
 /// A speaker that is ready to run.
 struct Speaker {
     driver: Driver<LinuxHost>,
     words: Words,
-    startup_delay: Duration,
     /// What a predecessor handed over.
     left: Option<Vec<Left>>,
 }
@@ -184,7 +195,6 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
     let Speaker {
         mut driver,
         words,
-        startup_delay,
         left,
     } = speaker;
     let words = Rc::new(RefCell::new(words));
@@ -200,39 +210,25 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
     for (name, passed) in given.scripts {
         orders.script(name, passed);
     }
-    // A daemon that has been up for longer has waited already.
-    let startup_delay = match (&left, given.succeeds) {
+    match (&left, given.succeeds) {
         (Some(left), active) => {
             resume(&mut driver, left, &orders, &observer);
             for change in words.borrow().changed_since(&active.unwrap_or_default()) {
                 let _ = told.send(FromSpeaker::Transition(change));
             }
-            Duration::ZERO
         }
         (None, Some(active)) => {
             let routers = active.iter().filter_map(|name| words.borrow().router(name));
             routers.for_each(|router| command(&control, Control::Succeed(router)));
-            Duration::ZERO
         }
-        (None, None) => startup_delay,
-    };
-    if !startup_delay.is_zero() {
-        tracing::info!("vrrp_startup_delay: taking part in {startup_delay:?}");
+        (None, None) => {}
     }
     let reporter = spawn_local(tell(Rc::clone(&words), observations, control, told));
     supervisor.send(&FromSpeaker::Ready, &[]).await?;
     let sender = spawn_local(pass_on(Rc::clone(supervisor), reports));
-    let stopping = Rc::clone(&orders.stopping);
-    let begins = Instant::now() + startup_delay;
-    orders.begins = begins;
     // Each round ends with the driver, or with something that needs it.
     loop {
-        let drive = async {
-            if delay(begins, &stopping, &mut commands, &mut driver, &observer).await {
-                return Ok(());
-            }
-            driver.run_with(&mut commands, &observer).await
-        };
+        let drive = driver.run_with(&mut commands, &observer);
         let interrupt = tokio::select! {
             biased;
             ended = drive => ended.map(|()| Interrupt::Ended)?,
@@ -288,27 +284,6 @@ fn leaving(driver: &Driver<LinuxHost>, words: &Words) -> Vec<Left> {
         .collect()
 }
 
-/// keepalived.conf(5), vrrp_startup_delay: as if the daemon had been started that much later, except that what is
-/// asked and told meanwhile is heard. True if it was stopped before.
-async fn delay(
-    begins: Instant,
-    stopped: &Notify,
-    commands: &mut mpsc::Receiver<Control>,
-    driver: &mut Driver<LinuxHost>,
-    observer: &impl Fn(RouterId, Observation),
-) -> bool {
-    // Without a delay nothing is heard before the start.
-    while Instant::now() < begins {
-        tokio::select! {
-            biased;
-            () = stopped.notified() => return true,
-            () = sleep_until(begins) => {}
-            Some(command) = commands.recv() => driver.command(command, observer),
-        }
-    }
-    false
-}
-
 /// Beside the driver: a supervisor that does not read must not hold an advert up.
 async fn pass_on(supervisor: Rc<Channel>, mut reports: UnboundedReceiver<FromSpeaker>) {
     while let Some(report) = reports.recv().await {
@@ -355,24 +330,22 @@ async fn effective_priority(control: &mpsc::Sender<Control>, number: usize) -> O
     Some(router.effective_priority.value())
 }
 
-/// Tells the supervisor how everything is; `begins` is when the routers take part.
+/// Tells the supervisor how everything is.
 async fn status(
     words: Rc<RefCell<Words>>,
     control: mpsc::Sender<Control>,
     told: UnboundedSender<FromSpeaker>,
-    begins: Instant,
 ) {
     let Some(snapshot) = snapshot(&control).await else {
         return;
     };
     let now = driver::now();
-    let delay = begins.saturating_duration_since(Instant::now());
     let words = words.borrow();
     let instances = snapshot
         .routers
         .iter()
         .filter(|report| !words.is_gone(report.status.id.index()))
-        .map(|report| words.status(report, now, delay))
+        .map(|report| words.status(report, now))
         .collect();
     let stray = words::rejected(&snapshot.stray);
     let _ = told.send(FromSpeaker::Status { instances, stray });

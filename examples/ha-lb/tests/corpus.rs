@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 type Body = fn(&[u8]);
 
 /// Every fuzz target and its body.
-const TARGETS: [(&str, Body); 7] = [
+const TARGETS: [(&str, Body); 8] = [
     ("advert_parse", vrrp_proto::fuzzing::advertisement),
     ("ah_open", vrrp_proto::fuzzing::authentication_header),
     ("auth_hmac", vrrp_proto::fuzzing::auth_hmac),

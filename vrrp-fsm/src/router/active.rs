@@ -94,6 +94,7 @@ impl Router {
         let Received {
             source, priority, ..
         } = *advert;
+        self.contest(now, advert);
         let own = self.priority;
         if priority == Priority::RESIGN {
             // RFC 9568 §6.4.3: answer at once, so that Backups that set their timer to Skew_Time
@@ -198,6 +199,7 @@ impl Router {
             priority: self.priority,
         });
         active.sent_at = now;
+        self.count_for_contest(now);
     }
 
     /// Announces as after becoming Active.
@@ -224,7 +226,9 @@ impl Router {
         if delay.is_zero() {
             self.schedule_refresh(now, active);
         } else {
-            active.announce_at = Some(now + delay);
+            // Of many routers that became Active at once, each announces again in a moment of its own.
+            let early = self.phase(self.config.interval.min(delay / 2));
+            active.announce_at = Some(now + (delay - early));
             active.announce_repeat = repeat;
         }
     }

@@ -47,6 +47,9 @@ impl Router {
     }
 
     fn backup_hears(&mut self, now: Instant, mut backup: Backup, advert: &Received) {
+        if advert.priority != Priority::OWNER {
+            self.own_again();
+        }
         let heard = Heard::new(now, advert);
         // The owner preempts whatever Preempt_Mode says (RFC 9568 §6.1).
         let preempt = self.config.preempt || self.config.is_owner();

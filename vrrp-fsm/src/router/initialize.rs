@@ -1,19 +1,16 @@
 //! Initialize: RFC 9568 §6.4.1. keepalived's FAULT is this state, started but held by a fault.
 
 use super::Router;
-use crate::{Action, Event, FaultReason, Instant, Reason, StateKind, Transition};
+use crate::{Action, Event, FaultReason, Instant, Reason, State, StateKind, Transition};
 
 impl Router {
     pub(super) fn initialize(&mut self, now: Instant, started: bool, event: Event) {
         match event {
-            Event::Startup if !started => {
-                let reason = if self.config.is_owner() {
-                    Reason::Owner
-                } else {
-                    Reason::Startup
-                };
-                self.take_part(now, reason, None);
+            Event::Startup if !started && !self.config.policy.startup_delay.is_zero() => {
+                let begins_at = now + self.config.policy.startup_delay;
+                self.state = State::Delayed { begins_at };
             }
+            Event::Startup if !started => self.begin(now),
             Event::Shutdown => self.become_initialize(false, Reason::Shutdown),
             Event::Fault(_)
             | Event::Recovered(_)
@@ -38,6 +35,31 @@ impl Router {
             | Event::Promote
             | Event::StepBack(_) => {}
         }
+    }
+
+    /// keepalived's `vrrp_startup_delay`: as if it were started that much later.
+    pub(super) fn delayed(&mut self, now: Instant, begins_at: Instant, event: Event) {
+        match event {
+            Event::Timeout if now >= begins_at => {
+                self.state = State::Initialize { started: false };
+                self.begin(now);
+            }
+            Event::Shutdown => self.become_initialize(false, Reason::Shutdown),
+            // What holds it out is known when it begins; nothing else counts before.
+            event => {
+                self.note(&event);
+            }
+        }
+    }
+
+    /// RFC 9568 §6.4.1: Startup.
+    fn begin(&mut self, now: Instant) {
+        let reason = if self.config.is_owner() {
+            Reason::Owner
+        } else {
+            Reason::Startup
+        };
+        self.take_part(now, reason, None);
     }
 
     /// Leaves Initialize unless a fault holds; tells if it is another one than `held` it so far.

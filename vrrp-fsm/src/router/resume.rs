@@ -14,6 +14,11 @@ impl Router {
         );
         match state {
             State::Initialize { started: false } => return self.handle(now, Event::Startup),
+            // What holds it out by then is known when it begins.
+            State::Delayed { .. } => {
+                self.state = state;
+                return;
+            }
             State::Initialize { started: true } => {
                 self.state = state;
                 if self.faults.first().is_none() {

@@ -6,6 +6,8 @@ use vrrp_proto::Vrid;
 
 use super::*;
 
+mod policies;
+
 const OWN: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 5));
 const OTHER: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 6));
 const SECOND: Duration = Duration::from_secs(1);

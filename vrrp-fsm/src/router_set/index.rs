@@ -1,4 +1,4 @@
-//! From (interface, family, VRID) to router in constant time: a hash table with open addressing, at
+//! From (interface, family, VRID) to routers in constant time: a hash table with open addressing, at
 //! most half full. Here because `alloc` has none; keys come from the configuration, so no peer can
 //! aim at a bucket.
 
@@ -34,19 +34,15 @@ impl Key {
 }
 
 impl Index {
-    pub(super) fn get(&self, key: Key) -> Option<RouterId> {
-        let mask = self.slots.len().checked_sub(1)?;
-        let mut at = key.bucket(mask);
-        while let Some((found, id)) = self.slots.get(at)? {
-            if *found == key {
-                return Some(*id);
-            }
-            at = (at + 1) & mask;
-        }
-        None
+    /// The routers of that key, almost always one at most, in the order of insertion.
+    pub(super) fn candidates(&self, key: Key) -> impl Iterator<Item = RouterId> + '_ {
+        let mask = self.slots.len().saturating_sub(1);
+        let from = key.bucket(mask);
+        let slots = (0..self.slots.len()).map(move |step| self.slots.get((from + step) & mask));
+        let filled = slots.map_while(|slot| *slot?);
+        filled.filter_map(move |(found, id)| (found == key).then_some(id))
     }
 
-    /// The key must not be there yet.
     pub(super) fn insert(&mut self, key: Key, id: RouterId) {
         if self.slots.len() < 2 * (self.len + 1) {
             let larger = vec![None; (4 * (self.len + 1)).next_power_of_two()];
@@ -95,16 +91,17 @@ mod tests {
             }
         }
         for (number, key) in (0..).zip(&keys) {
-            assert_eq!(index.get(*key), None);
+            assert_eq!(index.candidates(*key).next(), None);
             index.insert(*key, RouterId::new(number));
         }
         for (number, key) in (0..).zip(&keys) {
-            assert_eq!(index.get(*key), Some(RouterId::new(number)));
+            let found: Vec<_> = index.candidates(*key).collect();
+            assert_eq!(found, [RouterId::new(number)]);
         }
         let other = Key {
             interface: 20,
             ..keys[0]
         };
-        assert_eq!(index.get(other), None);
+        assert_eq!(index.candidates(other).next(), None);
     }
 }

@@ -195,11 +195,18 @@ impl RouterSet {
     }
 
     fn find(&self, packet: &Packet<'_>) -> Option<RouterId> {
-        self.index.get(Key {
+        let key = Key {
             interface: packet.interface,
             family: packet.envelope.family()?,
             vrid: Vrid::new(vrid_of(packet)?)?,
-        })
+        };
+        // Among namesakes the peer or the group decides; one that is meant by neither says why.
+        let carries = |id: &RouterId| {
+            let transport = self.member(*id).map(|member| &member.attachment.transport);
+            transport.is_some_and(|transport| transport.carries(&packet.envelope))
+        };
+        let meant = self.index.candidates(key).find(carries);
+        meant.or_else(|| self.index.candidates(key).next())
     }
 
     fn reject(

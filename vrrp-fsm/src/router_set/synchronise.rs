@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::{GroupId, RouterId, RouterSet};
+use super::{GroupId, Member, RouterId, RouterSet};
 use crate::{
     Action, Event, FaultKind, GroupTransition, Heard, Instant, Received, StateKind, Warning,
-    sync_group::{self, Order, Standing, SyncGroup},
+    sync_group::{self, Order, Rival, Standing, SyncGroup},
 };
 
 impl RouterSet {
@@ -112,14 +112,7 @@ impl RouterSet {
     fn standings(&self, group: GroupId) -> Vec<Standing> {
         let members = self.group(group).iter();
         let known = members.filter_map(|id| Some((*id, self.member(*id)?)));
-        let standing = |(id, member): (RouterId, &super::Member)| Standing {
-            id,
-            state: member.router.state().kind(),
-            ready: member.router.is_ready(),
-            own: member.router.faults().own(),
-            sibling: member.router.faults().sibling(),
-        };
-        known.map(standing).collect()
+        known.map(|(id, member)| member.standing(id)).collect()
     }
 
     /// Takes note of who beats whom; a warning if the group can never agree.
@@ -134,42 +127,44 @@ impl RouterSet {
             priority: received.priority,
             at: now,
         };
-        if received.priority > own {
-            member.higher = Some(heard);
-        } else if received.priority < own && received.priority.value() > 0 {
-            member.lower = Some(heard);
-        }
         let patience = member.router.patience();
-        let members = self.group(group).iter();
-        let known: Vec<_> = members
-            .filter_map(|id| Some((*id, self.member(*id)?)))
-            .collect();
-        let newest = |heard: fn(&super::Member) -> Option<Heard>| {
-            let all = known
-                .iter()
-                .filter_map(|(id, one)| Some((*id, one.router.priority(), heard(one)?)));
-            all.max_by_key(|(_, _, heard)| heard.at)
-        };
-        let (higher, lower) = (newest(|one| one.higher), newest(|one| one.lower));
-        let crossed = higher
-            .zip(lower)
-            .filter(|(higher, lower)| higher.0 != lower.0);
-        let times = crossed.map(|(higher, lower)| (higher.2.at, lower.2.at));
         let Some(place) = self.groups.get_mut(group.index()) else {
             return;
         };
+        let rival = Rival { id, own, heard };
+        if received.priority > own {
+            place.higher = Some(rival);
+        } else if received.priority < own && received.priority.value() > 0 {
+            place.lower = Some(rival);
+        }
+        let crossed = place.higher.zip(place.lower);
+        let crossed = crossed.filter(|(higher, lower)| higher.id != lower.id);
+        let times = crossed.map(|(higher, lower)| (higher.heard.at, lower.heard.at));
         if place.crossing.observe(now, times, patience)
             && let Some((higher, lower)) = crossed
         {
             let warning = Warning::CrossedPriorities {
-                source: higher.2.source,
-                priority: higher.2.priority,
-                own: higher.1,
-                member: lower.0,
-                members: lower.1,
-                beaten: lower.2.priority,
+                source: higher.heard.source,
+                priority: higher.heard.priority,
+                own: higher.own,
+                member: lower.id,
+                members: lower.own,
+                beaten: lower.heard.priority,
             };
-            self.actions.push_back((higher.0, Action::Warn(warning)));
+            self.actions.push_back((higher.id, Action::Warn(warning)));
+        }
+    }
+}
+
+impl Member {
+    /// As its sync group sees it.
+    pub(super) fn standing(&self, id: RouterId) -> Standing {
+        Standing {
+            id,
+            state: self.router.state().kind(),
+            ready: self.router.is_ready(),
+            own: self.router.faults().own(),
+            sibling: self.router.faults().sibling(),
         }
     }
 }

@@ -59,12 +59,18 @@ impl Interfaces {
     }
 }
 
-/// All virtual routers of a configuration.
-pub(super) fn routers(config: &Config, interfaces: &Interfaces) -> Result<RouterSet, String> {
+/// All virtual routers of a configuration, to take part so long after they are started.
+pub(super) fn routers(
+    config: &Config,
+    interfaces: &Interfaces,
+    startup_delay: Duration,
+) -> Result<RouterSet, String> {
     let mut set = RouterSet::new();
     for instance in &config.instances {
         let attachment = attachment(instance, interfaces);
-        set.insert(attachment, router(instance)).map_err(|error| {
+        let mut router = router(instance);
+        router.policy.startup_delay = startup_delay;
+        set.insert(attachment, router).map_err(|error| {
             format!(
                 "{}: vrrp_instance {}: {error}",
                 instance.span, instance.name
@@ -236,6 +242,7 @@ pub(super) fn router(instance: &Instance) -> RouterConfig {
         spread_phases: true,
         resign_at_once: instance.resign_at_once,
         down_timer_adverts: instance.down_timer_adverts,
+        ..Policy::keepalived()
     };
     router
 }

@@ -3,12 +3,9 @@
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use tokio::{
-    sync::{
-        Notify,
-        mpsc::{Sender, UnboundedSender},
-    },
+    sync::mpsc::{Sender, UnboundedSender},
     task::spawn_local,
-    time::{Instant, sleep_until},
+    time::sleep_until,
 };
 use vrrp_fsm::driver::Control;
 
@@ -47,10 +44,6 @@ pub(super) struct Orders {
     pub(super) words: Rc<RefCell<Words>>,
     pub(super) told: UnboundedSender<FromSpeaker>,
     pub(super) results: Results,
-    /// Ends a delayed start.
-    pub(super) stopping: Rc<Notify>,
-    /// When the routers take part.
-    pub(super) begins: Instant,
     prepared: Option<Prepared>,
     /// The supervisor's signs of life, from the first one on.
     watch: Option<Listening>,
@@ -72,8 +65,6 @@ impl Orders {
             words,
             told,
             results: Results::new(),
-            stopping: Rc::default(),
-            begins: Instant::now(),
             prepared: None,
             watch: None,
             farewell: None,
@@ -115,7 +106,7 @@ impl Orders {
                 Ok(Some((ToSpeaker::Script { name, passed }, _))) => self.script(name, passed),
                 Ok(Some((ToSpeaker::Status, _))) => {
                     let (words, control) = (Rc::clone(&self.words), self.control.clone());
-                    spawn_local(status(words, control, self.told.clone(), self.begins));
+                    spawn_local(status(words, control, self.told.clone()));
                 }
                 Ok(Some((
                     ToSpeaker::Prepare {
@@ -168,7 +159,6 @@ impl Orders {
 
     fn resign(&mut self) {
         self.deaf = true;
-        self.stopping.notify_one();
         command(&self.control, Control::Shutdown);
     }
 }

@@ -3,7 +3,7 @@
 //! An instance is who it is by its name together with interface, family, VRID, version, authentication and what
 //! its sockets were opened for. If any of these changes it ends (priority 0) and starts anew.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use vip_netlink::LinuxHost;
 use vrrp_fsm::{
@@ -41,7 +41,7 @@ pub(super) fn prepare(
     let interfaces = words.interfaces().renewed(&config);
     let interfaces = interfaces.map_err(|e| e.to_string())?;
     // Whatever could be refused later is refused now.
-    build::routers(&config, &interfaces)?;
+    build::routers(&config, &interfaces, Duration::ZERO)?;
     Ok(Prepared {
         reload,
         config,

@@ -47,6 +47,8 @@ pub struct Global {
     pub script_security: bool,
     /// `vrrp_startup_delay`.
     pub startup_delay: Duration,
+    /// `vrrp_delay_after_boot`.
+    pub delay_after_boot: Duration,
     /// `vrrp_notify_fifo` and `notify_fifo`.
     pub notify_fifos: Vec<PathBuf>,
     /// `vrrp_garp_interval`, `vrrp_gna_interval` and `garp_group`.

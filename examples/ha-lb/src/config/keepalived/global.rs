@@ -108,12 +108,18 @@ fn group_v6(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
 }
 
 fn startup_delay(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    draft.global.startup_delay = delay(node, context);
+}
+
+fn delay_after_boot(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    draft.global.delay_after_boot = delay(node, context);
+}
+
+fn delay(node: &Node, context: &mut Context<'_>) -> Duration {
     let range = Duration::ZERO..=Duration::from_secs(86_400);
-    let delay = node
-        .arguments
-        .first()
-        .and_then(|word| context.seconds(word, range));
-    draft.global.startup_delay = delay.unwrap_or_default();
+    let word = node.arguments.first();
+    let delay = word.and_then(|word| context.seconds(word, range));
+    delay.unwrap_or_default()
 }
 
 fn notify_fifo(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {

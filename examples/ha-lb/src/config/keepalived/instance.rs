@@ -17,6 +17,7 @@ use crate::config::diagnostic::{Diagnostic, Severity, Span};
 
 mod finish;
 mod rules;
+mod strict;
 mod table;
 
 pub(super) use finish::finish;

@@ -33,6 +33,9 @@ enum Saved {
     Initialize {
         started: bool,
     },
+    Delayed {
+        begins_at: u64,
+    },
     Backup {
         active_down_at: u64,
         active_adver_interval: Duration,
@@ -91,6 +94,9 @@ impl From<State> for Saved {
         };
         match state {
             State::Initialize { started } => Self::Initialize { started },
+            State::Delayed { begins_at } => Self::Delayed {
+                begins_at: begins_at.as_nanos(),
+            },
             State::Backup(backup) => Self::Backup {
                 active_down_at: backup.active_down_at.as_nanos(),
                 active_adver_interval: backup.active_adver_interval,
@@ -122,6 +128,9 @@ impl From<Saved> for State {
         };
         match saved {
             Saved::Initialize { started } => Self::Initialize { started },
+            Saved::Delayed { begins_at } => Self::Delayed {
+                begins_at: Instant::from_nanos(begins_at),
+            },
             Saved::Backup {
                 active_down_at,
                 active_adver_interval,

@@ -48,6 +48,13 @@ fn routers() -> Vec<Left> {
         left("A", active, Some(77)),
         left("B", backup, None),
         left("C", State::Initialize { started: true }, None),
+        left(
+            "D",
+            State::Delayed {
+                begins_at: Instant::from_nanos(9),
+            },
+            None,
+        ),
     ]
 }
 

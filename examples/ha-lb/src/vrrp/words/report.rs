@@ -1,9 +1,9 @@
 //! One router for the status document.
 
-use std::{cmp::Reverse, time::Duration};
+use std::cmp::Reverse;
 
 use vrrp_fsm::{
-    FaultReason, Instant, Object, StateKind,
+    Instant, Object, RouterStatus, StateKind,
     driver::{Command, Failure, Report},
     track::{Health, Track},
 };
@@ -12,13 +12,8 @@ use super::{Words, rejected, state};
 use crate::{admin::status, config::keepalived::Instance};
 
 impl Words {
-    /// How a router is; `delay` is left until the routers take part.
-    pub(in crate::vrrp) fn status(
-        &self,
-        report: &Report,
-        now: Instant,
-        delay: Duration,
-    ) -> status::Instance {
+    /// How a router is.
+    pub(in crate::vrrp) fn status(&self, report: &Report, now: Instant) -> status::Instance {
         let router = &report.status;
         let number = router.id.index();
         let instance = self.instances.get(number);
@@ -31,7 +26,7 @@ impl Words {
             state_age: since.map(|since| since.as_secs_f64()),
             held_by: match router.ready {
                 true => Some("the other members of its sync group cannot be Active yet".to_owned()),
-                false => self.held_by(number, router.fault, router.state, delay),
+                false => self.held_by(router, now),
             },
             sync_group: self.group_of(self.instance(number)).map(str::to_owned),
             priority: router.base_priority.value(),
@@ -74,20 +69,17 @@ impl Words {
         }
     }
 
-    fn held_by(
-        &self,
-        number: usize,
-        fault: Option<FaultReason>,
-        state: StateKind,
-        delay: Duration,
-    ) -> Option<String> {
-        match state {
-            StateKind::Backup | StateKind::Active => None,
-            StateKind::Initialize if !delay.is_zero() => {
-                let left = delay.as_secs_f64();
+    fn held_by(&self, router: &RouterStatus, now: Instant) -> Option<String> {
+        match (router.state, router.deadline) {
+            (StateKind::Backup | StateKind::Active, _) => None,
+            // The only timer before a router takes part.
+            (StateKind::Initialize, Some(begins)) => {
+                let left = begins.since(now).as_secs_f64();
                 Some(format!("vrrp_startup_delay, {left:.1} s are left"))
             }
-            StateKind::Initialize | StateKind::Fault => Some(self.fault(number, fault?)),
+            (StateKind::Initialize | StateKind::Fault, _) => {
+                Some(self.fault(router.id.index(), router.fault?))
+            }
         }
     }
 

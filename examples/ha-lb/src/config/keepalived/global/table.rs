@@ -1,8 +1,8 @@
 //! The keywords of `global_defs`.
 
 use super::{
-    Draft, down_timer_adverts, first, group_v4, group_v6, min_garp, notify_fifo, recipients,
-    smtp_connect_timeout, smtp_server, startup_delay, version,
+    Draft, delay_after_boot, down_timer_adverts, first, group_v4, group_v6, min_garp, notify_fifo,
+    recipients, smtp_connect_timeout, smtp_server, startup_delay, version,
 };
 use crate::config::keepalived::{
     announcements,
@@ -75,6 +75,12 @@ pub(super) const TABLE: Table<Draft> = Table {
             Takes::one("seconds"),
             startup_delay,
             "Routers begin so long after the start (0).",
+        ),
+        Keyword::read(
+            "vrrp_delay_after_boot",
+            Takes::one("seconds"),
+            delay_after_boot,
+            "Routers begin no sooner than so long after the host's boot (0).",
         ),
         Keyword::read(
             "vrrp_garp_master_delay",
@@ -395,7 +401,6 @@ pub(super) const TABLE: Table<Draft> = Table {
         ),
         Keyword::ignored("json_version", "`ha-lb status --json` has one format"),
         Keyword::ignored("random_seed", "nothing is drawn at random"),
-        Keyword::ignored("vrrp_delay_after_boot", "use vrrp_startup_delay"),
         Keyword::ignored(
             "disable_local_igmp",
             "the kernel's group membership is used",

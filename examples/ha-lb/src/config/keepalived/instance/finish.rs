@@ -25,7 +25,7 @@ pub(in crate::config::keepalived) fn finish(
     let family = draft.family(context)?;
     let owner = draft.priority == Some(255)
         || (draft.priority.is_none() && draft.state == Some(InitialState::Master));
-    let facts = Facts {
+    let mut facts = Facts {
         family,
         version: draft.version(defaults, family, context),
         owner,
@@ -36,6 +36,7 @@ pub(in crate::config::keepalived) fn finish(
             None => InitialState::Backup,
         },
     };
+    draft.enforce(&mut facts, defaults, context);
     let vrid = draft.vrid;
     if vrid.is_none() {
         draft.missing(context, "virtual_router_id", "`virtual_router_id` 1 to 255");
@@ -96,7 +97,7 @@ pub(in crate::config::keepalived) fn finish(
         },
         lower_priority_no_advert: draft
             .lower_priority_no_advert
-            .unwrap_or(defaults.lower_priority_no_advert || facts.strict),
+            .unwrap_or(defaults.lower_priority_no_advert),
         higher_priority_send_advert: draft
             .higher_priority_send_advert
             .unwrap_or(defaults.higher_priority_send_advert),
@@ -240,10 +241,16 @@ impl Draft {
                     "packets to the addresses of this instance are dropped",
                 )
                 .found(&self.name.text)
-                .action(
-                    "as by keepalived: nobody reaches a service on them, and they do not answer a ping; write \
-                     `accept`, also in strict mode, to change that",
-                ),
+                .action(match (facts.strict, facts.version) {
+                    (true, Version::V2) => {
+                        "as by keepalived: nobody reaches a service on them, and they do not answer a ping; strict \
+                         mode has `accept` in version 3 only"
+                    }
+                    _ => {
+                        "as by keepalived: nobody reaches a service on them, and they do not answer a ping; write \
+                         `accept`, also in strict mode, to change that"
+                    }
+                }),
             );
         }
         accept

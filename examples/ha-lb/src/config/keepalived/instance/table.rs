@@ -343,11 +343,11 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("lvs_sync_daemon_inteface", "the kernel's IPVS is not used"),
         Keyword::ignored(
             "timer_expired_backup",
-            "a router whose lease on the addresses ran out always re-elects",
+            "a master whose adverts were so late that another may have taken over always steps back",
         ),
         Keyword::ignored(
             "thread_timer_expired",
-            "a router whose lease on the addresses ran out always re-elects",
+            "a master whose adverts were so late that another may have taken over always steps back",
         ),
         Keyword::ignored(
             "notify_priority_changes",

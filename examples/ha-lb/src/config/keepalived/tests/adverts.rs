@@ -88,13 +88,61 @@ fn strict_is_the_rfc_and_no_more() {
     assert!(!instance.accept);
     assert!(instance.lower_priority_no_advert);
     let (config, said) = load_text(&text(
-        "authentication {\nauth_type PASS\nauth_pass x\n}\naccept",
+        "version 3\nauthentication {\nauth_type PASS\nauth_pass x\n}\naccept",
     ));
     let instance = &config.unwrap().instances[0];
     assert_eq!(instance.authentication, None);
     assert!(instance.accept);
     assert_eq!(said.len(), 1);
-    let (config, said) = load_text(&text("accept\nunicast_peer {\n10.0.0.2\n}"));
+    let (config, said) = load_text(&text("version 3\naccept\nunicast_peer {\n10.0.0.2\n}"));
     assert!(config.unwrap().instances[0].unicast.is_some());
     assert!(said.concat().contains("as by keepalived"), "{said:?}");
+}
+
+/// As keepalived 2.2.7 does it with the same files.
+#[test]
+fn strict_mode_takes_every_extension_away_and_says_so() {
+    let instance = |lines: &str| {
+        let (config, said) = load_text(&format!(
+            "vrrp_instance V {{\ninterface e\nvirtual_router_id 1\nstrict_mode\n{lines}\n\
+             virtual_ipaddress {{\n10.0.0.1\n}}\n}}"
+        ));
+        (config.unwrap().instances[0].clone(), said.concat())
+    };
+    let (plain, _) = instance("");
+    for line in [
+        "preempt_delay 5",
+        "down_timer_adverts 5",
+        "accept",
+        "garp_lower_prio_repeat 3",
+        "garp_lower_prio_delay 2",
+        "lower_prio_no_advert off",
+        "higher_prio_send_advert",
+        "state MASTER\npriority 100",
+    ] {
+        let (taken, said) = instance(line);
+        assert!(said.contains("strict mode has no"), "{line}: {said}");
+        let same = (taken.preempt_delay, taken.down_timer_adverts, taken.accept)
+            == (plain.preempt_delay, plain.down_timer_adverts, plain.accept)
+            && (
+                taken.lower_priority_no_advert,
+                taken.higher_priority_send_advert,
+            ) == (
+                plain.lower_priority_no_advert,
+                plain.higher_priority_send_advert,
+            )
+            && (taken.announcements, taken.state) == (plain.announcements, plain.state);
+        assert!(same, "{line}: {taken:?}");
+    }
+    assert_eq!(plain.announcements.lower_priority_repeat, Some(0));
+    // `state MASTER` takes `nopreempt` away, but a master that strict mode makes a backup of keeps it.
+    assert!(!instance("state MASTER\nnopreempt\npriority 100").0.preempt);
+    // The owner may be reached, in both versions.
+    let (owner, said) = instance("state MASTER\npriority 255\naccept");
+    assert!(
+        owner.accept && !said.contains("strict mode has no"),
+        "{said}"
+    );
+    let (_, said) = instance("state BACKUP\npriority 255");
+    assert!(said.contains("it is master, as by keepalived"), "{said}");
 }

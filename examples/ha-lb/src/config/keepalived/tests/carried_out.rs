@@ -108,6 +108,7 @@ fn outcome(text: &str) -> (String, Vec<String>) {
             &global.router_id,
             &global.notify_fifos,
             global.startup_delay,
+            global.delay_after_boot,
             global.script_security
         )
     );

@@ -172,6 +172,12 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(GLOBAL, "vrrp_startup_delay", Runs, "+vrrp_startup_delay 3"),
     example(
         GLOBAL,
+        "vrrp_delay_after_boot",
+        Runs,
+        "+vrrp_delay_after_boot 30",
+    ),
+    example(
+        GLOBAL,
         "vrrp_garp_master_delay",
         Runs,
         "+vrrp_garp_master_delay 3",
@@ -350,7 +356,7 @@ pub(super) const EXAMPLES: &[Example] = &[
         Runs,
         "unicast_peer {\n10.0.0.9\n}\n+check_unicast_src no",
     ),
-    example(INSTANCE, "accept", Runs, "strict_mode\n+accept"),
+    example(INSTANCE, "accept", Runs, "version 3\nstrict_mode\n+accept"),
     example(INSTANCE, "no_accept", Runs, "+no_accept"),
     example(INSTANCE, "strict_mode", Runs, "+strict_mode"),
     example(INSTANCE, "garp_master_delay", Runs, "+garp_master_delay 3"),
