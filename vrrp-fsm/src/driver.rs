@@ -197,11 +197,13 @@ impl<H: Host> Driver<H> {
             self.take_packets(&mut observer);
             if !self.started {
                 self.started = true;
-                self.set.handle_all(now(), Event::Startup);
+                self.tell_all(Event::Startup, &mut observer);
+            }
+            // One after the other: the first of many that take over does not wait for the last.
+            let due = now();
+            while self.set.timeout_next(due) {
                 self.perform(&mut observer);
             }
-            self.set.timeout(now());
-            self.perform(&mut observer);
             if self.stopping && self.removing == 0 {
                 return Ok(());
             }
@@ -216,9 +218,16 @@ impl<H: Host> Driver<H> {
                 }
             };
             if let Some(command) = command {
-                self.obey(command);
-                self.perform(&mut observer);
+                self.obey(command, &mut observer);
             }
+        }
+    }
+
+    /// An event for every router, each carried out at once.
+    fn tell_all(&mut self, event: Event, observer: &mut impl FnMut(RouterId, Observation)) {
+        for id in self.set.ids() {
+            self.set.handle(now(), id, event);
+            self.perform(observer);
         }
     }
 
@@ -437,11 +446,10 @@ impl<H: Host> Driver<H> {
 
     /// Carries out a command between two runs, or before the first.
     pub fn command(&mut self, command: Control, mut observer: impl FnMut(RouterId, Observation)) {
-        self.obey(command);
-        self.perform(&mut observer);
+        self.obey(command, &mut observer);
     }
 
-    fn obey(&mut self, command: Control) {
+    fn obey(&mut self, command: Control, observer: &mut impl FnMut(RouterId, Observation)) {
         let now = now();
         match command {
             Control::Track { object, health } => self.set.track(now, object, health),
@@ -457,11 +465,10 @@ impl<H: Host> Driver<H> {
                     .handle(now, router, Event::Recovered(FaultKind::Operator));
             }
             Control::Unwatched(true) => {
-                self.set
-                    .handle_all(now, Event::Fault(FaultReason::Unwatched));
+                self.tell_all(Event::Fault(FaultReason::Unwatched), observer);
             }
             Control::Unwatched(false) => {
-                self.set.handle_all(now, Event::Recovered(FaultKind::Watch));
+                self.tell_all(Event::Recovered(FaultKind::Watch), observer);
             }
             Control::Succeed(router) => self.set.handle(now, router, Event::Succeeded),
             Control::Snapshot(reply) => {
@@ -470,9 +477,10 @@ impl<H: Host> Driver<H> {
             }
             Control::Shutdown => {
                 self.stopping = true;
-                self.set.handle_all(now, Event::Shutdown);
+                self.tell_all(Event::Shutdown, observer);
             }
         }
+        self.perform(observer);
     }
 
     /// The one effect loop.

@@ -1,5 +1,6 @@
 //! Counters of one virtual router, and of adverts that belong to none. Plain numbers, no behaviour.
 
+use alloc::boxed::Box;
 use core::{net::IpAddr, time::Duration};
 
 use vrrp_proto::{Cause, Priority};
@@ -37,9 +38,12 @@ pub struct Statistics {
     pub rejections: Rejections,
 }
 
-/// Counts of rejected packets by cause.
+/// Counts of rejected packets by cause. Takes room once there is one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rejections {
+pub struct Rejections(Option<Box<Counts>>);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Counts {
     codec: [u64; Cause::ALL.len()],
     unknown_router: u64,
     transport: u64,
@@ -51,13 +55,14 @@ pub struct Rejections {
 impl Rejections {
     /// Counts one; returns how many there are of that cause now.
     pub(crate) fn count(&mut self, rejection: &Rejection) -> u64 {
+        let counts = self.0.get_or_insert_default();
         let counter = match rejection {
-            Rejection::UnknownRouter { .. } => &mut self.unknown_router,
-            Rejection::Transport => &mut self.transport,
-            Rejection::NotAPeer => &mut self.not_a_peer,
-            Rejection::OwnAddress => &mut self.own_address,
-            Rejection::Owner => &mut self.owner,
-            codec => match self.codec.get_mut(codec.codec_cause().index()) {
+            Rejection::UnknownRouter { .. } => &mut counts.unknown_router,
+            Rejection::Transport => &mut counts.transport,
+            Rejection::NotAPeer => &mut counts.not_a_peer,
+            Rejection::OwnAddress => &mut counts.own_address,
+            Rejection::Owner => &mut counts.owner,
+            codec => match counts.codec.get_mut(codec.codec_cause().index()) {
                 Some(counter) => counter,
                 None => return 0,
             },
@@ -68,13 +73,19 @@ impl Rejections {
 
     /// Each cause as a word for metrics, with its count.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let codec = Cause::ALL.iter().zip(&self.codec);
-        codec.map(|(cause, count)| (cause.name(), *count)).chain([
-            ("unknown_router", self.unknown_router),
-            ("transport", self.transport),
-            ("not_a_peer", self.not_a_peer),
-            ("own_address", self.own_address),
-            ("owner", self.owner),
+        let counts = self.0.as_deref();
+        let of = move |count: fn(&Counts) -> u64| counts.map_or(0, count);
+        let codec = Cause::ALL.iter().enumerate();
+        let codec = codec.map(move |(place, cause)| {
+            let count = counts.and_then(|counts| counts.codec.get(place));
+            (cause.name(), count.copied().unwrap_or(0))
+        });
+        codec.chain([
+            ("unknown_router", of(|counts| counts.unknown_router)),
+            ("transport", of(|counts| counts.transport)),
+            ("not_a_peer", of(|counts| counts.not_a_peer)),
+            ("own_address", of(|counts| counts.own_address)),
+            ("owner", of(|counts| counts.owner)),
         ])
     }
 

@@ -16,6 +16,13 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
+    pub(super) fn with_capacity(routers: usize) -> Self {
+        Self {
+            heap: Vec::with_capacity(routers),
+            places: Vec::with_capacity(routers),
+        }
+    }
+
     /// Makes room for one router more.
     pub(super) fn admit(&mut self) {
         self.places.push(None);

@@ -1,5 +1,5 @@
 //! From (interface, family, VRID) to routers in constant time: a hash table with open addressing, at
-//! most half full. Here because `alloc` has none; keys come from the configuration, so no peer can
+//! most three quarters full. Here because `alloc` has none; keys come from the configuration, so no peer can
 //! aim at a bucket.
 
 use alloc::{vec, vec::Vec};
@@ -34,6 +34,14 @@ impl Key {
 }
 
 impl Index {
+    pub(super) fn with_capacity(routers: usize) -> Self {
+        let slots = room(routers);
+        Self {
+            slots: vec![None; slots],
+            len: 0,
+        }
+    }
+
     /// The routers of that key, almost always one at most, in the order of insertion.
     pub(super) fn candidates(&self, key: Key) -> impl Iterator<Item = RouterId> + '_ {
         let mask = self.slots.len().saturating_sub(1);
@@ -44,8 +52,8 @@ impl Index {
     }
 
     pub(super) fn insert(&mut self, key: Key, id: RouterId) {
-        if self.slots.len() < 2 * (self.len + 1) {
-            let larger = vec![None; (4 * (self.len + 1)).next_power_of_two()];
+        if self.slots.len() < room(self.len + 1) {
+            let larger = vec![None; room(self.len + 1)];
             for (key, id) in core::mem::replace(&mut self.slots, larger)
                 .into_iter()
                 .flatten()
@@ -68,6 +76,11 @@ impl Index {
             at = (at + 1) & mask;
         }
     }
+}
+
+/// How many slots so many routers need.
+fn room(routers: usize) -> usize {
+    (routers + routers / 3 + 1).next_power_of_two()
 }
 
 #[cfg(test)]

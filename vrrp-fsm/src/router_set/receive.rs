@@ -340,6 +340,8 @@ impl Member {
             };
         } else {
             forget_oldest(&mut self.peers);
+            // Most routers have one or two.
+            self.peers.reserve_exact(1);
             self.peers.push(fresh);
         }
     }

@@ -411,12 +411,6 @@ fn a_configured_primary_address_does_not_follow_the_interface() {
 }
 
 #[test]
-fn a_router_fits_into_a_kibibyte() {
-    // Beside it: its addresses, peers (at most 16) and actions, which are allocated as needed.
-    assert!(size_of::<Member>() <= 1024, "{}", size_of::<Member>());
-}
-
-#[test]
 fn a_router_that_is_reconfigured_keeps_state_timers_and_faults() {
     let mut set = listener(attachment());
     let id = RouterId::new(0);
@@ -455,4 +449,41 @@ fn a_router_that_is_reconfigured_keeps_state_timers_and_faults() {
     assert_eq!(refused, Err(ConfigError::Identity));
     let router = set.router(id).unwrap();
     assert_eq!(router.priority(), Priority::new(97), "as it was");
+}
+
+#[test]
+fn the_same_vrid_twice_on_an_interface_is_told_apart_by_peer_and_by_group() {
+    let unicast = |peers: &[u8]| Attachment {
+        transport: Transport::unicast(peers.iter().map(|last| address(*last)).collect()),
+        ..attachment()
+    };
+    let group = |last| Attachment {
+        transport: Transport::Multicast(IpAddr::from([224, 0, 0, last])),
+        ..attachment()
+    };
+    let mut set = RouterSet::new();
+    let mut insert = |attachment| set.insert(attachment, config(1, 1));
+    let ids = [unicast(&[2, 3]), unicast(&[4]), group(18), group(99)].map(&mut insert);
+    let ids = ids.map(Result::unwrap);
+    for taken in [unicast(&[5, 4]), group(18)] {
+        assert!(matches!(insert(taken), Err(ConfigError::Duplicate { .. })));
+    }
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    // Each is what a router of that transport and address sends to ours.
+    let from = |last, attachment| packets(attachment, config(1, last)).remove(0);
+    let heard = [
+        from(3, unicast(&[1])),
+        from(4, unicast(&[1])),
+        from(2, group(18)),
+        from(2, group(99)),
+    ];
+    for (packet, id) in heard.iter().zip(ids) {
+        assert_eq!(receive(&mut set, packet), Ok(id));
+    }
+    // One that is meant by none of them still tells why.
+    assert_eq!(
+        receive(&mut set, &from(9, unicast(&[1]))),
+        Err(Rejection::NotAPeer)
+    );
 }

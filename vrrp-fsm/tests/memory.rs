@@ -1,0 +1,276 @@
+//! What a router costs in memory, and that an advert that comes or goes costs none: counted by an allocator.
+#![expect(
+    unsafe_code,
+    clippy::unwrap_used,
+    reason = "tests; an allocator is unsafe to write"
+)]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    net::IpAddr,
+    time::Duration,
+};
+
+use vrrp_fsm::{
+    Action, Attachment, Authentication, Event, Instant, Object, Packet, RouterConfig, RouterId,
+    RouterSet, StateKind, Transport,
+    track::{Health, Track},
+};
+use vrrp_proto::{Envelope, Family, PROTOCOL, Password, Priority, Version, Vrid};
+
+/// The system's allocator, counting what this thread asks of it.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+fn signed(size: usize) -> isize {
+    isize::try_from(size).unwrap_or(isize::MAX)
+}
+
+// SAFETY: the system's allocator does the work; const-initialised thread-locals of types without destructors neither
+// allocate nor run code of their own.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        LIVE.with(|live| live.set(live.get() + signed(layout.size())));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.with(|live| live.set(live.get() - signed(layout.size())));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const NOW: Instant = Instant::from_nanos(1_000_000_000);
+const SECOND: Duration = Duration::from_secs(1);
+const SCRIPT: Object = Object::Script(0);
+
+fn address(last: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, last])
+}
+
+/// One address, version 3, with the source given.
+fn config(number: usize, source: u8, priority: u8) -> RouterConfig {
+    let vrid = Vrid::new(u8::try_from(number % 255 + 1).unwrap()).unwrap();
+    let mut config = RouterConfig::new(vrid, Family::Ipv4, Version::V3, vec![address(100)]);
+    config.primary = Some(address(source));
+    config.priority = Priority::new(priority);
+    config.policy.spread_phases = true;
+    config
+}
+
+/// On one of many interfaces, tracking one script.
+fn attachment(number: usize) -> Attachment {
+    let interface = u32::try_from(number / 255).unwrap() + 1;
+    let mut attachment = Attachment::new(interface, Family::Ipv4);
+    attachment.tracks = vec![Track {
+        object: SCRIPT,
+        weight: -20,
+        reverse: false,
+    }];
+    attachment
+}
+
+fn set(
+    routers: usize,
+    attachment: impl Fn(usize) -> Attachment,
+    source: u8,
+    priority: u8,
+) -> RouterSet {
+    let mut set = RouterSet::with_capacity(routers);
+    for number in 0..routers {
+        set.insert(attachment(number), config(number, source, priority))
+            .unwrap();
+    }
+    set.track(NOW, SCRIPT, Health::Up);
+    drain(&mut set);
+    for id in set.ids() {
+        set.handle(NOW, id, Event::Startup);
+        drain(&mut set);
+    }
+    set
+}
+
+fn drain(set: &mut RouterSet) {
+    while set.poll_action().is_some() {}
+}
+
+/// Every router's advert, as it is on the wire.
+fn adverts(set: &mut RouterSet) -> Vec<(u32, u8, Envelope, Vec<u8>)> {
+    let ids: Vec<RouterId> = set.ids().collect();
+    let mut all = Vec::new();
+    for id in ids {
+        let interface = set.attachment(id).unwrap().interface;
+        let priority = set.router(id).unwrap().priority();
+        let mut buffer = [0; 256];
+        let mut outgoing = set.advert(id, priority).unwrap();
+        while let Some(written) = outgoing.next(&mut buffer) {
+            let written = written.unwrap();
+            let bytes = buffer.get(..written.len).unwrap().to_vec();
+            all.push((interface, written.protocol, written.envelope, bytes));
+        }
+    }
+    all
+}
+
+fn hear(set: &mut RouterSet, now: Instant, adverts: &[(u32, u8, Envelope, Vec<u8>)]) {
+    for (interface, protocol, envelope, bytes) in adverts {
+        let packet = Packet {
+            interface: *interface,
+            protocol: *protocol,
+            envelope: *envelope,
+            bytes,
+        };
+        set.receive(now, &packet).unwrap();
+        drain(set);
+    }
+}
+
+/// Fires what is due and writes the adverts that are asked for; how many there were.
+fn fire(set: &mut RouterSet, now: Instant, buffer: &mut [u8]) -> usize {
+    set.timeout(now);
+    let mut sent = 0;
+    while let Some((id, action)) = set.poll_action() {
+        if let Action::Send { priority } = action
+            && let Some(mut outgoing) = set.advert(id, priority)
+        {
+            while let Some(written) = outgoing.next(buffer) {
+                written.unwrap();
+                sent += 1;
+            }
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_router_with_one_address_one_script_and_a_peer_takes_at_most_a_kibibyte() {
+    for routers in [1_usize, 250, 5000] {
+        let mut other = set(routers, attachment, 2, 200);
+        let adverts = adverts(&mut other);
+        let before = LIVE.get();
+        let mut set = set(routers, attachment, 1, 100);
+        hear(&mut set, NOW, &adverts);
+        let backup = LIVE.get() - before;
+        while set.timeout_next(NOW + SECOND * 4) {
+            drain(&mut set);
+        }
+        let state = |id| set.router(id).unwrap().state().kind();
+        assert!(set.ids().all(|id| state(id) == StateKind::Active));
+        let active = LIVE.get() - before;
+        for (state, bytes) in [("Backup", backup), ("Active", active)] {
+            let each = usize::try_from(bytes).unwrap() / routers;
+            println!("{routers} routers, {state}: {each} bytes each");
+            // One alone pays for the queues of all.
+            assert!(
+                each <= if routers == 1 { 2048 } else { 1024 },
+                "{each} bytes each"
+            );
+        }
+    }
+}
+
+/// Backups hear, Actives send; with each kind of transport and authentication.
+#[test]
+fn an_advert_that_comes_or_goes_allocates_nothing() {
+    let unicast = |number| Attachment {
+        transport: Transport::unicast(vec![address(1), address(2)]),
+        ..attachment(number)
+    };
+    let kinds: [&dyn Fn(usize) -> Attachment; 2] = [&attachment, &unicast];
+    for kind in kinds {
+        let mut other = set(250, kind, 2, 200);
+        let adverts: Vec<_> = adverts(&mut other);
+        let adverts: Vec<_> = adverts
+            .into_iter()
+            .filter(|(_, _, to, _)| to.destination != address(2))
+            .collect();
+        let mut set = set(250, kind, 1, 100);
+        let mut now = NOW;
+        let round = |set: &mut RouterSet, now: Instant| hear(set, now, &adverts);
+        // The first time peers are remembered.
+        round(&mut set, now);
+        let before = ALLOCATIONS.get();
+        for _ in 0..20 {
+            now += SECOND;
+            round(&mut set, now);
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "received");
+
+        let mut buffer = vec![0; 2048];
+        now += SECOND * 4;
+        fire(&mut set, now, &mut buffer);
+        let before = ALLOCATIONS.get();
+        let mut sent = 0;
+        for _ in 0..20 * 255 {
+            now += SECOND / 255;
+            sent += fire(&mut set, now, &mut buffer);
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "sent");
+        assert!(sent >= 19 * 250, "{sent}");
+    }
+}
+
+#[test]
+fn members_of_a_sync_group_allocate_nothing_for_an_advert_either() {
+    let mut other = set(100, attachment, 2, 200);
+    let adverts = adverts(&mut other);
+    let mut set = set(100, attachment, 1, 100);
+    let members = set.ids().collect();
+    set.form_group(NOW, members);
+    drain(&mut set);
+    hear(&mut set, NOW, &adverts);
+    let before = ALLOCATIONS.get();
+    for second in 1..20 {
+        hear(&mut set, NOW + SECOND * second, &adverts);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+#[test]
+fn a_password_and_a_rejection_allocate_nothing_either() {
+    let version_2 = |number, source, password: &[u8]| {
+        let mut attachment = attachment(number);
+        attachment.authentication = Authentication::Password(Password::truncated(password));
+        let mut config = config(number, source, 150);
+        config.version = Version::V2;
+        let mut set = RouterSet::new();
+        set.insert(attachment, config).unwrap();
+        set.track(NOW, SCRIPT, Health::Up);
+        set.handle_all(NOW, Event::Startup);
+        drain(&mut set);
+        set
+    };
+    let right = adverts(&mut version_2(0, 2, b"secret"));
+    let wrong = adverts(&mut version_2(0, 3, b"another"));
+    let mut set = version_2(0, 1, b"secret");
+    let both = |set: &mut RouterSet, now| {
+        hear(set, now, &right);
+        for (interface, _, envelope, bytes) in &wrong {
+            let packet = Packet {
+                interface: *interface,
+                protocol: PROTOCOL,
+                envelope: *envelope,
+                bytes,
+            };
+            set.receive(now, &packet).unwrap_err();
+            drain(set);
+        }
+    };
+    both(&mut set, NOW);
+    let before = ALLOCATIONS.get();
+    for second in 1..20 {
+        both(&mut set, NOW + SECOND * second);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
