@@ -16,8 +16,11 @@ use vrrp_proto::{Envelope, Family};
 
 use crate::error::Error;
 
+mod frame;
 mod ipv4;
 mod ipv6;
+
+pub use frame::FrameSender;
 
 /// IP protocol number of VRRP.
 pub const PROTOCOL_VRRP: u8 = 112;

@@ -40,6 +40,28 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// A device of a virtual MAC address could not be made, changed or removed.
+    #[error("cannot {what} {device}: {source}")]
+    Device {
+        /// `make`, `set up`, `bring up`, `take down` or `remove`.
+        what: &'static str,
+        /// Its name.
+        device: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The name of such a device is taken by another one, which is left alone.
+    #[error(
+        "{device} is there already and is no macvlan of {mac} on {parent}: remove it, or choose another name"
+    )]
+    Taken {
+        /// Its name.
+        device: String,
+        /// The hardware address that it should have.
+        mac: String,
+        /// What it should stand on.
+        parent: String,
+    },
     /// Netlink itself failed.
     #[error("netlink: {0}")]
     Netlink(io::Error),
@@ -53,7 +75,9 @@ impl From<Error> for io::Error {
         let kind = match &error {
             Error::Socket { source, .. }
             | Error::Address { source, .. }
-            | Error::Path { source, .. } => source.kind(),
+            | Error::Path { source, .. }
+            | Error::Device { source, .. } => source.kind(),
+            Error::Taken { .. } => io::ErrorKind::AlreadyExists,
             Error::Netlink(source) => source.kind(),
             Error::NoInterface(_) => io::ErrorKind::NotFound,
             Error::Fence(_) => io::ErrorKind::Other,

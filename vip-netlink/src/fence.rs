@@ -162,6 +162,16 @@ impl Fence {
         hold: Option<Duration>,
         access: Access,
     ) -> Result<(), FenceError> {
+        self.open.unbind(addresses);
+        self.open_those(addresses, hold, access)
+    }
+
+    fn open_those(
+        &mut self,
+        addresses: &[IpAddr],
+        hold: Option<Duration>,
+        access: Access,
+    ) -> Result<(), FenceError> {
         self.with_tables(addresses, |fence, batch| {
             if let Some(hold) = hold {
                 fence.open.hear(batch, hold);
@@ -173,6 +183,30 @@ impl Fence {
             self.open.hears(hold);
         }
         Ok(())
+    }
+
+    /// The same for addresses of a device with a hardware address of its own: ARP requests for them are answered only
+    /// where they come in on the device with index `device`, and not also on the interface that it stands on.
+    pub fn open_on(
+        &mut self,
+        device: u32,
+        addresses: &[IpAddr],
+        hold: Option<Duration>,
+        access: Access,
+    ) -> Result<(), FenceError> {
+        self.open.bind(device, addresses);
+        self.open_those(addresses, hold, access)
+    }
+
+    /// The number under which the kernel knows the holder, and other holders ask for it ([`Fence::lives`]).
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.connection.port()
+    }
+
+    /// Whether a process with that number holds its fence now.
+    pub fn lives(&self, number: u32) -> io::Result<bool> {
+        self.connection.has(&Open::inquiry(number))
     }
 
     /// Keeps open addresses fenced for another [`Options::timeout`]. If somebody removed the

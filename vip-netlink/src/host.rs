@@ -26,9 +26,11 @@ use vrrp_fsm::driver::{Command, HostEvent};
 use vrrp_proto::{Family, MULTICAST_V4, MULTICAST_V6};
 
 use crate::Error;
+use crate::announce::Mac;
 use crate::fence::{self, Access, FenceError, Pulse};
 use crate::lease::Lease;
 use crate::link::Interface;
+use crate::macvlan::VirtualMac;
 use crate::pace::Pacing;
 use crate::plan::Vip;
 use crate::route::{Route, Rule};
@@ -64,6 +66,12 @@ pub struct HostRouter {
     pub routes: Vec<Route>,
     /// Rules that go up after them.
     pub rules: Vec<Rule>,
+    /// Devices with virtual MAC addresses, of its own: those of its addresses that name one are put there.
+    pub devices: Vec<VirtualMac>,
+    /// The hardware address that its adverts come from, instead of the interface's own; to the group alone.
+    pub mac: Option<Mac>,
+    /// Announcements of addresses on other interfaces than its own, again and again.
+    pub reminders: Option<Reminders>,
     /// How long they may stay without an advert sent ([`Lease::lifetime`]); `None` = for ever.
     pub lifetime: Option<Duration>,
     /// How long they answer without an advert sent ([`Lease::hold`]), where there is a fence; `None` = as long as
@@ -98,6 +106,9 @@ impl HostRouter {
             addresses,
             routes: Vec::new(),
             rules: Vec::new(),
+            devices: Vec::new(),
+            mac: None,
+            reminders: None,
             lifetime: Some(Lease::lifetime(interval)),
             hold: Lease::hold(interval, 3),
         }
@@ -111,6 +122,16 @@ impl HostRouter {
             rules: self.rules.clone(),
         }
     }
+}
+
+/// Announcements that keep switches from forgetting where an address is from which nothing is sent by itself
+/// (keepalived.conf(5), `garp_extra_if`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reminders {
+    /// Time between them.
+    pub interval: Duration,
+    /// Also on other interfaces than devices with a virtual MAC address.
+    pub all: bool,
 }
 
 /// What may be chosen about a host.
@@ -152,6 +173,8 @@ pub struct LinuxHost {
     /// Beats go with adverts.
     pulse: Option<Pulse>,
     unheld: Option<io::Error>,
+    /// A predecessor may still use the devices: the worker has not been told yet that they are ours.
+    unowned: bool,
     /// Whether there is a fence, as a status tells it; `None` where none was asked for.
     fence: Option<Result<(), String>>,
     worker: Option<JoinHandle<()>>,
@@ -164,6 +187,8 @@ struct Slot {
     lifetime: Option<Duration>,
     hold: Option<Duration>,
     addresses: Vec<IpAddr>,
+    /// The hardware address of its adverts, if not the interface's.
+    mac: Option<Mac>,
     /// Whether the addresses are wanted: a late report of `Begun` must not begin a lease.
     wanted: bool,
     lease: Option<Lease>,
@@ -176,6 +201,7 @@ impl Slot {
             lifetime: router.lifetime,
             hold: router.hold,
             addresses: router.addresses.iter().map(|vip| vip.address).collect(),
+            mac: router.mac,
             wanted: false,
             lease: None,
         }
@@ -208,6 +234,7 @@ impl LinuxHost {
             slots.insert(router.id, slot);
         }
         let asked = options.fence.is_some();
+        let unowned = options.succession;
         let (commands, work) = unbounded_channel();
         let (report, reports) = unbounded_channel();
         let (started, start) = std::sync::mpsc::sync_channel(1);
@@ -229,6 +256,7 @@ impl LinuxHost {
             reports,
             pending: VecDeque::new(),
             turn: 0,
+            unowned,
             fence: asked.then(|| unfenced.as_ref().map_or(Ok(()), |why| Err(why.to_string()))),
             unfenced,
             pulse,

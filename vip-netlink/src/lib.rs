@@ -30,7 +30,7 @@
 //! 3. [`advert_socket`]: adverts out and in, with their envelope
 //! 4. [`lease`]: how long an address may stay without an advert
 //! 5. [`fence`]: who answers when its speaker is gone
-//! 6. [`link`]: interfaces by name
+//! 6. [`link`], [`macvlan`]: interfaces by name; devices with a virtual MAC address
 //! 7. [`route`]: routes and rules that go with addresses
 //! 8. `vips`, `routing`, `watch`: asking and hearing the kernel (feature `tokio`)
 //! 9. `host`: all of it under the driver (feature `tokio`)
@@ -55,6 +55,7 @@ pub mod fence;
 mod host;
 pub mod lease;
 pub mod link;
+pub mod macvlan;
 #[cfg(feature = "tokio")]
 mod neighbours;
 pub mod pace;
@@ -70,4 +71,4 @@ pub mod watch;
 
 pub use error::Error;
 #[cfg(feature = "tokio")]
-pub use host::{HostOptions, HostRouter, LinuxHost};
+pub use host::{HostOptions, HostRouter, LinuxHost, Reminders};

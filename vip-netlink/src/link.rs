@@ -84,6 +84,19 @@ pub struct Link {
     pub no_arp: bool,
     /// This host forwards IPv6 packets that arrive on it: to its neighbours it is a router.
     pub forwards: bool,
+    /// The text by which an administrator, or the program that made it, remembers it.
+    pub alias: Option<String>,
+    /// What it is, if it is a macvlan.
+    pub macvlan: Option<Macvlan>,
+}
+
+/// A device of its own hardware address on top of another interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Macvlan {
+    /// Index of the interface that it stands on.
+    pub parent: u32,
+    /// It hides neither other macvlans of its parent from itself nor the parent from what they send.
+    pub bridge: bool,
 }
 
 impl Link {
@@ -118,6 +131,8 @@ mod tests {
             running: true,
             no_arp: false,
             forwards: false,
+            alias: None,
+            macvlan: None,
         };
         assert!(link.usable());
         link.running = false;

@@ -15,7 +15,8 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
 };
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, LinkAttribute, LinkFlags, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo,
+    LinkMessage, MacVlanMode,
 };
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
@@ -27,7 +28,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use vrrp_proto::Family;
 
-use crate::link::Link;
+use crate::link::{Link, Macvlan};
 use crate::plan::{Present, primary_address};
 use crate::route::Prefix;
 
@@ -122,6 +123,11 @@ impl Kernel {
     #[must_use]
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.links.values().find(|link| link.name == name)
+    }
+
+    /// All links.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
     }
 
     /// All addresses, in the kernel's order.
@@ -274,16 +280,36 @@ fn link(message: &LinkMessage) -> Option<Link> {
         running: flags.contains(LinkFlags::Running),
         no_arp: flags.contains(LinkFlags::Noarp),
         forwards: false,
+        alias: None,
+        macvlan: None,
     };
+    let mut parent = None;
+    let mut info: &[LinkInfo] = &[];
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok(),
             LinkAttribute::AfSpecUnspec(families) => link.forwards = forwards(families),
+            LinkAttribute::IfAlias(alias) => link.alias = Some(alias.clone()),
+            LinkAttribute::Link(index) => parent = Some(*index),
+            LinkAttribute::LinkInfo(found) => info = found,
             _ => {}
         }
     }
+    link.macvlan = parent.and_then(|parent| macvlan(info, parent));
     Some(link)
+}
+
+fn macvlan(info: &[LinkInfo], parent: u32) -> Option<Macvlan> {
+    if !info.contains(&LinkInfo::Kind(InfoKind::MacVlan)) {
+        return None;
+    }
+    let mode = InfoMacVlan::Mode(MacVlanMode::Bridge);
+    let is_bridge = |one: &LinkInfo| matches!(one, LinkInfo::Data(InfoData::MacVlan(data)) if data.contains(&mode));
+    Some(Macvlan {
+        parent,
+        bridge: info.iter().any(is_bridge),
+    })
 }
 
 /// `net.ipv6.conf.<interface>.forwarding`.

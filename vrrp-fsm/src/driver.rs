@@ -405,6 +405,10 @@ impl<H: Host> Driver<H> {
                     observer(router, Observation::Unheld { error });
                 }
                 HostEvent::PrimaryAddress { router, address } => {
+                    // Whatever could not be made ready for it is ready.
+                    if address.is_some() && !self.host.guard(router).wanted {
+                        self.failures.remove(&router);
+                    }
                     self.set.primary_address(now, router, address);
                 }
             }

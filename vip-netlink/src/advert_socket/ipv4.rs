@@ -33,6 +33,26 @@ pub(super) fn header(
     Some(header)
 }
 
+/// The same header with its checksum (RFC 791 §3.1), for frames that the kernel does not look into.
+pub(super) fn summed(mut header: [u8; LENGTH]) -> [u8; LENGTH] {
+    if let Some(field) = header.get_mut(10..12) {
+        field.fill(0);
+    }
+    let words = header.chunks_exact(2).map(|pair| match pair {
+        [high, low] => u32::from(u16::from_be_bytes([*high, *low])),
+        _ => 0,
+    });
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    let [_, _, high, low] = (!sum).to_be_bytes();
+    if let Some(field) = header.get_mut(10..12) {
+        field.copy_from_slice(&[high, low]);
+    }
+    header
+}
+
 /// One packet in `buffer`, without its header unless that is authenticated; `None` for one to skip.
 pub(super) fn receive(
     socket: &Socket,
@@ -107,6 +127,15 @@ mod tests {
                 0x45, 0xc0, 0, 0x28, 0, 1, 0, 0, 0xff, 0x70, 0, 0, 10, 99, 0, 1, 224, 0, 0, 18
             ]
         );
+    }
+
+    #[test]
+    fn the_checksum_is_the_one_that_the_kernel_writes() {
+        let ends = (Ipv4Addr::new(10, 99, 0, 1), MULTICAST_V4);
+        let summed = summed(header(ends, 255, 1, 20).unwrap());
+        assert_eq!(summed[10..12], [0xd0, 0x2e]);
+        // Whatever stood there before.
+        assert_eq!(super::summed(summed), summed);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) const TRANSPORT: u32 = 2;
 pub(super) const DROP: u32 = 0;
 pub(super) const ACCEPT: u32 = 1;
 const REGISTER: u32 = 1;
+/// `NFT_REG32_01`: the second four octets of register 1.
+const SECOND: u32 = 9;
 const UPDATE: u32 = 1;
 /// The loopback interface of every network namespace.
 const LOOPBACK: u32 = 1;
@@ -76,6 +78,17 @@ impl Rule<'_, '_> {
             out.number(2, base);
             out.number(3, offset);
             out.number(4, length);
+        });
+    }
+
+    /// The device on which an ARP packet came in, and behind it the address that it asks for.
+    pub(super) fn device_and_target(&mut self) {
+        self.meta(META_IIF);
+        self.expression("payload", |out| {
+            out.number(1, SECOND);
+            out.number(2, NETWORK);
+            out.number(3, 24);
+            out.number(4, 4);
         });
     }
 

@@ -4,28 +4,31 @@
 //! ```text
 //! table arp  vip_open_PORT { flags owner; set open4; set alive4 { dynamic, timeout }
 //!   chain beat  { hook input priority -402: beat on lo -> update @alive4 { address timeout HOLD }, drop }
-//!   chain input { hook input priority -401: arp daddr ip @open4 and @alive4 -> set the mark } }
+//!   set bound4 { device . address }
+//!   chain input { hook input priority -401: arp daddr ip @open4 and @alive4 -> set the mark;
+//!                 iif . arp daddr ip @bound4 and arp daddr ip @alive4 -> set the mark } }
 //! table inet vip_open_PORT { flags owner; sets open4, alive4, open6, asked6, alive6; the same for IP and, with
 //!   asked6, for solicitations; chain beat at hook prerouting, before connection tracking }
 //! ```
-//! An address that takes no packets is open in the table of ARP, or in asked6, alone.
+//! An address that takes no packets is open in the table of ARP, or in asked6, alone. One that is bound to a device is
+//! in bound4 instead of ARP's open4: IPv6 answers on the device alone by itself.
 //!
 //! The rule that hears a beat sets the time of the very element that is there: no packet finds it missing, nothing
 //! is allocated, and no other program's nf_tables transaction can hold it up.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::Access;
 use super::expression::{
-    DROP, Hook, META_MARK, META_NFPROTO, NETWORK, TRANSPORT, chain, millis, rule,
+    DROP, Hook, META_MARK, META_NFPROTO, NETWORK, Rule, TRANSPORT, chain, millis, rule,
 };
 use super::nfnetlink::Batch;
 use super::pulse::{ARP_BEAT, hold_number, ip_protocol};
 use super::rules::{
-    BEFORE_USERS, DEL_SET_ELEMENT, Destination, GET_SET_ELEMENT, INPUT, Layer, NEW_SET_ELEMENT,
-    SET_TIMEOUT, SetKind, element_list, elements, new_set, new_table, of_family,
+    BEFORE_USERS, DEL_SET_ELEMENT, Destination, GET_SET_ELEMENT, GET_TABLE, INPUT, Layer,
+    NEW_SET_ELEMENT, SET_TIMEOUT, SetKind, element_list, elements, new_set, new_table, of_family,
 };
 
 const TABLE_OWNER: u32 = 2;
@@ -38,6 +41,9 @@ const PREROUTING: u32 = 0;
 const fn open(ipv6: bool) -> &'static str {
     if ipv6 { "open6" } else { "open4" }
 }
+
+/// IPv4 addresses that answer on one device alone.
+const BOUND: &str = "bound4";
 
 /// IPv6 addresses whose solicitations are answered.
 const ASKED: &str = "asked6";
@@ -55,16 +61,24 @@ pub(super) struct Open {
     mark: u32,
     /// Times for which there are rules.
     holds: BTreeSet<Duration>,
+    /// The devices of addresses that answer on one alone.
+    bound: BTreeMap<Ipv4Addr, u32>,
 }
 
 impl Open {
     pub(super) fn new(port: u32, mark: u32) -> Self {
         Self {
-            table: format!("vip_open_{port}"),
+            table: name(port),
             port,
             mark,
             holds: BTreeSet::new(),
+            bound: BTreeMap::new(),
         }
+    }
+
+    /// The question whether the tables of a holder are there.
+    pub(super) fn inquiry(port: u32) -> Vec<u8> {
+        Batch::question(GET_TABLE, Layer::Arp as u8, |out| out.text(1, &name(port)))
     }
 
     /// Creates the tables that die with the socket that creates them.
@@ -110,15 +124,54 @@ impl Open {
                         Destination::Solicited => ASKED,
                         other => open(other.ipv6()),
                     });
-                    destination.load(rule);
-                    rule.lookup(alive(destination.ipv6()));
-                    rule.meta(META_MARK);
-                    // (mark & !bit) ^ bit = mark | bit
-                    rule.mask(!self.mark, self.mark);
-                    rule.set_mark();
+                    self.mark_if_alive(*destination, rule);
+                });
+            }
+            if layer == Layer::Arp {
+                new_set(batch, layer, (&self.table, BOUND), SetKind::BOUND);
+                rule(batch, layer, (&self.table, INPUT), |rule| {
+                    rule.device_and_target();
+                    rule.lookup(BOUND);
+                    self.mark_if_alive(Destination::ArpTarget, rule);
                 });
             }
         }
+    }
+
+    fn mark_if_alive(&self, destination: Destination, rule: &mut Rule<'_, '_>) {
+        destination.load(rule);
+        rule.lookup(alive(destination.ipv6()));
+        rule.meta(META_MARK);
+        // (mark & !bit) ^ bit = mark | bit
+        rule.mask(!self.mark, self.mark);
+        rule.set_mark();
+    }
+
+    /// From now on these addresses are opened wherever they are asked for.
+    pub(super) fn unbind(&mut self, addresses: &[IpAddr]) {
+        self.bound
+            .retain(|bound, _| !addresses.contains(&IpAddr::V4(*bound)));
+    }
+
+    /// From now on these addresses are opened on that device alone.
+    pub(super) fn bind(&mut self, device: u32, addresses: &[IpAddr]) {
+        for address in addresses {
+            if let IpAddr::V4(address) = address {
+                self.bound.insert(*address, device);
+            }
+        }
+    }
+
+    /// The elements of `bound4` for those of `addresses` that have a device.
+    fn bindings(&self, addresses: &[IpAddr]) -> Vec<Vec<u8>> {
+        let binding = |address: &IpAddr| match address {
+            IpAddr::V4(address) => {
+                let device = self.bound.get(address)?;
+                Some([device.to_ne_bytes(), address.octets()].concat())
+            }
+            IpAddr::V6(_) => None,
+        };
+        addresses.iter().filter_map(binding).collect()
     }
 
     /// Makes sure that beats with this hold are heard.
@@ -178,6 +231,14 @@ impl Open {
             let keys = of_family(addresses, layer, ipv6);
             let place = (&*self.table, open(ipv6));
             elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
+            if layer == Layer::Arp {
+                let bound = self.bindings(addresses);
+                let elsewhere = (&*self.table, BOUND);
+                elements(batch, NEW_SET_ELEMENT, layer, elsewhere, &bound, |_| {});
+                let is_bound = |key: &&Vec<u8>| bound.iter().any(|one| one.ends_with(key));
+                let keys: Vec<_> = keys.iter().filter(is_bound).cloned().collect();
+                elements(batch, DEL_SET_ELEMENT, layer, place, &keys, |_| {});
+            }
             if access == Access::Neighbours && layer == Layer::Inet {
                 elements(batch, DEL_SET_ELEMENT, layer, place, &keys, |_| {});
             }
@@ -204,6 +265,12 @@ impl Open {
             let place = (&*self.table, open(ipv6));
             elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
             elements(batch, DEL_SET_ELEMENT, layer, place, &keys, |_| {});
+            if layer == Layer::Arp {
+                let bound = self.bindings(addresses);
+                let place = (&*self.table, BOUND);
+                elements(batch, NEW_SET_ELEMENT, layer, place, &bound, |_| {});
+                elements(batch, DEL_SET_ELEMENT, layer, place, &bound, |_| {});
+            }
             if ipv6 {
                 let place = (&*self.table, ASKED);
                 elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
@@ -223,6 +290,10 @@ impl Open {
             })
         })
     }
+}
+
+fn name(port: u32) -> String {
+    format!("vip_open_{port}")
 }
 
 fn places() -> impl Iterator<Item = (Layer, bool)> {

@@ -24,6 +24,7 @@ use super::expression::{
 use super::nfnetlink::{Attributes, Batch};
 
 const NEW_TABLE: u16 = 0;
+pub(super) const GET_TABLE: u16 = 1;
 const DEL_TABLE: u16 = 2;
 const DEL_RULE: u16 = 8;
 const NEW_SET: u16 = 9;
@@ -267,6 +268,14 @@ pub(super) struct SetKind {
 }
 
 impl SetKind {
+    /// Index of a device and an IPv4 address: nft's numbers of both types, 6 bits each.
+    pub(super) const BOUND: Self = Self {
+        flags: 0,
+        key_type: (20 << 6) | 7,
+        key_length: 8,
+        id: 7,
+    };
+
     pub(super) const fn addresses(ipv6: bool) -> Self {
         Self {
             flags: 0,

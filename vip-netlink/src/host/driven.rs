@@ -15,6 +15,10 @@ use crate::lease::{Lease, Refresh};
 
 impl Host for LinuxHost {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Whoever waits for packets has taken over.
+        if std::mem::take(&mut self.unowned) {
+            self.command(RouterId::new(0), Work::Own);
+        }
         let mut readable = !self.pending.is_empty();
         for receiver in self.stations.iter().flat_map(|station| &station.receivers) {
             // An error shows itself to recv.
@@ -90,15 +94,23 @@ impl Host for LinuxHost {
             return Err(io::ErrorKind::TimedOut.into());
         }
         let family = Family::of(envelope.source);
-        let sender = self
+        let station = self
             .stations
             .get_mut(slot.station)
-            .and_then(|station| station.sender(family))
             .ok_or(io::ErrorKind::NotConnected)?;
-        let sent = if protocol == PROTOCOL_AH {
-            sender.send_packet(packet)
+        let authenticated = protocol == PROTOCOL_AH;
+        let sent = if let Some(mac) = slot.mac {
+            let sender = station.frames().ok_or(io::ErrorKind::NotConnected)?;
+            match authenticated {
+                true => sender.send_packet(mac, packet),
+                false => sender.send(mac, envelope, packet),
+            }
         } else {
-            sender.send(envelope, packet)
+            let sender = station.sender(family).ok_or(io::ErrorKind::NotConnected)?;
+            match authenticated {
+                true => sender.send_packet(packet),
+                false => sender.send(envelope, packet),
+            }
         };
         if resigns || sent.is_err() {
             return sent;

@@ -9,7 +9,9 @@ use vrrp_proto::Family;
 
 use super::HostRouter;
 use crate::Error;
-use crate::advert_socket::{AdvertReceiver, AdvertSender, Arrived, PROTOCOL_AH, PROTOCOL_VRRP};
+use crate::advert_socket::{
+    AdvertReceiver, AdvertSender, Arrived, FrameSender, PROTOCOL_AH, PROTOCOL_VRRP,
+};
 use crate::link::Interface;
 
 /// The sockets of one interface.
@@ -21,6 +23,9 @@ pub(super) struct Station {
     groups: Vec<IpAddr>,
     pub(super) receivers: Vec<AsyncFd<AdvertReceiver>>,
     senders: Vec<AdvertSender>,
+    /// Whether a router's adverts come from a hardware address of its own.
+    framed: bool,
+    frames: Option<FrameSender>,
 }
 
 impl Station {
@@ -31,12 +36,15 @@ impl Station {
             groups: Vec::new(),
             receivers: Vec::new(),
             senders: Vec::new(),
+            framed: false,
+            frames: None,
         }
     }
 
     /// Makes room for one more router on this interface; whether that takes other sockets.
     pub(super) fn serve(&mut self, router: &HostRouter) -> bool {
-        let before = (self.channels.len(), self.groups.len());
+        let before = (self.channels.len(), self.groups.len(), self.framed);
+        self.framed |= router.mac.is_some();
         let protocol = if router.authenticated {
             PROTOCOL_AH
         } else {
@@ -49,15 +57,19 @@ impl Station {
         if let Some(group) = router.group.filter(|group| !self.groups.contains(group)) {
             self.groups.push(group);
         }
-        before != (self.channels.len(), self.groups.len())
+        before != (self.channels.len(), self.groups.len(), self.framed)
     }
 
     /// Sockets for the interface under its present index; none while it does not exist.
     pub(super) fn open(&mut self, index: Option<u32>) -> Result<(), Error> {
         self.receivers.clear();
         self.senders.clear();
+        self.frames = None;
         let Some(index) = index else { return Ok(()) };
         let name = self.interface.name();
+        if self.framed {
+            self.frames = Some(FrameSender::new(index)?);
+        }
         for &(family, protocol) in &self.channels {
             let receiver = AdvertReceiver::new(name, index, family, protocol, &self.groups)?;
             let receiver = watched(receiver).map_err(|source| Error::Socket {
@@ -70,6 +82,11 @@ impl Station {
             }
         }
         Ok(())
+    }
+
+    /// The socket for adverts from other hardware addresses than the interface's, while the interface exists.
+    pub(super) const fn frames(&mut self) -> Option<&mut FrameSender> {
+        self.frames.as_mut()
     }
 
     /// The socket for adverts of that family, while the interface exists.

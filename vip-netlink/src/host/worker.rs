@@ -5,6 +5,7 @@
 //! the notifications are read, so that our own changes are never taken for another program's.
 
 mod announcing;
+mod devices;
 mod effects;
 mod inheritance;
 mod managed;
@@ -26,14 +27,16 @@ use super::{HostOptions, HostRouter, boottime};
 use crate::Error;
 use crate::fence::{self, Fence, FenceError, Pulse};
 use crate::link::Interface;
+use crate::macvlan::Requests;
 use crate::pace::{Pacer, Pacing};
 use crate::packet_socket::PacketSocket;
-use crate::plan::{Present, Vip, Wanted, difference};
+use crate::plan::{Vip, Wanted};
 use crate::routing::Routing;
 use crate::vips::Vips;
 use crate::watch::{Kernel, Watcher};
 
 use announcing::Saying;
+use devices::{Devices, UNKNOWN};
 use managed::Managed;
 pub(crate) use paths::Paths;
 
@@ -78,6 +81,8 @@ pub(super) enum Work {
     Dismiss,
     /// Beats cannot be sent: from now on no router needs any.
     Release,
+    /// No predecessor uses the devices of virtual MAC addresses any more.
+    Own,
     /// The lease ran out: away with the addresses, without an answer.
     Expire,
 }
@@ -119,6 +124,7 @@ struct Worker {
     reports: UnboundedSender<Report>,
     queue: VecDeque<(RouterId, Work)>,
     pacer: Pacer<Saying>,
+    devices: Devices,
 }
 
 /// What was last told of an interface.
@@ -171,6 +177,7 @@ async fn serve(
     if let Err(error) = found {
         return drop(started.send(Err(error)));
     }
+    worker.keep_devices().await;
     worker.tell();
     drop(started.send(Ok(start)));
 
@@ -183,11 +190,21 @@ async fn serve(
             worker.work(router, what).await;
             continue;
         }
+        if worker.devices.stale {
+            worker.keep_devices().await;
+            continue;
+        }
         let retry = worker
             .routers
             .values()
             .flat_map(|router| [router.retry, router.paved.retry])
             .flatten()
+            .min();
+        let repair = worker.devices.next_deadline();
+        let reminder = worker
+            .routers
+            .values()
+            .filter_map(|router| router.remind)
             .min();
         let announcement = worker.pacer.next_deadline();
         let announcement = announcement.map(|at| Instant::now() + at.saturating_sub(boottime()));
@@ -199,6 +216,8 @@ async fn serve(
             },
             _ = worker.watcher.readable() => worker.read().await,
             () = wait(retry) => worker.retry(),
+            () = wait(repair) => worker.devices.stale = true,
+            () = wait(reminder) => worker.remind().await,
             () = wait(announcement) => worker.say(),
             _ = renewal.tick() => worker.renew(),
         }
@@ -207,6 +226,12 @@ async fn serve(
     for router in installed.map(|(id, _)| *id).collect::<Vec<_>>() {
         worker.work(router, Work::Expire).await;
     }
+    let devices = worker
+        .routers
+        .values()
+        .flat_map(|router| router.config.devices.clone());
+    let devices: Vec<_> = devices.collect();
+    worker.discard(&devices).await;
 }
 
 async fn wait(until: Option<Instant>) {
@@ -249,7 +274,9 @@ impl Worker {
         interfaces.extend(options.watch);
         interfaces.sort();
         interfaces.dedup();
+        let holder = fence.as_ref().map_or(UNKNOWN, Fence::number);
         let worker = Self {
+            devices: Devices::new(Requests::new(handle.clone()), holder, !options.succession),
             virtual_addresses: routers
                 .iter()
                 .flat_map(|router| router.addresses.iter().map(|vip| vip.address))
@@ -277,52 +304,6 @@ impl Worker {
             unheld,
         };
         Ok((worker, start))
-    }
-
-    /// One more router: what a predecessor left of its addresses goes, its interface is told of.
-    async fn admit(&mut self, router: HostRouter, reopen: bool) {
-        let interface = router.interface.clone();
-        let watched = self.interfaces.iter_mut();
-        match watched.into_iter().find(|seen| seen.interface == interface) {
-            Some(seen) => {
-                seen.usable = None;
-                if reopen {
-                    seen.index = None;
-                }
-            }
-            None => self.interfaces.push(Seen::new(interface)),
-        }
-        let placed: Vec<Present> = self
-            .routers
-            .values()
-            .flat_map(|router| router.placed.iter().copied())
-            .collect();
-        let ours = wanted(&self.kernel, &router).0;
-        let left = match router.owner {
-            true => Vec::new(),
-            false => difference(self.kernel.addresses(), &[], &ours).remove,
-        };
-        for present in left.into_iter().filter(|one| !placed.contains(one)) {
-            // What cannot be removed is found again when the router puts its addresses up.
-            let _ = self.vips.remove(present).await;
-        }
-        let left = router.paths();
-        self.routers.insert(router.id, Managed::new(router));
-        // The same: asked for again then.
-        let _ = self.unpave(&left).await;
-        self.note_addresses();
-        self.follow_paths();
-        self.read().await;
-        self.tell();
-    }
-
-    /// Whoever has no routes need not hear of everybody's.
-    fn follow_paths(&mut self) {
-        let mut routers = self.routers.values();
-        if routers.any(|router| !router.config.paths().is_empty()) {
-            // Refused: what is removed by others is not noticed, but is put back with the next change of a link.
-            let _ = self.watcher.follow_paths();
-        }
     }
 
     /// All virtual addresses, none of which may be taken for a primary one.
@@ -354,14 +335,21 @@ impl Worker {
         if let Work::Pace(pacing) = what {
             return self.pacer.change(pacing);
         }
+        if what == Work::Own {
+            self.devices.owned = true;
+            return;
+        }
         let Some(router) = self.routers.get_mut(&id) else {
             return;
         };
         match what {
-            Work::Admit { .. } | Work::Pace(_) => {}
+            Work::Admit { .. } | Work::Pace(_) | Work::Own => {}
             Work::Dismiss => {
+                let devices = std::mem::take(&mut router.config.devices);
                 self.routers.remove(&id);
                 self.note_addresses();
+                self.discard(&devices).await;
+                self.read().await;
             }
             Work::Command(Command::Install) => {
                 router.retry = None;
@@ -420,11 +408,10 @@ impl Worker {
     /// Beats do not arrive any more.
     fn release(&mut self) {
         self.beats = false;
-        for router in self.routers.values().filter(|router| router.installed) {
-            if let Some(fence) = &mut self.fence {
-                // Refused now: opened without a hold at the next installation.
-                let _ = fence.open(&router.movable(&self.kernel), None, router.config.access);
-            }
+        let installed = self.routers.iter().filter(|(_, router)| router.installed);
+        for id in installed.map(|(id, _)| *id).collect::<Vec<_>>() {
+            // Refused now: opened without a hold at the next installation.
+            let _ = self.open(id, None);
         }
     }
 

@@ -14,6 +14,7 @@ mod fence;
 mod host;
 mod ipv6;
 mod leases;
+mod macvlan;
 mod neighbours;
 mod paths;
 mod placement;

@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 
 use super::{Worker, device, wanted};
 use crate::announce::{gratuitous_arp, neighbour_advertisement};
 use crate::host::boottime;
+use crate::macvlan::VirtualMac;
 use crate::plan::{Present, Vip, Wanted};
 
 /// One announcement that waits for its turn.
@@ -45,6 +47,35 @@ impl Worker {
             }
         }
         self.say();
+    }
+
+    /// Announces again what is on other interfaces than its router's, where that is asked for.
+    pub(super) async fn remind(&mut self) {
+        let now = Instant::now();
+        let routers = self.routers.iter_mut();
+        let due = routers.filter(|(_, router)| router.remind.is_some_and(|at| at <= now));
+        let due = due.map(|(id, router)| {
+            router.remind();
+            *id
+        });
+        for id in due.collect::<Vec<_>>() {
+            let Some(router) = self.routers.get(&id) else {
+                continue;
+            };
+            let config = router.config.clone();
+            let own = config.interface.name();
+            // Adverts remind of the device that they come from.
+            let speaks =
+                |device: &VirtualMac| config.mac == Some(device.mac) && device.parent == own;
+            let told = |vip: &Vip| {
+                let name = vip.device.as_deref().unwrap_or(own);
+                match config.devices.iter().find(|device| device.name == name) {
+                    Some(device) => !speaks(device),
+                    None => name != own && config.reminders.is_some_and(|one| one.all),
+                }
+            };
+            self.announce_those(id, 1, told).await;
+        }
     }
 
     /// Sends the announcements whose time has come.

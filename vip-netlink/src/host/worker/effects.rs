@@ -14,18 +14,39 @@ use crate::lease::Lease;
 use crate::plan::{Present, Vip, difference};
 
 impl Worker {
-    /// Puts up what is missing. Order: fence open, then the addresses. One that is refused does not
+    /// Opens the fence for what a router puts up: for addresses of a device with a virtual MAC address on that device.
+    pub(super) fn open(&mut self, id: RouterId, hold: Option<Duration>) -> Result<(), Error> {
+        let (Some(router), Some(fence)) = (self.routers.get(&id), &mut self.fence) else {
+            return Ok(());
+        };
+        let movable = router.movable(&self.kernel);
+        let access = router.config.access;
+        let (wanted, _) = wanted(&self.kernel, &router.config);
+        let mut elsewhere = movable.clone();
+        for device in &router.config.devices {
+            let Some(link) = self.kernel.link(&device.name) else {
+                continue;
+            };
+            let there = wanted.iter().filter(|one| one.interface == link.index);
+            let there = there.map(|one| one.vip.address);
+            let there: Vec<IpAddr> = there.filter(|one| movable.contains(one)).collect();
+            elsewhere.retain(|address| !there.contains(address));
+            fence.open_on(link.index, &there, hold, access)?;
+        }
+        Ok(fence.open(&elsewhere, hold, access)?)
+    }
+
+    /// Puts up what is missing. Order: devices, fence open, then the addresses. One that is refused does not
     /// keep the others away, nor out of the lease.
     pub(super) async fn install(&mut self, id: RouterId) -> Result<(), Error> {
-        let hold = self.hold(id);
+        // Addresses of other interfaces need no device.
+        let raised = self.raise(id).await;
+        self.open(id, self.hold(id))?;
         let Some(router) = self.routers.get_mut(&id) else {
             return Ok(());
         };
         let (mut wanted, missing) = wanted(&self.kernel, &router.config);
         wanted.retain(|one| !router.owns(&self.kernel, one));
-        if let Some(fence) = &mut self.fence {
-            fence.open(&router.movable(&self.kernel), hold, router.config.access)?;
-        }
         let began = boottime();
         // Installed already: only what is not there, so that a repair is no refresh.
         let present = if router.installed {
@@ -37,6 +58,9 @@ impl Worker {
             Some(name) => Err(Error::NoInterface(name.to_owned())),
             None => Ok(()),
         };
+        if raised.is_err() {
+            result = raised;
+        }
         let mut added = Vec::new();
         for wanted in difference(present, &wanted, &[]).add {
             match self.vips.add(&wanted, router.config.lifetime).await {
@@ -47,6 +71,7 @@ impl Worker {
         router.place(added);
         if !router.installed && (result.is_ok() || !router.placed.is_empty()) {
             router.installed = true;
+            router.remind();
             let lifetime = router.config.lifetime;
             router.lease = lifetime.map(|valid| Lease::begin(valid, began));
             drop(self.reports.send(Report::Begun { router: id, began }));
@@ -141,6 +166,9 @@ impl Worker {
             }
         }
         if let Err(error) = self.unpave(&paths).await {
+            result = Err(error);
+        }
+        if let Err(error) = self.lower(id).await {
             result = Err(error);
         }
         // A link-local address may be another router's on another interface too.

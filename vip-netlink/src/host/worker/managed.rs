@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use tokio::time::Instant;
 
 use super::paths::Paths;
-use super::wanted;
 use crate::host::HostRouter;
 use crate::lease::Lease;
 use crate::plan::{Present, Wanted};
@@ -20,6 +19,8 @@ pub(super) struct Managed {
     pub(super) retry: Option<Instant>,
     /// Its routes and rules.
     pub(super) paved: Paved,
+    /// When its addresses on other interfaces are announced again.
+    pub(super) remind: Option<Instant>,
     /// The primary address last told.
     pub(super) primary: Option<Option<IpAddr>>,
 }
@@ -49,6 +50,7 @@ impl Managed {
             lease: None,
             retry: None,
             paved: Paved::default(),
+            remind: None,
             primary: None,
             config,
         }
@@ -75,11 +77,11 @@ impl Managed {
         self.config.owner && kernel.addresses().iter().any(found)
     }
 
-    /// The addresses that come and go with the router: all but the host's own.
+    /// The addresses that come and go with the router: all but the host's own, on whatever interface.
     pub(super) fn movable(&self, kernel: &Kernel) -> Vec<IpAddr> {
-        let own = wanted(kernel, &self.config).0;
-        let own = own.iter().filter(|one| self.owns(kernel, one));
-        let own: Vec<IpAddr> = own.map(|one| one.vip.address).collect();
+        let own = kernel.addresses().iter();
+        let own = own.filter(|have| self.config.owner && !self.placed.contains(have));
+        let own: Vec<IpAddr> = own.map(|have| have.address).collect();
         let all = self.config.addresses.iter().map(|vip| vip.address);
         all.filter(|address| !own.contains(address)).collect()
     }
@@ -90,9 +92,16 @@ impl Managed {
         self.installed && all.any(|vip| vip.address == address)
     }
 
+    /// Its addresses are up, or were announced again just now.
+    pub(super) fn remind(&mut self) {
+        let reminders = self.config.reminders;
+        self.remind = reminders.map(|reminders| Instant::now() + reminders.interval);
+    }
+
     /// From now on its addresses are nobody's business.
     pub(super) const fn forget(&mut self) {
         self.installed = false;
+        self.remind = None;
         self.lease = None;
         self.retry = None;
         self.paved.retry = None;

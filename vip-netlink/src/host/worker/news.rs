@@ -28,7 +28,8 @@ impl Worker {
                                 self.lost_path(&gone);
                                 continue;
                             }
-                            Some(Change::Link | Change::Added(_) | Change::Detected(_)) => {}
+                            Some(Change::Link) => self.devices.stale = true,
+                            Some(Change::Added(_) | Change::Detected(_)) => {}
                         }
                         self.tell();
                     }
@@ -44,6 +45,7 @@ impl Worker {
             return;
         };
         let before = std::mem::replace(&mut self.kernel, kernel);
+        self.devices.stale = true;
         for present in before.addresses() {
             if !self.kernel.addresses().contains(present) {
                 self.lost(*present).await;
@@ -140,6 +142,7 @@ impl Worker {
                     .or_else(own)
                     .or_else(|| router.config.owner.then(owned).flatten()),
             };
+            let primary = primary.filter(|_| !self.devices.trouble(*id));
             if router.primary.replace(primary) != Some(primary) {
                 let event = HostEvent::PrimaryAddress {
                     router: *id,

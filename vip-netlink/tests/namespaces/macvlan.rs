@@ -1,0 +1,375 @@
+//! Virtual MAC addresses against a real kernel: who answers with which address, what is made, taken over and left.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use crate::host::{ADVERT, PATIENCE, ROUTER, advert, event, install, router, with_host};
+use crate::support::{
+    HOST, HOST_ADDRESS, HOST_MAC, PEER_ADDRESS, Peer, VIP, in_namespaces, interface_index, output,
+    sh, until,
+};
+use vip_netlink::HostRouter;
+use vip_netlink::advert_socket::FrameSender;
+use vip_netlink::announce::{Mac, arp_request};
+use vip_netlink::fence::{Fence, Options};
+use vip_netlink::link::Interface;
+use vip_netlink::macvlan::{VirtualMac, alias, virtual_mac};
+use vip_netlink::plan::Vip;
+use vrrp_fsm::driver::{Command, Host, HostEvent};
+use vrrp_proto::{Envelope, Family, Vrid};
+
+const DEVICE: &str = "vrrp.51";
+const DEVICE_6: &str = "vrrp6.51";
+const VMAC: Mac = [0, 0, 0x5e, 0, 1, 51];
+const VMAC_6: Mac = [0, 0, 0x5e, 0, 2, 51];
+const VIP_6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
+
+fn device(family: Family) -> VirtualMac {
+    VirtualMac {
+        name: match family {
+            Family::Ipv4 => DEVICE,
+            Family::Ipv6 => DEVICE_6,
+        }
+        .into(),
+        parent: HOST.into(),
+        mac: virtual_mac(Vrid::new(51).unwrap(), family),
+    }
+}
+
+/// One router of IPv4 with a device, on which its address goes.
+fn on_device() -> HostRouter {
+    let mut router = router(Some(Duration::from_secs(3)));
+    router.devices = vec![device(Family::Ipv4)];
+    router.mac = Some(VMAC);
+    for vip in &mut router.addresses {
+        vip.device = Some(DEVICE.into());
+    }
+    router
+}
+
+/// The same for IPv6.
+fn on_device_6() -> HostRouter {
+    let vips = ["fe80::51".parse().unwrap(), IpAddr::from(VIP_6)];
+    let vips = vips.map(|address| Vip::host(address).on(DEVICE_6));
+    let interface = Interface::lookup(HOST).unwrap();
+    let mut router = HostRouter::new(ROUTER, interface, vips.to_vec(), Duration::from_secs(1));
+    router.family = Family::Ipv6;
+    router.devices = vec![device(Family::Ipv6)];
+    router.mac = Some(VMAC_6);
+    router
+}
+
+fn details(device: &str) -> String {
+    let [link, addresses] = ["link", "addr"].map(|what| format!("ip -d {what} show dev {device}"));
+    output(&link) + &output(&addresses)
+}
+
+fn is_up(device: &str) -> bool {
+    details(device).contains(",UP")
+}
+
+fn exists(device: &str) -> bool {
+    !details(device).is_empty()
+}
+
+fn setting(device: &str, name: &str) -> String {
+    let path = format!("/proc/sys/net/{}", name.replace("{}", device));
+    std::fs::read_to_string(path).unwrap().trim().to_owned()
+}
+
+/// The hardware addresses that answer an ARP request for `address`, one for each answer.
+fn answers(peer: &Peer, address: std::net::Ipv4Addr) -> Vec<Mac> {
+    let sniffer = peer.sniffer();
+    let request = arp_request(crate::support::PEER_MAC, PEER_ADDRESS, address);
+    peer.run(|| {
+        let socket = vip_netlink::packet_socket::PacketSocket::new().unwrap();
+        socket.send(peer.index, &request).unwrap();
+    });
+    let mut found = Vec::new();
+    let mut patience = PATIENCE;
+    let is_answer = |frame: &[u8]| {
+        frame[12..14] == [8, 6] && frame[20..22] == [0, 2] && frame[28..32] == address.octets()
+    };
+    while let Some(frame) = sniffer.next(patience, is_answer) {
+        found.push(frame[22..28].try_into().unwrap());
+        // A second answer follows the first at once, or not at all.
+        patience = Duration::from_millis(100);
+    }
+    found
+}
+
+async fn removed(host: &mut vip_netlink::LinuxHost) {
+    host.enqueue(ROUTER, Command::Remove);
+    event(host, "Removed", |event| {
+        matches!(event, HostEvent::Removed { .. })
+    })
+    .await;
+}
+
+#[test]
+fn an_address_lives_at_its_virtual_mac_and_nowhere_else() {
+    in_namespaces(
+        "macvlan::an_address_lives_at_its_virtual_mac_and_nowhere_else",
+        |peer| {
+            // The strictest that a host may have: replies leave by the parent all the same.
+            std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", "1").unwrap();
+            std::fs::write("/proc/sys/net/ipv4/conf/default/arp_filter", "1").unwrap();
+            let before: Vec<String> = ["arp_ignore", "arp_filter", "rp_filter"]
+                .iter()
+                .map(|name| setting(HOST, &format!("ipv4/conf/{{}}/{name}")))
+                .collect();
+            with_host(on_device(), async |host| {
+                let found = details(DEVICE);
+                assert!(found.contains("link/ether 00:00:5e:00:01:33"), "{found}");
+                assert!(found.contains("macvlan mode bridge"), "{found}");
+                assert!(found.contains("addrgenmode none"), "{found}");
+                assert!(!is_up(DEVICE), "a Backup takes no frames: {found}");
+                for (name, value) in [
+                    ("ipv4/conf/{}/arp_ignore", "1"),
+                    ("ipv4/conf/{}/arp_filter", "0"),
+                    ("ipv4/conf/{}/rp_filter", "2"),
+                    ("ipv4/conf/{}/promote_secondaries", "1"),
+                    ("ipv6/conf/{}/accept_ra", "0"),
+                    ("ipv6/conf/{}/autoconf", "0"),
+                ] {
+                    assert_eq!(setting(DEVICE, name), value, "{name}");
+                }
+                // The advert comes first, whatever the device is like.
+                let sniffer = peer.sniffer();
+                advert(host, &ADVERT).unwrap();
+                let is_advert = |frame: &[u8]| frame[12..14] == [8, 0] && frame[23] == 112;
+                let frame = sniffer.next(PATIENCE, is_advert).unwrap();
+                assert_eq!(frame[..6], [0x01, 0, 0x5e, 0, 0, 18]);
+                assert_eq!(frame[6..12], VMAC);
+                assert_eq!(frame[26..30], HOST_ADDRESS.octets());
+
+                install(host).await;
+                host.enqueue(ROUTER, Command::Announce { repeat: 1 });
+                let arp = |frame: &[u8]| frame[12..14] == [8, 6] && frame[38..42] == VIP.octets();
+                let announced = sniffer.next(PATIENCE, arp).unwrap();
+                assert_eq!(
+                    (&announced[6..12], &announced[22..28]),
+                    (&VMAC[..], &VMAC[..])
+                );
+                assert!(is_up(DEVICE) && details(DEVICE).contains("10.99.0.100/32"));
+                assert_eq!(answers(peer, VIP), [VMAC]);
+                assert_eq!(answers(peer, HOST_ADDRESS), [HOST_MAC]);
+                assert!(peer.ping(VIP.into(), PATIENCE));
+                let lines = output("ip -o -6 addr show");
+                assert!(!lines.contains(DEVICE), "no address of its own: {lines}");
+
+                removed(host).await;
+                assert!(!is_up(DEVICE), "{}", details(DEVICE));
+                assert!(!details(DEVICE).contains("10.99.0.100"));
+                install(host).await;
+                assert_eq!(answers(peer, VIP), [VMAC]);
+            });
+            assert!(!exists(DEVICE), "{}", details(DEVICE));
+            let after: Vec<String> = ["arp_ignore", "arp_filter", "rp_filter"]
+                .iter()
+                .map(|name| setting(HOST, &format!("ipv4/conf/{{}}/{name}")))
+                .collect();
+            assert_eq!(before, after, "nothing of the host was changed");
+        },
+    );
+}
+
+#[test]
+fn over_ipv6_adverts_and_answers_come_from_the_virtual_mac() {
+    in_namespaces(
+        "macvlan::over_ipv6_adverts_and_answers_come_from_the_virtual_mac",
+        |peer| {
+            peer.run(|| sh("ip -6 addr add fd00::2/64 dev peer0 nodad"));
+            sh(&format!("ip -6 addr add fd00::1/64 dev {HOST} nodad"));
+            with_host(on_device_6(), async |host| {
+                let found = event(host, "the address to send from", |event| {
+                    matches!(
+                        event,
+                        HostEvent::PrimaryAddress {
+                            address: Some(_),
+                            ..
+                        }
+                    )
+                })
+                .await;
+                let HostEvent::PrimaryAddress {
+                    address: Some(source),
+                    ..
+                } = found
+                else {
+                    unreachable!()
+                };
+                assert_eq!(source.to_string(), "fe80::ff:fe00:a", "that of the parent");
+                let sniffer = peer.sniffer();
+                let envelope = Envelope::multicast(source);
+                host.send(ROUTER, 112, &envelope, &[0x31, 51, 100, 1])
+                    .unwrap();
+                let is_advert = |frame: &[u8]| frame[12..14] == [0x86, 0xdd] && frame[20] == 112;
+                let frame = sniffer.next(PATIENCE, is_advert).unwrap();
+                assert_eq!(frame[..12], [[0x33, 0x33, 0, 0, 0, 18], VMAC_6].concat());
+                install(host).await;
+                assert!(peer.ping(VIP_6.into(), PATIENCE));
+                let neighbours = peer.run(|| output("ip -6 neigh show"));
+                assert!(
+                    neighbours.contains("fd00::100 dev peer0 lladdr 00:00:5e:00:02:33"),
+                    "{neighbours}"
+                );
+                removed(host).await;
+                assert!(!is_up(DEVICE_6));
+            });
+        },
+    );
+}
+
+#[test]
+fn adverts_of_another_active_come_in_although_they_have_our_own_mac() {
+    in_namespaces(
+        "macvlan::adverts_of_another_active_come_in_although_they_have_our_own_mac",
+        |peer| {
+            with_host(on_device(), async |host| {
+                install(host).await;
+                peer.run(|| {
+                    let mut rival = FrameSender::new(peer.index).unwrap();
+                    for mac in [VMAC, crate::support::PEER_MAC] {
+                        let envelope = Envelope::multicast(PEER_ADDRESS.into());
+                        rival.send(mac, &envelope, &ADVERT).unwrap();
+                    }
+                });
+                let mut heard = 0;
+                until(PATIENCE, "both adverts", || {
+                    heard += usize::from(host.recv(&mut [0; 2048]).unwrap().is_some());
+                    heard == 2
+                });
+                // Our own are not heard, and each of the others once.
+                advert(host, &ADVERT).unwrap();
+                assert!(peer.ping(VIP.into(), PATIENCE));
+                assert_eq!(host.recv(&mut [0; 2048]).unwrap(), None);
+            });
+        },
+    );
+}
+
+#[test]
+fn what_a_dead_process_left_is_taken_over_or_swept_and_others_are_left_alone() {
+    in_namespaces(
+        "macvlan::what_a_dead_process_left_is_taken_over_or_swept_and_others_are_left_alone",
+        |_| {
+            let make = |name: &str, mac: &str, mode: &str| {
+                sh(&format!(
+                    "ip link add {name} link {HOST} address {mac} type macvlan mode {mode}"
+                ));
+            };
+            // As keepalived leaves it, with an address that no file names any more.
+            make(DEVICE, "00:00:5e:00:01:33", "private");
+            sh(&format!("ip addr add 10.99.0.99/32 dev {DEVICE}"));
+            sh(&format!("ip link set {DEVICE} up"));
+            let index = interface_index(DEVICE);
+            // Of a process that is dead, of one that lives, of nobody.
+            let living = Fence::new(Options::default()).unwrap();
+            for (name, mac, holder) in [
+                ("vrrp.60", "00:00:5e:00:01:3c", 4_000_000_000),
+                ("vrrp.61", "00:00:5e:00:01:3d", living.number()),
+            ] {
+                make(name, mac, "bridge");
+                let script = format!("ip link set {name} alias");
+                let words = script.split(' ').map(str::to_owned).chain([alias(holder)]);
+                let words: Vec<String> = words.collect();
+                let status = std::process::Command::new(&words[0])
+                    .args(&words[1..])
+                    .status();
+                assert!(status.unwrap().success());
+            }
+            make("vrrp.62", "00:00:5e:00:01:3e", "bridge");
+            with_host(on_device(), async |host| {
+                assert_eq!(interface_index(DEVICE), index, "the same device goes on");
+                let found = details(DEVICE);
+                assert!(found.contains("macvlan mode bridge"), "{found}");
+                assert!(!found.contains("10.99.0.99") && !is_up(DEVICE), "{found}");
+                let left = ["vrrp.60", "vrrp.61", "vrrp.62"].map(exists);
+                assert_eq!(left, [false, true, true]);
+                install(host).await;
+            });
+            assert_eq!(
+                [DEVICE, "vrrp.61", "vrrp.62"].map(exists),
+                [false, true, true]
+            );
+        },
+    );
+}
+
+#[test]
+fn a_name_that_is_taken_keeps_the_router_out_until_it_is_free() {
+    in_namespaces(
+        "macvlan::a_name_that_is_taken_keeps_the_router_out_until_it_is_free",
+        |_| {
+            sh(&format!("ip link add {DEVICE} type bridge"));
+            with_host(on_device(), async |host| {
+                let failed = event(host, "Failed", |event| {
+                    matches!(event, HostEvent::Failed { .. })
+                })
+                .await;
+                let HostEvent::Failed { error, .. } = failed else {
+                    unreachable!()
+                };
+                let said = error.to_string();
+                assert!(
+                    said.contains("no macvlan of 00:00:5e:00:01:33 on vip0"),
+                    "{said}"
+                );
+                let none = |event: &HostEvent| {
+                    matches!(event, HostEvent::PrimaryAddress { address: None, .. })
+                };
+                event(host, "nothing to send from", none).await;
+                assert!(details(DEVICE).contains("bridge"), "left alone");
+                sh(&format!("ip link del {DEVICE}"));
+                let some = |event: &HostEvent| {
+                    matches!(
+                        event,
+                        HostEvent::PrimaryAddress {
+                            address: Some(_),
+                            ..
+                        }
+                    )
+                };
+                event(host, "an address to send from", some).await;
+                install(host).await;
+            });
+        },
+    );
+}
+
+#[test]
+fn a_device_that_somebody_removes_comes_back_and_so_does_its_parent() {
+    in_namespaces(
+        "macvlan::a_device_that_somebody_removes_comes_back_and_so_does_its_parent",
+        |peer| {
+            with_host(on_device(), async |host| {
+                sh(&format!("ip link del {DEVICE}"));
+                until(PATIENCE, "the device of a Backup", || exists(DEVICE));
+                install(host).await;
+                sh(&format!("ip link del {DEVICE}"));
+                event(host, "AddressGone", |event| {
+                    matches!(event, HostEvent::AddressGone { .. })
+                })
+                .await;
+                install(host).await;
+                assert_eq!(answers(peer, VIP), [VMAC], "bound to the new device");
+
+                sh(&format!("ip link del {HOST}"));
+                event(host, "LinkGone", |event| {
+                    matches!(event, HostEvent::LinkGone { .. })
+                })
+                .await;
+                removed(host).await;
+                assert!(!exists(DEVICE));
+                peer.plug();
+                event(host, "LinkUp", |event| {
+                    matches!(event, HostEvent::LinkUp { .. })
+                })
+                .await;
+                install(host).await;
+                assert!(details(DEVICE).contains("10.99.0.100/32"));
+            });
+        },
+    );
+}
