@@ -201,6 +201,22 @@ pub enum Warning {
         /// The priority that it beats.
         beaten: Priority,
     },
+    /// A router sends adverts without the trailer of `auth_hmac`: it would not be heard if that were
+    /// enforced.
+    Unsigned {
+        /// Who.
+        source: IpAddr,
+    },
+    /// The clock of a router is far from ours: once it is farther than the window, the router is not
+    /// heard any more.
+    ClocksApart {
+        /// Who.
+        source: IpAddr,
+        /// By how many seconds its clock is behind ours; negative if it is in front.
+        behind: i64,
+        /// How far it may be.
+        window: Duration,
+    },
     /// Another program removed an address; it is put back.
     AddressLost,
     /// The addresses could not be installed; the host goes on trying.
@@ -340,6 +356,25 @@ impl fmt::Display for Warning {
                     "the sync group cannot agree: priority {priority} of {source} beats own {own}, but router \
                      {member} with {members} beats {beaten}: one host is to have the higher priority in all \
                      members"
+                )
+            }
+            Self::Unsigned { source } => {
+                write!(
+                    f,
+                    "{source} does not sign its adverts: it would not be heard with `mode enforce`"
+                )
+            }
+            Self::ClocksApart {
+                source,
+                behind,
+                window,
+            } => {
+                let way = if *behind > 0 { "behind" } else { "ahead of" };
+                write!(
+                    f,
+                    "the clock of {source} is {} s {way} ours: beyond {} s it is not heard",
+                    behind.unsigned_abs(),
+                    window.as_secs()
                 )
             }
             Self::AddressLost => f.write_str("another program removed an address: putting it back"),

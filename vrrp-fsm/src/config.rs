@@ -188,7 +188,7 @@ pub enum ConfigError {
     #[error("down_timer_adverts must be 1 to 100, not {0}")]
     DownTimerAdverts(u8),
     /// A running router stays who it is.
-    #[error("VRID, family, version and ownership of a running router cannot be changed")]
+    #[error("VRID, family, version, ownership and protocol of a running router cannot be changed")]
     Identity,
     /// Two routers of a set have the same interface, family and VRID.
     #[error("VRID {vrid} is used twice on interface {interface}")]

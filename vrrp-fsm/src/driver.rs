@@ -417,6 +417,8 @@ impl<H: Host> Driver<H> {
     }
 
     fn take_packets(&mut self, observer: &mut impl FnMut(RouterId, Observation)) {
+        #[cfg(feature = "auth")]
+        self.set.time_of_day(timer::time_of_day());
         for _ in 0..PACKETS_PER_ROUND {
             let datagram = match self.host.recv(&mut self.buffer) {
                 Ok(Some(datagram)) => datagram,
@@ -515,6 +517,8 @@ impl<H: Host> Driver<H> {
         observer: &mut impl FnMut(RouterId, Observation),
     ) {
         let mut failed = None;
+        #[cfg(feature = "auth")]
+        self.set.time_of_day(timer::time_of_day());
         if let Some(mut outgoing) = self.set.advert(id, priority) {
             while let Some(written) = outgoing.next(&mut self.buffer) {
                 let sent = written.map_err(io::Error::other).and_then(|written| {

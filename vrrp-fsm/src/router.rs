@@ -352,6 +352,8 @@ impl Router {
             | Warning::InstallFailed
             | Warning::OwnerYields { .. }
             | Warning::OtherAddresses { .. }
+            | Warning::Unsigned { .. }
+            | Warning::ClocksApart { .. }
             | Warning::CrossedPriorities { .. } => &mut false,
         };
         if !core::mem::replace(told, true) {

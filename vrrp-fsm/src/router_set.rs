@@ -6,6 +6,8 @@
 //! allocates nothing. A router with one address, one tracked script and one peer takes about 930 bytes, all told
 //! (`tests/memory.rs` counts both).
 
+#[cfg(feature = "auth")]
+use alloc::boxed::Box;
 use alloc::{collections::VecDeque, vec::Vec};
 use core::{fmt, net::IpAddr};
 
@@ -19,6 +21,7 @@ use crate::{
     track::{Health, Track, Tracks, Verdict},
 };
 
+mod authentication;
 mod deadlines;
 mod emit;
 mod index;
@@ -44,7 +47,7 @@ pub struct Attachment {
     pub interface: u32,
     /// Where adverts go to and may come from.
     pub transport: Transport,
-    /// Authentication, v2 only.
+    /// How adverts are authenticated.
     pub authentication: Authentication,
     /// What the checksum of v3 over IPv4 covers when sending; both are accepted.
     pub checksum: ChecksumMode,
@@ -84,16 +87,20 @@ pub struct UnicastPeer {
     pub max_hop_limit: u8,
 }
 
-/// Authentication of VRRPv2. It keeps strangers of good will apart; it is no security.
+/// Authentication. That of VRRPv2 keeps strangers of good will apart; it is no security.
 #[derive(Debug, Clone)]
 pub enum Authentication {
     /// None.
     None,
-    /// Simple text password in the packet.
+    /// Simple text password in the packet; v2 only.
     Password(Password),
-    /// IP Authentication Header as keepalived does it.
+    /// IP Authentication Header as keepalived does it; v2 only.
     #[cfg(feature = "auth")]
     Header(vrrp_proto::ah::Authenticator),
+    /// keepalived's `auth_hmac` trailer, for both versions. It needs the time of day
+    /// ([`RouterSet::time_of_day`]).
+    #[cfg(feature = "auth")]
+    Hmac(Box<vrrp_proto::auth_hmac::Authenticator<Vec<vrrp_proto::auth_hmac::Key>>>),
 }
 
 /// Virtual routers of one host.
@@ -107,6 +114,9 @@ pub struct RouterSet {
     queue: VecDeque<Action>,
     stray: Rejections,
     groups: Vec<SyncGroup>,
+    /// Since 1970, as last told.
+    #[cfg(feature = "auth")]
+    unix: core::time::Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -121,6 +131,9 @@ struct Member {
     last: Option<(Instant, Transition)>,
     /// Adverts with other addresses were warned of since the last transition.
     warned_of_addresses: bool,
+    /// So were adverts without a trailer, and with a time far from ours.
+    #[cfg(feature = "auth")]
+    warned_of_trailers: authentication::Warned,
     /// It has left the set: only its number remains.
     retired: bool,
     group: Option<GroupId>,
@@ -275,6 +288,8 @@ impl RouterSet {
             refused: Vec::new(),
             last: None,
             warned_of_addresses: false,
+            #[cfg(feature = "auth")]
+            warned_of_trailers: authentication::Warned::default(),
             retired: false,
             group: None,
         });
@@ -522,6 +537,10 @@ impl RouterSet {
                     _ => (now, transition),
                 });
                 member.warned_of_addresses = false;
+                #[cfg(feature = "auth")]
+                {
+                    member.warned_of_trailers = authentication::Warned::default();
+                }
                 member.statistics.became_active += u64::from(transition.to == StateKind::Active);
                 member.statistics.released_active +=
                     u64::from(transition.from == StateKind::Active);

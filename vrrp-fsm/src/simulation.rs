@@ -32,6 +32,9 @@ pub use weather::Weather;
 
 /// Packets that wait for a stalled host; what comes on top is lost, as in a socket buffer.
 const INBOX: usize = 64;
+/// The time of day at which every segment begins; all hosts agree on it.
+#[cfg(feature = "auth")]
+const EPOCH: Duration = Duration::from_secs(1_750_000_000);
 /// The routers of a segment are the only ones of their hosts.
 const ROUTER: RouterId = RouterId::new(0);
 /// The script that `Fault::Script` fails; a host that tracks it does so under this number.
@@ -287,6 +290,8 @@ impl Segment {
 
     /// What the driver does in one round: all packets, then the timers.
     fn wake(&mut self, number: usize) {
+        #[cfg(feature = "auth")]
+        let unix = EPOCH + self.now;
         while let Some(frame) = self
             .hosts
             .get_mut(number)
@@ -304,6 +309,8 @@ impl Segment {
                     bytes: &frame.bytes,
                 };
                 // A rejection is counted in the set, and changes nothing.
+                #[cfg(feature = "auth")]
+                set.time_of_day(unix);
                 let _ = set.receive(now, &packet);
             });
         }
@@ -349,7 +356,12 @@ impl Segment {
         let mut buffer = [0; 2048];
         let mut packets = vec![];
         let set = self.hosts.get_mut(from).and_then(|host| host.set.as_mut());
-        if let Some(mut outgoing) = set.and_then(|set| set.advert(ROUTER, priority)) {
+        let advert = set.and_then(|set| {
+            #[cfg(feature = "auth")]
+            set.time_of_day(EPOCH + self.now);
+            set.advert(ROUTER, priority)
+        });
+        if let Some(mut outgoing) = advert {
             while let Some(written) = outgoing.next(&mut buffer) {
                 if let Ok(written) = written {
                     let bytes = buffer.get(..written.len).unwrap_or_default().to_vec();

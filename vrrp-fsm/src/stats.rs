@@ -20,6 +20,8 @@ pub struct Statistics {
     pub priority_zero_received: u64,
     /// Of these, with other addresses than ours.
     pub address_list_mismatches: u64,
+    /// Of these, without the trailer of `auth_hmac`, which is not demanded yet.
+    pub unsigned_received: u64,
     /// Of these, heard while Active.
     pub received_while_active: u64,
     /// Of these, from a router that must give way and was Active beside this one.

@@ -1,5 +1,6 @@
-//! The only clock of the crate: `CLOCK_BOOTTIME`, read and waited for. It goes on while the host is
-//! suspended, so that a router that slept knows that it did.
+//! The only clocks of the crate: `CLOCK_BOOTTIME`, read and waited for. It goes on while the host is
+//! suspended, so that a router that slept knows that it did. The time of day is read for the stamps
+//! of `auth_hmac` alone.
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
@@ -17,6 +18,14 @@ pub fn now() -> Instant {
     let secs = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
     Instant::ZERO + Duration::new(secs, nanos)
+}
+
+/// The time of day, since 1970.
+#[cfg(feature = "auth")]
+pub(super) fn time_of_day() -> Duration {
+    let time = clock_gettime(ClockId::Realtime);
+    let secs = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(secs, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// A timerfd.

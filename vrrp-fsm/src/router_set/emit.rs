@@ -17,6 +17,8 @@ pub struct Outgoing<'a> {
     source: IpAddr,
     priority: Priority,
     sealing: Sealing,
+    #[cfg(feature = "auth")]
+    trailer: Option<vrrp_proto::auth_hmac::Sealer<'a>>,
     destination: usize,
 }
 
@@ -57,19 +59,32 @@ pub enum WriteError {
     #[cfg(feature = "auth")]
     #[error("{0}")]
     Seal(#[from] vrrp_proto::ah::SealError),
+    /// The `auth_hmac` trailer cannot be appended.
+    #[cfg(feature = "auth")]
+    #[error("{0}")]
+    Trailer(#[from] vrrp_proto::auth_hmac::SealError),
 }
 
 impl RouterSet {
     /// The advert that [`Action::Send`](crate::Action::Send) asks for. `None` for a router without
     /// an address to send from.
     pub fn advert(&mut self, id: RouterId, priority: Priority) -> Option<Outgoing<'_>> {
+        #[cfg(feature = "auth")]
+        let unix = self.unix;
         let member = self.member_mut(id)?;
         let source = member.router.config().primary?;
         member.statistics.adverts_sent += 1;
         member.statistics.priority_zero_sent += u64::from(priority == Priority::RESIGN);
+        #[cfg(feature = "auth")]
+        let mut trailer = None;
         let sealing = match &mut member.attachment.authentication {
             Authentication::None => Sealing::Plain(Auth::None),
             Authentication::Password(password) => Sealing::Plain(Auth::Password(*password)),
+            #[cfg(feature = "auth")]
+            Authentication::Hmac(authenticator) => {
+                trailer = authenticator.sealer(unix);
+                Sealing::Plain(Auth::None)
+            }
             #[cfg(feature = "auth")]
             Authentication::Header(authenticator) => {
                 let sealer = authenticator.sealer();
@@ -90,6 +105,8 @@ impl RouterSet {
             source,
             priority,
             sealing,
+            #[cfg(feature = "auth")]
+            trailer,
             destination: 0,
         })
     }
@@ -142,6 +159,11 @@ impl Outgoing<'_> {
                 let message = message.get(..len).unwrap_or_default();
                 sealer.seal(message, envelope, *identification, buffer)?
             }
+        };
+        #[cfg(feature = "auth")]
+        let len = match &self.trailer {
+            Some(sealer) => sealer.seal(len, envelope, buffer)?,
+            None => len,
         };
         Ok(Written {
             protocol,

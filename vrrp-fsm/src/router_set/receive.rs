@@ -5,9 +5,11 @@ use alloc::vec::Vec;
 
 use core::net::IpAddr;
 
-use vrrp_proto::{Addresses, Advertisement, Auth, Cause, Envelope, PROTOCOL, ParseError, Vrid};
+use vrrp_proto::{Addresses, Advertisement, Cause, Envelope, PROTOCOL, ParseError, Vrid};
 
-use super::{Authentication, Key, Member, RouterId, RouterSet, Transport};
+#[cfg(feature = "auth")]
+use super::Authentication;
+use super::{Key, Member, RouterId, RouterSet, Transport, authentication::Proof};
 use crate::{Action, Discard, Event, Instant, Peer, Received, StateKind, Warning};
 
 /// Peers remembered for each router; a link with more routers forgets the one that was silent
@@ -62,6 +64,10 @@ pub enum Rejection {
     #[cfg(feature = "auth")]
     #[error("{0}")]
     Header(#[from] vrrp_proto::ah::OpenError),
+    /// The `auth_hmac` trailer is missing or wrong.
+    #[cfg(feature = "auth")]
+    #[error("{0}")]
+    Hmac(#[from] vrrp_proto::auth_hmac::VerifyError),
     /// The other protocol version.
     #[error("its version is not ours")]
     Version,
@@ -120,6 +126,8 @@ impl Rejection {
             Self::Malformed(error) => error.cause(),
             #[cfg(feature = "auth")]
             Self::Header(error) => error.cause(),
+            #[cfg(feature = "auth")]
+            Self::Hmac(error) => error.cause(),
             Self::HopLimit(_) => Cause::HopLimit,
             Self::Version => Cause::Version,
             Self::Interval => Cause::Interval,
@@ -158,7 +166,16 @@ impl RouterSet {
         let Some(member) = self.members.get_mut(id.index()) else {
             return Err(self.reject_stray(Rejection::UnknownRouter { vrid: 0 }));
         };
-        let (received, same_addresses) = match member.accept(packet) {
+        let accepted = member.accept(
+            packet,
+            #[cfg(feature = "auth")]
+            self.unix,
+        );
+        let Accepted {
+            received,
+            same_addresses,
+            proof,
+        } = match accepted {
             Ok(accepted) => accepted,
             Err(rejection) => return Err(self.reject(now, id, packet, rejection)),
         };
@@ -171,6 +188,13 @@ impl RouterSet {
                 self.actions.push_back((id, warning));
             }
         }
+        #[cfg(feature = "auth")]
+        self.note_proof(id, received.source, proof);
+        #[cfg(not(feature = "auth"))]
+        let _ = proof;
+        let Some(member) = self.member_mut(id) else {
+            return Err(self.reject_stray(Rejection::UnknownRouter { vrid: 0 }));
+        };
         let verdict = member.router.check(&received);
         if verdict.is_ok() {
             member.remember(now, &received);
@@ -236,10 +260,22 @@ impl RouterSet {
     }
 }
 
+/// An advert that the attachment lets pass.
+struct Accepted {
+    received: Received,
+    /// Whether its addresses are ours.
+    same_addresses: bool,
+    proof: Proof,
+}
+
 impl Member {
     /// The checks that need the attachment: protocol and authentication type, destination, source,
-    /// structure, password or Authentication Header. Tells also whether its addresses are ours.
-    fn accept(&mut self, packet: &Packet<'_>) -> Result<(Received, bool), Rejection> {
+    /// structure, password, Authentication Header or trailer.
+    fn accept(
+        &mut self,
+        packet: &Packet<'_>,
+        #[cfg(feature = "auth")] unix: core::time::Duration,
+    ) -> Result<Accepted, Rejection> {
         let multicast = matches!(self.attachment.transport, Transport::Multicast(_));
         if multicast != packet.envelope.destination.is_multicast() {
             return Err(Rejection::Transport);
@@ -257,7 +293,9 @@ impl Member {
                 Some(peer) if !(peer.min_hop_limit..=peer.max_hop_limit).contains(&hop_limit) => {
                     return Err(Rejection::HopLimit(hop_limit));
                 }
-                None if *check_source => return Err(Rejection::NotAPeer),
+                None if *check_source || self.attachment.authentication.demands_peers() => {
+                    return Err(Rejection::NotAPeer);
+                }
                 Some(_) | None => {}
             }
         }
@@ -269,24 +307,18 @@ impl Member {
             }
             #[cfg(feature = "auth")]
             (PROTOCOL, Authentication::Header(_)) => return Err(Rejection::AuthType),
-            (PROTOCOL, Authentication::None | Authentication::Password(_)) => {
-                (packet.bytes, packet.envelope)
-            }
+            (PROTOCOL, _) => (packet.bytes, packet.envelope),
             (AH, _) => return Err(Rejection::AuthType),
             (other, _) => return Err(Rejection::Protocol(other)),
         };
-        let advert = Advertisement::parse(bytes, &envelope)?;
-        match (&self.attachment.authentication, advert.auth) {
-            (Authentication::None, Auth::None) => {}
-            (Authentication::Password(own), Auth::Password(theirs)) => {
-                if *own != theirs {
-                    return Err(Rejection::Password);
-                }
-            }
+        let parsed = Advertisement::parse_packet(bytes, &envelope)?;
+        let proof = self.attachment.authentication.verify(
+            &parsed,
+            &envelope,
             #[cfg(feature = "auth")]
-            (Authentication::Header(_), Auth::Header) => {}
-            _ => return Err(Rejection::AuthType),
-        }
+            unix,
+        )?;
+        let advert = parsed.advertisement;
         let own = Addresses::from(self.router.config().addresses.as_slice());
         let received = Received {
             source: envelope.source,
@@ -294,7 +326,11 @@ impl Member {
             interval: advert.interval.duration(),
             version: advert.version,
         };
-        Ok((received, own.same_set(advert.addresses)))
+        Ok(Accepted {
+            received,
+            same_addresses: own.same_set(advert.addresses),
+            proof,
+        })
     }
 
     fn refuse(&mut self, now: Instant, source: IpAddr, rejection: Rejection) {

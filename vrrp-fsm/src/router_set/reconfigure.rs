@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{
-    Attachment, Authentication, RouterId, RouterSet,
+    Attachment, RouterId, RouterSet,
     index::{Index, Key},
 };
 use crate::{
@@ -13,7 +13,8 @@ use crate::{
 
 impl RouterSet {
     /// Another configuration for a router of the set, which goes on as it is ([`Router::reconfigure`](crate::Router::reconfigure)). Its
-    /// interface, the kind of its transport and its authentication stay. `known` tells the health of tracked
+    /// interface and the kind of its transport stay. Keys and authentication may change, but not to or from an
+    /// Authentication Header, which is another protocol; sequence numbers go on. `known` tells the health of tracked
     /// scripts, files and processes; one of which nothing is known yet counts as harmless until its first
     /// result, for being asked to watch it is no reason to step down. Interfaces keep the health that they have.
     pub fn reconfigure(
@@ -35,16 +36,20 @@ impl RouterSet {
         let Some(member) = self.members.get_mut(id.index()) else {
             return Ok(());
         };
-        if attachment.interface != member.attachment.interface {
+        let before = &member.attachment;
+        if attachment.interface != before.interface
+            || !attachment
+                .authentication
+                .same_protocol(&before.authentication)
+        {
             return Err(ConfigError::Identity);
         }
         member.router.reconfigure(config)?;
-        let authentication =
-            core::mem::replace(&mut member.attachment.authentication, Authentication::None);
-        member.attachment = Attachment {
-            authentication,
-            ..attachment
-        };
+        let before = core::mem::replace(&mut member.attachment, attachment);
+        member
+            .attachment
+            .authentication
+            .succeed(&before.authentication);
         member.tracks = Tracks::new(member.attachment.tracks.iter().copied());
         for track in &member.attachment.tracks {
             let health = match track.object {

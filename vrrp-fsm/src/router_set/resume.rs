@@ -1,6 +1,8 @@
 //! What a set leaves to the set of another process of the same host.
 
-use super::{Authentication, RouterId, RouterSet};
+#[cfg(feature = "auth")]
+use super::Authentication;
+use super::{RouterId, RouterSet};
 use crate::{Instant, State};
 
 /// What a successor needs to go on as a router. Times are the driver's clock, which both processes must share.
@@ -10,6 +12,9 @@ pub struct Memory {
     pub state: State,
     /// The last sequence number that was sent or accepted, with an Authentication Header.
     pub sequence: Option<u32>,
+    /// What was sent and heard with the trailer of `auth_hmac`.
+    #[cfg(feature = "auth")]
+    pub hmac: Option<vrrp_proto::auth_hmac::Memory>,
 }
 
 impl RouterSet {
@@ -21,7 +26,12 @@ impl RouterSet {
             sequence: match &member.attachment.authentication {
                 #[cfg(feature = "auth")]
                 Authentication::Header(authenticator) => Some(authenticator.sequence()),
-                Authentication::None | Authentication::Password(_) => None,
+                _ => None,
+            },
+            #[cfg(feature = "auth")]
+            hmac: match &member.attachment.authentication {
+                Authentication::Hmac(authenticator) => Some(authenticator.memory()),
+                _ => None,
             },
         })
     }
@@ -38,6 +48,12 @@ impl RouterSet {
             (&mut member.attachment.authentication, memory.sequence)
         {
             authenticator.continue_after(sequence);
+        }
+        #[cfg(feature = "auth")]
+        if let (Authentication::Hmac(authenticator), Some(hmac)) =
+            (&mut member.attachment.authentication, memory.hmac)
+        {
+            authenticator.resume(hmac);
         }
         member.router.resume(now, memory.state);
         let group = member.group;

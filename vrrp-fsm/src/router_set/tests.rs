@@ -8,6 +8,9 @@ use vrrp_proto::{Envelope, Version, Vrid};
 use super::*;
 use crate::Warning;
 
+#[cfg(feature = "auth")]
+mod hmac;
+
 const NOW: Instant = Instant::from_nanos(5_000_000_000);
 const SCRIPT: Object = Object::Script(3);
 

@@ -63,12 +63,14 @@ impl Trial {
         let base = Duration::from_millis(intervals[rng.index(intervals.len())]);
         let mixed_intervals = version == Version::V3 && rng.chance(300);
         let preempt = rng.chance(700);
-        let authentication = match (version, rng.below(3)) {
+        let authentication = match (version, rng.below(4)) {
             (Version::V2, 0) => Authentication::Password(Password::truncated(b"viettq")),
             #[cfg(feature = "auth")]
             (Version::V2, 1) => Authentication::Header(vrrp_proto::ah::Authenticator::new(
                 Password::truncated(b"viettq"),
             )),
+            #[cfg(feature = "auth")]
+            (_, 2) => hmac(&[1]),
             _ => Authentication::None,
         };
         let unicast = rng.chance(250);
@@ -251,6 +253,21 @@ fn of_equals_started_together_the_highest_address_wins_and_one_started_later_sta
     segment.apply(Fault::Boot(2));
     segment.run_for(Duration::from_secs(10));
     assert_eq!(segment.holders(), [1], "an equal does not preempt");
+}
+
+/// `auth_hmac` with these keys, of which the first signs.
+#[cfg(feature = "auth")]
+fn hmac(keys: &[u8]) -> Authentication {
+    use vrrp_proto::auth_hmac::{AntiReplay, Authenticator, Key, Mode, Settings};
+    let settings = Settings {
+        mode: Mode::Enforce,
+        active_key: keys[0],
+        anti_replay: AntiReplay::Time(Duration::from_secs(5)),
+    };
+    let keys = keys.iter().map(|id| Key::new(*id, &[*id; 32]).unwrap());
+    Authentication::Hmac(std::boxed::Box::new(
+        Authenticator::new(keys.collect(), settings).unwrap(),
+    ))
 }
 
 /// Seed 2016 found it: both count in step, so that neither number is higher than the other's.

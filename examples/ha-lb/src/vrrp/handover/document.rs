@@ -4,7 +4,10 @@ use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use vrrp_fsm::{Active, Backup, Heard, Instant, Memory, State};
-use vrrp_proto::Priority;
+use vrrp_proto::{
+    Priority, Sequence,
+    auth_hmac::{self, Mark},
+};
 
 use crate::admin::status::LastTransition;
 
@@ -24,6 +27,8 @@ pub(in crate::vrrp) struct Left {
     pub(in crate::vrrp) instance: String,
     state: Saved,
     sequence: Option<u32>,
+    #[serde(default)]
+    hmac: Option<SavedHmac>,
     pub(in crate::vrrp) last_change: Option<LastTransition>,
 }
 
@@ -63,6 +68,13 @@ struct SavedHeard {
     at: u64,
 }
 
+/// Sequence numbers of `auth_hmac`: the last one sent, and the last ones heard of each sender under each key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedHmac {
+    sent: u64,
+    heard: Vec<(IpAddr, u8, u64)>,
+}
+
 impl Left {
     pub(in crate::vrrp) fn new(
         instance: &str,
@@ -73,6 +85,13 @@ impl Left {
             instance: instance.to_owned(),
             state: memory.state.into(),
             sequence: memory.sequence,
+            hmac: memory.hmac.map(|hmac| SavedHmac {
+                sent: hmac.sent().bits(),
+                heard: hmac
+                    .marks()
+                    .map(|mark| (mark.source, mark.key, mark.sequence.bits()))
+                    .collect(),
+            }),
             last_change,
         }
     }
@@ -81,6 +100,15 @@ impl Left {
         Memory {
             state: self.state.into(),
             sequence: self.sequence,
+            hmac: self.hmac.as_ref().map(|hmac| {
+                let heard = hmac.heard.iter();
+                let marks = heard.map(|(source, key, sequence)| Mark {
+                    source: *source,
+                    key: *key,
+                    sequence: Sequence::new(*sequence),
+                });
+                auth_hmac::Memory::new(Sequence::new(hmac.sent), marks)
+            }),
         }
     }
 }

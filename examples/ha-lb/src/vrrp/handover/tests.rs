@@ -1,7 +1,10 @@
 use std::net::IpAddr;
 
 use vrrp_fsm::{Active, Backup, Heard, Instant, Memory, State};
-use vrrp_proto::Priority;
+use vrrp_proto::{
+    Priority, Sequence,
+    auth_hmac::{self, Mark},
+};
 
 use super::*;
 use crate::ipc::channel;
@@ -43,16 +46,30 @@ fn routers() -> Vec<Left> {
         announce_repeat: 5,
         install_failed: true,
     });
-    let left = |name: &str, state, sequence| Left::new(name, Memory { state, sequence }, None);
+    let mark = |last, key| Mark {
+        source: [10, 0, 0, last].into(),
+        key,
+        sequence: Sequence::new(u64::MAX - u64::from(last)),
+    };
+    let hmac = auth_hmac::Memory::new(Sequence::new(u64::MAX), [mark(1, 2), mark(2, 1)]);
+    let left = |name: &str, state, sequence, hmac| {
+        let memory = Memory {
+            state,
+            sequence,
+            hmac,
+        };
+        Left::new(name, memory, None)
+    };
     vec![
-        left("A", active, Some(77)),
-        left("B", backup, None),
-        left("C", State::Initialize { started: true }, None),
+        left("A", active, Some(77), None),
+        left("B", backup, None, Some(hmac)),
+        left("C", State::Initialize { started: true }, None, None),
         left(
             "D",
             State::Delayed {
                 begins_at: Instant::from_nanos(9),
             },
+            None,
             None,
         ),
     ]
