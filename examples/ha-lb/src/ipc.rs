@@ -7,3 +7,4 @@ pub mod beats;
 pub mod channel;
 pub mod message;
 pub mod silence;
+pub mod watched;

@@ -226,6 +226,17 @@ impl Notifier {
         }
     }
 
+    /// Tells the fifos, and only these, that tracking changed the priority of an instance.
+    pub fn priority_changed(&mut self, instance: &str, active: bool, priority: u8) {
+        let word = match active {
+            true => "MASTER_PRIORITY",
+            false => "BACKUP_PRIORITY",
+        };
+        for fifo in &mut self.fifos {
+            fifo.tell(("INSTANCE", instance), word, priority);
+        }
+    }
+
     /// Queues the script of an instance that is master and heard a lower priority.
     pub fn lower_priority(&mut self, instance: &str, priority: u8) {
         let subject = Subject::Instance(instance.to_owned());

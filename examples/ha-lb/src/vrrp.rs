@@ -32,7 +32,7 @@ use tokio::{
 };
 use vip_netlink::LinuxHost;
 use vrrp_fsm::{
-    RouterId, Warning,
+    RouterId, StateKind, Warning,
     driver::{self, Control, Driver, Observation, Snapshot},
     track::Health,
 };
@@ -43,6 +43,7 @@ use crate::{
     ipc::{
         channel::Channel,
         message::{self, Configuration, FromSpeaker, ToSpeaker},
+        watched::{Finding, Watched},
     },
     privileges, role,
 };
@@ -62,7 +63,7 @@ async fn run() -> io::Result<()> {
             Some((
                 ToSpeaker::Start {
                     configuration,
-                    scripts,
+                    findings,
                     succeeds,
                     hands_over,
                 },
@@ -70,7 +71,7 @@ async fn run() -> io::Result<()> {
             )) => {
                 let given = Given {
                     configuration,
-                    scripts,
+                    findings,
                     succeeds,
                 };
                 break (given, descriptors.pop().filter(|_| hands_over));
@@ -95,7 +96,7 @@ async fn run() -> io::Result<()> {
 /// What the supervisor gave at the start.
 struct Given {
     configuration: Configuration,
-    scripts: Vec<(String, bool)>,
+    findings: Vec<(Watched, Finding)>,
     succeeds: Option<Vec<String>>,
 }
 
@@ -207,8 +208,8 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         Rc::clone(&words),
         told.clone(),
     );
-    for (name, passed) in given.scripts {
-        orders.script(name, passed);
+    for (watched, finding) in given.findings {
+        orders.found(watched, finding);
     }
     match (&left, given.succeeds) {
         (Some(left), active) => {
@@ -267,8 +268,7 @@ fn resume(
         Some(left.memory())
     };
     let results = orders.results.iter();
-    let healths = results.filter_map(|(name, health)| Some((words.script(name)?, *health)));
-    let healths = healths.map(|(position, health)| (build::script(position), health));
+    let healths = results.filter_map(|(one, health)| Some((words.watched(one)?, *health)));
     driver.resume(healths, known, observer);
 }
 
@@ -305,16 +305,18 @@ fn command(control: &mpsc::Sender<Control>, command: Control) {
     }
 }
 
-fn track(control: &mpsc::Sender<Control>, words: &Words, name: &str, passed: bool) {
-    if let Some(position) = words.script(name) {
-        let object = build::script(position);
-        let health = health(passed);
+fn track(control: &mpsc::Sender<Control>, words: &Words, watched: &Watched, health: Health) {
+    if let Some(object) = words.watched(watched) {
         command(control, Control::Track { object, health });
     }
 }
 
-fn health(passed: bool) -> Health {
-    if passed { Health::Up } else { Health::Down }
+fn health(finding: Finding) -> Health {
+    match finding {
+        Finding::Passes => Health::Up,
+        Finding::Fails => Health::Down,
+        Finding::Value(value) => Health::Value(value),
+    }
 }
 
 /// How all routers are; `None` once the driver has ended.
@@ -364,6 +366,11 @@ async fn tell(
             Observation::Priority(change) => {
                 let instance = words.borrow().instance(number).to_owned();
                 tracing::info!(vrrp_instance = %instance, "{instance}: {change}");
+                let _ = told.send(FromSpeaker::Priority {
+                    instance,
+                    active: change.state == StateKind::Active,
+                    priority: change.to.value(),
+                });
                 continue;
             }
             Observation::Group(change) => {

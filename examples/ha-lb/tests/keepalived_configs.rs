@@ -69,7 +69,7 @@ fn k8s_ingress() {
         assert_eq!(instance.track_scripts.len(), 1);
         assert_eq!(instance.track_scripts[0].weight, 10);
 
-        let script = &config.scripts[instance.track_scripts[0].script];
+        let script = &config.scripts[instance.track_scripts[0].position];
         assert_eq!(&*script.name, "haproxy-check");
         assert_eq!(script.command.arguments, ["killall", "-0", "haproxy"]);
         assert_eq!(script.interval, Duration::from_secs(2));
@@ -185,7 +185,7 @@ fn courier() {
     let tracked: Vec<_> = instance
         .track_scripts
         .iter()
-        .map(|t| (t.script, t.weight))
+        .map(|t| (t.position, t.weight))
         .collect();
     assert_eq!(tracked, [(1, 1), (0, 0), (2, 0)]);
     let notified = |command: &Option<keepalived::Command>| command.clone().unwrap().arguments;
@@ -258,7 +258,7 @@ fn multi_service() {
         ["/etc/keepalived/check_serviceA.sh"]
     );
     for (index, instance) in config.instances.iter().enumerate() {
-        assert_eq!(instance.track_scripts[0].script, index);
+        assert_eq!(instance.track_scripts[0].position, index);
         assert_eq!(instance.track_scripts[0].weight, 2);
         let expected = if index == 0 { b"serviceA" } else { b"serviceB" };
         let password = Password::truncated(expected);

@@ -4,12 +4,14 @@
 //! seconds, `at` is seconds since the UNIX epoch, both with fractions. Fields are only ever added; one that does not
 //! apply is null. Its form for people is `text`.
 
+mod run;
 mod text;
 mod traffic;
 mod vrrp;
 
 use serde::{Deserialize, Serialize};
 
+pub use run::Run;
 pub use text::Text;
 pub use traffic::{Admin, Backend, Check, Frontend, Server, Traffic};
 pub use vrrp::{
@@ -51,7 +53,7 @@ pub struct Status {
     /// How long ago the balancer told of them; absent while it never did.
     #[serde(default)]
     pub traffic_age: Option<f64>,
-    /// Results of the track scripts.
+    /// Scripts, files and processes that routers track.
     pub scripts: Vec<Script>,
     /// The last reload; absent before the first.
     #[serde(default)]

@@ -21,6 +21,7 @@ mod announcements;
 mod command;
 mod config;
 mod document;
+mod file;
 mod garp_group;
 mod global;
 mod instance;
@@ -30,19 +31,22 @@ mod process;
 mod script;
 mod source;
 mod sync_group;
+mod tracked;
 mod value;
 mod virtual_server;
 
 pub use config::{
-    Announcements, Authentication, Check, CheckKind, Command, Config, Global, InitialState,
-    Instance, Notify, PacedInterfaces, Pacing, Peer, RealServer, Scheduler, Script, SyncGroup,
-    TrackInterface, TrackScript, Unicast, User, VirtualAddress, VirtualServer,
+    Announcements, Authentication, Check, CheckKind, Command, Config, Global, InitFile,
+    InitialState, Instance, Mail, Notify, PacedInterfaces, Pacing, Parameters, Peer, RealServer,
+    Scheduler, Script, SyncGroup, TrackInterface, Tracked, TrackedFile, TrackedProcess, Unicast,
+    User, VirtualAddress, VirtualServer,
 };
 pub use keyword::{KeywordInfo, Support};
 
 use document::Node;
 use keyword::{Context, Keyword, Table, Takes};
 use source::ConfigId;
+use tracked::{Counts, Definitions};
 
 /// Reads a file and what it includes. `None` if anything in it is refused; `diagnostics` says
 /// what.
@@ -90,6 +94,7 @@ pub fn keywords() -> impl Iterator<Item = KeywordInfo> {
         .chain(global::keywords())
         .chain(script::keywords())
         .chain(process::keywords())
+        .chain(file::keywords())
         .chain(instance::keywords())
         .chain(sync_group::keywords())
         .chain(garp_group::keywords())
@@ -100,18 +105,18 @@ pub fn keywords() -> impl Iterator<Item = KeywordInfo> {
 #[derive(Default)]
 struct Draft {
     global: global::Draft,
-    scripts: Vec<Script>,
+    tracked: Definitions,
     /// Virtual servers, which may name a group that comes later.
     virtual_servers: Vec<Node>,
     groups: Vec<virtual_server::group::Group>,
-    /// Sync groups, and how many scripts were defined before each.
-    sync_groups: Vec<(Node, usize)>,
-    /// Instances, and how many scripts were defined before each.
-    instances: Vec<(Node, usize)>,
+    /// Sync groups, and how much was defined before each.
+    sync_groups: Vec<(Node, Counts)>,
+    /// Instances, and how much was defined before each.
+    instances: Vec<(Node, Counts)>,
 }
 
 const NOT_INSTALLED: &str = "it is not installed; use the system's network configuration";
-const NOT_TRACKED: &str = "it is not tracked";
+const NO_BFD: &str = "BFD is not spoken; nothing tracks it";
 
 const TABLE: Table<Draft> = Table {
     block: "the file's top level",
@@ -131,7 +136,7 @@ const TABLE: Table<Draft> = Table {
         Keyword::repeated(
             "vrrp_instance",
             Takes::named(1, "a name"),
-            |draft, node, _| draft.instances.push((node.clone(), draft.scripts.len())),
+            |draft, node, _| draft.instances.push((node.clone(), draft.tracked.counts())),
             "A virtual router.",
         ),
         Keyword::repeated(
@@ -143,7 +148,11 @@ const TABLE: Table<Draft> = Table {
         Keyword::repeated(
             "vrrp_sync_group",
             Takes::named(1, "a name"),
-            |draft, node, _| draft.sync_groups.push((node.clone(), draft.scripts.len())),
+            |draft, node, _| {
+                draft
+                    .sync_groups
+                    .push((node.clone(), draft.tracked.counts()))
+            },
             "Virtual routers that change their state together.",
         ),
         Keyword::repeated(
@@ -164,7 +173,7 @@ const TABLE: Table<Draft> = Table {
             "vrrp_track_process",
             Takes::named(1, "a name"),
             process,
-            "A process that is looked for again and again.",
+            "Processes that are counted.",
         ),
         Keyword::repeated(
             "track_process",
@@ -172,9 +181,19 @@ const TABLE: Table<Draft> = Table {
             process,
             "As vrrp_track_process.",
         ),
-        Keyword::ignored("vrrp_track_file", NOT_TRACKED),
-        Keyword::ignored("track_file", NOT_TRACKED),
-        Keyword::ignored("bfd_instance", NOT_TRACKED),
+        Keyword::obsolete(
+            "vrrp_track_file",
+            Takes::named(1, "a name"),
+            file,
+            "track_file",
+        ),
+        Keyword::repeated(
+            "track_file",
+            Takes::named(1, "a name"),
+            file,
+            "A file that holds a number, which is read whenever it changes.",
+        ),
+        Keyword::ignored("bfd_instance", NO_BFD),
         Keyword::repeated(
             "garp_group",
             Takes::BLOCK,
@@ -205,10 +224,10 @@ fn interpret(nodes: &[Node], diagnostics: &mut Diagnostics) -> Config {
     context.read(&mut draft, nodes, &TABLE);
     let defaults = draft.global.defaults;
     let mut instances: Vec<Instance> = Vec::new();
-    for (node, scripts_before) in &draft.instances {
-        let read = instance::read(node, defaults.announcements, *scripts_before, &mut context);
+    for (node, before) in &draft.instances {
+        let read = instance::read(node, defaults.announcements, *before, &mut context);
         let finished =
-            read.and_then(|read| instance::finish(read, &defaults, &draft.scripts, &mut context));
+            read.and_then(|read| instance::finish(read, &defaults, &draft.tracked, &mut context));
         if let Some(instance) = finished
             && is_new(&instances, &instance, &mut context)
         {
@@ -222,8 +241,13 @@ fn interpret(nodes: &[Node], diagnostics: &mut Diagnostics) -> Config {
     let groups = draft.sync_groups.iter();
     let groups = groups.filter_map(|(node, before)| sync_group::read(node, *before, &mut context));
     let groups: Vec<_> = groups.collect();
-    let sync_groups =
-        sync_group::finish(groups, &names, &mut instances, &draft.scripts, &mut context);
+    let sync_groups = sync_group::finish(
+        groups,
+        (&names, defaults.mails()),
+        &mut instances,
+        &draft.tracked,
+        &mut context,
+    );
     let virtual_servers = draft
         .virtual_servers
         .iter()
@@ -231,7 +255,9 @@ fn interpret(nodes: &[Node], diagnostics: &mut Diagnostics) -> Config {
         .collect();
     Config {
         global: draft.global.global,
-        scripts: draft.scripts,
+        scripts: draft.tracked.scripts,
+        files: draft.tracked.files,
+        processes: draft.tracked.processes,
         instances,
         sync_groups,
         virtual_servers,
@@ -239,24 +265,18 @@ fn interpret(nodes: &[Node], diagnostics: &mut Diagnostics) -> Config {
 }
 
 fn script(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
-    let script = script::read(node, context);
-    add(draft, script, "vrrp_script", context);
+    let read = script::read(node, context);
+    tracked::add(&mut draft.tracked.scripts, read, context);
 }
 
 fn process(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
-    let script = process::read(node, context);
-    add(draft, script, "vrrp_track_process", context);
+    let read = process::read(node, context);
+    tracked::add(&mut draft.tracked.processes, read, context);
 }
 
-fn add(draft: &mut Draft, script: Option<Script>, keyword: &str, context: &mut Context<'_>) {
-    let Some(script) = script else {
-        return;
-    };
-    if let Some(known) = draft.scripts.iter().find(|known| known.name == script.name) {
-        context.twice(&script.span, keyword, &script.name, &known.span);
-        return;
-    }
-    draft.scripts.push(script);
+fn file(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    let read = file::read(node, context);
+    tracked::add(&mut draft.tracked.files, read, context);
 }
 
 /// Names are unique, and so are virtual router identifiers on an interface.

@@ -7,8 +7,18 @@ use crate::{
     ipc::message::{Overrides, Sources},
     notify::{Hooks, Subject},
     privileges::{self, AccountError},
-    supervisor::{command::Command, scripts::Script, security},
+    supervisor::{
+        command::Command,
+        scripts::Script,
+        security,
+        tracks::{
+            Watch,
+            file::FileWatch,
+            process::{ProcessWatch, Quorum},
+        },
+    },
 };
+use keepalived::{Instance, Tracked};
 
 /// What a daemon is to do.
 #[derive(Debug)]
@@ -74,30 +84,54 @@ impl Loaded {
             .is_some_and(|k| !k.instances.is_empty())
     }
 
-    /// The track scripts that instances use, in the order of the file.
-    pub fn scripts(&self) -> Result<Vec<Script>, AccountError> {
+    /// What instances track beside interfaces: scripts, files and processes, each in the order of the file.
+    pub fn watches(&self) -> Result<Vec<Watch>, AccountError> {
         let Some(config) = &self.keepalived else {
             return Ok(Vec::new());
         };
-        let used = |index: usize| {
-            let tracks = config.instances.iter().flat_map(|i| &i.track_scripts);
-            tracks.into_iter().any(|track| track.script == index)
+        let used = |index: usize, of: fn(&Instance) -> &Vec<Tracked>| {
+            let mut tracked = config.instances.iter().flat_map(of);
+            tracked.any(|track| track.position == index)
         };
         let scripts = config.scripts.iter().enumerate();
-        scripts
-            .filter(|(index, _)| used(*index))
-            .map(|(_, script)| {
-                Ok(Script {
-                    name: script.name.to_string(),
-                    command: command(&script.command, config)?,
-                    interval: script.interval,
-                    timeout: script.timeout,
-                    rise: script.rise,
-                    fall: script.fall,
-                    init_fail: script.init_fail,
-                })
-            })
-            .collect()
+        let scripts = scripts.filter(|(index, _)| used(*index, |i| &i.track_scripts));
+        let scripts = scripts.map(|(_, script)| {
+            Ok(Watch::Script(Script {
+                name: script.name.to_string(),
+                command: command(&script.command, config)?,
+                interval: script.interval,
+                timeout: script.timeout,
+                rise: script.rise,
+                fall: script.fall,
+                init_fail: script.init_fail,
+            }))
+        });
+        let files = config.files.iter().enumerate();
+        let files = files.filter(|(index, _)| used(*index, |i| &i.track_files));
+        let files = files.map(|(_, file)| {
+            Ok(Watch::File(FileWatch {
+                name: file.name.to_string(),
+                path: file.path.clone(),
+                init: file.init.map(|init| (init.value, init.overwrite)),
+            }))
+        });
+        let processes = config.processes.iter().enumerate();
+        let processes = processes.filter(|(index, _)| used(*index, |i| &i.track_processes));
+        let processes = processes.map(|(_, process)| {
+            Ok(Watch::Process(ProcessWatch {
+                name: process.name.to_string(),
+                program: process.program.clone(),
+                parameters: process.parameters.clone(),
+                full_command: process.full_command,
+                quorum: Quorum {
+                    least: process.quorum,
+                    most: process.quorum_max,
+                    fork_delay: process.fork_delay,
+                    terminate_delay: process.terminate_delay,
+                },
+            }))
+        });
+        scripts.chain(files).chain(processes).collect()
     }
 
     /// What root would run although others can change it, with `enable_script_security`; one sentence each.

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use lb_core::config::StatsLevel;
 use serde::{Deserialize, Serialize};
 
+use super::watched::{Finding, Watched};
 use crate::{admin::status, config::files::Bundle};
 
 /// Which files a daemon was started with.
@@ -52,24 +53,20 @@ pub struct Configuration {
 /// To the speaker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum ToSpeaker {
-    /// Start. Scripts whose result is known already come along, so that a restarted speaker need not wait.
+    /// Start. What is known already of scripts, files and processes comes along, so that a restarted speaker need not
+    /// wait.
     Start {
         /// What to run.
         configuration: Configuration,
-        /// Results of scripts, as in [`ToSpeaker::Script`].
-        scripts: Vec<(String, bool)>,
+        /// As in [`ToSpeaker::Found`].
+        findings: Vec<(Watched, Finding)>,
         /// The instances that were Active when the speaker before this one died, if there was one.
         succeeds: Option<Vec<String>>,
         /// That one still runs: the message's descriptor leads to it, and it hands over.
         hands_over: bool,
     },
-    /// A `vrrp_script` passes or fails from now on.
-    Script {
-        /// Its name.
-        name: String,
-        /// Whether it passes.
-        passed: bool,
-    },
+    /// How something that is watched is from now on.
+    Found(Watched, Finding),
     /// Make this configuration ready beside the present one; answered with [`FromSpeaker::Prepared`].
     Prepare {
         /// Number of the reload.
@@ -111,6 +108,15 @@ pub enum FromSpeaker {
         /// Name of the instance.
         instance: String,
         /// Its own effective priority.
+        priority: u8,
+    },
+    /// Tracking changed the effective priority of a virtual router.
+    Priority {
+        /// Name of the instance.
+        instance: String,
+        /// Whether it is Active.
+        active: bool,
+        /// Effective priority from now on.
         priority: u8,
     },
     /// Answer to [`ToSpeaker::Prepare`]: ready to change over, or why not.

@@ -15,6 +15,8 @@ use super::memory;
 
 /// How long a script may go on after SIGTERM.
 const MERCY: Duration = Duration::from_secs(2);
+/// How long SIGKILL may take to end it: a process that waits for a dead disk does not die at all.
+const LAST_BREATH: Duration = Duration::from_secs(2);
 
 /// What to run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum Outcome {
     Exited(ExitStatus),
     /// It was ended because it took too long.
     TimedOut,
+    /// The same, but it does not die: the kernel waits for something on its behalf.
+    Stuck,
     /// It could not be started.
     NotStarted(io::Error),
 }
@@ -42,6 +46,11 @@ impl Outcome {
     /// Whether it exited with status 0.
     pub fn passed(&self) -> bool {
         matches!(self, Self::Exited(status) if status.success())
+    }
+
+    /// Whether it took too long.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Stuck)
     }
 }
 
@@ -54,6 +63,7 @@ impl std::fmt::Display for Outcome {
                 (None, None) => write!(f, "{status}"),
             },
             Self::TimedOut => f.write_str("timed out"),
+            Self::Stuck => f.write_str("timed out, and SIGKILL does not end it"),
             Self::NotStarted(error) => write!(f, "cannot be started: {error}"),
         }
     }
@@ -63,8 +73,44 @@ impl Command {
     /// Runs it to its end, `limit` at most (and a little for dying). Nothing of its process group is left when
     /// it timed out.
     pub async fn run(&self, limit: Duration) -> Outcome {
+        self.run_noting(limit, || ()).await.0
+    }
+
+    /// The same; `late` hears at once that the limit is over. A process that does not die comes back too.
+    pub async fn run_noting(
+        &self,
+        limit: Duration,
+        late: impl FnOnce(),
+    ) -> (Outcome, Option<process::Child>) {
+        let mut child = match self.start() {
+            Ok(child) => child,
+            Err(error) => return (Outcome::NotStarted(error), None),
+        };
+        let group = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
+        let running = Running(group);
+        if let Ok(ended) = timeout(limit, child.wait()).await {
+            running.has_ended();
+            return (
+                ended.map_or_else(Outcome::NotStarted, Outcome::Exited),
+                None,
+            );
+        }
+        late();
+        signal(group, Signal::TERM);
+        let _ = timeout(MERCY, child.wait()).await;
+        drop(running);
+        match timeout(LAST_BREATH, child.wait()).await {
+            Ok(_) => (Outcome::TimedOut, None),
+            Err(_) => (Outcome::Stuck, Some(child)),
+        }
+    }
+
+    fn start(&self) -> io::Result<process::Child> {
         let Some((program, arguments)) = self.words.split_first() else {
-            return Outcome::NotStarted(io::Error::from(io::ErrorKind::NotFound));
+            return Err(io::Error::from(io::ErrorKind::NotFound));
         };
         let mut command = process::Command::new(program);
         command
@@ -81,27 +127,11 @@ impl Command {
         if let Some(uid) = self.uid {
             command.uid(uid);
         }
-        let mut child = match command.spawn() {
-            Ok(child) => child,
-            Err(error) => return Outcome::NotStarted(error),
-        };
+        let child = command.spawn()?;
         if let Some(pid) = child.id() {
             memory::ordinary(pid);
         }
-        let group = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        let running = Running(group);
-        if let Ok(ended) = timeout(limit, child.wait()).await {
-            running.has_ended();
-            return ended.map_or_else(Outcome::NotStarted, Outcome::Exited);
-        }
-        signal(group, Signal::TERM);
-        let _ = timeout(MERCY, child.wait()).await;
-        drop(running);
-        let _ = child.wait().await;
-        Outcome::TimedOut
+        Ok(child)
     }
 }
 

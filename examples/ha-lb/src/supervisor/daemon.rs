@@ -36,6 +36,7 @@ use crate::{
     ipc::{
         message::{Configuration, FromBalancer, FromSpeaker, ServerState, ToBalancer, ToSpeaker},
         silence::Listening,
+        watched::{Finding, Watched},
     },
     notify::Notifier,
     privileges::AccountError,
@@ -188,8 +189,8 @@ impl Daemon {
             .is_some()
             .then(|| Slot::new(Role::Balancer, now, resumed));
         let turned = turning(&events);
-        let mut tracks = Tracks::knowing(std::mem::take(&mut inherited.scripts));
-        tracks.replan(loaded.scripts()?, balancer.is_some(), turned);
+        let mut tracks = Tracks::knowing(std::mem::take(&mut inherited.scripts), resumed);
+        tracks.replan(loaded.watches()?, balancer.is_some(), turned);
         let predecessors = Predecessors::adopt(&mut inherited, &events);
         let mut liveness = Liveness::default();
         if predecessors.balancer_serves() {
@@ -311,8 +312,8 @@ impl Daemon {
                 }
             }
             Event::Script(turn) => {
-                if let Some((name, passed)) = self.tracks.turned(turn) {
-                    self.tell_speaker_of(name, passed);
+                if let Some((watched, finding)) = self.tracks.turned(turn) {
+                    self.tell_speaker_of(watched, finding);
                 }
             }
             Event::Control(request) => self.asked(request, now),
@@ -392,14 +393,14 @@ impl Daemon {
 
     /// Scripts that ask whether HAProxy runs get their answer now.
     fn answer_for_balancer(&mut self, passed: bool) {
-        for name in self.tracks.balancer_turned(passed) {
-            self.tell_speaker_of(name, passed);
+        for watched in self.tracks.balancer_turned(passed) {
+            self.tell_speaker_of(watched, passed.into());
         }
     }
 
-    fn tell_speaker_of(&self, name: String, passed: bool) {
+    fn tell_speaker_of(&self, watched: Watched, finding: Finding) {
         if let Some(child) = self.speaker.as_ref().and_then(Slot::child) {
-            child.tell(ToSpeaker::Script { name, passed }, Vec::new());
+            child.tell(ToSpeaker::Found(watched, finding), Vec::new());
         }
     }
 }

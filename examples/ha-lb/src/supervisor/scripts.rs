@@ -1,13 +1,18 @@
 //! `vrrp_script`: runs each one at its interval and judges its results (keepalived.conf(5), vrrp_script).
 //!
 //! [`Counter`] counts `rise` and `fall`. A run never overlaps the one before: a slow script is simply run less often.
+//! A run that takes too long counts as a failure at that moment, however long it takes to die.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
 use vrrp_fsm::track::{Counter, Health};
 
-use super::command::{Command, Outcome};
+use super::{
+    command::{Command, Outcome},
+    tracks::News,
+};
+use crate::{admin::status, ipc::watched::Finding};
 
 /// A script as the runner needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,27 +33,52 @@ pub struct Script {
     pub init_fail: bool,
 }
 
-/// Runs a script for ever; `report` hears each turn of the verdict and the result that caused it.
-pub async fn watch(script: Script, mut report: impl FnMut(bool, Option<&Outcome>)) {
-    let mut counter = Counter::new(script.rise, script.fall);
+/// What has become of the runs so far, and who hears of it.
+struct Judge<R> {
+    counter: Counter,
+    report: R,
+}
+
+impl<R: FnMut(News)> Judge<R> {
+    fn take(&mut self, outcome: &Outcome) {
+        if let Some(health) = self.counter.result(outcome.passed()) {
+            let finding = Finding::from(health == Health::Up);
+            (self.report)(News::Found(finding, outcome.to_string()));
+        }
+    }
+}
+
+/// Runs a script for ever; `report` hears of each run, and of each turn of the verdict with the result that caused it.
+pub async fn watch(script: Script, report: impl FnMut(News)) {
+    let counter = Counter::new(script.rise, script.fall);
+    let mut judge = Judge { counter, report };
     if script.init_fail {
-        counter = counter.failed();
-        report(false, None);
+        judge.counter = counter.failed();
+        (judge.report)(News::Found(Finding::Fails, "init_fail".to_owned()));
     }
     let mut ticks = interval(script.interval.max(Duration::from_millis(10)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let outcome = script.command.run(script.timeout).await;
-        if let Some(health) = counter.result(outcome.passed()) {
-            report(health == Health::Up, Some(&outcome));
+        let began = Instant::now();
+        let late = || judge.take(&Outcome::TimedOut);
+        let (outcome, remains) = script.command.run_noting(script.timeout, late).await;
+        if !outcome.is_timeout() {
+            judge.take(&outcome);
+        }
+        let words = &script.command.words;
+        let run = status::Run::of(words, &outcome, began.elapsed());
+        (judge.report)(News::Ran(run, began + script.interval));
+        // A process that cannot die is not joined by a second one.
+        if let Some(mut process) = remains {
+            let _ = process.wait().await;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, rc::Rc, time::Instant};
+    use std::{cell::RefCell, rc::Rc};
 
     use super::*;
 
@@ -77,12 +107,13 @@ mod tests {
         let turns = Rc::new(RefCell::new(Vec::new()));
         let seen = Rc::clone(&turns);
         let removed = flag.clone();
-        let watch = watch(script, move |passed, outcome| {
-            if passed {
-                std::fs::remove_file(&removed).unwrap();
+        let watch = watch(script, move |news| {
+            if let News::Found(finding, how) = news {
+                if finding == Finding::Passes {
+                    std::fs::remove_file(&removed).unwrap();
+                }
+                seen.borrow_mut().push((finding, how));
             }
-            seen.borrow_mut()
-                .push((passed, outcome.map(ToString::to_string)));
         });
         let began = Instant::now();
         tokio::runtime::Builder::new_current_thread()
@@ -103,8 +134,8 @@ mod tests {
         assert_eq!(
             *turns.borrow(),
             [
-                (true, Some("exit status 0".to_owned())),
-                (false, Some("timed out".to_owned()))
+                (Finding::Passes, "exit status 0".to_owned()),
+                (Finding::Fails, "timed out".to_owned())
             ]
         );
         let log = std::fs::read_to_string(log).unwrap();

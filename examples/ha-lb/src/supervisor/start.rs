@@ -257,7 +257,7 @@ fn bind_control(path: &Path, own: bool) -> io::Result<(Control, UnixListener)> {
 /// Accounts and directories exist, capabilities are held.
 pub(super) fn check_rights(loaded: &Loaded) -> Result<(), Refusal> {
     let told = |e: AccountError| Refusal::Told(e.to_string());
-    loaded.scripts().map_err(told)?;
+    loaded.watches().map_err(told)?;
     loaded.hooks().map_err(told)?;
     let insecure = loaded.insecure_scripts().map_err(told)?;
     if !insecure.is_empty() {

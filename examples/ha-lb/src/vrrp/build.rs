@@ -17,7 +17,10 @@ use vrrp_fsm::{
 };
 use vrrp_proto::{Priority, ah::Authenticator};
 
-use crate::config::keepalived::{self, Config, Instance, Peer, VirtualAddress};
+use crate::{
+    config::keepalived::{self, Config, Instance, Peer, VirtualAddress},
+    ipc::watched::Kind,
+};
 
 /// Every interface that a configuration names. One that does not exist yet has a number all the same.
 #[derive(Debug)]
@@ -279,12 +282,17 @@ pub(super) fn attachment(instance: &Instance, interfaces: &Interfaces) -> Attach
     attachment.checksum = instance.checksum;
     attachment.track_primary = instance.track_primary;
     attachment.fixed_primary = instance.source.is_some() && !instance.track_source;
-    for track in &instance.track_scripts {
-        attachment.tracks.push(Track {
-            object: script(track.script),
+    let watched = [
+        (Kind::Script, &instance.track_scripts),
+        (Kind::File, &instance.track_files),
+        (Kind::Process, &instance.track_processes),
+    ];
+    for (kind, tracked) in watched {
+        attachment.tracks.extend(tracked.iter().map(|track| Track {
+            object: watched_object(kind, track.position),
             weight: track.weight,
             reverse: track.reverse,
-        });
+        }));
     }
     for track in &instance.track_interfaces {
         attachment.tracks.push(Track {
@@ -296,7 +304,12 @@ pub(super) fn attachment(instance: &Instance, interfaces: &Interfaces) -> Attach
     attachment
 }
 
-/// The object of the script at that position of the configuration.
-pub(super) fn script(position: usize) -> Object {
-    Object::Script(u32::try_from(position).unwrap_or(u32::MAX))
+/// What the supervisor watches, by its position in the configuration.
+pub(super) fn watched_object(kind: Kind, position: usize) -> Object {
+    let number = u32::try_from(position).unwrap_or(u32::MAX);
+    match kind {
+        Kind::Script => Object::Script(number),
+        Kind::File => Object::File(number),
+        Kind::Process => Object::Process(number),
+    }
 }

@@ -21,6 +21,7 @@ use crate::ipc::{
     channel::Channel,
     message::{FromSpeaker, ToSpeaker},
     silence::Listening,
+    watched::{Finding, Watched},
 };
 
 /// The supervisor shows itself every 0.2 s. Beside eight busy processes on two processors the longest pause of a sound
@@ -72,10 +73,11 @@ impl Orders {
         }
     }
 
-    /// Takes note of a script's result.
-    pub(super) fn script(&mut self, name: String, passed: bool) {
-        track(&self.control, &self.words.borrow(), &name, passed);
-        self.results.insert(name, health(passed));
+    /// Takes note of how something that is watched is.
+    pub(super) fn found(&mut self, watched: Watched, finding: Finding) {
+        let health = health(finding);
+        track(&self.control, &self.words.borrow(), &watched, health);
+        self.results.insert(watched, health);
     }
 
     /// Obeys until something needs the driver; may be dropped and called again at any moment.
@@ -103,7 +105,7 @@ impl Orders {
             };
             match heard {
                 Ok(Some((ToSpeaker::Beat, _))) => self.beat(std::time::Instant::now()),
-                Ok(Some((ToSpeaker::Script { name, passed }, _))) => self.script(name, passed),
+                Ok(Some((ToSpeaker::Found(watched, finding), _))) => self.found(watched, finding),
                 Ok(Some((ToSpeaker::Status, _))) => {
                     let (words, control) = (Rc::clone(&self.words), self.control.clone());
                     spawn_local(status(words, control, self.told.clone()));

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use vip_netlink::LinuxHost;
 use vrrp_fsm::{
-    Object, RouterId,
+    RouterId,
     driver::{Driver, Observation},
     track::Health,
 };
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::keepalived::{Config, Instance},
-    ipc::message::Configuration,
+    ipc::{message::Configuration, watched::Watched},
 };
 
 /// A configuration that waits for its order.
@@ -28,8 +28,8 @@ pub(super) struct Prepared {
     interfaces: Interfaces,
 }
 
-/// Results of scripts by name.
-pub(super) type Results = BTreeMap<String, Health>;
+/// How everything that is watched is.
+pub(super) type Results = BTreeMap<Watched, Health>;
 
 /// Makes a configuration ready for the running routers.
 pub(super) fn prepare(
@@ -99,17 +99,11 @@ pub(super) fn apply(
             continue;
         };
         let id = router_id(number);
-        let script = |object: Object| {
-            let Object::Script(number) = object else {
-                return None;
-            };
-            let script = config.scripts.get(usize::try_from(number).ok()?)?;
-            results.get(&*script.name).copied()
-        };
+        let known = |object| results.get(&words.watched_name(object)?).copied();
         let attachment = build::attachment(instance, words.interfaces());
         let router = build::router(instance);
         let repeat = instance.announcements.repeat;
-        if let Err(error) = driver.reconfigure(id, attachment, router, script, &mut observer) {
+        if let Err(error) = driver.reconfigure(id, attachment, router, known, &mut observer) {
             tracing::error!("vrrp_instance {}: {error}; it goes on as it was", old.name);
             continue;
         }

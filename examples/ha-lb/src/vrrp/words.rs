@@ -11,6 +11,7 @@ use vrrp_fsm::{FaultReason, Object, Reason, Rejections, RouterId, StateKind, Tra
 
 mod groups;
 mod report;
+mod watched;
 
 use super::build::Interfaces;
 use crate::{
@@ -18,12 +19,13 @@ use crate::{
     config::keepalived::{Config, Instance},
     ipc::message,
 };
+use watched::Names;
 
 /// Names of what the machine knows by number, and the last change of each router.
 #[derive(Debug)]
 pub(super) struct Words {
     instances: Vec<Instance>,
-    scripts: Vec<String>,
+    watched: Names,
     interfaces: Interfaces,
     changes: Vec<Option<LastTransition>>,
     /// Numbers of instances that a reload has ended.
@@ -39,7 +41,7 @@ impl Words {
             groups: groups::of(config),
             changes: vec![None; config.instances.len()],
             instances: config.instances.clone(),
-            scripts: config.scripts.iter().map(|s| s.name.to_string()).collect(),
+            watched: Names::of(config),
             interfaces,
         }
     }
@@ -61,7 +63,7 @@ impl Words {
                 self.changes.push(None);
             }
         }
-        self.scripts = config.scripts.iter().map(|s| s.name.to_string()).collect();
+        self.watched = Names::of(config);
         self.interfaces = interfaces;
     }
 
@@ -123,24 +125,18 @@ impl Words {
         Some(RouterId::new(u32::try_from(number).ok()?))
     }
 
-    /// The number of a script.
-    pub(super) fn script(&self, name: &str) -> Option<usize> {
-        self.scripts.iter().position(|script| script == name)
-    }
-
     fn object(&self, object: Object) -> String {
         match object {
-            Object::Script(number) => {
-                let name = usize::try_from(number)
-                    .ok()
-                    .and_then(|n| self.scripts.get(n));
-                name.map_or_else(|| object.to_string(), |name| format!("script {name}"))
-            }
             Object::Interface(index) => {
                 let interface = self.interfaces.numbered(index);
                 interface.map_or_else(|| object.to_string(), |i| format!("interface {}", i.name()))
             }
-            Object::File(_) | Object::Process(_) => object.to_string(),
+            Object::Script(_) | Object::File(_) | Object::Process(_) => {
+                match self.watched_name(object) {
+                    Some(watched) => format!("{} {}", watched.kind.word(), watched.name),
+                    None => object.to_string(),
+                }
+            }
         }
     }
 

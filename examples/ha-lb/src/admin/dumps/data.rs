@@ -158,7 +158,7 @@ fn lists(config: &Config, instance: &Instance, known: &status::Instance, text: &
         .collect();
     list_unless_empty(text, "Tracked interfaces :", &interfaces);
     let scripts = instance.track_scripts.iter().filter_map(|track| {
-        let script = config.scripts.get(track.script)?;
+        let script = config.scripts.get(track.position)?;
         Some(weighted(&script.name, track.weight, track.reverse))
     });
     list_unless_empty(text, "Tracked scripts :", &scripts.collect::<Vec<_>>());
@@ -223,7 +223,7 @@ fn scripts(config: &Config, status: &Status, text: &mut String) {
         let tracks = config.instances.iter().filter_map(|instance| {
             let mut tracks = instance.track_scripts.iter();
             let found = tracks.find(|track| {
-                let named = config.scripts.get(track.script);
+                let named = config.scripts.get(track.position);
                 named.is_some_and(|named| named.name == script.name)
             })?;
             Some(format!("{}, weight {}", instance.name, found.weight))

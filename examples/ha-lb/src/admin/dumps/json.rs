@@ -87,7 +87,7 @@ fn data<'a>(config: &Config, (instance, known, _): &Router<'a>) -> Data<'a> {
     let scripts = instance
         .track_scripts
         .iter()
-        .filter_map(|track| config.scripts.get(track.script));
+        .filter_map(|track| config.scripts.get(track.position));
     let interfaces = instance.track_interfaces.iter();
     Data {
         iname: &instance.name,

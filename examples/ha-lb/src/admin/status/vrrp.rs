@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Run;
+
 /// State of a virtual router in RFC 9568's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum State {
@@ -120,12 +122,15 @@ pub struct Instance {
 /// One tracked object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Track {
-    /// `script` or `interface`.
+    /// `script`, `interface`, `file` or `process`.
     pub kind: String,
     /// Its name.
     pub name: String,
     /// `up`, `down` or `unknown`.
     pub health: String,
+    /// What a file says.
+    #[serde(default)]
+    pub value: Option<i32>,
     /// The file's weight; 0 makes a failure a fault.
     pub weight: i16,
     /// Whether health counts the other way round.
@@ -250,13 +255,25 @@ pub struct Counters {
     pub rejected: Vec<Rejected>,
 }
 
-/// One track script.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One script, file or process that routers track.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Script {
+    /// `script`, `file` or `process`.
+    #[serde(default)]
+    pub kind: String,
     /// Name in the file.
     pub name: String,
-    /// `passes`, `fails`, `unknown`.
+    /// `passes`, `fails`, `unknown`; `value` for a file.
     pub result: String,
-    /// What answers: the command, or this daemon's balancer.
+    /// What a file says, or how many processes run.
+    #[serde(default)]
+    pub value: Option<i64>,
+    /// What answers: the command, the file, the process's name, or this daemon's balancer.
     pub answered_by: String,
+    /// How the last run of a script ended.
+    #[serde(default)]
+    pub last_run: Option<Run>,
+    /// When it is run again.
+    #[serde(default)]
+    pub next_run_in: Option<f64>,
 }

@@ -13,6 +13,12 @@ use vrrp_proto::{ChecksumMode, Family, Password, Priority, Version, Vrid};
 
 use crate::config::diagnostic::Span;
 
+mod mail;
+mod tracking;
+
+pub use mail::Mail;
+pub use tracking::{InitFile, Parameters, Tracked, TrackedFile, TrackedProcess};
+
 /// A whole file and what it includes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
@@ -20,6 +26,10 @@ pub struct Config {
     pub global: Global,
     /// `vrrp_script`, in the order of the file.
     pub scripts: Vec<Script>,
+    /// `track_file`, in the order of the file.
+    pub files: Vec<TrackedFile>,
+    /// `vrrp_track_process`, in the order of the file.
+    pub processes: Vec<TrackedProcess>,
     /// `vrrp_instance`, in the order of the file.
     pub instances: Vec<Instance>,
     /// `vrrp_sync_group`, in the order of the file.
@@ -33,14 +43,8 @@ pub struct Config {
 pub struct Global {
     /// `router_id`; the host name by default.
     pub router_id: Option<String>,
-    /// `notification_email`: recipients.
-    pub notification_email: Vec<String>,
-    /// `notification_email_from`.
-    pub notification_email_from: Option<String>,
-    /// `smtp_server`: host and port.
-    pub smtp_server: Option<(String, u16)>,
-    /// `smtp_connect_timeout` (30 s).
-    pub smtp_connect_timeout: Option<Duration>,
+    /// `notification_email`, `smtp_server` and what belongs to them.
+    pub mail: Mail,
     /// `script_user`: who runs scripts that name no user.
     pub script_user: Option<User>,
     /// `enable_script_security`: a script is refused when someone other than root can change it.
@@ -53,8 +57,6 @@ pub struct Global {
     pub notify_fifos: Vec<PathBuf>,
     /// `vrrp_garp_interval`, `vrrp_gna_interval` and `garp_group`.
     pub pacing: Pacing,
-    /// `vrrp_notify_priority_changes`.
-    pub notify_priority_changes: bool,
 }
 
 /// A user and perhaps a group, by name or number as written.
@@ -138,7 +140,11 @@ pub struct Instance {
     /// `track_interface`, without the instance's own interface.
     pub track_interfaces: Vec<TrackInterface>,
     /// `track_script`.
-    pub track_scripts: Vec<TrackScript>,
+    pub track_scripts: Vec<Tracked>,
+    /// `track_file`.
+    pub track_files: Vec<Tracked>,
+    /// `track_process`.
+    pub track_processes: Vec<Tracked>,
     /// `unicast_peer`; `None` sends to the group.
     pub unicast: Option<Unicast>,
     /// `mcast_src_ip` or `unicast_src_ip`: source of adverts instead of the primary address.
@@ -165,6 +171,8 @@ pub struct Instance {
     pub down_timer_adverts: u8,
     /// `notify_*`.
     pub notify: Notify,
+    /// `notify_priority_changes`: fifos hear of changes of the effective priority.
+    pub notify_priority_changes: bool,
     /// `smtp_alert`.
     pub smtp_alert: bool,
 }
@@ -246,17 +254,6 @@ pub struct TrackInterface {
     /// `weight`, -254 to 254; 0 means that its loss is a fault.
     pub weight: i16,
     /// `reverse`.
-    pub reverse: bool,
-}
-
-/// One line of `track_script`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TrackScript {
-    /// Position in [`Config::scripts`].
-    pub script: usize,
-    /// The line's own weight, or the script's.
-    pub weight: i16,
-    /// The line's own `reverse`, or the script's.
     pub reverse: bool,
 }
 

@@ -13,6 +13,7 @@ use super::{
     config::{Announcements, Global},
     document::Node,
     keyword::{Context, inside},
+    lexer::Word,
 };
 
 mod table;
@@ -41,7 +42,16 @@ pub(super) struct Defaults {
     pub(super) higher_priority_send_advert: bool,
     pub(super) owner_ignore_adverts: bool,
     pub(super) down_timer_adverts: u8,
-    pub(super) smtp_alert: bool,
+    pub(super) smtp_alert: Option<bool>,
+    pub(super) smtp_alert_vrrp: Option<bool>,
+    pub(super) notify_priority_changes: bool,
+}
+
+impl Defaults {
+    /// `smtp_alert_vrrp`, else `smtp_alert`, else off.
+    pub(super) fn mails(&self) -> bool {
+        self.smtp_alert_vrrp.or(self.smtp_alert).unwrap_or(false)
+    }
 }
 
 impl Default for Defaults {
@@ -58,7 +68,9 @@ impl Default for Defaults {
             higher_priority_send_advert: false,
             owner_ignore_adverts: false,
             down_timer_adverts: 3,
-            smtp_alert: false,
+            smtp_alert: None,
+            smtp_alert_vrrp: None,
+            notify_priority_changes: false,
         }
     }
 }
@@ -150,9 +162,26 @@ fn down_timer_adverts(draft: &mut Draft, node: &Node, context: &mut Context<'_>)
     }
 }
 
-fn recipients(draft: &mut Draft, node: &Node, _: &mut Context<'_>) {
-    let recipients = inside(node).iter().map(|line| line.keyword.text.clone());
-    draft.global.notification_email.extend(recipients);
+fn recipients(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    for line in inside(node) {
+        for word in std::iter::once(&line.keyword).chain(&line.arguments) {
+            mail_address(word, &mut draft.global.mail.to, context);
+        }
+    }
+}
+
+/// What stands in an SMTP command must not end it.
+fn mail_address(word: &Word, to: &mut Vec<String>, context: &mut Context<'_>) {
+    let text = &word.text;
+    if text.is_ascii() && !text.contains(|c: char| c.is_control() || " <>".contains(c)) {
+        to.push(text.clone());
+    } else {
+        context.refuse(
+            word,
+            "mail address",
+            "`name@host` without blanks and brackets",
+        );
+    }
 }
 
 fn smtp_server(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
@@ -163,15 +192,14 @@ fn smtp_server(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
         Some(word) => context.number(word, 1..=u16::MAX),
         None => Some(25),
     };
-    draft.global.smtp_server = port.map(|port| (host.text.clone(), port));
+    draft.global.mail.server = port.map(|port| (host.text.clone(), port));
 }
 
 fn smtp_connect_timeout(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     let range = Duration::from_millis(1)..=Duration::from_secs(86_400);
-    draft.global.smtp_connect_timeout = node
-        .arguments
-        .first()
-        .and_then(|word| context.seconds(word, range));
+    let timeout = node.arguments.first();
+    let timeout = timeout.and_then(|word| context.seconds(word, range));
+    draft.global.mail.timeout = timeout.unwrap_or(draft.global.mail.timeout);
 }
 
 impl Context<'_> {

@@ -11,7 +11,7 @@ use super::{
     document::Node,
     keyword::{Context, inside},
     lexer::Word,
-    process,
+    tracked::{Counts, TrackLine, TrackLines},
 };
 use crate::config::diagnostic::{Diagnostic, Severity, Span};
 
@@ -21,14 +21,13 @@ mod strict;
 mod table;
 
 pub(super) use finish::finish;
-pub(super) use rules::scripts_of;
 use table::{AUTHENTICATION, TABLE};
 
 /// An instance while it is read: what was written, nothing filled in.
 pub(super) struct Draft {
     pub(super) name: Word,
-    /// Scripts defined before the instance.
-    scripts_before: usize,
+    /// What was defined before the instance.
+    before: Counts,
     /// Something in the block was refused: what is missing may be what was refused.
     refused: bool,
     state: Option<InitialState>,
@@ -46,7 +45,7 @@ pub(super) struct Draft {
     native_ipv6: Option<Span>,
     dont_track_primary: bool,
     track_interfaces: Vec<TrackLine>,
-    track_scripts: Vec<TrackLine>,
+    tracks: TrackLines,
     unicast: bool,
     peers: Vec<(Peer, Span)>,
     unicast_ttl: Option<(u8, Span)>,
@@ -63,14 +62,8 @@ pub(super) struct Draft {
     owner_ignore_adverts: Option<bool>,
     down_timer_adverts: Option<u8>,
     notify: Notify,
+    notify_priority_changes: Option<bool>,
     smtp_alert: Option<bool>,
-}
-
-/// `NAME [weight N] [reverse]`.
-pub(super) struct TrackLine {
-    pub(super) name: Word,
-    pub(super) weight: Option<i16>,
-    pub(super) reverse: bool,
 }
 
 /// `authentication { ... }` while it is read.
@@ -92,17 +85,17 @@ pub(super) fn keywords() -> impl Iterator<Item = super::KeywordInfo> {
 }
 
 /// Reads `vrrp_instance NAME { ... }`. `announcements` are the defaults of `global_defs`;
-/// `scripts_before` is how many scripts were defined before.
+/// `before` is how much was defined before.
 pub(super) fn read(
     node: &Node,
     announcements: Announcements,
-    scripts_before: usize,
+    before: Counts,
     context: &mut Context<'_>,
 ) -> Option<Draft> {
     let name = node.arguments.first()?.clone();
     let mut draft = Draft {
         name,
-        scripts_before,
+        before,
         refused: false,
         state: None,
         interface: None,
@@ -119,7 +112,7 @@ pub(super) fn read(
         native_ipv6: None,
         dont_track_primary: false,
         track_interfaces: Vec::new(),
-        track_scripts: Vec::new(),
+        tracks: TrackLines::default(),
         unicast: false,
         peers: Vec::new(),
         unicast_ttl: None,
@@ -136,6 +129,7 @@ pub(super) fn read(
         owner_ignore_adverts: None,
         down_timer_adverts: None,
         notify: Notify::default(),
+        notify_priority_changes: None,
         smtp_alert: None,
     };
     let errors = context.diagnostics.count(Severity::Error);
@@ -273,50 +267,5 @@ fn peers(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
             );
         }
         draft.peers.push((peer, line.keyword.span.clone()));
-    }
-}
-
-/// Lines of `track_process`, which stand among the scripts.
-pub(super) fn track_process(scripts: &mut Vec<TrackLine>, node: &Node, context: &mut Context<'_>) {
-    let mut lines = Vec::new();
-    track(&mut lines, node, context, 253);
-    for line in &mut lines {
-        line.name.text = process::script_name(&line.name.text);
-    }
-    scripts.extend(lines);
-}
-
-/// Lines `NAME [weight N] [reverse]`.
-pub(super) fn track(lines: &mut Vec<TrackLine>, node: &Node, context: &mut Context<'_>, max: i16) {
-    for line in inside(node) {
-        let mut read = TrackLine {
-            name: line.keyword.clone(),
-            weight: None,
-            reverse: false,
-        };
-        let mut words = line.arguments.iter();
-        while let Some(word) = words.next() {
-            match word.text.as_str() {
-                "weight" => match words.next() {
-                    Some(number) => read.weight = context.number(number, -max..=max),
-                    None => context.refuse(word, "complete weight", "a number after it"),
-                },
-                "reverse" => read.reverse = true,
-                _ => context.refuse(
-                    word,
-                    "option of what is tracked",
-                    "`weight N`, `reverse`, or the end of the line",
-                ),
-            }
-        }
-        if lines.iter().any(|known| known.name.text == read.name.text) {
-            context.diagnostics.push(
-                Diagnostic::warning(read.name.span.clone(), "tracked twice")
-                    .found(&read.name.text)
-                    .action("the first line counts"),
-            );
-            continue;
-        }
-        lines.push(read);
     }
 }

@@ -1,13 +1,10 @@
-//! `vrrp_track_process`: read as a script that asks for the process once a second.
-//!
-//! keepalived counts the processes by the kernel's events; `pidof` says whether there is one, and is answered by
-//! the supervisor itself where it runs that program.
+//! `vrrp_track_process`.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
     KeywordInfo,
-    config::{Command, Script},
+    config::{Parameters, TrackedProcess},
     document::Node,
     keyword::{Context, Keyword, Table, Takes, inside},
     lexer::Word,
@@ -17,62 +14,83 @@ use crate::config::diagnostic::Diagnostic;
 /// A block while it is read.
 #[derive(Default)]
 struct Draft {
-    process: Option<Word>,
+    process: Vec<Word>,
+    matching: Option<Matching>,
+    full_command: bool,
     weight: i16,
     reverse: bool,
-    appear: Option<Duration>,
-    vanish: Option<Duration>,
+    quorum: Option<u32>,
+    quorum_max: Option<(u32, Word)>,
+    fork_delay: Option<Duration>,
+    terminate_delay: Option<Duration>,
 }
 
-const EVERY: Duration = Duration::from_secs(1);
+/// `param_match`.
+#[derive(Clone, Copy)]
+enum Matching {
+    Initial,
+    Partial,
+}
+
 const MAX_DELAY: Duration = Duration::from_secs(3600);
-const NAME_ONLY: &str = "processes are compared by name only";
 
 const TABLE: Table<Draft> = Table {
     block: "vrrp_track_process",
     keywords: &[
         Keyword::read(
             "process",
-            Takes::words(1, usize::MAX - 1, "a process name"),
-            process,
-            "Name of the program.",
+            Takes::words(1, 1024, "a process name, perhaps its parameters"),
+            |d, n, _| d.process.clone_from(&n.arguments),
+            "Name of the program; with parameters the command line is compared.",
+        ),
+        Keyword::read(
+            "param_match",
+            Takes::one("initial or partial"),
+            matching,
+            "Whether more may follow the parameters, or the last one may go on.",
+        ),
+        Keyword::read(
+            "full_command",
+            Takes::FLAG,
+            |d, n, c| d.full_command = c.flag(n),
+            "The command line is compared instead of the process's name.",
         ),
         Keyword::read(
             "weight",
-            Takes::words(1, 2, "-253 to 253, perhaps `reverse`"),
+            Takes::words(1, 2, "-254 to 254, perhaps `reverse`"),
             weight,
-            "Added to the priority; 0 makes its absence a fault.",
+            "Added to the priority; 0 makes a wrong number of them a fault.",
         ),
         Keyword::read(
             "quorum",
             Takes::one("a number"),
-            quorum,
-            "How many must run; one is looked for.",
+            |d, n, c| d.quorum = number(n, c).map(|(number, _)| number),
+            "How many must run (1).",
+        ),
+        Keyword::read(
+            "quorum_max",
+            Takes::one("a number"),
+            |d, n, c| d.quorum_max = number(n, c),
+            "How many may run; 0 for none.",
         ),
         Keyword::read(
             "delay",
             Takes::one("seconds"),
-            |d, n, c| (d.appear, d.vanish) = (time(n, c), time(n, c)),
-            "Time until a change counts.",
+            |d, n, c| (d.fork_delay, d.terminate_delay) = (time(n, c), time(n, c)),
+            "fork_delay and terminate_delay.",
         ),
         Keyword::read(
             "fork_delay",
             Takes::one("seconds"),
-            |d, n, c| d.appear = time(n, c),
-            "Time until an appearance counts.",
+            |d, n, c| d.fork_delay = time(n, c),
+            "Time until it counts that there are more of them (0).",
         ),
         Keyword::read(
             "terminate_delay",
             Takes::one("seconds"),
-            |d, n, c| d.vanish = time(n, c),
-            "Time until a disappearance counts.",
+            |d, n, c| d.terminate_delay = time(n, c),
+            "Time until it counts that there are fewer of them (0).",
         ),
-        Keyword::ignored(
-            "quorum_max",
-            "one process is enough, and any number is not too many",
-        ),
-        Keyword::ignored("full_command", NAME_ONLY),
-        Keyword::ignored("param_match", NAME_ONLY),
     ],
 };
 
@@ -81,17 +99,12 @@ pub(super) fn keywords() -> impl Iterator<Item = KeywordInfo> {
     TABLE.list()
 }
 
-/// Under this name a process stands among the scripts; no script can be called so.
-pub(super) fn script_name(process: &str) -> String {
-    format!("process {process}")
-}
-
 /// Reads `vrrp_track_process NAME { ... }`.
-pub(super) fn read(node: &Node, context: &mut Context<'_>) -> Option<Script> {
+pub(super) fn read(node: &Node, context: &mut Context<'_>) -> Option<TrackedProcess> {
     let name = node.arguments.first()?;
     let mut draft = Draft::default();
     context.read(&mut draft, inside(node), &TABLE);
-    let Some(process) = draft.process else {
+    let Some((program, parameters)) = draft.process.split_first() else {
         let given = inside(node).iter().any(|n| n.keyword.text == "process");
         if !given {
             context.diagnostics.push(
@@ -102,64 +115,65 @@ pub(super) fn read(node: &Node, context: &mut Context<'_>) -> Option<Script> {
         }
         return None;
     };
-    context.diagnostics.push_once(
-        "track_process",
-        Diagnostic::warning(node.keyword.span.clone(), "a tracked process")
-            .found(&process.text)
-            .action("`pidof` is asked for it once a second"),
-    );
-    let times = |delay: Option<Duration>| {
-        let seconds = delay.unwrap_or_default().as_secs_f64().ceil();
-        (1..=3601).find(|n| f64::from(*n) > seconds).unwrap_or(1)
-    };
-    Some(Script {
-        name: Arc::from(script_name(&name.text)),
+    let quorum = draft.quorum(context);
+    let parameters: Vec<String> = parameters.iter().map(|word| word.text.clone()).collect();
+    Some(TrackedProcess {
+        name: Arc::from(name.text.as_str()),
         span: name.span.clone(),
-        command: Command {
-            arguments: vec!["pidof".to_owned(), process.text.clone()],
-            user: None,
-            span: process.span,
+        program: program.text.clone(),
+        full_command: draft.full_command || draft.matching.is_some() || !parameters.is_empty(),
+        parameters: match draft.matching {
+            None if parameters.is_empty() => Parameters::Any,
+            // keepalived: `param_match` alone asks for no parameters at all.
+            Some(_) if parameters.is_empty() => Parameters::Exactly(parameters),
+            None => Parameters::Exactly(parameters),
+            Some(Matching::Partial) => Parameters::First(parameters),
+            Some(Matching::Initial) => Parameters::Initial(parameters),
         },
-        interval: EVERY,
-        timeout: EVERY,
         weight: draft.weight,
         reverse: draft.reverse,
-        rise: times(draft.appear),
-        fall: times(draft.vanish),
-        init_fail: false,
+        quorum,
+        quorum_max: draft.quorum_max.map(|(most, _)| most),
+        fork_delay: draft.fork_delay.unwrap_or_default(),
+        terminate_delay: draft.terminate_delay.unwrap_or_default(),
     })
 }
 
-fn process(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
-    let Some((name, rest)) = node.arguments.split_first() else {
-        return;
-    };
-    if let Some(word) = rest.first() {
-        context.diagnostics.push(
-            Diagnostic::warning(word.span.clone(), "parameters of a process")
-                .found(&word.text)
-                .action(NAME_ONLY),
-        );
+impl Draft {
+    /// `quorum_max 0` alone asks for none.
+    fn quorum(&self, context: &mut Context<'_>) -> u32 {
+        let most = self.quorum_max.as_ref();
+        match (self.quorum, most) {
+            (Some(quorum), Some((most, word))) if quorum > *most => {
+                context.refuse(word, "number", format!("at least the `quorum`, {quorum}"));
+                quorum
+            }
+            (Some(quorum), _) => quorum,
+            (None, Some((most, _))) => 1.min(*most),
+            (None, None) => 1,
+        }
     }
-    draft.process = Some(name.clone());
+}
+
+fn matching(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    let choices = [
+        ("initial", Matching::Initial),
+        ("partial", Matching::Partial),
+    ];
+    let word = node.arguments.first();
+    draft.matching = word.and_then(|word| context.choice(word, "kind of match", &choices));
 }
 
 fn weight(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
-    if let Some((weight, reverse)) = context.weight(&node.arguments, 253) {
+    if let Some((weight, reverse)) = context.weight(&node.arguments, 254) {
         (draft.weight, draft.reverse) = (weight, reverse);
     }
 }
 
-fn quorum(_: &mut Draft, node: &Node, context: &mut Context<'_>) {
-    let word = node.arguments.first();
-    let number = word.and_then(|word| context.number(word, 1..=65_535_u32));
-    if let (Some(word), Some(2..)) = (word, number) {
-        context.diagnostics.push(
-            Diagnostic::warning(word.span.clone(), "a number of processes")
-                .found(&word.text)
-                .action("one process is enough"),
-        );
-    }
+fn number(node: &Node, context: &mut Context<'_>) -> Option<(u32, Word)> {
+    let word = node.arguments.first()?;
+    let number = context.number(word, 0..=65_535_u32)?;
+    Some((number, word.clone()))
 }
 
 fn time(node: &Node, context: &mut Context<'_>) -> Option<Duration> {

@@ -3,27 +3,28 @@
 use std::sync::Arc;
 
 use super::{
-    config::{Instance, Notify, Script, SyncGroup, TrackInterface, TrackScript},
+    config::{Instance, Notify, SyncGroup, TrackInterface, Tracked},
     document::Node,
-    instance::{TrackLine, scripts_of, track, track_process},
     keyword::{Context, Keyword, Table, Takes, closest, inside},
     lexer::Word,
+    tracked::{AllTracked, Counts, Definitions, TrackLine, TrackLines, track},
 };
 use crate::config::diagnostic::{Diagnostic, Span};
 
 /// A group while it is read.
 pub(super) struct Draft {
     name: Word,
-    scripts_before: usize,
+    before: Counts,
     members: Vec<Word>,
     track_interfaces: Vec<TrackLine>,
-    track_scripts: Vec<TrackLine>,
+    tracks: TrackLines,
     weighted: bool,
     notify: Notify,
-    smtp_alert: bool,
+    notify_priority_changes: bool,
+    smtp_alert: Option<bool>,
 }
 
-const NOT_TRACKED: &str = "it is not tracked";
+const NO_BFD: &str = "BFD is not spoken; the group does not track it";
 
 const TABLE: Table<Draft> = Table {
     block: "vrrp_sync_group",
@@ -43,17 +44,22 @@ const TABLE: Table<Draft> = Table {
         Keyword::read(
             "track_script",
             Takes::BLOCK,
-            |d, n, c| track(&mut d.track_scripts, n, c, 253),
+            |d, n, c| track(&mut d.tracks.scripts, n, c, 253),
             "Scripts that every member tracks.",
         ),
         Keyword::read(
             "track_process",
             Takes::BLOCK,
-            |d, n, c| track_process(&mut d.track_scripts, n, c),
+            |d, n, c| track(&mut d.tracks.processes, n, c, 254),
             "Processes that every member tracks.",
         ),
-        Keyword::ignored("track_file", NOT_TRACKED),
-        Keyword::ignored("track_bfd", NOT_TRACKED),
+        Keyword::read(
+            "track_file",
+            Takes::BLOCK,
+            |d, n, c| track(&mut d.tracks.files, n, c, 254),
+            "Files that every member tracks.",
+        ),
+        Keyword::ignored("track_bfd", NO_BFD),
         Keyword::read(
             "sync_group_tracking_weight",
             Takes::FLAG,
@@ -96,15 +102,26 @@ const TABLE: Table<Draft> = Table {
             |d, n, c| d.notify.any = c.notify_command(n),
             "Run for each change, with `GROUP name state 0` after its own words.",
         ),
-        Keyword::ignored(
-            "notify_priority_changes",
-            "the fifo and notify scripts hear of changes of state only",
+        Keyword::read(
+            "notify_deleted",
+            Takes::words(0, 3, "a command, perhaps user and group"),
+            |d, n, c| {
+                d.notify.says_deleted = true;
+                d.notify.deleted = c.notify_command(n);
+            },
+            "Run when a reload has taken the group away, with DELETED for `notify`.",
         ),
-        Keyword::kept(
+        Keyword::read(
+            "notify_priority_changes",
+            Takes::FLAG,
+            |d, n, c| d.notify_priority_changes = c.flag(n),
+            "Fifos get a line when tracking changes a member's priority.",
+        ),
+        Keyword::read(
             "smtp_alert",
             Takes::FLAG,
-            |d, n, c| d.smtp_alert = c.flag(n),
-            "no mail is sent; use notify scripts",
+            |d, n, c| d.smtp_alert = Some(c.flag(n)),
+            "Alerts by mail on each change of state of the group.",
         ),
     ],
 };
@@ -114,17 +131,18 @@ pub(super) fn keywords() -> impl Iterator<Item = super::KeywordInfo> {
     TABLE.list()
 }
 
-/// Reads `vrrp_sync_group NAME { ... }`; `scripts_before` is how many scripts were defined before.
-pub(super) fn read(node: &Node, scripts_before: usize, context: &mut Context<'_>) -> Option<Draft> {
+/// Reads `vrrp_sync_group NAME { ... }`; `before` is how much was defined before.
+pub(super) fn read(node: &Node, before: Counts, context: &mut Context<'_>) -> Option<Draft> {
     let mut draft = Draft {
         name: node.arguments.first()?.clone(),
-        scripts_before,
+        before,
         members: Vec::new(),
         track_interfaces: Vec::new(),
-        track_scripts: Vec::new(),
+        tracks: TrackLines::default(),
         weighted: false,
         notify: Notify::default(),
-        smtp_alert: false,
+        notify_priority_changes: false,
+        smtp_alert: None,
     };
     context.read(&mut draft, inside(node), &TABLE);
     Some(draft)
@@ -139,12 +157,12 @@ fn members(draft: &mut Draft, node: &Node, _: &mut Context<'_>) {
 }
 
 /// Completes all groups; what they track goes to their members. `declared` are the names of all instances, also of
-/// those that were refused.
+/// those that were refused; `mails` is the default of `smtp_alert`.
 pub(super) fn finish(
     drafts: Vec<Draft>,
-    declared: &[&str],
+    (declared, mails): (&[&str], bool),
     instances: &mut [Instance],
-    scripts: &[Script],
+    definitions: &Definitions,
     context: &mut Context<'_>,
 ) -> Vec<SyncGroup> {
     let mut groups: Vec<SyncGroup> = Vec::new();
@@ -174,25 +192,20 @@ pub(super) fn finish(
                     .action("there is nobody to change its state with"),
             );
         }
-        let common = scripts_of(
-            &draft.track_scripts,
-            draft.scripts_before,
-            scripts,
-            true,
-            context,
-        );
+        let common = definitions.find(&draft.tracks, draft.before, true, context);
         for instance in instances.iter_mut().filter(|i| members.contains(&i.name)) {
             if !draft.weighted {
-                weigh_nothing(instance, scripts, context);
+                weigh_nothing(instance, definitions, context);
             }
-            draft.share(instance, &common, scripts, context);
+            instance.notify_priority_changes |= draft.notify_priority_changes;
+            draft.share(instance, &common, definitions, context);
         }
         groups.push(SyncGroup {
             name: Arc::from(draft.name.text.as_str()),
             span: draft.name.span,
             members,
             notify: draft.notify,
-            smtp_alert: draft.smtp_alert,
+            smtp_alert: draft.smtp_alert.unwrap_or(mails),
         });
     }
     groups
@@ -239,8 +252,8 @@ impl Draft {
     fn share(
         &self,
         instance: &mut Instance,
-        common: &[TrackScript],
-        scripts: &[Script],
+        common: &AllTracked,
+        definitions: &Definitions,
         context: &mut Context<'_>,
     ) {
         let mut twice = |span: &Span, name: &str| {
@@ -250,16 +263,20 @@ impl Draft {
                     .action("the sync group's line counts"),
             );
         };
-        for track in common {
-            let before = instance.track_scripts.len();
-            let same = |own: &TrackScript| own.script == track.script;
-            instance.track_scripts.retain(|own| !same(own));
-            if instance.track_scripts.len() < before {
-                let name = scripts.get(track.script).map_or("?", |script| &script.name);
-                twice(&instance.span, name);
+        let mut share = |own: &mut Vec<Tracked>, common: &[Tracked], names: &[&str]| {
+            for track in common {
+                let before = own.len();
+                own.retain(|own| own.position != track.position);
+                if own.len() < before {
+                    twice(&instance.span, names.get(track.position).unwrap_or(&"?"));
+                }
+                own.push(*track);
             }
-            instance.track_scripts.push(*track);
-        }
+        };
+        let [scripts, files, processes] = definitions.names();
+        share(&mut instance.track_scripts, &common.scripts, &scripts);
+        share(&mut instance.track_files, &common.files, &files);
+        share(&mut instance.track_processes, &common.processes, &processes);
         for line in &self.track_interfaces {
             let name = &line.name.text;
             // Its own is tracked in any case.
@@ -274,15 +291,15 @@ impl Draft {
             instance.track_interfaces.push(TrackInterface {
                 name: name.clone(),
                 weight: line.weight.unwrap_or(0),
-                reverse: line.reverse,
+                reverse: line.reverse.unwrap_or(false),
             });
         }
     }
 }
 
-/// keepalived: what a single member tracks must not make its priority differ from the others'. A script with a weight
-/// is not tracked at all, the loss of an interface is a fault.
-fn weigh_nothing(instance: &mut Instance, scripts: &[Script], context: &mut Context<'_>) {
+/// keepalived: what a single member tracks must not make its priority differ from the others'. What has a weight is
+/// not tracked at all, the loss of an interface is a fault.
+fn weigh_nothing(instance: &mut Instance, definitions: &Definitions, context: &mut Context<'_>) {
     let mut say = |what: &str, action: String| {
         context.diagnostics.push(
             Diagnostic::warning(instance.span.clone(), what)
@@ -290,19 +307,25 @@ fn weigh_nothing(instance: &mut Instance, scripts: &[Script], context: &mut Cont
                 .action(action),
         );
     };
-    instance.track_scripts.retain(|track| {
-        let name = scripts.get(track.script).map_or("?", |script| &script.name);
-        if track.weight != 0 {
-            say(
-                "a member of a sync group tracks a script with a weight",
-                format!(
-                    "script `{name}` is not tracked, as by keepalived: let the group track it, or write \
-                     `sync_group_tracking_weight`"
-                ),
-            );
-        }
-        track.weight == 0
-    });
+    let mut drop_weights = |own: &mut Vec<Tracked>, kind: &str, names: &[&str]| {
+        own.retain(|track| {
+            if track.weight != 0 {
+                say(
+                    &format!("a member of a sync group tracks a {kind} with a weight"),
+                    format!(
+                        "{kind} `{}` is not tracked, as by keepalived: let the group track it, or write \
+                         `sync_group_tracking_weight`",
+                        names.get(track.position).unwrap_or(&"?")
+                    ),
+                );
+            }
+            track.weight == 0
+        });
+    };
+    let [scripts, files, processes] = definitions.names();
+    drop_weights(&mut instance.track_scripts, "script", &scripts);
+    drop_weights(&mut instance.track_files, "file", &files);
+    drop_weights(&mut instance.track_processes, "process", &processes);
     for track in &mut instance.track_interfaces {
         if track.weight != 0 {
             say(

@@ -253,7 +253,7 @@ fn scripts_are_found_by_name_wherever_they_are() {
     let config = config.unwrap();
     let tracked = &config.instances[0].track_scripts;
     assert_eq!((tracked[0].weight, tracked[0].reverse), (-7, false));
-    assert_eq!((tracked[1].script, tracked[1].weight), (1, 0));
+    assert_eq!((tracked[1].position, tracked[1].weight), (1, 0));
     assert_eq!(config.scripts[1].timeout, Duration::from_millis(500));
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("defined later"));

@@ -7,7 +7,10 @@ use vrrp_proto::Priority;
 use super::{Kind, Names, Plan, Settings};
 use crate::config::{
     diagnostic::Span,
-    keepalived::{Config, Global, Instance, Notify, Pacing, Script, SyncGroup, VirtualAddress},
+    keepalived::{
+        Config, Global, Instance, Notify, Pacing, Script, SyncGroup, Tracked, TrackedFile,
+        TrackedProcess, VirtualAddress,
+    },
 };
 
 /// What differs between two sets of virtual routers.
@@ -15,7 +18,18 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
     let empty = Config::default();
     let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
     global(plan, &old.global, &new.global);
-    scripts(plan, &old.scripts, &new.scripts);
+    let scripts = (&*old.scripts, &*new.scripts);
+    definitions(plan, "vrrp_script", scripts, |one| &one.name, script);
+    let files = (&*old.files, &*new.files);
+    definitions(plan, "track_file", files, |one| &one.name, file);
+    let processes = (&*old.processes, &*new.processes);
+    definitions(
+        plan,
+        "vrrp_track_process",
+        processes,
+        |one| &one.name,
+        process,
+    );
     sync_groups(plan, &old.sync_groups, &new.sync_groups);
     let names = |config: &Config| {
         let names = config.instances.iter().map(|i| i.name.to_string());
@@ -53,34 +67,54 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
     }
 }
 
-fn scripts(plan: &mut Plan, old: &[Script], new: &[Script]) {
-    let name = |script: &Script| script.name.to_string();
-    let (before, after): (Vec<_>, Vec<_>) = (
-        old.iter().map(name).collect(),
-        new.iter().map(name).collect(),
-    );
-    let before: Vec<&str> = before.iter().map(String::as_str).collect();
-    let after: Vec<&str> = after.iter().map(String::as_str).collect();
+/// What is defined in one file and not in the other, or otherwise; `differs` names the settings.
+fn definitions<T>(
+    plan: &mut Plan,
+    keyword: &str,
+    (old, new): (&[T], &[T]),
+    name: fn(&T) -> &str,
+    differs: fn(&T, &T, &mut Settings),
+) {
+    let before: Vec<&str> = old.iter().map(name).collect();
+    let after: Vec<&str> = new.iter().map(name).collect();
     let names = Names::new(&before, &after);
     for name in &names.removed {
-        plan.add(Kind::Removed, format!("vrrp_script {name}"));
+        plan.add(Kind::Removed, format!("{keyword} {name}"));
     }
     for name in &names.added {
-        plan.add(Kind::Added, format!("vrrp_script {name}"));
+        plan.add(Kind::Added, format!("{keyword} {name}"));
     }
     for (at_old, at_new) in names.kept {
         if let (Some(old), Some(new)) = (old.get(at_old), new.get(at_new)) {
             let mut settings = Settings::default();
-            let command = |s: &Script| (s.command.arguments.clone(), s.command.user.clone());
-            settings.named("script", command(old) != command(new));
-            settings.named("interval", old.interval != new.interval);
-            settings.named("timeout", old.timeout != new.timeout);
-            settings.named("rise", old.rise != new.rise);
-            settings.named("fall", old.fall != new.fall);
-            settings.named("init_fail", old.init_fail != new.init_fail);
-            plan.change(format!("vrrp_script {}", new.name), settings.0);
+            differs(old, new, &mut settings);
+            plan.change(format!("{keyword} {}", name(new)), settings.0);
         }
     }
+}
+
+fn script(old: &Script, new: &Script, settings: &mut Settings) {
+    let command = |s: &Script| (s.command.arguments.clone(), s.command.user.clone());
+    settings.named("script", command(old) != command(new));
+    settings.named("interval", old.interval != new.interval);
+    settings.named("timeout", old.timeout != new.timeout);
+    settings.named("rise", old.rise != new.rise);
+    settings.named("fall", old.fall != new.fall);
+    settings.named("init_fail", old.init_fail != new.init_fail);
+}
+
+fn file(old: &TrackedFile, new: &TrackedFile, settings: &mut Settings) {
+    settings.named("file", old.path != new.path);
+    settings.named("init_file", old.init != new.init);
+}
+
+fn process(old: &TrackedProcess, new: &TrackedProcess, settings: &mut Settings) {
+    let compared = |p: &TrackedProcess| (p.program.clone(), p.parameters.clone(), p.full_command);
+    settings.named("process", compared(old) != compared(new));
+    let quorum = |p: &TrackedProcess| (p.quorum, p.quorum_max);
+    settings.named("quorum", quorum(old) != quorum(new));
+    let delays = |p: &TrackedProcess| (p.fork_delay, p.terminate_delay);
+    settings.named("delay", delays(old) != delays(new));
 }
 
 fn sync_groups(plan: &mut Plan, old: &[SyncGroup], new: &[SyncGroup]) {
@@ -184,6 +218,8 @@ fn rest(instance: &Instance) -> Instance {
         addresses: Vec::new(),
         excluded_addresses: Vec::new(),
         track_scripts: Vec::new(),
+        track_files: Vec::new(),
+        track_processes: Vec::new(),
         ..instance.clone()
     }
 }
@@ -206,15 +242,31 @@ fn addresses(instance: &Instance) -> Vec<VirtualAddress> {
     all
 }
 
-/// Tracked scripts by name: their places in the file do not matter.
+/// What is tracked by name: its place in the file does not matter.
 fn tracks(instance: &Instance, config: &Config) -> Vec<(String, i16, bool)> {
-    let tracks = instance.track_scripts.iter();
-    tracks
-        .filter_map(|track| {
-            let script = config.scripts.get(track.script)?;
-            Some((script.name.to_string(), track.weight, track.reverse))
-        })
-        .collect()
+    let script = |at: usize| {
+        config
+            .scripts
+            .get(at)
+            .map(|one| format!("script {}", one.name))
+    };
+    let file = |at: usize| config.files.get(at).map(|one| format!("file {}", one.name));
+    let process = |at: usize| {
+        let process = config.processes.get(at);
+        process.map(|one| format!("process {}", one.name))
+    };
+    let named = |tracked: &[Tracked], name: &dyn Fn(usize) -> Option<String>| {
+        let named = tracked.iter();
+        let named =
+            named.filter_map(|track| Some((name(track.position)?, track.weight, track.reverse)));
+        named.collect::<Vec<_>>()
+    };
+    [
+        named(&instance.track_scripts, &script),
+        named(&instance.track_files, &file),
+        named(&instance.track_processes, &process),
+    ]
+    .concat()
 }
 
 /// Notify scripts without the places where they were written.

@@ -42,7 +42,7 @@ impl Daemon {
         let line = self.predecessors.introduce();
         let hello = ToSpeaker::Start {
             configuration: self.configuration.clone(),
-            scripts: self.tracks.results(),
+            findings: self.tracks.findings(),
             succeeds: self
                 .speaker
                 .as_ref()
@@ -125,6 +125,16 @@ impl Daemon {
             Report::Said(FromSpeaker::Group { group, state }) => {
                 self.notifier.group_changed(&group, state);
             }
+            Report::Said(FromSpeaker::Priority {
+                instance,
+                active,
+                priority,
+            }) => {
+                if self.tells_priority(&instance) {
+                    self.notifier.priority_changed(&instance, active, priority);
+                }
+                self.ask_speaker();
+            }
             Report::Said(FromSpeaker::LowerPriority { instance, priority }) => {
                 self.notifier.lower_priority(&instance, priority);
             }
@@ -157,6 +167,13 @@ impl Daemon {
                 self.speaker_ended(now);
             }
         }
+    }
+
+    /// keepalived.conf(5), notify_priority_changes.
+    fn tells_priority(&self, instance: &str) -> bool {
+        let config = self.loaded.keepalived.as_ref();
+        let mut instances = config.into_iter().flat_map(|config| &config.instances);
+        instances.any(|one| *one.name == *instance && one.notify_priority_changes)
     }
 
     /// A virtual router changed its state.

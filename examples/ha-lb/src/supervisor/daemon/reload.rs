@@ -25,8 +25,8 @@ use crate::{
         limits,
         listeners::{self, Open},
         pidfile::PidFile,
-        scripts::Script,
         slot::describe,
+        tracks::Watch,
     },
 };
 pub use difference::{Difference, absolute};
@@ -43,7 +43,7 @@ pub(super) struct Reload {
     plan: Plan,
     sockets: Vec<Open>,
     workers: usize,
-    scripts: Vec<Script>,
+    watches: Vec<Watch>,
     hooks: Vec<(Subject, Hooks)>,
     /// All fifos that there are to be; those that are there already by their paths alone.
     fifos: Vec<(PathBuf, Option<Fifo>)>,

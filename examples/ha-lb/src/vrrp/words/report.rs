@@ -84,19 +84,13 @@ impl Words {
     }
 
     fn track(&self, (track, health): (Track, Health)) -> status::Track {
-        let (kind, name) = match track.object {
-            Object::Script(number) => {
-                let name = usize::try_from(number)
-                    .ok()
-                    .and_then(|n| self.scripts.get(n));
-                ("script", name.cloned())
-            }
-            Object::Interface(index) => {
+        let (kind, name) = match (track.object, self.watched_name(track.object)) {
+            (Object::Interface(index), _) => {
                 let interface = self.interfaces.numbered(index);
                 ("interface", interface.map(|i| i.name().to_owned()))
             }
-            Object::File(_) => ("file", None),
-            Object::Process(_) => ("process", None),
+            (_, Some(watched)) => (watched.kind.word(), Some(watched.name)),
+            (_, None) => ("script", None),
         };
         status::Track {
             kind: kind.to_owned(),
@@ -107,6 +101,10 @@ impl Words {
                 Health::Unknown => "unknown",
             }
             .to_owned(),
+            value: match health {
+                Health::Value(value) => Some(value),
+                Health::Up | Health::Down | Health::Unknown => None,
+            },
             weight: track.weight,
             reverse: track.reverse,
             contribution: track.contribution(health),

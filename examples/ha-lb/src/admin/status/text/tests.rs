@@ -20,6 +20,7 @@ fn troubled() -> Instance {
         weight,
         contribution,
         reverse: false,
+        value: None,
     };
     Instance {
         name: "VI_1".to_owned(),

@@ -70,16 +70,9 @@ pub(super) fn instance(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Resul
 
 /// Scripts, and packets that belong to nobody.
 pub(super) fn rest(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
-    let mut scripts = Table::new(&["SCRIPT", "RESULT", "ANSWERED BY"]);
-    for script in &status.scripts {
-        let result = match script.result.as_str() {
-            "fails" => "FAILS".to_owned(),
-            other => other.to_owned(),
-        };
-        scripts.row([script.name.clone(), result, script.answered_by.clone()]);
-    }
-    if !scripts.is_empty() {
-        write!(f, "\n{scripts}")?;
+    let tracked = watched(status);
+    if !tracked.is_empty() {
+        write!(f, "\n{tracked}")?;
     }
     let stray = causes(&status.stray);
     if !stray.is_empty() {
@@ -87,6 +80,30 @@ pub(super) fn rest(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
         paragraph(f, "VRRP packets for none of the instances: ", &stray)?;
     }
     Ok(())
+}
+
+/// Scripts, files and processes.
+fn watched(status: &Status) -> Table {
+    let mut table = Table::new(&["TRACKED", "RESULT", "LAST RUN", "ANSWERED BY"]);
+    for one in &status.scripts {
+        let result = match (one.result.as_str(), one.value) {
+            ("value", Some(value)) => value.to_string(),
+            ("fails", Some(count)) => format!("FAILS, {count} run"),
+            ("fails", None) => "FAILS".to_owned(),
+            (other, Some(count)) => format!("{other}, {count} run"),
+            (other, None) => other.to_owned(),
+        };
+        let run = one.last_run.as_ref().map_or_else(String::new, |run| {
+            let (ended, took) = (clock(run.at), milliseconds(run.took));
+            format!("{ended}, {took}: {}", run.outcome)
+        });
+        let name = match one.kind.as_str() {
+            "" => one.name.clone(),
+            kind => format!("{kind} {}", one.name),
+        };
+        table.row([name, result, run, one.answered_by.clone()]);
+    }
+    table
 }
 
 fn line(f: &mut fmt::Formatter<'_>, label: &str, text: &str) -> fmt::Result {

@@ -11,7 +11,7 @@ use crate::config::keepalived::{
     keyword::{Keyword, Table, Takes},
 };
 
-const NO_MAIL: &str = "no mail is sent; use notify scripts";
+const NO_CHECKER_MAIL: &str = "changes of a server's state are logged, not mailed";
 const NO_SNMP: &str = "there is no SNMP agent";
 const SCHEDULING: &str = "how the process is scheduled is left to the service manager";
 const NO_IPVS: &str = "the kernel's IPVS is not used";
@@ -166,36 +166,65 @@ pub(super) const TABLE: Table<Draft> = Table {
             |d, n, c| d.global.script_security = c.flag(n),
             "Scripts that root runs and that others can change are refused at the start.",
         ),
-        Keyword::kept(
+        Keyword::read(
             "vrrp_notify_priority_changes",
             Takes::FLAG,
-            |d, n, c| d.global.notify_priority_changes = c.flag(n),
-            "the fifo and notify scripts hear of changes of state only",
+            |d, n, c| d.defaults.notify_priority_changes = c.flag(n),
+            "Fifos get a line when tracking changes a priority.",
         ),
-        Keyword::kept("notification_email", Takes::BLOCK, recipients, NO_MAIL),
-        Keyword::kept(
+        Keyword::read(
+            "notification_email",
+            Takes::BLOCK,
+            recipients,
+            "Who gets alerts by mail.",
+        ),
+        Keyword::read(
             "notification_email_from",
             Takes::one("an address"),
-            |d, n, _| d.global.notification_email_from = first(n),
-            NO_MAIL,
+            |d, n, _| d.global.mail.from = first(n),
+            "Sender of alerts (keepalived@ this host).",
         ),
-        Keyword::kept(
+        Keyword::read(
             "smtp_server",
             Takes::words(1, 2, "a host, perhaps a port"),
             smtp_server,
-            NO_MAIL,
+            "Who takes alerts (port 25).",
         ),
-        Keyword::kept(
+        Keyword::read(
+            "smtp_helo_name",
+            Takes::one("a name"),
+            |d, n, _| d.global.mail.helo = first(n),
+            "This host's name for the mail server (the host name).",
+        ),
+        Keyword::read(
             "smtp_connect_timeout",
             Takes::one("seconds"),
             smtp_connect_timeout,
-            NO_MAIL,
+            "How long the mail server may take for each answer (30 s).",
         ),
-        Keyword::kept(
+        Keyword::read(
             "smtp_alert",
             Takes::FLAG,
-            |d, n, c| d.defaults.smtp_alert = c.flag(n),
-            NO_MAIL,
+            |d, n, c| d.defaults.smtp_alert = Some(c.flag(n)),
+            "Alerts by mail for everything that does not say otherwise.",
+        ),
+        Keyword::read(
+            "smtp_alert_vrrp",
+            Takes::FLAG,
+            |d, n, c| d.defaults.smtp_alert_vrrp = Some(c.flag(n)),
+            "Alerts by mail for instances and sync groups that do not say otherwise.",
+        ),
+        Keyword::read(
+            "no_email_faults",
+            Takes::FLAG,
+            |d, n, c| d.global.mail.no_faults = c.flag(n),
+            "No alerts about faults.",
+        ),
+        Keyword::read(
+            "email_faults",
+            Takes::FLAG,
+            |d, n, c| d.global.mail.no_faults = !c.flag(n),
+            "Alerts about faults, too (on).",
         ),
         Keyword::read(
             "notify_fifo",
@@ -220,11 +249,7 @@ pub(super) const TABLE: Table<Draft> = Table {
             "fifo_write_vrrp_states_on_reload",
             "this version cannot reload",
         ),
-        Keyword::ignored("smtp_helo_name", NO_MAIL),
-        Keyword::ignored("smtp_alert_vrrp", NO_MAIL),
-        Keyword::ignored("smtp_alert_checker", NO_MAIL),
-        Keyword::ignored("email_faults", NO_MAIL),
-        Keyword::ignored("no_email_faults", NO_MAIL),
+        Keyword::ignored("smtp_alert_checker", NO_CHECKER_MAIL),
         Keyword::ignored("enable_traps", NO_SNMP),
         Keyword::ignored("snmp_socket", NO_SNMP),
         Keyword::ignored("enable_snmp_vrrp", NO_SNMP),
@@ -274,7 +299,7 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("nftables_ipvs", NO_IPVS),
         Keyword::ignored("nftables_ipvs_priority", NO_IPVS),
         Keyword::ignored("nftables_ipvs_start_fwmark", NO_IPVS),
-        Keyword::ignored("no_checker_emails", NO_MAIL),
+        Keyword::ignored("no_checker_emails", NO_CHECKER_MAIL),
         Keyword::ignored("rs_init_notifies", "changes of a server's state are logged"),
         Keyword::ignored("enable_dbus", "there is no D-Bus interface"),
         Keyword::ignored("vrrp_iptables", FENCE),

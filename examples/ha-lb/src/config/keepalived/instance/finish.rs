@@ -9,9 +9,10 @@ use super::{Draft, rules::Facts};
 use crate::config::{
     diagnostic::Diagnostic,
     keepalived::{
-        config::{InitialState, Instance, Script},
+        config::{InitialState, Instance},
         global::Defaults,
         keyword::Context,
+        tracked::Definitions,
     },
 };
 
@@ -19,7 +20,7 @@ use crate::config::{
 pub(in crate::config::keepalived) fn finish(
     mut draft: Draft,
     defaults: &Defaults,
-    scripts: &[Script],
+    definitions: &Definitions,
     context: &mut Context<'_>,
 ) -> Option<Instance> {
     let family = draft.family(context)?;
@@ -60,7 +61,7 @@ pub(in crate::config::keepalived) fn finish(
     let unicast = draft.unicast(&facts, context);
     let group = draft.group(&facts, defaults, context);
     draft.check_source(&facts, context);
-    let track_scripts = draft.track_scripts(scripts, preempt, context);
+    let tracked = draft.tracked(definitions, &facts, preempt, context);
     let track_interfaces = draft.track_interfaces(interface.as_deref(), context);
     if draft.refused {
         return None;
@@ -84,7 +85,9 @@ pub(in crate::config::keepalived) fn finish(
         excluded_addresses,
         track_primary: !draft.dont_track_primary,
         track_interfaces,
-        track_scripts,
+        track_scripts: tracked.scripts,
+        track_files: tracked.files,
+        track_processes: tracked.processes,
         unicast,
         track_source: draft.track_source.is_some(),
         source: draft.source.map(|(source, _)| source),
@@ -109,7 +112,10 @@ pub(in crate::config::keepalived) fn finish(
             .down_timer_adverts
             .unwrap_or(defaults.down_timer_adverts),
         notify: draft.notify,
-        smtp_alert: draft.smtp_alert.unwrap_or(defaults.smtp_alert),
+        notify_priority_changes: draft
+            .notify_priority_changes
+            .unwrap_or(defaults.notify_priority_changes),
+        smtp_alert: draft.smtp_alert.unwrap_or(defaults.mails()),
     })
 }
 

@@ -5,15 +5,13 @@ use std::{net::IpAddr, time::Duration};
 
 use vrrp_proto::{Family, Interval, Password, Priority, Version};
 
-use super::{Draft, TrackLine};
+use super::Draft;
 use crate::config::{
     diagnostic::{Diagnostic, Span},
     keepalived::{
-        config::{
-            Authentication, InitialState, Script, TrackInterface, TrackScript, Unicast,
-            VirtualAddress,
-        },
-        keyword::{Context, closest},
+        config::{Authentication, InitialState, TrackInterface, Unicast, VirtualAddress},
+        keyword::Context,
+        tracked::{AllTracked, Definitions},
     },
 };
 
@@ -268,78 +266,51 @@ impl Draft {
             tracked.push(TrackInterface {
                 name: line.name.text.clone(),
                 weight: line.weight.unwrap_or(0),
-                reverse: line.reverse,
+                reverse: line.reverse.unwrap_or(false),
             });
         }
         tracked
     }
 
-    pub(super) fn track_scripts(
+    /// Scripts, files and processes. An owner's priority does not change: a weight has no effect.
+    pub(super) fn tracked(
         &self,
-        scripts: &[Script],
+        definitions: &Definitions,
+        facts: &Facts,
         preempt: bool,
         context: &mut Context<'_>,
-    ) -> Vec<TrackScript> {
-        let lines = &self.track_scripts;
-        scripts_of(lines, self.scripts_before, scripts, preempt, context)
-    }
-}
-
-/// Scripts by name, wherever they are defined: keepalived ignores those defined later, after `scripts_before`.
-pub(in crate::config::keepalived) fn scripts_of(
-    lines: &[TrackLine],
-    scripts_before: usize,
-    scripts: &[Script],
-    preempt: bool,
-    context: &mut Context<'_>,
-) -> Vec<TrackScript> {
-    let mut tracked = Vec::new();
-    for line in lines {
-        let name = line.name.text.as_str();
-        let Some((index, script)) = scripts.iter().enumerate().find(|(_, s)| *s.name == *name)
-        else {
-            // The names of processes among the scripts have a word in front.
-            let (kind, bare) = match name.strip_prefix("process ") {
-                Some(bare) => ("vrrp_track_process", bare),
-                None => ("vrrp_script", name),
-            };
-            let near = closest(name, scripts.iter().map(|s| &*s.name));
-            context.diagnostics.push(
-                Diagnostic::error(line.name.span.clone(), format!("no `{kind}` of this name"))
-                    .found(bare)
-                    .expected(format!("the name of a `{kind}`"))
-                    .suggestion(near.map(|near| near.strip_prefix("process ").unwrap_or(near))),
-            );
-            continue;
-        };
-        if index >= scripts_before {
-            context.diagnostics.push_once(
-                "scripts defined later",
-                Diagnostic::note(line.name.span.clone(), "a script that is defined later")
-                    .found(name)
-                    .action("it is tracked; keepalived would ignore this line, and lines like it"),
-            );
+    ) -> AllTracked {
+        let mut found = definitions.find(&self.tracks, self.before, preempt, context);
+        if !facts.owner {
+            return found;
         }
-        let track = TrackScript {
-            script: index,
-            weight: line.weight.unwrap_or(script.weight),
-            reverse: match line.weight {
-                Some(_) => line.reverse,
-                None => line.reverse || script.reverse,
-            },
-        };
-        if track.weight != 0 && !preempt {
+        for (line, track) in self.tracks.files.iter().zip(&mut found.files) {
+            if std::mem::take(&mut track.weight) != 0 {
+                context.diagnostics.push(
+                    Diagnostic::warning(
+                        line.name.span.clone(),
+                        "an owner of the addresses tracks a file with a weight",
+                    )
+                    .found(&line.name.text)
+                    .action("every number but 0 in it is a fault, as for keepalived"),
+                );
+            }
+        }
+        let scripts = self.tracks.scripts.iter().zip(&found.scripts);
+        let processes = self.tracks.processes.iter().zip(&found.processes);
+        for (line, _) in scripts
+            .chain(processes)
+            .filter(|(_, track)| track.weight != 0)
+        {
             context.diagnostics.push(
-                Diagnostic::note(
+                Diagnostic::warning(
                     line.name.span.clone(),
-                    "a weight with `nopreempt`: a failing master keeps the addresses, because \
-                         no backup preempts it",
+                    "a weight in an instance that owns the addresses",
                 )
-                .found(name)
-                .action("with weight 0 a failure is a fault, which gives the addresses up"),
+                .found(&line.name.text)
+                .action("it has no effect, as for keepalived: an owner keeps its priority"),
             );
         }
-        tracked.push(track);
+        found
     }
-    tracked
 }

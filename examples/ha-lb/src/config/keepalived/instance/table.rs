@@ -2,17 +2,17 @@
 
 use super::{
     AuthenticationDraft, Draft, addresses, authentication, down_timer_adverts, excluded_addresses,
-    group, interval, peers, preempt_delay, priority, source, state, track, track_process,
-    unicast_ttl, vrid,
+    group, interval, peers, preempt_delay, priority, source, state, unicast_ttl, vrid,
 };
 use crate::config::keepalived::{
     announcements,
     keyword::{Keyword, Table, Takes},
+    tracked::track,
 };
 
 const FENCE: &str = "addresses are fenced by an nftables table of this program's own";
 const REAL_MAC: &str = "adverts and addresses keep the interface's own MAC address";
-const NOT_TRACKED: &str = "it is not tracked";
+const NO_BFD: &str = "BFD is not spoken; the instance does not track it";
 const NOT_INSTALLED: &str = "it is not installed; use notify scripts";
 
 pub(super) const TABLE: Table<Draft> = Table {
@@ -121,14 +121,20 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::read(
             "track_script",
             Takes::BLOCK,
-            |d, n, c| track(&mut d.track_scripts, n, c, 253),
+            |d, n, c| track(&mut d.tracks.scripts, n, c, 253),
             "Scripts, whose failure is a fault or changes the priority.",
         ),
         Keyword::read(
             "track_process",
             Takes::BLOCK,
-            |d, n, c| track_process(&mut d.track_scripts, n, c),
+            |d, n, c| track(&mut d.tracks.processes, n, c, 254),
             "Processes, whose absence is a fault or changes the priority.",
+        ),
+        Keyword::read(
+            "track_file",
+            Takes::BLOCK,
+            |d, n, c| track(&mut d.tracks.files, n, c, 254),
+            "Files, whose numbers change the priority or are a fault.",
         ),
         Keyword::read(
             "mcast_src_ip",
@@ -295,11 +301,11 @@ pub(super) const TABLE: Table<Draft> = Table {
             |d, n, c| d.notify.any = c.notify_command(n),
             "Run on each change, with `INSTANCE NAME STATE PRIORITY`.",
         ),
-        Keyword::kept(
+        Keyword::read(
             "smtp_alert",
             Takes::FLAG,
             |d, n, c| d.smtp_alert = Some(c.flag(n)),
-            "no mail is sent; use notify scripts",
+            "Alerts by mail on each change of state.",
         ),
         Keyword::ignored(
             "skip_check_adv_addr",
@@ -329,8 +335,7 @@ pub(super) const TABLE: Table<Draft> = Table {
             |d, n, c| d.track_source = c.flag(n).then(|| n.keyword.span.clone()),
             "It is a fault when the source address is not on the interface.",
         ),
-        Keyword::ignored("track_file", NOT_TRACKED),
-        Keyword::ignored("track_bfd", NOT_TRACKED),
+        Keyword::ignored("track_bfd", NO_BFD),
         Keyword::ignored("virtual_routes", NOT_INSTALLED),
         Keyword::ignored("virtual_rules", NOT_INSTALLED),
         Keyword::ignored(
@@ -349,9 +354,11 @@ pub(super) const TABLE: Table<Draft> = Table {
             "thread_timer_expired",
             "a master whose adverts were so late that another may have taken over always steps back",
         ),
-        Keyword::ignored(
+        Keyword::read(
             "notify_priority_changes",
-            "the fifo and notify scripts hear of changes of state only",
+            Takes::FLAG,
+            |d, n, c| d.notify_priority_changes = Some(c.flag(n)),
+            "Fifos get a line when tracking changes the priority.",
         ),
         Keyword::ignored(
             "kernel_rx_buf_size",

@@ -14,18 +14,19 @@ use examples::{
     ADDRESSES, AUTHENTICATION, CHECK, EXAMPLES, FILE, GLOBAL, INSTANCE, PACED, PROCESS, REAL,
     SCRIPT, SERVICE, SYNC, Shows,
     Shows::{Runs, Says},
-    URL,
+    TRACKED_FILE, URL,
 };
 
 /// An instance without an interface, and what others track.
 const DEFAULT: &str = "vrrp_instance V {\nvirtual_router_id 1\nvirtual_ipaddress {\n10.0.0.1\n}\n";
-const TRACKED: &str = "vrrp_script S {\nscript /c\n}\nvrrp_track_process P {\nprocess c\n}";
+const TRACKED: &str = "vrrp_script S {\nscript /c\n}\nvrrp_track_process P {\nprocess c\n}\n\
+    track_file F {\nfile /f\n}";
 
 /// A file with these lines in a block of that kind.
 fn file(block: &str, lines: &str) -> String {
     let instance = "interface eth0\nvirtual_router_id 1\nvirtual_ipaddress {\n10.0.0.1\n}";
     let tracker = format!(
-        "vrrp_instance V {{\n{instance}\ntrack_script {{\nS\n}}\ntrack_process {{\nP\n}}\n}}"
+        "vrrp_instance V {{\n{instance}\ntrack_script {{\nS\n}}\ntrack_process {{\nP\n}}\ntrack_file {{\nF\n}}\n}}"
     );
     let check = "TCP_CHECK {\n}";
     match block {
@@ -49,12 +50,20 @@ fe80::1
         ),
         SCRIPT => {
             format!(
-                "vrrp_script S {{\nscript /c\n{lines}\n}}\nvrrp_track_process P {{\nprocess c\n}}\n{tracker}"
+                "vrrp_script S {{\nscript /c\n{lines}\n}}\nvrrp_track_process P {{\nprocess c\n}}\n\
+                 track_file F {{\nfile /f\n}}\n{tracker}"
             )
         }
         PROCESS => {
             format!(
-                "vrrp_script S {{\nscript /c\n}}\nvrrp_track_process P {{\nprocess c\n{lines}\n}}\n{tracker}"
+                "vrrp_script S {{\nscript /c\n}}\nvrrp_track_process P {{\nprocess c\n{lines}\n}}\n\
+                 track_file F {{\nfile /f\n}}\n{tracker}"
+            )
+        }
+        TRACKED_FILE => {
+            format!(
+                "vrrp_script S {{\nscript /c\n}}\nvrrp_track_process P {{\nprocess c\n}}\n\
+                 track_file F {{\nfile /f\n{lines}\n}}\n{tracker}"
             )
         }
         SYNC => format!(
@@ -99,9 +108,9 @@ fn outcome(text: &str) -> (String, Vec<String>) {
     let config = loaded.keepalived.as_ref().unwrap();
     let global = &config.global;
     let runs = format!(
-        "{} {:?} {:?} {:?} {:?}",
+        "{} {:?} {:?} {:?} {:?} {:?}",
         vrrp::plan(config),
-        loaded.scripts().unwrap(),
+        loaded.watches().unwrap(),
         loaded.hooks().unwrap(),
         loaded.balancer,
         (
@@ -109,7 +118,20 @@ fn outcome(text: &str) -> (String, Vec<String>) {
             &global.notify_fifos,
             global.startup_delay,
             global.delay_after_boot,
-            global.script_security
+            global.script_security,
+            &global.mail
+        ),
+        (
+            config
+                .instances
+                .iter()
+                .map(|i| (i.smtp_alert, i.notify_priority_changes))
+                .collect::<Vec<_>>(),
+            config
+                .sync_groups
+                .iter()
+                .map(|g| g.smtp_alert)
+                .collect::<Vec<_>>()
         )
     );
     (runs, said)

@@ -29,7 +29,7 @@ fn a_group_names_its_members_and_all_of_them_track_what_it_tracks() {
         let [script] = instance.track_scripts[..] else {
             panic!("{instance:?}")
         };
-        assert_eq!((script.script, script.weight), (0, -20));
+        assert_eq!((script.position, script.weight), (0, -20));
         // Its own interface it tracks in any case.
         let names = instance.track_interfaces.iter().map(|track| &*track.name);
         assert_eq!(names.collect::<Vec<_>>(), ["eth1"]);
@@ -50,7 +50,7 @@ fn weights_of_single_members_do_not_count_unless_it_is_asked_for() {
         "{said:?}"
     );
     let first = config.unwrap().instances.remove(0);
-    let scripts = first.track_scripts.iter().map(|track| track.script);
+    let scripts = first.track_scripts.iter().map(|track| track.position);
     assert_eq!(scripts.collect::<Vec<_>>(), [1]);
     assert_eq!(first.track_interfaces[0].weight, 0);
 

@@ -64,34 +64,85 @@ fn a_refused_priority_makes_no_owner() {
     assert_eq!(said.len(), 1, "{said:#?}");
 }
 
+/// What an instance with this line makes of these definitions.
+fn tracking(definitions: &str, line: &str) -> (Config, Vec<String>) {
+    let text = format!(
+        "{definitions}\nvrrp_instance V {{\ninterface e\nvirtual_router_id 1\n\
+         virtual_ipaddress {{ 10.0.0.1 }}\n{line}\n}}"
+    );
+    let (config, said) = load_text(&text);
+    (config.unwrap_or_default(), said)
+}
+
 #[test]
-fn a_tracked_process_is_a_script_that_asks_for_it() {
-    let text = "vrrp_track_process lb {\nprocess haproxy\nweight 20\nquorum 2\ndelay 1.5\n}\n\
-        vrrp_script lb {\nscript /bin/true\n}\n\
-        vrrp_instance V {\ninterface e\nvirtual_router_id 1\nvirtual_ipaddress { 10.0.0.1 }\n\
-        track_process {\nlb weight -5\n}\ntrack_script { lb }\n}";
-    let (config, said) = load_text(text);
-    assert_eq!(said.len(), 2, "{said:#?}");
-    assert!(said[0].contains("`pidof` is asked for it"), "{said:#?}");
-    assert!(said[1].contains("one process is enough"), "{said:#?}");
-    let config = config.unwrap();
-    let [process, _] = &config.scripts[..] else {
-        panic!("two scripts");
+fn a_tracked_process_has_a_number_and_delays() {
+    let processes = "vrrp_track_process lb {\nprocess haproxy\nweight 20\nquorum 2\ndelay 1.5\n}\n\
+        track_process none {\nprocess \"/tmp/a b\" -f \"x y\"\nparam_match partial\nquorum_max 0\n}";
+    let (config, said) = tracking(processes, "track_process {\nlb weight -5\nnone\n}");
+    assert!(said.is_empty(), "{said:#?}");
+    let [lb, none] = &config.processes[..] else {
+        panic!("two processes");
     };
-    assert_eq!(process.command.arguments, ["pidof", "haproxy"]);
-    assert_eq!((process.weight, process.rise, process.fall), (20, 3, 3));
-    let tracked: Vec<_> = config.instances[0]
-        .track_scripts
-        .iter()
-        .map(|track| (track.script, track.weight))
-        .collect();
+    assert_eq!((&*lb.program, lb.full_command), ("haproxy", false));
+    assert_eq!((lb.quorum, lb.quorum_max), (2, None));
+    let delay = Duration::from_millis(1500);
+    assert_eq!((lb.fork_delay, lb.terminate_delay), (delay, delay));
+    assert_eq!(none.program, "/tmp/a b");
+    let words = ["-f", "x y"].map(str::to_owned).to_vec();
+    assert_eq!(none.parameters, Parameters::First(words));
+    assert_eq!((none.quorum, none.quorum_max), (0, Some(0)));
+    let tracked = config.instances[0].track_processes.iter();
+    let tracked: Vec<_> = tracked.map(|t| (t.position, t.weight)).collect();
     assert_eq!(tracked, [(0, -5), (1, 0)]);
     assert!(
         remark("track_process {\nlb\n}")
             .contains("no `vrrp_track_process` of this name: found `lb`")
     );
-    let (_, said) = load_text("vrrp_track_process lb {\nweight 1\n}");
-    assert!(said.concat().contains("no process to track"), "{said:?}");
+    let said = |lines: &str| load_text(&format!("vrrp_track_process lb {{\n{lines}\n}}")).1;
+    assert!(said("weight 1").concat().contains("no process to track"));
+    let few = said("process a\nquorum 3\nquorum_max 2").concat();
+    assert!(few.contains("at least the `quorum`, 3"), "{few}");
+}
+
+#[test]
+fn a_tracked_file_has_a_weight_of_one_and_what_is_beyond_254_does_not_matter() {
+    let files = "track_file a {\nfile /run/a\n}\n\
+        track_file b {\nfile /run/b\nweight -2147483647 reverse\ninit_file 7 overwrite\n}";
+    let (config, said) = tracking(files, "track_file {\na\nb\n}");
+    assert!(said.is_empty(), "{said:#?}");
+    let weights = config.files.iter().map(|file| (file.weight, file.reverse));
+    assert_eq!(weights.collect::<Vec<_>>(), [(1, false), (-254, true)]);
+    let init = InitFile {
+        value: 7,
+        overwrite: true,
+    };
+    assert_eq!(config.files[1].init, Some(init));
+    let tracked = config.instances[0].track_files.iter();
+    let tracked: Vec<_> = tracked.map(|t| (t.position, t.weight, t.reverse)).collect();
+    assert_eq!(tracked, [(0, 1, false), (1, -254, true)]);
+
+    let (config, _) = tracking(files, "track_file {\nb noreverse\na weight 3 reverse\n}");
+    let tracked = config.instances[0].track_files.iter();
+    let tracked: Vec<_> = tracked.map(|t| (t.position, t.weight, t.reverse)).collect();
+    assert_eq!(tracked, [(1, -254, false), (0, 3, true)]);
+}
+
+#[test]
+fn an_owner_s_weights_are_said_to_have_no_effect() {
+    let things = "vrrp_script s {\nscript /s\n}\ntrack_file f {\nfile /f\n}";
+    let lines = "priority 255\nstate MASTER\ntrack_script {\ns weight 5\n}\ntrack_file {\nf\n}";
+    let (config, said) = tracking(things, lines);
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(
+        said.concat().contains("an owner keeps its priority"),
+        "{said:#?}"
+    );
+    assert!(
+        said.concat()
+            .contains("every number but 0 in it is a fault"),
+        "{said:#?}"
+    );
+    assert_eq!(config.instances[0].track_files[0].weight, 0);
 }
 
 fn virtual_server(lines: &str) -> (VirtualServer, Vec<String>) {

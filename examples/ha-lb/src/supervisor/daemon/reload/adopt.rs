@@ -46,12 +46,12 @@ impl Daemon {
         self.router_id = keepalived.and_then(|config| config.global.router_id.clone());
         let balances = config.is_some();
         self.tracks
-            .replan(reload.scripts, balances, turning(&self.events));
+            .replan(reload.watches, balances, turning(&self.events));
         if self.balancer.as_ref().is_some_and(Slot::ready) && balances {
             self.tracks.balancer_is_ready();
         }
-        for (name, passed) in self.tracks.results() {
-            self.tell_speaker_of(name, passed);
+        for (watched, finding) in self.tracks.findings() {
+            self.tell_speaker_of(watched, finding);
         }
         self.notifier.replan(reload.hooks);
         self.notifier.change_fifos(reload.fifos);

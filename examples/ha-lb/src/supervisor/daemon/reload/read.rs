@@ -43,7 +43,7 @@ impl Daemon {
         let loaded = loaded.ok_or_else(|| simple(first_error(&diagnostics)))?;
         self.check_emptied(&recorder).map_err(simple)?;
         check_rights(&loaded).map_err(|e| simple(e.to_string()))?;
-        let scripts = loaded.scripts().map_err(|e| simple(e.to_string()))?;
+        let watches = loaded.watches().map_err(|e| simple(e.to_string()))?;
         let hooks = loaded.hooks().map_err(|e| simple(e.to_string()))?;
         let plan = Plan::between(&self.loaded, &loaded);
         if !plan.refusals.is_empty() {
@@ -85,7 +85,7 @@ impl Daemon {
             plan,
             sockets,
             workers,
-            scripts,
+            watches,
             hooks,
             fifos,
             pidfile,

@@ -36,6 +36,7 @@ pub(super) const FILE: &str = "the file's top level";
 pub(super) const GLOBAL: &str = "global_defs";
 pub(super) const SCRIPT: &str = "vrrp_script";
 pub(super) const PROCESS: &str = "vrrp_track_process";
+pub(super) const TRACKED_FILE: &str = "track_file";
 pub(super) const INSTANCE: &str = "vrrp_instance";
 pub(super) const SYNC: &str = "vrrp_sync_group";
 pub(super) const PACED: &str = "garp_group";
@@ -104,6 +105,15 @@ pub(super) const EXAMPLES: &[Example] = &[
         "+track_script {\n+S weight 7\n+}",
     ),
     example(SYNC, "track_process", Runs, "+track_process {\n+P\n+}"),
+    example(SYNC, "track_file", Runs, "+track_file {\n+F\n+}"),
+    example(SYNC, "notify_deleted", Runs, "+notify_deleted /d"),
+    example(
+        SYNC,
+        "notify_priority_changes",
+        Runs,
+        "+notify_priority_changes",
+    ),
+    example(SYNC, "smtp_alert", Runs, "+smtp_alert"),
     example(
         SYNC,
         "sync_group_tracking_weight",
@@ -151,6 +161,18 @@ pub(super) const EXAMPLES: &[Example] = &[
         "track_process",
         Runs,
         "+track_process P {\n+process nginx\n+}\nDEFAULT\ntrack_process {\nP\n}\n}",
+    ),
+    example(
+        FILE,
+        "track_file",
+        Runs,
+        "+track_file F {\n+file /f\n+}\nDEFAULT\ntrack_file {\nF\n}\n}",
+    ),
+    example(
+        FILE,
+        "vrrp_track_file",
+        Runs,
+        "+vrrp_track_file F {\n+file /f\n+}\nDEFAULT\ntrack_file {\nF\n}\n}",
     ),
     example(GLOBAL, "router_id", Runs, "+router_id R"),
     example(GLOBAL, "lvs_id", Runs, "+lvs_id R"),
@@ -248,27 +270,37 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(
         GLOBAL,
         "vrrp_notify_priority_changes",
-        Says,
+        Runs,
         "+vrrp_notify_priority_changes",
     ),
     example(
         GLOBAL,
         "notification_email",
-        Says,
+        Runs,
         "+notification_email {\n+a@example.org\n+}",
     ),
     example(
         GLOBAL,
         "notification_email_from",
-        Says,
+        Runs,
         "+notification_email_from a@example.org",
     ),
-    example(GLOBAL, "smtp_server", Says, "+smtp_server 10.0.0.25"),
+    example(GLOBAL, "smtp_server", Runs, "+smtp_server 10.0.0.25"),
     example(
         GLOBAL,
         "smtp_connect_timeout",
-        Says,
+        Runs,
         "+smtp_connect_timeout 3",
+    ),
+    example(GLOBAL, "smtp_helo_name", Runs, "+smtp_helo_name h"),
+    example(GLOBAL, "smtp_alert", Runs, "+smtp_alert"),
+    example(GLOBAL, "smtp_alert_vrrp", Runs, "+smtp_alert_vrrp"),
+    example(GLOBAL, "no_email_faults", Runs, "+no_email_faults"),
+    example(
+        GLOBAL,
+        "email_faults",
+        Runs,
+        "no_email_faults\n+email_faults",
     ),
     example(GLOBAL, "notify_fifo", Runs, "+notify_fifo /run/f"),
     example(GLOBAL, "vrrp_notify_fifo", Runs, "+vrrp_notify_fifo /run/f"),
@@ -282,7 +314,10 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(SCRIPT, "init_fail", Runs, "+init_fail"),
     example(PROCESS, "process", Runs, "+process haproxy"),
     example(PROCESS, "weight", Runs, "+weight 3"),
-    example(PROCESS, "quorum", Says, "+quorum 3"),
+    example(PROCESS, "quorum", Runs, "+quorum 3"),
+    example(PROCESS, "quorum_max", Runs, "+quorum_max 3"),
+    example(PROCESS, "full_command", Runs, "+full_command"),
+    example(PROCESS, "param_match", Runs, "+param_match partial"),
     example(PROCESS, "delay", Runs, "+delay 3"),
     example(PROCESS, "fork_delay", Runs, "+fork_delay 3"),
     example(PROCESS, "terminate_delay", Runs, "+terminate_delay 3"),
@@ -335,6 +370,17 @@ pub(super) const EXAMPLES: &[Example] = &[
     ),
     example(INSTANCE, "track_script", Runs, "+track_script {\n+S\n+}"),
     example(INSTANCE, "track_process", Runs, "+track_process {\n+P\n+}"),
+    example(INSTANCE, "track_file", Runs, "+track_file {\n+F\n+}"),
+    example(INSTANCE, "smtp_alert", Runs, "+smtp_alert"),
+    example(
+        INSTANCE,
+        "notify_priority_changes",
+        Runs,
+        "+notify_priority_changes",
+    ),
+    example(TRACKED_FILE, "file", Runs, "+file /g"),
+    example(TRACKED_FILE, "weight", Runs, "+weight 3"),
+    example(TRACKED_FILE, "init_file", Runs, "+init_file 3"),
     example(INSTANCE, "mcast_src_ip", Runs, "+mcast_src_ip 10.0.0.9"),
     example(INSTANCE, "mcast_dst_ip", Runs, "+mcast_dst_ip 224.0.0.99"),
     example(INSTANCE, "unicast_src_ip", Runs, "+unicast_src_ip 10.0.0.9"),
