@@ -60,11 +60,13 @@ impl Backend {
         if operation == server.operation() {
             return None;
         }
-        let was_up = server.operation() != Operation::Stopped;
+        let was = server.operation();
         let change = self.change(now, server, Cause::Check(report.clone()), || {
             server.set_operation(operation, now);
         });
-        (was_up != change.up).then_some(change)
+        let is_told = (was != Operation::Stopped) != change.up
+            || [was, operation].contains(&Operation::Stopping);
+        is_told.then_some(change)
     }
 
     /// `set server state`; `None` when nothing changes.

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use crate::{health::CheckReport, id::ServerIndex, log::events::level};
+use crate::{
+    health::{CheckReport, CheckStatus},
+    id::ServerIndex,
+    log::events::level,
+};
 
 /// A server went up, down, into or out of maintenance or draining.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +85,11 @@ impl fmt::Display for StateChange {
             Cause::Ready { drained: true } => "UP (leaving forced drain)",
             Cause::Ready { drained: false } => "UP/READY (leaving forced maintenance)",
             Cause::Drain | Cause::Resolved(_) => "",
+            Cause::Check(report)
+                if self.up && report.result.status == CheckStatus::L7OkConditional =>
+            {
+                "stopping"
+            }
             Cause::Check(_) if self.up => "UP",
             Cause::Check(_) => "DOWN",
         };

@@ -310,20 +310,7 @@ pub enum CheckKind {
     /// A TCP connect.
     #[default]
     Tcp,
-    /// `option httpchk` / `http-check send`.
-    Http {
-        /// Method (`OPTIONS` by default).
-        method: String,
-        /// Request target (`/`).
-        uri: String,
-        /// Version text (`HTTP/1.0` by default).
-        version: String,
-        /// Headers (`http-check send hdr`).
-        headers: Vec<(String, String)>,
-        /// `http-check expect status`: accepted status ranges; empty accepts 200-399.
-        expect_status: Vec<std::ops::RangeInclusive<u16>>,
-    },
-    /// `option tcp-check` with steps, and the checks that speak a protocol of their own.
+    /// `option httpchk`, `option tcp-check` with steps, and the checks that speak a protocol of their own.
     Script(Arc<Script>),
 }
 

@@ -246,6 +246,16 @@ impl Balancer {
         self.names.get(name).copied()
     }
 
+    /// `node`, else the host's name.
+    pub fn node(&self) -> String {
+        self.config.global.node.clone().unwrap_or_else(|| {
+            rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned()
+        })
+    }
+
     /// Place in [`Config::proxies`] of a backend.
     pub fn proxy_of_backend(&self, backend: usize) -> Option<usize> {
         self.backend_proxies.get(backend).copied()

@@ -29,8 +29,8 @@ use once::{Found, Method};
 
 use crate::{
     backend::{Backend, StateChange},
-    config::{CheckConfig, ProxyConfig},
-    health::{self, CheckReport, Monitor, Pace, ProbeResult},
+    config::{CheckConfig, CheckKind, ProxyConfig},
+    health::{self, CheckReport, Monitor, Pace, ProbeResult, script::Known},
     id::ServerIndex,
     log::events::level,
     server::{Server, ServerKey},
@@ -245,7 +245,13 @@ async fn watch(
         let found = if paused {
             Found::unknown()
         } else {
-            once::run(&method, tls.as_ref(), probe).await
+            let state = place.borrow().state(&shared, &method);
+            let known = Known {
+                secure: tls.is_some(),
+                is_down: !monitor.report().is_up(),
+                state: state.as_deref(),
+            };
+            once::run(&method, known, tls.as_ref(), probe).await
         };
         let now = clock::now();
         let result = ProbeResult {
@@ -282,6 +288,35 @@ impl Place {
 
     fn report(&self) -> Option<CheckReport> {
         self.backend.server(self.server)?.check_report()
+    }
+
+    /// What a server is told of itself by `http-check send-state`.
+    fn state(&self, shared: &Shared, method: &Method) -> Option<String> {
+        let CheckKind::Script(script) = &method.kind else {
+            return None;
+        };
+        let server = self
+            .backend
+            .server(self.server)
+            .filter(|_| script.send_state)?;
+        let balancer = shared.balancer.borrow();
+        let (address, port) = match &method.destination {
+            Destination::Ip(at) => (at.ip().to_string(), at.port()),
+            Destination::Unix(_) => ("unix".to_owned(), 0),
+        };
+        let (own, all) = (server.counters(), self.backend.counters());
+        Some(format!(
+            "{}; address={address}; port={port}; name={}/{}; node={}; weight={}/{}; scur={}/{}; qcur={}",
+            server.status(),
+            self.backend.name(),
+            server.name(),
+            balancer.node(),
+            server.weight(),
+            self.backend.total_weight(),
+            own.sessions.value(),
+            all.sessions.value(),
+            own.queue.value(),
+        ))
     }
 }
 

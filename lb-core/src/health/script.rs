@@ -1,10 +1,11 @@
-//! Checks that talk: what is sent to a server and what it must answer, step by step (`tcp-check` and the checks that
-//! speak a protocol of their own).
+//! Checks that talk: what is sent to a server and what it must answer, step by step (`tcp-check`, `http-check` and the
+//! checks that speak a protocol of their own).
 //!
 //! A [`Script`] is the list of steps, [`Conversation`] the machine that walks it: `poll` says what is wanted next,
 //! `received` and `ended` take what the server says.
 
 mod conversation;
+mod http;
 mod pattern;
 mod protocols;
 mod verdict;
@@ -12,9 +13,10 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, ops::RangeInclusive};
 
-pub use conversation::{Conversation, Want};
+pub use conversation::{Conversation, Known, Want};
+pub use http::{FieldMatch, HttpPattern, Request, TextMatch};
 pub use pattern::{BadPattern, Pattern};
 pub use protocols::MysqlLogin;
 pub use verdict::Verdict;
@@ -28,6 +30,37 @@ pub struct Script {
     pub steps: Vec<Step>,
     /// A file's own `tcp-check` lines: failures name the step.
     pub is_written: bool,
+    /// A server that is up and answers 404 wants no new streams: it passed, conditionally (`http-check disable-on-404`).
+    pub disable_on_404: bool,
+    /// Requests tell the server its state (`http-check send-state`).
+    pub send_state: bool,
+}
+
+impl Script {
+    /// The steps of a protocol's check.
+    pub fn new(steps: Vec<Step>) -> Self {
+        Self {
+            steps,
+            is_written: false,
+            disable_on_404: false,
+            send_state: false,
+        }
+    }
+
+    /// A request and the statuses that are good.
+    pub fn http(request: Request, good: Vec<RangeInclusive<u16>>) -> Self {
+        let expect = Expect::new(Pattern::Http(HttpPattern::Status(good)));
+        Self::of([Act::Request(request), Act::Expect(expect)])
+    }
+
+    fn of(acts: impl IntoIterator<Item = Act>) -> Self {
+        let steps = (1..).zip(acts).map(|(number, act)| Step {
+            number,
+            comment: None,
+            act,
+        });
+        Self::new(steps.collect())
+    }
 }
 
 /// One step.
@@ -48,6 +81,8 @@ pub enum Act {
     Connect(Connect),
     /// Sends bytes. What was received before is forgotten.
     Send(Vec<u8>),
+    /// Sends a request. What was received before is forgotten.
+    Request(Request),
     /// Waits for an answer.
     Expect(Expect),
 }
@@ -89,12 +124,16 @@ pub struct Expect {
 impl Expect {
     /// A pattern with the usual statuses.
     pub fn new(pattern: Pattern) -> Self {
+        let is_of_head = matches!(&pattern, Pattern::Http(http) if http.is_of_head());
         Self {
             pattern,
             negated: false,
             min_recv: None,
             ok: CheckStatus::L7Ok,
-            error: CheckStatus::L7Response,
+            error: match is_of_head {
+                true => CheckStatus::L7Status,
+                false => CheckStatus::L7Response,
+            },
             timeout: CheckStatus::L7Timeout,
             on_success: Report::Usual,
             on_error: Report::Usual,

@@ -14,6 +14,7 @@ use std::{
 use lb_core::{
     config::{CheckConfig, CheckKind, Mode, ProxyConfig, StatsPage},
     dataplane::{Event, StatsBody, StatsOutcome, StatsService},
+    health::script::{Request, Script},
     request::RequestView,
     server::Operation,
 };
@@ -103,13 +104,12 @@ fn http_checks_go_by_the_status() {
     });
     let mut proxy = checked(Mode::Http, &[origin.address]);
     if let Some(backend) = &mut proxy.backend {
-        backend.check = CheckKind::Http {
-            method: String::from("OPTIONS"),
-            uri: String::from("/health"),
-            version: String::from("HTTP/1.0"),
-            headers: Vec::new(),
-            expect_status: Vec::new(),
+        let request = Request {
+            target: String::from("/health"),
+            ..Request::default()
         };
+        let script = Script::http(request, vec![200..=399]);
+        backend.check = CheckKind::Script(Arc::new(script));
     }
     let plane = Plane::start(vec![proxy]);
     let line = plane.line();

@@ -12,6 +12,7 @@ use lb_core::{
         BackendConfig, Bind, BindAddress, CheckConfig, CheckKind, Config, FrontendConfig,
         ProxyConfig, ServerConfig, Timeouts,
     },
+    health::script::{Request, Script},
 };
 
 use super::{
@@ -160,14 +161,15 @@ fn check_kind(server: &VirtualServer) -> CheckKind {
     else {
         return CheckKind::Tcp;
     };
-    let host = host.iter().map(|host| ("Host".to_owned(), host.clone()));
-    CheckKind::Http {
+    let host = host.iter().map(|host| ("host".to_owned(), host.clone()));
+    let request = Request {
         method: "GET".to_owned(),
-        uri: path.clone(),
-        version: "HTTP/1.0".to_owned(),
+        target: path.clone(),
         headers: host.collect(),
-        expect_status: status.iter().map(|(low, high)| *low..=*high).collect(),
-    }
+        ..Request::default()
+    };
+    let good = status.iter().map(|(low, high)| *low..=*high).collect();
+    CheckKind::Script(Arc::new(Script::http(request, good)))
 }
 
 fn servers(server: &VirtualServer) -> Vec<ServerConfig> {

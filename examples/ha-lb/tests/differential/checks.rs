@@ -283,6 +283,135 @@ const CASES: &[(&str, &[Says])] = &[
     ("option ssl-hello-chk", &[Wait]),
 ];
 
+const OK_BODY: &[Says] = &[
+    Hear,
+    Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nX-State: a, ready\r\n\r\nall is well"),
+];
+const CHUNKED: &[Says] = &[
+    Hear,
+    Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nall \r\n"),
+    Bytes(b"7\r\nis well\r\n0\r\n\r\n"),
+    Wait,
+];
+const TO_THE_END: &[Says] = &[Hear, Bytes(b"HTTP/1.0 200 Fine\r\n\r\nall is well")];
+const EMPTY: &[Says] = &[Hear, Bytes(b"HTTP/1.1 204 No Content\r\n\r\n"), Wait];
+const MISSING: &[Says] = &[
+    Hear,
+    Bytes(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"),
+    Wait,
+];
+const BUSY: &[Says] = &[
+    Hear,
+    Bytes(b"HTTP/1.1 503 Too Busy\r\nContent-Length: 0\r\n\r\n"),
+    Wait,
+];
+const HALF: &[Says] = &[
+    Hear,
+    Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nall is"),
+];
+const HALF_WAITS: &[Says] = &[
+    Hear,
+    Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nall is"),
+    Wait,
+];
+
+/// `http-check` lines of a backend with `option httpchk`, and its server.
+const HTTP_CASES: &[(&str, &[Says])] = &[
+    ("", OK_BODY),
+    ("", CHUNKED),
+    ("", TO_THE_END),
+    ("", EMPTY),
+    ("", MISSING),
+    ("", BUSY),
+    ("", HALF),
+    ("", &[Hear, Bytes(b"SSH-2.0-x\r\n")]),
+    ("", &[Hear, Bytes(b"HTTP/1.1 200")]),
+    ("", &[Hear]),
+    ("", &[Hear, Wait]),
+    ("http-check expect status 404", MISSING),
+    ("http-check expect status 200-299,404", MISSING),
+    ("http-check expect ! status 404", MISSING),
+    ("http-check expect ! status 404", OK_BODY),
+    ("http-check expect rstatus ^2..$", OK_BODY),
+    ("http-check expect rstatus ^2..$", BUSY),
+    ("http-check expect ! rstatus ^5", BUSY),
+    ("http-check expect comment mine status 200", BUSY),
+    (
+        "http-check comment mine\n http-check expect status 200",
+        BUSY,
+    ),
+    ("http-check expect string well", OK_BODY),
+    ("http-check expect string well", CHUNKED),
+    ("http-check expect string well", TO_THE_END),
+    ("http-check expect string well", EMPTY),
+    ("http-check expect string well", MISSING),
+    ("http-check expect string well", HALF),
+    ("http-check expect string well", HALF_WAITS),
+    ("http-check expect ! string well", OK_BODY),
+    ("http-check expect ! string well", MISSING),
+    ("http-check expect comment mine string well", MISSING),
+    ("http-check expect rstring ^all.*well$", CHUNKED),
+    ("http-check expect rstring ^well", OK_BODY),
+    ("http-check expect ! rstring ^all", OK_BODY),
+    ("http-check expect min-recv 3 string well", HALF_WAITS),
+    ("http-check expect min-recv 3 rstring well", HALF_WAITS),
+    ("http-check expect hdr name x-state", OK_BODY),
+    ("http-check expect hdr name x-state", MISSING),
+    ("http-check expect hdr name x-state value ready", OK_BODY),
+    ("http-check expect hdr name x-state value read", OK_BODY),
+    ("http-check expect fhdr name x-state value ready", OK_BODY),
+    (
+        "http-check expect fhdr name X-State value -m end ready",
+        OK_BODY,
+    ),
+    (
+        "http-check expect hdr name -m beg x-s value -m sub ead",
+        OK_BODY,
+    ),
+    (
+        "http-check expect hdr name -m reg ^x-.*e$ value -m reg ^a$",
+        OK_BODY,
+    ),
+    ("http-check expect ! hdr name -m sub tat", OK_BODY),
+    ("http-check expect on-error nope status 200", BUSY),
+    ("http-check expect on-success fine status 200", OK_BODY),
+    ("http-check expect ok-status L4OK status 200", OK_BODY),
+    ("http-check expect error-status L7RSP status 200", BUSY),
+    ("http-check expect error-status L7STS string well", MISSING),
+    (
+        "http-check expect tout-status L4TOUT status 200",
+        &[Hear, Wait],
+    ),
+    (
+        "http-check expect status 200\n http-check expect string well",
+        OK_BODY,
+    ),
+    (
+        "http-check expect status 200\n http-check expect string nobody",
+        OK_BODY,
+    ),
+    ("http-check disable-on-404", MISSING),
+    ("http-check disable-on-404", BUSY),
+    (
+        "http-check disable-on-404\n http-check expect string well",
+        MISSING,
+    ),
+    (
+        "http-check send meth HEAD uri /x ver HTTP/1.1 hdr Host a",
+        BUSY,
+    ),
+    (
+        "http-check connect\n http-check send uri /a\n http-check expect status 200\n \
+         http-check connect\n http-check send uri /b\n http-check expect string well",
+        OK_BODY,
+    ),
+    (
+        "http-check connect port 1\n http-check send uri /a",
+        OK_BODY,
+    ),
+    ("http-check send-state", OK_BODY),
+];
+
 fn server(script: &'static [Says]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -337,13 +466,10 @@ fn results(peer: &Peer) -> BTreeMap<String, String> {
         .collect()
 }
 
-#[test]
-fn checks_that_talk() {
-    if !haproxy_is_installed("checks_that_talk") {
-        return;
-    }
+/// Both run every case; in the end their statistics say the same.
+fn compare(cases: &[(String, &'static [Says])]) {
     let mut config = HEAD.to_owned();
-    for (number, (lines, script)) in CASES.iter().enumerate() {
+    for (number, (lines, script)) in cases.iter().enumerate() {
         let address = server(script);
         config += &format!(
             "backend c{number}\n {lines}\n server s {address} check inter 1s rise 1 fall 1\n"
@@ -351,7 +477,7 @@ fn checks_that_talk() {
     }
     let pair = Pair::start(&config);
     let deadline = Instant::now() + Duration::from_secs(30);
-    let mut open: Vec<usize> = (0..CASES.len()).collect();
+    let mut open: Vec<usize> = (0..cases.len()).collect();
     while !open.is_empty() {
         let (theirs, ours) = (results(&pair.haproxy), results(&pair.ha_lb));
         open.retain(|number| {
@@ -362,11 +488,31 @@ fn checks_that_talk() {
             }
         });
         let unlike = open.iter().map(|number| {
-            let ((lines, script), name) = (CASES[*number], format!("c{number}"));
+            let ((lines, script), name) = (&cases[*number], format!("c{number}"));
             let (theirs, ours) = (theirs.get(&name), ours.get(&name));
             format!("{lines}\n  {script:?}\n  haproxy: {theirs:?}\n  ha-lb:   {ours:?}\n")
         });
         assert!(Instant::now() < deadline, "{}", unlike.collect::<String>());
         thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn checks_that_talk() {
+    if haproxy_is_installed("checks_that_talk") {
+        let cases = CASES
+            .iter()
+            .map(|(lines, script)| ((*lines).to_owned(), *script));
+        compare(&cases.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn checks_that_talk_http() {
+    if haproxy_is_installed("checks_that_talk_http") {
+        let cases = HTTP_CASES
+            .iter()
+            .map(|(lines, script)| (format!("mode http\n option httpchk\n {lines}"), *script));
+        compare(&cases.collect::<Vec<_>>());
     }
 }

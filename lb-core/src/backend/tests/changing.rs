@@ -191,6 +191,30 @@ fn forced_health_counts_until_checks_say_otherwise() {
 }
 
 #[test]
+fn a_server_that_wishes_for_no_more_is_said_to_stop() {
+    let (backend, now) = backend(2, |config| each(config, checked));
+    backend.apply_check(now, s(0), &up());
+    let mut wish = up();
+    wish.result.status = CheckStatus::L7OkConditional;
+    let said = |report| {
+        let change = backend.apply_check(now, s(0), report);
+        change.map(|change| change.to_string()).unwrap_or_default()
+    };
+    let stopping = said(&wish);
+    assert!(
+        stopping.starts_with("Server be/s1 is stopping, reason: Layer7 check conditionally passed"),
+        "{stopping}"
+    );
+    assert!(
+        stopping.contains("1 active and 0 backup servers online"),
+        "{stopping}"
+    );
+    assert_eq!([0; 2].map(|_| index(&take(&backend, now))), [1, 1]);
+    assert_eq!(said(&wish), "");
+    assert!(said(&up()).starts_with("Server be/s1 is UP, reason: "));
+}
+
+#[test]
 fn a_server_whose_checks_are_off_says_so_and_one_without_checks_has_none_to_switch() {
     let (backend, now) = backend(2, |config| checked(&mut config.servers[0]));
     let (first, second) = (s(0), s(1));

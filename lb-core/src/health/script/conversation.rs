@@ -1,7 +1,10 @@
 //! The machine that walks a script.
 
+use std::borrow::Cow;
+
 use super::{
-    Act, Connect, Expect, Pattern, Script, Step, Verdict,
+    Act, Connect, Expect, HttpPattern, Pattern, Request, Script, Step, Verdict,
+    http::{self, Answer, Judgement},
     protocols::{self, Judged},
     verdict,
 };
@@ -16,11 +19,22 @@ pub enum Want<'s> {
     /// A connection; `None` as the server's line says. The one before is closed.
     Connect(Option<&'s Connect>),
     /// These bytes sent.
-    Send(&'s [u8]),
+    Send(Cow<'s, [u8]>),
     /// Bytes of the server, or its end.
     Receive,
     /// Nothing: this is the result.
     Done(Verdict),
+}
+
+/// What is known of the server beforehand.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'s> {
+    /// It is spoken to in TLS.
+    pub secure: bool,
+    /// The checks have it down.
+    pub is_down: bool,
+    /// What it is told of itself by [`Script::send_state`].
+    pub state: Option<&'s str>,
 }
 
 /// A check in progress.
@@ -31,22 +45,28 @@ pub struct Conversation<'s> {
     at: usize,
     /// The step that was done last.
     last: Option<&'s Step>,
+    /// The last request.
+    request: Option<&'s Request>,
+    /// The status of the last message of HTTP.
+    code: Option<u16>,
     connected: bool,
-    secure: bool,
+    known: Known<'s>,
     answer: Vec<u8>,
     has_read: bool,
     ended: bool,
 }
 
 impl<'s> Conversation<'s> {
-    /// A check that begins. `secure` if servers are spoken to in TLS.
-    pub fn new(script: &'s Script, secure: bool) -> Self {
+    /// A check that begins.
+    pub fn new(script: &'s Script, known: Known<'s>) -> Self {
         Self {
             script,
             at: 0,
             last: None,
+            request: None,
+            code: None,
             connected: false,
-            secure,
+            known,
             answer: Vec::new(),
             has_read: false,
             ended: false,
@@ -69,13 +89,19 @@ impl<'s> Conversation<'s> {
                     self.step_over(step);
                     self.forget();
                     self.connected = true;
-                    self.secure &= connect.as_server;
+                    self.known.secure &= connect.as_server;
                     return Want::Connect(Some(connect));
                 }
                 Act::Send(bytes) => {
                     self.step_over(step);
                     self.forget();
-                    return Want::Send(bytes);
+                    return Want::Send(Cow::Borrowed(bytes));
+                }
+                Act::Request(request) => {
+                    self.step_over(step);
+                    self.forget();
+                    self.request = Some(request);
+                    return Want::Send(Cow::Owned(request.bytes(self.known.state)));
                 }
                 Act::Expect(expect) => match self.judge(step, expect) {
                     Some(Ok(())) => self.step_over(step),
@@ -153,17 +179,31 @@ impl<'s> Conversation<'s> {
             _ => "",
         };
         match self.last.map(|step| &step.act) {
+            Some(Act::Expect(expect)) if matches!(expect.pattern, Pattern::Http(_)) => {
+                match self.code {
+                    Some(code) if self.is_asked_for_no_more(code) => Verdict::conditional(code),
+                    code => Verdict::met_message(expect, code),
+                }
+            }
             Some(Act::Expect(expect)) => Verdict::met(expect, &self.answer, usual),
-            Some(Act::Send(_)) => Verdict::new(CheckStatus::L7Ok, None, usual),
-            _ if self.secure => Verdict::new(CheckStatus::L6Ok, None, usual),
+            Some(Act::Send(_) | Act::Request(_)) => Verdict::new(CheckStatus::L7Ok, None, usual),
+            _ if self.known.secure => Verdict::new(CheckStatus::L6Ok, None, usual),
             _ => Verdict::new(CheckStatus::L4Ok, None, usual),
         }
     }
 
+    /// A 404 that only means that.
+    fn is_asked_for_no_more(&self, code: u16) -> bool {
+        self.script.disable_on_404 && code == 404 && !self.known.is_down
+    }
+
     /// Met, failed, or not known yet.
-    fn judge(&self, step: &Step, expect: &Expect) -> Option<Result<(), Verdict>> {
+    fn judge(&mut self, step: &Step, expect: &Expect) -> Option<Result<(), Verdict>> {
         if !self.has_read {
             return None;
+        }
+        if let Pattern::Http(pattern) = &expect.pattern {
+            return self.judge_message(step, expect, pattern);
         }
         if self.ended && self.answer.is_empty() {
             return Some(Err(Verdict::silent(step, expect)));
@@ -200,6 +240,33 @@ impl<'s> Conversation<'s> {
             }
             Judged::Partial if self.ended => Some(Err(Verdict::new(expect.error, None, ""))),
             Judged::Partial => None,
+        }
+    }
+
+    fn judge_message(
+        &mut self,
+        step: &Step,
+        expect: &Expect,
+        pattern: &HttpPattern,
+    ) -> Option<Result<(), Verdict>> {
+        let message = match http::read(self.request, &self.answer, self.ended) {
+            Answer::Partial => return None,
+            Answer::Bad => return Some(Err(Verdict::no_message(step, expect))),
+            Answer::Message(message) => message,
+        };
+        let code = message.status;
+        self.code = Some(code);
+        if self.is_asked_for_no_more(code) {
+            return Some(Ok(()));
+        }
+        let wrong = |how: &str| Some(Err(Verdict::wrong_message(step, expect, code, how)));
+        match pattern.judge(&message, expect.min_recv) {
+            Judgement::Open => None,
+            Judgement::Met(met) if met != expect.negated => Some(Ok(())),
+            Judgement::Met(_) if pattern.is_of_head() => wrong(&message.reason),
+            Judgement::Met(true) => wrong("HTTP check matched unwanted content"),
+            Judgement::Met(false) => wrong("HTTP content check did not match"),
+            Judgement::NoBody => wrong("HTTP content check could not find a response body"),
         }
     }
 }

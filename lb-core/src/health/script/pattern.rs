@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use memchr::memmem;
 use regex::bytes::Regex;
 
+use super::HttpPattern;
+
 /// A regular expression that does not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadPattern(String);
@@ -34,6 +36,8 @@ pub enum Pattern {
     MysqlLogin,
     /// The answer to an LDAP bind.
     LdapBind,
+    /// Something in a message of HTTP.
+    Http(HttpPattern),
 }
 
 impl PartialEq for Pattern {
@@ -43,6 +47,7 @@ impl PartialEq for Pattern {
             (Self::Regex(a), Self::Regex(b)) | (Self::HexRegex(a), Self::HexRegex(b)) => {
                 a.as_str() == b.as_str()
             }
+            (Self::Http(a), Self::Http(b)) => a == b,
             (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
         }
     }
@@ -63,7 +68,7 @@ impl Pattern {
         Ok(Self::HexRegex(regex))
     }
 
-    /// Whether it is found; `None` for those that judge a protocol.
+    /// Whether it is found; `None` for those that judge a protocol's message.
     pub(super) fn is_found(&self, answer: &[u8]) -> Option<bool> {
         match self {
             Self::Text(bytes) | Self::Binary(bytes) => Some(memmem::find(answer, bytes).is_some()),
@@ -75,7 +80,7 @@ impl Pattern {
                 }
                 Some(regex.is_match(digits.as_bytes()))
             }
-            Self::MysqlGreeting | Self::MysqlLogin | Self::LdapBind => None,
+            Self::MysqlGreeting | Self::MysqlLogin | Self::LdapBind | Self::Http(_) => None,
         }
     }
 

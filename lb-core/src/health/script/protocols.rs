@@ -1,6 +1,6 @@
 //! Checks that speak a server's own protocol: Redis, SMTP, MySQL, PostgreSQL, LDAP, SSLv3.
 
-use super::{Act, BadPattern, Connect, Expect, Pattern, Report, Script, Step};
+use super::{Act, BadPattern, Connect, Expect, Pattern, Report, Script};
 use crate::health::CheckStatus;
 
 /// What an answer is worth.
@@ -231,18 +231,6 @@ impl Script {
             ..Expect::new(Pattern::hex_regex("^1[56]")?)
         };
         Ok(Self::of([Act::Send(hello), Act::Expect(answer)]))
-    }
-
-    fn of(acts: impl IntoIterator<Item = Act>) -> Self {
-        let steps = (1..).zip(acts).map(|(number, act)| Step {
-            number,
-            comment: None,
-            act,
-        });
-        Self {
-            steps: steps.collect(),
-            is_written: false,
-        }
     }
 }
 

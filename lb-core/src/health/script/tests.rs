@@ -1,17 +1,15 @@
 use proptest::prelude::*;
 
-use super::{Act, Connect, Conversation, Expect, MysqlLogin, Pattern, Script, Step, Verdict, Want};
+use super::{
+    Act, Connect, Conversation, Expect, FieldMatch, HttpPattern, Known, MysqlLogin, Pattern,
+    Request, Script, TextMatch, Verdict, Want,
+};
 use crate::health::CheckStatus;
 
 fn written(acts: Vec<Act>) -> Script {
-    let steps = (1..).zip(acts).map(|(number, act)| Step {
-        number,
-        comment: None,
-        act,
-    });
     Script {
-        steps: steps.collect(),
         is_written: true,
+        ..Script::of(acts)
     }
 }
 
@@ -22,7 +20,7 @@ fn text(bytes: &[u8]) -> Expect {
 /// Plays `pieces` to whoever receives, then the end.
 fn play(script: &Script, pieces: &[&[u8]]) -> Verdict {
     let mut pieces = pieces.iter();
-    let mut conversation = Conversation::new(script, false);
+    let mut conversation = Conversation::new(script, Known::default());
     loop {
         match conversation.poll() {
             Want::Connect(_) | Want::Send(_) => {}
@@ -70,7 +68,7 @@ fn failures_name_the_step_in_progress() {
         Act::Expect(text(b"+OK")),
         Act::Connect(second),
     ]);
-    let mut conversation = Conversation::new(&script, false);
+    let mut conversation = Conversation::new(&script, Known::default());
     assert!(matches!(conversation.poll(), Want::Connect(Some(_))));
     let refused = conversation.failed(CheckStatus::L4Connection, "Connection refused", true);
     assert_eq!(
@@ -137,4 +135,97 @@ proptest! {
             .collect();
         prop_assert_eq!(play(&script, &pieces), whole);
     }
+}
+
+fn http(pattern: HttpPattern) -> Script {
+    let expect = Expect::new(Pattern::Http(pattern));
+    Script::of([Act::Request(Request::default()), Act::Expect(expect)])
+}
+
+#[test]
+fn content_is_judged_without_its_framing_however_it_is_cut() {
+    let script = http(HttpPattern::Body(b"all is well".to_vec()));
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nall \r\n7\r\nis well\r\n0\r\n\r\n";
+    let long = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nall is well";
+    for answer in [chunked.as_slice(), long] {
+        for size in 1..answer.len() {
+            let pieces: Vec<&[u8]> = answer.chunks(size).collect();
+            let verdict = play(&script, &pieces);
+            assert_eq!(
+                (verdict.status, verdict.code),
+                (CheckStatus::L7Ok, Some(200))
+            );
+        }
+    }
+    let head = play(
+        &script,
+        &[b"HTTP/1.1 200 all is well\r\nX: all is well\r\n\r\nno"],
+    );
+    assert_eq!(head.detail, "HTTP content check did not match");
+    assert_eq!(head.status, CheckStatus::L7Response);
+}
+
+#[test]
+fn a_404_is_a_wish_for_no_more_while_the_server_is_up() {
+    let mut script = http(HttpPattern::Status(vec![200..=399]));
+    script.disable_on_404 = true;
+    let judge = |is_down: bool| {
+        let known = Known {
+            is_down,
+            ..Known::default()
+        };
+        let mut conversation = Conversation::new(&script, known);
+        loop {
+            match conversation.poll() {
+                Want::Connect(_) | Want::Send(_) => {}
+                Want::Receive => conversation.received(b"HTTP/1.1 404 Not Found\r\n\r\n"),
+                Want::Done(verdict) => return verdict,
+            }
+        }
+    };
+    assert_eq!(judge(false).status, CheckStatus::L7OkConditional);
+    assert_eq!(judge(true).status, CheckStatus::L7Status);
+    assert_eq!(judge(true).detail, "Not Found");
+}
+
+#[test]
+fn fields_are_found_by_name_and_value() {
+    let answer: &[u8] =
+        b"HTTP/1.1 503 Busy\r\nX-State: a, ready\r\nx-other: 1\r\nContent-Length: 0\r\n\r\n";
+    let whole = |text: &str| TextMatch::Whole(text.to_owned());
+    let field = |name, value, whole| http(HttpPattern::Field(FieldMatch { name, value, whole }));
+    for (script, good) in [
+        (field(whole("x-state"), None, false), true),
+        (field(whole("x-state"), Some(whole("ready")), false), true),
+        (field(whole("x-state"), Some(whole("ready")), true), false),
+        (field(whole("x-state"), Some(whole("a, ready")), true), true),
+        (
+            field(TextMatch::Begins("x-".to_owned()), Some(whole("1")), false),
+            true,
+        ),
+        (field(whole("x-none"), None, false), false),
+    ] {
+        let verdict = play(&script, &[answer]);
+        let wanted = match good {
+            true => (CheckStatus::L7Ok, ""),
+            false => (CheckStatus::L7Status, "Busy"),
+        };
+        assert_eq!((verdict.status, &*verdict.detail), wanted, "{script:?}");
+    }
+}
+
+#[test]
+fn a_request_says_its_length_and_that_it_is_the_last() {
+    let request = Request {
+        method: "POST".to_owned(),
+        version: "HTTP/1.1".to_owned(),
+        headers: vec![("Host".to_owned(), "a".to_owned())],
+        body: b"hello".to_vec(),
+        ..Request::default()
+    };
+    assert_eq!(
+        String::from_utf8(request.bytes(Some("UP"))).unwrap(),
+        "POST / HTTP/1.1\r\nhost: a\r\nx-haproxy-server-state: UP\r\ncontent-length: 5\r\n\
+         connection: close\r\n\r\nhello"
+    );
 }

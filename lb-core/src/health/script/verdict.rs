@@ -42,9 +42,43 @@ impl Verdict {
             let (what, number) = (expect.pattern.in_mismatch(), step.number);
             format!("TCPCHK {how} {what} at step {number}")
         });
-        let comment = step.comment.as_deref();
-        let comment = comment.map(|text| format!(" comment: {text}"));
-        Self::new(expect.error, code, said + &comment.unwrap_or_default())
+        Self::new(expect.error, code, said + &remark(step))
+    }
+
+    /// A message of HTTP was wrong; `usual` says how.
+    pub(super) fn wrong_message(step: &Step, expect: &Expect, code: u16, usual: &str) -> Self {
+        let said = match &expect.on_error {
+            Report::Text(text) => text,
+            _ => usual,
+        };
+        Self::new(expect.error, Some(code), format!("{said}{}", remark(step)))
+    }
+
+    /// What came is no HTTP.
+    pub(super) fn no_message(step: &Step, expect: &Expect) -> Self {
+        let said = match &expect.on_error {
+            Report::Text(text) => text,
+            _ => "",
+        };
+        Self::new(
+            CheckStatus::L7Response,
+            None,
+            format!("{said}{}", remark(step)),
+        )
+    }
+
+    /// The server is up and wants no new streams.
+    pub(super) fn conditional(code: u16) -> Self {
+        Self::new(CheckStatus::L7OkConditional, Some(code), "")
+    }
+
+    /// The check ends well with a message of HTTP.
+    pub(super) fn met_message(expect: &Expect, code: Option<u16>) -> Self {
+        let said = match &expect.on_success {
+            Report::Text(text) => text,
+            _ => "",
+        };
+        Self::new(expect.ok, code, said)
     }
 
     /// The server ended without a word.
@@ -56,6 +90,11 @@ impl Verdict {
         );
         Self::new(expect.error, None, said)
     }
+}
+
+fn remark(step: &Step) -> String {
+    let comment = step.comment.as_deref();
+    comment.map_or_else(String::new, |text| format!(" comment: {text}"))
 }
 
 fn quoted(step: &Step) -> String {
@@ -71,7 +110,7 @@ pub(super) fn place(step: Option<&Step>) -> String {
     let what = match &step.act {
         Act::Connect(Connect { port: Some(p), .. }) => format!("connect port {p}"),
         Act::Connect(_) => "connect".to_owned(),
-        Act::Send(_) => "send".to_owned(),
+        Act::Send(_) | Act::Request(_) => "send".to_owned(),
         Act::Expect(expect) => format!("expect {}", expect.pattern.in_step()),
     };
     let number = step.number;

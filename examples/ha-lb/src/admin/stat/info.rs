@@ -64,16 +64,6 @@ pub fn uptime(balancer: &Balancer, now: Instant) -> u64 {
     now.saturating_duration_since(balancer.started).as_secs()
 }
 
-/// `node`, else the host's name.
-pub fn node(balancer: &Balancer) -> String {
-    balancer.config.global.node.clone().unwrap_or_else(|| {
-        rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned()
-    })
-}
-
 /// `maxconn` of the process.
 pub fn maxconn(balancer: &Balancer) -> u64 {
     balancer
@@ -236,7 +226,7 @@ fn rest(balancer: &Balancer, now: Instant) -> Vec<Fact> {
     let description = balancer.config.global.description.clone();
     let mut facts = vec![
         fact(49, "Idle_pct", "MaP", Type::u32, 100u32),
-        fact(50, "node", "COS", Type::str, node(balancer)),
+        fact(50, "node", "COS", Type::str, balancer.node()),
         fact(51, "description", "COS", Type::str, description),
         fact(52, "Stopping", "MGP", Type::u32, 0u32),
         fact(53, "Jobs", "MGP", Type::u32, listeners + 1),

@@ -103,7 +103,7 @@ impl Service {
                 legends: page.show_legends,
             },
             uri: page.uri.clone(),
-            node: or_global(&page.show_node, Some(info::node(&balancer))),
+            node: or_global(&page.show_node, Some(balancer.node())),
             description: or_global(&page.show_desc, global.description.clone()),
             version: (!page.hide_version).then_some(info::VERSION),
             refresh: page

@@ -1,14 +1,67 @@
 //! `option httpchk` and `http-check` (configuration manual §4.2).
 
-use std::ops::RangeInclusive;
+mod answer;
 
-use lb_core::config::CheckKind;
-use regex::Regex;
+use lb_core::health::script::{Act, Connect, Expect, HttpPattern, Pattern, Request, Script, Step};
 
 use super::{
     args::{Arg, Args, Context, Parsed},
-    draft::HttpCheck,
+    script_check::steps::{self, Steps},
 };
+use crate::config::diagnostic::Span;
+
+/// What an HTTP check sends and expects.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HttpCheck {
+    /// `option httpchk` was given.
+    pub(super) enabled: bool,
+    /// What it says of the first request.
+    option: Draft,
+    /// The first `http-check send`, whose step in the list is a placeholder.
+    send: Option<Draft>,
+    steps: Steps,
+    disable_on_404: bool,
+    send_state: bool,
+}
+
+/// What is said of a request.
+#[derive(Debug, Clone, Default)]
+struct Draft {
+    method: Option<String>,
+    target: Option<String>,
+    version: Option<String>,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Draft {
+    /// `self`, and what it leaves open as `other` says.
+    fn or(self, other: Self) -> Self {
+        let either = |mine: Vec<_>, other| if mine.is_empty() { other } else { mine };
+        Self {
+            method: self.method.or(other.method),
+            target: self.target.or(other.target),
+            version: self.version.or(other.version),
+            headers: either(self.headers, other.headers),
+            body: if self.body.is_empty() {
+                other.body
+            } else {
+                self.body
+            },
+        }
+    }
+
+    fn finish(self) -> Request {
+        let usual = Request::default();
+        Request {
+            method: self.method.unwrap_or(usual.method),
+            target: self.target.unwrap_or(usual.target),
+            version: self.version.unwrap_or(usual.version),
+            headers: self.headers,
+            body: self.body.into_bytes(),
+        }
+    }
+}
 
 impl HttpCheck {
     /// `option httpchk [<uri> | <method> <uri> [<version>]]`. The version may carry headers behind `\r\n`, as
@@ -16,17 +69,18 @@ impl HttpCheck {
     pub(super) fn option(&mut self, args: &mut Args<'_>) -> Parsed<()> {
         self.enabled = true;
         let words: Vec<Arg<'_>> = std::iter::from_fn(|| args.take()).collect();
+        let option = &mut self.option;
         match words.as_slice() {
             [] => {}
-            [uri] => self.uri = Some(uri.text.to_owned()),
+            [uri] => option.target = Some(uri.text.to_owned()),
             [method, uri, rest @ ..] => {
-                self.method = Some(method.text.to_owned());
-                self.uri = Some(uri.text.to_owned());
+                option.method = Some(method.text.to_owned());
+                option.target = Some(uri.text.to_owned());
                 if let Some(version) = rest.first() {
-                    self.version_and_headers(version)?;
+                    option.version_and_headers(version)?;
                 }
                 // `HTTP/1.1\r\nHost:` and the name behind an unescaped space.
-                if let (Some(more), Some((_, value))) = (rest.get(1), self.headers.last_mut()) {
+                if let (Some(more), Some((_, value))) = (rest.get(1), option.headers.last_mut()) {
                     if !value.is_empty() {
                         return Err(more.refuse(
                             "'option httpchk' takes no further argument",
@@ -40,6 +94,111 @@ impl HttpCheck {
         Ok(())
     }
 
+    /// A `http-check` line of `section`.
+    pub(super) fn line(
+        &mut self,
+        args: &mut Args<'_>,
+        section: &str,
+        context: &mut Context<'_>,
+    ) -> Parsed<()> {
+        const LINES: &str = "connect, send, expect, comment, disable-on-404 or send-state";
+        let word = args.need("http-check", LINES)?;
+        match word.text {
+            "disable-on-404" => {
+                self.disable_on_404 = true;
+                return args.end("http-check disable-on-404");
+            }
+            "send-state" => {
+                self.send_state = true;
+                return args.end("http-check send-state");
+            }
+            _ => {}
+        }
+        if self.steps.enter(section, args) {
+            self.send = None;
+        }
+        let mut comment = None;
+        let act = match word.text {
+            "comment" => return self.steps.remark(args),
+            "connect" => Act::Connect(steps::connect(args, &mut comment, context)?),
+            "send" => {
+                let draft = send(args, &mut comment)?;
+                if !self.steps.is_connected() {
+                    return Err(word.refuse(
+                        "a request behind another step needs a connection of its own",
+                        "http-check connect before it",
+                    ));
+                }
+                if self.steps.begins() {
+                    self.send = Some(draft.clone());
+                }
+                Act::Request(draft.finish())
+            }
+            "expect" => Act::Expect(steps::expect(
+                args,
+                &mut comment,
+                answer::MATCHES,
+                answer::pattern,
+            )?),
+            _ => return Err(word.refuse("this kind of 'http-check' is not supported", LINES)),
+        };
+        args.end("http-check")?;
+        self.steps.push(&word, act, comment)
+    }
+
+    /// The first line of `section` that has no effect for lack of the option.
+    pub(super) fn unused(&self, section: &str) -> Option<&Span> {
+        self.steps.begin_in(section).filter(|_| !self.enabled)
+    }
+
+    /// The check of a finished backend, if it has one.
+    pub(super) fn finish(self) -> Option<Script> {
+        if !self.enabled {
+            return None;
+        }
+        let mut steps = self.steps.finish();
+        let begin = usize::from(matches!(
+            steps.first().map(|s| &s.act),
+            Some(Act::Connect(_))
+        ));
+        match (self.send, steps.get_mut(begin)) {
+            (Some(send), Some(step)) => step.act = Act::Request(send.or(self.option).finish()),
+            _ => steps.insert(begin, step(Act::Request(self.option.finish()))),
+        }
+        if !steps.iter().any(|step| matches!(step.act, Act::Expect(_))) {
+            let good = Pattern::Http(HttpPattern::Status(vec![200..=399]));
+            steps.push(step(Act::Expect(Expect::new(good))));
+        }
+        Some(Script {
+            disable_on_404: self.disable_on_404,
+            send_state: self.send_state,
+            ..Script::new(as_server(steps))
+        })
+    }
+}
+
+/// Checks of HTTP name no step in what they report.
+fn step(act: Act) -> Step {
+    Step {
+        number: 0,
+        comment: None,
+        act,
+    }
+}
+
+/// A bare `http-check connect` is a connection as the server's line says.
+fn as_server(mut steps: Vec<Step>) -> Vec<Step> {
+    for step in &mut steps {
+        if let Act::Connect(connect) = &mut step.act
+            && *connect == Connect::default()
+        {
+            connect.as_server = true;
+        }
+    }
+    steps
+}
+
+impl Draft {
     fn version_and_headers(&mut self, arg: &Arg<'_>) -> Parsed<()> {
         let mut parts = arg.text.split("\r\n");
         self.version = parts.next().map(str::to_owned);
@@ -53,124 +212,37 @@ impl HttpCheck {
         }
         Ok(())
     }
+}
 
-    /// `http-check send ...` and `http-check expect status ...`.
-    pub(super) fn rule(&mut self, args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
-        self.rule_at.get_or_insert_with(|| args.line().span(0));
-        let word = args.need("http-check", "send or expect")?;
+/// `http-check send ...`.
+fn send(args: &mut Args<'_>, comment: &mut Option<String>) -> Parsed<Draft> {
+    const WORDS: &str = "meth, uri, ver, hdr, body or comment";
+    let mut draft = Draft::default();
+    while let Some(word) = args.take() {
+        let value = args.need(word.text, "its value")?;
         match word.text {
-            "send" => self.send(args),
-            "expect" => self.expectation(args),
-            "comment" | "send-state" => {
-                context.warn(
-                    word.span,
-                    format!("'http-check {}' is ignored", word.text),
-                    "the check itself is the same",
-                );
-                Ok(())
-            }
-            "connect" if args.left() == 0 => Ok(()),
-            "disable-on-404" => {
-                context.warn(
-                    word.span,
-                    "'http-check disable-on-404' is ignored",
-                    "a server that answers 404 is down, not drained",
-                );
-                Ok(())
-            }
-            _ => Err(word.refuse(
-                "this kind of 'http-check' is not supported",
-                "send or expect status",
-            )),
-        }
-    }
-
-    fn send(&mut self, args: &mut Args<'_>) -> Parsed<()> {
-        self.headers.clear();
-        while let Some(word) = args.take() {
-            let value = args.need(word.text, "its value")?.text.to_owned();
-            match word.text {
-                "meth" => self.method = Some(value),
-                "uri" => self.uri = Some(value),
-                "ver" => self.version = Some(value),
-                "hdr" => {
-                    let field = args.need("hdr", "a name and a value")?;
-                    self.headers.push((value, field.text.to_owned()));
-                }
-                "comment" => {}
-                _ => {
-                    return Err(word.refuse(
-                        "this word of 'http-check send' is not supported",
-                        "meth, uri, ver or hdr",
-                    ));
+            "meth" => draft.method = Some(value.text.to_owned()),
+            "uri" => draft.target = Some(value.text.to_owned()),
+            "uri-lf" => draft.target = Some(steps::constant(&value)?.to_owned()),
+            "ver" => draft.version = Some(value.text.to_owned()),
+            "hdr" => {
+                let field = args.need("hdr", "a name and a value")?;
+                let name = value.text;
+                // Framing is the check's own.
+                let frames = ["content-length", "transfer-encoding"];
+                if !frames.iter().any(|frame| name.eq_ignore_ascii_case(frame)) {
+                    let field = steps::constant(&field)?;
+                    draft.headers.push((name.to_owned(), field.to_owned()));
                 }
             }
-        }
-        Ok(())
-    }
-
-    fn expectation(&mut self, args: &mut Args<'_>) -> Parsed<()> {
-        const EXPECTED: &str = "status followed by codes and ranges such as 200,300-310";
-        while matches!(args.peek(), "comment" | "min-recv") {
-            args.take();
-            args.need("http-check expect", "its value")?;
-        }
-        let negated = args.skip("!");
-        let word = args.need("http-check expect", EXPECTED)?;
-        let codes = match word.text {
-            "status" | "rstatus" => args.need("http-check expect", EXPECTED)?,
-            _ => return Err(word.refuse("this kind of expectation is not supported", EXPECTED)),
-        };
-        let accepted: Vec<RangeInclusive<u16>> = if word.text == "status" {
-            let ranges: Option<_> = codes.text.split(',').map(range).collect();
-            ranges.ok_or_else(|| codes.refuse("not a list of status codes", EXPECTED))?
-        } else {
-            let pattern = Regex::new(codes.text)
-                .map_err(|_| codes.refuse("not a regular expression", "such as ^2[0-9][0-9]$"))?;
-            ranges_of(|code| pattern.is_match(&code.to_string()))
-        };
-        self.expect = match negated {
-            true => ranges_of(|code| !accepted.iter().any(|range| range.contains(&code))),
-            false => accepted,
-        };
-        if self.expect.is_empty() {
-            return Err(codes.refuse("no status code is accepted", EXPECTED));
-        }
-        args.end("http-check expect")
-    }
-
-    /// The check of a finished backend.
-    pub(super) fn finish(self) -> CheckKind {
-        if !self.enabled {
-            return CheckKind::Tcp;
-        }
-        CheckKind::Http {
-            method: self.method.unwrap_or_else(|| "OPTIONS".to_owned()),
-            uri: self.uri.unwrap_or_else(|| "/".to_owned()),
-            version: self.version.unwrap_or_else(|| "HTTP/1.0".to_owned()),
-            headers: self.headers,
-            expect_status: self.expect,
+            "body" => value.text.clone_into(&mut draft.body),
+            "body-lf" => steps::constant(&value)?.clone_into(&mut draft.body),
+            "comment" => *comment = Some(value.text.to_owned()),
+            _ => {
+                let message = "this word of 'http-check send' is not supported";
+                return Err(word.refuse(message, WORDS));
+            }
         }
     }
-}
-
-/// The codes that `accepts` takes, as ranges.
-fn ranges_of(accepts: impl Fn(u16) -> bool) -> Vec<RangeInclusive<u16>> {
-    let mut ranges: Vec<RangeInclusive<u16>> = Vec::new();
-    for code in (100..=999).filter(|code| accepts(*code)) {
-        match ranges.last_mut() {
-            Some(last) if *last.end() + 1 == code => *last = *last.start()..=code,
-            _ => ranges.push(code..=code),
-        }
-    }
-    ranges
-}
-
-fn range(text: &str) -> Option<RangeInclusive<u16>> {
-    let code = |text: &str| text.parse().ok().filter(|code| (100..=999).contains(code));
-    let (low, high) = match text.split_once('-') {
-        Some((low, high)) => (code(low)?, code(high)?),
-        None => (code(text)?, code(text)?),
-    };
-    (low <= high).then_some(low..=high)
+    Ok(draft)
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use lb_core::config::{BackendConfig, FrontendConfig, LogTarget, Mode, ProxyConfig};
 
-use super::{lexer::Line, script_check::ScriptCheck, server};
+use super::{check::HttpCheck, lexer::Line, script_check::ScriptCheck, server};
 use crate::config::diagnostic::Span;
 
 /// Settings gathered so far. A new proxy begins with a copy of its defaults.
@@ -143,23 +143,4 @@ pub(super) enum RuleKind {
     MonitorFail,
     /// `stats admin`.
     StatsAdmin,
-}
-
-/// What an HTTP check sends and expects.
-#[derive(Debug, Clone, Default)]
-pub(super) struct HttpCheck {
-    /// `option httpchk` was given.
-    pub(super) enabled: bool,
-    /// Method.
-    pub(super) method: Option<String>,
-    /// Target.
-    pub(super) uri: Option<String>,
-    /// Version.
-    pub(super) version: Option<String>,
-    /// Headers.
-    pub(super) headers: Vec<(String, String)>,
-    /// Accepted statuses.
-    pub(super) expect: Vec<std::ops::RangeInclusive<u16>>,
-    /// The first `http-check` line.
-    pub(super) rule_at: Option<Span>,
 }

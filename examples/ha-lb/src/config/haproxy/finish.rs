@@ -205,25 +205,26 @@ impl Pending {
     fn backend(&mut self, context: &mut Context<'_>) -> BackendConfig {
         let draft = &mut self.draft;
         let mut backend = std::mem::take(&mut draft.backend);
-        if let (false, Some(span)) = (draft.http_check.enabled, &draft.http_check.rule_at) {
+        let title = self.place.title();
+        if let Some(span) = draft.http_check.unused(&title) {
             context.warn(
                 span.clone(),
                 "'http-check' without 'option httpchk' is ignored",
                 "servers are checked by a TCP connection",
             );
         }
-        if let Some(span) = draft.script.unused(&self.place.title()) {
+        if let Some(span) = draft.script.unused(&title) {
             context.warn(
                 span.clone(),
                 "'tcp-check' without 'option tcp-check' is ignored",
                 "servers are checked without these steps",
             );
         }
-        let script = std::mem::take(&mut draft.script).finish();
-        backend.check = match script.filter(|_| !draft.http_check.enabled) {
-            Some(script) => CheckKind::Script(Arc::new(script)),
-            None => std::mem::take(&mut draft.http_check).finish(),
-        };
+        let http = std::mem::take(&mut draft.http_check).finish();
+        let other = std::mem::take(&mut draft.script).finish();
+        backend.check = http
+            .or(other)
+            .map_or(CheckKind::Tcp, |script| CheckKind::Script(Arc::new(script)));
         if let Some(span) = &draft.transparent
             && !(draft.servers.is_empty() && draft.proxy.stats.is_some())
         {

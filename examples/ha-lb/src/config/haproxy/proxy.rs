@@ -277,7 +277,7 @@ impl Reader<'_, '_> {
             "retries" => backend.retries = number(args, name, 0)?,
             "redispatch" => backend.redispatch = Some(-1),
             "transparent" => draft.transparent = Some(word.span.clone()),
-            "http-check" => draft.http_check.rule(args, context)?,
+            "http-check" => draft.http_check.line(args, &self.place.title(), context)?,
             "tcp-check" => draft.script.line(args, &self.place.title(), context)?,
             "http-reuse" => backend.http_reuse = balance::reuse(args)?,
             "hash-type" => balance::hash_type(args, &mut backend.hash, context)?,

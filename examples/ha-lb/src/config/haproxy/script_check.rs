@@ -1,27 +1,17 @@
 //! `tcp-check` and the checks of Redis, SMTP, MySQL, PostgreSQL, LDAP and SSLv3 (configuration manual §4.2).
 
-use lb_core::health::{
-    CheckStatus,
-    script::{Act, Connect, Expect, MysqlLogin, Pattern, Report, Script, Step},
-};
+pub(super) mod steps;
 
-use super::{
-    args::{Arg, Args, Context, Parsed},
-    value,
-};
+use lb_core::health::script::{Act, MysqlLogin, Pattern, Script};
+
+use super::args::{Arg, Args, Context, Parsed};
 use crate::config::diagnostic::Span;
+use steps::Steps;
 
 /// The steps of `tcp-check` and which script is asked for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ScriptCheck {
-    /// The section of the lines: those of another begin anew.
-    section: String,
-    /// Its first line.
-    begins_at: Option<Span>,
-    steps: Vec<Step>,
-    lines: u32,
-    /// `tcp-check comment`, for the next step.
-    comment: Option<String>,
+    steps: Steps,
     choice: Choice,
 }
 
@@ -69,27 +59,17 @@ impl ScriptCheck {
         context: &mut Context<'_>,
     ) -> Parsed<()> {
         const STEPS: &str = "connect, send, send-binary, expect or comment";
-        if self.section != section {
-            section.clone_into(&mut self.section);
-            self.begins_at = Some(args.line().span(0));
-            self.steps.clear();
-            self.lines = 0;
-            self.comment = None;
-        }
+        const MATCHES: &str = "string, rstring, binary or rbinary and a pattern";
+        self.steps.enter(section, args);
         let word = args.need("tcp-check", STEPS)?;
         let mut comment = None;
         let act = match word.text {
-            "comment" => {
-                self.lines += 1;
-                let text = args.need("tcp-check comment", "a text")?;
-                self.comment = Some(text.text.to_owned());
-                return args.end("tcp-check comment");
-            }
-            "connect" => Act::Connect(connect(args, &mut comment, context)?),
+            "comment" => return self.steps.remark(args),
+            "connect" => Act::Connect(steps::connect(args, &mut comment, context)?),
             "send" | "send-lf" => {
                 let text = args.need("tcp-check send", "what is sent")?;
                 if word.text == "send-lf" {
-                    constant(&text)?;
+                    steps::constant(&text)?;
                 }
                 Act::Send(text.text.as_bytes().to_vec())
             }
@@ -97,35 +77,36 @@ impl ScriptCheck {
                 let text = args.need("tcp-check send-binary", "hexadecimal digits")?;
                 Act::Send(hexadecimal(&text)?)
             }
-            "expect" => Act::Expect(expect(args, &mut comment)?),
+            "expect" => Act::Expect(steps::expect(args, &mut comment, MATCHES, |word, args| {
+                let value = args.need(word.text, "its value")?;
+                let pattern = match word.text {
+                    "string" => return Ok(Pattern::Text(value.text.as_bytes().to_vec())),
+                    "binary" => return Ok(Pattern::Binary(hexadecimal(&value)?)),
+                    "rstring" => Pattern::regex(value.text),
+                    "rbinary" => Pattern::hex_regex(value.text),
+                    _ => {
+                        let message = "this kind of expectation is not supported";
+                        return Err(word.refuse(message, MATCHES));
+                    }
+                };
+                pattern.map_err(|e| {
+                    let message = format!("not a regular expression: {e}");
+                    value.refuse(message, "a regular expression")
+                })
+            })?),
             _ => return Err(word.refuse("this step of a TCP check is not supported", STEPS)),
         };
         while args.skip("comment") {
-            let text = args.need("comment", "a text")?;
-            comment = Some(text.text.to_owned());
+            comment = Some(args.need("comment", "a text")?.text.to_owned());
         }
         args.end("tcp-check")?;
-        let begins = matches!(self.steps.first().map(|s| &s.act), Some(Act::Connect(_)));
-        if matches!(act, Act::Connect(_)) && !self.steps.is_empty() && !begins {
-            return Err(word.refuse(
-                "the first step of a check with a 'connect' must be a 'connect'",
-                "a connect before the other steps",
-            ));
-        }
-        self.lines += 1;
-        self.steps.push(Step {
-            number: self.lines,
-            comment: comment.or_else(|| self.comment.take()),
-            act,
-        });
-        self.comment = None;
-        Ok(())
+        self.steps.push(&word, act, comment)
     }
 
     /// The first `tcp-check` line of `section`, where another check is chosen and the lines have no effect.
     pub(super) fn unused(&self, section: &str) -> Option<&Span> {
-        let unused = self.section == section && !matches!(self.choice, Choice::Written);
-        self.begins_at.as_ref().filter(|_| unused)
+        let written = matches!(self.choice, Choice::Written);
+        self.steps.begin_in(section).filter(|_| !written)
     }
 
     /// The script of a finished backend, if it has one.
@@ -133,128 +114,12 @@ impl ScriptCheck {
         match self.choice {
             Choice::Nothing => None,
             Choice::Written => Some(Script {
-                steps: self.steps,
                 is_written: true,
+                ..Script::new(self.steps.finish())
             }),
             Choice::Known(script) => Some(script),
         }
     }
-}
-
-fn connect(
-    args: &mut Args<'_>,
-    comment: &mut Option<String>,
-    context: &mut Context<'_>,
-) -> Parsed<Connect> {
-    let mut connect = Connect::default();
-    while let Some(word) = args.take() {
-        match word.text {
-            "default" => connect.as_server = true,
-            "linger" => connect.linger = true,
-            "port" => {
-                let arg = args.need("port", "a port")?;
-                let number = value::number(&arg, "port", 1, 65_535)?;
-                connect.port = u16::try_from(number).ok();
-            }
-            "addr" => {
-                let arg = args.need("addr", "an IP address")?;
-                let addr = arg.text.parse();
-                connect.addr =
-                    Some(addr.map_err(|_| arg.refuse("not an address", "an IP address"))?);
-            }
-            "comment" => *comment = Some(args.need("comment", "a text")?.text.to_owned()),
-            "alpn" | "proto" => {
-                args.need(word.text, "its value")?;
-                context.warn(
-                    word.span,
-                    format!("'{}' is ignored", word.text),
-                    "the check speaks as its steps say",
-                );
-            }
-            _ => {
-                return Err(word.refuse(
-                    "this word of 'tcp-check connect' is not supported",
-                    "default, port, addr, linger or comment; `check-ssl` at the server and `connect default` \
-                     for TLS",
-                ));
-            }
-        }
-    }
-    Ok(connect)
-}
-
-fn expect(args: &mut Args<'_>, comment: &mut Option<String>) -> Parsed<Expect> {
-    use CheckStatus as S;
-    const MATCHES: &str = "string, rstring, binary or rbinary and a pattern";
-    const OK: &[S] = &[S::L7Ok, S::L7OkConditional, S::L6Ok, S::L4Ok];
-    const ERROR: &[S] = &[
-        S::L7OkConditional,
-        S::L7Response,
-        S::L7Status,
-        S::L6Response,
-        S::L4Connection,
-    ];
-    const TIMEOUT: &[S] = &[S::L7Timeout, S::L6Timeout, S::L4Timeout];
-    let mut expect = Expect::new(Pattern::Text(Vec::new()));
-    loop {
-        let word = args.need("tcp-check expect", MATCHES)?;
-        if word.text == "!" {
-            expect.negated = true;
-            continue;
-        }
-        let value = args.need(word.text, "its value")?;
-        match word.text {
-            "comment" => *comment = Some(value.text.to_owned()),
-            "min-recv" => {
-                expect.min_recv = match value.text {
-                    "-1" => None,
-                    _ => usize::try_from(value::number(&value, "min-recv", 0, 65_535)?).ok(),
-                };
-            }
-            "ok-status" => expect.ok = status(&value, OK)?,
-            "error-status" => expect.error = status(&value, ERROR)?,
-            "tout-status" => expect.timeout = status(&value, TIMEOUT)?,
-            "on-success" => expect.on_success = constant(&value)?,
-            "on-error" => expect.on_error = constant(&value)?,
-            "string" => expect.pattern = Pattern::Text(value.text.as_bytes().to_vec()),
-            "binary" => expect.pattern = Pattern::Binary(hexadecimal(&value)?),
-            "rstring" | "rbinary" => {
-                let pattern = match word.text {
-                    "rstring" => Pattern::regex(value.text),
-                    _ => Pattern::hex_regex(value.text),
-                };
-                expect.pattern = pattern.map_err(|e| {
-                    value.refuse(
-                        format!("not a regular expression: {e}"),
-                        "a regular expression",
-                    )
-                })?;
-            }
-            _ => return Err(word.refuse("this kind of expectation is not supported", MATCHES)),
-        }
-        if matches!(word.text, "string" | "binary" | "rstring" | "rbinary") {
-            return Ok(expect);
-        }
-    }
-}
-
-fn status(arg: &Arg<'_>, allowed: &[CheckStatus]) -> Parsed<CheckStatus> {
-    let found = allowed.iter().find(|status| status.word() == arg.text);
-    found.copied().ok_or_else(|| {
-        let words: Vec<&str> = allowed.iter().map(|status| status.word()).collect();
-        arg.refuse("not a status that may stand here", words.join(", "))
-    })
-}
-
-/// Log formats here have no variables.
-fn constant(arg: &Arg<'_>) -> Parsed<Report> {
-    if arg.text.contains('%') {
-        return Err(arg.refuse(
-            "variables in texts of checks are not supported",
-            "a text without %",
-        ));
-    }
-    Ok(Report::Text(arg.text.to_owned()))
 }
 
 fn hexadecimal(arg: &Arg<'_>) -> Parsed<Vec<u8>> {

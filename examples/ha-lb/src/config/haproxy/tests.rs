@@ -1,5 +1,6 @@
 mod errors;
 mod files;
+mod http_checks;
 mod keywords;
 mod obsolete;
 mod proxies;

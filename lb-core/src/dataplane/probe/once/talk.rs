@@ -12,7 +12,7 @@ use crate::{
     dataplane::{destination::Destination, tls::Connector},
     health::{
         CheckStatus, Probe,
-        script::{Connect, Conversation, Script, Verdict, Want},
+        script::{Connect, Conversation, Known, Script, Verdict, Want},
     },
 };
 
@@ -20,10 +20,11 @@ use crate::{
 pub(super) async fn run(
     method: &Method,
     script: &Script,
+    known: Known<'_>,
     tls: Option<&Connector>,
     probe: Probe,
 ) -> Found {
-    let mut conversation = Conversation::new(script, tls.is_some());
+    let mut conversation = Conversation::new(script, known);
     let mut stream: Option<Box<dyn Io>> = None;
     let mut deadline = Instant::now();
     loop {
@@ -42,7 +43,7 @@ pub(super) async fn run(
                 continue;
             }
             (Want::Send(bytes), Some(stream)) => {
-                timeout_at(deadline, stream.write_all(bytes)).await
+                timeout_at(deadline, stream.write_all(&bytes)).await
             }
             (Want::Receive, Some(stream)) => {
                 let mut room = [0; 4096];

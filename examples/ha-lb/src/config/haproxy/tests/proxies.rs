@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lb_core::config::{
-    BackendConfig, BindAddress, CheckKind, CookieConfig, FrontendConfig, LogFormatKind,
-    ServerConfig, SyslogAddress,
+    BackendConfig, BindAddress, CookieConfig, FrontendConfig, LogFormatKind, ServerConfig,
+    SyslogAddress,
 };
 
 use super::*;
@@ -354,59 +354,6 @@ fn a_template_spreads_the_addresses_of_its_host() {
             row("w6", 3, Some("[2001:db8::1]:80")),
             row("w7", 4, None),
         ]
-    );
-}
-
-#[test]
-fn http_checks_in_the_old_and_the_new_form() {
-    let check = |lines: &str| backend(&quiet(&pair("", lines)), 1).check.clone();
-    let http = |method: &str, uri: &str, version: &str, headers: &[(&str, &str)], expect| {
-        CheckKind::Http {
-            method: method.to_owned(),
-            uri: uri.to_owned(),
-            version: version.to_owned(),
-            headers: headers
-                .iter()
-                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-                .collect(),
-            expect_status: expect,
-        }
-    };
-    assert_eq!(check(""), CheckKind::Tcp);
-    assert_eq!(
-        check("option httpchk"),
-        http("OPTIONS", "/", "HTTP/1.0", &[], vec![])
-    );
-    assert_eq!(
-        check("option httpchk /up"),
-        http("OPTIONS", "/up", "HTTP/1.0", &[], vec![])
-    );
-    assert_eq!(
-        check(r"option httpchk GET /up HTTP/1.1\r\nHost:\ a.example"),
-        http("GET", "/up", "HTTP/1.1", &[("Host", "a.example")], vec![])
-    );
-    assert_eq!(
-        check(r"option httpchk GET /up HTTP/1.1\r\nHost: a.example"),
-        http("GET", "/up", "HTTP/1.1", &[("Host", "a.example")], vec![])
-    );
-    assert_eq!(
-        check(
-            "http-check send meth HEAD uri /x ver HTTP/1.1 hdr Host a\n option httpchk\n http-check expect status 200,301-302"
-        ),
-        http(
-            "HEAD",
-            "/x",
-            "HTTP/1.1",
-            &[("Host", "a")],
-            vec![200..=200, 301..=302]
-        )
-    );
-    let last = check("option httpchk\n option tcp-check");
-    assert!(matches!(last, CheckKind::Script(script) if script.steps.is_empty()));
-    let said = findings(&pair("", "option httpchk\n http-check expect string ok"));
-    assert!(
-        said[0].contains("this kind of expectation is not supported"),
-        "{said:#?}"
     );
 }
 

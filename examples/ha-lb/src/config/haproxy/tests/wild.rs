@@ -158,32 +158,6 @@ fn checks_that_speak_a_protocol_are_scripts() {
     }
 }
 
-fn expected_status(rule: &str) -> Vec<std::ops::RangeInclusive<u16>> {
-    let backend = format!("option httpchk\n http-check expect {rule}");
-    let (config, said) = accepted(&pair("", &backend));
-    assert_eq!(said, "");
-    match &config.proxies[1].backend.as_ref().unwrap().check {
-        CheckKind::Http { expect_status, .. } => expect_status.clone(),
-        kind => panic!("{kind:?}"),
-    }
-}
-
-#[test]
-fn expected_statuses_may_be_patterns_and_denied() {
-    assert_eq!(expected_status("rstatus (2|3)[0-9][0-9]"), [200..=399]);
-    assert_eq!(
-        expected_status("rstatus ^(200|401)$"),
-        [200..=200, 401..=401]
-    );
-    assert_eq!(expected_status("! rstatus ^5"), [100..=499, 600..=999]);
-    assert_eq!(expected_status("! status 404"), [100..=403, 405..=999]);
-    assert_eq!(expected_status("comment up status 200-404"), [200..=404]);
-    let said = findings(&pair("", "option httpchk\n http-check expect rstatus ^abc"));
-    assert!(said[0].contains("no status code is accepted"), "{said:?}");
-    let said = findings(&pair("", "option httpchk\n http-check expect string up"));
-    assert!(said[0].contains("is not supported"), "{said:?}");
-}
-
 #[test]
 fn check_rules_without_the_option_are_said_to_be_idle() {
     let (_, said) = accepted(&pair("", "http-check expect status 200"));

@@ -1,0 +1,185 @@
+//! `option httpchk` and `http-check`.
+
+use std::sync::Arc;
+
+use lb_core::{
+    config::CheckKind,
+    health::script::{Act, Expect, FieldMatch, HttpPattern, Pattern, Request, Script, TextMatch},
+};
+
+use super::{findings, pair, quiet};
+
+fn check(lines: &str) -> CheckKind {
+    let config = quiet(&pair("", lines));
+    config.proxies[1].backend.as_ref().unwrap().check.clone()
+}
+
+fn script(lines: &str) -> Arc<Script> {
+    match check(lines) {
+        CheckKind::Script(script) => script,
+        CheckKind::Tcp => panic!("{lines}"),
+    }
+}
+
+fn request(script: &Script, number: usize) -> &Request {
+    let mut requests = script.steps.iter().filter_map(|step| match &step.act {
+        Act::Request(request) => Some(request),
+        _ => None,
+    });
+    requests.nth(number).unwrap()
+}
+
+fn expectation(rule: &str) -> Expect {
+    let script = script(&format!("option httpchk\n http-check expect {rule}"));
+    match &script.steps.last().unwrap().act {
+        Act::Expect(expect) => expect.clone(),
+        act => panic!("{act:?}"),
+    }
+}
+
+fn asks(method: &str, target: &str, version: &str, headers: &[(&str, &str)]) -> Request {
+    let headers = headers
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+    Request {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        version: version.to_owned(),
+        headers: headers.collect(),
+        body: Vec::new(),
+    }
+}
+
+#[test]
+fn the_request_is_that_of_the_option_as_far_as_the_first_send_leaves_it() {
+    assert_eq!(check(""), CheckKind::Tcp);
+    let of = |lines: &str| request(&script(lines), 0).clone();
+    let old = r"option httpchk GET /up HTTP/1.1\r\nHost:\ a.example";
+    for (lines, wanted) in [
+        ("option httpchk", asks("OPTIONS", "/", "HTTP/1.0", &[])),
+        (
+            "option httpchk /up",
+            asks("OPTIONS", "/up", "HTTP/1.0", &[]),
+        ),
+        (
+            old,
+            asks("GET", "/up", "HTTP/1.1", &[("Host", "a.example")]),
+        ),
+        (
+            r"option httpchk GET /up HTTP/1.1\r\nHost: a.example",
+            asks("GET", "/up", "HTTP/1.1", &[("Host", "a.example")]),
+        ),
+        (
+            "http-check send meth HEAD uri /x ver HTTP/1.1 hdr Host a\n option httpchk GET /y",
+            asks("HEAD", "/x", "HTTP/1.1", &[("Host", "a")]),
+        ),
+        (
+            &format!("{old}\n http-check connect port 81\n http-check send hdr X-Q 1"),
+            asks("GET", "/up", "HTTP/1.1", &[("X-Q", "1")]),
+        ),
+        (
+            &format!("{old}\n http-check send hdr content-length 7 uri /z"),
+            asks("GET", "/z", "HTTP/1.1", &[("Host", "a.example")]),
+        ),
+    ] {
+        assert_eq!(of(lines), wanted, "{lines}");
+    }
+    let body = of("option httpchk\n http-check send meth POST body hello");
+    assert_eq!(body.body, b"hello");
+    let last = script("option httpchk\n option tcp-check");
+    assert!(last.steps.is_empty());
+}
+
+#[test]
+fn a_second_request_has_a_connection_of_its_own() {
+    let twice = script(
+        "option httpchk GET /a\n http-check connect\n http-check expect status 200\n \
+         http-check connect port 81\n http-check send uri /b\n http-check expect string ok",
+    );
+    assert_eq!(request(&twice, 0).target, "/a");
+    assert_eq!(*request(&twice, 1), asks("OPTIONS", "/b", "HTTP/1.0", &[]));
+    let kinds = twice.steps.iter().map(|step| match &step.act {
+        Act::Connect(_) => "connect",
+        Act::Request(_) => "send",
+        Act::Expect(_) => "expect",
+        Act::Send(_) => "bytes",
+    });
+    let wanted = ["connect", "send", "expect", "connect", "send", "expect"];
+    assert_eq!(kinds.collect::<Vec<_>>(), wanted);
+    let said = findings(&pair(
+        "",
+        "option httpchk\n http-check expect status 200\n http-check send uri /b",
+    ));
+    assert!(
+        said[0].contains("needs a connection of its own"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn expectations_of_every_kind() {
+    let http = |rule: &str| match expectation(rule).pattern {
+        Pattern::Http(http) => http,
+        pattern => panic!("{pattern:?}"),
+    };
+    let regex = |text: &str| regex::bytes::Regex::new(text).unwrap();
+    let whole = |text: &str| TextMatch::Whole(text.to_owned());
+    for (rule, wanted) in [
+        (
+            "status 200,301-302",
+            HttpPattern::Status(vec![200..=200, 301..=302]),
+        ),
+        (
+            "comment up status 200-404",
+            HttpPattern::Status(vec![200..=404]),
+        ),
+        ("! rstatus ^5", HttpPattern::StatusRegex(regex("^5"))),
+        ("string up", HttpPattern::Body(b"up".to_vec())),
+        (
+            "! rstring err|down",
+            HttpPattern::BodyRegex(regex("err|down")),
+        ),
+        (
+            "hdr name X-State",
+            HttpPattern::Field(FieldMatch {
+                name: whole("x-state"),
+                value: None,
+                whole: false,
+            }),
+        ),
+        (
+            "fhdr name -m beg X- value -m end ok",
+            HttpPattern::Field(FieldMatch {
+                name: TextMatch::Begins("x-".to_owned()),
+                value: Some(TextMatch::Ends("ok".to_owned())),
+                whole: true,
+            }),
+        ),
+    ] {
+        assert_eq!(http(rule), wanted, "{rule}");
+    }
+    assert!(expectation("! string err").negated);
+    assert_eq!(expectation("min-recv 20 string up").min_recv, Some(20));
+    for (rule, message) in [
+        ("status 99", "not a list of status codes"),
+        ("rstatus (", "not a regular expression"),
+        ("hdr value x", "a header is looked for by its name"),
+        ("hdr name -m odd x", "unknown method of comparing"),
+        ("body x", "this kind of expectation is not supported"),
+        ("on-error %[srv_name] status 200", "variables in texts"),
+    ] {
+        let said = findings(&pair(
+            "",
+            &format!("option httpchk\n http-check expect {rule}"),
+        ));
+        assert!(said[0].contains(message), "{rule}: {said:?}");
+    }
+}
+
+#[test]
+fn the_flags_of_a_check_are_kept() {
+    let flags = script("option httpchk\n http-check send-state\n http-check disable-on-404");
+    assert!(flags.send_state && flags.disable_on_404);
+    let none = script("option httpchk");
+    assert!(!none.send_state && !none.disable_on_404);
+}
