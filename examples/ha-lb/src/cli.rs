@@ -114,6 +114,9 @@ struct Check {
     /// One JSON document instead of lines
     #[arg(long)]
     json: bool,
+    /// Warnings are errors: whatever would be done otherwise than written is refused
+    #[arg(long, conflicts_with = "diff")]
+    strict: bool,
     /// Show what a reload (SIGHUP) of the running daemon with these files would do, without doing it; without -k and
     /// -x, with the daemon's own files
     #[arg(long)]
@@ -198,7 +201,7 @@ impl Check {
             ..Sources::default()
         };
         if !self.diff {
-            return Ok(check::run(&self.files.sources()?, self.json));
+            return Ok(check::run(&self.files.sources()?, self.json, self.strict));
         }
         if old != Sources::default() {
             return diff::files(&old, &self.files.sources()?, self.json);

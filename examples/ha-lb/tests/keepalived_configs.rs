@@ -113,7 +113,7 @@ fn apiserver_version_3_with_a_virtual_server() {
              `vrrp_iptables`; addresses are fenced by an nftables table of this program's own",
             "apiserver/keepalived-lvs.conf:23:5: note: the instance's own interface is tracked in \
              any case: `em1`; the line changes nothing",
-            "apiserver/keepalived-lvs.conf:27:5: note: a weight with `nopreempt`: a failing master \
+            "apiserver/keepalived-lvs.conf:27:5: warning: a weight with `nopreempt`: a failing master \
              keeps the addresses, because no backup preempts it: `check_haproxy`; with weight 0 a \
              failure is a fault, which gives the addresses up",
             "apiserver/keepalived-lvs.conf:37:3: warning: obsolete keyword: found `lvs_sched`, \
@@ -214,7 +214,7 @@ fn web_pair() {
     let config = accepted(
         "web-pair/keepalived-web2-nopreempt.conf",
         &[
-            "web-pair/keepalived-web2-nopreempt.conf:24:9: note: a weight with `nopreempt`: a \
+            "web-pair/keepalived-web2-nopreempt.conf:24:9: warning: a weight with `nopreempt`: a \
              failing master keeps the addresses, because no backup preempts it: `chk_nginx`; with \
              weight 0 a failure is a fault, which gives the addresses up",
         ],
@@ -245,11 +245,11 @@ fn multi_service() {
         "multi-service/keepalived.conf",
         &[
             &format!("multi-service/keepalived.conf:10:19: warning: {cut}"),
-            "multi-service/keepalived.conf:16:9: note: a script that is defined later: \
+            "multi-service/keepalived.conf:16:9: warning: a script that is defined later: \
              `check_serviceA`; it is tracked; keepalived would ignore this line, and lines like it",
             &format!("multi-service/keepalived.conf:29:19: warning: {cut}"),
             "multi-service/keepalived.conf:39:48: warning: text after the value of `script`: \
-             `Đường`; it is ignored to the end of the line",
+             `Đường`; it is ignored to the end of the line, as by keepalived",
         ],
     );
     assert_eq!(config.instances.len(), 2);

@@ -19,19 +19,27 @@ use crate::{
 #[derive(Serialize)]
 struct Report<'a> {
     valid: bool,
+    strict: bool,
     errors: usize,
     warnings: usize,
     diagnostics: &'a Diagnostics,
 }
 
-/// Checks `sources`.
-pub(super) fn run(sources: &Sources, json: bool) -> ExitCode {
+/// Checks `sources`; `strict` takes warnings for errors.
+pub(super) fn run(sources: &Sources, json: bool, strict: bool) -> ExitCode {
     let mut diagnostics = Diagnostics::new();
     let loaded = load::load(sources, &Predefined::of(sources), &mut diagnostics);
+    if let Some(loaded) = &loaded {
+        diagnostics.extend(loaded.missing_programs());
+    }
     diagnostics.sort();
+    if strict {
+        diagnostics.promote();
+    }
     let report = Report {
         valid: loaded.is_some() && !diagnostics.has_errors(),
         errors: diagnostics.count(Severity::Error),
+        strict,
         warnings: diagnostics.count(Severity::Warning),
         diagnostics: &diagnostics,
     };

@@ -76,6 +76,7 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
             no_vrrp: options.checkers && !options.vrrp,
             no_virtual_servers: options.vrrp && !options.checkers,
             config_id: options.config_id.clone(),
+            every_file: options.every_file,
             ..Overrides::default()
         },
     };

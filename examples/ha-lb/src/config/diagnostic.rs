@@ -238,6 +238,15 @@ impl Diagnostics {
         self.iter().any(|d| d.severity == Severity::Error)
     }
 
+    /// Makes every warning an error: of a check that is to be strict.
+    pub fn promote(&mut self) {
+        for diagnostic in &mut self.list {
+            if diagnostic.severity == Severity::Warning {
+                diagnostic.severity = Severity::Error;
+            }
+        }
+    }
+
     /// Puts the findings into the order of the files' lines; those of one place keep their order.
     pub fn sort(&mut self) {
         self.list.sort_by(|a, b| a.span.cmp(&b.span));

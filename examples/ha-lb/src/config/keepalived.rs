@@ -45,27 +45,34 @@ pub use keyword::{KeywordInfo, Support};
 
 use document::Node;
 use keyword::{Context, Keyword, Table, Takes};
-use source::ConfigId;
+pub(in crate::config) use source::SEED;
+use source::{Choice, ConfigId};
 use tracked::{Counts, Definitions};
 
 /// Reads a file and what it includes. `None` if anything in it is refused; `diagnostics` says
 /// what.
 pub fn load(path: &Path, files: &dyn Files, diagnostics: &mut Diagnostics) -> Option<Config> {
-    load_for(path, None, files, diagnostics)
+    load_for(path, None, false, files, diagnostics)
 }
 
-/// The same with a configuration id, which chooses between lines that begin with `@`; this host's name by default.
+/// The same with a configuration id, which chooses between lines that begin with `@`; this host's name up to its first
+/// dot by default. With `every_file` an include that finds nothing is a mistake.
 pub fn load_for(
     path: &Path,
     id: Option<&str>,
+    every_file: bool,
     files: &dyn Files,
     diagnostics: &mut Diagnostics,
 ) -> Option<Config> {
     let mut found = Diagnostics::new();
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
-    let id = id.map_or(ConfigId::HostName(&host), ConfigId::Given);
-    let config = read(path, &id, files, &mut found);
+    let host = host.split('.').next().unwrap_or_default();
+    let choice = Choice {
+        id: id.map_or(ConfigId::HostName(host), ConfigId::Given),
+        every_file,
+    };
+    let config = read(path, choice, files, &mut found);
     if config.instances.is_empty() && config.virtual_servers.is_empty() && !found.has_errors() {
         found.push(
             Diagnostic::warning(
@@ -81,8 +88,8 @@ pub fn load_for(
     (!refused).then_some(config)
 }
 
-fn read(path: &Path, id: &ConfigId<'_>, files: &dyn Files, found: &mut Diagnostics) -> Config {
-    let tokens = source::read(path, id, files, found);
+fn read(path: &Path, choice: Choice<'_>, files: &dyn Files, found: &mut Diagnostics) -> Config {
+    let tokens = source::read(path, choice, files, found);
     let nodes = document::build(tokens, found);
     interpret(&nodes, found)
 }
@@ -279,7 +286,7 @@ fn file(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     tracked::add(&mut draft.tracked.files, read, context);
 }
 
-/// Names are unique, and so are virtual router identifiers on an interface.
+/// Names are unique, and so are virtual router identifiers on an interface among those who can hear each other.
 fn is_new(instances: &[Instance], new: &Instance, context: &mut Context<'_>) -> bool {
     let mut is_new = true;
     for known in instances {
@@ -288,6 +295,7 @@ fn is_new(instances: &[Instance], new: &Instance, context: &mut Context<'_>) -> 
             is_new = false;
         } else if (&known.interface, known.family, known.vrid)
             == (&new.interface, new.family, new.vrid)
+            && hear_each_other(known, new)
         {
             let message = format!(
                 "`virtual_router_id {}` on `{}` is that of instance `{}` already",
@@ -302,6 +310,18 @@ fn is_new(instances: &[Instance], new: &Instance, context: &mut Context<'_>) -> 
         }
     }
     is_new
+}
+
+/// keepalived.conf(5), `virtual_router_id`: it may be used again with other unicast peers, or another group.
+fn hear_each_other(one: &Instance, other: &Instance) -> bool {
+    match (&one.unicast, &other.unicast) {
+        (None, None) => one.group == other.group,
+        (Some(one), Some(other)) => {
+            let other: Vec<_> = other.peers.iter().map(|peer| peer.address).collect();
+            one.peers.iter().any(|peer| other.contains(&peer.address))
+        }
+        _ => false,
+    }
 }
 
 impl Context<'_> {

@@ -2,13 +2,18 @@
 
 use lb_core::config::Config;
 
-use super::{diagnostic::Diagnostics, files::Files, haproxy, keepalived, lvs};
+use super::{
+    diagnostic::{Diagnostic, Diagnostics},
+    files::Files,
+    haproxy, keepalived, lvs,
+};
 use crate::{
     ipc::message::{Overrides, Sources},
     notify::{Hooks, Subject},
     privileges::{self, AccountError},
     supervisor::{
         command::Command,
+        liveness,
         scripts::Script,
         security,
         tracks::{
@@ -34,7 +39,8 @@ pub fn load(sources: &Sources, files: &dyn Files, diagnostics: &mut Diagnostics)
     let keepalived = match &sources.keepalived {
         Some(path) => {
             let id = sources.overrides.config_id.as_deref();
-            keepalived::load_for(path, id, files, diagnostics).map(Some)
+            let every_file = sources.overrides.every_file;
+            keepalived::load_for(path, id, every_file, files, diagnostics).map(Some)
         }
         None => Some(None),
     };
@@ -132,6 +138,36 @@ impl Loaded {
             }))
         });
         scripts.chain(files).chain(processes).collect()
+    }
+
+    /// Scripts whose program is not on this host. That is no matter of the file, which may be checked elsewhere.
+    pub fn missing_programs(&self) -> Vec<Diagnostic> {
+        let Some(config) = &self.keepalived else {
+            return Vec::new();
+        };
+        let missing = |written: &&keepalived::Command| !security::is_there(&written.arguments);
+        let warning = |written: &keepalived::Command, action: &str| {
+            let program = written.arguments.first().map_or("", String::as_str);
+            Diagnostic::warning(written.span.clone(), "no such program on this host")
+                .found(program)
+                .action(action)
+        };
+        let fails = "the script fails, and with it what tracks it; keepalived would go on without the check";
+        // What only asks whether HAProxy runs is answered without a program.
+        let asked = config.scripts.iter().map(|script| &script.command);
+        let asked = asked.filter(|written| !liveness::asks_for_the_balancer(&written.arguments));
+        let scripts = asked.filter(missing);
+        let scripts = scripts.map(|written| warning(written, fails));
+        let groups = config.sync_groups.iter().map(|group| &group.notify);
+        let all = config.instances.iter().map(|i| &i.notify).chain(groups);
+        let hooks = all.flat_map(keepalived::Notify::commands).filter(missing);
+        let hooks = hooks.map(|written| {
+            warning(
+                written,
+                "it cannot be run, and the log will say so each time",
+            )
+        });
+        scripts.chain(hooks).collect()
     }
 
     /// What root would run although others can change it, with `enable_script_security`; one sentence each.

@@ -3,12 +3,16 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{BuildHasher as _, RandomState},
     io,
     net::IpAddr,
     path::{Path, PathBuf},
 };
 
-use super::files::{DiskFiles, Files};
+use super::{
+    files::{DiskFiles, Files},
+    keepalived,
+};
 use crate::{admin::stat::info, ipc::message::Sources};
 
 /// [`DiskFiles`] and `HAPROXY_*`.
@@ -25,7 +29,9 @@ impl Predefined {
         };
         let files = sources.haproxy.iter().map(|file| file.to_string_lossy());
         let files: Vec<_> = files.collect();
+        let seed = RandomState::new().hash_one(std::process::id());
         let mut variables = BTreeMap::from([
+            (keepalived::SEED, seed.to_string()),
             (
                 "HAPROXY_LOCALPEER",
                 overrides.local_peer.clone().unwrap_or_else(host),

@@ -39,6 +39,9 @@ pub struct Overrides {
     /// keepalived's `-i`: which lines that begin with `@` count; this host's name by default.
     #[serde(default)]
     pub config_id: Option<String>,
+    /// keepalived's `-e`: an include that finds nothing is a mistake.
+    #[serde(default)]
+    pub every_file: bool,
 }
 
 /// The first message to either child: parse these sources again with these answers.

@@ -40,6 +40,12 @@ pub fn objection(command: &Command) -> Option<String> {
     ))
 }
 
+/// Whether the program of these words is on this host.
+pub fn is_there(words: &[String]) -> bool {
+    let program = words.first().and_then(|program| find(program));
+    program.is_some_and(|program| program.is_file())
+}
+
 /// The program as execvp(3) finds it.
 fn find(program: &str) -> Option<PathBuf> {
     if program.contains('/') {

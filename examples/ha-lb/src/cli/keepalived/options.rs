@@ -27,11 +27,12 @@ Usage: keepalived [OPTION...]
   -c, --checkers_pid=FILE      pid file of the process of the virtual servers
   -s, --namespace=NAME         run in this network namespace
   -u, --umask=MASK             umask of the files that are made, in octal
+  -e, --all-config             an include that finds no file is an error
   -i, --config-id=ID           lines that begin with @ID count, and with @^ID do not (default: the host's name)
       --signum=NAME            print the number of a signal: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON
   -v, --version                print the version
   -h, --help                   print this
-Accepted, and said to have no effect: -A -a -B -b -d -D -e -I -m -M -R -V -X -x --all
+Accepted, and said to have no effect: -A -a -B -b -d -D -I -m -M -R -V -X -x --all
 ";
 
 /// What the options ask for.
@@ -54,6 +55,8 @@ pub(super) struct Options {
     pub(super) namespace: Option<String>,
     pub(super) umask: Option<u32>,
     pub(super) config_id: Option<String>,
+    /// `-e`.
+    pub(super) every_file: bool,
     /// Words of options that are passed over, in keepalived's words; with `-t` they are errors.
     pub(super) invalid: Vec<String>,
     /// Options that have no effect, in sentences.
@@ -245,6 +248,7 @@ impl Options {
             'v' => return Some(Parsed::Version),
             'h' => return Some(Parsed::Say(USAGE.to_owned())),
             SIGNUM => return Some(signum(&shown)),
+            'e' => self.every_file = true,
             'i' => self.config_id = Some(shown.into_owned()),
             'T' => {
                 return Some(Parsed::Wrong(format!("Option {name} is not supported")));

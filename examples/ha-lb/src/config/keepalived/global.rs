@@ -162,6 +162,20 @@ fn down_timer_adverts(draft: &mut Draft, node: &Node, context: &mut Context<'_>)
     }
 }
 
+/// Carried out while the files are read; only its words are looked at here.
+fn include_check(_: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    let known = ["readable", "match", "wildcard_match", "brace_match"];
+    for word in &node.arguments {
+        if !known.contains(&word.text.trim_start_matches(['+', '-'])) {
+            context.refuse(
+                word,
+                "check of includes",
+                "readable, match, wildcard_match or brace_match, with or without `+` or `-` before it",
+            );
+        }
+    }
+}
+
 fn recipients(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     for line in inside(node) {
         for word in std::iter::once(&line.keyword).chain(&line.arguments) {

@@ -179,27 +179,26 @@ fn preempt_delay(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
 }
 
 fn authentication(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
-    let mut authentication = AuthenticationDraft {
+    // A second block adds to the first.
+    let mut authentication = draft.authentication.take().unwrap_or(AuthenticationDraft {
         span: node.keyword.span.clone(),
         header: None,
         password: None,
-    };
+    });
     context.read(&mut authentication, inside(node), &AUTHENTICATION);
     draft.authentication = Some(authentication);
 }
 
 fn addresses(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     let lines = inside(node).iter();
-    draft.addresses = lines
-        .filter_map(|line| context.virtual_address(line))
-        .collect();
+    let read = lines.filter_map(|line| context.virtual_address(line));
+    draft.addresses.extend(read);
 }
 
 fn excluded_addresses(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     let lines = inside(node).iter();
-    draft.excluded_addresses = lines
-        .filter_map(|line| context.virtual_address(line))
-        .collect();
+    let read = lines.filter_map(|line| context.virtual_address(line));
+    draft.excluded_addresses.extend(read);
 }
 
 fn source(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {

@@ -197,23 +197,29 @@ impl Context<'_> {
                 self.unknown(node, table);
                 continue;
             };
-            let first = seen.insert(keyword.name, &node.keyword.span);
-            if let (Some(first), false) = (first, keyword.repeats) {
+            let first = *seen.entry(keyword.name).or_insert(&node.keyword.span);
+            // Blocks add up.
+            if *first != node.keyword.span && !keyword.repeats && !keyword.takes.block {
+                let first_counts = first_counts(name);
+                let (counts, not) = match first_counts {
+                    true => ("the first one counts, of line", "not this one"),
+                    false => ("this one counts, not the one of line", "as for keepalived"),
+                };
                 self.diagnostics.push(
                     Diagnostic::warning(node.keyword.span.clone(), "given twice")
                         .found(name)
-                        .action(format!(
-                            "this one counts, not the one of line {}",
-                            first.line
-                        )),
+                        .action(format!("{counts} {}, {not}", first.line)),
                 );
+                if first_counts {
+                    continue;
+                }
             }
             if let Some(word) = node.arguments.iter().find(|word| is_template(&word.text)) {
                 self.refuse(word, "value", keyword.takes.what);
                 continue;
             }
-            let joined = command::single_quoted(node);
-            let node = joined.as_ref().unwrap_or(node);
+            let reread = command::reread(node);
+            let node = reread.as_ref().unwrap_or(node);
             if self.fits(node, keyword.takes) {
                 self.apply(target, node, keyword);
             }
@@ -261,7 +267,10 @@ impl Context<'_> {
             .expected(format!("a keyword of {}", table.block))
             .suggestion(closest(&found.text, names));
         if node.block.is_some() {
-            diagnostic = diagnostic.action("its block is skipped");
+            diagnostic = diagnostic.action(
+                "its block is skipped; keepalived would read the lines of the block as if they stood around it, and \
+                 end the block around it with this one's `}`",
+            );
         }
         self.diagnostics.push(diagnostic);
     }
@@ -309,11 +318,18 @@ impl Context<'_> {
     /// keepalived ignores words after a complete value without a word; we say so.
     pub(super) fn surplus(&mut self, node: &Node, max: usize) {
         if let Some(surplus) = node.arguments.get(max) {
+            let action = match surplus.glued {
+                true => {
+                    "it is ignored to the end of the line, as by keepalived: a double quote inside a word ends the \
+                     word"
+                }
+                false => "it is ignored to the end of the line, as by keepalived",
+            };
             let mut diagnostic = Diagnostic::warning(
                 surplus.span.clone(),
                 format!("text after the value of `{}`", node.keyword.text),
             )
-            .action("it is ignored to the end of the line");
+            .action(action);
             // It may be the rest of a password.
             if node.keyword.text != "auth_pass" {
                 diagnostic = diagnostic.found(&surplus.text);
@@ -333,6 +349,13 @@ impl Context<'_> {
         }
         self.diagnostics.push(diagnostic);
     }
+}
+
+/// Keywords of which keepalived keeps the first, and says that it ignores the second.
+fn first_counts(keyword: &str) -> bool {
+    keyword.starts_with("notify")
+        || keyword.contains("_fifo")
+        || matches!(keyword, "startup_script" | "shutdown_script")
 }
 
 /// What the lexer made of `{{ NAME }}`.

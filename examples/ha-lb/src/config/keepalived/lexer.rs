@@ -1,9 +1,9 @@
 //! One line of text to words and braces, with keepalived's habits.
 //!
-//! - `#` and `!` begin a comment anywhere outside double quotes, inside a word too; `\#` and `\!`
-//!   stand for themselves.
-//! - `"` makes blanks, braces and comment signs part of a word; `\"` inside stands for itself.
-//!   A single quote protects nothing.
+//! - `#` and `!` begin a comment anywhere outside double quotes, inside a word too. A backslash before them does not
+//!   help: keepalived 2.2 takes it away when it first reads the file, and begins the comment when it reads it again.
+//! - `"` makes blanks, braces and comment signs part of a word, which ends with the next `"`: what is glued to it is
+//!   another word. A backslash and a single quote protect nothing, but in commands (`command`).
 //! - `{` and `}` are words of their own wherever they stand.
 
 use std::sync::Arc;
@@ -31,8 +31,13 @@ impl Character {
 pub(super) struct Word {
     pub(super) text: String,
     pub(super) span: Span,
-    /// Some of it stood in double quotes.
+    /// It stood in quotes.
     pub(super) quoted: bool,
+    /// It follows what is in front of it without a blank.
+    pub(super) glued: bool,
+    /// The characters of its line, and which of them is its first.
+    pub(super) line: Arc<[Character]>,
+    pub(super) start: usize,
 }
 
 /// What a line is made of.
@@ -80,7 +85,7 @@ pub(super) fn uncomment(
     let mut escaped = false;
     let mut previous = ' ';
     let comment = characters.iter().position(|c| {
-        let starts = !quoted && !escaped && (c.is('#') || c.is('!'));
+        let starts = !quoted && (c.is('#') || c.is('!'));
         if starts {
             return true;
         }
@@ -91,25 +96,29 @@ pub(super) fn uncomment(
         previous = c.value;
         false
     });
-    if let Some(position) = comment {
-        if let Some(sign) = characters.get(position)
-            && !previous.is_whitespace()
-            && !matches!(previous, '{' | '}' | '"')
-        {
-            diagnostics.push(
-                Diagnostic::warning(
-                    line.span(sign.column),
-                    format!("`{}` begins a comment inside a word", sign.value),
-                )
-                .action(format!(
-                    "the word ends here, as for keepalived; to mean the sign itself, write \
-                     `\\{}` or put the word in double quotes",
-                    sign.value
-                )),
-            );
+    let Some(position) = comment else {
+        return characters;
+    };
+    if let Some(sign) = characters.get(position) {
+        let inside = !previous.is_whitespace() && !matches!(previous, '{' | '}' | '"');
+        let (message, action) = match (inside, escaped) {
+            (_, true) => (
+                format!("`\\{}` begins a comment all the same", sign.value),
+                "the word ends here, as for keepalived 2.2, whose first reading takes the backslash away and whose \
+                 second sees the comment; to mean the sign itself, put the word in double quotes",
+            ),
+            (true, false) => (
+                format!("`{}` begins a comment inside a word", sign.value),
+                "the word ends here, as for keepalived; to mean the sign itself, put the word in double quotes",
+            ),
+            (false, false) => Default::default(),
+        };
+        if inside {
+            let warning = Diagnostic::warning(line.span(sign.column), message).action(action);
+            diagnostics.push(warning);
         }
-        characters.truncate(position);
     }
+    characters.truncate(position - usize::from(escaped));
     characters
 }
 
@@ -119,49 +128,59 @@ pub(super) fn tokens(
     line: &Line,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Token> {
+    let whole: Arc<[Character]> = Arc::from(characters);
     let mut tokens = Vec::new();
     let mut word: Option<Word> = None;
     let mut quote: Option<u32> = None;
-    let mut rest = characters.iter().copied().peekable();
-    while let Some(c) = rest.next() {
-        let escaped = c.is('\\')
-            && rest.peek().is_some_and(|next| match quote {
-                Some(_) => next.is('"'),
-                None => next.is('#') || next.is('!'),
-            });
-        if quote.is_none()
-            && word.is_none()
-            && c.is('{')
-            && let Some(placeholder) = placeholder(c, &mut rest, line)
-        {
-            tokens.push(Token::Word(placeholder));
+    let mut glued = false;
+    let mut rest = characters.iter().copied().enumerate().peekable();
+    while let Some((start, c)) = rest.next() {
+        let begin = |glued: bool, quoted: bool| Word {
+            text: String::new(),
+            span: line.span(c.column),
+            quoted,
+            glued,
+            line: whole.clone(),
+            start,
+        };
+        if quote.is_some() {
+            if c.is('"') {
+                quote = None;
+                tokens.extend(word.take().map(Token::Word));
+                glued = true;
+            } else if let Some(word) = &mut word {
+                word.text.push(c.value);
+            }
             continue;
         }
-        let brace = quote.is_none() && (c.is('{') || c.is('}'));
-        if brace || (quote.is_none() && c.value.is_whitespace()) {
+        if word.is_none()
+            && c.is('{')
+            && let Some(text) = placeholder(c, &mut rest)
+        {
+            tokens.push(Token::Word(Word {
+                text,
+                ..begin(glued, false)
+            }));
+            continue;
+        }
+        let brace = c.is('{') || c.is('}');
+        if brace || c.value.is_whitespace() {
             tokens.extend(word.take().map(Token::Word));
+            glued = false;
             if c.is('{') {
                 tokens.push(Token::Open(line.span(c.column)));
             } else if c.is('}') {
                 tokens.push(Token::Close(line.span(c.column)));
             }
-            continue;
-        }
-        let word = word.get_or_insert_with(|| Word {
-            text: String::new(),
-            span: line.span(c.column),
-            quoted: false,
-        });
-        if c.is('"') {
-            word.quoted = true;
-            quote = match quote {
-                Some(_) => None,
-                None => Some(c.column),
-            };
-        } else if escaped {
-            word.text.extend(rest.next().map(|next| next.value));
+        } else if c.is('"') {
+            let follows = word.is_some() || glued;
+            tokens.extend(word.take().map(Token::Word));
+            word = Some(begin(follows, true));
+            quote = Some(c.column);
         } else {
-            word.text.push(c.value);
+            word.get_or_insert_with(|| begin(glued, false))
+                .text
+                .push(c.value);
         }
     }
     tokens.extend(word.map(Token::Word));
@@ -178,28 +197,23 @@ pub(super) fn tokens(
 /// `{{ NAME }}` and `{% WORDS %}`, which template engines replace: one word, so that its braces open no block.
 fn placeholder(
     first: Character,
-    rest: &mut std::iter::Peekable<impl Iterator<Item = Character> + Clone>,
-    line: &Line,
-) -> Option<Word> {
+    rest: &mut std::iter::Peekable<impl Iterator<Item = (usize, Character)> + Clone>,
+) -> Option<String> {
     let mut ahead = rest.clone();
-    let second = ahead.next().filter(|c| c.is('{') || c.is('%'))?;
+    let (_, second) = ahead.next().filter(|(_, c)| c.is('{') || c.is('%'))?;
     let end = if second.is('{') { '}' } else { '%' };
     let mut text = String::from_iter([first.value, second.value]);
     loop {
-        let c = ahead.next()?;
+        let (_, c) = ahead.next()?;
         text.push(c.value);
-        if c.is(end) && ahead.peek().is_some_and(|next| next.is('}')) {
+        if c.is(end) && ahead.peek().is_some_and(|(_, next)| next.is('}')) {
             ahead.next();
             text.push('}');
             break;
         }
     }
     *rest = ahead;
-    Some(Word {
-        text,
-        span: line.span(first.column),
-        quoted: false,
-    })
+    Some(text)
 }
 
 #[cfg(test)]
@@ -264,27 +278,35 @@ mod tests {
             said,
             [
                 "f:1:15: warning: `!` begins a comment inside a word; the word ends here, as for \
-                 keepalived; to mean the sign itself, write `\\!` or put the word in double quotes"
+                 keepalived; to mean the sign itself, put the word in double quotes"
             ]
         );
     }
 
     #[test]
-    fn a_comment_sign_may_be_escaped_or_quoted() {
-        assert_eq!(lex(r"auth_pass a\#b\!c").0, "auth_pass@1 a#b!c@11");
+    fn quotes_protect_a_comment_sign_and_a_backslash_does_not() {
         assert_eq!(
             lex(r#"auth_pass "a#b {c}" d"#).0,
             "auth_pass@1 a#b {c}@11 d@21"
         );
         assert!(lex(r#"auth_pass "a#b""#).1.is_empty());
+        let (words, said) = lex(r"auth_pass a\!b");
+        assert_eq!(words, "auth_pass@1 a@11");
+        assert_eq!(said.len(), 1);
+        assert!(
+            said.to_string()
+                .contains(r"`\!` begins a comment all the same"),
+            "{said}"
+        );
     }
 
     #[test]
-    fn a_quote_may_be_escaped_inside_quotes() {
+    fn a_word_ends_where_a_quotation_does() {
         assert_eq!(
-            lex(r#"script "check \"two words\" \n""#).0,
-            r#"script@1 check "two words" \n@8"#
+            lex(r#"auth_pass a"b c"d"#).0,
+            "auth_pass@1 a@11 b c@12 d@17"
         );
+        assert_eq!(lex(r#"a "" b"#).0, "a@1 @3 b@6");
     }
 
     #[test]

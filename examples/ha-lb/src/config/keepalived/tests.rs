@@ -91,7 +91,7 @@ fn an_unknown_block_is_skipped_and_does_not_leak_into_the_one_around() {
         said,
         [
             "f:4:1: error: unknown keyword: found `mystery`, expected a keyword of vrrp_instance; \
-             its block is skipped"
+             its block is skipped; keepalived would read the lines of the block as if they stood around it, and end the block around it with this one's `}`"
         ]
     );
 }
@@ -116,7 +116,7 @@ fn words_after_a_value_are_ignored_aloud() {
         said,
         [
             "f:4:13: warning: text after the value of `priority`: `20`; it is ignored to the end \
-             of the line"
+             of the line, as by keepalived"
         ]
     );
 }
@@ -141,7 +141,9 @@ fn of_a_word_given_twice_the_last_counts() {
     assert_eq!(instance.unwrap().priority.value(), 20);
     assert_eq!(
         said,
-        ["f:5:1: warning: given twice: `priority`; this one counts, not the one of line 4"]
+        [
+            "f:5:1: warning: given twice: `priority`; this one counts, not the one of line 4, as for keepalived"
+        ]
     );
 }
 

@@ -142,7 +142,7 @@ impl Kind<'_> {
         if position >= self.before {
             context.diagnostics.push_once(
                 &format!("{what}s defined later"),
-                Diagnostic::note(
+                Diagnostic::warning(
                     line.name.span.clone(),
                     format!("a {what} that is defined later"),
                 )
@@ -157,7 +157,7 @@ impl Kind<'_> {
         };
         if tracked.weight != 0 && !preempt {
             context.diagnostics.push(
-                Diagnostic::note(
+                Diagnostic::warning(
                     line.name.span.clone(),
                     "a weight with `nopreempt`: a failing master keeps the addresses, because \
                          no backup preempts it",

@@ -1,8 +1,8 @@
 //! The keywords of `global_defs`.
 
 use super::{
-    Draft, delay_after_boot, down_timer_adverts, first, group_v4, group_v6, min_garp, notify_fifo,
-    recipients, smtp_connect_timeout, smtp_server, startup_delay, version,
+    Draft, delay_after_boot, down_timer_adverts, first, group_v4, group_v6, include_check,
+    min_garp, notify_fifo, recipients, smtp_connect_timeout, smtp_server, startup_delay, version,
 };
 use crate::config::keepalived::{
     announcements,
@@ -425,7 +425,23 @@ pub(super) const TABLE: Table<Draft> = Table {
             "adverts of unknown routers are counted",
         ),
         Keyword::ignored("json_version", "`ha-lb status --json` has one format"),
-        Keyword::ignored("random_seed", "nothing is drawn at random"),
+        Keyword::read(
+            "random_seed",
+            Takes::one("a number"),
+            |_, n, c| {
+                let _ = n
+                    .arguments
+                    .first()
+                    .and_then(|word| c.number(word, 0..=u32::MAX));
+            },
+            "The numbers of ${_RANDOM} are the same each time (other ones than keepalived's).",
+        ),
+        Keyword::repeated(
+            "include_check",
+            Takes::words(0, 8, "readable, match, wildcard_match, brace_match"),
+            include_check,
+            "What of a missing file in the includes that follow is a mistake.",
+        ),
         Keyword::ignored(
             "disable_local_igmp",
             "the kernel's group membership is used",

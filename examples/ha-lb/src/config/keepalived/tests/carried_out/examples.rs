@@ -54,6 +54,18 @@ pub(super) const EXAMPLES: &[Example] = &[
         "+global_defs {\n+vrrp_version 3\n+}\nDEFAULT\n}",
     ),
     example(
+        GLOBAL,
+        "random_seed",
+        Runs,
+        "+random_seed 7\nrouter_id x${_RANDOM}",
+    ),
+    example(
+        GLOBAL,
+        "include_check",
+        Says,
+        "+include_check\ninclude n*pe",
+    ),
+    example(
         FILE,
         "vrrp_sync_group",
         Runs,
@@ -358,7 +370,7 @@ pub(super) const EXAMPLES: &[Example] = &[
         INSTANCE,
         "no_virtual_ipaddress",
         Says,
-        "virtual_ipaddress {\n}\n+no_virtual_ipaddress",
+        "}\nvrrp_instance W {\ninterface eth0\nvirtual_router_id 2\n+no_virtual_ipaddress",
     ),
     example(INSTANCE, "native_ipv6", Says, "+native_ipv6"),
     example(INSTANCE, "dont_track_primary", Runs, "+dont_track_primary"),
