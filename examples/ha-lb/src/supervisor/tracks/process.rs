@@ -1,6 +1,6 @@
 //! `vrrp_track_process` (keepalived.conf(5)): processes of a name are counted.
 //!
-//! On a thread of its own, which reads `/proc` every [`EVERY`] and holds a descriptor of each process that it counts:
+//! On a thread of its own, which reads `/proc` twice a second and holds a descriptor of each process that it counts:
 //! that one has ended is known at once, that there is a new one within half a second. keepalived hears both from the
 //! kernel's process connector, which tells nobody inside a network namespace.
 
