@@ -1,6 +1,6 @@
 //! The bridge in the middle and the cables to it.
 
-use std::{net::IpAddr, os::fd::AsRawFd};
+use std::{fs::File, net::IpAddr, os::fd::AsRawFd};
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
@@ -15,10 +15,12 @@ use super::{Host, LabError};
 #[derive(Debug)]
 pub struct Lab {
     bridge: u32,
+    /// Lives as long as the lab, also when the thread that made it has ended.
+    _namespace: File,
 }
 
 /// Name of the bridge.
-const BRIDGE: &str = "br-lab";
+pub const BRIDGE: &str = "br-lab";
 
 impl Lab {
     /// Makes the bridge. The process must be inside an enclosure (or be root in a network namespace of its own).
@@ -34,8 +36,17 @@ impl Lab {
                 .map_err(LabError::netlink("add bridge"))?;
             Ok(Self {
                 bridge: index(&handle, BRIDGE).await?,
+                _namespace: File::open("/proc/thread-self/ns/net")
+                    .map_err(LabError::io("namespace of the lab"))?,
             })
         })
+    }
+
+    /// The same in a network namespace of its own, so that many labs stand side by side. The calling thread, and those
+    /// that it starts, are in it from now on.
+    pub fn apart() -> Result<Self, LabError> {
+        super::host::unshare_network().map_err(LabError::io("namespace of the lab"))?;
+        Self::new()
     }
 
     /// Adds a host called `name` whose one interface is called `interface` and has `addresses`.
@@ -77,6 +88,11 @@ impl Lab {
     /// Puts the cable back.
     pub fn mend_cable(&self, host: &Host) -> Result<(), LabError> {
         self.set_port(host, true)
+    }
+
+    /// The bridge's port on the other end of the host's cable.
+    pub fn port(&self, host: &Host) -> String {
+        port_name(host.name())
     }
 
     fn set_port(&self, host: &Host, on: bool) -> Result<(), LabError> {

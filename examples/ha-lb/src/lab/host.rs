@@ -201,7 +201,7 @@ impl HostCommand<'_> {
     unsafe_code,
     reason = "unshare of the network namespace of this thread; no file descriptor is affected"
 )]
-fn unshare_network() -> io::Result<()> {
+pub(super) fn unshare_network() -> io::Result<()> {
     // SAFETY: `unshare_unsafe` is unsafe because of CLONE_FILES, which is not asked for.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?;
     Ok(())

@@ -23,10 +23,10 @@ use std::{
 
 pub use frames::Mac;
 pub use history::{History, Span};
+pub use socket::FrameSocket;
 
 use super::{Host, LabError};
 use frames::{Frames, Heard};
-use socket::FrameSocket;
 
 /// How often each host is asked.
 pub const PERIOD: Duration = Duration::from_millis(5);

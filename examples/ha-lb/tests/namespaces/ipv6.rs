@@ -10,26 +10,16 @@ use crate::{
 const VIPS: &[&str] = &["fe80::52", "2001:db8::100", "192.168.10.50"];
 
 /// An instance with addresses of IPv6, and one of IPv4 that is installed and not advertised.
-fn instance(priority: u8, transport: &str) -> String {
+fn instance(priority: u8) -> String {
     format!(
         "vrrp_instance V6 {{\n state BACKUP\n interface ens37\n virtual_router_id 52\n priority {priority}\n \
-         advert_int 0.5\n {transport}\n virtual_ipaddress {{\n fe80::52\n 2001:db8::100\n }}\n \
+         advert_int 0.5\n virtual_ipaddress {{\n fe80::52\n 2001:db8::100\n }}\n \
          virtual_ipaddress_excluded {{\n 192.168.10.50\n }}\n}}\n"
     )
 }
 
 fn multicast(name: &str, priorities: (u8, u8), scenario: impl FnOnce(Pair)) {
-    let text = |_, priority| instance(priority, "");
-    with_files(name, VIPS, priorities, text, |pair| scenario(settled(pair)));
-}
-
-fn unicast(name: &str, priorities: (u8, u8), scenario: impl FnOnce(Pair)) {
-    let text = |number: u8, priority| {
-        let other = 23 - number;
-        let transport =
-            format!("unicast_src_ip fd00:10::{number}\n unicast_peer {{\n fd00:10::{other}\n }}");
-        instance(priority, &transport)
-    };
+    let text = |_, priority| instance(priority);
     with_files(name, VIPS, priorities, text, |pair| scenario(settled(pair)));
 }
 
@@ -44,42 +34,6 @@ pub(crate) fn settled(pair: Pair) -> Pair {
         });
     }
     pair
-}
-
-#[test]
-fn we_are_preferred() {
-    multicast(
-        "ipv6::we_are_preferred",
-        (150, 100),
-        Pair::ours_is_preferred,
-    );
-}
-
-#[test]
-fn keepalived_is_preferred() {
-    multicast(
-        "ipv6::keepalived_is_preferred",
-        (100, 150),
-        Pair::theirs_is_preferred,
-    );
-}
-
-#[test]
-fn we_are_preferred_among_unicast_peers() {
-    unicast(
-        "ipv6::we_are_preferred_among_unicast_peers",
-        (150, 100),
-        Pair::ours_is_preferred,
-    );
-}
-
-#[test]
-fn keepalived_is_preferred_among_unicast_peers() {
-    unicast(
-        "ipv6::keepalived_is_preferred_among_unicast_peers",
-        (100, 150),
-        Pair::theirs_is_preferred,
-    );
 }
 
 /// Source, destination, hop limit, checksum of the advert, type and checksum of ICMPv6, and what the decoder minds.
@@ -148,12 +102,7 @@ fn another_decoder_finds_nothing_wrong_with_what_we_send() {
 
 #[test]
 fn addresses_that_accept_nothing_are_found_and_do_not_answer() {
-    let text = |_, priority| {
-        format!(
-            "global_defs {{\n vrrp_strict\n}}\n{}",
-            instance(priority, "")
-        )
-    };
+    let text = |_, priority| format!("global_defs {{\n vrrp_strict\n}}\n{}", instance(priority));
     with_files(
         "ipv6::addresses_that_accept_nothing_are_found_and_do_not_answer",
         VIPS,

@@ -16,6 +16,7 @@ mod exposition;
 mod failover;
 mod golden;
 mod hangs;
+mod interop;
 mod ipv6;
 mod k8s_ingress;
 mod lab;

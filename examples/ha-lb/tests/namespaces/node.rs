@@ -28,6 +28,8 @@ pub(crate) struct Node {
     /// Files of this host's own that lie over the machine's, beside its folders.
     overlays: Vec<(PathBuf, PathBuf)>,
     daemon: Option<Child>,
+    /// Somebody else prints the log of a test that failed.
+    pub(crate) quiet: bool,
     syslog: Arc<Mutex<Vec<String>>>,
 }
 
@@ -67,6 +69,7 @@ impl Node {
             folder,
             overlays: Vec::new(),
             daemon: None,
+            quiet: false,
             syslog,
         }
     }
@@ -234,7 +237,7 @@ impl Node {
 
     /// Ends the daemon in order and returns its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        kill_process(Pid::from_child(self.daemon.as_ref()?), Signal::TERM).unwrap();
+        self.signal_daemon(Signal::TERM);
         self.exit_code()
     }
 
@@ -245,21 +248,33 @@ impl Node {
 
     /// Sends a signal to each of these processes of the daemon.
     pub(crate) fn signal(&self, roles: &[&str], signal: Signal) {
-        let status = self.status().unwrap_or_default();
-        for role in roles {
-            if let Some(pid) = status
-                .pointer(&format!("/{role}/pid"))
-                .and_then(Value::as_i64)
-            {
-                let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-                let _ = kill_process(pid, signal);
-            }
+        for pid in self.pids(roles) {
+            let _ = kill_process(pid, signal);
         }
     }
 
-    /// Kills every process of the daemon at once.
+    fn pids(&self, roles: &[&str]) -> Vec<Pid> {
+        let status = self.status().unwrap_or_default();
+        let pid = |role: &&str| status.pointer(&format!("/{role}/pid"))?.as_i64();
+        let pids = roles.iter().filter_map(pid);
+        pids.filter_map(|pid| Pid::from_raw(i32::try_from(pid).unwrap()))
+            .collect()
+    }
+
+    /// Sends a signal to the process that was started.
+    pub(crate) fn signal_daemon(&self, signal: Signal) {
+        let daemon = self.daemon.as_ref().unwrap();
+        kill_process(Pid::from_child(daemon), signal).unwrap();
+    }
+
+    /// Kills every process of the daemon at once: the supervisor has no time to replace one, nor they to hear that it
+    /// is gone.
     pub(crate) fn kill(&mut self) {
-        self.signal(&["supervisor", "vrrp", "balancer"], Signal::KILL);
+        let children = self.pids(&["vrrp", "balancer"]);
+        self.signal_daemon(Signal::STOP);
+        for child in children {
+            let _ = kill_process(child, Signal::KILL);
+        }
         self.kill_daemon();
     }
 
@@ -289,6 +304,14 @@ impl Node {
         }
     }
 
+    /// Ends the daemon however it can be ended; the namespaces take its children.
+    pub(crate) fn end(&mut self) {
+        if let Some(daemon) = &self.daemon {
+            let _ = kill_process(Pid::from_child(daemon), Signal::TERM);
+        }
+        self.daemon = None;
+    }
+
     fn kill_daemon(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             let _ = daemon.kill();
@@ -309,7 +332,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.quiet {
             println!("--- {}\n{}", self.host.name(), self.log());
         }
     }

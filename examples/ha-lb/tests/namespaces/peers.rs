@@ -1,4 +1,4 @@
-//! Debian's keepalived as the other host: it wins, it loses, and neither side logs a bogus packet.
+//! Debian's keepalived as the other host, with whole files. What it does on the wire is the matrix's: [`crate::interop`].
 
 use std::{
     fs,
@@ -205,49 +205,11 @@ pub(crate) fn with_files(
     );
 }
 
-/// Runs `scenario` for VRRPv3 with the given priorities.
-fn version_3(name: &str, priorities: (u8, u8), scenario: impl FnOnce(Pair)) {
-    let text = |_, priority| {
-        format!(
-            "vrrp_instance V3 {{\n version 3\n state BACKUP\n interface ens37\n virtual_router_id 61\n \
-             priority {priority}\n advert_int 0.5\n virtual_ipaddress {{\n 192.168.10.10\n }}\n}}\n"
-        )
-    };
-    with_files(name, &["192.168.10.10"], priorities, text, scenario);
-}
-
 #[test]
 fn ah_we_are_preferred() {
     k8s_ingress(
         "peers::ah_we_are_preferred",
         (1, 2),
         Pair::ours_is_preferred,
-    );
-}
-
-#[test]
-fn ah_keepalived_is_preferred() {
-    k8s_ingress(
-        "peers::ah_keepalived_is_preferred",
-        (2, 1),
-        Pair::theirs_is_preferred,
-    );
-}
-
-#[test]
-fn v3_we_are_preferred() {
-    version_3(
-        "peers::v3_we_are_preferred",
-        (150, 100),
-        Pair::ours_is_preferred,
-    );
-}
-
-#[test]
-fn v3_keepalived_is_preferred() {
-    version_3(
-        "peers::v3_keepalived_is_preferred",
-        (100, 150),
-        Pair::theirs_is_preferred,
     );
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::IoSliceMut,
-    os::fd::AsRawFd as _,
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -17,12 +17,12 @@ use crate::lab::LabError;
 
 /// `ETH_P_ALL` of `linux/if_ether.h`.
 const EVERYTHING: u16 = 3;
-/// Questions and answers are shorter than this.
-const LONGEST: usize = 128;
+/// Questions, answers and adverts of a few addresses are shorter than this.
+const LONGEST: usize = 256;
 
 /// A packet socket for one interface.
 #[derive(Debug)]
-pub(super) struct FrameSocket {
+pub struct FrameSocket {
     incoming: Socket,
     outgoing: PacketSocket,
     interface: u32,
@@ -31,7 +31,7 @@ pub(super) struct FrameSocket {
 
 impl FrameSocket {
     /// Opens it in the network namespace of the calling thread.
-    pub(super) fn open(interface: u32) -> Result<Self, LabError> {
+    pub fn open(interface: u32) -> Result<Self, LabError> {
         let everything = Protocol::from(i32::from(EVERYTHING.to_be()));
         let incoming = Socket::new(Domain::PACKET, Type::RAW.nonblocking(), Some(everything))
             .map_err(LabError::io("packet socket"))?;
@@ -47,12 +47,13 @@ impl FrameSocket {
         })
     }
 
-    pub(super) fn send(&self, frame: &[u8]) -> std::io::Result<()> {
+    /// Sends a frame out of the interface.
+    pub fn send(&self, frame: &[u8]) -> std::io::Result<()> {
         self.outgoing.send(self.interface, frame)
     }
 
     /// Waits until something arrives, at most `patience`; false once the socket is broken.
-    pub(super) fn wait(&self, patience: Duration) -> bool {
+    pub fn wait(&self, patience: Duration) -> bool {
         let mut fds = [PollFd::new(&self.incoming, PollFlags::IN)];
         let patience = Timespec::try_from(patience).ok();
         match poll(&mut fds, patience.as_ref()) {
@@ -62,7 +63,7 @@ impl FrameSocket {
     }
 
     /// The next frame on the interface, our own ones included, and when it was there.
-    pub(super) fn receive(&mut self) -> Option<(Vec<u8>, Instant)> {
+    pub fn receive(&mut self) -> Option<(Vec<u8>, Instant)> {
         let mut frame = vec![0; LONGEST];
         let mut parts = [IoSliceMut::new(&mut frame)];
         let (length, stamp) = {
@@ -82,6 +83,12 @@ impl FrameSocket {
         };
         frame.truncate(length);
         Some((frame, stamp.map_or_else(Instant::now, on_the_steady_clock)))
+    }
+}
+
+impl AsFd for FrameSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.incoming.as_fd()
     }
 }
 

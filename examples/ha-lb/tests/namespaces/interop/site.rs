@@ -1,0 +1,582 @@
+//! The hosts of one cell, side by side with other cells: what is done to them, and what must follow and when.
+
+use std::{
+    fs,
+    net::IpAddr,
+    path::PathBuf,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use ha_lb::lab::{BRIDGE, Lab};
+
+use super::{
+    gauge::Gauge,
+    permits,
+    protocol::{HIGH, INTERFACE, Instance, LOW, Protocol},
+    timeline::{Event, Timeline},
+    witness::Witness,
+};
+use crate::{node::Node, support::wait_for};
+
+/// The first two hosts of a cell.
+pub(crate) const OURS: usize = 0;
+pub(crate) const THEIRS: usize = 1;
+
+/// A router never acts before the protocol's time. Both programs count in microseconds from when they read the clock,
+/// which is after the frame that the witness stamped; the witness's own clocks are compared to this.
+const EARLY: Duration = Duration::from_millis(2);
+/// What a busy machine adds, beside what the gauge sees of it.
+pub(crate) const LATE: Duration = Duration::from_millis(100);
+/// From the start of a program to its first timer.
+const STARTUP: Duration = Duration::from_millis(2500);
+/// The kernel tells of a lost carrier at most once a second (`linkwatch`).
+const LINKWATCH: Duration = Duration::from_millis(1100);
+/// Conditions that no time is promised for: logs, status, leases of a dead host.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// All cells of a row are built within this.
+const BUILDING: Duration = Duration::from_secs(120);
+/// What a host runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    HaLb,
+    Keepalived,
+}
+
+struct Member {
+    node: Node,
+    number: u8,
+    program: Program,
+    running: bool,
+}
+
+/// A time that the protocol promises, and what was measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Figure {
+    pub(crate) what: String,
+    pub(crate) theory: Duration,
+    pub(crate) took: Duration,
+}
+
+/// What is left of a cell that held.
+pub(crate) struct Outcome {
+    pub(crate) figures: Vec<Figure>,
+    /// Adverts and announcements of the first host.
+    pub(crate) frames: Vec<Vec<u8>>,
+    /// Namespaces go when nothing is measured any more.
+    _site: Site,
+}
+
+/// Where a cell is played.
+pub(crate) struct Setting {
+    pub(crate) protocol: Protocol,
+    /// A folder of its own.
+    pub(crate) scratch: PathBuf,
+    /// How many cells are not built yet: making namespaces holds the kernel's lock for addresses (RTNL) for long, and
+    /// it is one for all of them, so nothing begins before all are there.
+    pub(crate) unbuilt: Arc<AtomicUsize>,
+    pub(crate) gauge: Arc<Gauge>,
+}
+
+/// The hosts of one cell.
+pub(crate) struct Site {
+    pub(crate) protocol: Protocol,
+    pub(crate) timeline: Timeline,
+    members: Vec<Member>,
+    lab: Lab,
+    _witness: Witness,
+    /// Who must have spoken as Active, in order, since `judged_from`.
+    speakers: Vec<usize>,
+    judged_from: Instant,
+    figures: Vec<Figure>,
+    /// Words that keepalived may say and causes that we may count, which are errors elsewhere.
+    excused: Vec<&'static str>,
+    gauge: Arc<Gauge>,
+    cell: String,
+}
+
+impl Site {
+    /// One host of ours and one that runs keepalived.
+    pub(crate) fn pair(setting: &Setting) -> Self {
+        let members = [(Program::HaLb, 11), (Program::Keepalived, 12)];
+        Self::new(setting, &members)
+    }
+
+    /// Hosts with these programs, and the last octets of their addresses.
+    pub(crate) fn new(setting: &Setting, members: &[(Program, u8)]) -> Self {
+        let protocol = setting.protocol;
+        let building = permits::build();
+        let lab = Lab::apart().unwrap();
+        // A bridge that learns nothing is a hub: the witness hears unicast adverts too.
+        ip(&["link", "set", BRIDGE, "type", "bridge", "ageing_time", "0"]);
+        let members: Vec<Member> = members
+            .iter()
+            .map(|&(program, number)| {
+                let kind = if program == Program::HaLb {
+                    "ours"
+                } else {
+                    "keepalived"
+                };
+                let name = format!("{kind}{number}");
+                let mut node = Node::new(&lab, &setting.scratch, &name, INTERFACE, &[]);
+                node.quiet = true;
+                Member {
+                    node,
+                    number,
+                    program,
+                    running: false,
+                }
+            })
+            .collect();
+        for member in &members {
+            prepare(protocol, member, &members);
+        }
+        let timeline = Timeline::default();
+        let witness = lab.host("witness", INTERFACE, &[]).unwrap();
+        let hosts: Vec<_> = members.iter().map(|member| &member.node.host).collect();
+        let witness = Witness::start(witness, &hosts, protocol.probed(), timeline.clone());
+        drop(building);
+        setting.unbuilt.fetch_sub(1, Ordering::Relaxed);
+        wait_for("all cells are built", BUILDING, || {
+            (setting.unbuilt.load(Ordering::Relaxed) == 0).then_some(())
+        });
+        Self {
+            protocol,
+            timeline,
+            members,
+            lab,
+            _witness: witness,
+            speakers: Vec::new(),
+            judged_from: Instant::now(),
+            figures: Vec::new(),
+            excused: Vec::new(),
+            gauge: Arc::clone(&setting.gauge),
+            cell: std::thread::current().name().unwrap_or_default().to_owned(),
+        }
+    }
+
+    pub(crate) fn node(&self, who: usize) -> &Node {
+        &self.members[who].node
+    }
+
+    pub(crate) fn name(&self, who: usize) -> &str {
+        self.node(who).host.name()
+    }
+
+    /// What keepalived may say (or we may count) in this cell although it would be an error elsewhere.
+    pub(crate) fn excuse(&mut self, words: &[&'static str]) {
+        self.excused.extend(words);
+    }
+
+    /// The file of a host.
+    pub(crate) fn path(&self, who: usize) -> PathBuf {
+        self.node(who).path("keepalived.conf")
+    }
+
+    pub(crate) fn write(&self, who: usize, instance: &Instance) {
+        let number = self.members[who].number;
+        let others = self.members.iter().map(|member| member.number);
+        let others: Vec<u8> = others.filter(|other| *other != number).collect();
+        let text = self.protocol.file(number, &others, instance);
+        fs::write(self.path(who), text).unwrap();
+    }
+
+    /// Starts a host's program; returns when it began to.
+    pub(crate) fn start(&mut self, who: usize, instance: &Instance) -> Instant {
+        self.write(who, instance);
+        self.start_again(who)
+    }
+
+    /// The same with the file that is there.
+    pub(crate) fn start_again(&mut self, who: usize) -> Instant {
+        let _permit = permits::take();
+        let path = self.path(who);
+        let before = self.log_count(who, "Entering BACKUP STATE");
+        let began = self.timeline.done(format!("{} starts", self.name(who)));
+        let member = &mut self.members[who];
+        member.running = true;
+        match member.program {
+            Program::HaLb => member.node.start(Some(&path), &[]),
+            Program::Keepalived => {
+                member.node.start_keepalived(&path);
+                wait_for("keepalived is Backup", PATIENCE, || {
+                    (self.log_count(who, "Entering BACKUP STATE") > before).then_some(())
+                });
+            }
+        }
+        began
+    }
+
+    fn log_count(&self, who: usize, words: &str) -> usize {
+        self.node(who).log().matches(words).count()
+    }
+
+    /// `who` is Active from the first, and all others follow it as Backup.
+    pub(crate) fn elect(&mut self, who: usize) {
+        self.elect_with(who, &Instance::of(HIGH), &Instance::of(LOW));
+    }
+
+    pub(crate) fn elect_with(&mut self, who: usize, preferred: &Instance, others: &Instance) {
+        let interval = preferred.interval.unwrap_or(self.protocol.interval());
+        let down = self.protocol.down_at(preferred.priority, interval);
+        let began = self.start(who, preferred);
+        self.takes_over_within(who, began, down, STARTUP, "from its start");
+        for other in 0..self.members.len() {
+            if other != who {
+                self.start(other, others);
+                self.follows(other, who);
+            }
+        }
+    }
+
+    /// `who` is Backup and has heard an advert of `active` since then.
+    pub(crate) fn follows(&self, who: usize, active: usize) {
+        if self.members[who].program == Program::HaLb {
+            wait_for("it is Backup", PATIENCE, || {
+                (self.node(who).state() == "Backup").then_some(())
+            });
+        }
+        self.adverts_more(active, 1);
+    }
+
+    /// Waits for so many more adverts of a host.
+    pub(crate) fn adverts_more(&self, who: usize, count: usize) {
+        let now = Instant::now();
+        let patience = self.protocol.interval() * u32::try_from(count).unwrap() * 2 + PATIENCE;
+        wait_for(
+            &format!("{count} adverts of {}", self.name(who)),
+            patience,
+            || (self.timeline.adverts(who, now).len() >= count).then_some(()),
+        );
+    }
+
+    /// Ends a host's program in order; returns when it said so to the others.
+    pub(crate) fn stop(&mut self, who: usize) -> Option<Instant> {
+        let began = self.timeline.done(format!("{} is stopped", self.name(who)));
+        let member = &mut self.members[who];
+        member.running = false;
+        assert_eq!(member.node.terminate(), Some(0), "exit code");
+        let adverts = self.timeline.adverts(who, began).into_iter();
+        let mut resignations = adverts.filter(|(_, advert)| advert.priority == 0);
+        resignations.next().map(|(at, _)| at)
+    }
+
+    /// The same of one that is Active: when it sent priority 0.
+    pub(crate) fn resign(&mut self, who: usize) -> Instant {
+        let said = self.stop(who);
+        assert!(said.is_some(), "{} sends priority 0", self.name(who));
+        said.unwrap()
+    }
+
+    /// Kills every process of a host without a word. keepalived leaves its address behind, so its host loses power.
+    pub(crate) fn kill(&mut self, who: usize) {
+        self.timeline.done(format!("{} is killed", self.name(who)));
+        let vips = self.protocol.vips();
+        let member = &mut self.members[who];
+        member.running = false;
+        match member.program {
+            Program::HaLb => member.node.kill(),
+            Program::Keepalived => {
+                self.lab.cut_cable(&member.node.host).unwrap();
+                member.node.kill_keepalived(vips);
+            }
+        }
+    }
+
+    pub(crate) fn cut(&self, who: usize) {
+        self.timeline
+            .done(format!("cable of {} is cut", self.name(who)));
+        self.lab.cut_cable(&self.node(who).host).unwrap();
+    }
+
+    pub(crate) fn mend(&self, who: usize) -> Instant {
+        let at = self
+            .timeline
+            .done(format!("cable of {} is mended", self.name(who)));
+        self.lab.mend_cable(&self.node(who).host).unwrap();
+        at
+    }
+
+    /// The hosts do not hear each other any more, but the witness hears all; or they do again.
+    pub(crate) fn partition(&mut self, on: bool) -> Instant {
+        for member in &self.members {
+            let port = self.lab.port(&member.node.host);
+            let word = if on { "on" } else { "off" };
+            ip(&[
+                "link",
+                "set",
+                &port,
+                "type",
+                "bridge_slave",
+                "isolated",
+                word,
+            ]);
+        }
+        self.timeline.done(if on {
+            "the hosts are parted"
+        } else {
+            "they are together again"
+        })
+    }
+
+    /// From now on the judgement about who spoke begins anew: the last speaker counted is none.
+    pub(crate) fn judge_from(&mut self, at: Instant, speaker: usize) {
+        self.judged_from = at;
+        self.speakers = vec![speaker];
+    }
+
+    /// `who` becomes Active `theory` after `since`, neither earlier nor much later, and it alone holds the addresses.
+    pub(crate) fn takes_over(&mut self, who: usize, since: Instant, theory: Duration, what: &str) {
+        self.takes_over_within(who, since, theory, Duration::ZERO, what);
+    }
+
+    /// The same after carrier returned to `who`.
+    pub(crate) fn takes_over_on_return(&mut self, who: usize, since: Instant, theory: Duration) {
+        self.takes_over_within(who, since, theory, LINKWATCH, "from the carrier's return");
+    }
+
+    /// The same from the start of `who`.
+    pub(crate) fn takes_over_from_start(&mut self, who: usize, since: Instant, theory: Duration) {
+        self.takes_over_within(who, since, theory, STARTUP, "from its start");
+    }
+
+    /// What `who` may be late since then: keepalived changes addresses in the thread that keeps its time, so that it
+    /// waits for the kernel's lock too.
+    pub(crate) fn late(&self, who: usize, since: Instant) -> Duration {
+        LATE + match self.members[who].program {
+            Program::HaLb => self.gauge.processor(since),
+            Program::Keepalived => self.gauge.lock(since),
+        }
+    }
+
+    fn takes_over_within(
+        &mut self,
+        who: usize,
+        since: Instant,
+        theory: Duration,
+        more: Duration,
+        what: &str,
+    ) {
+        let first = self.first_advert(who, since, theory + more + PATIENCE);
+        let took = first.duration_since(since);
+        let late = self.late(who, since) + more;
+        let name = self.name(who).to_owned();
+        assert!(
+            took + EARLY >= theory,
+            "{name}, {what}: {took:?} is before {theory:?}"
+        );
+        assert!(
+            took <= theory + late,
+            "{name}, {what}: {took:?}, {theory:?} and {late:?} allowed"
+        );
+        let what = format!("{name} Active, {what}");
+        self.figures.push(Figure { what, theory, took });
+        self.speakers.push(who);
+        self.holds_alone(who, first);
+    }
+
+    /// The first advert of `who` since then that is no resignation.
+    fn first_advert(&self, who: usize, since: Instant, patience: Duration) -> Instant {
+        wait_for(&format!("{} speaks", self.name(who)), patience, || {
+            let adverts = self.timeline.adverts(who, since).into_iter();
+            let mut adverts = adverts.filter(|(_, advert)| advert.priority > 0);
+            adverts.next().map(|(at, _)| at)
+        })
+    }
+
+    /// `who`, Active since its advert at `first`, puts the addresses in place and announces them, all others give
+    /// them up, and to a third host nobody else is there.
+    fn holds_alone(&self, who: usize, first: Instant) {
+        let name = self.name(who);
+        let probed = self.protocol.probed();
+        let added = Event::Added {
+            on: who,
+            address: probed,
+        };
+        for event in [added, Event::Announced { from: who }] {
+            let at = wait_for(&format!("{name}: {event:?}"), PATIENCE, || {
+                let mut since = self.timeline.since(first).into_iter();
+                since.find(|(_, one)| *one == event).map(|(at, _)| at)
+            });
+            let took = at.duration_since(first);
+            let late = LATE + self.gauge.lock(first);
+            assert!(
+                took <= late,
+                "{name}: {event:?} {took:?} after its first advert"
+            );
+        }
+        self.settles(who);
+    }
+
+    /// Waits until `who` alone has all addresses; then only it answers.
+    pub(crate) fn settles(&self, who: usize) {
+        let vips: Vec<IpAddr> = self
+            .protocol
+            .vips()
+            .iter()
+            .map(|vip| vip.parse().unwrap())
+            .collect();
+        let name = self.name(who);
+        wait_for(
+            &format!("{name} alone holds the addresses"),
+            PATIENCE,
+            || {
+                let right = |host| {
+                    vips.iter()
+                        .all(|vip| self.timeline.holds(host, *vip) == (host == who))
+                };
+                (0..self.members.len()).all(right).then_some(())
+            },
+        );
+        let settled = Instant::now();
+        let answers = wait_for(&format!("{name} answers"), PATIENCE, || {
+            let answers = self.timeline.answers(settled);
+            (answers.iter().filter(|(_, from)| *from == who).count() >= 3).then_some(answers)
+        });
+        let others = answers.iter().filter(|(_, from)| *from != who).count();
+        assert_eq!(others, 0, "only {name} may answer");
+    }
+
+    /// Ends what still runs and judges the whole: who spoke, who answered, what the logs say.
+    pub(crate) fn finish(mut self) -> Outcome {
+        self.timeline.done("the cell is judged");
+        assert_eq!(
+            self.timeline.speakers(self.judged_from),
+            self.speakers,
+            "who spoke as Active"
+        );
+        let grace = LATE + self.gauge.lock(self.judged_from);
+        let usurpers = self.timeline.usurpers(self.judged_from, grace);
+        assert!(
+            usurpers.is_empty(),
+            "answered and was not Active: {usurpers:?}"
+        );
+        for who in 0..self.members.len() {
+            self.nobody_saw_a_bogus_packet(who);
+        }
+        self.end();
+        Outcome {
+            figures: std::mem::take(&mut self.figures),
+            frames: self.timeline.frames(OURS),
+            _site: self,
+        }
+    }
+
+    fn end(&mut self) {
+        for member in self.members.iter_mut().filter(|member| member.running) {
+            member.running = false;
+            member.node.end();
+        }
+    }
+
+    fn nobody_saw_a_bogus_packet(&self, who: usize) {
+        let member = &self.members[who];
+        let log = member.node.log();
+        let words: &[&str] = match member.program {
+            Program::HaLb => &["rejected", "ERROR", "panicked"],
+            Program::Keepalived => &[
+                "bogus",
+                "expect",
+                "AH : invalid",
+                "already processed",
+                "invalid",
+                "mismatch",
+                "checksum",
+                "Received AH",
+                "No AH",
+                "not present",
+                "not a unicast peer",
+                "not in range",
+                "send advert",
+            ],
+        };
+        for word in words {
+            let lines = log.lines().filter(|line| line.contains(word));
+            let bad: Vec<_> = lines
+                .filter(|line| !self.excused.iter().any(|excuse| line.contains(excuse)))
+                .collect();
+            assert!(bad.is_empty(), "{}: {bad:#?}", self.name(who));
+        }
+        if member.program == Program::HaLb && member.running {
+            let status = member.node.status().unwrap();
+            let rejected = status["instances"][0]["counters"]["rejected"]
+                .as_array()
+                .unwrap();
+            let counted = rejected.iter().filter(|one| {
+                one["count"] != 0 && !self.excused.iter().any(|excuse| one["cause"] == *excuse)
+            });
+            assert_eq!(counted.count(), 0, "{}: {rejected:?}", self.name(who));
+        }
+    }
+
+    /// The last advert of `who` that told the others to wait.
+    pub(crate) fn last_word(&self, who: usize) -> Instant {
+        self.timeline.last_advert(who).unwrap()
+    }
+
+    pub(crate) fn figure(&mut self, what: String, theory: Duration, took: Duration) {
+        self.figures.push(Figure { what, theory, took });
+    }
+
+    /// `who` speaks, and says nothing as Active any more since `since` but within one interval and what a busy
+    /// machine adds.
+    pub(crate) fn falls_silent(&mut self, who: usize, since: Instant) {
+        let allowed = self.protocol.interval() + self.late(who, since);
+        let last = self.last_word(who);
+        let took = last.saturating_duration_since(since);
+        assert!(
+            took <= allowed,
+            "{} still spoke {took:?} later",
+            self.name(who)
+        );
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let names: Vec<_> = (0..self.members.len())
+                .map(|who| self.name(who).to_owned())
+                .collect();
+            let mut text = format!("=== {}\n{}", self.cell, self.timeline.text(&names));
+            for who in 0..self.members.len() {
+                text += &format!("--- {}\n{}\n", self.name(who), self.node(who).log());
+            }
+            println!("{text}");
+        }
+        self.end();
+    }
+}
+
+/// Addresses that are usable at once and none that the kernel makes up. Unicast neighbours are known: the kernel asks
+/// for one that did not answer only once a second, which would be measured instead of the programs.
+fn prepare(protocol: Protocol, member: &Member, all: &[Member]) {
+    let mut batch = format!("address flush dev {INTERFACE} scope link\n");
+    for address in protocol.addresses(member.number) {
+        let nodad = if protocol.ipv6 { "nodad" } else { "" };
+        batch += &format!("address add {address} dev {INTERFACE} {nodad}\n");
+    }
+    let others = all.iter().filter(|other| other.number != member.number);
+    for other in others.filter(|_| protocol.is_unicast()) {
+        let (address, mac) = (protocol.source(other.number), other.node.host.mac());
+        let mac = mac.map(|octet| format!("{octet:02x}")).join(":");
+        batch +=
+            &format!("neighbour replace {address} lladdr {mac} nud permanent dev {INTERFACE}\n");
+    }
+    let path = member.node.path("batch");
+    fs::write(&path, batch).unwrap();
+    let command = member.node.host.command("ip").arg("-batch").arg(path);
+    let output = command.capture().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// `ip` in the namespace of the lab.
+fn ip(arguments: &[&str]) {
+    let output = Command::new("ip").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+}
