@@ -14,9 +14,12 @@ mod cells;
 mod decoder;
 mod frames;
 mod gauge;
+mod midlife;
+mod options;
 mod permits;
 mod protocol;
 mod site;
+mod three;
 mod timeline;
 mod witness;
 
@@ -98,6 +101,89 @@ const AH_COLUMNS: [(&str, Story); 3] = [
     ("restart while parted", cells::restart_while_parted),
 ];
 
+/// What is not for every row: protocol, what happens, and whom it is about.
+const MORE: &[(Protocol, &str, Story, &[usize])] = {
+    const BOTH: &[usize] = &[OURS, THEIRS];
+    const ONE: &[usize] = &[OURS];
+    &[
+        (
+            V3,
+            "two keepalived follow us",
+            three::two_keepalived_follow,
+            ONE,
+        ),
+        (
+            V3,
+            "we between two keepalived",
+            three::between_two_keepalived,
+            ONE,
+        ),
+        (
+            V3,
+            "two of us follow keepalived",
+            three::two_of_us_follow,
+            ONE,
+        ),
+        (
+            V2_AH,
+            "two keepalived follow us",
+            three::two_keepalived_follow,
+            ONE,
+        ),
+        (
+            V2_AH,
+            "we between two keepalived",
+            three::between_two_keepalived,
+            ONE,
+        ),
+        (
+            V3_UNICAST,
+            "two of us follow keepalived",
+            three::two_of_us_follow,
+            ONE,
+        ),
+        (V2_AH, "reload", midlife::reload, BOTH),
+        (V3, "reload", midlife::reload, BOTH),
+        (V2, "a check with a weight", midlife::weight, BOTH),
+        (V3, "a check with a weight", midlife::weight, BOTH),
+        (V3, "--dont-release-vrrp", midlife::dont_release, &[THEIRS]),
+        (V3, "mixed intervals", options::mixed_intervals, BOTH),
+        (V3, "v3_checksum_as_v2", options::other_checksums, ONE),
+        (
+            V3,
+            "v3_checksum_as_v2, preferred",
+            options::dropped_checksums,
+            ONE,
+        ),
+        (V3, "skip_check_adv_addr", options::skip_check, BOTH),
+        (
+            V3,
+            "keepalived has fewer addresses",
+            options::fewer_addresses,
+            ONE,
+        ),
+        (
+            V3,
+            "keepalived has fewer addresses, and follows",
+            options::more_addresses,
+            ONE,
+        ),
+        (
+            V3_UNICAST,
+            "a TTL that is wanted",
+            options::wanted_ttl,
+            BOTH,
+        ),
+        (
+            V3_UNICAST,
+            "a TTL that is not wanted",
+            options::unwanted_ttl,
+            ONE,
+        ),
+        (V3, "preempt_delay", options::preempt_delay, BOTH),
+    ]
+};
+
 /// One cell: `who` is whom it is about.
 #[derive(Clone)]
 struct Cell {
@@ -114,14 +200,21 @@ fn row(test: &str, protocol: Protocol) {
         _ => COLUMNS.to_vec(),
     };
     let cells = columns.into_iter().flat_map(|(column, story)| {
-        [("ours", OURS), ("keepalived's", THEIRS)].map(|(whose, who)| Cell {
+        [OURS, THEIRS].map(|who| Cell::new(protocol, column, story, who))
+    });
+    play(test, cells.collect());
+}
+
+impl Cell {
+    fn new(protocol: Protocol, column: &str, story: Story, who: usize) -> Self {
+        let whose = if who == OURS { "ours" } else { "keepalived's" };
+        Self {
             name: format!("{}: {column}, {whose}", protocol.name),
             protocol,
             story,
             who,
-        })
-    });
-    play(test, cells.collect());
+        }
+    }
 }
 
 fn play(test: &str, cells: Vec<Cell>) {
@@ -153,6 +246,7 @@ fn play(test: &str, cells: Vec<Cell>) {
 fn play_at_once(cells: &[Cell], scratch: &Path) -> (Vec<Cell>, Duration) {
     let began = Instant::now();
     let unbuilt = Arc::new(AtomicUsize::new(cells.len()));
+    site::ip(&["link", "set", "lo", "up"]);
     let gauge = Arc::new(Gauge::start());
     let start = |(number, cell): (usize, &Cell)| {
         let setting = Setting {
@@ -228,4 +322,13 @@ fn v3_ipv6() {
 #[test]
 fn v3_ipv6_unicast() {
     row("v3_ipv6_unicast", V3_IPV6_UNICAST);
+}
+
+#[test]
+fn more() {
+    let cells = MORE.iter().flat_map(|(protocol, column, story, whose)| {
+        let cell = |who: &usize| Cell::new(*protocol, column, *story, *who);
+        whose.iter().map(cell)
+    });
+    play("more", cells.collect());
 }

@@ -163,15 +163,16 @@ impl Node {
 
     /// Starts Debian's keepalived.
     pub(crate) fn start_keepalived(&mut self, config: &Path) {
+        self.start_keepalived_with(&[], config);
+    }
+
+    /// The same with more flags.
+    pub(crate) fn start_keepalived_with(&mut self, flags: &[&str], config: &Path) {
         let keepalived = self
             .command("keepalived")
-            .args([
-                "--dont-fork",
-                "--log-console",
-                "--log-detail",
-                "--vrrp",
-                "--use-file",
-            ])
+            .args(["--dont-fork", "--log-console", "--log-detail", "--vrrp"])
+            .args(flags)
+            .arg("--use-file")
             .arg(config)
             .output(self.path("log"))
             .spawn()

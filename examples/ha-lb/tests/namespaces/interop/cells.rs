@@ -10,7 +10,8 @@ use super::{
 /// Plays a cell.
 pub(crate) type Story = fn(&Setting, usize) -> Outcome;
 
-fn other(who: usize) -> usize {
+/// The other host of a pair.
+pub(crate) fn other(who: usize) -> usize {
     if who == OURS { THEIRS } else { OURS }
 }
 

@@ -37,8 +37,10 @@ pub(crate) struct Instance {
     pub(crate) lines: String,
     /// Blocks before the instance.
     pub(crate) before: String,
-    /// In the place of the row's own addresses.
-    pub(crate) addresses: Option<Vec<String>>,
+    /// Added to the row's own addresses.
+    pub(crate) more_addresses: Vec<&'static str>,
+    /// Words after each `unicast_peer`.
+    pub(crate) of_peers: &'static str,
 }
 
 impl Instance {
@@ -48,7 +50,8 @@ impl Instance {
             interval: None,
             lines: String::new(),
             before: String::new(),
-            addresses: None,
+            more_addresses: Vec::new(),
+            of_peers: "",
         }
     }
 
@@ -57,6 +60,13 @@ impl Instance {
         self.lines.push_str(line.as_ref());
         self.lines.push('\n');
         self
+    }
+
+    pub(crate) fn every(self, interval: Duration) -> Self {
+        Self {
+            interval: Some(interval),
+            ..self
+        }
     }
 }
 
@@ -142,15 +152,15 @@ impl Protocol {
         } = instance;
         let interval = instance.interval.unwrap_or(self.interval()).as_secs_f64();
         let version = self.version;
-        let own: Vec<String> = self.vips().iter().map(|vip| (*vip).to_owned()).collect();
-        let vips = instance.addresses.as_ref().unwrap_or(&own).join("\n");
+        let vips = [self.vips(), &instance.more_addresses].concat().join("\n");
         let auth = self.auth.map_or_else(String::new, |(kind, password)| {
             format!("authentication {{\nauth_type {kind}\nauth_pass {password}\n}}\n")
         });
         let transport = match self.transport {
             Transport::Multicast => String::new(),
             Transport::Unicast => {
-                let peers: Vec<String> = others.iter().map(|other| self.source(*other)).collect();
+                let peer = |other: &u8| format!("{} {}", self.source(*other), instance.of_peers);
+                let peers: Vec<String> = others.iter().map(peer).collect();
                 format!(
                     "unicast_src_ip {}\nunicast_peer {{\n{}\n}}\n",
                     self.source(number),

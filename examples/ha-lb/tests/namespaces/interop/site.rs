@@ -13,6 +13,8 @@ use std::{
 };
 
 use ha_lb::lab::{BRIDGE, Lab};
+use rustix::process::Signal;
+use serde_json::Value;
 
 use super::{
     gauge::Gauge,
@@ -52,6 +54,8 @@ struct Member {
     node: Node,
     number: u8,
     program: Program,
+    /// Of keepalived.
+    flags: Vec<&'static str>,
     running: bool,
 }
 
@@ -93,6 +97,7 @@ pub(crate) struct Site {
     /// Who must have spoken as Active, in order, since `judged_from`.
     speakers: Vec<usize>,
     judged_from: Instant,
+    began: Instant,
     figures: Vec<Figure>,
     /// Words that keepalived may say and causes that we may count, which are errors elsewhere.
     excused: Vec<&'static str>,
@@ -129,6 +134,7 @@ impl Site {
                     node,
                     number,
                     program,
+                    flags: Vec::new(),
                     running: false,
                 }
             })
@@ -153,6 +159,7 @@ impl Site {
             _witness: witness,
             speakers: Vec::new(),
             judged_from: Instant::now(),
+            began: Instant::now(),
             figures: Vec::new(),
             excused: Vec::new(),
             gauge: Arc::clone(&setting.gauge),
@@ -171,6 +178,48 @@ impl Site {
     /// What keepalived may say (or we may count) in this cell although it would be an error elsewhere.
     pub(crate) fn excuse(&mut self, words: &[&'static str]) {
         self.excused.extend(words);
+    }
+
+    /// Flags of keepalived on a host.
+    pub(crate) fn flags(&mut self, who: usize, flags: &[&'static str]) {
+        self.members[who].flags = flags.to_vec();
+    }
+
+    /// Makes a host read its file again: of ours returns when it did.
+    pub(crate) fn reload(&self, who: usize) {
+        let member = &self.members[who];
+        let number = || {
+            member
+                .node
+                .ask("/reload/number")
+                .and_then(|number| number.as_u64())
+        };
+        let is_ours = member.program == Program::HaLb;
+        let before = if is_ours { number() } else { None };
+        self.timeline.done(format!("{} reloads", self.name(who)));
+        member.node.signal_daemon(Signal::HUP);
+        if is_ours {
+            wait_for("the reload ends", PATIENCE, || {
+                (number() > before).then_some(())
+            });
+            assert_eq!(member.node.ask("/reload/applied"), Some(true.into()));
+        }
+    }
+
+    /// What our status says of the instance of `who`, by JSON pointer.
+    pub(crate) fn ask(&self, who: usize, pointer: &str) -> Value {
+        let pointer = format!("/instances/0{pointer}");
+        self.node(who).ask(&pointer).unwrap_or_default()
+    }
+
+    /// How many adverts we rejected for that cause.
+    pub(crate) fn rejected(&self, who: usize, cause: &str) -> u64 {
+        let counted = self.ask(who, "/counters/rejected");
+        let mut counted = counted.as_array().into_iter().flatten();
+        let counted = counted.find(|one| one["cause"] == cause);
+        counted
+            .and_then(|one| one["count"].as_u64())
+            .unwrap_or_default()
     }
 
     /// The file of a host.
@@ -203,13 +252,18 @@ impl Site {
         match member.program {
             Program::HaLb => member.node.start(Some(&path), &[]),
             Program::Keepalived => {
-                member.node.start_keepalived(&path);
+                member.node.start_keepalived_with(&member.flags, &path);
                 wait_for("keepalived is Backup", PATIENCE, || {
                     (self.log_count(who, "Entering BACKUP STATE") > before).then_some(())
                 });
             }
         }
         began
+    }
+
+    /// When the hosts were there.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
     }
 
     fn log_count(&self, who: usize, words: &str) -> usize {
@@ -221,16 +275,25 @@ impl Site {
         self.elect_with(who, &Instance::of(HIGH), &Instance::of(LOW));
     }
 
-    pub(crate) fn elect_with(&mut self, who: usize, preferred: &Instance, others: &Instance) {
+    pub(crate) fn elect_with(&mut self, who: usize, preferred: &Instance, other: &Instance) {
+        let others = (0..self.members.len()).filter(|host| *host != who);
+        let others = others.map(|host| (host, other.clone()));
+        let order: Vec<_> = std::iter::once((who, preferred.clone()))
+            .chain(others)
+            .collect();
+        self.elect_in_order(&order);
+    }
+
+    /// The first is Active and the others, which start after it, follow.
+    pub(crate) fn elect_in_order(&mut self, order: &[(usize, Instance)]) {
+        let (who, preferred) = &order[0];
         let interval = preferred.interval.unwrap_or(self.protocol.interval());
         let down = self.protocol.down_at(preferred.priority, interval);
-        let began = self.start(who, preferred);
-        self.takes_over_within(who, began, down, STARTUP, "from its start");
-        for other in 0..self.members.len() {
-            if other != who {
-                self.start(other, others);
-                self.follows(other, who);
-            }
+        let began = self.start(*who, preferred);
+        self.takes_over_from_start(*who, began, down);
+        for (other, instance) in &order[1..] {
+            self.start(*other, instance);
+            self.follows(*other, *who);
         }
     }
 
@@ -273,7 +336,8 @@ impl Site {
         said.unwrap()
     }
 
-    /// Kills every process of a host without a word. keepalived leaves its address behind, so its host loses power.
+    /// Kills every process of a host without a word. keepalived leaves its addresses behind, so its host loses them as in
+    /// a power cut.
     pub(crate) fn kill(&mut self, who: usize) {
         self.timeline.done(format!("{} is killed", self.name(who)));
         let vips = self.protocol.vips();
@@ -281,10 +345,7 @@ impl Site {
         member.running = false;
         match member.program {
             Program::HaLb => member.node.kill(),
-            Program::Keepalived => {
-                self.lab.cut_cable(&member.node.host).unwrap();
-                member.node.kill_keepalived(vips);
-            }
+            Program::Keepalived => member.node.kill_keepalived(vips),
         }
     }
 
@@ -354,7 +415,8 @@ impl Site {
         }
     }
 
-    fn takes_over_within(
+    /// The same, not later than `more` after that.
+    pub(crate) fn takes_over_within(
         &mut self,
         who: usize,
         since: Instant,
@@ -362,6 +424,19 @@ impl Site {
         more: Duration,
         what: &str,
     ) {
+        let first = self.speaks_within(who, since, theory, more, what);
+        self.holds_alone(who, first);
+    }
+
+    /// Only the first half of [`Self::takes_over`]: whoever has the addresses. Returns when it spoke.
+    pub(crate) fn speaks_within(
+        &mut self,
+        who: usize,
+        since: Instant,
+        theory: Duration,
+        more: Duration,
+        what: &str,
+    ) -> Instant {
         let first = self.first_advert(who, since, theory + more + PATIENCE);
         let took = first.duration_since(since);
         let late = self.late(who, since) + more;
@@ -377,7 +452,7 @@ impl Site {
         let what = format!("{name} Active, {what}");
         self.figures.push(Figure { what, theory, took });
         self.speakers.push(who);
-        self.holds_alone(who, first);
+        first
     }
 
     /// The first advert of `who` since then that is no resignation.
@@ -443,7 +518,7 @@ impl Site {
     }
 
     /// Ends what still runs and judges the whole: who spoke, who answered, what the logs say.
-    pub(crate) fn finish(mut self) -> Outcome {
+    pub(crate) fn finish(self) -> Outcome {
         self.timeline.done("the cell is judged");
         assert_eq!(
             self.timeline.speakers(self.judged_from),
@@ -459,6 +534,11 @@ impl Site {
         for who in 0..self.members.len() {
             self.nobody_saw_a_bogus_packet(who);
         }
+        self.unjudged()
+    }
+
+    /// Ends what still runs: the cell has asserted what there is to assert.
+    pub(crate) fn unjudged(mut self) -> Outcome {
         self.end();
         Outcome {
             figures: std::mem::take(&mut self.figures),
@@ -575,8 +655,8 @@ fn prepare(protocol: Protocol, member: &Member, all: &[Member]) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// `ip` in the namespace of the lab.
-fn ip(arguments: &[&str]) {
+/// `ip` in the namespace of the calling thread.
+pub(crate) fn ip(arguments: &[&str]) {
     let output = Command::new("ip").args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {output:?}");
 }

@@ -1,0 +1,66 @@
+//! Three hosts: only the best of those that are left takes over, whichever program it runs.
+
+use super::{
+    protocol::Instance,
+    site::{Outcome, Program, Setting, Site},
+};
+
+/// Priorities of the three, first to last.
+const ORDER: [u8; 3] = [150, 120, 100];
+
+/// Hosts in the order of their priorities, each with the number of its program among the site's members.
+fn elected(setting: &Setting, members: &[(Program, u8)], order: [usize; 3]) -> Site {
+    let mut site = Site::new(setting, members);
+    let order: Vec<_> = order.into_iter().zip(ORDER.map(Instance::of)).collect();
+    site.elect_in_order(&order);
+    site
+}
+
+/// We are preferred and die without a word: the better of two keepalived takes over, and when it leaves the other one.
+pub(crate) fn two_keepalived_follow(setting: &Setting, _: usize) -> Outcome {
+    use Program::{HaLb, Keepalived};
+    let members = [(HaLb, 11), (Keepalived, 12), (Keepalived, 13)];
+    let mut site = elected(setting, &members, [0, 1, 2]);
+    site.adverts_more(0, 1);
+    site.kill(0);
+    let last = site.last_word(0);
+    let (down, skew) = (site.protocol.down(ORDER[1]), site.protocol.skew(ORDER[2]));
+    site.takes_over(1, last, down, "from the last advert");
+    let said = site.resign(1);
+    site.takes_over(2, said, skew, "from priority 0");
+    let began = site.start_again(0);
+    let down = site.protocol.down(ORDER[0]);
+    site.takes_over_from_start(0, began, down);
+    site.finish()
+}
+
+/// We stand between two keepalived: better than the one that is left when the best one leaves.
+pub(crate) fn between_two_keepalived(setting: &Setting, _: usize) -> Outcome {
+    use Program::{HaLb, Keepalived};
+    let members = [(HaLb, 12), (Keepalived, 11), (Keepalived, 13)];
+    let mut site = elected(setting, &members, [1, 0, 2]);
+    let said = site.resign(1);
+    let skew = site.protocol.skew(ORDER[1]);
+    site.takes_over(0, said, skew, "from priority 0");
+    site.adverts_more(0, 1);
+    site.kill(0);
+    let last = site.last_word(0);
+    let down = site.protocol.down(ORDER[2]);
+    site.takes_over(2, last, down, "from the last advert");
+    site.finish()
+}
+
+/// keepalived is preferred and two of us follow it.
+pub(crate) fn two_of_us_follow(setting: &Setting, _: usize) -> Outcome {
+    use Program::{HaLb, Keepalived};
+    let members = [(HaLb, 11), (Keepalived, 12), (HaLb, 13)];
+    let mut site = elected(setting, &members, [1, 0, 2]);
+    site.adverts_more(1, 1);
+    site.kill(1);
+    let last = site.last_word(1);
+    let (down, skew) = (site.protocol.down(ORDER[1]), site.protocol.skew(ORDER[2]));
+    site.takes_over(0, last, down, "from the last advert");
+    let said = site.resign(0);
+    site.takes_over(2, said, skew, "from priority 0");
+    site.finish()
+}
