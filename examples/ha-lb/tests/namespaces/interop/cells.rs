@@ -141,6 +141,8 @@ pub(crate) fn heal(setting: &Setting, who: usize) -> Outcome {
 }
 
 fn two_masters(mut site: Site, who: usize, priority: u8) -> Outcome {
+    // Both counted adverts: with AH the first ones after they meet may have numbers that the other one has used.
+    site.excuse(&["already processed", "replay"]);
     let loser = other(who);
     site.partition(true);
     for (host, priority) in [(loser, LOW), (who, priority)] {
