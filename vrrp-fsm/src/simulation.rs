@@ -22,12 +22,15 @@ mod history;
 mod rng;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod weather;
 
 pub use clock::Clock;
+use clock::Pausable;
 pub use fault::Fault;
 pub use history::{Happening, Moment};
 pub use rng::Rng;
+pub use trial::{Broken, Trial};
 pub use weather::Weather;
 
 /// Packets that wait for a stalled host; what comes on top is lost, as in a socket buffer.
@@ -58,13 +61,15 @@ pub struct Segment {
 struct Host {
     config: RouterConfig,
     attachment: Attachment,
-    clock: Clock,
+    clock: Pausable,
     /// `None` after a crash.
     set: Option<RouterSet>,
     stalled_until: Duration,
     script: Health,
     inbox: VecDeque<Frame>,
     holding: bool,
+    /// When it has something to do by itself; kept, for clocks take long to compute.
+    wake_at: Option<Duration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,12 +111,13 @@ impl Segment {
         self.hosts.push(Host {
             config,
             attachment,
-            clock,
+            clock: Pausable::new(clock),
             set: None,
             stalled_until: Duration::ZERO,
             script: Health::Up,
             inbox: VecDeque::new(),
             holding: false,
+            wake_at: None,
         });
         let number = self.hosts.len() - 1;
         self.boot(number);
@@ -142,6 +148,13 @@ impl Segment {
                     host.stalled_until = host.stalled_until.max(until);
                 }
             }
+            Fault::Pause(number, time) => {
+                let (now, until) = (self.now, self.now + time);
+                if let Some(host) = self.hosts.get_mut(number) {
+                    host.clock.pause(now, until);
+                    host.stalled_until = host.stalled_until.max(until);
+                }
+            }
             Fault::Stop(number) => {
                 self.tell(number, |set, now| set.handle(now, ROUTER, Event::Shutdown))
             }
@@ -162,6 +175,9 @@ impl Segment {
                 }
                 self.tell(number, |set, now| set.track(now, SCRIPT, health));
             }
+        }
+        if let Fault::Crash(number) | Fault::Stall(number, _) | Fault::Pause(number, _) = fault {
+            self.plan(number);
         }
     }
 
@@ -216,9 +232,14 @@ impl Segment {
         self.hosts.is_empty()
     }
 
-    /// All that happened so far.
+    /// All that happened so far, or since it was [forgotten](Self::forget).
     pub fn history(&self) -> &[Moment] {
         &self.history
+    }
+
+    /// Forgets what happened, for simulations that last.
+    pub fn forget(&mut self) {
+        self.history.clear();
     }
 
     fn next_step(&self) -> Option<(Duration, Step)> {
@@ -226,15 +247,22 @@ impl Segment {
             .wire
             .peek()
             .map(|Reverse(frame)| (frame.at, Step::Deliver));
-        let wakes = self.hosts.iter().enumerate().filter_map(|(number, host)| {
-            let deadline = host.set.as_ref()?.next_deadline();
-            let timer = deadline.map(|at| host.clock.global(at));
-            let waiting = (!host.inbox.is_empty()).then_some(host.stalled_until);
-            let at = timer.into_iter().chain(waiting).min()?;
-            Some((at.max(host.stalled_until), Step::Wake(number)))
-        });
+        let wakes = self.hosts.iter().enumerate();
+        let wakes = wakes.filter_map(|(number, host)| Some((host.wake_at?, Step::Wake(number))));
         // Packets first, as the driver does; then hosts in their order.
         frame.into_iter().chain(wakes).min_by_key(|(at, _)| *at)
+    }
+
+    /// Finds out when a host has something to do, after anything that changes that.
+    fn plan(&mut self, number: usize) {
+        let Some(host) = self.hosts.get_mut(number) else {
+            return;
+        };
+        let deadline = host.set.as_ref().and_then(RouterSet::next_deadline);
+        let timer = deadline.map(|at| host.clock.global(at));
+        let waiting = (!host.inbox.is_empty()).then_some(host.stalled_until);
+        let at = timer.into_iter().chain(waiting).min();
+        host.wake_at = at.map(|at| at.max(host.stalled_until));
     }
 
     fn boot(&mut self, number: usize) {
@@ -270,6 +298,7 @@ impl Segment {
             what(set, host.clock.local(now));
         }
         self.perform(number);
+        self.plan(number);
     }
 
     fn deliver(&mut self) {
@@ -285,6 +314,8 @@ impl Segment {
         }
         if host.stalled_until <= self.now {
             self.wake(number);
+        } else {
+            self.plan(number);
         }
     }
 
@@ -315,6 +346,13 @@ impl Segment {
             });
         }
         self.tell(number, RouterSet::timeout);
+        if let Some(host) = self.hosts.get(number)
+            && let Some(set) = &host.set
+        {
+            let now = host.clock.local(self.now);
+            let ahead = set.next_deadline().is_none_or(|at| at > now);
+            assert!(ahead, "a timeout moves the deadline into the future");
+        }
     }
 
     fn perform(&mut self, number: usize) {

@@ -1,6 +1,11 @@
 //! `segment-sim [SEED] [ROUTERS]`: an election on a LAN in memory, drawn as text. Things go wrong as
 //! the seed says, then all is mended, and exactly one router must be Active: exit code 0, else 1.
 //! Needs no network and no rights; the same seed draws the same picture.
+//!
+//! `segment-sim soak [--days N] [--seed N] [--threads N]`: 10,000 simulated days of that, one seed a day, nothing
+//! drawn; a day on which an invariant broke is named with its seed.
+
+mod soak;
 
 use std::{env, error::Error, io::Write, net::IpAddr, process::ExitCode, time::Duration};
 
@@ -14,7 +19,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const FAULTS: usize = 20;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut arguments = env::args().skip(1);
+    let mut arguments = env::args().skip(1).peekable();
+    if arguments.next_if(|word| word == "soak").is_some() {
+        let options = soak::Options::parse(arguments)?;
+        return Ok(soak::run(&mut std::io::stdout().lock(), options)?);
+    }
     let seed = arguments.next().map_or(Ok(169), |text| text.parse())?;
     let routers: u8 = arguments.next().map_or(Ok(3), |text| text.parse())?;
     let mut segment = populate(seed, routers.clamp(2, 9))?;
@@ -93,7 +102,10 @@ fn matters(segment: &Segment, fault: Fault) -> bool {
         Fault::Boot(host) => segment.state(host).is_none(),
         Fault::Start(host) => segment.state(host) == Some(Initialize),
         Fault::Link(host, true) => segment.state(host) == Some(StateKind::Fault),
-        Fault::Stop(host) | Fault::Link(host, false) | Fault::Stall(host, _) => {
+        Fault::Stop(host)
+        | Fault::Link(host, false)
+        | Fault::Stall(host, _)
+        | Fault::Pause(host, _) => {
             matches!(segment.state(host), Some(Active | Backup))
         }
         Fault::Crash(host) => segment.state(host).is_some(),

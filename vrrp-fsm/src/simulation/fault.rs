@@ -24,6 +24,9 @@ pub enum Fault {
     Boot(usize),
     /// A host stands still: packets wait, timers run late.
     Stall(usize, Duration),
+    /// A host's virtual machine is paused: it stands still, and so does its clock, which cannot tell it
+    /// afterwards.
+    Pause(usize, Duration),
     /// A router is stopped in order.
     Stop(usize),
     /// It is started again.
@@ -38,7 +41,7 @@ impl Fault {
     /// Any fault among so many hosts; times are of the order of `interval`.
     pub fn draw(rng: &mut Rng, hosts: usize, interval: Duration) -> Self {
         let host = rng.index(hosts);
-        match rng.below(16) {
+        match rng.below(17) {
             0 | 1 => Self::Weather(Weather::draw(rng, interval)),
             2..=4 => Self::Cut {
                 from: host,
@@ -51,7 +54,8 @@ impl Fault {
             11 => Self::Stop(host),
             12 => Self::Start(host),
             13 => Self::Link(host, rng.chance(500)),
-            _ => Self::Script(host, rng.chance(500)),
+            14 | 15 => Self::Script(host, rng.chance(500)),
+            _ => Self::Pause(host, rng.up_to(interval * 8)),
         }
     }
 }
@@ -66,6 +70,7 @@ impl fmt::Display for Fault {
             Self::Crash(host) => write!(f, "r{host} dies"),
             Self::Boot(host) => write!(f, "r{host} boots"),
             Self::Stall(host, time) => write!(f, "r{host} stands still for {time:.1?}"),
+            Self::Pause(host, time) => write!(f, "r{host} and its clock are paused for {time:.1?}"),
             Self::Stop(host) => write!(f, "r{host} is stopped in order"),
             Self::Start(host) => write!(f, "r{host} is started"),
             Self::Link(host, true) => write!(f, "r{host} has its link back"),

@@ -3,162 +3,23 @@
 
 use std::{env, format, println, string::String, vec, vec::Vec};
 
-use vrrp_proto::{Family, Password, Priority, Version, Vrid};
+#[cfg(feature = "auth")]
+use vrrp_proto::Password;
+use vrrp_proto::{Family, Priority, Version};
 
 use super::*;
-use crate::{Authentication, Reason, Transition, Transport, Warning, timing, track::Track};
+#[cfg(feature = "auth")]
+use crate::Authentication;
+use crate::{Reason, Transition, Warning, timing};
 
-const DEFAULT_SEEDS: u64 = 400;
+const DEFAULT_SEEDS: u64 = 1000;
 
-/// A segment drawn from a seed, and what is needed to judge it.
-struct Trial {
-    segment: Segment,
-    rng: Rng,
-    /// The longest interval of any router.
-    interval: Duration,
-    preempt: bool,
-    best: u8,
+fn primary(number: usize) -> IpAddr {
+    trial::primary(Family::Ipv4, number)
 }
 
-fn primary(family: Family, number: usize) -> IpAddr {
-    let last = u8::try_from(number + 1).unwrap();
-    match family {
-        Family::Ipv4 => IpAddr::from([192, 0, 2, last]),
-        Family::Ipv6 => format!("fe80::{last}").parse().unwrap(),
-    }
-}
-
-fn addresses(family: Family) -> Vec<IpAddr> {
-    match family {
-        Family::Ipv4 => vec!["192.0.2.100".parse().unwrap()],
-        Family::Ipv6 => vec![
-            "fe80::100".parse().unwrap(),
-            "2001:db8::100".parse().unwrap(),
-        ],
-    }
-}
-
-fn config(version: Version, family: Family, number: usize, priority: u8) -> RouterConfig {
-    let vrid = Vrid::new(51).unwrap();
-    let mut config = RouterConfig::new(vrid, family, version, addresses(family));
-    config.primary = Some(primary(family, number));
-    config.priority = Priority::new(priority);
-    config
-}
-
-impl Trial {
-    fn draw(seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let mut segment = Segment::new(rng.word());
-        let hosts = 2 + rng.index(4);
-        let (version, family) = match rng.below(3) {
-            0 => (Version::V2, Family::Ipv4),
-            1 => (Version::V3, Family::Ipv4),
-            _ => (Version::V3, Family::Ipv6),
-        };
-        let intervals: &[u64] = match version {
-            Version::V2 => &[1000, 2000],
-            Version::V3 => &[10, 100, 1000],
-        };
-        let base = Duration::from_millis(intervals[rng.index(intervals.len())]);
-        let mixed_intervals = version == Version::V3 && rng.chance(300);
-        let preempt = rng.chance(700);
-        let authentication = match (version, rng.below(4)) {
-            (Version::V2, 0) => Authentication::Password(Password::truncated(b"viettq")),
-            #[cfg(feature = "auth")]
-            (Version::V2, 1) => Authentication::Header(vrrp_proto::ah::Authenticator::new(
-                Password::truncated(b"viettq"),
-            )),
-            #[cfg(feature = "auth")]
-            (_, 2) => hmac(&[1]),
-            _ => Authentication::None,
-        };
-        let unicast = rng.chance(250);
-        let mut trial_best = 0;
-        let mut longest = base;
-        for number in 0..hosts {
-            let priority = [100, 100, 101, 150, 200, 254][rng.index(6)];
-            trial_best = trial_best.max(priority);
-            let mut config = config(version, family, number, priority);
-            config.preempt = preempt;
-            config.interval = base;
-            if mixed_intervals {
-                config.interval = base * u32::try_from(1 + rng.below(3)).unwrap();
-            }
-            longest = longest.max(config.interval);
-            let mut attachment = Attachment::new(1, family);
-            attachment.authentication = authentication.clone();
-            if unicast {
-                let others = (0..hosts).filter(|other| *other != number);
-                let peers = others.map(|other| primary(family, other)).collect();
-                attachment.transport = Transport::unicast(peers);
-            }
-            if rng.chance(500) {
-                attachment.tracks.push(Track {
-                    object: SCRIPT,
-                    weight: if rng.chance(500) { 0 } else { -60 },
-                    reverse: false,
-                });
-            }
-            let clock = Clock {
-                begin: Duration::from_secs(rng.below(1_000_000)),
-                drift_ppm: i32::try_from(rng.below(401)).unwrap() - 200,
-            };
-            segment.add(attachment, config, clock).unwrap();
-            segment.run_for(rng.up_to(base));
-        }
-        Self {
-            segment,
-            rng,
-            interval: longest,
-            preempt,
-            best: trial_best,
-        }
-    }
-
-    fn misfortune(&mut self, faults: usize) {
-        for _ in 0..faults {
-            let time = self.rng.up_to(self.interval * 3);
-            self.segment.run_for(time);
-            let hosts = self.segment.len();
-            let fault = Fault::draw(&mut self.rng, hosts, self.interval);
-            self.segment.apply(fault);
-        }
-    }
-
-    /// All faults gone; then time for stalls to end and for two elections.
-    fn heal(&mut self) {
-        self.segment.apply(Fault::Weather(Weather::default()));
-        self.segment.apply(Fault::Mend);
-        for number in 0..self.segment.len() {
-            for repair in [
-                Fault::Boot(number),
-                Fault::Start(number),
-                Fault::Link(number, true),
-                Fault::Script(number, true),
-            ] {
-                self.segment.apply(repair);
-            }
-        }
-        self.segment.run_for(self.interval * (8 + 2 * 5));
-    }
-
-    fn assert_one_active(&self, seed: u64) -> usize {
-        let all: Vec<usize> = (0..self.segment.len()).collect();
-        let active = |number: &usize| self.segment.state(*number) == Some(StateKind::Active);
-        let actives: Vec<usize> = all.iter().copied().filter(active).collect();
-        assert_eq!(actives.len(), 1, "VRRP_SEED={seed}: Active are {actives:?}");
-        assert_eq!(self.segment.holders(), actives, "VRRP_SEED={seed}");
-        let priority = self.segment.priority(actives[0]);
-        if self.preempt {
-            assert_eq!(
-                priority,
-                Some(self.best),
-                "VRRP_SEED={seed}: the best is Active"
-            );
-        }
-        actives[0]
-    }
+fn config(version: Version, number: usize, priority: u8) -> RouterConfig {
+    trial::config(version, Family::Ipv4, number, priority).unwrap()
 }
 
 fn seeds() -> Vec<u64> {
@@ -186,16 +47,8 @@ fn once_healed_and_quiet_exactly_one_router_is_active_and_stays() {
                 println!("{moment:?}");
             }
         }
-        let before = trial.segment.history().len();
-        let active = trial.assert_one_active(seed);
-        trial.segment.run_for(trial.interval * 20);
-        assert_eq!(trial.assert_one_active(seed), active, "VRRP_SEED={seed}");
-        for moment in &trial.segment.history()[before..] {
-            assert!(
-                !matches!(moment.what, Happening::Transition(..)),
-                "VRRP_SEED={seed}: {moment:?}"
-            );
-        }
+        let stays = trial.calm(trial.interval() * 20);
+        stays.unwrap_or_else(|broken| panic!("VRRP_SEED={seed}: {broken}"));
     }
 }
 
@@ -214,7 +67,7 @@ fn the_same_seed_gives_the_same_history_and_another_gives_another() {
 fn quiet(version: Version, priorities: &[u8]) -> Segment {
     let mut segment = Segment::new(1);
     for (number, priority) in priorities.iter().enumerate() {
-        let config = config(version, Family::Ipv4, number, *priority);
+        let config = config(version, number, *priority);
         let attachment = Attachment::new(1, Family::Ipv4);
         segment.add(attachment, config, Clock::default()).unwrap();
     }
@@ -255,28 +108,13 @@ fn of_equals_started_together_the_highest_address_wins_and_one_started_later_sta
     assert_eq!(segment.holders(), [1], "an equal does not preempt");
 }
 
-/// `auth_hmac` with these keys, of which the first signs.
-#[cfg(feature = "auth")]
-fn hmac(keys: &[u8]) -> Authentication {
-    use vrrp_proto::auth_hmac::{AntiReplay, Authenticator, Key, Mode, Settings};
-    let settings = Settings {
-        mode: Mode::Enforce,
-        active_key: keys[0],
-        anti_replay: AntiReplay::Time(Duration::from_secs(5)),
-    };
-    let keys = keys.iter().map(|id| Key::new(*id, &[*id; 32]).unwrap());
-    Authentication::Hmac(std::boxed::Box::new(
-        Authenticator::new(keys.collect(), settings).unwrap(),
-    ))
-}
-
 /// Seed 2016 found it: both count in step, so that neither number is higher than the other's.
 #[cfg(feature = "auth")]
 #[test]
 fn two_routers_with_authentication_header_that_started_together_hear_each_other() {
     let mut segment = Segment::new(1);
     for number in 0..2 {
-        let config = config(Version::V2, Family::Ipv4, number, 100);
+        let config = config(Version::V2, number, 100);
         let mut attachment = Attachment::new(1, Family::Ipv4);
         attachment.authentication = Authentication::Header(vrrp_proto::ah::Authenticator::new(
             Password::truncated(b"viettq"),
@@ -308,7 +146,7 @@ fn an_orderly_stop_is_answered_within_skew_time_and_the_delay_of_the_wire() {
             at - stopped
         );
         assert_eq!((number, transition.to), (1, StateKind::Active));
-        let source = primary(Family::Ipv4, 0);
+        let source = primary(0);
         assert_eq!(transition.reason, Reason::Resigned { source });
         assert_eq!(segment.holders(), [1]);
     }
@@ -378,4 +216,39 @@ fn a_one_way_cut_makes_two_actives_only_as_long_as_it_lasts() {
             .count(),
         1
     );
+}
+
+/// The hypervisor stops the machine, and no clock of the guest tells it so: it goes on as Active where another one
+/// has taken over, and only the first advert of either ends that.
+#[test]
+fn a_paused_machine_that_cannot_know_is_corrected_by_the_next_advert() {
+    for (priorities, winner) in [([200, 100], 0), ([100, 100], 1)] {
+        let mut segment = quiet(Version::V3, &priorities);
+        let active = segment.holders();
+        segment.apply(Fault::Pause(active[0], Duration::from_secs(60)));
+        segment.run_for(Duration::from_secs(59));
+        assert_eq!(segment.holders().len(), 2, "the other took over");
+        let before = segment.now();
+        segment.run_for(Duration::from_secs(1) + Duration::from_millis(1001));
+        assert_eq!(segment.holders(), [winner], "within an interval of waking");
+        let late = |(at, _, transition): &(Duration, usize, Transition)| {
+            *at > before && matches!(transition.reason, Reason::Late { .. })
+        };
+        assert!(!transitions(&segment).iter().any(late), "it does not know");
+    }
+}
+
+/// A suspended machine's clock goes on (CLOCK_BOOTTIME): it knows, and does not answer for an address that has moved.
+#[test]
+fn a_suspended_machine_wakes_as_backup_whatever_its_priority() {
+    for priority in [200, 254, 255] {
+        let mut segment = quiet(Version::V3, &[priority, 100]);
+        segment.apply(Fault::Stall(0, Duration::from_secs(86_400)));
+        segment.run_for(Duration::from_secs(86_399));
+        assert_eq!(segment.holders(), [0, 1], "asleep, and fenced");
+        segment.run_for(Duration::from_millis(1001));
+        assert_eq!(segment.holders(), [1], "the very first thing that it does");
+        segment.run_for(Duration::from_secs(5));
+        assert_eq!(segment.holders(), [0], "preempted in order");
+    }
 }
