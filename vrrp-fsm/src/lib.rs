@@ -125,6 +125,8 @@ pub mod conformance {}
 #[cfg(feature = "tokio")]
 pub mod driver;
 mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 mod instant;
 mod router;
 mod router_set;

@@ -6,10 +6,11 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 type Body = fn(&[u8]);
 
 /// Every fuzz target and its body.
-const TARGETS: [(&str, Body); 8] = [
+const TARGETS: [(&str, Body); 9] = [
     ("advert_parse", vrrp_proto::fuzzing::advertisement),
     ("ah_open", vrrp_proto::fuzzing::authentication_header),
     ("auth_hmac", vrrp_proto::fuzzing::auth_hmac),
+    ("event_lists", vrrp_fsm::fuzzing::event_lists),
     ("haproxy_conf", ha_lb::config::fuzzing::haproxy),
     ("http1", lb_core::fuzzing::http1),
     ("keepalived_conf", ha_lb::config::fuzzing::keepalived),
@@ -51,6 +52,11 @@ fn advertisements() {
 #[test]
 fn authentication_headers() {
     replay("ah_open");
+}
+
+#[test]
+fn lists_of_events() {
+    replay("event_lists");
 }
 
 #[test]
