@@ -196,7 +196,7 @@ pub enum Encapsulation {
 }
 
 /// The outer header of a tunnel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tunnel<A> {
     /// `id`: key.
     pub id: Option<u64>,
@@ -210,6 +210,19 @@ pub struct Tunnel<A> {
     pub tos: Option<u8>,
     /// `flags`, as the kernel numbers them.
     pub flags: Option<u16>,
+}
+
+impl<A> Default for Tunnel<A> {
+    fn default() -> Self {
+        Self {
+            id: None,
+            destination: None,
+            source: None,
+            ttl: None,
+            tos: None,
+            flags: None,
+        }
+    }
 }
 
 /// What the kernel does on a route (`RTAX_*` of rtnetlink(7)).

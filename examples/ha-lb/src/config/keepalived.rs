@@ -27,7 +27,11 @@ mod global;
 mod instance;
 mod keyword;
 mod lexer;
+mod line;
+mod names;
 mod process;
+mod route;
+mod rule;
 mod script;
 mod source;
 mod sync_group;
@@ -91,7 +95,7 @@ pub fn load_for(
 fn read(path: &Path, choice: Choice<'_>, files: &dyn Files, found: &mut Diagnostics) -> Config {
     let tokens = source::read(path, choice, files, found);
     let nodes = document::build(tokens, found);
-    interpret(&nodes, found)
+    interpret(&nodes, files, found)
 }
 
 /// All keywords that are known, block by block, for documentation.
@@ -225,8 +229,15 @@ const TABLE: Table<Draft> = Table {
     ],
 };
 
-fn interpret(nodes: &[Node], diagnostics: &mut Diagnostics) -> Config {
-    let mut context = Context { diagnostics };
+/// keepalived's priority of the first rule that has none.
+const RULES_FROM: u32 = 16_384;
+
+fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -> Config {
+    let mut context = Context {
+        diagnostics,
+        files,
+        priorities: (RULES_FROM, RULES_FROM),
+    };
     let mut draft = Draft::default();
     context.read(&mut draft, nodes, &TABLE);
     let defaults = draft.global.defaults;

@@ -114,6 +114,10 @@ pub(super) fn apply(
                 .host_mut()
                 .readdress(id, vips, times(instance), repeat);
         }
+        if (&instance.routes, &instance.rules) != (&old.routes, &old.rules) {
+            let (routes, rules) = (instance.routes.clone(), instance.rules.clone());
+            driver.host_mut().reroute(id, routes, rules);
+        }
     }
     let new: Vec<_> = words.running().filter(|(n, _)| *n >= first_new).collect();
     for (number, instance) in new {

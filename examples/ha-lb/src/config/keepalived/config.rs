@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use vip_netlink::route::{Route, Rule};
 use vrrp_proto::{ChecksumMode, Family, Password, Priority, Version, Vrid};
 
 use crate::config::diagnostic::Span;
@@ -135,6 +136,10 @@ pub struct Instance {
     pub addresses: Vec<VirtualAddress>,
     /// `virtual_ipaddress_excluded` and what did not fit the packet: installed, not advertised.
     pub excluded_addresses: Vec<VirtualAddress>,
+    /// `virtual_routes`.
+    pub routes: Vec<Route>,
+    /// `virtual_rules`.
+    pub rules: Vec<Rule>,
     /// False for `dont_track_primary`: loss of the interface is no fault.
     pub track_primary: bool,
     /// `track_interface`, without the instance's own interface.

@@ -3,6 +3,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use vip_netlink::route::{Route, Rule};
 use vrrp_proto::Version;
 
 use super::{
@@ -41,6 +42,8 @@ pub(super) struct Draft {
     authentication: Option<AuthenticationDraft>,
     addresses: Vec<VirtualAddress>,
     excluded_addresses: Vec<VirtualAddress>,
+    routes: Vec<Route>,
+    rules: Vec<Rule>,
     no_addresses: bool,
     native_ipv6: Option<Span>,
     dont_track_primary: bool,
@@ -108,6 +111,8 @@ pub(super) fn read(
         authentication: None,
         addresses: Vec::new(),
         excluded_addresses: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
         no_addresses: false,
         native_ipv6: None,
         dont_track_primary: false,
@@ -199,6 +204,20 @@ fn excluded_addresses(draft: &mut Draft, node: &Node, context: &mut Context<'_>)
     let lines = inside(node).iter();
     let read = lines.filter_map(|line| context.virtual_address(line));
     draft.excluded_addresses.extend(read);
+}
+
+fn routes(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    for line in inside(node) {
+        let route = context.route(line);
+        draft.routes.extend(context.without_group(route));
+    }
+}
+
+fn rules(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    for line in inside(node) {
+        let rule = context.rule(line);
+        draft.rules.extend(context.without_group(rule));
+    }
 }
 
 fn source(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {

@@ -12,7 +12,10 @@ use super::{
     document::{Block, Node},
     lexer::Word,
 };
-use crate::config::diagnostic::{Diagnostic, Diagnostics, Span};
+use crate::config::{
+    diagnostic::{Diagnostic, Diagnostics, Span},
+    files::Files,
+};
 
 /// The keywords of one kind of block, which is read into a `T`.
 pub(super) struct Table<T: 'static> {
@@ -185,6 +188,10 @@ impl<T> Keyword<T> {
 /// What readers share.
 pub(super) struct Context<'d> {
     pub(super) diagnostics: &'d mut Diagnostics,
+    /// Where names of numbers are looked up.
+    pub(super) files: &'d dyn Files,
+    /// Priorities of the next rules without one, IPv4 and IPv6.
+    pub(super) priorities: (u32, u32),
 }
 
 impl Context<'_> {

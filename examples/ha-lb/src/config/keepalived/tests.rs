@@ -8,6 +8,7 @@ use super::*;
 
 mod adverts;
 mod carried_out;
+mod routes;
 mod sync_groups;
 mod virtual_server;
 mod wild;
@@ -380,16 +381,15 @@ fn names_and_router_identifiers_are_unique() {
 
 #[test]
 fn a_keyword_without_effect_is_said_once() {
-    let (instance, said) =
-        instance_with("use_vmac\nvirtual_routes {\nsrc 10.0.0.1 to 1.0.0.0/8\n}");
+    let (instance, said) = instance_with("use_ipvlan\nuse_ipvlan\nlinkbeat_use_polling");
     assert!(instance.is_some());
     assert_eq!(
         said,
         [
-            "f:4:1: warning: this keyword has no effect here: `use_vmac`; adverts and addresses \
+            "f:4:1: warning: this keyword has no effect here: `use_ipvlan`; adverts and addresses \
              keep the interface's own MAC address",
-            "f:5:1: warning: this keyword has no effect here: `virtual_routes`; it is not \
-             installed; use notify scripts",
+            "f:6:1: warning: this keyword has no effect here: `linkbeat_use_polling`; the kernel \
+             reports link changes",
         ]
     );
 }

@@ -83,6 +83,8 @@ pub(in crate::config::keepalived) fn finish(
         authentication,
         addresses,
         excluded_addresses,
+        routes: std::mem::take(&mut draft.routes),
+        rules: std::mem::take(&mut draft.rules),
         track_primary: !draft.dont_track_primary,
         track_interfaces,
         track_scripts: tracked.scripts,

@@ -2,7 +2,7 @@
 
 use super::{
     AuthenticationDraft, Draft, addresses, authentication, down_timer_adverts, excluded_addresses,
-    group, interval, peers, preempt_delay, priority, source, state, unicast_ttl, vrid,
+    group, interval, peers, preempt_delay, priority, routes, rules, source, state, unicast_ttl, vrid,
 };
 use crate::config::keepalived::{
     announcements,
@@ -13,7 +13,6 @@ use crate::config::keepalived::{
 const FENCE: &str = "addresses are fenced by an nftables table of this program's own";
 const REAL_MAC: &str = "adverts and addresses keep the interface's own MAC address";
 const NO_BFD: &str = "BFD is not spoken; the instance does not track it";
-const NOT_INSTALLED: &str = "it is not installed; use notify scripts";
 
 pub(super) const TABLE: Table<Draft> = Table {
     block: "vrrp_instance",
@@ -93,6 +92,18 @@ pub(super) const TABLE: Table<Draft> = Table {
             Takes::BLOCK,
             excluded_addresses,
             "Addresses that are installed but not advertised.",
+        ),
+        Keyword::read(
+            "virtual_routes",
+            Takes::BLOCK,
+            routes,
+            "Routes that are there while the addresses are, as `ip route` takes them.",
+        ),
+        Keyword::read(
+            "virtual_rules",
+            Takes::BLOCK,
+            rules,
+            "Rules that are there while the addresses are, as `ip rule` takes them.",
         ),
         Keyword::read(
             "no_virtual_ipaddress",
@@ -336,8 +347,6 @@ pub(super) const TABLE: Table<Draft> = Table {
             "It is a fault when the source address is not on the interface.",
         ),
         Keyword::ignored("track_bfd", NO_BFD),
-        Keyword::ignored("virtual_routes", NOT_INSTALLED),
-        Keyword::ignored("virtual_rules", NOT_INSTALLED),
         Keyword::ignored(
             "promote_secondaries",
             "virtual addresses are never primary addresses of a subnet",

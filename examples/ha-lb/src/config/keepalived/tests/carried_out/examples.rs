@@ -368,6 +368,18 @@ pub(super) const EXAMPLES: &[Example] = &[
     ),
     example(
         INSTANCE,
+        "virtual_routes",
+        Runs,
+        "+virtual_routes {\n+10.1.0.0/16 via 10.0.0.2\n+}",
+    ),
+    example(
+        INSTANCE,
+        "virtual_rules",
+        Runs,
+        "+virtual_rules {\n+from 10.1.0.0/16 table 7 priority 3\n+}",
+    ),
+    example(
+        INSTANCE,
         "no_virtual_ipaddress",
         Says,
         "}\nvrrp_instance W {\ninterface eth0\nvirtual_router_id 2\n+no_virtual_ipaddress",
