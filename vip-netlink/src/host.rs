@@ -146,7 +146,32 @@ pub struct HostOptions {
     pub succession: bool,
     /// Times between announcements of addresses.
     pub pacing: Pacing,
+    /// What stands whoever is Active.
+    pub fixtures: Fixtures,
 }
+
+/// Addresses, routes and rules that stand whoever is Active: put up at the start, put back when another program removes
+/// them, removed at the end. An address that was there before stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fixtures {
+    /// Addresses, each with its device.
+    pub addresses: Vec<Vip>,
+    /// Routes.
+    pub routes: Vec<Route>,
+    /// Rules.
+    pub rules: Vec<Rule>,
+}
+
+impl Fixtures {
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.routes.is_empty() && self.rules.is_empty()
+    }
+}
+
+/// Of work that concerns no router in particular.
+const NOBODY: RouterId = RouterId::new(0);
 
 impl Default for HostOptions {
     fn default() -> Self {
@@ -155,6 +180,7 @@ impl Default for HostOptions {
             watch: Vec::new(),
             succession: false,
             pacing: Pacing::default(),
+            fixtures: Fixtures::default(),
         }
     }
 }
@@ -346,8 +372,7 @@ impl LinuxHost {
 
     /// Other times between announcements of addresses from now on.
     pub fn pace(&mut self, pacing: Pacing) {
-        // No router in particular is meant.
-        self.command(RouterId::new(0), Work::Pace(pacing));
+        self.command(NOBODY, Work::Pace(pacing));
     }
 
     /// A router is gone for good; its addresses have been let go by [`Command::Remove`].
@@ -383,6 +408,11 @@ impl LinuxHost {
     /// that are gone are removed.
     pub fn reroute(&mut self, router: RouterId, routes: Vec<Route>, rules: Vec<Rule>) {
         self.command(router, Work::Reroute(Box::new(Paths { routes, rules })));
+    }
+
+    /// Other things that stand whoever is Active.
+    pub fn refit(&mut self, fixtures: Fixtures) {
+        self.command(NOBODY, Work::Refit(Box::new(fixtures)));
     }
 
     fn station_mut(&mut self, number: u32) -> Option<&mut Station> {

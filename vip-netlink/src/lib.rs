@@ -71,4 +71,4 @@ pub mod watch;
 
 pub use error::Error;
 #[cfg(feature = "tokio")]
-pub use host::{HostOptions, HostRouter, LinuxHost, Reminders};
+pub use host::{Fixtures, HostOptions, HostRouter, LinuxHost, Reminders};

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
 };
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo,
@@ -30,7 +30,7 @@ use vrrp_proto::Family;
 
 use crate::link::{Link, Macvlan};
 use crate::plan::{Present, primary_address};
-use crate::route::Prefix;
+use crate::route::{OURS, Prefix};
 
 /// Links and addresses of one network namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Kernel {
     addresses: Vec<Present>,
     /// Those of `addresses` that may not be used: duplicate address detection runs, or has failed.
     tentative: Vec<Present>,
+    /// Those of `addresses` that carry our mark (`IFA_PROTO`).
+    marked: Vec<Present>,
 }
 
 /// What a notification changed.
@@ -90,6 +92,7 @@ impl Kernel {
                 let index = message.header.index;
                 self.addresses.retain(|have| have.interface != index);
                 self.tentative.retain(|have| have.interface != index);
+                self.marked.retain(|have| have.interface != index);
                 self.links.remove(&index).map(|_| Change::Link)
             }
             RouteNetlinkMessage::NewAddress(message) => {
@@ -98,6 +101,10 @@ impl Kernel {
                 self.tentative.retain(|have| *have != present);
                 if is_tentative(message) {
                     self.tentative.push(present);
+                }
+                self.marked.retain(|have| *have != present);
+                if is_marked(message) {
+                    self.marked.push(present);
                 }
                 if self.addresses.contains(&present) {
                     let detected = self.tentative.len() != before;
@@ -111,6 +118,7 @@ impl Kernel {
                 let before = self.addresses.len();
                 self.addresses.retain(|have| *have != present);
                 self.tentative.retain(|have| *have != present);
+                self.marked.retain(|have| *have != present);
                 (self.addresses.len() != before).then_some(Change::Removed(present))
             }
             RouteNetlinkMessage::DelRoute(message) => Some(Change::PathGone(route(message)?)),
@@ -142,6 +150,12 @@ impl Kernel {
         let link = self.link(name).map(|link| link.index);
         self.usable()
             .any(|have| have.address == address && Some(have.interface) == link)
+    }
+
+    /// Whether we put that address up, or a predecessor did; a kernel before 5.18 does not tell.
+    #[must_use]
+    pub fn is_marked(&self, present: &Present) -> bool {
+        self.marked.contains(present)
     }
 
     fn usable(&self) -> impl Iterator<Item = &Present> {
@@ -325,6 +339,11 @@ fn is_tentative(message: &AddressMessage) -> bool {
     let headers = AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed;
     let attribute = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.intersects(held));
     message.header.flags.intersects(headers) || message.attributes.iter().any(attribute)
+}
+
+fn is_marked(message: &AddressMessage) -> bool {
+    let mark = AddressAttribute::Protocol(AddressProtocol::Other(OURS));
+    message.attributes.contains(&mark)
 }
 
 /// `IFA_LOCAL` is the address of this end; `IFA_ADDRESS` may be a point-to-point peer's.

@@ -21,39 +21,36 @@
 //! }
 //! ```
 
-use std::{
-    boxed::Box,
-    collections::BTreeMap,
-    future::poll_fn,
-    io,
-    string::{String, ToString as _},
-    vec,
-    vec::Vec,
-};
+use std::{boxed::Box, collections::BTreeMap, future::poll_fn, io, vec, vec::Vec};
 
 use tokio::sync::{mpsc, oneshot};
 use vrrp_proto::Priority;
 
 use crate::{
-    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Instant, Memory, Object,
-    Packet, Rejections, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind, track::Health,
+    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Memory, Object, Packet,
+    Rejections, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind, track::Health,
 };
 
 mod groups;
 mod host;
 mod observation;
 mod timer;
+mod undone;
 
 pub use host::{Command, Datagram, Guard, Host, HostEvent};
 pub use observation::Observation;
 use timer::Timer;
 pub use timer::now;
+pub use undone::Failure;
 
 /// Packets taken in before timers and commands get their turn. More than a socket buffer holds of
 /// them, so that a round hears everything that waited during a stall; a flood cannot hold it up.
 const PACKETS_PER_ROUND: usize = 1024;
 /// An IP packet cannot be longer.
 const BUFFER: usize = 65_536;
+
+/// Of what concerns no router in particular.
+const NOBODY: RouterId = RouterId::new(0);
 
 /// Drives a [`RouterSet`] over a [`Host`].
 #[derive(Debug)]
@@ -71,6 +68,8 @@ pub struct Driver<H> {
     failures: BTreeMap<RouterId, Failure>,
     /// The same of the routes and rules that go with them.
     paths: BTreeMap<RouterId, Failure>,
+    /// The same of what stands whoever is Active.
+    fixtures: Option<Failure>,
 }
 
 /// What the driver can be asked while it runs.
@@ -106,6 +105,8 @@ pub enum Control {
 pub struct Snapshot {
     /// The routers in their order.
     pub routers: Vec<Report>,
+    /// What could not be put up of what stands whoever is Active, and is still tried.
+    pub fixtures: Option<Failure>,
     /// Packets that belong to none of them.
     pub stray: Rejections,
     /// How often the host could not receive.
@@ -125,37 +126,6 @@ pub struct Report {
     pub paths: Option<Failure>,
 }
 
-/// What the host could not do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// What.
-    pub command: Command,
-    /// How, the last time.
-    pub error: String,
-    /// When that was.
-    pub at: Instant,
-    /// How often since the addresses were last in place.
-    pub count: u64,
-}
-
-/// Takes note of a failure; how often it happened by now.
-fn note(
-    failures: &mut BTreeMap<RouterId, Failure>,
-    router: RouterId,
-    command: Command,
-    error: &io::Error,
-) -> u64 {
-    let count = failures.get(&router).map_or(0, |known| known.count) + 1;
-    let failure = Failure {
-        command,
-        error: error.to_string(),
-        at: now(),
-        count,
-    };
-    failures.insert(router, failure);
-    count
-}
-
 impl<H: Host> Driver<H> {
     /// A driver whose routers are not started yet. Must be called within a tokio runtime.
     pub fn new(set: RouterSet, host: H) -> io::Result<Self> {
@@ -170,6 +140,7 @@ impl<H: Host> Driver<H> {
             receive_errors: 0,
             failures: BTreeMap::new(),
             paths: BTreeMap::new(),
+            fixtures: None,
         })
     }
 
@@ -332,6 +303,7 @@ impl<H: Host> Driver<H> {
         };
         Snapshot {
             routers: self.set.ids().filter_map(report).collect(),
+            fixtures: self.fixtures.clone(),
             stray: self.set.stray().clone(),
             receive_errors: self.receive_errors,
         }
@@ -360,7 +332,9 @@ impl<H: Host> Driver<H> {
                     command,
                     error,
                 } => {
-                    let count = note(&mut self.failures, router, command, &error);
+                    let failure = Failure::after(self.failures.get(&router), command, &error);
+                    let count = failure.count;
+                    self.failures.insert(router, failure);
                     if count.is_power_of_two() {
                         let observation = Observation::HostFailed {
                             command,
@@ -385,21 +359,15 @@ impl<H: Host> Driver<H> {
                 HostEvent::LeaseExpired { router } => {
                     self.set.handle(now, router, Event::LeaseExpired);
                 }
-                HostEvent::Paths {
-                    router,
-                    outcome: Ok(()),
-                } => drop(self.paths.remove(&router)),
-                HostEvent::Paths {
-                    router,
-                    outcome: Err(error),
-                } => {
-                    let count = note(&mut self.paths, router, Command::Install, &error);
-                    if count.is_power_of_two() {
-                        observer(router, Observation::PathsFailed { error, count });
-                    }
+                HostEvent::Paths { router, outcome } => {
+                    self.paths_tried(router, outcome, observer);
                 }
                 HostEvent::PathGone { router, what } => {
                     observer(router, Observation::PathGone { what });
+                }
+                HostEvent::Fixtures { outcome } => self.fixtures_tried(outcome, observer),
+                HostEvent::FixtureGone { what } => {
+                    observer(NOBODY, Observation::FixtureGone { what });
                 }
                 HostEvent::Unheld { router, error } => {
                     observer(router, Observation::Unheld { error });

@@ -350,7 +350,12 @@ async fn status(
         .map(|report| words.status(report, now))
         .collect();
     let stray = words::rejected(&snapshot.stray);
-    let _ = told.send(FromSpeaker::Status { instances, stray });
+    let fixtures = snapshot.fixtures.as_ref();
+    let _ = told.send(FromSpeaker::Status {
+        instances,
+        stray,
+        retrying_static: fixtures.map(|one| words::failure(one, now)),
+    });
 }
 
 /// Logs what the driver observes, and tells the supervisor of changes of state in their order.
@@ -377,6 +382,10 @@ async fn tell(
                 let (group, from, state) = words.borrow().group_changed(change);
                 tracing::info!(sync_group = %group, %state, "sync group {group}: {from} -> {state}");
                 let _ = told.send(FromSpeaker::Group { group, state });
+                continue;
+            }
+            other @ (Observation::FixturesFailed { .. } | Observation::FixtureGone { .. }) => {
+                tracing::warn!("static addresses, routes and rules: {other}");
                 continue;
             }
             other => {

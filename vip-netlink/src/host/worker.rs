@@ -7,6 +7,7 @@
 mod announcing;
 mod devices;
 mod effects;
+mod fixtures;
 mod inheritance;
 mod managed;
 mod news;
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
-use super::{HostOptions, HostRouter, boottime};
+use super::{Fixtures, HostOptions, HostRouter, NOBODY, boottime};
 use crate::Error;
 use crate::fence::{self, Fence, FenceError, Pulse};
 use crate::link::Interface;
@@ -37,6 +38,7 @@ use crate::watch::{Kernel, Watcher};
 
 use announcing::Saying;
 use devices::{Devices, UNKNOWN};
+use fixtures::Fixed;
 use managed::Managed;
 pub(crate) use paths::Paths;
 
@@ -66,6 +68,10 @@ pub(super) enum Work {
     },
     /// Routes and rules that are missing are put up.
     Pave,
+    /// What stands whoever is Active is looked after.
+    Fit,
+    /// Other such things from now on.
+    Refit(Box<Fixtures>),
     /// Other routes and rules from now on.
     Reroute(Box<Paths>),
     /// One more router; `reopen` where its interface needs other sockets.
@@ -116,6 +122,7 @@ struct Worker {
     watcher: Watcher,
     vips: Vips,
     routing: Routing,
+    fixed: Fixed,
     fence: Option<Fence>,
     /// Beats arrive: routers may have a hold.
     beats: bool,
@@ -180,6 +187,7 @@ async fn serve(
     worker.keep_devices().await;
     worker.tell();
     drop(started.send(Ok(start)));
+    worker.fit().await;
 
     let mut renewal = tokio::time::interval(worker.renew);
     loop {
@@ -199,6 +207,7 @@ async fn serve(
             .values()
             .flat_map(|router| [router.retry, router.paved.retry])
             .flatten()
+            .chain(worker.fixed.paved.retry)
             .min();
         let repair = worker.devices.next_deadline();
         let reminder = worker
@@ -232,6 +241,7 @@ async fn serve(
         .flat_map(|router| router.config.devices.clone());
     let devices: Vec<_> = devices.collect();
     worker.discard(&devices).await;
+    worker.unfit().await;
 }
 
 async fn wait(until: Option<Instant>) {
@@ -290,6 +300,7 @@ impl Worker {
             watcher: Watcher::new().map_err(Error::Netlink)?,
             vips: Vips::new(handle.clone()),
             routing: Routing::new(handle.clone()),
+            fixed: Fixed::new(options.fixtures),
             fence,
             beats: pulse.is_some(),
             renew: guard.unwrap_or_default().timeout / 3,
@@ -319,8 +330,12 @@ impl Worker {
         let removal = Work::Command(Command::Remove);
         if matches!(what, Work::Expire) || what == removal {
             self.queue.retain(|(other, queued)| {
-                let kept = matches!(queued, Work::Readdress { .. } | Work::Reroute(_));
-                *other != router || *queued == removal || kept
+                let pointless = match queued {
+                    Work::Command(command) => *command != Command::Remove,
+                    Work::Refresh { .. } | Work::Pave | Work::Expire => true,
+                    _ => false,
+                };
+                *other != router || !pointless
             });
         }
         self.queue.push_back((router, what));
@@ -329,21 +344,25 @@ impl Worker {
     async fn work(&mut self, id: RouterId, what: Work) {
         // What is already known must not be taken for news about the work to come.
         self.read().await;
-        if let Work::Admit { router, reopen } = what {
-            return self.admit(*router, reopen).await;
+        match what {
+            Work::Admit { router, reopen } => self.admit(*router, reopen).await,
+            Work::Pace(pacing) => self.pacer.change(pacing),
+            Work::Own => self.devices.owned = true,
+            Work::Fit => self.fit().await,
+            Work::Refit(fixtures) => {
+                self.refit(*fixtures).await;
+                self.follow_paths();
+            }
+            of_router => self.work_on(id, of_router).await,
         }
-        if let Work::Pace(pacing) = what {
-            return self.pacer.change(pacing);
-        }
-        if what == Work::Own {
-            self.devices.owned = true;
-            return;
-        }
+    }
+
+    async fn work_on(&mut self, id: RouterId, what: Work) {
         let Some(router) = self.routers.get_mut(&id) else {
             return;
         };
         match what {
-            Work::Admit { .. } | Work::Pace(_) | Work::Own => {}
+            Work::Admit { .. } | Work::Pace(_) | Work::Own | Work::Fit | Work::Refit(_) => {}
             Work::Dismiss => {
                 let devices = std::mem::take(&mut router.config.devices);
                 self.routers.remove(&id);

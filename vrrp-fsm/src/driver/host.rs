@@ -157,6 +157,16 @@ pub enum HostEvent {
         /// The route or rule, in words.
         what: String,
     },
+    /// The same of what stands whoever is Active.
+    Fixtures {
+        /// How it went.
+        outcome: io::Result<()>,
+    },
+    /// Something that stands whoever is Active was gone: the host has put it back.
+    FixtureGone {
+        /// What, in words.
+        what: String,
+    },
     /// Addresses no longer fall silent by themselves when adverts cease, but only when their lease ends. Told once.
     Unheld {
         /// The router at which this was noticed; it concerns all.

@@ -51,6 +51,19 @@ pub enum Observation {
         /// Which.
         what: String,
     },
+    /// What stands whoever is Active could not be put up, which is tried again. It concerns no router in particular.
+    /// Told the 1st, 2nd, 4th, 8th ... time until all of it is there.
+    FixturesFailed {
+        /// How.
+        error: io::Error,
+        /// How often by now.
+        count: u64,
+    },
+    /// Something that stands whoever is Active was gone and has been put back. It concerns no router in particular.
+    FixtureGone {
+        /// What.
+        what: String,
+    },
     /// The host could not do what it was asked, and tries on. Told the 1st, 2nd, 4th, 8th ... time
     /// until the addresses are in place.
     HostFailed {
@@ -86,10 +99,10 @@ impl fmt::Display for Observation {
                 "the fence cannot be kept open by adverts ({error}): if this process stands still, its addresses \
                  answer until their lease ends"
             ),
-            Self::PathsFailed { error, count } => {
+            Self::PathsFailed { error, count } | Self::FixturesFailed { error, count } => {
                 write!(f, "{error} ({count} so far)")
             }
-            Self::PathGone { what } => write!(
+            Self::PathGone { what } | Self::FixtureGone { what } => write!(
                 f,
                 "{what} was gone, by another program or with its link: put back"
             ),

@@ -46,6 +46,9 @@ pub struct Status {
     /// VRRP packets that belong to no instance, by cause.
     #[serde(default)]
     pub stray: Vec<Rejected>,
+    /// What could not be done of `static_ipaddress`, `static_routes` and `static_rules`, and is still tried.
+    #[serde(default)]
+    pub retrying_static: Option<Failure>,
     /// Proxies that accept connections.
     pub frontends: Vec<Frontend>,
     /// Proxies that have servers.

@@ -22,6 +22,7 @@ mod command;
 mod config;
 mod document;
 mod file;
+mod fixed;
 mod garp_group;
 mod global;
 mod instance;
@@ -40,7 +41,7 @@ mod value;
 mod virtual_server;
 
 pub use config::{
-    Announcements, Authentication, Check, CheckKind, Command, Config, Global, InitFile,
+    Announcements, Authentication, Check, CheckKind, Command, Config, Fixed, Global, InitFile,
     InitialState, Instance, Mail, Notify, PacedInterfaces, Pacing, Parameters, Peer, RealServer,
     Scheduler, Script, SyncGroup, TrackInterface, Tracked, TrackedFile, TrackedProcess, Unicast,
     User, VirtualAddress, VirtualServer,
@@ -120,13 +121,13 @@ struct Draft {
     /// Virtual servers, which may name a group that comes later.
     virtual_servers: Vec<Node>,
     groups: Vec<virtual_server::group::Group>,
+    fixed: Fixed,
     /// Sync groups, and how much was defined before each.
     sync_groups: Vec<(Node, Counts)>,
     /// Instances, and how much was defined before each.
     instances: Vec<(Node, Counts)>,
 }
 
-const NOT_INSTALLED: &str = "it is not installed; use the system's network configuration";
 const NO_BFD: &str = "BFD is not spoken; nothing tracks it";
 
 const TABLE: Table<Draft> = Table {
@@ -176,10 +177,28 @@ const TABLE: Table<Draft> = Table {
             },
             "Addresses that share one virtual_server.",
         ),
-        Keyword::ignored("static_ipaddress", NOT_INSTALLED),
-        Keyword::ignored("static_routes", NOT_INSTALLED),
-        Keyword::ignored("static_rules", NOT_INSTALLED),
-        Keyword::ignored("track_group", NOT_INSTALLED),
+        Keyword::repeated(
+            "static_ipaddress",
+            Takes::BLOCK,
+            |draft, node, context| fixed::addresses(&mut draft.fixed, node, context),
+            "Addresses that are there whoever is master.",
+        ),
+        Keyword::repeated(
+            "static_routes",
+            Takes::BLOCK,
+            |draft, node, context| fixed::routes(&mut draft.fixed, node, context),
+            "Routes that are there whoever is master.",
+        ),
+        Keyword::repeated(
+            "static_rules",
+            Takes::BLOCK,
+            |draft, node, context| fixed::rules(&mut draft.fixed, node, context),
+            "Rules that are there whoever is master.",
+        ),
+        Keyword::ignored(
+            "track_group",
+            "what is static is put back when it goes, and no instance is in fault meanwhile",
+        ),
         Keyword::repeated(
             "vrrp_track_process",
             Takes::named(1, "a name"),
@@ -266,6 +285,7 @@ fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -
         &draft.tracked,
         &mut context,
     );
+    let fixed = fixed::finish(draft.fixed, &defaults, instances.is_empty(), &mut context);
     let virtual_servers = draft
         .virtual_servers
         .iter()
@@ -279,6 +299,7 @@ fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -
         instances,
         sync_groups,
         virtual_servers,
+        fixed,
     }
 }
 

@@ -134,6 +134,8 @@ pub enum FromSpeaker {
         instances: Vec<status::Instance>,
         /// Packets for none of them.
         stray: Vec<status::Rejected>,
+        /// What could not be done of what is static.
+        retrying_static: Option<status::Failure>,
     },
     /// It cannot run; it exits after this.
     Failed(String),

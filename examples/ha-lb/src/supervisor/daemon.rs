@@ -109,6 +109,8 @@ pub struct Daemon {
     instances: Vec<status::Instance>,
     /// Packets for none of them.
     stray: Vec<status::Rejected>,
+    /// What could not be done of what is static.
+    retrying_static: Option<status::Failure>,
     /// Their last changes of state, latest first.
     history: BTreeMap<String, History>,
     /// When the speaker told of them.
@@ -220,6 +222,7 @@ impl Daemon {
             servers: servers.collect(),
             instances: Vec::new(),
             stray: Vec::new(),
+            retrying_static: None,
             history: inherited.history,
             instances_at: None,
             view_at: now,

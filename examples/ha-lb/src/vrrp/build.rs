@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, io, time::Duration};
 
 use vip_netlink::{
-    HostOptions, HostRouter, LinuxHost,
+    Fixtures, HostOptions, HostRouter, LinuxHost,
     fence::Access,
     lease::Lease,
     link::Interface,
@@ -98,6 +98,7 @@ pub(super) fn host(
     let options = HostOptions {
         succession,
         pacing: pacing(config),
+        fixtures: fixtures(config),
         watch: interfaces.0.values().cloned().collect(),
         ..HostOptions::default()
     };
@@ -161,7 +162,11 @@ pub(crate) fn plan(config: &Config) -> String {
         .map(|one| (&one.name, &one.members));
     let groups: Vec<_> = groups.collect();
     let hosts = host_routers(config, &interfaces);
-    format!("{routers:?} {groups:?} {hosts:?} {:?}", pacing(config))
+    format!(
+        "{routers:?} {groups:?} {hosts:?} {:?} {:?}",
+        pacing(config),
+        fixtures(config)
+    )
 }
 
 /// How fast announcements follow each other.
@@ -176,6 +181,16 @@ pub(super) fn pacing(config: &Config) -> Pacing {
         arp: written.arp,
         neighbour: written.neighbour,
         groups: groups.collect(),
+    }
+}
+
+/// What stands whoever is Active.
+pub(super) fn fixtures(config: &Config) -> Fixtures {
+    let fixed = &config.fixed;
+    Fixtures {
+        addresses: fixed.addresses.iter().map(vip).collect(),
+        routes: fixed.routes.clone(),
+        rules: fixed.rules.clone(),
     }
 }
 

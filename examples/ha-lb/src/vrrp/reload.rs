@@ -134,6 +134,7 @@ pub(super) fn apply(
         }
     }
     driver.host_mut().pace(build::pacing(&config));
+    driver.host_mut().refit(build::fixtures(&config));
     let groups = words.regroup(&config);
     for (group, members) in groups.known {
         driver.reform_group(group, members, &mut observer);

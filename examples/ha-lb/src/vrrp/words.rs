@@ -13,6 +13,8 @@ mod groups;
 mod report;
 mod watched;
 
+pub(super) use report::failure;
+
 use super::build::Interfaces;
 use crate::{
     admin::status::{self, LastTransition},

@@ -26,6 +26,7 @@ mod multi_service;
 mod names;
 mod node;
 mod observe;
+mod paths;
 mod peers;
 mod processes;
 mod reload;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
-use super::{Managed, RETRY, Report, Work, Worker, wanted};
+use super::{Managed, NOBODY, RETRY, Report, Work, Worker, wanted};
 use crate::Error;
 use crate::host::boottime;
 use crate::lease::Lease;
@@ -250,6 +250,9 @@ impl Worker {
 
     pub(super) fn retry(&mut self) {
         let now = Instant::now();
+        if self.fixed.paved.retry.take_if(|at| *at <= now).is_some() {
+            self.queue.push_back((NOBODY, Work::Fit));
+        }
         for (id, router) in &mut self.routers {
             if router.retry.take_if(|at| *at <= now).is_some() {
                 self.queue.push_back((*id, Work::Command(Command::Install)));

@@ -86,7 +86,9 @@ impl Worker {
     /// Whoever has no routes need not hear of everybody's.
     pub(super) fn follow_paths(&mut self) {
         let mut routers = self.routers.values();
-        if routers.any(|router| !router.config.paths().is_empty()) {
+        let fixed = &self.fixed.wanted;
+        let fixed = !fixed.routes.is_empty() || !fixed.rules.is_empty();
+        if fixed || routers.any(|router| !router.config.paths().is_empty()) {
             // Refused: what is removed by others is not noticed, but is put back with the next change of a link.
             let _ = self.watcher.follow_paths();
         }

@@ -23,7 +23,10 @@ impl Worker {
                         let change = self.kernel.apply(&message);
                         match change {
                             None => continue,
-                            Some(Change::Removed(present)) => self.lost(present).await,
+                            Some(Change::Removed(present)) => {
+                                self.lost_fixture(&present);
+                                self.lost(present).await;
+                            }
                             Some(Change::PathGone(gone)) => {
                                 self.lost_path(&gone);
                                 continue;

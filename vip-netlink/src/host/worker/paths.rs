@@ -40,8 +40,24 @@ impl Paths {
         }
     }
 
+    /// Takes out what is not among the wanted.
+    pub(super) fn split_off(&mut self, wanted: &Self) -> Self {
+        let stays = |route: &Route| wanted.routes.contains(route);
+        let (routes, stale) = std::mem::take(&mut self.routes)
+            .into_iter()
+            .partition(stays);
+        self.routes = routes;
+        let stays = |rule: &Rule| wanted.rules.contains(rule);
+        let (rules, stale_rules) = std::mem::take(&mut self.rules).into_iter().partition(stays);
+        self.rules = rules;
+        Self {
+            routes: stale,
+            rules: stale_rules,
+        }
+    }
+
     /// Whether that may be one of them.
-    fn may_be(&self, gone: &Gone) -> bool {
+    pub(super) fn may_be(&self, gone: &Gone) -> bool {
         match *gone {
             Gone::Route { destination, table } => {
                 let same = |route: &Route| {
@@ -79,7 +95,11 @@ impl Worker {
     }
 
     /// Those that were up before and had gone, in words, and the last failure.
-    async fn put_up(&self, wanted: Paths, up: &mut Paths) -> (Vec<String>, Result<(), Error>) {
+    pub(super) async fn put_up(
+        &self,
+        wanted: Paths,
+        up: &mut Paths,
+    ) -> (Vec<String>, Result<(), Error>) {
         let index = index(&self.kernel);
         let mut returned = Vec::new();
         let mut result = Ok(());
@@ -167,7 +187,8 @@ impl Worker {
         let mut result = Ok(());
         for rule in &stale.rules {
             let mut others = self.routers.values().filter(|router| router.installed);
-            if others.any(|router| router.paved.paths.rules.contains(rule)) {
+            let fixed = self.fixed.paved.paths.rules.contains(rule);
+            if fixed || others.any(|router| router.paved.paths.rules.contains(rule)) {
                 continue;
             }
             if let Err(error) = self.routing.remove_rule(rule).await {
@@ -176,7 +197,8 @@ impl Worker {
         }
         for route in &stale.routes {
             let mut others = self.routers.values().filter(|router| router.installed);
-            if others.any(|router| router.paved.paths.routes.contains(route)) {
+            let fixed = self.fixed.paved.paths.routes.contains(route);
+            if fixed || others.any(|router| router.paved.paths.routes.contains(route)) {
                 continue;
             }
             let index = index(&self.kernel);
@@ -192,6 +214,7 @@ impl Worker {
         let routers = self.routers.values_mut();
         let hurt = routers.filter(|router| router.installed && router.paved.paths.may_be(gone));
         hurt.for_each(|router| router.paved.retry = Some(Instant::now()));
+        self.lost_fixed_path(gone);
     }
 
     /// The kernel drops IPv4 routes with their link, and tells nobody.
@@ -199,6 +222,7 @@ impl Worker {
         let routers = self.routers.values_mut();
         let paved = routers.filter(|router| router.installed && !router.paved.paths.is_empty());
         paved.for_each(|router| router.paved.retry = Some(Instant::now()));
+        self.fixed.look_again();
     }
 }
 

@@ -86,6 +86,12 @@ pub struct Instance {
     pub active_address: Option<String>,
     /// Virtual addresses (`address/prefix`).
     pub vips: Vec<String>,
+    /// Routes that go with them, as `ip route` takes them.
+    #[serde(default)]
+    pub routes: Vec<String>,
+    /// Rules that go with them, as `ip rule` takes them.
+    #[serde(default)]
+    pub rules: Vec<String>,
     /// Whether they are on this host: `up`, `failing` or `down`.
     #[serde(default)]
     pub addresses: String,

@@ -37,6 +37,26 @@ pub struct Config {
     pub sync_groups: Vec<SyncGroup>,
     /// `virtual_server` with an address, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
+    /// What stands whoever is master.
+    pub fixed: Fixed,
+}
+
+/// `static_ipaddress`, `static_routes` and `static_rules`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fixed {
+    /// Addresses, each with its device.
+    pub addresses: Vec<VirtualAddress>,
+    /// Routes.
+    pub routes: Vec<Route>,
+    /// Rules.
+    pub rules: Vec<Rule>,
+}
+
+impl Fixed {
+    /// Whether there is nothing of the kind.
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.routes.is_empty() && self.rules.is_empty()
+    }
 }
 
 /// What of `global_defs` outlives the reading; the rest are defaults that went into the instances.

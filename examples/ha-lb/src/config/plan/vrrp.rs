@@ -8,7 +8,7 @@ use super::{Kind, Names, Plan, Settings};
 use crate::config::{
     diagnostic::Span,
     keepalived::{
-        Config, Global, Instance, Notify, Pacing, Script, SyncGroup, Tracked, TrackedFile,
+        Config, Fixed, Global, Instance, Notify, Pacing, Script, SyncGroup, Tracked, TrackedFile,
         TrackedProcess, VirtualAddress,
     },
 };
@@ -30,6 +30,7 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
         |one| &one.name,
         process,
     );
+    standing(plan, &old.fixed, &new.fixed);
     sync_groups(plan, &old.sync_groups, &new.sync_groups);
     let names = |config: &Config| {
         let names = config.instances.iter().map(|i| i.name.to_string());
@@ -157,6 +158,18 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     plan.change("global_defs", settings.0);
 }
 
+fn standing(plan: &mut Plan, old: &Fixed, new: &Fixed) {
+    let addresses = |of: &Fixed| placeless(of.addresses.iter());
+    let differ = [
+        ("static_ipaddress", addresses(old) != addresses(new)),
+        ("static_routes", old.routes != new.routes),
+        ("static_rules", old.rules != new.rules),
+    ];
+    for (what, _) in differ.iter().filter(|(_, differs)| *differs) {
+        plan.change(*what, vec!["other lines".to_owned()]);
+    }
+}
+
 /// What makes an instance who it is: with another one of these it ends and starts anew.
 fn fixed(old: &Instance, new: &Instance) -> Vec<String> {
     let mut settings = Settings::default();
@@ -188,6 +201,8 @@ fn settings((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config)
     settings.named("nopreempt", old.preempt != new.preempt);
     settings.named("preempt_delay", old.preempt_delay != new.preempt_delay);
     settings.named("virtual_ipaddress", addresses(old) != addresses(new));
+    settings.named("virtual_routes", old.routes != new.routes);
+    settings.named("virtual_rules", old.rules != new.rules);
     settings.named(
         "track_interface",
         old.track_interfaces != new.track_interfaces,
@@ -230,16 +245,16 @@ fn addresses(instance: &Instance) -> Vec<VirtualAddress> {
         .addresses
         .iter()
         .chain(&instance.excluded_addresses);
+    placeless(both)
+}
+
+fn placeless<'v>(all: impl Iterator<Item = &'v VirtualAddress>) -> Vec<VirtualAddress> {
+    let nowhere = Span::new(Arc::from(""), 0, 0);
     let placeless = |vip: &VirtualAddress| VirtualAddress {
-        span: instance.span.clone(),
+        span: nowhere.clone(),
         ..vip.clone()
     };
-    let mut all: Vec<_> = both.map(placeless).collect();
-    for vip in &mut all {
-        vip.span.line = 0;
-        vip.span.column = 0;
-    }
-    all
+    all.map(placeless).collect()
 }
 
 /// What is tracked by name: its place in the file does not matter.

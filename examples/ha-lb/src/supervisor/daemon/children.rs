@@ -138,8 +138,13 @@ impl Daemon {
             Report::Said(FromSpeaker::LowerPriority { instance, priority }) => {
                 self.notifier.lower_priority(&instance, priority);
             }
-            Report::Said(FromSpeaker::Status { instances, stray }) => {
+            Report::Said(FromSpeaker::Status {
+                instances,
+                stray,
+                retrying_static,
+            }) => {
                 (self.instances, self.stray) = (instances, stray);
+                self.retrying_static = retrying_static;
                 self.instances_at = Some(now);
                 self.reported(Role::Speaker);
                 self.show_balancer(now);

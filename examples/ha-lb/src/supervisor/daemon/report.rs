@@ -260,6 +260,7 @@ impl Daemon {
             instances,
             instances_age: self.instances_at.map(|at| age(at, now)),
             stray: self.stray.clone(),
+            retrying_static: self.retrying_static.clone(),
             scripts: self.tracks.status(now),
             reload: self.last_reload.clone(),
             upgrade: self.last_upgrade.clone(),

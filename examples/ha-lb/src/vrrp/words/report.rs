@@ -43,6 +43,8 @@ impl Words {
             own_address: router.primary.map(|address| address.to_string()),
             active_address: router.active.map(|address| address.to_string()),
             vips: instance.map(vips).unwrap_or_default(),
+            routes: instance.map(routes).unwrap_or_default(),
+            rules: instance.map(rules).unwrap_or_default(),
             addresses: match (report.guard.wanted, &report.failure) {
                 (true, None) => "up",
                 (true, Some(_)) => "failing",
@@ -121,7 +123,15 @@ fn vips(instance: &Instance) -> Vec<String> {
         .collect()
 }
 
-fn failure(one: &Failure, now: Instant) -> status::Failure {
+fn routes(instance: &Instance) -> Vec<String> {
+    instance.routes.iter().map(ToString::to_string).collect()
+}
+
+fn rules(instance: &Instance) -> Vec<String> {
+    instance.rules.iter().map(ToString::to_string).collect()
+}
+
+pub(in crate::vrrp) fn failure(one: &Failure, now: Instant) -> status::Failure {
     status::Failure {
         operation: match one.command {
             Command::Install => "install",

@@ -151,13 +151,13 @@ fn the_document_keeps_its_shape() {
     // Programs read these names: they may be added to, and never changed.
     assert_eq!(
         names(""),
-        "at backends balancer frontends instances instances_age reload router_id scripts stray supervisor \
+        "at backends balancer frontends instances instances_age reload retrying_static router_id scripts stray supervisor \
          traffic_age upgrade uptime version vrrp"
     );
     assert_eq!(
         names("/instances/0"),
         "active_address addresses changes counters effective_priority fence held_by interface interval last_transition lease \
-         name own_address peers priority refused retrying state state_age sync_group takeover_in tracks transitions version vips \
+         name own_address peers priority refused retrying retrying_paths routes rules state state_age sync_group takeover_in tracks transitions version vips \
          vrid"
     );
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    super::{Instance, Rejected, State, Status, Track},
+    super::{Failure, Instance, Rejected, State, Status, Track},
     HISTORY,
     layout::{Table, clock, duration, milliseconds, paragraph},
 };
@@ -43,14 +43,12 @@ pub(super) fn instance(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Resul
     ];
     for (failure, what) in failures {
         if let Some(failure) = failure {
-            let text = format!(
-                "{}{what}: {} (failed {} times, {} ago)",
-                failure.operation,
-                failure.error,
-                failure.count,
-                duration(failure.age)
-            );
-            line(f, "RETRYING", &text)?;
+            line(f, "RETRYING", &retrying(failure, what))?;
+        }
+    }
+    for (label, list) in [("routes", &one.routes), ("rules", &one.rules)] {
+        for (number, text) in list.iter().enumerate() {
+            line(f, if number == 0 { label } else { "" }, text)?;
         }
     }
     peers(f, one)?;
@@ -68,11 +66,26 @@ pub(super) fn instance(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Resul
     Ok(())
 }
 
+fn retrying(failure: &Failure, what: &str) -> String {
+    format!(
+        "{}{what}: {} (failed {} times, {} ago)",
+        failure.operation,
+        failure.error,
+        failure.count,
+        duration(failure.age)
+    )
+}
+
 /// Scripts, and packets that belong to nobody.
 pub(super) fn rest(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     let tracked = watched(status);
     if !tracked.is_empty() {
         write!(f, "\n{tracked}")?;
+    }
+    if let Some(failure) = &status.retrying_static {
+        f.write_str("\n")?;
+        let text = retrying(failure, "");
+        paragraph(f, "RETRYING static addresses, routes and rules: ", &text)?;
     }
     let stray = causes(&status.stray);
     if !stray.is_empty() {

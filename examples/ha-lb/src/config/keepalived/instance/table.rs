@@ -2,7 +2,8 @@
 
 use super::{
     AuthenticationDraft, Draft, addresses, authentication, down_timer_adverts, excluded_addresses,
-    group, interval, peers, preempt_delay, priority, routes, rules, source, state, unicast_ttl, vrid,
+    group, interval, peers, preempt_delay, priority, routes, rules, source, state, unicast_ttl,
+    vrid,
 };
 use crate::config::keepalived::{
     announcements,

@@ -110,11 +110,11 @@ impl Context<'_> {
                     "a way for packets that go nowhere",
                     "no `via` and no `dev`",
                 );
-                return None;
+                None
             }
             Kind::Unicast if route.hops.is_empty() || route.hops.iter().any(aimless) => {
                 self.refuse_line(line, "a route that leads nowhere", "`via` or `dev`");
-                return None;
+                None
             }
             _ => Some(()),
         }

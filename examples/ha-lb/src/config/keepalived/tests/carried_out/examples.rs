@@ -67,6 +67,24 @@ pub(super) const EXAMPLES: &[Example] = &[
     ),
     example(
         FILE,
+        "static_ipaddress",
+        Runs,
+        "+static_ipaddress {\n+10.0.0.9/24 dev eth1\n+}\nDEFAULT\n}",
+    ),
+    example(
+        FILE,
+        "static_routes",
+        Runs,
+        "+static_routes {\n+10.1.0.0/16 dev eth1\n+}\nDEFAULT\n}",
+    ),
+    example(
+        FILE,
+        "static_rules",
+        Runs,
+        "+static_rules {\n+from 10.1.0.0/16 table 7 priority 3\n+}\nDEFAULT\n}",
+    ),
+    example(
+        FILE,
         "vrrp_sync_group",
         Runs,
         "+vrrp_sync_group G {\n+group {\n+V\n+}\n+}\nDEFAULT\n}",
