@@ -36,7 +36,8 @@
 //! for it, over a small trait that `vip-netlink` implements for Linux.
 //!
 //! # On a plain thread with poll(2)
-//! A set needs no runtime. This one runs over any datagram socket until it is Active:
+//! A set needs no runtime. This one runs over any datagram socket until it is Active (`tests/poll.rs` has two of
+//! them, with an orderly stop and a silent death):
 //! ```
 //! use std::{net::UdpSocket, time::Duration};
 //! use rustix::{event::{PollFd, PollFlags, Timespec, poll}, time::{ClockId, clock_gettime}};

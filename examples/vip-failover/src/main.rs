@@ -1,24 +1,16 @@
-//! A tiny keepalived: one virtual address that is always on exactly one of several hosts.
-//!
+//! A tiny keepalived in 60 lines: one virtual address that is always on exactly one of several hosts.
 //! ```text
 //! host A# vip-failover --interface eth0 --vrid 51 --priority 150 192.0.2.10
 //! host B# vip-failover --interface eth0 --vrid 51 --priority 100 192.0.2.10
 //! ```
-//! Over IPv6 a link-local address comes first, the others after it: `fe80::10 2001:db8::10`.
-//! Stop either with ^C or `kill`, or kill it with `kill -9`: the other takes over, and nobody
-//! answers for the address twice. Needs root, or CAP_NET_ADMIN and CAP_NET_RAW. keepalived with
-//! `version 3` speaks with it.
-
-use std::error::Error;
-use std::net::IpAddr;
-use std::time::Duration;
-
+//! Stop either with ^C or `kill`, or kill it with `kill -9`: the other takes over, and nobody answers for the address
+//! twice. Over IPv6 a link-local address comes first: `fe80::10 2001:db8::10`. Needs root, or CAP_NET_ADMIN and
+//! CAP_NET_RAW. keepalived with `version 3` speaks with it.
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use std::{error::Error, net::IpAddr, time::Duration};
+use tokio::signal::{ctrl_c, unix::SignalKind, unix::signal};
 use vip_netlink::{HostOptions, HostRouter, LinuxHost, link::Interface, plan::Vip};
-use vrrp_fsm::driver::{Control, Driver};
-use vrrp_fsm::{Attachment, RouterConfig, RouterSet};
+use vrrp_fsm::{Attachment, RouterConfig, RouterSet, driver::Driver};
 use vrrp_proto::{Family, Priority, Version, Vrid};
 
 /// One virtual address that is always on exactly one of several hosts.
@@ -43,47 +35,26 @@ struct Arguments {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
-    let interface = Interface::lookup(&arguments.interface)?;
-    let interval = Duration::from_millis(arguments.advert_ms);
-    let addresses = arguments.addresses;
-    let family = addresses
-        .first()
-        .map_or(Family::Ipv4, |first| Family::of(*first));
-    let vips = addresses
-        .iter()
-        .map(|address| Vip::host(*address))
-        .collect();
-
-    let vrid = Vrid::new(arguments.vrid).ok_or("--vrid must be 1 to 255")?;
-    let mut config = RouterConfig::new(vrid, family, Version::V3, addresses);
-    config.priority = Priority::new(arguments.priority);
-    config.interval = interval;
+    let args = Arguments::parse();
+    let family = Family::of(*args.addresses.first().ok_or("an address is missing")?);
+    let vips = args.addresses.iter().copied().map(Vip::host).collect();
+    let vrid = Vrid::new(args.vrid).ok_or("--vrid must be 1 to 255")?;
+    let mut config = RouterConfig::new(vrid, family, Version::V3, args.addresses);
+    config.priority = Priority::new(args.priority);
+    config.interval = Duration::from_millis(args.advert_ms);
+    let interface = Interface::lookup(&args.interface)?;
+    let (link, interval) = (Attachment::new(interface.number(), family), config.interval);
     let mut set = RouterSet::new();
-    let attachment = Attachment::new(interface.number(), family);
-    let id = set.insert(attachment, config)?;
-
-    let router = HostRouter::new(id, interface, vips, interval);
+    let router = HostRouter::new(set.insert(link, config)?, interface, vips, interval);
     let host = LinuxHost::new(vec![router], HostOptions::default())?;
-    if let Some(why) = host.unfenced() {
-        eprintln!("{why}: if this process is killed, the address answers until its lease ends");
-    }
-
-    let (control, commands) = mpsc::channel(1);
+    let unfenced = |why| eprintln!("{why}: killed, it answers until its lease ends");
+    host.unfenced().map(unfenced);
+    let (running, commands) = tokio::sync::mpsc::channel(1);
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        // Priority 0 is sent, so that the others need not wait.
-        let _ = control.send(Control::Shutdown).await;
+        tokio::select! { _ = terminate.recv() => {}, _ = ctrl_c() => {} }
+        drop(running); // priority 0 is sent, so that the others need not wait
     });
-    let mut driver = Driver::new(set, host)?;
-    driver
-        .run(commands, |_, observation| {
-            eprintln!("VRID {vrid}: {observation}")
-        })
-        .await?;
-    Ok(())
+    let tell = |_, observation| eprintln!("VRID {vrid}: {observation}");
+    Ok(Driver::new(set, host)?.run(commands, tell).await?)
 }

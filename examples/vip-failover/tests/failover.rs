@@ -129,6 +129,15 @@ fn skip(why: &str) {
     println!("skipped: {why}");
 }
 
+/// What the example promises: a program of 60 lines, of which the election takes fewer than 30.
+#[test]
+fn it_is_sixty_lines_and_the_election_fewer_than_thirty() {
+    let source = include_str!("../src/main.rs");
+    assert!(source.lines().count() <= 60, "{}", source.lines().count());
+    let (_, main) = source.split_once("async fn main").unwrap();
+    assert!(main.lines().count() < 30, "{}", main.lines().count());
+}
+
 #[test]
 fn the_address_moves_when_its_host_stops_or_dies() {
     with_two_hosts("the_address_moves_when_its_host_stops_or_dies", |a, b| {
