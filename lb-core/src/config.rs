@@ -3,12 +3,14 @@
 //! Values here are already checked and resolved (defaults applied, units converted); nothing in this
 //! module reads a file. Names are those of HAProxy's configuration manual.
 
+mod error_page;
 mod global;
 mod proxy;
 mod server;
 mod tls;
 mod unix;
 
+pub use error_page::{ErrorPage, ErrorPageError};
 pub use global::{Global, LogHeader, LogTarget, StatsLevel, StatsSocket, SyslogAddress};
 pub use proxy::{
     BackendConfig, Bind, BindAddress, CheckKind, CookieConfig, ErrorFiles, ForwardFor,

@@ -266,6 +266,7 @@ impl Backend {
             requeued,
             remaining: self.counters().queue.value(),
             backend_lost: was_up && !is_up,
+            result_is_logged: self.config().log_health_checks,
         }
     }
 

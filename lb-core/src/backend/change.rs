@@ -31,6 +31,8 @@ pub struct StateChange {
     pub remaining: u32,
     /// The backend lost its last server by this.
     pub backend_lost: bool,
+    /// The result of the check that decided is logged by itself (`option log-health-checks`).
+    pub result_is_logged: bool,
 }
 
 /// Why a server's state changed.
@@ -107,16 +109,8 @@ impl fmt::Display for StateChange {
             Cause::Ready { .. } => return write!(f, "{kind}Server {} is {word}.", self.name),
             _ => write!(f, "{kind}Server {} is {word}", self.name)?,
         }
-        if let Cause::Check(report) = &self.cause {
-            let result = &report.result;
-            write!(f, ", reason: {}", result.status.description())?;
-            if let Some(code) = result.code {
-                write!(f, ", code: {code}")?;
-            }
-            if !result.detail.is_empty() {
-                write!(f, ", info: \"{}\"", result.detail)?;
-            }
-            write!(f, ", check duration: {}ms", result.duration.as_millis())?;
+        if let (Cause::Check(report), false) = (&self.cause, self.result_is_logged) {
+            write!(f, ", {}", report.result)?;
         }
         let (active, backup) = self.left;
         let online = self.up || self.cause == Cause::Drain;

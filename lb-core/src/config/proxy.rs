@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{LogTarget, ServerConfig};
+use super::{ErrorPage, LogTarget, ServerConfig};
 use crate::{
     balance::{Algorithm, HashConfig},
     health::script::Script,
@@ -477,5 +477,5 @@ pub enum StoreKind {
     BytesOutRate(Duration),
 }
 
-/// `errorfile` contents by status code, sent raw.
-pub type ErrorFiles = std::collections::BTreeMap<u16, Arc<[u8]>>;
+/// `errorfile` and `errorloc` by status code.
+pub type ErrorFiles = std::collections::BTreeMap<u16, Arc<ErrorPage>>;

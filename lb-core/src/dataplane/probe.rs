@@ -265,11 +265,15 @@ async fn watch(
         if let Some(known) = known.filter(|known| known.health != monitor.report().health) {
             monitor.handle(now, health::Event::Restore(known));
         }
+        let before = monitor.report().clone();
         monitor.handle(now, health::Event::ProbeDone(result));
         if paused {
             continue;
         }
         let place = place.borrow();
+        if place.backend.config().log_health_checks {
+            shared.log_result(&place, &before, monitor.report());
+        }
         let change = place
             .backend
             .apply_check(now, place.server, monitor.report());
@@ -388,6 +392,26 @@ impl Shared {
         if let Some(text) = change.backend_notice() {
             let backend = Arc::from(backend);
             self.events.event(Event::NoServer { backend, text });
+        }
+    }
+
+    /// `option log-health-checks`.
+    fn log_result(&self, place: &Place, before: &CheckReport, report: &CheckReport) {
+        let balancer = self.balancer.borrow();
+        let proxy = place
+            .proxy
+            .and_then(|index| balancer.config.proxies.get(index));
+        let (Some(proxy), Some(server)) = (proxy, place.backend.server(place.server)) else {
+            return;
+        };
+        let backup = if server.config().backup {
+            "backup "
+        } else {
+            ""
+        };
+        let name = format!("{backup}server {}/{}", place.backend.name(), server.name());
+        if let Some(line) = report.log_line(before, &name, server.weight() > 0) {
+            self.sinks.log(proxy, level::NOTICE, line.as_bytes());
         }
     }
 

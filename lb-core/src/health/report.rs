@@ -1,6 +1,6 @@
 //! Results of checks in HAProxy's words.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::config::CheckConfig;
 
@@ -116,6 +116,20 @@ pub struct ProbeResult {
     pub detail: Arc<str>,
 }
 
+/// `reason: Layer7 wrong status, code: 500, info: "Oops", check duration: 1ms`.
+impl fmt::Display for ProbeResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "reason: {}", self.status.description())?;
+        if let Some(code) = self.code {
+            write!(f, ", code: {code}")?;
+        }
+        if !self.detail.is_empty() {
+            write!(f, ", info: \"{}\"", self.detail)?;
+        }
+        write!(f, ", check duration: {}ms", self.duration.as_millis())
+    }
+}
+
 /// State of a server's checks as statistics show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckReport {
@@ -149,6 +163,29 @@ impl CheckReport {
     /// Whether the checks say up.
     pub fn is_up(&self) -> bool {
         self.health >= self.rise
+    }
+
+    /// What `option log-health-checks` logs of it; `None` while nothing differs from `before`. `serves` is whether the
+    /// server's weight lets it.
+    pub fn log_line(&self, before: &Self, server: &str, serves: bool) -> Option<String> {
+        let status = self.result.status;
+        if status == before.result.status && self.health == before.health {
+            return None;
+        }
+        let how = match status.passed()? {
+            true if status == CheckStatus::L7OkConditional => "conditionally succeeded",
+            true => "succeeded",
+            false => "failed",
+        };
+        let (count, of, word) = match self.is_up() {
+            true if serves => (self.health - self.rise + 1, self.fall, "UP"),
+            true => (self.health - self.rise + 1, self.fall, "DRAIN"),
+            false => (self.health, self.rise, "DOWN"),
+        };
+        let result = &self.result;
+        Some(format!(
+            "Health check for {server} {how}, {result}, status: {count}/{of} {word}."
+        ))
     }
 
     /// Whether nothing is changing.

@@ -21,6 +21,7 @@ frontend front
     default_backend servers
 backend servers
     option httpchk GET /health
+    option log-health-checks
     server one {a} check inter 50ms rise 2 fall 2
 frontend narrow
     bind {front2}
@@ -59,10 +60,15 @@ fn checks_and_their_lines() {
     let story = |peer: &Peer| {
         let mut lines = Vec::new();
         let origin = &peer.origins[0];
-        for (script, words) in [(SICK, "is DOWN"), (WELL, "is UP"), (SICK, "is DOWN")] {
+        let falls = ["status: 1/2 UP", "status: 0/2 DOWN", "is DOWN"];
+        // Whatever the first check met.
+        origin.play(WELL);
+        wait_for_log(peer, "status: 2/2 UP");
+        let rises = ["status: 1/2 DOWN", "status: 2/2 UP", "is UP"];
+        for (script, words) in [(SICK, falls), (WELL, rises), (SICK, falls)] {
             peer.forget();
             origin.play(script);
-            lines.push(wait_for_log(peer, words));
+            lines.extend(words.map(|words| wait_for_log(peer, words)));
         }
         lines.push(wait_for_log(peer, "no server available"));
         lines.push(String::from_utf8_lossy(&origin.requests()[0]).into_owned());

@@ -31,12 +31,20 @@ pub(crate) fn log_line(packet: &str, names: &[(String, String)]) -> String {
     let words: Vec<String> = plain.split(' ').map(word).collect();
     let quoted: Vec<&str> = quoted
         .split(' ')
-        .map(|word| match word.strip_suffix("ms.") {
-            Some(number) if number.parse::<u32>().is_ok() => "TIME.",
-            _ => word,
-        })
+        .map(|word| duration(word).unwrap_or(word))
         .collect();
     format!("{priority}>{}{}", words.join(" "), quoted.join(" "))
+}
+
+/// `5ms` at the end of a clause.
+fn duration(word: &str) -> Option<&'static str> {
+    let (number, end) = word.split_once("ms")?;
+    number.parse::<u32>().ok()?;
+    match end {
+        "." => Some("TIME."),
+        "," => Some("TIME,"),
+        _ => None,
+    }
 }
 
 fn word(word: &str) -> String {
@@ -48,8 +56,8 @@ fn word(word: &str) -> String {
     if word.starts_with('[') && word.ends_with(']') && word.contains(':') {
         return "[DATE]".to_owned();
     }
-    if word.ends_with("ms.") {
-        return "TIME.".to_owned();
+    if let Some(time) = duration(word) {
+        return time.to_owned();
     }
     let parts: Vec<&str> = word.split('/').collect();
     let numeric = parts

@@ -10,6 +10,7 @@ const RULES: &str = "{global}{http}    timeout connect 2s
     timeout server 5s
 frontend front
     bind {front}
+    errorloc 429 https://calm.example/down?a=b
     option forwardfor except 10.0.0.0/8
     acl admin path_beg /admin
     acl local src 127.0.0.0/8
@@ -55,6 +56,7 @@ backend cookies
     server one {a} cookie c1
     server two {b} cookie c2
 backend nowhere
+    errorloc303 503 /sorry
 backend closing_backend
     option httpclose
     server one {a}

@@ -4,7 +4,7 @@ use std::{rc::Rc, sync::Arc, task::Poll};
 
 use super::{Exchange, Next, exchange::size_of_answer};
 use crate::{
-    config::HttpMode,
+    config::{ErrorPage, HttpMode},
     dataplane::{
         StatsBody, clock,
         flow::{Fault, Waits},
@@ -51,6 +51,11 @@ impl Answer {
         }
     }
 
+    /// Whether `errorfile` may give another.
+    fn is_page(&self) -> bool {
+        matches!(self, Self::Raw(_) | Self::Page(_))
+    }
+
     /// Whether it is a file that is sent as it is.
     fn is_file(&self) -> bool {
         matches!(self, Self::Reply(reply) if reply.raw)
@@ -74,8 +79,9 @@ impl Answer {
             && connection.frontend().http_mode != HttpMode::Close
             && connection.member.order() < Order::Finish
             && !connection.client.ended;
-        let file = connection.error_file(x, status);
-        if matches!(self, Self::Raw(_)) || self.is_file() || file.is_some() {
+        let file = connection.error_file(x, status).filter(|_| self.is_page());
+        let endless = file.as_ref().is_some_and(|file| !file.is_delimited());
+        if matches!(self, Self::Raw(_)) || self.is_file() || endless {
             stays = false;
         }
         let head_only = request.is_some_and(|r| r.method == Method::Head);
@@ -91,10 +97,12 @@ impl Answer {
         let out = x.down.restart(Body::Done);
         let option = match request {
             Some(r) if stays => ConnectionOption::new(r.version, true),
+            // The version says it already.
+            _ if endless => ConnectionOption::Absent,
             _ => ConnectionOption::Close,
         };
         match (&mut self, file) {
-            (Self::Raw(_) | Self::Page(_), Some(file)) => out.extend_from_slice(&file),
+            (_, Some(file)) => write_with_option(file.message(), option, head_only, out),
             (Self::Streamed(_, head, _), _) => {
                 if chunked && !head_only {
                     let end = head.len().saturating_sub(2);
@@ -318,7 +326,7 @@ async fn flush(connection: &mut Connection, x: &mut Exchange) -> bool {
 
 impl Connection {
     /// `errorfile` of the backend, else of the frontend.
-    fn error_file(&self, x: &Exchange, status: u16) -> Option<Arc<[u8]>> {
+    fn error_file(&self, x: &Exchange, status: u16) -> Option<Arc<ErrorPage>> {
         let of_backend = x
             .trace
             .backend

@@ -100,6 +100,7 @@ fn flag(name: &str, on: bool, draft: &mut Draft) -> bool {
         "http-server-close" => mode(HttpMode::ServerClose),
         "http-keep-alive" => mode(HttpMode::KeepAlive),
         "abortonclose" => backend.abort_on_close = on,
+        "log-health-checks" => backend.log_health_checks = on,
         "allbackups" => backend.all_backups = on,
         "persist" => backend.persist = on,
         "dontlog-normal" => proxy.dontlog_normal = on,

@@ -17,7 +17,7 @@ pub(crate) const OPTIONS: &[Entry] = table! {
     supported(&["httpchk"], DB, (0, 4), "[<method>] [<uri> [<version>]]", "health checks by an HTTP request"),
     supported(&["httpclose"], DFB, (0, 0), "", "connections are closed after each response"),
     supported(&["httplog"], DFB, (0, 1), "[clf]", "log lines with HTTP details"),
-    ignored(&["log-health-checks"], DB, (0, 0), "only changes of a server's state are logged"),
+    supported(&["log-health-checks"], DB, (0, 0), "", "results of health checks that differ from the last are logged"),
     supported(&["log-separate-errors"], DF, (0, 0), "", "errors are logged at a higher level"),
     ignored(&["logasap"], DF, (0, 0), "lines are logged when the transfer ends"),
     supported(&["persist"], DB, (0, 0), "", "cookies lead to servers that are down too"),
