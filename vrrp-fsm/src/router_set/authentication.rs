@@ -7,7 +7,7 @@ use {
     super::{Member, RouterId, RouterSet},
     crate::{Action, Warning},
     core::{net::IpAddr, time::Duration},
-    vrrp_proto::auth_hmac::{AntiReplay, Verified},
+    vrrp_proto::auth_hmac::{AntiReplay, Mode, Verified},
 };
 
 use super::{Authentication, Rejection};
@@ -98,8 +98,10 @@ impl Member {
         match proof.0? {
             Verified::Unsigned => {
                 self.statistics.unsigned_received += 1;
-                let told = core::mem::replace(&mut self.warned_of_trailers.unsigned, true);
-                (!told).then_some(Warning::Unsigned { source })
+                // Before a host signs itself, nobody needs to.
+                let matters = authenticator.settings().mode == Mode::Permissive;
+                let told = &mut self.warned_of_trailers.unsigned;
+                (matters && !core::mem::replace(told, true)).then_some(Warning::Unsigned { source })
             }
             Verified::Signed { behind, .. } => {
                 let AntiReplay::Time(window) = authenticator.settings().anti_replay else {

@@ -9,6 +9,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::{IpAddr, ToSocketAddrs},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError, mpsc},
     thread,
@@ -30,6 +31,12 @@ pub trait Files {
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         let _ = host;
         Ok(Vec::new())
+    }
+
+    /// The permission bits of a file. A source that cannot ask answers nothing.
+    fn mode(&self, path: &Path) -> Option<u32> {
+        let _ = path;
+        None
     }
 
     /// An environment variable, if it is set and is text. A source without an environment answers nothing.
@@ -64,6 +71,11 @@ impl Files for DiskFiles {
             }
         }
         Ok(addresses)
+    }
+
+    fn mode(&self, path: &Path) -> Option<u32> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(found.permissions().mode() & 0o7777)
     }
 
     fn variable(&self, name: &str) -> Option<String> {
@@ -108,6 +120,17 @@ impl Bundle {
     #[must_use]
     pub fn with_file(mut self, path: impl Into<PathBuf>, contents: impl Into<Vec<u8>>) -> Self {
         self.files.insert(path.into(), Ok(contents.into()));
+        self
+    }
+
+    /// For a process that has no use for the contents of these files: `instead` stands in each.
+    #[must_use]
+    pub fn without(mut self, secrets: &[PathBuf], instead: &[u8]) -> Self {
+        for path in secrets {
+            if let Some(Ok(contents)) = self.files.get_mut(path) {
+                *contents = instead.to_vec();
+            }
+        }
         self
     }
 }
@@ -214,6 +237,10 @@ impl<F: Files + Clone + Send + 'static> Files for Remembering<F> {
         }
     }
 
+    fn mode(&self, path: &Path) -> Option<u32> {
+        self.source.mode(path)
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         self.source.variable(name)
     }
@@ -273,6 +300,10 @@ impl<F: Files> Files for Recorder<F> {
 
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         self.ask(|b| &mut b.hosts, host.to_owned(), |f| f.resolve(host))
+    }
+
+    fn mode(&self, path: &Path) -> Option<u32> {
+        self.source.mode(path)
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -18,6 +18,7 @@ use super::{
 
 mod address;
 mod announcements;
+mod auth_hmac;
 mod command;
 mod config;
 mod document;
@@ -40,6 +41,7 @@ mod tracked;
 mod value;
 mod virtual_server;
 
+pub use auth_hmac::AuthHmac;
 pub use config::{
     Announcements, Authentication, Check, CheckKind, Command, Config, Fixed, Global, InitFile,
     InitialState, Instance, Mail, Notify, PacedInterfaces, Pacing, Parameters, Peer, RealServer,

@@ -1,5 +1,7 @@
 //! Both dialects of one daemon read together: by `check`, by the supervisor, and again by its children.
 
+use std::path::PathBuf;
+
 use lb_core::config::Config;
 
 use super::{
@@ -88,6 +90,13 @@ impl Loaded {
         self.keepalived
             .as_ref()
             .is_some_and(|k| !k.instances.is_empty())
+    }
+
+    /// Files whose contents are for the speaker alone.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let instances = self.keepalived.iter().flat_map(|k| &k.instances);
+        let keys = instances.filter_map(|instance| instance.auth_hmac.as_ref());
+        keys.flat_map(|keys| keys.files.clone()).collect()
     }
 
     /// What instances track beside interfaces: scripts, files and processes, each in the order of the file.

@@ -59,6 +59,10 @@ impl Files for Predefined {
         DiskFiles.resolve(host)
     }
 
+    fn mode(&self, path: &Path) -> Option<u32> {
+        DiskFiles.mode(path)
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         let own = self.0.get(name).cloned();
         own.or_else(|| DiskFiles.variable(name))

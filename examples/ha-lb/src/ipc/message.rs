@@ -6,7 +6,10 @@ use lb_core::config::StatsLevel;
 use serde::{Deserialize, Serialize};
 
 use super::watched::{Finding, Watched};
-use crate::{admin::status, config::files::Bundle};
+use crate::{
+    admin::status,
+    config::{files::Bundle, load::Loaded},
+};
 
 /// Which files a daemon was started with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +54,19 @@ pub struct Configuration {
     pub sources: Sources,
     /// Their contents.
     pub bundle: Bundle,
+}
+
+impl Configuration {
+    /// For the process that strangers talk to: files with keys of VRRP hold another one.
+    #[must_use]
+    pub fn for_balancer(&self, loaded: &Loaded) -> Self {
+        /// Such as a key must be, that the files read as they did.
+        const NO_KEY: [u8; 32] = [b'0'; 32];
+        Self {
+            sources: self.sources.clone(),
+            bundle: self.bundle.clone().without(&loaded.secret_files(), &NO_KEY),
+        }
+    }
 }
 
 /// To the speaker.

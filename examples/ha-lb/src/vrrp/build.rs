@@ -287,10 +287,13 @@ pub(super) fn attachment(instance: &Instance, interfaces: &Interfaces) -> Attach
             check_source: unicast.check_source,
         },
     };
-    attachment.authentication = match instance.authentication {
-        None => Authentication::None,
-        Some(keepalived::Authentication::Password(password)) => Authentication::Password(password),
-        Some(keepalived::Authentication::Header(key)) => {
+    attachment.authentication = match (instance.authentication, &instance.auth_hmac) {
+        (_, Some(hmac)) => Authentication::Hmac(Box::new(hmac.authenticator())),
+        (None, None) => Authentication::None,
+        (Some(keepalived::Authentication::Password(password)), None) => {
+            Authentication::Password(password)
+        }
+        (Some(keepalived::Authentication::Header(key)), None) => {
             Authentication::Header(Authenticator::new(key))
         }
     };

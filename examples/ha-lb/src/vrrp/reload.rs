@@ -1,6 +1,6 @@
 //! Other settings for running routers: state, timers, sequence numbers and addresses that stay are not touched.
 //!
-//! An instance is who it is by its name together with interface, family, VRID, version, authentication and what
+//! An instance is who it is by its name together with interface, family, VRID, version, `auth_type AH` and what
 //! its sockets were opened for. If any of these changes it ends (priority 0) and starts anew.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -17,7 +17,7 @@ use super::{
     words::Words,
 };
 use crate::{
-    config::keepalived::{Config, Instance},
+    config::keepalived::{Authentication, Config, Instance},
     ipc::{message::Configuration, watched::Watched},
 };
 
@@ -59,7 +59,8 @@ fn identity(instance: &Instance) -> impl PartialEq + use<> {
             instance.family,
         ),
         (
-            instance.authentication,
+            // It is another protocol, which needs other sockets.
+            matches!(instance.authentication, Some(Authentication::Header(_))),
             instance.source,
             instance.group,
             instance.track_primary,

@@ -8,6 +8,7 @@
 
 mod adverts;
 mod apiserver;
+mod auth_hmac;
 mod browser;
 mod courier;
 mod deaths;

@@ -212,6 +212,11 @@ fn who_does_not_sign_yet_is_named_once_and_counted() {
     );
     assert_eq!(receive(&mut set, &unsigned), Ok(()));
     assert!(!drain(&mut set).contains(&Action::Warn(warning)));
+    // Before the host signs itself, nobody needs to.
+    let mut set = listener(Mode::ReceiveOnly, &[1]);
+    assert_eq!(receive(&mut set, &unsigned), Ok(()));
+    assert!(!drain(&mut set).contains(&Action::Warn(warning)));
+    assert_eq!(receive(&mut set, &unsigned), Ok(()));
     let statistics = set.status(RouterId::new(0)).unwrap().statistics;
     assert_eq!(statistics.unsigned_received, 2);
 }

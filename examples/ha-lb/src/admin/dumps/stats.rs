@@ -31,6 +31,9 @@ impl From<&status::Counters> for Stats {
             let of_cause = counters.rejected.iter().filter(|r| r.cause == cause);
             of_cause.map(|r| r.count).sum::<u64>()
         };
+        let hmac = counters.rejected.iter();
+        let hmac = hmac.filter(|r| r.cause.starts_with("hmac_"));
+        let hmac = hmac.map(|r| r.count).sum::<u64>();
         Self {
             advert_rcvd: counters.received,
             advert_sent: counters.sent,
@@ -44,7 +47,7 @@ impl From<&status::Counters> for Stats {
             // A type that does not exist is another than the one that is configured.
             invalid_authtype: 0,
             authtype_mismatch: rejected("auth_type"),
-            auth_failure: rejected("authentication") + rejected("replay"),
+            auth_failure: rejected("authentication") + rejected("replay") + hmac,
             pri_zero_rcvd: counters.priority_zero_received,
             pri_zero_sent: counters.priority_zero_sent,
         }

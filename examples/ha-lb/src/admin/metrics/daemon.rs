@@ -247,7 +247,7 @@ fn states(out: &mut Exposition, status: &Status) {
 }
 
 fn counters(out: &mut Exposition, status: &Status) {
-    let counters: [Told<u64>; 8] = [
+    let counters: [Told<u64>; 9] = [
         ("ha_lb_vrrp_adverts_sent_total", "Adverts sent.", |one| {
             one.counters.sent
         }),
@@ -275,6 +275,11 @@ fn counters(out: &mut Exposition, status: &Status) {
             "ha_lb_vrrp_address_mismatches_total",
             "Adverts taken in with other virtual addresses than ours.",
             |one| one.counters.address_mismatches,
+        ),
+        (
+            "ha_lb_vrrp_unsigned_received_total",
+            "Adverts taken in without the trailer that auth_hmac does not demand yet.",
+            |one| one.counters.unsigned_received,
         ),
         (
             "ha_lb_vrrp_send_errors_total",

@@ -75,6 +75,9 @@ pub struct Instance {
     /// Own advertisement interval.
     #[serde(default)]
     pub interval: f64,
+    /// How adverts are authenticated: `password`, `AH`, `hmac, enforce, key 1`; absent without.
+    #[serde(default)]
+    pub authentication: Option<String>,
     /// Without adverts for that long, a Backup takes over; absent in other states.
     #[serde(default)]
     pub takeover_in: Option<f64>,
@@ -247,6 +250,9 @@ pub struct Counters {
     pub rivals: u64,
     /// Of these, with other virtual addresses than ours.
     pub address_mismatches: u64,
+    /// Of these, without the trailer that `auth_hmac` does not demand yet.
+    #[serde(default)]
+    pub unsigned_received: u64,
     /// Packets that could not be sent.
     pub send_errors: u64,
     /// Changes to Active.

@@ -12,6 +12,7 @@ use std::{
 use vip_netlink::route::{Route, Rule};
 use vrrp_proto::{ChecksumMode, Family, Password, Priority, Version, Vrid};
 
+use super::AuthHmac;
 use crate::config::diagnostic::Span;
 
 mod mail;
@@ -152,6 +153,8 @@ pub struct Instance {
     pub preempt_delay: Duration,
     /// `authentication`; VRRPv2 only.
     pub authentication: Option<Authentication>,
+    /// `auth_hmac`, instead of it.
+    pub auth_hmac: Option<AuthHmac>,
     /// `virtual_ipaddress`, advertised, all of the instance's family.
     pub addresses: Vec<VirtualAddress>,
     /// `virtual_ipaddress_excluded` and what did not fit the packet: installed, not advertised.

@@ -7,7 +7,7 @@ use vip_netlink::route::{Route, Rule};
 use vrrp_proto::Version;
 
 use super::{
-    announcements,
+    announcements, auth_hmac,
     config::{Announcements, InitialState, Notify, Peer, VirtualAddress},
     document::Node,
     keyword::{Context, inside},
@@ -40,6 +40,7 @@ pub(super) struct Draft {
     nopreempt: Option<Span>,
     preempt_delay: Option<(Duration, Span)>,
     authentication: Option<AuthenticationDraft>,
+    auth_hmac: Option<auth_hmac::Draft>,
     addresses: Vec<VirtualAddress>,
     excluded_addresses: Vec<VirtualAddress>,
     routes: Vec<Route>,
@@ -84,7 +85,10 @@ impl announcements::Holder for Draft {
 
 /// The keywords of the block and of `authentication` in it.
 pub(super) fn keywords() -> impl Iterator<Item = super::KeywordInfo> {
-    TABLE.list().chain(AUTHENTICATION.list())
+    TABLE
+        .list()
+        .chain(AUTHENTICATION.list())
+        .chain(auth_hmac::TABLE.list())
 }
 
 /// Reads `vrrp_instance NAME { ... }`. `announcements` are the defaults of `global_defs`;
@@ -109,6 +113,7 @@ pub(super) fn read(
         nopreempt: None,
         preempt_delay: None,
         authentication: None,
+        auth_hmac: None,
         addresses: Vec::new(),
         excluded_addresses: Vec::new(),
         routes: Vec::new(),

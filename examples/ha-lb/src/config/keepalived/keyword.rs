@@ -188,7 +188,7 @@ impl<T> Keyword<T> {
 /// What readers share.
 pub(super) struct Context<'d> {
     pub(super) diagnostics: &'d mut Diagnostics,
-    /// Where names of numbers are looked up.
+    /// Where names of numbers are looked up, and files that a value names.
     pub(super) files: &'d dyn Files,
     /// Priorities of the next rules without one, IPv4 and IPv6.
     pub(super) priorities: (u32, u32),
@@ -337,8 +337,8 @@ impl Context<'_> {
                 format!("text after the value of `{}`", node.keyword.text),
             )
             .action(action);
-            // It may be the rest of a password.
-            if node.keyword.text != "auth_pass" {
+            // It may be the rest of a secret.
+            if !["auth_pass", "key"].contains(&node.keyword.text.as_str()) {
                 diagnostic = diagnostic.found(&surplus.text);
             }
             self.diagnostics.push(diagnostic);

@@ -7,6 +7,7 @@ use vrrp_proto::{ChecksumMode, Family, Password, Version};
 use super::*;
 
 mod adverts;
+mod auth_hmac;
 mod carried_out;
 mod routes;
 mod sync_groups;

@@ -8,8 +8,8 @@ use super::{Kind, Names, Plan, Settings};
 use crate::config::{
     diagnostic::Span,
     keepalived::{
-        Config, Fixed, Global, Instance, Notify, Pacing, Script, SyncGroup, Tracked, TrackedFile,
-        TrackedProcess, VirtualAddress,
+        Authentication, Config, Fixed, Global, Instance, Notify, Pacing, Script, SyncGroup,
+        Tracked, TrackedFile, TrackedProcess, VirtualAddress,
     },
 };
 
@@ -181,7 +181,8 @@ fn fixed(old: &Instance, new: &Instance) -> Vec<String> {
     );
     let owner = |i: &Instance| i.priority == Priority::OWNER;
     settings.named("priority 255", owner(old) != owner(new));
-    settings.named("authentication", old.authentication != new.authentication);
+    let header = |i: &Instance| matches!(i.authentication, Some(Authentication::Header(_)));
+    settings.named("auth_type AH", header(old) != header(new));
     settings.named(
         "unicast_peer",
         old.unicast.is_some() != new.unicast.is_some(),
@@ -200,6 +201,8 @@ fn settings((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config)
     settings.named("advert_int", old.interval != new.interval);
     settings.named("nopreempt", old.preempt != new.preempt);
     settings.named("preempt_delay", old.preempt_delay != new.preempt_delay);
+    settings.named("authentication", old.authentication != new.authentication);
+    settings.named("auth_hmac", old.auth_hmac != new.auth_hmac);
     settings.named("virtual_ipaddress", addresses(old) != addresses(new));
     settings.named("virtual_routes", old.routes != new.routes);
     settings.named("virtual_rules", old.rules != new.rules);

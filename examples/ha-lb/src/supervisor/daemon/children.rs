@@ -81,7 +81,7 @@ impl Daemon {
         }
         let events = self.events.clone();
         let hello = ToBalancer::Start(BalancerStart {
-            configuration: self.configuration.clone(),
+            configuration: self.configuration.for_balancer(&self.loaded),
             workers: self.workers,
             servers: self.servers.values().cloned().collect(),
             utc_offset: chrono::Local::now().offset().local_minus_utc(),

@@ -154,7 +154,7 @@ impl Daemon {
             hand_over(child, &reload.sockets);
             let message = ToBalancer::Prepare {
                 reload: reload.number,
-                configuration: reload.configuration.clone(),
+                configuration: reload.configuration.for_balancer(&reload.loaded),
                 workers: reload.workers,
             };
             child.tell(message, Vec::new());

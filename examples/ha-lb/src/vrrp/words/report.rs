@@ -9,7 +9,10 @@ use vrrp_fsm::{
 };
 
 use super::{Words, rejected, state};
-use crate::{admin::status, config::keepalived::Instance};
+use crate::{
+    admin::status,
+    config::keepalived::{Authentication, Instance},
+};
 
 impl Words {
     /// How a router is.
@@ -39,6 +42,7 @@ impl Words {
                 vrrp_proto::Version::V3 => 3,
             },
             interval: router.interval.as_secs_f64(),
+            authentication: instance.and_then(authentication),
             takeover_in: deadline.map(|at| at.since(now).as_secs_f64()),
             own_address: router.primary.map(|address| address.to_string()),
             active_address: router.active.map(|address| address.to_string()),
@@ -114,6 +118,17 @@ impl Words {
     }
 }
 
+/// How adverts are authenticated, in words.
+fn authentication(instance: &Instance) -> Option<String> {
+    let word = match (instance.authentication, &instance.auth_hmac) {
+        (_, Some(hmac)) => hmac.describe(),
+        (None, None) => return None,
+        (Some(Authentication::Password(_)), None) => "password".to_owned(),
+        (Some(Authentication::Header(_)), None) => "AH".to_owned(),
+    };
+    Some(word)
+}
+
 fn vips(instance: &Instance) -> Vec<String> {
     let all = instance
         .addresses
@@ -181,6 +196,7 @@ fn counters(report: &Report) -> status::Counters {
         priority_zero_received: counted.priority_zero_received,
         received_while_active: counted.received_while_active,
         rivals: counted.rivals,
+        unsigned_received: counted.unsigned_received,
         address_mismatches: counted.address_list_mismatches,
         send_errors: counted.send_errors,
         became_active: counted.became_active,

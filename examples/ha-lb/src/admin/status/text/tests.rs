@@ -38,6 +38,7 @@ fn troubled() -> Instance {
         version: 2,
         interval: 1.0,
         own_address: Some("10.77.0.11".to_owned()),
+        authentication: Some("hmac, permissive, key 2".to_owned()),
         vips: vec!["10.77.0.10/32".to_owned()],
         addresses: "failing".to_owned(),
         fence: "on".to_owned(),
@@ -74,6 +75,7 @@ fn troubled() -> Instance {
             sent: 11_520,
             received: 7,
             rivals: 7,
+            unsigned_received: 3,
             send_lateness_max: 0.0004,
             rejected: vec![
                 Rejected {
@@ -118,7 +120,7 @@ fn broken_pair() -> Status {
 fn what_is_wrong_stands_out_and_every_line_fits() {
     let text = Text(&broken_pair()).to_string();
     for expected in [
-        "VI_1: Active for 3 h 12 min: VRID 51 on eth0, VRRPv2, adverts from 10.77.0.11 every 1 s",
+        "VI_1: Active for 3 h 12 min: VRID 51 on eth0, VRRPv2 (hmac, permissive, key 2), adverts",
         "because     no advert from 10.77.0.12 for 3.61 s",
         "132 = 150 of the file + 2 script check_nginx_with_a_long_name up - 20 script disk DOWN",
         "script gateway up (a failure is a fault)",
@@ -127,6 +129,7 @@ fn what_is_wrong_stands_out_and_every_line_fits() {
         "10.77.0.12: priority 100, last advert 400 ms ago, every 1 s, 7 heard",
         "TWO ACTIVES 10.77.0.12 sends adverts too, 7 by now",
         "11520 sent (at most 0.4 ms late), 7 received, REJECTED: authentication 9",
+        "3 received unsigned: `mode enforce` would reject such",
         "rejected from 10.77.0.66: 9, the last 4.0 s ago: its password is not ours",
         "Initialize -> Backup: started",
         "RESTARTING",
@@ -156,9 +159,9 @@ fn the_document_keeps_its_shape() {
     );
     assert_eq!(
         names("/instances/0"),
-        "active_address addresses changes counters effective_priority fence held_by interface interval last_transition lease \
-         name own_address peers priority refused retrying retrying_paths routes rules state state_age sync_group takeover_in tracks transitions version vips \
-         vrid"
+        "active_address addresses authentication changes counters effective_priority fence held_by interface interval \
+         last_transition lease name own_address peers priority refused retrying retrying_paths routes rules state state_age \
+         sync_group takeover_in tracks transitions version vips vrid"
     );
     assert_eq!(
         names("/instances/0/peers/0"),

@@ -16,8 +16,10 @@ pub(super) fn instance(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Resul
         .own_address
         .as_deref()
         .map_or_else(String::new, |own| format!(" from {own}"));
+    let authentication = one.authentication.as_deref();
+    let authentication = authentication.map_or_else(String::new, |how| format!(" ({how})"));
     let head = format!(
-        "{}{since}: VRID {} on {}, VRRPv{}, adverts{from} every {}",
+        "{}{since}: VRID {} on {}, VRRPv{}{authentication}, adverts{from} every {}",
         one.state,
         one.vrid,
         one.interface,
@@ -255,6 +257,11 @@ fn adverts(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Result {
             "",
             &format!("{count} received with other virtual addresses than ours"),
         )?;
+    }
+    if counters.unsigned_received > 0 {
+        let count = counters.unsigned_received;
+        let text = format!("{count} received unsigned: `mode enforce` would reject such");
+        line(f, "", &text)?;
     }
     for refused in &one.refused {
         let text = format!(

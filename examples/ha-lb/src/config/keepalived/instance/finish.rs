@@ -56,8 +56,10 @@ pub(in crate::config::keepalived) fn finish(
     let preempt_delay = draft.preempt_delay(&facts, context);
     let interval = draft.interval(&facts, context);
     let authentication = draft.authentication(&facts, context);
+    let auth_hmac = draft.auth_hmac(interval, &facts, context);
     draft.check_first_address(&facts, context);
-    let (addresses, excluded_addresses) = draft.split_addresses(&facts, context);
+    let (addresses, excluded_addresses) =
+        draft.split_addresses(auth_hmac.is_some(), &facts, context);
     let unicast = draft.unicast(&facts, context);
     let group = draft.group(&facts, defaults, context);
     draft.check_source(&facts, context);
@@ -81,6 +83,7 @@ pub(in crate::config::keepalived) fn finish(
         preempt,
         preempt_delay,
         authentication,
+        auth_hmac,
         addresses,
         excluded_addresses,
         routes: std::mem::take(&mut draft.routes),

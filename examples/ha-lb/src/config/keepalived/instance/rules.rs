@@ -3,12 +3,13 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use vrrp_proto::{Family, Interval, Password, Priority, Version};
+use vrrp_proto::{Family, Interval, Password, Priority, Trailer, Version};
 
 use super::Draft;
 use crate::config::{
     diagnostic::{Diagnostic, Span},
     keepalived::{
+        AuthHmac,
         config::{Authentication, InitialState, TrackInterface, Unicast, VirtualAddress},
         keyword::Context,
         tracked::{AllTracked, Definitions},
@@ -18,6 +19,7 @@ use crate::config::{
 /// More addresses than these do not fit one packet: the count is a byte, a frame has 1500.
 const MAX_ADDRESSES_V4: usize = 255;
 const MAX_ADDRESSES_V6: usize = (1500 - 40 - 8) / 16;
+const MAX_ADDRESSES_V6_HMAC: usize = (1500 - 40 - 8 - Trailer::LEN) / 16;
 /// A password has this many bytes in the packet.
 const PASSWORD_LEN: usize = 8;
 
@@ -114,6 +116,13 @@ impl Draft {
         context: &mut Context<'_>,
     ) -> Option<Authentication> {
         let draft = self.authentication.as_ref()?;
+        if self.auth_hmac.is_some() {
+            context.diagnostics.push(
+                Diagnostic::warning(draft.span.clone(), "`authentication` beside `auth_hmac`")
+                    .action("it is ignored, as by keepalived: `auth_hmac` authenticates"),
+            );
+            return None;
+        }
         let mut ignored = |why: &str| {
             context.diagnostics.push(
                 Diagnostic::warning(draft.span.clone(), why).action("nothing is authenticated"),
@@ -150,10 +159,25 @@ impl Draft {
         })
     }
 
+    pub(super) fn auth_hmac(
+        &mut self,
+        interval: Option<Duration>,
+        facts: &Facts,
+        context: &mut Context<'_>,
+    ) -> Option<AuthHmac> {
+        let draft = self.auth_hmac.take()?;
+        if self.refused {
+            return None;
+        }
+        let interval = interval.unwrap_or(Interval::DEFAULT.duration());
+        draft.finish(interval, facts.strict, context)
+    }
+
     /// What is advertised, and what is only installed: `virtual_ipaddress_excluded` and what does
     /// not fit the packet.
     pub(super) fn split_addresses(
         &mut self,
+        auth_hmac: bool,
         facts: &Facts,
         context: &mut Context<'_>,
     ) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
@@ -177,6 +201,8 @@ impl Draft {
         }
         let max = match facts.family {
             Family::Ipv4 => MAX_ADDRESSES_V4,
+            // Room for a trailer, whether it is sent yet or not.
+            Family::Ipv6 if auth_hmac => MAX_ADDRESSES_V6_HMAC,
             Family::Ipv6 => MAX_ADDRESSES_V6,
         };
         if addresses.len() > max {

@@ -6,7 +6,7 @@ use super::{
     vrid,
 };
 use crate::config::keepalived::{
-    announcements,
+    announcements, auth_hmac,
     keyword::{Keyword, Table, Takes},
     tracked::track,
 };
@@ -81,6 +81,12 @@ pub(super) const TABLE: Table<Draft> = Table {
             Takes::BLOCK,
             authentication,
             "Password of VRRPv2.",
+        ),
+        Keyword::read(
+            "auth_hmac",
+            Takes::BLOCK,
+            |draft, node, context| draft.auth_hmac = Some(auth_hmac::read(node, context)),
+            "Keys with which adverts of either version are authenticated (keepalived 2.4.1 and later).",
         ),
         Keyword::read(
             "virtual_ipaddress",

@@ -11,7 +11,7 @@ use crate::{
 mod examples;
 
 use examples::{
-    ADDRESSES, AUTHENTICATION, CHECK, EXAMPLES, FILE, GLOBAL, INSTANCE, PACED, PROCESS, REAL,
+    ADDRESSES, AUTHENTICATION, CHECK, EXAMPLES, FILE, GLOBAL, HMAC, INSTANCE, PACED, PROCESS, REAL,
     SCRIPT, SERVICE, SYNC, Shows,
     Shows::{Runs, Says},
     TRACKED_FILE, URL,
@@ -75,6 +75,7 @@ fe80::1
         AUTHENTICATION => {
             format!("vrrp_instance V {{\n{instance}\nauthentication {{\n{lines}\n}}\n}}")
         }
+        HMAC => format!("vrrp_instance V {{\n{instance}\nauth_hmac {{\n{lines}\n}}\n}}"),
         SERVICE => format!(
             "virtual_server 10.0.0.1 80 {{\nreal_server 10.0.0.2 80 {{\n{check}\n}}\n{lines}\n}}"
         ),

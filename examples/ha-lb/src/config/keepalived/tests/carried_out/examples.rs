@@ -41,6 +41,7 @@ pub(super) const INSTANCE: &str = "vrrp_instance";
 pub(super) const SYNC: &str = "vrrp_sync_group";
 pub(super) const PACED: &str = "garp_group";
 pub(super) const AUTHENTICATION: &str = "authentication";
+pub(super) const HMAC: &str = "auth_hmac";
 pub(super) const SERVICE: &str = "virtual_server";
 pub(super) const REAL: &str = "real_server";
 pub(super) const CHECK: &str = "TCP_CHECK or HTTP_GET";
@@ -515,6 +516,42 @@ pub(super) const EXAMPLES: &[Example] = &[
         "+notify_master_rx_lower_pri /a",
     ),
     example(INSTANCE, "notify", Runs, "+notify /a"),
+    example(
+        INSTANCE,
+        "auth_hmac",
+        Runs,
+        "+auth_hmac {\n+key 1 0123456789abcdef0123456789abcdef\n+active_key 1\n+}",
+    ),
+    example(
+        HMAC,
+        "key",
+        Runs,
+        "key 1 0123456789abcdef0123456789abcdef\n+key 2 0123456789abcdef0123456789abcdef\nactive_key 1",
+    ),
+    example(
+        HMAC,
+        "active_key",
+        Runs,
+        "key 1 0123456789abcdef0123456789abcdef\nmode receive-only\nkey 2 0123456789abcdef0123456789abcdef\n+active_key 2",
+    ),
+    example(
+        HMAC,
+        "anti_replay",
+        Runs,
+        "key 1 0123456789abcdef0123456789abcdef\nactive_key 1\n+anti_replay monotonic",
+    ),
+    example(
+        HMAC,
+        "time_window",
+        Runs,
+        "key 1 0123456789abcdef0123456789abcdef\nactive_key 1\n+time_window 60",
+    ),
+    example(
+        HMAC,
+        "mode",
+        Runs,
+        "key 1 0123456789abcdef0123456789abcdef\nactive_key 1\n+mode permissive",
+    ),
     example(
         AUTHENTICATION,
         "auth_type",
