@@ -138,6 +138,8 @@ mod stats;
 mod status;
 pub mod sync_group;
 pub mod timing;
+#[doc = include_str!("traps.md")]
+pub mod traps {}
 pub mod track;
 
 pub use action::{Action, GroupTransition, PriorityChange, Reason, Transition, Warning};

@@ -1,21 +1,52 @@
-//! The table of `src/conformance.md` names tests that exist.
+//! The tables of `src/conformance.md` and `src/traps.md` name tests that exist.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
-const TABLE: &str = include_str!("../src/conformance.md");
+const RULES: &str = include_str!("../src/conformance.md");
+const TRAPS: &str = include_str!("../src/traps.md");
 const V3: &str = include_str!("matrix/v3.txt");
 const V2: &str = include_str!("matrix/v2.txt");
 
-fn sources(folder: &Path, text: &mut String) {
+fn collect(folder: &Path, names: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            sources(&path, text);
+            collect(&path, names);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text.push_str(&fs::read_to_string(path).unwrap());
+            let text = fs::read_to_string(path).unwrap();
+            let functions = text.split("fn ").skip(1);
+            names.extend(functions.filter_map(|rest| Some(rest.split_once('(')?.0.to_owned())));
         }
     }
+}
+
+/// Every function of the crates of this workspace. `None` outside of it, where their sources are elsewhere.
+fn functions() -> Option<BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let crates = ["vrrp-proto", "vrrp-fsm", "vip-netlink", "examples/ha-lb"];
+    let mut names = BTreeSet::new();
+    for one in crates.map(|one| root.join(one)) {
+        for part in ["src", "tests"] {
+            if !one.join(part).is_dir() {
+                return None;
+            }
+            collect(&one.join(part), &mut names);
+        }
+    }
+    Some(names)
+}
+
+/// The rows of a table, cell by cell, without its head.
+fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {
+    let lines = table.lines().filter(|line| line.starts_with("| "));
+    lines
+        .skip(1)
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+}
+
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
 }
 
 /// Whether the table of that version has the event in that state.
@@ -24,38 +55,54 @@ fn in_matrix(matrix: &str, state: &str, event: &str) -> bool {
         .split("== ")
         .filter(|part| part.lines().next() == Some(state));
     of_state.any(|part| {
-        part.lines().any(|line| {
-            line.split('|')
-                .next()
-                .is_some_and(|name| name.trim_end() == event)
-        })
+        let mut events = part.lines().filter_map(|line| line.split('|').next());
+        events.any(|name| name.trim_end() == event)
     })
 }
 
 #[test]
 fn every_rule_is_shown_by_a_test_that_exists() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let codec = here.join("../vrrp-proto/src");
-    let mut text = String::new();
-    sources(&here.join("src"), &mut text);
-    sources(&here.join("tests"), &mut text);
-    // Outside the workspace the codec's sources are elsewhere.
-    let whole = codec.is_dir();
-    if whole {
-        sources(&codec, &mut text);
-    }
+    let functions = functions();
+    let exists = |name: &&str| functions.as_ref().is_none_or(|all| all.contains(*name));
     let mut rules = 0;
-    for line in TABLE.lines().filter(|line| line.starts_with("| ")).skip(1) {
-        let shown_by = line.split('|').nth(3).unwrap();
-        let names: Vec<&str> = shown_by.split('`').skip(1).step_by(2).collect();
+    for row in rows(RULES) {
+        let [_, _, shown_by] = row[..] else {
+            panic!("not a rule: {row:?}")
+        };
+        let names = quoted(shown_by);
         let found = match names[..] {
             [state, event] if shown_by.contains("matrix v2:") => in_matrix(V2, state, event),
             [state, event] if shown_by.contains("matrix:") => in_matrix(V3, state, event),
-            [name] => text.contains(&format!("fn {name}(")) || !whole,
-            _ => false,
+            [] => false,
+            _ => names.iter().all(exists),
         };
-        assert!(found, "no such test: {line}");
+        assert!(found, "no such test: {row:?}");
         rules += 1;
     }
-    assert!(rules >= 30, "{rules} rules");
+    assert!(rules >= 60, "{rules} rules");
+}
+
+#[test]
+fn every_trap_has_a_test_that_exists_or_a_reason() {
+    let functions = functions();
+    let mut traps = Vec::new();
+    for row in rows(TRAPS) {
+        let [number, _, here, shown_by] = row[..] else {
+            panic!("not a trap: {row:?}")
+        };
+        if number.is_empty() {
+            continue;
+        }
+        let names = quoted(shown_by);
+        assert!(
+            !names.is_empty() || here.starts_with("no test: "),
+            "{number} has neither test nor reason"
+        );
+        for name in names {
+            let exists = functions.as_ref().is_none_or(|all| all.contains(name));
+            assert!(exists, "{number}: no test {name}");
+        }
+        traps.push(number.parse::<u32>().unwrap());
+    }
+    assert_eq!(traps, (1..=55).collect::<Vec<_>>());
 }
