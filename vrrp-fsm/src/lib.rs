@@ -111,7 +111,7 @@
 //! `config` and `state` (the diagram), `event`, `action`, `router` and its three states, each the
 //! RFC's section; then `router_set`, `track`, `sync_group`, and last `driver`. The expected table of every event
 //! in every state is `tests/matrix/v3.txt`; [`conformance`] says which test shows which rule of the
-//! RFC.
+//! RFC, and [`traps`] what others got wrong.
 #![no_std]
 #![forbid(unsafe_code)]
 

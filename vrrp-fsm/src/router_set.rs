@@ -6,21 +6,20 @@
 //! allocates nothing. A router with one address, one tracked script and one peer takes about 930 bytes, all told
 //! (`tests/memory.rs` counts both).
 
-#[cfg(feature = "auth")]
-use alloc::boxed::Box;
 use alloc::{collections::VecDeque, vec::Vec};
 use core::{fmt, net::IpAddr};
 
-use vrrp_proto::{ChecksumMode, Envelope, Family, MULTICAST_V4, MULTICAST_V6, Password, Priority};
+use vrrp_proto::Priority;
 
 use crate::{
     Action, ConfigError, Event, FaultKind, FaultReason, GroupId, Instant, Object, Peer,
     PriorityChange, Rejections, Router, RouterConfig, RouterStatus, State, StateKind, Statistics,
     Transition,
     sync_group::SyncGroup,
-    track::{Health, Track, Tracks, Verdict},
+    track::{Health, Tracks, Verdict},
 };
 
+mod attachment;
 mod authentication;
 mod deadlines;
 mod emit;
@@ -30,6 +29,7 @@ mod reconfigure;
 mod resume;
 mod synchronise;
 
+pub use attachment::{Attachment, Authentication, Transport, UnicastPeer};
 use deadlines::Deadlines;
 pub use emit::{Outgoing, WriteError, Written};
 use index::{Index, Key};
@@ -39,69 +39,6 @@ pub use resume::Memory;
 /// Number of a router in its set, in the order of insertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouterId(u32);
-
-/// How a router is connected to its link and to what it watches.
-#[derive(Debug, Clone)]
-pub struct Attachment {
-    /// The interface, by the number under which packets and link events name it (its index).
-    pub interface: u32,
-    /// Where adverts go to and may come from.
-    pub transport: Transport,
-    /// How adverts are authenticated.
-    pub authentication: Authentication,
-    /// What the checksum of v3 over IPv4 covers when sending; both are accepted.
-    pub checksum: ChecksumMode,
-    /// Tracked scripts and interfaces.
-    pub tracks: Vec<Track>,
-    /// Whether the link of `interface` itself is watched: if it is lost, the router faults.
-    pub track_primary: bool,
-    /// Whether `RouterConfig::primary` was configured and does not follow the interface.
-    pub fixed_primary: bool,
-}
-
-/// Where adverts go to and may come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Transport {
-    /// To a multicast group, 224.0.0.18 or ff02::12 unless configured otherwise.
-    Multicast(IpAddr),
-    /// To each peer in turn.
-    Unicast {
-        /// The peers.
-        peers: Vec<UnicastPeer>,
-        /// TTL or hop limit to send with.
-        hop_limit: u8,
-        /// Reject adverts from others than the peers. A unicast packet may have crossed routers, so
-        /// that its TTL proves nothing.
-        check_source: bool,
-    },
-}
-
-/// One of the routers that adverts are sent to and come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnicastPeer {
-    /// Its address.
-    pub address: IpAddr,
-    /// Adverts from it with a lower TTL or hop limit are rejected.
-    pub min_hop_limit: u8,
-    /// Adverts from it with a higher one are rejected.
-    pub max_hop_limit: u8,
-}
-
-/// Authentication. That of VRRPv2 keeps strangers of good will apart; it is no security.
-#[derive(Debug, Clone)]
-pub enum Authentication {
-    /// None.
-    None,
-    /// Simple text password in the packet; v2 only.
-    Password(Password),
-    /// IP Authentication Header as keepalived does it; v2 only.
-    #[cfg(feature = "auth")]
-    Header(vrrp_proto::ah::Authenticator),
-    /// keepalived's `auth_hmac` trailer, for both versions. It needs the time of day
-    /// ([`RouterSet::time_of_day`]).
-    #[cfg(feature = "auth")]
-    Hmac(Box<vrrp_proto::auth_hmac::Authenticator<Vec<vrrp_proto::auth_hmac::Key>>>),
-}
 
 /// Virtual routers of one host.
 #[derive(Debug, Clone, Default)]
@@ -159,81 +96,6 @@ impl RouterId {
 impl fmt::Display for RouterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl Transport {
-    /// The group that IANA assigned.
-    pub const fn multicast(family: Family) -> Self {
-        Self::Multicast(match family {
-            Family::Ipv4 => IpAddr::V4(MULTICAST_V4),
-            Family::Ipv6 => IpAddr::V6(MULTICAST_V6),
-        })
-    }
-
-    /// Peers with TTL 255 and a check of the source.
-    pub fn unicast(peers: Vec<IpAddr>) -> Self {
-        Self::Unicast {
-            peers: peers.into_iter().map(UnicastPeer::from).collect(),
-            hop_limit: 255,
-            check_source: true,
-        }
-    }
-}
-
-impl Transport {
-    /// Whether adverts for one could be taken for the other's: the same group, or a common peer.
-    fn overlaps(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Multicast(one), Self::Multicast(other)) => one == other,
-            (Self::Unicast { peers, .. }, Self::Unicast { peers: others, .. }) => {
-                let common = |peer: &UnicastPeer| others.iter().any(|o| o.address == peer.address);
-                peers.iter().any(common)
-            }
-            (Self::Multicast(_), Self::Unicast { .. })
-            | (Self::Unicast { .. }, Self::Multicast(_)) => false,
-        }
-    }
-
-    /// Whether a packet with these addresses is of this transport.
-    fn carries(&self, envelope: &Envelope) -> bool {
-        let Envelope {
-            source,
-            destination,
-            ..
-        } = *envelope;
-        match self {
-            Self::Multicast(group) => *group == destination,
-            Self::Unicast { peers, .. } => {
-                !destination.is_multicast() && peers.iter().any(|peer| peer.address == source)
-            }
-        }
-    }
-}
-
-impl From<IpAddr> for UnicastPeer {
-    /// A peer however far away.
-    fn from(address: IpAddr) -> Self {
-        Self {
-            address,
-            min_hop_limit: 0,
-            max_hop_limit: u8::MAX,
-        }
-    }
-}
-
-impl Attachment {
-    /// Multicast without authentication, tracking the interface, checksum as keepalived's.
-    pub fn new(interface: u32, family: Family) -> Self {
-        Self {
-            interface,
-            transport: Transport::multicast(family),
-            authentication: Authentication::None,
-            checksum: ChecksumMode::PseudoHeader,
-            tracks: Vec::new(),
-            track_primary: true,
-            fixed_primary: false,
-        }
     }
 }
 

@@ -3,10 +3,10 @@
 use core::time::Duration;
 use std::{string::ToString, vec, vec::Vec};
 
-use vrrp_proto::{Envelope, Version, Vrid};
+use vrrp_proto::{Envelope, Family, Password, Version, Vrid};
 
 use super::*;
-use crate::Warning;
+use crate::{Warning, track::Track};
 
 #[cfg(feature = "auth")]
 mod hmac;

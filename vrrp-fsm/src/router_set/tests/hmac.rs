@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::{boxed::Box, string::ToString, vec, vec::Vec};
 
 use vrrp_proto::{
-    Cause, Envelope, Version, Vrid,
+    Cause, Envelope, Family, Password, Version, Vrid,
     auth_hmac::{AntiReplay, Authenticator, Key, Mode, Settings, VerifyError},
 };
 
