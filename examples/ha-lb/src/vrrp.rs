@@ -224,6 +224,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         }
         (None, None) => {}
     }
+    let renames = told.clone();
     let reporter = spawn_local(tell(Rc::clone(&words), observations, control, told));
     supervisor.send(&FromSpeaker::Ready, &[]).await?;
     let sender = spawn_local(pass_on(Rc::clone(supervisor), reports));
@@ -239,7 +240,11 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
             Interrupt::Ended => break,
             Interrupt::Commit(prepared) => {
                 let words = &mut words.borrow_mut();
-                reload::apply(*prepared, &mut driver, words, &orders.results, &observer);
+                let renamed =
+                    reload::apply(*prepared, &mut driver, words, &orders.results, &observer);
+                for change in renamed {
+                    let _ = renames.send(FromSpeaker::Transition(change));
+                }
             }
             Interrupt::Give(successor) => {
                 let left = leaving(&driver, &words.borrow());
@@ -248,7 +253,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         }
     }
     // What was observed at the very end is told too.
-    drop((observer, driver, commands, orders));
+    drop((observer, driver, commands, orders, renames));
     let _ = reporter.await;
     let _ = sender.await;
     Ok(())

@@ -26,6 +26,7 @@ mod file;
 mod fixed;
 mod garp_group;
 mod global;
+mod identity;
 mod instance;
 mod keyword;
 mod lexer;
@@ -48,6 +49,7 @@ pub use config::{
     Scheduler, Script, SyncGroup, TrackInterface, Tracked, TrackedFile, TrackedProcess, Unicast,
     User, VirtualAddress, VirtualServer,
 };
+pub use identity::continued;
 pub use keyword::{KeywordInfo, Support};
 
 use document::Node;

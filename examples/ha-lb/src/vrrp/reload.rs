@@ -1,7 +1,9 @@
 //! Other settings for running routers: state, timers, sequence numbers and addresses that stay are not touched.
 //!
-//! An instance is who it is by its name together with interface, family, VRID, version, `auth_type AH` and what
-//! its sockets were opened for. If any of these changes it ends (priority 0) and starts anew.
+//! An instance is who it is by what others hear of it, as for keepalived: interface, family, VRID, version,
+//! `auth_type AH` and what its sockets were opened for. If any of these changes it ends (priority 0) and starts anew. Its
+//! name is only a name: two instances that exchange their VRIDs exchange their names, and an address that goes from one
+//! to another is at no moment without an owner.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,8 +19,11 @@ use super::{
     words::Words,
 };
 use crate::{
-    config::keepalived::{Authentication, Config, Instance},
-    ipc::{message::Configuration, watched::Watched},
+    config::keepalived::{self, Config, Instance},
+    ipc::{
+        message::{Configuration, Transition},
+        watched::Watched,
+    },
 };
 
 /// A configuration that waits for its order.
@@ -49,56 +54,32 @@ pub(super) fn prepare(
     })
 }
 
-/// What makes an instance who it is, beside its name.
-fn identity(instance: &Instance) -> impl PartialEq + use<> {
-    (
-        (
-            instance.interface.clone(),
-            instance.vrid,
-            instance.version,
-            instance.family,
-        ),
-        (
-            // It is another protocol, which needs other sockets.
-            matches!(instance.authentication, Some(Authentication::Header(_))),
-            instance.source,
-            instance.group,
-            instance.track_primary,
-            instance.accept,
-        ),
-        instance.unicast.is_some(),
-        instance.priority == vrrp_proto::Priority::OWNER,
-    )
-}
-
-/// Carries it out: what goes, goes first, so that what comes may have its place; what stays is changed in between.
+/// Carries it out: what stays is changed first, so that it may take over addresses of what goes; what goes, goes before
+/// what comes. Returns the states that names stand for now, where that is not what they stood for.
 pub(super) fn apply(
     prepared: Prepared,
     driver: &mut Driver<LinuxHost>,
     words: &mut Words,
     results: &Results,
     mut observer: impl FnMut(RouterId, Observation),
-) {
+) -> Vec<Transition> {
     let Prepared {
         config, interfaces, ..
     } = prepared;
-    let named = |name: &str| config.instances.iter().find(|i| *i.name == *name);
-    let before: Vec<(usize, Instance)> = words.running().map(|(n, i)| (n, i.clone())).collect();
-    let (kept, gone): (Vec<_>, Vec<_>) = before
-        .into_iter()
-        .partition(|(_, old)| named(&old.name).is_some_and(|new| identity(old) == identity(new)));
-    for (number, _) in &gone {
-        let id = router_id(*number);
-        driver.retire(id, &mut observer);
-        driver.host_mut().dismiss(id);
-    }
+    let (numbers, before): (Vec<usize>, Vec<Instance>) =
+        words.running().map(|(n, i)| (n, i.clone())).unzip();
+    // Number and both sides of what goes on.
+    let goes_on = keepalived::continued(&before, &config.instances).into_iter();
+    let goes_on = goes_on.filter_map(|(old, new)| {
+        let number = numbers.get(old)?;
+        Some((*number, before.get(old)?, config.instances.get(new)?))
+    });
+    let goes_on: Vec<_> = goes_on.collect();
+    let kept: Vec<_> = goes_on.iter().map(|(n, _, new)| (*n, *new)).collect();
     let first_new = words.count();
-    let gone: Vec<usize> = gone.iter().map(|(number, _)| *number).collect();
-    words.adopt(&config, interfaces, &gone);
-    for (number, old) in kept {
-        let Some(instance) = named(&old.name) else {
-            continue;
-        };
+    let renamed = words.adopt(&config, interfaces, &kept);
+    let mut moves = Vec::new();
+    for (number, old, instance) in goes_on {
         let id = router_id(number);
         let known = |object| results.get(&words.watched_name(object)?).copied();
         let attachment = build::attachment(instance, words.interfaces());
@@ -110,15 +91,31 @@ pub(super) fn apply(
         }
         let times = |of: &Instance| (build::lifetime(of), build::hold(of));
         let vips = build::vips(instance);
-        if (&vips, times(instance)) != (&build::vips(&old), times(&old)) {
+        if (&vips, times(instance)) != (&build::vips(old), times(old)) {
+            // Addresses that another one gets stay until it has them.
+            let moved = build::vips(old)
+                .into_iter()
+                .filter(|vip| !vips.contains(vip));
+            let both: Vec<_> = vips.iter().cloned().chain(moved).collect();
+            if both.len() > vips.len() {
+                moves.push((id, vips, times(instance)));
+            }
             driver
                 .host_mut()
-                .readdress(id, vips, times(instance), repeat);
+                .readdress(id, both, times(instance), repeat);
         }
         if (&instance.routes, &instance.rules) != (&old.routes, &old.rules) {
             let (routes, rules) = (instance.routes.clone(), instance.rules.clone());
             driver.host_mut().reroute(id, routes, rules);
         }
+    }
+    for (id, vips, times) in moves {
+        driver.host_mut().readdress(id, vips, times, 0);
+    }
+    for number in numbers.into_iter().filter(|n| words.is_gone(*n)) {
+        let id = router_id(number);
+        driver.retire(id, &mut observer);
+        driver.host_mut().dismiss(id);
     }
     let new: Vec<_> = words.running().filter(|(n, _)| *n >= first_new).collect();
     for (number, instance) in new {
@@ -143,6 +140,7 @@ pub(super) fn apply(
     for members in groups.new {
         driver.form_group(members, &mut observer);
     }
+    renamed
 }
 
 fn router_id(number: usize) -> RouterId {

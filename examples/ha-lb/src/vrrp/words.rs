@@ -48,15 +48,39 @@ impl Words {
         }
     }
 
-    /// Goes over to another configuration: instances that go on keep their numbers, whatever their order in the
-    /// file; those in `gone` have ended, and the others are new and get the numbers that follow, in the order of
-    /// the file.
-    pub(super) fn adopt(&mut self, config: &Config, interfaces: Interfaces, gone: &[usize]) {
-        self.gone.extend(gone);
-        for (number, known) in self.instances.iter_mut().enumerate() {
-            let new = config.instances.iter().find(|i| i.name == known.name);
-            if let Some(new) = new.filter(|_| !self.gone.contains(&number)) {
-                *known = new.clone();
+    /// Goes over to another configuration: instances that are `kept` keep their numbers, whatever their order in the
+    /// file, and perhaps get another name; the others end, and those that are new get the numbers that follow, in the
+    /// order of the file. Returns the states that names stand for now, where that is not what they stood for.
+    pub(super) fn adopt(
+        &mut self,
+        config: &Config,
+        interfaces: Interfaces,
+        kept: &[(usize, &Instance)],
+    ) -> Vec<message::Transition> {
+        let last = |number: usize| self.last_change(number).map(|last| last.to);
+        let before: Vec<_> = self.running().map(|(n, i)| (i.name.clone(), n)).collect();
+        let renamed = kept.iter().filter_map(|(number, new)| {
+            let old = self
+                .instances
+                .get(*number)
+                .filter(|old| old.name != new.name)?;
+            let bearer = before.iter().find(|(name, _)| *name == new.name);
+            let from = bearer.and_then(|(_, n)| last(*n));
+            let (from, to) = (from.unwrap_or(status::State::Initialize), last(*number)?);
+            (from != to).then(|| message::Transition {
+                instance: new.name.to_string(),
+                from,
+                to,
+                reason: format!("a reload gave it the VRID of {}", old.name),
+                priority: new.priority.value(),
+            })
+        });
+        let renamed = renamed.collect();
+        let ended = (0..self.instances.len()).filter(|n| kept.iter().all(|(kept, _)| kept != n));
+        self.gone.extend(ended);
+        for (number, new) in kept {
+            if let Some(known) = self.instances.get_mut(*number) {
+                *known = (*new).clone();
             }
         }
         for new in &config.instances {
@@ -67,6 +91,7 @@ impl Words {
         }
         self.watched = Names::of(config);
         self.interfaces = interfaces;
+        renamed
     }
 
     /// The instances that run, with their numbers.

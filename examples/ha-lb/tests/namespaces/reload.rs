@@ -231,6 +231,112 @@ fn instances_come_go_and_change_their_vrids() {
 }
 
 /// Requests to `address` from the node itself until `over`; those that failed.
+/// What the kernel says about addresses from now on, and the program that writes it down.
+fn monitor(node: &Node) -> (std::process::Child, std::path::PathBuf) {
+    let path = node.path("addresses");
+    let child = node
+        .command("ip")
+        .args(["-o", "monitor", "address"])
+        .output(path.clone())
+        .spawn()
+        .unwrap();
+    // The leases are renewed once a second: it listens when it has written of one.
+    wait_for("the monitor", PATIENCE, || {
+        let text = fs::read_to_string(&path).ok()?;
+        text.contains("inet").then_some(())
+    });
+    (child, path)
+}
+
+#[test]
+fn names_vrids_and_addresses_are_exchanged_without_a_gap() {
+    enclosed(
+        "reload::names_vrids_and_addresses_are_exchanged_without_a_gap",
+        Needs::Namespaces,
+        &["unshare", "ip"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let lab = Lab::new().unwrap();
+            let mut node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
+            let conf = node.path("keepalived.conf");
+            let (third, fourth) = ("10.77.0.30", "10.77.0.40");
+            let stays = instance("C", 53, third);
+            let write = |text: String| fs::write(&conf, text + &stays).unwrap();
+            write(instance("A", 51, VIP) + &instance("B", 52, NEW));
+            node.start(Some(&conf), &[]);
+            // Name, VRID and the last change of each instance, once all are Active and hold these addresses.
+            let active = |what: &str, names: &[(&str, u8)], vips: &[&str]| {
+                wait_for(&format!("{what}\n{}", node.log()), PATIENCE, || {
+                    let status = node.status()?;
+                    let instances = status["instances"].as_array()?;
+                    let all = instances.iter().all(|one| one["state"] == "Active");
+                    let found = names.iter().filter(|(name, vrid)| {
+                        let mut all = instances.iter();
+                        all.any(|one| one["name"] == *name && one["vrid"] == *vrid)
+                    });
+                    let holds = vips.iter().all(|vip| node.holds(vip));
+                    let ready = all && holds && found.count() == instances.len();
+                    let mut since: Vec<String> = instances
+                        .iter()
+                        .map(|one| one["last_transition"]["at"].to_string())
+                        .collect();
+                    since.sort();
+                    ready.then_some(since)
+                })
+            };
+            let four = [VIP, NEW, third];
+            let since = active("start", &[("A", 51), ("B", 52), ("C", 53)], &four);
+            let (mut monitor, told) = monitor(&node);
+            let undisturbed = |what: &str, number: u64, names: &[(&str, u8)], vips: &[&str]| {
+                let reload = hang_up(&node, number);
+                assert_eq!(reload["applied"], true, "{what}: {reload}\n{}", node.log());
+                assert_eq!(active(what, names, vips), since, "{what}");
+            };
+
+            write(instance("A", 52, VIP) + &instance("B", 51, NEW));
+            undisturbed(
+                "VRIDs swapped",
+                1,
+                &[("A", 52), ("B", 51), ("C", 53)],
+                &four,
+            );
+            write(instance("Z", 52, VIP) + &instance("B", 51, NEW));
+            undisturbed("renamed", 2, &[("Z", 52), ("B", 51), ("C", 53)], &four);
+            let two = format!("{NEW}\n {VIP}");
+            write(instance("B", 51, &two) + &instance("Z", 52, fourth));
+            let all = [VIP, NEW, third, fourth];
+            undisturbed("moved", 3, &[("Z", 52), ("B", 51), ("C", 53)], &all);
+
+            // What goes leaves its address to one that stays; a broken file changes nothing.
+            let three = format!("{two}\n {fourth}");
+            write(instance("B", 51, &three));
+            assert_eq!(hang_up(&node, 4)["applied"], true, "{}", node.log());
+            let since = active("inherited", &[("B", 51), ("C", 53)], &all);
+            write("vrrp_instance B {\n".to_owned());
+            let refused = hang_up(&node, 5);
+            assert_eq!(refused["applied"], false, "{refused}");
+            assert_eq!(active("refused", &[("B", 51), ("C", 53)], &all), since);
+
+            monitor.kill().unwrap();
+            monitor.wait().unwrap();
+            let told = fs::read_to_string(told).unwrap();
+            let deleted: Vec<&str> = told.lines().filter(|l| l.starts_with("Deleted")).collect();
+            assert!(deleted.is_empty(), "{deleted:#?}");
+
+            // The owner joins a sync group by a reload.
+            let owner = instance("O", 54, "10.77.0.50").replace("priority 100", "priority 255");
+            let group = "vrrp_sync_group G {\n group {\n O\n C\n }\n}\n";
+            write(instance("B", 51, &three) + &owner + group);
+            assert_eq!(hang_up(&node, 6)["applied"], true, "{}", node.log());
+            active(
+                "owner",
+                &[("B", 51), ("O", 54), ("C", 53)],
+                &["10.77.0.50", third],
+            );
+        },
+    );
+}
+
 fn asking(node: &Node, address: &str, over: &AtomicBool, served: &AtomicUsize) -> Vec<String> {
     let mut failed = Vec::new();
     let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close";

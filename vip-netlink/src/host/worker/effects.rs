@@ -42,6 +42,7 @@ impl Worker {
         // Addresses of other interfaces need no device.
         let raised = self.raise(id).await;
         self.open(id, self.hold(id))?;
+        let shared: Vec<Present> = self.placed_by_others(id).collect();
         let Some(router) = self.routers.get_mut(&id) else {
             return Ok(());
         };
@@ -68,6 +69,9 @@ impl Worker {
                 Err(error) => result = Err(error),
             }
         }
+        // What another router has put up is this one's too, so that it stays when the other one lets go of it.
+        let both = wanted.iter().map(|one| one.present());
+        added.extend(both.filter(|one| shared.contains(one) && present.contains(one)));
         router.place(added);
         if !router.installed && (result.is_ok() || !router.placed.is_empty()) {
             router.installed = true;
@@ -77,6 +81,13 @@ impl Worker {
             drop(self.reports.send(Report::Begun { router: id, began }));
         }
         result
+    }
+
+    /// Addresses that other routers hold up.
+    fn placed_by_others(&self, id: RouterId) -> impl Iterator<Item = Present> {
+        let others = self.routers.iter().filter(move |(other, _)| **other != id);
+        let installed = others.filter(|(_, router)| router.installed);
+        installed.flat_map(|(_, router)| router.placed.iter().copied())
     }
 
     /// Add before remove: an address that stays is never away, and one that two routers hand over is not missed.
@@ -147,6 +158,7 @@ impl Worker {
     }
 
     pub(super) async fn remove(&mut self, id: RouterId) -> Result<(), Error> {
+        let shared: Vec<Present> = self.placed_by_others(id).collect();
         let Some(router) = self.routers.get_mut(&id) else {
             return Ok(());
         };
@@ -160,7 +172,7 @@ impl Worker {
         let mut paths = std::mem::take(&mut router.paved).paths;
         paths.extend(router.config.paths());
         let mut result = Ok(());
-        for present in there {
+        for present in there.into_iter().filter(|one| !shared.contains(one)) {
             if let Err(error) = self.vips.remove(present).await {
                 result = Err(error);
             }

@@ -143,3 +143,27 @@ fn settings_of_an_instance_are_changed_in_place_and_its_identity_is_not() {
         ["vrrp_instance VI_1 changed: virtual_router_id 51 -> 52 (it ends and starts anew)"]
     );
 }
+
+#[test]
+fn a_name_is_only_a_name() {
+    let two = |first: (&str, u8), second: (&str, u8)| {
+        let instance = |(name, vrid): (&str, u8)| {
+            let vrid = format!("router_id {vrid}");
+            VRRP.replace("VI_1", name).replace("router_id 51", &vrid)
+        };
+        let second = instance(second);
+        let second = second.split_once("}\n").unwrap().1.to_owned();
+        instance(first) + &second
+    };
+    let old = loaded(WEB, &two(("A", 51), ("B", 52)));
+    let plan = |text: &str| Plan::between(&old, &loaded(WEB, text)).to_string();
+    assert_eq!(
+        plan(&two(("A", 52), ("B", 51))),
+        "vrrp_instance A changed: virtual_router_id 51 -> 52 (it goes on as B did)\n\
+         vrrp_instance B changed: virtual_router_id 52 -> 51 (it goes on as A did)\n"
+    );
+    assert_eq!(
+        plan(&two(("A", 51), ("Z", 52))),
+        "vrrp_instance Z changed: new name of B\n"
+    );
+}

@@ -9,7 +9,7 @@ use crate::config::{
     diagnostic::Span,
     keepalived::{
         Authentication, Config, Fixed, Global, Instance, Notify, Pacing, Script, SyncGroup,
-        Tracked, TrackedFile, TrackedProcess, VirtualAddress,
+        Tracked, TrackedFile, TrackedProcess, VirtualAddress, continued,
     },
 };
 
@@ -40,11 +40,29 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
     let before: Vec<&str> = before.iter().map(String::as_str).collect();
     let after: Vec<&str> = after.iter().map(String::as_str).collect();
     let names = Names::new(&before, &after);
-    for name in &names.removed {
+    let goes_on = continued(&old.instances, &new.instances).into_iter();
+    let goes_on = goes_on.filter_map(|(at_old, at_new)| {
+        Some((old.instances.get(at_old)?, new.instances.get(at_new)?))
+    });
+    let goes_on: Vec<_> = goes_on.collect();
+    // Whose state an instance takes over under its new name.
+    let predecessor = |name: &str| {
+        let mut renamed = goes_on.iter().filter(|(old, new)| old.name != new.name);
+        renamed.find(|(_, new)| *new.name == *name).copied()
+    };
+    let is_succeeded = |name: &str| goes_on.iter().any(|(old, _)| *old.name == *name);
+    for name in names.removed.iter().filter(|name| !is_succeeded(name)) {
         plan.add(Kind::Removed, format!("vrrp_instance {name}"));
     }
     for name in &names.added {
-        plan.add(Kind::Added, format!("vrrp_instance {name}"));
+        match predecessor(name) {
+            Some((before, after)) => {
+                let mut settings = settings((before, old), (after, new));
+                settings.0.insert(0, format!("new name of {}", before.name));
+                plan.change(format!("vrrp_instance {name}"), settings.0);
+            }
+            None => plan.add(Kind::Added, format!("vrrp_instance {name}")),
+        }
     }
     for name in &names.moved {
         plan.add(Kind::Moved, format!("vrrp_instance {name}"));
@@ -60,8 +78,11 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
                 settings.0.is_empty() && fixed.is_empty() && rest(before) != rest(after),
             );
             if !fixed.is_empty() {
-                let anew = format!("{} (it ends and starts anew)", fixed.join(", "));
-                settings.0.insert(0, anew);
+                let so = match predecessor(&after.name) {
+                    Some((before, _)) => format!("it goes on as {} did", before.name),
+                    None => "it ends and starts anew".to_owned(),
+                };
+                settings.0.insert(0, format!("{} ({so})", fixed.join(", ")));
             }
             plan.change(what, settings.0);
         }
