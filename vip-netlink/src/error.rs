@@ -4,6 +4,7 @@
 //! are not here: they are results.
 
 use std::io;
+use std::net::IpAddr;
 
 /// A failed operation on the host.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// Duplicate address detection (RFC 4862 §5.4) found another host with an address.
+    #[error("another host has {0}: duplicate address detection failed")]
+    Duplicate(IpAddr),
     /// A route or rule could not be added or removed.
     #[error("cannot {what} {path}: {source}")]
     Path {
@@ -80,6 +84,7 @@ impl From<Error> for io::Error {
             Error::Taken { .. } => io::ErrorKind::AlreadyExists,
             Error::Netlink(source) => source.kind(),
             Error::NoInterface(_) => io::ErrorKind::NotFound,
+            Error::Duplicate(_) => io::ErrorKind::AddrInUse,
             Error::Fence(_) => io::ErrorKind::Other,
         };
         Self::new(kind, error)

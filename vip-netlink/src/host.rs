@@ -34,6 +34,7 @@ use crate::macvlan::VirtualMac;
 use crate::pace::Pacing;
 use crate::plan::Vip;
 use crate::route::{Route, Rule};
+use crate::watch::ROOM;
 use station::Station;
 use worker::{Paths, Report, Start, Work};
 
@@ -62,6 +63,9 @@ pub struct HostRouter {
     pub owner: bool,
     /// Addresses that go up with it.
     pub addresses: Vec<Vip>,
+    /// Whether an address of its interface survives the removal of its subnet's first one
+    /// (`net.ipv4.conf.*.promote_secondaries`); as it was before once the host is gone.
+    pub promote_secondaries: bool,
     /// Routes that go up after them.
     pub routes: Vec<Route>,
     /// Rules that go up after them.
@@ -104,6 +108,7 @@ impl HostRouter {
             access: Access::Full,
             owner: false,
             addresses,
+            promote_secondaries: false,
             routes: Vec::new(),
             rules: Vec::new(),
             devices: Vec::new(),
@@ -148,6 +153,8 @@ pub struct HostOptions {
     pub pacing: Pacing,
     /// What stands whoever is Active.
     pub fixtures: Fixtures,
+    /// Room for the kernel's notifications, in octets; what does not fit makes everything be looked at anew.
+    pub room: usize,
 }
 
 /// Addresses, routes and rules that stand whoever is Active: put up at the start, put back when another program removes
@@ -181,6 +188,7 @@ impl Default for HostOptions {
             succession: false,
             pacing: Pacing::default(),
             fixtures: Fixtures::default(),
+            room: ROOM,
         }
     }
 }
@@ -408,6 +416,11 @@ impl LinuxHost {
     /// that are gone are removed.
     pub fn reroute(&mut self, router: RouterId, routes: Vec<Route>, rules: Vec<Rule>) {
         self.command(router, Work::Reroute(Box::new(Paths { routes, rules })));
+    }
+
+    /// Whether [`HostRouter::promote_secondaries`] holds for a router from now on.
+    pub fn promote_secondaries(&mut self, router: RouterId, on: bool) {
+        self.command(router, Work::Promote(on));
     }
 
     /// Other things that stand whoever is Active.

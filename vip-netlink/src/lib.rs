@@ -65,6 +65,8 @@ pub mod route;
 #[cfg(feature = "tokio")]
 pub mod routing;
 #[cfg(feature = "tokio")]
+mod settings;
+#[cfg(feature = "tokio")]
 pub mod vips;
 #[cfg(feature = "tokio")]
 pub mod watch;

@@ -54,6 +54,8 @@ pub enum Change {
     Removed(Present),
     /// Duplicate address detection of an address ended, or began anew: ask [`Kernel::has`].
     Detected(Present),
+    /// Duplicate address detection found another host with an address; ask [`Kernel::addresses`] whether it is gone.
+    Duplicate(Present),
     /// A route or a rule vanished, of whomever.
     PathGone(Gone),
 }
@@ -106,6 +108,9 @@ impl Kernel {
                 if is_marked(message) {
                     self.marked.push(present);
                 }
+                if self.addresses.contains(&present) && has_failed(message) {
+                    return Some(Change::Duplicate(present));
+                }
                 if self.addresses.contains(&present) {
                     let detected = self.tentative.len() != before;
                     return detected.then_some(Change::Detected(present));
@@ -119,7 +124,11 @@ impl Kernel {
                 self.addresses.retain(|have| *have != present);
                 self.tentative.retain(|have| *have != present);
                 self.marked.retain(|have| *have != present);
-                (self.addresses.len() != before).then_some(Change::Removed(present))
+                let change = match has_failed(message) {
+                    true => Change::Duplicate(present),
+                    false => Change::Removed(present),
+                };
+                (self.addresses.len() != before).then_some(change)
             }
             RouteNetlinkMessage::DelRoute(message) => Some(Change::PathGone(route(message)?)),
             RouteNetlinkMessage::DelRule(message) => Some(Change::PathGone(rule(message)?)),
@@ -158,6 +167,12 @@ impl Kernel {
         self.marked.contains(present)
     }
 
+    /// Whether that address may not be used yet: duplicate address detection runs, or has failed.
+    #[must_use]
+    pub fn is_tentative(&self, present: &Present) -> bool {
+        self.tentative.contains(present)
+    }
+
     fn usable(&self) -> impl Iterator<Item = &Present> {
         let all = self.addresses.iter();
         all.filter(|have| !self.tentative.contains(have))
@@ -180,7 +195,7 @@ const GROUPS: u32 = 0x1 | 0x10 | 0x100;
 /// RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE.
 const PATHS: [u32; 4] = [7, 8, 11, 19];
 /// Room for notifications about thousands of addresses.
-const RECEIVE_BUFFER: usize = 4 << 20;
+pub(crate) const ROOM: usize = 4 << 20;
 /// The kernel never sends a longer datagram of notifications.
 const DATAGRAM: usize = 64 * 1024;
 
@@ -203,12 +218,18 @@ pub enum Notice {
 impl Watcher {
     /// Subscribes; from now on nothing is missed. Must be called inside a tokio runtime.
     pub fn new() -> io::Result<Self> {
+        Self::with_room(ROOM)
+    }
+
+    /// The same with room for so many octets of notifications: what does not fit is lost, and told as
+    /// [`Notice::Lost`].
+    pub fn with_room(room: usize) -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind(&SocketAddr::new(0, GROUPS))?;
         socket.set_non_blocking(true)?;
         // A smaller buffer only means that a fresh dump is needed sooner.
-        if set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).is_err() {
-            let _ = socket.set_rx_buf_sz(c_int::try_from(RECEIVE_BUFFER).unwrap_or(c_int::MAX));
+        if set_socket_recv_buffer_size_force(&socket, room).is_err() {
+            let _ = socket.set_rx_buf_sz(c_int::try_from(room).unwrap_or(c_int::MAX));
         }
         Ok(Self {
             socket: watched(socket)?,
@@ -339,6 +360,12 @@ fn is_tentative(message: &AddressMessage) -> bool {
     let headers = AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed;
     let attribute = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.intersects(held));
     message.header.flags.intersects(headers) || message.attributes.iter().any(attribute)
+}
+
+fn has_failed(message: &AddressMessage) -> bool {
+    let attribute = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Dadfailed));
+    let header = message.header.flags.contains(AddressHeaderFlags::Dadfailed);
+    header || message.attributes.iter().any(attribute)
 }
 
 fn is_marked(message: &AddressMessage) -> bool {

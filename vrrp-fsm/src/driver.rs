@@ -21,14 +21,14 @@
 //! }
 //! ```
 
-use std::{boxed::Box, collections::BTreeMap, future::poll_fn, io, vec, vec::Vec};
+use std::{boxed::Box, collections::BTreeMap, future::poll_fn, io, net::IpAddr, vec, vec::Vec};
 
 use tokio::sync::{mpsc, oneshot};
 use vrrp_proto::Priority;
 
 use crate::{
     Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Memory, Object, Packet,
-    Rejections, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind, track::Health,
+    Rejections, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind, Warning, track::Health,
 };
 
 mod groups;
@@ -68,6 +68,8 @@ pub struct Driver<H> {
     failures: BTreeMap<RouterId, Failure>,
     /// The same of the routes and rules that go with them.
     paths: BTreeMap<RouterId, Failure>,
+    /// The address that another program removed, while its router is told.
+    lost: Option<IpAddr>,
     /// The same of what stands whoever is Active.
     fixtures: Option<Failure>,
 }
@@ -140,6 +142,7 @@ impl<H: Host> Driver<H> {
             receive_errors: 0,
             failures: BTreeMap::new(),
             paths: BTreeMap::new(),
+            lost: None,
             fixtures: None,
         })
     }
@@ -353,7 +356,8 @@ impl<H: Host> Driver<H> {
                 HostEvent::LinkUp { interface } => self.set.link(now, interface, true),
                 HostEvent::LinkDown { interface } => self.set.link(now, interface, false),
                 HostEvent::LinkGone { interface } => self.set.link_gone(now, interface),
-                HostEvent::AddressGone { router, .. } => {
+                HostEvent::AddressGone { router, address } => {
+                    self.lost = Some(address);
                     self.set.handle(now, router, Event::AddressLost);
                 }
                 HostEvent::LeaseExpired { router } => {
@@ -381,6 +385,7 @@ impl<H: Host> Driver<H> {
                 }
             }
             self.perform(observer);
+            self.lost = None;
         }
     }
 
@@ -473,6 +478,9 @@ impl<H: Host> Driver<H> {
                 }
                 Action::Group(transition) => observer(id, Observation::Group(transition)),
                 Action::Priority(change) => observer(id, Observation::Priority(change)),
+                Action::Warn(Warning::AddressLost) if let Some(address) = self.lost.take() => {
+                    observer(id, Observation::AddressGone { address });
+                }
                 Action::Warn(warning) => observer(id, Observation::Warning(warning)),
             }
         }

@@ -6,12 +6,14 @@
 
 mod announcing;
 mod devices;
+mod duplicates;
 mod effects;
 mod fixtures;
 mod inheritance;
 mod managed;
 mod news;
 mod paths;
+mod promotion;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -33,6 +35,7 @@ use crate::pace::{Pacer, Pacing};
 use crate::packet_socket::PacketSocket;
 use crate::plan::{Vip, Wanted};
 use crate::routing::Routing;
+use crate::settings::Settings;
 use crate::vips::Vips;
 use crate::watch::{Kernel, Watcher};
 
@@ -41,6 +44,7 @@ use devices::{Devices, UNKNOWN};
 use fixtures::Fixed;
 use managed::Managed;
 pub(crate) use paths::Paths;
+use promotion::Promotion;
 
 /// When a failed installation is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -68,6 +72,10 @@ pub(super) enum Work {
     },
     /// Routes and rules that are missing are put up.
     Pave,
+    /// `promote_secondaries` is another from now on.
+    Promote(bool),
+    /// Everything is looked at anew.
+    Look,
     /// What stands whoever is Active is looked after.
     Fit,
     /// Other such things from now on.
@@ -123,6 +131,9 @@ struct Worker {
     vips: Vips,
     routing: Routing,
     fixed: Fixed,
+    promotion: Promotion,
+    /// Notifications were lost, and the kernel did not tell what there is: it is asked again.
+    look_at: Option<Instant>,
     fence: Option<Fence>,
     /// Beats arrive: routers may have a hold.
     beats: bool,
@@ -188,6 +199,7 @@ async fn serve(
     worker.tell();
     drop(started.send(Ok(start)));
     worker.fit().await;
+    worker.promote().await;
 
     let mut renewal = tokio::time::interval(worker.renew);
     loop {
@@ -208,6 +220,7 @@ async fn serve(
             .flat_map(|router| [router.retry, router.paved.retry])
             .flatten()
             .chain(worker.fixed.paved.retry)
+            .chain(worker.look_at)
             .min();
         let repair = worker.devices.next_deadline();
         let reminder = worker
@@ -242,6 +255,7 @@ async fn serve(
     let devices: Vec<_> = devices.collect();
     worker.discard(&devices).await;
     worker.unfit().await;
+    worker.promote_no_longer().await;
 }
 
 async fn wait(until: Option<Instant>) {
@@ -297,10 +311,12 @@ impl Worker {
                 .collect(),
             interfaces: interfaces.into_iter().map(Seen::new).collect(),
             kernel: Kernel::default(),
-            watcher: Watcher::new().map_err(Error::Netlink)?,
+            watcher: Watcher::with_room(options.room).map_err(Error::Netlink)?,
             vips: Vips::new(handle.clone()),
             routing: Routing::new(handle.clone()),
             fixed: Fixed::new(options.fixtures),
+            promotion: Promotion::new(Settings::new(handle.clone())),
+            look_at: None,
             fence,
             beats: pulse.is_some(),
             renew: guard.unwrap_or_default().timeout / 3,
@@ -349,6 +365,7 @@ impl Worker {
             Work::Pace(pacing) => self.pacer.change(pacing),
             Work::Own => self.devices.owned = true,
             Work::Fit => self.fit().await,
+            Work::Look => self.look_again().await,
             Work::Refit(fixtures) => {
                 self.refit(*fixtures).await;
                 self.follow_paths();
@@ -362,7 +379,12 @@ impl Worker {
             return;
         };
         match what {
-            Work::Admit { .. } | Work::Pace(_) | Work::Own | Work::Fit | Work::Refit(_) => {}
+            Work::Admit { .. }
+            | Work::Pace(_)
+            | Work::Own
+            | Work::Fit
+            | Work::Refit(_)
+            | Work::Look => {}
             Work::Dismiss => {
                 let devices = std::mem::take(&mut router.config.devices);
                 self.routers.remove(&id);
@@ -372,6 +394,7 @@ impl Worker {
             }
             Work::Command(Command::Install) => {
                 router.retry = None;
+                self.promote().await;
                 let result = self.install(id).await;
                 self.read().await;
                 self.installed(id, result);
@@ -398,6 +421,10 @@ impl Worker {
             }
             Work::Command(Command::Announce { repeat }) => self.announce(id, repeat).await,
             Work::Pave => self.pave(id).await,
+            Work::Promote(on) => {
+                router.config.promote_secondaries = on;
+                self.promote().await;
+            }
             Work::Reroute(paths) => {
                 self.reroute(id, *paths).await;
                 self.follow_paths();

@@ -11,6 +11,7 @@
 
 mod adverts;
 mod fence;
+mod followed;
 mod host;
 mod ipv6;
 mod leases;

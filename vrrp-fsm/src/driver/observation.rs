@@ -38,6 +38,11 @@ pub enum Observation {
         /// Why.
         error: io::Error,
     },
+    /// Another program removed an address of an Active router, which puts it back.
+    AddressGone {
+        /// The address.
+        address: core::net::IpAddr,
+    },
     /// Routes or rules that go with the addresses could not be put up, which is tried again. Told the 1st, 2nd, 4th,
     /// 8th ... time until all of them are there.
     PathsFailed {
@@ -99,6 +104,9 @@ impl fmt::Display for Observation {
                 "the fence cannot be kept open by adverts ({error}): if this process stands still, its addresses \
                  answer until their lease ends"
             ),
+            Self::AddressGone { address } => {
+                write!(f, "another program removed {address}: putting it back")
+            }
             Self::PathsFailed { error, count } | Self::FixturesFailed { error, count } => {
                 write!(f, "{error} ({count} so far)")
             }

@@ -136,6 +136,7 @@ pub(super) fn host_router(
         },
         owner: instance.priority == Priority::OWNER,
         addresses: vips(instance),
+        promote_secondaries: instance.promote_secondaries,
         routes: instance.routes.clone(),
         rules: instance.rules.clone(),
         devices: Vec::new(),

@@ -104,6 +104,10 @@ pub(super) fn apply(
                 .host_mut()
                 .readdress(id, both, times(instance), repeat);
         }
+        if instance.promote_secondaries != old.promote_secondaries {
+            let host = driver.host_mut();
+            host.promote_secondaries(id, instance.promote_secondaries);
+        }
         if (&instance.routes, &instance.rules) != (&old.routes, &old.rules) {
             let (routes, rules) = (instance.routes.clone(), instance.rules.clone());
             driver.host_mut().reroute(id, routes, rules);

@@ -1,6 +1,10 @@
 //! Routes and rules of keepalived.conf: the same as keepalived's, put back, kept over a reload, swept after a crash.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use ha_lb::lab::Lab;
 use rustix::process::{Pid, Signal, kill_process};
@@ -165,6 +169,27 @@ fn shows_what_cannot_go_up(node: &Node) {
     });
 }
 
+/// 100 ms, on a machine that is busy with other things too.
+fn puts_the_address_back_at_once(node: &Node) {
+    let mut times: Vec<Duration> = Vec::new();
+    for _ in 0..5 {
+        ip(node, "address del 10.77.0.10/32 dev eth0");
+        let start = Instant::now();
+        wait_for("the address is back", Duration::from_secs(1), || {
+            node.holds("10.77.0.10").then_some(())
+        });
+        times.push(start.elapsed());
+        // What goes with it is back too: the kernel dropped the route from it, and told nobody.
+        has(node, "192.168.1.0/24 via");
+    }
+    times.sort_unstable();
+    println!("a removed address is back after {times:?}");
+    assert!(times[2] < Duration::from_millis(100), "{times:?}");
+    let log = node.log();
+    let told = "V: another program removed 10.77.0.10: putting it back";
+    assert_eq!(log.matches(told).count(), 5, "{log}");
+}
+
 fn puts_back_what_others_remove(node: &Node) {
     // Other programs.
     for (remove, back) in [
@@ -211,6 +236,7 @@ fn what_goes_is_put_back_and_a_reload_and_a_crash_leave_what_the_file_says() {
             has(&node, "192.168.1.0/24 via 10.77.0.2");
             shows_what_cannot_go_up(&node);
             puts_back_what_others_remove(&node);
+            puts_the_address_back_at_once(&node);
             // A reload.
             file(
                 &node,

@@ -21,6 +21,9 @@ pub(super) struct Saying {
 impl Worker {
     /// Five announcements in one go are a matter of microseconds; nothing waits for this thread.
     pub(super) async fn announce(&mut self, id: RouterId, repeat: u8) {
+        if let Some(router) = self.routers.get_mut(&id) {
+            router.repeat = repeat.max(1);
+        }
         self.announce_those(id, repeat, |_| true).await;
     }
 
@@ -96,6 +99,10 @@ impl Worker {
             return;
         };
         if !router.has_placed(one) && !router.owns(&self.kernel, one) {
+            return;
+        }
+        // It may be another host's, to which neighbours had better keep.
+        if self.kernel.is_tentative(&what) {
             return;
         }
         let link = self.kernel.link(device(&router.config, one.vip));

@@ -145,6 +145,8 @@ impl Worker {
             return;
         };
         match result {
+            // Not before those that were another host's have been found to be nobody's.
+            Ok(()) if !router.duplicates.is_empty() => {}
             Ok(()) => self.report(HostEvent::Installed { router: id }),
             Err(error) => {
                 router.retry = Some(Instant::now() + RETRY);
@@ -264,6 +266,9 @@ impl Worker {
         let now = Instant::now();
         if self.fixed.paved.retry.take_if(|at| *at <= now).is_some() {
             self.queue.push_back((NOBODY, Work::Fit));
+        }
+        if self.look_at.take_if(|at| *at <= now).is_some() {
+            self.queue.push_back((NOBODY, Work::Look));
         }
         for (id, router) in &mut self.routers {
             if router.retry.take_if(|at| *at <= now).is_some() {

@@ -17,6 +17,10 @@ pub(super) struct Managed {
     pub(super) placed: Vec<Present>,
     pub(super) lease: Option<Lease>,
     pub(super) retry: Option<Instant>,
+    /// IPv6 addresses of it that were another host's when they were last tried.
+    pub(super) duplicates: Vec<Present>,
+    /// How often each address is announced, as it was last asked for.
+    pub(super) repeat: u8,
     /// Its routes and rules.
     pub(super) paved: Paved,
     /// When its addresses on other interfaces are announced again.
@@ -49,6 +53,8 @@ impl Managed {
             placed: Vec::new(),
             lease: None,
             retry: None,
+            duplicates: Vec::new(),
+            repeat: 1,
             paved: Paved::default(),
             remind: None,
             primary: None,
@@ -99,11 +105,12 @@ impl Managed {
     }
 
     /// From now on its addresses are nobody's business.
-    pub(super) const fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.installed = false;
         self.remind = None;
         self.lease = None;
         self.retry = None;
         self.paved.retry = None;
+        self.duplicates.clear();
     }
 }

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::HostEvent;
 use vrrp_proto::Family;
 
-use super::{Report, Worker, wanted};
+use super::{RETRY, Report, Worker, wanted};
 use crate::host::boottime;
 use crate::link::{Interface, Link};
 use crate::neighbours::Asker;
@@ -32,7 +33,9 @@ impl Worker {
                                 continue;
                             }
                             Some(Change::Link) => self.devices.stale = true,
-                            Some(Change::Added(_) | Change::Detected(_)) => {}
+                            Some(Change::Duplicate(present)) => self.duplicate(present).await,
+                            Some(Change::Detected(present)) => self.detected(present).await,
+                            Some(Change::Added(_)) => {}
                         }
                         self.tell();
                     }
@@ -43,8 +46,9 @@ impl Worker {
     }
 
     /// Notifications were lost: compares everything anew.
-    async fn look_again(&mut self) {
+    pub(super) async fn look_again(&mut self) {
         let Ok(kernel) = self.vips.dump().await else {
+            self.look_at = Some(Instant::now() + RETRY);
             return;
         };
         let before = std::mem::replace(&mut self.kernel, kernel);

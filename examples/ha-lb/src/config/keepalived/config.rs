@@ -159,6 +159,8 @@ pub struct Instance {
     pub addresses: Vec<VirtualAddress>,
     /// `virtual_ipaddress_excluded` and what did not fit the packet: installed, not advertised.
     pub excluded_addresses: Vec<VirtualAddress>,
+    /// `promote_secondaries`.
+    pub promote_secondaries: bool,
     /// `virtual_routes`.
     pub routes: Vec<Route>,
     /// `virtual_rules`.

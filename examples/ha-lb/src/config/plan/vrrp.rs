@@ -225,6 +225,10 @@ fn settings((old, of): (&Instance, &Config), (new, in_new): (&Instance, &Config)
     settings.named("authentication", old.authentication != new.authentication);
     settings.named("auth_hmac", old.auth_hmac != new.auth_hmac);
     settings.named("virtual_ipaddress", addresses(old) != addresses(new));
+    settings.named(
+        "promote_secondaries",
+        old.promote_secondaries != new.promote_secondaries,
+    );
     settings.named("virtual_routes", old.routes != new.routes);
     settings.named("virtual_rules", old.rules != new.rules);
     settings.named(

@@ -86,6 +86,7 @@ pub(in crate::config::keepalived) fn finish(
         auth_hmac,
         addresses,
         excluded_addresses,
+        promote_secondaries: draft.promote_secondaries,
         routes: std::mem::take(&mut draft.routes),
         rules: std::mem::take(&mut draft.rules),
         track_primary: !draft.dont_track_primary,

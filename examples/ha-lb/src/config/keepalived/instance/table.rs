@@ -354,9 +354,11 @@ pub(super) const TABLE: Table<Draft> = Table {
             "It is a fault when the source address is not on the interface.",
         ),
         Keyword::ignored("track_bfd", NO_BFD),
-        Keyword::ignored(
+        Keyword::read(
             "promote_secondaries",
-            "virtual addresses are never primary addresses of a subnet",
+            Takes::FLAG,
+            |d, n, c| d.promote_secondaries = c.flag(n),
+            "Addresses of the interface stay when the first one of their subnet is removed.",
         ),
         Keyword::ignored("nftables", FENCE),
         Keyword::ignored("linkbeat_use_polling", "the kernel reports link changes"),

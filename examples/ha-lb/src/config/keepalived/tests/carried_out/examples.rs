@@ -387,6 +387,12 @@ pub(super) const EXAMPLES: &[Example] = &[
     ),
     example(
         INSTANCE,
+        "promote_secondaries",
+        Runs,
+        "+promote_secondaries",
+    ),
+    example(
+        INSTANCE,
         "virtual_routes",
         Runs,
         "+virtual_routes {\n+10.1.0.0/16 via 10.0.0.2\n+}",
