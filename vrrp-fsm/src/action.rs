@@ -4,7 +4,7 @@
 
 use core::{fmt, net::IpAddr, time::Duration};
 
-use vrrp_proto::Priority;
+use vrrp_proto::{ChecksumMode, Priority};
 
 use crate::{FaultReason, GroupId, RouterId, StateKind};
 
@@ -201,6 +201,14 @@ pub enum Warning {
         /// The priority that it beats.
         beaten: Priority,
     },
+    /// The checksum of another router covers something else than ours: both are heard here, but it may
+    /// not hear us.
+    OtherChecksum {
+        /// Who.
+        source: IpAddr,
+        /// What its checksum covers.
+        theirs: ChecksumMode,
+    },
     /// A router sends adverts without the trailer of `auth_hmac`: it would not be heard if that were
     /// enforced.
     Unsigned {
@@ -356,6 +364,17 @@ impl fmt::Display for Warning {
                     "the sync group cannot agree: priority {priority} of {source} beats own {own}, but router \
                      {member} with {members} beats {beaten}: one host is to have the higher priority in all \
                      members"
+                )
+            }
+            Self::OtherChecksum { source, theirs } => {
+                let how = match theirs {
+                    ChecksumMode::MessageOnly => "without a pseudo-header",
+                    ChecksumMode::PseudoHeader => "with a pseudo-header",
+                    ChecksumMode::GroupPseudoHeader => "with the group in its pseudo-header",
+                };
+                write!(
+                    f,
+                    "the checksum of {source} is one {how}, other than ours: it may not hear us"
                 )
             }
             Self::Unsigned { source } => {

@@ -352,6 +352,7 @@ impl Router {
             | Warning::InstallFailed
             | Warning::OwnerYields { .. }
             | Warning::OtherAddresses { .. }
+            | Warning::OtherChecksum { .. }
             | Warning::Unsigned { .. }
             | Warning::ClocksApart { .. }
             | Warning::CrossedPriorities { .. } => &mut false,

@@ -22,6 +22,7 @@ use crate::{
 mod attachment;
 mod authentication;
 mod deadlines;
+mod doubt;
 mod emit;
 mod index;
 mod receive;
@@ -66,11 +67,7 @@ struct Member {
     peers: Vec<Peer>,
     refused: Vec<Refused>,
     last: Option<(Instant, Transition)>,
-    /// Adverts with other addresses were warned of since the last transition.
-    warned_of_addresses: bool,
-    /// So were adverts without a trailer, and with a time far from ours.
-    #[cfg(feature = "auth")]
-    warned_of_trailers: authentication::Warned,
+    warned: doubt::Warned,
     /// It has left the set: only its number remains.
     retired: bool,
     group: Option<GroupId>,
@@ -149,9 +146,7 @@ impl RouterSet {
             peers: Vec::new(),
             refused: Vec::new(),
             last: None,
-            warned_of_addresses: false,
-            #[cfg(feature = "auth")]
-            warned_of_trailers: authentication::Warned::default(),
+            warned: doubt::Warned::default(),
             retired: false,
             group: None,
         });
@@ -398,11 +393,7 @@ impl RouterSet {
                     }
                     _ => (now, transition),
                 });
-                member.warned_of_addresses = false;
-                #[cfg(feature = "auth")]
-                {
-                    member.warned_of_trailers = authentication::Warned::default();
-                }
+                member.warned = doubt::Warned::default();
                 member.statistics.became_active += u64::from(transition.to == StateKind::Active);
                 member.statistics.released_active +=
                     u64::from(transition.from == StateKind::Active);

@@ -1,50 +1,42 @@
 //! Which adverts are believed, by the kind of authentication that the router has; what of it a
 //! router takes along when it is configured anew.
 
-use vrrp_proto::{Auth, Envelope, Parsed};
+use vrrp_proto::{Advertisement, Auth};
 #[cfg(feature = "auth")]
 use {
-    super::{Member, RouterId, RouterSet},
-    crate::{Action, Warning},
-    core::{net::IpAddr, time::Duration},
-    vrrp_proto::auth_hmac::{AntiReplay, Mode, Verified},
+    super::RouterSet,
+    core::time::Duration,
+    vrrp_proto::{Envelope, Parsed, auth_hmac::Verified},
 };
 
 use super::{Authentication, Rejection};
 
-/// What was warned of since the last transition.
-#[cfg(feature = "auth")]
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Warned {
-    unsigned: bool,
-    clock: bool,
-}
-
 impl Authentication {
-    /// Checks what the message itself proves. An Authentication Header was opened before.
+    /// Whether the message is authenticated as this router's are. An Authentication Header was opened
+    /// before; a trailer is [verified](Self::verify) after.
+    pub(super) fn check_message(&self, advert: &Advertisement<'_>) -> Result<(), Rejection> {
+        match (self, advert.auth) {
+            (Self::None, Auth::None) => Ok(()),
+            (Self::Password(own), Auth::Password(theirs)) if *own == theirs => Ok(()),
+            (Self::Password(_), Auth::Password(_)) => Err(Rejection::Password),
+            #[cfg(feature = "auth")]
+            (Self::Header(_), Auth::Header) | (Self::Hmac(_), Auth::None) => Ok(()),
+            _ => Err(Rejection::AuthType),
+        }
+    }
+
+    /// What the trailer proves; nothing without `auth_hmac`.
+    #[cfg(feature = "auth")]
     pub(super) fn verify(
         &mut self,
         parsed: &Parsed<'_>,
         envelope: &Envelope,
-        #[cfg(feature = "auth")] unix: Duration,
-    ) -> Result<Proof, Rejection> {
-        match (self, parsed.advertisement.auth) {
-            (Self::None, Auth::None) => {}
-            (Self::Password(own), Auth::Password(theirs)) => {
-                if *own != theirs {
-                    return Err(Rejection::Password);
-                }
-            }
-            #[cfg(feature = "auth")]
-            (Self::Header(_), Auth::Header) => {}
-            #[cfg(feature = "auth")]
-            (Self::Hmac(authenticator), Auth::None) => {
-                return Ok(Proof(Some(authenticator.verify(parsed, envelope, unix)?)));
-            }
-            _ => return Err(Rejection::AuthType),
+        unix: Duration,
+    ) -> Result<Option<Verified>, Rejection> {
+        match self {
+            Self::Hmac(authenticator) => Ok(Some(authenticator.verify(parsed, envelope, unix)?)),
+            Self::None | Self::Password(_) | Self::Header(_) => Ok(None),
         }
-        let _ = envelope;
-        Ok(Proof::default())
     }
 
     /// keepalived: with a trailer, a unicast sender is one of the peers in any case.
@@ -84,41 +76,6 @@ impl Authentication {
     }
 }
 
-/// What was found of an advert that is believed.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Proof(#[cfg(feature = "auth")] Option<Verified>);
-
-#[cfg(feature = "auth")]
-impl Member {
-    /// What an operator should hear of an advert that is believed, once until the next transition.
-    fn doubt(&mut self, source: IpAddr, proof: Proof) -> Option<Warning> {
-        let Authentication::Hmac(authenticator) = &self.attachment.authentication else {
-            return None;
-        };
-        match proof.0? {
-            Verified::Unsigned => {
-                self.statistics.unsigned_received += 1;
-                // Before a host signs itself, nobody needs to.
-                let matters = authenticator.settings().mode == Mode::Permissive;
-                let told = &mut self.warned_of_trailers.unsigned;
-                (matters && !core::mem::replace(told, true)).then_some(Warning::Unsigned { source })
-            }
-            Verified::Signed { behind, .. } => {
-                let AntiReplay::Time(window) = authenticator.settings().anti_replay else {
-                    return None;
-                };
-                let behind = behind.filter(|apart| apart.unsigned_abs() > window.as_secs() / 2)?;
-                let told = core::mem::replace(&mut self.warned_of_trailers.clock, true);
-                (!told).then_some(Warning::ClocksApart {
-                    source,
-                    behind,
-                    window,
-                })
-            }
-        }
-    }
-}
-
 #[cfg(feature = "auth")]
 impl RouterSet {
     /// Tells the time of day, since 1970. With [`Authentication::Hmac`] adverts are dated with it and
@@ -126,12 +83,5 @@ impl RouterSet {
     /// fetched. Nothing else depends on it.
     pub const fn time_of_day(&mut self, unix: Duration) {
         self.unix = unix;
-    }
-
-    pub(super) fn note_proof(&mut self, id: RouterId, source: IpAddr, proof: Proof) {
-        let doubt = self.member_mut(id).and_then(|m| m.doubt(source, proof));
-        if let Some(warning) = doubt {
-            self.actions.push_back((id, Action::Warn(warning)));
-        }
     }
 }

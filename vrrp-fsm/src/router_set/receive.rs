@@ -5,12 +5,14 @@ use alloc::vec::Vec;
 
 use core::net::IpAddr;
 
-use vrrp_proto::{Addresses, Advertisement, Cause, Envelope, PROTOCOL, ParseError, Vrid};
+use vrrp_proto::{
+    Addresses, Advertisement, Cause, ChecksumMode, Envelope, PROTOCOL, ParseError, Vrid,
+};
 
 #[cfg(feature = "auth")]
 use super::Authentication;
-use super::{Key, Member, RouterId, RouterSet, Transport, authentication::Proof};
-use crate::{Action, Discard, Event, Instant, Peer, Received, StateKind, Warning};
+use super::{Key, Member, RouterId, RouterSet, Transport, doubt};
+use crate::{Discard, Event, Instant, Peer, Received, StateKind};
 
 /// Peers remembered for each router; a link with more routers forgets the one that was silent
 /// longest.
@@ -171,27 +173,12 @@ impl RouterSet {
             #[cfg(feature = "auth")]
             self.unix,
         );
-        let Accepted {
-            received,
-            same_addresses,
-            proof,
-        } = match accepted {
+        let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(rejection) => return Err(self.reject(now, id, packet, rejection)),
         };
-        // RFC 9568 §7.1: other addresses should be logged; they are no reason to discard.
-        if !same_addresses {
-            member.statistics.address_list_mismatches += 1;
-            if !core::mem::replace(&mut member.warned_of_addresses, true) {
-                let source = received.source;
-                let warning = Action::Warn(Warning::OtherAddresses { source });
-                self.actions.push_back((id, warning));
-            }
-        }
-        #[cfg(feature = "auth")]
-        self.note_proof(id, received.source, proof);
-        #[cfg(not(feature = "auth"))]
-        let _ = proof;
+        self.doubt(id, &accepted);
+        let received = accepted.received;
         let Some(member) = self.member_mut(id) else {
             return Err(self.reject_stray(Rejection::UnknownRouter { vrid: 0 }));
         };
@@ -261,11 +248,15 @@ impl RouterSet {
 }
 
 /// An advert that the attachment lets pass.
-struct Accepted {
-    received: Received,
+pub(super) struct Accepted {
+    pub(super) received: Received,
     /// Whether its addresses are ours.
-    same_addresses: bool,
-    proof: Proof,
+    pub(super) same_addresses: bool,
+    /// What its checksum covers, where there is a choice.
+    pub(super) checksum: Option<ChecksumMode>,
+    /// What its trailer proves.
+    #[cfg(feature = "auth")]
+    pub(super) proof: Option<vrrp_proto::auth_hmac::Verified>,
 }
 
 impl Member {
@@ -312,12 +303,14 @@ impl Member {
             (other, _) => return Err(Rejection::Protocol(other)),
         };
         let parsed = Advertisement::parse_packet(bytes, &envelope)?;
-        let proof = self.attachment.authentication.verify(
-            &parsed,
-            &envelope,
-            #[cfg(feature = "auth")]
-            unix,
-        )?;
+        self.attachment
+            .authentication
+            .check_message(&parsed.advertisement)?;
+        #[cfg(feature = "auth")]
+        let proof = self
+            .attachment
+            .authentication
+            .verify(&parsed, &envelope, unix)?;
         let advert = parsed.advertisement;
         let own = Addresses::from(self.router.config().addresses.as_slice());
         let received = Received {
@@ -329,6 +322,8 @@ impl Member {
         Ok(Accepted {
             received,
             same_addresses: own.same_set(advert.addresses),
+            checksum: doubt::reading(&parsed, envelope.source),
+            #[cfg(feature = "auth")]
             proof,
         })
     }

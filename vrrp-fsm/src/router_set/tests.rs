@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::{string::ToString, vec, vec::Vec};
 
-use vrrp_proto::{Envelope, Family, Password, Version, Vrid};
+use vrrp_proto::{ChecksumMode, Envelope, Family, Password, Version, Vrid};
 
 use super::*;
 use crate::{Warning, track::Track};
@@ -286,6 +286,37 @@ fn a_flood_of_sources_does_not_fill_the_memory() {
         assert!(receive(&mut set, &packets(attachment(), config(1, last)).remove(0)).is_ok());
     }
     assert_eq!(set.status(RouterId::new(0)).unwrap().peers.len(), 16);
+}
+
+#[test]
+fn another_reading_of_the_checksum_is_heard_and_warned_of_once() {
+    let mut other = config(1, 2);
+    other.version = Version::V3;
+    let mut own = config(1, 1);
+    own.version = Version::V3;
+    let mut plain = attachment();
+    plain.checksum = ChecksumMode::MessageOnly;
+    let packet = packets(plain, other).remove(0);
+    let mut set = RouterSet::new();
+    set.insert(attachment(), own).unwrap();
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    let warning = Warning::OtherChecksum {
+        source: address(2),
+        theirs: ChecksumMode::MessageOnly,
+    };
+    assert_eq!(
+        warning.to_string(),
+        "the checksum of 192.0.2.2 is one without a pseudo-header, other than ours: it may not hear us"
+    );
+    for told in [true, false] {
+        assert!(set.receive(NOW, &arriving(&packet)).is_ok());
+        let actions = drain(&mut set);
+        let warned = actions
+            .iter()
+            .any(|(_, action)| *action == Action::Warn(warning));
+        assert_eq!(warned, told);
+    }
 }
 
 #[test]
