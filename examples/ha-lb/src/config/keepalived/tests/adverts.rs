@@ -146,3 +146,22 @@ fn strict_mode_takes_every_extension_away_and_says_so() {
     let (_, said) = instance("state BACKUP\npriority 255");
     assert!(said.contains("it is master, as by keepalived"), "{said}");
 }
+
+/// What the file does not say is keepalived's, but for the phases of many instances, which are always spread.
+#[test]
+fn an_instance_begins_with_keepalived_s_policies_and_spread_phases() {
+    let (config, _) = load_text(
+        "vrrp_instance V {\ninterface e\nvirtual_router_id 1\nvirtual_ipaddress {\n10.0.0.1\n}\n}",
+    );
+    let plan = crate::vrrp::plan(&config.unwrap());
+    for policy in [
+        "spread_phases: true",
+        "contested_owner_yields: true",
+        "lower_priority_no_advert: false",
+        "owner_ignore_adverts: false",
+        "startup_delay: 0ns",
+        "down_timer_adverts: 3",
+    ] {
+        assert!(plan.contains(policy), "{policy}: {plan}");
+    }
+}
