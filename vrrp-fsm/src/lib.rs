@@ -38,7 +38,7 @@
 //!
 //! # On a plain thread with poll(2)
 //! A set needs no runtime. This one runs over any datagram socket until it is Active (`tests/poll.rs` has two of
-//! them, with an orderly stop and a silent death):
+//! them, with an orderly stop and a silent death; `vip-netlink`'s tests do the same over raw sockets):
 //! ```
 //! use std::{net::UdpSocket, time::Duration};
 //! use rustix::{event::{PollFd, PollFlags, Timespec, poll}, time::{ClockId, clock_gettime}};

@@ -19,5 +19,6 @@ mod macvlan;
 mod neighbours;
 mod paths;
 mod placement;
+mod poll;
 mod stopped;
 mod support;
