@@ -13,6 +13,7 @@ use crate::{
     balancer, demo,
     ipc::message::Sources,
     logging,
+    mail::courier,
     supervisor::{self, child::Role, launch::Launch, sink::Targets},
     vrrp,
 };
@@ -245,6 +246,7 @@ enum Called {
     Keepalived,
     Child(Role),
     UpgradeCheck,
+    Courier,
 }
 
 /// By the name that the program was called by. The children have one of these names too and one word behind it,
@@ -256,6 +258,9 @@ fn called(arguments: &[OsString]) -> Called {
     };
     if matches!(rest, [word] if word == supervisor::upgrade::CHECK) {
         return Called::UpgradeCheck;
+    }
+    if matches!(rest, [word] if word == courier::SUBCOMMAND) {
+        return Called::Courier;
     }
     let known = match name.and_then(OsStr::to_str) {
         Some("haproxy") => Called::Haproxy,
@@ -282,6 +287,7 @@ pub fn main() -> ExitCode {
         Called::Keepalived => keepalived::main(behind),
         Called::Child(role) => child(role),
         Called::UpgradeCheck => supervisor::upgrade::check(),
+        Called::Courier => courier::main(),
     }
 }
 
@@ -373,6 +379,7 @@ mod tests {
             ("keepalived balancer", Called::Child(Role::Balancer)),
             ("haproxyctl", Called::HaLb),
             ("/opt/new/ha-lb upgrade-check", Called::UpgradeCheck),
+            ("/proc/self/exe courier", Called::Courier),
         ] {
             let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
             assert_eq!(called(&words), expected, "{line}");

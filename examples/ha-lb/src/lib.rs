@@ -15,6 +15,7 @@ pub mod drill;
 pub mod ipc;
 pub mod lab;
 pub mod logging;
+pub mod mail;
 pub mod notify;
 pub mod privileges;
 mod role;

@@ -19,13 +19,15 @@ use tokio::{
 };
 
 pub mod fifo;
+mod log;
 
 use fifo::Fifo;
+use log::Log;
 
 use crate::{
-    admin::status::State,
+    admin::status::{self, State},
     ipc::message::Transition,
-    supervisor::command::{Command, Outcome},
+    supervisor::command::Command,
 };
 
 /// A script that hangs may not hold up the next change of state for ever.
@@ -114,10 +116,18 @@ impl Hooks {
     }
 }
 
+/// The scripts of one instance or sync group, in their order.
+#[derive(Debug)]
+struct Queue {
+    hooks: Hooks,
+    jobs: UnboundedSender<Command>,
+    log: Log,
+}
+
 /// Runs the scripts of all instances and sync groups.
 #[derive(Debug, Default)]
 pub struct Notifier {
-    queues: BTreeMap<Subject, (Hooks, UnboundedSender<Command>)>,
+    queues: BTreeMap<Subject, Queue>,
     runners: JoinSet<()>,
     /// Scripts that run or wait.
     pending: Arc<AtomicUsize>,
@@ -136,18 +146,19 @@ impl Notifier {
     /// gone keeps its scripts for its last change of state.
     pub fn replan(&mut self, subjects: impl IntoIterator<Item = (Subject, Hooks)>) {
         for (subject, hooks) in subjects {
-            if let Some((known, _)) = self.queues.get_mut(&subject) {
-                *known = hooks;
+            if let Some(known) = self.queues.get_mut(&subject) {
+                known.hooks = hooks;
                 continue;
             }
             if hooks.is_empty() {
                 continue;
             }
-            let (queue, jobs) = unbounded_channel();
+            let (jobs, queue) = unbounded_channel();
+            let (name, log) = (subject.words().1.to_owned(), Log::default());
             let pending = Arc::clone(&self.pending);
             self.runners
-                .spawn(run_in_order(subject.words().1.to_owned(), jobs, pending));
-            self.queues.insert(subject, (hooks, queue));
+                .spawn(run_in_order(name, queue, log.clone(), pending));
+            self.queues.insert(subject, Queue { hooks, jobs, log });
         }
     }
 
@@ -190,14 +201,24 @@ impl Notifier {
     }
 
     fn run(&mut self, subject: &Subject, state: State, priority: u8) {
+        self.tell(subject, state.keepalived_name(), priority);
+        self.queue(subject, |hooks| hooks.commands(subject, state, priority));
+    }
+
+    fn tell(&mut self, subject: &Subject, word: &str, priority: u8) {
         for fifo in &mut self.fifos {
-            fifo.tell(subject.words(), state.keepalived_name(), priority);
+            fifo.tell(subject.words(), word, priority);
         }
-        if let Some((hooks, queue)) = self.queues.get(subject) {
-            for command in hooks.commands(subject, state, priority) {
-                self.pending.fetch_add(1, Ordering::AcqRel);
-                let _ = queue.send(command);
-            }
+    }
+
+    fn queue(&self, subject: &Subject, commands: impl FnOnce(&Hooks) -> Vec<Command>) {
+        let Some(queue) = self.queues.get(subject) else {
+            return;
+        };
+        for command in commands(&queue.hooks) {
+            self.pending.fetch_add(1, Ordering::AcqRel);
+            queue.log.waits();
+            let _ = queue.jobs.send(command);
         }
     }
 
@@ -205,25 +226,38 @@ impl Notifier {
     /// FAULT.
     pub fn deleted(&mut self, transition: &Transition) {
         let subject = Subject::Instance(transition.instance.clone());
-        let hooks = self.queues.get(&subject);
-        let says_so = hooks.is_some_and(|(hooks, _)| hooks.says_deleted);
-        let state = if says_so { "DELETED" } else { "FAULT" };
-        for fifo in &mut self.fifos {
-            fifo.tell(subject.words(), state, transition.priority);
+        let says_so = self.says_deleted(&subject);
+        let (state, priority) = (
+            if says_so { "DELETED" } else { "FAULT" },
+            transition.priority,
+        );
+        self.tell(&subject, state, priority);
+        self.queue(&subject, |hooks| {
+            let own = if says_so {
+                &hooks.deleted
+            } else {
+                &hooks.fault
+            };
+            let any = hooks.any(&subject, state, priority);
+            own.iter().cloned().chain(any).collect()
+        });
+    }
+
+    /// The same for a sync group, of which nothing is told without `notify_deleted`.
+    pub fn group_deleted(&mut self, group: &str) {
+        let subject = Subject::Group(group.to_owned());
+        if self.says_deleted(&subject) {
+            self.tell(&subject, "DELETED", 0);
+            self.queue(&subject, |hooks| {
+                let any = hooks.any(&subject, "DELETED", 0);
+                hooks.deleted.iter().cloned().chain(any).collect()
+            });
         }
-        let Some((hooks, queue)) = hooks else {
-            return;
-        };
-        let own = if says_so {
-            &hooks.deleted
-        } else {
-            &hooks.fault
-        };
-        let any = hooks.any(&subject, state, transition.priority);
-        for command in own.iter().cloned().chain(any) {
-            self.pending.fetch_add(1, Ordering::AcqRel);
-            let _ = queue.send(command);
-        }
+    }
+
+    fn says_deleted(&self, subject: &Subject) -> bool {
+        let queue = self.queues.get(subject);
+        queue.is_some_and(|queue| queue.hooks.says_deleted)
     }
 
     /// Tells the fifos, and only these, that tracking changed the priority of an instance.
@@ -240,37 +274,50 @@ impl Notifier {
     /// Queues the script of an instance that is master and heard a lower priority.
     pub fn lower_priority(&mut self, instance: &str, priority: u8) {
         let subject = Subject::Instance(instance.to_owned());
-        for fifo in &mut self.fifos {
-            fifo.tell(subject.words(), "MASTER_RX_LOWER_PRI", priority);
-        }
-        if let Some((hooks, queue)) = self.queues.get(&subject)
-            && let Some(command) = &hooks.lower_priority
-        {
-            self.pending.fetch_add(1, Ordering::AcqRel);
-            let _ = queue.send(command.clone());
-        }
+        self.tell(&subject, "MASTER_RX_LOWER_PRI", priority);
+        self.queue(&subject, |hooks| {
+            hooks.lower_priority.iter().cloned().collect()
+        });
+    }
+
+    /// What has become of the scripts.
+    pub fn status(&self) -> Vec<status::Notify> {
+        let queues = self.queues.iter();
+        let told = queues.map(|(subject, queue)| queue.log.status(subject.words()));
+        told.collect()
     }
 
     /// Waits a short time for what is queued.
     pub async fn finish(&mut self) {
-        self.queues.clear();
+        let queues = std::mem::take(&mut self.queues);
+        let logs: Vec<(Subject, Log)> = queues.into_iter().map(|(s, q)| (s, q.log)).collect();
         let all = async { while self.runners.join_next().await.is_some() {} };
         let _ = timeout(FAREWELL, all).await;
+        for (subject, log) in logs {
+            let left = log.status(subject.words());
+            if let Some(command) = left.running {
+                let (name, waiting) = (left.name, left.waiting);
+                tracing::warn!(
+                    "{name}: notify script `{command}` is still running, {waiting} more wait: they are given up"
+                );
+            }
+        }
     }
 }
 
 async fn run_in_order(
     name: String,
     mut jobs: UnboundedReceiver<Command>,
+    log: Log,
     pending: Arc<AtomicUsize>,
 ) {
     while let Some(command) = jobs.recv().await {
+        let words = command.words.join(" ");
+        let began = log.begins(&words);
         let outcome = command.run(LONGEST).await;
-        if !matches!(&outcome, Outcome::Exited(status) if status.success()) {
-            tracing::warn!(
-                "{name}: notify script `{}`: {outcome}",
-                command.words.join(" ")
-            );
+        log.ended(status::Run::of(&command.words, &outcome, began.elapsed()));
+        if !outcome.passed() {
+            tracing::warn!("{name}: notify script `{words}`: {outcome}");
         }
         pending.fetch_sub(1, Ordering::AcqRel);
     }

@@ -376,6 +376,7 @@ async fn tell(
             Observation::Priority(change) => {
                 let instance = words.borrow().instance(number).to_owned();
                 tracing::info!(vrrp_instance = %instance, "{instance}: {change}");
+                words.borrow_mut().note_priority(number, change.to.value());
                 let _ = told.send(FromSpeaker::Priority {
                     instance,
                     active: change.state == StateKind::Active,
@@ -433,6 +434,7 @@ async fn tell(
             "{instance}: {from} -> {to}: {reason}"
         );
         if let Some(priority) = effective_priority(&control, number).await {
+            words.borrow_mut().note_priority(number, priority);
             changed.priority = priority;
         }
         let _ = told.send(FromSpeaker::Transition(changed));

@@ -5,3 +5,4 @@ pub mod daemon;
 pub mod exposition;
 pub mod haproxy;
 pub mod service;
+mod watching;

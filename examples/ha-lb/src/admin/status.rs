@@ -11,7 +11,7 @@ mod vrrp;
 
 use serde::{Deserialize, Serialize};
 
-pub use run::Run;
+pub use run::{Mail, Notify, Run};
 pub use text::Text;
 pub use traffic::{Admin, Backend, Check, Frontend, Server, Traffic};
 pub use vrrp::{
@@ -58,6 +58,12 @@ pub struct Status {
     pub traffic_age: Option<f64>,
     /// Scripts, files and processes that routers track.
     pub scripts: Vec<Script>,
+    /// What has become of notify scripts, for each instance and sync group that has any.
+    #[serde(default)]
+    pub notify: Vec<Notify>,
+    /// Alerts by mail; absent without a server or recipients.
+    #[serde(default)]
+    pub mail: Option<Mail>,
     /// The last reload; absent before the first.
     #[serde(default)]
     pub reload: Option<Reload>,

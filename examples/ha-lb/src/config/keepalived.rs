@@ -290,6 +290,7 @@ fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -
         &mut context,
     );
     let fixed = fixed::finish(draft.fixed, &defaults, instances.is_empty(), &mut context);
+    mail_goes_nowhere(&draft.global.global, &instances, &sync_groups, &mut context);
     let virtual_servers = draft
         .virtual_servers
         .iter()
@@ -320,6 +321,34 @@ fn process(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
 fn file(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     let read = file::read(node, context);
     tracked::add(&mut draft.tracked.files, read, context);
+}
+
+/// keepalived sends nothing then, and does not say so.
+fn mail_goes_nowhere(
+    global: &Global,
+    instances: &[Instance],
+    groups: &[SyncGroup],
+    context: &mut Context<'_>,
+) {
+    let missing = match (&global.mail.server, global.mail.to.is_empty()) {
+        (Some(_), false) => return,
+        (None, _) => "smtp_server",
+        (Some(_), true) => "notification_email",
+    };
+    let instances = instances.iter().filter(|one| one.smtp_alert);
+    let groups = groups.iter().filter(|one| one.smtp_alert);
+    let mut spans = instances
+        .map(|one| &one.span)
+        .chain(groups.map(|one| &one.span));
+    if let Some(span) = spans.next() {
+        context.diagnostics.push(
+            Diagnostic::warning(
+                span.clone(),
+                format!("`smtp_alert` without `{missing}` in global_defs"),
+            )
+            .action("no mail is sent, as by keepalived"),
+        );
+    }
 }
 
 /// Names are unique, and so are virtual router identifiers on an interface among those who can hear each other.

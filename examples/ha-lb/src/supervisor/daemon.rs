@@ -38,6 +38,7 @@ use crate::{
         silence::Listening,
         watched::{Finding, Watched},
     },
+    mail::{Attempt, Post, Settings},
     notify::Notifier,
     privileges::AccountError,
 };
@@ -45,6 +46,7 @@ use crate::{
 mod children;
 mod dumps;
 mod leaving;
+mod mail;
 mod master;
 mod reload;
 mod report;
@@ -70,6 +72,8 @@ pub(super) enum Event {
     Speaker(u64, Report<FromSpeaker>),
     Balancer(u64, Report<FromBalancer>),
     Script(Turn),
+    /// An attempt to send a letter has ended.
+    Mail(Attempt),
     Control(Request),
     Master(Ask),
     Signal(i32, signals::Asked),
@@ -102,6 +106,7 @@ pub struct Daemon {
     turns: Turns,
     tracks: Tracks,
     notifier: Notifier,
+    post: Post,
     /// The instances that are Active, as the speaker told.
     active: BTreeSet<String>,
     /// What the next balancer should know of the servers.
@@ -200,6 +205,7 @@ impl Daemon {
         }
         let servers = inherited.servers.into_iter();
         let servers = servers.map(|state| ((state.backend.clone(), state.server.clone()), state));
+        let mail = keepalived.and_then(|config| Settings::of(&config.global));
         let notifier = Notifier::new(loaded.hooks()?).with_fifos(prepared.fifos);
         Ok(Self {
             configuration: prepared.configuration,
@@ -218,6 +224,7 @@ impl Daemon {
             turns: Turns::new(now),
             tracks,
             notifier,
+            post: Post::new(mail, inherited.letters, now),
             active: inherited.active.into_iter().collect(),
             servers: servers.collect(),
             instances: Vec::new(),
@@ -256,6 +263,7 @@ impl Daemon {
         let mut last_turns = LAST_TURNS;
         loop {
             if let Phase::Over(code) = self.phase {
+                self.give_up_mail();
                 self.notifier.finish().await;
                 self.predecessors.kill();
                 self.leaving.kill();
@@ -270,6 +278,7 @@ impl Daemon {
                 LAST_TURNS if replaces => {
                     // Signals that were caught are passed on; those to come wait in the kernel.
                     self.tracks.end();
+                    self.post.end();
                     crate::signals::block()?;
                     last_turns -= 1;
                 }
@@ -319,6 +328,7 @@ impl Daemon {
                     self.tell_speaker_of(watched, finding);
                 }
             }
+            Event::Mail(attempt) => self.post.ended(&attempt, now),
             Event::Control(request) => self.asked(request, now),
             Event::Master(ask) => self.asked_as_master(ask, now),
             Event::Signal(number, asked) => self.signalled(number, asked),
@@ -333,6 +343,7 @@ impl Daemon {
             self.balancer.as_ref().and_then(Slot::next_deadline),
             self.heartbeat.as_ref().and_then(Listening::next_deadline),
             self.liveness.next_deadline(),
+            self.post.next_deadline(),
             self.waiting.iter().map(|w| w.until).min(),
             self.balancer.is_some().then_some(self.view_at),
             self.reload.as_ref().map(Reload::deadline),
@@ -357,6 +368,7 @@ impl Daemon {
         if let Some(passed) = self.liveness.timeout(now) {
             self.answer_for_balancer(passed);
         }
+        self.send_mail(now);
         self.answer_late(now);
         self.look(now);
         self.reload_timeout(now);

@@ -2,7 +2,7 @@
 //! distinction between a fault and not having been started.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -30,6 +30,8 @@ pub(super) struct Words {
     watched: Names,
     interfaces: Interfaces,
     changes: Vec<Option<LastTransition>>,
+    /// The last effective priorities that are known, for those who can no longer be asked.
+    priorities: BTreeMap<usize, u8>,
     /// Numbers of instances that a reload has ended.
     gone: BTreeSet<usize>,
     /// Sync groups by number, with the names of their members; one that a reload has ended has none.
@@ -39,6 +41,7 @@ pub(super) struct Words {
 impl Words {
     pub(super) fn new(config: &Config, interfaces: Interfaces) -> Self {
         Self {
+            priorities: BTreeMap::new(),
             gone: BTreeSet::new(),
             groups: groups::of(config),
             changes: vec![None; config.instances.len()],
@@ -80,6 +83,9 @@ impl Words {
         self.gone.extend(ended);
         for (number, new) in kept {
             if let Some(known) = self.instances.get_mut(*number) {
+                if new.priority != known.priority {
+                    self.priorities.remove(number);
+                }
                 *known = (*new).clone();
             }
         }
@@ -141,9 +147,21 @@ impl Words {
                 from: change.from,
                 to: change.to,
                 reason: change.reason.clone(),
-                priority: self.instances.get(number).map_or(0, |i| i.priority.value()),
+                priority: self.priority(number),
             })
             .collect()
+    }
+
+    /// Takes note of an effective priority.
+    pub(super) fn note_priority(&mut self, number: usize, priority: u8) {
+        self.priorities.insert(number, priority);
+    }
+
+    /// The effective priority as far as it is known, else that of the file.
+    fn priority(&self, number: usize) -> u8 {
+        let base = || self.instances.get(number).map(|i| i.priority.value());
+        let known = self.priorities.get(&number).copied();
+        known.or_else(base).unwrap_or_default()
     }
 
     /// The router of an instance.
@@ -196,7 +214,7 @@ impl Words {
             from,
             to: change.to,
             reason: change.reason,
-            priority: self.instances.get(number).map_or(0, |i| i.priority.value()),
+            priority: self.priority(number),
         }
     }
 

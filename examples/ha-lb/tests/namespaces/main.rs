@@ -7,6 +7,7 @@
 )]
 
 mod adverts;
+mod alerts;
 mod apiserver;
 mod auth_hmac;
 mod browser;

@@ -236,6 +236,12 @@ impl Node {
         String::from_utf8_lossy(&output.stdout).contains(&wanted)
     }
 
+    /// Tells the daemon, whichever it is, to read its files again.
+    pub(crate) fn hang_up(&self) {
+        let daemon = Pid::from_child(self.daemon.as_ref().unwrap());
+        kill_process(daemon, Signal::HUP).unwrap();
+    }
+
     /// Ends the daemon in order and returns its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         self.signal_daemon(Signal::TERM);

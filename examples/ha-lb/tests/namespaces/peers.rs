@@ -182,13 +182,25 @@ fn k8s_ingress(name: &str, (ours, theirs): (u8, u8), scenario: impl FnOnce(Pair)
 pub(crate) fn with_files(
     name: &str,
     vips: &'static [&'static str],
+    priorities: (u8, u8),
+    text: impl Fn(u8, u8) -> String,
+    scenario: impl FnOnce(Pair),
+) {
+    with_files_and(Needs::Namespaces, name, vips, priorities, text, scenario);
+}
+
+/// The same with what keepalived's own scripts need of the machine.
+pub(crate) fn with_files_and(
+    needs: Needs,
+    name: &str,
+    vips: &'static [&'static str],
     (ours, theirs): (u8, u8),
     text: impl Fn(u8, u8) -> String,
     scenario: impl FnOnce(Pair),
 ) {
     enclosed(
         name,
-        Needs::Namespaces,
+        needs,
         &["unshare", "ip", "openssl", "keepalived"],
         || {
             let scratch = tempfile::tempdir().unwrap();

@@ -1,9 +1,12 @@
 //! `ha_lb_*`: virtual routers, processes, scripts, the last reload. Made from the status document, so that the
 //! balancer serves it together with its own half and the supervisor alone when there is no balancer.
 
-use super::exposition::{
-    Exposition,
-    Kind::{self, Counter, Gauge},
+use super::{
+    exposition::{
+        Exposition,
+        Kind::{self, Counter, Gauge},
+    },
+    watching,
 };
 use crate::admin::status::{Instance, Process, State, Status};
 
@@ -39,15 +42,7 @@ pub fn write(out: &mut Exposition, status: &Status, age: f64) {
             reload.at,
         );
     }
-    let mut scripts = out.family(
-        "ha_lb_script_up",
-        Gauge,
-        "Whether a vrrp_script passes; absent before its first result.",
-    );
-    for script in status.scripts.iter().filter(|one| one.result != "unknown") {
-        let labels = [("script", script.name.as_str())];
-        scripts.sample(&labels, u8::from(script.result == "passes"));
-    }
+    watching::write(out, status);
     if let Some(told) = status.instances_age {
         out.single(
             "ha_lb_vrrp_age_seconds",

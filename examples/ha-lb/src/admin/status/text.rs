@@ -1,5 +1,6 @@
 //! The status for people: what is wrong stands out, everything fits 100 columns, nothing needs a legend.
 
+mod hooks;
 mod layout;
 mod traffic;
 mod vrrp;

@@ -16,6 +16,8 @@ use super::{
     lexer::Word,
 };
 
+use crate::mail::courier;
+
 mod table;
 
 use table::TABLE;
@@ -179,23 +181,26 @@ fn include_check(_: &mut Draft, node: &Node, context: &mut Context<'_>) {
 fn recipients(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     for line in inside(node) {
         for word in std::iter::once(&line.keyword).chain(&line.arguments) {
-            mail_address(word, &mut draft.global.mail.to, context);
+            let address = mail_address(word, context);
+            draft.global.mail.to.extend(address);
         }
     }
 }
 
 /// What stands in an SMTP command must not end it.
-fn mail_address(word: &Word, to: &mut Vec<String>, context: &mut Context<'_>) {
-    let text = &word.text;
-    if text.is_ascii() && !text.contains(|c: char| c.is_control() || " <>".contains(c)) {
-        to.push(text.clone());
-    } else {
-        context.refuse(
-            word,
-            "mail address",
-            "`name@host` without blanks and brackets",
-        );
+fn mail_address(word: &Word, context: &mut Context<'_>) -> Option<String> {
+    match courier::address(&word.text) {
+        Ok(_) if word.text.is_ascii() => Some(word.text.clone()),
+        _ => {
+            context.refuse(word, "mail address", "`name@host`");
+            None
+        }
     }
+}
+
+fn sender(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    let word = node.arguments.first();
+    draft.global.mail.from = word.and_then(|word| mail_address(word, context));
 }
 
 fn smtp_server(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {

@@ -10,6 +10,7 @@ use crate::{
         message::{BalancerStart, FromBalancer, FromSpeaker, ToBalancer, ToSpeaker, Transition},
         silence::Listening,
     },
+    notify::Subject,
     supervisor::{
         child::{Child, Report, Role},
         listeners::Open,
@@ -123,7 +124,7 @@ impl Daemon {
                 self.ask_speaker();
             }
             Report::Said(FromSpeaker::Group { group, state }) => {
-                self.notifier.group_changed(&group, state);
+                self.group_changed(group, state);
             }
             Report::Said(FromSpeaker::Priority {
                 instance,
@@ -195,8 +196,24 @@ impl Daemon {
             self.notifier.deleted(transition);
         } else {
             self.notifier.changed(transition);
+            let subject = Subject::Instance(transition.instance.clone());
+            self.mail(&subject, transition.to);
         }
         self.remember(transition);
+    }
+
+    /// A sync group changed its state, perhaps because a reload has taken it away.
+    fn group_changed(&mut self, group: String, state: State) {
+        let keepalived = self.loaded.keepalived.as_ref();
+        let mut groups = keepalived
+            .into_iter()
+            .flat_map(|config| &config.sync_groups);
+        if groups.any(|one| *one.name == *group) {
+            self.notifier.group_changed(&group, state);
+            self.mail(&Subject::Group(group), state);
+        } else {
+            self.notifier.group_deleted(&group);
+        }
     }
 
     pub(super) fn balancer_reports(&mut self, report: Report<FromBalancer>, now: Instant) {

@@ -262,6 +262,8 @@ impl Daemon {
             stray: self.stray.clone(),
             retrying_static: self.retrying_static.clone(),
             scripts: self.tracks.status(now),
+            notify: self.notifier.status(),
+            mail: self.post.status(now),
             reload: self.last_reload.clone(),
             upgrade: self.last_upgrade.clone(),
             ..Status::default()

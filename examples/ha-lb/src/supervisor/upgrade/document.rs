@@ -18,6 +18,7 @@ use crate::{
     admin::status,
     config::{diagnostic::Diagnostics, load},
     ipc::message::{Configuration, ServerState},
+    mail::letter::Letter,
     notify::fifo::{Fifo, FifoLeft},
     supervisor::{
         control::Control,
@@ -51,6 +52,9 @@ pub(in crate::supervisor) struct Document {
     pub(in crate::supervisor) servers: Vec<ServerState>,
     pub(in crate::supervisor) active: Vec<String>,
     pub(in crate::supervisor) scripts: Vec<(String, bool)>,
+    /// Alerts that wait for the mail server.
+    #[serde(default)]
+    pub(in crate::supervisor) letters: Vec<Letter>,
     /// Changes of state by instance.
     #[serde(default)]
     pub(in crate::supervisor) history: BTreeMap<String, History>,
@@ -82,6 +86,7 @@ pub(in crate::supervisor) struct Inherited {
     pub(in crate::supervisor) servers: Vec<ServerState>,
     pub(in crate::supervisor) active: Vec<String>,
     pub(in crate::supervisor) scripts: Vec<(String, bool)>,
+    pub(in crate::supervisor) letters: Vec<Letter>,
     pub(in crate::supervisor) history: BTreeMap<String, History>,
     pub(in crate::supervisor) uptime: Duration,
     pub(in crate::supervisor) reload: Option<status::Reload>,
@@ -199,6 +204,7 @@ pub(in crate::supervisor) fn read(
         servers: document.servers,
         active: document.active,
         scripts: document.scripts,
+        letters: document.letters,
         history: document.history,
         uptime: document.uptime,
         reload: document.reload,

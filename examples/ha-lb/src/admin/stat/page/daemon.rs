@@ -43,9 +43,17 @@ pub(super) fn processes(status: &Status, age: Duration, out: &mut String) {
         };
         let _ = write!(
             out,
-            "<dt>Script {}</dt><dd>{} <small>answered by {}</small></dd>",
+            "<dt>{} {}</dt><dd>{} <small>answered by {}</small></dd>",
+            match script.kind.as_str() {
+                "file" => "File",
+                "process" => "Process",
+                _ => "Script",
+            },
             Esc(&script.name),
-            badge(class, &script.result),
+            match (script.result.as_str(), script.value) {
+                ("value", Some(value)) => badge(class, &value.to_string()),
+                (result, _) => badge(class, result),
+            },
             Esc(&script.answered_by)
         );
     }

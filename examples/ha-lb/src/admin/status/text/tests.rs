@@ -112,7 +112,57 @@ fn broken_pair() -> Status {
         },
         balancer: Some(Process::default()),
         instances: vec![troubled()],
+        scripts: vec![
+            tracked("script", "gateway", "fails", None),
+            tracked("file", "load", "value", Some(-12)),
+            tracked("process", "lb", "passes", Some(3)),
+        ],
+        notify: vec![Notify {
+            kind: "instance".to_owned(),
+            name: "VI_1".to_owned(),
+            waiting: 2,
+            running: Some("/etc/notify.sh INSTANCE VI_1 MASTER 132".to_owned()),
+            running_for: Some(42.0),
+            runs: 5,
+            failures: 1,
+            last: Some(failed()),
+            last_failure: Some(failed()),
+        }],
+        mail: Some(Mail {
+            server: "mail.example.org:25".to_owned(),
+            queued: 3,
+            sent: 40,
+            dropped: 2,
+            retries: 9,
+            retry_in: Some(80.0),
+            last_error: Some("Connection refused".to_owned()),
+            last_error_at: Some(1.6e9),
+            ..Mail::default()
+        }),
         ..Status::default()
+    }
+}
+
+fn failed() -> Run {
+    Run {
+        command: "/etc/notify.sh a-long-argument and-another-long-argument and-more".to_owned(),
+        at: 1.6e9,
+        took: 60.004,
+        outcome: "timed out, and SIGKILL does not end it".to_owned(),
+        timed_out: true,
+        ..Run::default()
+    }
+}
+
+fn tracked(kind: &str, name: &str, result: &str, value: Option<i64>) -> Script {
+    Script {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        result: result.to_owned(),
+        value,
+        answered_by: "/usr/bin/thing".to_owned(),
+        last_run: (kind == "script").then(failed),
+        next_run_in: None,
     }
 }
 
@@ -133,6 +183,14 @@ fn what_is_wrong_stands_out_and_every_line_fits() {
         "rejected from 10.77.0.66: 9, the last 4.0 s ago: its password is not ours",
         "Initialize -> Backup: started",
         "RESTARTING",
+        "script gateway FAILS",
+        "file load -12 /usr/bin/thing",
+        "process lb passes, 3 run",
+        "instance VI_1 5 1 3 runs for 42",
+        "LAST RUN gateway: 2020-09-13 12:26:40.000, 60004.0 ms: timed out",
+        "LAST FAILURE /etc/notify.sh a-long-argument",
+        "mail to mail.example.org:25: 40 sent, 3 waiting, 2 GIVEN UP because too many waited, 9 attempts failed; last error",
+        "Connection refused; next attempt in 1 min 20 s",
     ] {
         let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let wanted = expected.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -154,7 +212,7 @@ fn the_document_keeps_its_shape() {
     // Programs read these names: they may be added to, and never changed.
     assert_eq!(
         names(""),
-        "at backends balancer frontends instances instances_age reload retrying_static router_id scripts stray supervisor \
+        "at backends balancer frontends instances instances_age mail notify reload retrying_static router_id scripts stray supervisor \
          traffic_age upgrade uptime version vrrp"
     );
     assert_eq!(

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     super::{Failure, Instance, Rejected, State, Status, Track},
-    HISTORY,
+    HISTORY, hooks,
     layout::{Table, clock, duration, milliseconds, paragraph},
 };
 
@@ -89,6 +89,7 @@ pub(super) fn rest(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
         let text = retrying(failure, "");
         paragraph(f, "RETRYING static addresses, routes and rules: ", &text)?;
     }
+    hooks::write(f, status)?;
     let stray = causes(&status.stray);
     if !stray.is_empty() {
         f.write_str("\n")?;
@@ -99,7 +100,7 @@ pub(super) fn rest(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
 
 /// Scripts, files and processes.
 fn watched(status: &Status) -> Table {
-    let mut table = Table::new(&["TRACKED", "RESULT", "LAST RUN", "ANSWERED BY"]);
+    let mut table = Table::new(&["TRACKED", "RESULT", "ANSWERED BY"]);
     for one in &status.scripts {
         let result = match (one.result.as_str(), one.value) {
             ("value", Some(value)) => value.to_string(),
@@ -108,15 +109,11 @@ fn watched(status: &Status) -> Table {
             (other, Some(count)) => format!("{other}, {count} run"),
             (other, None) => other.to_owned(),
         };
-        let run = one.last_run.as_ref().map_or_else(String::new, |run| {
-            let (ended, took) = (clock(run.at), milliseconds(run.took));
-            format!("{ended}, {took}: {}", run.outcome)
-        });
         let name = match one.kind.as_str() {
             "" => one.name.clone(),
             kind => format!("{kind} {}", one.name),
         };
-        table.row([name, result, run, one.answered_by.clone()]);
+        table.row([name, result, one.answered_by.clone()]);
     }
     table
 }

@@ -2,7 +2,8 @@
 
 use super::{
     Draft, delay_after_boot, down_timer_adverts, first, group_v4, group_v6, include_check,
-    min_garp, notify_fifo, recipients, smtp_connect_timeout, smtp_server, startup_delay, version,
+    min_garp, notify_fifo, recipients, sender, smtp_connect_timeout, smtp_server, startup_delay,
+    version,
 };
 use crate::config::keepalived::{
     announcements,
@@ -181,7 +182,7 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::read(
             "notification_email_from",
             Takes::one("an address"),
-            |d, n, _| d.global.mail.from = first(n),
+            sender,
             "Sender of alerts (keepalived@ this host).",
         ),
         Keyword::read(

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{Daemon, Fate, Reload};
 use crate::{
     ipc::message::{ToBalancer, ToSpeaker},
+    mail::Settings,
     supervisor::{
         child::Role,
         daemon::{GRACE, Slot, stop::FOREVER, turning},
@@ -54,6 +55,8 @@ impl Daemon {
             self.tell_speaker_of(watched, finding);
         }
         self.notifier.replan(reload.hooks);
+        let mail = keepalived.and_then(|config| Settings::of(&config.global));
+        self.post.replan(mail, now);
         self.notifier.change_fifos(reload.fifos);
         self.configuration = reload.configuration;
         self.loaded = reload.loaded;
