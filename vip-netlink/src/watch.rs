@@ -6,31 +6,21 @@
 //! number of a request in flight would pass for its answer.
 
 use std::collections::BTreeMap;
-use std::ffi::c_int;
-use std::io;
 use std::net::IpAddr;
 
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
-};
-use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo,
-    LinkMessage, MacVlanMode,
-};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
-use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
-use rustix::net::sockopt::set_socket_recv_buffer_size_force;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use netlink_packet_route::RouteNetlinkMessage;
 use vrrp_proto::Family;
 
-use crate::link::{Link, Macvlan};
+use crate::link::Link;
 use crate::plan::{Present, primary_address};
-use crate::route::{OURS, Prefix};
+use crate::route::Prefix;
+
+mod messages;
+mod watcher;
+
+use messages::{address, has_failed, is_marked, is_tentative, link, route, rule};
+pub(crate) use watcher::ROOM;
+pub use watcher::{Notice, Watcher};
 
 /// Links and addresses of one network namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -190,252 +180,11 @@ impl Kernel {
     }
 }
 
-/// RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR.
-const GROUPS: u32 = 0x1 | 0x10 | 0x100;
-/// RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE.
-const PATHS: [u32; 4] = [7, 8, 11, 19];
-/// Room for notifications about thousands of addresses.
-pub(crate) const ROOM: usize = 4 << 20;
-/// The kernel never sends a longer datagram of notifications.
-const DATAGRAM: usize = 64 * 1024;
-
-/// Notifications about links and addresses of the network namespace in which it was made.
-#[derive(Debug)]
-pub struct Watcher {
-    socket: AsyncFd<Socket>,
-    buffer: Vec<u8>,
-}
-
-/// What was read from the kernel.
-#[derive(Debug)]
-pub enum Notice {
-    /// Notifications, in order.
-    Messages(Vec<RouteNetlinkMessage>),
-    /// Some were lost (ENOBUFS): only a fresh dump tells what there is.
-    Lost,
-}
-
-impl Watcher {
-    /// Subscribes; from now on nothing is missed. Must be called inside a tokio runtime.
-    pub fn new() -> io::Result<Self> {
-        Self::with_room(ROOM)
-    }
-
-    /// The same with room for so many octets of notifications: what does not fit is lost, and told as
-    /// [`Notice::Lost`].
-    pub fn with_room(room: usize) -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind(&SocketAddr::new(0, GROUPS))?;
-        socket.set_non_blocking(true)?;
-        // A smaller buffer only means that a fresh dump is needed sooner.
-        if set_socket_recv_buffer_size_force(&socket, room).is_err() {
-            let _ = socket.set_rx_buf_sz(c_int::try_from(room).unwrap_or(c_int::MAX));
-        }
-        Ok(Self {
-            socket: watched(socket)?,
-            buffer: vec![0; DATAGRAM],
-        })
-    }
-
-    /// Hears of routes and rules too from now on.
-    pub fn follow_paths(&mut self) -> io::Result<()> {
-        for group in PATHS {
-            self.socket.get_mut().add_membership(group)?;
-        }
-        Ok(())
-    }
-
-    /// Waits until there is something to read.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await.map(drop)
-    }
-
-    /// One datagram that is already there; never waits.
-    pub fn read(&mut self) -> Option<Notice> {
-        loop {
-            let buffer = &mut self.buffer;
-            let mut asked = false;
-            let received = self.socket.try_io(Interest::READABLE, |socket| {
-                asked = true;
-                socket.recv(&mut &mut buffer[..], 0)
-            });
-            let received = match received {
-                // tokio's memory of readiness may lag behind the kernel.
-                Err(_) if !asked => self.socket.get_ref().recv(&mut &mut buffer[..], 0),
-                known => known,
-            };
-            match received {
-                Ok(length) => {
-                    let datagram = self.buffer.get(..length).unwrap_or_default();
-                    return Some(Notice::Messages(messages(datagram)));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Some(Notice::Lost),
-            }
-        }
-    }
-}
-
-#[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
-fn watched(socket: Socket) -> io::Result<AsyncFd<Socket>> {
-    // SAFETY: a netlink_sys::Socket owns one open descriptor until it is dropped, and as_raw_fd
-    // always returns that one.
-    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(io::Error::from)
-}
-
-/// The messages of a datagram; what cannot be read ends it.
-fn messages(mut datagram: &[u8]) -> Vec<RouteNetlinkMessage> {
-    let mut messages = Vec::new();
-    while let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram) {
-        let length = usize::try_from(message.header.length)
-            .unwrap_or(usize::MAX)
-            .max(16);
-        if let NetlinkPayload::InnerMessage(message) = message.payload {
-            messages.push(message);
-        }
-        datagram = datagram
-            .get(length.next_multiple_of(4)..)
-            .unwrap_or_default();
-    }
-    messages
-}
-
-fn link(message: &LinkMessage) -> Option<Link> {
-    const AF_UNSPEC: u8 = 0;
-    if u8::from(message.header.interface_family) != AF_UNSPEC {
-        return None;
-    }
-    let flags = message.header.flags;
-    let mut link = Link {
-        index: message.header.index,
-        name: String::new(),
-        mac: None,
-        up: flags.contains(LinkFlags::Up),
-        running: flags.contains(LinkFlags::Running),
-        no_arp: flags.contains(LinkFlags::Noarp),
-        forwards: false,
-        alias: None,
-        macvlan: None,
-    };
-    let mut parent = None;
-    let mut info: &[LinkInfo] = &[];
-    for attribute in &message.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => link.name.clone_from(name),
-            LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok(),
-            LinkAttribute::AfSpecUnspec(families) => link.forwards = forwards(families),
-            LinkAttribute::IfAlias(alias) => link.alias = Some(alias.clone()),
-            LinkAttribute::Link(index) => parent = Some(*index),
-            LinkAttribute::LinkInfo(found) => info = found,
-            _ => {}
-        }
-    }
-    link.macvlan = parent.and_then(|parent| macvlan(info, parent));
-    Some(link)
-}
-
-fn macvlan(info: &[LinkInfo], parent: u32) -> Option<Macvlan> {
-    if !info.contains(&LinkInfo::Kind(InfoKind::MacVlan)) {
-        return None;
-    }
-    let mode = InfoMacVlan::Mode(MacVlanMode::Bridge);
-    let is_bridge = |one: &LinkInfo| matches!(one, LinkInfo::Data(InfoData::MacVlan(data)) if data.contains(&mode));
-    Some(Macvlan {
-        parent,
-        bridge: info.iter().any(is_bridge),
-    })
-}
-
-/// `net.ipv6.conf.<interface>.forwarding`.
-fn forwards(families: &[AfSpecUnspec]) -> bool {
-    let on = |setting: &AfSpecInet6| matches!(setting, AfSpecInet6::DevConf(conf) if conf.forwarding != 0);
-    families
-        .iter()
-        .any(|family| matches!(family, AfSpecUnspec::Inet6(settings) if settings.iter().any(on)))
-}
-
-fn is_tentative(message: &AddressMessage) -> bool {
-    let held = AddressFlags::Tentative | AddressFlags::Dadfailed;
-    let headers = AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed;
-    let attribute = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.intersects(held));
-    message.header.flags.intersects(headers) || message.attributes.iter().any(attribute)
-}
-
-fn has_failed(message: &AddressMessage) -> bool {
-    let attribute = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Dadfailed));
-    let header = message.header.flags.contains(AddressHeaderFlags::Dadfailed);
-    header || message.attributes.iter().any(attribute)
-}
-
-fn is_marked(message: &AddressMessage) -> bool {
-    let mark = AddressAttribute::Protocol(AddressProtocol::Other(OURS));
-    message.attributes.contains(&mark)
-}
-
-/// `IFA_LOCAL` is the address of this end; `IFA_ADDRESS` may be a point-to-point peer's.
-fn address(message: &AddressMessage) -> Option<Present> {
-    let mut local = None;
-    let mut address = None;
-    for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(value) => local = Some(*value),
-            AddressAttribute::Address(value) => address = Some(*value),
-            _ => {}
-        }
-    }
-    let own = local.or(address)?;
-    Some(Present {
-        interface: message.header.index,
-        address: own,
-        prefix: message.header.prefix_len,
-        peer: address.filter(|peer| *peer != own),
-    })
-}
-
-fn route(message: &RouteMessage) -> Option<Gone> {
-    let family = family(message.header.address_family)?;
-    let mut table = u32::from(message.header.table);
-    let mut destination = Prefix::all(family);
-    destination.length = message.header.destination_prefix_length;
-    for attribute in &message.attributes {
-        match attribute {
-            RouteAttribute::Table(number) => table = *number,
-            RouteAttribute::Destination(RouteAddress::Inet(address)) => {
-                destination.address = (*address).into();
-            }
-            RouteAttribute::Destination(RouteAddress::Inet6(address)) => {
-                destination.address = (*address).into();
-            }
-            _ => {}
-        }
-    }
-    Some(Gone::Route { destination, table })
-}
-
-fn rule(message: &RuleMessage) -> Option<Gone> {
-    let family = family(message.header.family)?;
-    let priority = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            RuleAttribute::Priority(priority) => Some(*priority),
-            _ => None,
-        });
-    let priority = priority.unwrap_or(0);
-    Some(Gone::Rule { family, priority })
-}
-
-fn family(family: AddressFamily) -> Option<Family> {
-    match family {
-        AddressFamily::Inet => Some(Family::Ipv4),
-        AddressFamily::Inet6 => Some(Family::Ipv6),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+    use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+
     use super::*;
 
     fn link_message(index: u32, name: &str, flags: LinkFlags) -> RouteNetlinkMessage {
@@ -454,24 +203,6 @@ mod tests {
             .attributes
             .push(AddressAttribute::Local(local.parse().unwrap()));
         message
-    }
-
-    #[test]
-    fn any_datagram_is_read_without_panic() {
-        let mut message = NetlinkMessage::from(link_message(2, "eth0", LinkFlags::Up));
-        message.finalize();
-        let mut one = vec![0; message.buffer_len()];
-        message.serialize(&mut one);
-        let two = [one.clone(), one].concat();
-        assert_eq!(messages(&two).len(), 2);
-        for cut in 0..two.len() {
-            assert!(messages(&two[..cut]).len() < 2);
-        }
-        for at in 0..two.len() {
-            let mut broken = two.clone();
-            broken[at] ^= 0xff;
-            let _ = messages(&broken);
-        }
     }
 
     #[test]

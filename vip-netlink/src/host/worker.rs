@@ -132,6 +132,8 @@ struct Worker {
     routing: Routing,
     fixed: Fixed,
     promotion: Promotion,
+    /// Links with addresses of ours on them, and whether they are usable.
+    carriers: BTreeMap<u32, bool>,
     /// Notifications were lost, and the kernel did not tell what there is: it is asked again.
     look_at: Option<Instant>,
     fence: Option<Fence>,
@@ -316,6 +318,7 @@ impl Worker {
             routing: Routing::new(handle.clone()),
             fixed: Fixed::new(options.fixtures),
             promotion: Promotion::new(Settings::new(handle.clone())),
+            carriers: BTreeMap::new(),
             look_at: None,
             fence,
             beats: pulse.is_some(),

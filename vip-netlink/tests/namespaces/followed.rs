@@ -276,3 +276,30 @@ fn other_addresses_survive_a_virtual_one_that_was_the_first_of_its_subnet() {
         },
     );
 }
+
+#[test]
+fn addresses_are_announced_again_when_the_carrier_returns() {
+    in_namespaces(
+        "followed::addresses_are_announced_again_when_the_carrier_returns",
+        |peer| {
+            with_host(router(None), async |host| {
+                install(host).await;
+                host.enqueue(ROUTER, Command::Announce { repeat: 3 });
+                for _ in 0..2 {
+                    peer.run(|| sh(&format!("ip link set {PEER} down")));
+                    event(host, "LinkDown", |event| {
+                        matches!(event, HostEvent::LinkDown { .. })
+                    })
+                    .await;
+                    let sniffer = peer.sniffer();
+                    peer.run(|| sh(&format!("ip link set {PEER} up")));
+                    let garp =
+                        |frame: &[u8]| frame[12..14] == [8, 6] && frame[28..32] == VIP.octets();
+                    for _ in 0..3 {
+                        assert!(sniffer.next(PATIENCE, garp).is_some());
+                    }
+                }
+            });
+        },
+    );
+}

@@ -200,7 +200,13 @@ fn options_of_an_address_are_the_kernel_s_and_stay_through_a_refresh() {
             let mut sixth = Vip::host("2001:db8::100".parse().unwrap()).with_prefix(64);
             sixth.flags.home = true;
             sixth.flags.manage_temporary = true;
-            router.addresses = vec![point, passing, sixth];
+            let mut named = Vip::host(IpAddr::from([10, 97, 0, 1])).with_prefix(24);
+            named.label = Some(format!("{HOST}:web"));
+            named.broadcast = Some("10.97.0.255".parse().unwrap());
+            named.scope = vip_netlink::plan::Scope::Link;
+            let mut joined = Vip::host(IpAddr::from([239, 1, 1, 1]));
+            joined.flags.auto_join = true;
+            router.addresses = vec![point, passing, sixth, named, joined];
             with_host(router, async |host| {
                 install(host).await;
                 advert(host, &ADVERT).unwrap();
@@ -214,6 +220,10 @@ fn options_of_an_address_are_the_kernel_s_and_stay_through_a_refresh() {
                 assert!(point.contains("10.99.0.100 peer 10.98.0.1/30 "), "{point}");
                 assert!(point.contains("noprefixroute"), "{point}");
                 assert!(!point.contains("preferred_lft 0sec"), "{point}");
+                let named = line("10.97.0.1");
+                let shown = format!("10.97.0.1/24 brd 10.97.0.255 scope link {HOST}:web");
+                assert!(named.contains(&shown), "{named}");
+                assert!(line("239.1.1.1").contains("autojoin"));
                 let passing = line("10.99.0.101");
                 assert!(passing.contains("preferred_lft 0sec"), "{passing}");
                 let sixth = line("2001:db8::100");

@@ -1,13 +1,14 @@
 //! What the worker hears from the kernel, and what of it the driver is told.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use tokio::time::Instant;
 use vrrp_fsm::RouterId;
-use vrrp_fsm::driver::HostEvent;
+use vrrp_fsm::driver::{Command, HostEvent};
 use vrrp_proto::Family;
 
-use super::{RETRY, Report, Worker, wanted};
+use super::{RETRY, Report, Work, Worker, wanted};
 use crate::host::boottime;
 use crate::link::{Interface, Link};
 use crate::neighbours::Asker;
@@ -32,7 +33,10 @@ impl Worker {
                                 self.lost_path(&gone);
                                 continue;
                             }
-                            Some(Change::Link) => self.devices.stale = true,
+                            Some(Change::Link) => {
+                                self.devices.stale = true;
+                                self.announce_on_returned_links();
+                            }
                             Some(Change::Duplicate(present)) => self.duplicate(present).await,
                             Some(Change::Detected(present)) => self.detected(present).await,
                             Some(Change::Added(_)) => {}
@@ -156,6 +160,30 @@ impl Worker {
                     address: primary,
                 };
                 drop(self.reports.send(Report::Event(event)));
+            }
+        }
+    }
+
+    /// A link that lives again may lead to another switch: what is on it is announced once more, also where its loss is
+    /// no fault of the router.
+    fn announce_on_returned_links(&mut self) {
+        let usable = |index: u32| {
+            let mut links = self.kernel.links().filter(|link| link.index == index);
+            links.next().is_some_and(Link::usable)
+        };
+        let installed = self.routers.values().filter(|router| router.installed);
+        let carrying = installed.flat_map(|router| router.placed.iter().map(|one| one.interface));
+        let now: BTreeMap<u32, bool> = carrying.map(|index| (index, usable(index))).collect();
+        let before = std::mem::replace(&mut self.carriers, now);
+        let returned = |one: &Present| {
+            before.get(&one.interface) == Some(&false)
+                && self.carriers.get(&one.interface) == Some(&true)
+        };
+        for (id, router) in self.routers.iter().filter(|(_, router)| router.installed) {
+            if router.placed.iter().any(returned) {
+                let repeat = router.repeat;
+                let announce = Work::Command(Command::Announce { repeat });
+                self.queue.push_back((*id, announce));
             }
         }
     }
