@@ -221,7 +221,7 @@ fn options_of_an_address_are_the_kernel_s_and_stay_through_a_refresh() {
                 assert!(point.contains("noprefixroute"), "{point}");
                 assert!(!point.contains("preferred_lft 0sec"), "{point}");
                 let named = line("10.97.0.1");
-                let shown = format!("10.97.0.1/24 brd 10.97.0.255 scope link {HOST}:web");
+                let shown = format!("10.97.0.1/24 brd 10.97.0.255 scope link dynamic {HOST}:web");
                 assert!(named.contains(&shown), "{named}");
                 assert!(line("239.1.1.1").contains("autojoin"));
                 let passing = line("10.99.0.101");
