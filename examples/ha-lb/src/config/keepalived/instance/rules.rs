@@ -129,7 +129,7 @@ impl Draft {
             );
         };
         if facts.version == Version::V3 {
-            ignored("version 3 has no authentication");
+            ignored("version 3 has no authentication but `auth_hmac`");
             return None;
         }
         if facts.strict {
