@@ -8,8 +8,8 @@ use std::{
     panic,
     process::ExitCode,
     sync::{
-        Mutex,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -81,24 +81,31 @@ pub(crate) fn run(out: &mut impl Write, options: Options) -> std::io::Result<Exi
     out.flush()?;
     let began = Instant::now();
     let next = AtomicU64::new(0);
-    let results = Mutex::new(Results::default());
+    let mut results = Results::default();
     thread::scope(|scope| {
+        let (tell, outcomes) = mpsc::channel();
         for _ in 0..threads {
-            scope.spawn(|| {
+            let (tell, next) = (tell.clone(), &next);
+            scope.spawn(move || {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= days {
+                    let seed = seed + number;
+                    if number >= days || tell.send((seed, guarded(seed))).is_err() {
                         return;
-                    }
-                    let outcome = guarded(seed + number);
-                    if let Ok(mut results) = results.lock() {
-                        results.take(seed + number, outcome);
                     }
                 }
             });
         }
-    });
-    let results = results.into_inner().unwrap_or_default();
+        drop(tell);
+        for (seed, outcome) in outcomes {
+            results.take(seed, outcome);
+            if results.days.is_multiple_of(1000) {
+                writeln!(out, "{} days after {:.0?}", results.days, began.elapsed())?;
+                out.flush()?;
+            }
+        }
+        std::io::Result::Ok(())
+    })?;
     for (seed, why) in &results.broken {
         writeln!(
             out,
