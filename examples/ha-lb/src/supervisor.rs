@@ -26,9 +26,10 @@ pub mod tracks;
 pub mod turns;
 pub mod upgrade;
 
-use std::process::ExitCode;
+use std::{io, os::fd::AsFd as _, path::Path, process::ExitCode};
 
 pub use daemon::{Difference, absolute};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::{logging, signals};
 
@@ -36,10 +37,27 @@ use crate::{logging, signals};
 pub fn run(options: &start::Options) -> ExitCode {
     let read = start::read(&options.sources);
     eprint!("{}", read.diagnostics);
+    let config = read
+        .loaded
+        .as_ref()
+        .and_then(|loaded| loaded.keepalived.as_ref());
+    if let Some(name) = config.and_then(|config| config.global.process.namespace.as_ref())
+        && let Err(error) = enter_namespace(name)
+    {
+        eprintln!("ha-lb: net_namespace {name}: {error}; `ip netns add {name}` makes one");
+        return ExitCode::FAILURE;
+    }
     serve(read, options).unwrap_or_else(|refusal| {
         eprintln!("ha-lb: {refusal}");
         ExitCode::FAILURE
     })
+}
+
+/// Goes into a network namespace that `ip netns` has named.
+pub fn enter_namespace(name: &str) -> io::Result<()> {
+    let namespace = std::fs::File::open(Path::new("/run/netns").join(name))?;
+    let kind = Some(LinkNameSpaceType::Network);
+    Ok(move_into_link_name_space(namespace.as_fd(), kind)?)
 }
 
 /// Runs what was read until a signal ends it.

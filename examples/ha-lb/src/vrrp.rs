@@ -7,6 +7,7 @@ mod build;
 mod handover;
 mod orders;
 mod reload;
+mod scheduling;
 mod words;
 
 #[cfg(test)]
@@ -115,6 +116,9 @@ fn read(configuration: &Configuration) -> Result<Config, String> {
 /// Rights are given up before the host starts its thread, which inherits what is left.
 fn start(given: &Given, succession: bool) -> Result<Speaker, String> {
     let config = read(&given.configuration)?;
+    for refused in scheduling::apply(&config.global.process) {
+        tracing::warn!("{refused}");
+    }
     privileges::leave_the_file_system();
     privileges::keep_only(&privileges::SPEAKER).map_err(|e| e.to_string())?;
     // One that is stopped goes on, finds that it is late, and ends in order.

@@ -12,11 +12,13 @@ use std::{
 };
 
 use options::{Options, Parsed};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::KEEPALIVED_CONF;
 use crate::{
-    config::diagnostic::{Diagnostics, Severity},
+    config::{
+        diagnostic::{Diagnostics, Severity},
+        keepalived::Process,
+    },
     ipc::message::{Overrides, Sources},
     logging,
     supervisor::{
@@ -131,8 +133,19 @@ fn run(options: &Options, sources: Sources) -> ExitCode {
     for remark in options.invalid.iter().chain(&options.remarks) {
         eprintln!("{remark}");
     }
-    if let Some(name) = &options.namespace
-        && let Err(error) = enter(name)
+    let read = start::read(&sources);
+    let process = read
+        .loaded
+        .as_ref()
+        .and_then(|loaded| loaded.keepalived.as_ref());
+    let mut process = process.map_or_else(Process::default, |config| config.global.process.clone());
+    process.namespace = options.namespace.clone().or(process.namespace);
+    process.umask = options.umask.or(process.umask);
+    if let Some(mask) = process.umask {
+        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(mask));
+    }
+    if let Some(name) = &process.namespace
+        && let Err(error) = supervisor::enter_namespace(name)
     {
         eprintln!("Unable to set network namespace {name} ({error}) - exiting");
         return ExitCode::FAILURE;
@@ -140,7 +153,7 @@ fn run(options: &Options, sources: Sources) -> ExitCode {
     let pid_file = options
         .pid_file
         .clone()
-        .unwrap_or_else(|| pid_file("keepalived", options));
+        .unwrap_or_else(|| pid_file("keepalived", &process));
     if launch::is_running(&pid_file, "keepalived") {
         eprintln!(
             "daemon is already running (pid file {})",
@@ -148,17 +161,21 @@ fn run(options: &Options, sources: Sources) -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
-    let read = start::read(&sources);
     eprint!("{}", findings(&read.diagnostics));
     let launch = Launch {
         program: Program::Keepalived,
         background: !options.foreground,
         notify: true,
         pid_file: Some(pid_file),
-        speaker_pid_file: child_pid_file(&options.vrrp_pid_file, "vrrp", options),
-        balancer_pid_file: child_pid_file(&options.checkers_pid_file, "checkers", options),
+        speaker_pid_file: child_pid_file(&options.vrrp_pid_file, "vrrp", options, &process),
+        balancer_pid_file: child_pid_file(
+            &options.checkers_pid_file,
+            "checkers",
+            options,
+            &process,
+        ),
         log: log(options),
-        umask: options.umask,
+        umask: process.umask,
         ..Launch::default()
     };
     logging::init();
@@ -183,18 +200,30 @@ fn serve(read: Read, options: &start::Options) -> ExitCode {
     })
 }
 
-/// keepalived's own places; a daemon in a namespace has its own.
-fn pid_file(name: &str, options: &Options) -> PathBuf {
-    let suffix = options
-        .namespace
-        .as_ref()
-        .map_or_else(String::new, |n| format!("_{n}"));
-    PathBuf::from(format!("/run/{name}{suffix}.pid"))
+/// keepalived's own places: with an instance or a namespace (a folder of its own, as others see it) in
+/// `/run/keepalived`, which is made.
+fn pid_file(name: &str, process: &Process) -> PathBuf {
+    let mut folder = PathBuf::from("/run");
+    if process.pid_folder || process.instance.is_some() || process.namespace.is_some() {
+        folder.push("keepalived");
+    }
+    if let Some(namespace) = &process.namespace {
+        folder.push(format!("keepalived_{namespace}"));
+    }
+    let _ = fs::create_dir_all(&folder);
+    let instance = process.instance.as_ref();
+    let instance = instance.map_or_else(String::new, |name| format!("_{name}"));
+    folder.join(format!("{name}{instance}.pid"))
 }
 
 /// Without root the usual places cannot be written; named ones are tried.
-fn child_pid_file(given: &Option<PathBuf>, name: &str, options: &Options) -> Option<PathBuf> {
-    let usual = options.pid_file.is_none().then(|| pid_file(name, options));
+fn child_pid_file(
+    given: &Option<PathBuf>,
+    name: &str,
+    options: &Options,
+    process: &Process,
+) -> Option<PathBuf> {
+    let usual = options.pid_file.is_none().then(|| pid_file(name, process));
     given.clone().or(usual)
 }
 
@@ -208,14 +237,6 @@ fn log(options: &Options) -> Option<Targets> {
         syslog: syslog.then_some((options.facility, "Keepalived".into())),
         file: options.log_file.clone(),
     })
-}
-
-fn enter(name: &str) -> io::Result<()> {
-    let namespace = fs::File::open(Path::new("/run/netns").join(name))?;
-    Ok(move_into_link_name_space(
-        std::os::fd::AsFd::as_fd(&namespace),
-        Some(LinkNameSpaceType::Network),
-    )?)
 }
 
 #[cfg(test)]

@@ -45,9 +45,9 @@ mod virtual_server;
 pub use auth_hmac::AuthHmac;
 pub use config::{
     Announcements, Authentication, Check, CheckKind, Command, Config, Fixed, Global, InitFile,
-    InitialState, Instance, Mail, Notify, PacedInterfaces, Pacing, Parameters, Peer, RealServer,
-    Scheduler, Script, SyncGroup, TrackInterface, Tracked, TrackedFile, TrackedProcess, Unicast,
-    User, VirtualAddress, VirtualServer,
+    InitialState, Instance, Mail, Notify, PacedInterfaces, Pacing, Parameters, Peer, Process,
+    RealServer, Scheduler, Script, SyncGroup, TrackInterface, Tracked, TrackedFile, TrackedProcess,
+    Unicast, User, VirtualAddress, VirtualServer,
 };
 pub use identity::continued;
 pub use keyword::{KeywordInfo, Support};
@@ -238,11 +238,26 @@ const TABLE: Table<Draft> = Table {
             },
             "Interfaces on which announcements wait for each other.",
         ),
-        Keyword::ignored("net_namespace", global::NAMESPACE),
+        Keyword::read(
+            "net_namespace",
+            Takes::one("a network namespace"),
+            |d, n, c| global::process::namespace(&mut d.global, n, c),
+            "The daemon runs in this network namespace, from the start.",
+        ),
         Keyword::ignored("net_namespace_ipvs", global::NAMESPACE),
         Keyword::ignored("namespace_with_ipsets", global::NAMESPACE),
-        Keyword::ignored("instance", global::ONE_FILE),
-        Keyword::ignored("use_pid_dir", global::FILES),
+        Keyword::read(
+            "instance",
+            Takes::one("a name"),
+            |d, n, c| global::process::instance(&mut d.global, n, c),
+            "A part of the names of pid files, which lie in /run/keepalived.",
+        ),
+        Keyword::read(
+            "use_pid_dir",
+            Takes::FLAG,
+            |d, n, c| global::process::pid_folder(&mut d.global, n, c),
+            "Pid files lie in /run/keepalived.",
+        ),
         Keyword::ignored("linkbeat_use_polling", "the kernel reports link changes"),
         Keyword::ignored("child_wait_time", global::STOPPING),
         Keyword::ignored("linkbeat_interfaces", "the kernel reports link changes"),

@@ -311,3 +311,69 @@ fn the_daemon_of_both_is_found_by_both_names() {
         },
     );
 }
+
+#[test]
+fn a_file_may_name_namespace_instance_and_how_it_is_scheduled() {
+    enclosed(
+        "names::a_file_may_name_namespace_instance_and_how_it_is_scheduled",
+        Needs::Users,
+        &["unshare", "ip", "nsenter"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let lab = Lab::new().unwrap();
+            let node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
+            let config = "net_namespace blue\ninstance one\nglobal_defs {\n umask 022\n vrrp_priority 5\n \
+                vrrp_cpu_affinity 0\n vrrp_rlimit_rttime 500000\n}\nvrrp_instance VI_1 {\n interface blue0\n \
+                virtual_router_id 51\n version 3\n advert_int 0.1\n virtual_ipaddress {\n 10.88.0.10\n }\n}\n";
+            fs::write(node.path("etc/keepalived/keepalived.conf"), config).unwrap();
+            let own = scratch.path().join("keepalived");
+            std::os::unix::fs::symlink(HA_LB, &own).unwrap();
+            // What `ip netns` makes is seen by what the same shell starts.
+            let script = format!(
+                "ip netns add blue && ip -n blue link add blue0 type veth peer name blue1 && \
+                 ip -n blue address add 10.88.0.1/24 dev blue0 && ip -n blue link set blue0 up && \
+                 ip -n blue link set blue1 up && ip -n blue link set lo up && exec {} -n -l -P",
+                own.display()
+            );
+            let mut daemon = node
+                .command("sh")
+                .args(["-c", &script])
+                .output(node.path("log"))
+                .spawn()
+                .unwrap();
+            let folder = node.path("run/keepalived/keepalived_blue");
+            let speaker = wait_for(&format!("pid files\n{}", node.log()), PATIENCE, || {
+                let number = |name: &str| fs::read_to_string(folder.join(name)).ok();
+                number("keepalived_one.pid")?;
+                number("vrrp_one.pid")?.trim().parse::<u32>().ok()
+            });
+            wait_for("the address in the namespace", PATIENCE, || {
+                let output = Command::new("nsenter")
+                    .args(["-t", &speaker.to_string(), "-n", "ip", "-o", "address"])
+                    .output()
+                    .unwrap();
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                text.contains("10.88.0.10/32").then_some(())
+            });
+            assert!(!node.holds("10.88.0.10"));
+            let status = fs::read_to_string(format!("/proc/{speaker}/status")).unwrap();
+            assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+            let stat = fs::read_to_string(format!("/proc/{speaker}/stat")).unwrap();
+            let fields: Vec<&str> = stat
+                .rsplit(')')
+                .next()
+                .unwrap()
+                .split_whitespace()
+                .collect();
+            assert_eq!(fields[16], "5", "nice: {stat}");
+            let limits = fs::read_to_string(format!("/proc/{speaker}/limits")).unwrap();
+            let limit = limits
+                .lines()
+                .find(|line| line.starts_with("Max realtime timeout"));
+            assert!(limit.unwrap().contains("500000"), "{limits}");
+            kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+            assert_eq!(daemon.wait().unwrap().code(), Some(0), "{}", node.log());
+            assert!(!folder.join("keepalived_one.pid").exists());
+        },
+    );
+}

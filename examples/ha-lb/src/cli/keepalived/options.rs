@@ -240,7 +240,6 @@ impl Options {
             'u' => match u32::from_str_radix(&shown, 8) {
                 Ok(mask) => {
                     let mask = mask & 0o777;
-                    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(mask));
                     self.umask = Some(mask);
                 }
                 Err(_) => self.remarks.push(format!("Invalid --umask option {shown}")),

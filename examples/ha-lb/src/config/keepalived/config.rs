@@ -79,6 +79,29 @@ pub struct Global {
     pub notify_fifos: Vec<PathBuf>,
     /// `vrrp_garp_interval`, `vrrp_gna_interval` and `garp_group`.
     pub pacing: Pacing,
+    /// Where and how the processes run; looked at when they start.
+    pub process: Process,
+}
+
+/// `net_namespace`, `instance`, `vrrp_priority` and their kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Process {
+    /// `net_namespace`: the network namespace to run in.
+    pub namespace: Option<String>,
+    /// `instance`: a part of the names of pid files.
+    pub instance: Option<String>,
+    /// `use_pid_dir`: pid files lie in `/run/keepalived`.
+    pub pid_folder: bool,
+    /// `umask` of the files that are made.
+    pub umask: Option<u32>,
+    /// `vrrp_priority`, -20 to 19, of the speaker.
+    pub nice: Option<i32>,
+    /// `vrrp_rt_priority`, 1 to 99: the speaker is scheduled in real time.
+    pub real_time: Option<u8>,
+    /// `vrrp_rlimit_rttime`: most microseconds of processor time in one go, in real time.
+    pub real_time_limit: Option<u64>,
+    /// `vrrp_cpu_affinity`: the processors that the speaker may run on; all if empty.
+    pub processors: Vec<usize>,
 }
 
 /// A user and perhaps a group, by name or number as written.

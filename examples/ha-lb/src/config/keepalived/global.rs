@@ -18,10 +18,11 @@ use super::{
 
 use crate::mail::courier;
 
+pub(super) mod process;
 mod table;
 
 use table::TABLE;
-pub(super) use table::{FILES, NAMESPACE, ONE_FILE, STOPPING};
+pub(super) use table::{NAMESPACE, STOPPING};
 
 /// `global_defs` while it is read: what stays, and the defaults of the instances.
 #[derive(Debug, Default)]

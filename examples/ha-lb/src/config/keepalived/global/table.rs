@@ -2,8 +2,8 @@
 
 use super::{
     Draft, delay_after_boot, down_timer_adverts, first, group_v4, group_v6, include_check,
-    min_garp, notify_fifo, recipients, sender, smtp_connect_timeout, smtp_server, startup_delay,
-    version,
+    min_garp, notify_fifo, process, recipients, sender, smtp_connect_timeout, smtp_server,
+    startup_delay, version,
 };
 use crate::config::keepalived::{
     announcements,
@@ -20,10 +20,9 @@ const FENCE: &str = "addresses are fenced by an nftables table of this program's
 const RELOAD: &str = "a reload checks the whole file first and keeps the old one if it is refused";
 pub(in crate::config::keepalived) const NAMESPACE: &str =
     "it runs in the namespace in which it was started";
-pub(in crate::config::keepalived) const ONE_FILE: &str = "one file, one daemon";
 pub(in crate::config::keepalived) const STOPPING: &str =
     "the speaker has 3 s to resign, the balancer its `hard-stop-after`";
-pub(in crate::config::keepalived) const FILES: &str = "this program keeps its files elsewhere";
+const FILES: &str = "this program keeps its files elsewhere";
 const FIFO_READER: &str = "it is not started; start it yourself, as a reader of the fifo";
 
 pub(super) const TABLE: Table<Draft> = Table {
@@ -335,12 +334,40 @@ pub(super) const TABLE: Table<Draft> = Table {
         ),
         Keyword::ignored("dynamic_interfaces", "interfaces may always come and go"),
         Keyword::ignored("linkbeat_use_polling", "the kernel reports link changes"),
-        Keyword::ignored("vrrp_priority", SCHEDULING),
-        Keyword::ignored("vrrp_rt_priority", SCHEDULING),
-        Keyword::ignored("vrrp_rlimit_rttime", SCHEDULING),
-        Keyword::ignored("vrrp_rlimit_rtime", SCHEDULING),
-        Keyword::ignored("vrrp_no_swap", SCHEDULING),
-        Keyword::ignored("vrrp_cpu_affinity", SCHEDULING),
+        Keyword::read(
+            "vrrp_priority",
+            Takes::one("-20 to 19"),
+            process::nice,
+            "Priority of the speaker (nice), from the start.",
+        ),
+        Keyword::read(
+            "vrrp_rt_priority",
+            Takes::one("1 to 99"),
+            process::real_time,
+            "The speaker is scheduled in real time (SCHED_RR), from the start.",
+        ),
+        Keyword::read(
+            "vrrp_rlimit_rttime",
+            Takes::one("microseconds"),
+            process::real_time_limit,
+            "Most processor time of the speaker in one go, in real time (no limit).",
+        ),
+        Keyword::read(
+            "vrrp_rlimit_rtime",
+            Takes::one("microseconds"),
+            process::real_time_limit,
+            "As vrrp_rlimit_rttime.",
+        ),
+        Keyword::ignored(
+            "vrrp_no_swap",
+            "nothing is locked in memory: what adverts need is touched several times a second",
+        ),
+        Keyword::read(
+            "vrrp_cpu_affinity",
+            Takes::words(1, 1024, "numbers of processors"),
+            process::processors,
+            "Processors that the speaker runs on, from the start.",
+        ),
         Keyword::ignored("max_auto_priority", SCHEDULING),
         Keyword::ignored("min_auto_priority_delay", SCHEDULING),
         Keyword::ignored("checker_priority", SCHEDULING),
@@ -401,14 +428,34 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("reload_time_file", RELOAD),
         Keyword::ignored("reload_file", RELOAD),
         Keyword::ignored("keep_script_fds", "scripts inherit no descriptors"),
-        Keyword::ignored("instance", ONE_FILE),
-        Keyword::ignored("net_namespace", NAMESPACE),
+        Keyword::read(
+            "instance",
+            Takes::one("a name"),
+            process::instance,
+            "A part of the names of pid files, which lie in /run/keepalived.",
+        ),
+        Keyword::read(
+            "net_namespace",
+            Takes::one("a network namespace"),
+            process::namespace,
+            "The daemon runs in this network namespace, from the start.",
+        ),
         Keyword::ignored("net_namespace_ipvs", NO_IPVS),
         Keyword::ignored("namespace_with_ipsets", FENCE),
-        Keyword::ignored("use_pid_dir", FILES),
+        Keyword::read(
+            "use_pid_dir",
+            Takes::FLAG,
+            process::pid_folder,
+            "Pid files lie in /run/keepalived.",
+        ),
         Keyword::ignored("config_save_dir", FILES),
         Keyword::ignored("tmp_config_directory", FILES),
-        Keyword::ignored("umask", FILES),
+        Keyword::read(
+            "umask",
+            Takes::words(1, 32, "a number, or bits as in IWGRP|IWOTH"),
+            process::umask,
+            "umask of the files that are made, unless -u gives it.",
+        ),
         Keyword::ignored(
             "use_symlink_paths",
             "scripts are run under the path that is written",

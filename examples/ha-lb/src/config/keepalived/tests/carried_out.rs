@@ -120,6 +120,7 @@ fn outcome(text: &str) -> (String, Vec<String>) {
             global.startup_delay,
             global.delay_after_boot,
             global.script_security,
+            &global.process,
             &global.mail
         ),
         (
