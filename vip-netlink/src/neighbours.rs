@@ -31,7 +31,9 @@ pub(crate) struct Asker {
 
 /// Puts the unanswered questions of an interface again. What goes wrong is asked again by the kernel itself.
 pub(crate) async fn ask_again(handle: Handle, asker: Asker) {
+    // Closing a packet socket waits for every processor (RCU), 700 ms on a busy machine, and addresses with it.
     if let Ok(wanted) = unanswered(&handle, asker.interface).await
+        && !wanted.is_empty()
         && let Ok(frames) = PacketSocket::new()
     {
         for neighbour in wanted {

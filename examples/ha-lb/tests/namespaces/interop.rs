@@ -1,4 +1,5 @@
-//! The matrix beside Debian's keepalived: each way of speaking VRRP x everything that can happen.
+//! The matrix beside Debian's keepalived: each way of speaking VRRP x everything that can happen; and some of it beside
+//! FRRouting's vrrpd.
 //!
 //! A test is a row, a cell is one row and one column, and all cells of a row are played at once, each in a lab of its
 //! own. In every cell a third host listens, and asks all the time who has the address. What is asserted: who holds the
@@ -13,6 +14,7 @@
 mod cells;
 mod decoder;
 mod frames;
+mod frr;
 mod gauge;
 mod midlife;
 mod options;
@@ -35,6 +37,8 @@ use cells::Story;
 use gauge::Gauge;
 use protocol::{Protocol, Transport};
 use site::{OURS, Outcome, Setting, THEIRS};
+
+const KEEPALIVED: &str = "keepalived";
 
 /// A cell that failed while the machine stood still is played again, so often in all.
 const ROUNDS: usize = 3;
@@ -202,7 +206,7 @@ fn row(test: &str, protocol: Protocol) {
     let cells = columns.into_iter().flat_map(|(column, story)| {
         [OURS, THEIRS].map(|who| Cell::new(protocol, column, story, who))
     });
-    play(test, cells.collect());
+    play(test, KEEPALIVED, cells.collect());
 }
 
 impl Cell {
@@ -217,8 +221,15 @@ impl Cell {
     }
 }
 
-fn play(test: &str, cells: Vec<Cell>) {
-    let programs = ["unshare", "ip", "keepalived", "tshark"];
+fn play(test: &str, peer: &str, cells: Vec<Cell>) {
+    let programs = ["unshare", "ip", "tshark", peer];
+    let programs = [
+        "unshare",
+        "ip",
+        "keepalived",
+        "tshark",
+        "/usr/lib/frr/vrrpd",
+    ];
     let name = format!("interop::{test}");
     enclosed(&name, Needs::Namespaces, &programs, || {
         let wanted = std::env::var("INTEROP_CELL").unwrap_or_default();
@@ -324,11 +335,25 @@ fn v3_ipv6_unicast() {
     row("v3_ipv6_unicast", V3_IPV6_UNICAST);
 }
 
+/// Plays cells beside FRRouting's vrrpd.
+#[test]
+fn frr() {
+    let rows = [V2, V3, V3_IPV6];
+    let cells = rows.into_iter().flat_map(|protocol| {
+        [
+            ("FRRouting follows us", frr::follows_us as Story),
+            ("FRRouting leads", frr::leads),
+        ]
+        .map(|(column, story)| Cell::new(protocol, column, story, OURS))
+    });
+    play("frr", "/usr/lib/frr/vrrpd", cells.collect());
+}
+
 #[test]
 fn more() {
     let cells = MORE.iter().flat_map(|(protocol, column, story, whose)| {
         let cell = |who: &usize| Cell::new(*protocol, column, *story, *who);
         whose.iter().map(cell)
     });
-    play("more", cells.collect());
+    play("more", KEEPALIVED, cells.collect());
 }

@@ -28,6 +28,8 @@ pub(crate) struct Node {
     /// Files of this host's own that lie over the machine's, beside its folders.
     overlays: Vec<(PathBuf, PathBuf)>,
     daemon: Option<Child>,
+    /// Another program that the daemon needs.
+    helper: Option<Child>,
     /// Somebody else prints the log of a test that failed.
     pub(crate) quiet: bool,
     syslog: Arc<Mutex<Vec<String>>>,
@@ -69,6 +71,7 @@ impl Node {
             folder,
             overlays: Vec::new(),
             daemon: None,
+            helper: None,
             quiet: false,
             syslog,
         }
@@ -178,6 +181,40 @@ impl Node {
             .spawn()
             .unwrap();
         self.daemon = Some(keepalived);
+    }
+
+    /// Starts FRRouting's vrrpd with the file called `keepalived.conf` here, and the zebra that it needs.
+    pub(crate) fn start_frr(&mut self) {
+        fs::write(self.path("etc/group"), "root:x:0:\nfrrvty:x:107:root\n").unwrap();
+        for folder in ["run/frr", "etc/frr"] {
+            fs::create_dir_all(self.path(folder)).unwrap();
+        }
+        let empty = self.path("zebra.conf");
+        fs::write(&empty, "").unwrap();
+        let program = |name: &str, config: &Path| {
+            let command = self.command(Path::new("/usr/lib/frr").join(name));
+            let command = command.args(["-u", "root", "-g", "root", "--log", "stdout", "-f"]);
+            let command = command.arg(config).args(["--vty_socket", "/run/frr"]);
+            let command = command.args(["-z", "/run/frr/zserv.api", "-i"]);
+            let command = command.arg(format!("/run/frr/{name}.pid"));
+            command.output(self.path("log")).spawn().unwrap()
+        };
+        let zebra = program("zebra", &empty);
+        let socket = self.path("run/frr/zserv.api");
+        wait_for("zebra listens", Duration::from_secs(10), || {
+            socket.exists().then_some(())
+        });
+        let vrrpd = program("vrrpd", &self.path("keepalived.conf"));
+        self.helper = Some(zebra);
+        self.daemon = Some(vrrpd);
+    }
+
+    /// Kills vrrpd; its host loses the addresses as in a power cut.
+    pub(crate) fn kill_frr(&mut self) {
+        self.kill_daemon();
+        let deletion = ["link", "del", "vrrp"];
+        let output = self.host.command("ip").args(deletion).capture().unwrap();
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// What `ha-lb status --json` says, if the daemon answers.
@@ -313,10 +350,9 @@ impl Node {
 
     /// Ends the daemon however it can be ended; the namespaces take its children.
     pub(crate) fn end(&mut self) {
-        if let Some(daemon) = &self.daemon {
-            let _ = kill_process(Pid::from_child(daemon), Signal::TERM);
+        for program in [self.daemon.take(), self.helper.take()].iter().flatten() {
+            let _ = kill_process(Pid::from_child(program), Signal::TERM);
         }
-        self.daemon = None;
     }
 
     fn kill_daemon(&mut self) {

@@ -174,4 +174,41 @@ impl Protocol {
              virtual_ipaddress {{\n{vips}\n}}\n}}\n"
         )
     }
+
+    /// RFC 9568 §7.3.
+    pub(crate) fn virtual_mac(&self) -> [u8; 6] {
+        [0, 0, 0x5e, 0, if self.ipv6 { 2 } else { 1 }, VRID]
+    }
+
+    /// FRRouting finds its virtual router by a macvlan with the virtual hardware address and the virtual addresses.
+    pub(crate) fn frr_links(&self) -> String {
+        let mac = self
+            .virtual_mac()
+            .map(|octet| format!("{octet:02x}"))
+            .join(":");
+        let mut batch = format!(
+            "link add link {INTERFACE} name vrrp address {mac} type macvlan mode bridge\n\
+             link set vrrp addrgenmode none\n"
+        );
+        for vip in self.vips() {
+            let (length, nodad) = if self.ipv6 { (64, "nodad") } else { (32, "") };
+            batch += &format!("address add {vip}/{length} dev vrrp {nodad}\n");
+        }
+        batch + "link set vrrp up\n"
+    }
+
+    /// frr.conf.
+    pub(crate) fn frr_file(&self, instance: &Instance) -> String {
+        let (version, priority) = (self.version, instance.priority);
+        let interval = instance.interval.unwrap_or(self.interval()).as_millis();
+        let family = if self.ipv6 { "ipv6" } else { "ip" };
+        let vips = self.vips().iter();
+        let vips: String = vips
+            .map(|vip| format!(" vrrp {VRID} {family} {vip}\n"))
+            .collect();
+        format!(
+            "interface {INTERFACE}\n vrrp {VRID} version {version}\n vrrp {VRID} priority {priority}\n \
+             vrrp {VRID} advertisement-interval {interval}\n{vips}"
+        )
+    }
 }

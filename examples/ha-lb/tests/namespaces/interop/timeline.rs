@@ -134,14 +134,15 @@ impl Timeline {
         frames.map(|(_, frame)| frame.clone()).collect()
     }
 
-    /// Answers of a host that, for `grace` at least, was not the one whose adverts were heard last.
+    /// Answers of a host that, for `grace` at least, was not the one whose adverts or announcements were heard last.
     pub(crate) fn usurpers(&self, since: Instant, grace: Duration) -> Vec<(Instant, usize)> {
         let all = self.all();
         let mut speaker: Option<(usize, Instant)> = None;
         let mut wrong = Vec::new();
         for (at, event) in all {
             match event {
-                Event::Advert { from, advert } if advert.priority > 0 => {
+                Event::Advert { advert, .. } if advert.priority == 0 => {}
+                Event::Advert { from, .. } | Event::Announced { from } => {
                     speaker = speaker.filter(|(who, _)| *who == from).or(Some((from, at)));
                 }
                 Event::Answered { from } if at >= since => {

@@ -37,18 +37,26 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Watches `hosts` from `host` for `vip`.
-    pub(crate) fn start(host: Host, hosts: &[&Host], vip: IpAddr, timeline: Timeline) -> Self {
+    /// Watches `hosts`, some with a virtual hardware address, from `host` for `vip`.
+    pub(crate) fn start(
+        host: Host,
+        hosts: &[(&Host, Option<Mac>)],
+        vip: IpAddr,
+        timeline: Timeline,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let socket = host.run(|| FrameSocket::open(host.index())).unwrap();
         let watched = hosts
             .iter()
-            .map(|host| host.run(|| Ok(address_news())).unwrap());
+            .map(|(host, _)| host.run(|| Ok(address_news())).unwrap());
         let work = Work {
             mac: host.mac(),
             vip,
             news: watched.collect(),
-            macs: hosts.iter().map(|host| host.mac()).collect(),
+            macs: hosts
+                .iter()
+                .map(|(host, other)| (host.mac(), *other))
+                .collect(),
             socket,
             timeline,
         };
@@ -92,7 +100,7 @@ fn address_news() -> OwnedFd {
 struct Work {
     mac: Mac,
     vip: IpAddr,
-    macs: Vec<Mac>,
+    macs: Vec<(Mac, Option<Mac>)>,
     news: Vec<OwnedFd>,
     socket: FrameSocket,
     timeline: Timeline,
@@ -133,7 +141,8 @@ impl Work {
         let Some((mac, heard)) = frames::read(&frame, self.mac, self.vip) else {
             return;
         };
-        let Some(from) = self.macs.iter().position(|known| *known == mac) else {
+        let known = |(real, other): &(Mac, Option<Mac>)| *real == mac || *other == Some(mac);
+        let Some(from) = self.macs.iter().position(known) else {
             return;
         };
         let event = match heard {
