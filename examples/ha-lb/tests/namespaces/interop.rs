@@ -222,14 +222,7 @@ impl Cell {
 }
 
 fn play(test: &str, peer: &str, cells: Vec<Cell>) {
-    let programs = ["unshare", "ip", "tshark", peer];
-    let programs = [
-        "unshare",
-        "ip",
-        "keepalived",
-        "tshark",
-        "/usr/lib/frr/vrrpd",
-    ];
+    let programs = ["unshare", "ip", "sysctl", "tshark", peer];
     let name = format!("interop::{test}");
     enclosed(&name, Needs::Namespaces, &programs, || {
         let wanted = std::env::var("INTEROP_CELL").unwrap_or_default();
