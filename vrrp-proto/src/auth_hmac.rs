@@ -183,7 +183,7 @@ pub enum Verified {
 pub struct Authenticator<K> {
     keys: K,
     settings: Settings,
-    sent: Sequence,
+    sent: Option<Sequence>,
     marks: Marks,
 }
 
@@ -209,7 +209,7 @@ impl<K: AsRef<[Key]>> Authenticator<K> {
         Ok(Self {
             keys,
             settings,
-            sent: Sequence::new(0),
+            sent: None,
             marks: Marks::default(),
         })
     }
@@ -290,17 +290,16 @@ impl<K: AsRef<[Key]>> Authenticator<K> {
         let clock = Sequence::at(unix);
         // A clock that was set back: by time, receivers would soon hold what counts on for one from
         // the future; without time, only what counts on is new.
-        let stranded = |window: i64| self.sent.age(unix) < -window;
-        self.sent = if clock.follows(self.sent)
-            || self.settings.anti_replay.window().is_some_and(stranded)
-        {
-            clock
-        } else {
-            self.sent.next()
+        let window = self.settings.anti_replay.window();
+        let stranded = |sent: Sequence| window.is_some_and(|window| sent.age(unix) < -window);
+        let sequence = match self.sent {
+            Some(sent) if !clock.follows(sent) && !stranded(sent) => sent.next(),
+            Some(_) | None => clock,
         };
+        self.sent = Some(sequence);
         Some(Sealer {
             key: self.key(self.settings.active_key)?,
-            sequence: self.sent,
+            sequence,
         })
     }
 

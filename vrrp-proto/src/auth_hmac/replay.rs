@@ -26,13 +26,13 @@ pub struct Mark {
 /// What of an [`Authenticator`](super::Authenticator) must outlive it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    pub(super) sent: Sequence,
+    pub(super) sent: Option<Sequence>,
     pub(super) marks: Marks,
 }
 
 impl Memory {
     /// From its parts; of marks beyond what is kept the first stay.
-    pub fn new(sent: Sequence, marks: impl IntoIterator<Item = Mark>) -> Self {
+    pub fn new(sent: Option<Sequence>, marks: impl IntoIterator<Item = Mark>) -> Self {
         let mut table = Marks::default();
         for (place, mark) in table.0.iter_mut().zip(marks) {
             *place = Some(mark);
@@ -40,8 +40,8 @@ impl Memory {
         Self { sent, marks: table }
     }
 
-    /// The last sequence number sent.
-    pub const fn sent(&self) -> Sequence {
+    /// The last sequence number sent, if there was one.
+    pub const fn sent(&self) -> Option<Sequence> {
         self.sent
     }
 

@@ -235,6 +235,21 @@ fn a_clock_that_was_set_back_is_followed_by_time_and_counted_past_otherwise() {
 }
 
 #[test]
+fn a_sender_that_starts_in_the_other_half_of_the_circle_begins_with_the_clock() {
+    let late = Duration::from_secs(1 << 31);
+    for anti_replay in [WINDOW, AntiReplay::Monotonic] {
+        let mut receiver = router(Mode::Enforce, anti_replay, &[1]);
+        for again in 0..2 {
+            let unix = late + Duration::from_secs(again);
+            let mut sender = router(Mode::Enforce, anti_replay, &[1]);
+            let packet = sent_by(&mut sender, unix);
+            assert!(hears(&mut receiver, &packet, unix).is_ok());
+            assert_eq!(sender.memory().sent(), Some(Sequence::at(unix)));
+        }
+    }
+}
+
+#[test]
 fn a_sender_that_starts_again_is_heard_at_once() {
     let mut receiver = router(Mode::Enforce, WINDOW, &[1]);
     let before = sent_by(&mut router(Mode::Enforce, WINDOW, &[1]), NOON);

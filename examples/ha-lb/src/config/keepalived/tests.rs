@@ -234,7 +234,9 @@ fn authentication_of_version_3_is_ignored_with_a_warning() {
     assert_eq!(instance.unwrap().authentication, None);
     assert_eq!(
         said,
-        ["f:5:1: warning: version 3 has no authentication but `auth_hmac`; nothing is authenticated"]
+        [
+            "f:5:1: warning: version 3 has no authentication but `auth_hmac`; nothing is authenticated"
+        ]
     );
 }
 

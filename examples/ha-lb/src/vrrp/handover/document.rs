@@ -71,7 +71,7 @@ struct SavedHeard {
 /// Sequence numbers of `auth_hmac`: the last one sent, and the last ones heard of each sender under each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct SavedHmac {
-    sent: u64,
+    sent: Option<u64>,
     heard: Vec<(IpAddr, u8, u64)>,
 }
 
@@ -86,7 +86,7 @@ impl Left {
             state: memory.state.into(),
             sequence: memory.sequence,
             hmac: memory.hmac.map(|hmac| SavedHmac {
-                sent: hmac.sent().bits(),
+                sent: hmac.sent().map(Sequence::bits),
                 heard: hmac
                     .marks()
                     .map(|mark| (mark.source, mark.key, mark.sequence.bits()))
@@ -107,7 +107,7 @@ impl Left {
                     key: *key,
                     sequence: Sequence::new(*sequence),
                 });
-                auth_hmac::Memory::new(Sequence::new(hmac.sent), marks)
+                auth_hmac::Memory::new(hmac.sent.map(Sequence::new), marks)
             }),
         }
     }

@@ -51,7 +51,7 @@ fn routers() -> Vec<Left> {
         key,
         sequence: Sequence::new(u64::MAX - u64::from(last)),
     };
-    let hmac = auth_hmac::Memory::new(Sequence::new(u64::MAX), [mark(1, 2), mark(2, 1)]);
+    let hmac = auth_hmac::Memory::new(Some(Sequence::new(u64::MAX)), [mark(1, 2), mark(2, 1)]);
     let left = |name: &str, state, sequence, hmac| {
         let memory = Memory {
             state,
