@@ -190,6 +190,41 @@ fn puts_the_address_back_at_once(node: &Node) {
     assert_eq!(log.matches(told).count(), 5, "{log}");
 }
 
+/// Nothing of it is ever away: a monitor hears of no deletion.
+fn keeps_all_over_an_upgrade(node: &Node) {
+    let before = marked(node);
+    let heard = node.path("monitor");
+    let monitor = node.host.command("ip").args(["monitor", "route", "rule"]);
+    let mut monitor = monitor.output(&heard).spawn().unwrap();
+    let listens = || {
+        // It hears this once it listens.
+        ip(node, "route replace 192.168.77.0/24 dev eth0");
+        let text = fs::read_to_string(&heard).unwrap_or_default();
+        ip(node, "route del 192.168.77.0/24 dev eth0");
+        text.contains("192.168.77.0").then_some(())
+    };
+    wait_for("the monitor listens", PATIENCE, listens);
+    let command = node.command(&node.program).arg("upgrade");
+    let output = command
+        .arg("--control")
+        .arg(node.path("control"))
+        .capture()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    wait_for("the new program is Active", PATIENCE, || {
+        (node.state() == "Active" && node.ask("/upgrade/number")? == 1).then_some(())
+    });
+    assert_eq!(marked(node), before);
+    let _ = monitor.kill();
+    monitor.wait().unwrap();
+    let heard = fs::read_to_string(heard).unwrap();
+    let deleted = heard.lines().filter(|line| line.starts_with("Deleted"));
+    let deleted: Vec<_> = deleted
+        .filter(|line| !line.contains("192.168.77.0"))
+        .collect();
+    assert_eq!(deleted, [""; 0], "{heard}");
+}
+
 fn puts_back_what_others_remove(node: &Node) {
     // Other programs.
     for (remove, back) in [
@@ -237,6 +272,7 @@ fn what_goes_is_put_back_and_a_reload_and_a_crash_leave_what_the_file_says() {
             shows_what_cannot_go_up(&node);
             puts_back_what_others_remove(&node);
             puts_the_address_back_at_once(&node);
+            keeps_all_over_an_upgrade(&node);
             // A reload.
             file(
                 &node,
