@@ -44,10 +44,10 @@ mod virtual_server;
 
 pub use auth_hmac::AuthHmac;
 pub use config::{
-    Announcements, Authentication, Check, CheckKind, Command, Config, Fixed, Global, InitFile,
-    InitialState, Instance, Mail, Notify, PacedInterfaces, Pacing, Parameters, Peer, Process,
-    RealServer, Scheduler, Script, SyncGroup, TrackInterface, Tracked, TrackedFile, TrackedProcess,
-    Unicast, User, VirtualAddress, VirtualServer,
+    Announcements, Authentication, Check, CheckKind, Command, Config, Edge, Fixed, Global,
+    InitFile, InitialState, Instance, Mail, Notify, PacedInterfaces, Pacing, Parameters, Peer,
+    Process, RealServer, Scheduler, Script, SyncGroup, TrackInterface, Tracked, TrackedFile,
+    TrackedProcess, Unicast, User, VirtualAddress, VirtualServer,
 };
 pub use identity::continued;
 pub use keyword::{KeywordInfo, Support};

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use std::time::Duration;
+
 use lb_core::config::Config;
 
 use super::{
@@ -169,7 +171,10 @@ impl Loaded {
         let scripts = scripts.map(|written| warning(written, fails));
         let groups = config.sync_groups.iter().map(|group| &group.notify);
         let all = config.instances.iter().map(|i| &i.notify).chain(groups);
-        let hooks = all.flat_map(keepalived::Notify::commands).filter(missing);
+        let edges = [&config.global.startup, &config.global.shutdown];
+        let edges = edges.into_iter().filter_map(|edge| edge.command.as_ref());
+        let hooks = all.flat_map(keepalived::Notify::commands).chain(edges);
+        let hooks = hooks.filter(missing);
         let hooks = hooks.map(|written| {
             warning(
                 written,
@@ -191,7 +196,9 @@ impl Loaded {
         let scripts = config.scripts.iter().map(|script| &script.command);
         let groups = config.sync_groups.iter().map(|group| &group.notify);
         let all = config.instances.iter().map(|i| &i.notify).chain(groups);
-        let hooks = all.flat_map(keepalived::Notify::commands);
+        let edges = [&config.global.startup, &config.global.shutdown];
+        let edges = edges.into_iter().filter_map(|edge| edge.command.as_ref());
+        let hooks = all.flat_map(keepalived::Notify::commands).chain(edges);
         let mut said = Vec::new();
         for written in scripts.chain(hooks) {
             if let Some(objection) = security::objection(&command(written, config)?) {
@@ -199,6 +206,32 @@ impl Loaded {
             }
         }
         Ok(said)
+    }
+
+    /// `startup_script`, and how long it may take.
+    pub fn startup(&self) -> Result<Option<(Command, Duration)>, AccountError> {
+        self.edge(|global| &global.startup)
+    }
+
+    /// `shutdown_script`, and how long it may take.
+    pub fn shutdown(&self) -> Result<Option<(Command, Duration)>, AccountError> {
+        self.edge(|global| &global.shutdown)
+    }
+
+    fn edge(
+        &self,
+        which: fn(&keepalived::Global) -> &keepalived::Edge,
+    ) -> Result<Option<(Command, Duration)>, AccountError> {
+        let Some(config) = &self.keepalived else {
+            return Ok(None);
+        };
+        let edge = which(&config.global);
+        let limit = edge.limit.unwrap_or(Duration::from_secs(10));
+        let written = edge.command.as_ref();
+        let found = written
+            .map(|written| command(written, config))
+            .transpose()?;
+        Ok(found.map(|command| (command, limit)))
     }
 
     /// The notify scripts of each instance and sync group.

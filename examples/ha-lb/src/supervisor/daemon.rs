@@ -145,6 +145,24 @@ pub struct Daemon {
     leaving: Leaving,
 }
 
+/// A script of the start or the end; whatever becomes of it, the daemon goes on.
+async fn run_once(
+    keyword: &str,
+    script: Result<Option<(super::command::Command, Duration)>, AccountError>,
+) {
+    match script {
+        Ok(Some((command, limit))) => {
+            let outcome = command.run(limit).await;
+            match outcome.passed() {
+                true => tracing::info!("{keyword}: {outcome}"),
+                false => tracing::warn!("{keyword}: {outcome}"),
+            }
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!("{keyword}: {error}"),
+    }
+}
+
 impl Daemon {
     /// Runs until a signal ends it.
     pub(super) async fn run(
@@ -165,9 +183,14 @@ impl Daemon {
                 let _ = asked.send(Event::Master(ask));
             })?;
         }
+        // An upgraded program is no start.
+        if inherited.upgrade.is_none() {
+            run_once("startup_script", prepared.loaded.startup()).await;
+        }
         let daemon = Self::new(prepared, launched, inherited, events);
         let mut daemon = daemon.map_err(io::Error::other)?;
         let code = daemon.react(&mut queue).await?;
+        run_once("shutdown_script", daemon.loaded.shutdown()).await;
         Ok(End {
             code,
             signal: daemon.dies_of,

@@ -259,6 +259,7 @@ pub(super) fn check_rights(loaded: &Loaded) -> Result<(), Refusal> {
     let told = |e: AccountError| Refusal::Told(e.to_string());
     loaded.watches().map_err(told)?;
     loaded.hooks().map_err(told)?;
+    loaded.startup().and(loaded.shutdown()).map_err(told)?;
     let insecure = loaded.insecure_scripts().map_err(told)?;
     if !insecure.is_empty() {
         return Err(Refusal::Told(insecure.join("\n")));

@@ -322,9 +322,13 @@ fn a_file_may_name_namespace_instance_and_how_it_is_scheduled() {
             let scratch = tempfile::tempdir().unwrap();
             let lab = Lab::new().unwrap();
             let node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
-            let config = "net_namespace blue\ninstance one\nglobal_defs {\n umask 022\n vrrp_priority 5\n \
+            let steps = node.path("steps");
+            let step = node.script("step", &format!("echo $1 >> {}", steps.display()));
+            let config = "net_namespace blue\ninstance one\nglobal_defs {\n startup_script \"STEP up\"\n \
+                shutdown_script \"STEP down\"\n script_user root\n umask 022\n vrrp_priority 5\n \
                 vrrp_cpu_affinity 0\n vrrp_rlimit_rttime 500000\n}\nvrrp_instance VI_1 {\n interface blue0\n \
                 virtual_router_id 51\n version 3\n advert_int 0.1\n virtual_ipaddress {\n 10.88.0.10\n }\n}\n";
+            let config = config.replace("STEP", &step.display().to_string());
             fs::write(node.path("etc/keepalived/keepalived.conf"), config).unwrap();
             let own = scratch.path().join("keepalived");
             std::os::unix::fs::symlink(HA_LB, &own).unwrap();
@@ -356,6 +360,12 @@ fn a_file_may_name_namespace_instance_and_how_it_is_scheduled() {
                 text.contains("10.88.0.10/32").then_some(())
             });
             assert!(!node.holds("10.88.0.10"));
+            assert_eq!(
+                fs::read_to_string(&steps).unwrap(),
+                "up\n",
+                "{}",
+                node.log()
+            );
             let status = fs::read_to_string(format!("/proc/{speaker}/status")).unwrap();
             assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
             let stat = fs::read_to_string(format!("/proc/{speaker}/stat")).unwrap();
@@ -373,6 +383,12 @@ fn a_file_may_name_namespace_instance_and_how_it_is_scheduled() {
             assert!(limit.unwrap().contains("500000"), "{limits}");
             kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
             assert_eq!(daemon.wait().unwrap().code(), Some(0), "{}", node.log());
+            assert_eq!(
+                fs::read_to_string(&steps).unwrap(),
+                "up\ndown\n",
+                "{}",
+                node.log()
+            );
             assert!(!folder.join("keepalived_one.pid").exists());
         },
     );

@@ -81,6 +81,19 @@ pub struct Global {
     pub pacing: Pacing,
     /// Where and how the processes run; looked at when they start.
     pub process: Process,
+    /// `startup_script`, run before anything else starts.
+    pub startup: Edge,
+    /// `shutdown_script`, run when everything else has ended.
+    pub shutdown: Edge,
+}
+
+/// A script that is run once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edge {
+    /// The command.
+    pub command: Option<Command>,
+    /// How long it may take (10 s).
+    pub limit: Option<Duration>,
 }
 
 /// `net_namespace`, `instance`, `vrrp_priority` and their kind.

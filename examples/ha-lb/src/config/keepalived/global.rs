@@ -165,6 +165,11 @@ fn down_timer_adverts(draft: &mut Draft, node: &Node, context: &mut Context<'_>)
     }
 }
 
+fn edge_limit(node: &Node, context: &mut Context<'_>) -> Option<Duration> {
+    let word = node.arguments.first()?;
+    context.number(word, 1..=1000).map(Duration::from_secs)
+}
+
 /// Carried out while the files are read; only its words are looked at here.
 fn include_check(_: &mut Draft, node: &Node, context: &mut Context<'_>) {
     let known = ["readable", "match", "wildcard_match", "brace_match"];

@@ -1,9 +1,9 @@
 //! The keywords of `global_defs`.
 
 use super::{
-    Draft, delay_after_boot, down_timer_adverts, first, group_v4, group_v6, include_check,
-    min_garp, notify_fifo, process, recipients, sender, smtp_connect_timeout, smtp_server,
-    startup_delay, version,
+    Draft, delay_after_boot, down_timer_adverts, edge_limit, first, group_v4, group_v6,
+    include_check, min_garp, notify_fifo, process, recipients, sender, smtp_connect_timeout,
+    smtp_server, startup_delay, version,
 };
 use crate::config::keepalived::{
     announcements,
@@ -407,21 +407,29 @@ pub(super) const TABLE: Table<Draft> = Table {
             "checker_log_all_failures",
             "changes of a server's state are logged",
         ),
-        Keyword::ignored(
+        Keyword::read(
             "startup_script",
-            "it is not run; let the service manager run it",
+            Takes::words(1, 3, "a command, perhaps user and group"),
+            |d, n, c| d.global.startup.command = c.notify_command(n),
+            "Run once, before anything starts.",
         ),
-        Keyword::ignored(
+        Keyword::read(
             "startup_script_timeout",
-            "it is not run; let the service manager run it",
+            Takes::one("1 to 1000 seconds"),
+            |d, n, c| d.global.startup.limit = edge_limit(n, c),
+            "How long startup_script may take (10 s).",
         ),
-        Keyword::ignored(
+        Keyword::read(
             "shutdown_script",
-            "it is not run; let the service manager run it",
+            Takes::words(1, 3, "a command, perhaps user and group"),
+            |d, n, c| d.global.shutdown.command = c.notify_command(n),
+            "Run once, when everything has ended.",
         ),
-        Keyword::ignored(
+        Keyword::read(
             "shutdown_script_timeout",
-            "it is not run; let the service manager run it",
+            Takes::one("1 to 1000 seconds"),
+            |d, n, c| d.global.shutdown.limit = edge_limit(n, c),
+            "How long shutdown_script may take (10 s).",
         ),
         Keyword::ignored("reload_check_config", RELOAD),
         Keyword::ignored("reload_repeat", RELOAD),

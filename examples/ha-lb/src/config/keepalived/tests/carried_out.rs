@@ -121,6 +121,8 @@ fn outcome(text: &str) -> (String, Vec<String>) {
             global.delay_after_boot,
             global.script_security,
             &global.process,
+            &global.startup,
+            &global.shutdown,
             &global.mail
         ),
         (
