@@ -86,8 +86,19 @@ pub struct Link {
     pub forwards: bool,
     /// The text by which an administrator, or the program that made it, remembers it.
     pub alias: Option<String>,
+    /// `arp_announce` and `arp_ignore` as they were when it was last told of; the kernel does not tell of a change.
+    pub arp: ArpSettings,
     /// What it is, if it is a macvlan.
     pub macvlan: Option<Macvlan>,
+}
+
+/// How an interface asks and answers by ARP (the kernel's `Documentation/networking/ip-sysctl`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ArpSettings {
+    /// Under which address it asks: 0 = any of the host, 2 = the best of its own.
+    pub announce: u32,
+    /// For which it answers: 0 = all of the host, 1 = its own.
+    pub ignore: u32,
 }
 
 /// A device of its own hardware address on top of another interface.
@@ -132,6 +143,7 @@ mod tests {
             no_arp: false,
             forwards: false,
             alias: None,
+            arp: ArpSettings::default(),
             macvlan: None,
         };
         assert!(link.usable());

@@ -8,13 +8,16 @@
 //! ```
 //! Mode bridge: in mode private the kernel gives a frame that comes from the device's own MAC address to the device
 //! alone, and another Active's adverts, which do, would not reach the parent. Its settings are the device's own, set
-//! by netlink and gone with it; of the parent and of the host nothing is changed:
+//! by netlink and gone with it:
 //! - `arp_ignore` 1, `arp_filter` 0: it answers for its own addresses, and for these always;
 //! - `rp_filter` 2: replies may leave by the parent, whatever `all.rp_filter` says;
 //! - `promote_secondaries` 1; `addrgenmode none`: no link-local address of its own.
 //!
 //! That the parent does not answer ARP for addresses of the device is the fence's work
-//! ([`Fence::open_on`](crate::fence::Fence::open_on)). IPv6's `accept_ra` and `autoconf` cannot be set by netlink:
+//! ([`Fence::open_on`](crate::fence::Fence::open_on)). Of the parent one setting is raised: `arp_announce` to 2, lest it
+//! ask for neighbours under a virtual address and its own hardware address; without a fence also `arp_ignore` to 1.
+//! What they were stands in the alias of each device, so that whoever removes the last one puts them back, after a
+//! crash too. IPv6's `accept_ra` and `autoconf` cannot be set by netlink:
 //! [`refuse_advertisements`].
 
 use std::io;
@@ -22,9 +25,10 @@ use std::io;
 use vrrp_proto::{Family, Vrid};
 
 use crate::announce::Mac;
-use crate::link::Link;
+use crate::link::{ArpSettings, Link};
 
-/// What the alias of a device says that is one of ours; the number of its holder follows.
+/// What the alias of a device says that is one of ours; the number of its holder follows, and perhaps what
+/// `arp_announce` and `arp_ignore` of its parent were.
 const MARK: &str = "vip-netlink ";
 
 /// A device that is wanted.
@@ -72,22 +76,34 @@ impl VirtualMac {
         if is_right && found.mac == Some(self.mac) {
             return Standing::Right;
         }
-        holder(found).map_or(Standing::Foreign, Standing::Stale)
+        holder(found).map_or(Standing::Foreign, |(holder, _)| Standing::Stale(holder))
     }
 }
 
-/// The alias under which a holder of that number has a device.
+/// The alias under which a holder of that number has a device; `before` is what the parent had.
 #[must_use]
-pub fn alias(holder: u32) -> String {
-    format!("{MARK}{holder}")
+pub fn alias(holder: u32, before: ArpSettings) -> String {
+    format!("{MARK}{holder} {} {}", before.announce, before.ignore)
 }
 
-/// The number of the holder that made a device.
+/// The number of the holder that made a device, and what its parent had before.
 #[must_use]
-pub fn holder(link: &Link) -> Option<u32> {
-    let number = link.alias.as_deref()?.strip_prefix(MARK)?;
+pub fn holder(link: &Link) -> Option<(u32, ArpSettings)> {
     link.macvlan?;
-    number.parse().ok()
+    let mut words = link.alias.as_deref()?.strip_prefix(MARK)?.split(' ');
+    let mut number = || words.next()?.parse().ok();
+    let (holder, announce, ignore) = (number()?, number()?, number()?);
+    Some((holder, ArpSettings { announce, ignore }))
+}
+
+/// What the parent of devices needs at least, where it has `now`.
+#[must_use]
+pub fn raised(now: ArpSettings, fenced: bool) -> ArpSettings {
+    let ignore = if fenced { 0 } else { 1 };
+    ArpSettings {
+        announce: now.announce.max(2),
+        ignore: now.ignore.max(ignore),
+    }
 }
 
 /// Keeps the kernel from making addresses and routes on the device of that name from router advertisements, which
@@ -133,6 +149,7 @@ mod tests {
             no_arp: false,
             forwards: false,
             alias: alias.map(str::to_owned),
+            arp: ArpSettings::default(),
             macvlan: parent.map(|parent| Macvlan {
                 parent,
                 bridge: true,
@@ -145,6 +162,14 @@ mod tests {
         let vrid = Vrid::new(0x33).unwrap();
         assert_eq!(virtual_mac(vrid, Family::Ipv4), [0, 0, 0x5e, 0, 1, 0x33]);
         assert_eq!(virtual_mac(vrid, Family::Ipv6), [0, 0, 0x5e, 0, 2, 0x33]);
+    }
+
+    #[test]
+    fn a_parent_keeps_what_is_stricter_already() {
+        let all = |announce, ignore| ArpSettings { announce, ignore };
+        assert_eq!(raised(all(0, 0), true), all(2, 0));
+        assert_eq!(raised(all(0, 0), false), all(2, 1));
+        assert_eq!(raised(all(3, 2), false), all(3, 2));
     }
 
     #[test]
@@ -162,11 +187,17 @@ mod tests {
             link(wanted.mac, Some(3), None),
             link(wanted.mac, None, None),
             link(wanted.mac, None, Some("vip-netlink 7")),
-            link(other, Some(2), Some("vip-netlink x")),
+            link(other, Some(2), Some("vip-netlink x 0 0")),
+            link(other, Some(2), Some("vip-netlink 7")),
         ] {
             assert_eq!(found(Some(&stranger)), Standing::Foreign);
         }
-        let stale = link(other, Some(2), Some(&alias(7)));
+        let before = ArpSettings {
+            announce: 1,
+            ignore: 0,
+        };
+        let stale = link(other, Some(2), Some(&alias(7, before)));
+        assert_eq!(holder(&stale), Some((7, before)));
         assert_eq!(found(Some(&stale)), Standing::Stale(7));
     }
 }

@@ -8,14 +8,16 @@ use netlink_packet_route::link::{
 };
 use rtnetlink::{Handle, LinkMacVlan, LinkUnspec};
 
-use super::{VirtualMac, alias};
+use super::VirtualMac;
 use crate::Error;
+use crate::link::ArpSettings;
 use crate::vips::answer;
 
 /// `IFLA_INET_CONF` and settings in it (`include/uapi/linux/ip.h`).
 const SETTINGS: u16 = 1;
 const RP_FILTER: u16 = 8;
 const ARP_FILTER: u16 = 13;
+const ARP_ANNOUNCE: u16 = 18;
 const ARP_IGNORE: u16 = 19;
 const PROMOTE_SECONDARIES: u16 = 20;
 
@@ -44,42 +46,48 @@ impl Requests {
         &self,
         wanted: &VirtualMac,
         index: u32,
-        holder: u32,
+        alias: String,
     ) -> Result<(), Error> {
-        let setting = |(number, value): (u16, u32)| {
-            let header = [8_u16.to_ne_bytes(), number.to_ne_bytes()].concat();
-            [header, value.to_ne_bytes().to_vec()].concat()
-        };
-        let settings = [
+        let settings = ipv4(&[
             (ARP_IGNORE, 1),
             (ARP_FILTER, 0),
             (RP_FILTER, 2),
             (PROMOTE_SECONDARIES, 1),
-        ];
-        let settings: Vec<u8> = settings.into_iter().flat_map(setting).collect();
-        let settings = AfSpecInet::Other(DefaultNla::new(SETTINGS | NLA_F_NESTED, settings));
+        ]);
         let none = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
         let mut device = LinkMacVlan::new(&wanted.name, 0, MacVlanMode::Bridge)
             .index(index)
-            .alias(alias(holder))
+            .alias(alias)
             .build();
         // What it stands on cannot be changed, and is not asked to be.
         let stays =
             |one: &LinkAttribute| !matches!(one, LinkAttribute::Link(_) | LinkAttribute::IfName(_));
         device.attributes.retain(stays);
-        let families = |family| LinkAttribute::AfSpecUnspec(vec![family]);
-        device
-            .attributes
-            .push(families(AfSpecUnspec::Inet(vec![settings])));
+        device.attributes.push(settings);
         let changed = answer(self.handle.link().change(device).execute()).await;
         changed.map_err(|source| failed("set up", &wanted.name, source))?;
         let mut device = LinkUnspec::new_with_index(index).build();
+        let families = vec![AfSpecUnspec::Inet6(vec![none])];
         device
             .attributes
-            .push(families(AfSpecUnspec::Inet6(vec![none])));
+            .push(LinkAttribute::AfSpecUnspec(families));
         // A kernel without IPv6 refuses it, and has no use for it.
         let _ = answer(self.handle.link().set(device).execute()).await;
         Ok(())
+    }
+
+    /// Changes how an interface asks and answers by ARP.
+    pub(crate) async fn change_arp(
+        &self,
+        name: &str,
+        index: u32,
+        arp: ArpSettings,
+    ) -> Result<(), Error> {
+        let mut device = LinkUnspec::new_with_index(index).build();
+        let settings = [(ARP_ANNOUNCE, arp.announce), (ARP_IGNORE, arp.ignore)];
+        device.attributes.push(ipv4(&settings));
+        let changed = answer(self.handle.link().set(device).execute()).await;
+        changed.map_err(|source| failed("set up", name, source))
     }
 
     /// Brings a device up or takes it down.
@@ -102,6 +110,17 @@ impl Requests {
             _ => Ok(()),
         }
     }
+}
+
+/// Settings of IPv4 by number.
+fn ipv4(settings: &[(u16, u32)]) -> LinkAttribute {
+    let setting = |(number, value): &(u16, u32)| {
+        let header = [8_u16.to_ne_bytes(), number.to_ne_bytes()].concat();
+        [header, value.to_ne_bytes().to_vec()].concat()
+    };
+    let settings: Vec<u8> = settings.iter().flat_map(setting).collect();
+    let settings = AfSpecInet::Other(DefaultNla::new(SETTINGS | NLA_F_NESTED, settings));
+    LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet(vec![settings])])
 }
 
 fn failed(what: &'static str, name: &str, source: io::Error) -> Error {

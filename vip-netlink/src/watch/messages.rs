@@ -5,15 +5,15 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
 };
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo,
-    LinkMessage, MacVlanMode,
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, InfoData, InfoKind, InfoMacVlan, LinkAttribute,
+    LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use vrrp_proto::Family;
 
 use super::Gone;
-use crate::link::{Link, Macvlan};
+use crate::link::{ArpSettings, Link, Macvlan};
 use crate::plan::Present;
 use crate::route::{OURS, Prefix};
 
@@ -32,6 +32,7 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
         no_arp: flags.contains(LinkFlags::Noarp),
         forwards: false,
         alias: None,
+        arp: ArpSettings::default(),
         macvlan: None,
     };
     let mut parent = None;
@@ -40,7 +41,10 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok(),
-            LinkAttribute::AfSpecUnspec(families) => link.forwards = forwards(families),
+            LinkAttribute::AfSpecUnspec(families) => {
+                link.forwards = forwards(families);
+                link.arp = arp_settings(families);
+            }
             LinkAttribute::IfAlias(alias) => link.alias = Some(alias.clone()),
             LinkAttribute::Link(index) => parent = Some(*index),
             LinkAttribute::LinkInfo(found) => info = found,
@@ -69,6 +73,24 @@ fn forwards(families: &[AfSpecUnspec]) -> bool {
     families
         .iter()
         .any(|family| matches!(family, AfSpecUnspec::Inet6(settings) if settings.iter().any(on)))
+}
+
+fn arp_settings(families: &[AfSpecUnspec]) -> ArpSettings {
+    let all = families.iter().filter_map(|family| match family {
+        AfSpecUnspec::Inet(settings) => Some(settings),
+        _ => None,
+    });
+    let mut devices = all.flatten().filter_map(|setting| match setting {
+        AfSpecInet::DevConf(settings) => Some(settings),
+        _ => None,
+    });
+    let number = |value: i32| u32::try_from(value).unwrap_or(0);
+    devices
+        .next()
+        .map_or_else(ArpSettings::default, |settings| ArpSettings {
+            announce: number(settings.arp_announce),
+            ignore: number(settings.arp_ignore),
+        })
 }
 
 pub(super) fn is_tentative(message: &AddressMessage) -> bool {

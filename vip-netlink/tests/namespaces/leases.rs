@@ -5,8 +5,8 @@ use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::host::{ADVERT, PATIENCE, ROUTER, VIP_32, advert, event, install, router, with_host};
-use crate::ipv6;
 use crate::support::{HOST, HOST_ADDRESS, VIP, configured, in_namespaces, sh, until};
+use crate::{ipv6, macvlan};
 use vip_netlink::advert_socket::PROTOCOL_VRRP;
 use vrrp_fsm::driver::{Host, HostEvent};
 use vrrp_proto::Envelope;
@@ -94,6 +94,9 @@ fn speaker() {
         router = ipv6::router(router.lifetime);
         (&ipv6::ADVERT, ipv6::envelope())
     } else {
+        if family == "device" {
+            router = macvlan::on_device();
+        }
         (&ADVERT, Envelope::multicast(HOST_ADDRESS.into()))
     };
     with_host(router, async |host| {
@@ -106,7 +109,7 @@ fn speaker() {
     });
 }
 
-fn start_speaker(family: &str) -> Child {
+pub(crate) fn start_speaker(family: &str) -> Child {
     Program::new(std::env::current_exe().unwrap())
         .args(["--exact", "leases::speaker", "--nocapture"])
         .env(HOLDER, family)

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::host::{ADVERT, PATIENCE, ROUTER, advert, event, install, router, with_host};
+use crate::leases::start_speaker;
 use crate::support::{
     HOST, HOST_ADDRESS, HOST_MAC, PEER_ADDRESS, Peer, VIP, in_namespaces, interface_index, output,
     sh, until,
@@ -11,8 +12,8 @@ use crate::support::{
 use vip_netlink::HostRouter;
 use vip_netlink::advert_socket::FrameSender;
 use vip_netlink::announce::{Mac, arp_request};
-use vip_netlink::fence::{Fence, Options};
-use vip_netlink::link::Interface;
+use vip_netlink::fence::{Access, Fence, Options};
+use vip_netlink::link::{ArpSettings, Interface};
 use vip_netlink::macvlan::{VirtualMac, alias, virtual_mac};
 use vip_netlink::plan::Vip;
 use vrrp_fsm::driver::{Command, Host, HostEvent};
@@ -37,7 +38,7 @@ fn device(family: Family) -> VirtualMac {
 }
 
 /// One router of IPv4 with a device, on which its address goes.
-fn on_device() -> HostRouter {
+pub(crate) fn on_device() -> HostRouter {
     let mut router = router(Some(Duration::from_secs(3)));
     router.devices = vec![device(Family::Ipv4)];
     router.mac = Some(VMAC);
@@ -98,6 +99,14 @@ fn answers(peer: &Peer, address: std::net::Ipv4Addr) -> Vec<Mac> {
     found
 }
 
+/// What a process with that number would have written on a device.
+fn mark(name: &str, holder: u32) {
+    let alias = alias(holder, ArpSettings::default());
+    let mut ip = std::process::Command::new("ip");
+    let status = ip.args(["link", "set", name, "alias", &alias]).status();
+    assert!(status.unwrap().success());
+}
+
 async fn removed(host: &mut vip_netlink::LinuxHost) {
     host.enqueue(ROUTER, Command::Remove);
     event(host, "Removed", |event| {
@@ -114,7 +123,7 @@ fn an_address_lives_at_its_virtual_mac_and_nowhere_else() {
             // The strictest that a host may have: replies leave by the parent all the same.
             std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", "1").unwrap();
             std::fs::write("/proc/sys/net/ipv4/conf/default/arp_filter", "1").unwrap();
-            let before: Vec<String> = ["arp_ignore", "arp_filter", "rp_filter"]
+            let before: Vec<String> = ["arp_ignore", "arp_filter", "arp_announce"]
                 .iter()
                 .map(|name| setting(HOST, &format!("ipv4/conf/{{}}/{name}")))
                 .collect();
@@ -165,11 +174,11 @@ fn an_address_lives_at_its_virtual_mac_and_nowhere_else() {
                 assert_eq!(answers(peer, VIP), [VMAC]);
             });
             assert!(!exists(DEVICE), "{}", details(DEVICE));
-            let after: Vec<String> = ["arp_ignore", "arp_filter", "rp_filter"]
+            let after: Vec<String> = ["arp_ignore", "arp_filter", "arp_announce"]
                 .iter()
                 .map(|name| setting(HOST, &format!("ipv4/conf/{{}}/{name}")))
                 .collect();
-            assert_eq!(before, after, "nothing of the host was changed");
+            assert_eq!(before, after, "the parent has what it had");
         },
     );
 }
@@ -250,6 +259,51 @@ fn adverts_of_another_active_come_in_although_they_have_our_own_mac() {
 }
 
 #[test]
+fn the_fence_closes_on_the_device_too_and_a_successor_takes_it_over() {
+    in_namespaces(
+        "macvlan::the_fence_closes_on_the_device_too_and_a_successor_takes_it_over",
+        |peer| {
+            let mut speaker = start_speaker("device");
+            until(PATIENCE, "the address answers", || {
+                peer.arp_answers(VIP, Duration::from_millis(20))
+            });
+            assert!(peer.ping(VIP.into(), PATIENCE));
+            let index = interface_index(DEVICE);
+            let prober = peer.prober(VIP);
+            speaker.kill().unwrap();
+            let last = prober.last_answer(Duration::from_millis(300));
+            println!("kill -9 of the speaker: last answer after {last:?}");
+            assert!(last < Duration::from_millis(250), "{last:?}");
+            speaker.wait().unwrap();
+            assert!(is_up(DEVICE), "the device is there, and silent");
+            assert!(!peer.ping(VIP.into(), Duration::from_millis(100)));
+            with_host(on_device(), async |host| {
+                assert_eq!(interface_index(DEVICE), index);
+                assert!(!is_up(DEVICE) && !details(DEVICE).contains("10.99.0.100"));
+                install(host).await;
+                assert_eq!(answers(peer, VIP), [VMAC]);
+            });
+        },
+    );
+}
+
+#[test]
+fn an_address_of_a_device_that_takes_no_packets_is_found_all_the_same() {
+    in_namespaces(
+        "macvlan::an_address_of_a_device_that_takes_no_packets_is_found_all_the_same",
+        |peer| {
+            let mut router = on_device();
+            router.access = Access::Neighbours;
+            with_host(router, async |host| {
+                install(host).await;
+                assert_eq!(answers(peer, VIP), [VMAC]);
+                assert!(!peer.ping(VIP.into(), Duration::from_millis(200)));
+            });
+        },
+    );
+}
+
+#[test]
 fn what_a_dead_process_left_is_taken_over_or_swept_and_others_are_left_alone() {
     in_namespaces(
         "macvlan::what_a_dead_process_left_is_taken_over_or_swept_and_others_are_left_alone",
@@ -271,13 +325,7 @@ fn what_a_dead_process_left_is_taken_over_or_swept_and_others_are_left_alone() {
                 ("vrrp.61", "00:00:5e:00:01:3d", living.number()),
             ] {
                 make(name, mac, "bridge");
-                let script = format!("ip link set {name} alias");
-                let words = script.split(' ').map(str::to_owned).chain([alias(holder)]);
-                let words: Vec<String> = words.collect();
-                let status = std::process::Command::new(&words[0])
-                    .args(&words[1..])
-                    .status();
-                assert!(status.unwrap().success());
+                mark(name, holder);
             }
             make("vrrp.62", "00:00:5e:00:01:3e", "bridge");
             with_host(on_device(), async |host| {
@@ -293,6 +341,45 @@ fn what_a_dead_process_left_is_taken_over_or_swept_and_others_are_left_alone() {
                 [DEVICE, "vrrp.61", "vrrp.62"].map(exists),
                 [false, true, true]
             );
+        },
+    );
+}
+
+#[test]
+fn the_host_asks_for_neighbours_under_its_own_address_and_a_crash_leaves_no_setting() {
+    in_namespaces(
+        "macvlan::the_host_asks_for_neighbours_under_its_own_address_and_a_crash_leaves_no_setting",
+        |peer| {
+            const ANNOUNCE: &str = "ipv4/conf/{}/arp_announce";
+            // As after a crash: a device that nobody wants any more, and its parent's setting.
+            sh(&format!(
+                "ip link add vrrp.60 link {HOST} address 00:00:5e:00:01:3c type macvlan mode bridge"
+            ));
+            mark("vrrp.60", 4_000_000_000);
+            std::fs::write("/proc/sys/net/ipv4/conf/vip0/arp_announce", "2").unwrap();
+            with_host(router(None), async |_| {
+                assert_eq!(setting(HOST, ANNOUNCE), "0");
+            });
+            with_host(on_device(), async |host| {
+                install(host).await;
+                assert_eq!(setting(HOST, ANNOUNCE), "2");
+                let sniffer = peer.sniffer();
+                // To answer this the host has to ask who the peer is.
+                sh("ip neigh flush all");
+                peer.run(|| {
+                    sh(&format!(
+                        "ip neigh replace {VIP} lladdr 00:00:5e:00:01:33 dev peer0 nud permanent"
+                    ));
+                });
+                assert!(peer.ping(VIP.into(), PATIENCE));
+                let asks = |frame: &[u8]| {
+                    frame[12..14] == [8, 6] && frame[38..42] == PEER_ADDRESS.octets()
+                };
+                let question = sniffer.next(PATIENCE, asks).unwrap();
+                assert_eq!(question[22..28], HOST_MAC);
+                assert_eq!(question[28..32], HOST_ADDRESS.octets());
+            });
+            assert_eq!(setting(HOST, ANNOUNCE), "0");
         },
     );
 }

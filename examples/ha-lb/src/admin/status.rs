@@ -16,7 +16,7 @@ pub use text::Text;
 pub use traffic::{Admin, Backend, Check, Frontend, Server, Traffic};
 pub use vrrp::{
     Changes, Counters, Failure, Instance, LastTransition, Lease, Peer, Refused, Rejected, Script,
-    State, Track,
+    State, Track, VirtualMac,
 };
 
 /// Everything about one running daemon.

@@ -41,6 +41,7 @@ mod sync_group;
 mod tracked;
 mod value;
 mod virtual_server;
+mod vmac;
 
 pub use auth_hmac::AuthHmac;
 pub use config::{
@@ -51,6 +52,7 @@ pub use config::{
 };
 pub use identity::continued;
 pub use keyword::{KeywordInfo, Support};
+pub use vmac::{Reminders, Vmac, VmacDevice};
 
 use document::Node;
 use keyword::{Context, Keyword, Table, Takes};
@@ -280,16 +282,19 @@ fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -
     context.read(&mut draft, nodes, &TABLE);
     let defaults = draft.global.defaults;
     let mut instances: Vec<Instance> = Vec::new();
+    let mut vmacs = Vec::new();
     for (node, before) in &draft.instances {
         let read = instance::read(node, defaults.announcements, *before, &mut context);
         let finished =
             read.and_then(|read| instance::finish(read, &defaults, &draft.tracked, &mut context));
-        if let Some(instance) = finished
+        if let Some((instance, vmac)) = finished
             && is_new(&instances, &instance, &mut context)
         {
             instances.push(instance);
+            vmacs.push(vmac);
         }
     }
+    vmac::assign(&mut instances, &vmacs, &defaults.vmac, &mut context);
     let names = draft.instances.iter();
     let names: Vec<&str> = names
         .filter_map(|(node, _)| Some(node.arguments.first()?.text.as_str()))

@@ -54,6 +54,7 @@ mod signals;
 mod stop;
 mod succession;
 mod upgrade;
+mod vmacs;
 
 use leaving::Leaving;
 use master::WaitsForReload;

@@ -4,10 +4,11 @@
 use std::{collections::BTreeMap, io, time::Duration};
 
 use vip_netlink::{
-    Fixtures, HostOptions, HostRouter, LinuxHost,
+    Fixtures, HostOptions, HostRouter, LinuxHost, Reminders,
     fence::Access,
     lease::Lease,
     link::Interface,
+    macvlan::VirtualMac,
     pace::{PacedLinks, Pacing},
     plan::{Flags, Scope, Vip},
 };
@@ -18,7 +19,7 @@ use vrrp_fsm::{
 use vrrp_proto::{Priority, ah::Authenticator};
 
 use crate::{
-    config::keepalived::{self, Config, Instance, Peer, VirtualAddress},
+    config::keepalived::{self, Config, Instance, Peer, VirtualAddress, VmacDevice},
     ipc::watched::Kind,
 };
 
@@ -139,14 +140,25 @@ pub(super) fn host_router(
         promote_secondaries: instance.promote_secondaries,
         routes: instance.routes.clone(),
         rules: instance.rules.clone(),
-        devices: Vec::new(),
-        mac: None,
-        reminders: None,
+        devices: instance.vmac.devices.iter().map(device).collect(),
+        mac: instance.vmac.adverts,
+        reminders: instance.vmac.reminders.map(|written| Reminders {
+            interval: written.interval,
+            all: written.all,
+        }),
         lifetime: lifetime(instance),
         hold: hold(instance),
         id,
         interface: interfaces.0.get(&instance.interface)?.clone(),
     })
+}
+
+fn device(written: &VmacDevice) -> VirtualMac {
+    VirtualMac {
+        name: written.name.clone(),
+        parent: written.parent.clone(),
+        mac: written.mac,
+    }
 }
 
 /// All that is built from a configuration, as text: two that run alike read alike.

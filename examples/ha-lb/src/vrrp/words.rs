@@ -249,7 +249,10 @@ impl Words {
                 let tracked = instance.filter(|i| i.track_source);
                 match tracked.and_then(|i| i.source) {
                     Some(source) => format!("{source} is not on interface {interface}"),
-                    None => format!("interface {interface} has no address to send from"),
+                    None => match self.lacking_device(number) {
+                        Some(device) => format!("device {device} cannot be made"),
+                        None => format!("interface {interface} has no address to send from"),
+                    },
                 }
             }
             FaultReason::Sibling { member, waiting } => {
@@ -259,6 +262,16 @@ impl Words {
             }
             other => other.to_string(),
         }
+    }
+
+    /// A device of an instance that should be there, and is not.
+    fn lacking_device(&self, number: usize) -> Option<&str> {
+        let devices = &self.instances.get(number)?.vmac.devices;
+        let there = |name: &str| Interface::lookup(name).is_ok_and(|found| found.exists());
+        let mut lacking = devices
+            .iter()
+            .filter(|one| there(&one.parent) && !there(&one.name));
+        lacking.next().map(|one| one.name.as_str())
     }
 
     /// Why nothing can be sent on an interface, as the kernel has it at this moment.

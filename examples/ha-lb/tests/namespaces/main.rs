@@ -41,4 +41,5 @@ mod support;
 mod sync_groups;
 mod two_masters;
 mod upgrade;
+mod vmac;
 mod web_pair;

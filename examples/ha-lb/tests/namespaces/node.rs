@@ -263,14 +263,21 @@ impl Node {
 
     /// Whether the kernel of this host has `address` with a full prefix.
     pub(crate) fn holds(&self, address: &str) -> bool {
-        let output = self
-            .host
-            .command("ip")
-            .args(["-o", "address", "show"])
-            .capture()
-            .unwrap();
+        self.device_of(address).is_some()
+    }
+
+    /// The interface on which the kernel of this host has `address` with a full prefix.
+    pub(crate) fn device_of(&self, address: &str) -> Option<String> {
         let wanted = format!(" {} ", with_prefix(address));
-        String::from_utf8_lossy(&output.stdout).contains(&wanted)
+        let text = self.ip(&["-o", "address", "show"]);
+        let line = text.lines().find(|line| line.contains(&wanted))?;
+        Some(line.split_whitespace().nth(1)?.to_owned())
+    }
+
+    /// What `ip` with these words prints on this host.
+    pub(crate) fn ip(&self, words: &[&str]) -> String {
+        let output = self.host.command("ip").args(words).capture().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Tells the daemon, whichever it is, to read its files again.
@@ -338,7 +345,13 @@ impl Node {
         fs::create_dir_all(self.path("run")).unwrap();
         for vip in vips {
             let address = with_prefix(vip);
-            let deletion = ["address", "del", &address, "dev", self.host.interface()];
+            let device = self.device_of(vip);
+            // A device with a virtual MAC address goes as a whole.
+            let deletion: &[&str] = match device.as_deref() {
+                Some(device) if device != self.host.interface() => &["link", "del", device],
+                Some(device) => &["address", "del", &address, "dev", device],
+                None => continue,
+            };
             let output = self.host.command("ip").args(deletion).capture().unwrap();
             assert!(
                 output.status.success(),

@@ -11,8 +11,10 @@ use vrrp_fsm::driver::{Command, HostEvent};
 
 use super::{RETRY, Worker};
 use crate::Error;
-use crate::link::Link;
-use crate::macvlan::{Requests, Standing, VirtualMac, holder, refuse_advertisements};
+use crate::link::{ArpSettings, Link};
+use crate::macvlan::{
+    Requests, Standing, VirtualMac, alias, holder, raised, refuse_advertisements,
+};
 use crate::plan::Present;
 
 /// Number of a process without a fence: nobody can tell whether it lives.
@@ -58,13 +60,18 @@ impl Devices {
 impl Worker {
     /// Makes every device that is missing, as far as its parent is there; what fails is tried again later.
     pub(super) async fn keep_devices(&mut self) {
+        self.devices.stale = false;
         let there: BTreeSet<u32> = self.kernel.links().map(|link| link.index).collect();
         self.devices.settled.retain(|index| there.contains(index));
         let routers: Vec<RouterId> = self.routers.keys().copied().collect();
         let mut changed = false;
         for id in routers {
             let before = self.devices.trouble(id);
-            match self.prepare(id).await {
+            let prepared = self.prepare(id).await;
+            // Our own doing is no news; that an interface has gone meanwhile explains much.
+            self.read().await;
+            match prepared {
+                Err(_) if self.lacks_parent(id) => drop(self.devices.trouble.remove(&id)),
                 Ok(()) => drop(self.devices.trouble.remove(&id)),
                 Err(error) => {
                     let again = Instant::now() + RETRY;
@@ -78,12 +85,15 @@ impl Worker {
             }
             changed |= before != self.devices.trouble(id);
         }
-        // Our own doing is no news.
-        self.read().await;
-        self.devices.stale = false;
         if changed {
             self.tell();
         }
+    }
+
+    fn lacks_parent(&self, id: RouterId) -> bool {
+        let devices = self.routers.get(&id).map(|one| one.config.devices.iter());
+        let mut parents = devices.into_iter().flatten().map(|one| &one.parent);
+        parents.any(|parent| self.kernel.link(parent).is_none())
     }
 
     /// Sees to it that the devices of a router are there and right.
@@ -134,9 +144,9 @@ impl Worker {
         let Some(link) = self.kernel.link(&wanted.name).cloned() else {
             return Err(Error::NoInterface(wanted.name.clone()));
         };
-        requests
-            .settle(wanted, link.index, self.devices.holder)
-            .await?;
+        let before = self.raise_parent(&wanted.parent, parent).await?;
+        let alias = alias(self.devices.holder, before);
+        requests.settle(wanted, link.index, alias).await?;
         // Without files somebody else does it; until then no advertisement comes in, for the device is down.
         let _ = refuse_advertisements(&wanted.name);
         let is_up = self.routers.get(&id).is_some_and(|one| one.installed);
@@ -145,6 +155,58 @@ impl Worker {
         }
         self.devices.settled.insert(link.index);
         Ok(())
+    }
+
+    /// Gives a parent the settings that its devices need; what it had before the first of them came.
+    async fn raise_parent(&mut self, name: &str, index: u32) -> Result<ArpSettings, Error> {
+        self.vips.look_at(&mut self.kernel, index).await?;
+        let now = self.kernel.link(name).map(|link| link.arp);
+        let now = now.unwrap_or_default();
+        let raised = raised(now, self.fence.is_some());
+        if raised != now {
+            let requests = &self.devices.requests;
+            requests.change_arp(name, index, raised).await?;
+        }
+        Ok(self.before(index).unwrap_or(now))
+    }
+
+    /// What a parent had before the first device came, as one that is there says.
+    fn before(&self, parent: u32) -> Option<ArpSettings> {
+        let mut links = self.kernel.links();
+        let on = |link: &Link| link.macvlan.is_some_and(|one| one.parent == parent);
+        links.find_map(|link| holder(link).filter(|_| on(link)).map(|(_, before)| before))
+    }
+
+    /// Removes a device, and with the last one of its parent what was changed for it.
+    async fn delete(&mut self, link: &Link) {
+        let requests = self.devices.requests.clone();
+        // What cannot be removed is found by the next start.
+        if requests.remove(&link.name, link.index).await.is_err() {
+            return;
+        }
+        self.read().await;
+        let (Some(macvlan), Some((_, before))) = (link.macvlan, holder(link)) else {
+            return;
+        };
+        if self.before(macvlan.parent).is_some()
+            || self
+                .vips
+                .look_at(&mut self.kernel, macvlan.parent)
+                .await
+                .is_err()
+        {
+            return;
+        }
+        let mut links = self.kernel.links();
+        let Some(parent) = links.find(|link| link.index == macvlan.parent) else {
+            return;
+        };
+        // What somebody else has changed meanwhile stays.
+        if parent.arp == raised(before, self.fence.is_some()) && parent.arp != before {
+            let _ = requests
+                .change_arp(&parent.name, parent.index, before)
+                .await;
+        }
     }
 
     /// What a dead predecessor left on a device, and the device down.
@@ -205,13 +267,11 @@ impl Worker {
     pub(super) async fn discard(&mut self, devices: &[VirtualMac]) {
         let owned = self.devices.owned;
         for wanted in devices.iter().filter(|_| owned) {
-            let link = self.kernel.link(&wanted.name);
-            let Some(index) = link.map(|link| link.index) else {
+            let Some(link) = self.kernel.link(&wanted.name).cloned() else {
                 continue;
             };
-            if self.devices.settled.remove(&index) {
-                // What cannot be removed is found by the next start.
-                let _ = self.devices.requests.remove(&wanted.name, index).await;
+            if self.devices.settled.remove(&link.index) {
+                self.delete(&link).await;
             }
         }
     }
@@ -226,10 +286,10 @@ impl Worker {
         let links = self.kernel.links();
         let unwanted = links.filter(|link| !wanted.contains(link.name.as_str()));
         let orphans =
-            unwanted.filter(|link| holder(link).is_some_and(|holder| !self.lives(holder)));
+            unwanted.filter(|link| holder(link).is_some_and(|(holder, _)| !self.lives(holder)));
         let orphans: Vec<Link> = orphans.cloned().collect();
         for link in orphans {
-            let _ = self.devices.requests.remove(&link.name, link.index).await;
+            self.delete(&link).await;
         }
     }
 }

@@ -8,7 +8,7 @@ use vrrp_proto::Version;
 use super::{Router, Stats, address, followed, quoted};
 use crate::{
     admin::status::State,
-    config::keepalived::{Authentication, Command, Config},
+    config::keepalived::{Authentication, Command, Config, VmacDevice},
 };
 
 #[derive(Serialize)]
@@ -89,12 +89,14 @@ fn data<'a>(config: &Config, (instance, known, _): &Router<'a>) -> Data<'a> {
         .iter()
         .filter_map(|track| config.scripts.get(track.position));
     let interfaces = instance.track_interfaces.iter();
+    let own = |device: &&VmacDevice| device.parent == instance.interface;
+    let vmac = instance.vmac.devices.iter().find(own);
     Data {
         iname: &instance.name,
         dont_track_primary: (!instance.track_primary).into(),
         skip_check_adv_addr: 0,
         strict_mode: 0,
-        vmac_ifname: "",
+        vmac_ifname: vmac.map_or("", |device| &device.name),
         ifp_ifname: &instance.interface,
         master_priority: followed.map_or(0, |peer| peer.priority),
         last_transition: known

@@ -68,6 +68,9 @@ pub struct Instance {
     pub tracks: Vec<Track>,
     /// Interface name.
     pub interface: String,
+    /// Its devices with virtual MAC addresses.
+    #[serde(default)]
+    pub virtual_macs: Vec<VirtualMac>,
     /// VRID.
     pub vrid: u8,
     /// VRRP version.
@@ -126,6 +129,21 @@ pub struct Instance {
     /// What it counts since the VRRP process started.
     #[serde(default)]
     pub counters: Counters,
+}
+
+/// A device with a virtual MAC address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualMac {
+    /// Its name.
+    pub device: String,
+    /// Its hardware address.
+    pub mac: String,
+    /// The interface that it stands on.
+    pub parent: String,
+    /// `up` while the instance is Active, else `down`, or `missing`.
+    pub state: String,
+    /// Whether adverts come from it.
+    pub adverts: bool,
 }
 
 /// One tracked object.

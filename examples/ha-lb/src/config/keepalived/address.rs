@@ -34,7 +34,7 @@ pub(super) const OPTIONS: &[&str] = &[
 ];
 
 /// Options that are read and do nothing.
-const WITHOUT_EFFECT: &[&str] = &["use_vmac", "track_group"];
+const WITHOUT_EFFECT: &[&str] = &["track_group"];
 
 /// Options that say something of IPv6 only.
 const IPV6_ONLY: &[&str] = &["home", "-nodad", "mngtmpaddr"];
@@ -78,6 +78,7 @@ impl Context<'_> {
             no_prefix_route: false,
             auto_join: false,
             preferred_lifetime: None,
+            vmac: false,
             no_track: false,
             span: node.keyword.span.clone(),
         };
@@ -150,7 +151,7 @@ impl Context<'_> {
             "noprefixroute" => read.no_prefix_route = true,
             "no_track" => read.no_track = true,
             "autojoin" => read.auto_join = true,
-            "use_vmac" => {}
+            "use_vmac" => read.vmac = true,
             "track_group" => {
                 self.after(option, words, "a group")?;
             }

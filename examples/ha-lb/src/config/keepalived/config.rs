@@ -12,7 +12,7 @@ use std::{
 use vip_netlink::route::{Route, Rule};
 use vrrp_proto::{ChecksumMode, Family, Password, Priority, Version, Vrid};
 
-use super::AuthHmac;
+use super::{AuthHmac, vmac::Vmac};
 use crate::config::diagnostic::Span;
 
 mod mail;
@@ -221,6 +221,8 @@ pub struct Instance {
     pub group: IpAddr,
     /// `accept` (true) and `no_accept`: whether packets to the addresses are taken.
     pub accept: bool,
+    /// `use_vmac` and its kind.
+    pub vmac: Vmac,
     /// Gratuitous ARP and unsolicited neighbour advertisements.
     pub announcements: Announcements,
     /// What the checksum of VRRPv3 over IPv4 covers (`v3_checksum_as_v2`).
@@ -283,7 +285,7 @@ pub struct VirtualAddress {
     pub address: IpAddr,
     /// Length of the prefix (32 or 128).
     pub prefix: u8,
-    /// `dev`; the instance's interface by default.
+    /// `dev`, or the device with a virtual MAC address that it goes to; the instance's interface by default.
     pub device: Option<String>,
     /// `brd`.
     pub broadcast: Option<Ipv4Addr>,
@@ -306,6 +308,8 @@ pub struct VirtualAddress {
     /// `preferred_lft`, `u32::MAX` for ever: `Some(0)` keeps the kernel from choosing the address as
     /// a source, and so does `None` with an IPv6 /128.
     pub preferred_lifetime: Option<u32>,
+    /// `use_vmac`: it goes to a device with the virtual MAC address.
+    pub vmac: bool,
     /// `no_track`: someone else may delete it.
     pub no_track: bool,
     /// Where it was written.

@@ -14,6 +14,7 @@ use super::{
     document::Node,
     keyword::{Context, inside},
     lexer::Word,
+    vmac::{self, Reminders},
 };
 
 use crate::mail::courier;
@@ -48,6 +49,8 @@ pub(super) struct Defaults {
     pub(super) smtp_alert: Option<bool>,
     pub(super) smtp_alert_vrrp: Option<bool>,
     pub(super) notify_priority_changes: bool,
+    pub(super) vmac: vmac::Prefixes,
+    pub(super) reminders: Option<Reminders>,
 }
 
 impl Defaults {
@@ -74,6 +77,8 @@ impl Default for Defaults {
             smtp_alert: None,
             smtp_alert_vrrp: None,
             notify_priority_changes: false,
+            vmac: vmac::Prefixes::default(),
+            reminders: None,
         }
     }
 }

@@ -16,6 +16,7 @@ impl Instance {
                 self.group,
                 self.track_primary,
                 self.accept,
+                self.vmac.clone(),
             ),
             self.unicast.is_some(),
             self.priority == Priority::OWNER,

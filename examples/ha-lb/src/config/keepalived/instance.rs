@@ -13,6 +13,7 @@ use super::{
     keyword::{Context, inside},
     lexer::Word,
     tracked::{Counts, TrackLine, TrackLines},
+    vmac,
 };
 use crate::config::diagnostic::{Diagnostic, Severity, Span};
 
@@ -61,6 +62,7 @@ pub(super) struct Draft {
     accept: Option<bool>,
     strict: Option<bool>,
     announcements: Announcements,
+    vmac: vmac::Draft,
     checksum_as_v2: Option<bool>,
     lower_priority_no_advert: Option<bool>,
     higher_priority_send_advert: Option<bool>,
@@ -135,6 +137,7 @@ pub(super) fn read(
         accept: None,
         strict: None,
         announcements,
+        vmac: vmac::Draft::default(),
         checksum_as_v2: None,
         lower_priority_no_advert: None,
         higher_priority_send_advert: None,

@@ -12,6 +12,7 @@ mod carried_out;
 mod routes;
 mod sync_groups;
 mod virtual_server;
+mod vmac;
 mod wild;
 
 /// One file in memory.
@@ -389,8 +390,8 @@ fn a_keyword_without_effect_is_said_once() {
     assert_eq!(
         said,
         [
-            "f:4:1: warning: this keyword has no effect here: `use_ipvlan`; adverts and addresses \
-             keep the interface's own MAC address",
+            "f:4:1: warning: this keyword has no effect here: `use_ipvlan`; the addresses go on the \
+             interface itself, whose hardware address an ipvlan would have too",
             "f:6:1: warning: this keyword has no effect here: `linkbeat_use_polling`; the kernel \
              reports link changes",
         ]

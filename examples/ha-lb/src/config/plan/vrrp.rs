@@ -211,6 +211,7 @@ fn fixed(old: &Instance, new: &Instance) -> Vec<String> {
     settings.named("source address", old.source != new.source);
     settings.named("group", old.group != new.group);
     settings.named("accept", old.accept != new.accept);
+    settings.named("use_vmac", old.vmac != new.vmac);
     settings.named("dont_track_primary", old.track_primary != new.track_primary);
     settings.0
 }

@@ -116,10 +116,14 @@ impl Daemon {
                 let took = slot.is_ready(now).as_millis();
                 let pid = slot.process(now).pid.unwrap_or_default();
                 tracing::info!("speaker (pid {pid}) listens after {took} ms");
+                self.quiet_devices(|_| true);
                 self.child_serves(Role::Speaker, pid);
                 self.repeat_reload(Role::Speaker, now);
             }
             Report::Said(FromSpeaker::Transition(transition)) => {
+                if transition.to == State::Active {
+                    self.quiet_devices(|name| name == transition.instance);
+                }
                 self.changed(&transition);
                 self.ask_speaker();
             }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use vip_netlink::link::Interface;
 use vrrp_fsm::{
     Instant, Object, RouterStatus, StateKind,
     driver::{Command, Failure, Report},
@@ -36,6 +37,9 @@ impl Words {
             effective_priority: router.effective_priority.value(),
             tracks: router.tracks.iter().map(|one| self.track(*one)).collect(),
             interface: instance.map(|i| i.interface.clone()).unwrap_or_default(),
+            virtual_macs: instance
+                .map(|instance| virtual_macs(instance, report.guard.wanted))
+                .unwrap_or_default(),
             vrid: router.vrid.value(),
             version: match router.version {
                 vrrp_proto::Version::V2 => 2,
@@ -127,6 +131,24 @@ fn authentication(instance: &Instance) -> Option<String> {
         (Some(Authentication::Header(_)), None) => "AH".to_owned(),
     };
     Some(word)
+}
+
+fn virtual_macs(instance: &Instance, wanted: bool) -> Vec<status::VirtualMac> {
+    let there = |name: &str| Interface::lookup(name).is_ok_and(|found| found.exists());
+    let devices = instance.vmac.devices.iter();
+    let shown = devices.map(|device| status::VirtualMac {
+        device: device.name.clone(),
+        mac: device.mac.map(|octet| format!("{octet:02x}")).join(":"),
+        parent: device.parent.clone(),
+        state: match (there(&device.name), wanted) {
+            (false, _) => "missing",
+            (true, true) => "up",
+            (true, false) => "down",
+        }
+        .to_owned(),
+        adverts: device.parent == instance.interface && instance.vmac.adverts == Some(device.mac),
+    });
+    shown.collect()
 }
 
 fn vips(instance: &Instance) -> Vec<String> {

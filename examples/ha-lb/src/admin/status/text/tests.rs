@@ -219,7 +219,7 @@ fn the_document_keeps_its_shape() {
         names("/instances/0"),
         "active_address addresses authentication changes counters effective_priority fence held_by interface interval \
          last_transition lease name own_address peers priority refused retrying retrying_paths routes rules state state_age \
-         sync_group takeover_in tracks transitions version vips vrid"
+         sync_group takeover_in tracks transitions version vips virtual_macs vrid"
     );
     assert_eq!(
         names("/instances/0/peers/0"),

@@ -39,6 +39,23 @@ pub(super) fn instance(f: &mut fmt::Formatter<'_>, one: &Instance) -> fmt::Resul
     }
     line(f, "priority", &priority(one))?;
     line(f, "addresses", &addresses(one))?;
+    for device in &one.virtual_macs {
+        let (mac, name, parent) = (&device.mac, &device.device, &device.parent);
+        let adverts = if device.adverts {
+            ""
+        } else {
+            "; adverts do not come from it"
+        };
+        let state = match device.state.as_str() {
+            "missing" => "MISSING",
+            state => state,
+        };
+        line(
+            f,
+            "virtual MAC",
+            &format!("{mac}, device {name} on {parent}: {state}{adverts}"),
+        )?;
+    }
     let failures = [
         (&one.retrying, " the addresses"),
         (&one.retrying_paths, " routes and rules"),

@@ -10,6 +10,7 @@ use crate::config::keepalived::{
     command::user_of,
     garp_group,
     keyword::{Keyword, Table, Takes},
+    vmac,
 };
 
 const NO_CHECKER_MAIL: &str = "changes of a server's state are logged, not mailed";
@@ -328,9 +329,17 @@ pub(super) const TABLE: Table<Draft> = Table {
             |d, n, c| d.global.pacing.neighbour = garp_group::interval(n, c),
             "Time between unsolicited neighbour advertisements on an interface (0).",
         ),
-        Keyword::ignored(
+        Keyword::read(
             "vrrp_garp_extra_if",
-            "announcements go out of the address's interface only",
+            Takes::words(1, 2, "seconds, perhaps with `all` before them"),
+            |d, n, c| d.defaults.reminders = vmac::reminders(n, c),
+            "Default of garp_extra_if.",
+        ),
+        Keyword::obsolete(
+            "vrrp_vmac_garp_intvl",
+            Takes::words(1, 2, "seconds, perhaps with `all` before them"),
+            |d, n, c| d.defaults.reminders = vmac::reminders(n, c),
+            "vrrp_garp_extra_if",
         ),
         Keyword::ignored("dynamic_interfaces", "interfaces may always come and go"),
         Keyword::ignored("linkbeat_use_polling", "the kernel reports link changes"),
@@ -468,13 +477,17 @@ pub(super) const TABLE: Table<Draft> = Table {
             "use_symlink_paths",
             "scripts are run under the path that is written",
         ),
-        Keyword::ignored(
+        Keyword::read(
             "vmac_prefix",
-            "adverts carry the interface's own MAC address",
+            Takes::one("a name"),
+            |d, n, c| d.defaults.vmac.instances = vmac::prefix(n, c),
+            "What names of devices with virtual MAC addresses begin with (vrrp).",
         ),
-        Keyword::ignored(
+        Keyword::read(
             "vmac_addr_prefix",
-            "adverts carry the interface's own MAC address",
+            Takes::one("a name"),
+            |d, n, c| d.defaults.vmac.addresses = vmac::prefix(n, c),
+            "The same for those of addresses on other interfaces (that of vmac_prefix).",
         ),
         Keyword::ignored(
             "log_unknown_vrids",

@@ -13,6 +13,7 @@ use crate::config::{
         global::Defaults,
         keyword::Context,
         tracked::Definitions,
+        vmac::{self, Vmac},
     },
 };
 
@@ -22,7 +23,7 @@ pub(in crate::config::keepalived) fn finish(
     defaults: &Defaults,
     definitions: &Definitions,
     context: &mut Context<'_>,
-) -> Option<Instance> {
+) -> Option<(Instance, vmac::Draft)> {
     let family = draft.family(context)?;
     let owner = draft.priority == Some(255)
         || (draft.priority.is_none() && draft.state == Some(InitialState::Master));
@@ -42,15 +43,7 @@ pub(in crate::config::keepalived) fn finish(
     if vrid.is_none() {
         draft.missing(context, "virtual_router_id", "`virtual_router_id` 1 to 255");
     }
-    let interface = draft.interface.as_ref().map(|word| word.text.clone());
-    let interface = interface.or_else(|| defaults.interface.clone());
-    if interface.is_none() {
-        draft.missing(
-            context,
-            "interface",
-            "`interface`, or `default_interface` in global_defs",
-        );
-    }
+    let interface = draft.interface(defaults, context);
     let priority = draft.priority(context);
     let preempt = draft.preempt(&facts, context);
     let preempt_delay = draft.preempt_delay(&facts, context);
@@ -70,7 +63,9 @@ pub(in crate::config::keepalived) fn finish(
     }
     let accept = draft.accept(&facts, context);
     let checksum_as_v2 = draft.checksum_as_v2.unwrap_or(defaults.checksum_as_v2);
-    Some(Instance {
+    let mut vmac = std::mem::take(&mut draft.vmac);
+    vmac.reminders = vmac.reminders.or(defaults.reminders);
+    let instance = Instance {
         name: Arc::from(draft.name.text.as_str()),
         span: draft.name.span.clone(),
         interface: interface?,
@@ -99,6 +94,7 @@ pub(in crate::config::keepalived) fn finish(
         source: draft.source.map(|(source, _)| source),
         group: group?,
         accept,
+        vmac: Vmac::default(),
         announcements: draft.announcements,
         checksum: match checksum_as_v2 {
             true => ChecksumMode::MessageOnly,
@@ -122,10 +118,24 @@ pub(in crate::config::keepalived) fn finish(
             .notify_priority_changes
             .unwrap_or(defaults.notify_priority_changes),
         smtp_alert: draft.smtp_alert.unwrap_or(defaults.mails()),
-    })
+    };
+    Some((instance, vmac))
 }
 
 impl Draft {
+    fn interface(&self, defaults: &Defaults, context: &mut Context<'_>) -> Option<String> {
+        let interface = self.interface.as_ref().map(|word| word.text.clone());
+        let interface = interface.or_else(|| defaults.interface.clone());
+        if interface.is_none() {
+            self.missing(
+                context,
+                "interface",
+                "`interface`, or `default_interface` in global_defs",
+            );
+        }
+        interface
+    }
+
     /// A keyword without which the instance cannot be run. Not said when something else of the
     /// block was refused, which may have been just that.
     fn missing(&self, context: &mut Context<'_>, keyword: &str, expected: &str) {

@@ -61,6 +61,12 @@ impl Draft {
             taken("`down_timer_adverts`", "it is 3, as by keepalived");
         }
         self.down_timer_adverts = Some(3);
+        if self.vmac.from_interface.take().is_some() {
+            taken(
+                "`vmac_xmit_base`",
+                "adverts come from the virtual MAC address, as by keepalived",
+            );
+        }
         if facts.version == Version::V2 && !facts.owner && self.accept == Some(true) {
             taken(
                 "`accept` in version 2",

@@ -9,10 +9,12 @@ use crate::config::keepalived::{
     announcements, auth_hmac,
     keyword::{Keyword, Table, Takes},
     tracked::track,
+    vmac,
 };
 
 const FENCE: &str = "addresses are fenced by an nftables table of this program's own";
-const REAL_MAC: &str = "adverts and addresses keep the interface's own MAC address";
+const NO_IPVLAN: &str =
+    "the addresses go on the interface itself, whose hardware address an ipvlan would have too";
 const NO_BFD: &str = "BFD is not spoken; the instance does not track it";
 
 pub(super) const TABLE: Table<Draft> = Table {
@@ -337,14 +339,36 @@ pub(super) const TABLE: Table<Draft> = Table {
             "unicast_fault_no_peer",
             "`unicast_peer` without a peer is an error",
         ),
-        Keyword::ignored("use_vmac", REAL_MAC),
-        Keyword::ignored("use_vmac_addr", REAL_MAC),
-        Keyword::ignored("vmac_xmit_base", REAL_MAC),
-        Keyword::ignored("use_ipvlan", REAL_MAC),
-        Keyword::ignored("vmac_garp_intvl", REAL_MAC),
-        Keyword::ignored(
+        Keyword::read(
+            "use_vmac",
+            Takes::words(0, 2, "perhaps a name of a device and a hardware address"),
+            |d, n, c| vmac::use_vmac(&mut d.vmac, n, c),
+            "The addresses live, and adverts come from, a device with the virtual MAC address.",
+        ),
+        Keyword::read(
+            "use_vmac_addr",
+            Takes::FLAG,
+            |d, n, c| vmac::use_vmac_addr(&mut d.vmac, n, c),
+            "Such devices also for addresses on other interfaces and of the other family.",
+        ),
+        Keyword::read(
+            "vmac_xmit_base",
+            Takes::FLAG,
+            |d, n, c| vmac::xmit_base(&mut d.vmac, n, c),
+            "Adverts come from the interface's own hardware address.",
+        ),
+        Keyword::ignored("use_ipvlan", NO_IPVLAN),
+        Keyword::obsolete(
+            "vmac_garp_intvl",
+            Takes::words(1, 2, "seconds, perhaps with `all` before them"),
+            |d, n, c| d.vmac.reminders = vmac::reminders(n, c),
             "garp_extra_if",
-            "announcements go out of the address's interface only",
+        ),
+        Keyword::read(
+            "garp_extra_if",
+            Takes::words(1, 2, "seconds, perhaps with `all` before them"),
+            |d, n, c| d.vmac.reminders = vmac::reminders(n, c),
+            "Addresses on other interfaces are announced again so often (never).",
         ),
         Keyword::ignored("vrf", "adverts are sent on the interface itself"),
         Keyword::read(

@@ -37,7 +37,11 @@ default_interface eth0
 {lines}
 }}
 {TRACKED}
-{DEFAULT}track_script {{
+{DEFAULT}use_vmac
+virtual_ipaddress_excluded {{
+10.0.0.7 dev eth7 use_vmac
+}}
+track_script {{
 S
 }}
 }}
