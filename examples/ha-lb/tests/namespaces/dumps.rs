@@ -33,7 +33,7 @@ global_defs {
     vrrp_garp_master_delay 3
 }
 vrrp_script chk {
-    script \"/usr/bin/true x\"
+    script \"/usr/bin/true 'a b' c\\ d \\\"e f\\\" \\x41\\102 #g\"
     interval 1
     weight -5
     fall 3
@@ -59,8 +59,8 @@ vrrp_instance V1 {
     track_interface {
         lo weight 2
     }
-    notify \"/usr/bin/true a b\"
-    notify_master /usr/bin/true
+    notify '/usr/bin/true a \"b c\"'
+    notify_master /usr/bin/\"tr\"ue
 }
 vrrp_instance V2 {
     state BACKUP
@@ -249,6 +249,7 @@ fn a_signalled_keepalived_writes_what_tools_read() {
                 "   Effective priority = 155",
                 "   Virtual IP (2):",
                 "     10.77.0.101 dev eth0 scope global set",
+                "   Command = '/usr/bin/true' 'a b' 'c' 'd' 'e f' 'AB' '#g'",
                 "   Status = GOOD",
                 "   Using src_ip = 10.77.0.11 (from configuration)",
             ] {
