@@ -163,10 +163,16 @@ impl Site {
                     vips.iter()
                         .all(|vip| self.timeline.holds(host, *vip) == (host == who))
                 };
-                (0..self.members.len())
-                    .filter(|host| self.members[*host].program != Program::Frr)
-                    .all(right)
-                    .then_some(())
+                // FRRouting always has them; zebra tells its device in its own time that it may not answer.
+                let quiet = |host: usize| {
+                    let lately = self.timeline.answers(Instant::now() - LATE);
+                    lately.iter().all(|(_, from)| *from != host)
+                };
+                let in_order = |host: usize| match self.members[host].program {
+                    Program::Frr => host == who || quiet(host),
+                    Program::HaLb | Program::Keepalived => right(host),
+                };
+                (0..self.members.len()).all(in_order).then_some(())
             },
         );
         self.only_answers(who);
