@@ -27,6 +27,7 @@ use vrrp_proto::{Family, MULTICAST_V4, MULTICAST_V6};
 
 use crate::Error;
 use crate::announce::Mac;
+use crate::debounce::LinkDelay;
 use crate::fence::{self, Access, FenceError, Pulse};
 use crate::lease::Lease;
 use crate::link::Interface;
@@ -151,6 +152,8 @@ pub struct HostOptions {
     pub succession: bool,
     /// Times between announcements of addresses.
     pub pacing: Pacing,
+    /// How long changes of links must last.
+    pub delays: Vec<LinkDelay>,
     /// What stands whoever is Active.
     pub fixtures: Fixtures,
     /// Room for the kernel's notifications, in octets; what does not fit makes everything be looked at anew.
@@ -187,6 +190,7 @@ impl Default for HostOptions {
             watch: Vec::new(),
             succession: false,
             pacing: Pacing::default(),
+            delays: Vec::new(),
             fixtures: Fixtures::default(),
             room: ROOM,
         }
@@ -381,6 +385,11 @@ impl LinuxHost {
     /// Other times between announcements of addresses from now on.
     pub fn pace(&mut self, pacing: Pacing) {
         self.command(NOBODY, Work::Pace(pacing));
+    }
+
+    /// How long changes of links must last from now on.
+    pub fn debounce(&mut self, delays: Vec<LinkDelay>) {
+        self.command(NOBODY, Work::Debounce(delays));
     }
 
     /// A router is gone for good; its addresses have been let go by [`Command::Remove`].

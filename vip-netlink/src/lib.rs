@@ -49,6 +49,7 @@
 
 pub mod advert_socket;
 pub mod announce;
+pub mod debounce;
 mod error;
 pub mod fence;
 #[cfg(feature = "tokio")]

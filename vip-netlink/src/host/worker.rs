@@ -28,6 +28,7 @@ use vrrp_fsm::driver::{Command, HostEvent};
 
 use super::{Fixtures, HostOptions, HostRouter, NOBODY, boottime};
 use crate::Error;
+use crate::debounce::{Debounce, LinkDelay};
 use crate::fence::{self, Fence, FenceError, Pulse};
 use crate::link::Interface;
 use crate::macvlan::Requests;
@@ -91,6 +92,8 @@ pub(super) enum Work {
     },
     /// Other times between announcements from now on.
     Pace(Pacing),
+    /// How long changes of links must last from now on.
+    Debounce(Vec<LinkDelay>),
     /// A router is gone for good.
     Dismiss,
     /// Beats cannot be sent: from now on no router needs any.
@@ -144,6 +147,7 @@ struct Worker {
     reports: UnboundedSender<Report>,
     queue: VecDeque<(RouterId, Work)>,
     pacer: Pacer<Saying>,
+    delays: Vec<LinkDelay>,
     devices: Devices,
 }
 
@@ -152,6 +156,7 @@ struct Seen {
     interface: Interface,
     index: Option<Option<u32>>,
     usable: Option<bool>,
+    settling: Debounce,
 }
 
 /// Body of the thread; ends when the sender of `work` is gone, and leaves no address behind.
@@ -230,8 +235,12 @@ async fn serve(
             .values()
             .filter_map(|router| router.remind)
             .min();
-        let announcement = worker.pacer.next_deadline();
-        let announcement = announcement.map(|at| Instant::now() + at.saturating_sub(boottime()));
+        let from_now = |at: Duration| Instant::now() + at.saturating_sub(boottime());
+        let announcement = worker.pacer.next_deadline().map(from_now);
+        let settled = worker.interfaces.iter();
+        let settled = settled
+            .filter_map(|seen| seen.settling.next_deadline())
+            .min();
         tokio::select! {
             biased;
             next = work.recv() => match next {
@@ -243,6 +252,7 @@ async fn serve(
             () = wait(repair) => worker.devices.stale = true,
             () = wait(reminder) => worker.remind().await,
             () = wait(announcement) => worker.say(),
+            () = wait(settled.map(from_now)) => worker.tell(),
             _ = renewal.tick() => worker.renew(),
         }
     }
@@ -327,6 +337,7 @@ impl Worker {
             reports,
             queue: VecDeque::new(),
             pacer: Pacer::new(options.pacing),
+            delays: options.delays,
         };
         let start = Start {
             unfenced,
@@ -366,6 +377,10 @@ impl Worker {
         match what {
             Work::Admit { router, reopen } => self.admit(*router, reopen).await,
             Work::Pace(pacing) => self.pacer.change(pacing),
+            Work::Debounce(delays) => {
+                self.delays = delays;
+                self.tell();
+            }
             Work::Own => self.devices.owned = true,
             Work::Fit => self.fit().await,
             Work::Look => self.look_again().await,
@@ -384,6 +399,7 @@ impl Worker {
         match what {
             Work::Admit { .. }
             | Work::Pace(_)
+            | Work::Debounce(_)
             | Work::Own
             | Work::Fit
             | Work::Refit(_)
@@ -476,6 +492,7 @@ impl Seen {
             interface,
             index: None,
             usable: None,
+            settling: Debounce::new(),
         }
     }
 }

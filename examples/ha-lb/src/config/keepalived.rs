@@ -31,6 +31,7 @@ mod instance;
 mod keyword;
 mod lexer;
 mod line;
+mod link_delay;
 mod names;
 mod process;
 mod route;
@@ -46,8 +47,8 @@ mod vmac;
 pub use auth_hmac::AuthHmac;
 pub use config::{
     Announcements, Authentication, Check, CheckKind, Command, Config, Edge, Fixed, Global,
-    InitFile, InitialState, Instance, Mail, Notify, PacedInterfaces, Pacing, Parameters, Peer,
-    Process, RealServer, Scheduler, Script, SyncGroup, TrackInterface, Tracked, TrackedFile,
+    InitFile, InitialState, Instance, LinkDelay, Mail, Notify, PacedInterfaces, Pacing, Parameters,
+    Peer, Process, RealServer, Scheduler, Script, SyncGroup, TrackInterface, Tracked, TrackedFile,
     TrackedProcess, Unicast, User, VirtualAddress, VirtualServer,
 };
 pub use identity::continued;
@@ -263,7 +264,15 @@ const TABLE: Table<Draft> = Table {
         Keyword::ignored("linkbeat_use_polling", "the kernel reports link changes"),
         Keyword::ignored("child_wait_time", global::STOPPING),
         Keyword::ignored("linkbeat_interfaces", "the kernel reports link changes"),
-        Keyword::ignored("interface_up_down_delays", "a link's loss counts at once"),
+        Keyword::repeated(
+            "interface_up_down_delays",
+            Takes::BLOCK,
+            |draft, node, context| {
+                let delays = &mut draft.global.global.link_delays;
+                delays.extend(link_delay::read(node, context));
+            },
+            "How long the loss and the return of a link must last until they count.",
+        ),
         Keyword::ignored("ssl", "checks do not speak TLS"),
         Keyword::ignored("SSL", "checks do not speak TLS"),
     ],
@@ -310,6 +319,11 @@ fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -
         &mut context,
     );
     let fixed = fixed::finish(draft.fixed, &defaults, instances.is_empty(), &mut context);
+    link_delay::bound(
+        &mut draft.global.global.link_delays,
+        &instances,
+        &mut context,
+    );
     mail_goes_nowhere(&draft.global.global, &instances, &sync_groups, &mut context);
     let virtual_servers = draft
         .virtual_servers

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 
 use vip_netlink::{
     Fixtures, HostOptions, HostRouter, LinuxHost, Reminders,
+    debounce::LinkDelay,
     fence::Access,
     lease::Lease,
     link::Interface,
@@ -99,6 +100,7 @@ pub(super) fn host(
     let options = HostOptions {
         succession,
         pacing: pacing(config),
+        delays: delays(config),
         fixtures: fixtures(config),
         watch: interfaces.0.values().cloned().collect(),
         ..HostOptions::default()
@@ -176,10 +178,21 @@ pub(crate) fn plan(config: &Config) -> String {
     let groups: Vec<_> = groups.collect();
     let hosts = host_routers(config, &interfaces);
     format!(
-        "{routers:?} {groups:?} {hosts:?} {:?} {:?}",
+        "{routers:?} {groups:?} {hosts:?} {:?} {:?} {:?}",
         pacing(config),
+        delays(config),
         fixtures(config)
     )
+}
+
+/// How long changes of links must last.
+pub(super) fn delays(config: &Config) -> Vec<LinkDelay> {
+    let delays = config.global.link_delays.iter().map(|delay| LinkDelay {
+        interface: delay.interface.clone(),
+        down: delay.down,
+        up: delay.up,
+    });
+    delays.collect()
 }
 
 /// How fast announcements follow each other.

@@ -136,6 +136,7 @@ pub(super) fn apply(
         }
     }
     driver.host_mut().pace(build::pacing(&config));
+    driver.host_mut().debounce(build::delays(&config));
     driver.host_mut().refit(build::fixtures(&config));
     let groups = words.regroup(&config);
     for (group, members) in groups.known {

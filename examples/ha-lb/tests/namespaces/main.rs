@@ -39,6 +39,7 @@ mod stats_page;
 mod stop;
 mod support;
 mod sync_groups;
+mod tracking;
 mod two_masters;
 mod upgrade;
 mod vmac;

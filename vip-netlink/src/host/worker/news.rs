@@ -115,6 +115,9 @@ impl Worker {
                 seen.usable = None;
             }
             let usable = link.is_some_and(Link::usable);
+            let mut delays = self.delays.iter();
+            let delay = delays.find(|delay| delay.interface == seen.interface.name());
+            let usable = seen.settling.settle(delay, seen.usable, usable, boottime());
             if seen.usable.replace(usable) != Some(usable) {
                 let event = match index {
                     Some(_) if usable => {

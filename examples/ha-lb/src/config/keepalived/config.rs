@@ -77,6 +77,8 @@ pub struct Global {
     pub delay_after_boot: Duration,
     /// `vrrp_notify_fifo` and `notify_fifo`.
     pub notify_fifos: Vec<PathBuf>,
+    /// `interface_up_down_delays`.
+    pub link_delays: Vec<LinkDelay>,
     /// `vrrp_garp_interval`, `vrrp_gna_interval` and `garp_group`.
     pub pacing: Pacing,
     /// Where and how the processes run; looked at when they start.
@@ -115,6 +117,19 @@ pub struct Process {
     pub real_time_limit: Option<u64>,
     /// `vrrp_cpu_affinity`: the processors that the speaker may run on; all if empty.
     pub processors: Vec<usize>,
+}
+
+/// A line of `interface_up_down_delays`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkDelay {
+    /// The interface.
+    pub interface: String,
+    /// How long its loss must last until it counts.
+    pub down: Duration,
+    /// How long its return must last.
+    pub up: Duration,
+    /// Where it was written.
+    pub span: Span,
 }
 
 /// A user and perhaps a group, by name or number as written.

@@ -169,8 +169,16 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     settings.named("router_id", old.router_id != new.router_id);
     settings.named("vrrp_notify_fifo", old.notify_fifos != new.notify_fifos);
     settings.named("vrrp_garp_interval", old.pacing != new.pacing);
+    let delays = |global: &Global| -> Vec<_> {
+        let delays = global.link_delays.iter();
+        delays
+            .map(|one| (one.interface.clone(), one.down, one.up))
+            .collect()
+    };
+    settings.named("interface_up_down_delays", delays(old) != delays(new));
     let rest = |global: &Global| Global {
         pacing: Pacing::default(),
+        link_delays: Vec::new(),
         router_id: None,
         notify_fifos: Vec::new(),
         ..global.clone()

@@ -265,6 +265,12 @@ pub(super) const EXAMPLES: &[Example] = &[
     ),
     example(
         FILE,
+        "interface_up_down_delays",
+        Runs,
+        "+interface_up_down_delays {\n+eth0 0.5 1\n+}\nDEFAULT\n}",
+    ),
+    example(
+        FILE,
         "track_file",
         Runs,
         "+track_file F {\n+file /f\n+}\nDEFAULT\ntrack_file {\nF\n}\n}",

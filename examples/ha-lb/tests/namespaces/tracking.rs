@@ -1,0 +1,138 @@
+//! Files and processes that an instance tracks, through the whole daemon.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use ha_lb::lab::Lab;
+
+use crate::{
+    node::Node,
+    support::{Needs, enclosed, wait_for},
+};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+const FILE: &str = "track_file load {\n file \"/run/load\"\n weight 2\n init_file 5\n}\n\
+    vrrp_track_process worker {\n process tracked-worker\n}\n\
+    vrrp_instance V {\n state BACKUP\n version 3\n interface eth0\n virtual_router_id 51\n priority 100\n \
+    advert_int 0.1\n virtual_ipaddress {\n 192.168.10.10\n }\n track_file {\n load\n }\n track_process {\n worker\n \
+    }\n}\n";
+
+#[test]
+fn a_file_moves_the_priority_and_a_lost_process_is_a_fault_at_once() {
+    let name = "tracking::a_file_moves_the_priority_and_a_lost_process_is_a_fault_at_once";
+    enclosed(name, Needs::Namespaces, &["unshare", "ip"], || {
+        let scratch = tempfile::tempdir().unwrap();
+        let lab = Lab::new().unwrap();
+        let mut node = Node::new(&lab, scratch.path(), "lb", "eth0", &["192.168.10.11/24"]);
+        let path = scratch.path().join("keepalived.conf");
+        fs::write(&path, FILE).unwrap();
+        let worker = scratch.path().join("tracked-worker");
+        fs::copy("/bin/sleep", &worker).unwrap();
+        node.start(Some(&path), &[]);
+        // Nothing runs yet.
+        wait_for("a fault", PATIENCE, || {
+            (node.state() == "Fault").then_some(())
+        });
+        let held = node.ask("/instances/0/held_by").unwrap();
+        assert_eq!(held, "process worker failed");
+        let mut running = node.host.command(&worker).arg("600").spawn().unwrap();
+        wait_for("Active", PATIENCE, || {
+            (node.state() == "Active").then_some(())
+        });
+
+        let priority = |node: &Node| node.ask("/instances/0/effective_priority");
+        assert_eq!(
+            priority(&node).unwrap(),
+            110,
+            "what init_file has written, twice"
+        );
+        fs::write(node.path("run/load"), "-30\n").unwrap();
+        wait_for("40", PATIENCE, || (priority(&node)? == 40).then_some(()));
+        fs::write(node.path("run/load"), "-127\n").unwrap();
+        wait_for("a fault by the file", PATIENCE, || {
+            (node.state() == "Fault").then_some(())
+        });
+        assert_eq!(
+            node.ask("/instances/0/held_by").unwrap(),
+            "file load failed"
+        );
+        fs::remove_file(node.path("run/load")).unwrap();
+        wait_for("Active", PATIENCE, || {
+            (node.state() == "Active").then_some(())
+        });
+        assert_eq!(priority(&node).unwrap(), 100);
+
+        let tracked = node.ask("/scripts").unwrap();
+        assert_eq!(
+            (&tracked[0]["kind"], &tracked[0]["value"]),
+            (&"file".into(), &0.into())
+        );
+        assert_eq!(
+            (&tracked[1]["kind"], &tracked[1]["value"]),
+            (&"process".into(), &1.into())
+        );
+
+        let killed = Instant::now();
+        running.kill().unwrap();
+        wait_for("a fault by the process", PATIENCE, || {
+            (!node.holds("192.168.10.10")).then_some(())
+        });
+        println!(
+            "the address was gone {:?} after the process",
+            killed.elapsed()
+        );
+        running.wait().unwrap();
+        assert_eq!(node.terminate(), Some(0));
+    });
+}
+
+#[test]
+fn a_link_that_bounces_is_not_seen_and_one_that_is_lost_is_after_its_delay() {
+    let name = "tracking::a_link_that_bounces_is_not_seen_and_one_that_is_lost_is_after_its_delay";
+    enclosed(name, Needs::Namespaces, &["unshare", "ip"], || {
+        let scratch = tempfile::tempdir().unwrap();
+        let lab = Lab::new().unwrap();
+        let mut node = Node::new(&lab, scratch.path(), "lb", "eth0", &["192.168.10.11/24"]);
+        let path = scratch.path().join("keepalived.conf");
+        let instance = "vrrp_instance V {\n state MASTER\n version 3\n interface eth0\n virtual_router_id 51\n \
+            priority 255\n advert_int 2\n virtual_ipaddress {\n 192.168.10.10\n }\n}\n";
+        let text = format!("interface_up_down_delays {{\n eth0 1.5\n}}\n{instance}");
+        fs::write(&path, text).unwrap();
+        node.start(Some(&path), &[]);
+        wait_for("Active", PATIENCE, || {
+            (node.state() == "Active").then_some(())
+        });
+        lab.cut_cable(&node.host).unwrap();
+        lab.mend_cable(&node.host).unwrap();
+        let cut = Instant::now();
+        lab.cut_cable(&node.host).unwrap();
+        wait_for("a fault", PATIENCE, || {
+            (node.state() == "Fault").then_some(())
+        });
+        let waited = cut.elapsed();
+        assert!(waited >= Duration::from_millis(1400), "{waited:?}");
+        println!("the loss counted after {waited:?}");
+        lab.mend_cable(&node.host).unwrap();
+        let mended = Instant::now();
+        wait_for("the owner again", PATIENCE, || {
+            (node.state() == "Active").then_some(())
+        });
+        assert!(
+            mended.elapsed() >= Duration::from_millis(1400),
+            "{:?}",
+            mended.elapsed()
+        );
+        // The short loss before was none.
+        let faults = node.ask("/instances/0/transitions").unwrap();
+        let faults = faults
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| one["to"] == "Fault");
+        assert_eq!(faults.count(), 1);
+        assert_eq!(node.terminate(), Some(0));
+    });
+}
