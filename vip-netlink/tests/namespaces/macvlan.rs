@@ -9,13 +9,13 @@ use crate::support::{
     HOST, HOST_ADDRESS, HOST_MAC, PEER_ADDRESS, Peer, VIP, in_namespaces, interface_index, output,
     sh, until,
 };
-use vip_netlink::HostRouter;
 use vip_netlink::advert_socket::FrameSender;
 use vip_netlink::announce::{Mac, arp_request};
 use vip_netlink::fence::{Access, Fence, Options};
 use vip_netlink::link::{ArpSettings, Interface};
 use vip_netlink::macvlan::{VirtualMac, alias, virtual_mac};
 use vip_netlink::plan::Vip;
+use vip_netlink::{HostRouter, Reminders};
 use vrrp_fsm::driver::{Command, Host, HostEvent};
 use vrrp_proto::{Envelope, Family, Vrid};
 
@@ -298,6 +298,39 @@ fn an_address_of_a_device_that_takes_no_packets_is_found_all_the_same() {
                 install(host).await;
                 assert_eq!(answers(peer, VIP), [VMAC]);
                 assert!(!peer.ping(VIP.into(), Duration::from_millis(200)));
+            });
+        },
+    );
+}
+
+#[test]
+fn a_device_that_adverts_do_not_come_from_reminds_its_neighbours() {
+    in_namespaces(
+        "macvlan::a_device_that_adverts_do_not_come_from_reminds_its_neighbours",
+        |peer| {
+            const OFTEN: Duration = Duration::from_millis(100);
+            let announced = |sniffer: &crate::support::Sniffer, patience| {
+                let arp = |frame: &[u8]| frame[12..14] == [8, 6] && frame[28..32] == VIP.octets();
+                sniffer.next(patience, arp)
+            };
+            let mut router = on_device();
+            router.reminders = Some(Reminders {
+                interval: OFTEN,
+                all: false,
+            });
+            with_host(router.clone(), async |host| {
+                let sniffer = peer.sniffer();
+                install(host).await;
+                assert!(announced(&sniffer, OFTEN * 3).is_none(), "adverts do");
+            });
+            router.mac = None;
+            with_host(router, async |host| {
+                let sniffer = peer.sniffer();
+                install(host).await;
+                for _ in 0..3 {
+                    let frame = announced(&sniffer, PATIENCE).unwrap();
+                    assert_eq!(frame[6..12], VMAC);
+                }
             });
         },
     );
