@@ -15,6 +15,7 @@ use crate::config::keepalived::{
 
 const NO_CHECKER_MAIL: &str = "changes of a server's state are logged, not mailed";
 const NO_SNMP: &str = "there is no SNMP agent";
+const BUFFERS: &str = "receive buffers are as large as the kernel allows";
 const SCHEDULING: &str = "how the process is scheduled is left to the service manager";
 const NO_IPVS: &str = "the kernel's IPVS is not used";
 const FENCE: &str = "addresses are fenced by an nftables table of this program's own";
@@ -265,38 +266,14 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("data_use_instance", FILES),
         Keyword::ignored("dbus_service_name", "there is no D-Bus interface"),
         Keyword::ignored("enable_snmp_keepalived", NO_SNMP),
-        Keyword::ignored(
-            "lvs_netlink_cmd_rcv_bufs",
-            "receive buffers are as large as the kernel allows",
-        ),
-        Keyword::ignored(
-            "lvs_netlink_cmd_rcv_bufs_force",
-            "receive buffers are as large as the kernel allows",
-        ),
-        Keyword::ignored(
-            "lvs_netlink_monitor_rcv_bufs",
-            "receive buffers are as large as the kernel allows",
-        ),
-        Keyword::ignored(
-            "lvs_netlink_monitor_rcv_bufs_force",
-            "receive buffers are as large as the kernel allows",
-        ),
-        Keyword::ignored(
-            "vrrp_netlink_cmd_rcv_bufs_force",
-            "receive buffers are as large as the kernel allows",
-        ),
-        Keyword::ignored(
-            "vrrp_netlink_monitor_rcv_bufs_force",
-            "receive buffers are as large as the kernel allows",
-        ),
-        Keyword::ignored(
-            "process_monitor_rcv_bufs",
-            "receive buffers are as large as the kernel allows",
-        ),
-        Keyword::ignored(
-            "process_monitor_rcv_bufs_force",
-            "receive buffers are as large as the kernel allows",
-        ),
+        Keyword::ignored("lvs_netlink_cmd_rcv_bufs", BUFFERS),
+        Keyword::ignored("lvs_netlink_cmd_rcv_bufs_force", BUFFERS),
+        Keyword::ignored("lvs_netlink_monitor_rcv_bufs", BUFFERS),
+        Keyword::ignored("lvs_netlink_monitor_rcv_bufs_force", BUFFERS),
+        Keyword::ignored("vrrp_netlink_cmd_rcv_bufs_force", BUFFERS),
+        Keyword::ignored("vrrp_netlink_monitor_rcv_bufs_force", BUFFERS),
+        Keyword::ignored("process_monitor_rcv_bufs", BUFFERS),
+        Keyword::ignored("process_monitor_rcv_bufs_force", BUFFERS),
         Keyword::ignored("nftables_ipvs", NO_IPVS),
         Keyword::ignored("nftables_ipvs_priority", NO_IPVS),
         Keyword::ignored("nftables_ipvs_start_fwmark", NO_IPVS),
@@ -391,22 +368,10 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("process_name", SCHEDULING),
         Keyword::ignored("vrrp_process_name", SCHEDULING),
         Keyword::ignored("checker_process_name", SCHEDULING),
-        Keyword::ignored(
-            "vrrp_rx_bufs_policy",
-            "receive buffers are as large as the kernel allows",
-        ),
-        Keyword::ignored(
-            "vrrp_rx_bufs_multiplier",
-            "receive buffers are as large as the kernel allows",
-        ),
-        Keyword::ignored(
-            "vrrp_netlink_cmd_rcv_bufs",
-            "receive buffers are as large as the kernel allows",
-        ),
-        Keyword::ignored(
-            "vrrp_netlink_monitor_rcv_bufs",
-            "receive buffers are as large as the kernel allows",
-        ),
+        Keyword::ignored("vrrp_rx_bufs_policy", BUFFERS),
+        Keyword::ignored("vrrp_rx_bufs_multiplier", BUFFERS),
+        Keyword::ignored("vrrp_netlink_cmd_rcv_bufs", BUFFERS),
+        Keyword::ignored("vrrp_netlink_monitor_rcv_bufs", BUFFERS),
         Keyword::ignored("lvs_sync_daemon", NO_IPVS),
         Keyword::ignored("lvs_flush", NO_IPVS),
         Keyword::ignored("lvs_flush_onstop", NO_IPVS),
