@@ -9,17 +9,22 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::sys::socket::{setsockopt, sockopt::RxqOvfl};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use vrrp_proto::{Envelope, Family};
 
 use crate::error::Error;
 
+mod batch;
+mod filter;
 mod frame;
 mod ipv4;
 mod ipv6;
 
+pub use batch::{Batch, Fill};
 pub use frame::FrameSender;
 
 /// IP protocol number of VRRP.
@@ -31,8 +36,6 @@ const IPPROTO_RAW: u8 = 255;
 
 /// DSCP CS6, "internetwork control", as every VRRP speaker uses.
 const TRAFFIC_CLASS: u8 = 0xc0;
-/// Room for a burst of some thousand adverts (each is accounted with about 1 KiB).
-const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// Packets that [`AdvertReceiver::receive`] skips in one call.
 pub const SKIPPED: usize = 64;
@@ -52,6 +55,8 @@ pub struct AdvertReceiver {
     socket: Socket,
     family: Family,
     protocol: u8,
+    /// What the kernel last said of packets that it had no room for.
+    overflows: AtomicU32,
 }
 
 impl AdvertReceiver {
@@ -75,10 +80,7 @@ impl AdvertReceiver {
                     ipv6::ask_for_header(&socket)?;
                 }
             }
-            // Without CAP_NET_ADMIN of the machine itself the kernel allows rmem_max at most.
-            if set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).is_err() {
-                let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-            }
+            setsockopt(&socket, RxqOvfl, &1).map_err(io::Error::from)?;
             for group in groups.iter().filter(|group| Family::of(**group) == family) {
                 let joined = match group {
                     IpAddr::V4(group) => {
@@ -103,7 +105,44 @@ impl AdvertReceiver {
             socket,
             family,
             protocol,
+            overflows: AtomicU32::new(0),
         })
+    }
+
+    /// Gives the socket room for so many bytes of packets, as the kernel counts them (about 1 KiB for an advert); what it
+    /// has then. Without CAP_NET_ADMIN of the machine itself that is `net.core.rmem_max` at most.
+    pub fn make_room(&self, bytes: usize) -> io::Result<usize> {
+        if set_socket_recv_buffer_size_force(&self.socket, bytes).is_err() {
+            self.socket.set_recv_buffer_size(bytes)?;
+        }
+        // The kernel doubles what it is asked for, for its own overhead.
+        Ok(self.socket.recv_buffer_size()? / 2)
+    }
+
+    /// From now on the kernel drops adverts of other VRIDs, before anybody sees or counts them; `None` ends that.
+    pub fn admit_only(&self, vrids: Option<&[u8]>) -> io::Result<()> {
+        match vrids {
+            Some(vrids) => {
+                self.socket
+                    .attach_filter(&filter::program(self.family, self.protocol, vrids))
+            }
+            None => match self.socket.detach_filter() {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Packets for which the socket had no room, as far as known from those that were received since.
+    #[must_use]
+    pub fn overflows(&self) -> u32 {
+        self.overflows.load(Ordering::Relaxed)
+    }
+
+    /// The family that arrives here.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        self.family
     }
 
     /// The IP protocol that arrives here.

@@ -10,6 +10,7 @@
 //! A netlink request can wait for another program's lock inside the kernel; that is why addresses
 //! are a thread's work and not a task's: no advert is late for them.
 
+mod beats;
 mod driven;
 mod station;
 mod worker;
@@ -26,6 +27,7 @@ use vrrp_fsm::driver::{Command, HostEvent};
 use vrrp_proto::{Family, MULTICAST_V4, MULTICAST_V6};
 
 use crate::Error;
+use crate::advert_socket::Batch;
 use crate::announce::Mac;
 use crate::debounce::LinkDelay;
 use crate::fence::{self, Access, FenceError, Pulse};
@@ -36,6 +38,7 @@ use crate::pace::Pacing;
 use crate::plan::Vip;
 use crate::route::{Route, Rule};
 use crate::watch::ROOM;
+use beats::Beats;
 use station::Station;
 use worker::{Paths, Report, Start, Work};
 
@@ -158,6 +161,9 @@ pub struct HostOptions {
     pub fixtures: Fixtures,
     /// Room for the kernel's notifications, in octets; what does not fit makes everything be looked at anew.
     pub room: usize,
+    /// Room for adverts that each receive socket is to have at least, in bytes as the kernel counts them (about 1 KiB
+    /// for an advert); by itself it is made for 16 adverts of each router on the interface.
+    pub receive_buffer: usize,
 }
 
 /// Addresses, routes and rules that stand whoever is Active: put up at the start, put back when another program removes
@@ -193,6 +199,7 @@ impl Default for HostOptions {
             delays: Vec::new(),
             fixtures: Fixtures::default(),
             room: ROOM,
+            receive_buffer: 0,
         }
     }
 }
@@ -207,9 +214,16 @@ pub struct LinuxHost {
     pending: VecDeque<HostEvent>,
     /// Where the next receive begins, so that no interface starves another.
     turn: usize,
+    /// Receive sockets in a row that have nothing more.
+    drained: usize,
+    /// What was received together, and the interface and protocol that it came by.
+    batch: Batch,
+    batch_of: (u32, u8),
     unfenced: Option<FenceError>,
     /// Beats go with adverts.
     pulse: Option<Pulse>,
+    beats: Beats,
+    least_room: usize,
     unheld: Option<io::Error>,
     /// A predecessor may still use the devices: the worker has not been told yet that they are ours.
     unowned: bool,
@@ -255,6 +269,7 @@ impl LinuxHost {
     pub fn new(routers: Vec<HostRouter>, options: HostOptions) -> Result<Self, Error> {
         tokio::runtime::Handle::try_current()
             .map_err(|error| Error::Netlink(io::Error::other(error)))?;
+        let least_room = options.receive_buffer;
         let mut stations: Vec<Station> = Vec::new();
         let mut slots = BTreeMap::new();
         for router in &routers {
@@ -262,7 +277,7 @@ impl LinuxHost {
                 .iter()
                 .position(|station| station.interface == router.interface)
                 .unwrap_or_else(|| {
-                    stations.push(Station::new(router.interface.clone()));
+                    stations.push(Station::new(router.interface.clone(), least_room));
                     stations.len() - 1
                 });
             if let Some(station) = stations.get_mut(station) {
@@ -294,6 +309,11 @@ impl LinuxHost {
             reports,
             pending: VecDeque::new(),
             turn: 0,
+            drained: 0,
+            batch: Batch::default(),
+            batch_of: (0, 0),
+            beats: Beats::default(),
+            least_room,
             unowned,
             fence: asked.then(|| unfenced.as_ref().map_or(Ok(()), |why| Err(why.to_string()))),
             unfenced,
@@ -320,6 +340,16 @@ impl LinuxHost {
     #[must_use]
     pub const fn unheld(&self) -> Option<&io::Error> {
         self.unheld.as_ref()
+    }
+
+    /// Interfaces whose receive sockets have less room than they were to have: what was asked for and what there is, in
+    /// bytes. `net.core.rmem_max` limits it for processes without CAP_NET_ADMIN of the machine itself.
+    pub fn cramped(&self) -> impl Iterator<Item = (&Interface, usize, usize)> {
+        let stations = self.stations.iter();
+        stations.filter_map(|one| {
+            one.cramped
+                .map(|(asked, room)| (&one.interface, asked, room))
+        })
     }
 
     /// A report of the worker, made an event; errors only where sockets cannot be opened.
@@ -364,7 +394,8 @@ impl LinuxHost {
             .iter()
             .position(|station| station.interface == router.interface);
         let station = known.unwrap_or_else(|| {
-            self.stations.push(Station::new(router.interface.clone()));
+            self.stations
+                .push(Station::new(router.interface.clone(), self.least_room));
             self.stations.len() - 1
         });
         // Sockets that hear less than it needs are opened anew.

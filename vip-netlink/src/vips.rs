@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
@@ -23,58 +24,76 @@ use crate::plan::{Present, Vip, Wanted};
 use crate::route::OURS;
 use crate::watch::Kernel;
 
+mod requests;
+
+use requests::Requests;
+
 /// `IFA_CACHEINFO`'s lifetime without end.
 const FOR_EVER: u32 = u32::MAX;
 /// A lost answer (a full socket buffer drops it) must not hold everything up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Requests about addresses over one rtnetlink connection.
-#[derive(Debug, Clone)]
+/// Requests about addresses.
+///
+/// Changes go over a socket of its own, many in one system call, and wait for the kernel there: the caller's thread is
+/// to have nothing more urgent to do.
+#[derive(Debug)]
 pub struct Vips {
     handle: Handle,
+    requests: Requests,
 }
 
 impl Vips {
-    /// Over a connection that the caller drives.
-    #[must_use]
-    pub const fn new(handle: Handle) -> Self {
-        Self { handle }
+    /// What asks for more than an acknowledgement goes over a connection that the caller drives.
+    pub fn new(handle: Handle) -> io::Result<Self> {
+        let requests = Requests::open()?;
+        Ok(Self { handle, requests })
     }
 
-    /// Adds the address, or refreshes it where it is, with that lifetime (`None` = for ever).
-    pub async fn add(&self, wanted: &Wanted<'_>, lifetime: Option<Duration>) -> Result<(), Error> {
-        let mut request = self
-            .handle
-            .address()
-            .add(wanted.interface, wanted.vip.address, wanted.vip.prefix)
-            .replace();
-        *request.message_mut() = message(wanted, lifetime);
-        answer(request.execute())
-            .await
-            .map_err(|source| refused("add", wanted.present(), source))
+    /// Adds each address, or refreshes it where it is, with its lifetime (`None` = for ever); how each went.
+    pub fn add_all(&mut self, asked: &[(Wanted<'_>, Option<Duration>)]) -> Vec<Result<(), Error>> {
+        let messages = asked
+            .iter()
+            .map(|(wanted, lifetime)| message(wanted, *lifetime));
+        let messages = messages.map(RouteNetlinkMessage::NewAddress).collect();
+        let outcomes = self
+            .requests
+            .perform(messages, NLM_F_CREATE | NLM_F_REPLACE);
+        let outcomes = outcomes.into_iter().zip(asked);
+        outcomes
+            .map(|(outcome, (wanted, _))| {
+                outcome.map_err(|source| refused("add", wanted.present(), source))
+            })
+            .collect()
+    }
+
+    /// Adds one address, or refreshes it where it is.
+    pub fn add(&mut self, wanted: Wanted<'_>, lifetime: Option<Duration>) -> Result<(), Error> {
+        self.add_all(&[(wanted, lifetime)]).pop().unwrap_or(Ok(()))
     }
 
     /// Removes the address; no error if it, or its interface, is already gone.
-    pub async fn remove(&self, present: Present) -> Result<(), Error> {
-        let mut message = AddressMessage::default();
-        message.header.family = family(present.address);
-        message.header.prefix_len = present.prefix;
-        message.header.index = present.interface;
-        message
-            .attributes
-            .push(AddressAttribute::Local(present.address));
-        message.attributes.push(AddressAttribute::Address(
-            present.peer.unwrap_or(present.address),
-        ));
-        match answer(self.handle.address().del(message).execute()).await {
-            Err(source)
-                if source.kind() != io::ErrorKind::AddrNotAvailable
-                    && source.raw_os_error() != Some(rustix::io::Errno::NODEV.raw_os_error()) =>
+    pub fn remove(&mut self, present: Present) -> Result<(), Error> {
+        self.remove_all(&[present])
+    }
+
+    /// Removes each address; the last that could not be is the result.
+    pub fn remove_all(&mut self, all: &[Present]) -> Result<(), Error> {
+        let messages = all.iter().map(naming).map(RouteNetlinkMessage::DelAddress);
+        let outcomes = self.requests.perform(messages.collect(), 0);
+        let failed = |source: &io::Error| {
+            source.kind() != io::ErrorKind::AddrNotAvailable
+                && source.raw_os_error() != Some(rustix::io::Errno::NODEV.raw_os_error())
+        };
+        let mut result = Ok(());
+        for (outcome, present) in outcomes.into_iter().zip(all) {
+            if let Err(source) = outcome
+                && failed(&source)
             {
-                Err(refused("remove", present, source))
+                result = Err(refused("remove", *present, source));
             }
-            _ => Ok(()),
         }
+        result
     }
 
     /// What the kernel has now of one link: not every setting of it is notified of.
@@ -110,6 +129,19 @@ impl Vips {
         }
         Ok(kernel)
     }
+}
+
+/// Just enough to tell it from others.
+fn naming(present: &Present) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(present.address);
+    message.header.prefix_len = present.prefix;
+    message.header.index = present.interface;
+    message.attributes = vec![
+        AddressAttribute::Local(present.address),
+        AddressAttribute::Address(present.peer.unwrap_or(present.address)),
+    ];
+    message
 }
 
 fn message(wanted: &Wanted<'_>, lifetime: Option<Duration>) -> AddressMessage {

@@ -27,16 +27,19 @@ use tokio::sync::{mpsc, oneshot};
 use vrrp_proto::Priority;
 
 use crate::{
-    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Memory, Object, Packet,
-    Rejections, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind, Warning, track::Health,
+    Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Instant, Memory, Object,
+    Packet, Rejections, Router, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind,
+    Warning, track::Health,
 };
 
+mod crowd;
 mod groups;
 mod host;
 mod observation;
 mod timer;
 mod undone;
 
+use crowd::Crowd;
 pub use host::{Command, Datagram, Guard, Host, HostEvent};
 pub use observation::Observation;
 use timer::Timer;
@@ -64,6 +67,7 @@ pub struct Driver<H> {
     started: bool,
     stopping: bool,
     receive_errors: u64,
+    crowd: Crowd,
     /// What the host could not do for a router since its addresses were last in place.
     failures: BTreeMap<RouterId, Failure>,
     /// The same of the routes and rules that go with them.
@@ -97,6 +101,8 @@ pub enum Control {
     Succeed(RouterId),
     /// How everything is.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// The effective priorities of all routers, in their order: a little of what a snapshot has, and cheap.
+    Priorities(oneshot::Sender<Vec<Priority>>),
     /// Stop in order: priority 0 is sent, the addresses are removed, then `run` returns. Dropping
     /// every sender does the same.
     Shutdown,
@@ -113,6 +119,11 @@ pub struct Snapshot {
     pub stray: Rejections,
     /// How often the host could not receive.
     pub receive_errors: u64,
+    /// Packets for which the host had no room.
+    pub overflows: u64,
+    /// How often, for ten seconds each, packets for routers that are not ours were passed over uncounted, because
+    /// there were thousands a second.
+    pub narrowed: u64,
 }
 
 /// How a router is.
@@ -140,6 +151,7 @@ impl<H: Host> Driver<H> {
             started: false,
             stopping: false,
             receive_errors: 0,
+            crowd: Crowd::new(now()),
             failures: BTreeMap::new(),
             paths: BTreeMap::new(),
             lost: None,
@@ -175,13 +187,18 @@ impl<H: Host> Driver<H> {
             }
             // One after the other: the first of many that take over does not wait for the last.
             let due = now();
-            while self.set.timeout_next(due) {
+            let mut awake = false;
+            while self.set.timeout_next(due) || (awake && self.set.advert_ahead(due)) {
+                awake = true;
                 self.perform(&mut observer);
             }
+            self.host.flush();
             if self.stopping && self.removing == 0 {
                 return Ok(());
             }
-            self.timer.arm(self.set.next_deadline())?;
+            let look = self.look_at_crowd(due);
+            self.timer
+                .arm(self.set.next_deadline().into_iter().chain(look).min())?;
             let command = tokio::select! {
                 biased;
                 command = control.recv(), if !self.stopping => Some(command.unwrap_or(Control::Shutdown)),
@@ -251,6 +268,7 @@ impl<H: Host> Driver<H> {
         known: impl Fn(Object) -> Option<Health>,
         mut observer: impl FnMut(RouterId, Observation),
     ) -> Result<(), ConfigError> {
+        self.hear_all();
         let done = self
             .set
             .reconfigure(now(), router, attachment, config, known);
@@ -265,6 +283,7 @@ impl<H: Host> Driver<H> {
         config: RouterConfig,
         mut observer: impl FnMut(RouterId, Observation),
     ) -> Result<RouterId, ConfigError> {
+        self.hear_all();
         let id = self.set.insert(attachment, config)?;
         if self.started {
             self.set.handle(now(), id, Event::Startup);
@@ -309,6 +328,8 @@ impl<H: Host> Driver<H> {
             fixtures: self.fixtures.clone(),
             stray: self.set.stray().clone(),
             receive_errors: self.receive_errors,
+            overflows: self.host.overflows(),
+            narrowed: self.crowd.narrowed,
         }
     }
 
@@ -389,6 +410,40 @@ impl<H: Host> Driver<H> {
         }
     }
 
+    /// Tells the host what follows from the rates of packets; when to look for some.
+    fn look_at_crowd(&mut self, now: Instant) -> Option<Instant> {
+        let set = &self.set;
+        let routers = || set.ids().filter_map(|id| set.router(id));
+        let intervals = || routers().map(|router| router.config().interval);
+        let change = self
+            .crowd
+            .turn(now, || intervals().min().unwrap_or_default());
+        if let Some(wakes) = change.wakes {
+            self.host.listen(wakes);
+        }
+        match change.narrow {
+            Some(true) => {
+                let key = |id| {
+                    let (router, attachment) = (set.router(id)?, set.attachment(id)?);
+                    let config = router.config();
+                    Some((attachment.interface, config.family, config.vrid))
+                };
+                let ours: Vec<_> = set.ids().filter_map(key).collect();
+                self.host.narrow(Some(&ours));
+            }
+            Some(false) => self.host.narrow(None),
+            None => {}
+        }
+        self.crowd.next_look(now)
+    }
+
+    /// Other routers than before.
+    fn hear_all(&mut self) {
+        if self.crowd.reset() {
+            self.host.narrow(None);
+        }
+    }
+
     fn take_packets(&mut self, observer: &mut impl FnMut(RouterId, Observation)) {
         #[cfg(feature = "auth")]
         self.set.time_of_day(timer::time_of_day());
@@ -408,7 +463,10 @@ impl<H: Host> Driver<H> {
                 envelope: datagram.envelope,
                 bytes: self.buffer.get(..datagram.len).unwrap_or_default(),
             };
-            if let Err(rejected) = self.set.receive(now(), &packet)
+            let taken = self.set.receive(now(), &packet);
+            let is_strange = |rejected: &crate::Rejected| rejected.router.is_none();
+            self.crowd.hears(taken.as_ref().is_err_and(is_strange));
+            if let Err(rejected) = taken
                 && let Some(router) = rejected.router
                 && rejected.count.is_power_of_two()
             {
@@ -453,6 +511,10 @@ impl<H: Host> Driver<H> {
             Control::Snapshot(reply) => {
                 // Who asked may have gone.
                 let _ = reply.send(self.snapshot());
+            }
+            Control::Priorities(reply) => {
+                let routers = self.set.ids().filter_map(|id| self.set.router(id));
+                let _ = reply.send(routers.map(Router::priority).collect());
             }
             Control::Shutdown => {
                 self.stopping = true;

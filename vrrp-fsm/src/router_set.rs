@@ -7,7 +7,7 @@
 //! (`tests/memory.rs` counts both).
 
 use alloc::{collections::VecDeque, vec::Vec};
-use core::{fmt, net::IpAddr};
+use core::{fmt, net::IpAddr, time::Duration};
 
 use vrrp_proto::Priority;
 
@@ -54,7 +54,7 @@ pub struct RouterSet {
     groups: Vec<SyncGroup>,
     /// Since 1970, as last told.
     #[cfg(feature = "auth")]
-    unix: core::time::Duration,
+    unix: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -194,6 +194,26 @@ impl RouterSet {
     pub fn timeout_next(&mut self, now: Instant) -> bool {
         self.assert_drained();
         self.fire(now)
+    }
+
+    /// Asks for an advert that is not due yet, but so soon (a 25th of its interval, four milliseconds at most) that
+    /// another wake-up for it alone would be a waste; false when the next deadline is none. It counts as sent at its own
+    /// time, so the rhythm stays.
+    pub fn advert_ahead(&mut self, now: Instant) -> bool {
+        const SOON: Duration = Duration::from_millis(4);
+        self.assert_drained();
+        let Some((at, id)) = self.deadlines.first() else {
+            return false;
+        };
+        let is_soon = self.router(id).is_some_and(|router| {
+            let early = SOON.min(router.config().interval / 25);
+            matches!(router.state(), State::Active(active) if active.adver_at == at)
+                && at <= now + early
+        });
+        if is_soon {
+            self.step(at, id, Event::Timeout);
+        }
+        is_soon
     }
 
     fn fire(&mut self, now: Instant) -> bool {

@@ -1,14 +1,20 @@
 //! Strikes a cluster of two hosts many times and measures, from a third host and from a client, what follows.
 //!
 //! `drill kill` holds every case of the table of deaths (`ha_lb::drill::CASES`), `drill reload` reloads both hosts
-//! under load. Everything runs in network namespaces on this machine, without root. The hosts run this very program:
+//! under load. `drill race`, `instances` and `garbage` are about many virtual routers: how long nobody speaks after a
+//! death and what an advert costs, beside Debian's keepalived, and what broken adverts do. Everything runs in network namespaces on this machine, without root. The hosts run this very program:
 //! whatever is not a drill is passed to `ha-lb`'s command line.
 //!
-//! Read in this order: `kill`, `reload`, `report`.
+//! Read in this order: `kill`, `reload`, `report`; `fleet`, `race`, `instances`, `garbage`, `scale_report`.
 
+mod fleet;
+mod garbage;
+mod instances;
 mod kill;
+mod race;
 mod reload;
 mod report;
+mod scale_report;
 
 use std::{
     error::Error,
@@ -29,7 +35,11 @@ Examples:
   drill kill --rounds 20                        the long form
   drill kill --case 'kill all' --setup v2-1s    one of them
   drill kill --list                             the cases and setups
-  drill reload --rounds 100                     reloads under load";
+  drill reload --rounds 100                     reloads under load
+  drill race                                    silence after a death, beside keepalived
+  drill instances                               250 instances for 60 s, quiet and busy, beside keepalived
+  drill garbage                                 nine million broken adverts
+  drill garbage --strangers 100                 and those of routers that nobody has";
 
 /// Strikes a cluster of two hosts and measures who answers and what clients saw
 #[derive(Debug, Parser)]
@@ -45,11 +55,28 @@ enum Drill {
     Kill(kill::Kill),
     /// Reload both hosts again and again under load
     Reload(reload::Reload),
+    /// Kill the Active host and time its successor, beside keepalived
+    Race(race::Race),
+    /// Many virtual routers, with and without a busy machine: stability, CPU time and memory, beside keepalived
+    Instances(instances::Instances),
+    /// Send garbage at full rate while an election runs
+    Garbage(garbage::Garbage),
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let ours = ["kill", "reload", "help", "-h", "--help", "-V", "--version"];
+    let ours = [
+        "kill",
+        "reload",
+        "race",
+        "instances",
+        "garbage",
+        "help",
+        "-h",
+        "--help",
+        "-V",
+        "--version",
+    ];
     let first = arguments.get(1).and_then(|word| word.to_str());
     if !first.is_none_or(|word| ours.contains(&word)) {
         return ha_lb::cli::main();
@@ -57,6 +84,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().drill {
         Drill::Kill(kill) => kill.run(),
         Drill::Reload(reload) => reload.run(),
+        Drill::Race(race) => race.run(),
+        Drill::Instances(instances) => instances.run(),
+        Drill::Garbage(garbage) => garbage.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("drill: {error}");

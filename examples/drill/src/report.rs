@@ -7,8 +7,9 @@ use serde_json::json;
 
 use crate::{Fatal, kill::Held, reload::Reloads};
 
+/// One line of output.
 #[expect(clippy::print_stdout, reason = "this is the program's output")]
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     println!("{line}");
 }
 

@@ -33,17 +33,17 @@ use tokio::{
 };
 use vip_netlink::LinuxHost;
 use vrrp_fsm::{
-    RouterId, StateKind, Warning,
+    RouterId, Warning,
     driver::{self, Control, Driver, Observation, Snapshot},
     track::Health,
 };
+use vrrp_proto::Priority;
 
 use crate::{
-    admin::status::State,
     config::{diagnostic::Diagnostics, keepalived::Config, load},
     ipc::{
         channel::Channel,
-        message::{self, Configuration, FromSpeaker, ToSpeaker},
+        message::{Configuration, FromSpeaker, ToSpeaker},
         watched::{Finding, Watched},
     },
     privileges, role,
@@ -149,6 +149,13 @@ fn start(given: &Given, succession: bool) -> Result<Speaker, String> {
         tracing::warn!(
             "the fence cannot be kept open by adverts ({why}): if this process is stopped (SIGSTOP), its addresses \
              answer until their lease ends"
+        );
+    }
+    for (interface, asked, room) in host.cramped() {
+        tracing::warn!(
+            "{}: the receive buffer for adverts has {room} bytes instead of {asked}: bursts of many virtual routers may \
+             be lost (net.core.rmem_max)",
+            interface.name()
         );
     }
     let driver = Driver::new(set, host).map_err(|e| e.to_string())?;
@@ -335,10 +342,13 @@ async fn snapshot(control: &mpsc::Sender<Control>) -> Option<Snapshot> {
     answer.await.ok()
 }
 
-async fn effective_priority(control: &mpsc::Sender<Control>, number: usize) -> Option<u8> {
-    let snapshot = snapshot(control).await?;
-    let router = &snapshot.routers.get(number)?.status;
-    Some(router.effective_priority.value())
+/// The effective priorities of all routers; empty once the driver has ended.
+async fn priorities(control: &mpsc::Sender<Control>) -> Vec<Priority> {
+    let (reply, answer) = oneshot::channel();
+    match control.send(Control::Priorities(reply)).await {
+        Ok(()) => answer.await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    }
 }
 
 /// Tells the supervisor how everything is.
@@ -358,7 +368,8 @@ async fn status(
         .filter(|report| !words.is_gone(report.status.id.index()))
         .map(|report| words.status(report, now))
         .collect();
-    let stray = words::rejected(&snapshot.stray);
+    let mut stray = words::rejected(&snapshot.stray);
+    stray.extend(words::unheard(&snapshot));
     let fixtures = snapshot.fixtures.as_ref();
     let _ = told.send(FromSpeaker::Status {
         instances,
@@ -367,6 +378,9 @@ async fn status(
     });
 }
 
+/// What is told of at once at most: hundreds of routers change together.
+const TOLD_TOGETHER: usize = 1024;
+
 /// Logs what the driver observes, and tells the supervisor of changes of state in their order.
 async fn tell(
     words: Rc<RefCell<Words>>,
@@ -374,73 +388,26 @@ async fn tell(
     control: mpsc::Sender<Control>,
     told: UnboundedSender<FromSpeaker>,
 ) {
-    while let Some((number, observation)) = observations.recv().await {
-        let transition = match observation {
-            Observation::Transition(transition) => transition,
-            Observation::Priority(change) => {
-                let instance = words.borrow().instance(number).to_owned();
-                tracing::info!(vrrp_instance = %instance, "{instance}: {change}");
-                words.borrow_mut().note_priority(number, change.to.value());
-                let _ = told.send(FromSpeaker::Priority {
-                    instance,
-                    active: change.state == StateKind::Active,
-                    priority: change.to.value(),
-                });
-                continue;
-            }
-            Observation::Group(change) => {
-                let (group, from, state) = words.borrow().group_changed(change);
-                tracing::info!(sync_group = %group, %state, "sync group {group}: {from} -> {state}");
-                let _ = told.send(FromSpeaker::Group { group, state });
-                continue;
-            }
-            other @ (Observation::FixturesFailed { .. } | Observation::FixtureGone { .. }) => {
-                tracing::warn!("static addresses, routes and rules: {other}");
-                continue;
-            }
-            other => {
-                let instance = words.borrow().instance(number).to_owned();
-                let told_of = match &other {
-                    Observation::Warning(warning) => words.borrow().warning(*warning),
-                    other => other.to_string(),
-                };
-                tracing::warn!(vrrp_instance = %instance, "{instance}: {told_of}");
-                if let Observation::Warning(Warning::TwoActives { .. }) = other {
-                    let priority = effective_priority(&control, number).await;
-                    let priority = priority.unwrap_or_default();
-                    let _ = told.send(FromSpeaker::LowerPriority { instance, priority });
-                }
-                continue;
-            }
+    let mut waiting = Vec::new();
+    while observations.recv_many(&mut waiting, TOLD_TOGETHER).await > 0 {
+        // Asked for once: the driver has adverts to send.
+        let known = match waiting.iter().any(|(_, seen)| names_priority(seen)) {
+            true => priorities(&control).await,
+            false => Vec::new(),
         };
-        let mut changed = words.borrow_mut().changed(number, transition);
-        if changed.from == changed.to {
-            let how = match changed.to {
-                State::Fault => "still in Fault",
-                _ => "waiting",
-            };
-            let (instance, state, reason) = (&changed.instance, changed.to, &changed.reason);
-            tracing::info!(
-                vrrp_instance = %instance, %state, %reason,
-                "{instance}: {how}: {reason}"
-            );
-            continue;
+        for (number, seen) in waiting.drain(..) {
+            let priority = known.get(number).map(|priority| priority.value());
+            if let Some(report) = words.borrow_mut().observed(number, seen, priority) {
+                let _ = told.send(report);
+            }
         }
-        let message::Transition {
-            instance,
-            from,
-            to,
-            reason,
-            ..
-        } = &changed;
-        tracing::info!(
-            vrrp_instance = %instance, previous_state = %from, state = %to, %reason,
-            "{instance}: {from} -> {to}: {reason}"
-        );
-        if let Some(priority) = effective_priority(&control, number).await {
-            words.borrow_mut().note_priority(number, priority);
-            changed.priority = priority;
-        }
-        let _ = told.send(FromSpeaker::Transition(changed));
     }
+}
+
+/// Whether scripts are told the priority with it.
+const fn names_priority(seen: &Observation) -> bool {
+    matches!(
+        seen,
+        Observation::Transition(_) | Observation::Warning(Warning::TwoActives { .. })
+    )
 }

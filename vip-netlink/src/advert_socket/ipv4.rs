@@ -60,19 +60,24 @@ pub(super) fn receive(
     buffer: &mut [u8],
 ) -> io::Result<Option<Arrived>> {
     let (filled, length) = recv(socket, &mut *buffer, RecvFlags::TRUNC)?;
-    let whole = buffer.get(..filled).filter(|_| filled == length);
-    let Some(packet) = whole.and_then(open) else {
-        return Ok(None);
-    };
+    Ok(match filled == length {
+        true => read(protocol, buffer, length),
+        false => None,
+    })
+}
+
+/// The packet of that length in `buffer`, moved to its start without the header unless that is authenticated.
+pub(super) fn read(protocol: u8, buffer: &mut [u8], length: usize) -> Option<Arrived> {
+    let packet = buffer.get(..length).and_then(open)?;
     let start = match protocol {
         PROTOCOL_AH => 0,
         _ => packet.header,
     };
     buffer.copy_within(start..packet.total, 0);
-    Ok(Some(Arrived {
+    Some(Arrived {
         envelope: packet.envelope,
         length: packet.total - start,
-    }))
+    })
 }
 
 /// An IPv4 packet whose lengths have been checked: `header <= total <= ` what was received.

@@ -64,29 +64,35 @@ pub(super) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Option<A
     if received.flags.contains(MsgFlags::MSG_TRUNC) {
         return Ok(None);
     }
+    let control: Vec<_> = received.cmsgs()?.collect();
+    Ok(
+        envelope(received.address, &control).map(|envelope| Arrived {
+            envelope,
+            length: received.bytes,
+        }),
+    )
+}
+
+/// What the header said, if the kernel told all of it.
+pub(super) fn envelope(
+    source: Option<SockaddrIn6>,
+    control: &[ControlMessageOwned],
+) -> Option<Envelope> {
     let (mut destination, mut hop_limit) = (None, None);
-    for message in received.cmsgs()? {
+    for message in control {
         match message {
             ControlMessageOwned::Ipv6PacketInfo(info) => {
                 destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr));
             }
-            ControlMessageOwned::Ipv6HopLimit(limit) => hop_limit = u8::try_from(limit).ok(),
+            ControlMessageOwned::Ipv6HopLimit(limit) => hop_limit = u8::try_from(*limit).ok(),
             _ => {}
         }
     }
-    let source = received.address.map(|from| from.ip());
-    let (Some(source), Some(destination), Some(hop_limit)) = (source, destination, hop_limit)
-    else {
-        return Ok(None);
-    };
-    Ok(Some(Arrived {
-        envelope: Envelope {
-            source: IpAddr::from(source),
-            destination: IpAddr::from(destination),
-            hop_limit,
-        },
-        length: received.bytes,
-    }))
+    Some(Envelope {
+        source: IpAddr::from(source?.ip()),
+        destination: IpAddr::from(destination?),
+        hop_limit: hop_limit?,
+    })
 }
 
 #[cfg(test)]

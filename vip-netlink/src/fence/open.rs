@@ -25,7 +25,7 @@ use super::expression::{
     DROP, Hook, META_MARK, META_NFPROTO, NETWORK, Rule, TRANSPORT, chain, millis, rule,
 };
 use super::nfnetlink::Batch;
-use super::pulse::{ARP_BEAT, hold_number, ip_protocol};
+use super::pulse::{ARP_BEAT, MANY, hold_number, ip_protocol};
 use super::rules::{
     BEFORE_USERS, DEL_SET_ELEMENT, Destination, GET_SET_ELEMENT, GET_TABLE, INPUT, Layer,
     NEW_SET_ELEMENT, SET_TIMEOUT, SetKind, element_list, elements, new_set, new_table, of_family,
@@ -181,15 +181,22 @@ impl Open {
         }
         for layer in Layer::BOTH {
             for &ipv6 in layer.families() {
-                self.beat_rule(batch, layer, ipv6, hold);
+                self.beat_rule(batch, layer, ipv6, (hold, 1));
+                self.beat_rule(batch, layer, ipv6, (hold, MANY));
             }
         }
     }
 
-    fn beat_rule(&self, batch: &mut Batch, layer: Layer, ipv6: bool, hold: Duration) {
+    fn beat_rule(
+        &self,
+        batch: &mut Batch,
+        layer: Layer,
+        ipv6: bool,
+        (hold, addresses): (Duration, usize),
+    ) {
         rule(batch, layer, (&self.table, BEAT), |rule| {
             rule.loopback();
-            // Port, hold and address stand one after the other.
+            // Port, hold and addresses stand one after the other.
             let (base, at) = match layer {
                 Layer::Arp => {
                     rule.payload(NETWORK, 6, 2);
@@ -207,9 +214,15 @@ impl Open {
             rule.payload(base, at, 4);
             rule.equal(&self.port.to_be_bytes());
             rule.payload(base, at + 4, 4);
-            rule.equal(&hold_number(hold).to_be_bytes());
-            rule.payload(base, at + 8, if ipv6 { 16 } else { 4 });
-            rule.keep(alive(ipv6), hold);
+            rule.equal(&hold_number(hold, addresses).to_be_bytes());
+            let length = if ipv6 { 16 } else { 4 };
+            for offset in (at + 8..)
+                .step_by(if ipv6 { 16 } else { 4 })
+                .take(addresses)
+            {
+                rule.payload(base, offset, length);
+                rule.keep(alive(ipv6), hold);
+            }
             rule.verdict(DROP);
         });
     }

@@ -5,12 +5,12 @@ use std::task::{Context, Poll, ready};
 
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, Datagram, Guard, Host, HostEvent};
-use vrrp_proto::{Envelope, Family};
+use vrrp_proto::{Envelope, Family, Vrid};
 
-use super::station::receive;
+use super::station::Station;
 use super::worker::{Report, Work};
 use super::{LinuxHost, boottime};
-use crate::advert_socket::PROTOCOL_AH;
+use crate::advert_socket::{Fill, PROTOCOL_AH};
 use crate::lease::{Lease, Refresh};
 
 impl Host for LinuxHost {
@@ -19,10 +19,11 @@ impl Host for LinuxHost {
         if std::mem::take(&mut self.unowned) {
             self.command(RouterId::new(0), Work::Own);
         }
+        // For drivers that do not.
+        self.flush();
         let mut readable = !self.pending.is_empty();
         for receiver in self.stations.iter().flat_map(|station| &station.receivers) {
-            // An error shows itself to recv.
-            readable |= receiver.poll_read_ready(cx).is_ready();
+            readable |= receiver.poll_ready(cx);
         }
         if readable {
             return Poll::Ready(());
@@ -40,30 +41,20 @@ impl Host for LinuxHost {
     }
 
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
-        let sockets: usize = self
-            .stations
-            .iter()
-            .map(|station| station.receivers.len())
-            .sum();
-        let all = || {
-            self.stations.iter().flat_map(|station| {
-                let receivers = station.receivers.iter();
-                receivers.map(move |receiver| (station, receiver))
-            })
-        };
-        for (at, (station, receiver)) in all().enumerate().cycle().skip(self.turn).take(sockets) {
-            if let Some(arrived) = receive(receiver, buffer)? {
-                let datagram = Datagram {
-                    interface: station.interface.number(),
-                    protocol: receiver.get_ref().protocol(),
+        loop {
+            if let Some(arrived) = self.batch.next(buffer) {
+                let (interface, protocol) = self.batch_of;
+                return Ok(Some(Datagram {
+                    interface,
+                    protocol,
                     envelope: arrived.envelope,
                     len: arrived.length,
-                };
-                self.turn = (at + 1) % sockets;
-                return Ok(Some(datagram));
+                }));
+            }
+            if !self.receive()? {
+                return Ok(None);
             }
         }
-        Ok(None)
     }
 
     fn send(
@@ -115,19 +106,37 @@ impl Host for LinuxHost {
         if resigns || sent.is_err() {
             return sent;
         }
-        let beat = match (&self.pulse, slot.hold) {
-            (Some(pulse), Some(hold)) => pulse.beat(&slot.addresses, hold),
-            _ => Ok(()),
-        };
+        if let Some(hold) = slot.hold.filter(|_| self.pulse.is_some()) {
+            self.beats.add(router, hold, &slot.addresses);
+        }
         let due = |lease: &mut Lease| lease.refresh(now) == Refresh::Due;
         let due = slot.lease.as_mut().is_some_and(due);
-        if let Err(error) = beat {
-            self.give_up_beats(router, error);
-        }
         if due {
             self.command(router, Work::Refresh { sent: now });
         }
         Ok(())
+    }
+
+    fn flush(&mut self) {
+        if let Some((router, error)) = self.beats.send(self.pulse.as_ref()) {
+            self.give_up_beats(router, error);
+        }
+    }
+
+    fn listen(&mut self, wakes: bool) {
+        self.stations
+            .iter_mut()
+            .for_each(|station| station.listen(wakes));
+    }
+
+    fn narrow(&mut self, ours: Option<&[(u32, Family, Vrid)]>) {
+        self.stations
+            .iter_mut()
+            .for_each(|station| station.narrow(ours));
+    }
+
+    fn overflows(&self) -> u64 {
+        self.stations.iter().map(Station::overflows).sum()
     }
 
     fn enqueue(&mut self, router: RouterId, command: Command) {
@@ -172,6 +181,39 @@ impl Host for LinuxHost {
 }
 
 impl LinuxHost {
+    /// Takes in what waits at one socket, each in its turn; false once none has more.
+    fn receive(&mut self) -> io::Result<bool> {
+        loop {
+            let all = || {
+                self.stations.iter().flat_map(|station| {
+                    let receivers = station.receivers.iter();
+                    receivers.map(|hearing| (station.interface.number(), hearing))
+                })
+            };
+            let sockets = all().count();
+            if self.drained >= sockets {
+                self.drained = 0;
+                return Ok(false);
+            }
+            self.turn = (self.turn + 1) % sockets;
+            let Some((interface, hearing)) = all().nth(self.turn) else {
+                return Ok(false);
+            };
+            self.batch_of = (interface, hearing.receiver().protocol());
+            let fill = hearing.receive(&mut self.batch);
+            self.drained = match fill {
+                Ok(Fill::Drained) => self.drained + 1,
+                _ => 0,
+            };
+            match fill? {
+                _ if !self.batch.is_empty() => return Ok(true),
+                Fill::Drained => {}
+                // A flood of what is skipped must not hold the driver.
+                Fill::More => return Err(io::ErrorKind::Interrupted.into()),
+            }
+        }
+    }
+
     /// Like `take`; an interface whose sockets cannot be opened is as good as down.
     fn absorb(&mut self, report: Report) -> Option<HostEvent> {
         let number = match &report {

@@ -14,6 +14,7 @@ mod managed;
 mod news;
 mod paths;
 mod promotion;
+mod takeover;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -46,6 +47,7 @@ use fixtures::Fixed;
 use managed::Managed;
 pub(crate) use paths::Paths;
 use promotion::Promotion;
+use takeover::Refreshes;
 
 /// When a failed installation is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -148,6 +150,7 @@ struct Worker {
     queue: VecDeque<(RouterId, Work)>,
     pacer: Pacer<Saying>,
     delays: Vec<LinkDelay>,
+    refreshes: Refreshes,
     devices: Devices,
 }
 
@@ -214,7 +217,10 @@ async fn serve(
             worker.accept(router, what);
         }
         if let Some((router, what)) = worker.queue.pop_front() {
-            worker.work(router, what).await;
+            match what {
+                Work::Command(Command::Install) => worker.take_over(router).await,
+                what => worker.work(router, what).await,
+            }
             continue;
         }
         if worker.devices.stale {
@@ -251,6 +257,7 @@ async fn serve(
             () = wait(retry) => worker.retry(),
             () = wait(repair) => worker.devices.stale = true,
             () = wait(reminder) => worker.remind().await,
+            () = wait(worker.refreshes.due()) => worker.refresh_all().await,
             () = wait(announcement) => worker.say(),
             () = wait(settled.map(from_now)) => worker.tell(),
             _ = renewal.tick() => worker.renew(),
@@ -324,7 +331,7 @@ impl Worker {
             interfaces: interfaces.into_iter().map(Seen::new).collect(),
             kernel: Kernel::default(),
             watcher: Watcher::with_room(options.room).map_err(Error::Netlink)?,
-            vips: Vips::new(handle.clone()),
+            vips: Vips::new(handle.clone()).map_err(Error::Netlink)?,
             routing: Routing::new(handle.clone()),
             fixed: Fixed::new(options.fixtures),
             promotion: Promotion::new(Settings::new(handle.clone())),
@@ -338,6 +345,7 @@ impl Worker {
             queue: VecDeque::new(),
             pacer: Pacer::new(options.pacing),
             delays: options.delays,
+            refreshes: Refreshes::default(),
         };
         let start = Start {
             unfenced,
@@ -411,14 +419,7 @@ impl Worker {
                 self.discard(&devices).await;
                 self.read().await;
             }
-            Work::Command(Command::Install) => {
-                router.retry = None;
-                self.promote().await;
-                let result = self.install(id).await;
-                self.read().await;
-                self.installed(id, result);
-                self.pave_soon(id);
-            }
+            Work::Command(Command::Install) => self.take_over(id).await,
             Work::Command(Command::Remove) => {
                 router.forget();
                 let result = self.remove(id).await;
@@ -448,7 +449,7 @@ impl Worker {
                 self.reroute(id, *paths).await;
                 self.follow_paths();
             }
-            Work::Refresh { sent } => self.refresh(id, sent).await,
+            Work::Refresh { sent } => self.refresh_soon(id, sent),
             Work::Release => self.release(),
             Work::Readdress {
                 addresses,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use vrrp_proto::Envelope;
+use vrrp_proto::{Envelope, Family, Vrid};
 
 use crate::RouterId;
 
@@ -36,6 +36,26 @@ pub trait Host {
         envelope: &Envelope,
         packet: &[u8],
     ) -> io::Result<()>;
+
+    /// A round is over: what was kept to go out together goes out now.
+    fn flush(&mut self) {}
+
+    /// Whether a packet that comes in completes [`poll_ready`](Self::poll_ready). While it does not the driver asks for
+    /// packets by itself, often enough; a host that completes all the same only costs more.
+    fn listen(&mut self, wakes: bool) {
+        let _ = wakes;
+    }
+
+    /// Packets for other routers than these come by thousands a second: they may be passed over, uncounted. `None`
+    /// ends that. A router is named by its interface, family and VRID.
+    fn narrow(&mut self, ours: Option<&[(u32, Family, Vrid)]>) {
+        let _ = ours;
+    }
+
+    /// Packets that came in and for which there was no room.
+    fn overflows(&self) -> u64 {
+        0
+    }
 
     /// Enqueues work on the addresses of a router.
     fn enqueue(&mut self, router: RouterId, command: Command);

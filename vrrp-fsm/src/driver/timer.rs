@@ -82,6 +82,8 @@ impl Timer {
             match read {
                 Ok(read) => {
                     read?;
+                    // It fires again only once it is armed anew: not asked until then.
+                    guard.clear_ready();
                     self.armed = None;
                     return Ok(());
                 }

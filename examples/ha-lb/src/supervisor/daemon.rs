@@ -369,7 +369,7 @@ impl Daemon {
             self.liveness.next_deadline(),
             self.post.next_deadline(),
             self.waiting.iter().map(|w| w.until).min(),
-            self.balancer.is_some().then_some(self.view_at),
+            Some(self.view_at),
             self.reload.as_ref().map(Reload::deadline),
             self.upgrade.as_ref().and_then(Upgrade::deadline),
             self.phase.deadline(),

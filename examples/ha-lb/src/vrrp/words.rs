@@ -7,9 +7,12 @@ use std::{
 };
 
 use vip_netlink::link::Interface;
-use vrrp_fsm::{FaultReason, Object, Reason, Rejections, RouterId, StateKind, Transition};
+use vrrp_fsm::{
+    FaultReason, Object, Reason, Rejections, RouterId, StateKind, Transition, driver::Snapshot,
+};
 
 mod groups;
+mod observed;
 mod report;
 mod watched;
 
@@ -186,7 +189,7 @@ impl Words {
     }
 
     /// Takes note of a change of state; how it reads in the log, and what the supervisor hears.
-    pub(super) fn changed(&mut self, number: usize, transition: Transition) -> message::Transition {
+    fn changed(&mut self, number: usize, transition: Transition) -> message::Transition {
         let last = self.changes.get(number).and_then(Option::as_ref);
         let from = last.map_or(status::State::Initialize, |last| last.to);
         let fault = match transition.reason {
@@ -315,4 +318,17 @@ pub(super) fn rejected(rejections: &Rejections) -> Vec<status::Rejected> {
         count,
     };
     rejections.iter().map(rejected).collect()
+}
+
+/// What was not even rejected: packets without room in a socket, and how often those of strangers were passed over.
+pub(super) fn unheard(snapshot: &Snapshot) -> impl Iterator<Item = status::Rejected> + use<> {
+    let all = [
+        ("receive_buffer_full", snapshot.overflows),
+        ("unknown_router_hidden_10s", snapshot.narrowed),
+    ];
+    let some = all.into_iter().filter(|(_, count)| *count > 0);
+    some.map(|(cause, count)| status::Rejected {
+        cause: cause.to_owned(),
+        count,
+    })
 }

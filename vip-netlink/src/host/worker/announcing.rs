@@ -21,10 +21,23 @@ pub(super) struct Saying {
 impl Worker {
     /// Five announcements in one go are a matter of microseconds; nothing waits for this thread.
     pub(super) async fn announce(&mut self, id: RouterId, repeat: u8) {
-        if let Some(router) = self.routers.get_mut(&id) {
-            router.repeat = repeat.max(1);
+        self.announce_all(&[(id, repeat)]).await;
+    }
+
+    /// Announces addresses of many routers: each once before any is repeated.
+    pub(super) async fn announce_all(&mut self, routers: &[(RouterId, u8)]) {
+        for (id, repeat) in routers {
+            if let Some(router) = self.routers.get_mut(id) {
+                router.repeat = (*repeat).max(1);
+            }
+            self.look_at_links(*id).await;
         }
-        self.announce_those(id, repeat, |_| true).await;
+        for round in 0..routers.iter().map(|(_, repeat)| *repeat).max().unwrap_or(0) {
+            for (id, _) in routers.iter().filter(|(_, repeat)| round < *repeat) {
+                self.queue_announcements(*id, |_| true);
+            }
+        }
+        self.say();
     }
 
     pub(super) async fn announce_those(
@@ -34,22 +47,26 @@ impl Worker {
         those: impl Fn(&Vip) -> bool,
     ) {
         self.look_at_links(id).await;
+        for _ in 0..repeat {
+            self.queue_announcements(id, &those);
+        }
+        self.say();
+    }
+
+    fn queue_announcements(&mut self, id: RouterId, those: impl Fn(&Vip) -> bool) {
         let Some(router) = self.routers.get(&id).filter(|router| router.installed) else {
             return;
         };
         let now = boottime();
-        for _ in 0..repeat {
-            for vip in router.config.addresses.iter().filter(|vip| those(vip)) {
-                let name = device(&router.config, vip);
-                if let Some(link) = self.kernel.link(name) {
-                    let interface = link.index;
-                    let what = Wanted { interface, vip }.present();
-                    let saying = Saying { router: id, what };
-                    self.pacer.push(now, name, vip.address.is_ipv6(), saying);
-                }
+        for vip in router.config.addresses.iter().filter(|vip| those(vip)) {
+            let name = device(&router.config, vip);
+            if let Some(link) = self.kernel.link(name) {
+                let interface = link.index;
+                let what = Wanted { interface, vip }.present();
+                let saying = Saying { router: id, what };
+                self.pacer.push(now, name, vip.address.is_ipv6(), saying);
             }
         }
-        self.say();
     }
 
     /// Announces again what is on other interfaces than its router's, where that is asked for.

@@ -217,7 +217,7 @@ impl Worker {
             .copied()
             .collect();
         for present in left {
-            self.vips.remove(present).await?;
+            self.vips.remove(present)?;
         }
         self.devices
             .requests

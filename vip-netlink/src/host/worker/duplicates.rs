@@ -32,7 +32,7 @@ impl Worker {
             });
             if self.kernel.addresses().contains(&present) {
                 // Without a lifetime it stays, and would never be tried again.
-                let _ = self.vips.remove(present).await;
+                let _ = self.vips.remove(present);
             }
         }
     }

@@ -7,11 +7,9 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
-use super::{Managed, NOBODY, RETRY, Report, Work, Worker, wanted};
+use super::{Managed, NOBODY, RETRY, Work, Worker, wanted};
 use crate::Error;
-use crate::host::boottime;
-use crate::lease::Lease;
-use crate::plan::{Present, Vip, difference};
+use crate::plan::{Present, Vip};
 
 impl Worker {
     /// Opens the fence for what a router puts up: for addresses of a device with a virtual MAC address on that device.
@@ -36,55 +34,8 @@ impl Worker {
         Ok(fence.open(&elsewhere, hold, access)?)
     }
 
-    /// Puts up what is missing. Order: devices, fence open, then the addresses. One that is refused does not
-    /// keep the others away, nor out of the lease.
-    pub(super) async fn install(&mut self, id: RouterId) -> Result<(), Error> {
-        // Addresses of other interfaces need no device.
-        let raised = self.raise(id).await;
-        self.open(id, self.hold(id))?;
-        let shared: Vec<Present> = self.placed_by_others(id).collect();
-        let Some(router) = self.routers.get_mut(&id) else {
-            return Ok(());
-        };
-        let (mut wanted, missing) = wanted(&self.kernel, &router.config);
-        wanted.retain(|one| !router.owns(&self.kernel, one));
-        let began = boottime();
-        // Installed already: only what is not there, so that a repair is no refresh.
-        let present = if router.installed {
-            self.kernel.addresses()
-        } else {
-            &[]
-        };
-        let mut result = match missing {
-            Some(name) => Err(Error::NoInterface(name.to_owned())),
-            None => Ok(()),
-        };
-        if raised.is_err() {
-            result = raised;
-        }
-        let mut added = Vec::new();
-        for wanted in difference(present, &wanted, &[]).add {
-            match self.vips.add(&wanted, router.config.lifetime).await {
-                Ok(()) => added.push(wanted.present()),
-                Err(error) => result = Err(error),
-            }
-        }
-        // What another router has put up is this one's too, so that it stays when the other one lets go of it.
-        let both = wanted.iter().map(|one| one.present());
-        added.extend(both.filter(|one| shared.contains(one) && present.contains(one)));
-        router.place(added);
-        if !router.installed && (result.is_ok() || !router.placed.is_empty()) {
-            router.installed = true;
-            router.remind();
-            let lifetime = router.config.lifetime;
-            router.lease = lifetime.map(|valid| Lease::begin(valid, began));
-            drop(self.reports.send(Report::Begun { router: id, began }));
-        }
-        result
-    }
-
     /// Addresses that other routers hold up.
-    fn placed_by_others(&self, id: RouterId) -> impl Iterator<Item = Present> {
+    pub(super) fn placed_by_others(&self, id: RouterId) -> impl Iterator<Item = Present> {
         let others = self.routers.iter().filter(move |(other, _)| **other != id);
         let installed = others.filter(|(_, router)| router.installed);
         installed.flat_map(|(_, router)| router.placed.iter().copied())
@@ -127,7 +78,7 @@ impl Worker {
             let theirs = |router: &Managed| router.installed && router.placed.contains(&present);
             if !self.routers.values().any(theirs) {
                 // What cannot be removed ends with its lease, and is silenced by the fence.
-                let _ = self.vips.remove(present).await;
+                let _ = self.vips.remove(present);
             }
         }
         let gone: Vec<IpAddr> = before
@@ -173,12 +124,8 @@ impl Worker {
         }
         let mut paths = std::mem::take(&mut router.paved).paths;
         paths.extend(router.config.paths());
-        let mut result = Ok(());
-        for present in there.into_iter().filter(|one| !shared.contains(one)) {
-            if let Err(error) = self.vips.remove(present).await {
-                result = Err(error);
-            }
-        }
+        there.retain(|one| !shared.contains(one));
+        let mut result = self.vips.remove_all(&there);
         if let Err(error) = self.unpave(&paths).await {
             result = Err(error);
         }
@@ -199,59 +146,6 @@ impl Worker {
             }
         }
         result
-    }
-
-    pub(super) async fn refresh(&mut self, id: RouterId, sent: Duration) {
-        let now = boottime();
-        let Some(router) = self.routers.get_mut(&id).filter(|router| router.installed) else {
-            return;
-        };
-        let Some(lease) = router.lease.filter(|lease| !lease.expired(now)) else {
-            self.expire(id).await;
-            return;
-        };
-        // Held up here for long: this advert says nothing about now, and a newer one follows.
-        if now.saturating_sub(sent) > RETRY {
-            return;
-        }
-        router.lease = Some(Lease::begin(lease.valid(), now));
-        self.check_pulse(id, sent);
-        let Some(router) = self.routers.get(&id) else {
-            return;
-        };
-        let (wanted, _) = wanted(&self.kernel, &router.config);
-        for wanted in wanted
-            .iter()
-            .filter(|one| router.has_placed(one))
-            .filter(|one| self.kernel.addresses().contains(&one.present()))
-        {
-            if let Err(error) = self.vips.add(wanted, router.config.lifetime).await {
-                let command = Command::Install;
-                let event = HostEvent::Failed {
-                    router: id,
-                    command,
-                    error: error.into(),
-                };
-                drop(self.reports.send(Report::Event(event)));
-            }
-        }
-    }
-
-    /// The beat that went with an advert must have arrived. If it did not, a sound router's addresses would be
-    /// silent: beats are given up.
-    fn check_pulse(&mut self, id: RouterId, sent: Duration) {
-        let address = self
-            .routers
-            .get(&id)
-            .and_then(|r| r.movable(&self.kernel).first().copied());
-        let (Some(hold), Some(fence), Some(address)) = (self.hold(id), &self.fence, address) else {
-            return;
-        };
-        if let Ok(false) = fence.is_alive(address)
-            && boottime().saturating_sub(sent) < hold / 2
-        {
-            drop(self.reports.send(Report::Unheld(id)));
-        }
     }
 
     pub(super) async fn expire(&mut self, id: RouterId) {

@@ -93,7 +93,7 @@ impl Worker {
                 }
                 continue;
             }
-            match self.vips.add(&wanted, None).await {
+            match self.vips.add(wanted, None) {
                 Ok(()) if was => returned.push(format!("address {}/{}", vip.address, vip.prefix)),
                 Ok(()) => self.fixed.placed.push(present),
                 Err(error) => result = Err(error),
@@ -133,7 +133,7 @@ impl Worker {
     async fn take_away(&mut self, addresses: Vec<Present>, paths: &Paths) {
         let mut result = self.unpave(paths).await;
         for present in addresses {
-            if let Err(error) = self.vips.remove(present).await {
+            if let Err(error) = self.vips.remove(present) {
                 result = Err(error);
             }
         }

@@ -18,7 +18,7 @@ impl Worker {
             .collect();
         let left = difference(self.kernel.addresses(), &[], &ours).remove;
         for present in left {
-            self.vips.remove(present).await?;
+            self.vips.remove(present)?;
         }
         let mut paths = Paths::default();
         let routers = self.routers.values();
@@ -71,7 +71,7 @@ impl Worker {
         };
         for present in left.into_iter().filter(|one| !placed.contains(one)) {
             // What cannot be removed is found again when the router puts its addresses up.
-            let _ = self.vips.remove(present).await;
+            let _ = self.vips.remove(present);
         }
         let left = router.paths();
         self.routers.insert(router.id, Managed::new(router));

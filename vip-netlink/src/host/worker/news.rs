@@ -8,7 +8,7 @@ use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 use vrrp_proto::Family;
 
-use super::{RETRY, Report, Work, Worker, wanted};
+use super::{Managed, RETRY, Report, Work, Worker, wanted};
 use crate::host::boottime;
 use crate::link::{Interface, Link};
 use crate::neighbours::Asker;
@@ -22,31 +22,48 @@ impl Worker {
             match notice {
                 Notice::Messages(messages) => {
                     for message in messages {
-                        let change = self.kernel.apply(&message);
+                        let Some(change) = self.kernel.apply(&message) else {
+                            continue;
+                        };
+                        let matters = self.matters(&change);
                         match change {
-                            None => continue,
-                            Some(Change::Removed(present)) => {
+                            Change::Removed(present) => {
                                 self.lost_fixture(&present);
                                 self.lost(present).await;
                             }
-                            Some(Change::PathGone(gone)) => {
-                                self.lost_path(&gone);
-                                continue;
-                            }
-                            Some(Change::Link) => {
+                            Change::PathGone(gone) => self.lost_path(&gone),
+                            Change::Link => {
                                 self.devices.stale = true;
                                 self.announce_on_returned_links();
                             }
-                            Some(Change::Duplicate(present)) => self.duplicate(present).await,
-                            Some(Change::Detected(present)) => self.detected(present).await,
-                            Some(Change::Added(_)) => {}
+                            Change::Duplicate(present) => self.duplicate(present).await,
+                            Change::Detected(present) => self.detected(present).await,
+                            Change::Added(_) => {}
                         }
-                        self.tell();
+                        if matters {
+                            self.tell();
+                        }
                     }
                 }
                 Notice::Lost => self.look_again().await,
             }
         }
+    }
+
+    /// Whether a change can be one of a link or of a primary address. Our own addresses come and go by hundreds, and
+    /// only their owner sends from them.
+    fn matters(&self, change: &Change) -> bool {
+        let present = match change {
+            Change::Link => return true,
+            Change::PathGone(_) => return false,
+            Change::Added(present)
+            | Change::Removed(present)
+            | Change::Detected(present)
+            | Change::Duplicate(present) => present,
+        };
+        let sends =
+            |router: &Managed| router.config.owner || router.config.source == Some(present.address);
+        !self.virtual_addresses.contains(&present.address) || self.routers.values().any(sends)
     }
 
     /// Notifications were lost: compares everything anew.
@@ -76,9 +93,11 @@ impl Worker {
             };
             let owned = || wanted(&self.kernel, &router.config).0.iter().any(found);
             let ours = router.placed.contains(&present) || router.config.owner && owned();
+            if !ours {
+                continue;
+            }
             let untracked = |one: &Wanted<'_>| found(one) && one.vip.untracked;
-            let untracked = wanted(&self.kernel, &router.config).0.iter().any(untracked);
-            if !ours || untracked {
+            if wanted(&self.kernel, &router.config).0.iter().any(untracked) {
                 continue;
             }
             if router.lease.is_some_and(|lease| lease.expired(boottime())) {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Daemon, Event, Slot, Upgrade};
+use super::{Daemon, Event, Slot, Upgrade, report::LOOK_AGAIN};
 use crate::{
     admin::status::State,
     ipc::{
@@ -125,7 +125,8 @@ impl Daemon {
                     self.quiet_devices(|name| name == transition.instance);
                 }
                 self.changed(&transition);
-                self.ask_speaker();
+                // Hundreds may change together: they are looked at once.
+                self.view_at = self.view_at.min(now + LOOK_AGAIN);
             }
             Report::Said(FromSpeaker::Group { group, state }) => {
                 self.group_changed(group, state);

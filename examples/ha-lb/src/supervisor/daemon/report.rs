@@ -23,6 +23,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(700);
 /// How often the balancer hears how the rest of the daemon is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How soon it hears of a change of state.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Changes of state that are remembered of each instance.
 const HISTORY: usize = 32;
 
@@ -152,10 +154,14 @@ impl Daemon {
     /// The balancer is shown the rest of the daemon as soon as the speaker has told of its routers. One that does not
     /// answer is shown as it was, with the age of that.
     pub(super) fn look(&mut self, now: Instant) {
-        if self.balancer.is_none() || now < self.view_at {
+        if now < self.view_at {
             return;
         }
-        self.view_at = now + LOOK_EVERY;
+        // Nobody else waits for it: a change of state brings it forward.
+        self.view_at = match self.balancer {
+            Some(_) => now + LOOK_EVERY,
+            None => now + 60 * LOOK_EVERY,
+        };
         let is_late = self
             .instances_at
             .is_some_and(|at| now.saturating_duration_since(at) > 2 * LOOK_EVERY);

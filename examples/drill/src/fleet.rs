@@ -1,0 +1,271 @@
+//! Two hosts that speak for many virtual routers, with this program or with Debian's keepalived, and who listens.
+
+mod ear;
+mod usage;
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::Ipv4Addr,
+    path::PathBuf,
+    process::Child,
+    thread::sleep,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use ha_lb::lab::{Host, Lab};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
+
+pub(crate) use ear::{Ear, Heard, Said, Topic};
+pub(crate) use usage::{Memory, Usage, memory, tree};
+
+use crate::Fatal;
+
+/// Priorities of the first host and of the second.
+pub(crate) const PRIORITIES: [u8; 2] = [150, 100];
+/// How often things are looked at.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Speaker {
+    /// This program.
+    HaLb,
+    /// keepalived, as it is installed.
+    Keepalived,
+}
+
+impl Speaker {
+    /// What it is called in a table.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::HaLb => "ha-lb",
+            Self::Keepalived => "keepalived",
+        }
+    }
+}
+
+/// What they speak for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Plan {
+    /// Virtual routers, with an address each.
+    pub(crate) instances: u8,
+    /// Between adverts.
+    pub(crate) interval: Duration,
+}
+
+impl Plan {
+    /// Active_Down_Interval of the second host (RFC 9568 §6.1).
+    pub(crate) fn down(&self) -> Duration {
+        let [_, second] = PRIORITIES;
+        self.interval * 3 + self.interval * (256 - u32::from(second)) / 256
+    }
+
+    /// The address of a virtual router.
+    pub(crate) const fn address(vrid: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 78, 1, vrid)
+    }
+
+    fn keepalived_conf(&self, priority: u8) -> String {
+        let interval = self.interval.as_secs_f64();
+        let mut text = String::new();
+        for vrid in 1..=self.instances {
+            let address = Self::address(vrid);
+            let _ = write!(
+                text,
+                "vrrp_instance VI_{vrid} {{\n version 3\n state BACKUP\n interface eth0\n virtual_router_id {vrid}\n \
+                 priority {priority}\n advert_int {interval}\n virtual_ipaddress {{\n  {address}\n }}\n}}\n"
+            );
+        }
+        text
+    }
+}
+
+/// Two hosts on a bridge.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    lab: Lab,
+    pub(crate) hosts: [Host; 2],
+    folder: PathBuf,
+    speaker: Speaker,
+    running: [Option<Child>; 2],
+}
+
+impl Fleet {
+    /// The hosts; nothing runs on them yet.
+    pub(crate) fn new(lab: Lab, folder: PathBuf) -> Result<Self, Fatal> {
+        let host = |name: &str, address: &str| {
+            lab.host(name, "eth0", &[address.parse()?])
+                .map_err(Fatal::from)
+        };
+        let hosts = [host("h1", "10.78.0.1/16")?, host("h2", "10.78.0.2/16")?];
+        Ok(Self {
+            lab,
+            hosts,
+            folder,
+            speaker: Speaker::HaLb,
+            running: [None, None],
+        })
+    }
+
+    pub(crate) const fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    /// An ear at the cables of these hosts.
+    pub(crate) fn listen(&self, hosts: &[usize], topics: &[Topic]) -> Result<Ear, Fatal> {
+        let mut places = Vec::new();
+        for (number, host) in self.hosts.iter().enumerate() {
+            if hosts.contains(&number) {
+                let port = self.lab.port(host);
+                places.extend(topics.iter().map(|topic| (number, port.clone(), *topic)));
+            }
+        }
+        Ear::open(&places)
+    }
+
+    /// Lets `speaker` speak on both hosts, the first of which is preferred.
+    pub(crate) fn begin(&mut self, speaker: Speaker, plan: Plan) -> Result<(), Fatal> {
+        self.stop();
+        self.speaker = speaker;
+        for (number, priority) in PRIORITIES.into_iter().enumerate() {
+            fs::create_dir_all(self.file(number, "run"))?;
+            let _ = fs::remove_file(self.file(number, "log"));
+            fs::write(
+                self.file(number, "keepalived.conf"),
+                plan.keepalived_conf(priority),
+            )?;
+            self.start(number)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the speaker of one host.
+    pub(crate) fn start(&mut self, number: usize) -> Result<(), Fatal> {
+        let (config, log) = (
+            self.file(number, "keepalived.conf"),
+            self.file(number, "log"),
+        );
+        let (control, run) = (self.file(number, "control"), self.file(number, "run"));
+        let host = self.hosts.get(number).ok_or("no such host")?;
+        let command = match self.speaker {
+            Speaker::HaLb => {
+                let command = host.command("/proc/self/exe").args(["run", "-k"]);
+                command.arg(config).arg("--control").arg(control)
+            }
+            Speaker::Keepalived => {
+                // One that was killed left its number here, and another process may have it now.
+                fs::remove_dir_all(&run)?;
+                fs::create_dir_all(&run)?;
+                let command = host.command("keepalived").arg("--pid").arg(run.join("pid"));
+                let command = command.arg("--vrrp_pid").arg(run.join("vrrp.pid"));
+                let flags = ["--dont-fork", "--log-console", "--vrrp", "--use-file"];
+                command.args(flags).arg(config)
+            }
+        };
+        let child = command.output(log).spawn()?;
+        if let Some(slot) = self.running.get_mut(number) {
+            *slot = Some(child);
+        }
+        Ok(())
+    }
+
+    fn file(&self, number: usize, name: &str) -> PathBuf {
+        self.folder.join(format!("h{}", number + 1)).join(name)
+    }
+
+    /// What the speaker of a host wrote.
+    pub(crate) fn log(&self, number: usize) -> String {
+        fs::read_to_string(self.file(number, "log")).unwrap_or_default()
+    }
+
+    /// The socket at which our daemon answers.
+    pub(crate) fn control(&self, number: usize) -> PathBuf {
+        self.file(number, "control")
+    }
+
+    /// The processes of a host's speaker.
+    pub(crate) fn pids(&self, number: usize) -> Vec<u32> {
+        let child = self.running.get(number).and_then(Option::as_ref);
+        child.map(|child| tree(child.id())).unwrap_or_default()
+    }
+
+    /// Whether the speaker of a host still runs.
+    pub(crate) fn runs(&mut self, number: usize) -> bool {
+        let child = self.running.get_mut(number).and_then(Option::as_mut);
+        child.is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// All processes of a host's speaker are killed as one; when that was.
+    pub(crate) fn kill(&mut self, number: usize) -> Duration {
+        let pids = self.pids(number);
+        // Stopped first: none has time to notice the end of another.
+        for what in [Signal::STOP, Signal::KILL] {
+            signal(&pids, what);
+        }
+        let at = wall();
+        if let Some(mut child) = self.running.get_mut(number).and_then(Option::take) {
+            let _ = child.wait();
+        }
+        // Its children are nobody's now: they are gone when the kernel has taken everything back.
+        until(Duration::from_secs(5), || {
+            pids.iter()
+                .all(|pid| !PathBuf::from(format!("/proc/{pid}/fd")).exists())
+        });
+        at
+    }
+
+    /// Ends the speaker of a host in order.
+    pub(crate) fn end(&mut self, number: usize) {
+        if let Some(mut child) = self.running.get_mut(number).and_then(Option::take) {
+            signal(&[child.id()], Signal::TERM);
+            let _ = child.wait();
+        }
+    }
+
+    /// Ends both speakers in order.
+    pub(crate) fn stop(&mut self) {
+        for child in self.running.iter().flatten() {
+            signal(&[child.id()], Signal::TERM);
+        }
+        for mut child in self.running.iter_mut().filter_map(Option::take) {
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn signal(pids: &[u32], what: Signal) {
+    let pids = pids
+        .iter()
+        .filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
+    for pid in pids {
+        let _ = kill_process(pid, what);
+    }
+}
+
+/// The clock by which frames are stamped.
+pub(crate) fn wall() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// Waits until something holds; whether it did in time.
+pub(crate) fn until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + patience;
+    while !holds() {
+        if Instant::now() > end {
+            return false;
+        }
+        sleep(POLL);
+    }
+    true
+}

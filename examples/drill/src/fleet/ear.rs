@@ -1,0 +1,258 @@
+//! What goes over the wire: adverts and gratuitous ARPs that come in from each host's cable, with the time at which
+//! the kernel took them in. Listens at the bridge's ends of the cables, so that it hears what a host sent, once, and
+//! adds no port to the bridge.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::Ipv4Addr,
+    os::fd::{AsFd as _, AsRawFd as _},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use nix::{
+    cmsg_space,
+    sys::{
+        socket::{
+            ControlMessageOwned, MsgFlags, recvmsg, setsockopt,
+            sockopt::{ReceiveTimestampns, RxqOvfl},
+        },
+        time::TimeSpec,
+    },
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use vip_netlink::link::Interface;
+
+use crate::Fatal;
+
+/// What was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// An advert.
+    Advert {
+        /// Its virtual router.
+        vrid: u8,
+        /// Its priority.
+        priority: u8,
+    },
+    /// A gratuitous ARP for this address.
+    Announcement(Ipv4Addr),
+}
+
+/// One frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard {
+    /// When the kernel took it in, by the clock on the wall.
+    pub(crate) at: Duration,
+    /// Which of the cables.
+    pub(crate) host: usize,
+    /// What it says.
+    pub(crate) said: Said,
+}
+
+/// What an ear listens to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Topic {
+    /// VRRP over IPv4.
+    Adverts,
+    /// ARP.
+    Announcements,
+}
+
+/// A listening thread; ends with its owner.
+#[derive(Debug)]
+pub(crate) struct Ear {
+    heard: Arc<Mutex<Vec<Heard>>>,
+    stop: Arc<AtomicBool>,
+    sockets: Arc<Vec<Listener>>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: Socket,
+    host: usize,
+    topic: Topic,
+    /// Frames for which the kernel had no room.
+    missed: std::sync::atomic::AtomicU32,
+}
+
+/// Longer than what is read of any frame.
+const SNAP: u32 = 64;
+const RECEIVE_BUFFER: usize = 4 << 20;
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
+
+impl Ear {
+    /// Listens at interfaces of the caller's namespace: number of the host, name of its port, topic.
+    pub(crate) fn open(places: &[(usize, String, Topic)]) -> Result<Self, Fatal> {
+        let mut sockets = Vec::new();
+        for (host, port, topic) in places {
+            sockets.push(Listener {
+                socket: listen(port, *topic)?,
+                host: *host,
+                topic: *topic,
+                missed: 0.into(),
+            });
+        }
+        let ear = Self {
+            heard: Arc::default(),
+            stop: Arc::default(),
+            sockets: Arc::new(sockets),
+        };
+        let (heard, stop) = (Arc::clone(&ear.heard), Arc::clone(&ear.stop));
+        let sockets = Arc::clone(&ear.sockets);
+        std::thread::Builder::new()
+            .name("ear".into())
+            .spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let mut waiting: Vec<_> = sockets
+                        .iter()
+                        .map(|one| PollFd::from_borrowed_fd(one.socket.as_fd(), PollFlags::IN))
+                        .collect();
+                    let _ = poll(&mut waiting, Some(&PATIENCE));
+                    for listener in sockets.iter() {
+                        listener.drain(&heard);
+                    }
+                }
+            })?;
+        Ok(ear)
+    }
+
+    /// Everything since the last time, in the order of its times.
+    pub(crate) fn take(&self) -> Vec<Heard> {
+        let mut heard = std::mem::take(&mut *lock(&self.heard));
+        heard.sort_by_key(|one| one.at);
+        heard
+    }
+
+    /// Forgets what was heard longer ago than that.
+    pub(crate) fn forget(&self, age: Duration) {
+        let since = super::wall().saturating_sub(age);
+        lock(&self.heard).retain(|one| one.at > since);
+    }
+
+    /// Looks at what there is, without taking it.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&[Heard]) -> T) -> T {
+        look(&lock(&self.heard))
+    }
+
+    /// Frames that were not heard for want of room.
+    pub(crate) fn missed(&self) -> u32 {
+        let all = self.sockets.iter();
+        all.map(|one| one.missed.load(Ordering::Relaxed)).sum()
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn lock(heard: &Mutex<Vec<Heard>>) -> std::sync::MutexGuard<'_, Vec<Heard>> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Listener {
+    fn drain(&self, heard: &Mutex<Vec<Heard>>) {
+        let mut control = cmsg_space!(TimeSpec, u32);
+        let mut frame = [0; SNAP as usize];
+        loop {
+            let mut parts = [IoSliceMut::new(&mut frame)];
+            let received = recvmsg::<()>(
+                self.socket.as_raw_fd(),
+                &mut parts,
+                Some(&mut control),
+                MsgFlags::MSG_DONTWAIT,
+            );
+            let Ok(message) = received else { return };
+            let mut at = None;
+            for one in message.cmsgs().into_iter().flatten() {
+                match one {
+                    ControlMessageOwned::ScmTimestampns(stamp) => at = Some(Duration::from(stamp)),
+                    ControlMessageOwned::RxqOvfl(count) => {
+                        self.missed.store(count, Ordering::Relaxed);
+                    }
+                    _ => {}
+                }
+            }
+            let length = message.bytes;
+            let said = frame
+                .get(..length)
+                .and_then(|frame| read(self.topic, frame));
+            if let (Some(at), Some(said)) = (at, said) {
+                let host = self.host;
+                lock(heard).push(Heard { at, host, said });
+            }
+        }
+    }
+}
+
+fn read(topic: Topic, frame: &[u8]) -> Option<Said> {
+    match topic {
+        Topic::Adverts => {
+            let words = usize::from(frame.get(14)? & 0x0f);
+            let message = frame.get(14 + words * 4..)?;
+            Some(Said::Advert {
+                vrid: *message.get(1)?,
+                priority: *message.get(2)?,
+            })
+        }
+        Topic::Announcements => {
+            let sender: [u8; 4] = *frame.get(28..)?.first_chunk()?;
+            let target: [u8; 4] = *frame.get(38..)?.first_chunk()?;
+            (sender == target).then(|| Said::Announcement(sender.into()))
+        }
+    }
+}
+
+/// `ETH_P_ALL` of `linux/if_ether.h`.
+const EVERYTHING: u16 = 3;
+
+fn listen(port: &str, topic: Topic) -> Result<Socket, Fatal> {
+    let everything = Protocol::from(i32::from(EVERYTHING.to_be()));
+    let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking(), Some(everything))?;
+    socket.attach_filter(&filter(topic, Interface::lookup(port)?.number()))?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    setsockopt(&socket, ReceiveTimestampns, &true).map_err(io::Error::from)?;
+    setsockopt(&socket, RxqOvfl, &1).map_err(io::Error::from)?;
+    Ok(socket)
+}
+
+/// Classic BPF: frames of the topic that came in by the port with that index.
+fn filter(topic: Topic, port: u32) -> Vec<SockFilter> {
+    const LOAD_WORD: u16 = 0x20;
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_BYTE: u16 = 0x30;
+    const EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    /// `SKF_AD_OFF + SKF_AD_PKTTYPE`, and its value for what goes out.
+    const PACKET_TYPE: u32 = 0xffff_f004;
+    const OUTGOING: u32 = 4;
+    /// `SKF_AD_OFF + SKF_AD_IFINDEX`.
+    const INTERFACE: u32 = 0xffff_f008;
+    let op = SockFilter::new;
+    let (ethertype, at, value) = match topic {
+        Topic::Adverts => (0x0800, 23, 112),
+        // The second octet of its operation: a request.
+        Topic::Announcements => (0x0806, 21, 1),
+    };
+    vec![
+        op(LOAD_WORD, 0, 0, INTERFACE),
+        op(EQUAL, 0, 7, port),
+        op(LOAD_WORD, 0, 0, PACKET_TYPE),
+        op(EQUAL, 5, 0, OUTGOING),
+        op(LOAD_HALF, 0, 0, 12),
+        op(EQUAL, 0, 3, ethertype),
+        op(LOAD_BYTE, 0, 0, at),
+        op(EQUAL, 0, 1, value),
+        op(RETURN, 0, 0, SNAP),
+        op(RETURN, 0, 0, 0),
+    ]
+}

@@ -1,0 +1,228 @@
+//! How long nobody speaks after a death, beside keepalived: from the last advert of the dead to the first of the new,
+//! minus the protocol's own time, and from there to the announcement of the address.
+
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Args;
+use ha_lb::lab::{Lab, enclosure};
+use serde::Serialize;
+
+use crate::{
+    Fatal, enclosed,
+    fleet::{Ear, Fleet, Heard, Plan, Said, Speaker, Topic, until, wall},
+    scale_report, settle_in,
+};
+
+/// Where the hosts keep their files.
+const FOLDER: &str = "/run/drill";
+/// How long an election may take beyond its own time; keepalived with hundreds of instances is not always done.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Kill the Active host and time its successor, beside keepalived
+#[derive(Debug, Args)]
+pub(crate) struct Race {
+    /// How often each death is held
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Virtual routers; may be repeated
+    #[arg(long, value_name = "NUMBER", default_values_t = [1, 250])]
+    instances: Vec<u8>,
+    /// Milliseconds between adverts; may be repeated
+    #[arg(long, value_name = "MS", default_values_t = [1000, 100, 10])]
+    interval: Vec<u64>,
+    /// Only this program; may be repeated
+    #[arg(long, value_name = "PROGRAM")]
+    speaker: Vec<Speaker>,
+    /// One JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// All deaths of one kind.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Deaths {
+    pub(crate) speaker: Speaker,
+    pub(crate) plan: Plan,
+    /// Rounds that were held, and those in which the host was not alone in the end.
+    pub(crate) rounds: u32,
+    pub(crate) unsettled: u32,
+    /// First advert of the new one, beyond the protocol's time.
+    pub(crate) takeover: Vec<Duration>,
+    /// Adverts that came before the protocol's time was over: the new one had not heard the last of the dead.
+    pub(crate) early: u32,
+    /// From there to the announcement.
+    pub(crate) announcement: Vec<Duration>,
+    /// Adverts, and announcements, that never came.
+    pub(crate) missing: (u32, u32),
+    /// How much longer than the interval the new one's adverts were apart while addresses went up.
+    pub(crate) lateness: Vec<Duration>,
+    /// Frames that the ear missed.
+    pub(crate) unheard: u32,
+}
+
+impl Race {
+    pub(crate) fn run(self) -> Result<ExitCode, Fatal> {
+        if !enclosure::is_inside() {
+            let good = enclosed(&std::env::args().skip(1).collect::<Vec<_>>())?;
+            return Ok(if good {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
+        let folder = PathBuf::from(FOLDER);
+        settle_in(&folder)?;
+        let mut fleet = Fleet::new(Lab::new()?, folder)?;
+        let speakers = match self.speaker.as_slice() {
+            [] => &[Speaker::Keepalived, Speaker::HaLb],
+            chosen => chosen,
+        };
+        let mut all = Vec::new();
+        if !self.json {
+            scale_report::race_head(self.rounds);
+        }
+        for &instances in &self.instances {
+            for interval in self.interval.iter().copied().map(Duration::from_millis) {
+                for &speaker in speakers {
+                    let plan = Plan {
+                        instances,
+                        interval,
+                    };
+                    let deaths = hold(&mut fleet, speaker, plan, self.rounds)?;
+                    if !self.json {
+                        scale_report::race_row(&deaths);
+                    }
+                    all.push(deaths);
+                }
+            }
+        }
+        if self.json {
+            scale_report::json(&all)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn hold(fleet: &mut Fleet, speaker: Speaker, plan: Plan, rounds: u32) -> Result<Deaths, Fatal> {
+    let mut deaths = Deaths {
+        speaker,
+        plan,
+        rounds,
+        unsettled: 0,
+        takeover: Vec::new(),
+        early: 0,
+        announcement: Vec::new(),
+        missing: (0, 0),
+        lateness: Vec::new(),
+        unheard: 0,
+    };
+    let ear = fleet.listen(&[0, 1], &[Topic::Adverts, Topic::Announcements])?;
+    fleet.begin(speaker, plan)?;
+    for round in 0..rounds {
+        if round > 0 {
+            fleet.start(0)?;
+        }
+        if !settled(&ear, plan) {
+            deaths.unsettled += 1;
+        }
+        ear.forget(plan.interval * 2);
+        fleet.kill(0);
+        let killed = wall();
+        // The second burst of announcements comes after five seconds: not waited for.
+        let calm = plan.interval * 12;
+        until(plan.down() + PATIENCE, || {
+            ear.look(|heard| succeeded(heard, killed, plan)) && wall() > killed + plan.down() + calm
+        });
+        if !fleet.runs(1) {
+            return Err(format!("{} died:\n{}", speaker.name(), fleet.log(1)).into());
+        }
+        deaths.take(&ear.take(), plan);
+    }
+    deaths.unheard = ear.missed();
+    fleet.stop();
+    Ok(deaths)
+}
+
+/// The first host alone speaks, for every router, and has for a while.
+fn settled(ear: &Ear, plan: Plan) -> bool {
+    let calm = (plan.interval * 5).max(Duration::from_millis(500));
+    until(plan.down() + PATIENCE, || {
+        let since = wall().saturating_sub(calm);
+        ear.look(|heard| {
+            let recent = heard.iter().rev().take_while(|one| one.at > since);
+            let mut spoke = [false; 256];
+            for one in recent {
+                if let Said::Advert { vrid, priority } = one.said {
+                    if one.host == 1 || priority == 0 {
+                        return false;
+                    }
+                    if let Some(slot) = spoke.get_mut(usize::from(vrid)) {
+                        *slot = true;
+                    }
+                }
+            }
+            spoke.iter().filter(|spoke| **spoke).count() == usize::from(plan.instances)
+        })
+    })
+}
+
+/// The second host has spoken for every router and announced every address.
+fn succeeded(heard: &[Heard], killed: Duration, plan: Plan) -> bool {
+    let (mut spoke, mut announced) = ([false; 256], [false; 256]);
+    for one in heard.iter().filter(|one| one.host == 1 && one.at > killed) {
+        let (list, number) = match one.said {
+            Said::Advert { vrid, .. } => (&mut spoke, vrid),
+            Said::Announcement(address) => (&mut announced, address.octets()[3]),
+        };
+        if let Some(slot) = list.get_mut(usize::from(number)) {
+            *slot = true;
+        }
+    }
+    let all = |list: &[bool]| list.iter().filter(|is| **is).count() == usize::from(plan.instances);
+    all(&spoke) && all(&announced)
+}
+
+impl Deaths {
+    /// Takes in what was heard of one death.
+    fn take(&mut self, heard: &[Heard], plan: Plan) {
+        let mut last = BTreeMap::new();
+        for one in heard.iter().filter(|one| one.host == 0) {
+            if let Said::Advert { vrid, .. } = one.said {
+                last.insert(vrid, one.at);
+            }
+        }
+        for vrid in 1..=plan.instances {
+            let Some(died) = last.get(&vrid).copied() else {
+                self.missing.0 += 1;
+                continue;
+            };
+            let mut adverts = heard
+                .iter()
+                .filter(|one| one.host == 1 && one.at > died)
+                .filter(|one| matches!(one.said, Said::Advert { vrid: of, .. } if of == vrid))
+                .map(|one| one.at);
+            let Some(first) = adverts.next() else {
+                self.missing.0 += 1;
+                continue;
+            };
+            match (first - died).checked_sub(plan.down()) {
+                Some(late) => self.takeover.push(late),
+                None => self.early += 1,
+            }
+            let mut before = first;
+            for next in adverts {
+                self.lateness
+                    .push((next - before).saturating_sub(plan.interval));
+                before = next;
+            }
+            let said = Said::Announcement(Plan::address(vrid));
+            let announced = heard
+                .iter()
+                .find(|one| one.host == 1 && one.said == said && one.at >= first);
+            match announced {
+                Some(one) => self.announcement.push(one.at - first),
+                None => self.missing.1 += 1,
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Tables of the drills beside keepalived.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{Fatal, fleet::Plan, garbage::Outcome, instances::Run, race::Deaths, report::say};
+
+/// What the columns are.
+pub(crate) fn race_head(rounds: u32) {
+    say(&format!(
+        "{rounds} deaths each; milliseconds, p50 / p99 / worst. Takeover: first advert of the new one, beyond \
+         Active_Down_Interval. Announcement: gratuitous ARP after that advert. Lateness: of the following adverts.\n"
+    ));
+    say(&format!(
+        "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8}",
+        "", "instances", "advert", "takeover", "announcement", "lateness", "missing", "unheard"
+    ));
+}
+
+/// One kind of death.
+pub(crate) fn race_row(deaths: &Deaths) {
+    let notes = match (deaths.unsettled, deaths.early) {
+        (0, 0) => String::new(),
+        (unsettled, early) => {
+            format!("  {unsettled} rounds without one Active before, {early} adverts too early")
+        }
+    };
+    say(&format!(
+        "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8}{notes}",
+        deaths.speaker.name(),
+        deaths.plan.instances,
+        format!("{} ms", deaths.plan.interval.as_millis()),
+        spread(&deaths.takeover),
+        spread(&deaths.announcement),
+        spread(&deaths.lateness),
+        format!("{} + {}", deaths.missing.0, deaths.missing.1),
+        deaths.unheard,
+    ));
+}
+
+/// The same for programs.
+pub(crate) fn json(document: &impl Serialize) -> Result<(), Fatal> {
+    say(&serde_json::to_string(document)?);
+    Ok(())
+}
+
+/// Median, 99th of a hundred, and the longest.
+fn spread(times: &[Duration]) -> String {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let at = |part: usize| {
+        let last = sorted.len().checked_sub(1)?;
+        sorted.get((sorted.len() * part / 100).min(last)).copied()
+    };
+    match (at(50), at(99), sorted.last()) {
+        (Some(middle), Some(high), Some(worst)) => {
+            format!("{:.2} / {:.2} / {:.2}", ms(middle), ms(high), ms(*worst))
+        }
+        _ => "-".to_owned(),
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// What the columns are.
+pub(crate) fn instances_head(plan: Plan, span: Duration) {
+    say(&format!(
+        "{} instances, an advert every {} ms, for {} s. Spurious: times that the Backup became Active. CPU time for each \
+         advert, of all processes of the host that sends it and of the one that receives it.\n",
+        plan.instances,
+        plan.interval.as_millis(),
+        span.as_secs()
+    ));
+    say(&format!(
+        "{:<11} {:>5} {:>9} {:>9} {:>13} {:>13}  memory: resident, proportional",
+        "", "CPUs", "spurious", "adverts", "sending us", "receiving us"
+    ));
+}
+
+/// One run.
+pub(crate) fn instances_row(run: &Run) {
+    let memory = run.memory.iter();
+    let memory = memory.map(|(name, memory)| {
+        let name: String = name.chars().rev().take(24).collect();
+        let name: String = name.chars().rev().collect();
+        format!(
+            "{name} {:.1} {:.1}",
+            mib(memory.resident),
+            mib(memory.proportional)
+        )
+    });
+    say(&format!(
+        "{:<11} {:>5} {:>9} {:>9} {:>13.1} {:>13.1}  {}{}",
+        run.speaker.name(),
+        if run.busy { "busy" } else { "quiet" },
+        run.spurious,
+        run.adverts,
+        run.sending.as_secs_f64() * 1e6,
+        run.receiving.as_secs_f64() * 1e6,
+        memory.collect::<Vec<_>>().join("; "),
+        if run.settled {
+            ""
+        } else {
+            " (the first host was not alone before)"
+        },
+    ));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1048576.0
+}
+
+/// What came of garbage.
+pub(crate) fn garbage(outcome: &Outcome) {
+    let [ours, strangers] = outcome.sent;
+    say(&format!(
+        "{ours} broken adverts and {strangers} of strangers in {:.1} s; the second host became Active {} times, adverts of \
+         the first were {:.0} ms apart at most",
+        outcome.seconds,
+        outcome.spurious,
+        ms(outcome.longest_gap)
+    ));
+    for (number, host) in (1..).zip(&outcome.hosts) {
+        say(&format!(
+            "host {number}: {} rejected, {} for nobody, {} without room in the socket, strangers hidden for {} times 10 s",
+            host.rejected, host.stray, host.overflows, host.hidden
+        ));
+    }
+    if let Some(succession) = outcome.succession {
+        say(&format!(
+            "the first host was ended in the midst of it: {:.1} ms until the second spoke",
+            ms(succession)
+        ));
+    }
+    for bar in &outcome.missed {
+        say(&format!("MISSED: {bar}"));
+    }
+    if outcome.missed.is_empty() {
+        say("Everything held.");
+    }
+}

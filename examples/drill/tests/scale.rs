@@ -1,0 +1,106 @@
+//! Short forms of the drills with many virtual routers. The bounds are for a machine with all of its processors busy
+//! and a build for tests; the long forms and their figures are in the README.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+use std::process::Command;
+
+use ha_lb::lab::enclosure;
+use serde_json::Value;
+
+fn drill(arguments: &[&str]) -> Option<Value> {
+    let permitted = enclosure::permitted(false).or_else(|_| enclosure::permitted(true));
+    if let Err(error) = permitted {
+        assert!(std::env::var_os("CI").is_none(), "{error}");
+        println!("skipped: {error}");
+        return None;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_drill"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let told = String::from_utf8_lossy(&output.stderr);
+    println!("{text}");
+    let document = serde_json::from_str(&text);
+    Some(document.unwrap_or_else(|error| panic!("{error}: {text}\n{told}")))
+}
+
+fn longest(times: &Value) -> f64 {
+    let times = times.as_array().unwrap().iter();
+    let seconds =
+        |time: &Value| time["secs"].as_f64().unwrap() + time["nanos"].as_f64().unwrap() / 1e9;
+    times.map(seconds).fold(0.0, f64::max)
+}
+
+#[test]
+fn a_silent_death_is_followed_at_once_by_an_advert_and_an_announcement() {
+    let arguments = [
+        "race",
+        "--json",
+        "--rounds",
+        "2",
+        "--instances",
+        "1",
+        "--interval",
+        "100",
+        "--speaker",
+        "ha-lb",
+    ];
+    let Some(document) = drill(&arguments) else {
+        return;
+    };
+    let deaths = &document[0];
+    assert_eq!(deaths["missing"], serde_json::json!([0, 0]), "{document:#}");
+    assert_eq!(deaths["early"], 0, "{document:#}");
+    // 0.3 and 1 ms are the bars where nothing else runs; a processor's queue is what is allowed for here.
+    assert!(longest(&deaths["takeover"]) < 0.5, "{document:#}");
+    assert!(longest(&deaths["announcement"]) < 0.5, "{document:#}");
+}
+
+#[test]
+fn hundreds_of_routers_stay_where_they_are() {
+    let arguments = [
+        "instances",
+        "--json",
+        "--seconds",
+        "3",
+        "--interval",
+        "200",
+        "--quiet",
+        "--speaker",
+        "ha-lb",
+    ];
+    let Some(document) = drill(&arguments) else {
+        return;
+    };
+    let run = &document[0];
+    assert_eq!(run["plan"]["instances"], 250);
+    assert_eq!(run["settled"], true, "{document:#}");
+    assert_eq!(run["spurious"], 0, "{document:#}");
+    // 250 adverts every 200 ms for three seconds.
+    assert!(run["adverts"].as_u64().unwrap() > 3500, "{document:#}");
+}
+
+#[test]
+fn garbage_is_rejected_and_accounted_for_and_nobody_flips() {
+    for strangers in ["0", "50"] {
+        let arguments = [
+            "garbage",
+            "--json",
+            "--count",
+            "60000",
+            "--strangers",
+            strangers,
+        ];
+        let Some(document) = drill(&arguments) else {
+            return;
+        };
+        let missed = document["missed"].as_array().unwrap();
+        assert!(missed.is_empty(), "{document:#}");
+    }
+}

@@ -1,0 +1,151 @@
+//! What changes when packets come by thousands a second. A wake-up for each would cost more than hearing it, and
+//! strangers' packets could keep a router from its own.
+//!
+//! - Above a rate the driver looks for packets at fixed moments instead of being woken: hundreds of Active routers
+//!   elsewhere cost one wake-up for several adverts. Down timers are later by one such moment at most, a 33rd of
+//!   the shortest interval, three milliseconds at most.
+//! - Above a rate of packets for routers that are not ours the host is asked to pass them over
+//!   ([`Host::narrow`](super::Host::narrow)), for ten seconds at a time. What it passes over is not counted, the times
+//!   that it was asked are.
+
+use core::time::Duration;
+
+use crate::Instant;
+
+/// Over which rates are measured.
+const WINDOW: Duration = Duration::from_millis(100);
+/// Packets in a window above which the driver is not woken any more, and below which it is again.
+const MANY: u32 = 100;
+const FEW: u32 = 40;
+/// Packets of strangers in a window above which the host passes them over, and how long it does.
+const FLOOD: u32 = 500;
+const NARROW: Duration = Duration::from_secs(10);
+/// Limits of the time between two looks.
+const OFTEN: Duration = Duration::from_micros(200);
+const SELDOM: Duration = Duration::from_millis(3);
+
+/// The rates of what comes in.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    since: Instant,
+    heard: u32,
+    strangers: u32,
+    /// Time between looks, while the driver looks by itself.
+    looks: Option<Duration>,
+    narrow_until: Option<Instant>,
+    /// How often the host was asked to pass strangers over.
+    pub(super) narrowed: u64,
+}
+
+/// What is to be told to the host.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    /// Whether packets wake the driver.
+    pub(super) wakes: Option<bool>,
+    /// Whether packets of strangers are passed over.
+    pub(super) narrow: Option<bool>,
+}
+
+impl Crowd {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            heard: 0,
+            strangers: 0,
+            looks: None,
+            narrow_until: None,
+            narrowed: 0,
+        }
+    }
+
+    /// A packet came in.
+    pub(super) const fn hears(&mut self, stranger: bool) {
+        self.heard = self.heard.saturating_add(1);
+        self.strangers = self.strangers.saturating_add(stranger as u32);
+    }
+
+    /// The routers are others than they were: whom to pass over is not known any more.
+    pub(super) const fn reset(&mut self) -> bool {
+        self.narrow_until.take().is_some()
+    }
+
+    /// Looks at the rates; `shortest` is the shortest interval of the routers.
+    pub(super) fn turn(&mut self, now: Instant, shortest: impl FnOnce() -> Duration) -> Change {
+        let mut change = Change::default();
+        if self.narrow_until.is_some_and(|until| now >= until) {
+            self.narrow_until = None;
+            change.narrow = Some(false);
+        }
+        if now.since(self.since) < WINDOW {
+            return change;
+        }
+        let (heard, strangers) = (self.heard, self.strangers);
+        // A longer pause is as good as a quiet window.
+        let late = now.since(self.since) >= WINDOW * 3;
+        (self.since, self.heard, self.strangers) = (now, 0, 0);
+        if strangers >= FLOOD && self.narrow_until.is_none() {
+            self.narrow_until = Some(now + NARROW);
+            self.narrowed += 1;
+            change.narrow = Some(true);
+        }
+        match self.looks {
+            None if heard >= MANY && !late => {
+                self.looks = Some((shortest() / 33).clamp(OFTEN, SELDOM));
+                change.wakes = Some(false);
+            }
+            Some(_) if heard < FEW => {
+                self.looks = None;
+                change.wakes = Some(true);
+            }
+            _ => {}
+        }
+        change
+    }
+
+    /// When to look again without being woken.
+    pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
+        self.looks.map(|time| now + time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORTEST: Duration = Duration::from_millis(100);
+
+    const fn ms(millis: u64) -> Instant {
+        Instant::from_nanos(millis * 1_000_000)
+    }
+
+    #[test]
+    fn the_driver_looks_by_itself_while_many_packets_come_in() {
+        let mut crowd = Crowd::new(ms(0));
+        let hears = |crowd: &mut Crowd, count, at| {
+            (0..count).for_each(|_| crowd.hears(false));
+            crowd.turn(ms(at), || SHORTEST).wakes
+        };
+        assert_eq!(hears(&mut crowd, 99, 100), None);
+        assert_eq!(hears(&mut crowd, 250, 200), Some(false));
+        assert_eq!(crowd.next_look(ms(200)), Some(ms(203)));
+        assert_eq!(hears(&mut crowd, 50, 300), None);
+        assert_eq!(hears(&mut crowd, 30, 400), Some(true));
+        assert_eq!(crowd.next_look(ms(400)), None);
+        // Few packets in a long time are no rate.
+        assert_eq!(hears(&mut crowd, 150, 1400), None);
+    }
+
+    #[test]
+    fn strangers_are_passed_over_for_a_while_and_then_heard_again() {
+        let mut crowd = Crowd::new(ms(0));
+        (0..600).for_each(|_| crowd.hears(true));
+        assert_eq!(crowd.turn(ms(100), || SHORTEST).narrow, Some(true));
+        assert_eq!(crowd.turn(ms(200), || SHORTEST).narrow, None);
+        assert_eq!(crowd.turn(ms(10_100), || SHORTEST).narrow, Some(false));
+        assert_eq!(crowd.narrowed, 1);
+        (0..600).for_each(|_| crowd.hears(true));
+        assert_eq!(crowd.turn(ms(10_300), || SHORTEST).narrow, Some(true));
+        assert!(crowd.reset());
+        assert!(!crowd.reset());
+    }
+}
