@@ -54,7 +54,7 @@ impl Pulse {
     }
 
     /// Lets addresses answer for another `hold`. Takes two system calls of two microseconds for each of IPv4, one of
-    /// IPv6, and the same for up to [`MANY`] together; never waits.
+    /// IPv6, and the same for up to eight together; never waits.
     pub fn beat(&self, addresses: &[IpAddr], hold: Duration) -> io::Result<()> {
         let mut frame = Vec::with_capacity(256);
         for ipv6 in [false, true] {

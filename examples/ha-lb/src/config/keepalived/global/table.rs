@@ -15,6 +15,7 @@ use crate::config::keepalived::{
 
 const NO_CHECKER_MAIL: &str = "changes of a server's state are logged, not mailed";
 const NO_SNMP: &str = "there is no SNMP agent";
+const ROOM: &str = "receive buffers have room for 16 adverts of each instance, whatever the policy";
 const BUFFERS: &str = "receive buffers are as large as the kernel allows";
 const SCHEDULING: &str = "how the process is scheduled is left to the service manager";
 const NO_IPVS: &str = "the kernel's IPVS is not used";
@@ -368,8 +369,8 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("process_name", SCHEDULING),
         Keyword::ignored("vrrp_process_name", SCHEDULING),
         Keyword::ignored("checker_process_name", SCHEDULING),
-        Keyword::ignored("vrrp_rx_bufs_policy", BUFFERS),
-        Keyword::ignored("vrrp_rx_bufs_multiplier", BUFFERS),
+        Keyword::ignored("vrrp_rx_bufs_policy", ROOM),
+        Keyword::ignored("vrrp_rx_bufs_multiplier", ROOM),
         Keyword::ignored("vrrp_netlink_cmd_rcv_bufs", BUFFERS),
         Keyword::ignored("vrrp_netlink_monitor_rcv_bufs", BUFFERS),
         Keyword::ignored("lvs_sync_daemon", NO_IPVS),
