@@ -128,11 +128,18 @@ impl Fence {
         /// RFC 5737: nobody's address.
         const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 0));
         const TRIAL: Duration = Duration::from_secs(1);
-        let pulse = Pulse::new(self.connection.port())?;
+        let mut pulse = Pulse::new(self.connection.port())?;
         let mut batch = Batch::new();
         self.open.hear(&mut batch, TRIAL);
         self.connection.commit(batch)?;
         self.open.hears(TRIAL);
+        let mut batch = Batch::new();
+        self.open.hear(&mut batch, Duration::ZERO);
+        // An older kernel has no such rules.
+        if self.connection.commit(batch).is_ok() {
+            self.open.hears(Duration::ZERO);
+            pulse.may_silence();
+        }
         pulse.beat(&[NOBODY], TRIAL)?;
         if self.is_alive(NOBODY)? {
             Ok(pulse)

@@ -23,6 +23,8 @@ const REGISTER: u32 = 1;
 /// `NFT_REG32_01`: the second four octets of register 1.
 const SECOND: u32 = 9;
 const UPDATE: u32 = 1;
+/// `NFT_DYNSET_OP_DELETE`, since Linux 5.4.
+const DELETE: u32 = 2;
 /// The loopback interface of every network namespace.
 const LOOPBACK: u32 = 1;
 
@@ -128,6 +130,15 @@ impl Rule<'_, '_> {
             out.number(3, UPDATE);
             out.number(4, REGISTER);
             out.bytes(6, &millis(time).to_be_bytes());
+        });
+    }
+
+    /// Takes the register out of the set.
+    pub(super) fn strike(&mut self, set: &str) {
+        self.expression("dynset", |out| {
+            out.text(1, set);
+            out.number(3, DELETE);
+            out.number(4, REGISTER);
         });
     }
 

@@ -13,6 +13,9 @@
 //! An address that takes no packets is open in the table of ARP, or in asked6, alone. One that is bound to a device is
 //! in bound4 instead of ARP's open4: IPv6 answers on the device alone by itself.
 //!
+//! A beat with HOLD 0 takes its address out of @alive4 instead: a router that gives way is silent with the next
+//! packet, however long the kernel's lock keeps its addresses up.
+//!
 //! The rule that hears a beat sets the time of the very element that is there: no packet finds it missing, nothing
 //! is allocated, and no other program's nf_tables transaction can hold it up.
 
@@ -174,7 +177,7 @@ impl Open {
         addresses.iter().filter_map(binding).collect()
     }
 
-    /// Makes sure that beats with this hold are heard.
+    /// Makes sure that beats with this hold are heard; one of no time at all silences.
     pub(super) fn hear(&self, batch: &mut Batch, hold: Duration) {
         if self.holds.contains(&hold) {
             return;
@@ -221,7 +224,10 @@ impl Open {
                 .take(addresses)
             {
                 rule.payload(base, offset, length);
-                rule.keep(alive(ipv6), hold);
+                match hold.is_zero() {
+                    true => rule.strike(alive(ipv6)),
+                    false => rule.keep(alive(ipv6), hold),
+                }
             }
             rule.verdict(DROP);
         });

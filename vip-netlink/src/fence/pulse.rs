@@ -45,12 +45,31 @@ pub(super) fn hold_number(hold: Duration, addresses: usize) -> u32 {
 pub struct Pulse {
     socket: PacketSocket,
     port: u32,
+    silences: bool,
 }
 
 impl Pulse {
     pub(super) fn new(port: u32) -> io::Result<Self> {
         let socket = PacketSocket::new().map_err(io::Error::from)?;
-        Ok(Self { socket, port })
+        Ok(Self {
+            socket,
+            port,
+            silences: false,
+        })
+    }
+
+    /// The kernel has rules for beats that silence.
+    pub(super) const fn may_silence(&mut self) {
+        self.silences = true;
+    }
+
+    /// Lets addresses answer no more, until they are opened again or the next beat. As quick as a beat, where a
+    /// transaction or the removal of an address may wait for another program's; does nothing before Linux 5.4.
+    pub fn silence(&self, addresses: &[IpAddr]) -> io::Result<()> {
+        match self.silences {
+            true => self.beat(addresses, Duration::ZERO),
+            false => Ok(()),
+        }
     }
 
     /// Lets addresses answer for another `hold`. Takes two system calls of two microseconds for each of IPv4, one of

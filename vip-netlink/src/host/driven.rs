@@ -1,6 +1,7 @@
 //! What the driver asks of a host: packets in and out at once, commands to the worker, its reports back.
 
 use std::io;
+use std::net::IpAddr;
 use std::task::{Context, Poll, ready};
 
 use vrrp_fsm::RouterId;
@@ -80,6 +81,7 @@ impl Host for LinuxHost {
             // election (DESIGN's "Late").
             slot.lease = None;
             slot.wanted = false;
+            self.silence(router);
             self.command(router, Work::Expire);
             self.pending.push_back(HostEvent::LeaseExpired { router });
             return Err(io::ErrorKind::TimedOut.into());
@@ -146,6 +148,7 @@ impl Host for LinuxHost {
                 Command::Remove => {
                     slot.wanted = false;
                     slot.lease = None;
+                    self.silence(router);
                 }
                 Command::Announce { .. } => {}
             }
@@ -181,6 +184,30 @@ impl Host for LinuxHost {
 }
 
 impl LinuxHost {
+    /// Its addresses answer no more from now on, unless another router here has them up. Removing them may wait for
+    /// another program's work on the host's network.
+    fn silence(&mut self, router: RouterId) {
+        // A beat that waits would let them answer again.
+        self.flush();
+        let Some(slot) = self.routers.get(&router) else {
+            return;
+        };
+        let others = || self.routers.iter().filter(|(id, _)| **id != router);
+        let stays = |address: &IpAddr| {
+            others().any(|(_, other)| other.wanted && other.addresses.contains(address))
+        };
+        let silent: Vec<IpAddr> = slot
+            .addresses
+            .iter()
+            .copied()
+            .filter(|a| !stays(a))
+            .collect();
+        if let Some(pulse) = &self.pulse {
+            // Removing them silences them as well, if later.
+            let _ = pulse.silence(&silent);
+        }
+    }
+
     /// Takes in what waits at one socket, each in its turn; false once none has more.
     fn receive(&mut self) -> io::Result<bool> {
         loop {

@@ -206,6 +206,45 @@ fn an_address_answers_while_its_holder_beats_and_no_packet_is_lost_in_between() 
 }
 
 #[test]
+fn an_address_is_silenced_by_a_beat_although_it_is_up_and_open() {
+    in_namespaces(
+        "fence::an_address_is_silenced_by_a_beat_although_it_is_up_and_open",
+        |peer| {
+            configure();
+            configure_peer(peer);
+            let mut fence = Fence::new(Options::default()).unwrap();
+            let pulse = fence.pulse().unwrap();
+            let hold = Duration::from_secs(60);
+            let others = (1..=9).map(|last| IpAddr::from([10, 99, 3, last]));
+            let many: Vec<IpAddr> = [VIP.into(), VIP6.into()]
+                .into_iter()
+                .chain(others)
+                .collect();
+            for hold in [None, Some(hold)] {
+                for silent in [&many[..2], &many] {
+                    fence.open(&many, hold, Access::Full).unwrap();
+                    assert!(peer.ping(VIP.into(), PATIENCE) && peer.ping(VIP6.into(), PATIENCE));
+                    let prober = peer.prober(VIP);
+                    pulse.silence(silent).unwrap();
+                    let last = prober.last_answer(Duration::from_millis(100));
+                    println!("a beat that silences: last ARP answer after {last:?}");
+                    assert!(last < Duration::from_millis(20), "{last:?}");
+                    assert!(!peer.ping(VIP.into(), SOON) && !peer.ping(VIP6.into(), SOON));
+                    assert!(silent.iter().all(|vip| !fence.is_alive(*vip).unwrap()));
+                    assert_eq!(fence.is_alive(many[5]).unwrap(), silent.len() == 2);
+                }
+            }
+            pulse.silence(&many).unwrap();
+            pulse.beat(&many, hold).unwrap();
+            assert!(
+                peer.ping(VIP.into(), PATIENCE),
+                "the next beat opens it again"
+            );
+        },
+    );
+}
+
+#[test]
 fn where_the_loopback_interface_is_down_there_are_no_beats() {
     in_namespaces(
         "fence::where_the_loopback_interface_is_down_there_are_no_beats",
