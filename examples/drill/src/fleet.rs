@@ -200,8 +200,10 @@ impl Fleet {
 
     /// All processes of a host's speaker are killed as one; when that was.
     pub(crate) fn kill(&mut self, number: usize) -> Duration {
-        let pids = self.pids(number);
-        // Stopped first: none has time to notice the end of another.
+        let mut pids = self.pids(number);
+        // Stopped first, and children before their parent, whose end would wake them: none has time to notice the end
+        // of another.
+        pids.reverse();
         for what in [Signal::STOP, Signal::KILL] {
             signal(&pids, what);
         }
