@@ -450,6 +450,9 @@ fn a_balancer_that_cannot_take_over_leaves_the_one_before_and_the_files_can_be_m
                 let asked = node.host.run(|| Ok(get(address, request, PATIENCE)));
                 assert_eq!(asked.unwrap().unwrap().status, 200, "{what}");
             };
+            wait_for("the first one", PATIENCE, || {
+                (node.ask("/balancer/ready")? == true).then_some(())
+            });
             // A user that exists and that nobody can become in this enclosure.
             fs::write(&cfg, haproxy(" user haproxy\n", 80)).unwrap();
             assert_eq!(hang_up(&node, 1)["applied"], true, "{}", node.log());
