@@ -105,6 +105,11 @@ impl Key {
     pub const fn id(&self) -> u8 {
         self.id.get()
     }
+
+    /// Whether the secrets are the same: both authenticate nothing by the same tag.
+    fn is_same(&self, other: &Self) -> bool {
+        self.mac.clone().finalize() == other.mac.clone().finalize()
+    }
 }
 
 impl fmt::Debug for Key {
@@ -230,6 +235,17 @@ impl<K: AsRef<[Key]>> Authenticator<K> {
     /// Goes on where a predecessor with the same or other keys has ended.
     pub const fn resume(&mut self, memory: Memory) {
         (self.sent, self.marks) = (memory.sent, memory.marks);
+    }
+
+    /// Takes over from one with other settings or keys ([`Authenticator::resume`]). What was heard under a number that
+    /// has another secret now is forgotten: whoever holds the old secret may have driven it up.
+    pub fn succeed(&mut self, before: &Self) {
+        let is_other = |id| match (self.key(id), before.key(id)) {
+            (Some(new), Some(old)) => !new.is_same(old),
+            _ => false,
+        };
+        let marks = before.marks.without(is_other);
+        (self.sent, self.marks) = (before.sent, marks);
     }
 
     /// Verifies what was received, at the time of day `unix` (since 1970): form, time, key, tag,

@@ -70,7 +70,7 @@ impl Authentication {
             #[cfg(feature = "auth")]
             (Self::Header(new), Self::Header(old)) => new.continue_after(old.sequence()),
             #[cfg(feature = "auth")]
-            (Self::Hmac(new), Self::Hmac(old)) => new.resume(old.memory()),
+            (Self::Hmac(new), Self::Hmac(old)) => new.succeed(old),
             _ => {}
         }
     }

@@ -56,6 +56,16 @@ impl Memory {
 pub(super) struct Marks([Option<Mark>; CAPACITY]);
 
 impl Marks {
+    /// Without those of keys that are `gone`.
+    pub(super) fn without(self, gone: impl Fn(u8) -> bool) -> Self {
+        let mut kept = Self::default();
+        let stay = self.0.into_iter().flatten().filter(|mark| !gone(mark.key));
+        for (place, mark) in kept.0.iter_mut().zip(stay) {
+            *place = Some(mark);
+        }
+        kept
+    }
+
     /// Whether `sequence` is new; remembers it then. A mark that is `gone` counts for nothing.
     pub(super) fn advance(
         &mut self,

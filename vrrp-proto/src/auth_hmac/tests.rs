@@ -144,6 +144,26 @@ fn a_packet_is_heard_once_by_each_receiver() {
 }
 
 #[test]
+fn what_was_heard_under_a_secret_that_is_given_up_binds_nobody() {
+    let settings = *router(Mode::Enforce, AntiReplay::Monotonic, &[1]).settings();
+    let with = |secret: u8| {
+        let keys = vec![Key::new(1, &[secret; 32]).unwrap()];
+        Authenticator::new(keys, settings).unwrap()
+    };
+    // Whoever holds the leaked secret dates its packets far ahead.
+    let ahead = sent_by(&mut with(1), after(1_000_000));
+    let now = |secret: u8| sent_by(&mut with(secret), NOON);
+    let mut before = with(1);
+    assert!(hears(&mut before, &ahead, NOON).is_ok());
+    for (secret, is_heard) in [(1, false), (2, true)] {
+        let mut successor = with(secret);
+        successor.succeed(&before);
+        let verdict = hears(&mut successor, &now(secret), NOON);
+        assert_eq!(verdict.is_ok(), is_heard, "{verdict:?}");
+    }
+}
+
+#[test]
 fn an_old_packet_and_a_wrong_clock_are_stale_by_time_alone() {
     let packet = sent_by(&mut router(Mode::Enforce, WINDOW, &[1]), NOON);
     for (seconds, heard) in [(-6, false), (-5, true), (5, true), (6, false)] {
