@@ -273,6 +273,8 @@ impl<H: Host> Driver<H> {
             .set
             .reconfigure(now(), router, attachment, config, known);
         self.perform(&mut observer);
+        // What the advert does for the addresses comes before the host is given others.
+        self.host.flush();
         done
     }
 

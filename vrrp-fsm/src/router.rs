@@ -95,9 +95,10 @@ impl Router {
     }
 
     /// Another configuration for the running router, which stays who and what it is: state, timers that run, and
-    /// faults are kept, and nothing is sent. The primary address stays too. A new base priority takes effect with
-    /// the next [`Event::Priority`].
-    pub fn reconfigure(&mut self, config: RouterConfig) -> Result<(), ConfigError> {
+    /// faults are kept, and nothing is sent, but by an Active router whose adverts come at other times from now on:
+    /// it says so at once. The primary address stays too. A new base priority takes effect with the next
+    /// [`Event::Priority`]. Actions are to be taken as after [`handle`](Self::handle).
+    pub fn reconfigure(&mut self, now: Instant, config: RouterConfig) -> Result<(), ConfigError> {
         config.validate()?;
         let identity = |config: &RouterConfig| {
             (
@@ -110,6 +111,8 @@ impl Router {
         if identity(&config) != identity(&self.config) {
             return Err(ConfigError::Identity);
         }
+        // Others judge a silence by what they were told before it.
+        self.step_back_if_late(now);
         if let State::Backup(backup) = &mut self.state
             && config.version == Version::V2
         {
@@ -117,10 +120,15 @@ impl Router {
             backup.active_adver_interval = config.interval;
         }
         self.rebased |= config.priority != self.config.priority;
+        let times = |config: &RouterConfig| (config.interval, config.policy.down_timer_adverts);
+        let other_times = times(&config) != times(&self.config);
         self.config = RouterConfig {
             primary: self.config.primary,
             ..config
         };
+        if other_times {
+            self.advertise_anew(now);
+        }
         Ok(())
     }
 

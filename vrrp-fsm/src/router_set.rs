@@ -371,31 +371,48 @@ impl RouterSet {
 
     /// One event to one router, and what follows for the others of its sync group.
     fn step(&mut self, now: Instant, id: RouterId, event: Event) {
-        let Some(member) = self.member(id) else {
-            return;
-        };
+        self.act(now, id, |router| router.handle(now, event));
+    }
+
+    /// The same with anything that one router can do.
+    fn act<T>(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        what: impl FnOnce(&mut Router) -> T,
+    ) -> Option<T> {
+        let member = self.member(id)?;
         let group = member.group;
         let before = member.standing(id);
-        self.step_alone(now, id, event);
+        let done = self.act_alone(now, id, what);
         // Most events, adverts above all, are nothing to the others.
         if let Some(group) = group
             && self.member(id).map(|member| member.standing(id)) != Some(before)
         {
             self.synchronise(now, group, id, before.state == StateKind::Active);
         }
+        done
     }
 
     /// One event to one router.
     fn step_alone(&mut self, now: Instant, id: RouterId, event: Event) {
-        let Some(member) = self.members.get_mut(id.index()) else {
-            return;
-        };
+        self.act_alone(now, id, |router| router.handle(now, event));
+    }
+
+    fn act_alone<T>(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        what: impl FnOnce(&mut Router) -> T,
+    ) -> Option<T> {
+        let member = self.members.get_mut(id.index())?;
         member.router.exchange_queue(&mut self.queue);
-        member.router.handle(now, event);
+        let done = what(&mut member.router);
         self.settle(now, id);
         if let Some(member) = self.members.get_mut(id.index()) {
             member.router.exchange_queue(&mut self.queue);
         }
+        Some(done)
     }
 
     /// What a router asks for, and its deadline, into the common ones.

@@ -178,6 +178,16 @@ impl Router {
         }
     }
 
+    /// Other times: an Active router tells them at once, and neither its own lateness nor the lease of its addresses is
+    /// measured from an advert that promised more.
+    pub(super) fn advertise_anew(&mut self, now: Instant) {
+        if let State::Active(mut active) = self.state {
+            self.send(now, &mut active);
+            active.adver_at = now + self.first_interval();
+            self.state = State::Active(active);
+        }
+    }
+
     /// Sends an advert in answer to another one: at once, or so soon after the last that no Skew_Time
     /// (two parts of 256 of the interval at least) ends before. A storm of adverts, looped or forged,
     /// is not answered one by one. Whether it was sent at once.

@@ -33,7 +33,7 @@ impl RouterSet {
             .map(|(track, health)| (track.object, health))
             .filter(|(object, _)| matches!(object, Object::Interface(_)))
             .collect();
-        let Some(member) = self.members.get_mut(id.index()) else {
+        let Some(member) = self.member(id) else {
             return Ok(());
         };
         let before = &member.attachment;
@@ -44,7 +44,11 @@ impl RouterSet {
         {
             return Err(ConfigError::Identity);
         }
-        member.router.reconfigure(config)?;
+        self.act(now, id, |router| router.reconfigure(now, config))
+            .transpose()?;
+        let Some(member) = self.members.get_mut(id.index()) else {
+            return Ok(());
+        };
         let before = core::mem::replace(&mut member.attachment, attachment);
         member
             .attachment

@@ -10,6 +10,7 @@ use crate::{Warning, track::Track};
 
 #[cfg(feature = "auth")]
 mod hmac;
+mod reload;
 
 const NOW: Instant = Instant::from_nanos(5_000_000_000);
 const SCRIPT: Object = Object::Script(3);
