@@ -14,8 +14,8 @@ use vrrp_fsm::driver::{Command, Host, HostEvent};
 
 use crate::host::{ADVERT, PATIENCE, ROUTER, VIP_32, advert, event, install, router, with_host};
 use crate::support::{
-    HOST, HOST_ADDRESS, PEER, PEER_ADDRESS, VIP, configured, in_namespaces, is_advertisement,
-    output, sh, until,
+    HOST, HOST_ADDRESS, HOST_MAC, PEER, PEER_ADDRESS, VIP, configured, in_namespaces,
+    is_advertisement, output, sh, until,
 };
 
 /// All addresses as the kernel dumps them; Debian's `ip` does not show their marks.
@@ -115,6 +115,14 @@ fn an_address_that_another_host_has_is_told_and_tried_until_it_is_free() {
                 sh("sysctl -qw net.ipv6.neigh.vip0.retrans_time_ms=100");
                 peer.run(|| sh(&format!("ip addr add {SIXTH}/128 dev {PEER} nodad")));
                 with_host(careful(lifetime), async |host| {
+                    let sniffer = peer.sniffer();
+                    let announced = |patience| {
+                        let ours = |frame: &[u8]| {
+                            frame[6..12] == HOST_MAC
+                                && is_advertisement(frame, SIXTH.parse().unwrap())
+                        };
+                        sniffer.next(patience, ours).is_some()
+                    };
                     host.enqueue(ROUTER, Command::Install);
                     host.enqueue(ROUTER, Command::Announce { repeat: 1 });
                     for _ in 0..2 {
@@ -130,7 +138,10 @@ fn an_address_that_another_host_has_is_told_and_tried_until_it_is_free() {
                     }
                     // The other address is not held back.
                     assert!(configured(HOST, VIP_32));
-                    let sniffer = peer.sniffer();
+                    assert!(
+                        !announced(Duration::from_millis(50)),
+                        "it is the other host's"
+                    );
                     peer.run(|| sh(&format!("ip addr del {SIXTH}/128 dev {PEER}")));
                     event(host, "Installed", |event| {
                         assert!(!matches!(event, HostEvent::AddressGone { .. }));
@@ -140,10 +151,7 @@ fn an_address_that_another_host_has_is_told_and_tried_until_it_is_free() {
                     let shown = output(&format!("ip -6 addr show dev {HOST}"));
                     assert!(shown.contains(SIXTH), "{shown}");
                     assert!(!shown.contains("tentative"), "{shown}");
-                    let announced = sniffer.next(PATIENCE, |frame| {
-                        is_advertisement(frame, SIXTH.parse().unwrap())
-                    });
-                    assert!(announced.is_some(), "only now it is announced");
+                    assert!(announced(PATIENCE), "only now it is announced");
                 });
             }
         },

@@ -118,8 +118,10 @@ impl Worker {
         if !router.has_placed(one) && !router.owns(&self.kernel, one) {
             return;
         }
-        // It may be another host's, to which neighbours had better keep.
-        if self.kernel.is_tentative(&what) {
+        // It may be another host's, to which neighbours had better keep: it is announced once it is proven.
+        let unheard = !self.kernel.addresses().contains(&what);
+        let unproven = unheard && what.address.is_ipv6() && !one.vip.skips_detection();
+        if unproven || self.kernel.is_tentative(&what) {
             return;
         }
         let link = self.kernel.link(device(&router.config, one.vip));
