@@ -47,8 +47,8 @@ pub enum Rejection {
         /// The VRID, 0 if the packet was too short to have one.
         vrid: u8,
     },
-    /// Multicast to a unicast router, or the other way round.
-    #[error("it was sent to another kind of destination than ours")]
+    /// Multicast to a unicast router, the other way round, or to another multicast group.
+    #[error("it was sent to another kind of destination than ours, or to another group")]
     Transport,
     /// A unicast packet from a source that is not a peer.
     #[error("its source is not one of the peers")]
@@ -267,8 +267,12 @@ impl Member {
         packet: &Packet<'_>,
         #[cfg(feature = "auth")] unix: core::time::Duration,
     ) -> Result<Accepted, Rejection> {
-        let multicast = matches!(self.attachment.transport, Transport::Multicast(_));
-        if multicast != packet.envelope.destination.is_multicast() {
+        let destination = packet.envelope.destination;
+        let ours = match self.attachment.transport {
+            Transport::Multicast(group) => destination == group,
+            Transport::Unicast { .. } => !destination.is_multicast(),
+        };
+        if !ours {
             return Err(Rejection::Transport);
         }
         if let Transport::Unicast {

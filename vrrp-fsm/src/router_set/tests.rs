@@ -521,4 +521,9 @@ fn the_same_vrid_twice_on_an_interface_is_told_apart_by_peer_and_by_group() {
         receive(&mut set, &from(9, unicast(&[1]))),
         Err(Rejection::NotAPeer)
     );
+    // Nor does one alone take what is for another group.
+    assert_eq!(
+        receive(&mut listener(group(18)), &from(2, group(99))),
+        Err(Rejection::Transport)
+    );
 }
