@@ -5,8 +5,9 @@ use crate::{Action, Event, Instant, Reason, State};
 
 impl Router {
     /// Instead of [`Event::Startup`]: takes on the state that a predecessor in the same host handed over, with its
-    /// timers. The addresses of an Active router are asked for again, which finds them in place. A fault that is known
-    /// by now ends the state at once; a router that was never started is started.
+    /// timers. The addresses of an Active router are asked for again, which finds them in place; one that has been silent
+    /// for too long meanwhile lets go of them first of all. A fault that is known by now ends the state at once; a router
+    /// that was never started is started.
     pub fn resume(&mut self, now: Instant, state: State) {
         debug_assert!(
             self.actions.is_empty() && self.state == State::Initialize { started: false },
@@ -30,7 +31,10 @@ impl Router {
             State::Active(_) => {
                 self.state = state;
                 self.installed = true;
-                self.push(Action::Install);
+                self.step_back_if_late(now);
+                if self.installed {
+                    self.push(Action::Install);
+                }
             }
         }
         if let Some(fault) = self.faults.first() {

@@ -472,6 +472,20 @@ fn a_successor_goes_on_in_silence_with_the_timers_of_its_predecessor() {
 }
 
 #[test]
+fn a_successor_that_comes_too_late_lets_go_and_puts_nothing_up() {
+    let old = Subject::active(config());
+    let mut new = Router::new(config()).unwrap();
+    new.resume(old.now + 5 * SECOND, *old.router.state());
+    let asked: Vec<_> = core::iter::from_fn(|| new.poll_action()).collect();
+    assert_eq!(asked[0], Action::Remove);
+    assert_eq!(
+        told(&asked),
+        ["Active -> Backup: own adverts stalled for 5.00 s: others may have taken over"]
+    );
+    assert_eq!(asked.len(), 2, "{asked:?}");
+}
+
+#[test]
 fn a_successor_that_finds_a_fault_resigns_and_one_that_finds_none_takes_part() {
     let old = Subject::active(config());
     let mut faulty = config();

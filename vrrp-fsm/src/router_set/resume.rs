@@ -3,7 +3,7 @@
 #[cfg(feature = "auth")]
 use super::Authentication;
 use super::{RouterId, RouterSet};
-use crate::{Instant, State};
+use crate::{Instant, Reason, State, StateKind};
 
 /// What a successor needs to go on as a router. Times are the driver's clock, which both processes must share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,14 @@ impl RouterSet {
         self.settle(now, id);
         if let Some(group) = group {
             self.adopt_group_state(group);
-            self.synchronise(now, group, id, false);
+            // Whoever was found late takes along those that are resumed after it.
+            let late = self.group(group).iter().copied().find(|id| {
+                let last = self.member(*id).and_then(|member| member.last);
+                last.is_some_and(|(_, last)| {
+                    last.to == StateKind::Backup && matches!(last.reason, Reason::Late { .. })
+                })
+            });
+            self.synchronise(now, group, late.unwrap_or(id), late.is_some());
         }
     }
 }

@@ -259,6 +259,28 @@ fn one_that_joins_an_active_group_follows_without_disturbing_it() {
 }
 
 #[test]
+fn a_successor_that_comes_too_late_for_one_member_lets_all_go() {
+    for late in ids() {
+        let (old, now) = active();
+        let mut new = RouterSet::new();
+        for id in ids() {
+            let member = u8::try_from(id.number()).unwrap();
+            let mut config = config(1, member, 100);
+            config.interval = if id == late { SECOND } else { 10 * SECOND };
+            let attachment = Attachment::new(interface(member), Family::Ipv4);
+            new.insert(attachment, config).unwrap();
+        }
+        new.form_group(Instant::ZERO, ids());
+        drain(&mut new);
+        for id in ids() {
+            new.resume(now + 5 * SECOND, id, old.memory(id).unwrap());
+            drain(&mut new);
+        }
+        assert_eq!(states(&new), [StateKind::Backup; 3], "{late} is late");
+    }
+}
+
+#[test]
 fn a_successor_takes_a_group_over_without_a_word_of_it() {
     let (old, now) = active();
     let mut new = grouped(1, [100; 3]);
