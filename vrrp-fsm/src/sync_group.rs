@@ -9,6 +9,7 @@
 //! | has it no longer, nor has another | all become Backup, each for a full Active_Down_Interval |
 //! | could be Active | it waits, until each of the others could be, or is; then all become Active at once |
 //! | gives way to another router | the Active others give way too, by priority 0 |
+//! | resigns because it is weaker now | the same, and all wait for Skew_Time only |
 //! | is stopped or leaves the set | the others go on |
 //!
 //! keepalived lets the others give way without a word; priority 0 spares their Backups

@@ -152,6 +152,11 @@ impl Router {
         });
         let own = self.priority;
         self.become_backup(now, None, Reason::Weakened { before, own });
+        self.wait_for_skew_time(now);
+    }
+
+    /// Backup that has just resigned itself, and need not wait until it would notice.
+    pub(crate) fn wait_for_skew_time(&mut self, now: Instant) {
         if let State::Backup(backup) = &mut self.state {
             let unit = backup.active_adver_interval;
             backup.active_down_at =

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use super::{GroupId, Member, RouterId, RouterSet};
 use crate::{
-    Action, Event, FaultKind, GroupTransition, Heard, Instant, Received, StateKind, Warning,
+    Action, Event, FaultKind, GroupTransition, Heard, Instant, Reason, Received, StateKind,
+    Warning,
     sync_group::{self, Order, Rival, Standing, SyncGroup},
 };
 
@@ -82,6 +83,10 @@ impl RouterSet {
                 }
                 Some(Order::StepBack(id, first)) => {
                     self.step_alone(now, id, Event::StepBack(first));
+                    // All of them take over again where nobody is better.
+                    if self.resigned_at_once(first) {
+                        self.act_alone(now, id, |router| router.wait_for_skew_time(now));
+                    }
                 }
                 Some(Order::Promote(id)) => self.step_alone(now, id, Event::Promote),
             }
@@ -99,6 +104,11 @@ impl RouterSet {
                 self.actions.push_back((changed, Action::Group(transition)));
             }
         }
+    }
+
+    fn resigned_at_once(&self, id: RouterId) -> bool {
+        let last = self.member(id).and_then(|member| member.last);
+        last.is_some_and(|(_, last)| matches!(last.reason, Reason::Weakened { .. }))
     }
 
     /// The group's state is what its members have brought from another process; nothing is told.

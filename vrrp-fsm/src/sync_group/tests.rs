@@ -259,6 +259,31 @@ fn one_that_joins_an_active_group_follows_without_disturbing_it() {
 }
 
 #[test]
+fn a_weakened_member_that_resigns_and_finds_nobody_better_has_all_back_after_skew_time() {
+    let mut set = RouterSet::new();
+    for member in 0..MEMBERS {
+        let mut config = config(1, member, 100);
+        config.policy.resign_at_once = true;
+        let attachment = Attachment::new(interface(member), Family::Ipv4);
+        set.insert(attachment, config).unwrap();
+    }
+    set.form_group(Instant::ZERO, ids());
+    set.handle_all(Instant::ZERO, Event::Startup);
+    drain(&mut set);
+    let mut now = Instant::ZERO + ELECTION;
+    set.timeout(now);
+    drain(&mut set);
+    set.handle(now, RouterId::new(1), Event::Priority(Priority::new(80)));
+    drain(&mut set);
+    assert_eq!(states(&set), [StateKind::Backup; 3]);
+    // The longest Skew_Time is that of priority 80.
+    now += Duration::from_micros(687_500);
+    set.timeout(now);
+    drain(&mut set);
+    assert_eq!(states(&set), [StateKind::Active; 3]);
+}
+
+#[test]
 fn a_successor_that_comes_too_late_for_one_member_lets_all_go() {
     for late in ids() {
         let (old, now) = active();
