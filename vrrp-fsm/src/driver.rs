@@ -46,9 +46,11 @@ use timer::Timer;
 pub use timer::now;
 pub use undone::Failure;
 
-/// Packets taken in before timers and commands get their turn. More than a socket buffer holds of
-/// them, so that a round hears everything that waited during a stall; a flood cannot hold it up.
+/// Packets taken in before timers and commands get their turn: what waited during a stall of some intervals on many
+/// links, and no more, so that a flood cannot hold timers up. What a flood leaves waiting is heard after them.
 const PACKETS_PER_ROUND: usize = 1024;
+/// Errors of receiving borne in that: those of one interface do not make the others unheard.
+const ERRORS_PER_ROUND: usize = 64;
 /// An IP packet cannot be longer.
 const BUFFER: usize = 65_536;
 
@@ -449,6 +451,7 @@ impl<H: Host> Driver<H> {
     fn take_packets(&mut self, observer: &mut impl FnMut(RouterId, Observation)) {
         #[cfg(feature = "auth")]
         self.set.time_of_day(timer::time_of_day());
+        let mut errors = 0;
         for _ in 0..PACKETS_PER_ROUND {
             let datagram = match self.host.recv(&mut self.buffer) {
                 Ok(Some(datagram)) => datagram,
@@ -456,7 +459,11 @@ impl<H: Host> Driver<H> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => {
                     self.receive_errors += 1;
-                    return;
+                    errors += 1;
+                    if errors == ERRORS_PER_ROUND {
+                        return;
+                    }
+                    continue;
                 }
             };
             let packet = Packet {

@@ -34,6 +34,8 @@ struct Lan(Arc<Mutex<Vec<Port>>>);
 #[derive(Default)]
 struct Port {
     inbox: VecDeque<(Datagram, Vec<u8>)>,
+    /// So many errors before what is in the inbox.
+    errors: usize,
     events: VecDeque<HostEvent>,
     waker: Option<Waker>,
     commands: Vec<Command>,
@@ -85,6 +87,10 @@ impl Host for MemoryHost {
 
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
         let port = &mut self.lan.0.lock().unwrap()[self.number];
+        if let Some(left) = port.errors.checked_sub(1) {
+            port.errors = left;
+            return Err(io::ErrorKind::NetworkDown.into());
+        }
         Ok(port.inbox.pop_front().map(|(datagram, bytes)| {
             buffer[..bytes.len()].copy_from_slice(&bytes);
             datagram
@@ -415,21 +421,38 @@ async fn dropping_every_sender_stops_in_order() {
     assert_eq!(lan.commands(0).last(), Some(&Command::Remove));
 }
 
-#[tokio::test]
-async fn rejected_packets_are_told_at_powers_of_two() {
-    let lan = Lan::default();
-    let mut node = node(&lan, 100, vec![]);
-    node.becomes(StateKind::Active).await;
+/// Right VRID, wrong checksum.
+fn broken() -> (Datagram, Vec<u8>) {
     let datagram = Datagram {
         interface: 1,
         protocol: 112,
         envelope: Envelope::multicast(address(8)),
         len: 8,
     };
-    // Right VRID, wrong checksum.
-    let bytes = vec![0x31, 51, 100, 1, 0, 1, 0, 0];
+    (datagram, vec![0x31, 51, 100, 1, 0, 1, 0, 0])
+}
+
+#[tokio::test]
+async fn what_waits_behind_errors_is_heard_before_anything_is_decided() {
+    let lan = Lan::default();
+    let mut node = node(&lan, 100, vec![]);
+    lan.with(0, |port| {
+        port.errors = 3;
+        port.inbox.push_back(broken());
+    });
+    let first = tokio::time::timeout(PATIENCE, node.seen.recv()).await;
+    let first = first.unwrap().unwrap();
+    assert!(matches!(first, Observation::Rejected { .. }), "{first:?}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn rejected_packets_are_told_at_powers_of_two() {
+    let lan = Lan::default();
+    let mut node = node(&lan, 100, vec![]);
+    node.becomes(StateKind::Active).await;
     for _ in 0..5 {
-        lan.with(0, |port| port.inbox.push_back((datagram, bytes.clone())));
+        lan.with(0, |port| port.inbox.push_back(broken()));
     }
     let told = async {
         let mut counts = Vec::new();

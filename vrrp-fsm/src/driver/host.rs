@@ -23,7 +23,7 @@ pub trait Host {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
     /// One waiting packet in `buffer`; `None` when there is none. `Interrupted` when there may be more
-    /// behind what the host passed over.
+    /// behind what the host passed over; after any other error it is asked again, too, a bounded number of times.
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Option<Datagram>>;
 
     /// Sends one packet of a router now. With `protocol` 51 the packet begins with its IPv4 header,
