@@ -54,8 +54,10 @@ impl<'a> Addresses<'a> {
     /// Whether both name the same addresses in any order: routers of one virtual router need not
     /// agree on the order (RFC 9568 §5.2.9).
     pub fn same_set(&self, other: Addresses<'_>) -> bool {
-        self.iter().all(|a| other.iter().any(|b| a == b))
-            && other.iter().all(|b| self.iter().any(|a| a == b))
+        // Most agree on the order, too, and 255 addresses are many to compare with each other.
+        *self == other
+            || self.iter().all(|a| other.iter().any(|b| a == b))
+                && other.iter().all(|b| self.iter().any(|a| a == b))
     }
 }
 
