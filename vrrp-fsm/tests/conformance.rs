@@ -14,14 +14,23 @@ fn collect(folder: &Path, names: &mut BTreeSet<String>) {
         if path.is_dir() {
             collect(&path, names);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(path).unwrap();
-            let functions = text.split("fn ").skip(1);
-            names.extend(functions.filter_map(|rest| Some(rest.split_once('(')?.0.to_owned())));
+            names.extend(tests_in(&fs::read_to_string(path).unwrap()));
         }
     }
 }
 
-/// Every function of the crates of this workspace. `None` outside of it, where their sources are elsewhere.
+/// The functions that are marked as tests, within `proptest!` or not.
+fn tests_in(text: &str) -> impl Iterator<Item = String> {
+    let mut marked = false;
+    text.lines().map(str::trim_start).filter_map(move |line| {
+        marked |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+        let name = line.strip_prefix("async ").unwrap_or(line);
+        let (name, _) = name.strip_prefix("fn ")?.split_once('(')?;
+        std::mem::take(&mut marked).then(|| name.to_owned())
+    })
+}
+
+/// Every test of the crates of this workspace. `None` outside of it, where their sources are elsewhere.
 fn functions() -> Option<BTreeSet<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let crates = ["vrrp-proto", "vrrp-fsm", "vip-netlink", "examples/ha-lb"];
@@ -58,6 +67,13 @@ fn in_matrix(matrix: &str, state: &str, event: &str) -> bool {
         let mut events = part.lines().filter_map(|line| line.split('|').next());
         events.any(|name| name.trim_end() == event)
     })
+}
+
+#[test]
+fn a_function_that_is_no_test_shows_nothing() {
+    let text = "fn helper() {}\n#[test]\n#[ignore]\nfn one() { fn inner() {} }\nfn after() {}\n\
+                #[tokio::test]\nasync fn two() {}";
+    assert!(tests_in(text).eq(["one", "two"]));
 }
 
 #[test]
