@@ -180,7 +180,7 @@ fn a_router_with_one_address_one_script_and_a_peer_takes_at_most_a_kibibyte() {
     }
 }
 
-/// Backups hear, Actives send; with each kind of transport and authentication.
+/// Backups hear, Actives send; with each kind of transport. Each kind of authentication is below.
 #[test]
 fn an_advert_that_comes_or_goes_allocates_nothing() {
     let unicast = |number| Attachment {
@@ -237,23 +237,73 @@ fn members_of_a_sync_group_allocate_nothing_for_an_advert_either() {
     assert_eq!(ALLOCATIONS.get() - before, 0);
 }
 
+/// One router of version 2.
+fn version_2(source: u8, authentication: Authentication) -> RouterSet {
+    let mut attachment = attachment(0);
+    attachment.authentication = authentication;
+    let mut config = config(0, source, 150);
+    config.version = Version::V2;
+    let mut set = RouterSet::new();
+    set.insert(attachment, config).unwrap();
+    set.track(NOW, SCRIPT, Health::Up);
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    set
+}
+
+#[cfg(feature = "auth")]
+#[test]
+fn an_authentication_header_and_a_trailer_allocate_nothing_either() {
+    use vrrp_proto::{ah, auth_hmac};
+    let header = || {
+        let key = Password::truncated(b"secret");
+        Authentication::Header(ah::Authenticator::new(key))
+    };
+    let trailer = || {
+        let settings = auth_hmac::Settings {
+            mode: auth_hmac::Mode::Enforce,
+            active_key: 1,
+            anti_replay: auth_hmac::AntiReplay::Monotonic,
+        };
+        let keys = vec![auth_hmac::Key::new(1, &[7; 32]).unwrap()];
+        let authenticator = auth_hmac::Authenticator::new(keys, settings).unwrap();
+        Authentication::Hmac(Box::new(authenticator))
+    };
+    let kinds: [&dyn Fn() -> Authentication; 2] = [&header, &trailer];
+    for kind in kinds {
+        let mut other = version_2(2, kind());
+        let heard: Vec<_> = (0..20).map(|_| adverts(&mut other)).collect();
+        let mut set = version_2(1, kind());
+        let (first, others) = heard.split_first().unwrap();
+        hear(&mut set, NOW, first);
+        let before = ALLOCATIONS.get();
+        let mut now = NOW;
+        for adverts in others {
+            now += SECOND;
+            hear(&mut set, now, adverts);
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "received");
+
+        let mut buffer = vec![0; 2048];
+        now += SECOND * 4;
+        fire(&mut set, now, &mut buffer);
+        let before = ALLOCATIONS.get();
+        let mut sent = 0;
+        for _ in 0..20 {
+            now += SECOND;
+            sent += fire(&mut set, now, &mut buffer);
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "sent");
+        assert!(sent >= 19, "{sent}");
+    }
+}
+
 #[test]
 fn a_password_and_a_rejection_allocate_nothing_either() {
-    let version_2 = |number, source, password: &[u8]| {
-        let mut attachment = attachment(number);
-        attachment.authentication = Authentication::Password(Password::truncated(password));
-        let mut config = config(number, source, 150);
-        config.version = Version::V2;
-        let mut set = RouterSet::new();
-        set.insert(attachment, config).unwrap();
-        set.track(NOW, SCRIPT, Health::Up);
-        set.handle_all(NOW, Event::Startup);
-        drain(&mut set);
-        set
-    };
-    let right = adverts(&mut version_2(0, 2, b"secret"));
-    let wrong = adverts(&mut version_2(0, 3, b"another"));
-    let mut set = version_2(0, 1, b"secret");
+    let password = |text| Authentication::Password(Password::truncated(text));
+    let right = adverts(&mut version_2(2, password(b"secret")));
+    let wrong = adverts(&mut version_2(3, password(b"another")));
+    let mut set = version_2(1, password(b"secret"));
     let both = |set: &mut RouterSet, now| {
         hear(set, now, &right);
         for (interface, _, envelope, bytes) in &wrong {
