@@ -43,6 +43,9 @@ pub const DEFAULT_MARK: u32 = 0x1000_0000;
 /// that another program may hold the address soon.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 const TABLE: &str = "vip_fence";
+/// Addresses of one transaction at most: a list of elements has room for 64 KiB, and what is sent for all of them must
+/// fit into the socket's buffer, 208 KiB by default.
+const TOGETHER: usize = 500;
 
 /// Why there is no fence; the lease of the addresses is then the only guard.
 #[derive(Debug, thiserror::Error)]
@@ -179,15 +182,17 @@ impl Fence {
         hold: Option<Duration>,
         access: Access,
     ) -> Result<(), FenceError> {
-        self.with_tables(addresses, |fence, batch| {
+        for some in addresses.chunks(TOGETHER) {
+            self.with_tables(|fence, batch| {
+                if let Some(hold) = hold {
+                    fence.open.hear(batch, hold);
+                }
+                fence.fenced.add(batch, some, fence.timeout);
+                fence.open.add(batch, some, hold, access);
+            })?;
             if let Some(hold) = hold {
-                fence.open.hear(batch, hold);
+                self.open.hears(hold);
             }
-            fence.fenced.add(batch, addresses, fence.timeout);
-            fence.open.add(batch, addresses, hold, access);
-        })?;
-        if let Some(hold) = hold {
-            self.open.hears(hold);
         }
         Ok(())
     }
@@ -219,23 +224,23 @@ impl Fence {
     /// Keeps open addresses fenced for another [`Options::timeout`]. If somebody removed the
     /// tables meanwhile (`nft flush ruleset`), they are made anew.
     pub fn renew(&self, addresses: &[IpAddr]) -> Result<(), FenceError> {
-        self.with_tables(addresses, |fence, batch| {
-            fence.fenced.add(batch, addresses, fence.timeout);
+        self.in_parts(addresses, |fence, batch, some| {
+            fence.fenced.add(batch, some, fence.timeout);
         })
     }
 
     /// Silences `addresses` at once, although they may still be configured.
     pub fn close(&self, addresses: &[IpAddr]) -> Result<(), FenceError> {
-        self.with_tables(addresses, |fence, batch| {
-            fence.open.remove(batch, addresses)
+        self.in_parts(addresses, |fence, batch, some| {
+            fence.open.remove(batch, some);
         })
     }
 
     /// Takes `addresses` out of the fence altogether: after they are gone from this host.
     pub fn forget(&self, addresses: &[IpAddr]) -> Result<(), FenceError> {
-        self.with_tables(addresses, |fence, batch| {
-            fence.open.remove(batch, addresses);
-            fence.fenced.remove(batch, addresses);
+        self.in_parts(addresses, |fence, batch, some| {
+            fence.open.remove(batch, some);
+            fence.fenced.remove(batch, some);
         })
     }
 
@@ -246,14 +251,19 @@ impl Fence {
         self.connection.commit(batch).map_err(FenceError::Refused)
     }
 
-    fn with_tables(
+    /// In as many transactions as it takes: that one is refused is no reason to leave out the others.
+    fn in_parts(
         &self,
         addresses: &[IpAddr],
-        fill: impl Fn(&Self, &mut Batch),
+        fill: impl Fn(&Self, &mut Batch, &[IpAddr]),
     ) -> Result<(), FenceError> {
-        if addresses.is_empty() {
-            return Ok(());
-        }
+        let parts = addresses.chunks(TOGETHER);
+        parts
+            .map(|some| self.with_tables(|fence, batch| fill(fence, batch, some)))
+            .fold(Ok(()), Result::and)
+    }
+
+    fn with_tables(&self, fill: impl Fn(&Self, &mut Batch)) -> Result<(), FenceError> {
         let mut batch = Batch::new();
         fill(self, &mut batch);
         match self.connection.commit(batch) {

@@ -366,6 +366,11 @@ impl LinuxHost {
                 self.give_up_beats(router, io::Error::other(lost));
                 Ok(None)
             }
+            Report::Fence { router, outcome } => {
+                self.fence = Some(outcome.as_ref().copied().map_err(ToString::to_string));
+                let refused = outcome.err().map(|error| error.into());
+                Ok(refused.map(|error| HostEvent::Unfenced { router, error }))
+            }
             Report::Begun { router, began } => {
                 if let Some(slot) = self.routers.get_mut(&router).filter(|slot| slot.wanted) {
                     slot.lease = slot.lifetime.map(|valid| Lease::begin(valid, began));

@@ -401,6 +401,9 @@ impl<H: Host> Driver<H> {
                 HostEvent::Unheld { router, error } => {
                     observer(router, Observation::Unheld { error });
                 }
+                HostEvent::Unfenced { router, error } => {
+                    observer(router, Observation::Unfenced { error });
+                }
                 HostEvent::PrimaryAddress { router, address } => {
                     // Whatever could not be made ready for it is ready.
                     if address.is_some() && !self.host.guard(router).wanted {

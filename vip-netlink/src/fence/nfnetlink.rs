@@ -153,6 +153,8 @@ impl Connection {
         let mut socket = Socket::new(NETLINK_NETFILTER)?;
         let port = socket.bind_auto()?.port_number();
         socket.connect(&SocketAddr::new(0, 0))?;
+        // A refusal would repeat what was sent, which has no room among the answers where that is much.
+        socket.set_cap_ack(true)?;
         Ok(Self {
             socket: closed_first(socket),
             port,

@@ -115,6 +115,11 @@ pub(super) enum Report {
     Begun { router: RouterId, began: Duration },
     /// Beats do not arrive, as was noticed at that router: none are needed from now on.
     Unheld(RouterId),
+    /// The fence of installed routers, of which that is one, could not be renewed, or can be again.
+    Fence {
+        router: RouterId,
+        outcome: Result<(), Error>,
+    },
     /// Anything that needs no translation.
     Event(HostEvent),
 }
@@ -145,6 +150,8 @@ struct Worker {
     /// Beats arrive: routers may have a hold.
     beats: bool,
     renew: Duration,
+    /// The last renewal of the fence was refused.
+    refused: bool,
     frames: PacketSocket,
     reports: UnboundedSender<Report>,
     queue: VecDeque<(RouterId, Work)>,
@@ -260,7 +267,9 @@ async fn serve(
             () = wait(worker.refreshes.due()) => worker.refresh_all().await,
             () = wait(announcement) => worker.say(),
             () = wait(settled.map(from_now)) => worker.tell(),
-            _ = renewal.tick() => worker.renew(),
+            _ = renewal.tick() => if !worker.renew() {
+                renewal.reset_after(RETRY);
+            },
         }
     }
     let installed = worker.routers.iter().filter(|(_, router)| router.installed);
@@ -340,6 +349,7 @@ impl Worker {
             fence,
             beats: pulse.is_some(),
             renew: guard.unwrap_or_default().timeout / 3,
+            refused: false,
             frames: PacketSocket::new()?,
             reports,
             queue: VecDeque::new(),

@@ -130,6 +130,44 @@ fn closing_forgetting_and_renewing_do_what_they_say() {
 }
 
 #[test]
+fn thousands_of_addresses_are_fenced_opened_and_renewed() {
+    in_namespaces(
+        "fence::thousands_of_addresses_are_fenced_opened_and_renewed",
+        |peer| {
+            const EACH: u16 = 3_000;
+            configure();
+            configure_peer(peer);
+            let more = (1..EACH).flat_map(|number| {
+                let [high, low] = number.to_be_bytes();
+                let sixth = Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, number);
+                [IpAddr::from([10, 98, high, low]), sixth.into()]
+            });
+            // Those that are asked come last.
+            let all: Vec<IpAddr> = more.chain([VIP.into(), VIP6.into()]).collect();
+            let count = || {
+                ["arp vip_fence fenced4", "inet vip_fence fenced6"].map(|set| {
+                    let listed = output(&format!("nft list set {set}"));
+                    listed.matches(" expires ").count()
+                })
+            };
+            let hold = Some(Duration::from_secs(60));
+            let mut fence = Fence::new(Options::default()).unwrap();
+            fence.open(&all, hold, Access::Full).unwrap();
+            assert_eq!(count(), [usize::from(EACH); 2]);
+            assert!(all.iter().all(|one| fence.is_alive(*one).unwrap()));
+            assert!(peer.arp_answers(VIP, PATIENCE) && peer.ping(VIP6.into(), PATIENCE));
+            sh("nft flush ruleset");
+            fence.renew(&all).unwrap();
+            assert_eq!(count(), [usize::from(EACH); 2]);
+            fence.close(&all).unwrap();
+            assert!(!peer.arp_answers(VIP, SOON) && !peer.ping(VIP6.into(), SOON));
+            fence.forget(&all).unwrap();
+            assert_eq!(count(), [0; 2]);
+        },
+    );
+}
+
+#[test]
 fn other_addresses_and_users_own_rules_are_untouched() {
     in_namespaces(
         "fence::other_addresses_and_users_own_rules_are_untouched",

@@ -36,12 +36,16 @@ pub(crate) fn router(lifetime: Option<Duration>) -> HostRouter {
 
 /// Runs `body` on a runtime as a driver's.
 pub(crate) fn with_host(router: HostRouter, body: impl AsyncFnOnce(&mut LinuxHost)) {
+    with_options(router, HostOptions::default(), body);
+}
+
+fn with_options(router: HostRouter, options: HostOptions, body: impl AsyncFnOnce(&mut LinuxHost)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut host = LinuxHost::new(vec![router], HostOptions::default()).unwrap();
+        let mut host = LinuxHost::new(vec![router], options).unwrap();
         assert!(host.unfenced().is_none());
         body(&mut host).await;
     });
@@ -327,6 +331,38 @@ fn an_address_that_another_program_removed_is_told_and_repaired() {
                     "{:?}",
                     start.elapsed()
                 );
+            });
+        },
+    );
+}
+
+#[test]
+fn a_refused_renewal_of_the_fence_is_told_and_tried_again() {
+    in_namespaces(
+        "host::a_refused_renewal_of_the_fence_is_told_and_tried_again",
+        |_| {
+            let mut options = HostOptions::default();
+            // The least that there is: renewed every 1.7 s.
+            options.fence.as_mut().unwrap().timeout = Duration::from_secs(5);
+            with_options(router(None), options, async |host| {
+                install(host).await;
+                assert_eq!(host.guard(ROUTER).fence, Some(Ok(())));
+                // Somebody else's table of that name, with other elements.
+                sh("nft delete table arp vip_fence");
+                sh("nft add table arp vip_fence");
+                sh("nft add set arp vip_fence fenced4 { type ether_addr ; }");
+                let unfenced = |event: &HostEvent| matches!(event, HostEvent::Unfenced { .. });
+                event(host, "Unfenced", unfenced).await;
+                let told = host.guard(ROUTER).fence.unwrap().unwrap_err();
+                assert!(told.contains("refused"), "{told}");
+                sh("nft delete table arp vip_fence");
+                let start = Instant::now();
+                while host.guard(ROUTER).fence != Some(Ok(())) {
+                    assert!(start.elapsed() < PATIENCE, "renewed");
+                    assert!(!host.poll_event().is_some_and(|event| unfenced(&event)));
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                assert!(output("nft list set arp vip_fence fenced4").contains("10.99.0.100"));
             });
         },
     );

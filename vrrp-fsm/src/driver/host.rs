@@ -194,6 +194,14 @@ pub enum HostEvent {
         /// Why.
         error: io::Error,
     },
+    /// The fence could not be renewed, which is tried again: while that lasts, addresses may answer after this process
+    /// has died, until their lease ends. Told once until it is renewed.
+    Unfenced {
+        /// A router whose addresses are up; it concerns all of them.
+        router: RouterId,
+        /// Why.
+        error: io::Error,
+    },
     /// The address that a router's adverts are sent from: the interface's own, never a virtual one.
     /// Told at the start and at each change.
     PrimaryAddress {

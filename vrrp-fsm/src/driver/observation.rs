@@ -38,6 +38,12 @@ pub enum Observation {
         /// Why.
         error: io::Error,
     },
+    /// The fence could not be renewed, which is tried again: while that lasts, addresses may answer after this process
+    /// has died.
+    Unfenced {
+        /// Why.
+        error: io::Error,
+    },
     /// Another program removed an address of an Active router, which puts it back.
     AddressGone {
         /// The address.
@@ -102,6 +108,11 @@ impl fmt::Display for Observation {
             Self::Unheld { error } => write!(
                 f,
                 "the fence cannot be kept open by adverts ({error}): if this process stands still, its addresses \
+                 answer until their lease ends"
+            ),
+            Self::Unfenced { error } => write!(
+                f,
+                "the fence could not be renewed, which is tried again ({error}): if this process dies, its addresses may \
                  answer until their lease ends"
             ),
             Self::AddressGone { address } => {

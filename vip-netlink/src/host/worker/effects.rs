@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
-use super::{Managed, NOBODY, RETRY, Work, Worker, wanted};
+use super::{Managed, NOBODY, RETRY, Report, Work, Worker, wanted};
 use crate::Error;
 use crate::plan::{Present, Vip};
 
@@ -174,16 +174,21 @@ impl Worker {
         }
     }
 
-    pub(super) fn renew(&self) {
-        let open: Vec<IpAddr> = self
-            .routers
-            .values()
-            .filter(|router| router.installed)
-            .flat_map(|router| router.movable(&self.kernel))
+    /// Keeps what is open fenced; whether that went well. What is refused is told once, and tried again until it is not.
+    pub(super) fn renew(&mut self) -> bool {
+        let installed = || self.routers.iter().filter(|(_, router)| router.installed);
+        let open: Vec<IpAddr> = installed()
+            .flat_map(|(_, router)| router.movable(&self.kernel))
             .collect();
-        if let Some(fence) = &self.fence {
-            // Refused now: the elements last for two more rounds.
-            let _ = fence.renew(&open);
+        let router = installed().map(|(id, _)| *id).next().unwrap_or(NOBODY);
+        let Some(fence) = &self.fence else {
+            return true;
+        };
+        let outcome = fence.renew(&open).map_err(Error::from);
+        let refused = outcome.is_err();
+        if std::mem::replace(&mut self.refused, refused) != refused {
+            drop(self.reports.send(Report::Fence { router, outcome }));
         }
+        !refused
     }
 }
