@@ -244,6 +244,8 @@ struct Slot {
     /// Whether the addresses are wanted: a late report of `Begun` must not begin a lease.
     wanted: bool,
     lease: Option<Lease>,
+    /// The primary address that the worker told last.
+    primary: Option<IpAddr>,
 }
 
 impl Slot {
@@ -256,6 +258,7 @@ impl Slot {
             mac: router.mac,
             wanted: false,
             lease: None,
+            primary: None,
         }
     }
 }
@@ -357,7 +360,11 @@ impl LinuxHost {
         match report {
             Report::Interface { number, index } => {
                 if let Some(station) = self.station_mut(number) {
+                    let was_deaf = station.deaf;
                     station.open(index)?;
+                    if was_deaf {
+                        self.hear_again(number);
+                    }
                 }
                 Ok(None)
             }
@@ -376,6 +383,16 @@ impl LinuxHost {
                     slot.lease = slot.lifetime.map(|valid| Lease::begin(valid, began));
                 }
                 Ok(None)
+            }
+            Report::Event(HostEvent::LinkUp { interface }) if self.is_deaf(interface) => Ok(None),
+            Report::Event(HostEvent::PrimaryAddress { router, address }) => {
+                let Some(slot) = self.routers.get_mut(&router) else {
+                    return Ok(None);
+                };
+                slot.primary = address;
+                let station = self.stations.get(slot.station);
+                let deaf = station.is_some_and(|station| station.deaf);
+                Ok((!deaf).then_some(HostEvent::PrimaryAddress { router, address }))
             }
             Report::Event(event) => {
                 if let HostEvent::LeaseExpired { router } = event

@@ -10,7 +10,7 @@ use vrrp_proto::{Envelope, Family, Vrid};
 
 use super::station::Station;
 use super::worker::{Report, Work};
-use super::{LinuxHost, boottime};
+use super::{LinuxHost, NOBODY, boottime};
 use crate::advert_socket::{Fill, PROTOCOL_AH};
 use crate::lease::{Lease, Refresh};
 
@@ -22,6 +22,7 @@ impl Host for LinuxHost {
         }
         // For drivers that do not.
         self.flush();
+        self.stations.iter_mut().for_each(Station::listen_again);
         let mut readable = !self.pending.is_empty();
         for receiver in self.stations.iter().flat_map(|station| &station.receivers) {
             readable |= receiver.poll_ready(cx);
@@ -241,14 +242,52 @@ impl LinuxHost {
         }
     }
 
-    /// Like `take`; an interface whose sockets cannot be opened is as good as down.
+    /// Like `take`; an interface whose sockets cannot be opened is as good as down, until they can.
     fn absorb(&mut self, report: Report) -> Option<HostEvent> {
         let number = match &report {
             Report::Interface { number, .. } => *number,
             _ => 0,
         };
-        self.take(report)
-            .unwrap_or(Some(HostEvent::LinkDown { interface: number }))
+        self.take(report).unwrap_or_else(|error| {
+            let error = io::Error::from(error);
+            self.command(NOBODY, Work::Reopen(number));
+            for router in self.routers_on(number) {
+                let error = io::Error::new(error.kind(), error.to_string());
+                let command = Command::Install;
+                self.pending.push_back(HostEvent::Failed {
+                    router,
+                    command,
+                    error,
+                });
+                // One that does not heed the link has no address to send from.
+                let address = None;
+                self.pending
+                    .push_back(HostEvent::PrimaryAddress { router, address });
+            }
+            Some(HostEvent::LinkDown { interface: number })
+        })
+    }
+
+    /// Sockets are there at last, or no longer needed.
+    pub(super) fn hear_again(&mut self, number: u32) {
+        for router in self.routers_on(number) {
+            let address = self.routers.get(&router).and_then(|slot| slot.primary);
+            self.pending
+                .push_back(HostEvent::PrimaryAddress { router, address });
+        }
+    }
+
+    /// Whether the sockets of an interface that is there could not be opened.
+    pub(super) fn is_deaf(&self, number: u32) -> bool {
+        let mut stations = self.stations.iter();
+        stations.any(|station| station.deaf && station.interface.number() == number)
+    }
+
+    fn routers_on(&self, number: u32) -> Vec<RouterId> {
+        let here = |station: &Station| station.interface.number() == number;
+        let routers = self.routers.iter();
+        let ours = routers.filter(|(_, slot)| self.stations.get(slot.station).is_some_and(here));
+        ours.map(|(id, _)| *id).collect()
     }
 }
 

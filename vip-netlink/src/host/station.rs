@@ -47,6 +47,8 @@ pub(super) struct Station {
     /// Packets for which closed sockets had no room.
     lost: u64,
     senders: Vec<AdvertSender>,
+    /// The interface is there, but its sockets could not be opened.
+    pub(super) deaf: bool,
     /// Whether a router's adverts come from a hardware address of its own.
     framed: bool,
     frames: Option<FrameSender>,
@@ -65,6 +67,7 @@ impl Station {
             cramped: None,
             lost: 0,
             senders: Vec::new(),
+            deaf: false,
             framed: false,
             frames: None,
         }
@@ -90,13 +93,25 @@ impl Station {
         before != (self.channels.len(), self.groups.len(), self.framed)
     }
 
-    /// Sockets for the interface under its present index; none while it does not exist.
+    /// Sockets for the interface under its present index; none while it does not exist, nor after an error.
     pub(super) fn open(&mut self, index: Option<u32>) -> Result<(), Error> {
         self.lost = self.overflows();
+        self.close();
+        let opened = index.map_or(Ok(()), |index| self.open_all(index));
+        self.deaf = opened.is_err();
+        if self.deaf {
+            self.close();
+        }
+        opened
+    }
+
+    fn close(&mut self) {
         self.receivers.clear();
         self.senders.clear();
         self.frames = None;
-        let Some(index) = index else { return Ok(()) };
+    }
+
+    fn open_all(&mut self, index: u32) -> Result<(), Error> {
         let name = self.interface.name();
         let mut cramped = None;
         if self.framed {
@@ -107,10 +122,7 @@ impl Station {
             cramped = cramped.or(self.make_room(&receiver));
             let mut hearing = Hearing::Polled(receiver);
             if self.wakes {
-                hearing = hearing.woken().map_err(|source| Error::Socket {
-                    what: "waiting for adverts",
-                    source,
-                })?;
+                hearing = hearing.woken();
             }
             self.receivers.push(hearing);
             if !self.senders.iter().any(|sender| sender.family() == family) {
@@ -134,12 +146,18 @@ impl Station {
     pub(super) fn listen(&mut self, wakes: bool) {
         self.wakes = wakes;
         for hearing in std::mem::take(&mut self.receivers) {
-            let changed = match wakes {
+            self.receivers.push(match wakes {
                 true => hearing.woken(),
-                false => Ok(hearing.polled()),
-            };
-            // One that the kernel cannot watch any more is as good as none: opened anew with the interface.
-            self.receivers.extend(changed);
+                false => hearing.polled(),
+            });
+        }
+    }
+
+    /// Asks the kernel once more to watch what it refused to watch.
+    pub(super) fn listen_again(&mut self) {
+        let unwatched = |one: &Hearing| matches!(one, Hearing::Polled(_));
+        if self.wakes && self.receivers.iter().any(unwatched) {
+            self.listen(true);
         }
     }
 
@@ -179,11 +197,13 @@ impl Station {
 }
 
 #[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
-fn watched(receiver: AdvertReceiver) -> io::Result<AsyncFd<AdvertReceiver>> {
+fn watched(receiver: AdvertReceiver) -> Hearing {
     // SAFETY: an AdvertReceiver owns one open socket, which it neither closes nor replaces before
     // it is dropped, and as_raw_fd always returns that one.
-    unsafe { AsyncFd::register_with_interest(receiver, Interest::READABLE) }
-        .map_err(io::Error::from)
+    match unsafe { AsyncFd::register_with_interest(receiver, Interest::READABLE) } {
+        Ok(watched) => Hearing::Woken(watched),
+        Err(refused) => Hearing::Polled(refused.into_parts().0),
+    }
 }
 
 impl Hearing {
@@ -194,10 +214,11 @@ impl Hearing {
         }
     }
 
-    fn woken(self) -> io::Result<Self> {
+    /// Where the kernel refuses to watch it, it is read whenever the driver wakes for another reason.
+    fn woken(self) -> Self {
         match self {
-            Self::Polled(receiver) => watched(receiver).map(Self::Woken),
-            woken => Ok(woken),
+            Self::Polled(receiver) => watched(receiver),
+            woken @ Self::Woken(_) => woken,
         }
     }
 

@@ -79,6 +79,8 @@ pub(super) enum Work {
     Promote(bool),
     /// Everything is looked at anew.
     Look,
+    /// The sockets of that interface could not be opened: it is told of again soon.
+    Reopen(u32),
     /// What stands whoever is Active is looked after.
     Fit,
     /// Other such things from now on.
@@ -167,6 +169,8 @@ struct Seen {
     index: Option<Option<u32>>,
     usable: Option<bool>,
     settling: Debounce,
+    /// When it is told of as if it were new, because its sockets could not be opened.
+    reopen: Option<Instant>,
 }
 
 /// Body of the thread; ends when the sender of `work` is gone, and leaves no address behind.
@@ -241,6 +245,7 @@ async fn serve(
             .flatten()
             .chain(worker.fixed.paved.retry)
             .chain(worker.look_at)
+            .chain(worker.interfaces.iter().filter_map(|seen| seen.reopen))
             .min();
         let repair = worker.devices.next_deadline();
         let reminder = worker
@@ -402,6 +407,7 @@ impl Worker {
             Work::Own => self.devices.owned = true,
             Work::Fit => self.fit().await,
             Work::Look => self.look_again().await,
+            Work::Reopen(number) => self.reopen_soon(number),
             Work::Refit(fixtures) => {
                 self.refit(*fixtures).await;
                 self.follow_paths();
@@ -421,6 +427,7 @@ impl Worker {
             | Work::Own
             | Work::Fit
             | Work::Refit(_)
+            | Work::Reopen(_)
             | Work::Look => {}
             Work::Dismiss => {
                 let devices = std::mem::take(&mut router.config.devices);
@@ -504,6 +511,7 @@ impl Seen {
             index: None,
             usable: None,
             settling: Debounce::new(),
+            reopen: None,
         }
     }
 }

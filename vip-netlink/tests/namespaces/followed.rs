@@ -311,3 +311,57 @@ fn addresses_are_announced_again_when_the_carrier_returns() {
         },
     );
 }
+
+#[test]
+fn an_interface_without_sockets_stays_down_until_they_can_be_opened() {
+    in_namespaces(
+        "followed::an_interface_without_sockets_stays_down_until_they_can_be_opened",
+        |peer| {
+            use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+            with_host(router(None), async |host| {
+                event(host, "LinkUp", |event| {
+                    matches!(event, HostEvent::LinkUp { .. })
+                })
+                .await;
+                sh(&format!("ip link del {HOST}"));
+                event(host, "LinkGone", |event| {
+                    matches!(event, HostEvent::LinkGone { .. })
+                })
+                .await;
+                peer.plug();
+                let before = getrlimit(Resource::Nofile);
+                let none = Rlimit {
+                    current: Some(3),
+                    ..before
+                };
+                setrlimit(Resource::Nofile, none).unwrap();
+                for _ in 0..2 {
+                    let failed = event(host, "a socket that is refused", |event| {
+                        assert!(!matches!(event, HostEvent::LinkUp { .. }), "deaf");
+                        matches!(event, HostEvent::Failed { .. })
+                    })
+                    .await;
+                    let HostEvent::Failed { error, .. } = failed else {
+                        unreachable!()
+                    };
+                    assert!(error.to_string().contains("socket"), "{error}");
+                    event(host, "LinkDown", |event| {
+                        assert!(!matches!(event, HostEvent::LinkUp { .. }), "deaf");
+                        matches!(event, HostEvent::LinkDown { .. })
+                    })
+                    .await;
+                }
+                setrlimit(Resource::Nofile, before).unwrap();
+                event(host, "the primary address", |event| {
+                    matches!(event, HostEvent::PrimaryAddress { address, .. } if address.is_some())
+                })
+                .await;
+                event(host, "LinkUp", |event| {
+                    matches!(event, HostEvent::LinkUp { .. })
+                })
+                .await;
+                advert(host, &ADVERT).unwrap();
+            });
+        },
+    );
+}

@@ -158,6 +158,7 @@ impl Worker {
 
     pub(super) fn retry(&mut self) {
         let now = Instant::now();
+        self.reopen(now);
         if self.fixed.paved.retry.take_if(|at| *at <= now).is_some() {
             self.queue.push_back((NOBODY, Work::Fit));
         }

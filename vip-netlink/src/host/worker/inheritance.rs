@@ -1,6 +1,8 @@
 //! What the worker does about the addresses of a predecessor: one that died, or one that hands over.
 
-use super::{Managed, Paths, Seen, Worker, wanted};
+use tokio::time::Instant;
+
+use super::{Managed, Paths, RETRY, Seen, Worker, wanted};
 use crate::Error;
 use crate::host::HostRouter;
 use crate::plan::{Present, Wanted, difference};
@@ -81,6 +83,28 @@ impl Worker {
         self.follow_paths();
         self.keep_devices().await;
         self.tell();
+    }
+
+    /// Its sockets could not be opened: tried again.
+    pub(super) fn reopen_soon(&mut self, number: u32) {
+        let mut all = self.interfaces.iter_mut();
+        if let Some(seen) = all.find(|seen| seen.interface.number() == number) {
+            seen.reopen = Some(Instant::now() + RETRY);
+        }
+    }
+
+    /// Tells of interfaces whose time has come as if they were new.
+    pub(super) fn reopen(&mut self, now: Instant) {
+        let mut any = false;
+        for seen in &mut self.interfaces {
+            if seen.reopen.take_if(|at| *at <= now).is_some() {
+                (seen.index, seen.usable) = (None, None);
+                any = true;
+            }
+        }
+        if any {
+            self.tell();
+        }
     }
 
     /// Whoever has no routes need not hear of everybody's.
