@@ -25,8 +25,8 @@
 //! - The changing fields are type of service, fragment and checksum; the TTL is left in for
 //!   multicast, where it is always 255, and zeroed for unicast.
 //! - One sequence number per virtual router serves both directions: what is sent counts on from
-//!   what was last received. A router that starts again begins at 1 and would not be heard until
-//!   it has heard the others; [`Authenticator::resync`] is the way out.
+//!   what was last received. A router that starts again begins at 1 and is not heard until it
+//!   has heard another one, from whose number it counts on.
 
 use core::net::{IpAddr, Ipv4Addr};
 
@@ -143,13 +143,6 @@ impl Authenticator {
             envelope: parts.envelope(),
             sequence,
         })
-    }
-
-    /// An Active router heard a lower priority: it counts on after that router's number, so that
-    /// the router, which may hold us for a replay, hears the next advertisement.
-    pub fn resync(&mut self, received: u32) {
-        self.sequence = received.saturating_add(1);
-        self.sent = false;
     }
 
     /// Begins one advertisement: takes the next sequence number, under which the packet is sealed

@@ -42,7 +42,7 @@ pub enum OpenError {
         /// The packet's source address.
         sender: Ipv4Addr,
     },
-    /// The packet was seen before, or its sender started again and was not resynchronised yet.
+    /// The packet was seen before, or its sender started again and has not heard us yet.
     #[error("sequence number {received} was already processed, the last one was {local}")]
     Replay {
         /// The packet's.

@@ -191,7 +191,7 @@ fn a_router_that_takes_over_counts_on_from_what_it_heard() {
 }
 
 #[test]
-fn a_restarted_active_router_is_heard_again_after_it_has_resynced() {
+fn a_restarted_active_router_is_heard_again_once_it_has_heard_another() {
     let mut old = Authenticator::with_sequence(key(), 5_000);
     let mut restarted = Authenticator::new(key());
     // The old Active holds the restarted one for a replay ...
@@ -200,8 +200,7 @@ fn a_restarted_active_router_is_heard_again_after_it_has_resynced() {
         Cause::Replay
     );
     // ... until that one, of higher priority, hears it and counts on from there.
-    let heard = restarted.open(&sealed_by(&mut old)).unwrap().sequence;
-    restarted.resync(heard);
+    assert!(restarted.open(&sealed_by(&mut old)).is_ok());
     assert!(old.open(&sealed_by(&mut restarted)).is_ok());
 }
 
