@@ -14,7 +14,7 @@
 //! - `promote_secondaries` 1; `addrgenmode none`: no link-local address of its own.
 //!
 //! That the parent does not answer ARP for addresses of the device is the fence's work
-//! ([`Fence::open_on`](crate::fence::Fence::open_on)). Of the parent one setting is raised: `arp_announce` to 2, lest it
+//! ([`Fence::open_on`](crate::fence::Fence::open_on)). Of the parent `arp_announce` is raised to 2, lest it
 //! ask for neighbours under a virtual address and its own hardware address; without a fence also `arp_ignore` to 1.
 //! What they were stands in the alias of each device, so that whoever removes the last one puts them back, after a
 //! crash too. IPv6's `accept_ra` and `autoconf` cannot be set by netlink:
