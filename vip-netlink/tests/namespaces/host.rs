@@ -325,12 +325,10 @@ fn an_address_that_another_program_removed_is_told_and_repaired() {
             .await;
                 install(host).await;
                 assert!(configured(HOST, VIP_32));
-                // Not only with the next renewal of the lease, a second later.
-                assert!(
-                    start.elapsed() < Duration::from_millis(500),
-                    "{:?}",
-                    start.elapsed()
-                );
+                let back = start.elapsed();
+                println!("back after {back:?}");
+                // 100 ms are promised; the rest is what a busy machine takes, here also to start a program that looks.
+                assert!(back < Duration::from_millis(100 + 50), "{back:?}");
             });
         },
     );
