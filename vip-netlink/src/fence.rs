@@ -132,15 +132,9 @@ impl Fence {
         const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 0));
         const TRIAL: Duration = Duration::from_secs(1);
         let mut pulse = Pulse::new(self.connection.port())?;
-        let mut batch = Batch::new();
-        self.open.hear(&mut batch, TRIAL);
-        self.connection.commit(batch)?;
-        self.open.hears(TRIAL);
-        let mut batch = Batch::new();
-        self.open.hear(&mut batch, Duration::ZERO);
+        self.hear(TRIAL)?;
         // An older kernel has no such rules.
-        if self.connection.commit(batch).is_ok() {
-            self.open.hears(Duration::ZERO);
+        if self.hear(Duration::ZERO).is_ok() {
             pulse.may_silence();
         }
         pulse.beat(&[NOBODY], TRIAL)?;
@@ -151,6 +145,17 @@ impl Fence {
                 "what is sent on the loopback interface does not arrive",
             ))
         }
+    }
+
+    /// Makes sure that beats with that hold are heard, before any address has it.
+    fn hear(&mut self, hold: Duration) -> io::Result<()> {
+        if !self.open.has_heard(hold) {
+            let mut batch = Batch::new();
+            self.open.hear(&mut batch, hold);
+            self.connection.commit(batch)?;
+            self.open.hears(hold);
+        }
+        Ok(())
     }
 
     /// Whether the last beat of an address is not older than its hold.

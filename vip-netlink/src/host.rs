@@ -373,6 +373,11 @@ impl LinuxHost {
                 self.give_up_beats(router, io::Error::other(lost));
                 Ok(None)
             }
+            Report::Held(router, pulse) => {
+                self.pulse = Some(pulse);
+                self.unheld = None;
+                Ok(Some(HostEvent::Held { router }))
+            }
             Report::Fence { router, outcome } => {
                 self.fence = Some(outcome.as_ref().copied().map_err(ToString::to_string));
                 let refused = outcome.err().map(|error| error.into());

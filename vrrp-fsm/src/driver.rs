@@ -401,6 +401,7 @@ impl<H: Host> Driver<H> {
                 HostEvent::Unheld { router, error } => {
                     observer(router, Observation::Unheld { error });
                 }
+                HostEvent::Held { router } => observer(router, Observation::Held),
                 HostEvent::Unfenced { router, error } => {
                     observer(router, Observation::Unfenced { error });
                 }

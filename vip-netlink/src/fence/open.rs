@@ -179,7 +179,7 @@ impl Open {
 
     /// Makes sure that beats with this hold are heard; one of no time at all silences.
     pub(super) fn hear(&self, batch: &mut Batch, hold: Duration) {
-        if self.holds.contains(&hold) {
+        if self.has_heard(hold) {
             return;
         }
         for layer in Layer::BOTH {
@@ -231,6 +231,11 @@ impl Open {
             }
             rule.verdict(DROP);
         });
+    }
+
+    /// Whether there are rules for it.
+    pub(super) fn has_heard(&self, hold: Duration) -> bool {
+        self.holds.contains(&hold)
     }
 
     /// There are rules for it from now on.

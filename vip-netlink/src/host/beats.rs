@@ -31,7 +31,10 @@ impl Beats {
         let router = self.router.take()?;
         let mut failed = None;
         for (hold, addresses) in &mut self.waiting {
-            if let Some(Err(error)) = pulse.map(|pulse| pulse.beat(addresses, *hold)) {
+            // What is refused once for want of room is not the second time.
+            let beat = |pulse: &Pulse| pulse.beat(addresses, *hold);
+            let sent = pulse.map(|pulse| beat(pulse).or_else(|_| beat(pulse)));
+            if let Some(Err(error)) = sent {
                 failed = Some((router, error));
             }
             // Its room is used again.

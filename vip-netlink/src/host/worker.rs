@@ -51,6 +51,8 @@ use takeover::Refreshes;
 
 /// When a failed installation is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// When it is tried again whether beats arrive: longer than the beat of the trial before keeps its address alive.
+const PROVE: Duration = Duration::from_secs(3);
 
 /// What the driver's side asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +119,8 @@ pub(super) enum Report {
     Begun { router: RouterId, began: Duration },
     /// Beats do not arrive, as was noticed at that router: none are needed from now on.
     Unheld(RouterId),
+    /// Beats arrive again, as was noticed on behalf of all routers.
+    Held(RouterId, Pulse),
     /// The fence of installed routers, of which that is one, could not be renewed, or can be again.
     Fence {
         router: RouterId,
@@ -151,6 +155,8 @@ struct Worker {
     fence: Option<Fence>,
     /// Beats arrive: routers may have a hold.
     beats: bool,
+    /// They do not: when that is tried again.
+    prove: Option<Instant>,
     renew: Duration,
     /// The last renewal of the fence was refused.
     refused: bool,
@@ -267,6 +273,7 @@ async fn serve(
             },
             _ = worker.watcher.readable() => worker.read().await,
             () = wait(retry) => worker.retry(),
+            () = wait(worker.prove) => worker.prove(),
             () = wait(repair) => worker.devices.stale = true,
             () = wait(reminder) => worker.remind().await,
             () = wait(worker.refreshes.due()) => worker.refresh_all().await,
@@ -277,8 +284,7 @@ async fn serve(
             },
         }
     }
-    let installed = worker.routers.iter().filter(|(_, router)| router.installed);
-    for router in installed.map(|(id, _)| *id).collect::<Vec<_>>() {
+    for router in worker.installed_ids() {
         worker.work(router, Work::Expire).await;
     }
     let devices = worker
@@ -353,6 +359,7 @@ impl Worker {
             look_at: None,
             fence,
             beats: pulse.is_some(),
+            prove: unheld.as_ref().map(|_| Instant::now() + PROVE),
             renew: guard.unwrap_or_default().timeout / 3,
             refused: false,
             frames: PacketSocket::new()?,
@@ -491,11 +498,37 @@ impl Worker {
     /// Beats do not arrive any more.
     fn release(&mut self) {
         self.beats = false;
-        let installed = self.routers.iter().filter(|(_, router)| router.installed);
-        for id in installed.map(|(id, _)| *id).collect::<Vec<_>>() {
+        self.prove = Some(Instant::now() + PROVE);
+        for id in self.installed_ids() {
             // Refused now: opened without a hold at the next installation.
             let _ = self.open(id, None);
         }
+    }
+
+    /// Tries whether beats arrive again: then what is up has its hold back, and the driver's side the means to beat.
+    fn prove(&mut self) {
+        self.prove = None;
+        let Some(fence) = &mut self.fence else {
+            return;
+        };
+        let Ok(pulse) = fence.pulse() else {
+            self.prove = Some(Instant::now() + PROVE);
+            return;
+        };
+        self.beats = true;
+        let installed = self.installed_ids();
+        let router = installed.first().copied().unwrap_or(NOBODY);
+        // Its next adverts beat; until then what follows is the first beat.
+        drop(self.reports.send(Report::Held(router, pulse)));
+        for id in installed {
+            // Refused now: opened with a hold at the next installation.
+            let _ = self.open(id, self.hold(id));
+        }
+    }
+
+    fn installed_ids(&self) -> Vec<RouterId> {
+        let installed = self.routers.iter().filter(|(_, router)| router.installed);
+        installed.map(|(id, _)| *id).collect()
     }
 
     fn report(&self, event: HostEvent) {

@@ -177,6 +177,13 @@ fn an_address_goes_on_answering_when_beats_are_lost() {
             speaker.says("the fence cannot be kept open by adverts");
             let prober = peer.prober(VIP);
             assert!(prober.last_answer(Duration::from_secs(1)) > Duration::from_millis(950));
+            // Nor is that for ever.
+            sh("ip link set lo up");
+            speaker.says("the fence is kept open by adverts again");
+            assert!(prober.last_answer(Duration::from_secs(1)) > Duration::from_millis(950));
+            speaker.signal("STOP");
+            let last = prober.last_answer(Duration::from_millis(500));
+            assert!(last < Duration::from_millis(290) + SLACK, "{last:?}");
         },
     );
 }

@@ -187,12 +187,18 @@ pub enum HostEvent {
         /// What, in words.
         what: String,
     },
-    /// Addresses no longer fall silent by themselves when adverts cease, but only when their lease ends. Told once.
+    /// Addresses no longer fall silent by themselves when adverts cease, but only when their lease ends. Told once
+    /// until they do again.
     Unheld {
         /// The router at which this was noticed; it concerns all.
         router: RouterId,
         /// Why.
         error: io::Error,
+    },
+    /// Addresses fall silent by themselves again when adverts cease.
+    Held {
+        /// A router whose addresses are up; it concerns all.
+        router: RouterId,
     },
     /// The fence could not be renewed, which is tried again: while that lasts, addresses may answer after this process
     /// has died, until their lease ends. Told once until it is renewed.

@@ -38,6 +38,8 @@ pub enum Observation {
         /// Why.
         error: io::Error,
     },
+    /// Addresses fall silent by themselves again when adverts cease.
+    Held,
     /// The fence could not be renewed, which is tried again: while that lasts, addresses may answer after this process
     /// has died.
     Unfenced {
@@ -109,6 +111,9 @@ impl fmt::Display for Observation {
                 f,
                 "the fence cannot be kept open by adverts ({error}): if this process stands still, its addresses \
                  answer until their lease ends"
+            ),
+            Self::Held => f.write_str(
+                "the fence is kept open by adverts again: if this process stands still, its addresses fall silent",
             ),
             Self::Unfenced { error } => write!(
                 f,
