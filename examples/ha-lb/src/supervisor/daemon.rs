@@ -220,7 +220,7 @@ impl Daemon {
             .is_some()
             .then(|| Slot::new(Role::Balancer, now, resumed));
         let turned = turning(&events);
-        let mut tracks = Tracks::knowing(std::mem::take(&mut inherited.scripts), resumed);
+        let mut tracks = Tracks::knowing(std::mem::take(&mut inherited.findings), resumed);
         tracks.replan(loaded.watches()?, balancer.is_some(), turned);
         let predecessors = Predecessors::adopt(&mut inherited, &events);
         let mut liveness = Liveness::default();

@@ -2,7 +2,6 @@
 //! and processes. What is found is remembered here, for a speaker that is started again and for `status`.
 
 use std::{
-    collections::BTreeMap,
     io,
     os::{fd::OwnedFd, unix::net::UnixStream},
     time::Instant,
@@ -121,18 +120,18 @@ impl Watch {
 #[derive(Debug, Default)]
 pub struct Tracks {
     tracks: Vec<Track>,
-    /// Results of scripts of the program before this one.
-    known: BTreeMap<String, bool>,
+    /// What the program before this one had found.
+    known: Vec<(Watched, Finding)>,
     resumed: bool,
     last_runner: u64,
     runners: JoinSet<()>,
 }
 
 impl Tracks {
-    /// Nothing is watched yet; `results` are those of the program before this one, if there was one.
-    pub fn knowing(results: Vec<(String, bool)>, resumed: bool) -> Self {
+    /// Nothing is watched yet; `known` is what the program before this one had found, if there was one.
+    pub fn knowing(known: Vec<(Watched, Finding)>, resumed: bool) -> Self {
         Self {
-            known: results.into_iter().collect(),
+            known,
             resumed,
             ..Self::default()
         }
@@ -159,11 +158,13 @@ impl Tracks {
                 self.tracks.extend(known);
                 continue;
             }
-            let found = match (known, watched.kind) {
-                (Some(old), _) => old.found,
-                (None, Kind::Script) => self.known.remove(&watched.name).map(Finding::from),
-                (None, Kind::File | Kind::Process) => None,
-            };
+            let found = known.map_or_else(
+                || {
+                    let known = self.known.iter().find(|(known, _)| *known == watched);
+                    known.map(|(_, finding)| *finding)
+                },
+                |old| old.found,
+            );
             let mut track = Track {
                 watch,
                 by_balancer,
@@ -184,6 +185,7 @@ impl Tracks {
             self.tracks.push(track);
         }
         self.resumed = false;
+        self.known.clear();
     }
 
     fn run(

@@ -74,7 +74,8 @@ fn replace(program: &Path) {
 
 fn instance(version: u8, interval: &str, priority: u8, more: &str) -> String {
     format!(
-        "vrrp_instance VI_1 {{\n version {version}\n state BACKUP\n interface eth0\n virtual_router_id 51\n \
+        "vrrp_track_file maintenance {{\n file /dev/null\n}}\nvrrp_track_process itself {{\n process ha-lb\n}}\n\
+         vrrp_instance VI_1 {{\n track_file {{\n maintenance\n }}\n track_process {{\n itself\n }}\n version {version}\n state BACKUP\n interface eth0\n virtual_router_id 51\n \
          priority {priority}\n advert_int {interval}\n virtual_ipaddress {{\n {VIP}\n }}\n {more}\n}}\n"
     )
 }

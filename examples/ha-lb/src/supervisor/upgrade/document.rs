@@ -17,7 +17,10 @@ use super::{inherited, read_document};
 use crate::{
     admin::status,
     config::{diagnostic::Diagnostics, load},
-    ipc::message::{Configuration, ServerState},
+    ipc::{
+        message::{Configuration, ServerState},
+        watched::{Finding, Kind, Watched},
+    },
     mail::letter::Letter,
     notify::fifo::{Fifo, FifoLeft},
     supervisor::{
@@ -52,6 +55,9 @@ pub(in crate::supervisor) struct Document {
     pub(in crate::supervisor) servers: Vec<ServerState>,
     pub(in crate::supervisor) active: Vec<String>,
     pub(in crate::supervisor) scripts: Vec<(String, bool)>,
+    /// What is known of everything that is tracked, `scripts` among it.
+    #[serde(default)]
+    pub(in crate::supervisor) findings: Vec<(Watched, Finding)>,
     /// Alerts that wait for the mail server.
     #[serde(default)]
     pub(in crate::supervisor) letters: Vec<Letter>,
@@ -85,7 +91,8 @@ pub(in crate::supervisor) struct Inherited {
     pub(in crate::supervisor) children: Vec<u32>,
     pub(in crate::supervisor) servers: Vec<ServerState>,
     pub(in crate::supervisor) active: Vec<String>,
-    pub(in crate::supervisor) scripts: Vec<(String, bool)>,
+    /// What was tracked, and found.
+    pub(in crate::supervisor) findings: Vec<(Watched, Finding)>,
     pub(in crate::supervisor) letters: Vec<Letter>,
     pub(in crate::supervisor) history: BTreeMap<String, History>,
     pub(in crate::supervisor) uptime: Duration,
@@ -203,7 +210,7 @@ pub(in crate::supervisor) fn read(
         children: document.children,
         servers: document.servers,
         active: document.active,
-        scripts: document.scripts,
+        findings: findings(document.scripts, document.findings),
         letters: document.letters,
         history: document.history,
         uptime: document.uptime,
@@ -224,4 +231,16 @@ impl Predecessor {
     pub(in crate::supervisor) fn line(&self) -> BorrowedFd<'_> {
         self.line.as_fd()
     }
+}
+
+/// Everything that is known; an older program tells of scripts alone.
+fn findings(
+    scripts: Vec<(String, bool)>,
+    findings: Vec<(Watched, Finding)>,
+) -> Vec<(Watched, Finding)> {
+    let scripts = scripts.into_iter().map(|(name, passed)| {
+        let script = Watched::new(Kind::Script, name.as_str());
+        (script, Finding::from(passed))
+    });
+    findings.into_iter().chain(scripts).collect()
 }

@@ -46,6 +46,7 @@ impl Daemon {
             servers: self.servers.values().cloned().collect(),
             active: self.active.iter().cloned().collect(),
             scripts: self.tracks.results(),
+            findings: self.tracks.findings(),
             letters: self.post.letters(),
             history: self.history.clone(),
             speaker: self.predecessors.left(Role::Speaker).or(speaker),
