@@ -56,7 +56,7 @@ pub enum Error {
     },
     /// The name of such a device is taken by another one, which is left alone.
     #[error(
-        "{device} is there already and is no macvlan of {mac} on {parent}: remove it, or choose another name"
+        "{device} is there already and is no macvlan of {mac} on {parent}, or one of another process that runs: remove it, or choose another name"
     )]
     Taken {
         /// Its name.

@@ -57,7 +57,7 @@ pub const fn virtual_mac(vrid: Vrid, family: Family) -> Mac {
 pub enum Standing {
     /// It is not there.
     Missing,
-    /// It is there, made by a predecessor, by keepalived or by an administrator.
+    /// It is there, made by a predecessor, by keepalived or by an administrator; a holder of it may live.
     Right,
     /// Its place is taken by another device of a holder of that number.
     Stale(u32),

@@ -379,6 +379,56 @@ fn what_a_dead_process_left_is_taken_over_or_swept_and_others_are_left_alone() {
 }
 
 #[test]
+fn the_device_of_another_process_that_lives_is_left_as_it_is_until_that_dies() {
+    in_namespaces(
+        "macvlan::the_device_of_another_process_that_lives_is_left_as_it_is_until_that_dies",
+        |_| {
+            let living = Fence::new(Options::default()).unwrap();
+            sh(&format!(
+                "ip link add {DEVICE} link {HOST} address 00:00:5e:00:01:33 type macvlan mode bridge"
+            ));
+            mark(DEVICE, living.number());
+            for address in ["10.99.0.99/32", "10.99.0.100/32"] {
+                sh(&format!("ip addr add {address} dev {DEVICE}"));
+            }
+            sh(&format!("ip link set {DEVICE} up"));
+            let before = details(DEVICE);
+            with_host(on_device(), async |host| {
+                host.enqueue(ROUTER, Command::Install);
+                for _ in 0..2 {
+                    let failed = |event: &HostEvent| matches!(event, HostEvent::Failed { .. });
+                    let HostEvent::Failed { error, .. } = event(host, "Failed", failed).await
+                    else {
+                        unreachable!()
+                    };
+                    let said = error.to_string();
+                    assert!(said.contains("of another process that runs"), "{said}");
+                }
+                removed(host).await;
+            });
+            assert_eq!(before, details(DEVICE));
+            with_host(on_device(), async |host| {
+                drop(living);
+                let some = |event: &HostEvent| {
+                    matches!(
+                        event,
+                        HostEvent::PrimaryAddress {
+                            address: Some(_),
+                            ..
+                        }
+                    )
+                };
+                event(host, "an address to send from", some).await;
+                assert!(!is_up(DEVICE), "{}", details(DEVICE));
+                install(host).await;
+                assert!(is_up(DEVICE) && !details(DEVICE).contains("10.99.0.99"));
+            });
+            assert!(!exists(DEVICE));
+        },
+    );
+}
+
+#[test]
 fn the_host_asks_for_neighbours_under_its_own_address_and_a_crash_leaves_no_setting() {
     in_namespaces(
         "macvlan::the_host_asks_for_neighbours_under_its_own_address_and_a_crash_leaves_no_setting",

@@ -122,13 +122,13 @@ impl Worker {
         let requests = self.devices.requests.clone();
         let found = self.kernel.link(&wanted.name).cloned();
         let adopted = match (wanted.standing(found.as_ref(), parent), &found) {
-            (Standing::Right, _) => true,
+            (Standing::Right, Some(link)) if !self.is_anothers(link) => true,
             (Standing::Stale(holder), Some(link)) if !self.lives(holder) => {
                 requests.remove(&wanted.name, link.index).await?;
                 false
             }
             (Standing::Missing, _) => false,
-            (Standing::Stale(_) | Standing::Foreign, _) => {
+            (Standing::Right | Standing::Stale(_) | Standing::Foreign, _) => {
                 let octets = wanted.mac.map(|octet| format!("{octet:02x}"));
                 return Err(Error::Taken {
                     device: wanted.name.clone(),
@@ -232,6 +232,30 @@ impl Worker {
         }
         let asked = self.fence.as_ref().map(|fence| fence.lives(holder));
         !matches!(asked, Some(Ok(false)))
+    }
+
+    /// Whether that is the device of another process, which lives. One that hands over to us has none of its own.
+    fn is_anothers(&self, link: &Link) -> bool {
+        let Some((holder, _)) = holder(link).filter(|_| self.devices.owned) else {
+            return false;
+        };
+        let asked = self.fence.as_ref().map(|fence| fence.lives(holder));
+        holder != self.devices.holder && matches!(asked, Some(Ok(true)))
+    }
+
+    /// The same of what is on it.
+    pub(super) fn is_on_anothers(&self, present: &Present) -> bool {
+        let mut links = self.kernel.links();
+        links.any(|link| link.index == present.interface && self.is_anothers(link))
+    }
+
+    /// Whether that interface is a device of the router that could not be made ready.
+    pub(super) fn is_unready(&self, id: RouterId, interface: u32) -> bool {
+        let devices = self.routers.get(&id).map(|one| one.config.devices.iter());
+        let mut links = devices.into_iter().flatten().map(|one| &one.name);
+        let is_it =
+            |name: &String| self.kernel.link(name).map(|link| link.index) == Some(interface);
+        links.any(is_it) && !self.devices.settled.contains(&interface)
     }
 
     /// Devices for addresses that are about to go up.

@@ -125,6 +125,10 @@ impl Worker {
         let mut paths = std::mem::take(&mut router.paved).paths;
         paths.extend(router.config.paths());
         there.retain(|one| !shared.contains(one));
+        let there: Vec<Present> = there
+            .into_iter()
+            .filter(|one| !self.is_on_anothers(one))
+            .collect();
         let mut result = self.vips.remove_all(&there);
         if let Err(error) = self.unpave(&paths).await {
             result = Err(error);

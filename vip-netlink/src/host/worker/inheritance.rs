@@ -20,7 +20,9 @@ impl Worker {
             .collect();
         let left = difference(self.kernel.addresses(), &[], &ours).remove;
         for present in left {
-            self.vips.remove(present)?;
+            if !self.is_on_anothers(&present) {
+                self.vips.remove(present)?;
+            }
         }
         let mut paths = Paths::default();
         let routers = self.routers.values();
@@ -72,6 +74,9 @@ impl Worker {
             false => difference(self.kernel.addresses(), &[], &ours).remove,
         };
         for present in left.into_iter().filter(|one| !placed.contains(one)) {
+            if self.is_on_anothers(&present) {
+                continue;
+            }
             // What cannot be removed is found again when the router puts its addresses up.
             let _ = self.vips.remove(present);
         }

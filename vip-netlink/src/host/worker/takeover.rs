@@ -101,6 +101,8 @@ impl Worker {
             };
             let (mut wanted, missing) = wanted(&self.kernel, &router.config);
             wanted.retain(|one| !router.owns(&self.kernel, one));
+            // Somebody else's device may have the name.
+            wanted.retain(|one| raised.is_ok() || !self.is_unready(*id, one.interface));
             // Installed already: only what is not there, so that a repair is no refresh.
             let present = match router.installed {
                 true => self.kernel.addresses(),
