@@ -198,14 +198,6 @@ pub fn difference<'a>(present: &[Present], wanted: &[Wanted<'a>], ours: &[Wanted
     plan
 }
 
-/// What is new and what is gone between two lists, each in its own order: routes, rules.
-#[must_use]
-pub fn changes<'a, T: PartialEq>(before: &'a [T], after: &'a [T]) -> (Vec<&'a T>, Vec<&'a T>) {
-    let new = after.iter().filter(|one| !before.contains(one));
-    let gone = before.iter().filter(|one| !after.contains(one));
-    (new.collect(), gone.collect())
-}
-
 /// The address from which adverts of an interface leave: the first IPv4 (or link-local IPv6)
 /// address that is not a virtual one.
 ///
@@ -278,12 +270,6 @@ mod tests {
         ];
         let plan = difference(&present, &[], &ours);
         assert_eq!(plan.remove, [have(2, "192.0.2.10", 32)]);
-    }
-
-    #[test]
-    fn changes_are_what_is_new_and_what_is_gone() {
-        assert_eq!(changes(&[1, 2, 3], &[4, 3, 1]), (vec![&4], vec![&2]));
-        assert_eq!(changes::<u8>(&[], &[]), (vec![], vec![]));
     }
 
     #[test]

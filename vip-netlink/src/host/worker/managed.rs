@@ -17,6 +17,8 @@ pub(super) struct Managed {
     pub(super) placed: Vec<Present>,
     pub(super) lease: Option<Lease>,
     pub(super) retry: Option<Instant>,
+    /// The last renewal of its lease was refused.
+    pub(super) refused: bool,
     /// IPv6 addresses of it that were another host's when they were last tried.
     pub(super) duplicates: Vec<Present>,
     /// How often each address is announced, as it was last asked for.
@@ -53,6 +55,7 @@ impl Managed {
             placed: Vec::new(),
             lease: None,
             retry: None,
+            refused: false,
             duplicates: Vec::new(),
             repeat: 1,
             paved: Paved::default(),
@@ -110,6 +113,7 @@ impl Managed {
         self.remind = None;
         self.lease = None;
         self.retry = None;
+        self.refused = false;
         self.paved.retry = None;
         self.duplicates.clear();
     }

@@ -74,6 +74,17 @@ impl Worker {
         };
         let before = std::mem::replace(&mut self.kernel, kernel);
         self.devices.stale = true;
+        self.announce_on_returned_links();
+        // One that went up meanwhile has not been announced either.
+        let unproven =
+            |one: &Present| before.is_tentative(one) || !before.addresses().contains(one);
+        let proven = |one: &Present| {
+            one.address.is_ipv6() && unproven(one) && !self.kernel.is_tentative(one)
+        };
+        let there = self.kernel.addresses().iter().copied();
+        for present in there.filter(proven).collect::<Vec<_>>() {
+            self.detected(present).await;
+        }
         for present in before.addresses() {
             if !self.kernel.addresses().contains(present) {
                 self.lost(*present).await;

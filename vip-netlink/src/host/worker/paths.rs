@@ -10,7 +10,6 @@ use vrrp_fsm::driver::HostEvent;
 use super::managed::Paved;
 use super::{RETRY, Worker};
 use crate::Error;
-use crate::plan::changes;
 use crate::route::{Route, Rule};
 use crate::watch::{Gone, Kernel};
 
@@ -76,7 +75,7 @@ impl Paths {
 }
 
 impl Worker {
-    /// Puts up what is missing. What had been there before is told.
+    /// Puts up what is missing, then removes what is no longer wanted. What had been there before is told.
     pub(super) async fn pave(&mut self, id: RouterId) {
         let Some(router) = self.routers.get_mut(&id).filter(|router| router.installed) else {
             return;
@@ -86,7 +85,13 @@ impl Worker {
         }
         let wanted = router.config.paths();
         let mut paved = std::mem::take(&mut router.paved);
-        let (returned, result) = self.put_up(wanted, &mut paved.paths).await;
+        let (returned, mut result) = self.put_up(wanted.clone(), &mut paved.paths).await;
+        let stale = paved.paths.split_off(&wanted);
+        if let Err(error) = self.unpave(&stale).await {
+            // Still ours: tried again, at the latest when the router lets go of everything.
+            paved.paths.extend(stale);
+            result = Err(error);
+        }
         self.paved(id, paved, result);
         for what in returned {
             self.report(HostEvent::PathGone { router: id, what });
@@ -156,30 +161,8 @@ impl Worker {
         let Some(router) = self.routers.get_mut(&id) else {
             return;
         };
-        let before = router.config.paths();
-        (router.config.routes, router.config.rules) = (paths.routes.clone(), paths.rules.clone());
-        if !router.installed {
-            return;
-        }
+        (router.config.routes, router.config.rules) = (paths.routes, paths.rules);
         self.pave(id).await;
-        let routes = changes(&before.routes, &paths.routes).1;
-        let rules = changes(&before.rules, &paths.rules).1;
-        let stale = Paths {
-            routes: routes.into_iter().cloned().collect(),
-            rules: rules.into_iter().cloned().collect(),
-        };
-        if let Some(router) = self.routers.get_mut(&id) {
-            let paved = &mut router.paved.paths;
-            paved.routes.retain(|route| !stale.routes.contains(route));
-            paved.rules.retain(|rule| !stale.rules.contains(rule));
-        }
-        if let Err(error) = self.unpave(&stale).await {
-            self.report(HostEvent::Paths {
-                router: id,
-                outcome: Err(error.into()),
-            });
-        }
-        self.read().await;
     }
 
     /// Removes routes and rules that no other router holds.

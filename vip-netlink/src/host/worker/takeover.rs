@@ -1,6 +1,7 @@
 //! Putting addresses up and keeping them up, of many routers together: one transaction of the fence and one system
 //! call for what hundreds of routers want in the same moment. What one router is refused is no other's business.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -234,18 +235,37 @@ impl Worker {
                 of.push(id);
             }
         }
-        for (outcome, router) in self.vips.add_all(&asked).into_iter().zip(of) {
-            if let Err(error) = outcome {
-                let command = Command::Install;
-                let error = error.into();
-                let event = HostEvent::Failed {
-                    router,
-                    command,
-                    error,
-                };
-                drop(self.reports.send(Report::Event(event)));
+        let mut results: BTreeMap<RouterId, Result<(), Error>> = BTreeMap::new();
+        for (outcome, id) in self.vips.add_all(&asked).into_iter().zip(of) {
+            let result = results.entry(id).or_insert(Ok(()));
+            if outcome.is_err() {
+                *result = outcome;
             }
         }
+        for (id, result) in results {
+            self.refreshed(id, result);
+        }
+    }
+
+    /// How a renewal went: told while it is refused, and once when it is no longer.
+    fn refreshed(&mut self, id: RouterId, result: Result<(), Error>) {
+        let Some(router) = self.routers.get_mut(&id) else {
+            return;
+        };
+        let was_refused = std::mem::replace(&mut router.refused, result.is_err());
+        let error = match result {
+            Err(error) => error.into(),
+            // An installation that is tried again tells by itself how that went.
+            Ok(()) if was_refused && router.retry.is_none() => {
+                return self.installed(id, Ok(()));
+            }
+            Ok(()) => return,
+        };
+        self.report(HostEvent::Failed {
+            router: id,
+            command: Command::Install,
+            error,
+        });
     }
 
     /// The beat that went with an advert must have arrived. If it did not, a sound router's addresses would be
