@@ -11,7 +11,6 @@ use std::{
 use rustix::process::Signal;
 use tokio::{
     net::UnixListener,
-    signal::unix::{SignalKind, signal},
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task::yield_now,
     time::sleep_until,
@@ -62,6 +61,7 @@ pub use reload::{Difference, absolute};
 use reload::{Reload, Repeat};
 pub(super) use report::History;
 use report::Waiting;
+use signals::Heard;
 pub(crate) use signals::{JSON, STATS_CLEAR};
 use stop::Phase;
 use succession::Predecessors;
@@ -184,13 +184,27 @@ impl Daemon {
                 let _ = asked.send(Event::Master(ask));
             })?;
         }
+        let mut heard = Heard::listen()?;
         // An upgraded program is no start.
         if inherited.upgrade.is_none() {
-            run_once("startup_script", prepared.loaded.startup()).await;
+            let ends = tokio::select! {
+                () = run_once("startup_script", prepared.loaded.startup()) => None,
+                _ = heard.terminate.recv() => Some(("SIGTERM", Signal::TERM)),
+                _ = heard.interrupt.recv() => Some(("SIGINT", Signal::INT)),
+            };
+            if let Some((name, signal)) = ends {
+                tracing::info!("{name}: ending, startup_script is killed");
+                launched.stops();
+                run_once("shutdown_script", prepared.loaded.shutdown()).await;
+                return Ok(End {
+                    code: ExitCode::SUCCESS,
+                    signal: launched.dies_of_signals().then_some(signal),
+                });
+            }
         }
         let daemon = Self::new(prepared, launched, inherited, events);
         let mut daemon = daemon.map_err(io::Error::other)?;
-        let code = daemon.react(&mut queue).await?;
+        let code = daemon.react(&mut queue, &mut heard).await?;
         run_once("shutdown_script", daemon.loaded.shutdown()).await;
         Ok(End {
             code,
@@ -279,10 +293,11 @@ impl Daemon {
     }
 
     /// Events go before deadlines: an answer that has arrived is never taken for missing.
-    async fn react(&mut self, queue: &mut UnboundedReceiver<Event>) -> io::Result<ExitCode> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
+    async fn react(
+        &mut self,
+        queue: &mut UnboundedReceiver<Event>,
+        heard: &mut Heard,
+    ) -> io::Result<ExitCode> {
         crate::signals::unblock()?;
         let mut last_turns = LAST_TURNS;
         loop {
@@ -313,9 +328,9 @@ impl Daemon {
             tokio::select! {
                 biased;
                 Some(event) = queue.recv() => self.event(event),
-                _ = terminate.recv() => self.stop(Signal::TERM),
-                _ = interrupt.recv() => self.stop(Signal::INT),
-                _ = hang_up.recv() => self.hang_up("SIGHUP", Instant::now()),
+                _ = heard.terminate.recv() => self.stop(Signal::TERM),
+                _ = heard.interrupt.recv() => self.stop(Signal::INT),
+                _ = heard.hang_up.recv() => self.hang_up("SIGHUP", Instant::now()),
                 () = yield_now(), if replaces => {}
                 () = sleep_until(deadline.into()) => self.timeout(Instant::now()),
             }

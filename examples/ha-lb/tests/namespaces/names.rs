@@ -393,3 +393,72 @@ fn a_file_may_name_namespace_instance_and_how_it_is_scheduled() {
         },
     );
 }
+
+#[test]
+fn signals_are_heard_while_startup_script_runs() {
+    enclosed(
+        "names::signals_are_heard_while_startup_script_runs",
+        Needs::Users,
+        &[],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let lab = Lab::new().unwrap();
+            let node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
+            let (steps, gate) = (node.path("steps"), node.path("gate"));
+            let up = node.script(
+                "up",
+                &format!(
+                    "echo $$ >> {}\nwhile [ ! -e {} ]; do sleep 0.05; done",
+                    steps.display(),
+                    gate.display()
+                ),
+            );
+            let down = node.script("down", &format!("echo down >> {}", steps.display()));
+            let config = node.path("keepalived.conf");
+            let text = format!(
+                "global_defs {{\n startup_script \"{}\"\n startup_script_timeout 60\n \
+                 shutdown_script \"{}\"\n script_user root\n}}\nvrrp_instance VI_1 {{\n interface eth0\n \
+                 virtual_router_id 51\n virtual_ipaddress {{\n 10.77.0.100\n }}\n}}\n",
+                up.display(),
+                down.display()
+            );
+            fs::write(&config, text).unwrap();
+            let start = || {
+                let _ = fs::remove_file(&steps);
+                let daemon = node
+                    .command(HA_LB)
+                    .args(["run", "-k"])
+                    .arg(&config)
+                    .arg("--control")
+                    .arg(node.path("control"))
+                    .output(node.path("log"))
+                    .spawn()
+                    .unwrap();
+                let script = wait_for("the script of the start", PATIENCE, || {
+                    let text = fs::read_to_string(&steps).ok()?;
+                    Pid::from_raw(text.strip_suffix('\n')?.parse().ok()?)
+                });
+                (daemon, script)
+            };
+            for signal in [Signal::TERM, Signal::INT] {
+                let (mut daemon, script) = start();
+                kill_process(Pid::from_child(&daemon), signal).unwrap();
+                assert_eq!(daemon.wait().unwrap().code(), Some(0), "{}", node.log());
+                let told = fs::read_to_string(&steps).unwrap();
+                assert!(told.ends_with("down\n"), "{told}\n{}", node.log());
+                let stat = fs::read_to_string(format!("/proc/{}/stat", script.as_raw_nonzero()));
+                assert!(stat.map_or(true, |stat| stat.contains(") Z ")));
+            }
+            let (mut daemon, _) = start();
+            kill_process(Pid::from_child(&daemon), Signal::HUP).unwrap();
+            fs::write(&gate, "").unwrap();
+            wait_for("the reload after the start", PATIENCE, || {
+                let log = node.log();
+                log.contains("SIGHUP: reading the configuration again")
+                    .then_some(())
+            });
+            kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+            assert_eq!(daemon.wait().unwrap().code(), Some(0), "{}", node.log());
+        },
+    );
+}

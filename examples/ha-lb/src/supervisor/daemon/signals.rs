@@ -7,7 +7,7 @@ use std::{io, time::Instant};
 
 use rustix::process::Signal;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal as Arrivals, SignalKind, signal},
     sync::mpsc::UnboundedSender,
 };
 
@@ -27,6 +27,25 @@ pub(in crate::supervisor) enum Asked {
     DumpAndClear,
     /// Something that this program does otherwise; the sentence says how.
     Instead(&'static str),
+}
+
+/// SIGTERM, SIGINT and SIGHUP; one that comes while nobody waits is remembered.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) terminate: Arrivals,
+    pub(super) interrupt: Arrivals,
+    pub(super) hang_up: Arrivals,
+}
+
+impl Heard {
+    /// From now on none of them has its default action.
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// `keepalived --signum=JSON`, SIGRTMIN + 2.
