@@ -145,6 +145,29 @@ fn settings_of_an_instance_are_changed_in_place_and_its_identity_is_not() {
 }
 
 #[test]
+fn what_counts_from_the_next_start_is_said_to() {
+    let keepalived = format!(
+        "net_namespace blue\ninstance one\nuse_pid_dir\nglobal_defs {{\n umask 022\n vrrp_priority 5\n \
+         vrrp_rt_priority 3\n vrrp_rlimit_rttime 500000\n vrrp_cpu_affinity 0\n}}\n{VRRP}"
+    );
+    let names = [
+        "net_namespace",
+        "instance",
+        "use_pid_dir",
+        "umask",
+        "vrrp_priority",
+        "vrrp_rt_priority",
+        "vrrp_rlimit_rttime",
+        "vrrp_cpu_affinity",
+    ];
+    let named = names.map(|name| format!("{name} (from the next start)"));
+    assert_eq!(
+        plan(WEB, &keepalived),
+        [format!("global_defs changed: {}", named.join(", "))]
+    );
+}
+
+#[test]
 fn a_name_is_only_a_name() {
     let two = |first: (&str, u8), second: (&str, u8)| {
         let instance = |(name, vrid): (&str, u8)| {

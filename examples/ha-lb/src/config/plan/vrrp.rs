@@ -8,8 +8,8 @@ use super::{Kind, Names, Plan, Settings};
 use crate::config::{
     diagnostic::Span,
     keepalived::{
-        Authentication, Config, Fixed, Global, Instance, Notify, Pacing, Script, SyncGroup,
-        Tracked, TrackedFile, TrackedProcess, VirtualAddress, continued,
+        Authentication, Config, Fixed, Global, Instance, Notify, Pacing, Process, Script,
+        SyncGroup, Tracked, TrackedFile, TrackedProcess, VirtualAddress, continued,
     },
 };
 
@@ -176,7 +176,24 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
             .collect()
     };
     settings.named("interface_up_down_delays", delays(old) != delays(new));
+    let (before, after) = (&old.process, &new.process);
+    for (name, differs) in [
+        ("net_namespace", before.namespace != after.namespace),
+        ("instance", before.instance != after.instance),
+        ("use_pid_dir", before.pid_folder != after.pid_folder),
+        ("umask", before.umask != after.umask),
+        ("vrrp_priority", before.nice != after.nice),
+        ("vrrp_rt_priority", before.real_time != after.real_time),
+        (
+            "vrrp_rlimit_rttime",
+            before.real_time_limit != after.real_time_limit,
+        ),
+        ("vrrp_cpu_affinity", before.processors != after.processors),
+    ] {
+        settings.named(&format!("{name} (from the next start)"), differs);
+    }
     let rest = |global: &Global| Global {
+        process: Process::default(),
         pacing: Pacing::default(),
         link_delays: Vec::new(),
         router_id: None,
