@@ -1,6 +1,7 @@
 //! notify_master, notify_backup, notify_fault, notify_stop and `notify` (keepalived.conf(5)): run after each
 //! change of state, one after the other for each instance and each sync group, so that a later one never overtakes an
-//! earlier one; and notify_master_rx_lower_pri, in the same queue. Fifos get a line for each of these.
+//! earlier one; and notify_master_rx_lower_pri, in the same queue. When too many wait the oldest are dropped, and the end
+//! of an instance supersedes all that wait. Fifos get a line for each of these.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,7 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::mpsc::{Receiver, Sender, channel},
     task::JoinSet,
     time::timeout,
 };
@@ -120,7 +121,8 @@ impl Hooks {
 #[derive(Debug)]
 struct Queue {
     hooks: Hooks,
-    jobs: UnboundedSender<Command>,
+    /// Wakes the runner; what is to be run is in the log.
+    wake: Sender<()>,
     log: Log,
 }
 
@@ -153,12 +155,12 @@ impl Notifier {
             if hooks.is_empty() {
                 continue;
             }
-            let (jobs, queue) = unbounded_channel();
+            let (wake, woken) = channel(1);
             let (name, log) = (subject.words().1.to_owned(), Log::default());
             let pending = Arc::clone(&self.pending);
             self.runners
-                .spawn(run_in_order(name, queue, log.clone(), pending));
-            self.queues.insert(subject, Queue { hooks, jobs, log });
+                .spawn(run_in_order(name, woken, log.clone(), pending));
+            self.queues.insert(subject, Queue { hooks, wake, log });
         }
     }
 
@@ -202,6 +204,9 @@ impl Notifier {
 
     fn run(&mut self, subject: &Subject, state: State, priority: u8) {
         self.tell(subject, state.keepalived_name(), priority);
+        if state == State::Initialize {
+            self.supersede(subject);
+        }
         self.queue(subject, |hooks| hooks.commands(subject, state, priority));
     }
 
@@ -217,8 +222,25 @@ impl Notifier {
         };
         for command in commands(&queue.hooks) {
             self.pending.fetch_add(1, Ordering::AcqRel);
-            queue.log.waits();
-            let _ = queue.jobs.send(command);
+            let dropped = queue.log.waits(command);
+            self.dropped(subject, dropped);
+            // A full channel wakes the runner as well.
+            let _ = queue.wake.try_send(());
+        }
+    }
+
+    /// What is told of the end of an instance runs next, whatever waits.
+    fn supersede(&self, subject: &Subject) {
+        if let Some(queue) = self.queues.get(subject) {
+            self.dropped(subject, queue.log.supersede());
+        }
+    }
+
+    fn dropped(&self, subject: &Subject, count: usize) {
+        if count > 0 {
+            self.pending.fetch_sub(count, Ordering::AcqRel);
+            let (_, name) = subject.words();
+            tracing::warn!("{name}: notify scripts that waited are not run any more: {count}");
         }
     }
 
@@ -305,21 +327,20 @@ impl Notifier {
     }
 }
 
-async fn run_in_order(
-    name: String,
-    mut jobs: UnboundedReceiver<Command>,
-    log: Log,
-    pending: Arc<AtomicUsize>,
-) {
-    while let Some(command) = jobs.recv().await {
-        let words = command.words.join(" ");
-        let began = log.begins(&words);
-        let outcome = command.run(LONGEST).await;
-        log.ended(status::Run::of(&command.words, &outcome, began.elapsed()));
-        if !outcome.passed() {
-            tracing::warn!("{name}: notify script `{words}`: {outcome}");
+async fn run_in_order(name: String, mut woken: Receiver<()>, log: Log, pending: Arc<AtomicUsize>) {
+    loop {
+        while let Some((command, began)) = log.begins() {
+            let outcome = command.run(LONGEST).await;
+            log.ended(status::Run::of(&command.words, &outcome, began.elapsed()));
+            if !outcome.passed() {
+                let words = command.words.join(" ");
+                tracing::warn!("{name}: notify script `{words}`: {outcome}");
+            }
+            pending.fetch_sub(1, Ordering::AcqRel);
         }
-        pending.fetch_sub(1, Ordering::AcqRel);
+        if woken.recv().await.is_none() {
+            return;
+        }
     }
 }
 
@@ -394,5 +415,49 @@ mod tests {
                 notifier.finish().await;
             });
         assert_eq!(std::fs::read_to_string(log).unwrap(), "master\nbackup\n");
+    }
+
+    #[test]
+    fn a_script_that_hangs_gathers_few_behind_it_and_the_end_runs_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, gate) = (dir.path().join("log"), dir.path().join("gate"));
+        let text = format!(
+            "while [ ! -e {} ]; do sleep 0.05; done; echo $3 >> {}",
+            gate.display(),
+            log.display()
+        );
+        let hooks = || Hooks {
+            any: Some(command(&["sh", "-c", &text, "sh"])),
+            ..Hooks::default()
+        };
+        let subject = |name: &str| Subject::Instance(name.to_owned());
+        let (flaps, ends) = (subject("VI_1"), subject("VI_2"));
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(async {
+                let subjects = [(flaps.clone(), hooks()), (ends.clone(), hooks())];
+                let mut notifier = Notifier::new(subjects);
+                for subject in [&flaps, &ends] {
+                    for _ in 0..100 {
+                        notifier.run(subject, State::Active, 100);
+                    }
+                    notifier.run(subject, State::Fault, 100);
+                }
+                notifier.run(&ends, State::Initialize, 100);
+                let told = notifier.status();
+                let counts: Vec<_> = told.iter().map(|one| (one.waiting, one.dropped)).collect();
+                assert_eq!(counts, [(64, 37), (1, 101)]);
+                assert_eq!(notifier.pending.load(Ordering::Acquire), 65);
+                std::fs::write(&gate, "").unwrap();
+                notifier.queues.clear();
+                while notifier.runners.join_next().await.is_some() {}
+                assert!(notifier.is_idle());
+            });
+        let lines = std::fs::read_to_string(log).unwrap();
+        assert_eq!(lines.lines().count(), 65, "{lines}");
+        assert_eq!(lines.matches("FAULT").count(), 1, "{lines}");
+        assert_eq!(lines.matches("STOP").count(), 1, "{lines}");
     }
 }

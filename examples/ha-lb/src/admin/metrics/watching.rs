@@ -67,6 +67,12 @@ fn hooks(out: &mut Exposition, status: &Status) {
         "Notify scripts that wait for the one that runs.",
         |one| u64::try_from(one.waiting).unwrap_or(u64::MAX),
     );
+    each(
+        "ha_lb_notify_dropped_total",
+        Counter,
+        "Notify scripts that were not run, since too many waited or the instance ended.",
+        |one| one.dropped,
+    );
 }
 
 fn mail(out: &mut Exposition, status: &Status) {

@@ -42,6 +42,9 @@ pub struct Notify {
     pub name: String,
     /// Scripts that wait for the one that runs.
     pub waiting: usize,
+    /// Scripts that were not run, since too many waited or the instance ended.
+    #[serde(default)]
+    pub dropped: u64,
     /// The script that runs.
     #[serde(default)]
     pub running: Option<String>,

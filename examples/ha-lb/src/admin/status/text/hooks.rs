@@ -16,12 +16,16 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result 
     }
     let mut table = Table::new(&["NOTIFY", "RUN", "FAILED", "WAITING", "LAST"]);
     for one in &status.notify {
-        let runs = usize::from(one.running.is_some());
+        let waiting = one.waiting + usize::from(one.running.is_some());
+        let waiting = match one.dropped {
+            0 => waiting.to_string(),
+            dropped => format!("{waiting} ({dropped} DROPPED)"),
+        };
         table.row([
             format!("{} {}", one.kind, one.name),
             one.runs.to_string(),
             one.failures.to_string(),
-            (one.waiting + runs).to_string(),
+            waiting,
             last(one),
         ]);
     }

@@ -121,6 +121,7 @@ fn broken_pair() -> Status {
             kind: "instance".to_owned(),
             name: "VI_1".to_owned(),
             waiting: 2,
+            dropped: 0,
             running: Some("/etc/notify.sh INSTANCE VI_1 MASTER 132".to_owned()),
             running_for: Some(42.0),
             runs: 5,

@@ -280,25 +280,25 @@ pub(super) const TABLE: Table<Draft> = Table {
             "notify_master",
             Takes::words(1, 3, "a command, perhaps user and group"),
             |d, n, c| d.notify.master = c.notify_command(n),
-            "Run on becoming master.",
+            "Run on becoming master (killed after 60 s).",
         ),
         Keyword::read(
             "notify_backup",
             Takes::words(1, 3, "a command, perhaps user and group"),
             |d, n, c| d.notify.backup = c.notify_command(n),
-            "Run on becoming backup.",
+            "Run on becoming backup (killed after 60 s).",
         ),
         Keyword::read(
             "notify_fault",
             Takes::words(1, 3, "a command, perhaps user and group"),
             |d, n, c| d.notify.fault = c.notify_command(n),
-            "Run on a fault.",
+            "Run on a fault (killed after 60 s).",
         ),
         Keyword::read(
             "notify_stop",
             Takes::words(1, 3, "a command, perhaps user and group"),
             |d, n, c| d.notify.stop = c.notify_command(n),
-            "Run when the daemon stops.",
+            "Run when the daemon stops (killed after 60 s).",
         ),
         Keyword::read(
             "notify_deleted",
@@ -319,7 +319,7 @@ pub(super) const TABLE: Table<Draft> = Table {
             "notify",
             Takes::words(1, 3, "a command, perhaps user and group"),
             |d, n, c| d.notify.any = c.notify_command(n),
-            "Run on each change, with `INSTANCE NAME STATE PRIORITY`.",
+            "Run on each change, with `INSTANCE NAME STATE PRIORITY` (killed after 60 s).",
         ),
         Keyword::read(
             "smtp_alert",
