@@ -47,7 +47,7 @@ pub enum Error {
     /// A device of a virtual MAC address could not be made, changed or removed.
     #[error("cannot {what} {device}: {source}")]
     Device {
-        /// `make`, `set up`, `bring up`, `take down` or `remove`.
+        /// `make`, `set up`, `bring up`, `take down`, `release` or `remove`.
         what: &'static str,
         /// Its name.
         device: String,

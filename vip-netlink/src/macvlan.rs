@@ -31,6 +31,9 @@ use crate::link::{ArpSettings, Link};
 /// `arp_announce` and `arp_ignore` of its parent were.
 const MARK: &str = "vip-netlink ";
 
+/// What follows in the alias of a device that we did not make: it is not removed.
+const FOUND: &str = " found";
+
 /// A device that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VirtualMac {
@@ -84,6 +87,22 @@ impl VirtualMac {
 #[must_use]
 pub fn alias(holder: u32, before: ArpSettings) -> String {
     format!("{MARK}{holder} {} {}", before.announce, before.ignore)
+}
+
+/// The same for a device that was there, made by nobody that is known.
+#[must_use]
+pub fn alias_of_found(holder: u32, before: ArpSettings) -> String {
+    alias(holder, before) + FOUND
+}
+
+/// Whether a device was there before its first holder.
+#[must_use]
+pub fn is_found(link: &Link) -> bool {
+    holder(link).is_none()
+        || link
+            .alias
+            .as_ref()
+            .is_some_and(|alias| alias.ends_with(FOUND))
 }
 
 /// The number of the holder that made a device, and what its parent had before.

@@ -99,6 +99,16 @@ impl Requests {
         changed.map_err(|source| failed(what, name, source))
     }
 
+    /// Takes the mark off a device that is not ours to remove.
+    pub(crate) async fn release(&self, name: &str, index: u32) -> Result<(), Error> {
+        let mut device = LinkUnspec::new_with_index(index).build();
+        device
+            .attributes
+            .push(LinkAttribute::IfAlias(String::new()));
+        let changed = answer(self.handle.link().set(device).execute()).await;
+        changed.map_err(|source| failed("release", name, source))
+    }
+
     /// Removes a device; no error if it is already gone.
     pub(crate) async fn remove(&self, name: &str, index: u32) -> Result<(), Error> {
         match answer(self.handle.link().del(index).execute()).await {

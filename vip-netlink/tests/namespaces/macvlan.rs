@@ -370,10 +370,24 @@ fn what_a_dead_process_left_is_taken_over_or_swept_and_others_are_left_alone() {
                 assert_eq!(left, [false, true, true]);
                 install(host).await;
             });
-            assert_eq!(
-                [DEVICE, "vrrp.61", "vrrp.62"].map(exists),
-                [false, true, true]
-            );
+            let left = [DEVICE, "vrrp.61", "vrrp.62"].map(exists);
+            assert_eq!(left, [true; 3], "what others made stays");
+            let found = details(DEVICE);
+            assert!(!found.contains("10.99.0.100") && !is_up(DEVICE), "{found}");
+            assert!(!found.contains("vip-netlink"), "{found}");
+            // It was the last one of its parent: what was changed for it is put back.
+            sh("ip link del vrrp.61");
+            std::fs::write("/proc/sys/net/ipv4/conf/vip0/arp_announce", "0").unwrap();
+            with_host(on_device(), async |host| install(host).await);
+            assert_eq!(setting(HOST, "ipv4/conf/{}/arp_announce"), "0");
+            assert!(exists(DEVICE));
+            // The same where it was never up, and of one that was made.
+            with_host(on_device(), async |_| {});
+            assert!(exists(DEVICE));
+            sh(&format!("ip link del {DEVICE}"));
+            with_host(on_device(), async |_| assert!(exists(DEVICE)));
+            assert!(!exists(DEVICE));
+            assert_eq!(setting(HOST, "ipv4/conf/{}/arp_announce"), "0");
         },
     );
 }

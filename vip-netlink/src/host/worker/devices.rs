@@ -13,7 +13,8 @@ use super::{RETRY, Worker};
 use crate::Error;
 use crate::link::{ArpSettings, Link};
 use crate::macvlan::{
-    Requests, Standing, VirtualMac, alias, holder, raised, refuse_advertisements,
+    Requests, Standing, VirtualMac, alias, alias_of_found, holder, is_found, raised,
+    refuse_advertisements,
 };
 use crate::plan::Present;
 
@@ -145,7 +146,13 @@ impl Worker {
             return Err(Error::NoInterface(wanted.name.clone()));
         };
         let before = self.raise_parent(&wanted.parent, parent).await?;
-        let alias = alias(self.devices.holder, before);
+        let alias = match found
+            .filter(|_| adopted)
+            .is_some_and(|link| is_found(&link))
+        {
+            true => alias_of_found(self.devices.holder, before),
+            false => alias(self.devices.holder, before),
+        };
         requests.settle(wanted, link.index, alias).await?;
         // Without files somebody else does it; until then no advertisement comes in, for the device is down.
         let _ = refuse_advertisements(&wanted.name);
@@ -177,14 +184,38 @@ impl Worker {
         links.find_map(|link| holder(link).filter(|_| on(link)).map(|(_, before)| before))
     }
 
-    /// Removes a device, and with the last one of its parent what was changed for it.
+    /// Removes a device, and with the last one of its parent what was changed for it. One that we did not make stays.
     async fn delete(&mut self, link: &Link) {
         let requests = self.devices.requests.clone();
         // What cannot be removed is found by the next start.
-        if requests.remove(&link.name, link.index).await.is_err() {
+        // Of a device that is down the kernel does not tell what mark it has.
+        let looked = self.vips.look_at(&mut self.kernel, link.index).await;
+        let Some(link) = self
+            .kernel
+            .link(&link.name)
+            .filter(|_| looked.is_ok())
+            .cloned()
+        else {
+            return;
+        };
+        let link = &link;
+        let gone = match is_found(link) {
+            true => requests.release(&link.name, link.index).await,
+            false => requests.remove(&link.name, link.index).await,
+        };
+        if gone.is_err() {
             return;
         }
         self.read().await;
+        if is_found(link)
+            && self
+                .vips
+                .look_at(&mut self.kernel, link.index)
+                .await
+                .is_err()
+        {
+            return;
+        }
         let (Some(macvlan), Some((_, before))) = (link.macvlan, holder(link)) else {
             return;
         };
