@@ -31,7 +31,7 @@ use std::{io, os::fd::AsFd as _, path::Path, process::ExitCode};
 pub use daemon::{Difference, absolute};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::{logging, signals};
+use crate::{config::keepalived::Process, logging, signals};
 
 /// `ha-lb run`.
 pub fn run(options: &start::Options) -> ExitCode {
@@ -47,10 +47,26 @@ pub fn run(options: &start::Options) -> ExitCode {
         eprintln!("ha-lb: net_namespace {name}: {error}; `ip netns add {name}` makes one");
         return ExitCode::FAILURE;
     }
+    for keyword in config.map_or_else(Vec::new, |c| without_effect(&c.global.process)) {
+        eprintln!(
+            "ha-lb: warning: `{keyword}` has no effect here, only when called as `keepalived`"
+        );
+    }
     serve(read, options).unwrap_or_else(|refusal| {
         eprintln!("ha-lb: {refusal}");
         ExitCode::FAILURE
     })
+}
+
+/// What only the command line of keepalived carries out.
+fn without_effect(process: &Process) -> Vec<&'static str> {
+    let keywords = [
+        ("umask", process.umask.is_some()),
+        ("instance", process.instance.is_some()),
+        ("use_pid_dir", process.pid_folder),
+    ];
+    let written = keywords.into_iter().filter(|(_, written)| *written);
+    written.map(|(keyword, _)| keyword).collect()
 }
 
 /// Goes into a network namespace that `ip netns` has named.

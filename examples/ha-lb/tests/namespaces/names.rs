@@ -416,7 +416,7 @@ fn signals_are_heard_while_startup_script_runs() {
             let down = node.script("down", &format!("echo down >> {}", steps.display()));
             let config = node.path("keepalived.conf");
             let text = format!(
-                "global_defs {{\n startup_script \"{}\"\n startup_script_timeout 60\n \
+                "use_pid_dir\nglobal_defs {{\n startup_script \"{}\"\n startup_script_timeout 60\n \
                  shutdown_script \"{}\"\n script_user root\n}}\nvrrp_instance VI_1 {{\n interface eth0\n \
                  virtual_router_id 51\n virtual_ipaddress {{\n 10.77.0.100\n }}\n}}\n",
                 up.display(),
@@ -446,8 +446,12 @@ fn signals_are_heard_while_startup_script_runs() {
                 assert_eq!(daemon.wait().unwrap().code(), Some(0), "{}", node.log());
                 let told = fs::read_to_string(&steps).unwrap();
                 assert!(told.ends_with("down\n"), "{told}\n{}", node.log());
-                let stat = fs::read_to_string(format!("/proc/{}/stat", script.as_raw_nonzero()));
-                assert!(stat.map_or(true, |stat| stat.contains(") Z ")));
+                let stat = format!("/proc/{}/stat", script.as_raw_nonzero());
+                wait_for("the end of the script", PATIENCE, || {
+                    let stat = fs::read_to_string(&stat);
+                    stat.map_or(true, |stat| stat.contains(") Z "))
+                        .then_some(())
+                });
             }
             let (mut daemon, _) = start();
             kill_process(Pid::from_child(&daemon), Signal::HUP).unwrap();
@@ -457,6 +461,7 @@ fn signals_are_heard_while_startup_script_runs() {
                 log.contains("SIGHUP: reading the configuration again")
                     .then_some(())
             });
+            assert!(node.log().contains("`use_pid_dir` has no effect here"));
             kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
             assert_eq!(daemon.wait().unwrap().code(), Some(0), "{}", node.log());
         },
