@@ -161,7 +161,12 @@ fn key(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     let [id, written, ..] = node.arguments.as_slice() else {
         return;
     };
-    let Some(number) = context.number(id, 1..=u8::MAX) else {
+    let Some(number) = id.text.parse().ok().filter(|number| *number != 0) else {
+        // The words may be swapped: then this one is the secret.
+        let why = Diagnostic::error(id.span.clone(), "this is no number of a key");
+        context
+            .diagnostics
+            .push(why.expected("a whole number from 1 to 255, and the secret after it"));
         return;
     };
     if draft.keys.iter().any(|(known, _)| *known == number) {

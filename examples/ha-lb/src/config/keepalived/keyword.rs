@@ -38,6 +38,8 @@ pub(super) struct Keyword<T> {
 /// How many findings there may be before an unknown word is no longer compared with the known ones.
 const MAX_SUGGESTIONS: usize = 200;
 
+const PLACEHOLDER: &str = "it looks like a placeholder of a template: put the real value there";
+
 /// What follows a keyword.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Takes {
@@ -222,7 +224,14 @@ impl Context<'_> {
                 }
             }
             if let Some(word) = node.arguments.iter().find(|word| is_template(&word.text)) {
-                self.refuse(word, "value", keyword.takes.what);
+                match holds_a_secret(name) {
+                    true => self.diagnostics.push(
+                        Diagnostic::error(word.span.clone(), "this is no value")
+                            .expected(keyword.takes.what)
+                            .action(PLACEHOLDER),
+                    ),
+                    false => self.refuse(word, "value", keyword.takes.what),
+                }
                 continue;
             }
             let reread = command::reread(node);
@@ -338,7 +347,7 @@ impl Context<'_> {
             )
             .action(action);
             // It may be the rest of a secret.
-            if !["auth_pass", "key"].contains(&node.keyword.text.as_str()) {
+            if !holds_a_secret(&node.keyword.text) {
                 diagnostic = diagnostic.found(&surplus.text);
             }
             self.diagnostics.push(diagnostic);
@@ -351,8 +360,7 @@ impl Context<'_> {
             .found(&word.text)
             .expected(expected.to_string());
         if is_placeholder(&word.text) {
-            diagnostic = diagnostic
-                .action("it looks like a placeholder of a template: put the real value there");
+            diagnostic = diagnostic.action(PLACEHOLDER);
         }
         self.diagnostics.push(diagnostic);
     }
@@ -363,6 +371,11 @@ fn first_counts(keyword: &str) -> bool {
     keyword.starts_with("notify")
         || keyword.contains("_fifo")
         || matches!(keyword, "startup_script" | "shutdown_script")
+}
+
+/// Keywords of whose words no finding shows one.
+fn holds_a_secret(keyword: &str) -> bool {
+    matches!(keyword, "auth_pass" | "key")
 }
 
 /// What the lexer made of `{{ NAME }}`.

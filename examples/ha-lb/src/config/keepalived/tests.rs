@@ -136,6 +136,9 @@ fn a_password_is_never_printed() {
     assert!(said[0].contains("text after the value of `auth_pass`"));
     assert!(!said.concat().contains("two"), "{said:?}");
     assert!(!said.concat().contains("words"), "{said:?}");
+    let (_, said) = instance_with("authentication {\nauth_type PASS\nauth_pass {{S3cret}}\n}");
+    assert!(said.concat().contains("this is no value"), "{said:?}");
+    assert!(!said.concat().contains("S3cret"), "{said:?}");
 }
 
 #[test]

@@ -145,7 +145,15 @@ fn what_is_wrong_is_said_without_the_secret() {
         ),
         (
             format!("key 0 hex:{KEY}\nactive_key 1"),
-            "this is no number in range",
+            "this is no number of a key",
+        ),
+        (
+            format!("key {KEY} 1\nactive_key 1"),
+            "this is no number of a key",
+        ),
+        (
+            format!("key 1 {{{{{KEY}}}}}\nactive_key 1"),
+            "this is no value",
         ),
         (
             format!("key 1 hex:{KEY}\nkey 1 hex:{KEY}\nactive_key 1"),
