@@ -16,11 +16,12 @@ use crate::config::keepalived::{
 const NO_CHECKER_MAIL: &str = "changes of a server's state are logged, not mailed";
 const NO_SNMP: &str = "there is no SNMP agent";
 const ROOM: &str = "receive buffers have room for 16 adverts of each instance, whatever the policy";
-const BUFFERS: &str = "receive buffers are as large as the kernel allows";
+const BUFFERS: &str = "receive buffers have sizes of this program's own choosing";
 const SCHEDULING: &str = "how the process is scheduled is left to the service manager";
 const NO_IPVS: &str = "the kernel's IPVS is not used";
 const FENCE: &str = "addresses are fenced by an nftables table of this program's own";
 const RELOAD: &str = "a reload checks the whole file first and keeps the old one if it is refused";
+const RELOADED_BY: &str = "no file starts a reload: SIGHUP or a command does";
 pub(in crate::config::keepalived) const NAMESPACE: &str =
     "it runs in the namespace in which it was started";
 pub(in crate::config::keepalived) const STOPPING: &str =
@@ -250,7 +251,7 @@ pub(super) const TABLE: Table<Draft> = Table {
         ),
         Keyword::ignored(
             "fifo_write_vrrp_states_on_reload",
-            "this version cannot reload",
+            "after a reload the fifos get a line for what changes, not for every state",
         ),
         Keyword::ignored("smtp_alert_checker", NO_CHECKER_MAIL),
         Keyword::ignored("enable_traps", NO_SNMP),
@@ -408,8 +409,8 @@ pub(super) const TABLE: Table<Draft> = Table {
         ),
         Keyword::ignored("reload_check_config", RELOAD),
         Keyword::ignored("reload_repeat", RELOAD),
-        Keyword::ignored("reload_time_file", RELOAD),
-        Keyword::ignored("reload_file", RELOAD),
+        Keyword::ignored("reload_time_file", RELOADED_BY),
+        Keyword::ignored("reload_file", RELOADED_BY),
         Keyword::ignored("keep_script_fds", "scripts inherit no descriptors"),
         Keyword::read(
             "instance",
