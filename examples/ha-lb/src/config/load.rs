@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use std::time::Duration;
 
+use caps::Capability;
 use lb_core::config::Config;
 
 use super::{
@@ -266,14 +267,16 @@ impl Loaded {
 }
 
 /// keepalived.conf(5), script_user: the script's own user, else `script_user`, else `keepalived_script` if there
-/// is one, else the daemon's.
+/// is one and the daemon can become it, else the daemon's.
 fn command(
     written: &keepalived::Command,
     config: &keepalived::Config,
 ) -> Result<Command, AccountError> {
     let words = written.arguments.clone();
     let Some(user) = written.user.as_ref().or(config.global.script_user.as_ref()) else {
-        let fallback = privileges::user_id("keepalived_script").ok();
+        let needed = [Capability::CAP_SETUID, Capability::CAP_SETGID].map(|right| (right, ""));
+        let can_change = privileges::missing(&needed).is_empty();
+        let fallback = default_user(can_change, || privileges::user_id("keepalived_script").ok());
         return Ok(Command {
             words,
             uid: fallback,
@@ -289,6 +292,11 @@ fn command(
         uid: Some(privileges::user_id(&user.user)?),
         gid,
     })
+}
+
+/// The user of scripts that nobody chose a user for: one that the daemon cannot become would let every script fail.
+fn default_user(can_change: bool, account: impl FnOnce() -> Option<u32>) -> Option<u32> {
+    can_change.then(account).flatten()
 }
 
 #[cfg(test)]
@@ -317,6 +325,13 @@ mod tests {
         };
         let loaded = load(&sources, &DiskFiles, &mut Diagnostics::new()).unwrap();
         loaded.insecure_scripts().unwrap()
+    }
+
+    #[test]
+    fn the_default_account_is_for_a_daemon_that_can_become_it() {
+        assert_eq!(default_user(true, || Some(7)), Some(7));
+        assert_eq!(default_user(true, || None), None);
+        assert_eq!(default_user(false, || Some(7)), None);
     }
 
     #[test]
