@@ -122,10 +122,25 @@ fn give_up_rights() -> io::Result<()> {
         chroot: None,
     };
     // In a namespace of root alone there is nobody to become.
-    if rustix::process::geteuid().is_root() && nobody.assume().is_ok() {
-        return Ok(());
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let exists = nobody.user.is_none_or(|user| is_mapped(&map, user));
+    if rustix::process::geteuid().is_root() && exists {
+        let become_nobody = nobody.assume();
+        return become_nobody.map_err(|e| io::Error::other(format!("cannot become nobody: {e}")));
     }
     privileges::keep_only(&[]).map_err(io::Error::other)
+}
+
+/// Whether a namespace with this map (user_namespaces(7)) has that user. One that cannot be read has every user.
+fn is_mapped(map: &str, user: u32) -> bool {
+    let ranges = map.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        let (first, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        let first = first.ok()?;
+        Some(first..first.saturating_add(count.ok()?))
+    });
+    let mut ranges = ranges.peekable();
+    ranges.peek().is_none() || ranges.any(|range| range.contains(&u64::from(user)))
 }
 
 /// How a courier ended.
@@ -138,5 +153,18 @@ pub(super) fn attempt_of(output: &Output) -> Attempt {
         Some(code) if code == i32::from(NEVER) => Attempt::Never(why),
         _ if why.is_empty() => Attempt::Later(format!("the courier ended: {}", output.status)),
         _ => Attempt::Later(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_passed_over_only_where_there_is_none() {
+        assert!(!is_mapped("         0       1000          1\n", NOBODY));
+        assert!(is_mapped("         0          0 4294967295\n", NOBODY));
+        assert!(is_mapped("0 1000 1\n65534 100000 1\n", NOBODY));
+        assert!(is_mapped("", NOBODY), "then becoming it must not fail");
     }
 }
