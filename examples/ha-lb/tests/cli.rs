@@ -169,7 +169,9 @@ fn without_rights_the_missing_capability_and_its_command_are_named() {
     .unwrap();
     // The program itself may lie in a folder that only root can enter.
     let program = folder.path().join("ha-lb");
-    fs::copy(HA_LB, &program).unwrap();
+    // By another process, so that no child forked here meanwhile holds the copy open for writing.
+    let copied = Command::new("cp").arg(HA_LB).arg(&program).status();
+    assert!(copied.unwrap().success());
     let mut command = Command::new(&program);
     if rustix::process::geteuid().is_root() {
         command.uid(65534).gid(65534);

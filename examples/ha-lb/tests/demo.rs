@@ -42,7 +42,10 @@ impl Program {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("demo-of-one-test");
-        fs::copy(HA_LB, &path).unwrap();
+        // By another process: a child that this one forks for another test meanwhile would hold the copy open for
+        // writing, and it could not be executed.
+        let copied = Command::new("cp").arg(HA_LB).arg(&path).status();
+        assert!(copied.unwrap().success());
         Self {
             path,
             _folder: folder,
