@@ -18,6 +18,8 @@ pub(super) struct Fixed {
     /// Addresses of ours; one that was there before is not.
     placed: Vec<Present>,
     pub(super) paved: Paved,
+    /// They have been looked at, so that it is known what a predecessor left of them.
+    looked_at: bool,
 }
 
 impl Fixed {
@@ -53,6 +55,7 @@ impl Worker {
         if self.fixed.is_empty() {
             return;
         }
+        self.fixed.looked_at = true;
         let mut paved = std::mem::take(&mut self.fixed.paved);
         let addresses = std::mem::take(&mut self.fixed.wanted.addresses);
         let (mut returned, placed) = self.put_addresses(&addresses).await;
@@ -104,6 +107,10 @@ impl Worker {
 
     /// Others from now on: the new ones before those that are gone.
     pub(super) async fn refit(&mut self, wanted: Fixtures) {
+        if !self.fixed.looked_at {
+            // A reload right behind an upgrade: what goes by it was put up by the predecessor.
+            self.fit().await;
+        }
         self.fixed.wanted = wanted;
         self.fit().await;
         let index = |vip: &Vip| Some(self.kernel.link(vip.device.as_deref()?)?.index);

@@ -161,7 +161,13 @@ impl Worker {
         let Some(router) = self.routers.get_mut(&id) else {
             return;
         };
+        let mut before = router.config.paths();
         (router.config.routes, router.config.rules) = (paths.routes, paths.rules);
+        if router.installed {
+            // A predecessor may have put up what goes, right before this.
+            let stale = before.split_off(&router.config.paths());
+            router.paved.paths.extend(stale);
+        }
         self.pave(id).await;
     }
 

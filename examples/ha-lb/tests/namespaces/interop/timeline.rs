@@ -107,14 +107,18 @@ impl Timeline {
         adverts.collect()
     }
 
-    /// The last advert of a host that is no resignation.
+    /// The last advert of a host that is no resignation: its first copy, where each of several peers gets one.
     pub(crate) fn last_advert(&self, host: usize) -> Option<Instant> {
+        const COPIES: Duration = Duration::from_millis(20);
         let log = self.log();
-        let all = log.events.iter().filter_map(|(at, event)| match event {
-            Event::Advert { from, advert } if *from == host && advert.priority > 0 => Some(*at),
-            _ => None,
-        });
-        all.max()
+        let all = || {
+            log.events.iter().filter_map(|(at, event)| match event {
+                Event::Advert { from, advert } if *from == host && advert.priority > 0 => Some(*at),
+                _ => None,
+            })
+        };
+        let last = all().max()?;
+        all().filter(|at| *at + COPIES >= last).min()
     }
 
     /// Hosts that answered the witness since then.
