@@ -15,9 +15,9 @@ use crate::watch::{Gone, Kernel};
 
 /// Routes and rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Paths {
-    pub(crate) routes: Vec<Route>,
-    pub(crate) rules: Vec<Rule>,
+pub(in crate::host) struct Paths {
+    pub(in crate::host) routes: Vec<Route>,
+    pub(in crate::host) rules: Vec<Rule>,
 }
 
 impl Paths {

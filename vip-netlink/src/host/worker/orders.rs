@@ -1,0 +1,99 @@
+//! What the driver's side asks for, and what it is told.
+
+use std::io;
+use std::time::Duration;
+
+use vrrp_fsm::RouterId;
+use vrrp_fsm::driver::{Command, HostEvent};
+
+use super::Paths;
+use crate::Error;
+use crate::debounce::LinkDelay;
+use crate::fence::{FenceError, Pulse};
+use crate::host::{Fixtures, HostRouter};
+use crate::pace::Pacing;
+use crate::plan::Vip;
+
+/// What the driver's side asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::host) enum Work {
+    /// What the driver enqueued.
+    Command(Command),
+    /// An advert went out at that time of the boot clock.
+    Refresh {
+        /// When.
+        sent: Duration,
+    },
+    /// Other addresses from now on.
+    Readdress {
+        /// All of them.
+        addresses: Vec<Vip>,
+        /// How long they may stay without an advert.
+        lifetime: Option<Duration>,
+        /// How long they answer without an advert.
+        hold: Option<Duration>,
+        /// Announcements of those that are new.
+        repeat: u8,
+    },
+    /// Routes and rules that are missing are put up.
+    Pave,
+    /// `promote_secondaries` is another from now on.
+    Promote(bool),
+    /// Everything is looked at anew.
+    Look,
+    /// The sockets of that interface could not be opened: it is told of again soon.
+    Reopen(u32),
+    /// What stands whoever is Active is looked after.
+    Fit,
+    /// Other such things from now on.
+    Refit(Box<Fixtures>),
+    /// Other routes and rules from now on.
+    Reroute(Box<Paths>),
+    /// One more router; `reopen` where its interface needs other sockets.
+    Admit {
+        /// It.
+        router: Box<HostRouter>,
+        /// Whether the interface is told of as if it were new.
+        reopen: bool,
+    },
+    /// Other times between announcements from now on.
+    Pace(Pacing),
+    /// How long changes of links must last from now on.
+    Debounce(Vec<LinkDelay>),
+    /// A router is gone for good.
+    Dismiss,
+    /// Beats cannot be sent: from now on no router needs any.
+    Release,
+    /// No predecessor uses the devices of virtual MAC addresses any more.
+    Own,
+    /// The lease ran out: away with the addresses, without an answer.
+    Expire,
+}
+
+/// What the worker tells.
+#[derive(Debug)]
+pub(in crate::host) enum Report {
+    /// An interface has this index now, or none.
+    Interface { number: u32, index: Option<u32> },
+    /// Addresses are up, perhaps not all of them; the kernel counts their lifetime from `began`.
+    Begun { router: RouterId, began: Duration },
+    /// Beats do not arrive, as was noticed at that router: none are needed from now on.
+    Unheld(RouterId),
+    /// Beats arrive again, as was noticed on behalf of all routers.
+    Held(RouterId, Pulse),
+    /// The fence of installed routers, of which that is one, could not be renewed, or can be again.
+    Fence {
+        router: RouterId,
+        outcome: Result<(), Error>,
+    },
+    /// Anything that needs no translation.
+    Event(HostEvent),
+}
+
+/// How the start went.
+#[derive(Debug)]
+pub(in crate::host) struct Start {
+    pub(in crate::host) unfenced: Option<FenceError>,
+    pub(in crate::host) pulse: Option<Pulse>,
+    pub(in crate::host) unheld: Option<io::Error>,
+}
