@@ -1,12 +1,11 @@
 //! Two hosts that speak for many virtual routers, with this program or with Debian's keepalived, and who listens.
 
 mod ear;
+mod plan;
 mod usage;
 
 use std::{
-    fmt::Write as _,
     fs,
-    net::Ipv4Addr,
     path::PathBuf,
     process::Child,
     thread::sleep,
@@ -14,16 +13,18 @@ use std::{
 };
 
 use ha_lb::lab::{Host, Lab};
+use ipnet::IpNet;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 
 pub(crate) use ear::{Ear, Heard, Said, Topic};
+pub(crate) use plan::{PASSWORD, Plan, Wire};
 pub(crate) use usage::{Memory, Usage, memory, tree};
 
-use crate::Fatal;
+use crate::{Fatal, settle_in};
 
-/// Priorities of the first host and of the second.
-pub(crate) const PRIORITIES: [u8; 2] = [150, 100];
+/// Where the hosts keep their files.
+const FOLDER: &str = "/run/drill";
 /// How often things are looked at.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -47,42 +48,6 @@ impl Speaker {
     }
 }
 
-/// What they speak for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct Plan {
-    /// Virtual routers, with an address each.
-    pub(crate) instances: u8,
-    /// Between adverts.
-    pub(crate) interval: Duration,
-}
-
-impl Plan {
-    /// Active_Down_Interval of the second host (RFC 9568 §6.1).
-    pub(crate) fn down(&self) -> Duration {
-        let [_, second] = PRIORITIES;
-        self.interval * 3 + self.interval * (256 - u32::from(second)) / 256
-    }
-
-    /// The address of a virtual router.
-    pub(crate) const fn address(vrid: u8) -> Ipv4Addr {
-        Ipv4Addr::new(10, 78, 1, vrid)
-    }
-
-    fn keepalived_conf(&self, priority: u8) -> String {
-        let interval = self.interval.as_secs_f64();
-        let mut text = String::new();
-        for vrid in 1..=self.instances {
-            let address = Self::address(vrid);
-            let _ = write!(
-                text,
-                "vrrp_instance VI_{vrid} {{\n version 3\n state BACKUP\n interface eth0\n virtual_router_id {vrid}\n \
-                 priority {priority}\n advert_int {interval}\n virtual_ipaddress {{\n  {address}\n }}\n}}\n"
-            );
-        }
-        text
-    }
-}
-
 /// Two hosts on a bridge.
 #[derive(Debug)]
 pub(crate) struct Fleet {
@@ -95,12 +60,11 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// The hosts; nothing runs on them yet.
-    pub(crate) fn new(lab: Lab, folder: PathBuf) -> Result<Self, Fatal> {
-        let host = |name: &str, address: &str| {
-            lab.host(name, "eth0", &[address.parse()?])
-                .map_err(Fatal::from)
-        };
-        let hosts = [host("h1", "10.78.0.1/16")?, host("h2", "10.78.0.2/16")?];
+    pub(crate) fn new() -> Result<Self, Fatal> {
+        let folder = PathBuf::from(FOLDER);
+        settle_in(&folder)?;
+        let lab = Lab::new()?;
+        let hosts = [host(&lab, "h1", 1)?, host(&lab, "h2", 2)?];
         Ok(Self {
             lab,
             hosts,
@@ -110,8 +74,15 @@ impl Fleet {
         })
     }
 
-    pub(crate) const fn lab(&self) -> &Lab {
-        &self.lab
+    /// Another host on the bridge.
+    pub(crate) fn third(&self, name: &str) -> Result<Host, Fatal> {
+        host(&self.lab, name, 9)
+    }
+
+    /// The bridge's end of a host's cable.
+    pub(crate) fn port(&self, number: usize) -> Result<String, Fatal> {
+        let host = self.hosts.get(number).ok_or("no such host")?;
+        Ok(self.lab.port(host))
     }
 
     /// An ear at the cables of these hosts.
@@ -130,12 +101,12 @@ impl Fleet {
     pub(crate) fn begin(&mut self, speaker: Speaker, plan: Plan) -> Result<(), Fatal> {
         self.stop();
         self.speaker = speaker;
-        for (number, priority) in PRIORITIES.into_iter().enumerate() {
+        for (number, host) in [(0, 0), (1, 1)] {
             fs::create_dir_all(self.file(number, "run"))?;
             let _ = fs::remove_file(self.file(number, "log"));
             fs::write(
                 self.file(number, "keepalived.conf"),
-                plan.keepalived_conf(priority),
+                plan.keepalived_conf(host),
             )?;
             self.start(number)?;
         }
@@ -236,6 +207,11 @@ impl Fleet {
             let _ = child.wait();
         }
     }
+}
+
+fn host(lab: &Lab, name: &str, number: u8) -> Result<Host, Fatal> {
+    let address = IpNet::new(Wire::V3.source(number), 16)?;
+    Ok(lab.host(name, "eth0", &[address])?)
 }
 
 impl Drop for Fleet {

@@ -4,49 +4,51 @@
 //! Active router would step down. Strangers' packets are counted on their own, for in a flood of them the kernel may
 //! drop them uncounted.
 
+mod bytes;
+mod dice;
 mod mutant;
 
 use std::{
-    path::PathBuf,
     process::ExitCode,
     thread::sleep,
     time::{Duration, Instant},
 };
 
+use crate::{
+    Fatal, exit,
+    fleet::{Fleet, Heard, Plan, Said, Speaker, Topic, Wire, until, wall},
+    scale_report,
+};
 use clap::Args;
 use ha_lb::{
     admin::status::{Rejected, Status},
-    lab::{Host, Lab, enclosure},
+    lab::{Host, LabError},
     supervisor::control,
 };
+use mutant::Mutants;
 use serde::Serialize;
 use vip_netlink::advert_socket::AdvertSender;
-use vrrp_proto::Family;
 
-use crate::{
-    Fatal, enclosed,
-    fleet::{Fleet, Heard, Plan, Said, Speaker, Topic, until, wall},
-    scale_report, settle_in,
-};
-use mutant::Mutants;
-
-/// Where the hosts keep their files.
-const FOLDER: &str = "/run/drill";
 const PATIENCE: Duration = Duration::from_secs(10);
+/// An hour of 250 routers that advertise every 100 ms.
+const COUNT: u64 = 9_000_000;
 
 /// Send garbage at full rate while an election runs
 #[derive(Debug, Args)]
 pub(crate) struct Garbage {
-    /// Packets; the default is an hour of 250 routers that advertise every 100 ms
-    #[arg(long, default_value_t = 9_000_000)]
+    /// Packets, over all wires; the default is an hour of 250 routers that advertise every 100 ms
+    #[arg(long, default_value_t = COUNT)]
     count: u64,
+    /// Only adverts of this kind; may be repeated
+    #[arg(long, value_name = "KIND")]
+    wire: Vec<Wire>,
     /// Of these, how many of a hundred are for routers that nobody has
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     strangers: u8,
     /// Virtual routers
     #[arg(long, value_name = "NUMBER", default_value_t = 8)]
     instances: u8,
-    /// Milliseconds between adverts
+    /// Milliseconds between adverts; a second with VRRPv2
     #[arg(long, value_name = "MS", default_value_t = 100)]
     interval: u64,
     /// Replays a run
@@ -60,6 +62,7 @@ pub(crate) struct Garbage {
 /// What came of it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Outcome {
+    pub(crate) wire: Wire,
     /// Packets for our routers, and for routers that nobody has.
     pub(crate) sent: [u64; 2],
     pub(crate) seconds: f64,
@@ -96,37 +99,39 @@ impl Account {
 
 impl Garbage {
     pub(crate) fn run(self) -> Result<ExitCode, Fatal> {
-        if !enclosure::is_inside() {
-            let good = enclosed(&std::env::args().skip(1).collect::<Vec<_>>())?;
-            return Ok(if good {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
-        }
-        let folder = PathBuf::from(FOLDER);
-        settle_in(&folder)?;
-        let mut fleet = Fleet::new(Lab::new()?, folder)?;
-        let noise = fleet
-            .lab()
-            .host("noise", "eth0", &["10.78.0.9/16".parse()?])?;
-        let plan = Plan {
-            instances: self.instances,
-            interval: Duration::from_millis(self.interval),
+        let wires = match self.wire.as_slice() {
+            [] => &Wire::ALL,
+            chosen => chosen,
         };
-        let outcome = self.hold(&mut fleet, &noise, plan)?;
-        if self.json {
-            scale_report::json(&outcome)?;
-        } else {
-            scale_report::garbage(&outcome);
+        let count = self.count / u64::try_from(wires.len())?;
+        let mut fleet = Fleet::new()?;
+        let noise = fleet.third("noise")?;
+        let mut all = Vec::new();
+        for &wire in wires {
+            let plan = Plan {
+                instances: self.instances,
+                interval: wire.interval(Duration::from_millis(self.interval)),
+                wire,
+            };
+            let outcome = self.hold(&mut fleet, &noise, plan, count)?;
+            if !self.json {
+                scale_report::garbage(&outcome, plan);
+            }
+            all.push(outcome);
         }
-        Ok(match outcome.missed.is_empty() {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
-        })
+        if self.json {
+            scale_report::json(&all)?;
+        }
+        Ok(exit(all.iter().all(|outcome| outcome.missed.is_empty())))
     }
 
-    fn hold(&self, fleet: &mut Fleet, noise: &Host, plan: Plan) -> Result<Outcome, Fatal> {
+    fn hold(
+        &self,
+        fleet: &mut Fleet,
+        noise: &Host,
+        plan: Plan,
+        count: u64,
+    ) -> Result<Outcome, Fatal> {
         let ear = fleet.listen(&[0, 1], &[Topic::Adverts])?;
         fleet.begin(Speaker::HaLb, plan)?;
         let settled = until(plan.down() + PATIENCE, || {
@@ -142,27 +147,21 @@ impl Garbage {
         }
         drop(ear.take());
         let began = Instant::now();
-        let mut mutants = Mutants::new(self.seed, plan.instances, self.strangers);
-        let sender = noise.run(|| {
-            let sender = AdvertSender::new("eth0", noise.index(), Family::Ipv4);
-            sender.map_err(|error| ha_lb::lab::LabError::Io {
-                what: "socket for garbage".to_owned(),
-                source: error.into(),
-            })
-        })?;
+        let mut mutants = Mutants::new(plan.wire, self.seed, plan.instances, self.strangers);
+        let mut sender = sender(noise, plan.wire)?;
         // The first host is ended in the midst of the last tenth.
-        mutants.send(&sender, self.count - self.count / 10);
+        mutants.send(&mut sender, count - count / 10)?;
         let heard = ear.take();
         let steady = spurious(&heard, plan);
         let longest_gap = longest_gap(&heard);
-        mutants.trickle(&sender);
+        mutants.trickle(&mut sender)?;
         let first = account_settled(fleet, 0)?;
         let sent_to_first = mutants.sent;
         let ended = wall();
         fleet.end(0);
-        mutants.send(&sender, self.count / 10);
+        mutants.send(&mut sender, count / 10)?;
         let seconds = began.elapsed().as_secs_f64();
-        mutants.trickle(&sender);
+        mutants.trickle(&mut sender)?;
         let second = account_settled(fleet, 1)?;
         let succession = ear
             .take()
@@ -170,6 +169,7 @@ impl Garbage {
             .find(|one| one.host == 1 && one.at > ended)
             .copied();
         let mut outcome = Outcome {
+            wire: plan.wire,
             sent: mutants.sent,
             seconds,
             spurious: steady,
@@ -185,6 +185,20 @@ impl Garbage {
         fleet.stop();
         Ok(outcome)
     }
+}
+
+/// Sends to the hosts' segment.
+fn sender(noise: &Host, wire: Wire) -> Result<AdvertSender, Fatal> {
+    let family = wire
+        .envelope(mutant::NOISE, 1)
+        .family()
+        .ok_or("no family")?;
+    Ok(noise.run(|| {
+        AdvertSender::new("eth0", noise.index(), family).map_err(|error| LabError::Io {
+            what: "socket for garbage".to_owned(),
+            source: error.into(),
+        })
+    })?)
 }
 
 impl Outcome {

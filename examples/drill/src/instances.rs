@@ -3,24 +3,20 @@
 
 use std::{
     fs,
-    path::PathBuf,
     process::{Child, Command, ExitCode, Stdio},
     thread::{available_parallelism, sleep},
     time::{Duration, Instant},
 };
 
 use clap::Args;
-use ha_lb::lab::{Lab, enclosure};
 use serde::Serialize;
 
 use crate::{
-    Fatal, enclosed,
-    fleet::{Fleet, Memory, Plan, Said, Speaker, Topic, Usage, memory, until},
-    scale_report, settle_in,
+    Fatal, exit,
+    fleet::{Fleet, Memory, Plan, Said, Speaker, Topic, Usage, Wire, memory, until},
+    scale_report, verdict,
 };
 
-/// Where the hosts keep their files.
-const FOLDER: &str = "/run/drill";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Many virtual routers, with and without a busy machine: stability, CPU time and memory, beside keepalived
@@ -64,23 +60,21 @@ pub(crate) struct Run {
     /// CPU time for each of them, of the host that sent and of the host that received it.
     pub(crate) sending: Duration,
     pub(crate) receiving: Duration,
-    /// Memory of the second host's and the first host's processes, each with its name.
-    pub(crate) memory: Vec<(String, Memory)>,
+    /// Memory of the first host's and the second host's processes, each with its name.
+    pub(crate) memory: [Vec<(String, Memory)>; 2],
+}
+
+impl Run {
+    /// Resident memory of all processes of the host that uses more.
+    pub(crate) fn resident(&self) -> u64 {
+        let sum = |host: &Vec<(String, Memory)>| host.iter().map(|(_, one)| one.resident).sum();
+        self.memory.iter().map(sum).max().unwrap_or_default()
+    }
 }
 
 impl Instances {
     pub(crate) fn run(self) -> Result<ExitCode, Fatal> {
-        if !enclosure::is_inside() {
-            let good = enclosed(&std::env::args().skip(1).collect::<Vec<_>>())?;
-            return Ok(if good {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
-        }
-        let folder = PathBuf::from(FOLDER);
-        settle_in(&folder)?;
-        let mut fleet = Fleet::new(Lab::new()?, folder)?;
+        let mut fleet = Fleet::new()?;
         let speakers = match self.speaker.as_slice() {
             [] => &[Speaker::Keepalived, Speaker::HaLb],
             chosen => chosen,
@@ -88,6 +82,7 @@ impl Instances {
         let plan = Plan {
             instances: self.instances,
             interval: Duration::from_millis(self.interval),
+            wire: Wire::V3,
         };
         let span = Duration::from_secs(self.seconds);
         let mut all = Vec::new();
@@ -108,10 +103,13 @@ impl Instances {
                 }
             }
         }
+        let missed = verdict::of_runs(&all);
         if self.json {
-            scale_report::json(&all)?;
+            scale_report::json(&serde_json::json!({ "runs": all, "missed": missed }))?;
+        } else {
+            scale_report::verdict(&missed);
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(exit(missed.is_empty()))
     }
 }
 
@@ -123,8 +121,7 @@ fn hold(
     busy: bool,
 ) -> Result<Run, Fatal> {
     fleet.begin(speaker, plan)?;
-    let port = fleet.hosts.first().map(|host| fleet.lab().port(host));
-    let port = port.ok_or("no host")?;
+    let port = fleet.port(0)?;
     let settled = settle(fleet, &port, plan, span)?;
     let burners = match busy {
         true => Burners::start()?,
@@ -151,10 +148,10 @@ fn hold(
             .map(|(now, then)| now.since(*then));
         used.unwrap_or_default() / u32::try_from(sent).unwrap_or(u32::MAX).max(1)
     };
-    let memory = processes
-        .iter()
-        .flatten()
-        .map(|pid| (name(*pid), memory(*pid)));
+    let memory = processes.each_ref().map(|pids| {
+        let each = pids.iter().map(|pid| (name(*pid), memory(*pid)));
+        each.collect()
+    });
     let run = Run {
         speaker,
         plan,
@@ -164,7 +161,7 @@ fn hold(
         adverts: sent,
         sending: share(0),
         receiving: share(1),
-        memory: memory.collect(),
+        memory,
     };
     fleet.stop();
     Ok(run)

@@ -13,7 +13,7 @@ use ha_lb::{
 };
 use serde::Serialize;
 
-use crate::{Fatal, enclosed, report, settle_in};
+use crate::{Fatal, enclosed, exit, report, settle_in};
 
 /// Where the hosts keep their files.
 const FOLDER: &str = "/run/drill";
@@ -76,11 +76,7 @@ impl Kill {
         for setup in setups {
             good &= enclosed(&self.arguments(setup))?;
         }
-        Ok(if good {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(exit(good))
     }
 
     fn arguments(&self, setup: &Setup) -> Vec<String> {
@@ -122,11 +118,7 @@ impl Kill {
         } else {
             report::foot(&all, SLACK, began.elapsed());
         }
-        Ok(if good {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(exit(good))
     }
 
     fn case_many_times(&self, site: &mut Site, case: &'static Case) -> Result<Held, Fatal> {

@@ -2,11 +2,14 @@
 //!
 //! `drill kill` holds every case of the table of deaths (`ha_lb::drill::CASES`), `drill reload` reloads both hosts
 //! under load. `drill race`, `instances` and `garbage` are about many virtual routers: how long nobody speaks after a
-//! death and what an advert costs, beside Debian's keepalived, and what broken adverts do. Everything runs in network namespaces on this machine, without root. The hosts run this very program:
-//! whatever is not a drill is passed to `ha-lb`'s command line.
+//! death and what an advert costs, beside Debian's keepalived, and what broken adverts do. Everything runs in network
+//! namespaces on this machine, without root. The hosts run this very program: whatever is not a drill is passed to
+//! `ha-lb`'s command line. `drill soak` needs no network at all, and `drill all` holds every drill.
 //!
-//! Read in this order: `kill`, `reload`, `report`; `fleet`, `race`, `instances`, `garbage`, `scale_report`.
+//! Read in this order: `kill`, `reload`, `report`; `fleet`, `race`, `instances`, `verdict`, `garbage`, `scale_report`;
+//! `all`.
 
+mod all;
 mod fleet;
 mod garbage;
 mod instances;
@@ -15,6 +18,7 @@ mod race;
 mod reload;
 mod report;
 mod scale_report;
+mod verdict;
 
 use std::{
     error::Error,
@@ -38,8 +42,12 @@ Examples:
   drill reload --rounds 100                     reloads under load
   drill race                                    silence after a death, beside keepalived
   drill instances                               250 instances for 60 s, quiet and busy, beside keepalived
-  drill garbage                                 nine million broken adverts
-  drill garbage --strangers 100                 and those of routers that nobody has";
+  drill garbage                                 nine million broken adverts of every kind
+  drill garbage --wire v2-ah --count 100000     some of one kind
+  drill garbage --strangers 100                 and those of routers that nobody has
+  drill soak --days 10000                       simulated days
+  drill all                                     every long form, in some three hours
+  drill all --short                             every short form, in some ten minutes";
 
 /// Strikes a cluster of two hosts and measures who answers and what clients saw
 #[derive(Debug, Parser)]
@@ -61,6 +69,10 @@ enum Drill {
     Instances(instances::Instances),
     /// Send garbage at full rate while an election runs
     Garbage(garbage::Garbage),
+    /// Simulate days of misfortunes in memory
+    Soak(all::Soak),
+    /// All of these, one after the other, in their long forms
+    All(all::All),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +83,8 @@ fn main() -> ExitCode {
         "race",
         "instances",
         "garbage",
+        "soak",
+        "all",
         "help",
         "-h",
         "--help",
@@ -83,15 +97,35 @@ fn main() -> ExitCode {
     }
     let result = match Cli::parse().drill {
         Drill::Kill(kill) => kill.run(),
-        Drill::Reload(reload) => reload.run(),
-        Drill::Race(race) => race.run(),
-        Drill::Instances(instances) => instances.run(),
-        Drill::Garbage(garbage) => garbage.run(),
+        Drill::Reload(reload) => enclosed_or(|| reload.run()),
+        Drill::Race(race) => enclosed_or(|| race.run()),
+        Drill::Instances(instances) => enclosed_or(|| instances.run()),
+        Drill::Garbage(garbage) => enclosed_or(|| garbage.run()),
+        Drill::Soak(soak) => soak.run(),
+        Drill::All(all) => all.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("drill: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// The exit code that tells whether everything held.
+fn exit(good: bool) -> ExitCode {
+    match good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// Runs a drill in namespaces of its own: this program again with the same arguments, until it is there.
+fn enclosed_or(drill: impl FnOnce() -> Result<ExitCode, Fatal>) -> Result<ExitCode, Fatal> {
+    match enclosure::is_inside() {
+        true => drill(),
+        false => Ok(exit(enclosed(
+            &std::env::args().skip(1).collect::<Vec<_>>(),
+        )?)),
+    }
 }
 
 /// Runs this program with these arguments in namespaces of its own; whether it succeeded.

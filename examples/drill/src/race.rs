@@ -1,20 +1,17 @@
 //! How long nobody speaks after a death, beside keepalived: from the last advert of the dead to the first of the new,
 //! minus the protocol's own time, and from there to the announcement of the address.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use clap::Args;
-use ha_lb::lab::{Lab, enclosure};
 use serde::Serialize;
 
 use crate::{
-    Fatal, enclosed,
-    fleet::{Ear, Fleet, Heard, Plan, Said, Speaker, Topic, until, wall},
-    scale_report, settle_in,
+    Fatal, exit,
+    fleet::{Ear, Fleet, Heard, Plan, Said, Speaker, Topic, Wire, until, wall},
+    scale_report, verdict,
 };
 
-/// Where the hosts keep their files.
-const FOLDER: &str = "/run/drill";
 /// How long an election may take beyond its own time; keepalived with hundreds of instances is not always done.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -62,17 +59,7 @@ pub(crate) struct Deaths {
 
 impl Race {
     pub(crate) fn run(self) -> Result<ExitCode, Fatal> {
-        if !enclosure::is_inside() {
-            let good = enclosed(&std::env::args().skip(1).collect::<Vec<_>>())?;
-            return Ok(if good {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
-        }
-        let folder = PathBuf::from(FOLDER);
-        settle_in(&folder)?;
-        let mut fleet = Fleet::new(Lab::new()?, folder)?;
+        let mut fleet = Fleet::new()?;
         let speakers = match self.speaker.as_slice() {
             [] => &[Speaker::Keepalived, Speaker::HaLb],
             chosen => chosen,
@@ -87,6 +74,7 @@ impl Race {
                     let plan = Plan {
                         instances,
                         interval,
+                        wire: Wire::V3,
                     };
                     let deaths = hold(&mut fleet, speaker, plan, self.rounds)?;
                     if !self.json {
@@ -96,10 +84,13 @@ impl Race {
                 }
             }
         }
+        let missed = verdict::of_deaths(&all);
         if self.json {
-            scale_report::json(&all)?;
+            scale_report::json(&serde_json::json!({ "deaths": all, "missed": missed }))?;
+        } else {
+            scale_report::verdict(&missed);
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(exit(missed.is_empty()))
     }
 }
 

@@ -10,12 +10,12 @@ use std::{
 use clap::Args;
 use ha_lb::{
     drill::{Node, Role, Setup, Site, VIP},
-    lab::{Habits, Traffic, enclosure, probe::PERIOD},
+    lab::{Habits, Traffic, probe::PERIOD},
 };
 use rustix::process::Signal;
 use serde::Serialize;
 
-use crate::{Fatal, enclosed, report, settle_in};
+use crate::{Fatal, exit, report, settle_in};
 
 const FOLDER: &str = "/run/drill";
 /// How long a reload may take.
@@ -71,23 +71,9 @@ pub(crate) struct Reloads {
 
 impl Reload {
     pub(crate) fn run(self) -> Result<ExitCode, Fatal> {
-        let good = if enclosure::is_inside() {
-            let reloads = hold(self.rounds)?;
-            report::reloads(&reloads, self.json)?;
-            reloads.missed.is_empty()
-        } else {
-            let rounds = self.rounds.to_string();
-            let mut words = vec!["reload", "--rounds", &rounds];
-            if self.json {
-                words.push("--json");
-            }
-            enclosed(&words.into_iter().map(str::to_owned).collect::<Vec<_>>())?
-        };
-        Ok(if good {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        let reloads = hold(self.rounds)?;
+        report::reloads(&reloads, self.json)?;
+        Ok(exit(reloads.missed.is_empty()))
     }
 }
 

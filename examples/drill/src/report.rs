@@ -26,6 +26,18 @@ pub(crate) fn list() {
     }
 }
 
+/// What became of each drill, and how long it took.
+pub(crate) fn all(rows: &[(&str, Duration, bool)]) {
+    say(&format!("\n{:<42} {:>8}  verdict", "drill", "seconds"));
+    for (words, took, good) in rows {
+        let verdict = if *good { "held" } else { "MISSED" };
+        say(&format!(
+            "{words:<42} {:>8.0}  {verdict}",
+            took.as_secs_f64()
+        ));
+    }
+}
+
 /// What the columns are.
 pub(crate) fn head(setup: &Setup, rounds: u32) {
     say(&format!(

@@ -47,21 +47,24 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Fatal> {
 
 /// Median, 99th of a hundred, and the longest.
 fn spread(times: &[Duration]) -> String {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    let at = |part: usize| {
-        let last = sorted.len().checked_sub(1)?;
-        sorted.get((sorted.len() * part / 100).min(last)).copied()
-    };
-    match (at(50), at(99), sorted.last()) {
-        (Some(middle), Some(high), Some(worst)) => {
-            format!("{:.2} / {:.2} / {:.2}", ms(middle), ms(high), ms(*worst))
+    match [50, 99, 100].map(|part| share_within(times, part)) {
+        [Some(middle), Some(high), Some(worst)] => {
+            format!("{:.2} / {:.2} / {:.2}", ms(middle), ms(high), ms(worst))
         }
         _ => "-".to_owned(),
     }
 }
 
-fn ms(time: Duration) -> f64 {
+/// The time that so many of a hundred do not exceed.
+pub(crate) fn share_within(times: &[Duration], part: usize) -> Option<Duration> {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let last = sorted.len().checked_sub(1)?;
+    sorted.get((sorted.len() * part / 100).min(last)).copied()
+}
+
+/// For people.
+pub(crate) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
@@ -82,7 +85,7 @@ pub(crate) fn instances_head(plan: Plan, span: Duration) {
 
 /// One run.
 pub(crate) fn instances_row(run: &Run) {
-    let memory = run.memory.iter();
+    let memory = run.memory.iter().flatten();
     let memory = memory.map(|(name, memory)| {
         let name: String = name.chars().rev().take(24).collect();
         let name: String = name.chars().rev().collect();
@@ -115,11 +118,13 @@ fn mib(bytes: u64) -> f64 {
 }
 
 /// What came of garbage.
-pub(crate) fn garbage(outcome: &Outcome) {
+pub(crate) fn garbage(outcome: &Outcome, plan: Plan) {
     let [ours, strangers] = outcome.sent;
     say(&format!(
-        "{ours} broken adverts and {strangers} of strangers in {:.1} s; the second host became Active {} times, adverts of \
-         the first were {:.0} ms apart at most",
+        "\n{}, adverts every {} ms: {ours} broken ones and {strangers} of strangers in {:.1} s; the second host became \
+         Active {} times, adverts of the first were {:.0} ms apart at most",
+        plan.wire.name(),
+        plan.interval.as_millis(),
         outcome.seconds,
         outcome.spurious,
         ms(outcome.longest_gap)
@@ -132,14 +137,20 @@ pub(crate) fn garbage(outcome: &Outcome) {
     }
     if let Some(succession) = outcome.succession {
         say(&format!(
-            "the first host was ended in the midst of it: {:.1} ms until the second spoke",
-            ms(succession)
+            "the first host was ended in the midst of it: {:.1} ms until the second spoke (Skew_Time is {:.1} ms)",
+            ms(succession),
+            ms(plan.skew())
         ));
     }
-    for bar in &outcome.missed {
+    verdict(&outcome.missed);
+}
+
+/// What did not hold.
+pub(crate) fn verdict(missed: &[String]) {
+    for bar in missed {
         say(&format!("MISSED: {bar}"));
     }
-    if outcome.missed.is_empty() {
+    if missed.is_empty() {
         say("Everything held.");
     }
 }

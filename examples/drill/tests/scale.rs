@@ -54,12 +54,13 @@ fn a_silent_death_is_followed_at_once_by_an_advert_and_an_announcement() {
     let Some(document) = drill(&arguments) else {
         return;
     };
-    let deaths = &document[0];
+    let deaths = &document["deaths"][0];
     assert_eq!(deaths["missing"], serde_json::json!([0, 0]), "{document:#}");
     assert_eq!(deaths["early"], 0, "{document:#}");
-    // 0.3 and 1 ms are the bars where nothing else runs; a processor's queue is what is allowed for here.
-    assert!(longest(&deaths["takeover"]) < 0.5, "{document:#}");
-    assert!(longest(&deaths["announcement"]) < 0.5, "{document:#}");
+    // 0.3 and 1 ms are the bars where nothing else runs; a processor's queue is what is allowed for here. Later than an
+    // interval would be what another Backup of a lower priority takes for a death.
+    assert!(longest(&deaths["takeover"]) < 0.1, "{document:#}");
+    assert!(longest(&deaths["announcement"]) < 0.1, "{document:#}");
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn hundreds_of_routers_stay_where_they_are() {
     let Some(document) = drill(&arguments) else {
         return;
     };
-    let run = &document[0];
+    let run = &document["runs"][0];
     assert_eq!(run["plan"]["instances"], 250);
     assert_eq!(run["settled"], true, "{document:#}");
     assert_eq!(run["spurious"], 0, "{document:#}");
@@ -93,14 +94,18 @@ fn garbage_is_rejected_and_accounted_for_and_nobody_flips() {
             "garbage",
             "--json",
             "--count",
-            "60000",
+            "120000",
             "--strangers",
             strangers,
         ];
         let Some(document) = drill(&arguments) else {
             return;
         };
-        let missed = document["missed"].as_array().unwrap();
-        assert!(missed.is_empty(), "{document:#}");
+        let outcomes = document.as_array().unwrap();
+        assert_eq!(outcomes.len(), 6, "each kind of advert: {document:#}");
+        for outcome in outcomes {
+            let missed = outcome["missed"].as_array().unwrap();
+            assert!(missed.is_empty(), "{document:#}");
+        }
     }
 }

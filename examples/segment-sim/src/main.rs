@@ -5,10 +5,9 @@
 //! `segment-sim soak [--days N] [--seed N] [--threads N]`: 10,000 simulated days of that, one seed a day, nothing
 //! drawn; a day on which an invariant broke is named with its seed.
 
-mod soak;
-
 use std::{env, error::Error, io::Write, net::IpAddr, process::ExitCode, time::Duration};
 
+use segment_sim::soak;
 use vrrp_fsm::{
     Attachment, RouterConfig, StateKind,
     simulation::{Clock, Fault, Happening, Moment, Rng, Segment, Weather},

@@ -23,7 +23,7 @@ const CALM: Duration = Duration::from_secs(4 * 3600);
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Options {
+pub struct Options {
     /// How many days.
     days: u64,
     /// The first of the seeds, one for each day.
@@ -39,16 +39,19 @@ struct Day {
 }
 
 impl Options {
+    /// So many days from that seed on, with a thread for each processor.
+    #[must_use]
+    pub fn of_days(days: u64, seed: u64) -> Self {
+        Self {
+            days,
+            seed,
+            threads: thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
     /// `[--days N] [--seed N] [--threads N]`
-    pub(crate) fn parse(
-        mut arguments: impl Iterator<Item = String>,
-    ) -> Result<Self, Box<dyn Error>> {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let mut options = Self {
-            days: 10_000,
-            seed: 0,
-            threads: processors,
-        };
+    pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
+        let mut options = Self::of_days(10_000, 0);
         while let Some(option) = arguments.next() {
             let value = arguments
                 .next()
@@ -67,7 +70,7 @@ impl Options {
 }
 
 /// Runs the days on all threads; the exit code tells whether all held.
-pub(crate) fn run(out: &mut impl Write, options: Options) -> std::io::Result<ExitCode> {
+pub fn run(out: &mut impl Write, options: Options) -> std::io::Result<ExitCode> {
     let Options {
         days,
         seed,

@@ -57,7 +57,7 @@ pub(crate) struct Heard {
 /// What an ear listens to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Topic {
-    /// VRRP over IPv4.
+    /// VRRP over IPv4, in an Authentication Header too, and over IPv6.
     Adverts,
     /// ARP.
     Announcements,
@@ -81,7 +81,7 @@ struct Listener {
 }
 
 /// Longer than what is read of any frame.
-const SNAP: u32 = 64;
+const SNAP: u32 = 96;
 const RECEIVE_BUFFER: usize = 4 << 20;
 const PATIENCE: Timespec = Timespec {
     tv_sec: 0,
@@ -197,8 +197,7 @@ impl Listener {
 fn read(topic: Topic, frame: &[u8]) -> Option<Said> {
     match topic {
         Topic::Adverts => {
-            let words = usize::from(frame.get(14)? & 0x0f);
-            let message = frame.get(14 + words * 4..)?;
+            let message = vrrp(frame.get(14..)?)?;
             Some(Said::Advert {
                 vrid: *message.get(1)?,
                 priority: *message.get(2)?,
@@ -212,6 +211,22 @@ fn read(topic: Topic, frame: &[u8]) -> Option<Said> {
     }
 }
 
+/// The message in a packet.
+fn vrrp(packet: &[u8]) -> Option<&[u8]> {
+    let first = packet.first()?;
+    let (header, protocol) = match first >> 4 {
+        6 => (40, packet.get(6)?),
+        _ => (usize::from(first & 0x0f) * 4, packet.get(9)?),
+    };
+    let inner = packet.get(header..)?;
+    match *protocol {
+        AUTHENTICATION_HEADER => inner.get((usize::from(*inner.get(1)?) + 2) * 4..),
+        _ => Some(inner),
+    }
+}
+
+/// `IPPROTO_AH`.
+const AUTHENTICATION_HEADER: u8 = 51;
 /// `ETH_P_ALL` of `linux/if_ether.h`.
 const EVERYTHING: u16 = 3;
 
@@ -238,21 +253,33 @@ fn filter(topic: Topic, port: u32) -> Vec<SockFilter> {
     /// `SKF_AD_OFF + SKF_AD_IFINDEX`.
     const INTERFACE: u32 = 0xffff_f008;
     let op = SockFilter::new;
-    let (ethertype, at, value) = match topic {
-        Topic::Adverts => (0x0800, 23, 112),
-        // The second octet of its operation: a request.
-        Topic::Announcements => (0x0806, 21, 1),
-    };
-    vec![
+    let mut program = vec![
         op(LOAD_WORD, 0, 0, INTERFACE),
-        op(EQUAL, 0, 7, port),
-        op(LOAD_WORD, 0, 0, PACKET_TYPE),
-        op(EQUAL, 5, 0, OUTGOING),
-        op(LOAD_HALF, 0, 0, 12),
-        op(EQUAL, 0, 3, ethertype),
-        op(LOAD_BYTE, 0, 0, at),
-        op(EQUAL, 0, 1, value),
-        op(RETURN, 0, 0, SNAP),
+        op(EQUAL, 1, 0, port),
         op(RETURN, 0, 0, 0),
-    ]
+        op(LOAD_WORD, 0, 0, PACKET_TYPE),
+        op(EQUAL, 0, 1, OUTGOING),
+        op(RETURN, 0, 0, 0),
+    ];
+    // Kind of frame, and an octet of it that must have a value.
+    let kinds: &[(u32, u32, u32)] = match topic {
+        Topic::Adverts => &[
+            (0x0800, 23, 112),
+            (0x0800, 23, AUTHENTICATION_HEADER as u32),
+            (0x86dd, 20, 112),
+        ],
+        // The second octet of its operation: a request.
+        Topic::Announcements => &[(0x0806, 21, 1)],
+    };
+    for &(kind, at, value) in kinds {
+        program.extend([
+            op(LOAD_HALF, 0, 0, 12),
+            op(EQUAL, 0, 3, kind),
+            op(LOAD_BYTE, 0, 0, at),
+            op(EQUAL, 0, 1, value),
+            op(RETURN, 0, 0, SNAP),
+        ]);
+    }
+    program.push(op(RETURN, 0, 0, 0));
+    program
 }

@@ -1,164 +1,200 @@
 //! Adverts with one thing wrong.
 
-use std::net::Ipv4Addr;
+use std::io;
 
+use rustix::io::Errno;
 use vip_netlink::advert_socket::AdvertSender;
-use vrrp_proto::MULTICAST_V4;
+use vrrp_proto::{Envelope, Password, ah::Authenticator};
 
-/// Where they come from.
-const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 9);
+use super::{bytes, dice::Dice};
+use crate::{
+    Fatal,
+    fleet::{PASSWORD, Wire},
+};
+
+/// Their sender's number; where only peers are heard, the peer's is forged.
+pub(super) const NOISE: u8 = 9;
 /// The VRIDs above this are nobody's.
 const MOST: u8 = 250;
-/// A VRRPv3 message with one address.
-const LENGTH: usize = 12;
+/// Kinds of wrongs that every wire has, and with those that VRRPv2 has as well.
+const WRONGS: u64 = 7;
+const AUTHENTICATION: u64 = WRONGS;
+/// Longer than any packet here.
+const ROOM: usize = 128;
 
 /// Makes and sends them.
 #[derive(Debug)]
 pub(super) struct Mutants {
-    state: u64,
+    dice: Dice,
+    wire: Wire,
     routers: u8,
     strangers: u8,
+    /// Authenticates with another password than the hosts'.
+    forger: Authenticator,
     /// For our routers, and for routers that nobody has.
     pub(super) sent: [u64; 2],
 }
 
+/// One of them, before it is addressed.
+struct Draft {
+    message: Vec<u8>,
+    hop_limit: u8,
+    /// From a host that is nobody's peer.
+    foreign: bool,
+    /// Of an Authentication Header and what is in it, so much arrives.
+    length: usize,
+}
+
 impl Mutants {
-    pub(super) const fn new(seed: u64, routers: u8, strangers: u8) -> Self {
+    pub(super) fn new(wire: Wire, seed: u64, routers: u8, strangers: u8) -> Self {
         Self {
-            state: seed ^ 0x9e37_79b9_7f4a_7c15,
+            dice: Dice::new(seed),
+            wire,
             routers,
             strangers,
+            forger: Authenticator::with_sequence(Password::truncated(b"forgery"), 1 << 30),
             sent: [0, 0],
         }
     }
 
     /// Sends so many, as fast as the kernel takes them.
-    pub(super) fn send(&mut self, sender: &AdvertSender, count: u64) {
-        let mut done = 0;
-        while done < count {
-            let strange = self.below(100) < u64::from(self.strangers);
-            let packet = self.packet(strange);
-            // Without room at the moment it has not been sent.
-            if sender.send_packet(&packet).is_ok() {
-                done += 1;
-                let [ours, strangers] = &mut self.sent;
-                *(if strange { strangers } else { ours }) += 1;
-            }
+    pub(super) fn send(&mut self, sender: &mut AdvertSender, count: u64) -> Result<(), Fatal> {
+        for _ in 0..count {
+            let strange = self.dice.below(100) < u64::from(self.strangers);
+            let draft = self.draft(strange);
+            self.deliver(sender, &draft)?;
+            let [ours, strangers] = &mut self.sent;
+            *(if strange { strangers } else { ours }) += 1;
         }
+        Ok(())
     }
 
     /// Some more, with time between them: the kernel tells of packets without room by the next that has some.
-    pub(super) fn trickle(&mut self, sender: &AdvertSender) {
+    pub(super) fn trickle(&mut self, sender: &mut AdvertSender) -> Result<(), Fatal> {
         for _ in 0..20 {
-            self.send(sender, 1);
+            self.send(sender, 1)?;
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
+        Ok(())
     }
 
-    fn packet(&mut self, strange: bool) -> Vec<u8> {
-        let vrid = match strange {
-            true => MOST.saturating_add(1 + self.octet() % 5),
-            false => 1 + self.octet() % self.routers,
-        };
-        let [.., last] = Ipv4Addr::new(10, 78, 1, vrid).octets();
-        let mut message = vec![0x31, vrid, 254, 1, 0, 10, 0, 0, 10, 78, 1, last];
-        let mut hop_limit = 255;
-        // What is wrong with a stranger's is that it is one.
-        match if strange { 7 } else { self.below(7) } {
-            0 => {
-                seal(&mut message);
-                // Any bit but those of the VRID: that would be another's.
-                let at = [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
-                let at = at
-                    .get(usize::from(self.octet()) % at.len())
-                    .copied()
-                    .unwrap_or(2);
-                let bit = 1 << (self.octet() % 8);
-                if let Some(octet) = message.get_mut(at) {
-                    *octet ^= bit;
-                }
-            }
-            1 => {
-                seal(&mut message);
-                message.truncate(2 + usize::from(self.octet()) % (LENGTH - 2));
-            }
-            2 => {
-                seal(&mut message);
-                hop_limit = 1 + self.octet() % 254;
-            }
-            3 => {
-                // Neither version 2, which is shorter by its authentication, nor 3.
-                let version = [0, 1, 4, 5, 6, 7, 8, 15];
-                let version = version
-                    .get(usize::from(self.octet()) % 8)
-                    .copied()
-                    .unwrap_or(0);
-                set(&mut message, 0, version << 4 | 1);
-                seal(&mut message);
-            }
-            4 => {
-                set(&mut message, 5, 0);
-                seal(&mut message);
-            }
-            5 => {
-                let count = self.octet();
-                set(&mut message, 3, if count == 1 { 0 } else { count });
-                seal(&mut message);
-            }
-            6 => {
-                let octet = 2 + self.octet() % 14;
-                set(&mut message, 0, 0x30 | octet);
-                seal(&mut message);
-            }
-            _ => seal(&mut message),
+    /// To both hosts.
+    fn deliver(&mut self, sender: &mut AdvertSender, draft: &Draft) -> Result<(), Fatal> {
+        if !self.wire.is_unicast() {
+            let envelope = self.wire.envelope(NOISE, 0);
+            return self.deliver_one(sender, draft, envelope);
         }
-        framed(hop_limit, &message)
+        for (peer, to) in [(2, 1), (1, 2)] {
+            let from = if draft.foreign { NOISE } else { peer };
+            self.deliver_one(sender, draft, self.wire.envelope(from, to))?;
+        }
+        Ok(())
     }
 
-    fn octet(&mut self) -> u8 {
-        let [first, ..] = self.next().to_be_bytes();
-        first
+    fn deliver_one(
+        &mut self,
+        sender: &mut AdvertSender,
+        draft: &Draft,
+        mut envelope: Envelope,
+    ) -> Result<(), Fatal> {
+        envelope.hop_limit = draft.hop_limit;
+        if self.wire != Wire::V2Ah {
+            return insist(|| sender.send(&envelope, &draft.message));
+        }
+        let mut packet = [0; ROOM];
+        let identification = 1 + u16::from(self.dice.octet());
+        let sealed = self
+            .forger
+            .seal(&draft.message, &envelope, identification, &mut packet)?;
+        let length = sealed.min(bytes::IPV4_HEADER + draft.length);
+        let packet = packet.get(..length).unwrap_or_default();
+        insist(|| sender.send_packet(packet))
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
-        (self.next() >> 8) % limit
+    /// What is wrong with a stranger's is that it is one.
+    fn draft(&mut self, strange: bool) -> Draft {
+        let vrid = match strange {
+            true => MOST.saturating_add(1 + self.dice.octet() % 5),
+            false => 1 + self.dice.octet() % self.routers,
+        };
+        let mut draft = Draft {
+            message: bytes::advert(self.wire, vrid),
+            hop_limit: 255,
+            foreign: false,
+            length: usize::MAX,
+        };
+        if strange {
+            bytes::seal(self.wire, &mut draft.message);
+        } else if self.wire == Wire::V2Ah {
+            self.forge(&mut draft);
+        } else {
+            self.spoil(&mut draft);
+        }
+        draft
     }
 
-    /// xorshift64*.
-    const fn next(&mut self) -> u64 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    /// One that is authenticated by somebody who does not know the password: that is wrong with all of these.
+    fn forge(&mut self, draft: &mut Draft) {
+        bytes::seal(self.wire, &mut draft.message);
+        match self.dice.below(4) {
+            0 => {}
+            1 => self.flip(&mut draft.message),
+            2 => draft.length = usize::from(self.dice.octet()) % bytes::AH_LENGTH,
+            _ => draft.hop_limit = 1 + self.dice.octet() % 254,
+        }
+    }
+
+    fn spoil(&mut self, draft: &mut Draft) {
+        let message = &mut draft.message;
+        let wrongs = match bytes::has_authentication(self.wire) {
+            true => AUTHENTICATION + 1,
+            false => WRONGS,
+        };
+        let wrong = self.dice.below(wrongs);
+        match wrong {
+            2 if self.wire.is_unicast() => draft.foreign = true,
+            2 => draft.hop_limit = 1 + self.dice.octet() % 254,
+            // Neither version 2 nor 3, which differ in their length.
+            3 => bytes::set_version(message, self.dice.pick(&[0, 1, 4, 5, 6, 7, 8, 15])),
+            4 => bytes::set_interval(self.wire, message),
+            5 => {
+                let count = self.dice.octet();
+                bytes::set(message, 3, if count == 1 { 0 } else { count });
+            }
+            6 => bytes::set_type(message, 2 + self.dice.octet() % 14),
+            AUTHENTICATION => bytes::set_authentication(self.wire, message, PASSWORD),
+            _ => {}
+        }
+        bytes::seal(self.wire, message);
+        match wrong {
+            0 => self.flip(&mut draft.message),
+            1 => {
+                let rest = draft.message.len() - 2;
+                let length = 2 + usize::from(self.dice.octet()) % rest;
+                draft.message.truncate(length);
+            }
+            _ => {}
+        }
+    }
+
+    /// Any bit but those of the VRID: that would be another's.
+    fn flip(&mut self, message: &mut [u8]) {
+        let at = usize::from(self.dice.octet()) % (message.len() - 1);
+        let at = if at == 0 { 0 } else { at + 1 };
+        let bit = 1 << (self.dice.octet() % 8);
+        if let Some(octet) = message.get_mut(at) {
+            *octet ^= bit;
+        }
     }
 }
 
-fn set(message: &mut [u8], at: usize, value: u8) {
-    if let Some(octet) = message.get_mut(at) {
-        *octet = value;
+/// Without room at the moment it has not been sent.
+fn insist(mut send: impl FnMut() -> io::Result<()>) -> Result<(), Fatal> {
+    loop {
+        match send() {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return Ok(done?),
+        }
     }
-}
-
-/// RFC 9568 §5.2.8, without a pseudo-header.
-fn seal(message: &mut [u8]) {
-    set(message, 6, 0);
-    set(message, 7, 0);
-    let words = message.chunks(2).map(|pair| match pair {
-        [high, low] => u32::from(u16::from_be_bytes([*high, *low])),
-        _ => 0,
-    });
-    let sum: u32 = words.sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let [_, _, high, low] = (!((sum & 0xffff) + (sum >> 16))).to_be_bytes();
-    set(message, 6, high);
-    set(message, 7, low);
-}
-
-/// The IPv4 header, whose length and checksum the kernel fills in.
-fn framed(hop_limit: u8, message: &[u8]) -> Vec<u8> {
-    let mut packet = vec![0x45, 0xc0, 0, 0, 0, 0, 0, 0, hop_limit, 112, 0, 0];
-    packet.extend_from_slice(&SOURCE.octets());
-    packet.extend_from_slice(&MULTICAST_V4.octets());
-    packet.extend_from_slice(message);
-    packet
 }

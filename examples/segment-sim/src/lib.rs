@@ -1,0 +1,3 @@
+//! What `segment-sim soak` does, for other programs too.
+
+pub mod soak;
