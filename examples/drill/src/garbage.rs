@@ -163,11 +163,11 @@ impl Garbage {
         let seconds = began.elapsed().as_secs_f64();
         mutants.trickle(&mut sender)?;
         let second = account_settled(fleet, 1)?;
-        let succession = ear
-            .take()
-            .iter()
-            .find(|one| one.host == 1 && one.at > ended)
-            .copied();
+        let follows = |one: &&Heard| one.host == 1 && one.at > ended;
+        until(plan.down() + PATIENCE, || {
+            ear.look(|heard| heard.iter().any(|one| follows(&one)))
+        });
+        let succession = ear.take().iter().find(follows).copied();
         let mut outcome = Outcome {
             wire: plan.wire,
             sent: mutants.sent,

@@ -11,6 +11,8 @@ use crate::fleet::{PASSWORD, Wire};
 pub(super) const IPV4_HEADER: usize = 20;
 /// An Authentication Header and a VRRPv2 message with one address.
 pub(super) const AH_LENGTH: usize = 24 + 20;
+/// Where the VRID of that message is.
+pub(super) const AH_VRID: usize = 24 + 1;
 /// The highest that no owner has: it would make any Active router step down.
 const PRIORITY: u8 = 254;
 

@@ -41,8 +41,10 @@ struct Draft {
     hop_limit: u8,
     /// From a host that is nobody's peer.
     foreign: bool,
-    /// Of an Authentication Header and what is in it, so much arrives.
+    /// Of an Authentication Header and what is in it, so much arrives at most.
     length: usize,
+    /// For a router that nobody has, or for none that can be told.
+    strange: bool,
 }
 
 impl Mutants {
@@ -64,7 +66,7 @@ impl Mutants {
             let draft = self.draft(strange);
             self.deliver(sender, &draft)?;
             let [ours, strangers] = &mut self.sent;
-            *(if strange { strangers } else { ours }) += 1;
+            *(if draft.strange { strangers } else { ours }) += 1;
         }
         Ok(())
     }
@@ -121,7 +123,8 @@ impl Mutants {
             message: bytes::advert(self.wire, vrid),
             hop_limit: 255,
             foreign: false,
-            length: usize::MAX,
+            length: bytes::AH_LENGTH,
+            strange,
         };
         if strange {
             bytes::seal(self.wire, &mut draft.message);
@@ -139,7 +142,10 @@ impl Mutants {
         match self.dice.below(4) {
             0 => {}
             1 => self.flip(&mut draft.message),
-            2 => draft.length = usize::from(self.dice.octet()) % bytes::AH_LENGTH,
+            2 => {
+                draft.length = usize::from(self.dice.octet()) % bytes::AH_LENGTH;
+                draft.strange = draft.length <= bytes::AH_VRID;
+            }
             _ => draft.hop_limit = 1 + self.dice.octet() % 254,
         }
     }
@@ -158,8 +164,8 @@ impl Mutants {
             3 => bytes::set_version(message, self.dice.pick(&[0, 1, 4, 5, 6, 7, 8, 15])),
             4 => bytes::set_interval(self.wire, message),
             5 => {
-                let count = self.dice.octet();
-                bytes::set(message, 3, if count == 1 { 0 } else { count });
+                // Not the one that there is, and not none, which VRRPv2 allows.
+                bytes::set(message, 3, 2 + self.dice.octet() % 254);
             }
             6 => bytes::set_type(message, 2 + self.dice.octet() % 14),
             AUTHENTICATION => bytes::set_authentication(self.wire, message, PASSWORD),
