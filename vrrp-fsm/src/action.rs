@@ -59,6 +59,8 @@ pub struct Transition {
     pub to: StateKind,
     /// Why.
     pub reason: Reason,
+    /// The effective priority at that time.
+    pub priority: Priority,
 }
 
 /// A change of state of a sync group.
@@ -433,6 +435,7 @@ mod tests {
                 active: Some("192.168.10.11".parse().unwrap()),
                 silence: Duration::from_millis(6574),
             },
+            priority: Priority::new(100),
         };
         assert_eq!(
             transition.to_string(),

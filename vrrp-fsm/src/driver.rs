@@ -28,8 +28,8 @@ use vrrp_proto::Priority;
 
 use crate::{
     Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Instant, Memory, Object,
-    Packet, Rejections, Router, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind,
-    Warning, track::Health,
+    Packet, Rejections, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind, Warning,
+    track::Health,
 };
 
 mod crowd;
@@ -103,8 +103,6 @@ pub enum Control {
     Succeed(RouterId),
     /// How everything is.
     Snapshot(oneshot::Sender<Snapshot>),
-    /// The effective priorities of all routers, in their order: a little of what a snapshot has, and cheap.
-    Priorities(oneshot::Sender<Vec<Priority>>),
     /// Stop in order: priority 0 is sent, the addresses are removed, then `run` returns. Dropping
     /// every sender does the same.
     Shutdown,
@@ -524,10 +522,6 @@ impl<H: Host> Driver<H> {
             Control::Snapshot(reply) => {
                 // Who asked may have gone.
                 let _ = reply.send(self.snapshot());
-            }
-            Control::Priorities(reply) => {
-                let routers = self.set.ids().filter_map(|id| self.set.router(id));
-                let _ = reply.send(routers.map(Router::priority).collect());
             }
             Control::Shutdown => {
                 self.stopping = true;

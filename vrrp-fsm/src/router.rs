@@ -346,7 +346,12 @@ impl Router {
         self.contest = None;
         self.warned = Warned::default();
         if from != to {
-            self.push(Action::Transition(Transition { from, to, reason }));
+            self.push(Action::Transition(Transition {
+                from,
+                to,
+                reason,
+                priority: self.priority,
+            }));
         }
     }
 

@@ -5,7 +5,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -21,12 +20,14 @@ use tokio::{
 
 pub mod fifo;
 mod log;
+mod reader;
 
-use fifo::Fifo;
+use fifo::{Fifo, Wanted};
 use log::Log;
 
 use crate::{
     admin::status::{self, State},
+    config::keepalived::Notify,
     ipc::message::Transition,
     supervisor::command::Command,
 };
@@ -56,40 +57,22 @@ impl Subject {
 }
 
 /// The scripts of one instance or sync group.
-#[derive(Debug, Clone, Default)]
-pub struct Hooks {
-    /// `notify_master`.
-    pub master: Option<Command>,
-    /// `notify_backup`.
-    pub backup: Option<Command>,
-    /// `notify_fault`.
-    pub fault: Option<Command>,
-    /// `notify_stop`.
-    pub stop: Option<Command>,
-    /// `notify_deleted`.
-    pub deleted: Option<Command>,
-    /// Whether `notify_deleted` is there, perhaps without a script.
-    pub says_deleted: bool,
-    /// `notify`, which gets `INSTANCE name state priority`, or `GROUP name state 0`, after its own arguments.
-    pub any: Option<Command>,
-    /// `notify_master_rx_lower_pri`.
-    pub lower_priority: Option<Command>,
-}
+pub type Hooks = Notify<Command>;
 
-impl Hooks {
+impl Notify<Command> {
     /// What is to be run for a change of state, in order.
-    pub fn commands(&self, subject: &Subject, state: State, priority: u8) -> Vec<Command> {
+    pub fn due(&self, subject: &Subject, state: State, priority: u8) -> Vec<Command> {
         let own = match state {
             State::Active => &self.master,
             State::Backup => &self.backup,
             State::Fault => &self.fault,
             State::Initialize => &self.stop,
         };
-        let any = self.any(subject, state.keepalived_name(), priority);
+        let any = self.any_of(subject, state.keepalived_name(), priority);
         own.iter().cloned().chain(any).collect()
     }
 
-    fn any(&self, subject: &Subject, state: &str, priority: u8) -> Option<Command> {
+    fn any_of(&self, subject: &Subject, state: &str, priority: u8) -> Option<Command> {
         let mut command = self.any.clone()?;
         let (kind, name) = subject.words();
         command.words.extend([
@@ -102,18 +85,7 @@ impl Hooks {
     }
 
     fn is_empty(&self) -> bool {
-        [
-            &self.master,
-            &self.backup,
-            &self.fault,
-            &self.stop,
-            &self.deleted,
-            &self.any,
-            &self.lower_priority,
-        ]
-        .into_iter()
-        .all(Option::is_none)
-            && !self.says_deleted
+        self.all().next().is_none() && !self.says_deleted
     }
 }
 
@@ -168,16 +140,45 @@ impl Notifier {
     #[must_use]
     pub fn with_fifos(mut self, fifos: Vec<Fifo>) -> Self {
         self.fifos = fifos;
+        self.fifos.iter_mut().for_each(Fifo::begin);
         self
     }
 
     /// Other fifos from now on; those that come without one are there already.
-    pub fn change_fifos(&mut self, wanted: Vec<(PathBuf, Option<Fifo>)>) {
+    pub fn change_fifos(&mut self, wanted: Vec<(Wanted, Option<Fifo>)>) {
         let mut before = std::mem::take(&mut self.fifos);
-        for (path, fifo) in wanted {
-            let known = before.iter().position(|fifo| *fifo.path() == path);
+        for (wanted, fifo) in wanted {
+            let known = before.iter().position(|fifo| *fifo.path() == wanted.path);
             let known = known.map(|at| before.swap_remove(at));
-            self.fifos.extend(fifo.or(known));
+            let fifo = match (fifo, known) {
+                (Some(mut new), _) => {
+                    new.begin();
+                    new
+                }
+                (None, Some(mut known)) => {
+                    known.change(wanted);
+                    known
+                }
+                (None, None) => continue,
+            };
+            self.fifos.push(fifo);
+        }
+        let ended = before.into_iter().filter_map(Fifo::close);
+        ended.for_each(|reader| reader.retire(false));
+    }
+
+    /// `fifo_write_vrrp_states_on_reload`: the states of instances and of sync groups, in their order.
+    pub fn tell_states<'a>(
+        &mut self,
+        instances: impl Iterator<Item = (&'a str, State, u8)>,
+        groups: impl Iterator<Item = (&'a str, State)>,
+    ) {
+        for (name, state, priority) in instances {
+            let subject = Subject::Instance(name.to_owned());
+            self.tell(&subject, state.keepalived_name(), priority);
+        }
+        for (name, state) in groups {
+            self.tell(&Subject::Group(name.to_owned()), state.keepalived_name(), 0);
         }
     }
 
@@ -207,7 +208,7 @@ impl Notifier {
         if state == State::Initialize {
             self.supersede(subject);
         }
-        self.queue(subject, |hooks| hooks.commands(subject, state, priority));
+        self.queue(subject, |hooks| hooks.due(subject, state, priority));
     }
 
     fn tell(&mut self, subject: &Subject, word: &str, priority: u8) {
@@ -260,7 +261,7 @@ impl Notifier {
             } else {
                 &hooks.fault
             };
-            let any = hooks.any(&subject, state, priority);
+            let any = hooks.any_of(&subject, state, priority);
             own.iter().cloned().chain(any).collect()
         });
     }
@@ -271,7 +272,7 @@ impl Notifier {
         if self.says_deleted(&subject) {
             self.tell(&subject, "DELETED", 0);
             self.queue(&subject, |hooks| {
-                let any = hooks.any(&subject, "DELETED", 0);
+                let any = hooks.any_of(&subject, "DELETED", 0);
                 hooks.deleted.iter().cloned().chain(any).collect()
             });
         }
@@ -298,7 +299,7 @@ impl Notifier {
         let subject = Subject::Instance(instance.to_owned());
         self.tell(&subject, "MASTER_RX_LOWER_PRI", priority);
         self.queue(&subject, |hooks| {
-            hooks.lower_priority.iter().cloned().collect()
+            hooks.master_rx_lower_priority.iter().cloned().collect()
         });
     }
 
@@ -306,7 +307,8 @@ impl Notifier {
     pub fn status(&self) -> Vec<status::Notify> {
         let queues = self.queues.iter();
         let told = queues.map(|(subject, queue)| queue.log.status(subject.words()));
-        told.collect()
+        let readers = self.fifos.iter().filter_map(Fifo::reader_status);
+        told.chain(readers).collect()
     }
 
     /// Waits a short time for what is queued.
@@ -315,6 +317,13 @@ impl Notifier {
         let logs: Vec<(Subject, Log)> = queues.into_iter().map(|(s, q)| (s, q.log)).collect();
         let all = async { while self.runners.join_next().await.is_some() {} };
         let _ = timeout(FAREWELL, all).await;
+        // Nothing more is written: the readers come to the end.
+        let fifos = std::mem::take(&mut self.fifos).into_iter();
+        let readers: JoinSet<()> = fifos
+            .filter_map(Fifo::close)
+            .map(|reader| reader.end(FAREWELL))
+            .collect();
+        readers.join_all().await;
         for (subject, log) in logs {
             let left = log.status(subject.words());
             if let Some(command) = left.running {
@@ -373,7 +382,7 @@ mod tests {
             ..Hooks::default()
         };
         let subject = Subject::Instance("VI_1".to_owned());
-        let run = hooks.commands(&subject, State::Active, 101);
+        let run = hooks.due(&subject, State::Active, 101);
         assert_eq!(
             run,
             [
@@ -381,13 +390,13 @@ mod tests {
                 command(&["/n", "x", "INSTANCE", "VI_1", "MASTER", "101"])
             ]
         );
-        let run = hooks.commands(&subject, State::Initialize, 101);
+        let run = hooks.due(&subject, State::Initialize, 101);
         assert_eq!(
             run,
             [command(&["/n", "x", "INSTANCE", "VI_1", "STOP", "101"])]
         );
         let group = Subject::Group("VG".to_owned());
-        let run = hooks.commands(&group, State::Fault, 0);
+        let run = hooks.due(&group, State::Fault, 0);
         assert_eq!(run, [command(&["/n", "x", "GROUP", "VG", "FAULT", "0"])]);
     }
 

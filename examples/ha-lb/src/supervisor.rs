@@ -2,6 +2,7 @@
 //!
 //! It takes no input from the network. Read `start`, then `daemon`; the other files are one concern each.
 
+pub mod adopted;
 pub mod background;
 pub mod backoff;
 pub mod child;

@@ -33,11 +33,10 @@ use tokio::{
 };
 use vip_netlink::LinuxHost;
 use vrrp_fsm::{
-    RouterId, Warning,
+    RouterId,
     driver::{self, Control, Driver, Observation, Snapshot},
     track::Health,
 };
-use vrrp_proto::Priority;
 
 use crate::{
     config::{diagnostic::Diagnostics, keepalived::Config, load},
@@ -236,7 +235,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         (None, None) => {}
     }
     let renames = told.clone();
-    let reporter = spawn_local(tell(Rc::clone(&words), observations, control, told));
+    let reporter = spawn_local(tell(Rc::clone(&words), observations, told));
     supervisor.send(&FromSpeaker::Ready, &[]).await?;
     let sender = spawn_local(pass_on(Rc::clone(supervisor), reports));
     // Each round ends with the driver, or with something that needs it.
@@ -342,15 +341,6 @@ async fn snapshot(control: &mpsc::Sender<Control>) -> Option<Snapshot> {
     answer.await.ok()
 }
 
-/// The effective priorities of all routers; empty once the driver has ended.
-async fn priorities(control: &mpsc::Sender<Control>) -> Vec<Priority> {
-    let (reply, answer) = oneshot::channel();
-    match control.send(Control::Priorities(reply)).await {
-        Ok(()) => answer.await.unwrap_or_default(),
-        Err(_) => Vec::new(),
-    }
-}
-
 /// Tells the supervisor how everything is.
 async fn status(
     words: Rc<RefCell<Words>>,
@@ -378,36 +368,15 @@ async fn status(
     });
 }
 
-/// What is told of at once at most: hundreds of routers change together.
-const TOLD_TOGETHER: usize = 1024;
-
 /// Logs what the driver observes, and tells the supervisor of changes of state in their order.
 async fn tell(
     words: Rc<RefCell<Words>>,
     mut observations: UnboundedReceiver<(usize, Observation)>,
-    control: mpsc::Sender<Control>,
     told: UnboundedSender<FromSpeaker>,
 ) {
-    let mut waiting = Vec::new();
-    while observations.recv_many(&mut waiting, TOLD_TOGETHER).await > 0 {
-        // Asked for once: the driver has adverts to send.
-        let known = match waiting.iter().any(|(_, seen)| names_priority(seen)) {
-            true => priorities(&control).await,
-            false => Vec::new(),
-        };
-        for (number, seen) in waiting.drain(..) {
-            let priority = known.get(number).map(|priority| priority.value());
-            if let Some(report) = words.borrow_mut().observed(number, seen, priority) {
-                let _ = told.send(report);
-            }
+    while let Some((number, seen)) = observations.recv().await {
+        if let Some(report) = words.borrow_mut().observed(number, seen) {
+            let _ = told.send(report);
         }
     }
-}
-
-/// Whether scripts are told the priority with it.
-const fn names_priority(seen: &Observation) -> bool {
-    matches!(
-        seen,
-        Observation::Transition(_) | Observation::Warning(Warning::TwoActives { .. })
-    )
 }

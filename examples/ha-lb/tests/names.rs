@@ -372,7 +372,8 @@ fn a_background_process_relieves_the_one_before() {
 #[test]
 fn keepalived_checks_and_exits_as_keepalived_does() {
     let place = Place::new();
-    let good = "vrrp_instance V {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {\n 192.0.2.1\n }\n}\n";
+    let good = "vrrp_instance V {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {\n 192.0.2.1\n }\n}\n\
+                global_defs {\n dynamic_interfaces\n}\n";
     place.write("good.conf", good);
     place.write("bad.conf", &good.replace("51", "951"));
     for (line, code) in [

@@ -73,6 +73,7 @@ impl Router {
                     from: StateKind::Fault,
                     to: StateKind::Fault,
                     reason: Reason::Fault(fault),
+                    priority: self.priority,
                 }));
             }
             Some(_) => {}

@@ -30,7 +30,8 @@ pub(super) fn run(sources: &Sources, json: bool, strict: bool) -> ExitCode {
     let mut diagnostics = Diagnostics::new();
     let loaded = load::load(sources, &Predefined::of(sources), &mut diagnostics);
     if let Some(loaded) = &loaded {
-        diagnostics.extend(loaded.missing_programs());
+        let misfits = loaded.misfits().into_iter();
+        diagnostics.extend(misfits.map(|misfit| misfit.finding));
     }
     diagnostics.sort();
     if strict {

@@ -16,8 +16,9 @@ use options::{Options, Parsed};
 use super::KEEPALIVED_CONF;
 use crate::{
     config::{
-        diagnostic::{Diagnostics, Severity},
+        diagnostic::{Diagnostic, Diagnostics, Severity},
         keepalived::Process,
+        load::{Loaded, Reason},
     },
     ipc::message::{Overrides, Sources},
     logging,
@@ -35,6 +36,8 @@ const CONFIG: u8 = 2;
 const NO_PERMISSION: u8 = 4;
 /// `--config-test` found errors.
 const CONFIG_TEST: u8 = 5;
+/// `--config-test`: scripts are run without enable_script_security.
+const CONFIG_TEST_SECURITY: u8 = 6;
 /// There is no configuration file.
 const NO_CONFIG: u8 = 6;
 
@@ -93,20 +96,57 @@ fn config_test(options: &Options, sources: &Sources, log: Option<&Path>) -> Exit
     for told in &options.invalid {
         eprintln!("{told}");
     }
-    let read = start::read(sources);
-    let text = findings(&read.diagnostics);
+    let mut read = start::read(sources);
+    if let Some(loaded) = &read.loaded {
+        read.diagnostics.extend(misfits(loaded, options));
+        read.diagnostics.sort();
+    }
+    let mut text = findings(&read.diagnostics);
+    let unsecured = read.loaded.as_ref().and_then(Loaded::unsecured_scripts);
+    if let Some(weak) = unsecured {
+        text.push_str(
+            "SECURITY VIOLATION - scripts are being executed but script_security not enabled.",
+        );
+        text.push_str(if weak {
+            " There are insecure scripts.\n"
+        } else {
+            "\n"
+        });
+    }
     let told = match log {
         None => io::stderr().write_all(text.as_bytes()),
         Some(path) => fs::write(path, text),
     };
-    match (read.loaded, told) {
-        (Some(_), Ok(())) if options.invalid.is_empty() => ExitCode::SUCCESS,
-        (_, Ok(())) => ExitCode::from(CONFIG_TEST),
-        (_, Err(error)) => {
-            eprintln!("cannot write the findings: {error}");
-            ExitCode::FAILURE
-        }
+    if let Err(error) = told {
+        eprintln!("cannot write the findings: {error}");
+        return ExitCode::FAILURE;
     }
+    let wrong = read.diagnostics.has_errors() || !options.invalid.is_empty();
+    match (unsecured, wrong) {
+        (Some(_), _) => ExitCode::from(CONFIG_TEST_SECURITY),
+        (None, true) => ExitCode::from(CONFIG_TEST),
+        (None, false) => ExitCode::SUCCESS,
+    }
+}
+
+/// What does not fit this host. keepalived says nothing of programs other than those of checks; its namespace, where
+/// the interfaces are, is not entered for a test.
+fn misfits(loaded: &Loaded, options: &Options) -> Vec<Diagnostic> {
+    let process = loaded
+        .keepalived
+        .as_ref()
+        .map(|config| &config.global.process);
+    let elsewhere = process.is_some_and(|process| process.namespace.is_some());
+    let interfaces = match elsewhere || options.namespace.is_some() {
+        true => Vec::new(),
+        false => loaded.missing_interfaces(),
+    };
+    let all = loaded.misfits().into_iter().chain(interfaces);
+    let findings = all.map(|misfit| match misfit.reason {
+        Reason::Script => misfit.finding,
+        _ => misfit.into_error(),
+    });
+    findings.collect()
 }
 
 /// `(file: Line N) ...`, as keepalived 2.2 writes it.

@@ -47,9 +47,9 @@ mod vmac;
 pub use auth_hmac::AuthHmac;
 pub use config::{
     Announcements, Authentication, Check, CheckKind, Command, Config, Edge, Fixed, Global,
-    InitFile, InitialState, Instance, LinkDelay, Mail, Notify, PacedInterfaces, Pacing, Parameters,
-    Peer, Process, RealServer, Scheduler, Script, SyncGroup, TrackInterface, Tracked, TrackedFile,
-    TrackedProcess, Unicast, User, VirtualAddress, VirtualServer,
+    InitFile, InitialState, Instance, LinkDelay, Mail, Notify, NotifyFifo, PacedInterfaces, Pacing,
+    Parameters, Peer, Process, RealServer, Scheduler, Script, SyncGroup, TrackInterface, Tracked,
+    TrackedFile, TrackedProcess, Unicast, User, VirtualAddress, VirtualServer,
 };
 pub use identity::continued;
 pub use keyword::{KeywordInfo, Support};
@@ -290,6 +290,7 @@ fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -
     let mut draft = Draft::default();
     context.read(&mut draft, nodes, &TABLE);
     let defaults = draft.global.defaults;
+    draft.global.global.notify_fifos = draft.global.fifos.finish(&mut context);
     let mut instances: Vec<Instance> = Vec::new();
     let mut vmacs = Vec::new();
     for (node, before) in &draft.instances {

@@ -7,20 +7,14 @@ use std::time::Duration;
 use caps::Capability;
 use lb_core::config::Config;
 
-use super::{
-    diagnostic::{Diagnostic, Diagnostics},
-    files::Files,
-    haproxy, keepalived, lvs,
-};
+use super::{diagnostic::Diagnostics, files::Files, haproxy, keepalived, lvs};
 use crate::{
     ipc::message::{Overrides, Sources},
-    notify::{Hooks, Subject},
+    notify::{Hooks, Subject, fifo::Wanted},
     privileges::{self, AccountError},
     supervisor::{
         command::Command,
-        liveness,
         scripts::Script,
-        security,
         tracks::{
             Watch,
             file::FileWatch,
@@ -29,6 +23,13 @@ use crate::{
     },
 };
 use keepalived::{Instance, Tracked};
+
+mod host;
+
+pub use host::{Misfit, Reason};
+
+/// The account of scripts that nobody chose a user for, where it exists (keepalived.conf(5), script_user).
+const SCRIPT_USER: &str = "keepalived_script";
 
 /// What a daemon is to do.
 #[derive(Debug)]
@@ -152,63 +153,6 @@ impl Loaded {
         scripts.chain(files).chain(processes).collect()
     }
 
-    /// Scripts whose program is not on this host. That is no matter of the file, which may be checked elsewhere.
-    pub fn missing_programs(&self) -> Vec<Diagnostic> {
-        let Some(config) = &self.keepalived else {
-            return Vec::new();
-        };
-        let missing = |written: &&keepalived::Command| !security::is_there(&written.arguments);
-        let warning = |written: &keepalived::Command, action: &str| {
-            let program = written.arguments.first().map_or("", String::as_str);
-            Diagnostic::warning(written.span.clone(), "no such program on this host")
-                .found(program)
-                .action(action)
-        };
-        let fails = "the script fails, and with it what tracks it; keepalived would go on without the check";
-        // What only asks whether HAProxy runs is answered without a program.
-        let asked = config.scripts.iter().map(|script| &script.command);
-        let asked = asked.filter(|written| !liveness::asks_for_the_balancer(&written.arguments));
-        let scripts = asked.filter(missing);
-        let scripts = scripts.map(|written| warning(written, fails));
-        let groups = config.sync_groups.iter().map(|group| &group.notify);
-        let all = config.instances.iter().map(|i| &i.notify).chain(groups);
-        let edges = [&config.global.startup, &config.global.shutdown];
-        let edges = edges.into_iter().filter_map(|edge| edge.command.as_ref());
-        let hooks = all.flat_map(keepalived::Notify::commands).chain(edges);
-        let hooks = hooks.filter(missing);
-        let hooks = hooks.map(|written| {
-            warning(
-                written,
-                "it cannot be run, and the log will say so each time",
-            )
-        });
-        scripts.chain(hooks).collect()
-    }
-
-    /// What root would run although others can change it, with `enable_script_security`; one sentence each.
-    pub fn insecure_scripts(&self) -> Result<Vec<String>, AccountError> {
-        let Some(config) = self
-            .keepalived
-            .as_ref()
-            .filter(|c| c.global.script_security)
-        else {
-            return Ok(Vec::new());
-        };
-        let scripts = config.scripts.iter().map(|script| &script.command);
-        let groups = config.sync_groups.iter().map(|group| &group.notify);
-        let all = config.instances.iter().map(|i| &i.notify).chain(groups);
-        let edges = [&config.global.startup, &config.global.shutdown];
-        let edges = edges.into_iter().filter_map(|edge| edge.command.as_ref());
-        let hooks = all.flat_map(keepalived::Notify::commands).chain(edges);
-        let mut said = Vec::new();
-        for written in scripts.chain(hooks) {
-            if let Some(objection) = security::objection(&command(written, config)?) {
-                said.push(format!("{}: {objection}", written.span));
-            }
-        }
-        Ok(said)
-    }
-
     /// `startup_script`, and how long it may take.
     pub fn startup(&self) -> Result<Option<(Command, Duration)>, AccountError> {
         self.edge(|global| &global.startup)
@@ -235,13 +179,28 @@ impl Loaded {
         Ok(found.map(|command| (command, limit)))
     }
 
+    /// The fifos that hear of changes of state, and who reads them.
+    pub fn fifos(&self) -> Result<Vec<Wanted>, AccountError> {
+        let Some(config) = &self.keepalived else {
+            return Ok(Vec::new());
+        };
+        let fifos = config.global.notify_fifos.iter();
+        let fifos = fifos.map(|fifo| {
+            let reader = fifo.reader.as_ref();
+            let reader = reader.map(|written| command(written, config)).transpose()?;
+            Ok(Wanted {
+                path: fifo.path.clone(),
+                owner: fifo.owner.as_ref().map(account).transpose()?,
+                reader,
+            })
+        });
+        fifos.collect()
+    }
+
     /// The notify scripts of each instance and sync group.
     pub fn hooks(&self) -> Result<Vec<(Subject, Hooks)>, AccountError> {
         let Some(config) = &self.keepalived else {
             return Ok(Vec::new());
-        };
-        let hook = |written: &Option<keepalived::Command>| {
-            written.as_ref().map(|c| command(c, config)).transpose()
         };
         let instances = config.instances.iter();
         let instances = instances.map(|one| (Subject::Instance(one.name.to_string()), &one.notify));
@@ -250,16 +209,7 @@ impl Loaded {
         instances
             .chain(groups)
             .map(|(subject, notify)| {
-                let hooks = Hooks {
-                    master: hook(&notify.master)?,
-                    backup: hook(&notify.backup)?,
-                    fault: hook(&notify.fault)?,
-                    stop: hook(&notify.stop)?,
-                    deleted: hook(&notify.deleted)?,
-                    says_deleted: notify.says_deleted,
-                    any: hook(&notify.any)?,
-                    lower_priority: hook(&notify.master_rx_lower_priority)?,
-                };
+                let hooks = notify.try_map(|written| command(written, config))?;
                 Ok((subject, hooks))
             })
             .collect()
@@ -276,22 +226,28 @@ fn command(
     let Some(user) = written.user.as_ref().or(config.global.script_user.as_ref()) else {
         let needed = [Capability::CAP_SETUID, Capability::CAP_SETGID].map(|right| (right, ""));
         let can_change = privileges::missing(&needed).is_empty();
-        let fallback = default_user(can_change, || privileges::user_id("keepalived_script").ok());
+        let fallback = default_user(can_change, || privileges::user_id(SCRIPT_USER).ok());
         return Ok(Command {
             words,
             uid: fallback,
-            gid: fallback.and_then(|_| privileges::primary_group("keepalived_script")),
+            gid: fallback.and_then(|_| privileges::primary_group(SCRIPT_USER)),
         });
     };
+    let (uid, gid) = account(user)?;
+    Ok(Command {
+        words,
+        uid: Some(uid),
+        gid,
+    })
+}
+
+/// Numbers of a user and of the group, the user's own by default.
+fn account(user: &keepalived::User) -> Result<(u32, Option<u32>), AccountError> {
     let gid = match &user.group {
         Some(group) => Some(privileges::group_id(group)?),
         None => privileges::primary_group(&user.user),
     };
-    Ok(Command {
-        words,
-        uid: Some(privileges::user_id(&user.user)?),
-        gid,
-    })
+    Ok((privileges::user_id(&user.user)?, gid))
 }
 
 /// The user of scripts that nobody chose a user for: one that the daemon cannot become would let every script fail.
@@ -301,45 +257,12 @@ fn default_user(can_change: bool, account: impl FnOnce() -> Option<u32>) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
-
     use super::*;
-    use crate::config::files::DiskFiles;
-
-    /// What is said of a script that anyone can change, with this line in `global_defs`.
-    fn said(line: &str) -> Vec<String> {
-        let folder = tempfile::tempdir().unwrap();
-        let script = folder.path().join("notify.sh");
-        fs::write(&script, "").unwrap();
-        fs::set_permissions(&script, PermissionsExt::from_mode(0o777)).unwrap();
-        let path = folder.path().join("keepalived.conf");
-        let text = format!(
-            "global_defs {{\n{line}\n}}\nvrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\n\
-             virtual_ipaddress {{\n10.0.0.1\n}}\nnotify_deleted \"{} x\" root\n}}\n",
-            script.display()
-        );
-        fs::write(&path, text).unwrap();
-        let sources = Sources {
-            keepalived: Some(path),
-            ..Sources::default()
-        };
-        let loaded = load(&sources, &DiskFiles, &mut Diagnostics::new()).unwrap();
-        loaded.insecure_scripts().unwrap()
-    }
 
     #[test]
     fn the_default_account_is_for_a_daemon_that_can_become_it() {
         assert_eq!(default_user(true, || Some(7)), Some(7));
         assert_eq!(default_user(true, || None), None);
         assert_eq!(default_user(false, || Some(7)), None);
-    }
-
-    #[test]
-    fn script_security_looks_at_every_script_and_names_its_line() {
-        assert!(said("").is_empty());
-        let said = said("enable_script_security");
-        assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].contains("keepalived.conf:10:"), "{said:?}");
-        assert!(said[0].contains("notify.sh, but "), "{said:?}");
     }
 }

@@ -8,21 +8,42 @@ use std::{
     io::{self, Write as _},
     os::{
         fd::{AsRawFd as _, OwnedFd, RawFd},
-        unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+        unix::fs::{FileTypeExt as _, OpenOptionsExt as _, chown},
     },
     path::{Path, PathBuf},
 };
 
-use nix::{libc::O_NONBLOCK, sys::stat::Mode, unistd::mkfifo};
+use nix::{
+    libc::{O_NOFOLLOW, O_NONBLOCK},
+    sys::stat::Mode,
+    unistd::mkfifo,
+};
 use serde::{Deserialize, Serialize};
+
+use super::reader::Reader;
+use crate::{admin::status, supervisor::command::Command};
+
+/// A fifo that there is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where.
+    pub path: PathBuf,
+    /// User and group that it belongs to if it is made here.
+    pub owner: Option<(u32, Option<u32>)>,
+    /// Who reads it; the path comes after the command's own words.
+    pub reader: Option<Command>,
+}
 
 /// A fifo that is written to; dropping it removes it if it was made here.
 #[derive(Debug)]
 pub struct Fifo {
-    path: PathBuf,
+    wanted: Wanted,
     file: File,
     made: bool,
     is_losing: bool,
+    reader: Option<Reader>,
+    /// The reader that a program before this one started.
+    inherited_reader: Option<u32>,
 }
 
 /// A fifo in the document of an upgrade.
@@ -32,52 +53,128 @@ pub struct FifoLeft {
     pub fd: RawFd,
     path: PathBuf,
     made: bool,
+    #[serde(default)]
+    reader: Option<u32>,
+}
+
+/// Makes the fifo if there is none, and opens it.
+fn open(wanted: &Wanted) -> io::Result<(File, bool)> {
+    let path = &wanted.path;
+    let made = match mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {
+        Ok(()) => true,
+        Err(nix::Error::EEXIST) => false,
+        Err(error) => return Err(error.into()),
+    };
+    // For reading too: then it can be opened before anyone reads, and no reader's end is our signal.
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true);
+    let file = file.custom_flags(O_NONBLOCK | O_NOFOLLOW).open(path)?;
+    if !file.metadata()?.file_type().is_fifo() {
+        return Err(io::Error::other("there is a file that is no fifo"));
+    }
+    if let (true, Some((user, group))) = (made, wanted.owner)
+        && let Err(error) = chown(path, Some(user), group)
+    {
+        let _ = std::fs::remove_file(path);
+        return Err(error);
+    }
+    Ok((file, made))
 }
 
 impl Fifo {
-    /// Opens the fifo at `path`, and makes it if there is none.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let made = match mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {
-            Ok(()) => true,
-            Err(nix::Error::EEXIST) => false,
-            Err(error) => return Err(error.into()),
-        };
-        // For reading too: then it can be opened before anyone reads, and no reader's end is our signal.
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).custom_flags(O_NONBLOCK);
-        let file = file.open(path)?;
-        if !file.metadata()?.file_type().is_fifo() {
-            return Err(io::Error::other("there is a file that is no fifo"));
-        }
+    /// Opens a fifo, and makes it if there is none. Nobody reads it yet.
+    pub fn open(wanted: Wanted) -> io::Result<Self> {
+        let (file, made) = open(&wanted)?;
         Ok(Self {
-            path: path.to_owned(),
+            wanted,
             file,
             made,
             is_losing: false,
+            reader: None,
+            inherited_reader: None,
         })
+    }
+
+    /// Starts its reader if it is to have one; inside a tokio runtime.
+    pub(super) fn begin(&mut self) {
+        let path = &self.wanted.path;
+        let command = self.wanted.reader.as_ref();
+        let before = self.inherited_reader.take();
+        self.reader = command.map(|command| Reader::start(command, path, before));
+    }
+
+    /// It goes on as it is wanted now. With a reader, as with keepalived, the fifo is made anew: the old reader reads to
+    /// the end of the old one, and another one is started for the new one.
+    pub(super) fn change(&mut self, wanted: Wanted) {
+        if self.wanted == wanted && wanted.reader.is_none() {
+            return;
+        }
+        let before = self.reader.take();
+        if self.made {
+            let _ = std::fs::remove_file(&self.wanted.path);
+        }
+        match open(&wanted) {
+            Ok((file, made)) => (self.file, self.made, self.is_losing) = (file, made, false),
+            Err(error) => {
+                let path = wanted.path.display();
+                tracing::error!(
+                    "notify fifo {path}: {error}: nobody finds it at this path any more"
+                );
+            }
+        }
+        self.wanted = wanted;
+        if let Some(before) = before {
+            // A fifo of somebody else has not ended for it: what is written now is for its successor.
+            before.retire(!self.made);
+        }
+        self.begin();
+    }
+
+    /// Nothing more is written. The reader, which has still to read to the end.
+    pub(super) fn close(mut self) -> Option<Reader> {
+        self.reader.take()
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.wanted.path
+    }
+
+    /// How its reader is.
+    pub(super) fn reader_status(&self) -> Option<status::Notify> {
+        self.reader.as_ref().map(Reader::status)
+    }
+
+    /// The process of its reader.
+    pub fn reader(&self) -> Option<u32> {
+        self.reader.as_ref().and_then(Reader::pid)
     }
 
     /// What the next program under this process number has to know of it.
     pub fn left(&self) -> FifoLeft {
         FifoLeft {
             fd: self.file.as_raw_fd(),
-            path: self.path.clone(),
+            path: self.wanted.path.clone(),
             made: self.made,
+            reader: self.reader(),
         }
     }
 
-    /// The fifo that the program before this one left.
-    pub fn inherited(file: OwnedFd, left: FifoLeft) -> Self {
-        Self {
+    /// The fifo that the program before this one left; what `wanted` says of it, if it does.
+    pub fn inherited(file: OwnedFd, left: FifoLeft, wanted: &[Wanted]) -> Self {
+        let known = wanted.iter().find(|wanted| wanted.path == left.path);
+        let wanted = known.cloned().unwrap_or(Wanted {
             path: left.path,
+            owner: None,
+            reader: None,
+        });
+        Self {
+            wanted,
             file: file.into(),
             made: left.made,
             is_losing: false,
+            reader: None,
+            inherited_reader: left.reader,
         }
     }
 
@@ -86,7 +183,7 @@ impl Fifo {
         let line = format!("{kind} \"{name}\" {state} {priority}\n");
         let lost = self.file.write_all(line.as_bytes());
         if let (Err(error), false) = (&lost, self.is_losing) {
-            let path = self.path.display();
+            let path = self.wanted.path.display();
             tracing::warn!("notify fifo {path}: {error}: lines are lost until somebody reads");
         }
         self.is_losing = lost.is_err();
@@ -96,7 +193,7 @@ impl Fifo {
 impl Drop for Fifo {
     fn drop(&mut self) {
         if self.made {
-            let _ = std::fs::remove_file(&self.path);
+            let _ = std::fs::remove_file(&self.wanted.path);
         }
     }
 }
@@ -107,11 +204,19 @@ mod tests {
 
     use super::*;
 
+    fn at(path: &Path) -> io::Result<Fifo> {
+        Fifo::open(Wanted {
+            path: path.to_owned(),
+            owner: None,
+            reader: None,
+        })
+    }
+
     #[test]
     fn lines_wait_for_a_reader_and_a_full_fifo_holds_nothing_up() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
-        let mut fifo = Fifo::open(&path).unwrap();
+        let mut fifo = at(&path).unwrap();
         fifo.tell(("INSTANCE", "V 1"), "MASTER", 101);
         let mut reader = OpenOptions::new();
         let reader = reader.read(true).custom_flags(O_NONBLOCK);
@@ -135,11 +240,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
         mkfifo(&path, Mode::S_IRWXU).unwrap();
-        drop(Fifo::open(&path).unwrap());
+        drop(at(&path).unwrap());
         assert!(path.exists());
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert!(Fifo::open(&file).is_err());
+        assert!(at(&file).is_err());
         assert_eq!(std::fs::read_to_string(file).unwrap(), "");
     }
 }

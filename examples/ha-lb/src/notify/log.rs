@@ -65,6 +65,11 @@ impl Log {
         Some((command, now))
     }
 
+    /// One that did not wait runs.
+    pub(super) fn started(&self, command: &Command) {
+        self.entries().running = Some((command.words.join(" "), Instant::now()));
+    }
+
     /// It has ended.
     pub(super) fn ended(&self, run: status::Run) {
         let mut entries = self.entries();

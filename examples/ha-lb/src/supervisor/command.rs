@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{process, time::timeout};
 
-use super::memory;
+use super::{adopted, memory};
 
 /// How long a script may go on after SIGTERM.
 const MERCY: Duration = Duration::from_secs(2);
@@ -86,10 +86,7 @@ impl Command {
             Ok(child) => child,
             Err(error) => return (Outcome::NotStarted(error), None),
         };
-        let group = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
+        let group = child.id().and_then(adopted::pid);
         let running = Running(group);
         if let Ok(ended) = timeout(limit, child.wait()).await {
             running.has_ended();
@@ -108,7 +105,8 @@ impl Command {
         }
     }
 
-    fn start(&self) -> io::Result<process::Child> {
+    /// Starts it; dropping the child kills it.
+    pub fn start(&self) -> io::Result<process::Child> {
         let Some((program, arguments)) = self.words.split_first() else {
             return Err(io::Error::from(io::ErrorKind::NotFound));
         };
@@ -133,6 +131,14 @@ impl Command {
         }
         Ok(child)
     }
+}
+
+/// Asks the process group of a command to end, or kills it.
+pub fn end(leader: u32, kill: bool) {
+    signal(
+        adopted::pid(leader),
+        if kill { Signal::KILL } else { Signal::TERM },
+    );
 }
 
 /// A script that still runs: dropping it (the daemon ends) leaves nothing of its group behind.

@@ -107,6 +107,8 @@ pub struct Daemon {
     turns: Turns,
     tracks: Tracks,
     notifier: Notifier,
+    /// The fifos are to get every state, as soon as the speaker has told of its routers.
+    states_due: bool,
     post: Post,
     /// The instances that are Active, as the speaker told.
     active: BTreeSet<String>,
@@ -262,6 +264,7 @@ impl Daemon {
             turns: Turns::new(now),
             tracks,
             notifier,
+            states_due: false,
             post: Post::new(mail, inherited.letters, now),
             active: inherited.active.into_iter().collect(),
             servers: servers.collect(),

@@ -14,6 +14,7 @@ use super::command::Command;
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
+const EXECUTABLE: u32 = 0o111;
 
 /// Why a command is not to be run; `None` if it may be: everything on the way to its program belongs to root and
 /// only root can write there, or it is not root who runs it.
@@ -40,10 +41,15 @@ pub fn objection(command: &Command) -> Option<String> {
     ))
 }
 
-/// Whether the program of these words is on this host.
-pub fn is_there(words: &[String]) -> bool {
+/// Why the program of these words cannot be executed on this host, by anyone.
+pub fn obstacle(words: &[String]) -> Option<&'static str> {
     let program = words.first().and_then(|program| find(program));
-    program.is_some_and(|program| program.is_file())
+    let found = program.and_then(|program| fs::metadata(program).ok());
+    match found.filter(fs::Metadata::is_file) {
+        None => Some("no such program on this host"),
+        Some(found) if found.mode() & EXECUTABLE == 0 => Some("nobody may execute this program"),
+        Some(_) => None,
+    }
 }
 
 /// The program as execvp(3) finds it.

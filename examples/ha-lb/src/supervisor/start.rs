@@ -185,13 +185,11 @@ pub fn prepare(read: Read, options: &Options) -> Result<Prepared, Refusal> {
     let own = options.launch.program == Program::HaLb;
     let (control, listener) = bind_control(&options.control, own)
         .map_err(|e| Refusal::Told(format!("control socket {}: {e}", options.control.display())))?;
-    let fifos = loaded
-        .keepalived
-        .iter()
-        .flat_map(|config| &config.global.notify_fifos);
-    let fifos = fifos.map(|path| {
-        let failed = |e| Refusal::Told(format!("notify fifo {}: {e}", path.display()));
-        Fifo::open(path).map_err(failed)
+    let fifos = loaded.fifos().map_err(|e| Refusal::Told(e.to_string()))?;
+    let fifos = fifos.into_iter().map(|wanted| {
+        let path = wanted.path.clone();
+        Fifo::open(wanted)
+            .map_err(|e| Refusal::Told(format!("notify fifo {}: {e}", path.display())))
     });
     let fifos = fifos.collect::<Result<_, _>>()?;
     let mut workers = 1;
@@ -257,12 +255,13 @@ fn bind_control(path: &Path, own: bool) -> io::Result<(Control, UnixListener)> {
 /// Accounts and directories exist, capabilities are held.
 pub(super) fn check_rights(loaded: &Loaded) -> Result<(), Refusal> {
     let told = |e: AccountError| Refusal::Told(e.to_string());
-    loaded.watches().map_err(told)?;
-    loaded.hooks().map_err(told)?;
-    loaded.startup().and(loaded.shutdown()).map_err(told)?;
-    let insecure = loaded.insecure_scripts().map_err(told)?;
-    if !insecure.is_empty() {
-        return Err(Refusal::Told(insecure.join("\n")));
+    let misfits = loaded.misfits().into_iter();
+    let refusing = misfits.filter(|misfit| misfit.reason.refuses());
+    let refusing: Vec<String> = refusing
+        .map(|misfit| misfit.into_error().to_string())
+        .collect();
+    if !refusing.is_empty() {
+        return Err(Refusal::Told(refusing.join("\n")));
     }
     let mut needed = Vec::new();
     if loaded.needs_speaker() {

@@ -105,6 +105,7 @@ pub(super) fn user_of(words: &[Word]) -> Option<User> {
     Some(User {
         user: user.text.clone(),
         group: group.first().map(|word| word.text.clone()),
+        span: user.span.clone(),
     })
 }
 

@@ -4,7 +4,6 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -20,9 +19,11 @@ mod service;
 pub use service::{Check, CheckKind, RealServer, Scheduler, VirtualServer};
 
 mod mail;
+mod scripts;
 mod tracking;
 
 pub use mail::Mail;
+pub use scripts::{Command, Edge, Notify, NotifyFifo, User};
 pub use tracking::{InitFile, Parameters, Tracked, TrackedFile, TrackedProcess};
 
 /// A whole file and what it includes.
@@ -79,8 +80,12 @@ pub struct Global {
     pub startup_delay: Duration,
     /// `vrrp_delay_after_boot`.
     pub delay_after_boot: Duration,
-    /// `vrrp_notify_fifo` and `notify_fifo`.
-    pub notify_fifos: Vec<PathBuf>,
+    /// `notify_fifo` and `vrrp_notify_fifo`.
+    pub notify_fifos: Vec<NotifyFifo>,
+    /// `fifo_write_vrrp_states_on_reload`: after a reload the fifos get the states that go on, too.
+    pub states_on_reload: bool,
+    /// `dynamic_interfaces`: the file may name interfaces that are not there.
+    pub dynamic_interfaces: bool,
     /// `interface_up_down_delays`.
     pub link_delays: Vec<LinkDelay>,
     /// `vrrp_garp_interval`, `vrrp_gna_interval` and `garp_group`.
@@ -91,15 +96,6 @@ pub struct Global {
     pub startup: Edge,
     /// `shutdown_script`, run when everything else has ended.
     pub shutdown: Edge,
-}
-
-/// A script that is run once.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Edge {
-    /// The command.
-    pub command: Option<Command>,
-    /// How long it may take (10 s).
-    pub limit: Option<Duration>,
 }
 
 /// `net_namespace`, `instance`, `vrrp_priority` and their kind.
@@ -132,26 +128,6 @@ pub struct LinkDelay {
     pub down: Duration,
     /// How long its return must last.
     pub up: Duration,
-    /// Where it was written.
-    pub span: Span,
-}
-
-/// A user and perhaps a group, by name or number as written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// User.
-    pub user: String,
-    /// Group; the user's own by default.
-    pub group: Option<String>,
-}
-
-/// A program with its arguments, split as keepalived splits it: no shell is involved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
-    /// The program and its arguments; never empty.
-    pub arguments: Vec<String>,
-    /// Who runs it.
-    pub user: Option<User>,
     /// Where it was written.
     pub span: Span,
 }
@@ -419,41 +395,4 @@ pub struct PacedInterfaces {
     pub neighbour: Duration,
     /// `interface` and `interfaces`.
     pub interfaces: Vec<String>,
-}
-
-/// `notify_*` of an instance or of a sync group, which has fewer of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Notify {
-    /// `notify_master`.
-    pub master: Option<Command>,
-    /// `notify_backup`.
-    pub backup: Option<Command>,
-    /// `notify_fault`.
-    pub fault: Option<Command>,
-    /// `notify_stop`.
-    pub stop: Option<Command>,
-    /// `notify_deleted`.
-    pub deleted: Option<Command>,
-    /// Whether there is a `notify_deleted`, perhaps without a script.
-    pub says_deleted: bool,
-    /// `notify_master_rx_lower_pri`.
-    pub master_rx_lower_priority: Option<Command>,
-    /// `notify`: run for each change, with `INSTANCE NAME STATE PRIORITY` appended.
-    pub any: Option<Command>,
-}
-
-impl Notify {
-    /// All of them.
-    pub fn commands(&self) -> impl Iterator<Item = &Command> {
-        let all = [
-            &self.master,
-            &self.backup,
-            &self.fault,
-            &self.stop,
-            &self.deleted,
-            &self.master_rx_lower_priority,
-            &self.any,
-        ];
-        all.into_iter().flatten()
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::PathBuf,
     time::Duration,
 };
 
@@ -19,6 +18,7 @@ use super::{
 
 use crate::mail::courier;
 
+mod fifo;
 pub(super) mod process;
 mod table;
 
@@ -30,6 +30,7 @@ pub(super) use table::{NAMESPACE, STOPPING};
 pub(super) struct Draft {
     pub(super) global: Global,
     pub(super) defaults: Defaults,
+    pub(super) fifos: fifo::Fifos,
 }
 
 /// What an instance takes over unless it says otherwise.
@@ -140,17 +141,6 @@ fn delay(node: &Node, context: &mut Context<'_>) -> Duration {
     let word = node.arguments.first();
     let delay = word.and_then(|word| context.seconds(word, range));
     delay.unwrap_or_default()
-}
-
-fn notify_fifo(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
-    let Some(word) = node.arguments.first() else {
-        return;
-    };
-    if word.text.starts_with('/') {
-        draft.global.notify_fifos.push(PathBuf::from(&word.text));
-    } else {
-        context.refuse(word, "path of a fifo", "a path from the root");
-    }
 }
 
 fn min_garp(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {

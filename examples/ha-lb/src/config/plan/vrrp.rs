@@ -1,6 +1,6 @@
 //! keepalived's half of a plan.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use vrrp_proto::Priority;
 
@@ -8,8 +8,8 @@ use super::{Kind, Names, Plan, Settings};
 use crate::config::{
     diagnostic::Span,
     keepalived::{
-        Authentication, Config, Fixed, Global, Instance, Notify, Pacing, Process, Script,
-        SyncGroup, Tracked, TrackedFile, TrackedProcess, VirtualAddress, continued,
+        Authentication, Command, Config, Edge, Fixed, Global, Instance, Notify, Pacing, Process,
+        Script, SyncGroup, Tracked, TrackedFile, TrackedProcess, User, VirtualAddress, continued,
     },
 };
 
@@ -116,8 +116,7 @@ fn definitions<T>(
 }
 
 fn script(old: &Script, new: &Script, settings: &mut Settings) {
-    let command = |s: &Script| (s.command.arguments.clone(), s.command.user.clone());
-    settings.named("script", command(old) != command(new));
+    settings.named("script", command(&old.command) != command(&new.command));
     settings.named("interval", old.interval != new.interval);
     settings.named("timeout", old.timeout != new.timeout);
     settings.named("rise", old.rise != new.rise);
@@ -167,7 +166,27 @@ fn sync_groups(plan: &mut Plan, old: &[SyncGroup], new: &[SyncGroup]) {
 fn global(plan: &mut Plan, old: &Global, new: &Global) {
     let mut settings = Settings::default();
     settings.named("router_id", old.router_id != new.router_id);
-    settings.named("vrrp_notify_fifo", old.notify_fifos != new.notify_fifos);
+    let fifos = |global: &Global| -> Vec<_> {
+        let fifos = global.notify_fifos.iter();
+        fifos
+            .map(|fifo| {
+                let reader = fifo.reader.as_ref().map(command);
+                (fifo.path.clone(), fifo.owner.clone(), reader)
+            })
+            .collect()
+    };
+    let edge = |edge: &Edge| (edge.command.as_ref().map(command), edge.limit);
+    for (name, differs) in [
+        ("vrrp_notify_fifo", fifos(old) != fifos(new)),
+        ("script_user", old.script_user != new.script_user),
+        ("startup_script", edge(&old.startup) != edge(&new.startup)),
+        (
+            "shutdown_script",
+            edge(&old.shutdown) != edge(&new.shutdown),
+        ),
+    ] {
+        settings.named(name, differs);
+    }
     settings.named("vrrp_garp_interval", old.pacing != new.pacing);
     let delays = |global: &Global| -> Vec<_> {
         let delays = global.link_delays.iter();
@@ -198,6 +217,9 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
         link_delays: Vec::new(),
         router_id: None,
         notify_fifos: Vec::new(),
+        script_user: None,
+        startup: Edge::default(),
+        shutdown: Edge::default(),
         ..global.clone()
     };
     settings.named("other settings", rest(old) != rest(new));
@@ -339,21 +361,13 @@ fn tracks(instance: &Instance, config: &Config) -> Vec<(String, i16, bool)> {
 }
 
 /// Notify scripts without the places where they were written.
-fn notify(notify: &Notify) -> String {
-    let command = |c: &Option<crate::config::keepalived::Command>| {
-        c.as_ref().map(|c| (c.arguments.clone(), c.user.clone()))
-    };
-    format!(
-        "{:?}",
-        [
-            &notify.master,
-            &notify.backup,
-            &notify.fault,
-            &notify.stop,
-            &notify.deleted,
-            &notify.master_rx_lower_priority,
-            &notify.any,
-        ]
-        .map(command)
-    )
+/// A command without its place.
+fn command(written: &Command) -> (Vec<String>, Option<User>) {
+    (written.arguments.clone(), written.user.clone())
+}
+
+fn notify(notify: &Notify) -> Option<Notify<(Vec<String>, Option<User>)>> {
+    notify
+        .try_map(|written| Ok::<_, Infallible>(command(written)))
+        .ok()
 }

@@ -152,6 +152,9 @@ impl Daemon {
                 (self.instances, self.stray) = (instances, stray);
                 self.retrying_static = retrying_static;
                 self.instances_at = Some(now);
+                if std::mem::take(&mut self.states_due) {
+                    self.tell_states();
+                }
                 self.reported(Role::Speaker);
                 self.show_balancer(now);
             }
@@ -178,6 +181,23 @@ impl Daemon {
                 self.speaker_ended(now);
             }
         }
+    }
+
+    /// keepalived.conf(5), fifo_write_vrrp_states_on_reload. The members of a group have its state.
+    fn tell_states(&mut self) {
+        let Some(config) = &self.loaded.keepalived else {
+            return;
+        };
+        let find = |name: &str| self.instances.iter().find(|one| one.name == name);
+        let instances = config.instances.iter().filter_map(|one| {
+            let found = find(&one.name)?;
+            Some((&*one.name, found.state, found.effective_priority))
+        });
+        let groups = config.sync_groups.iter().filter_map(|group| {
+            let member = find(group.members.first()?)?;
+            Some((&*group.name, member.state))
+        });
+        self.notifier.tell_states(instances, groups);
     }
 
     /// keepalived.conf(5), notify_priority_changes.

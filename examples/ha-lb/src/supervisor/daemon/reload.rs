@@ -9,7 +9,6 @@ mod difference;
 mod read;
 
 use std::{
-    path::PathBuf,
     process::ExitStatus,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -19,7 +18,10 @@ use crate::{
     admin::status,
     config::{load::Loaded, plan::Plan},
     ipc::message::{Configuration, ToBalancer, ToSpeaker},
-    notify::{Hooks, Subject, fifo::Fifo},
+    notify::{
+        Hooks, Subject,
+        fifo::{Fifo, Wanted},
+    },
     supervisor::{
         child::Role,
         limits,
@@ -45,8 +47,8 @@ pub(super) struct Reload {
     workers: usize,
     watches: Vec<Watch>,
     hooks: Vec<(Subject, Hooks)>,
-    /// All fifos that there are to be; those that are there already by their paths alone.
-    fifos: Vec<(PathBuf, Option<Fifo>)>,
+    /// All fifos that there are to be, with those that are new.
+    fifos: Vec<(Wanted, Option<Fifo>)>,
     /// `pidfile`, if it changes.
     pidfile: Option<Option<PidFile>>,
     speaker: Fate,

@@ -7,15 +7,14 @@ use std::{
     time::Instant,
 };
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, waitid,
-};
-use tokio::{io::Interest, io::unix::AsyncFd, sync::mpsc::UnboundedSender};
+use rustix::process::{Signal, kill_process};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Daemon, Event, Slot};
 use crate::{
     ipc::channel,
     supervisor::{
+        adopted,
         child::Role,
         upgrade::{Inherited, Predecessor},
     },
@@ -92,34 +91,15 @@ impl Predecessors {
     }
 }
 
-fn pid(number: u32) -> Option<Pid> {
-    Pid::from_raw(i32::try_from(number).ok()?)
-}
-
 fn kill(number: u32) {
-    if let Some(pid) = pid(number) {
+    if let Some(pid) = adopted::pid(number) {
         let _ = kill_process(pid, Signal::KILL);
     }
 }
 
-/// Tells when a child has ended, and takes its status from the kernel.
+/// Tells when a child has ended.
 async fn watch(number: u32, events: UnboundedSender<Event>) {
-    let opened = pid(number).map(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK));
-    if let Some(Ok(child)) = opened {
-        #[expect(
-            deprecated,
-            reason = "its successor is unsafe for types that could change their descriptor; an OwnedFd cannot"
-        )]
-        let watched = AsyncFd::with_interest(child, Interest::READABLE);
-        if let Ok(watched) = watched {
-            // A pidfd becomes readable when its process ends.
-            let _ = watched.readable().await;
-            let _ = waitid(
-                WaitId::PidFd(watched.get_ref().as_fd()),
-                WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
-            );
-        }
-    }
+    adopted::ended(number).await;
     let _ = events.send(Event::Ended(number));
 }
 

@@ -30,6 +30,7 @@ const EVERY: Timespec = Timespec {
 };
 /// As much of the file is looked at.
 const LENGTH: u64 = 128;
+const NONBLOCK: i32 = OFlags::NONBLOCK.bits().cast_signed();
 
 /// A file as the watcher needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,8 +137,7 @@ fn watcher_of(path: &Path) -> io::Result<OwnedFd> {
 fn read(path: &Path) -> io::Result<i32> {
     let mut options = OpenOptions::new();
     // What is a fifo by mistake must not wait for a writer.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = match options.read(true).custom_flags(flags).open(path) {
+    let file = match options.read(true).custom_flags(NONBLOCK).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         opened => opened?,
     };
@@ -174,15 +174,19 @@ fn number(text: &[u8]) -> Option<i32> {
 
 fn initialise(path: &Path, value: i32, overwrite: bool) {
     let mut options = File::options();
-    options.write(true);
+    // What is a fifo by mistake must not wait for a reader.
+    options.write(true).custom_flags(NONBLOCK);
     if overwrite {
         options.create(true).truncate(true);
     } else {
         options.create_new(true);
     }
-    let written = options
-        .open(path)
-        .and_then(|mut file| file.write_all(format!("{value}\n").as_bytes()));
+    let written = options.open(path).and_then(|mut file| {
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("this is no regular file"));
+        }
+        file.write_all(format!("{value}\n").as_bytes())
+    });
     match written {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !overwrite => {}
         Err(error) => tracing::warn!("init_file: {}: {error}", path.display()),
@@ -217,6 +221,19 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(number(text.as_bytes()), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_a_fifo_by_mistake_is_left_alone_and_holds_nothing_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("load");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        initialise(&path, 3, true);
+        assert!(read(&path).is_err());
+        // With somebody at its other end, too.
+        let other = File::options().read(true).write(true).open(&path).unwrap();
+        initialise(&path, 3, true);
+        assert_eq!(rustix::io::ioctl_fionread(&other).unwrap(), 0);
     }
 
     #[test]

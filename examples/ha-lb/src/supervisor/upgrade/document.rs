@@ -180,8 +180,9 @@ pub(in crate::supervisor) fn read(
         &mut diagnostics,
     );
     let loaded = loaded.ok_or_else(|| diagnostics.to_string())?;
+    let wanted = loaded.fifos().map_err(|e| e.to_string())?;
     let fifos = document.fifos.into_iter();
-    let fifos = fifos.map(|left| Ok::<_, String>(Fifo::inherited(take(left.fd)?, left)));
+    let fifos = fifos.map(|left| Ok::<_, String>(Fifo::inherited(take(left.fd)?, left, &wanted)));
     let paths = loaded.balancer.as_ref().map(listeners::unix_paths);
     let listener = take(document.control.1)?.into();
     let control = Control::inherited(document.control.0, listener);

@@ -9,15 +9,14 @@ use crate::{
 };
 
 impl Words {
-    /// Logs it; what the supervisor hears. `priority` is the router's effective one.
+    /// Logs it; what the supervisor hears.
     pub(in crate::vrrp) fn observed(
         &mut self,
         number: usize,
         seen: Observation,
-        priority: Option<u8>,
     ) -> Option<FromSpeaker> {
         match seen {
-            Observation::Transition(transition) => self.transition(number, transition, priority),
+            Observation::Transition(transition) => self.transition(number, transition),
             Observation::Priority(change) => {
                 self.note_priority(number, change.to.value());
                 let instance = self.instance(number);
@@ -45,19 +44,15 @@ impl Words {
                 };
                 tracing::warn!(vrrp_instance = %instance, "{instance}: {told_of}");
                 let two = matches!(other, Observation::Warning(Warning::TwoActives { .. }));
-                let priority = priority.unwrap_or_default();
+                let priority = self.priority(number);
                 two.then_some(FromSpeaker::LowerPriority { instance, priority })
             }
         }
     }
 
-    fn transition(
-        &mut self,
-        number: usize,
-        transition: Transition,
-        priority: Option<u8>,
-    ) -> Option<FromSpeaker> {
-        let mut changed = self.changed(number, transition);
+    fn transition(&mut self, number: usize, transition: Transition) -> Option<FromSpeaker> {
+        self.note_priority(number, transition.priority.value());
+        let changed = self.changed(number, transition);
         if changed.from == changed.to {
             let how = match changed.to {
                 State::Fault => "still in Fault",
@@ -81,10 +76,6 @@ impl Words {
             vrrp_instance = %instance, previous_state = %from, state = %to, %reason,
             "{instance}: {from} -> {to}: {reason}"
         );
-        if let Some(priority) = priority {
-            self.note_priority(number, priority);
-            changed.priority = priority;
-        }
         Some(FromSpeaker::Transition(changed))
     }
 }

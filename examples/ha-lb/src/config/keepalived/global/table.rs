@@ -1,9 +1,9 @@
 //! The keywords of `global_defs`.
 
 use super::{
-    Draft, delay_after_boot, down_timer_adverts, edge_limit, first, group_v4, group_v6,
-    include_check, min_garp, notify_fifo, process, recipients, sender, smtp_connect_timeout,
-    smtp_server, startup_delay, version,
+    Draft, delay_after_boot, down_timer_adverts, edge_limit, fifo, first, group_v4, group_v6,
+    include_check, min_garp, process, recipients, sender, smtp_connect_timeout, smtp_server,
+    startup_delay, version,
 };
 use crate::config::keepalived::{
     announcements,
@@ -27,7 +27,7 @@ pub(in crate::config::keepalived) const NAMESPACE: &str =
 pub(in crate::config::keepalived) const STOPPING: &str =
     "the speaker has 3 s to resign, the balancer its `hard-stop-after`";
 const FILES: &str = "this program keeps its files elsewhere";
-const FIFO_READER: &str = "it is not started; start it yourself, as a reader of the fifo";
+const SERVERS_LOGGED: &str = "changes of a server's state are logged";
 
 pub(super) const TABLE: Table<Draft> = Table {
     block: "global_defs",
@@ -232,26 +232,35 @@ pub(super) const TABLE: Table<Draft> = Table {
         ),
         Keyword::read(
             "notify_fifo",
-            Takes::one("a path"),
-            notify_fifo,
+            Takes::words(1, 3, "a path, perhaps user and group"),
+            fifo::every,
             "As vrrp_notify_fifo.",
         ),
         Keyword::read(
             "vrrp_notify_fifo",
-            Takes::one("a path"),
-            notify_fifo,
+            Takes::words(1, 3, "a path, perhaps user and group"),
+            fifo::vrrp,
             "A fifo that gets a line for each change of state.",
         ),
-        Keyword::ignored("vrrp_notify_fifo_script", FIFO_READER),
-        Keyword::ignored("notify_fifo_script", FIFO_READER),
-        Keyword::ignored("lvs_notify_fifo", "changes of a server's state are logged"),
-        Keyword::ignored(
-            "lvs_notify_fifo_script",
-            "changes of a server's state are logged",
+        Keyword::read(
+            "vrrp_notify_fifo_script",
+            Takes::words(1, 3, "a command, perhaps user and group"),
+            fifo::vrrp_reader,
+            "Reads vrrp_notify_fifo, whose path is its last argument; started with the daemon and anew at each reload.",
         ),
-        Keyword::ignored(
+        Keyword::read(
+            "notify_fifo_script",
+            Takes::words(1, 3, "a command, perhaps user and group"),
+            fifo::every_reader,
+            "The same for notify_fifo.",
+        ),
+        Keyword::ignored("lvs_notify_fifo", SERVERS_LOGGED),
+        Keyword::ignored("lvs_notify_fifo_script", SERVERS_LOGGED),
+        Keyword::read(
             "fifo_write_vrrp_states_on_reload",
-            "after a reload the fifos get a line for what changes, not for every state",
+            Takes::FLAG,
+            |d, n, c| d.global.states_on_reload = c.flag(n),
+            "After a reload the fifos get every state, not only those that change.",
         ),
         Keyword::ignored("smtp_alert_checker", NO_CHECKER_MAIL),
         Keyword::ignored("enable_traps", NO_SNMP),
@@ -280,7 +289,7 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("nftables_ipvs_priority", NO_IPVS),
         Keyword::ignored("nftables_ipvs_start_fwmark", NO_IPVS),
         Keyword::ignored("no_checker_emails", NO_CHECKER_MAIL),
-        Keyword::ignored("rs_init_notifies", "changes of a server's state are logged"),
+        Keyword::ignored("rs_init_notifies", SERVERS_LOGGED),
         Keyword::ignored("enable_dbus", "there is no D-Bus interface"),
         Keyword::ignored("vrrp_iptables", FENCE),
         Keyword::ignored("vrrp_ipsets", FENCE),
@@ -320,7 +329,12 @@ pub(super) const TABLE: Table<Draft> = Table {
             |d, n, c| d.defaults.reminders = vmac::reminders(n, c),
             "vrrp_garp_extra_if",
         ),
-        Keyword::ignored("dynamic_interfaces", "interfaces may always come and go"),
+        Keyword::read(
+            "dynamic_interfaces",
+            Takes::words(0, 1, "nothing, or allow_if_changes"),
+            |d, _, _| d.global.dynamic_interfaces = true,
+            "`keepalived -t` accepts interfaces that are not there, which may always come and go.",
+        ),
         Keyword::ignored("linkbeat_use_polling", "the kernel reports link changes"),
         Keyword::read(
             "vrrp_priority",

@@ -11,10 +11,10 @@ use crate::{
 mod examples;
 
 use examples::{
-    ADDRESSES, AUTHENTICATION, CHECK, EXAMPLES, FILE, GLOBAL, HMAC, INSTANCE, PACED, PROCESS, REAL,
-    SCRIPT, SERVICE, SYNC, Shows,
+    ADDRESSES, AUTHENTICATION, CHECK, FILE, GLOBAL, HMAC, INSTANCE, PACED, PROCESS, REAL, SCRIPT,
+    SERVICE, SYNC, Shows,
     Shows::{Runs, Says},
-    TRACKED_FILE, URL,
+    TRACKED_FILE, URL, examples,
 };
 
 /// An instance without an interface, and what others track.
@@ -120,7 +120,8 @@ fn outcome(text: &str) -> (String, Vec<String>) {
         loaded.balancer,
         (
             &global.router_id,
-            &global.notify_fifos,
+            loaded.fifos().unwrap(),
+            (global.states_on_reload, global.dynamic_interfaces),
             global.startup_delay,
             global.delay_after_boot,
             global.script_security,
@@ -177,8 +178,7 @@ fn check(
 fn each_keyword_changes_what_is_run_or_is_spoken_of() {
     let mut silent = Vec::new();
     for known in keywords() {
-        let mut examples = EXAMPLES.iter();
-        let example = examples.find(|one| (one.block, one.keyword) == (known.block, known.name));
+        let example = examples().find(|one| (one.block, one.keyword) == (known.block, known.name));
         let alone = format!("+{}", known.name);
         let (shows, lines) = match (example, known.support) {
             (Some(example), _) => (example.shows, example.lines),

@@ -24,7 +24,7 @@ fn a_group_names_its_members_and_all_of_them_track_what_it_tracks() {
     let group = &config.sync_groups[0];
     let members: Vec<&str> = group.members.iter().map(|member| &**member).collect();
     assert_eq!((&*group.name, members), ("G", vec!["A", "B"]));
-    assert_eq!(group.notify.commands().count(), 2);
+    assert_eq!(group.notify.all().count(), 2);
     for instance in &config.instances {
         let [script] = instance.track_scripts[..] else {
             panic!("{instance:?}")

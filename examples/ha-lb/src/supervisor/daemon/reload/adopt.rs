@@ -58,12 +58,16 @@ impl Daemon {
         let mail = keepalived.and_then(|config| Settings::of(&config.global));
         self.post.replan(mail, now);
         self.notifier.change_fifos(reload.fifos);
+        self.states_due = keepalived.is_some_and(|config| config.global.states_on_reload);
         self.configuration = reload.configuration;
         self.loaded = reload.loaded;
         self.sockets = reload.sockets;
         self.workers = reload.workers;
         self.change_balancer(balancer, reload.number, now);
         self.change_speaker(speaker, reload.number, now);
+        if self.states_due {
+            self.ask_speaker();
+        }
         let outcome = match reload.plan.changes.len() {
             0 => "nothing had changed".to_owned(),
             1 => "1 change applied".to_owned(),

@@ -12,7 +12,7 @@ use crate::{
         predefined::Predefined,
     },
     ipc::message::Configuration,
-    notify::fifo::Fifo,
+    notify::fifo::{Fifo, Wanted},
     supervisor::{launch::Program, listeners, pidfile::PidFile, start::check_rights},
 };
 
@@ -94,15 +94,19 @@ impl Daemon {
     }
 
     /// Opens the fifos that are new; dropping them removes what was made.
-    fn new_fifos(&self, loaded: &Loaded) -> Result<Vec<(PathBuf, Option<Fifo>)>, String> {
-        let keepalived = loaded.keepalived.iter();
-        let wanted = keepalived.flat_map(|config| &config.global.notify_fifos);
+    fn new_fifos(&self, loaded: &Loaded) -> Result<Vec<(Wanted, Option<Fifo>)>, String> {
+        let wanted = loaded.fifos().map_err(|e| e.to_string())?.into_iter();
         wanted
-            .map(|path| {
-                let known = self.notifier.fifos().iter().any(|f| f.path() == *path);
-                let fifo = (!known).then(|| Fifo::open(path)).transpose();
-                let fifo = fifo.map_err(|e| format!("notify fifo {}: {e}", path.display()))?;
-                Ok((path.clone(), fifo))
+            .map(|wanted| {
+                let path = wanted.path.display();
+                let known = self
+                    .notifier
+                    .fifos()
+                    .iter()
+                    .any(|f| f.path() == wanted.path);
+                let fifo = (!known).then(|| Fifo::open(wanted.clone())).transpose();
+                let fifo = fifo.map_err(|e| format!("notify fifo {path}: {e}"))?;
+                Ok((wanted, fifo))
             })
             .collect()
     }

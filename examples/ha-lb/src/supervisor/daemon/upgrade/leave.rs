@@ -31,6 +31,9 @@ impl Daemon {
         let balancer = self.balancer.as_ref().filter(|slot| slot.ready());
         let balancer = balancer.and_then(Slot::child).map(Child::left);
         let balancer = balancer.filter(|_| acknowledged(Role::Balancer));
+        // Those of fifos go on, and have somebody who waits for them.
+        let fifos = self.notifier.fifos();
+        let not_a_reader = |pid: &u32| fifos.iter().all(|fifo| fifo.reader() != Some(*pid));
         let number = self.last_upgrade.as_ref().map_or(0, |last| last.number) + 1;
         Document {
             version: Document::VERSION,
@@ -40,7 +43,7 @@ impl Daemon {
             sockets: self.sockets.iter().map(|open| open.left()).collect(),
             master: self.master.iter().map(MasterSocket::left).collect(),
             workers: self.workers,
-            fifos: self.notifier.fifos().iter().map(Fifo::left).collect(),
+            fifos: fifos.iter().map(Fifo::left).collect(),
             pidfile: self.traces.pidfile.as_ref().map(|f| f.path().to_owned()),
             sink: self.launched.sink(),
             servers: self.servers.values().cloned().collect(),
@@ -51,7 +54,7 @@ impl Daemon {
             history: self.history.clone(),
             speaker: self.predecessors.left(Role::Speaker).or(speaker),
             balancer: self.predecessors.left(Role::Balancer).or(balancer),
-            children: children(),
+            children: children().into_iter().filter(not_a_reader).collect(),
             uptime: self.started.elapsed(),
             reload: self.last_reload.clone(),
             reload_again: self.reload_again,

@@ -1,0 +1,284 @@
+//! What of keepalived's half does not fit this host: accounts and programs that are missing, scripts that root would run
+//! although others can change them, interfaces that are not there. A file that is checked elsewhere may be right all the
+//! same.
+
+use nix::net::if_::if_nametoindex;
+
+use super::{Loaded, account, command};
+use crate::{
+    config::{
+        diagnostic::{Diagnostic, Severity},
+        keepalived::{self, Config},
+    },
+    supervisor::{liveness, security},
+};
+
+/// Why something does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// A user or group does not exist: the daemon does not start.
+    Account,
+    /// `enable_script_security`, and others can change what root would run: the daemon does not start.
+    Insecure,
+    /// The program of a check is missing: the check fails.
+    Check,
+    /// The program of another script is missing: it is not run.
+    Script,
+    /// An interface is missing: the instance waits for it.
+    Interface,
+}
+
+impl Reason {
+    /// Whether the daemon does not start where it is so.
+    pub fn refuses(self) -> bool {
+        matches!(self, Self::Account | Self::Insecure)
+    }
+}
+
+/// Something that does not fit.
+#[derive(Debug, Clone)]
+pub struct Misfit {
+    /// Why.
+    pub reason: Reason,
+    /// What is said of it; a warning.
+    pub finding: Diagnostic,
+}
+
+impl Misfit {
+    fn new(reason: Reason, finding: Diagnostic) -> Self {
+        Self { reason, finding }
+    }
+
+    /// The finding as an error.
+    #[must_use]
+    pub fn into_error(mut self) -> Diagnostic {
+        self.finding.severity = Severity::Error;
+        self.finding
+    }
+}
+
+const NO_START: &str = "the daemon does not start like this";
+
+impl Loaded {
+    /// Accounts, programs and rights, in no order.
+    pub fn misfits(&self) -> Vec<Misfit> {
+        let Some(config) = &self.keepalived else {
+            return Vec::new();
+        };
+        let programs =
+            programs(Reason::Check, checks(config)).chain(programs(Reason::Script, others(config)));
+        let rights = accounts(config).chain(insecure(config));
+        programs.chain(rights).collect()
+    }
+
+    /// Interfaces that the file names and that are not there, unless `dynamic_interfaces` expects it.
+    pub fn missing_interfaces(&self) -> Vec<Misfit> {
+        let config = self.keepalived.iter();
+        let config = config.filter(|config| !config.global.dynamic_interfaces);
+        let instances = config.flat_map(|config| &config.instances);
+        let named = instances.flat_map(|instance| {
+            let tracked = instance.track_interfaces.iter().map(|track| &track.name);
+            let all = std::iter::once(&instance.interface).chain(tracked);
+            all.map(|name| (name, &instance.span))
+        });
+        let missing = named.filter(|(name, _)| if_nametoindex(name.as_str()).is_err());
+        let missing = missing.map(|(name, span)| {
+            let finding = Diagnostic::warning(span.clone(), "no such interface on this host");
+            let finding = finding.found(name).action(
+                "the instance is in fault until it is there; `dynamic_interfaces` says that this is meant",
+            );
+            Misfit::new(Reason::Interface, finding)
+        });
+        missing.collect()
+    }
+
+    /// keepalived(8), `--config-test`: whether scripts are run without enable_script_security, and whether others can
+    /// change one of those.
+    pub fn unsecured_scripts(&self) -> Option<bool> {
+        let config = self.keepalived.as_ref()?;
+        if config.global.script_security {
+            return None;
+        }
+        // Those that keepalived would keep.
+        let runs = |written: &&keepalived::Command| {
+            security::obstacle(&written.arguments).is_none() && command(written, config).is_ok()
+        };
+        let all: Vec<_> = checks(config).chain(others(config)).filter(runs).collect();
+        let weak = all
+            .iter()
+            .any(|written| weakness(written, config).is_some());
+        (!all.is_empty()).then_some(weak)
+    }
+}
+
+/// The commands of `vrrp_script`.
+fn checks(config: &Config) -> impl Iterator<Item = &keepalived::Command> {
+    config.scripts.iter().map(|script| &script.command)
+}
+
+/// All other commands.
+fn others(config: &Config) -> impl Iterator<Item = &keepalived::Command> {
+    let groups = config.sync_groups.iter().map(|group| &group.notify);
+    let notify = config.instances.iter().map(|one| &one.notify).chain(groups);
+    let edges = [&config.global.startup, &config.global.shutdown];
+    let edges = edges.into_iter().filter_map(|edge| edge.command.as_ref());
+    let fifos = config.global.notify_fifos.iter();
+    let readers = fifos.filter_map(|fifo| fifo.reader.as_ref());
+    notify
+        .flat_map(keepalived::Notify::all)
+        .chain(edges)
+        .chain(readers)
+}
+
+/// Programs that cannot be executed. What only asks whether HAProxy runs is answered without one.
+fn programs<'a>(
+    reason: Reason,
+    commands: impl Iterator<Item = &'a keepalived::Command>,
+) -> impl Iterator<Item = Misfit> {
+    let action = match reason {
+        Reason::Check => {
+            "the script fails, and with it what tracks it; keepalived would go on without the check"
+        }
+        _ => "it cannot be run, and the log will say so each time",
+    };
+    let commands = commands.filter(move |written| {
+        reason != Reason::Check || !liveness::asks_for_the_balancer(&written.arguments)
+    });
+    commands.filter_map(move |written| {
+        let obstacle = security::obstacle(&written.arguments)?;
+        let program = written.arguments.first().map_or("", String::as_str);
+        let finding = Diagnostic::warning(written.span.clone(), obstacle);
+        Some(Misfit::new(reason, finding.found(program).action(action)))
+    })
+}
+
+/// Users and groups that do not exist, each where it is written.
+fn accounts(config: &Config) -> impl Iterator<Item = Misfit> {
+    let tracked = config.instances.iter().flat_map(|one| &one.track_scripts);
+    let is_tracked = move |at: usize| tracked.clone().any(|track| track.position == at);
+    let checks = checks(config).enumerate();
+    let checks = checks.filter_map(move |(at, written)| is_tracked(at).then_some(written));
+    let scripts = checks.chain(others(config));
+    let scripts = scripts.filter_map(|written| written.user.as_ref());
+    let fifos = config.global.notify_fifos.iter();
+    let owners = fifos.filter_map(|fifo| fifo.owner.as_ref());
+    let all = config
+        .global
+        .script_user
+        .iter()
+        .chain(owners)
+        .chain(scripts);
+    all.filter_map(|user| {
+        let error = account(user).err()?;
+        let finding = Diagnostic::warning(user.span.clone(), error.to_string());
+        Some(Misfit::new(Reason::Account, finding.action(NO_START)))
+    })
+}
+
+/// What root would run although others can change it, with `enable_script_security`.
+fn insecure(config: &Config) -> impl Iterator<Item = Misfit> {
+    let secured = Some(config).filter(|config| config.global.script_security);
+    let all = secured.map(|config| checks(config).chain(others(config)));
+    all.into_iter().flatten().filter_map(|written| {
+        let finding = Diagnostic::warning(written.span.clone(), weakness(written, config)?);
+        Some(Misfit::new(Reason::Insecure, finding.action(NO_START)))
+    })
+}
+
+/// Why root should not run it. Of a script without an account nothing can be said.
+fn weakness(written: &keepalived::Command, config: &Config) -> Option<String> {
+    security::objection(&command(written, config).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+    use super::*;
+    use crate::{
+        config::{diagnostic::Diagnostics, files::DiskFiles, load},
+        ipc::message::Sources,
+    };
+
+    /// What does not fit of a file with these lines in `global_defs` and in its instance.
+    fn loaded(folder: &Path, global: &str, instance: &str) -> Loaded {
+        let path = folder.join("k.conf");
+        let text = format!(
+            "global_defs {{\n{global}\n}}\nvrrp_instance V {{\ninterface lo\nvirtual_router_id 1\n\
+             virtual_ipaddress {{\n10.0.0.1\n}}\n{instance}\n}}\n"
+        );
+        fs::write(&path, text).unwrap();
+        let sources = Sources {
+            keepalived: Some(path),
+            ..Sources::default()
+        };
+        load::load(&sources, &DiskFiles, &mut Diagnostics::new()).unwrap()
+    }
+
+    fn reasons(global: &str, instance: &str) -> Vec<(Reason, u32)> {
+        let folder = tempfile::tempdir().unwrap();
+        let found = loaded(folder.path(), global, instance).misfits();
+        let found = found.iter();
+        found
+            .map(|one| (one.reason, one.finding.span.line))
+            .collect()
+    }
+
+    #[test]
+    fn accounts_that_do_not_exist_are_named_where_they_stand() {
+        assert!(reasons("script_user root", "notify /bin/true root").is_empty());
+        for (global, instance, line) in [
+            ("script_user no-such-user", "", 2),
+            ("script_user root no-such-group", "notify /bin/true", 2),
+            ("", "notify /bin/true no-such-user", 10),
+            ("notify_fifo /run/f no-such-user", "", 2),
+            ("startup_script /bin/true no-such-user", "", 2),
+        ] {
+            assert_eq!(
+                reasons(global, instance),
+                [(Reason::Account, line)],
+                "{global} {instance}"
+            );
+        }
+    }
+
+    #[test]
+    fn programs_that_cannot_be_executed_are_named() {
+        let line = [(Reason::Script, 10)];
+        assert_eq!(reasons("", "notify /no/such/program root"), line);
+        assert_eq!(reasons("", "notify /etc/passwd root"), line);
+        let reader = "notify_fifo /run/f\nnotify_fifo_script /no/such/program root";
+        assert_eq!(reasons(reader, ""), [(Reason::Script, 3)]);
+    }
+
+    #[test]
+    fn what_others_can_change_is_named_with_script_security_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("notify.sh");
+        fs::write(&script, "").unwrap();
+        fs::set_permissions(&script, PermissionsExt::from_mode(0o777)).unwrap();
+        let line = format!("notify_deleted \"{} x\" root", script.display());
+        let lax = loaded(folder.path(), "", &line);
+        assert!(lax.misfits().is_empty());
+        assert_eq!(lax.unsecured_scripts(), Some(true));
+        let strict = loaded(folder.path(), "enable_script_security", &line);
+        assert_eq!(strict.unsecured_scripts(), None);
+        let [misfit] = &*strict.misfits() else {
+            panic!("one finding");
+        };
+        assert_eq!(
+            (misfit.reason, misfit.finding.span.line),
+            (Reason::Insecure, 10)
+        );
+        assert!(misfit.finding.message.contains("notify.sh, but "));
+    }
+
+    #[test]
+    fn interfaces_are_looked_for_unless_they_may_come_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let track = "track_interface {\nno-such-if\n}";
+        let missing = |global| loaded(folder.path(), global, track).missing_interfaces();
+        assert_eq!(missing("").len(), 1);
+        assert!(missing("dynamic_interfaces").is_empty());
+    }
+}
