@@ -11,10 +11,12 @@ mod tls;
 mod unix;
 
 pub use error_page::{ErrorPage, ErrorPageError};
-pub use global::{Global, LogHeader, LogTarget, StatsLevel, StatsSocket, SyslogAddress};
+pub use global::{
+    Global, Http2Settings, LogHeader, LogTarget, StatsLevel, StatsSocket, SyslogAddress,
+};
 pub use proxy::{
     BackendConfig, Bind, BindAddress, CheckKind, CookieConfig, ErrorFiles, ForwardFor,
-    FrontendConfig, HttpMode, HttpReuse, LogFormatKind, Mode, ProxyConfig, StatsPage,
+    FrontendConfig, HttpMode, HttpReuse, LogFormatKind, Mode, Protocol, ProxyConfig, StatsPage,
     StickTableConfig, StoreKind, TableKey, Timeouts, TlsBind,
 };
 pub use server::{CheckConfig, ServerConfig};

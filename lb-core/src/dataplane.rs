@@ -29,6 +29,7 @@ mod destination;
 mod flow;
 mod gate;
 mod http1;
+mod http2;
 mod idle;
 mod listener;
 mod pipe;

@@ -35,7 +35,7 @@
 //!
 //! # Read the files in this order
 //! 1. [`config`]: what there is
-//! 2. [`head`], [`http1`], [`cookie`], [`proxy_protocol`]: messages, and what stands before them
+//! 2. [`head`], [`http1`], [`http2`], [`cookie`], [`proxy_protocol`]: messages, and what stands before them
 //! 3. [`request`], [`expr`], [`acl`], [`rules`], [`frontend`]: what is decided about them
 //! 4. [`backend`], [`balance`], [`server`]: who serves them
 //! 5. [`health`], [`stick_table`], [`stats`], [`log`]: what is known and told of it
@@ -56,6 +56,7 @@ mod hash;
 pub mod head;
 pub mod health;
 pub mod http1;
+pub mod http2;
 pub mod id;
 pub mod log;
 pub mod proxy_protocol;

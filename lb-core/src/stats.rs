@@ -19,6 +19,21 @@ pub use traffic::{Cell, StatusClass, Timer, Timers, Times, Traffic, set_worker};
 
 use std::time::Instant;
 
+/// What is counted of connections in HTTP/2.
+#[derive(Debug, Default)]
+pub struct Http2Counters {
+    /// Connections.
+    pub connections: Counter,
+    /// Requests on them.
+    pub streams: Counter,
+    /// Requests that were none: their streams were reset.
+    pub malformed: Counter,
+    /// Connections that were closed because their frames made no sense.
+    pub protocol_errors: Counter,
+    /// Connections that were closed because they flooded us with frames.
+    pub floods: Counter,
+}
+
 /// Counters of a frontend.
 #[derive(Debug)]
 pub struct FrontendCounters {
@@ -38,6 +53,8 @@ pub struct FrontendCounters {
     pub session_rate: Rate,
     /// Requests a second (`req_rate`).
     pub request_rate: Rate,
+    /// HTTP/2.
+    pub http2: Http2Counters,
 }
 
 impl FrontendCounters {
@@ -52,6 +69,7 @@ impl FrontendCounters {
             connection_rate: Rate::new(now),
             session_rate: Rate::new(now),
             request_rate: Rate::new(now),
+            http2: Http2Counters::default(),
         }
     }
 }

@@ -35,6 +35,33 @@ pub struct Global {
     pub hard_stop_after: Option<std::time::Duration>,
     /// `spread-checks` in percent (0-50).
     pub spread_checks: u8,
+    /// `tune.h2.*`.
+    pub http2: Http2Settings,
+}
+
+/// What peers in HTTP/2 are told they may do: `tune.h2.*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2Settings {
+    /// `tune.h2.header-table-size`: bytes of the table that compresses headers.
+    pub header_table_size: u32,
+    /// `tune.h2.initial-window-size`: bytes of a body that one stream may have on the way to us.
+    pub initial_window_size: u32,
+    /// `tune.h2.max-concurrent-streams`: of one connection.
+    pub max_concurrent_streams: u32,
+    /// `tune.h2.max-frame-size`: bytes.
+    pub max_frame_size: u32,
+}
+
+/// HAProxy's.
+impl Default for Http2Settings {
+    fn default() -> Self {
+        Self {
+            header_table_size: 4096,
+            initial_window_size: 65_535,
+            max_concurrent_streams: 100,
+            max_frame_size: 16_384,
+        }
+    }
 }
 
 /// Where syslog lines go.

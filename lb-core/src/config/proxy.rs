@@ -50,6 +50,8 @@ pub struct ProxyConfig {
     pub forward_for: Option<ForwardFor>,
     /// `option http-ignore-probes`.
     pub ignore_probes: bool,
+    /// `option disable-h2-upgrade`: the preface of HTTP/2 on a connection without TLS is no request.
+    pub no_h2_upgrade: bool,
     /// `option tcpka` / `clitcpka` / `srvtcpka`: keep-alive probes on (client, server) sockets.
     pub tcp_keepalive: (bool, bool),
     /// ACLs and every `tcp-request`, `http-request`, `http-response`, `use_backend` line.
@@ -86,6 +88,7 @@ impl ProxyConfig {
             http_mode: HttpMode::default(),
             forward_for: None,
             ignore_probes: false,
+            no_h2_upgrade: false,
             tcp_keepalive: (false, false),
             rules: ProxyRules::default(),
             stats: None,
@@ -158,6 +161,8 @@ pub struct Bind {
     pub name: Option<String>,
     /// `ssl` settings.
     pub tls: Option<TlsBind>,
+    /// `proto`: what clients speak.
+    pub protocol: Protocol,
     /// `accept-proxy`.
     pub accept_proxy: bool,
     /// `transparent` or an address that may not exist yet: bind with IP_FREEBIND.
@@ -181,6 +186,7 @@ impl Bind {
             address,
             name: None,
             tls: None,
+            protocol: Protocol::Negotiated,
             accept_proxy: false,
             freebind: false,
             v6only: None,
@@ -190,6 +196,18 @@ impl Bind {
             origin: None,
         }
     }
+}
+
+/// What is spoken on a connection in HTTP mode: `proto` of a `bind` or `server` line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Without the word: what TLS negotiates. Clients without TLS may also begin with the preface of HTTP/2.
+    #[default]
+    Negotiated,
+    /// `h1`.
+    Http1,
+    /// `h2`, known beforehand.
+    Http2,
 }
 
 /// A listening address.

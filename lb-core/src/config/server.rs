@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::{ServerTls, UnixAddress};
+use super::{Protocol, ServerTls, UnixAddress};
 
 /// One `server` line with every default applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct ServerConfig {
     pub send_proxy: Option<u8>,
     /// `ssl`: connections to it are encrypted.
     pub tls: Option<Arc<ServerTls>>,
+    /// `proto`: what it speaks.
+    pub protocol: Protocol,
     /// `source` address for outgoing connections.
     pub source: Option<SocketAddr>,
     /// `on-marked-down shutdown-sessions`.
@@ -77,6 +79,7 @@ impl ServerConfig {
             check: None,
             send_proxy: None,
             tls: None,
+            protocol: Protocol::Negotiated,
             source: None,
             shutdown_sessions_on_down: false,
             redir: None,

@@ -16,11 +16,13 @@ use std::{task::Poll, time::Duration};
 use super::{
     buffer, clock,
     flow::Flow,
+    http2,
     registry::Order,
     session::{Connection, Gone},
     trace::Trace,
 };
 use crate::{
+    config::Protocol,
     head::Head,
     http1::{Leniency, Limits, RequestDecoder, ResponseDecoder},
 };
@@ -83,6 +85,9 @@ enum Next {
 pub(super) async fn serve(mut connection: Box<Connection>) {
     let mut requests = 0u32;
     while let Ok(true) = next_request(&mut connection, requests == 0).await {
+        if requests == 0 && begins_http2(&mut connection).await {
+            return Box::pin(http2::serve(connection)).await;
+        }
         // Boxed: what requests need is not held by connections that have been waiting for one.
         match Box::pin(serve_while_busy(&mut connection, &mut requests)).await {
             Next::Request => {}
@@ -91,6 +96,46 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
         }
     }
     end(&mut connection).await;
+}
+
+/// Serves the one request that a connection carries: a stream of HTTP/2.
+pub(super) async fn serve_one(mut connection: Box<Connection>, number: u32) {
+    connection.member.listen().await;
+    let pooled = connection.worker.exchanges.borrow_mut().pop();
+    let mut exchange = pooled.unwrap_or_else(Exchange::new);
+    exchange::serve(&mut connection, &mut exchange, number).await;
+    let mut pool = connection.worker.exchanges.borrow_mut();
+    if pool.len() < KEPT {
+        pool.push(exchange);
+    }
+}
+
+/// What a client sends first that speaks HTTP/2 without having asked (RFC 9113 §3.3).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Whether a client without TLS begins with the preface of HTTP/2.
+async fn begins_http2(connection: &mut Connection) -> bool {
+    let protocol = connection.listener.bind_config().map(|b| b.protocol);
+    let forbidden = connection.frontend().no_h2_upgrade || protocol == Some(Protocol::Http1);
+    if forbidden || connection.info.tls.is_some() {
+        return false;
+    }
+    loop {
+        let seen = connection.client.input.bytes();
+        let compared = seen.len().min(PREFACE.len());
+        if seen.get(..compared) != PREFACE.get(..compared) {
+            return false;
+        }
+        if compared == PREFACE.len() {
+            return true;
+        }
+        let read = connection
+            .wait(|client, cx| client.poll_fill(cx, buffer::SIZE))
+            .await;
+        if !matches!(read, Ok(Ok(count)) if count > 0) {
+            return false;
+        }
+    }
 }
 
 /// Serves the request whose first byte has come, and those after it until none comes [`SOON`], or at once none

@@ -87,7 +87,7 @@ impl IdlePool {
     pub(super) fn put(
         &self,
         lease: &Lease,
-        stream: Stream,
+        mut stream: Stream,
         name: Option<Box<[u8]>>,
         requests: u32,
         now: Instant,

@@ -16,7 +16,7 @@ use super::{
     clock,
     count::Counted,
     flow::Side,
-    http1,
+    http1, http2,
     listener::{Accepted, Listener, Places},
     registry::{Membership, Order},
     stream::{Plain, Stream},
@@ -26,7 +26,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    config::{LogFormatKind, Mode},
+    config::{LogFormatKind, Mode, Protocol},
     http1::Progress,
     log::events::{self, level},
     proxy_protocol,
@@ -47,10 +47,11 @@ pub(super) struct Connection {
     pub(super) handshake: Duration,
     /// When the last request ended.
     pub(super) idle_since: Instant,
-    counted: Counted,
+    /// Shared by the streams of a connection in HTTP/2.
+    pub(super) counted: Rc<Counted>,
     /// The frontend's `tcp-request content` rules have seen the request that comes next.
     pub(super) inspected: bool,
-    places: Places,
+    pub(super) places: Rc<Places>,
 }
 
 /// Why waiting for a client ended.
@@ -139,6 +140,7 @@ pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Acce
         connection.log_connect();
         match connection.frontend().mode {
             Mode::Tcp => Box::pin(tcp::serve(connection)).await,
+            Mode::Http if connection.speaks_http2() => Box::pin(http2::serve(connection)).await,
             Mode::Http => Box::pin(http1::serve(connection)).await,
         }
     });
@@ -165,9 +167,9 @@ fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<C
         },
         handshake: Duration::ZERO,
         idle_since: now,
-        counted: Counted::new(&worker, &listener, now),
+        counted: Rc::new(Counted::new(&worker, &listener, now)),
         inspected: false,
-        places: accepted.places,
+        places: Rc::new(accepted.places),
         info,
         worker,
         listener,
@@ -205,6 +207,16 @@ impl Connection {
 
     fn is_proxied(&self) -> bool {
         self.listener.bind_config().is_some_and(|b| b.accept_proxy)
+    }
+
+    /// Whether HTTP/2 was agreed on: in the TLS handshake, or beforehand.
+    fn speaks_http2(&self) -> bool {
+        let agreed = || self.info.tls.as_ref()?.alpn.as_deref();
+        match self.listener.bind_config().map(|b| b.protocol) {
+            Some(Protocol::Http2) => true,
+            Some(Protocol::Http1) => false,
+            _ => agreed() == Some("h2"),
+        }
     }
 
     /// Whether something comes before its mode's first byte.

@@ -1,4 +1,4 @@
-//! A connected stream of any kind: TCP, UNIX, or TLS over one of them.
+//! A connected stream of any kind: TCP, UNIX, TLS over one of them, or one of the streams of HTTP/2 over any of these.
 
 use std::{
     io::{self, IoSlice},
@@ -14,6 +14,8 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 use tokio_rustls::TlsStream;
+
+use super::http2::Downstream;
 
 /// A stream without encryption.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(super) enum Stream {
     Plain(Plain),
     /// TLS, of either side.
     Tls(Box<TlsStream<Plain>>),
+    /// A request of a client in HTTP/2, as the bytes of HTTP/1.1.
+    Downstream(Box<Downstream>),
 }
 
 impl From<Plain> for Stream {
@@ -127,11 +131,7 @@ impl AsFd for Plain {
 impl Stream {
     /// The other end's address, if it has one.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
-        let plain = match self {
-            Self::Plain(plain) => plain,
-            Self::Tls(stream) => stream.get_ref().0,
-        };
-        match plain {
+        match self.socket()? {
             Plain::Tcp(stream) => stream.peer_addr().ok(),
             Plain::Unix(_) => None,
         }
@@ -143,8 +143,12 @@ impl Stream {
         cx: &mut Context<'_>,
         room: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if let Self::Downstream(s) = self {
+            return s.poll_read(cx, room);
+        }
         let mut buffer = ReadBuf::new(room);
         let polled = match self {
+            Self::Downstream(_) => Poll::Pending,
             Self::Plain(s) => Pin::new(s).poll_read(cx, &mut buffer),
             Self::Tls(s) => match Pin::new(s).poll_read(cx, &mut buffer) {
                 // A peer that closes without close_notify has ended the stream all the same.
@@ -167,13 +171,14 @@ impl Stream {
             (Self::Plain(s), [one]) => Pin::new(s).poll_write(cx, one),
             (Self::Plain(s), many) => Pin::new(s).poll_write_vectored(cx, many),
             (Self::Tls(s), many) => Pin::new(s).poll_write_vectored(cx, many),
+            (Self::Downstream(s), many) => s.poll_write(cx, many),
         }
     }
 
     /// Pushes out what TLS has sealed but not sent.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Plain(_) | Self::Downstream(_) => Poll::Ready(Ok(())),
             Self::Tls(s) => Pin::new(s).poll_flush(cx),
         }
     }
@@ -183,6 +188,22 @@ impl Stream {
         match self {
             Self::Plain(s) => Pin::new(s).poll_shutdown(cx),
             Self::Tls(s) => Pin::new(s).poll_shutdown(cx),
+            Self::Downstream(s) => Poll::Ready(s.shutdown()),
+        }
+    }
+
+    /// Scheme and authority of a request that came in HTTP/2.
+    pub(super) fn http2_origin(&self) -> Option<&[u8]> {
+        match self {
+            Self::Downstream(s) => Some(s.origin()),
+            _ => None,
+        }
+    }
+
+    /// Nothing was done with the request that came on this: a client that can be told so may repeat it.
+    pub(super) fn refuse_on_close(&mut self) {
+        if let Self::Downstream(s) = self {
+            s.refuse();
         }
     }
 
@@ -190,13 +211,16 @@ impl Stream {
     pub(super) fn plain(&self) -> Option<&Plain> {
         match self {
             Self::Plain(s) => Some(s),
-            Self::Tls(_) => None,
+            Self::Tls(_) | Self::Downstream(_) => None,
         }
     }
 
     /// The next close sends a reset instead of an end.
-    pub(super) fn reset_on_close(&self) {
-        if let Plain::Tcp(s) = self.socket() {
+    pub(super) fn reset_on_close(&mut self) {
+        if let Self::Downstream(s) = self {
+            s.abort();
+        }
+        if let Some(Plain::Tcp(s)) = self.socket() {
             let _ = socket2::SockRef::from(s).set_linger(Some(Duration::ZERO));
         }
     }
@@ -207,6 +231,7 @@ impl Stream {
         let tried = match self {
             Self::Plain(Plain::Tcp(s)) => s.try_read(&mut byte),
             Self::Plain(Plain::Unix(s)) => s.try_read(&mut byte),
+            Self::Downstream(_) => return false,
             // What TLS sends for itself (tickets of later sessions) is taken in; bytes that wait inside are seen.
             Self::Tls(s) => {
                 let mut cx = Context::from_waker(Waker::noop());
@@ -218,10 +243,11 @@ impl Stream {
         !matches!(tried, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 
-    fn socket(&self) -> &Plain {
+    fn socket(&self) -> Option<&Plain> {
         match self {
-            Self::Plain(s) => s,
-            Self::Tls(s) => s.get_ref().0,
+            Self::Plain(s) => Some(s),
+            Self::Tls(s) => Some(s.get_ref().0),
+            Self::Downstream(_) => None,
         }
     }
 }

@@ -113,6 +113,15 @@ impl ChunkedDecoder {
         self.state == State::Done
     }
 
+    /// Whether the last chunk has been passed: what follows are trailers.
+    pub fn is_past_content(&self) -> bool {
+        use State::{Done, EndLf, LineStart, Name, Value, ValueLf};
+        matches!(
+            self.state,
+            LineStart | Name { .. } | Value | ValueLf | EndLf | Done
+        )
+    }
+
     /// Content bytes of the present chunk that have not passed: they may be moved without a look at them and
     /// reported by [`skip`](Self::skip).
     pub fn chunk_remaining(&self) -> u64 {

@@ -32,6 +32,13 @@ pub fn connect(source: SocketAddr, destination: SocketAddr, frontend: &str, http
     format!("Connect from {source}:{source_port} to {destination}:{port} ({frontend}/{mode})")
 }
 
+/// A client's connection in HTTP/2 that was closed because it was a flood of frames; `words` say of which.
+pub fn http2_flood(source: SocketAddr, frontend: &str, words: &str) -> String {
+    let address = source.ip().to_canonical();
+    let port = source.port();
+    format!("HTTP/2 connection from {address}:{port} to {frontend} closed: {words}.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

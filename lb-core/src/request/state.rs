@@ -40,6 +40,17 @@ impl RuleState {
         self.trackers.end_stream();
         self.awaiting = 0;
     }
+
+    /// The state of another stream of the same connection: it has the session's variables as they are now, and counts
+    /// on what the connection counts on.
+    pub fn of_connection(&self) -> Self {
+        Self {
+            variables: self.variables.of_session(),
+            trackers: self.trackers.of_connection(),
+            world: self.world.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 /// How the log line of a stream is treated (`set-log-level`).
@@ -109,6 +120,15 @@ impl Variables {
     /// Removes `name`.
     pub fn unset(&mut self, name: &str) {
         self.entries.retain(|(_, n, _)| &**n != name);
+    }
+
+    /// Those that outlive a request.
+    fn of_session(&self) -> Self {
+        let entries = self.entries.iter();
+        let lasting = entries.filter(|(scope, ..)| *scope <= Scope::Session);
+        Self {
+            entries: lasting.cloned().collect(),
+        }
     }
 
     /// Removes what does not outlive `scope` (`Transaction` also ends request and response variables).

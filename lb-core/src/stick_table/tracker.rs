@@ -67,7 +67,8 @@ pub struct Trackers {
 
 #[derive(Debug, Default)]
 struct Slots {
-    connection: [Option<Tracked>; SLOTS],
+    /// Shared by the streams of the connection.
+    connection: [Option<Arc<Tracked>>; SLOTS],
     stream: [Option<Tracked>; SLOTS],
 }
 
@@ -75,12 +76,8 @@ impl Trackers {
     /// What counter `number` tracks: the stream's, else the connection's.
     pub fn tracked(&self, number: usize) -> Option<&Tracked> {
         let slots = self.slots.as_deref()?;
-        let of = |list: &'_ [Option<Tracked>; SLOTS]| list.get(number).is_some_and(Option::is_some);
-        let list = match of(&slots.stream) {
-            true => &slots.stream,
-            false => &slots.connection,
-        };
-        list.get(number)?.as_ref()
+        let of_stream = slots.stream.get(number)?.as_ref();
+        of_stream.or_else(|| slots.connection.get(number)?.as_deref())
     }
 
     /// Whether counter `number` is free at this level: a counter that tracks something goes on with it.
@@ -88,22 +85,38 @@ impl Trackers {
         let Some(slots) = self.slots.as_deref() else {
             return number < SLOTS;
         };
-        let list = match level {
-            Level::Connection => &slots.connection,
-            Level::Stream => &slots.stream,
-        };
-        list.get(number).is_some_and(Option::is_none)
+        match level {
+            Level::Connection => slots.connection.get(number).is_some_and(Option::is_none),
+            Level::Stream => slots.stream.get(number).is_some_and(Option::is_none),
+        }
     }
 
     /// Counter `number` tracks this from now on.
     pub fn begin(&mut self, level: Level, number: usize, tracked: Tracked) {
         let slots = self.slots.get_or_insert_default();
-        let list = match level {
-            Level::Connection => &mut slots.connection,
-            Level::Stream => &mut slots.stream,
-        };
-        if let Some(slot) = list.get_mut(number) {
-            *slot = Some(tracked);
+        match level {
+            Level::Connection => {
+                if let Some(slot) = slots.connection.get_mut(number) {
+                    *slot = Some(Arc::new(tracked));
+                }
+            }
+            Level::Stream => {
+                if let Some(slot) = slots.stream.get_mut(number) {
+                    *slot = Some(tracked);
+                }
+            }
+        }
+    }
+
+    /// The counters of another stream of the same connection.
+    pub fn of_connection(&self) -> Self {
+        Self {
+            slots: self.slots.as_deref().map(|slots| {
+                Box::new(Slots {
+                    connection: slots.connection.clone(),
+                    stream: Default::default(),
+                })
+            }),
         }
     }
 

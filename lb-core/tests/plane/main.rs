@@ -16,6 +16,7 @@ mod checks;
 mod common;
 mod faults;
 mod http;
+mod http2;
 mod reload;
 mod tables;
 mod tcp;

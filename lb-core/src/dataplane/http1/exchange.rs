@@ -13,7 +13,7 @@ use crate::{
         session::{Connection, Gone},
         trace::Trace,
     },
-    head::{Head, HeadRef},
+    head::{Head, HeadRef, Version},
     http1::{Leniency, Limits, Method, Progress, RequestSummary, ResponseDecoder},
     log::RequestLine,
     stick_table::Event,
@@ -82,10 +82,16 @@ async fn read_head(
     loop {
         let input = connection.client.input.bytes();
         match x.decoder.decode(input, &mut x.request) {
-            Ok(Progress::Complete(summary)) => {
+            Ok(Progress::Complete(mut summary)) => {
+                let origin = connection.client.stream.http2_origin();
+                if origin.is_some() {
+                    summary.version = Version::Http2;
+                    x.request.version = Version::Http2;
+                }
                 let head = HeadRef::new(&x.request, input);
                 x.line.extend_from_slice(head.method());
                 x.method_len = x.line.len();
+                x.line.extend_from_slice(origin.unwrap_or_default());
                 x.line.extend_from_slice(head.target());
                 x.trace.bytes_uploaded =
                     size_in_log(head, head.method().len() + head.target().len());
@@ -172,9 +178,9 @@ fn finish(connection: &mut Connection, x: &mut Exchange, valid: bool) {
         method,
         target,
         version: match x.request.version {
-            crate::head::Version::Http10 => "HTTP/1.0",
-            crate::head::Version::Http11 => "HTTP/1.1",
-            crate::head::Version::Http2 => "HTTP/2.0",
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+            Version::Http2 => "HTTP/2.0",
         },
     });
     // The head's memory goes to the next request with `x`; its bytes are kept until the caller forgets them.

@@ -92,6 +92,7 @@ pub(super) async fn forward(
             // The client knows this race from its own connections and repeats the request if it may.
             drop(dialed);
             x.trace.end_with(b'S', b'H');
+            connection.client.stream.refuse_on_close();
             return Next::Close;
         }
         drop(dialed.server);

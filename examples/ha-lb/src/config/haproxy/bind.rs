@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use lb_core::config::{Bind, BindAddress, TlsBind};
+use lb_core::config::{Bind, BindAddress, Protocol, TlsBind};
 
 use super::{
     address::{self, Host, Port},
@@ -126,13 +126,15 @@ fn options(
                     "crt" => tls::certificates(&arg, defaults.crt_base, context, &mut tls)?,
                     "crt-list" => tls::list(&arg, defaults.crt_base, context, &mut tls)?,
                     "alpn" => {
-                        tls.alpn =
-                            tls::spoken(&arg, context, "it is not offered; clients use HTTP/1.1");
+                        let done = "it is not offered; clients use what is";
+                        let known = ["h2", "http/1.1", "http/1.0"];
+                        tls.alpn = tls::spoken(&arg, context, &known, done);
                     }
                     "backlog" => bind.backlog = Some(value::number(&arg, name, 0, u32::MAX)?),
                     "interface" => bind.interface = Some(arg.text.to_owned()),
                     "mode" => bind.unix_mode = Some(value::mode(&arg)?),
                     "name" => bind.name = Some(arg.text.to_owned()),
+                    "proto" => bind.protocol = protocol(&arg)?,
                     _ if arg.text == "none" => {}
                     _ => {
                         let message = "client certificates are not verified";
@@ -150,6 +152,15 @@ fn options(
         return Ok(None);
     }
     finish(args, versions, tls).map(Some)
+}
+
+/// The protocol of `proto`.
+pub(super) fn protocol(arg: &Arg<'_>) -> Parsed<Protocol> {
+    match arg.text {
+        "h1" => Ok(Protocol::Http1),
+        "h2" => Ok(Protocol::Http2),
+        _ => Err(arg.refuse("unknown protocol", "h1 or h2")),
+    }
 }
 
 fn finish(args: &Args<'_>, versions: Versions, mut tls: TlsBind) -> Parsed<TlsBind> {

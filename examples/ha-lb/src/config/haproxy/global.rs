@@ -167,6 +167,19 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         "hard-stop-after" => {
             global.hard_stop_after = Some(value::time(arg, name, Unit::Milliseconds)?);
         }
+        "tune.h2.header-table-size" => {
+            global.http2.header_table_size = value::number(arg, name, 0, 65_536)?;
+        }
+        "tune.h2.initial-window-size" => {
+            let largest = i32::MAX.unsigned_abs();
+            global.http2.initial_window_size = value::number(arg, name, 0, largest)?;
+        }
+        "tune.h2.max-concurrent-streams" => {
+            global.http2.max_concurrent_streams = value::number(arg, name, 1, u32::MAX)?;
+        }
+        "tune.h2.max-frame-size" => {
+            global.http2.max_frame_size = value::number(arg, name, 16_384, 16_777_215)?;
+        }
         // Variables were applied by the lexer.
         _ => {}
     }

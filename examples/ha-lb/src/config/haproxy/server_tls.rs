@@ -94,7 +94,10 @@ impl Draft {
                 config.sni = Some(sni.map_err(|error| arg.refuse(error.message, expected))?);
             }
             "check-sni" => config.check_sni = Some(arg.text.to_owned()),
-            _ => config.alpn = tls::spoken(arg, context, "it is not offered; servers get HTTP/1.1"),
+            _ => {
+                let done = "it is not offered; servers get HTTP/1.1";
+                config.alpn = tls::spoken(arg, context, &["http/1.1", "http/1.0"], done);
+            }
         }
         Ok(())
     }

@@ -83,6 +83,7 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
         differs(&old.stats_sockets, &new.stats_sockets),
     );
     settings.named("spread-checks", old.spread_checks != new.spread_checks);
+    settings.named("tune.h2", old.http2 != new.http2);
     settings.named("log", old.logs != new.logs);
     settings.named("log-tag", old.log_tag != new.log_tag);
     settings.named(
@@ -105,6 +106,10 @@ fn proxy(plan: &mut Plan, old: &ProxyConfig, new: &ProxyConfig) {
     settings.named("log format", old.log_format != new.log_format);
     settings.named("HTTP connection mode", old.http_mode != new.http_mode);
     settings.named("option forwardfor", old.forward_for != new.forward_for);
+    settings.named(
+        "option disable-h2-upgrade",
+        old.no_h2_upgrade != new.no_h2_upgrade,
+    );
     settings.named("TCP keep-alive", old.tcp_keepalive != new.tcp_keepalive);
     settings.named("stats", differs(&old.stats, &new.stats));
     settings.named("description", old.description != new.description);
@@ -248,6 +253,7 @@ fn server(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     settings.named("slowstart", old.slowstart != new.slowstart);
     settings.named("check", old.check != new.check);
     settings.named("ssl", old.tls != new.tls);
+    settings.named("proto", old.protocol != new.protocol);
     settings.named("send-proxy", old.send_proxy != new.send_proxy);
     settings.named("source", old.source != new.source);
     settings.named("redir", old.redir != new.redir);

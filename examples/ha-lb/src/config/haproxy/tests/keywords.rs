@@ -25,6 +25,10 @@ const GLOBALS: &[&str] = &[
     "group haproxy",
     "gid 7",
     "hard-stop-after 30s",
+    "tune.h2.header-table-size 8192",
+    "tune.h2.initial-window-size 131072",
+    "tune.h2.max-concurrent-streams 20",
+    "tune.h2.max-frame-size 32768",
     "log 127.0.0.1:514 local0",
     "log-send-hostname lb1",
     "log-tag lb",
@@ -116,6 +120,7 @@ const OPTION_LINES: &[(In, &str)] = &[
     (Backend, "abortonclose"),
     (Backend, "allbackups"),
     (Frontend, "clitcpka"),
+    (Frontend, "disable-h2-upgrade"),
     (Frontend, "dontlog-normal"),
     (Frontend, "dontlognull"),
     (
@@ -180,13 +185,14 @@ const BIND_WORDS: &[&str] = &[
     "interface eth0",
     "mode 600",
     "name web",
+    "proto h2",
     "transparent",
     "v4v6",
     "v6only",
 ];
 
 const TLS_WORDS: &[&str] = &[
-    "alpn http/1.1",
+    "alpn h2,http/1.1",
     "crt /etc/ssl/all",
     "crt /etc/ssl/all/b.pem",
     "force-tlsv12",

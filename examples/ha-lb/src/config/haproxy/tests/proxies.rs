@@ -65,7 +65,7 @@ fn tls_versions_and_certificates() {
         let config = quiet(&pair(&format!("bind :443 ssl {words}"), ""));
         frontend(&config, 0).binds[1].tls.clone().unwrap()
     };
-    let directory = tls("crt /etc/ssl/all alpn http/1.1");
+    let directory = tls("crt /etc/ssl/all alpn h2,http/1.1");
     let paths: Vec<_> = directory
         .certificates
         .iter()
@@ -74,7 +74,7 @@ fn tls_versions_and_certificates() {
     assert_eq!(paths, ["/etc/ssl/all/a.pem", "/etc/ssl/all/b.pem"]);
     // The key of a.pem stands in a.pem.key.
     assert!(String::from_utf8_lossy(&directory.certificates[0].1).contains("EC PRIVATE KEY"));
-    assert_eq!(directory.alpn, ["http/1.1"]);
+    assert_eq!(directory.alpn, ["h2", "http/1.1"]);
     let versions = |words: &str| {
         let tls = tls(&format!("crt /etc/ssl/all/b.pem {words}"));
         (tls.tls12_only, tls.tls13_only)
@@ -84,13 +84,13 @@ fn tls_versions_and_certificates() {
     assert_eq!(versions("no-tlsv13"), (true, false));
     assert_eq!(versions("ssl-min-ver TLSv1.1 no-sslv3"), (false, false));
     let said = findings(&pair(
-        "bind :443 ssl crt /etc/ssl/all/b.pem alpn h2,http/1.1",
+        "bind :443 ssl crt /etc/ssl/all/b.pem alpn h2,spdy/3,http/1.1",
         "",
     ));
     assert_eq!(
         said,
         [
-            "h.cfg:9:44: warning: protocol 'h2' is not spoken; it is not offered; clients use HTTP/1.1"
+            "h.cfg:9:44: warning: protocol 'spdy/3' is not spoken; it is not offered; clients use what is"
         ]
     );
     let said = findings(&pair("bind :443 ssl", ""));

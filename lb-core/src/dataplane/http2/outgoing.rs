@@ -1,0 +1,234 @@
+//! Content written as in HTTP/1.1 on its way into a stream: what frames it is taken off, trailers go as fields.
+//!
+//! A stream takes no more than its receiver and the connection have room for ([`super::SEND_BUFFER`]): the rest waits
+//! where it came from.
+
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+
+use super::{incoming::broken, message};
+use crate::http1::{ChunkedDecoder, Framing, Leniency};
+
+/// How far content has been written.
+#[derive(Debug)]
+enum Content {
+    /// All of it.
+    Done,
+    /// So many bytes are left.
+    Length(u64),
+    Chunks(Box<Chunks>),
+    /// Until the end is written.
+    UntilEnd,
+}
+
+#[derive(Debug)]
+struct Chunks {
+    decoder: ChunkedDecoder,
+    trailers: Vec<u8>,
+}
+
+/// One direction of a stream, after its head.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    stream: SendStream<Bytes>,
+    content: Content,
+}
+
+/// The bytes that end a body in chunks without content.
+const EMPTY: &[u8] = b"0\r\n\r\n";
+
+/// How many of the bytes behind a head are the whole of its content, none; `None` if there is some, or none yet.
+pub(super) fn ends_at_once(framing: Framing, behind: &[u8]) -> Option<usize> {
+    match framing {
+        Framing::None | Framing::Length(0) => Some(0),
+        Framing::Chunked if behind.starts_with(EMPTY) => Some(EMPTY.len()),
+        _ => None,
+    }
+}
+
+impl Outgoing {
+    /// What follows a head.
+    pub(super) fn new(stream: SendStream<Bytes>, framing: Framing, ended: bool) -> Self {
+        let content = match framing {
+            _ if ended => Content::Done,
+            Framing::None | Framing::Length(0) => Content::Done,
+            Framing::Length(length) => Content::Length(length),
+            Framing::Chunked => Content::Chunks(Box::new(Chunks {
+                decoder: ChunkedDecoder::new(Leniency::HAPROXY),
+                trailers: Vec::new(),
+            })),
+            Framing::UntilClose | Framing::Tunnel => Content::UntilEnd,
+        };
+        Self { stream, content }
+    }
+
+    /// Whether the end has been written.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.content, Content::Done)
+    }
+
+    /// Whether the other end cancelled the stream.
+    pub(super) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        self.stream.poll_reset(cx).map(|reset| match reset {
+            Ok(reason) => broken(reason.into()),
+            Err(error) => broken(error),
+        })
+    }
+
+    /// Cancels the stream.
+    pub(super) fn reset(&mut self, reason: Reason) {
+        self.stream.send_reset(reason);
+        self.content = Content::Done;
+    }
+
+    /// Takes some of `bytes`.
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.content {
+            Content::Done => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Content::UntilEnd => {
+                let count = ready!(poll_room(&mut self.stream, cx, bytes.len()))?;
+                self.send(bytes.get(..count).unwrap_or_default(), false)?;
+                Poll::Ready(Ok(count))
+            }
+            Content::Length(left) => {
+                let wanted = usize::try_from(*left)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
+                let count = ready!(poll_room(&mut self.stream, cx, wanted))?;
+                *left -= count as u64;
+                let last = *left == 0;
+                self.send(bytes.get(..count).unwrap_or_default(), last)?;
+                Poll::Ready(Ok(count))
+            }
+            Content::Chunks(chunks) => {
+                let piece = chunks.take(&mut self.stream, cx, bytes)?;
+                if piece.consumed == 0 {
+                    return Poll::Pending;
+                }
+                if chunks.decoder.is_done() && chunks.trailers.len() > 2 {
+                    let trailers = message::read_trailers(&chunks.trailers);
+                    if !piece.content.is_empty() {
+                        self.send_owned(piece.content, false)?;
+                    }
+                    self.content = Content::Done;
+                    self.stream.send_trailers(trailers).map_err(broken)?;
+                } else if chunks.decoder.is_done() {
+                    self.send_owned(piece.content, true)?;
+                } else if !piece.content.is_empty() {
+                    self.send_owned(piece.content, false)?;
+                }
+                Poll::Ready(Ok(piece.consumed))
+            }
+        }
+    }
+
+    /// The writer has ended.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        match self.content {
+            Content::UntilEnd => self.send(&[], true),
+            _ => Ok(()),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8], last: bool) -> io::Result<()> {
+        self.send_owned(bytes.to_vec(), last)
+    }
+
+    fn send_owned(&mut self, bytes: Vec<u8>, last: bool) -> io::Result<()> {
+        if last {
+            self.content = Content::Done;
+        }
+        self.stream.send_data(bytes.into(), last).map_err(broken)
+    }
+}
+
+/// What [`Chunks::take`] took.
+struct Piece {
+    consumed: usize,
+    content: Vec<u8>,
+}
+
+impl Chunks {
+    /// Takes from `bytes` what the stream has room for, and what frames it.
+    fn take(
+        &mut self,
+        stream: &mut SendStream<Bytes>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> io::Result<Piece> {
+        let mut piece = Piece {
+            consumed: 0,
+            content: Vec::new(),
+        };
+        let mut room = None;
+        while piece.consumed < bytes.len() && !self.decoder.is_done() {
+            let rest = bytes.get(piece.consumed..).unwrap_or_default();
+            let left = self.decoder.chunk_remaining();
+            if left == 0 {
+                piece.consumed += self.take_line(rest)?;
+                continue;
+            }
+            let room = match room {
+                Some(room) => room,
+                None => match poll_room(stream, cx, rest.len()) {
+                    Poll::Ready(count) => *room.insert(count?),
+                    Poll::Pending => break,
+                },
+            };
+            let run = usize::try_from(left).unwrap_or(usize::MAX);
+            let run = run.min(rest.len()).min(room - piece.content.len());
+            if run == 0 {
+                break;
+            }
+            piece
+                .content
+                .extend_from_slice(rest.get(..run).unwrap_or_default());
+            self.decoder.skip(run as u64);
+            piece.consumed += run;
+        }
+        Ok(piece)
+    }
+
+    /// A line between content, or as much of it as there is.
+    fn take_line(&mut self, rest: &[u8]) -> io::Result<usize> {
+        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let line = rest.get(..end).unwrap_or_default();
+        let is_trailer = self.decoder.is_past_content();
+        let malformed = |_| io::Error::from(io::ErrorKind::InvalidData);
+        let taken = self.decoder.next_piece(line).map_err(malformed)?;
+        if is_trailer {
+            self.trailers.extend_from_slice(line);
+        }
+        Ok(taken.consumed)
+    }
+}
+
+/// How much of `wanted` bytes can be sent now.
+fn poll_room(
+    stream: &mut SendStream<Bytes>,
+    cx: &mut Context<'_>,
+    wanted: usize,
+) -> Poll<io::Result<usize>> {
+    stream.reserve_capacity(wanted);
+    let room = stream.capacity();
+    if room > 0 {
+        return Poll::Ready(Ok(room.min(wanted)));
+    }
+    loop {
+        match ready!(stream.poll_capacity(cx)) {
+            Some(Ok(0)) => {}
+            Some(Ok(room)) => return Poll::Ready(Ok(room.min(wanted))),
+            Some(Err(error)) => return Poll::Ready(Err(broken(error))),
+            None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+}

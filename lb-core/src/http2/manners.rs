@@ -1,0 +1,151 @@
+//! Floods: frames that cost their sender nothing and us something (CVE-2019-9512 to -9518, CVE-2023-44487).
+//!
+//! A peer is allowed [`SMALL`] small frames in [`SPAN`], and [`RESETS`] cancelled requests and one for every second
+//! request beside. (Heads without end and bodies in crumbs are limited by whoever reads them.)
+
+use std::time::{Duration, Instant};
+
+use super::{Frame, FrameKind};
+
+/// Small frames that are too many in [`SPAN`].
+const SMALL: u32 = 1000;
+/// How long small frames are counted together.
+const SPAN: Duration = Duration::from_secs(10);
+/// Cancelled requests that anybody may have.
+const RESETS: u64 = 100;
+
+/// What a peer does too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flood {
+    /// Requests that it cancels.
+    Resets,
+    /// Frames without content: pings, settings, priorities, empty data, unknown ones.
+    SmallFrames,
+}
+
+impl Flood {
+    /// What is said of it in a log.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Resets => "too many cancelled requests",
+            Self::SmallFrames => "too many small frames",
+        }
+    }
+}
+
+/// What was counted of one peer.
+#[derive(Debug, Clone)]
+pub struct Manners {
+    since: Instant,
+    small: u32,
+    opened: u64,
+    resets: u64,
+}
+
+impl Manners {
+    /// Nothing yet.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            small: 0,
+            opened: 0,
+            resets: 0,
+        }
+    }
+
+    /// Counts a frame that came; tells if that was one too many.
+    pub fn note(&mut self, now: Instant, frame: Frame) -> Option<Flood> {
+        match frame.kind {
+            FrameKind::Headers => self.opened += 1,
+            FrameKind::Reset => {
+                self.resets += 1;
+                let many = self.resets > RESETS + self.opened / 2;
+                return many.then_some(Flood::Resets);
+            }
+            FrameKind::Data if frame.length > 0 || frame.flag => {}
+            // What answers us was asked for.
+            FrameKind::Settings | FrameKind::Ping if frame.flag => {}
+            FrameKind::Data
+            | FrameKind::Priority
+            | FrameKind::Settings
+            | FrameKind::Ping
+            | FrameKind::Other => {
+                if now.saturating_duration_since(self.since) > SPAN {
+                    self.since = now;
+                    self.small = 0;
+                }
+                self.small += 1;
+                return (self.small > SMALL).then_some(Flood::SmallFrames);
+            }
+            FrameKind::GoAway | FrameKind::WindowUpdate | FrameKind::Continuation => {}
+        }
+        None
+    }
+
+    /// Requests so far.
+    pub fn opened(&self) -> u64 {
+        self.opened
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_clock::now;
+
+    fn frame(kind: FrameKind, length: u32, flag: bool) -> Frame {
+        Frame {
+            kind,
+            length,
+            flag,
+            code: 0,
+        }
+    }
+
+    fn first_flood(frames: impl Iterator<Item = Frame>, pause: Duration) -> Option<(usize, Flood)> {
+        let mut now = now();
+        let mut manners = Manners::new(now);
+        frames.enumerate().find_map(|(at, frame)| {
+            now += pause;
+            manners.note(now, frame).map(|flood| (at, flood))
+        })
+    }
+
+    #[test]
+    fn a_flood_of_resets_is_noticed_and_a_browser_that_leaves_a_page_is_not() {
+        let rapid = (0..1000).flat_map(|_| {
+            [
+                frame(FrameKind::Headers, 20, true),
+                frame(FrameKind::Reset, 4, false),
+            ]
+        });
+        let (at, flood) = first_flood(rapid, Duration::ZERO).unwrap();
+        assert_eq!(flood, Flood::Resets);
+        assert!((200..=402).contains(&at), "{at}");
+        let page = (0..20).flat_map(|_| {
+            let requests = (0..100).map(|_| frame(FrameKind::Headers, 20, true));
+            requests.chain((0..40).map(|_| frame(FrameKind::Reset, 4, false)))
+        });
+        assert_eq!(first_flood(page, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn small_frames_are_counted_by_the_time_they_come_in() {
+        for (kind, length) in [
+            (FrameKind::Ping, 8),
+            (FrameKind::Settings, 0),
+            (FrameKind::Data, 0),
+            (FrameKind::Priority, 5),
+            (FrameKind::Other, 0),
+        ] {
+            let frames = || (0..5000).map(|_| frame(kind, length, false));
+            let seen = first_flood(frames(), Duration::ZERO);
+            assert_eq!(seen, Some((1000, Flood::SmallFrames)), "{kind:?}");
+            assert_eq!(first_flood(frames(), Duration::from_millis(20)), None);
+        }
+        let content = (0..5000).map(|_| frame(FrameKind::Data, 1, false));
+        assert_eq!(first_flood(content, Duration::ZERO), None);
+        let updates = (0..5000).map(|_| frame(FrameKind::WindowUpdate, 4, false));
+        assert_eq!(first_flood(updates, Duration::ZERO), None);
+    }
+}

@@ -1,0 +1,448 @@
+//! HTTP/2 to clients: what origins see of it, what comes back, and who is told when something breaks.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, client::SendRequest};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use lb_core::config::{Mode, Protocol, ProxyConfig};
+
+use crate::common::{Origin, PATIENCE, Plane, SHORT, listen, ok, read_message};
+
+/// A proxy whose clients speak HTTP/2 from the first byte on.
+fn proxy(origin: &Origin) -> ProxyConfig {
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    if let Some(frontend) = &mut proxy.frontend {
+        frontend.binds[0].protocol = Protocol::Http2;
+    }
+    proxy
+}
+
+/// What a response was.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+    trailers: HeaderMap,
+}
+
+/// Runs `work` with a client of a connection, until it ends or patience does.
+fn with_client<T>(address: SocketAddr, work: impl AsyncFnOnce(SendRequest<Bytes>) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::task::spawn_local(connection);
+        tokio::time::timeout(PATIENCE, work(client))
+            .await
+            .expect("in time")
+    })
+}
+
+fn get(path: &str) -> Request<()> {
+    request("GET", path, &[])
+}
+
+fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Request<()> {
+    let uri = format!("http://web.test{path}");
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap()
+}
+
+/// Sends a request with content in these pieces, and reads all of the answer.
+async fn ask(
+    client: &SendRequest<Bytes>,
+    request: Request<()>,
+    content: &[&str],
+) -> Result<Answer, h2::Error> {
+    let mut client = client.clone().ready().await?;
+    let (response, mut sink) = client.send_request(request, content.is_empty())?;
+    for (at, piece) in content.iter().enumerate() {
+        let last = at + 1 == content.len();
+        sink.send_data(Bytes::copy_from_slice(piece.as_bytes()), last)?;
+    }
+    whole(response.await?).await
+}
+
+async fn whole(response: Response<RecvStream>) -> Result<Answer, h2::Error> {
+    let (head, mut content) = response.into_parts();
+    let mut body = Vec::new();
+    while let Some(data) = content.data().await {
+        let data = data?;
+        content.flow_control().release_capacity(data.len())?;
+        body.extend_from_slice(&data);
+    }
+    Ok(Answer {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+        trailers: content.trailers().await?.unwrap_or_default(),
+    })
+}
+
+#[test]
+fn a_request_reaches_the_origin_as_one_of_http_1_and_is_logged_as_what_it_was() {
+    let origin = Origin::echo();
+    let plane = Plane::start(vec![proxy(&origin)]);
+    let fields = [
+        ("cookie", "a=1"),
+        ("x-seen", "yes"),
+        ("cookie", "b=2"),
+        ("te", "trailers"),
+        ("cookie", "c=3"),
+    ];
+    let answer = with_client(plane.address(), async |client| {
+        let request = request("GET", "/path?query", &fields);
+        ask(&client, request, &[]).await.unwrap()
+    });
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.body,
+        "GET /path?query HTTP/1.1\r\nhost: web.test\r\ncookie: a=1; b=2; c=3\r\nx-seen: yes\r\n\
+         te: trailers\r\n\r\n"
+    );
+    let length = answer.body.len().to_string();
+    assert_eq!(answer.headers["content-length"], length.as_str());
+    assert_eq!(answer.headers.len(), 1, "{:?}", answer.headers);
+    let entry = plane.entry();
+    assert_eq!(entry.end(), ("web/s1", "200", "----"));
+    assert_eq!(entry.request, "\"GET http://web.test/path?query HTTP/2.0\"");
+    plane.stop();
+}
+
+#[test]
+fn content_goes_up_by_its_length_or_in_chunks_and_trailers_go_both_ways() {
+    let answer = |request: &str| {
+        let mut answer =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\
+            Keep-Alive: timeout=5\r\n\r\n"
+                .to_vec();
+        answer.extend(format!("{:x}\r\n{request}\r\n", request.len()).bytes());
+        answer.extend(b"0\r\ngrpc-status: 0\r\nX-Sum: 7\r\n\r\n");
+        answer
+    };
+    let origin = Origin::new(move |mut stream| {
+        let mut seen = Vec::new();
+        let mut byte = [0];
+        while let Ok(1) = stream.read(&mut byte) {
+            seen.push(byte[0]);
+            let ends: [&[u8]; 3] = [b"abcdef", b"0\r\n\r\n", b"x-up: 1\r\n\r\n"];
+            if ends.iter().any(|end| seen.ends_with(end)) {
+                let request = String::from_utf8_lossy(&seen).into_owned();
+                stream.write_all(&answer(&request)).unwrap();
+                seen.clear();
+            }
+        }
+    });
+    let plane = Plane::start(vec![proxy(&origin)]);
+    let (stated, unstated, with_trailers) = with_client(plane.address(), async |client| {
+        let stated = request("POST", "/stated", &[("content-length", "6")]);
+        let stated = ask(&client, stated, &["abc", "def"]).await.unwrap();
+        let unstated = request("POST", "/unstated", &[]);
+        let unstated = ask(&client, unstated, &["abc", "def"]).await.unwrap();
+        let mut ready = client.clone().ready().await.unwrap();
+        let (response, mut sink) = ready
+            .send_request(request("PUT", "/trailers", &[]), false)
+            .unwrap();
+        sink.send_data(Bytes::from_static(b"abc"), false).unwrap();
+        let mut trailers = HeaderMap::new();
+        trailers.insert(
+            HeaderName::from_static("x-up"),
+            HeaderValue::from_static("1"),
+        );
+        sink.send_trailers(trailers).unwrap();
+        let with_trailers = whole(response.await.unwrap()).await.unwrap();
+        (stated, unstated, with_trailers)
+    });
+    assert!(
+        stated.body.ends_with("content-length: 6\r\n\r\nabcdef"),
+        "{stated:?}"
+    );
+    assert!(
+        unstated.body.contains("transfer-encoding: chunked\r\n\r\n"),
+        "{unstated:?}"
+    );
+    assert!(unstated.body.ends_with("0\r\n\r\n"), "{unstated:?}");
+    let chunks = "\r\n\r\n3\r\nabc\r\n0\r\nx-up: 1\r\n\r\n";
+    assert!(with_trailers.body.ends_with(chunks), "{with_trailers:?}");
+    for answer in [stated, unstated, with_trailers] {
+        assert!(answer.headers.is_empty(), "{:?}", answer.headers);
+        assert_eq!(answer.trailers["grpc-status"], "0");
+        assert_eq!(answer.trailers["x-sum"], "7");
+    }
+    plane.stop();
+}
+
+#[test]
+fn answers_without_content_end_with_their_head_and_interim_ones_come_before() {
+    let origin = Origin::http(|request| {
+        let (_, rest) = request.split_once(" /").unwrap();
+        match rest.split_once(' ').unwrap().0 {
+            "head" => b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n".to_vec(),
+            "204" => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+            "304" => b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n".to_vec(),
+            "hints" => {
+                let mut answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n".to_vec();
+                answer.extend(ok("whole"));
+                answer
+            }
+            _ => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_vec(),
+        }
+    });
+    let plane = Plane::start(vec![proxy(&origin)]);
+    with_client(plane.address(), async |client| {
+        for (method, path, status) in [
+            ("HEAD", "/head", 200),
+            ("GET", "/204", 204),
+            ("GET", "/304", 304),
+            ("GET", "/empty", 200),
+        ] {
+            let mut ready = client.clone().ready().await.unwrap();
+            let (response, _) = ready
+                .send_request(request(method, path, &[]), true)
+                .unwrap();
+            let response = response.await.unwrap();
+            assert_eq!(response.status(), status, "{path}");
+            assert!(response.body().is_end_stream(), "{path}");
+        }
+        let mut ready = client.clone().ready().await.unwrap();
+        let (mut response, _) = ready.send_request(get("/hints"), true).unwrap();
+        let hints = std::future::poll_fn(|cx| response.poll_informational(cx)).await;
+        let hints = hints.unwrap().unwrap();
+        assert_eq!(
+            (hints.status().as_u16(), &hints.headers()["link"]),
+            (103, &HeaderValue::from_static("</a.css>"))
+        );
+        assert_eq!(whole(response.await.unwrap()).await.unwrap().body, "whole");
+    });
+    plane.stop();
+}
+
+#[test]
+fn a_client_that_asks_whether_to_go_on_is_told_by_the_origin() {
+    let origin = Origin::new(|mut stream| {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        assert!(String::from_utf8_lossy(&head).contains("expect: 100-continue"));
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+        let mut body = [0; 5];
+        stream.read_exact(&mut body).unwrap();
+        stream
+            .write_all(&ok(&String::from_utf8_lossy(&body)))
+            .unwrap();
+    });
+    let plane = Plane::start(vec![proxy(&origin)]);
+    with_client(plane.address(), async |client| {
+        let mut ready = client.ready().await.unwrap();
+        let fields = [("expect", "100-continue"), ("content-length", "5")];
+        let (mut response, mut sink) = ready
+            .send_request(request("POST", "/", &fields), false)
+            .unwrap();
+        let leave = std::future::poll_fn(|cx| response.poll_informational(cx)).await;
+        assert_eq!(leave.unwrap().unwrap().status(), 100);
+        sink.send_data(Bytes::from_static(b"hello"), true).unwrap();
+        assert_eq!(whole(response.await.unwrap()).await.unwrap().body, "hello");
+    });
+    plane.stop();
+}
+
+#[test]
+fn many_streams_of_one_connection_are_served_at_once_however_long_their_answers() {
+    const LENGTH: usize = 300_000;
+    let origin = Origin::http(|request| {
+        let (_, rest) = request.split_once("/").unwrap();
+        let name = rest.split_once(' ').unwrap().0;
+        ok(&name.repeat(LENGTH / name.len()))
+    });
+    let plane = Plane::start(vec![proxy(&origin)]);
+    with_client(plane.address(), async |client| {
+        let mut answers = Vec::new();
+        for number in 100..140 {
+            let mut ready = client.clone().ready().await.unwrap();
+            let (response, _) = ready
+                .send_request(get(&format!("/{number}")), true)
+                .unwrap();
+            // Each is read as it comes: unread content of one would take the room of the others.
+            let answer = async { whole(response.await.unwrap()).await.unwrap() };
+            answers.push((number, tokio::task::spawn_local(answer)));
+        }
+        for (number, answer) in answers {
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.body.len(), LENGTH);
+            assert!(answer.body.starts_with(&number.to_string()));
+        }
+    });
+    assert_eq!(plane.plane.balancer().process.connections_total.value(), 1);
+    plane.stop();
+}
+
+#[test]
+fn a_stream_that_its_client_cancels_leaves_its_origin_at_once_and_the_others_go_on() {
+    let (gone, wait) = mpsc::channel();
+    let gone = std::sync::Mutex::new(gone);
+    let origin = Origin::new(move |mut stream| {
+        while let Some(request) = read_message(&mut stream) {
+            if request.starts_with("GET /slow ") {
+                // Ends when the balancer closes the connection.
+                let end = stream.read(&mut [0]);
+                gone.lock()
+                    .unwrap()
+                    .send(matches!(end, Ok(0) | Err(_)))
+                    .unwrap();
+                return;
+            }
+            stream.write_all(&ok("quick")).unwrap();
+        }
+    });
+    let plane = Plane::start(vec![proxy(&origin)]);
+    with_client(plane.address(), async |client| {
+        let mut ready = client.clone().ready().await.unwrap();
+        let (response, mut sink) = ready.send_request(get("/slow"), true).unwrap();
+        ask(&client, get("/quick"), &[]).await.unwrap();
+        assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
+        sink.send_reset(Reason::CANCEL);
+        drop(response);
+        let gone = tokio::task::spawn_blocking(move || wait.recv_timeout(PATIENCE));
+        assert!(gone.await.unwrap().unwrap());
+        assert_eq!(plane.entry().end(), ("web/s1", "400", "CH--"));
+        ask(&client, get("/quick"), &[]).await.unwrap();
+    });
+    plane.stop();
+}
+
+#[test]
+fn an_answer_that_breaks_off_resets_its_stream_and_no_other() {
+    let origin = Origin::new(|mut stream| {
+        while let Some(request) = read_message(&mut stream) {
+            if request.starts_with("GET /broken ") {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+                return;
+            }
+            stream.write_all(&ok("fine")).unwrap();
+        }
+    });
+    let plane = Plane::start(vec![proxy(&origin)]);
+    with_client(plane.address(), async |client| {
+        let broken = ask(&client, get("/broken"), &[]).await.unwrap_err();
+        assert_eq!(broken.reason(), Some(Reason::INTERNAL_ERROR));
+        assert_eq!(plane.entry().end(), ("web/s1", "200", "SD--"));
+        let fine = ask(&client, get("/fine"), &[]).await.unwrap();
+        assert_eq!(fine.body, "fine");
+    });
+    plane.stop();
+}
+
+#[test]
+fn content_without_a_length_that_ends_with_its_connection_ends_the_stream() {
+    let origin = Origin::new(|mut stream| {
+        read_message(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nuntil the end");
+    });
+    let plane = Plane::start(vec![proxy(&origin)]);
+    let answer = with_client(plane.address(), async |client| {
+        ask(&client, get("/"), &[]).await.unwrap()
+    });
+    assert_eq!(answer.body, "until the end");
+    plane.stop();
+}
+
+#[test]
+fn a_client_that_sends_no_more_of_its_content_is_timed_out_and_one_without_streams_too() {
+    let origin = Origin::echo();
+    let mut proxy = proxy(&origin);
+    proxy.timeouts.client = SHORT;
+    proxy.timeouts.http_keep_alive = Some(Duration::from_millis(150));
+    let plane = Plane::start(vec![proxy]);
+    with_client(plane.address(), async |client| {
+        let mut ready = client.clone().ready().await.unwrap();
+        let (response, mut sink) = ready
+            .send_request(request("POST", "/", &[]), false)
+            .unwrap();
+        sink.send_data(Bytes::from_static(b"abc"), false).unwrap();
+        assert_eq!(response.await.unwrap().status(), 408);
+        assert_eq!(plane.entry().end(), ("web/s1", "408", "cD--"));
+        // Without a stream the connection is told to go.
+        let mut ended = client.clone();
+        while std::future::poll_fn(|cx| ended.poll_ready(cx))
+            .await
+            .is_ok()
+        {
+            tokio::task::yield_now().await;
+        }
+    });
+    plane.stop();
+}
+
+#[test]
+fn a_plane_that_stops_lets_streams_end_and_says_goaway() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(std::sync::Mutex::new(wait));
+    let origin = Origin::http(move |_| {
+        wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        ok("late")
+    });
+    let plane = Plane::start(vec![proxy(&origin)]);
+    with_client(plane.address(), async |client| {
+        let mut ready = client.clone().ready().await.unwrap();
+        let (response, _) = ready.send_request(get("/"), true).unwrap();
+        let backends = &plane.plane.balancer().backends;
+        while backends[0].counters().sessions.value() == 0 {
+            tokio::task::yield_now().await;
+        }
+        plane.plane.stop_accepting();
+        let mut ended = client.clone();
+        while std::future::poll_fn(|cx| ended.poll_ready(cx))
+            .await
+            .is_ok()
+        {
+            tokio::task::yield_now().await;
+        }
+        go.send(()).unwrap();
+        assert_eq!(whole(response.await.unwrap()).await.unwrap().body, "late");
+    });
+    plane.stop();
+}
+
+#[test]
+fn clients_go_over_to_http_2_by_its_preface_unless_that_is_forbidden() {
+    let origin = Origin::echo();
+    let mut open = proxy(&origin);
+    let mut closed = listen("closed", Mode::Http, &[origin.address]);
+    closed.no_h2_upgrade = true;
+    if let Some(frontend) = &mut open.frontend {
+        frontend.binds[0].protocol = Protocol::Negotiated;
+    }
+    let plane = Plane::start(vec![open, closed]);
+    let answer = with_client(plane.addresses[0].unwrap(), async |client| {
+        ask(&client, get("/upgraded"), &[]).await.unwrap()
+    });
+    assert!(answer.body.starts_with("GET /upgraded HTTP/1.1\r\n"));
+    let mut stream = TcpStream::connect(plane.addresses[1].unwrap()).unwrap();
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .unwrap();
+    let refused = read_message(&mut stream).unwrap();
+    assert!(
+        refused.starts_with("HTTP/1.1 4") || refused.starts_with("HTTP/1.1 505"),
+        "{refused}"
+    );
+    drop(stream);
+    plane.stop();
+}
