@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// A failed operation on the host.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,18 @@ pub enum Error {
     /// Duplicate address detection (RFC 4862 §5.4) found another host with an address.
     #[error("another host has {0}: duplicate address detection failed")]
     Duplicate(IpAddr),
+    /// Another program takes away what is put up, again and again.
+    #[error(
+        "another program removes {what} again and again ({times} times by now): it is put back with pauses of up to {longest:?}"
+    )]
+    Contested {
+        /// What.
+        what: String,
+        /// How often it has gone when that was noticed.
+        times: u32,
+        /// The longest pause.
+        longest: Duration,
+    },
     /// A route or rule could not be added or removed.
     #[error("cannot {what} {path}: {source}")]
     Path {
@@ -85,6 +98,7 @@ impl From<Error> for io::Error {
             Error::Netlink(source) => source.kind(),
             Error::NoInterface(_) => io::ErrorKind::NotFound,
             Error::Duplicate(_) => io::ErrorKind::AddrInUse,
+            Error::Contested { .. } => io::ErrorKind::ResourceBusy,
             Error::Fence(_) => io::ErrorKind::Other,
         };
         Self::new(kind, error)

@@ -28,6 +28,7 @@ mod open;
 mod pulse;
 mod rules;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub const DEFAULT_MARK: u32 = 0x1000_0000;
 /// that another program may hold the address soon.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 const TABLE: &str = "vip_fence";
+/// The hold of the beat that proves that beats arrive.
+const TRIAL: Duration = Duration::from_secs(1);
 /// Addresses of one transaction at most: a list of elements has room for 64 KiB, and what is sent for all of them must
 /// fit into the socket's buffer, 208 KiB by default.
 const TOGETHER: usize = 500;
@@ -130,7 +133,6 @@ impl Fence {
     pub fn pulse(&mut self) -> io::Result<Pulse> {
         /// RFC 5737: nobody's address.
         const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 0));
-        const TRIAL: Duration = Duration::from_secs(1);
         let mut pulse = Pulse::new(self.connection.port())?;
         self.hear(TRIAL)?;
         // An older kernel has no such rules.
@@ -155,6 +157,23 @@ impl Fence {
             self.connection.commit(batch)?;
             self.open.hears(hold);
         }
+        Ok(())
+    }
+
+    /// From now on beats with these holds alone are heard: addresses with others have been closed, or opened anew.
+    pub fn hear_only(&mut self, holds: &BTreeSet<Duration>) -> Result<(), FenceError> {
+        let stays = self
+            .open
+            .heard()
+            .filter(|hold| holds.contains(hold) || *hold == TRIAL || hold.is_zero());
+        let stays: BTreeSet<Duration> = stays.collect();
+        if stays.len() == self.open.heard().count() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        self.open.hear_anew(&mut batch, &stays);
+        self.connection.commit(batch).map_err(FenceError::Refused)?;
+        self.open.hears_only(stays);
         Ok(())
     }
 

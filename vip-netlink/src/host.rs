@@ -228,6 +228,11 @@ impl LinuxHost {
                 }
                 Ok(None)
             }
+            Report::Lost(count) => Ok(Some(HostEvent::NotificationsLost { count })),
+            Report::Event(HostEvent::Dismissed { router }) => {
+                self.routers.remove(&router);
+                Ok(Some(HostEvent::Dismissed { router }))
+            }
             Report::Event(HostEvent::LinkUp { interface }) if self.is_deaf(interface) => Ok(None),
             Report::Event(HostEvent::PrimaryAddress { router, address }) => {
                 let Some(slot) = self.routers.get_mut(&router) else {

@@ -90,6 +90,9 @@ pub struct Link {
     pub arp: ArpSettings,
     /// What it is, if it is a macvlan.
     pub macvlan: Option<Macvlan>,
+    /// The number of the holder ([`Fence::number`](crate::fence::Fence::number)) that has changed its
+    /// `promote_secondaries`, as one of its alternative names says.
+    pub promoted_by: Option<u32>,
 }
 
 /// How an interface asks and answers by ARP (the kernel's `Documentation/networking/ip-sysctl`).
@@ -145,6 +148,7 @@ mod tests {
             alias: None,
             arp: ArpSettings::default(),
             macvlan: None,
+            promoted_by: None,
         };
         assert!(link.usable());
         link.running = false;

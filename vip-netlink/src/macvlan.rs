@@ -20,6 +20,11 @@
 //! crash too. IPv6's `accept_ra` and `autoconf` cannot be set by netlink:
 //! [`refuse_advertisements`].
 
+//!
+//! keepalived's devices carry no mark. One of them is in use as long as the group of VRRP is joined on it, as keepalived
+//! does on the device (with `vmac_xmit_base` and unicast peers it does not, and nothing tells such a device from one that
+//! was left behind).
+
 use std::io;
 
 use vrrp_proto::{Family, Vrid};
@@ -141,7 +146,11 @@ pub fn refuse_advertisements(name: &str) -> io::Result<()> {
 }
 
 #[cfg(feature = "tokio")]
+mod members;
+#[cfg(feature = "tokio")]
 mod requests;
+#[cfg(feature = "tokio")]
+pub(crate) use members::is_joined;
 #[cfg(feature = "tokio")]
 pub(crate) use requests::Requests;
 
@@ -173,6 +182,7 @@ mod tests {
                 parent,
                 bridge: true,
             }),
+            promoted_by: None,
         }
     }
 

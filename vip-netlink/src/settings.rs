@@ -13,6 +13,15 @@ use crate::vips::answer;
 const SETTINGS: u16 = 1;
 const PROMOTE_SECONDARIES: u16 = 20;
 
+/// An interface has an alternative name that begins like this, and ends with the number of its holder, as long as
+/// `promote_secondaries` is not as it was before: a process that is killed cannot put it back.
+const NOTE: &str = "vip-netlink.promote_secondaries.";
+
+/// The holder that an alternative name speaks of.
+pub(crate) fn promoter(name: &str) -> Option<u32> {
+    name.strip_prefix(NOTE)?.parse().ok()
+}
+
 /// Requests about settings over one rtnetlink connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -37,6 +46,20 @@ impl Settings {
         Ok(families.flatten().any(
             |family| matches!(family, AfSpecUnspec::Inet(settings) if settings.iter().any(promotes)),
         ))
+    }
+
+    /// Notes on the interface that it is to be put back.
+    pub(crate) async fn note(&self, interface: u32, holder: u32) -> io::Result<()> {
+        let name = format!("{NOTE}{holder}");
+        let properties = self.handle.link().property_add(interface);
+        answer(properties.alt_ifname(&[&name]).execute()).await
+    }
+
+    /// It is no longer to be put back.
+    pub(crate) async fn unnote(&self, interface: u32, holder: u32) -> io::Result<()> {
+        let name = format!("{NOTE}{holder}");
+        let properties = self.handle.link().property_del(interface);
+        answer(properties.alt_ifname(&[&name]).execute()).await
     }
 
     /// Changes that.

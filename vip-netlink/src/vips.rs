@@ -74,26 +74,28 @@ impl Vips {
 
     /// Removes the address; no error if it, or its interface, is already gone.
     pub fn remove(&mut self, present: Present) -> Result<(), Error> {
-        self.remove_all(&[present])
+        self.remove_all(&[present]).map_err(|(_, error)| error)
     }
 
-    /// Removes each address; the last that could not be is the result.
-    pub fn remove_all(&mut self, all: &[Present]) -> Result<(), Error> {
+    /// Removes each address. An error names those that could not be removed, and why the last of them was not.
+    pub fn remove_all(&mut self, all: &[Present]) -> Result<(), (Vec<Present>, Error)> {
         let messages = all.iter().map(naming).map(RouteNetlinkMessage::DelAddress);
         let outcomes = self.requests.perform(messages.collect(), 0);
         let failed = |source: &io::Error| {
             source.kind() != io::ErrorKind::AddrNotAvailable
                 && source.raw_os_error() != Some(rustix::io::Errno::NODEV.raw_os_error())
         };
-        let mut result = Ok(());
+        let mut left = Vec::new();
+        let mut why = None;
         for (outcome, present) in outcomes.into_iter().zip(all) {
             if let Err(source) = outcome
                 && failed(&source)
             {
-                result = Err(refused("remove", *present, source));
+                left.push(*present);
+                why = Some(refused("remove", *present, source));
             }
         }
-        result
+        why.map_or(Ok(()), |error| Err((left, error)))
     }
 
     /// What the kernel has now of one link: not every setting of it is notified of.
@@ -111,23 +113,21 @@ impl Vips {
         tokio::spawn(neighbours::ask_again(self.handle.clone(), asker));
     }
 
-    /// Everything that the kernel has now.
-    pub async fn dump(&self) -> Result<Kernel, Error> {
-        let mut kernel = Kernel::default();
-        let links = self.handle.link().get().execute().try_collect::<Vec<_>>();
-        for link in answer(links).await.map_err(Error::Netlink)? {
-            kernel.apply(&RouteNetlinkMessage::NewLink(link));
+    /// Everything that the kernel has now. The answer may be waited for beside other requests.
+    pub fn dump(&self) -> impl Future<Output = Result<Kernel, Error>> + Send + use<> {
+        let handle = self.handle.clone();
+        async move {
+            let mut kernel = Kernel::default();
+            let links = handle.link().get().execute().try_collect::<Vec<_>>();
+            for link in answer(links).await.map_err(Error::Netlink)? {
+                kernel.apply(&RouteNetlinkMessage::NewLink(link));
+            }
+            let addresses = handle.address().get().execute().try_collect::<Vec<_>>();
+            for address in answer(addresses).await.map_err(Error::Netlink)? {
+                kernel.apply(&RouteNetlinkMessage::NewAddress(address));
+            }
+            Ok(kernel)
         }
-        let addresses = self
-            .handle
-            .address()
-            .get()
-            .execute()
-            .try_collect::<Vec<_>>();
-        for address in answer(addresses).await.map_err(Error::Netlink)? {
-            kernel.apply(&RouteNetlinkMessage::NewAddress(address));
-        }
-        Ok(kernel)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::link::Link;
 use crate::plan::{Present, primary_address};
 use crate::route::Prefix;
 
+mod filter;
 mod messages;
 mod watcher;
 

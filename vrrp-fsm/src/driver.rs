@@ -78,6 +78,7 @@ pub struct Driver<H> {
     lost: Option<IpAddr>,
     /// The same of what stands whoever is Active.
     fixtures: Option<Failure>,
+    lost_notifications: u64,
 }
 
 /// What the driver can be asked while it runs.
@@ -121,6 +122,8 @@ pub struct Snapshot {
     pub receive_errors: u64,
     /// Packets for which the host had no room.
     pub overflows: u64,
+    /// How often notifications of the kernel were lost.
+    pub lost_notifications: u64,
     /// How often, for ten seconds each, packets for routers that are not ours were passed over uncounted, because
     /// there were thousands a second.
     pub narrowed: u64,
@@ -156,6 +159,7 @@ impl<H: Host> Driver<H> {
             paths: BTreeMap::new(),
             lost: None,
             fixtures: None,
+            lost_notifications: 0,
         })
     }
 
@@ -294,7 +298,8 @@ impl<H: Host> Driver<H> {
         Ok(id)
     }
 
-    /// Takes a router out ([`RouterSet::retire`]).
+    /// Takes a router out ([`RouterSet::retire`]). Its number is used again once the host has told that it is
+    /// [dismissed](HostEvent::Dismissed).
     pub fn retire(&mut self, router: RouterId, mut observer: impl FnMut(RouterId, Observation)) {
         self.set.retire(now(), router);
         self.perform(&mut observer);
@@ -331,6 +336,7 @@ impl<H: Host> Driver<H> {
             stray: self.set.stray().clone(),
             receive_errors: self.receive_errors,
             overflows: self.host.overflows(),
+            lost_notifications: self.lost_notifications,
             narrowed: self.crowd.narrowed,
         }
     }
@@ -395,6 +401,32 @@ impl<H: Host> Driver<H> {
                 HostEvent::Fixtures { outcome } => self.fixtures_tried(outcome, observer),
                 HostEvent::FixtureGone { what } => {
                     observer(NOBODY, Observation::FixtureGone { what });
+                }
+                HostEvent::Leftovers { router, outcome } => {
+                    self.leftovers_tried(router, outcome, observer);
+                }
+                HostEvent::Dismissed { router } => {
+                    self.failures.remove(&router);
+                    self.paths.remove(&router);
+                    self.set.release(router);
+                }
+                HostEvent::NotificationsLost { count } => {
+                    self.lost_notifications = count;
+                    if count.is_power_of_two() {
+                        observer(NOBODY, Observation::NotificationsLost { count });
+                    }
+                }
+                HostEvent::Overflowed {
+                    interface,
+                    count,
+                    room,
+                } => {
+                    let observation = Observation::Overflowed {
+                        interface,
+                        count,
+                        room,
+                    };
+                    observer(NOBODY, observation);
                 }
                 HostEvent::Unheld { router, error } => {
                     observer(router, Observation::Unheld { error });

@@ -3,8 +3,8 @@
 //!
 //! Sans-IO like [`Router`]: packets and events in, one ordered queue of actions out. Dispatch by
 //! (interface, family, VRID) is O(1), the earliest deadline O(log n); an advert that comes or goes
-//! allocates nothing. A router with one address, one tracked script and one peer takes about 940 bytes, all told
-//! (`tests/memory.rs` counts both).
+//! allocates nothing. A router with one address, one tracked script and one peer takes about 940 bytes, all told,
+//! and one whose tables of peers and of refused senders are full less than 4 KiB (`tests/memory.rs` counts it all).
 
 use alloc::{collections::VecDeque, vec::Vec};
 use core::{fmt, net::IpAddr, time::Duration};
@@ -37,14 +37,18 @@ use index::{Index, Key};
 pub use receive::{Packet, Refused, Rejected, Rejection};
 pub use resume::Memory;
 
-/// Number of a router in its set, in the order of insertion.
+/// Number of a router in its set, in the order of insertion. That of one that has [left](RouterSet::release) is used
+/// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouterId(u32);
 
 /// Virtual routers of one host.
 #[derive(Debug, Clone, Default)]
 pub struct RouterSet {
-    members: Vec<Member>,
+    /// By number; `None` where one has left, until another gets it.
+    members: Vec<Option<Member>>,
+    /// Numbers that are free, the next one last.
+    vacant: Vec<RouterId>,
     index: Index,
     deadlines: Deadlines,
     actions: VecDeque<(RouterId, Action)>,
@@ -131,13 +135,13 @@ impl RouterSet {
                 vrid: key.vrid,
             });
         }
-        let id = RouterId(u32::try_from(self.members.len()).unwrap_or(u32::MAX));
+        let id = self.next_ids().next().unwrap_or(RouterId(u32::MAX));
         let base = config.priority;
         let tracks = Tracks::new(attachment.tracks.iter().copied());
         let mut router = Router::new(config)?;
         // In Initialize these events only note, and ask for nothing.
         router.handle(Instant::ZERO, verdict_event(&tracks, base));
-        self.members.push(Member {
+        let member = Member {
             router,
             attachment,
             tracks,
@@ -149,8 +153,18 @@ impl RouterSet {
             warned: doubt::Warned::default(),
             retired: false,
             group: None,
-        });
-        self.deadlines.admit();
+        };
+        match self
+            .vacant
+            .pop()
+            .and_then(|id| self.members.get_mut(id.index()))
+        {
+            Some(place) => *place = Some(member),
+            None => {
+                self.members.push(Some(member));
+                self.deadlines.admit();
+            }
+        }
         self.index.insert(key, id);
         Ok(id)
     }
@@ -163,7 +177,14 @@ impl RouterSet {
             .any(|other| transport.overlaps(other))
     }
 
-    /// The routers, in the order of insertion.
+    /// The numbers that the next routers will have, in this order.
+    pub fn next_ids(&self) -> impl Iterator<Item = RouterId> + use<> {
+        let vacant = self.vacant.clone();
+        let more = u32::try_from(self.members.len()).unwrap_or(u32::MAX)..=u32::MAX;
+        vacant.into_iter().rev().chain(more.map(RouterId))
+    }
+
+    /// The routers, in the order of their numbers.
     pub fn ids(&self) -> impl Iterator<Item = RouterId> + use<> {
         (0..u32::try_from(self.members.len()).unwrap_or(u32::MAX)).map(RouterId)
     }
@@ -405,11 +426,11 @@ impl RouterSet {
         id: RouterId,
         what: impl FnOnce(&mut Router) -> T,
     ) -> Option<T> {
-        let member = self.members.get_mut(id.index())?;
+        let member = self.members.get_mut(id.index())?.as_mut()?;
         member.router.exchange_queue(&mut self.queue);
         let done = what(&mut member.router);
         self.settle(now, id);
-        if let Some(member) = self.members.get_mut(id.index()) {
+        if let Some(Some(member)) = self.members.get_mut(id.index()) {
             member.router.exchange_queue(&mut self.queue);
         }
         Some(done)
@@ -417,7 +438,7 @@ impl RouterSet {
 
     /// What a router asks for, and its deadline, into the common ones.
     fn settle(&mut self, now: Instant, id: RouterId) {
-        let Some(member) = self.members.get_mut(id.index()) else {
+        let Some(Some(member)) = self.members.get_mut(id.index()) else {
             return;
         };
         while let Some(action) = member.router.poll_action() {
@@ -445,11 +466,11 @@ impl RouterSet {
     }
 
     fn member(&self, id: RouterId) -> Option<&Member> {
-        self.members.get(id.index())
+        self.members.get(id.index())?.as_ref()
     }
 
     fn member_mut(&mut self, id: RouterId) -> Option<&mut Member> {
-        self.members.get_mut(id.index())
+        self.members.get_mut(id.index())?.as_mut()
     }
 
     fn assert_drained(&self) {

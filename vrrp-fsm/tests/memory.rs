@@ -324,3 +324,90 @@ fn a_password_and_a_rejection_allocate_nothing_either() {
     }
     assert_eq!(ALLOCATIONS.get() - before, 0);
 }
+
+/// Whoever sends adverts, or what looks like them, under thousands of addresses.
+#[test]
+fn a_router_whose_tables_are_full_takes_at_most_four_kibibytes() {
+    let senders: Vec<_> = (2..=250)
+        .flat_map(|source| adverts(&mut set(1, attachment, source, 50)))
+        .collect();
+    let before = LIVE.get();
+    let mut set = set(1, attachment, 1, 100);
+    let mut full = Vec::new();
+    for (sender, (interface, _, envelope, bytes)) in senders.iter().cycle().take(2000).enumerate() {
+        for hop_limit in [255, 254] {
+            let envelope = Envelope {
+                hop_limit,
+                ..*envelope
+            };
+            let packet = Packet {
+                interface: *interface,
+                protocol: PROTOCOL,
+                envelope,
+                bytes,
+            };
+            let taken = set.receive(NOW + SECOND * u32::try_from(sender).unwrap(), &packet);
+            assert_eq!(taken.is_ok(), hop_limit == 255);
+            drain(&mut set);
+        }
+        if sender == 100 {
+            full.push(LIVE.get() - before);
+        }
+    }
+    full.push(LIVE.get() - before);
+    let status = set.status(RouterId::new(0)).unwrap();
+    println!(
+        "{} peers, {} refused: {full:?} bytes",
+        status.peers.len(),
+        status.refused.len()
+    );
+    assert_eq!((status.peers.len(), status.refused.len()), (16, 16));
+    assert!(full.iter().all(|bytes| *bytes <= 4096), "{full:?}");
+}
+
+/// Routers and groups that come and go with each of a thousand reloads.
+#[test]
+fn a_thousand_reloads_leave_nothing_behind() {
+    let mut set = set(10, attachment, 1, 100);
+    let mut known = 0;
+    let mut last = RouterId::new(0);
+    for round in 0..1000_usize {
+        let comers: Vec<RouterId> = (0..3)
+            .map(|one| {
+                let expected = set.next_ids().next();
+                let number = 20 + (round * 3 + one) % 200;
+                let id = set.insert(attachment(number), config(number, 1, 100));
+                assert_eq!(id.as_ref().ok().copied(), expected);
+                id.unwrap()
+            })
+            .collect();
+        for id in &comers {
+            set.handle(NOW, *id, Event::Startup);
+            drain(&mut set);
+        }
+        let group = set.form_group(NOW, comers.clone());
+        drain(&mut set);
+        assert_eq!(set.group(group), comers);
+        while set.timeout_next(NOW + SECOND * 4) {
+            drain(&mut set);
+        }
+        for id in comers {
+            assert!(set.status(id).is_some());
+            set.retire(NOW + SECOND * 5, id);
+            assert!(
+                std::iter::from_fn(|| set.poll_action()).any(|(of, _)| of == id),
+                "it resigns and lets its addresses go"
+            );
+            set.release(id);
+            assert!(set.status(id).is_none());
+            last = last.max(id);
+        }
+        if round == 100 {
+            known = LIVE.get();
+        }
+    }
+    assert_eq!(LIVE.get() - known, 0);
+    assert_eq!(last.number(), 12, "numbers are used again");
+    // Those that stayed are still there.
+    assert_eq!(set.ids().filter(|id| set.status(*id).is_some()).count(), 10);
+}

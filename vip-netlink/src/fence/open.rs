@@ -31,7 +31,8 @@ use super::nfnetlink::Batch;
 use super::pulse::{ARP_BEAT, MANY, hold_number, ip_protocol};
 use super::rules::{
     BEFORE_USERS, DEL_SET_ELEMENT, Destination, GET_SET_ELEMENT, GET_TABLE, INPUT, Layer,
-    NEW_SET_ELEMENT, SET_TIMEOUT, SetKind, element_list, elements, new_set, new_table, of_family,
+    NEW_SET_ELEMENT, SET_TIMEOUT, SetKind, element_list, elements, flush, new_set, new_table,
+    of_family,
 };
 
 const TABLE_OWNER: u32 = 2;
@@ -179,9 +180,22 @@ impl Open {
 
     /// Makes sure that beats with this hold are heard; one of no time at all silences.
     pub(super) fn hear(&self, batch: &mut Batch, hold: Duration) {
-        if self.has_heard(hold) {
-            return;
+        if !self.has_heard(hold) {
+            self.beat_rules(batch, hold);
         }
+    }
+
+    /// Rules for these holds instead of those that there are, in one transaction: no beat is missed.
+    pub(super) fn hear_anew(&self, batch: &mut Batch, holds: &BTreeSet<Duration>) {
+        for layer in Layer::BOTH {
+            flush(batch, layer, &self.table, BEAT);
+        }
+        for hold in holds {
+            self.beat_rules(batch, *hold);
+        }
+    }
+
+    fn beat_rules(&self, batch: &mut Batch, hold: Duration) {
         for layer in Layer::BOTH {
             for &ipv6 in layer.families() {
                 self.beat_rule(batch, layer, ipv6, (hold, 1));
@@ -236,6 +250,16 @@ impl Open {
     /// Whether there are rules for it.
     pub(super) fn has_heard(&self, hold: Duration) -> bool {
         self.holds.contains(&hold)
+    }
+
+    /// The holds for which there are rules.
+    pub(super) fn heard(&self) -> impl Iterator<Item = Duration> + '_ {
+        self.holds.iter().copied()
+    }
+
+    /// There are rules for these alone from now on.
+    pub(super) fn hears_only(&mut self, holds: BTreeSet<Duration>) {
+        self.holds = holds;
     }
 
     /// There are rules for it from now on.

@@ -39,6 +39,15 @@ pub(super) const SET_TIMEOUT: u32 = 0x10;
 pub(super) const INPUT: &str = "input";
 pub(super) const BEFORE_USERS: i32 = -400;
 
+/// Removes all rules of a chain, in the same transaction as what follows.
+pub(super) fn flush(batch: &mut Batch, layer: Layer, table: &str, chain: &str) {
+    // Without a handle it means all of them.
+    batch.message(DEL_RULE, 0, layer as u8, |out| {
+        out.text(1, table);
+        out.text(2, chain);
+    });
+}
+
 /// A protocol family of nf_tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -150,11 +159,7 @@ impl Fenced {
                 priority: BEFORE_USERS,
             };
             chain(batch, layer, self.table, hook);
-            // Without a handle: all rules of the chain, in the same transaction.
-            batch.message(DEL_RULE, 0, layer as u8, |out| {
-                out.text(1, self.table);
-                out.text(2, INPUT);
-            });
+            flush(batch, layer, self.table, INPUT);
             self.rules(batch, layer);
         }
     }

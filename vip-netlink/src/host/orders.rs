@@ -49,7 +49,9 @@ impl LinuxHost {
         self.command(NOBODY, Work::Debounce(delays));
     }
 
-    /// A router is gone for good; its addresses have been let go by [`Command::Remove`].
+    /// A router is gone for good; its addresses have been let go by
+    /// [`Command::Remove`](vrrp_fsm::driver::Command::Remove), and its number is used again once
+    /// [`HostEvent::Dismissed`](vrrp_fsm::driver::HostEvent::Dismissed) has been told.
     pub fn dismiss(&mut self, router: RouterId) {
         self.command(router, Work::Dismiss);
     }

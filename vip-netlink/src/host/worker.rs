@@ -5,11 +5,15 @@
 //! the notifications are read, so that our own changes are never taken for another program's.
 
 mod announcing;
+mod brake;
+mod contested;
 mod devices;
 mod duplicates;
 mod effects;
 mod fixtures;
 mod inheritance;
+mod leftovers;
+mod looking;
 mod managed;
 mod news;
 mod orders;
@@ -41,6 +45,8 @@ use crate::watch::{Kernel, Watcher};
 use announcing::Saying;
 use devices::Devices;
 use fixtures::Fixed;
+use leftovers::Leftovers;
+use looking::Looking;
 use managed::Managed;
 pub(super) use orders::{Report, Start, Work};
 pub(super) use paths::Paths;
@@ -65,8 +71,8 @@ struct Worker {
     promotion: Promotion,
     /// Links with addresses of ours on them, and whether they are usable.
     carriers: BTreeMap<u32, bool>,
-    /// Notifications were lost, and the kernel did not tell what there is: it is asked again.
-    look_at: Option<Instant>,
+    looking: Looking,
+    leftovers: Leftovers,
     fence: Option<Fence>,
     /// Beats arrive: routers may have a hold.
     beats: bool,
@@ -131,7 +137,8 @@ impl Worker {
             }
             Work::Own => self.devices.owned = true,
             Work::Fit => self.fit().await,
-            Work::Look => self.look_again().await,
+            Work::Clear => self.clear_away().await,
+            Work::Dismiss => self.dismiss(id).await,
             Work::Reopen(number) => self.reopen_soon(number),
             Work::Refit(fixtures) => {
                 self.refit(*fixtures).await;
@@ -153,14 +160,8 @@ impl Worker {
             | Work::Fit
             | Work::Refit(_)
             | Work::Reopen(_)
-            | Work::Look => {}
-            Work::Dismiss => {
-                let devices = std::mem::take(&mut router.config.devices);
-                self.routers.remove(&id);
-                self.note_addresses();
-                self.discard(&devices).await;
-                self.read().await;
-            }
+            | Work::Dismiss
+            | Work::Clear => {}
             Work::Command(Command::Install) => self.take_over(id).await,
             Work::Command(Command::Remove) => {
                 router.forget();
@@ -202,6 +203,7 @@ impl Worker {
                 router.config.lifetime = lifetime;
                 router.config.hold = hold;
                 self.readdress(id, addresses, repeat).await;
+                self.forget_holds();
                 self.read().await;
             }
         }

@@ -6,7 +6,7 @@ use netlink_packet_route::address::{
 };
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, InfoData, InfoKind, InfoMacVlan, LinkAttribute,
-    LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+    LinkFlags, LinkInfo, LinkMessage, MacVlanMode, Prop,
 };
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
@@ -16,6 +16,7 @@ use super::Gone;
 use crate::link::{ArpSettings, Link, Macvlan};
 use crate::plan::Present;
 use crate::route::{OURS, Prefix};
+use crate::settings::promoter;
 
 pub(super) fn link(message: &LinkMessage) -> Option<Link> {
     const AF_UNSPEC: u8 = 0;
@@ -34,6 +35,7 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
         alias: None,
         arp: ArpSettings::default(),
         macvlan: None,
+        promoted_by: None,
     };
     let mut parent = None;
     let mut info: &[LinkInfo] = &[];
@@ -48,11 +50,19 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
             LinkAttribute::IfAlias(alias) => link.alias = Some(alias.clone()),
             LinkAttribute::Link(index) => parent = Some(*index),
             LinkAttribute::LinkInfo(found) => info = found,
+            LinkAttribute::PropList(properties) => link.promoted_by = promoted_by(properties),
             _ => {}
         }
     }
     link.macvlan = parent.and_then(|parent| macvlan(info, parent));
     Some(link)
+}
+
+fn promoted_by(properties: &[Prop]) -> Option<u32> {
+    properties.iter().find_map(|property| match property {
+        Prop::AltIfName(name) => promoter(name),
+        _ => None,
+    })
 }
 
 fn macvlan(info: &[LinkInfo], parent: u32) -> Option<Macvlan> {

@@ -7,8 +7,11 @@ use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::filter;
 
 /// RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR.
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;
@@ -57,8 +60,11 @@ impl Watcher {
         })
     }
 
-    /// Hears of routes and rules too from now on.
-    pub fn follow_paths(&mut self) -> io::Result<()> {
+    /// Hears of the removal of rules too from now on, and of that of routes that carry one of these numbers (`proto` of
+    /// `ip route`): the tables of others, and what they add, may change by hundreds of thousands in a moment.
+    pub fn follow_paths(&mut self, protocols: &[u8]) -> io::Result<()> {
+        let program = filter::program(protocols);
+        SockRef::from(self.socket.get_ref()).attach_filter(&program)?;
         for group in PATHS {
             self.socket.get_mut().add_membership(group)?;
         }

@@ -8,6 +8,7 @@ use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayl
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use vip_netlink::fence::{Fence, Options};
 use vip_netlink::plan::Vip;
 use vip_netlink::{HostOptions, HostRouter, LinuxHost};
 use vrrp_fsm::driver::{Command, Host, HostEvent};
@@ -180,6 +181,7 @@ fn lost_notifications_make_the_host_look_anew() {
                 let batch = std::env::temp_dir().join(format!("vip-burst-{}", std::process::id()));
                 let text = [&noise.repeat(500), &*loss, &noise.repeat(500)].concat();
                 std::fs::write(&batch, text).unwrap();
+                let mut losses = 0;
                 for round in 0..5 {
                     let command = format!("ip -batch {}", batch.display());
                     tokio::task::spawn_blocking(move || sh(&command))
@@ -187,6 +189,7 @@ fn lost_notifications_make_the_host_look_anew() {
                         .unwrap();
                     let start = Instant::now();
                     event(&mut host, "AddressGone", |event| {
+                        losses += u32::from(matches!(event, HostEvent::NotificationsLost { .. }));
                         matches!(event, HostEvent::AddressGone { .. })
                     })
                     .await;
@@ -195,6 +198,7 @@ fn lost_notifications_make_the_host_look_anew() {
                     println!("round {round}: back {:?} after the burst", start.elapsed());
                 }
                 std::fs::remove_file(batch).unwrap();
+                assert!(losses > 0, "nothing was lost");
             });
         },
     );
@@ -281,6 +285,58 @@ fn other_addresses_survive_a_virtual_one_that_was_the_first_of_its_subnet() {
                 }
             });
             assert_eq!(output(SETTING), "0\n", "as it was before");
+            assert!(!output("ip link show dev vip0").contains("altname"));
+        },
+    );
+}
+
+#[test]
+fn a_setting_that_a_dead_process_changed_is_put_back_by_the_next_start() {
+    in_namespaces(
+        "followed::a_setting_that_a_dead_process_changed_is_put_back_by_the_next_start",
+        |_| {
+            const SETTING: &str = "sysctl -n net.ipv4.conf.vip0.promote_secondaries";
+            let noted = || output("ip link show dev vip0").contains("altname vip-netlink");
+            let set = |on: bool| {
+                let value = u8::from(on);
+                sh(&format!(
+                    "sysctl -qw net.ipv4.conf.vip0.promote_secondaries={value}"
+                ));
+            };
+            let mut promoting = router(None);
+            promoting.promote_secondaries = true;
+            for (living, asks) in [(false, true), (false, false), (true, true), (true, false)] {
+                let fence = living.then(|| Fence::new(Options::default()).unwrap());
+                let holder = fence.as_ref().map_or(4_000_000_000, Fence::number);
+                set(true);
+                let name = format!("vip-netlink.promote_secondaries.{holder}");
+                sh(&format!("ip link property add dev vip0 altname {name}"));
+                let mine = if asks {
+                    promoting.clone()
+                } else {
+                    router(None)
+                };
+                with_host(mine, async |host| {
+                    install(host).await;
+                    let expected = if living || asks { "1\n" } else { "0\n" };
+                    assert_eq!(output(SETTING), expected, "{living} {asks}");
+                    assert_eq!(noted(), living || asks);
+                });
+                // The living one puts it back itself.
+                let expected = if living { "1\n" } else { "0\n" };
+                assert_eq!(output(SETTING), expected, "{living} {asks}");
+                assert_eq!(noted(), living);
+                if living {
+                    sh(&format!("ip link property del dev vip0 altname {name}"));
+                }
+            }
+            // What was so before, and is noted by nobody, stays.
+            set(true);
+            with_host(promoting, async |host| {
+                install(host).await;
+                assert!(!noted());
+            });
+            assert_eq!(output(SETTING), "1\n");
         },
     );
 }

@@ -39,7 +39,11 @@ pub(crate) fn with_host(router: HostRouter, body: impl AsyncFnOnce(&mut LinuxHos
     with_options(router, HostOptions::default(), body);
 }
 
-fn with_options(router: HostRouter, options: HostOptions, body: impl AsyncFnOnce(&mut LinuxHost)) {
+pub(crate) fn with_options(
+    router: HostRouter,
+    options: HostOptions,
+    body: impl AsyncFnOnce(&mut LinuxHost),
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -55,7 +59,7 @@ fn with_options(router: HostRouter, options: HostOptions, body: impl AsyncFnOnce
 pub(crate) async fn event(
     host: &mut LinuxHost,
     what: &str,
-    wanted: impl Fn(&HostEvent) -> bool,
+    mut wanted: impl FnMut(&HostEvent) -> bool,
 ) -> HostEvent {
     let search = async {
         loop {

@@ -11,7 +11,7 @@ use crate::support::{
 };
 use vip_netlink::advert_socket::FrameSender;
 use vip_netlink::announce::{Mac, arp_request};
-use vip_netlink::fence::{Access, Fence, Options};
+use vip_netlink::fence::Access;
 use vip_netlink::link::{ArpSettings, Interface};
 use vip_netlink::macvlan::{VirtualMac, alias, virtual_mac};
 use vip_netlink::plan::Vip;
@@ -19,9 +19,9 @@ use vip_netlink::{HostRouter, Reminders};
 use vrrp_fsm::driver::{Command, Host, HostEvent};
 use vrrp_proto::{Envelope, Family, Vrid};
 
-const DEVICE: &str = "vrrp.51";
+pub(crate) const DEVICE: &str = "vrrp.51";
 const DEVICE_6: &str = "vrrp6.51";
-const VMAC: Mac = [0, 0, 0x5e, 0, 1, 51];
+pub(crate) const VMAC: Mac = [0, 0, 0x5e, 0, 1, 51];
 const VMAC_6: Mac = [0, 0, 0x5e, 0, 2, 51];
 const VIP_6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
 
@@ -60,26 +60,26 @@ fn on_device_6() -> HostRouter {
     router
 }
 
-fn details(device: &str) -> String {
+pub(crate) fn details(device: &str) -> String {
     let [link, addresses] = ["link", "addr"].map(|what| format!("ip -d {what} show dev {device}"));
     output(&link) + &output(&addresses)
 }
 
-fn is_up(device: &str) -> bool {
+pub(crate) fn is_up(device: &str) -> bool {
     details(device).contains(",UP")
 }
 
-fn exists(device: &str) -> bool {
+pub(crate) fn exists(device: &str) -> bool {
     !details(device).is_empty()
 }
 
-fn setting(device: &str, name: &str) -> String {
+pub(crate) fn setting(device: &str, name: &str) -> String {
     let path = format!("/proc/sys/net/{}", name.replace("{}", device));
     std::fs::read_to_string(path).unwrap().trim().to_owned()
 }
 
 /// The hardware addresses that answer an ARP request for `address`, one for each answer.
-fn answers(peer: &Peer, address: std::net::Ipv4Addr) -> Vec<Mac> {
+pub(crate) fn answers(peer: &Peer, address: std::net::Ipv4Addr) -> Vec<Mac> {
     let sniffer = peer.sniffer();
     let request = arp_request(crate::support::PEER_MAC, PEER_ADDRESS, address);
     peer.run(|| {
@@ -100,14 +100,14 @@ fn answers(peer: &Peer, address: std::net::Ipv4Addr) -> Vec<Mac> {
 }
 
 /// What a process with that number would have written on a device.
-fn mark(name: &str, holder: u32) {
+pub(crate) fn mark(name: &str, holder: u32) {
     let alias = alias(holder, ArpSettings::default());
     let mut ip = std::process::Command::new("ip");
     let status = ip.args(["link", "set", name, "alias", &alias]).status();
     assert!(status.unwrap().success());
 }
 
-async fn removed(host: &mut vip_netlink::LinuxHost) {
+pub(crate) async fn removed(host: &mut vip_netlink::LinuxHost) {
     host.enqueue(ROUTER, Command::Remove);
     event(host, "Removed", |event| {
         matches!(event, HostEvent::Removed { .. })
@@ -337,112 +337,6 @@ fn a_device_that_adverts_do_not_come_from_reminds_its_neighbours() {
 }
 
 #[test]
-fn what_a_dead_process_left_is_taken_over_or_swept_and_others_are_left_alone() {
-    in_namespaces(
-        "macvlan::what_a_dead_process_left_is_taken_over_or_swept_and_others_are_left_alone",
-        |_| {
-            let make = |name: &str, mac: &str, mode: &str| {
-                sh(&format!(
-                    "ip link add {name} link {HOST} address {mac} type macvlan mode {mode}"
-                ));
-            };
-            // As keepalived leaves it, with an address that no file names any more.
-            make(DEVICE, "00:00:5e:00:01:33", "private");
-            sh(&format!("ip addr add 10.99.0.99/32 dev {DEVICE}"));
-            sh(&format!("ip link set {DEVICE} up"));
-            let index = interface_index(DEVICE);
-            // Of a process that is dead, of one that lives, of nobody.
-            let living = Fence::new(Options::default()).unwrap();
-            for (name, mac, holder) in [
-                ("vrrp.60", "00:00:5e:00:01:3c", 4_000_000_000),
-                ("vrrp.61", "00:00:5e:00:01:3d", living.number()),
-            ] {
-                make(name, mac, "bridge");
-                mark(name, holder);
-            }
-            make("vrrp.62", "00:00:5e:00:01:3e", "bridge");
-            with_host(on_device(), async |host| {
-                assert_eq!(interface_index(DEVICE), index, "the same device goes on");
-                let found = details(DEVICE);
-                assert!(found.contains("macvlan mode bridge"), "{found}");
-                assert!(!found.contains("10.99.0.99") && !is_up(DEVICE), "{found}");
-                let left = ["vrrp.60", "vrrp.61", "vrrp.62"].map(exists);
-                assert_eq!(left, [false, true, true]);
-                install(host).await;
-            });
-            let left = [DEVICE, "vrrp.61", "vrrp.62"].map(exists);
-            assert_eq!(left, [true; 3], "what others made stays");
-            let found = details(DEVICE);
-            assert!(!found.contains("10.99.0.100") && !is_up(DEVICE), "{found}");
-            assert!(!found.contains("vip-netlink"), "{found}");
-            // It was the last one of its parent: what was changed for it is put back.
-            sh("ip link del vrrp.61");
-            std::fs::write("/proc/sys/net/ipv4/conf/vip0/arp_announce", "0").unwrap();
-            with_host(on_device(), async |host| install(host).await);
-            assert_eq!(setting(HOST, "ipv4/conf/{}/arp_announce"), "0");
-            assert!(exists(DEVICE));
-            // The same where it was never up, and of one that was made.
-            with_host(on_device(), async |_| {});
-            assert!(exists(DEVICE));
-            sh(&format!("ip link del {DEVICE}"));
-            with_host(on_device(), async |_| assert!(exists(DEVICE)));
-            assert!(!exists(DEVICE));
-            assert_eq!(setting(HOST, "ipv4/conf/{}/arp_announce"), "0");
-        },
-    );
-}
-
-#[test]
-fn the_device_of_another_process_that_lives_is_left_as_it_is_until_that_dies() {
-    in_namespaces(
-        "macvlan::the_device_of_another_process_that_lives_is_left_as_it_is_until_that_dies",
-        |_| {
-            let living = Fence::new(Options::default()).unwrap();
-            sh(&format!(
-                "ip link add {DEVICE} link {HOST} address 00:00:5e:00:01:33 type macvlan mode bridge"
-            ));
-            mark(DEVICE, living.number());
-            for address in ["10.99.0.99/32", "10.99.0.100/32"] {
-                sh(&format!("ip addr add {address} dev {DEVICE}"));
-            }
-            sh(&format!("ip link set {DEVICE} up"));
-            let before = details(DEVICE);
-            with_host(on_device(), async |host| {
-                host.enqueue(ROUTER, Command::Install);
-                for _ in 0..2 {
-                    let failed = |event: &HostEvent| matches!(event, HostEvent::Failed { .. });
-                    let HostEvent::Failed { error, .. } = event(host, "Failed", failed).await
-                    else {
-                        unreachable!()
-                    };
-                    let said = error.to_string();
-                    assert!(said.contains("of another process that runs"), "{said}");
-                }
-                removed(host).await;
-            });
-            assert_eq!(before, details(DEVICE));
-            with_host(on_device(), async |host| {
-                drop(living);
-                let some = |event: &HostEvent| {
-                    matches!(
-                        event,
-                        HostEvent::PrimaryAddress {
-                            address: Some(_),
-                            ..
-                        }
-                    )
-                };
-                event(host, "an address to send from", some).await;
-                assert!(!is_up(DEVICE), "{}", details(DEVICE));
-                install(host).await;
-                assert!(is_up(DEVICE) && !details(DEVICE).contains("10.99.0.99"));
-            });
-            assert!(!exists(DEVICE));
-        },
-    );
-}
-
-#[test]
 fn the_host_asks_for_neighbours_under_its_own_address_and_a_crash_leaves_no_setting() {
     in_namespaces(
         "macvlan::the_host_asks_for_neighbours_under_its_own_address_and_a_crash_leaves_no_setting",
@@ -477,83 +371,6 @@ fn the_host_asks_for_neighbours_under_its_own_address_and_a_crash_leaves_no_sett
                 assert_eq!(question[28..32], HOST_ADDRESS.octets());
             });
             assert_eq!(setting(HOST, ANNOUNCE), "0");
-        },
-    );
-}
-
-#[test]
-fn a_name_that_is_taken_keeps_the_router_out_until_it_is_free() {
-    in_namespaces(
-        "macvlan::a_name_that_is_taken_keeps_the_router_out_until_it_is_free",
-        |_| {
-            sh(&format!("ip link add {DEVICE} type bridge"));
-            with_host(on_device(), async |host| {
-                let failed = event(host, "Failed", |event| {
-                    matches!(event, HostEvent::Failed { .. })
-                })
-                .await;
-                let HostEvent::Failed { error, .. } = failed else {
-                    unreachable!()
-                };
-                let said = error.to_string();
-                assert!(
-                    said.contains("no macvlan of 00:00:5e:00:01:33 on vip0"),
-                    "{said}"
-                );
-                let none = |event: &HostEvent| {
-                    matches!(event, HostEvent::PrimaryAddress { address: None, .. })
-                };
-                event(host, "nothing to send from", none).await;
-                assert!(details(DEVICE).contains("bridge"), "left alone");
-                sh(&format!("ip link del {DEVICE}"));
-                let some = |event: &HostEvent| {
-                    matches!(
-                        event,
-                        HostEvent::PrimaryAddress {
-                            address: Some(_),
-                            ..
-                        }
-                    )
-                };
-                event(host, "an address to send from", some).await;
-                install(host).await;
-            });
-        },
-    );
-}
-
-#[test]
-fn a_device_that_somebody_removes_comes_back_and_so_does_its_parent() {
-    in_namespaces(
-        "macvlan::a_device_that_somebody_removes_comes_back_and_so_does_its_parent",
-        |peer| {
-            with_host(on_device(), async |host| {
-                sh(&format!("ip link del {DEVICE}"));
-                until(PATIENCE, "the device of a Backup", || exists(DEVICE));
-                install(host).await;
-                sh(&format!("ip link del {DEVICE}"));
-                event(host, "AddressGone", |event| {
-                    matches!(event, HostEvent::AddressGone { .. })
-                })
-                .await;
-                install(host).await;
-                assert_eq!(answers(peer, VIP), [VMAC], "bound to the new device");
-
-                sh(&format!("ip link del {HOST}"));
-                event(host, "LinkGone", |event| {
-                    matches!(event, HostEvent::LinkGone { .. })
-                })
-                .await;
-                removed(host).await;
-                assert!(!exists(DEVICE));
-                peer.plug();
-                event(host, "LinkUp", |event| {
-                    matches!(event, HostEvent::LinkUp { .. })
-                })
-                .await;
-                install(host).await;
-                assert!(details(DEVICE).contains("10.99.0.100/32"));
-            });
         },
     );
 }

@@ -10,15 +10,20 @@
 )]
 
 mod adverts;
+mod contested;
 mod fence;
 mod followed;
 mod host;
 mod ipv6;
 mod leases;
+mod leftovers;
 mod macvlan;
+mod macvlan_holders;
 mod neighbours;
 mod paths;
 mod placement;
 mod poll;
+mod reloads;
 mod stopped;
+mod storm;
 mod support;

@@ -208,6 +208,32 @@ pub enum HostEvent {
         /// Why.
         error: io::Error,
     },
+    /// What could not be removed of a router's addresses, routes and rules is tried again: in vain, or it is gone at last.
+    Leftovers {
+        /// The router.
+        router: RouterId,
+        /// How it went.
+        outcome: io::Result<()>,
+    },
+    /// A router that the host was told to dismiss is gone: nothing is told of it any more.
+    Dismissed {
+        /// The router.
+        router: RouterId,
+    },
+    /// Notifications of the kernel were lost for want of room: everything is looked at anew.
+    NotificationsLost {
+        /// How often by now.
+        count: u64,
+    },
+    /// Packets were lost for want of room in a receive buffer. Told at the 1st, 2nd, 4th, 8th ... packet.
+    Overflowed {
+        /// The name of the interface on which they came in.
+        interface: String,
+        /// How many by now.
+        count: u64,
+        /// The room of the buffer in bytes.
+        room: usize,
+    },
     /// The address that a router's adverts are sent from: the interface's own, never a virtual one.
     /// Told at the start and at each change.
     PrimaryAddress {

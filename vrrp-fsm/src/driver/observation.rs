@@ -77,6 +77,22 @@ pub enum Observation {
         /// What.
         what: String,
     },
+    /// Notifications of the kernel about links and addresses were lost for want of room: everything is looked at anew. It
+    /// concerns no router in particular. Told the 1st, 2nd, 4th, 8th ... time.
+    NotificationsLost {
+        /// How often by now.
+        count: u64,
+    },
+    /// Packets were lost for want of room in a receive buffer. It concerns no router in particular. Told at the 1st, 2nd,
+    /// 4th, 8th ... packet.
+    Overflowed {
+        /// The interface on which they came in.
+        interface: String,
+        /// How many by now.
+        count: u64,
+        /// The room of the buffer in bytes.
+        room: usize,
+    },
     /// The host could not do what it was asked, and tries on. Told the 1st, 2nd, 4th, 8th ... time
     /// until the addresses are in place.
     HostFailed {
@@ -129,6 +145,19 @@ impl fmt::Display for Observation {
             Self::PathGone { what } | Self::FixtureGone { what } => write!(
                 f,
                 "{what} was gone, by another program or with its link: put back"
+            ),
+            Self::NotificationsLost { count } => write!(
+                f,
+                "the kernel's notifications about links and addresses overflowed: everything is looked at anew ({count} \
+                 so far)"
+            ),
+            Self::Overflowed {
+                interface,
+                count,
+                room,
+            } => write!(
+                f,
+                "{count} packets on {interface} were lost so far: the receive buffer of {room} bytes was full"
             ),
             Self::HostFailed {
                 command,

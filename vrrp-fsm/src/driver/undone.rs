@@ -53,6 +53,37 @@ impl<H: Host> Driver<H> {
         }
     }
 
+    /// How it went with what could not be removed of a router.
+    pub(super) fn leftovers_tried(
+        &mut self,
+        router: RouterId,
+        outcome: io::Result<()>,
+        observer: &mut impl FnMut(RouterId, Observation),
+    ) {
+        let command = Command::Remove;
+        let Err(error) = outcome else {
+            if self
+                .failures
+                .get(&router)
+                .is_some_and(|failure| failure.command == command)
+            {
+                self.failures.remove(&router);
+            }
+            return;
+        };
+        let failure = Failure::after(self.failures.get(&router), command, &error);
+        let count = failure.count;
+        self.failures.insert(router, failure);
+        if count.is_power_of_two() {
+            let observation = Observation::HostFailed {
+                command,
+                error,
+                count,
+            };
+            observer(router, observation);
+        }
+    }
+
     /// How it went with what stands whoever is Active.
     pub(super) fn fixtures_tried(
         &mut self,

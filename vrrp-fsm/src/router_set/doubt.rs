@@ -31,7 +31,7 @@ fn first(told: &mut bool) -> bool {
 impl RouterSet {
     /// Counts and tells what is odd about an advert.
     pub(super) fn doubt(&mut self, id: RouterId, accepted: &Accepted) {
-        let Some(member) = self.members.get_mut(id.index()) else {
+        let Some(Some(member)) = self.members.get_mut(id.index()) else {
             return;
         };
         let source = accepted.received.source;

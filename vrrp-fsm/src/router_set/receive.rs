@@ -165,7 +165,7 @@ impl RouterSet {
             let vrid = vrid_of(packet).unwrap_or(0);
             return Err(self.reject_stray(Rejection::UnknownRouter { vrid }));
         };
-        let Some(member) = self.members.get_mut(id.index()) else {
+        let Some(Some(member)) = self.members.get_mut(id.index()) else {
             return Err(self.reject_stray(Rejection::UnknownRouter { vrid: 0 }));
         };
         let accepted = member.accept(

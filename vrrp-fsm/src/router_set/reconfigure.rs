@@ -29,6 +29,7 @@ impl RouterSet {
         let interfaces: Vec<(Object, Health)> = self
             .members
             .iter()
+            .flatten()
             .flat_map(|member| member.tracks.iter())
             .map(|(track, health)| (track.object, health))
             .filter(|(object, _)| matches!(object, Object::Interface(_)))
@@ -46,7 +47,7 @@ impl RouterSet {
         }
         self.act(now, id, |router| router.reconfigure(now, config))
             .transpose()?;
-        let Some(member) = self.members.get_mut(id.index()) else {
+        let Some(Some(member)) = self.members.get_mut(id.index()) else {
             return Ok(());
         };
         let before = core::mem::replace(&mut member.attachment, attachment);
@@ -73,8 +74,8 @@ impl RouterSet {
         Ok(())
     }
 
-    /// Takes a router out of the set: an Active one resigns by priority 0 and lets its addresses go. Its number is
-    /// not used again; its interface, family and VRID may be.
+    /// Takes a router out of the set: an Active one resigns by priority 0 and lets its addresses go. Its interface,
+    /// family and VRID may be used again; its number stays its own until it is [released](Self::release).
     pub fn retire(&mut self, now: Instant, id: RouterId) {
         self.handle(now, id, Event::Shutdown);
         if let Some(group) = self.member(id).and_then(|member| member.group) {
@@ -82,22 +83,35 @@ impl RouterSet {
             let left = members.filter(|member| **member != id).copied().collect();
             self.regroup(now, group, left);
         }
-        if let Some(member) = self.members.get_mut(id.index()) {
+        if let Some(Some(member)) = self.members.get_mut(id.index()) {
             member.retired = true;
             member.attachment.tracks.clear();
             member.tracks = Tracks::default();
         }
         self.index = Index::default();
-        for (number, member) in (0..).zip(&self.members) {
-            if !member.retired {
-                let config = member.router.config();
-                let key = Key {
-                    interface: member.attachment.interface,
-                    family: config.family,
-                    vrid: config.vrid,
-                };
-                self.index.insert(key, RouterId::new(number));
-            }
+        let members = (0..).zip(self.members.iter().map(Option::as_ref));
+        let members = members.filter_map(|(number, member)| Some((number, member?)));
+        for (number, member) in members.filter(|(_, member)| !member.retired) {
+            let config = member.router.config();
+            let key = Key {
+                interface: member.attachment.interface,
+                family: config.family,
+                vrid: config.vrid,
+            };
+            self.index.insert(key, RouterId::new(number));
+        }
+    }
+
+    /// Nothing more will be asked or told of a router that was [retired](Self::retire): it is forgotten, and its number
+    /// is another's.
+    pub fn release(&mut self, id: RouterId) {
+        if !self.member(id).is_some_and(|member| member.retired) {
+            return;
+        }
+        self.deadlines.set(id, None);
+        if let Some(place) = self.members.get_mut(id.index()) {
+            *place = None;
+            self.vacant.push(id);
         }
     }
 }

@@ -11,10 +11,17 @@ use crate::{
 
 impl RouterSet {
     /// Binds routers into a sync group; a router is in one at most. Before [`Event::Startup`], or
-    /// while they run.
+    /// while they run. The first number of a group that was dissolved is the new
+    /// one's.
     pub fn form_group(&mut self, now: Instant, members: Vec<RouterId>) -> GroupId {
-        let id = GroupId::new(u32::try_from(self.groups.len()).unwrap_or(u32::MAX));
-        self.groups.push(SyncGroup::default());
+        let dissolved = |group: &SyncGroup| group.members.is_empty() && group.state.is_some();
+        let vacant = self.groups.iter().position(dissolved);
+        let place = vacant.unwrap_or(self.groups.len());
+        match self.groups.get_mut(place) {
+            Some(group) => *group = SyncGroup::default(),
+            None => self.groups.push(SyncGroup::default()),
+        }
+        let id = GroupId::new(u32::try_from(place).unwrap_or(u32::MAX));
         self.reform_group(now, id, members);
         id
     }
@@ -127,7 +134,7 @@ impl RouterSet {
 
     /// Takes note of who beats whom; a warning if the group can never agree.
     pub(super) fn note_rivals(&mut self, now: Instant, id: RouterId, received: &Received) {
-        let Some(member) = self.members.get_mut(id.index()) else {
+        let Some(Some(member)) = self.members.get_mut(id.index()) else {
             return;
         };
         let Some(group) = member.group else { return };

@@ -76,8 +76,8 @@ pub(super) fn apply(
     });
     let goes_on: Vec<_> = goes_on.collect();
     let kept: Vec<_> = goes_on.iter().map(|(n, _, new)| (*n, *new)).collect();
-    let first_new = words.count();
-    let renamed = words.adopt(&config, interfaces, &kept);
+    let free = driver.set().next_ids();
+    let (renamed, comers) = words.adopt(&config, interfaces, &kept, free);
     let mut moves = Vec::new();
     for (number, old, instance) in goes_on {
         let id = router_id(number);
@@ -121,8 +121,9 @@ pub(super) fn apply(
         driver.retire(id, &mut observer);
         driver.host_mut().dismiss(id);
     }
-    let new: Vec<_> = words.running().filter(|(n, _)| *n >= first_new).collect();
-    for (number, instance) in new {
+    let all: BTreeMap<usize, &Instance> = words.running().collect();
+    let new = comers.into_iter();
+    for (number, instance) in new.filter_map(|number| Some((number, *all.get(&number)?))) {
         let interfaces = words.interfaces();
         if let Some(host) = build::host_router(router_id(number), instance, interfaces) {
             driver.host_mut().admit(host);

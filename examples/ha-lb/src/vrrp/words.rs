@@ -55,14 +55,16 @@ impl Words {
     }
 
     /// Goes over to another configuration: instances that are `kept` keep their numbers, whatever their order in the
-    /// file, and perhaps get another name; the others end, and those that are new get the numbers that follow, in the
-    /// order of the file. Returns the states that names stand for now, where that is not what they stood for.
+    /// file, and perhaps get another name; the others end, and those that are new get the next `numbers`, in the order of
+    /// the file. Returns the states that names stand for now, where that is not what they stood for, and the numbers of
+    /// the new ones.
     pub(super) fn adopt(
         &mut self,
         config: &Config,
         interfaces: Interfaces,
         kept: &[(usize, &Instance)],
-    ) -> Vec<message::Transition> {
+        mut numbers: impl Iterator<Item = RouterId>,
+    ) -> (Vec<message::Transition>, Vec<usize>) {
         let last = |number: usize| self.last_change(number).map(|last| last.to);
         let before: Vec<_> = self.running().map(|(n, i)| (i.name.clone(), n)).collect();
         let renamed = kept.iter().filter_map(|(number, new)| {
@@ -92,26 +94,40 @@ impl Words {
                 *known = (*new).clone();
             }
         }
+        let mut comers = Vec::new();
         for new in &config.instances {
-            if self.router(&new.name).is_none() {
-                self.instances.push(new.clone());
-                self.changes.push(None);
+            if self.router(&new.name).is_none()
+                && let Some(number) = numbers.next().map(RouterId::index)
+            {
+                self.take_in(number, new);
+                comers.push(number);
             }
         }
         self.watched = Names::of(config);
         self.interfaces = interfaces;
-        renamed
+        (renamed, comers)
+    }
+
+    /// A new instance, perhaps under the number of one that has ended.
+    fn take_in(&mut self, number: usize, new: &Instance) {
+        self.gone.remove(&number);
+        self.priorities.remove(&number);
+        match (self.instances.get_mut(number), self.changes.get_mut(number)) {
+            (Some(instance), Some(change)) => {
+                *instance = new.clone();
+                *change = None;
+            }
+            _ => {
+                self.instances.push(new.clone());
+                self.changes.push(None);
+            }
+        }
     }
 
     /// The instances that run, with their numbers.
     pub(super) fn running(&self) -> impl Iterator<Item = (usize, &Instance)> {
         let all = self.instances.iter().enumerate();
         all.filter(|(number, _)| !self.gone.contains(number))
-    }
-
-    /// How many instances there ever were.
-    pub(super) fn count(&self) -> usize {
-        self.instances.len()
     }
 
     /// The interfaces that there are.
@@ -324,6 +340,7 @@ pub(super) fn rejected(rejections: &Rejections) -> Vec<status::Rejected> {
 pub(super) fn unheard(snapshot: &Snapshot) -> impl Iterator<Item = status::Rejected> + use<> {
     let all = [
         ("receive_buffer_full", snapshot.overflows),
+        ("kernel_notifications_lost", snapshot.lost_notifications),
         ("unknown_router_hidden_10s", snapshot.narrowed),
     ];
     let some = all.into_iter().filter(|(_, count)| *count > 0);

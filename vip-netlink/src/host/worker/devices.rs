@@ -4,6 +4,7 @@
 //! A router whose device cannot be made has no address to send from: it takes no part in the election.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use tokio::time::Instant;
 use vrrp_fsm::RouterId;
@@ -13,7 +14,7 @@ use super::{RETRY, Worker};
 use crate::Error;
 use crate::link::{ArpSettings, Link};
 use crate::macvlan::{
-    Requests, Standing, VirtualMac, alias, alias_of_found, holder, is_found, raised,
+    Requests, Standing, VirtualMac, alias, alias_of_found, holder, is_found, is_joined, raised,
     refuse_advertisements,
 };
 use crate::plan::Present;
@@ -50,6 +51,11 @@ impl Devices {
     /// Whether the router lacks a device that could not be made.
     pub(super) fn trouble(&self, router: RouterId) -> bool {
         self.trouble.contains_key(&router)
+    }
+
+    /// A router that has gone lacks nothing.
+    pub(super) fn forget(&mut self, router: RouterId) {
+        self.trouble.remove(&router);
     }
 
     /// When something is to be tried again.
@@ -257,7 +263,7 @@ impl Worker {
     }
 
     /// Whether the process with that number still holds its fence; unknown counts as yes.
-    fn lives(&self, holder: u32) -> bool {
+    pub(super) fn lives(&self, holder: u32) -> bool {
         if holder == self.devices.holder && holder != UNKNOWN {
             return false;
         }
@@ -268,10 +274,22 @@ impl Worker {
     /// Whether that is the device of another process, which lives. One that hands over to us has none of its own.
     fn is_anothers(&self, link: &Link) -> bool {
         let Some((holder, _)) = holder(link).filter(|_| self.devices.owned) else {
-            return false;
+            return self.devices.owned && self.is_spoken_on(link);
         };
         let asked = self.fence.as_ref().map(|fence| fence.lives(holder));
         holder != self.devices.holder && matches!(asked, Some(Ok(true)))
+    }
+
+    /// Whether that is a device without our mark on which somebody hears adverts. We hear them on its parent.
+    fn is_spoken_on(&self, link: &Link) -> bool {
+        if link.macvlan.is_none() || holder(link).is_some() {
+            return false;
+        }
+        let groups = self.routers.values().filter_map(|one| one.config.group);
+        let groups: BTreeSet<IpAddr> = groups.collect();
+        // Where the kernel cannot tell, it is taken for one that was left behind.
+        let joined = |group: &IpAddr| is_joined(link.index, *group).unwrap_or(false);
+        groups.iter().any(joined)
     }
 
     /// The same of what is on it.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
+use super::leftovers::Left;
 use super::{Managed, NOBODY, RETRY, Report, Work, Worker, wanted};
 use crate::Error;
 use crate::plan::{Present, Vip};
@@ -74,13 +75,18 @@ impl Worker {
             .into_iter()
             .partition(stays);
         router.placed = placed;
+        let mut left = Vec::new();
         for present in stale {
             let theirs = |router: &Managed| router.installed && router.placed.contains(&present);
             if !self.routers.values().any(theirs) {
-                // What cannot be removed ends with its lease, and is silenced by the fence.
-                let _ = self.vips.remove(present);
+                left.extend(self.vips.remove(present).is_err().then_some(present));
             }
         }
+        let left = Left {
+            addresses: left,
+            ..Left::default()
+        };
+        self.leftovers.keep(Some(id), left);
         let gone: Vec<IpAddr> = before
             .iter()
             .map(|vip| vip.address)
@@ -98,6 +104,10 @@ impl Worker {
         match result {
             // Not before those that were another host's have been found to be nobody's.
             Ok(()) if !router.duplicates.is_empty() => {}
+            // Nor before another program leaves them alone.
+            Ok(()) if router.contests.any() => {
+                router.retry = router.contests.next_turn(Instant::now());
+            }
             Ok(()) => self.report(HostEvent::Installed { router: id }),
             Err(error) => {
                 router.retry = Some(Instant::now() + RETRY);
@@ -129,11 +139,18 @@ impl Worker {
             .into_iter()
             .filter(|one| !self.is_on_anothers(one))
             .collect();
-        let mut result = self.vips.remove_all(&there);
-        if let Err(error) = self.unpave(&paths).await {
+        let mut left = Left::default();
+        let mut result = Ok(());
+        if let Err((there, error)) = self.vips.remove_all(&there) {
+            left.addresses = there;
+            result = Err(error);
+        }
+        if let Err((there, error)) = self.unpave(&paths).await {
+            left.paths = there;
             result = Err(error);
         }
         if let Err(error) = self.lower(id).await {
+            left.devices = true;
             result = Err(error);
         }
         // A link-local address may be another router's on another interface too.
@@ -144,10 +161,17 @@ impl Worker {
         let (_, addresses): (Vec<_>, Vec<_>) = addresses.into_iter().partition(elsewhere);
         if let Some(fence) = &self.fence {
             // An address that is still there stays fenced, and silent.
-            match result {
-                Ok(()) => fence.forget(&addresses)?,
-                Err(_) => fence.close(&addresses)?,
+            let done = match result {
+                Ok(()) => fence.forget(&addresses),
+                Err(_) => fence.close(&addresses),
+            };
+            if let Err(error) = done {
+                result = Err(error.into());
             }
+        }
+        if result.is_err() {
+            left.fenced = addresses;
+            self.leftovers.keep(Some(id), left);
         }
         result
     }
@@ -166,8 +190,11 @@ impl Worker {
         if self.fixed.paved.retry.take_if(|at| *at <= now).is_some() {
             self.queue.push_back((NOBODY, Work::Fit));
         }
-        if self.look_at.take_if(|at| *at <= now).is_some() {
-            self.queue.push_back((NOBODY, Work::Look));
+        if self.looking.due.is_some_and(|at| at <= now) {
+            self.look();
+        }
+        if self.leftovers.retry.take_if(|at| *at <= now).is_some() {
+            self.queue.push_back((NOBODY, Work::Clear));
         }
         for (id, router) in &mut self.routers {
             if router.retry.take_if(|at| *at <= now).is_some() {

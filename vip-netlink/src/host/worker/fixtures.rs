@@ -4,8 +4,9 @@
 use tokio::time::Instant;
 use vrrp_fsm::driver::HostEvent;
 
+use super::leftovers::Left;
 use super::managed::Paved;
-use super::{Paths, RETRY, Worker};
+use super::{Paths, Worker};
 use crate::Error;
 use crate::host::Fixtures;
 use crate::plan::{Present, Vip, Wanted};
@@ -16,7 +17,7 @@ use crate::watch::Gone;
 pub(super) struct Fixed {
     pub(super) wanted: Fixtures,
     /// Addresses of ours; one that was there before is not.
-    placed: Vec<Present>,
+    pub(super) placed: Vec<Present>,
     pub(super) paved: Paved,
     /// They have been looked at, so that it is known what a predecessor left of them.
     looked_at: bool,
@@ -62,15 +63,14 @@ impl Worker {
         self.fixed.wanted.addresses = addresses;
         let (paths, paved_all) = self.put_up(self.fixed.paths(), &mut paved.paths).await;
         returned.extend(paths);
-        let failed = placed.is_err() || paved_all.is_err();
-        paved.retry = failed.then(|| Instant::now() + RETRY);
-        if failed || paved.failing {
-            let outcome = placed.and(paved_all).map_err(Into::into);
+        let outcome = paved.tried(placed.and(paved_all), "what is static");
+        if let Some(outcome) = outcome {
+            let outcome = outcome.map_err(Into::into);
             self.report(HostEvent::Fixtures { outcome });
         }
-        paved.failing = failed;
+        let contested = paved.is_contested();
         self.fixed.paved = paved;
-        for what in returned {
+        for what in returned.into_iter().filter(|_| !contested) {
             self.report(HostEvent::FixtureGone { what });
         }
         self.read().await;
@@ -138,12 +138,16 @@ impl Worker {
     }
 
     async fn take_away(&mut self, addresses: Vec<Present>, paths: &Paths) {
-        let mut result = self.unpave(paths).await;
-        for present in addresses {
-            if let Err(error) = self.vips.remove(present) {
-                result = Err(error);
-            }
+        let mut left = Left::default();
+        let mut result = self.vips.remove_all(&addresses).map_err(|(there, error)| {
+            left.addresses = there;
+            error
+        });
+        if let Err((there, error)) = self.unpave(paths).await {
+            left.paths = there;
+            result = Err(error);
         }
+        self.leftovers.keep(None, left);
         if let Err(error) = result {
             let outcome = Err(error.into());
             self.report(HostEvent::Fixtures { outcome });
@@ -154,14 +158,14 @@ impl Worker {
     /// An address went that may be one of them.
     pub(super) fn lost_fixture(&mut self, present: &Present) {
         if self.fixed.placed.contains(present) {
-            self.fixed.look_again();
+            self.fixed.paved.lost();
         }
     }
 
     /// A route or rule went that may be one of them.
     pub(super) fn lost_fixed_path(&mut self, gone: &Gone) {
         if self.fixed.paved.paths.may_be(gone) {
-            self.fixed.look_again();
+            self.fixed.paved.lost();
         }
     }
 }

@@ -1,6 +1,11 @@
 //! What the worker does about the addresses of a predecessor: one that died, or one that hands over.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use tokio::time::Instant;
+use vrrp_fsm::RouterId;
+use vrrp_fsm::driver::HostEvent;
 
 use super::{Managed, Paths, RETRY, Seen, Worker, wanted};
 use crate::Error;
@@ -30,6 +35,7 @@ impl Worker {
         // What cannot be removed is found again when the router puts its own up.
         let _ = self.unpave(&paths).await;
         self.discard_orphans().await;
+        self.put_promotion_back().await;
         Ok(())
     }
 
@@ -90,6 +96,29 @@ impl Worker {
         self.tell();
     }
 
+    /// A router is gone for good: all that was kept for it goes too.
+    pub(super) async fn dismiss(&mut self, id: RouterId) {
+        if let Some(router) = self.routers.remove(&id) {
+            self.note_addresses();
+            self.devices.forget(id);
+            self.discard(&router.config.devices).await;
+            self.forget_holds();
+            self.promote().await;
+            self.read().await;
+        }
+        self.report(HostEvent::Dismissed { router: id });
+    }
+
+    /// Of holds that no router has any more the fence need not hear.
+    pub(super) fn forget_holds(&mut self) {
+        let holds = self.routers.values().filter_map(|one| one.config.hold);
+        let holds: BTreeSet<Duration> = holds.collect();
+        if let Some(fence) = &mut self.fence {
+            // Refused: it hears of them for nothing, until the next change.
+            let _ = fence.hear_only(&holds);
+        }
+    }
+
     /// Its sockets could not be opened: tried again.
     pub(super) fn reopen_soon(&mut self, number: u32) {
         let mut all = self.interfaces.iter_mut();
@@ -114,12 +143,15 @@ impl Worker {
 
     /// Whoever has no routes need not hear of everybody's.
     pub(super) fn follow_paths(&mut self) {
-        let mut routers = self.routers.values();
+        let routers = self.routers.values().map(|router| &router.config);
         let fixed = &self.fixed.wanted;
-        let fixed = !fixed.routes.is_empty() || !fixed.rules.is_empty();
-        if fixed || routers.any(|router| !router.config.paths().is_empty()) {
+        let rules = !fixed.rules.is_empty() || routers.clone().any(|one| !one.rules.is_empty());
+        let routes = routers.flat_map(|one| &one.routes).chain(&fixed.routes);
+        let protocols: BTreeSet<u8> = routes.map(|route| route.protocol).collect();
+        if rules || !protocols.is_empty() {
+            let protocols: Vec<u8> = protocols.into_iter().collect();
             // Refused: what is removed by others is not noticed, but is put back with the next change of a link.
-            let _ = self.watcher.follow_paths();
+            let _ = self.watcher.follow_paths(&protocols);
         }
     }
 }

@@ -4,7 +4,11 @@ use std::net::IpAddr;
 
 use tokio::time::Instant;
 
+use super::RETRY;
+use super::brake::{Brake, LONGEST};
+use super::contested::Contests;
 use super::paths::Paths;
+use crate::Error;
 use crate::host::HostRouter;
 use crate::lease::Lease;
 use crate::plan::{Present, Wanted};
@@ -21,6 +25,8 @@ pub(super) struct Managed {
     pub(super) refused: bool,
     /// IPv6 addresses of it that were another host's when they were last tried.
     pub(super) duplicates: Vec<Present>,
+    /// Addresses of it that went by another program's hand lately.
+    pub(super) contests: Contests,
     /// How often each address is announced, as it was last asked for.
     pub(super) repeat: u8,
     /// Its routes and rules.
@@ -32,16 +38,77 @@ pub(super) struct Managed {
 }
 
 /// Routes and rules that were put up.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Paved {
     pub(super) paths: Paths,
     /// When those that are missing are asked for again.
     pub(super) retry: Option<Instant>,
     /// What was told last is that some are missing.
     pub(super) failing: bool,
+    /// They go by another program's hand.
+    brake: Brake,
+    /// What was told last is that they do so again and again.
+    contested: bool,
 }
 
+impl Default for Paved {
+    fn default() -> Self {
+        Self {
+            paths: Paths::default(),
+            retry: None,
+            failing: false,
+            brake: Brake::after(ROUNDS),
+            contested: false,
+        }
+    }
+}
+
+/// How often what has gone is put back at once: a flush of hundreds of routes may take some rounds.
+const ROUNDS: u32 = 20;
+
 impl Paved {
+    /// Some went by another program's hand: they are asked for again, at once unless that has not helped for long.
+    pub(super) fn lost(&mut self) {
+        let now = Instant::now();
+        if self.brake.holds(now) || self.retry.is_some_and(|at| at <= now) {
+            return;
+        }
+        let pause = self.brake.gone(now);
+        self.retry = Some(now + pause);
+    }
+
+    /// Whether they go again and again: each time is no news.
+    pub(super) const fn is_contested(&self) -> bool {
+        self.brake.is_on()
+    }
+
+    /// All that was missing has been asked for: what is to be told of it, if anything, and when it is tried again.
+    pub(super) fn tried(
+        &mut self,
+        result: Result<(), Error>,
+        what: &str,
+    ) -> Option<Result<(), Error>> {
+        let now = Instant::now();
+        self.brake.release(now);
+        let failed = result.is_err();
+        let contested = !failed && self.brake.is_on();
+        let was_contested = std::mem::replace(&mut self.contested, contested);
+        let was_failing = std::mem::replace(&mut self.failing, failed || contested);
+        self.retry = match contested {
+            true => self.brake.ends(),
+            false => failed.then(|| now + RETRY),
+        };
+        if contested {
+            let error = Error::Contested {
+                what: what.to_owned(),
+                times: self.brake.times(),
+                longest: LONGEST,
+            };
+            return (!was_contested).then_some(Err(error));
+        }
+        (failed || was_failing).then_some(result)
+    }
+
     /// Nothing is up and nothing is missing.
     pub(super) fn is_empty(&self) -> bool {
         self.paths.is_empty() && self.retry.is_none()
@@ -57,6 +124,7 @@ impl Managed {
             retry: None,
             refused: false,
             duplicates: Vec::new(),
+            contests: Contests::default(),
             repeat: 1,
             paved: Paved::default(),
             remind: None,
@@ -65,7 +133,10 @@ impl Managed {
         }
     }
 
-    pub(super) fn place(&mut self, added: Vec<Present>) {
+    pub(super) fn place(&mut self, kernel: &Kernel, added: Vec<Present>) {
+        // An interface that has gone has taken its addresses along, and never comes back under its index.
+        let exists = |one: &Present| kernel.links().any(|link| link.index == one.interface);
+        self.placed.retain(exists);
         for present in added {
             if !self.placed.contains(&present) {
                 self.placed.push(present);
@@ -116,5 +187,6 @@ impl Managed {
         self.refused = false;
         self.paved.retry = None;
         self.duplicates.clear();
+        self.contests = Contests::default();
     }
 }

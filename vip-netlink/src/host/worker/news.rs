@@ -3,25 +3,32 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 use vrrp_proto::Family;
 
-use super::{Managed, RETRY, Report, Work, Worker, wanted};
+use super::{Managed, Report, Work, Worker, wanted};
 use crate::host::boottime;
 use crate::link::{Interface, Link};
 use crate::neighbours::Asker;
 use crate::plan::{Present, Wanted};
 use crate::watch::{Change, Notice};
 
+/// Datagrams of notifications that are read in one go: whoever changes links or addresses by thousands does not keep
+/// us from our work.
+const TOGETHER: usize = 512;
+
 impl Worker {
-    /// Reads the notifications that are already there.
+    /// Reads the notifications that are already there, of a flood of others' some.
     pub(super) async fn read(&mut self) {
-        while let Some(notice) = self.watcher.read() {
+        for _ in 0..TOGETHER {
+            let Some(notice) = self.watcher.read() else {
+                return;
+            };
             match notice {
                 Notice::Messages(messages) => {
                     for message in messages {
+                        self.looking.hears(&message);
                         let Some(change) = self.kernel.apply(&message) else {
                             continue;
                         };
@@ -45,7 +52,7 @@ impl Worker {
                         }
                     }
                 }
-                Notice::Lost => self.look_again().await,
+                Notice::Lost => self.notifications_lost(),
             }
         }
     }
@@ -66,37 +73,9 @@ impl Worker {
         !self.virtual_addresses.contains(&present.address) || self.routers.values().any(sends)
     }
 
-    /// Notifications were lost: compares everything anew.
-    pub(super) async fn look_again(&mut self) {
-        let Ok(kernel) = self.vips.dump().await else {
-            self.look_at = Some(Instant::now() + RETRY);
-            return;
-        };
-        let before = std::mem::replace(&mut self.kernel, kernel);
-        self.devices.stale = true;
-        self.announce_on_returned_links();
-        // One that went up meanwhile has not been announced either.
-        let unproven =
-            |one: &Present| before.is_tentative(one) || !before.addresses().contains(one);
-        let proven = |one: &Present| {
-            one.address.is_ipv6() && unproven(one) && !self.kernel.is_tentative(one)
-        };
-        let there = self.kernel.addresses().iter().copied();
-        for present in there.filter(proven).collect::<Vec<_>>() {
-            self.detected(present).await;
-        }
-        for present in before.addresses() {
-            if !self.kernel.addresses().contains(present) {
-                self.lost(*present).await;
-            }
-        }
-        self.pave_all_again();
-        self.tell();
-    }
-
     /// An address went, and not by our hand: by its lease, with its link, or by another program's.
-    async fn lost(&mut self, present: Present) {
-        let mut expired = Vec::new();
+    pub(super) async fn lost(&mut self, present: Present) {
+        let (mut expired, mut taken) = (Vec::new(), Vec::new());
         for (id, router) in self.routers.iter().filter(|(_, router)| router.installed) {
             // What an owner found may have been left by a predecessor, with a lease that ran out.
             let found = |one: &Wanted<'_>| {
@@ -118,11 +97,11 @@ impl Worker {
                 .link(router.config.interface.name())
                 .is_some_and(Link::usable)
             {
-                self.report(HostEvent::AddressGone {
-                    router: *id,
-                    address: present.address,
-                });
+                taken.push(*id);
             }
+        }
+        for id in taken {
+            self.taken_away(id, present.address);
         }
         for id in expired {
             self.expire(id).await;
@@ -199,7 +178,7 @@ impl Worker {
 
     /// A link that lives again may lead to another switch: what is on it is announced once more, also where its loss is
     /// no fault of the router.
-    fn announce_on_returned_links(&mut self) {
+    pub(super) fn announce_on_returned_links(&mut self) {
         let usable = |index: u32| {
             let mut links = self.kernel.links().filter(|link| link.index == index);
             links.next().is_some_and(Link::usable)

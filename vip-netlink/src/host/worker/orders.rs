@@ -39,8 +39,8 @@ pub(in crate::host) enum Work {
     Pave,
     /// `promote_secondaries` is another from now on.
     Promote(bool),
-    /// Everything is looked at anew.
-    Look,
+    /// What could not be removed is tried again.
+    Clear,
     /// The sockets of that interface could not be opened: it is told of again soon.
     Reopen(u32),
     /// What stands whoever is Active is looked after.
@@ -86,6 +86,8 @@ pub(in crate::host) enum Report {
         router: RouterId,
         outcome: Result<(), Error>,
     },
+    /// Notifications of the kernel were lost, so often by now.
+    Lost(u64),
     /// Anything that needs no translation.
     Event(HostEvent),
 }

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::HostEvent;
 
-use super::managed::Paved;
-use super::{RETRY, Worker};
+use super::Worker;
+use super::managed::{Managed, Paved};
 use crate::Error;
 use crate::route::{Route, Rule};
 use crate::watch::{Gone, Kernel};
@@ -87,14 +87,17 @@ impl Worker {
         let mut paved = std::mem::take(&mut router.paved);
         let (returned, mut result) = self.put_up(wanted.clone(), &mut paved.paths).await;
         let stale = paved.paths.split_off(&wanted);
-        if let Err(error) = self.unpave(&stale).await {
+        if let Err((left, error)) = self.unpave(&stale).await {
             // Still ours: tried again, at the latest when the router lets go of everything.
-            paved.paths.extend(stale);
+            paved.paths.extend(left);
             result = Err(error);
         }
         self.paved(id, paved, result);
-        for what in returned {
-            self.report(HostEvent::PathGone { router: id, what });
+        let contested = |router: &Managed| router.paved.is_contested();
+        if !self.routers.get(&id).is_some_and(contested) {
+            for what in returned {
+                self.report(HostEvent::PathGone { router: id, what });
+            }
         }
         self.read().await;
     }
@@ -142,13 +145,10 @@ impl Worker {
 
     /// How it went, told while it fails and once when it does no longer.
     fn paved(&mut self, id: RouterId, mut paved: Paved, result: Result<(), Error>) {
-        let failed = result.is_err();
-        paved.retry = failed.then(|| Instant::now() + RETRY);
-        if failed || std::mem::replace(&mut paved.failing, false) {
-            paved.failing = failed;
+        if let Some(outcome) = paved.tried(result, "routes or rules of ours") {
             self.report(HostEvent::Paths {
                 router: id,
-                outcome: result.map_err(Into::into),
+                outcome: outcome.map_err(Into::into),
             });
         }
         if let Some(router) = self.routers.get_mut(&id) {
@@ -171,9 +171,10 @@ impl Worker {
         self.pave(id).await;
     }
 
-    /// Removes routes and rules that no other router holds.
-    pub(super) async fn unpave(&self, stale: &Paths) -> Result<(), Error> {
-        let mut result = Ok(());
+    /// Removes routes and rules that no other router holds; those that could not be.
+    pub(super) async fn unpave(&self, stale: &Paths) -> Result<(), (Paths, Error)> {
+        let mut left = Paths::default();
+        let mut failed = None;
         for rule in &stale.rules {
             let mut others = self.routers.values().filter(|router| router.installed);
             let fixed = self.fixed.paved.paths.rules.contains(rule);
@@ -181,7 +182,8 @@ impl Worker {
                 continue;
             }
             if let Err(error) = self.routing.remove_rule(rule).await {
-                result = Err(error);
+                left.rules.push(rule.clone());
+                failed = Some(error);
             }
         }
         for route in &stale.routes {
@@ -192,17 +194,18 @@ impl Worker {
             }
             let index = index(&self.kernel);
             if let Err(error) = self.routing.remove_route(route, index).await {
-                result = Err(error);
+                left.routes.push(route.clone());
+                failed = Some(error);
             }
         }
-        result
+        failed.map_or(Ok(()), |error| Err((left, error)))
     }
 
     /// Something went that may be a router's: asks for it again.
     pub(super) fn lost_path(&mut self, gone: &Gone) {
         let routers = self.routers.values_mut();
         let hurt = routers.filter(|router| router.installed && router.paved.paths.may_be(gone));
-        hurt.for_each(|router| router.paved.retry = Some(Instant::now()));
+        hurt.for_each(|router| router.paved.lost());
         self.lost_fixed_path(gone);
     }
 

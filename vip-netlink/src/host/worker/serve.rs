@@ -11,6 +11,8 @@ use vrrp_fsm::driver::Command;
 
 use super::devices::{Devices, UNKNOWN};
 use super::fixtures::Fixed;
+use super::leftovers::Leftovers;
+use super::looking::Looking;
 use super::managed::Managed;
 use super::promotion::Promotion;
 use super::takeover::Refreshes;
@@ -98,7 +100,8 @@ async fn serve(
             .flat_map(|router| [router.retry, router.paved.retry])
             .flatten()
             .chain(worker.fixed.paved.retry)
-            .chain(worker.look_at)
+            .chain(worker.looking.due)
+            .chain(worker.leftovers.retry)
             .chain(worker.interfaces.iter().filter_map(|seen| seen.reopen))
             .min();
         let repair = worker.devices.next_deadline();
@@ -107,6 +110,8 @@ async fn serve(
             .values()
             .filter_map(|router| router.remind)
             .min();
+        let calm = worker.routers.values();
+        let calm = calm.filter_map(|one| one.contests.next_end()).min();
         let from_now = |at: Duration| Instant::now() + at.saturating_sub(boottime());
         let announcement = worker.pacer.next_deadline().map(from_now);
         let settled = worker.interfaces.iter();
@@ -119,7 +124,6 @@ async fn serve(
                 Some((router, what)) => worker.accept(router, what),
                 None => break,
             },
-            _ = worker.watcher.readable() => worker.read().await,
             () = wait(retry) => worker.retry(),
             () = wait(worker.prove) => worker.prove(),
             () = wait(repair) => worker.devices.stale = true,
@@ -127,9 +131,13 @@ async fn serve(
             () = wait(worker.refreshes.due()) => worker.refresh_all().await,
             () = wait(announcement) => worker.say(),
             () = wait(settled.map(from_now)) => worker.tell(),
+            () = wait(calm) => worker.calm(),
             _ = renewal.tick() => if !worker.renew() {
                 renewal.reset_after(RETRY);
             },
+            seen = worker.looking.answer() => worker.looked(seen).await,
+            // Last: others may change links and addresses faster than we read of it.
+            _ = worker.watcher.readable() => worker.read().await,
         }
     }
     for router in worker.installed_ids() {
@@ -202,9 +210,10 @@ impl Worker {
             vips: Vips::new(handle.clone()).map_err(Error::Netlink)?,
             routing: Routing::new(handle.clone()),
             fixed: Fixed::new(options.fixtures),
-            promotion: Promotion::new(Settings::new(handle.clone())),
+            promotion: Promotion::new(Settings::new(handle.clone()), holder),
             carriers: BTreeMap::new(),
-            look_at: None,
+            looking: Looking::default(),
+            leftovers: Leftovers::default(),
             fence,
             beats: pulse.is_some(),
             prove: unheld.as_ref().map(|_| Instant::now() + PROVE),

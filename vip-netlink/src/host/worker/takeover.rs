@@ -104,6 +104,8 @@ impl Worker {
             wanted.retain(|one| !router.owns(&self.kernel, one));
             // Somebody else's device may have the name.
             wanted.retain(|one| raised.is_ok() || !self.is_unready(*id, one.interface));
+            let now = Instant::now();
+            wanted.retain(|one| !router.contests.holds(one.vip.address, now));
             // Installed already: only what is not there, so that a repair is no refresh.
             let present = match router.installed {
                 true => self.kernel.addresses(),
@@ -134,7 +136,7 @@ impl Worker {
             let Some(router) = self.routers.get_mut(id) else {
                 continue;
             };
-            router.place(added);
+            router.place(&self.kernel, added);
             if !router.installed && (result.is_ok() || !router.placed.is_empty()) {
                 router.installed = true;
                 router.remind();

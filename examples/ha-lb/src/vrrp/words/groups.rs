@@ -29,28 +29,48 @@ impl Words {
     /// under its name.
     pub(in crate::vrrp) fn regroup(&mut self, config: &Config) -> Regrouping {
         let mut wanted = of(config);
-        let first_new = self.groups.len();
         for (name, members) in &mut self.groups {
             let place = wanted.iter().position(|(other, _)| other == name);
             *members = place.map_or_else(Vec::new, |place| wanted.remove(place).1);
         }
-        self.groups.append(&mut wanted);
+        let known = self.groups.len();
+        let mut new = Vec::new();
+        for group in wanted {
+            // As the set of routers chooses their numbers.
+            let vacant = self
+                .groups
+                .iter()
+                .position(|(_, members)| members.is_empty());
+            let place = vacant.unwrap_or(self.groups.len());
+            match self.groups.get_mut(place) {
+                Some(vacant) => *vacant = group,
+                None => self.groups.push(group),
+            }
+            new.push(place);
+        }
         let routers = |(_, members): &(String, Vec<String>)| -> Vec<RouterId> {
             members
                 .iter()
                 .filter_map(|name| self.router(name))
                 .collect()
         };
-        let (known, new) = self.groups.split_at(first_new);
-        let mut known: Vec<_> = (0..)
-            .map(GroupId::new)
-            .zip(known.iter().map(routers))
-            .collect();
+        let known = (0..)
+            .zip(self.groups.iter().take(known))
+            .map(|(place, group)| {
+                let stays = !new.contains(&place);
+                let number = GroupId::new(u32::try_from(place).unwrap_or(u32::MAX));
+                (number, if stays { routers(group) } else { Vec::new() })
+            });
+        let mut known: Vec<_> = known.collect();
         // Who leaves one group may join another.
         known.sort_by_key(|(_, members)| members.len());
         Regrouping {
             known,
-            new: new.iter().map(routers).collect(),
+            new: new
+                .iter()
+                .filter_map(|place| self.groups.get(*place))
+                .map(routers)
+                .collect(),
         }
     }
 

@@ -36,6 +36,10 @@ impl Words {
                 tracing::warn!("static addresses, routes and rules: {other}");
                 None
             }
+            other @ (Observation::NotificationsLost { .. } | Observation::Overflowed { .. }) => {
+                tracing::warn!("{other}");
+                None
+            }
             other => {
                 let instance = self.instance(number).to_owned();
                 let told_of = match &other {
