@@ -1,6 +1,6 @@
 //! The data plane: sockets, threads and clocks around the pure parts of this crate.
 //!
-//! One thread per worker, each with its own current-thread runtime, its own listeners, buffers and idle server
+//! One thread per worker, each with its own event loop, its own listeners, buffers and idle server
 //! connections; one task per client connection. Workers share only [`Balancer`]: counters, server states and
 //! queues. Every system call, spawn and clock read of the crate is below this module; it decides nothing that a
 //! pure module can decide.
@@ -36,12 +36,12 @@ mod pipe;
 mod plane;
 mod probe;
 mod registry;
+mod rt;
 mod secure;
 mod session;
 mod sink;
 mod stream;
 mod tcp;
-mod timer;
 mod tls;
 mod trace;
 mod worker;

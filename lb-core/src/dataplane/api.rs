@@ -149,7 +149,7 @@ pub trait StatsBody: std::fmt::Debug {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A thread or its runtime could not be created.
+    /// A thread or its event loop could not be created.
     #[error("cannot start worker {worker}: {source}")]
     Worker {
         /// Its number.

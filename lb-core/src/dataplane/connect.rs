@@ -8,8 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::io::Interest;
-
 use super::{
     clock,
     destination::{Destination, NotBegun},
@@ -330,23 +328,17 @@ impl Connection {
         })?;
         let now = clock::recent();
         self.timer.after(now, need.proxy.timeouts.connect);
-        let connected = {
-            let mut settled = std::pin::pin!(begun.ready(Interest::WRITABLE));
-            self.wait(|client, cx| {
-                if let Poll::Ready(ready) = settled.as_mut().poll(cx) {
-                    // A socket that failed is reported as closed; asking every socket would cost a call.
-                    let stands = ready.is_ok_and(|ready| {
-                        !ready.is_write_closed() || matches!(begun.take_error(), Ok(None))
-                    });
-                    return Poll::Ready(Some(stands));
+        let connected = self
+            .wait(|client, cx| {
+                if let Poll::Ready(connected) = begun.poll_connected(cx) {
+                    return Poll::Ready(Some(connected));
                 }
                 gave_up(client, need.end_is_abort, cx).map(|()| None)
             })
-            .await
-        };
+            .await;
         match connected {
-            Ok(Some(true)) => {}
-            Ok(Some(false)) => return Err(NotDialed::Refused),
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(_))) => return Err(NotDialed::Refused),
             Ok(None) | Err(Gone::Client) => return Err(NotDialed::GoneConnecting),
             Err(Gone::TimedOut) => return Err(NotDialed::TimedOut),
             Err(Gone::Killed) => return Err(NotDialed::Killed),

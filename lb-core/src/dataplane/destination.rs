@@ -4,9 +4,8 @@ use std::{io, net::SocketAddr};
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tokio::net::{TcpStream, UnixStream};
 
-use super::stream::Plain;
+use super::{rt, stream::Plain};
 use crate::config::UnixAddress;
 
 /// The other end of a connection.
@@ -55,7 +54,7 @@ fn tcp(
     address: SocketAddr,
     source: Option<SocketAddr>,
     keepalive: bool,
-) -> Result<TcpStream, NotBegun> {
+) -> Result<rt::Socket, NotBegun> {
     let socket = || {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -85,16 +84,16 @@ fn tcp(
         }
         Err(e) => return Err(NotBegun::Refused(e)),
     }
-    TcpStream::from_std(socket.into()).map_err(NotBegun::Local)
+    rt::Socket::connecting(socket.into()).map_err(NotBegun::Local)
 }
 
 /// A UNIX connection stands at once, or never: a full queue is EAGAIN, as when this machine has no port left.
-fn unix(address: &UnixAddress) -> Result<UnixStream, NotBegun> {
+fn unix(address: &UnixAddress) -> Result<rt::Socket, NotBegun> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None);
     let socket = socket.map_err(NotBegun::Local)?;
     let address = SockAddr::unix(address.to_path()).map_err(NotBegun::Local)?;
     match socket.connect(&address) {
-        Ok(()) => UnixStream::from_std(socket.into()).map_err(NotBegun::Local),
+        Ok(()) => rt::Socket::connected(socket.into()).map_err(NotBegun::Local),
         Err(e) if is(&e, Errno::AGAIN) => Err(NotBegun::Local(e)),
         Err(e) => Err(NotBegun::Refused(e)),
     }

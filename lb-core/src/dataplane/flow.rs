@@ -10,11 +10,10 @@ use std::{
     time::Instant,
 };
 
-use tokio::net::TcpStream;
-
 use super::{
     buffer::{BULK, Buffer, SIZE},
     pipe::Pipe,
+    rt::{Direction, Socket},
     stream::{Plain, Stream},
 };
 use crate::http1::{Body, ChunkedDecoder};
@@ -65,7 +64,7 @@ impl Side {
         polled
     }
 
-    fn tcp(&self) -> Option<&TcpStream> {
+    fn tcp(&self) -> Option<&Socket> {
         match self.stream.plain() {
             Some(Plain::Tcp(stream)) => Some(stream),
             _ => None,
@@ -442,13 +441,9 @@ impl Flow {
             return Ok(false);
         };
         while pipe.len() > 0 {
-            match sink.poll_write_ready(cx) {
-                Poll::Pending => {
-                    self.waits = Waits::Sink;
-                    return Ok(false);
-                }
-                Poll::Ready(Err(_)) => return Err(Fault::Sink),
-                Poll::Ready(Ok(())) => {}
+            if sink.poll_ready(Direction::Write, cx).is_pending() {
+                self.waits = Waits::Sink;
+                return Ok(false);
             }
             let more = self.body.opaque_bytes() > 0 && !matches!(self.body, Body::UntilClose);
             match pipe.drain(sink, more) {
@@ -462,10 +457,8 @@ impl Flow {
         }
         loop {
             self.waits = Waits::Source;
-            match source.poll_read_ready(cx) {
-                Poll::Pending => return Ok(false),
-                Poll::Ready(Err(_)) => return Err(Fault::Source),
-                Poll::Ready(Ok(())) => {}
+            if source.poll_ready(Direction::Read, cx).is_pending() {
+                return Ok(false);
             }
             let limit = self.body.opaque_bytes().min(SPLICE_MAX);
             match pipe.fill(source, usize::try_from(limit).unwrap_or(SIZE)) {

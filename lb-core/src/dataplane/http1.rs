@@ -227,7 +227,7 @@ async fn first_byte(connection: &mut Connection, first: bool) -> Result<Result<u
         }
         match member.order() {
             Order::Run => {}
-            Order::Finish if first && clock::now() < late => timer.no_later_than(late),
+            Order::Finish if first && clock::recent() < late => timer.no_later_than(late),
             _ => return Poll::Ready(Err(Gone::Killed)),
         }
         let expired = timer.poll_expired(cx);
@@ -248,7 +248,7 @@ async fn end(connection: &mut Connection) {
     let timeouts = connection.frontend().timeouts;
     connection
         .timer
-        .after(clock::now(), timeouts.client_fin.or(timeouts.client));
+        .after(clock::recent(), timeouts.client_fin.or(timeouts.client));
     if connection.info.tls.is_some() {
         let _ = connection
             .wait(|client, cx| client.stream.poll_shutdown(cx))
@@ -259,7 +259,7 @@ async fn end(connection: &mut Connection) {
 /// Closes without losing the answer: what the client has sent unread would make the kernel reset the
 /// connection (lb.md trap 30).
 async fn linger(connection: &mut Connection) {
-    connection.timer.after(clock::now(), Some(LINGER));
+    connection.timer.after(clock::recent(), Some(LINGER));
     let _ = connection
         .wait(|client, cx| client.stream.poll_shutdown(cx))
         .await;

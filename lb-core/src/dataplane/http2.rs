@@ -38,9 +38,9 @@ use super::{
     http1,
     listener::{Listener, Places},
     registry::{Membership, Order},
+    rt::{self, Timer},
     session::Connection,
     stream::Stream,
-    timer::Timer,
     worker::Worker,
 };
 use crate::{
@@ -310,7 +310,7 @@ impl Front {
         let number = self.opened;
         self.opened = self.opened.saturating_add(1);
         let lives = Lives::new(&self.live);
-        tokio::task::spawn_local(async move {
+        rt::spawn(async move {
             http1::serve_one(connection, number).await;
             drop(lives);
         });

@@ -8,19 +8,18 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Poll, Waker},
     time::Duration,
 };
 
 use rustix::io::Errno;
 use socket2::SockRef;
-use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
     Balancer, Event, ListenerFd, StartError, clock,
     gate::{Gate, Pass},
-    session,
+    rt, session,
     stream::{NO_ADDRESS, Plain},
     tls, trace,
     worker::Worker,
@@ -82,7 +81,7 @@ pub(super) fn identity(fd: impl AsFd) -> u64 {
 
 /// A socket that a worker accepts from, whatever the configuration.
 pub(super) struct Post {
-    socket: Socket,
+    socket: rt::Listener,
     identity: u64,
     listener: RefCell<Rc<Listener>>,
     leaving: Cell<Leaving>,
@@ -101,11 +100,11 @@ pub(super) enum Leaving {
 }
 
 impl Post {
-    /// Makes a socket known to the runtime.
+    /// Makes a socket known to the loop.
     pub(super) fn new(fd: OwnedFd, listener: &Rc<Listener>) -> io::Result<Self> {
         Ok(Self {
             identity: identity(&fd),
-            socket: Socket::new(fd, listener.unix)?,
+            socket: rt::Listener::new(fd)?,
             listener: RefCell::new(Rc::clone(listener)),
             leaving: Cell::new(Leaving::No),
             waker: RefCell::default(),
@@ -157,7 +156,13 @@ impl Post {
             };
             match self.socket.poll_accept(cx) {
                 Poll::Ready(accepted) => Poll::Ready(Some(Incoming {
-                    accepted,
+                    accepted: accepted.and_then(|(fd, source)| {
+                        let socket = rt::Socket::connected(fd)?;
+                        Ok(match source {
+                            Some(source) => (Plain::Tcp(socket), source),
+                            None => (Plain::Unix(socket), NO_ADDRESS),
+                        })
+                    }),
                     listener: Rc::clone(&listener),
                     process: outer,
                     frontend: inner,
@@ -273,40 +278,16 @@ impl Listener {
         let destination = match (&socket, self.local) {
             (Plain::Unix(_), _) => NO_ADDRESS,
             (Plain::Tcp(_), Some(local)) => local,
-            (Plain::Tcp(tcp), None) => tcp.local_addr().unwrap_or(NO_ADDRESS),
+            (Plain::Tcp(tcp), None) => rustix::net::getsockname(tcp)
+                .ok()
+                .and_then(|address| address.try_into().ok())
+                .unwrap_or(NO_ADDRESS),
         };
         Accepted {
             socket,
             source: mapped(source),
             destination: mapped(destination),
             places,
-        }
-    }
-}
-
-/// The listening socket, known to the runtime.
-enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Socket {
-    fn new(fd: OwnedFd, unix: bool) -> io::Result<Self> {
-        if unix {
-            UnixListener::from_std(fd.into()).map(Self::Unix)
-        } else {
-            TcpListener::from_std(fd.into()).map(Self::Tcp)
-        }
-    }
-
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Plain, SocketAddr)>> {
-        match self {
-            Self::Tcp(listener) => listener
-                .poll_accept(cx)
-                .map_ok(|(stream, source)| (Plain::Tcp(stream), source)),
-            Self::Unix(listener) => listener
-                .poll_accept(cx)
-                .map_ok(|(stream, _)| (Plain::Unix(stream), NO_ADDRESS)),
         }
     }
 }
@@ -345,7 +326,7 @@ pub(super) async fn run(worker: Rc<Worker>, post: Rc<Post>) {
                             listener.proxy_config().name
                         ));
                     }
-                    tokio::time::sleep(PAUSE).await;
+                    rt::sleep(PAUSE).await;
                     continue;
                 }
             };
@@ -358,7 +339,7 @@ pub(super) async fn run(worker: Rc<Worker>, post: Rc<Post>) {
             };
             session::spawn(&worker, &listener, listener.opened(socket, source, places));
         }
-        tokio::task::yield_now().await;
+        rt::yield_now().await;
     }
 }
 
@@ -376,10 +357,10 @@ async fn admit(listener: &Listener, source: SocketAddr) -> Admission {
         match listener.frontend.admit(clock::now(), source.ip()) {
             Ok(admission) => return admission,
             Err(NotAdmitted::TooFast { retry_at }) => {
-                tokio::time::sleep_until(retry_at.into()).await;
+                rt::sleep_until(retry_at).await;
             }
             // The gates hold exactly as many; a limit that was lowered meanwhile is waited for.
-            Err(NotAdmitted::Full) => tokio::time::sleep(PAUSE).await,
+            Err(NotAdmitted::Full) => rt::sleep(PAUSE).await,
         }
     }
 }

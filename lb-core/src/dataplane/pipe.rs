@@ -8,7 +8,8 @@ use std::{
 };
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use tokio::{io::Interest, net::TcpStream};
+
+use super::rt::{Direction, Socket};
 
 /// Capacity asked of a pipe: fewer, longer transfers.
 const CAPACITY: usize = 512 * 1024;
@@ -83,7 +84,7 @@ impl Pipe {
     }
 
     /// Moves up to `limit` bytes in; `Ok(0)` is the end of the stream.
-    pub(super) fn fill(&mut self, from: &TcpStream, limit: usize) -> io::Result<usize> {
+    pub(super) fn fill(&mut self, from: &Socket, limit: usize) -> io::Result<usize> {
         let Some(ends) = &self.ends else {
             return Ok(0);
         };
@@ -91,22 +92,16 @@ impl Pipe {
         if room == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let moved = from.try_io(Interest::READABLE, || {
-            Ok(splice(
-                from.as_fd(),
-                None,
-                ends.writer.as_fd(),
-                None,
-                room,
-                SpliceFlags::MOVE | SpliceFlags::NONBLOCK,
-            )?)
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        let moved = from.attempt(Direction::Read, |from| {
+            splice(from, None, ends.writer.as_fd(), None, room, flags)
         })?;
         self.inside += moved;
         Ok(moved)
     }
 
     /// Moves bytes out; `more` tells the kernel that others follow at once.
-    pub(super) fn drain(&mut self, to: &TcpStream, more: bool) -> io::Result<usize> {
+    pub(super) fn drain(&mut self, to: &Socket, more: bool) -> io::Result<usize> {
         let Some(ends) = &self.ends else {
             return Ok(0);
         };
@@ -114,15 +109,8 @@ impl Pipe {
         if more {
             flags |= SpliceFlags::MORE;
         }
-        let moved = to.try_io(Interest::WRITABLE, || {
-            Ok(splice(
-                ends.reader.as_fd(),
-                None,
-                to.as_fd(),
-                None,
-                self.inside,
-                flags,
-            )?)
+        let moved = to.attempt(Direction::Write, |to| {
+            splice(ends.reader.as_fd(), None, to, None, self.inside, flags)
         })?;
         self.inside -= moved;
         Ok(moved)

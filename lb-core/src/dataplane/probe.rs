@@ -13,14 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    sync::mpsc::{UnboundedSender, unbounded_channel},
-    task::LocalSet,
-};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
     Balancer, Event, Events, StartError, clock,
     destination::Destination,
+    rt::{self, EventLoop},
     sink::Sinks,
     tls::Connector,
     worker::{Command, WorkerHandle},
@@ -81,7 +79,7 @@ struct Target {
 struct Watched {
     place: Rc<RefCell<Place>>,
     method: Rc<Method>,
-    task: tokio::task::JoinHandle<()>,
+    task: rt::Task,
 }
 
 impl Checks {
@@ -94,17 +92,13 @@ impl Checks {
             worker: usize::MAX,
             source,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed)?;
+        let turning = EventLoop::new().map_err(failed)?;
         let (orders, mut received) = unbounded_channel::<Order>();
         let balancer = Arc::clone(balancer);
         let thread = std::thread::Builder::new()
             .name(String::from("checks"))
             .spawn(move || {
-                let local = LocalSet::new();
-                local.block_on(&runtime, async move {
+                turning.block_on(async move {
                     let shared = Rc::new(Shared {
                         sinks: Sinks::new(Arc::clone(&balancer)),
                         balancer: RefCell::new(balancer),
@@ -232,12 +226,11 @@ async fn watch(
 ) {
     loop {
         if let Some(deadline) = monitor.next_deadline() {
-            tokio::time::sleep_until(deadline.into()).await;
+            rt::sleep_until(deadline).await;
             monitor.handle(clock::now(), health::Event::Timeout);
         }
         let Some(probe) = monitor.poll_probe() else {
-            // The runtime's clock is coarser than the deadline's.
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            rt::sleep(Duration::from_millis(1)).await;
             continue;
         };
         let begun = clock::now();
@@ -358,7 +351,7 @@ impl Shared {
                 target.tls,
                 monitor,
             );
-            let task = tokio::task::spawn_local(task);
+            let task = rt::spawn(task);
             watched.insert(
                 target.key,
                 Watched {

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::io::ReadBuf;
 use tokio_rustls::TlsStream;
 
 use super::{
@@ -19,10 +18,9 @@ use super::{
     http1, http2,
     listener::{Accepted, Listener, Places},
     registry::{Membership, Order},
-    stream::{Plain, Stream},
-    tcp,
-    timer::Timer,
-    tls,
+    rt::{self, Timer},
+    stream::Stream,
+    tcp, tls,
     worker::Worker,
 };
 use crate::{
@@ -73,7 +71,6 @@ impl Connection {
     ) -> Result<T, Gone> {
         std::future::poll_fn(|cx| {
             if let Poll::Ready(value) = ready(&mut self.client, cx) {
-                clock::now();
                 return Poll::Ready(Ok(value));
             }
             if self.member.order() >= Order::ServerDown {
@@ -121,7 +118,7 @@ impl Connection {
 /// Starts the task of a connection.
 pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Accepted) {
     let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
-    tokio::task::spawn_local(async move {
+    rt::spawn(async move {
         let mut connection = open(worker, listener, accepted);
         connection.member.listen().await;
         if !connection.is_allowed() {
@@ -328,11 +325,10 @@ fn poll_header(
 ) -> Poll<io::Result<()>> {
     let mut seen = [0; 512];
     let wanted = match stream {
-        Stream::Plain(Plain::Tcp(tcp)) => {
-            let mut room = ReadBuf::new(&mut seen);
-            ready!(tcp.poll_peek(cx, &mut room))?;
+        Stream::Plain(plain) => {
+            let count = ready!(plain.socket().poll_peek(cx, &mut seen))?;
             let before = header.len();
-            header.extend_from_slice(room.filled());
+            header.extend_from_slice(seen.get(..count).unwrap_or_default());
             let len = match proxy_protocol::decode(header) {
                 Ok(Progress::Complete(found)) => found.len,
                 // All of an unfinished header belongs to it.
@@ -341,7 +337,7 @@ fn poll_header(
             header.truncate(before);
             len - before
         }
-        // A UNIX stream cannot be peeked at through the runtime: byte by byte.
+        // TLS never comes before the header.
         _ => 1,
     };
     let room = seen.get_mut(..wanted.max(1)).unwrap_or_default();

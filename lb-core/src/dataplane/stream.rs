@@ -5,25 +5,26 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready},
-    net::{TcpStream, UnixStream},
-};
+use rustix::net::{RecvFlags, recv};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
-use super::http2::Downstream;
+use super::{
+    http2::Downstream,
+    rt::{Direction, Socket},
+};
 
 /// A stream without encryption.
 #[derive(Debug)]
 pub(super) enum Plain {
     /// TCP.
-    Tcp(TcpStream),
+    Tcp(Socket),
     /// UNIX.
-    Unix(UnixStream),
+    Unix(Socket),
 }
 
 /// A stream.
@@ -50,19 +51,21 @@ impl From<TlsStream<Plain>> for Stream {
 }
 
 impl Plain {
-    /// Waits until something can be done with it.
-    pub(super) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+    pub(super) fn socket(&self) -> &Socket {
         match self {
-            Self::Tcp(s) => s.ready(interest).await,
-            Self::Unix(s) => s.ready(interest).await,
+            Self::Tcp(socket) | Self::Unix(socket) => socket,
         }
     }
 
-    /// What went wrong with the socket since it was last asked.
-    pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        match self {
-            Self::Tcp(s) => s.take_error(),
-            Self::Unix(s) => s.take_error(),
+    /// Completes when a connection that has begun stands, or has failed.
+    pub(super) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket().poll_connected(cx)
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match slices {
+            [one] => self.socket().poll_write(cx, one),
+            many => self.socket().poll_write_vectored(cx, many),
         }
     }
 }
@@ -73,10 +76,10 @@ impl AsyncRead for Plain {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_read(cx, buffer),
-            Self::Unix(s) => Pin::new(s).poll_read(cx, buffer),
-        }
+        let room = buffer.initialize_unfilled();
+        let count = ready!(self.socket().poll_read(cx, room))?;
+        buffer.advance(count);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -86,10 +89,7 @@ impl AsyncWrite for Plain {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_write(cx, bytes),
-            Self::Unix(s) => Pin::new(s).poll_write(cx, bytes),
-        }
+        self.socket().poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -97,10 +97,7 @@ impl AsyncWrite for Plain {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_write_vectored(cx, slices),
-            Self::Unix(s) => Pin::new(s).poll_write_vectored(cx, slices),
-        }
+        self.poll_send(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -111,20 +108,14 @@ impl AsyncWrite for Plain {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
-            Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
-        }
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.socket().shut_down())
     }
 }
 
 impl AsFd for Plain {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(s) => s.as_fd(),
-            Self::Unix(s) => s.as_fd(),
-        }
+        self.socket().as_fd()
     }
 }
 
@@ -132,7 +123,9 @@ impl Stream {
     /// The other end's address, if it has one.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         match self.socket()? {
-            Plain::Tcp(stream) => stream.peer_addr().ok(),
+            Plain::Tcp(socket) => rustix::net::getpeername(socket)
+                .ok()?
+                .and_then(|address| address.try_into().ok()),
             Plain::Unix(_) => None,
         }
     }
@@ -143,20 +136,16 @@ impl Stream {
         cx: &mut Context<'_>,
         room: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if let Self::Downstream(s) = self {
-            return s.poll_read(cx, room);
-        }
+        let stream = match self {
+            Self::Plain(plain) => return plain.socket().poll_read(cx, room),
+            Self::Downstream(stream) => return stream.poll_read(cx, room),
+            Self::Tls(stream) => stream,
+        };
         let mut buffer = ReadBuf::new(room);
-        let polled = match self {
-            Self::Downstream(_) => Poll::Pending,
-            Self::Plain(s) => Pin::new(s).poll_read(cx, &mut buffer),
-            Self::Tls(s) => match Pin::new(s).poll_read(cx, &mut buffer) {
-                // A peer that closes without close_notify has ended the stream all the same.
-                Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                    Poll::Ready(Ok(()))
-                }
-                polled => polled,
-            },
+        let polled = match Pin::new(stream).poll_read(cx, &mut buffer) {
+            // A peer that closes without close_notify has ended the stream all the same.
+            Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            polled => polled,
         };
         polled.map_ok(|()| buffer.filled().len())
     }
@@ -167,11 +156,10 @@ impl Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match (self, slices) {
-            (Self::Plain(s), [one]) => Pin::new(s).poll_write(cx, one),
-            (Self::Plain(s), many) => Pin::new(s).poll_write_vectored(cx, many),
-            (Self::Tls(s), many) => Pin::new(s).poll_write_vectored(cx, many),
-            (Self::Downstream(s), many) => s.poll_write(cx, many),
+        match self {
+            Self::Plain(plain) => plain.poll_send(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Downstream(stream) => stream.poll_write(cx, slices),
         }
     }
 
@@ -228,19 +216,21 @@ impl Stream {
     /// Whether the other side has closed or sent something unasked; costs no system call as long as nothing came.
     pub(super) fn is_stale(&mut self) -> bool {
         let mut byte = [0];
-        let tried = match self {
-            Self::Plain(Plain::Tcp(s)) => s.try_read(&mut byte),
-            Self::Plain(Plain::Unix(s)) => s.try_read(&mut byte),
-            Self::Downstream(_) => return false,
-            // What TLS sends for itself (tickets of later sessions) is taken in; bytes that wait inside are seen.
-            Self::Tls(s) => {
-                let mut cx = Context::from_waker(Waker::noop());
-                return Pin::new(s)
-                    .poll_read(&mut cx, &mut ReadBuf::new(&mut byte))
-                    .is_ready();
+        match self {
+            Self::Plain(plain) => {
+                let tried = plain.socket().attempt(Direction::Read, |fd| {
+                    recv(fd, &mut byte[..], RecvFlags::empty())
+                });
+                !matches!(tried, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
             }
-        };
-        !matches!(tried, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+            // What TLS sends for itself (tickets of later sessions) is taken in; bytes that wait inside are seen.
+            Self::Tls(stream) => {
+                let mut cx = Context::from_waker(Waker::noop());
+                let mut room = ReadBuf::new(&mut byte);
+                Pin::new(stream).poll_read(&mut cx, &mut room).is_ready()
+            }
+            Self::Downstream(_) => false,
+        }
     }
 
     fn socket(&self) -> Option<&Plain> {

@@ -259,7 +259,6 @@ fn poll_relay(
     limits: Limits,
     cx: &mut Context<'_>,
 ) -> Poll<End> {
-    clock::now();
     let client = &mut connection.client;
     loop {
         let sent = match up.poll(cx, client, server) {

@@ -1,19 +1,18 @@
-//! A worker: one thread, one current-thread runtime, everything of its connections.
+//! A worker: one thread, one event loop, everything of its connections.
 
 use std::{
     cell::{Cell, RefCell},
     io,
     os::fd::OwnedFd,
+    pin::Pin,
     rc::Rc,
     sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
+    task::Poll,
     thread::JoinHandle,
     time::Duration,
 };
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::LocalSet,
-};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Balancer, Events, StartError, StatsService, clock,
@@ -21,6 +20,7 @@ use super::{
     idle::IdlePool,
     listener::{self, Identities, Leaving, Listener, Post},
     registry::Registry,
+    rt::{self, EventLoop},
     sink::Sinks,
 };
 use crate::{
@@ -180,19 +180,13 @@ pub(super) fn spawn(parts: Parts) -> Result<WorkerHandle, StartError> {
     };
     let (commands, inbox) = mpsc::unbounded_channel();
     let (ending, ended) = std::sync::mpsc::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
+    let turning = EventLoop::new().map_err(failed)?;
     let thread = std::thread::Builder::new()
         .name(format!("worker-{number}"))
         .spawn(move || {
             set_worker(number);
-            let local = LocalSet::new();
-            local.block_on(&runtime, run(parts, inbox));
-            // Connections that are left are cut here.
-            drop(local);
-            drop(runtime);
+            // Connections that are left at its end are cut.
+            turning.block_on(run(parts, inbox));
             let _ = ending.send(());
         })
         .map_err(failed)?;
@@ -222,14 +216,17 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
         posts: RefCell::default(),
     });
     worker.adopt(parts.orders);
-    let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+    let sweeping = rt::spawn(sweep(Rc::clone(&worker)));
     let (exit, mut exiting) = oneshot::channel();
     let mut exit = Some(exit);
     loop {
-        let command = tokio::select! {
-            command = inbox.recv() => command,
-            _ = &mut exiting => break,
-        };
+        let command = std::future::poll_fn(|cx| {
+            if Pin::new(&mut exiting).poll(cx).is_ready() {
+                return Poll::Ready(Some(Command::Exit));
+            }
+            inbox.poll_recv(cx)
+        })
+        .await;
         match command {
             None | Some(Command::Exit) => break,
             Some(Command::Ping(reply)) => {
@@ -294,7 +291,7 @@ impl Worker {
             match Post::new(fd, listener) {
                 Ok(post) => {
                     let post = Rc::new(post);
-                    tokio::task::spawn_local(listener::run(Rc::clone(self), Rc::clone(&post)));
+                    rt::spawn(listener::run(Rc::clone(self), Rc::clone(&post)));
                     posts.push(post);
                 }
                 Err(e) => self.notice(format!("cannot poll a listening socket: {e}")),
@@ -319,8 +316,8 @@ impl Worker {
         });
         if let Some(grace) = grace {
             let worker = Rc::clone(self);
-            tokio::task::spawn_local(async move {
-                tokio::time::sleep(grace).await;
+            rt::spawn(async move {
+                rt::sleep(grace).await;
                 // Those that went with this configuration or before, and have not come back since.
                 let current = worker.current.borrow();
                 worker
@@ -362,7 +359,7 @@ impl Worker {
 /// Looks after idle server connections.
 async fn sweep(worker: Rc<Worker>) {
     loop {
-        tokio::time::sleep(SWEEP).await;
+        rt::sleep(SWEEP).await;
         worker.idle.sweep(clock::now());
         worker.cut_sessions();
     }

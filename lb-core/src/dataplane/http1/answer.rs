@@ -9,6 +9,7 @@ use crate::{
         StatsBody, clock,
         flow::{Fault, Waits},
         registry::Order,
+        rt,
         session::{Connection, Gone},
     },
     head::{HeadMut, HeadRef, Version},
@@ -296,7 +297,7 @@ async fn stream(
         if !more {
             return true;
         }
-        tokio::task::yield_now().await;
+        rt::yield_now().await;
     }
 }
 

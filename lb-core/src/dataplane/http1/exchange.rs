@@ -49,7 +49,7 @@ struct Refusal {
 }
 
 fn begin(connection: &mut Connection, x: &mut Exchange, number: u32) {
-    let now = clock::now();
+    let now = clock::recent();
     x.decoder.reset();
     x.forwarding = false;
     x.upload_broken = false;

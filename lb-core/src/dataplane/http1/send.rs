@@ -39,15 +39,8 @@ pub(super) async fn await_response(
             Ok(Progress::Partial) if !server.input.is_full() => {}
             Ok(Progress::Partial) | Err(_) => return Err(Step::BadResponse),
         }
-        let mut woken = false;
-        let step = std::future::poll_fn(|cx| {
-            // The first turn belongs to an event whose time is known.
-            if std::mem::replace(&mut woken, true) {
-                clock::now();
-            }
-            poll_request(connection, x, server, patience, cx)
-        })
-        .await;
+        let step =
+            std::future::poll_fn(|cx| poll_request(connection, x, server, patience, cx)).await;
         match step {
             Step::Received | Step::Done => {}
             failed => return Err(failed),

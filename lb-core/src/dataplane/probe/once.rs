@@ -5,12 +5,13 @@ mod talk;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     config::{CheckConfig, CheckKind},
     dataplane::{
         destination::{Destination, NotBegun},
+        rt,
         stream::Plain,
         tls::Connector,
     },
@@ -96,11 +97,13 @@ async fn open(
     probe: Probe,
 ) -> Result<Box<dyn Io>, Found> {
     let connecting = connect(destination, method.source);
-    let stream = match tokio::time::timeout(probe.connect_timeout, connecting).await {
-        Err(_) => return Err(Found::new(CheckStatus::L4Timeout)),
-        Ok(Err(NotBegun::Local(e))) => return Err(Found::failed(CheckStatus::SocketError, &e)),
-        Ok(Err(NotBegun::Refused(e))) => return Err(Found::failed(CheckStatus::L4Connection, &e)),
-        Ok(Ok(stream)) => stream,
+    let stream = match rt::timeout(probe.connect_timeout, connecting).await {
+        None => return Err(Found::new(CheckStatus::L4Timeout)),
+        Some(Err(NotBegun::Local(e))) => return Err(Found::failed(CheckStatus::SocketError, &e)),
+        Some(Err(NotBegun::Refused(e))) => {
+            return Err(Found::failed(CheckStatus::L4Connection, &e));
+        }
+        Some(Ok(stream)) => stream,
     };
     if !linger {
         // The port is free again at once, and the server is not left with a connection it never accepted.
@@ -115,19 +118,18 @@ async fn open(
         .as_ref()
         .and_then(|t| t.check_sni.as_deref());
     let shaking = connector.connect(name.map(str::as_bytes), stream);
-    match tokio::time::timeout(probe.connect_timeout, shaking).await {
-        Err(_) => Err(Found::new(CheckStatus::L6Timeout)),
-        Ok(Err(e)) => Err(Found {
+    match rt::timeout(probe.connect_timeout, shaking).await {
+        None => Err(Found::new(CheckStatus::L6Timeout)),
+        Some(Err(e)) => Err(Found {
             detail: format!("SSL handshake failure: {e}").into(),
             ..Found::new(CheckStatus::L6Response)
         }),
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Some(Ok(stream)) => Ok(Box::new(stream)),
     }
 }
 
 async fn connect(destination: &Destination, source: Option<SocketAddr>) -> Result<Plain, NotBegun> {
     let stream = destination.begin(source, false)?;
-    let ready = stream.ready(Interest::WRITABLE).await.map(drop);
-    let failed = ready.err().or_else(|| stream.take_error().ok().flatten());
-    failed.map_or(Ok(stream), |e| Err(NotBegun::Refused(e)))
+    let connected = std::future::poll_fn(|cx| stream.poll_connected(cx)).await;
+    connected.map(|()| stream).map_err(NotBegun::Refused)
 }

@@ -2,14 +2,11 @@
 
 use std::net::SocketAddr;
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::{Instant, timeout_at},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Found, Io, Method, open, words};
 use crate::{
-    dataplane::{destination::Destination, tls::Connector},
+    dataplane::{clock, destination::Destination, rt::timeout_at, tls::Connector},
     health::{
         CheckStatus, Probe,
         script::{Connect, Conversation, Known, Script, Verdict, Want},
@@ -26,7 +23,7 @@ pub(super) async fn run(
 ) -> Found {
     let mut conversation = Conversation::new(script, known);
     let mut stream: Option<Box<dyn Io>> = None;
-    let mut deadline = Instant::now();
+    let mut deadline = clock::now();
     loop {
         let want = conversation.poll();
         let result = match (want, stream.as_mut()) {
@@ -35,7 +32,7 @@ pub(super) async fn run(
                 // The connection before ends here.
                 drop(stream.take());
                 let opened = reach(method, connect, tls, probe).await;
-                deadline = Instant::now() + probe.read_timeout;
+                deadline = clock::now() + probe.read_timeout;
                 match opened {
                     Ok(opened) => stream = Some(opened),
                     Err(found) => return failed(&conversation, &found).into(),
@@ -60,12 +57,12 @@ pub(super) async fn run(
             }
         };
         match result {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => {
+            Some(Ok(())) => {}
+            Some(Err(e)) => {
                 let error = conversation.failed(CheckStatus::SocketError, &words(&e), false);
                 return error.into();
             }
-            Err(_) => return conversation.timed_out(None).into(),
+            None => return conversation.timed_out(None).into(),
         }
     }
 }

@@ -1,0 +1,227 @@
+//! Readiness: what the kernel has told of each socket, and which tasks wait for it. Edges are reported once; what was
+//! reported stands until an attempt finds nothing left.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use rustix::{
+    buffer::spare_capacity,
+    event::{
+        Timespec,
+        epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    },
+};
+use slab::Slab;
+
+use super::task;
+
+/// Events taken in one go.
+const BATCH: usize = 256;
+/// The event of the bell.
+const BELL: u64 = u64::MAX;
+
+/// Receiving may succeed.
+pub(super) const READ: u8 = 1;
+/// Sending may succeed.
+pub(super) const WRITE: u8 = 2;
+/// Receiving finds the end, for good.
+const READ_CLOSED: u8 = 4;
+/// Sending fails, for good.
+pub(super) const WRITE_CLOSED: u8 = 8;
+
+/// One socket.
+struct Source {
+    /// Tells it from an earlier one in the same place.
+    number: u32,
+    ready: u8,
+    /// What is waited for: [`READ`], [`WRITE`].
+    waits: u8,
+    /// The kernel tells when sending may succeed.
+    watches_out: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// An epoll that hears the bell.
+pub(super) fn create(bell: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    let flags = EventFlags::IN | EventFlags::ET;
+    epoll::add(&epoll, bell, EventData::new_u64(BELL), flags)?;
+    Ok(epoll)
+}
+
+/// The sockets of a loop.
+pub(super) struct Reactor {
+    epoll: OwnedFd,
+    sources: RefCell<Slab<Source>>,
+    numbers: Cell<u32>,
+    events: RefCell<Vec<Event>>,
+}
+
+impl Reactor {
+    pub(super) fn new(epoll: OwnedFd) -> Self {
+        Self {
+            epoll,
+            sources: RefCell::default(),
+            numbers: Cell::new(0),
+            events: RefCell::new(Vec::with_capacity(BATCH)),
+        }
+    }
+
+    /// Makes a socket known, of which `ready` is assumed. With `watches_out` the kernel tells from the start when
+    /// sending may succeed, else from the first time that it did not.
+    pub(super) fn add(
+        &self,
+        fd: BorrowedFd<'_>,
+        ready: u8,
+        watches_out: bool,
+    ) -> io::Result<usize> {
+        let number = self.numbers.get().wrapping_add(1);
+        self.numbers.set(number);
+        let mut sources = self.sources.borrow_mut();
+        let place = sources.vacant_entry();
+        let key = place.key();
+        epoll::add(&self.epoll, fd, data(key, number), flags(watches_out))?;
+        place.insert(Source {
+            number,
+            ready,
+            waits: 0,
+            watches_out,
+            reader: None,
+            writer: None,
+        });
+        Ok(key)
+    }
+
+    /// Forgets a socket that is closed next, which takes it out of the epoll.
+    pub(super) fn forget(&self, key: usize) {
+        let gone = self.sources.borrow_mut().try_remove(key);
+        drop(gone);
+    }
+
+    /// Takes a socket out that stays open elsewhere.
+    pub(super) fn take_out(&self, fd: BorrowedFd<'_>) {
+        let _ = epoll::delete(&self.epoll, fd);
+    }
+
+    /// What has been reported of a socket.
+    pub(super) fn ready(&self, key: usize) -> u8 {
+        self.sources.borrow().get(key).map_or(0, |s| s.ready)
+    }
+
+    /// An attempt found nothing left to receive, or no room to send.
+    pub(super) fn exhausted(&self, key: usize, direction: u8) {
+        if let Some(source) = self.sources.borrow_mut().get_mut(key) {
+            source.ready &= !direction;
+        }
+    }
+
+    /// Completes once an attempt may succeed.
+    pub(super) fn poll_ready(
+        &self,
+        fd: BorrowedFd<'_>,
+        key: usize,
+        direction: u8,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let mut sources = self.sources.borrow_mut();
+        let Some(source) = sources.get_mut(key) else {
+            return Poll::Pending;
+        };
+        // The bit of an end lies two above that of its direction.
+        if source.ready & (direction | direction << 2) != 0 {
+            drop(sources);
+            return task::poll_budget(cx);
+        }
+        source.waits |= direction;
+        let waker = match direction {
+            READ => &mut source.reader,
+            _ => &mut source.writer,
+        };
+        if waker.as_ref().is_none_or(|w| !w.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        if direction == WRITE && !source.watches_out {
+            source.watches_out = true;
+            // Tells at once if there is room by now.
+            let _ = epoll::modify(&self.epoll, fd, data(key, source.number), flags(true));
+        }
+        Poll::Pending
+    }
+
+    /// Waits for events, for `timeout` at most.
+    pub(super) fn wait(&self, timeout: Option<Duration>) {
+        let mut events = self.events.borrow_mut();
+        events.clear();
+        let timeout = timeout.and_then(|t| Timespec::try_from(t).ok());
+        // Interrupted by a signal: the caller turns again.
+        let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref());
+    }
+
+    /// Wakes whom the events concern.
+    pub(super) fn tell(&self) {
+        let events = self.events.borrow();
+        let mut sources = self.sources.borrow_mut();
+        for event in events.iter() {
+            let (data, flags) = (event.data.u64(), event.flags);
+            if let Some(source) = source(&mut sources, data) {
+                source.tell(flags);
+            }
+        }
+    }
+}
+
+impl Source {
+    fn tell(&mut self, flags: EventFlags) {
+        let mut ready = 0;
+        for (flag, means) in [
+            (EventFlags::IN, READ),
+            (EventFlags::OUT, WRITE),
+            (EventFlags::RDHUP, READ | READ_CLOSED),
+            (EventFlags::HUP, READ | WRITE | READ_CLOSED | WRITE_CLOSED),
+            // The next attempt takes the error, and may find nothing else wrong.
+            (EventFlags::ERR, READ | WRITE),
+        ] {
+            if flags.contains(flag) {
+                ready |= means;
+            }
+        }
+        self.ready |= ready;
+        let wanted = self.waits & ready;
+        self.waits &= !wanted;
+        for (direction, waker) in [(READ, &self.reader), (WRITE, &self.writer)] {
+            if wanted & direction != 0
+                && let Some(waker) = waker
+            {
+                waker.wake_by_ref();
+            }
+        }
+    }
+}
+
+fn flags(watches_out: bool) -> EventFlags {
+    let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+    if watches_out {
+        flags | EventFlags::OUT
+    } else {
+        flags
+    }
+}
+
+/// What an event says of its source.
+fn data(key: usize, number: u32) -> EventData {
+    let key = u32::try_from(key).unwrap_or(u32::MAX);
+    EventData::new_u64(u64::from(number) << 32 | u64::from(key))
+}
+
+fn source(sources: &mut Slab<Source>, data: u64) -> Option<&mut Source> {
+    let key = usize::try_from(data & u64::from(u32::MAX)).ok()?;
+    let source = sources.get_mut(key)?;
+    // Late news of one that is gone; the bell has no source.
+    (u64::from(source.number) == data >> 32).then_some(source)
+}

@@ -1,0 +1,239 @@
+//! Stream sockets and listeners of a loop.
+
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use rustix::{
+    io::Errno,
+    net::{
+        RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send, shutdown,
+        sockopt::socket_error,
+    },
+};
+
+use super::{
+    Core,
+    reactor::{READ, WRITE, WRITE_CLOSED},
+};
+
+/// What is attempted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::dataplane) enum Direction {
+    /// To receive.
+    Read,
+    /// To send.
+    Write,
+}
+
+impl Direction {
+    fn bit(self) -> u8 {
+        match self {
+            Self::Read => READ,
+            Self::Write => WRITE,
+        }
+    }
+}
+
+/// A stream socket.
+pub(in crate::dataplane) struct Socket {
+    core: Rc<Core>,
+    key: usize,
+    fd: OwnedFd,
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Socket").field(&self.fd).finish()
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.core.reactor.forget(self.key);
+    }
+}
+
+impl Socket {
+    /// A connection that stands: the first bytes are often there before anybody asks.
+    pub(in crate::dataplane) fn connected(fd: OwnedFd) -> io::Result<Self> {
+        Self::new(fd, READ | WRITE, false)
+    }
+
+    /// A connection that has begun; see [`Socket::poll_connected`].
+    pub(in crate::dataplane) fn connecting(fd: OwnedFd) -> io::Result<Self> {
+        Self::new(fd, 0, true)
+    }
+
+    fn new(fd: OwnedFd, ready: u8, watches_out: bool) -> io::Result<Self> {
+        let core = Core::current();
+        let key = core.reactor.add(fd.as_fd(), ready, watches_out)?;
+        Ok(Self { core, key, fd })
+    }
+
+    /// Completes when the connection stands or has failed.
+    pub(in crate::dataplane) fn poll_connected(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_ready(Direction::Write, cx));
+        // Asking every socket would cost a call: one that failed is reported as closed.
+        if self.core.reactor.ready(self.key) & WRITE_CLOSED != 0 {
+            socket_error(&self.fd)??;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Completes once an attempt may succeed.
+    pub(in crate::dataplane) fn poll_ready(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let reactor = &self.core.reactor;
+        reactor.poll_ready(self.fd.as_fd(), self.key, direction.bit(), cx)
+    }
+
+    /// Attempts something that may find the socket not ready, unless that is known.
+    pub(in crate::dataplane) fn attempt<T>(
+        &self,
+        direction: Direction,
+        mut act: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+    ) -> io::Result<T> {
+        let bit = direction.bit();
+        if self.core.reactor.ready(self.key) & (bit | bit << 2) == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        loop {
+            match act(self.fd.as_fd()) {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.core.reactor.exhausted(self.key, bit);
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    fn poll_io<T>(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        mut act: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.poll_ready(direction, cx));
+            match self.attempt(direction, &mut act) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Receives; `Ok(0)` is the end.
+    pub(in crate::dataplane) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let received = self.poll_io(Direction::Read, cx, |fd| {
+            recv(fd, &mut *room, RecvFlags::empty()).map(|(count, _)| count)
+        });
+        if let Poll::Ready(Ok(count)) = received
+            && (1..room.len()).contains(&count)
+        {
+            // Less than there was room for: nothing is left, and the kernel tells of what comes.
+            self.core.reactor.exhausted(self.key, READ);
+        }
+        received
+    }
+
+    /// Receives, and leaves the bytes where they are.
+    pub(in crate::dataplane) fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(Direction::Read, cx, |fd| {
+            recv(fd, &mut *room, RecvFlags::PEEK).map(|(count, _)| count)
+        })
+    }
+
+    /// Sends.
+    pub(in crate::dataplane) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let sent = self.poll_io(Direction::Write, cx, |fd| {
+            send(fd, bytes, SendFlags::NOSIGNAL)
+        });
+        self.note_sent(&sent, bytes.len());
+        sent
+    }
+
+    /// Sends several pieces.
+    pub(in crate::dataplane) fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let sent = self.poll_io(Direction::Write, cx, |fd| rustix::io::writev(fd, slices));
+        self.note_sent(&sent, slices.iter().map(|s| s.len()).sum());
+        sent
+    }
+
+    /// Less than all of it was taken: there is no room, and the kernel tells when there is.
+    fn note_sent(&self, sent: &Poll<io::Result<usize>>, whole: usize) {
+        if let Poll::Ready(Ok(count)) = sent
+            && (1..whole).contains(count)
+        {
+            self.core.reactor.exhausted(self.key, WRITE);
+        }
+    }
+
+    /// Ends the sending direction.
+    pub(in crate::dataplane) fn shut_down(&self) -> io::Result<()> {
+        Ok(shutdown(&self.fd, Shutdown::Write)?)
+    }
+}
+
+/// A listening socket. Other descriptors of it may live longer.
+pub(in crate::dataplane) struct Listener(Socket);
+
+impl Listener {
+    /// Makes a listening socket that does not block known to the loop.
+    pub(in crate::dataplane) fn new(fd: OwnedFd) -> io::Result<Self> {
+        Socket::new(fd, READ, false).map(Self)
+    }
+
+    /// The next connection and its address, if that has one of the Internet.
+    pub(in crate::dataplane) fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
+        self.0.poll_io(Direction::Read, cx, |fd| {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let (accepted, address) = acceptfrom_with(fd, flags)?;
+            Ok((accepted, address.and_then(|a| a.try_into().ok())))
+        })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.core.reactor.take_out(self.0.fd.as_fd());
+    }
+}
