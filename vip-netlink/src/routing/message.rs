@@ -184,6 +184,29 @@ fn hop_attributes(hop: &Hop, family: Family) -> Vec<RouteAttribute> {
     attributes
 }
 
+/// The same attributes exist once for each family.
+macro_rules! tunnel_attributes {
+    ($tunnel:ident, $kind:ident, $flags:ident, $ttl:ident, $tos:ident) => {{
+        let Tunnel {
+            id,
+            destination,
+            source,
+            ttl,
+            tos,
+            flags,
+        } = *$tunnel;
+        let all = [
+            id.map($kind::Id),
+            destination.map($kind::Destination),
+            source.map($kind::Source),
+            ttl.map($kind::$ttl),
+            tos.map($kind::$tos),
+            flags.map($flags::from_bits_retain).map($kind::Flags),
+        ];
+        all.into_iter().flatten()
+    }};
+}
+
 fn encapsulated(encapsulation: &Encapsulation) -> (RouteLwEnCapType, Vec<RouteLwTunnelEncap>) {
     match encapsulation {
         Encapsulation::Mpls(labels) => {
@@ -202,45 +225,13 @@ fn encapsulated(encapsulation: &Encapsulation) -> (RouteLwEnCapType, Vec<RouteLw
             )
         }
         Encapsulation::Ip(tunnel) => {
-            let Tunnel {
-                id,
-                destination,
-                source,
-                ttl,
-                tos,
-                flags,
-            } = *tunnel;
-            let flags = flags.map(RouteIpTunnelFlags::from_bits_retain);
-            let all = [
-                id.map(RouteIpTunnel::Id),
-                destination.map(RouteIpTunnel::Destination),
-                source.map(RouteIpTunnel::Source),
-                ttl.map(RouteIpTunnel::Ttl),
-                tos.map(RouteIpTunnel::Tos),
-                flags.map(RouteIpTunnel::Flags),
-            ];
-            let all = all.into_iter().flatten().map(RouteLwTunnelEncap::Ip);
+            let all = tunnel_attributes!(tunnel, RouteIpTunnel, RouteIpTunnelFlags, Ttl, Tos);
+            let all = all.map(RouteLwTunnelEncap::Ip);
             (RouteLwEnCapType::Ip, all.collect())
         }
         Encapsulation::Ip6(tunnel) => {
-            let Tunnel {
-                id,
-                destination,
-                source,
-                ttl,
-                tos,
-                flags,
-            } = *tunnel;
-            let flags = flags.map(RouteIp6TunnelFlags::from_bits_retain);
-            let all = [
-                id.map(RouteIp6Tunnel::Id),
-                destination.map(RouteIp6Tunnel::Destination),
-                source.map(RouteIp6Tunnel::Source),
-                ttl.map(RouteIp6Tunnel::Hoplimit),
-                tos.map(RouteIp6Tunnel::Tc),
-                flags.map(RouteIp6Tunnel::Flags),
-            ];
-            let all = all.into_iter().flatten().map(RouteLwTunnelEncap::Ip6);
+            let all = tunnel_attributes!(tunnel, RouteIp6Tunnel, RouteIp6TunnelFlags, Hoplimit, Tc);
+            let all = all.map(RouteLwTunnelEncap::Ip6);
             (RouteLwEnCapType::Ip6, all.collect())
         }
     }

@@ -15,26 +15,31 @@ use vip_netlink::packet_socket::PacketSocket;
 use vrrp_proto::{Advertisement, Envelope, Family, MULTICAST_V4, MULTICAST_V6};
 
 const PATIENCE: Duration = Duration::from_secs(2);
-const GROUP: IpAddr = IpAddr::V4(MULTICAST_V4);
-const GROUP6: IpAddr = IpAddr::V6(MULTICAST_V6);
+pub(crate) const GROUP: IpAddr = IpAddr::V4(MULTICAST_V4);
+pub(crate) const GROUP6: IpAddr = IpAddr::V6(MULTICAST_V6);
 /// keepalived's v2 advert of VRID 51, priority 100, 10.99.0.100, and its header.
-const ADVERT: &str = "21336401000170030a6300640000000000000000";
+pub(crate) const ADVERT: &str = "21336401000170030a6300640000000000000000";
 const HEADER: &str = "45c0002800010000ff70d02e0a630001e0000012";
 /// keepalived's whole packet with AH, multicast.
-const AUTHENTIC: &str = "45c0004000010000ff33d0530a630001e0000012700400000a63000100000001691a6d6c6f6008c36f0c3a9d213d640102016df90a6300640000000000000000";
+pub(crate) const AUTHENTIC: &str = "45c0004000010000ff33d0530a630001e0000012700400000a63000100000001691a6d6c6f6008c36f0c3a9d213d640102016df90a6300640000000000000000";
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
         .collect()
 }
 
-fn receiver(peer: &Peer, family: Family, protocol: u8, groups: &[IpAddr]) -> AdvertReceiver {
+pub(crate) fn receiver(
+    peer: &Peer,
+    family: Family,
+    protocol: u8,
+    groups: &[IpAddr],
+) -> AdvertReceiver {
     peer.run(|| AdvertReceiver::new(PEER, peer.index, family, protocol, groups).unwrap())
 }
 
-fn sender(family: Family) -> AdvertSender {
+pub(crate) fn sender(family: Family) -> AdvertSender {
     if family == Family::Ipv6 {
         // Whatever source the header names, the kernel sends only where the interface has one that
         // is no longer under detection of duplicates.
@@ -43,7 +48,7 @@ fn sender(family: Family) -> AdvertSender {
     AdvertSender::new(HOST, interface_index(HOST), family).unwrap()
 }
 
-fn arrived(receiver: &AdvertReceiver) -> (Arrived, Vec<u8>) {
+pub(crate) fn arrived(receiver: &AdvertReceiver) -> (Arrived, Vec<u8>) {
     let mut buffer = [0; 2048];
     let mut got = None;
     until(PATIENCE, "an advert", || {
@@ -97,7 +102,7 @@ fn an_authenticated_packet_arrives_with_its_header_and_only_where_it_should() {
 const ADVERT6: &str =
     "3134640200643fa1fe80000000000000000000000000005220010db8000000000000000000000100";
 /// Where it came from.
-const HOST6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 0xa);
+pub(crate) const HOST6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 0xa);
 
 #[test]
 fn an_advert_over_ipv6_arrives_with_all_that_its_header_said() {

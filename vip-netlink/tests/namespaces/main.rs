@@ -24,6 +24,7 @@ mod paths;
 mod placement;
 mod poll;
 mod reloads;
+mod sockets;
 mod stopped;
 mod storm;
 mod support;

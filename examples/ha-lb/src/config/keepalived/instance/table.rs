@@ -404,7 +404,7 @@ pub(super) const TABLE: Table<Draft> = Table {
         ),
         Keyword::ignored(
             "kernel_rx_buf_size",
-            "receive buffers are as large as the kernel allows",
+            "receive buffers have room for 16 adverts of each router on the interface, and losses are told",
         ),
         Keyword::ignored("debug", "the log level is set on the command line"),
         Keyword::ignored("description", "it is a comment"),
