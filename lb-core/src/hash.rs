@@ -16,9 +16,18 @@ pub(crate) fn sdbm<'b>(bytes: impl IntoIterator<Item = &'b u8>) -> u32 {
 
 /// CRC-32, polynomial 0x04C11DB7 reflected.
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    reflected(0xedb8_8320, bytes)
+}
+
+/// CRC-32C, polynomial 0x1EDC6F41 reflected.
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+    reflected(0x82f6_3b78, bytes)
+}
+
+fn reflected(polynomial: u32, bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc: u32, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+            (crc >> 1) ^ (polynomial & (crc & 1).wrapping_neg())
         })
     })
 }

@@ -7,6 +7,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::{
     Definitions, ProxyFacts,
+    convert::json::{self, Step},
     map::{Map, MapMatch},
 };
 use crate::{request::Scope, rules::RuleError};
@@ -29,6 +30,16 @@ pub enum ArgKind {
     Text,
     /// Decimal integer.
     Int,
+    /// Decimal integer between two.
+    Within(i64, i64),
+    /// One of these words, in any case.
+    OneOf(&'static [&'static str]),
+    /// Bytes in base64, or the name of a variable.
+    Key,
+    /// Path to a value in JSON.
+    JsonPath,
+    /// Format of a date, as of strftime(3).
+    Strftime,
     /// Decimal integer or the name of a variable.
     Number,
     /// IPv4 mask: bits or dotted.
@@ -74,6 +85,10 @@ pub enum Argument {
     Server(Arc<str>, Arc<str>),
     /// A map.
     Map(Arc<Map>),
+    /// Place in the list of words.
+    Choice(usize),
+    /// Steps to a value in JSON.
+    JsonPath(Box<[Step]>),
     /// Pattern, replacement, replace all.
     Regsub(Regex, Box<[u8]>, bool),
 }
@@ -91,6 +106,14 @@ impl Argument {
     pub fn proxy(&self) -> Option<&str> {
         match self {
             Self::Proxy(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Which of the words an argument is.
+    pub fn choice(&self) -> Option<usize> {
+        match self {
+            Self::Choice(place) => Some(*place),
             _ => None,
         }
     }
@@ -266,6 +289,33 @@ fn one(
             Argument::Map(Arc::new(Map::parse(Path::new(text), contents, by)?))
         }
         ArgKind::Int => Argument::Int(text.parse().map_err(|_| wrong("an integer"))?),
+        ArgKind::Within(least, most) => {
+            let number = text.parse().ok();
+            let number = number.filter(|number| (least..=most).contains(number));
+            Argument::Int(number.ok_or_else(|| wrong(&format!("{least} to {most}")))?)
+        }
+        ArgKind::OneOf(words) => {
+            let place = words.iter().position(|one| one.eq_ignore_ascii_case(text));
+            Argument::Choice(place.ok_or_else(|| wrong(&words.join(", ")))?)
+        }
+        ArgKind::Key => match variable(text) {
+            Ok((scope, name)) => Argument::Variable(scope, name),
+            Err(_) => {
+                let key = base64::engine::general_purpose::STANDARD.decode(text);
+                Argument::Text(key.map_err(|_| wrong("base64 or a variable"))?.into())
+            }
+        },
+        ArgKind::JsonPath => {
+            let path = json::path(text).ok_or_else(|| wrong("a path as $.member[0]"))?;
+            Argument::JsonPath(path)
+        }
+        ArgKind::Strftime => {
+            let mut items = chrono::format::StrftimeItems::new(text);
+            if items.any(|item| item == chrono::format::Item::Error) {
+                return Err(wrong("a format of strftime(3)"));
+            }
+            Argument::Text(text.as_bytes().into())
+        }
         ArgKind::Number => match text.parse() {
             Ok(number) => Argument::Int(number),
             Err(_) => {

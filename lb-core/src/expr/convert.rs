@@ -1,7 +1,10 @@
 //! The table of converters.
 
+mod binary;
 mod bits;
 mod coding;
+mod digest;
+pub(crate) mod json;
 mod map;
 mod net;
 mod number;
@@ -72,6 +75,9 @@ pub fn all() -> impl Iterator<Item = &'static Converter> {
         .chain(coding::TABLE)
         .chain(number::TABLE)
         .chain(bits::TABLE)
+        .chain(binary::TABLE)
+        .chain(digest::TABLE)
+        .chain(json::TABLE)
         .chain(net::TABLE)
         .chain(map::TABLE)
         .chain(table::COLUMNS)

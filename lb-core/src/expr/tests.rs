@@ -198,8 +198,8 @@ fn payload_fetches_and_when_they_are_settled() {
             ("req_ssl_hello_type", Some("1")),
             ("req.ssl_alpn", Some("h2")),
             ("req.ssl_ver", Some("196611")),
-            ("req.payload(0,3)", Some("160301")),
-            ("req.payload(0,3),length", Some("6")),
+            ("req.payload(0,3),hex", Some("160301")),
+            ("req.payload(0,3),length", Some("3")),
         ],
     );
     let settled = |expression: &str, bytes: &[u8], complete| {

@@ -170,10 +170,11 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as text: numbers in decimal, truth as `1` and `0`, binary in upper-case hexadecimal.
+    /// The value as text: numbers in decimal, truth as `1` and `0`, bytes as they are up to the first NUL.
     pub fn into_text(self) -> Cow<'a, [u8]> {
         match self {
             Self::String(s) => s,
+            Self::Binary(Cow::Borrowed(b)) => Cow::Borrowed(up_to_nul(b)),
             other => {
                 let mut out = Vec::new();
                 other.write_text(&mut out);
@@ -188,12 +189,17 @@ impl<'a> Value<'a> {
         match self {
             Self::Bool(b) => out.push(if *b { b'1' } else { b'0' }),
             Self::String(s) => out.extend_from_slice(s),
-            Self::Binary(b) => b.iter().for_each(|byte| push_hex(*byte, out)),
+            Self::Binary(b) => out.extend_from_slice(up_to_nul(b)),
             // Writing to a vector cannot fail.
             Self::Int(i) => drop(write!(out, "{i}")),
             Self::Address(a) => drop(write!(out, "{a}")),
         }
     }
+}
+
+fn up_to_nul(bytes: &[u8]) -> &[u8] {
+    let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+    bytes.get(..end).unwrap_or_default()
 }
 
 /// Appends `byte` as two upper-case hexadecimal digits.

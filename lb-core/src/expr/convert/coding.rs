@@ -9,7 +9,7 @@ use super::Converter;
 use crate::{
     expr::{
         Type, Value,
-        args::{ArgKind, Argument, may},
+        args::{ArgKind, Argument, may, need},
         value::push_hex,
     },
     log::date,
@@ -127,6 +127,26 @@ pub(super) const TABLE: &[Converter] = &[
             let offset = args.first().and_then(Argument::int).unwrap_or(0);
             let mut out = Vec::new();
             date::write_http(value.integer()?.saturating_add(offset), &mut out);
+            Some(Value::String(out.into()))
+        },
+    ),
+    Converter::row(
+        "utime",
+        &[
+            need("format", ArgKind::Strftime),
+            may("offset", ArgKind::Int),
+        ],
+        Type::Int,
+        Type::String,
+        "Seconds since 1970, plus the offset, as a date in UTC in the format of strftime(3).",
+        |value, args, _| {
+            use std::io::Write as _;
+            let format = std::str::from_utf8(args.first()?.text()?).ok()?;
+            let offset = args.get(1).and_then(Argument::int).unwrap_or(0);
+            let seconds = value.integer()?.saturating_add(offset);
+            let date = chrono::DateTime::from_timestamp(seconds, 0)?;
+            let mut out = Vec::new();
+            write!(out, "{}", date.format(format)).ok()?;
             Some(Value::String(out.into()))
         },
     ),

@@ -117,3 +117,138 @@ fn names_are_unique_and_text_that_needs_no_change_stays_borrowed() {
         );
     }
 }
+
+/// The figures are those that HAProxy 2.6 gives.
+#[test]
+fn digests_codes_and_hashes() {
+    for (expression, expected) in [
+        (
+            "str(1),sha1,hex,lower",
+            "356a192b7913b04c54574d18c28d46e6395428ab",
+        ),
+        (
+            "str(abc),digest(MD5),hex",
+            "900150983CD24FB0D6963F7D28E17F72",
+        ),
+        (
+            "str(1),sha2(224),hex,lower",
+            "e25388fde8290dc286a6164fa2d97e551b53498dcbf7bc378eb1f178",
+        ),
+        (
+            "str(1),sha2,hex,lower",
+            "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b",
+        ),
+        (
+            "str(1),digest(sha384),hex,lower",
+            "47f05d367b0c32e438fb63e6cf4a5f35c2aa2f90dc7543f8a41a0f95ce8a40a313ab5cf36134a2068c4c969cb50db776",
+        ),
+        (
+            "str(1),hmac(sha1,a2V5),hex,lower",
+            "e23feb105f9622241bf23db1638cd2b4208b1f53",
+        ),
+        (
+            "str(2),hmac(sha256,a2V5),hex,lower",
+            "ae7b3ee87b8c9214f714df1c2042c7a985b9d711e9938a063937ad1636775a88",
+        ),
+        ("str(12),secure_memcmp(txn.v)", "1"),
+        ("str(13),secure_memcmp(txn.v)", "0"),
+        ("str(a),xxh32", "1426945110"),
+        ("str(a),xxh64", "-3292477735350538661"),
+        ("str(a),xxh3", "-1817709641818812897"),
+        ("str(a),xxh3(5)", "2854901637758732422"),
+        ("str(a),crc32c", "3251651376"),
+    ] {
+        assert_eq!(
+            converted(expression).as_deref(),
+            Some(expected),
+            "{expression}"
+        );
+    }
+}
+
+#[test]
+fn bytes_and_json() {
+    for (expression, expected) in [
+        ("int(1),htonl,hex", Some("00000001")),
+        (
+            "str(0123456789),be2dec(:,1)",
+            Some("48:49:50:51:52:53:54:55:56:57"),
+        ),
+        (
+            "str(0123456789),be2dec(-,3)",
+            Some("3158322-3355701-3553080-57"),
+        ),
+        (
+            "str(0123456789),be2dec(::,3,1)",
+            Some("3158322::3355701::3553080"),
+        ),
+        ("str(),be2dec(:,1)", Some("")),
+        ("str(abc),be2hex", Some("616263")),
+        ("str(abc),be2hex(:,2)", Some("6162:63")),
+        ("str(abc),be2hex(:,2,1)", Some("6162")),
+        ("str(x),add_item(;,txn.v,s)", Some("x;12s")),
+        ("str(),add_item(;,txn.v,s)", Some("12s")),
+        ("str(x),add_item(;,txn.none)", Some("x")),
+        ("str(x),add_item(;,,s)", Some("x;s")),
+        (
+            "int(1700000000),utime('%Y-%m-%d %H:%M:%S %a %j')",
+            Some("2023-11-14 22:13:20 Tue 318"),
+        ),
+        ("str(foo 1/2),json", Some("foo 1\\/2")),
+        ("str('a\"\u{e9}'),json", Some("a\\\"\\u00c3\\u00a9")),
+        (
+            "str('\u{e9}\u{1f600}'),json(utf8)",
+            Some("\\u00e9\\ud83d\\ude00"),
+        ),
+        ("str(-4Ct),ub64dec,json(utf8)", None),
+        ("str(LeAt),b64dec,json(utf8)", None),
+        ("str(LeAt),b64dec,json(utf8s)", Some("--")),
+        ("str(LeAt),b64dec,json(utf8p)", Some("-\\u00e0-")),
+    ] {
+        assert_eq!(converted(expression).as_deref(), expected, "{expression}");
+    }
+}
+
+#[test]
+fn a_value_is_found_in_json() {
+    let text =
+        r#"{"iss":"k/s","n":{"a":[1,{"b":-4}]},"d":4.5,"t":true,"my.key":"v","o":{}} and more"#;
+    for (path, expected) in [
+        ("'$.iss'", Some("k/s")),
+        ("'$.n.a[1].b',int", Some("-4")),
+        ("'$.n.a[0]'", Some("1")),
+        ("'$.n.a'", Some(r#"[1,{"b":-4}]"#)),
+        ("'$.d'", Some("4.5")),
+        ("'$.d',int", None),
+        ("'$.t'", Some("1")),
+        (r"'$.my\.key'", Some("v")),
+        ("'$.o'", None),
+        ("'$.none'", None),
+    ] {
+        let expression = format!("str('{text}'),json_query({path})");
+        assert_eq!(converted(&expression).as_deref(), expected, "{path}");
+    }
+    for wrong in ["iss", "$iss", "$.", "$[x]"] {
+        let expression = format!("str(x),json_query({wrong})");
+        assert!(
+            Expr::parse(&expression, &Definitions::default()).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn bytes_are_text_up_to_their_first_nul() {
+    for (expression, expected) in [
+        ("str(QUIAQg==),b64dec", "AB"),
+        ("str(QUIAQg==),b64dec,length", "2"),
+        ("str(AEI=),b64dec,length", "0"),
+        ("str(QUIAQg==),b64dec,hex", "41420042"),
+    ] {
+        assert_eq!(
+            converted(expression).as_deref(),
+            Some(expected),
+            "{expression}"
+        );
+    }
+}

@@ -145,6 +145,18 @@ pub(super) const TABLE: &[Converter] = &[
         concat,
     ),
     Converter::row(
+        "add_item",
+        &[
+            need("delimiter", ArgKind::Text),
+            may("variable", ArgKind::Variable),
+            may("suffix", ArgKind::Text),
+        ],
+        Type::String,
+        Type::String,
+        "The text followed by the value of a variable and a text; between them a delimiter, if neither side is empty.",
+        add_item,
+    ),
+    Converter::row(
         "strcmp",
         &[need("variable", ArgKind::Variable)],
         Type::String,
@@ -325,5 +337,24 @@ fn concat<'a>(value: Value<'a>, args: &'a [Argument], view: &RequestView<'a>) ->
             }
         }
     }
+    Some(Value::String(out.into()))
+}
+
+fn add_item<'a>(
+    value: Value<'a>,
+    args: &'a [Argument],
+    view: &RequestView<'a>,
+) -> Option<Value<'a>> {
+    let delimiter = args.first()?.text()?;
+    let found = args.get(1).and_then(|variable| stored(variable, view));
+    let suffix = args.get(2).and_then(Argument::text).unwrap_or_default();
+    let mut out = value.into_text().into_owned();
+    if !out.is_empty() && (found.is_some() || !suffix.is_empty()) {
+        out.extend_from_slice(delimiter);
+    }
+    if let Some(value) = found {
+        value.write_text(&mut out);
+    }
+    out.extend_from_slice(suffix);
     Some(Value::String(out.into()))
 }

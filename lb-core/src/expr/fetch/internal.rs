@@ -55,11 +55,14 @@ pub(super) const TABLE: &[Fetch] = &[
     Fetch::row(
         "str",
         &[],
-        &[need("text", ArgKind::Text)],
+        &[may("text", ArgKind::Text)],
         Type::String,
         Needs::Connection,
         "The given text.",
-        Eval::One(|args, _| args.first()?.text().map(Value::text)),
+        Eval::One(|args, _| {
+            let text = args.first().and_then(Argument::text);
+            Some(Value::text(text.unwrap_or_default()))
+        }),
     ),
     Fetch::row(
         "meth",

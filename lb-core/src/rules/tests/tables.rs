@@ -232,7 +232,7 @@ fn a_source_is_counted_for_each_place_it_asks_for() {
         let value = expr.value(&world.view()).unwrap();
         text_of(&value.into_text())
     };
-    assert!(text("base32+src").ends_with("C0000207"));
+    assert!(text("base32+src,hex").ends_with("C0000207"));
     assert_ne!(text("base32"), text("url32"));
 }
 
