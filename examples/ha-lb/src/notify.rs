@@ -163,8 +163,10 @@ impl Notifier {
             };
             self.fifos.push(fifo);
         }
-        let ended = before.into_iter().filter_map(Fifo::close);
-        ended.for_each(|reader| reader.retire(false));
+        for ended in before {
+            // Nobody waits for its reader.
+            drop(ended.close(FAREWELL));
+        }
     }
 
     /// `fifo_write_vrrp_states_on_reload`: the states of instances and of sync groups, in their order.
@@ -319,11 +321,10 @@ impl Notifier {
         let _ = timeout(FAREWELL, all).await;
         // Nothing more is written: the readers come to the end.
         let fifos = std::mem::take(&mut self.fifos).into_iter();
-        let readers: JoinSet<()> = fifos
-            .filter_map(Fifo::close)
-            .map(|reader| reader.end(FAREWELL))
-            .collect();
-        readers.join_all().await;
+        let readers: Vec<_> = fifos.filter_map(|fifo| fifo.close(FAREWELL)).collect();
+        for reader in readers {
+            let _ = reader.await;
+        }
         for (subject, log) in logs {
             let left = log.status(subject.words());
             if let Some(command) = left.running {

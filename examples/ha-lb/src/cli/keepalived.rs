@@ -143,7 +143,7 @@ fn misfits(loaded: &Loaded, options: &Options) -> Vec<Diagnostic> {
     };
     let all = loaded.misfits().into_iter().chain(interfaces);
     let findings = all.map(|misfit| match misfit.reason {
-        Reason::Script => misfit.finding,
+        Reason::Notify => misfit.finding,
         _ => misfit.into_error(),
     });
     findings.collect()

@@ -104,9 +104,9 @@ impl Loaded {
     }
 
     /// What instances track beside interfaces: scripts, files and processes, each in the order of the file.
-    pub fn watches(&self) -> Result<Vec<Watch>, AccountError> {
+    pub fn watches(&self) -> Vec<Watch> {
         let Some(config) = &self.keepalived else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let used = |index: usize, of: fn(&Instance) -> &Vec<Tracked>| {
             let mut tracked = config.instances.iter().flat_map(of);
@@ -115,29 +115,29 @@ impl Loaded {
         let scripts = config.scripts.iter().enumerate();
         let scripts = scripts.filter(|(index, _)| used(*index, |i| &i.track_scripts));
         let scripts = scripts.map(|(_, script)| {
-            Ok(Watch::Script(Script {
+            Watch::Script(Script {
                 name: script.name.to_string(),
-                command: command(&script.command, config)?,
+                command: command(&script.command, config),
                 interval: script.interval,
                 timeout: script.timeout,
                 rise: script.rise,
                 fall: script.fall,
                 init_fail: script.init_fail,
-            }))
+            })
         });
         let files = config.files.iter().enumerate();
         let files = files.filter(|(index, _)| used(*index, |i| &i.track_files));
         let files = files.map(|(_, file)| {
-            Ok(Watch::File(FileWatch {
+            Watch::File(FileWatch {
                 name: file.name.to_string(),
                 path: file.path.clone(),
                 init: file.init.map(|init| (init.value, init.overwrite)),
-            }))
+            })
         });
         let processes = config.processes.iter().enumerate();
         let processes = processes.filter(|(index, _)| used(*index, |i| &i.track_processes));
         let processes = processes.map(|(_, process)| {
-            Ok(Watch::Process(ProcessWatch {
+            Watch::Process(ProcessWatch {
                 name: process.name.to_string(),
                 program: process.program.clone(),
                 parameters: process.parameters.clone(),
@@ -148,97 +148,87 @@ impl Loaded {
                     fork_delay: process.fork_delay,
                     terminate_delay: process.terminate_delay,
                 },
-            }))
+            })
         });
         scripts.chain(files).chain(processes).collect()
     }
 
     /// `startup_script`, and how long it may take.
-    pub fn startup(&self) -> Result<Option<(Command, Duration)>, AccountError> {
+    pub fn startup(&self) -> Option<(Command, Duration)> {
         self.edge(|global| &global.startup)
     }
 
     /// `shutdown_script`, and how long it may take.
-    pub fn shutdown(&self) -> Result<Option<(Command, Duration)>, AccountError> {
+    pub fn shutdown(&self) -> Option<(Command, Duration)> {
         self.edge(|global| &global.shutdown)
     }
 
     fn edge(
         &self,
         which: fn(&keepalived::Global) -> &keepalived::Edge,
-    ) -> Result<Option<(Command, Duration)>, AccountError> {
-        let Some(config) = &self.keepalived else {
-            return Ok(None);
-        };
+    ) -> Option<(Command, Duration)> {
+        let config = self.keepalived.as_ref()?;
         let edge = which(&config.global);
         let limit = edge.limit.unwrap_or(Duration::from_secs(10));
-        let written = edge.command.as_ref();
-        let found = written
-            .map(|written| command(written, config))
-            .transpose()?;
-        Ok(found.map(|command| (command, limit)))
+        let written = edge.command.as_ref()?;
+        Some((command(written, config), limit))
     }
 
-    /// The fifos that hear of changes of state, and who reads them.
-    pub fn fifos(&self) -> Result<Vec<Wanted>, AccountError> {
+    /// The fifos that hear of changes of state, and who reads them. One whose owner does not exist is the daemon's own.
+    pub fn fifos(&self) -> Vec<Wanted> {
         let Some(config) = &self.keepalived else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let fifos = config.global.notify_fifos.iter();
-        let fifos = fifos.map(|fifo| {
-            let reader = fifo.reader.as_ref();
-            let reader = reader.map(|written| command(written, config)).transpose()?;
-            Ok(Wanted {
-                path: fifo.path.clone(),
-                owner: fifo.owner.as_ref().map(account).transpose()?,
-                reader,
-            })
+        let fifos = fifos.map(|fifo| Wanted {
+            path: fifo.path.clone(),
+            owner: fifo.owner.as_ref().and_then(|user| account(user).ok()),
+            reader: fifo.reader.as_ref().map(|written| command(written, config)),
         });
         fifos.collect()
     }
 
     /// The notify scripts of each instance and sync group.
-    pub fn hooks(&self) -> Result<Vec<(Subject, Hooks)>, AccountError> {
+    pub fn hooks(&self) -> Vec<(Subject, Hooks)> {
         let Some(config) = &self.keepalived else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let instances = config.instances.iter();
         let instances = instances.map(|one| (Subject::Instance(one.name.to_string()), &one.notify));
         let groups = config.sync_groups.iter();
         let groups = groups.map(|one| (Subject::Group(one.name.to_string()), &one.notify));
-        instances
-            .chain(groups)
-            .map(|(subject, notify)| {
-                let hooks = notify.try_map(|written| command(written, config))?;
-                Ok((subject, hooks))
-            })
+        let all = instances.chain(groups);
+        all.map(|(subject, notify)| (subject, notify.map(|written| command(written, config))))
             .collect()
     }
 }
 
 /// keepalived.conf(5), script_user: the script's own user, else `script_user`, else `keepalived_script` if there
 /// is one and the daemon can become it, else the daemon's.
-fn command(
-    written: &keepalived::Command,
-    config: &keepalived::Config,
-) -> Result<Command, AccountError> {
+fn command(written: &keepalived::Command, config: &keepalived::Config) -> Command {
     let words = written.arguments.clone();
     let Some(user) = written.user.as_ref().or(config.global.script_user.as_ref()) else {
         let needed = [Capability::CAP_SETUID, Capability::CAP_SETGID].map(|right| (right, ""));
         let can_change = privileges::missing(&needed).is_empty();
         let fallback = default_user(can_change, || privileges::user_id(SCRIPT_USER).ok());
-        return Ok(Command {
+        return Command {
             words,
             uid: fallback,
             gid: fallback.and_then(|_| privileges::primary_group(SCRIPT_USER)),
-        });
+            denied: None,
+        };
     };
-    let (uid, gid) = account(user)?;
-    Ok(Command {
+    let (account, denied) = match account(user) {
+        Ok((uid, gid)) => ((Some(uid), gid), None),
+        Err(error) => ((None, None), Some(error.to_string())),
+    };
+    let (uid, gid) = account;
+    Command {
         words,
-        uid: Some(uid),
+        uid,
         gid,
-    })
+        denied,
+    }
 }
 
 /// Numbers of a user and of the group, the user's own by default.

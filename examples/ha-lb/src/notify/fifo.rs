@@ -11,6 +11,7 @@ use std::{
         unix::fs::{FileTypeExt as _, OpenOptionsExt as _, chown},
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::{
@@ -19,8 +20,9 @@ use nix::{
     unistd::mkfifo,
 };
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
-use super::reader::Reader;
+use super::reader::{Before, Reader};
 use crate::{admin::status, supervisor::command::Command};
 
 /// A fifo that there is to be.
@@ -97,42 +99,37 @@ impl Fifo {
 
     /// Starts its reader if it is to have one; inside a tokio runtime.
     pub(super) fn begin(&mut self) {
+        let before = self.inherited_reader.take();
+        self.read_after(before.map_or(Before::Nobody, Before::Inherited));
+    }
+
+    fn read_after(&mut self, before: Before) {
         let path = &self.wanted.path;
         let command = self.wanted.reader.as_ref();
-        let before = self.inherited_reader.take();
         self.reader = command.map(|command| Reader::start(command, path, before));
     }
 
-    /// It goes on as it is wanted now. With a reader, as with keepalived, the fifo is made anew: the old reader reads to
-    /// the end of the old one, and another one is started for the new one.
+    /// It goes on as it is wanted now, with another reader once the one before has ended, as with keepalived; lines wait
+    /// meanwhile.
     pub(super) fn change(&mut self, wanted: Wanted) {
-        if self.wanted == wanted && wanted.reader.is_none() {
-            return;
-        }
-        let before = self.reader.take();
-        if self.made {
-            let _ = std::fs::remove_file(&self.wanted.path);
-        }
-        match open(&wanted) {
-            Ok((file, made)) => (self.file, self.made, self.is_losing) = (file, made, false),
-            Err(error) => {
-                let path = wanted.path.display();
-                tracing::error!(
-                    "notify fifo {path}: {error}: nobody finds it at this path any more"
-                );
-            }
+        if let (true, Some((user, group))) = (self.made, wanted.owner)
+            && self.wanted.owner != wanted.owner
+            && let Err(error) = chown(&wanted.path, Some(user), group)
+        {
+            tracing::warn!("notify fifo {}: owner: {error}", wanted.path.display());
         }
         self.wanted = wanted;
-        if let Some(before) = before {
-            // A fifo of somebody else has not ended for it: what is written now is for its successor.
-            before.retire(!self.made);
-        }
-        self.begin();
+        let before = self.reader.take();
+        self.read_after(before.map_or(Before::Nobody, |before| {
+            Before::Ends(before.end(Duration::ZERO))
+        }));
     }
 
-    /// Nothing more is written. The reader, which has still to read to the end.
-    pub(super) fn close(mut self) -> Option<Reader> {
-        self.reader.take()
+    /// Nothing more is written. Its reader comes to the end, which can be waited for.
+    pub(super) fn close(mut self, within: Duration) -> Option<JoinHandle<()>> {
+        let reader = self.reader.take();
+        drop(self);
+        reader.map(|reader| reader.end(within))
     }
 
     /// Where it is.

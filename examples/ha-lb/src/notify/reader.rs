@@ -26,19 +26,8 @@ use crate::{
     },
 };
 
-/// How long a reader may take for what stands in a fifo that has ended.
-const LAST_LINES: Duration = Duration::from_secs(60);
 /// How long it may go on after SIGTERM.
 const MERCY: Duration = Duration::from_secs(2);
-
-/// How its time ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
-    /// It runs.
-    Go,
-    /// It is to end by itself, within this time.
-    Within(Duration),
-}
 
 /// A reader that is kept running.
 #[derive(Debug)]
@@ -46,30 +35,50 @@ pub(super) struct Reader {
     name: String,
     pid: Arc<Mutex<Option<u32>>>,
     log: Log,
-    word: watch::Sender<Word>,
+    /// How long it may go on, once its fifo has ended or another one is to read it.
+    left: watch::Sender<Option<Duration>>,
     keeper: JoinHandle<()>,
 }
 
+/// Who reads the fifo already.
+#[derive(Debug)]
+pub(super) enum Before {
+    Nobody,
+    /// The process that a program before this one has started, which goes on.
+    Inherited(u32),
+    /// Another reader, which ends first.
+    Ends(JoinHandle<()>),
+}
+
 impl Reader {
-    /// Starts it; `before` is one that runs already. Inside a tokio runtime.
-    pub(super) fn start(command: &Command, path: &Path, before: Option<u32>) -> Self {
+    /// Starts it, inside a tokio runtime.
+    pub(super) fn start(command: &Command, path: &Path, before: Before) -> Self {
         let mut command = command.clone();
         let name = path.display().to_string();
         command.words.push(name.clone());
-        let (word, words) = watch::channel(Word::Go);
+        let (sender, left) = watch::channel(None);
+        let inherited = match before {
+            Before::Inherited(pid) => Some(pid),
+            Before::Nobody | Before::Ends(_) => None,
+        };
         let keeper = Keeper {
             name: name.clone(),
             command,
-            pid: Arc::new(Mutex::new(before)),
+            pid: Arc::new(Mutex::new(inherited)),
             log: Log::default(),
-            words,
+            left,
         };
         Self {
             name,
             pid: Arc::clone(&keeper.pid),
             log: keeper.log.clone(),
-            word,
-            keeper: tokio::spawn(keeper.keep(before)),
+            left: sender,
+            keeper: tokio::spawn(async move {
+                if let Before::Ends(other) = before {
+                    let _ = other.await;
+                }
+                keeper.keep(inherited).await;
+            }),
         }
     }
 
@@ -83,17 +92,10 @@ impl Reader {
         self.log.status(("FIFO", &self.name))
     }
 
-    /// Its fifo has ended, or with `at_once` is no longer its own: it ends on its own time, nobody waits for it.
-    pub(super) fn retire(self, at_once: bool) {
-        let within = if at_once { Duration::ZERO } else { LAST_LINES };
-        self.word.send_replace(Word::Within(within));
-    }
-
-    /// Its fifo has ended: waits until it has ended too.
-    pub(super) async fn end(self, within: Duration) {
-        self.word.send_replace(Word::Within(within));
-        // It ends by SIGKILL at the latest.
-        let _ = self.keeper.await;
+    /// It is to end by itself within this time, then by SIGTERM, then by SIGKILL. Whoever waits sees its end.
+    pub(super) fn end(self, within: Duration) -> JoinHandle<()> {
+        self.left.send_replace(Some(within));
+        self.keeper
     }
 }
 
@@ -102,7 +104,7 @@ struct Keeper {
     command: Command,
     pid: Arc<Mutex<Option<u32>>>,
     log: Log,
-    words: watch::Receiver<Word>,
+    left: watch::Receiver<Option<Duration>>,
 }
 
 impl Keeper {
@@ -122,8 +124,8 @@ impl Keeper {
                 self.log
                     .ended(status::Run::of(words, outcome, began.elapsed()));
             }
-            let word = *self.words.borrow();
-            if word != Word::Go {
+            let ends = self.left.has_changed().unwrap_or(true) || self.left.borrow().is_some();
+            if ends {
                 return;
             }
             let pause = backoff.died(began, Instant::now());
@@ -135,7 +137,7 @@ impl Keeper {
             );
             tokio::select! {
                 () = sleep(pause) => {}
-                _ = self.words.changed() => return,
+                _ = self.left.changed() => return,
             }
         }
     }
@@ -153,7 +155,7 @@ impl Keeper {
         self.says(pid);
         let waited = {
             let mut ends = std::pin::pin!(child.wait());
-            wait_or_end(&mut self.words, pid, &mut ends).await
+            wait_or_end(&mut self.left, pid, &mut ends).await
         };
         Some(outcome(waited))
     }
@@ -161,7 +163,7 @@ impl Keeper {
     /// The reader of a program before this one, of whose end no more is known than when.
     async fn adopted(&mut self, pid: u32) -> Option<Outcome> {
         let mut ends = std::pin::pin!(adopted::ended(pid));
-        wait_or_end(&mut self.words, Some(pid), &mut ends).await;
+        wait_or_end(&mut self.left, Some(pid), &mut ends).await;
         None
     }
 }
@@ -174,18 +176,23 @@ fn outcome(waited: Option<io::Result<std::process::ExitStatus>>) -> Outcome {
     }
 }
 
-/// Waits for the end, and when the word says so asks for it and forces it. `None` if even that has no effect.
+/// Waits for the end; once that is said asks for it, and then forces it. `None` if even that has no effect.
 async fn wait_or_end<F: Future + Unpin>(
-    words: &mut watch::Receiver<Word>,
+    left: &mut watch::Receiver<Option<Duration>>,
     pid: Option<u32>,
     ends: &mut F,
 ) -> Option<F::Output> {
     let within = tokio::select! {
         biased;
         ended = &mut *ends => return Some(ended),
-        within = limit(words) => within,
+        said = left.wait_for(Option::is_some) => said.ok().and_then(|left| *left),
     };
-    for (kill, patience) in [(None, within), (Some(false), MERCY), (Some(true), MERCY)] {
+    let steps = [
+        (None, within.unwrap_or_default()),
+        (Some(false), MERCY),
+        (Some(true), MERCY),
+    ];
+    for (kill, patience) in steps {
         if let (Some(kill), Some(pid)) = (kill, pid) {
             command::end(pid, kill);
         }
@@ -194,13 +201,4 @@ async fn wait_or_end<F: Future + Unpin>(
         }
     }
     None
-}
-
-/// How long it may go on, once that is said. Nobody who could say it any more is nobody who waits.
-async fn limit(words: &mut watch::Receiver<Word>) -> Duration {
-    let said = words.wait_for(|word| *word != Word::Go).await;
-    match said.map(|word| *word) {
-        Ok(Word::Within(within)) => within,
-        _ => Duration::ZERO,
-    }
 }

@@ -27,6 +27,8 @@ pub struct Command {
     pub uid: Option<u32>,
     /// Group to run as.
     pub gid: Option<u32>,
+    /// Why it is not run: there is no such user or group.
+    pub denied: Option<String>,
 }
 
 /// How a run ended.
@@ -110,6 +112,9 @@ impl Command {
         let Some((program, arguments)) = self.words.split_first() else {
             return Err(io::Error::from(io::ErrorKind::NotFound));
         };
+        if let Some(why) = &self.denied {
+            return Err(io::Error::other(why.clone()));
+        }
         let mut command = process::Command::new(program);
         command
             .args(arguments)
@@ -204,6 +209,25 @@ mod tests {
             told.starts_with("cannot be started: No such file"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_command_whose_user_does_not_exist_is_run_by_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ran");
+        let command = Command {
+            words: vec!["touch".to_owned(), path.display().to_string()],
+            denied: Some("the user 'x' does not exist".to_owned()),
+            ..Command::default()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let outcome = runtime.block_on(command.run(LONG));
+        assert!(!outcome.passed());
+        assert!(outcome.to_string().ends_with("the user 'x' does not exist"));
+        assert!(!path.exists());
     }
 
     #[test]

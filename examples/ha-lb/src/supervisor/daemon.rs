@@ -39,7 +39,6 @@ use crate::{
     },
     mail::{Attempt, Post, Settings},
     notify::Notifier,
-    privileges::AccountError,
 };
 
 mod children;
@@ -149,20 +148,13 @@ pub struct Daemon {
 }
 
 /// A script of the start or the end; whatever becomes of it, the daemon goes on.
-async fn run_once(
-    keyword: &str,
-    script: Result<Option<(super::command::Command, Duration)>, AccountError>,
-) {
-    match script {
-        Ok(Some((command, limit))) => {
-            let outcome = command.run(limit).await;
-            match outcome.passed() {
-                true => tracing::info!("{keyword}: {outcome}"),
-                false => tracing::warn!("{keyword}: {outcome}"),
-            }
+async fn run_once(keyword: &str, script: Option<(super::command::Command, Duration)>) {
+    if let Some((command, limit)) = script {
+        let outcome = command.run(limit).await;
+        match outcome.passed() {
+            true => tracing::info!("{keyword}: {outcome}"),
+            false => tracing::warn!("{keyword}: {outcome}"),
         }
-        Ok(None) => {}
-        Err(error) => tracing::warn!("{keyword}: {error}"),
     }
 }
 
@@ -204,8 +196,7 @@ impl Daemon {
                 });
             }
         }
-        let daemon = Self::new(prepared, launched, inherited, events);
-        let mut daemon = daemon.map_err(io::Error::other)?;
+        let mut daemon = Self::new(prepared, launched, inherited, events);
         let code = daemon.react(&mut queue, &mut heard).await?;
         run_once("shutdown_script", daemon.loaded.shutdown()).await;
         Ok(End {
@@ -219,7 +210,7 @@ impl Daemon {
         launched: Launched,
         mut inherited: Inherited,
         events: UnboundedSender<Event>,
-    ) -> Result<Self, AccountError> {
+    ) -> Self {
         let now = Instant::now();
         let resumed = inherited.upgrade.is_some();
         let loaded = &prepared.loaded;
@@ -237,7 +228,7 @@ impl Daemon {
             .then(|| Slot::new(Role::Balancer, now, resumed));
         let turned = turning(&events);
         let mut tracks = Tracks::knowing(std::mem::take(&mut inherited.findings), resumed);
-        tracks.replan(loaded.watches()?, balancer.is_some(), turned);
+        tracks.replan(loaded.watches(), balancer.is_some(), turned);
         let predecessors = Predecessors::adopt(&mut inherited, &events);
         let mut liveness = Liveness::default();
         if predecessors.balancer_serves() {
@@ -246,8 +237,8 @@ impl Daemon {
         let servers = inherited.servers.into_iter();
         let servers = servers.map(|state| ((state.backend.clone(), state.server.clone()), state));
         let mail = keepalived.and_then(|config| Settings::of(&config.global));
-        let notifier = Notifier::new(loaded.hooks()?).with_fifos(prepared.fifos);
-        Ok(Self {
+        let notifier = Notifier::new(loaded.hooks()).with_fifos(prepared.fifos);
+        Self {
             configuration: prepared.configuration,
             router_id: keepalived.and_then(|config| config.global.router_id.clone()),
             sockets: prepared.sockets,
@@ -292,7 +283,7 @@ impl Daemon {
             predecessors,
             leaving: Leaving::default(),
             loaded: prepared.loaded,
-        })
+        }
     }
 
     /// Events go before deadlines: an answer that has arrived is never taken for missing.

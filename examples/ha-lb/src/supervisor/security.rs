@@ -91,7 +91,7 @@ mod tests {
         objection(&Command {
             words: vec![path.display().to_string()],
             uid,
-            gid: None,
+            ..Command::default()
         })
     }
 

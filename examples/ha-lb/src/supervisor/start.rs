@@ -23,7 +23,7 @@ use crate::{
     config::{
         diagnostic::Diagnostics,
         files::Recorder,
-        load::{self, Loaded},
+        load::{self, Loaded, Reason},
         predefined::Predefined,
     },
     ipc::message::{Configuration, Sources},
@@ -185,8 +185,7 @@ pub fn prepare(read: Read, options: &Options) -> Result<Prepared, Refusal> {
     let own = options.launch.program == Program::HaLb;
     let (control, listener) = bind_control(&options.control, own)
         .map_err(|e| Refusal::Told(format!("control socket {}: {e}", options.control.display())))?;
-    let fifos = loaded.fifos().map_err(|e| Refusal::Told(e.to_string()))?;
-    let fifos = fifos.into_iter().map(|wanted| {
+    let fifos = loaded.fifos().into_iter().map(|wanted| {
         let path = wanted.path.clone();
         Fifo::open(wanted)
             .map_err(|e| Refusal::Told(format!("notify fifo {}: {e}", path.display())))
@@ -256,7 +255,7 @@ fn bind_control(path: &Path, own: bool) -> io::Result<(Control, UnixListener)> {
 pub(super) fn check_rights(loaded: &Loaded) -> Result<(), Refusal> {
     let told = |e: AccountError| Refusal::Told(e.to_string());
     let misfits = loaded.misfits().into_iter();
-    let refusing = misfits.filter(|misfit| misfit.reason.refuses());
+    let refusing = misfits.filter(|misfit| misfit.reason == Reason::Insecure);
     let refusing: Vec<String> = refusing
         .map(|misfit| misfit.into_error().to_string())
         .collect();

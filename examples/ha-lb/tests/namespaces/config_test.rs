@@ -129,7 +129,26 @@ fn accounts_and_interfaces() -> Vec<Case> {
             5,
             "Line 3) the user 'nosuch' does not exist",
         ),
+        (
+            file(SECURE, "", "notify /bin/true nosuch"),
+            0,
+            "Line 20) warning: the user 'nosuch' does not exist",
+        ),
+        (
+            file("notify_fifo /run/a nosuch\n", "", ""),
+            0,
+            "Line 2) warning: the user 'nosuch' does not exist",
+        ),
         // Interfaces.
+        (
+            file(
+                "",
+                "",
+                "virtual_ipaddress_excluded {\n10.77.0.8 dev eth7\n}",
+            ),
+            5,
+            "Line 21) no such interface on this host: `eth7`",
+        ),
         (
             file("", "", "").replace("eth0", "eth7"),
             5,

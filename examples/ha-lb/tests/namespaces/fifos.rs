@@ -119,6 +119,13 @@ fn readers_hear_what_keepalived_s_hear_and_are_kept_running() {
         for line in &theirs {
             assert!(ours.contains(line), "{line}: {ours:?}");
         }
+        let lines = told(&pair.ours);
+        let begins = lines.iter().rposition(|line| line.starts_with("begin"));
+        assert_eq!(
+            lines.iter().rposition(|line| line == "end"),
+            begins.map(|at| at - 1),
+            "one at a time: {lines:?}"
+        );
         assert_ne!(reader(&pair.ours), before);
         assert!(
             test_kill_process(before).is_err(),

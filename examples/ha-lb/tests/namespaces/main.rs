@@ -44,5 +44,6 @@ mod sync_groups;
 mod tracking;
 mod two_masters;
 mod upgrade;
+mod variety;
 mod vmac;
 mod web_pair;

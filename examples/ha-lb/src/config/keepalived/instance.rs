@@ -158,8 +158,18 @@ fn state(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
         ("MASTER", InitialState::Master),
         ("BACKUP", InitialState::Backup),
     ];
-    let word = node.arguments.first();
-    draft.state = word.and_then(|word| context.choice(word, "state", &states));
+    let Some(word) = node.arguments.first() else {
+        return;
+    };
+    draft.state = context.choice(word, "state", &states);
+    if draft.state.is_some() && !states.iter().any(|(name, _)| *name == word.text) {
+        draft.state = Some(InitialState::Backup);
+        context.diagnostics.push(
+            Diagnostic::warning(word.span.clone(), "a state is written in capitals")
+                .found(&word.text)
+                .action("it is BACKUP, as for keepalived"),
+        );
+    }
 }
 
 fn vrid(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {

@@ -2,12 +2,14 @@
 //! although others can change them, interfaces that are not there. A file that is checked elsewhere may be right all the
 //! same.
 
+use std::collections::BTreeSet;
+
 use nix::net::if_::if_nametoindex;
 
 use super::{Loaded, account, command};
 use crate::{
     config::{
-        diagnostic::{Diagnostic, Severity},
+        diagnostic::{Diagnostic, Severity, Span},
         keepalived::{self, Config},
     },
     supervisor::{liveness, security},
@@ -16,23 +18,16 @@ use crate::{
 /// Why something does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// A user or group does not exist: the daemon does not start.
-    Account,
     /// `enable_script_security`, and others can change what root would run: the daemon does not start.
     Insecure,
-    /// The program of a check is missing: the check fails.
+    /// The program of a check cannot be executed, or its user does not exist: the check fails.
     Check,
-    /// The program of another script is missing: it is not run.
-    Script,
+    /// The same of a notify script or a fifo: it is not run, or is the daemon's own.
+    Notify,
+    /// The user of `script_user`, of `startup_script` or of `shutdown_script` does not exist: what needs it is not run.
+    Account,
     /// An interface is missing: the instance waits for it.
     Interface,
-}
-
-impl Reason {
-    /// Whether the daemon does not start where it is so.
-    pub fn refuses(self) -> bool {
-        matches!(self, Self::Account | Self::Insecure)
-    }
 }
 
 /// Something that does not fit.
@@ -57,7 +52,10 @@ impl Misfit {
     }
 }
 
-const NO_START: &str = "the daemon does not start like this";
+/// What becomes of a check that cannot be run, and of another script.
+const FAILS: &str =
+    "the script fails, and with it what tracks it; keepalived would go on without the check";
+const NOT_RUN: &str = "it cannot be run, and the log will say so each time";
 
 impl Loaded {
     /// Accounts, programs and rights, in no order.
@@ -66,7 +64,7 @@ impl Loaded {
             return Vec::new();
         };
         let programs =
-            programs(Reason::Check, checks(config)).chain(programs(Reason::Script, others(config)));
+            programs(Reason::Check, checks(config)).chain(programs(Reason::Notify, others(config)));
         let rights = accounts(config).chain(insecure(config));
         programs.chain(rights).collect()
     }
@@ -76,20 +74,28 @@ impl Loaded {
         let config = self.keepalived.iter();
         let config = config.filter(|config| !config.global.dynamic_interfaces);
         let instances = config.flat_map(|config| &config.instances);
+        // Devices of virtual MAC addresses are made, on interfaces that are looked for like others.
+        let made = instances.clone().flat_map(|one| &one.vmac.devices);
+        let is_made = move |name: &String| made.clone().any(|device| device.name == *name);
+        let parents = instances.clone().flat_map(|instance| {
+            let parents = instance.vmac.devices.iter().map(|device| &device.parent);
+            parents.map(|name| (name, &instance.span))
+        });
         let named = instances.flat_map(|instance| {
             let tracked = instance.track_interfaces.iter().map(|track| &track.name);
-            let all = std::iter::once(&instance.interface).chain(tracked);
-            all.map(|name| (name, &instance.span))
+            let own = std::iter::once(&instance.interface).chain(tracked);
+            let addresses = instance.addresses.iter();
+            let addresses = addresses.chain(&instance.excluded_addresses);
+            let devices = addresses.filter_map(|one| Some((one.device.as_ref()?, &one.span)));
+            own.map(|name| (name, &instance.span)).chain(devices)
         });
+        let named = named.filter(move |(name, _)| !is_made(name)).chain(parents);
         let missing = named.filter(|(name, _)| if_nametoindex(name.as_str()).is_err());
-        let missing = missing.map(|(name, span)| {
-            let finding = Diagnostic::warning(span.clone(), "no such interface on this host");
-            let finding = finding.found(name).action(
-                "the instance is in fault until it is there; `dynamic_interfaces` says that this is meant",
-            );
-            Misfit::new(Reason::Interface, finding)
-        });
-        missing.collect()
+        let mut said = BTreeSet::new();
+        let missing = missing.filter(move |(name, span)| said.insert((*name, *span)));
+        missing
+            .map(|(name, span)| missing_interface(name, span))
+            .collect()
     }
 
     /// keepalived(8), `--config-test`: whether scripts are run without enable_script_security, and whether others can
@@ -101,7 +107,8 @@ impl Loaded {
         }
         // Those that keepalived would keep.
         let runs = |written: &&keepalived::Command| {
-            security::obstacle(&written.arguments).is_none() && command(written, config).is_ok()
+            let can_be = security::obstacle(&written.arguments).is_none();
+            can_be && command(written, config).denied.is_none()
         };
         let all: Vec<_> = checks(config).chain(others(config)).filter(runs).collect();
         let weak = all
@@ -111,23 +118,37 @@ impl Loaded {
     }
 }
 
+fn missing_interface(name: &str, span: &Span) -> Misfit {
+    let finding = Diagnostic::warning(span.clone(), "no such interface on this host");
+    let finding = finding.found(name).action(
+        "the instance is in fault until it is there; `dynamic_interfaces` says that this is meant",
+    );
+    Misfit::new(Reason::Interface, finding)
+}
+
 /// The commands of `vrrp_script`.
 fn checks(config: &Config) -> impl Iterator<Item = &keepalived::Command> {
     config.scripts.iter().map(|script| &script.command)
 }
 
-/// All other commands.
-fn others(config: &Config) -> impl Iterator<Item = &keepalived::Command> {
+/// `startup_script` and `shutdown_script`.
+fn edges(config: &Config) -> impl Iterator<Item = &keepalived::Command> {
+    let edges = [&config.global.startup, &config.global.shutdown];
+    edges.into_iter().filter_map(|edge| edge.command.as_ref())
+}
+
+/// Notify scripts and readers of fifos.
+fn hooks(config: &Config) -> impl Iterator<Item = &keepalived::Command> {
     let groups = config.sync_groups.iter().map(|group| &group.notify);
     let notify = config.instances.iter().map(|one| &one.notify).chain(groups);
-    let edges = [&config.global.startup, &config.global.shutdown];
-    let edges = edges.into_iter().filter_map(|edge| edge.command.as_ref());
     let fifos = config.global.notify_fifos.iter();
     let readers = fifos.filter_map(|fifo| fifo.reader.as_ref());
-    notify
-        .flat_map(keepalived::Notify::all)
-        .chain(edges)
-        .chain(readers)
+    notify.flat_map(keepalived::Notify::all).chain(readers)
+}
+
+/// All commands but those of checks.
+fn others(config: &Config) -> impl Iterator<Item = &keepalived::Command> {
+    hooks(config).chain(edges(config))
 }
 
 /// Programs that cannot be executed. What only asks whether HAProxy runs is answered without one.
@@ -136,10 +157,8 @@ fn programs<'a>(
     commands: impl Iterator<Item = &'a keepalived::Command>,
 ) -> impl Iterator<Item = Misfit> {
     let action = match reason {
-        Reason::Check => {
-            "the script fails, and with it what tracks it; keepalived would go on without the check"
-        }
-        _ => "it cannot be run, and the log will say so each time",
+        Reason::Check => FAILS,
+        _ => NOT_RUN,
     };
     let commands = commands.filter(move |written| {
         reason != Reason::Check || !liveness::asks_for_the_balancer(&written.arguments)
@@ -154,25 +173,29 @@ fn programs<'a>(
 
 /// Users and groups that do not exist, each where it is written.
 fn accounts(config: &Config) -> impl Iterator<Item = Misfit> {
-    let tracked = config.instances.iter().flat_map(|one| &one.track_scripts);
-    let is_tracked = move |at: usize| tracked.clone().any(|track| track.position == at);
-    let checks = checks(config).enumerate();
-    let checks = checks.filter_map(move |(at, written)| is_tracked(at).then_some(written));
-    let scripts = checks.chain(others(config));
-    let scripts = scripts.filter_map(|written| written.user.as_ref());
-    let fifos = config.global.notify_fifos.iter();
-    let owners = fifos.filter_map(|fifo| fifo.owner.as_ref());
-    let all = config
-        .global
-        .script_user
-        .iter()
-        .chain(owners)
-        .chain(scripts);
-    all.filter_map(|user| {
-        let error = account(user).err()?;
-        let finding = Diagnostic::warning(user.span.clone(), error.to_string());
-        Some(Misfit::new(Reason::Account, finding.action(NO_START)))
-    })
+    let of = |reason, action| {
+        move |user: &keepalived::User| {
+            let error = account(user).err()?;
+            let finding = Diagnostic::warning(user.span.clone(), error.to_string());
+            Some(Misfit::new(reason, finding.action(action)))
+        }
+    };
+    let default = config.global.script_user.iter();
+    let default = default.filter_map(of(
+        Reason::Account,
+        "scripts that name no other user cannot be run; checks among them fail",
+    ));
+    let checks = checks(config).filter_map(|written| written.user.as_ref());
+    let checks = checks.filter_map(of(Reason::Check, FAILS));
+    let edges = edges(config).filter_map(|written| written.user.as_ref());
+    let edges = edges.filter_map(of(Reason::Account, NOT_RUN));
+    let hooks = hooks(config).filter_map(|written| written.user.as_ref());
+    let hooks = hooks.filter_map(of(Reason::Notify, NOT_RUN));
+    let owners = config.global.notify_fifos.iter();
+    let owners = owners.filter_map(|fifo| fifo.owner.as_ref());
+    let owners = owners.filter_map(of(Reason::Notify, "the fifo is the daemon's own"));
+    let scripts = checks.chain(edges).chain(hooks);
+    default.chain(scripts).chain(owners)
 }
 
 /// What root would run although others can change it, with `enable_script_security`.
@@ -181,13 +204,20 @@ fn insecure(config: &Config) -> impl Iterator<Item = Misfit> {
     let all = secured.map(|config| checks(config).chain(others(config)));
     all.into_iter().flatten().filter_map(|written| {
         let finding = Diagnostic::warning(written.span.clone(), weakness(written, config)?);
-        Some(Misfit::new(Reason::Insecure, finding.action(NO_START)))
+        Some(Misfit::new(
+            Reason::Insecure,
+            finding.action("the daemon does not start like this"),
+        ))
     })
 }
 
-/// Why root should not run it. Of a script without an account nothing can be said.
+/// Why root should not run it. One without an account is not run.
 fn weakness(written: &keepalived::Command, config: &Config) -> Option<String> {
-    security::objection(&command(written, config).ok()?)
+    let command = command(written, config);
+    command
+        .denied
+        .is_none()
+        .then(|| security::objection(&command))?
 }
 
 #[cfg(test)]
@@ -227,16 +257,22 @@ mod tests {
     #[test]
     fn accounts_that_do_not_exist_are_named_where_they_stand() {
         assert!(reasons("script_user root", "notify /bin/true root").is_empty());
-        for (global, instance, line) in [
-            ("script_user no-such-user", "", 2),
-            ("script_user root no-such-group", "notify /bin/true", 2),
-            ("", "notify /bin/true no-such-user", 10),
-            ("notify_fifo /run/f no-such-user", "", 2),
-            ("startup_script /bin/true no-such-user", "", 2),
+        let (notify, account) = (Reason::Notify, Reason::Account);
+        for (global, instance, reason, line) in [
+            ("script_user no-such-user", "", account, 2),
+            (
+                "script_user root no-such-group",
+                "notify /bin/true",
+                account,
+                2,
+            ),
+            ("", "notify /bin/true no-such-user", notify, 10),
+            ("notify_fifo /run/f no-such-user", "", notify, 2),
+            ("startup_script /bin/true no-such-user", "", account, 2),
         ] {
             assert_eq!(
                 reasons(global, instance),
-                [(Reason::Account, line)],
+                [(reason, line)],
                 "{global} {instance}"
             );
         }
@@ -244,11 +280,11 @@ mod tests {
 
     #[test]
     fn programs_that_cannot_be_executed_are_named() {
-        let line = [(Reason::Script, 10)];
+        let line = [(Reason::Notify, 10)];
         assert_eq!(reasons("", "notify /no/such/program root"), line);
         assert_eq!(reasons("", "notify /etc/passwd root"), line);
         let reader = "notify_fifo /run/f\nnotify_fifo_script /no/such/program root";
-        assert_eq!(reasons(reader, ""), [(Reason::Script, 3)]);
+        assert_eq!(reasons(reader, ""), [(Reason::Notify, 3)]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! keepalived's half of a plan.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use vrrp_proto::Priority;
 
@@ -366,8 +366,6 @@ fn command(written: &Command) -> (Vec<String>, Option<User>) {
     (written.arguments.clone(), written.user.clone())
 }
 
-fn notify(notify: &Notify) -> Option<Notify<(Vec<String>, Option<User>)>> {
-    notify
-        .try_map(|written| Ok::<_, Infallible>(command(written)))
-        .ok()
+fn notify(notify: &Notify) -> Notify<(Vec<String>, Option<User>)> {
+    notify.map(command)
 }

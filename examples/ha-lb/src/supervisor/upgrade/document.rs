@@ -180,7 +180,7 @@ pub(in crate::supervisor) fn read(
         &mut diagnostics,
     );
     let loaded = loaded.ok_or_else(|| diagnostics.to_string())?;
-    let wanted = loaded.fifos().map_err(|e| e.to_string())?;
+    let wanted = loaded.fifos();
     let fifos = document.fifos.into_iter();
     let fifos = fifos.map(|left| Ok::<_, String>(Fifo::inherited(take(left.fd)?, left, &wanted)));
     let paths = loaded.balancer.as_ref().map(listeners::unix_paths);

@@ -108,17 +108,17 @@ impl<C> Notify<C> {
     }
 
     /// The same with something else made of each.
-    pub fn try_map<D, E>(&self, mut made: impl FnMut(&C) -> Result<D, E>) -> Result<Notify<D>, E> {
-        let mut one = |written: &Option<C>| written.as_ref().map(&mut made).transpose();
-        Ok(Notify {
-            master: one(&self.master)?,
-            backup: one(&self.backup)?,
-            fault: one(&self.fault)?,
-            stop: one(&self.stop)?,
-            deleted: one(&self.deleted)?,
+    pub fn map<D>(&self, mut made: impl FnMut(&C) -> D) -> Notify<D> {
+        let mut one = |written: &Option<C>| written.as_ref().map(&mut made);
+        Notify {
+            master: one(&self.master),
+            backup: one(&self.backup),
+            fault: one(&self.fault),
+            stop: one(&self.stop),
+            deleted: one(&self.deleted),
             says_deleted: self.says_deleted,
-            master_rx_lower_priority: one(&self.master_rx_lower_priority)?,
-            any: one(&self.any)?,
-        })
+            master_rx_lower_priority: one(&self.master_rx_lower_priority),
+            any: one(&self.any),
+        }
     }
 }

@@ -418,12 +418,13 @@ pub(super) const AUTHENTICATION: Table<AuthenticationDraft> = Table {
             "auth_type",
             Takes::one("PASS or AH"),
             |d, n, c| {
-                d.header = n.arguments.first().and_then(|word| {
-                    c.choice(
-                        word,
-                        "type of authentication",
-                        &[("PASS", false), ("AH", true)],
-                    )
+                d.header = n.arguments.first().and_then(|word| match &*word.text {
+                    "PASS" => Some(false),
+                    "AH" => Some(true),
+                    _ => {
+                        c.refuse(word, "type of authentication", "PASS or AH, in capitals");
+                        None
+                    }
                 })
             },
             "PASS: the password in the packet; AH: an Authentication Header.",

@@ -115,12 +115,12 @@ fn outcome(text: &str) -> (String, Vec<String>) {
     let runs = format!(
         "{} {:?} {:?} {:?} {:?} {:?}",
         vrrp::plan(config),
-        loaded.watches().unwrap(),
-        loaded.hooks().unwrap(),
+        loaded.watches(),
+        loaded.hooks(),
         loaded.balancer,
         (
             &global.router_id,
-            loaded.fifos().unwrap(),
+            loaded.fifos(),
             (global.states_on_reload, global.dynamic_interfaces),
             global.startup_delay,
             global.delay_after_boot,

@@ -43,8 +43,7 @@ impl Daemon {
         let loaded = loaded.ok_or_else(|| simple(first_error(&diagnostics)))?;
         self.check_emptied(&recorder).map_err(simple)?;
         check_rights(&loaded).map_err(|e| simple(e.to_string()))?;
-        let watches = loaded.watches().map_err(|e| simple(e.to_string()))?;
-        let hooks = loaded.hooks().map_err(|e| simple(e.to_string()))?;
+        let (watches, hooks) = (loaded.watches(), loaded.hooks());
         let plan = Plan::between(&self.loaded, &loaded);
         if !plan.refusals.is_empty() {
             return Err((plan.refusals.join("; "), plan));
@@ -95,7 +94,7 @@ impl Daemon {
 
     /// Opens the fifos that are new; dropping them removes what was made.
     fn new_fifos(&self, loaded: &Loaded) -> Result<Vec<(Wanted, Option<Fifo>)>, String> {
-        let wanted = loaded.fifos().map_err(|e| e.to_string())?.into_iter();
+        let wanted = loaded.fifos().into_iter();
         wanted
             .map(|wanted| {
                 let path = wanted.path.display();
