@@ -1,5 +1,8 @@
 //! HTTP/2 to clients: what origins see of it, what comes back, and who is told when something breaks.
 
+mod attacks;
+mod frames;
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
