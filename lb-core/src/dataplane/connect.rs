@@ -12,13 +12,14 @@ use super::{
     clock,
     destination::{Destination, NotBegun},
     flow::Side,
+    http2::Made,
     session::{Connection, Gone},
     stream::Stream,
     trace::{Answerer, Trace},
 };
 use crate::{
     backend::{AfterFailure, AssignKey, Assignment, Backend, Lease, Outcome, Refusal},
-    config::{HttpReuse, ProxyConfig, ServerConfig},
+    config::{HttpReuse, Protocol, ProxyConfig, ServerConfig},
     head::Head,
     id::ServerIndex,
     proxy_protocol,
@@ -284,6 +285,9 @@ impl Connection {
         let Some(config) = lease.server() else {
             return;
         };
+        if server.stream.is_of_many() {
+            return;
+        }
         // Bytes behind the response belong to nobody, and must not become another client's answer.
         if server.ended || !server.input.is_empty() {
             return;
@@ -348,9 +352,50 @@ impl Connection {
             self.send_proxy_header(version, &mut server).await?;
         }
         if config.tls.is_some() {
-            return self.secure(need, lease, server, name).await;
+            server = self.secure(need, lease, server, name).await?;
+        }
+        let negotiated =
+            config.protocol == Protocol::Negotiated && server.stream.alpn() == Some(b"h2");
+        if need.request.is_some() && (negotiated || config.protocol == Protocol::Http2) {
+            // Boxed: few need it.
+            return Box::pin(self.multiplex(need, lease, server, name)).await;
         }
         Ok(server)
+    }
+
+    /// Goes over to HTTP/2 on a new connection; others share it if they may.
+    async fn multiplex(
+        &mut self,
+        need: &Need<'_>,
+        lease: &Lease,
+        server: Side,
+        name: Option<&[u8]>,
+    ) -> Result<Side, NotDialed> {
+        let settings = self.listener.balancer.config.global.http2;
+        let mut making = Box::pin(Made::new(server.stream, settings, name));
+        let made = self
+            .wait(|client, cx| {
+                if let Poll::Ready(made) = making.as_mut().poll(cx) {
+                    return Poll::Ready(Some(made));
+                }
+                gave_up(client, need.end_is_abort, cx).map(|()| None)
+            })
+            .await;
+        let made = match made {
+            Ok(Some(Some(made))) => made,
+            Ok(Some(None)) => return Err(NotDialed::Refused),
+            Ok(None) | Err(Gone::Client) => return Err(NotDialed::GoneConnecting),
+            Err(Gone::TimedOut) => return Err(NotDialed::TimedOut),
+            Err(Gone::Killed) => return Err(NotDialed::Killed),
+        };
+        let sharing = need.backend.config().http_reuse != HttpReuse::Never;
+        if let Some(leased) = lease.server()
+            && sharing
+            && shareable(leased.config())
+        {
+            self.worker.idle.trunks.share(leased.key(), &made);
+        }
+        Ok(Side::new(made.stream(), clock::recent()))
     }
 
     /// Where a server listens. What is not its own (the port, or with 0.0.0.0 the address) is that which the client

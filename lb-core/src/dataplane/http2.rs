@@ -1,4 +1,4 @@
-//! HTTP/2 connections of clients (RFC 9113). Frames, header compression and flow control are the `h2` crate's; here
+//! HTTP/2 (RFC 9113): connections of clients here, those to servers in [`trunk`]. Frames, header compression and flow control are the `h2` crate's; here
 //! each request becomes a connection of its own to the code that serves HTTP/1, one that carries one exchange.
 //!
 //! ```text
@@ -12,6 +12,8 @@ mod downstream;
 mod incoming;
 mod message;
 mod outgoing;
+mod trunk;
+mod upstream;
 mod wire;
 
 use std::{
@@ -30,6 +32,8 @@ use h2::{
 use http::Request;
 
 pub(super) use downstream::Downstream;
+pub(super) use trunk::{Made, Trunks};
+pub(super) use upstream::Upstream;
 
 use super::{
     clock,

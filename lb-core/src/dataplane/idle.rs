@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::stream::Stream;
+use super::{http2::Trunks, stream::Stream};
 use crate::{
     backend::{Backend, Lease},
     id::ServerIndex,
@@ -57,6 +57,8 @@ struct Kept {
 /// The idle connections by server. A server is the same over reloads, and so are its connections.
 #[derive(Debug, Default)]
 pub(super) struct IdlePool {
+    /// Those in HTTP/2, which carry requests of others meanwhile.
+    pub(super) trunks: Trunks,
     servers: RefCell<BTreeMap<ServerKey, Kept>>,
 }
 
@@ -69,6 +71,9 @@ impl IdlePool {
         proven: bool,
         name: Option<&[u8]>,
     ) -> Option<(Stream, u32)> {
+        if let Some(taken) = self.trunks.take(server, proven, name) {
+            return Some(taken);
+        }
         let mut servers = self.servers.borrow_mut();
         let list = &mut servers.get_mut(&server)?.idle;
         loop {
@@ -121,6 +126,7 @@ impl IdlePool {
         for kept in self.servers.borrow_mut().values_mut() {
             kept.need = std::mem::take(&mut kept.peak).max(kept.need / 2);
         }
+        self.trunks.sweep(now);
         self.retain(|_, idle| {
             let serves = idle.server().is_some_and(Server::accepts_persistent);
             serves && now.duration_since(idle.since) < KEPT && !idle.stream.is_stale()
@@ -130,16 +136,19 @@ impl IdlePool {
     /// Closes every connection to a server that went down.
     pub(super) fn purge(&self, server: ServerKey) {
         self.retain(|key, _| key != server);
+        self.trunks.retain(|key| key != server);
     }
 
     /// Closes every connection to servers that are none of these.
     pub(super) fn keep(&self, servers: &BTreeSet<ServerKey>) {
         self.retain(|key, _| servers.contains(&key));
+        self.trunks.retain(|key| servers.contains(&key));
     }
 
     /// Closes every connection.
     pub(super) fn clear(&self) {
         self.retain(|_, _| false);
+        self.trunks.retain(|_| false);
     }
 
     fn retain(&self, stays: impl Fn(ServerKey, &mut Idle) -> bool) {

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
 use super::{
-    http2::Downstream,
+    http2::{Downstream, Upstream},
     rt::{Direction, Socket},
 };
 
@@ -36,6 +36,8 @@ pub(super) enum Stream {
     Tls(Box<TlsStream<Plain>>),
     /// A request of a client in HTTP/2, as the bytes of HTTP/1.1.
     Downstream(Box<Downstream>),
+    /// A request to a server in HTTP/2, as the bytes of HTTP/1.1.
+    Upstream(Box<Upstream>),
 }
 
 impl From<Plain> for Stream {
@@ -139,6 +141,7 @@ impl Stream {
         let stream = match self {
             Self::Plain(plain) => return plain.socket().poll_read(cx, room),
             Self::Downstream(stream) => return stream.poll_read(cx, room),
+            Self::Upstream(stream) => return stream.poll_read(cx, room),
             Self::Tls(stream) => stream,
         };
         let mut buffer = ReadBuf::new(room);
@@ -160,13 +163,14 @@ impl Stream {
             Self::Plain(plain) => plain.poll_send(cx, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Downstream(stream) => stream.poll_write(cx, slices),
+            Self::Upstream(stream) => stream.poll_write(cx, slices),
         }
     }
 
     /// Pushes out what TLS has sealed but not sent.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(_) | Self::Downstream(_) => Poll::Ready(Ok(())),
+            Self::Plain(_) | Self::Downstream(_) | Self::Upstream(_) => Poll::Ready(Ok(())),
             Self::Tls(s) => Pin::new(s).poll_flush(cx),
         }
     }
@@ -177,6 +181,7 @@ impl Stream {
             Self::Plain(s) => Pin::new(s).poll_shutdown(cx),
             Self::Tls(s) => Pin::new(s).poll_shutdown(cx),
             Self::Downstream(s) => Poll::Ready(s.shutdown()),
+            Self::Upstream(s) => Poll::Ready(s.shutdown()),
         }
     }
 
@@ -184,6 +189,24 @@ impl Stream {
     pub(super) fn http2_origin(&self) -> Option<&[u8]> {
         match self {
             Self::Downstream(s) => Some(s.origin()),
+            _ => None,
+        }
+    }
+
+    /// Whether a server said that it did nothing with the request that went out on this.
+    pub(super) fn was_refused(&self) -> bool {
+        matches!(self, Self::Upstream(s) if s.was_refused())
+    }
+
+    /// Whether it is one of many of its connection, which stays when this is closed.
+    pub(super) fn is_of_many(&self) -> bool {
+        matches!(self, Self::Downstream(_) | Self::Upstream(_))
+    }
+
+    /// The protocol that was agreed on in the TLS handshake.
+    pub(super) fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(s) => s.get_ref().1.alpn_protocol(),
             _ => None,
         }
     }
@@ -199,7 +222,7 @@ impl Stream {
     pub(super) fn plain(&self) -> Option<&Plain> {
         match self {
             Self::Plain(s) => Some(s),
-            Self::Tls(_) | Self::Downstream(_) => None,
+            Self::Tls(_) | Self::Downstream(_) | Self::Upstream(_) => None,
         }
     }
 
@@ -229,7 +252,7 @@ impl Stream {
                 let mut room = ReadBuf::new(&mut byte);
                 Pin::new(stream).poll_read(&mut cx, &mut room).is_ready()
             }
-            Self::Downstream(_) => false,
+            Self::Downstream(_) | Self::Upstream(_) => false,
         }
     }
 
@@ -237,7 +260,7 @@ impl Stream {
         match self {
             Self::Plain(s) => Some(s),
             Self::Tls(s) => Some(s.get_ref().0),
-            Self::Downstream(_) => None,
+            Self::Downstream(_) | Self::Upstream(_) => None,
         }
     }
 }

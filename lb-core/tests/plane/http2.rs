@@ -2,6 +2,7 @@
 
 mod attacks;
 mod frames;
+mod servers;
 
 use std::{
     io::{Read, Write},

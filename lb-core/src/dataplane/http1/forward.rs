@@ -25,6 +25,9 @@ use crate::{
     server::Server,
 };
 
+/// How often a request goes out again that servers did nothing with.
+const REFUSALS: u32 = 3;
+
 /// Passes a request on and its response back.
 pub(super) async fn forward(
     connection: &mut Connection,
@@ -45,6 +48,7 @@ pub(super) async fn forward(
     let hash = hash(connection, x, backend);
     write_request(connection, x, summary, proxy);
     let mut reuse = true;
+    let mut refusals = 0;
     loop {
         let need = Need {
             backend,
@@ -75,6 +79,16 @@ pub(super) async fn forward(
             }
             Err(failed) => failed,
         };
+        // RFC 9113 §8.7: a server in HTTP/2 may say that it did nothing with the request.
+        let refused = failed == Step::ServerGone && dialed.server.stream.was_refused();
+        if refused && !x.up.is_spent() && refusals < REFUSALS {
+            refusals += 1;
+            x.trace.retries += 1;
+            x.up.rewind();
+            x.upload_broken = false;
+            drop(dialed);
+            continue;
+        }
         // A kept connection may die while it is taken (lb.md trap 6): nothing came back, so the request may go
         // out again if repeating it is harmless and it is still whole.
         let stale = dialed.carried > 0

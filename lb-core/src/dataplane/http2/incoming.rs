@@ -24,7 +24,8 @@ pub(super) struct Incoming {
     /// Text to be read before anything else, and how much of it has been.
     text: Vec<u8>,
     read: usize,
-    content: RecvStream,
+    /// Its content, once its head has come.
+    content: Option<RecvStream>,
     /// Content that has come.
     data: Bytes,
     form: Form,
@@ -36,10 +37,32 @@ impl Incoming {
         Self {
             text,
             read: 0,
-            content,
+            content: Some(content),
             data: Bytes::new(),
             form,
         }
+    }
+
+    /// Nothing as yet.
+    pub(super) fn waiting() -> Self {
+        Self {
+            text: Vec::new(),
+            read: 0,
+            content: None,
+            data: Bytes::new(),
+            form: Form::Nothing,
+        }
+    }
+
+    /// Text to be read next.
+    pub(super) fn text(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+
+    /// The head is among the text: this follows.
+    pub(super) fn begin_content(&mut self, content: RecvStream, form: Form) {
+        self.content = Some(content);
+        self.form = form;
     }
 
     /// Reads into `room`; `Ok(0)` when everything has been read.
@@ -83,7 +106,10 @@ impl Incoming {
 
     /// Gets content, or its end.
     fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let content = &mut self.content;
+        let Some(content) = &mut self.content else {
+            self.form = Form::Nothing;
+            return Poll::Ready(Ok(()));
+        };
         match ready!(content.poll_data(cx)) {
             Some(Ok(data)) => self.data = data,
             Some(Err(error)) => return Poll::Ready(Err(broken(error))),
@@ -125,8 +151,10 @@ impl Incoming {
             }
         };
         self.data.advance(taken);
-        // Fails only for more than was received.
-        let _ = self.content.flow_control().release_capacity(taken);
+        if let Some(content) = &mut self.content {
+            // Fails only for more than was received.
+            let _ = content.flow_control().release_capacity(taken);
+        }
         filled
     }
 }

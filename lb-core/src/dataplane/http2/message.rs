@@ -5,13 +5,16 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method as Verb, Response, StatusCode, header, request,
-    uri::PathAndQuery,
+    HeaderMap, HeaderName, HeaderValue, Method as Verb, Request, Response, StatusCode, Uri, header,
+    request, response, uri::PathAndQuery,
 };
 
 use crate::{
     head::{Head, HeadRef},
-    http1::{Progress, ResponseDecoder, ResponseSummary},
+    http1::{
+        Leniency, Limits, Progress, RequestDecoder, RequestSummary, ResponseDecoder,
+        ResponseSummary,
+    },
 };
 
 /// In what form content follows a head.
@@ -119,6 +122,37 @@ pub(super) fn origin(request: &request::Parts) -> Vec<u8> {
     }
 }
 
+/// Appends the head of a response; `ended` if no content follows, whatever `bodiless` says: that the request or the
+/// status allow none.
+pub(super) fn write_response(
+    response: &response::Parts,
+    ended: bool,
+    bodiless: bool,
+    out: &mut Vec<u8>,
+) -> Form {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(response.status.as_str().as_bytes());
+    out.push(b' ');
+    let reason = response.status.canonical_reason().unwrap_or_default();
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in &response.headers {
+        field(name.as_str().as_bytes(), value.as_bytes(), out);
+    }
+    let known = response.headers.contains_key(header::CONTENT_LENGTH);
+    let form = match (bodiless, known) {
+        (true, _) => Form::Nothing,
+        (false, true) if ended => Form::Nothing,
+        (false, true) => Form::Raw,
+        (false, false) => Form::Chunks,
+    };
+    if form == Form::Chunks {
+        field(b"transfer-encoding", b"chunked", out);
+    }
+    out.extend_from_slice(b"\r\n");
+    form
+}
+
 /// Appends the end of a body in chunks.
 pub(super) fn write_trailers(trailers: Option<&HeaderMap>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
@@ -167,6 +201,44 @@ pub(super) fn read_response(
         fields(HeadRef::new(head, text), text, response.headers_mut());
         Ok((summary, response))
     })
+}
+
+/// Reads the head of a request to a server that is spoken to by `scheme`.
+pub(super) fn read_request(
+    text: &Bytes,
+    scheme: &'static str,
+) -> Result<(RequestSummary, Request<()>), Malformed> {
+    with_scratch(|head| {
+        let mut decoder = RequestDecoder::new(Limits::default(), Leniency::HAPROXY);
+        let Ok(Progress::Complete(summary)) = decoder.decode(text, head) else {
+            return Err(Malformed);
+        };
+        let view = HeadRef::new(head, text);
+        let mut request = Request::new(());
+        let verb = Verb::from_bytes(view.method()).map_err(|_| Malformed)?;
+        *request.uri_mut() = uri(view, scheme, verb == Verb::CONNECT)?;
+        *request.method_mut() = verb;
+        fields(view, text, request.headers_mut());
+        request.headers_mut().remove(header::HOST);
+        Ok((summary, request))
+    })
+}
+
+/// The pseudo fields of a request. One without `Host` has no authority.
+fn uri(view: HeadRef<'_>, scheme: &'static str, connect: bool) -> Result<Uri, Malformed> {
+    let target = view.target();
+    let origin_form = target.starts_with(b"/") || target == b"*";
+    let uri = match view.value(b"host") {
+        Some(host) if origin_form && !connect => {
+            let builder = Uri::builder().scheme(scheme).authority(host);
+            return builder
+                .path_and_query(target)
+                .build()
+                .map_err(|_| Malformed);
+        }
+        _ => Uri::try_from(target),
+    };
+    uri.map_err(|_| Malformed)
 }
 
 /// Copies fields, without those that speak of a connection of HTTP/1.1 (RFC 9113 §8.2.2).

@@ -34,6 +34,12 @@ pub(super) struct Wire {
     stream: Stream,
     /// Bytes that were read before this was one of HTTP/2.
     before: Bytes,
+    watch: Option<Watch>,
+}
+
+/// An eye on a client.
+#[derive(Debug)]
+struct Watch {
     incoming: FrameWalk,
     outgoing: FrameWalk,
     manners: Manners,
@@ -46,13 +52,26 @@ impl Wire {
         Self {
             stream,
             before,
-            incoming: FrameWalk::of_client(),
-            outgoing: FrameWalk::of_server(),
-            manners: Manners::new(clock::recent()),
-            seen: Rc::clone(seen),
+            watch: Some(Watch {
+                incoming: FrameWalk::of_client(),
+                outgoing: FrameWalk::of_server(),
+                manners: Manners::new(clock::recent()),
+                seen: Rc::clone(seen),
+            }),
         }
     }
 
+    /// A connection to a server, which nobody watches: it is one of ours.
+    pub(super) fn to_server(stream: Stream) -> Self {
+        Self {
+            stream,
+            before: Bytes::new(),
+            watch: None,
+        }
+    }
+}
+
+impl Watch {
     fn note_read(&mut self, bytes: &[u8]) {
         let (now, manners, seen) = (clock::recent(), &mut self.manners, &self.seen);
         self.incoming.pass(bytes, |frame| {
@@ -88,7 +107,9 @@ impl AsyncRead for Wire {
             let count = this.before.len().min(buffer.remaining());
             let bytes = this.before.slice(..count);
             this.before.advance(count);
-            this.note_read(&bytes);
+            if let Some(watch) = &mut this.watch {
+                watch.note_read(&bytes);
+            }
             buffer.put_slice(&bytes);
             return Poll::Ready(Ok(()));
         }
@@ -97,7 +118,9 @@ impl AsyncRead for Wire {
             Poll::Ready(Ok(count)) => {
                 let filled = buffer.filled().len();
                 buffer.advance(count);
-                this.note_read(buffer.filled().get(filled..).unwrap_or_default());
+                if let Some(watch) = &mut this.watch {
+                    watch.note_read(buffer.filled().get(filled..).unwrap_or_default());
+                }
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -122,8 +145,8 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = this.stream.poll_write(cx, slices);
-        if let Poll::Ready(Ok(count)) = polled {
-            this.note_written(slices, count);
+        if let (Poll::Ready(Ok(count)), Some(watch)) = (&polled, &mut this.watch) {
+            watch.note_written(slices, *count);
         }
         polled
     }

@@ -37,18 +37,16 @@ fn to_host(authority: &str, host: &str) -> Vec<u8> {
     ])
 }
 
-#[test]
-fn requests_that_http_1_would_read_in_another_way_never_reach_an_origin() {
-    let get = (":method", "GET");
-    let scheme = (":scheme", "http");
-    let path = (":path", "/");
-    let host = (":authority", "web.test");
-    let cases: Vec<(&str, Vec<u8>, Outcome)> = vec![
+type Case = (&'static str, Vec<u8>, Outcome);
+
+/// Fields.
+fn field_cases() -> Vec<Case> {
+    vec![
         ("upper case in a name", with("X-Up", "1"), FIELD),
         ("line end in a value", with("x", "1\r\ny: 2"), FIELD),
         ("LF in a value", with("x", "1\ny: 2"), FIELD),
         ("CR in a value", with("x", "1\r2"), FIELD),
-        ("NUL in a value", with("x", "1\02"), FIELD),
+        ("NUL in a value", with("x", "1\x002"), FIELD),
         ("line end in a name", with("x\r\ny", "1"), FIELD),
         ("space in a name", with("x y", "1"), FIELD),
         ("colon in a name", with("x:y", "1"), FIELD),
@@ -67,6 +65,16 @@ fn requests_that_http_1_would_read_in_another_way_never_reach_an_origin() {
         ),
         ("upgrade", with("upgrade", "websocket"), PROTOCOL_ERROR),
         ("te", with("te", "gzip"), PROTOCOL_ERROR),
+    ]
+}
+
+/// Pseudo fields.
+fn pseudo_cases() -> Vec<Case> {
+    let get = (":method", "GET");
+    let scheme = (":scheme", "http");
+    let path = (":path", "/");
+    let host = (":authority", "web.test");
+    vec![
         ("no method", pseudo(&[scheme, path, host]), PROTOCOL_ERROR),
         ("no path", pseudo(&[get, scheme, host]), PROTOCOL_ERROR),
         ("no scheme", pseudo(&[get, path, host]), PROTOCOL_ERROR),
@@ -105,6 +113,12 @@ fn requests_that_http_1_would_read_in_another_way_never_reach_an_origin() {
             pseudo(&[(":method", "CONNECT"), scheme, path, host]),
             PROTOCOL_ERROR,
         ),
+    ]
+}
+
+/// Where a request goes.
+fn target_cases() -> Vec<Case> {
+    vec![
         ("empty path", request("GET", "", &[]), PROTOCOL_ERROR),
         (
             "path without slash",
@@ -161,7 +175,12 @@ fn requests_that_http_1_would_read_in_another_way_never_reach_an_origin() {
             with("content-length", "5"),
             PROTOCOL_ERROR,
         ),
-    ];
+    ]
+}
+
+#[test]
+fn requests_that_http_1_would_read_in_another_way_never_reach_an_origin() {
+    let cases = [field_cases(), pseudo_cases(), target_cases()].concat();
     let origin = Origin::echo();
     let plane = Plane::start(vec![proxy(&origin)]);
     for (name, block, expected) in &cases {
@@ -355,12 +374,11 @@ fn a_connection_whose_frames_make_no_sense_is_closed_with_the_reason() {
     for (name, bytes, expected) in cases {
         let mut raw = Raw::open(plane.address());
         raw.send(&bytes);
-        let outcome = loop {
-            match raw.outcome(0) {
-                Outcome::Closed if name == "more than the window" => break expected,
-                other => break other,
-            }
-        };
+        let outcome = raw.outcome(0);
+        // The reset of a socket with unread bytes may overtake the reason.
+        if name == "more than the window" && outcome == Outcome::Closed {
+            continue;
+        }
         assert_eq!(outcome, expected, "{name}");
     }
     drop(plane);

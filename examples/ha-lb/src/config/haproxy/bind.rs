@@ -127,8 +127,7 @@ fn options(
                     "crt-list" => tls::list(&arg, defaults.crt_base, context, &mut tls)?,
                     "alpn" => {
                         let done = "it is not offered; clients use what is";
-                        let known = ["h2", "http/1.1", "http/1.0"];
-                        tls.alpn = tls::spoken(&arg, context, &known, done);
+                        tls.alpn = tls::spoken(&arg, context, done);
                     }
                     "backlog" => bind.backlog = Some(value::number(&arg, name, 0, u32::MAX)?),
                     "interface" => bind.interface = Some(arg.text.to_owned()),

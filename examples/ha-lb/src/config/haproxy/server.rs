@@ -10,6 +10,7 @@ use lb_core::config::{CheckConfig, ServerConfig, UnixAddress};
 use super::{
     address::{self, Address, Host, Port},
     args::{Admitted, Arg, Args, Context, Parsed, admit},
+    bind,
     keywords::SERVER,
     lexer::Line,
     server_tls,
@@ -120,8 +121,7 @@ impl Draft {
                 self.config.shutdown_sessions_on_down = true;
             }
             "on-marked-down" => return Err(arg.refuse("unknown action", "shutdown-sessions")),
-            "proto" if arg.text == "h1" => {}
-            "proto" => return Err(arg.refuse("servers are spoken to in HTTP/1", "h1")),
+            "proto" => self.config.protocol = bind::protocol(arg)?,
             "slowstart" => self.config.slowstart = Some(time(context)?),
             "source" => self.config.source = Some(source(arg, context)?),
             "verify" | "verifyhost" | "ca-file" | "crt" | "sni" | "check-sni" | "alpn" => {

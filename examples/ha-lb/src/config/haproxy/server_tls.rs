@@ -95,8 +95,8 @@ impl Draft {
             }
             "check-sni" => config.check_sni = Some(arg.text.to_owned()),
             _ => {
-                let done = "it is not offered; servers get HTTP/1.1";
-                config.alpn = tls::spoken(arg, context, &["http/1.1", "http/1.0"], done);
+                let done = "it is not offered; servers get what is";
+                config.alpn = tls::spoken(arg, context, done);
             }
         }
         Ok(())

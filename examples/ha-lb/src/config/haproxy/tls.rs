@@ -191,18 +191,13 @@ pub(super) fn bundle(
     Ok((path, text.into()))
 }
 
-/// The protocols of an `alpn` list that are `known`; the others are warned about, with what is `done` instead.
-pub(super) fn spoken(
-    arg: &Arg<'_>,
-    context: &mut Context<'_>,
-    known: &[&str],
-    done: &str,
-) -> Vec<String> {
+/// The protocols of an `alpn` list that are spoken; the others are warned about, with what is `done` instead.
+pub(super) fn spoken(arg: &Arg<'_>, context: &mut Context<'_>, done: &str) -> Vec<String> {
     let (spoken, other): (Vec<&str>, Vec<&str>) = arg
         .text
         .split(',')
         .filter(|name| !name.is_empty())
-        .partition(|name| known.contains(name));
+        .partition(|name| matches!(*name, "h2" | "http/1.1" | "http/1.0"));
     if !other.is_empty() {
         let what = format!("protocol '{}' is not spoken", other.join("', '"));
         context.warn(arg.span.clone(), what, done);

@@ -31,7 +31,7 @@ pub(crate) const SERVER: &[Entry] = table! {
     supported(&["slowstart"], HERE, (1, 1), "<time>", "time in which the weight grows after it came up"),
     supported(&["source"], HERE, (1, 1), "<address>[:<port>]", "address of outgoing connections"),
     supported(&["weight"], HERE, (1, 1), "<0-256>", "share of the load"),
-    supported(&["proto"], HERE, (1, 1), "h1", "protocol of the server: only h1"),
+    supported(&["proto"], HERE, (1, 1), "h1|h2", "protocol of the server, known beforehand"),
     ignored(&["resolvers", "resolve-net", "resolve-opts", "resolve-prefer"], HERE, (1, 1),
         "the name is resolved when the configuration is loaded"),
     ignored(&["observe", "error-limit", "on-error"], HERE, (1, 1),

@@ -238,7 +238,7 @@ const SERVER_WORDS: &[&str] = &[
     "slowstart 30s",
     "source 10.0.0.9",
     "weight 10",
-    "proto h1",
+    "proto h2",
 ];
 
 /// Words about TLS to servers, and what stands before them.
@@ -301,7 +301,6 @@ const NO_EFFECT: &[&str] = &[
     "init-addr",
     "no-send-proxy",
     "no-send-proxy-v2",
-    "proto",
     "default-server",
     "http-check",
     "zero-warning",

@@ -1,0 +1,181 @@
+//! Connections to servers in HTTP/2: each carries the requests of many clients.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use h2::{
+    SendStream,
+    client::{Builder, ResponseFuture, SendRequest},
+};
+use http::Request;
+
+use super::{HEAD, MAX_WINDOW, SEND_BUFFER, WINDOWS, upstream::Upstream, wire::Wire};
+use crate::{
+    config::Http2Settings,
+    dataplane::{clock, rt, stream::Stream},
+    server::ServerKey,
+};
+
+/// How long a connection may be without a stream, as one of HTTP/1.
+const KEPT: Duration = Duration::from_secs(5);
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Trunk {
+    requests: SendRequest<Bytes>,
+    scheme: &'static str,
+    /// The name that a TLS server was asked for.
+    name: Option<Box<[u8]>>,
+    limit: u32,
+    streams: Cell<u32>,
+    /// Requests so far.
+    carried: Cell<u32>,
+    idle_since: Cell<Instant>,
+    ended: Rc<Cell<bool>>,
+}
+
+impl Trunk {
+    pub(super) fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    pub(super) fn enter(&self) {
+        self.streams.set(self.streams.get() + 1);
+        self.carried.set(self.carried.get().saturating_add(1));
+    }
+
+    pub(super) fn leave(&self) {
+        self.streams.set(self.streams.get().saturating_sub(1));
+        self.idle_since.set(clock::recent());
+    }
+
+    /// Sends a head.
+    pub(super) fn open(
+        &self,
+        request: Request<()>,
+        ended: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        self.requests.clone().send_request(request, ended)
+    }
+
+    /// Whether there is room for another stream.
+    fn has_room(&self) -> bool {
+        let allowed = u32::try_from(self.requests.current_max_send_streams()).unwrap_or(u32::MAX);
+        !self.ended.get() && self.streams.get() < self.limit.min(allowed)
+    }
+}
+
+/// A connection that has just been made, and its first stream.
+#[derive(Debug)]
+pub(in crate::dataplane) struct Made {
+    trunk: Rc<Trunk>,
+}
+
+impl Made {
+    /// Begins HTTP/2 on a connection to a server.
+    pub(in crate::dataplane) async fn new(
+        stream: Stream,
+        settings: Http2Settings,
+        name: Option<&[u8]>,
+    ) -> Option<Self> {
+        let scheme = match stream {
+            Stream::Tls(_) => "https",
+            _ => "http",
+        };
+        let window = settings.initial_window_size;
+        let begun = Builder::new()
+            .initial_window_size(window)
+            .initial_connection_window_size(window.saturating_mul(WINDOWS).min(MAX_WINDOW))
+            .max_frame_size(settings.max_frame_size)
+            .header_table_size(settings.header_table_size)
+            .max_header_list_size(HEAD)
+            .max_send_buffer_size(SEND_BUFFER)
+            .enable_push(false)
+            .handshake::<Wire, Bytes>(Wire::to_server(stream))
+            .await;
+        let (requests, connection) = begun.ok()?;
+        let ended = Rc::new(Cell::new(false));
+        let trunk = Rc::new(Trunk {
+            requests,
+            scheme,
+            name: name.map(Box::from),
+            limit: settings.max_concurrent_streams,
+            streams: Cell::new(0),
+            carried: Cell::new(0),
+            idle_since: Cell::new(clock::recent()),
+            ended: Rc::clone(&ended),
+        });
+        rt::spawn(async move {
+            // It ends with the server's end of it, or when nobody holds it any more.
+            let _ = connection.await;
+            ended.set(true);
+        });
+        Some(Self { trunk })
+    }
+
+    /// The stream that it was made for.
+    pub(in crate::dataplane) fn stream(&self) -> Stream {
+        Stream::Upstream(Box::new(Upstream::new(Rc::clone(&self.trunk))))
+    }
+}
+
+/// The connections of one worker that clients may share, by server.
+#[derive(Debug, Default)]
+pub(in crate::dataplane) struct Trunks {
+    servers: RefCell<BTreeMap<ServerKey, Vec<Rc<Trunk>>>>,
+}
+
+impl Trunks {
+    /// Lets others use it.
+    pub(in crate::dataplane) fn share(&self, server: ServerKey, made: &Made) {
+        let mut servers = self.servers.borrow_mut();
+        servers
+            .entry(server)
+            .or_default()
+            .push(Rc::clone(&made.trunk));
+    }
+
+    /// A stream of a connection to `name`, and the number of requests before it. With `proven`, only of one that has
+    /// carried one before.
+    pub(in crate::dataplane) fn take(
+        &self,
+        server: ServerKey,
+        proven: bool,
+        name: Option<&[u8]>,
+    ) -> Option<(Stream, u32)> {
+        let servers = self.servers.borrow();
+        let fits = |trunk: &&Rc<Trunk>| {
+            trunk.has_room()
+                && trunk.name.as_deref() == name
+                && (!proven || trunk.carried.get() > 1)
+        };
+        let trunk = servers.get(&server)?.iter().find(fits)?;
+        let carried = trunk.carried.get();
+        let stream = Upstream::new(Rc::clone(trunk));
+        Some((Stream::Upstream(Box::new(stream)), carried))
+    }
+
+    /// Lets go of those for which `stays` is false, and of those that have ended; their streams go on.
+    pub(in crate::dataplane) fn retain(&self, stays: impl Fn(ServerKey) -> bool) {
+        self.servers.borrow_mut().retain(|key, trunks| {
+            trunks.retain(|trunk| stays(*key) && !trunk.ended.get());
+            !trunks.is_empty()
+        });
+    }
+
+    /// Lets go of those that nobody has used for a while.
+    pub(in crate::dataplane) fn sweep(&self, now: Instant) {
+        self.servers.borrow_mut().retain(|_, trunks| {
+            trunks.retain(|trunk| {
+                let idle = now.saturating_duration_since(trunk.idle_since.get());
+                !trunk.ended.get() && (trunk.streams.get() > 0 || idle < KEPT)
+            });
+            !trunks.is_empty()
+        });
+    }
+}

@@ -1,0 +1,178 @@
+//! A stream to a server: one request, written as HTTP/1.1, and its response, read as HTTP/1.1.
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use h2::{Reason, client::ResponseFuture};
+
+use super::{
+    incoming::{Incoming, broken},
+    message::{self, Form, Malformed},
+    outgoing::{Outgoing, ends_at_once},
+    trunk::Trunk,
+};
+use crate::http1::{Framing, Method};
+
+/// A stream.
+#[derive(Debug)]
+pub(in crate::dataplane) struct Upstream {
+    trunk: Rc<Trunk>,
+    /// The part of a head that has been written.
+    head: Vec<u8>,
+    method: Method,
+    response: Option<ResponseFuture>,
+    incoming: Incoming,
+    outgoing: Option<Outgoing>,
+    /// The end of what comes means something: it is passed on.
+    tunnel: bool,
+    refused: bool,
+}
+
+impl Upstream {
+    /// A stream of `trunk`; it begins when a head has been written.
+    pub(super) fn new(trunk: Rc<Trunk>) -> Self {
+        trunk.enter();
+        Self {
+            trunk,
+            head: Vec::new(),
+            method: Method::Get,
+            response: None,
+            incoming: Incoming::waiting(),
+            outgoing: None,
+            tunnel: false,
+            refused: false,
+        }
+    }
+
+    /// Whether the server did nothing with the request (RFC 9113 §8.7): it may be sent again, whatever it is.
+    pub(in crate::dataplane) fn was_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Reads the response.
+    pub(in crate::dataplane) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Err(error)) = self.poll_head(cx) {
+            return Poll::Ready(Err(error));
+        }
+        match self.incoming.poll_read(cx, room) {
+            Poll::Ready(Ok(0)) if !self.tunnel => match &mut self.outgoing {
+                // A server that has answered may still say that it wants no more content.
+                Some(outgoing) if !outgoing.is_done() => outgoing.poll_reset(cx).map(Err),
+                _ => Poll::Pending,
+            },
+            read => read,
+        }
+    }
+
+    /// Makes text of the heads that come.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(response) = &mut self.response else {
+            return Poll::Pending;
+        };
+        while let Poll::Ready(Some(Ok(interim))) = response.poll_informational(cx) {
+            let (interim, ()) = interim.into_parts();
+            message::write_response(&interim, true, true, self.incoming.text());
+        }
+        let (head, content) = match Pin::new(response).poll(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(response)) => response.into_parts(),
+            Poll::Ready(Err(error)) => {
+                self.refused = error.reason() == Some(Reason::REFUSED_STREAM) || error.is_go_away();
+                return Poll::Ready(Err(broken(error)));
+            }
+        };
+        self.response = None;
+        self.tunnel = self.method == Method::Connect && head.status.is_success();
+        let status = head.status.as_u16();
+        let bodiless = self.tunnel || self.method == Method::Head || matches!(status, 204 | 304);
+        let text = self.incoming.text();
+        let form = message::write_response(&head, content.is_end_stream(), bodiless, text);
+        let form = if self.tunnel { Form::Raw } else { form };
+        self.incoming.begin_content(content, form);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes the request.
+    pub(in crate::dataplane) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut written = 0;
+        for slice in slices {
+            let mut rest: &[u8] = slice;
+            while !rest.is_empty() {
+                let polled = match &mut self.outgoing {
+                    Some(outgoing) => outgoing.poll_write(cx, rest),
+                    None => Poll::Ready(self.write_head(rest)),
+                };
+                match polled {
+                    Poll::Ready(Ok(count)) => {
+                        written += count;
+                        rest = rest.get(count..).unwrap_or_default();
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending if written > 0 => return Poll::Ready(Ok(written)),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn write_head(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let before = self.head.len();
+        self.head.extend_from_slice(bytes);
+        let Some(end) = memchr::memmem::find(&self.head, b"\r\n\r\n") else {
+            return Ok(bytes.len());
+        };
+        self.head.truncate(end + 4);
+        let text = Bytes::from(std::mem::take(&mut self.head));
+        let taken = end + 4 - before;
+        let behind = bytes.get(taken..).unwrap_or_default();
+        let malformed = |Malformed| io::Error::from(io::ErrorKind::InvalidData);
+        let (summary, request) =
+            message::read_request(&text, self.trunk.scheme()).map_err(malformed)?;
+        self.method = summary.method;
+        let (framing, end) = match summary.method {
+            Method::Connect => (Framing::Tunnel, None),
+            _ => (summary.framing, ends_at_once(summary.framing, behind)),
+        };
+        let opened = self.trunk.open(request, end.is_some());
+        let (response, stream) = opened.map_err(|error| {
+            // A connection that has ended meanwhile: nothing was sent.
+            self.refused = true;
+            broken(error)
+        })?;
+        self.response = Some(response);
+        self.outgoing = Some(Outgoing::new(stream, framing, end.is_some()));
+        Ok(taken + end.unwrap_or(0))
+    }
+
+    /// Ends the request, if it is a tunnel.
+    pub(in crate::dataplane) fn shutdown(&mut self) -> io::Result<()> {
+        self.outgoing.as_mut().map_or(Ok(()), Outgoing::end)
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        if let Some(outgoing) = &mut self.outgoing
+            && !outgoing.is_done()
+        {
+            outgoing.reset(Reason::CANCEL);
+        }
+        // What is left of the response is cancelled by the library.
+        self.trunk.leave();
+    }
+}
