@@ -15,6 +15,7 @@ mod driven;
 mod options;
 mod orders;
 mod router;
+mod sockets;
 mod station;
 mod worker;
 
@@ -37,6 +38,7 @@ use crate::link::Interface;
 use beats::Beats;
 pub use options::{Fixtures, HostOptions};
 pub use router::{HostRouter, Reminders};
+use sockets::Sockets;
 use station::Station;
 use worker::{Report, Start, Work};
 
@@ -62,7 +64,6 @@ pub struct LinuxHost {
     /// Beats go with adverts.
     pulse: Option<Pulse>,
     beats: Beats,
-    least_room: usize,
     unheld: Option<io::Error>,
     /// A predecessor may still use the devices: the worker has not been told yet that they are ours.
     unowned: bool,
@@ -111,7 +112,6 @@ impl LinuxHost {
     pub fn new(routers: Vec<HostRouter>, options: HostOptions) -> Result<Self, Error> {
         tokio::runtime::Handle::try_current()
             .map_err(|error| Error::Netlink(io::Error::other(error)))?;
-        let least_room = options.receive_buffer;
         let mut stations: Vec<Station> = Vec::new();
         let mut slots = BTreeMap::new();
         for router in &routers {
@@ -119,12 +119,9 @@ impl LinuxHost {
                 .iter()
                 .position(|station| station.interface == router.interface)
                 .unwrap_or_else(|| {
-                    stations.push(Station::new(router.interface.clone(), least_room));
+                    stations.push(Station::new(router.interface.clone()));
                     stations.len() - 1
                 });
-            if let Some(station) = stations.get_mut(station) {
-                station.serve(router);
-            }
             let slot = Slot::new(station, router);
             slots.insert(router.id, slot);
         }
@@ -155,7 +152,6 @@ impl LinuxHost {
             batch: Batch::default(),
             batch_of: (0, 0),
             beats: Beats::default(),
-            least_room,
             unowned,
             fence: asked.then(|| unfenced.as_ref().map_or(Ok(()), |why| Err(why.to_string()))),
             unfenced,
@@ -197,15 +193,20 @@ impl LinuxHost {
     /// A report of the worker, made an event; errors only where sockets cannot be opened.
     fn take(&mut self, report: Report) -> Result<Option<HostEvent>, Error> {
         match report {
-            Report::Interface { number, index } => {
+            Report::Interface { number, sockets } => {
+                let (sockets, refused) = match sockets {
+                    Ok(sockets) => (sockets, None),
+                    Err(error) => (Sockets::default(), Some(error)),
+                };
                 if let Some(station) = self.station_mut(number) {
-                    let was_deaf = station.deaf;
-                    station.open(index)?;
-                    if was_deaf {
+                    let was_deaf = std::mem::replace(&mut station.deaf, refused.is_some());
+                    let before = station.exchange(sockets);
+                    self.command(NOBODY, Work::Close(Box::new(before)));
+                    if was_deaf && refused.is_none() {
                         self.hear_again(number);
                     }
                 }
-                Ok(None)
+                refused.map_or(Ok(None), Err)
             }
             Report::Unheld(router) => {
                 let lost = "beats on the loopback interface do not arrive any more";

@@ -10,7 +10,7 @@ use vrrp_proto::{Envelope, Family, Vrid};
 
 use super::station::Station;
 use super::worker::{Report, Work};
-use super::{LinuxHost, NOBODY, boottime};
+use super::{LinuxHost, boottime};
 use crate::advert_socket::{Fill, PROTOCOL_AH};
 use crate::lease::{Lease, Refresh};
 
@@ -229,6 +229,8 @@ impl LinuxHost {
             };
             self.batch_of = (interface, hearing.receiver().protocol());
             let fill = hearing.receive(&mut self.batch);
+            let lost = self.station_mut(interface).and_then(Station::overflowed);
+            self.pending.extend(lost);
             self.drained = match fill {
                 Ok(Fill::Drained) => self.drained + 1,
                 _ => 0,
@@ -250,7 +252,6 @@ impl LinuxHost {
         };
         self.take(report).unwrap_or_else(|error| {
             let error = io::Error::from(error);
-            self.command(NOBODY, Work::Reopen(number));
             for router in self.routers_on(number) {
                 let error = io::Error::new(error.kind(), error.to_string());
                 let command = Command::Install;

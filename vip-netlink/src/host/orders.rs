@@ -20,21 +20,13 @@ impl LinuxHost {
             .iter()
             .position(|station| station.interface == router.interface);
         let station = known.unwrap_or_else(|| {
-            self.stations
-                .push(Station::new(router.interface.clone(), self.least_room));
+            self.stations.push(Station::new(router.interface.clone()));
             self.stations.len() - 1
         });
-        // Sockets that hear less than it needs are opened anew.
-        let reopen = self
-            .stations
-            .get_mut(station)
-            .is_some_and(|station| station.serve(&router))
-            || known.is_none();
         let slot = Slot::new(station, &router);
         self.routers.insert(router.id, slot);
         let work = Work::Admit {
             router: Box::new(router.clone()),
-            reopen,
         };
         self.command(router.id, work);
     }

@@ -1,24 +1,16 @@
-//! The raw sockets of one interface, opened anew whenever it comes back.
+//! The raw sockets of one interface, others whenever it comes back.
 
 use std::io;
-use std::net::IpAddr;
 use std::task::Context;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use vrrp_fsm::driver::HostEvent;
 use vrrp_proto::{Family, Vrid};
 
-use super::HostRouter;
-use crate::Error;
-use crate::advert_socket::{
-    AdvertReceiver, AdvertSender, Batch, Fill, FrameSender, PROTOCOL_AH, PROTOCOL_VRRP,
-};
+use super::sockets::Sockets;
+use crate::advert_socket::{AdvertReceiver, AdvertSender, Batch, Fill, FrameSender};
 use crate::link::Interface;
-
-/// Room for the adverts of a router: some from each of several others.
-const ROOM: usize = 16 << 10;
-const LEAST_ROOM: usize = 256 << 10;
-const MOST_ROOM: usize = 4 << 20;
 
 /// A receive socket.
 #[derive(Debug)]
@@ -33,113 +25,56 @@ pub(super) enum Hearing {
 #[derive(Debug)]
 pub(super) struct Station {
     pub(super) interface: Interface,
-    /// The family and IP protocol of each receive socket.
-    channels: Vec<(Family, u8)>,
-    groups: Vec<IpAddr>,
     pub(super) receivers: Vec<Hearing>,
     /// Whether packets wake the driver.
     wakes: bool,
-    /// Routers, for each of which there is room, and the least room there is to be.
-    routers: usize,
-    least_room: usize,
     /// Room that the kernel did not give: what was asked for, and what there is.
     pub(super) cramped: Option<(usize, usize)>,
-    /// Packets for which closed sockets had no room.
+    /// The room of a receive socket.
+    room: usize,
+    /// Packets for which closed sockets had no room, and how many of all have been told of.
     lost: u64,
+    told: u64,
     senders: Vec<AdvertSender>,
     /// The interface is there, but its sockets could not be opened.
     pub(super) deaf: bool,
-    /// Whether a router's adverts come from a hardware address of its own.
-    framed: bool,
     frames: Option<FrameSender>,
 }
 
 impl Station {
-    pub(super) const fn new(interface: Interface, least_room: usize) -> Self {
+    pub(super) const fn new(interface: Interface) -> Self {
         Self {
             interface,
-            channels: Vec::new(),
-            groups: Vec::new(),
             receivers: Vec::new(),
             wakes: true,
-            routers: 0,
-            least_room,
             cramped: None,
+            room: 0,
             lost: 0,
+            told: 0,
             senders: Vec::new(),
             deaf: false,
-            framed: false,
             frames: None,
         }
     }
 
-    /// Makes room for one more router on this interface; whether that takes other sockets.
-    pub(super) fn serve(&mut self, router: &HostRouter) -> bool {
-        self.routers += 1;
-        let before = (self.channels.len(), self.groups.len(), self.framed);
-        self.framed |= router.mac.is_some();
-        let protocol = if router.authenticated {
-            PROTOCOL_AH
-        } else {
-            PROTOCOL_VRRP
-        };
-        let channel = (router.family, protocol);
-        if !self.channels.contains(&channel) {
-            self.channels.push(channel);
-        }
-        if let Some(group) = router.group.filter(|group| !self.groups.contains(group)) {
-            self.groups.push(group);
-        }
-        before != (self.channels.len(), self.groups.len(), self.framed)
-    }
-
-    /// Sockets for the interface under its present index; none while it does not exist, nor after an error.
-    pub(super) fn open(&mut self, index: Option<u32>) -> Result<(), Error> {
+    /// Other sockets from now on; those that there were are to be closed.
+    pub(super) fn exchange(&mut self, new: Sockets) -> Sockets {
         self.lost = self.overflows();
-        self.close();
-        let opened = index.map_or(Ok(()), |index| self.open_all(index));
-        self.deaf = opened.is_err();
-        if self.deaf {
-            self.close();
-        }
-        opened
-    }
-
-    fn close(&mut self) {
-        self.receivers.clear();
-        self.senders.clear();
-        self.frames = None;
-    }
-
-    fn open_all(&mut self, index: u32) -> Result<(), Error> {
-        let name = self.interface.name();
-        let mut cramped = None;
-        if self.framed {
-            self.frames = Some(FrameSender::new(index)?);
-        }
-        for &(family, protocol) in &self.channels {
-            let receiver = AdvertReceiver::new(name, index, family, protocol, &self.groups)?;
-            cramped = cramped.or(self.make_room(&receiver));
-            let mut hearing = Hearing::Polled(receiver);
-            if self.wakes {
-                hearing = hearing.woken();
-            }
-            self.receivers.push(hearing);
-            if !self.senders.iter().any(|sender| sender.family() == family) {
-                self.senders.push(AdvertSender::new(name, index, family)?);
-            }
-        }
-        self.cramped = cramped;
-        Ok(())
-    }
-
-    /// For a burst of all routers on this interface, several times over.
-    fn make_room(&self, receiver: &AdvertReceiver) -> Option<(usize, usize)> {
-        let wanted = (self.routers * ROOM).clamp(LEAST_ROOM, MOST_ROOM);
-        let wanted = wanted.max(self.least_room);
-        // A buffer of the size that sockets have by default is there in any case.
-        let room = receiver.make_room(wanted).unwrap_or(0);
-        (room < wanted).then_some((wanted, room))
+        let before = Sockets {
+            receivers: std::mem::take(&mut self.receivers)
+                .into_iter()
+                .map(Hearing::into_receiver)
+                .collect(),
+            senders: std::mem::replace(&mut self.senders, new.senders),
+            frames: std::mem::replace(&mut self.frames, new.frames),
+            room: self.room,
+            cramped: self.cramped,
+        };
+        self.room = new.room;
+        self.cramped = new.cramped;
+        self.receivers = new.receivers.into_iter().map(Hearing::Polled).collect();
+        self.listen(self.wakes);
+        before
     }
 
     /// Whether packets wake the driver from now on.
@@ -184,6 +119,20 @@ impl Station {
         self.lost + now.map(|one| u64::from(one.overflows())).sum::<u64>()
     }
 
+    /// What is to be told of these: the 1st, and whenever they have doubled.
+    pub(super) fn overflowed(&mut self) -> Option<HostEvent> {
+        let count = self.overflows();
+        if count <= self.told || count.checked_ilog2() == self.told.checked_ilog2() {
+            return None;
+        }
+        self.told = count;
+        Some(HostEvent::Overflowed {
+            interface: self.interface.name().to_owned(),
+            count,
+            room: self.room,
+        })
+    }
+
     /// The socket for adverts from other hardware addresses than the interface's, while the interface exists.
     pub(super) const fn frames(&mut self) -> Option<&mut FrameSender> {
         self.frames.as_mut()
@@ -219,6 +168,13 @@ impl Hearing {
         match self {
             Self::Polled(receiver) => watched(receiver),
             woken @ Self::Woken(_) => woken,
+        }
+    }
+
+    fn into_receiver(self) -> AdvertReceiver {
+        match self {
+            Self::Woken(watched) => watched.into_inner(),
+            Self::Polled(receiver) => receiver,
         }
     }
 

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
+use super::sockets::Needs;
 use super::{HostRouter, NOBODY};
 use crate::debounce::{Debounce, LinkDelay};
 use crate::fence::Fence;
@@ -86,6 +87,8 @@ struct Worker {
     queue: VecDeque<(RouterId, Work)>,
     pacer: Pacer<Saying>,
     delays: Vec<LinkDelay>,
+    /// Room that each receive socket is to have at least.
+    least_room: usize,
     refreshes: Refreshes,
     devices: Devices,
 }
@@ -98,6 +101,8 @@ struct Seen {
     settling: Debounce,
     /// When it is told of as if it were new, because its sockets could not be opened.
     reopen: Option<Instant>,
+    /// What its sockets were opened for.
+    needs: Needs,
 }
 
 impl Worker {
@@ -111,8 +116,7 @@ impl Worker {
     /// Takes work into the queue; a removal overtakes what it makes pointless, but not another
     /// removal, for each is answered.
     fn accept(&mut self, router: RouterId, what: Work) {
-        let removal = Work::Command(Command::Remove);
-        if matches!(what, Work::Expire) || what == removal {
+        if matches!(what, Work::Expire | Work::Command(Command::Remove)) {
             self.queue.retain(|(other, queued)| {
                 let pointless = match queued {
                     Work::Command(command) => *command != Command::Remove,
@@ -129,7 +133,7 @@ impl Worker {
         // What is already known must not be taken for news about the work to come.
         self.read().await;
         match what {
-            Work::Admit { router, reopen } => self.admit(*router, reopen).await,
+            Work::Admit { router } => self.admit(*router).await,
             Work::Pace(pacing) => self.pacer.change(pacing),
             Work::Debounce(delays) => {
                 self.delays = delays;
@@ -139,7 +143,7 @@ impl Worker {
             Work::Fit => self.fit().await,
             Work::Clear => self.clear_away().await,
             Work::Dismiss => self.dismiss(id).await,
-            Work::Reopen(number) => self.reopen_soon(number),
+            Work::Close(sockets) => drop(sockets),
             Work::Refit(fixtures) => {
                 self.refit(*fixtures).await;
                 self.follow_paths();
@@ -159,7 +163,7 @@ impl Worker {
             | Work::Own
             | Work::Fit
             | Work::Refit(_)
-            | Work::Reopen(_)
+            | Work::Close(_)
             | Work::Dismiss
             | Work::Clear => {}
             Work::Command(Command::Install) => self.take_over(id).await,
@@ -258,13 +262,14 @@ impl Worker {
 }
 
 impl Seen {
-    const fn new(interface: Interface) -> Self {
+    fn new(interface: Interface) -> Self {
         Self {
             interface,
             index: None,
             usable: None,
             settling: Debounce::new(),
             reopen: None,
+            needs: Needs::default(),
         }
     }
 }

@@ -5,13 +5,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::adverts::{ADVERT, AUTHENTIC, GROUP, GROUP6, HOST6, arrived, bytes, receiver, sender};
+use crate::host::{ROUTER, advert, event, router, with_host, with_options};
 use crate::support::{
     HOST, HOST_ADDRESS, PEER, PEER_ADDRESS, in_namespaces, interface_index, sh, until,
 };
+use vip_netlink::HostOptions;
 use vip_netlink::advert_socket::{
     AdvertReceiver, AdvertSender, Batch, Fill, PROTOCOL_AH, PROTOCOL_VRRP,
 };
-use vrrp_proto::{Envelope, Family};
+use vrrp_fsm::RouterId;
+use vrrp_fsm::driver::{Host, HostEvent};
+use vrrp_proto::{Envelope, Family, MULTICAST_V4};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Where the VRID stands in a packet with an Authentication Header.
@@ -204,6 +208,112 @@ fn unicast_peers_that_are_not_there_keep_nothing_from_the_others() {
                 .send(&Envelope::multicast(HOST_ADDRESS.into()), &advert_of(53))
                 .unwrap();
             assert_eq!(arrived(&heard).1, advert_of(53));
+        },
+    );
+}
+
+#[test]
+fn sockets_are_opened_and_closed_beside_the_driver() {
+    in_namespaces(
+        "sockets::sockets_are_opened_and_closed_beside_the_driver",
+        |peer| {
+            use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+            let mut other = router(None);
+            other.id = RouterId::new(1);
+            other.addresses.clear();
+            other.authenticated = true;
+            with_host(router(None), async |host| {
+                event(host, "LinkUp", |event| {
+                    matches!(event, HostEvent::LinkUp { .. })
+                })
+                .await;
+                // From now on this thread, and none but this, can open no raw socket.
+                let mut held = capabilities(None).unwrap();
+                held.effective.remove(CapabilitySet::NET_RAW);
+                set_capabilities(None, held).unwrap();
+                AdvertSender::new(HOST, interface_index(HOST), Family::Ipv4).unwrap_err();
+                sh(&format!("ip link del {HOST}"));
+                event(host, "LinkGone", |event| {
+                    matches!(event, HostEvent::LinkGone { .. })
+                })
+                .await;
+                peer.plug();
+                event(host, "LinkUp", |event| {
+                    assert!(!matches!(event, HostEvent::Failed { .. }), "{event:?}");
+                    matches!(event, HostEvent::LinkUp { .. })
+                })
+                .await;
+                advert(host, &bytes(ADVERT)).unwrap();
+                // Another protocol takes another socket; the last router takes all of them along.
+                let open = || {
+                    let raw = std::fs::read_to_string("/proc/self/net/raw").unwrap();
+                    raw.lines().count() - 1
+                };
+                assert_eq!(open(), 2, "one hears and one speaks");
+                host.admit(other);
+                let open_soon = async |host: &mut vip_netlink::LinuxHost, expected: usize| {
+                    let start = std::time::Instant::now();
+                    while open() != expected {
+                        assert!(start.elapsed() < PATIENCE, "{} sockets", open());
+                        while host.poll_event().is_some() {}
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                };
+                open_soon(host, 3).await;
+                host.dismiss(RouterId::new(1));
+                host.dismiss(ROUTER);
+                open_soon(host, 0).await;
+            });
+        },
+    );
+}
+
+#[test]
+fn adverts_for_which_there_was_no_room_are_told_with_the_interface() {
+    in_namespaces(
+        "sockets::adverts_for_which_there_was_no_room_are_told_with_the_interface",
+        |peer| {
+            with_options(router(None), HostOptions::default(), async |host| {
+                event(host, "LinkUp", |event| {
+                    matches!(event, HostEvent::LinkUp { .. })
+                })
+                .await;
+                let mut sender = peer
+                    .run(|| AdvertSender::new(PEER, peer.index, Family::Ipv4))
+                    .unwrap();
+                let envelope = Envelope {
+                    destination: MULTICAST_V4.into(),
+                    ..Envelope::multicast(PEER_ADDRESS.into())
+                };
+                let mut flood = || {
+                    for vrid in 1..=250 {
+                        for _ in 0..10 {
+                            sender.send(&envelope, &advert_of(vrid)).unwrap();
+                        }
+                    }
+                };
+                // What is lost is told with what comes after it.
+                flood();
+                while host.recv(&mut [0; 2048]).unwrap().is_some() {}
+                flood();
+                let told = event(host, "Overflowed", |event| {
+                    matches!(event, HostEvent::Overflowed { .. })
+                })
+                .await;
+                let HostEvent::Overflowed {
+                    interface,
+                    count,
+                    room,
+                } = told
+                else {
+                    unreachable!()
+                };
+                println!("{count} lost, {room} bytes of room");
+                assert_eq!(interface, HOST);
+                assert!(count > 100, "{count}");
+                assert!((64 << 10..=4 << 20).contains(&room), "{room}");
+                assert_eq!(host.overflows(), count);
+            });
         },
     );
 }

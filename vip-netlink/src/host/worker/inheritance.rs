@@ -7,9 +7,11 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::HostEvent;
 
-use super::{Managed, Paths, RETRY, Seen, Worker, wanted};
+use super::{Managed, Paths, Seen, Worker, wanted};
 use crate::Error;
 use crate::host::HostRouter;
+use crate::host::sockets::Needs;
+use crate::link::Interface;
 use crate::plan::{Present, Wanted, difference};
 
 impl Worker {
@@ -57,18 +59,8 @@ impl Worker {
     }
 
     /// One more router: what a predecessor left of its addresses goes, its interface is told of.
-    pub(super) async fn admit(&mut self, router: HostRouter, reopen: bool) {
+    pub(super) async fn admit(&mut self, router: HostRouter) {
         let interface = router.interface.clone();
-        let watched = self.interfaces.iter_mut();
-        match watched.into_iter().find(|seen| seen.interface == interface) {
-            Some(seen) => {
-                seen.usable = None;
-                if reopen {
-                    seen.index = None;
-                }
-            }
-            None => self.interfaces.push(Seen::new(interface)),
-        }
         let placed: Vec<Present> = self
             .routers
             .values()
@@ -88,6 +80,7 @@ impl Worker {
         }
         let left = router.paths();
         self.routers.insert(router.id, Managed::new(router));
+        self.tell_anew(interface);
         // The same: asked for again then.
         let _ = self.unpave(&left).await;
         self.note_addresses();
@@ -104,6 +97,7 @@ impl Worker {
             self.discard(&router.config.devices).await;
             self.forget_holds();
             self.promote().await;
+            self.close_unneeded(&router.config.interface);
             self.read().await;
         }
         self.report(HostEvent::Dismissed { router: id });
@@ -119,12 +113,35 @@ impl Worker {
         }
     }
 
-    /// Its sockets could not be opened: tried again.
-    pub(super) fn reopen_soon(&mut self, number: u32) {
-        let mut all = self.interfaces.iter_mut();
-        if let Some(seen) = all.find(|seen| seen.interface.number() == number) {
-            seen.reopen = Some(Instant::now() + RETRY);
+    /// A router has come to that interface: its link is told again, after sockets that hear enough.
+    fn tell_anew(&mut self, interface: Interface) {
+        let needs = self.needs(&interface);
+        let mut watched = self.interfaces.iter_mut();
+        match watched.find(|seen| seen.interface == interface) {
+            Some(seen) => {
+                seen.usable = None;
+                if !seen.needs.cover(&needs) {
+                    seen.index = None;
+                }
+            }
+            None => self.interfaces.push(Seen::new(interface)),
         }
+    }
+
+    /// Closes the sockets of an interface on which no router is left.
+    fn close_unneeded(&mut self, interface: &Interface) {
+        if self.needs(interface) == Needs::default() {
+            let mut watched = self.interfaces.iter_mut();
+            if let Some(seen) = watched.find(|seen| seen.interface == *interface) {
+                seen.index = None;
+            }
+            self.tell();
+        }
+    }
+
+    fn needs(&self, interface: &Interface) -> Needs {
+        let routers = self.routers.values().map(|router| &router.config);
+        Needs::of(routers.filter(|one| one.interface == *interface))
     }
 
     /// Tells of interfaces whose time has come as if they were new.

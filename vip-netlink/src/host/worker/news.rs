@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 use vrrp_proto::Family;
 
-use super::{Managed, Report, Work, Worker, wanted};
+use super::{Managed, RETRY, Report, Work, Worker, wanted};
 use crate::host::boottime;
+use crate::host::sockets::{Needs, Sockets};
 use crate::link::{Interface, Link};
 use crate::neighbours::Asker;
 use crate::plan::{Present, Wanted};
@@ -117,9 +119,18 @@ impl Worker {
             let index = link.map(|link| link.index);
             if seen.index.replace(index) != Some(index) {
                 // Sockets first; and a new device starts with a new link state.
+                let name = seen.interface.name();
+                let here = self.routers.values().map(|router| &router.config);
+                seen.needs = Needs::of(here.filter(|one| one.interface == seen.interface));
+                let sockets = index.map_or(Ok(Sockets::default()), |index| {
+                    seen.needs.open(name, index, self.least_room)
+                });
+                if sockets.is_err() {
+                    seen.reopen = Some(Instant::now() + RETRY);
+                }
                 drop(self.reports.send(Report::Interface {
                     number: interface,
-                    index,
+                    sockets,
                 }));
                 seen.usable = None;
             }

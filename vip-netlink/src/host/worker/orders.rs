@@ -10,12 +10,13 @@ use super::Paths;
 use crate::Error;
 use crate::debounce::LinkDelay;
 use crate::fence::{FenceError, Pulse};
+use crate::host::sockets::Sockets;
 use crate::host::{Fixtures, HostRouter};
 use crate::pace::Pacing;
 use crate::plan::Vip;
 
 /// What the driver's side asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(in crate::host) enum Work {
     /// What the driver enqueued.
     Command(Command),
@@ -41,20 +42,18 @@ pub(in crate::host) enum Work {
     Promote(bool),
     /// What could not be removed is tried again.
     Clear,
-    /// The sockets of that interface could not be opened: it is told of again soon.
-    Reopen(u32),
+    /// Sockets that are used no more.
+    Close(Box<Sockets>),
     /// What stands whoever is Active is looked after.
     Fit,
     /// Other such things from now on.
     Refit(Box<Fixtures>),
     /// Other routes and rules from now on.
     Reroute(Box<Paths>),
-    /// One more router; `reopen` where its interface needs other sockets.
+    /// One more router.
     Admit {
         /// It.
         router: Box<HostRouter>,
-        /// Whether the interface is told of as if it were new.
-        reopen: bool,
     },
     /// Other times between announcements from now on.
     Pace(Pacing),
@@ -73,8 +72,11 @@ pub(in crate::host) enum Work {
 /// What the worker tells.
 #[derive(Debug)]
 pub(in crate::host) enum Report {
-    /// An interface has this index now, or none.
-    Interface { number: u32, index: Option<u32> },
+    /// An interface is there, or not (then without sockets): these are its sockets now, if they could be opened.
+    Interface {
+        number: u32,
+        sockets: Result<Sockets, Error>,
+    },
     /// Addresses are up, perhaps not all of them; the kernel counts their lifetime from `began`.
     Begun { router: RouterId, began: Duration },
     /// Beats do not arrive, as was noticed at that router: none are needed from now on.

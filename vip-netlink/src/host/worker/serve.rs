@@ -224,6 +224,7 @@ impl Worker {
             queue: VecDeque::new(),
             pacer: Pacer::new(options.pacing),
             delays: options.delays,
+            least_room: options.receive_buffer,
             refreshes: Refreshes::default(),
         };
         let start = Start {
