@@ -5,7 +5,7 @@
 //! socket of its own: on one that also makes requests, a notification that carries the sequence
 //! number of a request in flight would pass for its answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use netlink_packet_route::RouteNetlinkMessage;
@@ -28,6 +28,8 @@ pub use watcher::{Notice, Watcher};
 pub struct Kernel {
     links: BTreeMap<u32, Link>,
     addresses: Vec<Present>,
+    /// The same, to be found among thousands.
+    known: BTreeSet<Present>,
     /// Those of `addresses` that may not be used: duplicate address detection runs, or has failed.
     tentative: Vec<Present>,
     /// Those of `addresses` that carry our mark (`IFA_PROTO`).
@@ -84,6 +86,7 @@ impl Kernel {
                 link(message)?;
                 let index = message.header.index;
                 self.addresses.retain(|have| have.interface != index);
+                self.known.retain(|have| have.interface != index);
                 self.tentative.retain(|have| have.interface != index);
                 self.marked.retain(|have| have.interface != index);
                 self.links.remove(&index).map(|_| Change::Link)
@@ -99,10 +102,10 @@ impl Kernel {
                 if is_marked(message) {
                     self.marked.push(present);
                 }
-                if self.addresses.contains(&present) && has_failed(message) {
+                if self.contains(&present) && has_failed(message) {
                     return Some(Change::Duplicate(present));
                 }
-                if self.addresses.contains(&present) {
+                if !self.known.insert(present) {
                     let detected = self.tentative.len() != before;
                     return detected.then_some(Change::Detected(present));
                 }
@@ -111,15 +114,16 @@ impl Kernel {
             }
             RouteNetlinkMessage::DelAddress(message) => {
                 let present = address(message)?;
-                let before = self.addresses.len();
+                if !self.known.remove(&present) {
+                    return None;
+                }
                 self.addresses.retain(|have| *have != present);
                 self.tentative.retain(|have| *have != present);
                 self.marked.retain(|have| *have != present);
-                let change = match has_failed(message) {
+                Some(match has_failed(message) {
                     true => Change::Duplicate(present),
                     false => Change::Removed(present),
-                };
-                (self.addresses.len() != before).then_some(change)
+                })
             }
             RouteNetlinkMessage::DelRoute(message) => Some(Change::PathGone(route(message)?)),
             RouteNetlinkMessage::DelRule(message) => Some(Change::PathGone(rule(message)?)),
@@ -142,6 +146,12 @@ impl Kernel {
     #[must_use]
     pub fn addresses(&self) -> &[Present] {
         &self.addresses
+    }
+
+    /// Whether that address is there, usable or not.
+    #[must_use]
+    pub fn contains(&self, present: &Present) -> bool {
+        self.known.contains(present)
     }
 
     /// Whether that address is on the interface of that name and may be used.

@@ -13,10 +13,11 @@ use vip_netlink::plan::Vip;
 use vip_netlink::{HostOptions, HostRouter, LinuxHost};
 use vrrp_fsm::driver::{Command, Host, HostEvent};
 
+use crate::burst::{Changer, starving};
 use crate::host::{ADVERT, PATIENCE, ROUTER, VIP_32, advert, event, install, router, with_host};
 use crate::support::{
     HOST, HOST_ADDRESS, HOST_MAC, PEER, PEER_ADDRESS, VIP, configured, in_namespaces,
-    is_advertisement, output, sh, until,
+    interface_index, is_advertisement, output, sh, until,
 };
 
 /// All addresses as the kernel dumps them; Debian's `ip` does not show their marks.
@@ -176,17 +177,12 @@ fn lost_notifications_make_the_host_look_anew() {
                 let mut host = LinuxHost::new(vec![router(None)], options).unwrap();
                 install(&mut host).await;
                 // A burst of changes of others', with the loss of ours among them.
-                let noise = "addr add 10.1.0.1/32 dev lo\naddr del 10.1.0.1/32 dev lo\n";
-                let loss = format!("addr del {VIP_32} dev {HOST}\n");
-                let batch = std::env::temp_dir().join(format!("vip-burst-{}", std::process::id()));
-                let text = [&noise.repeat(500), &*loss, &noise.repeat(500)].concat();
-                std::fs::write(&batch, text).unwrap();
+                let mut changer = Changer::new();
                 let mut losses = 0;
                 for round in 0..5 {
-                    let command = format!("ip -batch {}", batch.display());
-                    tokio::task::spawn_blocking(move || sh(&command))
-                        .await
-                        .unwrap();
+                    changer.noise(200).remove(interface_index(HOST), VIP);
+                    changer.noise(200);
+                    starving(|| changer.send());
                     let start = Instant::now();
                     event(&mut host, "AddressGone", |event| {
                         losses += u32::from(matches!(event, HostEvent::NotificationsLost { .. }));
@@ -197,7 +193,6 @@ fn lost_notifications_make_the_host_look_anew() {
                     assert!(configured(HOST, VIP_32));
                     println!("round {round}: back {:?} after the burst", start.elapsed());
                 }
-                std::fs::remove_file(batch).unwrap();
                 assert!(losses > 0, "nothing was lost");
             });
         },
@@ -384,13 +379,15 @@ fn an_interface_without_sockets_stays_down_until_they_can_be_opened() {
                     matches!(event, HostEvent::LinkGone { .. })
                 })
                 .await;
-                peer.plug();
+                let mut plugger = peer.plugger();
                 let before = getrlimit(Resource::Nofile);
                 let none = Rlimit {
                     current: Some(3),
                     ..before
                 };
                 setrlimit(Resource::Nofile, none).unwrap();
+                std::io::Write::write_all(plugger.stdin.as_mut().unwrap(), b"\n").unwrap();
+                assert!(plugger.wait().unwrap().success());
                 for _ in 0..2 {
                     let failed = event(host, "a socket that is refused", |event| {
                         assert!(!matches!(event, HostEvent::LinkUp { .. }), "deaf");
@@ -408,6 +405,7 @@ fn an_interface_without_sockets_stays_down_until_they_can_be_opened() {
                     .await;
                 }
                 setrlimit(Resource::Nofile, before).unwrap();
+                peer.run(|| sh(&format!("ip link set {PEER} up")));
                 event(host, "the primary address", |event| {
                     matches!(event, HostEvent::PrimaryAddress { address, .. } if address.is_some())
                 })

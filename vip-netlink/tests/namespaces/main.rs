@@ -10,6 +10,7 @@
 )]
 
 mod adverts;
+mod burst;
 mod contested;
 mod fence;
 mod followed;

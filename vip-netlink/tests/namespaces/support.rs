@@ -152,6 +152,18 @@ impl Peer {
         });
     }
 
+    /// A program that lays the cable as soon as it is told to, and brings up the host's end.
+    pub(crate) fn plugger(&self) -> Child {
+        let pid = self.holder.id();
+        let script = format!(
+            "read _; ip link add {HOST} address 02:00:00:00:00:0a type veth peer name {PEER} netns {pid} && \
+             ip addr add {HOST_ADDRESS}/24 dev {HOST} && ip link set {HOST} up"
+        );
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", &script]).stdin(Stdio::piped());
+        shell.spawn().unwrap()
+    }
+
     /// Runs `work` on a thread that lives in the peer's namespace.
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {

@@ -119,7 +119,7 @@ impl Worker {
             return;
         }
         // It may be another host's, to which neighbours had better keep: it is announced once it is proven.
-        let unheard = !self.kernel.addresses().contains(&what);
+        let unheard = !self.kernel.contains(&what);
         let unproven = unheard && what.address.is_ipv6() && !one.vip.skips_detection();
         if unproven || self.kernel.is_tentative(&what) {
             return;

@@ -30,7 +30,7 @@ impl Worker {
                 command: Command::Install,
                 error: Error::Duplicate(present.address).into(),
             });
-            if self.kernel.addresses().contains(&present) {
+            if self.kernel.contains(&present) {
                 // Without a lifetime it stays, and would never be tried again.
                 let _ = self.vips.remove(present);
             }

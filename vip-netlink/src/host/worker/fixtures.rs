@@ -89,7 +89,7 @@ impl Worker {
             let wanted = Wanted { interface, vip };
             let present = wanted.present();
             let was = self.fixed.placed.contains(&present);
-            if self.kernel.addresses().contains(&present) {
+            if self.kernel.contains(&present) {
                 // With our mark it is what a predecessor left.
                 if !was && self.kernel.is_marked(&present) {
                     self.fixed.placed.push(present);

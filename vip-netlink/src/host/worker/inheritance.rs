@@ -46,8 +46,9 @@ impl Worker {
         self.kernel = self.vips.dump().await?;
         let holds = |router: &Managed| {
             let (wanted, _) = wanted(&self.kernel, &router.config);
-            let present = self.kernel.addresses();
-            wanted.iter().any(|one| present.contains(&one.present()))
+            wanted
+                .iter()
+                .any(|one| self.kernel.contains(&one.present()))
         };
         let routers = self.routers.iter();
         let active = routers.filter(|(_, router)| !router.config.owner && holds(router));

@@ -14,7 +14,7 @@ use crate::plan::Present;
 use crate::watch::Kernel;
 
 /// As long as notifications are lost, time between two looks.
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(50);
 /// Notifications that are remembered while the kernel answers.
 const MOST: usize = 100_000;
 
@@ -109,8 +109,7 @@ impl Worker {
         self.devices.stale = true;
         self.announce_on_returned_links();
         // One that went up meanwhile has not been announced either.
-        let unproven =
-            |one: &Present| before.is_tentative(one) || !before.addresses().contains(one);
+        let unproven = |one: &Present| before.is_tentative(one) || !before.contains(one);
         let proven = |one: &Present| {
             one.address.is_ipv6() && unproven(one) && !self.kernel.is_tentative(one)
         };
@@ -122,7 +121,7 @@ impl Worker {
         // One that came and went unheard is in neither.
         let placed = installed.flat_map(|router| &router.placed);
         let all = before.addresses().iter().chain(placed.filter(|_| !stale));
-        let gone = all.filter(|one| !self.kernel.addresses().contains(one));
+        let gone = all.filter(|one| !self.kernel.contains(one));
         let gone: BTreeSet<Present> = gone.copied().collect();
         for present in gone {
             self.lost(present).await;

@@ -23,9 +23,10 @@ const TOGETHER: usize = 512;
 impl Worker {
     /// Reads the notifications that are already there, of a flood of others' some.
     pub(super) async fn read(&mut self) {
+        let mut untold = false;
         for _ in 0..TOGETHER {
             let Some(notice) = self.watcher.read() else {
-                return;
+                break;
             };
             match notice {
                 Notice::Messages(messages) => {
@@ -35,6 +36,7 @@ impl Worker {
                             continue;
                         };
                         let matters = self.matters(&change);
+                        let is_link = change == Change::Link;
                         match change {
                             Change::Removed(present) => {
                                 self.lost_fixture(&present);
@@ -49,13 +51,19 @@ impl Worker {
                             Change::Detected(present) => self.detected(present).await,
                             Change::Added(_) => {}
                         }
-                        if matters {
+                        // A link that goes and comes back at once is told as that; of addresses what they are in the end.
+                        untold |= matters;
+                        if is_link {
                             self.tell();
+                            untold = false;
                         }
                     }
                 }
                 Notice::Lost => self.notifications_lost(),
             }
+        }
+        if untold {
+            self.tell();
         }
     }
 
@@ -235,7 +243,7 @@ impl Worker {
         let there =
             routers.filter(|(_, router)| router.installed && router.config.interface == *link);
         let placed = there.flat_map(|(id, router)| router.placed.iter().map(move |one| (*id, one)));
-        let gone = placed.filter(|(_, one)| !self.kernel.addresses().contains(one));
+        let gone = placed.filter(|(_, one)| !self.kernel.contains(one));
         gone.map(|(id, one)| (id, one.address)).collect()
     }
 }

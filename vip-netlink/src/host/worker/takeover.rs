@@ -229,7 +229,7 @@ impl Worker {
             let Some(router) = self.routers.get(&id) else {
                 continue;
             };
-            let there = |present: &_| self.kernel.addresses().contains(present);
+            let there = |present: &_| self.kernel.contains(present);
             let (wanted, _) = wanted(&self.kernel, &router.config);
             let placed = wanted.into_iter().filter(|one| router.has_placed(one));
             for one in placed.filter(|one| there(&one.present())) {
