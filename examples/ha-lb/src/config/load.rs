@@ -15,6 +15,7 @@ use crate::{
     supervisor::{
         command::Command,
         scripts::Script,
+        security,
         tracks::{
             Watch,
             file::FileWatch,
@@ -206,7 +207,12 @@ impl Loaded {
 /// keepalived.conf(5), script_user: the script's own user, else `script_user`, else `keepalived_script` if there
 /// is one and the daemon can become it, else the daemon's.
 fn command(written: &keepalived::Command, config: &keepalived::Config) -> Command {
-    let words = written.arguments.clone();
+    let words = match security::is_for_the_shell(&written.arguments) {
+        true => ["/bin/sh", "-c", &written.arguments.join(" ")]
+            .map(str::to_owned)
+            .into(),
+        false => written.arguments.clone(),
+    };
     let Some(user) = written.user.as_ref().or(config.global.script_user.as_ref()) else {
         let needed = [Capability::CAP_SETUID, Capability::CAP_SETGID].map(|right| (right, ""));
         let can_change = privileges::missing(&needed).is_empty();

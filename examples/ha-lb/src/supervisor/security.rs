@@ -41,8 +41,16 @@ pub fn objection(command: &Command) -> Option<String> {
     ))
 }
 
+/// `</dev/tcp/127.0.0.1/80` and its kind, which keepalived leaves to the shell: whether something can be opened.
+pub fn is_for_the_shell(words: &[String]) -> bool {
+    words.first().is_some_and(|word| word.starts_with("</"))
+}
+
 /// Why the program of these words cannot be executed on this host, by anyone.
 pub fn obstacle(words: &[String]) -> Option<&'static str> {
+    if is_for_the_shell(words) {
+        return None;
+    }
     let program = words.first().and_then(|program| find(program));
     let found = program.and_then(|program| fs::metadata(program).ok());
     match found.filter(fs::Metadata::is_file) {
@@ -93,6 +101,13 @@ mod tests {
             uid,
             ..Command::default()
         })
+    }
+
+    #[test]
+    fn what_only_opens_something_needs_no_program() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(obstacle(&words("</dev/tcp/127.0.0.1/80")), None);
+        assert!(obstacle(&words("/no/such/program </dev/null")).is_some());
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Loaded {
     pub fn missing_interfaces(&self) -> Vec<Misfit> {
         let config = self.keepalived.iter();
         let config = config.filter(|config| !config.global.dynamic_interfaces);
-        let instances = config.flat_map(|config| &config.instances);
+        let instances = config.clone().flat_map(|config| &config.instances);
         // Devices of virtual MAC addresses are made, on interfaces that are looked for like others.
         let made = instances.clone().flat_map(|one| &one.vmac.devices);
         let is_made = move |name: &String| made.clone().any(|device| device.name == *name);
@@ -87,8 +87,14 @@ impl Loaded {
             let addresses = instance.addresses.iter();
             let addresses = addresses.chain(&instance.excluded_addresses);
             let devices = addresses.filter_map(|one| Some((one.device.as_ref()?, &one.span)));
+            let hops = instance.routes.iter().flat_map(|route| &route.hops);
+            let own = own.chain(hops.filter_map(|hop| hop.device.as_ref()));
             own.map(|name| (name, &instance.span)).chain(devices)
         });
+        let fixed = config.clone().map(|config| &config.fixed);
+        let fixed = fixed.flat_map(|fixed| &fixed.addresses);
+        let fixed = fixed.filter_map(|one| Some((one.device.as_ref()?, &one.span)));
+        let named = named.chain(fixed);
         let named = named.filter(move |(name, _)| !is_made(name)).chain(parents);
         let missing = named.filter(|(name, _)| if_nametoindex(name.as_str()).is_err());
         let mut said = BTreeSet::new();
