@@ -118,11 +118,12 @@ impl RouterSet {
 
     /// Adds a router in Initialize; nothing happens before [`Event::Startup`]. The same VRID twice on an
     /// interface is possible where the two cannot be confused: other multicast groups, or no common
-    /// unicast peer.
+    /// unicast peer. Until the host tells it, its primary address is that of others on its interface, lest it hold
+    /// out an Active group that it joins.
     pub fn insert(
         &mut self,
         attachment: Attachment,
-        config: RouterConfig,
+        mut config: RouterConfig,
     ) -> Result<RouterId, ConfigError> {
         let key = Key {
             interface: attachment.interface,
@@ -137,6 +138,9 @@ impl RouterSet {
         }
         let id = self.next_ids().next().unwrap_or(RouterId(u32::MAX));
         let base = config.priority;
+        if config.primary.is_none() {
+            config.primary = self.primary_of_others(key);
+        }
         let tracks = Tracks::new(attachment.tracks.iter().copied());
         let mut router = Router::new(config)?;
         // In Initialize these events only note, and ask for nothing.
@@ -167,6 +171,19 @@ impl RouterSet {
         }
         self.index.insert(key, id);
         Ok(id)
+    }
+
+    /// The primary address of the interface, as those have it that follow it. An owner's may be one of its own.
+    fn primary_of_others(&self, key: Key) -> Option<IpAddr> {
+        let follows = |member: &&Member| {
+            let (config, attachment) = (member.router.config(), &member.attachment);
+            !member.retired
+                && !attachment.fixed_primary
+                && config.priority != Priority::OWNER
+                && (attachment.interface, config.family) == (key.interface, key.family)
+        };
+        let mut others = self.members.iter().flatten().filter(follows);
+        others.find_map(|member| member.router.config().primary)
     }
 
     /// Whether a router of the set could be confused with one of that key and transport.

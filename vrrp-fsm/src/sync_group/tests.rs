@@ -236,6 +236,37 @@ fn who_is_stopped_or_leaves_does_not_take_the_others_along() {
 }
 
 #[test]
+fn one_whose_address_the_host_has_not_told_yet_does_not_end_the_group_that_it_joins() {
+    let (mut set, now) = active();
+    let (interface, primary) = {
+        let one = RouterId::new(0);
+        let primary = set.router(one).unwrap().config().primary;
+        (set.attachment(one).unwrap().interface, primary)
+    };
+    let mut comer = config(200, 9, 100);
+    comer.primary = None;
+    let new = set
+        .insert(Attachment::new(interface, Family::Ipv4), comer)
+        .unwrap();
+    set.handle(now, new, Event::Startup);
+    drain(&mut set);
+    let mut members = ids();
+    members.push(new);
+    set.reform_group(now, crate::GroupId::new(0), members);
+    assert_eq!(group_changes(&drain(&mut set)), []);
+    set.primary_address(now, new, primary);
+    assert_eq!(group_changes(&drain(&mut set)), []);
+    assert_eq!(states(&set)[..3], [StateKind::Active; 3]);
+    // Nobody else is on that interface: it is not known.
+    let mut stranger = config(201, 9, 100);
+    stranger.primary = None;
+    let stranger = set
+        .insert(Attachment::new(77, Family::Ipv4), stranger)
+        .unwrap();
+    assert_eq!(set.router(stranger).unwrap().config().primary, None);
+}
+
+#[test]
 fn one_that_joins_an_active_group_follows_without_disturbing_it() {
     let (mut set, now) = active();
     let attachment = Attachment::new(9, Family::Ipv4);
