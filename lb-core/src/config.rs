@@ -3,6 +3,7 @@
 //! Values here are already checked and resolved (defaults applied, units converted); nothing in this
 //! module reads a file. Names are those of HAProxy's configuration manual.
 
+pub mod cipher;
 mod error_page;
 mod global;
 mod proxy;
@@ -17,10 +18,13 @@ pub use global::{
 pub use proxy::{
     BackendConfig, Bind, BindAddress, CheckKind, CookieConfig, ErrorFiles, ForwardFor,
     FrontendConfig, HttpMode, HttpReuse, LogFormatKind, Mode, Protocol, ProxyConfig, StatsPage,
-    StickTableConfig, StoreKind, TableKey, Timeouts, TlsBind,
+    StickTableConfig, StoreKind, TableKey, Timeouts,
 };
 pub use server::{CheckConfig, ServerConfig};
-pub use tls::{PemFile, ServerTls};
+pub use tls::{
+    ClientVerify, IgnoredFaults, PemFile, ServerTls, TicketKey, TlsAlgorithms, TlsBind,
+    TlsCertificate, TlsListLine, TlsSettings,
+};
 pub use unix::UnixAddress;
 
 /// A whole configuration: the global section and every proxy in the order of the file.

@@ -28,6 +28,7 @@ mod count;
 mod destination;
 mod flow;
 mod gate;
+mod handshake;
 mod http1;
 mod http2;
 mod idle;

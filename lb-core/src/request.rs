@@ -3,6 +3,7 @@
 //!
 //! Everything is borrowed; a view is made anew for each question and costs nothing. It must never own text.
 
+mod certificate;
 mod state;
 mod world;
 
@@ -12,6 +13,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+pub use certificate::{Certificate, ClientCertificate, DistinguishedName, NamePart, Verified};
 pub use state::{Captures, LogLevel, RuleState, Scope, Variables};
 pub use world::World;
 
@@ -25,7 +27,7 @@ pub struct ConnectionInfo {
     /// Address the client connected to (the one of the PROXY header where the bind line accepts it).
     pub destination: SocketAddr,
     /// TLS of the client side.
-    pub tls: Option<TlsInfo>,
+    pub tls: Option<Box<TlsInfo>>,
     /// Name of the frontend.
     pub frontend: Arc<str>,
     /// `name` of the bind line.
@@ -41,14 +43,20 @@ pub struct ConnectionInfo {
 pub struct TlsInfo {
     /// `TLSv1.2`, `TLSv1.3`.
     pub version: &'static str,
-    /// Cipher suite in OpenSSL's or IANA's spelling.
-    pub cipher: Arc<str>,
+    /// Cipher suite in OpenSSL's spelling.
+    pub cipher: &'static str,
+    /// Bits of the cipher's key.
+    pub bits: u16,
     /// Name the client asked for.
     pub sni: Option<Arc<str>>,
     /// Negotiated application protocol.
     pub alpn: Option<Arc<str>>,
     /// The session was resumed.
     pub resumed: bool,
+    /// The certificate of the client.
+    pub client: Option<Arc<ClientCertificate>>,
+    /// The certificate that the client was shown.
+    pub own: Option<Arc<Certificate>>,
 }
 
 /// What an expression is evaluated over.

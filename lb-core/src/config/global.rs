@@ -23,6 +23,10 @@ pub struct Global {
     pub daemon: bool,
     /// `maxconn`: connections of the whole process; at the limit accepting pauses.
     pub maxconn: Option<u32>,
+    /// `maxsslconn`: connections in TLS, from clients.
+    pub maxsslconn: Option<u32>,
+    /// `maxsslrate`: new connections in TLS a second.
+    pub maxsslrate: Option<u32>,
     /// `nbthread`: number of workers.
     pub nbthread: Option<u32>,
     /// `stats socket` lines.

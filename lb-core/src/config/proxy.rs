@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{ErrorPage, LogTarget, ServerConfig};
+use super::{ErrorPage, LogTarget, ServerConfig, TlsBind};
 use crate::{
     balance::{Algorithm, HashConfig},
     health::script::Script,
@@ -221,21 +221,6 @@ pub enum BindAddress {
     Abstract(String),
     /// A socket that the process was started with (`fd@`).
     Inherited(i32),
-}
-
-/// TLS of a `bind` line. File contents are read by whoever builds the configuration.
-#[derive(Debug, Clone, Default)]
-pub struct TlsBind {
-    /// `crt` bundles in order: (path, PEM text: chain and key). The first is the default certificate.
-    pub certificates: Vec<(PathBuf, Arc<[u8]>)>,
-    /// `alpn` in order of preference; empty means none is offered.
-    pub alpn: Vec<String>,
-    /// `ssl-min-ver`: true when only TLS 1.3 is allowed.
-    pub tls13_only: bool,
-    /// `ssl-max-ver TLSv1.2`: true when TLS 1.3 is refused.
-    pub tls12_only: bool,
-    /// `strict-sni`.
-    pub strict_sni: bool,
 }
 
 /// The serving half.

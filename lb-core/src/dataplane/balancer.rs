@@ -2,11 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Instant,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use super::{StartError, gate::Gate, tls::Connector};
+use super::{
+    StartError,
+    gate::{Gate, Pass},
+    tls::{Connector, Front, Loader, TicketKeys},
+};
 use crate::{
     backend::Backend,
     config::{Config, ProxyConfig},
@@ -41,6 +45,14 @@ pub struct Balancer {
     gates: Vec<Arc<Gate>>,
     /// `stick-table`s by the name of their proxy.
     pub tables: BTreeMap<Arc<str>, Arc<StickTable>>,
+    /// Limit of the connections in TLS (`maxsslconn`).
+    secure_gate: Arc<Gate>,
+    /// The present second of `maxsslrate`, and how many came in it.
+    secure_second: Arc<Mutex<Option<(Instant, u32)>>>,
+    /// What seals session tickets.
+    ticket_keys: Arc<TicketKeys>,
+    /// `bind ... ssl` lines, by the indices of proxy and bind.
+    secured: BTreeMap<(usize, usize), Arc<Front>>,
     /// Servers that are spoken to in TLS.
     connectors: BTreeMap<ServerKey, Connector>,
     /// Servers that are checked in TLS.
@@ -61,6 +73,10 @@ impl Balancer {
     ) -> Result<Self, StartError> {
         let fresh = Self {
             gate: Gate::new(config.global.maxconn),
+            secure_gate: Gate::new(config.global.maxsslconn),
+            secure_second: Arc::default(),
+            ticket_keys: Arc::default(),
+            secured: BTreeMap::new(),
             process: Arc::new(ProcessCounters::new(now)),
             started: now,
             utc_offset,
@@ -84,6 +100,10 @@ impl Balancer {
     pub(super) fn renewed(&self, config: Arc<Config>, now: Instant) -> Result<Self, StartError> {
         let mut new = Self {
             gate: Arc::clone(&self.gate),
+            secure_gate: Arc::clone(&self.secure_gate),
+            secure_second: Arc::clone(&self.secure_second),
+            ticket_keys: Arc::clone(&self.ticket_keys),
+            secured: BTreeMap::new(),
             process: Arc::clone(&self.process),
             started: self.started,
             utc_offset: self.utc_offset,
@@ -125,6 +145,7 @@ impl Balancer {
             }
         }
         let limit = config.global.maxconn.unwrap_or(u32::MAX);
+        new.secure()?;
         for (index, proxy) in config.proxies.iter().enumerate() {
             if proxy.frontend.is_some() {
                 if let Some(half) = new.halves.get_mut(index) {
@@ -154,6 +175,7 @@ impl Balancer {
     /// From now on this one runs instead of `old`, out of which [`Balancer::renewed`] made it.
     pub(super) fn take_over(&self, old: &Self, now: Instant) {
         self.gate.set_limit(self.config.global.maxconn);
+        self.secure_gate.set_limit(self.config.global.maxsslconn);
         for (frontend, gate) in self.frontends.iter().zip(&self.gates) {
             gate.set_limit(Some(frontend.maxconn()));
         }
@@ -179,6 +201,54 @@ impl Balancer {
     /// Speaks TLS for checks of a server, if they do.
     pub(super) fn check_connector(&self, server: ServerKey) -> Option<&Connector> {
         self.check_connectors.get(&server)
+    }
+
+    /// What a `bind ... ssl` line offers.
+    pub(super) fn secured(&self, proxy: usize, bind: usize) -> Option<Arc<Front>> {
+        self.secured.get(&(proxy, bind)).cloned()
+    }
+
+    /// A place among the connections in TLS; `None` if there is none left.
+    pub(super) fn enter_secure(&self) -> Option<Pass> {
+        self.secure_gate.enter()
+    }
+
+    /// Counts one more connection in TLS; when to try again if there were enough in this second (`maxsslrate`).
+    pub(super) fn pace_secure(&self, now: Instant) -> Result<(), Instant> {
+        const SECOND: Duration = Duration::from_secs(1);
+        let Some(limit) = self.config.global.maxsslrate else {
+            return Ok(());
+        };
+        let mut second = self
+            .secure_second
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match &mut *second {
+            Some((start, count)) if now.saturating_duration_since(*start) < SECOND => {
+                if *count >= limit {
+                    return Err(*start + SECOND);
+                }
+                *count += 1;
+            }
+            other => *other = Some((now, 1)),
+        }
+        Ok(())
+    }
+
+    /// Makes ready what `bind ... ssl` lines offer.
+    fn secure(&mut self) -> Result<(), StartError> {
+        let mut loader = Loader::default();
+        let config = Arc::clone(&self.config);
+        for (index, proxy) in config.proxies.iter().enumerate() {
+            let binds = proxy.frontend.iter().flat_map(|frontend| &frontend.binds);
+            for (place, bind) in binds.enumerate() {
+                if let Some(tls) = &bind.tls {
+                    let front = Front::new(&proxy.name, tls, &self.ticket_keys, &mut loader)?;
+                    self.secured.insert((index, place), Arc::new(front));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn connect_in_tls(&mut self, proxy: &str, server: &Server) -> Result<(), StartError> {

@@ -14,21 +14,21 @@ use std::{
 
 use rustix::io::Errno;
 use socket2::SockRef;
-use tokio_rustls::TlsAcceptor;
 
 use super::{
     Balancer, Event, ListenerFd, StartError, clock,
     gate::{Gate, Pass},
     rt, session,
     stream::{NO_ADDRESS, Plain},
-    tls, trace,
+    tls::Front,
+    trace,
     worker::Worker,
 };
 use crate::{
     config::{Bind, Config, ProxyConfig},
     frontend::{Admission, Frontend, NotAdmitted},
     log::LogFormat,
-    stats::FrontendCounters,
+    stats::{FrontendCounters, ProcessCounters},
 };
 
 /// How long a listener rests after the system refused a descriptor.
@@ -50,7 +50,7 @@ pub(super) struct Listener {
     /// The frontend.
     pub(super) frontend: Arc<Frontend>,
     /// `bind ... ssl`.
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<Arc<Front>>,
     /// `name` of the bind.
     pub(super) name: Option<Arc<str>>,
     proxy: usize,
@@ -190,6 +190,36 @@ pub(super) struct Places {
     _admission: Admission,
     _frontend: Pass,
     _process: Pass,
+    /// Among those that speak TLS (`maxsslconn`).
+    pub(super) secure: Option<Secure>,
+}
+
+/// A place among the connections that speak TLS, and what is counted of them; leaves on drop.
+#[derive(Debug)]
+pub(super) struct Secure {
+    counters: Arc<ProcessCounters>,
+    _pass: Pass,
+}
+
+impl Secure {
+    /// `None` where there is no place left.
+    pub(super) fn enter(balancer: &Balancer) -> Option<Self> {
+        let pass = balancer.enter_secure()?;
+        let counters = Arc::clone(&balancer.process);
+        counters.tls_connections.enter();
+        counters.tls_connections_total.increment();
+        counters.tls_rate.count(clock::recent());
+        Some(Self {
+            counters,
+            _pass: pass,
+        })
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        self.counters.tls_connections.leave();
+    }
 }
 
 /// An accepted connection.
@@ -213,7 +243,11 @@ impl Listener {
         let (index, frontend) = balancer.frontend_of(given.proxy).ok_or_else(unknown)?;
         let counters = balancer.frontend_counters.get(index).ok_or_else(unknown)?;
         let tls = match &bind.tls {
-            Some(tls) => Some(tls::acceptor(&proxy.name, tls)?),
+            Some(_) => Some(
+                balancer
+                    .secured(given.proxy, given.bind)
+                    .ok_or_else(unknown)?,
+            ),
             None => None,
         };
         let local = SockRef::from(&given.fd).local_addr().ok();
@@ -336,6 +370,7 @@ pub(super) async fn run(worker: Rc<Worker>, post: Rc<Post>) {
                 _admission: admission,
                 _frontend: incoming.frontend,
                 _process: incoming.process,
+                secure: None,
             };
             session::spawn(&worker, &listener, listener.opened(socket, source, places));
         }
@@ -351,8 +386,13 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// Counts the connection in the frontend; `rate-limit sessions` makes it wait.
+/// Counts the connection in the frontend; `maxsslrate` and `rate-limit sessions` make it wait.
 async fn admit(listener: &Listener, source: SocketAddr) -> Admission {
+    while listener.tls.is_some()
+        && let Err(retry_at) = listener.balancer.pace_secure(clock::now())
+    {
+        rt::sleep_until(retry_at).await;
+    }
     loop {
         match listener.frontend.admit(clock::now(), source.ip()) {
             Ok(admission) => return admission,

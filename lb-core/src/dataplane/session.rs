@@ -9,8 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio_rustls::TlsStream;
-
 use super::{
     clock,
     count::Counted,
@@ -20,7 +18,7 @@ use super::{
     registry::{Membership, Order},
     rt::{self, Timer},
     stream::Stream,
-    tcp, tls,
+    tcp,
     worker::Worker,
 };
 use crate::{
@@ -260,48 +258,6 @@ impl Connection {
                 }
             }
         }
-    }
-
-    /// Runs the TLS handshake.
-    async fn start_tls(self) -> Option<Self> {
-        let acceptor = self.listener.tls.clone()?;
-        let Self {
-            client,
-            member,
-            mut timer,
-            mut info,
-            ..
-        } = self;
-        let Stream::Plain(socket) = client.stream else {
-            return None;
-        };
-        let mut accepting = Box::pin(acceptor.accept(socket));
-        let accepted = std::future::poll_fn(|cx| {
-            if let Poll::Ready(done) = accepting.as_mut().poll(cx) {
-                return Poll::Ready(done.ok());
-            }
-            if member.order() >= Order::ServerDown || timer.poll_expired(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            Poll::Pending
-        })
-        .await?;
-        info.tls = Some(tls::info(&accepted));
-        let client = Side::new(Stream::from(TlsStream::Server(accepted)), clock::now());
-        Some(Self {
-            client,
-            member,
-            timer,
-            info,
-            worker: self.worker,
-            listener: self.listener,
-            state: self.state,
-            handshake: self.handshake,
-            idle_since: self.idle_since,
-            counted: self.counted,
-            inspected: self.inspected,
-            places: self.places,
-        })
     }
 
     /// `Connect from ...`: the line of proxies without a log format.

@@ -1,141 +1,237 @@
-//! TLS towards clients: rustls configurations from PEM bundles, certificates chosen by SNI. [`connect`] is the
-//! other side.
+//! TLS towards clients: what a `bind ... ssl` line offers. A [`Front`] reads the first message of a client, a
+//! [`table`] chooses certificate and settings by it, [`clients`] verifies whom it is. [`connect`] is the other side.
 
+mod certificate;
+mod clients;
 mod connect;
+mod fault;
+mod staple;
+mod suites;
+mod table;
+mod tickets;
+mod x509;
 
+pub(super) use certificate::Loader;
 pub(super) use connect::Connector;
+pub(super) use table::Choice;
+pub(super) use tickets::TicketKeys;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use ring::digest::{Context, SHA256};
 use rustls::{
-    DEFAULT_VERSIONS, ServerConfig, SupportedProtocolVersion,
-    crypto::ring,
-    server::{ClientHello, ResolvesServerCert},
-    sign::CertifiedKey,
-    version::{TLS12, TLS13},
+    ServerConfig,
+    server::{ClientHello, ServerSessionMemoryCache},
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio_rustls::server::TlsStream;
 
+use self::{clients::Clients, table::Table, tickets::Ticketer, x509::Parsed};
 use super::{StartError, stream::Plain};
-use crate::{config::TlsBind, request::TlsInfo};
+use crate::{
+    config::{TicketKey, TlsBind, TlsCertificate, TlsSettings, cipher},
+    request::{ClientCertificate, TlsInfo},
+};
 
-/// Chooses a certificate: the exact name, then the wildcard above it, then the first of all unless
-/// `strict-sni` forbids that.
+/// Sessions that are remembered where no tickets are given out.
+const SESSIONS: usize = 4096;
+
+/// What a `bind ... ssl` line offers; all workers share it, and certificates in it may be exchanged while it runs.
 #[derive(Debug)]
-struct Certificates {
-    default: Option<Arc<CertifiedKey>>,
-    by_name: HashMap<String, Arc<CertifiedKey>>,
+pub(super) struct Front {
+    proxy: Arc<str>,
+    settings: TlsSettings,
+    strict_sni: bool,
+    ticket_keys: Vec<TicketKey>,
+    own_keys: Arc<TicketKeys>,
+    table: RwLock<Arc<Table>>,
 }
 
-impl Certificates {
-    fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let exact = |name: &str| self.by_name.get(name);
-        let found = name.and_then(|name| {
-            let name = name.to_ascii_lowercase();
-            exact(&name).or_else(|| {
-                let (_, parent) = name.split_once('.')?;
-                exact(&format!("*.{parent}"))
-            })
-        });
-        found.or(self.default.as_ref()).cloned()
-    }
-}
-
-impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.find(hello.server_name())
-    }
-}
-
-/// The acceptor of a `bind ... ssl` line of the proxy called `proxy`.
-pub(super) fn acceptor(proxy: &str, bind: &TlsBind) -> Result<TlsAcceptor, StartError> {
-    let provider = Arc::new(ring::default_provider());
-    let mut certificates = Certificates {
-        default: None,
-        by_name: HashMap::new(),
-    };
-    for (path, pem) in &bind.certificates {
-        let wrong = |reason: String| StartError::Certificate {
-            proxy: proxy.to_owned(),
-            file: path.display().to_string(),
-            reason,
+impl Front {
+    /// Of a proxy called `proxy`.
+    pub(super) fn new(
+        proxy: &Arc<str>,
+        bind: &TlsBind,
+        own_keys: &Arc<TicketKeys>,
+        loader: &mut Loader,
+    ) -> Result<Self, StartError> {
+        let front = Self {
+            proxy: Arc::clone(proxy),
+            settings: bind.settings.clone(),
+            strict_sni: bind.strict_sni,
+            ticket_keys: bind.ticket_keys.clone(),
+            own_keys: Arc::clone(own_keys),
+            table: RwLock::default(),
         };
-        let chain = CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| wrong(e.to_string()))?;
-        let key = PrivateKeyDer::from_pem_slice(pem)
-            .map_err(|e| wrong(format!("no usable private key: {e}")))?;
-        let names = chain.first().map(names).unwrap_or_default();
-        let certified = CertifiedKey::from_der(chain, key, &provider)
-            .map_err(|e| wrong(e.to_string()))
-            .map(Arc::new)?;
-        for name in names {
-            certificates
-                .by_name
-                .entry(name)
-                .or_insert_with(|| Arc::clone(&certified));
+        let given = bind.certificates.iter().cloned().map(Arc::new).collect();
+        let table = front.table_of(given, loader)?;
+        front.replace(table);
+        Ok(front)
+    }
+
+    /// Certificate and settings for a client; `None` with `strict-sni`.
+    pub(super) fn choose(&self, hello: &ClientHello<'_>) -> Option<Arc<Choice>> {
+        self.table().choose(hello).cloned()
+    }
+
+    fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, table: Table) {
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+    }
+
+    fn table_of(
+        &self,
+        given: Vec<Arc<TlsCertificate>>,
+        loader: &mut Loader,
+    ) -> Result<Table, StartError> {
+        let mut kinds: Vec<Kind> = Vec::new();
+        let choices = given.into_iter().map(|given| {
+            let settings = given.settings.as_deref().unwrap_or(&self.settings);
+            let known = kinds
+                .iter()
+                .find(|kind| kind.settings == *settings)
+                .cloned();
+            let kind = match known {
+                Some(kind) => kind,
+                None => {
+                    let kind = self.kind(settings)?;
+                    kinds.push(kind.clone());
+                    kind
+                }
+            };
+            let loaded = loader
+                .load(&given, kind.config.crypto_provider())
+                .map_err(|reason| self.wrong(&given.path, reason))?;
+            let mut config = kind.config;
+            config.cert_resolver = Arc::clone(&loaded) as _;
+            Ok(Arc::new(Choice {
+                given,
+                loaded,
+                config: Arc::new(config),
+                clients: kind.clients,
+            }))
+        });
+        let choices = choices.collect::<Result<Vec<_>, StartError>>()?;
+        Ok(Table::new(&choices, self.strict_sni))
+    }
+
+    fn kind(&self, settings: &TlsSettings) -> Result<Kind, StartError> {
+        let provider = suites::provider(&settings.algorithms);
+        let clients = Clients::new(settings, &provider)
+            .map_err(|(file, reason)| self.wrong(&file.0, reason))?;
+        let nothing = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(suites::versions(settings.tls12_only, settings.tls13_only))
+            .map_err(|e| self.wrong("-".as_ref(), e.to_string()))?;
+        let builder = match &clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients) as _),
+        };
+        let mut config = builder.with_cert_resolver(nothing);
+        config.alpn_protocols = settings
+            .alpn
+            .iter()
+            .map(|p| p.clone().into_bytes())
+            .collect();
+        config.ignore_client_order = !settings.clients_order;
+        if settings.no_tickets {
+            config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        } else {
+            let purpose = purpose(settings);
+            let ticketer = Ticketer::new(&self.own_keys, &self.ticket_keys, purpose);
+            config.ticketer = Arc::new(ticketer);
         }
-        if !bind.strict_sni {
-            certificates.default.get_or_insert(certified);
+        Ok(Kind {
+            settings: settings.clone(),
+            config,
+            clients,
+        })
+    }
+
+    fn wrong(&self, file: &std::path::Path, reason: String) -> StartError {
+        StartError::Certificate {
+            proxy: self.proxy.to_string(),
+            file: file.display().to_string(),
+            reason,
         }
     }
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions(bind.tls12_only, bind.tls13_only))
-        .map_err(|e| StartError::Certificate {
-            proxy: proxy.to_owned(),
-            file: String::from("-"),
-            reason: e.to_string(),
-        })?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(certificates));
-    config.alpn_protocols = bind.alpn.iter().map(|p| p.clone().into_bytes()).collect();
-    if let Ok(tickets) = ring::Ticketer::new() {
-        config.ticketer = tickets;
-    }
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Which versions may be spoken.
-fn versions(tls12_only: bool, tls13_only: bool) -> &'static [&'static SupportedProtocolVersion] {
-    static ONLY_TLS12: [&SupportedProtocolVersion; 1] = [&TLS12];
-    static ONLY_TLS13: [&SupportedProtocolVersion; 1] = [&TLS13];
-    match (tls12_only, tls13_only) {
-        (true, _) => &ONLY_TLS12,
-        (_, true) => &ONLY_TLS13,
-        _ => DEFAULT_VERSIONS,
-    }
+/// What certificates with the same settings share.
+#[derive(Clone)]
+struct Kind {
+    settings: TlsSettings,
+    config: ServerConfig,
+    clients: Option<Arc<Clients>>,
 }
 
-/// DNS names of a certificate, in lower case: the subject alternative names.
-fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
-    let Ok(parsed) = webpki::EndEntityCert::try_from(certificate) else {
-        return Vec::new();
-    };
-    parsed
-        .valid_dns_names()
-        .map(str::to_ascii_lowercase)
-        .collect()
+/// Everything that decides whether a client is let in: a session is taken up only where it would be let in again.
+fn purpose(settings: &TlsSettings) -> Vec<u8> {
+    let mut context = Context::new(&SHA256);
+    let asked = (
+        settings.verify,
+        &settings.certificate_faults,
+        &settings.authority_faults,
+    );
+    context.update(format!("{asked:?}").as_bytes());
+    let files = [
+        &settings.authorities,
+        &settings.more_authorities,
+        &settings.revoked,
+    ];
+    for file in files {
+        let text = file.as_ref().map_or(&[][..], |(_, text)| text);
+        context.update(&text.len().to_be_bytes());
+        context.update(text);
+    }
+    context.finish().as_ref().to_vec()
+}
+
+/// Why a handshake failed over the client's certificate: true if that is its own, false if it is one above it.
+pub(super) fn refused_own_certificate() -> Option<bool> {
+    clients::refused_own()
 }
 
 /// What rules and log lines may know of an established session.
-pub(super) fn info(stream: &TlsStream<Plain>) -> TlsInfo {
+pub(super) fn info(stream: &TlsStream<Plain>, choice: &Choice) -> TlsInfo {
     let session = stream.get_ref().1;
+    let suite = session.negotiated_cipher_suite();
+    let cipher = suite.and_then(|suite| cipher::find(suite.suite().into()));
     TlsInfo {
         version: match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
         },
-        cipher: session
-            .negotiated_cipher_suite()
-            .and_then(|suite| suite.suite().as_str())
-            .unwrap_or("-")
-            .into(),
+        cipher: cipher.map_or("-", |cipher| cipher.name),
+        bits: cipher.map_or(0, |cipher| cipher.bits),
         sni: session.server_name().map(Arc::from),
         alpn: session
             .alpn_protocol()
             .and_then(|p| std::str::from_utf8(p).ok())
             .map(Arc::from),
         resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        client: match (&choice.clients, session.peer_certificates()) {
+            (Some(clients), Some(chain)) => client(clients, chain).map(Arc::new),
+            _ => None,
+        },
+        own: Some(Arc::clone(&choice.loaded.seen)),
     }
+}
+
+fn client(clients: &Clients, chain: &[CertificateDer<'_>]) -> Option<ClientCertificate> {
+    let (leaf, rest) = chain.split_first()?;
+    Some(ClientCertificate {
+        leaf: match Parsed::new(leaf) {
+            Some(parsed) => parsed.describe(leaf),
+            None => crate::request::Certificate {
+                der: leaf.as_ref().into(),
+                ..crate::request::Certificate::default()
+            },
+        },
+        chain: rest.iter().flat_map(|der| der.iter().copied()).collect(),
+        verified: clients.verified(chain, UnixTime::now()),
+    })
 }

@@ -9,6 +9,7 @@ mod payload;
 pub(super) mod servers;
 pub(super) mod tables;
 pub(crate) mod target;
+mod tls;
 
 use std::fmt;
 
@@ -84,6 +85,9 @@ pub fn all() -> impl Iterator<Item = &'static Fetch> {
     internal::TABLE
         .iter()
         .chain(connection::TABLE)
+        .chain(tls::SESSION)
+        .chain(tls::CLIENT)
+        .chain(tls::OWN)
         .chain(payload::TABLE)
         .chain(http::TABLE)
         .chain(headers::TABLE)

@@ -3,7 +3,7 @@
 const TABLES: &str = "tables have no such column";
 const SERVERS: &str = "rules do not see this detail of servers";
 const COUNTERS: &str = "rules do not see this counter";
-const TO_SERVERS: &str = "TLS to servers is not spoken";
+const TO_SERVERS: &str = "rules do not see this detail of TLS to servers";
 const HANDSHAKE: &str = "rules do not see this detail of the handshake";
 const CONNECTION: &str = "rules do not see this detail of the connection";
 const BODY: &str = "rules do not see response bodies";
@@ -35,7 +35,6 @@ const FETCHES: &[(&str, &str)] = &[
     ("src_updt_", TABLES),
     ("src_inc_", TABLES),
     ("src_clr_", TABLES),
-    ("ssl_c_", "client certificates are not asked for yet"),
     ("ssl_bc", TO_SERVERS),
     ("ssl_s_", TO_SERVERS),
     ("ssl_f", HANDSHAKE),
@@ -134,8 +133,8 @@ mod tests {
         for name in [
             "sc_http_fail_rate",
             "srv_id",
-            "ssl_c_s_dn",
-            "ssl_fc_has_crt",
+            "ssl_fc_unique_id",
+            "ssl_bc_alpn",
             "hostname",
         ] {
             assert!(fetch(name).is_some(), "{name}");

@@ -26,13 +26,16 @@ impl World {
             connection: ConnectionInfo {
                 source: "192.0.2.7:41662".parse().unwrap(),
                 destination: "198.51.100.1:443".parse().unwrap(),
-                tls: Some(TlsInfo {
+                tls: Some(Box::new(TlsInfo {
                     version: "TLSv1.3",
-                    cipher: "TLS_AES_128_GCM_SHA256".into(),
+                    cipher: "TLS_AES_128_GCM_SHA256",
+                    bits: 128,
                     sni: Some("shop.example".into()),
                     alpn: Some("h2".into()),
                     resumed: false,
-                }),
+                    client: None,
+                    own: None,
+                })),
                 frontend: "fe".into(),
                 bind: Some("public".into()),
                 accepted_at: start(),

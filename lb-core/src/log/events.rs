@@ -1,7 +1,9 @@
 //! Lines about connections and proxies, in the words that monitoring tools look for. Those about servers are
 //! [`StateChange`](crate::backend::StateChange)'s.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::SystemTime};
+
+use super::date::{self, Civil};
 
 /// Syslog levels, RFC 3164 §4.1.1.
 pub mod level {
@@ -37,6 +39,22 @@ pub fn http2_flood(source: SocketAddr, frontend: &str, words: &str) -> String {
     let address = source.ip().to_canonical();
     let port = source.port();
     format!("HTTP/2 connection from {address}:{port} to {frontend} closed: {words}.")
+}
+
+/// The line about a client that never got as far as a request: `127.0.0.1:41016 [20/Nov/2026:22:51:45.300] web/1: SSL
+/// handshake failure`. `bind` is the listener's name or number.
+pub fn not_established(
+    source: SocketAddr,
+    (accepted, utc_offset): (SystemTime, i32),
+    frontend: &str,
+    bind: &str,
+    what: &str,
+) -> Vec<u8> {
+    let mut line = format!("{}:{} [", source.ip().to_canonical(), source.port()).into_bytes();
+    let (seconds, millis) = date::epoch(accepted);
+    date::write_log(&Civil::new(seconds, utc_offset), &mut line);
+    line.extend(format!(".{millis:03}] {frontend}/{bind}: {what}").into_bytes());
+    line
 }
 
 #[cfg(test)]

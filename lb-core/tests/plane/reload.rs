@@ -29,13 +29,13 @@ use crate::common::{Origin, PATIENCE, ask, connect, listen, nobody, ok, read_mes
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
 /// The sockets of one port, as a supervisor holds them.
-struct Port {
-    address: SocketAddr,
+pub(crate) struct Port {
+    pub(crate) address: SocketAddr,
     sockets: Vec<OwnedFd>,
 }
 
 impl Port {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let first = open("127.0.0.1:0".parse().unwrap());
         Self {
             address: first.local_addr().unwrap().as_socket().unwrap(),
@@ -44,7 +44,7 @@ impl Port {
     }
 
     /// Duplicates for so many workers; never fewer sockets than before.
-    fn shared(&mut self, proxy: usize, workers: usize) -> Vec<ListenerFd> {
+    pub(crate) fn shared(&mut self, proxy: usize, workers: usize) -> Vec<ListenerFd> {
         while self.sockets.len() < workers {
             self.sockets.push(open(self.address).into());
         }
@@ -95,7 +95,7 @@ fn named(name: &'static str) -> Origin {
     Origin::http(move |_| ok(name))
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "not in time: {what}");

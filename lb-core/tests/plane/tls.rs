@@ -2,33 +2,50 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
-use lb_core::config::{Mode, ProxyConfig, TlsBind};
+use lb_core::{
+    config::{
+        BindAddress, ClientVerify, Config, Mode, ProxyConfig, TlsBind, TlsCertificate, TlsSettings,
+    },
+    dataplane,
+};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
     crypto::ring,
 };
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 
-use crate::common::{Origin, Plane, SHORT, connect, listen, read_all};
+use crate::{
+    common::{Origin, Plane, SHORT, connect, listen, read_all},
+    reload::{Port, until},
+};
 
 // Self-signed certificates of P-256 keys made for these tests: `one.test`, and `two.test` with `*.two.test`.
 const ONE: &[u8] = include_bytes!("data/one.test.pem");
 const TWO: &[u8] = include_bytes!("data/two.test.pem");
 
+fn given(path: &str, pem: &[u8]) -> TlsCertificate {
+    TlsCertificate {
+        path: PathBuf::from(path),
+        pem: Arc::from(pem),
+        ..TlsCertificate::default()
+    }
+}
+
 fn secured(origin: &Origin, mode: Mode, adjust: impl FnOnce(&mut TlsBind)) -> ProxyConfig {
     let mut proxy = listen("tls", mode, &[origin.address]);
     let mut tls = TlsBind {
-        certificates: vec![
-            (PathBuf::from("one.pem"), Arc::from(ONE)),
-            (PathBuf::from("two.pem"), Arc::from(TWO)),
-        ],
-        alpn: vec![String::from("http/1.1")],
+        certificates: vec![given("one.pem", ONE), given("two.pem", TWO)],
+        settings: TlsSettings {
+            alpn: vec![String::from("http/1.1")],
+            ..TlsSettings::default()
+        },
         ..TlsBind::default()
     };
     adjust(&mut tls);
@@ -38,12 +55,8 @@ fn secured(origin: &Origin, mode: Mode, adjust: impl FnOnce(&mut TlsBind)) -> Pr
     proxy
 }
 
-/// A client that trusts exactly this certificate.
-fn client(
-    plane: &Plane,
-    name: &'static str,
-    trusted: &[u8],
-) -> StreamOwned<ClientConnection, TcpStream> {
+/// A client that trusts exactly this certificate, and remembers its sessions.
+fn trusting(trusted: &[u8]) -> Arc<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots
@@ -60,9 +73,26 @@ fn client(
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+fn session(
+    config: &Arc<ClientConfig>,
+    name: &'static str,
+    address: SocketAddr,
+) -> StreamOwned<ClientConnection, TcpStream> {
     let name = ServerName::try_from(name).unwrap();
-    let session = ClientConnection::new(Arc::new(config), name).unwrap();
-    StreamOwned::new(session, connect(plane.address()))
+    let session = ClientConnection::new(Arc::clone(config), name).unwrap();
+    StreamOwned::new(session, connect(address))
+}
+
+/// A client that trusts exactly this certificate.
+fn client(
+    plane: &Plane,
+    name: &'static str,
+    trusted: &[u8],
+) -> StreamOwned<ClientConnection, TcpStream> {
+    session(&trusting(trusted), name, plane.address())
 }
 
 fn get(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> std::io::Result<String> {
@@ -135,4 +165,47 @@ fn a_handshake_that_does_not_come_is_ended_by_its_timeout() {
     let plane = Plane::start(vec![proxy]);
     assert!(matches!(&*read_all(&plane.connect()), "" | "<reset>"));
     plane.stop();
+}
+
+#[test]
+fn sessions_are_resumed_by_every_worker_and_after_a_reload_that_asks_for_the_same() {
+    let origin = Origin::echo();
+    let mut port = Port::new();
+    let config = |adjust: fn(&mut TlsBind)| {
+        let mut proxy = secured(&origin, Mode::Http, adjust);
+        let frontend = proxy.frontend.as_mut().unwrap();
+        frontend.binds[0].address = BindAddress::Tcp(port.address);
+        Arc::new(Config {
+            proxies: vec![proxy],
+            ..Config::default()
+        })
+    };
+    let same = config(|_| {});
+    let stricter = config(|tls| {
+        tls.settings.verify = ClientVerify::Optional;
+        tls.settings.authorities = Some((PathBuf::from("two.pem"), Arc::from(TWO)));
+    });
+    let address = port.address;
+    let mut options = dataplane::Options::new(Arc::new(dataplane::Silent));
+    options.workers = 2;
+    options.listeners = port.shared(0, 2);
+    let plane = dataplane::start(Arc::clone(&same), options).unwrap();
+    let trusting = trusting(ONE);
+    let kind = || {
+        let mut stream = session(&trusting, "one.test", address);
+        get(&mut stream).unwrap();
+        stream.conn.handshake_kind().unwrap()
+    };
+    assert_eq!(kind(), HandshakeKind::Full);
+    for _ in 0..8 {
+        assert_eq!(kind(), HandshakeKind::Resumed);
+    }
+    plane.commit(plane.prepare(same, 2, port.shared(0, 2)).unwrap());
+    for _ in 0..4 {
+        assert_eq!(kind(), HandshakeKind::Resumed, "after a reload");
+    }
+    // Clients are to show who they are from now on: old sessions do not know it.
+    plane.commit(plane.prepare(stricter, 2, port.shared(0, 2)).unwrap());
+    until("sessions begin anew", || kind() == HandshakeKind::Full);
+    plane.join(Duration::ZERO);
 }

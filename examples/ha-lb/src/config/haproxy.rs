@@ -177,9 +177,14 @@ impl Reader {
         };
         let ancestor = self.ancestor(&mut args, &place, context);
         let mut draft = ancestor.unwrap_or_default();
-        let binds = self.binds();
         draft.default_server.tls_defaults = self.global.tls_to_servers();
-        proxy::read(&section.lines, &place, binds, &mut draft, context);
+        proxy::read(
+            &section.lines,
+            &place,
+            &self.global.tls,
+            &mut draft,
+            context,
+        );
         self.defaults = draft.clone();
         if !name.is_empty() {
             let entry = self.named_defaults.entry(name);
@@ -234,13 +239,6 @@ impl Reader {
         None
     }
 
-    fn binds(&self) -> bind::Defaults<'_> {
-        bind::Defaults {
-            crt_base: self.global.crt_base.as_deref(),
-            tls: self.global.tls,
-        }
-    }
-
     fn proxy(&mut self, section: Section, context: &mut Context<'_>) {
         let header = section.header;
         let place = Place {
@@ -270,7 +268,7 @@ impl Reader {
             ),
         }
         draft.default_server.tls_defaults = self.global.tls_to_servers();
-        proxy::read(&lines, &place, self.binds(), &mut draft, context);
+        proxy::read(&lines, &place, &self.global.tls, &mut draft, context);
         self.proxies.push(Pending {
             place,
             header,

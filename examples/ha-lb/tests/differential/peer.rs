@@ -220,7 +220,7 @@ fn listen(socket: &UdpSocket, lines: &Mutex<Vec<String>>) {
 }
 
 /// Different ports of an address of the loopback network that no other peer uses.
-fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+pub(crate) fn free_addresses<const N: usize>() -> [SocketAddr; N] {
     static PEERS: AtomicU32 = AtomicU32::new(0);
     let number = std::process::id() << 6 | PEERS.fetch_add(1, Ordering::Relaxed) & 0x3f;
     let ip = Ipv4Addr::from(0x7f80_0000 | number & 0x7f_ffff);

@@ -12,16 +12,17 @@ use rustls::{
         Resumption, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
 };
 use rustls_pki_types::{
-    CertificateDer, DnsName, PrivateKeyDer, ServerName, UnixTime, pem::PemObject,
+    CertificateDer, CertificateRevocationListDer, DnsName, PrivateKeyDer, ServerName, UnixTime,
+    pem::PemObject,
 };
 use tokio_rustls::{Connect, TlsConnector};
 
 use super::{
     super::{StartError, stream::Plain},
-    versions,
+    suites,
 };
 use crate::config::{PemFile, ServerTls};
 
@@ -43,11 +44,12 @@ impl Connector {
             file: file.map_or_else(|| String::from("-"), |f| f.0.display().to_string()),
             reason,
         };
-        let provider = Arc::new(ring::default_provider());
+        let provider = suites::provider(&tls.algorithms);
         let authorities = match &tls.authorities {
             None => None,
             Some(file) => Some(
-                Authorities::new(&provider, &file.1).map_err(|reason| wrong(Some(file), reason))?,
+                Authorities::new(&provider, &file.1, tls.revoked.as_ref())
+                    .map_err(|reason| wrong(Some(file), reason))?,
             ),
         };
         let verifier = Verifier {
@@ -62,7 +64,7 @@ impl Connector {
             provider: Arc::clone(&provider),
         };
         let config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions(tls.tls12_only, tls.tls13_only))
+            .with_protocol_versions(suites::versions(tls.tls12_only, tls.tls13_only))
             .map_err(|e| wrong(None, e.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
@@ -109,7 +111,11 @@ struct Authorities {
 }
 
 impl Authorities {
-    fn new(provider: &Arc<CryptoProvider>, pem: &[u8]) -> Result<Self, String> {
+    fn new(
+        provider: &Arc<CryptoProvider>,
+        pem: &[u8],
+        revoked: Option<&PemFile>,
+    ) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         let certificates = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()
@@ -120,9 +126,14 @@ impl Authorities {
             return Err(String::from("no certificate of an authority in it"));
         }
         let roots = Arc::new(roots);
-        let chain = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
-            .build()
-            .map_err(|e| e.to_string())?;
+        let mut chain = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider));
+        if let Some((path, pem)) = revoked {
+            let lists = CertificateRevocationListDer::pem_slice_iter(pem)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|e| format!("{}: {e}", path.display()))?;
+            chain = chain.with_crls(lists).enforce_revocation_expiration();
+        }
+        let chain = chain.build().map_err(|e| e.to_string())?;
         Ok(Self {
             chain,
             certificates,

@@ -1,9 +1,6 @@
 //! `bind` lines (configuration manual §5.1).
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::Path,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use lb_core::config::{Bind, BindAddress, Protocol, TlsBind};
 
@@ -11,23 +8,14 @@ use super::{
     address::{self, Host, Port},
     args::{Admitted, Arg, Args, Context, Parsed, admit},
     keywords::BIND,
-    tls::{self, Versions},
+    tls::{self, Defaults},
     value,
 };
-
-/// What `bind` lines take from the global section.
-#[derive(Clone, Copy)]
-pub(super) struct Defaults<'g> {
-    /// `crt-base`.
-    pub(super) crt_base: Option<&'g Path>,
-    /// `ssl-default-bind-options`.
-    pub(super) tls: Versions,
-}
 
 /// Reads the words behind `bind`: each address of a list and each port of a range is a listener of its own.
 pub(super) fn read(
     args: &mut Args<'_>,
-    defaults: Defaults<'_>,
+    defaults: &Defaults,
     context: &mut Context<'_>,
 ) -> Parsed<Vec<Bind>> {
     let at = args.need("bind", "[address]:port")?;
@@ -88,14 +76,19 @@ fn expand(
 
 fn options(
     args: &mut Args<'_>,
-    defaults: Defaults<'_>,
+    defaults: &Defaults,
     context: &mut Context<'_>,
     bind: &mut Bind,
 ) -> Parsed<Option<TlsBind>> {
     let mut ssl = false;
-    let mut versions = defaults.tls;
-    let mut tls = TlsBind::default();
+    let mut words = defaults.binds.clone();
+    let mut tls = TlsBind {
+        strict_sni: defaults.strict_sni,
+        ..TlsBind::default()
+    };
     let mut first_tls_word = None;
+    // What a list says of a certificate is added to what the whole line says.
+    let mut sources = Vec::new();
     while let Some(word) = args.take() {
         match admit(context, BIND, &word, "word '{}' behind 'bind'")? {
             Admitted::Use(_) => {}
@@ -106,12 +99,15 @@ fn options(
                 continue;
             }
         }
-        if versions.apply(&word, args)? {
-            continue;
-        }
         let name = word.text;
-        if matches!(name, "crt" | "crt-list" | "alpn" | "strict-sni") {
+        if matches!(
+            name,
+            "crt" | "crt-list" | "alpn" | "strict-sni" | "verify" | "ca-file"
+        ) {
             first_tls_word.get_or_insert_with(|| word.clone());
+        }
+        if words.apply(&word, args, defaults, context)? {
+            continue;
         }
         match name {
             "ssl" => ssl = true,
@@ -123,22 +119,13 @@ fn options(
             _ => {
                 let arg = args.need(name, "its value")?;
                 match name {
-                    "crt" => tls::certificates(&arg, defaults.crt_base, context, &mut tls)?,
-                    "crt-list" => tls::list(&arg, defaults.crt_base, context, &mut tls)?,
-                    "alpn" => {
-                        let done = "it is not offered; clients use what is";
-                        tls.alpn = tls::spoken(&arg, context, done);
-                    }
+                    "crt" | "crt-list" => sources.push((name == "crt-list", arg)),
+                    "tls-ticket-keys" => tls.ticket_keys = tls::ticket_keys(&arg, context)?,
                     "backlog" => bind.backlog = Some(value::number(&arg, name, 0, u32::MAX)?),
                     "interface" => bind.interface = Some(arg.text.to_owned()),
                     "mode" => bind.unix_mode = Some(value::mode(&arg)?),
-                    "name" => bind.name = Some(arg.text.to_owned()),
                     "proto" => bind.protocol = protocol(&arg)?,
-                    _ if arg.text == "none" => {}
-                    _ => {
-                        let message = "client certificates are not verified";
-                        return Err(arg.refuse(message, "verify none"));
-                    }
+                    _ => bind.name = Some(arg.text.to_owned()),
                 }
             }
         }
@@ -150,7 +137,22 @@ fn options(
         }
         return Ok(None);
     }
-    finish(args, versions, tls).map(Some)
+    for (is_list, arg) in sources {
+        match is_list {
+            false => tls::certificates(&arg, defaults, context, &mut tls)?,
+            true => tls::list(&arg, &words, defaults, context, &mut tls)?,
+        }
+    }
+    let line = args.line();
+    let whole = Arg {
+        text: line.text(1),
+        span: line.span(1),
+    };
+    if tls.certificates.is_empty() {
+        return Err(whole.refuse("'ssl' without a certificate", "crt <file>"));
+    }
+    tls.settings = words.finish(&whole, context)?;
+    Ok(Some(tls))
 }
 
 /// The protocol of `proto`.
@@ -160,21 +162,4 @@ pub(super) fn protocol(arg: &Arg<'_>) -> Parsed<Protocol> {
         "h2" => Ok(Protocol::Http2),
         _ => Err(arg.refuse("unknown protocol", "h1 or h2")),
     }
-}
-
-fn finish(args: &Args<'_>, versions: Versions, mut tls: TlsBind) -> Parsed<TlsBind> {
-    let line = args.line();
-    let whole = Arg {
-        text: line.text(1),
-        span: line.span(1),
-    };
-    if tls.certificates.is_empty() {
-        return Err(whole.refuse("'ssl' without a certificate", "crt <file>"));
-    }
-    if versions.no_tls12 && versions.no_tls13 {
-        return Err(whole.refuse("every TLS version is refused", "TLSv1.2 or TLSv1.3"));
-    }
-    tls.tls13_only = versions.no_tls12;
-    tls.tls12_only = versions.no_tls13;
-    Ok(tls)
 }

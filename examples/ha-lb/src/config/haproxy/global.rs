@@ -10,7 +10,7 @@ use super::{
     document::Section,
     keywords::{GLOBAL, STATS_SOCKET},
     log, server_tls,
-    tls::Versions,
+    tls::{self, ExtraFiles},
     value::{self, Unit},
 };
 use crate::config::diagnostic::Span;
@@ -20,16 +20,10 @@ use crate::config::diagnostic::Span;
 pub(super) struct Draft {
     /// The result.
     pub(super) global: Global,
-    /// `ca-base`.
-    pub(super) ca_base: Option<PathBuf>,
-    /// `crt-base`.
-    pub(super) crt_base: Option<PathBuf>,
-    /// `ssl-default-server-options`.
-    pub(super) server_tls: Versions,
-    /// `ssl-server-verify none`.
-    pub(super) trusts_servers: bool,
-    /// `ssl-default-bind-options`.
-    pub(super) tls: Versions,
+    /// What is said of TLS.
+    pub(super) tls: tls::Defaults,
+    /// What is said of TLS to servers.
+    server_tls: server_tls::Defaults,
     /// Where `zero-warning` was given.
     pub(super) zero_warning: Option<Span>,
     /// Keywords of which only the first counts, where several sections have them.
@@ -40,10 +34,8 @@ impl Draft {
     /// What holds for TLS to servers unless their lines say otherwise.
     pub(super) fn tls_to_servers(&self) -> server_tls::Defaults {
         server_tls::Defaults {
-            ca_base: self.ca_base.clone(),
-            crt_base: self.crt_base.clone(),
-            versions: self.server_tls,
-            trusting: self.trusts_servers,
+            common: self.tls.clone(),
+            ..self.server_tls.clone()
         }
     }
 }
@@ -100,17 +92,8 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
             return Ok(());
         }
         "stats" => return stats(args, draft, context),
-        "ssl-default-bind-options" => {
-            while let Some(option) = args.take() {
-                draft.tls.default_option(&option, args, context)?;
-            }
-            return Ok(());
-        }
-        "ssl-default-server-options" => {
-            while let Some(option) = args.take() {
-                draft.server_tls.default_option(&option, args, context)?;
-            }
-            return Ok(());
+        name if name.starts_with("ssl-default-") || name.starts_with("ssl-load-") => {
+            return tls_defaults(name, args, draft, context);
         }
         "description" => {
             let words: Vec<&str> = std::iter::from_fn(|| args.take())
@@ -144,14 +127,14 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         "chroot" => global.chroot = Some(PathBuf::from(arg.text)),
         "pidfile" => global.pidfile = Some(PathBuf::from(arg.text)),
         "ssl-server-verify" => {
-            draft.trusts_servers = match arg.text {
+            draft.server_tls.trusting = match arg.text {
                 "none" => true,
                 "required" => false,
                 _ => return Err(arg.refuse("unknown way to verify", "none or required")),
             };
         }
-        "ca-base" => draft.ca_base = Some(PathBuf::from(arg.text)),
-        "crt-base" => draft.crt_base = Some(PathBuf::from(arg.text)),
+        "ca-base" => draft.tls.ca_base = Some(PathBuf::from(arg.text)),
+        "crt-base" => draft.tls.crt_base = Some(PathBuf::from(arg.text)),
         "user" => global.user = text(),
         "group" => global.group = text(),
         "uid" => global.user = value::number(arg, name, 0, u32::MAX).map(|_| text())?,
@@ -159,6 +142,14 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         "log-tag" => global.log_tag = text(),
         "node" => global.node = text(),
         "maxconn" => global.maxconn = Some(value::number(arg, name, 1, 100_000_000)?),
+        "maxsslconn" => {
+            let limit = value::number(arg, name, 0, u32::MAX)?;
+            global.maxsslconn = Some(limit).filter(|limit| *limit > 0);
+        }
+        "maxsslrate" => {
+            let limit = value::number(arg, name, 0, u32::MAX)?;
+            global.maxsslrate = Some(limit).filter(|limit| *limit > 0);
+        }
         "nbthread" => global.nbthread = Some(value::number(arg, name, 1, 64)?),
         "spread-checks" => {
             let percent = value::number(arg, name, 0, 50)?;
@@ -182,6 +173,76 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         }
         // Variables were applied by the lexer.
         _ => {}
+    }
+    Ok(())
+}
+
+/// `ssl-default-...` and `ssl-load-...`.
+fn tls_defaults(
+    name: &str,
+    args: &mut Args<'_>,
+    draft: &mut Draft,
+    context: &mut Context<'_>,
+) -> Parsed<()> {
+    match name {
+        "ssl-default-bind-options" => {
+            let mut words = std::mem::take(&mut draft.tls.binds);
+            while let Some(option) = args.take() {
+                match option.text {
+                    "strict-sni" => draft.tls.strict_sni = true,
+                    "alpn" | "verify" | "ca-file" | "ca-verify-file" | "crl-file" | "ciphers"
+                    | "ciphersuites" | "curves" | "ecdhe" => {
+                        return Err(tls::unknown_option(&option));
+                    }
+                    _ if words.apply(&option, args, &draft.tls, context)? => {}
+                    _ => return Err(tls::unknown_option(&option)),
+                }
+            }
+            draft.tls.binds = words;
+        }
+        "ssl-default-server-options" => {
+            while let Some(option) = args.take() {
+                // Whether the memory of sessions is a ticket is up to the server.
+                let known = matches!(option.text, "no-tls-tickets" | "tls-tickets");
+                if !known && !draft.server_tls.versions.apply(&option, args)? {
+                    return Err(tls::unknown_option(&option));
+                }
+            }
+        }
+        "ssl-load-extra-files" => {
+            let mut extra = ExtraFiles {
+                bundle: false,
+                key: false,
+                ocsp: false,
+                ..draft.tls.extra
+            };
+            while let Some(kind) = args.take() {
+                match kind.text {
+                    "all" => (extra.bundle, extra.key, extra.ocsp) = (true, true, true),
+                    "bundle" => extra.bundle = true,
+                    "key" => extra.key = true,
+                    "ocsp" => extra.ocsp = true,
+                    "none" | "issuer" | "sctl" => {}
+                    _ => {
+                        let expected = "none, all, bundle, sctl, ocsp, issuer or key";
+                        return Err(kind.refuse("unknown kind of file", expected));
+                    }
+                }
+            }
+            draft.tls.extra = extra;
+        }
+        "ssl-load-extra-del-ext" => draft.tls.extra.shortened = true,
+        _ => {
+            let arg = args.need(name, "a list of names")?;
+            let (chosen, kind) = match name.strip_prefix("ssl-default-server-") {
+                Some(kind) => (&mut draft.server_tls.algorithms, kind),
+                None => (
+                    draft.tls.binds.algorithms(),
+                    name.trim_start_matches("ssl-default-bind-"),
+                ),
+            };
+            tls::algorithms(kind, &arg, chosen, context)?;
+        }
     }
     Ok(())
 }

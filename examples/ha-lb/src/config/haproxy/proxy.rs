@@ -11,7 +11,7 @@ use super::{
     draft::{Draft, LogRef, RuleKind, RuleLine},
     keywords::{PROXY, Places},
     lexer::Line,
-    log, obsolete, option, persistence, server, stats, value,
+    log, obsolete, option, persistence, server, stats, tls, value,
 };
 use crate::config::diagnostic::Diagnostic;
 
@@ -99,7 +99,7 @@ pub(super) fn misplaced(
 pub(super) fn read(
     lines: &[Line],
     place: &Place,
-    binds: bind::Defaults<'_>,
+    binds: &tls::Defaults,
     draft: &mut Draft,
     context: &mut Context<'_>,
 ) {
@@ -126,7 +126,7 @@ pub(super) fn read(
 struct Reader<'r, 'l> {
     args: Args<'l>,
     place: &'r Place,
-    binds: bind::Defaults<'r>,
+    binds: &'r tls::Defaults,
     draft: &'r mut Draft,
 }
 

@@ -124,7 +124,8 @@ impl Draft {
             "proto" => self.config.protocol = bind::protocol(arg)?,
             "slowstart" => self.config.slowstart = Some(time(context)?),
             "source" => self.config.source = Some(source(arg, context)?),
-            "verify" | "verifyhost" | "ca-file" | "crt" | "sni" | "check-sni" | "alpn" => {
+            "verify" | "verifyhost" | "ca-file" | "crl-file" | "crt" | "sni" | "check-sni"
+            | "alpn" | "check-alpn" | "ciphers" | "ciphersuites" => {
                 self.tls.set(name, arg, &self.tls_defaults, context)?;
             }
             _ => {

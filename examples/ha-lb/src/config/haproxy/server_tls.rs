@@ -1,10 +1,8 @@
 //! TLS words behind `server` and `default-server` (configuration manual §5.2), and what the global section says
 //! of TLS to servers.
 
-use std::path::PathBuf;
-
 use lb_core::{
-    config::{PemFile, ServerTls},
+    config::{ServerTls, TlsAlgorithms},
     expr::{Definitions, Written},
 };
 
@@ -16,12 +14,12 @@ use super::{
 /// What the global section says of TLS to servers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Defaults {
-    /// `ca-base`.
-    pub(super) ca_base: Option<PathBuf>,
-    /// `crt-base`.
-    pub(super) crt_base: Option<PathBuf>,
+    /// What holds for every use of TLS.
+    pub(super) common: tls::Defaults,
     /// `ssl-default-server-options`.
     pub(super) versions: Versions,
+    /// `ssl-default-server-ciphers` and `-ciphersuites`.
+    pub(super) algorithms: TlsAlgorithms,
     /// `ssl-server-verify none`.
     pub(super) trusting: bool,
 }
@@ -36,6 +34,8 @@ pub(super) struct Draft {
     /// `verify none` or `required`, where given.
     verify: Option<bool>,
     versions: Option<Versions>,
+    algorithms: Option<TlsAlgorithms>,
+    check_alpn: Vec<String>,
     config: ServerTls,
 }
 
@@ -83,10 +83,33 @@ impl Draft {
                 });
             }
             "verifyhost" => config.host = Some(arg.text.to_owned()),
-            "ca-file" => config.authorities = Some(authorities(arg, defaults, context)?),
+            "ca-file" => {
+                config.authorities = Some(tls::authorities(arg, &defaults.common, context)?);
+            }
+            "crl-file" => {
+                let path = tls::based(defaults.common.ca_base.as_deref(), arg.text);
+                let begin = "-----BEGIN X509 CRL-----";
+                config.revoked = Some(tls::pem(arg, path, begin, context)?);
+            }
             "crt" => {
-                let base = defaults.crt_base.as_deref();
-                config.certificate = Some(tls::bundle(arg, tls::based(base, arg.text), context)?);
+                let base = defaults.common.crt_base.as_deref();
+                let path = tls::based(base, arg.text);
+                let bundle = tls::bundle(arg, path, defaults.common.extra, context)?;
+                config.certificate = Some(bundle);
+            }
+            "ciphers" | "ciphersuites" => {
+                let chosen = self
+                    .algorithms
+                    .get_or_insert_with(|| defaults.algorithms.clone());
+                tls::algorithms(name, arg, chosen, context)?;
+            }
+            "check-alpn" => {
+                let done = "it is not offered; checks use HTTP/1.1";
+                self.check_alpn = tls::spoken(arg, context, done);
+                if self.check_alpn.iter().any(|name| name == "h2") {
+                    context.warn(arg.span.clone(), "checks do not speak 'h2'", done);
+                    self.check_alpn.retain(|name| name != "h2");
+                }
             }
             "sni" => {
                 let sni = Written::parse(arg.text, &Definitions::default());
@@ -132,26 +155,15 @@ impl Draft {
         }
         config.tls13_only = versions.no_tls12;
         config.tls12_only = versions.no_tls13;
-        let check = checked.then(|| config.clone());
+        config.algorithms = self
+            .algorithms
+            .as_ref()
+            .unwrap_or(&defaults.algorithms)
+            .clone();
+        let check = checked.then(|| ServerTls {
+            alpn: self.check_alpn.clone(),
+            ..config.clone()
+        });
         Ok((self.on.then_some(config), check))
     }
-}
-
-/// `ca-file <file>`, or the system's authorities.
-fn authorities(arg: &Arg<'_>, defaults: &Defaults, context: &Context<'_>) -> Parsed<PemFile> {
-    /// Where Debian and most other systems keep them in one file.
-    const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
-    let path = match arg.text {
-        "@system-ca" => PathBuf::from(SYSTEM),
-        text => tls::based(defaults.ca_base.as_deref(), text),
-    };
-    let text = context
-        .files
-        .read(&path)
-        .map_err(|error| tls::unreadable(arg, "file of authorities", &path, &error))?;
-    if !tls::has(&text, "-----BEGIN CERTIFICATE-----") {
-        let message = format!("{} holds no certificate", path.display());
-        return Err(arg.refuse(message, "a PEM file with certificates of authorities"));
-    }
-    Ok((path, text.into()))
 }

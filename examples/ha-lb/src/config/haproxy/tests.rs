@@ -5,6 +5,7 @@ mod keywords;
 mod obsolete;
 mod proxies;
 mod robustness;
+mod tls;
 mod wild;
 
 use std::io;
@@ -66,6 +67,14 @@ fn world() -> World {
     World(
         Bundle::default()
             .with_file("/etc/haproxy/ssl/server.pem", PEM)
+            .with_file(
+                "/etc/ssl/crl.pem",
+                "-----BEGIN X509 CRL-----\n-----END X509 CRL-----\n",
+            )
+            .with_file(
+                "/etc/ssl/tickets",
+                format!("{}\n", "A".repeat(64)).repeat(3),
+            )
             .with_file("/etc/ssl/all/a.pem", "-----BEGIN CERTIFICATE-----")
             .with_file("/etc/ssl/all/a.pem.key", "-----BEGIN EC PRIVATE KEY-----")
             .with_file("/etc/ssl/all/b.pem", PEM)
@@ -84,6 +93,11 @@ fn load_text(text: &str) -> (Option<Config>, Diagnostics) {
     let config = load(&["h.cfg".into()], &world, &mut diagnostics);
     diagnostics.sort();
     (config, diagnostics)
+}
+
+/// The accepting half of a proxy.
+fn frontend(config: &Config, index: usize) -> &lb_core::config::FrontendConfig {
+    config.proxies[index].frontend.as_ref().unwrap()
 }
 
 /// A configuration that is accepted without a word.

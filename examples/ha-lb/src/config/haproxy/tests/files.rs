@@ -177,11 +177,11 @@ fn k8s_ingress_frontend_and_its_certificate() {
     let tls = half.binds[1].tls.as_ref().unwrap();
     assert_eq!(tls.certificates.len(), 1);
     assert_eq!(
-        tls.certificates[0].0,
+        tls.certificates[0].path,
         Path::new("/etc/haproxy/ssl/server.pem")
     );
-    assert_eq!(&*tls.certificates[0].1, PEM.as_bytes());
-    assert!(tls.alpn.is_empty());
+    assert_eq!(&*tls.certificates[0].pem, PEM.as_bytes());
+    assert!(tls.settings.alpn.is_empty());
     assert!(frontend.backend.is_none());
     assert_eq!(half.binds[1].origin.as_deref(), Some("h.cfg:49"));
 }

@@ -49,6 +49,16 @@ const GLOBALS: &[&str] = &[
     "ssl-default-server-options ssl-min-ver TLSv1.3",
     "ssl-server-verify none",
     "ca-base /etc/ssl",
+    "ssl-default-bind-ciphers ECDHE-RSA-AES128-GCM-SHA256",
+    "ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256",
+    "ssl-default-bind-curves P-256",
+    "ssl-default-server-ciphers ECDHE-RSA-AES128-GCM-SHA256",
+    "ssl-default-server-ciphersuites TLS_AES_128_GCM_SHA256",
+    "ssl-default-server-curves P-256",
+    "ssl-load-extra-files bundle key ocsp",
+    "ssl-load-extra-del-ext",
+    "maxsslconn 100",
+    "maxsslrate 100",
     "zero-warning",
 ];
 
@@ -208,6 +218,22 @@ const TLS_WORDS: &[&str] = &[
     "ssl-min-ver TLSv1.0",
     "strict-sni",
     "verify none",
+    "verify optional ca-file /etc/ssl/all/b.pem",
+    "ca-file /etc/ssl/all/b.pem verify required",
+    "ca-verify-file /etc/ssl/all/b.pem verify required",
+    "crl-file /etc/ssl/crl.pem",
+    "crt-ignore-err all",
+    "ca-ignore-err 10,18",
+    "ciphers ECDHE-RSA-AES128-GCM-SHA256",
+    "ciphersuites TLS_AES_128_GCM_SHA256",
+    "curves X25519:P-256",
+    "ecdhe secp384r1",
+    "no-alpn",
+    "no-ca-names",
+    "no-tls-tickets",
+    "tls-tickets",
+    "prefer-client-ciphers",
+    "tls-ticket-keys /etc/ssl/tickets",
 ];
 
 const SERVER_WORDS: &[&str] = &[
@@ -270,6 +296,13 @@ const SERVER_TLS_WORDS: &[(&str, &str)] = &[
     ("ssl verify none", "no-tlsv11"),
     ("ssl verify none", "no-tlsv12"),
     ("ssl verify none", "no-tlsv13"),
+    ("ssl verify none", "ciphers ECDHE-RSA-AES128-GCM-SHA256"),
+    ("ssl verify none", "ciphersuites TLS_AES_128_GCM_SHA256"),
+    ("ssl verify none", "check-alpn http/1.1"),
+    (
+        "ssl ca-file /etc/ssl/all/b.pem",
+        "crl-file /etc/ssl/crl.pem",
+    ),
     ("ssl verify none", "no-ssl-reuse"),
     ("ssl verify none no-ssl-reuse", "ssl-reuse"),
 ];
@@ -291,6 +324,16 @@ const NO_EFFECT: &[&str] = &[
     "ssl-default-bind-options",
     "ssl-default-server-options",
     "ssl-server-verify",
+    "ssl-default-bind-ciphers",
+    "ssl-default-bind-ciphersuites",
+    "ssl-default-bind-curves",
+    "ssl-default-server-ciphers",
+    "ssl-default-server-ciphersuites",
+    "ssl-default-server-curves",
+    "ssl-load-extra-files",
+    "ssl-load-extra-del-ext",
+    "no-alpn",
+    "tls-tickets",
     "no-sslv3",
     "no-tlsv10",
     "no-tlsv11",
@@ -405,14 +448,6 @@ fn bind_words() {
     for words in TLS_WORDS {
         differs("bind :443 ssl crt /etc/haproxy/ssl/server.pem", words);
     }
-    let said = findings(&file(Frontend, "bind :443 ssl crt-list /etc/ssl/list"));
-    assert_eq!(
-        said,
-        [
-            "h.cfg:10:25: warning: options and names behind a certificate in a list are ignored; the names in the \
-          certificates choose among them"
-        ]
-    );
     covered(
         BIND,
         BIND_WORDS

@@ -3,17 +3,12 @@
 use std::time::Duration;
 
 use lb_core::config::{
-    BackendConfig, BindAddress, CookieConfig, FrontendConfig, LogFormatKind, ServerConfig,
-    SyslogAddress,
+    BackendConfig, BindAddress, CookieConfig, LogFormatKind, ServerConfig, SyslogAddress,
 };
 
 use super::*;
 
 const TIMEOUTS: &str = " timeout client 5s\n timeout server 5s\n timeout connect 1s\n";
-
-fn frontend(config: &Config, index: usize) -> &FrontendConfig {
-    config.proxies[index].frontend.as_ref().unwrap()
-}
 
 fn backend(config: &Config, index: usize) -> &BackendConfig {
     config.proxies[index].backend.as_ref().unwrap()
@@ -57,61 +52,6 @@ fn addresses_of_bind_lines() {
     assert_eq!(binds("bind unix@/run/a.sock mode 600"), ["/run/a.sock"]);
     assert_eq!(binds("bind /run/a.sock"), ["/run/a.sock"]);
     assert_eq!(binds("bind \":${PORT}\""), ["0.0.0.0:8080"]);
-}
-
-#[test]
-fn tls_versions_and_certificates() {
-    let tls = |words: &str| {
-        let config = quiet(&pair(&format!("bind :443 ssl {words}"), ""));
-        frontend(&config, 0).binds[1].tls.clone().unwrap()
-    };
-    let directory = tls("crt /etc/ssl/all alpn h2,http/1.1");
-    let paths: Vec<_> = directory
-        .certificates
-        .iter()
-        .map(|(path, _)| path.to_str().unwrap())
-        .collect();
-    assert_eq!(paths, ["/etc/ssl/all/a.pem", "/etc/ssl/all/b.pem"]);
-    // The key of a.pem stands in a.pem.key.
-    assert!(String::from_utf8_lossy(&directory.certificates[0].1).contains("EC PRIVATE KEY"));
-    assert_eq!(directory.alpn, ["h2", "http/1.1"]);
-    let versions = |words: &str| {
-        let tls = tls(&format!("crt /etc/ssl/all/b.pem {words}"));
-        (tls.tls12_only, tls.tls13_only)
-    };
-    assert_eq!(versions(""), (false, false));
-    assert_eq!(versions("ssl-min-ver TLSv1.3"), (false, true));
-    assert_eq!(versions("no-tlsv13"), (true, false));
-    assert_eq!(versions("ssl-min-ver TLSv1.1 no-sslv3"), (false, false));
-    let said = findings(&pair(
-        "bind :443 ssl crt /etc/ssl/all/b.pem alpn h2,spdy/3,http/1.1",
-        "",
-    ));
-    assert_eq!(
-        said,
-        [
-            "h.cfg:9:44: warning: protocol 'spdy/3' is not spoken; it is not offered; clients use what is"
-        ]
-    );
-    let said = findings(&pair("bind :443 ssl", ""));
-    assert!(said[0].contains("'ssl' without a certificate"), "{said:#?}");
-    let said = findings(&pair("bind :443 crt /etc/ssl/all/b.pem", ""));
-    assert_eq!(
-        said,
-        ["h.cfg:9:12: warning: 'crt' without 'ssl'; no TLS is spoken here"]
-    );
-}
-
-#[test]
-fn default_bind_options_and_the_certificate_directory_hold_for_every_bind() {
-    let text = format!(
-        "global\n crt-base /etc/ssl\n ssl-default-bind-options ssl-min-ver TLSv1.3\n{}",
-        pair("bind :443 ssl crt all/b.pem", "")
-    );
-    let config = quiet(&text);
-    let tls = frontend(&config, 0).binds[1].tls.as_ref().unwrap();
-    assert_eq!(tls.certificates[0].0, Path::new("/etc/ssl/all/b.pem"));
-    assert!(tls.tls13_only);
 }
 
 #[test]

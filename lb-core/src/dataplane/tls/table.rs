@@ -1,0 +1,107 @@
+//! Which certificate and which settings a client gets: by the name that it asks for and by what it understands.
+
+use std::{collections::HashMap, sync::Arc};
+
+use rustls::{ServerConfig, server::ClientHello};
+
+use super::{certificate::Loaded, clients::Clients};
+use crate::config::TlsCertificate;
+
+/// One certificate of a `bind`, with the settings that go with it.
+#[derive(Debug)]
+pub(in crate::dataplane) struct Choice {
+    pub(super) given: Arc<TlsCertificate>,
+    pub(super) loaded: Arc<Loaded>,
+    pub(super) config: Arc<ServerConfig>,
+    /// Who verifies clients.
+    pub(super) clients: Option<Arc<Clients>>,
+}
+
+impl Choice {
+    /// For the handshake.
+    pub(in crate::dataplane) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// The names that it is chosen by, without those that exclude.
+    pub(super) fn names(&self) -> Vec<String> {
+        match self.given.filters.is_empty() {
+            true => self.loaded.names.clone(),
+            false => {
+                let filters = self.given.filters.iter();
+                let chosen = filters.filter(|filter| !filter.starts_with('!'));
+                chosen.map(|name| name.to_ascii_lowercase()).collect()
+            }
+        }
+    }
+
+    /// Whether a filter of the same line takes `name` out of a wildcard.
+    fn excludes(&self, name: &str) -> bool {
+        let mut filters = self.given.filters.iter();
+        filters.any(|filter| {
+            filter
+                .strip_prefix('!')
+                .is_some_and(|filter| filter.eq_ignore_ascii_case(name))
+        })
+    }
+}
+
+/// The certificates of a `bind`.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    by_name: HashMap<String, Vec<Arc<Choice>>>,
+    /// Whoever asks for another name, or for none, gets one of these; nothing with `strict-sni`.
+    default: Vec<Arc<Choice>>,
+}
+
+impl Table {
+    pub(super) fn new(choices: &[Arc<Choice>], strict_sni: bool) -> Self {
+        let mut by_name: HashMap<String, Vec<Arc<Choice>>> = HashMap::new();
+        for choice in choices {
+            for name in choice.names() {
+                by_name.entry(name).or_default().push(Arc::clone(choice));
+            }
+        }
+        let mut default = Vec::new();
+        if let Some(first) = choices.first().filter(|_| !strict_sni) {
+            let bundle = &first.given.bundle;
+            let others = choices.iter().skip(1);
+            default.push(Arc::clone(first));
+            default.extend(
+                others
+                    .take_while(|other| bundle.is_some() && other.given.bundle == *bundle)
+                    .cloned(),
+            );
+        }
+        Self { by_name, default }
+    }
+
+    /// The choice for a client.
+    pub(super) fn choose(&self, hello: &ClientHello<'_>) -> Option<&Arc<Choice>> {
+        let named = hello.server_name().and_then(|name| {
+            let name = name.to_ascii_lowercase();
+            let exact = self
+                .by_name
+                .get(&name)
+                .and_then(|all| best(all.iter(), hello));
+            exact.or_else(|| {
+                let (_, parent) = name.split_once('.')?;
+                let all = self.by_name.get(&format!("*.{parent}"))?;
+                best(all.iter().filter(|choice| !choice.excludes(&name)), hello)
+            })
+        });
+        named.or_else(|| best(self.default.iter(), hello))
+    }
+}
+
+/// The first whose key the client understands, one that is no RSA key before those that are; else the first.
+fn best<'t>(
+    choices: impl Iterator<Item = &'t Arc<Choice>> + Clone,
+    hello: &ClientHello<'_>,
+) -> Option<&'t Arc<Choice>> {
+    let mut suited = choices.clone().filter(|choice| choice.loaded.suits(hello));
+    let cheap = suited.clone().find(|choice| !choice.loaded.is_rsa());
+    cheap
+        .or_else(|| suited.next())
+        .or_else(|| choices.clone().next())
+}
