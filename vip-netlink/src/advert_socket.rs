@@ -10,13 +10,15 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use nix::sys::socket::{setsockopt, sockopt::RxqOvfl};
+use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestampns, sockopt::RxqOvfl};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use vrrp_proto::{Envelope, Family};
 
 use crate::error::Error;
+use crate::many::Outbox;
 
 mod batch;
 mod filter;
@@ -47,6 +49,8 @@ pub struct Arrived {
     pub envelope: Envelope,
     /// How much of the caller's buffer is filled.
     pub length: usize,
+    /// How long ago it came in, as far as that was [stamped](AdvertReceiver::stamp); else zero.
+    pub waited: Duration,
 }
 
 /// Receives the adverts of one family and protocol on one interface.
@@ -117,6 +121,12 @@ impl AdvertReceiver {
         }
         // The kernel doubles what it is asked for, for its own overhead.
         Ok(self.socket.recv_buffer_size()? / 2)
+    }
+
+    /// Whether the kernel notes from now on when each packet came in, for [`receive_many`](Self::receive_many): where
+    /// packets wait for the caller. It notes that of every packet of the host then, whoever it is for.
+    pub fn stamp(&self, on: bool) -> io::Result<()> {
+        Ok(setsockopt(&self.socket, ReceiveTimestampns, &on)?)
     }
 
     /// From now on the kernel drops adverts of other VRIDs, before anybody sees or counts them; `None` ends that.
@@ -200,6 +210,7 @@ pub struct AdvertSender {
     family: Family,
     index: u32,
     identification: u16,
+    waiting: Outbox,
 }
 
 impl AdvertSender {
@@ -239,6 +250,7 @@ impl AdvertSender {
             family,
             index,
             identification: 0,
+            waiting: Outbox::default(),
         })
     }
 
@@ -251,40 +263,68 @@ impl AdvertSender {
     /// Sends one VRRP message under a header of ours (traffic class 0xc0; over IPv4 an
     /// identification that counts up and is never 0), at once.
     pub fn send(&mut self, envelope: &Envelope, message: &[u8]) -> io::Result<()> {
-        self.identification = self.identification.checked_add(1).unwrap_or(1);
-        let (source, destination) = (envelope.source, envelope.destination);
-        let (hop_limit, length) = (envelope.hop_limit, message.len());
-        let (v4, v6);
-        let header = match (self.family, source, destination) {
-            (Family::Ipv4, IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let ends = (source, destination);
-                v4 = ipv4::header(ends, hop_limit, self.identification, length);
-                v4.as_ref().map(<[u8; _]>::as_slice)
-            }
-            (Family::Ipv6, IpAddr::V6(source), IpAddr::V6(destination)) => {
-                v6 = ipv6::header((source, destination), hop_limit, length);
-                v6.as_ref().map(<[u8; _]>::as_slice)
-            }
-            _ => None,
-        }
-        .ok_or(io::ErrorKind::InvalidInput)?;
-        let packet = [IoSlice::new(header), IoSlice::new(message)];
-        self.socket
-            .send_to_vectored(&packet, &self.address(destination))
-            .map(drop)
+        let address = self.address(envelope.destination);
+        let header = self.header(envelope, message.len())?;
+        let packet = [IoSlice::new(header.bytes()), IoSlice::new(message)];
+        self.socket.send_to_vectored(&packet, &address).map(drop)
     }
 
     /// Sends one whole IPv4 packet (as AH needs, whose authentication covers the header).
     pub fn send_packet(&self, packet: &[u8]) -> io::Result<()> {
-        let destination = packet
+        let address = self.address(self.destination(packet)?);
+        self.socket.send_to(packet, &address).map(drop)
+    }
+
+    /// Like [`send`](Self::send), but with the next [`flush`](Self::flush), which tells of it by that number.
+    pub fn queue(&mut self, number: u32, envelope: &Envelope, message: &[u8]) -> io::Result<()> {
+        let address = self.address(envelope.destination);
+        let header = self.header(envelope, message.len())?;
+        self.waiting
+            .push(number, &[header.bytes(), message], address);
+        Ok(())
+    }
+
+    /// Like [`send_packet`](Self::send_packet), but with the next [`flush`](Self::flush).
+    pub fn queue_packet(&mut self, number: u32, packet: &[u8]) -> io::Result<()> {
+        let address = self.address(self.destination(packet)?);
+        self.waiting.push(number, &[packet], address);
+        Ok(())
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Sends what waits, in order, and tells how each went: one that is refused does not keep the others.
+    pub fn flush(&mut self, outcome: impl FnMut(u32, io::Result<()>)) {
+        self.waiting.send(&self.socket, outcome);
+    }
+
+    fn header(&mut self, envelope: &Envelope, length: usize) -> io::Result<Header> {
+        self.identification = self.identification.checked_add(1).unwrap_or(1);
+        let hop_limit = envelope.hop_limit;
+        let header = match (self.family, envelope.source, envelope.destination) {
+            (Family::Ipv4, IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let ends = (source, destination);
+                ipv4::header(ends, hop_limit, self.identification, length).map(Header::Ipv4)
+            }
+            (Family::Ipv6, IpAddr::V6(source), IpAddr::V6(destination)) => {
+                ipv6::header((source, destination), hop_limit, length).map(Header::Ipv6)
+            }
+            _ => None,
+        };
+        Ok(header.ok_or(io::ErrorKind::InvalidInput)?)
+    }
+
+    fn destination(&self, packet: &[u8]) -> io::Result<IpAddr> {
+        let field = packet
             .get(16..20)
             .and_then(|field| field.first_chunk::<4>())
-            .filter(|_| self.family == Family::Ipv4)
-            .map(|octets| IpAddr::from(*octets))
-            .ok_or(io::ErrorKind::InvalidInput)?;
-        self.socket
-            .send_to(packet, &self.address(destination))
-            .map(drop)
+            .filter(|_| self.family == Family::Ipv4);
+        let octets = field.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(IpAddr::from(*octets))
     }
 
     /// A link-local address means nothing without its link.
@@ -292,6 +332,21 @@ impl AdvertSender {
         match destination {
             IpAddr::V4(_) => SocketAddr::new(destination, 0).into(),
             IpAddr::V6(address) => SocketAddrV6::new(address, 0, 0, self.index).into(),
+        }
+    }
+}
+
+/// The IP header of an advert.
+enum Header {
+    Ipv4([u8; 20]),
+    Ipv6([u8; 40]),
+}
+
+impl Header {
+    const fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Ipv4(bytes) => bytes,
+            Self::Ipv6(bytes) => bytes,
         }
     }
 }

@@ -14,6 +14,7 @@ mod beats;
 mod driven;
 mod options;
 mod orders;
+mod outgoing;
 mod router;
 mod sockets;
 mod station;
@@ -60,6 +61,11 @@ pub struct LinuxHost {
     /// What was received together, and the interface and protocol that it came by.
     batch: Batch,
     batch_of: (u32, u8),
+    /// When nothing waited at any of them, and how long what is received now can have waited.
+    drained_at: Duration,
+    longest_wait: Duration,
+    /// How adverts went that were sent together.
+    outcomes: Vec<(RouterId, io::Result<()>)>,
     unfenced: Option<FenceError>,
     /// Beats go with adverts.
     pulse: Option<Pulse>,
@@ -151,6 +157,9 @@ impl LinuxHost {
             drained: 0,
             batch: Batch::default(),
             batch_of: (0, 0),
+            drained_at: Duration::ZERO,
+            longest_wait: Duration::ZERO,
+            outcomes: Vec::new(),
             beats: Beats::default(),
             unowned,
             fence: asked.then(|| unfenced.as_ref().map_or(Ok(()), |why| Err(why.to_string()))),

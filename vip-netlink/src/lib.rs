@@ -57,6 +57,7 @@ mod host;
 pub mod lease;
 pub mod link;
 pub mod macvlan;
+mod many;
 #[cfg(feature = "tokio")]
 mod neighbours;
 pub mod pace;

@@ -6,6 +6,7 @@ use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
 
 use crate::announce::Mac;
 use crate::error::Error;
+use crate::many::Outbox;
 
 /// A socket of AF_PACKET for any number of interfaces.
 #[derive(Debug)]
@@ -27,15 +28,26 @@ impl PacketSocket {
 
     /// Sends one frame, its Ethernet header included, without waiting.
     pub fn send(&self, interface: u32, frame: &[u8]) -> io::Result<()> {
-        let ethertype = frame.get(12..14).and_then(|field| field.first_chunk());
-        let destination = frame.first_chunk();
-        let (Some(&ethertype), Some(&destination)) = (ethertype, destination) else {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        };
-        let interface = i32::try_from(interface).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let address = link_address(interface, ethertype, destination);
-        self.socket.send_to(frame, &address).map(drop)
+        self.socket
+            .send_to(frame, &address(interface, frame)?)
+            .map(drop)
     }
+
+    /// Sends what waits without waiting; each is told of.
+    pub(crate) fn send_all(&self, frames: &mut Outbox, outcome: impl FnMut(u32, io::Result<()>)) {
+        frames.send(&self.socket, outcome);
+    }
+}
+
+/// Where a frame goes.
+pub(crate) fn address(interface: u32, frame: &[u8]) -> io::Result<SockAddr> {
+    let ethertype = frame.get(12..14).and_then(|field| field.first_chunk());
+    let destination = frame.first_chunk();
+    let (Some(&ethertype), Some(&destination)) = (ethertype, destination) else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    };
+    let interface = i32::try_from(interface).map_err(|_| io::ErrorKind::InvalidInput)?;
+    Ok(link_address(interface, ethertype, destination))
 }
 
 /// `struct sockaddr_ll` of packet(7).

@@ -41,30 +41,37 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Vips {
     handle: Handle,
     requests: Requests,
+    /// Of its own, that watchers can tell its changes.
+    refreshes: Requests,
 }
 
 impl Vips {
     /// What asks for more than an acknowledgement goes over a connection that the caller drives.
     pub fn new(handle: Handle) -> io::Result<Self> {
-        let requests = Requests::open()?;
-        Ok(Self { handle, requests })
+        Ok(Self {
+            handle,
+            requests: Requests::open()?,
+            refreshes: Requests::open()?,
+        })
+    }
+
+    /// The number that notifications of [`refresh_all`](Self::refresh_all) carry, over IPv4.
+    #[must_use]
+    pub const fn refresher(&self) -> u32 {
+        self.refreshes.port()
     }
 
     /// Adds each address, or refreshes it where it is, with its lifetime (`None` = for ever); how each went.
     pub fn add_all(&mut self, asked: &[(Wanted<'_>, Option<Duration>)]) -> Vec<Result<(), Error>> {
-        let messages = asked
-            .iter()
-            .map(|(wanted, lifetime)| message(wanted, *lifetime));
-        let messages = messages.map(RouteNetlinkMessage::NewAddress).collect();
-        let outcomes = self
-            .requests
-            .perform(messages, NLM_F_CREATE | NLM_F_REPLACE);
-        let outcomes = outcomes.into_iter().zip(asked);
-        outcomes
-            .map(|(outcome, (wanted, _))| {
-                outcome.map_err(|source| refused("add", wanted.present(), source))
-            })
-            .collect()
+        put_up(&mut self.requests, asked)
+    }
+
+    /// The same for addresses that are there.
+    pub fn refresh_all(
+        &mut self,
+        asked: &[(Wanted<'_>, Option<Duration>)],
+    ) -> Vec<Result<(), Error>> {
+        put_up(&mut self.refreshes, asked)
     }
 
     /// Adds one address, or refreshes it where it is.
@@ -129,6 +136,23 @@ impl Vips {
             Ok(kernel)
         }
     }
+}
+
+fn put_up(
+    requests: &mut Requests,
+    asked: &[(Wanted<'_>, Option<Duration>)],
+) -> Vec<Result<(), Error>> {
+    let messages = asked
+        .iter()
+        .map(|(wanted, lifetime)| message(wanted, *lifetime));
+    let messages = messages.map(RouteNetlinkMessage::NewAddress).collect();
+    let outcomes = requests.perform(messages, NLM_F_CREATE | NLM_F_REPLACE);
+    let outcomes = outcomes.into_iter().zip(asked);
+    outcomes
+        .map(|(outcome, (wanted, _))| {
+            outcome.map_err(|source| refused("add", wanted.present(), source))
+        })
+        .collect()
 }
 
 /// Just enough to tell it from others.

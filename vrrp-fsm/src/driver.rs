@@ -431,6 +431,7 @@ impl<H: Host> Driver<H> {
                 HostEvent::Unheld { router, error } => {
                     observer(router, Observation::Unheld { error });
                 }
+                HostEvent::Unsent { router, error } => self.unsent(router, error, observer),
                 HostEvent::Held { router } => observer(router, Observation::Held),
                 HostEvent::Unfenced { router, error } => {
                     observer(router, Observation::Unfenced { error });
@@ -452,10 +453,9 @@ impl<H: Host> Driver<H> {
     fn look_at_crowd(&mut self, now: Instant) -> Option<Instant> {
         let set = &self.set;
         let routers = || set.ids().filter_map(|id| set.router(id));
-        let intervals = || routers().map(|router| router.config().interval);
         let change = self
             .crowd
-            .turn(now, || intervals().min().unwrap_or_default());
+            .turn(now, || crowd::time_between_looks(routers()));
         if let Some(wakes) = change.wakes {
             self.host.listen(wakes);
         }
@@ -506,7 +506,8 @@ impl<H: Host> Driver<H> {
                 envelope: datagram.envelope,
                 bytes: self.buffer.get(..datagram.len).unwrap_or_default(),
             };
-            let taken = self.set.receive(now(), &packet);
+            let at = now().before(datagram.waited);
+            let taken = self.set.receive(at, &packet);
             let is_strange = |rejected: &crate::Rejected| rejected.router.is_none();
             self.crowd.hears(taken.as_ref().is_err_and(is_strange));
             if let Err(rejected) = taken
@@ -527,6 +528,7 @@ impl<H: Host> Driver<H> {
     /// Carries out a command between two runs, or before the first.
     pub fn command(&mut self, command: Control, mut observer: impl FnMut(RouterId, Observation)) {
         self.obey(command, &mut observer);
+        self.host.flush();
     }
 
     fn obey(&mut self, command: Control, observer: &mut impl FnMut(RouterId, Observation)) {
@@ -607,10 +609,19 @@ impl<H: Host> Driver<H> {
             }
         }
         if let Some(error) = failed {
-            let count = self.set.count_send_error(id);
-            if count.is_power_of_two() {
-                observer(id, Observation::SendFailed { error, count });
-            }
+            self.unsent(id, error, observer);
+        }
+    }
+
+    fn unsent(
+        &mut self,
+        id: RouterId,
+        error: io::Error,
+        observer: &mut impl FnMut(RouterId, Observation),
+    ) {
+        let count = self.set.count_send_error(id);
+        if count.is_power_of_two() {
+            observer(id, Observation::SendFailed { error, count });
         }
     }
 }

@@ -234,17 +234,17 @@ impl RouterSet {
         self.fire(now)
     }
 
-    /// Asks for an advert that is not due yet, but so soon (a 25th of its interval, four milliseconds at most) that
+    /// Asks for an advert that is not due yet, but so soon (a fifth of its interval, twenty milliseconds at most) that
     /// another wake-up for it alone would be a waste; false when the next deadline is none. It counts as sent at its own
     /// time, so the rhythm stays.
     pub fn advert_ahead(&mut self, now: Instant) -> bool {
-        const SOON: Duration = Duration::from_millis(4);
+        const SOON: Duration = Duration::from_millis(20);
         self.assert_drained();
         let Some((at, id)) = self.deadlines.first() else {
             return false;
         };
         let is_soon = self.router(id).is_some_and(|router| {
-            let early = SOON.min(router.config().interval / 25);
+            let early = SOON.min(router.config().interval / 5);
             matches!(router.state(), State::Active(active) if active.adver_at == at)
                 && at <= now + early
         });

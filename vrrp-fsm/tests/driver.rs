@@ -111,6 +111,7 @@ impl Host for MemoryHost {
                 protocol,
                 envelope: *envelope,
                 len: packet.len(),
+                waited: Duration::ZERO,
             };
             self.lan
                 .with(to, |port| port.inbox.push_back((datagram, packet.to_vec())));
@@ -428,6 +429,7 @@ fn broken() -> (Datagram, Vec<u8>) {
         protocol: 112,
         envelope: Envelope::multicast(address(8)),
         len: 8,
+        waited: Duration::ZERO,
     };
     (datagram, vec![0x31, 51, 100, 1, 0, 1, 0, 0])
 }

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod drill;
+mod heap;
 pub mod ipc;
 pub mod lab;
 pub mod logging;

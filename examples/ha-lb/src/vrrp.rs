@@ -40,6 +40,7 @@ use vrrp_fsm::{
 
 use crate::{
     config::{diagnostic::Diagnostics, keepalived::Config, load},
+    heap,
     ipc::{
         channel::Channel,
         message::{Configuration, FromSpeaker, ToSpeaker},
@@ -238,6 +239,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
     let reporter = spawn_local(tell(Rc::clone(&words), observations, told));
     supervisor.send(&FromSpeaker::Ready, &[]).await?;
     let sender = spawn_local(pass_on(Rc::clone(supervisor), reports));
+    heap::give_back();
     // Each round ends with the driver, or with something that needs it.
     loop {
         let drive = driver.run_with(&mut commands, &observer);

@@ -1,17 +1,15 @@
-//! Many packets in one system call (recvmmsg(2)).
+//! Adverts that were received together.
 
-use std::io::{self, IoSliceMut};
-use std::os::fd::AsRawFd as _;
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn6, SockaddrLike, recvmmsg,
-};
-use vrrp_proto::Family;
+use vrrp_proto::{Envelope, Family};
 
-use super::{AdvertReceiver, Arrived, ipv4, ipv6};
+use super::{AdvertReceiver, Arrived, ipv4};
+use crate::many::{self, TOGETHER, Told};
 
-/// Packets of one call.
-const TOGETHER: usize = 32;
 /// The longest advert, 255 addresses of IPv6 and a trailer behind 60 octets of header, and a little. A longer packet is
 /// no advert and is skipped.
 const LONGEST: usize = 4352;
@@ -20,6 +18,7 @@ const LONGEST: usize = 4352;
 #[derive(Debug)]
 pub struct Batch {
     room: Box<[u8]>,
+    told: Box<[Told; TOGETHER]>,
     arrived: Vec<(usize, Arrived)>,
     next: usize,
 }
@@ -28,6 +27,7 @@ impl Default for Batch {
     fn default() -> Self {
         Self {
             room: vec![0; TOGETHER * LONGEST].into_boxed_slice(),
+            told: Box::new([Told::default(); TOGETHER]),
             arrived: Vec::with_capacity(TOGETHER),
             next: 0,
         }
@@ -70,11 +70,7 @@ impl AdvertReceiver {
     pub fn receive_many(&self, batch: &mut Batch) -> io::Result<Fill> {
         batch.arrived.clear();
         batch.next = 0;
-        let found = match self.family {
-            Family::Ipv4 => self.fill::<()>(batch, |_, _| None),
-            Family::Ipv6 => self.fill::<SockaddrIn6>(batch, ipv6::envelope),
-        };
-        match found {
+        match self.fill(batch) {
             Ok(TOGETHER..) => Ok(Fill::More),
             Ok(_) => Ok(Fill::Drained),
             Err(error) => match error.kind() {
@@ -86,48 +82,47 @@ impl AdvertReceiver {
     }
 
     /// How many were received, skipped ones too.
-    fn fill<S: SockaddrLike + Copy>(
-        &self,
-        batch: &mut Batch,
-        envelope: impl Fn(Option<S>, &[ControlMessageOwned]) -> Option<vrrp_proto::Envelope>,
-    ) -> io::Result<usize> {
-        let Batch { room, arrived, .. } = batch;
-        let space = nix::cmsg_space!(u32, i32, [u8; 20]);
-        let mut headers = MultiHeaders::<S>::preallocate(TOGETHER, Some(space));
-        let mut slots: Vec<[IoSliceMut<'_>; 1]> = room
-            .chunks_mut(LONGEST)
-            .map(|slot| [IoSliceMut::new(slot)])
-            .collect();
-        let mut heads = Vec::with_capacity(TOGETHER);
-        let received = recvmmsg(
-            self.socket.as_raw_fd(),
-            &mut headers,
-            slots.iter_mut(),
-            MsgFlags::MSG_DONTWAIT,
-            None,
-        )?;
-        for message in received {
-            let control: Vec<_> = message.cmsgs()?.collect();
-            for one in &control {
-                if let ControlMessageOwned::RxqOvfl(count) = one {
-                    self.overflows
-                        .store(*count, std::sync::atomic::Ordering::Relaxed);
-                }
+    fn fill(&self, batch: &mut Batch) -> io::Result<usize> {
+        let Batch {
+            room,
+            told,
+            arrived,
+            ..
+        } = batch;
+        let count = many::receive(&self.socket, room, LONGEST, told)?;
+        let stamped = told.first().is_some_and(|first| first.stamp.is_some());
+        let day = stamped.then(|| SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
+        for (slot, one) in told.iter().enumerate().take(count) {
+            if let Some(overflows) = one.overflows {
+                self.overflows.store(overflows, Ordering::Relaxed);
             }
-            let whole = !message.flags.contains(MsgFlags::MSG_TRUNC);
-            heads.push((message.bytes, whole, envelope(message.address, &control)));
-        }
-        let count = heads.len();
-        for (slot, (length, whole, envelope)) in heads.into_iter().enumerate() {
-            let Some(bytes) = room.get_mut(slot * LONGEST..).filter(|_| whole) else {
+            let Some(bytes) = room.get_mut(slot * LONGEST..).filter(|_| one.whole) else {
                 continue;
             };
-            let one = match self.family {
-                Family::Ipv4 => ipv4::read(self.protocol, bytes, length),
-                Family::Ipv6 => envelope.map(|envelope| Arrived { envelope, length }),
+            let read = match self.family {
+                Family::Ipv4 => ipv4::read(self.protocol, bytes, one.length),
+                Family::Ipv6 => envelope(one).map(|envelope| Arrived {
+                    envelope,
+                    length: one.length,
+                    waited: Duration::ZERO,
+                }),
             };
-            arrived.extend(one.map(|one| (slot, one)));
+            // A clock that was set back meanwhile says nothing.
+            let waited = day.zip(one.stamp).map(|(day, at)| day.saturating_sub(at));
+            arrived.extend(read.map(|read| {
+                let waited = waited.unwrap_or_default();
+                (slot, Arrived { waited, ..read })
+            }));
         }
         Ok(count)
     }
+}
+
+/// What the header of an IPv6 packet said, if the kernel told all of it.
+fn envelope(told: &Told) -> Option<Envelope> {
+    Some(Envelope {
+        source: IpAddr::from(told.source?),
+        destination: IpAddr::from(told.destination?),
+        hop_limit: told.hop_limit?,
+    })
 }

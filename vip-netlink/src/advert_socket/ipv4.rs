@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use rustix::net::{RecvFlags, recv};
 use socket2::Socket;
@@ -77,6 +78,7 @@ pub(super) fn read(protocol: u8, buffer: &mut [u8], length: usize) -> Option<Arr
     Some(Arrived {
         envelope: packet.envelope,
         length: packet.total - start,
+        waited: Duration::ZERO,
     })
 }
 

@@ -4,6 +4,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsRawFd as _;
+use std::time::Duration;
 
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, setsockopt, sockopt::Ipv6RecvPacketInfo,
@@ -69,15 +70,13 @@ pub(super) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Option<A
         envelope(received.address, &control).map(|envelope| Arrived {
             envelope,
             length: received.bytes,
+            waited: Duration::ZERO,
         }),
     )
 }
 
 /// What the header said, if the kernel told all of it.
-pub(super) fn envelope(
-    source: Option<SockaddrIn6>,
-    control: &[ControlMessageOwned],
-) -> Option<Envelope> {
+fn envelope(source: Option<SockaddrIn6>, control: &[ControlMessageOwned]) -> Option<Envelope> {
     let (mut destination, mut hop_limit) = (None, None);
     for message in control {
         match message {

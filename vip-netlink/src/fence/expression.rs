@@ -109,9 +109,14 @@ impl Rule<'_, '_> {
     }
 
     pub(super) fn equal(&mut self, value: &[u8]) {
+        self.compare(0, value);
+    }
+
+    /// `NFT_CMP_EQ` is 0, `NFT_CMP_NEQ` 1.
+    fn compare(&mut self, operation: u32, value: &[u8]) {
         self.expression("cmp", |out| {
             out.number(1, REGISTER);
-            out.number(2, 0);
+            out.number(2, operation);
             out.nested(3, |data| data.bytes(1, value));
         });
     }
@@ -142,10 +147,10 @@ impl Rule<'_, '_> {
         });
     }
 
-    /// The packet came in on the loopback interface.
-    pub(super) fn loopback(&mut self) {
+    /// The packet did not come in on the loopback interface.
+    pub(super) fn off_loopback(&mut self) {
         self.meta(META_IIF);
-        self.equal(&LOOPBACK.to_ne_bytes());
+        self.compare(1, &LOOPBACK.to_ne_bytes());
     }
 
     /// Register = (register & mask) ^ xor, in host order as the packet mark is.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! table arp  vip_open_PORT { flags owner; set open4; set alive4 { dynamic, timeout }
-//!   chain beat  { hook input priority -402: beat on lo -> update @alive4 { address timeout HOLD }, drop }
+//!   chain beat  { hook input priority -402: not on lo -> accept; beat -> update @alive4 { address timeout HOLD }, drop }
 //!   set bound4 { device . address }
 //!   chain input { hook input priority -401: arp daddr ip @open4 and @alive4 -> set the mark;
 //!                 iif . arp daddr ip @bound4 and arp daddr ip @alive4 -> set the mark } }
@@ -25,10 +25,10 @@ use std::time::Duration;
 
 use super::Access;
 use super::expression::{
-    DROP, Hook, META_MARK, META_NFPROTO, NETWORK, Rule, TRANSPORT, chain, millis, rule,
+    ACCEPT, DROP, Hook, META_MARK, META_NFPROTO, NETWORK, Rule, TRANSPORT, chain, millis, rule,
 };
 use super::nfnetlink::Batch;
-use super::pulse::{ARP_BEAT, MANY, hold_number, ip_protocol};
+use super::pulse::{ARP_BEAT, SIZES, hold_number, ip_protocol};
 use super::rules::{
     BEFORE_USERS, DEL_SET_ELEMENT, Destination, GET_SET_ELEMENT, GET_TABLE, INPUT, Layer,
     NEW_SET_ELEMENT, SET_TIMEOUT, SetKind, element_list, elements, flush, new_set, new_table,
@@ -65,6 +65,8 @@ pub(super) struct Open {
     mark: u32,
     /// Times for which there are rules.
     holds: BTreeSet<Duration>,
+    /// Addresses of one beat.
+    sizes: &'static [usize],
     /// The devices of addresses that answer on one alone.
     bound: BTreeMap<Ipv4Addr, u32>,
 }
@@ -76,6 +78,7 @@ impl Open {
             port,
             mark,
             holds: BTreeSet::new(),
+            sizes: &SIZES,
             bound: BTreeMap::new(),
         }
     }
@@ -120,6 +123,7 @@ impl Open {
                 priority: BEFORE_USERS - 1,
             };
             chain(batch, layer, &self.table, beat);
+            self.wave_through(batch, layer);
             chain(batch, layer, &self.table, input);
             for destination in Destination::of(layer) {
                 rule(batch, layer, (&self.table, INPUT), |rule| {
@@ -189,17 +193,27 @@ impl Open {
     pub(super) fn hear_anew(&self, batch: &mut Batch, holds: &BTreeSet<Duration>) {
         for layer in Layer::BOTH {
             flush(batch, layer, &self.table, BEAT);
+            self.wave_through(batch, layer);
         }
         for hold in holds {
             self.beat_rules(batch, *hold);
         }
     }
 
+    /// All packets of the host come by where beats are heard: those that cannot be one soon leave.
+    fn wave_through(&self, batch: &mut Batch, layer: Layer) {
+        rule(batch, layer, (&self.table, BEAT), |rule| {
+            rule.off_loopback();
+            rule.verdict(ACCEPT);
+        });
+    }
+
     fn beat_rules(&self, batch: &mut Batch, hold: Duration) {
         for layer in Layer::BOTH {
             for &ipv6 in layer.families() {
-                self.beat_rule(batch, layer, ipv6, (hold, 1));
-                self.beat_rule(batch, layer, ipv6, (hold, MANY));
+                for size in self.sizes {
+                    self.beat_rule(batch, layer, ipv6, (hold, *size));
+                }
             }
         }
     }
@@ -212,7 +226,6 @@ impl Open {
         (hold, addresses): (Duration, usize),
     ) {
         rule(batch, layer, (&self.table, BEAT), |rule| {
-            rule.loopback();
             // Port, hold and addresses stand one after the other.
             let (base, at) = match layer {
                 Layer::Arp => {
@@ -245,6 +258,16 @@ impl Open {
             }
             rule.verdict(DROP);
         });
+    }
+
+    /// The kernel has no room for a rule of the largest size.
+    pub(super) fn without_the_largest(&mut self) {
+        self.sizes = SIZES.split_last().map_or(&[], |(_, rest)| rest);
+    }
+
+    /// Addresses that a beat may have.
+    pub(super) const fn sizes(&self) -> &'static [usize] {
+        self.sizes
     }
 
     /// Whether there are rules for it.

@@ -4,15 +4,17 @@
 //! Ethernet, all zeros | ARP, operation 0x5652: | port | hold in ms | address | 8 octets of nothing
 //! Ethernet, all zeros | IPv4 127.0.0.1 to itself, protocol 253 or 254: | port | hold in ms | address
 //! ```
-//! With the highest bit of the hold set there are eight addresses: what a beat costs is its way through the kernel, and
-//! hundreds of routers send adverts together. The kernel drops them in the first chain that they come to. Protocols 253 and 254 are for experiments (RFC 3692);
-//! nobody without CAP_NET_RAW in this network namespace can send any of these.
+//! With the highest bit of the hold set there are eight addresses, with the next one twenty-four: what a beat costs is
+//! its way through the kernel, and hundreds of routers send adverts together. The kernel drops them in the first chain
+//! that they come to. Protocols 253 and 254 are for experiments (RFC 3692); nobody without CAP_NET_RAW in this network
+//! namespace can send any of these.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::packet_socket::PacketSocket;
+use crate::many::Outbox;
+use crate::packet_socket::{self, PacketSocket};
 
 /// An ARP operation that nothing else uses.
 pub(super) const ARP_BEAT: u16 = 0x5652;
@@ -24,20 +26,21 @@ pub(super) const fn ip_protocol(ipv6: bool) -> u8 {
     if ipv6 { 254 } else { 253 }
 }
 
-/// Addresses of a beat for many.
-pub(super) const MANY: usize = 8;
+/// Addresses of one beat. A rule for more than the last has no room in the kernel, nor that one in every kernel.
+pub(super) const SIZES: [usize; 3] = [1, 8, 24];
+const MOST: usize = 24;
 /// Set in the hold of a beat for many.
-const FOR_MANY: u32 = 0x8000_0000;
+const MARKS: [u32; 3] = [0, 0x8000_0000, 0x4000_0000];
 /// Ethernet header and ARP packet.
 const SHORTEST: usize = 14 + 28;
 
-/// A hold as it stands in a beat for one address or for [`MANY`].
+/// A hold as it stands in a beat for so many addresses, which is one of [`SIZES`].
 pub(super) fn hold_number(hold: Duration, addresses: usize) -> u32 {
-    let millis = u32::try_from(hold.as_millis()).unwrap_or(u32::MAX) & !FOR_MANY;
-    match addresses {
-        0 | 1 => millis,
-        _ => millis | FOR_MANY,
-    }
+    let millis = u32::try_from(hold.as_millis()).unwrap_or(u32::MAX);
+    let unmarked = millis & MARKS.iter().fold(u32::MAX, |rest, mark| rest & !mark);
+    let mut known = SIZES.iter().zip(MARKS);
+    let mark = known.find(|(size, _)| **size == addresses);
+    unmarked | mark.map_or(0, |(_, mark)| mark)
 }
 
 /// Keeps addresses alive, from any thread.
@@ -46,15 +49,18 @@ pub struct Pulse {
     socket: PacketSocket,
     port: u32,
     silences: bool,
+    /// Sizes for which there are rules.
+    sizes: &'static [usize],
 }
 
 impl Pulse {
-    pub(super) fn new(port: u32) -> io::Result<Self> {
+    pub(super) fn new(port: u32, sizes: &'static [usize]) -> io::Result<Self> {
         let socket = PacketSocket::new().map_err(io::Error::from)?;
         Ok(Self {
             socket,
             port,
             silences: false,
+            sizes,
         })
     }
 
@@ -72,65 +78,72 @@ impl Pulse {
         }
     }
 
-    /// Lets addresses answer for another `hold`. Takes two system calls of two microseconds for each of IPv4, one of
-    /// IPv6, and the same for up to eight together; never waits.
+    /// Lets addresses answer for another `hold`. Takes two frames of two microseconds each for one of IPv4, one of
+    /// IPv6, and the same for up to twenty-four together, all in one system call; never waits.
     pub fn beat(&self, addresses: &[IpAddr], hold: Duration) -> io::Result<()> {
-        let mut frame = Vec::with_capacity(256);
+        let mut frames = Outbox::default();
         for ipv6 in [false, true] {
-            let mut some = [IpAddr::V4(Ipv4Addr::UNSPECIFIED); MANY];
-            let mut count = 0;
-            for address in addresses.iter().filter(|one| one.is_ipv6() == ipv6) {
-                if let Some(place) = some.get_mut(count) {
-                    *place = *address;
-                    count += 1;
-                }
-                if count == MANY {
-                    self.send(&mut frame, &some, hold)?;
-                    count = 0;
-                }
-            }
-            let rest = some.get(..count).unwrap_or_default();
-            match rest {
-                [] => {}
-                [_] | [_, _] => rest
-                    .chunks(1)
-                    .try_for_each(|one| self.send(&mut frame, one, hold))?,
+            let all = addresses.iter().copied();
+            let mut all = all.filter(|one| one.is_ipv6() == ipv6).peekable();
+            let mut left = addresses.iter().filter(|one| one.is_ipv6() == ipv6).count();
+            while let Some(first) = all.peek().copied() {
+                let size = self.size_for(left);
                 // Padded by what is there: a beat may come twice.
-                [first, ..] => {
-                    let mut some = [*first; MANY];
-                    some.iter_mut()
-                        .zip(rest)
-                        .for_each(|(place, one)| *place = *one);
-                    self.send(&mut frame, &some, hold)?;
+                let mut some = [first; MOST];
+                for (place, one) in some.iter_mut().zip(all.by_ref().take(size)) {
+                    *place = one;
                 }
+                left = left.saturating_sub(size);
+                let some = some.get(..size).unwrap_or_default();
+                self.write(&mut frames, some, hold)?;
             }
         }
-        Ok(())
+        let mut sent = Ok(());
+        self.socket.send_all(&mut frames, |_, outcome| {
+            if outcome.is_err() && sent.is_ok() {
+                sent = outcome;
+            }
+        });
+        sent
     }
 
-    /// One address, or [`MANY`], of one family.
-    fn send(&self, frame: &mut Vec<u8>, some: &[IpAddr], hold: Duration) -> io::Result<()> {
-        let ipv6 = some.iter().any(IpAddr::is_ipv6);
-        if !ipv6 {
-            arp(frame);
-            self.write(frame, some, hold)?;
-        }
-        ip(frame, ipv6, some.len());
-        self.write(frame, some, hold)
+    /// How many go together where so many are left: two frames cost as much as a dozen addresses.
+    fn size_for(&self, left: usize) -> usize {
+        let smallest = match left {
+            0 | 1 => 1,
+            2..=8 => 8,
+            _ => 24,
+        };
+        let mut fitting = self.sizes.iter().copied().filter(|size| *size >= smallest);
+        fitting.next().or(self.sizes.last().copied()).unwrap_or(1)
     }
 
-    fn write(&self, frame: &mut Vec<u8>, some: &[IpAddr], hold: Duration) -> io::Result<()> {
-        frame.extend_from_slice(&self.port.to_be_bytes());
-        frame.extend_from_slice(&hold_number(hold, some.len()).to_be_bytes());
+    /// One beat for these addresses of one family.
+    fn write(&self, frames: &mut Outbox, some: &[IpAddr], hold: Duration) -> io::Result<()> {
+        let mut message = Vec::with_capacity(8 + 16 * some.len());
+        message.extend_from_slice(&self.port.to_be_bytes());
+        message.extend_from_slice(&hold_number(hold, some.len()).to_be_bytes());
         for address in some {
             match address {
-                IpAddr::V4(address) => frame.extend_from_slice(&address.octets()),
-                IpAddr::V6(address) => frame.extend_from_slice(&address.octets()),
+                IpAddr::V4(address) => message.extend_from_slice(&address.octets()),
+                IpAddr::V6(address) => message.extend_from_slice(&address.octets()),
             }
         }
-        // Of an ARP packet 28 octets are looked at in any case.
-        frame.resize(frame.len().max(SHORTEST), 0);
-        self.socket.send(LOOPBACK, frame)
+        let ipv6 = some.iter().any(IpAddr::is_ipv6);
+        let mut head = Vec::with_capacity(SHORTEST);
+        if !ipv6 {
+            arp(&mut head);
+            let to = packet_socket::address(LOOPBACK, &head)?;
+            // Of an ARP packet 28 octets are looked at in any case.
+            let missing = SHORTEST.saturating_sub(head.len() + message.len());
+            let padding = [0; SHORTEST];
+            let padding = padding.get(..missing).unwrap_or_default();
+            frames.push(0, &[&head, &message, padding], to);
+        }
+        ip(&mut head, ipv6, some.len());
+        let to = packet_socket::address(LOOPBACK, &head)?;
+        frames.push(0, &[&head, &message], to);
+        Ok(())
     }
 }
 
@@ -164,6 +177,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn beats_of_every_size_are_told_apart() {
+        let hold = Duration::from_millis(290);
+        let numbers = SIZES.map(|size| hold_number(hold, size));
+        assert_eq!(numbers, [290, 0x8000_0122, 0x4000_0122]);
+        assert_eq!(hold_number(Duration::MAX, 1), 0x3fff_ffff);
+    }
+
+    #[test]
     fn a_beat_is_what_the_kernel_takes_for_arp_and_for_ip() {
         let mut frame = Vec::new();
         for (ipv6, payload, count) in [
@@ -171,6 +192,7 @@ mod tests {
             (true, 24, 1),
             (false, 40, 8),
             (true, 136, 8),
+            (true, 392, 24),
         ] {
             ip(&mut frame, ipv6, count);
             let (header, rest) = etherparse::Ipv4Header::from_slice(&frame[14..]).unwrap();

@@ -3,16 +3,21 @@
 use std::io;
 use std::net::IpAddr;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, Datagram, Guard, Host, HostEvent};
 use vrrp_proto::{Envelope, Family, Vrid};
 
+use super::outgoing::Put;
 use super::station::Station;
 use super::worker::{Report, Work};
 use super::{LinuxHost, boottime};
 use crate::advert_socket::{Fill, PROTOCOL_AH};
-use crate::lease::{Lease, Refresh};
+use crate::lease::Lease;
+
+/// Longer than any time between two looks at the sockets.
+const STANDSTILL: Duration = Duration::from_millis(50);
 
 impl Host for LinuxHost {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -51,6 +56,7 @@ impl Host for LinuxHost {
                     protocol,
                     envelope: arrived.envelope,
                     len: arrived.length,
+                    waited: arrived.waited.min(self.longest_wait),
                 }));
             }
             if !self.receive()? {
@@ -87,40 +93,22 @@ impl Host for LinuxHost {
             self.pending.push_back(HostEvent::LeaseExpired { router });
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let family = Family::of(envelope.source);
-        let station = self
-            .stations
-            .get_mut(slot.station)
-            .ok_or(io::ErrorKind::NotConnected)?;
-        let authenticated = protocol == PROTOCOL_AH;
-        let sent = if let Some(mac) = slot.mac {
-            let sender = station.frames().ok_or(io::ErrorKind::NotConnected)?;
-            match authenticated {
-                true => sender.send_packet(mac, packet),
-                false => sender.send(mac, envelope, packet),
-            }
-        } else {
-            let sender = station.sender(family).ok_or(io::ErrorKind::NotConnected)?;
-            match authenticated {
-                true => sender.send_packet(packet),
-                false => sender.send(envelope, packet),
-            }
-        };
-        if resigns || sent.is_err() {
-            return sent;
+        let steady = !resigns && slot.lease.is_some();
+        if !steady {
+            // What it said before comes before this.
+            self.send_waiting();
         }
-        if let Some(hold) = slot.hold.filter(|_| self.pulse.is_some()) {
-            self.beats.add(router, hold, &slot.addresses);
+        let sent = self.put_out(router, steady, protocol, envelope, packet);
+        match sent {
+            Ok(Put::Sent) if !resigns => self.sent(router, now),
+            Ok(Put::Waits) if self.waits_long_enough() => self.send_waiting(),
+            _ => {}
         }
-        let due = |lease: &mut Lease| lease.refresh(now) == Refresh::Due;
-        let due = slot.lease.as_mut().is_some_and(due);
-        if due {
-            self.command(router, Work::Refresh { sent: now });
-        }
-        Ok(())
+        sent.map(drop)
     }
 
     fn flush(&mut self) {
+        self.send_waiting();
         if let Some((router, error)) = self.beats.send(self.pulse.as_ref()) {
             self.give_up_beats(router, error);
         }
@@ -219,10 +207,18 @@ impl LinuxHost {
                 })
             };
             let sockets = all().count();
+            let now = boottime();
             if self.drained >= sockets {
                 self.drained = 0;
+                self.drained_at = now;
                 return Ok(false);
             }
+            // One that stood still, or is behind a flood, may have lost what came last: it goes by when it hears.
+            let unheard = now.saturating_sub(self.drained_at);
+            self.longest_wait = match unheard < STANDSTILL {
+                true => unheard,
+                false => Duration::ZERO,
+            };
             self.turn = (self.turn + 1) % sockets;
             let Some((interface, hearing)) = all().nth(self.turn) else {
                 return Ok(false);

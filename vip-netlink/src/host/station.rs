@@ -138,6 +138,18 @@ impl Station {
         self.frames.as_mut()
     }
 
+    /// Adverts that wait for the next [`flush`](Self::flush).
+    pub(super) fn waiting(&self) -> usize {
+        self.senders.iter().map(AdvertSender::waiting).sum()
+    }
+
+    /// Sends them; how each went, by its router's number.
+    pub(super) fn flush(&mut self, mut outcome: impl FnMut(u32, io::Result<()>)) {
+        for sender in &mut self.senders {
+            sender.flush(&mut outcome);
+        }
+    }
+
     /// The socket for adverts of that family, while the interface exists.
     pub(super) fn sender(&mut self, family: Family) -> Option<&mut AdvertSender> {
         let mut senders = self.senders.iter_mut();
@@ -166,7 +178,11 @@ impl Hearing {
     /// Where the kernel refuses to watch it, it is read whenever the driver wakes for another reason.
     fn woken(self) -> Self {
         match self {
-            Self::Polled(receiver) => watched(receiver),
+            Self::Polled(receiver) => {
+                // Refused: what comes in is as old as its hearing, as it was.
+                let _ = receiver.stamp(false);
+                watched(receiver)
+            }
             woken @ Self::Woken(_) => woken,
         }
     }
@@ -179,10 +195,10 @@ impl Hearing {
     }
 
     fn polled(self) -> Self {
-        match self {
-            Self::Woken(watched) => Self::Polled(watched.into_inner()),
-            polled => polled,
-        }
+        let receiver = self.into_receiver();
+        // Refused: what waits is taken for as old as its hearing.
+        let _ = receiver.stamp(true);
+        Self::Polled(receiver)
     }
 
     /// Whether a packet may wait; wakes `cx` later otherwise. An error shows itself to `receive`.

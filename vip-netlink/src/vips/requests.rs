@@ -24,6 +24,7 @@ const MSG_DONTWAIT: i32 = 0x40;
 #[derive(Debug)]
 pub(super) struct Requests {
     socket: Socket,
+    port: u32,
     buffer: Vec<u8>,
     sequence: u32,
 }
@@ -31,15 +32,21 @@ pub(super) struct Requests {
 impl Requests {
     pub(super) fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
+        let port = socket.bind_auto()?.port_number();
         socket.connect(&SocketAddr::new(0, 0))?;
         // What is there by default does as well, for what is asked together is little.
         let _ = set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER);
         Ok(Self {
             socket,
+            port,
             buffer: vec![0; ANSWERS],
             sequence: 0,
         })
+    }
+
+    /// Whom notifications name as the cause of what it changes.
+    pub(super) const fn port(&self) -> u32 {
+        self.port
     }
 
     /// Has them carried out in their order, with `flags` beside the usual ones; how each went.

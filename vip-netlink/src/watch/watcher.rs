@@ -27,6 +27,10 @@ const DATAGRAM: usize = 64 * 1024;
 pub struct Watcher {
     socket: AsyncFd<Socket>,
     buffer: Vec<u8>,
+    /// Of the routes that are heard of; all before that is said.
+    protocols: Option<Vec<u8>>,
+    /// Whose changes of addresses are not heard of.
+    ignored: Option<u32>,
 }
 
 /// What was read from the kernel.
@@ -57,18 +61,32 @@ impl Watcher {
         Ok(Self {
             socket: watched(socket)?,
             buffer: vec![0; DATAGRAM],
+            protocols: None,
+            ignored: None,
         })
     }
 
     /// Hears of the removal of rules too from now on, and of that of routes that carry one of these numbers (`proto` of
     /// `ip route`): the tables of others, and what they add, may change by hundreds of thousands in a moment.
     pub fn follow_paths(&mut self, protocols: &[u8]) -> io::Result<()> {
-        let program = filter::program(protocols);
-        SockRef::from(self.socket.get_ref()).attach_filter(&program)?;
+        self.protocols = Some(protocols.to_vec());
+        self.attach()?;
         for group in PATHS {
             self.socket.get_mut().add_membership(group)?;
         }
         Ok(())
+    }
+
+    /// Hears no more of addresses of IPv4 that were set up over the socket with that number: its owner refreshes what is
+    /// there, by hundreds a second, and knows. The kernel does not say whose doing a change of an IPv6 address is.
+    pub fn ignore(&mut self, port: u32) -> io::Result<()> {
+        self.ignored = Some(port);
+        self.attach()
+    }
+
+    fn attach(&self) -> io::Result<()> {
+        let program = filter::program(self.protocols.as_deref(), self.ignored);
+        SockRef::from(self.socket.get_ref()).attach_filter(&program)
     }
 
     /// Waits until there is something to read.

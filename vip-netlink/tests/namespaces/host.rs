@@ -91,7 +91,9 @@ pub(crate) fn advert(host: &mut LinuxHost, message: &[u8]) -> std::io::Result<()
         PROTOCOL_VRRP,
         &Envelope::multicast(HOST_ADDRESS.into()),
         message,
-    )
+    )?;
+    host.flush();
+    Ok(())
 }
 
 #[test]

@@ -45,7 +45,10 @@ fn deafen(deaf: bool) {
             false => socket.detach_filter().unwrap(),
         }
     }
-    assert_eq!(found, 1, "the socket of that buffer");
+    assert_eq!(
+        found, 2,
+        "the sockets of that buffer: for changes and for refreshes"
+    );
 }
 
 #[test]

@@ -2,15 +2,15 @@
 //! strangers' packets could keep a router from its own.
 //!
 //! - Above a rate the driver looks for packets at fixed moments instead of being woken: hundreds of Active routers
-//!   elsewhere cost one wake-up for several adverts. Down timers are later by one such moment at most, a 33rd of
-//!   the shortest interval, three milliseconds at most.
+//!   elsewhere cost one wake-up for many adverts. The host says how long packets waited for it, so that down timers
+//!   run from where they would have; before one of them ends everything is heard. See [`time_between_looks`].
 //! - Above a rate of packets for routers that are not ours the host is asked to pass them over
 //!   ([`Host::narrow`](super::Host::narrow)), for ten seconds at a time. What it passes over is not counted, the times
 //!   that it was asked are.
 
 use core::time::Duration;
 
-use crate::Instant;
+use crate::{Instant, Router, State, timing::skew_time};
 
 /// Over which rates are measured.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -20,9 +20,29 @@ const FEW: u32 = 40;
 /// Packets of strangers in a window above which the host passes them over, and how long it does.
 const FLOOD: u32 = 500;
 const NARROW: Duration = Duration::from_secs(10);
-/// Limits of the time between two looks.
+/// Limits of the time between two looks, and where every router waits for others.
 const OFTEN: Duration = Duration::from_micros(200);
 const SELDOM: Duration = Duration::from_millis(3);
+const IDLE: Duration = Duration::from_millis(25);
+
+/// How long packets may wait. An Active router soon hears of another: a 33rd of its interval, three milliseconds at most.
+/// Backups have until a takeover that a resignation asks for, which comes after Skew_Time: half of that, and never more
+/// than a quarter of an interval or twenty-five milliseconds.
+pub(super) fn time_between_looks<'a>(routers: impl Iterator<Item = &'a Router>) -> Duration {
+    let patience = |router: &Router| {
+        let config = router.config();
+        let often = (config.interval / 33).clamp(OFTEN, SELDOM);
+        match router.state() {
+            State::Backup(backup) => {
+                let interval = backup.active_adver_interval;
+                let skew = skew_time(config.version, interval, router.priority());
+                (skew / 2).min(interval / 4).min(IDLE).max(often)
+            }
+            _ => often,
+        }
+    };
+    routers.map(patience).min().unwrap_or(SELDOM)
+}
 
 /// The rates of what comes in.
 #[derive(Debug)]
@@ -69,8 +89,8 @@ impl Crowd {
         self.narrow_until.take().is_some()
     }
 
-    /// Looks at the rates; `shortest` is the shortest interval of the routers.
-    pub(super) fn turn(&mut self, now: Instant, shortest: impl FnOnce() -> Duration) -> Change {
+    /// Looks at the rates; `looks` is the time between looks that suits the routers.
+    pub(super) fn turn(&mut self, now: Instant, looks: impl FnOnce() -> Duration) -> Change {
         let mut change = Change::default();
         if self.narrow_until.is_some_and(|until| now >= until) {
             self.narrow_until = None;
@@ -90,14 +110,16 @@ impl Crowd {
         }
         match self.looks {
             None if heard >= MANY && !late => {
-                self.looks = Some((shortest() / 33).clamp(OFTEN, SELDOM));
+                self.looks = Some(looks());
                 change.wakes = Some(false);
             }
             Some(_) if heard < FEW => {
                 self.looks = None;
                 change.wakes = Some(true);
             }
-            _ => {}
+            // Routers change their state.
+            Some(_) => self.looks = Some(looks()),
+            None => {}
         }
         change
     }
@@ -112,7 +134,7 @@ impl Crowd {
 mod tests {
     use super::*;
 
-    const SHORTEST: Duration = Duration::from_millis(100);
+    const LOOKS: Duration = Duration::from_millis(3);
 
     const fn ms(millis: u64) -> Instant {
         Instant::from_nanos(millis * 1_000_000)
@@ -123,7 +145,7 @@ mod tests {
         let mut crowd = Crowd::new(ms(0));
         let hears = |crowd: &mut Crowd, count, at| {
             (0..count).for_each(|_| crowd.hears(false));
-            crowd.turn(ms(at), || SHORTEST).wakes
+            crowd.turn(ms(at), || LOOKS).wakes
         };
         assert_eq!(hears(&mut crowd, 99, 100), None);
         assert_eq!(hears(&mut crowd, 250, 200), Some(false));
@@ -136,15 +158,45 @@ mod tests {
     }
 
     #[test]
+    fn backups_wait_for_packets_longer_than_routers_that_are_active() {
+        use vrrp_proto::{Family, Priority, Version, Vrid};
+
+        use crate::{Event, RouterConfig};
+        let router = |priority| {
+            let addresses = std::vec![core::net::IpAddr::from([10, 0, 0, 100])];
+            let vrid = Vrid::new(1).unwrap();
+            let mut config = RouterConfig::new(vrid, Family::Ipv4, Version::V3, addresses);
+            config.interval = Duration::from_millis(100);
+            config.priority = Priority::new(priority);
+            config.primary = Some([10, 0, 0, 1].into());
+            let mut router = Router::new(config).unwrap();
+            router.handle(ms(0), Event::Startup);
+            while router.poll_action().is_some() {}
+            router
+        };
+        let between = |routers: &[Router]| time_between_looks(routers.iter());
+        let (low, high) = (router(100), router(250));
+        assert_eq!(
+            between(core::slice::from_ref(&low)),
+            Duration::from_millis(25)
+        );
+        // Its Skew_Time is 2.3 ms: not more seldom than an Active one looks.
+        assert_eq!(between(&[high]), SELDOM);
+        let mut active = router(100);
+        active.handle(ms(500), Event::Timeout);
+        assert_eq!(between(&[low, active]), SELDOM);
+    }
+
+    #[test]
     fn strangers_are_passed_over_for_a_while_and_then_heard_again() {
         let mut crowd = Crowd::new(ms(0));
         (0..600).for_each(|_| crowd.hears(true));
-        assert_eq!(crowd.turn(ms(100), || SHORTEST).narrow, Some(true));
-        assert_eq!(crowd.turn(ms(200), || SHORTEST).narrow, None);
-        assert_eq!(crowd.turn(ms(10_100), || SHORTEST).narrow, Some(false));
+        assert_eq!(crowd.turn(ms(100), || LOOKS).narrow, Some(true));
+        assert_eq!(crowd.turn(ms(200), || LOOKS).narrow, None);
+        assert_eq!(crowd.turn(ms(10_100), || LOOKS).narrow, Some(false));
         assert_eq!(crowd.narrowed, 1);
         (0..600).for_each(|_| crowd.hears(true));
-        assert_eq!(crowd.turn(ms(10_300), || SHORTEST).narrow, Some(true));
+        assert_eq!(crowd.turn(ms(10_300), || LOOKS).narrow, Some(true));
         assert!(crowd.reset());
         assert!(!crowd.reset());
     }

@@ -26,9 +26,10 @@ pub trait Host {
     /// behind what the host passed over; after any other error it is asked again, too, a bounded number of times.
     fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Option<Datagram>>;
 
-    /// Sends one packet of a router now. With `protocol` 51 the packet begins with its IPv4 header,
-    /// else the host makes one from the envelope. A packet that the kernel has no room for is an
-    /// error, not a wait.
+    /// Sends one packet of a router now, or with others at the next [`flush`](Self::flush), which comes in the same round
+    /// of the driver: what is refused then is told by [`HostEvent::Unsent`]. With `protocol` 51 the packet begins with
+    /// its IPv4 header, else the host makes one from the envelope. A packet that the kernel has no room for is an error,
+    /// not a wait.
     fn send(
         &mut self,
         router: RouterId,
@@ -82,6 +83,8 @@ pub struct Datagram {
     pub envelope: Envelope,
     /// Bytes in the buffer.
     pub len: usize,
+    /// How long ago it came in, where the host knows; else zero. Timers count from there.
+    pub waited: Duration,
 }
 
 /// What keeps the addresses of a router from answering when they should not.
@@ -148,6 +151,13 @@ pub enum HostEvent {
     LinkGone {
         /// The interface.
         interface: u32,
+    },
+    /// A packet that was kept to go out with others could not be sent.
+    Unsent {
+        /// The router.
+        router: RouterId,
+        /// How.
+        error: io::Error,
     },
     /// Another program removed an address of an Active router. The driver asks for it again.
     AddressGone {

@@ -32,6 +32,7 @@ use super::{
 use crate::{
     admin::status,
     config::load::Loaded,
+    heap,
     ipc::{
         message::{Configuration, FromBalancer, FromSpeaker, ServerState, ToBalancer, ToSpeaker},
         silence::Listening,
@@ -197,6 +198,7 @@ impl Daemon {
             }
         }
         let mut daemon = Self::new(prepared, launched, inherited, events);
+        heap::give_back();
         let code = daemon.react(&mut queue, &mut heard).await?;
         run_once("shutdown_script", daemon.loaded.shutdown()).await;
         Ok(End {

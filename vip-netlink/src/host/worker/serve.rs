@@ -186,6 +186,11 @@ impl Worker {
             Some(Ok(pulse)) => (Some(pulse), None),
             Some(Err(error)) => (None, Some(error)),
         };
+        if let (Some(fence), Some(_)) = (&mut fence, &pulse) {
+            let holds = routers.iter().filter_map(|router| router.hold).collect();
+            // A takeover then adds addresses and no rules. Refused: it tries again.
+            let _ = fence.hear_all(&holds);
+        }
         let mut interfaces: Vec<Interface> = routers
             .iter()
             .map(|router| router.interface.clone())
@@ -194,6 +199,10 @@ impl Worker {
         interfaces.sort();
         interfaces.dedup();
         let holder = fence.as_ref().map_or(UNKNOWN, Fence::number);
+        let mut watcher = Watcher::with_room(options.room).map_err(Error::Netlink)?;
+        let vips = Vips::new(handle.clone()).map_err(Error::Netlink)?;
+        // Refused: they are heard and change nothing.
+        let _ = watcher.ignore(vips.refresher());
         let worker = Self {
             devices: Devices::new(Requests::new(handle.clone()), holder, !options.succession),
             virtual_addresses: routers
@@ -206,8 +215,8 @@ impl Worker {
                 .collect(),
             interfaces: interfaces.into_iter().map(Seen::new).collect(),
             kernel: Kernel::default(),
-            watcher: Watcher::with_room(options.room).map_err(Error::Netlink)?,
-            vips: Vips::new(handle.clone()).map_err(Error::Netlink)?,
+            watcher,
+            vips,
             routing: Routing::new(handle.clone()),
             fixed: Fixed::new(options.fixtures),
             promotion: Promotion::new(Settings::new(handle.clone()), holder),

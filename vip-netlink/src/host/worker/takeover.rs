@@ -238,7 +238,7 @@ impl Worker {
             }
         }
         let mut results: BTreeMap<RouterId, Result<(), Error>> = BTreeMap::new();
-        for (outcome, id) in self.vips.add_all(&asked).into_iter().zip(of) {
+        for (outcome, id) in self.vips.refresh_all(&asked).into_iter().zip(of) {
             let result = results.entry(id).or_insert(Ok(()));
             if outcome.is_err() {
                 *result = outcome;
