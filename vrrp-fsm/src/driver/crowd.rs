@@ -24,6 +24,8 @@ const NARROW: Duration = Duration::from_secs(10);
 const OFTEN: Duration = Duration::from_micros(200);
 const SELDOM: Duration = Duration::from_millis(3);
 const IDLE: Duration = Duration::from_millis(25);
+/// Packets between two looks: what the smallest receive buffer holds several times.
+const WAITING: u32 = 128;
 
 /// How long packets may wait. An Active router soon hears of another: a 33rd of its interval, three milliseconds at most.
 /// Backups have until a takeover that a resignation asks for, which comes after Skew_Time: half of that, and never more
@@ -42,6 +44,12 @@ pub(super) fn time_between_looks<'a>(routers: impl Iterator<Item = &'a Router>) 
         }
     };
     routers.map(patience).min().unwrap_or(SELDOM)
+}
+
+/// Time between looks such that a flood, of which that many came in a window, does not fill a buffer and keep living
+/// routers out of it.
+fn soon_enough(heard: u32) -> Duration {
+    (WINDOW * WAITING / heard.max(1)).max(OFTEN)
 }
 
 /// The rates of what comes in.
@@ -110,7 +118,7 @@ impl Crowd {
         }
         match self.looks {
             None if heard >= MANY && !late => {
-                self.looks = Some(looks());
+                self.looks = Some(looks().min(soon_enough(heard)));
                 change.wakes = Some(false);
             }
             Some(_) if heard < FEW => {
@@ -118,7 +126,7 @@ impl Crowd {
                 change.wakes = Some(true);
             }
             // Routers change their state.
-            Some(_) => self.looks = Some(looks()),
+            Some(_) => self.looks = Some(looks().min(soon_enough(heard))),
             None => {}
         }
         change
@@ -151,10 +159,16 @@ mod tests {
         assert_eq!(hears(&mut crowd, 250, 200), Some(false));
         assert_eq!(crowd.next_look(ms(200)), Some(ms(203)));
         assert_eq!(hears(&mut crowd, 50, 300), None);
-        assert_eq!(hears(&mut crowd, 30, 400), Some(true));
-        assert_eq!(crowd.next_look(ms(400)), None);
+        // A flood would fill the buffers meanwhile.
+        assert_eq!(hears(&mut crowd, 12_800, 310), None);
+        assert_eq!(hears(&mut crowd, 0, 400), None);
+        assert_eq!(crowd.next_look(ms(400)), Some(ms(401)));
+        assert_eq!(hears(&mut crowd, 50, 500), None);
+        assert_eq!(crowd.next_look(ms(500)), Some(ms(503)));
+        assert_eq!(hears(&mut crowd, 30, 600), Some(true));
+        assert_eq!(crowd.next_look(ms(600)), None);
         // Few packets in a long time are no rate.
-        assert_eq!(hears(&mut crowd, 150, 1400), None);
+        assert_eq!(hears(&mut crowd, 150, 1600), None);
     }
 
     #[test]
