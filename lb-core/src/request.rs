@@ -26,7 +26,7 @@ pub struct ConnectionInfo {
     pub source: SocketAddr,
     /// Address the client connected to (the one of the PROXY header where the bind line accepts it).
     pub destination: SocketAddr,
-    /// TLS of the client side.
+    /// TLS of the client side. (Boxed: most connections have none.)
     pub tls: Option<Box<TlsInfo>>,
     /// Name of the frontend.
     pub frontend: Arc<str>,

@@ -8,14 +8,16 @@
 mod gauge;
 mod histogram;
 mod rate;
+mod tally;
 mod time;
 mod traffic;
 
 pub use gauge::{Counter, Gauge};
 pub use histogram::{BOUNDS_US, Buckets};
 pub use rate::Rate;
+pub use tally::{Tally, set_worker};
 pub use time::{Moment, Sliding};
-pub use traffic::{Cell, StatusClass, Timer, Timers, Times, Traffic, set_worker};
+pub use traffic::{Cell, StatusClass, Timer, Timers, Times, Traffic};
 
 use std::time::Instant;
 

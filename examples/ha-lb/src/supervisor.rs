@@ -48,17 +48,12 @@ pub fn run(options: &start::Options) -> ExitCode {
         eprintln!("ha-lb: net_namespace {name}: {error}; `ip netns add {name}` makes one");
         return ExitCode::FAILURE;
     }
-    let mut options = options.clone();
-    options.launch.umask = config.and_then(|config| config.global.process.umask);
-    if let Some(mask) = options.launch.umask {
-        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(mask));
-    }
     for keyword in config.map_or_else(Vec::new, |c| without_effect(&c.global.process)) {
         eprintln!(
-            "ha-lb: warning: `{keyword}` has no effect here, only when called as `keepalived`: no pid files are written"
+            "ha-lb: warning: `{keyword}` has no effect here, only when called as `keepalived`"
         );
     }
-    serve(read, &options).unwrap_or_else(|refusal| {
+    serve(read, options).unwrap_or_else(|refusal| {
         eprintln!("ha-lb: {refusal}");
         ExitCode::FAILURE
     })
@@ -67,6 +62,7 @@ pub fn run(options: &start::Options) -> ExitCode {
 /// What only the command line of keepalived carries out.
 fn without_effect(process: &Process) -> Vec<&'static str> {
     let keywords = [
+        ("umask", process.umask.is_some()),
         ("instance", process.instance.is_some()),
         ("use_pid_dir", process.pid_folder),
     ];

@@ -25,7 +25,7 @@ use crate::{
     proxy_protocol,
     rules::Stores,
     server::Server,
-    stats::{Cell, Counter},
+    stats::{Cell, Tally},
 };
 
 /// What is needed of a backend.
@@ -127,7 +127,7 @@ impl Connection {
         loop {
             let lease = self.place(trace, need, exclude).await?;
             let server = lease.server_index();
-            let cell = |of: fn(&Cell) -> &Counter| count(&lease, of);
+            let cell = |of: fn(&Cell) -> &Tally| count(&lease, of);
             trace.answerer = Answerer::Server(server);
             self.member.uses(lease.server().map(Server::key));
             let name = self.server_name(need, &lease);
@@ -457,7 +457,7 @@ fn leads_to(stream: &Stream, server: &Server) -> bool {
 }
 
 /// Counts on the leased server and on its backend.
-fn count(lease: &Lease, of: impl Fn(&Cell) -> &Counter) {
+fn count(lease: &Lease, of: impl Fn(&Cell) -> &Tally) {
     if let Some(server) = lease.server() {
         of(server.counters().traffic.cell()).increment();
     }

@@ -111,6 +111,8 @@ pub(super) struct Flow {
     /// The sink's sending direction is ended after the last byte.
     close: bool,
     closed: bool,
+    /// The connection is ended after the last byte, by whoever polls this.
+    last: bool,
     pipe: Option<Pipe>,
     busy: u32,
     flushed: bool,
@@ -140,6 +142,7 @@ impl Flow {
             unwrap: None,
             close,
             closed: false,
+            last: false,
             pipe: None,
             busy: 0,
             flushed: true,
@@ -176,6 +179,11 @@ impl Flow {
     /// Replaces the body; used when the head that names it has come.
     pub(super) fn set_body(&mut self, body: Body) {
         self.body = body;
+    }
+
+    /// The sink's connection is ended when this is done: its last bytes may wait for that.
+    pub(super) fn set_last(&mut self) {
+        self.last = true;
     }
 
     /// The sink speaks HTTP/1.0: content is sent without the chunks it came in.
@@ -363,6 +371,9 @@ impl Flow {
             let body = input.bytes().get(..self.approved).unwrap_or_default();
             let polled = match (ahead.is_empty(), body.is_empty()) {
                 (true, true) => return Ok(moved),
+                (false, true) if self.last && self.body.is_done() => {
+                    to.stream.poll_write_last(cx, ahead)
+                }
                 (false, true) => to.stream.poll_write(cx, &[IoSlice::new(ahead)]),
                 (true, false) => to.stream.poll_write(cx, &[IoSlice::new(body)]),
                 (false, false) => {

@@ -85,7 +85,7 @@ impl Connection {
             member,
             mut timer,
             mut info,
-            mut places,
+            mut presence,
             worker,
             listener,
             ..
@@ -94,9 +94,9 @@ impl Connection {
             return None;
         };
         // Nothing shares them before the handshake is over.
-        let admitted = Rc::get_mut(&mut places).is_some_and(|places| {
-            places.secure = Secure::enter(&listener.balancer);
-            places.secure.is_some()
+        let admitted = Rc::get_mut(&mut presence).is_some_and(|presence| {
+            presence.places.secure = Secure::enter(&listener.balancer);
+            presence.places.secure.is_some()
         });
         let done = if !admitted {
             Err(Failure::TooMany)
@@ -134,9 +134,8 @@ impl Connection {
             state: self.state,
             handshake: self.handshake,
             idle_since: self.idle_since,
-            counted: self.counted,
             inspected: self.inspected,
-            places,
+            presence,
         })
     }
 }

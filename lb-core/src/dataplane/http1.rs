@@ -164,7 +164,7 @@ async fn serve_while_busy(connection: &mut Connection, requests: &mut u32) -> Ne
 /// A connection without a request for so long gives its memory back.
 const SOON: Duration = Duration::from_secs(1);
 /// Exchanges whose memory a worker keeps: free ones, and those of connections that wait for their next request.
-const KEPT: usize = 256;
+const KEPT: usize = 64;
 
 /// Whether the first byte of another request comes [`SOON`]. If not, [`next_request`] finds out why.
 async fn comes_soon(connection: &mut Connection) -> bool {

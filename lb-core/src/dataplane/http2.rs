@@ -37,13 +37,12 @@ pub(super) use upstream::Upstream;
 
 use super::{
     clock,
-    count::Counted,
     flow::Side,
     http1,
-    listener::{Listener, Places},
+    listener::Listener,
     registry::{Membership, Order},
     rt::{self, Timer},
-    session::Connection,
+    session::{Connection, Presence},
     stream::Stream,
     worker::Worker,
 };
@@ -76,8 +75,7 @@ struct Front {
     timer: Timer,
     state: RuleState,
     handshake: Duration,
-    counted: Rc<Counted>,
-    places: Rc<Places>,
+    presence: Rc<Presence>,
     seen: Rc<Seen>,
     live: Rc<Live>,
     /// Streams so far.
@@ -139,8 +137,7 @@ pub(super) async fn serve(connection: Box<Connection>) {
         state,
         handshake,
         idle_since,
-        counted,
-        places,
+        presence,
         ..
     } = *connection;
     let seen = Rc::new(Seen::default());
@@ -154,8 +151,7 @@ pub(super) async fn serve(connection: Box<Connection>) {
         timer,
         state,
         handshake,
-        counted,
-        places,
+        presence,
         seen,
         live: Rc::new(Live {
             count: Cell::new(0),
@@ -307,9 +303,8 @@ impl Front {
             state: self.state.of_connection(),
             handshake: self.handshake,
             idle_since,
-            counted: Rc::clone(&self.counted),
             inspected: false,
-            places: Rc::clone(&self.places),
+            presence: Rc::clone(&self.presence),
         });
         let number = self.opened;
         self.opened = self.opened.saturating_add(1);

@@ -25,18 +25,18 @@ pub(super) enum Order {
     Killed,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Entry {
     order: Cell<Order>,
-    waker: RefCell<Option<Waker>>,
+    waker: Cell<Option<Waker>>,
     /// The server that the connection uses now.
     server: Cell<Option<ServerKey>>,
     /// What accepted it, or has taken it over since.
-    listener: RefCell<Weak<Listener>>,
+    listener: Cell<Weak<Listener>>,
 }
 
 /// Every connection of a worker.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Registry {
     entries: RefCell<Slab<Rc<Entry>>>,
     finishing: Cell<bool>,
@@ -44,7 +44,6 @@ pub(super) struct Registry {
 }
 
 /// A connection's own end of its entry; leaves the registry on drop.
-#[derive(Debug)]
 pub(super) struct Membership {
     registry: Rc<Registry>,
     entry: Rc<Entry>,
@@ -55,7 +54,7 @@ impl Registry {
     /// Enters a connection.
     pub(super) fn join(self: &Rc<Self>, listener: &Rc<Listener>) -> Membership {
         let entry = Rc::new(Entry {
-            listener: RefCell::new(Rc::downgrade(listener)),
+            listener: Cell::new(Rc::downgrade(listener)),
             ..Entry::default()
         });
         if self.finishing.get() {
@@ -89,7 +88,10 @@ impl Registry {
     /// Cuts the connections whose listener is one of those.
     pub(super) fn cut(&self, of: impl Fn(&Listener) -> bool) {
         self.order(Order::Killed, |entry| {
-            entry.listener.borrow().upgrade().is_some_and(|l| of(&l))
+            let listener = entry.listener.take();
+            let found = listener.upgrade();
+            entry.listener.set(listener);
+            found.is_some_and(|l| of(&l))
         });
     }
 
@@ -108,9 +110,11 @@ impl Registry {
         for (_, entry) in self.entries.borrow().iter() {
             if concerned(entry) && entry.order.get() < order {
                 entry.order.set(order);
-                if let Some(waker) = entry.waker.borrow().as_ref() {
+                let waker = entry.waker.take();
+                if let Some(waker) = &waker {
                     waker.wake_by_ref();
                 }
+                entry.waker.set(waker);
             }
         }
     }
@@ -128,7 +132,7 @@ impl Membership {
     /// Lets orders wake the task that polls this; called once at the beginning.
     pub(super) async fn listen(&self) {
         std::future::poll_fn(|cx| {
-            *self.entry.waker.borrow_mut() = Some(cx.waker().clone());
+            self.entry.waker.set(Some(cx.waker().clone()));
             Poll::Ready(())
         })
         .await;
@@ -141,7 +145,7 @@ impl Membership {
 
     /// Notes the listener that stands for the one that accepted the connection.
     pub(super) fn belongs_to(&self, listener: &Rc<Listener>) {
-        *self.entry.listener.borrow_mut() = Rc::downgrade(listener);
+        self.entry.listener.set(Rc::downgrade(listener));
     }
 
     /// Notes the server in use.

@@ -43,11 +43,16 @@ pub(super) struct Connection {
     pub(super) handshake: Duration,
     /// When the last request ended.
     pub(super) idle_since: Instant,
-    /// Shared by the streams of a connection in HTTP/2.
-    pub(super) counted: Rc<Counted>,
     /// The frontend's `tcp-request content` rules have seen the request that comes next.
     pub(super) inspected: bool,
-    pub(super) places: Rc<Places>,
+    /// Shared by the streams of a connection in HTTP/2.
+    pub(super) presence: Rc<Presence>,
+}
+
+/// That a connection is there: in the counts, and in its places. Leaves both on drop, in this order.
+pub(super) struct Presence {
+    _counted: Counted,
+    pub(super) places: Places,
 }
 
 /// Why waiting for a client ended.
@@ -115,9 +120,8 @@ impl Connection {
 
 /// Starts the task of a connection.
 pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Accepted) {
-    let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
+    let mut connection = open(Rc::clone(worker), Rc::clone(listener), accepted);
     rt::spawn(async move {
-        let mut connection = open(worker, listener, accepted);
         connection.member.listen().await;
         if !connection.is_allowed() {
             return;
@@ -136,7 +140,8 @@ pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Acce
         match connection.frontend().mode {
             Mode::Tcp => Box::pin(tcp::serve(connection)).await,
             Mode::Http if connection.speaks_http2() => Box::pin(http2::serve(connection)).await,
-            Mode::Http => Box::pin(http1::serve(connection)).await,
+            // Not boxed: it is what most connections wait in.
+            Mode::Http => http1::serve(connection).await,
         }
     });
 }
@@ -162,9 +167,11 @@ fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<C
         },
         handshake: Duration::ZERO,
         idle_since: now,
-        counted: Rc::new(Counted::new(&worker, &listener, now)),
         inspected: false,
-        places: Rc::new(accepted.places),
+        presence: Rc::new(Presence {
+            _counted: Counted::new(&worker, &listener, now),
+            places: accepted.places,
+        }),
         info,
         worker,
         listener,
@@ -315,7 +322,7 @@ mod tests {
             size_of::<F>()
         }
         let idle = size_of::<Connection>() + of(http1::serve);
-        assert!(idle <= 1024, "{idle} bytes");
+        assert!(idle <= 704, "{idle} bytes");
         let relayed = size_of::<Connection>() + of(tcp::serve);
         assert!(relayed <= 2560, "{relayed} bytes");
     }

@@ -167,6 +167,25 @@ impl Stream {
         }
     }
 
+    /// Sends some of the last bytes before [`Stream::end`], which follows at once.
+    pub(super) fn poll_write_last(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(plain) => plain.socket().poll_write_last(cx, bytes),
+            _ => self.poll_write(cx, &[IoSlice::new(bytes)]),
+        }
+    }
+
+    /// Ends the sending direction of a connection without TLS, and sends what was held back for that.
+    pub(super) fn end(&self) {
+        if let Self::Plain(plain) = self {
+            let _ = plain.socket().shut_down();
+        }
+    }
+
     /// Pushes out what TLS has sealed but not sent.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

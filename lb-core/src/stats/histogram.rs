@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Counter;
+use super::Tally;
 
 /// Upper bounds of the buckets in microseconds; what is longer is in none of them.
 pub const BOUNDS_US: [u32; 15] = [
@@ -14,8 +14,8 @@ pub const BOUNDS_US: [u32; 15] = [
 /// missing to the number of all, which their owner counts anyway.
 #[derive(Debug, Default)]
 pub(super) struct Histogram {
-    longer: [Counter; BOUNDS_US.len()],
-    sum_us: Counter,
+    longer: [Tally; BOUNDS_US.len()],
+    sum_us: Tally,
 }
 
 /// The counts of a histogram at one moment.
@@ -45,7 +45,7 @@ impl Histogram {
 
     /// Adds what was counted here to `buckets`; `count` is the number of all.
     pub(super) fn add_to(&self, buckets: &mut Buckets, count: u64) {
-        let longer: Vec<u64> = self.longer.iter().map(Counter::value).collect();
+        let longer: Vec<u64> = self.longer.iter().map(Tally::value).collect();
         // Read one after the other while others count: never less than the parts.
         let count = count.max(longer.iter().sum());
         let mut left = count - longer.iter().sum::<u64>();
@@ -58,7 +58,7 @@ impl Histogram {
     }
 
     pub(super) fn clear(&self) {
-        self.longer.iter().for_each(Counter::clear);
+        self.longer.iter().for_each(Tally::clear);
         self.sum_us.clear();
     }
 }

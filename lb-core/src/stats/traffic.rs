@@ -1,20 +1,12 @@
 //! What is counted on each request or connection, a cell per worker.
 
-use std::{cell::Cell as ThreadCell, time::Duration};
+use std::time::Duration;
 
-use super::{Buckets, Counter, Sliding, histogram::Histogram};
-
-/// Number of cells: workers beyond it share (an atomic loses nothing by that, it only gets slower).
-const CELLS: usize = 4;
-
-thread_local! {
-    static WORKER: ThreadCell<usize> = const { ThreadCell::new(0) };
-}
-
-/// Says that the calling thread is worker `number`. Threads that never say so share the cell of worker 0.
-pub fn set_worker(number: usize) {
-    WORKER.set(number % CELLS);
-}
+use super::{
+    Buckets, Sliding, Tally,
+    histogram::Histogram,
+    tally::{CELLS, place},
+};
 
 /// Class of a response status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,45 +90,45 @@ pub enum Timer {
 #[repr(align(128))]
 pub struct Cell {
     /// Sessions or streams (`stot`).
-    pub sessions: Counter,
+    pub sessions: Tally,
     /// Times chosen by the balancing (`lbtot`).
-    pub chosen: Counter,
+    pub chosen: Tally,
     /// HTTP requests (`req_tot`).
-    pub requests: Counter,
+    pub requests: Tally,
     /// Bytes from the client (`bin`).
-    pub bytes_in: Counter,
+    pub bytes_in: Tally,
     /// Bytes to the client (`bout`).
-    pub bytes_out: Counter,
+    pub bytes_out: Tally,
     /// Requests refused by a rule (`dreq`).
-    pub denied_requests: Counter,
+    pub denied_requests: Tally,
     /// Responses refused by a rule (`dresp`).
-    pub denied_responses: Counter,
+    pub denied_responses: Tally,
     /// Invalid requests and clients that went away before one was complete (`ereq`).
-    pub request_errors: Counter,
+    pub request_errors: Tally,
     /// Connections to servers that failed (`econ`).
-    pub connect_errors: Counter,
+    pub connect_errors: Tally,
     /// Invalid or missing responses (`eresp`).
-    pub response_errors: Counter,
+    pub response_errors: Tally,
     /// Connect retries (`wretr`).
-    pub retries: Counter,
+    pub retries: Tally,
     /// Redispatches to another server (`wredis`).
-    pub redispatches: Counter,
+    pub redispatches: Tally,
     /// Transfers broken off by the client (`cli_abrt`).
-    pub client_aborts: Counter,
+    pub client_aborts: Tally,
     /// Transfers broken off by the server (`srv_abrt`).
-    pub server_aborts: Counter,
+    pub server_aborts: Tally,
     /// Requests answered here (`intercepted`).
-    pub intercepted: Counter,
+    pub intercepted: Tally,
     /// New connections to servers (`connect`).
-    pub connects: Counter,
+    pub connects: Tally,
     /// Requests on a kept connection (`reuse`).
-    pub reuses: Counter,
+    pub reuses: Tally,
     /// Rules that could not rewrite (`wrew`).
-    pub failed_rewrites: Counter,
+    pub failed_rewrites: Tally,
     /// Internal errors (`eint`).
-    pub internal_errors: Counter,
-    responses: [Counter; 6],
-    timed: Counter,
+    pub internal_errors: Tally,
+    responses: [Tally; 6],
+    timed: Tally,
     times: [Sliding; 4],
     histograms: [Histogram; 4],
 }
@@ -193,7 +185,7 @@ impl Cell {
         counters
             .into_iter()
             .chain(&self.responses)
-            .for_each(Counter::clear);
+            .for_each(Tally::clear);
         self.times.iter().for_each(Sliding::clear);
         self.histograms.iter().for_each(Histogram::clear);
     }
@@ -216,17 +208,17 @@ impl Traffic {
     /// The cell of the calling worker, to count in.
     pub fn cell(&self) -> &Cell {
         let [first, ..] = &*self.cells;
-        self.cells.get(WORKER.get()).unwrap_or(first)
+        self.cells.get(place()).unwrap_or(first)
     }
 
     /// A counter summed over the workers: `traffic.total(|c| &c.bytes_in)`.
-    pub fn total(&self, counter: impl Fn(&Cell) -> &Counter) -> u64 {
+    pub fn total(&self, counter: impl Fn(&Cell) -> &Tally) -> u64 {
         self.cells.iter().map(|cell| counter(cell).value()).sum()
     }
 
     /// Responses of one class.
     pub fn responses(&self, class: StatusClass) -> u64 {
-        let of = |cell: &Cell| cell.responses.get(class as usize).map_or(0, Counter::value);
+        let of = |cell: &Cell| cell.responses.get(class as usize).map_or(0, Tally::value);
         self.cells.iter().map(of).sum()
     }
 

@@ -87,15 +87,17 @@ pub(super) async fn pass_back(
     if tunnel {
         patience = begin_tunnel(x, timeouts, patience);
     }
-    let mut woken = false;
+    let last = !stays && x.up.is_done() && !tunnel;
+    if last {
+        x.down.set_last();
+    }
     let step = std::future::poll_fn(|cx| {
-        // The first turn belongs to the event that brought the head.
-        if std::mem::replace(&mut woken, true) {
-            clock::now();
-        }
         poll_response(connection, x, &mut dialed.server, (patience, drains), cx)
     })
     .await;
+    if last && step == Step::Done {
+        connection.client.stream.end();
+    }
     if step == Step::BadResponse && !x.down.has_begun() {
         x.trace.end_with(b'P', b'H');
         x.trace.timers.response = None;

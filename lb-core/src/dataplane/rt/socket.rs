@@ -177,9 +177,25 @@ impl Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let sent = self.poll_io(Direction::Write, cx, |fd| {
-            send(fd, bytes, SendFlags::NOSIGNAL)
-        });
+        self.poll_send(cx, bytes, SendFlags::NOSIGNAL)
+    }
+
+    /// Sends what [`Socket::shut_down`] follows at once: the end goes in the same packet as the last bytes.
+    pub(in crate::dataplane) fn poll_write_last(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        flags: SendFlags,
+    ) -> Poll<io::Result<usize>> {
+        let sent = self.poll_io(Direction::Write, cx, |fd| send(fd, bytes, flags));
         self.note_sent(&sent, bytes.len());
         sent
     }
