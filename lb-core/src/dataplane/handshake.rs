@@ -114,9 +114,13 @@ impl Connection {
             .await
         };
         let now = clock::now();
+        let done = done.and_then(|(stream, choice)| {
+            let known = tls::info(&stream, &choice).ok_or(Failure::Certificate)?;
+            Ok((stream, known))
+        });
         let stream = match done {
-            Ok((stream, choice)) => {
-                info.tls = Some(Box::new(tls::info(&stream, &choice)));
+            Ok((stream, known)) => {
+                info.tls = Some(Box::new(known));
                 Stream::from(TlsStream::Server(stream))
             }
             Err(failure) => {

@@ -195,12 +195,13 @@ pub(super) fn refused_own_certificate() -> Option<bool> {
     clients::refused_own()
 }
 
-/// What rules and log lines may know of an established session.
-pub(super) fn info(stream: &TlsStream<Plain>, choice: &Choice) -> TlsInfo {
+/// What rules and log lines may know of an established session; `None` where the certificate of a client that resumes
+/// one is not good any more: it has expired, or the list of revoked ones has.
+pub(super) fn info(stream: &TlsStream<Plain>, choice: &Choice) -> Option<TlsInfo> {
     let session = stream.get_ref().1;
     let suite = session.negotiated_cipher_suite();
     let cipher = suite.and_then(|suite| cipher::find(suite.suite().into()));
-    TlsInfo {
+    Some(TlsInfo {
         version: match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
@@ -214,11 +215,11 @@ pub(super) fn info(stream: &TlsStream<Plain>, choice: &Choice) -> TlsInfo {
             .map(Arc::from),
         resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
         client: match (&choice.clients, session.peer_certificates()) {
-            (Some(clients), Some(chain)) => client(clients, chain).map(Arc::new),
+            (Some(clients), Some(chain)) => Some(Arc::new(client(clients, chain)?)),
             _ => None,
         },
         own: Some(Arc::clone(&choice.loaded.seen)),
-    }
+    })
 }
 
 fn client(clients: &Clients, chain: &[CertificateDer<'_>]) -> Option<ClientCertificate> {
@@ -232,6 +233,6 @@ fn client(clients: &Clients, chain: &[CertificateDer<'_>]) -> Option<ClientCerti
             },
         },
         chain: rest.iter().flat_map(|der| der.iter().copied()).collect(),
-        verified: clients.verified(chain, UnixTime::now()),
+        verified: clients.verified(chain, UnixTime::now())?,
     })
 }

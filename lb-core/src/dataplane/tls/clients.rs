@@ -130,12 +130,10 @@ impl Clients {
         Ok(())
     }
 
-    /// What an accepted client's certificate came to.
-    pub(super) fn verified(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Verified {
-        match chain.split_first() {
-            Some((leaf, rest)) => self.judge(leaf, rest, now).unwrap_or_default(),
-            None => Verified::default(),
-        }
+    /// What a client's certificate comes to now; `None` if it would be refused.
+    pub(super) fn verified(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Option<Verified> {
+        let (leaf, rest) = chain.split_first()?;
+        self.judge(leaf, rest, now).ok()
     }
 
     /// Verifies, and goes on behind each fault that is let pass, so that the next one is found as well.
@@ -390,5 +388,38 @@ impl ClientCertVerifier for Clients {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         let algorithms = &self.provider.signature_verification_algorithms;
         algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_good_as_long_as_it_holds() {
+        let pem: &[u8] = include_bytes!("../../../tests/plane/data/one.test.pem");
+        let chain = [CertificateDer::from_pem_slice(pem).unwrap()];
+        let mut settings = TlsSettings {
+            verify: ClientVerify::Required,
+            authorities: Some(("one.pem".into(), pem.into())),
+            ..TlsSettings::default()
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let dates = Parsed::new(&chain[0]).unwrap().validity();
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let clients = Clients::new(&settings, &provider).unwrap().unwrap();
+        assert_eq!(
+            clients.verified(&chain, at(*dates.end())),
+            Some(Verified::default())
+        );
+        assert_eq!(clients.verified(&chain, at(dates.end() + 1)), None);
+        assert_eq!(clients.verified(&chain, at(dates.start() - 1)), None);
+        settings.certificate_faults = IgnoredFaults::Some(vec![10]);
+        settings.authority_faults = IgnoredFaults::Some(vec![10]);
+        let clients = Clients::new(&settings, &provider).unwrap().unwrap();
+        let late = clients.verified(&chain, at(dates.end() + 1)).unwrap();
+        assert_eq!(late.result, 10);
     }
 }
