@@ -14,6 +14,7 @@ mod change;
 mod kin;
 mod lease;
 mod renew;
+mod resolution;
 mod retry;
 mod slots;
 mod weights;
@@ -25,6 +26,7 @@ pub use admin::{AdminAction, Health};
 pub use change::{Cause, StateChange};
 use kin::Kin;
 pub use lease::{Lease, Outcome, Ticket};
+pub use resolution::Unresolved;
 pub use retry::AfterFailure;
 
 use std::{

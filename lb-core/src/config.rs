@@ -7,9 +7,11 @@ pub mod cipher;
 mod error_page;
 mod global;
 mod proxy;
+mod resolvers;
 mod server;
 mod tls;
 mod unix;
+mod watch;
 
 pub use error_page::{ErrorPage, ErrorPageError};
 pub use global::{
@@ -20,12 +22,14 @@ pub use proxy::{
     FrontendConfig, HttpMode, HttpReuse, LogFormatKind, Mode, Protocol, ProxyConfig, StatsPage,
     StickTableConfig, StoreKind, TableKey, Timeouts,
 };
+pub use resolvers::{Hold, Resolution, Resolvers};
 pub use server::{CheckConfig, ServerConfig};
 pub use tls::{
     ClientVerify, IgnoredFaults, PemFile, ServerTls, TicketKey, TlsAlgorithms, TlsBind,
     TlsCertificate, TlsListLine, TlsSettings,
 };
 pub use unix::UnixAddress;
+pub use watch::{AgentConfig, Layer, Observe, OnError};
 
 /// A whole configuration: the global section and every proxy in the order of the file.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +38,10 @@ pub struct Config {
     pub global: Global,
     /// `frontend`, `backend` and `listen` sections in file order (a `listen` is one proxy with both halves).
     pub proxies: Vec<ProxyConfig>,
+    /// `resolvers` sections.
+    pub resolvers: Vec<Resolvers>,
+    /// Files of maps, whose contents may change.
+    pub pattern_files: std::sync::Arc<crate::expr::PatternFiles>,
 }
 
 impl Config {

@@ -14,6 +14,7 @@ mod known;
 pub mod map;
 pub mod matcher;
 pub(crate) mod parse;
+mod pattern_file;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub(crate) mod value;
 mod written;
 
 pub use args::{ArgKind, ArgSpec, Argument, Userlist};
+pub use pattern_file::{Entry, LiveMap, PatternFile, PatternFiles, Which};
 pub use value::{OwnedValue, Type, Value};
 pub use written::Written;
 
@@ -83,8 +85,8 @@ pub struct Definitions {
         Option<std::sync::Arc<std::collections::BTreeMap<std::sync::Arc<str>, ProxyFacts>>>,
     /// `userlist` sections by name.
     pub userlists: std::collections::BTreeMap<String, std::sync::Arc<Userlist>>,
-    /// Contents of the files of maps by their names.
-    pub maps: std::collections::BTreeMap<String, std::sync::Arc<[u8]>>,
+    /// Files of maps that were read.
+    pub files: std::sync::Arc<PatternFiles>,
 }
 
 /// What rules can refer to of a proxy. A frontend and a backend of one name are one.

@@ -4,6 +4,7 @@
 //! [`Monitor::next_deadline`] a getter. Whoever drives it runs the probes and tells the server's backend each
 //! [`CheckReport`]. Never here: sockets, clocks, the state of the server itself.
 
+mod agent;
 mod monitor;
 mod report;
 pub mod script;
@@ -11,5 +12,6 @@ pub mod script;
 #[cfg(test)]
 mod tests;
 
+pub use agent::AgentAnswer;
 pub use monitor::{Event, Monitor, Pace, Probe};
 pub use report::{CheckReport, CheckStatus, ProbeResult};

@@ -7,7 +7,9 @@
 mod action;
 mod builder;
 mod error;
+mod mark;
 mod run;
+mod user;
 mod verdict;
 mod words;
 
@@ -17,8 +19,9 @@ use std::{
 };
 
 pub use action::{ACTIONS, ActionSpec, Place};
-pub use builder::{Loader, Parsed, ProxySide, RulesBuilder, User};
+pub use builder::{Loader, Parsed, ProxySide, RulesBuilder};
 pub use error::{RuleError, RuleWarning};
+pub use user::User;
 pub use verdict::{
     ConnectionVerdict, ContentVerdict, Redirect, Reply, RequestVerdict, ResponseVerdict, Service,
 };
@@ -58,6 +61,8 @@ struct Rules {
     monitor_fail: Vec<Condition>,
     request_headers: Vec<HeaderCapture>,
     response_headers: Vec<HeaderCapture>,
+    cookie: Option<mark::CookieCapture>,
+    unique_id: mark::UniqueId,
     /// Number of capture slots of requests and responses.
     slots: (usize, usize),
 }
@@ -185,6 +190,10 @@ impl ProxyRules {
             request.as_ref(),
             &mut state.captures.request,
         );
+        if rules.unique_id.format.is_some() {
+            let view = RequestView::new(now, connection, state).with_request(request.as_ref());
+            state.unique_id = rules.unique_id.of(&view);
+        }
         if rules.slots.1 > 0 {
             // Also an answer of our own is logged with its captures, which are then empty.
             state.captures.response.resize(rules.slots.1, None);
@@ -280,6 +289,17 @@ impl ProxyRules {
         (server, stores)
     }
 
+    /// Every rule has run and the request goes to a server: `capture cookie`, `unique-id-header`.
+    pub fn on_departure(&self, request: &mut HeadMut<'_>, state: &mut RuleState) {
+        if let Some(cookie) = &self.rules.cookie {
+            state.captures.request_cookie = cookie.of_request(request.as_ref());
+        }
+        let header = self.rules.unique_id.header.as_ref();
+        if let Some((name, id)) = header.zip(state.unique_id.as_ref()) {
+            request.add(name, id);
+        }
+    }
+
     /// `monitor fail`: whether `monitor-uri` is to be answered with an error.
     pub fn monitor_fails(&self, view: &RequestView<'_>) -> bool {
         let conditions = &self.rules.monitor_fail;
@@ -302,6 +322,9 @@ impl ProxyRules {
             response.as_ref(),
             &mut state.captures.response,
         );
+        if let Some(cookie) = &rules.cookie {
+            state.captures.response_cookie = cookie.of_response(response.as_ref());
+        }
         over_response(
             &rules.http_response,
             now,

@@ -3,9 +3,11 @@
 //! State changes only under the lock of its [`Backend`](crate::backend::Backend); reading it takes no lock, so
 //! that the stats page and the command line never hold a worker up. Never here: choosing, queueing, checking.
 
+mod observed;
 mod shared;
 mod status;
 
+pub use observed::Seen;
 pub use shared::ServerKey;
 use shared::Shared;
 pub use status::{AdminState, Operation, ServerStatus};
@@ -16,6 +18,7 @@ use std::{
         Arc, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -105,6 +108,10 @@ impl Server {
 
     /// Where it listens: as its line says, or where an operator has put it since. `None` on a UNIX socket, too.
     pub fn address(&self) -> Option<SocketAddr> {
+        if self.config.resolution.is_some() && !self.is_resolved() {
+            // Where it was is no longer known to be its own.
+            return None;
+        }
         self.moved_to().or(self.config.address)
     }
 
@@ -119,6 +126,11 @@ impl Server {
     /// Whether it is known where it listens.
     pub fn has_address(&self) -> bool {
         self.config.has_address() || self.shared.moved.load(Relaxed)
+    }
+
+    /// Whether its name, if it has one, has an address.
+    pub fn is_resolved(&self) -> bool {
+        !self.admin().contains(AdminState::RESOLUTION_MAINT)
     }
 
     /// Name.
@@ -183,9 +195,44 @@ impl Server {
         ServerStatus::new(self.admin(), self.operation(), health)
     }
 
-    /// Whether it has `check` and nobody switched its checks off.
+    /// Whether it has `check`, or goes along with one that has, and nobody switched its checks off.
     pub fn is_checked(&self) -> bool {
-        self.config.check.is_some() && !self.shared.unchecked.load(Relaxed)
+        let checked = self.config.check.is_some() || self.config.track.is_some();
+        checked && !self.shared.unchecked.load(Relaxed)
+    }
+
+    /// A stream tells what it saw of it (`observe`).
+    pub fn observe(&self, seen: Seen) {
+        if let Some(rule) = &self.config.observe {
+            self.shared.observed.note(rule, seen);
+        }
+    }
+
+    /// Too many errors in a row were seen; in words. Whoever runs its checks listens.
+    pub fn poll_alarm(&self, cx: &mut Context<'_>) -> Poll<String> {
+        self.shared.observed.poll_alarm(cx)
+    }
+
+    /// What its agent says, `None` without one.
+    pub fn agent_report(&self) -> Option<CheckReport> {
+        self.history().agent.clone()
+    }
+
+    /// Whether its agent is asked: it has one, and nobody switched that off.
+    pub fn has_agent(&self) -> bool {
+        self.config.agent.is_some() && !self.shared.unasked.load(Relaxed)
+    }
+
+    /// Whether neither its checks nor its agent say that it is down.
+    pub(crate) fn is_sound(&self) -> bool {
+        let history = self.history();
+        let own = !self.is_checked() || history.report.as_ref().is_none_or(CheckReport::is_up);
+        own && history.agent.as_ref().is_none_or(CheckReport::is_up)
+    }
+
+    /// Whether no agent says that it is down.
+    pub(crate) fn agent_agrees(&self) -> bool {
+        self.history().agent.as_ref().is_none_or(CheckReport::is_up)
     }
 
     /// The last check, `None` without `check`.
@@ -254,6 +301,14 @@ impl Server {
 
     pub(crate) fn set_checked(&self, checked: bool) {
         self.shared.unchecked.store(!checked, Relaxed);
+    }
+
+    pub(crate) fn set_asked(&self, asked: bool) {
+        self.shared.unasked.store(!asked, Relaxed);
+    }
+
+    pub(crate) fn set_agent_report(&self, report: CheckReport) {
+        self.history().agent = Some(report);
     }
 
     pub(crate) fn set_report(&self, report: CheckReport) {

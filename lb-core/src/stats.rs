@@ -146,6 +146,8 @@ pub struct ServerCounters {
     pub last_session: Moment,
     /// Failed health checks while it was up (`chkfail`).
     pub failed_checks: Counter,
+    /// Times that `observe` saw too many errors (`hanafail`).
+    pub alarms: Counter,
     /// Transitions to down (`chkdown`).
     pub down_transitions: Counter,
 }
@@ -161,6 +163,7 @@ impl ServerCounters {
             session_rate: Rate::new(now),
             last_session: Moment::new(now),
             failed_checks: Counter::default(),
+            alarms: Counter::default(),
             down_transitions: Counter::default(),
         }
     }

@@ -117,7 +117,6 @@ fn request(
             target: head.target(),
             version: "HTTP/1.1",
         }),
-        unique_id: None,
         early: false,
     };
     line.clear();

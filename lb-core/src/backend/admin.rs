@@ -48,7 +48,7 @@ impl Backend {
         if server.admin().is_maintenance() {
             return None;
         }
-        let operation = match (report.is_up(), server.operation()) {
+        let operation = match (report.is_up() && server.agent_agrees(), server.operation()) {
             (false, _) => Operation::Stopped,
             (true, _) if report.result.status == CheckStatus::L7OkConditional => {
                 Operation::Stopping
@@ -67,6 +67,83 @@ impl Backend {
         let is_told = (was != Operation::Stopped) != change.up
             || [was, operation].contains(&Operation::Stopping);
         is_told.then_some(change)
+    }
+
+    /// What a server's agent says of its health, or is taken to have said; `cause` is what is told of it. Returns what it changed for those who log it.
+    pub fn apply_agent(
+        &self,
+        now: Instant,
+        server: ServerIndex,
+        report: &CheckReport,
+        cause: impl FnOnce(&CheckReport) -> Cause,
+    ) -> Option<StateChange> {
+        let server = self.server(server)?;
+        server.set_agent_report(report.clone());
+        let runs = server.operation() != Operation::Stopped;
+        if server.admin().is_maintenance() || server.is_sound() == runs {
+            return None;
+        }
+        let operation = match runs {
+            true => Operation::Stopped,
+            false => Self::operation_on_return(server),
+        };
+        Some(self.change(now, server, cause(report), || {
+            server.set_operation(operation, now);
+        }))
+    }
+
+    /// The state of the server that this one tracks has changed, or is looked at first.
+    pub fn follow(
+        &self,
+        now: Instant,
+        server: ServerIndex,
+        tracked: &Server,
+    ) -> Option<StateChange> {
+        let server = self.server(server)?;
+        if let Some(report) = tracked.check_report() {
+            server.set_report(report);
+        }
+        let (backend, name) = server.config().track.clone()?;
+        let before = server.admin();
+        let mut admin = before;
+        admin.set(
+            AdminState::INHERITED_MAINT,
+            tracked.admin().is_maintenance(),
+        );
+        admin.set(AdminState::INHERITED_DRAIN, tracked.admin().is_draining());
+        let was = server.operation();
+        let operation = match (tracked.operation(), was) {
+            _ if admin.is_maintenance() => Operation::Stopped,
+            (Operation::Starting | Operation::Running, Operation::Stopped) => {
+                Self::operation_on_return(server)
+            }
+            (Operation::Starting | Operation::Running, Operation::Stopping) => Operation::Running,
+            (Operation::Starting | Operation::Running, own) => own,
+            (other, _) => other,
+        };
+        if (admin, operation) == (before, was) {
+            return None;
+        }
+        let cause = match (before.is_maintenance(), admin.is_maintenance()) {
+            (false, true) => Cause::Maintenance {
+                drained: before.is_draining(),
+            },
+            (true, false) => Cause::Ready { drained: false },
+            _ if admin.is_draining() && !before.is_draining() => Cause::Drain,
+            _ if before.is_draining() && !admin.is_draining() => Cause::Ready { drained: true },
+            _ => Cause::Tracked(format!("{backend}/{name}")),
+        };
+        Some(self.change(now, server, cause, || {
+            server.set_admin(admin);
+            server.set_operation(operation, now);
+        }))
+    }
+
+    /// `enable agent`, `disable agent`; false for a server without one.
+    pub fn set_asked(&self, server: ServerIndex, asked: bool) -> bool {
+        let server = self.server(server);
+        let server = server.filter(|server| server.config().agent.is_some());
+        server.map(|server| server.set_asked(asked)).is_some()
     }
 
     /// `set server state`; `None` when nothing changes.
@@ -228,7 +305,7 @@ impl Backend {
     }
 
     /// Carries out `apply` and everything that follows from it.
-    fn change(
+    pub(super) fn change(
         &self,
         now: Instant,
         server: &Server,

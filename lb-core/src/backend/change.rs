@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Unresolved;
 use crate::{
     health::{CheckReport, CheckStatus},
     id::ServerIndex,
@@ -40,6 +41,12 @@ pub struct StateChange {
 pub enum Cause {
     /// Its checks.
     Check(CheckReport),
+    /// The server that it tracks, by its name.
+    Tracked(String),
+    /// Its name has no address any more.
+    Unresolved(Unresolved),
+    /// An operator speaks for its agent.
+    Agent,
     /// An operator set this health.
     Admin(&'static str),
     /// An operator took it out.
@@ -83,7 +90,7 @@ impl fmt::Display for StateChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = match &self.cause {
             Cause::Admin(word) => word,
-            Cause::Maintenance { .. } => "going DOWN for maintenance",
+            Cause::Maintenance { .. } | Cause::Unresolved(_) => "going DOWN for maintenance",
             Cause::Ready { drained: true } => "UP (leaving forced drain)",
             Cause::Ready { drained: false } => "UP/READY (leaving forced maintenance)",
             Cause::Drain | Cause::Resolved(_) => "",
@@ -92,8 +99,8 @@ impl fmt::Display for StateChange {
             {
                 "stopping"
             }
-            Cause::Check(_) if self.up => "UP",
-            Cause::Check(_) => "DOWN",
+            Cause::Check(_) | Cause::Tracked(_) | Cause::Agent if self.up => "UP",
+            Cause::Check(_) | Cause::Tracked(_) | Cause::Agent => "DOWN",
         };
         let kind = if self.is_backup { "Backup " } else { "" };
         match &self.cause {
@@ -108,6 +115,15 @@ impl fmt::Display for StateChange {
             // HAProxy counts nothing here.
             Cause::Ready { .. } => return write!(f, "{kind}Server {} is {word}.", self.name),
             _ => write!(f, "{kind}Server {} is {word}", self.name)?,
+        }
+        if self.cause == Cause::Agent {
+            f.write_str(", changed from CLI")?;
+        }
+        if let Cause::Unresolved(reason) = self.cause {
+            write!(f, " ({})", reason.words())?;
+        }
+        if let Cause::Tracked(via) = &self.cause {
+            write!(f, " via {via}")?;
         }
         if let (Cause::Check(report), false) = (&self.cause, self.result_is_logged) {
             write!(f, ", {}", report.result)?;

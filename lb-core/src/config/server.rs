@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::{Protocol, ServerTls, UnixAddress};
+use super::{AgentConfig, Observe, Protocol, Resolution, ServerTls, UnixAddress};
 
 /// One `server` line with every default applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct ServerConfig {
     pub map_port: Option<i32>,
     /// Host name as written, when it was a name (`srv_fqdn`).
     pub fqdn: Option<String>,
+    /// `resolvers`: the address follows the host name.
+    pub resolution: Option<Resolution>,
     /// `weight` 0-256, 1 by default.
     pub weight: u16,
     /// `maxconn`; `None` is unlimited.
@@ -51,6 +53,14 @@ pub struct ServerConfig {
     pub source: Option<SocketAddr>,
     /// `on-marked-down shutdown-sessions`.
     pub shutdown_sessions_on_down: bool,
+    /// `on-marked-up shutdown-backup-sessions`.
+    pub cut_backups_on_up: bool,
+    /// `observe`; only with `check`.
+    pub observe: Option<Observe>,
+    /// `agent-check`.
+    pub agent: Option<AgentConfig>,
+    /// `track`: backend and server whose state this one has.
+    pub track: Option<(Arc<str>, Arc<str>)>,
     /// `redir` prefix.
     pub redir: Option<String>,
     /// `file:line` for messages.
@@ -68,6 +78,7 @@ impl ServerConfig {
             unix: None,
             map_port: None,
             fqdn: None,
+            resolution: None,
             weight: 1,
             maxconn: None,
             minconn: None,
@@ -82,6 +93,10 @@ impl ServerConfig {
             protocol: Protocol::Negotiated,
             source: None,
             shutdown_sessions_on_down: false,
+            cut_backups_on_up: false,
+            observe: None,
+            agent: None,
+            track: None,
             redir: None,
             origin: None,
         }

@@ -24,7 +24,7 @@ use crate::{
     id::ServerIndex,
     proxy_protocol,
     rules::Stores,
-    server::Server,
+    server::{Seen, Server},
     stats::{Cell, Tally},
 };
 
@@ -150,6 +150,7 @@ impl Connection {
                     clock::recent().saturating_duration_since(begun);
                 let failure = match tried {
                     Ok(server) => {
+                        note(&lease, Seen::Connected);
                         cell(|c| &c.connects);
                         remember(need, &lease);
                         let config = lease.server().map(Server::config);
@@ -168,6 +169,7 @@ impl Connection {
                     return Err(failure);
                 }
                 failures += 1;
+                note(&lease, Seen::NotConnected);
                 let connect = need.proxy.timeouts.connect;
                 match need
                     .backend
@@ -454,6 +456,13 @@ fn leads_to(stream: &Stream, server: &Server) -> bool {
         return true;
     };
     stream.peer() == Some(moved)
+}
+
+/// Tells the leased server what was seen of it.
+fn note(lease: &Lease, seen: Seen) {
+    if let Some(server) = lease.server() {
+        server.observe(seen);
+    }
 }
 
 /// Counts on the leased server and on its backend.

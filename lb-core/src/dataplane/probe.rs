@@ -1,36 +1,41 @@
 //! Health checks: the monitors' probes, run on a thread of their own, and what follows from their results.
 
+mod agent;
+mod names;
 mod once;
+mod question;
+mod shared;
+mod watch;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     io,
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
-    Balancer, Event, Events, StartError, clock,
+    Balancer, Events, StartError, clock,
     destination::Destination,
     rt::{self, EventLoop},
     sink::Sinks,
     tls::Connector,
-    worker::{Command, WorkerHandle},
+    worker::WorkerHandle,
 };
-use once::{Found, Method};
+use once::Method;
+use shared::Shared;
 
 use crate::{
     backend::{Backend, StateChange},
-    config::{CheckConfig, CheckKind, ProxyConfig},
-    health::{self, CheckReport, Monitor, Pace, ProbeResult, script::Known},
+    config::{CheckConfig, ProxyConfig},
+    health::{Monitor, Pace},
     id::ServerIndex,
-    log::events::level,
     server::{Server, ServerKey},
 };
 
@@ -49,20 +54,11 @@ enum Order {
     Log(StateChange),
 }
 
-/// What the checks of all servers share.
-struct Shared {
-    balancer: RefCell<Arc<Balancer>>,
-    workers: RefCell<Arc<[WorkerHandle]>>,
-    events: Arc<dyn Events>,
-    sinks: Sinks,
-}
-
 /// Where a checked server stands in the configuration in force.
 struct Place {
     proxy: Option<usize>,
     backend: Arc<Backend>,
     server: ServerIndex,
-    cut_sessions: bool,
 }
 
 /// A server to be checked.
@@ -82,6 +78,21 @@ struct Watched {
     task: rt::Task,
 }
 
+/// An agent to be asked.
+struct AgentTarget {
+    key: ServerKey,
+    place: Place,
+    method: agent::Method,
+    first: Instant,
+}
+
+/// An agent that is asked.
+struct Agent {
+    place: Rc<RefCell<Place>>,
+    method: Rc<agent::Method>,
+    task: rt::Task,
+}
+
 impl Checks {
     /// Starts the thread; there is nothing to check before [`Checks::adopt`].
     pub(super) fn start(
@@ -94,6 +105,7 @@ impl Checks {
         };
         let turning = EventLoop::new().map_err(failed)?;
         let (orders, mut received) = unbounded_channel::<Order>();
+        let again = orders.downgrade();
         let balancer = Arc::clone(balancer);
         let thread = std::thread::Builder::new()
             .name(String::from("checks"))
@@ -104,8 +116,12 @@ impl Checks {
                         balancer: RefCell::new(balancer),
                         workers: RefCell::new(Arc::new([])),
                         events,
+                        followed: Cell::new(false),
+                        again,
                     });
                     let mut watched = BTreeMap::new();
+                    let mut agents = BTreeMap::new();
+                    let mut followed = BTreeMap::new();
                     while let Some(order) = received.recv().await {
                         let (balancer, workers) = match order {
                             Order::Adopt(balancer, workers) => (balancer, workers),
@@ -115,10 +131,15 @@ impl Checks {
                             }
                         };
                         shared.sinks.adopt(&balancer);
-                        let targets = targets(&balancer, clock::now());
+                        let now = clock::now();
+                        let targets = targets(&balancer, now);
+                        let asked = agent_targets(&balancer, now);
+                        followed = names::rearrange(&shared, followed, &balancer);
                         shared.balancer.replace(balancer);
                         shared.workers.replace(workers);
                         watched = shared.rearrange(watched, targets);
+                        agents = shared.rearrange_agents(agents, asked);
+                        shared.align();
                     }
                 });
             })
@@ -174,7 +195,6 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
                     proxy: balancer.proxy_of_backend(index),
                     backend: Arc::clone(backend),
                     server: server.index(),
-                    cut_sessions: server.config().shutdown_sessions_on_down,
                 },
                 method: Method {
                     pace: pace(balancer, proxy, &destination),
@@ -186,6 +206,32 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
                 tls: balancer.check_connector(server.key()).cloned(),
                 first: Monitor::first_probe(now, shortest, position, count),
             });
+        }
+    }
+    targets
+}
+
+fn agent_targets(balancer: &Balancer, now: Instant) -> Vec<AgentTarget> {
+    let mut targets = Vec::new();
+    for (index, backend) in balancer.backends.iter().enumerate() {
+        let proxy = balancer.backend_proxy(index).filter(|p| !p.disabled);
+        let Some(proxy) = proxy else {
+            continue;
+        };
+        let count = u32::try_from(backend.servers().len()).unwrap_or(u32::MAX);
+        for (position, server) in (0u32..).zip(backend.servers()) {
+            if let Some(method) = agent::method(server, proxy.timeouts.check) {
+                targets.push(AgentTarget {
+                    key: server.key(),
+                    place: Place {
+                        proxy: balancer.proxy_of_backend(index),
+                        backend: Arc::clone(backend),
+                        server: server.index(),
+                    },
+                    first: Monitor::first_probe(now, method.agent.inter, position, count),
+                    method,
+                });
+            }
         }
     }
     targets
@@ -214,233 +260,4 @@ fn destination(server: &Server, check: &CheckConfig) -> Option<Destination> {
         check.addr.unwrap_or(own.ip()),
         check.port.unwrap_or(own.port()),
     )))
-}
-
-/// Checks one server until it is told otherwise.
-async fn watch(
-    shared: Rc<Shared>,
-    place: Rc<RefCell<Place>>,
-    method: Rc<Method>,
-    tls: Option<Connector>,
-    mut monitor: Monitor,
-) {
-    loop {
-        if let Some(deadline) = monitor.next_deadline() {
-            rt::sleep_until(deadline).await;
-            monitor.handle(clock::now(), health::Event::Timeout);
-        }
-        let Some(probe) = monitor.poll_probe() else {
-            rt::sleep(Duration::from_millis(1)).await;
-            continue;
-        };
-        let begun = clock::now();
-        let paused = place.borrow().is_paused();
-        let found = if paused {
-            Found::unknown()
-        } else {
-            let state = place.borrow().state(&shared, &method);
-            let known = Known {
-                secure: tls.is_some(),
-                is_down: !monitor.report().is_up(),
-                state: state.as_deref(),
-            };
-            once::run(&method, known, tls.as_ref(), probe).await
-        };
-        let now = clock::now();
-        let result = ProbeResult {
-            status: found.status,
-            code: found.code,
-            duration: now.saturating_duration_since(begun),
-            detail: found.detail,
-        };
-        // Somebody forced its health since the last probe.
-        let known = place.borrow().report();
-        if let Some(known) = known.filter(|known| known.health != monitor.report().health) {
-            monitor.handle(now, health::Event::Restore(known));
-        }
-        let before = monitor.report().clone();
-        monitor.handle(now, health::Event::ProbeDone(result));
-        if paused {
-            continue;
-        }
-        let place = place.borrow();
-        if place.backend.config().log_health_checks {
-            shared.log_result(&place, &before, monitor.report());
-        }
-        let change = place
-            .backend
-            .apply_check(now, place.server, monitor.report());
-        if let Some(change) = change {
-            shared.tell(&place, &change);
-        }
-    }
-}
-
-impl Place {
-    fn is_paused(&self) -> bool {
-        self.backend
-            .server(self.server)
-            .is_none_or(|server| server.admin().is_maintenance() || !server.is_checked())
-    }
-
-    fn report(&self) -> Option<CheckReport> {
-        self.backend.server(self.server)?.check_report()
-    }
-
-    /// What a server is told of itself by `http-check send-state`.
-    fn state(&self, shared: &Shared, method: &Method) -> Option<String> {
-        let CheckKind::Script(script) = &method.kind else {
-            return None;
-        };
-        let server = self
-            .backend
-            .server(self.server)
-            .filter(|_| script.send_state)?;
-        let balancer = shared.balancer.borrow();
-        let (address, port) = match &method.destination {
-            Destination::Ip(at) => (at.ip().to_string(), at.port()),
-            Destination::Unix(_) => ("unix".to_owned(), 0),
-        };
-        let (own, all) = (server.counters(), self.backend.counters());
-        Some(format!(
-            "{}; address={address}; port={port}; name={}/{}; node={}; weight={}/{}; scur={}/{}; qcur={}",
-            server.status(),
-            self.backend.name(),
-            server.name(),
-            balancer.node(),
-            server.weight(),
-            self.backend.total_weight(),
-            own.sessions.value(),
-            all.sessions.value(),
-            own.queue.value(),
-        ))
-    }
-}
-
-impl Shared {
-    /// Goes over to the servers of another configuration.
-    fn rearrange(
-        self: &Rc<Self>,
-        mut before: BTreeMap<ServerKey, Watched>,
-        targets: Vec<Target>,
-    ) -> BTreeMap<ServerKey, Watched> {
-        let mut watched = BTreeMap::new();
-        for target in targets {
-            let old = before.remove(&target.key);
-            if let Some(old) = old {
-                if *old.method == target.method {
-                    old.place.replace(target.place);
-                    watched.insert(target.key, old);
-                    continue;
-                }
-                old.task.abort();
-            }
-            let pace = target.method.pace;
-            let mut monitor = Monitor::new(target.method.check.clone(), pace, target.first);
-            let server = target.place.backend.server(target.place.server);
-            if let Some(known) = server.and_then(Server::check_report) {
-                // What is known of it counts until the first result.
-                monitor.handle(clock::recent(), health::Event::Restore(known));
-            }
-            let place = Rc::new(RefCell::new(target.place));
-            let method = Rc::new(target.method);
-            let task = watch(
-                Rc::clone(self),
-                Rc::clone(&place),
-                Rc::clone(&method),
-                target.tls,
-                monitor,
-            );
-            let task = rt::spawn(task);
-            watched.insert(
-                target.key,
-                Watched {
-                    place,
-                    method,
-                    task,
-                },
-            );
-        }
-        for (_, gone) in before {
-            gone.task.abort();
-        }
-        watched
-    }
-
-    /// An operator's change in the log of its proxy.
-    fn log(&self, change: &StateChange) {
-        let balancer = self.balancer.borrow();
-        let Some((backend, _)) = change.name.rsplit_once('/') else {
-            return;
-        };
-        let index = balancer.backend_named(backend);
-        let proxy = index.and_then(|index| balancer.backend_proxy(index));
-        if let Some(proxy) = proxy {
-            let text = change.to_string();
-            self.sinks.log(proxy, change.level(), text.as_bytes());
-            if let Some(text) = change.backend_notice() {
-                self.sinks.log(proxy, level::EMERGENCY, text.as_bytes());
-            }
-        }
-        if let Some(text) = change.backend_notice() {
-            let backend = Arc::from(backend);
-            self.events.event(Event::NoServer { backend, text });
-        }
-    }
-
-    /// `option log-health-checks`.
-    fn log_result(&self, place: &Place, before: &CheckReport, report: &CheckReport) {
-        let balancer = self.balancer.borrow();
-        let proxy = place
-            .proxy
-            .and_then(|index| balancer.config.proxies.get(index));
-        let (Some(proxy), Some(server)) = (proxy, place.backend.server(place.server)) else {
-            return;
-        };
-        let backup = if server.config().backup {
-            "backup "
-        } else {
-            ""
-        };
-        let name = format!("{backup}server {}/{}", place.backend.name(), server.name());
-        if let Some(line) = report.log_line(before, &name, server.weight() > 0) {
-            self.sinks.log(proxy, level::NOTICE, line.as_bytes());
-        }
-    }
-
-    /// Logs a change, tells the supervisor, and the workers if a server went down.
-    fn tell(&self, place: &Place, change: &StateChange) {
-        let text = change.to_string();
-        let balancer = self.balancer.borrow();
-        let proxy = place
-            .proxy
-            .and_then(|index| balancer.config.proxies.get(index));
-        if let Some(proxy) = proxy {
-            self.sinks.log(proxy, change.level(), text.as_bytes());
-        }
-        let Some(server) = place.backend.server(place.server) else {
-            return;
-        };
-        if !change.up {
-            for worker in self.workers.borrow().iter() {
-                worker.send(Command::ServerDown {
-                    server: server.key(),
-                    cut_sessions: place.cut_sessions,
-                });
-            }
-        }
-        let backend: Arc<str> = Arc::from(place.backend.name());
-        self.events.event(Event::Server {
-            backend: Arc::clone(&backend),
-            server: Arc::from(server.name()),
-            up: change.up,
-            text,
-        });
-        if let Some(text) = change.backend_notice() {
-            if let Some(proxy) = proxy {
-                self.sinks.log(proxy, level::EMERGENCY, text.as_bytes());
-            }
-            self.events.event(Event::NoServer { backend, text });
-        }
-    }
 }

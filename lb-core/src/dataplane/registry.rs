@@ -21,6 +21,8 @@ pub(super) enum Order {
     Finish,
     /// End at once: the server went down.
     ServerDown,
+    /// End at once: an active server came up, and this one is a backup.
+    ServerUp,
     /// End at once: the time to finish is over.
     Killed,
 }
@@ -78,6 +80,11 @@ impl Registry {
         self.order(Order::ServerDown, |entry| {
             entry.server.get() == Some(server)
         });
+    }
+
+    /// Cuts the connections that use this backup server, because an active one came up.
+    pub(super) fn server_up(&self, backup: ServerKey) {
+        self.order(Order::ServerUp, |entry| entry.server.get() == Some(backup));
     }
 
     /// Cuts the connections that use this server, because somebody said so.
@@ -151,7 +158,7 @@ impl Membership {
     /// Notes the server in use.
     pub(super) fn uses(&self, server: Option<ServerKey>) {
         self.entry.server.set(server);
-        if self.entry.order.get() == Order::ServerDown {
+        if matches!(self.entry.order.get(), Order::ServerDown | Order::ServerUp) {
             let finishing = self.registry.finishing.get();
             self.entry
                 .order

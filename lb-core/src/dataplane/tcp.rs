@@ -219,6 +219,7 @@ enum End {
     ClientTimeout,
     ServerTimeout,
     ServerDown,
+    ServerUp,
     Killed,
 }
 
@@ -240,12 +241,13 @@ async fn relay(connection: &mut Connection, trace: &mut Trace, server: &mut Side
         End::ClientTimeout => trace.end_with(b'c', b'D'),
         End::ServerTimeout => trace.end_with(b's', b'D'),
         End::ServerDown => trace.end_with(b'D', b'D'),
+        End::ServerUp => trace.end_with(b'U', b'D'),
         End::Killed => trace.end_with(b'K', b'D'),
     }
     // A break is passed on as a break, so that neither side takes half a stream for a whole one.
     match end {
         End::Client => server.stream.reset_on_close(),
-        End::Server | End::ServerDown | End::Killed => {
+        End::Server | End::ServerDown | End::ServerUp | End::Killed => {
             connection.client.stream.reset_on_close();
         }
         _ => {}
@@ -287,6 +289,7 @@ fn poll_relay(
     match connection.member.order() {
         Order::Run | Order::Finish => {}
         Order::ServerDown => return Poll::Ready(End::ServerDown),
+        Order::ServerUp => return Poll::Ready(End::ServerUp),
         Order::Killed => return Poll::Ready(End::Killed),
     }
     let half_closed = up.is_done() || down.is_done();

@@ -156,8 +156,8 @@ impl Connection {
             bytes_read: trace.bytes_read,
             bytes_uploaded: trace.bytes_uploaded,
             termination: trace.termination,
-            request_cookie: None,
-            response_cookie: None,
+            request_cookie: self.state.captures.request_cookie.as_deref(),
+            response_cookie: self.state.captures.response_cookie.as_deref(),
             counts: Counts {
                 process: balancer.process.connections.value(),
                 frontend: self.listener.frontend.current(),
@@ -169,7 +169,6 @@ impl Connection {
                 backend_queue: trace.backend_queue,
             },
             request_line: line,
-            unique_id: None,
             early: false,
         };
         let mut text = self.worker.line.borrow_mut();

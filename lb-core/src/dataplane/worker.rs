@@ -46,6 +46,8 @@ pub(super) enum Command {
         server: ServerKey,
         cut_sessions: bool,
     },
+    /// An active server came up: cut the sessions of this backup server.
+    BackupRelieved(ServerKey),
     /// A server has another address: close idle connections to it.
     ServerMoved(ServerKey),
     /// Cut the sessions of a server.
@@ -252,6 +254,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
                     worker.registry.server_down(server);
                 }
             }
+            Some(Command::BackupRelieved(backup)) => worker.registry.server_up(backup),
             Some(Command::ServerMoved(server)) => worker.idle.purge(server),
             Some(Command::Cut) => worker.registry.cut(|_| true),
             Some(Command::CutSessions(server)) => worker.registry.kill(server),

@@ -1,14 +1,14 @@
 //! Arguments of fetches and converters.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::{
-    Definitions, ProxyFacts,
+    Definitions, LiveMap, ProxyFacts,
     convert::json::{self, Step},
-    map::{Map, MapMatch},
+    map::MapMatch,
 };
 use crate::{request::Scope, rules::RuleError};
 
@@ -84,7 +84,7 @@ pub enum Argument {
     /// Name of a backend and of one of its servers.
     Server(Arc<str>, Arc<str>),
     /// A map.
-    Map(Arc<Map>),
+    Map(Arc<LiveMap>),
     /// Place in the list of words.
     Choice(usize),
     /// Steps to a value in JSON.
@@ -284,9 +284,9 @@ fn one(
     Ok(match spec.kind {
         ArgKind::Text | ArgKind::Regsub => Argument::Text(text.as_bytes().into()),
         ArgKind::Map(by) => {
-            let contents = definitions.maps.get(text);
-            let contents = contents.ok_or_else(|| wrong("a file that can be read"))?;
-            Argument::Map(Arc::new(Map::parse(Path::new(text), contents, by)?))
+            let file = definitions.files.named(text);
+            let file = file.ok_or_else(|| wrong("a file that can be read"))?;
+            Argument::Map(file.view(by)?)
         }
         ArgKind::Int => Argument::Int(text.parse().map_err(|_| wrong("an integer"))?),
         ArgKind::Within(least, most) => {

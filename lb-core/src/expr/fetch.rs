@@ -6,6 +6,7 @@ mod headers;
 mod http;
 mod internal;
 mod payload;
+mod process;
 pub(super) mod servers;
 pub(super) mod tables;
 pub(crate) mod target;
@@ -84,6 +85,7 @@ impl fmt::Debug for Fetch {
 pub fn all() -> impl Iterator<Item = &'static Fetch> {
     internal::TABLE
         .iter()
+        .chain(process::TABLE)
         .chain(connection::TABLE)
         .chain(tls::SESSION)
         .chain(tls::CLIENT)

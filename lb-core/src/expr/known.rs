@@ -12,8 +12,6 @@ const NOT_BUILT: &str = "it is not built";
 
 /// Fetches: beginning of the name, and why there is none.
 const FETCHES: &[(&str, &str)] = &[
-    ("rand", "rules are evaluated without randomness"),
-    ("uuid", "rules are evaluated without randomness"),
     (
         "env",
         "environment variables are expanded by the reader of the file: write \"${NAME}\"",
@@ -52,10 +50,7 @@ const FETCHES: &[(&str, &str)] = &[
     ("prio_", CONNECTION),
     ("http_first_req", CONNECTION),
     ("http_auth_bearer", NOT_BUILT),
-    ("unique-id", "there is no unique id"),
     ("baseq", NOT_BUILT),
-    ("bin", NOT_BUILT),
-    ("date_us", NOT_BUILT),
     ("req.body_param", NOT_BUILT),
     ("req.hdrs", NOT_BUILT),
     ("res.hdrs", NOT_BUILT),

@@ -53,7 +53,7 @@ enum Keys {
 }
 
 /// Keys and values of a file: `key value` lines; `#` begins a comment line.
-fn entries(text: &[u8]) -> impl Iterator<Item = (usize, &[u8], &[u8])> {
+pub(super) fn entries(text: &[u8]) -> impl Iterator<Item = (usize, &[u8], &[u8])> {
     let lines = text.split(|byte| *byte == b'\n').enumerate();
     lines.filter_map(|(index, line)| {
         let line = line.trim_ascii();
@@ -69,15 +69,26 @@ fn entries(text: &[u8]) -> impl Iterator<Item = (usize, &[u8], &[u8])> {
 impl Map {
     /// The map of the file called `name`, whose contents are `text`.
     pub fn parse(name: &Path, text: &[u8], by: MapMatch) -> Result<Self, RuleError> {
-        let wrong = |line: usize, what: &str| {
-            RuleError::new(0, format!("{}:{line}: {what}", name.display()))
-        };
+        let lines = entries(text).map(|(line, key, value)| {
+            let line = u64::try_from(line).unwrap_or(u64::MAX);
+            (line, key, value)
+        });
+        Self::build(&name.to_string_lossy(), lines, by)
+    }
+
+    /// The map of entries with their numbers, which errors name behind `name`.
+    pub(super) fn build<'e>(
+        name: &str,
+        entries: impl Iterator<Item = (u64, &'e [u8], &'e [u8])>,
+        by: MapMatch,
+    ) -> Result<Self, RuleError> {
+        let wrong = |line: u64, what: &str| RuleError::new(0, format!("{name}:{line}: {what}"));
         let mut keys = Vec::new();
         let mut values: Vec<Box<[u8]>> = Vec::new();
         let mut networks = Vec::new();
         let mut numbers = Vec::new();
         let mut expressions = Vec::new();
-        for (line, key, value) in entries(text) {
+        for (line, key, value) in entries {
             let shown = || String::from_utf8_lossy(key).into_owned();
             match by {
                 MapMatch::Network => {

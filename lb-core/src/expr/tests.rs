@@ -257,8 +257,8 @@ fn what_is_wrong_with_an_expression_is_told() {
             "'http_auth': 'nobody' is no good as 'userlist'",
         ),
         (
-            "rand(5)",
-            "fetch method 'rand' is not supported: rules are evaluated without randomness",
+            "lua.x",
+            "fetch method 'lua.x' is not supported: there is no Lua",
         ),
     ] {
         let error = Expr::parse(expression, &Definitions::default()).unwrap_err();

@@ -7,10 +7,13 @@
 //! A success below `rise` adds one and at `rise` jumps to the top; a failure above `rise` takes one and at
 //! `rise` (also the state before the first check) falls to 0.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::{CheckReport, ProbeResult};
-use crate::config::CheckConfig;
+use super::{CheckReport, CheckStatus, ProbeResult};
+use crate::config::{CheckConfig, OnError};
 
 /// What happens to a monitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub enum Event {
     Timeout,
     /// The probe that was handed out is done.
     ProbeDone(ProbeResult),
+    /// Traffic showed too many errors in a row (`observe`); in words.
+    Errors(OnError, Arc<str>),
     /// Stop probing: maintenance (`disable health`, MAINT).
     Pause,
     /// Probe again, at once.
@@ -101,6 +106,14 @@ impl Monitor {
                 let until = (since + self.interval()).max(now + Duration::from_millis(1));
                 self.phase = Phase::Waiting { until };
             }
+            (Event::Errors(..), Phase::Paused { .. }) => {}
+            (Event::Errors(then, detail), phase) => {
+                self.suffer(then, detail);
+                if let (Some(soon), Phase::Waiting { until }) = (self.config.fastinter, phase) {
+                    let until = until.min(now + soon);
+                    self.phase = Phase::Waiting { until };
+                }
+            }
             (Event::ProbeDone(_), Phase::Paused { .. }) => {
                 self.phase = Phase::Paused { running: false };
             }
@@ -157,6 +170,26 @@ impl Monitor {
     /// State of the checks.
     pub fn report(&self) -> &CheckReport {
         &self.report
+    }
+
+    /// What `on-error` makes of too many errors.
+    fn suffer(&mut self, then: OnError, detail: Arc<str>) {
+        let report = &mut self.report;
+        match then {
+            OnError::Fastinter => return,
+            OnError::FailCheck => {}
+            OnError::SuddenDeath => report.health = report.health.min(report.rise + 1),
+            OnError::MarkDown => report.health = report.health.min(report.rise),
+        }
+        if report.health == 0 {
+            return;
+        }
+        self.count(ProbeResult {
+            status: CheckStatus::Analysis,
+            code: None,
+            duration: Duration::ZERO,
+            detail,
+        });
     }
 
     fn count(&mut self, result: ProbeResult) {

@@ -12,6 +12,8 @@ pub enum CheckStatus {
     /// No check is done yet.
     #[default]
     Initializing = 1,
+    /// It was done, and said nothing of the health (an agent).
+    Checked = 3,
     /// Traffic showed too many errors.
     Analysis = 4,
     /// The check could not be started.
@@ -46,6 +48,7 @@ impl CheckStatus {
         match self {
             Self::Unknown => "UNK",
             Self::Initializing => "INI",
+            Self::Checked => "CHECKED",
             Self::Analysis => "HANA",
             Self::SocketError => "SOCKERR",
             Self::L4Ok => "L4OK",
@@ -67,6 +70,7 @@ impl CheckStatus {
         match self {
             Self::Unknown => "Unknown",
             Self::Initializing => "Initializing",
+            Self::Checked => "No status change",
             Self::Analysis => "Health analyze",
             Self::SocketError => "Socket error",
             Self::L4Ok => "Layer4 check passed",
@@ -86,7 +90,7 @@ impl CheckStatus {
     /// Whether the server passed; `None` before the first check.
     pub fn passed(self) -> Option<bool> {
         match self {
-            Self::Unknown | Self::Initializing => None,
+            Self::Unknown | Self::Initializing | Self::Checked => None,
             Self::L4Ok | Self::L6Ok | Self::L7Ok | Self::L7OkConditional => Some(true),
             _ => Some(false),
         }
@@ -126,6 +130,10 @@ impl fmt::Display for ProbeResult {
         if !self.detail.is_empty() {
             write!(f, ", info: \"{}\"", self.detail)?;
         }
+        if self.status == CheckStatus::Analysis {
+            // Nothing was checked.
+            return Ok(());
+        }
         write!(f, ", check duration: {}ms", self.duration.as_millis())
     }
 }
@@ -157,6 +165,16 @@ impl CheckReport {
             health: rise,
             rise,
             fall,
+        }
+    }
+
+    /// Before an agent has said anything: up. One word of it is enough.
+    pub(crate) fn of_agent() -> Self {
+        Self {
+            rise: 1,
+            fall: 1,
+            health: 1,
+            ..Self::initial(&CheckConfig::default())
         }
     }
 

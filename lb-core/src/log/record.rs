@@ -42,8 +42,6 @@ pub struct StreamRecord<'a> {
     pub counts: Counts,
     /// Request line; `None` if no valid one was received (`<BADREQ>`).
     pub request_line: Option<RequestLine<'a>>,
-    /// Unique id (`%ID`).
-    pub unique_id: Option<&'a str>,
     /// The line is written before the end (`option logasap`): `+` before sizes and total time.
     pub early: bool,
 }

@@ -16,6 +16,8 @@ pub struct RuleState {
     pub log_level: Option<LogLevel>,
     /// What `track-sc` rules count on.
     pub trackers: Trackers,
+    /// `unique-id-format` over this request.
+    pub unique_id: Option<Vec<u8>>,
     /// Name of the backend, once it is chosen.
     pub backend: Option<Arc<str>>,
     /// Name of the server, once it has answered.
@@ -35,6 +37,7 @@ impl RuleState {
         self.variables.forget(Scope::Transaction);
         self.captures.clear();
         self.log_level = None;
+        self.unique_id = None;
         self.backend = None;
         self.server = None;
         self.trackers.end_stream();
@@ -144,6 +147,10 @@ pub struct Captures {
     pub request: Vec<Option<Vec<u8>>>,
     /// `capture response header`.
     pub response: Vec<Option<Vec<u8>>>,
+    /// `capture cookie` in the request.
+    pub request_cookie: Option<Vec<u8>>,
+    /// `capture cookie` in the response.
+    pub response_cookie: Option<Vec<u8>>,
 }
 
 impl Captures {
@@ -151,5 +158,7 @@ impl Captures {
     pub fn clear(&mut self) {
         self.request.clear();
         self.response.clear();
+        self.request_cookie = None;
+        self.response_cookie = None;
     }
 }

@@ -16,7 +16,7 @@ pub(super) use table::{Context, find};
 use regex::bytes::Regex;
 
 use crate::{
-    expr::{Expr, matcher::Matcher},
+    expr::{Expr, PatternFile, matcher::Matcher},
     log::LogFormat,
     request::{LogLevel, RequestView, Scope},
     rules::Service,
@@ -68,6 +68,10 @@ pub(super) enum Action {
     Increment(usize, Event),
     /// Set `gpt0` of what a counter tracks.
     SetTag(usize, Box<Expr>),
+    /// Set the value of a key in the file of a map.
+    SetMap(Arc<PatternFile>, LogFormat, LogFormat),
+    /// Take a key out of the file of a map.
+    DeleteFromMap(Arc<PatternFile>, LogFormat),
     /// Accepted for compatibility.
     Nothing,
 }

@@ -1,11 +1,12 @@
 //! From the words of configuration lines to compiled rules.
 
+mod captures;
 mod maps;
 
 use std::{collections::BTreeMap, fmt, io, path::Path, sync::Arc};
 
 use super::{
-    Choice, HeaderCapture, Name, ProxyRules, Rule, RuleError, RuleWarning, Rules, Stick,
+    Choice, Name, ProxyRules, Rule, RuleError, RuleWarning, Rules, Stick, User,
     action::{self, Action, Context, Place},
     words::{Words, duration},
 };
@@ -58,6 +59,8 @@ pub struct RulesBuilder<'l> {
     /// `block` lines: before `http-request`.
     blocks: Vec<Rule>,
     rules: Rules,
+    /// Lengths of declared slots of requests and responses.
+    lengths: (Vec<usize>, Vec<usize>),
 }
 
 impl fmt::Debug for RulesBuilder<'_> {
@@ -89,6 +92,7 @@ impl<'l> RulesBuilder<'l> {
             acls: AclSet::default(),
             blocks: Vec::new(),
             rules: Rules::default(),
+            lengths: <(Vec<usize>, Vec<usize>)>::default(),
         }
     }
 
@@ -133,6 +137,7 @@ impl<'l> RulesBuilder<'l> {
             place: Place::TcpContent,
             site: self.site(Stage::Content),
             slots: &mut slots,
+            lengths: &self.lengths,
             warnings: &mut warnings,
         };
         let at = cursor.at();
@@ -301,6 +306,7 @@ impl<'l> RulesBuilder<'l> {
             place: Place::HttpRequest,
             site: self.site(Stage::Request),
             slots: &mut (0, 0),
+            lengths: &self.lengths,
             warnings: &mut warnings,
         };
         let action = action::redirect(&mut cursor, &mut context)?;
@@ -320,51 +326,6 @@ impl<'l> RulesBuilder<'l> {
             condition,
         });
         Ok(warnings)
-    }
-
-    /// `capture request header NAME len N`, `capture response header ...`; `capture cookie NAME len N` is
-    /// accepted without effect.
-    pub fn capture(&mut self, words: &[&str]) -> Parsed {
-        let mut cursor = Words::new(words);
-        let of_response = match cursor.required("'request', 'response' or 'cookie'")? {
-            "request" => false,
-            "response" => true,
-            "cookie" => {
-                return Ok(vec![RuleWarning {
-                    word: 0,
-                    message: "cookies are not captured yet: %CC and %CS stay empty".into(),
-                }]);
-            }
-            other => {
-                return Err(RuleError::new(0, format!("unexpected '{other}'"))
-                    .expecting("request, response or cookie"));
-            }
-        };
-        if cursor.required("'header'")? != "header" {
-            return Err(cursor
-                .wrong("only headers are captured")
-                .expecting("header NAME len N"));
-        }
-        let name = cursor.required("a header name")?.as_bytes().into();
-        if cursor.required("'len'")? != "len" {
-            return Err(cursor
-                .wrong("the length of a capture must be given")
-                .expecting("len N"));
-        }
-        let length = cursor.number("a length")?;
-        cursor.finish()?;
-        let (list, slots) = if of_response {
-            (&mut self.rules.response_headers, &mut self.rules.slots.1)
-        } else {
-            (&mut self.rules.request_headers, &mut self.rules.slots.0)
-        };
-        list.push(HeaderCapture {
-            name,
-            length,
-            slot: *slots,
-        });
-        *slots += 1;
-        Ok(Vec::new())
     }
 
     /// A condition that stands elsewhere (`stats admin if ...`): the words from `if` or `unless` on. ACLs must
@@ -436,6 +397,7 @@ impl<'l> RulesBuilder<'l> {
                 place,
                 site: self.site(stage),
                 slots: &mut slots,
+                lengths: &self.lengths,
                 warnings,
             };
             let action = (spec.read)(cursor, &mut context)?;
@@ -487,15 +449,4 @@ impl<'l> RulesBuilder<'l> {
         warnings.iter_mut().skip(first).for_each(|w| w.word += at);
         Ok(condition)
     }
-}
-
-/// One user of a `userlist`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// Name.
-    pub name: String,
-    /// `insecure-password`.
-    pub password: String,
-    /// Groups the user is in.
-    pub groups: Vec<String>,
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     acl::Truth,
-    expr::{OwnedValue, Value},
+    expr::{OwnedValue, Value, Which},
     head::{HeadMut, HeadRef},
     log::LogFormat,
     request::{ConnectionInfo, LogLevel, RequestView, RuleState, Scope},
@@ -197,6 +197,13 @@ impl Message<'_, '_> {
     }
 }
 
+/// The value of `format` over `view`.
+fn written(format: &LogFormat, view: &RequestView<'_>) -> Vec<u8> {
+    let mut text = Vec::new();
+    format.write_value(view, &mut text);
+    text
+}
+
 /// What an action changes in the state of the stream.
 enum Change {
     Set(Scope, Arc<str>, OwnedValue),
@@ -244,6 +251,14 @@ impl Change {
                 let value = u64::try_from(expr.value(view)?.integer()?).ok()?;
                 let (table, key) = (tracked.table(), tracked.key());
                 table.set(view.now, key, Column::Gpt0, value);
+                None
+            }
+            Action::SetMap(file, key, value) => {
+                file.put(&written(key, view), &written(value, view));
+                None
+            }
+            Action::DeleteFromMap(file, key) => {
+                file.remove(Which::Key(&written(key, view)));
                 None
             }
             _ => None,

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{AdminState, Operation};
+use super::{AdminState, Operation, observed::Observed};
 use crate::{
     config::ServerConfig,
     health::{CheckReport, CheckStatus},
@@ -38,6 +38,9 @@ pub(super) struct Shared {
     pub(super) maxconn: AtomicU32,
     /// `disable health`.
     pub(super) unchecked: AtomicBool,
+    /// `disable agent`.
+    pub(super) unasked: AtomicBool,
+    pub(super) observed: Observed,
     /// Its number in stick tables.
     pub(super) number: AtomicU32,
     pub(super) counters: Arc<ServerCounters>,
@@ -48,6 +51,8 @@ pub(super) struct Shared {
 #[derive(Debug, Clone)]
 pub(super) struct History {
     pub(super) report: Option<CheckReport>,
+    /// What its agent says.
+    pub(super) agent: Option<CheckReport>,
     /// The address that an operator has given it.
     pub(super) address: Option<SocketAddr>,
     pub(super) last_change: Instant,
@@ -82,10 +87,13 @@ impl Shared {
             weight: AtomicU32::new(u32::from(config.weight)),
             maxconn: AtomicU32::new(config.maxconn.unwrap_or(0)),
             unchecked: AtomicBool::new(false),
+            unasked: AtomicBool::new(false),
+            observed: Observed::default(),
             number: AtomicU32::new(config.id),
             counters,
             history: Mutex::new(History {
                 report: config.check.as_ref().map(CheckReport::initial),
+                agent: config.agent.as_ref().map(|_| CheckReport::of_agent()),
                 address: None,
                 last_change: now,
                 down_since: admin.is_maintenance().then_some(now),
@@ -107,6 +115,7 @@ impl Shared {
         }
         shared.admin.store(admin.bits(), Relaxed);
         shared.unchecked.store(old.unchecked.load(Relaxed), Relaxed);
+        shared.unasked.store(old.unasked.load(Relaxed), Relaxed);
         shared.number.store(old.number.load(Relaxed), Relaxed);
         shared
     }
@@ -119,6 +128,9 @@ impl Shared {
         }
         if new.maxconn != old.maxconn {
             self.maxconn.store(new.maxconn.unwrap_or(0), Relaxed);
+        }
+        if new.agent.is_some() != old.agent.is_some() {
+            self.lock().agent = new.agent.as_ref().map(|_| CheckReport::of_agent());
         }
         let before = AdminState::from_bits(self.admin.load(Relaxed));
         let mut admin = before;

@@ -34,10 +34,14 @@ pub struct AdminState(u8);
 impl AdminState {
     /// In maintenance by an operator.
     pub const MAINT: Self = Self(0x01);
+    /// In maintenance because the server that it tracks is.
+    pub const INHERITED_MAINT: Self = Self(0x02);
     /// In maintenance by `disabled`.
     pub const CONFIG_MAINT: Self = Self(0x04);
     /// Drained by an operator.
     pub const DRAIN: Self = Self(0x08);
+    /// Drained because the server that it tracks is.
+    pub const INHERITED_DRAIN: Self = Self(0x10);
     /// In maintenance because its name has no address.
     pub const RESOLUTION_MAINT: Self = Self(0x20);
 
@@ -67,13 +71,16 @@ impl AdminState {
     /// Whether it is out of service for any reason.
     pub fn is_maintenance(self) -> bool {
         self.contains(Self(
-            Self::MAINT.0 | Self::CONFIG_MAINT.0 | Self::RESOLUTION_MAINT.0,
+            Self::MAINT.0
+                | Self::INHERITED_MAINT.0
+                | Self::CONFIG_MAINT.0
+                | Self::RESOLUTION_MAINT.0,
         ))
     }
 
     /// Whether it only finishes what it has.
     pub fn is_draining(self) -> bool {
-        self.contains(Self::DRAIN)
+        self.contains(Self(Self::DRAIN.0 | Self::INHERITED_DRAIN.0))
     }
 }
 

@@ -14,6 +14,7 @@ pub mod condition;
 mod directive;
 mod document;
 mod draft;
+mod error_pages;
 mod finish;
 mod global;
 pub mod keywords;
@@ -23,10 +24,12 @@ mod obsolete;
 mod option;
 mod persistence;
 mod proxy;
+mod resolvers;
 mod rules;
 mod script_check;
 mod server;
 mod server_tls;
+mod server_watch;
 mod standin;
 mod stats;
 mod tls;
@@ -133,6 +136,8 @@ struct Reader {
     /// Those with a name, and where each of them begins: what two have in common cannot be referred to.
     named_defaults: BTreeMap<String, (Draft, Vec<Span>)>,
     userlists: Vec<Userlist>,
+    http_errors: error_pages::Sections,
+    resolvers: Vec<lb_core::config::Resolvers>,
     proxies: Vec<Pending>,
 }
 
@@ -153,6 +158,11 @@ impl Reader {
             match section.kind {
                 Kind::Global => global::read(&section, &mut self.global, context),
                 Kind::Defaults => self.defaults(&section, context),
+                Kind::HttpErrors => {
+                    self.http_errors
+                        .extend([error_pages::section(&section, context)]);
+                }
+                Kind::Resolvers => self.resolvers.push(resolvers::read(&section, context)),
                 Kind::Userlist => self.userlists.push(userlist::read(&section, context)),
                 Kind::Frontend | Kind::Backend | Kind::Listen => self.proxy(section, context),
                 Kind::Inert => {}
@@ -310,7 +320,16 @@ impl Reader {
         }
     }
 
-    fn finish(self, context: &mut Context<'_>) -> Config {
+    fn finish(mut self, context: &mut Context<'_>) -> Config {
+        server_watch::resolve_tracks(&mut self.proxies, context);
+        for pending in &mut self.proxies {
+            error_pages::complete(&mut pending.draft, &self.http_errors, context);
+        }
+        for (server, _) in self.proxies.iter().flat_map(|p| &p.draft.servers) {
+            if let Some(finding) = server.names.check(&self.resolvers) {
+                context.diagnostics.push(finding);
+            }
+        }
         self.check_targets(context);
         for list in &self.userlists {
             let rules = self.proxies.iter().flat_map(|proxy| &proxy.draft.rules);
@@ -326,11 +345,14 @@ impl Reader {
         let named = Named {
             userlists: &self.userlists,
             proxies: Arc::new(facts),
+            files: Arc::default(),
         };
         let mut stick_tables = Vec::new();
         let mut config = Config {
             global: self.global.global,
             proxies: Vec::with_capacity(self.proxies.len()),
+            resolvers: self.resolvers,
+            pattern_files: Arc::clone(&named.files),
         };
         for (pending, id) in self.proxies.into_iter().zip(ids) {
             if config.proxies.iter().any(|other| other.id == id) {

@@ -45,7 +45,7 @@ listen stats
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks both for `text` of the same thing until they agree.
-fn agree(pair: &Pair, what: &str, text: impl Fn(&Peer) -> String) {
+pub(crate) fn agree(pair: &Pair, what: &str, text: impl Fn(&Peer) -> String) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let (theirs, ours) = (text(&pair.haproxy), text(&pair.ha_lb));

@@ -79,3 +79,92 @@ fn maps_answer_alike() {
         assert_eq!(ours, theirs, "{target} {host}, left: ha-lb, right: haproxy");
     }
 }
+
+const CHANGED: &str = "{global}{http}    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+frontend f
+    bind {front}
+    http-request set-map(DIR/hosts) %[path] %[req.hdr(host)] if { method PUT }
+    http-request del-map(DIR/hosts) %[path] if { method DELETE }
+    http-request return status 200 content-type text/plain lf-string \"%[path,map(DIR/hosts,none)] %[path,map_beg(DIR/hosts,none)]\"
+";
+
+/// The entries of an answer without the numbers in front of them.
+fn unnumbered(answer: &str) -> Vec<String> {
+    let lines = answer.lines().map(|line| match line.split_once(' ') {
+        Some((number, entry)) if number.starts_with("0x") => entry.to_owned(),
+        _ => line.to_owned(),
+    });
+    lines.collect()
+}
+
+#[test]
+fn maps_change_alike() {
+    if !haproxy_is_installed("maps_change_alike") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hosts"), "/a one\n/b two\n/a/b deep\n").unwrap();
+    let map = folder.path().join("hosts").display().to_string();
+    let pair = Pair::start(&CHANGED.replace("DIR", folder.path().to_str().unwrap()));
+    let peers = [&pair.haproxy, &pair.ha_lb];
+    let asked = |command: &str| {
+        let command = command.replace("MAP", &map);
+        let [theirs, ours] = peers.map(|peer| unnumbered(&peer.ask(&command)));
+        assert_eq!(ours, theirs, "{command}, left: ha-lb, right: haproxy");
+    };
+    let requested = |method: &str, target: &str| {
+        let [theirs, ours] = peers.map(|peer| {
+            let mut stream = TcpStream::connect(peer.fronts[0]).unwrap();
+            let request = format!("{method} {target} HTTP/1.0\r\nhost: new\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+                .split("\r\n\r\n")
+                .nth(1)
+                .unwrap_or_default()
+                .to_owned()
+        });
+        assert_eq!(
+            ours, theirs,
+            "{method} {target}, left: ha-lb, right: haproxy"
+        );
+    };
+    let all = || {
+        asked("show map MAP");
+        for target in ["/a", "/b/c", "/c", "/a/b"] {
+            requested("GET", target);
+        }
+    };
+    all();
+    for command in [
+        "add map MAP /c three",
+        "set map MAP /a first",
+        "set map MAP /nope x",
+        "del map MAP /b",
+        "del map MAP /b",
+        "add map MAP /d",
+        "show map nope",
+        "set map nope a b",
+        "prepare map MAP",
+        "add map @1 MAP /z last",
+        "show map @1 MAP",
+        "add map @7 MAP /z last",
+        "commit map @1 MAP",
+        "clear map MAP",
+    ] {
+        asked(command);
+        all();
+    }
+    for (method, target) in [
+        ("PUT", "/c"),
+        ("PUT", "/c"),
+        ("PUT", "/e"),
+        ("DELETE", "/c"),
+    ] {
+        requested(method, target);
+        all();
+    }
+}

@@ -215,15 +215,15 @@ fn apply_after_response(connection: &mut Connection, x: &mut Exchange, option: C
 fn write_reply(reply: &Reply, option: ConnectionOption, head_only: bool, out: &mut Vec<u8>) {
     let reason = http1::reason_phrase(reply.status);
     out.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", reply.status).as_bytes());
+    for (name, value) in &reply.headers {
+        http1::write_field(name.as_bytes(), value, out);
+    }
     if reply.status >= 200 && reply.status != 204 {
         let length = reply.body.len().to_string();
         http1::write_field(b"content-length", length.as_bytes(), out);
     }
     if let Some(kind) = &reply.content_type {
         http1::write_field(b"content-type", kind.as_bytes(), out);
-    }
-    for (name, value) in &reply.headers {
-        http1::write_field(name.as_bytes(), value, out);
     }
     write_end(option, out);
     if !head_only && reply.status != 204 {

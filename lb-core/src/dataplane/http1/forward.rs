@@ -109,6 +109,9 @@ pub(super) async fn forward(
             connection.client.stream.refuse_on_close();
             return Next::Close;
         }
+        if let (Some(seen), Some(server)) = (failed.seen(&dialed.server), dialed.lease.server()) {
+            server.observe(seen);
+        }
         drop(dialed.server);
         dialed.lease.finish(match failed.outcome() {
             Outcome::ServerAborted => Outcome::ResponseFailed,
@@ -236,6 +239,7 @@ async fn fail(
         Step::BadResponse => (502, b'P', b'H'),
         Step::ServerTimeout => (504, b's', b'H'),
         Step::ServerDown => (503, b'D', b'H'),
+        Step::ServerUp => (503, b'U', b'H'),
         Step::Killed => (503, b'K', b'H'),
         Step::BadRequest => (400, b'P', b'H'),
         Step::ClientGone => (400, b'C', if x.up.is_done() { b'H' } else { b'D' }),

@@ -64,6 +64,10 @@ pub(super) async fn prepare(
     {
         return done;
     }
+    let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());
+    frontend
+        .rules
+        .on_departure(&mut head, &mut connection.state);
     add_forwarded_for(connection, x, frontend, proxy);
     Prepared::Forward(Plan { index })
 }

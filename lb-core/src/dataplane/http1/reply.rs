@@ -30,7 +30,7 @@ use crate::{
         client_framing, client_stays, server_stays, write_response_head,
     },
     rules::ResponseVerdict,
-    server::Server,
+    server::{Seen, Server},
     stick_table::Event,
 };
 
@@ -48,6 +48,9 @@ pub(super) async fn pass_back(
     let head_size = size_in_log(received, 3 + received.reason().len());
     if (400..500).contains(&response.status) {
         connection.count_tracked(Event::HttpError);
+    }
+    if let Some(server) = dialed.lease.server() {
+        server.observe(Seen::Status(response.status));
     }
     if let Some(answer) = apply_rules(connection, x, proxy, &dialed) {
         drop(dialed);
@@ -284,6 +287,7 @@ fn note_end(x: &mut Exchange, step: Step) {
         Step::ClientTimeout => x.trace.end_with(b'c', b'D'),
         Step::ServerTimeout => x.trace.end_with(b's', b'D'),
         Step::ServerDown => x.trace.end_with(b'D', b'D'),
+        Step::ServerUp => x.trace.end_with(b'U', b'D'),
         Step::Killed => x.trace.end_with(b'K', b'D'),
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use crate::{
     backend::Outcome,
     dataplane::{flow::Side, registry::Order, session::Connection},
+    server::Seen,
 };
 
 /// What ended a phase of waiting for both sides.
@@ -31,6 +32,8 @@ pub(super) enum Step {
     ServerTimeout,
     /// The server was marked down and takes its sessions with it.
     ServerDown,
+    /// An active server came up and takes the sessions of this backup server away.
+    ServerUp,
     /// The time to finish is over.
     Killed,
 }
@@ -56,6 +59,7 @@ impl Patience {
         match connection.member.order() {
             Order::Run | Order::Finish => {}
             Order::ServerDown => return Poll::Ready(Step::ServerDown),
+            Order::ServerUp => return Poll::Ready(Step::ServerUp),
             Order::Killed => return Poll::Ready(Step::Killed),
         }
         let after = |active: Instant, timeout: Option<Duration>| timeout.map(|t| active + t);
@@ -71,6 +75,17 @@ impl Patience {
 }
 
 impl Step {
+    /// What it says of a server that has not answered; `None` if it is no word about it.
+    pub(super) fn seen(self, server: &Side) -> Option<Seen> {
+        Some(match self {
+            Self::BadResponse => Seen::Malformed,
+            Self::ServerTimeout => Seen::TimedOut,
+            Self::ServerGone if server.ended => Seen::Closed,
+            Self::ServerGone => Seen::Broken,
+            _ => return None,
+        })
+    }
+
     /// What it means for the server's counters when a response had begun.
     pub(super) fn outcome(self) -> Outcome {
         match self {
@@ -79,9 +94,11 @@ impl Step {
                 Outcome::ServerAborted
             }
             // Ended by us: no fault of the server.
-            Self::ClientGone | Self::BadRequest | Self::ClientTimeout | Self::Killed => {
-                Outcome::ClientAborted
-            }
+            Self::ClientGone
+            | Self::BadRequest
+            | Self::ClientTimeout
+            | Self::ServerUp
+            | Self::Killed => Outcome::ClientAborted,
         }
     }
 }

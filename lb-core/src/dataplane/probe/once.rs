@@ -57,7 +57,7 @@ impl Found {
 }
 
 /// The system's words for an error, without the number that Rust adds.
-fn words(error: &io::Error) -> String {
+pub(super) fn words(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_owned(),

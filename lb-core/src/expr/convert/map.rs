@@ -68,5 +68,6 @@ fn look_up<'a>(value: Value<'a>, args: &'a [Argument], _: &RequestView<'a>) -> O
         Value::Int(number) => map.of_number(*number),
         text => map.of_text(text.bytes()?),
     };
-    found.or_else(|| default.text()).map(Value::text)
+    let found = found.map(Value::String);
+    found.or_else(|| default.text().map(Value::text))
 }

@@ -150,7 +150,7 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
     Fetch::row(
         "req.cook",
-        &["cook"],
+        &["cook", "cookie"],
         COUNTED,
         Type::String,
         Needs::Request,

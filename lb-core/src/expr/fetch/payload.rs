@@ -105,7 +105,7 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
     Fetch::row(
         "req.rdp_cookie",
-        &["rdp_cookie"],
+        &["rdp_cookie", "req_rdp_cookie"],
         &[may("name", ArgKind::Text)],
         Type::String,
         Needs::Payload,
@@ -117,7 +117,7 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
     Fetch::row(
         "req.rdp_cookie_cnt",
-        &["rdp_cookie_cnt"],
+        &["rdp_cookie_cnt", "req_rdp_cookie_cnt"],
         &[may("name", ArgKind::Text)],
         Type::Int,
         Needs::Payload,

@@ -91,7 +91,6 @@ fn line(recorded: &Recorded<'_>, format: &LogFormat) -> String {
             target: target.as_bytes(),
             version: "HTTP/1.1",
         }),
-        unique_id: None,
         early: false,
     };
     let mut text = Vec::new();
@@ -342,7 +341,6 @@ fn what_clients_send_cannot_forge_lines() {
             ..Counts::default()
         },
         request_line: None,
-        unique_id: None,
         early: true,
     };
     let format =

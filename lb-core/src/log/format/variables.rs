@@ -11,8 +11,12 @@ pub enum Variable {
     ResponseCookie,
     /// Method of the request.
     HttpMethod,
-    /// Host name, process id or a process-wide counter, which a line here does not know: written as missing.
+    /// Host name or a counter of lines, which a line here does not know: written as missing.
     Elsewhere,
+    /// Number of the process.
+    ProcessId,
+    /// A number that no other use of it gets.
+    RequestNumber,
     /// Path of the request without the query.
     HttpPath,
     /// Path of the request without origin and query.
@@ -336,14 +340,10 @@ pub const VARIABLES: &[(&str, Variable, &str)] = &[
         Variable::Elsewhere,
         "Number of lines of the frontend; not known to lines here.",
     ),
-    (
-        "pid",
-        Variable::Elsewhere,
-        "Process id; not known to lines here.",
-    ),
+    ("pid", Variable::ProcessId, "Process id."),
     (
         "rt",
-        Variable::Elsewhere,
-        "Number of requests of the process; not known to lines here.",
+        Variable::RequestNumber,
+        "A number that no other use of it gets.",
     ),
 ];

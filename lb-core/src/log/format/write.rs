@@ -6,6 +6,7 @@
 use std::{
     io::Write as _,
     net::{IpAddr, SocketAddr},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -62,6 +63,12 @@ pub(super) fn format(
         }
         after_blank &= out.len() == before;
     }
+}
+
+/// A number that no other call gets (before four thousand million of them).
+fn next_request() -> u32 {
+    static WRITTEN: AtomicU32 = AtomicU32::new(0);
+    WRITTEN.fetch_add(1, Relaxed)
 }
 
 struct Line<'l, 'r> {
@@ -153,6 +160,15 @@ impl Line<'_, '_> {
         drop(self.out.write_fmt(text));
     }
 
+    /// A number of this process.
+    fn serial(&mut self, number: u32) {
+        if self.flags.hex {
+            self.number(format_args!("{number:04X}"));
+        } else {
+            self.number(format_args!("{number}"));
+        }
+    }
+
     fn count(&mut self, number: Option<u32>) {
         match number {
             Some(number) => self.number(format_args!("{number}")),
@@ -232,10 +248,12 @@ impl Line<'_, '_> {
             V::Server => self.text(record.map(|r| r.server).or(view.server).map(str::as_bytes)),
             V::TlsVersion => self.text(connection.tls.as_ref().map(|t| t.version.as_bytes())),
             V::TlsCipher => self.text(connection.tls.as_ref().map(|t| t.cipher.as_bytes())),
-            V::UniqueId => self.text(record.and_then(|r| r.unique_id).map(str::as_bytes)),
+            V::UniqueId => self.text(view.state.unique_id.as_deref()),
             V::RequestCookie => self.text(record.and_then(|r| r.request_cookie)),
             V::ResponseCookie => self.text(record.and_then(|r| r.response_cookie)),
             V::Elsewhere => self.missing(),
+            V::ProcessId => self.serial(std::process::id()),
+            V::RequestNumber => self.serial(next_request()),
             V::RequestCaptures => self.braces(&view.state.captures.request),
             V::ResponseCaptures => self.braces(&view.state.captures.response),
             V::RequestCaptureList => self.list(&view.state.captures.request),

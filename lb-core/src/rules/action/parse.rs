@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     expr::{
-        Expr,
+        Expr, PatternFile,
         args::{regex, variable},
         matcher::{Matcher, Method},
     },
@@ -313,11 +313,15 @@ pub(super) fn capture(words: &mut Words<'_>, context: &mut Context<'_>) -> Read 
             *slots += 1;
             Ok(Action::Capture(expr, slot, length))
         }
-        Some("id") => Ok(Action::Capture(
-            expr,
-            words.number("a capture index")?,
-            usize::MAX,
-        )),
+        Some("id") => {
+            let slot = words.number("a capture index")?;
+            let lengths = match context.place {
+                Place::HttpResponse | Place::HttpAfterResponse => &context.lengths.1,
+                _ => &context.lengths.0,
+            };
+            let length = lengths.get(slot).copied().unwrap_or(usize::MAX);
+            Ok(Action::Capture(expr, slot, length))
+        }
         _ => Err(
             RuleError::new(words.at(), "missing 'len' or 'id' of the capture")
                 .expecting("len N or id N"),
@@ -407,6 +411,33 @@ pub(super) fn set_gpt0(words: &mut Words<'_>, context: &mut Context<'_>) -> Read
         None => expression(words, context)?,
     };
     Ok(Action::SetTag(counter, Box::new(value)))
+}
+
+/// The file in `set-map(FILE)`, which was read already.
+fn map_in(words: &Words<'_>, context: &Context<'_>) -> Result<Arc<PatternFile>, RuleError> {
+    let word = words.last().unwrap_or_default();
+    let inside = word.split_once('(').and_then(|(_, r)| r.strip_suffix(')'));
+    let file = inside.and_then(|name| context.site.definitions.files.named(name));
+    file.ok_or_else(|| {
+        words
+            .wrong(format!("'{word}' misses the file of its map"))
+            .expecting("a file in parentheses")
+    })
+}
+
+pub(super) fn set_map(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let file = map_in(words, context)?;
+    let key = format(words, context, "a key")?;
+    let value = format(words, context, "a value")?;
+    Ok(Action::SetMap(file, key, value))
+}
+
+pub(super) fn delete_from_map(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let file = map_in(words, context)?;
+    Ok(Action::DeleteFromMap(
+        file,
+        format(words, context, "a key")?,
+    ))
 }
 
 pub(super) fn strict_mode(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {

@@ -49,6 +49,8 @@ pub(crate) struct Context<'c> {
     pub(crate) site: Site<'c>,
     /// Number of capture slots of requests and responses; actions may add some.
     pub(crate) slots: &'c mut (usize, usize),
+    /// Lengths of declared slots.
+    pub(crate) lengths: &'c (Vec<usize>, Vec<usize>),
     /// Doubts.
     pub(crate) warnings: &'c mut Vec<RuleWarning>,
 }
@@ -118,7 +120,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     ),
     row(
         "silent-drop",
-        &[Conn, Sess, Cont, Req, Res],
+        &[Conn, Sess, Cont, TcpRes, Req, Res],
         "silent-drop",
         "Forgets the connection without telling the client.",
         parse::silent_drop,
@@ -307,21 +309,21 @@ pub const ACTIONS: &[ActionSpec] = &[
     ),
     row(
         "track-sc0",
-        &[Conn, Sess, Cont, Req],
+        &[Conn, Sess, Cont, Req, Res],
         "track-sc0 KEY [table T]",
         "Counts in a stick table from now on.",
         parse::track,
     ),
     row(
         "track-sc1",
-        &[Conn, Sess, Cont, Req],
+        &[Conn, Sess, Cont, Req, Res],
         "track-sc1 KEY [table T]",
         "Counts in a stick table from now on.",
         parse::track,
     ),
     row(
         "track-sc2",
-        &[Conn, Sess, Cont, Req],
+        &[Conn, Sess, Cont, Req, Res],
         "track-sc2 KEY [table T]",
         "Counts in a stick table from now on.",
         parse::track,
@@ -346,6 +348,20 @@ pub const ACTIONS: &[ActionSpec] = &[
         "sc-set-gpt0(N) NUMBER|EXPRESSION",
         "Sets gpt0 of what counter N tracks.",
         parse::set_gpt0,
+    ),
+    row(
+        "set-map",
+        &[Req, Res],
+        "set-map(FILE) KEY VALUE",
+        "Sets the value of a key in the file of a map, until it is read again.",
+        parse::set_map,
+    ),
+    row(
+        "del-map",
+        &[Req, Res],
+        "del-map(FILE) KEY",
+        "Takes a key out of the file of a map, until it is read again.",
+        parse::delete_from_map,
     ),
     row(
         "disable-l7-retry",
@@ -374,12 +390,11 @@ pub const ACTIONS: &[ActionSpec] = &[
 const NOT_OFFERED: &[(&str, &str)] = &[
     ("add-acl", "patterns do not change at run time"),
     ("del-acl", "patterns do not change at run time"),
-    ("set-map", "there are no maps yet"),
-    ("del-map", "there are no maps yet"),
     ("cache-", "there is no cache"),
     ("do-resolve", "rules do not resolve names"),
     ("early-hint", "no interim responses are made"),
     ("lua.", "there is no Lua"),
+    ("ot-group", "there is no OpenTracing"),
     ("normalize-uri", "targets are passed on as received"),
     ("sc-", "tables have no arrays of counters"),
     ("send-spoe-group", "there is no SPOE"),

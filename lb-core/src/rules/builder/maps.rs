@@ -3,21 +3,25 @@
 use std::{path::Path, sync::Arc};
 
 use super::RulesBuilder;
-use crate::{expr::map, rules::RuleError};
+use crate::{
+    expr::{PatternFiles, map},
+    rules::RuleError,
+};
 
 impl RulesBuilder<'_> {
+    /// The files of maps that other proxies use too: one that is named twice is one. Before the lines.
+    pub fn pattern_files(&mut self, files: Arc<PatternFiles>) {
+        self.definitions.files = files;
+    }
+
     /// Reads the files of the maps that are named in `words`: `map...(FILE` anywhere in them.
     pub(super) fn read_maps(&mut self, words: &[&str]) -> Result<(), RuleError> {
         for (index, word) in words.iter().enumerate() {
             for file in map::files_in(word) {
-                if self.definitions.maps.contains_key(file) {
-                    continue;
-                }
-                let contents = (self.loader)(Path::new(file)).map_err(|error| {
+                let load = || (self.loader)(Path::new(file));
+                self.definitions.files.file(file, load).map_err(|error| {
                     RuleError::new(index, format!("unable to read the map {file}: {error}"))
                 })?;
-                let contents = Arc::from(contents);
-                self.definitions.maps.insert(file.to_owned(), contents);
             }
         }
         Ok(())

@@ -9,8 +9,11 @@ use lb_core::{backend::Health, config::StatsLevel, stick_table::Column};
 
 use super::tables::Filter;
 
+mod maps;
 mod table;
+mod words;
 
+pub use maps::MapCommand;
 pub use table::help;
 
 /// A command that was understood.
@@ -48,6 +51,8 @@ pub enum Command {
     ClearTable(String, Filter),
     /// `set table`: table, key, columns.
     SetTable(String, String, Vec<(Column, u64)>),
+    /// A command on maps.
+    Map(MapCommand),
     /// `get weight`.
     GetWeight(Target),
     /// `set server ... addr`, with the word for the port.
@@ -58,6 +63,10 @@ pub enum Command {
     SetState(Target, State),
     /// `enable health`, `disable health`.
     SetChecked(Target, bool),
+    /// `enable agent`, `disable agent`.
+    SetAsked(Target, bool),
+    /// `set server ... agent up|down`.
+    SetAgent(Target, bool),
     /// `set server ... health`.
     SetHealth(Target, Health),
     /// `shutdown sessions server`.

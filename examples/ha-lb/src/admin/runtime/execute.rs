@@ -1,6 +1,7 @@
 //! What the commands of the runtime command line do.
 
 mod address;
+mod maps;
 
 use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
@@ -8,7 +9,7 @@ use std::{
 };
 
 use lb_core::{
-    backend::{AdminAction, Backend, Health, StateChange},
+    backend::{AdminAction, Backend, Cause, Health, StateChange},
     config::StatsLevel,
     dataplane::Balancer,
     id::ServerIndex,
@@ -151,6 +152,27 @@ impl Runtime {
             return Ok(());
         }
         Err("Health check was not configured on this server, cannot enable.".to_owned())
+    }
+
+    /// `enable agent`, `disable agent`.
+    fn set_asked(&self, target: &Target, asked: bool) -> Result<(), String> {
+        let (backend, index) = self.find(target)?;
+        if backend.set_asked(index, asked) || !asked {
+            return Ok(());
+        }
+        Err("Agent was not configured on this server, cannot enable.".to_owned())
+    }
+
+    /// `set server ... agent`: what the agent is taken to have said.
+    fn set_agent(&self, target: &Target, up: bool) -> Result<(), String> {
+        let report = self.look(target, |server| {
+            server.agent_report().filter(|_| server.has_agent())
+        })?;
+        let mut report = report.ok_or("agent checks are not enabled on this server.")?;
+        report.health = u32::from(up);
+        self.change(target, |backend, index, _| {
+            backend.apply_agent(Instant::now(), index, &report, |_| Cause::Agent)
+        })
     }
 
     /// `shutdown sessions server`.
@@ -368,6 +390,7 @@ impl Executor for Runtime {
                 let now = Instant::now();
                 done(tables::set(&self.balancer(), name, key, values, now))
             }
+            Command::Map(command) => self.map(command),
             Command::GetWeight(target) => match self.find(target) {
                 Ok((backend, index)) => backend.server(index).map_or_else(String::new, |server| {
                     format!("{} (initial {})", server.weight(), server.config().weight)
@@ -380,6 +403,8 @@ impl Executor for Runtime {
             Command::SetWeight(target, weight) => done(self.set_weight(target, *weight)),
             Command::SetState(target, state) => done(self.set_state(target, *state)),
             Command::SetChecked(target, checked) => done(self.set_checked(target, *checked)),
+            Command::SetAsked(target, asked) => done(self.set_asked(target, *asked)),
+            Command::SetAgent(target, up) => done(self.set_agent(target, *up)),
             Command::SetHealth(target, health) => done(self.set_health(target, *health)),
             Command::ShutdownSessions(target) => done(self.shutdown_sessions(target)),
             Command::SetMaxconn(target, maxconn) => {

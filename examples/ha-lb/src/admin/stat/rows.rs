@@ -6,7 +6,7 @@ use lb_core::{
     backend::Backend,
     config::{self, ProxyConfig},
     dataplane::Balancer,
-    server::Server,
+    server::{AdminState, Server, ServerStatus},
     stats::{FrontendCounters, StatusClass, Traffic},
 };
 
@@ -126,7 +126,7 @@ pub(super) fn server_row(
     volume(&mut row, traffic);
     row.set(Dresp, traffic.total(|c| &c.denied_responses));
     failures(&mut row, traffic);
-    row.set(Status, status.to_string());
+    row.set(Status, in_words(server, status));
     // A server that does not serve, or only when others are gone, shows what it would weigh.
     let starting = server.throttle().map(|_| server.effective_weight());
     let weight = starting.filter(|weight| *weight > 0);
@@ -140,6 +140,7 @@ pub(super) fn server_row(
     row.set(Rate, counters.session_rate.per_second(now));
     row.set(RateMax, counters.session_rate.max());
     check(&mut row, server, now);
+    watched(&mut row, server);
     row.set(CliAbrt, traffic.total(|c| &c.client_aborts));
     row.set(SrvAbrt, traffic.total(|c| &c.server_aborts));
     last_session(&mut row, counters.last_session.seconds_ago(now));
@@ -167,9 +168,52 @@ pub(super) fn server_row(
     row
 }
 
+/// The status, with the server that it comes from.
+fn in_words(server: &Server, status: ServerStatus) -> String {
+    let agent = server.agent_report().filter(|_| server.has_agent());
+    match (status, agent.map(|agent| agent.is_up())) {
+        (ServerStatus::Drain, Some(_)) => return "DRAIN (agent)".to_owned(),
+        (ServerStatus::Down(_), Some(false)) => return "DOWN (agent)".to_owned(),
+        _ => {}
+    }
+    let inherited = server.admin().contains(AdminState::INHERITED_MAINT);
+    match (&server.config().track, status) {
+        (Some((backend, name)), ServerStatus::Maintenance { resolution: false }) if inherited => {
+            format!("MAINT (via {backend}/{name})")
+        }
+        _ => status.to_string(),
+    }
+}
+
+/// Columns of what decides beside checks: traffic, an agent, another server.
+fn watched(row: &mut Row, server: &Server) {
+    let config = server.config();
+    if config.observe.is_some() || config.track.is_some() {
+        row.set(Hanafail, server.counters().alarms.value());
+    }
+    row.set(
+        Tracked,
+        config.track.as_ref().map(|(b, s)| format!("{b}/{s}")),
+    );
+    let Some(report) = server.agent_report().filter(|_| server.has_agent()) else {
+        return;
+    };
+    let result = &report.result;
+    row.set(AgentStatus, result.status.word());
+    let is_done = result.status != lb_core::health::CheckStatus::Initializing;
+    row.set(AgentDuration, is_done.then_some(result.duration));
+    row.set(AgentCode, is_done.then_some(0u32));
+    row.set(LastAgt, result.detail.to_string());
+    row.set(AgentDesc, result.status.description());
+    row.set(AgentRise, report.rise);
+    row.set(AgentFall, report.fall);
+    row.set(AgentHealth, report.health);
+}
+
 /// Columns of servers with `check`.
 fn check(row: &mut Row, server: &Server, now: Instant) {
-    let Some(report) = server.check_report().filter(|_| server.is_checked()) else {
+    let own = server.config().check.is_some() && server.is_checked();
+    let Some(report) = server.check_report().filter(|_| own) else {
         return;
     };
     let counters = server.counters();

@@ -22,6 +22,10 @@ pub(super) enum Kind {
     Listen,
     /// `userlist`.
     Userlist,
+    /// `resolvers`.
+    Resolvers,
+    /// `http-errors`.
+    HttpErrors,
     /// Known by name; its lines are kept and have no effect.
     Inert,
 }
@@ -112,6 +116,8 @@ fn kind(name: &str) -> Kind {
         "backend" => Kind::Backend,
         "listen" => Kind::Listen,
         "userlist" => Kind::Userlist,
+        "resolvers" => Kind::Resolvers,
+        "http-errors" => Kind::HttpErrors,
         _ => Kind::Inert,
     }
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use lb_core::config::{BackendConfig, FrontendConfig, LogTarget, Mode, ProxyConfig};
 
-use super::{check::HttpCheck, lexer::Line, script_check::ScriptCheck, server};
+use super::{check::HttpCheck, error_pages, lexer::Line, script_check::ScriptCheck, server};
 use crate::config::diagnostic::Span;
 
 /// Settings gathered so far. A new proxy begins with a copy of its defaults.
@@ -41,6 +41,8 @@ pub(super) struct Draft {
     pub(super) transparent: Option<Span>,
     /// Where `option forwardfor` was given.
     pub(super) forward_for_at: Option<Span>,
+    /// `errorfiles`.
+    pub(super) error_sections: Vec<error_pages::Wanted>,
     /// Where the first `stats` line was.
     pub(super) stats_at: Option<Span>,
     /// What was refused, and is not to be called missing as well.
@@ -76,6 +78,7 @@ impl Default for Draft {
             script: ScriptCheck::default(),
             transparent: None,
             forward_for_at: None,
+            error_sections: Vec::new(),
             stats_at: None,
             refused: Refused::default(),
         }
@@ -137,6 +140,12 @@ pub(super) enum RuleKind {
     Block,
     /// `capture`.
     Capture,
+    /// `declare capture`.
+    Declare,
+    /// `unique-id-format`.
+    UniqueIdFormat,
+    /// `unique-id-header`.
+    UniqueIdHeader,
     /// `stick`.
     Stick,
     /// `monitor fail`.

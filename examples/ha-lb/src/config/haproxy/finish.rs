@@ -263,6 +263,11 @@ pub(super) fn numbers(first: u32, given: impl Iterator<Item = Option<u32>>) -> V
 fn servers(draft: &mut Draft, context: &mut Context<'_>) -> Vec<ServerConfig> {
     let source = draft.source;
     let servers = std::mem::take(&mut draft.servers);
+    for (server, _) in &servers {
+        if let Some(finding) = server.watch.check_mode(draft.proxy.mode) {
+            context.diagnostics.push(finding);
+        }
+    }
     let written: BTreeSet<Arc<str>> = servers
         .iter()
         .map(|(server, _)| server.config.name.clone())

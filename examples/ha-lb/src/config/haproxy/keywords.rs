@@ -22,7 +22,7 @@ pub(super) use bind::BIND;
 pub(super) use global::{GLOBAL, STATS_SOCKET};
 pub(super) use options::OPTIONS;
 pub(super) use proxy::{PROXY, STATS, TIMEOUTS};
-pub(super) use sections::{SECTIONS, USERLIST};
+pub(super) use sections::{HTTP_ERRORS, RESOLVERS, SECTIONS, USERLIST};
 pub(super) use server::SERVER;
 
 /// Sections in which a keyword may stand, as bits.
@@ -230,6 +230,8 @@ pub const TABLES: &[(&str, &[Entry])] = &[
     ("server, default-server, server-template", SERVER),
     ("stats socket", STATS_SOCKET),
     ("userlist", USERLIST),
+    ("resolvers", RESOLVERS),
+    ("http-errors", HTTP_ERRORS),
 ];
 
 /// The supported-keyword list as Markdown tables.

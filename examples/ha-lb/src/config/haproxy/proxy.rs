@@ -1,14 +1,15 @@
 //! Lines of `defaults`, `frontend`, `backend` and `listen` (configuration manual §4).
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-use lb_core::config::{ErrorPage, LogFormatKind, Mode};
+use lb_core::config::{LogFormatKind, Mode};
 
 use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
     balance, bind,
     document::Kind,
     draft::{Draft, LogRef, RuleKind, RuleLine},
+    error_pages,
     keywords::{PROXY, Places},
     lexer::Line,
     log, obsolete, option, persistence, server, stats, tls, value,
@@ -248,9 +249,13 @@ impl Reader<'_, '_> {
             }
             "log" => draft.logs.push(LogRef::Own(log::target(args, context)?)),
             "log-tag" => proxy.log_tag = Some(text(args, name)?),
-            "errorfile" => error_file(args, draft, context)?,
-            "errorloc" | "errorloc302" => error_location("302 Found", args, draft)?,
-            "errorloc303" => error_location("303 See Other", args, draft)?,
+            "errorfile" => {
+                let (status, page) = error_pages::file(args, context)?;
+                proxy.error_files.insert(status, Arc::new(page));
+            }
+            "errorfiles" => draft.error_sections.push(error_pages::of_section(args)?),
+            "errorloc" | "errorloc302" => error_pages::location("302 Found", args, draft)?,
+            "errorloc303" => error_pages::location("303 See Other", args, draft)?,
             "stick-table" => proxy.stick_table = Some(persistence::stick_table(args, context)?),
             "reqadd" => obsolete::add_header(args, RuleKind::HttpRequest, draft)?,
             "rspadd" => obsolete::add_header(args, RuleKind::HttpResponse, draft)?,
@@ -335,6 +340,9 @@ fn rule_kind(name: &str) -> Option<RuleKind> {
         "redirect" => RuleKind::Redirect,
         "block" => RuleKind::Block,
         "capture" => RuleKind::Capture,
+        "declare" => RuleKind::Declare,
+        "unique-id-format" => RuleKind::UniqueIdFormat,
+        "unique-id-header" => RuleKind::UniqueIdHeader,
         "stick" => RuleKind::Stick,
         _ => return None,
     })
@@ -351,45 +359,4 @@ fn number(args: &mut Args<'_>, name: &str, low: u32) -> Parsed<u32> {
         low,
         i32::MAX.unsigned_abs(),
     )
-}
-
-fn error_status(args: &mut Args<'_>) -> Parsed<u16> {
-    const STATUSES: [u16; 17] = [
-        200, 400, 401, 403, 404, 405, 407, 408, 410, 413, 425, 429, 500, 501, 502, 503, 504,
-    ];
-    let status = args.need("error page", "a status")?;
-    let code = status.text.parse().ok();
-    code.filter(|code| STATUSES.contains(code)).ok_or_else(|| {
-        status.refuse(
-            "no error page has this status",
-            "400, 403, 404, 408, 500, 502, 503, 504 and others",
-        )
-    })
-}
-
-/// `errorloc <status> <url>`.
-fn error_location(answer: &str, args: &mut Args<'_>, draft: &mut Draft) -> Parsed<()> {
-    let code = error_status(args)?;
-    let url = args.need("errorloc", "a URL")?.text;
-    let page = ErrorPage::redirect(answer, url);
-    draft.proxy.error_files.insert(code, Arc::new(page));
-    Ok(())
-}
-
-fn error_file(args: &mut Args<'_>, draft: &mut Draft, context: &Context<'_>) -> Parsed<()> {
-    let code = error_status(args)?;
-    let path = args.need("errorfile", "a file")?;
-    let contents = context
-        .files
-        .read(&PathBuf::from(path.text))
-        .map_err(|error| {
-            let message = format!("unable to read the error file {}: {error}", path.text);
-            Box::new(Diagnostic::error(path.span.clone(), message))
-        })?;
-    let page = ErrorPage::parse(&contents).map_err(|error| {
-        let message = format!("errorfile : '{}': {error}", path.text);
-        Box::new(Diagnostic::error(path.span.clone(), message))
-    })?;
-    draft.proxy.error_files.insert(code, Arc::new(page));
-    Ok(())
 }

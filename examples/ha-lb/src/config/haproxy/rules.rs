@@ -9,7 +9,7 @@ use std::{
 use lb_core::{
     acl::Condition,
     config::Mode,
-    expr::ProxyFacts,
+    expr::{PatternFiles, ProxyFacts},
     rules::{ProxyRules, ProxySide, RuleError, RuleWarning, RulesBuilder},
 };
 
@@ -37,6 +37,8 @@ pub(super) struct Named<'n> {
     pub(super) userlists: &'n [Userlist],
     /// Every proxy.
     pub(super) proxies: Arc<BTreeMap<Arc<str>, ProxyFacts>>,
+    /// Files of maps.
+    pub(super) files: Arc<PatternFiles>,
 }
 
 /// Compiles the lines of the proxy `own` in order. `name` is the proxy as messages call it.
@@ -52,6 +54,7 @@ pub(super) fn compile(
     let loader = |path: &Path| files.read(path);
     let mut builder = RulesBuilder::new(side, &loader);
     builder.proxies(own.into(), Arc::clone(&named.proxies));
+    builder.pattern_files(Arc::clone(&named.files));
     for list in named.userlists {
         builder.userlist(&list.name, list.users.clone());
     }
@@ -91,6 +94,9 @@ pub(super) fn compile(
             RuleKind::Redirect => builder.redirect(&words),
             RuleKind::Block => builder.block(&words),
             RuleKind::Capture => builder.capture(&words),
+            RuleKind::Declare => builder.declare(&words),
+            RuleKind::UniqueIdFormat => builder.unique_id_format(&words),
+            RuleKind::UniqueIdHeader => builder.unique_id_header(&words),
             RuleKind::Stick => builder.stick(&words),
             RuleKind::MonitorFail => builder.monitor_fail(&words),
             RuleKind::StatsAdmin => match (builder.condition(&words), &admin) {

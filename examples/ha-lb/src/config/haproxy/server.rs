@@ -13,7 +13,7 @@ use super::{
     bind,
     keywords::SERVER,
     lexer::Line,
-    server_tls,
+    resolvers, server_tls, server_watch,
     value::{self, Unit},
 };
 
@@ -34,6 +34,10 @@ pub(super) struct Draft {
     resolve: bool,
     /// TLS words.
     tls: server_tls::Draft,
+    /// Words about traffic, agents and other servers.
+    pub(super) watch: server_watch::Draft,
+    /// Words about the resolution of its name.
+    pub(super) names: resolvers::Draft,
     /// What the global section says of TLS.
     pub(super) tls_defaults: server_tls::Defaults,
 }
@@ -48,6 +52,8 @@ impl Default for Draft {
             fallback: None,
             resolve: true,
             tls: server_tls::Draft::default(),
+            watch: server_watch::Draft::default(),
+            names: resolvers::Draft::default(),
             tls_defaults: server_tls::Defaults::default(),
         }
     }
@@ -80,6 +86,8 @@ impl Draft {
             "no-backup" => self.config.backup = false,
             "check" => self.checked = true,
             "no-check" => self.checked = false,
+            "agent-check" => self.watch.asked = true,
+            "no-agent-check" => self.watch.asked = false,
             "disabled" => self.config.disabled = true,
             "enabled" => self.config.disabled = false,
             "send-proxy" => self.config.send_proxy = Some(1),
@@ -90,6 +98,9 @@ impl Draft {
     }
 
     fn set(&mut self, name: &str, arg: &Arg<'_>, context: &mut Context<'_>) -> Parsed<()> {
+        if self.watch.set(name, arg, context)? || self.names.set(name, arg)? {
+            return Ok(());
+        }
         let time = |context: &mut Context<'_>| {
             let time = value::lenient_time(arg, name, Unit::Milliseconds, context)?;
             if time.is_zero() {
@@ -121,6 +132,10 @@ impl Draft {
                 self.config.shutdown_sessions_on_down = true;
             }
             "on-marked-down" => return Err(arg.refuse("unknown action", "shutdown-sessions")),
+            "on-marked-up" if arg.text == "shutdown-backup-sessions" => {
+                self.config.cut_backups_on_up = true;
+            }
+            "on-marked-up" => return Err(arg.refuse("unknown action", "shutdown-backup-sessions")),
             "proto" => self.config.protocol = bind::protocol(arg)?,
             "slowstart" => self.config.slowstart = Some(time(context)?),
             "source" => self.config.source = Some(source(arg, context)?),
@@ -188,6 +203,11 @@ impl Draft {
         };
         if let Host::Name(host) = &address.host {
             self.config.fqdn = Some(host.clone());
+            self.config.resolution = self.names.finish();
+            if host.starts_with('_') && self.config.resolution.is_some() {
+                let message = "servers are not found by SRV records";
+                return Err(at.refuse(message, "a host name with addresses, and its port"));
+            }
             // Without `libc` nobody has been asked, and that is what is wanted.
             if ip.is_none() && self.resolve {
                 let action = match self.fallback {
@@ -233,6 +253,7 @@ impl Draft {
         self.config.map_port = map_port;
         self.config.origin = Some(line.origin());
         self.config.check = self.checked.then(|| self.check.clone());
+        self.watch.finish(&at, &mut self.config)?;
         Ok(self)
     }
 }
@@ -321,7 +342,8 @@ fn port(arg: &Arg<'_>) -> Parsed<u16> {
     Ok(u16::try_from(port).unwrap_or(u16::MAX))
 }
 
-fn only_ip(arg: &Arg<'_>, context: &Context<'_>) -> Parsed<IpAddr> {
+/// An address without a port.
+pub(super) fn only_ip(arg: &Arg<'_>, context: &Context<'_>) -> Parsed<IpAddr> {
     let address = address::parse(arg, arg.text)?;
     match (address.port, address::resolve(context, &address).first()) {
         (Port::Missing, Some(ip)) => Ok(*ip),

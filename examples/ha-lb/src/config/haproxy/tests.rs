@@ -1,10 +1,12 @@
 mod errors;
+mod every_keyword;
 mod files;
 mod http_checks;
 mod keywords;
 mod obsolete;
 mod proxies;
 mod robustness;
+mod sections;
 mod tls;
 mod wild;
 

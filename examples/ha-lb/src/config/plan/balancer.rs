@@ -15,6 +15,9 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
     // The first proxy begins a balancer, the last one ends it.
     let none = Config::default();
     let (old, new) = (old.unwrap_or(&none), new.unwrap_or(&none));
+    if old.resolvers != new.resolvers {
+        plan.change("resolvers".to_owned(), vec!["sections".to_owned()]);
+    }
     let titles = |config: &Config| config.proxies.iter().map(title).collect::<Vec<_>>();
     let (before, after) = (titles(old), titles(new));
     let strings = |titles: &'_ [String]| titles.iter().map(|t| t.to_owned()).collect::<Vec<_>>();
@@ -252,6 +255,14 @@ fn server(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     settings.named("cookie", old.cookie != new.cookie);
     settings.named("slowstart", old.slowstart != new.slowstart);
     settings.named("check", old.check != new.check);
+    settings.named("observe", old.observe != new.observe);
+    settings.named("agent-check", old.agent != new.agent);
+    settings.named("track", old.track != new.track);
+    settings.named("resolvers", old.resolution != new.resolution);
+    settings.named(
+        "on-marked-up",
+        old.cut_backups_on_up != new.cut_backups_on_up,
+    );
     settings.named("ssl", old.tls != new.tls);
     settings.named("proto", old.protocol != new.protocol);
     settings.named("send-proxy", old.send_proxy != new.send_proxy);

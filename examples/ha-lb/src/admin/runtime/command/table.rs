@@ -1,14 +1,17 @@
 //! One entry for each command of the runtime command line.
 
-use lb_core::{backend::Health, config::StatsLevel};
+use lb_core::config::StatsLevel;
 
 use super::super::tables;
-use super::{Command, InfoForm, Selection, StatForm, State, Target, Weight};
+use super::{
+    Command, InfoForm, State,
+    words::{number, set_server, show_stat, target, weight},
+};
 
 type Parse = fn(&[String]) -> Result<Command, String>;
 
 /// A line of the table.
-struct Entry {
+pub(super) struct Entry {
     words: &'static [&'static str],
     usage: &'static str,
     help: &'static str,
@@ -16,7 +19,8 @@ struct Entry {
     parse: Parse,
 }
 
-const fn entry(
+/// A line of the table.
+pub(super) const fn entry(
     words: &'static [&'static str],
     level: StatsLevel,
     usage: &'static str,
@@ -58,6 +62,20 @@ const TABLE: &[Entry] = &[
                 tables::clear_filter(rest)?,
             ))
         },
+    ),
+    entry(
+        &["disable", "agent"],
+        Admin,
+        "disable agent",
+        "disable agent checks",
+        |words| Ok(Command::SetAsked(target(words.first())?, false)),
+    ),
+    entry(
+        &["enable", "agent"],
+        Admin,
+        "enable agent",
+        "enable agent checks",
+        |words| Ok(Command::SetAsked(target(words.first())?, true)),
     ),
     entry(
         &["disable", "health"],
@@ -254,9 +272,14 @@ const TABLE: &[Entry] = &[
     entry(&["quit"], User, "quit", "disconnect", |_| Ok(Command::Quit)),
 ];
 
+/// Every command.
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    super::maps::TABLE.iter().chain(TABLE)
+}
+
 /// Understands the words of one command.
 pub(super) fn parse(words: &[String], level: StatsLevel) -> Result<Command, String> {
-    let found = TABLE.iter().find(|entry| {
+    let found = entries().find(|entry| {
         let same = |(given, known): (&String, &&str)| given == known;
         words.len() >= entry.words.len() && words.iter().zip(entry.words).all(same)
     });
@@ -286,101 +309,11 @@ fn list(title: &str, words: &[String], level: StatsLevel) -> String {
         words.iter().zip(entry.words).all(same) && entry.words.len() >= words.len()
     };
     let always = |entry: &&Entry| matches!(entry.words, ["help" | "prompt" | "quit"]);
-    let any = TABLE.iter().any(|entry| matches(&entry));
+    let any = entries().any(|entry| matches(&entry));
     let mut text = format!("{title}\n");
-    let allowed = TABLE.iter().filter(|entry| entry.level <= level);
+    let allowed = entries().filter(|entry| entry.level <= level);
     for entry in allowed.filter(|entry| !any || matches(entry) || always(entry)) {
         text.push_str(&format!("  {:<40}: {}\n", entry.usage, entry.help));
     }
     text
-}
-
-fn target(word: Option<&String>) -> Result<Target, String> {
-    let (backend, server) = word
-        .and_then(|word| word.split_once('/'))
-        .ok_or("Require 'backend/server'.")?;
-    Ok(Target {
-        backend: backend.to_owned(),
-        server: server.to_owned(),
-    })
-}
-
-fn weight(word: Option<&String>) -> Result<Weight, String> {
-    let word = word.ok_or("Require <weight> or <weight%>.")?;
-    if let Some(percent) = word.strip_suffix('%') {
-        let percent = percent.parse().ok().filter(|p| *p <= 100);
-        return percent
-            .map(Weight::Percent)
-            .ok_or_else(|| "Relative weight can only be between 0 and 100% inclusive.".to_owned());
-    }
-    let absolute = word.parse::<u16>().ok().filter(|w| *w <= 256);
-    absolute
-        .map(Weight::Absolute)
-        .ok_or_else(|| "Absolute weight can only be between 0 and 256 inclusive.".to_owned())
-}
-
-fn number(word: Option<&String>) -> Result<u32, String> {
-    word.ok_or("Integer value expected.")?
-        .parse()
-        .map_err(|_| "Integer value expected.".to_owned())
-}
-
-fn set_server(words: &[String]) -> Result<Command, String> {
-    const USAGE: &str =
-        "usage: set server <backend>/<server> addr | health | maxconn | state | weight";
-    const ADDRESS: &str = "set server <b>/<s> addr requires an address and optionally a port.";
-    let target = target(words.first())?;
-    let value = words.get(2);
-    match words.get(1).map(String::as_str) {
-        Some("state") => match value.map(String::as_str) {
-            Some("ready") => Ok(Command::SetState(target, State::Ready)),
-            Some("drain") => Ok(Command::SetState(target, State::Drain)),
-            Some("maint") => Ok(Command::SetState(target, State::Maint)),
-            _ => Err("'set server <srv> state' expects 'ready', 'drain' and 'maint'.".to_owned()),
-        },
-        Some("health") => match value.map(String::as_str) {
-            Some("up") => Ok(Command::SetHealth(target, Health::Up)),
-            Some("stopping") => Ok(Command::SetHealth(target, Health::Stopping)),
-            Some("down") => Ok(Command::SetHealth(target, Health::Down)),
-            _ => Err("'set server <srv> health' expects 'up', 'stopping', or 'down'.".to_owned()),
-        },
-        Some("addr") => {
-            let word = value.ok_or(ADDRESS)?;
-            let refused = || format!("Invalid addr '{word}' by 'stats socket command'");
-            let ip = word.parse().map_err(|_| refused())?;
-            let has_port = words.get(3).is_some_and(|word| word == "port");
-            let port = has_port.then(|| words.get(4).cloned().unwrap_or_default());
-            Ok(Command::SetAddress(target, ip, port))
-        }
-        Some("weight") => Ok(Command::SetWeight(target, weight(value)?)),
-        Some("maxconn") => Ok(Command::SetMaxconn(target, number(value)?)),
-        _ => Err(USAGE.to_owned()),
-    }
-}
-
-fn show_stat(words: &[String]) -> Result<Command, String> {
-    let mut selection = Selection::default();
-    let mut words = words;
-    if let [proxy, kinds, server, rest @ ..] = words
-        && let (Ok(kinds), Ok(server)) = (kinds.parse(), server.parse())
-    {
-        selection = Selection {
-            proxy: Some(proxy.clone()).filter(|proxy| proxy != "-1"),
-            kinds,
-            server,
-            ..Selection::default()
-        };
-        words = rest;
-    }
-    let has = |form: &str| words.iter().any(|w| w == form);
-    selection.hide_down = has("up");
-    selection.hide_maintenance = has("no-maint");
-    let form = if has("json") {
-        StatForm::Json
-    } else if has("typed") {
-        StatForm::Typed
-    } else {
-        StatForm::Csv
-    };
-    Ok(Command::ShowStat(selection, form))
 }

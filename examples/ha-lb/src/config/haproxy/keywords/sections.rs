@@ -10,17 +10,32 @@ pub(crate) const SECTIONS: &[Entry] = table! {
     supported(&["backend"], HERE, (1, 3), "<name> [from <defaults>]", "a pool of servers"),
     supported(&["listen"], HERE, (1, 3), "<name> [from <defaults>]", "frontend and backend in one"),
     supported(&["userlist"], HERE, (1, 1), "<name>", "users for `http_auth`"),
-    ignored(&["resolvers"], HERE, (1, 1), "host names are resolved when the configuration is loaded"),
+    supported(&["resolvers"], HERE, (1, 1), "<name>", "name servers that servers' names are asked for at"),
     ignored(&["peers"], HERE, (1, 1), "stick tables are not shared with other hosts"),
     ignored(&["mailers"], HERE, (1, 1), "no mail is sent"),
     ignored(&["cache"], HERE, (1, 1), "nothing is cached; rules that use it are refused"),
-    ignored(&["http-errors"], HERE, (1, 1), "the built-in error pages are sent"),
+    supported(&["http-errors"], HERE, (1, 1), "<name>", "error pages for `errorfiles`"),
     obsolete(&["program"], HERE, (1, 1), "the program is not started; let the service manager run it"),
     ignored(&["ring"], HERE, (1, 1), "log lines go to `log` addresses only"),
     refused(&["fcgi-app"], HERE, "FastCGI is not supported"),
     refused(&["log-forward"], HERE, "syslog is not forwarded"),
     refused(&["crt-store"], HERE, "name the certificate files in the `bind` line"),
     refused(&["traces", "acme", "log-profile"], HERE, "sections of HAProxy 3 are not supported"),
+};
+
+/// Keywords of an `http-errors` section (manual §12.4).
+pub(crate) const HTTP_ERRORS: &[Entry] = table! {
+    supported(&["errorfile"], HERE, (2, 2), "<status> <file>", "file sent raw instead of an error page"),
+};
+
+/// Keywords of a `resolvers` section (manual §5.3.2).
+pub(crate) const RESOLVERS: &[Entry] = table! {
+    supported(&["nameserver"], HERE, (2, 2), "<name> [udp@]<ip>:<port>", "a name server"),
+    supported(&["parse-resolv-conf"], HERE, (0, 0), "", "the name servers of /etc/resolv.conf"),
+    supported(&["hold"], HERE, (2, 2), "<status> <time>", "how long an address outlives a bad answer"),
+    supported(&["resolve_retries"], HERE, (1, 1), "<count>", "questions until an answer is given up"),
+    supported(&["timeout"], HERE, (2, 2), "resolve|retry <time>", "time between resolutions, time for an answer"),
+    ignored(&["accepted_payload_size"], HERE, (1, 1), "answers may be as long as they are"),
 };
 
 /// Keywords of a `userlist` (manual §12.1).

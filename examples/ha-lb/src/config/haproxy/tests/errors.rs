@@ -59,8 +59,8 @@ fn sub_languages_name_their_words() {
 #[test]
 fn what_is_known_but_not_built_is_refused_by_name() {
     assert_eq!(
-        only(&pair("", "server s 10.0.0.1:80 agent-check")),
-        "h.cfg:11:23: error: 'agent-check' is not supported; agent checks are not supported"
+        only(&pair("", "server s 10.0.0.1:80 socks4 10.0.0.9:1")),
+        "h.cfg:11:23: error: 'socks4' is not supported; servers are connected to directly"
     );
     assert_eq!(
         only("global\n lua-load x.lua\n"),

@@ -124,6 +124,9 @@ const PROXIES: &[(In, &str)] = &[
     (Backend, "hash-type consistent"),
     (Backend, "hash-balance-factor 150"),
     (Backend, "retry-on conn-failure"),
+    (Frontend, "declare capture request len 9"),
+    (Frontend, "unique-id-format %ci"),
+    (Frontend, "unique-id-header X-Id"),
 ];
 
 const OPTION_LINES: &[(In, &str)] = &[
@@ -255,6 +258,22 @@ const SERVER_WORDS: &[&str] = &[
     "maxqueue 5",
     "minconn 3",
     "on-marked-down shutdown-sessions",
+    "on-marked-up shutdown-backup-sessions",
+    "observe layer7",
+    "observe layer4 error-limit 3",
+    "observe layer4 on-error mark-down",
+    "error-limit 3",
+    "on-error fastinter",
+    "agent-check agent-port 90",
+    "no-agent-check",
+    "agent-port 90",
+    "agent-port 90 agent-check agent-addr 10.0.0.9",
+    "agent-addr 10.0.0.9",
+    "agent-inter 5s",
+    "agent-send hello",
+    "resolve-prefer ipv4",
+    "resolve-net 10.0.0.0/8",
+    "resolve-opts allow-dup-ip",
     "port 81",
     "rise 5",
     "send-proxy",
@@ -309,6 +328,17 @@ const SERVER_TLS_WORDS: &[(&str, &str)] = &[
 
 /// Words that change nothing by their meaning, or by what the sample file already says.
 const NO_EFFECT: &[&str] = &[
+    // Words that count with another beside them.
+    "error-limit",
+    "on-error",
+    "agent-port",
+    "agent-addr",
+    "agent-inter",
+    "agent-send",
+    "no-agent-check",
+    "resolve-prefer",
+    "resolve-net",
+    "resolve-opts",
     "enabled",
     "description",
     "retry-on",
@@ -407,7 +437,7 @@ fn proxy_keywords() {
         check(*place, line, first(line));
     }
     // Their words are tested below; of `tcp-response` the rules say themselves what has an effect.
-    let sub = ["option", "timeout", "stats", "tcp-response"];
+    let sub = ["option", "timeout", "stats", "tcp-response", "errorfiles"];
     covered(PROXY, PROXIES.iter().map(|(_, line)| *line).chain(sub));
 }
 
@@ -471,7 +501,9 @@ fn server_words() {
         quiet(&file(Backend, &format!("default-server {words}")));
     }
     let tls = SERVER_TLS_WORDS.iter().map(|(_, words)| *words);
-    covered(SERVER, SERVER_WORDS.iter().copied().chain(tls));
+    // These name other things, which are there in tests of their own.
+    let named = ["track", "resolvers"];
+    covered(SERVER, SERVER_WORDS.iter().copied().chain(tls).chain(named));
 }
 
 #[test]

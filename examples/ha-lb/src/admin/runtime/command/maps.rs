@@ -1,0 +1,138 @@
+//! Commands on maps.
+
+use lb_core::config::StatsLevel::{Operator, User};
+
+use super::{
+    Command,
+    table::{Entry, entry},
+};
+
+/// A command on the map of this name or number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MapCommand {
+    /// `show map`: all of them.
+    List,
+    /// `show map <map>`: entries, of a version that is prepared.
+    Show(String, Option<u32>),
+    /// `add map`: version, key, value.
+    Add(String, Option<u32>, String, String),
+    /// `set map`: key or `#` and number, value.
+    Set(String, String, String),
+    /// `del map`: key or `#` and number.
+    Delete(String, String),
+    /// `clear map`, or a version that is prepared.
+    Clear(String, Option<u32>),
+    /// `prepare map`.
+    Prepare(String),
+    /// `commit map`.
+    Commit(String, u32),
+}
+
+/// The entries of the table.
+pub(super) const TABLE: &[Entry] = &[
+    entry(
+        &["add", "map"],
+        Operator,
+        "add map [@<ver>] <map> <key> <val>",
+        "add a map entry (payload not supported)",
+        |words| {
+            let (version, words) = version(words)?;
+            match words {
+                [map, key, value @ ..] if !value.is_empty() => Ok(Command::Map(MapCommand::Add(
+                    map.clone(),
+                    version,
+                    key.clone(),
+                    value.join(" "),
+                ))),
+                _ => Err(
+                    "'add map' expects three parameters (map identifier, key and value) or one \
+                          parameter (map identifier) and a payload"
+                        .to_owned(),
+                ),
+            }
+        },
+    ),
+    entry(
+        &["clear", "map"],
+        Operator,
+        "clear map [@<ver>] <map>",
+        "clear the contents of this map",
+        |words| {
+            let (version, words) = version(words)?;
+            Ok(Command::Map(MapCommand::Clear(map(words)?, version)))
+        },
+    ),
+    entry(
+        &["commit", "map"],
+        Operator,
+        "commit map @<ver> <map>",
+        "commit the map at this version",
+        |words| match version(words)? {
+            (Some(version), words) => Ok(Command::Map(MapCommand::Commit(map(words)?, version))),
+            (None, _) => Err("Missing version number.".to_owned()),
+        },
+    ),
+    entry(
+        &["del", "map"],
+        Operator,
+        "del map <map> [<key>|#<ref>]",
+        "delete a map entry",
+        |words| match words {
+            [map, key, ..] => Ok(Command::Map(MapCommand::Delete(map.clone(), key.clone()))),
+            _ => Err("This command expects two parameters: map identifier and key.".to_owned()),
+        },
+    ),
+    entry(
+        &["prepare", "map"],
+        Operator,
+        "prepare map <map>",
+        "prepare a new version for atomic map replacement",
+        |words| Ok(Command::Map(MapCommand::Prepare(map(words)?))),
+    ),
+    entry(
+        &["set", "map"],
+        Operator,
+        "set map <map> [<key>|#<ref>] <value>",
+        "modify a map entry",
+        |words| match words {
+            [map, key, value @ ..] if !value.is_empty() => Ok(Command::Map(MapCommand::Set(
+                map.clone(),
+                key.clone(),
+                value.join(" "),
+            ))),
+            _ => {
+                Err("'set map' expects three parameters: map identifier, key and value.".to_owned())
+            }
+        },
+    ),
+    entry(
+        &["show", "map"],
+        User,
+        "show map [@<ver>] [map]",
+        "report available maps or dump a map's contents",
+        |words| {
+            let (version, words) = version(words)?;
+            Ok(Command::Map(match words.first() {
+                Some(map) => MapCommand::Show(map.clone(), version),
+                None => MapCommand::List,
+            }))
+        },
+    ),
+];
+
+/// `@<version>` in front.
+fn version(words: &[String]) -> Result<(Option<u32>, &[String]), String> {
+    let Some((first, rest)) = words.split_first() else {
+        return Ok((None, words));
+    };
+    match first.strip_prefix('@').map(str::parse) {
+        None => Ok((None, words)),
+        Some(Ok(version)) => Ok((Some(version), rest)),
+        Some(Err(_)) => Err("Version number out of range.".to_owned()),
+    }
+}
+
+fn map(words: &[String]) -> Result<String, String> {
+    let missing = "Missing map identifier.";
+    words.first().cloned().ok_or_else(|| missing.to_owned())
+}

@@ -1,0 +1,100 @@
+//! Reading the words behind the name of a command.
+
+use lb_core::backend::Health;
+
+use super::{Command, Selection, StatForm, State, Target, Weight};
+
+pub(super) fn target(word: Option<&String>) -> Result<Target, String> {
+    let (backend, server) = word
+        .and_then(|word| word.split_once('/'))
+        .ok_or("Require 'backend/server'.")?;
+    Ok(Target {
+        backend: backend.to_owned(),
+        server: server.to_owned(),
+    })
+}
+
+pub(super) fn weight(word: Option<&String>) -> Result<Weight, String> {
+    let word = word.ok_or("Require <weight> or <weight%>.")?;
+    if let Some(percent) = word.strip_suffix('%') {
+        let percent = percent.parse().ok().filter(|p| *p <= 100);
+        return percent
+            .map(Weight::Percent)
+            .ok_or_else(|| "Relative weight can only be between 0 and 100% inclusive.".to_owned());
+    }
+    let absolute = word.parse::<u16>().ok().filter(|w| *w <= 256);
+    absolute
+        .map(Weight::Absolute)
+        .ok_or_else(|| "Absolute weight can only be between 0 and 256 inclusive.".to_owned())
+}
+
+pub(super) fn number(word: Option<&String>) -> Result<u32, String> {
+    word.ok_or("Integer value expected.")?
+        .parse()
+        .map_err(|_| "Integer value expected.".to_owned())
+}
+
+pub(super) fn set_server(words: &[String]) -> Result<Command, String> {
+    const USAGE: &str =
+        "usage: set server <backend>/<server> addr | health | maxconn | state | weight";
+    const ADDRESS: &str = "set server <b>/<s> addr requires an address and optionally a port.";
+    let target = target(words.first())?;
+    let value = words.get(2);
+    match words.get(1).map(String::as_str) {
+        Some("state") => match value.map(String::as_str) {
+            Some("ready") => Ok(Command::SetState(target, State::Ready)),
+            Some("drain") => Ok(Command::SetState(target, State::Drain)),
+            Some("maint") => Ok(Command::SetState(target, State::Maint)),
+            _ => Err("'set server <srv> state' expects 'ready', 'drain' and 'maint'.".to_owned()),
+        },
+        Some("health") => match value.map(String::as_str) {
+            Some("up") => Ok(Command::SetHealth(target, Health::Up)),
+            Some("stopping") => Ok(Command::SetHealth(target, Health::Stopping)),
+            Some("down") => Ok(Command::SetHealth(target, Health::Down)),
+            _ => Err("'set server <srv> health' expects 'up', 'stopping', or 'down'.".to_owned()),
+        },
+        Some("agent") => match value.map(String::as_str) {
+            Some("up") => Ok(Command::SetAgent(target, true)),
+            Some("down") => Ok(Command::SetAgent(target, false)),
+            _ => Err("'set server <srv> agent' expects 'up' or 'down'.".to_owned()),
+        },
+        Some("addr") => {
+            let word = value.ok_or(ADDRESS)?;
+            let refused = || format!("Invalid addr '{word}' by 'stats socket command'");
+            let ip = word.parse().map_err(|_| refused())?;
+            let has_port = words.get(3).is_some_and(|word| word == "port");
+            let port = has_port.then(|| words.get(4).cloned().unwrap_or_default());
+            Ok(Command::SetAddress(target, ip, port))
+        }
+        Some("weight") => Ok(Command::SetWeight(target, weight(value)?)),
+        Some("maxconn") => Ok(Command::SetMaxconn(target, number(value)?)),
+        _ => Err(USAGE.to_owned()),
+    }
+}
+
+pub(super) fn show_stat(words: &[String]) -> Result<Command, String> {
+    let mut selection = Selection::default();
+    let mut words = words;
+    if let [proxy, kinds, server, rest @ ..] = words
+        && let (Ok(kinds), Ok(server)) = (kinds.parse(), server.parse())
+    {
+        selection = Selection {
+            proxy: Some(proxy.clone()).filter(|proxy| proxy != "-1"),
+            kinds,
+            server,
+            ..Selection::default()
+        };
+        words = rest;
+    }
+    let has = |form: &str| words.iter().any(|w| w == form);
+    selection.hide_down = has("up");
+    selection.hide_maintenance = has("no-maint");
+    let form = if has("json") {
+        StatForm::Json
+    } else if has("typed") {
+        StatForm::Typed
+    } else {
+        StatForm::Csv
+    };
+    Ok(Command::ShowStat(selection, form))
+}

@@ -1,0 +1,114 @@
+//! Sections that proxies and servers refer to, and servers that refer to each other.
+
+use super::*;
+
+fn backend(lines: &str) -> String {
+    format!(
+        "defaults\n mode http\n timeout client 5s\n timeout server 5s\n timeout connect 1s\nbackend b\n {lines}\n"
+    )
+}
+
+#[test]
+fn error_pages_of_a_section_are_taken_where_a_proxy_has_none() {
+    let section = "http-errors site\n errorfile 503 /etc/errors/503.http\n errorfile 404 /etc/errors/503.http\n";
+    let pages = |lines: &str| {
+        // The section may stand below.
+        let config = quiet(&(backend(lines) + section));
+        let pages = &config.proxies[0].error_files;
+        pages.keys().copied().collect::<Vec<u16>>()
+    };
+    assert_eq!(pages("errorfiles site"), [404, 503]);
+    assert_eq!(pages("errorfiles site 503"), [503]);
+    let own = quiet(&(backend("errorloc 503 /sorry\n errorfiles site") + section));
+    let page = &own.proxies[0].error_files[&503];
+    assert!(String::from_utf8_lossy(page.message()).contains("/sorry"));
+    assert_eq!(
+        findings(&(backend("errorfiles sites") + section)),
+        [
+            "h.cfg:7:13: error: unable to find the http-errors section 'sites': expected the name of an http-errors \
+             section; did you mean `site`?"
+        ]
+    );
+    let said = findings(&(backend("errorfiles site 500") + section));
+    assert!(said[0].contains("has no page for 500"), "{said:?}");
+}
+
+#[test]
+fn tracking_ends_at_a_server_that_is_checked() {
+    let ok = quiet(&backend(
+        "server a 10.0.0.1:80 check\n server b 10.0.0.2:80 track a\n server c 10.0.0.3:80 track b/b",
+    ));
+    let servers = &ok.proxies[0].backend.as_ref().unwrap().servers;
+    let track = servers[1].track.clone().unwrap();
+    assert_eq!((&*track.0, &*track.1), ("b", "a"));
+    for (line, what) in [
+        ("server b 10.0.0.2:80 track nope/a", "required proxy 'nope'"),
+        ("server b 10.0.0.2:80 track nope", "required server 'nope'"),
+        (
+            "server a 10.0.0.1:80\n server b 10.0.0.2:80 track a",
+            "does not have any check",
+        ),
+        ("server b 10.0.0.2:80 track b", "comes back"),
+        (
+            "server a 10.0.0.1:80 check\n server b 10.0.0.2:80 check track a",
+            "do not go together",
+        ),
+        ("server b 10.0.0.2:80 agent-check", "`agent-port <port>`"),
+        (
+            "mode tcp\n server b 10.0.0.2:80 check observe layer7",
+            "http proxies",
+        ),
+    ] {
+        let said = findings(&backend(line));
+        assert!(
+            said.iter().any(|finding| finding.contains(what)),
+            "{line}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn name_servers_are_read_with_their_times() {
+    let section = "resolvers dns\n nameserver a 10.0.0.53:53\n nameserver b udp@10.0.1.53:5353\n resolve_retries 5\n \
+                   timeout resolve 2s\n timeout retry 500\n hold nx 5s\n hold obsolete 1m\n hold valid 10s\n";
+    let line = "server s web.example:80 resolvers dns resolve-prefer ipv4";
+    let (config, _) = load_text(&(backend(line) + section));
+    let config = config.unwrap();
+    let dns = &config.resolvers[0];
+    assert_eq!(dns.nameservers.len(), 2);
+    assert_eq!(dns.nameservers[1].1.to_string(), "10.0.1.53:5353");
+    assert_eq!(
+        (
+            dns.retries,
+            dns.interval.as_millis(),
+            dns.patience.as_millis()
+        ),
+        (5, 2000, 500)
+    );
+    assert_eq!(
+        (dns.hold.nx.as_secs(), dns.hold.obsolete.as_secs()),
+        (5, 60)
+    );
+    let server = &config.proxies[0].backend.as_ref().unwrap().servers[0];
+    assert!(server.resolution.as_ref().unwrap().prefer_v4);
+    for (lines, what) in [
+        ("nameserver a 10.0.0.53", "one port"),
+        ("nameserver a tcp@10.0.0.53:53", "over UDP"),
+        ("hold sometimes 5s", "unknown status"),
+        ("timeout forever 5s", "unknown timeout"),
+        (
+            "nonsense",
+            "unknown keyword 'nonsense' in 'resolvers' section",
+        ),
+    ] {
+        let said = findings(&format!("resolvers dns\n {lines}\n"));
+        assert!(said[0].contains(what), "{lines}: {said:?}");
+    }
+    let said = findings(&backend("server s web.example:80 resolvers nope"));
+    assert!(
+        said.iter().any(|f| f.contains("required resolvers 'nope'")),
+        "{said:?}"
+    );
+    let said = findings(&(backend("server s _http._tcp.web.example resolvers dns") + section));
+    assert!(said.iter().any(|f| f.contains("SRV")), "{said:?}");
+}

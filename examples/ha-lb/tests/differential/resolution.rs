@@ -1,0 +1,167 @@
+//! Servers whose addresses follow a name: the same answers of a name server lead both to the same addresses.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    admin::agree,
+    compare::Pair,
+    peer::{Peer, haproxy_is_installed},
+};
+
+const NAMED: &str = "{global}{http}    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+resolvers dns
+    nameserver ns1 {dns}
+    resolve_retries 2
+    timeout resolve 100ms
+    timeout retry 200ms
+    hold valid 100ms
+    hold nx 100ms
+    hold refused 100ms
+    hold other 100ms
+    hold timeout 100ms
+    accepted_payload_size 4096
+frontend front
+    bind {front}
+    default_backend alone
+backend alone
+    server one web.example:8080 resolvers dns resolve-prefer ipv4 init-addr none
+backend pool
+    server-template web 2 web.example:80 resolvers dns resolve-prefer ipv4 init-addr none
+backend shared
+    server-template all 2 web.example:80 resolvers dns resolve-opts allow-dup-ip init-addr 192.0.2.9
+";
+
+/// What a name server says to questions for IPv4 addresses.
+#[derive(Debug, Clone, Copy)]
+enum Says {
+    Addresses(&'static [Ipv4Addr]),
+    Status(u8),
+    Nothing,
+}
+
+/// What is said, and how often it was.
+type Mood = Arc<Mutex<(Says, usize)>>;
+
+fn name_server(mood: Mood) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut room = [0; 4096];
+        while let Ok((length, from)) = socket.recv_from(&mut room) {
+            let mut mood = mood.lock().unwrap();
+            mood.1 += 1;
+            if let Some(answer) = answer(&room[..length], mood.0) {
+                let _ = socket.send_to(&answer, from);
+            }
+        }
+    });
+    address
+}
+
+/// RFC 1035 section 4.1: the question comes back, records point to its name.
+fn answer(query: &[u8], says: Says) -> Option<Vec<u8>> {
+    let name_end = 12 + query.get(12..)?.iter().position(|byte| *byte == 0)? + 1;
+    let question = query.get(12..name_end + 4)?;
+    let is_v4 = question.ends_with(&[0, 1, 0, 1]);
+    let (status, addresses) = match says {
+        Says::Nothing => return None,
+        Says::Status(status) => (status, &[][..]),
+        Says::Addresses(addresses) if is_v4 => (0, addresses),
+        Says::Addresses(_) => (0, &[][..]),
+    };
+    let mut answer = query.get(..2)?.to_vec();
+    answer.extend([
+        0x81,
+        0x80 | status,
+        0,
+        1,
+        0,
+        u8::try_from(addresses.len()).ok()?,
+        0,
+        0,
+        0,
+        0,
+    ]);
+    answer.extend(question);
+    for address in addresses {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4]);
+        answer.extend(address.octets());
+    }
+    Some(answer)
+}
+
+/// The log lines about servers.
+fn changes(peer: &Peer) -> String {
+    let lines = peer.log().into_iter();
+    let told = lines.filter(|line| {
+        ["Server ", "changed its IP", "backend "]
+            .iter()
+            .any(|part| line.contains(part))
+    });
+    let mut told: Vec<String> = told.map(|line| line + "\n").collect();
+    // Two servers of a name may be told of in either order.
+    told.sort();
+    told.concat()
+}
+
+/// Addresses and states of the servers.
+fn states(peer: &Peer) -> String {
+    let text = peer.ask("show servers state");
+    let lines = text.lines().filter(|line| line.contains("web.example"));
+    lines
+        .map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            format!(
+                "{} {} {} {} {}\n",
+                words[1], words[3], words[4], words[5], words[6]
+            )
+        })
+        .collect()
+}
+
+const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+const C: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
+
+#[test]
+fn servers_follow_their_names() {
+    if !haproxy_is_installed("servers_follow_their_names") {
+        return;
+    }
+    let mood = Arc::new(Mutex::new((Says::Addresses(&[A]), 0)));
+    let address = name_server(Arc::clone(&mood));
+    let pair = Pair::start(&NAMED.replace("{dns}", &address.to_string()));
+    // Never more than one address that a server without one may take: which it takes is HAProxy's secret.
+    for says in [
+        Says::Addresses(&[A]),
+        Says::Addresses(&[A, B]),
+        Says::Addresses(&[B]),
+        Says::Addresses(&[B, C]),
+        Says::Status(3),
+        Says::Addresses(&[C]),
+        Says::Status(5),
+        Says::Addresses(&[C]),
+        Says::Status(2),
+        Says::Addresses(&[B]),
+        Says::Nothing,
+        Says::Addresses(&[B]),
+    ] {
+        *mood.lock().unwrap() = (says, 0);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        // Both peers ask for several names and families.
+        while mood.lock().unwrap().1 < 16 {
+            assert!(Instant::now() < deadline, "nobody asks");
+            thread::sleep(Duration::from_millis(5));
+        }
+        let what = format!("{says:?}");
+        agree(&pair, &what, states);
+        agree(&pair, &what, changes);
+    }
+}

@@ -1,0 +1,230 @@
+//! What beside checks decides over servers: traffic that is watched, agents, other servers, and what a state does to
+//! running sessions.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    admin::agree,
+    case::{Act, Step, sends},
+    client,
+    compare::Pair,
+    peer::{Peer, haproxy_is_installed},
+};
+
+const WATCHED: &str = "{global}{http}    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+frontend front
+    bind {front}
+    use_backend connected if { path_beg /connected }
+    use_backend backups if { path_beg /backups }
+    default_backend observed
+backend observed
+    server one {a} check inter 1s rise 100 observe layer7 error-limit 2 on-error mark-down
+backend connected
+    retries 0
+    server one {dead} check addr 127.0.0.1 port {port} inter 1s rise 100 observe layer4 error-limit 3 on-error sudden-death
+backend following
+    server first {a} track observed/one
+    server second {a} track first weight 3
+backend asked
+    server one {a} weight 40 agent-check agent-port {port} agent-inter 100ms agent-send who\\n
+    server two {b}
+backend backups
+    server main {a} on-marked-up shutdown-backup-sessions
+    server spare {b} backup
+";
+
+const SICK: &[Act] = &[
+    Act::Head,
+    Act::Send(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"),
+];
+const SILENT: &[Act] = &[Act::Head, Act::Stall];
+
+/// The words of the moment, and how often they were said.
+type Words = Arc<Mutex<(&'static str, usize)>>;
+
+/// A server that answers each connection with the words of the moment.
+fn agent(words: Words) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, words) = (stream.unwrap(), Arc::clone(&words));
+            thread::spawn(move || {
+                let mut asked = [0; 64];
+                // Health checks only connect.
+                if stream.read(&mut asked).unwrap_or(0) > 0 {
+                    let said = words.lock().unwrap().0;
+                    let _ = stream.write_all(said.as_bytes());
+                    drop(stream);
+                    words.lock().unwrap().1 += 1;
+                }
+            });
+        }
+    });
+    address
+}
+
+/// What the log says of servers, without the times of checks.
+fn changes(peer: &Peer) -> String {
+    let lines = peer.log().into_iter();
+    let of_servers = lines.filter(|line| line.contains("Server ") || line.contains("backend "));
+    // The session that saw the last error may be over, or not yet.
+    let of_servers =
+        of_servers.map(|line| line.replace(" 1 sessions active", " 0 sessions active"));
+    of_servers
+        .map(|line| match line.split_once(", check duration: ") {
+            Some((before, after)) => {
+                let rest = after.split_once("ms").map_or("", |(_, rest)| rest);
+                format!("{before}{rest}\n")
+            }
+            None => line + "\n",
+        })
+        .collect()
+}
+
+/// Columns of every server that do not depend on the moment.
+fn columns(peer: &Peer) -> String {
+    const SHOWN: &[&str] = &[
+        "status",
+        "weight",
+        "slim",
+        "tracked",
+        "hanafail",
+        "check_status",
+        "last_chk",
+        "check_desc",
+        "check_health",
+        "agent_status",
+        "agent_desc",
+        "agent_rise",
+        "agent_fall",
+        "agent_health",
+        "last_agt",
+        "act",
+        "bck",
+    ];
+    let text = peer.ask("show stat");
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    lines
+        .filter(|line| !line.contains("END,") && !line.is_empty())
+        .map(|line| {
+            let values: Vec<&str> = line.split(',').collect();
+            let shown = names.iter().zip(&values);
+            let shown = shown.filter(|(name, _)| SHOWN.contains(name));
+            let shown: Vec<String> = shown
+                .map(|(name, value)| {
+                    format!(
+                        "{name}={}",
+                        value.trim_matches('"').trim_start_matches("* ")
+                    )
+                })
+                .collect();
+            format!("{}/{} {}\n", values[0], values[1], shown.join(" "))
+        })
+        .collect()
+}
+
+fn agree_on_all(pair: &Pair, what: &str) {
+    agree(pair, what, changes);
+    agree(pair, what, columns);
+}
+
+fn get(peer: &Peer, path: &'static [Step]) {
+    let case = sends("get", path);
+    client::play(&case, peer.fronts[0], &peer.origins[0], 1);
+}
+
+fn both(pair: &Pair, act: impl Fn(&Peer) + Sync) {
+    thread::scope(|scope| {
+        scope.spawn(|| act(&pair.haproxy));
+        act(&pair.ha_lb);
+    });
+}
+
+#[test]
+fn servers_change_by_more_than_checks() {
+    if !haproxy_is_installed("servers_change_by_more_than_checks") {
+        return;
+    }
+    let words = Arc::new(Mutex::new(("up\n", 0)));
+    let address = agent(Arc::clone(&words));
+    let pair = Pair::start(&WATCHED.replace("{port}", &address.port().to_string()));
+    agree_on_all(&pair, "start");
+
+    for said in [
+        "50%\n",
+        "drain\n",
+        "ready 100%\r\n",
+        "down #disk is full\n",
+        "up\n",
+        "down#disk\n",
+        "maxconn:7 up\n",
+        "nonsense\n",
+        "maint\n",
+        "stopped\n",
+        "ready,up\n",
+        "fail\n",
+        "up 10%",
+    ] {
+        say(&words, said);
+        agree_on_all(&pair, said);
+    }
+    for command in [
+        "set server asked/one agent down",
+        "set server asked/one agent sideways",
+        "set server asked/two agent up",
+        "enable agent asked/two",
+        "disable agent asked/one",
+        "set server asked/one agent up",
+        "enable agent asked/one",
+    ] {
+        agree(&pair, command, |peer| peer.ask(command));
+    }
+    agree_on_all(&pair, "after commands");
+
+    both(&pair, |peer| {
+        peer.origins[0].play(SICK);
+        for _ in 0..2 {
+            get(peer, &[Step::Send(b"GET /sick HTTP/1.0\r\n\r\n")]);
+        }
+        for _ in 0..3 {
+            get(peer, &[Step::Send(b"GET /connected HTTP/1.0\r\n\r\n")]);
+        }
+    });
+    agree_on_all(&pair, "errors of traffic");
+    taken_back(&pair);
+}
+
+/// From now on the agent says this; returns when both have heard it.
+fn say(words: &Words, said: &'static str) {
+    *words.lock().unwrap() = (said, 0);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while words.lock().unwrap().1 < 6 {
+        assert!(Instant::now() < deadline, "nobody asks the agent");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A session on a backup server ends when an active one comes up.
+fn taken_back(pair: &Pair) {
+    both(pair, |peer| {
+        peer.ask("disable server backups/main");
+        peer.origins[1].play(SILENT);
+        let mut client = TcpStream::connect(peer.fronts[0]).unwrap();
+        client.write_all(b"GET /backups HTTP/1.0\r\n\r\n").unwrap();
+        peer.origins[1].wait_for(b"/backups", Duration::from_secs(5));
+        peer.ask("enable server backups/main");
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 50"), "{answer:?}");
+    });
+}

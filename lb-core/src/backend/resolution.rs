@@ -1,0 +1,61 @@
+//! Servers whose address follows a name.
+
+use std::time::Instant;
+
+use super::{Backend, Cause, StateChange};
+use crate::{
+    id::ServerIndex,
+    server::{AdminState, Operation},
+};
+
+/// Why a server has no address any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unresolved {
+    /// There are fewer addresses than servers of this name.
+    NoAddress,
+    /// There is no such name.
+    NoSuchName,
+    /// The name server refused to answer.
+    Refused,
+    /// No name server answered.
+    Timeout,
+    /// Anything else.
+    Other,
+}
+
+impl Unresolved {
+    /// As HAProxy's log says it.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            // The blank is HAProxy's.
+            Self::NoAddress => "No IP for server ",
+            Self::NoSuchName => "DNS NX status",
+            Self::Refused => "DNS refused status",
+            Self::Timeout => "DNS timeout status",
+            Self::Other => "unspecified DNS error",
+        }
+    }
+}
+
+impl Backend {
+    /// A server's name has no address any more: it is out of service until it has.
+    pub fn lose_address(
+        &self,
+        now: Instant,
+        server: ServerIndex,
+        reason: Unresolved,
+    ) -> Option<StateChange> {
+        let server = self.server(server)?;
+        let before = server.admin();
+        if before.contains(AdminState::RESOLUTION_MAINT) {
+            return None;
+        }
+        let mut admin = before;
+        admin.set(AdminState::RESOLUTION_MAINT, true);
+        let change = self.change(now, server, Cause::Unresolved(reason), || {
+            server.set_admin(admin);
+            server.set_operation(Operation::Stopped, now);
+        });
+        (!before.is_maintenance()).then_some(change)
+    }
+}

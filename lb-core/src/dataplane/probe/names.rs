@@ -1,0 +1,216 @@
+//! Names of servers (`resolvers`): asked again and again, the servers follow the answers.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    question::{self, Answer},
+    shared::Shared,
+};
+use crate::{
+    backend::{Backend, Unresolved},
+    config::{Resolution, Resolvers},
+    dataplane::{Balancer, clock, rt},
+    server::Server,
+};
+
+/// A name that servers have, and how it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    host: String,
+    resolvers: Arc<str>,
+    prefer_v4: bool,
+}
+
+/// A name that is asked for.
+pub(super) struct Followed {
+    resolvers: Rc<Resolvers>,
+    task: rt::Task,
+}
+
+impl Name {
+    fn of(server: &Server) -> Option<Self> {
+        let config = server.config();
+        let resolution = config.resolution.as_ref()?;
+        Some(Self {
+            host: config.fqdn.clone()?,
+            resolvers: Arc::clone(&resolution.resolvers),
+            prefer_v4: resolution.prefer_v4,
+        })
+    }
+}
+
+/// Goes over to the names of another configuration.
+pub(super) fn rearrange(
+    shared: &Rc<Shared>,
+    mut before: BTreeMap<Name, Followed>,
+    balancer: &Balancer,
+) -> BTreeMap<Name, Followed> {
+    let proxies = balancer.backends.iter().flat_map(|b| b.servers());
+    let names: BTreeSet<Name> = proxies.filter_map(Name::of).collect();
+    let mut followed = BTreeMap::new();
+    for name in names {
+        let mut sections = balancer.config.resolvers.iter();
+        let Some(resolvers) = sections.find(|section| section.name == name.resolvers) else {
+            continue;
+        };
+        if let Some(old) = before.remove(&name) {
+            if *old.resolvers == *resolvers {
+                followed.insert(name, old);
+                continue;
+            }
+            old.task.abort();
+        }
+        let resolvers = Rc::new(resolvers.clone());
+        let task = follow(Rc::clone(shared), name.clone(), Rc::clone(&resolvers));
+        let task = rt::spawn(task);
+        followed.insert(name, Followed { resolvers, task });
+    }
+    for (_, gone) in before {
+        gone.task.abort();
+    }
+    followed
+}
+
+/// What is known of a name.
+struct Known {
+    /// When there was a good answer; the beginning counts as one.
+    good_at: Instant,
+    /// When each address was in an answer.
+    seen: BTreeMap<IpAddr, Instant>,
+}
+
+async fn follow(shared: Rc<Shared>, name: Name, resolvers: Rc<Resolvers>) {
+    let known = RefCell::new(Known {
+        good_at: clock::now(),
+        seen: BTreeMap::new(),
+    });
+    loop {
+        let answer = question::ask(&resolvers, &name.host, name.prefer_v4).await;
+        apply(&shared, &name, &resolvers, &mut known.borrow_mut(), answer);
+        rt::sleep(resolvers.interval.max(Duration::from_millis(10))).await;
+    }
+}
+
+/// The servers of this name follow an answer.
+fn apply(shared: &Shared, name: &Name, resolvers: &Resolvers, known: &mut Known, answer: Answer) {
+    let now = clock::now();
+    let hold = &resolvers.hold;
+    let (reason, hold) = match answer {
+        Answer::Addresses(addresses, by) => {
+            known.good_at = now;
+            known.seen.extend(addresses.iter().map(|ip| (*ip, now)));
+            known
+                .seen
+                .retain(|_, seen| now.saturating_duration_since(*seen) <= hold.obsolete);
+            known.seen.extend(addresses.iter().map(|ip| (*ip, now)));
+            let of = |(server, _): &(Arc<str>, SocketAddr)| Arc::clone(server);
+            let by = resolvers.nameservers.get(by).map(of).unwrap_or_default();
+            let by = format!("{}/{by}", resolvers.name);
+            let present: Vec<IpAddr> = known.seen.keys().copied().collect();
+            return settle(shared, name, &addresses, &present, &by);
+        }
+        Answer::NoSuchName => (Unresolved::NoSuchName, hold.nx),
+        Answer::Refused => (Unresolved::Refused, hold.refused),
+        Answer::Timeout => (Unresolved::Timeout, hold.timeout),
+        Answer::Other => (Unresolved::Other, hold.other),
+    };
+    if now.saturating_duration_since(known.good_at) < hold {
+        return;
+    }
+    let balancer = Arc::clone(&shared.balancer.borrow());
+    for backend in &balancer.backends {
+        for server in backend.servers().iter().filter(|s| has(s, name)) {
+            lose(shared, backend, server, reason);
+        }
+    }
+}
+
+fn has(server: &Server, name: &Name) -> bool {
+    Name::of(server).as_ref() == Some(name)
+}
+
+fn lose(shared: &Shared, backend: &Arc<Backend>, server: &Server, reason: Unresolved) {
+    if let Some(change) = backend.lose_address(clock::now(), server.index(), reason) {
+        shared.tell(backend, &change);
+        shared.lead(backend, server);
+    }
+}
+
+/// Each server keeps its address while that is among the `present` ones, else takes one of the new ones that no other
+/// server of its backend has.
+fn settle(shared: &Shared, name: &Name, fresh: &[IpAddr], present: &[IpAddr], by: &str) {
+    let balancer = Arc::clone(&shared.balancer.borrow());
+    let mut moved = false;
+    // What one server has asked for, the others find known.
+    let mut by = Some(by);
+    for backend in &balancer.backends {
+        let followers = || backend.servers().iter().filter(|s| has(s, name));
+        let resolved = |server: &&Server| server.is_resolved();
+        let own = |server: &Server| server.address().map(|address| address.ip());
+        let kept = |server: &Server| own(server).is_some_and(|ip| present.contains(&ip));
+        let mut taken: BTreeSet<(IpAddr, u16)> = followers()
+            .filter(resolved)
+            .filter(|server| kept(server))
+            .filter_map(|server| Some((own(server)?, server.config().port)))
+            .collect();
+        for server in followers() {
+            let by = by.take().unwrap_or("DNS cache");
+            if server.is_resolved() && kept(server) {
+                continue;
+            }
+            let config = server.config();
+            let Some(resolution) = &config.resolution else {
+                continue;
+            };
+            let free = |ip: &&IpAddr| resolution.shares || !taken.contains(&(**ip, config.port));
+            let Some(ip) = best(resolution, fresh.iter().filter(free)) else {
+                lose(shared, backend, server, Unresolved::NoAddress);
+                continue;
+            };
+            taken.insert((ip, config.port));
+            move_to(shared, backend, server, ip, by);
+            moved = true;
+        }
+    }
+    if moved {
+        shared.look_again();
+    }
+}
+
+/// One of a preferred network, else of the preferred family, else any.
+fn best<'i>(
+    resolution: &Resolution,
+    candidates: impl Iterator<Item = &'i IpAddr>,
+) -> Option<IpAddr> {
+    candidates
+        .min_by_key(|ip| {
+            let networks = &resolution.networks;
+            let near = networks.is_empty() || networks.iter().any(|net| net.contains(*ip));
+            (!near, ip.is_ipv4() != resolution.prefer_v4)
+        })
+        .copied()
+}
+
+fn move_to(shared: &Shared, backend: &Arc<Backend>, server: &Server, ip: IpAddr, by: &str) {
+    let before = server.address();
+    let port = before.map_or(server.config().port, |before| before.port());
+    let to = SocketAddr::new(ip, port);
+    if before != Some(to) {
+        let from = before.map_or_else(|| "(none)".to_owned(), |before| before.ip().to_string());
+        shared.tell_moved(backend, server, &from, ip, by);
+    }
+    if let Some(change) = backend.set_address(clock::now(), server.index(), to) {
+        shared.tell(backend, &change);
+        let name = format!("{}/{}", backend.name(), server.name());
+        let text = format!("Server {name} administratively READY thanks to valid DNS answer.");
+        shared.notice(backend, &text);
+        shared.lead(backend, server);
+    }
+}
