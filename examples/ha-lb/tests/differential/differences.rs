@@ -44,8 +44,9 @@ const INTENDED: &[Difference] = &[
     ("RFC 9112 §6.1: an unknown transfer coding is 501", &[("gzip_chunked", "CL")]),
     ("RFC 9110 §10.1.1: an unknown expectation is 417", &[("expect_unknown", "OCL")]),
     ("only the versions 1.0 and 1.1 are spoken as text; the rest is 505", &[
-        ("version_1_2", "OCL"), ("version_2_on_1", "OCL"), ("version_3", "OCL"), ("h2_preface", "CL"),
+        ("version_1_2", "OCL"), ("version_2_on_1", "OCL"), ("version_3", "OCL"),
     ]),
+    ("RFC 9113: both speak HTTP/2 to its preface, each with settings of its own", &[("h2_preface", "C")]),
     ("RFC 9110 §7.6.1: hop-by-hop fields and those named by Connection end here; h2c is never passed on", &[
         ("keep_alive_token", "O"), ("nominated", "O"), ("proxy_connection", "O"), ("connection_lists", "O"),
         ("h2c", "O"), ("response_hop_by_hop", "CL"),
