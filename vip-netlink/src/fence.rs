@@ -23,6 +23,7 @@
 //! Never runs a program; needs CAP_NET_ADMIN in the namespace that owns the network.
 
 mod expression;
+mod hearing;
 mod nfnetlink;
 mod open;
 mod pulse;
@@ -33,6 +34,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use hearing::{EVERYBODY, FOR_EVERYBODY};
 use nfnetlink::{Batch, Connection};
 use open::Open;
 pub use pulse::Pulse;
@@ -100,7 +102,8 @@ pub struct Fence {
     connection: Connection,
     fenced: Fenced,
     open: Open,
-    timeout: Duration,
+    /// Beats for the persistent tables; none without CAP_NET_RAW.
+    renewal: Option<Pulse>,
 }
 
 impl Fence {
@@ -111,21 +114,34 @@ impl Fence {
             fenced: Fenced {
                 table: TABLE,
                 mark: options.mark,
+                timeout: options.timeout,
             },
             open: Open::new(connection.port(), options.mark),
-            timeout: options.timeout,
+            renewal: Pulse::new(EVERYBODY, FOR_EVERYBODY).ok(),
             connection,
         };
-        let mut batch = Batch::new();
-        fence.fenced.create(&mut batch);
-        fence.open.create(&mut batch);
-        match fence.connection.commit(batch) {
+        match fence.create() {
             Ok(()) => Ok(fence),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 Err(FenceError::Forbidden(error))
             }
             Err(error) => Err(FenceError::Unavailable(error)),
         }
+    }
+
+    fn create(&self) -> io::Result<()> {
+        let create = |mut batch: Batch| {
+            self.fenced.create(&mut batch);
+            self.open.create(&mut batch);
+            self.connection.commit(batch)
+        };
+        let Err(error) = create(Batch::new()) else {
+            return Ok(());
+        };
+        // Tables of another build, whose sets no rule may change, are replaced: in one transaction.
+        let mut batch = Batch::new();
+        self.fenced.destroy(&mut batch);
+        create(batch).map_err(|_| error)
     }
 
     /// The means to beat, once it is proved that beats arrive: they do not where the loopback interface is down or
@@ -220,7 +236,7 @@ impl Fence {
                 if let Some(hold) = hold {
                     fence.open.hear(batch, hold);
                 }
-                fence.fenced.add(batch, some, fence.timeout);
+                fence.fenced.add(batch, some);
                 fence.open.add(batch, some, hold, access);
             })?;
             if let Some(hold) = hold {
@@ -257,9 +273,25 @@ impl Fence {
     /// Keeps open addresses fenced for another [`Options::timeout`]. If somebody removed the
     /// tables meanwhile (`nft flush ruleset`), they are made anew.
     pub fn renew(&self, addresses: &[IpAddr]) -> Result<(), FenceError> {
+        if self.renewed_by_a_beat(addresses) {
+            return Ok(());
+        }
         self.in_parts(addresses, |fence, batch, some| {
-            fence.fenced.add(batch, some, fence.timeout);
+            fence.fenced.add(batch, some)
         })
+    }
+
+    /// Whether a beat has renewed them: then the kernel has nothing to clean up that a death would have to wait for.
+    fn renewed_by_a_beat(&self, addresses: &[IpAddr]) -> bool {
+        let timeout = self.fenced.timeout;
+        let Some(pulse) = &self.renewal else {
+            return false;
+        };
+        let fresh = |question: Vec<u8>| {
+            let left = self.connection.time_left(&question).ok().flatten();
+            left.is_some_and(|left| left > timeout * 5 / 6)
+        };
+        pulse.beat(addresses, timeout).is_ok() && self.fenced.questions(addresses).all(fresh)
     }
 
     /// Silences `addresses` at once, although they may still be configured.

@@ -30,14 +30,14 @@ const LOOPBACK: u32 = 1;
 
 /// A place in the kernel where a chain is called.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Hook {
-    pub(super) chain: &'static str,
+pub(super) struct Hook<'a> {
+    pub(super) chain: &'a str,
     pub(super) number: u32,
     pub(super) priority: i32,
 }
 
 /// Creates a chain.
-pub(super) fn chain(batch: &mut Batch, layer: Layer, table: &str, hook: Hook) {
+pub(super) fn chain(batch: &mut Batch, layer: Layer, table: &str, hook: Hook<'_>) {
     batch.message(NEW_CHAIN, NLM_F_CREATE, layer as u8, |out| {
         out.text(1, table);
         out.text(3, hook.chain);

@@ -10,6 +10,7 @@
 
 use std::io;
 use std::os::fd::{FromRawFd as _, IntoRawFd as _};
+use std::time::Duration;
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 
@@ -168,22 +169,33 @@ impl Connection {
 
     /// Commits `batch`; the first refusal is the result and nothing of it was done.
     pub(super) fn commit(&self, batch: Batch) -> io::Result<()> {
-        self.ask(&batch.finish())
+        self.ask(&batch.finish()).map(drop)
     }
 
     /// Whether what a question asks for is there.
     pub(super) fn has(&self, question: &[u8]) -> io::Result<bool> {
         match self.ask(question) {
-            Ok(()) => Ok(true),
+            Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    fn ask(&self, bytes: &[u8]) -> io::Result<()> {
+    /// How long the element that a question asks for stays in its set; `None` if it is not there or has no time.
+    pub(super) fn time_left(&self, question: &[u8]) -> io::Result<Option<Duration>> {
+        match self.ask(question) {
+            Ok(answer) => Ok(time_left(&answer)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is answered before the acknowledgements, if anything is.
+    fn ask(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         self.socket.send(bytes, 0)?;
         // The kernel does the work inside send: the answers are already waiting.
         let mut answers = 0_usize;
+        let mut told = Vec::new();
         let mut result = Ok(());
         let mut buffer = vec![0; RECEIVE];
         loop {
@@ -192,6 +204,9 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             };
+            if told.is_empty() {
+                told.extend_from_slice(received);
+            }
             for code in error_codes(received) {
                 answers += 1;
                 if code != 0 && result.is_ok() {
@@ -202,7 +217,30 @@ impl Connection {
         if answers == 0 {
             return Err(io::Error::other("the kernel did not answer"));
         }
-        result
+        result.map(|()| told)
+    }
+}
+
+/// How long the element of an answer is to stay: behind the headers a list, in it the element with its expiration.
+fn time_left(answer: &[u8]) -> Option<Duration> {
+    let list = attribute(answer.get(20..)?, 3)?;
+    let millis = attribute(attribute(list, 1)?, 5)?;
+    Some(Duration::from_millis(u64::from_be_bytes(
+        *millis.first_chunk()?,
+    )))
+}
+
+/// The value of an attribute among others.
+fn attribute(mut all: &[u8], wanted: u16) -> Option<&[u8]> {
+    loop {
+        let length = usize::from(u16::from_ne_bytes(*all.first_chunk()?));
+        let kind = u16::from_ne_bytes(*all.get(2..)?.first_chunk()?) & !NLA_F_NESTED;
+        // Shorter than its own header: nothing that the kernel says.
+        let value = all.get(4..length)?;
+        if kind == wanted {
+            return Some(value);
+        }
+        all = all.get(length.next_multiple_of(4)..)?;
     }
 }
 
@@ -264,6 +302,26 @@ mod tests {
         assert_eq!(u16::from_ne_bytes([bytes[0], bytes[1]]), 4 + 8 + 8);
         assert_eq!(u16::from_ne_bytes([bytes[2], bytes[3]]), 0x8004);
         assert_eq!(&bytes[8..12], [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn the_time_of_an_element_is_found_in_an_answer_and_garbage_has_none() {
+        let mut answer = vec![0; 20];
+        let mut out = Attributes(&mut answer);
+        out.text(1, "table");
+        out.text(2, "set");
+        out.nested(3, |list| {
+            list.nested(1, |element| {
+                element.nested(1, |key| key.bytes(1, &[10, 0, 0, 1]));
+                element.bytes(4, &15_000_u64.to_be_bytes());
+                element.bytes(5, &14_990_u64.to_be_bytes());
+            });
+        });
+        assert_eq!(time_left(&answer), Some(Duration::from_millis(14_990)));
+        for cut in 0..answer.len() {
+            assert_eq!(time_left(&answer[..cut]), None);
+        }
+        assert_eq!(time_left(&[0; 64]), None);
     }
 
     #[test]

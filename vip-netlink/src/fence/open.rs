@@ -24,23 +24,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::Access;
-use super::expression::{
-    ACCEPT, DROP, Hook, META_MARK, META_NFPROTO, NETWORK, Rule, TRANSPORT, chain, millis, rule,
-};
+use super::expression::{Hook, META_MARK, Rule, chain, millis, rule};
+use super::hearing;
 use super::nfnetlink::Batch;
-use super::pulse::{ARP_BEAT, SIZES, hold_number, ip_protocol};
+use super::pulse::SIZES;
 use super::rules::{
-    BEFORE_USERS, DEL_SET_ELEMENT, Destination, GET_SET_ELEMENT, GET_TABLE, INPUT, Layer,
-    NEW_SET_ELEMENT, SET_TIMEOUT, SetKind, element_list, elements, flush, new_set, new_table,
-    of_family,
+    BEFORE_USERS, DEL_SET_ELEMENT, Destination, GET_TABLE, INPUT, Layer, NEW_SET_ELEMENT, SetKind,
+    elements, flush, new_set, new_table, of_family, places, question,
 };
 
 const TABLE_OWNER: u32 = 2;
-const SET_DYNAMIC: u32 = 0x20;
 
 const BEAT: &str = "beat";
-/// `NF_INET_PRE_ROUTING`.
-const PREROUTING: u32 = 0;
 
 const fn open(ipv6: bool) -> &'static str {
     if ipv6 { "open6" } else { "open4" }
@@ -95,9 +90,8 @@ impl Open {
             for &ipv6 in layer.families() {
                 let plain = SetKind::addresses(ipv6);
                 let timed = SetKind {
-                    flags: SET_DYNAMIC | SET_TIMEOUT,
                     id: plain.id + 2,
-                    ..plain
+                    ..plain.timed()
                 };
                 new_set(batch, layer, (&self.table, open(ipv6)), plain);
                 new_set(batch, layer, (&self.table, alive(ipv6)), timed);
@@ -109,21 +103,13 @@ impl Open {
                     new_set(batch, layer, (&self.table, ASKED), asked);
                 }
             }
-            let beat = Hook {
-                chain: BEAT,
-                number: match layer {
-                    Layer::Arp => layer.input_hook(),
-                    Layer::Inet => PREROUTING,
-                },
-                priority: BEFORE_USERS - 2,
-            };
             let input = Hook {
                 chain: INPUT,
                 number: layer.input_hook(),
                 priority: BEFORE_USERS - 1,
             };
-            chain(batch, layer, &self.table, beat);
-            self.wave_through(batch, layer);
+            chain(batch, layer, &self.table, hearing::hook(layer, BEAT));
+            hearing::wave_through(batch, layer, (&self.table, BEAT));
             chain(batch, layer, &self.table, input);
             for destination in Destination::of(layer) {
                 rule(batch, layer, (&self.table, INPUT), |rule| {
@@ -193,71 +179,18 @@ impl Open {
     pub(super) fn hear_anew(&self, batch: &mut Batch, holds: &BTreeSet<Duration>) {
         for layer in Layer::BOTH {
             flush(batch, layer, &self.table, BEAT);
-            self.wave_through(batch, layer);
+            hearing::wave_through(batch, layer, (&self.table, BEAT));
         }
         for hold in holds {
             self.beat_rules(batch, *hold);
         }
     }
 
-    /// All packets of the host come by where beats are heard: those that cannot be one soon leave.
-    fn wave_through(&self, batch: &mut Batch, layer: Layer) {
-        rule(batch, layer, (&self.table, BEAT), |rule| {
-            rule.off_loopback();
-            rule.verdict(ACCEPT);
-        });
-    }
-
     fn beat_rules(&self, batch: &mut Batch, hold: Duration) {
         for layer in Layer::BOTH {
-            for &ipv6 in layer.families() {
-                for size in self.sizes {
-                    self.beat_rule(batch, layer, ipv6, (hold, *size));
-                }
-            }
+            let sizes = (self.port, self.sizes);
+            hearing::rules(batch, layer, (&self.table, BEAT), sizes, hold, alive);
         }
-    }
-
-    fn beat_rule(
-        &self,
-        batch: &mut Batch,
-        layer: Layer,
-        ipv6: bool,
-        (hold, addresses): (Duration, usize),
-    ) {
-        rule(batch, layer, (&self.table, BEAT), |rule| {
-            // Port, hold and addresses stand one after the other.
-            let (base, at) = match layer {
-                Layer::Arp => {
-                    rule.payload(NETWORK, 6, 2);
-                    rule.equal(&ARP_BEAT.to_be_bytes());
-                    (NETWORK, 8)
-                }
-                Layer::Inet => {
-                    rule.meta(META_NFPROTO);
-                    rule.equal(&[2]);
-                    rule.payload(NETWORK, 9, 1);
-                    rule.equal(&[ip_protocol(ipv6)]);
-                    (TRANSPORT, 0)
-                }
-            };
-            rule.payload(base, at, 4);
-            rule.equal(&self.port.to_be_bytes());
-            rule.payload(base, at + 4, 4);
-            rule.equal(&hold_number(hold, addresses).to_be_bytes());
-            let length = if ipv6 { 16 } else { 4 };
-            for offset in (at + 8..)
-                .step_by(if ipv6 { 16 } else { 4 })
-                .take(addresses)
-            {
-                rule.payload(base, offset, length);
-                match hold.is_zero() {
-                    true => rule.strike(alive(ipv6)),
-                    false => rule.keep(alive(ipv6), hold),
-                }
-            }
-            rule.verdict(DROP);
-        });
     }
 
     /// The kernel has no room for a rule of the largest size.
@@ -354,20 +287,11 @@ impl Open {
     pub(super) fn questions(&self, address: IpAddr) -> impl Iterator<Item = Vec<u8>> {
         places().filter_map(move |(layer, ipv6)| {
             let keys = of_family(&[address], layer, ipv6);
-            (!keys.is_empty()).then(|| {
-                Batch::question(GET_SET_ELEMENT, layer as u8, |out| {
-                    element_list(out, (&self.table, alive(ipv6)), &keys, |_| {});
-                })
-            })
+            question(layer, (&self.table, alive(ipv6)), &keys)
         })
     }
 }
 
 fn name(port: u32) -> String {
     format!("vip_open_{port}")
-}
-
-fn places() -> impl Iterator<Item = (Layer, bool)> {
-    let layers = Layer::BOTH.into_iter();
-    layers.flat_map(|layer| layer.families().iter().map(move |&ipv6| (layer, ipv6)))
 }

@@ -6,13 +6,19 @@
 //!   chain input { hook input priority -400
 //!     arp saddr ip @fenced4 accept                        announcements of another host
 //!     arp operation request arp daddr ip @fenced4, no mark -> drop
-//!     arp daddr ip @fenced4 -> take the mark off again } }
-//! table inet vip_fence     { sets fenced4, fenced6 {timeout}
+//!     arp daddr ip @fenced4 -> take the mark off again }
+//!   chain renew_MS { hook input priority -402: beat of everybody on lo with hold MS -> update @fenced4 { address
+//!     timeout MS }, drop } }
+//! table inet vip_fence     { sets fenced4, fenced6 {timeout}; the same chain at hook prerouting
 //!   chain input { hook input priority -400
 //!     ip daddr @fenced4, ip6 daddr @fenced6, neighbour solicitation target @fenced6:
 //!     without mark drop, else take the mark off } }
 //! ```
 //! The tables that set the mark are in [`super::open`].
+//!
+//! What is fenced is renewed by a beat and not by a transaction: after one that deletes, the kernel destroys what was
+//! deleted in the background, and for that time it would not close a dying process's tables (it waits there for an
+//! RCU grace period, 20 to 200 ms).
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,6 +27,7 @@ use super::expression::{
     ACCEPT, DROP, Hook, META_L4PROTO, META_MARK, META_NFPROTO, NETWORK, Rule, TRANSPORT, chain,
     millis, rule,
 };
+use super::hearing::{self, EVERYBODY, FOR_EVERYBODY};
 use super::nfnetlink::{Attributes, Batch};
 
 const NEW_TABLE: u16 = 0;
@@ -29,12 +36,13 @@ const DEL_TABLE: u16 = 2;
 const DEL_RULE: u16 = 8;
 const NEW_SET: u16 = 9;
 pub(super) const NEW_SET_ELEMENT: u16 = 12;
-pub(super) const GET_SET_ELEMENT: u16 = 13;
+const GET_SET_ELEMENT: u16 = 13;
 pub(super) const DEL_SET_ELEMENT: u16 = 14;
 
 const NLM_F_CREATE: u16 = 0x400;
 
-pub(super) const SET_TIMEOUT: u32 = 0x10;
+const SET_TIMEOUT: u32 = 0x10;
+const SET_DYNAMIC: u32 = 0x20;
 
 pub(super) const INPUT: &str = "input";
 pub(super) const BEFORE_USERS: i32 = -400;
@@ -130,11 +138,12 @@ impl Destination {
     }
 }
 
-/// The persistent tables: their name, and the bit of the mark that they look at.
+/// The persistent tables: their name, the bit of the mark that they look at, and how long an address stays in them.
 #[derive(Debug, Clone)]
 pub(super) struct Fenced {
     pub(super) table: &'static str,
     pub(super) mark: u32,
+    pub(super) timeout: Duration,
 }
 
 const fn set(ipv6: bool) -> &'static str {
@@ -147,10 +156,7 @@ impl Fenced {
         for layer in Layer::BOTH {
             new_table(batch, layer, self.table, 0);
             for &ipv6 in layer.families() {
-                let kind = SetKind {
-                    flags: SET_TIMEOUT,
-                    ..SetKind::addresses(ipv6)
-                };
+                let kind = SetKind::addresses(ipv6).timed();
                 new_set(batch, layer, (self.table, set(ipv6)), kind);
             }
             let hook = Hook {
@@ -161,7 +167,34 @@ impl Fenced {
             chain(batch, layer, self.table, hook);
             flush(batch, layer, self.table, INPUT);
             self.rules(batch, layer);
+            // Another holder of this host may have another timeout, and then another chain.
+            let renewal = self.renewal();
+            chain(batch, layer, self.table, hearing::hook(layer, &renewal));
+            flush(batch, layer, self.table, &renewal);
+            let place = (self.table, renewal.as_str());
+            hearing::wave_through(batch, layer, place);
+            let beats = (EVERYBODY, FOR_EVERYBODY);
+            hearing::rules(batch, layer, place, beats, self.timeout, set);
         }
+    }
+
+    /// The chain that hears renewals for this timeout.
+    fn renewal(&self) -> String {
+        format!("renew_{}", self.timeout.as_millis())
+    }
+
+    /// The questions for one address of each family and table: what is true of them is true of all that were renewed
+    /// together.
+    pub(super) fn questions(&self, addresses: &[IpAddr]) -> impl Iterator<Item = Vec<u8>> {
+        let one = |ipv6| addresses.iter().rfind(move |one| one.is_ipv6() == ipv6);
+        let some: Vec<IpAddr> = [false, true].into_iter().filter_map(one).copied().collect();
+        places().filter_map(move |(layer, ipv6)| {
+            question(
+                layer,
+                (self.table, set(ipv6)),
+                &of_family(&some, layer, ipv6),
+            )
+        })
     }
 
     fn rules(&self, batch: &mut Batch, layer: Layer) {
@@ -207,12 +240,13 @@ impl Fenced {
         }
     }
 
-    /// Fences `addresses` for `timeout` from now.
-    pub(super) fn add(&self, batch: &mut Batch, addresses: &[IpAddr], timeout: Duration) {
+    /// Fences `addresses` from now for as long as they stay in the tables.
+    pub(super) fn add(&self, batch: &mut Batch, addresses: &[IpAddr]) {
+        let timeout = Some(self.timeout);
         // An element's timeout cannot be set anew before Linux 6.12: add, delete, add is one step.
-        self.elements(batch, NEW_SET_ELEMENT, addresses, Some(timeout));
+        self.elements(batch, NEW_SET_ELEMENT, addresses, timeout);
         self.elements(batch, DEL_SET_ELEMENT, addresses, None);
-        self.elements(batch, NEW_SET_ELEMENT, addresses, Some(timeout));
+        self.elements(batch, NEW_SET_ELEMENT, addresses, timeout);
     }
 
     /// Takes `addresses` out of the fence, whether they are in it or not.
@@ -281,6 +315,14 @@ impl SetKind {
         id: 7,
     };
 
+    /// With a time for each element, which rules may set.
+    pub(super) const fn timed(self) -> Self {
+        Self {
+            flags: SET_DYNAMIC | SET_TIMEOUT,
+            ..self
+        }
+    }
+
     pub(super) const fn addresses(ipv6: bool) -> Self {
         Self {
             flags: 0,
@@ -324,7 +366,7 @@ pub(super) fn elements(
 }
 
 /// The attributes by which elements are named.
-pub(super) fn element_list(
+fn element_list(
     out: &mut Attributes<'_>,
     (table, set): (&str, &str),
     keys: &[Vec<u8>],
@@ -340,4 +382,19 @@ pub(super) fn element_list(
             });
         }
     });
+}
+
+/// The question whether the first of `keys` is in a set, if there are any.
+pub(super) fn question(layer: Layer, place: (&str, &str), keys: &[Vec<u8>]) -> Option<Vec<u8>> {
+    (!keys.is_empty()).then(|| {
+        Batch::question(GET_SET_ELEMENT, layer as u8, |out| {
+            element_list(out, place, keys, |_| {});
+        })
+    })
+}
+
+/// Every table, with each family that it has.
+pub(super) fn places() -> impl Iterator<Item = (Layer, bool)> {
+    let layers = Layer::BOTH.into_iter();
+    layers.flat_map(|layer| layer.families().iter().map(move |&ipv6| (layer, ipv6)))
 }
