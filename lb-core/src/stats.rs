@@ -76,13 +76,17 @@ impl FrontendCounters {
     }
 }
 
-/// Counters of one `bind` line (`option socket-stats`).
+/// Counters of one listener (`option socket-stats`).
 #[derive(Debug)]
 pub struct ListenerCounters {
     /// What requests count.
     pub traffic: Traffic,
     /// Client connections now and at most.
     pub connections: Gauge,
+    /// Connections refused by `tcp-request connection` (`dcon`).
+    pub denied_connections: Counter,
+    /// Connections refused by `tcp-request session` (`dses`).
+    pub denied_sessions: Counter,
 }
 
 impl ListenerCounters {
@@ -91,6 +95,8 @@ impl ListenerCounters {
         Self {
             traffic: Traffic::new(),
             connections: Gauge::default(),
+            denied_connections: Counter::default(),
+            denied_sessions: Counter::default(),
         }
     }
 }

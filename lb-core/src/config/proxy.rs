@@ -50,6 +50,8 @@ pub struct ProxyConfig {
     pub forward_for: Option<ForwardFor>,
     /// `option http-ignore-probes`.
     pub ignore_probes: bool,
+    /// `option socket-stats`: each listener counts for itself, too.
+    pub socket_stats: bool,
     /// `option disable-h2-upgrade`: the preface of HTTP/2 on a connection without TLS is no request.
     pub no_h2_upgrade: bool,
     /// `option tcpka` / `clitcpka` / `srvtcpka`: keep-alive probes on (client, server) sockets.
@@ -84,6 +86,7 @@ impl ProxyConfig {
             dontlognull: false,
             logasap: false,
             dontlog_normal: false,
+            socket_stats: false,
             log_separate_errors: false,
             http_mode: HttpMode::default(),
             forward_for: None,
@@ -159,6 +162,8 @@ pub struct Bind {
     pub address: BindAddress,
     /// `name`.
     pub name: Option<String>,
+    /// `id`: its number in statistics, else the next that is free.
+    pub id: Option<u32>,
     /// `ssl` settings.
     pub tls: Option<TlsBind>,
     /// `proto`: what clients speak.
@@ -185,6 +190,7 @@ impl Bind {
         Self {
             address,
             name: None,
+            id: None,
             tls: None,
             protocol: Protocol::Negotiated,
             accept_proxy: false,

@@ -17,7 +17,7 @@ use crate::{
     frontend::Frontend,
     request::World,
     server::{Server, ServerKey},
-    stats::{FrontendCounters, ProcessCounters},
+    stats::{FrontendCounters, ListenerCounters, ProcessCounters},
     stick_table::StickTable,
 };
 
@@ -31,6 +31,8 @@ pub struct Balancer {
     pub frontends: Vec<Arc<Frontend>>,
     /// Counters of the frontends, in the same order.
     pub frontend_counters: Vec<Arc<FrontendCounters>>,
+    /// Counters of their listeners, in the order of the `bind` lines; of a frontend without `option socket-stats` none.
+    pub listener_counters: Vec<Vec<Arc<ListenerCounters>>>,
     /// Serving halves in the order of the file.
     pub backends: Vec<Arc<Backend>>,
     /// Counters of the process.
@@ -83,6 +85,7 @@ impl Balancer {
             config: Arc::default(),
             frontends: Vec::new(),
             frontend_counters: Vec::new(),
+            listener_counters: Vec::new(),
             backends: Vec::new(),
             gates: Vec::new(),
             tables: BTreeMap::new(),
@@ -109,6 +112,7 @@ impl Balancer {
             utc_offset: self.utc_offset,
             frontends: Vec::new(),
             frontend_counters: Vec::new(),
+            listener_counters: Vec::new(),
             backends: Vec::new(),
             gates: Vec::new(),
             tables: BTreeMap::new(),
@@ -163,6 +167,7 @@ impl Balancer {
                         (frontend, Arc::new(FrontendCounters::new(now)), gate)
                     }
                 };
+                new.listener_counters.push(self.listeners_of(proxy));
                 new.frontends.push(frontend);
                 new.frontend_counters.push(counters);
                 new.gates.push(gate);
@@ -273,6 +278,25 @@ impl Balancer {
     pub(super) fn server_keys(&self) -> BTreeSet<ServerKey> {
         let servers = self.backends.iter().flat_map(|b| b.servers());
         servers.map(Server::key).collect()
+    }
+
+    /// Counters for the listeners of `proxy`; those that there are by the same address go on.
+    fn listeners_of(&self, proxy: &ProxyConfig) -> Vec<Arc<ListenerCounters>> {
+        let Some(frontend) = proxy.frontend.as_ref().filter(|_| proxy.socket_stats) else {
+            return Vec::new();
+        };
+        let named = |old: &Arc<Frontend>| old.config().name == proxy.name;
+        let old = self.frontends.iter().zip(&self.listener_counters);
+        let old = old.filter(|(old, _)| named(old)).flat_map(|(old, all)| {
+            let binds = old.config().frontend.iter().flat_map(|one| &one.binds);
+            binds.map(|bind| &bind.address).zip(all)
+        });
+        let mut old: Vec<_> = old.collect();
+        let counters = frontend.binds.iter().map(|bind| {
+            let known = old.iter().position(|(at, _)| **at == bind.address);
+            known.map_or_else(Arc::default, |place| Arc::clone(old.remove(place).1))
+        });
+        counters.collect()
     }
 
     fn backend_called(&self, name: &str) -> Option<&Arc<Backend>> {

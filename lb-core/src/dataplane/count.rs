@@ -10,7 +10,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    stats::{Cell, FrontendCounters, ProcessCounters, Times},
+    stats::{Cell, FrontendCounters, ListenerCounters, ProcessCounters, Times},
     stick_table::Event,
 };
 
@@ -22,6 +22,14 @@ impl Connection {
 
     fn frontend_cell(&self) -> Option<&Cell> {
         Some(self.frontend_counters()?.traffic.cell())
+    }
+
+    fn listener_counters(&self) -> Option<&ListenerCounters> {
+        self.listener.own_counters.as_deref()
+    }
+
+    fn listener_cell(&self) -> Option<&Cell> {
+        Some(self.listener_counters()?.traffic.cell())
     }
 
     fn backend_cell(&self, backend: Option<usize>) -> Option<&Cell> {
@@ -40,14 +48,15 @@ impl Connection {
 
     /// Something came that is no request.
     pub(super) fn count_bad_request(&self) {
-        if let Some(cell) = self.frontend_cell() {
-            cell.request_errors.increment();
-        }
+        self.listener.count_bad_request();
     }
 
     /// A rule refused a connection.
     pub(super) fn count_denied_connection(&self) {
         if let Some(counters) = self.frontend_counters() {
+            counters.denied_connections.increment();
+        }
+        if let Some(counters) = self.listener_counters() {
             counters.denied_connections.increment();
         }
     }
@@ -57,14 +66,19 @@ impl Connection {
         if let Some(counters) = self.frontend_counters() {
             counters.denied_sessions.increment();
         }
+        if let Some(counters) = self.listener_counters() {
+            counters.denied_sessions.increment();
+        }
     }
 
     /// A rule refused a request.
     pub(super) fn count_denied(&self, backend: Option<usize>) {
-        for cell in [self.frontend_cell(), self.backend_cell(backend)]
-            .into_iter()
-            .flatten()
-        {
+        let cells = [
+            self.frontend_cell(),
+            self.listener_cell(),
+            self.backend_cell(backend),
+        ];
+        for cell in cells.into_iter().flatten() {
             cell.denied_requests.increment();
         }
     }
@@ -100,6 +114,10 @@ impl Connection {
             backend.map(|b| b.counters().traffic.cell()),
             server.map(|s| s.counters().traffic.cell()),
         ];
+        if let Some(cell) = self.listener_cell() {
+            cell.bytes_in.add(trace.bytes_uploaded);
+            cell.bytes_out.add(trace.bytes_read);
+        }
         let to_server = server.map_or(0, |_| trace.bytes_uploaded);
         let process = &self.worker.process;
         process.bytes_out.add(trace.bytes_read + to_server);
@@ -134,11 +152,22 @@ impl Connection {
     }
 }
 
+impl Listener {
+    /// Something came that is no request.
+    pub(super) fn count_bad_request(&self) {
+        self.counters.traffic.cell().request_errors.increment();
+        if let Some(own) = &self.own_counters {
+            own.traffic.cell().request_errors.increment();
+        }
+    }
+}
+
 /// One client connection in the gauges; leaves on drop.
 #[derive(Debug)]
 pub(super) struct Counted {
     process: Arc<ProcessCounters>,
     frontend: Arc<FrontendCounters>,
+    listener: Option<Arc<ListenerCounters>>,
 }
 
 impl Counted {
@@ -155,9 +184,14 @@ impl Counted {
         counters.connection_rate.count(now);
         counters.session_rate.count(now);
         counters.traffic.cell().sessions.increment();
+        if let Some(own) = &listener.own_counters {
+            own.connections.enter();
+            own.traffic.cell().sessions.increment();
+        }
         Self {
             process: Arc::clone(process),
             frontend: Arc::clone(counters),
+            listener: listener.own_counters.clone(),
         }
     }
 }
@@ -166,5 +200,8 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.process.connections.leave();
         self.frontend.connections.leave();
+        if let Some(listener) = &self.listener {
+            listener.connections.leave();
+        }
     }
 }

@@ -334,7 +334,7 @@ impl Front {
         let counters = &self.listener.counters;
         for _ in 0..self.seen.malformed.take() {
             counters.http2.malformed.increment();
-            counters.traffic.cell().request_errors.increment();
+            self.listener.count_bad_request();
         }
         let calmed = match end {
             End::Failed(error) => error.is_library() && is_calm(error),

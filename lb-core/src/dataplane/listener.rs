@@ -28,7 +28,7 @@ use crate::{
     config::{Bind, Config, ProxyConfig},
     frontend::{Admission, Frontend, NotAdmitted},
     log::LogFormat,
-    stats::{FrontendCounters, ProcessCounters},
+    stats::{FrontendCounters, ListenerCounters, ProcessCounters},
 };
 
 /// How long a listener rests after the system refused a descriptor.
@@ -45,6 +45,8 @@ pub(super) struct Listener {
     pub(super) bind: usize,
     /// Counters of the frontend.
     pub(super) counters: Arc<FrontendCounters>,
+    /// Counters of its own (`option socket-stats`).
+    pub(super) own_counters: Option<Arc<ListenerCounters>>,
     /// The compiled log format.
     pub(super) format: Option<Arc<LogFormat>>,
     /// The frontend.
@@ -242,6 +244,8 @@ impl Listener {
         let (proxy, binds, bind) = find(&balancer.config, given).ok_or_else(unknown)?;
         let (index, frontend) = balancer.frontend_of(given.proxy).ok_or_else(unknown)?;
         let counters = balancer.frontend_counters.get(index).ok_or_else(unknown)?;
+        let own_counters = balancer.listener_counters.get(index);
+        let own_counters = own_counters.and_then(|all| all.get(given.bind));
         let tls = match &bind.tls {
             Some(_) => Some(
                 balancer
@@ -254,6 +258,7 @@ impl Listener {
         Ok(Self {
             bind: given.bind,
             counters: Arc::clone(counters),
+            own_counters: own_counters.cloned(),
             format: trace::format(proxy).map(Arc::new),
             tls,
             name: bind.name.as_deref().map(Arc::from),

@@ -5,6 +5,7 @@
 pub mod columns;
 mod html;
 pub mod info;
+mod listeners;
 pub mod options;
 pub mod page;
 pub mod rows;

@@ -23,6 +23,7 @@ pub(super) fn traffic(balancer: &Arc<Balancer>) -> Traffic {
         match row.kind {
             Kind::Frontend => traffic.frontends.push(frontend(&row, balancer)),
             Kind::Server => servers.push(server(&row)),
+            Kind::Listener => {}
             Kind::Backend => traffic.backends.push(Backend {
                 name: row.text(Column::Pxname).into_owned(),
                 status: row.text(Column::Status).into_owned(),

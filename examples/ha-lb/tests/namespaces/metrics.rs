@@ -1,7 +1,14 @@
 //! `/metrics`: what a scraper of HAProxy's exporter finds here, beside Debian's HAProxy on the same file; and the
 //! VRRP half and the histograms, which that one does not have.
 
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::Path,
+    time::Duration,
+};
 
 use ha_lb::lab::{Host, Lab, Origin};
 
@@ -17,6 +24,7 @@ const HAPROXY_CFG: &str = "\
 global
   maxconn 1000
   log 127.0.0.1:514 local0
+  stats socket /run/stats.sock level admin
 defaults
   mode http
   log global
@@ -25,7 +33,14 @@ defaults
   timeout server 5s
   timeout connect 5s
 frontend web
+  option socket-stats
   bind *:80
+  bind *:82,*:83
+  bind *:86 name more
+  bind *:84 id 7
+  bind *:85
+  tcp-request connection reject if { dst_port 85 }
+  http-request deny if { path /no }
   http-request track-sc0 src table seen
   http-request use-service prometheus-exporter if { path /metrics }
   default_backend app
@@ -67,6 +82,9 @@ fn scrape(client: &Host, host: &str) -> Document {
     });
     for _ in 0..3 {
         assert!(!fetch(client, &format!("http://{host}/")).is_empty());
+    }
+    for path in [":82/no", ":84/no", ":84/no", ":85/"] {
+        fetch(client, &format!("http://{host}{path}"));
     }
     exposition::parse(&fetch(client, &url))
 }
@@ -128,6 +146,7 @@ fn the_exporter_is_haproxy_s_name_by_name() {
             same_values(&mine, &other);
             for query in [
                 "scope=frontend",
+                "scope=listener",
                 "scope=server&no-maint",
                 "scope=sticktable",
                 "scope=global",
@@ -144,6 +163,7 @@ fn the_exporter_is_haproxy_s_name_by_name() {
                 fetch(&client, "http://10.77.0.12/metrics?scope=nonsense")
             );
 
+            assert_eq!(listeners(&ours), listeners(&theirs));
             latencies(&mine);
             assert_eq!(logged(&ours), logged(&theirs));
             haproxy.kill().unwrap();
@@ -172,6 +192,22 @@ fn same_values(mine: &Document, other: &Document) {
             &[("proxy", "app"), ("state", "L7OK")],
         ),
         (
+            "haproxy_listener_sessions_total",
+            &[("proxy", "web"), ("listener", "sock-7")],
+        ),
+        (
+            "haproxy_listener_requests_denied_total",
+            &[("proxy", "web"), ("listener", "sock-7")],
+        ),
+        (
+            "haproxy_listener_denied_connections_total",
+            &[("proxy", "web"), ("listener", "sock-6")],
+        ),
+        (
+            "haproxy_listener_limit_sessions",
+            &[("proxy", "web"), ("listener", "sock-1")],
+        ),
+        (
             "haproxy_frontend_status",
             &[("proxy", "web"), ("state", "UP")],
         ),
@@ -194,6 +230,28 @@ fn same_values(mine: &Document, other: &Document) {
             "{name} {labels:?}"
         );
     }
+}
+
+/// Rows of `show stat` for listeners, but for columns that depend on the moment or on the length of answers.
+fn listeners(node: &Node) -> Vec<Vec<String>> {
+    let mut socket = UnixStream::connect(node.path("run/stats.sock")).unwrap();
+    socket.write_all(b"show stat web 8 -1\n").unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).unwrap();
+    let mut lines = text.trim_end().lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let rows = lines.map(|line| {
+        let cells = names.iter().zip(line.split(','));
+        let lasting = cells.filter(|(name, cell)| {
+            !["scur", "smax", "stot", "bin", "bout"].contains(*name) && !cell.is_empty()
+        });
+        lasting
+            .map(|(name, cell)| format!("{name}={cell}"))
+            .collect()
+    });
+    let rows: Vec<_> = rows.collect();
+    assert_eq!(rows.len(), 6, "{text}");
+    rows
 }
 
 /// What the log says of the request for a scope that does not exist, but for its size: HAProxy counts its own way.

@@ -23,6 +23,8 @@ pub struct Wanted {
     pub process: bool,
     /// `frontend`.
     pub frontend: bool,
+    /// `listener`.
+    pub listener: bool,
     /// `backend`.
     pub backend: bool,
     /// `server`.
@@ -35,6 +37,9 @@ pub struct Wanted {
 
 /// What a server's state is called in a label.
 const STATES: [&str; 5] = ["DOWN", "UP", "MAINT", "DRAIN", "NOLB"];
+
+/// What a listener's state is called in a label.
+const LISTENER_STATES: [&str; 3] = ["WAITING", "OPEN", "FULL"];
 
 /// Results of checks that have a sample.
 const CHECKS: [&str; 16] = [
@@ -60,6 +65,7 @@ pub fn write(out: &mut Exposition, balancer: &Arc<Balancer>, workers: usize, wan
     let rows = rows::rows(balancer, Detail { legends: false });
     for (kind, is_wanted) in [
         (RowKind::Frontend, wanted.frontend),
+        (RowKind::Listener, wanted.listener),
         (RowKind::Backend, wanted.backend),
         (RowKind::Server, wanted.server),
     ] {
@@ -117,6 +123,7 @@ fn write_rows(
 ) {
     let (prefix, belongs) = match kind {
         RowKind::Frontend => ("haproxy_frontend_", place.frontend),
+        RowKind::Listener => ("haproxy_listener_", place.listener),
         RowKind::Backend => ("haproxy_backend_", place.backend),
         RowKind::Server => ("haproxy_server_", place.server),
     };
@@ -145,21 +152,26 @@ fn write_rows(
 /// What a row is about.
 struct Names<'a> {
     proxy: Cow<'a, str>,
-    server: Option<Cow<'a, str>>,
+    /// A part of it: a label's name and value.
+    part: Option<(&'static str, Cow<'a, str>)>,
 }
 
 impl<'a> Names<'a> {
     fn of(row: &'a Row) -> Self {
-        let is_server = row.kind == RowKind::Server;
+        let label = match row.kind {
+            RowKind::Frontend | RowKind::Backend => None,
+            RowKind::Server => Some("server"),
+            RowKind::Listener => Some("listener"),
+        };
         Self {
             proxy: row.text(Column::Pxname),
-            server: is_server.then(|| row.text(Column::Svname)),
+            part: label.map(|label| (label, row.text(Column::Svname))),
         }
     }
 
     fn sample(&self, family: &mut Family<'_>, more: Option<(&str, &str)>, value: impl Display) {
         let mut labels = vec![("proxy", &*self.proxy)];
-        labels.extend(self.server.as_deref().map(|name| ("server", name)));
+        labels.extend(self.part.as_ref().map(|(label, name)| (*label, &**name)));
         labels.extend(more);
         family.sample(&labels, value);
     }
@@ -178,6 +190,11 @@ fn sample(family: &mut Family<'_>, row: &Row, column: Column, form: Form, all: &
         Form::Status if row.kind == RowKind::Server => {
             for state in STATES {
                 each(state, u64::from(state_of(row) == state));
+            }
+        }
+        Form::Status if row.kind == RowKind::Listener => {
+            for state in LISTENER_STATES {
+                each(state, u64::from(row.text(Column::Status) == state));
             }
         }
         Form::Status => {

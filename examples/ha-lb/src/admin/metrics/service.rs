@@ -34,6 +34,7 @@ impl Asked {
             haproxy: Wanted {
                 process: is_wanted,
                 frontend: is_wanted,
+                listener: is_wanted,
                 backend: is_wanted,
                 server: is_wanted,
                 table: is_wanted,
@@ -70,8 +71,7 @@ impl Asked {
                         "server" => asked.haproxy.server = true,
                         "sticktable" => asked.haproxy.table = true,
                         "vrrp" => asked.daemon = true,
-                        // No counters of single listeners are kept.
-                        "listener" => {}
+                        "listener" => asked.haproxy.listener = true,
                         _ => return None,
                     }
                 }

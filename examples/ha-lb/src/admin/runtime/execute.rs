@@ -210,6 +210,7 @@ impl Runtime {
                 Kind::Frontend => 1,
                 Kind::Backend => 2,
                 Kind::Server => 4,
+                Kind::Listener => 8,
             };
             let proxy = |wanted: &String| {
                 row.text(Column::Pxname) == *wanted || row.text(Column::Iid) == *wanted
@@ -218,7 +219,7 @@ impl Runtime {
             selection.proxy.as_ref().is_none_or(proxy)
                 && selection.kinds & kind != 0
                 && (selection.server < 0
-                    || row.kind != Kind::Server
+                    || !matches!(row.kind, Kind::Server | Kind::Listener)
                     || row.text(Column::Sid) == server)
         });
         rows
@@ -261,6 +262,12 @@ impl Runtime {
             counters.session_rate.clear_max();
             counters.request_rate.clear_max();
             counters.connection_rate.clear_max();
+            if all {
+                counters.traffic.clear();
+            }
+        }
+        for counters in balancer.listener_counters.iter().flatten() {
+            counters.connections.clear_max();
             if all {
                 counters.traffic.clear();
             }

@@ -77,6 +77,8 @@ pub enum Kind {
     Backend,
     /// A server (2).
     Server,
+    /// A listener of a frontend (3).
+    Listener,
 }
 
 /// What stands in a cell.

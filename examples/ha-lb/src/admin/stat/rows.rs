@@ -25,7 +25,7 @@ pub struct Detail {
     pub legends: bool,
 }
 
-/// All rows in the order of the file: of each proxy its frontend, its servers, its backend.
+/// All rows in the order of the file: of each proxy its frontend, its listeners, its servers, its backend.
 pub fn rows(balancer: &Arc<Balancer>, detail: Detail) -> Vec<Row> {
     Walk::new(balancer, Filter::default(), detail).collect()
 }
@@ -298,7 +298,7 @@ fn backend_row(
     row
 }
 
-fn volume(row: &mut Row, traffic: &Traffic) {
+pub(super) fn volume(row: &mut Row, traffic: &Traffic) {
     row.set(Bin, traffic.total(|c| &c.bytes_in));
     row.set(Bout, traffic.total(|c| &c.bytes_out));
 }
@@ -350,7 +350,7 @@ fn connections(row: &mut Row, traffic: &Traffic) {
     row.set(Eint, traffic.total(|c| &c.internal_errors));
 }
 
-fn common(row: &mut Row, proxy: &ProxyConfig) {
+pub(super) fn common(row: &mut Row, proxy: &ProxyConfig) {
     row.set(
         Mode,
         match proxy.mode {

@@ -107,6 +107,7 @@ pub fn json_row(row: &Row, out: &mut String) {
         Kind::Frontend => "Frontend",
         Kind::Backend => "Backend",
         Kind::Server => "Server",
+        Kind::Listener => "Listener",
     };
     let (proxy, id) = (row.text(Column::Iid), row.text(Column::Sid));
     out.push('[');
@@ -154,6 +155,7 @@ pub fn lines(row: &Row, out: &mut String) {
         Kind::Frontend => 'F',
         Kind::Backend => 'B',
         Kind::Server => 'S',
+        Kind::Listener => 'L',
     };
     let (proxy, id) = (row.text(Column::Iid), row.text(Column::Sid));
     for (position, name, Tags(tags), kind, value) in fields(row) {

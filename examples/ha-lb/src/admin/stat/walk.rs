@@ -11,6 +11,7 @@ use lb_core::{
 
 use super::{
     columns::{Column, Row},
+    listeners,
     rows::{self, Detail},
 };
 
@@ -58,11 +59,12 @@ impl Filter {
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Frontend,
+    Listener(usize),
     Server(usize),
     Backend,
 }
 
-/// The rows in the order of the file: of each proxy its frontend, its servers, its backend.
+/// The rows in the order of the file: of each proxy its frontend, its listeners, its servers, its backend.
 #[derive(Debug, Clone)]
 pub struct Walk {
     balancer: Arc<Balancer>,
@@ -124,8 +126,16 @@ impl Iterator for Walk {
             }
             let row = match self.place {
                 Place::Frontend => {
-                    self.place = Place::Server(0);
+                    self.place = Place::Listener(0);
                     rows::of_frontend(&self.balancer, index, now)
+                }
+                Place::Listener(at) => {
+                    let row = listeners::row(&self.balancer, index, at, self.detail);
+                    self.place = match row {
+                        Some(_) => Place::Listener(at + 1),
+                        None => Place::Server(0),
+                    };
+                    row
                 }
                 Place::Server(at) => {
                     let backend = self.balancer.backend_of(index);

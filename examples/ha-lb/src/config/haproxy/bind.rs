@@ -27,6 +27,10 @@ pub(super) fn read(
     bind.origin = Some(args.line().origin());
     let tls = options(args, defaults, context, &mut bind)?;
     bind.tls = tls;
+    if bind.id.is_some() && addresses.len() > 1 {
+        let message = "'id' can only be used with a single socket";
+        return Err(at.refuse(message, "one address, or no 'id'"));
+    }
     Ok(addresses
         .into_iter()
         .map(|address| {
@@ -124,6 +128,7 @@ fn options(
                     "backlog" => bind.backlog = Some(value::number(&arg, name, 0, u32::MAX)?),
                     "interface" => bind.interface = Some(arg.text.to_owned()),
                     "mode" => bind.unix_mode = Some(value::mode(&arg)?),
+                    "id" => bind.id = Some(value::number(&arg, name, 1, u32::MAX)?),
                     "proto" => bind.protocol = protocol(&arg)?,
                     _ => bind.name = Some(arg.text.to_owned()),
                 }

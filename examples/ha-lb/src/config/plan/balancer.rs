@@ -113,6 +113,7 @@ fn proxy(plan: &mut Plan, old: &ProxyConfig, new: &ProxyConfig) {
         "option disable-h2-upgrade",
         old.no_h2_upgrade != new.no_h2_upgrade,
     );
+    settings.named("option socket-stats", old.socket_stats != new.socket_stats);
     settings.named("TCP keep-alive", old.tcp_keepalive != new.tcp_keepalive);
     settings.named("stats", differs(&old.stats, &new.stats));
     settings.named("description", old.description != new.description);

@@ -34,6 +34,7 @@ pub(super) enum Form {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows {
     pub(super) frontend: bool,
+    pub(super) listener: bool,
     pub(super) backend: bool,
     pub(super) server: bool,
     /// Only proxies in HTTP mode.
@@ -43,6 +44,7 @@ pub(super) struct Rows {
 const fn rows(names: &str, http: bool) -> Rows {
     let mut rows = Rows {
         frontend: false,
+        listener: false,
         backend: false,
         server: false,
         http,
@@ -51,6 +53,7 @@ const fn rows(names: &str, http: bool) -> Rows {
     while let [first, rest @ ..] = names {
         match first {
             b'f' => rows.frontend = true,
+            b'l' => rows.listener = true,
             b'b' => rows.backend = true,
             _ => rows.server = true,
         }
@@ -131,20 +134,20 @@ pub(super) const PROCESS: &[ProcessFamily] = &[
 pub(super) const ROWS: &[RowFamily] = &[
     ("current_queue", Gauge, Column::Qcur, Form::Plain, rows("bs", false), "Number of current queued connections"),
     ("max_queue", Gauge, Column::Qmax, Form::Plain, rows("bs", false), "Highest value of queued connections encountered since process started"),
-    ("current_sessions", Gauge, Column::Scur, Form::Plain, rows("fbs", false), "Number of current sessions on the frontend, backend or server"),
-    ("max_sessions", Gauge, Column::Smax, Form::Plain, rows("fbs", false), "Highest value of current sessions encountered since process started"),
-    ("limit_sessions", Gauge, Column::Slim, Form::Plain, rows("fbs", false), "Frontend/listener/server's maxconn, backend's fullconn"),
-    ("sessions_total", Counter, Column::Stot, Form::Plain, rows("fbs", false), "Total number of sessions since process started"),
-    ("bytes_in_total", Counter, Column::Bin, Form::Plain, rows("fbs", false), "Total number of request bytes since process started"),
-    ("bytes_out_total", Counter, Column::Bout, Form::Plain, rows("fbs", false), "Total number of response bytes since process started"),
-    ("requests_denied_total", Counter, Column::Dreq, Form::Plain, rows("fb", false), "Total number of denied requests since process started"),
-    ("responses_denied_total", Counter, Column::Dresp, Form::Plain, rows("fbs", false), "Total number of denied responses since process started"),
-    ("request_errors_total", Counter, Column::Ereq, Form::Plain, rows("f", false), "Total number of invalid requests since process started"),
+    ("current_sessions", Gauge, Column::Scur, Form::Plain, rows("flbs", false), "Number of current sessions on the frontend, backend or server"),
+    ("max_sessions", Gauge, Column::Smax, Form::Plain, rows("flbs", false), "Highest value of current sessions encountered since process started"),
+    ("limit_sessions", Gauge, Column::Slim, Form::Plain, rows("flbs", false), "Frontend/listener/server's maxconn, backend's fullconn"),
+    ("sessions_total", Counter, Column::Stot, Form::Plain, rows("flbs", false), "Total number of sessions since process started"),
+    ("bytes_in_total", Counter, Column::Bin, Form::Plain, rows("flbs", false), "Total number of request bytes since process started"),
+    ("bytes_out_total", Counter, Column::Bout, Form::Plain, rows("flbs", false), "Total number of response bytes since process started"),
+    ("requests_denied_total", Counter, Column::Dreq, Form::Plain, rows("flb", false), "Total number of denied requests since process started"),
+    ("responses_denied_total", Counter, Column::Dresp, Form::Plain, rows("flbs", false), "Total number of denied responses since process started"),
+    ("request_errors_total", Counter, Column::Ereq, Form::Plain, rows("fl", false), "Total number of invalid requests since process started"),
     ("connection_errors_total", Counter, Column::Econ, Form::Plain, rows("bs", false), "Total number of failed connections to server since the worker process started"),
     ("response_errors_total", Counter, Column::Eresp, Form::Plain, rows("bs", false), "Total number of invalid responses since the worker process started"),
     ("retry_warnings_total", Counter, Column::Wretr, Form::Plain, rows("bs", false), "Total number of server connection retries since the worker process started"),
     ("redispatch_warnings_total", Counter, Column::Wredis, Form::Plain, rows("bs", false), "Total number of server redispatches due to connection failures since the worker process started"),
-    ("status", Gauge, Column::Status, Form::Status, rows("fbs", false), "Current status of the service, per state label value."),
+    ("status", Gauge, Column::Status, Form::Status, rows("flbs", false), "Current status of the service, per state label value."),
     ("weight", Gauge, Column::Weight, Form::Plain, rows("bs", false), "Server's effective weight, or sum of active servers' effective weights for a backend"),
     ("active_servers", Gauge, Column::Act, Form::Plain, rows("b", false), "Total number of active UP servers with a non-zero weight"),
     ("backup_servers", Gauge, Column::Bck, Form::Plain, rows("b", false), "Total number of backup UP servers with a non-zero weight"),
@@ -177,9 +180,9 @@ pub(super) const ROWS: &[RowFamily] = &[
     ("connections_rate_max", Gauge, Column::ConnRateMax, Form::Plain, rows("f", false), "Highest value of connections per second observed since the worker process started"),
     ("connections_total", Counter, Column::ConnTot, Form::Plain, rows("f", false), "Total number of new connections accepted on this frontend since the worker process started"),
     ("intercepted_requests_total", Counter, Column::Intercepted, Form::Plain, rows("f", true), "Total number of HTTP requests intercepted on the frontend (redirects/stats/services) since the worker process started"),
-    ("denied_connections_total", Counter, Column::Dcon, Form::Plain, rows("f", false), "Total number of incoming connections blocked on a listener/frontend by a tcp-request connection rule since the worker process started"),
-    ("denied_sessions_total", Counter, Column::Dses, Form::Plain, rows("f", false), "Total number of incoming sessions blocked on a listener/frontend by a tcp-request connection rule since the worker process started"),
-    ("failed_header_rewriting_total", Counter, Column::Wrew, Form::Plain, rows("fbs", false), "Total number of failed HTTP header rewrites since the worker process started"),
+    ("denied_connections_total", Counter, Column::Dcon, Form::Plain, rows("fl", false), "Total number of incoming connections blocked on a listener/frontend by a tcp-request connection rule since the worker process started"),
+    ("denied_sessions_total", Counter, Column::Dses, Form::Plain, rows("fl", false), "Total number of incoming sessions blocked on a listener/frontend by a tcp-request connection rule since the worker process started"),
+    ("failed_header_rewriting_total", Counter, Column::Wrew, Form::Plain, rows("flbs", false), "Total number of failed HTTP header rewrites since the worker process started"),
     ("connection_attempts_total", Counter, Column::Connect, Form::Plain, rows("bs", false), "Total number of outgoing connection attempts on this backend/server since the worker process started"),
     ("connection_reuses_total", Counter, Column::Reuse, Form::Plain, rows("bs", false), "Total number of reused connection on this backend/server since the worker process started"),
     ("http_cache_lookups_total", Counter, Column::CacheLookups, Form::Plain, rows("fb", true), "Total number of HTTP requests looked up in the cache on this frontend/backend since the worker process started"),
@@ -190,7 +193,7 @@ pub(super) const ROWS: &[RowFamily] = &[
     ("max_connect_time_seconds", Gauge, Column::CtimeMax, Form::Milliseconds, rows("bs", false), "Maximum observed time spent waiting for a connection to complete"),
     ("max_response_time_seconds", Gauge, Column::RtimeMax, Form::Milliseconds, rows("bs", false), "Maximum observed time spent waiting for a server response"),
     ("max_total_time_seconds", Gauge, Column::TtimeMax, Form::Milliseconds, rows("bs", false), "Maximum observed total request+response time (request+queue+connect+response+processing)"),
-    ("internal_errors_total", Counter, Column::Eint, Form::Plain, rows("fbs", false), "Total number of internal errors since process started"),
+    ("internal_errors_total", Counter, Column::Eint, Form::Plain, rows("flbs", false), "Total number of internal errors since process started"),
     ("unsafe_idle_connections_current", Gauge, Column::IdleConnCur, Form::Plain, rows("s", false), "Current number of unsafe idle connections"),
     ("safe_idle_connections_current", Gauge, Column::SafeConnCur, Form::Plain, rows("s", false), "Current number of safe idle connections"),
     ("used_connections_current", Gauge, Column::UsedConnCur, Form::Plain, rows("s", false), "Current number of connections in use"),

@@ -108,7 +108,7 @@ pub(super) fn main(row: &Row, pick: bool, changeable: bool, legends: bool, out: 
     let _ = match row.kind {
         Kind::Frontend => write!(out, "Frontend"),
         Kind::Backend => write!(out, "Backend"),
-        Kind::Server => write!(out, "{}", Esc(&name)),
+        Kind::Server | Kind::Listener => write!(out, "{}", Esc(&name)),
     };
     if server && row.number(Bck) == Some(1) {
         out.push_str(" <small>backup</small>");
@@ -268,9 +268,9 @@ pub(super) fn more(row: &Row, out: &mut String) {
     let name = match row.kind {
         Kind::Frontend => "Frontend".into(),
         Kind::Backend => "Backend".into(),
-        Kind::Server => row.text(Svname),
+        Kind::Server | Kind::Listener => row.text(Svname),
     };
-    let sum = if row.kind == Kind::Server {
+    let sum = if matches!(row.kind, Kind::Server | Kind::Listener) {
         ""
     } else {
         " class=sum"
