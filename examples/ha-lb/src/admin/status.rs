@@ -120,6 +120,9 @@ pub struct Process {
     pub pid: Option<u32>,
     /// Whether it reported that it serves.
     pub ready: bool,
+    /// Whether its event loop stands still.
+    #[serde(default)]
+    pub hangs: bool,
     /// How often it was started again after a death.
     pub restarts: u32,
     /// Seconds since it was started.

@@ -113,6 +113,8 @@ pub enum ToSpeaker {
 pub enum FromSpeaker {
     /// Sockets are open and the routers have been started.
     Ready,
+    /// Answer to [`ToSpeaker::Beat`]: its event loop turns.
+    Beat,
     /// A virtual router changed its state.
     Transition(Transition),
     /// A sync group changed its state, after its members did.

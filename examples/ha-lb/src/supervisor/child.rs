@@ -24,10 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::ipc::{
-    beats::Beats,
-    channel::{self, Channel},
-};
+use crate::ipc::channel::{self, Channel, Post};
 
 /// How long a child that closed its socket may take to exit.
 const LAST_BREATH: Duration = Duration::from_secs(2);
@@ -79,7 +76,8 @@ pub struct Child<T> {
     /// Nothing is said to it any more.
     muted: Cell<bool>,
     channel: Arc<Channel>,
-    beats: RefCell<Option<Beats>>,
+    /// The sign of life that it gets.
+    beat: RefCell<Option<Post>>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -108,7 +106,7 @@ impl<T: Serialize + Send + Sync + 'static> Child<T> {
             outgoing,
             muted: Cell::new(false),
             channel,
-            beats: RefCell::default(),
+            beat: RefCell::default(),
             tasks: [writer, reader],
         })
     }
@@ -122,7 +120,7 @@ impl<T: Serialize + Send + Sync + 'static> Child<T> {
 
     /// Sends a message after which nothing is said any more.
     pub fn tell_last(&self, message: T) {
-        self.beats.take();
+        self.beat.take();
         self.tell(message, Vec::new());
         self.muted.set(true);
     }
@@ -132,15 +130,16 @@ impl<T: Serialize + Send + Sync + 'static> Child<T> {
         (self.pid, self.channel.as_fd().as_raw_fd())
     }
 
-    /// From now on it hears `message` several times a second, as long as `holds` says so.
-    pub fn beat(
-        &self,
-        message: &T,
-        holds: impl FnMut() -> bool + Send + 'static,
-    ) -> io::Result<()> {
-        let beats = Beats::start(self.channel.post(message)?, holds)?;
-        self.beats.replace(Some(beats));
+    /// From now on `message` is what [`Child::beat`] sends.
+    pub fn beat_by(&self, message: &T) -> io::Result<()> {
+        self.beat.replace(Some(self.channel.post(message)?));
         Ok(())
+    }
+
+    /// A sign of life, at once and without waiting.
+    pub fn beat(&self) {
+        // While it reads nothing there is no use in telling it more.
+        let _ = self.beat.borrow().as_ref().map(Post::send);
     }
 
     /// Kills it.

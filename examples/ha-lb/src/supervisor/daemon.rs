@@ -21,19 +21,20 @@ use super::{
     control::{self, Request},
     launch::{End, Launched},
     listeners::Open,
-    liveness::{HANGS, Liveness},
+    liveness::Liveness,
     master_cli::{Ask, MasterSocket},
     slot::Slot,
     start::{Prepared, Traces},
     tracks::{Tracks, Turn},
-    turns::Turns,
     upgrade::Inherited,
+    vigil::Vigil,
 };
 use crate::{
     admin::status,
     config::load::Loaded,
     heap,
     ipc::{
+        beats::EVERY,
         message::{Configuration, FromBalancer, FromSpeaker, ServerState, ToBalancer, ToSpeaker},
         silence::Listening,
         watched::{Finding, Watched},
@@ -44,6 +45,7 @@ use crate::{
 
 mod children;
 mod dumps;
+mod hangs;
 mod leaving;
 mod mail;
 mod master;
@@ -58,7 +60,10 @@ mod vmacs;
 use leaving::Leaving;
 use master::WaitsForReload;
 pub use reload::{Difference, absolute};
-use reload::{Reload, Repeat};
+use reload::{
+    Reload, Repeat,
+    reading::{self, Reading},
+};
 pub(super) use report::History;
 use report::Waiting;
 use signals::Heard;
@@ -80,6 +85,8 @@ pub(super) enum Event {
     Signal(i32, signals::Asked),
     /// The program of an upgrade has looked at the state that it would find.
     TriedOut(Result<(), String>),
+    /// Files were read, as somebody had asked.
+    Read(Box<reading::Read>),
     /// A child of the program before has ended.
     Ended(u32),
 }
@@ -104,7 +111,10 @@ pub struct Daemon {
     /// Signs of life of the balancer's event loops.
     heartbeat: Option<Listening>,
     liveness: Liveness,
-    turns: Turns,
+    /// Signs of life of the speaker's event loop.
+    vigil: Option<Vigil>,
+    /// When this loop shows itself to the speaker.
+    beat_at: Instant,
     tracks: Tracks,
     notifier: Notifier,
     /// The fifos are to get every state, as soon as the speaker has told of its routers.
@@ -135,6 +145,8 @@ pub struct Daemon {
     started: Instant,
     events: UnboundedSender<Event>,
     traces: Traces,
+    /// The files are being read for a reload.
+    reading: Option<Reading>,
     /// A reload that waits for the children.
     reload: Option<Reload>,
     /// Another one was asked for meanwhile.
@@ -254,7 +266,8 @@ impl Daemon {
             balancer,
             heartbeat: None,
             liveness,
-            turns: Turns::new(now),
+            vigil: None,
+            beat_at: now,
             tracks,
             notifier,
             states_due: false,
@@ -275,6 +288,7 @@ impl Daemon {
             started: now.checked_sub(inherited.uptime).unwrap_or(now),
             events,
             traces: prepared.traces,
+            reading: None,
             reload: None,
             reload_again: inherited.reload_again,
             reload_waiters: Vec::new(),
@@ -319,8 +333,8 @@ impl Daemon {
                 }
                 _ => last_turns -= usize::from(replaces),
             }
-            let turn = self.turns.turn(Instant::now());
-            let deadline = self.next_deadline().map_or(turn, |at| at.min(turn));
+            let beat_at = self.show_life(Instant::now());
+            let deadline = self.next_deadline().map_or(beat_at, |at| at.min(beat_at));
             tokio::select! {
                 biased;
                 Some(event) = queue.recv() => self.event(event),
@@ -368,12 +382,26 @@ impl Daemon {
             Event::Master(ask) => self.asked_as_master(ask, now),
             Event::Signal(number, asked) => self.signalled(number, asked),
             Event::TriedOut(verdict) => self.tried_out(verdict, now),
+            Event::Read(read) => self.has_read(*read, now),
             Event::Ended(pid) => self.predecessor_ended(pid, now),
         }
     }
 
+    /// The loop itself tells the speaker that it turns, whatever it has to do: what takes long is done elsewhere. When
+    /// that is to be told again.
+    fn show_life(&mut self, now: Instant) -> Instant {
+        if self.beat_at <= now {
+            if let Some(child) = self.speaker.as_ref().and_then(Slot::child) {
+                child.beat();
+            }
+            self.beat_at = now + EVERY;
+        }
+        self.beat_at
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         [
+            self.vigil.as_ref().and_then(Vigil::next_deadline),
             self.speaker.as_ref().and_then(Slot::next_deadline),
             self.balancer.as_ref().and_then(Slot::next_deadline),
             self.heartbeat.as_ref().and_then(Listening::next_deadline),
@@ -381,6 +409,7 @@ impl Daemon {
             self.post.next_deadline(),
             self.waiting.iter().map(|w| w.until).min(),
             Some(self.view_at),
+            self.reading.as_ref().and_then(Reading::deadline),
             self.reload.as_ref().map(Reload::deadline),
             self.upgrade.as_ref().and_then(Upgrade::deadline),
             self.phase.deadline(),
@@ -400,6 +429,9 @@ impl Daemon {
         if self.heartbeat.as_mut().is_some_and(|h| h.timeout(now)) {
             self.balancer_hangs(now);
         }
+        if let Some(verdict) = self.vigil.as_mut().and_then(|vigil| vigil.timeout(now)) {
+            self.speaker_stands_still(verdict);
+        }
         if let Some(passed) = self.liveness.timeout(now) {
             self.answer_for_balancer(passed);
         }
@@ -409,26 +441,6 @@ impl Daemon {
         self.reload_timeout(now);
         self.upgrade_timeout(now);
         self.stop_timeout(now);
-    }
-
-    /// It is killed at once, and its successor serves those who wait on the same sockets. Should it not die (a process
-    /// that waits for a dead disk does not), the scripts fail when the grace ends.
-    fn balancer_hangs(&mut self, now: Instant) {
-        let Some(child) = self.balancer.as_ref().and_then(Slot::child) else {
-            return;
-        };
-        tracing::error!(
-            "balancer (pid {}) hangs, an event loop did not turn for {} ms: killing it",
-            child.pid,
-            HANGS.as_millis()
-        );
-        child.kill();
-        if self.phase.is_running()
-            && !self.predecessor_serves()
-            && let Some(passed) = self.liveness.condemned(now)
-        {
-            self.answer_for_balancer(passed);
-        }
     }
 
     fn balancer_lost(&mut self, now: Instant) {

@@ -24,9 +24,9 @@ use crate::ipc::{
     watched::{Finding, Watched},
 };
 
-/// The supervisor shows itself every 0.2 s. Beside eight busy processes on two processors the longest pause of a sound
-/// one was 0.33 s; what comes between two beats must also bear a page that was swapped out.
-pub(crate) const SILENCE: Duration = Duration::from_millis(1200);
+/// The supervisor's event loop shows itself every 0.2 s, so that its standing still is seen within a second. Beside eight
+/// busy processes on two processors the longest pause of a sound one was 0.33 s.
+pub(crate) const SILENCE: Duration = Duration::from_millis(800);
 
 /// What needs the driver itself.
 pub(super) enum Interrupt {
@@ -104,7 +104,10 @@ impl Orders {
                 }
             };
             match heard {
-                Ok(Some((ToSpeaker::Beat, _))) => self.beat(std::time::Instant::now()),
+                Ok(Some((ToSpeaker::Beat, _))) => {
+                    self.beat(std::time::Instant::now());
+                    let _ = self.told.send(FromSpeaker::Beat);
+                }
                 Ok(Some((ToSpeaker::Found(watched, finding), _))) => self.found(watched, finding),
                 Ok(Some((ToSpeaker::Status, _))) => {
                     let (words, control) = (Rc::clone(&self.words), self.control.clone());

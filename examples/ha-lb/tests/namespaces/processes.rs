@@ -30,6 +30,17 @@ impl Site {
     /// `script` and `instance` are lines of the `vrrp_script` and of the instance beside the usual ones, `global` of
     /// haproxy.cfg.
     pub(crate) fn start(scratch: &Path, script: &str, instance: &str, global: &str) -> Self {
+        Self::prepare(scratch, script, instance, global).run()
+    }
+
+    /// The usual one, after `first` has seen to the host.
+    pub(crate) fn start_with(scratch: &Path, first: impl FnOnce(&mut Node)) -> Self {
+        let mut site = Self::prepare(scratch, "script \"pidof haproxy\"", "", "");
+        first(&mut site.node);
+        site.run()
+    }
+
+    fn prepare(scratch: &Path, script: &str, instance: &str, global: &str) -> Self {
         let lab = Lab::new().unwrap();
         let node = Node::new(&lab, scratch, "h1", "eth0", &["10.77.0.11/24"]);
         let origin = Origin::start(&node.host, "10.77.0.11:8080".parse().unwrap(), "web").unwrap();
@@ -50,7 +61,6 @@ impl Site {
             _origin: origin,
             _lab: lab,
         }
-        .run()
     }
 
     fn run(mut self) -> Self {

@@ -89,6 +89,7 @@ fn processes(status: &Status) -> Table {
                 .map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
             match (process.pid, process.uptime) {
                 (None, _) => "RESTARTING".to_owned(),
+                (Some(_), _) if process.hangs => "HANGS".to_owned(),
                 (Some(_), Some(up)) if process.ready => duration(up),
                 _ => "starting".to_owned(),
             },

@@ -16,6 +16,7 @@ use crate::{
         listeners::Open,
         liveness::HANGS,
         memory,
+        vigil::Vigil,
     },
 };
 
@@ -61,9 +62,7 @@ impl Daemon {
         match slot.start(name, report) {
             Ok(child) => {
                 child.tell(hello, line.into_iter().collect());
-                let turns = self.turns.clone();
-                let holds = move || turns.go_on(Instant::now());
-                if let Err(error) = child.beat(&ToSpeaker::Beat, holds) {
+                if let Err(error) = child.beat_by(&ToSpeaker::Beat) {
                     tracing::warn!(
                         "the speaker will not notice if this process is stopped: {error}"
                     );
@@ -116,10 +115,12 @@ impl Daemon {
                 let took = slot.is_ready(now).as_millis();
                 let pid = slot.process(now).pid.unwrap_or_default();
                 tracing::info!("speaker (pid {pid}) listens after {took} ms");
+                self.vigil = Some(Vigil::new(now));
                 self.quiet_devices(|_| true);
                 self.child_serves(Role::Speaker, pid);
                 self.repeat_reload(Role::Speaker, now);
             }
+            Report::Said(FromSpeaker::Beat) => self.speaker_answers(now),
             Report::Said(FromSpeaker::Transition(transition)) => {
                 if transition.to == State::Active {
                     self.quiet_devices(|name| name == transition.instance);
@@ -174,6 +175,7 @@ impl Daemon {
             }
             Report::Gone(exit) => {
                 slot.gone(exit, now, self.phase.is_running());
+                self.vigil = None;
                 self.speaker_silenced(exit);
                 self.reported(Role::Speaker);
                 self.reload_lost(Role::Speaker, exit, now);

@@ -56,7 +56,7 @@ impl Daemon {
             });
             return;
         }
-        let under_way = u64::from(self.reload.is_some());
+        let under_way = u64::from(self.reload_is_under_way());
         let last = self.last_reload.as_ref().map_or(0, |last| last.number);
         self.reload_waiters.push(WaitsForReload {
             number: last + under_way + 1,

@@ -1,12 +1,13 @@
 //! SIGHUP: both files are read again and checked as a whole, every child makes the new configuration ready beside
 //! the present one, and then all change over, or none.
 //!
-//! `read` makes everything ready that the supervisor itself needs, `adopt` is its own change over. A child that the
+//! `reading` reads, `read` makes everything else ready that the supervisor itself needs, `adopt` is its own change over. A child that the
 //! new configuration needs for the first time, or in other clothes (`user`, `chroot`), begins when all change over.
 
 mod adopt;
 mod difference;
 mod read;
+pub(super) mod reading;
 
 use std::{
     process::ExitStatus,
@@ -32,6 +33,7 @@ use crate::{
     },
 };
 pub use difference::{Difference, absolute};
+use reading::Fresh;
 
 /// How long a child may take to make a configuration ready.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,6 +56,8 @@ pub(super) struct Reload {
     speaker: Fate,
     balancer: Fate,
     began: Instant,
+    /// When the children must have made it ready.
+    until: Instant,
 }
 
 /// What becomes of a child.
@@ -111,7 +115,7 @@ pub(super) enum Repeat {
 
 impl Reload {
     pub(super) fn deadline(&self) -> Instant {
-        self.began + PATIENCE
+        self.until
     }
 }
 
@@ -127,7 +131,7 @@ impl Daemon {
             return;
         }
         let upgrades = self.upgrade.is_some() || self.predecessors.are_needed();
-        if self.reload.is_some() || upgrades {
+        if self.reload_is_under_way() || upgrades {
             tracing::info!("{signal}: the files are read again when what runs now is over");
             self.reload_again = true;
             return;
@@ -135,9 +139,28 @@ impl Daemon {
         self.launched.reloads();
         let number = self.last_reload.as_ref().map_or(0, |last| last.number) + 1;
         tracing::info!("{signal}: reading the configuration again");
-        match self.read_again(number, now) {
+        if let Err(error) = self.read_again(number, now) {
+            let why = format!("no thread can be started to read the files: {error}");
+            self.reload_refused(number, &why, &Plan::default());
+        }
+    }
+
+    /// The files have been read.
+    fn make_ready(
+        &mut self,
+        number: u64,
+        began: Instant,
+        fresh: Result<Fresh, String>,
+        now: Instant,
+    ) {
+        let simple = |why| (why, Plan::default());
+        let ready = fresh.map_err(simple);
+        match ready.and_then(|fresh| self.ready(number, began, fresh, now)) {
             Ok(reload) => self.prepare_children(reload, now),
-            Err((why, plan)) => self.reload_refused(number, &why, &plan),
+            Err((why, plan)) => {
+                self.reload_refused(number, &why, &plan);
+                self.next_reload(now);
+            }
         }
     }
 
@@ -218,6 +241,13 @@ impl Daemon {
     }
 
     pub(super) fn reload_timeout(&mut self, now: Instant) {
+        if self.reading.as_mut().is_some_and(|one| one.takes_long(now)) {
+            tracing::warn!(
+                "reload: the files are still being read after {} s; until a file or name server answers everything \
+                 stays as it is",
+                PATIENCE.as_secs()
+            );
+        }
         let Some(reload) = self.reload.as_ref().filter(|r| r.deadline() <= now) else {
             return;
         };

@@ -57,10 +57,8 @@ pub(super) struct Waiting {
 impl Daemon {
     pub(super) fn asked(&mut self, request: Request, now: Instant) {
         if let Some(words) = request.line.strip_prefix("diff") {
-            let difference = self.difference(words.trim());
-            let document = serde_json::to_string(&difference).unwrap_or_default();
-            let _ = request.reply.send(format!("{document}\n"));
-            return;
+            let words = words.trim().to_owned();
+            return self.difference(&words, request.reply);
         }
         if let Some(words) = request.line.strip_prefix("upgrade") {
             let words = words.trim().to_owned();
@@ -253,7 +251,11 @@ impl Daemon {
             uptime: Some(age(self.started, now)),
             ..Process::default()
         };
-        let speaker = self.speaker.as_ref().map(|slot| slot.process(now));
+        let hangs = self.speaker_is_silent();
+        let speaker = self.speaker.as_ref().map(|slot| Process {
+            hangs,
+            ..slot.process(now)
+        });
         let balancer = self.balancer.as_ref().map(|slot| slot.process(now));
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),

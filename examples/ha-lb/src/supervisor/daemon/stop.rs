@@ -81,6 +81,8 @@ impl Daemon {
 
     fn begin_stop(&mut self) {
         self.launched.stops();
+        // It hears nothing any more.
+        self.vigil = None;
         self.predecessors.release();
         self.relieve();
         if let Some(slot) = &mut self.speaker {

@@ -135,7 +135,7 @@ impl Daemon {
             Some("the daemon ends".to_owned())
         } else if self.upgrade.is_some() {
             Some("an upgrade is under way".to_owned())
-        } else if self.reload.is_some()
+        } else if self.reload_is_under_way()
             || self.leaving.serves()
             || !self.leaving.speakers.is_empty()
         {
@@ -262,7 +262,7 @@ impl Daemon {
     /// Tells the children; what they acknowledge is the last that is said.
     fn settle(&mut self, now: Instant) {
         let grace = self.hard_stop_after.unwrap_or(FOREVER);
-        self.heartbeat = None;
+        (self.heartbeat, self.vigil) = (None, None);
         let (mut speaker, mut balancer) = (None, None);
         if let Some(slot) = &self.speaker {
             speaker = slot.child().filter(|_| slot.ready());

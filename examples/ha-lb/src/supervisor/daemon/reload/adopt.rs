@@ -127,6 +127,7 @@ impl Daemon {
                     child.tell(ToSpeaker::Stop, Vec::new());
                     self.leaving.speakers.push((generation, child));
                 }
+                self.vigil = None;
                 self.instances.clear();
             }
             Fate::Anew => {

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
-use super::Daemon;
+use super::{Daemon, reading::Read};
 use crate::{
     config::{
         diagnostic::Diagnostics,
@@ -27,34 +28,75 @@ pub struct Difference {
 
 impl Daemon {
     /// `ha-lb check --diff`: what a reload with these files would do; nothing is touched.
-    pub(in crate::supervisor::daemon) fn difference(&self, words: &str) -> Difference {
+    pub(in crate::supervisor::daemon) fn difference(
+        &self,
+        words: &str,
+        reply: oneshot::Sender<String>,
+    ) {
         let sources = match words {
             "" => self.configuration.sources.clone(),
             words => match serde_json::from_str::<Sources>(words) {
                 Ok(sources) => sources,
                 Err(error) => {
-                    return Difference {
-                        diagnostics: format!("the request cannot be read: {error}\n"),
-                        plan: None,
-                    };
+                    let told = format!("the request cannot be read: {error}\n");
+                    return answer(reply, &Difference::refused(told));
                 }
             },
         };
         let before = self.configuration.bundle.clone();
-        let files = Remembering::new(Predefined::of(&sources), before);
-        Difference::of(&self.loaded, &sources, &files)
+        let unread = self.read_aside(move || {
+            let files = Remembering::new(Predefined::of(&sources), before);
+            let (diagnostics, new) = read(&sources, &files);
+            Read::Difference {
+                diagnostics,
+                new: Box::new(new),
+                reply,
+            }
+        });
+        if let Err(error) = unread {
+            tracing::error!("check --diff: {error}");
+        }
     }
+
+    /// The files of a request have been read.
+    pub(super) fn tell_difference(
+        &self,
+        diagnostics: String,
+        new: Option<Loaded>,
+        reply: oneshot::Sender<String>,
+    ) {
+        let plan = new.map(|new| Plan::between(&self.loaded, &new));
+        answer(reply, &Difference { diagnostics, plan });
+    }
+}
+
+fn answer(reply: oneshot::Sender<String>, difference: &Difference) {
+    let document = serde_json::to_string(difference).unwrap_or_default();
+    let _ = reply.send(format!("{document}\n"));
+}
+
+/// What reading the files has to say, and what they say.
+fn read(sources: &Sources, files: &dyn Files) -> (String, Option<Loaded>) {
+    let mut diagnostics = Diagnostics::default();
+    let new = load::load(sources, files, &mut diagnostics);
+    diagnostics.sort();
+    (diagnostics.to_string(), new)
 }
 
 impl Difference {
     /// From what is loaded to what `sources` say.
     pub fn of(old: &Loaded, sources: &Sources, files: &dyn Files) -> Self {
-        let mut diagnostics = Diagnostics::default();
-        let new = load::load(sources, files, &mut diagnostics);
-        diagnostics.sort();
+        let (diagnostics, new) = read(sources, files);
         Self {
-            diagnostics: diagnostics.to_string(),
+            diagnostics,
             plan: new.map(|new| Plan::between(old, &new)),
+        }
+    }
+
+    fn refused(why: String) -> Self {
+        Self {
+            diagnostics: why,
+            plan: None,
         }
     }
 }

@@ -1,54 +1,39 @@
-//! The supervisor's preparation for a reload: reads, checks, compares and opens; nothing that runs is touched.
+//! The supervisor's preparation for a reload whose files have been read: compares and opens; nothing that runs is touched.
 
 use std::{path::PathBuf, time::Instant};
 
-use super::{Daemon, Fate, Reload, Slot};
+use super::{Daemon, Fate, PATIENCE, Reload, Slot, reading::Fresh};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Severity},
-        files::{Files, Recorder, Remembering},
-        load::{self, Loaded},
+        load::Loaded,
         plan::Plan,
-        predefined::Predefined,
     },
-    ipc::message::Configuration,
     notify::fifo::{Fifo, Wanted},
-    supervisor::{launch::Program, listeners, pidfile::PidFile, start::check_rights},
+    supervisor::{launch::Program, listeners, pidfile::PidFile},
 };
 
 impl Daemon {
-    /// A file in which nothing is left was cut off by an interrupted copy or a full disk rather than meant.
-    fn check_emptied(&self, now: &impl Files) -> Result<(), String> {
-        let sources = &self.configuration.sources;
-        let is_empty = |text: Vec<u8>| text.trim_ascii().is_empty();
-        for path in sources.keepalived.iter().chain(&sources.haproxy) {
-            let before = self.configuration.bundle.read(path);
-            if before.is_ok_and(|text| !is_empty(text)) && now.read(path).is_ok_and(is_empty) {
-                return Err(format!("{}: nothing is left in this file", path.display()));
-            }
-        }
-        Ok(())
-    }
-
     /// What a reload needs, or why there is none.
-    pub(super) fn read_again(&self, number: u64, now: Instant) -> Result<Reload, (String, Plan)> {
-        let simple = |why: String| (why, Plan::default());
-        let files = Predefined::of(&self.configuration.sources);
-        let before = self.configuration.bundle.clone();
-        let recorder = Recorder::new(Remembering::new(files, before));
-        let mut diagnostics = Diagnostics::default();
-        let loaded = load::load(&self.configuration.sources, &recorder, &mut diagnostics);
-        diagnostics.sort();
-        eprint!("{diagnostics}");
-        let loaded = loaded.ok_or_else(|| simple(first_error(&diagnostics)))?;
-        self.check_emptied(&recorder).map_err(simple)?;
-        check_rights(&loaded).map_err(|e| simple(e.to_string()))?;
-        let (watches, hooks) = (loaded.watches(), loaded.hooks());
+    pub(super) fn ready(
+        &self,
+        number: u64,
+        began: Instant,
+        fresh: Fresh,
+        now: Instant,
+    ) -> Result<Reload, (String, Plan)> {
+        let Fresh {
+            loaded,
+            configuration,
+            watches,
+            hooks,
+            fifos,
+        } = fresh;
         let plan = Plan::between(&self.loaded, &loaded);
         if !plan.refusals.is_empty() {
             return Err((plan.refusals.join("; "), plan));
         }
-        let prepared = self.new_fifos(&loaded).and_then(|fifos| {
+        let prepared = self.new_fifos(fifos).and_then(|fifos| {
             let pidfile = self.new_pidfile(&loaded)?;
             Ok((fifos, pidfile))
         });
@@ -70,10 +55,7 @@ impl Daemon {
         let (speaks, balances) = (loaded.needs_speaker(), loaded.balancer.is_some());
         Ok(Reload {
             number,
-            configuration: Configuration {
-                sources: self.configuration.sources.clone(),
-                bundle: recorder.into_bundle(),
-            },
+            configuration,
             speaker: Fate::of(self.speaker.as_ref().map(Slot::ready), speaks, false),
             balancer: Fate::of(
                 self.balancer.as_ref().map(Slot::ready),
@@ -88,14 +70,15 @@ impl Daemon {
             hooks,
             fifos,
             pidfile,
-            began: now,
+            began,
+            until: now + PATIENCE,
         })
     }
 
     /// Opens the fifos that are new; dropping them removes what was made.
-    fn new_fifos(&self, loaded: &Loaded) -> Result<Vec<(Wanted, Option<Fifo>)>, String> {
-        let wanted = loaded.fifos().into_iter();
+    fn new_fifos(&self, wanted: Vec<Wanted>) -> Result<Vec<(Wanted, Option<Fifo>)>, String> {
         wanted
+            .into_iter()
             .map(|wanted| {
                 let path = wanted.path.display();
                 let known = self
@@ -129,7 +112,7 @@ impl Daemon {
 }
 
 /// The first error, and how many more there are.
-fn first_error(diagnostics: &Diagnostics) -> String {
+pub(super) fn first_error(diagnostics: &Diagnostics) -> String {
     let mut errors = diagnostics
         .iter()
         .filter(|diagnostic| diagnostic.severity == Severity::Error);
