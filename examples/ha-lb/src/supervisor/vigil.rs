@@ -96,8 +96,9 @@ mod tests {
         let again = now + 2 * HANGS;
         assert!(vigil.answers(again));
         assert!(!vigil.answers(again));
-        assert_eq!(vigil.timeout(now + LOST), None);
+        assert_eq!(vigil.timeout(again + HANGS - MILLI), None);
         assert_eq!(vigil.timeout(again + HANGS), Some(Verdict::Silent));
+        assert_eq!(vigil.next_deadline(), Some(again + LOST));
     }
 
     #[test]

@@ -1,163 +1,134 @@
-//! The status again and again: drawn in place on a terminal, which is as it was afterwards; one after the other into
-//! a pipe.
+//! The status again and again: on a terminal in place, with keys to move through what does not fit; one after the other
+//! into a pipe.
+
+mod screen;
+mod view;
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
-    path::Path,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::{
     signal::unix::{SignalKind, signal},
+    sync::mpsc::{self, Receiver},
     time::{MissedTickBehavior, interval},
 };
 
 use super::{Form, fetch};
+use screen::Screen;
+use view::{Asked, View};
 
-/// The other screen, without cursor, where a line that is too long is cut (wrapped, it would scroll); and back. In
-/// between lines end with "erase the rest of the line".
-const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
-const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
-const HOME: &str = "\x1b[H";
-const END_OF_LINE: &str = "\x1b[K\n";
-const ERASE_BELOW: &str = "\x1b[J";
-
-/// Asks the daemon at `path` every so often until a signal or the reader ends it. A daemon that does not answer is
-/// waited for, if it answered at first.
+/// Asks the daemon at `path` every so often until a key, a signal or the reader ends it. A daemon that does not answer
+/// is waited for, if it answered at first.
 pub(in crate::cli) fn watch(path: &Path, form: Form, every: Duration) -> Result<ExitCode, String> {
     let first = fetch(path, form)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    let screen = Screen::new();
-    let done = runtime.block_on(repeat(path, form, every, first, &screen));
+    let done = runtime.block_on(repeat(path, form, every, first));
     // A question that is still open is nobody's any more.
     runtime.shutdown_background();
-    drop(screen);
     match done {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
         _ => Ok(ExitCode::SUCCESS),
     }
 }
 
-async fn repeat(
-    path: &Path,
-    form: Form,
-    every: Duration,
-    first: String,
-    screen: &Screen,
-) -> io::Result<()> {
+async fn repeat(path: &Path, form: Form, every: Duration, first: String) -> io::Result<()> {
+    // Before the terminal changes: a signal finds somebody to restore it.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
-    screen.show(&first)?;
+    let mut screen = Screen::open()?;
+    let mut keys = match screen {
+        Some(_) => keys(),
+        None => mpsc::channel(1).1,
+    };
+    let mut answers = ask(path.to_owned(), form, every);
+    let mut view = View::new(&first);
+    show(&mut screen, &mut view, &first)?;
     loop {
-        let path = path.to_owned();
-        let again = async {
-            ticks.tick().await;
-            tokio::task::spawn_blocking(move || fetch(&path, form)).await
-        };
-        let answer = tokio::select! {
+        tokio::select! {
             biased;
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
             _ = hang_up.recv() => return Ok(()),
-            answer = again => answer?,
-        };
-        match answer {
-            Ok(text) => screen.show(&text)?,
-            Err(told) => screen.complain(&told)?,
+            Some(event) = keys.recv() => {
+                if let Some(screen) = &mut screen {
+                    if let Event::Key(key) = event
+                        && view.key(key, screen.size()?) == Asked::End
+                    {
+                        return Ok(());
+                    }
+                    screen.draw(&mut view)?;
+                }
+            }
+            answer = answers.recv() => match answer {
+                Some(Ok(text)) => {
+                    view.change(&text);
+                    show(&mut screen, &mut view, &text)?;
+                }
+                Some(Err(told)) => {
+                    let text = format!("{told}\nwaiting for it ...\n");
+                    view.change(&text);
+                    match &mut screen {
+                        Some(screen) => screen.draw(&mut view)?,
+                        None => writeln!(io::stderr(), "ha-lb: {told}")?,
+                    }
+                }
+                None => return Err(io::ErrorKind::BrokenPipe.into()),
+            },
         }
     }
 }
 
-/// Where it is shown; dropping it gives the terminal back.
-struct Screen {
-    is_terminal: bool,
+fn show(screen: &mut Option<Screen>, view: &mut View, text: &str) -> io::Result<()> {
+    match screen {
+        Some(screen) => screen.draw(view),
+        None => screen::write_out(text),
+    }
 }
 
-impl Screen {
-    fn new() -> Self {
-        let screen = Self {
-            is_terminal: io::stdout().is_terminal(),
-        };
-        if screen.is_terminal {
-            // A terminal that is gone shows itself at the first picture.
-            let _ = write_out(ENTER);
+/// What the daemon answers, every so often.
+fn ask(path: PathBuf, form: Form, every: Duration) -> Receiver<Result<String, String>> {
+    let (told, answers) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            let path = path.clone();
+            let answer = tokio::task::spawn_blocking(move || fetch(&path, form)).await;
+            let Ok(answer) = answer else { return };
+            if told.send(answer).await.is_err() {
+                return;
+            }
         }
-        screen
-    }
+    });
+    answers
+}
 
-    fn show(&self, text: &str) -> io::Result<()> {
-        if !self.is_terminal {
-            return write_out(text);
+/// Keys and changes of the terminal's size, from a thread that ends with the process.
+fn keys() -> Receiver<Event> {
+    let (pressed, keys) = mpsc::channel(64);
+    std::thread::spawn(move || {
+        while let Ok(event) = event::read() {
+            let released = |key: &event::KeyEvent| key.kind == KeyEventKind::Release;
+            let matters = match &event {
+                Event::Key(key) => !released(key),
+                Event::Resize(..) => true,
+                _ => false,
+            };
+            if matters && pressed.blocking_send(event).is_err() {
+                return;
+            }
         }
-        let size = rustix::termios::tcgetwinsize(io::stdout())?;
-        write_out(&picture(text, usize::from(size.ws_row)))
-    }
-
-    fn complain(&self, told: &str) -> io::Result<()> {
-        if self.is_terminal {
-            self.show(&format!("{told}\nwaiting for it ...\n"))
-        } else {
-            writeln!(io::stderr(), "ha-lb: {told}")
-        }
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        if self.is_terminal {
-            let _ = write_out(LEAVE);
-        }
-    }
-}
-
-fn write_out(text: &str) -> io::Result<()> {
-    let mut out = io::stdout();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
-/// One picture over the one before; what does not fit is counted.
-fn picture(text: &str, rows: usize) -> String {
-    let lines = text.lines().count();
-    // The last row stays empty: a line's end there would scroll.
-    let room = match rows {
-        0 => lines,
-        rows => rows.saturating_sub(1),
-    };
-    let mut picture = HOME.to_owned();
-    let shown = if lines > room {
-        room.saturating_sub(1)
-    } else {
-        lines
-    };
-    for line in text.lines().take(shown) {
-        picture.push_str(line);
-        picture.push_str(END_OF_LINE);
-    }
-    if lines > shown {
-        picture.push_str(&format!("... {} more lines{END_OF_LINE}", lines - shown));
-    }
-    picture + ERASE_BELOW
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_picture_covers_the_one_before_and_never_scrolls() {
-        assert_eq!(picture("a\nb\n", 24), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J");
-        let small = picture("1\n2\n3\n4\n5\n", 4);
-        assert_eq!(small.matches('\n').count(), 3);
-        assert!(small.contains("... 3 more lines"), "{small:?}");
-        assert_eq!(picture("1\n2\n", 0).matches('\n').count(), 2);
-    }
+    });
+    keys
 }

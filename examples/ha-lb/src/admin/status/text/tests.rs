@@ -228,7 +228,7 @@ fn the_document_keeps_its_shape() {
     );
     assert_eq!(
         names("/supervisor"),
-        "capabilities cpu descriptor_limit descriptors gid memory no_new_privs pid ready restarts root threads uid \
-         uptime"
+        "capabilities cpu descriptor_limit descriptors gid hangs memory no_new_privs pid ready restarts root threads \
+         uid uptime"
     );
 }

@@ -160,6 +160,7 @@ const OPTION_LINES: &[(In, &str)] = &[
     (Backend, "pgsql-check user u"),
     (Backend, "ldap-check"),
     (Backend, "ssl-hello-chk"),
+    (Frontend, "socket-stats"),
     (Frontend, "tcpka"),
     (Frontend, "tcplog"),
 ];
@@ -195,6 +196,7 @@ const STATS_LINES: &[&str] = &[
 const BIND_WORDS: &[&str] = &[
     "accept-proxy",
     "backlog 10",
+    "id 7",
     "interface eth0",
     "mode 600",
     "name web",
