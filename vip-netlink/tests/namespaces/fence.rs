@@ -145,8 +145,9 @@ fn a_holder_is_silent_at_once_however_late_it_was_renewed() {
                 all[rounds - 1],
                 late.count()
             );
-            // A dying process may wait for a busy processor; with something to clean up most wait, and for long.
-            assert!(all[rounds / 2] < Duration::from_millis(5), "{all:?}");
+            // A dying process may wait for a busy processor (3 ms in the median with twenty waiting for two); with something to
+            // clean up it waits 24 ms or more.
+            assert!(all[rounds / 2] < Duration::from_millis(12), "{all:?}");
         },
     );
 }
