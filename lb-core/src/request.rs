@@ -14,7 +14,7 @@ use std::{
 };
 
 pub use certificate::{Certificate, ClientCertificate, DistinguishedName, NamePart, Verified};
-pub use state::{Captures, LogLevel, RuleState, Scope, Variables};
+pub use state::{Captures, LogLevel, Marks, RuleState, Scope, Variables};
 pub use world::World;
 
 use crate::head::HeadRef;

@@ -192,7 +192,8 @@ impl ProxyRules {
         );
         if rules.unique_id.format.is_some() {
             let view = RequestView::new(now, connection, state).with_request(request.as_ref());
-            state.unique_id = rules.unique_id.of(&view);
+            let id = rules.unique_id.of(&view);
+            state.marked().unique_id = id;
         }
         if rules.slots.1 > 0 {
             // Also an answer of our own is logged with its captures, which are then empty.
@@ -292,10 +293,10 @@ impl ProxyRules {
     /// Every rule has run and the request goes to a server: `capture cookie`, `unique-id-header`.
     pub fn on_departure(&self, request: &mut HeadMut<'_>, state: &mut RuleState) {
         if let Some(cookie) = &self.rules.cookie {
-            state.captures.request_cookie = cookie.of_request(request.as_ref());
+            state.marked().request_cookie = cookie.of_request(request.as_ref());
         }
         let header = self.rules.unique_id.header.as_ref();
-        if let Some((name, id)) = header.zip(state.unique_id.as_ref()) {
+        if let Some((name, id)) = header.zip(state.unique_id()) {
             request.add(name, id);
         }
     }
@@ -323,7 +324,7 @@ impl ProxyRules {
             &mut state.captures.response,
         );
         if let Some(cookie) = &rules.cookie {
-            state.captures.response_cookie = cookie.of_response(response.as_ref());
+            state.marked().response_cookie = cookie.of_response(response.as_ref());
         }
         over_response(
             &rules.http_response,

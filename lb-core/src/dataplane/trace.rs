@@ -138,6 +138,7 @@ impl Connection {
         };
         let mut view = RequestView::new(now, &self.info, &self.state);
         view.request = request;
+        let marks = self.state.marks.as_deref();
         let record = StreamRecord {
             view,
             utc_offset: balancer.utc_offset,
@@ -156,8 +157,8 @@ impl Connection {
             bytes_read: trace.bytes_read,
             bytes_uploaded: trace.bytes_uploaded,
             termination: trace.termination,
-            request_cookie: self.state.captures.request_cookie.as_deref(),
-            response_cookie: self.state.captures.response_cookie.as_deref(),
+            request_cookie: marks.and_then(|marks| marks.request_cookie.as_deref()),
+            response_cookie: marks.and_then(|marks| marks.response_cookie.as_deref()),
             counts: Counts {
                 process: balancer.process.connections.value(),
                 frontend: self.listener.frontend.current(),

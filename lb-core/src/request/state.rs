@@ -16,8 +16,8 @@ pub struct RuleState {
     pub log_level: Option<LogLevel>,
     /// What `track-sc` rules count on.
     pub trackers: Trackers,
-    /// `unique-id-format` over this request.
-    pub unique_id: Option<Vec<u8>>,
+    /// What the request is marked with; few are.
+    pub marks: Option<Box<Marks>>,
     /// Name of the backend, once it is chosen.
     pub backend: Option<Arc<str>>,
     /// Name of the server, once it has answered.
@@ -37,7 +37,7 @@ impl RuleState {
         self.variables.forget(Scope::Transaction);
         self.captures.clear();
         self.log_level = None;
-        self.unique_id = None;
+        self.marks = None;
         self.backend = None;
         self.server = None;
         self.trackers.end_stream();
@@ -147,10 +147,6 @@ pub struct Captures {
     pub request: Vec<Option<Vec<u8>>>,
     /// `capture response header`.
     pub response: Vec<Option<Vec<u8>>>,
-    /// `capture cookie` in the request.
-    pub request_cookie: Option<Vec<u8>>,
-    /// `capture cookie` in the response.
-    pub response_cookie: Option<Vec<u8>>,
 }
 
 impl Captures {
@@ -158,7 +154,28 @@ impl Captures {
     pub fn clear(&mut self) {
         self.request.clear();
         self.response.clear();
-        self.request_cookie = None;
-        self.response_cookie = None;
+    }
+}
+
+/// What a request is marked with for the log and for servers.
+#[derive(Debug, Default)]
+pub struct Marks {
+    /// `unique-id-format` over it.
+    pub unique_id: Option<Vec<u8>>,
+    /// `capture cookie` in it.
+    pub request_cookie: Option<Vec<u8>>,
+    /// `capture cookie` in its response.
+    pub response_cookie: Option<Vec<u8>>,
+}
+
+impl RuleState {
+    /// The marks, to be added to.
+    pub(crate) fn marked(&mut self) -> &mut Marks {
+        self.marks.get_or_insert_default()
+    }
+
+    /// The unique id of the request.
+    pub fn unique_id(&self) -> Option<&[u8]> {
+        self.marks.as_ref()?.unique_id.as_deref()
     }
 }

@@ -47,7 +47,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::String,
         Needs::Request,
         "What unique-id-format gives for this request.",
-        Eval::One(|_, view| view.state.unique_id.as_deref().map(Value::text)),
+        Eval::One(|_, view| view.state.unique_id().map(Value::text)),
     ),
     Fetch::row(
         "bin",

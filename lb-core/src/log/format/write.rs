@@ -248,7 +248,7 @@ impl Line<'_, '_> {
             V::Server => self.text(record.map(|r| r.server).or(view.server).map(str::as_bytes)),
             V::TlsVersion => self.text(connection.tls.as_ref().map(|t| t.version.as_bytes())),
             V::TlsCipher => self.text(connection.tls.as_ref().map(|t| t.cipher.as_bytes())),
-            V::UniqueId => self.text(view.state.unique_id.as_deref()),
+            V::UniqueId => self.text(view.state.unique_id()),
             V::RequestCookie => self.text(record.and_then(|r| r.request_cookie)),
             V::ResponseCookie => self.text(record.and_then(|r| r.response_cookie)),
             V::Elsewhere => self.missing(),
