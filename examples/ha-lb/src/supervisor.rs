@@ -24,8 +24,8 @@ pub mod sink;
 pub mod slot;
 pub mod start;
 pub mod tracks;
+pub mod turns;
 pub mod upgrade;
-pub mod vigil;
 
 use std::{io, os::fd::AsFd as _, path::Path, process::ExitCode};
 
@@ -48,12 +48,17 @@ pub fn run(options: &start::Options) -> ExitCode {
         eprintln!("ha-lb: net_namespace {name}: {error}; `ip netns add {name}` makes one");
         return ExitCode::FAILURE;
     }
+    let mut options = options.clone();
+    options.launch.umask = config.and_then(|config| config.global.process.umask);
+    if let Some(mask) = options.launch.umask {
+        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(mask));
+    }
     for keyword in config.map_or_else(Vec::new, |c| without_effect(&c.global.process)) {
         eprintln!(
-            "ha-lb: warning: `{keyword}` has no effect here, only when called as `keepalived`"
+            "ha-lb: warning: `{keyword}` has no effect here, only when called as `keepalived`: no pid files are written"
         );
     }
-    serve(read, options).unwrap_or_else(|refusal| {
+    serve(read, &options).unwrap_or_else(|refusal| {
         eprintln!("ha-lb: {refusal}");
         ExitCode::FAILURE
     })
@@ -62,7 +67,6 @@ pub fn run(options: &start::Options) -> ExitCode {
 /// What only the command line of keepalived carries out.
 fn without_effect(process: &Process) -> Vec<&'static str> {
     let keywords = [
-        ("umask", process.umask.is_some()),
         ("instance", process.instance.is_some()),
         ("use_pid_dir", process.pid_folder),
     ];

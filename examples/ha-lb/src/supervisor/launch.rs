@@ -70,7 +70,7 @@ pub struct Launch {
     /// Sockets of haproxy's master command line (`-S`).
     #[serde(default)]
     pub master: Vec<String>,
-    /// keepalived's `--umask`.
+    /// keepalived's `umask` or `--umask`.
     #[serde(default)]
     pub umask: Option<u32>,
     /// SIGTERM and SIGINT are what the process dies of, as a plain haproxy does.

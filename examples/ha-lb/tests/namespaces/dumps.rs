@@ -17,6 +17,8 @@ use crate::{
     support::{Needs, enclosed, wait_for},
 };
 
+mod exporter;
+
 const PATIENCE: Duration = Duration::from_secs(15);
 const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
 /// Number and file.
@@ -236,6 +238,17 @@ fn a_signalled_keepalived_writes_what_tools_read() {
             );
 
             assert_eq!(names(&ours.stats), names(&theirs.stats));
+            // What monitoring makes of them is the same, and nothing of it a password.
+            let read = exporter::data(&ours.data);
+            assert_eq!(read, exporter::data(&theirs.data));
+            assert_eq!(read.0["V1"]["Virtual IP"].len(), 2, "{read:?}");
+            assert_eq!(read.1["chk"]["Status"], ["GOOD"], "{read:?}");
+            let counters = exporter::stats(&ours.stats).into_keys();
+            assert!(counters.eq(exporter::stats(&theirs.stats).into_keys()));
+            let log = node.log();
+            for said in [&ours.data, &ours.stats, &ours.json.to_string(), &log] {
+                assert!(!said.contains("secret1"), "{said}");
+            }
             compare(&ours.json, &theirs.json);
             let (theirs, ours) = (settled(&theirs.data), settled(&ours.data));
             let invented: Vec<_> = ours.difference(&theirs).collect();

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
-    os::unix::net::UnixDatagram,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Child, Command},
     time::Duration,
@@ -417,7 +417,7 @@ fn signals_are_heard_while_startup_script_runs() {
             let config = node.path("keepalived.conf");
             let text = format!(
                 "use_pid_dir\nglobal_defs {{\n startup_script \"{}\"\n startup_script_timeout 60\n \
-                 shutdown_script \"{}\"\n script_user root\n}}\nvrrp_instance VI_1 {{\n interface eth0\n \
+                 shutdown_script \"{}\"\n script_user root\n umask 027\n}}\nvrrp_instance VI_1 {{\n interface eth0\n \
                  virtual_router_id 51\n virtual_ipaddress {{\n 10.77.0.100\n }}\n}}\n",
                 up.display(),
                 down.display()
@@ -445,6 +445,8 @@ fn signals_are_heard_while_startup_script_runs() {
                 kill_process(Pid::from_child(&daemon), signal).unwrap();
                 assert_eq!(daemon.wait().unwrap().code(), Some(0), "{}", node.log());
                 let told = fs::read_to_string(&steps).unwrap();
+                let mode = fs::metadata(&steps).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o640, "umask 027");
                 assert!(told.ends_with("down\n"), "{told}\n{}", node.log());
                 let stat = format!("/proc/{}/stat", script.as_raw_nonzero());
                 wait_for("the end of the script", PATIENCE, || {

@@ -266,8 +266,10 @@ impl Options {
             'x' | 'A' => "there is no SNMP",
             'm' | 'M' => "the service manager decides about core dumps",
             'B' | 'b' => "there is no BFD",
-            // Logs are detailed, addresses released, missing files reported: nothing to say.
-            _ => return,
+            'D' => "the log is detailed in any case",
+            'X' => "addresses are always removed at the end",
+            'a' => "changes of virtual addresses alone are logged",
+            _ => "a process runs where there is something for it to do",
         };
         self.remarks
             .push(format!("{name} has no effect: {instead}"));
@@ -322,11 +324,11 @@ mod tests {
     #[test]
     fn each_option_asks_for_its_own_in_every_form() {
         type Test = fn(&Options) -> bool;
-        let table: [(&str, Test); 26] = [
+        let table: [(&str, Test); 27] = [
             ("--dont-fork", |o| o.foreground && o.facility == DAEMON),
             ("-n", |o| o.foreground),
             ("-nlD", |o| {
-                o.foreground && o.log_console && o.remarks.is_empty()
+                o.foreground && o.log_console && o.remarks.len() == 1
             }),
             ("-f /a", |o| o.file == Some("/a".into())),
             ("-f/a", |o| o.file == Some("/a".into())),
@@ -358,8 +360,9 @@ mod tests {
             ("-i one", |o| o.config_id.as_deref() == Some("one")),
             ("-u 9", |o| o.umask.is_none() && o.remarks.len() == 1),
             ("-s blue", |o| o.namespace.as_deref() == Some("blue")),
-            ("-R -x -d -X -a -m -I", |o| o.remarks.len() == 5),
-            ("extra --release-vips", |o| *o == options("")),
+            ("-R -x -d -X -a -m -I -D --all", |o| o.remarks.len() == 9),
+            ("-M -A socket -b pid -B -V", |o| o.remarks.len() == 5),
+            ("extra", |o| *o == options("")),
             ("-- -n", |o| !o.foreground),
         ];
         for (line, test) in table {

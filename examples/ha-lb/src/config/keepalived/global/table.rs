@@ -14,6 +14,7 @@ use crate::config::keepalived::{
 };
 
 const NO_CHECKER_MAIL: &str = "changes of a server's state are logged, not mailed";
+const NO_BFD: &str = "BFD is not spoken";
 const NO_SNMP: &str = "there is no SNMP agent";
 const ROOM: &str = "receive buffers have room for 16 adverts of each instance, whatever the policy";
 const BUFFERS: &str = "receive buffers have sizes of this program's own choosing";
@@ -26,7 +27,10 @@ pub(in crate::config::keepalived) const NAMESPACE: &str =
     "it runs in the namespace in which it was started";
 pub(in crate::config::keepalived) const STOPPING: &str =
     "the speaker has 3 s to resign, the balancer its `hard-stop-after`";
-const FILES: &str = "this program keeps its files elsewhere";
+const NOT_SAVED: &str = "the configuration that runs is kept in memory and written nowhere; `ha-lb check --diff` compares with it";
+const DUMPS: &str = "the files of SIGUSR1 and its kind are named without the instance";
+const NAMES: &str =
+    "the speaker is called `keepalived` and the balancer `haproxy`, by which tools find them";
 const SERVERS_LOGGED: &str = "changes of a server's state are logged";
 
 pub(super) const TABLE: Table<Draft> = Table {
@@ -270,11 +274,11 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("enable_snmp_rfc", NO_SNMP),
         Keyword::ignored("enable_snmp_rfcv2", NO_SNMP),
         Keyword::ignored("enable_snmp_rfcv3", NO_SNMP),
-        Keyword::ignored("bfd_process_name", SCHEDULING),
-        Keyword::ignored("bfd_rlimit_rttime", SCHEDULING),
+        Keyword::ignored("bfd_process_name", NO_BFD),
+        Keyword::ignored("bfd_rlimit_rttime", NO_BFD),
         Keyword::ignored("checker_rlimit_rttime", SCHEDULING),
         Keyword::ignored("child_wait_time", STOPPING),
-        Keyword::ignored("data_use_instance", FILES),
+        Keyword::ignored("data_use_instance", DUMPS),
         Keyword::ignored("dbus_service_name", "there is no D-Bus interface"),
         Keyword::ignored("enable_snmp_keepalived", NO_SNMP),
         Keyword::ignored("lvs_netlink_cmd_rcv_bufs", BUFFERS),
@@ -376,14 +380,14 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("checker_rt_priority", SCHEDULING),
         Keyword::ignored("checker_no_swap", SCHEDULING),
         Keyword::ignored("checker_cpu_affinity", SCHEDULING),
-        Keyword::ignored("bfd_priority", SCHEDULING),
-        Keyword::ignored("bfd_rt_priority", SCHEDULING),
-        Keyword::ignored("bfd_no_swap", SCHEDULING),
-        Keyword::ignored("bfd_cpu_affinity", SCHEDULING),
-        Keyword::ignored("process_names", SCHEDULING),
-        Keyword::ignored("process_name", SCHEDULING),
-        Keyword::ignored("vrrp_process_name", SCHEDULING),
-        Keyword::ignored("checker_process_name", SCHEDULING),
+        Keyword::ignored("bfd_priority", NO_BFD),
+        Keyword::ignored("bfd_rt_priority", NO_BFD),
+        Keyword::ignored("bfd_no_swap", NO_BFD),
+        Keyword::ignored("bfd_cpu_affinity", NO_BFD),
+        Keyword::ignored("process_names", NAMES),
+        Keyword::ignored("process_name", NAMES),
+        Keyword::ignored("vrrp_process_name", NAMES),
+        Keyword::ignored("checker_process_name", NAMES),
         Keyword::ignored("vrrp_rx_bufs_policy", ROOM),
         Keyword::ignored("vrrp_rx_bufs_multiplier", ROOM),
         Keyword::ignored("vrrp_netlink_cmd_rcv_bufs", BUFFERS),
@@ -446,8 +450,8 @@ pub(super) const TABLE: Table<Draft> = Table {
             process::pid_folder,
             "Pid files lie in /run/keepalived.",
         ),
-        Keyword::ignored("config_save_dir", FILES),
-        Keyword::ignored("tmp_config_directory", FILES),
+        Keyword::ignored("config_save_dir", NOT_SAVED),
+        Keyword::ignored("tmp_config_directory", NOT_SAVED),
         Keyword::read(
             "umask",
             Takes::words(1, 32, "a number, or bits as in IWGRP|IWOTH"),
