@@ -19,11 +19,12 @@ use super::{
 use crate::mail::courier;
 
 mod fifo;
+mod instead;
 pub(super) mod process;
 mod table;
 
+pub(super) use instead::{NAMESPACE, STOPPING};
 use table::TABLE;
-pub(super) use table::{NAMESPACE, STOPPING};
 
 /// `global_defs` while it is read: what stays, and the defaults of the instances.
 #[derive(Debug, Default)]

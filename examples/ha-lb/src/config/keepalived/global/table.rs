@@ -1,5 +1,9 @@
 //! The keywords of `global_defs`.
 
+use super::instead::{
+    BUFFERS, DUMPS, FENCE, NAMES, NO_BFD, NO_CHECKER_MAIL, NO_IPVS, NO_SNMP, NOT_SAVED, RELOAD,
+    RELOADED_BY, ROOM, SCHEDULING, SERVERS_LOGGED, STOPPING,
+};
 use super::{
     Draft, delay_after_boot, down_timer_adverts, edge_limit, fifo, first, group_v4, group_v6,
     include_check, min_garp, process, recipients, sender, smtp_connect_timeout, smtp_server,
@@ -12,26 +16,6 @@ use crate::config::keepalived::{
     keyword::{Keyword, Table, Takes},
     vmac,
 };
-
-const NO_CHECKER_MAIL: &str = "changes of a server's state are logged, not mailed";
-const NO_BFD: &str = "BFD is not spoken";
-const NO_SNMP: &str = "there is no SNMP agent";
-const ROOM: &str = "receive buffers have room for 16 adverts of each instance, whatever the policy";
-const BUFFERS: &str = "receive buffers have sizes of this program's own choosing";
-const SCHEDULING: &str = "how the process is scheduled is left to the service manager";
-const NO_IPVS: &str = "the kernel's IPVS is not used";
-const FENCE: &str = "addresses are fenced by an nftables table of this program's own";
-const RELOAD: &str = "a reload checks the whole file first and keeps the old one if it is refused";
-const RELOADED_BY: &str = "no file starts a reload: SIGHUP or a command does";
-pub(in crate::config::keepalived) const NAMESPACE: &str =
-    "it runs in the namespace in which it was started";
-pub(in crate::config::keepalived) const STOPPING: &str =
-    "the speaker has 3 s to resign, the balancer its `hard-stop-after`";
-const NOT_SAVED: &str = "the configuration that runs is kept in memory and written nowhere; `ha-lb check --diff` compares with it";
-const DUMPS: &str = "the files of SIGUSR1 and its kind are named without the instance";
-const NAMES: &str =
-    "the speaker is called `keepalived` and the balancer `haproxy`, by which tools find them";
-const SERVERS_LOGGED: &str = "changes of a server's state are logged";
 
 pub(super) const TABLE: Table<Draft> = Table {
     block: "global_defs",
