@@ -24,8 +24,8 @@ pub mod sink;
 pub mod slot;
 pub mod start;
 pub mod tracks;
-pub mod turns;
 pub mod upgrade;
+pub mod vigil;
 
 use std::{io, os::fd::AsFd as _, path::Path, process::ExitCode};
 

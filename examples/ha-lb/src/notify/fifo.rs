@@ -120,9 +120,21 @@ impl Fifo {
         }
         self.wanted = wanted;
         let before = self.reader.take();
+        if before.is_some() && self.made {
+            self.renew();
+        }
         self.read_after(before.map_or(Before::Nobody, |before| {
             Before::Ends(before.end(Duration::ZERO))
         }));
+    }
+
+    /// Makes it anew: the reader before comes to the end of the old one, and takes no line of its successor's.
+    fn renew(&mut self) {
+        let path = &self.wanted.path;
+        match std::fs::remove_file(path).and_then(|()| open(&self.wanted)) {
+            Ok((file, made)) => (self.file, self.made, self.is_losing) = (file, made, false),
+            Err(error) => tracing::error!("notify fifo {}: {error}", path.display()),
+        }
     }
 
     /// Nothing more is written. Its reader comes to the end, which can be waited for.
