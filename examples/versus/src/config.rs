@@ -52,6 +52,7 @@ pub(crate) fn haproxy(proxy: Proxy, places: Places<'_>) -> String {
     }
     let tls = match proxy.kind {
         Kind::Tls => format!(" ssl crt {}", places.pem.display()),
+        Kind::Http2 => " proto h2".to_owned(),
         _ => String::new(),
     };
     let _ = write!(
@@ -114,7 +115,7 @@ pub(crate) fn nginx(
                  server {{ listen 127.0.0.1:{listen} reuseport; proxy_pass origins; }} }}\n"
             );
         }
-        Kind::Http | Kind::Tls => {
+        Kind::Http | Kind::Http2 | Kind::Tls => {
             let (ssl, pem) = match proxy.kind {
                 Kind::Tls => {
                     let pem = places.pem.display();
@@ -125,6 +126,7 @@ pub(crate) fn nginx(
                         ),
                     )
                 }
+                Kind::Http2 => (" http2", "http2_max_requests 100000000;".to_owned()),
                 _ => ("", String::new()),
             };
             let kept = proxy.servers + 64;

@@ -2,6 +2,7 @@
 //! answer are verified.
 
 mod answer;
+mod h2load;
 mod wire;
 
 use std::{
@@ -34,6 +35,8 @@ pub(crate) struct Plan<'a> {
     /// The proxy closes after each answer.
     pub(crate) closes: bool,
     pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// In HTTP/2, with so many streams at once on each connection.
+    pub(crate) streams: Option<usize>,
     /// Requests a second.
     pub(crate) pace: Option<u32>,
     pub(crate) span: Span,
@@ -82,6 +85,9 @@ pub(crate) enum Edge {
 
 /// Runs a plan; `edge` is called in the moments in which the proxy's use is to be read.
 pub(crate) fn run(plan: &Plan<'_>, edge: &mut dyn FnMut(Edge)) -> io::Result<Tally> {
+    if let Some(streams) = plan.streams {
+        return h2load::run(plan, streams, edge);
+    }
     let mut load = Load {
         plan,
         poll: Poll::new()?,

@@ -228,6 +228,7 @@ impl Track {
             connections: client.connections,
             closes: client.reuse != Reuse::KeepAlive,
             tls,
+            streams: (scenario.proxy.kind == Kind::Http2).then_some(16),
             pace: client.pace,
             span: Span::Time {
                 warm_up: (self.measured / 4).min(Duration::from_millis(500)),

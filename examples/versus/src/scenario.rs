@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Http,
     /// The same behind `bind ... ssl`.
     Tls,
+    /// `mode http` with clients that speak HTTP/2 from the first byte on.
+    Http2,
     /// `mode tcp`.
     Tcp,
     /// `option http-server-close`, `option httplog` to a UDP socket.
@@ -145,6 +147,18 @@ pub(crate) const ALL: &[Scenario] = &[
         ONE,
         Client {
             pace: Some(5_000),
+            ..KEEP
+        },
+    ),
+    race(
+        "h2-128",
+        "HTTP/2, 128 B, 8 connections of 16 streams (h2load)",
+        Proxy {
+            kind: Kind::Http2,
+            ..ONE
+        },
+        Client {
+            connections: 8,
             ..KEEP
         },
     ),

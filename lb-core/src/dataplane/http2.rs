@@ -10,6 +10,7 @@
 
 mod downstream;
 mod incoming;
+mod lane;
 mod message;
 mod outgoing;
 mod trunk;
@@ -32,16 +33,16 @@ use h2::{
 use http::Request;
 
 pub(super) use downstream::Downstream;
+pub(super) use lane::Lane;
 pub(super) use trunk::{Made, Trunks};
 pub(super) use upstream::Upstream;
 
 use super::{
     clock,
     flow::Side,
-    http1,
     listener::Listener,
     registry::{Membership, Order},
-    rt::{self, Timer},
+    rt::Timer,
     session::{Connection, Presence},
     stream::Stream,
     worker::Worker,
@@ -309,10 +310,7 @@ impl Front {
         let number = self.opened;
         self.opened = self.opened.saturating_add(1);
         let lives = Lives::new(&self.live);
-        rt::spawn(async move {
-            http1::serve_one(connection, number).await;
-            drop(lives);
-        });
+        lane::serve(&self.worker, (connection, number, lives));
     }
 
     /// As [`Connection::catch_up`]: before each stream.

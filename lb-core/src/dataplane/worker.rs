@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     Balancer, Events, StartError, StatsService, clock,
     http1::Exchange,
+    http2,
     idle::IdlePool,
     listener::{self, Identities, Leaving, Listener, Post},
     registry::Registry,
@@ -138,6 +139,8 @@ pub(super) struct Worker {
     pub(super) idle: IdlePool,
     /// Its connections.
     pub(super) registry: Rc<Registry>,
+    /// Tasks that wait for a stream of HTTP/2.
+    pub(super) lanes: RefCell<Vec<Rc<http2::Lane>>>,
     /// Memory of HTTP exchanges, for the next ones.
     pub(super) exchanges: RefCell<Vec<Exchange>>,
     /// Connections that wait for a request and keep the memory of the last one.
@@ -212,6 +215,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
         events: parts.events,
         idle: IdlePool::default(),
         registry: Rc::default(),
+        lanes: RefCell::default(),
         exchanges: RefCell::default(),
         waiting: Cell::default(),
         line: RefCell::default(),

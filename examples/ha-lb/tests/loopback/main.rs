@@ -11,6 +11,7 @@ mod addresses;
 mod descriptors;
 mod files;
 mod hard_stop;
+mod http2;
 mod reload;
 mod restart;
 mod support;
