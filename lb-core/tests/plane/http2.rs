@@ -3,6 +3,7 @@
 mod attacks;
 mod frames;
 mod servers;
+mod tunnels;
 
 use std::{
     io::{Read, Write},

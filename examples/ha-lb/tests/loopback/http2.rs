@@ -2,13 +2,14 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
+    thread,
 };
 
-use crate::support::{Daemon, config, free_address, origin};
+use crate::support::{Daemon, config, free_address, origin, read_head};
 
 /// Whether these can be run; a reason to skip is printed, and fails in CI.
 fn are_here(programs: &[(&str, &[&str])]) -> bool {
@@ -149,5 +150,76 @@ fn grpc_calls_pass_from_client_to_server_with_their_trailers() {
     let client = client.display().to_string();
     let told = said("/usr/bin/python3", &[&client, &front.to_string()]);
     assert_eq!(told.trim(), "all calls answered");
+    assert_eq!(daemon.terminate(), Some(0));
+}
+
+/// Answers `/` with a page of so many scripts, each of which counts itself.
+fn page(scripts: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                while let Some(head) = read_head(&mut stream) {
+                    let (kind, body) = match head.starts_with("GET /script") {
+                        true => (
+                            "text/javascript",
+                            "window.seen = (window.seen || 0) + 1;".to_owned(),
+                        ),
+                        false => {
+                            let one = |n| format!("<script src=/script/{n}></script>");
+                            let all: String = (0..scripts).map(one).collect();
+                            let end = "<script>document.body.textContent = 'seen ' + seen</script>";
+                            ("text/html", format!("<body>{all}{end}</body>"))
+                        }
+                    };
+                    let length = body.len();
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+                    );
+                    if stream.write_all((head + &body).as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_browser_loads_a_page_with_a_hundred_resources_over_one_connection() {
+    if !are_here(&[("chromium", &["--version"]), ("openssl", &["version"])]) {
+        return;
+    }
+    let (tls, server) = (free_address(), page(100));
+    let mut daemon = Daemon::start(|folder| {
+        certificate(folder);
+        let sections = format!(
+            "frontend web\n bind {tls} ssl crt {folder}/web.pem alpn h2,http/1.1\n \
+             default_backend origins\nbackend origins\n server s {server}\n"
+        );
+        config(folder, 1, &sections)
+    });
+    let target = format!("https://{tls}/");
+    assert!(curl(&[&target]).ends_with(" 2"));
+    let before: u64 = daemon.stat("web", "FRONTEND", "stot").parse().unwrap();
+    let profile = daemon.path("browser").display().to_string();
+    let words = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run \
+        --disable-background-networking --disable-component-update --ignore-certificate-errors --dump-dom";
+    let mut words: Vec<&str> = words.split_ascii_whitespace().collect();
+    let profile = format!("--user-data-dir={profile}");
+    words.extend([&*profile, &*target]);
+    let shown = said("chromium", &words);
+    assert!(shown.contains("seen 100"), "{shown}");
+    let requests: u64 = daemon.stat("web", "FRONTEND", "req_tot").parse().unwrap();
+    assert!(requests >= 102, "{requests}");
+    // It may open a second one beforehand, and asks for an icon.
+    let opened = daemon
+        .stat("web", "FRONTEND", "stot")
+        .parse::<u64>()
+        .unwrap()
+        - before;
+    assert!((1..=3).contains(&opened), "{opened}");
     assert_eq!(daemon.terminate(), Some(0));
 }

@@ -261,7 +261,8 @@ pub(crate) fn origin(name: &'static str) -> SocketAddr {
     address
 }
 
-fn read_head(stream: &mut TcpStream) -> Option<String> {
+/// A head, or nothing at the end of the stream.
+pub(crate) fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {

@@ -2,6 +2,7 @@
 //! `NaN`. Latency histograms, which it does not have, follow as `ha_lb_frontend_...` and so on.
 
 mod histogram;
+mod http2;
 mod table;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt::Display, sync::Arc, time::Instant};
@@ -82,6 +83,9 @@ pub fn write(out: &mut Exposition, balancer: &Arc<Balancer>, workers: usize, wan
         tables(out, balancer, now);
     }
     histogram::write(out, balancer, wanted);
+    if wanted.frontend {
+        http2::write(out, balancer);
+    }
 }
 
 fn process(out: &mut Exposition, balancer: &Balancer, workers: usize, now: Instant) {
