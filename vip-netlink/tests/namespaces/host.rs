@@ -9,7 +9,6 @@ use vip_netlink::advert_socket::{AdvertReceiver, PROTOCOL_VRRP};
 use vip_netlink::link::Interface;
 use vip_netlink::pace::Pacing;
 use vip_netlink::plan::Vip;
-use vip_netlink::watch::{Notice, Watcher};
 use vip_netlink::{HostOptions, HostRouter, LinuxHost};
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, Host, HostEvent};
@@ -488,31 +487,4 @@ fn every_removal_is_answered_and_the_last_word_counts() {
             });
         },
     );
-}
-
-#[test]
-fn lost_notifications_are_noticed() {
-    in_namespaces("host::lost_notifications_are_noticed", |_| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let _inside = runtime.enter();
-        let mut watcher = Watcher::new().unwrap();
-        let both = "addr add 10.1.0.1/32 dev lo\naddr del 10.1.0.1/32 dev lo\n";
-        let batch = std::env::temp_dir().join(format!("vip-netlink-{}", std::process::id()));
-        std::fs::write(&batch, both.repeat(10_000)).unwrap();
-        sh(&format!("ip -batch {}", batch.display()));
-        std::fs::remove_file(batch).unwrap();
-        let mut lost = 0;
-        while let Some(notice) = watcher.read() {
-            lost += u32::from(matches!(notice, Notice::Lost));
-        }
-        assert_eq!(lost, 1);
-        sh("ip addr add 10.1.0.2/32 dev lo");
-        assert!(
-            matches!(watcher.read(), Some(Notice::Messages(_))),
-            "and it goes on"
-        );
-    });
 }

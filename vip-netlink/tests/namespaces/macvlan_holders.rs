@@ -269,3 +269,34 @@ fn a_router_that_leaves_while_it_lacks_its_device_keeps_nobody_busy() {
         },
     );
 }
+
+#[test]
+fn a_device_that_is_removed_each_time_is_made_with_pauses_and_told() {
+    in_namespaces(
+        "macvlan_holders::a_device_that_is_removed_each_time_is_made_with_pauses_and_told",
+        |_| {
+            with_host(on_device(), async |host| {
+                let mut removed = 0;
+                let start = std::time::Instant::now();
+                let mut told = Vec::new();
+                while start.elapsed() < Duration::from_millis(2500) {
+                    if exists(DEVICE) {
+                        sh(&format!("ip link del {DEVICE}"));
+                        removed += 1;
+                    }
+                    while let Some(event) = host.poll_event() {
+                        if let HostEvent::Failed { error, .. } = event {
+                            told.push(error.to_string());
+                        }
+                    }
+                }
+                println!("removed {removed} times: {told:#?}");
+                assert!((5..=8).contains(&removed), "{removed}");
+                let said = |error: &String| error.contains("removes vrrp.51 again and again");
+                assert!(told.iter().any(said), "{told:#?}");
+                // Left alone, it is there again with the next turn.
+                until(PATIENCE * 2, "the device", || exists(DEVICE));
+            });
+        },
+    );
+}

@@ -130,3 +130,27 @@ fn notifications_by_the_thousand_hold_no_takeover_up() {
         },
     );
 }
+
+#[test]
+fn lost_notifications_are_noticed() {
+    in_namespaces("storm::lost_notifications_are_noticed", |_| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let _inside = runtime.enter();
+        let mut watcher = Watcher::new().unwrap();
+        let both = "addr add 10.1.0.1/32 dev lo\naddr del 10.1.0.1/32 dev lo\n".to_owned();
+        Script::new("both", std::iter::repeat_n(both, 10_000)).run();
+        let mut lost = 0;
+        while let Some(notice) = watcher.read() {
+            lost += u32::from(matches!(notice, Notice::Lost));
+        }
+        assert_eq!(lost, 1);
+        sh("ip addr add 10.1.0.2/32 dev lo");
+        assert!(
+            matches!(watcher.read(), Some(Notice::Messages(_))),
+            "and it goes on"
+        );
+    });
+}

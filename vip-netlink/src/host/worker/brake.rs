@@ -62,6 +62,11 @@ impl Brake {
         self.turn(now).is_some()
     }
 
+    /// Whether what was put off is to be put back now.
+    pub(super) fn take_turn(&mut self, now: Instant) -> bool {
+        self.until.take_if(|until| *until <= now).is_some()
+    }
+
     /// When it is put back, if that is still to come.
     pub(super) fn turn(&self, now: Instant) -> Option<Instant> {
         self.until.filter(|until| now < *until)

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
 
+use super::brake::{Brake, LONGEST};
 use super::{RETRY, Worker};
 use crate::Error;
 use crate::link::{ArpSettings, Link};
@@ -22,6 +23,9 @@ use crate::plan::Present;
 /// Number of a process without a fence: nobody can tell whether it lives.
 pub(super) const UNKNOWN: u32 = 0;
 
+/// How often a device is made at once.
+const FREE: u32 = 5;
+
 pub(super) struct Devices {
     requests: Requests,
     /// Our number: what tells our devices from those of another process that runs.
@@ -30,6 +34,8 @@ pub(super) struct Devices {
     settled: BTreeSet<u32>,
     /// Routers whose devices could not be made, and when that is tried again.
     trouble: BTreeMap<RouterId, Instant>,
+    /// How often devices were made, by name.
+    made: BTreeMap<String, Brake>,
     /// Links have changed since devices were looked at.
     pub(super) stale: bool,
     /// They are ours to take down and to remove: no predecessor uses them any more.
@@ -43,6 +49,7 @@ impl Devices {
             holder,
             settled: BTreeSet::new(),
             trouble: BTreeMap::new(),
+            made: BTreeMap::new(),
             stale: false,
             owned,
         }
@@ -56,6 +63,21 @@ impl Devices {
     /// A router that has gone lacks nothing.
     pub(super) fn forget(&mut self, router: RouterId) {
         self.trouble.remove(&router);
+    }
+
+    /// Whether a missing device is made now: where another program removes it again and again, not at once.
+    fn may_make(&mut self, name: &str) -> Result<(), Error> {
+        let now = Instant::now();
+        let brake = self.made.entry(name.to_owned());
+        let brake = brake.or_insert_with(|| Brake::after(FREE));
+        if brake.take_turn(now) || !brake.holds(now) && brake.gone(now).is_zero() {
+            return Ok(());
+        }
+        Err(Error::Contested {
+            what: name.to_owned(),
+            times: brake.times(),
+            longest: LONGEST,
+        })
     }
 
     /// When something is to be tried again.
@@ -134,7 +156,10 @@ impl Worker {
                 requests.remove(&wanted.name, link.index).await?;
                 false
             }
-            (Standing::Missing, _) => false,
+            (Standing::Missing, _) => {
+                self.devices.may_make(&wanted.name)?;
+                false
+            }
             (Standing::Right | Standing::Stale(_) | Standing::Foreign, _) => {
                 let octets = wanted.mac.map(|octet| format!("{octet:02x}"));
                 return Err(Error::Taken {
@@ -343,6 +368,7 @@ impl Worker {
             let Some(link) = self.kernel.link(&wanted.name).cloned() else {
                 continue;
             };
+            self.devices.made.remove(&wanted.name);
             if self.devices.settled.remove(&link.index) {
                 self.delete(&link).await;
             }
