@@ -7,7 +7,7 @@
 //! and one whose tables of peers and of refused senders are full less than 4 KiB (`tests/memory.rs` counts it all).
 
 use alloc::{collections::VecDeque, vec::Vec};
-use core::{fmt, net::IpAddr, time::Duration};
+use core::{fmt, net::IpAddr};
 
 use vrrp_proto::Priority;
 
@@ -16,6 +16,7 @@ use crate::{
     PriorityChange, Rejections, Router, RouterConfig, RouterStatus, State, StateKind, Statistics,
     Transition,
     sync_group::SyncGroup,
+    timing,
     track::{Health, Tracks, Verdict},
 };
 
@@ -58,7 +59,7 @@ pub struct RouterSet {
     groups: Vec<SyncGroup>,
     /// Since 1970, as last told.
     #[cfg(feature = "auth")]
-    unix: Duration,
+    unix: core::time::Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -234,19 +235,19 @@ impl RouterSet {
         self.fire(now)
     }
 
-    /// Asks for an advert that is not due yet, but so soon (a fifth of its interval, twenty milliseconds at most) that
-    /// another wake-up for it alone would be a waste; false when the next deadline is none. It counts as sent at its own
-    /// time, so the rhythm stays.
+    /// Asks for an advert that is not due yet, but in the same part of its interval (a fifth, or a smaller one of twenty
+    /// milliseconds at most), so that another wake-up for it alone would be a waste; false when the next deadline is
+    /// none. It counts as sent at its own time, so the rhythm stays, and the parts are those of the clock: who goes out
+    /// together does so again and again, and nobody's adverts are further apart for it.
     pub fn advert_ahead(&mut self, now: Instant) -> bool {
-        const SOON: Duration = Duration::from_millis(20);
         self.assert_drained();
         let Some((at, id)) = self.deadlines.first() else {
             return false;
         };
         let is_soon = self.router(id).is_some_and(|router| {
-            let early = SOON.min(router.config().interval / 5);
+            let part = timing::part_of(router.config().interval);
             matches!(router.state(), State::Active(active) if active.adver_at == at)
-                && at <= now + early
+                && at.as_nanos() / part == now.as_nanos() / part
         });
         if is_soon {
             self.step(at, id, Event::Timeout);

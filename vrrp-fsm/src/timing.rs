@@ -28,6 +28,13 @@ pub fn active_down_interval(
     active_adver_interval * u32::from(adverts) + skew_time(version, active_adver_interval, priority)
 }
 
+/// Nanoseconds of the part of an interval whose adverts go out together. The interval is a multiple of it.
+pub(crate) fn part_of(interval: Duration) -> u64 {
+    const LONGEST: u64 = 20_000_000;
+    let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+    (interval / interval.div_ceil(LONGEST).max(5)).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,3 +61,46 @@ fn routers_that_became_active_at_once_spread_their_adverts_over_the_interval() {
     );
     assert_eq!(gaps.iter().sum::<Duration>(), interval);
 }
+
+#[test]
+fn adverts_that_go_out_ahead_with_others_keep_their_distance() {
+    let interval = Duration::from_millis(100);
+    let mut set = RouterSet::new();
+    for vrid in 1..=250 {
+        let mut config = config(vrid, 1);
+        config.version = Version::V3;
+        config.interval = interval;
+        config.policy.spread_phases = true;
+        set.insert(attachment(), config).unwrap();
+    }
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    let mut rng = crate::simulation::Rng::new(1);
+    let mut last: Vec<Option<Instant>> = vec![None; 250];
+    let (mut rounds, mut gaps) = (0_u32, Vec::new());
+    let steady = NOW + Duration::from_secs(1);
+    let end = steady + interval * 50;
+    while let Some(at) = set.next_deadline().filter(|at| *at < end) {
+        // A driver wakes a little late.
+        let due = at + Duration::from_micros(rng.below(1500));
+        rounds += u32::from(due > steady);
+        let mut awake = false;
+        while set.timeout_next(due) || (awake && set.advert_ahead(due)) {
+            awake = true;
+            for (id, action) in drain(&mut set) {
+                if let Action::Send { .. } = action {
+                    let before = last[id.index()].replace(due);
+                    gaps.extend(before.filter(|_| due > steady).map(|one| due.since(one)));
+                }
+            }
+        }
+    }
+    assert!(gaps.len() > 250 * 49);
+    // Five or so wake-ups for each interval, and nobody is heard more seldom for them.
+    assert!(rounds < 6 * 51, "{rounds} wake-ups");
+    let longest = gaps.iter().max().unwrap();
+    assert!(
+        *longest < interval + Duration::from_millis(3),
+        "{longest:?}"
+    );
+}
