@@ -351,9 +351,11 @@ fn a_refused_renewal_of_the_fence_is_told_and_tried_again() {
                 install(host).await;
                 assert_eq!(host.guard(ROUTER).fence, Some(Ok(())));
                 // Somebody else's table of that name, with other elements.
-                sh("nft delete table arp vip_fence");
-                sh("nft add table arp vip_fence");
-                sh("nft add set arp vip_fence fenced4 { type ether_addr ; }");
+                // In one transaction: a renewal in between would make the table anew.
+                sh(
+                    "nft delete table arp vip_fence ; add table arp vip_fence ; \
+                     add set arp vip_fence fenced4 { type ether_addr ; }",
+                );
                 let unfenced = |event: &HostEvent| matches!(event, HostEvent::Unfenced { .. });
                 event(host, "Unfenced", unfenced).await;
                 let told = host.guard(ROUTER).fence.unwrap().unwrap_err();
