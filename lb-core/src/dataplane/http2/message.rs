@@ -47,6 +47,10 @@ pub(super) fn write_request(
         (&Verb::CONNECT, Some(_)) => ("GET", path.ok_or(Malformed)?),
         (verb, _) => (verb.as_str(), path.ok_or(Malformed)?),
     };
+    // The library takes any text for a protocol; a token it must be, as a method is.
+    if protocol.is_some_and(|protocol| Verb::from_bytes(protocol.as_ref()).is_err()) {
+        return Err(Malformed);
+    }
     let tunnel = request.method == Verb::CONNECT;
     // RFC 9113 §8.3.1: nothing but a path; an absolute target would be a second authority.
     let is_path = target.starts_with('/') || target == "*" && verb == "OPTIONS";

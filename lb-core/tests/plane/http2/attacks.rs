@@ -109,6 +109,17 @@ fn pseudo_cases() -> Vec<Case> {
             PROTOCOL_ERROR,
         ),
         (
+            "line end in a protocol",
+            pseudo(&[
+                (":method", "CONNECT"),
+                scheme,
+                path,
+                host,
+                (":protocol", "websocket\r\nx-injected: 1"),
+            ]),
+            PROTOCOL_ERROR,
+        ),
+        (
             "connect with a path",
             pseudo(&[(":method", "CONNECT"), scheme, path, host]),
             PROTOCOL_ERROR,
