@@ -23,6 +23,8 @@ use crate::{
 
 /// How long a connection may be without a stream, as one of HTTP/1.
 const KEPT: Duration = Duration::from_secs(5);
+/// Streams that a client can number (RFC 9113 §5.1.1).
+const NUMBERS: u32 = 1 << 30;
 
 /// A connection.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ pub(super) struct Trunk {
     /// Requests so far.
     carried: Cell<u32>,
     idle_since: Cell<Instant>,
+    /// It takes no more requests.
     ended: Rc<Cell<bool>>,
 }
 
@@ -63,10 +66,17 @@ impl Trunk {
         self.requests.clone().send_request(request, ended)
     }
 
+    /// It takes no more requests: its server said so, or refused one.
+    pub(super) fn retire(&self) {
+        self.ended.set(true);
+    }
+
     /// Whether there is room for another stream.
     fn has_room(&self) -> bool {
         let allowed = u32::try_from(self.requests.current_max_send_streams()).unwrap_or(u32::MAX);
-        !self.ended.get() && self.streams.get() < self.limit.min(allowed)
+        !self.ended.get()
+            && self.streams.get() < self.limit.min(allowed)
+            && self.carried.get() < NUMBERS
     }
 }
 
@@ -177,5 +187,32 @@ impl Trunks {
             });
             !trunks.is_empty()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_takes_requests_until_the_numbers_of_its_streams_are_used_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let (near, _far) = tokio::io::duplex(1024);
+        let begun = h2::client::handshake(near);
+        let (requests, _connection) = runtime.unwrap().block_on(begun).unwrap();
+        let trunk = Trunk {
+            requests,
+            scheme: "http",
+            name: None,
+            limit: 100,
+            streams: Cell::new(0),
+            carried: Cell::new(NUMBERS - 1),
+            idle_since: Cell::new(clock::recent()),
+            ended: Rc::default(),
+        };
+        assert!(trunk.has_room());
+        trunk.enter();
+        trunk.leave();
+        assert!(!trunk.has_room());
     }
 }

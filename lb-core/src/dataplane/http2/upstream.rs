@@ -32,6 +32,8 @@ pub(in crate::dataplane) struct Upstream {
     /// The end of what comes means something: it is passed on.
     tunnel: bool,
     refused: bool,
+    /// The request did not even begin: nothing will come back.
+    failed: bool,
 }
 
 impl Upstream {
@@ -47,6 +49,7 @@ impl Upstream {
             outgoing: None,
             tunnel: false,
             refused: false,
+            failed: false,
         }
     }
 
@@ -61,6 +64,9 @@ impl Upstream {
         cx: &mut Context<'_>,
         room: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if self.failed {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         if let Poll::Ready(Err(error)) = self.poll_head(cx) {
             return Poll::Ready(Err(error));
         }
@@ -87,7 +93,12 @@ impl Upstream {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(response)) => response.into_parts(),
             Poll::Ready(Err(error)) => {
-                self.refused = error.reason() == Some(Reason::REFUSED_STREAM) || error.is_go_away();
+                // A fault that was found on this side says nothing about what the server has done.
+                let leaving = error.is_remote() && error.is_go_away();
+                if leaving {
+                    self.trunk.retire();
+                }
+                self.refused = leaving || error.reason() == Some(Reason::REFUSED_STREAM);
                 return Poll::Ready(Err(broken(error)));
             }
         };
@@ -114,7 +125,11 @@ impl Upstream {
             while !rest.is_empty() {
                 let polled = match &mut self.outgoing {
                     Some(outgoing) => outgoing.poll_write(cx, rest),
-                    None => Poll::Ready(self.write_head(rest)),
+                    None => {
+                        let taken = self.write_head(rest);
+                        self.failed = taken.is_err();
+                        Poll::Ready(taken)
+                    }
                 };
                 match polled {
                     Poll::Ready(Ok(count)) => {
@@ -150,8 +165,11 @@ impl Upstream {
         };
         let opened = self.trunk.open(request, end.is_some());
         let (response, stream) = opened.map_err(|error| {
-            // A connection that has ended meanwhile: nothing was sent.
-            self.refused = true;
+            // A connection that ends: nothing was sent, and nothing ever will be.
+            if error.is_go_away() || error.is_io() {
+                self.refused = true;
+                self.trunk.retire();
+            }
             broken(error)
         })?;
         self.response = Some(response);

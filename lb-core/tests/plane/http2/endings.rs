@@ -1,0 +1,137 @@
+//! Connections to servers that end: which requests go out again, and where the next ones go.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use lb_core::config::{HttpReuse, Mode, Protocol, ProxyConfig};
+
+use super::frames::{
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, Raw, SETTINGS, WHOLE, frame,
+};
+use crate::common::{Origin, Plane, ask, connect, listen};
+
+/// `:status: 200`.
+const OK: &[u8] = &[0x88];
+const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+
+/// A server whose frames are made by hand; it is given each connection behind its preface, and its number.
+fn server(serve: impl Fn(&mut Raw, usize) + Send + Sync + 'static) -> Origin {
+    let numbers = AtomicUsize::new(0);
+    Origin::new(move |mut stream: TcpStream| {
+        let mut preface = [0; 24];
+        stream.read_exact(&mut preface).unwrap();
+        stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
+        let number = numbers.fetch_add(1, Ordering::SeqCst);
+        serve(&mut Raw { stream }, number);
+    })
+}
+
+fn proxy(address: SocketAddr) -> ProxyConfig {
+    let mut proxy = listen("web", Mode::Http, &[address]);
+    if let Some(backend) = &mut proxy.backend {
+        backend.servers[0].protocol = Protocol::Http2;
+        backend.http_reuse = HttpReuse::Always;
+    }
+    proxy
+}
+
+/// Answers every request once it is whole.
+fn answer_all(raw: &mut Raw) {
+    while let Some((kind, flags, stream, _)) = raw.next() {
+        if matches!(kind, HEADERS | DATA) && flags & END_STREAM != 0 {
+            raw.send(&frame(HEADERS, WHOLE, stream, OK));
+        }
+    }
+}
+
+/// Reads until a frame of this kind comes.
+fn wait_for(raw: &mut Raw, wanted: u8, flag: u8) {
+    while let Some((kind, flags, ..)) = raw.next() {
+        if kind == wanted && flags & flag == flag {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_its_server_leaves_ends_its_streams_and_takes_no_other() {
+    let (told, heard) = mpsc::channel();
+    let (finish, finished) = mpsc::channel::<()>();
+    let (told, finished) = (Mutex::new(told), Mutex::new(finished));
+    let server = server(move |raw, number| {
+        if number > 0 {
+            return answer_all(raw);
+        }
+        wait_for(raw, HEADERS, END_HEADERS);
+        raw.send(&frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]));
+        raw.send(&frame(PING, 0, 0, &[7; 8]));
+        wait_for(raw, PING, 1);
+        told.lock().unwrap().send(()).unwrap();
+        let _ = finished.lock().unwrap().recv();
+        raw.send(&frame(HEADERS, WHOLE, 1, OK));
+        wait_for(raw, GOAWAY, 0);
+    });
+    let plane = Plane::start(vec![proxy(server.address)]);
+    let address = plane.address();
+    let slow = thread::spawn(move || {
+        ask(
+            &mut connect(address),
+            "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+    });
+    heard.recv().unwrap();
+    // It is nobody's turn to be repeated: each goes where it is taken.
+    for _ in 0..3 {
+        let got = ask(&mut plane.connect(), POST);
+        assert!(got.starts_with("HTTP/1.1 200"), "{got}");
+    }
+    assert_eq!(server.connections(), 2);
+    finish.send(()).unwrap();
+    let got = slow.join().unwrap();
+    assert!(got.starts_with("HTTP/1.1 200"), "{got}");
+    plane.stop();
+}
+
+#[test]
+fn a_request_is_not_repeated_when_its_server_breaks_the_protocol() {
+    let server = server(|raw, number| {
+        if number > 0 {
+            return answer_all(raw);
+        }
+        wait_for(raw, DATA, END_STREAM);
+        // It may have been obeyed.
+        raw.send(&frame(DATA, 0, 0, b"of no stream"));
+        wait_for(raw, GOAWAY, 0);
+    });
+    let plane = Plane::start(vec![proxy(server.address)]);
+    let got = ask(&mut plane.connect(), POST);
+    assert!(got.starts_with("HTTP/1.1 502"), "{got}");
+    assert_eq!(plane.entry().end(), ("web/s1", "502", "SH--"));
+    assert_eq!(server.connections(), 1);
+    plane.stop();
+}
+
+#[test]
+fn a_request_that_the_leaving_server_did_not_see_goes_out_again_whatever_it_is() {
+    let server = server(|raw, number| {
+        if number > 0 {
+            return answer_all(raw);
+        }
+        wait_for(raw, DATA, END_STREAM);
+        raw.send(&frame(GOAWAY, 0, 0, &[0; 8]));
+    });
+    let plane = Plane::start(vec![proxy(server.address)]);
+    let got = ask(&mut plane.connect(), POST);
+    assert!(got.starts_with("HTTP/1.1 200"), "{got}");
+    assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
+    assert_eq!(server.connections(), 2);
+    plane.stop();
+}
