@@ -158,3 +158,36 @@ fn what_is_left_and_wanted_again_stays() {
         });
     });
 }
+
+#[test]
+fn the_number_of_a_router_that_left_something_is_free_once_that_is_gone() {
+    in_namespaces(
+        "leftovers::the_number_of_a_router_that_left_something_is_free_once_that_is_gone",
+        |_| {
+            with_options(router(None), HostOptions::default(), async |host| {
+                install(host).await;
+                deafen(true);
+                host.enqueue(ROUTER, Command::Remove);
+                host.dismiss(ROUTER);
+                let mut tried = 0;
+                event(host, "what is left tried in vain", |event| {
+                    assert!(!matches!(event, HostEvent::Dismissed { .. }));
+                    tried += u32::from(matches!(event, HostEvent::Leftovers { .. }));
+                    tried == 2
+                })
+                .await;
+                deafen(false);
+                let mut gone = false;
+                event(host, "Dismissed", |event| {
+                    if let HostEvent::Leftovers { outcome, .. } = event {
+                        gone = outcome.is_ok();
+                    }
+                    matches!(event, HostEvent::Dismissed { router: ROUTER })
+                })
+                .await;
+                assert!(gone, "told of it after its number was free");
+                assert!(!configured(HOST, VIP_32));
+            });
+        },
+    );
+}

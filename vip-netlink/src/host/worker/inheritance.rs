@@ -101,7 +101,9 @@ impl Worker {
             self.close_unneeded(&router.config.interface);
             self.read().await;
         }
-        self.report(HostEvent::Dismissed { router: id });
+        if self.leftovers.dismiss(id) {
+            self.report(HostEvent::Dismissed { router: id });
+        }
     }
 
     /// Of holds that no router has any more the fence need not hear.

@@ -1,6 +1,6 @@
 //! What could not be removed: tried again until it is gone, whatever becomes of the router whose it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use tokio::time::Instant;
@@ -37,9 +37,25 @@ pub(super) struct Leftovers {
     of: BTreeMap<Option<RouterId>, Left>,
     /// When it is tried again.
     pub(super) retry: Option<Instant>,
+    /// Routers that are gone but for that: nobody gets their numbers before all of it is.
+    dismissed: BTreeSet<RouterId>,
 }
 
 impl Leftovers {
+    /// A router is gone: whether nothing is left of it. Else that is told once it is so.
+    pub(super) fn dismiss(&mut self, router: RouterId) -> bool {
+        let clear = !self.of.contains_key(&Some(router));
+        if !clear {
+            self.dismissed.insert(router);
+        }
+        clear
+    }
+
+    /// Whether nothing is left any more of a router that was dismissed.
+    fn are_gone(&mut self, router: RouterId) -> bool {
+        !self.of.contains_key(&Some(router)) && self.dismissed.remove(&router)
+    }
+
     /// Takes over what could not be removed, if anything.
     pub(super) fn keep(&mut self, whose: Option<RouterId>, left: Left) {
         if left.is_empty() {
@@ -71,6 +87,9 @@ impl Worker {
                 Some(router) => HostEvent::Leftovers { router, outcome },
                 None => HostEvent::Fixtures { outcome },
             });
+            if let Some(router) = whose.filter(|router| self.leftovers.are_gone(*router)) {
+                self.report(HostEvent::Dismissed { router });
+            }
         }
     }
 
