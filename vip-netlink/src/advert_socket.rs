@@ -297,6 +297,11 @@ impl AdvertSender {
         self.waiting.len()
     }
 
+    /// Forgets those that wait and whose numbers may not go out any more.
+    pub fn retain(&mut self, may_speak: impl Fn(u32) -> bool) {
+        self.waiting.retain(may_speak);
+    }
+
     /// Sends what waits, in order, and tells how each went: one that is refused does not keep the others.
     pub fn flush(&mut self, outcome: impl FnMut(u32, io::Result<()>)) {
         self.waiting.send(&self.socket, outcome);

@@ -64,7 +64,9 @@ pub struct LinuxHost {
     /// When nothing waited at any of them, and how long what is received now can have waited.
     drained_at: Duration,
     longest_wait: Duration,
-    /// How adverts went that were sent together.
+    /// Since when the first of the adverts waits that are to be sent together.
+    waiting_since: Option<Duration>,
+    /// How they went.
     outcomes: Vec<(RouterId, io::Result<()>)>,
     unfenced: Option<FenceError>,
     /// Beats go with adverts.
@@ -159,6 +161,7 @@ impl LinuxHost {
             batch_of: (0, 0),
             drained_at: Duration::ZERO,
             longest_wait: Duration::ZERO,
+            waiting_since: None,
             outcomes: Vec::new(),
             beats: Beats::default(),
             unowned,
@@ -207,6 +210,8 @@ impl LinuxHost {
                     Ok(sockets) => (sockets, None),
                     Err(error) => (Sockets::default(), Some(error)),
                 };
+                // They go by the sockets that there were.
+                self.send_waiting();
                 if let Some(station) = self.station_mut(number) {
                     let was_deaf = std::mem::replace(&mut station.deaf, refused.is_some());
                     let before = station.exchange(sockets);

@@ -170,6 +170,25 @@ impl Outbox {
         self.packets.len()
     }
 
+    /// Forgets those that may not go out any more.
+    pub(crate) fn retain(&mut self, may_go: impl Fn(u32) -> bool) {
+        if self.packets.iter().all(|(number, ..)| may_go(*number)) {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut start = 0;
+        self.packets.retain_mut(|(number, end, _)| {
+            let packet = bytes.get(start..*end).unwrap_or_default();
+            start = *end;
+            let goes = may_go(*number);
+            if goes {
+                self.bytes.extend_from_slice(packet);
+                *end = self.bytes.len();
+            }
+            goes
+        });
+    }
+
     /// Sends what waits, without waiting: one that is refused does not keep those behind it. Each is told of, in order.
     pub(crate) fn send(&mut self, socket: &Socket, mut outcome: impl FnMut(u32, io::Result<()>)) {
         let mut done = 0;
@@ -276,6 +295,35 @@ mod tests {
         assert_eq!(room[8 * 8], 41);
         let empty = receive(&to, &mut room, 8, &mut told).unwrap_err();
         assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn what_may_not_go_out_any_more_is_forgotten_and_the_rest_is_whole() {
+        let (from, to) = pair();
+        let address = to.local_addr().unwrap();
+        let mut outbox = Outbox::default();
+        for number in 0..6_u8 {
+            let packet = vec![number; usize::from(number) + 1];
+            outbox.push((number / 2).into(), &[&packet], address.clone());
+        }
+        outbox.retain(|number| number != 1);
+        outbox.push(3, &[&[9]], address);
+        let mut numbers = Vec::new();
+        outbox.send(&from, |number, outcome| {
+            outcome.unwrap();
+            numbers.push(number);
+        });
+        assert_eq!(numbers, [0, 0, 2, 2, 3]);
+        let mut room = vec![0; TOGETHER * 8];
+        let mut told = [Told::default(); TOGETHER];
+        assert_eq!(receive(&to, &mut room, 8, &mut told).unwrap(), 5);
+        let packets: Vec<&[u8]> = room
+            .chunks(8)
+            .zip(told)
+            .map(|(one, told)| &one[..told.length])
+            .take(5)
+            .collect();
+        assert_eq!(packets, [&[0][..], &[1; 2], &[4; 5], &[5; 6], &[9]]);
     }
 
     #[test]

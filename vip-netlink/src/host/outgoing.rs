@@ -14,6 +14,8 @@ use crate::lease::{Lease, Refresh};
 
 /// Adverts that wait for each other at most.
 const MANY: usize = 32;
+/// Shorter than any lease, and longer than a round of the driver.
+const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// What became of an advert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +57,11 @@ impl LinuxHost {
             (false, true) => sender.send_packet(packet)?,
             (false, false) => sender.send(envelope, packet)?,
         }
-        Ok(match steady {
-            true => Put::Waits,
-            false => Put::Sent,
-        })
+        if !steady {
+            return Ok(Put::Sent);
+        }
+        self.waiting_since.get_or_insert_with(super::boottime);
+        Ok(Put::Waits)
     }
 
     /// Whether there are so many that the first should not wait for more.
@@ -67,13 +70,23 @@ impl LinuxHost {
         waiting.sum::<usize>() >= MANY
     }
 
-    /// Sends what was kept.
+    /// Sends what was kept. After a standstill that is no word for a lease that ran out meanwhile: its end is noticed
+    /// with the router's next advert.
     pub(super) fn send_waiting(&mut self) {
+        let now = super::boottime();
+        let since = self.waiting_since.take();
+        if since.is_some_and(|since| now.saturating_sub(since) >= STANDSTILL) {
+            let routers = &self.routers;
+            let lease = |number| routers.get(&RouterId::new(number))?.lease;
+            let may_speak = |number| lease(number).is_some_and(|lease| !lease.expired(now));
+            for station in &mut self.stations {
+                station.retain(may_speak);
+            }
+        }
         let mut outcomes = std::mem::take(&mut self.outcomes);
         for station in &mut self.stations {
             station.flush(|number, outcome| outcomes.push((RouterId::new(number), outcome)));
         }
-        let now = super::boottime();
         for (router, outcome) in outcomes.drain(..) {
             match outcome {
                 Ok(()) => self.sent(router, now),

@@ -143,6 +143,13 @@ impl Station {
         self.senders.iter().map(AdvertSender::waiting).sum()
     }
 
+    /// Forgets those of routers that may not speak any more.
+    pub(super) fn retain(&mut self, may_speak: impl Fn(u32) -> bool) {
+        for sender in &mut self.senders {
+            sender.retain(&may_speak);
+        }
+    }
+
     /// Sends them; how each went, by its router's number.
     pub(super) fn flush(&mut self, mut outcome: impl FnMut(u32, io::Result<()>)) {
         for sender in &mut self.senders {

@@ -119,6 +119,41 @@ pub(crate) fn start_speaker(family: &str) -> Child {
 }
 
 #[test]
+fn an_advert_that_waited_while_its_speaker_stood_still_is_never_sent() {
+    in_namespaces(
+        "leases::an_advert_that_waited_while_its_speaker_stood_still_is_never_sent",
+        |peer| {
+            with_host(router(Some(Duration::from_secs(2))), async |host| {
+                install(host).await;
+                while host.poll_event().is_some() {}
+                let sniffer = peer.sniffer();
+                let said = |patience| {
+                    let is_advert = |frame: &[u8]| frame.get(23) == Some(&112);
+                    sniffer.next(patience, is_advert).is_some()
+                };
+                queue(host);
+                host.flush();
+                assert!(said(PATIENCE));
+                // It stands still between this advert and the end of its round.
+                queue(host);
+                until(PATIENCE, "the kernel ends the lease", || {
+                    !configured(HOST, VIP_32)
+                });
+                host.flush();
+                assert!(!said(Duration::from_millis(50)));
+            });
+        },
+    );
+}
+
+/// An advert that waits for the end of the driver's round.
+fn queue(host: &mut vip_netlink::LinuxHost) {
+    let envelope = Envelope::multicast(HOST_ADDRESS.into());
+    host.send(ROUTER, PROTOCOL_VRRP, &envelope, &ADVERT)
+        .unwrap();
+}
+
+#[test]
 fn a_killed_speaker_is_silent_at_once_and_a_stopped_one_when_its_lease_ends() {
     in_namespaces(
         "leases::a_killed_speaker_is_silent_at_once_and_a_stopped_one_when_its_lease_ends",
