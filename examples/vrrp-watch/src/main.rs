@@ -84,7 +84,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             .collect();
         poll(&mut waiting, None)?;
         for receiver in &receivers {
-            while let Some(Arrived { envelope, length }) = next(receiver, &mut buffer)? {
+            while let Some(Arrived {
+                envelope, length, ..
+            }) = next(receiver, &mut buffer)?
+            {
                 let bytes = buffer.get(..length).unwrap_or_default();
                 let what = match receiver.protocol() {
                     AH_PROTOCOL => authenticated(bytes, password),
