@@ -265,6 +265,10 @@ impl Front {
             return None;
         }
         let timeouts = &self.proxy().timeouts;
+        // The ends of answers are on their way to a client that is slow, not quiet.
+        if let Some(since) = self.seen.stuck.get() {
+            return timeouts.client.map(|patience| since + patience);
+        }
         let quiet = if self.leaving {
             timeouts.client_fin
         } else if self.opened > 0 {

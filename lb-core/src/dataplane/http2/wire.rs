@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::{Buf, Bytes};
@@ -26,6 +27,18 @@ pub(super) struct Seen {
     pub(super) flood: Cell<Option<Flood>>,
     /// Requests that were no valid ones, since this was last asked.
     pub(super) malformed: Cell<u32>,
+    /// Since when the peer takes nothing of what waits to be sent.
+    pub(super) stuck: Cell<Option<Instant>>,
+}
+
+impl Seen {
+    fn note_sending<T>(&self, polled: &Poll<io::Result<T>>) {
+        let since = match polled {
+            Poll::Pending => self.stuck.get().or_else(|| Some(clock::recent())),
+            Poll::Ready(_) => None,
+        };
+        self.stuck.set(since);
+    }
 }
 
 /// A connection.
@@ -145,8 +158,11 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = this.stream.poll_write(cx, slices);
-        if let (Poll::Ready(Ok(count)), Some(watch)) = (&polled, &mut this.watch) {
-            watch.note_written(slices, *count);
+        if let Some(watch) = &mut this.watch {
+            watch.seen.note_sending(&polled);
+            if let Poll::Ready(Ok(count)) = &polled {
+                watch.note_written(slices, *count);
+            }
         }
         polled
     }
@@ -156,7 +172,12 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().stream.poll_flush(cx)
+        let this = self.get_mut();
+        let polled = this.stream.poll_flush(cx);
+        if let Some(watch) = &this.watch {
+            watch.seen.note_sending(&polled);
+        }
+        polled
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

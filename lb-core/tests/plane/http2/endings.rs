@@ -1,22 +1,25 @@
-//! Connections to servers that end: which requests go out again, and where the next ones go.
+//! Connections that end: which requests go out again to servers, where the next ones go, and what a slow client still
+//! gets.
 
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use lb_core::config::{HttpReuse, Mode, Protocol, ProxyConfig};
 
 use super::frames::{
-    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, Raw, SETTINGS, WHOLE, frame,
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RESET, Raw, SETTINGS, WHOLE,
+    WINDOW_UPDATE, frame, request,
 };
-use crate::common::{Origin, Plane, ask, connect, listen};
+use crate::common::{Origin, Plane, SHORT, ask, connect, listen, ok, read_message};
 
 /// `:status: 200`.
 const OK: &[u8] = &[0x88];
@@ -133,5 +136,58 @@ fn a_request_that_the_leaving_server_did_not_see_goes_out_again_whatever_it_is()
     assert!(got.starts_with("HTTP/1.1 200"), "{got}");
     assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
     assert_eq!(server.connections(), 2);
+    plane.stop();
+}
+
+#[test]
+fn a_slow_client_gets_its_answers_however_soon_quiet_connections_are_closed() {
+    let passed = Arc::new(AtomicUsize::new(0));
+    let passing = Arc::clone(&passed);
+    let origin = Origin::new(move |mut stream| {
+        while let Some(request) = read_message(&mut stream) {
+            if request.starts_with("GET /small") {
+                stream.write_all(&ok("small")).unwrap();
+                continue;
+            }
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";
+            stream.write_all(head.as_bytes()).unwrap();
+            while stream.write_all(&[b'x'; 65536]).is_ok() {
+                passing.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    let mut proxy = super::proxy(&origin);
+    proxy.timeouts.http_keep_alive = SHORT;
+    let plane = Plane::start(vec![proxy]);
+    let mut raw = Raw::open(plane.address());
+    // Windows with room for all of it: what holds it up is the socket.
+    let much = 0x7000_0000_u32.to_be_bytes();
+    raw.send(&frame(SETTINGS, 0, 0, &[&[0, 4], &much[..]].concat()));
+    raw.send(&frame(WINDOW_UPDATE, 0, 0, &much));
+    raw.send(&frame(HEADERS, WHOLE, 1, &request("GET", "/large", &[])));
+    let mut before = 0;
+    loop {
+        thread::sleep(Duration::from_millis(200));
+        let now = passed.load(Ordering::SeqCst);
+        if now > 0 && now == before {
+            break;
+        }
+        before = now;
+    }
+    raw.send(&frame(HEADERS, WHOLE, 3, &request("GET", "/small", &[])));
+    assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
+    raw.send(&frame(RESET, 0, 1, &[0, 0, 0, 8]));
+    assert_eq!(plane.entry().server, "web/s1");
+    thread::sleep(SHORT.unwrap() * 5);
+    let mut got = Vec::new();
+    while let Some((kind, flags, stream, payload)) = raw.next() {
+        if (kind, stream) == (DATA, 3) {
+            got.extend(payload);
+            if flags & END_STREAM != 0 {
+                break;
+            }
+        }
+    }
+    assert_eq!(got, b"small");
     plane.stop();
 }
