@@ -110,6 +110,10 @@ struct Keeper {
 impl Keeper {
     async fn keep(mut self, mut before: Option<u32>) {
         let mut backoff = Backoff::default();
+        // One that was replaced before its turn came is not started to be ended at once: it might take lines with it.
+        if before.is_none() && self.left.borrow().is_some() {
+            return;
+        }
         loop {
             let began = Instant::now();
             self.log.started(&self.command);
@@ -201,4 +205,34 @@ async fn wait_or_end<F: Future + Unpin>(
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_is_replaced_before_its_turn_is_never_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ran");
+        let command = Command {
+            words: vec!["touch".to_owned()],
+            ..Command::default()
+        };
+        let (ends, ended) = tokio::sync::oneshot::channel::<()>();
+        let first = tokio::spawn(async { drop(ended.await) });
+        let second = Reader::start(&command, &path, Before::Ends(first));
+        let second = second.end(Duration::from_secs(5));
+        let third_path = folder.path().join("third");
+        let third = Reader::start(&command, &third_path, Before::Ends(second));
+        ends.send(()).unwrap();
+        let started = async {
+            while !third_path.exists() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), started).await.unwrap();
+        assert!(!path.exists());
+        third.end(Duration::ZERO).await.unwrap();
+    }
 }
