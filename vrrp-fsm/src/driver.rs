@@ -23,22 +23,24 @@
 
 use std::{boxed::Box, collections::BTreeMap, future::poll_fn, io, net::IpAddr, vec, vec::Vec};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use vrrp_proto::Priority;
 
 use crate::{
     Action, Attachment, ConfigError, Event, FaultKind, FaultReason, Instant, Memory, Object,
-    Packet, Rejections, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind, Warning,
-    track::Health,
+    Packet, RouterConfig, RouterId, RouterSet, StateKind, Warning, track::Health,
 };
 
+mod control;
 mod crowd;
+mod events;
 mod groups;
 mod host;
 mod observation;
 mod timer;
 mod undone;
 
+pub use control::{Control, Report, Snapshot};
 use crowd::Crowd;
 pub use host::{Command, Datagram, Guard, Host, HostEvent};
 pub use observation::Observation;
@@ -79,67 +81,6 @@ pub struct Driver<H> {
     /// The same of what stands whoever is Active.
     fixtures: Option<Failure>,
     lost_notifications: u64,
-}
-
-/// What the driver can be asked while it runs.
-#[derive(Debug)]
-pub enum Control {
-    /// The health of a tracked object changed.
-    Track {
-        /// The object.
-        object: Object,
-        /// Its health.
-        health: Health,
-    },
-    /// Hold a router out by hand, or let it in again.
-    Hold {
-        /// The router.
-        router: RouterId,
-        /// Whether it is held.
-        hold: bool,
-    },
-    /// Whoever watches what the addresses stand for fell silent, or speaks again: all routers are held out meanwhile.
-    Unwatched(bool),
-    /// This process continues one that died while this router was Active.
-    Succeed(RouterId),
-    /// How everything is.
-    Snapshot(oneshot::Sender<Snapshot>),
-    /// Stop in order: priority 0 is sent, the addresses are removed, then `run` returns. Dropping
-    /// every sender does the same.
-    Shutdown,
-}
-
-/// How everything is at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    /// The routers in their order.
-    pub routers: Vec<Report>,
-    /// What could not be put up of what stands whoever is Active, and is still tried.
-    pub fixtures: Option<Failure>,
-    /// Packets that belong to none of them.
-    pub stray: Rejections,
-    /// How often the host could not receive.
-    pub receive_errors: u64,
-    /// Packets for which the host had no room.
-    pub overflows: u64,
-    /// How often notifications of the kernel were lost.
-    pub lost_notifications: u64,
-    /// How often, for ten seconds each, packets for routers that are not ours were passed over uncounted, because
-    /// there were thousands a second.
-    pub narrowed: u64,
-}
-
-/// How a router is.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// The router.
-    pub status: RouterStatus,
-    /// Its addresses on the host.
-    pub guard: Guard,
-    /// What the host could not do, and still tries.
-    pub failure: Option<Failure>,
-    /// The same of the routes and rules that go with its addresses.
-    pub paths: Option<Failure>,
 }
 
 impl<H: Host> Driver<H> {
@@ -344,109 +285,6 @@ impl<H: Host> Driver<H> {
     /// How often the host could not receive.
     pub fn receive_errors(&self) -> u64 {
         self.receive_errors
-    }
-
-    fn take_events(&mut self, observer: &mut impl FnMut(RouterId, Observation)) {
-        while let Some(event) = self.host.poll_event() {
-            let now = now();
-            match event {
-                HostEvent::Installed { router } => {
-                    self.failures.remove(&router);
-                    self.set.handle(now, router, Event::Installed);
-                }
-                HostEvent::Removed { router } => {
-                    self.failures.remove(&router);
-                    self.paths.remove(&router);
-                    self.removing = self.removing.saturating_sub(1);
-                }
-                HostEvent::Failed {
-                    router,
-                    command,
-                    error,
-                } => {
-                    let failure = Failure::after(self.failures.get(&router), command, &error);
-                    let count = failure.count;
-                    self.failures.insert(router, failure);
-                    if count.is_power_of_two() {
-                        let observation = Observation::HostFailed {
-                            command,
-                            error,
-                            count,
-                        };
-                        observer(router, observation);
-                    }
-                    match command {
-                        Command::Install => self.set.handle(now, router, Event::InstallFailed),
-                        // What cannot be removed must not keep a shutdown waiting for ever.
-                        Command::Remove => self.removing = self.removing.saturating_sub(1),
-                        Command::Announce { .. } => {}
-                    }
-                }
-                HostEvent::LinkUp { interface } => self.set.link(now, interface, true),
-                HostEvent::LinkDown { interface } => self.set.link(now, interface, false),
-                HostEvent::LinkGone { interface } => self.set.link_gone(now, interface),
-                HostEvent::AddressGone { router, address } => {
-                    self.lost = Some(address);
-                    self.set.handle(now, router, Event::AddressLost);
-                }
-                HostEvent::LeaseExpired { router } => {
-                    self.set.handle(now, router, Event::LeaseExpired);
-                }
-                HostEvent::Paths { router, outcome } => {
-                    self.paths_tried(router, outcome, observer);
-                }
-                HostEvent::PathGone { router, what } => {
-                    observer(router, Observation::PathGone { what });
-                }
-                HostEvent::Fixtures { outcome } => self.fixtures_tried(outcome, observer),
-                HostEvent::FixtureGone { what } => {
-                    observer(NOBODY, Observation::FixtureGone { what });
-                }
-                HostEvent::Leftovers { router, outcome } => {
-                    self.leftovers_tried(router, outcome, observer);
-                }
-                HostEvent::Dismissed { router } => {
-                    self.failures.remove(&router);
-                    self.paths.remove(&router);
-                    self.set.release(router);
-                }
-                HostEvent::NotificationsLost { count } => {
-                    self.lost_notifications = count;
-                    if count.is_power_of_two() {
-                        observer(NOBODY, Observation::NotificationsLost { count });
-                    }
-                }
-                HostEvent::Overflowed {
-                    interface,
-                    count,
-                    room,
-                } => {
-                    let observation = Observation::Overflowed {
-                        interface,
-                        count,
-                        room,
-                    };
-                    observer(NOBODY, observation);
-                }
-                HostEvent::Unheld { router, error } => {
-                    observer(router, Observation::Unheld { error });
-                }
-                HostEvent::Unsent { router, error } => self.unsent(router, error, observer),
-                HostEvent::Held { router } => observer(router, Observation::Held),
-                HostEvent::Unfenced { router, error } => {
-                    observer(router, Observation::Unfenced { error });
-                }
-                HostEvent::PrimaryAddress { router, address } => {
-                    // Whatever could not be made ready for it is ready.
-                    if address.is_some() && !self.host.guard(router).wanted {
-                        self.failures.remove(&router);
-                    }
-                    self.set.primary_address(now, router, address);
-                }
-            }
-            self.perform(observer);
-            self.lost = None;
-        }
     }
 
     /// Tells the host what follows from the rates of packets; when to look for some.

@@ -1,0 +1,108 @@
+//! What a host tells of itself.
+
+use super::*;
+
+impl<H: Host> Driver<H> {
+    pub(super) fn take_events(&mut self, observer: &mut impl FnMut(RouterId, Observation)) {
+        while let Some(event) = self.host.poll_event() {
+            let now = now();
+            match event {
+                HostEvent::Installed { router } => {
+                    self.failures.remove(&router);
+                    self.set.handle(now, router, Event::Installed);
+                }
+                HostEvent::Removed { router } => {
+                    self.failures.remove(&router);
+                    self.paths.remove(&router);
+                    self.removing = self.removing.saturating_sub(1);
+                }
+                HostEvent::Failed {
+                    router,
+                    command,
+                    error,
+                } => {
+                    let failure = Failure::after(self.failures.get(&router), command, &error);
+                    let count = failure.count;
+                    self.failures.insert(router, failure);
+                    if count.is_power_of_two() {
+                        let observation = Observation::HostFailed {
+                            command,
+                            error,
+                            count,
+                        };
+                        observer(router, observation);
+                    }
+                    match command {
+                        Command::Install => self.set.handle(now, router, Event::InstallFailed),
+                        // What cannot be removed must not keep a shutdown waiting for ever.
+                        Command::Remove => self.removing = self.removing.saturating_sub(1),
+                        Command::Announce { .. } => {}
+                    }
+                }
+                HostEvent::LinkUp { interface } => self.set.link(now, interface, true),
+                HostEvent::LinkDown { interface } => self.set.link(now, interface, false),
+                HostEvent::LinkGone { interface } => self.set.link_gone(now, interface),
+                HostEvent::AddressGone { router, address } => {
+                    self.lost = Some(address);
+                    self.set.handle(now, router, Event::AddressLost);
+                }
+                HostEvent::LeaseExpired { router } => {
+                    self.set.handle(now, router, Event::LeaseExpired);
+                }
+                HostEvent::Paths { router, outcome } => {
+                    self.paths_tried(router, outcome, observer);
+                }
+                HostEvent::PathGone { router, what } => {
+                    observer(router, Observation::PathGone { what });
+                }
+                HostEvent::Fixtures { outcome } => self.fixtures_tried(outcome, observer),
+                HostEvent::FixtureGone { what } => {
+                    observer(NOBODY, Observation::FixtureGone { what });
+                }
+                HostEvent::Leftovers { router, outcome } => {
+                    self.leftovers_tried(router, outcome, observer);
+                }
+                HostEvent::Dismissed { router } => {
+                    self.failures.remove(&router);
+                    self.paths.remove(&router);
+                    self.set.release(router);
+                }
+                HostEvent::NotificationsLost { count } => {
+                    self.lost_notifications = count;
+                    if count.is_power_of_two() {
+                        observer(NOBODY, Observation::NotificationsLost { count });
+                    }
+                }
+                HostEvent::Overflowed {
+                    interface,
+                    count,
+                    room,
+                } => {
+                    let observation = Observation::Overflowed {
+                        interface,
+                        count,
+                        room,
+                    };
+                    observer(NOBODY, observation);
+                }
+                HostEvent::Unheld { router, error } => {
+                    observer(router, Observation::Unheld { error });
+                }
+                HostEvent::Unsent { router, error } => self.unsent(router, error, observer),
+                HostEvent::Held { router } => observer(router, Observation::Held),
+                HostEvent::Unfenced { router, error } => {
+                    observer(router, Observation::Unfenced { error });
+                }
+                HostEvent::PrimaryAddress { router, address } => {
+                    // Whatever could not be made ready for it is ready.
+                    if address.is_some() && !self.host.guard(router).wanted {
+                        self.failures.remove(&router);
+                    }
+                    self.set.primary_address(now, router, address);
+                }
+            }
+            self.perform(observer);
+            self.lost = None;
+        }
+    }
+}
