@@ -311,7 +311,7 @@ fn templates_are_refused_at_each_placeholder() {
              255, with or without decimals",
             &format!(
                 ":26:19: error: this is no type of authentication: found `PASS|AH`, expected PASS \
-                 or AH{placeholder}"
+                 or AH, in capitals{placeholder}"
             ),
             &format!(":30:9: error: this is no address: found `@IP`, {address}{placeholder}"),
             &format!(":31:9: error: this is no address: found `@IP`, {address}{placeholder}"),
