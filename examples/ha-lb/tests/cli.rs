@@ -150,7 +150,7 @@ fn a_script_s_missing_user_is_told_with_what_follows() {
     fs::write(&path, keepalived).unwrap();
     let output = ha_lb(&["check", "-k", &path]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let told = text(&output.stderr);
+    let told = text(&output.stdout);
     for words in [
         ":3:7: warning: the user 'no-such-user' does not exist",
         "the script fails",
