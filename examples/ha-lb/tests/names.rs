@@ -258,6 +258,7 @@ fn a_plain_haproxy_dies_of_its_signals_and_a_master_does_not() {
         ("-db", Signal::INT, None, Some(2)),
         ("-db", Signal::USR1, Some(0), None),
         ("-W", Signal::TERM, Some(0), None),
+        ("-W", Signal::INT, Some(130), None),
         ("-W -p pid", Signal::USR1, Some(0), None),
     ] {
         let place = Place::new();

@@ -49,7 +49,7 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
         _ => return details(),
     }
     if let Some(text) = &flags.condition {
-        return match condition::holds(text, &|name| std::env::var(name).ok()) {
+        return match condition::holds_as_typed(text, &|name| std::env::var(name).ok()) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(1),
             Err(fault) => {

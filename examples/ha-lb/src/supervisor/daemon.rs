@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     child::{Report, Role},
     control::{self, Request},
-    launch::{End, Launched},
+    launch::{End, Launched, Program},
     listeners::Open,
     liveness::Liveness,
     master_cli::{Ask, MasterSocket},
@@ -105,6 +105,8 @@ pub struct Daemon {
     hard_stop_after: Option<Duration>,
     /// The signal that the process is to die of.
     dies_of: Option<Signal>,
+    /// By SIGINT, of which HAProxy's master tells in its status.
+    interrupted: bool,
     launched: Launched,
     speaker: Option<Slot<ToSpeaker>>,
     balancer: Option<Slot<ToBalancer>>,
@@ -213,8 +215,14 @@ impl Daemon {
         heap::give_back();
         let code = daemon.react(&mut queue, &mut heard).await?;
         run_once("shutdown_script", daemon.loaded.shutdown()).await;
+        let interrupted = daemon.interrupted && daemon.launched.program == Program::Haproxy;
         Ok(End {
-            code,
+            // As a shell tells of a program that died of it.
+            code: if interrupted {
+                ExitCode::from(130)
+            } else {
+                code
+            },
             signal: daemon.dies_of,
         })
     }
@@ -261,6 +269,7 @@ impl Daemon {
             grace: grace.unwrap_or(GRACE),
             hard_stop_after: grace,
             dies_of: None,
+            interrupted: false,
             launched,
             speaker,
             balancer,

@@ -22,11 +22,29 @@ pub struct Fault {
     pub position: usize,
 }
 
-/// Whether `text` holds; `variable` knows the environment.
+/// Whether the words of `.if` and `.elif` hold, in which variables stand for their values already; `variable` knows the
+/// environment.
 pub fn holds(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<bool, Fault> {
+    evaluate(text, variable, false)
+}
+
+/// Whether the text of `haproxy -cc` holds: between double quotes `$NAME` and `${NAME}` stand for the environment.
+pub fn holds_as_typed(
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<bool, Fault> {
+    evaluate(text, variable, true)
+}
+
+fn evaluate(
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+    expands: bool,
+) -> Result<bool, Fault> {
     let mut parser = Parser {
         rest: text.trim(),
         variable,
+        expands,
         depth: 0,
     };
     let end = text.trim_end().len();
@@ -52,6 +70,7 @@ const DEEPEST: u32 = 64;
 struct Parser<'t, 'v> {
     rest: &'t str,
     variable: &'v dyn Fn(&str) -> Option<String>,
+    expands: bool,
     depth: u32,
 }
 
@@ -114,7 +133,7 @@ impl<'t> Parser<'t, '_> {
                 number => number.parse::<i64>().ok().map(|n| n != 0),
             };
         };
-        let (arguments, rest) = arguments(inside)?;
+        let (arguments, rest) = self.arguments(inside)?;
         self.rest = rest.trim_start();
         let strings: Vec<&str> = arguments.iter().map(String::as_str).collect();
         match (word, strings.as_slice()) {
@@ -130,26 +149,46 @@ impl<'t> Parser<'t, '_> {
             _ => None,
         }
     }
+
+    /// Arguments up to the closing parenthesis, quoted or not, and what follows.
+    fn arguments(&self, text: &'t str) -> Option<(Vec<String>, &'t str)> {
+        let mut found = vec![String::new()];
+        let mut quote = None;
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            rest = rest.get(c.len_utf8()..)?;
+            match (quote, c) {
+                (Some(open), _) if c == open => quote = None,
+                (None, '"' | '\'') => quote = Some(c),
+                (None, ')') => return Some((found, rest)),
+                (None, ',') => found.push(String::new()),
+                (Some('"'), '$') if self.expands => {
+                    let (name, after) = environment(rest)?;
+                    let value = (self.variable)(name).unwrap_or_default();
+                    found.last_mut()?.push_str(&value);
+                    rest = after;
+                }
+                (quote, '\\') if quote != Some('\'') => {
+                    let protected = rest.chars().next()?;
+                    rest = rest.get(protected.len_utf8()..)?;
+                    found.last_mut()?.push(protected);
+                }
+                _ => found.last_mut()?.push(c),
+            }
+        }
+        None
+    }
 }
 
-/// Arguments up to the closing parenthesis, quoted or not, and what follows.
-fn arguments(text: &str) -> Option<(Vec<String>, &str)> {
-    let mut found = vec![String::new()];
-    let mut quote = None;
-    let mut characters = text.char_indices();
-    while let Some((at, c)) = characters.next() {
-        match (quote, c) {
-            (Some(open), _) if c == open => quote = None,
-            (None, '"' | '\'') => quote = Some(c),
-            (None, ')') => return Some((found, text.get(at + 1..)?)),
-            (None, ',') => found.push(String::new()),
-            (quote, '\\') if quote != Some('\'') => {
-                found.last_mut()?.push(characters.next()?.1);
-            }
-            _ => found.last_mut()?.push(c),
+/// The name that stands behind a `$`, and what follows it; `None` if a brace is not closed.
+fn environment(text: &str) -> Option<(&str, &str)> {
+    match text.strip_prefix('{') {
+        Some(braced) => braced.split_once('}'),
+        None => {
+            let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            Some(text.split_at(end.unwrap_or(text.len())))
         }
     }
-    None
 }
 
 /// The version whose behaviour this program has.
@@ -206,6 +245,21 @@ mod tests {
         ] {
             assert_eq!(asked(text), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_typed_may_name_the_environment_between_double_quotes() {
+        let variable = |name: &str| (name == "HOME").then(|| "/root".to_owned());
+        for (text, expected) in [
+            ("streq(\"$HOME\",/root)", true),
+            ("streq(\"x${HOME}y$NOPE\",x/rooty)", true),
+            ("streq('$HOME',/root)", false),
+            ("streq($HOME,/root)", false),
+        ] {
+            assert_eq!(holds_as_typed(text, &variable), Ok(expected), "{text}");
+        }
+        assert!(holds_as_typed("streq(\"${HOME\",a)", &variable).is_err());
+        assert_eq!(asked("streq(\"$HOME\",/root)"), Ok(false), "in a file");
     }
 
     #[test]

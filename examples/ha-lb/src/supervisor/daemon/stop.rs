@@ -54,6 +54,7 @@ impl Daemon {
             return;
         }
         self.dies_of = self.launched.dies_of_signals().then_some(signal);
+        self.interrupted = signal == Signal::INT;
         if !self.phase.is_running() {
             tracing::warn!("{name} again: ending at once");
             self.kill_children();
