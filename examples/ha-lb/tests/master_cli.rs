@@ -163,6 +163,7 @@ fn the_master_answers_in_haproxy_s_words() {
         "@1 show version; show version\n",
         "show cli level\n",
         "show version; show version\n",
+        "@1 add map nonesuch <<\nkey value\nother two words\n\n",
         "prompt\nshow version\n@1\nshow version\n@master\n@1 show version\n",
     ] {
         assert_eq!(ours.alike(lines), theirs.alike(lines), "{lines}");

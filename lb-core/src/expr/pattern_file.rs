@@ -161,6 +161,18 @@ impl PatternFile {
         self.change(|contents| contents.push(key, value))
     }
 
+    /// Adds entries behind the others: all of them, or none if one cannot be.
+    pub fn add_all<'e>(
+        &self,
+        entries: impl IntoIterator<Item = (&'e [u8], &'e [u8])>,
+    ) -> Result<(), RuleError> {
+        self.change(|contents| {
+            for (key, value) in entries {
+                contents.push(key, value);
+            }
+        })
+    }
+
     /// Sets the value of entries; false if there is none.
     pub fn set(&self, which: Which<'_>, value: &[u8]) -> Result<bool, RuleError> {
         let found = |contents: &Contents| contents.entries.iter().any(|(n, e)| which.is(*n, e));
@@ -396,6 +408,11 @@ mod tests {
         file.add(b"nonsense", b"x").unwrap_err();
         assert_eq!(found(&text, "nonsense"), None);
         file.add(b"10.1.0.0/16", b"small").unwrap();
+        let pairs: [(&[u8], &[u8]); 2] = [(b"10.2.0.0/16", b"two"), (b"nonsense", b"x")];
+        file.add_all(pairs).unwrap_err();
+        assert_eq!(file.entries().len(), 2);
+        file.add_all(pairs[..1].iter().copied()).unwrap();
+        assert_eq!(file.entries().len(), 3);
         let address = "10.1.2.3".parse().unwrap();
         assert_eq!(networks.of_address(address).as_deref(), Some(&b"small"[..]));
     }

@@ -1,6 +1,7 @@
 //! The command line on `stats socket`s (HAProxy's management guide, "Unix Socket commands"): a line of commands
 //! separated by `;`, each answered by its text and an empty line; then the connection is closed, unless `prompt`
-//! made it interactive.
+//! made it interactive. A line that ends with `<<` is followed by the payload of its last command, and that by an
+//! empty line.
 //!
 //! [`command`] is the language, [`execute`] what it does; here is the conversation.
 
@@ -13,8 +14,8 @@ use std::{io, time::Duration};
 use lb_core::config::StatsLevel;
 use tokio::{
     io::{
-        AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
-        BufReader,
+        AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite,
+        AsyncWriteExt as _, BufReader,
     },
     time::timeout,
 };
@@ -24,6 +25,8 @@ use command::{Command, split};
 /// `stats timeout`: a silent client is disconnected after this.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_LINE: u64 = 16 * 1024;
+/// A payload may be as long: a large map in one command.
+const LONGEST_PAYLOAD: usize = 4 * 1024 * 1024;
 
 /// Answers commands.
 pub trait Executor {
@@ -41,14 +44,23 @@ pub async fn converse(
     let mut reader = BufReader::new(reader);
     let mut interactive = false;
     loop {
-        let mut line = String::new();
-        let mut limited = (&mut reader).take(LONGEST_LINE);
-        let read = timeout(PATIENCE, limited.read_line(&mut line)).await;
-        if !matches!(read, Ok(Ok(length)) if length > 0) {
+        let Some(line) = line(&mut reader).await else {
             return Ok(());
+        };
+        let (line, has_payload) = command::payload_follows(&line);
+        let mut payload = None;
+        if has_payload {
+            let prompt = if interactive { "+ " } else { "" };
+            let Some(text) = read_payload(&mut reader, &mut writer, prompt).await? else {
+                return Ok(());
+            };
+            payload = Some(text);
         }
-        for words in split(line.trim_end_matches(['\r', '\n'])) {
-            let mut answer = match Command::parse(&words, level) {
+        let commands = split(line);
+        let last = commands.len().saturating_sub(1);
+        for (at, words) in commands.iter().enumerate() {
+            let payload = payload.as_deref().filter(|_| at == last);
+            let mut answer = match Command::parse(words, payload, level) {
                 Ok(Command::Quit) => return writer.shutdown().await,
                 Ok(Command::Prompt) => {
                     interactive = !interactive;
@@ -74,6 +86,39 @@ pub async fn converse(
     }
 }
 
+/// The next line without its end; nothing from a client that went away or is silent.
+async fn line(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<String> {
+    let mut line = String::new();
+    let mut limited = reader.take(LONGEST_LINE);
+    let read = timeout(PATIENCE, limited.read_line(&mut line)).await;
+    let length = line.trim_end_matches(['\r', '\n']).len();
+    let arrived = matches!(read, Ok(Ok(length)) if length > 0);
+    line.truncate(length);
+    arrived.then_some(line)
+}
+
+/// The lines up to an empty one; nothing from a client that does not end them, or sends too much. `prompt` asks for
+/// each.
+pub(crate) async fn read_payload(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+    prompt: &str,
+) -> io::Result<Option<String>> {
+    let mut payload = String::new();
+    loop {
+        writer.write_all(prompt.as_bytes()).await?;
+        writer.flush().await?;
+        match line(reader).await {
+            Some(line) if line.is_empty() => return Ok(Some(payload)),
+            Some(line) if payload.len() + line.len() < LONGEST_PAYLOAD => {
+                payload.push_str(&line);
+                payload.push('\n');
+            }
+            _ => return Ok(None),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +139,7 @@ mod tests {
             .block_on(async {
                 let (mut client, server) = tokio::io::duplex(64 * 1024);
                 client.write_all(said.as_bytes()).await.unwrap();
+                client.shutdown().await.unwrap();
                 converse(server, level, &Echo).await.unwrap();
                 let mut answer = String::new();
                 client.read_to_string(&mut answer).await.unwrap();
@@ -120,5 +166,37 @@ mod tests {
             "operator; disable server b/s; user; operator\n",
         );
         assert_eq!(answer, "\nPermission denied\n\n\nPermission denied\n\n");
+    }
+
+    #[test]
+    fn a_payload_belongs_to_the_last_command_of_its_line_and_ends_with_an_empty_line() {
+        let add = r#"Map(AddAll("m", Some(2), [("a", "1"), ("b", "2 3")])) Admin"#;
+        let answer = talk(
+            StatsLevel::Admin,
+            "show version; add map @2 m <<\na 1\n\tb  2 3\n\nshow info\n",
+        );
+        assert_eq!(answer, format!("ShowVersion Admin\n\n{add}\n\n"));
+        let answer = talk(
+            StatsLevel::Admin,
+            "prompt\nadd map @2 m <<\na 1\nb 2 3\n\nquit\n",
+        );
+        assert_eq!(answer, format!("\n> + + + {add}\n\n> "));
+        let unended = talk(StatsLevel::Admin, "add map m <<\na 1\n");
+        assert_eq!(unended, "");
+    }
+
+    #[test]
+    fn a_payload_without_values_or_with_values_beside_it_is_refused() {
+        for (said, told) in [
+            ("add map m <<\na 1\nb\n\n", "Missing value for key 'b'."),
+            (
+                "add map m k v <<\na 1\n\n",
+                "'add map' expects three parameters (map identifier, key and value) or one parameter (map \
+                 identifier) and a payload",
+            ),
+            ("show version <<\na 1\n\n", "This command takes no payload."),
+        ] {
+            assert_eq!(talk(StatsLevel::Admin, said), format!("{told}\n\n"));
+        }
     }
 }

@@ -156,9 +156,22 @@ pub enum State {
 }
 
 impl Command {
-    /// Understands the words of one command.
-    pub fn parse(words: &[String], level: StatsLevel) -> Result<Self, String> {
-        table::parse(words, level)
+    /// Understands the words of one command and its payload.
+    pub fn parse(
+        words: &[String],
+        payload: Option<&str>,
+        level: StatsLevel,
+    ) -> Result<Self, String> {
+        table::parse(words, payload, level)
+    }
+}
+
+/// A line without the `<<` at its end, and whether there was one: a payload follows.
+pub fn payload_follows(line: &str) -> (&str, bool) {
+    let command = line.trim_end().strip_suffix("<<");
+    match command.filter(|command| command.ends_with([' ', '\t'])) {
+        Some(command) => (command, true),
+        None => (line, false),
     }
 }
 

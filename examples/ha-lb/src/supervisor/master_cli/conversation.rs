@@ -16,7 +16,10 @@ use tokio::{
 };
 
 use super::Processes;
-use crate::admin::{runtime::command, stat::info};
+use crate::admin::{
+    runtime::{command, read_payload},
+    stat::info,
+};
 
 /// A client that is not interactive is disconnected after this silence.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -144,8 +147,20 @@ pub(super) async fn converse(
             return Ok(());
         }
         let mut answered = false;
-        for text in commands(line.trim_end_matches(['\r', '\n'])) {
-            match session.command(text).await {
+        let (line, has_payload) = command::payload_follows(line.trim_end_matches(['\r', '\n']));
+        let mut payload = None;
+        if has_payload {
+            let prompt = if session.interactive { "+ " } else { "" };
+            let Some(text) = read_payload(&mut reader, &mut writer, prompt).await? else {
+                return Ok(());
+            };
+            payload = Some(text);
+        }
+        let commands = commands(line);
+        let last = commands.len().saturating_sub(1);
+        for (at, text) in commands.into_iter().enumerate() {
+            let payload = payload.as_deref().filter(|_| at == last);
+            match session.command(text, payload).await {
                 Answer::Text(text) => {
                     answered = true;
                     writer.write_all(text.as_bytes()).await?;
@@ -216,10 +231,10 @@ impl<A: Fn(Ask)> Session<A> {
         answer.await.ok()
     }
 
-    async fn command(&mut self, text: &str) -> Answer {
+    async fn command(&mut self, text: &str, payload: Option<&str>) -> Answer {
         let (first, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
         if !first.starts_with('@') {
-            return self.say(self.target, text).await;
+            return self.say(self.target, text, payload).await;
         }
         let unknown = || {
             Answer::Last(format!(
@@ -239,12 +254,12 @@ impl<A: Fn(Ask)> Session<A> {
                 self.target = target;
                 Answer::Silent
             }
-            rest => self.say(target, rest).await,
+            rest => self.say(target, rest, payload).await,
         }
     }
 
     /// What belongs to the conversation itself is carried out whoever is spoken to.
-    async fn say(&mut self, target: Target, text: &str) -> Answer {
+    async fn say(&mut self, target: Target, text: &str, payload: Option<&str>) -> Answer {
         let words = command::split(text).into_iter().next().unwrap_or_default();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match *words.as_slice() {
@@ -268,7 +283,7 @@ impl<A: Fn(Ask)> Session<A> {
         }
         match target {
             Target::Master => self.own(&words).await,
-            Target::Worker(which) => self.pass_on(which, text).await,
+            Target::Worker(which) => self.pass_on(which, text, payload).await,
         }
     }
 
@@ -333,13 +348,17 @@ impl<A: Fn(Ask)> Session<A> {
     }
 
     /// A worker answers as on a `stats socket`, and ends its answer itself.
-    async fn pass_on(&self, which: Which, text: &str) -> Answer {
+    async fn pass_on(&self, which: Which, text: &str, payload: Option<&str>) -> Answer {
         let (reply, line) = oneshot::channel();
         (self.ask)(Ask::Worker(which, self.level, reply));
         let Ok((pid, line)) = line.await else {
             return Answer::Last("Can't connect to the target CLI!\n".to_owned());
         };
-        match exchange(line, text).await {
+        let said = match payload {
+            Some(payload) => format!("{text} <<\n{payload}\n"),
+            None => format!("{text}\n"),
+        };
+        match exchange(line, &said).await {
             Ok(answer) => Answer::Text(answer),
             Err(error) => {
                 tracing::warn!("master CLI: worker {pid} does not answer: {error}");
@@ -349,9 +368,9 @@ impl<A: Fn(Ask)> Session<A> {
     }
 }
 
-async fn exchange(line: net::UnixStream, text: &str) -> io::Result<String> {
+async fn exchange(line: net::UnixStream, said: &str) -> io::Result<String> {
     let mut line = UnixStream::from_std(line)?;
-    line.write_all(format!("{text}\n").as_bytes()).await?;
+    line.write_all(said.as_bytes()).await?;
     let mut answer = Vec::new();
     line.read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

@@ -4,7 +4,7 @@ use lb_core::config::StatsLevel::{Operator, User};
 
 use super::{
     Command,
-    table::{Entry, entry},
+    table::{Entry, entry, entry_with_payload},
 };
 
 /// A command on the map of this name or number.
@@ -16,6 +16,8 @@ pub enum MapCommand {
     Show(String, Option<u32>),
     /// `add map`: version, key, value.
     Add(String, Option<u32>, String, String),
+    /// `add map` with a payload: version, keys and values.
+    AddAll(String, Option<u32>, Vec<(String, String)>),
     /// `set map`: key or `#` and number, value.
     Set(String, String, String),
     /// `del map`: key or `#` and number.
@@ -30,27 +32,12 @@ pub enum MapCommand {
 
 /// The entries of the table.
 pub(super) const TABLE: &[Entry] = &[
-    entry(
+    entry_with_payload(
         &["add", "map"],
         Operator,
         "add map [@<ver>] <map> <key> <val>",
-        "add a map entry (payload not supported)",
-        |words| {
-            let (version, words) = version(words)?;
-            match words {
-                [map, key, value @ ..] if !value.is_empty() => Ok(Command::Map(MapCommand::Add(
-                    map.clone(),
-                    version,
-                    key.clone(),
-                    value.join(" "),
-                ))),
-                _ => Err(
-                    "'add map' expects three parameters (map identifier, key and value) or one \
-                          parameter (map identifier) and a payload"
-                        .to_owned(),
-                ),
-            }
-        },
+        "add a map entry (payload supported instead of key/val)",
+        add,
     ),
     entry(
         &["clear", "map"],
@@ -119,6 +106,37 @@ pub(super) const TABLE: &[Entry] = &[
         },
     ),
 ];
+
+fn add(words: &[String], payload: Option<&str>) -> Result<Command, String> {
+    let (version, words) = version(words)?;
+    match (words, payload) {
+        ([map, key, value @ ..], None) if !value.is_empty() => Ok(Command::Map(MapCommand::Add(
+            map.clone(),
+            version,
+            key.clone(),
+            value.join(" "),
+        ))),
+        ([map], Some(payload)) => {
+            let pairs = payload.lines().map(pair).collect::<Result<_, _>>()?;
+            let all = MapCommand::AddAll(map.clone(), version, pairs);
+            Ok(Command::Map(all))
+        }
+        _ => Err(
+            "'add map' expects three parameters (map identifier, key and value) or one parameter \
+             (map identifier) and a payload"
+                .to_owned(),
+        ),
+    }
+}
+
+/// A line of a payload: the first word is the key.
+fn pair(line: &str) -> Result<(String, String), String> {
+    let line = line.trim_matches([' ', '\t']);
+    let (key, value) = line
+        .split_once([' ', '\t'])
+        .ok_or_else(|| format!("Missing value for key '{line}'."))?;
+    Ok((key.to_owned(), value.trim_start().to_owned()))
+}
 
 /// `@<version>` in front.
 fn version(words: &[String]) -> Result<(Option<u32>, &[String]), String> {

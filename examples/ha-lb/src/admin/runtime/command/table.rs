@@ -8,7 +8,14 @@ use super::{
     words::{number, set_server, show_stat, target, weight},
 };
 
-type Parse = fn(&[String]) -> Result<Command, String>;
+/// Reads what is behind the words that call a command.
+#[derive(Clone, Copy)]
+enum Parse {
+    /// Words of the line alone.
+    Words(fn(&[String]) -> Result<Command, String>),
+    /// Words, or a payload.
+    Payload(fn(&[String], Option<&str>) -> Result<Command, String>),
+}
 
 /// A line of the table.
 pub(super) struct Entry {
@@ -25,14 +32,31 @@ pub(super) const fn entry(
     level: StatsLevel,
     usage: &'static str,
     help: &'static str,
-    parse: Parse,
+    parse: fn(&[String]) -> Result<Command, String>,
 ) -> Entry {
     Entry {
         words,
         usage,
         help,
         level,
-        parse,
+        parse: Parse::Words(parse),
+    }
+}
+
+/// A line of the table whose command may have a payload.
+pub(super) const fn entry_with_payload(
+    words: &'static [&'static str],
+    level: StatsLevel,
+    usage: &'static str,
+    help: &'static str,
+    parse: fn(&[String], Option<&str>) -> Result<Command, String>,
+) -> Entry {
+    Entry {
+        words,
+        usage,
+        help,
+        level,
+        parse: Parse::Payload(parse),
     }
 }
 
@@ -277,8 +301,12 @@ fn entries() -> impl Iterator<Item = &'static Entry> {
     super::maps::TABLE.iter().chain(TABLE)
 }
 
-/// Understands the words of one command.
-pub(super) fn parse(words: &[String], level: StatsLevel) -> Result<Command, String> {
+/// Understands the words of one command and its payload.
+pub(super) fn parse(
+    words: &[String],
+    payload: Option<&str>,
+    level: StatsLevel,
+) -> Result<Command, String> {
     let found = entries().find(|entry| {
         let same = |(given, known): (&String, &&str)| given == known;
         words.len() >= entry.words.len() && words.iter().zip(entry.words).all(same)
@@ -290,7 +318,12 @@ pub(super) fn parse(words: &[String], level: StatsLevel) -> Result<Command, Stri
     if level < entry.level {
         return Err("Permission denied".to_owned());
     }
-    (entry.parse)(words.get(entry.words.len()..).unwrap_or_default())
+    let rest = words.get(entry.words.len()..).unwrap_or_default();
+    match entry.parse {
+        Parse::Words(_) if payload.is_some() => Err("This command takes no payload.".to_owned()),
+        Parse::Words(parse) => parse(rest),
+        Parse::Payload(parse) => parse(rest, payload),
+    }
 }
 
 /// The answer to `help`.

@@ -5,7 +5,7 @@ use super::*;
 fn parse(line: &str, level: StatsLevel) -> Result<Command, String> {
     let commands = split(line);
     assert_eq!(commands.len(), 1);
-    Command::parse(&commands[0], level)
+    Command::parse(&commands[0], None, level)
 }
 
 fn b_s1() -> Target {

@@ -24,12 +24,21 @@ impl Runtime {
             MapCommand::List => Ok(self.list_maps()),
             MapCommand::Show(map, version) => Ok(show(&*self.find_map(map)?, *version)),
             MapCommand::Add(map, version, key, value) => {
+                add(&*self.find_map(map)?, *version, key, value)?;
+                nothing
+            }
+            MapCommand::AddAll(map, version, pairs) => {
                 let file = self.find_map(map)?;
-                let (key, value) = (key.as_bytes(), value.as_bytes());
                 match version {
-                    None => file.add(key, value).map_err(|error| error.message)?,
-                    Some(version) if file.add_prepared(*version, key, value) => {}
-                    Some(_) => return Err(IN_THE_FUTURE.to_owned()),
+                    None => {
+                        let pairs = pairs.iter().map(|(k, v)| (k.as_bytes(), v.as_bytes()));
+                        file.add_all(pairs).map_err(|error| error.message)?;
+                    }
+                    Some(_) => {
+                        for (key, value) in pairs {
+                            add(&file, *version, key, value)?;
+                        }
+                    }
                 }
                 nothing
             }
@@ -89,6 +98,15 @@ impl Runtime {
             None => files.named(map),
         };
         found.ok_or_else(|| UNKNOWN.to_owned())
+    }
+}
+
+fn add(file: &PatternFile, version: Option<u32>, key: &str, value: &str) -> Result<(), String> {
+    let (key, value) = (key.as_bytes(), value.as_bytes());
+    match version {
+        None => file.add(key, value).map_err(|error| error.message),
+        Some(version) if file.add_prepared(version, key, value) => Ok(()),
+        Some(_) => Err(IN_THE_FUTURE.to_owned()),
     }
 }
 
