@@ -128,11 +128,13 @@ fn enclosed_or(drill: impl FnOnce() -> Result<ExitCode, Fatal>) -> Result<ExitCo
     }
 }
 
-/// Runs this program with these arguments in namespaces of its own; whether it succeeded.
+/// Runs this program with these arguments in namespaces of its own; whether it succeeded. Root keeps its users: only with
+/// its rights over the whole machine is a daemon scheduled as it is in service.
 fn enclosed(arguments: &[String]) -> Result<bool, Fatal> {
-    let keep_users = match enclosure::permitted(false) {
-        Ok(()) => false,
-        Err(_) if enclosure::permitted(true).is_ok() => true,
+    let is_root = rustix::process::geteuid().is_root();
+    let keep_users = match enclosure::permitted(is_root) {
+        Ok(()) => is_root,
+        Err(_) if enclosure::permitted(!is_root).is_ok() => !is_root,
         Err(error) => {
             return Err(format!(
                 "this machine does not let you make namespaces ({error}): run it as root, or allow user namespaces"

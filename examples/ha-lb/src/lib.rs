@@ -20,6 +20,7 @@ pub mod mail;
 pub mod notify;
 pub mod privileges;
 mod role;
+mod scheduling;
 pub mod signals;
 pub mod supervisor;
 pub mod vrrp;

@@ -32,7 +32,7 @@ use std::{io, os::fd::AsFd as _, path::Path, process::ExitCode};
 pub use daemon::{Difference, absolute};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::{config::keepalived::Process, logging, signals};
+use crate::{config::keepalived::Process, logging, scheduling, signals};
 
 /// `ha-lb run`.
 pub fn run(options: &start::Options) -> ExitCode {
@@ -111,6 +111,7 @@ fn go(
     launched: launch::Launched,
     inherited: upgrade::Inherited,
 ) -> ExitCode {
+    scheduling::supervisor();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .on_thread_start(|| {

@@ -7,7 +7,6 @@ mod build;
 mod handover;
 mod orders;
 mod reload;
-mod scheduling;
 mod words;
 
 #[cfg(test)]
@@ -46,7 +45,7 @@ use crate::{
         message::{Configuration, FromSpeaker, ToSpeaker},
         watched::{Finding, Watched},
     },
-    privileges, role,
+    privileges, role, scheduling,
 };
 use handover::Left;
 use orders::{Interrupt, Orders};
@@ -116,9 +115,7 @@ fn read(configuration: &Configuration) -> Result<Config, String> {
 /// Rights are given up before the host starts its thread, which inherits what is left.
 fn start(given: &Given, succession: bool) -> Result<Speaker, String> {
     let config = read(&given.configuration)?;
-    for refused in scheduling::apply(&config.global.process) {
-        tracing::warn!("{refused}");
-    }
+    scheduling::speaker(&config.global.process);
     privileges::leave_the_file_system();
     privileges::keep_only(&privileges::SPEAKER).map_err(|e| e.to_string())?;
     // One that is stopped goes on, finds that it is late, and ends in order.

@@ -18,6 +18,9 @@ const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
 const PEER: &str = "/usr/sbin/haproxy";
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Two that start at the same instant may both take the usual control socket.
+static STARTS: Mutex<()> = Mutex::new(());
+
 /// A running master with a folder of its own.
 struct Master {
     folder: tempfile::TempDir,
@@ -26,6 +29,18 @@ struct Master {
 
 impl Master {
     fn start(program: &Path, socket_options: &str) -> Self {
+        let alone = STARTS.lock();
+        let master = Self::begin(program, socket_options);
+        master.wait("a worker", || {
+            let processes = master.asked("show proc\n")?;
+            (workers(&processes).len() == 1).then_some(())
+        });
+        drop(alone);
+        master
+    }
+
+    /// Returns before anything is there.
+    fn begin(program: &Path, socket_options: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -36,9 +51,6 @@ impl Master {
         );
         fs::write(folder.path().join("h.cfg"), text).unwrap();
         let socket = format!("{}{socket_options}", folder.path().join("m").display());
-        // Two that start at the same instant may both take the usual control socket.
-        static STARTS: Mutex<()> = Mutex::new(());
-        let alone = STARTS.lock();
         let child = Command::new(program)
             .args(["-W", "-S", &socket, "-f", "h.cfg"])
             .current_dir(folder.path())
@@ -47,20 +59,12 @@ impl Master {
             .stderr(fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let master = Self { folder, child };
-        master.wait("a worker", || {
-            let processes = master.asked("show proc\n")?;
-            (workers(&processes).len() == 1).then_some(())
-        });
-        drop(alone);
-        master
+        Self { folder, child }
     }
 
     fn ours(socket_options: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("haproxy");
-        std::os::unix::fs::symlink(HA_LB, &program).unwrap();
-        Self::start(&program, socket_options)
+        Self::start(&called_haproxy(folder.path()), socket_options)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -116,6 +120,13 @@ impl Drop for Master {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }
+}
+
+/// This program by that name, in a folder.
+fn called_haproxy(folder: &Path) -> PathBuf {
+    let program = folder.join("haproxy");
+    std::os::unix::fs::symlink(HA_LB, &program).unwrap();
+    program
 }
 
 /// Numbers of the present workers in `show proc`.
@@ -177,6 +188,20 @@ fn the_master_answers_in_haproxy_s_words() {
             assert!(known.contains(line), "{ask}{line}\n{known}");
         }
     }
+}
+
+#[test]
+fn a_worker_that_starts_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let _alone = STARTS.lock();
+    let master = Master::begin(&called_haproxy(folder.path()), "");
+    let answer = master.wait("a master", || master.asked("@1 show info\n"));
+    assert!(answer.contains("\nProcess_num: 1\n"), "{answer}");
+    assert!(
+        master
+            .ask("@!1 show info\n")
+            .starts_with("Can't find the target PID")
+    );
 }
 
 #[test]

@@ -11,7 +11,10 @@ use std::{
 use rustix::process::Signal;
 use tokio::{
     net::UnixListener,
-    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    sync::{
+        mpsc::{self, UnboundedReceiver, UnboundedSender},
+        oneshot,
+    },
     task::yield_now,
     time::sleep_until,
 };
@@ -22,7 +25,7 @@ use super::{
     launch::{End, Launched, Program},
     listeners::Open,
     liveness::Liveness,
-    master_cli::{Ask, MasterSocket},
+    master_cli::{Ask, MasterSocket, Which},
     slot::Slot,
     start::{Prepared, Traces},
     tracks::{Tracks, Turn},
@@ -155,6 +158,8 @@ pub struct Daemon {
     reload_again: bool,
     reload_repeat: Repeat,
     reload_waiters: Vec<WaitsForReload>,
+    /// Who waits until a worker serves.
+    worker_waiters: Vec<(Which, oneshot::Sender<u32>)>,
     last_reload: Option<status::Reload>,
     upgrade: Option<Upgrade>,
     last_upgrade: Option<status::Upgrade>,
@@ -301,6 +306,7 @@ impl Daemon {
             reload: None,
             reload_again: inherited.reload_again,
             reload_waiters: Vec::new(),
+            worker_waiters: Vec::new(),
             reload_repeat: Repeat::default(),
             last_reload: inherited.reload,
             upgrade: None,

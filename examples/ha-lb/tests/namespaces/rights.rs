@@ -1,8 +1,9 @@
-//! What each process may do, read from /proc: user, capabilities, root directory, no_new_privs, seccomp, and who is
-//! killed first when memory runs out.
+//! What each process may do, read from /proc: user, capabilities, root directory, no_new_privs, seccomp, how it is
+//! scheduled, and who is killed first when memory runs out.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path};
+use std::{collections::BTreeMap, fmt, fs, path::Path, process::Command};
 
+use nix::libc;
 use serde_json::Value;
 
 use crate::{
@@ -20,6 +21,44 @@ struct Process {
     status: BTreeMap<String, String>,
     root: String,
     oom: i32,
+    scheduled: Scheduled,
+}
+
+/// How the kernel schedules a thread, proc_pid_stat(5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Scheduled {
+    nice: i32,
+    real_time: u32,
+    policy: i32,
+}
+
+impl Scheduled {
+    const ORDINARY: Self = Self {
+        nice: 0,
+        real_time: 0,
+        policy: libc::SCHED_OTHER,
+    };
+
+    fn of(stat: &Path) -> Self {
+        let text = fs::read_to_string(stat).unwrap();
+        // The name, which may hold anything, ends with the last parenthesis; the state is field 3.
+        let (_, rest) = text.rsplit_once(") ").unwrap();
+        let fields: Vec<&str> = rest.split(' ').collect();
+        Self {
+            nice: fields[19 - 3].parse().unwrap(),
+            real_time: fields[40 - 3].parse().unwrap(),
+            policy: fields[41 - 3].parse().unwrap(),
+        }
+    }
+}
+
+impl fmt::Display for Scheduled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.policy {
+            libc::SCHED_RR => write!(f, "rr {}", self.real_time),
+            _ => write!(f, "nice {}", self.nice),
+        }
+    }
 }
 
 impl Process {
@@ -36,6 +75,14 @@ impl Process {
         });
         let status = threads.next().unwrap();
         assert!(threads.all(|other| other == status), "{role}");
+        let mut tasks = fs::read_dir(folder.join("task")).unwrap();
+        let scheduled = Scheduled::of(&folder.join("stat"));
+        // Threads of the supervisor that only read or write are ordinary.
+        let alike = |task: fs::DirEntry| Scheduled::of(&task.path().join("stat")) == scheduled;
+        assert!(
+            role == "supervisor" || tasks.all(|task| alike(task.unwrap())),
+            "{role}"
+        );
         let root = fs::read_link(folder.join("root")).unwrap();
         let oom = fs::read_to_string(folder.join("oom_score_adj")).unwrap();
         Self {
@@ -43,6 +90,7 @@ impl Process {
             status,
             root: root.display().to_string(),
             oom: oom.trim().parse().unwrap(),
+            scheduled,
         }
     }
 
@@ -54,7 +102,7 @@ impl Process {
         ];
         println!(
             "process    | user  | group | groups | effective        | permitted        | bounding         | \
-             ambient          | no_new_privs | seccomp | oom  | root"
+             ambient          | no_new_privs | seccomp | oom  | scheduled | root"
         );
         table.iter().for_each(|row| println!("{row}"));
         table
@@ -86,7 +134,7 @@ impl fmt::Display for Process {
         let groups = self.status["Groups"].split_whitespace().count();
         write!(
             f,
-            "{:<10} | {:<5} | {:<5} | {groups:<6} | {} | {} | {} | {} | {:<12} | {:<7} | {:<4} | {}",
+            "{:<10} | {:<5} | {:<5} | {groups:<6} | {} | {} | {} | {} | {:<12} | {:<7} | {:<4} | {:<9} | {}",
             self.role,
             first("Uid"),
             first("Gid"),
@@ -97,6 +145,7 @@ impl fmt::Display for Process {
             self.status["NoNewPrivs"],
             self.status["Seccomp"],
             self.oom,
+            self.scheduled.to_string(),
             self.root,
         )
     }
@@ -116,6 +165,27 @@ fn have_only_what_they_need(processes: &[Process; 3]) {
     }
     assert!(balancer.oom > supervisor.oom.max(speaker.oom));
     assert!(speaker.root.ends_with("/fdinfo"), "{}", speaker.root);
+}
+
+/// Adverts do not wait for others' work, where this machine permits it.
+fn are_scheduled_by_their_work(processes: &[Process; 3]) {
+    let may = Command::new("chrt").args(["-r", "1", "true"]).status();
+    let own = Scheduled::of(Path::new("/proc/self/stat"));
+    if own != Scheduled::ORDINARY || !may.is_ok_and(|status| status.success()) {
+        println!("scheduling is not looked at: {own}, or no right to change it");
+        return;
+    }
+    let scheduled = processes.each_ref().map(|process| process.scheduled);
+    let preferred = Scheduled {
+        nice: -10,
+        ..Scheduled::ORDINARY
+    };
+    let real_time = Scheduled {
+        real_time: 1,
+        policy: libc::SCHED_RR,
+        ..Scheduled::ORDINARY
+    };
+    assert_eq!(scheduled, [preferred, real_time, Scheduled::ORDINARY]);
 }
 
 #[test]
@@ -144,6 +214,7 @@ fn of_a_daemon_that_root_starts() {
             let less = if capabilities & 1 << 24 == 0 { 0 } else { 500 };
             let scores = [supervisor.oom, speaker.oom, balancer.oom];
             assert_eq!(scores, [own - less, own - less, own + 100]);
+            are_scheduled_by_their_work(&processes);
         },
     );
 }

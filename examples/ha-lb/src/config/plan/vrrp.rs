@@ -207,6 +207,10 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
             "vrrp_rlimit_rttime",
             before.real_time_limit != after.real_time_limit,
         ),
+        (
+            "max_auto_priority",
+            before.never_in_advance != after.never_in_advance,
+        ),
         ("vrrp_cpu_affinity", before.processors != after.processors),
     ] {
         settings.named(&format!("{name} (from the next start)"), differs);

@@ -258,6 +258,7 @@ impl Daemon {
                     self.answer_for_balancer(passed);
                 }
                 self.relieve();
+                self.answer_worker();
                 self.child_serves(Role::Balancer, pid);
                 self.repeat_reload(Role::Balancer, now);
             }

@@ -31,11 +31,7 @@ impl Daemon {
             Ask::Processes(reply) => {
                 let _ = reply.send(self.processes(now));
             }
-            Ask::Find(which, reply) => {
-                if let Some(child) = self.worker(which) {
-                    let _ = reply.send(child.pid);
-                }
-            }
+            Ask::Find(which, reply) => self.find_worker(which, reply),
             Ask::Worker(which, level, reply) => {
                 if let Some(child) = self.worker(which)
                     && let Some(line) = connect(child, level)
@@ -44,6 +40,23 @@ impl Daemon {
                 }
             }
             Ask::Reload(reply) => self.reload_as_master(reply, now),
+        }
+    }
+
+    /// Who asks while a worker starts hears of it when it serves, as connections to its sockets do.
+    fn find_worker(&mut self, which: Which, reply: oneshot::Sender<u32>) {
+        if let Some(child) = self.worker(which) {
+            let _ = reply.send(child.pid);
+        } else if self.phase.is_running() && self.balancer.as_ref().is_some_and(|s| !s.ready()) {
+            self.worker_waiters.retain(|(_, reply)| !reply.is_closed());
+            self.worker_waiters.push((which, reply));
+        }
+    }
+
+    /// A worker serves.
+    pub(super) fn answer_worker(&mut self) {
+        for (which, reply) in std::mem::take(&mut self.worker_waiters) {
+            self.find_worker(which, reply);
         }
     }
 

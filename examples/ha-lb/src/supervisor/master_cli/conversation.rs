@@ -21,6 +21,8 @@ use crate::admin::{
     stat::info,
 };
 
+/// How long a worker that starts is waited for.
+const STARTING: Duration = Duration::from_secs(2);
 /// A client that is not interactive is disconnected after this silence.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_LINE: u64 = 16 * 1024;
@@ -224,11 +226,11 @@ impl<A: Fn(Ask)> Session<A> {
         }
     }
 
-    /// The number of a worker, if it serves.
+    /// The number of a worker, if it serves or does so soon.
     async fn find(&self, which: Which) -> Option<u32> {
         let (reply, answer) = oneshot::channel();
         (self.ask)(Ask::Find(which, reply));
-        answer.await.ok()
+        timeout(STARTING, answer).await.ok()?.ok()
     }
 
     async fn command(&mut self, text: &str, payload: Option<&str>) -> Answer {

@@ -107,6 +107,12 @@ pub(super) fn real_time_limit(draft: &mut Draft, node: &Node, context: &mut Cont
     draft.global.process.real_time_limit = limit.and_then(|limit| u64::try_from(limit).ok());
 }
 
+pub(super) fn automatic(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    let word = node.arguments.first();
+    let most: Option<i32> = word.and_then(|word| context.number(word, -1..=99));
+    draft.global.process.never_in_advance = most == Some(-1);
+}
+
 pub(super) fn processors(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     let words = node.arguments.iter();
     let numbers = words.filter_map(|word| context.number(word, 0..=MAX_PROCESSOR));

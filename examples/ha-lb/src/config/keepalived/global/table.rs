@@ -1,8 +1,8 @@
 //! The keywords of `global_defs`.
 
 use super::instead::{
-    BUFFERS, DUMPS, FENCE, NAMES, NO_BFD, NO_CHECKER_MAIL, NO_IPVS, NO_SNMP, NOT_SAVED, RELOAD,
-    RELOADED_BY, ROOM, SCHEDULING, SERVERS_LOGGED, STOPPING,
+    BUFFERS, DUMPS, FENCE, FROM_THE_START, NAMES, NO_BFD, NO_CHECKER_MAIL, NO_IPVS, NO_SNMP,
+    NOT_SAVED, RELOAD, RELOADED_BY, ROOM, SCHEDULING, SERVERS_LOGGED, STOPPING,
 };
 use super::{
     Draft, delay_after_boot, down_timer_adverts, edge_limit, fifo, first, group_v4, group_v6,
@@ -358,8 +358,13 @@ pub(super) const TABLE: Table<Draft> = Table {
             process::processors,
             "Processors that the speaker runs on, from the start.",
         ),
-        Keyword::ignored("max_auto_priority", SCHEDULING),
-        Keyword::ignored("min_auto_priority_delay", SCHEDULING),
+        Keyword::read(
+            "max_auto_priority",
+            Takes::one("-1 to 99"),
+            process::automatic,
+            "-1: the speaker is scheduled as other processes are, not in real time from the start.",
+        ),
+        Keyword::ignored("min_auto_priority_delay", FROM_THE_START),
         Keyword::ignored("checker_priority", SCHEDULING),
         Keyword::ignored("checker_rt_priority", SCHEDULING),
         Keyword::ignored("checker_no_swap", SCHEDULING),
