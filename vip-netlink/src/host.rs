@@ -15,6 +15,7 @@ mod driven;
 mod options;
 mod orders;
 mod outgoing;
+mod renewals;
 mod router;
 mod sockets;
 mod station;
@@ -38,6 +39,7 @@ use crate::lease::Lease;
 use crate::link::Interface;
 use beats::Beats;
 pub use options::{Fixtures, HostOptions};
+use renewals::Renewals;
 pub use router::{HostRouter, Reminders};
 use sockets::Sockets;
 use station::Station;
@@ -52,6 +54,7 @@ pub struct LinuxHost {
     stations: Vec<Station>,
     routers: BTreeMap<RouterId, Slot>,
     commands: Option<UnboundedSender<(RouterId, Work)>>,
+    renewals: Renewals,
     reports: UnboundedReceiver<Report>,
     pending: VecDeque<HostEvent>,
     /// Where the next receive begins, so that no interface starves another.
@@ -137,10 +140,11 @@ impl LinuxHost {
         let unowned = options.succession;
         let (commands, work) = unbounded_channel();
         let (report, reports) = unbounded_channel();
+        let (renewals, renewed) = Renewals::new();
         let (started, start) = std::sync::mpsc::sync_channel(1);
         let worker = std::thread::Builder::new()
             .name("vip-netlink".to_owned())
-            .spawn(move || worker::run(routers, options, work, report, started))
+            .spawn(move || worker::run(routers, options, (work, renewed), report, started))
             .map_err(Error::Netlink)?;
         let Start {
             unfenced,
@@ -153,6 +157,7 @@ impl LinuxHost {
             stations,
             routers: slots,
             commands: Some(commands),
+            renewals,
             reports,
             pending: VecDeque::new(),
             turn: 0,

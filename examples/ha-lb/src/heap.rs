@@ -1,18 +1,129 @@
-//! What is kept of memory that is not used any more.
+//! What is kept of memory that is not used any more: what a start or a reload has freed, and pages of the program and
+//! its libraries that only it went through.
+//!
+//! For a supervisor or a speaker that is most of what they have: they read files for some milliseconds and then do
+//! little for months.
 
-/// Gives what a start has used and freed back to the kernel: glibc keeps it for what may come, and what comes
-/// to a supervisor or a speaker is little.
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// When a start or a reload is over: routers have taken over, and announced their addresses twice.
+const CALM: Duration = Duration::from_secs(8);
+
+/// Of several starts and reloads the last one counts.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+/// Gives what has been freed back to the kernel, at once and again when what begins now is over; then the pages of
+/// code and constants as well. Those that are needed come back by themselves, from the page cache. Must be called within
+/// a tokio runtime.
 pub(crate) fn give_back() {
-    #[cfg(target_env = "gnu")]
     trim();
+    let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    tokio::spawn(async move {
+        tokio::time::sleep(CALM).await;
+        if LAST.load(Ordering::Relaxed) == number {
+            trim();
+            forget_code();
+        }
+    });
 }
 
-#[cfg(target_env = "gnu")]
+/// glibc keeps what is freed for what may come.
+fn trim() {
+    #[cfg(target_env = "gnu")]
+    #[expect(
+        unsafe_code,
+        reason = "a function of the C library without a safe wrapper"
+    )]
+    // SAFETY: malloc_trim(3) takes no pointer, touches free memory only and may be called by any thread.
+    unsafe {
+        nix::libc::malloc_trim(0);
+    }
+}
+
+/// Unmaps pages of the program and of its libraries that nobody has written to.
 #[expect(
     unsafe_code,
-    reason = "a function of the C library without a safe wrapper"
+    reason = "where a program's parts are is known to the dynamic linker alone once /proc cannot be seen"
 )]
-fn trim() {
-    // SAFETY: malloc_trim(3) takes no pointer, touches free memory only and may be called by any thread.
-    unsafe { nix::libc::malloc_trim(0) };
+fn forget_code() {
+    // SAFETY: `forget` has the type that is asked for, does not unwind and needs no data.
+    unsafe { nix::libc::dl_iterate_phdr(Some(forget), std::ptr::null_mut()) };
+}
+
+/// Those of one program or library (dl_iterate_phdr(3)).
+#[expect(
+    unsafe_code,
+    reason = "it is called by the C library, with pointers of its own"
+)]
+unsafe extern "C" fn forget(
+    found: *mut nix::libc::dl_phdr_info,
+    _size: usize,
+    _data: *mut nix::libc::c_void,
+) -> nix::libc::c_int {
+    use nix::libc::{MADV_DONTNEED, PF_W, PT_LOAD, madvise};
+    // SAFETY: the C library gives a valid structure, and as many headers as it says.
+    let (base, headers) = unsafe {
+        let found = &*found;
+        let count = usize::from(found.dlpi_phnum);
+        (
+            found.dlpi_addr,
+            std::slice::from_raw_parts(found.dlpi_phdr, count),
+        )
+    };
+    let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    for header in headers {
+        if header.p_type != PT_LOAD || header.p_flags & PF_W != 0 {
+            continue;
+        }
+        let begin = (base + header.p_vaddr) / page * page;
+        let end = (base + header.p_vaddr + header.p_memsz).next_multiple_of(page);
+        let (Ok(begin), Ok(length)) = (usize::try_from(begin), usize::try_from(end - begin)) else {
+            continue;
+        };
+        // SAFETY: the segment is mapped from its file and was never writable: what is unmapped is read again as it was.
+        // What refuses keeps its pages.
+        unsafe {
+            madvise(
+                std::ptr::without_provenance_mut(begin),
+                length,
+                MADV_DONTNEED,
+            )
+        };
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resident_code() -> u64 {
+        let text = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut code = false;
+        let mut sum = 0;
+        for line in text.lines() {
+            let mut words = line.split_ascii_whitespace();
+            match (words.next(), words.next()) {
+                (Some("Rss:"), Some(size)) if code => sum += size.parse::<u64>().unwrap(),
+                (Some(range), Some(rights)) if range.contains('-') => code = rights == "r-xp",
+                _ => {}
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn code_that_is_not_used_is_not_resident_and_what_is_used_comes_back() {
+        // Some of what a start goes through.
+        let found = regex::Regex::new("(a|b)+[0-9]{2,3}").unwrap();
+        assert!(found.is_match("abab12"));
+        let before = resident_code();
+        forget_code();
+        let after = resident_code();
+        assert!(after < before, "{after} kB after {before} kB");
+        assert!(found.is_match("abab12"));
+    }
 }

@@ -254,6 +254,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
                 for change in renamed {
                     let _ = renames.send(FromSpeaker::Transition(change));
                 }
+                heap::give_back();
             }
             Interrupt::Give(successor) => {
                 let left = leaving(&driver, &words.borrow());

@@ -8,7 +8,6 @@ use vrrp_fsm::driver::HostEvent;
 use vrrp_proto::{Envelope, Family};
 
 use super::LinuxHost;
-use super::worker::Work;
 use crate::advert_socket::PROTOCOL_AH;
 use crate::lease::{Lease, Refresh};
 
@@ -107,7 +106,7 @@ impl LinuxHost {
         }
         let due = |lease: &mut Lease| lease.refresh(now) == Refresh::Due;
         if slot.lease.as_mut().is_some_and(due) {
-            self.command(router, Work::Refresh { sent: now });
+            self.renew(router, now);
         }
     }
 }

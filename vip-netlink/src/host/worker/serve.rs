@@ -19,6 +19,7 @@ use super::takeover::Refreshes;
 use super::{PROVE, RETRY, Report, Seen, Start, Work, Worker};
 use crate::Error;
 use crate::fence::{self, Fence};
+use crate::host::renewals::Renewal;
 use crate::host::{HostOptions, HostRouter, boottime};
 use crate::link::Interface;
 use crate::macvlan::Requests;
@@ -29,11 +30,17 @@ use crate::settings::Settings;
 use crate::vips::Vips;
 use crate::watch::{Kernel, Watcher};
 
+/// What the driver's side asks for, and leases to be renewed beside it.
+type Inbox = (
+    UnboundedReceiver<(RouterId, Work)>,
+    UnboundedReceiver<Renewal>,
+);
+
 /// Body of the thread; ends when the sender of `work` is gone, and leaves no address behind.
 pub(in crate::host) fn run(
     routers: Vec<HostRouter>,
     options: HostOptions,
-    work: UnboundedReceiver<(RouterId, Work)>,
+    work: Inbox,
     reports: UnboundedSender<Report>,
     started: SyncSender<Result<Start, Error>>,
 ) {
@@ -50,7 +57,7 @@ pub(in crate::host) fn run(
 async fn serve(
     routers: Vec<HostRouter>,
     options: HostOptions,
-    mut work: UnboundedReceiver<(RouterId, Work)>,
+    (mut work, renewed): Inbox,
     reports: UnboundedSender<Report>,
     started: SyncSender<Result<Start, Error>>,
 ) {
@@ -60,7 +67,7 @@ async fn serve(
     };
     tokio::spawn(connection);
     let succession = options.succession;
-    let (mut worker, start) = match Worker::new(routers, options, &handle, reports) {
+    let (mut worker, start) = match Worker::new(routers, options, &handle, reports, renewed) {
         Ok(parts) => parts,
         Err(error) => return drop(started.send(Err(error))),
     };
@@ -174,6 +181,7 @@ impl Worker {
         options: HostOptions,
         handle: &rtnetlink::Handle,
         reports: UnboundedSender<Report>,
+        renewed: UnboundedReceiver<Renewal>,
     ) -> Result<(Self, Start), Error> {
         let guard = options.fence.map(|guard| outlasting(guard, &routers));
         let (mut fence, unfenced) = match guard.map(Fence::new) {
@@ -234,7 +242,7 @@ impl Worker {
             pacer: Pacer::new(options.pacing),
             delays: options.delays,
             least_room: options.receive_buffer,
-            refreshes: Refreshes::default(),
+            refreshes: Refreshes::new(renewed),
         };
         let start = Start {
             unfenced,

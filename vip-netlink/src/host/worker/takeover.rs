@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
@@ -13,22 +14,40 @@ use super::{RETRY, Report, Work, Worker, wanted};
 use crate::Error;
 use crate::fence::Access;
 use crate::host::boottime;
+use crate::host::renewals::{GATHERED, Renewal};
 use crate::lease::Lease;
 use crate::plan::{Present, difference};
 
 /// Routers whose addresses go up together at most: the first do not wait for hundreds of others.
 const TOGETHER: usize = 64;
-/// How long the renewal of a lease, of which there is one a second, may wait for that of others.
-const GATHERED: Duration = Duration::from_millis(100);
-
 /// Leases to be renewed, with the time of the advert that says so.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Refreshes {
-    waiting: Vec<(RouterId, Duration)>,
+    waiting: Vec<Renewal>,
     due: Option<Instant>,
+    /// Those that came after the first, unheard.
+    following: UnboundedReceiver<Renewal>,
 }
 
 impl Refreshes {
+    pub(super) const fn new(following: UnboundedReceiver<Renewal>) -> Self {
+        Self {
+            waiting: Vec::new(),
+            due: None,
+            following,
+        }
+    }
+
+    /// All that wait.
+    fn take(&mut self) -> Vec<Renewal> {
+        self.due = None;
+        let mut all = std::mem::take(&mut self.waiting);
+        while let Ok(one) = self.following.try_recv() {
+            all.push(one);
+        }
+        all
+    }
+
     /// When they are to be carried out.
     pub(super) const fn due(&self) -> Option<Instant> {
         self.due
@@ -205,7 +224,7 @@ impl Worker {
 
     /// Renews the leases that wait for it.
     pub(super) async fn refresh_all(&mut self) {
-        let Refreshes { waiting, .. } = std::mem::take(&mut self.refreshes);
+        let waiting = self.refreshes.take();
         self.read().await;
         let now = boottime();
         let mut due = Vec::new();
@@ -217,8 +236,9 @@ impl Worker {
                 self.expire(id).await;
                 continue;
             };
-            // Held up here for long: this advert says nothing about now, and a newer one follows.
-            if now.saturating_sub(sent) <= RETRY {
+            // Held up here for long, or sent before the addresses went up anew: this advert says nothing about now, and
+            // a newer one follows.
+            if now.saturating_sub(sent) <= RETRY && sent >= lease.refreshed() {
                 router.lease = Some(Lease::begin(lease.valid(), now));
                 due.push(id);
             }

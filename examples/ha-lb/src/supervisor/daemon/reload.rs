@@ -18,6 +18,7 @@ use super::{Daemon, Slot, children::hand_over};
 use crate::{
     admin::status,
     config::{load::Loaded, plan::Plan},
+    heap,
     ipc::message::{Configuration, ToBalancer, ToSpeaker},
     notify::{
         Hooks, Subject,
@@ -317,6 +318,7 @@ impl Daemon {
             changes: plan.changes.iter().map(ToString::to_string).collect(),
         });
         self.answer_reload();
+        heap::give_back();
     }
 
     /// UNIX sockets that were made for a configuration that is not to be.
