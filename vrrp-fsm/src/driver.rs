@@ -33,6 +33,7 @@ use crate::{
 
 mod control;
 mod crowd;
+mod early;
 mod events;
 mod groups;
 mod host;
@@ -42,6 +43,7 @@ mod undone;
 
 pub use control::{Control, Report, Snapshot};
 use crowd::Crowd;
+use early::Early;
 pub use host::{Command, Datagram, Guard, Host, HostEvent};
 pub use observation::Observation;
 use timer::Timer;
@@ -72,6 +74,7 @@ pub struct Driver<H> {
     stopping: bool,
     receive_errors: u64,
     crowd: Crowd,
+    early: Early,
     /// What the host could not do for a router since its addresses were last in place.
     failures: BTreeMap<RouterId, Failure>,
     /// The same of the routes and rules that go with them.
@@ -96,6 +99,7 @@ impl<H: Host> Driver<H> {
             stopping: false,
             receive_errors: 0,
             crowd: Crowd::new(now()),
+            early: Early::default(),
             failures: BTreeMap::new(),
             paths: BTreeMap::new(),
             lost: None,
@@ -126,6 +130,10 @@ impl<H: Host> Driver<H> {
         loop {
             self.take_events(&mut observer);
             self.take_packets(&mut observer);
+            if self.early.wait_for(self.set.next_takeover()) {
+                // Whoever spoke at the last moment is heard.
+                self.take_packets(&mut observer);
+            }
             if !self.started {
                 self.started = true;
                 self.tell_all(Event::Startup, &mut observer);
@@ -142,8 +150,9 @@ impl<H: Host> Driver<H> {
                 return Ok(());
             }
             let look = self.look_at_crowd(due);
-            self.timer
-                .arm(self.set.next_deadline().into_iter().chain(look).min())?;
+            let wake = self.early.wake(self.set.next_takeover());
+            let wakes = [self.set.next_deadline(), look, wake];
+            self.timer.arm(wakes.into_iter().flatten().min())?;
             let command = tokio::select! {
                 biased;
                 command = control.recv(), if !self.stopping => Some(command.unwrap_or(Control::Shutdown)),

@@ -16,7 +16,6 @@ use crate::{
     PriorityChange, Rejections, Router, RouterConfig, RouterStatus, State, StateKind, Statistics,
     Transition,
     sync_group::SyncGroup,
-    timing,
     track::{Health, Tracks, Verdict},
 };
 
@@ -30,6 +29,7 @@ mod receive;
 mod reconfigure;
 mod resume;
 mod synchronise;
+mod timers;
 
 pub use attachment::{Attachment, Authentication, Transport, UnicastPeer};
 use deadlines::Deadlines;
@@ -221,58 +221,6 @@ impl RouterSet {
         }
     }
 
-    /// Gives [`Event::Timeout`] to every router whose deadline has come, in the order of the
-    /// deadlines.
-    pub fn timeout(&mut self, now: Instant) {
-        self.assert_drained();
-        while self.fire(now) {}
-    }
-
-    /// The same for the first of them alone; false when none is due. A driver that carries out what
-    /// each asks for before the next one fires sends the adverts of many routers the sooner.
-    pub fn timeout_next(&mut self, now: Instant) -> bool {
-        self.assert_drained();
-        self.fire(now)
-    }
-
-    /// Asks for an advert that is not due yet, but in the same part of its interval (a fifth, or a smaller one of twenty
-    /// milliseconds at most), so that another wake-up for it alone would be a waste; false when the next deadline is
-    /// none. It counts as sent at its own time, so the rhythm stays, and the parts are those of the clock: who goes out
-    /// together does so again and again, and nobody's adverts are further apart for it.
-    pub fn advert_ahead(&mut self, now: Instant) -> bool {
-        self.assert_drained();
-        let Some((at, id)) = self.deadlines.first() else {
-            return false;
-        };
-        let is_soon = self.router(id).is_some_and(|router| {
-            let part = timing::part_of(router.config().interval);
-            matches!(router.state(), State::Active(active) if active.adver_at == at)
-                && at.as_nanos() / part == now.as_nanos() / part
-        });
-        if is_soon {
-            self.step(at, id, Event::Timeout);
-        }
-        is_soon
-    }
-
-    fn fire(&mut self, now: Instant) -> bool {
-        let Some((at, id)) = self.deadlines.first().filter(|(at, _)| *at <= now) else {
-            return false;
-        };
-        if let Some(member) = self.member_mut(id) {
-            let late = &mut member.statistics.latest_timer;
-            *late = now.since(at).max(*late);
-            if let State::Active(active) = member.router.state()
-                && active.adver_at <= now
-            {
-                let late = &mut member.statistics.latest_advert;
-                *late = now.since(active.adver_at).max(*late);
-            }
-        }
-        self.step(now, id, Event::Timeout);
-        true
-    }
-
     /// The link of an interface went up or down: routers on it fault or recover, those that track
     /// it are told.
     pub fn link(&mut self, now: Instant, interface: u32, up: bool) {
@@ -326,11 +274,6 @@ impl RouterSet {
     /// The next effect of any router, in the order in which they were asked for.
     pub fn poll_action(&mut self) -> Option<(RouterId, Action)> {
         self.actions.pop_front()
-    }
-
-    /// When to call [`timeout`](Self::timeout).
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| at)
     }
 
     /// One of the routers.
