@@ -13,7 +13,7 @@ use vrrp_proto::Priority;
 
 use crate::{
     Action, ConfigError, Event, FaultKind, FaultReason, GroupId, Instant, Object, Peer,
-    PriorityChange, Rejections, Router, RouterConfig, RouterStatus, State, StateKind, Statistics,
+    PriorityChange, Rejections, Router, RouterConfig, RouterStatus, StateKind, Statistics,
     Transition,
     sync_group::SyncGroup,
     track::{Health, Tracks, Verdict},

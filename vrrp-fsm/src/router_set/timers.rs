@@ -5,7 +5,7 @@
 //! Active_Down_Timer anew with each advert that it hears, so that one that comes early is as good as one in time, and none
 //! is further from the one before than the interval that it tells, but for the time by which a driver wakes late.
 
-use super::{RouterId, RouterSet};
+use super::RouterSet;
 use crate::{Event, Instant, State, timing};
 
 impl RouterSet {
