@@ -41,6 +41,8 @@ struct Port {
     commands: Vec<Command>,
     holding: bool,
     refuses: bool,
+    /// How long packets wait here before they are received.
+    waited: Duration,
 }
 
 struct MemoryHost {
@@ -106,15 +108,16 @@ impl Host for MemoryHost {
     ) -> io::Result<()> {
         let ports = self.lan.0.lock().unwrap().len();
         for to in (0..ports).filter(|to| *to != self.number) {
-            let datagram = Datagram {
-                interface: 1,
-                protocol,
-                envelope: *envelope,
-                len: packet.len(),
-                waited: Duration::ZERO,
-            };
-            self.lan
-                .with(to, |port| port.inbox.push_back((datagram, packet.to_vec())));
+            self.lan.with(to, |port| {
+                let datagram = Datagram {
+                    interface: 1,
+                    protocol,
+                    envelope: *envelope,
+                    len: packet.len(),
+                    waited: port.waited,
+                };
+                port.inbox.push_back((datagram, packet.to_vec()));
+            });
         }
         Ok(())
     }
@@ -409,6 +412,28 @@ async fn a_host_that_fails_again_and_again_is_told_of_at_powers_of_two() {
         "and anew once the addresses were in place"
     );
     node.stop().await;
+}
+
+#[tokio::test]
+async fn an_advert_that_waited_at_the_host_counts_from_when_it_came() {
+    let waited = Duration::from_millis(150);
+    let lan = Lan::default();
+    let (low, mut high) = (node(&lan, 100, vec![]), node(&lan, 200, vec![]));
+    lan.with(0, |port| port.waited = waited);
+    high.becomes(StateKind::Active).await;
+    let heard = async {
+        loop {
+            let status = low.status().await;
+            let at = vrrp_fsm::driver::now();
+            if let Some(peer) = status.peers.first().filter(|peer| peer.adverts > 1) {
+                break at.since(peer.heard_at);
+            }
+        }
+    };
+    let ago = tokio::time::timeout(PATIENCE, heard).await.unwrap();
+    assert!(ago >= waited, "heard {ago:?} ago");
+    high.stop().await;
+    low.stop().await;
 }
 
 #[tokio::test]
