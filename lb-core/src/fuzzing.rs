@@ -2,6 +2,8 @@
 //! depend on how they were cut. The corpus is replayed by `ha-lb`'s `tests/corpus.rs`. Not part of the public
 //! interface.
 
+mod http2;
+
 use std::{
     io,
     path::Path,
@@ -19,6 +21,8 @@ use crate::{
     request::{ConnectionInfo, RequestView, RuleState},
     rules::{ProxySide, RulesBuilder},
 };
+
+pub use http2::http2;
 
 /// The first byte chooses leniency and how many bytes arrive at a time, the rest is a request, or a
 /// response if it begins like one, and its body if that is chunked.

@@ -32,6 +32,7 @@ pub use error::Error;
 pub use pages::{page, reason_phrase, write_error_page, write_raw_error_page, write_redirect};
 pub use request::{RequestDecoder, RequestSummary};
 pub use response::{ResponseDecoder, ResponseSummary};
+pub(crate) use text::{is_field_value, is_target, is_token};
 pub use write::{write_field, write_request_head, write_response_head};
 
 /// Result of feeding a decoder.

@@ -1,11 +1,21 @@
-//! What is kept in mind of an HTTP/2 connection beside its streams, without I/O: which frames pass, and whether the
-//! peer sends more of those that cost it nothing than anybody needs.
+//! HTTP/2 to clients (RFC 9113), without I/O: a connection seen from the server ([`Server`]), and what it is made of.
 //!
-//! Frames are understood elsewhere (by a library, in the data plane); here they are only told apart. Never here:
-//! sockets, clocks, header fields.
+//! ```text
+//! frame: frames          hpack: fields in blocks      request: fields as a head of HTTP/1.1
+//! manners: floods        server: streams, windows, settings, the end of it all
+//! ```
+//!
+//! Nothing that a client sends panics or makes memory grow beyond what is said there. Never here: sockets, clocks.
 
+#![forbid(unsafe_code)]
+
+mod frame;
+pub mod hpack;
 mod manners;
-mod walk;
+mod request;
+mod server;
 
+pub use frame::{Code, Frame, Kind};
 pub use manners::{Flood, Manners};
-pub use walk::{Frame, FrameKind, FrameWalk};
+pub use request::{Form, Malformed, Request, is_of_connection};
+pub use server::{Content, Event, Key, Limits, Server};

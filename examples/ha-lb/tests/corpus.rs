@@ -6,13 +6,14 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 type Body = fn(&[u8]);
 
 /// Every fuzz target and its body.
-const TARGETS: [(&str, Body); 9] = [
+const TARGETS: [(&str, Body); 10] = [
     ("advert_parse", vrrp_proto::fuzzing::advertisement),
     ("ah_open", vrrp_proto::fuzzing::authentication_header),
     ("auth_hmac", vrrp_proto::fuzzing::auth_hmac),
     ("event_lists", vrrp_fsm::fuzzing::event_lists),
     ("haproxy_conf", ha_lb::config::fuzzing::haproxy),
     ("http1", lb_core::fuzzing::http1),
+    ("http2", lb_core::fuzzing::http2),
     ("keepalived_conf", ha_lb::config::fuzzing::keepalived),
     ("proxy_protocol", lb_core::fuzzing::proxy_header),
     ("rules", lb_core::fuzzing::rules),
@@ -67,6 +68,11 @@ fn haproxy_files() {
 #[test]
 fn http1_messages() {
     replay("http1");
+}
+
+#[test]
+fn http2_frames() {
+    replay("http2");
 }
 
 #[test]

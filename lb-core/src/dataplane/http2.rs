@@ -1,17 +1,21 @@
-//! HTTP/2 (RFC 9113): connections of clients here, those to servers in [`trunk`]. Frames, header compression and flow control are the `h2` crate's; here
-//! each request becomes a connection of its own to the code that serves HTTP/1, one that carries one exchange.
+//! HTTP/2 (RFC 9113): connections of clients here, those to servers in [`trunk`]. Frames, header compression and flow
+//! control are those of [`crate::http2`] towards clients and the `h2` crate's towards servers; each request is served as a
+//! connection of its own by the code that serves HTTP/1, one that carries one exchange.
 //!
 //! ```text
-//! socket <-> Wire (counts frames) <-> h2 <-> Downstream (a request as text) <-> Connection, Exchange: as HTTP/1
+//! socket <-> Front <-> Mux (crate::http2::Server) <-> Downstream (a request as text) <-> Connection, Exchange: as HTTP/1
+//! socket <-> Wire <-> Trunk (h2) <-> Upstream (a request as text) <-> Exchange
 //! ```
 //!
-//! Memory of a connection is bounded: [`WINDOWS`] windows of request content, and for each stream a buffer of each
-//! direction (16 kB) and [`SEND_BUFFER`] of response that the client has room for but the socket has not taken.
+//! A client's frames are read in one go, its requests served by tasks of their own, and what all of them answer is sent
+//! in one go when they have had their turn.
 
 mod downstream;
 mod incoming;
 mod lane;
+mod library;
 mod message;
+mod mux;
 mod outgoing;
 mod trunk;
 mod upstream;
@@ -19,18 +23,12 @@ mod wire;
 
 use std::{
     cell::{Cell, RefCell},
+    io::IoSlice,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
-
-use bytes::Bytes;
-use h2::{
-    Reason,
-    server::{Builder, SendResponse},
-};
-use http::Request;
 
 pub(super) use downstream::Downstream;
 pub(super) use lane::Lane;
@@ -38,6 +36,7 @@ pub(super) use trunk::{Made, Trunks};
 pub(super) use upstream::Upstream;
 
 use super::{
+    buffer::{Buffer, SIZE},
     clock,
     flow::Side,
     listener::Listener,
@@ -49,23 +48,18 @@ use super::{
 };
 use crate::{
     config::ProxyConfig,
+    http2::{Code, Key, Limits, Server},
     log::events::{self, level},
     request::{ConnectionInfo, RuleState},
 };
-use wire::{Seen, Wire};
+use mux::Mux;
 
-/// Response bytes of a stream that wait for the socket.
-const SEND_BUFFER: usize = 64 * 1024;
-/// Request content of one connection that may wait, in windows of a stream.
-const WINDOWS: u32 = 16;
 /// Bytes of a head: the text made of it must fit a buffer. Longer ones are answered with 431.
 const HEAD: u32 = 15 * 1024;
-/// Streams that were cancelled before anybody looked at them, more than that is a flood.
-const CANCELLED_UNSEEN: usize = 100;
+/// A connection without a stream for so long gives memory back.
+const SOON: Duration = Duration::from_secs(1);
 /// How long the last frames of a connection that is closed may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-type Mux = h2::server::Connection<Wire, Bytes>;
 
 /// The connection, beside its streams.
 struct Front {
@@ -77,14 +71,22 @@ struct Front {
     state: RuleState,
     handshake: Duration,
     presence: Rc<Presence>,
-    seen: Rc<Seen>,
+    stream: Stream,
+    input: Buffer,
+    mux: Rc<Mux>,
     live: Rc<Live>,
     /// Streams so far.
     opened: u32,
+    /// Since when the client takes nothing of what waits to be sent.
+    stuck: Option<Instant>,
     /// A client that is told to open no more streams.
     leaving: bool,
     /// When the connection was told to close.
     closing: Option<Instant>,
+    /// The end of what is sent has been sent.
+    shut: bool,
+    /// It has given memory back, and had no stream since.
+    shrunk: bool,
 }
 
 /// The streams that are being served.
@@ -120,11 +122,8 @@ impl Drop for Lives {
     }
 }
 
-/// How a connection ended.
-enum End {
-    Closed,
-    Failed(h2::Error),
-}
+/// The client is gone.
+struct Lost;
 
 /// Serves a client connection to its end.
 pub(super) async fn serve(connection: Box<Connection>) {
@@ -141,9 +140,14 @@ pub(super) async fn serve(connection: Box<Connection>) {
         presence,
         ..
     } = *connection;
-    let seen = Rc::new(Seen::default());
-    let before = Bytes::copy_from_slice(client.input.bytes());
-    let wire = Wire::of_client(client.stream, before, &seen);
+    let settings = &listener.balancer.config.global.http2;
+    let limits = Limits {
+        header_table: settings.header_table_size,
+        window: settings.initial_window_size,
+        streams: settings.max_concurrent_streams,
+        frame: settings.max_frame_size,
+        head: HEAD,
+    };
     let mut front = Front {
         worker,
         listener,
@@ -153,22 +157,27 @@ pub(super) async fn serve(connection: Box<Connection>) {
         state,
         handshake,
         presence,
-        seen,
+        stream: client.stream,
+        input: client.input,
+        mux: Rc::new(Mux::new(Server::new(limits, clock::recent()))),
         live: Rc::new(Live {
             count: Cell::new(0),
             idle_since: Cell::new(idle_since),
             waker: RefCell::default(),
         }),
         opened: 0,
+        stuck: None,
         leaving: false,
         closing: None,
+        shut: false,
+        shrunk: false,
     };
     front.listener.counters.http2.connections.increment();
-    let Some(mut mux) = front.greet(wire).await else {
-        return;
-    };
-    let end = std::future::poll_fn(|cx| front.poll(cx, &mut mux)).await;
-    front.report(&end);
+    // What was read before anybody knew what it is.
+    front.understand();
+    std::future::poll_fn(|cx| front.poll(cx)).await;
+    front.lose();
+    front.report();
 }
 
 impl Front {
@@ -176,84 +185,151 @@ impl Front {
         self.listener.frontend.config()
     }
 
-    /// Reads the client's preface.
-    async fn greet(&mut self, wire: Wire) -> Option<Mux> {
-        let settings = &self.listener.balancer.config.global.http2;
-        let window = settings.initial_window_size;
-        let mut greeting = std::pin::pin!(
-            Builder::new()
-                .initial_window_size(window)
-                .initial_connection_window_size(window.saturating_mul(WINDOWS).min(MAX_WINDOW))
-                .max_concurrent_streams(settings.max_concurrent_streams)
-                .max_frame_size(settings.max_frame_size)
-                .header_table_size(settings.header_table_size)
-                .max_header_list_size(HEAD)
-                .max_send_buffer_size(SEND_BUFFER)
-                .max_pending_accept_reset_streams(CANCELLED_UNSEEN)
-                .enable_connect_protocol()
-                .handshake::<Wire, Bytes>(wire)
-        );
-        let timeouts = &self.listener.frontend.config().timeouts;
-        let patience = timeouts.http_request.or(timeouts.client);
-        self.timer.after(self.info.accepted_at, patience);
-        let (member, timer) = (&self.member, &mut self.timer);
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(done) = greeting.as_mut().poll(cx) {
-                clock::now();
-                return Poll::Ready(done.ok());
-            }
-            let ends = member.order() >= Order::Finish || timer.poll_expired(cx).is_ready();
-            match ends {
-                true => Poll::Ready(None),
-                false => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    /// Reads and writes frames, and starts streams.
-    fn poll(&mut self, cx: &mut Context<'_>, mux: &mut Mux) -> Poll<End> {
+    /// Reads and writes frames, and starts streams, until the end.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         clock::now();
         self.live.listen(cx);
+        self.mux.listen(cx);
         loop {
-            match mux.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => {
-                    self.open(request, respond);
-                    continue;
-                }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(End::Failed(error)),
-                Poll::Ready(None) => return Poll::Ready(End::Closed),
-                Poll::Pending => {}
+            if self.receive(cx).is_err() {
+                return Poll::Ready(());
             }
-            if self.closing.is_none()
-                && let Some(reason) = self.reason_to_close()
-            {
-                mux.abrupt_shutdown(reason);
-                self.closing = Some(clock::recent());
-                continue;
+            self.obey();
+            let sent = self.send(cx);
+            if let Poll::Ready(Err(Lost)) = sent {
+                return Poll::Ready(());
             }
-            if self.member.order() == Order::Finish && !self.leaving {
-                self.leaving = true;
-                mux.graceful_shutdown();
-                continue;
+            let over = sent.is_ready() && self.mux.with(|server| server.is_over());
+            if over && self.poll_end(cx).is_ready() {
+                return Poll::Ready(());
             }
             self.timer.set(self.deadline());
-            match self.timer.poll_expired(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) if self.closing.is_some() => return Poll::Ready(End::Closed),
-                Poll::Ready(()) => {
-                    mux.abrupt_shutdown(Reason::NO_ERROR);
-                    self.closing = Some(clock::recent());
-                }
+            let pause = self.live.idle_since.get() + SOON;
+            let rests = !self.shrunk && self.live.count.get() == 0;
+            if rests {
+                self.timer.no_later_than(pause);
+            }
+            ready!(self.timer.poll_expired(cx));
+            if rests && clock::recent() >= pause {
+                self.shrunk = true;
+                self.mux.shrink();
+            } else if self.closing.is_some() {
+                return Poll::Ready(());
+            } else {
+                self.abandon(Code::NO_ERROR);
             }
         }
     }
 
-    fn reason_to_close(&self) -> Option<Reason> {
-        if self.seen.flood.get().is_some() {
-            return Some(Reason::ENHANCE_YOUR_CALM);
+    /// Takes what the client sent.
+    fn receive(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+        while self.mux.with(|server| !server.is_full()) {
+            match self.input.poll_fill(&mut self.stream, cx, SIZE) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(1..)) => self.understand(),
+                Poll::Ready(_) => return Err(Lost),
+            }
         }
-        (self.member.order() >= Order::ServerDown).then_some(Reason::NO_ERROR)
+        self.input.release();
+        Ok(())
+    }
+
+    fn understand(&mut self) {
+        let bytes = self.input.bytes();
+        let count = bytes.len();
+        self.mux
+            .with(|server| server.receive(bytes, clock::recent()));
+        self.input.consume(count);
+        self.dispatch();
+    }
+
+    /// Starts streams, and wakes those for which something came.
+    fn dispatch(&mut self) {
+        while let Some(key) = self.mux.next_request() {
+            self.open(key);
+        }
+    }
+
+    /// Sends what waits.
+    fn send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        loop {
+            let sent = self.mux.with(|server| {
+                let output = server.output();
+                if output.is_empty() {
+                    return Poll::Ready(Ok(0));
+                }
+                let sent = self.stream.poll_write(cx, &[IoSlice::new(output)]);
+                if let Poll::Ready(Ok(count)) = sent {
+                    server.sent(count);
+                }
+                sent
+            });
+            match sent {
+                Poll::Ready(Ok(1..)) => self.dispatch(),
+                Poll::Ready(Ok(0)) => break,
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Lost)),
+                Poll::Pending => return self.wait_to_send(),
+            }
+        }
+        match self.stream.poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                self.stuck = None;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Lost)),
+            Poll::Pending => self.wait_to_send(),
+        }
+    }
+
+    fn wait_to_send(&mut self) -> Poll<Result<(), Lost>> {
+        self.stuck.get_or_insert(clock::recent());
+        Poll::Pending
+    }
+
+    /// Does what the worker wants.
+    fn obey(&mut self) {
+        let order = self.member.order();
+        if order >= Order::ServerDown {
+            self.abandon(Code::NO_ERROR);
+        } else if order >= Order::Finish && !self.leaving {
+            self.leaving = true;
+            match self.opened {
+                // Nothing came yet but, at most, a preface.
+                0 => self.abandon(Code::NO_ERROR),
+                _ => self.mux.with(Server::leave),
+            }
+        }
+        if self.closing.is_none() && self.mux.with(|server| server.is_over()) {
+            self.closing = Some(clock::recent());
+        }
+    }
+
+    fn abandon(&mut self, code: Code) {
+        self.mux.with(|server| server.abandon(code));
+        self.closing.get_or_insert(clock::recent());
+        self.dispatch();
+    }
+
+    /// The client has gone.
+    fn lose(&mut self) {
+        self.mux.with(Server::lose);
+        self.dispatch();
+    }
+
+    /// Ends the connection. One that broke the rules is read until its client has seen why: what is left unread would
+    /// make the kernel reset it before.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.shut {
+            if ready!(self.stream.poll_shutdown(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            self.shut = true;
+        }
+        let wronged = |server: &mut Server| server.failure().is_some() || server.flood().is_some();
+        match self.mux.with(wronged) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
     }
 
     /// How long a connection without streams may be quiet. (Those with streams have the timeouts of their exchanges.)
@@ -266,7 +342,7 @@ impl Front {
         }
         let timeouts = &self.proxy().timeouts;
         // The ends of answers are on their way to a client that is slow, not quiet.
-        if let Some(since) = self.seen.stuck.get() {
+        if let Some(since) = self.stuck {
             return timeouts.client.map(|patience| since + patience);
         }
         let quiet = if self.leaving {
@@ -284,13 +360,9 @@ impl Front {
     }
 
     /// Starts a stream.
-    fn open(&mut self, request: Request<h2::RecvStream>, respond: SendResponse<Bytes>) {
+    fn open(&mut self, key: Key) {
         self.catch_up();
-        let (request, content) = request.into_parts();
-        let stream = match Downstream::new(&request, content, respond) {
-            Ok(stream) => stream,
-            Err((_, mut respond)) => return respond.send_reset(Reason::PROTOCOL_ERROR),
-        };
+        let stream = Downstream::new(&self.mux, key);
         let counters = &self.listener.counters;
         counters.http2.streams.increment();
         let now = clock::recent();
@@ -311,6 +383,7 @@ impl Front {
             inspected: false,
             presence: Rc::clone(&self.presence),
         });
+        self.shrunk = false;
         let number = self.opened;
         self.opened = self.opened.saturating_add(1);
         let lives = Lives::new(&self.live);
@@ -332,41 +405,24 @@ impl Front {
     }
 
     /// Counts what was wrong, and tells of a flood.
-    fn report(&self, end: &End) {
+    fn report(&self) {
         let counters = &self.listener.counters;
-        for _ in 0..self.seen.malformed.take() {
+        for _ in 0..self.mux.with(Server::take_malformed) {
             counters.http2.malformed.increment();
             self.listener.count_bad_request();
         }
-        let calmed = match end {
-            End::Failed(error) => error.is_library() && is_calm(error),
-            End::Closed => false,
-        };
-        let words = match self.seen.flood.get() {
-            Some(flood) => flood.words(),
-            None if calmed => "too many cancelled requests, or a head without end",
-            None => {
-                if let End::Failed(error) = end
-                    && error.is_library()
-                {
-                    counters.http2.protocol_errors.increment();
-                }
-                return;
+        let Some(flood) = self.mux.with(|server| server.flood()) else {
+            if self.mux.with(|server| server.failure()).is_some() {
+                counters.http2.protocol_errors.increment();
             }
+            return;
         };
         counters.http2.floods.increment();
         let proxy = self.proxy();
-        let text = events::http2_flood(self.info.source, &proxy.name, words);
+        let text = events::http2_flood(self.info.source, &proxy.name, flood.words());
         let sinks = &self.worker.sinks;
         sinks.log(proxy, level::WARNING, text.as_bytes());
     }
-}
-
-/// The largest window (RFC 9113 §6.9.1).
-const MAX_WINDOW: u32 = (1 << 31) - 1;
-
-fn is_calm(error: &h2::Error) -> bool {
-    error.reason() == Some(Reason::ENHANCE_YOUR_CALM)
 }
 
 impl Live {

@@ -19,19 +19,19 @@ pub(super) fn is_tchar(b: u8) -> bool {
 }
 
 /// A token of at least one `tchar`.
-pub(super) fn is_token(text: &[u8]) -> bool {
+pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&b| is_tchar(b))
 }
 
 /// No control character but HTAB. Folded without a branch so that it is vectorised.
-pub(super) fn is_field_value(text: &[u8]) -> bool {
+pub(crate) fn is_field_value(text: &[u8]) -> bool {
     !text.iter().fold(false, |bad, &b| {
         bad | (b < 0x20 && b != b'\t') | (b == 0x7f)
     })
 }
 
 /// The bytes a request target may hold: visible ASCII without `#`.
-pub(super) fn is_target(text: &[u8]) -> bool {
+pub(crate) fn is_target(text: &[u8]) -> bool {
     !text.iter().fold(text.is_empty(), |bad, &b| {
         bad | !(0x21..=0x7e).contains(&b) | (b == b'#')
     })

@@ -1,11 +1,11 @@
 //! Floods: frames that cost their sender nothing and us something (CVE-2019-9512 to -9518, CVE-2023-44487).
 //!
 //! A peer is allowed [`SMALL`] small frames in [`SPAN`], and [`RESETS`] cancelled requests and one for every second
-//! request beside. (Heads without end and bodies in crumbs are limited by whoever reads them.)
+//! request beside. (Heads without end are limited by whoever reads them.)
 
 use std::time::{Duration, Instant};
 
-use super::{Frame, FrameKind};
+use super::frame::{ACK, END_STREAM, Frame, Kind};
 
 /// Small frames that are too many in [`SPAN`].
 const SMALL: u32 = 1000;
@@ -21,6 +21,8 @@ pub enum Flood {
     Resets,
     /// Frames without content: pings, settings, priorities, empty data, unknown ones.
     SmallFrames,
+    /// Pieces of a head (CVE-2024-27316).
+    Head,
 }
 
 impl Flood {
@@ -29,6 +31,7 @@ impl Flood {
         match self {
             Self::Resets => "too many cancelled requests",
             Self::SmallFrames => "too many small frames",
+            Self::Head => "a head without end",
         }
     }
 }
@@ -56,20 +59,12 @@ impl Manners {
     /// Counts a frame that came; tells if that was one too many.
     pub fn note(&mut self, now: Instant, frame: Frame) -> Option<Flood> {
         match frame.kind {
-            FrameKind::Headers => self.opened += 1,
-            FrameKind::Reset => {
-                self.resets += 1;
-                let many = self.resets > RESETS + self.opened / 2;
-                return many.then_some(Flood::Resets);
-            }
-            FrameKind::Data if frame.length > 0 || frame.flag => {}
+            Kind::Headers => self.opened += 1,
+            Kind::Reset => return self.note_fault(),
+            Kind::Data if frame.length > 0 || frame.has(END_STREAM) => {}
             // What answers us was asked for.
-            FrameKind::Settings | FrameKind::Ping if frame.flag => {}
-            FrameKind::Data
-            | FrameKind::Priority
-            | FrameKind::Settings
-            | FrameKind::Ping
-            | FrameKind::Other => {
+            Kind::Settings | Kind::Ping if frame.has(ACK) => {}
+            Kind::Data | Kind::Priority | Kind::Settings | Kind::Ping | Kind::Other => {
                 if now.saturating_duration_since(self.since) > SPAN {
                     self.since = now;
                     self.small = 0;
@@ -77,9 +72,16 @@ impl Manners {
                 self.small += 1;
                 return (self.small > SMALL).then_some(Flood::SmallFrames);
             }
-            FrameKind::GoAway | FrameKind::WindowUpdate | FrameKind::Continuation => {}
+            Kind::GoAway | Kind::WindowUpdate | Kind::Continuation | Kind::Push => {}
         }
         None
+    }
+
+    /// Counts a request that had to be cancelled for what the peer did (CVE-2025-8671), as one that it cancelled.
+    pub fn note_fault(&mut self) -> Option<Flood> {
+        self.resets += 1;
+        let many = self.resets > RESETS + self.opened / 2;
+        many.then_some(Flood::Resets)
     }
 
     /// Requests so far.
@@ -93,12 +95,12 @@ mod tests {
     use super::*;
     use crate::test_clock::now;
 
-    fn frame(kind: FrameKind, length: u32, flag: bool) -> Frame {
+    fn frame(kind: Kind, length: u32, flag: bool) -> Frame {
         Frame {
             kind,
             length,
-            flag,
-            code: 0,
+            flags: u8::from(flag),
+            stream: 1,
         }
     }
 
@@ -113,18 +115,14 @@ mod tests {
 
     #[test]
     fn a_flood_of_resets_is_noticed_and_a_browser_that_leaves_a_page_is_not() {
-        let rapid = (0..1000).flat_map(|_| {
-            [
-                frame(FrameKind::Headers, 20, true),
-                frame(FrameKind::Reset, 4, false),
-            ]
-        });
+        let rapid =
+            (0..1000).flat_map(|_| [frame(Kind::Headers, 20, true), frame(Kind::Reset, 4, false)]);
         let (at, flood) = first_flood(rapid, Duration::ZERO).unwrap();
         assert_eq!(flood, Flood::Resets);
         assert!((200..=402).contains(&at), "{at}");
         let page = (0..20).flat_map(|_| {
-            let requests = (0..100).map(|_| frame(FrameKind::Headers, 20, true));
-            requests.chain((0..40).map(|_| frame(FrameKind::Reset, 4, false)))
+            let requests = (0..100).map(|_| frame(Kind::Headers, 20, true));
+            requests.chain((0..40).map(|_| frame(Kind::Reset, 4, false)))
         });
         assert_eq!(first_flood(page, Duration::ZERO), None);
     }
@@ -132,20 +130,20 @@ mod tests {
     #[test]
     fn small_frames_are_counted_by_the_time_they_come_in() {
         for (kind, length) in [
-            (FrameKind::Ping, 8),
-            (FrameKind::Settings, 0),
-            (FrameKind::Data, 0),
-            (FrameKind::Priority, 5),
-            (FrameKind::Other, 0),
+            (Kind::Ping, 8),
+            (Kind::Settings, 0),
+            (Kind::Data, 0),
+            (Kind::Priority, 5),
+            (Kind::Other, 0),
         ] {
             let frames = || (0..5000).map(|_| frame(kind, length, false));
             let seen = first_flood(frames(), Duration::ZERO);
             assert_eq!(seen, Some((1000, Flood::SmallFrames)), "{kind:?}");
             assert_eq!(first_flood(frames(), Duration::from_millis(20)), None);
         }
-        let content = (0..5000).map(|_| frame(FrameKind::Data, 1, false));
+        let content = (0..5000).map(|_| frame(Kind::Data, 1, false));
         assert_eq!(first_flood(content, Duration::ZERO), None);
-        let updates = (0..5000).map(|_| frame(FrameKind::WindowUpdate, 4, false));
+        let updates = (0..5000).map(|_| frame(Kind::WindowUpdate, 4, false));
         assert_eq!(first_flood(updates, Duration::ZERO), None);
     }
 }

@@ -3,6 +3,7 @@
 mod attacks;
 mod endings;
 mod frames;
+mod peer;
 mod servers;
 mod tunnels;
 
@@ -145,7 +146,7 @@ fn content_goes_up_by_its_length_or_in_chunks_and_trailers_go_both_ways() {
         let mut byte = [0];
         while let Ok(1) = stream.read(&mut byte) {
             seen.push(byte[0]);
-            let ends: [&[u8]; 3] = [b"abcdef", b"0\r\n\r\n", b"x-up: 1\r\n\r\n"];
+            let ends: [&[u8]; 3] = [b"ghijkl", b"0\r\n\r\n", b"x-up: 1\r\n\r\n"];
             if ends.iter().any(|end| seen.ends_with(end)) {
                 let request = String::from_utf8_lossy(&seen).into_owned();
                 stream.write_all(&answer(&request)).unwrap();
@@ -156,7 +157,7 @@ fn content_goes_up_by_its_length_or_in_chunks_and_trailers_go_both_ways() {
     let plane = Plane::start(vec![proxy(&origin)]);
     let (stated, unstated, with_trailers) = with_client(plane.address(), async |client| {
         let stated = request("POST", "/stated", &[("content-length", "6")]);
-        let stated = ask(&client, stated, &["abc", "def"]).await.unwrap();
+        let stated = ask(&client, stated, &["ghi", "jkl"]).await.unwrap();
         let unstated = request("POST", "/unstated", &[]);
         let unstated = ask(&client, unstated, &["abc", "def"]).await.unwrap();
         let mut ready = client.clone().ready().await.unwrap();
@@ -174,7 +175,7 @@ fn content_goes_up_by_its_length_or_in_chunks_and_trailers_go_both_ways() {
         (stated, unstated, with_trailers)
     });
     assert!(
-        stated.body.ends_with("content-length: 6\r\n\r\nabcdef"),
+        stated.body.ends_with("content-length: 6\r\n\r\nghijkl"),
         "{stated:?}"
     );
     assert!(

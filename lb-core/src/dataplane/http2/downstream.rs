@@ -2,26 +2,27 @@
 
 use std::{
     io::{self, IoSlice},
+    rc::Rc,
     task::{Context, Poll, ready},
 };
-
-use bytes::Bytes;
-use h2::{Reason, RecvStream, server::SendResponse};
-use http::request;
 
 use super::{
     incoming::{Incoming, broken},
     message::{self, Malformed},
+    mux::{Branch, Mux},
     outgoing::{Outgoing, ends_at_once},
 };
-use crate::http1::{Leniency, Limits, Method, ResponseDecoder};
+use crate::{
+    http1::{Leniency, Limits, ResponseDecoder},
+    http2::{Code, Key, Request},
+};
 
 /// A stream.
 #[derive(Debug)]
 pub(in crate::dataplane) struct Downstream {
-    incoming: Incoming,
-    respond: SendResponse<Bytes>,
-    outgoing: Option<Outgoing>,
+    branch: Branch,
+    incoming: Incoming<Branch>,
+    outgoing: Option<Outgoing<Branch>>,
     /// The part of a head that has been written.
     head: Vec<u8>,
     decoder: ResponseDecoder,
@@ -35,35 +36,26 @@ pub(in crate::dataplane) struct Downstream {
 
 impl Downstream {
     /// The stream that a request came on.
-    pub(super) fn new(
-        request: &request::Parts,
-        content: RecvStream,
-        respond: SendResponse<Bytes>,
-    ) -> Result<Self, (Malformed, SendResponse<Bytes>)> {
-        let mut text = Vec::with_capacity(512);
-        let form = match message::write_request(request, content.is_end_stream(), &mut text) {
-            Ok(form) => form,
-            Err(malformed) => return Err((malformed, respond)),
+    pub(super) fn new(mux: &Rc<Mux>, key: Key) -> Self {
+        let request = mux.with(|server| server.take_request(key));
+        let branch = Branch {
+            mux: Rc::clone(mux),
+            key,
         };
-        let tunnel = request.method == http::Method::CONNECT;
-        let upgrades = request.extensions.get::<h2::ext::Protocol>().is_some();
-        let method = match upgrades {
-            true => Method::Get,
-            false => Method::of(request.method.as_str().as_bytes()),
-        };
-        let mut decoder = ResponseDecoder::new(Limits::default(), Leniency::HAPROXY, method);
-        decoder.reset(method, upgrades);
-        Ok(Self {
-            incoming: Incoming::new(text, content, form),
-            respond,
+        let mut decoder =
+            ResponseDecoder::new(Limits::default(), Leniency::HAPROXY, request.method);
+        decoder.reset(request.method, request.upgrades);
+        Self {
+            incoming: Incoming::new(request.text, branch.clone(), request.form),
+            branch,
             outgoing: None,
             head: Vec::new(),
             decoder,
-            origin: message::origin(request),
-            tunnel,
+            origin: request.origin,
+            tunnel: request.tunnel,
             aborted: false,
             refused: false,
-        })
+        }
     }
 
     /// Scheme and authority of the request, as logs say them.
@@ -84,13 +76,9 @@ impl Downstream {
     }
 
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        match &mut self.outgoing {
+        match &self.outgoing {
             Some(outgoing) if outgoing.is_done() => Poll::Pending,
-            Some(outgoing) => outgoing.poll_reset(cx),
-            None => self.respond.poll_reset(cx).map(|reset| match reset {
-                Ok(reason) => broken(reason.into()),
-                Err(error) => broken(error),
-            }),
+            _ => self.branch.poll_reset(cx),
         }
     }
 
@@ -125,36 +113,37 @@ impl Downstream {
     /// Takes a head, or as much of it as there is; of an empty body its end too.
     fn write_head(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let before = self.head.len();
-        let text = if before == 0 {
-            bytes
-        } else {
+        if before > 0 {
             self.head.extend_from_slice(bytes);
-            &self.head
-        };
+        }
+        let text = if before == 0 { bytes } else { &self.head };
         let Some(end) = memchr::memmem::find(text, b"\r\n\r\n") else {
             if before == 0 {
                 self.head.extend_from_slice(bytes);
             }
             return Ok(bytes.len());
         };
-        let text = Bytes::copy_from_slice(text.get(..end + 4).unwrap_or_default());
-        self.head.clear();
+        let text = text.get(..end + 4).unwrap_or_default();
         let taken = end + 4 - before;
         let behind = bytes.get(taken..).unwrap_or_default();
-        let malformed = |Malformed| io::Error::from(io::ErrorKind::InvalidData);
-        let (summary, response) =
-            message::read_response(&text, &mut self.decoder).map_err(malformed)?;
+        let mut ends = None;
+        let Branch { mux, key } = &self.branch;
+        let summary = message::read_response(text, &mut self.decoder, |summary, status, head| {
+            if !summary.is_interim() {
+                ends = ends_at_once(summary.framing, behind);
+            }
+            let end = ends.is_some();
+            mux.serve(|server| server.respond(*key, status, message::kept(head), end))
+                .map_err(Broken)
+        });
+        let summary = summary.map_err(|broken| broken.0).map_err(broken)?;
+        self.head.clear();
         if summary.is_interim() {
-            self.respond.send_informational(response).map_err(broken)?;
             return Ok(taken);
         }
-        let end = ends_at_once(summary.framing, behind);
-        let stream = self
-            .respond
-            .send_response(response, end.is_some())
-            .map_err(broken)?;
-        self.outgoing = Some(Outgoing::new(stream, summary.framing, end.is_some()));
-        Ok(taken + end.unwrap_or(0))
+        let branch = self.branch.clone();
+        self.outgoing = Some(Outgoing::new(branch, summary.framing, ends.is_some()));
+        Ok(taken + ends.unwrap_or(0))
     }
 
     /// Ends the response, if its end is that of the connection.
@@ -171,23 +160,50 @@ impl Downstream {
     pub(in crate::dataplane) fn refuse(&mut self) {
         self.refused = true;
     }
-}
 
-impl Drop for Downstream {
-    fn drop(&mut self) {
+    /// Says what the end of the exchange means for the response.
+    fn finish(&mut self) {
         let Some(outgoing) = &mut self.outgoing else {
-            let reason = match self.refused {
-                true => Reason::REFUSED_STREAM,
-                false => Reason::CANCEL,
+            let code = match self.refused {
+                true => Code::REFUSED,
+                false => Code::CANCEL,
             };
-            return self.respond.send_reset(reason);
+            return self
+                .branch
+                .mux
+                .serve(|server| server.reset(self.branch.key, code));
         };
         if !self.aborted {
             // The end of the exchange is that of a body without a length.
             let _ = outgoing.end();
         }
         if !outgoing.is_done() {
-            outgoing.reset(Reason::INTERNAL_ERROR);
+            outgoing.reset(Code::INTERNAL);
         }
+    }
+}
+
+impl Drop for Downstream {
+    fn drop(&mut self) {
+        self.finish();
+        let request = Request {
+            text: std::mem::take(self.incoming.text()),
+            origin: std::mem::take(&mut self.origin),
+            ..Request::default()
+        };
+        let Branch { mux, key } = &self.branch;
+        mux.serve(|server| {
+            server.recycle(*key, request);
+            server.release(*key);
+        });
+    }
+}
+
+/// Why a head was not sent.
+struct Broken(Code);
+
+impl From<Malformed> for Broken {
+    fn from(_: Malformed) -> Self {
+        Self(Code::INTERNAL)
     }
 }

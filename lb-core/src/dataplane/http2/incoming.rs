@@ -1,45 +1,54 @@
 //! What the other end of a stream sends, as the bytes of HTTP/1.1 that follow one another: head, content, trailers.
 //!
-//! Content that nobody has read yet lies in the library, at most a window of it for each stream: leave to send more is
-//! given as bytes go out of here.
+//! Content that nobody has read yet lies in the engine of its connection, at most a window of it for each stream:
+//! leave to send more is given as bytes go out of here.
 
 use std::{
-    io,
+    io::{self, Write as _},
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
-use h2::RecvStream;
-
-use super::message::{Form, write_trailers};
+use crate::http2::{Code, Form};
 
 /// Room for the size of a chunk and the ends of its lines.
 const CHUNK_FRAME: usize = 20;
 /// A chunk that is copied once more, because it does not fit the room that is left.
 const SMALL_CHUNK: usize = 1024;
 
+/// Content of a stream as it comes.
+pub(super) trait Content {
+    /// How many bytes can be taken; 0 behind the last.
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>>;
+
+    /// Takes bytes, no more than there are.
+    fn take(&mut self, room: &mut [u8]);
+
+    /// Appends the lines of the trailers, behind the last byte.
+    fn poll_trailers(&mut self, cx: &mut Context<'_>, text: &mut Vec<u8>) -> Poll<io::Result<()>>;
+}
+
 /// One direction of a stream.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(super) struct Incoming<C> {
     /// Text to be read before anything else, and how much of it has been.
     text: Vec<u8>,
     read: usize,
     /// Its content, once its head has come.
-    content: Option<RecvStream>,
-    /// Content that has come.
-    data: Bytes,
+    content: Option<C>,
     form: Form,
+    /// The end of the content has come.
+    ended: bool,
 }
 
-impl Incoming {
-    /// `text` first, then the content of `content` in the form that the text announces.
-    pub(super) fn new(text: Vec<u8>, content: RecvStream, form: Form) -> Self {
+impl<C: Content> Incoming<C> {
+    /// `text` first, then `content` in the form that the text announces.
+    pub(super) fn new(text: Vec<u8>, content: C, form: Form) -> Self {
         Self {
             text,
             read: 0,
             content: Some(content),
-            data: Bytes::new(),
             form,
+            ended: false,
         }
     }
 
@@ -49,8 +58,8 @@ impl Incoming {
             text: Vec::new(),
             read: 0,
             content: None,
-            data: Bytes::new(),
             form: Form::Nothing,
+            ended: false,
         }
     }
 
@@ -60,7 +69,7 @@ impl Incoming {
     }
 
     /// The head is among the text: this follows.
-    pub(super) fn begin_content(&mut self, content: RecvStream, form: Form) {
+    pub(super) fn begin_content(&mut self, content: C, form: Form) {
         self.content = Some(content);
         self.form = form;
     }
@@ -83,17 +92,17 @@ impl Incoming {
             if self.form == Form::Nothing {
                 return Poll::Ready(Ok(filled));
             }
-            if self.data.is_empty() {
-                match self.poll_content(cx) {
-                    Poll::Ready(Ok(())) => continue,
-                    // What was read comes first; the error is still there afterwards.
-                    _ if filled > 0 => return Poll::Ready(Ok(filled)),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => return Poll::Pending,
+            match self.poll_some(cx) {
+                Poll::Ready(Ok(0)) => {}
+                Poll::Ready(Ok(count)) => {
+                    let left = room.get_mut(filled..).unwrap_or_default();
+                    filled += self.take_content(count, left);
                 }
+                // What was read comes first; the error is still there afterwards.
+                _ if filled > 0 => return Poll::Ready(Ok(filled)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
             }
-            let left = room.get_mut(filled..).unwrap_or_default();
-            filled += self.take_content(left);
         }
     }
 
@@ -104,59 +113,67 @@ impl Incoming {
         count
     }
 
-    /// Gets content, or its end.
-    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// How much content there is; with 0, what ends it is among the text.
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(content) = &mut self.content else {
             self.form = Form::Nothing;
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(0));
         };
-        match ready!(content.poll_data(cx)) {
-            Some(Ok(data)) => self.data = data,
-            Some(Err(error)) => return Poll::Ready(Err(broken(error))),
-            None => {
-                let trailers = ready!(content.poll_trailers(cx)).map_err(broken)?;
-                if self.form == Form::Chunks {
-                    write_trailers(trailers.as_ref(), &mut self.text);
-                }
-                self.form = Form::Nothing;
+        if !self.ended {
+            let count = ready!(content.poll_some(cx))?;
+            if count > 0 {
+                return Poll::Ready(Ok(count));
             }
+            self.ended = true;
         }
-        Poll::Ready(Ok(()))
+        if self.form == Form::Chunks {
+            self.text.clear();
+            self.text.extend_from_slice(b"0\r\n");
+            let polled = content.poll_trailers(cx, &mut self.text);
+            if !matches!(polled, Poll::Ready(Ok(()))) {
+                self.text.clear();
+            }
+            ready!(polled)?;
+            self.text.extend_from_slice(b"\r\n");
+        }
+        self.form = Form::Nothing;
+        Poll::Ready(Ok(0))
     }
 
-    fn take_content(&mut self, room: &mut [u8]) -> usize {
-        let (taken, filled) = match self.form {
-            Form::Nothing => (self.data.len(), 0),
-            Form::Raw => {
-                let count = copy(&self.data, room);
-                (count, count)
-            }
-            Form::Chunks if room.len() <= 2 * CHUNK_FRAME => {
-                let count = self.data.len().min(SMALL_CHUNK);
-                let piece = self.data.get(..count).unwrap_or_default();
-                self.text
-                    .extend_from_slice(format!("{count:x}\r\n").as_bytes());
-                self.text.extend_from_slice(piece);
-                self.text.extend_from_slice(b"\r\n");
-                (count, 0)
-            }
-            Form::Chunks => {
-                let count = self.data.len().min(room.len() - CHUNK_FRAME);
-                let piece = self.data.get(..count).unwrap_or_default();
-                let mut at = 0;
-                for part in [format!("{count:x}\r\n").as_bytes(), piece, b"\r\n"] {
-                    at += copy(part, room.get_mut(at..).unwrap_or_default());
-                }
-                (count, at)
-            }
+    fn take_content(&mut self, count: usize, room: &mut [u8]) -> usize {
+        let Some(content) = &mut self.content else {
+            return 0;
         };
-        self.data.advance(taken);
-        if let Some(content) = &mut self.content {
-            // Fails only for more than was received.
-            let _ = content.flow_control().release_capacity(taken);
+        let mut line = [0; CHUNK_FRAME];
+        if self.form == Form::Raw {
+            let count = count.min(room.len());
+            content.take(room.get_mut(..count).unwrap_or_default());
+            count
+        } else if room.len() <= 2 * CHUNK_FRAME {
+            let count = count.min(SMALL_CHUNK);
+            self.text.extend_from_slice(size_line(count, &mut line));
+            let start = self.text.len();
+            self.text.resize(start + count, 0);
+            content.take(self.text.get_mut(start..).unwrap_or_default());
+            self.text.extend_from_slice(b"\r\n");
+            0
+        } else {
+            let count = count.min(room.len() - CHUNK_FRAME);
+            let start = copy(size_line(count, &mut line), room);
+            let end = start + count;
+            content.take(room.get_mut(start..end).unwrap_or_default());
+            end + copy(b"\r\n", room.get_mut(end..).unwrap_or_default())
         }
-        filled
     }
+}
+
+/// The line before a chunk.
+fn size_line(count: usize, line: &mut [u8; CHUNK_FRAME]) -> &[u8] {
+    let mut rest = &mut line[..];
+    // Sixteen digits at most.
+    let _ = write!(rest, "{count:x}\r\n");
+    let length = CHUNK_FRAME - rest.len();
+    line.get(..length).unwrap_or_default()
 }
 
 fn copy(from: &[u8], to: &mut [u8]) -> usize {
@@ -167,11 +184,11 @@ fn copy(from: &[u8], to: &mut [u8]) -> usize {
     count
 }
 
-/// An error of a stream as one of a connection.
-pub(super) fn broken(error: h2::Error) -> io::Error {
+/// The end of a stream as an error of a connection.
+pub(super) fn broken(code: Code) -> io::Error {
     // RFC 9113 §8.7: nothing was done with the request.
-    if error.reason() == Some(h2::Reason::REFUSED_STREAM) {
-        return io::Error::new(io::ErrorKind::ConnectionRefused, error);
+    if code == Code::REFUSED {
+        return io::ErrorKind::ConnectionRefused.into();
     }
-    io::Error::new(io::ErrorKind::ConnectionReset, error)
+    io::ErrorKind::ConnectionReset.into()
 }

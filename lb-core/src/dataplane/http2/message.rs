@@ -1,128 +1,28 @@
 //! Heads of HTTP/2 as the HTTP/1.1 text that exchanges read and write, and back (RFC 9113 §8).
 //!
-//! What HTTP/2 forbids and HTTP/1.1 would understand is refused here or by the library that decodes fields: neither
-//! makes text of a field that could end a line, and the text is read with the same rules as that of any client.
+//! What HTTP/2 forbids and HTTP/1.1 would understand is refused by whoever decodes fields: none makes text of a field
+//! that could end a line, and the text is read with the same rules as that of any peer. (Requests of clients:
+//! `crate::http2`.)
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method as Verb, Request, Response, StatusCode, Uri, header,
-    request, response, uri::PathAndQuery,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb, Request, Uri, header, response};
 
 use crate::{
     head::{Head, HeadRef},
     http1::{
         Leniency, Limits, Progress, RequestDecoder, RequestSummary, ResponseDecoder,
-        ResponseSummary,
+        ResponseSummary, is_field_value, is_token,
     },
+    http2::{Form, is_of_connection},
 };
-
-/// In what form content follows a head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// None does.
-    Nothing,
-    /// As it is: its length is stated, or it is a tunnel.
-    Raw,
-    /// In chunks.
-    Chunks,
-}
 
 /// A head that must not go on.
 #[derive(Debug)]
 pub(super) struct Malformed;
 
-/// Appends the head of a request; `ended` if no content follows.
-pub(super) fn write_request(
-    request: &request::Parts,
-    ended: bool,
-    out: &mut Vec<u8>,
-) -> Result<Form, Malformed> {
-    let authority = request.uri.authority().map(http::uri::Authority::as_str);
-    let protocol = request.extensions.get::<h2::ext::Protocol>();
-    let path = request.uri.path_and_query().map(PathAndQuery::as_str);
-    // RFC 8441 §5: an extended CONNECT is what the upgrade of HTTP/1.1 is a GET for.
-    let (verb, target) = match (&request.method, protocol) {
-        (&Verb::CONNECT, None) => ("CONNECT", authority.ok_or(Malformed)?),
-        (&Verb::CONNECT, Some(_)) => ("GET", path.ok_or(Malformed)?),
-        (verb, _) => (verb.as_str(), path.ok_or(Malformed)?),
-    };
-    // The library takes any text for a protocol; a token it must be, as a method is.
-    if protocol.is_some_and(|protocol| Verb::from_bytes(protocol.as_ref()).is_err()) {
-        return Err(Malformed);
-    }
-    let tunnel = request.method == Verb::CONNECT;
-    // RFC 9113 §8.3.1: nothing but a path; an absolute target would be a second authority.
-    let is_path = target.starts_with('/') || target == "*" && verb == "OPTIONS";
-    if !is_path && verb != "CONNECT" {
-        return Err(Malformed);
-    }
-    for part in [verb, " ", target, " HTTP/1.1\r\n"] {
-        out.extend_from_slice(part.as_bytes());
-    }
-    if let Some(authority) = authority {
-        field(b"host", authority.as_bytes(), out);
-    }
-    let mut crumbs = false;
-    for (name, value) in &request.headers {
-        let value = value.as_bytes();
-        match *name {
-            // Said already; another one is left for the reader to refuse.
-            header::HOST if authority.is_some_and(|a| same(a, value)) => {}
-            // RFC 9113 §8.2.3: one line in HTTP/1.1. (Fields of a name come one after the other.)
-            header::COOKIE if crumbs => {
-                out.truncate(out.len() - 2);
-                out.extend_from_slice(b"; ");
-                out.extend_from_slice(value);
-                out.extend_from_slice(b"\r\n");
-            }
-            // Its length is that of other content: the tunnel has none.
-            header::CONTENT_LENGTH if tunnel => {}
-            _ => {
-                crumbs |= name == header::COOKIE;
-                field(name.as_str().as_bytes(), value, out);
-            }
-        }
-    }
-    let form = match (tunnel, ended) {
-        (true, _) => Form::Raw,
-        (false, true) => Form::Nothing,
-        (false, false) if request.headers.contains_key(header::CONTENT_LENGTH) => Form::Raw,
-        (false, false) => Form::Chunks,
-    };
-    if let Some(protocol) = protocol {
-        field(b"connection", b"upgrade", out);
-        field(b"upgrade", protocol.as_str().as_bytes(), out);
-        // RFC 8441 §5: HTTP/2 has no key; a server of HTTP/1.1 wants one.
-        if protocol.as_str() == "websocket" && !request.headers.contains_key("sec-websocket-key") {
-            field(b"sec-websocket-key", WEBSOCKET_KEY, out);
-        }
-    }
-    if form == Form::Chunks {
-        field(b"transfer-encoding", b"chunked", out);
-    }
-    out.extend_from_slice(b"\r\n");
-    Ok(form)
-}
-
-/// Sixteen bytes in base64. Its purpose, to keep caches from answering old scripts, is met by CONNECT in HTTP/2.
-const WEBSOCKET_KEY: &[u8] = b"aGEtbGIgb3ZlciBodHRwMg==";
-
-fn same(authority: &str, value: &[u8]) -> bool {
-    value.eq_ignore_ascii_case(authority.as_bytes())
-}
-
 fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     for part in [name, b": ", value, b"\r\n"] {
         out.extend_from_slice(part);
-    }
-}
-
-/// What the log says before the path of a request, as HAProxy does: `https://host`.
-pub(super) fn origin(request: &request::Parts) -> Vec<u8> {
-    match (request.uri.scheme_str(), request.uri.authority()) {
-        (Some(scheme), Some(authority)) => format!("{scheme}://{authority}").into_bytes(),
-        _ => Vec::new(),
     }
 }
 
@@ -157,25 +57,17 @@ pub(super) fn write_response(
     form
 }
 
-/// Appends the end of a body in chunks.
+/// Appends the lines of trailers.
 pub(super) fn write_trailers(trailers: Option<&HeaderMap>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers.into_iter().flatten() {
         field(name.as_str().as_bytes(), value.as_bytes(), out);
     }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Reads trailers from lines of text.
 pub(super) fn read_trailers(text: &[u8]) -> HeaderMap {
     let mut trailers = HeaderMap::new();
-    for line in text.split(|&byte| byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let Some(colon) = memchr::memchr(b':', line) else {
-            continue;
-        };
-        let (name, value) = line.split_at(colon);
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
+    for (name, value) in lines(text) {
         let name = HeaderName::from_bytes(name);
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
             trailers.append(name, value);
@@ -184,26 +76,37 @@ pub(super) fn read_trailers(text: &[u8]) -> HeaderMap {
     trailers
 }
 
-/// Reads the head of a response from `text`, which holds all of it.
-pub(super) fn read_response(
-    text: &Bytes,
+/// Names and values of lines, without those that HTTP/2 has no place for.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let fields = text.split(|&byte| byte == b'\n').filter_map(|line| {
+        let (name, value) = line.split_at(memchr::memchr(b':', line)?);
+        Some((name, value.get(1..).unwrap_or_default().trim_ascii()))
+    });
+    fields.filter(|(name, value)| {
+        is_token(name) && is_field_value(value) && !is_hop_by_hop(name, value)
+    })
+}
+
+/// Reads the head of a response from `text`, which holds all of it, and gives it to `tell`, with its status as HTTP/2
+/// has it.
+pub(super) fn read_response<E: From<Malformed>>(
+    text: &[u8],
     decoder: &mut ResponseDecoder,
-) -> Result<(ResponseSummary, Response<()>), Malformed> {
+    tell: impl FnOnce(&ResponseSummary, u16, HeadRef<'_>) -> Result<(), E>,
+) -> Result<ResponseSummary, E> {
     with_scratch(|head| {
         let Ok(Progress::Complete(summary)) = decoder.decode(text, head) else {
-            return Err(Malformed);
+            return Err(Malformed.into());
         };
         decoder.next();
-        let mut response = Response::new(());
         // RFC 8441 §5: switching protocols is success.
         let status = if summary.status == 101 {
             200
         } else {
             summary.status
         };
-        *response.status_mut() = StatusCode::from_u16(status).map_err(|_| Malformed)?;
-        fields(HeadRef::new(head, text), text, response.headers_mut());
-        Ok((summary, response))
+        tell(&summary, status, HeadRef::new(head, text))?;
+        Ok(summary)
     })
 }
 
@@ -248,29 +151,32 @@ fn uri(view: HeadRef<'_>, scheme: &'static str, connect: bool) -> Result<Uri, Ma
 /// Copies fields, without those that speak of a connection of HTTP/1.1 (RFC 9113 §8.2.2).
 fn fields(head: HeadRef<'_>, text: &Bytes, to: &mut HeaderMap) {
     to.reserve(head.fields().count());
-    for (name, value) in head.fields() {
+    for (name, value) in kept(head) {
         let Ok(name) = HeaderName::from_bytes(name) else {
             continue;
         };
-        let of_connection = match name {
-            header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE => true,
-            header::TE => !value.eq_ignore_ascii_case(b"trailers"),
-            _ => matches!(
-                name.as_str(),
-                "keep-alive"
-                    | "proxy-connection"
-                    | "http2-settings"
-                    | "sec-websocket-accept"
-                    | "sec-websocket-key"
-            ),
-        };
-        if of_connection {
-            continue;
-        }
         if let Ok(value) = HeaderValue::from_maybe_shared(piece(text, value)) {
             to.append(name, value);
         }
     }
+}
+
+/// The fields that HTTP/2 has a place for.
+pub(super) fn kept<'a>(head: HeadRef<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    head.fields()
+        .filter(|(name, value)| !is_hop_by_hop(name, value))
+}
+
+/// Whether a field speaks of a connection of HTTP/1.1, or of its change to another protocol.
+fn is_hop_by_hop(name: &[u8], value: &[u8]) -> bool {
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    is_of_connection(name, value)
+        || match name.len() {
+            14 => is(b"http2-settings"),
+            17 => is(b"sec-websocket-key"),
+            20 => is(b"sec-websocket-accept"),
+            _ => false,
+        }
 }
 
 /// `value` as a part of `text`, without a copy where it is one.

@@ -1,18 +1,34 @@
 //! Content written as in HTTP/1.1 on its way into a stream: what frames it is taken off, trailers go as fields.
 //!
-//! A stream takes no more than its receiver and the connection have room for ([`super::SEND_BUFFER`]): the rest waits
-//! where it came from.
+//! A stream takes no more than its receiver and the connection have room for: the rest waits where it came from.
 
 use std::{
     io,
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use h2::{Reason, SendStream};
+use crate::{
+    http1::{ChunkedDecoder, Framing, Leniency},
+    http2::Code,
+};
 
-use super::{incoming::broken, message};
-use crate::http1::{ChunkedDecoder, Framing, Leniency};
+/// Where content of a stream goes.
+pub(super) trait Sink {
+    /// How much of `wanted` bytes, which are some, can be sent now.
+    fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>>;
+
+    /// Sends content that there is room for.
+    fn send(&mut self, bytes: &[u8], last: bool) -> io::Result<()>;
+
+    /// Ends the stream with trailers, given as lines.
+    fn send_trailers(&mut self, text: &[u8]) -> io::Result<()>;
+
+    /// Cancels the stream.
+    fn reset(&mut self, code: Code);
+
+    /// Waits for the other end to cancel it.
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error>;
+}
 
 /// How far content has been written.
 #[derive(Debug)]
@@ -30,12 +46,14 @@ enum Content {
 struct Chunks {
     decoder: ChunkedDecoder,
     trailers: Vec<u8>,
+    /// Content taken out of chunks, on its way.
+    content: Vec<u8>,
 }
 
 /// One direction of a stream, after its head.
 #[derive(Debug)]
-pub(super) struct Outgoing {
-    stream: SendStream<Bytes>,
+pub(super) struct Outgoing<S> {
+    stream: S,
     content: Content,
 }
 
@@ -51,9 +69,9 @@ pub(super) fn ends_at_once(framing: Framing, behind: &[u8]) -> Option<usize> {
     }
 }
 
-impl Outgoing {
+impl<S: Sink> Outgoing<S> {
     /// What follows a head.
-    pub(super) fn new(stream: SendStream<Bytes>, framing: Framing, ended: bool) -> Self {
+    pub(super) fn new(stream: S, framing: Framing, ended: bool) -> Self {
         let content = match framing {
             _ if ended => Content::Done,
             Framing::None | Framing::Length(0) => Content::Done,
@@ -61,6 +79,7 @@ impl Outgoing {
             Framing::Chunked => Content::Chunks(Box::new(Chunks {
                 decoder: ChunkedDecoder::new(Leniency::HAPROXY),
                 trailers: Vec::new(),
+                content: Vec::new(),
             })),
             Framing::UntilClose | Framing::Tunnel => Content::UntilEnd,
         };
@@ -74,15 +93,12 @@ impl Outgoing {
 
     /// Whether the other end cancelled the stream.
     pub(super) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        self.stream.poll_reset(cx).map(|reset| match reset {
-            Ok(reason) => broken(reason.into()),
-            Err(error) => broken(error),
-        })
+        self.stream.poll_reset(cx)
     }
 
     /// Cancels the stream.
-    pub(super) fn reset(&mut self, reason: Reason) {
-        self.stream.send_reset(reason);
+    pub(super) fn reset(&mut self, code: Code) {
+        self.stream.reset(code);
         self.content = Content::Done;
     }
 
@@ -95,7 +111,7 @@ impl Outgoing {
         match &mut self.content {
             Content::Done => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             Content::UntilEnd => {
-                let count = ready!(poll_room(&mut self.stream, cx, bytes.len()))?;
+                let count = ready!(self.stream.poll_room(cx, bytes.len()))?;
                 self.send(bytes.get(..count).unwrap_or_default(), false)?;
                 Poll::Ready(Ok(count))
             }
@@ -103,30 +119,29 @@ impl Outgoing {
                 let wanted = usize::try_from(*left)
                     .unwrap_or(usize::MAX)
                     .min(bytes.len());
-                let count = ready!(poll_room(&mut self.stream, cx, wanted))?;
+                let count = ready!(self.stream.poll_room(cx, wanted))?;
                 *left -= count as u64;
                 let last = *left == 0;
                 self.send(bytes.get(..count).unwrap_or_default(), last)?;
                 Poll::Ready(Ok(count))
             }
             Content::Chunks(chunks) => {
-                let piece = chunks.take(&mut self.stream, cx, bytes)?;
-                if piece.consumed == 0 {
+                let consumed = chunks.take(&mut self.stream, cx, bytes)?;
+                if consumed == 0 {
                     return Poll::Pending;
                 }
-                if chunks.decoder.is_done() && chunks.trailers.len() > 2 {
-                    let trailers = message::read_trailers(&chunks.trailers);
-                    if !piece.content.is_empty() {
-                        self.send_owned(piece.content, false)?;
-                    }
-                    self.content = Content::Done;
-                    self.stream.send_trailers(trailers).map_err(broken)?;
-                } else if chunks.decoder.is_done() {
-                    self.send_owned(piece.content, true)?;
-                } else if !piece.content.is_empty() {
-                    self.send_owned(piece.content, false)?;
+                let done = chunks.decoder.is_done();
+                let trailers = done && chunks.trailers.len() > 2;
+                if !chunks.content.is_empty() || done && !trailers {
+                    self.stream.send(&chunks.content, done && !trailers)?;
                 }
-                Poll::Ready(Ok(piece.consumed))
+                if trailers {
+                    self.stream.send_trailers(&chunks.trailers)?;
+                }
+                if done {
+                    self.content = Content::Done;
+                }
+                Poll::Ready(Ok(consumed))
             }
         }
     }
@@ -140,62 +155,48 @@ impl Outgoing {
     }
 
     fn send(&mut self, bytes: &[u8], last: bool) -> io::Result<()> {
-        self.send_owned(bytes.to_vec(), last)
-    }
-
-    fn send_owned(&mut self, bytes: Vec<u8>, last: bool) -> io::Result<()> {
         if last {
             self.content = Content::Done;
         }
-        self.stream.send_data(bytes.into(), last).map_err(broken)
+        self.stream.send(bytes, last)
     }
 }
 
-/// What [`Chunks::take`] took.
-struct Piece {
-    consumed: usize,
-    content: Vec<u8>,
-}
-
 impl Chunks {
-    /// Takes from `bytes` what the stream has room for, and what frames it.
+    /// Takes from `bytes` what the stream has room for, and what frames it; tells how much that is.
     fn take(
         &mut self,
-        stream: &mut SendStream<Bytes>,
+        stream: &mut impl Sink,
         cx: &mut Context<'_>,
         bytes: &[u8],
-    ) -> io::Result<Piece> {
-        let mut piece = Piece {
-            consumed: 0,
-            content: Vec::new(),
-        };
-        let mut room = None;
-        while piece.consumed < bytes.len() && !self.decoder.is_done() {
-            let rest = bytes.get(piece.consumed..).unwrap_or_default();
+    ) -> io::Result<usize> {
+        self.content.clear();
+        let (mut consumed, mut room) = (0, None);
+        while consumed < bytes.len() && !self.decoder.is_done() {
+            let rest = bytes.get(consumed..).unwrap_or_default();
             let left = self.decoder.chunk_remaining();
             if left == 0 {
-                piece.consumed += self.take_line(rest)?;
+                consumed += self.take_line(rest)?;
                 continue;
             }
             let room = match room {
                 Some(room) => room,
-                None => match poll_room(stream, cx, rest.len()) {
+                None => match stream.poll_room(cx, rest.len()) {
                     Poll::Ready(count) => *room.insert(count?),
                     Poll::Pending => break,
                 },
             };
             let run = usize::try_from(left).unwrap_or(usize::MAX);
-            let run = run.min(rest.len()).min(room - piece.content.len());
+            let run = run.min(rest.len()).min(room - self.content.len());
             if run == 0 {
                 break;
             }
-            piece
-                .content
+            self.content
                 .extend_from_slice(rest.get(..run).unwrap_or_default());
             self.decoder.skip(run as u64);
-            piece.consumed += run;
+            consumed += run;
         }
-        Ok(piece)
+        Ok(consumed)
     }
 
     /// A line between content, or as much of it as there is.
@@ -209,26 +210,5 @@ impl Chunks {
             self.trailers.extend_from_slice(line);
         }
         Ok(taken.consumed)
-    }
-}
-
-/// How much of `wanted` bytes can be sent now.
-fn poll_room(
-    stream: &mut SendStream<Bytes>,
-    cx: &mut Context<'_>,
-    wanted: usize,
-) -> Poll<io::Result<usize>> {
-    stream.reserve_capacity(wanted);
-    let room = stream.capacity();
-    if room > 0 {
-        return Poll::Ready(Ok(room.min(wanted)));
-    }
-    loop {
-        match ready!(stream.poll_capacity(cx)) {
-            Some(Ok(0)) => {}
-            Some(Ok(room)) => return Poll::Ready(Ok(room.min(wanted))),
-            Some(Err(error)) => return Poll::Ready(Err(broken(error))),
-            None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-        }
     }
 }

@@ -14,13 +14,19 @@ use h2::{
 };
 use http::Request;
 
-use super::{HEAD, MAX_WINDOW, SEND_BUFFER, WINDOWS, upstream::Upstream, wire::Wire};
+use super::{HEAD, upstream::Upstream, wire::Wire};
 use crate::{
     config::Http2Settings,
     dataplane::{clock, rt, stream::Stream},
     server::ServerKey,
 };
 
+/// Request bytes of a stream that wait for the socket.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Response content of one connection that may wait, in windows of a stream.
+const WINDOWS: u32 = 16;
+/// The largest window (RFC 9113 §6.9.1).
+const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// How long a connection may be without a stream, as one of HTTP/1.
 const KEPT: Duration = Duration::from_secs(5);
 /// Streams that a client can number (RFC 9113 §5.1.1).
@@ -106,7 +112,7 @@ impl Made {
             .max_header_list_size(HEAD)
             .max_send_buffer_size(SEND_BUFFER)
             .enable_push(false)
-            .handshake::<Wire, Bytes>(Wire::to_server(stream))
+            .handshake::<Wire, Bytes>(Wire(stream))
             .await;
         let (requests, connection) = begun.ok()?;
         let ended = Rc::new(Cell::new(false));

@@ -12,12 +12,16 @@ use bytes::Bytes;
 use h2::{Reason, client::ResponseFuture};
 
 use super::{
-    incoming::{Incoming, broken},
-    message::{self, Form, Malformed},
+    incoming::Incoming,
+    library::{Received, Sent, broken},
+    message::{self, Malformed},
     outgoing::{Outgoing, ends_at_once},
     trunk::Trunk,
 };
-use crate::http1::{Framing, Method};
+use crate::{
+    http1::{Framing, Method},
+    http2::{Code, Form},
+};
 
 /// A stream.
 #[derive(Debug)]
@@ -27,8 +31,8 @@ pub(in crate::dataplane) struct Upstream {
     head: Vec<u8>,
     method: Method,
     response: Option<ResponseFuture>,
-    incoming: Incoming,
-    outgoing: Option<Outgoing>,
+    incoming: Incoming<Received>,
+    outgoing: Option<Outgoing<Sent>>,
     /// The end of what comes means something: it is passed on.
     tunnel: bool,
     refused: bool,
@@ -109,7 +113,7 @@ impl Upstream {
         let text = self.incoming.text();
         let form = message::write_response(&head, content.is_end_stream(), bodiless, text);
         let form = if self.tunnel { Form::Raw } else { form };
-        self.incoming.begin_content(content, form);
+        self.incoming.begin_content(Received::new(content), form);
         Poll::Ready(Ok(()))
     }
 
@@ -173,7 +177,7 @@ impl Upstream {
             broken(error)
         })?;
         self.response = Some(response);
-        self.outgoing = Some(Outgoing::new(stream, framing, end.is_some()));
+        self.outgoing = Some(Outgoing::new(Sent(stream), framing, end.is_some()));
         Ok(taken + end.unwrap_or(0))
     }
 
@@ -188,7 +192,7 @@ impl Drop for Upstream {
         if let Some(outgoing) = &mut self.outgoing
             && !outgoing.is_done()
         {
-            outgoing.reset(Reason::CANCEL);
+            outgoing.reset(Code::CANCEL);
         }
         // What is left of the response is cancelled by the library.
         self.trunk.leave();

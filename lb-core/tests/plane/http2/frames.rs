@@ -36,7 +36,8 @@ pub(crate) fn fields(list: &[(&str, &str)]) -> Vec<u8> {
     for (name, value) in list {
         block.push(0);
         for text in [name, value] {
-            match text.len() {
+            // One byte for each character: what is beyond ASCII in a table stands for a byte.
+            match text.chars().count() {
                 short @ ..127 => block.push(short as u8),
                 long => {
                     let mut rest = long - 127;
@@ -48,7 +49,6 @@ pub(crate) fn fields(list: &[(&str, &str)]) -> Vec<u8> {
                     block.push(rest as u8);
                 }
             }
-            // One byte for each character: what is beyond ASCII in a table stands for a byte.
             block.extend(text.chars().map(|c| c as u8));
         }
     }
