@@ -196,10 +196,19 @@ fn haproxy_without_a_file_or_with_an_unknown_flag_shows_its_usage() {
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stdout).starts_with("HAProxy version 2.6."));
     let output = place.run("haproxy -vv");
-    assert!(
-        text(&output.stdout).contains("\nFeature list : +"),
-        "{output:?}"
-    );
+    let details = text(&output.stdout);
+    assert!(details.contains("\n  TARGET  = linux-glibc\n"), "{details}");
+    let line = |name: &str| {
+        let line = details.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{name}\n{details}"))
+    };
+    assert_eq!(line("Available services : "), "prometheus-exporter");
+    for feature in line("Feature list : ").split(' ') {
+        let (sign, name) = feature.split_at(1);
+        let output = place.run(&format!("haproxy -cc feature({name})"));
+        let expected = i32::from(sign != "+");
+        assert_eq!(output.status.code(), Some(expected), "{feature}");
+    }
 }
 
 #[test]

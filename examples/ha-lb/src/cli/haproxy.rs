@@ -2,15 +2,15 @@
 
 mod flags;
 mod report;
+mod version;
 
-use std::{collections::BTreeSet, ffi::OsString, io::Write as _, process::ExitCode};
+use std::{ffi::OsString, io::Write as _, process::ExitCode};
 
 use flags::{Flags, Parsed};
 use lb_core::config::Config;
 use report::{Report, alert};
 
 use crate::{
-    admin::stat::info,
     config::{
         files::DiskFiles,
         haproxy::{self, condition},
@@ -37,7 +37,7 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
     let flags = match flags::parse(arguments) {
         Parsed::Flags(flags) => flags,
         Parsed::Usage => {
-            version();
+            version::print();
             eprint!("{}", flags::USAGE);
             return ExitCode::FAILURE;
         }
@@ -45,8 +45,8 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
     };
     match flags.version {
         0 => {}
-        1 => return version(),
-        _ => return details(),
+        1 => return version::print(),
+        _ => return version::print_details(),
     }
     if let Some(text) = &flags.condition {
         return match condition::holds_as_typed(text, &|name| std::env::var(name).ok()) {
@@ -72,7 +72,7 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
     // A folder without any file is no file.
     let mut files = flags.files.iter();
     if files.all(|path| haproxy::expand(path, &DiskFiles).is_empty()) {
-        version();
+        version::print();
         eprint!("{}", flags::USAGE);
         return ExitCode::FAILURE;
     }
@@ -216,45 +216,4 @@ fn refuse(quiet: bool, told: &str) -> ExitCode {
         eprint!("{}{}", report::preamble(), alert(told));
     }
     ExitCode::FAILURE
-}
-
-/// `-v`.
-fn version() -> ExitCode {
-    let system = rustix::system::uname();
-    let text = format!(
-        "HAProxy version {} {} - https://haproxy.org/\nStatus: ha-lb in the place of HAProxy 2.6\n\
-         Running on: {} {} {} {}\n",
-        info::VERSION,
-        info::RELEASE_DATE,
-        system.sysname().to_string_lossy(),
-        system.release().to_string_lossy(),
-        system.version().to_string_lossy(),
-        system.machine().to_string_lossy(),
-    );
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
-}
-
-/// `-vv`.
-fn details() -> ExitCode {
-    version();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let features: BTreeSet<String> = condition::FEATURES
-        .iter()
-        .map(|name| format!("+{name}"))
-        .chain(["-LUA", "-PROMEX", "-QUIC"].map(str::to_owned))
-        .collect();
-    let features: Vec<String> = features.into_iter().collect();
-    let text = format!(
-        "\nFeature list : {}\n\nDefault settings :\n  bufsize = 16384, maxrewrite = 1024\n\n\
-         Built with multi-threading support (MAX_THREADS=64, default={threads}).\n\
-         TLS by rustls : TLSv1.2 TLSv1.3\nBuilt with network namespace support.\n\n\
-         Available polling systems :\n      epoll : pref=300,  test result OK\nTotal: 1 (1 usable), will use epoll.\n\n\
-         Available multiplexer protocols :\n\
-         \x20 <default> : mode=HTTP  side=FE|BE  mux=H1    flags=HTX\n\
-         \x20 <default> : mode=TCP   side=FE|BE  mux=PASS  flags=\n",
-        features.join(" ")
-    );
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
 }

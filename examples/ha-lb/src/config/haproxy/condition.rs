@@ -8,6 +8,7 @@ pub const FEATURES: &[&str] = &[
     "NS",
     "OPENSSL",
     "PRCTL",
+    "PROMEX",
     "SYSTEMD",
     "THREAD",
 ];
