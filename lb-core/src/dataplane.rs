@@ -50,5 +50,9 @@ mod worker;
 pub use api::{
     Event, Events, ListenerFd, Options, Silent, StartError, StatsBody, StatsOutcome, StatsService,
 };
-pub use balancer::Balancer;
+pub use balancer::{Balancer, Exchanged};
 pub use plane::{DataPlane, Prepared, start};
+pub use tls::{
+    CertificateEdit, CertificateFacts, CertificateFile, OcspFacts, RevocationFacts, TlsChange,
+    TlsContent, TlsFiles, certificate_facts, ocsp_facts, revocation_facts, unusable_certificate,
+};

@@ -13,7 +13,10 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-pub use certificate::{Certificate, ClientCertificate, DistinguishedName, NamePart, Verified};
+pub use certificate::{
+    Certificate, ClientCertificate, DistinguishedName, NamePart, ServerCertificate, ServerSession,
+    Verified,
+};
 pub use state::{Captures, LogLevel, Marks, RuleState, Scope, Variables};
 pub use world::World;
 

@@ -1,5 +1,9 @@
 //! What all workers share under one configuration, and how the next configuration takes it over.
 
+mod exchange;
+
+pub use exchange::Exchanged;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
@@ -59,6 +63,8 @@ pub struct Balancer {
     connectors: BTreeMap<ServerKey, Connector>,
     /// Servers that are checked in TLS.
     check_connectors: BTreeMap<ServerKey, Connector>,
+    /// Held while one of the files of these is exchanged.
+    exchanging: Mutex<()>,
     /// Places in [`Balancer::backends`].
     names: BTreeMap<Arc<str>, usize>,
     /// Proxy of each backend.
@@ -91,6 +97,7 @@ impl Balancer {
             tables: BTreeMap::new(),
             connectors: BTreeMap::new(),
             check_connectors: BTreeMap::new(),
+            exchanging: Mutex::default(),
             names: BTreeMap::new(),
             backend_proxies: Vec::new(),
             halves: Vec::new(),
@@ -118,6 +125,7 @@ impl Balancer {
             tables: BTreeMap::new(),
             connectors: BTreeMap::new(),
             check_connectors: BTreeMap::new(),
+            exchanging: Mutex::default(),
             names: BTreeMap::new(),
             backend_proxies: Vec::new(),
             halves: vec![(None, None); config.proxies.len()],

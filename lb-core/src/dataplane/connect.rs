@@ -135,6 +135,7 @@ impl Connection {
                 trace.timers.connect.get_or_insert(Duration::ZERO);
                 cell(|c| &c.reuses);
                 remember(need, &lease);
+                self.state.to_server = stream.server_session().cloned();
                 return Ok(Dialed {
                     lease,
                     server: Side::new(stream, clock::recent()),
@@ -153,6 +154,7 @@ impl Connection {
                         note(&lease, Seen::Connected);
                         cell(|c| &c.connects);
                         remember(need, &lease);
+                        self.state.to_server = server.stream.server_session().cloned();
                         let config = lease.server().map(Server::config);
                         return Ok(Dialed {
                             shareable: config.is_some_and(shareable),

@@ -52,7 +52,8 @@ impl Connection {
             .await;
         match connected {
             Ok(Some(Ok(stream))) => {
-                let stream = Stream::from(TlsStream::Client(stream));
+                let session = connector.session(stream.get_ref().1);
+                let stream = Stream::to_server(TlsStream::Client(stream), session);
                 Ok(Side::new(stream, clock::recent()))
             }
             Ok(Some(Err(_))) => Err(NotDialed::Refused),

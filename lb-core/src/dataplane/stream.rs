@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -17,6 +18,7 @@ use super::{
     http2::{Downstream, Upstream},
     rt::{Direction, Socket},
 };
+use crate::request::ServerSession;
 
 /// A stream without encryption.
 #[derive(Debug)]
@@ -33,11 +35,19 @@ pub(super) enum Stream {
     /// Bytes as they are.
     Plain(Plain),
     /// TLS, of either side.
-    Tls(Box<TlsStream<Plain>>),
+    Tls(Box<Secured>),
     /// A request of a client in HTTP/2, as the bytes of HTTP/1.1.
     Downstream(Box<Downstream>),
     /// A request to a server in HTTP/2, as the bytes of HTTP/1.1.
     Upstream(Box<Upstream>),
+}
+
+/// TLS over a stream.
+#[derive(Debug)]
+pub(super) struct Secured {
+    stream: TlsStream<Plain>,
+    /// What rules may know of it, where a server is at the other end.
+    session: Option<Arc<ServerSession>>,
 }
 
 impl From<Plain> for Stream {
@@ -48,7 +58,10 @@ impl From<Plain> for Stream {
 
 impl From<TlsStream<Plain>> for Stream {
     fn from(stream: TlsStream<Plain>) -> Self {
-        Self::Tls(Box::new(stream))
+        Self::Tls(Box::new(Secured {
+            stream,
+            session: None,
+        }))
     }
 }
 
@@ -122,6 +135,23 @@ impl AsFd for Plain {
 }
 
 impl Stream {
+    /// TLS to a server, as rules may know it.
+    pub(super) fn to_server(stream: TlsStream<Plain>, session: ServerSession) -> Self {
+        Self::Tls(Box::new(Secured {
+            stream,
+            session: Some(Arc::new(session)),
+        }))
+    }
+
+    /// What rules may know of TLS to the server at the other end.
+    pub(super) fn server_session(&self) -> Option<&Arc<ServerSession>> {
+        match self {
+            Self::Tls(secured) => secured.session.as_ref(),
+            Self::Upstream(stream) => stream.session(),
+            Self::Plain(_) | Self::Downstream(_) => None,
+        }
+    }
+
     /// The other end's address, if it has one.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         match self.socket()? {
@@ -142,7 +172,7 @@ impl Stream {
             Self::Plain(plain) => return plain.socket().poll_read(cx, room),
             Self::Downstream(stream) => return stream.poll_read(cx, room),
             Self::Upstream(stream) => return stream.poll_read(cx, room),
-            Self::Tls(stream) => stream,
+            Self::Tls(secured) => &mut secured.stream,
         };
         let mut buffer = ReadBuf::new(room);
         let polled = match Pin::new(stream).poll_read(cx, &mut buffer) {
@@ -161,7 +191,7 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(plain) => plain.poll_send(cx, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(s) => Pin::new(&mut s.stream).poll_write_vectored(cx, slices),
             Self::Downstream(stream) => stream.poll_write(cx, slices),
             Self::Upstream(stream) => stream.poll_write(cx, slices),
         }
@@ -190,7 +220,7 @@ impl Stream {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(_) | Self::Downstream(_) | Self::Upstream(_) => Poll::Ready(Ok(())),
-            Self::Tls(s) => Pin::new(s).poll_flush(cx),
+            Self::Tls(s) => Pin::new(&mut s.stream).poll_flush(cx),
         }
     }
 
@@ -198,7 +228,7 @@ impl Stream {
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(s) => Pin::new(s).poll_shutdown(cx),
-            Self::Tls(s) => Pin::new(s).poll_shutdown(cx),
+            Self::Tls(s) => Pin::new(&mut s.stream).poll_shutdown(cx),
             Self::Downstream(s) => Poll::Ready(s.shutdown()),
             Self::Upstream(s) => Poll::Ready(s.shutdown()),
         }
@@ -225,7 +255,7 @@ impl Stream {
     /// The protocol that was agreed on in the TLS handshake.
     pub(super) fn alpn(&self) -> Option<&[u8]> {
         match self {
-            Self::Tls(s) => s.get_ref().1.alpn_protocol(),
+            Self::Tls(s) => s.stream.get_ref().1.alpn_protocol(),
             _ => None,
         }
     }
@@ -266,10 +296,11 @@ impl Stream {
                 !matches!(tried, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
             }
             // What TLS sends for itself (tickets of later sessions) is taken in; bytes that wait inside are seen.
-            Self::Tls(stream) => {
+            Self::Tls(secured) => {
                 let mut cx = Context::from_waker(Waker::noop());
                 let mut room = ReadBuf::new(&mut byte);
-                Pin::new(stream).poll_read(&mut cx, &mut room).is_ready()
+                let stream = Pin::new(&mut secured.stream);
+                stream.poll_read(&mut cx, &mut room).is_ready()
             }
             Self::Downstream(_) | Self::Upstream(_) => false,
         }
@@ -278,7 +309,7 @@ impl Stream {
     fn socket(&self) -> Option<&Plain> {
         match self {
             Self::Plain(s) => Some(s),
-            Self::Tls(s) => Some(s.get_ref().0),
+            Self::Tls(s) => Some(s.stream.get_ref().0),
             Self::Downstream(_) | Self::Upstream(_) => None,
         }
     }

@@ -2,21 +2,35 @@
 //! [`table`] chooses certificate and settings by it, [`clients`] verifies whom it is. [`connect`] is the other side.
 
 mod certificate;
+mod chain;
 mod clients;
 mod connect;
+mod facts;
 mod fault;
+mod files;
+mod first_version;
+mod revocation;
 mod staple;
 mod suites;
 mod table;
 mod tickets;
+mod trust;
 mod x509;
 
 pub(super) use certificate::Loader;
 pub(super) use connect::Connector;
+pub use facts::{
+    CertificateFacts, OcspFacts, RevocationFacts, certificate_facts, ocsp_facts, revocation_facts,
+    unusable_certificate,
+};
+pub use files::{CertificateEdit, CertificateFile, TlsChange, TlsContent, TlsFiles};
 pub(super) use table::Choice;
 pub(super) use tickets::TicketKeys;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use ring::digest::{Context, SHA256};
 use rustls::{
@@ -26,7 +40,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio_rustls::server::TlsStream;
 
-use self::{clients::Clients, table::Table, tickets::Ticketer, x509::Parsed};
+use self::{clients::Clients, table::Table, tickets::Ticketer};
 use super::{StartError, stream::Plain};
 use crate::{
     config::{TicketKey, TlsBind, TlsCertificate, TlsSettings, cipher},
@@ -44,7 +58,28 @@ pub(super) struct Front {
     strict_sni: bool,
     ticket_keys: Vec<TicketKey>,
     own_keys: Arc<TicketKeys>,
-    table: RwLock<Arc<Table>>,
+    /// The lists and directories that its certificates come from.
+    lists: Vec<PathBuf>,
+    used: RwLock<Arc<Used>>,
+}
+
+/// What a [`Front`] uses.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    settings: TlsSettings,
+    /// In order.
+    choices: Vec<Arc<Choice>>,
+    table: Table,
+}
+
+fn lists(given: &[TlsCertificate]) -> Vec<PathBuf> {
+    let mut lists: Vec<PathBuf> = Vec::new();
+    for line in given.iter().filter_map(|given| given.list.as_ref()) {
+        if !lists.contains(&line.list) {
+            lists.push(line.list.clone());
+        }
+    }
+    lists
 }
 
 impl Front {
@@ -61,35 +96,39 @@ impl Front {
             strict_sni: bind.strict_sni,
             ticket_keys: bind.ticket_keys.clone(),
             own_keys: Arc::clone(own_keys),
-            table: RwLock::default(),
+            lists: lists(&bind.certificates),
+            used: RwLock::default(),
         };
         let given = bind.certificates.iter().cloned().map(Arc::new).collect();
-        let table = front.table_of(given, loader)?;
-        front.replace(table);
+        let used = front.with(front.settings.clone(), given, loader)?;
+        front.replace(used);
         Ok(front)
     }
 
     /// Certificate and settings for a client; `None` with `strict-sni`.
     pub(super) fn choose(&self, hello: &ClientHello<'_>) -> Option<Arc<Choice>> {
-        self.table().choose(hello).cloned()
+        self.used().table.choose(hello).cloned()
     }
 
-    fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    fn used(&self) -> Arc<Used> {
+        Arc::clone(&self.used.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn replace(&self, table: Table) {
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+    /// Uses this from now on.
+    pub(super) fn replace(&self, used: Used) {
+        *self.used.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(used);
     }
 
-    fn table_of(
+    /// Makes all of it ready.
+    fn with(
         &self,
+        of_bind: TlsSettings,
         given: Vec<Arc<TlsCertificate>>,
         loader: &mut Loader,
-    ) -> Result<Table, StartError> {
+    ) -> Result<Used, StartError> {
         let mut kinds: Vec<Kind> = Vec::new();
         let choices = given.into_iter().map(|given| {
-            let settings = given.settings.as_deref().unwrap_or(&self.settings);
+            let settings = given.settings.as_deref().unwrap_or(&of_bind);
             let known = kinds
                 .iter()
                 .find(|kind| kind.settings == *settings)
@@ -115,16 +154,21 @@ impl Front {
             }))
         });
         let choices = choices.collect::<Result<Vec<_>, StartError>>()?;
-        Ok(Table::new(&choices, self.strict_sni))
+        Ok(Used {
+            table: Table::new(&choices, self.strict_sni),
+            choices,
+            settings: of_bind,
+        })
     }
 
     fn kind(&self, settings: &TlsSettings) -> Result<Kind, StartError> {
-        let provider = suites::provider(&settings.algorithms);
+        let versions = suites::versions(settings.tls12_only, settings.tls13_only);
+        let provider = suites::provider(&settings.algorithms, versions);
         let clients = Clients::new(settings, &provider)
             .map_err(|(file, reason)| self.wrong(&file.0, reason))?;
         let nothing = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
         let builder = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(suites::versions(settings.tls12_only, settings.tls13_only))
+            .with_protocol_versions(versions)
             .map_err(|e| self.wrong("-".as_ref(), e.to_string()))?;
         let builder = match &clients {
             None => builder.with_no_client_auth(),
@@ -202,10 +246,7 @@ pub(super) fn info(stream: &TlsStream<Plain>, choice: &Choice) -> Option<TlsInfo
     let suite = session.negotiated_cipher_suite();
     let cipher = suite.and_then(|suite| cipher::find(suite.suite().into()));
     Some(TlsInfo {
-        version: match session.protocol_version() {
-            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
-            _ => "TLSv1.3",
-        },
+        version: version(session.protocol_version()),
         cipher: cipher.map_or("-", |cipher| cipher.name),
         bits: cipher.map_or(0, |cipher| cipher.bits),
         sni: session.server_name().map(Arc::from),
@@ -222,16 +263,17 @@ pub(super) fn info(stream: &TlsStream<Plain>, choice: &Choice) -> Option<TlsInfo
     })
 }
 
+fn version(version: Option<rustls::ProtocolVersion>) -> &'static str {
+    match version {
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "TLSv1.3",
+    }
+}
+
 fn client(clients: &Clients, chain: &[CertificateDer<'_>]) -> Option<ClientCertificate> {
     let (leaf, rest) = chain.split_first()?;
     Some(ClientCertificate {
-        leaf: match Parsed::new(leaf) {
-            Some(parsed) => parsed.describe(leaf),
-            None => crate::request::Certificate {
-                der: leaf.as_ref().into(),
-                ..crate::request::Certificate::default()
-            },
-        },
+        leaf: x509::describe(leaf),
         chain: rest.iter().flat_map(|der| der.iter().copied()).collect(),
         verified: clients.verified(chain, UnixTime::now())?,
     })

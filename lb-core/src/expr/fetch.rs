@@ -90,6 +90,8 @@ pub fn all() -> impl Iterator<Item = &'static Fetch> {
         .chain(tls::SESSION)
         .chain(tls::CLIENT)
         .chain(tls::OWN)
+        .chain(tls::SERVER)
+        .chain(tls::TO_SERVER)
         .chain(payload::TABLE)
         .chain(http::TABLE)
         .chain(headers::TABLE)

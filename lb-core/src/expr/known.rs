@@ -129,7 +129,7 @@ mod tests {
             "sc_http_fail_rate",
             "srv_id",
             "ssl_fc_unique_id",
-            "ssl_bc_alpn",
+            "ssl_bc_session_key",
             "hostname",
         ] {
             assert!(fetch(name).is_some(), "{name}");

@@ -38,6 +38,32 @@ pub struct ClientCertificate {
     pub verified: Verified,
 }
 
+/// TLS of a connection to a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerSession {
+    /// `TLSv1.2`, `TLSv1.3`.
+    pub version: &'static str,
+    /// Cipher suite in OpenSSL's spelling.
+    pub cipher: &'static str,
+    /// Bits of the cipher's key.
+    pub bits: u16,
+    /// Negotiated application protocol.
+    pub alpn: Option<Arc<str>>,
+    /// The session was resumed.
+    pub resumed: bool,
+    /// What the server has shown of itself.
+    pub shown: Option<Arc<ServerCertificate>>,
+}
+
+/// What a server has shown of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServerCertificate {
+    /// Its certificate.
+    pub leaf: Certificate,
+    /// It and those above it, one after the other, in DER.
+    pub chain: Vec<u8>,
+}
+
 /// What verifying a client came to: OpenSSL's numbers of what was let pass by `crt-ignore-err` and `ca-ignore-err`;
 /// 0 is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::World;
+use super::{ServerSession, World};
 use crate::{expr::OwnedValue, stick_table::Trackers};
 
 /// State of one stream; kept with the connection, so that its memory is reused.
@@ -22,6 +22,8 @@ pub struct RuleState {
     pub backend: Option<Arc<str>>,
     /// Name of the server, once it has answered.
     pub server: Option<Arc<str>>,
+    /// TLS of the connection to it, where there is any.
+    pub to_server: Option<Arc<ServerSession>>,
     /// What rules may ask about; without it their questions have no answer.
     pub world: Option<Arc<dyn World>>,
     /// The `tcp-request content` rule that waits for more bytes: those before it are not run again.
@@ -40,6 +42,7 @@ impl RuleState {
         self.marks = None;
         self.backend = None;
         self.server = None;
+        self.to_server = None;
         self.trackers.end_stream();
         self.awaiting = 0;
     }

@@ -43,7 +43,7 @@ use std::{
 };
 
 use lb_core::{
-    config::{Config, Mode, StoreKind},
+    config::{Config, Mode, StoreKind, TlsCertificate, TlsSettings},
     expr::ProxyFacts,
 };
 
@@ -61,6 +61,21 @@ use super::{
     diagnostic::{Diagnostic, Diagnostics, Severity, Span},
     files::Files,
 };
+
+/// The certificates of one line of a `crt-list`, as it is written on a command line: `FILE [options] names`. `of_bind`
+/// are the settings that the options change. The finding in words where it cannot be used.
+pub fn certificate_list_line(
+    text: &str,
+    of_bind: &TlsSettings,
+    files: &dyn Files,
+) -> Result<Vec<TlsCertificate>, String> {
+    let mut diagnostics = Diagnostics::new();
+    let mut context = Context {
+        files,
+        diagnostics: &mut diagnostics,
+    };
+    tls::line(text, &tls::Words::of(of_bind), &mut context).map_err(|finding| finding.message)
+}
 
 /// Reads one or more files (in order, as `-f a -f b`; a directory stands for its `*.cfg` files) into one
 /// configuration. `None` if there were errors.

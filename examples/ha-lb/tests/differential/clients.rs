@@ -26,7 +26,7 @@ sni=%[ssl_fc_sni] alpn=%[ssl_fc_alpn] %sslc %sslv\\n\"
 ";
 
 /// What stands behind `bind ADDRESS ssl crt server.pem`.
-const BINDS: [&str; 10] = [
+const BINDS: [&str; 12] = [
     "verify required ca-file ca.crt",
     "verify optional ca-file ca.crt name named",
     "verify optional ca-file ca.crt crt-ignore-err all ca-ignore-err all",
@@ -37,9 +37,11 @@ const BINDS: [&str; 10] = [
     "verify required ca-file inter.crt",
     "verify required ca-file inter.crt ca-verify-file ca.crt",
     "verify none",
+    "verify required ca-file ca.crt crl-file plain.pem",
+    "verify required ca-file ca.crt crl-file plain.pem crt-ignore-err all ca-ignore-err all",
 ];
 
-const CLIENTS: [&str; 8] = [
+const CLIENTS: [&str; 11] = [
     "",
     "good",
     "gone",
@@ -48,6 +50,9 @@ const CLIENTS: [&str; 8] = [
     "deepchain",
     "stranger",
     "itself",
+    "ancient",
+    "ancientgone",
+    "ancientold",
 ];
 
 fn pki() -> Pki {
@@ -61,8 +66,13 @@ fn pki() -> Pki {
     pki.join(&["deep.crt", "inter.crt"], "deepchain.crt");
     pki.join(&["deep.key"], "deepchain.key");
     pki.itself("itself", "/CN=itself");
+    pki.first_version("ancient", "0x2001", &["-days", "9"]);
+    pki.first_version("ancientgone", "0x2002", &["-days", "9"]);
+    pki.first_version("ancientold", "0x2003", &["-days", "-1"]);
     pki.revoke("gone");
+    pki.revoke("ancientgone");
     pki.lists();
+    pki.plain_list("plain.pem");
     let other = Pki::new();
     other.leaf("ca", "stranger");
     for file in ["stranger.crt", "stranger.key"] {

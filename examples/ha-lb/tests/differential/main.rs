@@ -15,6 +15,7 @@ mod client;
 mod compare;
 mod differences;
 mod endurance;
+mod exchange;
 mod normal;
 mod origin;
 mod peer;

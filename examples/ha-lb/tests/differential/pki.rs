@@ -119,6 +119,38 @@ impl Pki {
         self.issue("ca", name, &format!("/CN={name}"), "leaf", &PAST);
     }
 
+    /// One of `ca` that has no extensions: X.509 version 1. `days` may be below 0.
+    pub(crate) fn first_version(&self, name: &str, serial: &str, days: &[&str]) {
+        self.request(name, &format!("/C=FR/CN={name}"));
+        let (csr, crt) = (format!("{name}.csr"), format!("{name}.crt"));
+        let usual = [
+            "x509", "-req", "-in", &csr, "-CA", "ca.crt", "-CAkey", "ca.key",
+        ];
+        let rest = ["-set_serial", serial, "-out", &crt];
+        self.openssl(&[&usual[..], &rest, days].concat());
+        self.join(&[&crt, &format!("{name}.key")], &format!("{name}.pem"));
+    }
+
+    /// The list of `ca` without extensions, as version 1 has it.
+    pub(crate) fn plain_list(&self, name: &str) {
+        let text = fs::read_to_string(self.path("ca.cnf")).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with("crlnumber"));
+        let text: Vec<&str> = lines.collect();
+        fs::write(self.path("plain.cnf"), text.join("\n")).unwrap();
+        self.openssl(&[
+            "ca",
+            "-config",
+            "plain.cnf",
+            "-cert",
+            "ca.crt",
+            "-keyfile",
+            "ca.key",
+            "-gencrl",
+            "-out",
+            name,
+        ]);
+    }
+
     pub(crate) fn revoke(&self, name: &str) {
         let crt = format!("{name}.crt");
         self.openssl(&[

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,7 @@ use super::{HEAD, upstream::Upstream, wire::Wire};
 use crate::{
     config::Http2Settings,
     dataplane::{clock, rt, stream::Stream},
+    request::ServerSession,
     server::ServerKey,
 };
 
@@ -37,6 +39,8 @@ const NUMBERS: u32 = 1 << 30;
 pub(super) struct Trunk {
     requests: SendRequest<Bytes>,
     scheme: &'static str,
+    /// What rules may know of TLS to the server.
+    session: Option<Arc<ServerSession>>,
     /// The name that a TLS server was asked for.
     name: Option<Box<[u8]>>,
     limit: u32,
@@ -51,6 +55,10 @@ pub(super) struct Trunk {
 impl Trunk {
     pub(super) fn scheme(&self) -> &'static str {
         self.scheme
+    }
+
+    pub(super) fn session(&self) -> Option<&Arc<ServerSession>> {
+        self.session.as_ref()
     }
 
     pub(super) fn enter(&self) {
@@ -103,6 +111,7 @@ impl Made {
             Stream::Tls(_) => "https",
             _ => "http",
         };
+        let session = stream.server_session().cloned();
         let window = settings.initial_window_size;
         let begun = Builder::new()
             .initial_window_size(window)
@@ -119,6 +128,7 @@ impl Made {
         let trunk = Rc::new(Trunk {
             requests,
             scheme,
+            session,
             name: name.map(Box::from),
             limit: settings.max_concurrent_streams,
             streams: Cell::new(0),
@@ -209,6 +219,7 @@ mod tests {
         let trunk = Trunk {
             requests,
             scheme: "http",
+            session: None,
             name: None,
             limit: 100,
             streams: Cell::new(0),

@@ -5,6 +5,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     http1::{Framing, Method},
     http2::{Code, Form},
+    request::ServerSession,
 };
 
 /// A stream.
@@ -60,6 +62,11 @@ impl Upstream {
     /// Whether the server did nothing with the request (RFC 9113 §8.7): it may be sent again, whatever it is.
     pub(in crate::dataplane) fn was_refused(&self) -> bool {
         self.refused
+    }
+
+    /// What rules may know of TLS to the server.
+    pub(in crate::dataplane) fn session(&self) -> Option<&Arc<ServerSession>> {
+        self.trunk.session()
     }
 
     /// Reads the response.

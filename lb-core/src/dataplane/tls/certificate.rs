@@ -2,19 +2,19 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
 
 use rustls::{
-    SignatureAlgorithm,
+    Error, InconsistentKeys, SignatureAlgorithm, SupportedCipherSuite,
     crypto::CryptoProvider,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use super::{super::clock, staple::Staple, x509::Parsed};
+use super::{super::clock, staple::Staple, table::Choice, x509::Parsed};
 use crate::{config::TlsCertificate, request::Certificate};
 
 /// What became of a [`TlsCertificate`]; binds that name the same file share it.
@@ -32,12 +32,8 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Takes a bundle apart; the reason where it cannot be used.
     pub(super) fn new(given: &TlsCertificate, provider: &CryptoProvider) -> Result<Self, String> {
-        let chain = CertificateDer::pem_slice_iter(&given.pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| e.to_string())?;
-        let key = PrivateKeyDer::from_pem_slice(&given.pem)
-            .map_err(|e| format!("no usable private key: {e}"))?;
-        let leaf = chain.first().cloned().ok_or("no certificate in it")?;
+        let key = identity(&given.pem, provider)?;
+        let leaf = key.cert.first().cloned().ok_or("no certificate in it")?;
         let parsed = Parsed::new(&leaf);
         let mut names: Vec<String> = webpki::EndEntityCert::try_from(&leaf)
             .map(|leaf| {
@@ -53,9 +49,7 @@ impl Loaded {
         }
         let loaded = Self {
             seen: Arc::new(parsed.map(|p| p.describe(&leaf)).unwrap_or_default()),
-            key: CertifiedKey::from_der(chain, key, provider)
-                .map(Arc::new)
-                .map_err(|e| e.to_string())?,
+            key: Arc::new(key),
             stapled: RwLock::default(),
             names,
         };
@@ -75,11 +69,8 @@ impl Loaded {
         Ok(())
     }
 
-    /// Whether it is any use to the client: of the right kind of key.
-    pub(super) fn suits(&self, hello: &ClientHello<'_>) -> bool {
-        /// The suites of TLS 1.2 that sign in other ways than these.
-        const ECDSA: [u16; 3] = [0xc02b, 0xc02c, 0xcca9];
-        const RSA: [u16; 3] = [0xc02f, 0xc030, 0xcca8];
+    /// Whether it is any use to the client: of the right kind of key for one of the suites that are `spoken`.
+    pub(super) fn suits(&self, hello: &ClientHello<'_>, spoken: &[SupportedCipherSuite]) -> bool {
         if self
             .key
             .key
@@ -88,18 +79,48 @@ impl Loaded {
         {
             return false;
         }
-        let suites = match self.key.key.algorithm() {
-            SignatureAlgorithm::RSA => RSA,
-            _ => ECDSA,
-        };
-        let mut offered = hello.cipher_suites().iter().map(|suite| u16::from(*suite));
-        offered.any(|suite| matches!(suite, 0x1301..=0x1303) || suites.contains(&suite))
+        let kind = self.key.key.algorithm();
+        let mut common = spoken
+            .iter()
+            .filter(|suite| hello.cipher_suites().contains(&suite.suite()));
+        common.any(|suite| suite.usable_for_signature_algorithm(kind))
     }
 
     /// Whether the key is an RSA key, which costs most.
     pub(super) fn is_rsa(&self) -> bool {
         self.key.key.algorithm() == SignatureAlgorithm::RSA
     }
+}
+
+/// Chain and key together, if they belong together.
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, String> {
+    let key = provider.key_provider.load_private_key(key);
+    let certified = CertifiedKey::new(chain, key.map_err(|e| e.to_string())?);
+    let leaf = certified.cert.first().and_then(|leaf| Parsed::new(leaf));
+    let own = certified.key.public_key();
+    let matches = match (leaf.as_ref().and_then(Parsed::key), own) {
+        (Some(shown), Some(own)) if *own == *shown => Ok(()),
+        (Some(_), Some(_)) => Err(InconsistentKeys::KeyMismatch.into()),
+        _ => certified.keys_match(),
+    };
+    match matches {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Chain and key of a PEM text.
+pub(super) fn identity(pem: &[u8], provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    let chain = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| e.to_string())?;
+    let key =
+        PrivateKeyDer::from_pem_slice(pem).map_err(|e| format!("no usable private key: {e}"))?;
+    certified(chain, key, provider)
 }
 
 impl ResolvesServerCert for Loaded {
@@ -117,6 +138,16 @@ impl ResolvesServerCert for Loaded {
 pub(in crate::dataplane) struct Loader(HashMap<PathBuf, Arc<Loaded>>);
 
 impl Loader {
+    /// What is in use and stays: all but the file called `changed`.
+    pub(super) fn know(&mut self, choices: &[Arc<Choice>], changed: &Path) {
+        for choice in choices {
+            let path = &choice.given.path;
+            if path != changed && !self.0.contains_key(path) {
+                self.0.insert(path.clone(), Arc::clone(&choice.loaded));
+            }
+        }
+    }
+
     pub(super) fn load(
         &mut self,
         given: &TlsCertificate,

@@ -2,86 +2,95 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind,
     SignatureScheme,
     client::{
-        Resumption, WebPkiServerVerifier,
+        Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    sign::SingleCertAndKey,
 };
-use rustls_pki_types::{
-    CertificateDer, CertificateRevocationListDer, DnsName, PrivateKeyDer, ServerName, UnixTime,
-    pem::PemObject,
-};
+use rustls_pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
 use tokio_rustls::{Connect, TlsConnector};
 
 use super::{
     super::{StartError, stream::Plain},
+    certificate::identity,
+    fault,
+    files::TlsChange,
     suites,
+    trust::{Signatures, Trust, Usage},
+    x509::{self, Parsed},
 };
-use crate::config::{PemFile, ServerTls};
+use crate::{
+    config::{PemFile, ServerTls, cipher},
+    request::{ServerCertificate, ServerSession},
+};
 
-/// Speaks TLS to one server.
+/// Speaks TLS to one server; what it uses may be exchanged while it runs.
+#[derive(Debug, Clone)]
+pub(in crate::dataplane) struct Connector(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    proxy: String,
+    used: RwLock<Ready>,
+    /// What the server showed last: mostly it shows that again.
+    shown: Mutex<Option<Arc<ServerCertificate>>>,
+}
+
+/// What a [`Connector`] uses.
 #[derive(Clone)]
-pub(in crate::dataplane) struct Connector(TlsConnector);
+pub(in crate::dataplane) struct Ready {
+    tls: Arc<ServerTls>,
+    connector: TlsConnector,
+}
 
-impl std::fmt::Debug for Connector {
+impl std::fmt::Debug for Ready {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Connector")
+        f.write_str("Ready")
     }
 }
 
 impl Connector {
     /// For a server of the proxy called `proxy`.
     pub(in crate::dataplane) fn new(proxy: &str, tls: &ServerTls) -> Result<Self, StartError> {
-        let wrong = |file: Option<&PemFile>, reason: String| StartError::Certificate {
+        Ok(Self(Arc::new(Shared {
+            used: RwLock::new(Ready::new(proxy, tls)?),
             proxy: proxy.to_owned(),
-            file: file.map_or_else(|| String::from("-"), |f| f.0.display().to_string()),
-            reason,
-        };
-        let provider = suites::provider(&tls.algorithms);
-        let authorities = match &tls.authorities {
-            None => None,
-            Some(file) => Some(
-                Authorities::new(&provider, &file.1, tls.revoked.as_ref())
-                    .map_err(|reason| wrong(Some(file), reason))?,
-            ),
-        };
-        let verifier = Verifier {
-            authorities,
-            host: match &tls.host {
-                None => None,
-                Some(host) => Some(
-                    ServerName::try_from(host.clone())
-                        .map_err(|e| wrong(None, format!("verifyhost {host}: {e}")))?,
-                ),
-            },
-            provider: Arc::clone(&provider),
-        };
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(suites::versions(tls.tls12_only, tls.tls13_only))
-            .map_err(|e| wrong(None, e.to_string()))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match &tls.certificate {
-            None => config.with_no_client_auth(),
-            Some(file) => {
-                let (chain, key) = identity(&file.1).map_err(|reason| wrong(Some(file), reason))?;
-                config
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|e| wrong(Some(file), e.to_string()))?
-            }
-        };
-        config.alpn_protocols = tls.alpn.iter().map(|p| p.clone().into_bytes()).collect();
-        if tls.no_resumption {
-            config.resumption = Resumption::disabled();
+            shown: Mutex::default(),
+        })))
+    }
+
+    /// What is used now.
+    pub(in crate::dataplane) fn tls(&self) -> Arc<ServerTls> {
+        Arc::clone(&self.used().tls)
+    }
+
+    /// What would be used with `change`; `None` if that is none for it.
+    pub(in crate::dataplane) fn changed(
+        &self,
+        change: &TlsChange,
+    ) -> Result<Option<Ready>, StartError> {
+        let mut tls = ServerTls::clone(&self.tls());
+        match change.of_server(&mut tls) {
+            true => Ready::new(&self.0.proxy, &tls).map(Some),
+            false => Ok(None),
         }
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
+
+    /// Uses this from now on.
+    pub(in crate::dataplane) fn replace(&self, ready: Ready) {
+        *self.0.used.write().unwrap_or_else(PoisonError::into_inner) = ready;
+    }
+
+    fn used(&self) -> Ready {
+        let used = self.0.used.read().unwrap_or_else(PoisonError::into_inner);
+        used.clone()
     }
 
     /// Begins a handshake; `name` is what is asked for (`sni`).
@@ -94,7 +103,96 @@ impl Connector {
         let name = name
             .and_then(|name| DnsName::try_from(name).ok())
             .map_or_else(nameless, |name| ServerName::DnsName(name.to_owned()));
-        self.0.connect(name, socket)
+        self.used().connector.connect(name, socket)
+    }
+
+    /// What rules may know of an established session.
+    pub(in crate::dataplane) fn session(&self, session: &ClientConnection) -> ServerSession {
+        let suite = session.negotiated_cipher_suite();
+        let cipher = suite.and_then(|suite| cipher::find(suite.suite().into()));
+        ServerSession {
+            version: super::version(session.protocol_version()),
+            cipher: cipher.map_or("-", |cipher| cipher.name),
+            bits: cipher.map_or(0, |cipher| cipher.bits),
+            alpn: session
+                .alpn_protocol()
+                .and_then(|protocol| std::str::from_utf8(protocol).ok())
+                .map(Arc::from),
+            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+            shown: self.shown(session.peer_certificates().unwrap_or_default()),
+        }
+    }
+
+    fn shown(&self, chain: &[CertificateDer<'_>]) -> Option<Arc<ServerCertificate>> {
+        let mut last = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = || chain.iter().flat_map(|der| der.iter());
+        if let Some(last) = &*last
+            && last.chain.iter().eq(bytes())
+        {
+            return Some(Arc::clone(last));
+        }
+        let shown = Arc::new(ServerCertificate {
+            leaf: x509::describe(chain.first()?),
+            chain: bytes().copied().collect(),
+        });
+        *last = Some(Arc::clone(&shown));
+        Some(shown)
+    }
+}
+
+impl Ready {
+    fn new(proxy: &str, tls: &ServerTls) -> Result<Self, StartError> {
+        let wrong = |file: Option<&PemFile>, reason: String| StartError::Certificate {
+            proxy: proxy.to_owned(),
+            file: file.map_or_else(|| String::from("-"), |f| f.0.display().to_string()),
+            reason,
+        };
+        let versions = suites::versions(tls.tls12_only, tls.tls13_only);
+        let provider = suites::provider(&tls.algorithms, versions);
+        let trust = match &tls.authorities {
+            None => None,
+            Some(file) => {
+                let mut trust = Trust::new(Default::default(), &provider);
+                let read = trust.trust(file).and_then(|()| match &tls.revoked {
+                    Some(file) => trust.revoke(file),
+                    None => Ok(()),
+                });
+                read.map_err(|(file, reason)| wrong(Some(&file), reason))?;
+                Some(trust)
+            }
+        };
+        let verifier = Verifier {
+            trust,
+            host: match &tls.host {
+                None => None,
+                Some(host) => Some(
+                    ServerName::try_from(host.clone())
+                        .map_err(|e| wrong(None, format!("verifyhost {host}: {e}")))?,
+                ),
+            },
+            signatures: Signatures(Arc::clone(&provider)),
+        };
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions)
+            .map_err(|e| wrong(None, e.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match &tls.certificate {
+            None => config.with_no_client_auth(),
+            Some(file) => {
+                let identity = identity(&file.1, &provider);
+                let identity = identity.map_err(|reason| wrong(Some(file), reason))?;
+                config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
+            }
+        };
+        config.alpn_protocols = tls.alpn.iter().map(|p| p.clone().into_bytes()).collect();
+        if tls.no_resumption {
+            config.resumption = Resumption::disabled();
+        }
+        Ok(Self {
+            tls: Arc::new(tls.clone()),
+            connector: TlsConnector::from(Arc::new(config)),
+        })
     }
 }
 
@@ -103,140 +201,82 @@ fn nameless() -> ServerName<'static> {
     IpAddr::V4(Ipv4Addr::UNSPECIFIED).into()
 }
 
-/// Who vouches for a server.
-#[derive(Debug)]
-struct Authorities {
-    chain: Arc<WebPkiServerVerifier>,
-    certificates: Vec<CertificateDer<'static>>,
-}
-
-impl Authorities {
-    fn new(
-        provider: &Arc<CryptoProvider>,
-        pem: &[u8],
-        revoked: Option<&PemFile>,
-    ) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        let certificates = CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| e.to_string())?;
-        // Bundles of systems hold certificates that are not understood; the others are good all the same.
-        let (good, _) = roots.add_parsable_certificates(certificates.iter().cloned());
-        if good == 0 {
-            return Err(String::from("no certificate of an authority in it"));
-        }
-        let roots = Arc::new(roots);
-        let mut chain = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider));
-        if let Some((path, pem)) = revoked {
-            let lists = CertificateRevocationListDer::pem_slice_iter(pem)
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|e| format!("{}: {e}", path.display()))?;
-            chain = chain.with_crls(lists).enforce_revocation_expiration();
-        }
-        let chain = chain.build().map_err(|e| e.to_string())?;
-        Ok(Self {
-            chain,
-            certificates,
-        })
-    }
-
-    /// Whether `error` only says that the certificate is an authority's, and it is one of these: a certificate that
-    /// has signed itself, trusted by being in the file. Its dates have been looked at before.
-    fn trust_itself(&self, certificate: &CertificateDer<'_>, error: &Error) -> bool {
-        let Error::InvalidCertificate(CertificateError::Other(OtherError(other))) = error else {
-            return false;
-        };
-        other.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
-            && self.certificates.contains(certificate)
-    }
-}
-
+/// Whether a certificate is for that host: by the names in it, or by the common name where there are none.
 fn has_name(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
-    webpki::EndEntityCert::try_from(certificate)
-        .is_ok_and(|parsed| parsed.verify_is_valid_for_subject_name(name).is_ok())
-}
-
-fn identity(pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
-    let chain = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| e.to_string())?;
-    let key =
-        PrivateKeyDer::from_pem_slice(pem).map_err(|e| format!("no usable private key: {e}"))?;
-    Ok((chain, key))
+    let parsed = webpki::EndEntityCert::try_from(certificate);
+    if let Ok(parsed) = &parsed
+        && (parsed.verify_is_valid_for_subject_name(name).is_ok()
+            || parsed.valid_dns_names().next().is_some())
+    {
+        return parsed.verify_is_valid_for_subject_name(name).is_ok();
+    }
+    let (Some(common), ServerName::DnsName(name)) = (
+        Parsed::new(certificate).and_then(|parsed| parsed.common_name()),
+        name,
+    ) else {
+        return false;
+    };
+    let name = name.as_ref().to_ascii_lowercase();
+    match (common.strip_prefix("*."), name.split_once('.')) {
+        (Some(parent), Some((_, of_name))) => parent == of_name,
+        _ => common == name,
+    }
 }
 
 /// What `verify`, `ca-file` and `verifyhost` ask of a certificate.
 #[derive(Debug)]
 struct Verifier {
     /// `None`: any certificate will do.
-    authorities: Option<Authorities>,
+    trust: Option<Trust>,
     host: Option<ServerName<'static>>,
-    provider: Arc<CryptoProvider>,
+    signatures: Signatures,
 }
 
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(authorities) = &self.authorities else {
+        let Some(trust) = &self.trust else {
             return Ok(ServerCertVerified::assertion());
         };
+        trust
+            .judge(leaf, rest, now, Usage::Server)
+            .map_err(|fault| Error::InvalidCertificate(fault::told(fault)))?;
         // The name that was asked for comes first, as with HAProxy.
         let name = match &self.host {
             Some(host) if *server_name == nameless() => host,
             _ => server_name,
         };
-        let verified = authorities.chain.verify_server_cert(
-            end_entity,
-            intermediates,
-            name,
-            ocsp_response,
-            now,
-        );
-        let good = match &verified {
-            Ok(_) => true,
-            // The name is looked at last: the chain is good, and nobody said which name it should be.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => *name == nameless(),
-            Err(error) => {
-                authorities.trust_itself(end_entity, error)
-                    && (*name == nameless() || has_name(end_entity, name))
-            }
-        };
-        match good {
+        match *name == nameless() || has_name(leaf, name) {
             true => Ok(ServerCertVerified::assertion()),
-            false => verified,
+            false => Err(Error::InvalidCertificate(CertificateError::NotValidForName)),
         }
     }
 
     fn verify_tls12_signature(
         &self,
         message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        self.signatures.tls12(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        self.signatures.tls13(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }

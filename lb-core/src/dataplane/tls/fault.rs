@@ -9,10 +9,18 @@ pub(super) struct Fault {
     pub(super) depth: u32,
 }
 
+impl Fault {
+    /// One of the certificate that was shown.
+    pub(super) fn of_itself(code: u32) -> Self {
+        Self { code, depth: 0 }
+    }
+}
+
 /// OpenSSL's numbers (`X509_V_ERR_...`).
 pub(super) mod code {
     pub(in crate::dataplane::tls) const UNSPECIFIED: u32 = 1;
     pub(in crate::dataplane::tls) const NO_CRL: u32 = 3;
+    pub(in crate::dataplane::tls) const CRL_SIGNATURE: u32 = 8;
     pub(in crate::dataplane::tls) const NOT_YET_VALID: u32 = 9;
     pub(in crate::dataplane::tls) const EXPIRED: u32 = 10;
     pub(in crate::dataplane::tls) const CRL_EXPIRED: u32 = 12;

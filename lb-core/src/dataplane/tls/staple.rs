@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use x509_cert::der::Decode;
-use x509_ocsp::{BasicOcspResponse, OcspResponse, OcspResponseStatus};
+use x509_ocsp::{BasicOcspResponse, OcspResponse, OcspResponseStatus, SingleResponse};
 
 use super::x509::Parsed;
 
@@ -22,19 +22,7 @@ pub(super) struct Staple {
 impl Staple {
     /// Reads a response about `certificate`; where none is given, about any.
     pub(super) fn new(der: &[u8], certificate: Option<&Parsed>) -> Result<Self, String> {
-        let response = OcspResponse::from_der(der).map_err(|_| "Unable to parse OCSP response")?;
-        if response.response_status != OcspResponseStatus::Successful {
-            return Err(String::from("OCSP response status not successful"));
-        }
-        let basic = response
-            .response_bytes
-            .and_then(|bytes| BasicOcspResponse::from_der(bytes.response.as_bytes()).ok())
-            .ok_or("Failed to parse the basic OCSP response")?;
-        let [single] = &*basic.tbs_response_data.responses else {
-            return Err(String::from(
-                "OCSP response ignored because contains multiple single responses",
-            ));
-        };
+        let (_, single) = single(der)?;
         let serial = single.cert_id.serial_number.as_bytes();
         let zeroes = serial.iter().take_while(|byte| **byte == 0).count();
         if certificate.is_some_and(|c| serial.get(zeroes..) != Some(c.serial())) {
@@ -59,5 +47,26 @@ impl Staple {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (made, renewed) = self.times;
         made <= now + SKEW && renewed.is_none_or(|at| now <= at + SKEW)
+    }
+}
+
+/// All of a response, and what it says of the one certificate that it is about.
+pub(super) fn single(der: &[u8]) -> Result<(BasicOcspResponse, SingleResponse), String> {
+    let response = OcspResponse::from_der(der).map_err(|_| "Unable to parse OCSP response")?;
+    if response.response_status != OcspResponseStatus::Successful {
+        return Err(String::from("OCSP response status not successful"));
+    }
+    let basic = response
+        .response_bytes
+        .and_then(|bytes| BasicOcspResponse::from_der(bytes.response.as_bytes()).ok())
+        .ok_or("Failed to parse the basic OCSP response")?;
+    match &*basic.tbs_response_data.responses {
+        [single] => {
+            let single = single.clone();
+            Ok((basic, single))
+        }
+        _ => Err(String::from(
+            "OCSP response ignored because contains multiple single responses",
+        )),
     }
 }

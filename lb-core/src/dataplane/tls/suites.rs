@@ -10,11 +10,19 @@ use rustls::{
 
 use crate::config::TlsAlgorithms;
 
-/// The library with these algorithms alone, in their order.
-pub(super) fn provider(algorithms: &TlsAlgorithms) -> Arc<CryptoProvider> {
+/// The library with these algorithms alone, in their order, and those of `versions`.
+pub(super) fn provider(
+    algorithms: &TlsAlgorithms,
+    versions: &[&SupportedProtocolVersion],
+) -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     let all = std::mem::take(&mut provider.cipher_suites);
     for (is_tls13, chosen) in [(true, &algorithms.tls13), (false, &algorithms.tls12)] {
+        // The library would offer suites of versions that are not spoken.
+        let version = if is_tls13 { &TLS13 } else { &TLS12 };
+        if !versions.contains(&version) {
+            continue;
+        }
         let known = all
             .iter()
             .filter(|suite| suite.tls13().is_some() == is_tls13);

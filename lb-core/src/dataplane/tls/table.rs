@@ -23,6 +23,12 @@ impl Choice {
         Arc::clone(&self.config)
     }
 
+    /// Whether the client can use its key, in a suite that both speak.
+    fn suits(&self, hello: &ClientHello<'_>) -> bool {
+        let spoken = &self.config.crypto_provider().cipher_suites;
+        self.loaded.suits(hello, spoken)
+    }
+
     /// The names that it is chosen by, without those that exclude.
     pub(super) fn names(&self) -> Vec<String> {
         match self.given.filters.is_empty() {
@@ -99,7 +105,7 @@ fn best<'t>(
     choices: impl Iterator<Item = &'t Arc<Choice>> + Clone,
     hello: &ClientHello<'_>,
 ) -> Option<&'t Arc<Choice>> {
-    let mut suited = choices.clone().filter(|choice| choice.loaded.suits(hello));
+    let mut suited = choices.clone().filter(|choice| choice.suits(hello));
     let cheap = suited.clone().find(|choice| !choice.loaded.is_rsa());
     cheap
         .or_else(|| suited.next())

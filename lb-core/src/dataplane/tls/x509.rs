@@ -1,13 +1,21 @@
 //! Certificates decoded into what rules see.
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use rustls_pki_types::SignatureVerificationAlgorithm;
 use x509_cert::{
     Version,
-    der::{Decode, Encode, asn1::ObjectIdentifier},
+    der::{
+        self, Decode, Encode,
+        asn1::{BitString, ObjectIdentifier},
+        oid::{AssociatedOid, db::rfc5280::ANY_EXTENDED_KEY_USAGE},
+    },
+    ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints},
     name::Name,
+    spki::AlgorithmIdentifierOwned,
     time::Time,
 };
 
+use super::revocation::inside;
 use crate::request::{Certificate, DistinguishedName, NamePart};
 
 /// OpenSSL's short names of the parts of names.
@@ -78,15 +86,124 @@ impl Parsed {
         seconds(&validity.not_before)..=seconds(&validity.not_after)
     }
 
+    /// Whether it cannot have extensions.
+    pub(super) fn is_of_first_version(&self) -> bool {
+        self.0.tbs_certificate.version != Version::V3
+    }
+
+    /// Its key in DER, as certificates carry it.
+    pub(super) fn key(&self) -> Option<Vec<u8>> {
+        let key = &self.0.tbs_certificate.subject_public_key_info;
+        key.to_der().ok()
+    }
+
+    /// Its key as it is given to who verifies.
+    pub(super) fn key_bits(&self) -> &[u8] {
+        let key = &self.0.tbs_certificate.subject_public_key_info;
+        key.subject_public_key.raw_bytes()
+    }
+
+    /// Kind of its key, and its curve if it is on one.
+    pub(super) fn kind_of_key(&self) -> (String, Option<String>) {
+        let kind = &self.0.tbs_certificate.subject_public_key_info.algorithm;
+        let curve = kind.parameters.as_ref();
+        let curve = curve.and_then(|curve| curve.decode_as::<ObjectIdentifier>().ok());
+        (
+            called(&kind.oid, ALGORITHMS),
+            curve.map(|oid| oid.to_string()),
+        )
+    }
+
+    /// Whether it says that it may sign others for that purpose, with `below` authorities between.
+    pub(super) fn may_sign(&self, below: usize, purpose: ObjectIdentifier) -> bool {
+        self.try_may_sign(below, purpose).unwrap_or(false)
+    }
+
+    fn try_may_sign(&self, below: usize, purpose: ObjectIdentifier) -> der::Result<bool> {
+        let tbs = &self.0.tbs_certificate;
+        let understood = [BasicConstraints::OID, KeyUsage::OID, ExtendedKeyUsage::OID];
+        let mut extensions = tbs.extensions.iter().flatten();
+        let plain = extensions.all(|one| !one.critical || understood.contains(&one.extn_id));
+        let constraints = tbs.get::<BasicConstraints>()?;
+        let long_enough = constraints.is_some_and(|(_, constraints)| {
+            let allowed = constraints.path_len_constraint;
+            constraints.ca && allowed.is_none_or(|length| usize::from(length) >= below)
+        });
+        let usage = tbs.get::<KeyUsage>()?;
+        let signs = usage.is_none_or(|(_, usage)| usage.key_cert_sign());
+        let purposes = tbs.get::<ExtendedKeyUsage>()?;
+        let fits = purposes.is_none_or(|(_, purposes)| {
+            purposes.0.contains(&purpose) || purposes.0.contains(&ANY_EXTENDED_KEY_USAGE)
+        });
+        // Names are of no use where the certificate below cannot be held to them.
+        let bounded = tbs.get::<NameConstraints>()?.is_some();
+        Ok(plain && long_enough && signs && fits && !bounded)
+    }
+
+    /// The extension of that kind.
+    pub(super) fn extension<'a, E: Decode<'a> + AssociatedOid>(&'a self) -> Option<E> {
+        let (_, extension) = self.0.tbs_certificate.get().ok()??;
+        Some(extension)
+    }
+
+    /// Its name, in DER without the head.
+    pub(super) fn subject(&self) -> Vec<u8> {
+        inside(&self.0.tbs_certificate.subject).unwrap_or_default()
+    }
+
+    /// Whether the key of `issuer` has signed it.
+    pub(super) fn is_signed_by(
+        &self,
+        issuer: &Self,
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+    ) -> bool {
+        let signed = self.0.tbs_certificate.to_der();
+        let (algorithm, signature) = (&self.0.signature_algorithm, &self.0.signature);
+        signed
+            .is_ok_and(|signed| issuer.has_signed_by_any(algorithms, algorithm, &signed, signature))
+    }
+
+    /// Whether its key has made `signature`, in the way that is `named`.
+    pub(super) fn has_signed_by_any(
+        &self,
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+        named: &AlgorithmIdentifierOwned,
+        message: &[u8],
+        signature: &BitString,
+    ) -> bool {
+        let Some(named) = inside(named) else {
+            return false;
+        };
+        let mut candidates = algorithms
+            .iter()
+            .filter(|algorithm| *algorithm.signature_alg_id() == *named);
+        candidates.any(|algorithm| self.has_signed(*algorithm, message, signature.raw_bytes()))
+    }
+
+    /// Whether its key has made `signature` of `message` in this way.
+    pub(super) fn has_signed(
+        &self,
+        algorithm: &dyn SignatureVerificationAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        let key = &self.0.tbs_certificate.subject_public_key_info;
+        let fits =
+            inside(&key.algorithm).is_some_and(|kind| *algorithm.public_key_alg_id() == *kind);
+        let bytes = key.subject_public_key.raw_bytes();
+        fits && algorithm
+            .verify_signature(bytes, message, signature)
+            .is_ok()
+    }
+
     /// Whether `other` bears the name of its issuer.
     pub(super) fn is_issued_by(&self, other: &Self) -> bool {
         self.0.tbs_certificate.issuer == other.0.tbs_certificate.subject
     }
 
-    /// Whether its issuer bears that name, in DER without the head.
-    pub(super) fn is_issued_as(&self, name: &[u8]) -> bool {
-        let issuer = self.0.tbs_certificate.issuer.to_der().unwrap_or_default();
-        issuer.ends_with(name) && issuer.len() <= name.len() + 4
+    /// Whether its issuer bears that name.
+    pub(super) fn is_issued_as(&self, name: &Name) -> bool {
+        self.0.tbs_certificate.issuer == *name
     }
 
     /// Whether it bears its issuer's name: the end of a chain.
@@ -139,13 +256,34 @@ impl Parsed {
     }
 }
 
+/// What rules see of a certificate; of one that is too strange only that there is one.
+pub(super) fn describe(der: &[u8]) -> Certificate {
+    Parsed::new(der).map_or_else(
+        || Certificate {
+            der: der.into(),
+            ..Certificate::default()
+        },
+        |parsed| parsed.describe(der),
+    )
+}
+
+/// OpenSSL's long name of an algorithm of signatures.
+pub(super) fn long_name(oid: &ObjectIdentifier) -> String {
+    let short = called(oid, ALGORITHMS);
+    match short.strip_prefix("RSA-") {
+        Some(digest) => format!("{}WithRSAEncryption", digest.to_ascii_lowercase()),
+        None => short,
+    }
+}
+
 fn called(oid: &ObjectIdentifier, names: &[(&str, &str)]) -> String {
     let oid = oid.to_string();
     let known = names.iter().find(|(number, _)| *number == oid);
     known.map_or(oid, |(_, name)| (*name).to_owned())
 }
 
-fn name(name: &Name) -> DistinguishedName {
+/// The parts of a name.
+pub(super) fn name(name: &Name) -> DistinguishedName {
     let groups = name.0.iter();
     let parts = groups.flat_map(|group| {
         group.0.iter().enumerate().map(|(index, part)| NamePart {

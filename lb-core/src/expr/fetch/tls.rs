@@ -1,4 +1,4 @@
-//! TLS of the client connection, and certificates of both its sides. Manual 7.3.4.
+//! TLS of the connections, and certificates of both sides. Manual 7.3.4.
 
 use super::{Eval, Fetch};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
         Needs, Type, Value,
         args::{ArgKind, ArgSpec, Argument, may},
     },
-    request::{Certificate, DistinguishedName, RequestView, Verified},
+    request::{Certificate, DistinguishedName, RequestView, ServerSession, Verified},
 };
 
 /// The entries about the session.
@@ -246,6 +246,86 @@ pub(super) const CLIENT: &[Fetch] = certificate!("ssl_c_", "the client's", of_cl
 /// The entries about the certificate that the client was shown.
 pub(super) const OWN: &[Fetch] = certificate!("ssl_f_", "the frontend's", of_frontend);
 
+/// The entries about the certificate that the server has shown.
+pub(super) const SERVER: &[Fetch] = certificate!("ssl_s_", "the server's", of_server);
+
+/// A row about TLS to the server.
+macro_rules! to_server {
+    ($name:literal, $aliases:expr, $type:expr, $doc:literal, $eval:expr) => {
+        Fetch::row(
+            $name,
+            $aliases,
+            &[],
+            $type,
+            Needs::Connection,
+            $doc,
+            Eval::One($eval),
+        )
+    };
+}
+
+/// The entries about the session with the server.
+pub(super) const TO_SERVER: &[Fetch] = &[
+    to_server!(
+        "ssl_bc",
+        &[],
+        Type::Bool,
+        "Whether the server connection uses TLS.",
+        |_, view| Some(Value::Bool(to_server(view).is_some()))
+    ),
+    to_server!(
+        "ssl_bc_alpn",
+        &["ssl_bc_npn"],
+        Type::String,
+        "Application protocol negotiated with the server.",
+        |_, view| Some(Value::text(to_server(view)?.alpn.as_deref()?.as_bytes()))
+    ),
+    to_server!(
+        "ssl_bc_cipher",
+        &[],
+        Type::String,
+        "TLS cipher suite of the server connection.",
+        |_, view| Some(Value::text(to_server(view)?.cipher.as_bytes()))
+    ),
+    to_server!(
+        "ssl_bc_protocol",
+        &[],
+        Type::String,
+        "TLS version of the server connection.",
+        |_, view| Some(Value::text(to_server(view)?.version.as_bytes()))
+    ),
+    to_server!(
+        "ssl_bc_is_resumed",
+        &[],
+        Type::Bool,
+        "Whether the TLS session with the server was resumed.",
+        |_, view| Some(Value::Bool(to_server(view).is_some_and(|tls| tls.resumed)))
+    ),
+    to_server!(
+        "ssl_bc_use_keysize",
+        &[],
+        Type::Int,
+        "Bits of the key of the cipher of the server connection.",
+        |_, view| Some(Value::Int(to_server(view)?.bits.into()))
+    ),
+    to_server!(
+        "ssl_bc_alg_keysize",
+        &[],
+        Type::Int,
+        "Bits of the key of the cipher of the server connection, as the algorithm has them.",
+        |_, view| Some(Value::Int(to_server(view)?.bits.into()))
+    ),
+    to_server!(
+        "ssl_s_chain_der",
+        &[],
+        Type::Binary,
+        "The certificates that the server has shown, in DER.",
+        |_, view| Some(Value::Binary(
+            to_server(view)?.shown.as_ref()?.chain.as_slice().into()
+        ))
+    ),
+];
+
 const NAME: &[ArgSpec] = &[
     may("part", ArgKind::Text),
     may("position", ArgKind::Int),
@@ -255,6 +335,14 @@ const NAME: &[ArgSpec] = &[
 fn of_client<'a>(view: &RequestView<'a>) -> Option<&'a Certificate> {
     let client = view.connection.tls.as_ref()?.client.as_deref()?;
     Some(&client.leaf)
+}
+
+fn to_server<'a>(view: &RequestView<'a>) -> Option<&'a ServerSession> {
+    view.state.to_server.as_deref()
+}
+
+fn of_server<'a>(view: &RequestView<'a>) -> Option<&'a Certificate> {
+    Some(&to_server(view)?.shown.as_deref()?.leaf)
 }
 
 fn of_frontend<'a>(view: &RequestView<'a>) -> Option<&'a Certificate> {

@@ -11,10 +11,12 @@ use super::tables::Filter;
 
 mod maps;
 mod table;
+mod tls;
 mod words;
 
 pub use maps::MapCommand;
 pub use table::help;
+pub use tls::{TlsCommand, TlsKind};
 
 /// A command that was understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub enum Command {
     SetTable(String, String, Vec<(Column, u64)>),
     /// A command on maps.
     Map(MapCommand),
+    /// A command on files of TLS.
+    Tls(TlsCommand),
     /// `get weight`.
     GetWeight(Target),
     /// `set server ... addr`, with the word for the port.

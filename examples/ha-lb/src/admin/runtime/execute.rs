@@ -2,9 +2,10 @@
 
 mod address;
 mod maps;
+mod tls;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
     time::Instant,
 };
 
@@ -50,6 +51,8 @@ pub struct Runtime {
     running: RwLock<(Arc<Balancer>, usize)>,
     changed: Changed,
     order: Order,
+    /// Files of TLS that are not in use, and those that are being changed.
+    tls: Mutex<tls::Work>,
 }
 
 impl Runtime {
@@ -59,6 +62,7 @@ impl Runtime {
             running: RwLock::new((balancer, workers)),
             changed,
             order,
+            tls: Mutex::default(),
         }
     }
 
@@ -79,6 +83,8 @@ impl Runtime {
                 (self.changed)(backend, server, None);
             }
         }
+        // The files of the new configuration are those on disk.
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls::Work::default();
         *self.running.write().unwrap_or_else(PoisonError::into_inner) = (balancer, workers);
     }
 
@@ -398,6 +404,7 @@ impl Executor for Runtime {
                 done(tables::set(&self.balancer(), name, key, values, now))
             }
             Command::Map(command) => self.map(command),
+            Command::Tls(command) => self.tls(command),
             Command::GetWeight(target) => match self.find(target) {
                 Ok((backend, index)) => backend.server(index).map_or_else(String::new, |server| {
                     format!("{} (initial {})", server.weight(), server.config().weight)

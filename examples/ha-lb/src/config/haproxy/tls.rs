@@ -3,7 +3,7 @@
 mod certificates;
 mod words;
 
-pub(super) use certificates::{ExtraFiles, bundle, certificates, list, ticket_keys};
+pub(super) use certificates::{ExtraFiles, bundle, certificates, line, list, ticket_keys};
 pub(super) use words::{Words, algorithms, authorities, pem};
 
 use std::{

@@ -298,7 +298,8 @@ const TABLE: &[Entry] = &[
 
 /// Every command.
 fn entries() -> impl Iterator<Item = &'static Entry> {
-    super::maps::TABLE.iter().chain(TABLE)
+    let of_files = super::maps::TABLE.iter().chain(super::tls::table());
+    of_files.chain(TABLE)
 }
 
 /// Understands the words of one command and its payload.

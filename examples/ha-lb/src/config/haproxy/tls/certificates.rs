@@ -144,6 +144,16 @@ pub(in crate::config::haproxy) fn list(
     }
 }
 
+/// The certificates of one line that was written on a command line, under the settings of a `bind`.
+pub(in crate::config::haproxy) fn line(
+    text: &str,
+    of_bind: &Words,
+    context: &mut Context<'_>,
+) -> Parsed<Vec<TlsCertificate>> {
+    let line = lexed(Path::new("CLI"), 1, text);
+    entry(&line, of_bind, &Defaults::default(), context)
+}
+
 /// Brackets are words of their own wherever they stand.
 fn lexed(file: &Path, number: u32, text: &str) -> Line {
     let mut words: Vec<Word> = Vec::new();

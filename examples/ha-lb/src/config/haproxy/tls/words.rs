@@ -18,6 +18,17 @@ pub(in crate::config::haproxy) struct Words {
 }
 
 impl Words {
+    /// As if these settings had been written.
+    pub(in crate::config::haproxy) fn of(settings: &TlsSettings) -> Self {
+        Self {
+            versions: Versions {
+                no_tls12: settings.tls13_only,
+                no_tls13: settings.tls12_only,
+            },
+            settings: settings.clone(),
+        }
+    }
+
     /// Where `ssl-default-bind-ciphers` and its kind go.
     pub(in crate::config::haproxy) fn algorithms(&mut self) -> &mut TlsAlgorithms {
         &mut self.settings.algorithms
