@@ -110,6 +110,7 @@ fn up() -> CheckReport {
 fn checked(server: &mut ServerConfig) {
     server.check = Some(CheckConfig {
         tls: None,
+        step_tls: None,
         inter: Duration::from_secs(2),
         fastinter: None,
         downinter: None,

@@ -127,6 +127,8 @@ pub struct CheckConfig {
     pub addr: Option<std::net::IpAddr>,
     /// `check-ssl`, or what follows from `ssl`.
     pub tls: Option<Arc<ServerTls>>,
+    /// How the server is spoken to by steps of a check that ask for TLS themselves.
+    pub step_tls: Option<Arc<ServerTls>>,
 }
 
 /// HAProxy's defaults: every 2 s, up after 2 successes, down after 3 failures, the server's own address.
@@ -141,6 +143,7 @@ impl Default for CheckConfig {
             port: None,
             addr: None,
             tls: None,
+            step_tls: None,
         }
     }
 }

@@ -270,7 +270,9 @@ impl Balancer {
             Some(tls) => Some(Connector::new(proxy, tls)?),
             None => None,
         };
-        if let Some(tls) = config.check.as_ref().and_then(|check| check.tls.as_ref()) {
+        let check = config.check.as_ref();
+        let of_check = check.and_then(|check| check.tls.as_ref().or(check.step_tls.as_ref()));
+        if let Some(tls) = of_check {
             // Checks that speak as requests do share the memory of sessions.
             let connector = match &own {
                 Some(own) if config.tls.as_ref() == Some(tls) => own.clone(),

@@ -37,6 +37,12 @@ pub struct Script {
 }
 
 impl Script {
+    /// Whether a step asks for TLS itself.
+    pub fn asks_for_tls(&self) -> bool {
+        let asks = |step: &Step| matches!(&step.act, Act::Connect(one) if one.tls.is_some());
+        self.steps.iter().any(asks)
+    }
+
     /// The steps of a protocol's check.
     pub fn new(steps: Vec<Step>) -> Self {
         Self {
@@ -98,6 +104,17 @@ pub struct Connect {
     pub as_server: bool,
     /// Closes in order instead of by a reset.
     pub linger: bool,
+    /// In TLS, whatever the server's line says of checks.
+    pub tls: Option<StepTls>,
+}
+
+/// TLS of a step that asks for it (`connect ssl`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StepTls {
+    /// The name that is asked for.
+    pub sni: Option<String>,
+    /// Protocols that are offered, in order of preference.
+    pub alpn: Vec<String>,
 }
 
 /// What an answer must be.

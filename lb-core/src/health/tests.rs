@@ -11,6 +11,7 @@ use crate::config::CheckConfig;
 fn config() -> CheckConfig {
     CheckConfig {
         tls: None,
+        step_tls: None,
         inter: Duration::from_secs(2),
         fastinter: None,
         downinter: None,

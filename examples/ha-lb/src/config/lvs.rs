@@ -231,6 +231,7 @@ fn scaled(weight: u16, heaviest: u16) -> u16 {
 fn check_config(check: &keepalived::Check, server: std::net::SocketAddr) -> CheckConfig {
     CheckConfig {
         tls: None,
+        step_tls: None,
         inter: check.interval,
         fastinter: (check.retry > 0 && !check.retry_delay.is_zero()).then_some(check.retry_delay),
         downinter: None,

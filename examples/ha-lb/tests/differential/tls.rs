@@ -176,6 +176,13 @@ fn to_servers(folder: &Path) -> String {
     text += &format!(
         "backend b{last}\n    option httpchk GET /alive\n    server s {{front2}} ssl {CHECKED}\n"
     );
+    for (more, step) in ["ssl sni h", "ssl", "ssl alpn http/1.1"].iter().enumerate() {
+        text += &format!(
+            "backend b{}\n    option tcp-check\n    tcp-check connect {step}\n    server s {{front2}} check inter 1s \
+             verify none\n",
+            last + 1 + more
+        );
+    }
     text.replace("PEM", pem.to_str().unwrap())
         .replace("OTHER", other.to_str().unwrap())
 }
@@ -197,7 +204,7 @@ fn checks(peer: &Peer) -> Vec<String> {
         let settled =
             |row: &String| !row.ends_with(' ') && !row.contains('*') && !row.contains('/');
         let waiting = seen.iter().filter(|row| !row.contains("no check"));
-        if waiting.clone().count() == 5 && waiting.clone().all(settled) {
+        if waiting.clone().count() == 8 && waiting.clone().all(settled) {
             return seen;
         }
         assert!(Instant::now() < deadline, "{seen:?}");

@@ -75,11 +75,33 @@ pub(super) async fn run(
     if let CheckKind::Script(script) = &method.kind {
         return talk::run(method, script, known, tls, probe).await;
     }
+    let tls = method.secure(tls);
     let open = open(method, &method.destination, tls, false, probe);
     match open.await {
         Ok(_) if tls.is_some() => Found::new(CheckStatus::L6Ok),
         Ok(_) => Found::new(CheckStatus::L4Ok),
         Err(found) => found,
+    }
+}
+
+/// How a connection is secured.
+#[derive(Clone, Copy)]
+struct Secure<'c> {
+    connector: &'c Connector,
+    /// The name that is asked for.
+    name: Option<&'c str>,
+    /// Other protocols than those of the server's line.
+    protocols: &'c [String],
+}
+
+impl Method {
+    /// How the server's line secures its checks, if it does.
+    fn secure<'c>(&'c self, connector: Option<&'c Connector>) -> Option<Secure<'c>> {
+        Some(Secure {
+            name: self.check.tls.as_ref()?.check_sni.as_deref(),
+            connector: connector?,
+            protocols: &[],
+        })
     }
 }
 
@@ -92,7 +114,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
 async fn open(
     method: &Method,
     destination: &Destination,
-    tls: Option<&Connector>,
+    tls: Option<Secure<'_>>,
     linger: bool,
     probe: Probe,
 ) -> Result<Box<dyn Io>, Found> {
@@ -109,17 +131,17 @@ async fn open(
         // The port is free again at once, and the server is not left with a connection it never accepted.
         let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     }
-    let Some(connector) = tls else {
+    let Some(tls) = tls else {
         return Ok(Box::new(stream));
     };
-    let name = method
-        .check
-        .tls
-        .as_ref()
-        .and_then(|t| t.check_sni.as_deref());
-    let shaking = connector.connect(name.map(str::as_bytes), stream);
+    let name = tls.name.map(str::as_bytes);
+    let shaking = tls.connector.connect_offering(tls.protocols, name, stream);
     match rt::timeout(probe.connect_timeout, shaking).await {
         None => Err(Found::new(CheckStatus::L6Timeout)),
+        Some(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => Err(Found {
+            detail: "Connection closed during SSL handshake".into(),
+            ..Found::new(CheckStatus::L6Response)
+        }),
         Some(Err(e)) => Err(Found {
             detail: format!("SSL handshake failure: {e}").into(),
             ..Found::new(CheckStatus::L6Response)

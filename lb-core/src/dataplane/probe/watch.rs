@@ -41,7 +41,7 @@ pub(super) async fn watch(
         } else {
             let state = place.borrow().state(&shared, &method);
             let known = Known {
-                secure: tls.is_some(),
+                secure: method.check.tls.is_some(),
                 is_down: !monitor.report().is_up(),
                 state: state.as_deref(),
             };

@@ -99,11 +99,28 @@ impl Connector {
         name: Option<&[u8]>,
         socket: Plain,
     ) -> Connect<Plain> {
+        self.connect_offering(&[], name, socket)
+    }
+
+    /// The same with other protocols offered, if there are any.
+    pub(in crate::dataplane) fn connect_offering(
+        &self,
+        protocols: &[String],
+        name: Option<&[u8]>,
+        socket: Plain,
+    ) -> Connect<Plain> {
         // Without a name none is sent: addresses never are.
         let name = name
             .and_then(|name| DnsName::try_from(name).ok())
             .map_or_else(nameless, |name| ServerName::DnsName(name.to_owned()));
-        self.used().connector.connect(name, socket)
+        let connector = self.used().connector;
+        if protocols.is_empty() {
+            return connector.connect(name, socket);
+        }
+        let protocols = protocols.iter().map(|name| name.clone().into_bytes());
+        connector
+            .with_alpn(protocols.collect())
+            .connect(name, socket)
     }
 
     /// What rules may know of an established session.

@@ -90,6 +90,7 @@ impl<'s> Conversation<'s> {
                     self.forget();
                     self.connected = true;
                     self.known.secure &= connect.as_server;
+                    self.known.secure |= connect.tls.is_some();
                     return Want::Connect(Some(connect));
                 }
                 Act::Send(bytes) => {

@@ -205,6 +205,28 @@ impl Pending {
         }
     }
 
+    /// Steps of checks that ask for TLS themselves need to know whom to trust; no other check needs that.
+    fn secure_steps(&self, backend: &mut BackendConfig, context: &mut Context<'_>) {
+        let asks = matches!(&backend.check, CheckKind::Script(script) if script.asks_for_tls());
+        for server in &mut backend.servers {
+            let Some(check) = &mut server.check else {
+                continue;
+            };
+            if !asks {
+                check.step_tls = None;
+            } else if check.tls.is_none() && check.step_tls.is_none() {
+                let message = format!(
+                    "a step of the check asks for TLS, and server '{}' has no 'ca-file': its certificate would be \
+                     verified by nobody",
+                    server.name
+                );
+                let expected = "ca-file <file>, or `verify none` to trust any server";
+                let finding = Diagnostic::error(self.header.span(0), message).expected(expected);
+                context.diagnostics.push(finding);
+            }
+        }
+    }
+
     fn backend(&mut self, context: &mut Context<'_>) -> BackendConfig {
         let draft = &mut self.draft;
         let mut backend = std::mem::take(&mut draft.backend);
@@ -240,6 +262,7 @@ impl Pending {
             );
         }
         backend.servers = servers(draft, context);
+        self.secure_steps(&mut backend, context);
         let checked_alike = |server: &&ServerConfig| {
             let elsewhere = |check: &CheckConfig| check.port.is_some() || check.addr.is_some();
             let own = server.check.as_ref().is_some_and(|check| !elsewhere(check));

@@ -246,6 +246,7 @@ impl Draft {
             own if own == self.config.tls => self.config.tls.clone(),
             own => own,
         };
+        self.check.step_tls = self.tls.of_steps(&self.tls_defaults).map(Arc::new);
         self.config.name = name.into();
         self.config.address = ip.map(|ip| SocketAddr::new(ip, port));
         self.config.port = port;

@@ -125,6 +125,27 @@ impl Draft {
         Ok(())
     }
 
+    /// How steps of a check that ask for TLS themselves speak to the server; `None` where nobody would vouch for it.
+    pub(super) fn of_steps(&self, defaults: &Defaults) -> Option<ServerTls> {
+        let versions = self.versions.unwrap_or(defaults.versions);
+        let required = self.verify.unwrap_or(!defaults.trusting);
+        if required && self.config.authorities.is_none() {
+            return None;
+        }
+        Some(ServerTls {
+            authorities: self.config.authorities.clone().filter(|_| required),
+            tls13_only: versions.no_tls12,
+            tls12_only: versions.no_tls13,
+            algorithms: self
+                .algorithms
+                .as_ref()
+                .unwrap_or(&defaults.algorithms)
+                .clone(),
+            alpn: self.check_alpn.clone(),
+            ..self.config.clone()
+        })
+    }
+
     /// How the server is spoken to, and how checks speak to it; `elsewhere` if these go to a port or an address of
     /// their own. `whole` stands for the line in messages.
     pub(super) fn finish(

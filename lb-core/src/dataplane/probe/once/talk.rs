@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Found, Io, Method, open, words};
+use super::{Found, Io, Method, Secure, open, words};
 use crate::{
     dataplane::{clock, destination::Destination, rt::timeout_at, tls::Connector},
     health::{
@@ -74,10 +74,19 @@ async fn reach(
     probe: Probe,
 ) -> Result<Box<dyn Io>, Found> {
     let Some(connect) = connect else {
+        let tls = method.secure(tls);
         return open(method, &method.destination, tls, false, probe).await;
     };
     let destination = elsewhere(&method.destination, connect);
-    let tls = tls.filter(|_| connect.as_server);
+    let tls = match (&connect.tls, tls) {
+        (Some(step), Some(connector)) => Some(Secure {
+            connector,
+            name: step.sni.as_deref(),
+            protocols: &step.alpn,
+        }),
+        (Some(_), None) => return Err(Found::new(CheckStatus::SocketError)),
+        (None, tls) => method.secure(tls).filter(|_| connect.as_server),
+    };
     open(method, &destination, tls, connect.linger, probe).await
 }
 

@@ -2,13 +2,14 @@
 
 use lb_core::health::{
     CheckStatus,
-    script::{Act, Connect, Expect, Pattern, Report, Step},
+    script::{Act, Connect, Expect, Pattern, Report, Step, StepTls},
 };
 
 use crate::config::{
     diagnostic::Span,
     haproxy::{
         args::{Arg, Args, Context, Parsed},
+        tls::spoken,
         value,
     },
 };
@@ -101,10 +102,17 @@ pub(in crate::config::haproxy) fn connect(
     context: &mut Context<'_>,
 ) -> Parsed<Connect> {
     let mut connect = Connect::default();
+    let (mut ssl, mut tls) = (false, StepTls::default());
     while let Some(word) = args.take() {
         match word.text {
             "default" => connect.as_server = true,
             "linger" => connect.linger = true,
+            "ssl" => ssl = true,
+            "sni" => tls.sni = Some(args.need("sni", "a host name")?.text.to_owned()),
+            "alpn" => {
+                let arg = args.need("alpn", "protocols")?;
+                tls.alpn = spoken(&arg, context, "it is not offered; servers get what is");
+            }
             "port" => {
                 let arg = args.need("port", "a port")?;
                 let number = value::number(&arg, "port", 1, 65_535)?;
@@ -117,7 +125,7 @@ pub(in crate::config::haproxy) fn connect(
                     Some(addr.map_err(|_| arg.refuse("not an address", "an IP address"))?);
             }
             "comment" => *comment = Some(args.need("comment", "a text")?.text.to_owned()),
-            "alpn" | "proto" => {
+            "proto" => {
                 args.need(word.text, "its value")?;
                 context.warn(
                     word.span,
@@ -128,12 +136,12 @@ pub(in crate::config::haproxy) fn connect(
             _ => {
                 return Err(word.refuse(
                     "this word of 'connect' is not supported",
-                    "default, port, addr, linger or comment; `check-ssl` at the server and `connect default` \
-                     for TLS",
+                    "default, port, addr, ssl, sni, alpn, linger or comment",
                 ));
             }
         }
     }
+    connect.tls = ssl.then_some(tls);
     Ok(connect)
 }
 

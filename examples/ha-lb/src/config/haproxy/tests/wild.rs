@@ -143,7 +143,11 @@ fn checks_that_speak_a_protocol_are_scripts() {
     assert_eq!(steps, [(1, Some("x")), (3, Some("ask")), (4, None)]);
     assert_eq!(script.steps[1].act, Act::Send(b"PING\r\n".to_vec()));
     for (line, message) in [
-        ("tcp-check connect ssl", "is not supported"),
+        (
+            "tcp-check connect ssl\n server s 10.0.0.1:80 check",
+            "verified by nobody",
+        ),
+        ("tcp-check connect via-socks4", "is not supported"),
         ("tcp-check set-var(check.x) int(1)", "is not supported"),
         ("tcp-check send-binary 5", "not pairs"),
         ("tcp-check expect rstring (", "not a regular expression"),
