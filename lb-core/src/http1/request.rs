@@ -36,6 +36,8 @@ pub struct RequestDecoder {
     leniency: Leniency,
     at: usize,
     line_done: bool,
+    /// A request needs no `Host`.
+    no_host: bool,
 }
 
 impl RequestDecoder {
@@ -52,6 +54,11 @@ impl RequestDecoder {
     pub fn reset(&mut self) {
         self.at = 0;
         self.line_done = false;
+    }
+
+    /// Lets requests go without a `Host`: those of HTTP/2 may (RFC 9113 §8.3.1).
+    pub fn allow_no_host(&mut self, allowed: bool) {
+        self.no_host = allowed;
     }
 
     /// Whether any byte but empty lines was seen of the present request.
@@ -134,7 +141,8 @@ impl RequestDecoder {
     /// RFC 9112 §3.2: exactly one valid `Host` in HTTP/1.1, the same as the authority of an absolute target.
     fn check_host(&self, facts: &Facts, view: HeadRef<'_>) -> Result<(), Error> {
         let Some(host) = facts.host.map(|host| view.text(host)) else {
-            let required = view.version() != Version::Http10 && !self.leniency.loose_syntax;
+            let lenient = self.leniency.loose_syntax || self.no_host;
+            let required = view.version() != Version::Http10 && !lenient;
             return if required { Err(Error::Host) } else { Ok(()) };
         };
         if facts.hosts > 1 || !is_authority(host) {

@@ -16,10 +16,16 @@ pub enum Form {
     Chunks,
 }
 
-/// A head that must not go on: the stream ends.
+/// A head that must not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a request of HTTP/2")]
-pub struct Malformed;
+pub enum Malformed {
+    /// No request: the stream is cancelled.
+    #[error("not a request of HTTP/2")]
+    Cancel,
+    /// A request with a method or a scheme that there cannot be: it is answered with 400, as HAProxy does.
+    #[error("a request that nobody understands")]
+    Answer,
+}
 
 /// A request as text.
 #[derive(Debug, Clone, Default)]
@@ -58,43 +64,57 @@ impl<'a> Pseudo<'a> {
             b":authority" => &mut self.authority,
             b":path" => &mut self.path,
             b":protocol" => &mut self.protocol,
-            _ => return Err(Malformed),
+            _ => return Err(Malformed::Cancel),
         };
         match place.replace(value) {
             None => Ok(()),
-            Some(_) => Err(Malformed),
+            Some(_) => Err(Malformed::Cancel),
         }
     }
 
     /// The verb and the target that HTTP/1.1 says this by.
     fn line(&self) -> Result<(&'a [u8], &'a [u8]), Malformed> {
-        let method = self.method.filter(|m| is_token(m)).ok_or(Malformed)?;
+        let method = self
+            .method
+            .filter(|m| is_target(m))
+            .ok_or(Malformed::Cancel)?;
         let connect = method == b"CONNECT";
         if connect && self.protocol.is_none() {
             // RFC 9113 §8.5.
             return match (self.scheme, self.path, self.authority) {
                 (None, None, Some(authority)) if is_target(authority) => Ok((method, authority)),
-                _ => Err(Malformed),
+                _ => Err(Malformed::Cancel),
             };
         }
         if self
             .protocol
             .is_some_and(|protocol| !connect || !is_token(protocol))
         {
-            return Err(Malformed);
+            return Err(Malformed::Cancel);
         }
-        if !self.scheme.is_some_and(is_scheme) {
-            return Err(Malformed);
-        }
-        let path = self.path.ok_or(Malformed)?;
+        let scheme = self.scheme.ok_or(Malformed::Cancel)?;
+        let path = self.path.ok_or(Malformed::Cancel)?;
         // RFC 9113 §8.3.1: nothing but a path; an absolute target would be a second authority.
         let is_path = path.starts_with(b"/") || path == b"*" && method == b"OPTIONS";
         if !is_path || !is_target(path) || self.authority.is_some_and(|a| !is_target(a)) {
-            return Err(Malformed);
+            return Err(Malformed::Cancel);
+        }
+        if !is_token(method) || !is_scheme(scheme) {
+            return Err(Malformed::Answer);
         }
         // RFC 8441 §5: an extended CONNECT is what the upgrade of HTTP/1.1 is a GET for.
         Ok((if connect { b"GET" } else { method }, path))
     }
+}
+
+/// Without the port that its scheme has anyway (RFC 3986 §6.2.3).
+fn without_default_port<'a>(authority: &'a [u8], scheme: Option<&[u8]>) -> &'a [u8] {
+    let port: &[u8] = match scheme {
+        Some(b"http") => b":80",
+        Some(b"https") => b":443",
+        _ => return authority,
+    };
+    authority.strip_suffix(port).unwrap_or(authority)
 }
 
 fn is_scheme(text: &[u8]) -> bool {
@@ -126,17 +146,20 @@ impl Request {
         for part in [verb, b" ", target, b" HTTP/1.1\r\n"] {
             self.text.extend_from_slice(part);
         }
-        if let Some(authority) = pseudo.authority {
+        let authority = pseudo
+            .authority
+            .map(|authority| without_default_port(authority, pseudo.scheme));
+        if let Some(authority) = authority {
             line(b"host", authority, &mut self.text);
         }
-        if let (Some(scheme), Some(authority)) = (pseudo.scheme, pseudo.authority) {
+        if let (Some(scheme), Some(authority)) = (pseudo.scheme, authority) {
             for part in [scheme, b"://", authority] {
                 self.origin.extend_from_slice(part);
             }
         }
-        self.write_fields(regular, pseudo.authority)?;
+        self.write_fields(regular, authority.is_some())?;
         if ended && self.length.is_some_and(|length| length > 0) && !self.tunnel {
-            return Err(Malformed);
+            return Err(Malformed::Cancel);
         }
         self.form = match (self.tunnel, ended) {
             (true, _) => Form::Raw,
@@ -164,15 +187,15 @@ impl Request {
     fn write_fields<'a>(
         &mut self,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
-        authority: Option<&[u8]>,
+        has_authority: bool,
     ) -> Result<(), Malformed> {
         let mut rest = fields;
         let mut crumbs = false;
         while let Some((name, value)) = rest.next() {
             check(name, value)?;
             match name {
-                // Said already; another one is left for the reader to refuse.
-                b"host" if authority.is_some_and(|a| a.eq_ignore_ascii_case(value)) => {}
+                // RFC 9113 §8.3.1: the authority says it, whatever this says.
+                b"host" if has_authority => {}
                 b"cookie" if crumbs => {}
                 // RFC 9113 §8.2.3: one line in HTTP/1.1.
                 b"cookie" => {
@@ -193,13 +216,13 @@ impl Request {
     }
 
     fn note_length(&mut self, value: &[u8]) -> Result<(), Malformed> {
-        let length = number(value).ok_or(Malformed)?;
+        let length = number(value).ok_or(Malformed::Cancel)?;
         match self.length.replace(length) {
             // Its length is that of other content: the tunnel has none.
             None if self.tunnel => {}
             None => line(b"content-length", value, &mut self.text),
             Some(before) if before == length => {}
-            Some(_) => return Err(Malformed),
+            Some(_) => return Err(Malformed::Cancel),
         }
         Ok(())
     }
@@ -218,7 +241,7 @@ pub(super) fn write_trailers(fields: &Fields, text: &mut Vec<u8>) -> Result<(), 
 fn check(name: &[u8], value: &[u8]) -> Result<(), Malformed> {
     let is_name = is_token(name) && !name.iter().any(u8::is_ascii_uppercase);
     if !is_name || !is_field_value(value) || is_of_connection(name, value) {
-        return Err(Malformed);
+        return Err(Malformed::Cancel);
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use lb_core::config::{Mode, Protocol, ProxyConfig};
 
 use crate::common::{Origin, PATIENCE, Plane, SHORT, listen, ok, read_message};
+use frames::{HEADERS, Outcome, Raw, WHOLE, fields, frame};
 
 /// A proxy whose clients speak HTTP/2 from the first byte on.
 fn proxy(origin: &Origin) -> ProxyConfig {
@@ -451,5 +452,59 @@ fn clients_go_over_to_http_2_by_its_preface_unless_that_is_forbidden() {
         "{refused}"
     );
     drop(stream);
+    plane.stop();
+}
+
+#[test]
+fn the_authority_says_where_a_request_goes_without_the_port_that_its_scheme_has() {
+    let origin = Origin::echo();
+    let plane = Plane::start(vec![proxy(&origin)]);
+    let mut raw = Raw::open(plane.address());
+    let cases: [(&[(&str, &str)], &str, &str); 6] = [
+        (
+            &[(":authority", "web.test:80")],
+            "web.test",
+            "http://web.test/",
+        ),
+        (
+            &[(":authority", "web.test:81")],
+            "web.test:81",
+            "http://web.test:81/",
+        ),
+        (
+            &[
+                (":authority", "web.test"),
+                ("host", "other.test"),
+                ("host", "b"),
+            ],
+            "web.test",
+            "http://web.test/",
+        ),
+        (&[("host", "web.test")], "web.test", "/"),
+        (&[(":authority", "[::1]:80")], "[::1]", "http://[::1]/"),
+        // RFC 9113 §8.3.1: there may be none.
+        (&[], "", "/"),
+    ];
+    for (number, (list, host, logged)) in (1..).step_by(2).zip(cases) {
+        let common = [(":method", "GET"), (":scheme", "http"), (":path", "/")];
+        let block = fields(&[&common, list].concat());
+        raw.send(&frame(HEADERS, WHOLE, number, &block));
+        assert_eq!(raw.outcome(number), Outcome::Status(200));
+        let (_, _, _, seen) = raw.next().unwrap();
+        let seen = String::from_utf8_lossy(&seen).into_owned();
+        let host = match host {
+            "" => String::new(),
+            host => format!("host: {host}\r\n"),
+        };
+        assert_eq!(seen, format!("GET / HTTP/1.1\r\n{host}\r\n"));
+        assert_eq!(plane.entry().request, format!("\"GET {logged} HTTP/2.0\""));
+    }
+    // What nobody can understand is answered, as HAProxy does.
+    for (number, method, scheme) in [(21, "GET?", "http"), (23, "GET", "http://a/?")] {
+        let list = [(":method", method), (":scheme", scheme), (":path", "/")];
+        raw.send(&frame(HEADERS, WHOLE, number, &fields(&list)));
+        assert_eq!(raw.outcome(number), Outcome::Status(400));
+    }
+    drop(raw);
     plane.stop();
 }

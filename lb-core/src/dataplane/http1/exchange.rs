@@ -51,6 +51,8 @@ struct Refusal {
 fn begin(connection: &mut Connection, x: &mut Exchange, number: u32) {
     let now = clock::recent();
     x.decoder.reset();
+    let of_http2 = connection.client.stream.http2_origin().is_some();
+    x.decoder.allow_no_host(of_http2);
     x.forwarding = false;
     x.upload_broken = false;
     x.ends_at_client_end = false;

@@ -5,7 +5,7 @@ use crate::http2::{
     Flood,
     frame::{self, Code, END_HEADERS, END_STREAM, Frame, PRIORITY},
     hpack::{self, Fields},
-    request,
+    request::{self, Malformed},
 };
 
 /// Continuations of a head.
@@ -81,7 +81,7 @@ impl Server {
         }
         self.last = heading.stream;
         if fields.is_too_large() {
-            return self.answer_too_large(heading);
+            return self.answer(heading, 431);
         }
         let most = self.limits.streams as usize;
         if self.numbers.len() >= most || self.held >= most.saturating_mul(2) {
@@ -99,9 +99,12 @@ impl Server {
             return;
         };
         stream.open(heading.stream, room_in, room_out);
-        if stream.request.read(fields, heading.end).is_err() {
+        if let Err(malformed) = stream.request.read(fields, heading.end) {
             self.free.push(key);
-            self.write_reset(heading.stream, Code::PROTOCOL);
+            match malformed {
+                Malformed::Cancel => self.write_reset(heading.stream, Code::PROTOCOL),
+                Malformed::Answer => self.answer(heading, 400),
+            }
             return self.note_fault();
         }
         stream.receives = !heading.end;
@@ -120,10 +123,10 @@ impl Server {
         })
     }
 
-    /// RFC 6585 §5.
-    fn answer_too_large(&mut self, heading: Heading) {
+    /// Answers what nobody is asked about.
+    fn answer(&mut self, heading: Heading, status: u16) {
         self.block.clear();
-        hpack::encode_status(431, &mut self.block);
+        hpack::encode_status(status, &mut self.block);
         frame::write_block(&self.block, END_STREAM, heading.stream, &mut self.output);
         if !heading.end {
             self.write_reset(heading.stream, Code::NO_ERROR);
