@@ -113,6 +113,8 @@ pub struct Server {
     /// What may still be sent, and how a stream begins.
     room_out: i64,
     first_out: i64,
+    /// The client's settings have been answered.
+    greeted: bool,
     /// The client has seen our settings.
     agreed: bool,
     output: Vec<u8>,
@@ -147,6 +149,7 @@ impl Server {
             owed: 0,
             room_out: FIRST_WINDOW,
             first_out: FIRST_WINDOW,
+            greeted: false,
             agreed: false,
             output: Vec::new(),
             sent: 0,

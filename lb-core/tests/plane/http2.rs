@@ -460,7 +460,8 @@ fn the_authority_says_where_a_request_goes_without_the_port_that_its_scheme_has(
     let origin = Origin::echo();
     let plane = Plane::start(vec![proxy(&origin)]);
     let mut raw = Raw::open(plane.address());
-    let cases: [(&[(&str, &str)], &str, &str); 6] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let cases: [Case<'_>; 6] = [
         (
             &[(":authority", "web.test:80")],
             "web.test",

@@ -32,10 +32,6 @@ impl Server {
             self.output.extend_from_slice(&setting.to_be_bytes());
             self.output.extend_from_slice(&value.to_be_bytes());
         }
-        let more = self.room_in - FIRST_WINDOW;
-        if more > 0 {
-            write_update(0, more, &mut self.output);
-        }
     }
 
     pub(super) fn settings(&mut self, frame: Frame, payload: &[u8]) {
@@ -66,6 +62,11 @@ impl Server {
             }
         }
         frame::head(Kind::Settings, ACK, 0, 0, &mut self.output);
+        // Behind the first of them, as clients expect it.
+        let more = self.room_in - FIRST_WINDOW;
+        if !std::mem::replace(&mut self.greeted, true) && more > 0 {
+            write_update(0, more, &mut self.output);
+        }
     }
 
     /// Every stream has another window to begin with (RFC 9113 §6.9.2); false if that is too large for one.
