@@ -194,6 +194,10 @@ pub struct ProcessCounters {
     pub session_rate: Rate,
     /// TLS handshakes a second (`SslRate`, `MaxSslRate`).
     pub tls_rate: Rate,
+    /// Handshakes with clients that agreed on new keys, a second (`SslFrontendKeyRate`).
+    pub tls_keys: Rate,
+    /// The same with servers (`SslBackendKeyRate`).
+    pub tls_server_keys: Rate,
     /// Bytes sent (`TotalBytesOut`).
     pub bytes_out: Counter,
     /// Log lines that could not be sent (`DroppedLogs`).
@@ -212,6 +216,8 @@ impl ProcessCounters {
             connection_rate: Rate::new(now),
             session_rate: Rate::new(now),
             tls_rate: Rate::new(now),
+            tls_keys: Rate::new(now),
+            tls_server_keys: Rate::new(now),
             bytes_out: Counter::default(),
             dropped_logs: Counter::default(),
         }

@@ -120,6 +120,9 @@ impl Connection {
         });
         let stream = match done {
             Ok((stream, known)) => {
+                if !known.resumed {
+                    listener.balancer.process.tls_keys.count(now);
+                }
                 info.tls = Some(Box::new(known));
                 Stream::from(TlsStream::Server(stream))
             }

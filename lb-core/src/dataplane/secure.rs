@@ -53,6 +53,10 @@ impl Connection {
         match connected {
             Ok(Some(Ok(stream))) => {
                 let session = connector.session(stream.get_ref().1);
+                if !session.resumed {
+                    let keys = &self.listener.balancer.process.tls_server_keys;
+                    keys.count(clock::recent());
+                }
                 let stream = Stream::to_server(TlsStream::Client(stream), session);
                 Ok(Side::new(stream, clock::recent()))
             }

@@ -200,6 +200,8 @@ fn sessions_are_resumed_by_every_worker_and_after_a_reload_that_asks_for_the_sam
     for _ in 0..8 {
         assert_eq!(kind(), HandshakeKind::Resumed);
     }
+    // One of them all needed new keys.
+    assert_eq!(plane.balancer().process.tls_keys.max(), 1);
     plane.commit(plane.prepare(same, 2, port.shared(0, 2)).unwrap());
     for _ in 0..4 {
         assert_eq!(kind(), HandshakeKind::Resumed, "after a reload");

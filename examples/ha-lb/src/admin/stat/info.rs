@@ -5,7 +5,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use lb_core::dataplane::Balancer;
+use lb_core::{dataplane::Balancer, stats::ProcessCounters};
 use rustix::process::{Resource, getrlimit};
 
 use super::{
@@ -54,6 +54,7 @@ fn fact(
 pub fn facts(balancer: &Balancer, workers: usize, now: Instant) -> Vec<Fact> {
     let mut facts = identity(balancer, workers, now);
     facts.extend(traffic(balancer, now));
+    facts.extend(keys(&balancer.process, now));
     facts.extend(absent());
     facts.extend(rest(balancer, now));
     facts
@@ -192,14 +193,39 @@ fn traffic(balancer: &Balancer, now: Instant) -> Vec<Fact> {
     ]
 }
 
+/// How many sessions of TLS needed new keys.
+fn keys(process: &ProcessCounters, now: Instant) -> Vec<Fact> {
+    let (sessions, keys) = (
+        process.tls_rate.per_second(now),
+        process.tls_keys.per_second(now),
+    );
+    let resumed = sessions.saturating_sub(keys).saturating_mul(100);
+    let (most, of_servers) = (process.tls_keys.max(), &process.tls_server_keys);
+    let (to_servers, most_to_servers) = (of_servers.per_second(now), of_servers.max());
+    vec![
+        fact(35, "SslFrontendKeyRate", "MGP", Type::u32, keys),
+        fact(36, "SslFrontendMaxKeyRate", "MMP", Type::u32, most),
+        fact(
+            37,
+            "SslFrontendSessionReuse_pct",
+            "MGP",
+            Type::u32,
+            resumed.checked_div(sessions).unwrap_or(0),
+        ),
+        fact(38, "SslBackendKeyRate", "MRP", Type::u32, to_servers),
+        fact(
+            39,
+            "SslBackendMaxKeyRate",
+            "MMP",
+            Type::u32,
+            most_to_servers,
+        ),
+    ]
+}
+
 /// What has no counterpart here.
 fn absent() -> Vec<Fact> {
     vec![
-        fact(35, "SslFrontendKeyRate", "MGP", Type::u32, 0u32),
-        fact(36, "SslFrontendMaxKeyRate", "MMP", Type::u32, 0u32),
-        fact(37, "SslFrontendSessionReuse_pct", "MGP", Type::u32, 0u32),
-        fact(38, "SslBackendKeyRate", "MRP", Type::u32, 0u32),
-        fact(39, "SslBackendMaxKeyRate", "MMP", Type::u32, 0u32),
         fact(40, "SslCacheLookups", "MCP", Type::u32, 0u32),
         fact(41, "SslCacheMisses", "MCP", Type::u32, 0u32),
         fact(42, "CompressBpsIn", "MRP", Type::u32, 0u32),
