@@ -21,6 +21,7 @@ use lb_core::{
     backend::{Backend, StateChange},
     config::{BindAddress, Config, StatsLevel},
     dataplane::{self, DataPlane, Event, Events, ListenerFd, Options, StatsService},
+    process,
     server::Server,
 };
 use rustix::process::Signal;
@@ -111,6 +112,11 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let config = read(&given.configuration, sockets.len())?;
     let identity = Identity::of(&config.global).map_err(|e| e.to_string())?;
     identity.assume().map_err(|e| e.to_string())?;
+    if given.configuration.sources.overrides.one_process
+        && let Some(supervisor) = rustix::process::getppid()
+    {
+        process::go_by(supervisor.as_raw_nonzero().get().unsigned_abs());
+    }
     // One that is stopped would else keep the sockets, to which clients of the next daemon would come.
     privileges::at_the_end_of_the_parent(Signal::KILL);
     let (told, events) = unbounded_channel();

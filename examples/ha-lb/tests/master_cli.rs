@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -261,6 +261,43 @@ fn rights_hold_on_either_side_and_the_socket_goes_with_the_master() {
     kill_process(Pid::from_child(&master.child), Signal::TERM).unwrap();
     assert!(master.child.wait().unwrap().success());
     assert!(!master.path("m").exists());
+}
+
+#[test]
+fn one_process_that_only_checks_goes_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("haproxy");
+    std::os::unix::fs::symlink(HA_LB, &program).unwrap();
+    let log = UdpSocket::bind("127.0.0.1:0").unwrap();
+    log.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (socket, target) = (folder.path().join("s"), log.local_addr().unwrap());
+    let text = format!(
+        "global\n stats socket {}\nbackend b\n timeout connect 1s\n timeout server 1s\n option \
+         log-health-checks\n log {target} daemon\n server s 127.0.0.1:1 check inter 100ms fall 1\n",
+        socket.display()
+    );
+    fs::write(folder.path().join("h.cfg"), text).unwrap();
+    let mut child = Command::new(&program)
+        .args(["-f", "h.cfg"])
+        .current_dir(folder.path())
+        .env("XDG_RUNTIME_DIR", folder.path())
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = vec![0; 1024];
+    let length = log.recv(&mut line).unwrap();
+    let line = String::from_utf8_lossy(&line[..length]).into_owned();
+    let number = child.id();
+    assert!(line.contains(&format!(" haproxy[{number}]: ")), "{line}");
+    assert!(line.contains("server b/s failed, reason: Layer4"), "{line}");
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    stream.write_all(b"show info\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(&format!("\nPid: {number}\n")), "{answer}");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

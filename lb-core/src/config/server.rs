@@ -41,6 +41,8 @@ pub struct ServerConfig {
     pub cookie: Option<String>,
     /// `slowstart`.
     pub slowstart: Option<Duration>,
+    /// `rise`, known without `check` as well.
+    pub rise: u32,
     /// `check` settings; `None` without `check`.
     pub check: Option<CheckConfig>,
     /// `send-proxy` (1) or `send-proxy-v2` (2).
@@ -87,6 +89,7 @@ impl ServerConfig {
             disabled: false,
             cookie: None,
             slowstart: None,
+            rise: 2,
             check: None,
             send_proxy: None,
             tls: None,

@@ -84,7 +84,6 @@ fn stream(out: BorrowedFd<'_>, packet: &[u8]) -> io::Result<()> {
 #[derive(Debug)]
 pub(super) struct Sinks {
     balancer: RefCell<Arc<Balancer>>,
-    pid: u32,
     open: RefCell<Vec<(SyslogAddress, Option<Socket>)>>,
     packet: RefCell<Vec<u8>>,
 }
@@ -95,7 +94,6 @@ impl Sinks {
     pub(super) fn new(balancer: Arc<Balancer>) -> Self {
         Self {
             balancer: RefCell::new(balancer),
-            pid: std::process::id(),
             open: RefCell::default(),
             packet: RefCell::default(),
         }
@@ -150,7 +148,7 @@ impl Sinks {
                 .as_deref()
                 .or(global.log_tag.as_deref())
                 .unwrap_or("haproxy"),
-            pid: self.pid,
+            pid: crate::process::id(),
             hostname: global.log_send_hostname.as_deref(),
             utc_offset: balancer.utc_offset,
         };

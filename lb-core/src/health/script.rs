@@ -8,6 +8,7 @@ mod conversation;
 mod http;
 mod pattern;
 mod protocols;
+mod spop;
 mod verdict;
 
 #[cfg(test)]
@@ -169,4 +170,6 @@ pub enum Report {
     Line(usize),
     /// `250 text`: the number as code, the text behind it.
     Reply,
+    /// The version in the greeting of a MySQL server.
+    MysqlVersion,
 }

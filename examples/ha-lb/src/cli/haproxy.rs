@@ -88,6 +88,7 @@ fn configured(flags: &Flags) -> ExitCode {
             proxy_maxconn: flags.proxy_maxconn,
             local_peer: flags.local_peer.clone(),
             master: flags.master,
+            one_process: !flags.master,
             ..Overrides::default()
         },
     };
@@ -133,7 +134,11 @@ fn checked(flags: &Flags, warned: bool, listens: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// A `stats socket` is enough: a file may do nothing but check servers.
 fn listens(config: &Config) -> bool {
+    if !config.global.stats_sockets.is_empty() {
+        return true;
+    }
     let mut enabled = config.proxies.iter().filter(|proxy| !proxy.disabled);
     enabled.any(|proxy| proxy.frontend.as_ref().is_some_and(|f| !f.binds.is_empty()))
 }

@@ -71,7 +71,9 @@ pub fn load(sources: &Sources, files: &dyn Files, diagnostics: &mut Diagnostics)
     {
         lvs::append(keepalived, &mut haproxy, diagnostics);
     }
-    let balancer = Some(haproxy).filter(|config| !config.proxies.is_empty());
+    let serves =
+        |config: &Config| !config.proxies.is_empty() || !config.global.stats_sockets.is_empty();
+    let balancer = Some(haproxy).filter(serves);
     Some(Loaded {
         keepalived,
         balancer,

@@ -35,6 +35,9 @@ pub struct Overrides {
     pub local_peer: Option<String>,
     /// haproxy's `-W`: a master is asked for.
     pub master: bool,
+    /// haproxy without `-W`: to the operator there is one process, whose number is in logs and statistics.
+    #[serde(default)]
+    pub one_process: bool,
     /// keepalived's `-C` without `-P`: no virtual routers.
     pub no_vrrp: bool,
     /// keepalived's `-P` without `-C`: no virtual servers.

@@ -11,6 +11,7 @@ use crate::{
         session::{Connection, Gone},
         trace::Answerer,
     },
+    expr::fetch::target::split,
     head::{HeadMut, HeadRef},
     http1::{Body, RequestSummary},
     request::RequestView,
@@ -72,6 +73,15 @@ pub(super) async fn prepare(
     Prepared::Forward(Plan { index })
 }
 
+/// Whether a request asks for `monitor-uri`: a path is compared with that of an absolute target, too.
+fn is_monitor(target: &[u8], uri: &[u8]) -> bool {
+    let origin = match uri.first() {
+        Some(b'/') => split(target).origin.len(),
+        _ => 0,
+    };
+    target.get(origin..) == Some(uri)
+}
+
 /// The rules of one proxy, and what else it answers itself.
 async fn apply(
     connection: &mut Connection,
@@ -87,7 +97,10 @@ async fn apply(
         connection.count_tracked(Event::HttpRequest);
     }
     if let Some(uri) = &proxy.monitor_uri
-        && HeadRef::new(&x.request, connection.client.input.kept()).target() == uri.as_bytes()
+        && is_monitor(
+            HeadRef::new(&x.request, connection.client.input.kept()).target(),
+            uri.as_bytes(),
+        )
     {
         x.trace.silent = true;
         x.trace.end_with(b'L', b'R');

@@ -151,7 +151,16 @@ async fn open(
 }
 
 async fn connect(destination: &Destination, source: Option<SocketAddr>) -> Result<Plain, NotBegun> {
-    let stream = destination.begin(source, false)?;
+    let stream = destination
+        .begin(source, false)
+        .map_err(|error| match error {
+            NotBegun::Refused(e) => {
+                // Told from a refusal by the other end.
+                let told = format!("General socket error ({})", words(&e));
+                NotBegun::Refused(io::Error::other(told))
+            }
+            local => local,
+        })?;
     let connected = std::future::poll_fn(|cx| stream.poll_connected(cx)).await;
     connected.map(|()| stream).map_err(NotBegun::Refused)
 }

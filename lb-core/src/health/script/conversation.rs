@@ -6,7 +6,7 @@ use super::{
     Act, Connect, Expect, HttpPattern, Pattern, Request, Script, Step, Verdict,
     http::{self, Answer, Judgement},
     protocols::{self, Judged},
-    verdict,
+    spop, verdict,
 };
 use crate::health::CheckStatus;
 
@@ -218,6 +218,8 @@ impl<'s> Conversation<'s> {
             Pattern::MysqlGreeting => protocols::mysql_packet(answer, 0),
             Pattern::MysqlLogin => protocols::mysql_login(answer),
             Pattern::LdapBind => protocols::ldap_bind(answer),
+            Pattern::SmtpReply => protocols::smtp_reply(answer),
+            Pattern::SpopHello => spop::hello(answer),
             pattern => {
                 let found = pattern.is_found(answer).unwrap_or(false);
                 // Enough was asked for, so that what is there decides; otherwise the rest is awaited.

@@ -211,7 +211,8 @@ pub(super) fn read(request: Option<&Request>, bytes: &[u8], ended: bool) -> Answ
     let mut rest = bytes;
     let summary = loop {
         match decoder.decode(rest, &mut head) {
-            Ok(Progress::Complete(summary)) if summary.is_interim() => {
+            // The protocol that 101 switches to is not spoken: it is the answer.
+            Ok(Progress::Complete(summary)) if summary.is_interim() && summary.status != 101 => {
                 rest = rest.get(summary.head_len..).unwrap_or_default();
                 decoder.next();
             }

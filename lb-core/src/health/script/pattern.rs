@@ -36,6 +36,10 @@ pub enum Pattern {
     MysqlLogin,
     /// The answer to an LDAP bind.
     LdapBind,
+    /// A whole reply of an SMTP server.
+    SmtpReply,
+    /// The hello of an agent of SPOE.
+    SpopHello,
     /// Something in a message of HTTP.
     Http(HttpPattern),
 }
@@ -80,7 +84,12 @@ impl Pattern {
                 }
                 Some(regex.is_match(digits.as_bytes()))
             }
-            Self::MysqlGreeting | Self::MysqlLogin | Self::LdapBind | Self::Http(_) => None,
+            Self::MysqlGreeting
+            | Self::MysqlLogin
+            | Self::LdapBind
+            | Self::SmtpReply
+            | Self::SpopHello
+            | Self::Http(_) => None,
         }
     }
 

@@ -79,6 +79,36 @@ pub(super) fn ldap_bind(answer: &[u8]) -> Judged {
     }
 }
 
+/// All lines of a reply (RFC 5321 §4.2.1): good if each begins with 2.
+pub(super) fn smtp_reply(answer: &[u8]) -> Judged {
+    for line in answer.split_inclusive(|byte| *byte == b'\n') {
+        let Some(text) = line.strip_suffix(b"\n") else {
+            return Judged::Partial;
+        };
+        let text = text.trim_ascii_end();
+        let said = |from| String::from_utf8_lossy(text.get(from..).unwrap_or_default());
+        let code = std::str::from_utf8(text.get(..3).unwrap_or_default());
+        let code: Option<u16> = code.ok().and_then(|code| code.parse().ok());
+        match (code, text.get(3)) {
+            (None, _) => {
+                return Judged::Bad {
+                    code: None,
+                    text: said(0).into_owned(),
+                };
+            }
+            (Some(200..=299), Some(b'-')) => {}
+            (Some(200..=299), _) => return Judged::Good,
+            (code, _) => {
+                return Judged::Bad {
+                    code,
+                    text: said(4).trim_start_matches(' ').to_owned(),
+                };
+            }
+        }
+    }
+    Judged::Partial
+}
+
 /// What follows a tag and its length.
 fn after_length(bytes: &[u8]) -> Option<&[u8]> {
     length(bytes.get(1..)?)
@@ -127,7 +157,10 @@ impl Script {
             Act::Expect(greeting),
             Act::Expect(ready),
             Act::Send(format!("{hello}\r\n").into_bytes()),
-            Act::Expect(reply("^2[0-9]{2}[- \r]")?),
+            Act::Expect(Expect {
+                error: CheckStatus::L7Status,
+                ..Expect::new(Pattern::SmtpReply)
+            }),
             Act::Send(b"QUIT\r\n".to_vec()),
             Act::Expect(bye),
         ]))
@@ -136,7 +169,7 @@ impl Script {
     /// `option mysql-check`; with a user a login of the given kind.
     pub fn mysql(user: Option<(&str, MysqlLogin)>) -> Self {
         let mut greeting = Expect::new(Pattern::MysqlGreeting);
-        greeting.on_success = Report::Text(String::new());
+        greeting.on_success = Report::MysqlVersion;
         let Some((user, kind)) = user else {
             return Self::of([Act::Connect(in_order()), Act::Expect(greeting)]);
         };
@@ -161,7 +194,7 @@ impl Script {
             Act::Send(bytes),
             Act::Expect(greeting),
             Act::Expect(Expect {
-                on_success: Report::Text(String::new()),
+                on_success: Report::MysqlVersion,
                 ..Expect::new(Pattern::MysqlLogin)
             }),
         ])
@@ -209,7 +242,10 @@ impl Script {
         Ok(Self::of([
             Act::Send(BIND.to_vec()),
             Act::Expect(sequence),
-            Act::Expect(Expect::new(Pattern::LdapBind)),
+            Act::Expect(Expect {
+                on_success: Report::Text("Success".to_owned()),
+                ..Expect::new(Pattern::LdapBind)
+            }),
         ]))
     }
 

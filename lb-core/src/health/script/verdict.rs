@@ -128,6 +128,13 @@ impl Report {
             Self::Usual => (None, None),
             Self::Text(text) => (None, Some(text.clone())),
             Self::Line(from) => (None, Some(line(*from))),
+            Self::MysqlVersion => {
+                let version = answer
+                    .get(5..)
+                    .and_then(|rest| rest.split(|b| *b == 0).next());
+                let version = String::from_utf8_lossy(version.unwrap_or_default());
+                (None, Some(version.into_owned()))
+            }
             Self::Reply => {
                 let code = answer.get(..3).and_then(|c| std::str::from_utf8(c).ok());
                 let text = line(4).trim_start_matches(' ').to_owned();

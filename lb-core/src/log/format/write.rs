@@ -252,7 +252,7 @@ impl Line<'_, '_> {
             V::RequestCookie => self.text(record.and_then(|r| r.request_cookie)),
             V::ResponseCookie => self.text(record.and_then(|r| r.response_cookie)),
             V::Elsewhere => self.missing(),
-            V::ProcessId => self.serial(std::process::id()),
+            V::ProcessId => self.serial(crate::process::id()),
             V::RequestNumber => self.serial(next_request()),
             V::RequestCaptures => self.braces(&view.state.captures.request),
             V::ResponseCaptures => self.braces(&view.state.captures.response),

@@ -309,7 +309,7 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
         Some(_) if server.admin().contains(AdminState::MAINT) => 14,
         Some(_) => 6,
     };
-    let unknown = (1, 0, if server.has_address() { 2 } else { 0 });
+    let unknown = (1, 0, if server.has_address() { config.rise } else { 0 });
     let (status, result, health) = report.map_or(unknown, |report| {
         let status = report.result.status;
         (status as u8, status.result_number(), report.health)

@@ -94,7 +94,7 @@ fn identity(balancer: &Balancer, workers: usize, now: Instant) -> Vec<Fact> {
         ),
         fact(4, "Nbproc", "CGS", Type::u32, 1u32),
         fact(5, "Process_num", "KGP", Type::u32, 1u32),
-        fact(6, "Pid", "SGP", Type::u32, std::process::id()),
+        fact(6, "Pid", "SGP", Type::u32, lb_core::process::id()),
         fact(
             7,
             "Uptime",

@@ -191,7 +191,7 @@ fn facts(context: &Context, out: &mut String) {
         out,
         "<span>pid {}, {} worker{}</span><span>up {}</span><span>{} of {} connections</span>\
          <span>{}/s, at most {}/s</span><span>{} requests</span><span>{} out</span></div>",
-        std::process::id(),
+        lb_core::process::id(),
         context.workers,
         if context.workers == 1 { "" } else { "s" },
         Seconds(info::uptime(balancer, now)),

@@ -15,6 +15,8 @@ use crate::config::diagnostic::Span;
 pub(super) struct HttpCheck {
     /// `option httpchk` was given.
     pub(super) enabled: bool,
+    /// The section of its lines.
+    section: String,
     /// What it says of the first request.
     option: Draft,
     /// The first `http-check send`, whose step in the list is a placeholder.
@@ -66,7 +68,8 @@ impl Draft {
 impl HttpCheck {
     /// `option httpchk [<uri> | <method> <uri> [<version>]]`. The version may carry headers behind `\r\n`, as
     /// older files have them.
-    pub(super) fn option(&mut self, args: &mut Args<'_>) -> Parsed<()> {
+    pub(super) fn option(&mut self, section: &str, args: &mut Args<'_>) -> Parsed<()> {
+        self.begin(section);
         self.enabled = true;
         let words: Vec<Arg<'_>> = std::iter::from_fn(|| args.take()).collect();
         let option = &mut self.option;
@@ -94,6 +97,16 @@ impl HttpCheck {
         Ok(())
     }
 
+    /// What defaults say of requests and steps ends with the first line of a section of its own.
+    fn begin(&mut self, section: &str) {
+        if self.section != section {
+            section.clone_into(&mut self.section);
+            self.send = None;
+            self.option = Draft::default();
+            self.steps = Steps::default();
+        }
+    }
+
     /// A `http-check` line of `section`.
     pub(super) fn line(
         &mut self,
@@ -114,9 +127,8 @@ impl HttpCheck {
             }
             _ => {}
         }
-        if self.steps.enter(section, args) {
-            self.send = None;
-        }
+        self.begin(section);
+        self.steps.enter(section, args);
         let mut comment = None;
         let act = match word.text {
             "comment" => return self.steps.remark(args),

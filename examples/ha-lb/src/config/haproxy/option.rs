@@ -28,13 +28,7 @@ pub(super) fn read(
             draft.proxy.log_format = LogFormatKind::Http;
             return Ok(());
         }
-        Admitted::Skip(_) => {
-            if word.text == "spop-check" {
-                draft.http_check.enabled = false;
-                draft.script.choose_none();
-            }
-            return Ok(());
-        }
+        Admitted::Skip(_) => return Ok(()),
     };
     arity(args, &format!("option {}", word.text), entry)?;
     let what = format!("option {}", word.text);
@@ -55,10 +49,10 @@ pub(super) fn read(
                 None
             };
         }
-        "httpchk" if on => draft.http_check.option(args)?,
+        "httpchk" if on => draft.http_check.option(&place.title(), args)?,
         "httpchk" => draft.http_check.enabled = false,
         "tcp-check" | "redis-check" | "smtpchk" | "mysql-check" | "pgsql-check" | "ldap-check"
-        | "ssl-hello-chk" => {
+        | "ssl-hello-chk" | "spop-check" => {
             // The kind of check that was asked for last holds.
             draft.http_check.enabled = false;
             match on {

@@ -44,6 +44,7 @@ impl ScriptCheck {
             "mysql-check" => Ok(mysql(args)?),
             "pgsql-check" => Script::pgsql(user(args)?.text),
             "ldap-check" => Script::ldap(),
+            "spop-check" => Ok(Script::spop()),
             _ => Script::ssl_hello(),
         };
         let known = known.map_err(|e| word.refuse(e.to_string(), "another check"))?;

@@ -26,6 +26,8 @@ pub(super) struct Draft {
     checked: bool,
     /// Check settings, given with or without `check`.
     check: CheckConfig,
+    /// The port in `addr`, which counts unless `port` is given.
+    check_port: Option<u16>,
     /// `id`.
     pub(super) forced_id: Option<u32>,
     /// `init-addr`: an address to use when the name has none.
@@ -48,6 +50,7 @@ impl Default for Draft {
             config: ServerConfig::new("", 0, None),
             checked: false,
             check: CheckConfig::default(),
+            check_port: None,
             forced_id: None,
             fallback: None,
             resolve: true,
@@ -113,7 +116,11 @@ impl Draft {
             Ok(Some(value::number(arg, name, 0, u32::MAX)?).filter(|n| *n > 0))
         };
         match name {
-            "addr" => self.check.addr = Some(only_ip(arg, context)?),
+            "addr" => {
+                let (addr, port) = address_of(arg, context)?;
+                self.check.addr = Some(addr);
+                self.check_port = port;
+            }
             "port" => self.check.port = Some(port(arg)?),
             "inter" => self.check.inter = time(context)?,
             "fastinter" => self.check.fastinter = Some(time(context)?),
@@ -195,9 +202,9 @@ impl Draft {
         let (port, map_port) = match address.port {
             _ if unix.is_some() => (0, None),
             Port::One(port @ 1..) => (port, None),
-            Port::Missing => (0, Some(0)),
+            Port::Missing | Port::One(0) => (0, Some(0)),
             Port::Offset(offset) => (0, Some(offset)),
-            Port::One(_) | Port::Range(..) => {
+            Port::Range(..) => {
                 return Err(at.refuse("a server has one port", "address:port"));
             }
         };
@@ -224,17 +231,15 @@ impl Draft {
             return Err(at.refuse(message, "address:port; is a variable not set?"));
         }
         if ip.is_some_and(|ip| ip.is_unspecified()) {
-            if port == 0 {
-                let message = "the client's own destination cannot be a server";
-                return Err(at.refuse(message, "the server's address"));
-            }
             context.warn(
                 at.span.clone(),
                 format!("server '{name}' has no address of its own"),
                 "connections go to the address at which the client arrived, as with HAProxy",
             );
         }
-        if self.checked && map_port.is_some() && self.check.port.is_none() {
+        self.check.port = self.check.port.or(self.check_port);
+        let anywhere = ip.is_some_and(|ip| ip.is_unspecified());
+        if self.checked && map_port.is_some() && self.check.port.is_none() && !anywhere {
             let message = format!("server '{name}' has neither service port nor check port");
             return Err(at.refuse(message, "address:port, or `port` for the check"));
         }
@@ -253,6 +258,7 @@ impl Draft {
         self.config.unix = unix;
         self.config.map_port = map_port;
         self.config.origin = Some(line.origin());
+        self.config.rise = self.check.rise;
         self.config.check = self.checked.then(|| self.check.clone());
         self.watch.finish(&at, &mut self.config)?;
         Ok(self)
@@ -349,6 +355,17 @@ pub(super) fn only_ip(arg: &Arg<'_>, context: &Context<'_>) -> Parsed<IpAddr> {
     match (address.port, address::resolve(context, &address).first()) {
         (Port::Missing, Some(ip)) => Ok(*ip),
         _ => Err(arg.refuse("not an address", "an IP address without a port")),
+    }
+}
+
+/// An address, perhaps with a port.
+fn address_of(arg: &Arg<'_>, context: &Context<'_>) -> Parsed<(IpAddr, Option<u16>)> {
+    let address = address::parse(arg, arg.text)?;
+    let ip = address::resolve(context, &address).first().copied();
+    match (ip, address.port) {
+        (Some(ip), Port::Missing) => Ok((ip, None)),
+        (Some(ip), Port::One(port)) => Ok((ip, Some(port).filter(|port| *port > 0))),
+        _ => Err(arg.refuse("not an address", "an IP address, perhaps with a port")),
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) const OPTIONS: &[Entry] = table! {
     supported(&["pgsql-check"], DB, (2, 2), "user <name>", "health checks by a login to PostgreSQL"),
     supported(&["ldap-check"], DB, (0, 0), "", "health checks by an anonymous bind"),
     supported(&["ssl-hello-chk"], DB, (0, 0), "", "health checks by an SSLv3 hello"),
-    ignored(&["spop-check"], DB, (0, MANY), "servers are checked by a TCP connection"),
+    supported(&["spop-check"], DB, (0, 0), "", "health checks by a hello of SPOP"),
     refused(&["external-check"], FB, "of health checks only TCP and HTTP (`option httpchk`) are supported"),
     refused(&["http-buffer-response", "set-cookie-fmt", "nolinger-on-error"], FB, "there is no such setting here"),
 };

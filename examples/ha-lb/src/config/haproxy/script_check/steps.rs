@@ -28,17 +28,15 @@ pub(in crate::config::haproxy) struct Steps {
 }
 
 impl Steps {
-    /// A line of `section` follows; whether it is its first.
-    pub(in crate::config::haproxy) fn enter(&mut self, section: &str, args: &Args<'_>) -> bool {
-        let begins = self.section != section;
-        if begins {
+    /// A line of `section` follows; those of another one are forgotten.
+    pub(in crate::config::haproxy) fn enter(&mut self, section: &str, args: &Args<'_>) {
+        if self.section != section {
             *self = Self {
                 section: section.to_owned(),
                 begins_at: Some(args.line().span(0)),
                 ..Self::default()
             };
         }
-        begins
     }
 
     /// The first line, if `section` has one of its own.
@@ -182,6 +180,11 @@ pub(in crate::config::haproxy) fn expect<'l>(
             "on-success" => expect.on_success = report(args)?,
             "on-error" => expect.on_error = report(args)?,
             _ => {
+                let mut word = word;
+                while let Some(rest) = word.text.strip_prefix('!') {
+                    expect.negated = !expect.negated;
+                    word.text = rest;
+                }
                 let usual = Expect::new(pattern(&word, args)?);
                 return Ok(Expect {
                     error: error.unwrap_or(usual.error),

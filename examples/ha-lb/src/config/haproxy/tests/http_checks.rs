@@ -91,6 +91,28 @@ fn the_request_is_that_of_the_option_as_far_as_the_first_send_leaves_it() {
 }
 
 #[test]
+fn a_section_with_lines_of_its_own_takes_no_request_of_its_defaults() {
+    for (lines, wanted) in [
+        ("", asks("GET", "/old", "HTTP/1.1", &[("X-Old", "1")])),
+        ("option httpchk", asks("OPTIONS", "/", "HTTP/1.0", &[])),
+        (
+            "http-check send hdr X-New 1",
+            asks("OPTIONS", "/", "HTTP/1.0", &[("X-New", "1")]),
+        ),
+    ] {
+        let config = quiet(&format!(
+            "defaults\n mode http\n timeout client 5s\n timeout server 5s\n timeout connect 1s\n \
+             option httpchk GET /old HTTP/1.1\n http-check send hdr X-Old 1\nbackend b\n {lines}\n"
+        ));
+        let CheckKind::Script(script) = config.proxies[0].backend.as_ref().unwrap().check.clone()
+        else {
+            panic!("{lines}");
+        };
+        assert_eq!(*request(&script, 0), wanted, "{lines}");
+    }
+}
+
+#[test]
 fn a_second_request_has_a_connection_of_its_own() {
     let twice = script(
         "option httpchk GET /a\n http-check connect\n http-check expect status 200\n \
