@@ -32,7 +32,7 @@ use tokio::{
 
 use crate::{
     admin::{
-        runtime::execute::{Runtime, ServerOrder},
+        runtime::execute::{Renew, Runtime, ServerOrder},
         stat::service::Service,
     },
     config::{diagnostic::Diagnostics, load},
@@ -129,6 +129,7 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let (listeners, stats_sockets) = sort(&config, sockets);
     options.listeners = listeners;
     let plane = dataplane::start(Arc::new(config), options).map_err(|e| e.to_string())?;
+    let plane = Arc::new(plane);
     memory::restore(&plane.balancer(), &given.servers);
     let (changed, changes) = unbounded_channel();
     let (operated, operations) = unbounded_channel();
@@ -146,11 +147,12 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
         Box::new(move |asked| {
             let _ = order.send(asked);
         }),
+        renewing(&plane),
     ));
     service.serve(Arc::clone(&runtime));
     let command_lines = serve(stats_sockets, &runtime)?;
     Ok(Running {
-        plane: Arc::new(plane),
+        plane,
         runtime,
         service,
         events,
@@ -160,6 +162,18 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
         command_lines,
         arrived: Vec::new(),
         prepared: None,
+    })
+}
+
+/// Weak: the plane ends while command lines are still spoken on.
+fn renewing(plane: &Arc<DataPlane>) -> Renew {
+    let plane = Arc::downgrade(plane);
+    Box::new(move |config| {
+        let plane = plane.upgrade().ok_or("This process is ending.")?;
+        plane
+            .replace_servers(Arc::new(config))
+            .map_err(|e| e.to_string())?;
+        Ok(plane.balancer())
     })
 }
 

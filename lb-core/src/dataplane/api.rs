@@ -157,6 +157,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no descriptor left.
+    #[error("cannot duplicate a listener: {0}")]
+    Descriptor(#[source] io::Error),
     /// A listener names a proxy or bind that is not in the configuration, or a worker that does not exist.
     #[error("listener for proxy {proxy}, bind {bind}, worker {worker} matches nothing")]
     UnknownListener {

@@ -18,6 +18,8 @@ use crate::{backend::StateChange, config::Config, server::ServerKey};
 /// The running data plane.
 pub struct DataPlane {
     running: Mutex<Running>,
+    /// Duplicates of what is listened on, for configurations that differ in servers alone.
+    listening: Mutex<Vec<ListenerFd>>,
     checks: Mutex<Option<Checks>>,
     stats: Option<Arc<dyn StatsService>>,
     events: Arc<dyn Events>,
@@ -36,6 +38,7 @@ pub struct Prepared {
     balancer: Arc<Balancer>,
     listeners: Arc<[Listener]>,
     sockets: Vec<Vec<(usize, OwnedFd)>>,
+    listening: Vec<ListenerFd>,
     /// Workers beyond those that run.
     added: Vec<WorkerHandle>,
 }
@@ -75,6 +78,7 @@ pub fn start(config: Arc<Config>, options: Options) -> Result<DataPlane, StartEr
             balancer: empty,
             workers: Arc::new([]),
         }),
+        listening: Mutex::default(),
         checks: Mutex::new(None),
         stats: options.stats,
         events: options.events,
@@ -84,6 +88,14 @@ pub fn start(config: Arc<Config>, options: Options) -> Result<DataPlane, StartEr
     *plane.checks() = Some(checks);
     plane.commit(prepared);
     Ok(plane)
+}
+
+fn duplicates(listeners: &[ListenerFd]) -> Result<Vec<ListenerFd>, StartError> {
+    let duplicate = |listener: &ListenerFd| {
+        let fd = listener.fd.try_clone().map_err(StartError::Descriptor)?;
+        Ok(ListenerFd { fd, ..*listener })
+    };
+    listeners.iter().map(duplicate).collect()
 }
 
 impl DataPlane {
@@ -122,6 +134,7 @@ impl DataPlane {
         let balancer = Arc::new(balancer);
         let mut sockets: Vec<_> = (0..count).map(|_| Vec::new()).collect();
         let mut listeners: Vec<Listener> = Vec::new();
+        let listening = duplicates(&given)?;
         for given in given {
             let place = (given.proxy, given.bind);
             let known = listeners.iter().position(|l| l.place() == place);
@@ -148,6 +161,7 @@ impl DataPlane {
             balancer,
             listeners: listeners.into(),
             sockets,
+            listening,
             added: Vec::new(),
         };
         let running = self.running().workers.len();
@@ -167,6 +181,7 @@ impl DataPlane {
     /// listeners that are gone finish, for at most `hard-stop-after`.
     pub fn commit(&self, mut prepared: Prepared) {
         let mut running = self.running();
+        *self.listening() = std::mem::take(&mut prepared.listening);
         prepared.balancer.take_over(&running.balancer, clock::now());
         let known = running.workers.iter().cloned();
         running.workers = known.chain(prepared.added.drain(..)).collect();
@@ -185,8 +200,22 @@ impl DataPlane {
         }
     }
 
+    /// Puts a configuration into force that differs from the present one in servers alone, at once.
+    pub fn replace_servers(&self, config: Arc<Config>) -> Result<(), StartError> {
+        let listeners = duplicates(&self.listening())?;
+        let workers = listeners
+            .iter()
+            .map(|listener| listener.worker + 1)
+            .max()
+            .unwrap_or(1);
+        let prepared = self.prepare(config, workers, listeners)?;
+        self.commit(prepared);
+        Ok(())
+    }
+
     /// Closes the listeners; running connections go on, idle ones are closed.
     pub fn stop_accepting(&self) {
+        self.listening().clear();
         for worker in self.workers().iter() {
             worker.send(Command::StopAccepting);
         }
@@ -256,6 +285,12 @@ impl DataPlane {
 
     fn workers(&self) -> Arc<[WorkerHandle]> {
         Arc::clone(&self.running().workers)
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Vec<ListenerFd>> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {

@@ -14,6 +14,7 @@ pub mod condition;
 mod directive;
 mod document;
 mod draft;
+pub mod dynamic;
 mod error_pages;
 mod finish;
 mod global;

@@ -23,7 +23,8 @@ fn fixed(config: &Config, listeners: usize) -> u64 {
         .filter_map(|proxy| proxy.backend.as_ref())
         .map(|backend| backend.servers.len() as u64)
         .sum::<u64>();
-    servers + 2 * listeners as u64 + RESERVE
+    // Those of a reload beside the present ones, and duplicates for servers that come at run time.
+    servers + 4 * listeners as u64 + RESERVE
 }
 
 /// Descriptors that a balancer with this configuration can need: two for each connection, its share of a pipe, and

@@ -27,6 +27,7 @@ mod admin;
 mod balancing;
 mod checks;
 mod clients;
+mod dynamic;
 mod framing;
 mod heads;
 mod limits;

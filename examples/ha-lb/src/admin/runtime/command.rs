@@ -69,6 +69,14 @@ pub enum Command {
     SetChecked(Target, bool),
     /// `enable agent`, `disable agent`.
     SetAsked(Target, bool),
+    /// `add server`, with the words behind its name.
+    AddServer(Target, Vec<String>),
+    /// `del server`.
+    DeleteServer(Target),
+    /// `show servers conn`.
+    ShowServersConnections(Option<String>),
+    /// `set server ... check-addr`, `agent-port` and the like.
+    SetProbe(Target, Probe),
     /// `set server ... agent up|down`.
     SetAgent(Target, bool),
     /// `set server ... health`.
@@ -137,6 +145,21 @@ pub struct Target {
     pub backend: String,
     /// Server.
     pub server: String,
+}
+
+/// Where else a server's checks go, or what its agent is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// `check-addr`, with a port.
+    CheckAddress(IpAddr, Option<u16>),
+    /// `check-port`.
+    CheckPort(u16),
+    /// `agent-addr`, with a port.
+    AgentAddress(IpAddr, Option<u16>),
+    /// `agent-port`.
+    AgentPort(u16),
+    /// `agent-send`.
+    AgentSend(String),
 }
 
 /// A new weight.

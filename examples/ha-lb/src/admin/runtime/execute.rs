@@ -2,6 +2,7 @@
 
 mod address;
 mod maps;
+mod servers;
 mod tls;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 
 use lb_core::{
     backend::{AdminAction, Backend, Cause, Health, StateChange},
-    config::StatsLevel,
+    config::{Config, StatsLevel},
     dataplane::Balancer,
     id::ServerIndex,
     server::{AdminState, Server, ServerKey},
@@ -36,6 +37,9 @@ pub type Changed = Box<dyn Fn(&Backend, &Server, Option<StateChange>) + Send + S
 /// Passes on what the data plane is to do about a server.
 pub type Order = Box<dyn Fn(ServerOrder) + Send + Sync>;
 
+/// Puts a configuration with other servers into force.
+pub type Renew = Box<dyn Fn(Config) -> Result<Arc<Balancer>, String> + Send + Sync>;
+
 /// What the data plane is to do about a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerOrder {
@@ -53,16 +57,25 @@ pub struct Runtime {
     order: Order,
     /// Files of TLS that are not in use, and those that are being changed.
     tls: Mutex<tls::Work>,
+    renew: Renew,
 }
 
 impl Runtime {
-    /// `changed` is told of each server that a command changed, `order` of what the data plane is to do.
-    pub fn new(balancer: Arc<Balancer>, workers: usize, changed: Changed, order: Order) -> Self {
+    /// `changed` is told of each server that a command changed, `order` of what the data plane is to do; `renew`
+    /// replaces servers.
+    pub fn new(
+        balancer: Arc<Balancer>,
+        workers: usize,
+        changed: Changed,
+        order: Order,
+        renew: Renew,
+    ) -> Self {
         Self {
             running: RwLock::new((balancer, workers)),
             changed,
             order,
             tls: Mutex::default(),
+            renew,
         }
     }
 
@@ -85,6 +98,10 @@ impl Runtime {
         }
         // The files of the new configuration are those on disk.
         *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls::Work::default();
+        self.replace(balancer, workers);
+    }
+
+    fn replace(&self, balancer: Arc<Balancer>, workers: usize) {
         *self.running.write().unwrap_or_else(PoisonError::into_inner) = (balancer, workers);
     }
 
@@ -314,11 +331,19 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
         let status = report.result.status;
         (status as u8, status.result_number(), report.health)
     });
+    let agent = config.agent.as_ref();
+    // Bit 1 configured, 2 enabled, 3 paused, 4 an agent.
+    let agent_state = match agent {
+        None => 0,
+        Some(_) if !server.has_agent() => 18,
+        Some(_) if server.admin().contains(AdminState::MAINT) => 30,
+        Some(_) => 22,
+    };
     let address = server.address();
     let port = address.map_or(config.port, |a| a.port());
     let address = address.map_or_else(|| "-".to_owned(), |a| a.ip().to_string());
     format!(
-        "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {check_state} 0 0 0 {} {port} - 0 {} {} - 0\n",
+        "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {check_state} {agent_state} 0 0 {} {port} - {} {} {} {} {}\n",
         backend.id(),
         backend.name(),
         config.id,
@@ -329,6 +354,7 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
         config.weight,
         server.seconds_since_change(now),
         config.fqdn.as_deref().unwrap_or("-"),
+        u8::from(config.tls.is_some()),
         config
             .check
             .as_ref()
@@ -339,12 +365,17 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
             .as_ref()
             .and_then(|check| check.addr)
             .map_or_else(|| "-".to_owned(), |address| address.to_string()),
+        agent
+            .and_then(|agent| agent.addr)
+            .map_or_else(|| "-".to_owned(), |address| address.to_string()),
+        agent.map_or(0, |agent| agent.port),
     )
 }
 
 impl Executor for Runtime {
     fn execute(&self, command: &Command, level: StatsLevel) -> String {
         let done = |done: Result<(), String>| done.err().unwrap_or_default();
+        let said = |said: Result<String, String>| said.unwrap_or_else(|told| told);
         match command {
             Command::Prompt | Command::Quit | Command::Lower(_) => String::new(),
             Command::Help(words) => command::help(words, level),
@@ -405,6 +436,12 @@ impl Executor for Runtime {
             }
             Command::Map(command) => self.map(command),
             Command::Tls(command) => self.tls(command),
+            Command::AddServer(target, words) => said(self.add_server(target, words)),
+            Command::DeleteServer(target) => said(self.delete_server(target)),
+            Command::ShowServersConnections(backend) => {
+                said(self.servers_connections(backend.as_deref()))
+            }
+            Command::SetProbe(target, probe) => done(self.set_probe(target, probe)),
             Command::GetWeight(target) => match self.find(target) {
                 Ok((backend, index)) => backend.server(index).map_or_else(String::new, |server| {
                     format!("{} (initial {})", server.weight(), server.config().weight)

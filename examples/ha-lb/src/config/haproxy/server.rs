@@ -63,6 +63,16 @@ impl Default for Draft {
 }
 
 impl Draft {
+    /// For a server that is added to a running backend: in maintenance, and nobody is asked for its address.
+    pub(super) fn at_run_time() -> Self {
+        let mut draft = Self {
+            resolve: false,
+            ..Self::default()
+        };
+        draft.config.disabled = true;
+        draft
+    }
+
     /// The words behind an address or behind `default-server`.
     pub(super) fn options(&mut self, args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
         while let Some(word) = args.take() {

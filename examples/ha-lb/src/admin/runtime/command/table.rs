@@ -64,6 +64,24 @@ use StatsLevel::{Admin, Operator, User};
 
 const TABLE: &[Entry] = &[
     entry(
+        &["add", "server"],
+        Admin,
+        "add server <bk>/<srv>",
+        "create a new server",
+        |words| {
+            let target = target(words.first().filter(|word| !word.ends_with('/')))?;
+            let words = words.get(1..).unwrap_or_default();
+            Ok(Command::AddServer(target, words.to_vec()))
+        },
+    ),
+    entry(
+        &["del", "server"],
+        Admin,
+        "del server <bk>/<srv>",
+        "remove a dynamically added server",
+        |words| Ok(Command::DeleteServer(target(words.first())?)),
+    ),
+    entry(
         &["clear", "counters"],
         Operator,
         "clear counters [all]",
@@ -230,6 +248,13 @@ const TABLE: &[Entry] = &[
         "show schema json",
         "report schema used for stats",
         |_| Ok(Command::ShowSchema),
+    ),
+    entry(
+        &["show", "servers", "conn"],
+        User,
+        "show servers conn [<backend>]",
+        "dump server connections status (all or for a single backend)",
+        |words| Ok(Command::ShowServersConnections(words.first().cloned())),
     ),
     entry(
         &["show", "servers", "state"],

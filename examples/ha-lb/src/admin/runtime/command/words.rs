@@ -2,7 +2,7 @@
 
 use lb_core::backend::Health;
 
-use super::{Command, Selection, StatForm, State, Target, Weight};
+use super::{Command, Probe, Selection, StatForm, State, Target, Weight};
 
 pub(super) fn target(word: Option<&String>) -> Result<Target, String> {
     let (backend, server) = word
@@ -35,8 +35,8 @@ pub(super) fn number(word: Option<&String>) -> Result<u32, String> {
 }
 
 pub(super) fn set_server(words: &[String]) -> Result<Command, String> {
-    const USAGE: &str =
-        "usage: set server <backend>/<server> addr | health | maxconn | state | weight";
+    const USAGE: &str = "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | check-addr | \
+         check-port | health | maxconn | state | weight";
     const ADDRESS: &str = "set server <b>/<s> addr requires an address and optionally a port.";
     let target = target(words.first())?;
     let value = words.get(2);
@@ -66,10 +66,54 @@ pub(super) fn set_server(words: &[String]) -> Result<Command, String> {
             let port = has_port.then(|| words.get(4).cloned().unwrap_or_default());
             Ok(Command::SetAddress(target, ip, port))
         }
+        Some(name @ ("check-addr" | "check-port" | "agent-addr" | "agent-port" | "agent-send")) => {
+            let probe = probe(name, words.get(2..).unwrap_or_default())?;
+            Ok(Command::SetProbe(target, probe))
+        }
         Some("weight") => Ok(Command::SetWeight(target, weight(value)?)),
         Some("maxconn") => Ok(Command::SetMaxconn(target, number(value)?)),
         _ => Err(USAGE.to_owned()),
     }
+}
+
+fn probe(name: &str, words: &[String]) -> Result<Probe, String> {
+    let value = words.first();
+    let of_agent = name.starts_with("agent");
+    match name {
+        "check-addr" | "agent-addr" => {
+            let address = value.ok_or_else(|| {
+                format!("set server <b>/<s> {name} requires an address and optionally a port.")
+            })?;
+            let ip = address.parse();
+            let ip = ip.map_err(|_| format!("invalid addr '{address}'"))?;
+            let port = match words.get(1).is_some_and(|word| word == "port") {
+                true => Some(port(words.get(2).map_or("", String::as_str))?),
+                false => None,
+            };
+            Ok(match of_agent {
+                true => Probe::AgentAddress(ip, port),
+                false => Probe::CheckAddress(ip, port),
+            })
+        }
+        "check-port" | "agent-port" => {
+            let word =
+                value.ok_or_else(|| format!("set server <b>/<s> {name} requires a port."))?;
+            let port = port(word)?;
+            Ok(match of_agent {
+                true => Probe::AgentPort(port),
+                false => Probe::CheckPort(port),
+            })
+        }
+        _ => Ok(Probe::AgentSend(value.cloned().unwrap_or_default())),
+    }
+}
+
+fn port(word: &str) -> Result<u16, String> {
+    let number: i64 = word
+        .parse()
+        .map_err(|_| "provided port is not an integer".to_owned())?;
+    let port = u16::try_from(number).ok().filter(|port| *port > 0);
+    port.ok_or_else(|| "provided port is invalid".to_owned())
 }
 
 pub(super) fn show_stat(words: &[String]) -> Result<Command, String> {

@@ -160,6 +160,7 @@ const OPTION_LINES: &[(In, &str)] = &[
     (Backend, "pgsql-check user u"),
     (Backend, "ldap-check"),
     (Backend, "ssl-hello-chk"),
+    (Backend, "spop-check"),
     (Frontend, "socket-stats"),
     (Frontend, "tcpka"),
     (Frontend, "tcplog"),

@@ -1,0 +1,151 @@
+//! Servers that come and go on the command line, beside HAProxy.
+
+use crate::{
+    admin::agree,
+    case::{Case, Step},
+    client,
+    compare::Pair,
+    normal,
+    peer::{Peer, haproxy_is_installed},
+};
+
+const CONFIG: &str = "{global}{http}    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+frontend front
+    bind {front}
+    default_backend servers
+backend servers
+    balance roundrobin
+    use-server kept if { path /kept }
+    server kept {dead} check inter 100ms fall 1 agent-check agent-port 9 agent-inter 1s
+    server other {dead} disabled
+backend fixed
+    balance static-rr
+backend hashed
+    balance source
+backend consistent
+    balance source
+    hash-type consistent
+backend plain
+    mode tcp
+    balance leastconn
+";
+
+/// Commands whose answers are HAProxy's; `{a}` is where an origin listens.
+const COMMANDS: &[&str] = &[
+    "add server",
+    "add server servers",
+    "add server servers/",
+    "add server nope/s1 {a}",
+    "add server servers/s1",
+    "add server fixed/s1 {a}",
+    "add server hashed/s1 {a}",
+    "add server consistent/s1 {a}",
+    "add server plain/s1 {a} proto h2",
+    "add server servers/s1 {a} cookie c",
+    "add server servers/s+1 {a}",
+    "add server servers/s1 {a} track nope",
+    "add server servers/s1 {a} track other",
+    "add server servers/s1 {a} weight 3 maxconn 20 check inter 100ms",
+    "add server servers/s1 {a}",
+    "add server servers/s2 {a} track s1",
+    "add server servers/s2 {a} track kept",
+    "add server servers/s3 nowhere.invalid:80",
+    "set server servers/other check-port 99",
+    "set server servers/other agent-addr 127.0.0.1",
+    "set server servers/kept check-port",
+    "set server servers/kept check-port x",
+    "set server servers/kept check-port 70000",
+    "set server servers/kept check-addr",
+    "set server servers/kept check-addr nowhere",
+    "set server servers/kept agent-port",
+    "set server servers/kept check-port 99",
+    "set server servers/kept check-addr 127.0.0.2 port 98",
+    "set server servers/kept agent-addr 127.0.0.3",
+    "set server servers/kept agent-port 97",
+    "set server servers/kept agent-send hello",
+    "show servers conn nope",
+    "del server",
+    "del server nope/s1",
+    "del server servers/nope",
+    "del server servers/kept",
+    "disable server servers/kept; del server servers/kept",
+    "del server servers/s3",
+    "del server servers/other",
+    "enable server servers/other",
+];
+
+fn answer(peer: &Peer, command: &str) -> String {
+    let origin = peer.origins[0].address.to_string();
+    let answer = peer.ask(&command.replace("{a}", &origin));
+    format!("{command}\n{}\n", peer.named(&answer))
+}
+
+/// The status of a request.
+fn status(peer: &Peer) -> String {
+    const GET: &[Step] = &[Step::Send(
+        b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    )];
+    let case = Case::new("get", GET);
+    let received = client::play(&case, peer.fronts[0], &peer.origins[0], 1);
+    let text = normal::text(&received.bytes);
+    text.lines().next().unwrap_or_default().to_owned() + "\n"
+}
+
+/// Names, checks and agents of the servers.
+fn servers(peer: &Peer) -> String {
+    let text = peer.ask("show servers state servers");
+    let rows = text.lines().skip(2).map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let of = |at: usize| words.get(at).copied().unwrap_or_default();
+        [2, 3, 7, 8, 17, 20, 21, 22, 23, 24]
+            .map(of)
+            .join(" ")
+            .trim()
+            .to_owned()
+            + "\n"
+    });
+    rows.collect()
+}
+
+#[test]
+fn servers_come_and_go() {
+    if !haproxy_is_installed("servers_come_and_go") {
+        return;
+    }
+    let pair = Pair::start(CONFIG);
+    agree(&pair, "nobody serves", status);
+    assert!(status(&pair.ha_lb).contains(" 503 "));
+    for command in COMMANDS {
+        let (theirs, ours) = (answer(&pair.haproxy, command), answer(&pair.ha_lb, command));
+        assert_eq!(theirs, ours);
+    }
+    agree(&pair, "servers", servers);
+    // A server that was added waits to be enabled.
+    agree(&pair, "still nobody serves", status);
+    for command in [
+        "enable server servers/s1",
+        "enable health servers/s1",
+        "del server servers/s1",
+    ] {
+        assert_eq!(answer(&pair.haproxy, command), answer(&pair.ha_lb, command));
+    }
+    agree(&pair, "the new server serves", status);
+    assert!(status(&pair.ha_lb).contains(" 200 "));
+    let checked = |peer: &Peer| {
+        let text = peer.ask("show stat servers 4 -1");
+        let row = text.lines().find(|row| row.starts_with("servers,s1,"));
+        row.is_some_and(|row| row.contains(",L4OK,")).to_string() + "\n"
+    };
+    agree(&pair, "it is checked", checked);
+    assert_eq!(checked(&pair.ha_lb), "true\n");
+    for command in [
+        "disable server servers/s1; del server servers/s1",
+        "disable server servers/s1",
+    ] {
+        assert_eq!(answer(&pair.haproxy, command), answer(&pair.ha_lb, command));
+    }
+    agree(&pair, "it is gone", status);
+    agree(&pair, "the rest", servers);
+}
