@@ -15,7 +15,7 @@ mod watch;
 
 pub use error_page::{ErrorPage, ErrorPageError};
 pub use global::{
-    Global, Http2Settings, LogHeader, LogTarget, StatsLevel, StatsSocket, SyslogAddress,
+    Global, Http2Settings, LogHeader, LogSample, LogTarget, StatsLevel, StatsSocket, SyslogAddress,
 };
 pub use proxy::{
     BackendConfig, Bind, BindAddress, CheckKind, CookieConfig, ErrorFiles, ForwardFor,

@@ -173,9 +173,11 @@ impl Backend {
             return None;
         }
         let drained = before.is_draining() && !before.is_maintenance();
+        let down = !before.is_maintenance() && server.operation() == Operation::Stopped;
         let cause = match action {
             AdminAction::Ready => Cause::Ready { drained },
             AdminAction::Drain => Cause::Drain,
+            AdminAction::Maintenance if down => Cause::DownToMaintenance,
             AdminAction::Maintenance => Cause::Maintenance { drained },
         };
         Some(self.change(now, server, cause, || {

@@ -54,6 +54,8 @@ pub enum Cause {
         /// It was only finishing what it had.
         drained: bool,
     },
+    /// An operator took it out when it was down.
+    DownToMaintenance,
     /// An operator lets it only finish what it has.
     Drain,
     /// It has an address at last; the host name of its line.
@@ -70,6 +72,7 @@ impl StateChange {
     pub fn level(&self) -> u8 {
         match self.cause {
             Cause::Maintenance { drained: true }
+            | Cause::DownToMaintenance
             | Cause::Drain
             | Cause::Ready { .. }
             | Cause::Resolved(_) => level::NOTICE,
@@ -93,7 +96,7 @@ impl fmt::Display for StateChange {
             Cause::Maintenance { .. } | Cause::Unresolved(_) => "going DOWN for maintenance",
             Cause::Ready { drained: true } => "UP (leaving forced drain)",
             Cause::Ready { drained: false } => "UP/READY (leaving forced maintenance)",
-            Cause::Drain | Cause::Resolved(_) => "",
+            Cause::Drain | Cause::Resolved(_) | Cause::DownToMaintenance => "",
             Cause::Check(report)
                 if self.up && report.result.status == CheckStatus::L7OkConditional =>
             {
@@ -113,6 +116,13 @@ impl fmt::Display for StateChange {
                 );
             }
             // HAProxy counts nothing here.
+            Cause::DownToMaintenance => {
+                let name = &self.name;
+                return write!(
+                    f,
+                    "{kind}Server {name} was DOWN and now enters maintenance."
+                );
+            }
             Cause::Ready { .. } => return write!(f, "{kind}Server {} is {word}.", self.name),
             _ => write!(f, "{kind}Server {} is {word}", self.name)?,
         }

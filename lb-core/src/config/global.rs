@@ -1,6 +1,14 @@
 //! The `global` section.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
 
 /// Process-wide settings.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +39,8 @@ pub struct Global {
     pub nbthread: Option<u32>,
     /// `stats socket` lines.
     pub stats_sockets: Vec<StatsSocket>,
+    /// `stats timeout`: a silent client of a `stats socket` is disconnected after this; 10 s by default.
+    pub stats_timeout: Option<std::time::Duration>,
     /// `node` or host name shown on the stats page.
     pub node: Option<String>,
     /// `description` shown on the stats page.
@@ -83,7 +93,45 @@ pub struct LogTarget {
     pub min_level: u8,
     /// What stands before each message (`format`).
     pub header: LogHeader,
+    /// `sample`: which of the messages are sent; `None` for all.
+    pub sample: Option<Arc<LogSample>>,
 }
+
+/// `sample 1-3,5:8`: of eight messages the first three and the fifth, counted over all threads.
+#[derive(Debug)]
+pub struct LogSample {
+    ranges: Vec<RangeInclusive<u32>>,
+    size: u32,
+    next: AtomicU32,
+}
+
+impl LogSample {
+    /// Of `size` messages those whose numbers, from 1, are in `ranges`.
+    pub fn new(ranges: Vec<RangeInclusive<u32>>, size: u32) -> Self {
+        Self {
+            ranges,
+            size: size.max(1),
+            next: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether the next message is one of them.
+    pub fn takes_next(&self) -> bool {
+        let turned = |at: u32| Some((at + 1) % self.size);
+        let at = self.next.fetch_update(Relaxed, Relaxed, turned);
+        let number = at.unwrap_or_default() + 1;
+        self.ranges.iter().any(|range| range.contains(&number))
+    }
+}
+
+/// Where the count is makes no difference.
+impl PartialEq for LogSample {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.ranges, self.size) == (&other.ranges, other.size)
+    }
+}
+
+impl Eq for LogSample {}
 
 /// What stands before a log message: `format` of a `log` line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -133,4 +181,17 @@ pub enum StatsLevel {
     Operator,
     /// Everything.
     Admin,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_takes_its_share_of_each_round() {
+        let sample = LogSample::new(vec![1..=2, 4..=4], 5);
+        let taken: Vec<bool> = (0..10).map(|_| sample.takes_next()).collect();
+        let round = [true, true, false, true, false];
+        assert_eq!(taken, [round, round].concat());
+    }
 }

@@ -49,6 +49,8 @@ pub struct ServerConfig {
     pub send_proxy: Option<u8>,
     /// `ssl`: connections to it are encrypted.
     pub tls: Option<Arc<ServerTls>>,
+    /// Settings of TLS that an operator has switched off.
+    pub spare_tls: Option<Arc<ServerTls>>,
     /// `proto`: what it speaks.
     pub protocol: Protocol,
     /// `source` address for outgoing connections.
@@ -93,6 +95,7 @@ impl ServerConfig {
             check: None,
             send_proxy: None,
             tls: None,
+            spare_tls: None,
             protocol: Protocol::Negotiated,
             source: None,
             shutdown_sessions_on_down: false,

@@ -185,6 +185,21 @@ impl Balancer {
         Ok(new)
     }
 
+    /// Certificates and authorities stay those that were given at run time.
+    pub(super) fn keep_tls_of(&mut self, present: &Self) {
+        self.secured = present.secured.clone();
+        for (own, known) in [
+            (&mut self.connectors, &present.connectors),
+            (&mut self.check_connectors, &present.check_connectors),
+        ] {
+            for (server, connector) in own {
+                if let Some(known) = known.get(server) {
+                    connector.clone_from(known);
+                }
+            }
+        }
+    }
+
     /// From now on this one runs instead of `old`, out of which [`Balancer::renewed`] made it.
     pub(super) fn take_over(&self, old: &Self, now: Instant) {
         self.gate.set_limit(self.config.global.maxconn);

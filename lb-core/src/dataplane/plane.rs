@@ -208,7 +208,10 @@ impl DataPlane {
             .map(|listener| listener.worker + 1)
             .max()
             .unwrap_or(1);
-        let prepared = self.prepare(config, workers, listeners)?;
+        let present = self.balancer();
+        let mut balancer = present.renewed(config, clock::now())?;
+        balancer.keep_tls_of(&present);
+        let prepared = self.with_listeners(balancer, workers, listeners)?;
         self.commit(prepared);
         Ok(())
     }

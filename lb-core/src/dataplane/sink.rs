@@ -116,7 +116,8 @@ impl Sinks {
     /// Sends `message` to the log targets of `proxy`.
     pub(super) fn log(&self, proxy: &ProxyConfig, level: u8, message: &[u8]) {
         for target in &proxy.logs {
-            if level <= target.level {
+            let sample = target.sample.as_ref();
+            if level <= target.level && sample.is_none_or(|sample| sample.takes_next()) {
                 self.send(proxy, target, level.max(target.min_level), message);
             }
         }

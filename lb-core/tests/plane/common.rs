@@ -234,6 +234,7 @@ impl Plane {
         let mut options = Options::new(Arc::new(Heard(told)));
         for (index, proxy) in proxies.iter_mut().enumerate() {
             proxy.logs = vec![LogTarget {
+                sample: None,
                 header: LogHeader::Syslog,
                 address: SyslogAddress::Udp(log.local_addr().unwrap()),
                 max_len: 1024,

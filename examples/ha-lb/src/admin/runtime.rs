@@ -22,8 +22,8 @@ use tokio::{
 
 use command::{Command, split};
 
-/// `stats timeout`: a silent client is disconnected after this.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A silent client is disconnected after this, unless `stats timeout` says otherwise.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_LINE: u64 = 16 * 1024;
 /// A payload may be as long: a large map in one command.
 const LONGEST_PAYLOAD: usize = 4 * 1024 * 1024;
@@ -32,6 +32,11 @@ const LONGEST_PAYLOAD: usize = 4 * 1024 * 1024;
 pub trait Executor {
     /// The text of an answer, without the empty line that ends it.
     fn execute(&self, command: &Command, level: StatsLevel) -> String;
+
+    /// How long a client may be silent.
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
 }
 
 /// Talks to one client until it is done. `level` is what its socket grants.
@@ -43,15 +48,16 @@ pub async fn converse(
     let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = BufReader::new(reader);
     let mut interactive = false;
+    let mut patience = executor.patience();
     loop {
-        let Some(line) = line(&mut reader).await else {
+        let Some(line) = line(&mut reader, patience).await else {
             return Ok(());
         };
         let (line, has_payload) = command::payload_follows(&line);
         let mut payload = None;
         if has_payload {
             let prompt = if interactive { "+ " } else { "" };
-            let Some(text) = read_payload(&mut reader, &mut writer, prompt).await? else {
+            let Some(text) = read_payload(&mut reader, &mut writer, prompt, patience).await? else {
                 return Ok(());
             };
             payload = Some(text);
@@ -64,6 +70,10 @@ pub async fn converse(
                 Ok(Command::Quit) => return writer.shutdown().await,
                 Ok(Command::Prompt) => {
                     interactive = !interactive;
+                    String::new()
+                }
+                Ok(Command::SetTimeout(time)) => {
+                    patience = time;
                     String::new()
                 }
                 Ok(Command::Lower(lower)) => {
@@ -87,10 +97,10 @@ pub async fn converse(
 }
 
 /// The next line without its end; nothing from a client that went away or is silent.
-async fn line(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<String> {
+async fn line(reader: &mut (impl AsyncBufRead + Unpin), patience: Duration) -> Option<String> {
     let mut line = String::new();
     let mut limited = reader.take(LONGEST_LINE);
-    let read = timeout(PATIENCE, limited.read_line(&mut line)).await;
+    let read = timeout(patience, limited.read_line(&mut line)).await;
     let length = line.trim_end_matches(['\r', '\n']).len();
     let arrived = matches!(read, Ok(Ok(length)) if length > 0);
     line.truncate(length);
@@ -103,12 +113,13 @@ pub(crate) async fn read_payload(
     reader: &mut (impl AsyncBufRead + Unpin),
     writer: &mut (impl AsyncWrite + Unpin),
     prompt: &str,
+    patience: Duration,
 ) -> io::Result<Option<String>> {
     let mut payload = String::new();
     loop {
         writer.write_all(prompt.as_bytes()).await?;
         writer.flush().await?;
-        match line(reader).await {
+        match line(reader, patience).await {
             Some(line) if line.is_empty() => return Ok(Some(payload)),
             Some(line) if payload.len() + line.len() < LONGEST_PAYLOAD => {
                 payload.push_str(&line);
@@ -183,6 +194,15 @@ mod tests {
         assert_eq!(answer, format!("\n> + + + {add}\n\n> "));
         let unended = talk(StatsLevel::Admin, "add map m <<\na 1\n");
         assert_eq!(unended, "");
+    }
+
+    #[test]
+    fn a_client_may_change_how_long_it_may_be_silent() {
+        let answer = talk(
+            StatsLevel::User,
+            "set timeout cli 2m; set timeout cli never\n",
+        );
+        assert_eq!(answer, "\nInvalid timeout value.\n\n");
     }
 
     #[test]

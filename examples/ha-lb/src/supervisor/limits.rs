@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn under_a_lower_limit_fewer_connections_are_let_in_and_never_none() {
         let config = config(Some(10_000));
-        // 1024 - 256 - 2 * 4 are left, ten descriptors for four connections.
-        assert_eq!(Room::within(1024, &config, 4).connections, 304);
+        // 1024 - 256 - 4 * 4 are left, ten descriptors for four connections.
+        assert_eq!(Room::within(1024, &config, 4).connections, 300);
         assert_eq!(Room::within(100, &config, 4).connections, 16);
         assert_eq!(
             Room::within(u64::MAX, &self::config(None), 4).connections,

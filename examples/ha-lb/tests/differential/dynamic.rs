@@ -65,6 +65,9 @@ const COMMANDS: &[&str] = &[
     "set server servers/kept agent-addr 127.0.0.3",
     "set server servers/kept agent-port 97",
     "set server servers/kept agent-send hello",
+    "set server servers/kept fqdn",
+    "set server servers/kept fqdn web.example",
+    "set server servers/kept ssl on",
     "show servers conn nope",
     "del server",
     "del server nope/s1",
@@ -79,7 +82,8 @@ const COMMANDS: &[&str] = &[
 fn answer(peer: &Peer, command: &str) -> String {
     let origin = peer.origins[0].address.to_string();
     let answer = peer.ask(&command.replace("{a}", &origin));
-    format!("{command}\n{}\n", peer.named(&answer))
+    // Some of HAProxy's refusals lack the end of their line.
+    format!("{command}\n{}\n", peer.named(answer.trim_end()))
 }
 
 /// The status of a request.

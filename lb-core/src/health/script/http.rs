@@ -68,6 +68,12 @@ impl Request {
         bytes
     }
 
+    fn asks_for_upgrade(&self) -> bool {
+        self.headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("upgrade"))
+    }
+
     fn kind(&self) -> Method {
         match self.method.as_str() {
             "HEAD" => Method::Head,
@@ -207,6 +213,7 @@ pub(super) fn read(request: Option<&Request>, bytes: &[u8], ended: bool) -> Answ
     };
     let method = request.map_or_else(Method::default, Request::kind);
     let mut decoder = ResponseDecoder::new(Limits::default(), leniency, method);
+    decoder.reset(method, request.is_some_and(Request::asks_for_upgrade));
     let mut head = Head::default();
     let mut rest = bytes;
     let summary = loop {

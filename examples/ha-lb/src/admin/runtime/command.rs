@@ -3,7 +3,7 @@
 //! Pure: words in, a [`Command`] or HAProxy's words of refusal out. The table in `command/table.rs` has an entry for
 //! each command, from which parsing, rights and `help` come.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use lb_core::{backend::Health, config::StatsLevel, stick_table::Column};
 
@@ -29,6 +29,8 @@ pub enum Command {
     Quit,
     /// `operator`, `user`: lower rights.
     Lower(StatsLevel),
+    /// `set timeout cli`: how long this client may be silent.
+    SetTimeout(Duration),
     /// `show cli level`.
     ShowLevel,
     /// `show version`.
@@ -160,6 +162,10 @@ pub enum Probe {
     AgentPort(u16),
     /// `agent-send`.
     AgentSend(String),
+    /// `fqdn`: another name to follow.
+    Name(String),
+    /// `ssl on|off`.
+    Tls(bool),
 }
 
 /// A new weight.

@@ -7,7 +7,7 @@ mod tls;
 
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use lb_core::{
@@ -19,7 +19,7 @@ use lb_core::{
 };
 
 use super::{
-    Executor,
+    Executor, PATIENCE,
     command::{self, Command, InfoForm, Selection, StatForm, State, Target, Weight},
     tables,
 };
@@ -373,11 +373,18 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
 }
 
 impl Executor for Runtime {
+    fn patience(&self) -> Duration {
+        let told = self.balancer().config.global.stats_timeout;
+        told.unwrap_or(PATIENCE)
+    }
+
     fn execute(&self, command: &Command, level: StatsLevel) -> String {
         let done = |done: Result<(), String>| done.err().unwrap_or_default();
         let said = |said: Result<String, String>| said.unwrap_or_else(|told| told);
         match command {
-            Command::Prompt | Command::Quit | Command::Lower(_) => String::new(),
+            Command::Prompt | Command::Quit | Command::Lower(_) | Command::SetTimeout(_) => {
+                String::new()
+            }
             Command::Help(words) => command::help(words, level),
             Command::ShowLevel => match level {
                 StatsLevel::User => "user",

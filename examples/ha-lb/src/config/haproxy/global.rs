@@ -269,12 +269,11 @@ fn stats(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) -> P
         }
         "timeout" => {
             let arg = args.need("stats timeout", "a time")?;
-            value::time(&arg, "stats timeout", Unit::Milliseconds)?;
-            context.warn(
-                word.span,
-                "'stats timeout' is ignored",
-                "callers may wait 10 s",
-            );
+            let time = value::time(&arg, "stats timeout", Unit::Milliseconds)?;
+            if time.is_zero() {
+                return Err(arg.refuse("'stats timeout' is not a time", "more than 0"));
+            }
+            draft.global.stats_timeout = Some(time);
             args.end("stats timeout")
         }
         "maxconn" => {

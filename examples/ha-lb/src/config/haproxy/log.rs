@@ -1,8 +1,8 @@
 //! `log` lines (configuration manual §4.2, "log").
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use lb_core::config::{LogHeader, LogTarget, SyslogAddress};
+use lb_core::config::{LogHeader, LogSample, LogTarget, SyslogAddress};
 
 use super::{
     address::{self, Host, Port},
@@ -20,11 +20,14 @@ const LEVELS: [&str; 8] = [
     "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
 ];
 
+const SAMPLE: &str = "ranges and the size of a round, such as 1-3,5:8";
+
 /// `<address> [len <n>] [format <f>] [sample ...] <facility> [<max level> [<min level>]]`.
 pub(super) fn target(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<LogTarget> {
     let address = address(&args.need("log", "an address and a facility")?, context)?;
     let mut max_len = 1024;
     let mut header = LogHeader::default();
+    let mut sample = None;
     loop {
         if args.skip("len") {
             let arg = args.need("len", "a number of bytes")?;
@@ -48,9 +51,8 @@ pub(super) fn target(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<L
                     ));
                 }
             }
-        } else if args.peek() == "sample" {
-            let word = args.need("sample", "")?;
-            return Err(word.refuse("'sample' is not supported", "every line to be sent"));
+        } else if args.skip("sample") {
+            sample = Some(Arc::new(sample_of(&args.need("sample", SAMPLE)?)?));
         } else {
             break;
         }
@@ -68,9 +70,26 @@ pub(super) fn target(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<L
         level: level(7)?,
         min_level: level(0)?,
         header,
+        sample,
     };
     args.end("log")?;
     Ok(target)
+}
+
+/// `<ranges>:<size>`.
+fn sample_of(arg: &Arg<'_>) -> Parsed<LogSample> {
+    let read = || {
+        let (ranges, size) = arg.text.rsplit_once(':')?;
+        let size: u32 = size.parse().ok()?;
+        let range = |text: &str| {
+            let (low, high) = text.split_once('-').unwrap_or((text, text));
+            let (low, high) = (low.parse().ok()?, high.parse().ok()?);
+            (1 <= low && low <= high && high <= size).then_some(low..=high)
+        };
+        let ranges: Option<Vec<_>> = ranges.split(',').map(range).collect();
+        Some(LogSample::new(ranges?, size))
+    };
+    read().ok_or_else(|| arg.refuse("not a sample of log lines", SAMPLE))
 }
 
 fn index(arg: &Arg<'_>, names: &[&str], what: &str) -> Parsed<u8> {

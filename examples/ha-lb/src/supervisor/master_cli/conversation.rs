@@ -153,7 +153,7 @@ pub(super) async fn converse(
         let mut payload = None;
         if has_payload {
             let prompt = if session.interactive { "+ " } else { "" };
-            let Some(text) = read_payload(&mut reader, &mut writer, prompt).await? else {
+            let Some(text) = read_payload(&mut reader, &mut writer, prompt, PATIENCE).await? else {
                 return Ok(());
             };
             payload = Some(text);

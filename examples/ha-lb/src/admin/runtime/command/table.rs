@@ -5,7 +5,7 @@ use lb_core::config::StatsLevel;
 use super::super::tables;
 use super::{
     Command, InfoForm, State,
-    words::{number, set_server, show_stat, target, weight},
+    words::{number, set_server, show_stat, target, time, weight},
 };
 
 /// Reads what is behind the words that call a command.
@@ -191,6 +191,17 @@ const TABLE: &[Entry] = &[
                 .ok_or("Required arguments: <table> key <key> [data.<store_data_type> <value>]*")?;
             let (key, values) = tables::values(rest)?;
             Ok(Command::SetTable(table.clone(), key, values))
+        },
+    ),
+    entry(
+        &["set", "timeout", "cli"],
+        User,
+        "set timeout [cli] <delay>",
+        "change a timeout setting",
+        |words| {
+            Ok(Command::SetTimeout(time(
+                words.first().map_or("", String::as_str),
+            )?))
         },
     ),
     entry(

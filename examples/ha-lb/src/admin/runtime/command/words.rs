@@ -1,5 +1,7 @@
 //! Reading the words behind the name of a command.
 
+use std::time::Duration;
+
 use lb_core::backend::Health;
 
 use super::{Command, Probe, Selection, StatForm, State, Target, Weight};
@@ -36,7 +38,7 @@ pub(super) fn number(word: Option<&String>) -> Result<u32, String> {
 
 pub(super) fn set_server(words: &[String]) -> Result<Command, String> {
     const USAGE: &str = "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | check-addr | \
-         check-port | health | maxconn | state | weight";
+         check-port | fqdn | health | maxconn | ssl | state | weight";
     const ADDRESS: &str = "set server <b>/<s> addr requires an address and optionally a port.";
     let target = target(words.first())?;
     let value = words.get(2);
@@ -70,11 +72,40 @@ pub(super) fn set_server(words: &[String]) -> Result<Command, String> {
             let probe = probe(name, words.get(2..).unwrap_or_default())?;
             Ok(Command::SetProbe(target, probe))
         }
+        Some("fqdn") => {
+            let name = value.ok_or("set server <b>/<s> fqdn requires a FQDN.")?;
+            Ok(Command::SetProbe(target, Probe::Name(name.clone())))
+        }
+        Some("ssl") => match value.map(String::as_str) {
+            Some("on") => Ok(Command::SetProbe(target, Probe::Tls(true))),
+            Some("off") => Ok(Command::SetProbe(target, Probe::Tls(false))),
+            _ => Err("'set server <srv> ssl' expects 'on' or 'off'.".to_owned()),
+        },
         Some("weight") => Ok(Command::SetWeight(target, weight(value)?)),
         Some("maxconn") => Ok(Command::SetMaxconn(target, number(value)?)),
         _ => Err(USAGE.to_owned()),
     }
 }
+
+/// `<number>[us|ms|s|m|h|d]`, seconds by default.
+pub(super) fn time(word: &str) -> Result<Duration, String> {
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| INVALID_TIME.to_owned())?;
+    let micros = match word.get(digits.len()..).unwrap_or_default() {
+        "us" => 1,
+        "ms" => 1000,
+        "" | "s" => 1_000_000,
+        "m" => 60_000_000,
+        "h" => 3_600_000_000,
+        "d" => 86_400_000_000,
+        _ => return Err(INVALID_TIME.to_owned()),
+    };
+    let time = number.checked_mul(micros).map(Duration::from_micros);
+    time.filter(|time| !time.is_zero())
+        .ok_or_else(|| INVALID_TIME.to_owned())
+}
+
+const INVALID_TIME: &str = "Invalid timeout value.";
 
 fn probe(name: &str, words: &[String]) -> Result<Probe, String> {
     let value = words.first();

@@ -95,6 +95,20 @@ impl Runtime {
                 agent.port = port.unwrap_or(agent.port);
             }
             Probe::AgentPort(port) => server.agent.as_mut().ok_or(NO_AGENT)?.port = *port,
+            Probe::Name(name) => {
+                if server.resolution.is_none() {
+                    let told =
+                        "set server <b>/<s> fqdn failed because no resolution is configured.";
+                    return Err(told.to_owned());
+                }
+                server.fqdn = Some(name.clone());
+            }
+            Probe::Tls(true) if server.tls.is_some() => return Ok(()),
+            Probe::Tls(true) => {
+                let told = "'set server <srv> ssl' cannot be set.  default-server should define ssl settings";
+                server.tls = Some(server.spare_tls.take().ok_or(told)?);
+            }
+            Probe::Tls(false) => server.spare_tls = server.tls.take().or(server.spare_tls.take()),
             Probe::AgentSend(text) => {
                 server.agent.as_mut().ok_or(NO_AGENT)?.send = Arc::from(text.as_str());
             }

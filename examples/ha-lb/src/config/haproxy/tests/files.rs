@@ -43,6 +43,7 @@ fn timeouts() -> Timeouts {
 
 fn syslog(facility: u8) -> LogTarget {
     LogTarget {
+        sample: None,
         header: LogHeader::Syslog,
         address: SyslogAddress::Udp("127.0.0.1:514".parse().unwrap()),
         max_len: 1024,
