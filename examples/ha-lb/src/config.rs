@@ -13,3 +13,4 @@ pub mod load;
 pub mod lvs;
 pub mod plan;
 pub mod predefined;
+mod spelling;

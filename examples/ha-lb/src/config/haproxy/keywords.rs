@@ -18,6 +18,8 @@ mod server;
 
 use std::fmt::Write as _;
 
+pub(super) use crate::config::spelling::closest;
+
 pub(super) use bind::BIND;
 pub(super) use global::{GLOBAL, STATS_SOCKET};
 pub(super) use options::OPTIONS;
@@ -176,47 +178,6 @@ pub(super) fn choices(table: &'static [Entry]) -> String {
         return "a word of HAProxy 2.6 that may stand here".to_owned();
     }
     names.join(", ")
-}
-
-/// The name nearest to `word`, if it is near: at most one change in three characters, two at least.
-pub(super) fn closest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let length = word.chars().count();
-    if !(2..=64).contains(&length) {
-        return None;
-    }
-    let limit = (length / 3).clamp(1, 3);
-    names
-        .map(|name| (distance(word, name), name))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// Insertions, deletions, substitutions and swaps of neighbours between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    let mut previous = None;
-    for (i, x) in a.chars().enumerate() {
-        let mut row = Vec::with_capacity(b.len() + 1);
-        row.push(i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let at =
-                |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (at(&last, j) + usize::from(x != *y))
-                .min(at(&last, j + 1) + 1)
-                .min(at(&row, j) + 1);
-            let swapped = j > 0 && previous == Some(*y) && b.get(j - 1) == Some(&x);
-            if swapped && i > 0 {
-                best = best.min(at(&before_last, j - 1) + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
-        previous = Some(x);
-    }
-    last.last().copied().unwrap_or(usize::MAX)
 }
 
 /// All tables with their headings.

@@ -12,6 +12,7 @@ use super::{
     document::{Block, Node},
     lexer::Word,
 };
+pub(super) use crate::config::spelling::closest;
 use crate::config::{
     diagnostic::{Diagnostic, Diagnostics, Span},
     files::Files,
@@ -400,41 +401,6 @@ pub(super) fn inside(node: &Node) -> &[Node] {
     block.map_or(&[], |block| block.nodes.as_slice())
 }
 
-/// The known word that `word` was probably meant to be.
-pub(super) fn closest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let limit = 1 + word.chars().count() / 4;
-    names
-        .map(|name| (distance(word, name), name))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// How many characters must be inserted, deleted, replaced or exchanged with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.to_lowercase().chars().take(64).collect();
-    let b: Vec<char> = b.to_lowercase().chars().take(64).collect();
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, to) in b.iter().enumerate() {
-            let at =
-                |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
-            let replaced = at(&last, j) + usize::from(from != to);
-            let mut least = replaced.min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
-            let exchanged =
-                i > 0 && j > 0 && a.get(i - 1) == Some(to) && b.get(j - 1) == Some(from);
-            if exchanged {
-                least = least.min(at(&before_last, j - 1) + 1);
-            }
-            row.push(least);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last.last().copied().unwrap_or(0)
-}
-
 /// What is known about a keyword, for the list of supported ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -480,28 +446,5 @@ impl<T> Table<T> {
                 help,
             }
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_closest_word_is_the_one_meant() {
-        let names = ["priority", "preempt", "interface", "state"];
-        assert_eq!(closest("prioirty", names.into_iter()), Some("priority"));
-        assert_eq!(closest("State", names.into_iter()), Some("state"));
-        assert_eq!(closest("interfaces", names.into_iter()), Some("interface"));
-        assert_eq!(closest("balance", names.into_iter()), None);
-        assert_eq!(closest("", names.into_iter()), None);
-    }
-
-    #[test]
-    fn distance_counts_edits() {
-        assert_eq!(distance("abc", "abc"), 0);
-        assert_eq!(distance("abc", "acb"), 1);
-        assert_eq!(distance("abc", "ab"), 1);
-        assert_eq!(distance("abc", "xyz"), 3);
     }
 }
