@@ -56,6 +56,8 @@ use mux::Mux;
 
 /// Bytes of a head: the text made of it must fit a buffer. Longer ones are answered with 431.
 const HEAD: u32 = 15 * 1024;
+/// How often a connection reads before others have their turn.
+const READS: u32 = 4;
 /// A connection without a stream for so long gives memory back.
 const SOON: Duration = Duration::from_secs(1);
 /// How long the last frames of a connection that is closed may take.
@@ -195,13 +197,20 @@ impl Front {
                 return Poll::Ready(());
             }
             self.obey();
+            let full = self.mux.with(|server| server.is_full());
             let sent = self.send(cx);
             if let Poll::Ready(Err(Lost)) = sent {
                 return Poll::Ready(());
             }
             let over = sent.is_ready() && self.mux.with(|server| server.is_over());
-            if over && self.poll_end(cx).is_ready() {
-                return Poll::Ready(());
+            if over {
+                self.closing.get_or_insert(clock::recent());
+                if self.poll_end(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+            } else if full && sent.is_ready() {
+                // There is room again for what reading makes, and nothing else would tell.
+                cx.waker().wake_by_ref();
             }
             self.timer.set(self.deadline());
             let pause = self.live.idle_since.get() + SOON;
@@ -223,7 +232,13 @@ impl Front {
 
     /// Takes what the client sent.
     fn receive(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+        let mut reads = 0;
         while self.mux.with(|server| !server.is_full()) {
+            if reads == READS {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            reads += 1;
             match self.input.poll_fill(&mut self.stream, cx, SIZE) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(1..)) => self.understand(),
@@ -265,7 +280,10 @@ impl Front {
                 sent
             });
             match sent {
-                Poll::Ready(Ok(1..)) => self.dispatch(),
+                Poll::Ready(Ok(1..)) => {
+                    self.stuck = None;
+                    self.dispatch();
+                }
                 Poll::Ready(Ok(0)) => break,
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Lost)),
                 Poll::Pending => return self.wait_to_send(),
@@ -299,7 +317,12 @@ impl Front {
                 _ => self.mux.with(Server::leave),
             }
         }
-        if self.closing.is_none() && self.mux.with(|server| server.is_over()) {
+        // The ends of answers have the time of the client, unless it is none to wait for.
+        if self.closing.is_none()
+            && self
+                .mux
+                .with(|server| server.is_over() && is_at_fault(server))
+        {
             self.closing = Some(clock::recent());
         }
     }
@@ -325,8 +348,7 @@ impl Front {
             }
             self.shut = true;
         }
-        let wronged = |server: &mut Server| server.failure().is_some() || server.flood().is_some();
-        match self.mux.with(wronged) {
+        match self.mux.with(|server| is_at_fault(server)) {
             true => Poll::Pending,
             false => Poll::Ready(()),
         }
@@ -423,6 +445,11 @@ impl Front {
         let sinks = &self.worker.sinks;
         sinks.log(proxy, level::WARNING, text.as_bytes());
     }
+}
+
+/// Whether the client ended the connection by what it sent.
+fn is_at_fault(server: &Server) -> bool {
+    server.failure().is_some() || server.flood().is_some()
 }
 
 impl Live {

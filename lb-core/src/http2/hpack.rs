@@ -10,7 +10,7 @@ mod huffman;
 mod table;
 
 pub use decode::Decoder;
-pub use encode::{encode, encode_status};
+pub use encode::{encode, encode_no_table, encode_status};
 pub use fields::Fields;
 
 /// A block that follows no rule: nothing after it can be read either (RFC 7541 §2.2, RFC 9113 §4.3).

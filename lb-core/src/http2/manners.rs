@@ -1,7 +1,7 @@
 //! Floods: frames that cost their sender nothing and us something (CVE-2019-9512 to -9518, CVE-2023-44487).
 //!
-//! A peer is allowed [`SMALL`] small frames in [`SPAN`], and [`RESETS`] cancelled requests and one for every second
-//! request beside. (Heads without end are limited by whoever reads them.)
+//! A peer is allowed [`SMALL`] small frames in [`SPAN`] and one for each piece of content that it is sent, and
+//! [`RESETS`] cancelled requests and one for every second request beside. (Heads without end are limited by whoever reads them.)
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,6 @@ impl Manners {
     /// Counts a frame that came; tells if that was one too many.
     pub fn note(&mut self, now: Instant, frame: Frame) -> Option<Flood> {
         match frame.kind {
-            Kind::Headers => self.opened += 1,
             Kind::Reset => return self.note_fault(),
             Kind::Data if frame.length > 0 || frame.has(END_STREAM) => {}
             // What answers us was asked for.
@@ -72,9 +71,20 @@ impl Manners {
                 self.small += 1;
                 return (self.small > SMALL).then_some(Flood::SmallFrames);
             }
-            Kind::GoAway | Kind::WindowUpdate | Kind::Continuation | Kind::Push => {}
+            Kind::Headers | Kind::GoAway | Kind::WindowUpdate | Kind::Continuation | Kind::Push => {
+            }
         }
         None
+    }
+
+    /// Counts a request that somebody serves.
+    pub fn note_request(&mut self) {
+        self.opened += 1;
+    }
+
+    /// Counts content that goes to the peer, which may answer each piece by a ping: gRPC measures its way like that.
+    pub fn note_content(&mut self) {
+        self.small = self.small.saturating_sub(1);
     }
 
     /// Counts a request that had to be cancelled for what the peer did (CVE-2025-8671), as one that it cancelled.
@@ -109,6 +119,9 @@ mod tests {
         let mut manners = Manners::new(now);
         frames.enumerate().find_map(|(at, frame)| {
             now += pause;
+            if frame.kind == Kind::Headers {
+                manners.note_request();
+            }
             manners.note(now, frame).map(|flood| (at, flood))
         })
     }

@@ -38,8 +38,8 @@ const WINDOWS: i64 = 16;
 const FIRST_WINDOW: i64 = 65_535;
 /// The largest window (RFC 9113 §6.9.1).
 const MAX_WINDOW: i64 = (1 << 31) - 1;
-/// Streams that were ended here and of which frames may still be on the way.
-const REMEMBERED: usize = 128;
+/// The table of fields that a client may use before it has seen our settings (RFC 9113 §6.5.2).
+const FIRST_TABLE: u32 = 4096;
 /// The last number of all.
 const MAX_STREAM: u32 = (1 << 31) - 1;
 
@@ -90,6 +90,16 @@ enum Leaving {
     Over,
 }
 
+/// What the client knows of the table that our blocks refer to: none is needed, so that one word is enough for all
+/// times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resize {
+    No,
+    /// It has made its table smaller, and waits for the next block to agree (RFC 9113 §4.3.1).
+    Due,
+    Done,
+}
+
 /// A connection.
 #[derive(Debug)]
 pub struct Server {
@@ -106,10 +116,13 @@ pub struct Server {
     held: usize,
     /// The last number that the client has used.
     last: u32,
+    /// The last one of a request that came too late, while we leave.
+    ignored: u32,
     ended_here: VecDeque<u32>,
-    /// What the client may still send, and what it is owed.
+    /// What the client may still send, what it is owed, and what both are at most.
     room_in: i64,
     owed: i64,
+    whole_in: i64,
     /// What may still be sent, and how a stream begins.
     room_out: i64,
     first_out: i64,
@@ -117,6 +130,8 @@ pub struct Server {
     greeted: bool,
     /// The client has seen our settings.
     agreed: bool,
+    /// Whether it was told that our blocks need no table.
+    resize: Resize,
     output: Vec<u8>,
     sent: usize,
     block: Vec<u8>,
@@ -134,9 +149,10 @@ impl Server {
     /// A connection of which nothing has been read; what it says first is in the output.
     pub fn new(limits: Limits, now: Instant) -> Self {
         let window = i64::from(limits.window);
+        let whole_in = (window * WINDOWS).clamp(FIRST_WINDOW, MAX_WINDOW);
         let mut server = Self {
             reading: Reading::default(),
-            decoder: Decoder::new(limits.header_table as usize),
+            decoder: Decoder::new(limits.header_table.max(FIRST_TABLE) as usize),
             fields: Fields::default(),
             manners: Manners::new(now),
             streams: Vec::new(),
@@ -144,13 +160,16 @@ impl Server {
             numbers: VecDeque::new(),
             held: 0,
             last: 0,
+            ignored: 0,
             ended_here: VecDeque::new(),
-            room_in: (window * WINDOWS).clamp(FIRST_WINDOW, MAX_WINDOW),
+            room_in: whole_in,
             owed: 0,
+            whole_in,
             room_out: FIRST_WINDOW,
             first_out: FIRST_WINDOW,
             greeted: false,
             agreed: false,
+            resize: Resize::No,
             output: Vec::new(),
             sent: 0,
             block: Vec::new(),
@@ -202,6 +221,7 @@ impl Server {
             self.output = Vec::new();
             self.block = Vec::new();
             self.fields = Fields::default();
+            self.decoder.shrink();
             self.streams = Vec::new();
             self.free = Vec::new();
             self.numbers = VecDeque::new();
@@ -298,6 +318,11 @@ impl Server {
 
     fn stream(&mut self, key: Key) -> Option<&mut Stream> {
         self.streams.get_mut(key.index())
+    }
+
+    /// Whether nothing can have come of a number: the client has not used it, or cannot.
+    fn is_idle(&self, number: u32) -> bool {
+        number.is_multiple_of(2) || number > self.last.max(self.ignored)
     }
 
     /// The stream of a number, if it is on the wire.

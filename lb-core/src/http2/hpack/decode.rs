@@ -2,6 +2,9 @@
 
 use super::{Fields, Malformed, huffman, table::Table};
 
+/// Memory for a field that is kept for the next one.
+const KEPT: usize = 4096;
+
 /// The reader of one direction of a connection.
 #[derive(Debug, Clone)]
 pub struct Decoder {
@@ -23,8 +26,22 @@ impl Decoder {
         }
     }
 
-    /// Appends the fields of a whole block.
+    /// Appends the fields of a whole block. One that stands for an absurd size is not read to its end.
     pub fn decode(&mut self, block: &[u8], fields: &mut Fields) -> Result<(), Malformed> {
+        let decoded = self.decode_all(block, fields);
+        if self.name.capacity().max(self.value.capacity()) > KEPT {
+            self.shrink();
+        }
+        decoded
+    }
+
+    /// Gives memory back that is not needed between blocks.
+    pub fn shrink(&mut self) {
+        self.name = Vec::new();
+        self.value = Vec::new();
+    }
+
+    fn decode_all(&mut self, block: &[u8], fields: &mut Fields) -> Result<(), Malformed> {
         let mut reader = Reader(block);
         let mut begun = false;
         while let Some(&first) = reader.0.first() {
@@ -54,6 +71,9 @@ impl Decoder {
                 }
             }
             begun = true;
+            if fields.is_absurd() {
+                return Err(Malformed);
+            }
         }
         Ok(())
     }
@@ -196,14 +216,23 @@ mod tests {
     }
 
     #[test]
+    fn a_long_field_leaves_no_memory_behind() {
+        let mut decoder = Decoder::new(4096);
+        let block = [&b"\x00\x01x\x7f\xe1\xd3\x03"[..], &[b'y'; 60_000]].concat();
+        let fields = decoded(&mut decoder, &block).unwrap();
+        assert_eq!(fields[0].1.len(), 60_000);
+        assert!(decoder.name.capacity() + decoder.value.capacity() <= 2 * KEPT);
+    }
+
+    #[test]
     fn a_small_block_that_stands_for_much_costs_no_memory() {
         let mut decoder = Decoder::new(4096);
         let mut fields = Fields::default();
         fields.clear(15_000);
         let entry = [b"\x40\x01x\x7f\x81\x1e", &[b'y'; 3968][..]].concat();
         let bomb = [entry, vec![0xbe; 16_000]].concat();
-        decoder.decode(&bomb, &mut fields).unwrap();
-        assert!(fields.is_too_large());
+        assert_eq!(decoder.decode(&bomb, &mut fields), Err(Malformed));
+        assert!(fields.is_too_large() && fields.is_absurd());
         assert!(fields.iter().count() <= 4);
     }
 }

@@ -14,6 +14,11 @@ pub fn encode(name: &[u8], value: &[u8], block: &mut Vec<u8>) {
     block.extend_from_slice(value);
 }
 
+/// Appends that the blocks from now on need no table (RFC 7541 §6.3). It comes before any field.
+pub fn encode_no_table(block: &mut Vec<u8>) {
+    block.push(0x20);
+}
+
 /// Appends `:status`.
 pub fn encode_status(status: u16, block: &mut Vec<u8>) {
     let number = match status {

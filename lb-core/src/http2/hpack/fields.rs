@@ -3,6 +3,9 @@
 /// What a field costs beside its text (RFC 9113 §6.5.2).
 const OVERHEAD: usize = 32;
 
+/// How many times more than is allowed nobody has by mistake.
+const ABSURD: usize = 16;
+
 /// The fields of a head in order; those beyond a size are counted and not kept.
 #[derive(Debug, Clone, Default)]
 pub struct Fields {
@@ -49,6 +52,11 @@ impl Fields {
     /// Whether there were more than are kept.
     pub fn is_too_large(&self) -> bool {
         self.size > self.limit
+    }
+
+    /// Whether there were so many more that they must have been made to cost whoever reads them.
+    pub fn is_absurd(&self) -> bool {
+        self.size / ABSURD > self.limit
     }
 
     /// Name and value of each.

@@ -1,6 +1,6 @@
 //! Frames about the connection and about streams as a whole.
 
-use super::{FIRST_WINDOW, Leaving, MAX_WINDOW, Server};
+use super::{FIRST_TABLE, FIRST_WINDOW, Leaving, MAX_WINDOW, Resize, Server};
 use crate::http2::frame::{self, ACK, Code, Frame, Kind, PAYLOAD};
 
 /// The ping whose answer tells that the client has seen our farewell.
@@ -54,6 +54,9 @@ impl Server {
                 PUSH | CONNECT if value > 1 => return self.fail(Code::PROTOCOL),
                 FRAME if !(PAYLOAD..1 << 24).contains(&(value as usize)) => {
                     return self.fail(Code::PROTOCOL);
+                }
+                HEADER_TABLE if value < FIRST_TABLE && self.resize == Resize::No => {
+                    self.resize = Resize::Due;
                 }
                 WINDOW if !self.change_windows(i64::from(value)) => {
                     return self.fail(Code::FLOW_CONTROL);
@@ -122,7 +125,7 @@ impl Server {
 
     /// The client wants no more of a stream.
     pub(super) fn cancel(&mut self, frame: Frame, payload: &[u8]) {
-        if frame.stream == 0 || frame.stream > self.last {
+        if self.is_idle(frame.stream) {
             return self.fail(Code::PROTOCOL);
         }
         let (Some(code), 4) = (frame::word(payload), payload.len()) else {
@@ -153,7 +156,7 @@ impl Server {
             }
             return self.unblock();
         }
-        if frame.stream > self.last {
+        if self.is_idle(frame.stream) {
             return self.fail(Code::PROTOCOL);
         }
         let Some(key) = self.find(frame.stream) else {

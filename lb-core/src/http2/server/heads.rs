@@ -65,7 +65,11 @@ impl Server {
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear(self.limits.head as usize);
         if self.decoder.decode(block, &mut fields).is_err() {
-            self.fail(Code::COMPRESSION);
+            if fields.is_absurd() {
+                self.note_flood(Some(Flood::Head));
+            } else {
+                self.fail(Code::COMPRESSION);
+            }
         } else if heading.stream > self.last {
             self.open(heading, &fields);
         } else {
@@ -77,15 +81,22 @@ impl Server {
     fn open(&mut self, heading: Heading, fields: &Fields) {
         if self.leaving >= Leaving::Last {
             // The client was told that nobody will.
+            self.ignored = heading.stream;
             return;
         }
         self.last = heading.stream;
         if fields.is_too_large() {
-            return self.answer(heading, 431);
+            self.answer(heading, 431);
+            return self.note_fault();
         }
         let most = self.limits.streams as usize;
         if self.numbers.len() >= most || self.held >= most.saturating_mul(2) {
-            return self.write_reset(heading.stream, Code::REFUSED);
+            self.write_reset(heading.stream, Code::REFUSED);
+            if self.numbers.len() >= most && self.agreed {
+                // It knows that there is no room for this one.
+                self.note_fault();
+            }
+            return;
         }
         let key = self.place();
         let window = i64::from(self.limits.window);
@@ -112,6 +123,7 @@ impl Server {
         stream.left = stream.request.length.filter(|_| !stream.is_tunnel);
         self.numbers.push_back((heading.stream, key));
         self.held += 1;
+        self.manners.note_request();
         self.events.push_back(Event::Request(key));
     }
 
@@ -125,7 +137,7 @@ impl Server {
 
     /// Answers what nobody is asked about.
     fn answer(&mut self, heading: Heading, status: u16) {
-        self.block.clear();
+        self.begin_block();
         hpack::encode_status(status, &mut self.block);
         frame::write_block(&self.block, END_STREAM, heading.stream, &mut self.output);
         if !heading.end {
@@ -135,9 +147,11 @@ impl Server {
 
     fn trailers_of(&mut self, heading: Heading, fields: &Fields) {
         let Some(key) = self.find(heading.stream) else {
-            // Of a stream that has been ended here, they were on the way.
-            if !self.ended_here.contains(&heading.stream) {
-                self.fail(Code::PROTOCOL);
+            // Of a stream that has been ended here, they were on the way: once.
+            let ended = &mut self.ended_here;
+            match ended.iter().position(|number| *number == heading.stream) {
+                Some(at) => drop(ended.remove(at)),
+                None => self.fail(Code::PROTOCOL),
             }
             return;
         };

@@ -156,7 +156,7 @@ impl Server {
 
     /// Counts a frame with so many bytes of content; the stream, if that takes it.
     fn admit(&mut self, frame: Frame, content: u32) -> Option<Key> {
-        if frame.stream == 0 || frame.stream > self.last {
+        if self.is_idle(frame.stream) {
             self.fail(Code::PROTOCOL);
             return None;
         }
@@ -165,7 +165,7 @@ impl Server {
         let Some(key) = self.find(frame.stream) else {
             if self.room_in < 0 {
                 self.fail(Code::FLOW_CONTROL);
-            } else if !self.ended_here.contains(&frame.stream) {
+            } else if frame.stream <= self.last && !self.ended_here.contains(&frame.stream) {
                 self.write_reset(frame.stream, Code::STREAM_CLOSED);
                 self.note_fault();
             }

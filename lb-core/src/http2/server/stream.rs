@@ -1,12 +1,16 @@
 //! A stream: what came of its request, and what may go of its answer.
 
-use super::{GRACE, Key, Leaving, OUTPUT, REMEMBERED, Server, WINDOWS, control::write_update};
+use std::ops::RangeInclusive;
+
+use super::{GRACE, Key, Leaving, OUTPUT, Resize, Server, control::write_update};
 use crate::http2::{
     frame::{self, Code, END_STREAM, Kind, PAYLOAD},
     hpack,
     request::Request,
 };
 
+/// Streams that were ended here and of which frames may still be on the way.
+const REMEMBERED: RangeInclusive<usize> = 128..=2048;
 /// Memory for content that a stream without a user keeps.
 const KEPT: usize = 16 * 1024;
 
@@ -162,9 +166,8 @@ impl Server {
     /// Gives the connection leave to receive again what is no longer held.
     pub(super) fn return_to_all(&mut self, count: i64) {
         self.owed += count;
-        if self.owed >= (i64::from(self.limits.window) * WINDOWS / 4).max(1)
-            && self.leaving < Leaving::Over
-        {
+        let is_due = self.owed >= self.whole_in / 4 || self.owed > self.room_in;
+        if is_due && self.owed > 0 && self.leaving < Leaving::Over {
             let owed = std::mem::take(&mut self.owed);
             self.room_in += owed;
             write_update(0, owed, &mut self.output);
@@ -180,7 +183,7 @@ impl Server {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         end: bool,
     ) -> Result<(), Code> {
-        self.block.clear();
+        self.begin_block();
         hpack::encode_status(status, &mut self.block);
         self.write_head(key, fields, end)
     }
@@ -191,8 +194,16 @@ impl Server {
         key: Key,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Result<(), Code> {
-        self.block.clear();
+        self.begin_block();
         self.write_head(key, fields, true)
+    }
+
+    pub(super) fn begin_block(&mut self) {
+        self.block.clear();
+        if self.resize == Resize::Due {
+            self.resize = Resize::Done;
+            hpack::encode_no_table(&mut self.block);
+        }
     }
 
     fn write_head<'a>(
@@ -265,6 +276,7 @@ impl Server {
         stream.room_out -= count;
         stream.sends &= !end;
         self.room_out -= count;
+        self.manners.note_content();
         self.forget_if_done(key);
         Ok(())
     }
@@ -292,7 +304,11 @@ impl Server {
             &code.0.to_be_bytes(),
             &mut self.output,
         );
-        if self.ended_here.len() >= REMEMBERED {
+        // As many as there can be: all were cancelled here, and all that came in their place.
+        let most = (self.limits.streams as usize)
+            .saturating_mul(2)
+            .clamp(*REMEMBERED.start(), *REMEMBERED.end());
+        if self.ended_here.len() >= most {
             self.ended_here.pop_front();
         }
         self.ended_here.push_back(number);
@@ -306,11 +322,15 @@ impl Server {
         let (sends, receives) = (stream.sends, stream.receives);
         let unread = i64::try_from(stream.unread()).unwrap_or(0);
         stream.waits = false;
+        let queued = std::mem::take(&mut stream.queued);
         stream.content.clear();
         if stream.content.capacity() > KEPT {
             stream.content = Vec::new();
         }
         stream.taken = 0;
+        if queued {
+            self.blocked.retain(|blocked| *blocked != key);
+        }
         self.return_to_all(unread);
         // RFC 9113 §8.1: the answer is whole, and no more of the request is wanted.
         match (sends, receives) {

@@ -1,3 +1,5 @@
+mod hostile;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -34,8 +36,12 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
+        Self::with(Server::new(limits(), now()))
+    }
+
+    fn with(server: Server) -> Self {
         let mut pair = Self {
-            server: Server::new(limits(), now()),
+            server,
             sent: Vec::new(),
             payloads: Vec::new(),
         };

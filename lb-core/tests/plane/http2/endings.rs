@@ -178,7 +178,9 @@ fn a_slow_client_gets_its_answers_however_soon_quiet_connections_are_closed() {
     assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
     raw.send(&frame(RESET, 0, 1, &[0, 0, 0, 8]));
     assert_eq!(plane.entry().server, "web/s1");
-    thread::sleep(SHORT.unwrap() * 5);
+    // It wants nothing more, and has not got yet what there is.
+    raw.send(&frame(GOAWAY, 0, 0, &[0; 8]));
+    thread::sleep(Duration::from_millis(1300));
     let mut got = Vec::new();
     while let Some((kind, flags, stream, payload)) = raw.next() {
         if (kind, stream) == (DATA, 3) {
@@ -189,5 +191,35 @@ fn a_slow_client_gets_its_answers_however_soon_quiet_connections_are_closed() {
         }
     }
     assert_eq!(got, b"small");
+    plane.stop();
+}
+
+#[test]
+fn a_request_that_is_cancelled_while_it_waits_for_a_server_leaves_the_queue() {
+    let (finish, finished) = mpsc::channel::<()>();
+    let finished = Mutex::new(finished);
+    let origin = Origin::new(move |mut stream| {
+        while read_message(&mut stream).is_some() {
+            let _ = finished.lock().unwrap().recv();
+            stream.write_all(&ok("")).unwrap();
+        }
+    });
+    let mut proxy = super::proxy(&origin);
+    proxy.backend.as_mut().unwrap().servers[0].maxconn = Some(1);
+    let plane = Plane::start(vec![proxy]);
+    let mut raw = Raw::open(plane.address());
+    for stream in [1, 3, 5] {
+        raw.send(&frame(HEADERS, WHOLE, stream, &request("GET", "/", &[])));
+    }
+    // Any code: it is the client's business.
+    for (stream, code) in [(3, 8), (5, 7)] {
+        raw.send(&frame(RESET, 0, stream, &[0, 0, 0, code]));
+        assert_eq!(plane.entry().end(), ("web/<NOSRV>", "503", "CQ--"));
+    }
+    finish.send(()).unwrap();
+    assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
+    drop(raw);
+    plane.settle();
+    assert_eq!(origin.connections(), 1);
     plane.stop();
 }
