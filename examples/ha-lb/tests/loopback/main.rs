@@ -16,3 +16,4 @@ mod reload;
 mod restart;
 mod support;
 mod upgrade;
+mod websocket;
