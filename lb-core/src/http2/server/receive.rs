@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Key, Leaving, Server};
+use super::{BLOCK, Key, Leaving, Server};
 use crate::http2::frame::{self, Code, END_STREAM, Frame, Kind, PADDED};
 
 /// What a client begins with (RFC 9113 §3.4).
@@ -120,7 +120,12 @@ impl Server {
 
     /// Looks at the head of a frame; false if its payload is not to be collected.
     fn begin(&mut self, frame: Frame, now: Instant) -> bool {
-        if frame.length > self.limits.frame {
+        // What is collected before it is looked at is no longer than a head may be.
+        let most = match frame.kind {
+            Kind::Data => usize::MAX,
+            _ => BLOCK,
+        };
+        if frame.length > self.limits.frame || frame.length as usize > most {
             self.fail(Code::FRAME_SIZE);
         }
         let continues = frame.kind == Kind::Continuation;

@@ -170,3 +170,26 @@ fn streams_that_waited_for_room_are_forgotten_with_their_end() {
     }
     assert!(pair.server.blocked.is_empty());
 }
+
+#[test]
+fn large_frames_are_for_content_alone() {
+    for (kind, length, failure) in [
+        (Kind::Data, 60_000, None),
+        (Kind::Data, 60_001, Some(Code::FLOW_CONTROL)),
+        (Kind::Headers, 60_000, Some(Code::COMPRESSION)),
+        (Kind::Headers, 70_000, Some(Code::FRAME_SIZE)),
+        (Kind::Settings, 70_000, Some(Code::FRAME_SIZE)),
+        (Kind::Other, 70_000, Some(Code::FRAME_SIZE)),
+    ] {
+        let limits = Limits {
+            frame: 1 << 20,
+            window: 60_000,
+            ..limits()
+        };
+        let mut pair = Pair::with(Server::new(limits, now()));
+        pair.request(1, END_HEADERS, &[]).unwrap();
+        let stream = u32::from(kind != Kind::Settings);
+        pair.send(kind, END_HEADERS, stream, &vec![0xff; length]);
+        assert_eq!(pair.server.failure(), failure, "{kind:?} {length}");
+    }
+}
