@@ -223,3 +223,26 @@ fn a_request_that_is_cancelled_while_it_waits_for_a_server_leaves_the_queue() {
     assert_eq!(origin.connections(), 1);
     plane.stop();
 }
+
+#[test]
+fn a_request_that_is_cancelled_while_its_server_is_connected_to_lets_go_of_it() {
+    // Full, and nobody accepts: what comes next hangs.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let _waiting = TcpStream::connect(address).unwrap();
+    let mut proxy = super::proxy(&Origin::echo());
+    proxy.backend.as_mut().unwrap().servers[0].address = address.into();
+    let plane = Plane::start(vec![proxy]);
+    let mut raw = Raw::open(plane.address());
+    raw.send(&frame(HEADERS, WHOLE, 1, &request("GET", "/", &[])));
+    plane.until("it is being connected to", |balancer| {
+        balancer.backends[0].servers()[0].served() == 1
+    });
+    raw.send(&frame(RESET, 0, 1, &[0, 0, 0, 8]));
+    assert_eq!(plane.entry().end(), ("web/s1", "503", "CC--"));
+    drop(raw);
+    plane.stop();
+}
