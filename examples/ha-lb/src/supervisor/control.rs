@@ -1,15 +1,20 @@
 //! The control socket: one line in (`status`), one JSON document out. Only its owner may connect (mode 0600).
 
 use std::{
+    fs::File,
     io,
     os::{
         fd::{AsRawFd as _, RawFd},
         unix::fs::{FileTypeExt as _, PermissionsExt as _},
     },
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
@@ -19,6 +24,8 @@ use tokio::{
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST_LINE: u64 = 4096;
+/// Binding takes microseconds.
+const LOCKED: Duration = Duration::from_millis(200);
 
 /// A request and where its answer goes.
 #[derive(Debug)]
@@ -51,9 +58,24 @@ pub fn path_of(name: &str) -> PathBuf {
     folder.join(format!("{name}.sock"))
 }
 
+/// Keeps others from taking a socket of this folder between the look at it and the binding. A lock that somebody else
+/// keeps is not waited for long.
+fn alone_beside(path: &Path) -> Option<File> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let folder = File::open(folder.unwrap_or(Path::new("."))).ok()?;
+    let until = Instant::now() + LOCKED;
+    while flock(&folder, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+        && Instant::now() < until
+    {
+        std::thread::yield_now();
+    }
+    Some(folder)
+}
+
 impl Control {
     /// Binds the socket unless a running daemon has it.
     pub fn bind(path: &Path) -> io::Result<(Self, std::os::unix::net::UnixListener)> {
+        let _alone = alone_beside(path);
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
@@ -192,6 +214,26 @@ mod tests {
         let told = Control::bind(&path).unwrap_err().to_string();
         assert!(told.contains("else than a socket"), "{told}");
         assert_eq!(std::fs::read(&path).unwrap(), b"global");
+    }
+
+    #[test]
+    fn of_many_that_start_at_once_one_gets_the_socket_and_keeps_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control");
+        // What a daemon that was killed leaves behind.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let (all, bind) = (std::sync::Barrier::new(8), || Control::bind(&path));
+        let bound: Vec<_> = std::thread::scope(|scope| {
+            let one = || {
+                all.wait();
+                bind()
+            };
+            let starts: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+            starts.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let got: Vec<_> = bound.into_iter().flatten().collect();
+        assert_eq!(got.len(), 1);
+        std::os::unix::net::UnixStream::connect(&path).unwrap();
     }
 
     #[test]

@@ -240,15 +240,22 @@ pub fn prepare(read: Read, options: &Options) -> Result<Prepared, Refusal> {
 }
 
 /// Several daemons under the old names may run beside each other: whoever finds the usual socket taken makes one
-/// with its process number.
+/// with its process number, and with one more where containers share a folder and so have the same numbers.
 fn bind_control(path: &Path, own: bool) -> io::Result<(Control, UnixListener)> {
-    match Control::bind(path) {
-        Err(error) if !own && error.kind() == io::ErrorKind::AddrInUse => {
-            let number = std::process::id();
-            Control::bind(&path.with_extension(format!("{number}.sock")))
+    let number = std::process::id();
+    let others = std::iter::once(format!("{number}.sock"))
+        .chain((2..100).map(|next| format!("{number}.{next}.sock")))
+        .map(|extension| path.with_extension(extension));
+    let mut bound = Control::bind(path);
+    for other in others {
+        match &bound {
+            Err(error) if !own && error.kind() == io::ErrorKind::AddrInUse => {
+                bound = Control::bind(&other);
+            }
+            _ => break,
         }
-        bound => bound,
     }
+    bound
 }
 
 /// Accounts and directories exist, capabilities are held.
