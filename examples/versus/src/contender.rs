@@ -139,10 +139,38 @@ impl Contender {
             pem: setting.pem,
             scratch: scratch.path(),
         };
-        let mut command = match self.command(scenario, places)? {
+        let command = match self.command(scenario, places)? {
             Ok(command) => command,
             Err(reason) => return Ok(Err(reason)),
         };
+        self.launch(command, scratch, listen).map(Ok)
+    }
+
+    /// Starts HAProxy or ha-lb with this file and waits until it accepts connections on the port.
+    pub(crate) fn start_with(
+        &self,
+        text: &str,
+        scratch: tempfile::TempDir,
+        listen: u16,
+    ) -> Result<Running, Fatal> {
+        let file = scratch.path().join("conf");
+        fs::write(&file, text)?;
+        let command = match &self.program {
+            Program::HaProxy(path) => haproxy(path, &file),
+            Program::HaLb(path) => ha_lb(path, &file, scratch.path()),
+            Program::Floor(_) | Program::Nginx(_) => {
+                return Err(format!("{} does not read a haproxy.cfg", self.name).into());
+            }
+        };
+        self.launch(command, scratch, listen)
+    }
+
+    fn launch(
+        &self,
+        mut command: Command,
+        scratch: tempfile::TempDir,
+        listen: u16,
+    ) -> Result<Running, Fatal> {
         let log = fs::File::create(scratch.path().join("output"))?;
         command
             .stdin(Stdio::null())
@@ -157,7 +185,7 @@ impl Contender {
         running
             .wait_until_ready()
             .map_err(|e| format!("{}: {e}", self.name))?;
-        Ok(Ok(running))
+        Ok(running)
     }
 
     fn command(
@@ -183,16 +211,11 @@ impl Contender {
             }
             Program::HaProxy(path) => {
                 fs::write(&file, config::haproxy(proxy, places))?;
-                let mut command = Command::new(path);
-                command.arg("-db").arg("-f").arg(&file);
-                command
+                haproxy(path, &file)
             }
             Program::HaLb(path) => {
                 fs::write(&file, config::haproxy(proxy, places))?;
-                let mut command = Command::new(path);
-                command.arg("run").arg("-x").arg(&file);
-                command.arg("--control").arg(places.scratch.join("control"));
-                command
+                ha_lb(path, &file, places.scratch)
             }
             Program::Nginx(path) => {
                 let module = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"]
@@ -212,6 +235,19 @@ impl Contender {
     }
 }
 
+fn haproxy(program: &Path, file: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("-db").arg("-f").arg(file);
+    command
+}
+
+fn ha_lb(program: &Path, file: &Path, scratch: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("run").arg("-x").arg(file);
+    command.arg("--control").arg(scratch.join("control"));
+    command
+}
+
 /// Why a bare relay cannot do it.
 fn beyond_the_floor(proxy: Proxy, client: Client, task: Task) -> Option<&'static str> {
     if !matches!(proxy.kind, Kind::Http | Kind::Tcp) {
@@ -227,9 +263,20 @@ fn beyond_the_floor(proxy: Proxy, client: Client, task: Task) -> Option<&'static
 }
 
 fn free_port() -> Result<u16, Fatal> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    let [port] = free_ports()?;
+    Ok(port)
+}
+
+/// Ports that nobody has, all different.
+pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N], Fatal> {
+    let mut ports = [0; N];
+    let mut held = Vec::with_capacity(N);
+    for port in &mut ports {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 /// A started program; it ends with this.
@@ -241,6 +288,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Where it may write.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

@@ -1,9 +1,9 @@
 //! The load generator: one thread, one epoll, a fixed number of connections; the status and the length of every
 //! answer are verified.
 
-mod answer;
+pub(crate) mod answer;
 mod h2load;
-mod wire;
+pub(crate) mod wire;
 
 use std::{
     io,

@@ -2,12 +2,13 @@
 //! rounds interleaved, every answer verified.
 //!
 //! Read in this order: `scenario` (what is raced), `contender` (who races), `race` (how a round runs), `load` and
-//! `origin` (the two ends), `process` (what is measured), `report`.
+//! `origin` (the two ends), `process` (what is measured), `report`; `endurance` is another question to the same ends.
 
 mod certificate;
 mod config;
 mod contender;
 mod cpus;
+mod endurance;
 mod histogram;
 mod idle;
 mod load;
@@ -32,7 +33,8 @@ Examples:
   versus                                        every scenario, 3 rounds of 3 s each
   versus --scenario h1-128 --scenario tcp-128   two of them
   versus --haproxy ~/haproxy-3.4/haproxy        one more HAProxy beside the installed one
-  versus --list                                 the scenarios";
+  versus --list                                 the scenarios
+  versus endurance                              100,000 connections of every kind: is anything lost?";
 
 /// Races ha-lb against HAProxy, nginx and a bare relay
 #[derive(Debug, Parser)]
@@ -72,6 +74,8 @@ pub(crate) struct Race {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Opens and closes many connections of every kind: is memory or a descriptor lost?
+    Endurance(endurance::Endurance),
     /// The floor: bytes from each client to ORIGIN and back, nothing else
     #[command(hide = true)]
     Relay {
@@ -92,6 +96,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
+        Some(Command::Endurance(endurance)) => endurance::run(&endurance),
         Some(Command::Relay {
             listen,
             origin,

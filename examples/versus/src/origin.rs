@@ -1,4 +1,6 @@
-//! The origin: one thread that answers `GET /N` with N bytes, as cheaply as it can.
+//! The origin: one thread that answers `GET /N` with N bytes, as cheaply as it can. `asked` has what else it does.
+
+mod asked;
 
 use std::{
     collections::BTreeMap,
@@ -6,11 +8,13 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     rc::Rc,
     thread,
+    time::Duration,
 };
 
-use memchr::memmem;
+use rustix::net::sockopt::set_socket_linger;
 use slab::Slab;
 
+use self::asked::{Asked, Manner, render};
 use crate::{
     cpus,
     poll::{Interest, Poll, ready},
@@ -46,11 +50,11 @@ struct Peer {
 struct Answer {
     bytes: Rc<[u8]>,
     sent: usize,
-    close: bool,
+    asked: Asked,
 }
 
-/// Answers by the length of their bodies, with and without a close.
-type Answers = BTreeMap<(usize, bool), Rc<[u8]>>;
+/// Answers by what was asked for.
+type Answers = BTreeMap<Asked, Rc<[u8]>>;
 
 fn serve(listener: &TcpListener) -> io::Result<()> {
     let mut poll = Poll::new()?;
@@ -111,18 +115,20 @@ impl Peer {
         }
         self.input
             .extend_from_slice(room.get(..count).unwrap_or_default());
-        if !self.input.ends_with(b"\r\n\r\n") {
+        if !asked::is_whole(&self.input) {
             return Ok(true);
         }
-        let (body, close) = understand(&self.input).ok_or(io::ErrorKind::InvalidData)?;
+        let asked = asked::understand(&self.input).ok_or(io::ErrorKind::InvalidData)?;
         self.input.clear();
-        let bytes = answers
-            .entry((body, close))
-            .or_insert_with(|| render(body, close));
+        if asked.manner == Manner::Stall {
+            // Until the proxy gives up.
+            return Ok(true);
+        }
+        let bytes = answers.entry(asked).or_insert_with(|| render(asked));
         self.answer = Some(Answer {
             bytes: Rc::clone(bytes),
             sent: 0,
-            close,
+            asked,
         });
         if self.send()? {
             return self.finish();
@@ -147,41 +153,12 @@ impl Peer {
 
     /// An answer is out; true if another request may come.
     fn finish(&mut self) -> io::Result<bool> {
-        Ok(!self.answer.take().is_some_and(|answer| answer.close))
-    }
-}
-
-/// The length that a request asks for, and whether it asks for the close.
-fn understand(head: &[u8]) -> Option<(usize, bool)> {
-    let rest = head.strip_prefix(b"GET /")?;
-    let digits = rest.get(..memchr::memchr(b' ', rest)?)?;
-    let body = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    let close = memmem::find(head, b"onnection: close").is_some();
-    Some((body, close))
-}
-
-fn render(body: usize, close: bool) -> Rc<[u8]> {
-    let connection = if close { "Connection: close\r\n" } else { "" };
-    let mut bytes =
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {body}\r\n{connection}\r\n").into_bytes();
-    bytes.resize(bytes.len() + body, b'x');
-    bytes.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_says_how_much_and_whether_to_close() {
-        assert_eq!(
-            understand(b"GET /128 HTTP/1.1\r\nHost: x\r\n\r\n"),
-            Some((128, false))
-        );
-        assert_eq!(
-            understand(b"GET /1 HTTP/1.1\r\nconnection: close\r\n\r\n"),
-            Some((1, true))
-        );
-        assert_eq!(understand(b"GET /x HTTP/1.1\r\n\r\n"), None);
+        let Some(Asked { manner, close, .. }) = self.answer.take().map(|a| a.asked) else {
+            return Ok(true);
+        };
+        if manner == Manner::Reset {
+            set_socket_linger(&self.stream, Some(Duration::ZERO))?;
+        }
+        Ok(!close && !manner.breaks_off())
     }
 }

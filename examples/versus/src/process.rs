@@ -82,6 +82,16 @@ pub(crate) fn memory(pids: &[u32]) -> u64 {
     sum(pids, "smaps_rollup", "Pss:")
 }
 
+/// The resident size of a process now, in bytes.
+pub(crate) fn resident(pid: u32) -> u64 {
+    sum(&[pid], "status", "VmRSS:")
+}
+
+/// How many files a process has open.
+pub(crate) fn descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
 fn sum(pids: &[u32], file: &str, field: &str) -> u64 {
     let kilobytes = pids.iter().filter_map(|pid| {
         let text = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
@@ -102,6 +112,7 @@ mod tests {
         let pids = tree(process::id()).unwrap();
         assert_eq!(pids.first(), Some(&process::id()));
         assert!(memory(&pids) > 0 && peak_memory(&pids) >= 4096);
+        assert!(resident(process::id()) > 0 && descriptors(process::id()) > 0);
         assert!(!threads(process::id()).is_empty());
         let before = cpu_time(&pids);
         while cpu_time(&pids) == before {}

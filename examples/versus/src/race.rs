@@ -113,8 +113,8 @@ fn choose(names: &[String]) -> Result<Vec<&'static Scenario>, Fatal> {
     Ok(ALL.iter().filter(wanted).collect())
 }
 
-/// Both ends of 5,000 idle connections and of 2,000 servers are in this process, the rest in the proxies.
-fn raise_limits() -> Result<(), Fatal> {
+/// Both ends of 5,000 connections and of 2,000 servers are in this process, the rest in the proxies.
+pub(crate) fn raise_limits() -> Result<(), Fatal> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -1,4 +1,4 @@
-//! The report: a table per scenario, or one JSON document. The only file that prints to standard output.
+//! The report: a table per scenario, or one JSON document.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::{
 
 /// Prints a line.
 #[expect(clippy::print_stdout, reason = "this is the program's output")]
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     println!("{line}");
 }
 

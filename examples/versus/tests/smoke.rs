@@ -1,4 +1,4 @@
-//! The race runs, briefly: every answer is verified by the program itself, so success says much.
+//! The race and the endurance run, briefly: every answer is verified by the program itself, so success says much.
 
 use std::{path::Path, process::Command};
 
@@ -49,4 +49,24 @@ fn every_contender_answers_every_request() {
             );
         }
     }
+}
+
+#[test]
+fn five_thousand_connections_of_every_kind_leave_nothing_behind() {
+    let beside = Path::new(env!("CARGO_BIN_EXE_versus")).with_file_name("ha-lb");
+    if !beside.exists() {
+        assert!(std::env::var_os("CI").is_none(), "ha-lb is not built");
+        println!("skipped: ha-lb is not built");
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_versus"))
+        .args(["endurance", "--connections", "5000", "--at-once", "300"])
+        .args(["--requests", "20000", "--alone"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    println!("{told}");
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}{why}");
+    assert_eq!(told.matches(" held ").count(), 12, "{told}");
 }

@@ -167,6 +167,11 @@ impl Flow {
         &mut self.ahead
     }
 
+    /// Nothing more is moved until the next beginning.
+    pub(super) fn release_pipe(&mut self) {
+        self.pipe = None;
+    }
+
     /// What goes first and may still be added to.
     pub(super) fn ahead(&mut self) -> &mut Vec<u8> {
         if self.ahead_sent == self.ahead.len() {

@@ -68,6 +68,12 @@ impl Exchange {
             trace: Trace::default(),
         }
     }
+
+    /// Gives back what only a transfer needs: pipes are descriptors, and one that was left has bytes in it.
+    fn rest(&mut self) {
+        self.up.release_pipe();
+        self.down.release_pipe();
+    }
 }
 
 /// What becomes of a client connection after an exchange.
@@ -104,6 +110,7 @@ pub(super) async fn serve_one(mut connection: Box<Connection>, number: u32) {
     let pooled = connection.worker.exchanges.borrow_mut().pop();
     let mut exchange = pooled.unwrap_or_else(Exchange::new);
     exchange::serve(&mut connection, &mut exchange, number).await;
+    exchange.rest();
     let mut pool = connection.worker.exchanges.borrow_mut();
     if pool.len() < KEPT {
         pool.push(exchange);
@@ -146,6 +153,7 @@ async fn serve_while_busy(connection: &mut Connection, requests: &mut u32) -> Ne
     let next = loop {
         connection.catch_up();
         let next = exchange::serve(connection, &mut exchange, *requests).await;
+        exchange.rest();
         *requests = requests.saturating_add(1);
         connection.member.uses(None);
         connection.client.input.forget();

@@ -12,8 +12,15 @@ pub(super) fn run(
 ) -> io::Result<Tally> {
     let (warm_up, measured) = match plan.span {
         Span::Answers(count) => {
-            let few = ["-c", "1", "-m", "1", "-n", &count.to_string()].map(str::to_owned);
-            return report(plan, &few);
+            let words = [
+                "-c",
+                &plan.connections.to_string(),
+                "-m",
+                &streams.to_string(),
+                "-n",
+                &count.to_string(),
+            ];
+            return report(plan, &words.map(str::to_owned));
         }
         Span::Time { warm_up, measured } => (warm_up, measured),
     };

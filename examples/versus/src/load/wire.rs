@@ -16,14 +16,14 @@ use rustls_pki_types::ServerName;
 use crate::poll::ready;
 
 /// A connection.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     stream: TcpStream,
     tls: Option<Box<ClientConnection>>,
 }
 
 impl Wire {
     /// Begins to connect; everything here is IPv4.
-    pub(super) fn open(target: SocketAddr, tls: Option<&Arc<ClientConfig>>) -> io::Result<Self> {
+    pub(crate) fn open(target: SocketAddr, tls: Option<&Arc<ClientConfig>>) -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&fd, true)?;
@@ -44,12 +44,12 @@ impl Wire {
         })
     }
 
-    pub(super) fn socket(&self) -> &TcpStream {
+    pub(crate) fn socket(&self) -> &TcpStream {
         &self.stream
     }
 
     /// Writes what fits; nothing while the connection is still being made.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
         match &mut self.tls {
             None => match ready(self.stream.write(bytes)) {
                 Err(failed) if failed.kind() == io::ErrorKind::NotConnected => Ok(None),
@@ -61,7 +61,7 @@ impl Wire {
     }
 
     /// Sends what TLS has to send.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         match &mut self.tls {
             Some(tls) => flush(tls, &mut self.stream),
             None => Ok(()),
@@ -69,7 +69,7 @@ impl Wire {
     }
 
     /// Reads what there is; 0 bytes are the end.
-    pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<Option<usize>> {
+    pub(crate) fn read(&mut self, room: &mut [u8]) -> io::Result<Option<usize>> {
         let Some(tls) = &mut self.tls else {
             return ready(self.stream.read(room));
         };
@@ -89,7 +89,7 @@ impl Wire {
     }
 
     /// Whether the TLS session went on from an earlier one.
-    pub(super) fn is_resumed(&self) -> bool {
+    pub(crate) fn is_resumed(&self) -> bool {
         let kind = self.tls.as_ref().and_then(|tls| tls.handshake_kind());
         kind == Some(HandshakeKind::Resumed)
     }
