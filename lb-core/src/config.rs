@@ -23,7 +23,7 @@ pub use proxy::{
     StickTableConfig, StoreKind, TableKey, Timeouts,
 };
 pub use resolvers::{Hold, Resolution, Resolvers};
-pub use server::{CheckConfig, ServerConfig};
+pub use server::{CheckConfig, ProxyOptions, ServerConfig};
 pub use tls::{
     ClientVerify, IgnoredFaults, PemFile, ServerTls, TicketKey, TlsAlgorithms, TlsBind,
     TlsCertificate, TlsListLine, TlsSettings,

@@ -41,6 +41,7 @@ mod rt;
 mod secure;
 mod session;
 mod sink;
+mod squeeze;
 mod stream;
 mod tcp;
 mod tls;

@@ -129,7 +129,7 @@ fn content(bytes: &[u8], leniency: Leniency, step: usize) -> Option<(usize, Vec<
 /// A PROXY header lies within the bytes and is found at the same place however they arrive.
 pub fn proxy_header(bytes: &[u8]) {
     let whole = proxy_protocol::decode(bytes);
-    let Ok(Progress::Complete(header)) = whole else {
+    let Ok(Progress::Complete(header)) = &whole else {
         return;
     };
     assert!(header.len <= bytes.len());
@@ -214,6 +214,7 @@ fn anyone() -> ConnectionInfo {
     ConnectionInfo {
         source: ([192, 0, 2, 1], 40000).into(),
         destination: ([198, 51, 100, 1], 80).into(),
+        fronted: None,
         tls: None,
         frontend: "fe".into(),
         bind: None,

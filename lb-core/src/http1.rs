@@ -8,6 +8,7 @@
 //! Never here: sockets, clocks, routing. Nothing from the network can panic or make the answer depend on how
 //! the bytes were cut (RFC 9112; strictness as in the tables of `tests.rs`).
 
+mod authority;
 mod body;
 mod chunked;
 mod connection;
@@ -25,6 +26,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use authority::without_default_port;
 pub use body::{Body, BodyProgress};
 pub use chunked::{ChunkedDecoder, Piece};
 pub use connection::{ConnectionOption, client_framing, client_stays, server_stays};

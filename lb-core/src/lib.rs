@@ -44,6 +44,7 @@
 pub mod acl;
 pub mod backend;
 pub mod balance;
+pub mod compression;
 pub mod config;
 pub mod cookie;
 #[cfg(feature = "tokio")]

@@ -1,14 +1,18 @@
 //! The PROXY protocol, versions 1 (text) and 2 (binary), as decoder and encoder without I/O.
 //!
-//! Follows the specification kept with HAProxy (`proxy-protocol.txt`, section 2). TLVs of version 2 are passed
-//! over. Nothing here may read past the header: what follows it belongs to the client.
+//! Follows the specification kept with HAProxy (`proxy-protocol.txt`, section 2). Of the TLVs of
+//! version 2 authority, unique id and checksum are read. Nothing here may read past the header: what follows it belongs to the client.
 //!
 //! ```text
 //! v1: "PROXY" SP ("TCP4" | "TCP6" | "UNKNOWN") [SP source SP destination SP port SP port] CR LF   at most 107
 //! v2: 12 bytes of signature | version << 4 + command | family << 4 + transport | length (2) | addresses | TLVs
 //! ```
 
+mod tlv;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+pub use tlv::{Tlvs, Told};
 
 use crate::http1::Progress;
 
@@ -20,13 +24,15 @@ const V1_MAX: usize = 107;
 const V2_FIXED: usize = 16;
 
 /// A header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// (source, destination) as the sender saw them; `None` for UNKNOWN, LOCAL (a sender's own health check)
     /// and families other than IP: the connection's own addresses hold.
     pub addresses: Option<(SocketAddr, SocketAddr)>,
     /// Length of the header in bytes.
     pub len: usize,
+    /// What it says besides.
+    pub told: Told,
 }
 
 /// Why a connection that must begin with a header is refused.
@@ -48,6 +54,12 @@ pub enum Error {
     /// Fewer address bytes than the family has.
     #[error("PROXY header of {0} bytes is too short for its addresses")]
     TooShort(usize),
+    /// A TLV that does not end with the header, or is longer than it may be.
+    #[error("malformed TLV in a PROXY header")]
+    Tlv,
+    /// The checksum is that of another header.
+    #[error("wrong checksum in a PROXY header")]
+    Checksum,
 }
 
 /// Reads a header from the first bytes of a connection.
@@ -86,6 +98,7 @@ fn decode_v1(bytes: &[u8]) -> Result<Progress<Header>, Error> {
         return Ok(Progress::Complete(Header {
             addresses: None,
             len,
+            told: Told::default(),
         }));
     }
     let mut address = || words.next().and_then(|w| w.parse::<IpAddr>().ok());
@@ -106,6 +119,7 @@ fn decode_v1(bytes: &[u8]) -> Result<Progress<Header>, Error> {
             SocketAddr::new(destination, to),
         )),
         len,
+        told: Told::default(),
     }))
 }
 
@@ -127,7 +141,22 @@ fn decode_v2(bytes: &[u8]) -> Result<Progress<Header>, Error> {
         (1, _) => None,
         (other, _) => return Err(Error::Command(other)),
     };
-    Ok(Progress::Complete(Header { addresses, len }))
+    let behind = match family >> 4 {
+        1 => 12,
+        2 => 36,
+        3 => 216,
+        _ => 0,
+    };
+    // A sender's own check says nothing of a client.
+    let told = match command & 0xf {
+        1 => tlv::read(bytes.get(..len).unwrap_or_default(), V2_FIXED + behind)?,
+        _ => Told::default(),
+    };
+    Ok(Progress::Complete(Header {
+        addresses,
+        len,
+        told,
+    }))
 }
 
 /// Two addresses of N bytes, then two ports.
@@ -166,7 +195,7 @@ pub fn encode_v1(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>)
     out.extend_from_slice(line.as_bytes());
 }
 
-/// Appends a version 2 header without TLVs.
+/// Appends a version 2 header; [`Tlvs`] may be added to it.
 pub fn encode_v2(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) {
     let (source, destination) = same_family(source, destination);
     out.extend_from_slice(&SIGNATURE);

@@ -17,10 +17,11 @@ pub use certificate::{
     Certificate, ClientCertificate, DistinguishedName, NamePart, ServerCertificate, ServerSession,
     Verified,
 };
-pub use state::{Captures, LogLevel, Marks, RuleState, Scope, Variables};
+pub use state::{Bodies, Captures, LogLevel, Marks, RuleState, Scope, Variables};
 pub use world::World;
 
 use crate::head::HeadRef;
+pub use crate::proxy_protocol::Told;
 
 /// What is known of a client connection from its acceptance on.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct ConnectionInfo {
     pub source: SocketAddr,
     /// Address the client connected to (the one of the PROXY header where the bind line accepts it).
     pub destination: SocketAddr,
+    /// What it was before a PROXY header or `tcp-request session` rules made another of it.
+    pub fronted: Option<Box<Fronted>>,
     /// TLS of the client side. (Boxed: most connections have none.)
     pub tls: Option<Box<TlsInfo>>,
     /// Name of the frontend.
@@ -39,6 +42,48 @@ pub struct ConnectionInfo {
     pub accepted_at: Instant,
     /// The same moment on the wall clock.
     pub accepted_date: SystemTime,
+}
+
+impl ConnectionInfo {
+    /// The addresses of the connection itself, whatever later rules made of them.
+    pub fn of_connection(&self) -> Addresses {
+        let present = Addresses {
+            source: self.source,
+            destination: self.destination,
+        };
+        self.fronted.as_ref().map_or(present, |f| f.addresses)
+    }
+
+    /// What a PROXY header said besides addresses; `None` if there was none.
+    pub fn told(&self) -> Option<&Told> {
+        self.fronted.as_ref()?.told.as_ref()
+    }
+
+    #[cfg(feature = "tokio")]
+    /// Remembers what the connection is by now; to be called before its addresses change.
+    pub(crate) fn front(&mut self, told: Option<Told>) {
+        let addresses = self.of_connection();
+        let told = told.or_else(|| self.told().cloned());
+        self.fronted = Some(Box::new(Fronted { addresses, told }));
+    }
+}
+
+/// A connection before anybody made another of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fronted {
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// What a PROXY header said besides addresses.
+    pub told: Option<Told>,
+}
+
+/// Whence and whither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// The client's.
+    pub source: SocketAddr,
+    /// The one that it came to.
+    pub destination: SocketAddr,
 }
 
 /// TLS parameters of a connection.
@@ -94,11 +139,25 @@ impl<'a> RequestView<'a> {
             state,
             request: None,
             response: None,
-            payload: &[],
+            payload: state.marks.as_ref().map_or(&[], |m| &m.bodies.request),
             complete: true,
             backend: state.backend.as_deref(),
             server: state.server.as_deref(),
         }
+    }
+
+    /// Address of the client, as rules have it.
+    pub fn source(&self) -> SocketAddr {
+        let changed = self.state.addresses();
+        changed.map_or(self.connection.source, |addresses| addresses.source)
+    }
+
+    /// Address that the client came to, as rules have it.
+    pub fn destination(&self) -> SocketAddr {
+        let changed = self.state.addresses();
+        changed.map_or(self.connection.destination, |addresses| {
+            addresses.destination
+        })
     }
 
     /// The same with the head of a request.

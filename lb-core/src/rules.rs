@@ -168,6 +168,7 @@ impl ProxyRules {
         match run::over_bytes(&self.rules.content, &bytes, state) {
             Ending::Reject => ContentVerdict::Reject,
             Ending::SilentDrop => ContentVerdict::SilentDrop,
+            Ending::SwitchMode => ContentVerdict::SwitchMode,
             Ending::Unknown => ContentVerdict::NeedMore {
                 within: self.rules.inspect_delay.unwrap_or_default(),
             },
@@ -184,20 +185,9 @@ impl ProxyRules {
         state: &mut RuleState,
     ) -> RequestVerdict {
         let rules = &*self.rules;
-        capture_headers(
-            &rules.request_headers,
-            rules.slots.0,
-            request.as_ref(),
-            &mut state.captures.request,
-        );
-        if rules.unique_id.format.is_some() {
-            let view = RequestView::new(now, connection, state).with_request(request.as_ref());
-            let id = rules.unique_id.of(&view);
-            state.marked().unique_id = id;
-        }
-        if rules.slots.1 > 0 {
-            // Also an answer of our own is logged with its captures, which are then empty.
-            state.captures.response.resize(rules.slots.1, None);
+        let first = std::mem::take(&mut state.awaiting);
+        if first == 0 {
+            rules.begin_request(now, connection, request.as_ref(), state);
         }
         if rules.http_request.is_empty() && rules.redirects.is_empty() {
             return RequestVerdict::Continue;
@@ -210,12 +200,13 @@ impl ProxyRules {
             state,
             is_response: false,
         };
-        let mut ending = message.run(&rules.http_request);
+        let mut ending = message.run(&rules.http_request, first);
         if matches!(ending, Ending::Continue) {
-            ending = message.run(&rules.redirects);
+            ending = message.run(&rules.redirects, 0);
         }
         match ending {
-            Ending::Continue | Ending::Unknown => RequestVerdict::Continue,
+            Ending::Continue | Ending::Unknown | Ending::SwitchMode => RequestVerdict::Continue,
+            Ending::Wait(time, at_least) => RequestVerdict::WaitForBody { time, at_least },
             Ending::Deny(status, reply) => RequestVerdict::Deny { status, reply },
             Ending::Tarpit(status, reply) => RequestVerdict::Tarpit { status, reply },
             Ending::Redirect(redirect) => RequestVerdict::Redirect(redirect),
@@ -317,14 +308,16 @@ impl ProxyRules {
         state: &mut RuleState,
     ) -> ResponseVerdict {
         let rules = &*self.rules;
-        capture_headers(
-            &rules.response_headers,
-            rules.slots.1,
-            response.as_ref(),
-            &mut state.captures.response,
-        );
-        if let Some(cookie) = &rules.cookie {
-            state.marked().response_cookie = cookie.of_response(response.as_ref());
+        if state.awaiting == 0 {
+            capture_headers(
+                &rules.response_headers,
+                rules.slots.1,
+                response.as_ref(),
+                &mut state.captures.response,
+            );
+            if let Some(cookie) = &rules.cookie {
+                state.marked().response_cookie = cookie.of_response(response.as_ref());
+            }
         }
         over_response(
             &rules.http_response,
@@ -367,6 +360,33 @@ impl ProxyRules {
     /// For each `use_backend` in order its static name, `None` for dynamic ones.
     pub(crate) fn backend_rules(&self) -> impl Iterator<Item = Option<Arc<str>>> {
         static_names(&self.rules.backends)
+    }
+}
+
+impl Rules {
+    /// What is noted of a request before the first rule.
+    fn begin_request(
+        &self,
+        now: Instant,
+        connection: &ConnectionInfo,
+        request: HeadRef<'_>,
+        state: &mut RuleState,
+    ) {
+        capture_headers(
+            &self.request_headers,
+            self.slots.0,
+            request,
+            &mut state.captures.request,
+        );
+        if self.unique_id.format.is_some() {
+            let view = RequestView::new(now, connection, state).with_request(request);
+            let id = self.unique_id.of(&view);
+            state.marked().unique_id = id;
+        }
+        if self.slots.1 > 0 {
+            // Also an answer of our own is logged with its captures, which are then empty.
+            state.captures.response.resize(self.slots.1, None);
+        }
     }
 }
 
@@ -436,16 +456,20 @@ fn over_response(
         state,
         is_response: true,
     };
-    match message.run(rules) {
+    let first = std::mem::take(&mut message.state.awaiting);
+    match message.run(rules, first) {
+        Ending::Wait(time, at_least) => ResponseVerdict::WaitForBody { time, at_least },
         Ending::Deny(status, reply) | Ending::Tarpit(status, reply) => {
             ResponseVerdict::Deny { status, reply }
         }
         Ending::Redirect(redirect) => ResponseVerdict::Redirect(redirect),
         Ending::Return(reply) => ResponseVerdict::Return(reply),
         Ending::SilentDrop | Ending::Reject => ResponseVerdict::SilentDrop,
-        Ending::Continue | Ending::Auth(_) | Ending::Serve(_) | Ending::Unknown => {
-            ResponseVerdict::Continue
-        }
+        Ending::Continue
+        | Ending::Auth(_)
+        | Ending::Serve(_)
+        | Ending::SwitchMode
+        | Ending::Unknown => ResponseVerdict::Continue,
     }
 }
 

@@ -130,6 +130,7 @@ fn rules_routes_and_log_lines_allocate_nothing() {
     let connection = ConnectionInfo {
         source: "192.0.2.9:40000".parse().unwrap(),
         destination: "198.51.100.1:443".parse().unwrap(),
+        fronted: None,
         tls: None,
         frontend: "fe".into(),
         bind: None,

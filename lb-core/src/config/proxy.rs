@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::{ErrorPage, LogTarget, ServerConfig, TlsBind};
 use crate::{
     balance::{Algorithm, HashConfig},
+    compression::Compression,
     health::script::Script,
     rules::ProxyRules,
 };
@@ -52,6 +53,10 @@ pub struct ProxyConfig {
     pub ignore_probes: bool,
     /// `option socket-stats`: each listener counts for itself, too.
     pub socket_stats: bool,
+    /// `compression`.
+    pub compression: Option<Arc<Compression>>,
+    /// `option http-buffer-request`: rules see requests with their bodies.
+    pub buffer_request: bool,
     /// `option disable-h2-upgrade`: the preface of HTTP/2 on a connection without TLS is no request.
     pub no_h2_upgrade: bool,
     /// `option tcpka` / `clitcpka` / `srvtcpka`: keep-alive probes on (client, server) sockets.
@@ -91,6 +96,8 @@ impl ProxyConfig {
             http_mode: HttpMode::default(),
             forward_for: None,
             ignore_probes: false,
+            compression: None,
+            buffer_request: false,
             no_h2_upgrade: false,
             tcp_keepalive: (false, false),
             rules: ProxyRules::default(),
@@ -304,10 +311,11 @@ impl Default for BackendConfig {
 pub enum HttpReuse {
     /// Only those of its own client connection.
     Never,
-    /// Any, but a client's first request only on a connection that was reused before or is new (the default).
+    /// Any, but a client's first request goes over a new one: there its client would not know that it may be repeated
+    /// (the default).
     #[default]
     Safe,
-    /// Any that was reused before.
+    /// Any, but a client's first request only one that was reused before.
     Aggressive,
     /// Any.
     Always,

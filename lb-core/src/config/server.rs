@@ -47,10 +47,18 @@ pub struct ServerConfig {
     pub check: Option<CheckConfig>,
     /// `send-proxy` (1) or `send-proxy-v2` (2).
     pub send_proxy: Option<u8>,
+    /// `proxy-v2-options`: what the header of version 2 says besides addresses.
+    pub proxy_options: ProxyOptions,
     /// `ssl`: connections to it are encrypted.
     pub tls: Option<Arc<ServerTls>>,
     /// Settings of TLS that an operator has switched off.
     pub spare_tls: Option<Arc<ServerTls>>,
+    /// `pool-max-conn`: most idle connections; `None` is unlimited.
+    pub pool_max_conn: Option<u32>,
+    /// `pool-purge-delay`: how long an idle connection is kept (5 s).
+    pub pool_purge_delay: Option<Duration>,
+    /// `max-reuse`: how many more requests than its first a connection may carry; `None` is unlimited.
+    pub max_reuse: Option<u32>,
     /// `proto`: what it speaks.
     pub protocol: Protocol,
     /// `source` address for outgoing connections.
@@ -94,8 +102,12 @@ impl ServerConfig {
             rise: 2,
             check: None,
             send_proxy: None,
+            proxy_options: ProxyOptions::default(),
             tls: None,
             spare_tls: None,
+            pool_max_conn: None,
+            pool_purge_delay: None,
+            max_reuse: None,
             protocol: Protocol::Negotiated,
             source: None,
             shutdown_sessions_on_down: false,
@@ -112,6 +124,28 @@ impl ServerConfig {
     pub fn has_address(&self) -> bool {
         self.address.is_some() || self.unix.is_some()
     }
+}
+
+/// `proxy-v2-options`: what a PROXY header of version 2 says besides addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the line")]
+pub struct ProxyOptions {
+    /// `ssl`: whether the client speaks TLS, which version, and what verifying it came to.
+    pub ssl: bool,
+    /// `cert-cn`: the common name of its certificate.
+    pub cert_cn: bool,
+    /// `ssl-cipher`.
+    pub ssl_cipher: bool,
+    /// `cert-sig`: how its certificate is signed.
+    pub cert_sig: bool,
+    /// `cert-key`: kind of its certificate's key.
+    pub cert_key: bool,
+    /// `authority`: the name that the client asked for.
+    pub authority: bool,
+    /// `crc32c`: a checksum of the header.
+    pub crc32c: bool,
+    /// `unique-id`.
+    pub unique_id: bool,
 }
 
 /// Health check timing and target of one server.

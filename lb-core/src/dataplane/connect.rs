@@ -19,12 +19,13 @@ use super::{
 };
 use crate::{
     backend::{AfterFailure, AssignKey, Assignment, Backend, Lease, Outcome, Refusal},
-    config::{HttpReuse, Protocol, ProxyConfig, ServerConfig},
+    config::{HttpReuse, Protocol, ProxyConfig},
     head::Head,
     id::ServerIndex,
-    proxy_protocol,
+    proxy_protocol::{self, Tlvs},
+    request::Addresses,
     rules::Stores,
-    server::{Seen, Server},
+    server::{Seen, Server, ServerKey},
     stats::{Cell, Tally},
 };
 
@@ -65,12 +66,30 @@ fn remember(need: &Need<'_>, lease: &Lease) {
 pub(super) struct Dialed {
     pub(super) lease: Lease,
     pub(super) server: Side,
-    /// The name that a TLS server was asked for.
-    pub(super) name: Option<Box<[u8]>>,
+    /// What tells it from other connections to the server: the name that was asked for, and what of the client it
+    /// depends on.
+    pub(super) key: Option<Box<[u8]>>,
     /// Requests the connection has carried; 0 for a new one.
     pub(super) carried: u32,
-    /// It may serve other clients later.
-    pub(super) shareable: bool,
+}
+
+/// A server connection that stays with its client.
+pub(super) struct Own {
+    server: ServerKey,
+    stream: Stream,
+    key: Option<Box<[u8]>>,
+    carried: u32,
+}
+
+/// What a new connection is told.
+#[derive(Debug, Clone, Copy)]
+struct Told<'a> {
+    /// The name that a TLS server is asked for.
+    name: Option<&'a [u8]>,
+    /// See [`Dialed::key`].
+    key: Option<&'a [u8]>,
+    /// A PROXY header.
+    header: Option<&'a [u8]>,
 }
 
 /// Why there is none.
@@ -131,7 +150,10 @@ impl Connection {
             trace.answerer = Answerer::Server(server);
             self.member.uses(lease.server().map(Server::key));
             let name = self.server_name(need, &lease);
-            if let Some((stream, carried)) = self.reuse(need, &lease, name.as_deref()) {
+            let header = self.proxy_header(&lease);
+            let own = self.own_key(&lease, name.as_deref(), header.as_deref());
+            let key = own.as_deref().or(name.as_deref());
+            if let Some((stream, carried)) = self.reuse(need, &lease, key) {
                 trace.timers.connect.get_or_insert(Duration::ZERO);
                 cell(|c| &c.reuses);
                 remember(need, &lease);
@@ -139,14 +161,18 @@ impl Connection {
                 return Ok(Dialed {
                     lease,
                     server: Side::new(stream, clock::recent()),
-                    name,
+                    key: own.or(name),
                     carried,
-                    shareable: true,
                 });
             }
             let failure = loop {
                 let begun = clock::recent();
-                let tried = self.open(need, &lease, name.as_deref()).await;
+                let told = Told {
+                    name: name.as_deref(),
+                    key,
+                    header: header.as_deref(),
+                };
+                let tried = self.open(need, &lease, told).await;
                 *trace.timers.connect.get_or_insert_default() +=
                     clock::recent().saturating_duration_since(begun);
                 let failure = match tried {
@@ -155,12 +181,10 @@ impl Connection {
                         cell(|c| &c.connects);
                         remember(need, &lease);
                         self.state.to_server = server.stream.server_session().cloned();
-                        let config = lease.server().map(Server::config);
                         return Ok(Dialed {
-                            shareable: config.is_some_and(shareable),
                             lease,
                             server,
-                            name,
+                            key: own.or(name),
                             carried: 0,
                         });
                     }
@@ -214,7 +238,7 @@ impl Connection {
     ) -> Result<Lease, NotDialed> {
         let now = clock::recent();
         let key = AssignKey {
-            source: self.info.source.ip(),
+            source: self.addresses().source.ip(),
             cookie: need.cookie,
             hash: need.hash,
             exclude,
@@ -266,25 +290,34 @@ impl Connection {
     }
 
     /// An idle connection to the leased server, and the number of requests it has carried.
-    fn reuse(&self, need: &Need<'_>, lease: &Lease, name: Option<&[u8]>) -> Option<(Stream, u32)> {
+    fn reuse(
+        &mut self,
+        need: &Need<'_>,
+        lease: &Lease,
+        key: Option<&[u8]>,
+    ) -> Option<(Stream, u32)> {
         let number = need.reuse?;
+        let server = lease.server()?.key();
         let proven = match need.backend.config().http_reuse {
-            HttpReuse::Never => return None,
-            HttpReuse::Safe => number == 0,
-            HttpReuse::Aggressive => true,
-            HttpReuse::Always => false,
+            HttpReuse::Never => {
+                let mut own = self.own.take()?;
+                let fits = own.server == server && own.key.as_deref() == key;
+                return (fits && !own.stream.is_stale()).then_some((own.stream, own.carried));
+            }
+            HttpReuse::Safe if number == 0 => return None,
+            HttpReuse::Safe | HttpReuse::Always => false,
+            HttpReuse::Aggressive => number == 0,
         };
-        self.worker.idle.take(lease.server()?.key(), proven, name)
+        self.worker.idle.take(server, proven, key)
     }
 
     /// Keeps the connection for another request, and gives the place back.
-    pub(super) fn keep(&self, dialed: Dialed, now: Instant) {
+    pub(super) fn keep(&mut self, dialed: Dialed, now: Instant) {
         let Dialed {
             lease,
             server,
-            name,
+            key,
             carried,
-            ..
         } = dialed;
         let Some(config) = lease.server() else {
             return;
@@ -299,6 +332,20 @@ impl Connection {
         if !leads_to(&server.stream, config) {
             return;
         }
+        let carried = carried.saturating_add(1);
+        // The first request of a connection is no reuse.
+        if config.config().max_reuse.is_some_and(|most| carried > most) {
+            return;
+        }
+        if lease.backend().config().http_reuse == HttpReuse::Never {
+            self.own = Some(Box::new(Own {
+                server: config.key(),
+                stream: server.stream,
+                key,
+                carried,
+            }));
+            return;
+        }
         // Idle connections count towards the server's limit: those in use, this one's place included, and the
         // idle ones of every worker together.
         let limit = config.maxconn();
@@ -308,7 +355,7 @@ impl Connection {
         }
         self.worker
             .idle
-            .put(&lease, server.stream, name, carried + 1, now);
+            .put(&lease, server.stream, key, carried, now);
     }
 
     /// One attempt to connect to the leased server.
@@ -316,7 +363,7 @@ impl Connection {
         &mut self,
         need: &Need<'_>,
         lease: &Lease,
-        name: Option<&[u8]>,
+        told: Told<'_>,
     ) -> Result<Side, NotDialed> {
         let leased = lease.server().ok_or(NotDialed::NoServer)?;
         let config = leased.config();
@@ -352,17 +399,17 @@ impl Connection {
             Err(Gone::Killed) => return Err(NotDialed::Killed),
         }
         let mut server = Side::new(Stream::from(begun), clock::recent());
-        if let Some(version) = config.send_proxy {
-            self.send_proxy_header(version, &mut server).await?;
+        if let Some(header) = told.header {
+            send_proxy_header(header, &mut server).await?;
         }
         if config.tls.is_some() {
-            server = self.secure(need, lease, server, name).await?;
+            server = self.secure(need, lease, server, told.name).await?;
         }
         let negotiated =
             config.protocol == Protocol::Negotiated && server.stream.alpn() == Some(b"h2");
         if need.request.is_some() && (negotiated || config.protocol == Protocol::Http2) {
             // Boxed: few need it.
-            return Box::pin(self.multiplex(need, lease, server, name)).await;
+            return Box::pin(self.multiplex(need, lease, server, told.key)).await;
         }
         Ok(server)
     }
@@ -373,10 +420,10 @@ impl Connection {
         need: &Need<'_>,
         lease: &Lease,
         server: Side,
-        name: Option<&[u8]>,
+        key: Option<&[u8]>,
     ) -> Result<Side, NotDialed> {
         let settings = self.listener.balancer.config.global.http2;
-        let mut making = Box::pin(Made::new(server.stream, settings, name));
+        let mut making = Box::pin(Made::new(server.stream, settings, key));
         let made = self
             .wait(|client, cx| {
                 if let Poll::Ready(made) = making.as_mut().poll(cx) {
@@ -395,7 +442,6 @@ impl Connection {
         let sharing = need.backend.config().http_reuse != HttpReuse::Never;
         if let Some(leased) = lease.server()
             && sharing
-            && shareable(leased.config())
         {
             self.worker.idle.trunks.share(leased.key(), &made);
         }
@@ -411,31 +457,62 @@ impl Connection {
         }
         let mut address = server.address()?;
         if address.ip().is_unspecified() {
-            address.set_ip(self.info.destination.ip());
+            address.set_ip(self.addresses().destination.ip());
         }
         if let Some(offset) = config.map_port.filter(|_| address.port() == 0) {
-            let port = i32::from(self.info.destination.port()) + offset;
+            let port = i32::from(self.addresses().destination.port()) + offset;
             address.set_port(u16::try_from(port).ok()?);
         }
         Some(Destination::Ip(address))
     }
 
-    /// A header of a hundred bytes always fits a new connection's buffer.
-    async fn send_proxy_header(&self, version: u8, server: &mut Side) -> Result<(), NotDialed> {
+    /// What the server is told of the client before anything else.
+    fn proxy_header(&self, lease: &Lease) -> Option<Vec<u8>> {
+        let config = lease.server()?.config();
+        let version = config.send_proxy?;
         let mut header = Vec::new();
-        let (source, destination) = (self.info.source, self.info.destination);
+        let Addresses {
+            source,
+            destination,
+        } = self.addresses();
         if version == 1 {
             proxy_protocol::encode_v1(source, destination, &mut header);
-        } else {
-            proxy_protocol::encode_v2(source, destination, &mut header);
+            return Some(header);
         }
-        let written =
-            std::future::poll_fn(|cx| server.stream.poll_write(cx, &[io::IoSlice::new(&header)]))
-                .await;
-        match written {
-            Ok(count) if count == header.len() => Ok(()),
-            _ => Err(NotDialed::Refused),
+        proxy_protocol::encode_v2(source, destination, &mut header);
+        let tlvs = Tlvs {
+            options: config.proxy_options,
+            tls: self.info.tls.as_deref(),
+            told: self.info.told(),
+            unique_id: self.state.unique_id(),
+        };
+        tlvs.add(&mut header);
+        Some(header)
+    }
+
+    /// What tells a connection from others to the same server, where it depends on the client: only requests for
+    /// which all of it is the same may share one.
+    fn own_key(
+        &self,
+        lease: &Lease,
+        name: Option<&[u8]>,
+        header: Option<&[u8]>,
+    ) -> Option<Box<[u8]>> {
+        let server = lease.server()?;
+        let config = server.config();
+        let anywhere =
+            config.map_port.is_some() || config.address.is_some_and(|at| at.ip().is_unspecified());
+        if header.is_none() && !anywhere {
+            return None;
         }
+        let mut key = name.unwrap_or_default().to_vec();
+        key.push(0);
+        if let Some(Destination::Ip(at)) = self.destination(server) {
+            key.extend_from_slice(at.to_string().as_bytes());
+        }
+        key.push(0);
+        key.extend_from_slice(header.unwrap_or_default());
+        Some(key.into())
     }
 
     /// The pause between two attempts on one server.
@@ -490,10 +567,12 @@ pub(super) fn gave_up(
     Poll::Pending
 }
 
-/// Whether connections may serve other clients: not where the client's own addresses lead or are told.
-fn shareable(config: &ServerConfig) -> bool {
-    let elsewhere = config
-        .address
-        .is_some_and(|address| address.ip().is_unspecified());
-    config.send_proxy.is_none() && config.map_port.is_none() && !elsewhere
+/// A header of some hundred bytes always fits a new connection's buffer.
+async fn send_proxy_header(header: &[u8], server: &mut Side) -> Result<(), NotDialed> {
+    let slices = [io::IoSlice::new(header)];
+    let written = std::future::poll_fn(|cx| server.stream.poll_write(cx, &slices)).await;
+    match written {
+        Ok(count) if count == header.len() => Ok(()),
+        _ => Err(NotDialed::Refused),
+    }
 }

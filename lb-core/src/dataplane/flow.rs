@@ -14,6 +14,7 @@ use super::{
     buffer::{BULK, Buffer, SIZE},
     pipe::Pipe,
     rt::{Direction, Socket},
+    squeeze::Squeeze,
     stream::{Plain, Stream},
 };
 use crate::http1::{Body, ChunkedDecoder};
@@ -106,6 +107,10 @@ pub(super) struct Flow {
     ahead_sent: usize,
     /// Bytes at the front of the source's input that belong to the body.
     approved: usize,
+    /// The sink gets content compressed.
+    squeeze: Option<Box<Squeeze>>,
+    /// The sink gets nothing of the body.
+    hidden: bool,
     /// The sink gets content without chunks.
     unwrap: Option<ChunkedDecoder>,
     /// The sink's sending direction is ended after the last byte.
@@ -139,6 +144,8 @@ impl Flow {
             ahead: Vec::new(),
             ahead_sent: 0,
             approved: 0,
+            squeeze: None,
+            hidden: false,
             unwrap: None,
             close,
             closed: false,
@@ -194,6 +201,16 @@ impl Flow {
     /// The sink speaks HTTP/1.0: content is sent without the chunks it came in.
     pub(super) fn unwrap_chunks(&mut self, decoder: ChunkedDecoder) {
         self.unwrap = Some(decoder);
+    }
+
+    /// The sink gets what this makes of the content.
+    pub(super) fn squeeze(&mut self, squeeze: Box<Squeeze>) {
+        self.squeeze = Some(squeeze);
+    }
+
+    /// The sink asked for a head alone: the body is read and forgotten.
+    pub(super) fn hide_body(&mut self) {
+        self.hidden = true;
     }
 
     /// Sends everything again from the first byte; only while no body byte has been taken from the source.
@@ -318,6 +335,9 @@ impl Flow {
 
     /// Finds out which of the received bytes belong to the body.
     fn approve(&mut self, from: &mut Side) -> Result<(), Fault> {
+        if self.squeeze.is_some() {
+            return self.compress(from);
+        }
         if let Some(decoder) = &mut self.unwrap {
             if self.ahead_sent < self.ahead.len() || self.body.is_done() {
                 return Ok(());
@@ -335,6 +355,8 @@ impl Flow {
             }
             if decoder.is_done() {
                 self.body = Body::Done;
+            } else if from.ended {
+                return Err(Fault::Truncated);
             }
             return Ok(());
         }
@@ -346,9 +368,37 @@ impl Flow {
                 self.framing += progress.framing;
             }
         }
+        if self.hidden {
+            from.input.consume(self.approved);
+            self.approved = 0;
+        }
         // The end of the source ends a body without a length.
         let over = from.ended && !self.body.is_done() && self.approved == from.input.len();
         if over && !self.body.ends_at_close() {
+            return Err(Fault::Truncated);
+        }
+        Ok(())
+    }
+
+    /// Puts what has come of the content before what goes next, compressed.
+    fn compress(&mut self, from: &mut Side) -> Result<(), Fault> {
+        let Some(squeeze) = &mut self.squeeze else {
+            return Ok(());
+        };
+        // What is sent behind a head goes with it.
+        let waits = self.ahead_sent < self.ahead.len() && (self.ahead_sent > 0 || self.bytes > 0);
+        if waits || self.body.is_done() {
+            return Ok(());
+        }
+        if self.ahead_sent == self.ahead.len() {
+            self.ahead.clear();
+            self.ahead_sent = 0;
+        }
+        let over = squeeze.pass(&mut from.input, &mut self.ahead);
+        self.bytes += squeeze.sent();
+        if over.map_err(|_| Fault::Malformed)? {
+            self.body = Body::Done;
+        } else if from.ended {
             return Err(Fault::Truncated);
         }
         Ok(())
@@ -432,6 +482,8 @@ impl Flow {
             || self.pipe.is_some() && self.body.opaque_bytes() > 0
             || matches!(self.body, Body::UntilClose) && self.busy >= BUSY;
         bulk && self.unwrap.is_none()
+            && !self.hidden
+            && self.squeeze.is_none()
             && !from.ended
             && from.input.is_empty()
             && from.tcp().is_some()

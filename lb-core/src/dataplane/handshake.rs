@@ -142,6 +142,7 @@ impl Connection {
             handshake: self.handshake,
             idle_since: self.idle_since,
             inspected: self.inspected,
+            own: self.own,
             presence,
         })
     }

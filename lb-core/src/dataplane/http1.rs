@@ -6,12 +6,13 @@
 mod answer;
 mod exchange;
 mod forward;
+mod hold;
 mod prepare;
 mod reply;
 mod send;
 mod wait;
 
-use std::{task::Poll, time::Duration};
+use std::{sync::Arc, task::Poll, time::Duration};
 
 use super::{
     buffer, clock,
@@ -22,9 +23,10 @@ use super::{
     trace::Trace,
 };
 use crate::{
+    compression::{self, Compression},
     config::Protocol,
     head::Head,
-    http1::{Leniency, Limits, RequestDecoder, ResponseDecoder},
+    http1::{Leniency, Limits, Method, RequestDecoder, ResponseDecoder},
 };
 
 /// How strictly heads are read: as HAProxy does, whose files this runs.
@@ -42,6 +44,10 @@ pub(super) struct Exchange {
     /// Method and target as received, for the log, and their lengths.
     line: Vec<u8>,
     method_len: usize,
+    /// What is made of the content of the response, if it suits.
+    squeeze: Option<(compression::Algorithm, Arc<Compression>)>,
+    /// What the server was asked, which decides whether its response has a body.
+    asked: Method,
     /// The request has been made ready for a server.
     forwarding: bool,
     /// The server takes no more of the request.
@@ -57,11 +63,13 @@ impl Exchange {
             request: Head::default(),
             response: Head::default(),
             decoder: RequestDecoder::new(Limits::default(), LENIENCY),
-            answers: ResponseDecoder::new(Limits::default(), LENIENCY, crate::http1::Method::Get),
+            answers: ResponseDecoder::new(Limits::default(), LENIENCY, Method::Get),
             up: Flow::default(),
             down: Flow::default(),
             line: Vec::new(),
             method_len: 0,
+            squeeze: None,
+            asked: Method::Get,
             forwarding: false,
             upload_broken: false,
             ends_at_client_end: false,

@@ -18,11 +18,14 @@ use crate::{
 /// How long a connection may wait for its next request (HAProxy's `pool-purge-delay`).
 const KEPT: Duration = Duration::from_secs(5);
 
+/// Idle connections to a server of which each is good for few requests only.
+const KEYED: usize = 256;
+
 /// A server connection between two requests.
 #[derive(Debug)]
 struct Idle {
     stream: Stream,
-    /// The name that a TLS server was asked for.
+    /// What tells it from other connections to the server.
     name: Option<Box<[u8]>>,
     since: Instant,
     /// Requests it has carried: from the second on it is known to be reusable.
@@ -106,8 +109,18 @@ impl IdlePool {
         let used = server.served();
         kept.peak = kept.peak.max(used);
         let idle = &server.counters().idle;
-        if used + idle.value() > kept.peak.max(kept.need) {
+        let most = server.config().pool_max_conn.unwrap_or(u32::MAX);
+        // Of the idle ones this worker's alone, and of those with a key those with the same one: no others can be taken.
+        let alike = match &name {
+            None => kept.idle.len(),
+            Some(_) => kept.idle.iter().filter(|other| other.name == name).count(),
+        };
+        let own = u32::try_from(alike).unwrap_or(u32::MAX);
+        if used.saturating_add(own) > kept.peak.max(kept.need) || idle.value() >= most {
             return stream.reset_on_close();
+        }
+        if name.is_some() && kept.idle.len() >= KEYED {
+            kept.idle.remove(0).leave();
         }
         idle.enter();
         kept.idle.push(Idle {
@@ -129,7 +142,12 @@ impl IdlePool {
         self.trunks.sweep(now);
         self.retain(|_, idle| {
             let serves = idle.server().is_some_and(Server::accepts_persistent);
-            serves && now.duration_since(idle.since) < KEPT && !idle.stream.is_stale()
+            let kept = idle
+                .server()
+                .and_then(|server| server.config().pool_purge_delay);
+            serves
+                && now.duration_since(idle.since) < kept.unwrap_or(KEPT)
+                && !idle.stream.is_stale()
         });
     }
 

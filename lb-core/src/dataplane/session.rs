@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     clock,
+    connect::Own,
     count::Counted,
     flow::Side,
     http1, http2,
@@ -26,7 +27,7 @@ use crate::{
     http1::Progress,
     log::events::{self, level},
     proxy_protocol,
-    request::{ConnectionInfo, RuleState},
+    request::{Addresses, ConnectionInfo, RuleState},
     rules::ConnectionVerdict,
 };
 
@@ -45,6 +46,8 @@ pub(super) struct Connection {
     pub(super) idle_since: Instant,
     /// The frontend's `tcp-request content` rules have seen the request that comes next.
     pub(super) inspected: bool,
+    /// The server connection that nobody else may use (`http-reuse never`).
+    pub(super) own: Option<Box<Own>>,
     /// Shared by the streams of a connection in HTTP/2.
     pub(super) presence: Rc<Presence>,
 }
@@ -151,6 +154,7 @@ fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<C
     let info = ConnectionInfo {
         source: accepted.source,
         destination: accepted.destination,
+        fronted: None,
         tls: None,
         frontend: Arc::clone(&listener.frontend.config().name),
         bind: listener.name.clone(),
@@ -168,6 +172,7 @@ fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<C
         handshake: Duration::ZERO,
         idle_since: now,
         inspected: false,
+        own: None,
         presence: Rc::new(Presence {
             _counted: Counted::new(&worker, &listener, now),
             places: accepted.places,
@@ -179,11 +184,30 @@ fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<C
 }
 
 impl Connection {
+    /// What rules on the connection made of its addresses, to be its own from now on.
+    fn changed_addresses(&mut self) -> Option<Addresses> {
+        self.state.marks.as_mut()?.addresses.take()
+    }
+
+    /// Whence the client came and whither, as rules have it by now.
+    pub(super) fn addresses(&self) -> Addresses {
+        self.state.addresses().unwrap_or(Addresses {
+            source: self.info.source,
+            destination: self.info.destination,
+        })
+    }
+
     /// Whether the rules on connections let it in.
     fn is_allowed(&mut self) -> bool {
         let rules = &self.listener.frontend.config().rules;
         match rules.on_connection(self.info.accepted_at, &self.info, &mut self.state) {
-            ConnectionVerdict::Accept => true,
+            ConnectionVerdict::Accept => {
+                if let Some(addresses) = self.changed_addresses() {
+                    self.info.source = addresses.source;
+                    self.info.destination = addresses.destination;
+                }
+                true
+            }
             ConnectionVerdict::Reject => {
                 self.count_denied_connection();
                 self.client.stream.reset_on_close();
@@ -197,7 +221,14 @@ impl Connection {
     fn is_welcome(&mut self) -> bool {
         let rules = &self.listener.frontend.config().rules;
         match rules.on_session(clock::recent(), &self.info, &mut self.state) {
-            ConnectionVerdict::Accept => true,
+            ConnectionVerdict::Accept => {
+                if let Some(addresses) = self.changed_addresses() {
+                    self.info.front(None);
+                    self.info.source = addresses.source;
+                    self.info.destination = addresses.destination;
+                }
+                true
+            }
             ConnectionVerdict::Reject => {
                 self.count_denied_session();
                 self.client.stream.reset_on_close();
@@ -257,6 +288,7 @@ impl Connection {
             match proxy_protocol::decode(&header).ok()? {
                 Progress::Partial => {}
                 Progress::Complete(found) => {
+                    self.info.front(Some(found.told));
                     if let Some((source, destination)) = found.addresses {
                         self.info.source = source;
                         self.info.destination = destination;

@@ -52,8 +52,10 @@ enum Ended {
 async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
     let listener = std::rc::Rc::clone(&connection.listener);
     let frontend = listener.frontend.config();
-    if !inspect(connection, trace, frontend).await {
-        return Ended::Over;
+    match inspect(connection, trace, frontend).await {
+        Some(Next::Bytes) => {}
+        Some(Next::Http) => return Ended::ForHttp,
+        None => return Ended::Over,
     }
     let input = &connection.client.input;
     let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
@@ -70,7 +72,7 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
         return Ended::ForHttp;
     }
     trace.backend = Some(index);
-    if proxy.name != frontend.name && !inspect(connection, trace, proxy).await {
+    if proxy.name != frontend.name && inspect(connection, trace, proxy).await.is_none() {
         return Ended::Over;
     }
     let need = Need {
@@ -137,8 +139,21 @@ fn sticks(connection: &Connection, proxy: &ProxyConfig) -> Sticks {
     proxy.rules.stick(&view)
 }
 
-/// `tcp-request content` of one proxy; false ends the connection.
-async fn inspect(connection: &mut Connection, trace: &mut Trace, proxy: &ProxyConfig) -> bool {
+/// What follows the inspection of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Bytes, whatever they are.
+    Bytes,
+    /// HTTP (`switch-mode`).
+    Http,
+}
+
+/// `tcp-request content` of one proxy; `None` ends the connection.
+async fn inspect(
+    connection: &mut Connection,
+    trace: &mut Trace,
+    proxy: &ProxyConfig,
+) -> Option<Next> {
     let since = clock::recent();
     let mut complete = false;
     loop {
@@ -154,16 +169,17 @@ async fn inspect(connection: &mut Connection, trace: &mut Trace, proxy: &ProxyCo
             &mut connection.state,
         );
         match verdict {
-            ContentVerdict::Accept => return true,
-            ContentVerdict::NeedMore { .. } if whole => return true,
+            ContentVerdict::Accept => return Some(Next::Bytes),
+            ContentVerdict::SwitchMode => return Some(Next::Http),
+            ContentVerdict::NeedMore { .. } if whole => return Some(Next::Bytes),
             ContentVerdict::Reject => {
                 trace.end_with(b'P', b'R');
                 connection.count_denied(trace.backend);
-                return false;
+                return None;
             }
             ContentVerdict::SilentDrop => {
                 trace.end_with(b'P', b'R');
-                return false;
+                return None;
             }
             ContentVerdict::NeedMore { within } => {
                 connection.timer.after(since, Some(within));
@@ -175,11 +191,11 @@ async fn inspect(connection: &mut Connection, trace: &mut Trace, proxy: &ProxyCo
                     Err(Gone::TimedOut) => complete = true,
                     Ok(Err(_)) | Err(Gone::Client) => {
                         trace.end_with(b'C', b'R');
-                        return false;
+                        return None;
                     }
                     Err(Gone::Killed) => {
                         trace.end_with(b'K', b'R');
-                        return false;
+                        return None;
                     }
                 }
             }

@@ -26,6 +26,7 @@ impl World {
             connection: ConnectionInfo {
                 source: "192.0.2.7:41662".parse().unwrap(),
                 destination: "198.51.100.1:443".parse().unwrap(),
+                fronted: None,
                 tls: Some(Box::new(TlsInfo {
                     version: "TLSv1.3",
                     cipher: "TLS_AES_128_GCM_SHA256",

@@ -88,6 +88,7 @@ fn routes_by_rule_then_by_made_up_name_then_by_default() {
     let connection = ConnectionInfo {
         source: "192.0.2.1:1".parse().unwrap(),
         destination: "192.0.2.2:80".parse().unwrap(),
+        fronted: None,
         tls: None,
         frontend: "fe".into(),
         bind: None,

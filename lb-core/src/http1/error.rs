@@ -52,6 +52,9 @@ pub enum Error {
     /// No `Host`, more than one, an invalid one, or one that differs from the target's authority.
     #[error("missing, repeated or invalid host")]
     Host,
+    /// A WebSocket handshake without its key.
+    #[error("websocket handshake without a key")]
+    WebSocketKey,
     /// An `Expect` other than `100-continue`.
     #[error("unknown expectation")]
     Expectation,
@@ -97,6 +100,7 @@ impl Error {
             Self::TransferEncoding | Self::Coding => "transfer-encoding",
             Self::Conflict => "framing-conflict",
             Self::Host => "host",
+            Self::WebSocketKey => "websocket",
             Self::Expectation => "expect",
             Self::ChunkSize | Self::ChunkExtension | Self::ChunkEnd => "chunk",
             Self::Trailer => "trailer",

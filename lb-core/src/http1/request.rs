@@ -1,7 +1,7 @@
 //! Request heads (RFC 9112 §3).
 
 use super::{
-    Error, Framing, Leniency, Limits, Method, Progress,
+    Error, Framing, Leniency, Limits, Method, Progress, authority,
     fields::{self, Line},
     framing::{self, Facts},
     text,
@@ -27,6 +27,8 @@ pub struct RequestSummary {
     pub expect_continue: bool,
     /// The client asks for another protocol; a tunnel begins only with the server's `101`.
     pub upgrade: bool,
+    /// There is no `Host`: HTTP/1.0, or HTTP/2 without an authority.
+    pub hostless: bool,
 }
 
 /// Decoder of one request head after the other on one connection.
@@ -111,12 +113,21 @@ impl RequestDecoder {
         }
     }
 
-    fn finish(&self, facts: &Facts, bytes: &[u8], head: &Head) -> Result<RequestSummary, Error> {
+    fn finish(
+        &self,
+        facts: &Facts,
+        bytes: &[u8],
+        head: &mut Head,
+    ) -> Result<RequestSummary, Error> {
+        self.check_host(facts, bytes, head)?;
         let view = HeadRef::new(head, bytes);
-        self.check_host(facts, view)?;
-        // Chunks of HTTP/1.0 go on as HTTP/1.1, and that needs a host.
-        if facts.chunked && facts.host.is_none() && head.version == Version::Http10 {
-            return Err(Error::Conflict);
+        // RFC 6455 §4.2.1: without a key this is no handshake.
+        let websocket = |value: &[u8]| value.eq_ignore_ascii_case(b"websocket");
+        if facts.upgrade
+            && view.values(b"upgrade").any(websocket)
+            && view.value(b"sec-websocket-key").is_none()
+        {
+            return Err(Error::WebSocketKey);
         }
         let method = Method::of(view.method());
         let framing = match (facts.chunked, facts.content_length) {
@@ -135,11 +146,14 @@ impl RequestDecoder {
             close_after: facts.doubtful,
             expect_continue: facts.expect_continue && head.version != Version::Http10,
             upgrade: facts.upgrade,
+            hostless: facts.host.is_none(),
         })
     }
 
-    /// RFC 9112 §3.2: exactly one valid `Host` in HTTP/1.1, the same as the authority of an absolute target.
-    fn check_host(&self, facts: &Facts, view: HeadRef<'_>) -> Result<(), Error> {
+    /// RFC 9112 §3.2: exactly one valid `Host` in HTTP/1.1, the same as the authority of an absolute target. The
+    /// port that a scheme has anyway is taken off both (RFC 3986 §6.2.3), as HAProxy does.
+    fn check_host(&self, facts: &Facts, bytes: &[u8], head: &mut Head) -> Result<(), Error> {
+        let view = HeadRef::new(head, bytes);
         let Some(host) = facts.host.map(|host| view.text(host)) else {
             let lenient = self.leniency.loose_syntax || self.no_host;
             let required = view.version() != Version::Http10 && !lenient;
@@ -148,12 +162,31 @@ impl RequestDecoder {
         if facts.hosts > 1 || !is_authority(host) {
             return Err(Error::Host);
         }
-        let connects = view.method() == b"CONNECT";
         let target = view.target();
-        match connects.then_some(target).or_else(|| authority(target)) {
-            Some(authority) if !same_authority(authority, host) => Err(Error::Host),
-            _ => Ok(()),
+        if view.method() == b"CONNECT" {
+            // RFC 9112 §3.2: `Host` is to be the same as the target, port and all.
+            return match authority::is_that_of_connect(target, host) {
+                true => Ok(()),
+                false => Err(Error::Host),
+            };
         }
+        let Some((scheme, named)) = authority::split(target) else {
+            return Ok(());
+        };
+        if !authority::are_same(scheme, named, host) {
+            return Err(Error::Host);
+        }
+        if let Some(bare) = authority::without_default_port(scheme, named) {
+            let behind = scheme.len() + 3 + named.len();
+            let mut short = Vec::with_capacity(target.len());
+            short.extend_from_slice(target.get(..scheme.len() + 3).unwrap_or_default());
+            short.extend_from_slice(bare);
+            short.extend_from_slice(target.get(behind..).unwrap_or_default());
+            let bare = bare.to_vec();
+            head.target = head.store(&short);
+            authority::set_host(head, bytes, &bare);
+        }
+        Ok(())
     }
 }
 
@@ -193,32 +226,14 @@ pub(super) fn version(text: &[u8]) -> Result<Version, Error> {
 /// RFC 9112 §3.2: origin, absolute, authority (CONNECT alone) or asterisk form (OPTIONS alone).
 fn has_valid_form(method: &[u8], target: &[u8]) -> bool {
     if method == b"CONNECT" {
-        return is_authority(target) && target.contains(&b':');
+        return is_authority(target)
+            && authority::port(target).is_some_and(|port| !port.is_empty());
     }
     match target {
         [b'/', ..] => true,
         b"*" => method == b"OPTIONS",
-        _ => authority(target).is_some_and(|a| !a.is_empty()),
+        _ => authority::split(target).is_some_and(|(_, named)| !named.is_empty()),
     }
-}
-
-/// The authority of an absolute target.
-fn authority(target: &[u8]) -> Option<&[u8]> {
-    if matches!(target, [b'/', ..]) {
-        return None;
-    }
-    let scheme_end = memchr::memmem::find(target, b"://")?;
-    let (scheme, rest) = target.split_at(scheme_end);
-    let valid = scheme.first().is_some_and(u8::is_ascii_alphabetic)
-        && scheme
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    let rest = rest.get(3..).unwrap_or_default();
-    let end = rest
-        .iter()
-        .position(|b| matches!(b, b'/' | b'?'))
-        .unwrap_or(rest.len());
-    valid.then(|| rest.get(..end).unwrap_or_default())
 }
 
 /// Host and optional port: not empty, no user information, no delimiter that a URI would end at.
@@ -266,18 +281,4 @@ fn is_host_byte(b: u8) -> bool {
                 | b'['
                 | b']'
         )
-}
-
-/// Compares without case; a default port (80, 443) may be left out on one side.
-fn same_authority(a: &[u8], b: &[u8]) -> bool {
-    a.eq_ignore_ascii_case(b)
-        || without_default_port(a).eq_ignore_ascii_case(b)
-        || a.eq_ignore_ascii_case(without_default_port(b))
-}
-
-fn without_default_port(authority: &[u8]) -> &[u8] {
-    authority
-        .strip_suffix(b":80")
-        .or_else(|| authority.strip_suffix(b":443"))
-        .unwrap_or(authority)
 }

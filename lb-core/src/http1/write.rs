@@ -92,6 +92,8 @@ enum Fate {
     Drop,
     /// The place of the framing field.
     Framing,
+    /// `te: trailers`, whatever else was wished for.
+    Trailers,
 }
 
 fn write_fields(
@@ -113,6 +115,7 @@ fn write_fields(
         match fate {
             Fate::Pass => write_field(name, value, out),
             Fate::Framing => write_framing(std::mem::take(&mut stated), out),
+            Fate::Trailers => out.extend_from_slice(b"te: trailers\r\n"),
             Fate::Drop => {}
         }
     }
@@ -130,7 +133,10 @@ fn fate(name: &[u8], value: &[u8], body: BodyFields, connection: ConnectionOptio
     let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     match name.len() {
         // `trailers` is the one value that a proxy which passes trailers may say in its own name.
-        2 if is(b"te") && !value.eq_ignore_ascii_case(b"trailers") => Fate::Drop,
+        2 if is(b"te") => match text::members(value).any(|m| m.eq_ignore_ascii_case(b"trailers")) {
+            true => Fate::Trailers,
+            false => Fate::Drop,
+        },
         7 if is(b"upgrade") && connection != ConnectionOption::Upgrade => Fate::Drop,
         10 if is(b"connection") || is(b"keep-alive") => Fate::Drop,
         14 if is(b"http2-settings") => Fate::Drop,

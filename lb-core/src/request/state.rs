@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{ServerSession, World};
-use crate::{expr::OwnedValue, stick_table::Trackers};
+use super::{Addresses, ServerSession, World};
+use crate::{compression::Algorithm, expr::OwnedValue, stick_table::Trackers};
 
 /// State of one stream; kept with the connection, so that its memory is reused.
 #[derive(Debug, Default)]
@@ -26,7 +26,9 @@ pub struct RuleState {
     pub to_server: Option<Arc<ServerSession>>,
     /// What rules may ask about; without it their questions have no answer.
     pub world: Option<Arc<dyn World>>,
-    /// The `tcp-request content` rule that waits for more bytes: those before it are not run again.
+    /// Requests on the connection before this one.
+    pub number: u32,
+    /// The rule that waits for more bytes: those before it are not run again.
     pub(crate) awaiting: usize,
     /// Memory for values that are being built.
     pub(crate) scratch: Vec<u8>,
@@ -169,9 +171,35 @@ pub struct Marks {
     pub request_cookie: Option<Vec<u8>>,
     /// `capture cookie` in its response.
     pub response_cookie: Option<Vec<u8>>,
+    /// What `set-src` and its kin made of the addresses.
+    pub addresses: Option<Addresses>,
+    /// What the content of the response is compressed by.
+    pub compressed: Option<Algorithm>,
+    /// Bodies that were waited for, as far as they came.
+    pub bodies: Bodies,
+}
+
+/// What was waited for of the bodies of a request and its response, without chunks around it.
+#[derive(Debug, Default)]
+pub struct Bodies {
+    /// Of the request.
+    pub request: Vec<u8>,
+    /// Of the response.
+    pub response: Vec<u8>,
 }
 
 impl RuleState {
+    #[cfg(feature = "tokio")]
+    /// The bodies, to be filled in.
+    pub(crate) fn bodies(&mut self) -> &mut Bodies {
+        &mut self.marked().bodies
+    }
+
+    /// What rules made of the addresses.
+    pub(crate) fn addresses(&self) -> Option<Addresses> {
+        self.marks.as_ref()?.addresses
+    }
+
     /// The marks, to be added to.
     pub(crate) fn marked(&mut self) -> &mut Marks {
         self.marks.get_or_insert_default()

@@ -5,7 +5,7 @@ mod parse;
 mod reply;
 mod table;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub(super) use edit::{edit_headers, edit_target, sanitize, token};
 pub(super) use parse::{expression, table_of};
@@ -72,8 +72,23 @@ pub(super) enum Action {
     SetMap(Arc<PatternFile>, LogFormat, LogFormat),
     /// Take a key out of the file of a map.
     DeleteFromMap(Arc<PatternFile>, LogFormat),
+    /// Make another of an address.
+    SetAddress(AddressPart, Box<Expr>),
+    /// Go over to HTTP.
+    SwitchMode,
+    /// Wait for the body, so long at most and for so many bytes.
+    WaitForBody(Duration, usize),
     /// Accepted for compatibility.
     Nothing,
+}
+
+/// What `set-src` and its kin change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AddressPart {
+    Source,
+    SourcePort,
+    Destination,
+    DestinationPort,
 }
 
 /// `track-sc0` to `track-sc2`.

@@ -1,17 +1,20 @@
 //! Running rules: one after the other, each over what the earlier ones left.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     Redirect, Reply, Rule, Service,
-    action::{Action, edit_headers, edit_target, sanitize, token},
+    action::{Action, AddressPart, edit_headers, edit_target, sanitize, token},
 };
 use crate::{
     acl::Truth,
     expr::{OwnedValue, Value, Which},
     head::{HeadMut, HeadRef},
     log::LogFormat,
-    request::{ConnectionInfo, LogLevel, RequestView, RuleState, Scope},
+    request::{Addresses, ConnectionInfo, LogLevel, RequestView, RuleState, Scope},
     stick_table::{Column, Level, Tracked},
 };
 
@@ -20,6 +23,8 @@ use crate::{
 pub(super) enum Ending {
     /// Nothing more to say.
     Continue,
+    /// The body is waited for, so long at most and for so many bytes.
+    Wait(Duration, usize),
     Deny(u16, Option<Box<Reply>>),
     Tarpit(u16, Option<Box<Reply>>),
     Redirect(Box<Redirect>),
@@ -28,6 +33,8 @@ pub(super) enum Ending {
     Auth(Option<Arc<str>>),
     SilentDrop,
     Reject,
+    /// What follows is HTTP.
+    SwitchMode,
     /// A condition depends on bytes that are not there yet.
     Unknown,
 }
@@ -54,6 +61,7 @@ pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState
             Action::Allow => return Ending::Continue,
             Action::Reject => return Ending::Reject,
             Action::SilentDrop => return Ending::SilentDrop,
+            Action::SwitchMode => return Ending::SwitchMode,
             // The key may still come.
             Action::Track(track) if track.key.is_awaited(&view.over(state)) => {
                 state.awaiting = index;
@@ -115,13 +123,16 @@ impl Message<'_, '_> {
         view
     }
 
-    /// Runs `rules` in order.
-    pub(super) fn run(&mut self, rules: &[Rule]) -> Ending {
-        for rule in rules {
+    /// Runs `rules` in order, from that of index `first` on.
+    pub(super) fn run(&mut self, rules: &[Rule], first: usize) -> Ending {
+        for (index, rule) in rules.iter().enumerate().skip(first) {
             if !rule.condition.holds(&self.view()) {
                 continue;
             }
             if let Step::End(ending) = self.step(&rule.action) {
+                if matches!(ending, Ending::Wait(..)) {
+                    self.state.awaiting = index + 1;
+                }
                 return ending;
             }
         }
@@ -135,6 +146,7 @@ impl Message<'_, '_> {
         };
         Step::End(match action {
             Action::Allow => Ending::Continue,
+            Action::WaitForBody(time, at_least) => Ending::Wait(*time, *at_least),
             Action::Deny(status, template) => Ending::Deny(*status, own(template)),
             Action::Tarpit(status, template) => Ending::Tarpit(*status, own(template)),
             Action::Return(template) => Ending::Return(Box::new(template.reply(&view))),
@@ -204,6 +216,31 @@ fn written(format: &LogFormat, view: &RequestView<'_>) -> Vec<u8> {
     text
 }
 
+/// The addresses with another part. A port stays as long as the family does.
+fn changed(part: AddressPart, value: Value<'_>, view: &RequestView<'_>) -> Option<Addresses> {
+    let mut addresses = Addresses {
+        source: view.source(),
+        destination: view.destination(),
+    };
+    let place = match part {
+        AddressPart::Source | AddressPart::SourcePort => &mut addresses.source,
+        AddressPart::Destination | AddressPart::DestinationPort => &mut addresses.destination,
+    };
+    match part {
+        AddressPart::Source | AddressPart::Destination => {
+            let address = value.address()?;
+            if address.is_ipv4() != place.ip().to_canonical().is_ipv4() {
+                place.set_port(0);
+            }
+            place.set_ip(address);
+        }
+        AddressPart::SourcePort | AddressPart::DestinationPort => {
+            place.set_port(u16::try_from(value.integer()?).ok()?);
+        }
+    }
+    Some(addresses)
+}
+
 /// What an action changes in the state of the stream.
 enum Change {
     Set(Scope, Arc<str>, OwnedValue),
@@ -211,6 +248,7 @@ enum Change {
     LogLevel(LogLevel),
     Capture(usize, Vec<u8>, bool),
     Track(Level, usize, Tracked),
+    Addresses(Addresses),
 }
 
 impl Change {
@@ -229,6 +267,9 @@ impl Change {
                     Arc::clone(name),
                     Value::String(text.into()),
                 ))
+            }
+            Action::SetAddress(part, expr) => {
+                Some(Self::Addresses(changed(*part, expr.value(view)?, view)?))
             }
             Action::UnsetVariable(name) => Some(Self::Unset(Arc::clone(name))),
             Action::SetLogLevel(level) => Some(Self::LogLevel(*level)),
@@ -269,6 +310,7 @@ impl Change {
         match self {
             Self::Set(scope, name, value) => state.variables.set(scope, &name, value),
             Self::Unset(name) => state.variables.unset(&name),
+            Self::Addresses(addresses) => state.marked().addresses = Some(addresses),
             Self::Track(level, counter, tracked) => state.trackers.begin(level, counter, tracked),
             Self::LogLevel(level) => state.log_level = Some(level),
             Self::Capture(slot, text, of_response) => {

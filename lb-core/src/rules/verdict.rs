@@ -22,6 +22,8 @@ pub enum ContentVerdict {
     Reject,
     /// Forget the connection without telling the client.
     SilentDrop,
+    /// What follows is HTTP (`switch-mode`).
+    SwitchMode,
     /// Ask again when more bytes are there, or with `complete` when this much time has passed since the first
     /// question.
     NeedMore {
@@ -56,6 +58,14 @@ pub enum RequestVerdict {
         /// Own answer.
         reply: Option<Box<Reply>>,
     },
+    /// Ask again once the body of the request is there (`wait-for-body`): [`RuleState`](crate::request::RuleState)
+    /// remembers where the rules go on.
+    WaitForBody {
+        /// Wait at most so long.
+        time: Duration,
+        /// Wait no longer than for so many bytes; 0 stands for all.
+        at_least: usize,
+    },
     /// Send elsewhere.
     Redirect(Box<Redirect>),
     /// Answer at once.
@@ -87,6 +97,13 @@ pub enum ResponseVerdict {
     },
     /// Send elsewhere.
     Redirect(Box<Redirect>),
+    /// Ask again once the body of the response is there (`wait-for-body`).
+    WaitForBody {
+        /// Wait at most so long.
+        time: Duration,
+        /// Wait no longer than for so many bytes; 0 stands for all.
+        at_least: usize,
+    },
     /// Answer in place of the server.
     Return(Box<Reply>),
     /// Forget the connection without telling the client.

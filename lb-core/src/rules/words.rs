@@ -76,6 +76,17 @@ impl<'w> Words<'w> {
     }
 }
 
+/// A number of bytes, perhaps with `k`, `m` or `g`.
+pub(super) fn size(text: &str) -> Option<usize> {
+    let (digits, factor) = match text.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']) {
+        None => (text, 1),
+        Some(digits) if text.ends_with(['k', 'K']) => (digits, 1 << 10),
+        Some(digits) if text.ends_with(['m', 'M']) => (digits, 1 << 20),
+        Some(digits) => (digits, 1 << 30),
+    };
+    digits.parse::<usize>().ok()?.checked_mul(factor)
+}
+
 /// A duration with its unit; milliseconds without one.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let digits = text

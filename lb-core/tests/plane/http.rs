@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use lb_core::config::{CookieConfig, ForwardFor, HttpMode, Mode};
+use lb_core::config::{CookieConfig, ForwardFor, HttpMode, HttpReuse, Mode};
 
 use crate::common::{Origin, Plane, ask, listen, ok, read_all, read_message, rules};
 
@@ -39,17 +39,28 @@ fn requests_share_client_and_server_connections() {
 }
 
 #[test]
-fn connections_that_were_reused_before_serve_other_clients() {
-    let origin = Origin::echo();
-    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
-    let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-    let mut first = plane.connect();
-    ask(&mut first, get);
-    ask(&mut first, get);
-    ask(&mut plane.connect(), get);
-    assert_eq!(origin.connections(), 1);
-    drop(first);
-    plane.stop();
+fn clients_share_server_connections_as_far_as_http_reuse_lets_them() {
+    // One client asks once, another three times, a third twice: connections that the origin sees after each.
+    for (reuse, expected) in [
+        (HttpReuse::Never, [1, 2, 3]),
+        (HttpReuse::Safe, [1, 2, 3]),
+        (HttpReuse::Aggressive, [1, 2, 2]),
+        (HttpReuse::Always, [1, 1, 1]),
+    ] {
+        let origin = Origin::echo();
+        let mut proxy = listen("web", Mode::Http, &[origin.address]);
+        proxy.backend.as_mut().unwrap().http_reuse = reuse;
+        let plane = Plane::start(vec![proxy]);
+        for (requests, expected) in [1, 3, 2].into_iter().zip(expected) {
+            let mut client = plane.connect();
+            for _ in 0..requests {
+                ask(&mut client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+                assert_eq!(plane.entry().status, "200");
+            }
+            assert_eq!(origin.connections(), expected, "{reuse:?}");
+        }
+        plane.stop();
+    }
 }
 
 #[test]
@@ -270,7 +281,7 @@ fn an_upgrade_becomes_a_tunnel_and_loses_no_byte() {
         assert!(request.contains("connection: upgrade\r\n"), "{request}");
         stream
             .write_all(
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nfirst",
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\nfirst",
             )
             .unwrap();
         let mut rest = Vec::new();
@@ -281,7 +292,7 @@ fn an_upgrade_becomes_a_tunnel_and_loses_no_byte() {
     let mut client = plane.connect();
     let answer = ask(
         &mut client,
-        "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly",
+        "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\nearly",
     );
     assert!(
         answer.starts_with("HTTP/1.1 101 Switching Protocols\r\n"),

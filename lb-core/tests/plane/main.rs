@@ -11,9 +11,12 @@
     reason = "tests fail by panicking, and their origins are threads that take their time"
 )]
 
+mod addresses;
 mod bench;
+mod bodies;
 mod checks;
 mod common;
+mod compression;
 mod faults;
 mod http;
 mod http2;

@@ -302,7 +302,7 @@ async fn stream(
 }
 
 /// Sends what lies in `x.down`; false if the client did not take it.
-async fn flush(connection: &mut Connection, x: &mut Exchange) -> bool {
+pub(super) async fn flush(connection: &mut Connection, x: &mut Exchange) -> bool {
     let timeout = connection.frontend().timeouts.client;
     connection.timer.after(clock::recent(), timeout);
     let down = &mut x.down;

@@ -59,6 +59,7 @@ fn begin(connection: &mut Connection, x: &mut Exchange, number: u32) {
     x.line.clear();
     x.method_len = 0;
     connection.state.begin_transaction();
+    connection.state.number = number;
     let info = &connection.info;
     let date = info.accepted_date + now.saturating_duration_since(info.accepted_at);
     x.trace = Trace::begin(now, date);

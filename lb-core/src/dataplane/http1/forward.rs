@@ -1,6 +1,6 @@
 //! An exchange with a server: from a routed request to a response or the reason why there is none.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use super::{
     Exchange, LENIENCY, Next,
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, Outcome},
+    compression::{self, Algorithm, Compression},
     config::{HttpMode, ProxyConfig},
     dataplane::{
         clock,
@@ -18,8 +19,8 @@ use crate::{
         session::Connection,
         trace::Answerer,
     },
-    head::{HeadMut, HeadRef},
-    http1::{Body, ConnectionOption, Framing, RequestSummary, write_request_head},
+    head::{HeadMut, HeadRef, Version},
+    http1::{Body, ConnectionOption, Framing, Method, RequestSummary, write_request_head},
     id::ServerIndex,
     request::RequestView,
     server::Server,
@@ -185,13 +186,51 @@ fn write_request(
 ) {
     let mode = server_mode(connection.frontend().http_mode, proxy.http_mode);
     let option = ConnectionOption::to_server(summary, mode);
+    let received = connection.client.input.kept();
+    let speaks_http10 = x.request.version == Version::Http10 && summary.framing != Framing::Chunked;
+    if summary.hostless && !speaks_http10 {
+        let mut head = HeadMut::new(&mut x.request, received);
+        if head.as_ref().value(b"host").is_none() {
+            // RFC 9112 §3.2: who knows no authority says so.
+            head.add(b"host", b"");
+        }
+    }
+    x.squeeze = choose_compression(connection, x, proxy);
     let out = x.up.restart(Body::new(summary.framing, LENIENCY));
-    let head = HeadRef::new(&x.request, connection.client.input.kept());
+    let head = HeadRef::new(&x.request, received);
     write_request_head(head, summary.framing, option, out);
     x.down.restart(Body::Done);
-    x.answers.reset(summary.method, summary.upgrade);
+    // Rules may have made another method of it: the server answers that one.
+    x.asked = Method::of(head.method());
+    x.answers.reset(x.asked, summary.upgrade);
     x.forwarding = true;
     x.ends_at_client_end = proxy.backend.as_ref().is_some_and(|b| b.abort_on_close);
+}
+
+/// What `compression` of the backend, else of the frontend, makes of the response. With `offload` in either the
+/// server does not hear of the client's wish.
+fn choose_compression(
+    connection: &Connection,
+    x: &mut Exchange,
+    proxy: &ProxyConfig,
+) -> Option<(Algorithm, Arc<Compression>)> {
+    let frontend = connection.frontend().compression.as_ref();
+    if proxy.compression.is_none() && frontend.is_none() {
+        return None;
+    }
+    let both = [proxy.compression.as_ref(), frontend];
+    let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());
+    let mut having = both.into_iter().flatten();
+    let chosen = having
+        .find(|c| !c.algorithms.is_empty())
+        .and_then(|compression| {
+            let algorithm = compression.choose(head.as_ref())?;
+            Some((algorithm, Arc::clone(compression)))
+        });
+    if both.into_iter().flatten().any(|c| c.offload) {
+        compression::hide_from_server(&mut head);
+    }
+    chosen
 }
 
 /// The server side's mode: `http-server-close` and `httpclose` hold if one of the two has them.
@@ -218,7 +257,6 @@ async fn give_up(
         x.trace.answerer = Answerer::Nobody;
     }
     if matches!(reason, NotDialed::GoneInQueue | NotDialed::GoneConnecting) {
-        x.trace.status = Some(status);
         return Next::Close;
     }
     Answer::Page(status)

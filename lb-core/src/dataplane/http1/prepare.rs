@@ -3,7 +3,11 @@
 
 use std::{net::IpAddr, sync::Arc, task::Poll, time::Duration};
 
-use super::{Exchange, answer::Answer};
+use super::{
+    Exchange,
+    answer::Answer,
+    hold::{self, Wait},
+};
 use crate::{
     config::{ForwardFor, ProxyConfig},
     dataplane::{
@@ -92,6 +96,19 @@ async fn apply(
     if let Some(done) = inspect(connection, x, proxy).await {
         return Some(done);
     }
+    if proxy.buffer_request {
+        let timeouts = &proxy.timeouts;
+        let patience = timeouts
+            .http_request
+            .or(connection.frontend().timeouts.client);
+        let wait = Wait {
+            time: patience,
+            at_least: 0,
+        };
+        if let Some(done) = Box::pin(hold::request(connection, x, summary, wait)).await {
+            return Some(done);
+        }
+    }
     if x.trace.backend.is_none() {
         // Once, in the frontend, on what is tracked by now; `http-request track-sc` counts for itself.
         connection.count_tracked(Event::HttpRequest);
@@ -114,11 +131,27 @@ async fn apply(
             content-type: text/html\r\n\r\n<html><body><h1>200 OK</h1>\nService ready.\n</body></html>\n";
         return Some(Prepared::Answer(Answer::Written(200, page.to_vec())));
     }
-    let now = clock::recent();
-    let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());
-    let verdict = proxy
-        .rules
-        .on_request(now, &connection.info, &mut head, &mut connection.state);
+    let verdict = loop {
+        let now = clock::recent();
+        let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());
+        let (info, state) = (&connection.info, &mut connection.state);
+        match proxy.rules.on_request(now, info, &mut head, state) {
+            RequestVerdict::WaitForBody { time, at_least } => {
+                let time = Some(time);
+                // Boxed: few need it.
+                let held = Box::pin(hold::request(
+                    connection,
+                    x,
+                    summary,
+                    Wait { time, at_least },
+                ));
+                if let Some(done) = held.await {
+                    return Some(done);
+                }
+            }
+            verdict => break verdict,
+        }
+    };
     match verdict {
         RequestVerdict::Continue => stats(connection, x, proxy, summary).await,
         verdict => Some(refuse(connection, x, proxy, verdict).await),
@@ -148,7 +181,7 @@ async fn inspect(
             &mut connection.state,
         );
         match verdict {
-            ContentVerdict::Accept => return None,
+            ContentVerdict::Accept | ContentVerdict::SwitchMode => return None,
             ContentVerdict::SilentDrop => return Some(Prepared::Drop),
             ContentVerdict::Reject => {
                 x.trace.end_with(b'P', b'R');
@@ -177,7 +210,7 @@ async fn refuse(
         Prepared::Answer(reply.map_or(Answer::Page(status), Answer::Reply))
     };
     match verdict {
-        RequestVerdict::Continue => Prepared::Drop,
+        RequestVerdict::Continue | RequestVerdict::WaitForBody { .. } => Prepared::Drop,
         RequestVerdict::Deny { status, reply } => {
             x.trace.end_with(b'P', b'R');
             connection.count_denied(x.trace.backend);
@@ -333,7 +366,7 @@ fn add_forwarded_for(
     frontend: &ProxyConfig,
     backend: &ProxyConfig,
 ) {
-    let source: IpAddr = connection.info.source.ip();
+    let source: IpAddr = connection.addresses().source.ip();
     let both = [&backend.forward_for, &frontend.forward_for];
     let mut options = both.into_iter().flatten();
     let Some(first) = options.next() else {

@@ -11,10 +11,12 @@ use super::{
     answer::Answer,
     exchange::size_in_log,
     forward::{letter, server_mode},
+    hold::{self, Wait},
     wait::{Patience, Step},
 };
 use crate::{
     backend::Outcome,
+    compression,
     config::{ProxyConfig, Timeouts},
     cookie::Served,
     dataplane::{
@@ -23,6 +25,7 @@ use crate::{
         flow::{Fault, Flow, Side, Waits},
         registry::Order,
         session::Connection,
+        squeeze::Squeeze,
     },
     head::{HeadMut, HeadRef},
     http1::{
@@ -52,13 +55,15 @@ pub(super) async fn pass_back(
     if let Some(server) = dialed.lease.server() {
         server.observe(Seen::Status(response.status));
     }
-    if let Some(answer) = apply_rules(connection, x, proxy, &dialed) {
+    if let Some(answer) = apply_rules(connection, x, proxy, &mut dialed, &response).await {
         drop(dialed);
         return answer.send(connection, x, Some(summary)).await;
     }
     set_cookie(x, summary, &dialed);
     x.trace.status = Some(response.status);
-    let framing = client_framing(summary.version, response.framing);
+    let framing = framing_for(summary, x.asked, &response);
+    let squeeze = squeeze(connection, x, &dialed, (framing, response.framing));
+    let framing = squeeze.as_ref().map_or(framing, |_| Framing::Chunked);
     // An early response does not end the upload: the server may go on reading after it. It does where the server
     // said that it closes, or the client waits for a word that will not come.
     let never_began = summary.expect_continue && x.up.bytes() == 0;
@@ -68,19 +73,7 @@ pub(super) async fn pass_back(
         && !x.upload_broken
         && (x.up.is_done() || drains && !connection.client.ended);
     let option = ConnectionOption::to_client(summary, &response, stays);
-    let input = &mut dialed.server.input;
-    let out = x.down.ahead();
-    write_response_head(
-        HeadRef::new(&x.response, input.bytes()),
-        framing,
-        option,
-        out,
-    );
-    input.consume(response.head_len);
-    x.down.set_body(Body::new(response.framing, LENIENCY));
-    if framing != response.framing {
-        x.down.unwrap_chunks(ChunkedDecoder::new(LENIENCY));
-    }
+    begin(x, &mut dialed, &response, (framing, option), squeeze);
     let timeouts = (&connection.frontend().timeouts, &proxy.timeouts);
     let mut patience = Patience {
         client: timeouts.0.client,
@@ -118,7 +111,6 @@ pub(super) async fn pass_back(
     let sent_all = x.up.is_done();
     let keeps = whole
         && sent_all
-        && dialed.shareable
         && server_stays(
             summary,
             &response,
@@ -148,29 +140,74 @@ pub(super) async fn pass_back(
     }
 }
 
+/// Framing of the response towards its client.
+fn framing_for(summary: &RequestSummary, asked: Method, response: &ResponseSummary) -> Framing {
+    match (summary.method, asked) {
+        // Rules made something else of a HEAD, or a HEAD of something else: the client gets what it asked for.
+        (Method::Head, asked) if asked != Method::Head => Framing::None,
+        (method, Method::Head) if method != Method::Head => Framing::Length(0),
+        _ => client_framing(summary.version, response.framing),
+    }
+}
+
+/// Writes the head for the client, and says what becomes of the content behind it.
+fn begin(
+    x: &mut Exchange,
+    dialed: &mut Dialed,
+    response: &ResponseSummary,
+    (framing, option): (Framing, ConnectionOption),
+    squeeze: Option<Box<Squeeze>>,
+) {
+    let input = &mut dialed.server.input;
+    let out = x.down.ahead();
+    let head = HeadRef::new(&x.response, input.bytes());
+    write_response_head(head, framing, option, out);
+    input.consume(response.head_len);
+    x.down.set_body(Body::new(response.framing, LENIENCY));
+    if let Some(squeeze) = squeeze {
+        x.down.squeeze(squeeze);
+    } else if framing == Framing::None && !response.framing.is_empty() {
+        x.down.hide_body();
+    } else if framing != response.framing && response.framing == Framing::Chunked {
+        x.down.unwrap_chunks(ChunkedDecoder::new(LENIENCY));
+    }
+}
+
 /// `http-response` rules, the backend's first.
-fn apply_rules(
+async fn apply_rules(
     connection: &mut Connection,
     x: &mut Exchange,
     backend: &ProxyConfig,
-    dialed: &Dialed,
+    dialed: &mut Dialed,
+    response: &ResponseSummary,
 ) -> Option<Answer> {
     let listener = Rc::clone(&connection.listener);
     let frontend = listener.frontend.config();
     let same = frontend.name == backend.name;
     let proxies = [Some(backend), (!same).then_some(frontend)];
-    let now = clock::recent();
-    let request = HeadRef::new(&x.request, connection.client.input.kept());
-    let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
-    let (info, state) = (&connection.info, &mut connection.state);
     let server = dialed.lease.server();
-    state.server = server.map(|server| Arc::clone(&server.config().name));
+    connection.state.server = server.map(|server| Arc::clone(&server.config().name));
     for proxy in proxies.into_iter().flatten() {
-        match proxy
-            .rules
-            .on_response(now, info, Some(request), &mut head, state)
-        {
-            ResponseVerdict::Continue => {}
+        let verdict = loop {
+            let request = HeadRef::new(&x.request, connection.client.input.kept());
+            let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
+            let (info, state) = (&connection.info, &mut connection.state);
+            let rules = &proxy.rules;
+            match rules.on_response(clock::recent(), info, Some(request), &mut head, state) {
+                ResponseVerdict::WaitForBody { time, at_least } => {
+                    let time = Some(time);
+                    let wait = Wait { time, at_least };
+                    // Boxed: few need it.
+                    let held = Box::pin(hold::response(connection, x, dialed, response, wait));
+                    if let Some(answer) = held.await {
+                        return Some(answer);
+                    }
+                }
+                verdict => break verdict,
+            }
+        };
+        match verdict {
+            ResponseVerdict::Continue | ResponseVerdict::WaitForBody { .. } => {}
             ResponseVerdict::Deny { status, reply } => {
                 x.trace.end_with(b'P', b'H');
                 return Some(reply.map_or(Answer::Page(status), Answer::Reply));
@@ -186,12 +223,35 @@ fn apply_rules(
             ResponseVerdict::SilentDrop => x.trace.end_with(b'P', b'H'),
         }
     }
+    let now = clock::recent();
+    let request = HeadRef::new(&x.request, connection.client.input.kept());
+    let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
+    let (info, state) = (&connection.info, &mut connection.state);
     for proxy in proxies.into_iter().flatten() {
         let _ = proxy
             .rules
             .on_after_response(now, info, Some(request), &mut head, state);
     }
     None
+}
+
+/// What compresses the content, if that is wished for and the response suits; its head says so then. `framing` is the
+/// client's and the server's.
+fn squeeze(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    dialed: &Dialed,
+    framing: (Framing, Framing),
+) -> Option<Box<Squeeze>> {
+    let (algorithm, compression) = x.squeeze.take()?;
+    let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
+    if framing.0 != framing.1 || !compression.suits(head.as_ref()) {
+        return None;
+    }
+    let squeeze = Squeeze::new(algorithm, framing.1)?;
+    compression::announce(algorithm, &mut head);
+    connection.state.marked().compressed = Some(algorithm);
+    Some(Box::new(squeeze))
 }
 
 /// The persistence cookie of the response.

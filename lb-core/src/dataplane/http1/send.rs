@@ -2,6 +2,9 @@
 
 use std::task::{Context, Poll};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha1::{Digest as _, Sha1};
+
 use super::{
     Exchange,
     exchange::size_in_log,
@@ -31,6 +34,11 @@ pub(super) async fn await_response(
                 pass_interim(x, server, response);
                 continue;
             }
+            Ok(Progress::Complete(response))
+                if response.status == 101 && !shakes_hands(connection, x, server) =>
+            {
+                return Err(Step::BadResponse);
+            }
             Ok(Progress::Complete(response)) => {
                 let waited = clock::recent().saturating_duration_since(sent_from);
                 x.trace.timers.response = Some(waited);
@@ -47,6 +55,31 @@ pub(super) async fn await_response(
         }
     }
 }
+
+/// Whether a server that goes over to WebSocket has shown that it means it (RFC 6455 §4.1). Whether its proof is that
+/// of the key is for the client to find out, unless the key is ours because its HTTP/2 has none.
+fn shakes_hands(connection: &Connection, x: &Exchange, server: &Side) -> bool {
+    let request = HeadRef::new(&x.request, connection.client.input.kept());
+    let websocket = |value: &[u8]| value.eq_ignore_ascii_case(b"websocket");
+    if !request.values(b"upgrade").any(websocket) {
+        return true;
+    }
+    let response = HeadRef::new(&x.response, server.input.bytes());
+    let Some(proof) = response.value(b"sec-websocket-accept") else {
+        return false;
+    };
+    if connection.client.stream.http2_origin().is_none() {
+        return true;
+    }
+    let key = request.value(b"sec-websocket-key").unwrap_or_default();
+    let mut sha1 = Sha1::new();
+    sha1.update(key);
+    sha1.update(WEBSOCKET_GUID);
+    proof == STANDARD.encode(sha1.finalize()).as_bytes()
+}
+
+/// RFC 6455 §1.3.
+const WEBSOCKET_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// A 1xx is sent before the final response, in the version of the client.
 fn pass_interim(x: &mut Exchange, server: &mut Side, response: ResponseSummary) {

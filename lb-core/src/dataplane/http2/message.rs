@@ -117,6 +117,7 @@ pub(super) fn read_request(
 ) -> Result<(RequestSummary, Request<()>), Malformed> {
     with_scratch(|head| {
         let mut decoder = RequestDecoder::new(Limits::default(), Leniency::HAPROXY);
+        decoder.allow_no_host(true);
         let Ok(Progress::Complete(summary)) = decoder.decode(text, head) else {
             return Err(Malformed);
         };

@@ -1,5 +1,7 @@
 //! Addresses of the client connection. Manual 7.3.3.
 
+use std::net::SocketAddr;
+
 use super::{Eval, Fetch};
 use crate::expr::{Needs, Type, Value};
 
@@ -12,7 +14,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Address,
         Needs::Connection,
         "Address of the client.",
-        Eval::One(|_, view| Some(Value::Address(view.connection.source.ip().to_canonical()))),
+        Eval::One(|_, view| Some(Value::Address(view.source().ip().to_canonical()))),
     ),
     Fetch::row(
         "src_port",
@@ -21,7 +23,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Connection,
         "Port of the client.",
-        Eval::One(|_, view| Some(Value::Int(view.connection.source.port().into()))),
+        Eval::One(|_, view| Some(Value::Int(view.source().port().into()))),
     ),
     Fetch::row(
         "src_is_local",
@@ -30,10 +32,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Bool,
         Needs::Connection,
         "Whether the client is on the loopback network.",
-        Eval::One(|_, view| {
-            let source = view.connection.source.ip().to_canonical();
-            Some(Value::Bool(source.is_loopback()))
-        }),
+        Eval::One(|_, view| Some(Value::Bool(is_local(view.source())))),
     ),
     Fetch::row(
         "dst",
@@ -42,11 +41,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Address,
         Needs::Connection,
         "Address the client connected to.",
-        Eval::One(|_, view| {
-            Some(Value::Address(
-                view.connection.destination.ip().to_canonical(),
-            ))
-        }),
+        Eval::One(|_, view| Some(Value::Address(view.destination().ip().to_canonical()))),
     ),
     Fetch::row(
         "dst_port",
@@ -55,7 +50,125 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Connection,
         "Port the client connected to.",
-        Eval::One(|_, view| Some(Value::Int(view.connection.destination.port().into()))),
+        Eval::One(|_, view| Some(Value::Int(view.destination().port().into()))),
+    ),
+    Fetch::row(
+        "dst_is_local",
+        &[],
+        &[],
+        Type::Bool,
+        Needs::Connection,
+        "Whether the client came to the loopback network.",
+        Eval::One(|_, view| Some(Value::Bool(is_local(view.destination())))),
+    ),
+    Fetch::row(
+        "fc_src",
+        &[],
+        &[],
+        Type::Address,
+        Needs::Connection,
+        "Address of the client's connection, whatever later rules made of it.",
+        Eval::One(|_, view| Some(address(view.connection.of_connection().source))),
+    ),
+    Fetch::row(
+        "fc_src_port",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Connection,
+        "Port of the client's connection, whatever later rules made of it.",
+        Eval::One(|_, view| {
+            let source = view.connection.of_connection().source;
+            Some(Value::Int(source.port().into()))
+        }),
+    ),
+    Fetch::row(
+        "fc_src_is_local",
+        &[],
+        &[],
+        Type::Bool,
+        Needs::Connection,
+        "Whether the client's connection is from the loopback network.",
+        Eval::One(|_, view| {
+            Some(Value::Bool(is_local(
+                view.connection.of_connection().source,
+            )))
+        }),
+    ),
+    Fetch::row(
+        "fc_dst",
+        &[],
+        &[],
+        Type::Address,
+        Needs::Connection,
+        "Address that the client's connection came to, whatever later rules made of it.",
+        Eval::One(|_, view| Some(address(view.connection.of_connection().destination))),
+    ),
+    Fetch::row(
+        "fc_dst_port",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Connection,
+        "Port that the client's connection came to, whatever later rules made of it.",
+        Eval::One(|_, view| {
+            let destination = view.connection.of_connection().destination;
+            Some(Value::Int(destination.port().into()))
+        }),
+    ),
+    Fetch::row(
+        "fc_dst_is_local",
+        &[],
+        &[],
+        Type::Bool,
+        Needs::Connection,
+        "Whether the client's connection came to the loopback network.",
+        Eval::One(|_, view| {
+            let destination = view.connection.of_connection().destination;
+            Some(Value::Bool(is_local(destination)))
+        }),
+    ),
+    Fetch::row(
+        "fc_rcvd_proxy",
+        &[],
+        &[],
+        Type::Bool,
+        Needs::Connection,
+        "Whether the connection began with a PROXY header.",
+        Eval::One(|_, view| Some(Value::Bool(view.connection.told().is_some()))),
+    ),
+    Fetch::row(
+        "fc_pp_authority",
+        &[],
+        &[],
+        Type::String,
+        Needs::Connection,
+        "Name that the PROXY header says the client asked for.",
+        Eval::One(|_, view| {
+            let told = view.connection.told()?;
+            told.authority.as_deref().map(Value::text)
+        }),
+    ),
+    Fetch::row(
+        "fc_pp_unique_id",
+        &[],
+        &[],
+        Type::String,
+        Needs::Connection,
+        "Unique id in the PROXY header.",
+        Eval::One(|_, view| {
+            let told = view.connection.told()?;
+            told.unique_id.as_deref().map(Value::text)
+        }),
+    ),
+    Fetch::row(
+        "http_first_req",
+        &[],
+        &[],
+        Type::Bool,
+        Needs::Request,
+        "Whether the request is the first of its connection.",
+        Eval::One(|_, view| Some(Value::Bool(view.state.number == 0))),
     ),
     Fetch::row(
         "so_name",
@@ -70,3 +183,11 @@ pub(super) const TABLE: &[Fetch] = &[
         }),
     ),
 ];
+
+fn address(address: SocketAddr) -> Value<'static> {
+    Value::Address(address.ip().to_canonical())
+}
+
+fn is_local(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}

@@ -7,6 +7,7 @@ use super::{
     target::{authority, host_port, parameters, split},
 };
 use crate::{
+    compression::Algorithm,
     expr::{
         Needs, Type, Value, Wanted,
         args::{ArgKind, ArgSpec, Argument, may},
@@ -235,6 +236,59 @@ pub(super) const TABLE: &[Fetch] = &[
         }),
     ),
     Fetch::row(
+        "res.comp",
+        &[],
+        &[],
+        Type::Bool,
+        Needs::Connection,
+        "Whether the content of the response is compressed here, known in the log.",
+        Eval::One(|_, view| Some(Value::Bool(compressed(view).is_some()))),
+    ),
+    Fetch::row(
+        "res.comp_algo",
+        &[],
+        &[],
+        Type::String,
+        Needs::Connection,
+        "What the content of the response is compressed by, known in the log.",
+        Eval::One(|_, view| {
+            let algorithm = compressed(view)?;
+            Some(Value::text(algorithm.name().as_bytes()))
+        }),
+    ),
+    Fetch::row(
+        "res.body",
+        &[],
+        &[],
+        Type::Binary,
+        Needs::Response,
+        "What `wait-for-body` has got of the response's body.",
+        Eval::One(|_, view| Some(Value::Binary(response_body(view)?.into()))),
+    ),
+    Fetch::row(
+        "res.body_len",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Response,
+        "Length of what `wait-for-body` has got of the response's body.",
+        Eval::One(|_, view| Some(Value::Int(i64::try_from(response_body(view)?.len()).ok()?))),
+    ),
+    Fetch::row(
+        "res.body_size",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Response,
+        "Content-Length of the response, 0 without one.",
+        Eval::One(|_, view| {
+            let length = view.response?.value(b"content-length");
+            Some(Value::Int(
+                length.and_then(|l| Value::text(l).integer()).unwrap_or(0),
+            ))
+        }),
+    ),
+    Fetch::row(
         "req.body_size",
         &[],
         &[],
@@ -250,6 +304,17 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
 ];
 
+/// The body of a response, as far as it is known.
+fn response_body<'a>(view: &RequestView<'a>) -> Option<&'a [u8]> {
+    view.response?;
+    let marks = view.state.marks.as_ref();
+    Some(marks.map_or(&[], |marks| &marks.bodies.response))
+}
+
+fn compressed(view: &RequestView<'_>) -> Option<Algorithm> {
+    view.state.marks.as_ref()?.compressed
+}
+
 fn path<'a>(view: &RequestView<'a>) -> Option<&'a [u8]> {
     let path = split(view.request?.target()).path;
     (!path.is_empty()).then_some(path)
@@ -263,7 +328,7 @@ fn hash(view: &RequestView<'_>, rest: &[u8]) -> Option<u32> {
 
 fn with_source<'a>(view: &RequestView<'_>, hash: u32) -> Option<Value<'a>> {
     let mut key = hash.to_be_bytes().to_vec();
-    match view.connection.source.ip().to_canonical() {
+    match view.source().ip().to_canonical() {
         IpAddr::V4(ip) => key.extend_from_slice(&ip.octets()),
         IpAddr::V6(ip) => key.extend_from_slice(&ip.octets()),
     }

@@ -83,7 +83,7 @@ fn of_counter<'a>(
 /// The source's place in a table.
 fn of_source<'a>(argument: Option<&Argument>, view: &RequestView<'a>) -> Option<Spot<'a>> {
     let table = table(argument, view)?;
-    let source = Value::Address(view.connection.source.ip().to_canonical());
+    let source = Value::Address(view.source().ip().to_canonical());
     Some(Spot {
         table,
         key: Cow::Owned(table.key_of(source)?),

@@ -106,6 +106,10 @@ const HEADS: &[(u16, &str)] = &[
     (200, "GET http://h:80/x HTTP/1.1\r\nHost: H\r\n\r\n"),
     (200, "GET http://h HTTP/1.1\r\nHost: h\r\n\r\n"),
     (400, "GET http://other/x HTTP/1.1\r\nHost: h\r\n\r\n"),
+    (200, "GET https://h:443/x HTTP/1.1\r\nHost: h:\r\n\r\n"),
+    (400, "GET http://h:443/x HTTP/1.1\r\nHost: h\r\n\r\n"),
+    (400, "GET http://h:8080/ HTTP/1.1\r\nHost: h\r\n\r\n"),
+    (400, "GET http://u:p@h/ HTTP/1.1\r\nHost: h\r\n\r\n"),
     (400, "GET http:///x HTTP/1.1\r\nHost: h\r\n\r\n"),
     (400, "GET x HTTP/1.1\r\nHost: h\r\n\r\n"),
     (400, "GET * HTTP/1.1\r\nHost: h\r\n\r\n"),
@@ -136,6 +140,10 @@ const HEADS: &[(u16, &str)] = &[
     (400, "\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"),
     // CONNECT.
     (200, "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n"),
+    (200, "CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n"),
+    (400, "CONNECT h:80 HTTP/1.1\r\nHost: h:443\r\n\r\n"),
+    (400, "CONNECT h:8080 HTTP/1.1\r\nHost: h\r\n\r\n"),
+    (400, "CONNECT h: HTTP/1.1\r\nHost: h\r\n\r\n"),
     (400, "CONNECT /x HTTP/1.1\r\nHost: h\r\n\r\n"),
     (400, "CONNECT h HTTP/1.1\r\nHost: h\r\n\r\n"),
     (
@@ -145,6 +153,11 @@ const HEADS: &[(u16, &str)] = &[
     (
         400,
         "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ),
+    // A handshake without its key.
+    (
+        400,
+        "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
     ),
     // Chunks are unknown to HTTP/1.0.
     (400, "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
@@ -158,6 +171,32 @@ fn each_class_of_request_gets_its_answer() {
     }
     for (expected, text) in HEADS {
         assert_eq!(status(text), *expected, "{text:?}");
+    }
+}
+
+#[test]
+fn the_port_that_goes_without_saying_is_taken_off_target_and_host() {
+    for (head, target, host) in [
+        (
+            "GET http://h:80/x?y HTTP/1.1\r\nHost: h:80",
+            "http://h/x?y",
+            "h",
+        ),
+        ("GET https://h:/ HTTP/1.1\r\nHost: h:443", "https://h/", "h"),
+        (
+            "GET https://h:80/ HTTP/1.1\r\nHost: h:80",
+            "https://h:80/",
+            "h:80",
+        ),
+        ("GET http://h/ HTTP/1.1\r\nHost: h:80", "http://h/", "h:80"),
+        ("GET / HTTP/1.1\r\nHost: h:80", "/", "h:80"),
+        ("CONNECT h:443 HTTP/1.1\r\nHost: h:443", "h:443", "h:443"),
+    ] {
+        let text = format!("{head}\r\n\r\n");
+        let (_, head) = request_with(Leniency::STRICT, &text).unwrap();
+        let view = crate::head::HeadRef::new(&head, text.as_bytes());
+        assert_eq!(view.target(), target.as_bytes(), "{text:?}");
+        assert_eq!(view.value(b"host"), Some(host.as_bytes()), "{text:?}");
     }
 }
 

@@ -61,11 +61,12 @@ fn hop_by_hop_fields_go_no_further() {
 
 #[test]
 fn upgrades_pass_and_h2c_does_not() {
-    let websocket =
-        "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    let websocket = "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: k\r\n\r\n";
     assert_eq!(
         forwarded(websocket, HttpMode::ServerClose),
-        "GET /ws HTTP/1.1\r\nhost: h\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
+        "GET /ws HTTP/1.1\r\nhost: h\r\nupgrade: websocket\r\nsec-websocket-key: k\r\n\
+         connection: upgrade\r\n\r\n"
     );
     let h2c = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: A\r\n\r\n";
     assert_eq!(

@@ -223,10 +223,10 @@ impl Line<'_, '_> {
         let record = self.record;
         let connection = view.connection;
         match variable {
-            V::ClientIp => self.ip(Some(connection.source.ip())),
-            V::ClientPort => self.port(Some(connection.source)),
-            V::FrontendIp => self.ip(Some(connection.destination.ip())),
-            V::FrontendPort => self.port(Some(connection.destination)),
+            V::ClientIp => self.ip(Some(view.source().ip())),
+            V::ClientPort => self.port(Some(view.source())),
+            V::FrontendIp => self.ip(Some(view.destination().ip())),
+            V::FrontendPort => self.port(Some(view.destination())),
             V::BackendIp => self.ip(record.and_then(|r| r.backend_source).map(|a| a.ip())),
             V::BackendPort => self.port(record.and_then(|r| r.backend_source)),
             V::ServerIp => self.ip(record.and_then(|r| r.server_address).map(|a| a.ip())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 
 use super::{
-    Action, HeaderEdit, TargetEdit, Track,
+    Action, AddressPart, HeaderEdit, TargetEdit, Track,
     edit::token,
     table::{Context, Place},
 };
@@ -17,7 +17,10 @@ use crate::{
     },
     log::LogFormat,
     request::{LogLevel, Scope},
-    rules::{RuleError, RuleWarning, Service, words::Words},
+    rules::{
+        RuleError, RuleWarning, Service,
+        words::{Words, duration, size},
+    },
     stick_table::{Event, Level},
 };
 
@@ -438,6 +441,76 @@ pub(super) fn delete_from_map(words: &mut Words<'_>, context: &mut Context<'_>) 
         file,
         format(words, context, "a key")?,
     ))
+}
+
+pub(super) fn set_address(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let part = match words.last().unwrap_or_default() {
+        "set-src" => AddressPart::Source,
+        "set-src-port" => AddressPart::SourcePort,
+        "set-dst" => AddressPart::Destination,
+        _ => AddressPart::DestinationPort,
+    };
+    Ok(Action::SetAddress(
+        part,
+        Box::new(expression(words, context)?),
+    ))
+}
+
+/// `switch-mode http [proto h1|h2]`.
+pub(super) fn switch_mode(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    let mode = words.required("a mode")?;
+    if mode != "http" {
+        let message = format!("'{mode}' is no mode to go over to");
+        return Err(words.wrong(message).expecting("http"));
+    }
+    if words.peek() == Some("proto") {
+        words.argument();
+        // Either is told from the other by what the client sends first.
+        let name = words.required("a protocol")?;
+        if !matches!(name, "h1" | "h2") {
+            let message = format!("unknown protocol '{name}'");
+            return Err(words.wrong(message).expecting("h1 or h2"));
+        }
+    }
+    Ok(Action::SwitchMode)
+}
+
+/// `wait-for-body time T [at-least BYTES]`.
+pub(super) fn wait_for_body(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    let (mut time, mut at_least) = (None, 0);
+    while let Some(word) = words.argument() {
+        match word {
+            "time" => {
+                let text = words.required("a time")?;
+                let read = duration(text).ok_or_else(|| {
+                    words
+                        .wrong(format!("'{text}' is no time"))
+                        .expecting("a number with us, ms, s, m, h or d")
+                })?;
+                time = Some(read);
+            }
+            "at-least" => {
+                let text = words.required("a size")?;
+                at_least = size(text).ok_or_else(|| {
+                    words
+                        .wrong(format!("'{text}' is no size"))
+                        .expecting("a number of bytes, k, m or g behind it")
+                })?;
+            }
+            other => {
+                return Err(words
+                    .wrong(format!("unknown word '{other}'"))
+                    .expecting("time or at-least"));
+            }
+        }
+    }
+    match time {
+        Some(time) => Ok(Action::WaitForBody(time, at_least)),
+        None => Err(
+            RuleError::new(words.at(), "missing 'time' of 'wait-for-body'")
+                .expecting("time and how long"),
+        ),
+    }
 }
 
 pub(super) fn strict_mode(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {

@@ -50,7 +50,7 @@ fn a_websocket_over_http_2_is_an_upgrade_at_the_origin() {
     let origin = echo_after(
         "GET /chat HTTP/1.1\r\nhost: web.test\r\nsec-websocket-version: 13\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: chat\r\n\r\n",
+         Sec-WebSocket-Accept: xtdcMSKzM2MuovuUVH2Y3wF6ZEI=\r\nSec-WebSocket-Protocol: chat\r\n\r\n",
     );
     let plane = Plane::start(vec![proxy(&origin)]);
     let mut request = Request::builder()
@@ -67,6 +67,30 @@ fn a_websocket_over_http_2_is_an_upgrade_at_the_origin() {
     assert_eq!(headers.len(), 1, "{headers:?}");
     assert_eq!(plane.entry().status, "101");
     plane.stop();
+}
+
+#[test]
+fn a_websocket_over_http_2_whose_origin_does_not_prove_the_key_is_refused() {
+    for proof in ["", "Sec-WebSocket-Accept: eA==\r\n"] {
+        let origin = Origin::http(move |_| {
+            let head =
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n";
+            format!("{head}{proof}\r\n").into_bytes()
+        });
+        let plane = Plane::start(vec![proxy(&origin)]);
+        with_client(plane.address(), async |client| {
+            let mut ready = client.ready().await.unwrap();
+            let mut request = Request::new(());
+            *request.method_mut() = http::Method::CONNECT;
+            *request.uri_mut() = "http://web.test/chat".parse().unwrap();
+            let websocket = Protocol::from_static("websocket");
+            request.extensions_mut().insert(websocket);
+            let (response, mut up) = ready.send_request(request, false).unwrap();
+            assert_eq!(response.await.unwrap().status(), 502);
+            up.send_reset(Reason::CANCEL);
+        });
+        plane.stop();
+    }
 }
 
 #[test]

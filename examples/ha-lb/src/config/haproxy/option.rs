@@ -101,6 +101,7 @@ fn flag(name: &str, on: bool, draft: &mut Draft) -> bool {
         "dontlognull" => proxy.dontlognull = on,
         "http-ignore-probes" => proxy.ignore_probes = on,
         "disable-h2-upgrade" => proxy.no_h2_upgrade = on,
+        "http-buffer-request" => proxy.buffer_request = on,
         "socket-stats" => proxy.socket_stats = on,
         "log-separate-errors" => proxy.log_separate_errors = on,
         "clitcpka" => proxy.tcp_keepalive.0 = on,

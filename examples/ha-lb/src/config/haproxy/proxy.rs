@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use lb_core::config::{LogFormatKind, Mode};
+use lb_core::{
+    compression::Algorithm,
+    config::{LogFormatKind, Mode, ProxyConfig},
+};
 
 use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
@@ -256,6 +259,7 @@ impl Reader<'_, '_> {
             "errorfiles" => draft.error_sections.push(error_pages::of_section(args)?),
             "errorloc" | "errorloc302" => error_pages::location("302 Found", args, draft)?,
             "errorloc303" => error_pages::location("303 See Other", args, draft)?,
+            "compression" => compression(args, proxy)?,
             "stick-table" => proxy.stick_table = Some(persistence::stick_table(args, context)?),
             "reqadd" => obsolete::add_header(args, RuleKind::HttpRequest, draft)?,
             "rspadd" => obsolete::add_header(args, RuleKind::HttpResponse, draft)?,
@@ -325,6 +329,31 @@ impl Reader<'_, '_> {
     fn add(&mut self, server: server::Draft) {
         self.draft.servers.push((server, self.args.line().span(1)));
     }
+}
+
+/// `compression algo|type|offload`; lines of a kind add up.
+fn compression(args: &mut Args<'_>, proxy: &mut ProxyConfig) -> Parsed<()> {
+    let compression = Arc::make_mut(proxy.compression.get_or_insert_default());
+    let word = args.need("compression", "algo, type or offload")?;
+    match word.text {
+        "offload" => compression.offload = true,
+        "algo" => {
+            while let Some(arg) = args.take() {
+                let algorithm = Algorithm::named(arg.text).ok_or_else(|| {
+                    let message = format!("'{}' is not a supported algorithm", arg.text);
+                    arg.refuse(message, "identity, gzip, deflate or raw-deflate")
+                })?;
+                compression.algorithms.push(algorithm);
+            }
+        }
+        "type" => {
+            while let Some(arg) = args.take() {
+                compression.types.push(arg.text.into());
+            }
+        }
+        _ => return Err(word.refuse("unknown word behind 'compression'", "algo, type or offload")),
+    }
+    Ok(())
 }
 
 fn rule_kind(name: &str) -> Option<RuleKind> {

@@ -59,12 +59,16 @@ pub(super) fn compile(
         builder.userlist(&list.name, list.users.clone());
     }
     let mut admin = None;
+    // Those of a proxy that goes over to HTTP are carried out once it has.
+    let goes_over = lines
+        .iter()
+        .any(|rule| rule.line.words.iter().any(|w| w.text == "switch-mode"));
     // Names of ACLs that were refused: that they do not exist need not be said again.
     let mut refused = BTreeSet::new();
     for rule in lines {
         let stand_in = standin::read(rule, context);
         let rule = stand_in.as_ref().unwrap_or(rule);
-        if mode == Mode::Tcp && needs_http(rule.kind) {
+        if mode == Mode::Tcp && !goes_over && needs_http(rule.kind) {
             let keyword = rule.line.text(0);
             context.diagnostics.push_once(
                 &format!("tcp rules {name} {keyword}"),

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use lb_core::config::{CheckConfig, ServerConfig, UnixAddress};
+use lb_core::config::{CheckConfig, ProxyOptions, ServerConfig, UnixAddress};
 
 use super::{
     address::{self, Address, Host, Port},
@@ -105,7 +105,15 @@ impl Draft {
             "enabled" => self.config.disabled = false,
             "send-proxy" => self.config.send_proxy = Some(1),
             "send-proxy-v2" => self.config.send_proxy = Some(2),
-            "no-send-proxy" | "no-send-proxy-v2" => self.config.send_proxy = None,
+            "send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn" => {
+                self.config.send_proxy = Some(2);
+                self.config.proxy_options.ssl = true;
+                self.config.proxy_options.cert_cn |= name.ends_with("-cn");
+            }
+            "no-send-proxy"
+            | "no-send-proxy-v2"
+            | "no-send-proxy-v2-ssl"
+            | "no-send-proxy-v2-ssl-cn" => self.config.send_proxy = None,
             _ => self.tls.switch(name),
         }
     }
@@ -153,6 +161,21 @@ impl Draft {
                 self.config.cut_backups_on_up = true;
             }
             "on-marked-up" => return Err(arg.refuse("unknown action", "shutdown-backup-sessions")),
+            "pool-max-conn" | "max-reuse" => {
+                let number = match arg.text {
+                    "-1" => None,
+                    _ => Some(value::number(arg, name, 0, i32::MAX.unsigned_abs())?),
+                };
+                match name {
+                    "max-reuse" => self.config.max_reuse = number,
+                    _ => self.config.pool_max_conn = number,
+                }
+            }
+            "pool-purge-delay" => {
+                let delay = value::lenient_time(arg, name, Unit::Milliseconds, context)?;
+                self.config.pool_purge_delay = Some(delay);
+            }
+            "proxy-v2-options" => proxy_options(arg, &mut self.config.proxy_options)?,
             "proto" => self.config.protocol = bind::protocol(arg)?,
             "slowstart" => self.config.slowstart = Some(time(context)?),
             "source" => self.config.source = Some(source(arg, context)?),
@@ -273,6 +296,33 @@ impl Draft {
         self.watch.finish(&at, &mut self.config)?;
         Ok(self)
     }
+}
+
+/// The words of `proxy-v2-options`. What is said of certificates and ciphers is said within what is said of TLS.
+fn proxy_options(arg: &Arg<'_>, options: &mut ProxyOptions) -> Parsed<()> {
+    for word in arg.text.split(',') {
+        match word {
+            "ssl" => {}
+            "cert-cn" => options.cert_cn = true,
+            "ssl-cipher" => options.ssl_cipher = true,
+            "cert-sig" => options.cert_sig = true,
+            "cert-key" => options.cert_key = true,
+            "authority" => options.authority = true,
+            "crc32c" => options.crc32c = true,
+            "unique-id" => options.unique_id = true,
+            _ => {
+                return Err(arg.refuse(
+                    format!("'{word}' is no option of PROXY headers"),
+                    "ssl, cert-cn, ssl-cipher, cert-sig, cert-key, authority, crc32c or unique-id",
+                ));
+            }
+        }
+        options.ssl |= matches!(
+            word,
+            "ssl" | "cert-cn" | "ssl-cipher" | "cert-sig" | "cert-key"
+        );
+    }
+    Ok(())
 }
 
 /// `server <name> <address>[:<port>] [<word> ...]`, over the settings of `default-server`.
