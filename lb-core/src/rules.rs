@@ -185,7 +185,7 @@ impl ProxyRules {
         state: &mut RuleState,
     ) -> RequestVerdict {
         let rules = &*self.rules;
-        let first = std::mem::take(&mut state.awaiting);
+        let first = std::mem::take(&mut state.awaiting) as usize;
         if first == 0 {
             rules.begin_request(now, connection, request.as_ref(), state);
         }
@@ -456,7 +456,7 @@ fn over_response(
         state,
         is_response: true,
     };
-    let first = std::mem::take(&mut message.state.awaiting);
+    let first = std::mem::take(&mut message.state.awaiting) as usize;
     match message.run(rules, first) {
         Ending::Wait(time, at_least) => ResponseVerdict::WaitForBody { time, at_least },
         Ending::Deny(status, reply) | Ending::Tarpit(status, reply) => {

@@ -29,7 +29,7 @@ pub struct RuleState {
     /// Requests on the connection before this one.
     pub number: u32,
     /// The rule that waits for more bytes: those before it are not run again.
-    pub(crate) awaiting: usize,
+    pub(crate) awaiting: u32,
     /// Memory for values that are being built.
     pub(crate) scratch: Vec<u8>,
 }

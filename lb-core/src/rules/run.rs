@@ -47,12 +47,13 @@ enum Step {
 
 /// Rules over a connection and its bytes; goes on where it had to wait.
 pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState) -> Ending {
-    let first = std::mem::take(&mut state.awaiting);
+    let first = std::mem::take(&mut state.awaiting) as usize;
     for (index, rule) in rules.iter().enumerate().skip(first) {
+        let place = u32::try_from(index).unwrap_or(u32::MAX);
         match rule.condition.truth(&view.over(state)) {
             Truth::No => continue,
             Truth::Unknown => {
-                state.awaiting = index;
+                state.awaiting = place;
                 return Ending::Unknown;
             }
             Truth::Yes => {}
@@ -64,7 +65,7 @@ pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState
             Action::SwitchMode => return Ending::SwitchMode,
             // The key may still come.
             Action::Track(track) if track.key.is_awaited(&view.over(state)) => {
-                state.awaiting = index;
+                state.awaiting = place;
                 return Ending::Unknown;
             }
             action => {
@@ -131,7 +132,7 @@ impl Message<'_, '_> {
             }
             if let Step::End(ending) = self.step(&rule.action) {
                 if matches!(ending, Ending::Wait(..)) {
-                    self.state.awaiting = index + 1;
+                    self.state.awaiting = u32::try_from(index + 1).unwrap_or(u32::MAX);
                 }
                 return ending;
             }
