@@ -26,7 +26,6 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use authority::without_default_port;
 pub use body::{Body, BodyProgress};
 pub use chunked::{ChunkedDecoder, Piece};
 pub use connection::{ConnectionOption, client_framing, client_stays, server_stays};

@@ -49,7 +49,7 @@ fn default_port(scheme: &[u8]) -> Option<&'static [u8]> {
 }
 
 /// The host alone, if the port that is written behind it is none, or that of the scheme.
-pub(crate) fn without_default_port<'a>(scheme: &[u8], authority: &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn without_default_port<'a>(scheme: &[u8], authority: &'a [u8]) -> Option<&'a [u8]> {
     let (host, port) = parts(authority);
     let port = port?;
     (port.is_empty() || Some(port) == default_port(scheme)).then_some(host)
