@@ -60,6 +60,7 @@ fn rules_see_a_body_that_was_waited_for_and_the_server_gets_all_of_it() {
         let answer = ask(&mut client, "ok");
         assert!(answer.contains("seen: 2:ok\r\n"), "{answer}");
         assert!(!answer.contains("expect:"), "{answer}");
+        drop(client);
         plane.stop();
     }
 }
@@ -104,6 +105,7 @@ fn rules_see_the_body_of_a_response_and_one_that_does_not_come_is_504() {
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
     plane.entry();
     assert_eq!(plane.entry().end(), ("web/s1", "504", "sH--"));
+    drop(client);
     plane.stop();
 }
 

@@ -187,8 +187,9 @@ fn write_request(
     let mode = server_mode(connection.frontend().http_mode, proxy.http_mode);
     let option = ConnectionOption::to_server(summary, mode);
     let received = connection.client.input.kept();
-    let speaks_http10 = x.request.version == Version::Http10 && summary.framing != Framing::Chunked;
-    if summary.hostless && !speaks_http10 {
+    let becomes_http11 =
+        x.request.version == Version::Http10 && summary.framing == Framing::Chunked;
+    if summary.hostless && becomes_http11 {
         let mut head = HeadMut::new(&mut x.request, received);
         if head.as_ref().value(b"host").is_none() {
             // RFC 9112 §3.2: who knows no authority says so.
