@@ -140,7 +140,8 @@ impl LinuxHost {
         let unowned = options.succession;
         let (commands, work) = unbounded_channel();
         let (report, reports) = unbounded_channel();
-        let (renewals, renewed) = Renewals::new();
+        let renewals = Renewals::default();
+        let renewed = renewals.clone();
         let (started, start) = std::sync::mpsc::sync_channel(1);
         let worker = std::thread::Builder::new()
             .name("vip-netlink".to_owned())

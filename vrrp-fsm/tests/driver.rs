@@ -16,8 +16,9 @@ use tokio::{
     task::JoinHandle,
 };
 use vrrp_fsm::{
-    Attachment, FaultReason, Object, RouterConfig, RouterId, RouterSet, RouterStatus, StateKind,
-    driver::{Command, Control, Datagram, Driver, Host, HostEvent, Observation},
+    Attachment, FaultReason, Instant, Object, RouterConfig, RouterId, RouterSet, RouterStatus,
+    StateKind,
+    driver::{Command, Control, Datagram, Driver, Host, HostEvent, Observation, now},
     track::{Health, Track},
 };
 use vrrp_proto::{Envelope, Family, Priority, Version, Vrid};
@@ -43,6 +44,14 @@ struct Port {
     refuses: bool,
     /// How long packets wait here before they are received.
     waited: Duration,
+    /// Before that they are not seen.
+    appear: Option<Instant>,
+}
+
+impl Port {
+    fn is_dark(&self) -> bool {
+        self.appear.is_some_and(|at| now() < at)
+    }
 }
 
 struct MemoryHost {
@@ -80,7 +89,7 @@ impl Lan {
 impl Host for MemoryHost {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let port = &mut self.lan.0.lock().unwrap()[self.number];
-        if port.inbox.is_empty() && port.events.is_empty() {
+        if (port.inbox.is_empty() || port.is_dark()) && port.events.is_empty() {
             port.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -92,6 +101,9 @@ impl Host for MemoryHost {
         if let Some(left) = port.errors.checked_sub(1) {
             port.errors = left;
             return Err(io::ErrorKind::NetworkDown.into());
+        }
+        if port.is_dark() {
+            return Ok(None);
         }
         Ok(port.inbox.pop_front().map(|(datagram, bytes)| {
             buffer[..bytes.len()].copy_from_slice(&bytes);
@@ -424,7 +436,7 @@ async fn an_advert_that_waited_at_the_host_counts_from_when_it_came() {
     let heard = async {
         loop {
             let status = low.status().await;
-            let at = vrrp_fsm::driver::now();
+            let at = now();
             if let Some(peer) = status.peers.first().filter(|peer| peer.adverts > 1) {
                 break at.since(peer.heard_at);
             }
@@ -433,6 +445,32 @@ async fn an_advert_that_waited_at_the_host_counts_from_when_it_came() {
     let ago = tokio::time::timeout(PATIENCE, heard).await.unwrap();
     assert!(ago >= waited, "heard {ago:?} ago");
     high.stop().await;
+    low.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_is_heard_at_the_last_moment_is_not_taken_over_from() {
+    let lan = Lan::default();
+    let mut low = node(&lan, 100, vec![]);
+    let far = now() + PATIENCE;
+    lan.with(0, |port| port.appear = Some(far));
+    low.becomes(StateKind::Backup).await;
+    let deadline = low.status().await.deadline.unwrap();
+    // The driver is awake by then, and has found nothing.
+    let moment = deadline.before(Duration::from_micros(20));
+    lan.with(0, |port| port.appear = Some(moment));
+    let owner = node(&lan, 255, vec![]);
+    let heard = async {
+        while low.status().await.peers.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, heard).await.unwrap();
+    let status = low.status().await;
+    assert_eq!(status.state, StateKind::Backup);
+    assert_eq!(lan.holders(), [1], "it took over meanwhile");
+    assert!(!lan.commands(0).contains(&Command::Install));
+    owner.stop().await;
     low.stop().await;
 }
 

@@ -120,7 +120,7 @@ impl Worker {
             self.queue.retain(|(other, queued)| {
                 let pointless = match queued {
                     Work::Command(command) => *command != Command::Remove,
-                    Work::Refresh { .. } | Work::Pave | Work::Expire => true,
+                    Work::Pave | Work::Expire => true,
                     _ => false,
                 };
                 *other != router || !pointless
@@ -140,6 +140,7 @@ impl Worker {
                 self.tell();
             }
             Work::Own => self.devices.owned = true,
+            Work::Renew { router, sent } => self.refresh_soon(router, sent),
             Work::Fit => self.fit().await,
             Work::Clear => self.clear_away().await,
             Work::Dismiss => self.dismiss(id).await,
@@ -161,6 +162,7 @@ impl Worker {
             | Work::Pace(_)
             | Work::Debounce(_)
             | Work::Own
+            | Work::Renew { .. }
             | Work::Fit
             | Work::Refit(_)
             | Work::Close(_)
@@ -196,7 +198,6 @@ impl Worker {
                 self.reroute(id, *paths).await;
                 self.follow_paths();
             }
-            Work::Refresh { sent } => self.refresh_soon(id, sent),
             Work::Release => self.release(),
             Work::Readdress {
                 addresses,

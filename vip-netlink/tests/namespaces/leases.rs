@@ -1,6 +1,6 @@
 //! Leases of addresses: how long they last with adverts, without, and without their speaker.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,10 @@ use crate::host::{ADVERT, PATIENCE, ROUTER, VIP_32, advert, event, install, rout
 use crate::support::{HOST, HOST_ADDRESS, VIP, configured, in_namespaces, sh, until};
 use crate::{ipv6, macvlan};
 use vip_netlink::advert_socket::PROTOCOL_VRRP;
-use vrrp_fsm::driver::{Host, HostEvent};
+use vip_netlink::plan::Vip;
+use vip_netlink::{HostOptions, HostRouter, LinuxHost};
+use vrrp_fsm::RouterId;
+use vrrp_fsm::driver::{Command, Host, HostEvent};
 use vrrp_proto::Envelope;
 
 const HOLDER: &str = "VIP_NETLINK_TEST_SPEAKER";
@@ -44,6 +47,55 @@ fn a_lease_lasts_as_long_as_adverts_are_sent() {
             assert!(configured(HOST, VIP_32));
         });
     });
+}
+
+#[test]
+fn a_renewal_that_came_after_that_of_a_router_which_goes_is_not_lost() {
+    const STAYS: RouterId = RouterId::new(1);
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 101);
+    in_namespaces(
+        "leases::a_renewal_that_came_after_that_of_a_router_which_goes_is_not_lost",
+        |_| {
+            let goes = router(Some(Duration::from_secs(2)));
+            let stays = HostRouter {
+                id: STAYS,
+                addresses: vec![Vip::host(ADDRESS.into())],
+                ..router(goes.lifetime)
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let mut host = LinuxHost::new(vec![goes, stays], HostOptions::default()).unwrap();
+                host.enqueue(STAYS, Command::Install);
+                let start = Instant::now();
+                let mut ticks = tokio::time::interval(Duration::from_millis(480));
+                while start.elapsed() < Duration::from_secs(5) {
+                    install(&mut host).await;
+                    ticks.tick().await;
+                    // The first of the two is not there any more when the worker gets to its renewal.
+                    let envelope = Envelope::multicast(HOST_ADDRESS.into());
+                    for router in [ROUTER, STAYS] {
+                        host.send(router, PROTOCOL_VRRP, &envelope, &ADVERT)
+                            .unwrap();
+                    }
+                    host.flush();
+                    host.enqueue(ROUTER, Command::Remove);
+                    event(&mut host, "Removed", |event| {
+                        assert!(!matches!(event, HostEvent::LeaseExpired { router: STAYS }));
+                        matches!(event, HostEvent::Removed { .. })
+                    })
+                    .await;
+                    assert!(
+                        configured(HOST, "10.99.0.101/32"),
+                        "gone after {:?}",
+                        start.elapsed()
+                    );
+                }
+            });
+        },
+    );
 }
 
 #[test]
@@ -147,7 +199,7 @@ fn an_advert_that_waited_while_its_speaker_stood_still_is_never_sent() {
 }
 
 /// An advert that waits for the end of the driver's round.
-fn queue(host: &mut vip_netlink::LinuxHost) {
+fn queue(host: &mut LinuxHost) {
     let envelope = Envelope::multicast(HOST_ADDRESS.into());
     host.send(ROUTER, PROTOCOL_VRRP, &envelope, &ADVERT)
         .unwrap();

@@ -20,8 +20,10 @@ use crate::plan::Vip;
 pub(in crate::host) enum Work {
     /// What the driver enqueued.
     Command(Command),
-    /// An advert went out at that time of the boot clock.
-    Refresh {
+    /// Leases wait for their renewal, that of a router first whose advert went out at that time of the boot clock.
+    Renew {
+        /// It.
+        router: RouterId,
         /// When.
         sent: Duration,
     },

@@ -19,7 +19,7 @@ use super::takeover::Refreshes;
 use super::{PROVE, RETRY, Report, Seen, Start, Work, Worker};
 use crate::Error;
 use crate::fence::{self, Fence};
-use crate::host::renewals::Renewal;
+use crate::host::renewals::Renewals;
 use crate::host::{HostOptions, HostRouter, boottime};
 use crate::link::Interface;
 use crate::macvlan::Requests;
@@ -31,10 +31,7 @@ use crate::vips::Vips;
 use crate::watch::{Kernel, Watcher};
 
 /// What the driver's side asks for, and leases to be renewed beside it.
-type Inbox = (
-    UnboundedReceiver<(RouterId, Work)>,
-    UnboundedReceiver<Renewal>,
-);
+type Inbox = (UnboundedReceiver<(RouterId, Work)>, Renewals);
 
 /// Body of the thread; ends when the sender of `work` is gone, and leaves no address behind.
 pub(in crate::host) fn run(
@@ -57,7 +54,7 @@ pub(in crate::host) fn run(
 async fn serve(
     routers: Vec<HostRouter>,
     options: HostOptions,
-    (mut work, renewed): Inbox,
+    (mut work, renewals): Inbox,
     reports: UnboundedSender<Report>,
     started: SyncSender<Result<Start, Error>>,
 ) {
@@ -67,7 +64,7 @@ async fn serve(
     };
     tokio::spawn(connection);
     let succession = options.succession;
-    let (mut worker, start) = match Worker::new(routers, options, &handle, reports, renewed) {
+    let (mut worker, start) = match Worker::new(routers, options, &handle, reports, renewals) {
         Ok(parts) => parts,
         Err(error) => return drop(started.send(Err(error))),
     };
@@ -181,7 +178,7 @@ impl Worker {
         options: HostOptions,
         handle: &rtnetlink::Handle,
         reports: UnboundedSender<Report>,
-        renewed: UnboundedReceiver<Renewal>,
+        renewals: Renewals,
     ) -> Result<(Self, Start), Error> {
         let guard = options.fence.map(|guard| outlasting(guard, &routers));
         let (mut fence, unfenced) = match guard.map(Fence::new) {
@@ -242,7 +239,7 @@ impl Worker {
             pacer: Pacer::new(options.pacing),
             delays: options.delays,
             least_room: options.receive_buffer,
-            refreshes: Refreshes::new(renewed),
+            refreshes: Refreshes::new(renewals),
         };
         let start = Start {
             unfenced,

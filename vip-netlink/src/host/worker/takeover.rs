@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, HostEvent};
@@ -14,38 +13,26 @@ use super::{RETRY, Report, Work, Worker, wanted};
 use crate::Error;
 use crate::fence::Access;
 use crate::host::boottime;
-use crate::host::renewals::{GATHERED, Renewal};
+use crate::host::renewals::{GATHERED, Renewals};
 use crate::lease::Lease;
 use crate::plan::{Present, difference};
 
 /// Routers whose addresses go up together at most: the first do not wait for hundreds of others.
 const TOGETHER: usize = 64;
-/// Leases to be renewed, with the time of the advert that says so.
+
+/// Leases to be renewed.
 #[derive(Debug)]
 pub(super) struct Refreshes {
-    waiting: Vec<Renewal>,
+    renewals: Renewals,
     due: Option<Instant>,
-    /// Those that came after the first, unheard.
-    following: UnboundedReceiver<Renewal>,
 }
 
 impl Refreshes {
-    pub(super) const fn new(following: UnboundedReceiver<Renewal>) -> Self {
+    pub(super) const fn new(renewals: Renewals) -> Self {
         Self {
-            waiting: Vec::new(),
+            renewals,
             due: None,
-            following,
         }
-    }
-
-    /// All that wait.
-    fn take(&mut self) -> Vec<Renewal> {
-        self.due = None;
-        let mut all = std::mem::take(&mut self.waiting);
-        while let Ok(one) = self.following.try_recv() {
-            all.push(one);
-        }
-        all
     }
 
     /// When they are to be carried out.
@@ -212,19 +199,17 @@ impl Worker {
         each
     }
 
-    /// An advert went out: the lease of the addresses is to be renewed, soon.
+    /// An advert went out: the lease of the addresses is to be renewed, soon, with those of others that follow.
     pub(super) fn refresh_soon(&mut self, id: RouterId, sent: Duration) {
         // One stands for all: beats arrive, or do not, for every address.
-        if self.refreshes.waiting.is_empty() {
-            self.check_pulse(id, sent);
-            self.refreshes.due = Some(Instant::now() + GATHERED);
-        }
-        self.refreshes.waiting.push((id, sent));
+        self.check_pulse(id, sent);
+        self.refreshes.due = Some(Instant::now() + GATHERED);
     }
 
     /// Renews the leases that wait for it.
     pub(super) async fn refresh_all(&mut self) {
-        let waiting = self.refreshes.take();
+        self.refreshes.due = None;
+        let waiting = self.refreshes.renewals.take();
         self.read().await;
         let now = boottime();
         let mut due = Vec::new();
