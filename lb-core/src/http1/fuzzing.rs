@@ -80,6 +80,8 @@ pub fn request(data: &[u8]) {
     let connection = ConnectionOption::to_server(&summary, crate::config::HttpMode::KeepAlive);
     write_request_head(view, summary.framing, connection, &mut written);
     let mut again = RequestDecoder::new(Limits::default(), leniency(control & 0x80));
+    // A request of HTTP/1.0 that goes on as HTTP/1.1 gets its host from the data plane.
+    again.allow_no_host(summary.hostless);
     let mut read = Head::default();
     let result = again.decode(&written, &mut read);
     let Ok(Progress::Complete(second)) = result else {

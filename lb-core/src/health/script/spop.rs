@@ -238,9 +238,9 @@ mod tests {
         fragment[4] = 0;
         assert_eq!(told(&fragment), "fragmentation not supported");
         let mut old = frame.clone();
-        old[16] = b'1';
+        old[17] = b'1';
         assert_eq!(told(&old), "unsupported version");
-        assert_eq!(told(&frame[..19]), "max-frame-size value not found");
+        assert_eq!(told(&frame[..20]), "max-frame-size value not found");
         assert_eq!(told(&frame[..12]), "invalid frame received");
         assert_eq!(told(b"HTTP/1.1 400"), "invalid frame received");
     }
