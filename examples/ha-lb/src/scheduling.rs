@@ -3,7 +3,7 @@
 //!
 //! The speaker runs in real time, at the least of its priorities: it works for microseconds and sleeps. The supervisor is
 //! preferred only, since it reads files and answers operators. Where the service manager or keepalived.conf
-//! (`vrrp_priority`, `vrrp_rt_priority`, `vrrp_rlimit_rttime`, `vrrp_cpu_affinity`, `max_auto_priority -1`) says otherwise,
+//! (`vrrp_priority`, `vrrp_rt_priority`, `vrrp_rlimit_rttime`, `vrrp_cpu_affinity`, `max_auto_priority 0`) says otherwise,
 //! that stands; what the kernel refuses is said and keeps nobody from running. Scripts and the balancer are scheduled as
 //! the supervisor was when it was started.
 
@@ -77,7 +77,11 @@ fn apply(process: &Process) -> Vec<String> {
     if let Some(priority) = process.real_time {
         note("vrrp_rt_priority", in_real_time(priority));
     }
-    if let Some(limit) = process.real_time_limit {
+    // Who asked for a limit and not for real time never had one: a start or a reload takes longer than is usual there.
+    if let Some(limit) = process
+        .real_time_limit
+        .filter(|_| process.real_time.is_some())
+    {
         let limit = Rlimit {
             current: Some(limit),
             maximum: Some(limit),

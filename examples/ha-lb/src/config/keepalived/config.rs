@@ -115,7 +115,7 @@ pub struct Process {
     pub real_time: Option<u8>,
     /// `vrrp_rlimit_rttime`: most microseconds of processor time in one go, in real time.
     pub real_time_limit: Option<u64>,
-    /// `max_auto_priority -1`: the speaker is scheduled as other processes are.
+    /// `max_auto_priority` 0 or -1: the speaker is scheduled as other processes are.
     pub never_in_advance: bool,
     /// `vrrp_cpu_affinity`: the processors that the speaker may run on; all if empty.
     pub processors: Vec<usize>,

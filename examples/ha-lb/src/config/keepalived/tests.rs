@@ -245,6 +245,23 @@ fn authentication_of_version_3_is_ignored_with_a_warning() {
 }
 
 #[test]
+fn with_ah_an_instance_begins_as_backup_and_its_nopreempt_stands() {
+    let text = "state MASTER\npriority 100\nnopreempt\nauthentication {\nauth_type AH\nauth_pass viettq\n}";
+    let (instance, said) = instance_with(text);
+    let instance = instance.unwrap();
+    assert_eq!(instance.state, InitialState::Backup);
+    assert!(!instance.preempt);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("`state MASTER` is incompatible with AH"));
+    // The owner takes over at once whatever it has heard.
+    let (owner, said) = instance_with(&text.replace("priority 100\nnopreempt", "priority 255"));
+    assert_eq!(owner.unwrap().state, InitialState::Master);
+    assert_eq!(said, <[String; 0]>::default());
+    let (simple, _) = instance_with(&text.replace("AH", "PASS"));
+    assert!(simple.unwrap().preempt);
+}
+
+#[test]
 fn authentication_without_a_password_is_none() {
     let (instance, said) = instance_with("authentication {\nauth_type PASS\n}");
     assert_eq!(instance.unwrap().authentication, None);

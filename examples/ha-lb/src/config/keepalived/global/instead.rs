@@ -7,7 +7,7 @@ pub(super) const ROOM: &str =
     "receive buffers have room for 16 adverts of each instance, whatever the policy";
 pub(super) const BUFFERS: &str = "receive buffers have sizes of this program's own choosing";
 pub(super) const SCHEDULING: &str = "how the process is scheduled is left to the service manager";
-pub(super) const FROM_THE_START: &str = "the speaker is scheduled in real time from the start; `max_auto_priority -1` keeps it from that";
+pub(super) const FROM_THE_START: &str = "the speaker is scheduled in real time from the start; `max_auto_priority 0` keeps it from that";
 pub(super) const NO_IPVS: &str = "the kernel's IPVS is not used";
 pub(super) const FENCE: &str = "addresses are fenced by an nftables table of this program's own";
 pub(super) const RELOAD: &str =

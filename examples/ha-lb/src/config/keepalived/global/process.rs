@@ -109,8 +109,9 @@ pub(super) fn real_time_limit(draft: &mut Draft, node: &Node, context: &mut Cont
 
 pub(super) fn automatic(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     let word = node.arguments.first();
+    // Without a number: the highest there is.
     let most: Option<i32> = word.and_then(|word| context.number(word, -1..=99));
-    draft.global.process.never_in_advance = most == Some(-1);
+    draft.global.process.never_in_advance = most.is_some_and(|most| most < 1);
 }
 
 pub(super) fn processors(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {

@@ -340,7 +340,7 @@ pub(super) const TABLE: Table<Draft> = Table {
             "vrrp_rlimit_rttime",
             Takes::one("microseconds"),
             process::real_time_limit,
-            "Most processor time of the speaker in one go, in real time (no limit).",
+            "Most processor time of the speaker in one go, with vrrp_rt_priority (no limit).",
         ),
         Keyword::read(
             "vrrp_rlimit_rtime",
@@ -360,9 +360,9 @@ pub(super) const TABLE: Table<Draft> = Table {
         ),
         Keyword::read(
             "max_auto_priority",
-            Takes::one("-1 to 99"),
+            Takes::words(0, 1, "-1 to 99"),
             process::automatic,
-            "-1: the speaker is scheduled as other processes are, not in real time from the start.",
+            "0 or -1: the speaker is scheduled as other processes are, not in real time from the start.",
         ),
         Keyword::ignored("min_auto_priority_delay", FROM_THE_START),
         Keyword::ignored("checker_priority", SCHEDULING),

@@ -45,10 +45,11 @@ pub(in crate::config::keepalived) fn finish(
     }
     let interface = draft.interface(defaults, context);
     let priority = draft.priority(context);
+    let authentication = draft.authentication(&facts, context);
+    draft.listen_first(authentication, &mut facts, context);
     let preempt = draft.preempt(&facts, context);
     let preempt_delay = draft.preempt_delay(&facts, context);
     let interval = draft.interval(&facts, context);
-    let authentication = draft.authentication(&facts, context);
     let auth_hmac = draft.auth_hmac(interval, &facts, context);
     draft.check_first_address(&facts, context);
     let (addresses, excluded_addresses) =

@@ -159,6 +159,29 @@ impl Draft {
         })
     }
 
+    /// Before a router with AH sends it is to have heard what number the others have come to.
+    pub(super) fn listen_first(
+        &self,
+        authentication: Option<Authentication>,
+        facts: &mut Facts,
+        context: &mut Context<'_>,
+    ) {
+        let is_header = matches!(authentication, Some(Authentication::Header(_)));
+        let Some(draft) = self.authentication.as_ref().filter(|_| is_header) else {
+            return;
+        };
+        if facts.state == InitialState::Master && !facts.owner {
+            facts.state = InitialState::Backup;
+            context.diagnostics.push(
+                Diagnostic::warning(
+                    draft.span.clone(),
+                    "`state MASTER` is incompatible with AH authentication",
+                )
+                .action("the instance begins as BACKUP, as with keepalived"),
+            );
+        }
+    }
+
     pub(super) fn auth_hmac(
         &mut self,
         interval: Option<Duration>,

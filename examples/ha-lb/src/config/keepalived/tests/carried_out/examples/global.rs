@@ -31,7 +31,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(GLOBAL, "use_pid_dir", Runs, "+use_pid_dir"),
     example(GLOBAL, "umask", Runs, "+umask IWGRP|IWOTH"),
     example(GLOBAL, "vrrp_priority", Runs, "+vrrp_priority -5"),
-    example(GLOBAL, "max_auto_priority", Runs, "+max_auto_priority -1"),
+    example(GLOBAL, "max_auto_priority", Runs, "+max_auto_priority 0"),
     example(GLOBAL, "vrrp_rt_priority", Runs, "+vrrp_rt_priority 50"),
     example(
         GLOBAL,
