@@ -317,11 +317,14 @@ impl Worker {
         self.sinks.adopt(&orders.balancer);
         self.idle.keep(&orders.balancer.server_keys());
         let grace = orders.balancer.config.global.hard_stop_after;
-        self.current.replace(Current {
+        let before = self.current.replace(Current {
             balancer: orders.balancer,
             listeners: Rc::clone(&listeners),
         });
-        if let Some(grace) = grace {
+        let is_gone = |listener: &Rc<Listener>| successor(&listeners, listener).is_none();
+        // Those that went earlier have their time running.
+        let any_left = before.listeners.iter().any(is_gone);
+        if let Some(grace) = grace.filter(|_| any_left) {
             let worker = Rc::clone(self);
             rt::spawn(async move {
                 rt::sleep(grace).await;
