@@ -68,6 +68,26 @@ impl TlsFiles {
         }
     }
 
+    /// What a server's line says, with the contents that its files have now.
+    pub fn present(&self, tls: &ServerTls) -> ServerTls {
+        let mut tls = tls.clone();
+        let of = |file: &mut Option<PemFile>, known: &BTreeMap<PathBuf, Arc<[u8]>>| {
+            if let Some((path, pem)) = file
+                && let Some(now) = known.get(path)
+            {
+                *pem = Arc::clone(now);
+            }
+        };
+        of(&mut tls.authorities, &self.authorities);
+        of(&mut tls.revoked, &self.revoked);
+        if let Some((path, pem)) = &mut tls.certificate
+            && let Some((now, _)) = self.certificates.get(path)
+        {
+            *pem = Arc::clone(now);
+        }
+        tls
+    }
+
     /// What a server uses.
     pub(in crate::dataplane) fn add_server(&mut self, tls: &ServerTls) {
         if let Some((path, pem)) = &tls.certificate {

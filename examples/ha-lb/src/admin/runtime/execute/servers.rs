@@ -6,6 +6,7 @@ use std::{fmt::Write as _, sync::Arc, time::Instant};
 use lb_core::{
     backend::Backend,
     config::{BackendConfig, Config, ProxyConfig, ServerConfig},
+    dataplane::TlsFiles,
     server::Server,
 };
 
@@ -76,6 +77,7 @@ impl Runtime {
         const NO_AGENT: &str = "agent checks are not enabled on this server";
         let name = self.look(target, |server| server.name().to_owned())?;
         let (mut config, at) = self.configuration(target)?;
+        let files = self.balancer().tls_files();
         let server = servers_of(&mut config, at)?
             .iter_mut()
             .find(|server| *server.name == *name)
@@ -104,11 +106,11 @@ impl Runtime {
                 server.fqdn = Some(name.clone());
             }
             Probe::Tls(true) if server.tls.is_some() => return Ok(()),
-            Probe::Tls(true) => {
-                let told = "'set server <srv> ssl' cannot be set.  default-server should define ssl settings";
-                server.tls = Some(server.spare_tls.take().ok_or(told)?);
+            Probe::Tls(on) => {
+                // What was committed since the files were read goes with it.
+                keep_present(server, &files);
+                switch_tls(server, *on)?;
             }
-            Probe::Tls(false) => server.spare_tls = server.tls.take().or(server.spare_tls.take()),
             Probe::AgentSend(text) => {
                 server.agent.as_mut().ok_or(NO_AGENT)?.send = Arc::from(text.as_str());
             }
@@ -170,6 +172,27 @@ impl Runtime {
         self.replace(balancer, workers);
         Ok(())
     }
+}
+
+/// Certificates, authorities and lists that were exchanged at run time stay exchanged.
+fn keep_present(server: &mut ServerConfig, files: &TlsFiles) {
+    let check = server.check.iter_mut();
+    let of_check = check.flat_map(|check| [&mut check.tls, &mut check.step_tls]);
+    let all = [&mut server.tls, &mut server.spare_tls].into_iter();
+    for tls in all.chain(of_check).filter_map(Option::as_mut) {
+        *tls = Arc::new(files.present(tls));
+    }
+}
+
+fn switch_tls(server: &mut ServerConfig, on: bool) -> Result<(), String> {
+    if on {
+        let told =
+            "'set server <srv> ssl' cannot be set.  default-server should define ssl settings";
+        server.tls = Some(server.spare_tls.take().ok_or(told)?);
+    } else {
+        server.spare_tls = server.tls.take().or(server.spare_tls.take());
+    }
+    Ok(())
 }
 
 fn servers_of(config: &mut Config, at: usize) -> Result<&mut Vec<ServerConfig>, String> {
