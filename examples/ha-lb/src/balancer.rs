@@ -26,7 +26,10 @@ use lb_core::{
 };
 use rustix::process::Signal;
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::{
+        Semaphore,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    },
     task::JoinHandle,
 };
 
@@ -45,6 +48,9 @@ use crate::{
     role,
     supervisor::limits::Room,
 };
+
+/// Conversations on `stats socket`s at once, unless `stats maxconn` says otherwise.
+const CALLERS: usize = 10;
 
 /// The role's entry point; standard input is the supervisor's socket.
 pub fn main() -> ExitCode {
@@ -134,7 +140,9 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let (changed, changes) = unbounded_channel();
     let (operated, operations) = unbounded_channel();
     let tell = move |backend: &Backend, server: &Server, change| {
-        let _ = changed.send(memory::state_of(backend, server));
+        if let Some(state) = memory::state_of(backend, server) {
+            let _ = changed.send(state);
+        }
         if let Some(change) = change {
             let _ = operated.send(change);
         }
@@ -221,9 +229,12 @@ fn serve(
     sockets: Vec<StatsListener>,
     runtime: &Arc<Runtime>,
 ) -> Result<Vec<JoinHandle<()>>, String> {
+    let most = runtime.balancer().config.global.stats_maxconn;
+    let most = most.and_then(|most| usize::try_from(most).ok());
+    let places = Arc::new(Semaphore::new(most.unwrap_or(CALLERS)));
     let serve = |socket: StatsListener| {
-        let runtime = Arc::clone(runtime);
-        command_line::serve(socket.address, socket.fd, socket.level, runtime)
+        let (places, runtime) = (Arc::clone(&places), Arc::clone(runtime));
+        command_line::serve(socket.address, socket.fd, socket.level, places, runtime)
     };
     let served: io::Result<_> = sockets.into_iter().map(serve).collect();
     served.map_err(|e| e.to_string())

@@ -41,6 +41,8 @@ pub struct Global {
     pub stats_sockets: Vec<StatsSocket>,
     /// `stats timeout`: a silent client of a `stats socket` is disconnected after this; 10 s by default.
     pub stats_timeout: Option<std::time::Duration>,
+    /// `stats maxconn`: conversations on `stats socket`s at once; 10 by default.
+    pub stats_maxconn: Option<u32>,
     /// `node` or host name shown on the stats page.
     pub node: Option<String>,
     /// `description` shown on the stats page.

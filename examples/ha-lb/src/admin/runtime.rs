@@ -96,13 +96,15 @@ pub async fn converse(
     }
 }
 
-/// The next line without its end; nothing from a client that went away or is silent.
+/// The next line without its end; nothing from a client that went away or is silent, or whose line is longer than any
+/// may be: half of a command is another one.
 async fn line(reader: &mut (impl AsyncBufRead + Unpin), patience: Duration) -> Option<String> {
     let mut line = String::new();
     let mut limited = reader.take(LONGEST_LINE);
     let read = timeout(patience, limited.read_line(&mut line)).await;
+    let whole = line.ends_with('\n') || (line.len() as u64) < LONGEST_LINE;
     let length = line.trim_end_matches(['\r', '\n']).len();
-    let arrived = matches!(read, Ok(Ok(length)) if length > 0);
+    let arrived = matches!(read, Ok(Ok(length)) if length > 0) && whole;
     line.truncate(length);
     arrived.then_some(line)
 }
@@ -194,6 +196,36 @@ mod tests {
         assert_eq!(answer, format!("\n> + + + {add}\n\n> "));
         let unended = talk(StatsLevel::Admin, "add map m <<\na 1\n");
         assert_eq!(unended, "");
+    }
+
+    #[test]
+    fn of_a_line_that_is_too_long_nothing_is_carried_out() {
+        let long = "k".repeat(20_000);
+        for said in [
+            format!("add map m key {long}\nshow info\n"),
+            format!("add map m <<\nkey {long}\n\n"),
+        ] {
+            assert_eq!(talk(StatsLevel::Admin, &said), "");
+        }
+        let line = format!("show info {}", "k".repeat(16_373));
+        assert_eq!(
+            talk(StatsLevel::Admin, &format!("{line}\n")),
+            "ShowInfo(Plain) Admin\n\n"
+        );
+    }
+
+    #[test]
+    fn what_tells_of_certificates_is_not_for_everybody() {
+        let (user, operator) = (StatsLevel::User, StatsLevel::Operator);
+        for kind in ["cert", "ca-file", "crl-file"] {
+            let said = format!("show ssl {kind}\n");
+            assert_eq!(talk(user, &said), "Permission denied\n\n");
+            assert!(talk(operator, &said).starts_with("Tls(Show("), "{said}");
+        }
+        assert_eq!(
+            talk(operator, "show ssl crt-list\n"),
+            "Permission denied\n\n"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use lb_core::config::{BindAddress, StatsLevel};
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, UnixListener, UnixStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinHandle, spawn_local},
 };
 
@@ -14,11 +15,13 @@ use crate::admin::runtime::{converse, execute::Runtime};
 /// A short rest after an accept that failed (no free descriptor).
 const REST: Duration = Duration::from_millis(100);
 
-/// Serves one socket until the task is aborted; conversations go on then.
+/// Serves one socket until the task is aborted; conversations go on then. There are never more of them than `places`:
+/// whoever comes then waits.
 pub(super) fn serve(
     address: BindAddress,
     socket: OwnedFd,
     level: StatsLevel,
+    places: Arc<Semaphore>,
     runtime: Arc<Runtime>,
 ) -> io::Result<JoinHandle<()>> {
     let is_unix = match address {
@@ -35,7 +38,10 @@ pub(super) fn serve(
             spawn_local(async move {
                 loop {
                     match listener.accept().await {
-                        Ok((stream, _)) => talk(stream, level, &runtime),
+                        Ok((stream, _)) => {
+                            let place = Arc::clone(&places).acquire_owned().await.ok();
+                            talk(stream, level, place, &runtime);
+                        }
                         Err(_) => tokio::time::sleep(REST).await,
                     }
                 }
@@ -46,7 +52,10 @@ pub(super) fn serve(
             spawn_local(async move {
                 loop {
                     match listener.accept().await {
-                        Ok((stream, _)) => talk(stream, level, &runtime),
+                        Ok((stream, _)) => {
+                            let place = Arc::clone(&places).acquire_owned().await.ok();
+                            talk(stream, level, place, &runtime);
+                        }
                         Err(_) => tokio::time::sleep(REST).await,
                     }
                 }
@@ -62,7 +71,7 @@ pub(super) fn answer(lines: Vec<OwnedFd>, level: StatsLevel, runtime: &Arc<Runti
         let line = UnixStream::from_std(std::os::unix::net::UnixStream::from(line));
         // One that cannot be had is closed, which its other end sees.
         if let Ok(line) = line {
-            talk(line, level, runtime);
+            talk(line, level, None, runtime);
         }
     }
 }
@@ -70,10 +79,12 @@ pub(super) fn answer(lines: Vec<OwnedFd>, level: StatsLevel, runtime: &Arc<Runti
 fn talk(
     stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + 'static,
     level: StatsLevel,
+    place: Option<OwnedSemaphorePermit>,
     runtime: &Arc<Runtime>,
 ) {
     let runtime = Arc::clone(runtime);
     spawn_local(async move {
+        let _place = place;
         // A client that went away needs no answer.
         let _ = converse(stream, level, &*runtime).await;
     });

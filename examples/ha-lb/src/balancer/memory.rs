@@ -12,11 +12,13 @@ use lb_core::{
 
 use crate::{admin::status::Admin, ipc::message::ServerState};
 
-/// What is to be kept of a server.
-pub(super) fn state_of(backend: &Backend, server: &Server) -> ServerState {
+/// What is to be kept of a server: nothing of one that was added on the command line, which the next balancer would
+/// not know.
+pub(super) fn state_of(backend: &Backend, server: &Server) -> Option<ServerState> {
+    server.config().origin.as_ref()?;
     let admin = server.admin();
     let configured = u32::from(server.config().weight);
-    ServerState {
+    Some(ServerState {
         backend: backend.name().to_owned(),
         server: server.name().to_owned(),
         up: server.check_report().is_none_or(|report| report.is_up()),
@@ -31,7 +33,7 @@ pub(super) fn state_of(backend: &Backend, server: &Server) -> ServerState {
             .filter(|weight| *weight != configured)
             .and_then(|weight| u16::try_from(weight).ok()),
         address: server.moved_to(),
-    }
+    })
 }
 
 /// What an event changed.
@@ -43,7 +45,7 @@ pub(super) fn after(event: &Event, balancer: &Balancer) -> Option<ServerState> {
         return None;
     };
     let backend = balancer.backends.get(balancer.backend_named(backend)?)?;
-    Some(state_of(backend, backend.server_named(server)?))
+    state_of(backend, backend.server_named(server)?)
 }
 
 /// Gives the servers that are still configured the state that they had.

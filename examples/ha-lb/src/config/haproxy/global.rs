@@ -278,12 +278,7 @@ fn stats(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) -> P
         }
         "maxconn" => {
             let arg = args.need("stats maxconn", "a number")?;
-            value::number(&arg, "stats maxconn", 1, u32::MAX)?;
-            context.warn(
-                word.span,
-                "'stats maxconn' is ignored",
-                "callers are not counted",
-            );
+            draft.global.stats_maxconn = Some(value::number(&arg, "stats maxconn", 1, 100_000)?);
             args.end("stats maxconn")
         }
         "bind-process" => {

@@ -1,6 +1,6 @@
 //! Commands on certificates, authorities and lists of what was taken back.
 
-use lb_core::config::StatsLevel::{Admin, User};
+use lb_core::config::StatsLevel::{Admin, Operator, User};
 
 use super::{
     Command,
@@ -186,28 +186,28 @@ const OTHERS: &[Entry] = &[
     ),
     entry(
         &["show", "ssl", "ca-file"],
-        User,
+        Operator,
         "show ssl ca-file [<cafile>[:<index>]]",
         SHOW_CA,
         |words| show(TlsKind::Authorities, words),
     ),
     entry(
         &["show", "ssl", "cert"],
-        User,
+        Operator,
         "show ssl cert [<certfile>]",
         "display the SSL certificates used in memory, or the details of a file",
         |words| show(TlsKind::Certificate, words),
     ),
     entry(
         &["show", "ssl", "crl-file"],
-        User,
+        Operator,
         "show ssl crl-file [<crlfile[:<index>>]]",
         SHOW_CRL,
         |words| show(TlsKind::Revoked, words),
     ),
     entry(
         &["show", "ssl", "crt-list"],
-        User,
+        Admin,
         "show ssl crt-list [-n] [<list>]",
         "show the list of crt-lists or the content of a crt-list file <list>",
         |words| {

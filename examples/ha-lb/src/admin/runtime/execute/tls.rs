@@ -223,6 +223,10 @@ impl Runtime {
         let unused = work.unused.get_mut(&(kind as u8, name.into()));
         match unused {
             Some(unused) => *unused = Some(content),
+            None if used(kind, name.as_ref(), &self.balancer().tls_files()).is_none() => {
+                let reason = format!("The {} '{name}' doesn't exist any more!", called(kind));
+                return Err(failed(&told, &reason));
+            }
             None => {
                 let uses = self.exchange(name, content);
                 let uses = uses.map_err(|reason| failed(&told, &reason))?;
