@@ -47,19 +47,21 @@ fn show_addresses(instance: &Instance) -> Vec<String> {
 
 #[test]
 fn k8s_ingress() {
-    for (file, state, priority) in [
-        ("keepalived-master1.conf", InitialState::Master, 100),
-        ("keepalived-master2.conf", InitialState::Backup, 99),
-        ("keepalived-master3.conf", InitialState::Backup, 98),
+    let master = "k8s-ingress/keepalived-master1.conf:13:5: warning: `state MASTER` is incompatible with AH \
+                  authentication; the instance begins as BACKUP, as with keepalived";
+    for (file, priority, remarks) in [
+        ("keepalived-master1.conf", 100, &[master][..]),
+        ("keepalived-master2.conf", 99, &[]),
+        ("keepalived-master3.conf", 98, &[]),
     ] {
-        let config = accepted(&format!("k8s-ingress/{file}"), &[]);
+        let config = accepted(&format!("k8s-ingress/{file}"), remarks);
         let instance = only(&config);
         assert_eq!(&*instance.name, "kubernetes");
         assert_eq!(instance.interface, "ens37");
         assert_eq!(instance.vrid.value(), 61);
         assert_eq!(instance.version, Version::V2);
         assert_eq!(instance.family, Family::Ipv4);
-        assert_eq!(instance.state, state);
+        assert_eq!(instance.state, InitialState::Backup);
         assert_eq!(instance.priority, Priority::new(priority));
         assert_eq!(instance.interval, Duration::from_secs(2));
         assert!(instance.preempt);
