@@ -19,8 +19,8 @@ pub use global::{
 };
 pub use proxy::{
     BackendConfig, Bind, BindAddress, CheckKind, CookieConfig, ErrorFiles, ForwardFor,
-    FrontendConfig, HttpMode, HttpReuse, LogFormatKind, Mode, Protocol, ProxyConfig, StatsPage,
-    StickTableConfig, StoreKind, TableKey, Timeouts,
+    FrontendConfig, HeaderNames, HttpMode, HttpReuse, LogFormatKind, Mode, Protocol, ProxyConfig,
+    StatsPage, StickTableConfig, StoreKind, TableKey, Timeouts,
 };
 pub use resolvers::{Hold, Resolution, Resolvers};
 pub use server::{CheckConfig, ProxyOptions, ServerConfig};
@@ -42,6 +42,8 @@ pub struct Config {
     pub resolvers: Vec<Resolvers>,
     /// Files of maps, whose contents may change.
     pub pattern_files: std::sync::Arc<crate::expr::PatternFiles>,
+    /// `set-var` in `global`, and what rules and commands set since.
+    pub variables: std::sync::Arc<crate::request::ProcessVariables>,
 }
 
 impl Config {

@@ -87,6 +87,8 @@ pub struct Definitions {
     pub userlists: std::collections::BTreeMap<String, std::sync::Arc<Userlist>>,
     /// Files of maps that were read.
     pub files: std::sync::Arc<PatternFiles>,
+    /// `http-errors` sections by name.
+    pub error_files: std::sync::Arc<std::collections::BTreeMap<String, crate::config::ErrorFiles>>,
 }
 
 /// What rules can refer to of a proxy. A frontend and a backend of one name are one.

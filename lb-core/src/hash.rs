@@ -14,6 +14,19 @@ pub(crate) fn sdbm<'b>(bytes: impl IntoIterator<Item = &'b u8>) -> u32 {
     })
 }
 
+/// WT6: two halves that are turned by amounts which they give themselves.
+pub(crate) fn wt6(bytes: &[u8]) -> u32 {
+    let start = (0xa53c_965a_u32, 0x5ca6_953a_u32, 6_u32, 18_u32);
+    let (first, second, ..) = bytes.iter().fold(start, |(a, b, by_a, by_b), byte| {
+        let a = !(a ^ u32::from(*byte));
+        let b = !b.wrapping_add(u32::from(*byte));
+        let (turned_b, turned_a) = (b.rotate_left(by_a), a.rotate_left(by_b));
+        let mixed = ((turned_b >> 16) ^ turned_a) & 0xffff;
+        (turned_b, turned_a, mixed & 31, mixed >> 11)
+    });
+    first ^ second
+}
+
 /// CRC-32, polynomial 0x04C11DB7 reflected.
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     reflected(0xedb8_8320, bytes)

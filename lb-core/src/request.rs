@@ -4,6 +4,7 @@
 //! Everything is borrowed; a view is made anew for each question and costs nothing. It must never own text.
 
 mod certificate;
+mod process;
 mod state;
 mod world;
 
@@ -17,6 +18,7 @@ pub use certificate::{
     Certificate, ClientCertificate, DistinguishedName, NamePart, ServerCertificate, ServerSession,
     Verified,
 };
+pub use process::ProcessVariables;
 pub use state::{Bodies, Captures, LogLevel, Marks, RuleState, Scope, Variables};
 pub use world::World;
 

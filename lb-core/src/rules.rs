@@ -14,6 +14,7 @@ mod verdict;
 mod words;
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -34,7 +35,7 @@ use crate::{
     request::{ConnectionInfo, RequestView, RuleState},
     stick_table::{Event, Key, StickTable},
 };
-use action::Action;
+use action::{Action, ReplyTemplate};
 use run::{Bytes, Ending, Message};
 
 /// Every rule of one proxy, compiled. Cloning shares the rules.
@@ -59,6 +60,8 @@ struct Rules {
     servers: Vec<Choice>,
     sticks: Vec<Stick>,
     monitor_fail: Vec<Condition>,
+    /// `http-error` by status.
+    errors: BTreeMap<u16, ReplyTemplate>,
     request_headers: Vec<HeaderCapture>,
     response_headers: Vec<HeaderCapture>,
     cookie: Option<mark::CookieCapture>,
@@ -290,6 +293,14 @@ impl ProxyRules {
         if let Some((name, id)) = header.zip(state.unique_id()) {
             request.add(name, id);
         }
+    }
+
+    /// `http-error`: what is answered in place of the error page for `status`.
+    pub fn error_reply(&self, status: u16, view: &RequestView<'_>) -> Option<Reply> {
+        self.rules
+            .errors
+            .get(&status)
+            .map(|error| error.reply(view))
     }
 
     /// `monitor fail`: whether `monitor-uri` is to be answered with an error.

@@ -51,6 +51,8 @@ pub enum Event {
     HttpRequest,
     /// A request that failed by the client's fault: `http_err_cnt`, `http_err_rate`.
     HttpError,
+    /// A response that failed by the server's fault: `http_fail_cnt`, `http_fail_rate`.
+    HttpFailure,
     /// Bytes from the client: `bytes_in_cnt`, `bytes_in_rate`.
     BytesIn(u64),
     /// Bytes to the client: `bytes_out_cnt`, `bytes_out_rate`.

@@ -10,6 +10,7 @@ use crate::{
 pub struct ErrorPage {
     message: Vec<u8>,
     delimited: bool,
+    status: Option<u16>,
 }
 
 /// Why a file is no error page.
@@ -42,6 +43,7 @@ impl ErrorPage {
             return Ok(Self {
                 message: Vec::new(),
                 delimited: false,
+                status: None,
             });
         }
         let leniency = Leniency {
@@ -81,7 +83,11 @@ impl ErrorPage {
         message.extend_from_slice(body);
         let delimited = matches!(summary.framing, Framing::Length(_) | Framing::None)
             && view.version() == Version::Http11;
-        Ok(Self { message, delimited })
+        Ok(Self {
+            message,
+            delimited,
+            status: Some(summary.status),
+        })
     }
 
     /// A redirect to `url`; `answer` is status and reason.
@@ -92,12 +98,18 @@ impl ErrorPage {
         Self {
             message: head.into_bytes(),
             delimited: true,
+            status: answer.get(..3).and_then(|digits| digits.parse().ok()),
         }
     }
 
     /// Head and content.
     pub fn message(&self) -> &[u8] {
         &self.message
+    }
+
+    /// The status in its first line; `None` if it is empty.
+    pub fn status(&self) -> Option<u16> {
+        self.status
     }
 
     /// Whether its end can be seen, so that the connection may stay; else the end of the connection is its end.

@@ -49,6 +49,10 @@ pub struct ProxyConfig {
     pub http_mode: HttpMode,
     /// `option forwardfor`.
     pub forward_for: Option<ForwardFor>,
+    /// `option originalto`.
+    pub original_to: Option<ForwardFor>,
+    /// `option http-restrict-req-hdr-names`.
+    pub header_names: HeaderNames,
     /// `option http-ignore-probes`.
     pub ignore_probes: bool,
     /// `option socket-stats`: each listener counts for itself, too.
@@ -95,6 +99,8 @@ impl ProxyConfig {
             log_separate_errors: false,
             http_mode: HttpMode::default(),
             forward_for: None,
+            original_to: None,
+            header_names: HeaderNames::default(),
             ignore_probes: false,
             compression: None,
             buffer_request: false,
@@ -117,6 +123,18 @@ pub enum Mode {
     Tcp,
     /// HTTP messages are parsed.
     Http,
+}
+
+/// What becomes of request headers whose names hold more than letters, digits and hyphens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeaderNames {
+    /// They are passed on.
+    #[default]
+    Preserve,
+    /// They are taken out.
+    Delete,
+    /// The request is refused.
+    Reject,
 }
 
 /// How connections are kept after a response.
@@ -484,6 +502,10 @@ pub enum StoreKind {
     HttpErrCnt,
     /// `http_err_rate(period)`.
     HttpErrRate(Duration),
+    /// `http_fail_cnt`.
+    HttpFailCnt,
+    /// `http_fail_rate(period)`.
+    HttpFailRate(Duration),
     /// `bytes_in_cnt`.
     BytesInCnt,
     /// `bytes_in_rate(period)`.

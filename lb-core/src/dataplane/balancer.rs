@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     backend::Backend,
-    config::{Config, ProxyConfig},
+    config::{Config, ProxyConfig, Timeouts},
     frontend::Frontend,
-    request::World,
+    request::{ProcessVariables, World},
     server::{Server, ServerKey},
     stats::{FrontendCounters, ListenerCounters, ProcessCounters},
     stick_table::StickTable,
@@ -393,5 +393,19 @@ impl World for Balancer {
     fn frontend(&self, name: &str) -> Option<&FrontendCounters> {
         let (_, counters, _) = self.frontend_called(name)?;
         Some(counters)
+    }
+
+    fn timeouts(&self, backend: &str) -> Option<&Timeouts> {
+        let index = self.backend_named(backend)?;
+        Some(&self.backend_proxy(index)?.timeouts)
+    }
+
+    fn number(&self, proxy: &str) -> Option<u32> {
+        let mut proxies = self.config.proxies.iter();
+        proxies.find(|one| *one.name == *proxy).map(|one| one.id)
+    }
+
+    fn variables(&self) -> &ProcessVariables {
+        &self.config.variables
     }
 }

@@ -44,7 +44,7 @@ pub enum ArgKind {
     Number,
     /// IPv4 mask: bits or dotted.
     Mask4,
-    /// IPv6 mask: bits.
+    /// IPv6 mask: bits or written as an address.
     Mask6,
     /// Regular expression. The flags are the third argument of `regsub`, so it is compiled there.
     Variable,
@@ -73,8 +73,10 @@ pub enum Argument {
     Missing,
     /// Text.
     Text(Box<[u8]>),
-    /// Number; masks as bits.
+    /// Number.
     Int(i64),
+    /// Bits of an address that count.
+    Mask(u128),
     /// Variable with its scope.
     Variable(Scope, Arc<str>),
     /// User list.
@@ -114,6 +116,14 @@ impl Argument {
     pub fn choice(&self) -> Option<usize> {
         match self {
             Self::Choice(place) => Some(*place),
+            _ => None,
+        }
+    }
+
+    /// The bits of a mask.
+    pub fn mask(&self) -> Option<u128> {
+        match self {
+            Self::Mask(bits) => Some(*bits),
             _ => None,
         }
     }
@@ -324,13 +334,12 @@ fn one(
                 Argument::Variable(scope, name)
             }
         },
-        ArgKind::Mask4 => Argument::Int(mask4(text).ok_or_else(|| wrong("a mask or 0-32"))?),
-        ArgKind::Mask6 => Argument::Int(
-            text.parse::<i64>()
-                .ok()
-                .filter(|bits| (0..=128).contains(bits))
-                .ok_or_else(|| wrong("0-128"))?,
-        ),
+        ArgKind::Mask4 => {
+            Argument::Mask(mask4(text).ok_or_else(|| wrong("a mask as 255.255.255.0 or 0-32"))?)
+        }
+        ArgKind::Mask6 => {
+            Argument::Mask(mask6(text).ok_or_else(|| wrong("a mask as ffff:ffff:: or 0-128"))?)
+        }
         ArgKind::Variable => {
             let (scope, name) = variable(text)?;
             Argument::Variable(scope, name)
@@ -394,13 +403,24 @@ fn server(what: &str, text: &str, definitions: &Definitions) -> Result<Argument,
     Ok(Argument::Server(backend.into(), server.into()))
 }
 
-/// An IPv4 mask as bits.
-fn mask4(text: &str) -> Option<i64> {
-    if let Ok(bits) = text.parse::<i64>() {
-        return (0..=32).contains(&bits).then_some(bits);
+/// An IPv4 mask, which may have holes.
+fn mask4(text: &str) -> Option<u128> {
+    if let Ok(bits) = text.parse::<u32>() {
+        let empty = 32_u32.checked_sub(bits)?;
+        return Some(u32::MAX.checked_shl(empty).unwrap_or(0).into());
     }
     let mask: std::net::Ipv4Addr = text.parse().ok()?;
-    ipnet::ip_mask_to_prefix(mask.into()).ok().map(i64::from)
+    Some(u32::from(mask).into())
+}
+
+/// An IPv6 mask, which may have holes.
+fn mask6(text: &str) -> Option<u128> {
+    if let Ok(bits) = text.parse::<u32>() {
+        let empty = 128_u32.checked_sub(bits)?;
+        return Some(u128::MAX.checked_shl(empty).unwrap_or(0));
+    }
+    let mask: std::net::Ipv6Addr = text.parse().ok()?;
+    Some(mask.into())
 }
 
 /// `regsub(pattern,replacement[,flags])`; flags `g` (all) and `i` (without case).

@@ -80,6 +80,7 @@ pub fn all() -> impl Iterator<Item = &'static Converter> {
         .chain(json::TABLE)
         .chain(net::TABLE)
         .chain(map::TABLE)
+        .chain(map::GROUPS)
         .chain(table::COLUMNS)
         .chain(table::TABLE)
 }

@@ -17,7 +17,7 @@ const FETCHES: &[(&str, &str)] = &[
         "environment variables are expanded by the reader of the file: write \"${NAME}\"",
     ),
     ("srv_", SERVERS),
-    ("be_", "rules do not see this detail of backends"),
+    ("be_conn_free", SERVERS),
     ("fe_", CONNECTION),
     ("table_", TABLES),
     ("sc_", TABLES),
@@ -44,9 +44,7 @@ const FETCHES: &[(&str, &str)] = &[
     ("fc_", CONNECTION),
     ("dst_conn", COUNTERS),
     ("so_id", CONNECTION),
-    ("cur_", CONNECTION),
     ("prio_", CONNECTION),
-    ("http_auth_bearer", NOT_BUILT),
     ("baseq", NOT_BUILT),
     ("req.body_param", NOT_BUILT),
     ("req.hdrs", NOT_BUILT),
@@ -62,14 +60,12 @@ const FETCHES: &[(&str, &str)] = &[
     ("lat_", INTERNAL),
     ("last_rule_", INTERNAL),
     ("nbproc", INTERNAL),
-    ("proc", INTERNAL),
     ("thread", INTERNAL),
     ("stopping", INTERNAL),
 ];
 
 /// Converters: beginning of the name, and why there is none.
 const CONVERTERS: &[(&str, &str)] = &[
-    ("map_regm", "back references of maps are not built"),
     ("table_", TABLES),
     ("srv_queue", SERVERS),
     ("lua.", "there is no Lua"),
@@ -89,12 +85,9 @@ const CONVERTERS: &[(&str, &str)] = &[
     ("aes_gcm_dec", NOT_BUILT),
     ("debug", NOT_BUILT),
     ("fix_", NOT_BUILT),
-    ("language", NOT_BUILT),
-    ("ltime", NOT_BUILT),
     ("mqtt_", NOT_BUILT),
     ("protobuf", NOT_BUILT),
     ("ungrpc", NOT_BUILT),
-    ("wt6", NOT_BUILT),
 ];
 
 /// Why a fetch that HAProxy has is not offered here.
@@ -120,22 +113,10 @@ mod tests {
 
     #[test]
     fn what_haproxy_has_is_not_called_unknown() {
-        for name in [
-            "sc_http_fail_rate",
-            "srv_id",
-            "ssl_fc_unique_id",
-            "ssl_bc_session_key",
-            "hostname",
-        ] {
+        for name in ["sc_get_gpc", "so_id", "ssl_fc_unique_id"] {
             assert!(fetch(name).is_some(), "{name}");
         }
-        for name in [
-            "map_regm",
-            "ltime",
-            "jwt_verify",
-            "protobuf",
-            "table_http_fail_cnt",
-        ] {
+        for name in ["protobuf", "table_gpc"] {
             assert!(converter(name).is_some(), "{name}");
         }
         assert_eq!(fetch("nonsense").or(converter("lowr")), None);

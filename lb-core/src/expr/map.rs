@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, path::Path};
 use ipnet::IpNet;
 use regex::bytes::Regex;
 
-use super::args::regex;
+use super::{args::regex, convert::expand};
 use crate::rules::RuleError;
 
 /// How a value is compared with the keys of a map.
@@ -145,6 +145,18 @@ impl Map {
             Keys::Network(_) | Keys::Number(_) => return None,
         };
         self.value(index)
+    }
+
+    /// The value of the expression that matches `text`, in which `\1` and its kind stand for groups.
+    pub(crate) fn expanded(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let Keys::Regex(expressions) = &self.keys else {
+            return None;
+        };
+        let mut found = expressions.iter().enumerate();
+        let (index, groups) = found.find_map(|(i, e)| Some((i, e.captures(text)?)))?;
+        let mut out = Vec::new();
+        expand(self.value(index)?, &groups, &mut out);
+        Some(out)
     }
 
     /// The value of the network that `address` is in.

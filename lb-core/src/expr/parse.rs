@@ -246,7 +246,7 @@ mod tests {
             Some("a sample fetch; did you mean 'req.hdr'?")
         );
         assert!(
-            find_fetch("srv_id")
+            find_fetch("so_id")
                 .unwrap_err()
                 .message
                 .contains("not supported")

@@ -354,6 +354,15 @@ impl LiveMap {
         self.look(|map| map.of_number(number))
     }
 
+    /// The value of the expression that matches `text`, with its groups put in.
+    pub(crate) fn expanded(&self, text: &[u8]) -> Option<Vec<u8>> {
+        if !self.changed.load(Relaxed) {
+            return self.first.expanded(text);
+        }
+        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+        now.as_ref()?.expanded(text)
+    }
+
     fn look(&self, at: impl Fn(&Map) -> Option<&[u8]>) -> Option<Cow<'_, [u8]>> {
         if !self.changed.load(Relaxed) {
             return at(&self.first).map(Cow::Borrowed);

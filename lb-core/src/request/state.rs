@@ -1,9 +1,13 @@
 //! What rules leave behind for later rules and for the log: variables, captures, the log level.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Addresses, ServerSession, World};
-use crate::{compression::Algorithm, expr::OwnedValue, stick_table::Trackers};
+use crate::{
+    compression::Algorithm,
+    expr::{OwnedValue, Value},
+    stick_table::Trackers,
+};
 
 /// State of one stream; kept with the connection, so that its memory is reused.
 #[derive(Debug, Default)]
@@ -49,6 +53,30 @@ impl RuleState {
         self.awaiting = 0;
     }
 
+    /// The value of the variable `name`, its scope included.
+    pub fn variable(&self, scope: Scope, name: &str) -> Option<Value<'_>> {
+        match (scope, &self.world) {
+            (Scope::Process, Some(world)) => world.variables().value(name),
+            _ => self.variables.value(name).map(Value::borrowed),
+        }
+    }
+
+    /// Sets the variable `name`, its scope included.
+    pub fn set_variable(&mut self, scope: Scope, name: &Arc<str>, value: OwnedValue) {
+        match (scope, &self.world) {
+            (Scope::Process, Some(world)) => world.variables().set(name, value),
+            _ => self.variables.set(scope, name, value),
+        }
+    }
+
+    /// Removes the variable `name`, its scope included.
+    pub fn unset_variable(&mut self, scope: Scope, name: &str) {
+        match (scope, &self.world) {
+            (Scope::Process, Some(world)) => world.variables().unset(name),
+            _ => self.variables.unset(name),
+        }
+    }
+
     /// The state of another stream of the same connection: it has the session's variables as they are now, and counts
     /// on what the connection counts on.
     pub fn of_connection(&self) -> Self {
@@ -73,7 +101,7 @@ pub enum LogLevel {
 /// Life time of a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// `proc`: kept here as long as the session; there is no process-wide writing from rules.
+    /// `proc`: the process.
     Process,
     /// `sess`: the connection.
     Session,
@@ -171,6 +199,10 @@ pub struct Marks {
     pub request_cookie: Option<Vec<u8>>,
     /// `capture cookie` in its response.
     pub response_cookie: Option<Vec<u8>>,
+    /// `set-timeout server`.
+    pub server_timeout: Option<Duration>,
+    /// `set-timeout tunnel`.
+    pub tunnel_timeout: Option<Duration>,
     /// What `set-src` and its kin made of the addresses.
     pub addresses: Option<Addresses>,
     /// What the content of the response is compressed by.
@@ -203,6 +235,12 @@ impl RuleState {
     /// The marks, to be added to.
     pub(crate) fn marked(&mut self) -> &mut Marks {
         self.marks.get_or_insert_default()
+    }
+
+    /// `set-timeout`: those of server and tunnel.
+    pub fn own_timeouts(&self) -> (Option<Duration>, Option<Duration>) {
+        let marks = self.marks.as_ref();
+        marks.map_or((None, None), |m| (m.server_timeout, m.tunnel_timeout))
     }
 
     /// The unique id of the request.

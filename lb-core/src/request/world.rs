@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{backend::Backend, stats::FrontendCounters, stick_table::StickTable};
+use super::ProcessVariables;
+use crate::{backend::Backend, config::Timeouts, stats::FrontendCounters, stick_table::StickTable};
 
 /// The tables, backends and frontends that rules can name. Whoever runs the rules implements it.
 pub trait World: fmt::Debug + Send + Sync {
@@ -12,4 +13,10 @@ pub trait World: fmt::Debug + Send + Sync {
     fn backend(&self, name: &str) -> Option<&Arc<Backend>>;
     /// The counters of a frontend.
     fn frontend(&self, name: &str) -> Option<&FrontendCounters>;
+    /// The timeouts of a backend.
+    fn timeouts(&self, backend: &str) -> Option<&Timeouts>;
+    /// The number of a proxy.
+    fn number(&self, proxy: &str) -> Option<u32>;
+    /// Variables of the process.
+    fn variables(&self) -> &ProcessVariables;
 }

@@ -1,5 +1,6 @@
 //! What rules do: the typed actions and the table of their names.
 
+mod assign;
 mod edit;
 mod parse;
 mod reply;
@@ -7,9 +8,10 @@ mod table;
 
 use std::{sync::Arc, time::Duration};
 
+pub(super) use assign::Assignment;
 pub(super) use edit::{edit_headers, edit_target, sanitize, token};
 pub(super) use parse::{expression, table_of};
-pub(super) use reply::{RedirectTemplate, ReplyTemplate, redirect};
+pub(super) use reply::{RedirectTemplate, ReplyTemplate, error, redirect};
 pub use table::{ACTIONS, ActionSpec, Place};
 pub(super) use table::{Context, find};
 
@@ -53,11 +55,13 @@ pub(super) enum Action {
     /// Change the status and the reason of a response.
     SetStatus(u16, Option<Arc<str>>),
     /// Set a variable from an expression.
-    SetVariable(Scope, Arc<str>, Box<Expr>),
+    SetVariable(Assignment, Box<Expr>),
     /// Set a variable from a log format.
-    SetVariableFormat(Scope, Arc<str>, LogFormat),
+    SetVariableFormat(Assignment, LogFormat),
     /// Remove a variable.
-    UnsetVariable(Arc<str>),
+    UnsetVariable(Scope, Arc<str>),
+    /// Change the patience with the server, or that of both sides of a tunnel.
+    SetTimeout(Kind, Span),
     /// Change how the stream is logged.
     SetLogLevel(LogLevel),
     /// Keep a value for the log, cut to a length: slot, length.
@@ -89,6 +93,33 @@ pub(super) enum AddressPart {
     SourcePort,
     Destination,
     DestinationPort,
+}
+
+/// Whose patience `set-timeout` changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Server,
+    Tunnel,
+}
+
+/// A duration, written or to be found, in milliseconds.
+#[derive(Debug, Clone)]
+pub(super) enum Span {
+    Fixed(Duration),
+    Found(Box<Expr>),
+}
+
+impl Span {
+    /// How long it is; an expression without a value, or that gives 0 or less, is none.
+    pub(super) fn length(&self, view: &RequestView<'_>) -> Option<Duration> {
+        match self {
+            Self::Fixed(duration) => Some(*duration),
+            Self::Found(expr) => {
+                let millis = u64::try_from(expr.value(view)?.integer()?).ok()?;
+                (millis > 0).then(|| Duration::from_millis(millis))
+            }
+        }
+    }
 }
 
 /// `track-sc0` to `track-sc2`.

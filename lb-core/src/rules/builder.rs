@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     acl::{AclSet, Condition, Site},
+    config::ErrorFiles,
     expr::{Definitions, ProxyFacts, Stage, Userlist},
     log::{LogFormat, looks_dynamic},
 };
@@ -112,6 +113,27 @@ impl<'l> RulesBuilder<'l> {
     pub fn proxies(&mut self, own: Arc<str>, all: Arc<BTreeMap<Arc<str>, ProxyFacts>>) {
         self.definitions.proxy = Some(own);
         self.definitions.proxies = Some(all);
+    }
+
+    /// The `http-errors` sections by name, for replies with `errorfiles`. Before the lines that refer to them.
+    pub fn error_files(&mut self, sections: Arc<BTreeMap<String, ErrorFiles>>) {
+        self.definitions.error_files = sections;
+    }
+
+    /// `http-error status N ...`: the answer that is sent in place of the error page.
+    pub fn http_error(&mut self, words: &[&str]) -> Parsed {
+        self.read_maps(words)?;
+        let mut warnings = Vec::new();
+        let mut context = Context {
+            place: Place::HttpRequest,
+            site: self.site(Stage::Any),
+            slots: &mut (0, 0),
+            lengths: &self.lengths,
+            warnings: &mut warnings,
+        };
+        let (status, template) = action::error(&mut Words::new(words), &mut context)?;
+        self.rules.errors.insert(status, template);
+        Ok(warnings)
     }
 
     /// `stick on|match|store-request KEY [table T] [if|unless CONDITION]`.

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Redirect, Reply, Rule, Service,
-    action::{Action, AddressPart, edit_headers, edit_target, sanitize, token},
+    action::{Action, AddressPart, Assignment, Kind, edit_headers, edit_target, sanitize, token},
 };
 use crate::{
     acl::Truth,
@@ -245,7 +245,8 @@ fn changed(part: AddressPart, value: Value<'_>, view: &RequestView<'_>) -> Optio
 /// What an action changes in the state of the stream.
 enum Change {
     Set(Scope, Arc<str>, OwnedValue),
-    Unset(Arc<str>),
+    Unset(Scope, Arc<str>),
+    Timeout(Kind, Duration),
     LogLevel(LogLevel),
     Capture(usize, Vec<u8>, bool),
     Track(Level, usize, Tracked),
@@ -256,23 +257,16 @@ impl Change {
     /// The change that `action` makes over `view`; an expression without a value changes nothing.
     fn of(action: &Action, view: &RequestView<'_>) -> Option<Self> {
         match action {
-            Action::SetVariable(scope, name, expr) => {
-                let value = expr.value(view)?.into_owned();
-                Some(Self::Set(*scope, Arc::clone(name), value))
-            }
-            Action::SetVariableFormat(scope, name, format) => {
-                let mut text = Vec::new();
-                format.write_value(view, &mut text);
-                Some(Self::Set(
-                    *scope,
-                    Arc::clone(name),
-                    Value::String(text.into()),
-                ))
+            Action::SetVariable(to, expr) => Self::set(to, expr.value(view)?.into_owned(), view),
+            Action::SetVariableFormat(to, format) => {
+                let text = written(format, view);
+                Self::set(to, Value::String(text.into()), view)
             }
             Action::SetAddress(part, expr) => {
                 Some(Self::Addresses(changed(*part, expr.value(view)?, view)?))
             }
-            Action::UnsetVariable(name) => Some(Self::Unset(Arc::clone(name))),
+            Action::SetTimeout(which, span) => Some(Self::Timeout(*which, span.length(view)?)),
+            Action::UnsetVariable(scope, name) => Some(Self::Unset(*scope, Arc::clone(name))),
             Action::SetLogLevel(level) => Some(Self::LogLevel(*level)),
             Action::Capture(expr, slot, length) => {
                 let mut text = expr.value(view)?.into_text().into_owned();
@@ -307,10 +301,18 @@ impl Change {
         }
     }
 
+    /// A variable that is to be set, if its conditions hold.
+    fn set(to: &Assignment, value: OwnedValue, view: &RequestView<'_>) -> Option<Self> {
+        let holds = to.holds(&value, view.state);
+        holds.then(|| Self::Set(to.scope, Arc::clone(&to.name), value))
+    }
+
     fn apply(self, state: &mut RuleState) {
         match self {
-            Self::Set(scope, name, value) => state.variables.set(scope, &name, value),
-            Self::Unset(name) => state.variables.unset(&name),
+            Self::Set(scope, name, value) => state.set_variable(scope, &name, value),
+            Self::Unset(scope, name) => state.unset_variable(scope, &name),
+            Self::Timeout(Kind::Server, span) => state.marked().server_timeout = Some(span),
+            Self::Timeout(Kind::Tunnel, span) => state.marked().tunnel_timeout = Some(span),
             Self::Addresses(addresses) => state.marked().addresses = Some(addresses),
             Self::Track(level, counter, tracked) => state.trackers.begin(level, counter, tracked),
             Self::LogLevel(level) => state.log_level = Some(level),

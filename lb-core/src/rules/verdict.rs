@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::config::ErrorPage;
+
 /// After `tcp-request connection`, and after `tcp-request session`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionVerdict {
@@ -132,6 +134,8 @@ pub struct Reply {
     pub headers: Vec<(Arc<str>, Vec<u8>)>,
     /// Body.
     pub body: Vec<u8>,
-    /// `body` is a whole HTTP message (an `errorfile`) that is sent as it is.
-    pub raw: bool,
+    /// The error page of the proxy for the status, in place of all else.
+    pub default_page: bool,
+    /// A whole message, in place of all else.
+    pub page: Option<Arc<ErrorPage>>,
 }

@@ -47,6 +47,10 @@ pub enum Column {
     Gpc1,
     /// `gpc1_rate`.
     Gpc1Rate,
+    /// `http_fail_cnt`.
+    HttpFailCnt,
+    /// `http_fail_rate`.
+    HttpFailRate,
 }
 
 impl Column {
@@ -69,6 +73,8 @@ impl Column {
             StoreKind::HttpReqRate(p) => (Self::HttpReqRate, ms(p)),
             StoreKind::HttpErrCnt => (Self::HttpErrCnt, 0),
             StoreKind::HttpErrRate(p) => (Self::HttpErrRate, ms(p)),
+            StoreKind::HttpFailCnt => (Self::HttpFailCnt, 0),
+            StoreKind::HttpFailRate(p) => (Self::HttpFailRate, ms(p)),
             StoreKind::BytesInCnt => (Self::BytesInCnt, 0),
             StoreKind::BytesInRate(p) => (Self::BytesInRate, ms(p)),
             StoreKind::BytesOutCnt => (Self::BytesOutCnt, 0),
@@ -77,7 +83,7 @@ impl Column {
     }
 
     /// Every column.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::ServerId,
         Self::Gpt0,
         Self::Gpc0,
@@ -97,6 +103,8 @@ impl Column {
         Self::BytesOutRate,
         Self::Gpc1,
         Self::Gpc1Rate,
+        Self::HttpFailCnt,
+        Self::HttpFailRate,
     ];
 
     /// The column of that name.
@@ -122,6 +130,8 @@ impl Column {
             Self::HttpReqRate => "http_req_rate",
             Self::HttpErrCnt => "http_err_cnt",
             Self::HttpErrRate => "http_err_rate",
+            Self::HttpFailCnt => "http_fail_cnt",
+            Self::HttpFailRate => "http_fail_rate",
             Self::BytesInCnt => "bytes_in_cnt",
             Self::BytesInRate => "bytes_in_rate",
             Self::BytesOutCnt => "bytes_out_cnt",
@@ -216,6 +226,7 @@ impl Entry {
             Event::Session => (&[C::SessCnt, C::SessRate], 1),
             Event::HttpRequest => (&[C::HttpReqCnt, C::HttpReqRate], 1),
             Event::HttpError => (&[C::HttpErrCnt, C::HttpErrRate], 1),
+            Event::HttpFailure => (&[C::HttpFailCnt, C::HttpFailRate], 1),
             Event::BytesIn(n) => (&[C::BytesInCnt, C::BytesInRate], n),
             Event::BytesOut(n) => (&[C::BytesOutCnt, C::BytesOutRate], n),
             Event::Gpc0 => (&[C::Gpc0, C::Gpc0Rate], 1),

@@ -362,6 +362,7 @@ impl Reader {
             userlists: &self.userlists,
             proxies: Arc::new(facts),
             files: Arc::default(),
+            error_files: Arc::new(self.http_errors),
         };
         let mut stick_tables = Vec::new();
         let mut config = Config {
@@ -369,6 +370,7 @@ impl Reader {
             proxies: Vec::with_capacity(self.proxies.len()),
             resolvers: self.resolvers,
             pattern_files: Arc::clone(&named.files),
+            variables: self.global.variables,
         };
         for (pending, id) in self.proxies.into_iter().zip(ids) {
             if config.proxies.iter().any(|other| other.id == id) {

@@ -35,6 +35,7 @@ mod maps;
 mod marks;
 mod modes;
 mod names;
+mod replies;
 mod responses;
 mod rules;
 mod stats_page;

@@ -17,6 +17,7 @@ use crate::{
         self, Body, ConnectionOption, Leniency, Limits, Method, Progress, RequestSummary,
         ResponseDecoder,
     },
+    request::RequestView,
     rules::{Redirect, Reply},
 };
 
@@ -57,9 +58,12 @@ impl Answer {
         matches!(self, Self::Raw(_) | Self::Page(_))
     }
 
-    /// Whether it is a file that is sent as it is.
-    fn is_file(&self) -> bool {
-        matches!(self, Self::Reply(reply) if reply.raw)
+    /// What a rule says: a page if it names one.
+    pub(super) fn reply(reply: Box<Reply>) -> Self {
+        match reply.default_page {
+            true => Self::Page(reply.status),
+            false => Self::Reply(reply),
+        }
     }
 
     /// Sends it, and says what becomes of the connection.
@@ -69,6 +73,19 @@ impl Answer {
         x: &mut Exchange,
         request: Option<&RequestSummary>,
     ) -> Next {
+        let mut file = None;
+        if self.is_page() {
+            match connection.error_page(x, self.status(), request.is_some()) {
+                Instead::Reply(reply) => self = Self::Reply(reply),
+                Instead::File(page) => file = Some(page),
+                Instead::Nothing => {}
+            }
+        }
+        if let Self::Reply(reply) = &mut self
+            && let Some(page) = reply.page.take()
+        {
+            file = Some(page);
+        }
         let status = self.status();
         x.trace.status = Some(status);
         let body_read = request.is_some_and(|r| match x.forwarding {
@@ -80,9 +97,10 @@ impl Answer {
             && connection.frontend().http_mode != HttpMode::Close
             && connection.member.order() < Order::Finish
             && !connection.client.ended;
-        let file = connection.error_file(x, status).filter(|_| self.is_page());
         let endless = file.as_ref().is_some_and(|file| !file.is_delimited());
-        if matches!(self, Self::Raw(_)) || self.is_file() || endless {
+        // These pages of HAProxy's say that the connection closes.
+        let closing = matches!(self, Self::Raw(_) | Self::Page(400 | 408)) && file.is_none();
+        if matches!(self, Self::Raw(_)) || closing || endless {
             stays = false;
         }
         let head_only = request.is_some_and(|r| r.method == Method::Head);
@@ -114,7 +132,7 @@ impl Answer {
             }
             (answer, _) => answer.write(option, head_only, out),
         }
-        if request.is_some() && !self.is_file() {
+        if request.is_some() {
             apply_after_response(connection, x, option);
         }
         let out = x.down.ahead();
@@ -124,6 +142,9 @@ impl Answer {
             Self::Raw(_) => 0,
             _ => size_of_answer(out) + (out.len() - head_len) as u64,
         };
+        if closing && request.is_some() {
+            x.trace.bytes_read += "connectionclose".len() as u64;
+        }
         if !flush(connection, x).await {
             return Next::Close;
         }
@@ -158,7 +179,6 @@ impl Answer {
                     .collect();
                 http1::write_redirect(redirect.status, &redirect.location, &cookies, option, out);
             }
-            Self::Reply(reply) if reply.raw => out.extend_from_slice(&reply.body),
             Self::Reply(reply) => write_reply(reply, option, head_only, out),
             Self::Written(_, message) | Self::Streamed(_, message, _) => {
                 write_with_option(message, option, head_only, out);
@@ -222,7 +242,11 @@ fn write_reply(reply: &Reply, option: ConnectionOption, head_only: bool, out: &m
         let length = reply.body.len().to_string();
         http1::write_field(b"content-length", length.as_bytes(), out);
     }
-    if let Some(kind) = &reply.content_type {
+    if let Some(kind) = reply
+        .content_type
+        .as_ref()
+        .filter(|_| !reply.body.is_empty())
+    {
         http1::write_field(b"content-type", kind.as_bytes(), out);
     }
     write_end(option, out);
@@ -325,16 +349,38 @@ pub(super) async fn flush(connection: &mut Connection, x: &mut Exchange) -> bool
     false
 }
 
+/// What is sent in place of a built-in page.
+enum Instead {
+    Reply(Box<Reply>),
+    File(Arc<ErrorPage>),
+    Nothing,
+}
+
 impl Connection {
-    /// `errorfile` of the backend, else of the frontend.
-    fn error_file(&self, x: &Exchange, status: u16) -> Option<Arc<ErrorPage>> {
+    /// `http-error` and `errorfile` of the backend, else of the frontend. `valid`: there is a request.
+    fn error_page(&self, x: &Exchange, status: u16, valid: bool) -> Instead {
         let of_backend = x
             .trace
             .backend
-            .and_then(|index| self.listener.balancer.backend_proxy(index))
-            .and_then(|proxy| proxy.error_files.get(&status));
-        of_backend
-            .or_else(|| self.frontend().error_files.get(&status))
-            .cloned()
+            .and_then(|index| self.listener.balancer.backend_proxy(index));
+        for proxy in of_backend.into_iter().chain([self.frontend()]) {
+            let mut view = RequestView::new(clock::recent(), &self.info, &self.state);
+            if valid {
+                view.request = Some(HeadRef::new(&x.request, self.client.input.kept()));
+            }
+            match proxy.rules.error_reply(status, &view) {
+                // The files of this proxy do not count either.
+                Some(reply) if reply.default_page => continue,
+                // What is no request is answered with files alone, as HAProxy does.
+                Some(reply) if valid || reply.page.is_some() => {
+                    return Instead::Reply(Box::new(reply));
+                }
+                _ => {}
+            }
+            if let Some(page) = proxy.error_files.get(&status) {
+                return Instead::File(Arc::clone(page));
+            }
+        }
+        Instead::Nothing
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     id::ServerIndex,
     request::RequestView,
     server::Server,
+    stick_table::Event,
 };
 
 /// How often a request goes out again that servers did nothing with.
@@ -68,7 +69,7 @@ pub(super) async fn forward(
         };
         let patience = Patience {
             client: connection.frontend().timeouts.client,
-            server: proxy.timeouts.server,
+            server: connection.state.own_timeouts().0.or(proxy.timeouts.server),
         };
         if backend.cookie().is_some() {
             x.trace.termination.client_cookie = letter(dialed.lease.persistence().letter());
@@ -285,6 +286,9 @@ async fn fail(
         Step::ClientTimeout => (408, b'c', b'D'),
     };
     x.trace.end_with(cause, phase);
+    if matches!(status, 502 | 504) {
+        connection.count_tracked(Event::HttpFailure);
+    }
     if failed == Step::ClientGone {
         // A request that never became whole has no status at all.
         x.trace.status = x.up.is_done().then_some(status);

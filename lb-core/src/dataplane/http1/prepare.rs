@@ -9,7 +9,7 @@ use super::{
     hold::{self, Wait},
 };
 use crate::{
-    config::{ForwardFor, ProxyConfig},
+    config::{ForwardFor, HeaderNames, ProxyConfig},
     dataplane::{
         StatsOutcome, buffer, clock,
         session::{Connection, Gone},
@@ -73,7 +73,7 @@ pub(super) async fn prepare(
     frontend
         .rules
         .on_departure(&mut head, &mut connection.state);
-    add_forwarded_for(connection, x, frontend, proxy);
+    add_addresses(connection, x, frontend, proxy);
     Prepared::Forward(Plan { index })
 }
 
@@ -153,7 +153,10 @@ async fn apply(
         }
     };
     match verdict {
-        RequestVerdict::Continue => stats(connection, x, proxy, summary).await,
+        RequestVerdict::Continue => match restrict_names(connection, x, proxy) {
+            Some(refused) => Some(refused),
+            None => stats(connection, x, proxy, summary).await,
+        },
         verdict => Some(refuse(connection, x, proxy, verdict).await),
     }
 }
@@ -207,7 +210,7 @@ async fn refuse(
     verdict: RequestVerdict,
 ) -> Prepared {
     let page = |status, reply: Option<Box<_>>| {
-        Prepared::Answer(reply.map_or(Answer::Page(status), Answer::Reply))
+        Prepared::Answer(reply.map_or(Answer::Page(status), Answer::reply))
     };
     match verdict {
         RequestVerdict::Continue | RequestVerdict::WaitForBody { .. } => Prepared::Drop,
@@ -242,7 +245,7 @@ async fn refuse(
         RequestVerdict::Return(reply) => {
             x.trace.end_with(b'L', b'R');
             connection.count_intercepted();
-            Prepared::Answer(Answer::Reply(reply))
+            Prepared::Answer(Answer::reply(reply))
         }
         RequestVerdict::Auth { realm } => {
             connection.count_tracked(Event::HttpError);
@@ -359,22 +362,62 @@ async fn gather_body(connection: &mut Connection, summary: &RequestSummary) -> u
     gathered.unwrap_or(0)
 }
 
-/// `option forwardfor` of frontend and backend: one more line, unless either excepts the source.
-fn add_forwarded_for(
+/// `option http-restrict-req-hdr-names`.
+fn restrict_names(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    proxy: &ProxyConfig,
+) -> Option<Prepared> {
+    let odd = |name: &[u8]| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+        !name.iter().all(plain)
+    };
+    let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());
+    match proxy.header_names {
+        HeaderNames::Preserve => {}
+        HeaderNames::Delete => {
+            head.remove_if(|name, _| odd(name));
+        }
+        HeaderNames::Reject if head.as_ref().fields().any(|(name, _)| odd(name)) => {
+            x.trace.end_with(b'P', b'R');
+            connection.count_denied(x.trace.backend);
+            connection.count_tracked(Event::HttpError);
+            return Some(Prepared::Answer(Answer::Page(403)));
+        }
+        HeaderNames::Reject => {}
+    }
+    None
+}
+
+/// `option forwardfor` and `option originalto`.
+fn add_addresses(
     connection: &Connection,
     x: &mut Exchange,
     frontend: &ProxyConfig,
     backend: &ProxyConfig,
 ) {
-    let source: IpAddr = connection.addresses().source.ip();
-    let both = [&backend.forward_for, &frontend.forward_for];
+    let source = connection.addresses().source.ip();
+    let options = [&backend.forward_for, &frontend.forward_for];
+    add_address(connection, x, source, options);
+    let destination = connection.addresses().destination.ip();
+    let options = [&backend.original_to, &frontend.original_to];
+    add_address(connection, x, destination, options);
+}
+
+/// One more line with an address, unless the backend or the frontend excepts it.
+fn add_address(
+    connection: &Connection,
+    x: &mut Exchange,
+    address: IpAddr,
+    both: [&Option<ForwardFor>; 2],
+) {
     let mut options = both.into_iter().flatten();
     let Some(first) = options.next() else {
         return;
     };
-    let excepted = |option: &ForwardFor| option.except.iter().any(|net| net.contains(&source));
-    // A client on a UNIX socket has no address.
-    if source.is_unspecified() || both.into_iter().flatten().any(excepted) {
+    let excepted = |option: &ForwardFor| option.except.iter().any(|net| net.contains(&address));
+    // A UNIX socket has no address.
+    if address.is_unspecified() || both.into_iter().flatten().any(excepted) {
         return;
     }
     let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());
@@ -385,7 +428,7 @@ fn add_forwarded_for(
     }
     let mut text = [0u8; 64];
     let mut rest = text.as_mut_slice();
-    let _ = std::io::Write::write_fmt(&mut rest, format_args!("{source}"));
+    let _ = std::io::Write::write_fmt(&mut rest, format_args!("{address}"));
     let left = rest.len();
     let len = text.len() - left;
     head.add(name, text.get(..len).unwrap_or_default());

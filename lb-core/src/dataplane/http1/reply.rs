@@ -4,6 +4,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use super::{
@@ -49,12 +50,7 @@ pub(super) async fn pass_back(
     // As received: rules and cookies come later.
     let received = HeadRef::new(&x.response, dialed.server.input.bytes());
     let head_size = size_in_log(received, 3 + received.reason().len());
-    if (400..500).contains(&response.status) {
-        connection.count_tracked(Event::HttpError);
-    }
-    if let Some(server) = dialed.lease.server() {
-        server.observe(Seen::Status(response.status));
-    }
+    note_status(connection, &dialed, response.status);
     if let Some(answer) = apply_rules(connection, x, proxy, &mut dialed, &response).await {
         drop(dialed);
         return answer.send(connection, x, Some(summary)).await;
@@ -75,13 +71,14 @@ pub(super) async fn pass_back(
     let option = ConnectionOption::to_client(summary, &response, stays);
     begin(x, &mut dialed, &response, (framing, option), squeeze);
     let timeouts = (&connection.frontend().timeouts, &proxy.timeouts);
+    let own = connection.state.own_timeouts();
     let mut patience = Patience {
         client: timeouts.0.client,
-        server: timeouts.1.server,
+        server: own.0.or(timeouts.1.server),
     };
     let tunnel = response.framing == Framing::Tunnel;
     if tunnel {
-        patience = begin_tunnel(x, timeouts, patience);
+        patience = begin_tunnel(x, own.1, timeouts, patience);
     }
     let last = !stays && x.up.is_done() && !tunnel;
     if last {
@@ -173,6 +170,19 @@ fn begin(
     }
 }
 
+/// What the status says of the client, and of the server.
+fn note_status(connection: &Connection, dialed: &Dialed, status: u16) {
+    if (400..500).contains(&status) {
+        connection.count_tracked(Event::HttpError);
+    }
+    if status >= 500 && status != 501 && status != 505 {
+        connection.count_tracked(Event::HttpFailure);
+    }
+    if let Some(server) = dialed.lease.server() {
+        server.observe(Seen::Status(status));
+    }
+}
+
 /// `http-response` rules, the backend's first.
 async fn apply_rules(
     connection: &mut Connection,
@@ -210,7 +220,7 @@ async fn apply_rules(
             ResponseVerdict::Continue | ResponseVerdict::WaitForBody { .. } => {}
             ResponseVerdict::Deny { status, reply } => {
                 x.trace.end_with(b'P', b'H');
-                return Some(reply.map_or(Answer::Page(status), Answer::Reply));
+                return Some(reply.map_or(Answer::Page(status), Answer::reply));
             }
             ResponseVerdict::Redirect(redirect) => {
                 x.trace.end_with(b'L', b'H');
@@ -218,7 +228,7 @@ async fn apply_rules(
             }
             ResponseVerdict::Return(reply) => {
                 x.trace.end_with(b'L', b'H');
-                return Some(Answer::Reply(reply));
+                return Some(Answer::reply(reply));
             }
             ResponseVerdict::SilentDrop => x.trace.end_with(b'P', b'H'),
         }
@@ -271,10 +281,15 @@ fn set_cookie(x: &mut Exchange, summary: &RequestSummary, dialed: &Dialed) {
 }
 
 /// From now on bytes both ways.
-fn begin_tunnel(x: &mut Exchange, timeouts: (&Timeouts, &Timeouts), present: Patience) -> Patience {
+fn begin_tunnel(
+    x: &mut Exchange,
+    own: Option<Duration>,
+    timeouts: (&Timeouts, &Timeouts),
+    present: Patience,
+) -> Patience {
     x.up = Flow::tunnel();
     x.down.pass_everything();
-    match timeouts.1.tunnel.or(timeouts.0.tunnel) {
+    match own.or(timeouts.1.tunnel).or(timeouts.0.tunnel) {
         Some(tunnel) => Patience {
             client: Some(tunnel),
             server: Some(tunnel),

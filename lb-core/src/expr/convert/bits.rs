@@ -6,7 +6,7 @@ use crate::{
         Type, Value,
         args::{ArgKind, ArgSpec, Argument, may},
     },
-    hash::{avalanche, crc32, crc32c, djb2, sdbm},
+    hash::{avalanche, crc32, crc32c, djb2, sdbm, wt6},
 };
 use xxhash_rust::{xxh3::xxh3_64_with_seed, xxh32::xxh32, xxh64::xxh64};
 
@@ -29,6 +29,14 @@ pub(super) const TABLE: &[Converter] = &[
         Type::Int,
         "SDBM hash, 32 bits.",
         |value, args, _| Some(finish(sdbm(value.bytes()?), args)),
+    ),
+    Converter::row(
+        "wt6",
+        AVALANCHE,
+        Type::Binary,
+        Type::Int,
+        "WT6 hash, 32 bits.",
+        |value, args, _| Some(finish(wt6(value.bytes()?), args)),
     ),
     Converter::row(
         "crc32",

@@ -140,17 +140,44 @@ pub(super) const TABLE: &[Converter] = &[
         Type::String,
         "Seconds since 1970, plus the offset, as a date in UTC in the format of strftime(3).",
         |value, args, _| {
-            use std::io::Write as _;
-            let format = std::str::from_utf8(args.first()?.text()?).ok()?;
-            let offset = args.get(1).and_then(Argument::int).unwrap_or(0);
-            let seconds = value.integer()?.saturating_add(offset);
-            let date = chrono::DateTime::from_timestamp(seconds, 0)?;
-            let mut out = Vec::new();
-            write!(out, "{}", date.format(format)).ok()?;
-            Some(Value::String(out.into()))
+            let date = chrono::DateTime::from_timestamp(seconds(&value, args)?, 0)?;
+            formatted(date, args)
+        },
+    ),
+    Converter::row(
+        "ltime",
+        &[
+            need("format", ArgKind::Strftime),
+            may("offset", ArgKind::Int),
+        ],
+        Type::Int,
+        Type::String,
+        "Seconds since 1970, plus the offset, as a date in local time in the format of strftime(3).",
+        |value, args, _| {
+            let date = chrono::DateTime::from_timestamp(seconds(&value, args)?, 0)?;
+            formatted(date.with_timezone(&chrono::Local), args)
         },
     ),
 ];
+
+/// Seconds since 1970 plus the second argument.
+fn seconds(value: &Value<'_>, args: &[Argument]) -> Option<i64> {
+    let offset = args.get(1).and_then(Argument::int).unwrap_or(0);
+    Some(value.integer()?.saturating_add(offset))
+}
+
+/// A date in the format of the first argument.
+fn formatted<Z>(date: chrono::DateTime<Z>, args: &[Argument]) -> Option<Value<'static>>
+where
+    Z: chrono::TimeZone,
+    Z::Offset: std::fmt::Display,
+{
+    use std::io::Write as _;
+    let format = std::str::from_utf8(args.first()?.text()?).ok()?;
+    let mut out = Vec::new();
+    write!(out, "{}", date.format(format)).ok()?;
+    Some(Value::String(out.into()))
+}
 
 /// Decodes; text with a wrong sequence has no value.
 fn url_decode(value: Value<'_>, form: bool) -> Option<Value<'_>> {

@@ -59,6 +59,24 @@ pub(super) const TABLE: &[Converter] = rows! {
     "map_int_ip", Type::Int, MapMatch::Number, Type::Address;
 };
 
+/// The converter whose values may refer to groups of the key.
+pub(super) const GROUPS: &[Converter] = &[Converter::row(
+    "map_regm",
+    &[need("file", ArgKind::Map(MapMatch::Regex)), DEFAULT],
+    Type::String,
+    Type::String,
+    "The value of the expression that matches in the file of a map, \\1 to \\9 in it being its groups, else the default.",
+    |value, args, _| {
+        let [Argument::Map(map), default] = args else {
+            return None;
+        };
+        let found = map
+            .expanded(value.bytes()?)
+            .map(|text| Value::String(text.into()));
+        found.or_else(|| default.text().map(Value::text))
+    },
+)];
+
 fn look_up<'a>(value: Value<'a>, args: &'a [Argument], _: &RequestView<'a>) -> Option<Value<'a>> {
     let [Argument::Map(map), default] = args else {
         return None;

@@ -18,16 +18,13 @@ pub(super) const TABLE: &[Converter] = &[
         Type::Address,
         "The address with all but the bits of the mask cleared.",
         |value, args, _| {
-            let bits = |index: usize| u32::try_from(args.get(index)?.int()?).ok();
+            let mask = |index: usize| args.get(index)?.mask();
             Some(Value::Address(match value.address()? {
                 IpAddr::V4(address) => {
-                    let mask = u32::MAX.checked_shl(32 - bits(0)?).unwrap_or(0);
+                    let mask = u32::try_from(mask(0)?).ok()?;
                     IpAddr::V4(Ipv4Addr::from(u32::from(address) & mask))
                 }
-                IpAddr::V6(address) => {
-                    let mask = u128::MAX.checked_shl(128 - bits(1)?).unwrap_or(0);
-                    IpAddr::V6(Ipv6Addr::from(u128::from(address) & mask))
-                }
+                IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & mask(1)?)),
             }))
         },
     ),

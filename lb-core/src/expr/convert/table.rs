@@ -39,6 +39,8 @@ pub(super) const COLUMNS: &[Converter] = columns! {
     "table_gpt0", Gpt0, "Column gpt0 of the input's entry.";
     "table_http_err_cnt", HttpErrCnt, "Column http_err_cnt of the input's entry.";
     "table_http_err_rate", HttpErrRate, "Column http_err_rate of the input's entry.";
+    "table_http_fail_cnt", HttpFailCnt, "Column http_fail_cnt of the input's entry.";
+    "table_http_fail_rate", HttpFailRate, "Column http_fail_rate of the input's entry.";
     "table_http_req_cnt", HttpReqCnt, "Column http_req_cnt of the input's entry.";
     "table_http_req_rate", HttpReqRate, "Column http_req_rate of the input's entry.";
     "table_server_id", ServerId, "Column server_id of the input's entry.";

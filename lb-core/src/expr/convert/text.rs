@@ -99,6 +99,21 @@ pub(super) const TABLE: &[Converter] = &[
         },
     ),
     Converter::row(
+        "language",
+        &[
+            need("languages", ArgKind::Text),
+            may("default", ArgKind::Text),
+        ],
+        Type::String,
+        Type::String,
+        "The language of the list (with semicolons between them) that the Accept-Language value likes best, else the default.",
+        |value, args, _| {
+            let listed = args.first()?.text()?;
+            let best = preferred(value.bytes()?, listed);
+            best.or_else(|| args.get(1)?.text()).map(Value::text)
+        },
+    ),
+    Converter::row(
         "rtrim",
         &[need("characters", ArgKind::Text)],
         Type::String,
@@ -317,10 +332,40 @@ pub(crate) fn expand(replacement: &[u8], captures: &regex::bytes::Captures<'_>, 
     }
 }
 
+/// The entry of `listed` with the highest quality in an Accept-Language value; of equals the first one asked for.
+fn preferred<'l>(accepted: &[u8], listed: &'l [u8]) -> Option<&'l [u8]> {
+    let known = |name: &[u8]| listed.split(|byte| *byte == b';').find(|one| *one == name);
+    let mut best: Option<(u32, &[u8])> = None;
+    for range in accepted.split(|byte| *byte == b',') {
+        let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let name = parts.next().unwrap_or_default();
+        let quality = parts.find_map(|part| part.strip_prefix(b"q="));
+        let quality = quality.map_or(1000, thousandths);
+        let base = name.split(|byte| *byte == b'-').next().unwrap_or_default();
+        let found = known(name).or_else(|| known(base));
+        if let Some(found) = found.filter(|_| quality > best.map_or(0, |(q, _)| q)) {
+            best = Some((quality, found));
+        }
+    }
+    best.map(|(_, name)| name)
+}
+
+/// A quality (RFC 9110 §12.4.2) in thousandths; 0 for what is none.
+fn thousandths(text: &[u8]) -> u32 {
+    let (whole, fraction) = text.split_at_checked(1).unwrap_or_default();
+    let fraction = fraction.strip_prefix(b".").unwrap_or_default();
+    let digits = fraction.iter().zip([100, 10, 1]);
+    let below = digits
+        .take_while(|(digit, _)| digit.is_ascii_digit())
+        .map(|(digit, weight)| u32::from(digit - b'0') * weight)
+        .sum();
+    if whole == b"1" { 1000 } else { below }
+}
+
 /// The value of a variable argument.
 pub(super) fn stored<'a>(argument: &Argument, view: &RequestView<'a>) -> Option<Value<'a>> {
     match argument {
-        Argument::Variable(_, name) => view.state.variables.value(name).map(Value::borrowed),
+        Argument::Variable(scope, name) => view.state.variable(*scope, name),
         _ => None,
     }
 }

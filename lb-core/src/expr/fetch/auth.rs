@@ -4,7 +4,7 @@ use super::{Eval, Fetch};
 use crate::{
     expr::{
         Needs, Type, Value,
-        args::{ArgKind, Argument, basic_credentials, need},
+        args::{ArgKind, Argument, basic_credentials, may, need},
     },
     request::RequestView,
 };
@@ -32,6 +32,23 @@ pub(super) const TABLE: &[Fetch] = &[
                 .unwrap_or_default()
                 .iter()
                 .all(|group| sink(Value::text(group.as_bytes())));
+        }),
+    ),
+    Fetch::row(
+        "http_auth_bearer",
+        &[],
+        &[may("header", ArgKind::Text)],
+        Type::String,
+        Needs::Request,
+        "Token of the Authorization header, or of another, whose scheme is Bearer.",
+        Eval::One(|args, view| {
+            let value = match args.first().and_then(Argument::text) {
+                Some(name) => view.request?.value(name)?,
+                None => authorization(view)?,
+            };
+            let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
+            let bearer = scheme.eq_ignore_ascii_case(b"bearer ");
+            bearer.then(|| Value::text(token.trim_ascii()))
         }),
     ),
     Fetch::row(

@@ -175,7 +175,7 @@ pub(super) const TABLE: &[Fetch] = &[
         "Values of a cookie of the request as numbers.",
         Eval::Many(|args, view, wanted, sink| {
             request_cookies(args, view, wanted, &mut |value| {
-                value.integer().is_none_or(|i| sink(Value::Int(i)))
+                sink(leading_number(&value))
             });
         }),
     ),
@@ -210,7 +210,7 @@ pub(super) const TABLE: &[Fetch] = &[
         "Values of a cookie set by the response as numbers.",
         Eval::Many(|args, view, wanted, sink| {
             response_cookies(args, view, wanted, &mut |value| {
-                value.integer().is_none_or(|i| sink(Value::Int(i)))
+                sink(leading_number(&value))
             });
         }),
     ),
@@ -272,7 +272,9 @@ fn split<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, wanted: Wanted, si
 
 fn whole<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>, wanted: Wanted, sink: Sink<'_, 'a>) {
     if let (Some(head), Some(name)) = (head, name(args)) {
-        occurrences(args, wanted, head.values(name), sink);
+        // Blanks that a rule wrote at either end are not part of a value (RFC 9110 §5.5).
+        let values = head.values(name).map(<[u8]>::trim_ascii);
+        occurrences(args, wanted, values, sink);
     }
 }
 
@@ -325,10 +327,25 @@ fn numbers<'a>(
     sink: Sink<'_, 'a>,
 ) {
     split(args, head, wanted, &mut |value| {
-        value
-            .integer()
-            .is_none_or(|number| sink(Value::Int(number)))
+        sink(leading_number(&value))
     });
+}
+
+/// The number that a text begins with, up to the first character that is none; 0 if there is none.
+fn leading_number(value: &Value<'_>) -> Value<'static> {
+    let text = value.bytes().unwrap_or_default();
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
+    };
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    let number = digits.fold(0_i64, |number, digit| {
+        number
+            .saturating_mul(10)
+            .saturating_add(i64::from(digit - b'0'))
+    });
+    Value::Int(if negative { -number } else { number })
 }
 
 fn names<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>) -> Option<Value<'a>> {
@@ -343,7 +360,7 @@ fn names<'a>(args: &'a [Argument], head: Option<HeadRef<'a>>) -> Option<Value<'a
     Some(Value::String(out.into()))
 }
 
-/// Hands the cookies called as `args` say to `sink`: all of them, or the last.
+/// Hands the cookies called as `args` say to `sink`: all of them, or the last of a name, the first of all.
 fn named<'a>(
     args: &'a [Argument],
     wanted: Wanted,
@@ -358,6 +375,9 @@ fn named<'a>(
     match wanted {
         Wanted::All => {
             values.all(sink);
+        }
+        Wanted::Single if name.is_none() => {
+            values.next().map(sink);
         }
         Wanted::Single => {
             values.last().map(sink);

@@ -157,11 +157,11 @@ pub(super) const TABLE: &[Fetch] = &[
 ];
 
 fn variable<'a>(args: &'a [Argument], view: &RequestView<'a>) -> Option<Value<'a>> {
-    let Some(Argument::Variable(_, name)) = args.first() else {
+    let Some(Argument::Variable(scope, name)) = args.first() else {
         return None;
     };
-    match view.state.variables.value(name) {
-        Some(value) => Some(value.borrowed()),
+    match view.state.variable(*scope, name) {
+        Some(value) => Some(value),
         None => args.get(1)?.text().map(Value::text),
     }
 }

@@ -50,6 +50,15 @@ pub(super) const TABLE: &[Fetch] = &[
         Eval::One(|_, view| view.state.unique_id().map(Value::text)),
     ),
     Fetch::row(
+        "proc",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Connection,
+        "1: there is one process.",
+        Eval::One(|_, _| Some(Value::Int(1))),
+    ),
+    Fetch::row(
         "bin",
         &[],
         &[need("hexadecimal", ArgKind::Text)],

@@ -1,8 +1,11 @@
 //! State and load of servers, backends and frontends. Manual 7.3.2.
 
+use std::time::Duration;
+
 use super::{Eval, Fetch};
 use crate::{
     backend::Backend,
+    config::Timeouts,
     expr::{
         ArgSpec, Needs, Type, Value,
         args::{ArgKind, Argument, may, need},
@@ -15,6 +18,8 @@ use crate::{
 const BACKEND: &[ArgSpec] = &[may("backend", ArgKind::Backend)];
 const FRONTEND: &[ArgSpec] = &[may("frontend", ArgKind::Frontend)];
 const SERVER: &[ArgSpec] = &[need("backend/server", ArgKind::Server)];
+
+const NONE: &[ArgSpec] = &[];
 
 macro_rules! rows {
     ($($name:literal, $args:ident, $type:ident, $doc:literal, $eval:expr;)*) => {
@@ -54,6 +59,21 @@ pub(super) const TABLE: &[Fetch] = rows! {
     "be_sess_rate", BACKEND, Int, "New sessions of a backend in the last second.", |args, view| {
         int(backend(args, view)?.counters().session_rate.per_second(view.now))
     };
+    "be_id", NONE, Int, "Number of the chosen backend.", |_, view| number(view.backend?, view);
+    "fe_id", NONE, Int, "Number of the frontend.", |_, view| number(&view.connection.frontend, view);
+    "srv_id", NONE, Int, "Number of the chosen server.", |_, view| {
+        let world = view.state.world.as_deref()?;
+        let server = world.backend(view.backend?)?.server_named(view.server?)?;
+        int(server.config().id)
+    };
+    "be_server_timeout", NONE, Int, "Timeout of the backend's servers in milliseconds, as it is in the file.",
+        |_, view| milliseconds(timeouts(view)?.server);
+    "be_tunnel_timeout", NONE, Int, "Timeout of the backend's tunnels in milliseconds, as it is in the file.",
+        |_, view| milliseconds(timeouts(view)?.tunnel);
+    "cur_server_timeout", NONE, Int, "Timeout of the server in milliseconds, as it is for this request.",
+        |_, view| milliseconds(view.state.own_timeouts().0.or(timeouts(view)?.server));
+    "cur_tunnel_timeout", NONE, Int, "Timeout of a tunnel in milliseconds, as it is for this request.",
+        |_, view| milliseconds(view.state.own_timeouts().1.or(timeouts(view)?.tunnel));
     "connslots", BACKEND, Int, "Free connections and queue places of a backend; -1 if there is no limit.",
         |args, view| slots(backend(args, view)?);
     "fe_conn", FRONTEND, Int, "Connections of a frontend.", |args, view| {
@@ -102,6 +122,20 @@ pub(in crate::expr) fn usable(backend: &Backend) -> u32 {
 
 fn int<'a>(number: u32) -> Option<Value<'a>> {
     Some(Value::Int(number.into()))
+}
+
+fn number<'a>(proxy: &str, view: &RequestView<'a>) -> Option<Value<'a>> {
+    int(view.state.world.as_deref()?.number(proxy)?)
+}
+
+fn timeouts<'a>(view: &RequestView<'a>) -> Option<&'a Timeouts> {
+    view.state.world.as_deref()?.timeouts(view.backend?)
+}
+
+/// None at all is 0.
+fn milliseconds<'a>(timeout: Option<Duration>) -> Option<Value<'a>> {
+    let millis = timeout.map_or(0, |timeout| timeout.as_millis());
+    Some(Value::Int(i64::try_from(millis).unwrap_or(i64::MAX)))
 }
 
 fn backend<'a>(args: &[Argument], view: &RequestView<'a>) -> Option<&'a Backend> {

@@ -172,6 +172,8 @@ macro_rules! values {
             "gpc1_rate", "Increments of the second general purpose counter in the period.", |s: &Spot<'_>| s.read(Column::Gpc1Rate);
             "http_err_cnt", "Requests that failed by the client's fault.", |s: &Spot<'_>| s.read(Column::HttpErrCnt);
             "http_err_rate", "Requests that failed by the client's fault in the period.", |s: &Spot<'_>| s.read(Column::HttpErrRate);
+            "http_fail_cnt", "Responses that failed by the server's fault.", |s: &Spot<'_>| s.read(Column::HttpFailCnt);
+            "http_fail_rate", "Responses that failed by the server's fault in the period.", |s: &Spot<'_>| s.read(Column::HttpFailRate);
             "http_req_cnt", "Requests.", |s: &Spot<'_>| s.read(Column::HttpReqCnt);
             "http_req_rate", "Requests in the period.", |s: &Spot<'_>| s.read(Column::HttpReqRate);
             "inc_gpc0", "The general purpose counter after adding 1.", |s: &Spot<'_>| s.increment(Event::Gpc0, Column::Gpc0);

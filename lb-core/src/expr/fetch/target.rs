@@ -11,6 +11,13 @@ pub(crate) struct Target<'a> {
     pub(crate) query: Option<&'a [u8]>,
 }
 
+impl Target<'_> {
+    /// It is absolute: more than a host and port.
+    pub(crate) fn has_scheme(&self) -> bool {
+        memchr::memmem::find(self.origin, b"://").is_some()
+    }
+}
+
 /// Takes a target apart.
 pub(crate) fn split(target: &[u8]) -> Target<'_> {
     let start = if target.first() == Some(&b'/') {

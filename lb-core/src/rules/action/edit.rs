@@ -102,13 +102,26 @@ fn replaced(regex: &Regex, text: &[u8], template: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The host and port that a target without a scheme begins with: everything up to the first slash.
+fn bare_authority(target: &[u8]) -> Option<&[u8]> {
+    let bare = !matches!(target.first(), Some(b'/' | b'*') | None) && authority(target).is_none();
+    bare.then(|| target.split(|byte| *byte == b'/').next())?
+}
+
 /// Applies an edit of the target with its evaluated text. An empty target is never written.
 pub(crate) fn edit_target(edit: &TargetEdit, text: &[u8], head: &mut HeadMut<'_>) {
     let new = {
         let target = head.as_ref().target();
-        let parts = split(target);
+        let mut parts = split(target);
+        if parts.path.is_empty() && !parts.has_scheme() {
+            // A host and port, or an asterisk, has no place for a path: the path takes its place.
+            parts.origin = &[];
+        }
         let mut new = Vec::with_capacity(target.len() + text.len());
-        let path_and_query = target.get(parts.origin.len()..).unwrap_or_default();
+        let path_and_query = match parts.path.is_empty() && parts.query.is_none() {
+            true => &[],
+            false => target.get(parts.origin.len()..).unwrap_or_default(),
+        };
         let query = |new: &mut Vec<u8>| {
             if let Some(query) = parts.query {
                 new.push(b'?');
@@ -126,7 +139,7 @@ pub(crate) fn edit_target(edit: &TargetEdit, text: &[u8], head: &mut HeadMut<'_>
                 new.extend_from_slice(text);
             }
             TargetEdit::SetQuery(_) => {
-                new.extend_from_slice(parts.origin);
+                new.extend_from_slice(split(target).origin);
                 new.extend_from_slice(parts.path);
                 if !text.is_empty() {
                     new.push(b'?');
@@ -163,7 +176,11 @@ pub(crate) fn edit_target(edit: &TargetEdit, text: &[u8], head: &mut HeadMut<'_>
     }
     head.set_target(&new);
     // RFC 9112 §3.2.2: the authority of an absolute target wins over Host, so that both must say the same.
-    if let Some(authority) = authority(&new).filter(|a| !a.is_empty()) {
+    let named = match edit {
+        TargetEdit::SetUri(_) | TargetEdit::ReplaceUri(..) => bare_authority(&new),
+        _ => None,
+    };
+    if let Some(authority) = authority(&new).or(named).filter(|a| !a.is_empty()) {
         let host = head
             .as_ref()
             .fields()

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 
 use super::{
-    Action, AddressPart, HeaderEdit, TargetEdit, Track,
+    Action, AddressPart, HeaderEdit, Kind, Span, TargetEdit, Track,
     edit::token,
     table::{Context, Place},
 };
 use crate::{
     expr::{
-        Expr, PatternFile,
-        args::{regex, variable},
+        Expr, PatternFile, Type,
+        args::regex,
         matcher::{Matcher, Method},
     },
     log::LogFormat,
-    request::{LogLevel, Scope},
+    request::LogLevel,
     rules::{
         RuleError, RuleWarning, Service,
         words::{Words, duration, size},
@@ -245,45 +245,44 @@ pub(super) fn set_status(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
     Ok(Action::SetStatus(status, reason))
 }
 
-/// The variable in `set-var(NAME)`; conditions after a comma are refused.
-fn variable_in(words: &Words<'_>, word: &str) -> Result<(Scope, Arc<str>), RuleError> {
-    let name = word
-        .split_once('(')
-        .and_then(|(_, rest)| rest.strip_suffix(')'))
-        .ok_or_else(|| {
-            words
-                .wrong(format!("'{word}' misses its variable"))
-                .expecting("a variable in parentheses")
-        })?;
-    let at = words.at().saturating_sub(1);
-    variable(name.trim()).map_err(|e| e.shifted(at))
-}
-
-pub(super) fn set_var(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
-    let (scope, name) = action_variable(words)?;
-    Ok(Action::SetVariable(
-        scope,
-        name,
-        Box::new(expression(words, context)?),
-    ))
-}
-
-pub(super) fn set_var_format(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
-    let (scope, name) = action_variable(words)?;
-    Ok(Action::SetVariableFormat(
-        scope,
-        name,
-        format(words, context, "a value")?,
-    ))
-}
-
-pub(super) fn unset_var(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
-    Ok(Action::UnsetVariable(action_variable(words)?.1))
-}
-
-/// The variable of the action word, which was read already.
-fn action_variable(words: &Words<'_>) -> Result<(Scope, Arc<str>), RuleError> {
-    variable_in(words, words.last().unwrap_or_default())
+pub(super) fn set_timeout(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let definitions = context.site.definitions;
+    let own = definitions.proxy.as_ref().zip(definitions.proxies.as_ref());
+    let own = own.and_then(|(name, proxies)| proxies.get(name));
+    if own.is_some_and(|proxy| proxy.servers.is_none()) {
+        return Err(RuleError::new(0, "a frontend has no servers to wait for")
+            .expecting("'set-timeout' in a backend"));
+    }
+    let which = match words.required("'server' or 'tunnel'")? {
+        "server" => Kind::Server,
+        "tunnel" => Kind::Tunnel,
+        other => {
+            return Err(words
+                .wrong(format!("this timeout cannot be set: '{other}'"))
+                .expecting("server or tunnel"));
+        }
+    };
+    let fixed = words.peek().and_then(duration);
+    let span = match fixed {
+        Some(fixed) if fixed.is_zero() => {
+            return Err(RuleError::new(words.at(), "a timeout of 0 is none")
+                .expecting("a time of 1 ms or more, or an expression"));
+        }
+        Some(fixed) => {
+            words.argument();
+            Span::Fixed(fixed)
+        }
+        None => {
+            let at = words.at();
+            let expr = expression(words, context)?;
+            if !expr.result().casts_to(Type::Int) {
+                let message = format!("{} is no number of milliseconds", expr.result().name());
+                return Err(RuleError::new(at, message).expecting("a time or an integer"));
+            }
+            Span::Found(Box::new(expr))
+        }
+    };
+    Ok(Action::SetTimeout(which, span))
 }
 
 pub(super) fn set_log_level(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {

@@ -9,10 +9,11 @@ use super::{
     table::{Context, Place},
 };
 use crate::{
+    config::ErrorPage,
     expr::fetch::target::split,
     log::LogFormat,
     request::RequestView,
-    rules::{Redirect, Reply, RuleError, words::Words},
+    rules::{Redirect, Reply, RuleError, RuleWarning, words::Words},
 };
 
 /// An answer, compiled.
@@ -29,8 +30,10 @@ enum Body {
     Empty,
     Text(Arc<[u8]>),
     Format(LogFormat),
+    /// The error page of the proxy.
+    Default,
     /// A whole message.
-    Raw(Arc<[u8]>),
+    Page(Arc<ErrorPage>),
 }
 
 impl ReplyTemplate {
@@ -44,15 +47,19 @@ impl ReplyTemplate {
         });
         let mut body = Vec::new();
         match &self.body {
-            Body::Empty => {}
-            Body::Text(text) | Body::Raw(text) => body.extend_from_slice(text),
+            Body::Empty | Body::Default | Body::Page(_) => {}
+            Body::Text(text) => body.extend_from_slice(text),
             Body::Format(format) => format.write_value(view, &mut body),
         }
         Reply {
             status: self.status,
             content_type: self.content_type.clone(),
             headers: headers.collect(),
-            raw: matches!(self.body, Body::Raw(_)),
+            default_page: matches!(self.body, Body::Default),
+            page: match &self.body {
+                Body::Page(page) => Some(Arc::clone(page)),
+                _ => None,
+            },
             body,
         }
     }
@@ -71,10 +78,13 @@ fn options(
         body: Body::Empty,
     };
     let mut own = false;
+    let mut said = false;
+    let mut section = None;
     while let Some(option) = words.argument() {
         match option {
             "status" | "deny_status" => {
                 template.status = words.number("a status")?;
+                said = true;
                 if !(200..=599).contains(&template.status) {
                     return Err(words
                         .wrong("this status cannot be sent")
@@ -99,29 +109,30 @@ fn options(
                 let at = words.at().saturating_sub(1);
                 template.body = Body::Format(format_of(&text, at, context)?);
             }
-            "errorfile" => {
-                let content = file(words, context)?;
-                template.status = message_status(&content).ok_or_else(|| {
-                    words
-                        .wrong("the file does not begin with a status line")
-                        .expecting("a whole HTTP response")
-                })?;
-                template.body = Body::Raw(content.into());
+            "errorfile" => template.body = Body::Page(error_file(words, context)?.into()),
+            "errorfiles" => {
+                section = Some((words.at(), words.required("an http-errors section")?));
             }
+            "default-errorfiles" => template.body = Body::Default,
             "hdr" => {
                 let name = header_name(words)?;
                 let name = String::from_utf8_lossy(&name).into();
                 let value = format(words, context, "a value")?;
                 template.headers.push((name, value));
             }
-            "default-errorfiles" => continue,
             other => {
                 return Err(words.wrong(format!("unexpected '{other}'")).expecting(
-                    "status, content-type, string, lf-string, file, lf-file, errorfile, hdr, 'if' or 'unless'",
+                    "status, content-type, string, lf-string, file, lf-file, errorfile, errorfiles, default-errorfiles, hdr, 'if' or 'unless'",
                 ));
             }
         }
         own = true;
+    }
+    if let Some((at, name)) = section {
+        template.body = of_section(name, at, template.status, context)?;
+    }
+    if let (Body::Page(page), false) = (&template.body, said) {
+        template.status = page.status().unwrap_or(template.status);
     }
     if template.content_type.is_none() && matches!(template.body, Body::Text(_) | Body::Format(_)) {
         template.content_type = Some(Arc::from("text/plain"));
@@ -135,10 +146,49 @@ fn file(words: &mut Words<'_>, context: &Context<'_>) -> Result<Vec<u8>, RuleErr
         .map_err(|e| words.wrong(format!("cannot read '{name}': {e}")))
 }
 
-/// Status of a whole response.
-fn message_status(message: &[u8]) -> Option<u16> {
-    let digits = message.strip_prefix(b"HTTP/")?.get(4..7)?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
+fn error_file(words: &mut Words<'_>, context: &Context<'_>) -> Result<ErrorPage, RuleError> {
+    let content = file(words, context)?;
+    ErrorPage::parse(&content).map_err(|error| {
+        words
+            .wrong(format!("this is no answer: {error}"))
+            .expecting("a whole HTTP response")
+    })
+}
+
+/// The page for `status` of an `http-errors` section, the word at `at`; the proxy's own if it has none.
+fn of_section(
+    name: &str,
+    at: usize,
+    status: u16,
+    context: &mut Context<'_>,
+) -> Result<Body, RuleError> {
+    let Some(pages) = context.site.definitions.error_files.get(name) else {
+        let message = format!("unable to find the http-errors section '{name}'");
+        return Err(RuleError::new(at, message).expecting("the name of an http-errors section"));
+    };
+    if let Some(page) = pages.get(&status) {
+        return Ok(Body::Page(Arc::clone(page)));
+    }
+    context.warnings.push(RuleWarning {
+        word: at,
+        message: format!(
+            "the http-errors section '{name}' has no page for {status}: the proxy's own is sent"
+        ),
+    });
+    Ok(Body::Default)
+}
+
+/// `http-error`: the status and what is answered with it.
+pub(in crate::rules) fn error(
+    words: &mut Words<'_>,
+    context: &mut Context<'_>,
+) -> Result<(u16, ReplyTemplate), RuleError> {
+    if words.peek() != Some("status") {
+        return Err(RuleError::new(words.at(), "missing status").expecting("status N"));
+    }
+    let (status, template, _) = options(words, context, 0)?;
+    words.finish()?;
+    Ok((status, template))
 }
 
 pub(super) fn deny(words: &mut Words<'_>, context: &mut Context<'_>) -> Result<Action, RuleError> {

@@ -1,6 +1,6 @@
 //! The table of actions: name, where it may stand, usage, a sentence, and the function that reads its words.
 
-use super::{Action, parse, reply};
+use super::{Action, assign, parse, reply};
 use crate::{
     acl::Site,
     expr::parse::nearest,
@@ -275,23 +275,30 @@ pub const ACTIONS: &[ActionSpec] = &[
     row(
         "set-var",
         ANYWHERE,
-        "set-var(NAME) EXPRESSION",
-        "Sets a variable.",
-        parse::set_var,
+        "set-var(NAME[,CONDITION...]) EXPRESSION",
+        "Sets a variable, if the conditions hold.",
+        assign::set,
     ),
     row(
         "set-var-fmt",
         ANYWHERE,
-        "set-var-fmt(NAME) FMT",
-        "Sets a variable from a log format.",
-        parse::set_var_format,
+        "set-var-fmt(NAME[,CONDITION...]) FMT",
+        "Sets a variable from a log format, if the conditions hold.",
+        assign::set_format,
     ),
     row(
         "unset-var",
         ANYWHERE,
         "unset-var(NAME)",
         "Removes a variable.",
-        parse::unset_var,
+        assign::unset,
+    ),
+    row(
+        "set-timeout",
+        &[Req],
+        "set-timeout server|tunnel TIME|EXPRESSION",
+        "Sets the timeout of the server or of a tunnel for this request.",
+        parse::set_timeout,
     ),
     row(
         "set-log-level",
@@ -445,7 +452,6 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     ("set-nice", "tasks have no priorities"),
     ("set-priority", "queues have no priorities yet"),
     ("set-bandwidth-limit", "there are no bandwidth limits"),
-    ("set-timeout", "timeouts do not change at run time"),
     ("expect-proxy", "use 'accept-proxy' on the bind line"),
     (
         "expect-netscaler-cip",

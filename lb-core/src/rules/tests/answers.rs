@@ -1,6 +1,7 @@
 //! Actions that end a request: refusals, challenges, replies, redirections.
 
 use super::*;
+use crate::config::ErrorPage;
 
 #[test]
 fn final_actions() {
@@ -71,13 +72,7 @@ fn replies() {
             "<p>",
             false,
         ),
-        (
-            "return errorfile /page.http",
-            418,
-            None,
-            "HTTP/1.0 418 Teapot\r\n\r\n",
-            true,
-        ),
+        ("return errorfile /page.http", 418, None, "", true),
     ] {
         let (verdict, _) = run(
             &[&format!("http-request {rule} hdr X-A %[path] if TRUE")],
@@ -89,7 +84,11 @@ fn replies() {
             content_type: content_type.map(Arc::from),
             headers: vec![(Arc::from("x-a"), b"/p".to_vec())],
             body: body.into(),
-            raw,
+            default_page: false,
+            page: raw.then(|| {
+                let page = ErrorPage::parse(b"HTTP/1.0 418 Teapot\r\n\r\n");
+                Arc::new(page.unwrap())
+            }),
         };
         assert_eq!(
             verdict,

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, time::Instant};
 use super::*;
 use crate::{
     backend::{AdminAction, Backend},
+    config::Timeouts,
     config::{
         BackendConfig, Mode, ProxyConfig, ServerConfig, StickTableConfig, StoreKind, TableKey,
     },
     id::ServerIndex,
-    request::World as Lookup,
+    request::{ProcessVariables, World as Lookup},
     stats::FrontendCounters,
     stick_table::Column,
 };
@@ -19,6 +20,7 @@ struct Proxies {
     tables: BTreeMap<&'static str, Arc<StickTable>>,
     backend: Arc<Backend>,
     counters: FrontendCounters,
+    variables: ProcessVariables,
 }
 
 impl Lookup for Proxies {
@@ -32,6 +34,18 @@ impl Lookup for Proxies {
 
     fn frontend(&self, name: &str) -> Option<&FrontendCounters> {
         (name == "fe").then_some(&self.counters)
+    }
+
+    fn timeouts(&self, _: &str) -> Option<&Timeouts> {
+        None
+    }
+
+    fn number(&self, proxy: &str) -> Option<u32> {
+        (proxy == "be").then_some(3)
+    }
+
+    fn variables(&self) -> &ProcessVariables {
+        &self.variables
     }
 }
 
@@ -71,6 +85,7 @@ fn proxies(now: Instant) -> Arc<Proxies> {
             ("keys", table(TableKey::String(20))),
         ]
         .into(),
+        variables: ProcessVariables::default(),
         backend: Backend::new(&proxy, now),
         counters: FrontendCounters::new(now),
     })

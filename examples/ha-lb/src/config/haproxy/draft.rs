@@ -41,8 +41,8 @@ pub(super) struct Draft {
     pub(super) transparent: Option<Span>,
     /// Where `option forwardfor` was given.
     pub(super) forward_for_at: Option<Span>,
-    /// `errorfiles`.
-    pub(super) error_sections: Vec<error_pages::Wanted>,
+    /// `errorfile`, `errorloc` and `errorfiles` in order.
+    pub(super) error_pages: Vec<error_pages::Wanted>,
     /// Where the first `stats` line was.
     pub(super) stats_at: Option<Span>,
     /// What was refused, and is not to be called missing as well.
@@ -78,7 +78,7 @@ impl Default for Draft {
             script: ScriptCheck::default(),
             transparent: None,
             forward_for_at: None,
-            error_sections: Vec::new(),
+            error_pages: Vec::new(),
             stats_at: None,
             refused: Refused::default(),
         }
@@ -150,6 +150,8 @@ pub(super) enum RuleKind {
     Stick,
     /// `monitor fail`.
     MonitorFail,
+    /// `http-error`.
+    HttpError,
     /// `stats admin`.
     StatsAdmin,
 }

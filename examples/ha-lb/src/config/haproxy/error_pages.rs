@@ -19,9 +19,18 @@ use crate::config::diagnostic::{Diagnostic, Span};
 /// Pages by the names of their sections.
 pub(super) type Sections = BTreeMap<String, ErrorFiles>;
 
+/// A line of a proxy that gives pages; of two for one status the later one holds.
+#[derive(Debug, Clone)]
+pub(super) enum Wanted {
+    /// `errorfile` or `errorloc`.
+    Page(u16, Arc<ErrorPage>),
+    /// `errorfiles`.
+    Section(OfSection),
+}
+
 /// `errorfiles` of a proxy.
 #[derive(Debug, Clone)]
-pub(super) struct Wanted {
+pub(super) struct OfSection {
     section: String,
     /// Empty: every page of the section.
     statuses: BTreeSet<u16>,
@@ -73,7 +82,7 @@ pub(super) fn location(answer: &str, args: &mut Args<'_>, draft: &mut Draft) -> 
     let status = next_status(args)?;
     let url = args.need("errorloc", "a URL")?.text;
     let page = ErrorPage::redirect(answer, url);
-    draft.proxy.error_files.insert(status, Arc::new(page));
+    draft.error_pages.push(Wanted::Page(status, Arc::new(page)));
     Ok(())
 }
 
@@ -84,16 +93,23 @@ pub(super) fn of_section(args: &mut Args<'_>) -> Parsed<Wanted> {
     while let Some(word) = args.take() {
         statuses.insert(status(&word)?);
     }
-    Ok(Wanted {
+    Ok(Wanted::Section(OfSection {
         section: name.text.to_owned(),
         statuses,
         at: name.span,
-    })
+    }))
 }
 
-/// Gives a proxy the pages of the sections that it names, once all of them are read. What it has itself stays.
+/// Gives a proxy its pages, once the sections that it names are read.
 pub(super) fn complete(draft: &mut Draft, sections: &Sections, context: &mut Context<'_>) {
-    for wanted in std::mem::take(&mut draft.error_sections) {
+    for wanted in std::mem::take(&mut draft.error_pages) {
+        let wanted = match wanted {
+            Wanted::Page(status, page) => {
+                draft.proxy.error_files.insert(status, page);
+                continue;
+            }
+            Wanted::Section(wanted) => wanted,
+        };
         let Some(pages) = sections.get(&wanted.section) else {
             let message = format!(
                 "unable to find the http-errors section '{}'",
@@ -121,8 +137,7 @@ pub(super) fn complete(draft: &mut Draft, sections: &Sections, context: &mut Con
         }
         let chosen = |status: &u16| wanted.statuses.is_empty() || wanted.statuses.contains(status);
         for (status, page) in pages.iter().filter(|(status, _)| chosen(status)) {
-            let own = draft.proxy.error_files.entry(*status);
-            own.or_insert_with(|| Arc::clone(page));
+            draft.proxy.error_files.insert(*status, Arc::clone(page));
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The `global` section (configuration manual §3) and `stats socket` lines.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use lb_core::config::{BindAddress, Global, StatsLevel, StatsSocket};
+use lb_core::{
+    config::{BindAddress, Global, StatsLevel, StatsSocket},
+    request::ProcessVariables,
+};
 
 use super::{
     address::{self, Host, Port},
@@ -13,13 +16,15 @@ use super::{
     tls::{self, ExtraFiles},
     value::{self, Unit},
 };
-use crate::config::diagnostic::Span;
+use crate::config::diagnostic::{Diagnostic, Span};
 
 /// The global section and what later sections take from it.
 #[derive(Default)]
 pub(super) struct Draft {
     /// The result.
     pub(super) global: Global,
+    /// `set-var`.
+    pub(super) variables: Arc<ProcessVariables>,
     /// What is said of TLS.
     pub(super) tls: tls::Defaults,
     /// What is said of TLS to servers.
@@ -102,6 +107,7 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
             global.description = Some(words.join(" "));
             return Ok(());
         }
+        "set-var" | "set-var-fmt" => return set_variable(&word, args, &draft.variables),
         "nbproc" => return value::number(&args.need("nbproc", "1")?, "nbproc", 1, 64).map(drop),
         "daemon" => global.daemon = true,
         "zero-warning" => draft.zero_warning = Some(word.span),
@@ -117,6 +123,30 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
         }
     }
     Ok(())
+}
+
+/// `set-var` and `set-var-fmt`.
+fn set_variable(
+    word: &Arg<'_>,
+    args: &mut Args<'_>,
+    variables: &Arc<ProcessVariables>,
+) -> Parsed<()> {
+    let name = args.need(word.text, "a variable")?;
+    let value = args.need(word.text, "a value")?;
+    let now = (std::time::Instant::now(), std::time::SystemTime::now());
+    let set = match word.text {
+        "set-var" => variables.set_expression(now, name.text, value.text),
+        _ => variables.set_format(now, name.text, value.text),
+    };
+    set.map_err(|error| {
+        let at = match error.word {
+            0 => name.span,
+            _ => value.span,
+        };
+        let mut finding = Diagnostic::error(at, error.message);
+        finding.expected = error.expected;
+        Box::new(finding)
+    })
 }
 
 /// Keywords with one argument.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use lb_core::config::{ForwardFor, HttpMode, LogFormatKind};
+use lb_core::config::{ForwardFor, HeaderNames, HttpMode, LogFormatKind};
 
 use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
@@ -43,10 +43,23 @@ pub(super) fn read(
         "httplog" | "tcplog" => log_format(&word, args, on, draft)?,
         "forwardfor" => {
             draft.forward_for_at = on.then(|| word.span.clone());
-            draft.proxy.forward_for = if on {
-                Some(forward_for(args, draft)?)
-            } else {
-                None
+            let earlier = draft.proxy.forward_for.take();
+            draft.proxy.forward_for = match on {
+                true => Some(address_header(&word, args, earlier)?),
+                false => None,
+            };
+        }
+        "originalto" => {
+            let earlier = draft.proxy.original_to.take();
+            draft.proxy.original_to = match on {
+                true => Some(address_header(&word, args, earlier)?),
+                false => None,
+            };
+        }
+        "http-restrict-req-hdr-names" => {
+            draft.proxy.header_names = match on {
+                true => header_names(args)?,
+                false => HeaderNames::default(),
             };
         }
         "httpchk" if on => draft.http_check.option(&place.title(), args)?,
@@ -131,18 +144,37 @@ fn log_format(word: &Arg<'_>, args: &mut Args<'_>, on: bool, draft: &mut Draft) 
     Ok(())
 }
 
-/// `option forwardfor [except <network>] [header <name>] [if-none]`. What an earlier line (or `defaults`) excepted
-/// still holds.
-fn forward_for(args: &mut Args<'_>, draft: &Draft) -> Parsed<ForwardFor> {
-    let earlier = draft.proxy.forward_for.clone();
+/// `option http-restrict-req-hdr-names preserve|delete|reject`.
+fn header_names(args: &mut Args<'_>) -> Parsed<HeaderNames> {
+    let word = args.need("http-restrict-req-hdr-names", "preserve, delete or reject")?;
+    match word.text {
+        "preserve" => Ok(HeaderNames::Preserve),
+        "delete" => Ok(HeaderNames::Delete),
+        "reject" => Ok(HeaderNames::Reject),
+        _ => Err(word.refuse("unknown policy", "preserve, delete or reject")),
+    }
+}
+
+/// `option forwardfor|originalto [except <network>] [header <name>] [if-none]`. What an earlier line (or `defaults`)
+/// excepted still holds.
+fn address_header(
+    option: &Arg<'_>,
+    args: &mut Args<'_>,
+    earlier: Option<ForwardFor>,
+) -> Parsed<ForwardFor> {
+    let of_source = option.text == "forwardfor";
+    let header = match of_source {
+        true => "X-Forwarded-For",
+        false => "X-Original-To",
+    };
     let mut result = ForwardFor {
-        header: "X-Forwarded-For".to_owned(),
+        header: header.to_owned(),
         except: earlier.map(|earlier| earlier.except).unwrap_or_default(),
         if_none: false,
     };
     while let Some(word) = args.take() {
         match word.text {
-            "if-none" => result.if_none = true,
+            "if-none" if of_source => result.if_none = true,
             "header" => {
                 let name = args.need("header", "a header name")?;
                 name.text.clone_into(&mut result.header);
@@ -154,10 +186,11 @@ fn forward_for(args: &mut Args<'_>, draft: &Draft) -> Parsed<ForwardFor> {
                 result.except = vec![network];
             }
             _ => {
-                return Err(word.refuse(
-                    "unknown word behind 'option forwardfor'",
-                    "except, header or if-none",
-                ));
+                let message = format!("unknown word behind 'option {}'", option.text);
+                return Err(match of_source {
+                    true => word.refuse(message, "except, header or if-none"),
+                    false => word.refuse(message, "except or header"),
+                });
             }
         }
     }

@@ -254,9 +254,10 @@ impl Reader<'_, '_> {
             "log-tag" => proxy.log_tag = Some(text(args, name)?),
             "errorfile" => {
                 let (status, page) = error_pages::file(args, context)?;
-                proxy.error_files.insert(status, Arc::new(page));
+                let page = error_pages::Wanted::Page(status, Arc::new(page));
+                draft.error_pages.push(page);
             }
-            "errorfiles" => draft.error_sections.push(error_pages::of_section(args)?),
+            "errorfiles" => draft.error_pages.push(error_pages::of_section(args)?),
             "errorloc" | "errorloc302" => error_pages::location("302 Found", args, draft)?,
             "errorloc303" => error_pages::location("303 See Other", args, draft)?,
             "compression" => compression(args, proxy)?,
@@ -373,6 +374,7 @@ fn rule_kind(name: &str) -> Option<RuleKind> {
         "unique-id-format" => RuleKind::UniqueIdFormat,
         "unique-id-header" => RuleKind::UniqueIdHeader,
         "stick" => RuleKind::Stick,
+        "http-error" => RuleKind::HttpError,
         _ => return None,
     })
 }

@@ -16,6 +16,7 @@ use lb_core::{
 use super::{
     args::Context,
     draft::{RuleKind, RuleLine},
+    error_pages::Sections,
     standin,
     userlist::Userlist,
 };
@@ -39,6 +40,8 @@ pub(super) struct Named<'n> {
     pub(super) proxies: Arc<BTreeMap<Arc<str>, ProxyFacts>>,
     /// Files of maps.
     pub(super) files: Arc<PatternFiles>,
+    /// `http-errors` sections.
+    pub(super) error_files: Arc<Sections>,
 }
 
 /// Compiles the lines of the proxy `own` in order. `name` is the proxy as messages call it.
@@ -55,6 +58,7 @@ pub(super) fn compile(
     let mut builder = RulesBuilder::new(side, &loader);
     builder.proxies(own.into(), Arc::clone(&named.proxies));
     builder.pattern_files(Arc::clone(&named.files));
+    builder.error_files(Arc::clone(&named.error_files));
     for list in named.userlists {
         builder.userlist(&list.name, list.users.clone());
     }
@@ -102,6 +106,7 @@ pub(super) fn compile(
             RuleKind::UniqueIdFormat => builder.unique_id_format(&words),
             RuleKind::UniqueIdHeader => builder.unique_id_header(&words),
             RuleKind::Stick => builder.stick(&words),
+            RuleKind::HttpError => builder.http_error(&words),
             RuleKind::MonitorFail => builder.monitor_fail(&words),
             RuleKind::StatsAdmin => match (builder.condition(&words), &admin) {
                 (Ok(_), Some(_)) => Err(RuleError::new(0, "a second 'stats admin' line")
@@ -156,6 +161,7 @@ fn needs_http(kind: RuleKind) -> bool {
             | RuleKind::Block
             | RuleKind::StatsAdmin
             | RuleKind::MonitorFail
+            | RuleKind::HttpError
     )
 }
 

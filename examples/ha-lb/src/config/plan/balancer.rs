@@ -109,6 +109,11 @@ fn proxy(plan: &mut Plan, old: &ProxyConfig, new: &ProxyConfig) {
     settings.named("log format", old.log_format != new.log_format);
     settings.named("HTTP connection mode", old.http_mode != new.http_mode);
     settings.named("option forwardfor", old.forward_for != new.forward_for);
+    settings.named("option originalto", old.original_to != new.original_to);
+    settings.named(
+        "option http-restrict-req-hdr-names",
+        old.header_names != new.header_names,
+    );
     settings.named(
         "option disable-h2-upgrade",
         old.no_h2_upgrade != new.no_h2_upgrade,

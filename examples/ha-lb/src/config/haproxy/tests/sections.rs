@@ -9,7 +9,7 @@ fn backend(lines: &str) -> String {
 }
 
 #[test]
-fn error_pages_of_a_section_are_taken_where_a_proxy_has_none() {
+fn of_error_pages_for_one_status_the_later_line_holds() {
     let section = "http-errors site\n errorfile 503 /etc/errors/503.http\n errorfile 404 /etc/errors/503.http\n";
     let pages = |lines: &str| {
         // The section may stand below.
@@ -19,9 +19,14 @@ fn error_pages_of_a_section_are_taken_where_a_proxy_has_none() {
     };
     assert_eq!(pages("errorfiles site"), [404, 503]);
     assert_eq!(pages("errorfiles site 503"), [503]);
-    let own = quiet(&(backend("errorloc 503 /sorry\n errorfiles site") + section));
-    let page = &own.proxies[0].error_files[&503];
-    assert!(String::from_utf8_lossy(page.message()).contains("/sorry"));
+    let is_own = |lines: &str| {
+        let config = quiet(&(backend(lines) + section));
+        let page = &config.proxies[0].error_files[&503];
+        String::from_utf8_lossy(page.message()).contains("/sorry")
+    };
+    assert!(is_own("errorfiles site\n errorloc 503 /sorry"));
+    assert!(!is_own("errorloc 503 /sorry\n errorfiles site"));
+    assert!(is_own("errorloc 503 /sorry\n errorfiles site 404"));
     assert_eq!(
         findings(&(backend("errorfiles sites") + section)),
         [
