@@ -141,7 +141,7 @@ fn proxies_and_servers_meet_on_unix_sockets() {
         std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777,
         0o600
     );
-    daemon.wait("Server d/t is DOWN, reason: Layer4 connection problem, info: \"No such file or directory\"");
+    daemon.wait("Server d/t is DOWN, reason: Layer4 connection problem, info: \"General socket error (No such file or directory)\"");
     drop(daemon);
     assert!(!folder.path().join("c").exists());
 }
