@@ -99,6 +99,13 @@ impl Loaded {
             .is_some_and(|k| !k.instances.is_empty())
     }
 
+    /// How many proxies are configured.
+    pub fn proxies(&self) -> usize {
+        self.balancer
+            .as_ref()
+            .map_or(0, |config| config.proxies.len())
+    }
+
     /// Files whose contents are for the speaker alone.
     pub fn secret_files(&self) -> Vec<PathBuf> {
         let instances = self.keepalived.iter().flat_map(|k| &k.instances);

@@ -80,7 +80,8 @@ impl Plan {
         let mut plan = Self::default();
         vrrp::compare(&mut plan, old.keepalived.as_ref(), new.keepalived.as_ref());
         balancer::compare(&mut plan, old.balancer.as_ref(), new.balancer.as_ref());
-        if new.balancer.is_none() && !new.needs_speaker() {
+        let works = |loaded: &Loaded| loaded.needs_speaker() || loaded.proxies() > 0;
+        if works(old) && !works(new) || new.balancer.is_none() && !new.needs_speaker() {
             plan.refuse(
                 "the files name neither a virtual router nor a proxy any more: stop the daemon if that is meant",
             );

@@ -37,7 +37,7 @@ frontend front
     http-request return status 404 default-errorfiles if { path /default }
     http-request return status 200 content-type text/html if { path /bodyless }
     http-request return status 200 file /dev/null content-type text/html if { path /empty-file }
-    http-request return status 200 hdr x-blank a hdr x-read %[req.hdr(x-cap)] content-type a/b lf-string \"%[path]\" if { path /reply }
+    http-request return status 200 hdr x-blank a hdr x-none %[var(txn.nothing)] hdr x-read %[req.hdr(x-cap)] content-type a/b lf-string \"%[path]\" if { path /reply }
     http-request set-var(txn.a) str(first)
     http-request set-var(txn.a,ifnotset) str(second)
     http-request set-var(txn.b,ifset) str(second)

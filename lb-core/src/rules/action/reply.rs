@@ -45,6 +45,8 @@ impl ReplyTemplate {
             sanitize(&mut value);
             (Arc::clone(name), value)
         });
+        // What rules know nothing of is no header.
+        let headers = headers.filter(|(_, value)| !value.is_empty());
         let mut body = Vec::new();
         match &self.body {
             Body::Empty | Body::Default | Body::Page(_) => {}
