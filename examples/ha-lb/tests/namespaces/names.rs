@@ -326,7 +326,7 @@ fn a_file_may_name_namespace_instance_and_how_it_is_scheduled() {
             let step = node.script("step", &format!("echo $1 >> {}", steps.display()));
             let config = "net_namespace blue\ninstance one\nglobal_defs {\n startup_script \"STEP up\"\n \
                 shutdown_script \"STEP down\"\n script_user root\n umask 022\n vrrp_priority 5\n \
-                vrrp_cpu_affinity 0\n vrrp_rlimit_rttime 500000\n}\nvrrp_instance VI_1 {\n interface blue0\n \
+                vrrp_cpu_affinity 0\n vrrp_rt_priority 3\n vrrp_rlimit_rttime 500000\n}\nvrrp_instance VI_1 {\n interface blue0\n \
                 virtual_router_id 51\n version 3\n advert_int 0.1\n virtual_ipaddress {\n 10.88.0.10\n }\n}\n";
             let config = config.replace("STEP", &step.display().to_string());
             fs::write(node.path("etc/keepalived/keepalived.conf"), config).unwrap();
