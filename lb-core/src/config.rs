@@ -3,8 +3,10 @@
 //! Values here are already checked and resolved (defaults applied, units converted); nothing in this
 //! module reads a file. Names are those of HAProxy's configuration manual.
 
+mod backend;
 pub mod cipher;
 mod error_page;
+mod frontend;
 mod global;
 mod proxy;
 mod resolvers;
@@ -13,14 +15,15 @@ mod tls;
 mod unix;
 mod watch;
 
+pub use backend::{BackendConfig, CheckKind, CookieConfig, HttpReuse};
 pub use error_page::{ErrorPage, ErrorPageError};
+pub use frontend::{Bind, BindAddress, FrontendConfig, Protocol};
 pub use global::{
     Global, Http2Settings, LogHeader, LogSample, LogTarget, StatsLevel, StatsSocket, SyslogAddress,
 };
 pub use proxy::{
-    BackendConfig, Bind, BindAddress, CheckKind, CookieConfig, ErrorFiles, ForwardFor,
-    FrontendConfig, HeaderNames, HttpMode, HttpReuse, LogFormatKind, Mode, Protocol, ProxyConfig,
-    StatsPage, StickTableConfig, StoreKind, TableKey, Timeouts,
+    ErrorFiles, ForwardFor, HeaderNames, HttpMode, LogFormatKind, Mode, ProxyConfig, StatsPage,
+    StickTableConfig, StoreKind, TableKey, Timeouts,
 };
 pub use resolvers::{Hold, Resolution, Resolvers};
 pub use server::{CheckConfig, ProxyOptions, ServerConfig};

@@ -6,9 +6,11 @@
 
 mod action;
 mod builder;
+mod choose;
 mod error;
 mod mark;
 mod run;
+mod stick;
 mod user;
 mod verdict;
 mod words;
@@ -22,6 +24,7 @@ use std::{
 pub use action::{ACTIONS, ActionSpec, Place};
 pub use builder::{Loader, Parsed, ProxySide, RulesBuilder};
 pub use error::{RuleError, RuleWarning};
+pub use stick::Stores;
 pub use user::User;
 pub use verdict::{
     ConnectionVerdict, ContentVerdict, Redirect, Reply, RequestVerdict, ResponseVerdict, Service,
@@ -29,14 +32,15 @@ pub use verdict::{
 
 use crate::{
     acl::Condition,
-    expr::Expr,
     head::{HeadMut, HeadRef},
-    log::LogFormat,
     request::{ConnectionInfo, RequestView, RuleState},
-    stick_table::{Event, Key, StickTable},
+    stick_table::Event,
 };
 use action::{Action, ReplyTemplate};
+use choose::Choice;
+use mark::{HeaderCapture, capture_headers};
 use run::{Bytes, Ending, Message};
+use stick::Stick;
 
 /// Every rule of one proxy, compiled. Cloning shares the rules.
 #[derive(Debug, Clone, Default)]
@@ -75,53 +79,6 @@ struct Rules {
 struct Rule {
     action: Action,
     condition: Condition,
-}
-
-/// `use_backend` or `use-server`.
-#[derive(Debug, Clone)]
-struct Choice {
-    name: Name,
-    condition: Condition,
-}
-
-/// `stick on`, `stick match`, `stick store-request`.
-#[derive(Debug, Clone)]
-struct Stick {
-    matches: bool,
-    stores: bool,
-    key: Expr,
-    /// The proxy whose table it is.
-    table: Option<Arc<str>>,
-    condition: Condition,
-}
-
-/// Entries that are to remember the server of a stream.
-#[derive(Debug, Default)]
-pub struct Stores {
-    entries: Vec<(Arc<StickTable>, Key)>,
-}
-
-impl Stores {
-    /// The stream went to the server of this number.
-    pub fn remember(&self, now: Instant, server: u32) {
-        for (table, key) in &self.entries {
-            table.set_server(now, key, server);
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-enum Name {
-    Static(Arc<str>),
-    Dynamic(LogFormat),
-}
-
-/// `capture request|response header NAME len N`.
-#[derive(Debug, Clone)]
-struct HeaderCapture {
-    name: Box<[u8]>,
-    length: usize,
-    slot: usize,
 }
 
 impl ProxyRules {
@@ -223,67 +180,6 @@ impl ProxyRules {
         }
     }
 
-    /// `use_backend`: the name of the first whose condition holds. Dynamic names are written to `buffer`.
-    pub fn select_backend<'a>(
-        &'a self,
-        view: &RequestView<'_>,
-        buffer: &'a mut Vec<u8>,
-    ) -> Option<&'a str> {
-        select(&self.rules.backends, view, buffer).map(|(_, name)| name)
-    }
-
-    /// The same with the number of the rule.
-    pub(crate) fn select_backend_rule<'a>(
-        &'a self,
-        view: &RequestView<'_>,
-        buffer: &'a mut Vec<u8>,
-    ) -> Option<(usize, &'a str)> {
-        select(&self.rules.backends, view, buffer)
-    }
-
-    /// `use-server`: the name of the first whose condition holds.
-    pub fn select_server<'a>(
-        &'a self,
-        view: &RequestView<'_>,
-        buffer: &'a mut Vec<u8>,
-    ) -> Option<&'a str> {
-        select(&self.rules.servers, view, buffer).map(|(_, name)| name)
-    }
-
-    /// Whether there is any `stick` line.
-    pub fn sticks(&self) -> bool {
-        !self.rules.sticks.is_empty()
-    }
-
-    /// `stick` lines: the number of the server that a table remembers, and where the server is to be remembered.
-    pub fn stick(&self, view: &RequestView<'_>) -> (Option<u32>, Stores) {
-        let mut server = None;
-        let mut stores = Stores::default();
-        for stick in &self.rules.sticks {
-            let looks = stick.matches && server.is_none();
-            if !(looks || stick.stores) || !stick.condition.holds(view) {
-                continue;
-            }
-            let name = stick.table.as_deref().or(view.backend);
-            let world = view.state.world.as_deref();
-            let table = name.and_then(|name| world?.table(name));
-            let found = table.and_then(|table| {
-                let key = table.key_of(stick.key.value(view)?)?;
-                Some((table, key))
-            });
-            let Some((table, key)) = found else {
-                continue;
-            };
-            if looks {
-                server = table.server(view.now, &key);
-            }
-            if stick.stores {
-                stores.entries.push((Arc::clone(table), key));
-            }
-        }
-        (server, stores)
-    }
-
     /// Every rule has run and the request goes to a server: `capture cookie`, `unique-id-header`.
     pub fn on_departure(&self, request: &mut HeadMut<'_>, state: &mut RuleState) {
         if let Some(cookie) = &self.rules.cookie {
@@ -357,21 +253,6 @@ impl ProxyRules {
     pub fn edits_responses(&self) -> bool {
         !self.rules.http_response.is_empty() || !self.rules.http_after_response.is_empty()
     }
-
-    /// Static names that `use_backend` refers to, for checking that they exist.
-    pub fn backend_names(&self) -> Vec<Arc<str>> {
-        static_names(&self.rules.backends).flatten().collect()
-    }
-
-    /// Static names that `use-server` refers to, for checking that they exist.
-    pub fn server_names(&self) -> Vec<Arc<str>> {
-        static_names(&self.rules.servers).flatten().collect()
-    }
-
-    /// For each `use_backend` in order its static name, `None` for dynamic ones.
-    pub(crate) fn backend_rules(&self) -> impl Iterator<Item = Option<Arc<str>>> {
-        static_names(&self.rules.backends)
-    }
 }
 
 impl Rules {
@@ -397,32 +278,6 @@ impl Rules {
         if self.slots.1 > 0 {
             // Also an answer of our own is logged with its captures, which are then empty.
             state.captures.response.resize(self.slots.1, None);
-        }
-    }
-}
-
-fn static_names(choices: &[Choice]) -> impl Iterator<Item = Option<Arc<str>>> {
-    choices.iter().map(|choice| match &choice.name {
-        Name::Static(name) => Some(Arc::clone(name)),
-        Name::Dynamic(_) => None,
-    })
-}
-
-fn select<'a>(
-    choices: &'a [Choice],
-    view: &RequestView<'_>,
-    buffer: &'a mut Vec<u8>,
-) -> Option<(usize, &'a str)> {
-    let (index, choice) = choices
-        .iter()
-        .enumerate()
-        .find(|(_, choice)| choice.condition.holds(view))?;
-    match &choice.name {
-        Name::Static(name) => Some((index, name)),
-        Name::Dynamic(format) => {
-            buffer.clear();
-            format.write_value(view, buffer);
-            Some((index, std::str::from_utf8(buffer).ok()?))
         }
     }
 }
@@ -481,28 +336,6 @@ fn over_response(
         | Ending::Serve(_)
         | Ending::SwitchMode
         | Ending::Unknown => ResponseVerdict::Continue,
-    }
-}
-
-/// Makes room for every slot and fills in those of declared headers (the last line of the name).
-fn capture_headers(
-    declared: &[HeaderCapture],
-    slots: usize,
-    head: HeadRef<'_>,
-    captures: &mut Vec<Option<Vec<u8>>>,
-) {
-    if slots == 0 {
-        return;
-    }
-    captures.clear();
-    captures.resize(slots, None);
-    for capture in declared {
-        if let Some(place) = captures.get_mut(capture.slot)
-            && let Some(value) = head.values(&capture.name).next_back()
-        {
-            let length = capture.length.min(value.len());
-            *place = value.get(..length).map(<[u8]>::to_vec);
-        }
     }
 }
 

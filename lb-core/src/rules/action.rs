@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 pub(super) use assign::Assignment;
 pub(super) use edit::{edit_headers, edit_target, sanitize, token};
-pub(super) use parse::{expression, table_of};
+pub(super) use parse::{expression, tables::table_of};
 pub(super) use reply::{RedirectTemplate, ReplyTemplate, error, redirect};
 pub use table::{ACTIONS, ActionSpec, Place};
 pub(super) use table::{Context, find};

@@ -6,8 +6,10 @@ mod maps;
 use std::{collections::BTreeMap, fmt, io, path::Path, sync::Arc};
 
 use super::{
-    Choice, Name, ProxyRules, Rule, RuleError, RuleWarning, Rules, Stick, User,
+    ProxyRules, Rule, RuleError, RuleWarning, Rules, User,
     action::{self, Action, Context, Place},
+    choose::{Choice, Name},
+    stick::Stick,
     words::{Words, duration},
 };
 use crate::{

@@ -20,6 +20,36 @@ impl UniqueId {
     }
 }
 
+/// `capture request|response header NAME len N`.
+#[derive(Debug, Clone)]
+pub(super) struct HeaderCapture {
+    pub(super) name: Box<[u8]>,
+    pub(super) length: usize,
+    pub(super) slot: usize,
+}
+
+/// Makes room for every slot and fills in those of declared headers (the last line of the name).
+pub(super) fn capture_headers(
+    declared: &[HeaderCapture],
+    slots: usize,
+    head: HeadRef<'_>,
+    captures: &mut Vec<Option<Vec<u8>>>,
+) {
+    if slots == 0 {
+        return;
+    }
+    captures.clear();
+    captures.resize(slots, None);
+    for capture in declared {
+        if let Some(place) = captures.get_mut(capture.slot)
+            && let Some(value) = head.values(&capture.name).next_back()
+        {
+            let length = capture.length.min(value.len());
+            *place = value.get(..length).map(<[u8]>::to_vec);
+        }
+    }
+}
+
 /// `capture cookie NAME len N`.
 #[derive(Debug, Clone)]
 pub(super) struct CookieCapture {

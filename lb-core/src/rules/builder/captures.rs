@@ -3,7 +3,11 @@
 use super::{Parsed, ProxySide, RulesBuilder};
 use crate::{
     log::LogFormat,
-    rules::{HeaderCapture, RuleError, RuleWarning, mark::CookieCapture, words::Words},
+    rules::{
+        RuleError, RuleWarning,
+        mark::{CookieCapture, HeaderCapture},
+        words::Words,
+    },
 };
 
 impl RulesBuilder<'_> {

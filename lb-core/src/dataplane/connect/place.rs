@@ -1,0 +1,95 @@
+//! A place on a server, and the pauses between attempts.
+
+use std::{task::Poll, time::Duration};
+
+use super::{
+    super::{
+        clock,
+        session::{Connection, Gone},
+        trace::Trace,
+    },
+    Need, NotDialed, gave_up,
+};
+use crate::{
+    backend::{AssignKey, Assignment, Lease, Refusal},
+    id::ServerIndex,
+};
+
+impl Connection {
+    /// A place on a server, after waiting in the queue if need be.
+    pub(super) async fn place(
+        &mut self,
+        trace: &mut Trace,
+        need: &Need<'_>,
+        exclude: Option<ServerIndex>,
+    ) -> Result<Lease, NotDialed> {
+        let now = clock::recent();
+        let key = AssignKey {
+            source: self.addresses().source.ip(),
+            cookie: need.cookie,
+            hash: need.hash,
+            exclude,
+            forced: need.forced,
+            stuck: need.sticks.0,
+        };
+        let mut ticket = match need.backend.assign(now, &key) {
+            Assignment::Leased(lease) => {
+                trace.timers.queue.get_or_insert_default();
+                return Ok(lease);
+            }
+            Assignment::Refused(Refusal::NoServer) => return Err(NotDialed::NoServer),
+            Assignment::Queued(ticket) => Box::pin(ticket),
+        };
+        // Whoever has waited counts itself: HAProxy logs 1 for the head of a queue, 0 for who never was in one.
+        let (of_server, of_backend) = ticket.ahead();
+        let place = |before: usize| u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
+        match ticket.server_index() {
+            Some(_) => trace.server_queue = place(of_server),
+            None => trace.backend_queue = place(of_backend),
+        }
+        let timeouts = &need.proxy.timeouts;
+        self.timer.after(now, timeouts.queue.or(timeouts.connect));
+        let granted = self
+            .wait(|client, cx| {
+                if let Poll::Ready(granted) = ticket.as_mut().poll(cx) {
+                    return Poll::Ready(Some(granted));
+                }
+                gave_up(client, need.end_is_abort, cx).map(|()| None)
+            })
+            .await;
+        let waited = clock::recent().saturating_duration_since(now);
+        match granted {
+            Ok(Some(Ok(lease))) => {
+                *trace.timers.queue.get_or_insert_default() += waited;
+                Ok(lease)
+            }
+            Ok(Some(Err(Refusal::NoServer))) => Err(NotDialed::NoServer),
+            Err(Gone::TimedOut) => {
+                trace.timers.queue = Some(waited);
+                Err(NotDialed::Queue)
+            }
+            Ok(None) | Err(Gone::Client) => {
+                trace.timers.queue = Some(waited);
+                Err(NotDialed::GoneInQueue)
+            }
+            Err(Gone::Killed) => Err(NotDialed::Killed),
+        }
+    }
+
+    /// The pause between two attempts on one server.
+    pub(super) async fn pause(
+        &mut self,
+        need: &Need<'_>,
+        pause: Duration,
+    ) -> Result<(), NotDialed> {
+        self.timer.after(clock::recent(), Some(pause));
+        match self
+            .wait(|client, cx| gave_up(client, need.end_is_abort, cx))
+            .await
+        {
+            Err(Gone::TimedOut) => Ok(()),
+            Ok(()) | Err(Gone::Client) => Err(NotDialed::GoneConnecting),
+            Err(Gone::Killed) => Err(NotDialed::Killed),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Which of the received bytes belong to the message, and what of them the sink gets.
+
+use super::{Fault, Flow, Side};
+use crate::http1::Body;
+
+impl Flow {
+    /// Finds out which of the received bytes belong to the body.
+    pub(super) fn approve(&mut self, from: &mut Side) -> Result<(), Fault> {
+        if self.squeeze.is_some() {
+            return self.compress(from);
+        }
+        if let Some(decoder) = &mut self.unwrap {
+            if self.ahead_sent < self.ahead.len() || self.body.is_done() {
+                return Ok(());
+            }
+            self.ahead.clear();
+            self.ahead_sent = 0;
+            while !from.input.is_empty() && !decoder.is_done() {
+                let piece = decoder
+                    .next_piece(from.input.bytes())
+                    .map_err(|_| Fault::Malformed)?;
+                let content = from.input.bytes().get(piece.data).unwrap_or_default();
+                self.ahead.extend_from_slice(content);
+                self.bytes += content.len() as u64;
+                from.input.consume(piece.consumed);
+            }
+            if decoder.is_done() {
+                self.body = Body::Done;
+            } else if from.ended {
+                return Err(Fault::Truncated);
+            }
+            return Ok(());
+        }
+        if !self.body.is_done() {
+            let fresh = from.input.bytes().get(self.approved..).unwrap_or_default();
+            if !fresh.is_empty() {
+                let progress = self.body.pass(fresh).map_err(|_| Fault::Malformed)?;
+                self.approved += progress.consumed;
+                self.framing += progress.framing;
+            }
+        }
+        if self.hidden {
+            from.input.consume(self.approved);
+            self.approved = 0;
+        }
+        // The end of the source ends a body without a length.
+        let over = from.ended && !self.body.is_done() && self.approved == from.input.len();
+        if over && !self.body.ends_at_close() {
+            return Err(Fault::Truncated);
+        }
+        Ok(())
+    }
+
+    /// Puts what has come of the content before what goes next, compressed.
+    fn compress(&mut self, from: &mut Side) -> Result<(), Fault> {
+        let Some(squeeze) = &mut self.squeeze else {
+            return Ok(());
+        };
+        // What is sent behind a head goes with it.
+        let waits = self.ahead_sent < self.ahead.len() && (self.ahead_sent > 0 || self.bytes > 0);
+        if waits || self.body.is_done() {
+            return Ok(());
+        }
+        if self.ahead_sent == self.ahead.len() {
+            self.ahead.clear();
+            self.ahead_sent = 0;
+        }
+        let over = squeeze.pass(&mut from.input, &mut self.ahead);
+        self.bytes += squeeze.sent();
+        if over.map_err(|_| Fault::Malformed)? {
+            self.body = Body::Done;
+        } else if from.ended {
+            return Err(Fault::Truncated);
+        }
+        Ok(())
+    }
+}
