@@ -9,10 +9,11 @@ use crate::{
     config::{
         BackendConfig, Mode, ProxyConfig, ServerConfig, StickTableConfig, StoreKind, TableKey,
     },
+    expr::Expr,
     id::ServerIndex,
     request::{ProcessVariables, World as Lookup},
     stats::FrontendCounters,
-    stick_table::Column,
+    stick_table::{Column, StickTable},
 };
 
 #[derive(Debug)]
