@@ -97,6 +97,8 @@ struct Slot {
     lease: Option<Lease>,
     /// The primary address that the worker told last.
     primary: Option<IpAddr>,
+    /// The worker has told of it, or it needs no other sockets than there were: until then its adverts may not arrive.
+    heard: bool,
 }
 
 impl Slot {
@@ -110,6 +112,7 @@ impl Slot {
             wanted: false,
             lease: None,
             primary: None,
+            heard: true,
         }
     }
 }
@@ -260,6 +263,7 @@ impl LinuxHost {
                     return Ok(None);
                 };
                 slot.primary = address;
+                slot.heard = true;
                 let station = self.stations.get(slot.station);
                 let deaf = station.is_some_and(|station| station.deaf);
                 Ok((!deaf).then_some(HostEvent::PrimaryAddress { router, address }))

@@ -241,6 +241,7 @@ impl<H: Host> Driver<H> {
     ) -> Result<RouterId, ConfigError> {
         self.hear_all();
         let id = self.set.insert(attachment, config)?;
+        self.set.hearing(now(), id, self.host.hears(id));
         if self.started {
             self.set.handle(now(), id, Event::Startup);
             self.perform(&mut observer);

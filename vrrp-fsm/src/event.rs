@@ -82,6 +82,8 @@ pub enum FaultReason {
     InterfaceGone,
     /// Its own interface has no address to send from.
     NoPrimaryAddress,
+    /// The host does not hear its adverts yet: it would take over from whoever it cannot hear.
+    Deaf,
     /// A tracked object whose weight is 0 failed.
     Tracked(Object),
     /// A tracked object has no result yet.
@@ -106,6 +108,8 @@ pub enum FaultKind {
     Interface,
     /// [`FaultReason::NoPrimaryAddress`].
     Address,
+    /// [`FaultReason::Deaf`].
+    Hearing,
     /// [`FaultReason::Tracked`] and [`FaultReason::Waiting`].
     Tracking,
     /// [`FaultReason::Unwatched`].
@@ -122,6 +126,7 @@ impl FaultReason {
         match self {
             Self::InterfaceDown | Self::InterfaceGone => FaultKind::Interface,
             Self::NoPrimaryAddress => FaultKind::Address,
+            Self::Deaf => FaultKind::Hearing,
             Self::Tracked(_) | Self::Waiting(_) => FaultKind::Tracking,
             Self::Unwatched => FaultKind::Watch,
             Self::Operator => FaultKind::Operator,
@@ -129,9 +134,12 @@ impl FaultReason {
         }
     }
 
-    /// Whether this is only waiting for a first result, which keepalived does not call FAULT.
+    /// Whether this is only waiting for a first result, or for the host, which keepalived does not call FAULT.
     pub fn is_waiting(self) -> bool {
-        matches!(self, Self::Waiting(_) | Self::Sibling { waiting: true, .. })
+        matches!(
+            self,
+            Self::Waiting(_) | Self::Deaf | Self::Sibling { waiting: true, .. }
+        )
     }
 }
 
@@ -152,6 +160,7 @@ impl fmt::Display for FaultReason {
             Self::InterfaceDown => f.write_str("the interface is down"),
             Self::InterfaceGone => f.write_str("the interface is gone"),
             Self::NoPrimaryAddress => f.write_str("the interface has no address to send from"),
+            Self::Deaf => f.write_str("the host does not hear its adverts yet"),
             Self::Tracked(object) => write!(f, "{object} failed"),
             Self::Waiting(object) => write!(f, "no result of {object} yet"),
             Self::Unwatched => f.write_str("nobody watches the service: the supervisor is silent"),

@@ -271,6 +271,20 @@ impl RouterSet {
         }
     }
 
+    /// The host hears adverts for a router, or does not: one that joins those that run may have to wait for its sockets.
+    pub fn hearing(&mut self, now: Instant, id: RouterId, hears: bool) {
+        self.assert_drained();
+        let known = self.member(id);
+        if known.is_none_or(|member| member.router.faults().is_deaf() != hears) {
+            return;
+        }
+        let event = match hears {
+            true => Event::Recovered(FaultKind::Hearing),
+            false => Event::Fault(FaultReason::Deaf),
+        };
+        self.step(now, id, event);
+    }
+
     /// The next effect of any router, in the order in which they were asked for.
     pub fn poll_action(&mut self) -> Option<(RouterId, Action)> {
         self.actions.pop_front()

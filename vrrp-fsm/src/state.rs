@@ -150,6 +150,7 @@ impl fmt::Display for StateKind {
 pub struct Faults {
     interface: Option<FaultReason>,
     no_address: bool,
+    deaf: bool,
     unwatched: bool,
     operator: bool,
     tracking: Option<FaultReason>,
@@ -162,6 +163,7 @@ impl Faults {
         match reason.kind() {
             FaultKind::Interface => self.interface = Some(reason),
             FaultKind::Address => self.no_address = true,
+            FaultKind::Hearing => self.deaf = true,
             FaultKind::Watch => self.unwatched = true,
             FaultKind::Operator => self.operator = true,
             FaultKind::Tracking => self.tracking = Some(reason),
@@ -174,6 +176,7 @@ impl Faults {
         match kind {
             FaultKind::Interface => self.interface = None,
             FaultKind::Address => self.no_address = false,
+            FaultKind::Hearing => self.deaf = false,
             FaultKind::Watch => self.unwatched = false,
             FaultKind::Operator => self.operator = false,
             FaultKind::Tracking => self.tracking = None,
@@ -201,8 +204,15 @@ impl Faults {
             Some(FaultReason::NoPrimaryAddress)
         } else if self.unwatched {
             Some(FaultReason::Unwatched)
+        } else if self.tracking.is_none() && self.deaf {
+            Some(FaultReason::Deaf)
         } else {
             self.tracking
         }
+    }
+
+    /// Whether its host does not hear its adverts.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.deaf
     }
 }

@@ -130,6 +130,14 @@ impl Host for LinuxHost {
         self.stations.iter().map(Station::overflows).sum()
     }
 
+    fn hears(&self, router: RouterId) -> bool {
+        let slot = self.routers.get(&router);
+        slot.is_some_and(|slot| {
+            let station = self.stations.get(slot.station);
+            slot.heard && station.is_some_and(|station| !station.deaf)
+        })
+    }
+
     fn enqueue(&mut self, router: RouterId, command: Command) {
         if let Some(slot) = self.routers.get_mut(&router) {
             match command {

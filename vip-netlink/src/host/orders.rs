@@ -23,7 +23,12 @@ impl LinuxHost {
             self.stations.push(Station::new(router.interface.clone()));
             self.stations.len() - 1
         });
-        let slot = Slot::new(station, &router);
+        let heard = self.stations.get(station);
+        let heard = heard.is_some_and(|station| station.hears(&router));
+        let slot = Slot {
+            heard,
+            ..Slot::new(station, &router)
+        };
         self.routers.insert(router.id, slot);
         let work = Work::Admit {
             router: Box::new(router.clone()),

@@ -29,6 +29,8 @@ pub(super) struct Needs {
 /// What was opened for them.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
+    /// What they do for.
+    pub(super) needs: Needs,
     pub(super) receivers: Vec<AdvertReceiver>,
     pub(super) senders: Vec<AdvertSender>,
     pub(super) frames: Option<FrameSender>,
@@ -72,7 +74,10 @@ impl Needs {
 
     /// Opens them all, or none.
     pub(super) fn open(&self, name: &str, index: u32, least_room: usize) -> Result<Sockets, Error> {
-        let mut sockets = Sockets::default();
+        let mut sockets = Sockets {
+            needs: self.clone(),
+            ..Sockets::default()
+        };
         if self.framed {
             sockets.frames = Some(FrameSender::new(index)?);
         }

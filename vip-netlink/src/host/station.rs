@@ -8,7 +8,8 @@ use tokio::io::unix::AsyncFd;
 use vrrp_fsm::driver::HostEvent;
 use vrrp_proto::{Family, Vrid};
 
-use super::sockets::Sockets;
+use super::HostRouter;
+use super::sockets::{Needs, Sockets};
 use crate::advert_socket::{AdvertReceiver, AdvertSender, Batch, Fill, FrameSender};
 use crate::link::Interface;
 
@@ -36,13 +37,15 @@ pub(super) struct Station {
     lost: u64,
     told: u64,
     senders: Vec<AdvertSender>,
+    /// What its sockets do for.
+    needs: Needs,
     /// The interface is there, but its sockets could not be opened.
     pub(super) deaf: bool,
     frames: Option<FrameSender>,
 }
 
 impl Station {
-    pub(super) const fn new(interface: Interface) -> Self {
+    pub(super) fn new(interface: Interface) -> Self {
         Self {
             interface,
             receivers: Vec::new(),
@@ -52,6 +55,7 @@ impl Station {
             lost: 0,
             told: 0,
             senders: Vec::new(),
+            needs: Needs::default(),
             deaf: false,
             frames: None,
         }
@@ -69,12 +73,18 @@ impl Station {
             frames: std::mem::replace(&mut self.frames, new.frames),
             room: self.room,
             cramped: self.cramped,
+            needs: std::mem::replace(&mut self.needs, new.needs),
         };
         self.room = new.room;
         self.cramped = new.cramped;
         self.receivers = new.receivers.into_iter().map(Hearing::Polled).collect();
         self.listen(self.wakes);
         before
+    }
+
+    /// Whether the sockets that there are do for one more router.
+    pub(super) fn hears(&self, router: &HostRouter) -> bool {
+        self.needs.cover(&Needs::of(std::iter::once(router)))
     }
 
     /// Whether packets wake the driver from now on.

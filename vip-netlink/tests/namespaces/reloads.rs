@@ -1,4 +1,4 @@
-//! Routers that come and go by thousands of reloads leave nothing behind in memory.
+//! Routers that come and go: by thousands they leave nothing behind in memory, and who comes takes no part before it hears.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::IpAddr;
@@ -76,6 +76,34 @@ fn a_thousand_routers_that_came_and_went_leave_nothing_behind() {
                 println!("{beats} rules for beats");
                 assert!(beats <= 12, "{beats}");
                 assert!(configured("vip0", "10.99.0.100/32"));
+            });
+        },
+    );
+}
+
+#[test]
+fn a_router_that_needs_other_sockets_is_not_heard_before_they_are_open() {
+    in_namespaces(
+        "reloads::a_router_that_needs_other_sockets_is_not_heard_before_they_are_open",
+        |_| {
+            with_host(router(None), async |host| {
+                let mut alike = router(None);
+                alike.id = RouterId::new(1);
+                host.admit(alike);
+                assert!(
+                    host.hears(RouterId::new(1)),
+                    "by the sockets that there are"
+                );
+                // Whatever the worker does meanwhile, what it reports has not been looked at yet.
+                let comer = RouterId::new(2);
+                let mut other = router(None);
+                other.id = comer;
+                other.authenticated = true;
+                host.admit(other);
+                assert!(!host.hears(comer));
+                let told = |event: &HostEvent| matches!(event, HostEvent::PrimaryAddress { router, .. } if *router == comer);
+                event(host, "PrimaryAddress", told).await;
+                assert!(host.hears(comer));
             });
         },
     );

@@ -1,5 +1,7 @@
 //! What a host tells of itself.
 
+use std::net::IpAddr;
+
 use super::*;
 
 impl<H: Host> Driver<H> {
@@ -94,15 +96,29 @@ impl<H: Host> Driver<H> {
                     observer(router, Observation::Unfenced { error });
                 }
                 HostEvent::PrimaryAddress { router, address } => {
-                    // Whatever could not be made ready for it is ready.
-                    if address.is_some() && !self.host.guard(router).wanted {
-                        self.failures.remove(&router);
-                    }
-                    self.set.primary_address(now, router, address);
+                    self.addressed(now, router, address, observer);
                 }
             }
             self.perform(observer);
             self.lost = None;
         }
+    }
+
+    /// A router speaks from that address from now on, and may hear what it did not.
+    fn addressed(
+        &mut self,
+        now: Instant,
+        router: RouterId,
+        address: Option<IpAddr>,
+        observer: &mut impl FnMut(RouterId, Observation),
+    ) {
+        // Whatever could not be made ready for it is ready.
+        if address.is_some() && !self.host.guard(router).wanted {
+            self.failures.remove(&router);
+        }
+        self.set.primary_address(now, router, address);
+        self.perform(observer);
+        let hears = self.host.hears(router);
+        self.set.hearing(now, router, hears);
     }
 }

@@ -58,6 +58,13 @@ pub trait Host {
         0
     }
 
+    /// Whether adverts for a router arrive: one that joins those that run may have to wait for its sockets, and does not
+    /// take part meanwhile. When that changes, [`HostEvent::PrimaryAddress`] is told for it.
+    fn hears(&self, router: RouterId) -> bool {
+        let _ = router;
+        true
+    }
+
     /// Enqueues work on the addresses of a router.
     fn enqueue(&mut self, router: RouterId, command: Command);
 
