@@ -10,6 +10,7 @@
 pub mod args;
 pub mod convert;
 pub mod fetch;
+pub(crate) mod jwt;
 mod known;
 pub mod map;
 pub mod matcher;
@@ -23,6 +24,7 @@ pub(crate) mod value;
 mod written;
 
 pub use args::{ArgKind, ArgSpec, Argument, Userlist};
+pub use jwt::KeyFiles;
 pub use pattern_file::{Entry, LiveMap, PatternFile, PatternFiles, Which};
 pub use value::{OwnedValue, Type, Value};
 pub use written::Written;
@@ -87,6 +89,8 @@ pub struct Definitions {
     pub userlists: std::collections::BTreeMap<String, std::sync::Arc<Userlist>>,
     /// Files of maps that were read.
     pub files: std::sync::Arc<PatternFiles>,
+    /// Files of public keys that were read.
+    pub keys: std::sync::Arc<KeyFiles>,
     /// `http-errors` sections by name.
     pub error_files: std::sync::Arc<std::collections::BTreeMap<String, crate::config::ErrorFiles>>,
 }

@@ -3,6 +3,7 @@
 //!
 //! Everything is borrowed; a view is made anew for each question and costs nothing. It must never own text.
 
+mod assignment;
 mod certificate;
 mod process;
 mod state;
@@ -14,12 +15,13 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+pub use assignment::Assignment;
 pub use certificate::{
     Certificate, ClientCertificate, DistinguishedName, NamePart, ServerCertificate, ServerSession,
     Verified,
 };
 pub use process::ProcessVariables;
-pub use state::{Bodies, Captures, LogLevel, Marks, RuleState, Scope, Variables};
+pub use state::{Bodies, Captures, LogLevel, Marks, Origin, RuleState, Scope, Variables};
 pub use world::World;
 
 use crate::head::HeadRef;

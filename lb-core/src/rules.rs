@@ -33,7 +33,7 @@ pub use verdict::{
 use crate::{
     acl::Condition,
     head::{HeadMut, HeadRef},
-    request::{ConnectionInfo, RequestView, RuleState},
+    request::{ConnectionInfo, Origin, RequestView, RuleState},
     stick_table::Event,
 };
 use action::{Action, ReplyTemplate};
@@ -79,6 +79,8 @@ struct Rules {
 struct Rule {
     action: Action,
     condition: Condition,
+    /// Where it stands, if that is to be remembered when it ends the evaluation.
+    origin: Option<Arc<Origin>>,
 }
 
 impl ProxyRules {

@@ -354,7 +354,7 @@ mod tests {
             size_of::<F>()
         }
         let idle = size_of::<Connection>() + of(http1::serve);
-        assert!(idle <= 712, "{idle} bytes");
+        assert!(idle <= 728, "{idle} bytes");
         let relayed = size_of::<Connection>() + of(tcp::serve);
         assert!(relayed <= 2560, "{relayed} bytes");
     }

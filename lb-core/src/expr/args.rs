@@ -6,11 +6,18 @@ use base64::Engine as _;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::{
-    Definitions, LiveMap, ProxyFacts,
-    convert::json::{self, Step},
+    Definitions, KeyFiles, LiveMap, ProxyFacts,
+    convert::{
+        fix,
+        json::{self, Step},
+    },
+    jwt,
     map::MapMatch,
 };
-use crate::{request::Scope, rules::RuleError};
+use crate::{
+    request::{Assignment, Scope},
+    rules::RuleError,
+};
 
 /// One argument in a table entry.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +69,14 @@ pub enum ArgKind {
     Server,
     /// File of a map.
     Map(MapMatch),
+    /// Number or name of a tag of FIX.
+    FixTag,
+    /// Name of a way to sign a token, or of a variable.
+    JwtAlgorithm,
+    /// Secret, file of a public key, or name of a variable.
+    JwtKey,
+    /// A variable to be set; conditions take the rest of the list.
+    Assignment,
     /// Regular expression replacement: pattern, text and flags take the rest of the list.
     Regsub,
 }
@@ -91,6 +106,10 @@ pub enum Argument {
     Choice(usize),
     /// Steps to a value in JSON.
     JsonPath(Box<[Step]>),
+    /// Secret or file of a public key by its name, and the files that were read.
+    JwtKey(Box<Self>, Arc<KeyFiles>),
+    /// A variable to be set.
+    Assignment(Assignment),
     /// Pattern, replacement, replace all.
     Regsub(Regex, Box<[u8]>, bool),
 }
@@ -245,9 +264,17 @@ pub(crate) fn compile(
             });
             continue;
         };
-        if spec.kind == ArgKind::Regsub {
-            out.push(regsub(text, texts)?);
-            return Ok(out.into());
+        match spec.kind {
+            ArgKind::Regsub => {
+                out.push(regsub(text, texts)?);
+                return Ok(out.into());
+            }
+            ArgKind::Assignment => {
+                let assignment = Assignment::read(texts.iter().map(String::as_str))?;
+                out.push(Argument::Assignment(assignment));
+                return Ok(out.into());
+            }
+            _ => {}
         }
         out.push(one(what, spec, text, definitions)?);
     }
@@ -292,7 +319,9 @@ fn one(
         .expecting(expected)
     };
     Ok(match spec.kind {
-        ArgKind::Text | ArgKind::Regsub => Argument::Text(text.as_bytes().into()),
+        ArgKind::Text | ArgKind::Regsub | ArgKind::Assignment => {
+            Argument::Text(text.as_bytes().into())
+        }
         ArgKind::Map(by) => {
             let file = definitions.files.named(text);
             let file = file.ok_or_else(|| wrong("a file that can be read"))?;
@@ -307,6 +336,25 @@ fn one(
         ArgKind::OneOf(words) => {
             let place = words.iter().position(|one| one.eq_ignore_ascii_case(text));
             Argument::Choice(place.ok_or_else(|| wrong(&words.join(", ")))?)
+        }
+        ArgKind::FixTag => {
+            let tag = fix::tag(text).ok_or_else(|| wrong("a number above 0 or a known name"))?;
+            Argument::Int(tag.into())
+        }
+        ArgKind::JwtAlgorithm => match variable(text) {
+            Ok((scope, name)) => Argument::Variable(scope, name),
+            Err(_) => {
+                jwt::Algorithm::named(text.as_bytes())
+                    .map_err(|_| wrong("HS, RS or ES and 256, 384 or 512, or a variable"))?;
+                Argument::Text(text.as_bytes().into())
+            }
+        },
+        ArgKind::JwtKey => {
+            let key = match variable(text) {
+                Ok((scope, name)) => Argument::Variable(scope, name),
+                Err(_) => Argument::Text(text.as_bytes().into()),
+            };
+            Argument::JwtKey(Box::new(key), Arc::clone(&definitions.keys))
         }
         ArgKind::Key => match variable(text) {
             Ok((scope, name)) => Argument::Variable(scope, name),

@@ -4,12 +4,16 @@ mod binary;
 mod bits;
 mod coding;
 mod digest;
+pub(crate) mod fix;
 pub(crate) mod json;
+mod jwt;
 mod map;
+mod mqtt;
 mod net;
 mod number;
 mod table;
 mod text;
+mod variable;
 
 pub(crate) use text::expand;
 
@@ -83,6 +87,10 @@ pub fn all() -> impl Iterator<Item = &'static Converter> {
         .chain(map::GROUPS)
         .chain(table::COLUMNS)
         .chain(table::TABLE)
+        .chain(variable::TABLE)
+        .chain(fix::TABLE)
+        .chain(mqtt::TABLE)
+        .chain(jwt::TABLE)
 }
 
 /// The converter of that name.

@@ -120,7 +120,10 @@ pub(crate) fn from_calls(
         }
         let args = compile(&call.name, converter.args, &call.args, definitions)?;
         conversions.push(Conversion { converter, args });
-        result = converter.output;
+        // What takes anything and gives anything gives what it takes.
+        if (converter.input, converter.output) != (super::Type::Any, super::Type::Any) {
+            result = converter.output;
+        }
     }
     Ok(Expr {
         fetch: entry,

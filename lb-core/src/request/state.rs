@@ -1,6 +1,6 @@
 //! What rules leave behind for later rules and for the log: variables, captures, the log level.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
 use super::{Addresses, ServerSession, World};
 use crate::{
@@ -32,6 +32,8 @@ pub struct RuleState {
     pub world: Option<Arc<dyn World>>,
     /// Requests on the connection before this one.
     pub number: u32,
+    /// The rule that ended the evaluation of its list last.
+    pub last_rule: Option<Arc<Origin>>,
     /// The rule that waits for more bytes: those before it are not run again.
     pub(crate) awaiting: u32,
     /// Memory for values that are being built.
@@ -49,6 +51,7 @@ impl RuleState {
         self.backend = None;
         self.server = None;
         self.to_server = None;
+        self.last_rule = None;
         self.trackers.end_stream();
         self.awaiting = 0;
     }
@@ -57,7 +60,16 @@ impl RuleState {
     pub fn variable(&self, scope: Scope, name: &str) -> Option<Value<'_>> {
         match (scope, &self.world) {
             (Scope::Process, Some(world)) => world.variables().value(name),
-            _ => self.variables.value(name).map(Value::borrowed),
+            _ => self.variables.value(name),
+        }
+    }
+
+    /// Sets or removes the variable `name` while an expression is evaluated, which sees no more than a view.
+    pub(crate) fn note_variable(&self, scope: Scope, name: &Arc<str>, value: Option<OwnedValue>) {
+        match (scope, &self.world, value) {
+            (Scope::Process, Some(world), Some(value)) => world.variables().set(name, value),
+            (Scope::Process, Some(world), None) => world.variables().unset(name),
+            (_, _, value) => self.variables.note(scope, name, value),
         }
     }
 
@@ -87,6 +99,15 @@ impl RuleState {
             ..Self::default()
         }
     }
+}
+
+/// Where a rule stands in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The file.
+    pub file: Arc<str>,
+    /// The line in it, from 1.
+    pub line: u32,
 }
 
 /// How the log line of a stream is treated (`set-log-level`).
@@ -131,44 +152,118 @@ impl Scope {
 }
 
 /// Variables by their full name (`txn.x`). There are few of them: a search through a vector beats a map.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Variables {
-    entries: Vec<(Scope, Arc<str>, OwnedValue)>,
+    entries: Vec<Variable>,
+    /// What expressions have set or removed since: newer than the entries.
+    noted: Cell<Option<Box<Noted>>>,
+}
+
+type Variable = (Scope, Arc<str>, OwnedValue);
+
+/// Changes that wait until the variables may be changed; one for each name.
+#[derive(Debug, Default)]
+struct Noted {
+    changes: Vec<(Scope, Arc<str>, Option<OwnedValue>)>,
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with_noted(|noted| {
+            let mut shown = f.debug_struct("Variables");
+            shown.field("entries", &self.entries);
+            shown.field("noted", noted).finish()
+        })
+    }
 }
 
 impl Variables {
     /// The value of `name`.
-    pub fn value(&self, name: &str) -> Option<&OwnedValue> {
-        self.entries
-            .iter()
-            .find(|(_, n, _)| &**n == name)
-            .map(|(_, _, v)| v)
+    pub fn value(&self, name: &str) -> Option<Value<'_>> {
+        let noted = self.with_noted(|noted| {
+            let mut changes = noted.as_deref()?.changes.iter();
+            let (_, _, value) = changes.find(|(_, n, _)| &**n == name)?;
+            Some(value.clone())
+        });
+        if let Some(value) = noted {
+            return value;
+        }
+        let entry = self.entries.iter().find(|(_, n, _)| &**n == name);
+        entry.map(|(_, _, value)| value.borrowed())
     }
 
     /// Sets `name` (scope included in the name, as in `txn.x`).
     pub fn set(&mut self, scope: Scope, name: &Arc<str>, value: OwnedValue) {
+        self.settle();
+        self.put(scope, name, value);
+    }
+
+    /// Removes `name`.
+    pub fn unset(&mut self, name: &str) {
+        self.settle();
+        self.entries.retain(|(_, n, _)| &**n != name);
+    }
+
+    /// Notes that `name` is set, or removed.
+    fn note(&self, scope: Scope, name: &Arc<str>, value: Option<OwnedValue>) {
+        self.with_noted(|noted| {
+            let changes = &mut noted.get_or_insert_default().changes;
+            changes.retain(|(_, n, _)| n != name);
+            changes.push((scope, Arc::clone(name), value));
+        });
+    }
+
+    /// What `act` makes of the changes that were noted. Nothing that it does comes back here.
+    fn with_noted<T>(&self, act: impl FnOnce(&mut Option<Box<Noted>>) -> T) -> T {
+        let mut noted = self.noted.take();
+        let result = act(&mut noted);
+        self.noted.set(noted);
+        result
+    }
+
+    /// Carries out what was noted.
+    fn settle(&mut self) {
+        let Some(noted) = self.noted.get_mut().take() else {
+            return;
+        };
+        for (scope, name, value) in noted.changes {
+            match value {
+                Some(value) => self.put(scope, &name, value),
+                None => self.entries.retain(|(_, n, _)| *n != name),
+            }
+        }
+    }
+
+    fn put(&mut self, scope: Scope, name: &Arc<str>, value: OwnedValue) {
         match self.entries.iter_mut().find(|(_, n, _)| n == name) {
             Some(entry) => entry.2 = value,
             None => self.entries.push((scope, Arc::clone(name), value)),
         }
     }
 
-    /// Removes `name`.
-    pub fn unset(&mut self, name: &str) {
-        self.entries.retain(|(_, n, _)| &**n != name);
-    }
-
     /// Those that outlive a request.
     fn of_session(&self) -> Self {
+        let lasting = |scope: Scope| scope <= Scope::Session;
         let entries = self.entries.iter();
-        let lasting = entries.filter(|(scope, ..)| *scope <= Scope::Session);
-        Self {
-            entries: lasting.cloned().collect(),
-        }
+        let mut copy = Self {
+            entries: entries.filter(|(s, ..)| lasting(*s)).cloned().collect(),
+            noted: Cell::default(),
+        };
+        self.with_noted(|noted| {
+            let changes = noted.iter().flat_map(|noted| &noted.changes);
+            for (scope, name, value) in changes.filter(|(s, ..)| lasting(*s)) {
+                match value {
+                    Some(value) => copy.put(*scope, name, value.clone()),
+                    None => copy.entries.retain(|(_, n, _)| n != name),
+                }
+            }
+        });
+        copy
     }
 
     /// Removes what does not outlive `scope` (`Transaction` also ends request and response variables).
     pub fn forget(&mut self, scope: Scope) {
+        self.settle();
         self.entries.retain(|(s, _, _)| *s < scope);
     }
 }

@@ -2,14 +2,15 @@
 
 mod assign;
 mod edit;
+mod normalize;
 mod parse;
 mod reply;
 mod table;
 
 use std::{sync::Arc, time::Duration};
 
-pub(super) use assign::Assignment;
 pub(super) use edit::{edit_headers, edit_target, sanitize, token};
+pub(super) use normalize::Normalizer;
 pub(super) use parse::{expression, tables::table_of};
 pub(super) use reply::{RedirectTemplate, ReplyTemplate, error, redirect};
 pub use table::{ACTIONS, ActionSpec, Place};
@@ -20,7 +21,7 @@ use regex::bytes::Regex;
 use crate::{
     expr::{Expr, PatternFile, matcher::Matcher},
     log::LogFormat,
-    request::{LogLevel, RequestView, Scope},
+    request::{Assignment, LogLevel, RequestView, Scope},
     rules::Service,
     stick_table::{Event, Level, Tracked},
 };
@@ -50,6 +51,8 @@ pub(super) enum Action {
     Header(HeaderEdit),
     /// Change the request target.
     Target(TargetEdit),
+    /// Bring the request target into one of its normal forms.
+    Normalize(Normalizer),
     /// Change the method.
     SetMethod(LogFormat),
     /// Change the status and the reason of a response.

@@ -17,6 +17,7 @@ use crate::{
     config::ErrorFiles,
     expr::{Definitions, ProxyFacts, Stage, Userlist},
     log::{LogFormat, looks_dynamic},
+    request::Origin,
 };
 
 /// Which half of a proxy the lines stand in.
@@ -58,6 +59,8 @@ pub struct RulesBuilder<'l> {
     side: ProxySide,
     loader: Loader<'l>,
     definitions: Definitions,
+    /// Where the line stands that is read.
+    origin: Option<Arc<Origin>>,
     acls: AclSet,
     /// `block` lines: before `http-request`.
     blocks: Vec<Rule>,
@@ -92,6 +95,7 @@ impl<'l> RulesBuilder<'l> {
             side,
             loader,
             definitions: Definitions::default(),
+            origin: None,
             acls: AclSet::default(),
             blocks: Vec::new(),
             rules: Rules::default(),
@@ -115,6 +119,11 @@ impl<'l> RulesBuilder<'l> {
     pub fn proxies(&mut self, own: Arc<str>, all: Arc<BTreeMap<Arc<str>, ProxyFacts>>) {
         self.definitions.proxy = Some(own);
         self.definitions.proxies = Some(all);
+    }
+
+    /// Where the next line stands: `last_rule_file` and `last_rule_line` tell it of the rule that ended an evaluation.
+    pub fn origin(&mut self, file: Arc<str>, line: u32) {
+        self.origin = Some(Arc::new(Origin { file, line }));
     }
 
     /// The `http-errors` sections by name, for replies with `errorfiles`. Before the lines that refer to them.
@@ -335,7 +344,11 @@ impl<'l> RulesBuilder<'l> {
         };
         let action = action::redirect(&mut cursor, &mut context)?;
         let condition = self.condition_after(&cursor, Stage::Request, &mut warnings)?;
-        self.rules.redirects.push(Rule { action, condition });
+        self.rules.redirects.push(Rule {
+            action,
+            condition,
+            origin: None,
+        });
         Ok(warnings)
     }
 
@@ -348,6 +361,7 @@ impl<'l> RulesBuilder<'l> {
         self.blocks.push(Rule {
             action: Action::Deny(403, None),
             condition,
+            origin: None,
         });
         Ok(warnings)
     }
@@ -426,7 +440,12 @@ impl<'l> RulesBuilder<'l> {
             };
             let action = (spec.read)(cursor, &mut context)?;
             let condition = self.condition_after(cursor, stage, warnings)?;
-            Ok(Rule { action, condition })
+            let origin = (stage != Stage::Connection).then(|| self.origin.clone());
+            Ok(Rule {
+                action,
+                condition,
+                origin: origin.flatten(),
+            })
         };
         let rule = read(&mut cursor, &mut warnings).map_err(|e: RuleError| e.shifted(start))?;
         warnings.iter_mut().for_each(|w| w.word += start);

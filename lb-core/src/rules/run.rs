@@ -7,14 +7,14 @@ use std::{
 
 use super::{
     Redirect, Reply, Rule, Service,
-    action::{Action, AddressPart, Assignment, Kind, edit_headers, edit_target, sanitize, token},
+    action::{Action, AddressPart, Kind, edit_headers, edit_target, sanitize, token},
 };
 use crate::{
     acl::Truth,
     expr::{OwnedValue, Value, Which},
     head::{HeadMut, HeadRef},
     log::LogFormat,
-    request::{Addresses, ConnectionInfo, LogLevel, RequestView, RuleState, Scope},
+    request::{Addresses, Assignment, ConnectionInfo, LogLevel, RequestView, RuleState, Scope},
     stick_table::{Column, Level, Tracked},
 };
 
@@ -58,11 +58,11 @@ pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState
             }
             Truth::Yes => {}
         }
-        match &rule.action {
-            Action::Allow => return Ending::Continue,
-            Action::Reject => return Ending::Reject,
-            Action::SilentDrop => return Ending::SilentDrop,
-            Action::SwitchMode => return Ending::SwitchMode,
+        let ending = match &rule.action {
+            Action::Allow => Ending::Continue,
+            Action::Reject => Ending::Reject,
+            Action::SilentDrop => Ending::SilentDrop,
+            Action::SwitchMode => Ending::SwitchMode,
             // The key may still come.
             Action::Track(track) if track.key.is_awaited(&view.over(state)) => {
                 state.awaiting = place;
@@ -72,8 +72,13 @@ pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState
                 if let Some(change) = Change::of(action, &view.over(state)) {
                     change.apply(state);
                 }
+                continue;
             }
+        };
+        if rule.origin.is_some() {
+            state.last_rule.clone_from(&rule.origin);
         }
+        return ending;
     }
     Ending::Continue
 }
@@ -133,6 +138,8 @@ impl Message<'_, '_> {
             if let Step::End(ending) = self.step(&rule.action) {
                 if matches!(ending, Ending::Wait(..)) {
                     self.state.awaiting = u32::try_from(index + 1).unwrap_or(u32::MAX);
+                } else if rule.origin.is_some() {
+                    self.state.last_rule.clone_from(&rule.origin);
                 }
                 return ending;
             }
@@ -158,6 +165,10 @@ impl Message<'_, '_> {
             Action::Redirect(template) => match template.redirect(&view) {
                 Some(redirect) => Ending::Redirect(Box::new(redirect)),
                 None => return Step::Next,
+            },
+            Action::Normalize(normalizer) => match normalizer.apply(self.head) {
+                Ok(()) => return Step::Next,
+                Err(_) => Ending::Deny(400, None),
             },
             edit => {
                 self.edit(edit);

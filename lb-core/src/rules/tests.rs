@@ -1,6 +1,7 @@
 use std::{io, path::Path, sync::Arc};
 
 mod answers;
+mod noted;
 mod tables;
 mod wrong;
 
@@ -371,7 +372,7 @@ fn connections_and_bytes_are_accepted_rejected_or_waited_for() {
     assert_eq!(ask(&impatient, b"GE", false), ContentVerdict::Reject);
     assert_eq!(
         world.state.variables.value("sess.n"),
-        Some(&crate::expr::Value::Int(2))
+        Some(crate::expr::Value::Int(2))
     );
 }
 

@@ -94,7 +94,7 @@ fn member(text: &str) -> Option<(String, &str)> {
 }
 
 /// What stands behind the text does not matter: a body may not be here to its end.
-fn query(text: &str, path: &[Step], number: bool) -> Option<Value<'static>> {
+pub(super) fn query(text: &str, path: &[Step], number: bool) -> Option<Value<'static>> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let mut here = values.next()?.ok()?.get();
     for step in path {

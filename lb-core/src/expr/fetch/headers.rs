@@ -41,6 +41,42 @@ pub(super) const TABLE: &[Fetch] = &[
         Eval::Many(|args, view, wanted, sink| whole(args, view.request, wanted, sink)),
     ),
     Fetch::row(
+        "req.hdrs",
+        &[],
+        &[],
+        Type::String,
+        Needs::Request,
+        "All headers of the request as they are sent, the blank line behind them included.",
+        Eval::One(|_, view| view.request.map(listed)),
+    ),
+    Fetch::row(
+        "res.hdrs",
+        &[],
+        &[],
+        Type::String,
+        Needs::Response,
+        "All headers of the response as they are sent, the blank line behind them included.",
+        Eval::One(|_, view| view.response.map(listed)),
+    ),
+    Fetch::row(
+        "req.hdrs_bin",
+        &[],
+        &[],
+        Type::Binary,
+        Needs::Request,
+        "All headers of the request, names and values each behind their lengths, two empty ones last.",
+        Eval::One(|_, view| view.request.map(blocks)),
+    ),
+    Fetch::row(
+        "res.hdrs_bin",
+        &[],
+        &[],
+        Type::Binary,
+        Needs::Response,
+        "All headers of the response, names and values each behind their lengths, two empty ones last.",
+        Eval::One(|_, view| view.response.map(blocks)),
+    ),
+    Fetch::row(
         "req.hdr_cnt",
         &["hdr_cnt"],
         COUNTED,
@@ -233,6 +269,48 @@ pub(super) const TABLE: &[Fetch] = &[
         Eval::One(|args, view| captured(args, &view.state.captures.response)),
     ),
 ];
+
+/// `name: value` lines and a blank one.
+fn listed(head: HeadRef<'_>) -> Value<'static> {
+    let mut out = Vec::new();
+    for (name, value) in head.fields() {
+        out.extend_from_slice(name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    Value::String(out.into())
+}
+
+/// Names and values behind their lengths, which are written as in SPOE: below 240 a byte, else four bits of the first
+/// and then seven of each.
+fn blocks(head: HeadRef<'_>) -> Value<'static> {
+    let mut out = Vec::new();
+    let mut block = |bytes: &[u8]| {
+        let low = |number: usize| u8::try_from(number & 0xff).unwrap_or_default();
+        let mut length = bytes.len();
+        if length < 240 {
+            out.push(low(length));
+        } else {
+            out.push(low(length) | 240);
+            length = (length - 240) >> 4;
+            while length >= 128 {
+                out.push(low(length) | 128);
+                length = (length - 128) >> 7;
+            }
+            out.push(low(length));
+        }
+        out.extend_from_slice(bytes);
+    };
+    for (name, value) in head.fields() {
+        block(name);
+        block(value);
+    }
+    block(b"");
+    block(b"");
+    Value::Binary(out.into())
+}
 
 fn name(args: &[Argument]) -> Option<&[u8]> {
     args.first()?.text()

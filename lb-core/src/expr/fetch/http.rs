@@ -88,6 +88,22 @@ pub(super) const TABLE: &[Fetch] = &[
         }),
     ),
     Fetch::row(
+        "baseq",
+        &[],
+        &[],
+        Type::String,
+        Needs::Request,
+        "The first Host header followed by the path and the query.",
+        Eval::One(|_, view| {
+            let head = view.request?;
+            let mut out = head.value(b"host").unwrap_or_default().to_vec();
+            let target = head.target();
+            let origin = split(target).origin.len();
+            out.extend_from_slice(target.get(origin..).unwrap_or_default());
+            Some(Value::String(out.into()))
+        }),
+    ),
+    Fetch::row(
         "base32",
         &[],
         &[],
@@ -222,6 +238,22 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Payload,
         "What was received of the request's body so far.",
         Eval::One(|_, view| view.request.map(|_| Value::Binary(view.payload.into()))),
+    ),
+    Fetch::row(
+        "req.body_param",
+        &[],
+        &[may("name", ArgKind::Text)],
+        Type::String,
+        Needs::Payload,
+        "Values of a parameter of the request's body (a form's); of every parameter without a name.",
+        Eval::Many(|args, view, _, sink| {
+            if view.request.is_some() {
+                let name = args.first().and_then(Argument::text);
+                parameters(view.payload, b'&')
+                    .filter(|(n, _)| name.is_none_or(|wanted| *n == wanted))
+                    .all(|(_, value)| sink(Value::text(value)));
+            }
+        }),
     ),
     Fetch::row(
         "req.body_len",

@@ -128,6 +128,30 @@ pub(super) const TABLE: &[Fetch] = &[
         Eval::Growing(|_, view| (view.complete.then_some(Value::Bool(true)), Settled::No)),
     ),
     Fetch::row(
+        "last_rule_file",
+        &[],
+        &[],
+        Type::String,
+        Needs::Connection,
+        "File of the rule that ended the evaluation of its list last.",
+        Eval::One(|_, view| {
+            let rule = view.state.last_rule.as_deref()?;
+            Some(Value::text(rule.file.as_bytes()))
+        }),
+    ),
+    Fetch::row(
+        "last_rule_line",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Connection,
+        "Line of the rule that ended the evaluation of its list last.",
+        Eval::One(|_, view| {
+            let rule = view.state.last_rule.as_deref()?;
+            Some(Value::Int(rule.line.into()))
+        }),
+    ),
+    Fetch::row(
         "fe_name",
         &[],
         &[],

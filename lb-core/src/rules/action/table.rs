@@ -1,6 +1,6 @@
 //! The table of actions: name, where it may stand, usage, a sentence, and the function that reads its words.
 
-use super::{Action, assign, parse, reply};
+use super::{Action, assign, normalize, parse, reply};
 use crate::{
     acl::Site,
     expr::parse::nearest,
@@ -259,6 +259,13 @@ pub const ACTIONS: &[ActionSpec] = &[
         parse::heads::replace_uri,
     ),
     row(
+        "normalize-uri",
+        &[Req],
+        "normalize-uri NORMALIZER [full|strict]",
+        "Brings the request target into one of its normal forms.",
+        normalize::read,
+    ),
+    row(
         "set-method",
         &[Req],
         "set-method FMT",
@@ -444,7 +451,6 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     ("early-hint", "no interim responses are made"),
     ("lua.", "there is no Lua"),
     ("ot-group", "there is no OpenTracing"),
-    ("normalize-uri", "targets are passed on as received"),
     ("sc-", "tables have no arrays of counters"),
     ("send-spoe-group", "there is no SPOE"),
     ("set-mark", "sockets are not marked"),

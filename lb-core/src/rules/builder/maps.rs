@@ -1,10 +1,10 @@
-//! Files of maps, read before the expressions that name them are compiled.
+//! Files of maps and of public keys, read before the expressions that name them are compiled.
 
 use std::{path::Path, sync::Arc};
 
 use super::RulesBuilder;
 use crate::{
-    expr::{PatternFiles, map},
+    expr::{PatternFiles, jwt, map},
     rules::RuleError,
 };
 
@@ -22,6 +22,12 @@ impl RulesBuilder<'_> {
                 self.definitions.files.file(file, load).map_err(|error| {
                     RuleError::new(index, format!("unable to read the map {file}: {error}"))
                 })?;
+            }
+            for file in jwt::files_in(word) {
+                // What is no file is a secret.
+                if let Ok(text) = (self.loader)(Path::new(file)) {
+                    self.definitions.keys.put(file, &text);
+                }
             }
         }
         Ok(())

@@ -90,6 +90,8 @@ pub(super) fn compile(
             .skip(rule.start)
             .map(|word| word.text.as_str())
             .collect();
+        let place = rule.line.span(0);
+        builder.origin(place.file, place.line);
         let result = match rule.kind {
             RuleKind::Acl => builder.acl(&words),
             RuleKind::TcpRequest => builder.tcp_request(&words),
