@@ -17,6 +17,7 @@ mod words;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -75,12 +76,22 @@ struct Rules {
 }
 
 /// An action and when it is taken.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Rule {
     action: Action,
     condition: Condition,
     /// Where it stands, if that is to be remembered when it ends the evaluation.
     origin: Option<Arc<Origin>>,
+}
+
+/// Rules that do the same read the same, wherever they stand: configurations are compared by it.
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule")
+            .field("action", &self.action)
+            .field("condition", &self.condition)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ProxyRules {
