@@ -40,6 +40,8 @@ pub enum Stage {
     Content,
     /// `http-request`.
     Request,
+    /// `tcp-response content`, `stick store-response`: received bytes of the server and, in HTTP mode, its response.
+    Answer,
     /// `http-response` and `http-after-response`.
     Response,
     /// Log lines and unique ids.
@@ -55,6 +57,8 @@ pub enum Needs {
     Connection,
     /// Received bytes.
     Payload,
+    /// Received bytes of the server.
+    Answer,
     /// The head of a request.
     Request,
     /// The head of a response.
@@ -69,10 +73,12 @@ impl Needs {
             (_, Stage::Connection) => false,
             (Self::Payload | Self::Request, Stage::Content | Stage::Request) => true,
             // The request's head is still there when the response has come.
-            (Self::Request, Stage::Response | Stage::Log) => true,
-            (Self::Response, Stage::Response | Stage::Log) => true,
+            (Self::Request, Stage::Answer | Stage::Response | Stage::Log) => true,
+            (Self::Response, Stage::Answer | Stage::Response | Stage::Log) => true,
+            (Self::Answer, Stage::Answer) => true,
+            (Self::Answer, _) => false,
             (Self::Response, Stage::Content | Stage::Request) => false,
-            (Self::Payload, Stage::Response | Stage::Log) => false,
+            (Self::Payload, Stage::Answer | Stage::Response | Stage::Log) => false,
         }
     }
 }

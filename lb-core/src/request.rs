@@ -126,7 +126,9 @@ pub struct RequestView<'a> {
     pub response: Option<HeadRef<'a>>,
     /// Bytes of the client that wait in the buffer: all of them in TCP mode, the body in HTTP mode.
     pub payload: &'a [u8],
-    /// Nothing will be added to `payload`: the end was read, the buffer is full or the inspection time is over.
+    /// Bytes of the server that wait in the buffer, while `tcp-response` rules look at them.
+    pub answer: &'a [u8],
+    /// Nothing will be added to `payload`, or to `answer`: the end was read, the buffer is full or the inspection time is over.
     pub complete: bool,
     /// Name of the chosen backend.
     pub backend: Option<&'a str>,
@@ -144,6 +146,7 @@ impl<'a> RequestView<'a> {
             request: None,
             response: None,
             payload: state.marks.as_ref().map_or(&[], |m| &m.bodies.request),
+            answer: &[],
             complete: true,
             backend: state.backend.as_deref(),
             server: state.server.as_deref(),
@@ -182,6 +185,14 @@ impl<'a> RequestView<'a> {
     #[must_use]
     pub fn with_payload(mut self, payload: &'a [u8], complete: bool) -> Self {
         self.payload = payload;
+        self.complete = complete;
+        self
+    }
+
+    /// The same with buffered bytes of the server; `complete` as the field of that name.
+    #[must_use]
+    pub fn with_answer(mut self, answer: &'a [u8], complete: bool) -> Self {
+        self.answer = answer;
         self.complete = complete;
         self
     }

@@ -5,6 +5,7 @@
 //! and nothing that a client sent can leave a rule as a line end or a NUL in a header. Manual 4.2.
 
 mod action;
+mod answer;
 mod builder;
 mod choose;
 mod error;
@@ -28,7 +29,8 @@ pub use error::{RuleError, RuleWarning};
 pub use stick::Stores;
 pub use user::User;
 pub use verdict::{
-    ConnectionVerdict, ContentVerdict, Redirect, Reply, RequestVerdict, ResponseVerdict, Service,
+    AnswerVerdict, ConnectionVerdict, ContentVerdict, Redirect, Reply, RequestVerdict,
+    ResponseVerdict, Service,
 };
 
 use crate::{
@@ -56,6 +58,10 @@ struct Rules {
     session: Vec<Rule>,
     content: Vec<Rule>,
     inspect_delay: Option<Duration>,
+    /// `tcp-response content`.
+    answers: Vec<Rule>,
+    /// `tcp-response inspect-delay`.
+    answer_delay: Option<Duration>,
     http_request: Vec<Rule>,
     /// Old `redirect` lines: after `http-request`, whatever that allowed.
     redirects: Vec<Rule>,
@@ -64,6 +70,8 @@ struct Rules {
     backends: Vec<Choice>,
     servers: Vec<Choice>,
     sticks: Vec<Stick>,
+    /// `stick store-response`.
+    learned: Vec<Stick>,
     monitor_fail: Vec<Condition>,
     /// `http-error` by status.
     errors: BTreeMap<u16, ReplyTemplate>,
@@ -135,6 +143,8 @@ impl ProxyRules {
             connection,
             request,
             payload,
+            response: None,
+            answer: &[],
             // Without an inspection time nothing is waited for.
             complete: complete || self.rules.inspect_delay.is_none(),
         };
@@ -178,7 +188,9 @@ impl ProxyRules {
             ending = message.run(&rules.redirects, 0);
         }
         match ending {
-            Ending::Continue | Ending::Unknown | Ending::SwitchMode => RequestVerdict::Continue,
+            Ending::Continue | Ending::Unknown | Ending::SwitchMode | Ending::Close => {
+                RequestVerdict::Continue
+            }
             Ending::Wait(time, at_least) => RequestVerdict::WaitForBody { time, at_least },
             Ending::Deny(status, reply) => RequestVerdict::Deny { status, reply },
             Ending::Tarpit(status, reply) => RequestVerdict::Tarpit { status, reply },
@@ -307,6 +319,8 @@ fn over_connection(
         connection,
         request: None,
         payload: &[],
+        response: None,
+        answer: &[],
         complete: true,
     };
     match run::over_bytes(rules, &bytes, state) {
@@ -348,6 +362,7 @@ fn over_response(
         | Ending::Auth(_)
         | Ending::Serve(_)
         | Ending::SwitchMode
+        | Ending::Close
         | Ending::Unknown => ResponseVerdict::Continue,
     }
 }

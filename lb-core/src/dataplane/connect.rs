@@ -225,7 +225,7 @@ fn note(lease: &Lease, seen: Seen) {
 }
 
 /// Counts on the leased server and on its backend.
-fn count(lease: &Lease, of: impl Fn(&Cell) -> &Tally) {
+pub(super) fn count(lease: &Lease, of: impl Fn(&Cell) -> &Tally) {
     if let Some(server) = lease.server() {
         of(server.counters().traffic.cell()).increment();
     }

@@ -4,12 +4,14 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     clock,
+    connect::count,
     listener::Listener,
     session::Connection,
     trace::{Answerer, Trace},
     worker::Worker,
 };
 use crate::{
+    backend::Lease,
     stats::{Cell, FrontendCounters, ListenerCounters, ProcessCounters, Times},
     stick_table::Event,
 };
@@ -81,6 +83,17 @@ impl Connection {
         for cell in cells.into_iter().flatten() {
             cell.denied_requests.increment();
         }
+    }
+
+    /// A rule refused the response of a server.
+    pub(super) fn count_denied_response(&self, lease: &Lease) {
+        for cell in [self.frontend_cell(), self.listener_cell()]
+            .into_iter()
+            .flatten()
+        {
+            cell.denied_responses.increment();
+        }
+        count(lease, |cell| &cell.denied_responses);
     }
 
     /// The proxy answered a request itself.

@@ -7,6 +7,7 @@ mod answer;
 mod exchange;
 mod forward;
 mod hold;
+mod inspect;
 mod prepare;
 mod reply;
 mod send;

@@ -1,5 +1,7 @@
 //! TCP mode: bytes both ways, each direction ended on its own.
 
+mod answer;
+
 use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -7,7 +9,7 @@ use std::{
 
 use super::{
     buffer, clock,
-    connect::{Need, NotDialed, Sticks},
+    connect::{Dialed, Need, NotDialed, Sticks},
     flow::{Fault, Flow, Side, Waits},
     http1,
     registry::Order,
@@ -104,7 +106,7 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
         }
     };
     let limits = Limits::new(&frontend.timeouts, &proxy.timeouts);
-    relay(connection, trace, &mut dialed.server, limits).await;
+    relay(connection, trace, &mut dialed, (proxy, limits)).await;
     drop(dialed);
     Ended::Over
 }
@@ -232,6 +234,8 @@ enum End {
     Done,
     Client,
     Server,
+    /// A rule refused what the server sent.
+    Refused,
     ClientTimeout,
     ServerTimeout,
     ServerDown,
@@ -240,20 +244,50 @@ enum End {
 }
 
 /// Relays until both directions have ended.
-async fn relay(connection: &mut Connection, trace: &mut Trace, server: &mut Side, limits: Limits) {
+async fn relay(
+    connection: &mut Connection,
+    trace: &mut Trace,
+    dialed: &mut Dialed,
+    (proxy, limits): (&ProxyConfig, Limits),
+) {
     let (mut up, mut down) = (Flow::tunnel(), Flow::tunnel());
     let now = clock::recent();
     connection.client.active = now;
-    server.active = now;
-    let end =
-        std::future::poll_fn(|cx| poll_relay(connection, server, (&mut up, &mut down), limits, cx))
-            .await;
+    dialed.server.active = now;
+    let refused = match proxy.rules.inspects_answers() {
+        // Boxed: few need it.
+        true => {
+            Box::pin(answer::inspect(
+                connection,
+                dialed,
+                (&mut up, &mut down),
+                proxy,
+            ))
+            .await
+        }
+        false => None,
+    };
+    let server = &mut dialed.server;
+    let end = match refused {
+        Some(end) => end,
+        None => {
+            std::future::poll_fn(|cx| {
+                poll_relay(connection, server, (&mut up, &mut down), limits, cx)
+            })
+            .await
+        }
+    };
     trace.bytes_uploaded = up.bytes();
     trace.bytes_read = down.bytes();
     match end {
         End::Done => {}
         End::Client => trace.end_with(b'C', b'D'),
         End::Server => trace.end_with(b'S', b'D'),
+        End::Refused => {
+            // It has been read, though nobody got it.
+            trace.bytes_read += server.input.bytes().len() as u64;
+            trace.end_with(b'P', b'D');
+        }
         End::ClientTimeout => trace.end_with(b'c', b'D'),
         End::ServerTimeout => trace.end_with(b's', b'D'),
         End::ServerDown => trace.end_with(b'D', b'D'),

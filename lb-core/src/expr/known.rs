@@ -6,7 +6,6 @@ const COUNTERS: &str = "rules do not see this counter";
 const TO_SERVERS: &str = "rules do not see this detail of TLS to servers";
 const HANDSHAKE: &str = "rules do not see this detail of the handshake";
 const CONNECTION: &str = "rules do not see this detail of the connection";
-const BODY: &str = "rules do not see response bodies";
 const INTERNAL: &str = "it belongs to the inside of another program";
 const NOT_BUILT: &str = "it is not built";
 
@@ -37,7 +36,6 @@ const FETCHES: &[(&str, &str)] = &[
     ("ssl_s_", TO_SERVERS),
     ("ssl_f", HANDSHAKE),
     ("req.ssl_", HANDSHAKE),
-    ("res.ssl_hello_type", HANDSHAKE),
     ("rep_ssl_hello_type", HANDSHAKE),
     ("lua.", "there is no Lua"),
     ("bc_", CONNECTION),
@@ -45,8 +43,6 @@ const FETCHES: &[(&str, &str)] = &[
     ("dst_conn", COUNTERS),
     ("so_id", CONNECTION),
     ("prio_", CONNECTION),
-    ("res.len", BODY),
-    ("res.payload", BODY),
     ("res.cache_", "there is no cache"),
     ("distcc_", NOT_BUILT),
     ("fcgi.", NOT_BUILT),

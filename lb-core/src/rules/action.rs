@@ -47,6 +47,8 @@ pub(super) enum Action {
     SilentDrop,
     /// Close the connection.
     Reject,
+    /// Close the connection with the server.
+    Close,
     /// Change header fields.
     Header(HeaderEdit),
     /// Change the request target.

@@ -3,7 +3,7 @@
 mod captures;
 mod maps;
 
-use std::{collections::BTreeMap, fmt, io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, io, path::Path, sync::Arc, time::Duration};
 
 use super::{
     ProxyRules, Rule, RuleError, RuleWarning, Rules, User,
@@ -82,10 +82,23 @@ impl fmt::Debug for RulesBuilder<'_> {
 fn stage(place: Place) -> Stage {
     match place {
         Place::TcpConnection | Place::TcpSession => Stage::Connection,
-        Place::TcpContent | Place::TcpResponse => Stage::Content,
+        Place::TcpContent => Stage::Content,
+        Place::TcpResponse => Stage::Answer,
         Place::HttpRequest => Stage::Request,
         Place::HttpResponse | Place::HttpAfterResponse => Stage::Response,
     }
+}
+
+/// The time behind `inspect-delay`, the first of `words`.
+fn inspect_delay(words: &[&str]) -> Result<Duration, RuleError> {
+    if let Some(extra) = words.get(2) {
+        return Err(RuleError::new(2, format!("unexpected '{extra}'")));
+    }
+    let word = words.get(1).copied().unwrap_or_default();
+    duration(word).ok_or_else(|| {
+        RuleError::new(1, format!("'{word}' is no duration"))
+            .expecting("a number with us, ms, s, m, h or d")
+    })
 }
 
 impl<'l> RulesBuilder<'l> {
@@ -147,28 +160,28 @@ impl<'l> RulesBuilder<'l> {
         Ok(warnings)
     }
 
-    /// `stick on|match|store-request KEY [table T] [if|unless CONDITION]`.
+    /// `stick on|match|store-request|store-response KEY [table T] [if|unless CONDITION]`.
     pub fn stick(&mut self, words: &[&str]) -> Parsed {
         self.read_maps(words)?;
         let mut cursor = Words::new(words);
-        let (matches, stores) = match cursor.required("'on', 'match' or 'store-request'")? {
-            "on" => (true, true),
-            "match" => (true, false),
-            "store-request" => (false, true),
-            "store-response" => {
-                return Err(cursor.wrong("'stick store-response' is not supported"));
-            }
+        const WORDS: &str = "on, match, store-request or store-response";
+        let (matches, stores, place) = match cursor.required(WORDS)? {
+            "on" => (true, true, Place::TcpContent),
+            "match" => (true, false, Place::TcpContent),
+            "store-request" => (false, true, Place::TcpContent),
+            "store-response" => (false, true, Place::TcpResponse),
             other => {
                 return Err(cursor
                     .wrong(format!("unexpected '{other}' after 'stick'"))
-                    .expecting("on, match or store-request"));
+                    .expecting(WORDS));
             }
         };
+        let stage = stage(place);
         let mut warnings = Vec::new();
         let mut slots = self.rules.slots;
         let mut context = Context {
-            place: Place::TcpContent,
-            site: self.site(Stage::Content),
+            place,
+            site: self.site(stage),
             slots: &mut slots,
             lengths: &self.lengths,
             warnings: &mut warnings,
@@ -176,8 +189,12 @@ impl<'l> RulesBuilder<'l> {
         let at = cursor.at();
         let key = action::expression(&mut cursor, &mut context)?;
         let table = action::table_of(&mut cursor, &context, at, &key)?;
-        let condition = self.condition_after(&cursor, Stage::Content, &mut warnings)?;
-        self.rules.sticks.push(Stick {
+        let condition = self.condition_after(&cursor, stage, &mut warnings)?;
+        let list = match place {
+            Place::TcpResponse => &mut self.rules.learned,
+            _ => &mut self.rules.sticks,
+        };
+        list.push(Stick {
             matches,
             stores,
             key,
@@ -189,7 +206,8 @@ impl<'l> RulesBuilder<'l> {
 
     /// Proxies whose tables `stick` lines use: they have to store servers.
     pub fn stick_tables(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.rules.sticks.iter().filter_map(|s| s.table.as_ref())
+        let all = self.rules.sticks.iter().chain(&self.rules.learned);
+        all.filter_map(|s| s.table.as_ref())
     }
 
     /// `monitor fail if|unless CONDITION`.
@@ -229,19 +247,8 @@ impl<'l> RulesBuilder<'l> {
             Some("session") => Place::TcpSession,
             Some("content") => Place::TcpContent,
             Some("inspect-delay") => {
-                let (delay, word) = match words.get(1) {
-                    Some(word) => (duration(word), *word),
-                    None => (None, ""),
-                };
-                let wrong = || {
-                    RuleError::new(1, format!("'{word}' is no duration"))
-                        .expecting("a number with us, ms, s, m, h or d")
-                };
-                self.rules.inspect_delay = Some(delay.ok_or_else(wrong)?);
-                return match words.get(2) {
-                    Some(extra) => Err(RuleError::new(2, format!("unexpected '{extra}'"))),
-                    None => Ok(Vec::new()),
-                };
+                self.rules.inspect_delay = Some(inspect_delay(words)?);
+                return Ok(Vec::new());
             }
             other => {
                 let found = other.unwrap_or_default();
@@ -260,26 +267,25 @@ impl<'l> RulesBuilder<'l> {
         Ok(warnings)
     }
 
-    /// `tcp-response content|inspect-delay ...`: checked, and said that it is not carried out.
+    /// `tcp-response content|inspect-delay ...`.
     pub fn tcp_response(&mut self, words: &[&str]) -> Parsed {
         self.read_maps(words)?;
-        let mut warnings = match words.first().copied() {
-            Some("content") => self.rule(Place::TcpResponse, words, 1)?.1,
-            Some("inspect-delay") => Vec::new(),
+        match words.first().copied() {
+            Some("content") => {
+                let (rule, warnings) = self.rule(Place::TcpResponse, words, 1)?;
+                self.rules.answers.push(rule);
+                Ok(warnings)
+            }
+            Some("inspect-delay") => {
+                self.rules.answer_delay = Some(inspect_delay(words)?);
+                Ok(Vec::new())
+            }
             other => {
                 let found = other.unwrap_or_default();
-                return Err(RuleError::new(
-                    0,
-                    format!("unexpected '{found}' after 'tcp-response'"),
-                )
-                .expecting("content or inspect-delay"));
+                let message = format!("unexpected '{found}' after 'tcp-response'");
+                Err(RuleError::new(0, message).expecting("content or inspect-delay"))
             }
-        };
-        warnings.push(RuleWarning {
-            word: 0,
-            message: "responses are not inspected yet: the line has no effect".into(),
-        });
-        Ok(warnings)
+        }
     }
 
     /// `http-request ACTION ... [if|unless CONDITION]`.
@@ -387,6 +393,7 @@ impl<'l> RulesBuilder<'l> {
             &mut rules.connection,
             &mut rules.session,
             &mut rules.content,
+            &mut rules.answers,
             &mut rules.http_request,
             &mut rules.redirects,
             &mut rules.http_response,
@@ -398,6 +405,7 @@ impl<'l> RulesBuilder<'l> {
         rules
             .sticks
             .iter_mut()
+            .chain(&mut rules.learned)
             .map(|stick| &mut stick.condition)
             .chain(&mut rules.monitor_fail)
             .for_each(|condition| condition.complete(&acls));

@@ -33,6 +33,8 @@ pub(super) enum Ending {
     Auth(Option<Arc<str>>),
     SilentDrop,
     Reject,
+    /// No more of the server.
+    Close,
     /// What follows is HTTP.
     SwitchMode,
     /// A condition depends on bytes that are not there yet.
@@ -61,6 +63,7 @@ pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState
         let ending = match &rule.action {
             Action::Allow => Ending::Continue,
             Action::Reject => Ending::Reject,
+            Action::Close => Ending::Close,
             Action::SilentDrop => Ending::SilentDrop,
             Action::SwitchMode => Ending::SwitchMode,
             // The key may still come.
@@ -90,6 +93,9 @@ pub(super) struct Bytes<'b> {
     pub(super) connection: &'b ConnectionInfo,
     pub(super) request: Option<HeadRef<'b>>,
     pub(super) payload: &'b [u8],
+    pub(super) response: Option<HeadRef<'b>>,
+    /// Bytes of the server.
+    pub(super) answer: &'b [u8],
     pub(super) complete: bool,
 }
 
@@ -101,6 +107,8 @@ impl<'b> Bytes<'b> {
         let mut view = RequestView::new(self.now, self.connection, state)
             .with_payload(self.payload, self.complete);
         view.request = self.request;
+        view.response = self.response;
+        view.answer = self.answer;
         view
     }
 }

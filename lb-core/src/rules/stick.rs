@@ -1,4 +1,4 @@
-//! `stick` lines: which server a table remembers, and which it is to remember.
+//! `stick` lines: which server a table remembers, and what of a stream it is to remember its server by.
 
 use std::{sync::Arc, time::Instant};
 
@@ -10,7 +10,10 @@ use crate::{
     stick_table::{Key, StickTable},
 };
 
-/// `stick on`, `stick match`, `stick store-request`.
+/// Most entries that one request, or one response, makes.
+const MOST: usize = 8;
+
+/// `stick on`, `stick match`, `stick store-request`, `stick store-response`.
 #[derive(Debug, Clone)]
 pub(super) struct Stick {
     pub(super) matches: bool,
@@ -19,6 +22,19 @@ pub(super) struct Stick {
     /// The proxy whose table it is.
     pub(super) table: Option<Arc<str>>,
     pub(super) condition: Condition,
+}
+
+impl Stick {
+    fn table<'v>(&self, view: &RequestView<'v>) -> Option<&'v Arc<StickTable>> {
+        let name = self.table.as_deref().or(view.backend)?;
+        view.state.world.as_deref()?.table(name)
+    }
+
+    /// The key, where the condition holds.
+    fn key(&self, table: &StickTable, view: &RequestView<'_>) -> Option<Key> {
+        let holds = self.condition.holds(view);
+        holds.then(|| table.key_of(self.key.value(view)?)).flatten()
+    }
 }
 
 /// Entries that are to remember the server of a stream.
@@ -34,40 +50,57 @@ impl Stores {
             table.set_server(now, key, server);
         }
     }
+
+    /// Whether `table` takes one: the first criterion that a line finds for a table is the one that counts.
+    fn takes(&self, table: &Arc<StickTable>) -> bool {
+        let has = |(other, _): &(Arc<StickTable>, Key)| Arc::ptr_eq(other, table);
+        self.entries.len() < MOST && !self.entries.iter().any(has)
+    }
 }
 
 impl ProxyRules {
-    /// Whether there is any `stick` line.
+    /// Whether there is any `stick` line about requests.
     pub fn sticks(&self) -> bool {
         !self.rules.sticks.is_empty()
     }
 
-    /// `stick` lines: the number of the server that a table remembers, and where the server is to be remembered.
+    /// `stick` lines about requests: the number of the server that a table remembers, and where the server is to be
+    /// remembered.
     pub fn stick(&self, view: &RequestView<'_>) -> (Option<u32>, Stores) {
         let mut server = None;
         let mut stores = Stores::default();
         for stick in &self.rules.sticks {
+            let Some(table) = stick.table(view) else {
+                continue;
+            };
             let looks = stick.matches && server.is_none();
-            if !(looks || stick.stores) || !stick.condition.holds(view) {
+            let keeps = stick.stores && stores.takes(table);
+            if !(looks || keeps) {
                 continue;
             }
-            let name = stick.table.as_deref().or(view.backend);
-            let world = view.state.world.as_deref();
-            let table = name.and_then(|name| world?.table(name));
-            let found = table.and_then(|table| {
-                let key = table.key_of(stick.key.value(view)?)?;
-                Some((table, key))
-            });
-            let Some((table, key)) = found else {
+            let Some(key) = stick.key(table, view) else {
                 continue;
             };
             if looks {
                 server = table.server(view.now, &key);
             }
-            if stick.stores {
+            if keeps {
                 stores.entries.push((Arc::clone(table), key));
             }
         }
         (server, stores)
+    }
+
+    /// `stick store-response` lines: where the server is to be remembered.
+    pub fn learn(&self, view: &RequestView<'_>) -> Stores {
+        let mut stores = Stores::default();
+        for stick in &self.rules.learned {
+            let table = stick.table(view).filter(|table| stores.takes(table));
+            let found = table.and_then(|table| Some((table, stick.key(table, view)?)));
+            if let Some((table, key)) = found {
+                stores.entries.push((Arc::clone(table), key));
+            }
+        }
+        stores
     }
 }

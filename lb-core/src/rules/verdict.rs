@@ -34,6 +34,25 @@ pub enum ContentVerdict {
     },
 }
 
+/// After `tcp-response content`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerVerdict {
+    /// Go on.
+    Accept,
+    /// Close the connection with the server; the client gets what has been received.
+    Close,
+    /// Close both connections.
+    Reject,
+    /// Forget the connection without telling the client.
+    SilentDrop,
+    /// Ask again when more bytes are there, or with `complete` when this much time has passed since the first
+    /// question.
+    NeedMore {
+        /// `tcp-response inspect-delay`.
+        within: Duration,
+    },
+}
+
 /// What answers in place of a server (`use-service`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {

@@ -30,6 +30,7 @@ mod clients;
 mod dynamic;
 mod framing;
 mod heads;
+mod inspected;
 mod limits;
 mod maps;
 mod marks;

@@ -13,6 +13,7 @@ use super::{
     exchange::size_in_log,
     forward::{letter, server_mode},
     hold::{self, Wait},
+    inspect::{Inspected, inspect},
     wait::{Patience, Step},
 };
 use crate::{
@@ -51,6 +52,22 @@ pub(super) async fn pass_back(
     let received = HeadRef::new(&x.response, dialed.server.input.bytes());
     let head_size = size_in_log(received, 3 + received.reason().len());
     note_status(connection, &dialed, response.status);
+    let inspected = inspect(connection, x, proxy, &dialed);
+    if inspected == Inspected::Refused {
+        x.trace.status = Some(response.status);
+        // It has been read, though nobody got it.
+        let content = dialed
+            .server
+            .input
+            .bytes()
+            .len()
+            .saturating_sub(response.head_len);
+        x.trace.bytes_read += head_size + content as u64;
+        x.trace.bytes_uploaded += x.up.bytes();
+        x.trace.timers.response = None;
+        drop(dialed);
+        return Next::Close;
+    }
     if let Some(answer) = apply_rules(connection, x, proxy, &mut dialed, &response).await {
         drop(dialed);
         return answer.send(connection, x, Some(summary)).await;
@@ -108,6 +125,7 @@ pub(super) async fn pass_back(
     let sent_all = x.up.is_done();
     let keeps = whole
         && sent_all
+        && inspected == Inspected::Passes
         && server_stays(
             summary,
             &response,
@@ -219,6 +237,7 @@ async fn apply_rules(
         match verdict {
             ResponseVerdict::Continue | ResponseVerdict::WaitForBody { .. } => {}
             ResponseVerdict::Deny { status, reply } => {
+                connection.count_denied_response(&dialed.lease);
                 x.trace.end_with(b'P', b'H');
                 return Some(reply.map_or(Answer::Page(status), Answer::reply));
             }

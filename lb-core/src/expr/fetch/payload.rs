@@ -1,12 +1,9 @@
 //! Received bytes before anything is parsed: lengths, slices, TLS hello messages. Manual 7.3.5.
 
 use super::{Eval, Fetch};
-use crate::{
-    expr::{
-        Needs, Settled, Type, Value,
-        args::{ArgKind, Argument, may, need},
-    },
-    request::RequestView,
+use crate::expr::{
+    Needs, Settled, Type, Value,
+    args::{ArgKind, Argument, may, need},
 };
 
 /// The entries.
@@ -18,10 +15,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Payload,
         "Number of bytes received and not yet passed on.",
-        Eval::Growing(|_, view| {
-            let length = i64::try_from(view.payload.len()).unwrap_or(i64::MAX);
-            (Some(Value::Int(length)), Settled::No)
-        }),
+        Eval::Growing(|_, view| length(view.payload)),
     ),
     Fetch::row(
         "req.payload",
@@ -30,7 +24,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Binary,
         Needs::Payload,
         "That many received bytes (all for 0) from an offset.",
-        Eval::Growing(payload),
+        Eval::Growing(|args, view| slice(args, view.payload)),
     ),
     Fetch::row(
         "req.payload_lv",
@@ -43,7 +37,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Binary,
         Needs::Payload,
         "Received bytes whose length stands before them in that many bytes at an offset.",
-        Eval::Growing(payload_lv),
+        Eval::Growing(|args, view| counted_slice(args, view.payload)),
     ),
     Fetch::row(
         "req.ssl_hello_type",
@@ -127,7 +121,59 @@ pub(super) const TABLE: &[Fetch] = &[
             (Some(Value::Int(found.is_some().into())), Settled::No)
         }),
     ),
+    Fetch::row(
+        "res.len",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Answer,
+        "Number of bytes received from the server and not yet passed on.",
+        Eval::Growing(|_, view| length(view.answer)),
+    ),
+    Fetch::row(
+        "res.payload",
+        &[],
+        &[need("offset", ArgKind::Int), need("length", ArgKind::Int)],
+        Type::Binary,
+        Needs::Answer,
+        "That many received bytes of the server (all for 0) from an offset.",
+        Eval::Growing(|args, view| slice(args, view.answer)),
+    ),
+    Fetch::row(
+        "res.payload_lv",
+        &["resp.payload_lv"],
+        &[
+            need("offset", ArgKind::Int),
+            need("length", ArgKind::Int),
+            may("offset2", ArgKind::Int),
+        ],
+        Type::Binary,
+        Needs::Answer,
+        "Received bytes of the server whose length stands before them in that many bytes at an offset.",
+        Eval::Growing(|args, view| counted_slice(args, view.answer)),
+    ),
+    Fetch::row(
+        "res.ssl_hello_type",
+        &["rep.ssl_hello_type", "rep_ssl_hello_type"],
+        &[],
+        Type::Int,
+        Needs::Answer,
+        "2 if the received bytes of the server are a TLS ServerHello, 1 if a ClientHello.",
+        Eval::Growing(|_, view| match handshake(view.answer) {
+            Handshake::Whole(record) => {
+                let kind = record.first().filter(|kind| matches!(kind, 1 | 2));
+                (kind.map(|kind| Value::Int((*kind).into())), Settled::Yes)
+            }
+            Handshake::Other => (None, Settled::Yes),
+            Handshake::Partial => (None, Settled::No),
+        }),
+    ),
 ];
+
+fn length<'a>(bytes: &[u8]) -> (Option<Value<'a>>, Settled) {
+    let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+    (Some(Value::Int(length)), Settled::No)
+}
 
 fn position(args: &[Argument], index: usize) -> usize {
     args.get(index)
@@ -136,21 +182,21 @@ fn position(args: &[Argument], index: usize) -> usize {
         .unwrap_or(0)
 }
 
-fn payload<'a>(args: &'a [Argument], view: &RequestView<'a>) -> (Option<Value<'a>>, Settled) {
+fn slice<'a>(args: &[Argument], bytes: &'a [u8]) -> (Option<Value<'a>>, Settled) {
     let (offset, length) = (position(args, 0), position(args, 1));
     if length == 0 {
-        let rest = view.payload.get(offset..).filter(|rest| !rest.is_empty());
+        let rest = bytes.get(offset..).filter(|rest| !rest.is_empty());
         return (rest.map(|r| Value::Binary(r.into())), Settled::No);
     }
-    match view.payload.get(offset..offset.saturating_add(length)) {
+    match bytes.get(offset..offset.saturating_add(length)) {
         Some(bytes) => (Some(Value::Binary(bytes.into())), Settled::Yes),
         None => (None, Settled::No),
     }
 }
 
-fn payload_lv<'a>(args: &'a [Argument], view: &RequestView<'a>) -> (Option<Value<'a>>, Settled) {
+fn counted_slice<'a>(args: &[Argument], bytes: &'a [u8]) -> (Option<Value<'a>>, Settled) {
     let (offset, width) = (position(args, 0), position(args, 1));
-    let Some(length) = view.payload.get(offset..offset.saturating_add(width)) else {
+    let Some(length) = bytes.get(offset..offset.saturating_add(width)) else {
         return (None, Settled::No);
     };
     let length = length.iter().fold(0_usize, |sum, byte| {
@@ -160,7 +206,7 @@ fn payload_lv<'a>(args: &'a [Argument], view: &RequestView<'a>) -> (Option<Value
         Some(_) => position(args, 2),
         None => offset.saturating_add(width),
     };
-    match view.payload.get(start..start.saturating_add(length)) {
+    match bytes.get(start..start.saturating_add(length)) {
         Some(bytes) => (Some(Value::Binary(bytes.into())), Settled::Yes),
         None => (None, Settled::No),
     }
@@ -176,35 +222,49 @@ enum Hello<'a> {
     Other,
 }
 
-/// Recognises a ClientHello in one TLS record (RFC 8446 §5.1, §4.1.2).
-fn client_hello(bytes: &[u8]) -> Hello<'_> {
+/// A TLS record of the handshake.
+enum Handshake<'a> {
+    /// All of it: the type of its first message stands in front.
+    Whole(&'a [u8]),
+    /// The beginning of one.
+    Partial,
+    /// Something else.
+    Other,
+}
+
+/// Recognises a record of the handshake (RFC 8446 §5.1).
+fn handshake(bytes: &[u8]) -> Handshake<'_> {
     match bytes.first() {
-        None => return Hello::Partial,
+        None => return Handshake::Partial,
         Some(22) => {}
-        Some(_) => return Hello::Other,
+        Some(_) => return Handshake::Other,
     }
     let &[_, major, _, high, low, ref rest @ ..] = bytes else {
-        return Hello::Partial;
+        return Handshake::Partial;
     };
     if major != 3 {
-        return Hello::Other;
+        return Handshake::Other;
     }
     let length = usize::from(u16::from_be_bytes([high, low]));
     // A record holds 16 KiB at most and a handshake message has a header of four bytes.
     if !(4..=16_640).contains(&length) {
-        return Hello::Other;
+        return Handshake::Other;
     }
-    if rest.first().is_some_and(|kind| *kind != 1) {
-        return Hello::Other;
+    match rest.get(..length) {
+        Some(record) => Handshake::Whole(record),
+        None => Handshake::Partial,
     }
-    let Some(record) = rest.get(..length) else {
-        return Hello::Partial;
-    };
-    match record {
-        &[1, _, _, _, major, minor, ref body @ ..] => Hello::Complete {
+}
+
+/// Recognises a ClientHello in one TLS record (RFC 8446 §5.1, §4.1.2).
+fn client_hello(bytes: &[u8]) -> Hello<'_> {
+    match handshake(bytes) {
+        Handshake::Whole(&[1, _, _, _, major, minor, ref body @ ..]) => Hello::Complete {
             version: (major, minor),
             body,
         },
+        // The type of the message is known before the rest has come.
+        Handshake::Partial if bytes.get(5).is_none_or(|kind| *kind == 1) => Hello::Partial,
         _ => Hello::Other,
     }
 }

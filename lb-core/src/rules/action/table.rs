@@ -119,6 +119,13 @@ pub const ACTIONS: &[ActionSpec] = &[
         |_, _| Ok(Action::Reject),
     ),
     row(
+        "close",
+        &[TcpRes],
+        "close",
+        "Closes the connection with the server; the client gets what has been received.",
+        |_, _| Ok(Action::Close),
+    ),
+    row(
         "silent-drop",
         &[Conn, Sess, Cont, TcpRes, Req, Res],
         "silent-drop",

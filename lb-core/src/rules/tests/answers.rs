@@ -171,3 +171,51 @@ fn redirections() {
     );
     assert_eq!(verdict, RequestVerdict::Continue);
 }
+
+#[test]
+fn rules_on_answers_wait_for_their_bytes_and_no_longer() {
+    let rules = build(&[
+        "tcp-response inspect-delay 1s",
+        "tcp-response content accept if { res.payload(0,2) -m str ok }",
+        "tcp-response content set-var(txn.len) res.len",
+        "tcp-response content reject if { res.payload(0,2) -m str no }",
+        "tcp-response content close if { res.ssl_hello_type 2 }",
+    ]);
+    let world = World::new();
+    let now = world.connection.accepted_at;
+    let verdict = |answer: &[u8], complete| {
+        let mut state = RuleState::default();
+        let heads = (None, None);
+        rules.on_answer(
+            now,
+            &world.connection,
+            heads,
+            (answer, complete),
+            &mut state,
+        )
+    };
+    let within = Duration::from_secs(1);
+    assert_eq!(verdict(b"", false), AnswerVerdict::NeedMore { within });
+    assert_eq!(verdict(b"n", false), AnswerVerdict::NeedMore { within });
+    assert_eq!(verdict(b"ok", false), AnswerVerdict::Accept);
+    assert_eq!(verdict(b"no", false), AnswerVerdict::Reject);
+    assert_eq!(verdict(b"n", true), AnswerVerdict::Accept);
+    let hello = b"\x16\x03\x03\x00\x06\x02\x00\x00\x02\x03\x03";
+    assert_eq!(
+        verdict(hello.get(..8).unwrap(), false),
+        AnswerVerdict::NeedMore { within }
+    );
+    assert_eq!(verdict(hello, false), AnswerVerdict::Close);
+
+    // Without a time nothing is waited for, nor seen.
+    let rules = build(&["tcp-response content reject if { res.len gt 0 }"]);
+    let mut state = RuleState::default();
+    let seen = rules.on_answer(
+        now,
+        &world.connection,
+        (None, None),
+        (b"no", false),
+        &mut state,
+    );
+    assert_eq!(seen, AnswerVerdict::Accept);
+}

@@ -144,9 +144,9 @@ fn doubtful_rules_are_warned_about_at_their_word() {
             "acl 'anonymous' will never match here",
         ),
         (
-            "tcp-response content reject",
-            0,
-            "responses are not inspected yet",
+            "tcp-response content reject if { req.len gt 1 }",
+            3,
+            "acl 'anonymous' will never match here",
         ),
     ] {
         let mut builder = RulesBuilder::new(ProxySide::Listen, &load);

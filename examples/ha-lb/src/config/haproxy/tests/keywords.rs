@@ -73,8 +73,8 @@ fn proxy_keywords() {
     for (place, line) in PROXIES {
         check(*place, line, first(line));
     }
-    // Their words are tested below; of `tcp-response` the rules say themselves what has an effect.
-    let sub = ["option", "timeout", "stats", "tcp-response", "errorfiles"];
+    // Their words are tested below.
+    let sub = ["option", "timeout", "stats", "errorfiles"];
     covered(PROXY, PROXIES.iter().map(|(_, line)| *line).chain(sub));
 }
 

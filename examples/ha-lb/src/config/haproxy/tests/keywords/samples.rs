@@ -115,6 +115,10 @@ pub(super) const PROXIES: &[(In, &str)] = &[
         Frontend,
         "tcp-request connection reject if { src 10.0.0.0/8 }",
     ),
+    (
+        Backend,
+        "tcp-response content close if { res.payload(0,3) -m str bye }",
+    ),
     (Frontend, "timeout client 9s"),
     (Backend, "use-server s if TRUE"),
     (Frontend, "use_backend other if METH_GET"),
