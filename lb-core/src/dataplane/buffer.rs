@@ -96,6 +96,19 @@ impl Buffer {
         }
     }
 
+    /// Moves `count` waiting bytes that lie behind the first `from` to behind the first `to`, which is not beyond.
+    pub(super) fn slide(&mut self, from: usize, to: usize, count: usize) {
+        let (from, to) = (self.start + from, self.start + to);
+        if to < from && from + count <= self.end {
+            self.memory.copy_within(from..from + count, to);
+        }
+    }
+
+    /// Forgets the last `count` waiting bytes.
+    pub(super) fn shorten(&mut self, count: usize) {
+        self.end = self.end.saturating_sub(count).max(self.start);
+    }
+
     /// Consumes `count` bytes but keeps them readable by [`Buffer::kept`] until [`Buffer::forget`].
     pub(super) fn keep(&mut self, count: usize) {
         self.compact();

@@ -24,6 +24,8 @@ pub struct BodyProgress {
     pub done: bool,
     /// Bytes among them that frame the content of chunks; all but one once the last chunk has passed.
     pub framing: u64,
+    /// Bytes among them that are extensions of chunks.
+    pub extension: usize,
 }
 
 impl Body {
@@ -39,7 +41,20 @@ impl Body {
 
     /// Takes what belongs to the body from the front of `bytes`, which pass through unchanged.
     pub fn pass(&mut self, bytes: &[u8]) -> Result<BodyProgress, Error> {
-        let mut framing = 0;
+        self.run(bytes, ChunkedDecoder::pass)
+    }
+
+    /// The same up to the end of the first extension of a chunk, which the last bytes of those consumed are then.
+    pub fn pass_to_extension(&mut self, bytes: &[u8]) -> Result<BodyProgress, Error> {
+        self.run(bytes, ChunkedDecoder::pass_to_extension)
+    }
+
+    fn run(
+        &mut self,
+        bytes: &[u8],
+        chunks: fn(&mut ChunkedDecoder, &[u8]) -> Result<BodyProgress, Error>,
+    ) -> Result<BodyProgress, Error> {
+        let (mut framing, mut extension) = (0, 0);
         let consumed = match self {
             Self::Done => 0,
             Self::UntilClose => bytes.len(),
@@ -51,8 +66,8 @@ impl Body {
                 run
             }
             Self::Chunked(decoder) => {
-                let progress = decoder.pass(bytes)?;
-                framing = progress.framing;
+                let progress = chunks(decoder, bytes)?;
+                (framing, extension) = (progress.framing, progress.extension);
                 progress.consumed
             }
         };
@@ -61,6 +76,7 @@ impl Body {
             consumed,
             done: self.is_done(),
             framing,
+            extension,
         })
     }
 

@@ -85,6 +85,15 @@ pub struct Piece {
     pub done: bool,
 }
 
+/// What one step saw.
+#[derive(Debug, Default)]
+struct Step {
+    consumed: usize,
+    data: Range<usize>,
+    /// Bytes of an extension, the last of those consumed.
+    extension: usize,
+}
+
 /// Decoder of one chunked body.
 #[derive(Debug, Clone)]
 pub struct ChunkedDecoder {
@@ -143,17 +152,31 @@ impl ChunkedDecoder {
 
     /// Runs over `bytes`, which follow the ones consumed before: all of the body that is in them.
     pub fn pass(&mut self, bytes: &[u8]) -> Result<BodyProgress, Error> {
-        let (mut consumed, mut content) = (0, 0);
+        self.run(bytes, |_| false)
+    }
+
+    /// The same up to the end of the first extension in `bytes`; it is the last bytes of those consumed.
+    pub fn pass_to_extension(&mut self, bytes: &[u8]) -> Result<BodyProgress, Error> {
+        self.run(bytes, |step| step.extension > 0)
+    }
+
+    fn run(&mut self, bytes: &[u8], ends: fn(&Step) -> bool) -> Result<BodyProgress, Error> {
+        let (mut consumed, mut content, mut extension) = (0, 0, 0);
         while consumed < bytes.len() && !self.is_done() {
             let step = self.step(bytes.get(consumed..).unwrap_or_default())?;
             consumed += step.consumed;
             content += step.data.len();
+            extension += step.extension;
+            if ends(&step) {
+                break;
+            }
         }
         let ended = usize::from(consumed > 0 && self.is_done());
         Ok(BodyProgress {
             consumed,
             done: self.is_done(),
             framing: (consumed - content - ended) as u64,
+            extension,
         })
     }
 
@@ -174,30 +197,25 @@ impl ChunkedDecoder {
         })
     }
 
-    /// Either a run of content or everything up to the next one.
-    fn step(&mut self, bytes: &[u8]) -> Result<Piece, Error> {
+    /// Either a run of content, or everything up to the next one or to the end of an extension before it.
+    fn step(&mut self, bytes: &[u8]) -> Result<Step, Error> {
+        let mut step = Step::default();
         if let State::Data { left } = self.state {
-            let run = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-            self.skip(run as u64);
-            return Ok(Piece {
-                consumed: run,
-                data: 0..run,
-                done: false,
-            });
+            step.consumed = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            step.data = 0..step.consumed;
+            self.skip(step.consumed as u64);
+            return Ok(step);
         }
-        let mut consumed = 0;
         for &b in bytes {
-            if matches!(self.state, State::Data { .. } | State::Done) {
+            let ended = step.extension > 0 && b == b'\r';
+            if ended || matches!(self.state, State::Data { .. } | State::Done) {
                 break;
             }
             self.state = self.after(b)?;
-            consumed += 1;
+            step.consumed += 1;
+            step.extension += usize::from(matches!(self.state, State::Extension { .. }));
         }
-        Ok(Piece {
-            consumed,
-            data: 0..0,
-            done: false,
-        })
+        Ok(step)
     }
 
     /// The state after one byte of framing.

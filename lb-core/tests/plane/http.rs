@@ -1,5 +1,6 @@
 //! HTTP mode: what a client and an origin see of each other when nothing goes wrong.
 
+mod attacks;
 mod content;
 
 use std::{

@@ -31,14 +31,7 @@ impl Flow {
             }
             return Ok(());
         }
-        if !self.body.is_done() {
-            let fresh = from.input.bytes().get(self.approved..).unwrap_or_default();
-            if !fresh.is_empty() {
-                let progress = self.body.pass(fresh).map_err(|_| Fault::Malformed)?;
-                self.approved += progress.consumed;
-                self.framing += progress.framing;
-            }
-        }
+        self.pass_body(from)?;
         if self.hidden {
             from.input.consume(self.approved);
             self.approved = 0;
@@ -48,6 +41,26 @@ impl Flow {
         if over && !self.body.ends_at_close() {
             return Err(Fault::Truncated);
         }
+        Ok(())
+    }
+
+    /// Counts what has come of the body, and takes extensions of chunks out of it: they mean nothing to the next hop
+    /// (RFC 9112 §7.1.1), and readers differ about what ends them.
+    fn pass_body(&mut self, from: &mut Side) -> Result<(), Fault> {
+        let mut read = self.approved;
+        while !self.body.is_done() && read < from.input.len() {
+            let fresh = from.input.bytes().get(read..).unwrap_or_default();
+            let passed = self.body.pass_to_extension(fresh);
+            let progress = passed.map_err(|_| Fault::Malformed)?;
+            let stays = progress.consumed - progress.extension;
+            from.input.slide(read, self.approved, stays);
+            read += progress.consumed;
+            self.approved += stays;
+            self.framing += progress.framing - progress.extension as u64;
+        }
+        let rest = from.input.len() - read;
+        from.input.slide(read, self.approved, rest);
+        from.input.shorten(read - self.approved);
         Ok(())
     }
 
