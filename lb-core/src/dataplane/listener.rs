@@ -1,5 +1,7 @@
 //! Accepting: one task per listening socket of a worker.
 
+mod relief;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
@@ -30,6 +32,7 @@ use crate::{
     log::LogFormat,
     stats::{FrontendCounters, ListenerCounters, ProcessCounters},
 };
+pub(super) use relief::{Relief, WhenSettled, relieve, stand_in};
 
 /// How long a listener rests after the system refused a descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -87,6 +90,7 @@ pub(super) struct Post {
     identity: u64,
     listener: RefCell<Rc<Listener>>,
     leaving: Cell<Leaving>,
+    relieves: bool,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -109,8 +113,22 @@ impl Post {
             socket: rt::Listener::new(fd)?,
             listener: RefCell::new(Rc::clone(listener)),
             leaving: Cell::new(Leaving::No),
+            relieves: false,
             waker: RefCell::default(),
         })
+    }
+
+    /// The socket is another worker's.
+    pub(super) fn relieving(self) -> Self {
+        Self {
+            relieves: true,
+            ..self
+        }
+    }
+
+    /// Whether the socket is another worker's.
+    pub(super) fn relieves(&self) -> bool {
+        self.relieves
     }
 
     /// See [`identity`].
@@ -158,13 +176,7 @@ impl Post {
             };
             match self.socket.poll_accept(cx) {
                 Poll::Ready(accepted) => Poll::Ready(Some(Incoming {
-                    accepted: accepted.and_then(|(fd, source)| {
-                        let socket = rt::Socket::connected(fd)?;
-                        Ok(match source {
-                            Some(source) => (Plain::Tcp(socket), source),
-                            None => (Plain::Unix(socket), NO_ADDRESS),
-                        })
-                    }),
+                    accepted: accepted.and_then(opened),
                     listener: Rc::clone(&listener),
                     process: outer,
                     frontend: inner,
@@ -175,6 +187,43 @@ impl Post {
         })
         .await
     }
+
+    /// Completes when somebody may wait here; false once accepting has ended.
+    async fn told(&self) -> bool {
+        std::future::poll_fn(|cx| {
+            self.waker.replace(Some(cx.waker().clone()));
+            match self.leaving.get() {
+                Leaving::No => self.socket.poll_told(cx).map(|()| true),
+                _ => Poll::Ready(false),
+            }
+        })
+        .await
+    }
+
+    /// A connection that waits, if there is one and a place for it.
+    fn accept_now(&self) -> Option<Incoming> {
+        let listener = self.listener.borrow();
+        let [process, frontend] = &listener.gates;
+        let (process, frontend) = (process.enter()?, frontend.enter()?);
+        let accepted = self.socket.accept();
+        if matches!(&accepted, Err(e) if e.kind() == io::ErrorKind::WouldBlock) {
+            return None;
+        }
+        Some(Incoming {
+            accepted: accepted.and_then(opened),
+            listener: Rc::clone(&listener),
+            process,
+            frontend,
+        })
+    }
+}
+
+fn opened((fd, source): (OwnedFd, Option<SocketAddr>)) -> io::Result<(Plain, SocketAddr)> {
+    let socket = rt::Socket::connected(fd)?;
+    Ok(match source {
+        Some(source) => (Plain::Tcp(socket), source),
+        None => (Plain::Unix(socket), NO_ADDRESS),
+    })
 }
 
 /// The answer of the kernel, and what goes with it.
@@ -353,34 +402,38 @@ pub(super) async fn run(worker: Rc<Worker>, post: Rc<Post>) {
             let Some(incoming) = post.accept().await else {
                 return;
             };
-            let listener = incoming.listener;
-            let (socket, source) = match incoming.accepted {
-                Ok(accepted) => accepted,
-                // The client was gone before we came (accept(2)): the next one may be there.
-                Err(e) if is_of_one_connection(&e) => continue,
-                Err(e) => {
-                    if !std::mem::replace(&mut starved, true) {
-                        worker.notice(format!(
-                            "proxy {}: cannot accept, pausing: {e}",
-                            listener.proxy_config().name
-                        ));
-                    }
-                    rt::sleep(PAUSE).await;
-                    continue;
-                }
-            };
-            starved = false;
-            let admission = admit(&listener, source).await;
-            let places = Places {
-                _admission: admission,
-                _frontend: incoming.frontend,
-                _process: incoming.process,
-                secure: None,
-            };
-            session::spawn(&worker, &listener, listener.opened(socket, source, places));
+            begin(&worker, incoming, &mut starved).await;
         }
         rt::yield_now().await;
     }
+}
+
+/// Begins the session of whoever came. `starved`: the operator knows that this fails.
+async fn begin(worker: &Rc<Worker>, incoming: Incoming, starved: &mut bool) {
+    let listener = incoming.listener;
+    let (socket, source) = match incoming.accepted {
+        Ok(accepted) => accepted,
+        // The client was gone before we came (accept(2)): the next one may be there.
+        Err(e) if is_of_one_connection(&e) => return,
+        Err(e) => {
+            if !std::mem::replace(starved, true) {
+                worker.notice(format!(
+                    "proxy {}: cannot accept, pausing: {e}",
+                    listener.proxy_config().name
+                ));
+            }
+            return rt::sleep(PAUSE).await;
+        }
+    };
+    *starved = false;
+    let admission = admit(&listener, source).await;
+    let places = Places {
+        _admission: admission,
+        _frontend: incoming.frontend,
+        _process: incoming.process,
+        secure: None,
+    };
+    session::spawn(worker, &listener, listener.opened(socket, source, places));
 }
 
 /// Whether an error of `accept` concerns the connection and not the listener.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Balancer, Events, ListenerFd, Options, StartError, StatsService, clock,
-    listener::{self, Listener},
+    listener::{self, Listener, WhenSettled},
     pipe,
     probe::Checks,
     worker::{self, Command, Orders, Parts, WorkerHandle},
@@ -170,7 +170,7 @@ impl DataPlane {
                 number,
                 stats: self.stats.clone(),
                 events: Arc::clone(&self.events),
-                orders: prepared.orders(Vec::new(), Arc::default()),
+                orders: prepared.orders(Vec::new(), Arc::default(), None),
             };
             prepared.added.push(worker::spawn(parts)?);
         }
@@ -188,10 +188,15 @@ impl DataPlane {
         let sockets = std::mem::take(&mut prepared.sockets);
         let kept = sockets.iter().flatten();
         let kept = Arc::new(kept.map(|(_, fd)| listener::identity(fd)).collect());
+        let settled = Arc::new(listener::relieve(
+            &prepared.balancer,
+            &running.workers,
+            &sockets,
+        ));
         let mut sockets = sockets.into_iter();
         for worker in running.workers.iter() {
             let own = sockets.next().unwrap_or_default();
-            let orders = prepared.orders(own, Arc::clone(&kept));
+            let orders = prepared.orders(own, Arc::clone(&kept), Some(Arc::clone(&settled)));
             worker.send(Command::Adopt(Box::new(orders)));
         }
         running.balancer = Arc::clone(&prepared.balancer);
@@ -307,12 +312,18 @@ impl DataPlane {
 
 impl Prepared {
     /// What a worker is told of it.
-    fn orders(&self, sockets: Vec<(usize, OwnedFd)>, kept: Arc<listener::Identities>) -> Orders {
+    fn orders(
+        &self,
+        sockets: Vec<(usize, OwnedFd)>,
+        kept: Arc<listener::Identities>,
+        settled: Option<Arc<WhenSettled>>,
+    ) -> Orders {
         Orders {
             balancer: Arc::clone(&self.balancer),
             listeners: Arc::clone(&self.listeners),
             sockets,
             kept,
+            settled,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! thread, no system call to forget a socket before it is closed, one look at the clock for all that happens at
 //! once. Wakers may be used by any thread; everything else stays where it was made.
 
+mod pulse;
 mod reactor;
 mod socket;
 mod task;
@@ -24,6 +25,7 @@ use reactor::Reactor;
 use task::{Header, ROOT, Shared, Tasks};
 use timer::Timers;
 
+pub(super) use pulse::Pulse;
 pub(super) use socket::{Direction, Listener, Socket};
 pub(super) use task::{Task, spawn, yield_now};
 pub(super) use timer::{Timer, sleep, sleep_until, timeout, timeout_at};
@@ -40,6 +42,7 @@ struct Core {
     tasks: Tasks,
     timers: Timers,
     shared: Arc<Shared>,
+    pulse: Arc<Pulse>,
 }
 
 impl Core {
@@ -61,11 +64,16 @@ impl Core {
             Some(deadline) => Some(deadline.saturating_duration_since(clock::now())),
             None => None,
         };
+        if !busy {
+            self.pulse.waits();
+        }
         self.reactor.wait(timeout);
         // What another thread did before its peer sent something comes before that.
         self.shared.collect();
         self.reactor.tell();
-        self.timers.fire(clock::now());
+        let now = clock::now();
+        self.pulse.turns(now);
+        self.timers.fire(now);
     }
 }
 
@@ -73,6 +81,7 @@ impl Core {
 pub(super) struct EventLoop {
     epoll: OwnedFd,
     shared: Arc<Shared>,
+    pulse: Arc<Pulse>,
 }
 
 impl EventLoop {
@@ -82,7 +91,13 @@ impl EventLoop {
         Ok(Self {
             epoll: reactor::create(shared.bell())?,
             shared,
+            pulse: Arc::new(Pulse::new(clock::now())),
         })
+    }
+
+    /// Shows whether it turns.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// Runs `root`, and every task that is spawned meanwhile, until `root` is done; tasks that are left are dropped.
@@ -92,6 +107,7 @@ impl EventLoop {
             reactor: Reactor::new(self.epoll),
             timers: Timers::default(),
             shared: self.shared,
+            pulse: self.pulse,
         });
         CURRENT.set(Some(Rc::clone(&core)));
         task::enter(&core.shared);

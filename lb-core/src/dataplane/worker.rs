@@ -19,9 +19,9 @@ use super::{
     http1::Exchange,
     http2,
     idle::IdlePool,
-    listener::{self, Identities, Leaving, Listener, Post},
+    listener::{self, Identities, Leaving, Listener, Post, Relief, WhenSettled},
     registry::Registry,
-    rt::{self, EventLoop},
+    rt::{self, EventLoop, Pulse},
     sink::Sinks,
 };
 use crate::{
@@ -55,6 +55,8 @@ pub(super) enum Command {
     CutSessions(ServerKey),
     /// Tell when no connection is left.
     Drained(oneshot::Sender<()>),
+    /// Accept from the sockets of others while those stand still.
+    Relieve(Arc<Balancer>, Vec<Relief>),
     /// Cut every connection.
     Cut,
     /// End when no connection is left.
@@ -73,12 +75,15 @@ pub(super) struct Orders {
     pub(super) sockets: Vec<(usize, OwnedFd)>,
     /// The sockets of all workers: any other one is no longer listened on.
     pub(super) kept: Arc<Identities>,
+    /// Dropped when the worker has its own sockets.
+    pub(super) settled: Option<Arc<WhenSettled>>,
 }
 
 /// A started worker.
 #[derive(Debug, Clone)]
 pub(super) struct WorkerHandle {
     commands: mpsc::UnboundedSender<Command>,
+    pulse: Arc<Pulse>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     /// Disconnected when the thread's work is done.
     ended: Arc<Mutex<Receiver<()>>>,
@@ -88,6 +93,11 @@ impl WorkerHandle {
     /// Sends a command; a worker that has ended needs none.
     pub(super) fn send(&self, command: Command) {
         let _ = self.commands.send(command);
+    }
+
+    /// Shows whether its loop turns.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// Completes when the worker's loop has turned, or at once when it has ended.
@@ -186,6 +196,7 @@ pub(super) fn spawn(parts: Parts) -> Result<WorkerHandle, StartError> {
     let (commands, inbox) = mpsc::unbounded_channel();
     let (ending, ended) = std::sync::mpsc::channel();
     let turning = EventLoop::new().map_err(failed)?;
+    let pulse = turning.pulse();
     let thread = std::thread::Builder::new()
         .name(format!("worker-{number}"))
         .spawn(move || {
@@ -197,6 +208,7 @@ pub(super) fn spawn(parts: Parts) -> Result<WorkerHandle, StartError> {
         .map_err(failed)?;
     Ok(WorkerHandle {
         commands,
+        pulse,
         thread: Arc::new(Mutex::new(Some(thread))),
         ended: Arc::new(Mutex::new(ended)),
     })
@@ -239,6 +251,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
                 let _ = reply.send(());
             }
             Some(Command::Adopt(orders)) => worker.adopt(*orders),
+            Some(Command::Relieve(balancer, reliefs)) => worker.relieve(&balancer, reliefs),
             Some(Command::StopAccepting) => {
                 for post in worker.posts.take() {
                     post.leave(Leaving::Now);
@@ -289,7 +302,8 @@ impl Worker {
                 continue;
             };
             let identity = listener::identity(&fd);
-            if let Some(at) = before.iter().position(|post| post.identity() == identity) {
+            let same = |post: &Rc<Post>| post.identity() == identity && !post.relieves();
+            if let Some(at) = before.iter().position(same) {
                 let post = before.swap_remove(at);
                 post.serve(listener);
                 posts.push(post);
@@ -314,6 +328,7 @@ impl Worker {
             });
         }
         self.posts.replace(posts);
+        drop(orders.settled);
         self.sinks.adopt(&orders.balancer);
         self.idle.keep(&orders.balancer.server_keys());
         let grace = orders.balancer.config.global.hard_stop_after;
@@ -334,6 +349,37 @@ impl Worker {
                     .registry
                     .cut(|l| successor(&listeners, l).is_none() && current.successor(l).is_none());
             });
+        }
+    }
+
+    /// Knows the sockets of others from now on, after their own workers.
+    fn relieve(self: &Rc<Self>, balancer: &Arc<Balancer>, reliefs: Vec<Relief>) {
+        let current = self.current.borrow();
+        // What is told of a configuration that another has followed meanwhile is told of that one again.
+        if self.registry.is_finishing() || !Arc::ptr_eq(&current.balancer, balancer) {
+            return;
+        }
+        let listeners = Rc::clone(&current.listeners);
+        drop(current);
+        for relief in reliefs {
+            let identity = listener::identity(&relief.fd);
+            let known = |post: &Rc<Post>| post.identity() == identity;
+            // Of a socket that all share, each is an owner.
+            if self.posts.borrow().iter().any(known) {
+                continue;
+            }
+            let Some(listener) = listeners.get(relief.listener) else {
+                continue;
+            };
+            if let Ok(post) = Post::new(relief.fd, listener) {
+                let post = Rc::new(post.relieving());
+                rt::spawn(listener::stand_in(
+                    Rc::clone(self),
+                    Rc::clone(&post),
+                    relief.of,
+                ));
+                self.posts.borrow_mut().push(post);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     sync::{
         Arc, Mutex,
-        mpsc::{Receiver, channel},
+        mpsc::{Receiver, Sender, channel},
     },
     thread,
     time::Duration,
@@ -261,11 +261,25 @@ fn the_stats_page_answers_for_its_prefix_and_gets_posted_bodies() {
 }
 
 /// Stands still, and its worker with it, until it is told to go on.
-struct Stuck(Mutex<Receiver<()>>);
+struct Stuck {
+    stands: Mutex<Sender<()>>,
+    goes_on: Mutex<Receiver<()>>,
+}
+
+impl Stuck {
+    /// With what says that it stands still, and what lets it go on.
+    fn new() -> (Self, Receiver<()>, Sender<()>) {
+        let (stands, standing) = channel();
+        let (go_on, goes_on) = channel();
+        let (stands, goes_on) = (Mutex::new(stands), Mutex::new(goes_on));
+        (Self { stands, goes_on }, standing, go_on)
+    }
+}
 
 impl StatsService for Stuck {
     fn respond(&self, _: &ProxyConfig, _: &RequestView<'_>, out: &mut Vec<u8>) -> StatsOutcome {
-        let _ = self.0.lock().unwrap().recv();
+        let _ = self.stands.lock().unwrap().send(());
+        let _ = self.goes_on.lock().unwrap().recv();
         out.extend_from_slice(&ok("at last"));
         StatsOutcome::Responded { status: 200 }
     }
@@ -275,9 +289,9 @@ impl StatsService for Stuck {
 fn the_heartbeat_stops_while_one_of_two_workers_stands_still() {
     let mut proxy = listen("stats", Mode::Http, &[]);
     proxy.stats = Some(page());
-    let (go_on, wait) = channel();
+    let (stuck, standing, go_on) = Stuck::new();
     let plane = Plane::start_with(vec![proxy], |_, options| {
-        options.stats = Some(Arc::new(Stuck(Mutex::new(wait))));
+        options.stats = Some(Arc::new(stuck));
         options.workers = 2;
     });
     let runtime = tokio::runtime::Builder::new_current_thread();
@@ -291,12 +305,37 @@ fn the_heartbeat_stops_while_one_of_two_workers_stands_still() {
     client
         .write_all(b"GET /stats HTTP/1.1\r\nHost: x\r\n\r\n")
         .unwrap();
-    plane.until("the request is read", |_| {
-        !beats(Duration::from_millis(100))
-    });
+    standing.recv_timeout(PATIENCE).unwrap();
+    assert!(!beats(Duration::from_millis(100)));
     go_on.send(()).unwrap();
     assert!(beats(PATIENCE));
     assert!(ask(&mut client, "").ends_with("at last"));
     drop(client);
+    plane.stop();
+}
+
+#[test]
+fn clients_of_a_worker_that_stands_still_are_accepted_by_another() {
+    let origin = Origin::echo();
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.stats = Some(page());
+    let (stuck, standing, go_on) = Stuck::new();
+    let plane = Plane::with_two_workers_and(proxy, |options| options.stats = Some(Arc::new(stuck)));
+    let mut first = plane.connect();
+    first
+        .write_all(b"GET /stats HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    standing.recv_timeout(PATIENCE).unwrap();
+    // By the kernel's hash each of them has the same chance to come to either worker.
+    for n in 0..40 {
+        let answer = ask(
+            &mut plane.connect(),
+            &format!("GET /{n} HTTP/1.1\r\nHost: x\r\n\r\n"),
+        );
+        assert!(answer.contains(&format!("GET /{n} ")), "{answer}");
+    }
+    go_on.send(()).unwrap();
+    assert!(ask(&mut first, "").ends_with("at last"));
+    drop(first);
     plane.stop();
 }

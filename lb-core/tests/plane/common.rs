@@ -200,8 +200,17 @@ impl Plane {
 
     /// The same with two workers, each with its own socket on the same port.
     pub(crate) fn with_two_workers(proxy: ProxyConfig) -> Self {
+        Self::with_two_workers_and(proxy, |_| {})
+    }
+
+    /// The same with other options.
+    pub(crate) fn with_two_workers_and(
+        proxy: ProxyConfig,
+        adjust: impl FnOnce(&mut Options),
+    ) -> Self {
         let mut address = None;
         let mut plane = Self::start_with(vec![proxy], |_, options| {
+            adjust(options);
             options.workers = 2;
             options.listeners.clear();
             for worker in 0..2 {

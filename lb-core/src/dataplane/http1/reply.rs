@@ -115,11 +115,7 @@ pub(super) async fn pass_back(
         dialed.lease.finish(Outcome::ResponseFailed);
         return Answer::Page(502).send(connection, x, Some(summary)).await;
     }
-    if option == ConnectionOption::Upgrade {
-        x.trace.bytes_read += "connectionupgrade".len() as u64;
-    }
-    x.trace.bytes_read += head_size + x.down.content_bytes();
-    x.trace.bytes_uploaded += x.up.bytes();
+    count_bytes(x, head_size, option);
     note_end(x, step);
     let whole = matches!(step, Step::Done);
     let sent_all = x.up.is_done();
@@ -153,6 +149,15 @@ pub(super) async fn pass_back(
             Next::Close
         }
     }
+}
+
+/// Bytes both ways, as the log counts them.
+fn count_bytes(x: &mut Exchange, head_size: u64, option: ConnectionOption) {
+    if option == ConnectionOption::Upgrade {
+        x.trace.bytes_read += "connectionupgrade".len() as u64;
+    }
+    x.trace.bytes_read += head_size + x.down.content_bytes();
+    x.trace.bytes_uploaded += x.up.bytes();
 }
 
 /// Framing of the response towards its client.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     net::{
         RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send, shutdown,
@@ -226,13 +227,40 @@ impl Socket {
     }
 }
 
+fn accept(fd: BorrowedFd<'_>) -> rustix::io::Result<(OwnedFd, Option<SocketAddr>)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (accepted, address) = acceptfrom_with(fd, flags)?;
+    Ok((accepted, address.and_then(|a| a.try_into().ok())))
+}
+
 /// A listening socket. Other descriptors of it may live longer.
 pub(in crate::dataplane) struct Listener(Socket);
 
 impl Listener {
     /// Makes a listening socket that does not block known to the loop.
     pub(in crate::dataplane) fn new(fd: OwnedFd) -> io::Result<Self> {
-        Socket::new(fd, READ, false).map(Self)
+        let core = Core::current();
+        let key = core.reactor.add_shared(fd.as_fd())?;
+        Ok(Self(Socket { core, key, fd }))
+    }
+
+    /// Completes once a connection may wait.
+    pub(in crate::dataplane) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_ready(Direction::Read, cx)
+    }
+
+    /// Whether a connection waits; if none does, the kernel tells of the next one.
+    pub(in crate::dataplane) fn has_waiting(&self) -> bool {
+        let mut polled = [PollFd::new(&self.0.fd, PollFlags::IN)];
+        let none = Timespec::default();
+        // In this order: whoever comes after the look is told of again.
+        self.0.core.reactor.exhausted(self.0.key, READ);
+        matches!(poll(&mut polled, Some(&none)), Ok(1..))
+    }
+
+    /// The next connection that waits.
+    pub(in crate::dataplane) fn accept(&self) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+        accept(self.0.fd.as_fd()).map_err(io::Error::from)
     }
 
     /// The next connection and its address, if that has one of the Internet.
@@ -240,11 +268,7 @@ impl Listener {
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
-        self.0.poll_io(Direction::Read, cx, |fd| {
-            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            let (accepted, address) = acceptfrom_with(fd, flags)?;
-            Ok((accepted, address.and_then(|a| a.try_into().ok())))
-        })
+        self.0.poll_io(Direction::Read, cx, accept)
     }
 }
 
