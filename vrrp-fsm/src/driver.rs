@@ -425,6 +425,7 @@ impl<H: Host> Driver<H> {
                 }
                 Action::Announce { repeat } => self.host.enqueue(id, Command::Announce { repeat }),
                 Action::Transition(transition) => {
+                    self.crowd.has_changed();
                     observer(id, Observation::Transition(transition));
                 }
                 Action::Group(transition) => observer(id, Observation::Group(transition)),

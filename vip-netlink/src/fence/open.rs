@@ -30,7 +30,7 @@ use super::nfnetlink::Batch;
 use super::pulse::SIZES;
 use super::rules::{
     BEFORE_USERS, DEL_SET_ELEMENT, Destination, GET_TABLE, INPUT, Layer, NEW_SET_ELEMENT, SetKind,
-    elements, flush, new_set, new_table, of_family, places, question,
+    elements, flush, new_set, new_table, of_family, pass_multicast, places, question,
 };
 
 const TABLE_OWNER: u32 = 2;
@@ -111,6 +111,7 @@ impl Open {
             chain(batch, layer, &self.table, hearing::hook(layer, BEAT));
             hearing::wave_through(batch, layer, (&self.table, BEAT));
             chain(batch, layer, &self.table, input);
+            pass_multicast(batch, layer, (&self.table, INPUT));
             for destination in Destination::of(layer) {
                 rule(batch, layer, (&self.table, INPUT), |rule| {
                     destination.load(rule);

@@ -11,6 +11,7 @@
 //!     timeout MS }, drop } }
 //! table inet vip_fence     { sets fenced4, fenced6 {timeout}; the same chain at hook prerouting
 //!   chain input { hook input priority -400
+//!     ip daddr 224.0.0.0/4 accept
 //!     ip daddr @fenced4, ip6 daddr @fenced6, neighbour solicitation target @fenced6:
 //!     without mark drop, else take the mark off } }
 //! ```
@@ -208,6 +209,7 @@ impl Fenced {
                 rule.verdict(ACCEPT);
             });
         }
+        pass_multicast(batch, layer, place);
         for destination in Destination::of(layer) {
             rule(batch, layer, place, |rule| {
                 if layer == Layer::Arp {
@@ -274,6 +276,18 @@ impl Fenced {
                 });
             }
         }
+    }
+}
+
+/// Adverts of others come by by thousands, and are for no virtual address: of IPv4 to a group nothing is looked up.
+pub(super) fn pass_multicast(batch: &mut Batch, layer: Layer, place: (&str, &str)) {
+    if layer == Layer::Inet {
+        rule(batch, layer, place, |rule| {
+            Destination::Ipv4.load(rule);
+            rule.mask(u32::from_ne_bytes([0xf0, 0, 0, 0]), 0);
+            rule.equal(&[0xe0, 0, 0, 0]);
+            rule.verdict(ACCEPT);
+        });
     }
 }
 

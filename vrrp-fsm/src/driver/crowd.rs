@@ -23,13 +23,15 @@ const NARROW: Duration = Duration::from_secs(10);
 /// Limits of the time between two looks, and where every router waits for others.
 const OFTEN: Duration = Duration::from_micros(200);
 const SELDOM: Duration = Duration::from_millis(3);
-const IDLE: Duration = Duration::from_millis(25);
+const IDLE: Duration = Duration::from_millis(33);
+/// How long that is taken for known: Backups learn of another interval by and by.
+const KNOWN: Duration = Duration::from_secs(1);
 /// Packets between two looks: what the smallest receive buffer holds several times.
 const WAITING: u32 = 128;
 
 /// How long packets may wait. An Active router soon hears of another: a 33rd of its interval, three milliseconds at most.
 /// Backups have until a takeover that a resignation asks for, which comes after Skew_Time: half of that, and never more
-/// than a quarter of an interval or twenty-five milliseconds.
+/// than a third of an interval or thirty-three milliseconds.
 pub(super) fn time_between_looks<'a>(routers: impl Iterator<Item = &'a Router>) -> Duration {
     let patience = |router: &Router| {
         let config = router.config();
@@ -38,7 +40,7 @@ pub(super) fn time_between_looks<'a>(routers: impl Iterator<Item = &'a Router>) 
             State::Backup(backup) => {
                 let interval = backup.active_adver_interval;
                 let skew = skew_time(config.version, interval, router.priority());
-                (skew / 2).min(interval / 4).min(IDLE).max(often)
+                (skew / 2).min(interval / 3).min(IDLE).max(often)
             }
             _ => often,
         }
@@ -60,6 +62,8 @@ pub(super) struct Crowd {
     strangers: u32,
     /// Time between looks, while the driver looks by itself.
     looks: Option<Duration>,
+    /// What suits the routers, and until when that is taken for known: to ask hundreds of them is work.
+    suits: Option<(Duration, Instant)>,
     narrow_until: Option<Instant>,
     /// How often the host was asked to pass strangers over.
     pub(super) narrowed: u64,
@@ -81,6 +85,7 @@ impl Crowd {
             heard: 0,
             strangers: 0,
             looks: None,
+            suits: None,
             narrow_until: None,
             narrowed: 0,
         }
@@ -92,8 +97,14 @@ impl Crowd {
         self.strangers = self.strangers.saturating_add(stranger as u32);
     }
 
+    /// A router has another state: how often to look is not known any more.
+    pub(super) const fn has_changed(&mut self) {
+        self.suits = None;
+    }
+
     /// The routers are others than they were: whom to pass over is not known any more.
     pub(super) const fn reset(&mut self) -> bool {
+        self.suits = None;
         self.narrow_until.take().is_some()
     }
 
@@ -118,7 +129,7 @@ impl Crowd {
         }
         match self.looks {
             None if heard >= MANY && !late => {
-                self.looks = Some(looks().min(soon_enough(heard)));
+                self.looks = Some(self.suitable(now, looks).min(soon_enough(heard)));
                 change.wakes = Some(false);
             }
             Some(_) if heard < FEW => {
@@ -126,10 +137,19 @@ impl Crowd {
                 change.wakes = Some(true);
             }
             // Routers change their state.
-            Some(_) => self.looks = Some(looks().min(soon_enough(heard))),
+            Some(_) => self.looks = Some(self.suitable(now, looks).min(soon_enough(heard))),
             None => {}
         }
         change
+    }
+
+    /// The time between looks that suits the routers.
+    fn suitable(&mut self, now: Instant, looks: impl FnOnce() -> Duration) -> Duration {
+        let known = self.suits.filter(|(_, until)| now < *until);
+        let (time, _) = *self
+            .suits
+            .insert(known.unwrap_or_else(|| (looks(), now + KNOWN)));
+        time
     }
 
     /// When to look again without being woken.
@@ -172,6 +192,29 @@ mod tests {
     }
 
     #[test]
+    fn the_routers_are_asked_once_a_second_and_when_one_of_them_changes() {
+        let mut crowd = Crowd::new(ms(0));
+        let mut asked = 0;
+        let mut turn = |crowd: &mut Crowd, at| {
+            (0..250).for_each(|_| crowd.hears(false));
+            crowd.turn(ms(at), || {
+                asked += 1;
+                LOOKS
+            });
+            asked
+        };
+        assert_eq!(turn(&mut crowd, 100), 1);
+        for window in 2..=10 {
+            assert_eq!(turn(&mut crowd, window * 100), 1);
+        }
+        assert_eq!(turn(&mut crowd, 1100), 2);
+        crowd.has_changed();
+        assert_eq!(turn(&mut crowd, 1200), 3);
+        crowd.reset();
+        assert_eq!(turn(&mut crowd, 1300), 4);
+    }
+
+    #[test]
     fn backups_wait_for_packets_longer_than_routers_that_are_active() {
         use vrrp_proto::{Family, Priority, Version, Vrid};
 
@@ -192,7 +235,7 @@ mod tests {
         let (low, high) = (router(100), router(250));
         assert_eq!(
             between(core::slice::from_ref(&low)),
-            Duration::from_millis(25)
+            Duration::from_nanos(60_937_500) / 2
         );
         // Its Skew_Time is 2.3 ms: not more seldom than an Active one looks.
         assert_eq!(between(&[high]), SELDOM);

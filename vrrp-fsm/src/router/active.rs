@@ -183,6 +183,13 @@ impl Router {
         }
     }
 
+    /// The last advert went out then, before its time.
+    pub(crate) fn has_spoken_ahead(&mut self, now: Instant) {
+        if let State::Active(active) = &mut self.state {
+            active.sent_at = active.sent_at.min(now);
+        }
+    }
+
     /// Other times: an Active router tells them at once, and neither its own lateness nor the lease of its addresses is
     /// measured from an advert that promised more.
     pub(super) fn advertise_anew(&mut self, now: Instant) {

@@ -35,10 +35,11 @@ impl RouterSet {
         self.fire(now)
     }
 
-    /// Asks for an advert that is not due yet, but in the same part of its interval (a fifth, or a smaller one of twenty
-    /// milliseconds at most), so that another wake-up for it alone would be a waste; false when the next deadline is
-    /// none. It counts as sent at its own time, so the rhythm stays, and the parts are those of the clock: who goes out
-    /// together does so again and again, and nobody's adverts are further apart for it.
+    /// Asks for an advert that is not due yet, but in the same part of its interval (a quarter, or a smaller one of
+    /// twenty-five milliseconds at most), so that another wake-up for it alone would be a waste; false when the next
+    /// deadline is none. The one after it is due as if it had gone out at its own time, so the rhythm stays, and the parts
+    /// are those of the clock: who goes out together does so again and again, and nobody's adverts are further apart for
+    /// it. How long a router has been silent is counted from when it really spoke.
     pub fn advert_ahead(&mut self, now: Instant) -> bool {
         self.assert_drained();
         let Some((at, id)) = self.deadlines.first() else {
@@ -51,6 +52,9 @@ impl RouterSet {
         });
         if is_soon {
             self.step(at, id, Event::Timeout);
+            if let Some(member) = self.member_mut(id) {
+                member.router.has_spoken_ahead(now);
+            }
         }
         is_soon
     }

@@ -104,3 +104,42 @@ fn adverts_that_go_out_ahead_with_others_keep_their_distance() {
         "{longest:?}"
     );
 }
+
+#[test]
+fn silence_is_counted_from_when_a_router_really_spoke() {
+    let interval = Duration::from_millis(100);
+    let mut set = RouterSet::new();
+    for vrid in 1..=250 {
+        let mut config = config(vrid, 1);
+        config.version = Version::V3;
+        config.interval = interval;
+        config.policy.spread_phases = true;
+        set.insert(attachment(), config).unwrap();
+    }
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    let steady = NOW + Duration::from_secs(1);
+    let mut due = NOW;
+    while let Some(at) = set.next_deadline().filter(|_| due < steady) {
+        due = at;
+        while set.timeout_next(due) || set.advert_ahead(due) {
+            drain(&mut set);
+        }
+    }
+    let spoke = set.ids().filter(|id| {
+        let crate::State::Active(active) = set.router(*id).unwrap().state() else {
+            panic!("{id} is not Active");
+        };
+        assert!(active.sent_at <= due, "{id}");
+        // Some of these went out before their time, but no interval is shortened by it.
+        active.sent_at == due && active.adver_at > due + interval
+    });
+    assert!(spoke.count() > 10);
+    // Three intervals and the shortest Skew_Time after that a Backup of priority 254 has taken over.
+    let late = due + interval * 3 + Duration::from_millis(1);
+    set.timeout(late);
+    let stepped_back = drain(&mut set);
+    assert!(stepped_back.len() >= 250);
+    let stays = |id: &RouterId| set.router(*id).unwrap().state().kind() == StateKind::Active;
+    assert_eq!(set.ids().filter(stays).count(), 0);
+}
