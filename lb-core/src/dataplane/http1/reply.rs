@@ -54,18 +54,7 @@ pub(super) async fn pass_back(
     note_status(connection, &dialed, response.status);
     let inspected = inspect(connection, x, proxy, &dialed);
     if inspected == Inspected::Refused {
-        x.trace.status = Some(response.status);
-        // It has been read, though nobody got it.
-        let content = dialed
-            .server
-            .input
-            .bytes()
-            .len()
-            .saturating_sub(response.head_len);
-        x.trace.bytes_read += head_size + content as u64;
-        x.trace.bytes_uploaded += x.up.bytes();
-        x.trace.timers.response = None;
-        drop(dialed);
+        note_refused(x, &dialed, &response, head_size);
         return Next::Close;
     }
     if let Some(answer) = apply_rules(connection, x, proxy, &mut dialed, &response).await {
@@ -191,6 +180,15 @@ fn begin(
     } else if framing != response.framing && response.framing == Framing::Chunked {
         x.down.unwrap_chunks(ChunkedDecoder::new(LENIENCY));
     }
+}
+
+/// A response that a rule refused has been read, though nobody got it.
+fn note_refused(x: &mut Exchange, dialed: &Dialed, response: &ResponseSummary, head_size: u64) {
+    let received = dialed.server.input.bytes().len();
+    x.trace.status = Some(response.status);
+    x.trace.bytes_read += head_size + received.saturating_sub(response.head_len) as u64;
+    x.trace.bytes_uploaded += x.up.bytes();
+    x.trace.timers.response = None;
 }
 
 /// What the status says of the client, and of the server.
