@@ -15,7 +15,7 @@ use rustix::{
     thread::{CpuSet, sched_setaffinity},
 };
 
-use crate::config::keepalived::Process;
+use crate::{config::keepalived::Process, supervisor::memory};
 
 /// The speaker's priority in real time where nothing else is said, the least there is.
 const REAL_TIME: u8 = 1;
@@ -90,6 +90,9 @@ fn apply(process: &Process) -> Vec<String> {
             "vrrp_rlimit_rttime",
             setrlimit(Resource::Rttime, limit).map_err(io::Error::from),
         );
+    }
+    if process.no_swap {
+        note("vrrp_no_swap", memory::lock());
     }
     refused
 }

@@ -3,10 +3,15 @@
 //! with them the address would go.
 //!
 //! Where this process may not lower its own score the balancer's is raised all the same. Nothing is locked in memory
-//! (mlockall(2)): a limit on locked memory would then be a limit on memory, and what adverts need is touched several
-//! times a second.
+//! (mlockall(2)) unless `vrrp_no_swap` says so: what adverts need is touched several times a second, and the rest, a
+//! takeover's code among it, comes back from the page cache.
 
 use std::{fs, io, sync::OnceLock};
+
+use rustix::{
+    mm::{MlockAllFlags, mlockall},
+    process::{Resource, Rlimit, setrlimit},
+};
 
 /// How much less likely supervisor and speaker are to be killed than what they were started as.
 const LESS: i32 = 500;
@@ -17,6 +22,21 @@ const MOST: i32 = 1000;
 
 /// The score that this process was started with, which scripts get.
 static ORDINARY: OnceLock<i32> = OnceLock::new();
+
+/// Locks what this process has in memory, and what it will have as far as it touches it: neither swapped out nor given
+/// back. To be called while it has its rights, for a limit on locked memory would be a limit on memory later.
+pub fn lock() -> io::Result<()> {
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    setrlimit(Resource::Memlock, unlimited).map_err(io::Error::from)?;
+    // Stacks of threads are large and hardly used.
+    mlockall(MlockAllFlags::CURRENT)?;
+    Ok(mlockall(
+        MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT,
+    )?)
+}
 
 /// Lowers the score of this process and its speakers. An upgraded program finds it lowered already.
 pub fn protect(upgraded: bool) {

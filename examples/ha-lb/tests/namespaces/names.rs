@@ -326,7 +326,7 @@ fn a_file_may_name_namespace_instance_and_how_it_is_scheduled() {
             let step = node.script("step", &format!("echo $1 >> {}", steps.display()));
             let config = "net_namespace blue\ninstance one\nglobal_defs {\n startup_script \"STEP up\"\n \
                 shutdown_script \"STEP down\"\n script_user root\n umask 022\n vrrp_priority 5\n \
-                vrrp_cpu_affinity 0\n vrrp_rt_priority 3\n vrrp_rlimit_rttime 500000\n}\nvrrp_instance VI_1 {\n interface blue0\n \
+                vrrp_cpu_affinity 0\n vrrp_no_swap\n vrrp_rt_priority 3\n vrrp_rlimit_rttime 500000\n}\nvrrp_instance VI_1 {\n interface blue0\n \
                 virtual_router_id 51\n version 3\n advert_int 0.1\n virtual_ipaddress {\n 10.88.0.10\n }\n}\n";
             let config = config.replace("STEP", &step.display().to_string());
             fs::write(node.path("etc/keepalived/keepalived.conf"), config).unwrap();
@@ -381,6 +381,7 @@ fn a_file_may_name_namespace_instance_and_how_it_is_scheduled() {
                 .lines()
                 .find(|line| line.starts_with("Max realtime timeout"));
             assert!(limit.unwrap().contains("500000"), "{limits}");
+            locked_or_told(&status, &node.log());
             kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
             assert_eq!(daemon.wait().unwrap().code(), Some(0), "{}", node.log());
             assert_eq!(
@@ -392,6 +393,21 @@ fn a_file_may_name_namespace_instance_and_how_it_is_scheduled() {
             assert!(!folder.join("keepalived_one.pid").exists());
         },
     );
+}
+
+/// `vrrp_no_swap`: the program is in memory and stays there, or the log says why not (this enclosure's rights are not the
+/// machine's).
+fn locked_or_told(status: &str, log: &str) {
+    let kilobytes = |name: &str| -> u64 {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    if log.contains("`vrrp_no_swap` has no effect: ") {
+        assert_eq!(kilobytes("VmLck:"), 0, "{status}");
+    } else {
+        // All that was there at the start, its code above all.
+        assert!(kilobytes("VmLck:") > kilobytes("VmExe:"), "{status}");
+    }
 }
 
 #[test]

@@ -119,6 +119,8 @@ pub struct Process {
     pub never_in_advance: bool,
     /// `vrrp_cpu_affinity`: the processors that the speaker may run on; all if empty.
     pub processors: Vec<usize>,
+    /// `vrrp_no_swap`: the speaker's memory stays where it is.
+    pub no_swap: bool,
 }
 
 /// A line of `interface_up_down_delays`.

@@ -212,6 +212,7 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
             before.never_in_advance != after.never_in_advance,
         ),
         ("vrrp_cpu_affinity", before.processors != after.processors),
+        ("vrrp_no_swap", before.no_swap != after.no_swap),
     ] {
         settings.named(&format!("{name} (from the next start)"), differs);
     }

@@ -348,9 +348,11 @@ pub(super) const TABLE: Table<Draft> = Table {
             process::real_time_limit,
             "As vrrp_rlimit_rttime.",
         ),
-        Keyword::ignored(
+        Keyword::read(
             "vrrp_no_swap",
-            "nothing is locked in memory: what adverts need is touched several times a second",
+            Takes::FLAG,
+            |d, n, c| d.global.process.no_swap = c.flag(n),
+            "The speaker's memory and program are locked in memory, from the start.",
         ),
         Keyword::read(
             "vrrp_cpu_affinity",

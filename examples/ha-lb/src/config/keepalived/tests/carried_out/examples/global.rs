@@ -46,6 +46,7 @@ pub(super) const EXAMPLES: &[Example] = &[
         "+vrrp_rlimit_rtime 20000",
     ),
     example(GLOBAL, "vrrp_cpu_affinity", Runs, "+vrrp_cpu_affinity 0 1"),
+    example(GLOBAL, "vrrp_no_swap", Runs, "+vrrp_no_swap"),
     example(
         GLOBAL,
         "random_seed",
