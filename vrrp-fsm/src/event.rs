@@ -70,6 +70,8 @@ pub enum Object {
     File(u32),
     /// A process, or several, by the caller's number.
     Process(u32),
+    /// Another host whose reachability is watched (BFD), by the caller's number.
+    Neighbour(u32),
 }
 
 /// Why a router does not take part although it was started.
@@ -150,6 +152,7 @@ impl fmt::Display for Object {
             Self::Script(number) => write!(f, "script {number}"),
             Self::File(number) => write!(f, "file {number}"),
             Self::Process(number) => write!(f, "process {number}"),
+            Self::Neighbour(number) => write!(f, "neighbour {number}"),
         }
     }
 }

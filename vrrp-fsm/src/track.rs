@@ -117,7 +117,9 @@ impl Tracks {
     pub fn new(tracks: impl IntoIterator<Item = Track>) -> Self {
         let begin = |track: Track| match track.object {
             Object::Interface(_) => (track, Health::Up),
-            Object::Script(_) | Object::File(_) | Object::Process(_) => (track, Health::Unknown),
+            Object::Script(_) | Object::File(_) | Object::Process(_) | Object::Neighbour(_) => {
+                (track, Health::Unknown)
+            }
         };
         Self {
             items: tracks.into_iter().map(begin).collect(),

@@ -38,7 +38,12 @@ use vrrp_fsm::{
 };
 
 use crate::{
-    config::{diagnostic::Diagnostics, keepalived::Config, load},
+    bfd::endpoint::Sessions,
+    config::{
+        diagnostic::Diagnostics,
+        keepalived::{Bfd, Config},
+        load,
+    },
     heap,
     ipc::{
         channel::Channel,
@@ -47,7 +52,7 @@ use crate::{
     },
     privileges, role, scheduling,
 };
-use handover::Left;
+use handover::{Document, Left};
 use orders::{Interrupt, Orders};
 use words::Words;
 
@@ -160,6 +165,7 @@ fn start(given: &Given, succession: bool) -> Result<Speaker, String> {
         driver,
         words: Words::new(&config, interfaces),
         left: None,
+        bfds: config.bfds,
     })
 }
 
@@ -175,7 +181,9 @@ struct Speaker {
     driver: Driver<LinuxHost>,
     words: Words,
     /// What a predecessor handed over.
-    left: Option<Vec<Left>>,
+    left: Option<Document>,
+    /// Neighbours that are watched.
+    bfds: Vec<Bfd>,
 }
 
 impl Speaker {
@@ -186,7 +194,7 @@ impl Speaker {
             let left = handover::take(&line).await;
             let left =
                 left.map_err(|why| format!("the speaker before did not hand over: {why}"))?;
-            for left in &left {
+            for left in &left.routers {
                 self.words
                     .remember(&left.instance, left.last_change.clone());
             }
@@ -205,23 +213,31 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         mut driver,
         words,
         left,
+        bfds,
     } = speaker;
     let words = Rc::new(RefCell::new(words));
     let observer = move |id: RouterId, observation| {
         let _ = observed.send((id.index(), observation));
     };
+    let saved = left.as_ref().map(|left| &*left.sessions);
+    let (sessions, neighbours) = Sessions::begin(bfds, saved.unwrap_or_default());
     let mut orders = Orders::new(
         Rc::clone(supervisor),
         control.clone(),
         Rc::clone(&words),
         told.clone(),
+        neighbours,
     );
+    // How each of them is now.
+    while let Ok(found) = orders.neighbours.try_recv() {
+        orders.reaches(found);
+    }
     for (watched, finding) in given.findings {
         orders.found(watched, finding);
     }
     match (&left, given.succeeds) {
         (Some(left), active) => {
-            resume(&mut driver, left, &orders, &observer);
+            resume(&mut driver, &left.routers, &orders, &observer);
             for change in words.borrow().changed_since(&active.unwrap_or_default()) {
                 let _ = told.send(FromSpeaker::Transition(change));
             }
@@ -248,6 +264,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         match interrupt {
             Interrupt::Ended => break,
             Interrupt::Commit(prepared) => {
+                sessions.become_(prepared.bfds());
                 let words = &mut words.borrow_mut();
                 let renamed =
                     reload::apply(*prepared, &mut driver, words, &orders.results, &observer);
@@ -257,11 +274,13 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
                 heap::give_back();
             }
             Interrupt::Give(successor) => {
+                let saved = sessions.save().await;
                 let left = leaving(&driver, &words.borrow());
-                handover::leave(&successor, left).await;
+                handover::leave(&successor, left, saved).await;
             }
         }
     }
+    sessions.end().await;
     // What was observed at the very end is told too.
     drop((observer, driver, commands, orders, renames));
     let _ = reporter.await;

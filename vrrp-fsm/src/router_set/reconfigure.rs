@@ -62,7 +62,7 @@ impl RouterSet {
                     let same = |(object, _): &&(Object, Health)| *object == track.object;
                     interfaces.iter().find(same).map(|(_, health)| *health)
                 }
-                Object::Script(_) | Object::File(_) | Object::Process(_) => {
+                Object::Script(_) | Object::File(_) | Object::Process(_) | Object::Neighbour(_) => {
                     known(track.object).or(Some(track.harmless()))
                 }
             };

@@ -19,6 +19,7 @@ use super::{
 mod address;
 mod announcements;
 mod auth_hmac;
+mod bfd;
 mod command;
 mod config;
 mod document;
@@ -46,10 +47,10 @@ mod vmac;
 
 pub use auth_hmac::AuthHmac;
 pub use config::{
-    Announcements, Authentication, Check, CheckKind, Command, Config, Edge, Fixed, Global,
+    Announcements, Authentication, Bfd, Check, CheckKind, Command, Config, Edge, Fixed, Global,
     InitFile, InitialState, Instance, LinkDelay, Mail, Notify, NotifyFifo, PacedInterfaces, Pacing,
-    Parameters, Peer, Process, RealServer, Scheduler, Script, SyncGroup, TrackInterface, Tracked,
-    TrackedFile, TrackedProcess, Unicast, User, VirtualAddress, VirtualServer,
+    Parameters, Peer, Process, RealServer, Reloads, Scheduler, Script, SyncGroup, TrackInterface,
+    Tracked, TrackedFile, TrackedProcess, Unicast, User, VirtualAddress, VirtualServer,
 };
 pub use identity::continued;
 pub use keyword::{KeywordInfo, Support};
@@ -114,6 +115,7 @@ pub fn keywords() -> impl Iterator<Item = KeywordInfo> {
         .chain(script::keywords())
         .chain(process::keywords())
         .chain(file::keywords())
+        .chain(bfd::keywords())
         .chain(instance::keywords())
         .chain(sync_group::keywords())
         .chain(garp_group::keywords())
@@ -134,8 +136,6 @@ struct Draft {
     /// Instances, and how much was defined before each.
     instances: Vec<(Node, Counts)>,
 }
-
-const NO_BFD: &str = "BFD is not spoken; nothing tracks it";
 
 const TABLE: Table<Draft> = Table {
     block: "the file's top level",
@@ -230,7 +230,12 @@ const TABLE: Table<Draft> = Table {
             file,
             "A file that holds a number, which is read whenever it changes.",
         ),
-        Keyword::ignored("bfd_instance", NO_BFD),
+        Keyword::repeated(
+            "bfd_instance",
+            Takes::named(1, "a name"),
+            bfd,
+            "A neighbour that is watched by Bidirectional Forwarding Detection (RFC 5880).",
+        ),
         Keyword::repeated(
             "garp_group",
             Takes::BLOCK,
@@ -281,6 +286,12 @@ const TABLE: Table<Draft> = Table {
 /// keepalived's priority of the first rule that has none.
 const RULES_FROM: u32 = 16_384;
 
+fn bfd(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    let read = bfd::read(node, context);
+    let read = read.filter(|read| bfd::is_new(&draft.tracked.bfds, read, context));
+    tracked::add(&mut draft.tracked.bfds, read, context);
+}
+
 fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -> Config {
     let mut context = Context {
         diagnostics,
@@ -290,6 +301,7 @@ fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -
     let mut draft = Draft::default();
     context.read(&mut draft, nodes, &TABLE);
     let defaults = draft.global.defaults;
+    global::process::place(&mut draft.global.global);
     draft.global.global.notify_fifos = draft.global.fifos.finish(&mut context);
     let mut instances: Vec<Instance> = Vec::new();
     let mut vmacs = Vec::new();
@@ -336,6 +348,7 @@ fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -
         scripts: draft.tracked.scripts,
         files: draft.tracked.files,
         processes: draft.tracked.processes,
+        bfds: draft.tracked.bfds,
         instances,
         sync_groups,
         virtual_servers,

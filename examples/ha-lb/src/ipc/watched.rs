@@ -22,6 +22,8 @@ pub enum Kind {
     File,
     /// `vrrp_track_process`.
     Process,
+    /// `bfd_instance`, which the speaker watches itself.
+    Bfd,
 }
 
 /// How it is.
@@ -63,6 +65,7 @@ impl Kind {
             Self::Script => "script",
             Self::File => "file",
             Self::Process => "process",
+            Self::Bfd => "neighbour",
         }
     }
 
@@ -72,6 +75,7 @@ impl Kind {
             Self::Script => "vrrp_script",
             Self::File => "track_file",
             Self::Process => "vrrp_track_process",
+            Self::Bfd => "bfd_instance",
         }
     }
 }

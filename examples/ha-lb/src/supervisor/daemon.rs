@@ -54,6 +54,7 @@ mod mail;
 mod master;
 mod reload;
 mod report;
+mod schedule;
 mod signals;
 mod stop;
 mod succession;
@@ -69,6 +70,7 @@ use reload::{
 };
 pub(super) use report::History;
 use report::Waiting;
+use schedule::Schedule;
 use signals::Heard;
 pub(crate) use signals::{JSON, STATS_CLEAR};
 use stop::Phase;
@@ -157,6 +159,8 @@ pub struct Daemon {
     /// Another one was asked for meanwhile.
     reload_again: bool,
     reload_repeat: Repeat,
+    /// One that is planned.
+    schedule: Schedule,
     reload_waiters: Vec<WaitsForReload>,
     /// Who waits until a worker serves.
     worker_waiters: Vec<(Which, oneshot::Sender<u32>)>,
@@ -308,6 +312,7 @@ impl Daemon {
             reload_waiters: Vec::new(),
             worker_waiters: Vec::new(),
             reload_repeat: Repeat::default(),
+            schedule: Schedule::default(),
             last_reload: inherited.reload,
             upgrade: None,
             last_upgrade: inherited.upgrade,
@@ -428,6 +433,7 @@ impl Daemon {
             self.reload.as_ref().map(Reload::deadline),
             self.upgrade.as_ref().and_then(Upgrade::deadline),
             self.phase.deadline(),
+            self.schedule.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -454,6 +460,7 @@ impl Daemon {
         self.answer_late(now);
         self.look(now);
         self.reload_timeout(now);
+        self.reload_as_planned(now);
         self.upgrade_timeout(now);
         self.stop_timeout(now);
     }

@@ -330,6 +330,7 @@ pub(super) fn attachment(instance: &Instance, interfaces: &Interfaces) -> Attach
         (Kind::Script, &instance.track_scripts),
         (Kind::File, &instance.track_files),
         (Kind::Process, &instance.track_processes),
+        (Kind::Bfd, &instance.track_bfds),
     ];
     for (kind, tracked) in watched {
         attachment.tracks.extend(tracked.iter().map(|track| Track {
@@ -355,5 +356,6 @@ pub(super) fn watched_object(kind: Kind, position: usize) -> Object {
         Kind::Script => Object::Script(number),
         Kind::File => Object::File(number),
         Kind::Process => Object::Process(number),
+        Kind::Bfd => Object::Neighbour(number),
     }
 }

@@ -19,9 +19,9 @@ use std::{io::ErrorKind, time::Duration};
 
 use tokio::time::timeout;
 
-use crate::ipc::channel::Channel;
-pub(super) use document::Left;
-use document::{Document, VERSION};
+use crate::{bfd::endpoint::Saved, ipc::channel::Channel};
+use document::VERSION;
+pub(super) use document::{Document, Left};
 
 const GIVE: &[u8] = b"give";
 const TAKEN: &[u8] = b"taken";
@@ -32,7 +32,7 @@ const STANDSTILL: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The successor's side: takes the routers over.
-pub(super) async fn take(predecessor: &Channel) -> Result<Vec<Left>, String> {
+pub(super) async fn take(predecessor: &Channel) -> Result<Document, String> {
     let broken = |error: std::io::Error| error.to_string();
     let silent = || format!("it said nothing for {PATIENCE:?}");
     let ended = || "it ended".to_owned();
@@ -47,16 +47,17 @@ pub(super) async fn take(predecessor: &Channel) -> Result<Vec<Left>, String> {
     predecessor.send_bytes(TAKEN, &[]).await.map_err(broken)?;
     let word = timeout(PATIENCE, predecessor.recv_bytes()).await;
     match word.map_err(|_| silent())?.map_err(broken)? {
-        Some((word, _)) if word == GONE => Ok(document.routers),
+        Some((word, _)) if word == GONE => Ok(document),
         _ => Err("it did not let go".to_owned()),
     }
 }
 
 /// The predecessor's side, once a successor has asked: whether that has taken the routers.
-async fn give(successor: &Channel, routers: Vec<Left>) -> bool {
+async fn give(successor: &Channel, routers: Vec<Left>, sessions: Vec<Saved>) -> bool {
     let document = Document {
         version: VERSION,
         routers,
+        sessions,
     };
     let taken = async {
         let document = serde_json::to_vec(&document).ok()?;
@@ -115,8 +116,8 @@ async fn hear(line: Option<&Channel>) -> bool {
 
 /// Hands over. Returns if nobody took anything, for the speaker to go on; otherwise this process ends, without a word
 /// on the wire and with the addresses in place.
-pub(super) async fn leave(successor: &Channel, routers: Vec<Left>) {
-    if give(successor, routers).await {
+pub(super) async fn leave(successor: &Channel, routers: Vec<Left>, sessions: Vec<Saved>) {
+    if give(successor, routers, sessions).await {
         // No destructor: what stands belongs to the successor. The fence's socket ends with the process.
         std::process::exit(0);
     }

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use tokio::{
-    sync::mpsc::{Sender, UnboundedSender},
+    sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender},
     task::spawn_local,
     time::sleep_until,
 };
@@ -17,11 +17,14 @@ use super::{
     status, track,
     words::Words,
 };
-use crate::ipc::{
-    channel::Channel,
-    message::{FromSpeaker, ToSpeaker},
-    silence::Listening,
-    watched::{Finding, Watched},
+use crate::{
+    bfd::endpoint::Found,
+    ipc::{
+        channel::Channel,
+        message::{FromSpeaker, ToSpeaker},
+        silence::Listening,
+        watched::{Finding, Kind, Watched},
+    },
 };
 
 /// The supervisor's event loop shows itself every 0.2 s, so that its standing still is seen within a second. Beside eight
@@ -45,6 +48,8 @@ pub(super) struct Orders {
     pub(super) words: Rc<RefCell<Words>>,
     pub(super) told: UnboundedSender<FromSpeaker>,
     pub(super) results: Results,
+    /// Sessions of BFD that are up, or no longer.
+    pub(super) neighbours: UnboundedReceiver<Found>,
     prepared: Option<Prepared>,
     /// The supervisor's signs of life, from the first one on.
     watch: Option<Listening>,
@@ -59,6 +64,7 @@ impl Orders {
         control: Sender<Control>,
         words: Rc<RefCell<Words>>,
         told: UnboundedSender<FromSpeaker>,
+        neighbours: UnboundedReceiver<Found>,
     ) -> Self {
         Self {
             supervisor,
@@ -66,6 +72,7 @@ impl Orders {
             words,
             told,
             results: Results::new(),
+            neighbours,
             prepared: None,
             watch: None,
             farewell: None,
@@ -80,6 +87,11 @@ impl Orders {
         self.results.insert(watched, health);
     }
 
+    /// A neighbour is reached, or is not.
+    pub(super) fn reaches(&mut self, (name, up): Found) {
+        self.found(Watched::new(Kind::Bfd, &*name), Finding::from(up));
+    }
+
     /// Obeys until something needs the driver; may be dropped and called again at any moment.
     pub(super) async fn next(&mut self) -> Interrupt {
         loop {
@@ -87,9 +99,12 @@ impl Orders {
                 return std::future::pending().await;
             }
             if let Some(farewell) = &mut self.farewell {
-                match farewell.asked(&self.supervisor).await {
-                    Asked::Give(successor) => return Interrupt::Give(successor),
-                    Asked::Resign => self.resign(),
+                tokio::select! {
+                    asked = farewell.asked(&self.supervisor) => match asked {
+                        Asked::Give(successor) => return Interrupt::Give(successor),
+                        Asked::Resign => self.resign(),
+                    },
+                    Some(found) = self.neighbours.recv() => self.reaches(found),
                 }
                 continue;
             }
@@ -98,6 +113,10 @@ impl Orders {
                 // What has arrived is never taken for missing.
                 biased;
                 heard = self.supervisor.recv::<ToSpeaker>() => heard,
+                Some(found) = self.neighbours.recv() => {
+                    self.reaches(found);
+                    continue;
+                }
                 () = wait(silence) => {
                     self.look(std::time::Instant::now());
                     continue;

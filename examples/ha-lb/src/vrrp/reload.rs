@@ -19,7 +19,7 @@ use super::{
     words::Words,
 };
 use crate::{
-    config::keepalived::{self, Config, Instance},
+    config::keepalived::{self, Bfd, Config, Instance},
     ipc::{
         message::{Configuration, Transition},
         watched::Watched,
@@ -31,6 +31,13 @@ pub(super) struct Prepared {
     pub(super) reload: u64,
     config: Config,
     interfaces: Interfaces,
+}
+
+impl Prepared {
+    /// Neighbours that are to be watched.
+    pub(super) fn bfds(&self) -> Vec<Bfd> {
+        self.config.bfds.clone()
+    }
 }
 
 /// How everything that is watched is.

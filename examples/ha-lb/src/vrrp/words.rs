@@ -195,7 +195,7 @@ impl Words {
                 let interface = self.interfaces.numbered(index);
                 interface.map_or_else(|| object.to_string(), |i| format!("interface {}", i.name()))
             }
-            Object::Script(_) | Object::File(_) | Object::Process(_) => {
+            Object::Script(_) | Object::File(_) | Object::Process(_) | Object::Neighbour(_) => {
                 match self.watched_name(object) {
                     Some(watched) => format!("{} {}", watched.kind.word(), watched.name),
                     None => object.to_string(),

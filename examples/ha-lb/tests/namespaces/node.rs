@@ -183,8 +183,18 @@ impl Node {
         self.daemon = Some(keepalived);
     }
 
-    /// Starts FRRouting's vrrpd with the file called `keepalived.conf` here, and the zebra that it needs.
+    /// Starts FRRouting's vrrpd with the file called `keepalived.conf` here.
     pub(crate) fn start_frr(&mut self) {
+        self.start_frr_with("vrrpd", "keepalived.conf");
+    }
+
+    /// Starts FRRouting's bfdd with the file called `bfdd.conf` here.
+    pub(crate) fn start_bfdd(&mut self) {
+        self.start_frr_with("bfdd", "bfdd.conf");
+    }
+
+    /// One of its programs, and the zebra that it needs.
+    fn start_frr_with(&mut self, name: &str, config: &str) {
         fs::write(self.path("etc/group"), "root:x:0:\nfrrvty:x:107:root\n").unwrap();
         for folder in ["run/frr", "etc/frr"] {
             fs::create_dir_all(self.path(folder)).unwrap();
@@ -204,9 +214,14 @@ impl Node {
         wait_for("zebra listens", Duration::from_secs(10), || {
             socket.exists().then_some(())
         });
-        let vrrpd = program("vrrpd", &self.path("keepalived.conf"));
+        let daemon = program(name, &self.path(config));
         self.helper = Some(zebra);
-        self.daemon = Some(vrrpd);
+        self.daemon = Some(daemon);
+    }
+
+    /// Kills bfdd.
+    pub(crate) fn kill_bfdd(&mut self) {
+        self.kill_daemon();
     }
 
     /// Kills vrrpd; its host loses the addresses as in a power cut.

@@ -4,6 +4,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -24,7 +25,7 @@ mod tracking;
 
 pub use mail::Mail;
 pub use scripts::{Command, Edge, Notify, NotifyFifo, User};
-pub use tracking::{InitFile, Parameters, Tracked, TrackedFile, TrackedProcess};
+pub use tracking::{Bfd, InitFile, Parameters, Tracked, TrackedFile, TrackedProcess};
 
 /// A whole file and what it includes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Config {
     pub files: Vec<TrackedFile>,
     /// `vrrp_track_process`, in the order of the file.
     pub processes: Vec<TrackedProcess>,
+    /// `bfd_instance`, in the order of the file.
+    pub bfds: Vec<Bfd>,
     /// `vrrp_instance`, in the order of the file.
     pub instances: Vec<Instance>,
     /// `vrrp_sync_group`, in the order of the file.
@@ -90,12 +93,25 @@ pub struct Global {
     pub link_delays: Vec<LinkDelay>,
     /// `vrrp_garp_interval`, `vrrp_gna_interval` and `garp_group`.
     pub pacing: Pacing,
+    /// `reload_time_file` and what belongs to it.
+    pub reloads: Reloads,
     /// Where and how the processes run; looked at when they start.
     pub process: Process,
     /// `startup_script`, run before anything else starts.
     pub startup: Edge,
     /// `shutdown_script`, run when everything else has ended.
     pub shutdown: Edge,
+}
+
+/// How reloads begin, and how others know of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// `reload_time_file`: says when there is to be one.
+    pub time_file: Option<PathBuf>,
+    /// `reload_repeat`: it is not removed then.
+    pub repeat: bool,
+    /// `reload_file`: is there while files are read.
+    pub mark: Option<PathBuf>,
 }
 
 /// `net_namespace`, `instance`, `vrrp_priority` and their kind.
@@ -210,6 +226,8 @@ pub struct Instance {
     pub track_files: Vec<Tracked>,
     /// `track_process`.
     pub track_processes: Vec<Tracked>,
+    /// `track_bfd`.
+    pub track_bfds: Vec<Tracked>,
     /// `unicast_peer`; `None` sends to the group.
     pub unicast: Option<Unicast>,
     /// `mcast_src_ip` or `unicast_src_ip`: source of adverts instead of the primary address.

@@ -24,8 +24,6 @@ pub(super) struct Draft {
     smtp_alert: Option<bool>,
 }
 
-const NO_BFD: &str = "BFD is not spoken; the group does not track it";
-
 const TABLE: Table<Draft> = Table {
     block: "vrrp_sync_group",
     keywords: &[
@@ -59,7 +57,12 @@ const TABLE: Table<Draft> = Table {
             |d, n, c| track(&mut d.tracks.files, n, c, 254),
             "Files that every member tracks.",
         ),
-        Keyword::ignored("track_bfd", NO_BFD),
+        Keyword::read(
+            "track_bfd",
+            Takes::BLOCK,
+            |d, n, c| track(&mut d.tracks.bfds, n, c, 253),
+            "Neighbours that every member tracks.",
+        ),
         Keyword::read(
             "sync_group_tracking_weight",
             Takes::FLAG,
@@ -273,10 +276,11 @@ impl Draft {
                 own.push(*track);
             }
         };
-        let [scripts, files, processes] = definitions.names();
+        let [scripts, files, processes, bfds] = definitions.names();
         share(&mut instance.track_scripts, &common.scripts, &scripts);
         share(&mut instance.track_files, &common.files, &files);
         share(&mut instance.track_processes, &common.processes, &processes);
+        share(&mut instance.track_bfds, &common.bfds, &bfds);
         for line in &self.track_interfaces {
             let name = &line.name.text;
             // Its own is tracked in any case.
@@ -322,10 +326,11 @@ fn weigh_nothing(instance: &mut Instance, definitions: &Definitions, context: &m
             track.weight == 0
         });
     };
-    let [scripts, files, processes] = definitions.names();
+    let [scripts, files, processes, bfds] = definitions.names();
     drop_weights(&mut instance.track_scripts, "script", &scripts);
     drop_weights(&mut instance.track_files, "file", &files);
     drop_weights(&mut instance.track_processes, "process", &processes);
+    drop_weights(&mut instance.track_bfds, "neighbour", &bfds);
     for track in &mut instance.track_interfaces {
         if track.weight != 0 {
             say(

@@ -8,6 +8,7 @@ use super::*;
 
 mod adverts;
 mod auth_hmac;
+mod bfd;
 mod carried_out;
 mod routes;
 mod sync_groups;

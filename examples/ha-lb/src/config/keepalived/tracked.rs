@@ -1,7 +1,7 @@
-//! Scripts, files and processes by name: defined at the file's top level, tracked by instances and sync groups.
+//! Scripts, files, processes and neighbours by name: defined at the file's top level, tracked by instances and sync groups.
 
 use super::{
-    config::{Script, Tracked, TrackedFile, TrackedProcess},
+    config::{Bfd, Script, Tracked, TrackedFile, TrackedProcess},
     document::Node,
     keyword::{Context, closest, inside},
     lexer::Word,
@@ -14,6 +14,7 @@ pub(super) struct Definitions {
     pub(super) scripts: Vec<Script>,
     pub(super) files: Vec<TrackedFile>,
     pub(super) processes: Vec<TrackedProcess>,
+    pub(super) bfds: Vec<Bfd>,
 }
 
 /// How much of it there was at some place of the file.
@@ -22,6 +23,7 @@ pub(super) struct Counts {
     scripts: usize,
     files: usize,
     processes: usize,
+    bfds: usize,
 }
 
 /// `NAME [weight N] [reverse]`.
@@ -31,12 +33,13 @@ pub(super) struct TrackLine {
     pub(super) reverse: Option<bool>,
 }
 
-/// Lines of `track_script`, `track_file` and `track_process`.
+/// Lines of `track_script`, `track_file`, `track_process` and `track_bfd`.
 #[derive(Default)]
 pub(super) struct TrackLines {
     pub(super) scripts: Vec<TrackLine>,
     pub(super) files: Vec<TrackLine>,
     pub(super) processes: Vec<TrackLine>,
+    pub(super) bfds: Vec<TrackLine>,
 }
 
 /// What they come to.
@@ -45,6 +48,7 @@ pub(super) struct AllTracked {
     pub(super) scripts: Vec<Tracked>,
     pub(super) files: Vec<Tracked>,
     pub(super) processes: Vec<Tracked>,
+    pub(super) bfds: Vec<Tracked>,
 }
 
 /// All definitions of one kind: names, weights and `reverse` in their order.
@@ -62,15 +66,22 @@ impl Definitions {
             scripts: self.scripts.len(),
             files: self.files.len(),
             processes: self.processes.len(),
+            bfds: self.bfds.len(),
         }
     }
 
-    /// The names of scripts, files and processes by position.
-    pub(super) fn names(&self) -> [Vec<&str>; 3] {
+    /// The names of scripts, files, processes and neighbours by position.
+    pub(super) fn names(&self) -> [Vec<&str>; 4] {
         let scripts = self.scripts.iter().map(|one| &*one.name);
         let files = self.files.iter().map(|one| &*one.name);
         let processes = self.processes.iter().map(|one| &*one.name);
-        [scripts.collect(), files.collect(), processes.collect()]
+        let bfds = self.bfds.iter().map(|one| &*one.name);
+        [
+            scripts.collect(),
+            files.collect(),
+            processes.collect(),
+            bfds.collect(),
+        ]
     }
 
     /// What the lines name, wherever it is defined: keepalived ignores what is defined later, after `before`.
@@ -87,6 +98,8 @@ impl Definitions {
         let files = files.map(|one| (&*one.name, one.weight, one.reverse));
         let processes = self.processes.iter();
         let processes = processes.map(|one| (&*one.name, one.weight, one.reverse));
+        let bfds = self.bfds.iter();
+        let bfds = bfds.map(|one| (&*one.name, one.weight, one.reverse));
         let scripts = Kind {
             keyword: "vrrp_script",
             what: "script",
@@ -105,10 +118,17 @@ impl Definitions {
             defined: processes.collect(),
             before: before.processes,
         };
+        let bfds = Kind {
+            keyword: "bfd_instance",
+            what: "neighbour",
+            defined: bfds.collect(),
+            before: before.bfds,
+        };
         AllTracked {
             scripts: scripts.find(&lines.scripts, preempt, context),
             files: files.find(&lines.files, preempt, context),
             processes: processes.find(&lines.processes, preempt, context),
+            bfds: bfds.find(&lines.bfds, preempt, context),
         }
     }
 }
@@ -193,6 +213,13 @@ impl Definition for TrackedFile {
 
 impl Definition for TrackedProcess {
     const KEYWORD: &'static str = "vrrp_track_process";
+    fn identity(&self) -> (&str, &Span) {
+        (&self.name, &self.span)
+    }
+}
+
+impl Definition for Bfd {
+    const KEYWORD: &'static str = "bfd_instance";
     fn identity(&self) -> (&str, &Span) {
         (&self.name, &self.span)
     }

@@ -148,7 +148,7 @@ pub(super) fn prefix_max(address: IpAddr) -> u8 {
 }
 
 /// Decimal seconds to the microsecond, as keepalived keeps them, without floating point.
-fn decimal_seconds(text: &str) -> Option<Duration> {
+pub(super) fn decimal_seconds(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {

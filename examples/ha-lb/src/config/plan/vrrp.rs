@@ -8,8 +8,9 @@ use super::{Kind, Names, Plan, Settings};
 use crate::config::{
     diagnostic::Span,
     keepalived::{
-        Authentication, Command, Config, Edge, Fixed, Global, Instance, Notify, Pacing, Process,
-        Script, SyncGroup, Tracked, TrackedFile, TrackedProcess, User, VirtualAddress, continued,
+        Authentication, Bfd, Command, Config, Edge, Fixed, Global, Instance, Notify, Pacing,
+        Process, Reloads, Script, SyncGroup, Tracked, TrackedFile, TrackedProcess, User,
+        VirtualAddress, continued,
     },
 };
 
@@ -30,6 +31,8 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
         |one| &one.name,
         process,
     );
+    let bfds = (&*old.bfds, &*new.bfds);
+    definitions(plan, "bfd_instance", bfds, |one| &one.name, bfd);
     standing(plan, &old.fixed, &new.fixed);
     sync_groups(plan, &old.sync_groups, &new.sync_groups);
     let names = |config: &Config| {
@@ -195,6 +198,7 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
             .collect()
     };
     settings.named("interface_up_down_delays", delays(old) != delays(new));
+    settings.named("reload_time_file", old.reloads != new.reloads);
     let (before, after) = (&old.process, &new.process);
     for (name, differs) in [
         ("net_namespace", before.namespace != after.namespace),
@@ -218,6 +222,7 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     }
     let rest = |global: &Global| Global {
         process: Process::default(),
+        reloads: Reloads::default(),
         pacing: Pacing::default(),
         link_delays: Vec::new(),
         router_id: None,
@@ -316,6 +321,7 @@ fn rest(instance: &Instance) -> Instance {
         track_scripts: Vec::new(),
         track_files: Vec::new(),
         track_processes: Vec::new(),
+        track_bfds: Vec::new(),
         ..instance.clone()
     }
 }
@@ -338,6 +344,15 @@ fn placeless<'v>(all: impl Iterator<Item = &'v VirtualAddress>) -> Vec<VirtualAd
     all.map(placeless).collect()
 }
 
+fn bfd(old: &Bfd, new: &Bfd, settings: &mut Settings) {
+    let way = |one: &Bfd| (one.neighbour, one.source, one.hop_limit);
+    settings.named("addresses (a new session)", way(old) != way(new));
+    let times = |one: &Bfd| (one.min_rx, one.min_tx, one.idle_tx, one.multiplier);
+    settings.named("intervals", times(old) != times(new));
+    let rest = |one: &Bfd| (one.passive, one.max_hops);
+    settings.named("options", rest(old) != rest(new));
+}
+
 /// What is tracked by name: its place in the file does not matter.
 fn tracks(instance: &Instance, config: &Config) -> Vec<(String, i16, bool)> {
     let script = |at: usize| {
@@ -351,6 +366,7 @@ fn tracks(instance: &Instance, config: &Config) -> Vec<(String, i16, bool)> {
         let process = config.processes.get(at);
         process.map(|one| format!("process {}", one.name))
     };
+    let bfd = |at: usize| config.bfds.get(at).map(|one| format!("bfd {}", one.name));
     let named = |tracked: &[Tracked], name: &dyn Fn(usize) -> Option<String>| {
         let named = tracked.iter();
         let named =
@@ -361,6 +377,7 @@ fn tracks(instance: &Instance, config: &Config) -> Vec<(String, i16, bool)> {
         named(&instance.track_scripts, &script),
         named(&instance.track_files, &file),
         named(&instance.track_processes, &process),
+        named(&instance.track_bfds, &bfd),
     ]
     .concat()
 }

@@ -9,16 +9,19 @@ use vrrp_proto::{
     auth_hmac::{self, Mark},
 };
 
-use crate::admin::status::LastTransition;
+use crate::{admin::status::LastTransition, bfd::endpoint};
 
 /// The version that this program writes and reads.
 pub(super) const VERSION: u32 = 1;
 
 /// What the successor has to know.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Document {
+pub(in crate::vrrp) struct Document {
     pub(super) version: u32,
-    pub(super) routers: Vec<Left>,
+    pub(in crate::vrrp) routers: Vec<Left>,
+    /// Sessions of BFD, whose neighbours are to notice nothing.
+    #[serde(default)]
+    pub(in crate::vrrp) sessions: Vec<endpoint::Saved>,
 }
 
 /// What is left of one router.

@@ -81,11 +81,11 @@ fn what_is_given_is_what_is_taken_and_exactly_one_goes_on() {
         let (successor, predecessor) = line();
         let given = async {
             assert!(hear(Some(&predecessor)).await);
-            give(&predecessor, routers()).await
+            give(&predecessor, routers(), Vec::new()).await
         };
         let (taken, given) = tokio::join!(take(&successor), given);
         assert!(given);
-        let taken = taken.unwrap();
+        let taken = taken.unwrap().routers;
         assert_eq!(taken, routers());
         for (left, expected) in taken.iter().zip(routers()) {
             assert_eq!(left.memory(), expected.memory());
@@ -100,7 +100,7 @@ fn a_successor_that_dies_or_cannot_read_leaves_the_predecessor_running() {
         successor.send_bytes(GIVE, &[]).await.unwrap();
         assert!(hear(Some(&predecessor)).await);
         drop(successor);
-        assert!(!give(&predecessor, routers()).await);
+        assert!(!give(&predecessor, routers(), Vec::new()).await);
 
         let (successor, predecessor) = line();
         let told = async {

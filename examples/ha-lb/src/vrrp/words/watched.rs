@@ -1,4 +1,4 @@
-//! Scripts, files and processes by name and number.
+//! Scripts, files, processes and neighbours by name and number.
 
 use vrrp_fsm::Object;
 
@@ -15,6 +15,7 @@ pub(super) struct Names {
     scripts: Vec<String>,
     files: Vec<String>,
     processes: Vec<String>,
+    bfds: Vec<String>,
 }
 
 impl Names {
@@ -22,10 +23,12 @@ impl Names {
         let scripts = config.scripts.iter().map(|one| one.name.to_string());
         let files = config.files.iter().map(|one| one.name.to_string());
         let processes = config.processes.iter().map(|one| one.name.to_string());
+        let bfds = config.bfds.iter().map(|one| one.name.to_string());
         Self {
             scripts: scripts.collect(),
             files: files.collect(),
             processes: processes.collect(),
+            bfds: bfds.collect(),
         }
     }
 
@@ -34,6 +37,7 @@ impl Names {
             Kind::Script => &self.scripts,
             Kind::File => &self.files,
             Kind::Process => &self.processes,
+            Kind::Bfd => &self.bfds,
         }
     }
 }
@@ -52,6 +56,7 @@ impl Words {
             Object::Script(number) => (Kind::Script, number),
             Object::File(number) => (Kind::File, number),
             Object::Process(number) => (Kind::Process, number),
+            Object::Neighbour(number) => (Kind::Bfd, number),
             Object::Interface(_) => return None,
         };
         let name = self

@@ -1,14 +1,14 @@
 //! What instances and sync groups track, beside interfaces and scripts.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::config::diagnostic::Span;
 
-/// One line of `track_script`, `track_file` or `track_process`.
+/// One line of `track_script`, `track_file`, `track_process` or `track_bfd`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tracked {
-    /// Position in [`Config::scripts`](super::Config::scripts), [`files`](super::Config::files) or
-    /// [`processes`](super::Config::processes).
+    /// Position in [`Config::scripts`](super::Config::scripts), [`files`](super::Config::files),
+    /// [`processes`](super::Config::processes) or [`bfds`](super::Config::bfds).
     pub position: usize,
     /// The line's own weight, or the definition's.
     pub weight: i16,
@@ -67,6 +67,37 @@ pub struct TrackedProcess {
     pub fork_delay: Duration,
     /// `terminate_delay`: how long there must be fewer of them until it counts.
     pub terminate_delay: Duration,
+}
+
+/// A `bfd_instance`: a neighbour that is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bfd {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is defined.
+    pub span: Span,
+    /// `neighbor_ip`.
+    pub neighbour: IpAddr,
+    /// `source_ip`.
+    pub source: Option<IpAddr>,
+    /// `min_rx` (10 ms).
+    pub min_rx: Duration,
+    /// `min_tx` (10 ms).
+    pub min_tx: Duration,
+    /// `idle_tx` (1 s).
+    pub idle_tx: Duration,
+    /// `multiplier` (5).
+    pub multiplier: u8,
+    /// `passive`.
+    pub passive: bool,
+    /// `ttl` or `hoplimit` (255, over IPv6 64).
+    pub hop_limit: u8,
+    /// `max_hops` (0); `None` for any number.
+    pub max_hops: Option<u8>,
+    /// `weight` (0); 0 makes a lost neighbour a fault.
+    pub weight: i16,
+    /// `weight N reverse`.
+    pub reverse: bool,
 }
 
 /// Which parameters a tracked process has.

@@ -1,7 +1,8 @@
 //! What is done instead of keywords that have no effect.
 
 pub(super) const NO_CHECKER_MAIL: &str = "changes of a server's state are logged, not mailed";
-pub(super) const NO_BFD: &str = "BFD is not spoken";
+pub(super) const NO_BFD: &str =
+    "BFD is spoken by the speaker, whose priority, memory and processors are those of VRRP";
 pub(super) const NO_SNMP: &str = "there is no SNMP agent";
 pub(super) const ROOM: &str =
     "receive buffers have room for 16 adverts of each instance, whatever the policy";
@@ -12,7 +13,6 @@ pub(super) const NO_IPVS: &str = "the kernel's IPVS is not used";
 pub(super) const FENCE: &str = "addresses are fenced by an nftables table of this program's own";
 pub(super) const RELOAD: &str =
     "a reload checks the whole file first and keeps the old one if it is refused";
-pub(super) const RELOADED_BY: &str = "no file starts a reload: SIGHUP or a command does";
 pub(in crate::config::keepalived) const NAMESPACE: &str =
     "it runs in the namespace in which it was started";
 pub(in crate::config::keepalived) const STOPPING: &str =

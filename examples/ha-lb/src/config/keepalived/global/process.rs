@@ -1,7 +1,9 @@
 //! Where and how the processes run: namespace, instance, pid files, umask; priorities and processors of the speaker.
 
+use std::path::{Path, PathBuf};
+
 use super::Draft;
-use crate::config::keepalived::{document::Node, keyword::Context};
+use crate::config::keepalived::{Global, document::Node, keyword::Context};
 
 /// Bits of a umask by name, as in stat(2) without the `S_`.
 const BITS: [(&str, u32); 12] = [
@@ -18,6 +20,8 @@ const BITS: [(&str, u32); 12] = [
     ("IXOTH", 0o001),
     ("IRWXO", 0o007),
 ];
+/// Its usual name.
+const RELOAD_FILE: &str = "keepalived.reload";
 /// Processors that a set of them can name.
 const MAX_PROCESSOR: usize = 1023;
 
@@ -58,6 +62,41 @@ pub(in crate::config::keepalived) fn pid_folder(
     context: &mut Context<'_>,
 ) {
     draft.global.process.pid_folder = context.flag(node);
+}
+
+pub(super) fn reload_time_file(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    draft.global.reloads.time_file = absolute(node, context);
+}
+
+pub(super) fn reload_file(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    let named = !node.arguments.is_empty();
+    draft.global.reloads.mark = match named {
+        true => absolute(node, context),
+        // In the folder of pid files, which is known at the end.
+        false => Some(PathBuf::from(RELOAD_FILE)),
+    };
+}
+
+/// Where keepalived's own `reload_file` is, once it is known whether pid files have a folder of their own.
+pub(in crate::config::keepalived) fn place(global: &mut Global) {
+    let mark = &mut global.reloads.mark;
+    if let Some(name) = mark.take_if(|mark| !mark.is_absolute()) {
+        let folder = match global.process.pid_folder || global.process.instance.is_some() {
+            true => "/run/keepalived",
+            false => "/run",
+        };
+        *mark = Some(Path::new(folder).join(name));
+    }
+}
+
+fn absolute(node: &Node, context: &mut Context<'_>) -> Option<PathBuf> {
+    let word = node.arguments.first()?;
+    let path = PathBuf::from(&word.text);
+    if !path.is_absolute() {
+        context.refuse(word, "path", "a path that begins with `/`");
+        return None;
+    }
+    Some(path)
 }
 
 /// A number in hex, octal or decimal, or names of bits with `|` between them.

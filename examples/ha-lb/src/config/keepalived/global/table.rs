@@ -2,7 +2,7 @@
 
 use super::instead::{
     BUFFERS, DUMPS, FENCE, FROM_THE_START, NAMES, NO_BFD, NO_CHECKER_MAIL, NO_IPVS, NO_SNMP,
-    NOT_SAVED, RELOAD, RELOADED_BY, ROOM, SCHEDULING, SERVERS_LOGGED, STOPPING,
+    NOT_SAVED, RELOAD, ROOM, SCHEDULING, SERVERS_LOGGED, STOPPING,
 };
 use super::{
     Draft, delay_after_boot, down_timer_adverts, edge_limit, fifo, first, group_v4, group_v6,
@@ -417,9 +417,24 @@ pub(super) const TABLE: Table<Draft> = Table {
             "How long shutdown_script may take (10 s).",
         ),
         Keyword::ignored("reload_check_config", RELOAD),
-        Keyword::ignored("reload_repeat", RELOAD),
-        Keyword::ignored("reload_time_file", RELOADED_BY),
-        Keyword::ignored("reload_file", RELOADED_BY),
+        Keyword::read(
+            "reload_time_file",
+            Takes::one("a path"),
+            process::reload_time_file,
+            "A file that says when the files are to be read again: `HH:MM:SS`, or with a date before it.",
+        ),
+        Keyword::read(
+            "reload_repeat",
+            Takes::FLAG,
+            |d, n, c| d.global.reloads.repeat = c.flag(n),
+            "That file stays, and a time without a date counts every day.",
+        ),
+        Keyword::read(
+            "reload_file",
+            Takes::words(0, 1, "perhaps a path"),
+            process::reload_file,
+            "A file that is there, and empty, while a reload reads the files.",
+        ),
         Keyword::ignored("keep_script_fds", "scripts inherit no descriptors"),
         Keyword::read(
             "instance",

@@ -90,6 +90,7 @@ pub(in crate::config::keepalived) fn finish(
         track_scripts: tracked.scripts,
         track_files: tracked.files,
         track_processes: tracked.processes,
+        track_bfds: tracked.bfds,
         unicast,
         track_source: draft.track_source.is_some(),
         source: draft.source.map(|(source, _)| source),

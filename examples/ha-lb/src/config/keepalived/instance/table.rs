@@ -15,7 +15,6 @@ use crate::config::keepalived::{
 const FENCE: &str = "addresses are fenced by an nftables table of this program's own";
 const NO_IPVLAN: &str =
     "the addresses go on the interface itself, whose hardware address an ipvlan would have too";
-const NO_BFD: &str = "BFD is not spoken; the instance does not track it";
 
 pub(super) const TABLE: Table<Draft> = Table {
     block: "vrrp_instance",
@@ -155,6 +154,12 @@ pub(super) const TABLE: Table<Draft> = Table {
             Takes::BLOCK,
             |d, n, c| track(&mut d.tracks.files, n, c, 254),
             "Files, whose numbers change the priority or are a fault.",
+        ),
+        Keyword::read(
+            "track_bfd",
+            Takes::BLOCK,
+            |d, n, c| track(&mut d.tracks.bfds, n, c, 253),
+            "Neighbours, whose loss is a fault or changes the priority.",
         ),
         Keyword::read(
             "mcast_src_ip",
@@ -377,7 +382,6 @@ pub(super) const TABLE: Table<Draft> = Table {
             |d, n, c| d.track_source = c.flag(n).then(|| n.keyword.span.clone()),
             "It is a fault when the source address is not on the interface.",
         ),
-        Keyword::ignored("track_bfd", NO_BFD),
         Keyword::read(
             "promote_secondaries",
             Takes::FLAG,

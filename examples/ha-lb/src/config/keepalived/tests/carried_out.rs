@@ -11,8 +11,8 @@ use crate::{
 mod examples;
 
 use examples::{
-    ADDRESSES, AUTHENTICATION, CHECK, FILE, GLOBAL, HMAC, INSTANCE, PACED, PROCESS, REAL, SCRIPT,
-    SERVICE, SYNC, Shows,
+    ADDRESSES, AUTHENTICATION, CHECK, FILE, GLOBAL, HMAC, INSTANCE, NEIGHBOUR, PACED, PROCESS,
+    REAL, SCRIPT, SERVICE, SYNC, Shows,
     Shows::{Runs, Says},
     TRACKED_FILE, URL, examples,
 };
@@ -20,7 +20,7 @@ use examples::{
 /// An instance without an interface, and what others track.
 const DEFAULT: &str = "vrrp_instance V {\nvirtual_router_id 1\nvirtual_ipaddress {\n10.0.0.1\n}\n";
 const TRACKED: &str = "vrrp_script S {\nscript /c\n}\nvrrp_track_process P {\nprocess c\n}\n\
-    track_file F {\nfile /f\n}";
+    track_file F {\nfile /f\n}\nbfd_instance B {\nneighbor_ip 10.0.0.2\n}";
 
 /// A file with these lines in a block of that kind.
 fn file(block: &str, lines: &str) -> String {
@@ -92,6 +92,9 @@ fe80::1
         URL => format!(
             "virtual_server 10.0.0.1 80 {{\nreal_server 10.0.0.2 80 {{\nHTTP_GET {{\nurl {{\n{lines}\n}}\n}}\n}}\n}}"
         ),
+        NEIGHBOUR => format!(
+            "bfd_instance B {{\nneighbor_ip 10.0.0.2\n{lines}\n}}\n{DEFAULT}interface eth0\ntrack_bfd {{\nB\n}}\n}}"
+        ),
         other => panic!("no example of a file with a block {other}"),
     }
 }
@@ -113,8 +116,9 @@ fn outcome(text: &str) -> (String, Vec<String>) {
     let config = loaded.keepalived.as_ref().unwrap();
     let global = &config.global;
     let runs = format!(
-        "{} {:?} {:?} {:?} {:?} {:?}",
+        "{} {:?} {:?} {:?} {:?} {:?} {:?}",
         vrrp::plan(config),
+        config.bfds,
         loaded.watches(),
         loaded.hooks(),
         loaded.balancer,
@@ -125,7 +129,7 @@ fn outcome(text: &str) -> (String, Vec<String>) {
             global.startup_delay,
             global.delay_after_boot,
             global.script_security,
-            &global.process,
+            (&global.process, &global.reloads),
             &global.startup,
             &global.shutdown,
             &global.mail

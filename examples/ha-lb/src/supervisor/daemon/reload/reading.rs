@@ -1,7 +1,7 @@
 //! Reading the files again, on a thread of its own: a file on a dead file server, a name server or a directory of accounts
 //! that does not answer holds up nothing but the reload that asks for it.
 
-use std::{io, thread, time::Instant};
+use std::{fs, io, path::Path, thread, time::Instant};
 
 use tokio::sync::oneshot;
 
@@ -90,6 +90,25 @@ impl Fresh {
     }
 }
 
+/// `reload_file`: there, and empty, while the files are read, for whoever writes them to wait for.
+struct Mark<'p>(&'p Path);
+
+impl<'p> Mark<'p> {
+    fn set(path: &'p Path) -> Self {
+        if let Err(error) = fs::write(path, "") {
+            tracing::warn!("reload_file {}: {error}", path.display());
+        }
+        Self(path)
+    }
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        // One that could not be made is not there.
+        let _ = fs::remove_file(self.0);
+    }
+}
+
 /// A file in which nothing is left was cut off by an interrupted copy or a full disk rather than meant.
 fn check_emptied(sources: &Sources, before: &Bundle, now: &impl Files) -> Result<(), String> {
     let is_empty = |text: Vec<u8>| text.trim_ascii().is_empty();
@@ -111,10 +130,17 @@ impl Daemon {
     /// Reads the files for a reload.
     pub(super) fn read_again(&mut self, number: u64, began: Instant) -> io::Result<()> {
         let before = self.configuration.clone();
-        self.read_aside(move || Read::Reload {
-            number,
-            began,
-            fresh: Box::new(Fresh::read(before)),
+        let keepalived = self.loaded.keepalived.as_ref();
+        let mark = keepalived.and_then(|config| config.global.reloads.mark.clone());
+        self.read_aside(move || {
+            let mark = mark.as_deref().map(Mark::set);
+            let fresh = Box::new(Fresh::read(before));
+            drop(mark);
+            Read::Reload {
+                number,
+                began,
+                fresh,
+            }
         })?;
         self.reading = Some(Reading {
             tell_at: Some(began + PATIENCE),

@@ -43,6 +43,7 @@ pub(super) const GLOBAL: &str = "global_defs";
 pub(super) const SCRIPT: &str = "vrrp_script";
 pub(super) const PROCESS: &str = "vrrp_track_process";
 pub(super) const TRACKED_FILE: &str = "track_file";
+pub(super) const NEIGHBOUR: &str = "bfd_instance";
 pub(super) const INSTANCE: &str = "vrrp_instance";
 pub(super) const SYNC: &str = "vrrp_sync_group";
 pub(super) const PACED: &str = "garp_group";

@@ -49,6 +49,14 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(GLOBAL, "vrrp_no_swap", Runs, "+vrrp_no_swap"),
     example(
         GLOBAL,
+        "reload_time_file",
+        Runs,
+        "+reload_time_file /etc/keepalived/when",
+    ),
+    example(GLOBAL, "reload_repeat", Runs, "+reload_repeat"),
+    example(GLOBAL, "reload_file", Runs, "+reload_file"),
+    example(
+        GLOBAL,
         "random_seed",
         Runs,
         "+random_seed 7\nrouter_id x${_RANDOM}",

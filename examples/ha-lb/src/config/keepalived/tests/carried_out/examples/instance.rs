@@ -36,6 +36,7 @@ pub(super) const EXAMPLES: &[Example] = &[
         "+track_script {\n+S weight 7\n+}",
     ),
     example(SYNC, "track_process", Runs, "+track_process {\n+P\n+}"),
+    example(SYNC, "track_bfd", Runs, "+track_bfd {\n+B\n+}"),
     example(SYNC, "track_file", Runs, "+track_file {\n+F\n+}"),
     example(SYNC, "notify_deleted", Runs, "+notify_deleted /d"),
     example(
@@ -124,6 +125,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     ),
     example(INSTANCE, "track_script", Runs, "+track_script {\n+S\n+}"),
     example(INSTANCE, "track_process", Runs, "+track_process {\n+P\n+}"),
+    example(INSTANCE, "track_bfd", Runs, "+track_bfd {\n+B\n+}"),
     example(INSTANCE, "track_file", Runs, "+track_file {\n+F\n+}"),
     example(INSTANCE, "smtp_alert", Runs, "+smtp_alert"),
     example(

@@ -99,6 +99,12 @@ pub(super) const EXAMPLES: &[Example] = &[
     ),
     example(
         FILE,
+        "bfd_instance",
+        Runs,
+        "+bfd_instance B {\n+neighbor_ip 10.0.0.2\n+}\nDEFAULT\n+track_bfd {\n+B\n+}\n}",
+    ),
+    example(
+        FILE,
         "interface_up_down_delays",
         Runs,
         "+interface_up_down_delays {\n+eth0 0.5 1\n+}\nDEFAULT\n}",

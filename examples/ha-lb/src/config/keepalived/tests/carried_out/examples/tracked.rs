@@ -1,6 +1,6 @@
-//! Of scripts, processes and files that are tracked.
+//! Of scripts, processes, files and neighbours that are tracked.
 
-use super::{Example, PROCESS, SCRIPT, Shows::Runs, TRACKED_FILE, example};
+use super::{Example, NEIGHBOUR, PROCESS, SCRIPT, Shows::Runs, TRACKED_FILE, example};
 
 pub(super) const EXAMPLES: &[Example] = &[
     example(SCRIPT, "script", Runs, "+script /b"),
@@ -23,4 +23,16 @@ pub(super) const EXAMPLES: &[Example] = &[
     example(TRACKED_FILE, "file", Runs, "+file /g"),
     example(TRACKED_FILE, "weight", Runs, "+weight 3"),
     example(TRACKED_FILE, "init_file", Runs, "+init_file 3"),
+    example(NEIGHBOUR, "neighbor_ip", Runs, "+neighbor_ip 10.0.0.3"),
+    example(NEIGHBOUR, "neighbour_ip", Runs, "+neighbour_ip 10.0.0.3"),
+    example(NEIGHBOUR, "source_ip", Runs, "+source_ip 10.0.0.3"),
+    example(NEIGHBOUR, "min_rx", Runs, "+min_rx 3.312"),
+    example(NEIGHBOUR, "min_tx", Runs, "+min_tx 3.312"),
+    example(NEIGHBOUR, "idle_tx", Runs, "+idle_tx 1200"),
+    example(NEIGHBOUR, "multiplier", Runs, "+multiplier 3"),
+    example(NEIGHBOUR, "passive", Runs, "+passive"),
+    example(NEIGHBOUR, "ttl", Runs, "+ttl 3"),
+    example(NEIGHBOUR, "hoplimit", Runs, "+hoplimit 3"),
+    example(NEIGHBOUR, "max_hops", Runs, "+max_hops 3"),
+    example(NEIGHBOUR, "weight", Runs, "+weight 3 reverse"),
 ];
