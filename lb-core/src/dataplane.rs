@@ -5,6 +5,22 @@
 //! queues. Every system call, spawn and clock read of the crate is below this module; it decides nothing that a
 //! pure module can decide.
 //!
+//! # Memory
+//!
+//! What clients and servers can make it hold is bounded by the configuration. Beside the configuration itself and the
+//! stick tables (entries times some 200 bytes), at most
+//!
+//! ```text
+//! maxconn × (1.1 kB + what a request in progress holds) + workers × (256 × 16 kB + 256 × 128 kB kept buffers)
+//! ```
+//!
+//! A request in progress holds 3 kB, its two heads (16 kB each at most) and a buffer for each side: 16 kB, or 128 kB while
+//! more than fits is under way and cannot go through a pipe; content that is taken out of its chunks or compressed has
+//! its result of the same size beside it. So 70 kB as a rule and 420 kB at worst. TLS adds some 40 kB for each side that
+//! speaks it, a compressor 300 kB (64 of them for each worker, then content goes as it is). A client of HTTP/2 counts as
+//! one connection with `tune.h2.max-concurrent-streams` requests. What is spliced waits in pipes of the kernel, of which
+//! there are at most `maxpipes`.
+//!
 //! ```no_run
 //! use std::{sync::Arc, time::Duration};
 //! use lb_core::{config::Config, dataplane};

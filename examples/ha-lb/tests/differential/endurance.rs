@@ -174,6 +174,58 @@ fn idle_connections_cost_little_and_end() {
     settles(&peer, descriptors);
 }
 
+/// What a request in progress may hold at worst: two bulk buffers, a head and some (`lb_core::dataplane`).
+const AT_WORST: u64 = 2 * 128 * 1024 + 32 * 1024;
+
+#[test]
+fn answers_that_nobody_takes_cost_no_more_than_their_buffers() {
+    const CHUNK: &[u8] = b"400\r\n";
+    let answer = [
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        &[CHUNK, &[b'x'; 1024], b"\r\n"].concat().repeat(8 * 1024)[..],
+    ];
+    let origin: &'static [case::Act] = vec![
+        case::Act::Head,
+        case::Act::Send(answer.concat().leak()),
+        case::Act::Stall,
+    ]
+    .leak();
+    let count = 60 * load();
+    let config = heads::PLAIN
+        .replace("maxconn 200", "maxconn 20000")
+        .replace("client 5s", "client 60s")
+        .replace("server 5s", "server 60s");
+    let peer = Peer::start(Program::HaLb, &config);
+    assert!(get(&peer).unwrap().ends_with("ok"));
+    let (descriptors, memory) = resources(&peer);
+    peer.origins[0].play(origin);
+    let clients: Vec<TcpStream> = (0..count)
+        .map(|_| {
+            let mut stream = TcpStream::connect(peer.fronts[0]).unwrap();
+            stream.write_all(GET).unwrap();
+            let mut begin = [0; 15];
+            stream.read_exact(&mut begin).unwrap();
+            stream
+        })
+        .collect();
+    let mut held = resources(&peer).1;
+    // They are full once nothing more comes in.
+    let full = Instant::now() + PATIENCE;
+    loop {
+        thread::sleep(Duration::from_millis(300));
+        let now = resources(&peer).1;
+        if now <= held || Instant::now() > full {
+            break;
+        }
+        held = now;
+    }
+    let each = held.saturating_sub(memory) * 1024 / count as u64;
+    println!("{count} answers that nobody takes: {each} bytes each");
+    assert!(each <= AT_WORST, "{each} bytes for each of them");
+    drop(clients);
+    settles(&peer, descriptors);
+}
+
 #[test]
 fn running_out_of_descriptors_is_survived() {
     let config = heads::PLAIN
