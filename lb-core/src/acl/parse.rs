@@ -64,7 +64,7 @@ impl AclSet {
             .expecting("letters, digits, '-', '_', '.' and ':'"));
         }
         let mut warnings = Vec::new();
-        if matches!(*name, "or" | "if" | "unless") {
+        if name.eq_ignore_ascii_case("or") || matches!(*name, "if" | "unless") {
             return Err(RuleError::new(
                 0,
                 format!("'{name}' cannot be the name of an ACL"),
@@ -108,7 +108,7 @@ impl AclSet {
         let mut alternatives = vec![Vec::new()];
         while let Some(word) = parser.next() {
             let at = parser.at;
-            if matches!(word, "or" | "||") {
+            if word == "||" || word.eq_ignore_ascii_case("or") {
                 if alternatives.last().is_some_and(Vec::is_empty) {
                     return Err(RuleError::new(
                         at,

@@ -102,6 +102,9 @@ pub struct Diagnostic {
     /// What the program does about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
+    /// Whether keepalived's own test of the file (`keepalived -t`) ends with an error for it, and its daemon goes on.
+    #[serde(skip)]
+    pub peer_counts: bool,
 }
 
 impl Diagnostic {
@@ -129,7 +132,15 @@ impl Diagnostic {
             expected: None,
             suggestion: None,
             action: None,
+            peer_counts: false,
         }
+    }
+
+    /// Marks what `keepalived -t` ends with an error for.
+    #[must_use]
+    pub fn counted(mut self) -> Self {
+        self.peer_counts = true;
+        self
     }
 
     /// The word that was found, cut if it is very long.

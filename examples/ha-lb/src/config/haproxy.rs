@@ -26,6 +26,7 @@ mod option;
 mod persistence;
 mod proxy;
 mod resolvers;
+mod rule_order;
 mod rules;
 mod script_check;
 mod server;

@@ -171,6 +171,7 @@ pub(super) fn admit(
     let what = |state: &str| format!("'{}' {state}", word.text);
     match entry.status {
         Status::Supported => Ok(Admitted::Use(entry)),
+        Status::Needless => Ok(Admitted::Skip(entry)),
         Status::Ignored => {
             context.warn(word.span.clone(), what("is ignored"), entry.text);
             Ok(Admitted::Skip(entry))

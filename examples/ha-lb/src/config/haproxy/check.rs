@@ -8,7 +8,7 @@ use super::{
     args::{Arg, Args, Context, Parsed},
     script_check::steps::{self, Steps},
 };
-use crate::config::diagnostic::Span;
+use crate::config::diagnostic::{Diagnostic, Span};
 
 /// What an HTTP check sends and expects.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +68,12 @@ impl Draft {
 impl HttpCheck {
     /// `option httpchk [<uri> | <method> <uri> [<version>]]`. The version may carry headers behind `\r\n`, as
     /// older files have them.
-    pub(super) fn option(&mut self, section: &str, args: &mut Args<'_>) -> Parsed<()> {
+    pub(super) fn option(
+        &mut self,
+        section: &str,
+        args: &mut Args<'_>,
+        context: &mut Context<'_>,
+    ) -> Parsed<()> {
         self.begin(section);
         self.enabled = true;
         let words: Vec<Arg<'_>> = std::iter::from_fn(|| args.take()).collect();
@@ -81,6 +86,13 @@ impl HttpCheck {
                 option.target = Some(uri.text.to_owned());
                 if let Some(version) = rest.first() {
                     option.version_and_headers(version)?;
+                    if version.text.contains("\r\n") {
+                        context.diagnostics.push(Diagnostic::warning(
+                            version.span.clone(),
+                            "'option httpchk' : hiding headers or body at the end of the version string is deprecated. \
+                             Please, consider to use 'http-check send' directive instead.",
+                        ));
+                    }
                 }
                 // `HTTP/1.1\r\nHost:` and the name behind an unescaped space.
                 if let (Some(more), Some((_, value))) = (rest.get(1), option.headers.last_mut()) {

@@ -75,7 +75,7 @@ fn announce(line: &Line, entry: &keywords::Entry, words: usize, context: &mut Co
     let name = line.text(0);
     let what = format!("section '{name}' is not supported");
     match entry.status {
-        Status::Supported => {}
+        Status::Supported | Status::Needless => {}
         Status::Ignored => context.warn(
             line.span(0),
             format!("section '{name}' has no effect"),

@@ -71,6 +71,8 @@ const HERE: Places = Places::HERE;
 pub enum Status {
     /// It has its effect.
     Supported,
+    /// Accepted without a word: what it asks for is so in any case.
+    Needless,
     /// Accepted without effect, with a warning.
     Ignored,
     /// Removed from HAProxy or on its way out; accepted with a warning where it has a plain meaning.
@@ -141,6 +143,15 @@ const fn ignored(
     other(Status::Ignored, names, places, arity, text)
 }
 
+const fn needless(
+    names: &'static [&'static str],
+    places: Places,
+    arity: (u8, u8),
+    text: &'static str,
+) -> Entry {
+    other(Status::Needless, names, places, arity, text)
+}
+
 const fn obsolete(
     names: &'static [&'static str],
     places: Places,
@@ -207,6 +218,7 @@ pub fn reference() -> String {
         for entry in *entries {
             let state = match entry.status {
                 Status::Supported => "",
+                Status::Needless => "nothing to do: ",
                 Status::Ignored => "accepted without effect: ",
                 Status::Obsolete => "obsolete: ",
                 Status::Refused => "refused: ",

@@ -12,6 +12,7 @@ use super::{
     proxy::misplaced,
     value::{self, Unit},
 };
+use crate::config::diagnostic::Diagnostic;
 
 /// The words behind `option` (`negated`: behind `no option`).
 pub(super) fn read(
@@ -40,7 +41,18 @@ pub(super) fn read(
         return Ok(());
     }
     match word.text {
-        "httplog" | "tcplog" => log_format(&word, args, on, draft)?,
+        "httplog" | "tcplog" => {
+            if on && place.is_backend() {
+                let (name, option) = (&place.name, word.text);
+                let what = format!(
+                    "backend '{name}' : 'option {option}' directive is ignored in backends."
+                );
+                context
+                    .diagnostics
+                    .push(Diagnostic::warning(word.span.clone(), what));
+            }
+            log_format(&word, args, on, draft)?;
+        }
         "forwardfor" => {
             draft.forward_for_at = on.then(|| word.span.clone());
             let earlier = draft.proxy.forward_for.take();
@@ -62,7 +74,7 @@ pub(super) fn read(
                 false => HeaderNames::default(),
             };
         }
-        "httpchk" if on => draft.http_check.option(&place.title(), args)?,
+        "httpchk" if on => draft.http_check.option(&place.title(), args, context)?,
         "httpchk" => draft.http_check.enabled = false,
         "tcp-check" | "redis-check" | "smtpchk" | "mysql-check" | "pgsql-check" | "ldap-check"
         | "ssl-hello-chk" | "spop-check" => {

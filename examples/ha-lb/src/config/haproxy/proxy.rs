@@ -15,7 +15,7 @@ use super::{
     error_pages,
     keywords::{PROXY, Places},
     lexer::Line,
-    log, obsolete, option, persistence, server, stats, tls, value,
+    log, obsolete, option, persistence, rule_order, server, stats, tls, value,
 };
 use crate::config::diagnostic::Diagnostic;
 
@@ -48,6 +48,11 @@ impl Place {
             _ => "proxy",
         };
         format!("{kind} '{}'", self.name)
+    }
+
+    /// Whether it is a `backend` section.
+    pub(super) fn is_backend(&self) -> bool {
+        self.kind == Kind::Backend
     }
 
     fn section(&self) -> &'static str {
@@ -107,11 +112,13 @@ pub(super) fn read(
     draft: &mut Draft,
     context: &mut Context<'_>,
 ) {
+    let inherited = draft.rules.len();
     for line in lines {
         let mut reader = Reader {
             args: Args::new(line, 0),
             place,
             binds,
+            inherited,
             draft: &mut *draft,
         };
         let result = reader.line(context);
@@ -131,6 +138,8 @@ struct Reader<'r, 'l> {
     args: Args<'l>,
     place: &'r Place,
     binds: &'r tls::Defaults,
+    /// Rules that came from defaults.
+    inherited: usize,
     draft: &'r mut Draft,
 }
 
@@ -165,7 +174,7 @@ impl Reader<'_, '_> {
             "stats" => stats::read(&mut self.args, self.draft, context),
             name => match rule_kind(name) {
                 Some(kind) => {
-                    self.rule(kind);
+                    self.rule(kind, context);
                     Ok(())
                 }
                 None => self.keyword(&word, context),
@@ -173,12 +182,15 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn rule(&mut self, kind: RuleKind) {
-        self.draft.rules.push(RuleLine {
+    fn rule(&mut self, kind: RuleKind, context: &mut Context<'_>) {
+        let rule = RuleLine {
             kind,
             line: Arc::new(self.args.line().clone()),
             start: self.args.position(),
-        });
+        };
+        let before = self.draft.rules.get(self.inherited..).unwrap_or_default();
+        rule_order::check(&rule, before, context);
+        self.draft.rules.push(rule);
     }
 
     /// Everything else: what concerns the frontend half here, the rest further down.
@@ -210,7 +222,7 @@ impl Reader<'_, '_> {
                 if arg.text != "fail" {
                     return Err(arg.refuse("unknown word behind 'monitor'", "fail"));
                 }
-                self.rule(RuleKind::MonitorFail);
+                self.rule(RuleKind::MonitorFail, context);
             }
             "monitor-net" => obsolete::monitor_net(args, draft)?,
             "log-format" => {
@@ -298,8 +310,10 @@ impl Reader<'_, '_> {
             "source" => {
                 let arg = args.need(name, "an address")?;
                 draft.source = Some(server::source(&arg, context)?);
+                server::use_source(args, context)?;
                 args.end(name)?;
             }
+            "filter" => filter(args)?,
             "server" => {
                 let server = server::read(args, &draft.default_server, context)?;
                 self.add(server);
@@ -377,6 +391,25 @@ fn rule_kind(name: &str) -> Option<RuleKind> {
         "http-error" => RuleKind::HttpError,
         _ => return None,
     })
+}
+
+/// `filter <name> ...`: what is compressed and cached is said elsewhere, and both need no place among filters.
+fn filter(args: &mut Args<'_>) -> Parsed<()> {
+    let name = args.need("filter", "compression or cache")?;
+    match name.text {
+        "compression" => args.end("filter compression"),
+        "cache" => {
+            args.need("filter cache", "the name of a cache")?;
+            args.end("filter cache")
+        }
+        _ => Err(Box::new(
+            Diagnostic::error(
+                name.span.clone(),
+                format!("filter '{}' is not supported", name.text),
+            )
+            .action("SPOE, traces and the like are not there; what they do would be missing"),
+        )),
+    }
 }
 
 fn text(args: &mut Args<'_>, name: &str) -> Parsed<String> {

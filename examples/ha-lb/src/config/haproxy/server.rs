@@ -444,3 +444,13 @@ pub(super) fn source(arg: &Arg<'_>, context: &Context<'_>) -> Parsed<SocketAddr>
         .map(|ip| SocketAddr::new(*ip, port))
         .ok_or_else(|| arg.refuse("not an address", "address[:port]"))
 }
+
+/// `usesrc <word>` behind a source address.
+pub(super) fn use_source(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
+    if args.skip("usesrc") {
+        let whose = args.need("usesrc", "an address, client, clientip or hdr_ip(<name>)")?;
+        let what = format!("'usesrc {}' is ignored", whose.text);
+        context.warn(whose.span, what, "servers see an address of this host");
+    }
+    Ok(())
+}

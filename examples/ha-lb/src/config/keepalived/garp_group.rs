@@ -84,6 +84,14 @@ pub(super) fn read(
 pub(super) fn interval(node: &Node, context: &mut Context<'_>) -> Duration {
     let word = node.arguments.first();
     let interval = word.and_then(|word| context.seconds(word, Duration::ZERO..=LONGEST));
+    if let (Some(word), Some(Duration::ZERO)) = (word, interval) {
+        context.diagnostics.push(
+            Diagnostic::note(word.span.clone(), "no time between announcements")
+                .found(&word.text)
+                .action("they are not spaced, as without the line; keepalived calls it invalid")
+                .counted(),
+        );
+    }
     interval.unwrap_or_default()
 }
 

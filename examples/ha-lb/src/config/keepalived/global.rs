@@ -16,7 +16,7 @@ use super::{
     vmac::{self, Reminders},
 };
 
-use crate::mail::courier;
+use crate::{config::diagnostic::Diagnostic, mail::courier};
 
 mod fifo;
 mod instead;
@@ -181,6 +181,16 @@ fn include_check(_: &mut Draft, node: &Node, context: &mut Context<'_>) {
 }
 
 fn recipients(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    if inside(node).is_empty() {
+        context.diagnostics.push(
+            Diagnostic::note(
+                node.keyword.span.clone(),
+                "`notification_email` without an address",
+            )
+            .action("no mail is sent")
+            .counted(),
+        );
+    }
     for line in inside(node) {
         for word in std::iter::once(&line.keyword).chain(&line.arguments) {
             let address = mail_address(word, context);

@@ -57,6 +57,7 @@ pub(super) struct Draft {
     unicast_ttl: Option<(u8, Span)>,
     check_unicast_source: Option<(bool, Span)>,
     source: Option<(IpAddr, Span)>,
+    unicast_source: Option<Span>,
     track_source: Option<Span>,
     group: Option<(IpAddr, Span)>,
     accept: Option<bool>,
@@ -132,6 +133,7 @@ pub(super) fn read(
         unicast_ttl: None,
         check_unicast_source: None,
         source: None,
+        unicast_source: None,
         track_source: None,
         group: None,
         accept: None,
@@ -167,7 +169,8 @@ fn state(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
         context.diagnostics.push(
             Diagnostic::warning(word.span.clone(), "a state is written in capitals")
                 .found(&word.text)
-                .action("it is BACKUP, as for keepalived"),
+                .action("it is BACKUP, as for keepalived")
+                .counted(),
         );
     }
 }
@@ -246,6 +249,9 @@ fn source(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
         .first()
         .and_then(|word| context.address(word));
     draft.source = address.map(|address| (address, node.keyword.span.clone()));
+    if node.keyword.text == "unicast_src_ip" {
+        draft.unicast_source = Some(node.keyword.span.clone());
+    }
 }
 
 fn group(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {

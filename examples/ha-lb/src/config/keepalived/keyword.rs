@@ -54,6 +54,8 @@ pub(super) struct Takes {
 impl Takes {
     /// Nothing, or `on`, `off` and their kind.
     pub(super) const FLAG: Self = Self::words(0, 1, "on or off");
+    /// A switch that only switches on: keepalived does not look at words behind it, and they are warned about.
+    pub(super) const FLAG_ALONE: Self = Self::words(0, 0, "nothing");
     /// A block.
     pub(super) const BLOCK: Self = Self {
         min: 0,
@@ -249,10 +251,13 @@ impl Context<'_> {
             Does::Obsolete { instead, read } => {
                 self.diagnostics.push_once(
                     &format!("obsolete {}", keyword.name),
-                    Diagnostic::warning(node.keyword.span.clone(), "obsolete keyword")
-                        .found(keyword.name)
-                        .expected(format!("`{instead}`"))
-                        .action(format!("read as `{instead}`")),
+                    counted_if_refused(
+                        Diagnostic::warning(node.keyword.span.clone(), "obsolete keyword"),
+                        keyword.name,
+                    )
+                    .found(keyword.name)
+                    .expected(format!("`{instead}`"))
+                    .action(format!("read as `{instead}`")),
                 );
                 read(target, node, self);
             }
@@ -268,9 +273,12 @@ impl Context<'_> {
     pub(super) fn without_effect(&mut self, node: &Node, instead: &str) {
         self.diagnostics.push_once(
             &format!("without effect {}", node.keyword.text),
-            Diagnostic::warning(node.keyword.span.clone(), "this keyword has no effect here")
-                .found(&node.keyword.text)
-                .action(instead),
+            counted_if_refused(
+                Diagnostic::warning(node.keyword.span.clone(), "this keyword has no effect here"),
+                &node.keyword.text,
+            )
+            .found(&node.keyword.text)
+            .action(instead),
         );
     }
 
@@ -446,5 +454,27 @@ impl<T> Table<T> {
                 help,
             }
         })
+    }
+}
+
+/// Keywords that `keepalived -t` 2.2 calls unknown, deprecated or not built.
+const REFUSED_BY_PEER: &[&str] = &[
+    "json_version",
+    "lvs_id",
+    "lvs_sync_daemon_inteface",
+    "lvs_sync_daemon_interface",
+    "nat_mask",
+    "nb_get_retry",
+    "use_pid_dir",
+    "use_symlink_paths",
+    "vrf",
+    "vrrp_ipsets",
+    "vrrp_iptables",
+];
+
+fn counted_if_refused(finding: Diagnostic, keyword: &str) -> Diagnostic {
+    match REFUSED_BY_PEER.contains(&keyword) {
+        true => finding.counted(),
+        false => finding,
     }
 }

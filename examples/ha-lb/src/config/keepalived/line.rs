@@ -212,7 +212,8 @@ impl Context<'_> {
             Diagnostic::warning(word.span.clone(), "obsolete word")
                 .found(&word.text)
                 .expected(format!("`{instead}`"))
-                .action(format!("read as `{instead}`")),
+                .action(format!("read as `{instead}`"))
+                .counted(),
         );
     }
 }

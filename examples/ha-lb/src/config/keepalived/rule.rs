@@ -309,7 +309,8 @@ impl Context<'_> {
                 .expected("`priority` and a number")
                 .action(format!(
                     "it gets {priority}, as by keepalived; the next one gets one less"
-                )),
+                ))
+                .counted(),
         );
         priority
     }

@@ -192,7 +192,8 @@ pub(super) fn finish(
             context.diagnostics.push(
                 Diagnostic::warning(draft.name.span.clone(), "a sync group with one member")
                     .found(&draft.name.text)
-                    .action("there is nobody to change its state with"),
+                    .action("there is nobody to change its state with")
+                    .counted(),
             );
         }
         let common = definitions.find(&draft.tracks, draft.before, true, context);
@@ -308,7 +309,8 @@ fn weigh_nothing(instance: &mut Instance, definitions: &Definitions, context: &m
         context.diagnostics.push(
             Diagnostic::warning(instance.span.clone(), what)
                 .found(&*instance.name)
-                .action(action),
+                .action(action)
+                .counted(),
         );
     };
     let mut drop_weights = |own: &mut Vec<Tracked>, kind: &str, names: &[&str]| {

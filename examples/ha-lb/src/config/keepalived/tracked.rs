@@ -167,7 +167,8 @@ impl Kind<'_> {
                     format!("a {what} that is defined later"),
                 )
                 .found(name)
-                .action("it is tracked; keepalived would ignore this line, and lines like it"),
+                .action("it is tracked; keepalived would ignore this line, and lines like it")
+                .counted(),
             );
         }
         let tracked = Tracked {
@@ -265,7 +266,8 @@ pub(super) fn track(lines: &mut Vec<TrackLine>, node: &Node, context: &mut Conte
             context.diagnostics.push(
                 Diagnostic::warning(read.name.span.clone(), "tracked twice")
                     .found(&read.name.text)
-                    .action("the first line counts"),
+                    .action("the first line counts")
+                    .counted(),
             );
             continue;
         }

@@ -126,6 +126,14 @@ fn read_one(
         );
         return None;
     }
+    if draft.forwarding.is_none() {
+        context.diagnostics.push(
+            Diagnostic::note(name.span.clone(), "a virtual server without `lb_kind`")
+                .found(&name.text)
+                .action("none is needed here; keepalived takes NAT")
+                .counted(),
+        );
+    }
     let delay_loop = draft.delay_loop.unwrap_or(Duration::from_secs(60));
     let real_servers = draft
         .real_servers
@@ -224,7 +232,8 @@ fn persistence(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
                     .found(&word.text)
                     .action(
                         "clients are not kept with a server, as by keepalived; leave the line out",
-                    ),
+                    )
+                    .counted(),
             );
             None
         }

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 
 use nix::net::if_::if_nametoindex;
 
-use super::{Loaded, account, command};
+use super::{Loaded, SCRIPT_USER, account, command};
 use crate::{
     config::{
         diagnostic::{Diagnostic, Severity, Span},
         keepalived::{self, Config},
     },
+    privileges,
     supervisor::{liveness, security},
 };
 
@@ -65,7 +66,9 @@ impl Loaded {
         };
         let programs =
             programs(Reason::Check, checks(config)).chain(programs(Reason::Notify, others(config)));
-        let rights = accounts(config).chain(insecure(config));
+        let rights = accounts(config)
+            .chain(insecure(config))
+            .chain(unnamed(config));
         programs.chain(rights).collect()
     }
 
@@ -202,6 +205,21 @@ fn accounts(config: &Config) -> impl Iterator<Item = Misfit> {
     let owners = owners.filter_map(of(Reason::Notify, "the fifo is the daemon's own"));
     let scripts = checks.chain(edges).chain(hooks);
     default.chain(scripts).chain(owners)
+}
+
+/// A script that nobody is named for, with `enable_script_security`: keepalived wants its own user then.
+fn unnamed(config: &Config) -> Option<Misfit> {
+    let secured = config.global.script_security && config.global.script_user.is_none();
+    if !secured || privileges::user_id(SCRIPT_USER).is_ok() {
+        return None;
+    }
+    let mut scripts = checks(config).chain(others(config));
+    let written = scripts.find(|written| written.user.is_none())?;
+    let what = format!("no `script_user`, and no user `{SCRIPT_USER}` on this host");
+    let finding = Diagnostic::warning(written.span.clone(), what)
+        .action("scripts run as the daemon's user; keepalived would leave them out")
+        .counted();
+    Some(Misfit::new(Reason::Notify, finding))
 }
 
 /// What root would run although others can change it, with `enable_script_security`.

@@ -1,6 +1,6 @@
 //! `global` (configuration manual §3) and the words of `stats socket`.
 
-use super::{Entry, HERE, MANY, ignored, obsolete, refused, supported};
+use super::{Entry, HERE, MANY, ignored, needless, obsolete, refused, supported};
 
 /// Keywords of the `global` section.
 pub(crate) const GLOBAL: &[Entry] = table! {
@@ -39,8 +39,9 @@ pub(crate) const GLOBAL: &[Entry] = table! {
     obsolete(&["nbproc"], HERE, (1, 1),
         "one balancer process with threads is run; use nbthread for their number"),
     obsolete(&["grace"], HERE, (1, 1), "it is ignored; listeners close at once at a stop"),
-    obsolete(&["master-worker", "mworker-max-reloads"], HERE, (0, 1),
-        "it is ignored; a supervisor always watches over the balancer"),
+    needless(&["master-worker", "mworker-max-reloads"], HERE, (0, 1),
+        "a supervisor always watches over the balancer"),
+    needless(&["tune.ssl.default-dh-param"], HERE, (1, 1), "no key exchange by finite fields (DHE) is offered"),
     ignored(&["ulimit-n"], HERE, (1, 1), "the limit is derived from maxconn"),
     supported(&["zero-warning"], HERE, (0, 0), "", "a file that causes warnings is refused"),
     ignored(&["strict-limits", "set-dumpable", "quiet", "debug", "insecure-fork-wanted",
@@ -97,7 +98,7 @@ pub(crate) const GLOBAL: &[Entry] = table! {
         "tune.rcvbuf.client", "tune.rcvbuf.frontend", "tune.rcvbuf.server", "tune.recv_enough",
         "tune.runqueue-depth", "tune.sched.low-latency", "tune.sndbuf.backend", "tune.sndbuf.client",
         "tune.sndbuf.frontend", "tune.sndbuf.server", "tune.ssl.cachesize", "tune.ssl.capture-buffer-size",
-        "tune.ssl.capture-cipherlist-size", "tune.ssl.default-dh-param", "tune.ssl.force-private-cache",
+        "tune.ssl.capture-cipherlist-size", "tune.ssl.force-private-cache",
         "tune.ssl.hard-maxrecord", "tune.ssl.keylog", "tune.ssl.lifetime", "tune.ssl.maxrecord",
         "tune.ssl.ssl-ctx-cache-size", "tune.vars.check-max-size", "tune.vars.global-max-size",
         "tune.vars.proc-max-size", "tune.vars.reqres-max-size", "tune.vars.sess-max-size",
@@ -123,7 +124,7 @@ pub(crate) const STATS_SOCKET: &[Entry] = table! {
     supported(&["mode"], HERE, (1, 1), "<octal>", "permissions of the UNIX socket"),
     supported(&["user", "uid"], HERE, (1, 1), "<user>", "owner of the UNIX socket"),
     supported(&["group", "gid"], HERE, (1, 1), "<group>", "group of the UNIX socket"),
-    ignored(&["expose-fd"], HERE, (1, 1), "listening sockets are handed over by the supervisor"),
+    needless(&["expose-fd"], HERE, (1, 1), "listening sockets are handed over by the supervisor"),
     ignored(&["process", "thread", "nice", "shards", "backlog", "maxconn", "severity-output", "name", "id",
         "interface", "tfo", "defer-accept", "mss"], HERE, (1, 1), "it has no effect on a command socket"),
     refused(&["ssl", "crt", "verify", "ca-file"], HERE, "the command socket speaks no TLS; use a UNIX socket"),

@@ -37,6 +37,7 @@ pub(crate) const SERVER: &[Entry] = table! {
     supported(&["no-send-proxy", "no-send-proxy-v2"], HERE, (0, 0), "", "sends no PROXY protocol header"),
     supported(&["slowstart"], HERE, (1, 1), "<time>", "time in which the weight grows after it came up"),
     supported(&["source"], HERE, (1, 1), "<address>[:<port>]", "address of outgoing connections"),
+    ignored(&["usesrc"], HERE, (1, 1), "servers see an address of this host"),
     supported(&["weight"], HERE, (1, 1), "<0-256>", "share of the load"),
     supported(&["proto"], HERE, (1, 1), "h1|h2", "protocol of the server, known beforehand"),
     supported(&["resolvers"], HERE, (1, 1), "<name>", "the address follows the host name"),
@@ -97,5 +98,5 @@ pub(crate) const SERVER: &[Entry] = table! {
     refused(&["check-proto", "check-send-proxy", "check-via-socks4"], HERE,
         "checks connect directly and speak TCP or HTTP/1"),
     refused(&["socks4"], HERE, "servers are connected to directly"),
-    refused(&["namespace", "log-proto", "usesrc"], HERE, "there is no such setting here"),
+    refused(&["namespace", "log-proto"], HERE, "there is no such setting here"),
 };

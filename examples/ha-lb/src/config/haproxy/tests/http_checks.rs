@@ -7,10 +7,17 @@ use lb_core::{
     health::script::{Act, Expect, FieldMatch, HttpPattern, Pattern, Request, Script, TextMatch},
 };
 
-use super::{findings, pair, quiet};
+use super::{findings, load_text, pair, quiet};
 
 fn check(lines: &str) -> CheckKind {
-    let config = quiet(&pair("", lines));
+    let (config, said) = load_text(&pair("", lines));
+    let old = lines.contains(r"\r\n");
+    assert!(
+        said.iter()
+            .all(|said| old && said.message.contains("is deprecated")),
+        "{said}"
+    );
+    let config = config.unwrap();
     config.proxies[1].backend.as_ref().unwrap().check.clone()
 }
 

@@ -177,7 +177,7 @@ fn words_without_effect_get_one_warning_and_words_not_built_one_error() {
             let severity = match entry.status {
                 Status::Ignored => Severity::Warning,
                 Status::Refused => Severity::Error,
-                Status::Supported | Status::Obsolete => continue,
+                Status::Supported | Status::Needless | Status::Obsolete => continue,
             };
             for name in entry.names {
                 let arguments = " 1".repeat(usize::from(entry.arity.0));

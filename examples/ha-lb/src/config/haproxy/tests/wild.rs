@@ -354,3 +354,53 @@ fn a_server_without_an_address_is_where_the_client_arrived() {
     assert_eq!(server.address.unwrap().to_string(), "0.0.0.0:0");
     assert_eq!(server.map_port, Some(0));
 }
+
+#[test]
+fn rules_that_run_before_those_they_stand_behind_are_warned_about_in_haproxy_s_words() {
+    let of = |lines: &str| -> Vec<String> {
+        let text = format!(
+            "defaults\n mode http\n timeout client 5s\n timeout server 5s\n timeout connect 1s\n\
+             listen l\n bind :80\n server s 10.0.0.1:80\n{lines}\n"
+        );
+        let (config, said) = load_text(&text);
+        assert!(config.is_some(), "{said}");
+        said.iter().map(|said| said.message.clone()).collect()
+    };
+    let all = " use-server s if { path /a }\n redirect location /x if { path /b }\n http-request deny if { path /c }\n \
+        monitor fail if { nbsrv lt 1 }\n tcp-request inspect-delay 1s\n tcp-request content accept\n \
+        tcp-request session accept\n tcp-request connection accept";
+    assert_eq!(
+        of(all),
+        [
+            "a 'redirect' rule placed after a 'use-server' rule will still be processed before.",
+            "a 'http-request' rule placed after a 'redirect' rule will still be processed before.",
+            "a 'monitor fail' rule placed after an 'http-request' rule will still be processed before.",
+            "a 'tcp-request' rule placed after a 'monitor fail' rule will still be processed before.",
+            "a 'tcp-request' rule placed after a 'tcp-request content' rule will still be processed before.",
+            "a 'tcp-request' rule placed after a 'tcp-request session' rule will still be processed before.",
+        ]
+    );
+    let mut lines: Vec<&str> = all.split("\n ").collect();
+    lines.reverse();
+    assert_eq!(of(&lines.join("\n ")), [""; 0]);
+}
+
+#[test]
+fn conditions_take_or_in_capitals_and_policies_of_other_systems_leave_the_own_ciphers() {
+    let text = "global\n ssl-default-bind-ciphers PROFILE=SYSTEM\ndefaults\n mode http\n timeout client 5s\n \
+        timeout server 5s\n timeout connect 1s\nfrontend f\n bind :80\n \
+        http-request deny unless { path /a } OR { path /b } || { path /c }\n default_backend b\nbackend b\n \
+        filter compression\n source 10.0.0.7 usesrc clientip\n option httplog\n server s 10.0.0.1:80 source 10.0.0.8 usesrc client\n";
+    let (config, said) = load_text(text);
+    assert!(config.is_some(), "{said}");
+    let said: Vec<String> = said.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 4, "{said:#?}");
+    for (said, words) in said.iter().zip([
+        "nothing of these 'ciphers' is spoken: found `PROFILE=SYSTEM`",
+        "'usesrc clientip' is ignored; servers see an address of this host",
+        "backend 'b' : 'option httplog' directive is ignored in backends.",
+        "'usesrc' is ignored; servers see an address of this host",
+    ]) {
+        assert!(said.contains(words), "{said}");
+    }
+}

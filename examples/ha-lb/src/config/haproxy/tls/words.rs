@@ -9,6 +9,7 @@ use super::{
     super::args::{Arg, Args, Context, Parsed},
     Defaults, Versions, based, has, spoken, unreadable,
 };
+use crate::config::diagnostic::Diagnostic;
 
 /// What has been said so far.
 #[derive(Debug, Clone, Default)]
@@ -144,8 +145,8 @@ fn faults(arg: &Arg<'_>) -> Parsed<IgnoredFaults> {
     codes.collect::<Parsed<_>>().map(IgnoredFaults::Some)
 }
 
-/// `ciphers`, `ciphersuites`, `curves` and their defaults: names that are not spoken are warned about, a list in which
-/// none is spoken is refused.
+/// `ciphers`, `ciphersuites`, `curves` and their defaults: names that are not spoken are warned about; instead of a list
+/// in which none is spoken (`PROFILE=SYSTEM`) the library's own set is offered.
 pub(in crate::config::haproxy) fn algorithms(
     name: &str,
     arg: &Arg<'_>,
@@ -173,7 +174,16 @@ pub(in crate::config::haproxy) fn algorithms(
         }
     };
     if ids.is_empty() {
-        return Err(arg.refuse(format!("nothing of these '{name}' is spoken"), known));
+        // What is left out is weaker than what is offered, or a name of another system's policy.
+        let finding = Diagnostic::warning(
+            arg.span.clone(),
+            format!("nothing of these '{name}' is spoken"),
+        );
+        let finding = finding.found(arg.text).expected(known);
+        context
+            .diagnostics
+            .push(finding.action("the TLS library's own set is offered"));
+        return Ok(());
     }
     if !unknown.is_empty() {
         context.warn(

@@ -154,8 +154,8 @@ pub(super) const TABLE: Table<Draft> = Table {
         ),
         Keyword::read(
             "enable_script_security",
-            Takes::FLAG,
-            |d, n, c| d.global.script_security = c.flag(n),
+            Takes::FLAG_ALONE,
+            |d, _, _| d.global.script_security = true,
             "Scripts that root runs and that others can change are refused at the start.",
         ),
         Keyword::read(

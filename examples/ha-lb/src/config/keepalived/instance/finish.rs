@@ -186,7 +186,8 @@ impl Draft {
         if let (Family::Ipv4, Some(span)) = (family, &self.native_ipv6) {
             context.diagnostics.push(
                 Diagnostic::warning(span.clone(), "`native_ipv6` with IPv4 addresses")
-                    .action("it is ignored: the addresses decide"),
+                    .action("it is ignored: the addresses decide")
+                    .counted(),
             );
         }
         Some(family)
@@ -300,7 +301,8 @@ impl Draft {
             Some((delay, span)) if !delay.is_zero() && facts.state == InitialState::Master => {
                 context.diagnostics.push(
                     Diagnostic::warning(span.clone(), "`preempt_delay` needs `state BACKUP`")
-                        .action("it is ignored, as by keepalived"),
+                        .action("it is ignored, as by keepalived")
+                        .counted(),
                 );
                 Duration::ZERO
             }

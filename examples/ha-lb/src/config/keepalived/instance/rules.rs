@@ -69,7 +69,8 @@ impl Draft {
         if facts.state == InitialState::Master || facts.owner {
             context.diagnostics.push(
                 Diagnostic::warning(span.clone(), "`nopreempt` needs `state BACKUP`")
-                    .action("it is ignored, as by keepalived: the instance preempts"),
+                    .action("it is ignored, as by keepalived: the instance preempts")
+                    .counted(),
             );
             return true;
         }
@@ -104,7 +105,8 @@ impl Draft {
                 .action(format!(
                     "it is rounded to {} s",
                     interval.duration().as_secs_f64()
-                )),
+                ))
+                .counted(),
             );
         }
         Some(interval.duration())
@@ -124,9 +126,13 @@ impl Draft {
             return None;
         }
         let mut ignored = |why: &str| {
-            context.diagnostics.push(
-                Diagnostic::warning(draft.span.clone(), why).action("nothing is authenticated"),
-            );
+            let finding =
+                Diagnostic::warning(draft.span.clone(), why).action("nothing is authenticated");
+            // Without a type keepalived does not look at the rest.
+            context.diagnostics.push(match draft.header {
+                Some(_) => finding.counted(),
+                None => finding,
+            });
         };
         if facts.version == Version::V3 {
             ignored("version 3 has no authentication but `auth_hmac`");
@@ -149,7 +155,8 @@ impl Draft {
         if word.text.len() > PASSWORD_LEN {
             context.diagnostics.push(
                 Diagnostic::warning(word.span.clone(), "`auth_pass` is longer than 8 bytes")
-                    .action("only the first 8 count, as for keepalived"),
+                    .action("only the first 8 count, as for keepalived")
+                    .counted(),
             );
         }
         let password = Password::truncated(word.text.as_bytes());
@@ -218,7 +225,8 @@ impl Draft {
                 context.diagnostics.push(
                     Diagnostic::warning(span, "an instance without addresses")
                         .found(&self.name.text)
-                        .action("it elects a master and runs notify scripts, and does no more"),
+                        .action("it elects a master and runs notify scripts, and does no more")
+                        .counted(),
                 );
             }
         }
@@ -248,6 +256,13 @@ impl Draft {
     pub(super) fn unicast(&self, facts: &Facts, context: &mut Context<'_>) -> Option<Unicast> {
         let ttl = self.unicast_ttl.as_ref();
         let check_source = self.check_unicast_source.as_ref();
+        if let (false, Some(span)) = (self.unicast, &self.unicast_source) {
+            context.diagnostics.push(
+                Diagnostic::note(span.clone(), "`unicast_src_ip` without `unicast_peer`")
+                    .action("adverts go to the group, from this address, as by keepalived")
+                    .counted(),
+            );
+        }
         let mut idle = |span: &Span, what: &str| {
             context.diagnostics.push(
                 Diagnostic::warning(span.clone(), what).action("it is ignored, as by keepalived"),
@@ -308,7 +323,8 @@ impl Draft {
                         "the instance's own interface is tracked in any case",
                     )
                     .found(&line.name.text)
-                    .action("the line changes nothing"),
+                    .action("the line changes nothing")
+                    .counted(),
                 );
                 continue;
             }
@@ -341,7 +357,8 @@ impl Draft {
                         "an owner of the addresses tracks a file with a weight",
                     )
                     .found(&line.name.text)
-                    .action("every number but 0 in it is a fault, as for keepalived"),
+                    .action("every number but 0 in it is a fault, as for keepalived")
+                    .counted(),
                 );
             }
         }
@@ -357,7 +374,8 @@ impl Draft {
                     "a weight in an instance that owns the addresses",
                 )
                 .found(&line.name.text)
-                .action("it has no effect, as for keepalived: an owner keeps its priority"),
+                .action("it has no effect, as for keepalived: an owner keeps its priority")
+                .counted(),
             );
         }
         found

@@ -57,8 +57,8 @@ pub(super) const TABLE: Table<Draft> = Table {
         ),
         Keyword::read(
             "nopreempt",
-            Takes::FLAG,
-            |d, n, c| d.nopreempt = c.flag(n).then(|| n.keyword.span.clone()),
+            Takes::FLAG_ALONE,
+            |d, n, _| d.nopreempt = Some(n.keyword.span.clone()),
             "A router of lower priority that is master stays so.",
         ),
         Keyword::read(

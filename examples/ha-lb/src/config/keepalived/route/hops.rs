@@ -6,11 +6,14 @@ use vip_netlink::route::{Encapsulation, Hop, Kind, Route, Tunnel};
 use vrrp_proto::Family;
 
 use super::{Draft, Given};
-use crate::config::keepalived::{
-    keyword::Context,
-    lexer::Word,
-    line::Line,
-    names::{Names, number},
+use crate::config::{
+    diagnostic::Diagnostic,
+    keepalived::{
+        keyword::Context,
+        lexer::Word,
+        line::Line,
+        names::{Names, number},
+    },
 };
 
 /// Labels of MPLS have 20 bits.
@@ -115,6 +118,17 @@ impl Context<'_> {
             Kind::Unicast if route.hops.is_empty() || route.hops.iter().any(aimless) => {
                 self.refuse_line(line, "a route that leads nowhere", "`via` or `dev`");
                 None
+            }
+            Kind::Unicast
+                if !route.untracked && route.hops.iter().all(|hop| hop.device.is_none()) =>
+            {
+                self.diagnostics.push(
+                    Diagnostic::note(line.first.span.clone(), "a route without a device")
+                        .found(&line.first.text)
+                        .action("the link that the kernel chooses is not followed")
+                        .counted(),
+                );
+                Some(())
             }
             _ => Some(()),
         }

@@ -206,7 +206,9 @@ fn a_route_that_cannot_be_is_refused_with_its_place() {
     }
     let (_, said) = routes("10.1.0.0/16 gw 10.0.0.1\n10.2.0.0/16 dev eth0 rtt 5");
     assert!(
-        said[0].contains("obsolete word") && said[1].contains("200 ms"),
+        said[0].contains("a route without a device")
+            && said[1].contains("obsolete word")
+            && said[2].contains("200 ms"),
         "{said:?}"
     );
 }

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_virtual_server_has_checks_with_inherited_defaults() {
-    let text = "virtual_server 10.0.0.1 80 {\nlb_algo rr\nprotocol TCP\ndelay_loop 7\nretry 4\n\
+    let text = "virtual_server 10.0.0.1 80 {\nlb_algo rr\nlb_kind NAT\nprotocol TCP\ndelay_loop 7\nretry 4\n\
         virtualhost www\npersistence_timeout\npersistence_granularity 255.255.255.0\n\
         sorry_server 10.0.0.9 81\n\
         real_server 10.0.0.2 80 {\nweight 3\nuthreshold 9\nHTTP_GET {\nconnect_timeout 2\n\

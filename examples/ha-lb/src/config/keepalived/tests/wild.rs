@@ -146,7 +146,7 @@ fn an_owner_s_weights_are_said_to_have_no_effect() {
 }
 
 fn virtual_server(lines: &str) -> (VirtualServer, Vec<String>) {
-    let text = format!("virtual_server 10.0.0.1 80 {{\nprotocol TCP\n{lines}\n}}");
+    let text = format!("virtual_server 10.0.0.1 80 {{\nlb_kind NAT\nprotocol TCP\n{lines}\n}}");
     let (config, said) = load_text(&text);
     (config.unwrap().virtual_servers.remove(0), said)
 }
@@ -181,7 +181,7 @@ fn words_of_old_tutorials_do_no_harm() {
 
 #[test]
 fn each_address_of_a_group_is_a_virtual_server() {
-    let text = "virtual_server group web {\nprotocol TCP\nreal_server 10.0.0.2 80 {\n}\n}\n\
+    let text = "virtual_server group web {\nlb_kind NAT\nprotocol TCP\nreal_server 10.0.0.2 80 {\n}\n}\n\
         virtual_server_group web {\n10.1.0.1 80\n10.1.0.5-7 81\nfwmark 3\n}";
     let (config, said) = load_text(text);
     let config = config.unwrap();

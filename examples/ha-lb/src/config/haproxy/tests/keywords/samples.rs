@@ -83,6 +83,7 @@ pub(super) const PROXIES: &[(In, &str)] = &[
     (Frontend, "errorloc 503 /sorry"),
     (Frontend, "errorloc302 503 /sorry"),
     (Backend, "errorloc303 503 /sorry"),
+    (Frontend, "filter compression"),
     (Backend, "fullconn 100"),
     (Frontend, "http-request set-header X-A b if TRUE"),
     (Frontend, "http-response set-header X-A b"),
@@ -146,7 +147,7 @@ pub(super) const OPTION_LINES: &[(In, &str)] = &[
     (Frontend, "http-server-close"),
     (Backend, "http-restrict-req-hdr-names delete"),
     (Frontend, "originalto except 127.0.0.0/8 header X-To"),
-    (Backend, "httpchk GET /health HTTP/1.1\\r\\nHost:\\ a"),
+    (Backend, "httpchk GET /health HTTP/1.1"),
     (Frontend, "httpclose"),
     (Frontend, "httplog"),
     (Frontend, "httplog clf"),
@@ -343,6 +344,8 @@ pub(super) const SERVER_TLS_WORDS: &[(&str, &str)] = &[
 
 /// Words that change nothing by their meaning, or by what the sample file already says.
 pub(super) const NO_EFFECT: &[&str] = &[
+    // What is compressed is said by `compression`.
+    "filter",
     // Words that count with another beside them.
     "error-limit",
     "on-error",
