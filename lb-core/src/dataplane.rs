@@ -62,6 +62,7 @@ mod stream;
 mod tcp;
 mod tls;
 mod trace;
+mod websocket;
 mod worker;
 
 pub use api::{

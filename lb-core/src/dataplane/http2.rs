@@ -10,6 +10,7 @@
 //! A client's frames are read in one go, its requests served by tasks of their own, and what all of them answer is sent
 //! in one go when they have had their turn.
 
+mod alone;
 mod downstream;
 mod incoming;
 mod lane;
@@ -17,6 +18,7 @@ mod library;
 mod message;
 mod mux;
 mod outgoing;
+mod preface;
 mod trunk;
 mod upstream;
 mod wire;

@@ -33,8 +33,8 @@ use shared::Shared;
 
 use crate::{
     backend::{Backend, StateChange},
-    config::{CheckConfig, ProxyConfig},
-    health::{Monitor, Pace},
+    config::{CheckConfig, CheckKind, Protocol, ProxyConfig},
+    health::{Monitor, Pace, script::Act},
     id::ServerIndex,
     server::{Server, ServerKey},
 };
@@ -202,6 +202,7 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
                     source: server.config().source,
                     check: check.clone(),
                     kind: backend.config().check.clone(),
+                    over_http2: speaks_http2(server, check, &backend.config().check),
                 },
                 tls: balancer.check_connector(server.key()).cloned(),
                 first: Monitor::first_probe(now, shortest, position, count),
@@ -209,6 +210,19 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
         }
     }
     targets
+}
+
+/// Whether requests of checks are made in HTTP/2: where the server itself is asked, and its line says `proto h2`.
+fn speaks_http2(server: &Server, check: &CheckConfig, kind: &CheckKind) -> bool {
+    let elsewhere = check.port.is_some() || check.addr.is_some();
+    let asks = match kind {
+        CheckKind::Script(script) => script
+            .steps
+            .iter()
+            .any(|s| matches!(s.act, Act::Request(_))),
+        CheckKind::Tcp => false,
+    };
+    server.config().protocol == Protocol::Http2 && asks && !elsewhere
 }
 
 fn agent_targets(balancer: &Balancer, now: Instant) -> Vec<AgentTarget> {

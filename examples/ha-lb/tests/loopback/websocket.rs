@@ -230,3 +230,51 @@ fn a_hundred_talk_at_once() {
     assert_eq!(daemon.stat("web", "BACKEND", "stot"), SOCKETS.to_string());
     assert_eq!(daemon.stat("web", "s", "econ"), "0");
 }
+
+/// The same over HTTP/2 to a server that takes WebSockets (RFC 8441): the second proxy, which goes back to HTTP/1.1.
+#[test]
+fn a_websocket_goes_to_a_server_in_http_2_and_its_checks_too() {
+    let (front, middle, server) = (free_address(), free_address(), server());
+    let mut daemon = Daemon::start(|folder| {
+        let text = format!(
+            "frontend one\n    bind {front}\n    timeout tunnel 30s\n    default_backend h2\n\
+             backend h2\n    timeout tunnel 30s\n    option httpchk GET /up\n    http-check send hdr host check.test\n    \
+             http-check expect string well\n    server s {middle} proto h2 check inter 100ms rise 1 fall 1\n\
+             frontend two\n    bind {middle} proto h2\n    timeout tunnel 30s\n    \
+             http-request return status 200 content-type text/plain string well if {{ path /up }} {{ req.ver 2.0 }} \
+             {{ hdr(host) check.test }}\n    default_backend back\n\
+             backend back\n    timeout tunnel 30s\n    server s {server}\n"
+        );
+        config(folder, 1, &text)
+    });
+    let deadline = Instant::now() + PATIENCE;
+    while daemon.stat("h2", "s", "check_status") != "L7OK" {
+        assert!(
+            Instant::now() < deadline,
+            "{}",
+            daemon.stat("h2", "s", "check_status")
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+    let mut socket = open(front);
+    say(&mut socket, "grüße");
+    let big: Vec<u8> = (0..=250).cycle().take(BIG).collect();
+    socket.send(Message::binary(big.clone())).unwrap();
+    assert!(
+        socket.read().unwrap() == Message::binary(big),
+        "another message"
+    );
+    socket.send(Message::text("bye")).unwrap();
+    let told = end(socket).unwrap();
+    assert_eq!((told.code, told.reason.as_str()), (CloseCode::Away, "gone"));
+    let running = [("one", "FRONTEND"), ("h2", "BACKEND"), ("back", "BACKEND")];
+    while running
+        .iter()
+        .any(|(proxy, half)| daemon.stat(proxy, half, "scur") != "0")
+    {
+        assert!(Instant::now() < deadline, "sessions stay");
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(daemon.stat("h2", "s", "econ"), "0");
+    assert_eq!(daemon.terminate(), Some(0));
+}

@@ -2,9 +2,6 @@
 
 use std::task::{Context, Poll};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use sha1::{Digest as _, Sha1};
-
 use super::{
     Exchange,
     exchange::size_in_log,
@@ -15,6 +12,7 @@ use crate::{
         buffer, clock,
         flow::{Fault, Side, Waits},
         session::Connection,
+        websocket,
     },
     head::{HeadRef, Version},
     http1::{ConnectionOption, Framing, Progress, ResponseSummary, write_response_head},
@@ -72,14 +70,8 @@ fn shakes_hands(connection: &Connection, x: &Exchange, server: &Side) -> bool {
         return true;
     }
     let key = request.value(b"sec-websocket-key").unwrap_or_default();
-    let mut sha1 = Sha1::new();
-    sha1.update(key);
-    sha1.update(WEBSOCKET_GUID);
-    proof == STANDARD.encode(sha1.finalize()).as_bytes()
+    proof == websocket::proof(key).as_bytes()
 }
-
-/// RFC 6455 §1.3.
-const WEBSOCKET_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// A 1xx is sent before the final response, in the version of the client.
 fn pass_interim(x: &mut Exchange, server: &mut Side, response: ResponseSummary) {

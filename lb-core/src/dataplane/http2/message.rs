@@ -5,6 +5,7 @@
 //! `crate::http2`.)
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb, Request, Uri, header, response};
 
 use crate::{
@@ -15,6 +16,16 @@ use crate::{
     },
     http2::{Form, is_of_connection},
 };
+
+/// The key of a request for a WebSocket, which HTTP/2 has no place for.
+#[derive(Debug, Clone)]
+pub(super) struct WebSocketKey(pub(super) Box<[u8]>);
+
+/// Whether a request with an `Upgrade` wants to go over to WebSocket.
+fn asks_for_websocket(head: HeadRef<'_>) -> bool {
+    let websocket = |value: &[u8]| value.eq_ignore_ascii_case(b"websocket");
+    head.method() == b"GET" && head.values(b"upgrade").any(websocket)
+}
 
 /// A head that must not go on.
 #[derive(Debug)]
@@ -128,6 +139,16 @@ pub(super) fn read_request(
         *request.method_mut() = verb;
         fields(view, text, request.headers_mut());
         request.headers_mut().remove(header::HOST);
+        if summary.upgrade && asks_for_websocket(view) {
+            if request.uri().authority().is_none() {
+                return Err(Malformed);
+            }
+            *request.method_mut() = Verb::CONNECT;
+            let key = view.value(b"sec-websocket-key").unwrap_or_default();
+            let extensions = request.extensions_mut();
+            extensions.insert(Protocol::from_static("websocket"));
+            extensions.insert(WebSocketKey(key.into()));
+        }
         Ok((summary, request))
     })
 }

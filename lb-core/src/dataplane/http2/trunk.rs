@@ -3,8 +3,11 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    future::{Future as _, poll_fn},
+    pin::Pin,
     rc::Rc,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -14,8 +17,9 @@ use h2::{
     client::{Builder, ResponseFuture, SendRequest},
 };
 use http::Request;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{HEAD, upstream::Upstream, wire::Wire};
+use super::{HEAD, alone::Alone, preface::Preface, upstream::Upstream, wire::Wire};
 use crate::{
     config::Http2Settings,
     dataplane::{clock, rt, stream::Stream},
@@ -50,6 +54,7 @@ pub(super) struct Trunk {
     idle_since: Cell<Instant>,
     /// It takes no more requests.
     ended: Rc<Cell<bool>>,
+    preface: Rc<Preface>,
 }
 
 impl Trunk {
@@ -80,6 +85,12 @@ impl Trunk {
         self.requests.clone().send_request(request, ended)
     }
 
+    /// Whether the server takes WebSockets (RFC 8441 §3), as soon as it has said what it takes.
+    pub(super) fn poll_takes_websockets(&self, cx: &Context<'_>) -> Poll<bool> {
+        let settled = self.preface.poll(cx);
+        settled.map(|()| self.requests.is_extended_connect_protocol_enabled())
+    }
+
     /// It takes no more requests: its server said so, or refused one.
     pub(super) fn retire(&self) {
         self.ended.set(true);
@@ -92,6 +103,14 @@ impl Trunk {
             && self.streams.get() < self.limit.min(allowed)
             && self.carried.get() < NUMBERS
     }
+}
+
+/// What a connection is, apart from its frames.
+struct About {
+    scheme: &'static str,
+    session: Option<Arc<ServerSession>>,
+    name: Option<Box<[u8]>>,
+    preface: Rc<Preface>,
 }
 
 /// A connection that has just been made, and its first stream.
@@ -107,11 +126,43 @@ impl Made {
         settings: Http2Settings,
         name: Option<&[u8]>,
     ) -> Option<Self> {
-        let scheme = match stream {
-            Stream::Tls(_) => "https",
-            _ => "http",
+        let about = About {
+            scheme: match stream {
+                Stream::Tls(_) => "https",
+                _ => "http",
+            },
+            session: stream.server_session().cloned(),
+            name: name.map(Box::from),
+            preface: Rc::default(),
         };
-        let session = stream.server_session().cloned();
+        let wire = Wire(stream, Rc::clone(&about.preface));
+        Self::over(wire, settings, about).await
+    }
+
+    /// Begins HTTP/2 on a connection that asks whether a server is well, and nothing else.
+    pub(in crate::dataplane) async fn for_check<T>(io: T, scheme: &'static str) -> Option<Self>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let about = About {
+            scheme,
+            session: None,
+            name: None,
+            preface: Rc::default(),
+        };
+        Self::over(io, Http2Settings::default(), about).await
+    }
+
+    async fn over<T>(io: T, settings: Http2Settings, about: About) -> Option<Self>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let About {
+            scheme,
+            session,
+            name,
+            preface,
+        } = about;
         let window = settings.initial_window_size;
         let begun = Builder::new()
             .initial_window_size(window)
@@ -121,25 +172,32 @@ impl Made {
             .max_header_list_size(HEAD)
             .max_send_buffer_size(SEND_BUFFER)
             .enable_push(false)
-            .handshake::<Wire, Bytes>(Wire(stream))
+            .handshake::<T, Bytes>(io)
             .await;
-        let (requests, connection) = begun.ok()?;
+        let (requests, mut connection) = begun.ok()?;
         let ended = Rc::new(Cell::new(false));
         let trunk = Rc::new(Trunk {
             requests,
             scheme,
             session,
-            name: name.map(Box::from),
+            name,
             limit: settings.max_concurrent_streams,
             streams: Cell::new(0),
             carried: Cell::new(0),
             idle_since: Cell::new(clock::recent()),
             ended: Rc::clone(&ended),
+            preface: Rc::clone(&preface),
         });
         rt::spawn(async move {
             // It ends with the server's end of it, or when nobody holds it any more.
-            let _ = connection.await;
+            let _ = poll_fn(|cx| {
+                let polled = Pin::new(&mut connection).poll(cx);
+                preface.looked_at();
+                polled
+            })
+            .await;
             ended.set(true);
+            preface.end();
         });
         Some(Self { trunk })
     }
@@ -147,6 +205,11 @@ impl Made {
     /// The stream that it was made for.
     pub(in crate::dataplane) fn stream(&self) -> Stream {
         Stream::Upstream(Box::new(Upstream::new(Rc::clone(&self.trunk))))
+    }
+
+    /// The stream of a check.
+    pub(in crate::dataplane) fn alone(&self) -> Alone {
+        Alone(Upstream::new(Rc::clone(&self.trunk)))
     }
 }
 
@@ -226,6 +289,7 @@ mod tests {
             carried: Cell::new(NUMBERS - 1),
             idle_since: Cell::new(clock::recent()),
             ended: Rc::default(),
+            preface: Rc::default(),
         };
         assert!(trunk.has_room());
         trunk.enter();

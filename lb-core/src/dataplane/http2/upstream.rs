@@ -10,16 +10,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, client::ResponseFuture};
+use h2::{Reason, RecvStream, client::ResponseFuture};
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE},
+};
 
 use super::{
     incoming::Incoming,
     library::{Received, Sent, broken},
-    message::{self, Malformed},
+    message::{self, Malformed, WebSocketKey},
     outgoing::{Outgoing, ends_at_once},
     trunk::Trunk,
 };
 use crate::{
+    dataplane::websocket,
     http1::{Framing, Method},
     http2::{Code, Form},
     request::ServerSession,
@@ -40,6 +45,8 @@ pub(in crate::dataplane) struct Upstream {
     refused: bool,
     /// The request did not even begin: nothing will come back.
     failed: bool,
+    /// What a client that asks for a WebSocket is to be shown.
+    proof: Option<String>,
 }
 
 impl Upstream {
@@ -56,6 +63,7 @@ impl Upstream {
             tunnel: false,
             refused: false,
             failed: false,
+            proof: None,
         }
     }
 
@@ -102,7 +110,7 @@ impl Upstream {
         }
         let (head, content) = match Pin::new(response).poll(cx) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(response)) => response.into_parts(),
+            Poll::Ready(Ok(response)) => self.switched(response).into_parts(),
             Poll::Ready(Err(error)) => {
                 // A fault that was found on this side says nothing about what the server has done.
                 let leaving = error.is_remote() && error.is_go_away();
@@ -114,7 +122,8 @@ impl Upstream {
             }
         };
         self.response = None;
-        self.tunnel = self.method == Method::Connect && head.status.is_success();
+        self.tunnel = self.method == Method::Connect && head.status.is_success()
+            || head.status == StatusCode::SWITCHING_PROTOCOLS;
         let status = head.status.as_u16();
         let bodiless = self.tunnel || self.method == Method::Head || matches!(status, 204 | 304);
         let text = self.incoming.text();
@@ -122,6 +131,19 @@ impl Upstream {
         let form = if self.tunnel { Form::Raw } else { form };
         self.incoming.begin_content(Received::new(content), form);
         Poll::Ready(Ok(()))
+    }
+
+    /// The consent to a WebSocket as that to an `Upgrade` (RFC 8441 §5); other responses as they are.
+    fn switched(&mut self, mut response: Response<RecvStream>) -> Response<RecvStream> {
+        let proof = self.proof.take().filter(|_| response.status().is_success());
+        if let Some(proof) = proof.and_then(|proof| HeaderValue::try_from(proof).ok()) {
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let fields = response.headers_mut();
+            fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            fields.insert(SEC_WEBSOCKET_ACCEPT, proof);
+        }
+        response
     }
 
     /// Writes the request.
@@ -137,9 +159,9 @@ impl Upstream {
                 let polled = match &mut self.outgoing {
                     Some(outgoing) => outgoing.poll_write(cx, rest),
                     None => {
-                        let taken = self.write_head(rest);
-                        self.failed = taken.is_err();
-                        Poll::Ready(taken)
+                        let taken = self.poll_write_head(cx, rest);
+                        self.failed = matches!(taken, Poll::Ready(Err(_)));
+                        taken
                     }
                 };
                 match polled {
@@ -156,11 +178,11 @@ impl Upstream {
         Poll::Ready(Ok(written))
     }
 
-    fn write_head(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn poll_write_head(&mut self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let before = self.head.len();
         self.head.extend_from_slice(bytes);
         let Some(end) = memchr::memmem::find(&self.head, b"\r\n\r\n") else {
-            return Ok(bytes.len());
+            return Poll::Ready(Ok(bytes.len()));
         };
         self.head.truncate(end + 4);
         let text = Bytes::from(std::mem::take(&mut self.head));
@@ -169,8 +191,25 @@ impl Upstream {
         let malformed = |Malformed| io::Error::from(io::ErrorKind::InvalidData);
         let (summary, request) =
             message::read_request(&text, self.trunk.scheme()).map_err(malformed)?;
+        let websocket = request.extensions().get::<WebSocketKey>();
+        self.proof = websocket.map(|key| websocket::proof(&key.0));
+        if self.proof.is_some() {
+            match self.trunk.poll_takes_websockets(cx) {
+                Poll::Ready(true) => {}
+                // As HAProxy has it: no such request can be made of this server.
+                Poll::Ready(false) => {
+                    return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+                }
+                // It is read again then.
+                Poll::Pending => {
+                    self.head = text.get(..before).unwrap_or_default().to_vec();
+                    return Poll::Pending;
+                }
+            }
+        }
         self.method = summary.method;
         let (framing, end) = match summary.method {
+            _ if self.proof.is_some() => (Framing::Tunnel, None),
             Method::Connect => (Framing::Tunnel, None),
             _ => (summary.framing, ends_at_once(summary.framing, behind)),
         };
@@ -185,7 +224,7 @@ impl Upstream {
         })?;
         self.response = Some(response);
         self.outgoing = Some(Outgoing::new(Sent(stream), framing, end.is_some()));
-        Ok(taken + end.unwrap_or(0))
+        Poll::Ready(Ok(taken + end.unwrap_or(0)))
     }
 
     /// Ends the request, if it is a tunnel.

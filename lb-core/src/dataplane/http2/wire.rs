@@ -3,16 +3,18 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    rc::Rc,
+    task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::preface::Preface;
 use crate::dataplane::stream::Stream;
 
-/// A connection.
+/// A connection, and what is to know how its first frame comes.
 #[derive(Debug)]
-pub(super) struct Wire(pub(super) Stream);
+pub(super) struct Wire(pub(super) Stream, pub(super) Rc<Preface>);
 
 impl AsyncRead for Wire {
     fn poll_read(
@@ -20,9 +22,12 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let Self(stream, preface) = self.get_mut();
         let room = buffer.initialize_unfilled();
-        let polled = self.get_mut().0.poll_read(cx, room);
-        polled.map_ok(|count| buffer.advance(count))
+        let count = ready!(stream.poll_read(cx, room))?;
+        preface.saw(room.get(..count).unwrap_or_default());
+        buffer.advance(count);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     config::{CheckConfig, CheckKind},
     dataplane::{
         destination::{Destination, NotBegun},
+        http2::Made,
         rt,
         stream::Plain,
         tls::Connector,
@@ -26,6 +27,8 @@ pub(super) struct Method {
     pub(super) check: CheckConfig,
     pub(super) kind: CheckKind,
     pub(super) pace: Pace,
+    /// Requests are made in HTTP/2, as the server's line has it.
+    pub(super) over_http2: bool,
 }
 
 /// What a probe found, without its duration.
@@ -102,6 +105,17 @@ impl Method {
             connector: connector?,
             protocols: &[],
         })
+    }
+}
+
+/// Goes over to HTTP/2, in which the rest of the check is carried.
+async fn multiplex(io: Box<dyn Io>, is_tls: bool, probe: Probe) -> Result<Box<dyn Io>, Found> {
+    let scheme = if is_tls { "https" } else { "http" };
+    let made = rt::timeout(probe.connect_timeout, Made::for_check(io, scheme)).await;
+    match made {
+        Some(Some(made)) => Ok(Box::new(made.alone())),
+        Some(None) => Err(Found::new(CheckStatus::L7Response)),
+        None => Err(Found::new(CheckStatus::L7Timeout)),
     }
 }
 

@@ -3,10 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use lb_core::{
-    config::{
-        BackendConfig, CheckConfig, CheckKind, LogFormatKind, LogTarget, Mode, Protocol,
-        ProxyConfig, ServerConfig,
-    },
+    config::{BackendConfig, CheckKind, LogFormatKind, LogTarget, Mode, ProxyConfig, ServerConfig},
     expr::ProxyFacts,
     rules::ProxySide,
 };
@@ -246,7 +243,6 @@ impl Pending {
             );
         }
         let http = std::mem::take(&mut draft.http_check).finish();
-        let of_http = http.is_some();
         let other = std::mem::take(&mut draft.script).finish();
         backend.check = http
             .or(other)
@@ -263,18 +259,6 @@ impl Pending {
         }
         backend.servers = servers(draft, context);
         self.secure_steps(&mut backend, context);
-        let checked_alike = |server: &&ServerConfig| {
-            let elsewhere = |check: &CheckConfig| check.port.is_some() || check.addr.is_some();
-            let own = server.check.as_ref().is_some_and(|check| !elsewhere(check));
-            server.protocol == Protocol::Http2 && own
-        };
-        if of_http && let Some(server) = backend.servers.iter().find(checked_alike) {
-            context.warn(
-                self.header.span(0),
-                format!("server '{}' speaks HTTP/2, its check HTTP/1.1", server.name),
-                "give it a `port` for checks, or leave out 'option httpchk'",
-            );
-        }
         backend
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Found, Io, Method, Secure, open, words};
+use super::{Found, Io, Method, Secure, multiplex, open, words};
 use crate::{
     dataplane::{clock, destination::Destination, rt::timeout_at, tls::Connector},
     health::{
@@ -75,7 +75,8 @@ async fn reach(
 ) -> Result<Box<dyn Io>, Found> {
     let Some(connect) = connect else {
         let tls = method.secure(tls);
-        return open(method, &method.destination, tls, false, probe).await;
+        let opened = open(method, &method.destination, tls, false, probe).await?;
+        return as_line(method, opened, tls, probe).await;
     };
     let destination = elsewhere(&method.destination, connect);
     let tls = match (&connect.tls, tls) {
@@ -87,7 +88,24 @@ async fn reach(
         (Some(_), None) => return Err(Found::new(CheckStatus::SocketError)),
         (None, tls) => method.secure(tls).filter(|_| connect.as_server),
     };
-    open(method, &destination, tls, connect.linger, probe).await
+    let opened = open(method, &destination, tls, connect.linger, probe).await?;
+    match connect.as_server && destination == method.destination {
+        true => as_line(method, opened, tls, probe).await,
+        false => Ok(opened),
+    }
+}
+
+/// In the protocol of the server's line.
+async fn as_line(
+    method: &Method,
+    opened: Box<dyn Io>,
+    tls: Option<Secure<'_>>,
+    probe: Probe,
+) -> Result<Box<dyn Io>, Found> {
+    match method.over_http2 {
+        true => multiplex(opened, tls.is_some(), probe).await,
+        false => Ok(opened),
+    }
 }
 
 /// Where a step connects to.

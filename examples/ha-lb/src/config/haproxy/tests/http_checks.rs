@@ -212,20 +212,3 @@ fn the_flags_of_a_check_are_kept() {
     let none = script("option httpchk");
     assert!(!none.send_state && !none.disable_on_404);
 }
-
-#[test]
-fn a_check_in_http_1_of_a_server_in_http_2_is_warned_of_unless_it_goes_elsewhere() {
-    let said = |line: &str, option: &str| findings(&pair("", &format!("{option}\n {line}")));
-    let warned = said(
-        "server s 10.0.0.1:80 proto h2 check",
-        "option httpchk GET /up",
-    );
-    assert_eq!(warned.len(), 1, "{warned:#?}");
-    assert!(warned[0].contains("server 's' speaks HTTP/2, its check HTTP/1.1"));
-    for line in ["proto h2 check port 81", "proto h2", "check"] {
-        let line = format!("server s 10.0.0.1:80 {line}");
-        let quiet = said(&line, "option httpchk GET /up");
-        assert!(quiet.is_empty(), "{line}: {quiet:#?}");
-    }
-    assert!(said("server s 10.0.0.1:80 proto h2 check", "").is_empty());
-}
