@@ -15,6 +15,13 @@ use rustix::process::Signal;
 /// What the speaker keeps: addresses and nftables; raw sockets and ARP.
 pub const SPEAKER: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
 
+/// The same with `vrrp_no_swap`: without it a limit on locked memory would be one on memory.
+pub const SPEAKER_IN_MEMORY: [Capability; 3] = [
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_NET_RAW,
+    Capability::CAP_IPC_LOCK,
+];
+
 /// A user or group of the configuration that does not exist.
 #[derive(Debug, thiserror::Error)]
 #[error(

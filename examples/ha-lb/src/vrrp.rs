@@ -122,7 +122,11 @@ fn start(given: &Given, succession: bool) -> Result<Speaker, String> {
     let config = read(&given.configuration)?;
     scheduling::speaker(&config.global.process);
     privileges::leave_the_file_system();
-    privileges::keep_only(&privileges::SPEAKER).map_err(|e| e.to_string())?;
+    let rights: &[_] = match config.global.process.no_swap {
+        true => &privileges::SPEAKER_IN_MEMORY,
+        false => &privileges::SPEAKER,
+    };
+    privileges::keep_only(rights).map_err(|e| e.to_string())?;
     // One that is stopped goes on, finds that it is late, and ends in order.
     privileges::at_the_end_of_the_parent(Signal::CONT);
     let interfaces = build::Interfaces::of(&config).map_err(|e| e.to_string())?;

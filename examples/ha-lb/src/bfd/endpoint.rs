@@ -29,8 +29,11 @@ use crate::config::keepalived::Bfd;
 
 /// Datagrams that are read in one go.
 const TOGETHER: usize = 64;
-/// After which a socket that could not be opened is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
+/// After which a socket that could not be opened is tried again: at first a predecessor may not have ended yet.
+const SOON: Duration = Duration::from_millis(1);
+const LATER: Duration = Duration::from_secs(5);
+/// When it has lasted for about so long, it is told.
+const TOLD: Duration = Duration::from_millis(100);
 
 /// A session as another process is to go on with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +72,7 @@ impl Sessions {
             running: Vec::new(),
             receivers: [None, None],
             retry: None,
+            patience: SOON,
             numbers: RandomState::new().hash_one(0_u8),
             refused: 0,
             found,
@@ -118,8 +122,9 @@ struct Endpoint {
     running: Vec<Running>,
     /// Over IPv4 and IPv6, as far as they are needed.
     receivers: [Option<tokio::net::UdpSocket>; 2],
-    /// One of them could not be opened.
+    /// One of them could not be opened, and how long it is waited the next time.
     retry: Option<Instant>,
+    patience: Duration,
     numbers: u64,
     refused: u64,
     found: UnboundedSender<Found>,
@@ -228,12 +233,18 @@ impl Endpoint {
                 *place = None;
             } else if place.is_none() {
                 match socket::receiver(v4) {
-                    Ok(socket) => *place = Some(socket),
+                    Ok(socket) => {
+                        *place = Some(socket);
+                        self.patience = SOON;
+                    }
                     Err(error) => {
-                        tracing::error!(
-                            "BFD packets cannot be heard, which is tried again: {error}"
-                        );
-                        self.retry = Some(Instant::now() + AGAIN);
+                        if (TOLD..TOLD * 2).contains(&self.patience) {
+                            tracing::error!(
+                                "BFD packets cannot be heard, which is tried again: {error}"
+                            );
+                        }
+                        self.retry = Some(Instant::now() + self.patience);
+                        self.patience = (self.patience * 2).min(LATER);
                     }
                 }
             }

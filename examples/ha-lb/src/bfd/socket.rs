@@ -28,8 +28,6 @@ fn socket(v4: bool) -> io::Result<Socket> {
         Type::DGRAM.nonblocking().cloexec(),
         Some(Protocol::UDP),
     )?;
-    // A successor in another process takes the place over before this one has left it.
-    socket.set_reuse_address(true)?;
     if !v4 {
         socket.set_only_v6(true)?;
     }

@@ -9,8 +9,8 @@
 use std::{fs, io, sync::OnceLock};
 
 use rustix::{
-    mm::{MlockAllFlags, mlockall},
-    process::{Resource, Rlimit, setrlimit},
+    mm::{MlockAllFlags, mlockall, munlockall},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
 /// How much less likely supervisor and speaker are to be killed than what they were started as.
@@ -24,18 +24,26 @@ const MOST: i32 = 1000;
 static ORDINARY: OnceLock<i32> = OnceLock::new();
 
 /// Locks what this process has in memory, and what it will have as far as it touches it: neither swapped out nor given
-/// back. To be called while it has its rights, for a limit on locked memory would be a limit on memory later.
+/// back. Refused unless no limit can turn into one on memory: by CAP_IPC_LOCK, which is to be kept then, or because
+/// there is none.
 pub fn lock() -> io::Result<()> {
-    let unlimited = Rlimit {
-        current: None,
-        maximum: None,
-    };
-    setrlimit(Resource::Memlock, unlimited).map_err(io::Error::from)?;
-    // Stacks of threads are large and hardly used.
-    mlockall(MlockAllFlags::CURRENT)?;
-    Ok(mlockall(
-        MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT,
-    )?)
+    let limit = getrlimit(Resource::Memlock);
+    if limit.current.is_some() {
+        // With no room at all only the capability lets one lock, and that of this machine.
+        let none = Rlimit {
+            current: Some(0),
+            ..limit
+        };
+        setrlimit(Resource::Memlock, none)?;
+    }
+    // Stacks of threads to come are large and hardly used.
+    let future = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    let locked = mlockall(MlockAllFlags::CURRENT).and_then(|()| mlockall(future));
+    if locked.is_err() {
+        munlockall()?;
+        setrlimit(Resource::Memlock, limit)?;
+    }
+    Ok(locked?)
 }
 
 /// Lowers the score of this process and its speakers. An upgraded program finds it lowered already.
