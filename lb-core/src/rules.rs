@@ -205,6 +205,17 @@ impl ProxyRules {
         }
     }
 
+    /// Whether nothing is to be done about a request: no rule, no capture, no number of its own.
+    pub(crate) fn pass_every_request(&self) -> bool {
+        let rules = &*self.rules;
+        rules.content.is_empty()
+            && rules.http_request.is_empty()
+            && rules.redirects.is_empty()
+            && rules.request_headers.is_empty()
+            && rules.slots == (0, 0)
+            && rules.unique_id.format.is_none()
+    }
+
     /// Every rule has run and the request goes to a server: `capture cookie`, `unique-id-header`.
     pub fn on_departure(&self, request: &mut HeadMut<'_>, state: &mut RuleState) {
         if let Some(cookie) = &self.rules.cookie {

@@ -17,6 +17,7 @@ pub mod master_cli;
 pub mod memory;
 pub mod pidfile;
 pub mod procfs;
+pub mod pulse;
 pub mod scripts;
 pub mod security;
 pub mod service_manager;

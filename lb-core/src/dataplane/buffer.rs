@@ -151,6 +151,9 @@ impl Buffer {
         size: usize,
     ) -> Poll<io::Result<usize>> {
         let fresh = self.memory.is_empty();
+        if fresh && stream.poll_silence(cx).is_pending() {
+            return Poll::Pending;
+        }
         let polled = stream.poll_read(cx, self.room(size));
         match polled {
             Poll::Ready(Ok(count)) => self.end += count,

@@ -220,6 +220,10 @@ impl Flow {
         from: &mut Side,
         to: &mut Side,
     ) -> Result<bool, Fault> {
+        if self.is_done() {
+            self.waits = Waits::Nobody;
+            return Ok(false);
+        }
         let mut moved = false;
         loop {
             self.approve(from)?;
@@ -262,6 +266,10 @@ impl Flow {
         cx: &mut Context<'_>,
         to: &mut Side,
     ) -> Result<bool, Fault> {
+        if self.is_done() {
+            self.waits = Waits::Nobody;
+            return Ok(false);
+        }
         self.waits = Waits::Sink;
         let mut moved = self.send(cx, &mut Buffer::default(), to)?;
         if self.ahead_is_sent() {

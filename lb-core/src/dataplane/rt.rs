@@ -32,6 +32,9 @@ pub(super) use timer::{Timer, sleep, sleep_until, timeout, timeout_at};
 
 use super::clock;
 
+/// After so many tasks a loop looks whether another thread wants something of it.
+const GLANCE: usize = 32;
+
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
 }
@@ -117,7 +120,10 @@ impl EventLoop {
         waker.wake_by_ref();
         let mut root = pin!(root);
         'turns: loop {
-            for _ in 0..task::ready() {
+            for polled in 1..=task::ready() {
+                if polled % GLANCE == 0 {
+                    core.shared.collect();
+                }
                 match task::next() {
                     Some(ROOT) => {
                         header.begin();

@@ -108,14 +108,11 @@ impl Connection {
     /// Writes the log line of a finished stream. Call when its lease has been given back: the counts of the
     /// line do not include it.
     pub(super) fn log(
-        &mut self,
+        &self,
         trace: &mut Trace,
         line: Option<RequestLine<'_>>,
         request: Option<HeadRef<'_>>,
     ) {
-        let now = clock::recent();
-        trace.timers.active = trace.since_start(now);
-        trace.timers.total = trace.timers.idle + trace.timers.active;
         let proxy = self.listener.frontend.config();
         let level = match self.state.log_level {
             Some(LogLevel::Silent) => return,
@@ -130,6 +127,9 @@ impl Connection {
         let Some(format) = &self.listener.format else {
             return;
         };
+        let now = clock::recent();
+        trace.timers.active = trace.since_start(now);
+        trace.timers.total = trace.timers.idle + trace.timers.active;
         let balancer = &self.listener.balancer;
         let backend: Option<&Arc<Backend>> = trace.backend.and_then(|b| balancer.backends.get(b));
         let server = match trace.answerer {

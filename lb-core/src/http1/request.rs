@@ -238,8 +238,10 @@ fn has_valid_form(method: &[u8], target: &[u8]) -> bool {
 
 /// Host and optional port: not empty, no user information, no delimiter that a URI would end at.
 fn is_authority(host: &[u8]) -> bool {
-    if host.is_empty() || host.iter().any(|&b| !is_host_byte(b)) {
-        return false;
+    match host.iter().fold(0, |seen, &b| seen | text::host_class(b)) {
+        text::HOST => return true,
+        seen if seen == 0 || seen & text::NO_HOST != 0 => return false,
+        _ => {}
     }
     let after = match host.iter().position(|&b| b == b']') {
         Some(end) if host.first() == Some(&b'[') => host.get(end + 1..).unwrap_or_default(),
@@ -256,29 +258,4 @@ fn is_authority(host: &[u8]) -> bool {
         [b':', port @ ..] => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
         _ => false,
     }
-}
-
-fn is_host_byte(b: u8) -> bool {
-    b.is_ascii_alphanumeric()
-        || matches!(
-            b,
-            b'-' | b'.'
-                | b'_'
-                | b'~'
-                | b'%'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
-                | b':'
-                | b'['
-                | b']'
-        )
 }

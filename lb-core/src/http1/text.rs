@@ -13,6 +13,34 @@ static TOKEN: [bool; 256] = {
     table
 };
 
+/// What may stand in an authority: any byte of a name or an address in IPv4.
+pub(super) const HOST: u8 = 1;
+/// What stands around addresses in IPv6 and before ports.
+const HOST_DELIMITER: u8 = 2;
+/// What may not stand there.
+pub(super) const NO_HOST: u8 = 4;
+
+/// The class of each byte of an authority.
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
+static HOST_CLASS: [u8; 256] = {
+    let mut table = [NO_HOST; 256];
+    let mut rest: &[u8] =
+        b"-._~%!$&'()*+,;=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    while let [b, tail @ ..] = rest {
+        table[*b as usize] = HOST;
+        rest = tail;
+    }
+    table[b':' as usize] = HOST_DELIMITER;
+    table[b'[' as usize] = HOST_DELIMITER;
+    table[b']' as usize] = HOST_DELIMITER;
+    table
+};
+
+/// [`HOST`], [`NO_HOST`] or neither.
+pub(super) fn host_class(b: u8) -> u8 {
+    HOST_CLASS.get(usize::from(b)).copied().unwrap_or(NO_HOST)
+}
+
 /// `tchar`.
 pub(super) fn is_tchar(b: u8) -> bool {
     TOKEN.get(usize::from(b)).copied().unwrap_or(false)

@@ -52,9 +52,16 @@ pub struct Sliding {
 impl Sliding {
     /// Adds a value; `count` is how many there are with it. One thread writes at a time, or a value gets lost.
     pub fn record(&self, value: u32, count: u64) {
-        let window = count.clamp(1, WINDOW);
         let sum = self.sum.load(Relaxed);
-        let kept = sum.saturating_sub(sum.div_ceil(window));
+        if sum == 0 && value == 0 {
+            return;
+        }
+        let share = match count {
+            // A shift, where the other is a division.
+            WINDOW.. => sum.div_ceil(WINDOW),
+            _ => sum.div_ceil(count.max(1)),
+        };
+        let kept = sum.saturating_sub(share);
         self.sum.store(kept + u64::from(value), Relaxed);
         if value > self.max.load(Relaxed) {
             self.max.fetch_max(value, Relaxed);

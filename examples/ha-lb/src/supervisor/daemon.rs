@@ -26,6 +26,7 @@ use super::{
     listeners::Open,
     liveness::Liveness,
     master_cli::{Ask, MasterSocket, Which},
+    pulse::Pulse,
     slot::Slot,
     start::{Prepared, Traces},
     tracks::{Tracks, Turn},
@@ -39,7 +40,6 @@ use crate::{
     ipc::{
         beats::EVERY,
         message::{Configuration, FromBalancer, FromSpeaker, ServerState, ToBalancer, ToSpeaker},
-        silence::Listening,
         watched::{Finding, Watched},
     },
     mail::{Attempt, Post, Settings},
@@ -116,7 +116,7 @@ pub struct Daemon {
     speaker: Option<Slot<ToSpeaker>>,
     balancer: Option<Slot<ToBalancer>>,
     /// Signs of life of the balancer's event loops.
-    heartbeat: Option<Listening>,
+    heartbeat: Option<Pulse>,
     liveness: Liveness,
     /// Signs of life of the speaker's event loop.
     vigil: Option<Vigil>,
@@ -424,7 +424,7 @@ impl Daemon {
             self.vigil.as_ref().and_then(Vigil::next_deadline),
             self.speaker.as_ref().and_then(Slot::next_deadline),
             self.balancer.as_ref().and_then(Slot::next_deadline),
-            self.heartbeat.as_ref().and_then(Listening::next_deadline),
+            self.heartbeat.as_ref().and_then(Pulse::next_deadline),
             self.liveness.next_deadline(),
             self.post.next_deadline(),
             self.waiting.iter().map(|w| w.until).min(),
@@ -447,9 +447,7 @@ impl Daemon {
         if self.balancer.as_ref().is_some_and(|slot| slot.is_due(now)) {
             self.start_balancer(now);
         }
-        if self.heartbeat.as_mut().is_some_and(|h| h.timeout(now)) {
-            self.balancer_hangs(now);
-        }
+        self.feel_the_balancer(now);
         if let Some(verdict) = self.vigil.as_mut().and_then(|vigil| vigil.timeout(now)) {
             self.speaker_stands_still(verdict);
         }

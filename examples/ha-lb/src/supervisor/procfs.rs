@@ -5,6 +5,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::admin::status::Process;
@@ -35,6 +36,31 @@ pub fn look_at(process: Process) -> Process {
         descriptor_limit: descriptor_limit(&folder),
         cpu: processor_time(&folder),
         ..process
+    }
+}
+
+/// What a process had of processors, and whether it wants one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Effort {
+    /// One of its threads runs, or would if there were a processor for it.
+    pub wants: bool,
+    /// Processor time of all of them together.
+    pub had: Duration,
+}
+
+/// What it is at; nothing of one that is gone.
+pub fn effort(pid: u32) -> Effort {
+    let folder = PathBuf::from(format!("/proc/{pid}"));
+    let threads = fs::read_dir(folder.join("task"));
+    let runs = |thread: &Path| {
+        let stat = fs::read_to_string(thread.join("stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").map(|(_, fields)| fields);
+        state.is_some_and(|fields| fields.starts_with('R'))
+    };
+    let mut threads = threads.into_iter().flatten().flatten();
+    Effort {
+        wants: threads.any(|thread| runs(&thread.path())),
+        had: processor_time(&folder).map_or(Duration::ZERO, Duration::from_secs_f64),
     }
 }
 
@@ -107,6 +133,28 @@ mod tests {
         assert!(process.descriptor_limit > process.descriptors);
         assert!(process.cpu.is_some());
         assert_eq!(process.root.as_deref(), Some("/"));
+    }
+
+    #[test]
+    fn a_thread_that_works_is_seen_and_so_is_what_it_got() {
+        let own = effort(std::process::id());
+        // This one, at least.
+        assert!(own.wants);
+        let mut sleeps = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while effort(sleeps.id()).wants {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+        while effort(std::process::id()).had < own.had + Duration::from_millis(20) {
+            assert!(std::time::Instant::now() < deadline);
+        }
+        sleeps.kill().unwrap();
+        sleeps.wait().unwrap();
+        assert_eq!(effort(sleeps.id()), Effort::default());
     }
 
     #[test]

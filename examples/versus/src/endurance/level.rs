@@ -18,7 +18,7 @@ use crate::{Fatal, process};
 pub(super) const SLACK: u64 = 8_000_000;
 /// What does not change for so long stays.
 const QUIET: Duration = Duration::from_millis(1_500);
-/// After a phase everything is as before by then: idle server connections end after 5 s.
+/// After a phase everything is as before by then: idle server connections end within 3 s.
 const LATEST: Duration = Duration::from_secs(15);
 const GLANCE: Duration = Duration::from_millis(20);
 

@@ -164,11 +164,13 @@ fn config(stage: &Stage, ports: &[u16], socket: &str) -> String {
             Place::Refuses => refusing,
             _ => stage.origin,
         };
-        // Two addresses have twice as many ports to connect from.
-        let _ = write!(
-            text,
-            "    server one 127.0.0.1:{server}\n    server two 127.0.0.2:{server}\n"
-        );
+        // Two addresses have twice as many ports to connect from. What is idle ends soon, for that is waited for.
+        for (name, address) in [("one", "127.0.0.1"), ("two", "127.0.0.2")] {
+            let _ = writeln!(
+                text,
+                "    server {name} {address}:{server} pool-purge-delay 1s"
+            );
+        }
     }
     text
 }

@@ -174,8 +174,7 @@ pub(super) async fn refuse_silent(connection: &mut Connection, status: u16, caus
 
 /// Counts and logs.
 fn finish(connection: &mut Connection, x: &mut Exchange, valid: bool) {
-    let mut trace = std::mem::take(&mut x.trace);
-    connection.count_stream(&trace);
+    connection.count_stream(&x.trace);
     let (method, target) = x.line.split_at_checked(x.method_len).unwrap_or_default();
     let line = valid.then_some(RequestLine {
         method,
@@ -186,14 +185,10 @@ fn finish(connection: &mut Connection, x: &mut Exchange, valid: bool) {
             Version::Http2 => "HTTP/2.0",
         },
     });
-    // The head's memory goes to the next request with `x`; its bytes are kept until the caller forgets them.
-    let request = std::mem::take(&mut x.request);
-    let kept = std::mem::take(&mut connection.client.input);
-    let head = valid.then(|| HeadRef::new(&request, kept.kept()));
-    connection.log(&mut trace, line, head);
+    // Its bytes are kept until the caller forgets them.
+    let head = valid.then(|| HeadRef::new(&x.request, connection.client.input.kept()));
+    connection.log(&mut x.trace, line, head);
     connection.state.trackers.end_stream();
-    connection.client.input = kept;
-    x.request = request;
     connection.idle_since = clock::recent();
 }
 

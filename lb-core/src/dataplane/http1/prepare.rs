@@ -47,7 +47,9 @@ pub(super) async fn prepare(
 ) -> Prepared {
     let listener = std::rc::Rc::clone(&connection.listener);
     let frontend = listener.frontend.config();
-    if let Some(done) = apply(connection, x, frontend, summary).await {
+    if !passes_as_it_is(connection, x, frontend)
+        && let Some(done) = apply(connection, x, frontend, summary).await
+    {
         return done;
     }
     let view_head = HeadRef::new(&x.request, connection.client.input.kept());
@@ -65,6 +67,7 @@ pub(super) async fn prepare(
     };
     connection.state.backend = Some(Arc::clone(&proxy.name));
     if proxy.name != frontend.name
+        && !passes_as_it_is(connection, x, proxy)
         && let Some(done) = apply(connection, x, proxy, summary).await
     {
         return done;
@@ -84,6 +87,27 @@ fn is_monitor(target: &[u8], uri: &[u8]) -> bool {
         _ => 0,
     };
     target.get(origin..) == Some(uri)
+}
+
+/// Whether a proxy has nothing to say about any request, as most backends do.
+fn passes_as_it_is(connection: &mut Connection, x: &Exchange, proxy: &ProxyConfig) -> bool {
+    let silent = proxy.rules.pass_every_request()
+        && proxy.header_names == HeaderNames::Preserve
+        && proxy.monitor_uri.is_none()
+        && proxy.stats.is_none()
+        && !proxy.buffer_request;
+    if silent {
+        connection.inspected = false;
+        count_request(connection, x);
+    }
+    silent
+}
+
+/// Once, in the frontend, on what is tracked by now; `http-request track-sc` counts for itself.
+fn count_request(connection: &Connection, x: &Exchange) {
+    if x.trace.backend.is_none() {
+        connection.count_tracked(Event::HttpRequest);
+    }
 }
 
 /// The rules of one proxy, and what else it answers itself.
@@ -109,10 +133,7 @@ async fn apply(
             return Some(done);
         }
     }
-    if x.trace.backend.is_none() {
-        // Once, in the frontend, on what is tracked by now; `http-request track-sc` counts for itself.
-        connection.count_tracked(Event::HttpRequest);
-    }
+    count_request(connection, x);
     if let Some(uri) = &proxy.monitor_uri
         && is_monitor(
             HeadRef::new(&x.request, connection.client.input.kept()).target(),

@@ -126,7 +126,7 @@ fn poll_request(
             }
             Poll::Pending => {}
         }
-        if !sent {
+        if !sent || x.up.is_done() {
             break;
         }
     }

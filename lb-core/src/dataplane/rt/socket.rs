@@ -106,6 +106,14 @@ impl Socket {
         reactor.poll_ready(self.fd.as_fd(), self.key, direction.bit(), cx)
     }
 
+    /// Pending where nothing has come since an attempt found nothing left; an attempt may find nothing all the same.
+    pub(in crate::dataplane) fn poll_silence(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.core.reactor.ready(self.key) & (READ | READ << 2) {
+            0 => self.poll_ready(Direction::Read, cx),
+            _ => Poll::Ready(()),
+        }
+    }
+
     /// Attempts something that may find the socket not ready, unless that is known.
     pub(in crate::dataplane) fn attempt<T>(
         &self,

@@ -86,7 +86,16 @@ impl Shared {
         // In this order: whoever pushes after the swap rings again.
         self.any.swap(false, Ordering::AcqRel);
         let mut woken = self.woken();
-        LOCAL.with(|local| local.ready.borrow_mut().extend(woken.drain(..)));
+        LOCAL.with(|local| {
+            let mut ready = local.ready.borrow_mut();
+            for key in woken.drain(..) {
+                // What others ask of the loop itself is not to wait for all that its tasks have to do.
+                match key {
+                    ROOT => ready.push_front(key),
+                    _ => ready.push_back(key),
+                }
+            }
+        });
     }
 
     fn woken(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {

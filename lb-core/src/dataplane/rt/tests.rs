@@ -284,3 +284,31 @@ fn what_is_left_at_the_end_is_dropped_with_its_sockets() {
     });
     assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
 }
+
+#[test]
+fn what_another_thread_asks_of_a_busy_loop_does_not_wait_for_its_tasks() {
+    let turns = Rc::new(Cell::new(0));
+    let (asked, hears) = std::sync::mpsc::channel::<Waker>();
+    let asks = std::thread::spawn(move || hears.recv().unwrap().wake());
+    turn(async {
+        for _ in 0..2_000 {
+            let turns = Rc::clone(&turns);
+            spawn(async move {
+                std::thread::sleep(Duration::from_millis(1));
+                turns.set(turns.get() + 1);
+            });
+        }
+        let mut given = false;
+        std::future::poll_fn(|cx| {
+            if given {
+                return Poll::Ready(());
+            }
+            given = true;
+            asked.send(cx.waker().clone()).unwrap();
+            Poll::Pending
+        })
+        .await;
+    });
+    asks.join().unwrap();
+    assert!(turns.get() < 1_000, "{} tasks came first", turns.get());
+}

@@ -8,14 +8,13 @@ use crate::{
     ipc::{
         channel::MAX_DESCRIPTORS,
         message::{BalancerStart, FromBalancer, FromSpeaker, ToBalancer, ToSpeaker, Transition},
-        silence::Listening,
     },
     notify::Subject,
     supervisor::{
         child::{Child, Report, Role},
         listeners::Open,
-        liveness::HANGS,
         memory,
+        pulse::Pulse,
         vigil::Vigil,
     },
 };
@@ -252,7 +251,7 @@ impl Daemon {
                 let took = slot.is_ready(now).as_millis();
                 let pid = slot.process(now).pid.unwrap_or_default();
                 tracing::info!("balancer (pid {pid}) serves after {took} ms");
-                self.heartbeat = Some(Listening::new(HANGS, now));
+                self.heartbeat = Some(Pulse::new(now));
                 self.view_at = now;
                 if let Some(passed) = self.liveness.serves() {
                     self.answer_for_balancer(passed);

@@ -5,13 +5,26 @@ use std::time::Instant;
 use super::{Daemon, Slot};
 use crate::supervisor::{
     liveness::HANGS,
+    procfs,
     vigil::{LOST, Verdict, Vigil},
 };
 
 impl Daemon {
+    /// Whether the balancer hangs, if nothing was heard of it for a while.
+    pub(super) fn feel_the_balancer(&mut self, now: Instant) {
+        let Some(pid) = self.balancer.as_ref().and_then(Slot::child).map(|c| c.pid) else {
+            self.heartbeat = None;
+            return;
+        };
+        let pulse = self.heartbeat.as_mut();
+        if pulse.is_some_and(|pulse| pulse.hangs(now, || procfs::effort(pid))) {
+            self.balancer_hangs(now);
+        }
+    }
+
     /// It is killed at once, and its successor serves those who wait on the same sockets. Should it not die (a process
     /// that waits for a dead disk does not), the scripts fail when the grace ends.
-    pub(super) fn balancer_hangs(&mut self, now: Instant) {
+    fn balancer_hangs(&mut self, now: Instant) {
         let Some(child) = self.balancer.as_ref().and_then(Slot::child) else {
             return;
         };
