@@ -134,7 +134,10 @@ pub(crate) fn run(endurance: &Endurance) -> Result<bool, Fatal> {
 fn play(contender: &Contender, stage: &Stage, shown: bool) -> Result<Lane, Fatal> {
     let proxy = Proxy::start(contender, stage)?;
     let fresh = Level::of(&proxy)?;
-    for phase in PHASES {
+    let warm_ups = PHASES
+        .iter()
+        .flat_map(|phase| std::iter::repeat_n(phase, phase.warm_ups()));
+    for phase in warm_ups {
         let played = phase.play(stage, &proxy, stage.warm_up(phase))?;
         if let Some(error) = played.first_error {
             eprintln!(

@@ -67,6 +67,9 @@ pub(crate) struct Race {
     /// One JSON document instead of tables
     #[arg(long)]
     json: bool,
+    /// At the end also the table of the README
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     /// Show the scenarios and what each is
     #[arg(long)]
     list: bool,

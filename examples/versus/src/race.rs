@@ -97,6 +97,9 @@ pub(crate) fn run(race: &Race) -> Result<bool, Fatal> {
     if race.json {
         report::json(&outcomes)?;
     }
+    if race.markdown {
+        report::markdown::table(&outcomes);
+    }
     let rounds = outcomes
         .iter()
         .flat_map(|o| &o.lanes)

@@ -1,5 +1,7 @@
 //! The report: a table per scenario, or one JSON document.
 
+pub(crate) mod markdown;
+
 use std::fmt::Write as _;
 
 use serde::Serialize;

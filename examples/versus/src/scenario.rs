@@ -10,6 +10,18 @@ pub(crate) struct Scenario {
     pub(crate) proxy: Proxy,
     pub(crate) client: Client,
     pub(crate) task: Task,
+    pub(crate) bar: Bar,
+}
+
+/// What ha-lb's cost is to be at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bar {
+    /// Of HAProxy's in the same run.
+    Ratio(f64),
+    /// So much of a unit.
+    Most(f64, &'static str),
+    /// Something that one scenario does not tell.
+    Words(&'static str),
 }
 
 /// What the proxy is configured to do.
@@ -103,22 +115,36 @@ const TCP: Proxy = Proxy {
 };
 
 const fn race(name: &'static str, about: &'static str, proxy: Proxy, client: Client) -> Scenario {
+    let bar = match (proxy.kind, client.reuse) {
+        _ if proxy.workers > 1 => Bar::Words("1.1 of one worker"),
+        _ if proxy.servers > 1 => Bar::Words("O(log n)"),
+        (Kind::Tls, Reuse::Close | Reuse::Resume) => Bar::Ratio(0.80),
+        (Kind::Tls | Kind::Http2, _) => Bar::Ratio(0.90),
+        _ => Bar::Ratio(0.85),
+    };
     Scenario {
         name,
         about,
         proxy,
         client,
         task: Task::Race,
+        bar,
     }
 }
 
-const fn counted(name: &'static str, about: &'static str, kind: Kind, client: Client) -> Scenario {
+const fn counted(
+    name: &'static str,
+    about: &'static str,
+    (kind, most): (Kind, f64),
+    client: Client,
+) -> Scenario {
     Scenario {
         name,
         about,
         proxy: Proxy { kind, ..ONE },
         client,
         task: Task::Syscalls,
+        bar: Bar::Most(most, "calls"),
     }
 }
 
@@ -213,23 +239,24 @@ pub(crate) const ALL: &[Scenario] = &[
         proxy: ONE,
         client: KEEP,
         task: Task::Idle(5_000),
+        bar: Bar::Most(1_200.0, "B"),
     },
     counted(
         "calls-keep",
         "system calls: HTTP keep-alive, 128 B",
-        Kind::Http,
+        (Kind::Http, 4.3),
         KEEP,
     ),
     counted(
         "calls-server-close",
         "system calls: http-server-close, httplog",
-        Kind::ServerClose,
+        (Kind::ServerClose, 14.0),
         KEEP,
     ),
     counted(
         "calls-ingress",
         "system calls: httpclose, http-server-close, forwardfor, httplog as in k8s-ingress",
-        Kind::Ingress,
+        (Kind::Ingress, 16.8),
         Client {
             reuse: Reuse::Closed,
             ..KEEP

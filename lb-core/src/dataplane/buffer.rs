@@ -151,7 +151,7 @@ impl Buffer {
         size: usize,
     ) -> Poll<io::Result<usize>> {
         let fresh = self.memory.is_empty();
-        if fresh && stream.poll_silence(cx).is_pending() {
+        if stream.poll_silence(cx).is_pending() {
             return Poll::Pending;
         }
         let polled = stream.poll_read(cx, self.room(size));

@@ -312,23 +312,21 @@ fn poll_relay(
     cx: &mut Context<'_>,
 ) -> Poll<End> {
     let client = &mut connection.client;
-    loop {
-        let sent = match up.poll(cx, client, server) {
-            Ok(moved) => moved,
-            Err(Fault::Sink) => return Poll::Ready(End::Server),
-            Err(_) => return Poll::Ready(End::Client),
-        };
-        let received = match down.poll(cx, server, client) {
-            Ok(moved) => moved,
-            Err(Fault::Sink) => return Poll::Ready(End::Client),
-            Err(_) => return Poll::Ready(End::Server),
-        };
-        if up.is_done() && down.is_done() {
-            return Poll::Ready(End::Done);
-        }
-        if !sent && !received {
-            break;
-        }
+    // Each goes on until it waits for somebody, and neither has anything for the other: once is enough.
+    let sent = match up.poll(cx, client, server) {
+        Ok(moved) => moved,
+        Err(Fault::Sink) => return Poll::Ready(End::Server),
+        Err(_) => return Poll::Ready(End::Client),
+    };
+    let received = match down.poll(cx, server, client) {
+        Ok(moved) => moved,
+        Err(Fault::Sink) => return Poll::Ready(End::Client),
+        Err(_) => return Poll::Ready(End::Server),
+    };
+    if up.is_done() && down.is_done() {
+        return Poll::Ready(End::Done);
+    }
+    if sent || received {
         let now = clock::recent();
         client.active = now;
         server.active = now;

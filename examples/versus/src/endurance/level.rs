@@ -17,7 +17,7 @@ use crate::{Fatal, process};
 /// Resident memory may be so much above its level after the warm-up: what 100,000 connections would leak at 80 bytes each.
 pub(super) const SLACK: u64 = 8_000_000;
 /// What does not change for so long stays.
-const QUIET: Duration = Duration::from_millis(1_500);
+const QUIET: Duration = Duration::from_millis(500);
 /// After a phase everything is as before by then: idle server connections end within 3 s.
 const LATEST: Duration = Duration::from_secs(15);
 const GLANCE: Duration = Duration::from_millis(20);

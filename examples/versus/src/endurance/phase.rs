@@ -117,6 +117,15 @@ impl Dice {
 }
 
 impl Phase {
+    /// How often it is played before anything is compared. Ten thousand streams of HTTP/2 at once fall to the workers
+    /// as chance has it: it takes some times until each has seen its greatest number of them.
+    pub(super) fn warm_ups(&self) -> usize {
+        match self.kind {
+            Kind::Http2 => 4,
+            _ => 1,
+        }
+    }
+
     /// Plays it with so many connections.
     pub(super) fn play(
         &self,
