@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(crate) use parse::{AclSet, Site};
 
 use crate::{
-    expr::{Expr, Settled, matcher::Matcher},
+    expr::{Expr, LiveMatcher, Settled, Value, matcher::Matcher},
     request::RequestView,
 };
 
@@ -41,7 +41,25 @@ struct Term {
 #[derive(Debug, Clone)]
 pub(crate) struct Test {
     expr: Expr,
-    matcher: Matcher,
+    patterns: Patterns,
+}
+
+/// What the values of an expression are compared with.
+#[derive(Debug, Clone)]
+enum Patterns {
+    /// Nothing that could change.
+    Fixed(Matcher),
+    /// Those of files, and those of the line itself.
+    Live(Box<[Arc<LiveMatcher>]>),
+}
+
+impl Patterns {
+    fn match_with(&self, value: &Value<'_>) -> bool {
+        match self {
+            Self::Fixed(matcher) => matcher.matches(value),
+            Self::Live(all) => all.iter().any(|one| one.matches(value)),
+        }
+    }
 }
 
 /// The answer of a condition. The order makes "and" the lesser and "or" the greater of two.
@@ -120,7 +138,7 @@ impl Test {
     fn truth(&self, view: &RequestView<'_>) -> Truth {
         let mut matched = false;
         let settled = self.expr.each(view, &mut |value| {
-            matched = self.matcher.matches(&value);
+            matched = self.patterns.match_with(&value);
             !matched
         });
         match (matched, settled) {

@@ -26,7 +26,7 @@ pub use proxy::{
     StickTableConfig, StoreKind, TableKey, Timeouts,
 };
 pub use resolvers::{Hold, Resolution, Resolvers};
-pub use server::{CheckConfig, ProxyOptions, ServerConfig};
+pub use server::{CheckConfig, ProxyOptions, SavedServer, ServerConfig};
 pub use tls::{
     ClientVerify, IgnoredFaults, PemFile, ServerTls, TicketKey, TlsAlgorithms, TlsBind,
     TlsCertificate, TlsListLine, TlsSettings,
@@ -45,6 +45,8 @@ pub struct Config {
     pub resolvers: Vec<Resolvers>,
     /// Files of maps, whose contents may change.
     pub pattern_files: std::sync::Arc<crate::expr::PatternFiles>,
+    /// What other processes left of servers (`server-state-file`): for the first start with this configuration.
+    pub saved_servers: Vec<SavedServer>,
     /// `set-var` in `global`, and what rules and commands set since.
     pub variables: std::sync::Arc<crate::request::ProcessVariables>,
 }

@@ -66,7 +66,8 @@ mod websocket;
 mod worker;
 
 pub use api::{
-    Event, Events, ListenerFd, Options, Silent, StartError, StatsBody, StatsOutcome, StatsService,
+    Event, Events, ListenerFd, Options, Session, Silent, StartError, StatsBody, StatsOutcome,
+    StatsService,
 };
 pub use balancer::{Balancer, Exchanged};
 pub use plane::{DataPlane, Prepared, start};

@@ -25,7 +25,8 @@ mod written;
 
 pub use args::{ArgKind, ArgSpec, Argument, Userlist};
 pub use jwt::KeyFiles;
-pub use pattern_file::{Entry, LiveMap, PatternFile, PatternFiles, Which};
+pub(crate) use pattern_file::LiveMatcher;
+pub use pattern_file::{Entry, Found, LiveMap, PatternFile, PatternFiles, Use, Which};
 pub use value::{OwnedValue, Type, Value};
 pub use written::Written;
 
@@ -97,6 +98,8 @@ pub struct Definitions {
     pub files: std::sync::Arc<PatternFiles>,
     /// Files of public keys that were read.
     pub keys: std::sync::Arc<KeyFiles>,
+    /// Where the line stands that is read.
+    pub origin: Option<std::sync::Arc<crate::request::Origin>>,
     /// `http-errors` sections by name.
     pub error_files: std::sync::Arc<std::collections::BTreeMap<String, crate::config::ErrorFiles>>,
 }

@@ -30,7 +30,7 @@ use tokio::{
         Semaphore,
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     },
-    task::JoinHandle,
+    task::{JoinHandle, spawn_local},
 };
 
 use crate::{
@@ -136,6 +136,7 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     options.listeners = listeners;
     let plane = dataplane::start(Arc::new(config), options).map_err(|e| e.to_string())?;
     let plane = Arc::new(plane);
+    memory::restore_saved(&plane.balancer(), &given.servers);
     memory::restore(&plane.balancer(), &given.servers);
     let (changed, changes) = unbounded_channel();
     let (operated, operations) = unbounded_channel();
@@ -286,6 +287,14 @@ impl Running {
                 },
                 Some(change) = self.operations.recv() => self.plane.log_change(change),
                 Some(order) = self.orders.recv() => match order {
+                    ServerOrder::Sessions(reply) => {
+                        let plane = Arc::clone(&self.plane);
+                        spawn_local(async move { reply.send(plane.sessions().await) });
+                    }
+                    ServerOrder::CutOne(id, reply) => {
+                        let plane = Arc::clone(&self.plane);
+                        spawn_local(async move { reply.send(plane.shutdown_session(id).await) });
+                    }
                     ServerOrder::Cut(server) => self.plane.shutdown_sessions(server),
                     ServerOrder::Moved(server) => self.plane.server_moved(server),
                 },

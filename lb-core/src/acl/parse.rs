@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use super::{Condition, Term, Test, predefined};
+use super::{Condition, Patterns, Term, Test, predefined};
 use crate::{
     expr::{
-        Definitions, Stage, Type,
+        Definitions, PatternFile, Stage, Type, Use,
         fetch::{self, Fetch},
-        matcher::{Matcher, Method},
+        matcher::{Matcher, Method, Ranges},
         parse::{calls, find_fetch, from_calls, nearest, unknown_fetch},
     },
     rules::{Loader, RuleError, RuleWarning},
@@ -293,39 +293,34 @@ fn test(
             format!("'{text}' gives {kind}, which cannot be matched this way"),
         ));
     }
-    let mut patterns = flags.patterns;
     let inline = rest.get(read..).unwrap_or_default();
-    patterns.extend(
-        inline
-            .iter()
-            .enumerate()
-            .map(|(i, p)| (read + i + 1, (*p).to_string())),
-    );
-    let takes_patterns = !matches!(method, Method::Found | Method::Bool);
-    if takes_patterns && patterns.is_empty() {
+    let inline: Vec<(usize, String)> = inline
+        .iter()
+        .enumerate()
+        .map(|(i, p)| (read + i + 1, (*p).to_string()))
+        .collect();
+    let takes_patterns = method.takes_patterns();
+    let none = inline.is_empty() && flags.files.is_empty();
+    if takes_patterns && none {
         warnings.push(RuleWarning {
             word: 0,
             message: format!("'{text}' is compared with no pattern and never matches"),
         });
     }
-    if !takes_patterns && !patterns.is_empty() {
+    if !takes_patterns && !none {
         warnings.push(RuleWarning {
             word: read + 1,
             message: format!("'{text}' takes no pattern; those given are ignored"),
         });
     }
-    let matcher = if takes_patterns && patterns.is_empty() {
-        Matcher::Str(crate::expr::matcher::Words::new(Vec::new(), false))
-    } else {
-        Matcher::new(method, &patterns, flags.ignore_case)?
-    };
+    let patterns = flags.patterns(&first.name, method, &inline, site)?;
     if expr.result() == Type::Bool && flags.ignore_case {
         warnings.push(RuleWarning {
             word: 0,
             message: "-i means nothing here".into(),
         });
     }
-    Ok(Test { expr, matcher })
+    Ok(Test { expr, patterns })
 }
 
 /// What stands between an expression and its patterns.
@@ -333,7 +328,12 @@ fn test(
 struct Flags {
     ignore_case: bool,
     method: Option<Method>,
-    patterns: Vec<(usize, String)>,
+    /// `-M`: files have values beside their patterns.
+    two_columns: bool,
+    /// `-u`.
+    number: Option<usize>,
+    /// Files and the words that name them.
+    files: Vec<(usize, Arc<PatternFile>)>,
 }
 
 impl Flags {
@@ -352,7 +352,11 @@ impl Flags {
                 // Names are never resolved here; ids serve to change patterns at run time.
                 "-n" => {}
                 "-u" => {
-                    value("id")?;
+                    let id = value("id")?;
+                    let number = id.parse().map_err(|_| {
+                        RuleError::new(at + 1, format!("'{id}' is no id")).expecting("a number")
+                    })?;
+                    self.number = Some(number);
                     at += 1;
                 }
                 "-m" => {
@@ -366,13 +370,7 @@ impl Flags {
                     at += 1;
                 }
                 "--" => return Ok(at + 1),
-                "-M" => {
-                    return Err(RuleError::new(
-                        at,
-                        "'-M' is not supported: maps are not read as patterns",
-                    )
-                    .expecting("-f and a file of patterns"));
-                }
+                "-M" => self.two_columns = true,
                 other => {
                     // A negative number is a pattern.
                     if other.get(1..).is_some_and(|n| n.parse::<i64>().is_ok()) {
@@ -380,7 +378,7 @@ impl Flags {
                     }
                     return Err(RuleError::new(at, format!("unknown ACL flag '{other}'"))
                         .expecting(
-                            "-i, -f, -m, -n, -u, or '--' before patterns that begin with '-'",
+                            "-i, -f, -m, -n, -u, -M, or '--' before patterns that begin with '-'",
                         ));
                 }
             }
@@ -391,17 +389,50 @@ impl Flags {
 
     /// One pattern a line; empty lines and those that begin with `#` do not count.
     fn load(&mut self, word: usize, name: &str, site: Site<'_>) -> Result<(), RuleError> {
-        let content = (site.loader)(Path::new(name))
-            .map_err(|e| RuleError::new(word, format!("cannot read '{name}': {e}")))?;
-        let text = String::from_utf8_lossy(&content);
-        let lines = text
-            .lines()
-            .map(|line| line.trim_start().trim_end_matches('\r'))
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let load = || (site.loader)(Path::new(name));
+        let kind = if self.two_columns { Use::Map } else { Use::Acl };
+        let definitions = site.definitions;
+        let origin = definitions.origin.as_deref();
+        let file = definitions.files.file(name, kind, origin, load);
+        let file = file.map_err(|e| RuleError::new(word, format!("cannot read '{name}': {e}")))?;
         // The indices of errors count from the expression, one word before the flags.
-        self.patterns
-            .extend(lines.map(|line| (word + 1, line.trim_end().to_string())));
+        self.files.push((word + 1, file));
         Ok(())
+    }
+
+    /// The patterns of the files and of the line itself, which have a place of their own even if there are none.
+    fn patterns(
+        &self,
+        keyword: &str,
+        method: Method,
+        inline: &[(usize, String)],
+        site: Site<'_>,
+    ) -> Result<Patterns, RuleError> {
+        let ignore_case = self.ignore_case;
+        let ranges = matches!(method, Method::Int | Method::Len);
+        let written: Vec<String> = match ranges {
+            true => Ranges::written(inline),
+            false => inline.iter().map(|(_, pattern)| pattern.clone()).collect(),
+        };
+        if method.takes_patterns() {
+            // Its errors know the word.
+            Matcher::new(method, inline, ignore_case)?;
+        }
+        let definitions = site.definitions;
+        let origin = definitions.origin.as_deref();
+        let own = definitions
+            .files
+            .inline(keyword, self.number, origin, written)?;
+        if !method.takes_patterns() {
+            return Ok(Patterns::Fixed(Matcher::new(method, &[], ignore_case)?));
+        }
+        let mut live = Vec::with_capacity(self.files.len() + 1);
+        for (word, file) in &self.files {
+            let matcher = file.matcher(method, ignore_case);
+            live.push(matcher.map_err(|error| error.shifted(*word))?);
+        }
+        live.push(own.matcher(method, ignore_case)?);
+        Ok(Patterns::Live(live.into()))
     }
 }
 

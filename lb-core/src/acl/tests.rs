@@ -188,8 +188,8 @@ fn errors_name_the_word() {
         (
             &[],
             "if { path -M -f x }",
-            3,
-            "'-M' is not supported: maps are not read as patterns",
+            5,
+            "cannot read 'x': entity not found",
         ),
         (
             &[],

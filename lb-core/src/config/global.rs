@@ -138,13 +138,23 @@ impl Eq for LogSample {}
 /// What stands before a log message: `format` of a `log` line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogHeader {
-    /// Priority, date, tag and process id: `format rfc3164` or `local`.
+    /// Priority, date, tag and process id, and the host's name with `log-send-hostname`: no `format`.
     #[default]
     Syslog,
+    /// The same without the host's name: `format local`.
+    Local,
+    /// The same with the host's name: `format rfc3164`.
+    Rfc3164,
+    /// Version 1 of the protocol, with structured data: `format rfc5424`.
+    Rfc5424,
     /// Facility and level as `<134>`: `format priority`.
     Priority,
     /// The level alone as `<6>`, as service managers read it: `format short`.
     Level,
+    /// The level and the date: `format timed`.
+    Timed,
+    /// The date: `format iso`.
+    Iso,
     /// Nothing: `format raw`.
     None,
 }

@@ -30,6 +30,8 @@ pub struct ProxyConfig {
     pub logs: Vec<LogTarget>,
     /// Which line is logged.
     pub log_format: LogFormatKind,
+    /// Structured data beside log lines (`log-format-sd`).
+    pub log_format_sd: Option<Arc<str>>,
     /// `log-tag` of this proxy; the global one when absent.
     pub log_tag: Option<String>,
     /// `option dontlognull`.
@@ -86,6 +88,7 @@ impl ProxyConfig {
             timeouts: Timeouts::default(),
             logs: Vec::new(),
             log_format: LogFormatKind::default(),
+            log_format_sd: None,
             log_tag: None,
             dontlognull: false,
             logasap: false,

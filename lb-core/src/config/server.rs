@@ -187,3 +187,22 @@ impl Default for CheckConfig {
         }
     }
 }
+
+/// What another process left of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedServer {
+    /// Name of its backend.
+    pub backend: Arc<str>,
+    /// Its name.
+    pub server: Arc<str>,
+    /// Whether its checks passed.
+    pub up: bool,
+    /// An operator had taken it out.
+    pub maintenance: bool,
+    /// An operator let it finish what it had.
+    pub drain: bool,
+    /// Its weight, if an operator had changed it.
+    pub weight: Option<u16>,
+    /// The address that its name had.
+    pub address: Option<SocketAddr>,
+}

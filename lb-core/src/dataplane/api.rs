@@ -1,8 +1,26 @@
 //! What an embedder sees of the data plane.
 
-use std::{io, os::fd::OwnedFd, sync::Arc};
+use std::{io, net::SocketAddr, os::fd::OwnedFd, sync::Arc, time::Instant};
 
-use crate::{config::ProxyConfig, frontend::FrontendError, request::RequestView, rules::Service};
+use crate::{
+    config::ProxyConfig, frontend::FrontendError, request::RequestView, rules::Service,
+    server::ServerKey,
+};
+
+/// A connection of a client, or a stream of one in HTTP/2 (`show sess`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its number in the process.
+    pub id: u64,
+    /// The client.
+    pub source: SocketAddr,
+    /// When it began.
+    pub since: Instant,
+    /// Name of the frontend.
+    pub frontend: Option<Arc<str>>,
+    /// The server in use.
+    pub server: Option<ServerKey>,
+}
 
 /// A listening socket, already bound and listening, for one worker.
 #[derive(Debug)]

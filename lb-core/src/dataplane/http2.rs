@@ -400,7 +400,7 @@ impl Front {
             info: self.info.clone(),
             client: Side::new(Stream::Downstream(Box::new(stream)), now),
             timer: Timer::default(),
-            member: self.worker.registry.join(&self.listener),
+            member: self.worker.registry.join(&self.listener, &self.info, now),
             state: self.state.of_connection(),
             handshake: self.handshake,
             idle_since,

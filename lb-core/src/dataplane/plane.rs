@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::oneshot;
+
 use super::{
-    Balancer, Events, ListenerFd, Options, StartError, StatsService, clock,
+    Balancer, Events, ListenerFd, Options, Session, StartError, StatsService, clock,
     listener::{self, Listener, WhenSettled},
     pipe,
     probe::Checks,
@@ -234,6 +236,29 @@ impl DataPlane {
         for worker in self.workers().iter() {
             worker.send(Command::CutSessions(server));
         }
+    }
+
+    /// The connections there are (`show sess`); works under any executor.
+    pub async fn sessions(&self) -> Vec<Session> {
+        let mut sessions = Vec::new();
+        for worker in self.workers().iter() {
+            let (reply, told) = oneshot::channel();
+            worker.send(Command::Sessions(reply));
+            sessions.extend(told.await.unwrap_or_default());
+        }
+        sessions
+    }
+
+    /// Cuts one connection (`shutdown session`); its log line says `K`. False if there is none of that number.
+    pub async fn shutdown_session(&self, id: u64) -> bool {
+        for worker in self.workers().iter() {
+            let (reply, told) = oneshot::channel();
+            worker.send(Command::CutOne(id, reply));
+            if told.await.unwrap_or_default() {
+                return true;
+            }
+        }
+        false
     }
 
     /// A server has another address: idle connections to the old one are closed, and its checks go to the new one.

@@ -2,14 +2,17 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::SocketAddr,
     rc::{Rc, Weak},
+    sync::Arc,
     task::{Poll, Waker},
+    time::Instant,
 };
 
 use slab::Slab;
 
-use super::listener::Listener;
-use crate::server::ServerKey;
+use super::{api::Session, listener::Listener};
+use crate::{request::ConnectionInfo, server::ServerKey};
 
 /// What a connection is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -27,8 +30,11 @@ pub(super) enum Order {
     Killed,
 }
 
-#[derive(Default)]
 struct Entry {
+    /// Its number in the process, by which commands name it.
+    id: u64,
+    source: SocketAddr,
+    since: Instant,
     order: Cell<Order>,
     waker: Cell<Option<Waker>>,
     /// The server that the connection uses now.
@@ -37,9 +43,20 @@ struct Entry {
     listener: Cell<Weak<Listener>>,
 }
 
+impl Entry {
+    /// Something of the listener, if it is still there.
+    fn accepted_by<T>(&self, look: impl FnOnce(&Listener) -> T) -> Option<T> {
+        let listener = self.listener.take();
+        let found = listener.upgrade();
+        self.listener.set(listener);
+        found.map(|listener| look(&listener))
+    }
+}
+
 /// Every connection of a worker.
-#[derive(Default)]
 pub(super) struct Registry {
+    /// The number of the connection that comes next; those of another worker begin elsewhere.
+    next: Cell<u64>,
     entries: RefCell<Slab<Rc<Entry>>>,
     finishing: Cell<bool>,
     on_empty: RefCell<Vec<tokio::sync::oneshot::Sender<()>>>,
@@ -53,11 +70,58 @@ pub(super) struct Membership {
 }
 
 impl Registry {
+    /// That of a worker.
+    pub(super) fn new(worker: usize) -> Self {
+        let first = u64::try_from(worker).unwrap_or_default() << 40 | 1;
+        Self {
+            next: Cell::new(first),
+            entries: RefCell::default(),
+            finishing: Cell::default(),
+            on_empty: RefCell::default(),
+        }
+    }
+
+    /// The connections there are.
+    pub(super) fn sessions(&self) -> Vec<Session> {
+        let entries = self.entries.borrow();
+        let sessions = entries.iter().map(|(_, entry)| Session {
+            id: entry.id,
+            source: entry.source,
+            since: entry.since,
+            frontend: entry.accepted_by(|l| Arc::clone(&l.frontend.config().name)),
+            server: entry.server.get(),
+        });
+        sessions.collect()
+    }
+
+    /// Cuts the connection of that number; false if there is none.
+    pub(super) fn kill_one(&self, id: u64) -> bool {
+        let found = self
+            .entries
+            .borrow()
+            .iter()
+            .any(|(_, entry)| entry.id == id);
+        self.order(Order::Killed, |entry| entry.id == id);
+        found
+    }
+
     /// Enters a connection.
-    pub(super) fn join(self: &Rc<Self>, listener: &Rc<Listener>) -> Membership {
+    pub(super) fn join(
+        self: &Rc<Self>,
+        listener: &Rc<Listener>,
+        info: &ConnectionInfo,
+        now: Instant,
+    ) -> Membership {
+        let id = self.next.get();
+        self.next.set(id + 1);
         let entry = Rc::new(Entry {
+            id,
+            source: info.source,
+            since: now,
+            order: Cell::default(),
+            waker: Cell::default(),
+            server: Cell::default(),
             listener: Cell::new(Rc::downgrade(listener)),
-            ..Entry::default()
         });
         if self.finishing.get() {
             entry.order.set(Order::Finish);
@@ -95,10 +159,7 @@ impl Registry {
     /// Cuts the connections whose listener is one of those.
     pub(super) fn cut(&self, of: impl Fn(&Listener) -> bool) {
         self.order(Order::Killed, |entry| {
-            let listener = entry.listener.take();
-            let found = listener.upgrade();
-            entry.listener.set(listener);
-            found.is_some_and(|l| of(&l))
+            entry.accepted_by(&of).unwrap_or_default()
         });
     }
 

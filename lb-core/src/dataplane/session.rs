@@ -162,7 +162,7 @@ fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<C
         accepted_date: clock::wall(),
     };
     Box::new(Connection {
-        member: worker.registry.join(&listener),
+        member: worker.registry.join(&listener, &info, now),
         client: Side::new(Stream::Plain(accepted.socket), now),
         timer: Timer::default(),
         state: RuleState {

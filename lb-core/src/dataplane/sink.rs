@@ -18,7 +18,7 @@ use rustix::{
 
 use super::{Balancer, clock};
 use crate::{
-    config::{LogHeader, LogTarget, ProxyConfig, SyslogAddress},
+    config::{LogTarget, ProxyConfig, SyslogAddress},
     log::syslog,
 };
 
@@ -115,52 +115,60 @@ impl Sinks {
 
     /// Sends `message` to the log targets of `proxy`.
     pub(super) fn log(&self, proxy: &ProxyConfig, level: u8, message: &[u8]) {
+        self.log_structured(proxy, level, message, &[]);
+    }
+
+    /// The same with structured data for those targets that take it.
+    pub(super) fn log_structured(
+        &self,
+        proxy: &ProxyConfig,
+        level: u8,
+        message: &[u8],
+        structured: &[u8],
+    ) {
         for target in &proxy.logs {
             let sample = target.sample.as_ref();
             if level <= target.level && sample.is_none_or(|sample| sample.takes_next()) {
-                self.send(proxy, target, level.max(target.min_level), message);
+                self.send(
+                    proxy,
+                    target,
+                    level.max(target.min_level),
+                    (message, structured),
+                );
             }
         }
     }
 
-    fn send(&self, proxy: &ProxyConfig, target: &LogTarget, level: u8, message: &[u8]) {
-        let priority = syslog::Priority {
-            facility: target.facility,
-            level,
+    fn send(
+        &self,
+        proxy: &ProxyConfig,
+        target: &LogTarget,
+        level: u8,
+        (message, structured): (&[u8], &[u8]),
+    ) {
+        let balancer = self.balancer.borrow();
+        let global = &balancer.config.global;
+        let tag = proxy.log_tag.as_deref().or(global.log_tag.as_deref());
+        let written = syslog::Packet {
+            header: target.header,
+            priority: syslog::Priority {
+                facility: target.facility,
+                level,
+            },
+            date: clock::wall(),
+            sender: syslog::Sender {
+                tag: tag.unwrap_or("haproxy"),
+                pid: crate::process::id(),
+                hostname: global.log_send_hostname.as_deref(),
+                utc_offset: balancer.utc_offset,
+            },
+            structured,
+            message,
+            max_len: target.max_len,
         };
         let mut packet = self.packet.borrow_mut();
         packet.clear();
-        if target.header != LogHeader::Syslog {
-            syslog::bare(
-                target.header,
-                priority,
-                message,
-                target.max_len,
-                &mut packet,
-            );
-            self.with_socket(&target.address, |socket| socket.send(&packet));
-            return;
-        }
-        let balancer = self.balancer.borrow();
-        let global = &balancer.config.global;
-        let sender = syslog::Sender {
-            tag: proxy
-                .log_tag
-                .as_deref()
-                .or(global.log_tag.as_deref())
-                .unwrap_or("haproxy"),
-            pid: crate::process::id(),
-            hostname: global.log_send_hostname.as_deref(),
-            utc_offset: balancer.utc_offset,
-        };
-        syslog::frame(
-            priority,
-            clock::wall(),
-            &sender,
-            message,
-            target.max_len,
-            &mut packet,
-        );
+        written.write(&mut packet);
         self.with_socket(&target.address, |socket| socket.send(&packet));
     }
 

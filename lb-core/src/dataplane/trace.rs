@@ -8,7 +8,7 @@ use std::{
 use super::{clock, session::Connection};
 use crate::{
     backend::Backend,
-    config::{LogFormatKind, ProxyConfig},
+    config::{LogFormatKind, LogHeader, ProxyConfig},
     head::HeadRef,
     id::ServerIndex,
     log::{Counts, LogFormat, RequestLine, StreamRecord, Termination, Timers, events::level},
@@ -104,6 +104,13 @@ pub(super) fn format(proxy: &ProxyConfig) -> Option<LogFormat> {
     }
 }
 
+/// The compiled format of structured data, if somebody takes it.
+pub(super) fn structured(proxy: &ProxyConfig) -> Option<LogFormat> {
+    let mut targets = proxy.logs.iter();
+    targets.find(|target| target.header == LogHeader::Rfc5424)?;
+    LogFormat::parse(proxy.log_format_sd.as_deref()?).ok()
+}
+
 impl Connection {
     /// Writes the log line of a finished stream. Call when its lease has been given back: the counts of the
     /// line do not include it.
@@ -175,6 +182,10 @@ impl Connection {
         let mut text = self.worker.line.borrow_mut();
         text.clear();
         format.write(&record, &mut text);
-        self.worker.sinks.log(proxy, level, &text);
+        let mut data = Vec::new();
+        if let Some(structured) = &self.listener.structured {
+            structured.write(&record, &mut data);
+        }
+        self.worker.sinks.log_structured(proxy, level, &text, &data);
     }
 }

@@ -15,7 +15,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Balancer, Events, StartError, StatsService, clock,
+    Balancer, Events, Session, StartError, StatsService, clock,
     http1::Exchange,
     http2,
     idle::IdlePool,
@@ -53,6 +53,10 @@ pub(super) enum Command {
     ServerMoved(ServerKey),
     /// Cut the sessions of a server.
     CutSessions(ServerKey),
+    /// Tell which connections there are.
+    Sessions(oneshot::Sender<Vec<Session>>),
+    /// Cut the connection of that number, and tell whether it was there.
+    CutOne(u64, oneshot::Sender<bool>),
     /// Tell when no connection is left.
     Drained(oneshot::Sender<()>),
     /// Accept from the sockets of others while those stand still.
@@ -226,7 +230,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
         stats: parts.stats,
         events: parts.events,
         idle: IdlePool::default(),
-        registry: Rc::default(),
+        registry: Rc::new(Registry::new(parts.number)),
         lanes: RefCell::default(),
         exchanges: RefCell::default(),
         waiting: Cell::default(),
@@ -275,6 +279,12 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
             Some(Command::ServerMoved(server)) => worker.idle.purge(server),
             Some(Command::Cut) => worker.registry.cut(|_| true),
             Some(Command::CutSessions(server)) => worker.registry.kill(server),
+            Some(Command::Sessions(reply)) => {
+                let _ = reply.send(worker.registry.sessions());
+            }
+            Some(Command::CutOne(id, reply)) => {
+                let _ = reply.send(worker.registry.kill_one(id));
+            }
             Some(Command::Drained(reply)) => worker.registry.when_empty(reply),
             Some(Command::ExitWhenDrained) => {
                 if let Some(exit) = exit.take() {

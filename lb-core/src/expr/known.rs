@@ -44,6 +44,7 @@ const FETCHES: &[(&str, &str)] = &[
     ("so_id", CONNECTION),
     ("prio_", CONNECTION),
     ("res.cache_", "there is no cache"),
+    ("hostname", NOT_BUILT),
     ("distcc_", NOT_BUILT),
     ("fcgi.", NOT_BUILT),
     ("internal.", INTERNAL),

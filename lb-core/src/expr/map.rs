@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, path::Path};
 use ipnet::IpNet;
 use regex::bytes::Regex;
 
-use super::{args::regex, convert::expand};
+use super::{args::regex, convert::expand, matcher::Method};
 use crate::rules::RuleError;
 
 /// How a value is compared with the keys of a map.
@@ -29,6 +29,23 @@ pub enum MapMatch {
     Network,
     /// The first number or range that it is in.
     Number,
+}
+
+impl MapMatch {
+    /// The same comparison as an ACL's.
+    pub(super) fn method(self) -> Method {
+        match self {
+            Self::Exact => Method::Str,
+            Self::Beginning => Method::Beg,
+            Self::End => Method::End,
+            Self::Within => Method::Sub,
+            Self::Directory => Method::Dir,
+            Self::Domain => Method::Dom,
+            Self::Regex => Method::Reg,
+            Self::Network => Method::Ip,
+            Self::Number => Method::Int,
+        }
+    }
 }
 
 /// A map, made ready for one kind of comparison.

@@ -104,6 +104,17 @@ impl Method {
             .map(|(_, m, _)| *m)
     }
 
+    /// As `-m` names it.
+    pub fn name(self) -> &'static str {
+        let entry = METHODS.iter().find(|(_, method, _)| *method == self);
+        entry.map_or("", |(name, ..)| name)
+    }
+
+    /// Whether it compares with patterns.
+    pub(crate) fn takes_patterns(self) -> bool {
+        !matches!(self, Self::Found | Self::Bool)
+    }
+
     /// The method that fits values of `kind`.
     pub fn for_type(kind: Type) -> Option<Self> {
         match kind {

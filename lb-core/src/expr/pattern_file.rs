@@ -1,57 +1,31 @@
-//! Files of maps whose contents may change while rules use them (`set map`, `http-request set-map`).
+//! Files of patterns whose contents may change while rules use them (`set map`, `add acl`, `http-request set-map`).
 //!
-//! A [`PatternFile`] holds the entries in order; each converter that names the file has a view of it, compiled for its
-//! kind of comparison. A change is refused as a whole when one of the views cannot take it.
+//! A [`PatternFile`] holds the entries in order; each converter or ACL that names the file has a view of it, compiled for
+//! its kind of comparison. A change is refused as a whole when one of the views cannot take it. The patterns that an ACL
+//! has in its own line are a file without a name.
+
+mod files;
+mod live;
+mod look;
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
-    fmt,
+    fmt::Write as _,
     hash::{DefaultHasher, Hash, Hasher},
-    net::IpAddr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use super::map::{Map, MapMatch};
-use crate::rules::RuleError;
+pub use files::{PatternFiles, Use};
+pub use live::LiveMap;
+pub(crate) use live::LiveMatcher;
+pub use look::Found;
 
-/// The files of one configuration.
-#[derive(Debug, Default)]
-pub struct PatternFiles {
-    files: Mutex<Vec<Arc<PatternFile>>>,
-}
-
-impl PatternFiles {
-    /// The file of that name, read by `load` when it is named first.
-    pub(crate) fn file(
-        &self,
-        name: &str,
-        load: impl FnOnce() -> std::io::Result<Vec<u8>>,
-    ) -> std::io::Result<Arc<PatternFile>> {
-        if let Some(known) = self.named(name) {
-            return Ok(known);
-        }
-        let text = load()?;
-        let mut files = lock(&self.files);
-        let file = Arc::new(PatternFile::new(files.len(), name, &text));
-        files.push(Arc::clone(&file));
-        Ok(file)
-    }
-
-    /// The file of that name, if rules use it.
-    pub fn named(&self, name: &str) -> Option<Arc<PatternFile>> {
-        let files = lock(&self.files);
-        files.iter().find(|file| *file.name == *name).cloned()
-    }
-
-    /// All of them; their places are their numbers.
-    pub fn all(&self) -> Vec<Arc<PatternFile>> {
-        lock(&self.files).clone()
-    }
-}
+use super::{
+    map::{Map, MapMatch},
+    matcher::{Matcher, Method},
+};
+use crate::{request::Origin, rules::RuleError};
+use live::Live;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,10 +43,22 @@ pub struct Entry {
 /// A file and what became of it.
 #[derive(Debug)]
 pub struct PatternFile {
-    number: usize,
+    /// The number that an ACL asks for (`-u`).
+    forced: Option<usize>,
+    /// Empty for the patterns of an ACL's own line.
     name: Arc<str>,
+    kind: Use,
+    /// Who uses it.
+    description: Mutex<String>,
     contents: Mutex<Contents>,
-    views: Mutex<Vec<Weak<LiveMap>>>,
+    views: Mutex<Vec<View>>,
+}
+
+/// What has to follow a change.
+#[derive(Debug)]
+enum View {
+    Map(Weak<LiveMap>),
+    Matcher(Weak<LiveMatcher>),
 }
 
 #[derive(Debug, Default)]
@@ -108,24 +94,42 @@ impl Which<'_> {
 }
 
 impl PatternFile {
-    fn new(number: usize, name: &str, text: &[u8]) -> Self {
-        let mut contents = Contents::default();
-        for (line, key, value) in super::map::entries(text) {
-            // Its line is its number: findings name it.
-            contents.next = u64::try_from(line).unwrap_or(u64::MAX);
-            contents.push(key, value);
-        }
+    fn new(name: &str, kind: Use, description: String) -> Self {
         Self {
-            number,
+            forced: None,
             name: Arc::from(name),
-            contents: Mutex::new(contents),
+            kind,
+            description: Mutex::new(description),
+            contents: Mutex::default(),
             views: Mutex::default(),
         }
     }
 
-    /// Its number in commands.
-    pub fn number(&self) -> usize {
-        self.number
+    fn used_at(&self, origin: Option<&Origin>) {
+        let mut description = lock(&self.description);
+        let comma = if description.ends_with("used") {
+            ""
+        } else {
+            ","
+        };
+        let _ = write!(description, "{comma} by {}", self.kind.name());
+        if let Some(origin) = origin {
+            let _ = write!(
+                description,
+                " at file '{}' line {}",
+                origin.file, origin.line
+            );
+        }
+    }
+
+    /// Whether maps or ACLs use it.
+    pub fn kind(&self) -> Use {
+        self.kind
+    }
+
+    /// Who uses it.
+    pub fn description(&self) -> String {
+        lock(&self.description).clone()
     }
 
     /// Its name, as rules write it.
@@ -259,11 +263,26 @@ impl PatternFile {
         let view = Arc::new(LiveMap {
             by,
             fingerprint: contents.fingerprint(),
-            first: contents.compile(&self.name, by)?,
-            changed: AtomicBool::new(false),
-            now: RwLock::new(None),
+            map: Live::new(contents.compile(&self.name, by)?),
         });
-        lock(&self.views).push(Arc::downgrade(&view));
+        lock(&self.views).push(View::Map(Arc::downgrade(&view)));
+        Ok(view)
+    }
+
+    /// A view for an ACL.
+    pub(crate) fn matcher(
+        &self,
+        method: Method,
+        ignore_case: bool,
+    ) -> Result<Arc<LiveMatcher>, RuleError> {
+        let contents = lock(&self.contents);
+        let view = Arc::new(LiveMatcher {
+            method,
+            ignore_case,
+            fingerprint: contents.fingerprint(),
+            matcher: Live::new(contents.matcher(method, ignore_case)?),
+        });
+        lock(&self.views).push(View::Matcher(Arc::downgrade(&view)));
         Ok(view)
     }
 
@@ -277,18 +296,38 @@ impl PatternFile {
         };
         change(&mut changed);
         let mut views = lock(&self.views);
-        views.retain(|view| view.strong_count() > 0);
-        let mut compiled = Vec::new();
-        for view in views.iter().filter_map(Weak::upgrade) {
-            let map = changed.compile(&self.name, view.by)?;
-            compiled.push((view, map));
+        views.retain(View::is_used);
+        let mut maps = Vec::new();
+        let mut matchers = Vec::new();
+        for view in views.iter() {
+            match view {
+                View::Map(view) => maps.extend(view.upgrade()),
+                View::Matcher(view) => matchers.extend(view.upgrade()),
+            }
         }
-        for (view, map) in compiled {
-            *view.now.write().unwrap_or_else(PoisonError::into_inner) = Some(map);
-            view.changed.store(true, Relaxed);
+        let compiled = maps.iter().map(|view| changed.compile(&self.name, view.by));
+        let compiled: Vec<Map> = compiled.collect::<Result<_, _>>()?;
+        let prepared = matchers
+            .iter()
+            .map(|view| changed.matcher(view.method, view.ignore_case));
+        let prepared: Vec<Matcher> = prepared.collect::<Result<_, _>>()?;
+        for (view, map) in maps.iter().zip(compiled) {
+            view.map.replace(map);
+        }
+        for (view, matcher) in matchers.iter().zip(prepared) {
+            view.matcher.replace(matcher);
         }
         *contents = changed;
         Ok(())
+    }
+}
+
+impl View {
+    fn is_used(&self) -> bool {
+        match self {
+            Self::Map(view) => view.strong_count() > 0,
+            Self::Matcher(view) => view.strong_count() > 0,
+        }
     }
 }
 
@@ -300,6 +339,36 @@ fn entry(key: &[u8], value: &[u8]) -> Entry {
 }
 
 impl Contents {
+    /// Lines of keys and values, or of patterns. Their numbers are those of their lines: findings name them.
+    fn read(&mut self, text: &[u8], kind: Use) {
+        let number = |line: usize| u64::try_from(line).unwrap_or(u64::MAX);
+        match kind {
+            Use::Map => {
+                for (line, key, value) in super::map::entries(text) {
+                    self.next = number(line);
+                    self.push(key, value);
+                }
+            }
+            Use::Acl => {
+                let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+                let patterns = (1..).zip(lines);
+                for (line, pattern) in patterns.filter(|(_, p)| !matches!(p, [] | [b'#', ..])) {
+                    self.next = number(line);
+                    self.push(pattern, b"");
+                }
+            }
+        }
+    }
+
+    fn matcher(&self, method: Method, ignore_case: bool) -> Result<Matcher, RuleError> {
+        let patterns: Vec<(usize, String)> = self
+            .entries
+            .values()
+            .map(|entry| (0, String::from_utf8_lossy(&entry.key).into_owned()))
+            .collect();
+        Matcher::new(method, &patterns, ignore_case)
+    }
+
     fn push(&mut self, key: &[u8], value: &[u8]) {
         self.entries.insert(self.next, entry(key, value));
         self.next += 1;
@@ -318,128 +387,5 @@ impl Contents {
     }
 }
 
-/// A map as a converter sees it.
-pub struct LiveMap {
-    by: MapMatch,
-    /// Of the contents as they were first, by which configurations are compared.
-    fingerprint: u64,
-    /// As it was when the rules were compiled: as long as nobody changes it, values need no copy.
-    first: Map,
-    changed: AtomicBool,
-    now: RwLock<Option<Map>>,
-}
-
-impl fmt::Debug for LiveMap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LiveMap")
-            .field("by", &self.by)
-            .field("fingerprint", &self.fingerprint)
-            .finish_non_exhaustive()
-    }
-}
-
-impl LiveMap {
-    /// The value of the key that fits `text`.
-    pub(crate) fn of_text(&self, text: &[u8]) -> Option<Cow<'_, [u8]>> {
-        self.look(|map| map.of_text(text))
-    }
-
-    /// The value of the network that `address` is in.
-    pub(crate) fn of_address(&self, address: IpAddr) -> Option<Cow<'_, [u8]>> {
-        self.look(|map| map.of_address(address))
-    }
-
-    /// The value of the range that `number` is in.
-    pub(crate) fn of_number(&self, number: i64) -> Option<Cow<'_, [u8]>> {
-        self.look(|map| map.of_number(number))
-    }
-
-    /// The value of the expression that matches `text`, with its groups put in.
-    pub(crate) fn expanded(&self, text: &[u8]) -> Option<Vec<u8>> {
-        if !self.changed.load(Relaxed) {
-            return self.first.expanded(text);
-        }
-        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
-        now.as_ref()?.expanded(text)
-    }
-
-    fn look(&self, at: impl Fn(&Map) -> Option<&[u8]>) -> Option<Cow<'_, [u8]>> {
-        if !self.changed.load(Relaxed) {
-            return at(&self.first).map(Cow::Borrowed);
-        }
-        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
-        at(now.as_ref()?).map(|value| Cow::Owned(value.to_vec()))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn files(text: &str) -> (PatternFiles, Arc<PatternFile>) {
-        let files = PatternFiles::default();
-        let file = files.file("m", || Ok(text.as_bytes().to_vec())).unwrap();
-        (files, file)
-    }
-
-    fn found(view: &LiveMap, text: &str) -> Option<String> {
-        let value = view.of_text(text.as_bytes())?;
-        Some(String::from_utf8(value.into_owned()).unwrap())
-    }
-
-    #[test]
-    fn views_follow_changes() {
-        let (files, file) = files("a 1\nb 2\n");
-        let view = file.view(MapMatch::Exact).unwrap();
-        assert_eq!(found(&view, "a").as_deref(), Some("1"));
-        file.add(b"c", b"3").unwrap();
-        assert_eq!(found(&view, "c").as_deref(), Some("3"));
-        assert!(file.set(Which::Key(b"a"), b"one").unwrap());
-        assert!(!file.set(Which::Key(b"x"), b"one").unwrap());
-        assert_eq!(found(&view, "a").as_deref(), Some("one"));
-        assert!(file.remove(Which::Number(2)));
-        assert!(!file.remove(Which::Number(2)));
-        assert_eq!(found(&view, "b"), None);
-        file.put(b"d", b"4");
-        file.put(b"d", b"5");
-        assert_eq!(found(&view, "d").as_deref(), Some("5"));
-        assert_eq!(file.entries().len(), 3);
-        assert!(file.remove(Which::All));
-        assert_eq!(found(&view, "a"), None);
-        assert_eq!(files.named("m").unwrap().number(), 0);
-    }
-
-    #[test]
-    fn a_change_that_one_view_cannot_take_is_none() {
-        let (_, file) = files("10.0.0.0/8 ten\n");
-        let text = file.view(MapMatch::Exact).unwrap();
-        let networks = file.view(MapMatch::Network).unwrap();
-        file.add(b"nonsense", b"x").unwrap_err();
-        assert_eq!(found(&text, "nonsense"), None);
-        file.add(b"10.1.0.0/16", b"small").unwrap();
-        let pairs: [(&[u8], &[u8]); 2] = [(b"10.2.0.0/16", b"two"), (b"nonsense", b"x")];
-        file.add_all(pairs).unwrap_err();
-        assert_eq!(file.entries().len(), 2);
-        file.add_all(pairs[..1].iter().copied()).unwrap();
-        assert_eq!(file.entries().len(), 3);
-        let address = "10.1.2.3".parse().unwrap();
-        assert_eq!(networks.of_address(address).as_deref(), Some(&b"small"[..]));
-    }
-
-    #[test]
-    fn a_version_is_prepared_aside() {
-        let (_, file) = files("a 1\n");
-        let view = file.view(MapMatch::Exact).unwrap();
-        let version = file.prepare();
-        assert!(file.add_prepared(version, b"b", b"2"));
-        assert!(!file.add_prepared(version + 1, b"b", b"2"));
-        assert_eq!(found(&view, "b"), None);
-        assert!(file.commit(version).unwrap());
-        assert!(!file.commit(version).unwrap());
-        assert_eq!(found(&view, "a"), None);
-        assert_eq!(found(&view, "b").as_deref(), Some("2"));
-        assert_eq!(file.versions(), (version, version, 1));
-        let other = file.prepare();
-        assert!(file.discard(other));
-    }
-}
+mod tests;

@@ -96,6 +96,27 @@ pub(crate) fn write_zone(utc_offset: i32, out: &mut Vec<u8>) {
     drop(write!(out, " {sign}{hours:02}{minutes:02}"));
 }
 
+/// `2026-11-20T22:51:45.000042+01:00` (RFC 3339).
+pub(crate) fn write_iso(civil: &Civil, micros: u32, utc_offset: i32, out: &mut Vec<u8>) {
+    let Civil {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+        ..
+    } = civil;
+    let month = month + 1;
+    let sign = if utc_offset < 0 { '-' } else { '+' };
+    let minutes = utc_offset.abs() / 60;
+    let (zone_hours, zone_minutes) = (minutes / 60, minutes % 60);
+    drop(write!(
+        out,
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}{sign}{zone_hours:02}:{zone_minutes:02}"
+    ));
+}
+
 /// `Nov 20 22:51:45`, the day padded with a blank (RFC 3164 §4.1.2).
 pub(crate) fn write_syslog(civil: &Civil, out: &mut Vec<u8>) {
     let Civil {

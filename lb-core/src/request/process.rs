@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
     time::{Instant, SystemTime},
 };
 
@@ -33,14 +33,16 @@ impl ProcessVariables {
 
     /// Sets `name`.
     pub fn set(&self, name: &Arc<str>, value: OwnedValue) {
-        let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
-        values.insert(Arc::clone(name), value);
+        self.changing().insert(Arc::clone(name), value);
     }
 
     /// Removes `name`.
     pub fn unset(&self, name: &str) {
-        let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
-        values.remove(name);
+        self.changing().remove(name);
+    }
+
+    fn changing(&self) -> RwLockWriteGuard<'_, BTreeMap<Arc<str>, OwnedValue>> {
+        self.values.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets `name` from an expression that needs no connection; one without a value sets nothing.

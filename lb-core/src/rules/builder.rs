@@ -59,8 +59,6 @@ pub struct RulesBuilder<'l> {
     side: ProxySide,
     loader: Loader<'l>,
     definitions: Definitions,
-    /// Where the line stands that is read.
-    origin: Option<Arc<Origin>>,
     acls: AclSet,
     /// `block` lines: before `http-request`.
     blocks: Vec<Rule>,
@@ -108,7 +106,6 @@ impl<'l> RulesBuilder<'l> {
             side,
             loader,
             definitions: Definitions::default(),
-            origin: None,
             acls: AclSet::default(),
             blocks: Vec::new(),
             rules: Rules::default(),
@@ -136,7 +133,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// Where the next line stands: `last_rule_file` and `last_rule_line` tell it of the rule that ended an evaluation.
     pub fn origin(&mut self, file: Arc<str>, line: u32) {
-        self.origin = Some(Arc::new(Origin { file, line }));
+        self.definitions.origin = Some(Arc::new(Origin { file, line }));
     }
 
     /// The `http-errors` sections by name, for replies with `errorfiles`. Before the lines that refer to them.
@@ -448,7 +445,7 @@ impl<'l> RulesBuilder<'l> {
             };
             let action = (spec.read)(cursor, &mut context)?;
             let condition = self.condition_after(cursor, stage, warnings)?;
-            let origin = (stage != Stage::Connection).then(|| self.origin.clone());
+            let origin = (stage != Stage::Connection).then(|| self.definitions.origin.clone());
             Ok(Rule {
                 action,
                 condition,

@@ -33,6 +33,11 @@ pub trait Executor {
     /// The text of an answer, without the empty line that ends it.
     fn execute(&self, command: &Command, level: StatsLevel) -> String;
 
+    /// The same for commands whose answer has to be waited for.
+    fn answer(&self, command: &Command, level: StatsLevel) -> impl Future<Output = String> {
+        std::future::ready(self.execute(command, level))
+    }
+
     /// How long a client may be silent.
     fn patience(&self) -> Duration {
         PATIENCE
@@ -80,7 +85,7 @@ pub async fn converse(
                     level = lower;
                     String::new()
                 }
-                Ok(command) => executor.execute(&command, level),
+                Ok(command) => executor.answer(&command, level).await,
                 Err(told) => told,
             };
             if !answer.is_empty() && !answer.ends_with('\n') {
@@ -183,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_payload_belongs_to_the_last_command_of_its_line_and_ends_with_an_empty_line() {
-        let add = r#"Map(AddAll("m", Some(2), [("a", "1"), ("b", "2 3")])) Admin"#;
+        let add = r#"Patterns(Map, Add("m", Some(2), [("a", "1"), ("b", "2 3")])) Admin"#;
         let answer = talk(
             StatsLevel::Admin,
             "show version; add map @2 m <<\na 1\n\tb  2 3\n\nshow info\n",

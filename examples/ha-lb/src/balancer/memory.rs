@@ -48,6 +48,31 @@ pub(super) fn after(event: &Event, balancer: &Balancer) -> Option<ServerState> {
     state_of(backend, backend.server_named(server)?)
 }
 
+/// Gives servers the state of the files that the configuration names; those in `known` have a newer one.
+pub(super) fn restore_saved(balancer: &Balancer, known: &[ServerState]) {
+    let saved = balancer.config.saved_servers.iter().filter(|saved| {
+        let same = |state: &ServerState| {
+            *state.backend == *saved.backend && *state.server == *saved.server
+        };
+        !known.iter().any(same)
+    });
+    let states: Vec<ServerState> = saved
+        .map(|saved| ServerState {
+            backend: saved.backend.to_string(),
+            server: saved.server.to_string(),
+            up: saved.up,
+            admin: match (saved.maintenance, saved.drain) {
+                (true, _) => Admin::Maint,
+                (false, true) => Admin::Drain,
+                (false, false) => Admin::Ready,
+            },
+            weight: saved.weight,
+            address: saved.address,
+        })
+        .collect();
+    restore(balancer, &states);
+}
+
 /// Gives the servers that are still configured the state that they had.
 pub(super) fn restore(balancer: &Balancer, states: &[ServerState]) {
     let now = Instant::now();

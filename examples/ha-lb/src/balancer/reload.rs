@@ -3,7 +3,7 @@
 
 use std::{mem, sync::Arc};
 
-use lb_core::dataplane;
+use lb_core::dataplane::{self, Balancer};
 
 use super::{Running, StatsListener, read, serve, sort};
 use crate::ipc::message::Configuration;
@@ -46,7 +46,9 @@ impl Running {
         let Some(prepared) = self.prepared.take_if(|p| p.reload == reload) else {
             return;
         };
+        let before = self.plane.balancer();
         self.plane.commit(prepared.plane);
+        tell_of_lost_servers(&before, &self.plane.balancer());
         self.runtime.adopt(self.plane.balancer(), prepared.workers);
         for task in self.command_lines.drain(..) {
             task.abort();
@@ -54,6 +56,25 @@ impl Running {
         match serve(prepared.stats_sockets, &self.runtime) {
             Ok(tasks) => self.command_lines = tasks,
             Err(e) => tracing::error!("balancer: cannot listen on a `stats socket`: {e}"),
+        }
+    }
+}
+
+/// Servers that were added at run time and that the new configuration does not have are gone: whoever added them should
+/// know.
+fn tell_of_lost_servers(before: &Balancer, now: &Balancer) {
+    for backend in &before.backends {
+        let kept = now.backends.iter().find(|b| b.name() == backend.name());
+        let added = backend.servers().iter();
+        let added = added.filter(|server| server.config().origin.is_none());
+        for server in added {
+            if kept.is_none_or(|kept| kept.server_named(server.name()).is_none()) {
+                tracing::warn!(
+                    "balancer: server {}/{} was added at run time and is not in the new configuration: it is gone",
+                    backend.name(),
+                    server.name()
+                );
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod dynamic;
 mod error_pages;
 mod finish;
 mod global;
+mod inherit;
 pub mod keywords;
 mod lexer;
 mod log;
@@ -30,6 +31,7 @@ mod rule_order;
 mod rules;
 mod script_check;
 mod server;
+mod server_state;
 mod server_tls;
 mod server_watch;
 mod standin;
@@ -152,6 +154,8 @@ struct Reader {
     defaults: Draft,
     /// Those with a name, and where each of them begins: what two have in common cannot be referred to.
     named_defaults: BTreeMap<String, (Draft, Vec<Span>)>,
+    /// Who has taken over rules of `defaults` sections.
+    heirs: inherit::Heirs,
     userlists: Vec<Userlist>,
     http_errors: error_pages::Sections,
     resolvers: Vec<lb_core::config::Resolvers>,
@@ -204,6 +208,8 @@ impl Reader {
         };
         let ancestor = self.ancestor(&mut args, &place, context);
         let mut draft = ancestor.unwrap_or_default();
+        inherit::check(&place, header, &draft, &mut self.heirs, context);
+        draft.rules_from = Some(header.span(0));
         draft.default_server.tls_defaults = self.global.tls_to_servers();
         proxy::read(
             &section.lines,
@@ -294,6 +300,7 @@ impl Reader {
                     .expected("from <defaults>"),
             ),
         }
+        inherit::check(&place, &header, &draft, &mut self.heirs, context);
         draft.default_server.tls_defaults = self.global.tls_to_servers();
         proxy::read(&lines, &place, &self.global.tls, &mut draft, context);
         self.proxies.push(Pending {
@@ -371,6 +378,7 @@ impl Reader {
             proxies: Vec::with_capacity(self.proxies.len()),
             resolvers: self.resolvers,
             pattern_files: Arc::clone(&named.files),
+            saved_servers: Vec::new(),
             variables: self.global.variables,
         };
         for (pending, id) in self.proxies.into_iter().zip(ids) {
@@ -381,7 +389,10 @@ impl Reader {
                     .push(Diagnostic::error(pending.header.span(0), message));
             }
             let logs = &config.global.logs;
+            let saved = pending.draft.saved.clone();
             let proxy = pending.finish(id, logs, &named, &mut stick_tables, context);
+            let saved = saved.load(&proxy, &self.global.states, context);
+            config.saved_servers.extend(saved);
             config.proxies.push(proxy);
         }
         // What `stick` lines remember is the server.

@@ -23,6 +23,7 @@ mod pki;
 mod resolution;
 
 mod aborts;
+mod acls;
 mod admin;
 mod balancing;
 mod checks;
@@ -39,6 +40,8 @@ mod names;
 mod replies;
 mod responses;
 mod rules;
+mod sessions;
+mod states;
 mod stats_page;
 mod tables;
 mod tcp;

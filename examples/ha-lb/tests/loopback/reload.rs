@@ -169,6 +169,7 @@ fn states_of_servers_and_orders_of_operators_stay() {
         thread::yield_now();
     }
     daemon.ask("set server web/spare state maint");
+    daemon.ask(&format!("add server web/late {a}"));
     daemon.write(|folder| config(folder, 1, &sections(&format!("{live}{dead}"))));
     assert_eq!(daemon.reload()["applied"], true);
     assert_eq!(daemon.stat("web", "dead", "status"), "DOWN");
@@ -177,4 +178,6 @@ fn states_of_servers_and_orders_of_operators_stay() {
     let log = daemon.log();
     assert_eq!(log.matches("is DOWN").count(), 1, "{log}");
     assert_eq!(log.matches("is UP").count(), 0, "{log}");
+    let told = "server web/late was added at run time and is not in the new configuration";
+    assert!(log.contains(told), "{log}");
 }

@@ -9,11 +9,17 @@ use super::Converter;
 use crate::{
     expr::{
         Type, Value,
-        args::{ArgKind, Argument, may, need},
+        args::{ArgKind, ArgSpec, Argument, may, need},
         value::push_hex,
     },
     log::date,
 };
+
+/// Arguments of `utime` and `ltime`.
+const DATE: &[ArgSpec] = &[
+    need("format", ArgKind::Strftime),
+    may("offset", ArgKind::Int),
+];
 
 /// The entries.
 pub(super) const TABLE: &[Converter] = &[
@@ -132,38 +138,29 @@ pub(super) const TABLE: &[Converter] = &[
     ),
     Converter::row(
         "utime",
-        &[
-            need("format", ArgKind::Strftime),
-            may("offset", ArgKind::Int),
-        ],
+        DATE,
         Type::Int,
         Type::String,
         "Seconds since 1970, plus the offset, as a date in UTC in the format of strftime(3).",
-        |value, args, _| {
-            let date = chrono::DateTime::from_timestamp(seconds(&value, args)?, 0)?;
-            formatted(date, args)
-        },
+        |value, args, _| formatted(moment(&value, args)?, args),
     ),
     Converter::row(
         "ltime",
-        &[
-            need("format", ArgKind::Strftime),
-            may("offset", ArgKind::Int),
-        ],
+        DATE,
         Type::Int,
         Type::String,
         "Seconds since 1970, plus the offset, as a date in local time in the format of strftime(3).",
         |value, args, _| {
-            let date = chrono::DateTime::from_timestamp(seconds(&value, args)?, 0)?;
-            formatted(date.with_timezone(&chrono::Local), args)
+            let date = moment(&value, args)?.with_timezone(&chrono::Local);
+            formatted(date, args)
         },
     ),
 ];
 
-/// Seconds since 1970 plus the second argument.
-fn seconds(value: &Value<'_>, args: &[Argument]) -> Option<i64> {
+/// The moment of seconds since 1970 plus the second argument.
+fn moment(value: &Value<'_>, args: &[Argument]) -> Option<chrono::DateTime<chrono::Utc>> {
     let offset = args.get(1).and_then(Argument::int).unwrap_or(0);
-    Some(value.integer()?.saturating_add(offset))
+    chrono::DateTime::from_timestamp(value.integer()?.saturating_add(offset), 0)
 }
 
 /// A date in the format of the first argument.

@@ -8,10 +8,17 @@ use super::Converter;
 use crate::{
     expr::{
         Type, Value,
-        args::{ArgKind, Argument, may, need},
+        args::{ArgKind, ArgSpec, Argument, may, need},
     },
     request::RequestView,
 };
+
+/// Arguments of `field` and `word`.
+const PIECES: &[ArgSpec] = &[
+    need("index", ArgKind::Int),
+    need("delimiters", ArgKind::Text),
+    may("count", ArgKind::Int),
+];
 
 /// The entries.
 pub(super) const TABLE: &[Converter] = &[
@@ -59,11 +66,7 @@ pub(super) const TABLE: &[Converter] = &[
     ),
     Converter::row(
         "field",
-        &[
-            need("index", ArgKind::Int),
-            need("delimiters", ArgKind::Text),
-            may("count", ArgKind::Int),
-        ],
+        PIECES,
         Type::String,
         Type::String,
         "The field of that index (from 1, negative from the end) between delimiters.",
@@ -71,11 +74,7 @@ pub(super) const TABLE: &[Converter] = &[
     ),
     Converter::row(
         "word",
-        &[
-            need("index", ArgKind::Int),
-            need("delimiters", ArgKind::Text),
-            may("count", ArgKind::Int),
-        ],
+        PIECES,
         Type::String,
         Type::String,
         "The non-empty field of that index (from 1, negative from the end) between delimiters.",

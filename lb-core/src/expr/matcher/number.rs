@@ -35,6 +35,26 @@ impl Ranges {
         }
     }
 
+    /// Patterns with comparisons as ranges, each for itself; what is wrong stays.
+    pub(crate) fn written(patterns: &[(usize, String)]) -> Vec<String> {
+        let mut operator = "eq";
+        let mut out = Vec::new();
+        for (_, pattern) in patterns {
+            match pattern.as_str() {
+                "eq" | "ge" | "gt" | "le" | "lt" => operator = pattern,
+                _ if operator == "eq" => out.push(pattern.clone()),
+                _ => out.push(
+                    match range(operator, pattern).map(RangeInclusive::into_inner) {
+                        Some((low, i64::MAX)) => format!("{low}:"),
+                        Some((i64::MIN, high)) => format!(":{high}"),
+                        _ => pattern.clone(),
+                    },
+                ),
+            }
+        }
+        out
+    }
+
     pub(crate) fn contain(&self, number: i64) -> bool {
         self.0.iter().any(|range| range.contains(&number))
     }

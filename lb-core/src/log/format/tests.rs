@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    config::LogHeader,
     expr::testing::{MOMENT, World},
     log::{Counts, RequestLine, Termination, Timers, syslog},
 };
@@ -95,24 +96,25 @@ fn line(recorded: &Recorded<'_>, format: &LogFormat) -> String {
     };
     let mut text = Vec::new();
     format.write(&record, &mut text);
-    let sender = syslog::Sender {
-        tag: "haproxy",
-        pid: 25382,
-        hostname: None,
-        utc_offset: 0,
-    };
     let mut packet = Vec::new();
-    syslog::frame(
-        syslog::Priority {
+    syslog::Packet {
+        header: LogHeader::Syslog,
+        priority: syslog::Priority {
             facility: 16,
             level: 6,
         },
-        at(recorded.millis),
-        &sender,
-        &text,
-        1024,
-        &mut packet,
-    );
+        date: at(recorded.millis),
+        sender: syslog::Sender {
+            tag: "haproxy",
+            pid: 25382,
+            hostname: None,
+            utc_offset: 0,
+        },
+        structured: b"",
+        message: &text,
+        max_len: 1024,
+    }
+    .write(&mut packet);
     String::from_utf8(packet).unwrap()
 }
 
@@ -373,25 +375,33 @@ fn what_is_wrong_with_a_format_is_told() {
 
 #[test]
 fn packets_have_one_line_and_a_limit() {
-    let sender = syslog::Sender {
-        tag: "lb",
-        pid: 1,
-        hostname: Some("h1"),
-        utc_offset: 3600,
-    };
     let mut packet = b"kept".to_vec();
-    let debug = syslog::Priority {
-        facility: 23,
-        level: 7,
+    let debug = syslog::Packet {
+        header: LogHeader::Syslog,
+        priority: syslog::Priority {
+            facility: 23,
+            level: 7,
+        },
+        date: at(0),
+        sender: syslog::Sender {
+            tag: "lb",
+            pid: 1,
+            hostname: Some("h1"),
+            utc_offset: 3600,
+        },
+        structured: b"",
+        message: b"a\nb\0c",
+        max_len: 1024,
     };
-    syslog::frame(debug, at(0), &sender, b"a\nb\0c", 1024, &mut packet);
+    debug.write(&mut packet);
     assert_eq!(packet, b"kept<191>Nov 20 23:51:45 h1 lb[1]: a b c");
     packet.clear();
-    let worst = syslog::Priority {
-        facility: 0,
-        level: 0,
+    let long = syslog::Packet {
+        message: &[b'x'; 2000],
+        max_len: 100,
+        ..debug
     };
-    syslog::frame(worst, at(0), &sender, &[b'x'; 2000], 100, &mut packet);
+    long.write(&mut packet);
     assert_eq!(packet.len(), 100);
 }
 

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use super::RulesBuilder;
 use crate::{
-    expr::{PatternFiles, jwt, map},
+    expr::{PatternFiles, Use, jwt, map},
     rules::RuleError,
 };
 
@@ -19,7 +19,8 @@ impl RulesBuilder<'_> {
         for (index, word) in words.iter().enumerate() {
             for file in map::files_in(word) {
                 let load = || (self.loader)(Path::new(file));
-                self.definitions.files.file(file, load).map_err(|error| {
+                let (files, origin) = (&self.definitions.files, self.definitions.origin.as_deref());
+                files.file(file, Use::Map, origin, load).map_err(|error| {
                     RuleError::new(index, format!("unable to read the map {file}: {error}"))
                 })?;
             }

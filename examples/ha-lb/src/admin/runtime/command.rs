@@ -5,18 +5,21 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use lb_core::{backend::Health, config::StatsLevel, stick_table::Column};
+use lb_core::{backend::Health, config::StatsLevel, expr::Use, stick_table::Column};
 
 use super::tables::Filter;
 
+mod acls;
 mod maps;
 mod table;
 mod tls;
+mod variables;
 mod words;
 
-pub use maps::MapCommand;
+pub use maps::PatternCommand;
 pub use table::help;
 pub use tls::{TlsCommand, TlsKind};
+pub use variables::VariableCommand;
 
 /// A command that was understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +58,12 @@ pub enum Command {
     ClearTable(String, Filter),
     /// `set table`: table, key, columns.
     SetTable(String, String, Vec<(Column, u64)>),
-    /// A command on maps.
-    Map(MapCommand),
+    /// A command on maps or on the patterns of ACLs.
+    Patterns(Use, PatternCommand),
+    /// A command on variables of the process.
+    Variable(VariableCommand),
+    /// `experimental-mode`: nothing that it would allow is forbidden without it.
+    ExperimentalMode,
     /// A command on files of TLS.
     Tls(TlsCommand),
     /// `get weight`.
@@ -83,6 +90,10 @@ pub enum Command {
     SetAgent(Target, bool),
     /// `set server ... health`.
     SetHealth(Target, Health),
+    /// `show sess`: all, or the one of this number.
+    ShowSessions(Option<u64>),
+    /// `shutdown session`: its number.
+    ShutdownSession(u64),
     /// `shutdown sessions server`.
     ShutdownSessions(Target),
     /// `set maxconn server`, `set server ... maxconn`.

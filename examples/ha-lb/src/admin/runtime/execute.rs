@@ -3,7 +3,9 @@
 mod address;
 mod maps;
 mod servers;
+mod sessions;
 mod tls;
+mod variables;
 
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
@@ -13,10 +15,12 @@ use std::{
 use lb_core::{
     backend::{AdminAction, Backend, Cause, Health, StateChange},
     config::{Config, StatsLevel},
-    dataplane::Balancer,
+    dataplane::{Balancer, Session},
     id::ServerIndex,
     server::{AdminState, Server, ServerKey},
 };
+
+use tokio::sync::oneshot;
 
 use super::{
     Executor, PATIENCE,
@@ -40,9 +44,13 @@ pub type Order = Box<dyn Fn(ServerOrder) + Send + Sync>;
 /// Puts a configuration with other servers into force.
 pub type Renew = Box<dyn Fn(Config) -> Result<Arc<Balancer>, String> + Send + Sync>;
 
-/// What the data plane is to do about a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the data plane is to do about a server or a connection.
+#[derive(Debug)]
 pub enum ServerOrder {
+    /// Tell which connections there are.
+    Sessions(oneshot::Sender<Vec<Session>>),
+    /// Cut the connection of that number, and tell whether it was there.
+    CutOne(u64, oneshot::Sender<bool>),
     /// Cut its sessions.
     Cut(ServerKey),
     /// It has another address.
@@ -378,13 +386,26 @@ impl Executor for Runtime {
         told.unwrap_or(PATIENCE)
     }
 
+    async fn answer(&self, command: &Command, level: StatsLevel) -> String {
+        match command {
+            Command::ShowSessions(one) => self.sessions(*one).await,
+            Command::ShutdownSession(id) => self.shutdown_session(*id).await,
+            other => self.execute(other, level),
+        }
+    }
+
     fn execute(&self, command: &Command, level: StatsLevel) -> String {
         let done = |done: Result<(), String>| done.err().unwrap_or_default();
         let said = |said: Result<String, String>| said.unwrap_or_else(|told| told);
         match command {
-            Command::Prompt | Command::Quit | Command::Lower(_) | Command::SetTimeout(_) => {
-                String::new()
-            }
+            Command::Prompt
+            | Command::Quit
+            | Command::Lower(_)
+            | Command::SetTimeout(_)
+            | Command::ExperimentalMode
+            // Those that have to be waited for.
+            | Command::ShowSessions(_)
+            | Command::ShutdownSession(_) => String::new(),
             Command::Help(words) => command::help(words, level),
             Command::ShowLevel => match level {
                 StatsLevel::User => "user",
@@ -441,7 +462,8 @@ impl Executor for Runtime {
                 let now = Instant::now();
                 done(tables::set(&self.balancer(), name, key, values, now))
             }
-            Command::Map(command) => self.map(command),
+            Command::Patterns(kind, command) => said(self.patterns(*kind, command)),
+            Command::Variable(command) => said(self.variable(command)),
             Command::Tls(command) => self.tls(command),
             Command::AddServer(target, words) => said(self.add_server(target, words)),
             Command::DeleteServer(target) => said(self.delete_server(target)),

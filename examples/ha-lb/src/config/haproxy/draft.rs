@@ -5,7 +5,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use lb_core::config::{BackendConfig, FrontendConfig, LogTarget, Mode, ProxyConfig};
 
-use super::{check::HttpCheck, error_pages, lexer::Line, script_check::ScriptCheck, server};
+use super::{
+    check::HttpCheck, error_pages, lexer::Line, script_check::ScriptCheck, server, server_state,
+};
 use crate::config::diagnostic::Span;
 
 /// Settings gathered so far. A new proxy begins with a copy of its defaults.
@@ -25,6 +27,8 @@ pub(super) struct Draft {
     pub(super) log_format_at: Option<Span>,
     /// Rule lines in order.
     pub(super) rules: Vec<RuleLine>,
+    /// The `defaults` section that the first of them stand in.
+    pub(super) rules_from: Option<Span>,
     /// `default-server`.
     pub(super) default_server: server::Draft,
     /// `server` lines: settings and the line of each.
@@ -43,6 +47,8 @@ pub(super) struct Draft {
     pub(super) forward_for_at: Option<Span>,
     /// `errorfile`, `errorloc` and `errorfiles` in order.
     pub(super) error_pages: Vec<error_pages::Wanted>,
+    /// Whence the states of its servers come.
+    pub(super) saved: server_state::Wanted,
     /// Where the first `stats` line was.
     pub(super) stats_at: Option<Span>,
     /// What was refused, and is not to be called missing as well.
@@ -70,6 +76,7 @@ impl Default for Draft {
             logs: Vec::new(),
             log_format_at: None,
             rules: Vec::new(),
+            rules_from: None,
             default_server: server::Draft::default(),
             servers: Vec::new(),
             default_backend_at: None,
@@ -79,6 +86,7 @@ impl Default for Draft {
             transparent: None,
             forward_for_at: None,
             error_pages: Vec::new(),
+            saved: server_state::Wanted::default(),
             stats_at: None,
             refused: Refused::default(),
         }

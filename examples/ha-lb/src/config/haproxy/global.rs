@@ -12,7 +12,7 @@ use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
     document::Section,
     keywords::{GLOBAL, STATS_SOCKET},
-    log, server_tls,
+    log, server_state, server_tls,
     tls::{self, ExtraFiles},
     value::{self, Unit},
 };
@@ -29,6 +29,8 @@ pub(super) struct Draft {
     pub(super) tls: tls::Defaults,
     /// What is said of TLS to servers.
     server_tls: server_tls::Defaults,
+    /// `server-state-file` and `server-state-base`.
+    pub(super) states: server_state::Files,
     /// Where `zero-warning` was given.
     pub(super) zero_warning: Option<Span>,
     /// Keywords of which only the first counts, where several sections have them.
@@ -170,6 +172,8 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         "uid" => global.user = value::number(arg, name, 0, u32::MAX).map(|_| text())?,
         "gid" => global.group = value::number(arg, name, 0, u32::MAX).map(|_| text())?,
         "log-tag" => global.log_tag = text(),
+        "server-state-file" => draft.states.all = Some(PathBuf::from(arg.text)),
+        "server-state-base" => draft.states.base = Some(PathBuf::from(arg.text)),
         "node" => global.node = text(),
         "maxconn" => global.maxconn = Some(value::number(arg, name, 1, 100_000_000)?),
         "maxsslconn" => {

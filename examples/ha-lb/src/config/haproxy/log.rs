@@ -35,15 +35,14 @@ pub(super) fn target(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<L
         } else if args.skip("format") {
             let format = args.need("format", "a syslog format")?;
             match format.text {
-                "local" | "rfc3164" => header = LogHeader::Syslog,
+                "local" => header = LogHeader::Local,
+                "rfc3164" => header = LogHeader::Rfc3164,
+                "rfc5424" => header = LogHeader::Rfc5424,
+                "timed" => header = LogHeader::Timed,
+                "iso" => header = LogHeader::Iso,
                 "priority" => header = LogHeader::Priority,
                 "short" => header = LogHeader::Level,
                 "raw" => header = LogHeader::None,
-                "rfc5424" | "timed" | "iso" => context.warn(
-                    format.span.clone(),
-                    format!("log format '{}' is not built", format.text),
-                    "lines are written as rfc3164",
-                ),
                 _ => {
                     return Err(format.refuse(
                         "unknown log format",

@@ -225,15 +225,19 @@ impl Reader<'_, '_> {
                 self.rule(RuleKind::MonitorFail, context);
             }
             "monitor-net" => obsolete::monitor_net(args, draft)?,
-            "log-format" => {
+            "log-format" | "log-format-sd" => {
                 let arg = args.need(name, "a format")?;
                 lb_core::log::LogFormat::parse(arg.text).map_err(|error| {
                     let mut finding = Diagnostic::error(arg.span.clone(), error.message);
                     finding.expected = error.expected;
                     Box::new(finding)
                 })?;
-                draft.proxy.log_format = LogFormatKind::Custom(arg.text.into());
-                draft.log_format_at = Some(arg.span);
+                if name == "log-format-sd" {
+                    draft.proxy.log_format_sd = Some(arg.text.into());
+                } else {
+                    draft.proxy.log_format = LogFormatKind::Custom(arg.text.into());
+                    draft.log_format_at = Some(arg.span);
+                }
             }
             _ => return self.common(word, context),
         }
@@ -263,6 +267,9 @@ impl Reader<'_, '_> {
                 draft.logs.push(LogRef::Global);
             }
             "log" => draft.logs.push(LogRef::Own(log::target(args, context)?)),
+            "load-server-state-from-file" | "server-state-file-name" => {
+                draft.saved.read(name, args)?;
+            }
             "log-tag" => proxy.log_tag = Some(text(args, name)?),
             "errorfile" => {
                 let (status, page) = error_pages::file(args, context)?;

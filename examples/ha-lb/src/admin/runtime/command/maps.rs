@@ -1,32 +1,35 @@
 //! Commands on maps.
 
-use lb_core::config::StatsLevel::{Operator, User};
+use lb_core::{
+    config::StatsLevel::{Operator, User},
+    expr::Use,
+};
 
 use super::{
     Command,
     table::{Entry, entry, entry_with_payload},
 };
 
-/// A command on the map of this name or number.
+/// A command on the map, or on the patterns of ACLs, of this name or number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MapCommand {
-    /// `show map`: all of them.
+pub enum PatternCommand {
+    /// `show`: all of them.
     List,
-    /// `show map <map>`: entries, of a version that is prepared.
+    /// `show` of one: entries, of a version that is prepared.
     Show(String, Option<u32>),
-    /// `add map`: version, key, value.
-    Add(String, Option<u32>, String, String),
-    /// `add map` with a payload: version, keys and values.
-    AddAll(String, Option<u32>, Vec<(String, String)>),
+    /// `get`: what a value finds.
+    Get(String, String),
+    /// `add`: version, keys and values.
+    Add(String, Option<u32>, Vec<(String, String)>),
     /// `set map`: key or `#` and number, value.
     Set(String, String, String),
-    /// `del map`: key or `#` and number.
+    /// `del`: key or `#` and number.
     Delete(String, String),
-    /// `clear map`, or a version that is prepared.
+    /// `clear`, or of a version that is prepared.
     Clear(String, Option<u32>),
-    /// `prepare map`.
+    /// `prepare`.
     Prepare(String),
-    /// `commit map`.
+    /// `commit`.
     Commit(String, u32),
 }
 
@@ -46,7 +49,7 @@ pub(super) const TABLE: &[Entry] = &[
         "clear the contents of this map",
         |words| {
             let (version, words) = version(words)?;
-            Ok(Command::Map(MapCommand::Clear(map(words)?, version)))
+            command(PatternCommand::Clear(map(words)?, version))
         },
     ),
     entry(
@@ -55,7 +58,7 @@ pub(super) const TABLE: &[Entry] = &[
         "commit map @<ver> <map>",
         "commit the map at this version",
         |words| match version(words)? {
-            (Some(version), words) => Ok(Command::Map(MapCommand::Commit(map(words)?, version))),
+            (Some(version), words) => command(PatternCommand::Commit(map(words)?, version)),
             (None, _) => Err("Missing version number.".to_owned()),
         },
     ),
@@ -65,8 +68,18 @@ pub(super) const TABLE: &[Entry] = &[
         "del map <map> [<key>|#<ref>]",
         "delete a map entry",
         |words| match words {
-            [map, key, ..] => Ok(Command::Map(MapCommand::Delete(map.clone(), key.clone()))),
+            [map, key, ..] => command(PatternCommand::Delete(map.clone(), key.clone())),
             _ => Err("This command expects two parameters: map identifier and key.".to_owned()),
+        },
+    ),
+    entry(
+        &["get", "map"],
+        User,
+        "get map <acl> <value>",
+        "report the keys and values matching a sample for a map",
+        |words| match words {
+            [map, value, ..] => command(PatternCommand::Get(map.clone(), value.clone())),
+            _ => Err("Missing map identifier and/or key.".to_owned()),
         },
     ),
     entry(
@@ -74,7 +87,7 @@ pub(super) const TABLE: &[Entry] = &[
         Operator,
         "prepare map <map>",
         "prepare a new version for atomic map replacement",
-        |words| Ok(Command::Map(MapCommand::Prepare(map(words)?))),
+        |words| command(PatternCommand::Prepare(map(words)?)),
     ),
     entry(
         &["set", "map"],
@@ -82,11 +95,11 @@ pub(super) const TABLE: &[Entry] = &[
         "set map <map> [<key>|#<ref>] <value>",
         "modify a map entry",
         |words| match words {
-            [map, key, value @ ..] if !value.is_empty() => Ok(Command::Map(MapCommand::Set(
+            [map, key, value @ ..] if !value.is_empty() => command(PatternCommand::Set(
                 map.clone(),
                 key.clone(),
                 value.join(" "),
-            ))),
+            )),
             _ => {
                 Err("'set map' expects three parameters: map identifier, key and value.".to_owned())
             }
@@ -99,27 +112,28 @@ pub(super) const TABLE: &[Entry] = &[
         "report available maps or dump a map's contents",
         |words| {
             let (version, words) = version(words)?;
-            Ok(Command::Map(match words.first() {
-                Some(map) => MapCommand::Show(map.clone(), version),
-                None => MapCommand::List,
-            }))
+            command(match words.first() {
+                Some(map) => PatternCommand::Show(map.clone(), version),
+                None => PatternCommand::List,
+            })
         },
     ),
 ];
 
+fn command(command: PatternCommand) -> Result<Command, String> {
+    Ok(Command::Patterns(Use::Map, command))
+}
+
 fn add(words: &[String], payload: Option<&str>) -> Result<Command, String> {
     let (version, words) = version(words)?;
     match (words, payload) {
-        ([map, key, value @ ..], None) if !value.is_empty() => Ok(Command::Map(MapCommand::Add(
-            map.clone(),
-            version,
-            key.clone(),
-            value.join(" "),
-        ))),
+        ([map, key, value @ ..], None) if !value.is_empty() => {
+            let pair = (key.clone(), value.join(" "));
+            command(PatternCommand::Add(map.clone(), version, vec![pair]))
+        }
         ([map], Some(payload)) => {
             let pairs = payload.lines().map(pair).collect::<Result<_, _>>()?;
-            let all = MapCommand::AddAll(map.clone(), version, pairs);
-            Ok(Command::Map(all))
+            command(PatternCommand::Add(map.clone(), version, pairs))
         }
         _ => Err(
             "'add map' expects three parameters (map identifier, key and value) or one parameter \
@@ -139,7 +153,7 @@ fn pair(line: &str) -> Result<(String, String), String> {
 }
 
 /// `@<version>` in front.
-fn version(words: &[String]) -> Result<(Option<u32>, &[String]), String> {
+pub(super) fn version(words: &[String]) -> Result<(Option<u32>, &[String]), String> {
     let Some((first, rest)) = words.split_first() else {
         return Ok((None, words));
     };

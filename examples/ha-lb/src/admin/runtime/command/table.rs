@@ -26,37 +26,38 @@ pub(super) struct Entry {
     parse: Parse,
 }
 
+type Words = &'static [&'static str];
+
 /// A line of the table.
 pub(super) const fn entry(
-    words: &'static [&'static str],
+    words: Words,
     level: StatsLevel,
     usage: &'static str,
     help: &'static str,
     parse: fn(&[String]) -> Result<Command, String>,
 ) -> Entry {
-    Entry {
-        words,
-        usage,
-        help,
-        level,
-        parse: Parse::Words(parse),
-    }
+    row(words, level, [usage, help], Parse::Words(parse))
 }
 
 /// A line of the table whose command may have a payload.
 pub(super) const fn entry_with_payload(
-    words: &'static [&'static str],
+    words: Words,
     level: StatsLevel,
     usage: &'static str,
     help: &'static str,
     parse: fn(&[String], Option<&str>) -> Result<Command, String>,
 ) -> Entry {
+    row(words, level, [usage, help], Parse::Payload(parse))
+}
+
+const fn row(words: Words, level: StatsLevel, told: [&'static str; 2], parse: Parse) -> Entry {
+    let [usage, help] = told;
     Entry {
         words,
         usage,
         help,
         level,
-        parse: Parse::Payload(parse),
+        parse,
     }
 }
 
@@ -146,6 +147,13 @@ const TABLE: &[Entry] = &[
         "enable server (DEPRECATED)",
         "enable a disabled server (use 'set server' instead)",
         |words| Ok(Command::SetState(target(words.first())?, State::Ready)),
+    ),
+    entry(
+        &["experimental-mode"],
+        Operator,
+        "experimental-mode [on|off]",
+        "enable experimental commands, all of which are there without it",
+        |_| Ok(Command::ExperimentalMode),
     ),
     entry(
         &["get", "weight"],
@@ -302,6 +310,28 @@ const TABLE: &[Entry] = &[
         |_| Ok(Command::ShowVersion),
     ),
     entry(
+        &["show", "sess"],
+        Operator,
+        "show sess [id]",
+        "report the list of current sessions or dump this exact session",
+        |words| {
+            Ok(Command::ShowSessions(
+                words.first().and_then(|word| session(word)),
+            ))
+        },
+    ),
+    entry(
+        &["shutdown", "session"],
+        Admin,
+        "shutdown session [id]",
+        "kill a specific session",
+        |words| match words.first() {
+            // One that cannot be a number is none.
+            Some(word) => Ok(Command::ShutdownSession(session(word).unwrap_or(0))),
+            None => Err("Session pointer expected (use 'show sess').".to_owned()),
+        },
+    ),
+    entry(
         &["shutdown", "sessions", "server"],
         Admin,
         "shutdown sessions server <bk>/<srv>",
@@ -332,9 +362,18 @@ const TABLE: &[Entry] = &[
     entry(&["quit"], User, "quit", "disconnect", |_| Ok(Command::Quit)),
 ];
 
+/// The number of a session, as `show sess` writes it.
+fn session(word: &str) -> Option<u64> {
+    u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()
+}
+
 /// Every command.
 fn entries() -> impl Iterator<Item = &'static Entry> {
-    let of_files = super::maps::TABLE.iter().chain(super::tls::table());
+    let of_files = super::acls::TABLE
+        .iter()
+        .chain(super::maps::TABLE)
+        .chain(super::variables::TABLE)
+        .chain(super::tls::table());
     of_files.chain(TABLE)
 }
 

@@ -117,3 +117,61 @@ fn name_servers_are_read_with_their_times() {
     let said = findings(&(backend("server s _http._tcp.web.example resolvers dns") + section));
     assert!(said.iter().any(|f| f.contains("SRV")), "{said:?}");
 }
+
+#[test]
+fn rules_of_defaults_are_taken_over_by_one_kind_of_proxy() {
+    let times = " mode http\n timeout client 5s\n timeout server 5s\n timeout connect 1s\n";
+    let front = "frontend f from d\n bind :80\n";
+    let back = "backend b from d\n server s 10.0.0.1:80\n";
+    let said = |rules: &str, heirs: &str| {
+        let findings = findings(&format!("defaults d\n{times} {rules}\n{heirs}"));
+        let wrong = findings
+            .into_iter()
+            .find(|finding| finding.contains("inherit"));
+        wrong.unwrap_or_default()
+    };
+    let deny = "http-request deny if { path /x }";
+    for (rules, heirs, expected) in [
+        (deny, front.to_owned(), ""),
+        (deny, back.to_owned(), ""),
+        ("acl x path /x", format!("{front}{back}"), ""),
+        (
+            deny,
+            format!("{front}{back}"),
+            "frontends and backends cannot inherit from the same defaults section",
+        ),
+        (
+            deny,
+            "listen l from d\n bind :80\n".to_owned(),
+            "a listen section cannot inherit from a defaults section defining TCP/HTTP rules",
+        ),
+        (
+            deny,
+            "defaults e from d\n mode http\n".to_owned(),
+            "a defaults section cannot inherit from a defaults section defining TCP/HTTP rules (defaults section at h.cfg:1)",
+        ),
+        (
+            "tcp-request connection accept",
+            back.to_owned(),
+            "a backend section cannot inherit from a defaults section defining 'tcp-request connection'",
+        ),
+        ("tcp-request connection accept", front.to_owned(), ""),
+        (
+            "tcp-response content accept",
+            front.to_owned(),
+            "a frontend section cannot inherit from a defaults section defining 'tcp-response content'",
+        ),
+    ] {
+        let told = said(rules, &heirs);
+        match expected {
+            "" => assert_eq!(told, "", "{rules} {heirs}"),
+            _ => assert!(told.contains(expected), "{rules} {heirs}: {told}"),
+        }
+    }
+    // They come before those of the proxy itself.
+    let text = format!(
+        "defaults d\n{times} http-request set-path /one\n{front} http-request set-path /two\n"
+    );
+    let rules = format!("{:?}", quiet(&text).proxies[0].rules);
+    assert!(rules.find("/one") < rules.find("/two"), "{rules}");
+}

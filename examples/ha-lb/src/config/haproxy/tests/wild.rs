@@ -283,7 +283,11 @@ fn log_lines_have_the_head_that_is_asked_for() {
         ("format raw", LogHeader::None),
         ("format short", LogHeader::Level),
         ("format priority", LogHeader::Priority),
-        ("format rfc3164", LogHeader::Syslog),
+        ("format local", LogHeader::Local),
+        ("format rfc3164", LogHeader::Rfc3164),
+        ("format rfc5424", LogHeader::Rfc5424),
+        ("format timed", LogHeader::Timed),
+        ("format iso", LogHeader::Iso),
     ] {
         let config = quiet(&format!("global\n log stdout {format} local0\n"));
         assert_eq!(config.global.logs[0].header, header, "{format}");

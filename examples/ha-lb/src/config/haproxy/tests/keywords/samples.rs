@@ -22,6 +22,8 @@ pub(super) const GLOBALS: &[&str] = &[
     "log 127.0.0.1:514 local0",
     "log-send-hostname lb1",
     "log-tag lb",
+    "server-state-base /var/lib/lb",
+    "server-state-file states",
     "maxconn 4000",
     "nbthread 2",
     "node lb1",
@@ -94,6 +96,9 @@ pub(super) const PROXIES: &[(In, &str)] = &[
     (Frontend, "log 10.0.0.1 local1 notice err"),
     (Frontend, "log-format %ci:%cp\\ %ST"),
     (Frontend, "log-tag web"),
+    (Frontend, "log-format-sd [x@1]"),
+    (Backend, "load-server-state-from-file local"),
+    (Backend, "server-state-file-name states"),
     (Frontend, "maxconn 3000"),
     (Frontend, "mode http"),
     (Frontend, "monitor-uri /alive"),
@@ -346,6 +351,11 @@ pub(super) const SERVER_TLS_WORDS: &[(&str, &str)] = &[
 pub(super) const NO_EFFECT: &[&str] = &[
     // What is compressed is said by `compression`.
     "filter",
+    // Files that are not there.
+    "server-state-base",
+    "server-state-file",
+    "load-server-state-from-file",
+    "server-state-file-name",
     // Words that count with another beside them.
     "error-limit",
     "on-error",
