@@ -167,9 +167,7 @@ mod tests {
             packet.write(&mut line);
             String::from_utf8(line).unwrap()
         };
-        use LogHeader::{
-            Iso, Level, Local, None as Raw, Priority, Rfc3164, Rfc5424, Syslog, Timed,
-        };
+        use LogHeader::{Iso, Level, Local, None as Raw, Rfc3164, Rfc5424, Syslog, Timed};
         let legacy = "<134>Nov 20 22:51:45";
         for (header, hostname, expected) in [
             (Syslog, None, format!("{legacy} lb[7]: a b")),

@@ -37,6 +37,33 @@ frontend f
     http-request return status 200 content-type text/plain string none
 ";
 
+/// Commands that nothing has gone before.
+const COMMANDS: &[&str] = &[
+    "show acl",
+    "show map",
+    "show acl #77",
+    "get acl #77 yes",
+    "get acl #77 no",
+    "get acl DIR/words One",
+    "get acl DIR/networks 127.0.0.1",
+    "get acl DIR/networks 10.1.2.3",
+    "get acl DIR/networks nonsense",
+    "get acl DIR/numbers 4",
+    "get acl DIR/numbers 5",
+    "get acl #0 /a/b/c",
+    "get acl nope x",
+    "get acl DIR/words",
+    "get map DIR/pairs nope",
+    "get map nope x",
+    "add acl DIR/words four",
+    "add acl DIR/pairs four",
+    "add acl DIR/words",
+    "show acl DIR/words",
+    "del acl DIR/words one",
+    "del acl DIR/words one",
+    "del acl DIR/words",
+];
+
 /// Numbers of entries and places of configurations differ.
 fn comparable(answer: &str) -> Vec<String> {
     let lines = answer.lines().filter(|line| !line.contains("httpclient"));
@@ -120,31 +147,7 @@ fn patterns_of_acls_change_alike() {
             "named", "listed", "none", "listed", "keyed", "keyed", "keyed"
         ]
     );
-    for command in [
-        "show acl",
-        "show map",
-        "show acl #77",
-        "get acl #77 yes",
-        "get acl #77 no",
-        "get acl DIR/words One",
-        "get acl DIR/networks 127.0.0.1",
-        "get acl DIR/networks 10.1.2.3",
-        "get acl DIR/networks nonsense",
-        "get acl DIR/numbers 4",
-        "get acl DIR/numbers 5",
-        "get acl #0 /a/b/c",
-        "get acl nope x",
-        "get acl DIR/words",
-        "get map DIR/pairs nope",
-        "get map nope x",
-        "add acl DIR/words four",
-        "add acl DIR/pairs four",
-        "add acl DIR/words",
-        "show acl DIR/words",
-        "del acl DIR/words one",
-        "del acl DIR/words one",
-        "del acl DIR/words",
-    ] {
+    for command in COMMANDS {
         asked(command);
     }
     let changed = all();

@@ -34,9 +34,8 @@ backend without
 /// A line of a state file: backend, server, address, operation, administration, weights, health, state of checks.
 fn line(backend: &str, server: &str, state: &str) -> String {
     let words: Vec<&str> = state.split(' ').collect();
-    let [address, operation, admin, weight, initial, health, checks] = words[..] else {
-        panic!("{state}");
-    };
+    let words: [&str; 7] = words.try_into().unwrap();
+    let [address, operation, admin, weight, initial, health, checks] = words;
     format!(
         "9 {backend} 1 {server} {address} {operation} {admin} {weight} {initial} 77 1 0 {health} {checks} 0 0 0 - 80 - \
          0 0 - - 0\n"

@@ -18,9 +18,8 @@ impl Runtime {
     pub(super) async fn sessions(&self, one: Option<u64>) -> String {
         let (reply, told) = oneshot::channel();
         (self.order)(ServerOrder::Sessions(reply));
-        let mut sessions = match timeout(PATIENCE, told).await {
-            Ok(Ok(sessions)) => sessions,
-            _ => return "The workers do not answer.".to_owned(),
+        let Ok(Ok(mut sessions)) = timeout(PATIENCE, told).await else {
+            return "The workers do not answer.".to_owned();
         };
         sessions.retain(|session| one.is_none_or(|id| session.id == id));
         if one.is_some() && sessions.is_empty() {
