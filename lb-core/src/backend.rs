@@ -361,11 +361,9 @@ fn scheduler(proxy: &ProxyConfig, config: &BackendConfig, servers: &[Server]) ->
 /// Remembers which server a client address was given.
 fn source_table(expire: Duration, now: Instant) -> StickTable {
     let config = StickTableConfig {
-        key: TableKey::Ipv6,
-        size: 1 << 20,
         expire: Some(expire),
-        nopurge: false,
         store: vec![StoreKind::ServerId],
+        ..StickTableConfig::new(TableKey::Ipv6, 1 << 20)
     };
     StickTable::new(&config, now)
 }

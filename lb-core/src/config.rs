@@ -8,6 +8,7 @@ pub mod cipher;
 mod error_page;
 mod frontend;
 mod global;
+mod peers;
 mod proxy;
 mod resolvers;
 mod server;
@@ -21,9 +22,10 @@ pub use frontend::{Bind, BindAddress, FrontendConfig, Protocol};
 pub use global::{
     Global, Http2Settings, LogHeader, LogSample, LogTarget, StatsLevel, StatsSocket, SyslogAddress,
 };
+pub use peers::{PeerConfig, PeersConfig};
 pub use proxy::{
-    ErrorFiles, ForwardFor, HeaderNames, HttpMode, LogFormatKind, Mode, ProxyConfig, StatsPage,
-    StickTableConfig, StoreKind, TableKey, Timeouts,
+    ErrorFiles, ForwardFor, HeaderNames, HttpMode, LogFormatKind, Mode, ProxyConfig,
+    ServerIdentity, StatsPage, StickTableConfig, StoreKind, TableKey, Timeouts,
 };
 pub use resolvers::{Hold, Resolution, Resolvers};
 pub use server::{CheckConfig, ProxyOptions, SavedServer, ServerConfig};

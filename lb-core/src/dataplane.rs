@@ -49,6 +49,7 @@ mod http1;
 mod http2;
 mod idle;
 mod listener;
+mod peers;
 mod pipe;
 mod plane;
 mod probe;

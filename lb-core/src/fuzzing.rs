@@ -24,6 +24,14 @@ use crate::{
 
 pub use http2::http2;
 
+/// The first byte says after how many bytes the rest is cut: a peer's hello and messages.
+pub fn peers(data: &[u8]) {
+    let Some((cut, bytes)) = data.split_first() else {
+        return;
+    };
+    crate::peers::fuzz_session(bytes, (*cut).into(), anyone().accepted_at);
+}
+
 /// The first byte chooses leniency and how many bytes arrive at a time, the rest is a request, or a
 /// response if it begins like one, and its body if that is chunked.
 pub fn http1(data: &[u8]) {

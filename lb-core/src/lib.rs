@@ -38,7 +38,7 @@
 //! 2. [`head`], [`http1`], [`http2`], [`cookie`], [`proxy_protocol`]: messages, and what stands before them
 //! 3. [`request`], [`expr`], [`acl`], [`rules`], [`frontend`]: what is decided about them
 //! 4. [`backend`], [`balance`], [`server`]: who serves them
-//! 5. [`health`], [`stick_table`], [`stats`], [`log`], [`process`]: what is known and told of it
+//! 5. [`health`], [`stick_table`], [`peers`], [`stats`], [`log`], [`process`]: what is known and told of it
 //! 6. `dataplane`: all of it over sockets (feature `tokio`)
 
 pub mod acl;
@@ -60,6 +60,7 @@ pub mod http1;
 pub mod http2;
 pub mod id;
 pub mod log;
+pub mod peers;
 pub mod process;
 pub mod proxy_protocol;
 mod queue;

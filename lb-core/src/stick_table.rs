@@ -4,7 +4,9 @@
 //! each access begins that time anew, so the order of use is the order of expiry, and the entry that goes first
 //! when the table is full is the least recently used one. Never here: clocks, what is counted and why.
 
+mod column;
 mod entry;
+mod journal;
 mod key;
 mod lru;
 mod tracker;
@@ -12,7 +14,9 @@ mod tracker;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Cell, Column, Entry};
+pub use column::Column;
+pub use entry::{Cell, Datum, Entry};
+pub use journal::Change;
 pub use key::Key;
 pub use tracker::{Level, Tracked, Trackers};
 
@@ -22,7 +26,7 @@ use std::{
 };
 
 use crate::{
-    config::{StickTableConfig, TableKey},
+    config::{ServerIdentity, StickTableConfig, TableKey},
     expr::{Type, Value},
 };
 use lru::Lru;
@@ -61,6 +65,8 @@ pub enum Event {
     Gpc0,
     /// `sc-inc-gpc1`: `gpc1`, `gpc1_rate`.
     Gpc1,
+    /// `sc-inc-gpc`: elements of `gpc(n)` and `gpc_rate(n,period)`.
+    Gpc(u8),
 }
 
 /// An entry as `show table` lists it.
@@ -82,6 +88,17 @@ pub struct StickTable {
     config: StickTableConfig,
     epoch: Instant,
     entries: Mutex<Lru>,
+    /// Those who tell other hosts of changes.
+    listeners: journal::Listeners,
+}
+
+/// What an entry remembers of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its number, if it is known by that.
+    pub number: Option<u32>,
+    /// Its name or address.
+    pub key: Option<(ServerIdentity, Arc<str>)>,
 }
 
 impl StickTable {
@@ -91,6 +108,7 @@ impl StickTable {
             config: config.clone(),
             epoch: now,
             entries: Mutex::new(Lru::default()),
+            listeners: journal::Listeners::default(),
         }
     }
 
@@ -157,7 +175,9 @@ impl StickTable {
         let mut entries = self.lock();
         self.expire(&mut entries, now);
         let expires = self.expiry(now);
-        entries.touch(key, expires).map(|entry| read(entry))
+        let found = entries.touch(key, expires).map(|entry| read(entry));
+        self.note(&mut entries, key);
+        found
     }
 
     /// Looks an entry up or makes it; `None` when the table is full and `nopurge`.
@@ -171,14 +191,17 @@ impl StickTable {
         self.expire(&mut entries, now);
         let expires = self.expiry(now);
         if let Some(entry) = entries.touch(key, expires) {
-            return Some(change(entry));
+            let changed = change(entry);
+            self.note(&mut entries, key);
+            return Some(changed);
         }
-        let size = usize::try_from(self.config.size).unwrap_or(usize::MAX);
-        if entries.len() >= size && (self.config.nopurge || !entries.pop_oldest_unused()) {
+        if !self.make_room(&mut entries) {
             return None;
         }
         let entry = entries.insert(key.clone(), Entry::new(&self.config.store), expires);
-        entry.map(change)
+        let changed = entry.map(change);
+        self.note(&mut entries, key);
+        changed
     }
 
     /// Counts an event of `key`, whose entry is made if need be.
@@ -221,10 +244,9 @@ impl StickTable {
 
     /// Whether entries have that column.
     pub fn stores(&self, column: Column) -> bool {
-        self.config
-            .store
-            .iter()
-            .any(|kind| Column::of(*kind).0 == column)
+        let stored = || self.columns().map(|(column, _)| column);
+        let in_array = column.in_array();
+        stored().any(|own| own == column || Some(own) == in_array)
     }
 
     /// Sets a column (`gpt0`, `gpc0`, `server_id`) of an entry, which is made if need be.
@@ -253,16 +275,39 @@ impl StickTable {
         }
     }
 
-    /// `server_id` of an entry.
-    pub fn server(&self, now: Instant, key: &Key) -> Option<u32> {
+    /// The server that an entry remembers.
+    pub fn server(&self, now: Instant, key: &Key) -> Option<Remembered> {
         let ms = self.ms(now);
-        let id = self.look_up(now, key, |entry| entry.value(ms, Column::ServerId))??;
-        u32::try_from(id).ok().filter(|id| *id != 0)
+        let (id, known_by) = self.look_up(now, key, |entry| {
+            let known_by = entry.server_key().cloned();
+            (entry.value(ms, Column::ServerId), known_by)
+        })?;
+        let number = id.and_then(|id| u32::try_from(id).ok());
+        let number = number.filter(|id| *id != 0);
+        let key = known_by.map(|text| (self.config.server_key, text));
+        (number.is_some() || key.is_some()).then_some(Remembered { number, key })
     }
 
-    /// Remembers a server.
-    pub fn set_server(&self, now: Instant, key: &Key, id: u32) {
-        self.set(now, key, Column::ServerId, u64::from(id));
+    /// Remembers a server by its number and, where the table has it, by its name or address.
+    pub fn set_server(&self, now: Instant, key: &Key, id: u32, known_by: Option<&Arc<str>>) {
+        let ms = self.ms(now);
+        self.update(now, key, |entry| {
+            entry.set(ms, Column::ServerId, u64::from(id));
+            entry.set_server_key(known_by);
+        });
+    }
+
+    /// Columns in the order of [`Column`] with their period in milliseconds, 0 for those without.
+    pub fn columns(&self) -> impl Iterator<Item = (Column, u64)> {
+        let mut columns: Vec<_> = self
+            .config
+            .store
+            .iter()
+            .copied()
+            .flat_map(Column::each)
+            .collect();
+        columns.sort_unstable();
+        columns.into_iter()
     }
 
     /// Forgets one key (`clear table T key K`), unless something holds it: then false.
@@ -294,6 +339,12 @@ impl StickTable {
                 columns: entry.columns(ms),
             })
             .collect()
+    }
+
+    /// Whether there is room for one more entry; makes some if need be.
+    fn make_room(&self, entries: &mut Lru) -> bool {
+        let size = usize::try_from(self.config.size).unwrap_or(usize::MAX);
+        entries.len() < size || !self.config.nopurge && entries.pop_oldest_unused()
     }
 
     fn expire(&self, entries: &mut Lru, now: Instant) {

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 type Body = fn(&[u8]);
 
 /// Every fuzz target and its body.
-const TARGETS: [(&str, Body); 10] = [
+const TARGETS: [(&str, Body); 11] = [
     ("advert_parse", vrrp_proto::fuzzing::advertisement),
     ("ah_open", vrrp_proto::fuzzing::authentication_header),
     ("auth_hmac", vrrp_proto::fuzzing::auth_hmac),
@@ -15,6 +15,7 @@ const TARGETS: [(&str, Body); 10] = [
     ("http1", lb_core::fuzzing::http1),
     ("http2", lb_core::fuzzing::http2),
     ("keepalived_conf", ha_lb::config::fuzzing::keepalived),
+    ("peers", lb_core::fuzzing::peers),
     ("proxy_protocol", lb_core::fuzzing::proxy_header),
     ("rules", lb_core::fuzzing::rules),
 ];
@@ -73,6 +74,11 @@ fn http1_messages() {
 #[test]
 fn http2_frames() {
     replay("http2");
+}
+
+#[test]
+fn messages_of_peers() {
+    replay("peers");
 }
 
 #[test]

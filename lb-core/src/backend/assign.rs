@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{
     balance::{Algorithm, Pick},
+    config::ServerIdentity,
     id::ServerIndex,
     server::Server,
-    stick_table::Key,
+    stick_table::{Key, Remembered},
 };
 
 impl Backend {
@@ -94,7 +95,8 @@ impl Backend {
         let of_source = || {
             self.sources
                 .as_ref()?
-                .server(now, &Key::from_ip(key.source))
+                .server(now, &Key::from_ip(key.source))?
+                .number
         };
         let stuck = key
             .stuck
@@ -106,6 +108,20 @@ impl Backend {
             Some(server) => (Some(server), Persistence::Stuck),
             None => (None, persistence),
         }
+    }
+
+    /// The number of the server that a table remembers, found by its name or address before its number.
+    pub fn number_of(&self, remembered: &Remembered) -> Option<u32> {
+        let by_key = remembered.key.as_ref().and_then(|(identity, text)| {
+            let mut servers = self.servers.iter();
+            servers.find(|server| match identity {
+                ServerIdentity::Name => *server.config().name == **text,
+                ServerIdentity::Address => {
+                    server.address().is_some_and(|at| at.to_string() == **text)
+                }
+            })
+        });
+        by_key.map(Server::number).or(remembered.number)
     }
 
     fn lease(
@@ -171,7 +187,7 @@ impl Backend {
         }
         self.note_load(state, server);
         if let Some(table) = &self.sources {
-            table.set_server(now, &Key::from_ip(source), server.number());
+            table.set_server(now, &Key::from_ip(source), server.number(), None);
         }
     }
 }

@@ -68,6 +68,8 @@ pub struct ProxyConfig {
     pub stats: Option<StatsPage>,
     /// `stick-table` of this proxy.
     pub stick_table: Option<StickTableConfig>,
+    /// It listens for the other hosts of a `peers` section.
+    pub peers: Option<Arc<super::PeersConfig>>,
     /// `errorfile` per status code.
     pub error_files: ErrorFiles,
     /// `monitor-uri`.
@@ -107,6 +109,7 @@ impl ProxyConfig {
             rules: ProxyRules::default(),
             stats: None,
             stick_table: None,
+            peers: None,
             error_files: ErrorFiles::new(),
             monitor_uri: None,
         }
@@ -239,6 +242,35 @@ pub struct StickTableConfig {
     pub nopurge: bool,
     /// `store` columns.
     pub store: Vec<StoreKind>,
+    /// `peers`: the section with the hosts that share it.
+    pub peers: Option<Arc<str>>,
+    /// `srvkey`.
+    pub server_key: ServerIdentity,
+}
+
+impl StickTableConfig {
+    /// A table of so many entries that stores nothing and keeps it for ever.
+    pub fn new(key: TableKey, size: u64) -> Self {
+        Self {
+            key,
+            size,
+            expire: None,
+            nopurge: false,
+            store: Vec::new(),
+            peers: None,
+            server_key: ServerIdentity::default(),
+        }
+    }
+}
+
+/// What entries know a server by besides its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServerIdentity {
+    /// Its name.
+    #[default]
+    Name,
+    /// Its address and port.
+    Address,
 }
 
 /// Key type of a stick table.
@@ -301,6 +333,14 @@ pub enum StoreKind {
     BytesOutCnt,
     /// `bytes_out_rate(period)`.
     BytesOutRate(Duration),
+    /// `server_key`, which comes with `server_id` for `stick` lines.
+    ServerKey,
+    /// `gpt(n)`.
+    Gpt(u8),
+    /// `gpc(n)`.
+    Gpc(u8),
+    /// `gpc_rate(n,period)`.
+    GpcRate(u8, Duration),
 }
 
 /// `errorfile` and `errorloc` by status code.

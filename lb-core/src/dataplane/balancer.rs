@@ -1,6 +1,7 @@
 //! What all workers share under one configuration, and how the next configuration takes it over.
 
 mod exchange;
+mod tables;
 
 pub use exchange::Exchanged;
 
@@ -19,6 +20,7 @@ use crate::{
     backend::Backend,
     config::{Config, ProxyConfig, Timeouts},
     frontend::Frontend,
+    peers::Group,
     request::{ProcessVariables, World},
     server::{Server, ServerKey},
     stats::{FrontendCounters, ListenerCounters, ProcessCounters},
@@ -51,6 +53,10 @@ pub struct Balancer {
     gates: Vec<Arc<Gate>>,
     /// `stick-table`s by the name of their proxy.
     pub tables: BTreeMap<Arc<str>, Arc<StickTable>>,
+    /// `peers` sections by their names.
+    pub groups: BTreeMap<Arc<str>, Arc<Group>>,
+    /// Other hosts that are spoken to in TLS, by section and place.
+    peer_connectors: BTreeMap<(Arc<str>, usize), Connector>,
     /// Limit of the connections in TLS (`maxsslconn`).
     secure_gate: Arc<Gate>,
     /// The present second of `maxsslrate`, and how many came in it.
@@ -95,6 +101,8 @@ impl Balancer {
             backends: Vec::new(),
             gates: Vec::new(),
             tables: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            peer_connectors: BTreeMap::new(),
             connectors: BTreeMap::new(),
             check_connectors: BTreeMap::new(),
             exchanging: Mutex::default(),
@@ -123,6 +131,8 @@ impl Balancer {
             backends: Vec::new(),
             gates: Vec::new(),
             tables: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            peer_connectors: BTreeMap::new(),
             connectors: BTreeMap::new(),
             check_connectors: BTreeMap::new(),
             exchanging: Mutex::default(),
@@ -131,15 +141,9 @@ impl Balancer {
             halves: vec![(None, None); config.proxies.len()],
             config: Arc::clone(&config),
         };
+        new.share_tables(self, now)?;
         let mut names = BTreeMap::new();
         for (index, proxy) in config.proxies.iter().enumerate() {
-            if let Some(table) = &proxy.stick_table {
-                // What was counted goes on where the declaration is the same.
-                let kept = self.tables.get(&proxy.name);
-                let kept = kept.filter(|kept| kept.config() == table).cloned();
-                let table = kept.unwrap_or_else(|| Arc::new(StickTable::new(table, now)));
-                new.tables.entry(Arc::clone(&proxy.name)).or_insert(table);
-            }
             if proxy.backend.is_some() {
                 names.insert(Arc::clone(&proxy.name), new.backends.len());
                 if let Some(half) = new.halves.get_mut(index) {

@@ -52,7 +52,7 @@ pub(super) type Sticks = (Option<u32>, Stores);
 /// Remembers the server of a stream that has a connection.
 fn remember(need: &Need<'_>, lease: &Lease) {
     if let Some(server) = lease.server() {
-        need.sticks.1.remember(clock::recent(), server.number());
+        need.sticks.1.remember(clock::recent(), server);
     }
 }
 

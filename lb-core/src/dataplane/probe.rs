@@ -23,6 +23,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::{
     Balancer, Events, StartError, clock,
     destination::Destination,
+    peers,
     rt::{self, EventLoop},
     sink::Sinks,
     tls::Connector,
@@ -122,6 +123,7 @@ impl Checks {
                     let mut watched = BTreeMap::new();
                     let mut agents = BTreeMap::new();
                     let mut followed = BTreeMap::new();
+                    let mut called = Vec::new();
                     while let Some(order) = received.recv().await {
                         let (balancer, workers) = match order {
                             Order::Adopt(balancer, workers) => (balancer, workers),
@@ -135,6 +137,7 @@ impl Checks {
                         let targets = targets(&balancer, now);
                         let asked = agent_targets(&balancer, now);
                         followed = names::rearrange(&shared, followed, &balancer);
+                        called = peers::rearrange(called, &balancer, &shared.events);
                         shared.balancer.replace(balancer);
                         shared.workers.replace(workers);
                         watched = shared.rearrange(watched, targets);

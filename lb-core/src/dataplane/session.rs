@@ -16,6 +16,7 @@ use super::{
     flow::Side,
     http1, http2,
     listener::{Accepted, Listener, Places},
+    peers,
     registry::{Membership, Order},
     rt::{self, Timer},
     stream::Stream,
@@ -141,6 +142,7 @@ pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Acce
         }
         connection.log_connect();
         match connection.frontend().mode {
+            _ if connection.frontend().peers.is_some() => Box::pin(peers::serve(connection)).await,
             Mode::Tcp => Box::pin(tcp::serve(connection)).await,
             Mode::Http if connection.speaks_http2() => Box::pin(http2::serve(connection)).await,
             // Not boxed: it is what most connections wait in.

@@ -84,7 +84,7 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
         request: None,
         hash: hash(connection, backend),
         forced: forced(connection, proxy, backend),
-        sticks: &sticks(connection, proxy),
+        sticks: &sticks(connection, proxy, backend),
         reuse: None,
         end_is_abort: true,
     };
@@ -131,14 +131,15 @@ fn hash(connection: &Connection, backend: &Backend) -> Option<u32> {
 }
 
 /// What the `stick` lines say.
-fn sticks(connection: &Connection, proxy: &ProxyConfig) -> Sticks {
+fn sticks(connection: &Connection, proxy: &ProxyConfig, backend: &Backend) -> Sticks {
     if !proxy.rules.sticks() {
         return Sticks::default();
     }
     let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
         .with_payload(connection.client.input.bytes(), true)
         .with_backend(&proxy.name);
-    proxy.rules.stick(&view)
+    let (remembered, stores) = proxy.rules.stick(&view);
+    (remembered.and_then(|it| backend.number_of(&it)), stores)
 }
 
 /// What follows the inspection of a connection.

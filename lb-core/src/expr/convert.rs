@@ -86,6 +86,7 @@ pub fn all() -> impl Iterator<Item = &'static Converter> {
         .chain(map::TABLE)
         .chain(map::GROUPS)
         .chain(table::COLUMNS)
+        .chain(table::ELEMENTS)
         .chain(table::TABLE)
         .chain(variable::TABLE)
         .chain(fix::TABLE)

@@ -98,6 +98,7 @@ pub fn all() -> impl Iterator<Item = &'static Fetch> {
         .chain(auth::TABLE)
         .chain(tables::COUNTERS)
         .chain(tables::SOURCES)
+        .chain(tables::ELEMENTS)
         .chain(tables::OTHERS)
         .chain(servers::TABLE)
 }

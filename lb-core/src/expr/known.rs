@@ -93,10 +93,10 @@ mod tests {
 
     #[test]
     fn what_haproxy_has_is_not_called_unknown() {
-        for name in ["sc_get_gpc", "so_id", "ssl_fc_unique_id"] {
+        for name in ["so_id", "ssl_fc_unique_id"] {
             assert!(fetch(name).is_some(), "{name}");
         }
-        for name in ["protobuf", "table_gpc"] {
+        for name in ["protobuf", "ungrpc"] {
             assert!(converter(name).is_some(), "{name}");
         }
         assert_eq!(fetch("nonsense").or(converter("lowr")), None);

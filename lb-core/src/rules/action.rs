@@ -23,7 +23,7 @@ use crate::{
     log::LogFormat,
     request::{Assignment, LogLevel, RequestView, Scope},
     rules::Service,
-    stick_table::{Event, Level, Tracked},
+    stick_table::{Column, Event, Level, Tracked},
 };
 
 /// A compiled action.
@@ -75,8 +75,8 @@ pub(super) enum Action {
     Track(Box<Track>),
     /// Add 1 to a column of what a counter tracks.
     Increment(usize, Event),
-    /// Set `gpt0` of what a counter tracks.
-    SetTag(usize, Box<Expr>),
+    /// Set a tag of what a counter tracks.
+    SetTag(usize, Column, Box<Expr>),
     /// Set the value of a key in the file of a map.
     SetMap(Arc<PatternFile>, LogFormat, LogFormat),
     /// Take a key out of the file of a map.

@@ -3,14 +3,14 @@
 mod captures;
 mod maps;
 
-use std::{collections::BTreeMap, fmt, io, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, io, path::Path, sync::Arc};
 
 use super::{
     ProxyRules, Rule, RuleError, RuleWarning, Rules, User,
     action::{self, Action, Context, Place},
     choose::{Choice, Name},
     stick::Stick,
-    words::{Words, duration},
+    words::{Words, inspect_delay},
 };
 use crate::{
     acl::{AclSet, Condition, Site},
@@ -85,18 +85,6 @@ fn stage(place: Place) -> Stage {
         Place::HttpRequest => Stage::Request,
         Place::HttpResponse | Place::HttpAfterResponse => Stage::Response,
     }
-}
-
-/// The time behind `inspect-delay`, the first of `words`.
-fn inspect_delay(words: &[&str]) -> Result<Duration, RuleError> {
-    if let Some(extra) = words.get(2) {
-        return Err(RuleError::new(2, format!("unexpected '{extra}'")));
-    }
-    let word = words.get(1).copied().unwrap_or_default();
-    duration(word).ok_or_else(|| {
-        RuleError::new(1, format!("'{word}' is no duration"))
-            .expecting("a number with us, ms, s, m, h or d")
-    })
 }
 
 impl<'l> RulesBuilder<'l> {

@@ -15,7 +15,7 @@ use crate::{
     head::{HeadMut, HeadRef},
     log::LogFormat,
     request::{Addresses, Assignment, ConnectionInfo, LogLevel, RequestView, RuleState, Scope},
-    stick_table::{Column, Level, Tracked},
+    stick_table::{Level, Tracked},
 };
 
 /// How a list of rules ended.
@@ -301,11 +301,13 @@ impl Change {
                 tracked.count(view.now, *event);
                 None
             }
-            Action::SetTag(counter, expr) => {
+            Action::SetTag(counter, column, expr) => {
                 let tracked = view.state.trackers.tracked(*counter)?;
                 let value = u64::try_from(expr.value(view)?.integer()?).ok()?;
                 let (table, key) = (tracked.table(), tracked.key());
-                table.set(view.now, key, Column::Gpt0, value);
+                if table.stores(*column) {
+                    table.set(view.now, key, *column, value);
+                }
                 None
             }
             Action::SetMap(file, key, value) => {

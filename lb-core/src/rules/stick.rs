@@ -5,9 +5,11 @@ use std::{sync::Arc, time::Instant};
 use super::ProxyRules;
 use crate::{
     acl::Condition,
+    config::ServerIdentity,
     expr::Expr,
     request::RequestView,
-    stick_table::{Key, StickTable},
+    server::Server,
+    stick_table::{Key, Remembered, StickTable},
 };
 
 /// Most entries that one request, or one response, makes.
@@ -44,10 +46,14 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// The stream went to the server of this number.
-    pub fn remember(&self, now: Instant, server: u32) {
+    /// The stream went to this server.
+    pub fn remember(&self, now: Instant, server: &Server) {
         for (table, key) in &self.entries {
-            table.set_server(now, key, server);
+            let known_by = match table.config().server_key {
+                ServerIdentity::Name => Some(Arc::clone(&server.config().name)),
+                ServerIdentity::Address => server.address().map(|at| at.to_string().into()),
+            };
+            table.set_server(now, key, server.number(), known_by.as_ref());
         }
     }
 
@@ -64,9 +70,8 @@ impl ProxyRules {
         !self.rules.sticks.is_empty()
     }
 
-    /// `stick` lines about requests: the number of the server that a table remembers, and where the server is to be
-    /// remembered.
-    pub fn stick(&self, view: &RequestView<'_>) -> (Option<u32>, Stores) {
+    /// `stick` lines about requests: the server that a table remembers, and where the server is to be remembered.
+    pub fn stick(&self, view: &RequestView<'_>) -> (Option<Remembered>, Stores) {
         let mut server = None;
         let mut stores = Stores::default();
         for stick in &self.rules.sticks {

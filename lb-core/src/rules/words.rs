@@ -105,3 +105,15 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     };
     Some(Duration::from_micros(number.checked_mul(micros)?))
 }
+
+/// The time behind `inspect-delay`, the first of `words`.
+pub(super) fn inspect_delay(words: &[&str]) -> Result<Duration, RuleError> {
+    if let Some(extra) = words.get(2) {
+        return Err(RuleError::new(2, format!("unexpected '{extra}'")));
+    }
+    let word = words.get(1).copied().unwrap_or_default();
+    duration(word).ok_or_else(|| {
+        RuleError::new(1, format!("'{word}' is no duration"))
+            .expecting("a number with us, ms, s, m, h or d")
+    })
+}

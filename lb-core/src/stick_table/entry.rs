@@ -1,144 +1,9 @@
 //! One entry: the columns that its table stores.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use super::Event;
+use super::{Column, Event};
 use crate::config::StoreKind;
-
-/// A column, without the period of the `*_rate` ones; in the order in which `show table` lists them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Column {
-    /// `server_id`.
-    ServerId,
-    /// `gpt0`.
-    Gpt0,
-    /// `gpc0`.
-    Gpc0,
-    /// `gpc0_rate`.
-    Gpc0Rate,
-    /// `conn_cnt`.
-    ConnCnt,
-    /// `conn_rate`.
-    ConnRate,
-    /// `conn_cur`.
-    ConnCur,
-    /// `sess_cnt`.
-    SessCnt,
-    /// `sess_rate`.
-    SessRate,
-    /// `http_req_cnt`.
-    HttpReqCnt,
-    /// `http_req_rate`.
-    HttpReqRate,
-    /// `http_err_cnt`.
-    HttpErrCnt,
-    /// `http_err_rate`.
-    HttpErrRate,
-    /// `bytes_in_cnt`.
-    BytesInCnt,
-    /// `bytes_in_rate`.
-    BytesInRate,
-    /// `bytes_out_cnt`.
-    BytesOutCnt,
-    /// `bytes_out_rate`.
-    BytesOutRate,
-    /// `gpc1`.
-    Gpc1,
-    /// `gpc1_rate`.
-    Gpc1Rate,
-    /// `http_fail_cnt`.
-    HttpFailCnt,
-    /// `http_fail_rate`.
-    HttpFailRate,
-}
-
-impl Column {
-    /// The column of a `store` word and its period in milliseconds, 0 for those without.
-    pub(super) fn of(kind: StoreKind) -> (Self, u64) {
-        let ms = |period: Duration| u64::try_from(period.as_millis()).unwrap_or(u64::MAX).max(1);
-        match kind {
-            StoreKind::ServerId => (Self::ServerId, 0),
-            StoreKind::Gpc0 => (Self::Gpc0, 0),
-            StoreKind::Gpc0Rate(p) => (Self::Gpc0Rate, ms(p)),
-            StoreKind::Gpc1 => (Self::Gpc1, 0),
-            StoreKind::Gpc1Rate(p) => (Self::Gpc1Rate, ms(p)),
-            StoreKind::Gpt0 => (Self::Gpt0, 0),
-            StoreKind::ConnCnt => (Self::ConnCnt, 0),
-            StoreKind::ConnCur => (Self::ConnCur, 0),
-            StoreKind::ConnRate(p) => (Self::ConnRate, ms(p)),
-            StoreKind::SessCnt => (Self::SessCnt, 0),
-            StoreKind::SessRate(p) => (Self::SessRate, ms(p)),
-            StoreKind::HttpReqCnt => (Self::HttpReqCnt, 0),
-            StoreKind::HttpReqRate(p) => (Self::HttpReqRate, ms(p)),
-            StoreKind::HttpErrCnt => (Self::HttpErrCnt, 0),
-            StoreKind::HttpErrRate(p) => (Self::HttpErrRate, ms(p)),
-            StoreKind::HttpFailCnt => (Self::HttpFailCnt, 0),
-            StoreKind::HttpFailRate(p) => (Self::HttpFailRate, ms(p)),
-            StoreKind::BytesInCnt => (Self::BytesInCnt, 0),
-            StoreKind::BytesInRate(p) => (Self::BytesInRate, ms(p)),
-            StoreKind::BytesOutCnt => (Self::BytesOutCnt, 0),
-            StoreKind::BytesOutRate(p) => (Self::BytesOutRate, ms(p)),
-        }
-    }
-
-    /// Every column.
-    pub const ALL: [Self; 21] = [
-        Self::ServerId,
-        Self::Gpt0,
-        Self::Gpc0,
-        Self::Gpc0Rate,
-        Self::ConnCnt,
-        Self::ConnRate,
-        Self::ConnCur,
-        Self::SessCnt,
-        Self::SessRate,
-        Self::HttpReqCnt,
-        Self::HttpReqRate,
-        Self::HttpErrCnt,
-        Self::HttpErrRate,
-        Self::BytesInCnt,
-        Self::BytesInRate,
-        Self::BytesOutCnt,
-        Self::BytesOutRate,
-        Self::Gpc1,
-        Self::Gpc1Rate,
-        Self::HttpFailCnt,
-        Self::HttpFailRate,
-    ];
-
-    /// The column of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|column| column.name() == name)
-    }
-
-    /// As written after `store`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ServerId => "server_id",
-            Self::Gpc0 => "gpc0",
-            Self::Gpc0Rate => "gpc0_rate",
-            Self::Gpc1 => "gpc1",
-            Self::Gpc1Rate => "gpc1_rate",
-            Self::Gpt0 => "gpt0",
-            Self::ConnCnt => "conn_cnt",
-            Self::ConnCur => "conn_cur",
-            Self::ConnRate => "conn_rate",
-            Self::SessCnt => "sess_cnt",
-            Self::SessRate => "sess_rate",
-            Self::HttpReqCnt => "http_req_cnt",
-            Self::HttpReqRate => "http_req_rate",
-            Self::HttpErrCnt => "http_err_cnt",
-            Self::HttpErrRate => "http_err_rate",
-            Self::HttpFailCnt => "http_fail_cnt",
-            Self::HttpFailRate => "http_fail_rate",
-            Self::BytesInCnt => "bytes_in_cnt",
-            Self::BytesInRate => "bytes_in_rate",
-            Self::BytesOutCnt => "bytes_out_cnt",
-            Self::BytesOutRate => "bytes_out_rate",
-        }
-    }
-}
 
 /// A number, or a frequency over two periods of which the older one fades.
 #[derive(Debug, Clone, Copy)]
@@ -146,30 +11,33 @@ struct Slot {
     column: Column,
     /// 0 for a plain number, which is in `current`.
     period_ms: u64,
-    /// Number of the period that `current` counts.
-    period: u64,
+    /// When the period that `current` counts began.
+    start: u64,
     current: u64,
     previous: u64,
 }
 
 impl Slot {
     fn add(&mut self, ms: u64, n: u64) {
-        if let Some(period) = ms.checked_div(self.period_ms) {
-            self.roll(period);
+        if self.period_ms > 0 {
+            self.roll(ms);
         }
         self.current = self.current.saturating_add(n);
     }
 
-    fn roll(&mut self, period: u64) {
-        if period > self.period {
-            self.previous = if period == self.period + 1 {
-                self.current
-            } else {
-                0
-            };
-            self.current = 0;
-            self.period = period;
+    fn roll(&mut self, ms: u64) {
+        let age = ms.saturating_sub(self.start);
+        if age < self.period_ms {
+            return;
         }
+        let next = age < self.period_ms.saturating_mul(2);
+        self.previous = if next { self.current } else { 0 };
+        self.start = if next {
+            self.start + self.period_ms
+        } else {
+            ms
+        };
+        self.current = 0;
     }
 
     /// The number, or current + previous * what is left of the period.
@@ -177,8 +45,8 @@ impl Slot {
         if self.period_ms == 0 {
             return self.current;
         }
-        self.roll(ms / self.period_ms);
-        let left = self.period_ms - ms % self.period_ms;
+        self.roll(ms);
+        let left = self.period_ms.saturating_sub(ms.saturating_sub(self.start));
         let faded = u128::from(self.previous) * u128::from(left) / u128::from(self.period_ms);
         self.current
             .saturating_add(u64::try_from(faded).unwrap_or(u64::MAX))
@@ -186,7 +54,7 @@ impl Slot {
 }
 
 /// One column of an entry as `show table` lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
     /// Which.
     pub column: Column,
@@ -194,29 +62,51 @@ pub struct Cell {
     pub period_ms: Option<u64>,
     /// Its number, or the events in its last period.
     pub value: u64,
+    /// The text of `server_key`, if there is any.
+    pub text: Option<Arc<str>>,
+}
+
+/// A column as it is told to other hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Datum {
+    /// A number.
+    Number(u64),
+    /// A frequency: milliseconds since the beginning of its period, events in it and in the one before.
+    Rate {
+        /// Milliseconds since the beginning of the period.
+        age: u64,
+        /// Events in the period.
+        current: u64,
+        /// Events in the period before.
+        previous: u64,
+    },
+    /// A text, if there is any.
+    Text(Option<Arc<str>>),
 }
 
 /// Columns of one key.
 #[derive(Debug, Clone)]
 pub struct Entry {
     slots: Box<[Slot]>,
+    server_key: Option<Arc<str>>,
 }
 
 impl Entry {
     pub(super) fn new(store: &[StoreKind]) -> Self {
-        let slot = |kind: &StoreKind| {
-            let (column, period_ms) = Column::of(*kind);
-            Slot {
-                column,
-                period_ms,
-                period: 0,
-                current: 0,
-                previous: 0,
-            }
+        let slot = |(column, period_ms)| Slot {
+            column,
+            period_ms,
+            start: 0,
+            current: 0,
+            previous: 0,
         };
-        let mut slots: Box<[Slot]> = store.iter().map(slot).collect();
+        let columns = store.iter().copied().flat_map(Column::each);
+        let mut slots: Box<[Slot]> = columns.map(slot).collect();
         slots.sort_by_key(|slot| slot.column);
-        Self { slots }
+        Self {
+            slots,
+            server_key: None,
+        }
     }
 
     pub(super) fn count(&mut self, ms: u64, event: Event) {
@@ -229,8 +119,9 @@ impl Entry {
             Event::HttpFailure => (&[C::HttpFailCnt, C::HttpFailRate], 1),
             Event::BytesIn(n) => (&[C::BytesInCnt, C::BytesInRate], n),
             Event::BytesOut(n) => (&[C::BytesOutCnt, C::BytesOutRate], n),
-            Event::Gpc0 => (&[C::Gpc0, C::Gpc0Rate], 1),
-            Event::Gpc1 => (&[C::Gpc1, C::Gpc1Rate], 1),
+            Event::Gpc0 => (&[C::Gpc0, C::Gpc0Rate, C::Gpc(0), C::GpcRate(0)], 1),
+            Event::Gpc1 => (&[C::Gpc1, C::Gpc1Rate, C::Gpc(1), C::GpcRate(1)], 1),
+            Event::Gpc(index) => (&[C::Gpc(index), C::GpcRate(index)], 1),
         };
         for slot in &mut self.slots {
             if columns.contains(&slot.column) {
@@ -239,9 +130,25 @@ impl Entry {
         }
     }
 
+    fn place(&self, column: Column) -> Option<usize> {
+        let of = |wanted| self.slots.iter().position(|slot| slot.column == wanted);
+        of(column).or_else(|| of(column.in_array()?))
+    }
+
     pub(super) fn value(&self, ms: u64, column: Column) -> Option<u64> {
-        let slot = self.slots.iter().find(|slot| slot.column == column)?;
+        let slot = self.slots.get(self.place(column)?)?;
         Some(slot.value(ms))
+    }
+
+    /// Name or address of the server that the entry remembers.
+    pub(super) fn server_key(&self) -> Option<&Arc<str>> {
+        self.server_key.as_ref()
+    }
+
+    pub(super) fn set_server_key(&mut self, key: Option<&Arc<str>>) {
+        if self.server_key.as_ref() != key && self.place(Column::ServerKey).is_some() {
+            self.server_key = key.cloned();
+        }
     }
 
     /// A connection ended: `conn_cur`.
@@ -255,8 +162,9 @@ impl Entry {
 
     /// Sets a column; that of a rate is then what happened in the present period.
     pub(super) fn set(&mut self, ms: u64, column: Column, value: u64) {
-        for slot in self.slots.iter_mut().filter(|s| s.column == column) {
-            slot.period = ms.checked_div(slot.period_ms).unwrap_or(0);
+        let place = self.place(column);
+        if let Some(slot) = place.and_then(|place| self.slots.get_mut(place)) {
+            slot.start = ms;
             slot.previous = 0;
             slot.current = value;
         }
@@ -267,7 +175,47 @@ impl Entry {
             column: slot.column,
             period_ms: (slot.period_ms > 0).then_some(slot.period_ms),
             value: slot.value(ms),
+            text: self
+                .server_key
+                .clone()
+                .filter(|_| slot.column == Column::ServerKey),
         };
         self.slots.iter().map(cell).collect()
+    }
+
+    /// Every column as other hosts are told it.
+    pub(super) fn data(&self, ms: u64) -> Vec<Datum> {
+        let datum = |slot: &Slot| match slot {
+            slot if slot.column == Column::ServerKey => Datum::Text(self.server_key.clone()),
+            slot if slot.period_ms == 0 => Datum::Number(slot.current),
+            slot => Datum::Rate {
+                age: ms.saturating_sub(slot.start),
+                current: slot.current,
+                previous: slot.previous,
+            },
+        };
+        self.slots.iter().map(datum).collect()
+    }
+
+    /// What another host told of a column. Its present connections are not those of this host.
+    pub(super) fn learn(&mut self, ms: u64, column: Column, datum: &Datum) {
+        let slot = self.slots.iter_mut().find(|slot| slot.column == column);
+        let Some(slot) = slot.filter(|_| column != Column::ConnCur) else {
+            return;
+        };
+        match datum {
+            Datum::Number(number) if slot.period_ms == 0 => slot.current = *number,
+            Datum::Rate {
+                age,
+                current,
+                previous,
+            } if slot.period_ms > 0 => {
+                slot.start = ms.saturating_sub(*age);
+                slot.current = *current;
+                slot.previous = *previous;
+            }
+            Datum::Text(text) if column == Column::ServerKey => self.server_key.clone_from(text),
+            _ => {}
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr};
 
+use crate::config::TableKey;
+
 /// A key: an address, a number, or bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(Kind);
@@ -29,6 +31,24 @@ impl Key {
         match self.0 {
             Kind::Ip(ip) => Some(ip),
             _ => None,
+        }
+    }
+
+    /// Writes it as other hosts are told keys of this type.
+    pub(crate) fn put(&self, kind: TableKey, out: &mut Vec<u8>) {
+        match (&self.0, kind) {
+            (Kind::Ip(IpAddr::V4(ip)), TableKey::Ipv6) => {
+                out.extend_from_slice(&ip.to_ipv6_mapped().octets());
+            }
+            (Kind::Ip(IpAddr::V4(ip)), _) => out.extend_from_slice(&ip.octets()),
+            (Kind::Ip(IpAddr::V6(ip)), _) => out.extend_from_slice(&ip.octets()),
+            (Kind::Integer(number), _) => out.extend_from_slice(&number.to_be_bytes()),
+            (Kind::Bytes(bytes), kind) => {
+                if matches!(kind, TableKey::String(_)) {
+                    crate::peers::put_number(bytes.len() as u64, out);
+                }
+                out.extend_from_slice(bytes);
+            }
         }
     }
 

@@ -18,11 +18,10 @@ fn table(
 ) -> (StickTable, Instant) {
     let now = crate::test_clock::now();
     let config = StickTableConfig {
-        key: TableKey::Ip,
-        size,
         expire: expire.map(Duration::from_secs),
         nopurge,
         store: store.to_vec(),
+        ..StickTableConfig::new(TableKey::Ip, size)
     };
     (StickTable::new(&config, now), now)
 }
@@ -105,11 +104,7 @@ fn a_stream_counts_on_its_own_tracker_and_else_on_that_of_the_connection() {
 fn values_become_keys_of_the_tables_type() {
     let key = |of: TableKey, value: Value<'_>| {
         let config = StickTableConfig {
-            key: of,
-            size: 1,
-            expire: None,
-            nopurge: false,
-            store: vec![],
+            ..StickTableConfig::new(of, 1)
         };
         let table = StickTable::new(&config, crate::test_clock::now());
         table.key_of(value).map(|key| key.to_string())
@@ -157,14 +152,71 @@ fn mapped_addresses_are_the_same_key_and_binary_keys_are_padded() {
     assert_eq!(Key::from_ip(mapped), ip(1));
     let now = crate::test_clock::now();
     let config = StickTableConfig {
-        key: TableKey::Binary(4),
-        size: 1,
-        expire: None,
-        nopurge: false,
-        store: vec![],
+        ..StickTableConfig::new(TableKey::Binary(4), 1)
     };
     let table = StickTable::new(&config, now);
     assert_eq!(table.key_of_bytes(b"ab"), table.key_of_bytes(b"ab\0\0"));
     assert_eq!(table.key_of_bytes(b"abcdef"), table.key_of_bytes(b"abcd"));
     assert_eq!(Key::from_bytes(&[0, 0xab]).to_string(), "00AB");
+}
+
+#[test]
+fn arrays_stand_for_the_columns_that_are_their_first_elements() {
+    let period = Duration::from_secs(10);
+    let store = [
+        StoreKind::Gpc(2),
+        StoreKind::GpcRate(2, period),
+        StoreKind::Gpt(1),
+    ];
+    let (table, now) = table(10, None, false, &store);
+    table.count(now, &ip(1), Event::Gpc1);
+    table.count(now, &ip(1), Event::Gpc(1));
+    table.count(now, &ip(1), Event::Gpc(7));
+    table.set(now, &ip(1), Column::Gpt0, 5);
+    let value = |column| table.value(now, &ip(1), column);
+    assert_eq!(
+        (value(Column::Gpc(1)), value(Column::Gpc1)),
+        (Some(2), Some(2))
+    );
+    assert_eq!(
+        (value(Column::Gpc0), value(Column::Gpc(7))),
+        (Some(0), None)
+    );
+    assert_eq!(value(Column::Gpc1Rate), Some(2));
+    assert_eq!(value(Column::Gpt(0)), Some(5));
+    assert!(table.stores(Column::Gpc1) && !table.stores(Column::Gpc(2)));
+    let names: Vec<_> = table.columns().map(|(column, _)| column.name()).collect();
+    assert_eq!(names, ["gpt0", "gpc0", "gpc1", "gpc0_rate", "gpc1_rate"]);
+    assert_eq!(Column::named("gpc12_rate"), Some(Column::GpcRate(12)));
+}
+
+#[test]
+fn changes_are_told_in_their_order_and_each_once() {
+    let now = crate::test_clock::now();
+    let config = StickTableConfig {
+        expire: Some(Duration::from_secs(60)),
+        store: vec![StoreKind::Gpc0],
+        peers: Some("pair".into()),
+        ..StickTableConfig::new(TableKey::Ip, 10)
+    };
+    let table = StickTable::new(&config, now);
+    for key in [1, 2, 1, 1] {
+        table.count(now, &ip(key), Event::Gpc0);
+    }
+    table.learn(now, &ip(3), Some(Duration::from_secs(5)), &[]);
+    let next = |after, only_local| {
+        let change = table.next_change(now, after, only_local);
+        change.map(|change| (change.number, change.key))
+    };
+    // What changed before anybody was told of it is one change.
+    assert_eq!(next(0, true), Ok((1, ip(1))));
+    assert_eq!(next(1, true), Ok((2, ip(2))));
+    assert_eq!(next(2, true), Err(3));
+    assert_eq!(next(2, false), Ok((3, ip(3))));
+    table.count(now, &ip(1), Event::Gpc0);
+    assert_eq!(next(2, true), Ok((4, ip(1))));
+    assert_eq!(table.last_changes(), (4, 4));
+    // What is learned goes when its own host forgets it, whatever is older here.
+    assert_eq!(table.len(now + Duration::from_secs(6)), 2);
+    assert_eq!(table.next_change(now, 4, false), Err(4));
 }

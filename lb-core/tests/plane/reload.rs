@@ -153,11 +153,8 @@ fn a_table_goes_on_as_long_as_its_declaration_is_the_same() {
     let web = |port: &Port, size| {
         let mut web = proxy("web", port, &[("a", origin.address)]);
         web.stick_table = Some(StickTableConfig {
-            key: TableKey::Ip,
-            size,
-            expire: None,
-            nopurge: false,
             store: vec![StoreKind::ConnCur, StoreKind::HttpReqCnt],
+            ..StickTableConfig::new(TableKey::Ip, size)
         });
         web.rules = rules(|rules| {
             rules

@@ -11,11 +11,9 @@ use crate::common::{Origin, Plane, ask, listen, ok, rules};
 
 fn table(key: TableKey, store: &[StoreKind]) -> Option<StickTableConfig> {
     Some(StickTableConfig {
-        key,
-        size: 100,
         expire: Some(Duration::from_secs(60)),
-        nopurge: false,
         store: store.to_vec(),
+        ..StickTableConfig::new(key, 100)
     })
 }
 

@@ -7,6 +7,7 @@
 
 pub mod command;
 pub mod execute;
+pub mod peers;
 pub mod tables;
 
 use std::{io, time::Duration};

@@ -24,6 +24,7 @@ mod lexer;
 mod log;
 mod obsolete;
 mod option;
+mod peers;
 mod persistence;
 mod proxy;
 mod resolvers;
@@ -47,7 +48,7 @@ use std::{
 };
 
 use lb_core::{
-    config::{Config, Mode, StoreKind, TlsCertificate, TlsSettings},
+    config::{Config, Mode, PeersConfig, TlsCertificate, TlsSettings},
     expr::ProxyFacts,
 };
 
@@ -159,6 +160,7 @@ struct Reader {
     userlists: Vec<Userlist>,
     http_errors: error_pages::Sections,
     resolvers: Vec<lb_core::config::Resolvers>,
+    peers: Vec<peers::Draft>,
     proxies: Vec<Pending>,
 }
 
@@ -183,6 +185,7 @@ impl Reader {
                     self.http_errors
                         .extend([error_pages::section(&section, context)]);
                 }
+                Kind::Peers => self.peers(&section, context),
                 Kind::Resolvers => self.resolvers.push(resolvers::read(&section, context)),
                 Kind::Userlist => self.userlists.push(userlist::read(&section, context)),
                 Kind::Frontend | Kind::Backend | Kind::Listen => self.proxy(section, context),
@@ -346,6 +349,7 @@ impl Reader {
 
     fn finish(mut self, context: &mut Context<'_>) -> Config {
         server_watch::resolve_tracks(&mut self.proxies, context);
+        peers::check(&mut self.proxies, &self.peers, context);
         for pending in &mut self.proxies {
             error_pages::complete(&mut pending.draft, &self.http_errors, context);
         }
@@ -366,6 +370,11 @@ impl Reader {
         for pending in &self.proxies {
             pending.tell(facts.entry(pending.place.name.as_str().into()).or_default());
         }
+        let shared = self.peers.iter().flat_map(peers::Draft::tables);
+        for (name, key) in shared {
+            facts.entry(name).or_default().table = Some(key);
+        }
+        let local = self.local_peer(context);
         let named = Named {
             userlists: &self.userlists,
             proxies: Arc::new(facts),
@@ -395,14 +404,21 @@ impl Reader {
             config.saved_servers.extend(saved);
             config.proxies.push(proxy);
         }
+        peers::add(&mut config, self.peers, &local, context);
         // What `stick` lines remember is the server.
-        let stuck = config
-            .proxies
-            .iter_mut()
-            .filter(|p| stick_tables.contains(&p.name));
-        for table in stuck.filter_map(|proxy| proxy.stick_table.as_mut()) {
-            if !table.store.contains(&StoreKind::ServerId) {
-                table.store.push(StoreKind::ServerId);
+        for proxy in &mut config.proxies {
+            let used = stick_tables.contains(&proxy.name);
+            if let Some(table) = proxy.stick_table.as_mut().filter(|_| used) {
+                persistence::remembers_servers(table);
+            }
+            if let Some(section) = &mut proxy.peers {
+                let mut changed = PeersConfig::clone(section);
+                for (name, table) in &mut changed.tables {
+                    if stick_tables.contains(&section.table_name(name)) {
+                        persistence::remembers_servers(table);
+                    }
+                }
+                *section = Arc::new(changed);
             }
         }
         config

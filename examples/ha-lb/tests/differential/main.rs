@@ -41,6 +41,7 @@ mod replies;
 mod responses;
 mod rules;
 mod sessions;
+mod shared;
 mod states;
 mod stats_page;
 mod tables;

@@ -45,7 +45,7 @@ pub(super) async fn forward(
         return Next::Close;
     };
     let forced = use_server(connection, x, proxy, backend);
-    let sticks = sticks(connection, x, proxy);
+    let sticks = sticks(connection, x, proxy, backend);
     let cookie = take_cookie(connection, x, backend);
     let hash = hash(connection, x, backend);
     write_request(connection, x, summary, proxy);
@@ -145,7 +145,7 @@ fn use_server(
 }
 
 /// What the `stick` lines say.
-fn sticks(connection: &Connection, x: &Exchange, proxy: &ProxyConfig) -> Sticks {
+fn sticks(connection: &Connection, x: &Exchange, proxy: &ProxyConfig, backend: &Backend) -> Sticks {
     if !proxy.rules.sticks() {
         return Sticks::default();
     }
@@ -153,7 +153,8 @@ fn sticks(connection: &Connection, x: &Exchange, proxy: &ProxyConfig) -> Sticks 
     let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
         .with_request(head)
         .with_backend(&proxy.name);
-    proxy.rules.stick(&view)
+    let (remembered, stores) = proxy.rules.stick(&view);
+    (remembered.and_then(|it| backend.number_of(&it)), stores)
 }
 
 /// Hash of the key that `balance` names.

@@ -60,7 +60,7 @@ pub(super) fn inspect(
             .with_response(response)
             .with_answer(received, true)
             .with_backend(&proxy.name);
-        proxy.rules.learn(&view).remember(now, server.number());
+        proxy.rules.learn(&view).remember(now, server);
     }
     inspected
 }

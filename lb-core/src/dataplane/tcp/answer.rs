@@ -89,10 +89,7 @@ pub(super) async fn inspect(
         let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
             .with_answer(bytes, true)
             .with_backend(&proxy.name);
-        proxy
-            .rules
-            .learn(&view)
-            .remember(clock::recent(), server.number());
+        proxy.rules.learn(&view).remember(clock::recent(), server);
     }
     None
 }

@@ -6,7 +6,7 @@ use super::Converter;
 use crate::{
     expr::{
         Type, Value,
-        args::{ArgKind, ArgSpec, Argument, may},
+        args::{ArgKind, ArgSpec, Argument, may, need},
         fetch::{servers::usable, tables::table},
     },
     request::RequestView,
@@ -46,6 +46,29 @@ pub(super) const COLUMNS: &[Converter] = columns! {
     "table_server_id", ServerId, "Column server_id of the input's entry.";
     "table_sess_cnt", SessCnt, "Column sess_cnt of the input's entry.";
     "table_sess_rate", SessRate, "Column sess_rate of the input's entry.";
+};
+
+macro_rules! elements {
+    ($($name:literal, $column:path, $doc:literal;)*) => {
+        &[$(
+            Converter::row($name, ELEMENT_ARGS, Type::Any, Type::Int, $doc, |value, args, view| {
+                let index = u8::try_from(args.first()?.int()?).ok()?;
+                read(value, args.get(1..)?, view, $column(index))
+            }),
+        )*]
+    };
+}
+
+const ELEMENT_ARGS: &[ArgSpec] = &[
+    need("element", ArgKind::Within(0, 99)),
+    may("table", ArgKind::Table),
+];
+
+/// Elements of arrays.
+pub(super) const ELEMENTS: &[Converter] = elements! {
+    "table_gpc", Column::Gpc, "An element of gpc of the input's entry.";
+    "table_gpc_rate", Column::GpcRate, "An element of gpc_rate of the input's entry.";
+    "table_gpt", Column::Gpt, "An element of gpt of the input's entry.";
 };
 
 /// The others.

@@ -27,6 +27,11 @@ impl Spot<'_> {
         value.or_else(|| self.table.stores(column).then_some(0))
     }
 
+    /// What is not in the array is 0.
+    fn element(&self, column: Column) -> Option<u64> {
+        Some(self.read(column).unwrap_or(0))
+    }
+
     fn kilobytes(&self, column: Column) -> Option<u64> {
         self.read(column).map(|bytes| bytes >> 10)
     }
@@ -185,6 +190,49 @@ macro_rules! values {
             $($own)*
         }
     };
+}
+
+/// Rows of a fetch of an element of an array: of what is tracked, and of the source.
+macro_rules! element_rows {
+    ($($name:literal, $doc:literal, $read:expr;)*) => {
+        &[$(
+            row!(
+                concat!("sc_", $name),
+                &[
+                    need("element", ArgKind::Within(0, 99)),
+                    need("counter", ArgKind::Int),
+                    may("table", ArgKind::TrackedTable),
+                ],
+                Type::Int,
+                $doc,
+                |args, view| {
+                    let counter = number(args.get(1..)?)?;
+                    integer($read(&of_counter(counter, args.get(2), view)?, element(args)?))
+                }
+            ),
+            row!(
+                concat!("src_", $name),
+                &[need("element", ArgKind::Within(0, 99)), may("table", ArgKind::Table)],
+                Type::Int,
+                $doc,
+                |args, view| integer($read(&of_source(args.get(1), view)?, element(args)?))
+            ),
+        )*]
+    };
+}
+
+/// The elements of arrays.
+pub(super) const ELEMENTS: &[Fetch] = element_rows! {
+    "get_gpc", "An element of the array of counters.", |s: &Spot<'_>, i: u8| s.element(Column::Gpc(i));
+    "gpc_rate", "Increments of an element of the array of counters in the period.", |s: &Spot<'_>, i: u8| s.element(Column::GpcRate(i));
+    "inc_gpc", "An element of the array of counters after adding 1.", |s: &Spot<'_>, i: u8| s.increment(Event::Gpc(i), Column::Gpc(i));
+    "clr_gpc", "An element of the array of counters, which is then 0.", |s: &Spot<'_>, i: u8| s.clear(Column::Gpc(i));
+    "get_gpt", "An element of the array of tags.", |s: &Spot<'_>, i: u8| s.element(Column::Gpt(i));
+};
+
+/// The element's number in `sc_x(element,...)`.
+fn element(args: &[Argument]) -> Option<u8> {
+    u8::try_from(args.first()?.int()?).ok()
 }
 
 const TABLE_ARG: &[crate::expr::ArgSpec] = &[may("table", ArgKind::TrackedTable)];

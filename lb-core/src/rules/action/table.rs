@@ -364,6 +364,20 @@ pub const ACTIONS: &[ActionSpec] = &[
         parse::tables::increment_gpc1,
     ),
     row(
+        "sc-inc-gpc",
+        ANYWHERE,
+        "sc-inc-gpc(I,N)",
+        "Adds 1 to element I of gpc and gpc_rate of what counter N tracks.",
+        parse::tables::increment_gpc,
+    ),
+    row(
+        "sc-set-gpt",
+        ANYWHERE,
+        "sc-set-gpt(I,N) NUMBER|EXPRESSION",
+        "Sets element I of gpt of what counter N tracks.",
+        parse::tables::set_gpt,
+    ),
+    row(
         "sc-set-gpt0",
         ANYWHERE,
         "sc-set-gpt0(N) NUMBER|EXPRESSION",
@@ -458,7 +472,6 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     ("early-hint", "no interim responses are made"),
     ("lua.", "there is no Lua"),
     ("ot-group", "there is no OpenTracing"),
-    ("sc-", "tables have no arrays of counters"),
     ("send-spoe-group", "there is no SPOE"),
     ("set-mark", "sockets are not marked"),
     ("set-tos", "sockets are not marked"),

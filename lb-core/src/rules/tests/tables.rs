@@ -55,10 +55,6 @@ fn proxies(now: Instant) -> Arc<Proxies> {
     let table = |key| {
         let period = Duration::from_secs(10);
         let config = StickTableConfig {
-            key,
-            size: 100,
-            expire: None,
-            nopurge: false,
             store: vec![
                 StoreKind::ServerId,
                 StoreKind::Gpc0,
@@ -68,6 +64,7 @@ fn proxies(now: Instant) -> Arc<Proxies> {
                 StoreKind::SessCnt,
                 StoreKind::HttpReqRate(period),
             ],
+            ..StickTableConfig::new(key, 100)
         };
         Arc::new(StickTable::new(&config, now))
     };
@@ -218,7 +215,7 @@ fn rules_see_how_servers_are() {
 
 #[test]
 fn tables_remember_servers_by_any_key() {
-    let (world, _proxies) = connected();
+    let (world, proxies) = connected();
     let now = world.connection.accepted_at;
     let world = world.request("GET", "/u", &["x-user: joe"]);
     let rules = build(&[
@@ -227,8 +224,14 @@ fn tables_remember_servers_by_any_key() {
     ]);
     let (server, stores) = rules.stick(&world.view());
     assert_eq!(server, None);
-    stores.remember(now, 2);
-    assert_eq!(rules.stick(&world.view()).0, Some(2));
+    let server = proxies.backend.servers().last().unwrap();
+    stores.remember(now, server);
+    let remembered = rules.stick(&world.view()).0.unwrap();
+    assert_eq!(remembered.number, Some(server.number()));
+    assert_eq!(
+        proxies.backend.number_of(&remembered),
+        Some(server.number())
+    );
     let world = world.request("GET", "/elsewhere", &["x-user: joe"]);
     assert_eq!(rules.stick(&world.view()).0, None);
 }

@@ -54,6 +54,8 @@ pub enum Command {
     ClearCounters(bool),
     /// `show table`.
     ShowTable(Option<String>, Filter),
+    /// `show peers`: a section.
+    ShowPeers(Option<String>),
     /// `clear table`.
     ClearTable(String, Filter),
     /// `set table`: table, key, columns.

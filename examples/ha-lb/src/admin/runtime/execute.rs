@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use super::{
     Executor, PATIENCE,
     command::{self, Command, InfoForm, Selection, StatForm, State, Target, Weight},
-    tables,
+    peers, tables,
 };
 use crate::admin::stat::{
     columns::{self, Column, Kind, Row},
@@ -451,6 +451,9 @@ impl Executor for Runtime {
                 let (balancer, now) = (self.balancer(), Instant::now());
                 tables::show(&balancer, name.as_deref(), filter, level, now)
                     .unwrap_or_else(|told| told)
+            }
+            Command::ShowPeers(name) => {
+                peers::show(&self.balancer(), name.as_deref(), Instant::now())
             }
             Command::ClearTable(name, filter) => done(tables::clear(
                 &self.balancer(),

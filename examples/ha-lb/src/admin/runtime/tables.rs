@@ -169,8 +169,12 @@ pub fn show(
     let Some(name) = wanted else {
         // The last declared first, as HAProxy lists them.
         for proxy in balancer.config.proxies.iter().rev() {
-            if let Some(table) = balancer.tables.get(&proxy.name) {
-                head(&mut text, &proxy.name, table, now);
+            let sections = proxy.peers.iter();
+            let own = sections.flat_map(|s| s.tables.iter().map(|(name, _)| s.table_name(name)));
+            for name in std::iter::once(Arc::clone(&proxy.name)).chain(own) {
+                if let Some(table) = balancer.tables.get(&name) {
+                    head(&mut text, &name, table, now);
+                }
             }
         }
         return Ok(text);
@@ -186,7 +190,7 @@ pub fn show(
         return Ok(text);
     }
     for row in rows {
-        line(&mut text, balancer, (name, table), &row);
+        line(&mut text, table, &row);
     }
     Ok(text)
 }
@@ -208,7 +212,7 @@ fn head(text: &mut String, name: &str, table: &StickTable, now: Instant) {
     );
 }
 
-fn line(text: &mut String, balancer: &Balancer, (name, table): (&str, &StickTable), row: &Row) {
+fn line(text: &mut String, table: &StickTable, row: &Row) {
     let key = match (table.config().key, row.key.ip()) {
         (TableKey::Ipv6, Some(IpAddr::V4(ip))) => ip.to_ipv6_mapped().to_string(),
         _ => row.key.to_string(),
@@ -226,20 +230,14 @@ fn line(text: &mut String, balancer: &Balancer, (name, table): (&str, &StickTabl
     );
     for cell in &row.columns {
         let column = cell.column.name();
-        let _ = match cell.period_ms {
-            Some(period) => write!(text, " {column}({period})={}", cell.value),
-            None => write!(text, " {column}={}", cell.value),
-        };
-        if cell.column == Column::ServerId && cell.value > 0 {
-            let backend = balancer.backends.iter().find(|b| b.name() == name);
-            let servers = backend.map(|b| b.servers()).unwrap_or_default();
-            let server = servers
-                .iter()
-                .find(|s| u64::from(s.config().id) == cell.value);
-            if let Some(server) = server {
-                let _ = write!(text, " server_key={}", server.name());
+        let _ = match (cell.period_ms, cell.column) {
+            (_, Column::ServerKey) => {
+                let server = cell.text.as_deref().unwrap_or("-");
+                write!(text, " {column}={server}")
             }
-        }
+            (Some(period), _) => write!(text, " {column}({period})={}", cell.value),
+            (None, _) => write!(text, " {column}={}", cell.value),
+        };
     }
     text.push('\n');
 }

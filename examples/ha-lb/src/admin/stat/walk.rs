@@ -36,7 +36,8 @@ impl Filter {
             name.to_ascii_lowercase()
                 .contains(&text.to_ascii_lowercase())
         };
-        (self.names.is_empty() || self.names.iter().any(|n| n == name))
+        proxy.peers.is_none()
+            && (self.names.is_empty() || self.names.iter().any(|n| n == name))
             && self.containing.as_ref().is_none_or(contains)
     }
 

@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Resolvers,
     /// `http-errors`.
     HttpErrors,
+    /// `peers`.
+    Peers,
     /// Known by name; its lines are kept and have no effect.
     Inert,
 }
@@ -118,6 +120,7 @@ fn kind(name: &str) -> Kind {
         "userlist" => Kind::Userlist,
         "resolvers" => Kind::Resolvers,
         "http-errors" => Kind::HttpErrors,
+        "peers" => Kind::Peers,
         _ => Kind::Inert,
     }
 }

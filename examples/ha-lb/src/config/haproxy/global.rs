@@ -31,6 +31,8 @@ pub(super) struct Draft {
     server_tls: server_tls::Defaults,
     /// `server-state-file` and `server-state-base`.
     pub(super) states: server_state::Files,
+    /// `localpeer`.
+    pub(super) local_peer: Option<String>,
     /// Where `zero-warning` was given.
     pub(super) zero_warning: Option<Span>,
     /// Keywords of which only the first counts, where several sections have them.
@@ -112,6 +114,7 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
         "set-var" | "set-var-fmt" => return set_variable(&word, args, &draft.variables),
         "nbproc" => return value::number(&args.need("nbproc", "1")?, "nbproc", 1, 64).map(drop),
         "daemon" => global.daemon = true,
+        "localpeer" => draft.local_peer = text(args),
         "zero-warning" => draft.zero_warning = Some(word.span),
         "log-send-hostname" => {
             global.log_send_hostname = Some(text(args).unwrap_or_else(host_name))
@@ -285,7 +288,7 @@ fn text(args: &mut Args<'_>) -> Option<String> {
     args.take().map(|arg| arg.text.to_owned())
 }
 
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     rustix::system::uname()
         .nodename()
         .to_string_lossy()

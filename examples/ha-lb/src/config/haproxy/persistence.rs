@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lb_core::config::{CookieConfig, StickTableConfig, StoreKind, TableKey};
+use lb_core::config::{CookieConfig, ServerIdentity, StickTableConfig, StoreKind, TableKey};
 
 use super::{
     args::{Arg, Args, Context, Parsed},
@@ -56,13 +56,7 @@ pub(super) fn stick_table(
 ) -> Parsed<StickTableConfig> {
     let mut key = None;
     let mut size = None;
-    let mut table = StickTableConfig {
-        key: TableKey::Ip,
-        size: 0,
-        expire: None,
-        nopurge: false,
-        store: Vec::new(),
-    };
+    let mut table = StickTableConfig::new(TableKey::Ip, 0);
     while let Some(word) = args.take() {
         match word.text {
             "type" => key = Some(table_key(args)?),
@@ -80,25 +74,35 @@ pub(super) fn stick_table(
                 )?);
             }
             "nopurge" => table.nopurge = true,
-            "peers" | "write-to" => {
-                args.need(word.text, "a name")?;
-                context.warn(
-                    word.span,
-                    format!("'{}' of a stick-table is ignored", word.text),
-                    "the table is not shared with other hosts",
-                );
+            "peers" => {
+                let section = args.need("peers", "the name of a peers section")?;
+                table.peers = Some(section.text.into());
             }
-            "srvkey" => drop(args.need("srvkey", "addr or name")?),
+            "write-to" => {
+                args.need(word.text, "a name")?;
+                let what = "'write-to' of a stick-table is ignored";
+                context.warn(word.span, what, "nothing is written to the other table");
+            }
+            "srvkey" => {
+                let by = args.need("srvkey", "addr or name")?;
+                table.server_key = match by.text {
+                    "name" => ServerIdentity::Name,
+                    "addr" => ServerIdentity::Address,
+                    _ => return Err(by.refuse("unknown srvkey type", "addr or name")),
+                };
+            }
             "store" => {
                 let arg = args.need("store", "columns")?;
                 for column in split_columns(arg.text) {
-                    table.store.push(column_kind(&arg, column)?);
+                    let kind = column_kind(&arg, column)?;
+                    excluded(&arg, &table.store, kind)?;
+                    table.store.push(kind);
                 }
             }
             _ => {
                 return Err(word.refuse(
                     "unknown word behind 'stick-table'",
-                    "type, size, expire, nopurge, peers or store",
+                    "type, size, expire, nopurge, peers, srvkey or store",
                 ));
             }
         }
@@ -153,7 +157,72 @@ fn split_columns(text: &str) -> Vec<&str> {
     .collect()
 }
 
+/// An array stands in place of the columns that are its first elements.
+fn excluded(arg: &Arg<'_>, store: &[StoreKind], kind: StoreKind) -> Parsed<()> {
+    use StoreKind as S;
+    let array = |kind: &S| matches!(kind, S::Gpt(_) | S::Gpc(_) | S::GpcRate(..));
+    let family = |kind: &S| match kind {
+        S::Gpt0 | S::Gpt(_) => 1,
+        S::Gpc0 | S::Gpc1 | S::Gpc(_) => 2,
+        S::Gpc0Rate(_) | S::Gpc1Rate(_) | S::GpcRate(..) => 3,
+        _ => 0,
+    };
+    let clash = |other: &S| {
+        family(other) > 0 && family(other) == family(&kind) && (array(other) || array(&kind))
+    };
+    if store.iter().any(clash) {
+        return Err(arg.refuse(
+            "an array and the columns that it stands for, or two arrays, cannot be stored together",
+            "gpc(2) instead of gpc0 and gpc1",
+        ));
+    }
+    Ok(())
+}
+
+/// What `stick` lines store in a table.
+pub(super) fn remembers_servers(table: &mut StickTableConfig) {
+    for kind in [StoreKind::ServerId, StoreKind::ServerKey] {
+        if !table.store.contains(&kind) {
+            table.store.push(kind);
+        }
+    }
+}
+
+/// `gpc(n)`, `gpt(n)`, `gpc_rate(n,period)`.
+fn array(arg: &Arg<'_>, column: &str) -> Option<Parsed<StoreKind>> {
+    let (name, inside) = column.split_once('(')?;
+    if !matches!(name, "gpc" | "gpt" | "gpc_rate") {
+        return None;
+    }
+    let inside = inside.strip_suffix(')')?;
+    let (length, period) = match inside.split_once(',') {
+        Some((length, period)) => (length, Some(period)),
+        None => (inside, None),
+    };
+    let part = |text| Arg {
+        text,
+        span: arg.span.clone(),
+    };
+    let length = match value::number(&part(length.trim()), name, 1, 100) {
+        Ok(length) => u8::try_from(length).unwrap_or(u8::MAX),
+        Err(finding) => return Some(Err(finding)),
+    };
+    Some(match (name, period) {
+        ("gpc", None) => Ok(StoreKind::Gpc(length)),
+        ("gpt", None) => Ok(StoreKind::Gpt(length)),
+        ("gpc_rate", Some(period)) => value::time(&part(period.trim()), name, Unit::Milliseconds)
+            .and_then(|period| match period.is_zero() {
+                true => Err(unknown(arg, column)),
+                false => Ok(StoreKind::GpcRate(length, period)),
+            }),
+        _ => Err(unknown(arg, column)),
+    })
+}
+
 fn column_kind(arg: &Arg<'_>, column: &str) -> Parsed<StoreKind> {
+    if let Some(array) = array(arg, column) {
+        return array;
+    }
     let (name, period) = match column.split_once('(') {
         Some((name, rest)) => {
             let inner = rest.strip_suffix(')').ok_or_else(|| unknown(arg, column))?;

@@ -43,6 +43,9 @@ pub(super) fn compare(plan: &mut Plan, old: Option<&Config>, new: Option<&Config
 
 /// `frontend web`.
 fn title(proxy: &ProxyConfig) -> String {
+    if let Some(section) = &proxy.peers {
+        return format!("peers {}", section.name);
+    }
     let word = match (&proxy.frontend, &proxy.backend) {
         (Some(_), Some(_)) => "listen",
         (Some(_), None) => "frontend",
@@ -123,6 +126,7 @@ fn proxy(plan: &mut Plan, old: &ProxyConfig, new: &ProxyConfig) {
     settings.named("stats", differs(&old.stats, &new.stats));
     settings.named("description", old.description != new.description);
     settings.named("stick-table", old.stick_table != new.stick_table);
+    settings.named("peers", old.peers != new.peers);
     settings.named("errorfile", old.error_files != new.error_files);
     settings.named("monitor-uri", old.monitor_uri != new.monitor_uri);
     let log_options = |p: &ProxyConfig| {

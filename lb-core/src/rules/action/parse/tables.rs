@@ -12,7 +12,7 @@ use super::{
 use crate::{
     expr::{Expr, PatternFile},
     rules::{RuleError, words::Words},
-    stick_table::{Event, Level},
+    stick_table::{Column, Event, Level},
 };
 
 pub(in super::super) fn track(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
@@ -86,8 +86,46 @@ pub(in super::super) fn increment_gpc1(words: &mut Words<'_>, _: &mut Context<'_
     Ok(Action::Increment(counter_in(words)?, Event::Gpc1))
 }
 
+/// Element and counter in `sc-inc-gpc(I,N)`.
+fn element_in(words: &Words<'_>) -> Result<(u8, usize), RuleError> {
+    let word = words.last().unwrap_or_default();
+    let inside = word.split_once('(').and_then(|(_, r)| r.strip_suffix(')'));
+    let parts = inside.and_then(|text| text.split_once(','));
+    let numbers = parts.and_then(|(element, counter)| {
+        let element = element.trim().parse().ok().filter(|n| *n < 100)?;
+        let counter = counter.trim().parse().ok().filter(|n| *n < 3)?;
+        Some((element, counter))
+    });
+    numbers.ok_or_else(|| {
+        words
+            .wrong(format!(
+                "'{word}' misses the numbers of its element and its counter"
+            ))
+            .expecting("0 to 99 and 0, 1 or 2 in parentheses")
+    })
+}
+
+pub(in super::super) fn increment_gpc(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    let (element, counter) = element_in(words)?;
+    Ok(Action::Increment(counter, Event::Gpc(element)))
+}
+
+pub(in super::super) fn set_gpt(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let (element, counter) = element_in(words)?;
+    set_tag(words, context, counter, Column::Gpt(element))
+}
+
 pub(in super::super) fn set_gpt0(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
     let counter = counter_in(words)?;
+    set_tag(words, context, counter, Column::Gpt0)
+}
+
+fn set_tag(
+    words: &mut Words<'_>,
+    context: &mut Context<'_>,
+    counter: usize,
+    column: Column,
+) -> Read {
     let number: Option<u32> = words.peek().and_then(|word| word.parse().ok());
     let value = match number {
         Some(number) => {
@@ -96,7 +134,7 @@ pub(in super::super) fn set_gpt0(words: &mut Words<'_>, context: &mut Context<'_
         }
         None => expression(words, context)?,
     };
-    Ok(Action::SetTag(counter, Box::new(value)))
+    Ok(Action::SetTag(counter, column, Box::new(value)))
 }
 
 /// The file in `set-map(FILE)`, which was read already.

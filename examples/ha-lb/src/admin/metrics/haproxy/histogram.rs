@@ -35,7 +35,10 @@ const TIMERS: [(Timer, &str, &str); 4] = [
 ];
 
 pub(super) fn write(out: &mut Exposition, balancer: &Balancer, wanted: Wanted) {
-    let frontends = || balancer.frontends.iter().zip(&balancer.frontend_counters);
+    let frontends = || {
+        let all = balancer.frontends.iter().zip(&balancer.frontend_counters);
+        all.filter(|(frontend, _)| frontend.config().peers.is_none())
+    };
     let backends = || balancer.backends.iter();
     for (timer, word, help) in TIMERS {
         if wanted.frontend {

@@ -40,7 +40,8 @@ const FAMILIES: [Row; 5] = [
 pub(super) fn write(out: &mut Exposition, balancer: &Balancer) {
     for (name, counter, help) in FAMILIES {
         let mut family = out.family(name, Kind::Counter, help);
-        for (frontend, counters) in balancer.frontends.iter().zip(&balancer.frontend_counters) {
+        let frontends = balancer.frontends.iter().zip(&balancer.frontend_counters);
+        for (frontend, counters) in frontends.filter(|(one, _)| one.config().peers.is_none()) {
             let labels = [("proxy", &*frontend.config().name)];
             family.sample(&labels, counter(&counters.http2).value());
         }

@@ -303,6 +303,19 @@ const TABLE: &[Entry] = &[
         },
     ),
     entry(
+        &["show", "peers"],
+        User,
+        "show peers [dict|-] [section]",
+        "dump some information about all the peers or this peers section",
+        |words| {
+            let words = match words.first().map(String::as_str) {
+                Some("dict" | "-") => words.get(1..).unwrap_or_default(),
+                _ => words,
+            };
+            Ok(Command::ShowPeers(words.first().cloned()))
+        },
+    ),
+    entry(
         &["show", "version"],
         User,
         "show version",

@@ -11,7 +11,7 @@ pub(crate) const SECTIONS: &[Entry] = table! {
     supported(&["listen"], HERE, (1, 3), "<name> [from <defaults>]", "frontend and backend in one"),
     supported(&["userlist"], HERE, (1, 1), "<name>", "users for `http_auth`"),
     supported(&["resolvers"], HERE, (1, 1), "<name>", "name servers that servers' names are asked for at"),
-    ignored(&["peers"], HERE, (1, 1), "stick tables are not shared with other hosts"),
+    supported(&["peers"], HERE, (1, 1), "<name>", "hosts that share stick tables"),
     ignored(&["mailers"], HERE, (1, 1), "no mail is sent"),
     ignored(&["cache"], HERE, (1, 1), "nothing is cached; rules that use it are refused"),
     supported(&["http-errors"], HERE, (1, 1), "<name>", "error pages for `errorfiles`"),
@@ -26,6 +26,18 @@ pub(crate) const SECTIONS: &[Entry] = table! {
 /// Keywords of an `http-errors` section (manual §12.4).
 pub(crate) const HTTP_ERRORS: &[Entry] = table! {
     supported(&["errorfile"], HERE, (2, 2), "<status> <file>", "file sent raw instead of an error page"),
+};
+
+/// Keywords of a `peers` section (manual §3.5).
+pub(crate) const PEERS: &[Entry] = table! {
+    supported(&["peer", "server"], HERE, (1, MANY), "<name> [<ip>:<port>] [<word> ...]", "a host; that of the local name is this one"),
+    supported(&["bind"], HERE, (1, MANY), "<ip>:<port> [<word> ...]", "where this host listens for the others"),
+    supported(&["default-bind"], HERE, (0, MANY), "[<word> ...]", "words of the `bind` lines that follow"),
+    supported(&["default-server"], HERE, (0, MANY), "[<word> ...]", "words of the `peer` lines that follow"),
+    supported(&["table"], HERE, (1, MANY), "<name> type <type> size <size> [<word> ...]", "a stick table of the section's own"),
+    supported(&["disabled"], HERE, (0, 0), "", "nothing is shared"),
+    supported(&["enabled"], HERE, (0, 0), "", "tables are shared (the default)"),
+    ignored(&["log"], HERE, (0, MANY), "connections of peers are not logged"),
 };
 
 /// Keywords of a `resolvers` section (manual §5.3.2).

@@ -232,11 +232,9 @@ fn k8s_ingress_statistics_and_tables() {
     assert!(inner.admin.is_none());
     let day = Duration::from_secs(86_400);
     let table = |key, store| StickTableConfig {
-        key,
-        size: 1 << 20,
         expire: Some(day),
-        nopurge: false,
         store,
+        ..StickTableConfig::new(key, 1 << 20)
     };
     assert_eq!(
         config.proxies[1].stick_table,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lb_core::config::{
-    BackendConfig, BindAddress, CookieConfig, LogFormatKind, ServerConfig, SyslogAddress,
+    BackendConfig, BindAddress, CookieConfig, LogFormatKind, ServerConfig, StoreKind, SyslogAddress,
 };
 
 use super::*;
@@ -355,7 +355,7 @@ fn stick_lines_need_a_table_which_then_stores_servers() {
     ));
     assert!(config.proxies[1].rules.sticks());
     let table = config.proxies[1].stick_table.as_ref().unwrap();
-    assert_eq!(table.store, [StoreKind::ServerId]);
+    assert_eq!(table.store, [StoreKind::ServerId, StoreKind::ServerKey]);
     let said = findings(&pair("", "stick on src"));
     assert!(said[0].contains("unable to find table 'b'"), "{said:#?}");
     let said = findings(&pair(

@@ -175,3 +175,63 @@ fn rules_of_defaults_are_taken_over_by_one_kind_of_proxy() {
     let rules = format!("{:?}", quiet(&text).proxies[0].rules);
     assert!(rules.find("/one") < rules.find("/two"), "{rules}");
 }
+
+#[test]
+fn hosts_that_share_tables_are_read_with_their_addresses() {
+    let global = "global\n localpeer lb1\n";
+    let section = "peers pair\n default-server ssl verify none\n bind 10.0.0.1:1024\n server lb1\n \
+                   peer lb2 10.0.0.2:1024\n table own type ip size 1k expire 1m store gpc(3),gpc_rate(3,10s)\n";
+    let table = "stick-table type string size 1k peers pair srvkey addr\n stick on hdr(x-user)\n \
+                 http-request track-sc0 src table pair/own\n server s 10.0.0.9:80";
+    let text = format!("{global}{section}{}", backend(table));
+    let (config, said) = load_text(&text);
+    let config = config.unwrap_or_else(|| panic!("{said}"));
+    let shared = config.proxies[0].stick_table.as_ref().unwrap();
+    assert_eq!(shared.peers.as_deref(), Some("pair"));
+    let proxy = config.proxies.last().unwrap();
+    assert_eq!(proxy.frontend.as_ref().unwrap().binds.len(), 1);
+    let pair = proxy.peers.as_ref().unwrap();
+    assert_eq!(pair.local.as_deref(), Some("lb1"));
+    assert_eq!(&*pair.peers[0].name, "lb2");
+    assert!(pair.peers[0].tls.is_some());
+    assert_eq!(pair.tables[0].1.store.len(), 2);
+
+    // Without a line for this host, or switched off, tables are this host's alone.
+    for lines in ["peer other 10.0.0.3:1024", "peer lb1 :1024\n disabled"] {
+        let text = format!(
+            "{global}peers pair\n {lines}\n{}",
+            backend("stick-table type ip size 1 peers pair\n server s 10.0.0.9:80")
+        );
+        let (config, _) = load_text(&text);
+        let config = config.unwrap();
+        assert_eq!(config.proxies[0].stick_table.as_ref().unwrap().peers, None);
+        assert!(config.proxies[1].frontend.is_none());
+    }
+    for (lines, what) in [
+        ("peer lb2", "lacks an argument"),
+        ("peer lb2 10.0.0.2", "it is not called"),
+        ("peer a :1\n peer a :2", "another peer is called 'a'"),
+        (
+            "table t type ip size 1 store gpc0,gpc(2)",
+            "cannot be stored together",
+        ),
+        ("table t type ip size 1 store gpc(101)", "gpc"),
+        ("table t type ip size 1 srvkey id", "srvkey"),
+        ("server lb1", "has no address"),
+        ("nonsense", "unknown keyword 'nonsense' in 'peers' section"),
+    ] {
+        let said = findings(&format!("{global}peers pair\n {lines}\n"));
+        assert!(
+            said.iter().any(|finding| finding.contains(what)),
+            "{lines}: {said:?}"
+        );
+    }
+    let said = findings(&backend(
+        "stick-table type ip size 1 peers nope\n server s 10.0.0.9:80",
+    ));
+    assert!(
+        said.iter()
+            .any(|f| f.contains("unable to find sync peers 'nope'")),
+        "{said:?}"
+    );
+}
