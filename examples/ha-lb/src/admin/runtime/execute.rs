@@ -449,8 +449,7 @@ impl Executor for Runtime {
             }
             Command::ShowTable(name, filter) => {
                 let (balancer, now) = (self.balancer(), Instant::now());
-                tables::show(&balancer, name.as_deref(), filter, level, now)
-                    .unwrap_or_else(|told| told)
+                said(tables::show(&balancer, name.as_deref(), filter, level, now))
             }
             Command::ShowPeers(name) => {
                 peers::show(&self.balancer(), name.as_deref(), Instant::now())
