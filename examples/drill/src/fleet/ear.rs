@@ -14,7 +14,7 @@ use std::{
 };
 
 use nix::{
-    cmsg_space,
+    cmsg_space, libc,
     sys::{
         socket::{
             ControlMessageOwned, MsgFlags, recvmsg, setsockopt,
@@ -233,11 +233,49 @@ const EVERYTHING: u16 = 3;
 fn listen(port: &str, topic: Topic) -> Result<Socket, Fatal> {
     let everything = Protocol::from(i32::from(EVERYTHING.to_be()));
     let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking(), Some(everything))?;
-    socket.attach_filter(&filter(topic, Interface::lookup(port)?.number()))?;
+    let port = Interface::lookup(port)?.number();
+    socket.attach_filter(&filter(topic, port))?;
+    listen_only_at(&socket, port)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     setsockopt(&socket, ReceiveTimestampns, &true).map_err(io::Error::from)?;
     setsockopt(&socket, RxqOvfl, &1).map_err(io::Error::from)?;
     Ok(socket)
+}
+
+/// What goes by elsewhere, or goes out, does not come by the socket at all: the kernel would copy each frame for it, in
+/// the time of whoever sent it.
+#[expect(
+    unsafe_code,
+    reason = "no safe wrapper makes a sockaddr_ll or sets PACKET_IGNORE_OUTGOING"
+)]
+fn listen_only_at(socket: &Socket, port: u32) -> io::Result<()> {
+    let failed = |outcome| match outcome {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    };
+    let length = |size: usize| u32::try_from(size).unwrap_or_default();
+    // SAFETY: plain C data, for which zeros are valid.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = u16::try_from(libc::AF_PACKET).unwrap_or_default();
+    address.sll_protocol = EVERYTHING.to_be();
+    address.sll_ifindex = i32::try_from(port).map_err(io::Error::other)?;
+    let on: libc::c_int = 1;
+    let (descriptor, place) = (socket.as_raw_fd(), std::ptr::from_ref(&address));
+    // SAFETY: the descriptor is open, and both pointers are to data of the size that is said, which is only read.
+    let (bound, ignores) = unsafe {
+        (
+            libc::bind(descriptor, place.cast(), length(size_of_val(&address))),
+            libc::setsockopt(
+                descriptor,
+                libc::SOL_PACKET,
+                libc::PACKET_IGNORE_OUTGOING,
+                std::ptr::from_ref(&on).cast(),
+                length(size_of_val(&on)),
+            ),
+        )
+    };
+    failed(bound)?;
+    failed(ignores)
 }
 
 /// Classic BPF: frames of the topic that came in by the port with that index.

@@ -140,8 +140,8 @@ pub struct Daemon {
     history: BTreeMap<String, History>,
     /// When the speaker told of them.
     instances_at: Option<Instant>,
-    /// When the balancer is to hear of them again.
-    view_at: Instant,
+    /// When they are looked at again: now and then for the balancer, which shows them; without one, when one changes.
+    view_at: Option<Instant>,
     traffic: status::Traffic,
     /// When the balancer told of it.
     traffic_at: Option<Instant>,
@@ -297,7 +297,7 @@ impl Daemon {
             retrying_static: None,
             history: inherited.history,
             instances_at: None,
-            view_at: now,
+            view_at: Some(now),
             traffic: status::Traffic::default(),
             traffic_at: None,
             waiting: Vec::new(),
@@ -428,7 +428,7 @@ impl Daemon {
             self.liveness.next_deadline(),
             self.post.next_deadline(),
             self.waiting.iter().map(|w| w.until).min(),
-            Some(self.view_at),
+            self.view_at,
             self.reading.as_ref().and_then(Reading::deadline),
             self.reload.as_ref().map(Reload::deadline),
             self.upgrade.as_ref().and_then(Upgrade::deadline),

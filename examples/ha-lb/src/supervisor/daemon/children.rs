@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Daemon, Event, Slot, Upgrade, report::LOOK_AGAIN};
+use super::{Daemon, Event, Slot, Upgrade};
 use crate::{
     admin::status::State,
     ipc::{
@@ -115,6 +115,7 @@ impl Daemon {
                 let pid = slot.process(now).pid.unwrap_or_default();
                 tracing::info!("speaker (pid {pid}) listens after {took} ms");
                 self.vigil = Some(Vigil::new(now));
+                self.look_soon(now);
                 self.quiet_devices(|_| true);
                 self.child_serves(Role::Speaker, pid);
                 self.repeat_reload(Role::Speaker, now);
@@ -126,7 +127,7 @@ impl Daemon {
                 }
                 self.changed(&transition);
                 // Hundreds may change together: they are looked at once.
-                self.view_at = self.view_at.min(now + LOOK_AGAIN);
+                self.look_soon(now);
             }
             Report::Said(FromSpeaker::Group { group, state }) => {
                 self.group_changed(group, state);
@@ -252,7 +253,7 @@ impl Daemon {
                 let pid = slot.process(now).pid.unwrap_or_default();
                 tracing::info!("balancer (pid {pid}) serves after {took} ms");
                 self.heartbeat = Some(Pulse::new(now));
-                self.view_at = now;
+                self.view_at = Some(now);
                 if let Some(passed) = self.liveness.serves() {
                     self.answer_for_balancer(passed);
                 }

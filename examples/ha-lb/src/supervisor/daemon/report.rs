@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(700);
 /// How often the balancer hears how the rest of the daemon is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How soon it hears of a change of state.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Changes of state that are remembered of each instance.
 const HISTORY: usize = 32;
 
@@ -149,17 +149,20 @@ impl Daemon {
             .is_some()
     }
 
+    /// The speaker's routers are others, or in other states.
+    pub(super) fn look_soon(&mut self, now: Instant) {
+        let soon = now + LOOK_AGAIN;
+        self.view_at = Some(self.view_at.map_or(soon, |at| at.min(soon)));
+    }
+
     /// The balancer is shown the rest of the daemon as soon as the speaker has told of its routers. One that does not
     /// answer is shown as it was, with the age of that.
     pub(super) fn look(&mut self, now: Instant) {
-        if now < self.view_at {
+        if self.view_at.is_none_or(|at| now < at) {
             return;
         }
-        // Nobody else waits for it: a change of state brings it forward.
-        self.view_at = match self.balancer {
-            Some(_) => now + LOOK_EVERY,
-            None => now + 60 * LOOK_EVERY,
-        };
+        // Nobody else waits for it, and what hundreds of routers tell of themselves takes megabytes on its way.
+        self.view_at = self.balancer.as_ref().map(|_| now + LOOK_EVERY);
         let is_late = self
             .instances_at
             .is_some_and(|at| now.saturating_duration_since(at) > 2 * LOOK_EVERY);
