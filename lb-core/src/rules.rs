@@ -206,6 +206,7 @@ impl ProxyRules {
     }
 
     /// Whether nothing is to be done about a request: no rule, no capture, no number of its own.
+    #[cfg(feature = "tokio")]
     pub(crate) fn pass_every_request(&self) -> bool {
         let rules = &*self.rules;
         rules.content.is_empty()
