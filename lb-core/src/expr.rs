@@ -181,13 +181,13 @@ impl Expr {
                 if let Some(value) = eval(&self.args, view).and_then(|v| self.convert(v, view)) {
                     visit(value);
                 }
-                Settled::Yes
+                self.settled(view)
             }
             fetch::Eval::Many(eval) => {
                 eval(&self.args, view, Wanted::All, &mut |value| {
                     self.convert(value, view).is_none_or(&mut *visit)
                 });
-                Settled::Yes
+                self.settled(view)
             }
             fetch::Eval::Growing(eval) => {
                 let (value, settled) = eval(&self.args, view);
@@ -221,8 +221,14 @@ impl Expr {
     pub fn is_awaited(&self, view: &RequestView<'_>) -> bool {
         match self.fetch.eval {
             fetch::Eval::Growing(eval) if !view.complete => eval(&self.args, view).1 == Settled::No,
-            _ => false,
+            _ => self.settled(view) == Settled::No,
         }
+    }
+
+    /// Whether a request that it asks about may still come.
+    fn settled(&self, view: &RequestView<'_>) -> Settled {
+        let awaits = view.awaits_request && !view.complete && self.fetch.needs == Needs::Request;
+        if awaits { Settled::No } else { Settled::Yes }
     }
 
     fn convert<'a>(&'a self, value: Value<'a>, view: &RequestView<'a>) -> Option<Value<'a>> {

@@ -5,6 +5,7 @@
 
 mod assignment;
 mod certificate;
+mod peeked;
 mod process;
 mod state;
 mod world;
@@ -20,6 +21,7 @@ pub use certificate::{
     Certificate, ClientCertificate, DistinguishedName, NamePart, ServerCertificate, ServerSession,
     Verified,
 };
+pub use peeked::Peeked;
 pub use process::ProcessVariables;
 pub use state::{Bodies, Captures, LogLevel, Marks, Origin, RuleState, Scope, Variables};
 pub use world::World;
@@ -120,8 +122,10 @@ pub struct RequestView<'a> {
     pub connection: &'a ConnectionInfo,
     /// Variables and captures.
     pub state: &'a RuleState,
-    /// Head of the request, in HTTP mode once it is parsed.
+    /// Head of the request, once it is parsed; in TCP mode if the bytes are one.
     pub request: Option<HeadRef<'a>>,
+    /// In TCP mode: further bytes may make a head of a request of `payload`.
+    pub awaits_request: bool,
     /// Head of the response, once there is one.
     pub response: Option<HeadRef<'a>>,
     /// Bytes of the client that wait in the buffer: all of them in TCP mode, the body in HTTP mode.
@@ -144,6 +148,7 @@ impl<'a> RequestView<'a> {
             connection,
             state,
             request: None,
+            awaits_request: false,
             response: None,
             payload: state.marks.as_ref().map_or(&[], |m| &m.bodies.request),
             answer: &[],
@@ -172,6 +177,14 @@ impl<'a> RequestView<'a> {
     pub fn with_request(mut self, head: HeadRef<'a>) -> Self {
         self.request = Some(head);
         self
+    }
+
+    /// The same with what bytes of TCP mode were found to be; `bytes` are all of them.
+    #[must_use]
+    pub fn with_peeked(mut self, peeked: &'a Peeked, bytes: &'a [u8], complete: bool) -> Self {
+        self.request = peeked.head(bytes);
+        self.awaits_request = peeked.is_awaited();
+        self.with_payload(bytes, complete)
     }
 
     /// The same with the head of a response.

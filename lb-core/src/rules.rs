@@ -36,7 +36,7 @@ pub use verdict::{
 use crate::{
     acl::Condition,
     head::{HeadMut, HeadRef},
-    request::{ConnectionInfo, Origin, RequestView, RuleState},
+    request::{ConnectionInfo, Origin, Peeked, RequestView, RuleState},
     stick_table::Event,
 };
 use action::{Action, ReplyTemplate};
@@ -128,7 +128,7 @@ impl ProxyRules {
     }
 
     /// `tcp-request content` over the bytes received so far (`complete`: no more will come, or the time is
-    /// over); in HTTP mode with the parsed request.
+    /// over); in HTTP mode with the parsed request, in TCP mode with one that they are found to be.
     pub fn on_content(
         &self,
         now: Instant,
@@ -138,10 +138,18 @@ impl ProxyRules {
         complete: bool,
         state: &mut RuleState,
     ) -> ContentVerdict {
+        if self.rules.content.is_empty() {
+            return ContentVerdict::Accept;
+        }
+        let peeked = match request {
+            Some(_) => Peeked::default(),
+            None => Peeked::of(payload),
+        };
         let bytes = Bytes {
             now,
             connection,
-            request,
+            request: request.or_else(|| peeked.head(payload)),
+            awaits_request: peeked.is_awaited(),
             payload,
             response: None,
             answer: &[],
@@ -330,6 +338,7 @@ fn over_connection(
         now,
         connection,
         request: None,
+        awaits_request: false,
         payload: &[],
         response: None,
         answer: &[],

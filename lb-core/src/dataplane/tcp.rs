@@ -20,7 +20,7 @@ use crate::{
     backend::Backend,
     config::{Mode, ProxyConfig, Timeouts},
     id::ServerIndex,
-    request::RequestView,
+    request::{Peeked, RequestView},
     rules::ContentVerdict,
 };
 
@@ -59,10 +59,8 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
         Some(Next::Http) => return Ended::ForHttp,
         None => return Ended::Over,
     }
-    let input = &connection.client.input;
-    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
-        .with_payload(input.bytes(), true);
-    let routed = listener.frontend.route(&view);
+    let peeked = Peeked::of(connection.client.input.bytes());
+    let routed = listener.frontend.route(&view(connection, &peeked));
     let balancer = &listener.balancer;
     let chosen = routed.and_then(|index| Some((index, balancer.backends.get(index)?)));
     let proxy = chosen.and_then(|(index, _)| balancer.backend_proxy(index));
@@ -82,9 +80,9 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
         proxy,
         cookie: None,
         request: None,
-        hash: hash(connection, backend),
-        forced: forced(connection, proxy, backend),
-        sticks: &sticks(connection, proxy, backend),
+        hash: hash(connection, &peeked, backend),
+        forced: forced(connection, &peeked, (proxy, backend)),
+        sticks: &sticks(connection, &peeked, (proxy, backend)),
         reuse: None,
         end_is_abort: true,
     };
@@ -111,33 +109,44 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
     Ended::Over
 }
 
+/// The connection, all that came of its client, and the request that this is found to be.
+fn view<'a>(connection: &'a Connection, peeked: &'a Peeked) -> RequestView<'a> {
+    RequestView::new(clock::recent(), &connection.info, &connection.state).with_peeked(
+        peeked,
+        connection.client.input.bytes(),
+        true,
+    )
+}
+
 /// The server named by `use-server`.
-fn forced(connection: &Connection, proxy: &ProxyConfig, backend: &Backend) -> Option<ServerIndex> {
-    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
-        .with_payload(connection.client.input.bytes(), true);
+fn forced(
+    connection: &Connection,
+    peeked: &Peeked,
+    (proxy, backend): (&ProxyConfig, &Backend),
+) -> Option<ServerIndex> {
     let mut buffer = Vec::new();
+    let view = view(connection, peeked);
     let name = proxy.rules.select_server(&view, &mut buffer)?;
     backend.server_named(name).map(|server| server.index())
 }
 
 /// Hash of the key that `balance` names.
-fn hash(connection: &Connection, backend: &Backend) -> Option<u32> {
+fn hash(connection: &Connection, peeked: &Peeked, backend: &Backend) -> Option<u32> {
     let config = &backend.config().hash;
     config.key.as_ref()?;
-    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
-        .with_payload(connection.client.input.bytes(), true)
-        .with_backend(backend.name());
-    config.of_request(&view)
+    config.of_request(&view(connection, peeked).with_backend(backend.name()))
 }
 
 /// What the `stick` lines say.
-fn sticks(connection: &Connection, proxy: &ProxyConfig, backend: &Backend) -> Sticks {
+fn sticks(
+    connection: &Connection,
+    peeked: &Peeked,
+    (proxy, backend): (&ProxyConfig, &Backend),
+) -> Sticks {
     if !proxy.rules.sticks() {
         return Sticks::default();
     }
-    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
-        .with_payload(connection.client.input.bytes(), true)
-        .with_backend(&proxy.name);
+    let view = view(connection, peeked).with_backend(&proxy.name);
     let (remembered, stores) = proxy.rules.stick(&view);
     (remembered.and_then(|it| backend.number_of(&it)), stores)
 }

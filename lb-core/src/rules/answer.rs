@@ -33,6 +33,7 @@ impl ProxyRules {
             now,
             connection,
             request,
+            awaits_request: false,
             payload: &[],
             response: response.filter(|_| delay.is_some()),
             answer: delay.map_or(&[], |_| answer),

@@ -92,6 +92,7 @@ pub(super) struct Bytes<'b> {
     pub(super) now: Instant,
     pub(super) connection: &'b ConnectionInfo,
     pub(super) request: Option<HeadRef<'b>>,
+    pub(super) awaits_request: bool,
     pub(super) payload: &'b [u8],
     pub(super) response: Option<HeadRef<'b>>,
     /// Bytes of the server.
@@ -107,6 +108,7 @@ impl<'b> Bytes<'b> {
         let mut view = RequestView::new(self.now, self.connection, state)
             .with_payload(self.payload, self.complete);
         view.request = self.request;
+        view.awaits_request = self.awaits_request;
         view.response = self.response;
         view.answer = self.answer;
         view
