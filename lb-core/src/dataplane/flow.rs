@@ -201,6 +201,13 @@ impl Flow {
         self.close = true;
     }
 
+    /// Nothing more is passed on; what was counts.
+    pub(super) fn stop(&mut self) {
+        let bytes = self.bytes;
+        *self = Self::default();
+        self.bytes = bytes;
+    }
+
     /// Whether the whole message has been sent.
     pub(super) fn is_done(&self) -> bool {
         self.is_drained() && self.body.is_done() && (!self.close || self.closed)

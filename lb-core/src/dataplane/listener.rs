@@ -32,7 +32,7 @@ use crate::{
     log::LogFormat,
     stats::{FrontendCounters, ListenerCounters, ProcessCounters},
 };
-pub(super) use relief::{Relief, WhenSettled, relieve, stand_in};
+pub(super) use relief::{Relief, Reliefs, relieve, stand_in};
 
 /// How long a listener rests after the system refused a descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -92,7 +92,6 @@ pub(super) struct Post {
     identity: u64,
     listener: RefCell<Rc<Listener>>,
     leaving: Cell<Leaving>,
-    relieves: bool,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -115,22 +114,8 @@ impl Post {
             socket: rt::Listener::new(fd)?,
             listener: RefCell::new(Rc::clone(listener)),
             leaving: Cell::new(Leaving::No),
-            relieves: false,
             waker: RefCell::default(),
         })
-    }
-
-    /// The socket is another worker's.
-    pub(super) fn relieving(self) -> Self {
-        Self {
-            relieves: true,
-            ..self
-        }
-    }
-
-    /// Whether the socket is another worker's.
-    pub(super) fn relieves(&self) -> bool {
-        self.relieves
     }
 
     /// See [`identity`].
@@ -188,35 +173,6 @@ impl Post {
             }
         })
         .await
-    }
-
-    /// Completes when somebody may wait here; false once accepting has ended.
-    async fn told(&self) -> bool {
-        std::future::poll_fn(|cx| {
-            self.waker.replace(Some(cx.waker().clone()));
-            match self.leaving.get() {
-                Leaving::No => self.socket.poll_told(cx).map(|()| true),
-                _ => Poll::Ready(false),
-            }
-        })
-        .await
-    }
-
-    /// A connection that waits, if there is one and a place for it.
-    fn accept_now(&self) -> Option<Incoming> {
-        let listener = self.listener.borrow();
-        let [process, frontend] = &listener.gates;
-        let (process, frontend) = (process.enter()?, frontend.enter()?);
-        let accepted = self.socket.accept();
-        if matches!(&accepted, Err(e) if e.kind() == io::ErrorKind::WouldBlock) {
-            return None;
-        }
-        Some(Incoming {
-            accepted: accepted.and_then(opened),
-            listener: Rc::clone(&listener),
-            process,
-            frontend,
-        })
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Balancer, Events, ListenerFd, Options, Session, StartError, StatsService, clock,
-    listener::{self, Listener, WhenSettled},
+    listener::{self, Listener, Relief},
     pipe,
     probe::Checks,
     worker::{self, Command, Orders, Parts, WorkerHandle},
@@ -172,7 +172,7 @@ impl DataPlane {
                 number,
                 stats: self.stats.clone(),
                 events: Arc::clone(&self.events),
-                orders: prepared.orders(Vec::new(), Arc::default(), None),
+                orders: prepared.orders(Vec::new(), Vec::new(), Arc::default()),
             };
             prepared.added.push(worker::spawn(parts)?);
         }
@@ -190,15 +190,12 @@ impl DataPlane {
         let sockets = std::mem::take(&mut prepared.sockets);
         let kept = sockets.iter().flatten();
         let kept = Arc::new(kept.map(|(_, fd)| listener::identity(fd)).collect());
-        let settled = Arc::new(listener::relieve(
-            &prepared.balancer,
-            &running.workers,
-            &sockets,
-        ));
+        let mut reliefs = listener::relieve(&running.workers, &sockets).into_iter();
         let mut sockets = sockets.into_iter();
         for worker in running.workers.iter() {
             let own = sockets.next().unwrap_or_default();
-            let orders = prepared.orders(own, Arc::clone(&kept), Some(Arc::clone(&settled)));
+            let reliefs = reliefs.next().unwrap_or_default();
+            let orders = prepared.orders(own, reliefs, Arc::clone(&kept));
             worker.send(Command::Adopt(Box::new(orders)));
         }
         running.balancer = Arc::clone(&prepared.balancer);
@@ -340,15 +337,15 @@ impl Prepared {
     fn orders(
         &self,
         sockets: Vec<(usize, OwnedFd)>,
+        reliefs: Vec<Relief>,
         kept: Arc<listener::Identities>,
-        settled: Option<Arc<WhenSettled>>,
     ) -> Orders {
         Orders {
             balancer: Arc::clone(&self.balancer),
             listeners: Arc::clone(&self.listeners),
             sockets,
             kept,
-            settled,
+            reliefs,
         }
     }
 }

@@ -26,7 +26,7 @@ use task::{Header, ROOT, Shared, Tasks};
 use timer::Timers;
 
 pub(super) use pulse::Pulse;
-pub(super) use socket::{Direction, Listener, Socket};
+pub(super) use socket::{Direction, Listener, Socket, accept};
 pub(super) use task::{Task, spawn, yield_now};
 pub(super) use timer::{Timer, sleep, sleep_until, timeout, timeout_at};
 

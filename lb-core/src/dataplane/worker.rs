@@ -19,7 +19,7 @@ use super::{
     http1::Exchange,
     http2,
     idle::IdlePool,
-    listener::{self, Identities, Leaving, Listener, Post, Relief, WhenSettled},
+    listener::{self, Identities, Leaving, Listener, Post, Relief, Reliefs},
     registry::Registry,
     rt::{self, EventLoop, Pulse},
     sink::Sinks,
@@ -59,8 +59,6 @@ pub(super) enum Command {
     CutOne(u64, oneshot::Sender<bool>),
     /// Tell when no connection is left.
     Drained(oneshot::Sender<()>),
-    /// Accept from the sockets of others while those stand still.
-    Relieve(Arc<Balancer>, Vec<Relief>),
     /// Cut every connection.
     Cut,
     /// End when no connection is left.
@@ -79,8 +77,8 @@ pub(super) struct Orders {
     pub(super) sockets: Vec<(usize, OwnedFd)>,
     /// The sockets of all workers: any other one is no longer listened on.
     pub(super) kept: Arc<Identities>,
-    /// Dropped when the worker has its own sockets.
-    pub(super) settled: Option<Arc<WhenSettled>>,
+    /// Sockets of other workers, for while those stand still.
+    pub(super) reliefs: Vec<Relief>,
 }
 
 /// A started worker.
@@ -161,6 +159,8 @@ pub(super) struct Worker {
     pub(super) waiting: Cell<usize>,
     /// Memory for a log line.
     pub(super) line: RefCell<Vec<u8>>,
+    /// Where it may accept for others.
+    pub(super) reliefs: Reliefs,
     /// Where it accepts.
     posts: RefCell<Vec<Rc<Post>>>,
 }
@@ -235,10 +235,12 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
         exchanges: RefCell::default(),
         waiting: Cell::default(),
         line: RefCell::default(),
+        reliefs: Reliefs::default(),
         posts: RefCell::default(),
     });
     worker.adopt(parts.orders);
     let sweeping = rt::spawn(sweep(Rc::clone(&worker)));
+    let helping = rt::spawn(listener::stand_in(Rc::clone(&worker)));
     let (exit, mut exiting) = oneshot::channel();
     let mut exit = Some(exit);
     loop {
@@ -255,11 +257,11 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
                 let _ = reply.send(());
             }
             Some(Command::Adopt(orders)) => worker.adopt(*orders),
-            Some(Command::Relieve(balancer, reliefs)) => worker.relieve(&balancer, reliefs),
             Some(Command::StopAccepting) => {
                 for post in worker.posts.take() {
                     post.leave(Leaving::Now);
                 }
+                worker.reliefs.clear();
                 // One worker speaks for all.
                 if parts.number == 0 && !worker.registry.is_finishing() {
                     worker.log_stopped();
@@ -294,6 +296,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
         }
     }
     sweeping.abort();
+    helping.abort();
     worker.idle.clear();
 }
 
@@ -312,8 +315,7 @@ impl Worker {
                 continue;
             };
             let identity = listener::identity(&fd);
-            let same = |post: &Rc<Post>| post.identity() == identity && !post.relieves();
-            if let Some(at) = before.iter().position(same) {
+            if let Some(at) = before.iter().position(|post| post.identity() == identity) {
                 let post = before.swap_remove(at);
                 post.serve(listener);
                 posts.push(post);
@@ -338,7 +340,7 @@ impl Worker {
             });
         }
         self.posts.replace(posts);
-        drop(orders.settled);
+        self.reliefs.adopt(orders.reliefs, &listeners);
         self.sinks.adopt(&orders.balancer);
         self.idle.keep(&orders.balancer.server_keys());
         let grace = orders.balancer.config.global.hard_stop_after;
@@ -362,35 +364,9 @@ impl Worker {
         }
     }
 
-    /// Knows the sockets of others from now on, after their own workers.
-    fn relieve(self: &Rc<Self>, balancer: &Arc<Balancer>, reliefs: Vec<Relief>) {
-        let current = self.current.borrow();
-        // What is told of a configuration that another has followed meanwhile is told of that one again.
-        if self.registry.is_finishing() || !Arc::ptr_eq(&current.balancer, balancer) {
-            return;
-        }
-        let listeners = Rc::clone(&current.listeners);
-        drop(current);
-        for relief in reliefs {
-            let identity = listener::identity(&relief.fd);
-            let known = |post: &Rc<Post>| post.identity() == identity;
-            // Of a socket that all share, each is an owner.
-            if self.posts.borrow().iter().any(known) {
-                continue;
-            }
-            let Some(listener) = listeners.get(relief.listener) else {
-                continue;
-            };
-            if let Ok(post) = Post::new(relief.fd, listener) {
-                let post = Rc::new(post.relieving());
-                rt::spawn(listener::stand_in(
-                    Rc::clone(self),
-                    Rc::clone(&post),
-                    relief.of,
-                ));
-                self.posts.borrow_mut().push(post);
-            }
-        }
+    /// Whether it accepts at all.
+    pub(super) fn accepts(&self) -> bool {
+        !self.registry.is_finishing()
     }
 
     /// Cuts the sessions of servers that an operator took out of service, where `on-marked-down

@@ -103,6 +103,10 @@ pub(crate) fn verify(
     let length = header.len() + 1 + payload.len();
     let message = token.get(..length).ok_or(Fault::InvalidToken)?;
     if algorithm.family == Family::Hmac {
+        // The name of a public key is no secret: a token that names its own algorithm could be signed with it.
+        if files.key(key).is_some() {
+            return Err(Fault::UnknownKey);
+        }
         return authenticated(algorithm.bits, key, message, &signature);
     }
     let key = files.key(key).ok_or(Fault::UnknownKey)?;

@@ -10,6 +10,8 @@ use super::{
     wire::{self, Control, Message, Reader},
 };
 
+/// Most tables that a peer may define.
+const TABLES: usize = 256;
 /// No more is made ready to be sent before some of it is.
 const AHEAD: usize = 32 * 1024;
 
@@ -157,7 +159,7 @@ impl Established {
                         Some(place)
                     }
                     // Nobody has so many tables.
-                    None if self.heard.len() >= 4096 => return None,
+                    None if self.heard.len() >= TABLES => return None,
                     None => {
                         self.heard.push(Heard {
                             definition,

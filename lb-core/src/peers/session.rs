@@ -23,6 +23,11 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 /// Whoever is silent so long is gone.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// Longest line that the side that was called answers.
+const LONGEST_STATUS: usize = 64;
+/// A peer that takes so little of what it is told does not listen.
+const UNREAD: usize = 1 << 20;
+
 /// Why a session is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -157,6 +162,9 @@ impl Session {
         if !self.group.holds(it.peer, it.session, Some(cx.waker())) {
             return Poll::Ready(());
         }
+        if it.teaches == Lesson::Runs {
+            return Poll::Ready(());
+        }
         if it.learns != Lesson::None {
             return Poll::Pending;
         }
@@ -200,7 +208,11 @@ impl Session {
         match &mut self.state {
             State::Calling { peer } => {
                 let Some(end) = memchr::memchr(b'\n', bytes) else {
-                    return Ok(0);
+                    return match bytes.len() {
+                        // No status is so long: this is no peer.
+                        LONGEST_STATUS.. => Err(Broken::Refused(Status::ProtocolError)),
+                        _ => Ok(0),
+                    };
                 };
                 let peer = *peer;
                 match Status::of(bytes.get(..end).unwrap_or_default()) {
@@ -266,6 +278,9 @@ impl Session {
     /// Makes ready what is to be sent now.
     pub fn fill(&mut self, now: Instant) {
         if now >= self.heard_at + SILENCE {
+            return self.end(Broken::Silent);
+        }
+        if self.output.len() > UNREAD {
             return self.end(Broken::Silent);
         }
         let State::Established(it) = &mut self.state else {

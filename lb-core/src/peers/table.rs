@@ -11,6 +11,9 @@ use crate::{
 /// Servers' names that each side remembers of the other's messages.
 const NAMES: usize = 128;
 
+/// Longest name of a table or a server that is taken from others.
+const LONGEST_NAME: usize = 256;
+
 /// Type and length of keys on the wire.
 fn key_of(key: TableKey) -> (u64, u64) {
     match key {
@@ -76,6 +79,11 @@ fn columns_of(bit: u64, elements: u8) -> Vec<Column> {
     }
 }
 
+fn name(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    (text.len() <= LONGEST_NAME).then_some(text)
+}
+
 fn is_rate(bit: u64) -> bool {
     matches!(bit, 3 | 5 | 8 | 10 | 12 | 14 | 16 | 18 | 21 | GPC_RATE)
 }
@@ -130,7 +138,7 @@ impl Definition {
     pub(super) fn read(content: &[u8]) -> Option<Self> {
         let mut reader = Reader(content);
         let number = reader.number()?;
-        let name = std::str::from_utf8(reader.counted()?).ok()?.to_owned();
+        let name = name(reader.counted()?)?.to_owned();
         let key = (reader.number()?, reader.number()?);
         let bits = reader.number()?;
         // Versions before 2.0.something end here.
@@ -261,8 +269,7 @@ impl HeardNames {
         let number = usize::try_from(inside.number()?).ok()?.checked_sub(1)?;
         let place = self.0.get_mut(number)?;
         if !inside.0.is_empty() {
-            let name = std::str::from_utf8(inside.counted()?).ok()?;
-            *place = Some(Arc::from(name));
+            *place = Some(Arc::from(name(inside.counted()?)?));
         }
         Some(place.clone())
     }

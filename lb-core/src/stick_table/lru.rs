@@ -149,6 +149,8 @@ impl Lru {
                 break;
             }
             match self.nodes.get_mut(key) {
+                // A table that keeps nothing would be renewed for ever.
+                Some(node) if node.holders > 0 && renewed.is_some_and(|at| at <= now) => break,
                 Some(node) if node.holders > 0 => {
                     self.uses += 1;
                     node.used = self.uses;

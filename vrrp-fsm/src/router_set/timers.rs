@@ -2,8 +2,10 @@
 //!
 //! RFC 9568 has no rule for jitter: an Active router sends when Adver_Timer fires, and sets it to Advertisement_Interval
 //! (§6.4.3). [`advert_ahead`](RouterSet::advert_ahead) sends earlier than that, never later: a Backup begins
-//! Active_Down_Timer anew with each advert that it hears, so that one that comes early is as good as one in time, and none
-//! is further from the one before than the interval that it tells, but for the time by which a driver wakes late.
+//! Active_Down_Timer anew with each advert that it hears, so that one that comes early is as good as one in time. As
+//! long as the same routers go out together, none is further from the one before than the interval that it tells, but for
+//! the time by which a driver wakes late. When the first of them stops, the others' next adverts come at their own time: one
+//! interval and a part of it after the last, which three intervals bear and one alone would not.
 
 use super::RouterSet;
 use crate::{Event, Instant, State, timing};
@@ -38,16 +40,18 @@ impl RouterSet {
     /// Asks for an advert that is not due yet, but in the same part of its interval (a quarter, or a smaller one of
     /// twenty-five milliseconds at most), so that another wake-up for it alone would be a waste; false when the next
     /// deadline is none. The one after it is due as if it had gone out at its own time, so the rhythm stays, and the parts
-    /// are those of the clock: who goes out together does so again and again, and nobody's adverts are further apart for
-    /// it. How long a router has been silent is counted from when it really spoke.
+    /// are those of the clock: who goes out together does so again and again. How long a router has been silent is counted from
+    /// when it really spoke. Routers whose Backups wait for a single advert (`down_timer_adverts`) always go at their time.
     pub fn advert_ahead(&mut self, now: Instant) -> bool {
         self.assert_drained();
         let Some((at, id)) = self.deadlines.first() else {
             return false;
         };
         let is_soon = self.router(id).is_some_and(|router| {
-            let part = timing::part_of(router.config().interval);
+            let config = router.config();
+            let part = timing::part_of(config.interval);
             matches!(router.state(), State::Active(active) if active.adver_at == at)
+                && config.policy.down_timer_adverts > 1
                 && at.as_nanos() / part == now.as_nanos() / part
         });
         if is_soon {

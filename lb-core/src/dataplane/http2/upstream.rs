@@ -209,6 +209,10 @@ impl Upstream {
         }
         self.method = summary.method;
         let (framing, end) = match summary.method {
+            // What follows an upgrade with a content is that content first: nobody can tell where it ends in a tunnel.
+            _ if self.proof.is_some() && !summary.framing.is_empty() => {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
             _ if self.proof.is_some() => (Framing::Tunnel, None),
             Method::Connect => (Framing::Tunnel, None),
             _ => (summary.framing, ends_at_once(summary.framing, behind)),

@@ -1,110 +1,125 @@
 //! Whoever is hashed to a worker that stands still does not wait for it: others accept in its place.
 //!
-//! The kernel spreads connections over one socket for each worker. Each socket is known to the loops of some other
-//! workers too, after its own; one of those is told of a connection only while the loop of the socket's own worker
-//! does not wait for events. Mostly that one comes within the moment, and costs nothing more; if it has been in one turn
-//! for [`PATIENCE`], another accepts. (Accepting anywhere and handing over costs a wake-up for every connection; a
-//! program in the kernel that chooses the socket cannot see who stands still.)
+//! The kernel spreads connections over one socket for each worker. Some other workers have descriptors of that socket
+//! too, and look ten times a second whether its worker has been in one turn of its loop for [`PATIENCE`]: while it has,
+//! they accept. Nothing is asked of the kernel as long as all workers turn. (Accepting anywhere and handing over costs a
+//! wake-up for every connection; a program in the kernel that chooses the socket cannot see who stands still; loops that
+//! share a socket exclusively lose a connection that the kernel has told one of them of when that one leaves it.)
 
 use std::{
-    os::fd::OwnedFd,
+    cell::RefCell,
+    io,
+    os::fd::{AsFd as _, OwnedFd},
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
-use super::{Leaving, Post, begin};
+use super::{Incoming, Listener, begin, opened};
 use crate::dataplane::{
-    Balancer, clock,
+    clock,
     rt::{self, Pulse},
-    worker::{Command, Worker, WorkerHandle},
+    worker::{Worker, WorkerHandle},
 };
 
 /// Workers that may accept in the place of one.
 const HELPERS: usize = 2;
 /// A worker that is longer in one turn of its loop stands still.
-const PATIENCE: Duration = Duration::from_millis(5);
-/// Longest pause between two looks at a queue that does not become empty.
-const LONGEST: Duration = Duration::from_millis(80);
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Time between two looks.
+const LOOKS: Duration = Duration::from_millis(100);
+/// The same where there is nobody to help.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// A socket of another worker.
 #[derive(Debug)]
 pub(in crate::dataplane) struct Relief {
     /// The place of its listener.
-    pub(in crate::dataplane) listener: usize,
-    pub(in crate::dataplane) fd: OwnedFd,
+    listener: usize,
+    fd: OwnedFd,
     /// Shows whether its worker turns.
-    pub(in crate::dataplane) of: Arc<Pulse>,
+    of: Arc<Pulse>,
 }
 
-/// Tells workers of the sockets of others once the last one has its own: the kernel asks in that order. Dropping the
-/// last share of it is the sign.
-#[derive(Debug)]
-pub(in crate::dataplane) struct WhenSettled {
-    balancer: Arc<Balancer>,
-    reliefs: Mutex<Vec<(WorkerHandle, Vec<Relief>)>>,
-}
-
-/// For the sockets of each of `workers`.
+/// For each of `workers` what it may do for others, whose sockets are given in the same order.
 pub(in crate::dataplane) fn relieve(
-    balancer: &Arc<Balancer>,
     workers: &[WorkerHandle],
     sockets: &[Vec<(usize, OwnedFd)>],
-) -> WhenSettled {
+) -> Vec<Vec<Relief>> {
     let count = sockets.len();
     let mut reliefs: Vec<Vec<Relief>> = sockets.iter().map(|_| Vec::new()).collect();
-    for (owner, own) in sockets.iter().enumerate() {
+    for ((owner, own), worker) in sockets.iter().enumerate().zip(workers) {
         for step in 1..=HELPERS.min(count.saturating_sub(1)) {
-            let helper = (owner + step) % count;
-            let (Some(list), Some(worker)) = (reliefs.get_mut(helper), workers.get(owner)) else {
+            let Some(list) = reliefs.get_mut((owner + step) % count) else {
                 continue;
             };
             for (listener, fd) in own {
                 // Without a descriptor to spare there is no help.
                 if let Ok(fd) = fd.try_clone() {
-                    let of = worker.pulse();
                     list.push(Relief {
                         listener: *listener,
                         fd,
-                        of,
+                        of: worker.pulse(),
                     });
                 }
             }
         }
     }
-    WhenSettled {
-        balancer: Arc::clone(balancer),
-        reliefs: Mutex::new(workers.iter().cloned().zip(reliefs).collect()),
+    reliefs
+}
+
+/// A socket with its listener.
+type Known = (Rc<Listener>, Relief);
+
+/// The sockets that a worker looks after.
+#[derive(Default)]
+pub(in crate::dataplane) struct Reliefs(RefCell<Rc<[Known]>>);
+
+impl Reliefs {
+    /// These from now on, instead of those before.
+    pub(in crate::dataplane) fn adopt(&self, reliefs: Vec<Relief>, listeners: &[Rc<Listener>]) {
+        let known = |relief: Relief| Some((Rc::clone(listeners.get(relief.listener)?), relief));
+        self.0
+            .replace(reliefs.into_iter().filter_map(known).collect());
+    }
+
+    /// No more of it.
+    pub(in crate::dataplane) fn clear(&self) {
+        self.0.take();
     }
 }
 
-impl Drop for WhenSettled {
-    fn drop(&mut self) {
-        let list = self
-            .reliefs
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        for (worker, reliefs) in list.drain(..) {
-            worker.send(Command::Relieve(Arc::clone(&self.balancer), reliefs));
-        }
-    }
-}
-
-/// Accepts while the socket's own worker stands still, until the post is left.
-pub(in crate::dataplane) async fn stand_in(worker: Rc<Worker>, post: Rc<Post>, of: Arc<Pulse>) {
+/// Accepts in the place of workers that stand still, for ever.
+pub(in crate::dataplane) async fn stand_in(worker: Rc<Worker>) {
     let mut starved = false;
-    while post.told().await {
-        let mut pause = PATIENCE;
-        while post.leaving.get() == Leaving::No && post.socket.has_waiting() {
-            rt::sleep(pause).await;
-            pause = LONGEST.min(pause * 2);
-            while of.stands_still(clock::now(), PATIENCE) {
-                let Some(incoming) = post.accept_now() else {
+    loop {
+        let reliefs = Rc::clone(&worker.reliefs.0.borrow());
+        for (listener, relief) in &*reliefs {
+            while relief.of.stands_still(clock::now(), PATIENCE) && worker.accepts() {
+                let Some(incoming) = accept(listener, relief) else {
                     break;
                 };
                 begin(&worker, incoming, &mut starved).await;
-                pause = PATIENCE;
             }
         }
+        let nobody = reliefs.is_empty();
+        drop(reliefs);
+        rt::sleep(if nobody { IDLE } else { LOOKS }).await;
     }
+}
+
+/// A connection that waits, if there is one and a place for it.
+fn accept(listener: &Rc<Listener>, relief: &Relief) -> Option<Incoming> {
+    let [process, frontend] = &listener.gates;
+    let (process, frontend) = (process.enter()?, frontend.enter()?);
+    let accepted = rt::accept(relief.fd.as_fd()).map_err(io::Error::from);
+    if matches!(&accepted, Err(e) if e.kind() == io::ErrorKind::WouldBlock) {
+        return None;
+    }
+    Some(Incoming {
+        accepted: accepted.and_then(opened),
+        listener: Rc::clone(listener),
+        process,
+        frontend,
+    })
 }

@@ -81,29 +81,12 @@ impl Reactor {
         ready: u8,
         watches_out: bool,
     ) -> io::Result<usize> {
-        self.insert(fd, ready, watches_out, flags(watches_out))
-    }
-
-    /// Makes a listening socket known that other loops may know as well: of those that wait for events, one is told
-    /// of each connection, the first that was made to know it.
-    pub(super) fn add_shared(&self, fd: BorrowedFd<'_>) -> io::Result<usize> {
-        let flags = EventFlags::IN | EventFlags::ET | EventFlags::EXCLUSIVE;
-        self.insert(fd, READ, true, flags)
-    }
-
-    fn insert(
-        &self,
-        fd: BorrowedFd<'_>,
-        ready: u8,
-        watches_out: bool,
-        flags: EventFlags,
-    ) -> io::Result<usize> {
         let number = self.numbers.get().wrapping_add(1);
         self.numbers.set(number);
         let mut sources = self.sources.borrow_mut();
         let place = sources.vacant_entry();
         let key = place.key();
-        epoll::add(&self.epoll, fd, data(key, number), flags)?;
+        epoll::add(&self.epoll, fd, data(key, number), flags(watches_out))?;
         place.insert(Source {
             number,
             ready,

@@ -10,7 +10,6 @@ use std::{
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     net::{
         RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send, shutdown,
@@ -235,7 +234,10 @@ impl Socket {
     }
 }
 
-fn accept(fd: BorrowedFd<'_>) -> rustix::io::Result<(OwnedFd, Option<SocketAddr>)> {
+/// The next connection that waits at a listening socket, and its address, if that has one of the Internet.
+pub(in crate::dataplane) fn accept(
+    fd: BorrowedFd<'_>,
+) -> rustix::io::Result<(OwnedFd, Option<SocketAddr>)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (accepted, address) = acceptfrom_with(fd, flags)?;
     Ok((accepted, address.and_then(|a| a.try_into().ok())))
@@ -247,28 +249,7 @@ pub(in crate::dataplane) struct Listener(Socket);
 impl Listener {
     /// Makes a listening socket that does not block known to the loop.
     pub(in crate::dataplane) fn new(fd: OwnedFd) -> io::Result<Self> {
-        let core = Core::current();
-        let key = core.reactor.add_shared(fd.as_fd())?;
-        Ok(Self(Socket { core, key, fd }))
-    }
-
-    /// Completes once a connection may wait.
-    pub(in crate::dataplane) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_ready(Direction::Read, cx)
-    }
-
-    /// Whether a connection waits; if none does, the kernel tells of the next one.
-    pub(in crate::dataplane) fn has_waiting(&self) -> bool {
-        let mut polled = [PollFd::new(&self.0.fd, PollFlags::IN)];
-        let none = Timespec::default();
-        // In this order: whoever comes after the look is told of again.
-        self.0.core.reactor.exhausted(self.0.key, READ);
-        matches!(poll(&mut polled, Some(&none)), Ok(1..))
-    }
-
-    /// The next connection that waits.
-    pub(in crate::dataplane) fn accept(&self) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
-        accept(self.0.fd.as_fd()).map_err(io::Error::from)
+        Socket::new(fd, READ, false).map(Self)
     }
 
     /// The next connection and its address, if that has one of the Internet.

@@ -51,7 +51,7 @@ pub(super) async fn inspect(
                 // What has come is the last.
                 let rest = Framing::Length(server.input.bytes().len() as u64);
                 *down = Flow::new(Body::new(rest, Leniency::HAPROXY), true);
-                *up = Flow::default();
+                up.stop();
                 server.stream.reset_on_close();
                 break;
             }

@@ -143,3 +143,27 @@ fn silence_is_counted_from_when_a_router_really_spoke() {
     let stays = |id: &RouterId| set.router(*id).unwrap().state().kind() == StateKind::Active;
     assert_eq!(set.ids().filter(stays).count(), 0);
 }
+
+#[test]
+fn routers_that_nobody_waits_long_for_go_at_their_own_time() {
+    let mut set = RouterSet::new();
+    for vrid in 1..=50 {
+        let mut config = config(vrid, 1);
+        config.version = Version::V3;
+        config.interval = Duration::from_millis(100);
+        config.policy.spread_phases = true;
+        config.policy.down_timer_adverts = 1;
+        set.insert(attachment(), config).unwrap();
+    }
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    let steady = NOW + Duration::from_secs(1);
+    let mut due = NOW;
+    while let Some(at) = set.next_deadline().filter(|_| due < steady) {
+        due = at;
+        while set.timeout_next(due) {
+            drain(&mut set);
+        }
+        assert!(!set.advert_ahead(due));
+    }
+}

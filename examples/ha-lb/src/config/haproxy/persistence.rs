@@ -66,12 +66,9 @@ pub(super) fn stick_table(
             }
             "expire" => {
                 let arg = args.need("expire", "a time")?;
-                table.expire = Some(value::lenient_time(
-                    &arg,
-                    "expire",
-                    Unit::Milliseconds,
-                    context,
-                )?);
+                let time = value::lenient_time(&arg, "expire", Unit::Milliseconds, context)?;
+                // As without it, entries stay until their room is wanted.
+                table.expire = Some(time).filter(|time| !time.is_zero());
             }
             "nopurge" => table.nopurge = true,
             "peers" => {
