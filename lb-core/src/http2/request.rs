@@ -117,12 +117,6 @@ fn without_default_port<'a>(authority: &'a [u8], scheme: Option<&[u8]>) -> &'a [
     authority.strip_suffix(port).unwrap_or(authority)
 }
 
-/// RFC 9113 §8.2.1: readers of HTTP/1.1 would take a blank at an end of a value away, or not.
-fn has_blank_end(value: &[u8]) -> bool {
-    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    blank(value.first()) || blank(value.last())
-}
-
 fn is_scheme(text: &[u8]) -> bool {
     let known = |b: &u8| b.is_ascii_alphanumeric() || b"+-.".contains(b);
     text.first().is_some_and(u8::is_ascii_alphabetic) && text.iter().all(known)
@@ -246,7 +240,7 @@ pub(super) fn write_trailers(fields: &Fields, text: &mut Vec<u8>) -> Result<(), 
 /// Refuses what a field must not be (RFC 9113 §8.2): one that could end a line, and those of a connection.
 fn check(name: &[u8], value: &[u8]) -> Result<(), Malformed> {
     let is_name = is_token(name) && !name.iter().any(u8::is_ascii_uppercase);
-    if !is_name || !is_field_value(value) || has_blank_end(value) || is_of_connection(name, value) {
+    if !is_name || !is_field_value(value) || is_of_connection(name, value) {
         return Err(Malformed::Cancel);
     }
     Ok(())

@@ -11,7 +11,7 @@ type Message = (Vec<(String, String)>, Option<usize>);
 
 fn message() -> impl Strategy<Value = Message> {
     let name = "x-[a-c]|x-[a-z]{1,20}|accept|user-agent|x-long-name-that-takes-room";
-    let value = "([!-~]([ -~]{0,58}[!-~])?)?|[a-z]{1,4}|[0-9]{300}";
+    let value = "[ -~]{0,60}|[a-z]{1,4}|[0-9]{300}";
     let fields = prop::collection::vec((name, value), 0..12);
     (fields, prop::option::of(0usize..200_000))
 }
@@ -48,7 +48,7 @@ proptest! {
             let line = format!("POST /{at} HTTP/1.1");
             prop_assert_eq!(head.lines().next(), Some(line.as_str()));
             let mut wanted = vec!["host: web.test".to_owned()];
-            wanted.extend(fields.iter().map(|(name, value)| format!("{name}: {}", value)));
+            wanted.extend(fields.iter().map(|(name, value)| format!("{name}: {}", value.trim())));
             wanted.extend(length.map(|length| format!("content-length: {length}")));
             wanted.sort_unstable();
             prop_assert_eq!(lines(head), wanted);
