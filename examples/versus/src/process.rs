@@ -82,9 +82,9 @@ pub(crate) fn memory(pids: &[u32]) -> u64 {
     sum(pids, "smaps_rollup", "Pss:")
 }
 
-/// The resident size of a process now, in bytes.
+/// What a process holds in memory now that is no page of a file, in bytes: those of its program come and go.
 pub(crate) fn resident(pid: u32) -> u64 {
-    sum(&[pid], "status", "VmRSS:")
+    sum(&[pid], "status", "RssAnon:")
 }
 
 /// How many files a process has open.

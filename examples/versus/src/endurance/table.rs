@@ -22,7 +22,7 @@ fn figures(level: &Level) -> String {
 pub(super) fn begin(lane: &Lane) {
     let names: Vec<&str> = lane.fresh.processes.iter().map(|p| &*p.name).collect();
     say(&format!(
-        "\n{}: resident memory and open descriptors of {} when sessions are 0; {:.0} MB of slack",
+        "\n{}: memory (pages of files not counted) and open descriptors of {} when sessions are 0; {:.0} MB of slack",
         lane.contender,
         names.join(" + "),
         SLACK as f64 / 1e6
