@@ -1,22 +1,28 @@
 //! Reloads at the time that a file says (`reload_time_file`): hosts whose old and new configurations do not go together
 //! change over at one moment.
 //!
-//! The file is looked at once a second, and the reload begins on the dot. What is not exactly one of keepalived's forms
-//! is said, and nothing is reloaded.
+//! The file is looked at once a second by a thread beside the event loop, and the reload begins on the dot by what it said
+//! last. What is not exactly one of keepalived's forms is said, and nothing is reloaded.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use nix::fcntl::OFlag;
 
-use super::Daemon;
+use super::{Daemon, reload::reading::Read};
 use crate::config::keepalived::Reloads;
 
 /// Between two looks at the file.
 const EVERY: Duration = Duration::from_secs(1);
+/// What a file may hold that is looked at.
+const LONGEST: u64 = 256;
+const NONBLOCK: i32 = OFlag::O_NONBLOCK.bits();
 
 /// A reload that is to come.
 #[derive(Debug, Default)]
@@ -26,16 +32,25 @@ pub(super) struct Schedule {
     text: Option<String>,
     due: Option<DateTime<Utc>>,
     look_at: Option<Instant>,
+    /// An errand is under way; there is never a second one.
+    is_out: bool,
+    /// The next one takes the file away.
+    removes: bool,
 }
 
 impl Schedule {
-    /// When the file is to be looked at.
+    /// When it is to be looked at.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.look_at
     }
 
-    /// Looks at the file if it is time for that; whether a reload is due.
-    fn look(&mut self, wanted: &Reloads, now: Instant, clock: DateTime<Utc>) -> bool {
+    /// Whether a reload is due by what the file said last, and what is to be done with the file, if it is time for that.
+    fn look(
+        &mut self,
+        wanted: &Reloads,
+        now: Instant,
+        clock: DateTime<Utc>,
+    ) -> (bool, Option<Errand>) {
         if self.path != wanted.time_file {
             *self = Self {
                 path: wanted.time_file.clone(),
@@ -48,9 +63,8 @@ impl Schedule {
             .clone()
             .filter(|_| self.look_at.is_some_and(|at| at <= now))
         else {
-            return false;
+            return (false, None);
         };
-        self.read(&path, clock);
         let is_due = self.due.take_if(|due| *due <= clock).is_some();
         if is_due && wanted.repeat {
             self.due = self
@@ -59,22 +73,36 @@ impl Schedule {
                 .and_then(|text| next(text, clock, &Local).ok()?);
         } else if is_due {
             self.text = None;
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!("{}: {error}", path.display());
-            }
+            self.removes = true;
         }
+        self.wait(now, clock);
+        if self.is_out {
+            return (is_due, None);
+        }
+        self.is_out = true;
+        let removes = std::mem::take(&mut self.removes);
+        (is_due, Some(Errand { path, removes }))
+    }
+
+    fn wait(&mut self, now: Instant, clock: DateTime<Utc>) {
         let left = self.due.and_then(|due| (due - clock).to_std().ok());
         self.look_at = Some(now + left.unwrap_or(EVERY).min(EVERY));
-        is_due
+    }
+
+    /// What an errand found, unless the file is another one by now, or was read before it is to go.
+    fn found(&mut self, found: Found, now: Instant, clock: DateTime<Utc>) {
+        if self.path.as_ref() != Some(&found.path) {
+            return;
+        }
+        self.is_out = false;
+        if !self.removes {
+            self.take(&found.path, found.text, clock);
+            self.wait(now, clock);
+        }
     }
 
     /// Another text than before is another time.
-    fn read(&mut self, path: &Path, clock: DateTime<Utc>) {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => Some(text.lines().next().unwrap_or_default().to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(error.to_string()),
-        };
+    fn take(&mut self, path: &Path, text: Option<String>, clock: DateTime<Utc>) {
         if text == self.text {
             return;
         }
@@ -98,6 +126,49 @@ impl Schedule {
         }
         self.text = text;
     }
+}
+
+/// What is done with the file beside the event loop: a dead file server holds up nothing else.
+#[derive(Debug)]
+struct Errand {
+    path: PathBuf,
+    /// Its time has come: it goes before it is read.
+    removes: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Found {
+    path: PathBuf,
+    /// The first line, or what is wrong; `None` if there is no file.
+    text: Option<String>,
+}
+
+impl Errand {
+    fn run(self) -> Found {
+        let Self { path, removes } = self;
+        if removes && let Err(error) = fs::remove_file(&path) {
+            tracing::warn!("{}: {error}", path.display());
+        }
+        let text = match read(&path) {
+            Ok(text) => Some(text.lines().next().unwrap_or_default().to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(error.to_string()),
+        };
+        Found { path, text }
+    }
+}
+
+/// The beginning of a file. Whoever opens a pipe would wait for its writer.
+fn read(path: &Path) -> io::Result<String> {
+    let mut options = fs::File::options();
+    let file = options.read(true).custom_flags(NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = Vec::new();
+    file.take(LONGEST).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// When that is next; `None` if it is over. Without `Z` it is a time of that zone.
@@ -155,9 +226,25 @@ impl Daemon {
         let keepalived = self.loaded.keepalived.as_ref();
         let none = Reloads::default();
         let wanted = keepalived.map_or(&none, |config| &config.global.reloads);
-        if self.schedule.look(wanted, now, Utc::now()) {
+        let (is_due, errand) = self.schedule.look(wanted, now, Utc::now());
+        if let Some(errand) = errand {
+            let path = errand.path.clone();
+            if let Err(error) = self.read_aside(move || Read::Time(errand.run())) {
+                self.schedule.is_out = false;
+                tracing::warn!(
+                    "no thread can be started to read {}: {error}",
+                    path.display()
+                );
+            }
+        }
+        if is_due {
             self.hang_up("reload_time_file", now);
         }
+    }
+
+    /// The file of the next reload was looked at.
+    pub(super) fn found_time(&mut self, found: Found, now: Instant) {
+        self.schedule.found(found, now, Utc::now());
     }
 }
 
@@ -169,6 +256,15 @@ mod tests {
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
+    }
+
+    /// A look, and the errand at once.
+    fn look(schedule: &mut Schedule, wanted: &Reloads, now: Instant, clock: DateTime<Utc>) -> bool {
+        let (is_due, errand) = schedule.look(wanted, now, clock);
+        if let Some(errand) = errand {
+            schedule.found(errand.run(), now, clock);
+        }
+        is_due
     }
 
     #[test]
@@ -218,7 +314,7 @@ mod tests {
         let mut schedule = Schedule::default();
         let mut look = |second: u64| {
             let passed = Duration::from_secs(second);
-            let due = schedule.look(&wanted, began + passed, clock + passed);
+            let due = look(&mut schedule, &wanted, began + passed, clock + passed);
             (
                 due,
                 schedule
@@ -255,12 +351,54 @@ mod tests {
         let mut schedule = Schedule::default();
         let mut look = |second: u64| {
             let passed = Duration::from_secs(second);
-            schedule.look(&wanted, began + passed, clock + passed)
+            look(&mut schedule, &wanted, began + passed, clock + passed)
         };
         assert!(!look(0));
         assert!(look(5));
         assert!(!look(6));
         assert!(look(5 + 86_400));
         assert!(path.exists());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_in_time_holds_up_neither_the_supervisor_nor_the_reload() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reload");
+        fs::write(&path, "16:00:05Z").unwrap();
+        let wanted = Reloads {
+            time_file: Some(path.clone()),
+            ..Reloads::default()
+        };
+        let (began, clock) = (Instant::now(), at("2026-11-21T16:00:00Z"));
+        let mut schedule = Schedule::default();
+        let mut look = |second: u64| {
+            let passed = Duration::from_secs(second);
+            schedule.look(&wanted, began + passed, clock + passed)
+        };
+        let (_, errand) = look(0);
+        let found = errand.unwrap().run();
+        assert!(look(1).1.is_none(), "one at a time");
+        schedule.found(found, began, clock);
+        let mut look = |second: u64| {
+            let passed = Duration::from_secs(second);
+            schedule.look(&wanted, began + passed, clock + passed)
+        };
+        let (_, errand) = look(2);
+        let late = errand.unwrap().run();
+        assert!(look(5).0, "by what was read last");
+        let (now, clock) = (
+            began + Duration::from_secs(6),
+            clock + Duration::from_secs(6),
+        );
+        schedule.found(late, now, clock);
+        let (_, errand) = schedule.look(&wanted, now, clock);
+        assert_eq!(errand.unwrap().run().text, None, "it is taken away");
+        assert_eq!(schedule.due, None, "what was read before plans nothing");
+
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(read(&path).is_err(), "nobody writes to it");
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, [b'1'; 1000]).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 256);
     }
 }

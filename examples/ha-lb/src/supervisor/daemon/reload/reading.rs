@@ -16,7 +16,11 @@ use crate::{
     ipc::message::{Configuration, Sources},
     notify::{Hooks, Subject, fifo::Wanted},
     signals,
-    supervisor::{daemon::Event, start::check_rights, tracks::Watch},
+    supervisor::{
+        daemon::{Event, schedule::Found},
+        start::check_rights,
+        tracks::Watch,
+    },
 };
 
 /// What was read, and for whom.
@@ -34,6 +38,8 @@ pub(in crate::supervisor) enum Read {
         new: Box<Option<Loaded>>,
         reply: oneshot::Sender<String>,
     },
+    /// When the next reload is planned.
+    Time(Found),
 }
 
 /// The files are being read for a reload.
@@ -149,7 +155,7 @@ impl Daemon {
     }
 
     /// What `read` finds comes back as an event.
-    pub(super) fn read_aside(
+    pub(in crate::supervisor::daemon) fn read_aside(
         &self,
         read: impl FnOnce() -> Read + Send + 'static,
     ) -> io::Result<()> {
@@ -183,6 +189,7 @@ impl Daemon {
                 new,
                 reply,
             } => self.tell_difference(diagnostics, *new, reply),
+            Read::Time(found) => self.found_time(found, now),
         }
     }
 }
