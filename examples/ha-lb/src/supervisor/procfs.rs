@@ -40,7 +40,7 @@ pub fn look_at(process: Process) -> Process {
 }
 
 /// What a process had of processors, and whether it wants one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effort {
     /// One of its threads runs, or would if there were a processor for it.
     pub wants: bool,
@@ -48,20 +48,18 @@ pub struct Effort {
     pub had: Duration,
 }
 
-/// What it is at; nothing of one that is gone.
-pub fn effort(pid: u32) -> Effort {
+/// What it is at; `None` if it is gone or cannot be looked at (no file can be opened).
+pub fn effort(pid: u32) -> Option<Effort> {
     let folder = PathBuf::from(format!("/proc/{pid}"));
-    let threads = fs::read_dir(folder.join("task"));
+    let mut threads = fs::read_dir(folder.join("task")).ok()?.flatten();
     let runs = |thread: &Path| {
         let stat = fs::read_to_string(thread.join("stat")).unwrap_or_default();
         let state = stat.rsplit_once(") ").map(|(_, fields)| fields);
         state.is_some_and(|fields| fields.starts_with('R'))
     };
-    let mut threads = threads.into_iter().flatten().flatten();
-    Effort {
-        wants: threads.any(|thread| runs(&thread.path())),
-        had: processor_time(&folder).map_or(Duration::ZERO, Duration::from_secs_f64),
-    }
+    let wants = threads.any(|thread| runs(&thread.path()));
+    let had = Duration::from_secs_f64(processor_time(&folder)?);
+    Some(Effort { wants, had })
 }
 
 fn kilobytes(text: &str) -> Option<u64> {
@@ -137,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_works_is_seen_and_so_is_what_it_got() {
-        let own = effort(std::process::id());
+        let own = effort(std::process::id()).unwrap();
         // This one, at least.
         assert!(own.wants);
         let mut sleeps = std::process::Command::new("sleep")
@@ -145,16 +143,16 @@ mod tests {
             .spawn()
             .unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while effort(sleeps.id()).wants {
+        while effort(sleeps.id()).unwrap().wants {
             assert!(std::time::Instant::now() < deadline);
             std::thread::yield_now();
         }
-        while effort(std::process::id()).had < own.had + Duration::from_millis(20) {
+        while effort(std::process::id()).unwrap().had < own.had + Duration::from_millis(20) {
             assert!(std::time::Instant::now() < deadline);
         }
         sleeps.kill().unwrap();
         sleeps.wait().unwrap();
-        assert_eq!(effort(sleeps.id()), Effort::default());
+        assert_eq!(effort(sleeps.id()), None);
     }
 
     #[test]

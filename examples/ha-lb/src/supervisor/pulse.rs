@@ -58,8 +58,9 @@ impl Pulse {
         self.doubt = None;
     }
 
-    /// Time has passed; true, once, if it hangs. `look` tells what the kernel knows of the process.
-    pub fn hangs(&mut self, now: Instant, look: impl FnOnce() -> Effort) -> bool {
+    /// Time has passed; true, once, if it hangs. `look` tells what the kernel knows of the process;
+    /// a look at which nothing could be read proves nothing.
+    pub fn hangs(&mut self, now: Instant, look: impl FnOnce() -> Option<Effort>) -> bool {
         let mut doubt = match self.doubt {
             Some(doubt) if now < doubt.next => return false,
             Some(doubt) => doubt,
@@ -71,11 +72,12 @@ impl Pulse {
                 next: now,
             },
         };
-        let effort = look();
-        doubt.had = doubt.had.min(effort.had);
-        doubt.rests = if effort.wants { 0 } else { doubt.rests + 1 };
+        let proven = look().is_some_and(|effort| {
+            doubt.had = doubt.had.min(effort.had);
+            doubt.rests = if effort.wants { 0 } else { doubt.rests + 1 };
+            effort.had.saturating_sub(doubt.had) >= PROOF
+        });
         doubt.next = now + LOOKS;
-        let proven = effort.had.saturating_sub(doubt.had) >= PROOF;
         let over = now.saturating_duration_since(doubt.since) >= AT_MOST;
         let hangs = proven || over || doubt.rests >= RESTS;
         self.doubt = (!hangs).then_some(doubt);
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
 
     /// When it is found to hang, if it is looked at whenever it wants; `effort` by the time since the first look.
-    fn found(effort: impl Fn(Duration) -> Effort) -> Duration {
+    fn found(effort: impl Fn(Duration) -> Option<Effort>) -> Duration {
         let start = Instant::now();
         let mut pulse = Pulse::new(start);
         let first = pulse.next_deadline().unwrap();
@@ -102,8 +104,8 @@ mod tests {
         now - first
     }
 
-    fn effort(wants: bool, had: Duration) -> Effort {
-        Effort { wants, had }
+    fn effort(wants: bool, had: Duration) -> Option<Effort> {
+        Some(Effort { wants, had })
     }
 
     #[test]
@@ -122,6 +124,18 @@ mod tests {
         assert_eq!(found(|_| effort(true, Duration::ZERO)), AT_MOST);
         let found = found(|since| effort(true, since / 10));
         assert_eq!(found, PROOF * 10);
+    }
+
+    #[test]
+    fn a_look_that_fails_proves_nothing() {
+        assert_eq!(found(|_| None), AT_MOST);
+        // Of the time that it had before nothing is to be made.
+        let is_even = |since: Duration| since.as_millis().is_multiple_of(40);
+        let found = found(|since| {
+            let had = Duration::from_secs(9);
+            is_even(since).then(|| effort(true, had)).flatten()
+        });
+        assert_eq!(found, AT_MOST);
     }
 
     #[test]
