@@ -42,6 +42,9 @@ pub(crate) struct Saved {
     neighbour: IpAddr,
     port: u16,
     memory: Memory,
+    /// Whether it counted as reached, which one that has ended the session goes on to do.
+    #[serde(default)]
+    reached: Option<bool>,
 }
 
 /// What the task is asked.
@@ -116,6 +119,8 @@ struct Running {
     sender: Option<UdpSocket>,
     /// What went wrong with it last has been told.
     told: Option<io::ErrorKind>,
+    /// What was told of the neighbour last.
+    reached: bool,
 }
 
 struct Endpoint {
@@ -175,28 +180,14 @@ impl Endpoint {
                 self.running.push(one);
                 continue;
             }
-            let left = saved.iter();
-            let mut left =
-                left.filter(|one| (&*one.name, one.neighbour) == (&*bfd.name, bfd.neighbour));
-            let (session, port) = match left.next() {
-                Some(left) => (Session::resume(settings(&bfd), left.memory, now), left.port),
-                None => {
-                    let number = self.number();
-                    // The port is told by the number, too: one that begins anew has another.
-                    let port = u16::try_from(number >> 16).unwrap_or_default();
-                    (Session::new(settings(&bfd), number, now), port)
-                }
+            let mut left = saved.iter();
+            let left = left.find(|one| (&*one.name, one.neighbour) == (&*bfd.name, bfd.neighbour));
+            let one = match left {
+                Some(left) => Running::resume(bfd, left, now),
+                None => Running::new(bfd, self.number(), now),
             };
-            let _ = self
-                .found
-                .send((Arc::clone(&bfd.name), session.state() == State::Up));
-            self.running.push(Running {
-                bfd,
-                session,
-                port,
-                sender: None,
-                told: None,
-            });
+            let _ = self.found.send((Arc::clone(&one.bfd.name), one.reached));
+            self.running.push(one);
         }
         before.into_iter().for_each(Running::end);
         self.open();
@@ -315,13 +306,7 @@ impl Endpoint {
     }
 
     fn save(&self) -> Vec<Saved> {
-        let saved = self.running.iter().map(|one| Saved {
-            name: one.bfd.name.to_string(),
-            neighbour: one.bfd.neighbour,
-            port: one.port,
-            memory: one.session.memory(),
-        });
-        saved.collect()
+        self.running.iter().map(Running::save).collect()
     }
 
     fn end(self) {
@@ -330,7 +315,42 @@ impl Endpoint {
 }
 
 impl Running {
-    fn tell(&self, change: Option<Change>, found: &UnboundedSender<Found>) {
+    fn new(bfd: Bfd, number: u32, now: Instant) -> Self {
+        Self {
+            session: Session::new(settings(&bfd), number, now),
+            bfd,
+            // The port is told by the number, too: one that begins anew has another.
+            port: u16::try_from(number >> 16).unwrap_or_default(),
+            sender: None,
+            told: None,
+            reached: false,
+        }
+    }
+
+    /// Goes on with what another process left.
+    fn resume(bfd: Bfd, left: &Saved, now: Instant) -> Self {
+        let session = Session::resume(settings(&bfd), left.memory, now);
+        Self {
+            reached: left.reached.unwrap_or(session.state() == State::Up),
+            session,
+            bfd,
+            port: left.port,
+            sender: None,
+            told: None,
+        }
+    }
+
+    fn save(&self) -> Saved {
+        Saved {
+            name: self.bfd.name.to_string(),
+            neighbour: self.bfd.neighbour,
+            port: self.port,
+            memory: self.session.memory(),
+            reached: Some(self.reached),
+        }
+    }
+
+    fn tell(&mut self, change: Option<Change>, found: &UnboundedSender<Found>) {
         let Some(change) = change else {
             return;
         };
@@ -338,6 +358,7 @@ impl Running {
         match (change.from, change.to) {
             (_, State::Up) => {
                 tracing::info!("bfd_instance {name}: {neighbour} is reached");
+                self.reached = true;
                 let _ = found.send((Arc::clone(name), true));
             }
             // As keepalived has it: whoever stops BFD has not lost its network.
@@ -346,6 +367,7 @@ impl Running {
             ),
             (State::Up, _) => {
                 tracing::warn!("bfd_instance {name}: {neighbour} is lost: {}", change.why);
+                self.reached = false;
                 let _ = found.send((Arc::clone(name), false));
             }
             _ => {}
@@ -411,5 +433,64 @@ async fn wait(until: Option<Instant>) {
     match until {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::packet::Diagnostic, *};
+    use crate::config::diagnostic::Span;
+
+    fn bfd() -> Bfd {
+        Bfd {
+            name: "A".into(),
+            span: Span::new("f".into(), 1, 1),
+            neighbour: "10.0.0.2".parse().unwrap(),
+            source: None,
+            min_rx: SOON,
+            min_tx: SOON,
+            idle_tx: LATER,
+            multiplier: 5,
+            passive: false,
+            hop_limit: 255,
+            max_hops: Some(0),
+            weight: 0,
+            reverse: false,
+        }
+    }
+
+    #[test]
+    fn one_that_ended_the_session_counts_as_reached_after_an_upgrade_too() {
+        let (found, mut findings) = unbounded_channel();
+        let now = Instant::now();
+        let mut one = Running::new(bfd(), 7, now);
+        let change = |from, to, ended| {
+            let why = Diagnostic::NeighbourDown;
+            Some(Change {
+                from,
+                to,
+                why,
+                ended,
+            })
+        };
+        let mut after_upgrade = |from, to, ended| {
+            one.tell(change(from, to, ended), &found);
+            let left = serde_json::to_string(&one.save()).unwrap();
+            let resumed = Running::resume(bfd(), &serde_json::from_str(&left).unwrap(), now);
+            (findings.try_recv().ok().map(|(_, up)| up), resumed.reached)
+        };
+        assert_eq!(
+            after_upgrade(State::Init, State::Up, false),
+            (Some(true), true)
+        );
+        assert_eq!(after_upgrade(State::Up, State::Down, true), (None, true));
+        assert_eq!(
+            after_upgrade(State::Init, State::Up, false),
+            (Some(true), true)
+        );
+        assert_eq!(
+            after_upgrade(State::Up, State::Down, false),
+            (Some(false), false)
+        );
     }
 }
