@@ -199,8 +199,9 @@ pub(super) fn is_new(all: &[Bfd], bfd: &Bfd, context: &mut Context<'_>) -> bool 
 impl Bfd {
     /// Packets with fewer hops left are discarded.
     pub(crate) fn least_hops(&self) -> Option<u8> {
-        let most = if self.neighbour.is_ipv4() { 255_u8 } else { 64 };
-        self.max_hops.map(|hops| most.saturating_sub(hops))
+        // As with keepalived: the neighbour is taken to send with as many as are sent here.
+        self.max_hops
+            .map(|hops| self.hop_limit.saturating_sub(hops))
     }
 }
 

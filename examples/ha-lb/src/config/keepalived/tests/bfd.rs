@@ -28,6 +28,12 @@ fn defaults_and_values_are_those_of_the_manual() {
     assert_eq!((b.min_tx, b.idle_tx), (ms(20), ms(2000)));
     assert_eq!((b.multiplier, b.hop_limit, b.passive), (3, 255, true));
     assert_eq!(b.least_hops(), None);
+    let b = |max_hops| Bfd {
+        max_hops: Some(max_hops),
+        ..b.clone()
+    };
+    assert_eq!(b(0).least_hops(), Some(255), "strangers are kept out");
+    assert_eq!(b(3).least_hops(), Some(252));
     let tracked = config.instances[0].track_bfds.iter();
     let tracked: Vec<_> = tracked
         .map(|one| (one.position, one.weight, one.reverse))
