@@ -2,6 +2,7 @@
 
 use std::{
     collections::hash_map::RandomState,
+    fmt,
     future::poll_fn,
     hash::BuildHasher as _,
     io,
@@ -17,6 +18,7 @@ use tokio::{
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
         oneshot,
     },
+    task::yield_now,
     time::{Instant, sleep_until},
 };
 
@@ -161,8 +163,11 @@ impl Endpoint {
                 () = wait(deadline) => {}
             }
             // What waits was sent before whatever is due now.
-            self.hear();
+            let has_more = self.hear();
             self.act(Instant::now());
+            if has_more {
+                yield_now().await;
+            }
         }
     }
 
@@ -242,13 +247,16 @@ impl Endpoint {
         }
     }
 
-    fn hear(&mut self) {
+    /// Whether there may be more, for which others are not to wait.
+    fn hear(&mut self) -> bool {
         let mut buffer = [0; 128];
+        let mut has_more = false;
         for place in 0..self.receivers.len() {
-            for _ in 0..TOGETHER {
+            for left in (0..TOGETHER).rev() {
                 let Some(Some(receiver)) = self.receivers.get(place) else {
                     break;
                 };
+                has_more |= left == 0;
                 match socket::receive(receiver, &mut buffer) {
                     Ok(Some((length, source, hops))) => {
                         let bytes = buffer.get(..length).unwrap_or_default();
@@ -260,29 +268,30 @@ impl Endpoint {
                 }
             }
         }
+        has_more
     }
 
     /// RFC 5880 §6.8.6, RFC 5881 §5.
     fn take(&mut self, bytes: &[u8], source: IpAddr, hops: u8, now: Instant) {
         let packet = match Packet::parse(bytes) {
             Ok(packet) => packet,
-            Err(why) => return self.refuse(source, &format!("it is malformed: {why:?}")),
+            Err(why) => return self.refuse(source, format_args!("it is malformed: {why:?}")),
         };
         let ours = |one: &&mut Running| {
             let known = packet.yours == 0 || one.session.number() == packet.yours;
             one.bfd.neighbour == source && known
         };
         let Some(one) = self.running.iter_mut().find(ours) else {
-            return self.refuse(source, "no session is its");
+            return self.refuse(source, format_args!("no session is its"));
         };
         if one.bfd.least_hops().is_some_and(|least| hops < least) {
-            return self.refuse(source, &format!("only {hops} hops are left to it"));
+            return self.refuse(source, format_args!("only {hops} hops are left to it"));
         }
         let change = one.session.hears(&packet, now);
         one.tell(change, &self.found);
     }
 
-    fn refuse(&mut self, source: IpAddr, why: &str) {
+    fn refuse(&mut self, source: IpAddr, why: fmt::Arguments<'_>) {
         self.refused += 1;
         if self.refused.is_power_of_two() {
             tracing::warn!(
