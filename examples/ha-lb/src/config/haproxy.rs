@@ -382,6 +382,7 @@ impl Reader {
             error_files: Arc::new(self.http_errors),
         };
         let mut stick_tables = Vec::new();
+        let mut state_files = server_state::Tables::default();
         let mut config = Config {
             global: self.global.global,
             proxies: Vec::with_capacity(self.proxies.len()),
@@ -400,7 +401,7 @@ impl Reader {
             let logs = &config.global.logs;
             let saved = pending.draft.saved.clone();
             let proxy = pending.finish(id, logs, &named, &mut stick_tables, context);
-            let saved = saved.load(&proxy, &self.global.states, context);
+            let saved = saved.load(&proxy, &self.global.states, &mut state_files, context);
             config.saved_servers.extend(saved);
             config.proxies.push(proxy);
         }

@@ -236,3 +236,47 @@ fn hosts_that_share_tables_are_read_with_their_addresses() {
         "{said:?}"
     );
 }
+
+#[test]
+fn a_state_file_that_cannot_be_used_is_told_of_once() {
+    let line =
+        |server| format!("9 b 1 {server} 10.0.0.1 0 1 5 5 77 1 0 2 0 0 0 0 - 80 - 0 0 - - 0\n");
+    let load = |path: &str| {
+        let backend = |name| format!("backend {name}\n server s 10.0.0.1:80\n");
+        let text = format!(
+            "global\n server-state-file {path}\ndefaults\n mode http\n timeout client 5s\n timeout server 5s\n \
+             timeout connect 1s\n load-server-state-from-file global\n{}{}frontend f\n bind :80\n default_backend b\n",
+            backend("b"),
+            backend("c")
+        );
+        let files = world().0.with_file("h.cfg", text);
+        let files = files.with_file("/state/old", line("s"));
+        let files = files.with_file(
+            "/state/torn",
+            format!("1\n# be_id\n\n{}9 b 1 s 10.0.0.1 0", line("s")),
+        );
+        let mut diagnostics = Diagnostics::new();
+        let config = load(&["h.cfg".into()], &World(files), &mut diagnostics).unwrap();
+        let said: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+        (config.saved_servers.len(), said)
+    };
+    assert_eq!(load("/state/none"), (0, Vec::new()), "a first start");
+    let (saved, said) = load("/state/old");
+    let [said] = &said[..] else {
+        panic!("{said:?}")
+    };
+    assert_eq!(saved, 0);
+    assert!(
+        said.contains("h.cfg:8:30") && said.contains("/state/old is not '1'"),
+        "{said}"
+    );
+    let (saved, said) = load("/state/torn");
+    let [said] = &said[..] else {
+        panic!("{said:?}")
+    };
+    assert_eq!(saved, 1);
+    assert!(
+        said.contains("line 5 of the state file /state/torn"),
+        "{said}"
+    );
+}
