@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     aborts, case, client, heads,
-    peer::{Peer, Program},
+    peer::{GLOBAL, Peer, Program},
     responses,
 };
 
@@ -32,6 +32,12 @@ fn info(peer: &Peer, name: &str) -> u64 {
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     value.unwrap().parse().unwrap()
+}
+
+/// The usual configuration with another limit of connections.
+fn with_maxconn(limit: u32) -> String {
+    let global = GLOBAL.replace("maxconn 200", &format!("maxconn {limit}"));
+    heads::PLAIN.replace("{global}", &global)
 }
 
 /// Descriptors of the balancer, and its memory in kB.
@@ -145,8 +151,7 @@ fn connections_come_and_go() {
 #[test]
 fn idle_connections_cost_little_and_end() {
     let count = 500 * load();
-    let config = heads::PLAIN
-        .replace("maxconn 200", "maxconn 20000")
+    let config = with_maxconn(20_000)
         .replace("http-request 5s", "http-request 60s")
         .replace("client 5s", "client 60s");
     let peer = Peer::start(Program::HaLb, &config);
@@ -191,8 +196,7 @@ fn answers_that_nobody_takes_cost_no_more_than_their_buffers() {
     ]
     .leak();
     let count = 60 * load();
-    let config = heads::PLAIN
-        .replace("maxconn 200", "maxconn 20000")
+    let config = with_maxconn(20_000)
         .replace("client 5s", "client 60s")
         .replace("server 5s", "server 60s");
     let peer = Peer::start(Program::HaLb, &config);
@@ -228,9 +232,7 @@ fn answers_that_nobody_takes_cost_no_more_than_their_buffers() {
 
 #[test]
 fn running_out_of_descriptors_is_survived() {
-    let config = heads::PLAIN
-        .replace("maxconn 200", "maxconn 2000")
-        .replace("http-request 5s", "http-request 1s");
+    let config = with_maxconn(2000).replace("http-request 5s", "http-request 1s");
     let peer = Peer::start(Program::HaLb, &config);
     assert!(get(&peer).unwrap().ends_with("ok"));
     let pid = i32::try_from(info(&peer, "Pid")).unwrap();

@@ -57,7 +57,7 @@ pub(crate) fn haproxy_is_installed(test: &str) -> bool {
 }
 
 /// What `{global}` stands for.
-const GLOBAL: &str = "global
+pub(crate) const GLOBAL: &str = "global
     log {log} local0
     maxconn 200
     nbthread 1
