@@ -252,13 +252,18 @@ fn longest_gap(heard: &[Heard]) -> Duration {
 
 /// What a host accounts for, once that grows no more.
 fn account_settled(fleet: &Fleet, host: usize) -> Result<Account, Fatal> {
-    let mut last = None;
+    let (mut last, mut same) = (None, 0);
     let settled = until(PATIENCE, || {
         sleep(Duration::from_millis(100));
         let now = account(fleet, host).map(|now| now.sum()).ok();
-        let same = now.is_some() && now == last;
+        // A speaker that still reads what waits for it may be slow to tell of it.
+        same = if now.is_some() && now == last {
+            same + 1
+        } else {
+            0
+        };
         last = now;
-        same
+        same == 5
     });
     match settled {
         true => account(fleet, host),
