@@ -39,6 +39,7 @@ use crate::{
         stat::service::Service,
     },
     config::{diagnostic::Diagnostics, load},
+    heap,
     ipc::{
         beats::Beats,
         channel::Channel,
@@ -160,6 +161,10 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     ));
     service.serve(Arc::clone(&runtime));
     let command_lines = serve(stats_sockets, &runtime)?;
+    let served = Arc::downgrade(&plane);
+    spawn_local(heap::after_peaks(move || {
+        Some(served.upgrade()?.balancer().process.connections.value())
+    }));
     Ok(Running {
         plane,
         runtime,

@@ -1,5 +1,5 @@
-//! What is kept of memory that is not used any more: what a start or a reload has freed, and pages of the program and
-//! its libraries that only it went through.
+//! What is kept of memory that is not used any more: what a start, a reload or a peak of connections has freed, and pages
+//! of the program and its libraries that only a start went through.
 //!
 //! For a supervisor or a speaker that is most of what they have: they read files for some milliseconds and then do
 //! little for months.
@@ -40,6 +40,50 @@ fn trim() {
     // SAFETY: malloc_trim(3) takes no pointer, touches free memory only and may be called by any thread.
     unsafe {
         nix::libc::malloc_trim(0);
+    }
+}
+
+/// Gives what a peak of connections has left back to the kernel, once it is over. `connections` says how many there are,
+/// and `None` when there will be no more.
+pub(crate) async fn after_peaks(connections: impl Fn() -> Option<u32>) {
+    let mut peak = Peak::default();
+    while let Some(now) = connections() {
+        if peak.is_over(now) {
+            trim();
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// How often connections are counted.
+const GLANCE: Duration = Duration::from_secs(1);
+/// Glances after which a peak is over. Giving back takes milliseconds, for which a worker may wait: not within a wave.
+const GLANCES: u32 = 5;
+/// Fewer connections are no peak.
+const HIGH: u32 = 500;
+
+/// The most connections since memory was last given back.
+#[derive(Debug, Default)]
+struct Peak {
+    most: u32,
+    /// Glances since there are a quarter of them at most.
+    low: u32,
+}
+
+impl Peak {
+    /// Whether it has just ended, with `now` connections.
+    fn is_over(&mut self, now: u32) -> bool {
+        self.most = self.most.max(now);
+        if self.most < HIGH || now > self.most / 4 {
+            self.low = 0;
+            return false;
+        }
+        self.low += 1;
+        let over = self.low >= GLANCES;
+        if over {
+            *self = Self { most: now, low: 0 };
+        }
+        over
     }
 }
 
@@ -113,6 +157,22 @@ mod tests {
             }
         }
         sum
+    }
+
+    #[test]
+    fn a_peak_is_over_once_after_five_calm_seconds() {
+        let mut peak = Peak::default();
+        let mut over =
+            |counts: &[u32]| -> Vec<bool> { counts.iter().map(|now| peak.is_over(*now)).collect() };
+        // A few come and go.
+        assert!(!over(&[0, 400, 0, 0, 0, 0, 0, 0, 0]).contains(&true));
+        // Many, with a lull.
+        assert!(!over(&[4000, 900, 1000, 900, 900, 1001]).contains(&true));
+        assert_eq!(
+            over(&[1000, 900, 500, 0, 0]),
+            [false, false, false, false, true]
+        );
+        assert!(!over(&[0, 0, 0, 0, 0, 0, 0]).contains(&true));
     }
 
     #[test]

@@ -21,10 +21,15 @@ use crate::{
 };
 
 const LISTENER: usize = usize::MAX;
+/// Connections that wait to be accepted.
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// Starts the origin on `cpus`, for as long as the program runs, and returns its port.
 pub(crate) fn start(cpus: Vec<usize>) -> io::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    // A queue of the standard library's length overflows with a thousand connections at once: a proxy would wait a
+    // second for its SYN to be repeated, and may be reset after all, for what is this origin's fault.
+    rustix::net::listen(&listener, BACKLOG)?;
     let port = listener.local_addr()?.port();
     listener.set_nonblocking(true)?;
     thread::Builder::new()

@@ -87,9 +87,18 @@ pub(crate) fn resident(pid: u32) -> u64 {
     sum(&[pid], "status", "RssAnon:")
 }
 
-/// How many files a process has open.
-pub(crate) fn descriptors(pid: u32) -> usize {
-    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+/// How many files a process has open that are no pipes, and how many ends of pipes.
+pub(crate) fn descriptors(pid: u32) -> (usize, usize) {
+    let open = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let is_pipe = |entry: &fs::DirEntry| {
+        fs::read_link(entry.path())
+            .is_ok_and(|file| file.as_os_str().as_encoded_bytes().starts_with(b"pipe:"))
+    };
+    let (pipes, others): (Vec<_>, Vec<_>) = open.partition(is_pipe);
+    (others.len(), pipes.len())
 }
 
 fn sum(pids: &[u32], file: &str, field: &str) -> u64 {
@@ -112,7 +121,7 @@ mod tests {
         let pids = tree(process::id()).unwrap();
         assert_eq!(pids.first(), Some(&process::id()));
         assert!(memory(&pids) > 0 && peak_memory(&pids) >= 4096);
-        assert!(resident(process::id()) > 0 && descriptors(process::id()) > 0);
+        assert!(resident(process::id()) > 0 && descriptors(process::id()).0 > 0);
         assert!(!threads(process::id()).is_empty());
         let before = cpu_time(&pids);
         while cpu_time(&pids) == before {}

@@ -13,6 +13,7 @@ use slab::Slab;
 
 use crate::{
     Fatal,
+    origin::BACKLOG,
     poll::{Interest, Poll, ready},
 };
 
@@ -41,7 +42,7 @@ fn reuse_port(address: SocketAddrV4) -> io::Result<TcpListener> {
     sockopt::set_socket_reuseaddr(&fd, true)?;
     sockopt::set_socket_reuseport(&fd, true)?;
     bind(&fd, &address)?;
-    listen(&fd, 4096)?;
+    listen(&fd, BACKLOG)?;
     let listener = TcpListener::from(fd);
     listener.set_nonblocking(true)?;
     Ok(listener)

@@ -77,8 +77,8 @@ impl Played {
     }
 }
 
-/// Called when all connections are open and answered once.
-type Meeting<'a> = &'a mut dyn FnMut() -> Result<(), Fatal>;
+/// Called with their number when all connections are open and answered once.
+type Meeting<'a> = &'a mut dyn FnMut(usize) -> Result<(), Fatal>;
 
 struct Client {
     wire: Wire,
@@ -152,7 +152,7 @@ impl Crew {
                 }
                 if self.meets && self.waiting.len() == self.clients.len() {
                     if let Some(meeting) = &mut meeting {
-                        meeting()?;
+                        meeting(self.clients.len())?;
                     }
                     self.meets = false;
                     for token in std::mem::take(&mut self.waiting) {

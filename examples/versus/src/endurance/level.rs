@@ -16,6 +16,8 @@ use crate::{Fatal, process};
 
 /// Resident memory may be so much above its level after the warm-up: what 100,000 connections would leak at 80 bytes each.
 pub(super) const SLACK: u64 = 8_000_000;
+/// Ends of pipes that may be open: both of 32 for each of two workers, and what a process has for its own use.
+const PIPES: usize = 2 * 32 * 2 + 8;
 /// What does not change for so long stays.
 const QUIET: Duration = Duration::from_millis(500);
 /// After a phase everything is as before by then: idle server connections end within 3 s.
@@ -37,7 +39,23 @@ pub(crate) struct Process {
     pub(super) name: String,
     /// Bytes.
     pub(super) resident: u64,
+    /// But for pipes.
     pub(super) descriptors: usize,
+    /// Ends of pipes: a worker keeps some for the next `splice(2)`, as many as it happened to need at once.
+    pub(super) pipes: usize,
+}
+
+impl Process {
+    fn of(pid: u32) -> Self {
+        let (descriptors, pipes) = process::descriptors(pid);
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        Self {
+            name: name.trim().to_owned(),
+            resident: process::resident(pid),
+            descriptors,
+            pipes,
+        }
+    }
 }
 
 impl Level {
@@ -48,14 +66,7 @@ impl Level {
         let sessions = sum("scur") + sum("qcur") + proxy.connections()? as u64;
         let processes: Vec<Process> = process::tree(proxy.running.pid())?
             .into_iter()
-            .map(|pid| Process {
-                name: fs::read_to_string(format!("/proc/{pid}/comm"))
-                    .unwrap_or_default()
-                    .trim()
-                    .to_owned(),
-                resident: process::resident(pid),
-                descriptors: process::descriptors(pid),
-            })
+            .map(Process::of)
             .collect();
         Ok(Self {
             processes,
@@ -68,7 +79,11 @@ impl Level {
         self.processes.iter().map(|p| p.resident).sum()
     }
 
-    /// Open files but for idle server connections.
+    fn pipes(&self) -> usize {
+        self.processes.iter().map(|p| p.pipes).sum()
+    }
+
+    /// Open files but for idle server connections and pipes.
     fn descriptors(&self) -> u64 {
         let all: usize = self.processes.iter().map(|p| p.descriptors).sum();
         (all as u64).saturating_sub(self.idle)
@@ -86,6 +101,9 @@ impl Level {
         if self.descriptors() != warm.descriptors() {
             let (now, then) = (self.descriptors(), warm.descriptors());
             faults.push(format!("{now} descriptors instead of {then}"));
+        }
+        if self.pipes() > PIPES {
+            faults.push(format!("{} ends of pipes", self.pipes()));
         }
         if wholly && self.idle > 0 {
             faults.push(format!("{} server connections stay idle", self.idle));

@@ -161,7 +161,7 @@ impl Phase {
             let wave = left.min(stage.at_once);
             left -= wave;
             let scripts = std::iter::repeat_with(&mut next).take(wave);
-            let mut all_are_here = || proxy.has_connections(wave);
+            let mut all_are_here = |here| proxy.has_connections(here);
             all.add(client::play(scripts, WINDOW, Some(&mut all_are_here))?);
         }
         Ok(all)

@@ -8,7 +8,12 @@ use crate::{Fatal, report::say};
 
 fn figures(level: &Level) -> String {
     let of = |p: &super::level::Process| {
-        format!("{:.1} MB {} fd", p.resident as f64 / 1e6, p.descriptors)
+        format!(
+            "{:.1} MB {} fd {} pipe ends",
+            p.resident as f64 / 1e6,
+            p.descriptors,
+            p.pipes
+        )
     };
     let each: Vec<String> = level.processes.iter().map(of).collect();
     let idle = match level.idle {
