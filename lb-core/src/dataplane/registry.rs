@@ -2,16 +2,16 @@
 
 use std::{
     cell::{Cell, RefCell},
-    net::SocketAddr,
+    net::IpAddr,
     rc::{Rc, Weak},
     sync::Arc,
     task::{Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use slab::Slab;
 
-use super::{api::Session, listener::Listener};
+use super::{api::Session, clock, listener::Listener};
 use crate::{request::ConnectionInfo, server::ServerKey};
 
 /// What a connection is asked to do.
@@ -30,11 +30,14 @@ pub(super) enum Order {
     Killed,
 }
 
+/// As small as it can be: it is there for every client that waits.
 struct Entry {
     /// Its number in the process, by which commands name it.
     id: u64,
-    source: SocketAddr,
-    since: Instant,
+    /// The client's address and port.
+    source: (IpAddr, u16),
+    /// When it began, in tenths of a second of the registry.
+    since: u32,
     order: Cell<Order>,
     waker: Cell<Option<Waker>>,
     /// The server that the connection uses now.
@@ -42,6 +45,9 @@ struct Entry {
     /// What accepted it, or has taken it over since.
     listener: Cell<Weak<Listener>>,
 }
+
+/// What [`Entry::since`] counts.
+const TICK: Duration = Duration::from_millis(100);
 
 impl Entry {
     /// Something of the listener, if it is still there.
@@ -55,6 +61,7 @@ impl Entry {
 
 /// Every connection of a worker.
 pub(super) struct Registry {
+    began: Instant,
     /// The number of the connection that comes next; those of another worker begin elsewhere.
     next: Cell<u64>,
     entries: RefCell<Slab<Rc<Entry>>>,
@@ -74,6 +81,7 @@ impl Registry {
     pub(super) fn new(worker: usize) -> Self {
         let first = u64::try_from(worker).unwrap_or_default() << 40 | 1;
         Self {
+            began: clock::now(),
             next: Cell::new(first),
             entries: RefCell::default(),
             finishing: Cell::default(),
@@ -86,8 +94,8 @@ impl Registry {
         let entries = self.entries.borrow();
         let sessions = entries.iter().map(|(_, entry)| Session {
             id: entry.id,
-            source: entry.source,
-            since: entry.since,
+            source: entry.source.into(),
+            since: self.began + TICK * entry.since,
             frontend: entry.accepted_by(|l| Arc::clone(&l.frontend.config().name)),
             server: entry.server.get(),
         });
@@ -114,10 +122,11 @@ impl Registry {
     ) -> Membership {
         let id = self.next.get();
         self.next.set(id + 1);
+        let ticks = now.saturating_duration_since(self.began).as_millis() / TICK.as_millis();
         let entry = Rc::new(Entry {
             id,
-            source: info.source,
-            since: now,
+            source: (info.source.ip(), info.source.port()),
+            since: u32::try_from(ticks).unwrap_or(u32::MAX),
             order: Cell::default(),
             waker: Cell::default(),
             server: Cell::default(),
@@ -232,5 +241,15 @@ impl Drop for Membership {
     fn drop(&mut self) {
         self.registry.entries.borrow_mut().try_remove(self.key);
         self.registry.tell_if_empty();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entry_of_a_waiting_client_is_small() {
+        assert!(size_of::<Entry>() <= 64, "{} bytes", size_of::<Entry>());
     }
 }

@@ -3,6 +3,8 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZero,
+    ptr::NonNull,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
@@ -19,11 +21,11 @@ use crate::{
 
 /// Tells servers apart over reloads. Only good for comparing, and only while the server lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerKey(usize);
+pub struct ServerKey(NonZero<usize>);
 
 impl ServerKey {
     pub(super) fn of(shared: &Arc<Shared>) -> Self {
-        Self(Arc::as_ptr(shared).addr())
+        Self(NonNull::from_ref(&**shared).addr())
     }
 }
 

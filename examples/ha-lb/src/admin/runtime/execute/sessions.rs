@@ -25,7 +25,7 @@ impl Runtime {
         if one.is_some() && sessions.is_empty() {
             return "Session not found.".to_owned();
         }
-        sessions.sort_by_key(|session| session.since);
+        sessions.sort_by_key(|session| (session.since, session.id));
         let balancer = self.balancer();
         let mut text = String::new();
         for session in &sessions {
