@@ -59,7 +59,8 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    fn new() -> Self {
+    /// Without memory yet.
+    pub(super) fn new() -> Self {
         Self {
             request: Head::default(),
             response: Head::default(),
@@ -114,16 +115,14 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
 }
 
 /// Serves the one request that a connection carries: a stream of HTTP/2.
-pub(super) async fn serve_one(mut connection: Box<Connection>, number: u32) {
+pub(super) async fn serve_one(
+    mut connection: Box<Connection>,
+    exchange: &mut Exchange,
+    number: u32,
+) {
     connection.member.listen().await;
-    let pooled = connection.worker.exchanges.borrow_mut().pop();
-    let mut exchange = pooled.unwrap_or_else(Exchange::new);
-    exchange::serve(&mut connection, &mut exchange, number).await;
+    exchange::serve(&mut connection, exchange, number).await;
     exchange.rest();
-    let mut pool = connection.worker.exchanges.borrow_mut();
-    if pool.len() < KEPT {
-        pool.push(exchange);
-    }
 }
 
 /// What a client sends first that speaks HTTP/2 without having asked (RFC 9113 §3.3).

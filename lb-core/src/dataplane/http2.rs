@@ -33,7 +33,7 @@ use std::{
 };
 
 pub(super) use downstream::Downstream;
-pub(super) use lane::Lane;
+pub(super) use lane::Lanes;
 pub(super) use trunk::{Made, Trunks};
 pub(super) use upstream::Upstream;
 

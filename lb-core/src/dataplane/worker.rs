@@ -152,7 +152,7 @@ pub(super) struct Worker {
     /// Its connections.
     pub(super) registry: Rc<Registry>,
     /// Tasks that wait for a stream of HTTP/2.
-    pub(super) lanes: RefCell<Vec<Rc<http2::Lane>>>,
+    pub(super) lanes: http2::Lanes,
     /// Memory of HTTP exchanges, for the next ones.
     pub(super) exchanges: RefCell<Vec<Exchange>>,
     /// Connections that wait for a request and keep the memory of the last one.
@@ -231,7 +231,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
         events: parts.events,
         idle: IdlePool::default(),
         registry: Rc::new(Registry::new(parts.number)),
-        lanes: RefCell::default(),
+        lanes: http2::Lanes::default(),
         exchanges: RefCell::default(),
         waiting: Cell::default(),
         line: RefCell::default(),
