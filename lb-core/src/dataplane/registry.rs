@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     rc::{Rc, Weak},
     sync::Arc,
     task::{Poll, Waker},
@@ -34,8 +34,9 @@ pub(super) enum Order {
 struct Entry {
     /// Its number in the process, by which commands name it.
     id: u64,
-    /// The client's address and port.
-    source: (IpAddr, u16),
+    /// The client's address.
+    ip: IpAddr,
+    port: u16,
     /// When it began, in tenths of a second of the registry.
     since: u32,
     order: Cell<Order>,
@@ -94,7 +95,7 @@ impl Registry {
         let entries = self.entries.borrow();
         let sessions = entries.iter().map(|(_, entry)| Session {
             id: entry.id,
-            source: entry.source.into(),
+            source: SocketAddr::new(entry.ip, entry.port),
             since: self.began + TICK * entry.since,
             frontend: entry.accepted_by(|l| Arc::clone(&l.frontend.config().name)),
             server: entry.server.get(),
@@ -125,7 +126,8 @@ impl Registry {
         let ticks = now.saturating_duration_since(self.began).as_millis() / TICK.as_millis();
         let entry = Rc::new(Entry {
             id,
-            source: (info.source.ip(), info.source.port()),
+            ip: info.source.ip(),
+            port: info.source.port(),
             since: u32::try_from(ticks).unwrap_or(u32::MAX),
             order: Cell::default(),
             waker: Cell::default(),
