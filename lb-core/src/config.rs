@@ -33,7 +33,7 @@ pub use tls::{
     ClientVerify, IgnoredFaults, PemFile, ServerTls, TicketKey, TlsAlgorithms, TlsBind,
     TlsCertificate, TlsListLine, TlsSettings,
 };
-pub use unix::UnixAddress;
+pub use unix::{SocketRights, UnixAddress};
 pub use watch::{AgentConfig, Layer, Observe, OnError};
 
 /// A whole configuration: the global section and every proxy in the order of the file.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use super::TlsBind;
+use super::{SocketRights, TlsBind};
 
 /// The accepting half.
 #[derive(Debug, Clone, Default)]
@@ -42,8 +42,8 @@ pub struct Bind {
     pub interface: Option<String>,
     /// `backlog`.
     pub backlog: Option<u32>,
-    /// `mode` of a UNIX socket.
-    pub unix_mode: Option<u32>,
+    /// `mode`, `user` and `group` of a UNIX socket.
+    pub rights: SocketRights,
     /// `file:line` for messages.
     pub origin: Option<Arc<str>>,
 }
@@ -62,7 +62,7 @@ impl Bind {
             v6only: None,
             interface: None,
             backlog: None,
-            unix_mode: None,
+            rights: SocketRights::default(),
             origin: None,
         }
     }

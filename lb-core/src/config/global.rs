@@ -177,10 +177,8 @@ pub struct StatsSocket {
     pub address: super::BindAddress,
     /// Rights that callers get.
     pub level: StatsLevel,
-    /// `mode` of a UNIX socket (octal permissions).
-    pub mode: Option<u32>,
-    /// `user`/`uid` and `group`/`gid` owner of a UNIX socket.
-    pub owner: (Option<String>, Option<String>),
+    /// `mode`, `user` and `group` of a UNIX socket.
+    pub rights: super::SocketRights,
 }
 
 /// Rights on a stats socket, in rising order.

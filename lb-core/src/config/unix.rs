@@ -48,6 +48,17 @@ impl fmt::Display for UnixAddress {
     }
 }
 
+/// Who may use a UNIX socket, as far as a file says it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SocketRights {
+    /// `mode`: permissions.
+    pub mode: Option<u32>,
+    /// `user` or `uid`: name or number of the owner.
+    pub user: Option<String>,
+    /// `group` or `gid`: name or number.
+    pub group: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

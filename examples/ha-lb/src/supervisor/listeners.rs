@@ -6,15 +6,10 @@
 //! this host does not hold (yet) are bound all the same (`IP_FREEBIND`). Nothing here accepts.
 
 mod inherit;
+mod rights;
 mod single;
 
-use std::{
-    io,
-    net::SocketAddr,
-    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io, net::SocketAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use lb_core::config::{Bind, BindAddress, Config, ProxyConfig, StatsSocket};
 use single::single;
@@ -22,6 +17,8 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::{ipc::message::Listener, privileges};
 pub use inherit::{OpenLeft, inherited};
+use rights::Rights;
+pub use rights::restore as restore_rights;
 
 /// Connections that may wait in a queue when no `maxconn` or `backlog` says more.
 const LEAST_BACKLOG: u32 = 1024;
@@ -143,7 +140,8 @@ fn open_beside(
             // from it.
             BindAddress::Unix(_) | BindAddress::Abstract(_) | BindAddress::Inherited(_) => {
                 if sockets.is_empty() {
-                    let socket = single(&bind.address, bind.unix_mode, &(None, None), backlog)
+                    let rights = Rights::of(&bind.rights)?;
+                    let socket = single(&bind.address, &rights, backlog)
                         .map_err(|(step, e)| failure(proxy, bind, step, e))?;
                     sockets.push(Arc::new(socket));
                 }
@@ -255,38 +253,9 @@ pub fn command_socket(
         BindAddress::Tcp(address) => {
             tcp(*address, &Bind::new(stats.address.clone()), LEAST_BACKLOG)
         }
-        address => single(address, stats.mode, &owner(stats)?, LEAST_BACKLOG),
+        address => single(address, &Rights::of(&stats.rights)?, LEAST_BACKLOG),
     };
     socket.map_err(|(step, source)| described(step, source))
-}
-
-fn owner(stats: &StatsSocket) -> Result<(Option<u32>, Option<u32>), OpenError> {
-    let (user, group) = (stats.owner.0.as_deref(), stats.owner.1.as_deref());
-    Ok((
-        user.map(privileges::user_id).transpose()?,
-        group.map(privileges::group_id).transpose()?,
-    ))
-}
-
-/// Mode and owner of UNIX sockets that were taken over, where a configuration says something about them.
-pub fn restore_rights(config: &Config) {
-    for (_, _, _, bind) in binds(config) {
-        if let (BindAddress::Unix(path), Some(mode)) = (&bind.address, bind.unix_mode) {
-            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
-        }
-    }
-    for stats in &config.global.stats_sockets {
-        if let BindAddress::Unix(path) = &stats.address {
-            if let Some(mode) = stats.mode {
-                let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
-            }
-            if let Ok((uid, gid)) = owner(stats)
-                && (uid.is_some() || gid.is_some())
-            {
-                let _ = std::os::unix::fs::chown(path, uid, gid);
-            }
-        }
-    }
 }
 
 /// How many sockets [`open`] makes.

@@ -170,10 +170,10 @@ mod tests {
             BindAddress::Unix(PathBuf::from("/run/it's m.sock"))
         );
         assert_eq!(
-            (stats.mode, stats.level),
+            (stats.rights.mode, stats.level),
             (Some(0o600), StatsLevel::Operator)
         );
-        assert_eq!(stats.owner.0.as_deref(), Some("haproxy"));
+        assert_eq!(stats.rights.user.as_deref(), Some("haproxy"));
         assert_eq!(read("/run/m").unwrap().level, StatsLevel::Admin);
         assert!(read("127.0.0.1:1").is_ok());
         for wrong in ["", "/run/m,mode", "/run/m,nonsense,5", "127.0.0.1"] {

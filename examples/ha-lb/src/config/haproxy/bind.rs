@@ -9,7 +9,7 @@ use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit},
     keywords::BIND,
     tls::{self, Defaults},
-    value,
+    unix_socket, value,
 };
 
 /// Reads the words behind `bind`: each address of a list and each port of a range is a listener of its own.
@@ -127,7 +127,7 @@ fn options(
                     "tls-ticket-keys" => tls.ticket_keys = tls::ticket_keys(&arg, context)?,
                     "backlog" => bind.backlog = Some(value::number(&arg, name, 0, u32::MAX)?),
                     "interface" => bind.interface = Some(arg.text.to_owned()),
-                    "mode" => bind.unix_mode = Some(value::mode(&arg)?),
+                    _ if unix_socket::right(name, &arg, &mut bind.rights)? => {}
                     "id" => bind.id = Some(value::number(&arg, name, 1, u32::MAX)?),
                     "proto" => bind.protocol = protocol(&arg)?,
                     _ => bind.name = Some(arg.text.to_owned()),

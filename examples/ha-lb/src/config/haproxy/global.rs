@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use lb_core::{
-    config::{BindAddress, Global, StatsLevel, StatsSocket},
+    config::{BindAddress, Global, SocketRights, StatsLevel, StatsSocket},
     request::ProcessVariables,
 };
 
@@ -14,6 +14,7 @@ use super::{
     keywords::{GLOBAL, STATS_SOCKET},
     log, server_state, server_tls,
     tls::{self, ExtraFiles},
+    unix_socket,
     value::{self, Unit},
 };
 use crate::config::diagnostic::{Diagnostic, Span};
@@ -31,6 +32,8 @@ pub(super) struct Draft {
     server_tls: server_tls::Defaults,
     /// `server-state-file` and `server-state-base`.
     pub(super) states: server_state::Files,
+    /// `unix-bind`.
+    pub(super) unix_bind: unix_socket::Defaults,
     /// `localpeer`.
     pub(super) local_peer: Option<String>,
     /// Where `zero-warning` was given.
@@ -101,6 +104,7 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
             return Ok(());
         }
         "stats" => return stats(args, draft, context),
+        "unix-bind" => return draft.unix_bind.read(args),
         name if name.starts_with("ssl-default-") || name.starts_with("ssl-load-") => {
             return tls_defaults(name, args, draft, context);
         }
@@ -340,13 +344,11 @@ fn stats_socket(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<Vec<St
         sockets.push(StatsSocket {
             address: socket_address(&at, text, context)?,
             level: StatsLevel::default(),
-            mode: None,
-            owner: (None, None),
+            rights: SocketRights::default(),
         });
     }
     let mut level = StatsLevel::default();
-    let mut mode = None;
-    let mut owner = (None, None);
+    let mut rights = SocketRights::default();
     while let Some(word) = args.take() {
         match admit(
             context,
@@ -370,15 +372,14 @@ fn stats_socket(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<Vec<St
                     _ => return Err(arg.refuse("unknown level", "user, operator or admin")),
                 }
             }
-            "mode" => mode = Some(value::mode(&arg)?),
-            "user" | "uid" => owner.0 = Some(arg.text.to_owned()),
-            _ => owner.1 = Some(arg.text.to_owned()),
+            name => {
+                unix_socket::right(name, &arg, &mut rights)?;
+            }
         }
     }
     for socket in &mut sockets {
         socket.level = level;
-        socket.mode = mode;
-        socket.owner.clone_from(&owner);
+        socket.rights.clone_from(&rights);
         warn_if_open(&at, socket, context);
     }
     Ok(sockets)

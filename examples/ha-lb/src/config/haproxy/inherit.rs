@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use super::{
     args::Context,
-    at_line,
     document::Kind,
     draft::{Draft, RuleKind, RuleLine},
     lexer::Line,
     proxy::Place,
+    reader::at_line,
 };
 use crate::config::diagnostic::Diagnostic;
 

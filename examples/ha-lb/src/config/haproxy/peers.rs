@@ -12,7 +12,6 @@ use lb_core::config::{
 };
 
 use super::{
-    Reader,
     args::{Admitted, Args, Context, Parsed, admit, arity},
     bind,
     document::Section,
@@ -20,7 +19,9 @@ use super::{
     global,
     keywords::PEERS,
     lexer::{Line, Word},
-    persistence, server, server_tls, tls,
+    persistence,
+    reader::Reader,
+    server, server_tls, tls,
 };
 use crate::config::diagnostic::Diagnostic;
 

@@ -8,9 +8,12 @@ mod proxies;
 mod robustness;
 mod sections;
 mod tls;
+mod unix_sockets;
 mod wild;
 
 use std::io;
+
+use lb_core::config::Mode;
 
 use super::*;
 use crate::config::files::Bundle;

@@ -3,10 +3,7 @@
 
 use std::{
     io,
-    os::{
-        fd::{BorrowedFd, OwnedFd},
-        unix::fs::PermissionsExt as _,
-    },
+    os::fd::{BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -14,17 +11,12 @@ use lb_core::config::{Bind, BindAddress, UnixAddress};
 use rustix::io::FdFlags;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{Step, listen, tcp};
+use super::{Rights, Step, listen, tcp};
 
 /// A listening socket at `address`.
-pub(super) fn single(
-    address: &BindAddress,
-    mode: Option<u32>,
-    owner: &(Option<u32>, Option<u32>),
-    backlog: u32,
-) -> Step<OwnedFd> {
+pub(super) fn single(address: &BindAddress, rights: &Rights, backlog: u32) -> Step<OwnedFd> {
     match address {
-        BindAddress::Unix(path) => unix(path, mode, owner, backlog),
+        BindAddress::Unix(path) => unix(path, rights, backlog),
         BindAddress::Abstract(name) => hidden(name, backlog),
         BindAddress::Inherited(number) => {
             let socket = inherited(*number).map_err(|error| ("use", error))?;
@@ -62,12 +54,7 @@ fn inherited(number: i32) -> io::Result<Socket> {
 }
 
 /// Binds beside the final path and renames, so that clients of a running daemon never find the path absent.
-fn unix(
-    path: &Path,
-    mode: Option<u32>,
-    (uid, gid): &(Option<u32>, Option<u32>),
-    backlog: u32,
-) -> Step<OwnedFd> {
+fn unix(path: &Path, rights: &Rights, backlog: u32) -> Step<OwnedFd> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.tmp", std::process::id()));
     let beside = PathBuf::from(beside);
@@ -79,13 +66,7 @@ fn unix(
         .bind(&SockAddr::unix(&beside).map_err(at("bind"))?)
         .map_err(at("bind"))
         .and_then(|()| {
-            if let Some(mode) = mode {
-                std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(mode))
-                    .map_err(at("set the mode of"))?;
-            }
-            if uid.is_some() || gid.is_some() {
-                std::os::unix::fs::chown(&beside, *uid, *gid).map_err(at("set the owner of"))?;
-            }
+            rights.give(&beside)?;
             listen(&socket, backlog)?;
             std::fs::rename(&beside, path).map_err(at("put into place"))
         });

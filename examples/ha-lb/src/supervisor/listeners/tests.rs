@@ -1,6 +1,10 @@
-use std::{io::Read as _, net::TcpStream, os::unix::net::UnixStream};
+use std::{
+    io::Read as _,
+    net::TcpStream,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+};
 
-use lb_core::config::{FrontendConfig, Mode, StatsLevel, StatsSocket};
+use lb_core::config::{FrontendConfig, Mode, SocketRights, StatsLevel, StatsSocket};
 
 use super::*;
 
@@ -88,8 +92,10 @@ fn a_stats_socket_gets_its_mode_and_replaces_a_stale_one() {
     config.global.stats_sockets.push(StatsSocket {
         address: BindAddress::Unix(path.clone()),
         level: StatsLevel::Admin,
-        mode: Some(0o600),
-        owner: (None, None),
+        rights: SocketRights {
+            mode: Some(0o600),
+            ..SocketRights::default()
+        },
     });
     let opened = open(&config, 2, true).unwrap();
     assert_eq!(opened.len(), 1);
@@ -98,6 +104,33 @@ fn a_stats_socket_gets_its_mode_and_replaces_a_stale_one() {
     UnixStream::connect(&path).unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     assert_eq!(unix_paths(&config), [path]);
+}
+
+#[test]
+fn a_unix_socket_of_a_proxy_has_the_mode_and_the_owner_that_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("front.sock");
+    let mut bind = Bind::new(BindAddress::Unix(path.clone()));
+    bind.rights = SocketRights {
+        mode: Some(0o620),
+        user: Some(rustix::process::geteuid().as_raw().to_string()),
+        group: Some(rustix::process::getegid().as_raw().to_string()),
+    };
+    let wanted = config(vec![bind.clone()]);
+    let opened = open(&wanted, 2, true).unwrap();
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o620);
+    // Another program, or an upgrade, may have changed it.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    restore_rights(&wanted);
+    assert_eq!(mode(), 0o620);
+    drop(opened);
+    bind.rights.user = Some("nobody-of-that-name".to_owned());
+    let refused = open(&config(vec![bind]), 1, true).unwrap_err();
+    assert!(
+        refused.to_string().contains("nobody-of-that-name"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn k8s_ingress_global_section() {
     let sockets: Vec<_> = global
         .stats_sockets
         .iter()
-        .map(|socket| (socket.address.clone(), socket.level, socket.mode))
+        .map(|socket| (socket.address.clone(), socket.level, socket.rights.mode))
         .collect();
     assert_eq!(
         sockets,

@@ -34,6 +34,7 @@ pub(super) const GLOBALS: &[&str] = &[
     "spread-checks 5",
     "stats socket /run/x.sock mode 660 level admin",
     "uid 7",
+    "unix-bind mode 660",
     "user haproxy",
     "setenv A b",
     "presetenv A b",
@@ -211,6 +212,10 @@ pub(super) const BIND_WORDS: &[&str] = &[
     "id 7",
     "interface eth0",
     "mode 600",
+    "user www",
+    "uid 7",
+    "group www",
+    "gid 7",
     "name web",
     "proto h2",
     "transparent",
@@ -357,6 +362,8 @@ pub(super) const NO_EFFECT: &[&str] = &[
     "server-state-file",
     "load-server-state-from-file",
     "server-state-file-name",
+    // Without a UNIX socket.
+    "unix-bind",
     // Words that count with another beside them.
     "error-limit",
     "on-error",
