@@ -2,6 +2,22 @@
 
 use super::*;
 
+/// So many routers that have begun and spread their adverts over the interval.
+fn spread(routers: u8, interval: Duration, adjust: impl Fn(&mut RouterConfig)) -> RouterSet {
+    let mut set = RouterSet::new();
+    for vrid in 1..=routers {
+        let mut config = config(vrid, 1);
+        config.version = Version::V3;
+        config.interval = interval;
+        config.policy.spread_phases = true;
+        adjust(&mut config);
+        set.insert(attachment(), config).unwrap();
+    }
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    set
+}
+
 #[test]
 fn timers_fire_in_the_order_of_their_deadlines() {
     let mut set = RouterSet::new();
@@ -29,15 +45,8 @@ fn timers_fire_in_the_order_of_their_deadlines() {
 
 #[test]
 fn routers_that_became_active_at_once_spread_their_adverts_over_the_interval() {
-    let mut set = RouterSet::new();
-    for vrid in 1..=255 {
-        let mut config = config(vrid, 1);
-        config.version = Version::V3;
-        config.interval = Duration::from_millis(100);
-        config.policy.spread_phases = true;
-        set.insert(attachment(), config).unwrap();
-    }
-    set.handle_all(NOW, Event::Startup);
+    let interval = Duration::from_millis(100);
+    let mut set = spread(255, interval, |_| {});
     let mut now = NOW;
     for _ in 0..3 * 255 {
         drain(&mut set);
@@ -45,7 +54,6 @@ fn routers_that_became_active_at_once_spread_their_adverts_over_the_interval() {
         set.timeout(now);
     }
     // All took over in one tick; since then each fires alone.
-    let interval = Duration::from_millis(100);
     let mut gaps = Vec::new();
     for _ in 0..255 {
         drain(&mut set);
@@ -65,16 +73,7 @@ fn routers_that_became_active_at_once_spread_their_adverts_over_the_interval() {
 #[test]
 fn adverts_that_go_out_ahead_with_others_keep_their_distance() {
     let interval = Duration::from_millis(100);
-    let mut set = RouterSet::new();
-    for vrid in 1..=250 {
-        let mut config = config(vrid, 1);
-        config.version = Version::V3;
-        config.interval = interval;
-        config.policy.spread_phases = true;
-        set.insert(attachment(), config).unwrap();
-    }
-    set.handle_all(NOW, Event::Startup);
-    drain(&mut set);
+    let mut set = spread(250, interval, |_| {});
     let mut rng = crate::simulation::Rng::new(1);
     let mut last: Vec<Option<Instant>> = vec![None; 250];
     let (mut rounds, mut gaps) = (0_u32, Vec::new());
@@ -108,16 +107,7 @@ fn adverts_that_go_out_ahead_with_others_keep_their_distance() {
 #[test]
 fn silence_is_counted_from_when_a_router_really_spoke() {
     let interval = Duration::from_millis(100);
-    let mut set = RouterSet::new();
-    for vrid in 1..=250 {
-        let mut config = config(vrid, 1);
-        config.version = Version::V3;
-        config.interval = interval;
-        config.policy.spread_phases = true;
-        set.insert(attachment(), config).unwrap();
-    }
-    set.handle_all(NOW, Event::Startup);
-    drain(&mut set);
+    let mut set = spread(250, interval, |_| {});
     let steady = NOW + Duration::from_secs(1);
     let mut due = NOW;
     while let Some(at) = set.next_deadline().filter(|_| due < steady) {
@@ -146,17 +136,8 @@ fn silence_is_counted_from_when_a_router_really_spoke() {
 
 #[test]
 fn routers_that_nobody_waits_long_for_go_at_their_own_time() {
-    let mut set = RouterSet::new();
-    for vrid in 1..=50 {
-        let mut config = config(vrid, 1);
-        config.version = Version::V3;
-        config.interval = Duration::from_millis(100);
-        config.policy.spread_phases = true;
-        config.policy.down_timer_adverts = 1;
-        set.insert(attachment(), config).unwrap();
-    }
-    set.handle_all(NOW, Event::Startup);
-    drain(&mut set);
+    let interval = Duration::from_millis(100);
+    let mut set = spread(50, interval, |config| config.policy.down_timer_adverts = 1);
     let steady = NOW + Duration::from_secs(1);
     let mut due = NOW;
     while let Some(at) = set.next_deadline().filter(|_| due < steady) {

@@ -267,6 +267,17 @@ mod tests {
         is_due
     }
 
+    /// A file that is to be looked at, not there yet, and the folder that goes with the test.
+    fn planned() -> (tempfile::TempDir, PathBuf, Reloads) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reload");
+        let wanted = Reloads {
+            time_file: Some(path.clone()),
+            ..Reloads::default()
+        };
+        (folder, path, wanted)
+    }
+
     #[test]
     fn keepalived_s_forms_and_no_others_are_times() {
         let now = at("2026-11-21T16:00:00Z");
@@ -304,12 +315,7 @@ mod tests {
 
     #[test]
     fn a_file_that_comes_changes_and_goes_plans_a_reload_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("reload");
-        let wanted = Reloads {
-            time_file: Some(path.clone()),
-            ..Reloads::default()
-        };
+        let (_folder, path, wanted) = planned();
         let (began, clock) = (Instant::now(), at("2026-11-21T16:00:00Z"));
         let mut schedule = Schedule::default();
         let mut look = |second: u64| {
@@ -339,14 +345,9 @@ mod tests {
 
     #[test]
     fn a_time_that_repeats_stays_and_is_due_every_day() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("reload");
+        let (_folder, path, mut wanted) = planned();
         fs::write(&path, "16:00:05Z").unwrap();
-        let wanted = Reloads {
-            time_file: Some(path.clone()),
-            repeat: true,
-            ..Reloads::default()
-        };
+        wanted.repeat = true;
         let (began, clock) = (Instant::now(), at("2026-11-21T16:00:00Z"));
         let mut schedule = Schedule::default();
         let mut look = |second: u64| {
@@ -362,13 +363,8 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_read_in_time_holds_up_neither_the_supervisor_nor_the_reload() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("reload");
+        let (_folder, path, wanted) = planned();
         fs::write(&path, "16:00:05Z").unwrap();
-        let wanted = Reloads {
-            time_file: Some(path.clone()),
-            ..Reloads::default()
-        };
         let (began, clock) = (Instant::now(), at("2026-11-21T16:00:00Z"));
         let mut schedule = Schedule::default();
         let mut look = |second: u64| {

@@ -22,3 +22,8 @@ pub(super) const DUMPS: &str = "the files of SIGUSR1 and its kind are named with
 pub(super) const NAMES: &str =
     "the speaker is called `keepalived` and the balancer `haproxy`, by which tools find them";
 pub(super) const SERVERS_LOGGED: &str = "changes of a server's state are logged";
+pub(super) const ADDRESS_LISTS: &str = "the address list of adverts is never a reason to drop them";
+pub(super) const SOURCES: &str = "sources are always checked unless `check_unicast_src no`";
+pub(super) const PATHS: &str = "scripts are run under the path that is written";
+pub(super) const COUNTED: &str = "adverts of unknown routers are counted";
+pub(super) const MEMBERSHIP: &str = "the kernel's group membership is used";

@@ -1,8 +1,9 @@
 //! The keywords of `global_defs`.
 
 use super::instead::{
-    BUFFERS, DUMPS, FENCE, FROM_THE_START, NAMES, NO_BFD, NO_CHECKER_MAIL, NO_IPVS, NO_SNMP,
-    NOT_SAVED, RELOAD, ROOM, SCHEDULING, SERVERS_LOGGED, STOPPING,
+    ADDRESS_LISTS, BUFFERS, COUNTED, DUMPS, FENCE, FROM_THE_START, MEMBERSHIP, NAMES, NO_BFD,
+    NO_CHECKER_MAIL, NO_IPVS, NO_SNMP, NOT_SAVED, PATHS, RELOAD, ROOM, SCHEDULING, SERVERS_LOGGED,
+    SOURCES, STOPPING,
 };
 use super::{
     Draft, delay_after_boot, down_timer_adverts, edge_limit, fifo, first, group_v4, group_v6,
@@ -285,14 +286,8 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("nftables_priority", FENCE),
         Keyword::ignored("nftables_counters", FENCE),
         Keyword::ignored("nftables_ifindex", FENCE),
-        Keyword::ignored(
-            "vrrp_skip_check_adv_addr",
-            "the address list of adverts is never a reason to drop them",
-        ),
-        Keyword::ignored(
-            "vrrp_check_unicast_src",
-            "sources are always checked unless `check_unicast_src no`",
-        ),
+        Keyword::ignored("vrrp_skip_check_adv_addr", ADDRESS_LISTS),
+        Keyword::ignored("vrrp_check_unicast_src", SOURCES),
         Keyword::read(
             "vrrp_garp_interval",
             Takes::one("seconds"),
@@ -388,10 +383,7 @@ pub(super) const TABLE: Table<Draft> = Table {
         Keyword::ignored("lvs_flush_onstop", NO_IPVS),
         Keyword::ignored("lvs_timeouts", NO_IPVS),
         Keyword::ignored("lvs_flush_on_stop", NO_IPVS),
-        Keyword::ignored(
-            "checker_log_all_failures",
-            "changes of a server's state are logged",
-        ),
+        Keyword::ignored("checker_log_all_failures", SERVERS_LOGGED),
         Keyword::read(
             "startup_script",
             Takes::words(1, 3, "a command, perhaps user and group"),
@@ -464,10 +456,7 @@ pub(super) const TABLE: Table<Draft> = Table {
             process::umask,
             "umask of the files that are made, unless -u gives it.",
         ),
-        Keyword::ignored(
-            "use_symlink_paths",
-            "scripts are run under the path that is written",
-        ),
+        Keyword::ignored("use_symlink_paths", PATHS),
         Keyword::read(
             "vmac_prefix",
             Takes::one("a name"),
@@ -480,10 +469,7 @@ pub(super) const TABLE: Table<Draft> = Table {
             |d, n, c| d.defaults.vmac.addresses = vmac::prefix(n, c),
             "The same for those of addresses on other interfaces (that of vmac_prefix).",
         ),
-        Keyword::ignored(
-            "log_unknown_vrids",
-            "adverts of unknown routers are counted",
-        ),
+        Keyword::ignored("log_unknown_vrids", COUNTED),
         Keyword::ignored("json_version", "`ha-lb status --json` has one format"),
         Keyword::read(
             "random_seed",
@@ -502,9 +488,6 @@ pub(super) const TABLE: Table<Draft> = Table {
             include_check,
             "What of a missing file in the includes that follow is a mistake.",
         ),
-        Keyword::ignored(
-            "disable_local_igmp",
-            "the kernel's group membership is used",
-        ),
+        Keyword::ignored("disable_local_igmp", MEMBERSHIP),
     ],
 };

@@ -8,7 +8,11 @@ use crate::{
     mail::Settings,
     supervisor::{
         child::Role,
-        daemon::{GRACE, Slot, stop::FOREVER, turning},
+        daemon::{
+            Slot,
+            begin::{GRACE, turning},
+            stop::FOREVER,
+        },
         listeners,
         liveness::Liveness,
         start::UnixPath,
