@@ -88,7 +88,7 @@ impl Post {
     pub fn new(settings: Option<Settings>, letters: Vec<Letter>, now: Instant) -> Self {
         let mut outbox = Outbox::default();
         for letter in letters {
-            outbox.push(letter, now);
+            outbox.push(letter, false, now);
         }
         Self {
             settings,
@@ -110,7 +110,7 @@ impl Post {
         if self.settings.is_none() {
             return;
         }
-        if let Some(lost) = self.outbox.push(letter, now) {
+        if let Some(lost) = self.outbox.push(letter, self.flight.is_some(), now) {
             tracing::warn!(
                 "mail: too many wait, the oldest is given up: {}",
                 lost.subject

@@ -104,7 +104,10 @@ pub async fn converse(
 
 /// The next line without its end; nothing from a client that went away or is silent, or whose line is longer than any
 /// may be: half of a command is another one.
-async fn line(reader: &mut (impl AsyncBufRead + Unpin), patience: Duration) -> Option<String> {
+pub(crate) async fn line(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    patience: Duration,
+) -> Option<String> {
     let mut line = String::new();
     let mut limited = reader.take(LONGEST_LINE);
     let read = timeout(patience, limited.read_line(&mut line)).await;

@@ -149,6 +149,14 @@ impl Channel {
 
     /// The next value and its descriptors; `None` once the other end is closed.
     pub async fn recv<M: DeserializeOwned>(&self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
+        self.recv_at_most(u64::MAX).await
+    }
+
+    /// The same of somebody who may mean harm: a value of more than `limit` bytes is an error.
+    pub async fn recv_at_most<M: DeserializeOwned>(
+        &self,
+        limit: u64,
+    ) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
         let mut packet = vec![0; LARGEST_INLINE + 1];
         let (len, mut descriptors) = self.packet(&mut packet).await?;
         packet.truncate(len);
@@ -162,7 +170,12 @@ impl Channel {
             })?;
             let mut memory = File::from(memory);
             memory.seek(SeekFrom::Start(0))?;
-            memory.read_to_end(&mut large)?;
+            // A hole in a file costs whoever made it nothing.
+            if memory.metadata()?.len() > limit {
+                let what = format!("a message of more than {limit} bytes");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            memory.take(limit).read_to_end(&mut large)?;
             large.as_slice()
         } else {
             body
@@ -271,6 +284,22 @@ mod tests {
 
             drop(a);
             assert!(b.recv::<String>().await.unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn no_more_is_read_of_a_message_than_was_said() {
+        block_on(async {
+            let (a, b) = pair().unwrap();
+            let (a, b) = (Channel::new(a).unwrap(), Channel::new(b).unwrap());
+            let long = "x".repeat(LARGEST_INLINE);
+            a.send(&long, &[]).await.unwrap();
+            a.send(&long, &[]).await.unwrap();
+            let limit = LARGEST_INLINE as u64;
+            let (received, _) = b.recv_at_most::<String>(limit + 8).await.unwrap().unwrap();
+            assert_eq!(received, long);
+            let refused = b.recv_at_most::<String>(limit).await.unwrap_err();
+            assert_eq!(refused.to_string(), "a message of more than 32768 bytes");
         });
     }
 

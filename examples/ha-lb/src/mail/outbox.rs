@@ -30,15 +30,16 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Takes a letter in; the one that has to go for it.
-    pub fn push(&mut self, letter: Letter, now: Instant) -> Option<Letter> {
+    /// Takes a letter in; the one that has to go for it. The oldest may be `under_way`: what becomes of that one is told
+    /// by [`Outbox::ended`].
+    pub fn push(&mut self, letter: Letter, under_way: bool, now: Instant) -> Option<Letter> {
         self.letters.push_back(letter);
         self.next.get_or_insert(now);
         if self.letters.len() <= ROOM {
             return None;
         }
         self.dropped += 1;
-        self.letters.pop_front()
+        self.letters.remove(usize::from(under_way))
     }
 
     /// The oldest.
@@ -140,7 +141,7 @@ mod tests {
         let start = Instant::now();
         let later = Attempt::Later("refused".to_owned());
         assert_eq!(outbox.next_deadline(), None);
-        outbox.push(letter(0), start);
+        outbox.push(letter(0), false, start);
         assert_eq!(outbox.next_deadline(), Some(start));
         let mut now = start;
         let mut waits = Vec::new();
@@ -152,7 +153,7 @@ mod tests {
         }
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
         let lost: Vec<_> = (1..=ROOM + 1)
-            .filter_map(|n| outbox.push(letter(n), now))
+            .filter_map(|n| outbox.push(letter(n), false, now))
             .collect();
         assert_eq!(lost, [letter(0), letter(1)]);
         assert_eq!(
@@ -178,5 +179,17 @@ mod tests {
         assert_eq!(outbox.first(), Some(&letter(4)));
         let status = outbox.status("s".to_owned(), false, now);
         assert_eq!((status.sent, status.refused, status.retry_in), (1, 1, None));
+    }
+
+    #[test]
+    fn a_letter_that_is_under_way_is_not_given_up() {
+        let mut outbox = Outbox::default();
+        let now = Instant::now();
+        for number in 0..ROOM {
+            outbox.push(letter(number), false, now);
+        }
+        assert_eq!(outbox.push(letter(ROOM), true, now), Some(letter(1)));
+        outbox.ended(&Attempt::Sent, now);
+        assert_eq!(outbox.first(), Some(&letter(2)), "the first has been sent");
     }
 }

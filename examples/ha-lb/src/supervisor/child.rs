@@ -28,6 +28,9 @@ use crate::ipc::channel::{self, Channel, Post};
 
 /// How long a child that closed its socket may take to exit.
 const LAST_BREATH: Duration = Duration::from_secs(2);
+/// What a child may say in one message: thousands of servers and their counters. One that was taken over by somebody is
+/// not to fill the supervisor's memory.
+const LONGEST_REPORT: u64 = 64 << 20;
 
 /// What a child does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +180,7 @@ async fn read<F: DeserializeOwned>(
     report: impl Fn(Report<F>),
 ) {
     loop {
-        match channel.recv::<F>().await {
+        match channel.recv_at_most::<F>(LONGEST_REPORT).await {
             Ok(Some((message, _))) => report(Report::Said(message)),
             Ok(None) => break,
             Err(error) => {

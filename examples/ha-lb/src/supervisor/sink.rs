@@ -6,7 +6,7 @@
 use std::{
     borrow::Cow,
     fs::File,
-    io::{self, BufRead as _, BufReader, PipeReader, Write as _},
+    io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _},
     os::{
         fd::{AsRawFd as _, OwnedFd, RawFd},
         unix::net::UnixDatagram,
@@ -133,6 +133,9 @@ impl Drop for Sink {
     }
 }
 
+/// A longer line is passed on in pieces: a process that never ends one is not to fill this one's memory.
+const LONGEST: u64 = 64 * 1024;
+
 struct Lines {
     console: Console,
     syslog: Option<Syslog>,
@@ -143,7 +146,7 @@ impl Lines {
     fn pass_on(mut self, reader: PipeReader) {
         let mut reader = BufReader::new(reader);
         let mut line = Vec::new();
-        while matches!(reader.read_until(b'\n', &mut line), Ok(n) if n > 0) {
+        while matches!((&mut reader).take(LONGEST).read_until(b'\n', &mut line), Ok(n) if n > 0) {
             let console = self.console.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(mut console) = console.as_ref() {
                 let _ = console.write_all(&line);

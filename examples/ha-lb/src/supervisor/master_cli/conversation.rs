@@ -6,10 +6,7 @@ use std::{io, os::unix::net, time::Duration};
 
 use lb_core::config::StatsLevel;
 use tokio::{
-    io::{
-        AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
-        BufReader,
-    },
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::UnixStream,
     sync::oneshot,
     time::timeout,
@@ -17,7 +14,7 @@ use tokio::{
 
 use super::Processes;
 use crate::admin::{
-    runtime::{command, read_payload},
+    runtime::{command, line, read_payload},
     stat::info,
 };
 
@@ -25,7 +22,6 @@ use crate::admin::{
 const STARTING: Duration = Duration::from_secs(2);
 /// A client that is not interactive is disconnected after this silence.
 const PATIENCE: Duration = Duration::from_secs(10);
-const LONGEST_LINE: u64 = 16 * 1024;
 
 /// A question to the daemon and where its answer goes.
 #[derive(Debug)]
@@ -137,19 +133,15 @@ pub(super) async fn converse(
         ask,
     };
     loop {
-        let mut line = String::new();
-        let mut limited = (&mut reader).take(LONGEST_LINE);
-        let read = limited.read_line(&mut line);
-        let length = if session.interactive {
-            read.await?
-        } else {
-            timeout(PATIENCE, read).await.unwrap_or(Ok(0))?
+        let patience = match session.interactive {
+            true => Duration::MAX,
+            false => PATIENCE,
         };
-        if length == 0 {
+        let Some(line) = line(&mut reader, patience).await else {
             return Ok(());
-        }
+        };
         let mut answered = false;
-        let (line, has_payload) = command::payload_follows(line.trim_end_matches(['\r', '\n']));
+        let (line, has_payload) = command::payload_follows(&line);
         let mut payload = None;
         if has_payload {
             let prompt = if session.interactive { "+ " } else { "" };
