@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     thread,
     time::{Duration, Instant},
 };
@@ -212,7 +212,8 @@ fn page(pair: &Pair) {
         "ready", "hnolb", "hdown", "hrunn", "dhlth", "ehlth", "maint", "ready", "stop", "start",
         "disable", "enable", "shutdown", "dagent", "eagent", "arunn", "adown", "nonsense",
     ] {
-        let answer = |peer: &Peer| posted(peer, &format!("s=two&b=servers&action={action}"));
+        let answer =
+            |peer: &Peer| posted(peer.fronts[1], &format!("s=two&b=servers&action={action}"));
         agree(pair, action, answer);
         agree(pair, &format!("after {action}"), servers);
     }
@@ -225,13 +226,13 @@ fn page(pair: &Pair) {
         "s=two&s=nope&b=servers&action=ready",
         "s=two&b=%2399&action=ready",
     ] {
-        agree(pair, form, |peer| posted(peer, form));
+        agree(pair, form, |peer| posted(peer.fronts[1], form));
     }
 }
 
 /// Sends a form to the page and tells where it leads.
-fn posted(peer: &Peer, form: &str) -> String {
-    let mut stream = TcpStream::connect(peer.fronts[1]).unwrap();
+pub(crate) fn posted(front: SocketAddr, form: &str) -> String {
+    let mut stream = TcpStream::connect(front).unwrap();
     let length = form.len();
     write!(
         stream,

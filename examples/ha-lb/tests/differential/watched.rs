@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    admin::agree,
+    admin::{agree, posted},
     case::{Act, Step, sends},
     client,
     compare::Pair,
@@ -22,6 +22,9 @@ const WATCHED: &str = "{global}{http}    timeout connect 1s
     timeout server 5s
 frontend front
     bind {front}
+    stats enable
+    stats uri /stats
+    stats admin if TRUE
     use_backend connected if { path_beg /connected }
     use_backend backups if { path_beg /backups }
     default_backend observed
@@ -190,6 +193,19 @@ fn servers_change_by_more_than_checks() {
         agree(&pair, command, |peer| peer.ask(command));
     }
     agree_on_all(&pair, "after commands");
+    for (server, action) in [
+        ("one", "dagent"),
+        ("one", "adown"),
+        ("one", "arunn"),
+        ("one", "eagent"),
+        ("two", "arunn"),
+        ("two", "eagent"),
+        ("one", "adown"),
+    ] {
+        let form = format!("s={server}&b=asked&action={action}");
+        agree(&pair, &form, |peer| posted(peer.fronts[0], &form));
+    }
+    agree_on_all(&pair, "after the page");
 
     both(&pair, |peer| {
         peer.origins[0].play(SICK);

@@ -186,7 +186,7 @@ impl Runtime {
     }
 
     /// `enable agent`, `disable agent`.
-    fn set_asked(&self, target: &Target, asked: bool) -> Result<(), String> {
+    pub fn set_asked(&self, target: &Target, asked: bool) -> Result<(), String> {
         let (backend, index) = self.find(target)?;
         if backend.set_asked(index, asked) || !asked {
             return Ok(());
@@ -195,7 +195,7 @@ impl Runtime {
     }
 
     /// `set server ... agent`: what the agent is taken to have said.
-    fn set_agent(&self, target: &Target, up: bool) -> Result<(), String> {
+    pub fn set_agent(&self, target: &Target, up: bool) -> Result<(), String> {
         let report = self.look(target, |server| {
             server.agent_report().filter(|_| server.has_agent())
         })?;

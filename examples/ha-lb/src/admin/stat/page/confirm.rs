@@ -112,11 +112,13 @@ fn consequences(
     let running: usize = chosen.iter().map(|server| server.served() as usize).sum();
     let takes_out = match action {
         Action::State(State::Drain | State::Maint)
-        | Action::Health(Health::Stopping | Health::Down) => true,
+        | Action::Health(Health::Stopping | Health::Down)
+        | Action::Agent(false) => true,
         Action::State(State::Ready)
         | Action::Health(Health::Up)
+        | Action::Agent(true)
         | Action::Checked(_)
-        | Action::Agent
+        | Action::Asked(_)
         | Action::Shutdown => false,
     };
     if takes_out {
@@ -166,7 +168,15 @@ fn consequences(
             "info",
             "New sessions are sent there at once, until a health check says otherwise.".to_owned(),
         )),
-        Action::Checked(true) | Action::Agent => {}
+        Action::Agent(_) => told.push((
+            "info",
+            "Servers without an agent stay as they are; what an agent says next holds.".to_owned(),
+        )),
+        Action::Asked(_) => told.push((
+            "info",
+            "Servers without an agent stay as they are.".to_owned(),
+        )),
+        Action::Checked(true) => {}
     }
     told
 }

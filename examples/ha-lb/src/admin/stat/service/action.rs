@@ -1,6 +1,6 @@
 //! What a form asks for: HAProxy's field names and words (`s`, `b`, `action`), so that its tools go on working.
 
-use lb_core::backend::Health;
+use lb_core::{backend::Health, server::Server};
 
 use super::super::options::{Notice, decode};
 use crate::admin::runtime::{
@@ -14,8 +14,10 @@ pub(in super::super) enum Action {
     State(State),
     Checked(bool),
     Health(Health),
-    /// Agent checks are not built: no server has one, and nothing is changed, as in HAProxy.
-    Agent,
+    /// The agent is asked, or no longer.
+    Asked(bool),
+    /// What the agent is taken to have said.
+    Agent(bool),
     Shutdown,
 }
 
@@ -38,7 +40,7 @@ const fn choice(word: &'static str, title: &'static str, action: Action) -> Choi
 }
 
 /// The actions that the page offers.
-pub(in super::super) const CHOICES: [Choice; 9] = [
+pub(in super::super) const CHOICES: [Choice; 13] = [
     choice("ready", "Ready: take part", Action::State(State::Ready)),
     choice(
         "drain",
@@ -59,6 +61,10 @@ pub(in super::super) const CHOICES: [Choice; 9] = [
         Action::Health(Health::Stopping),
     ),
     choice("hdown", "Health: force down", Action::Health(Health::Down)),
+    choice("dagent", "Agent: stop asking", Action::Asked(false)),
+    choice("eagent", "Agent: ask again", Action::Asked(true)),
+    choice("arunn", "Agent: force up", Action::Agent(true)),
+    choice("adown", "Agent: force down", Action::Agent(false)),
     choice("shutdown", "Cut the running sessions", Action::Shutdown),
 ];
 
@@ -69,7 +75,6 @@ impl Action {
             "enable" | "start" => Self::State(State::Ready),
             "disable" => Self::State(State::Maint),
             "stop" => Self::State(State::Drain),
-            "dagent" | "eagent" | "arunn" | "adown" => Self::Agent,
             word => CHOICES.iter().find(|choice| choice.word == word)?.action,
         })
     }
@@ -155,9 +160,18 @@ impl Order {
                 runtime.set_checked(target, checked)?;
             }
             Action::Health(health) => runtime.set_health(target, health)?,
-            Action::Agent => {
-                runtime.look(target, |_| ())?;
-                return Ok(false);
+            // As for HAProxy, servers without an agent are passed over.
+            Action::Asked(asked) => {
+                if !runtime.look(target, |server| server.config().agent.is_some())? {
+                    return Ok(false);
+                }
+                runtime.set_asked(target, asked)?;
+            }
+            Action::Agent(up) => {
+                if !runtime.look(target, Server::has_agent)? {
+                    return Ok(false);
+                }
+                runtime.set_agent(target, up)?;
             }
             Action::Shutdown => runtime.shutdown_sessions(target)?,
         }
