@@ -129,6 +129,11 @@ impl Flow {
         &mut self.ahead
     }
 
+    /// How much of what goes first waits for the sink.
+    pub(super) fn unsent(&self) -> usize {
+        self.ahead.len() - self.ahead_sent
+    }
+
     /// Replaces the body; used when the head that names it has come.
     pub(super) fn set_body(&mut self, body: Body) {
         self.body = body;

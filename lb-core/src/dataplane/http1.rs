@@ -265,7 +265,8 @@ async fn end(connection: &mut Connection) {
     connection
         .timer
         .after(clock::recent(), timeouts.client_fin.or(timeouts.client));
-    if connection.info.tls.is_some() {
+    // Whom a rule dropped in silence is not told farewell.
+    if connection.info.tls.is_some() && connection.state.reset_hops().is_none() {
         let _ = connection
             .wait(|client, cx| client.stream.poll_shutdown(cx))
             .await;

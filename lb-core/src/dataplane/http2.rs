@@ -194,6 +194,10 @@ impl Front {
         clock::now();
         self.live.listen(cx);
         self.mux.listen(cx);
+        if let Some(hops) = self.mux.vanishes() {
+            self.stream.vanish(hops);
+            return Poll::Ready(());
+        }
         loop {
             if self.receive(cx).is_err() {
                 return Poll::Ready(());

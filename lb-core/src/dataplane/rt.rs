@@ -49,14 +49,11 @@ struct Core {
 }
 
 impl Core {
-    #[expect(
-        clippy::expect_used,
-        reason = "sockets, tasks and timers are made by what runs in a loop"
-    )]
-    fn current() -> Rc<Self> {
-        CURRENT
-            .with_borrow(Option::clone)
-            .expect("called from a task of an event loop")
+    /// That of this thread: sockets, tasks and timers are made by what runs in a loop.
+    fn current() -> Option<Rc<Self>> {
+        let current = CURRENT.with_borrow(Option::clone);
+        debug_assert!(current.is_some(), "called from a task of an event loop");
+        current
     }
 
     /// Waits for events and deadlines, unless there is something to do, and wakes whom they concern.

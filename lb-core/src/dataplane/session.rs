@@ -215,8 +215,17 @@ impl Connection {
                 self.client.stream.reset_on_close();
                 false
             }
-            ConnectionVerdict::SilentDrop => false,
+            ConnectionVerdict::SilentDrop => {
+                self.vanish();
+                false
+            }
         }
+    }
+
+    /// `silent-drop`: the client is not to notice that the connection ends.
+    pub(super) fn vanish(&mut self) {
+        let hops = self.state.reset_hops().unwrap_or(1);
+        self.client.stream.vanish(hops);
     }
 
     /// Whether the rules on sessions let it in, now that it is known who it is.
@@ -236,7 +245,10 @@ impl Connection {
                 self.client.stream.reset_on_close();
                 false
             }
-            ConnectionVerdict::SilentDrop => false,
+            ConnectionVerdict::SilentDrop => {
+                self.vanish();
+                false
+            }
         }
     }
 

@@ -293,6 +293,21 @@ impl Stream {
         }
     }
 
+    /// The next close is not to be noticed: it sends nothing but a reset, whose packet lives for so many `hops`.
+    /// (What sends none at all, TCP_REPAIR, is for the privileged.)
+    pub(super) fn vanish(&mut self, hops: u8) {
+        if let Self::Downstream(s) = self {
+            s.vanish(hops);
+        }
+        self.reset_on_close();
+        if let Some(Plain::Tcp(s)) = self.socket() {
+            let socket = socket2::SockRef::from(s);
+            // One of them is not of the socket's family.
+            let _ = socket.set_ttl_v4(hops.into());
+            let _ = socket.set_unicast_hops_v6(hops.into());
+        }
+    }
+
     /// Whether the other side has closed or sent something unasked; costs no system call as long as nothing came.
     pub(super) fn is_stale(&mut self) -> bool {
         let mut byte = [0];
@@ -325,3 +340,31 @@ impl Stream {
 
 /// The address logged for UNIX clients, as HAProxy's `unix:1` has no address either.
 pub(super) const NO_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::dataplane::rt::EventLoop;
+
+    #[test]
+    fn what_tells_of_a_connection_that_vanishes_lives_for_as_many_hops_as_said() {
+        EventLoop::new().unwrap().block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            accepted.set_nonblocking(true).unwrap();
+            let watched = accepted.try_clone().unwrap();
+            let socket = Socket::connected(accepted.into()).unwrap();
+            let mut stream = Stream::Plain(Plain::Tcp(socket));
+            stream.vanish(3);
+            let socket = SockRef::from(&watched);
+            assert_eq!(socket.ttl_v4().unwrap(), 3);
+            assert_eq!(socket.linger().unwrap(), Some(Duration::ZERO));
+            drop(client);
+        });
+    }
+}

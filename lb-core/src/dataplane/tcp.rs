@@ -190,6 +190,7 @@ async fn inspect(
                 return None;
             }
             ContentVerdict::SilentDrop => {
+                connection.vanish();
                 trace.end_with(b'P', b'R');
                 return None;
             }

@@ -300,6 +300,8 @@ pub struct Marks {
     pub tunnel_timeout: Option<Duration>,
     /// What `set-src` and its kin made of the addresses.
     pub addresses: Option<Addresses>,
+    /// `silent-drop`: how far the reset may go that ends the connection.
+    pub reset_hops: Option<u8>,
     /// What the content of the response is compressed by.
     pub compressed: Option<Algorithm>,
     /// Bodies that were waited for, as far as they came.
@@ -336,6 +338,12 @@ impl RuleState {
     pub fn own_timeouts(&self) -> (Option<Duration>, Option<Duration>) {
         let marks = self.marks.as_ref();
         marks.map_or((None, None), |m| (m.server_timeout, m.tunnel_timeout))
+    }
+
+    /// How far the reset may go that ends the connection, if a rule has dropped it in silence.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn reset_hops(&self) -> Option<u8> {
+        self.marks.as_ref()?.reset_hops
     }
 
     /// The unique id of the request.

@@ -5,6 +5,7 @@ mod edit;
 mod normalize;
 mod parse;
 mod reply;
+mod spec;
 mod table;
 
 use std::{sync::Arc, time::Duration};
@@ -13,8 +14,10 @@ pub(super) use edit::{edit_headers, edit_target, sanitize, token};
 pub(super) use normalize::Normalizer;
 pub(super) use parse::{expression, tables::table_of};
 pub(super) use reply::{RedirectTemplate, ReplyTemplate, error, redirect};
-pub use table::{ACTIONS, ActionSpec, Place};
-pub(super) use table::{Context, find};
+pub(super) use spec::Context;
+pub use spec::{ActionSpec, Place};
+pub use table::ACTIONS;
+pub(super) use table::find;
 
 use regex::bytes::Regex;
 
@@ -43,8 +46,8 @@ pub(super) enum Action {
     Serve(Service),
     /// Ask for a password.
     Auth(Option<Arc<str>>),
-    /// Forget the connection.
-    SilentDrop,
+    /// Forget the connection; the reset that tells of it passes so many routers less one.
+    SilentDrop(u8),
     /// Close the connection.
     Reject,
     /// Close the connection with the server.

@@ -64,7 +64,10 @@ pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState
             Action::Allow => Ending::Continue,
             Action::Reject => Ending::Reject,
             Action::Close => Ending::Close,
-            Action::SilentDrop => Ending::SilentDrop,
+            Action::SilentDrop(hops) => {
+                state.marked().reset_hops = Some(*hops);
+                Ending::SilentDrop
+            }
             Action::SwitchMode => Ending::SwitchMode,
             // The key may still come.
             Action::Track(track) if track.key.is_awaited(&view.over(state)) => {
@@ -158,6 +161,10 @@ impl Message<'_, '_> {
     }
 
     fn step(&mut self, action: &Action) -> Step {
+        if let Action::SilentDrop(hops) = action {
+            self.state.marked().reset_hops = Some(*hops);
+            return Step::End(Ending::SilentDrop);
+        }
         let view = self.view();
         let own = |template: &Option<Arc<super::action::ReplyTemplate>>| {
             template.as_ref().map(|t| Box::new(t.reply(&view)))
@@ -170,7 +177,6 @@ impl Message<'_, '_> {
             Action::Return(template) => Ending::Return(Box::new(template.reply(&view))),
             Action::Auth(realm) => Ending::Auth(realm.clone()),
             Action::Serve(service) => Ending::Serve(*service),
-            Action::SilentDrop => Ending::SilentDrop,
             Action::Reject => Ending::Reject,
             Action::Redirect(template) => match template.redirect(&view) {
                 Some(redirect) => Ending::Redirect(Box::new(redirect)),

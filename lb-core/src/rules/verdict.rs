@@ -11,7 +11,7 @@ pub enum ConnectionVerdict {
     Accept,
     /// Close the connection.
     Reject,
-    /// Forget the connection without telling the client.
+    /// Forget the connection without telling the client: [`Marks::reset_hops`](crate::request::Marks::reset_hops).
     SilentDrop,
 }
 
@@ -22,7 +22,7 @@ pub enum ContentVerdict {
     Accept,
     /// Close the connection.
     Reject,
-    /// Forget the connection without telling the client.
+    /// Forget the connection without telling the client: [`Marks::reset_hops`](crate::request::Marks::reset_hops).
     SilentDrop,
     /// What follows is HTTP (`switch-mode`).
     SwitchMode,
@@ -43,7 +43,7 @@ pub enum AnswerVerdict {
     Close,
     /// Close both connections.
     Reject,
-    /// Forget the connection without telling the client.
+    /// Forget the connection without telling the client: [`Marks::reset_hops`](crate::request::Marks::reset_hops).
     SilentDrop,
     /// Ask again when more bytes are there, or with `complete` when this much time has passed since the first
     /// question.
@@ -98,7 +98,7 @@ pub enum RequestVerdict {
         /// Realm of the challenge.
         realm: Arc<str>,
     },
-    /// Forget the connection without telling the client.
+    /// Forget the connection without telling the client: [`Marks::reset_hops`](crate::request::Marks::reset_hops).
     SilentDrop,
     /// Close the connection without an answer.
     Reject,
@@ -127,7 +127,7 @@ pub enum ResponseVerdict {
     },
     /// Answer in place of the server.
     Return(Box<Reply>),
-    /// Forget the connection without telling the client.
+    /// Forget the connection without telling the client: [`Marks::reset_hops`](crate::request::Marks::reset_hops).
     SilentDrop,
 }
 

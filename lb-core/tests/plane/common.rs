@@ -80,8 +80,8 @@ pub(crate) fn ok(body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// One message: head, and a body by content-length or chunks. `None` at the end of the stream.
-pub(crate) fn read_message(stream: &mut TcpStream) -> Option<String> {
+/// The head of a message, and not a byte of its body. `None` at the end of the stream.
+pub(crate) fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -90,6 +90,13 @@ pub(crate) fn read_message(stream: &mut TcpStream) -> Option<String> {
             _ => return None,
         }
     }
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// One message: head, and a body by content-length or chunks. `None` at the end of the stream.
+pub(crate) fn read_message(stream: &mut TcpStream) -> Option<String> {
+    let mut byte = [0];
+    let mut bytes = read_head(stream)?.into_bytes();
     let head = String::from_utf8_lossy(&bytes).to_lowercase();
     if head.contains("transfer-encoding: chunked") {
         while !bytes.ends_with(b"0\r\n\r\n") {

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    sync::{Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -11,10 +12,25 @@ use lb_core::config::{HttpMode, Mode, ProxyConfig};
 use socket2::{Domain, Socket, Type};
 
 use crate::common::{
-    Origin, PATIENCE, Plane, SHORT, ask, listen, nobody, ok, read_all, read_message,
+    Origin, PATIENCE, Plane, SHORT, ask, listen, nobody, ok, read_all, read_head, read_message,
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+const SLOW: &str = "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// An origin that answers [`SLOW`] once the sender is dropped.
+fn slow() -> (Origin, mpsc::Sender<()>) {
+    let (answer_now, told) = mpsc::channel();
+    let told = Mutex::new(told);
+    let origin = Origin::http(move |request| {
+        if request.starts_with("GET /slow ") {
+            let _ = told.lock().unwrap().recv();
+        }
+        ok("done")
+    });
+    (origin, answer_now)
+}
 
 /// An origin that reads a request and then only waits.
 fn silent() -> Origin {
@@ -172,12 +188,7 @@ fn a_reset_by_the_server_gives_502() {
 #[test]
 fn an_early_answer_reaches_the_client_although_its_body_is_not_taken() {
     let origin = Origin::new(|mut stream| {
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
+        read_head(&mut stream).unwrap();
         stream
             .write_all(b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\n\r\nbig")
             .unwrap();
@@ -318,11 +329,7 @@ fn a_kept_connection_that_died_costs_no_request() {
 
 #[test]
 fn a_full_server_makes_requests_wait_and_the_queue_has_its_timeout() {
-    let origin = Origin::new(|mut stream| {
-        read_message(&mut stream);
-        thread::sleep(Duration::from_millis(150));
-        let _ = stream.write_all(&ok("slow"));
-    });
+    let (origin, answer_now) = slow();
     let plane = start(&origin, |p| {
         p.http_mode = HttpMode::ServerClose;
         p.timeouts.queue = SHORT;
@@ -331,14 +338,15 @@ fn a_full_server_makes_requests_wait_and_the_queue_has_its_timeout() {
         }
     });
     let mut first = plane.connect();
-    first.write_all(GET.as_bytes()).unwrap();
+    first.write_all(SLOW.as_bytes()).unwrap();
     plane.until("the first is served", |b| {
         b.backends[0].servers()[0].served() == 1
     });
     let answer = ask(&mut plane.connect(), GET);
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert_eq!(plane.entry().end(), ("web/<NOSRV>", "503", "sQ--"));
-    assert!(read_message(&mut first).unwrap().ends_with("slow"));
+    drop(answer_now);
+    assert!(read_message(&mut first).unwrap().ends_with("done"));
     assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
     drop(first);
     plane.stop();
@@ -433,17 +441,14 @@ fn a_client_that_breaks_off_while_the_server_thinks_is_noticed() {
 
 #[test]
 fn stopping_closes_idle_clients_and_lets_requests_finish() {
-    let origin = Origin::http(|_| {
-        thread::sleep(Duration::from_millis(100));
-        ok("done")
-    });
+    let (origin, answer_now) = slow();
     let plane = start(&origin, |_| {});
     let mut idle = plane.connect();
     ask(&mut idle, GET);
     // The line is written when the place has been given back.
     plane.entry();
     let mut busy = plane.connect();
-    busy.write_all(GET.as_bytes()).unwrap();
+    busy.write_all(SLOW.as_bytes()).unwrap();
     plane.until("the request runs", |b| {
         b.backends[0].servers()[0].served() == 1
     });
@@ -453,6 +458,7 @@ fn stopping_closes_idle_clients_and_lets_requests_finish() {
         "Proxy web stopped (cumulated conns: FE: 2, BE: 2)."
     );
     assert_eq!(read_all(&idle), "");
+    drop(answer_now);
     let answer = read_all(&busy);
     assert!(answer.ends_with("done"), "{answer}");
     let begun = Instant::now();

@@ -21,6 +21,7 @@ mod faults;
 mod http;
 mod http2;
 mod reload;
+mod silence;
 mod tables;
 mod tcp;
 mod tls;

@@ -7,6 +7,7 @@ use std::{
         fd::OwnedFd,
         unix::net::{UnixListener, UnixStream},
     },
+    sync::{Mutex, mpsc},
     time::Duration,
 };
 
@@ -146,9 +147,11 @@ fn inactivity_is_ended_by_the_side_whose_time_is_over() {
 #[test]
 fn a_half_closed_connection_has_its_own_timeout() {
     // Takes everything and never answers.
-    let origin = Origin::new(|mut stream| {
+    let (over, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let origin = Origin::new(move |mut stream| {
         let _ = stream.read_to_end(&mut Vec::new());
-        std::thread::sleep(Duration::from_millis(500));
+        let _ = wait.lock().unwrap().recv();
     });
     let plane = start(&origin, |p| p.timeouts.server_fin = SHORT);
     let client = plane.connect();
@@ -156,6 +159,7 @@ fn a_half_closed_connection_has_its_own_timeout() {
     assert!(matches!(&*read_all(&client), "" | "<reset>"));
     let (_, _, flags) = entry(&plane);
     assert!(["sD", "CC"].contains(&&*flags), "{flags}");
+    drop(over);
     plane.stop();
 }
 

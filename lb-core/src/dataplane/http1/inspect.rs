@@ -49,6 +49,9 @@ pub(super) fn inspect(
         AnswerVerdict::Accept | AnswerVerdict::NeedMore { .. } => Inspected::Passes,
         AnswerVerdict::Close => Inspected::IsLast,
         AnswerVerdict::Reject | AnswerVerdict::SilentDrop => {
+            if verdict == AnswerVerdict::SilentDrop {
+                connection.vanish();
+            }
             connection.count_denied_response(&dialed.lease);
             x.trace.end_with(b'P', b'D');
             return Inspected::Refused;

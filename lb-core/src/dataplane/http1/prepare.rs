@@ -206,7 +206,11 @@ async fn inspect(
         );
         match verdict {
             ContentVerdict::Accept | ContentVerdict::SwitchMode => return None,
-            ContentVerdict::SilentDrop => return Some(Prepared::Drop),
+            ContentVerdict::SilentDrop => {
+                x.trace.end_with(b'P', b'R');
+                connection.vanish();
+                return Some(Prepared::Drop);
+            }
             ContentVerdict::Reject => {
                 x.trace.end_with(b'P', b'R');
                 return Some(Prepared::Drop);
@@ -276,6 +280,7 @@ async fn refuse(
         RequestVerdict::Serve(service) => serve(connection, x, service),
         RequestVerdict::SilentDrop => {
             x.trace.end_with(b'P', b'R');
+            connection.vanish();
             Prepared::Drop
         }
         RequestVerdict::Reject => {

@@ -53,13 +53,22 @@ pub(super) async fn pass_back(
     let head_size = size_in_log(received, 3 + received.reason().len());
     note_status(connection, &dialed, response.status);
     let inspected = inspect(connection, x, proxy, &dialed);
-    if inspected == Inspected::Refused {
-        note_refused(x, &dialed, &response, head_size);
-        return Next::Close;
-    }
-    if let Some(answer) = apply_rules(connection, x, proxy, &mut dialed, &response).await {
-        drop(dialed);
-        return answer.send(connection, x, Some(summary)).await;
+    let ruled = match inspected {
+        Inspected::Refused => Ruled::Dropped,
+        Inspected::Passes | Inspected::IsLast => {
+            apply_rules(connection, x, proxy, &mut dialed, &response).await
+        }
+    };
+    match ruled {
+        Ruled::Passes => {}
+        Ruled::Answered(answer) => {
+            drop(dialed);
+            return answer.send(connection, x, Some(summary)).await;
+        }
+        Ruled::Dropped => {
+            note_refused(x, &dialed, &response, head_size);
+            return Next::Close;
+        }
     }
     set_cookie(x, summary, &dialed);
     x.trace.status = Some(response.status);
@@ -204,6 +213,16 @@ fn note_status(connection: &Connection, dialed: &Dialed, status: u16) {
     }
 }
 
+/// What the rules make of a response.
+enum Ruled {
+    /// It goes on.
+    Passes,
+    /// The client gets this instead.
+    Answered(Answer),
+    /// The client gets nothing.
+    Dropped,
+}
+
 /// `http-response` rules, the backend's first.
 async fn apply_rules(
     connection: &mut Connection,
@@ -211,7 +230,7 @@ async fn apply_rules(
     backend: &ProxyConfig,
     dialed: &mut Dialed,
     response: &ResponseSummary,
-) -> Option<Answer> {
+) -> Ruled {
     let listener = Rc::clone(&connection.listener);
     let frontend = listener.frontend.config();
     let same = frontend.name == backend.name;
@@ -231,7 +250,7 @@ async fn apply_rules(
                     // Boxed: few need it.
                     let held = Box::pin(hold::response(connection, x, dialed, response, wait));
                     if let Some(answer) = held.await {
-                        return Some(answer);
+                        return Ruled::Answered(answer);
                     }
                 }
                 verdict => break verdict,
@@ -242,17 +261,21 @@ async fn apply_rules(
             ResponseVerdict::Deny { status, reply } => {
                 connection.count_denied_response(&dialed.lease);
                 x.trace.end_with(b'P', b'H');
-                return Some(reply.map_or(Answer::Page(status), Answer::reply));
+                return Ruled::Answered(reply.map_or(Answer::Page(status), Answer::reply));
             }
             ResponseVerdict::Redirect(redirect) => {
                 x.trace.end_with(b'L', b'H');
-                return Some(Answer::Redirect(redirect));
+                return Ruled::Answered(Answer::Redirect(redirect));
             }
             ResponseVerdict::Return(reply) => {
                 x.trace.end_with(b'L', b'H');
-                return Some(Answer::reply(reply));
+                return Ruled::Answered(Answer::reply(reply));
             }
-            ResponseVerdict::SilentDrop => x.trace.end_with(b'P', b'H'),
+            ResponseVerdict::SilentDrop => {
+                x.trace.end_with(b'P', b'H');
+                connection.vanish();
+                return Ruled::Dropped;
+            }
         }
     }
     let now = clock::recent();
@@ -264,7 +287,7 @@ async fn apply_rules(
             .rules
             .on_after_response(now, info, Some(request), &mut head, state);
     }
-    None
+    Ruled::Passes
 }
 
 /// What compresses the content, if that is wished for and the response suits; its head says so then. `framing` is the

@@ -110,13 +110,19 @@ fn poll_request(
                 Err(Fault::Malformed) => return Poll::Ready(Step::BadRequest),
             }
         };
-        if x.down.poll_ahead(cx, client).is_err() {
+        let Ok(told) = x.down.poll_ahead(cx, client) else {
             return Poll::Ready(Step::ClientGone);
+        };
+        let now = clock::recent();
+        if sent || told {
+            client.active = now;
         }
         if sent {
-            let now = clock::recent();
-            client.active = now;
             server.active = now;
+        }
+        if x.down.unsent() > buffer::SIZE {
+            // A client that takes no interim response is not told of ever more.
+            return patience.poll(connection, server, true, cx);
         }
         match server.poll_fill(cx, buffer::SIZE) {
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Step::ServerGone),

@@ -139,7 +139,11 @@ impl Downstream {
         let summary = summary.map_err(|broken| broken.0).map_err(broken)?;
         self.head.clear();
         if summary.is_interim() {
-            return Ok(taken);
+            // No window limits heads: a client that reads none of them is not told ever more.
+            return match mux.with(|server| server.is_full()) {
+                true => Err(broken(Code::CALM)),
+                false => Ok(taken),
+            };
         }
         let branch = self.branch.clone();
         self.outgoing = Some(Outgoing::new(branch, summary.framing, ends.is_some()));
@@ -154,6 +158,11 @@ impl Downstream {
     /// What was written is not the whole response.
     pub(in crate::dataplane) fn abort(&mut self) {
         self.aborted = true;
+    }
+
+    /// The connection ends, with all its streams, and the client is not to notice.
+    pub(in crate::dataplane) fn vanish(&mut self, hops: u8) {
+        self.branch.mux.vanish(hops);
     }
 
     /// Nothing was done with the request: the client may repeat it.

@@ -1,7 +1,7 @@
 //! A client's connection as its streams share it: the engine, and who waits for it.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -21,6 +21,8 @@ pub(super) struct Mux {
     wakers: RefCell<Vec<Option<Waker>>>,
     /// Who reads and writes the socket.
     front: RefCell<Option<Waker>>,
+    /// The connection is to end unnoticed, by a reset that lives for so many hops.
+    vanishes: Cell<Option<u8>>,
 }
 
 impl Mux {
@@ -29,6 +31,7 @@ impl Mux {
             server: RefCell::new(server),
             wakers: RefCell::default(),
             front: RefCell::default(),
+            vanishes: Cell::default(),
         }
     }
 
@@ -52,6 +55,19 @@ impl Mux {
     /// Wakes `cx` when there is something to send.
     pub(super) fn listen(&self, cx: &Context<'_>) {
         keep(&mut self.front.borrow_mut(), cx);
+    }
+
+    /// The connection ends with all its streams, and the client is not to notice.
+    pub(super) fn vanish(&self, hops: u8) {
+        self.vanishes.set(Some(hops));
+        if let Some(front) = self.front.borrow().as_ref() {
+            front.wake_by_ref();
+        }
+    }
+
+    /// Whether it has been told to.
+    pub(super) fn vanishes(&self) -> Option<u8> {
+        self.vanishes.get()
     }
 
     /// The next request; whom other events concern is woken.

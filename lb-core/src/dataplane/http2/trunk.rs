@@ -35,6 +35,8 @@ const WINDOWS: u32 = 16;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// How long a connection may be without a stream, as one of HTTP/1.
 const KEPT: Duration = Duration::from_secs(5);
+/// A server that leaves a request unanswered and sends nothing else for so long may be gone.
+const SILENT: Duration = Duration::from_secs(1);
 /// Streams that a client can number (RFC 9113 §5.1.1).
 const NUMBERS: u32 = 1 << 30;
 
@@ -55,6 +57,8 @@ pub(super) struct Trunk {
     /// It takes no more requests.
     ended: Rc<Cell<bool>>,
     preface: Rc<Preface>,
+    /// How often its server has sent something.
+    heard: Rc<Cell<u64>>,
 }
 
 impl Trunk {
@@ -96,6 +100,23 @@ impl Trunk {
         self.ended.set(true);
     }
 
+    /// What had been heard of the server by now.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            at: clock::recent(),
+            heard: self.heard.get(),
+        }
+    }
+
+    /// A stream gives up that got no answer. A server that has sent nothing at all since then may be gone without a
+    /// word: others try another connection.
+    pub(super) fn unanswered(&self, since: Mark) {
+        let waited = clock::recent().saturating_duration_since(since.at);
+        if since.heard == self.heard.get() && waited >= SILENT {
+            self.retire();
+        }
+    }
+
     /// Whether there is room for another stream.
     fn has_room(&self) -> bool {
         let allowed = u32::try_from(self.requests.current_max_send_streams()).unwrap_or(u32::MAX);
@@ -105,12 +126,20 @@ impl Trunk {
     }
 }
 
+/// A moment of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    at: Instant,
+    heard: u64,
+}
+
 /// What a connection is, apart from its frames.
 struct About {
     scheme: &'static str,
     session: Option<Arc<ServerSession>>,
     name: Option<Box<[u8]>>,
     preface: Rc<Preface>,
+    heard: Rc<Cell<u64>>,
 }
 
 /// A connection that has just been made, and its first stream.
@@ -134,8 +163,13 @@ impl Made {
             session: stream.server_session().cloned(),
             name: name.map(Box::from),
             preface: Rc::default(),
+            heard: Rc::default(),
         };
-        let wire = Wire(stream, Rc::clone(&about.preface));
+        let wire = Wire {
+            stream,
+            preface: Rc::clone(&about.preface),
+            heard: Rc::clone(&about.heard),
+        };
         Self::over(wire, settings, about).await
     }
 
@@ -149,6 +183,7 @@ impl Made {
             session: None,
             name: None,
             preface: Rc::default(),
+            heard: Rc::default(),
         };
         Self::over(io, Http2Settings::default(), about).await
     }
@@ -162,6 +197,7 @@ impl Made {
             session,
             name,
             preface,
+            heard,
         } = about;
         let window = settings.initial_window_size;
         let begun = Builder::new()
@@ -187,6 +223,7 @@ impl Made {
             idle_since: Cell::new(clock::recent()),
             ended: Rc::clone(&ended),
             preface: Rc::clone(&preface),
+            heard,
         });
         rt::spawn(async move {
             // It ends with the server's end of it, or when nobody holds it any more.
@@ -290,6 +327,7 @@ mod tests {
             idle_since: Cell::new(clock::recent()),
             ended: Rc::default(),
             preface: Rc::default(),
+            heard: Rc::default(),
         };
         assert!(trunk.has_room());
         trunk.enter();

@@ -21,7 +21,7 @@ use super::{
     library::{Received, Sent, broken},
     message::{self, Malformed, WebSocketKey},
     outgoing::{Outgoing, ends_at_once},
-    trunk::Trunk,
+    trunk::{Mark, Trunk},
 };
 use crate::{
     dataplane::websocket,
@@ -38,6 +38,8 @@ pub(in crate::dataplane) struct Upstream {
     head: Vec<u8>,
     method: Method,
     response: Option<ResponseFuture>,
+    /// When the request went out.
+    sent: Option<Mark>,
     incoming: Incoming<Received>,
     outgoing: Option<Outgoing<Sent>>,
     /// The end of what comes means something: it is passed on.
@@ -58,6 +60,7 @@ impl Upstream {
             head: Vec::new(),
             method: Method::Get,
             response: None,
+            sent: None,
             incoming: Incoming::waiting(),
             outgoing: None,
             tunnel: false,
@@ -227,6 +230,7 @@ impl Upstream {
             broken(error)
         })?;
         self.response = Some(response);
+        self.sent = Some(self.trunk.mark());
         self.outgoing = Some(Outgoing::new(Sent(stream), framing, end.is_some()));
         Poll::Ready(Ok(taken + end.unwrap_or(0)))
     }
@@ -243,6 +247,9 @@ impl Drop for Upstream {
             && !outgoing.is_done()
         {
             outgoing.reset(Code::CANCEL);
+        }
+        if let Some(sent) = self.sent.filter(|_| self.response.is_some()) {
+            self.trunk.unanswered(sent);
         }
         // What is left of the response is cancelled by the library.
         self.trunk.leave();

@@ -1,6 +1,7 @@
 //! The connection to a server, as the `h2` crate sees it.
 
 use std::{
+    cell::Cell,
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
@@ -12,9 +13,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::preface::Preface;
 use crate::dataplane::stream::Stream;
 
-/// A connection, and what is to know how its first frame comes.
+/// A connection, and who is to know what comes.
 #[derive(Debug)]
-pub(super) struct Wire(pub(super) Stream, pub(super) Rc<Preface>);
+pub(super) struct Wire {
+    pub(super) stream: Stream,
+    /// How its first frame comes.
+    pub(super) preface: Rc<Preface>,
+    /// How often something came.
+    pub(super) heard: Rc<Cell<u64>>,
+}
 
 impl AsyncRead for Wire {
     fn poll_read(
@@ -22,9 +29,14 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self(stream, preface) = self.get_mut();
+        let Self {
+            stream,
+            preface,
+            heard,
+        } = self.get_mut();
         let room = buffer.initialize_unfilled();
         let count = ready!(stream.poll_read(cx, room))?;
+        heard.set(heard.get() + 1);
         preface.saw(room.get(..count).unwrap_or_default());
         buffer.advance(count);
         Poll::Ready(Ok(()))
@@ -45,7 +57,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().0.poll_write(cx, slices)
+        self.get_mut().stream.poll_write(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -53,10 +65,10 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().0.poll_flush(cx)
+        self.get_mut().stream.poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().0.poll_shutdown(cx)
+        self.get_mut().stream.poll_shutdown(cx)
     }
 }

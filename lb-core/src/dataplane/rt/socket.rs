@@ -77,7 +77,8 @@ impl Socket {
     }
 
     fn new(fd: OwnedFd, ready: u8, watches_out: bool) -> io::Result<Self> {
-        let core = Core::current();
+        let core = Core::current()
+            .ok_or_else(|| io::Error::other("no event loop turns in this thread"))?;
         let key = core.reactor.add(fd.as_fd(), ready, watches_out)?;
         Ok(Self { core, key, fd })
     }

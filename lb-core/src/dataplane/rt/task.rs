@@ -151,13 +151,15 @@ impl Wake for Header {
 }
 
 /// A task that was spawned. Dropping this leaves it running.
-pub(in crate::dataplane) struct Task(Arc<Header>);
+pub(in crate::dataplane) struct Task(Option<Arc<Header>>);
 
 impl Task {
     /// Ends it when its turn comes.
     pub(in crate::dataplane) fn abort(&self) {
-        self.0.cancelled.store(true, Ordering::Release);
-        self.0.wake_by_ref();
+        if let Some(header) = &self.0 {
+            header.cancelled.store(true, Ordering::Release);
+            header.wake_by_ref();
+        }
     }
 }
 
@@ -181,7 +183,7 @@ impl Tasks {
         }
     }
 
-    fn add(&self, future: Pin<Box<dyn Future<Output = ()>>>) -> Task {
+    fn add(&self, future: Pin<Box<dyn Future<Output = ()>>>) -> Arc<Header> {
         let mut places = self.places.borrow_mut();
         let place = places.vacant_entry();
         let header = Header::new(place.key(), &self.shared);
@@ -191,7 +193,7 @@ impl Tasks {
             header: Arc::clone(&header),
         }));
         header.wake_by_ref();
-        Task(header)
+        header
     }
 
     /// Polls a task. A waker that outlived its task may name another one, which is then polled for nothing.
@@ -228,7 +230,7 @@ impl Tasks {
 
 /// Starts a task on the loop of this thread.
 pub(in crate::dataplane) fn spawn(future: impl Future<Output = ()> + 'static) -> Task {
-    Core::current().tasks.add(Box::pin(future))
+    Task(Core::current().map(|core| core.tasks.add(Box::pin(future))))
 }
 
 /// Lets every other task have its turn.

@@ -50,19 +50,19 @@ struct Alarm {
 }
 
 impl Alarm {
-    fn new(at: Instant, waker: &Waker) -> Self {
-        let core = Core::current();
+    fn new(at: Instant, waker: &Waker) -> Option<Self> {
+        let core = Core::current()?;
         let number = core.timers.numbers.get() + 1;
         core.timers.numbers.set(number);
         let mut queue = core.timers.queue.borrow_mut();
         queue.insert((at, number), waker.clone());
         drop(queue);
-        Self {
+        Some(Self {
             core,
             at,
             number,
             wakes: waker.data().addr(),
-        }
+        })
     }
 }
 
@@ -110,7 +110,7 @@ impl Timer {
             (now < alarm.at && alarm.at <= deadline) && alarm.wakes == cx.waker().data().addr()
         });
         if !stands {
-            self.alarm = Some(Alarm::new(deadline, cx.waker()));
+            self.alarm = Alarm::new(deadline, cx.waker());
         }
         Poll::Pending
     }

@@ -59,7 +59,10 @@ pub(super) async fn inspect(
                 connection.count_denied_response(lease);
                 return Some(End::Refused);
             }
-            AnswerVerdict::SilentDrop => return Some(End::Refused),
+            AnswerVerdict::SilentDrop => {
+                connection.vanish();
+                return Some(End::Refused);
+            }
             AnswerVerdict::NeedMore { within } => within,
         };
         connection.timer.after(since, Some(within));

@@ -3,7 +3,7 @@
 use super::{
     Action,
     parse::{expression, format},
-    table::Context,
+    spec::Context,
 };
 use crate::{
     request::Assignment,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Action, table::Context};
+use super::{Action, spec::Context};
 use crate::{
     expr::fetch::target::split,
     head::HeadMut,

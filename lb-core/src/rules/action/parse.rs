@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{
     Action, AddressPart, Kind, Span,
     edit::token,
-    table::{Context, Place},
+    spec::{Context, Place},
 };
 use crate::{
     expr::{Expr, Type},
@@ -80,11 +80,18 @@ pub(super) fn header_name(words: &mut Words<'_>) -> Result<Box<[u8]>, RuleError>
 }
 
 pub(super) fn silent_drop(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    let mut hops = 1;
     if words.peek() == Some("rst-ttl") {
         words.argument();
-        words.number::<u8>("a TTL")?;
+        let at = words.at();
+        hops = words.number::<u8>("a TTL")?;
+        if hops == 0 {
+            return Err(
+                RuleError::new(at, "a packet without a hop is never sent").expecting("1 to 255")
+            );
+        }
     }
-    Ok(Action::SilentDrop)
+    Ok(Action::SilentDrop(hops))
 }
 
 pub(super) fn use_service(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {

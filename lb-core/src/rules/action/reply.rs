@@ -6,7 +6,7 @@ use super::{
     Action,
     edit::{escape_target, sanitize},
     parse::{format, format_of, header_name},
-    table::{Context, Place},
+    spec::{Context, Place},
 };
 use crate::{
     config::ErrorPage,

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use lb_core::config::Mode;
 
-use crate::common::{Origin, Plane, ask, listen, ok, read_all, read_message};
+use crate::common::{Origin, Plane, ask, listen, ok, read_all, read_head, read_message};
 
 #[test]
 fn bodies_pass_by_length_and_by_chunks_both_ways() {
@@ -106,12 +106,7 @@ fn large_bodies_pass_unchanged_both_ways() {
                 .write_all(&(0..SIZE).map(|_| b'x').collect::<Vec<u8>>())
                 .unwrap();
         });
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            client.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
+        read_head(&mut client).unwrap();
         let mut body = vec![0; SIZE];
         client.read_exact(&mut body).unwrap();
         assert!(body == pattern());
@@ -141,17 +136,8 @@ fn head_204_and_304_have_no_body_whatever_they_say() {
         client
             .write_all(format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
             .unwrap();
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            client.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        assert!(
-            String::from_utf8(head)
-                .unwrap()
-                .starts_with(&format!("HTTP/1.1 {status}"))
-        );
+        let head = read_head(&mut client).unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
         assert_eq!(plane.entry().status, status);
     }
     drop(client);
@@ -162,12 +148,7 @@ fn head_204_and_304_have_no_body_whatever_they_say() {
 #[test]
 fn interim_responses_are_passed_on_and_the_body_follows_100() {
     let origin = Origin::new(|mut stream| {
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
+        read_head(&mut stream).unwrap();
         stream
             .write_all(
                 b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n",

@@ -113,13 +113,8 @@ fn answers_without_content_end_with_their_head_and_interim_ones_come_before() {
 #[test]
 fn a_client_that_asks_whether_to_go_on_is_told_by_the_origin() {
     let origin = Origin::new(|mut stream| {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        assert!(String::from_utf8_lossy(&head).contains("expect: 100-continue"));
+        let head = read_head(&mut stream).unwrap();
+        assert!(head.contains("expect: 100-continue"), "{head}");
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
         let mut body = [0; 5];
         stream.read_exact(&mut body).unwrap();

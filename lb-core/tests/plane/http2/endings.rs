@@ -104,6 +104,27 @@ fn a_connection_that_its_server_leaves_ends_its_streams_and_takes_no_other() {
 }
 
 #[test]
+fn a_connection_whose_server_is_gone_without_a_word_is_used_no_more() {
+    let server = server(|raw, number| {
+        if number > 0 {
+            return answer_all(raw);
+        }
+        wait_for(raw, HEADERS, END_STREAM);
+        raw.send(&frame(HEADERS, WHOLE, 1, OK));
+        // As if its power was cut: nothing more comes, and nothing is said of the end.
+        while raw.next().is_some() {}
+    });
+    let mut proxy = proxy(server.address);
+    proxy.timeouts.server = Some(Duration::from_millis(1200));
+    let plane = Plane::start(vec![proxy]);
+    let status =
+        || ask(&mut plane.connect(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")[9..12].to_owned();
+    assert_eq!([status(), status(), status()], ["200", "504", "200"]);
+    assert_eq!(server.connections(), 2);
+    plane.stop();
+}
+
+#[test]
 fn a_request_is_not_repeated_when_its_server_breaks_the_protocol() {
     let server = server(|raw, number| {
         if number > 0 {

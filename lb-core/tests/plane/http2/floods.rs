@@ -9,7 +9,7 @@ use super::{
     },
     proxy,
 };
-use crate::common::{Origin, Plane, SHORT};
+use crate::common::{Origin, Plane, SHORT, read_all, rules};
 
 #[test]
 fn floods_are_cut_off_counted_and_logged() {
@@ -122,5 +122,18 @@ fn a_head_that_is_too_long_is_answered_and_too_many_streams_are_refused() {
     }
     assert_eq!(raw.outcome(7), Outcome::Reset(7));
     drop(raw);
+    plane.stop();
+}
+
+#[test]
+fn a_request_that_is_dropped_in_silence_takes_its_connection_along() {
+    let origin = Origin::echo();
+    let mut proxy = proxy(&origin);
+    proxy.rules = rules(|b| drop(b.http_request(&["silent-drop"]).unwrap()));
+    let plane = Plane::start(vec![proxy]);
+    let mut client = Raw::open(plane.address());
+    client.send(&frame(HEADERS, WHOLE, 1, &request("GET", "/", &[])));
+    let heard = read_all(&client.stream);
+    assert!(heard.ends_with("<reset>"), "{heard:?}");
     plane.stop();
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 
 use super::{
-    super::{Action, HeaderEdit, TargetEdit, table::Context},
+    super::{Action, HeaderEdit, TargetEdit, spec::Context},
     Read, format, header_name,
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{
         Action, Track,
-        table::{Context, Place},
+        spec::{Context, Place},
     },
     Read, expression, format,
 };

@@ -1,0 +1,124 @@
+//! Clients that are to learn nothing, and clients that do not listen.
+
+use std::{io::Write, net::TcpStream, sync::mpsc, time::Duration};
+
+use lb_core::{
+    config::{Mode, ProxyConfig},
+    rules::RulesBuilder,
+};
+
+use crate::common::{Origin, PATIENCE, Plane, SHORT, listen, read_all, read_message, rules};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+type Rule = fn(&mut RulesBuilder<'_>);
+
+fn silenced(mode: Mode, origin: &Origin, rule: Rule) -> ProxyConfig {
+    let mut proxy = listen("web", mode, &[origin.address]);
+    proxy.rules = rules(rule);
+    proxy
+}
+
+/// On this host the reset arrives, whose packet no router would pass on; the end of a stream, an answer or a farewell
+/// of TLS would be a word too many.
+#[test]
+fn whom_a_rule_drops_in_silence_gets_a_reset_and_no_word() {
+    let origin = Origin::echo();
+    let rules: [(Mode, Rule, Option<&str>); 8] = [
+        (
+            Mode::Http,
+            |b| drop(b.tcp_request(&["connection", "silent-drop"]).unwrap()),
+            None,
+        ),
+        (
+            Mode::Http,
+            |b| drop(b.tcp_request(&["session", "silent-drop"]).unwrap()),
+            None,
+        ),
+        (
+            Mode::Tcp,
+            |b| drop(b.tcp_request(&["content", "silent-drop"]).unwrap()),
+            None,
+        ),
+        (
+            Mode::Http,
+            |b| drop(b.tcp_request(&["content", "silent-drop"]).unwrap()),
+            Some("PR--"),
+        ),
+        (
+            Mode::Http,
+            |b| drop(b.http_request(&["silent-drop", "rst-ttl", "3"]).unwrap()),
+            Some("PR--"),
+        ),
+        (
+            Mode::Http,
+            |b| drop(b.http_response(&["silent-drop"]).unwrap()),
+            Some("PH--"),
+        ),
+        (
+            Mode::Http,
+            |b| drop(b.tcp_response(&["content", "silent-drop"]).unwrap()),
+            Some("PD--"),
+        ),
+        (
+            Mode::Tcp,
+            |b| drop(b.tcp_response(&["content", "silent-drop"]).unwrap()),
+            None,
+        ),
+    ];
+    for (at, (mode, rule, flags)) in rules.into_iter().enumerate() {
+        let plane = Plane::start(vec![silenced(mode, &origin, rule)]);
+        let mut client = plane.connect();
+        // It may be gone by then.
+        let _ = client.write_all(GET.as_bytes());
+        assert_eq!(read_all(&client), "<reset>", "rule {at}");
+        if let Some(flags) = flags {
+            assert_eq!(plane.entry().flags, flags, "rule {at}");
+        }
+        plane.stop();
+    }
+}
+
+/// An origin that says again and again that it is at work, until that cannot be sent, and tells how many bytes could.
+fn chatterer() -> (Origin, mpsc::Receiver<usize>) {
+    let (tell, told) = mpsc::channel();
+    let origin = Origin::new(move |mut stream: TcpStream| {
+        read_message(&mut stream);
+        stream.set_write_timeout(SHORT).unwrap();
+        let words = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(1000);
+        let mut sent = 0;
+        while sent < MOST && stream.write_all(&words).is_ok() {
+            sent += words.len();
+        }
+        tell.send(sent).unwrap();
+    });
+    (origin, told)
+}
+
+/// More than the kernel's buffers between an origin and its client hold.
+const MOST: usize = 64 << 20;
+
+#[test]
+fn interim_responses_that_no_client_reads_are_not_gathered() {
+    let (origin, told) = chatterer();
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
+    let mut client = plane.connect();
+    client.write_all(GET.as_bytes()).unwrap();
+    let sent = told.recv_timeout(PATIENCE).unwrap();
+    assert!(sent < MOST, "all of {sent} bytes were taken");
+    drop(client);
+    plane.stop();
+}
+
+#[test]
+fn a_client_that_reads_no_interim_response_has_its_timeout() {
+    let (origin, told) = chatterer();
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.timeouts.client = Some(Duration::from_millis(300));
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    client.write_all(GET.as_bytes()).unwrap();
+    assert!(told.recv_timeout(PATIENCE).unwrap() < MOST);
+    assert_eq!(plane.entry().flags, "cD--");
+    plane.stop();
+}
