@@ -57,7 +57,7 @@ pub(crate) async fn after_peaks(connections: impl Fn() -> Option<u32>) {
 
 /// How often connections are counted.
 const GLANCE: Duration = Duration::from_secs(1);
-/// Glances after which a peak is over. Giving back takes milliseconds, for which a worker may wait: not within a wave.
+/// Glances after which a peak is over. Giving back takes milliseconds (24 for 190 MB), for which a worker may wait: not within a wave.
 const GLANCES: u32 = 5;
 /// Fewer connections are no peak.
 const HIGH: u32 = 500;
