@@ -9,8 +9,9 @@ use std::time::Duration;
 use nix::libc;
 use socket2::{SockAddr, Socket};
 
-/// Packets of one call.
+/// Packets that are received in one call, and that are sent.
 pub(crate) const TOGETHER: usize = 32;
+pub(crate) const OUT: usize = 64;
 
 /// Room for all that is told of a packet: lost ones, time, destination and hop limit.
 #[repr(align(8))]
@@ -218,12 +219,12 @@ impl Outbox {
     #[expect(unsafe_code, reason = "no safe wrapper does without allocations")]
     fn send_some(&self, socket: &Socket, first: usize) -> io::Result<usize> {
         // SAFETY: plain C data, for which zeros are valid.
-        let mut headers: [libc::mmsghdr; TOGETHER] = unsafe { std::mem::zeroed() };
+        let mut headers: [libc::mmsghdr; OUT] = unsafe { std::mem::zeroed() };
         let empty = libc::iovec {
             iov_base: std::ptr::null_mut(),
             iov_len: 0,
         };
-        let mut places = [empty; TOGETHER];
+        let mut places = [empty; OUT];
         let mut start = first
             .checked_sub(1)
             .and_then(|before| self.packets.get(before))

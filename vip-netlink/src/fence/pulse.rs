@@ -43,6 +43,13 @@ pub(super) fn hold_number(hold: Duration, addresses: usize) -> u32 {
     unmarked | mark.map_or(0, |(_, mark)| mark)
 }
 
+/// A beat while it is written.
+#[derive(Default)]
+struct Parts {
+    head: Vec<u8>,
+    message: Vec<u8>,
+}
+
 /// Keeps addresses alive, from any thread.
 #[derive(Debug)]
 pub struct Pulse {
@@ -81,7 +88,17 @@ impl Pulse {
     /// Lets addresses answer for another `hold`. Takes two frames of two microseconds each for one of IPv4, one of
     /// IPv6, and the same for up to twenty-four together, all in one system call; never waits.
     pub fn beat(&self, addresses: &[IpAddr], hold: Duration) -> io::Result<()> {
-        let mut frames = Outbox::default();
+        self.beat_from(&mut Outbox::default(), addresses, hold)
+    }
+
+    /// The same by way of a place that is used again and again.
+    pub(crate) fn beat_from(
+        &self,
+        frames: &mut Outbox,
+        addresses: &[IpAddr],
+        hold: Duration,
+    ) -> io::Result<()> {
+        let mut parts = Parts::default();
         for ipv6 in [false, true] {
             let all = addresses.iter().copied();
             let mut all = all.filter(|one| one.is_ipv6() == ipv6).peekable();
@@ -95,11 +112,11 @@ impl Pulse {
                 }
                 left = left.saturating_sub(size);
                 let some = some.get(..size).unwrap_or_default();
-                self.write(&mut frames, some, hold)?;
+                self.write(frames, &mut parts, some, hold)?;
             }
         }
         let mut sent = Ok(());
-        self.socket.send_all(&mut frames, |_, outcome| {
+        self.socket.send_all(frames, |_, outcome| {
             if outcome.is_err() && sent.is_ok() {
                 sent = outcome;
             }
@@ -119,8 +136,15 @@ impl Pulse {
     }
 
     /// One beat for these addresses of one family.
-    fn write(&self, frames: &mut Outbox, some: &[IpAddr], hold: Duration) -> io::Result<()> {
-        let mut message = Vec::with_capacity(8 + 16 * some.len());
+    fn write(
+        &self,
+        frames: &mut Outbox,
+        Parts { head, message }: &mut Parts,
+        some: &[IpAddr],
+        hold: Duration,
+    ) -> io::Result<()> {
+        message.clear();
+        message.reserve(8 + 16 * some.len());
         message.extend_from_slice(&self.port.to_be_bytes());
         message.extend_from_slice(&hold_number(hold, some.len()).to_be_bytes());
         for address in some {
@@ -130,19 +154,18 @@ impl Pulse {
             }
         }
         let ipv6 = some.iter().any(IpAddr::is_ipv6);
-        let mut head = Vec::with_capacity(SHORTEST);
         if !ipv6 {
-            arp(&mut head);
-            let to = packet_socket::address(LOOPBACK, &head)?;
+            arp(head);
+            let to = packet_socket::address(LOOPBACK, head)?;
             // Of an ARP packet 28 octets are looked at in any case.
             let missing = SHORTEST.saturating_sub(head.len() + message.len());
             let padding = [0; SHORTEST];
             let padding = padding.get(..missing).unwrap_or_default();
-            frames.push(0, &[&head, &message, padding], to);
+            frames.push(0, &[head, message, padding], to);
         }
-        ip(&mut head, ipv6, some.len());
-        let to = packet_socket::address(LOOPBACK, &head)?;
-        frames.push(0, &[&head, &message], to);
+        ip(head, ipv6, some.len());
+        let to = packet_socket::address(LOOPBACK, head)?;
+        frames.push(0, &[head, message], to);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use vrrp_fsm::RouterId;
 
 use crate::fence::Pulse;
+use crate::many::Outbox;
 
 /// Addresses to be kept alive, by their hold.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub(super) struct Beats {
     waiting: Vec<(Duration, Vec<IpAddr>)>,
     /// One of the routers whose they are.
     router: Option<RouterId>,
+    /// They go out by this.
+    frames: Outbox,
 }
 
 impl Beats {
@@ -32,7 +35,8 @@ impl Beats {
         let mut failed = None;
         for (hold, addresses) in &mut self.waiting {
             // What is refused once for want of room is not the second time.
-            let beat = |pulse: &Pulse| pulse.beat(addresses, *hold);
+            let frames = &mut self.frames;
+            let mut beat = |pulse: &Pulse| pulse.beat_from(frames, addresses, *hold);
             let sent = pulse.map(|pulse| beat(pulse).or_else(|_| beat(pulse)));
             if let Some(Err(error)) = sent {
                 failed = Some((router, error));

@@ -12,7 +12,7 @@ use crate::advert_socket::PROTOCOL_AH;
 use crate::lease::{Lease, Refresh};
 
 /// Adverts that wait for each other at most.
-const MANY: usize = 32;
+const MANY: usize = 64;
 /// Shorter than any lease, and longer than a round of the driver.
 const STANDSTILL: Duration = Duration::from_secs(1);
 

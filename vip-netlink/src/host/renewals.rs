@@ -1,5 +1,6 @@
 //! Leases to be renewed, from the driver's side to the worker. Hundreds of routers ask for hundreds of renewals a second,
-//! which the worker carries out together: the first wakes it, those that follow lie there when it gets to them.
+//! which the worker carries out together: the first wakes it, those that follow lie there when it gets to them. While
+//! there are many each time, it looks by itself.
 
 use std::{
     collections::BTreeMap,
@@ -13,31 +14,42 @@ use vrrp_fsm::RouterId;
 use super::worker::Work;
 use super::{LinuxHost, NOBODY};
 
-/// How long a renewal, of which there is one a second, may wait for others.
-pub(super) const GATHERED: Duration = Duration::from_millis(100);
+/// How long a renewal, of which there is one a second, may wait for others. The shortest lease lasts for two.
+pub(super) const GATHERED: Duration = Duration::from_millis(200);
+/// So many at once that there will be more.
+const MANY: usize = 8;
 
 /// Routers whose leases are to be renewed, each with when its last advert went out: never more than there are routers,
 /// however long the worker waits for the kernel. Held for the time of an insertion, so that no advert waits for it.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Renewals(Arc<Mutex<BTreeMap<RouterId, Duration>>>);
+pub(super) struct Renewals(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    routers: BTreeMap<RouterId, Duration>,
+    /// The worker will look without being told.
+    is_looked_at: bool,
+}
 
 impl Renewals {
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<RouterId, Duration>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more; whether it is the first, which the worker has to be told of. It takes them all thereafter, so that none
+    /// One more; whether the worker has to be told, of the first one. It takes them all thereafter, so that none
     /// is left behind whatever becomes of the first one's router.
     fn add(&self, router: RouterId, sent: Duration) -> bool {
         let mut waiting = self.waiting();
-        let is_first = waiting.is_empty();
-        waiting.insert(router, sent);
+        let is_first = waiting.routers.is_empty() && !waiting.is_looked_at;
+        waiting.routers.insert(router, sent);
         is_first
     }
 
-    /// All that wait.
-    pub(super) fn take(&self) -> BTreeMap<RouterId, Duration> {
-        mem::take(&mut self.waiting())
+    /// All that wait, and whether the worker is to look again by itself after [`GATHERED`].
+    pub(super) fn take(&self) -> (BTreeMap<RouterId, Duration>, bool) {
+        let mut waiting = self.waiting();
+        waiting.is_looked_at = waiting.routers.len() >= MANY;
+        (mem::take(&mut waiting.routers), waiting.is_looked_at)
     }
 }
 
@@ -66,8 +78,21 @@ mod tests {
         assert!(!driver.add(RouterId::new(2), ms(1)));
         // However late it comes: nobody looks at clocks.
         assert!(!driver.add(RouterId::new(3), ms(5000)));
-        assert_eq!(worker.take().len(), 3);
+        assert_eq!(worker.take().0.len(), 3);
         assert!(driver.add(RouterId::new(2), ms(5001)));
+    }
+
+    #[test]
+    fn a_worker_that_found_many_looks_by_itself_until_it_finds_few() {
+        let driver = Renewals::default();
+        let worker = driver.clone();
+        let add = |count| (0..count).map(|number| driver.add(RouterId::new(number), ms(0)));
+        assert_eq!(add(8).filter(|told| *told).count(), 1);
+        assert!(worker.take().1);
+        assert_eq!(add(7).filter(|told| *told).count(), 0);
+        let (few, looks) = worker.take();
+        assert_eq!((few.len(), looks), (7, false));
+        assert_eq!(add(1).filter(|told| *told).count(), 1);
     }
 
     #[test]
@@ -81,6 +106,6 @@ mod tests {
             (RouterId::new(1), ms(3_599_000)),
             (RouterId::new(2), ms(3_599_001)),
         ];
-        assert_eq!(renewals.take(), BTreeMap::from(last));
+        assert_eq!(renewals.take().0, BTreeMap::from(last));
     }
 }

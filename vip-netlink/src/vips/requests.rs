@@ -72,10 +72,16 @@ impl Requests {
         let first = self.sequence.wrapping_add(1);
         let mut datagram = Vec::new();
         let mut count = 0;
-        for message in messages {
+        let mut messages = messages.peekable();
+        while let Some(message) = messages.next() {
             self.sequence = self.sequence.wrapping_add(1);
             let mut header = NetlinkHeader::default();
-            header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+            // What is refused is answered in any case, and the last answer comes last.
+            let acknowledged = match messages.peek() {
+                Some(_) => 0,
+                None => NLM_F_ACK,
+            };
+            header.flags = NLM_F_REQUEST | acknowledged | flags;
             header.sequence_number = self.sequence;
             let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
             message.finalize();
@@ -92,12 +98,17 @@ impl Requests {
             let refused = |_| Err(error_again(kind, &why, error.raw_os_error()));
             return answers.iter().map(refused).collect();
         }
-        while answers.iter().any(Option::is_none) && self.hear(first, &mut answers) {}
-        // The kernel had no room for an answer: whether it was carried out is not known.
-        let unknown = || Err(io::ErrorKind::TimedOut.into());
+        let is_over = |answers: &[Option<_>]| answers.last().is_none_or(Option::is_some);
+        while !is_over(&answers) && self.hear(first, &mut answers) {}
+        let is_known = is_over(&answers);
+        // The kernel had no room for an answer: whether they were carried out is not known.
+        let unsaid = || match is_known {
+            true => Ok(()),
+            false => Err(io::ErrorKind::TimedOut.into()),
+        };
         answers
             .into_iter()
-            .map(|one| one.unwrap_or_else(unknown))
+            .map(|one| one.unwrap_or_else(unsaid))
             .collect()
     }
 

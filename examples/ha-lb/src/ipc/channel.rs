@@ -18,7 +18,7 @@ use rustix::{
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{io::Interest, net::UnixStream};
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// Most descriptors of one packet, the memfd not counted; the kernel's limit is 253.
 pub const MAX_DESCRIPTORS: usize = 128;
@@ -34,8 +34,9 @@ const ANCILLARY: usize = rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS + 1));
 /// One end of a socket pair, inside a tokio runtime.
 #[derive(Debug)]
 pub struct Channel {
-    /// tokio's stream type only for its readiness; every packet goes through sendmsg and recvmsg.
-    socket: UnixStream,
+    /// Wakes for what is to be read alone: each packet that the other end takes out makes room, and to be woken for
+    /// that is of use only to who waits for it.
+    socket: AsyncFd<OwnedFd>,
 }
 
 /// The two ends: one to keep, one to give to a child process.
@@ -50,7 +51,7 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.socket.get_ref().as_fd()
     }
 }
 
@@ -72,18 +73,16 @@ impl Channel {
     /// Makes a short message ready.
     pub fn post<M: Serialize>(&self, message: &M) -> io::Result<Post> {
         Ok(Post {
-            socket: self.socket.as_fd().try_clone_to_owned()?,
+            socket: self.as_fd().try_clone_to_owned()?,
             packet: postcard::to_extend(message, vec![INLINE]).map_err(io::Error::other)?,
         })
     }
 
     /// Takes over an end made by [`pair`].
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
-        let socket = std::os::unix::net::UnixStream::from(socket);
-        socket.set_nonblocking(true)?;
-        Ok(Self {
-            socket: UnixStream::from_std(socket)?,
-        })
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        let socket = watched(socket, Interest::READABLE)?;
+        Ok(Self { socket })
     }
 
     /// Sends a value with descriptors, which stay open here.
@@ -110,9 +109,19 @@ impl Channel {
             descriptors.push(memory.as_fd());
             packet = vec![IN_MEMFD];
         }
-        self.socket
-            .async_io(Interest::WRITABLE, || {
-                send_packet(self.socket.as_fd(), &packet, &descriptors)
+        self.put(&packet, &descriptors).await
+    }
+
+    /// Sends a packet, and waits for room where there is none.
+    async fn put(&self, packet: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        match send_packet(self.as_fd(), packet, descriptors) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            sent => return sent,
+        }
+        let again = watched(self.as_fd().try_clone_to_owned()?, Interest::WRITABLE)?;
+        again
+            .async_io(Interest::WRITABLE, |socket| {
+                send_packet(socket.as_fd(), packet, descriptors)
             })
             .await
     }
@@ -120,11 +129,7 @@ impl Channel {
     /// Sends plain bytes with descriptors: what programs of different versions say to each other. No more than
     /// [`MOST_BYTES`].
     pub async fn send_bytes(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        self.socket
-            .async_io(Interest::WRITABLE, || {
-                send_packet(self.socket.as_fd(), bytes, descriptors)
-            })
-            .await
+        self.put(bytes, descriptors).await
     }
 
     /// The next plain bytes and their descriptors; `None` once the other end is closed.
@@ -138,9 +143,9 @@ impl Channel {
     /// The next packet; an empty one is the end. An end that closes with something unread is told of once, before what
     /// it had sent until then.
     async fn packet(&self, packet: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        let receive = || match recv_packet(self.socket.as_fd(), packet) {
+        let receive = |socket: &OwnedFd| match recv_packet(socket.as_fd(), packet) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                recv_packet(self.socket.as_fd(), packet)
+                recv_packet(socket.as_fd(), packet)
             }
             received => received,
         };
@@ -184,6 +189,14 @@ impl Channel {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         Ok(Some((message, descriptors)))
     }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for types that could change their descriptor; an OwnedFd cannot"
+)]
+fn watched(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(socket, interest)
 }
 
 /// Hands a descriptor over without waiting, with a word that means nothing.
@@ -300,6 +313,27 @@ mod tests {
             assert_eq!(received, long);
             let refused = b.recv_at_most::<String>(limit).await.unwrap_err();
             assert_eq!(refused.to_string(), "a message of more than 32768 bytes");
+        });
+    }
+
+    #[test]
+    fn who_sends_more_than_there_is_room_for_waits_until_it_is_read() {
+        block_on(async {
+            let (a, b) = pair().unwrap();
+            let (a, b) = (Channel::new(a).unwrap(), Channel::new(b).unwrap());
+            const MANY: u32 = 5000;
+            let sends = async {
+                for number in 0..MANY {
+                    a.send(&number, &[]).await.unwrap();
+                }
+            };
+            let reads = async {
+                for number in 0..MANY {
+                    let (read, _) = b.recv::<u32>().await.unwrap().unwrap();
+                    assert_eq!(read, number);
+                }
+            };
+            tokio::join!(sends, reads);
         });
     }
 

@@ -25,6 +25,8 @@ const TOGETHER: usize = 64;
 pub(super) struct Refreshes {
     renewals: Renewals,
     due: Option<Instant>,
+    /// Nobody has told of any: there were many the last time.
+    untold: bool,
 }
 
 impl Refreshes {
@@ -32,6 +34,7 @@ impl Refreshes {
         Self {
             renewals,
             due: None,
+            untold: false,
         }
     }
 
@@ -208,8 +211,13 @@ impl Worker {
 
     /// Renews the leases that wait for it.
     pub(super) async fn refresh_all(&mut self) {
-        self.refreshes.due = None;
-        let waiting = self.refreshes.renewals.take();
+        let (waiting, looks) = self.refreshes.renewals.take();
+        self.refreshes.due = looks.then(|| Instant::now() + GATHERED);
+        let untold = std::mem::replace(&mut self.refreshes.untold, looks);
+        let newest = waiting.iter().max_by_key(|(_, sent)| **sent);
+        if let Some((id, sent)) = newest.filter(|_| untold) {
+            self.check_pulse(*id, *sent);
+        }
         self.read().await;
         let now = boottime();
         let mut due = Vec::new();
