@@ -299,6 +299,9 @@ impl<H: Host> Driver<H> {
 
     /// Tells the host what follows from the rates of packets; when to look for some.
     fn look_at_crowd(&mut self, now: Instant) -> Option<Instant> {
+        if self.set.has_learned() {
+            self.crowd.has_changed();
+        }
         let set = &self.set;
         let routers = || set.ids().filter_map(|id| set.router(id));
         let change = self
@@ -359,15 +362,10 @@ impl<H: Host> Driver<H> {
             let is_strange = |rejected: &crate::Rejected| rejected.router.is_none();
             self.crowd.hears(taken.as_ref().is_err_and(is_strange));
             if let Err(rejected) = taken
-                && let Some(router) = rejected.router
                 && rejected.count.is_power_of_two()
             {
-                let observation = Observation::Rejected {
-                    source: datagram.envelope.source,
-                    rejection: rejected.rejection,
-                    count: rejected.count,
-                };
-                observer(router, observation);
+                let (source, interface) = (datagram.envelope.source, datagram.interface);
+                rejected.tell(source, interface, observer);
             }
             self.perform(observer);
         }
@@ -429,7 +427,10 @@ impl<H: Host> Driver<H> {
                     observer(id, Observation::Transition(transition));
                 }
                 Action::Group(transition) => observer(id, Observation::Group(transition)),
-                Action::Priority(change) => observer(id, Observation::Priority(change)),
+                Action::Priority(change) => {
+                    self.crowd.has_changed();
+                    observer(id, Observation::Priority(change));
+                }
                 Action::Warn(Warning::AddressLost) if let Some(address) = self.lost.take() => {
                     observer(id, Observation::AddressGone { address });
                 }

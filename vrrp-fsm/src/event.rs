@@ -84,6 +84,8 @@ pub enum FaultReason {
     InterfaceGone,
     /// Its own interface has no address to send from.
     NoPrimaryAddress,
+    /// Its adverts go to unicast peers, of which there is none: whoever it is to elect with would not hear it.
+    NoPeers,
     /// The host does not hear its adverts yet: it would take over from whoever it cannot hear.
     Deaf,
     /// A tracked object whose weight is 0 failed.
@@ -110,6 +112,8 @@ pub enum FaultKind {
     Interface,
     /// [`FaultReason::NoPrimaryAddress`].
     Address,
+    /// [`FaultReason::NoPeers`].
+    Peers,
     /// [`FaultReason::Deaf`].
     Hearing,
     /// [`FaultReason::Tracked`] and [`FaultReason::Waiting`].
@@ -128,6 +132,7 @@ impl FaultReason {
         match self {
             Self::InterfaceDown | Self::InterfaceGone => FaultKind::Interface,
             Self::NoPrimaryAddress => FaultKind::Address,
+            Self::NoPeers => FaultKind::Peers,
             Self::Deaf => FaultKind::Hearing,
             Self::Tracked(_) | Self::Waiting(_) => FaultKind::Tracking,
             Self::Unwatched => FaultKind::Watch,
@@ -163,6 +168,7 @@ impl fmt::Display for FaultReason {
             Self::InterfaceDown => f.write_str("the interface is down"),
             Self::InterfaceGone => f.write_str("the interface is gone"),
             Self::NoPrimaryAddress => f.write_str("the interface has no address to send from"),
+            Self::NoPeers => f.write_str("it has no unicast peer"),
             Self::Deaf => f.write_str("the host does not hear its adverts yet"),
             Self::Tracked(object) => write!(f, "{object} failed"),
             Self::Waiting(object) => write!(f, "no result of {object} yet"),

@@ -57,6 +57,8 @@ pub struct RouterSet {
     queue: VecDeque<Action>,
     stray: Rejections,
     groups: Vec<SyncGroup>,
+    /// A peer has told another interval.
+    learned: bool,
     /// Since 1970, as last told.
     #[cfg(feature = "auth")]
     unix: core::time::Duration,
@@ -146,6 +148,7 @@ impl RouterSet {
         let mut router = Router::new(config)?;
         // In Initialize these events only note, and ask for nothing.
         router.handle(Instant::ZERO, verdict_event(&tracks, base));
+        router.handle(Instant::ZERO, attachment.transport.reach());
         let member = Member {
             router,
             attachment,

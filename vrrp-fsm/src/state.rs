@@ -150,6 +150,7 @@ impl fmt::Display for StateKind {
 pub struct Faults {
     interface: Option<FaultReason>,
     no_address: bool,
+    no_peers: bool,
     deaf: bool,
     unwatched: bool,
     operator: bool,
@@ -163,6 +164,7 @@ impl Faults {
         match reason.kind() {
             FaultKind::Interface => self.interface = Some(reason),
             FaultKind::Address => self.no_address = true,
+            FaultKind::Peers => self.no_peers = true,
             FaultKind::Hearing => self.deaf = true,
             FaultKind::Watch => self.unwatched = true,
             FaultKind::Operator => self.operator = true,
@@ -176,6 +178,7 @@ impl Faults {
         match kind {
             FaultKind::Interface => self.interface = None,
             FaultKind::Address => self.no_address = false,
+            FaultKind::Peers => self.no_peers = false,
             FaultKind::Hearing => self.deaf = false,
             FaultKind::Watch => self.unwatched = false,
             FaultKind::Operator => self.operator = false,
@@ -202,6 +205,8 @@ impl Faults {
             self.interface
         } else if self.no_address {
             Some(FaultReason::NoPrimaryAddress)
+        } else if self.no_peers {
+            Some(FaultReason::NoPeers)
         } else if self.unwatched {
             Some(FaultReason::Unwatched)
         } else if self.tracking.is_none() && self.deaf {

@@ -3,9 +3,11 @@
 //! echo.
 //!
 //! `packet` is the wire, `session` the machine: both without sockets, clocks or tasks. `endpoint` joins the sessions of a
-//! process to their sockets; it is the speaker's work, which is scheduled in real time.
+//! process (`running`) to their sockets; it is the speaker's work, which is scheduled in real time.
 
 pub(crate) mod endpoint;
+pub mod fuzzing;
 pub(crate) mod packet;
+mod running;
 pub(crate) mod session;
 mod socket;

@@ -5,12 +5,15 @@
 //! little for months.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
 /// When a start or a reload is over: routers have taken over, and announced their addresses twice.
 const CALM: Duration = Duration::from_secs(8);
+
+/// Routers that tell of themselves in so many pages that they are worth giving back.
+const MANY: usize = 32;
 
 /// Of several starts and reloads the last one counts.
 static LAST: AtomicU64 = AtomicU64::new(0);
@@ -27,6 +30,21 @@ pub(crate) fn give_back() {
             trim();
             forget_code();
         }
+    });
+}
+
+/// What that many routers said of themselves has been told: what it took on its way is given back after a while,
+/// together with what follows until then. Must be called within a tokio runtime.
+pub(crate) fn give_back_talk(routers: usize) {
+    /// It will be.
+    static PLANNED: AtomicBool = AtomicBool::new(false);
+    if routers < MANY || PLANNED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    tokio::spawn(async {
+        tokio::time::sleep(CALM).await;
+        PLANNED.store(false, Ordering::Relaxed);
+        trim();
     });
 }
 

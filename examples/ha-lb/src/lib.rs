@@ -8,7 +8,7 @@
 
 pub mod admin;
 pub mod balancer;
-mod bfd;
+pub mod bfd;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -38,7 +38,7 @@ use vrrp_fsm::{
 };
 
 use crate::{
-    bfd::endpoint::Sessions,
+    bfd::endpoint::{Inquirer, Sessions},
     config::{
         diagnostic::Diagnostics,
         keepalived::{Bfd, Config},
@@ -231,6 +231,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         Rc::clone(&words),
         told.clone(),
         neighbours,
+        sessions.inquirer(),
     );
     // How each of them is now.
     while let Ok(found) = orders.neighbours.try_recv() {
@@ -368,11 +369,13 @@ async fn snapshot(control: &mpsc::Sender<Control>) -> Option<Snapshot> {
 async fn status(
     words: Rc<RefCell<Words>>,
     control: mpsc::Sender<Control>,
+    sessions: Inquirer,
     told: UnboundedSender<FromSpeaker>,
 ) {
     let Some(snapshot) = snapshot(&control).await else {
         return;
     };
+    let neighbours = sessions.report().await;
     let now = driver::now();
     let words = words.borrow();
     let instances = snapshot
@@ -384,9 +387,11 @@ async fn status(
     let mut stray = words::rejected(&snapshot.stray);
     stray.extend(words::unheard(&snapshot));
     let fixtures = snapshot.fixtures.as_ref();
+    heap::give_back_talk(snapshot.routers.len());
     let _ = told.send(FromSpeaker::Status {
         instances,
         stray,
+        neighbours,
         retrying_static: fixtures.map(|one| words::failure(one, now)),
     });
 }

@@ -6,10 +6,11 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 type Body = fn(&[u8]);
 
 /// Every fuzz target and its body.
-const TARGETS: [(&str, Body); 11] = [
+const TARGETS: [(&str, Body); 12] = [
     ("advert_parse", vrrp_proto::fuzzing::advertisement),
     ("ah_open", vrrp_proto::fuzzing::authentication_header),
     ("auth_hmac", vrrp_proto::fuzzing::auth_hmac),
+    ("bfd", ha_lb::bfd::fuzzing::packets),
     ("event_lists", vrrp_fsm::fuzzing::event_lists),
     ("haproxy_conf", ha_lb::config::fuzzing::haproxy),
     ("http1", lb_core::fuzzing::http1),
@@ -24,8 +25,7 @@ fn corpus() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus"))
 }
 
-fn replay(target: &str) {
-    let (_, body) = TARGETS.iter().find(|(name, _)| *name == target).unwrap();
+fn replay(target: &str, body: Body) {
     let mut count = 0;
     for entry in fs::read_dir(corpus().join(target)).unwrap() {
         let path = entry.unwrap().path();
@@ -47,51 +47,8 @@ fn every_target_is_replayed() {
 }
 
 #[test]
-fn advertisements() {
-    replay("advert_parse");
-}
-
-#[test]
-fn authentication_headers() {
-    replay("ah_open");
-}
-
-#[test]
-fn lists_of_events() {
-    replay("event_lists");
-}
-
-#[test]
-fn haproxy_files() {
-    replay("haproxy_conf");
-}
-
-#[test]
-fn http1_messages() {
-    replay("http1");
-}
-
-#[test]
-fn http2_frames() {
-    replay("http2");
-}
-
-#[test]
-fn messages_of_peers() {
-    replay("peers");
-}
-
-#[test]
-fn keepalived_files() {
-    replay("keepalived_conf");
-}
-
-#[test]
-fn proxy_headers() {
-    replay("proxy_protocol");
-}
-
-#[test]
-fn rules() {
-    replay("rules");
+fn every_target_holds_for_its_corpus() {
+    for (target, body) in TARGETS {
+        replay(target, body);
+    }
 }

@@ -24,7 +24,7 @@ const NARROW: Duration = Duration::from_secs(10);
 const OFTEN: Duration = Duration::from_micros(200);
 const SELDOM: Duration = Duration::from_millis(3);
 const IDLE: Duration = Duration::from_millis(33);
-/// How long that is taken for known: Backups learn of another interval by and by.
+/// How long that is taken for known, if nothing is heard of a change.
 const KNOWN: Duration = Duration::from_secs(1);
 /// Packets between two looks: what the smallest receive buffer holds several times.
 const WAITING: u32 = 128;
@@ -62,6 +62,8 @@ pub(super) struct Crowd {
     strangers: u32,
     /// Time between looks, while the driver looks by itself.
     looks: Option<Duration>,
+    /// The most that it may be at the last window's rate.
+    most: Duration,
     /// What suits the routers, and until when that is taken for known: to ask hundreds of them is work.
     suits: Option<(Duration, Instant)>,
     narrow_until: Option<Instant>,
@@ -85,6 +87,7 @@ impl Crowd {
             heard: 0,
             strangers: 0,
             looks: None,
+            most: SELDOM,
             suits: None,
             narrow_until: None,
             narrowed: 0,
@@ -97,7 +100,7 @@ impl Crowd {
         self.strangers = self.strangers.saturating_add(stranger as u32);
     }
 
-    /// A router has another state: how often to look is not known any more.
+    /// A router has another state, priority or interval to go by: how often to look is not known any more.
     pub(super) const fn has_changed(&mut self) {
         self.suits = None;
     }
@@ -116,6 +119,10 @@ impl Crowd {
             change.narrow = Some(false);
         }
         if now.since(self.since) < WINDOW {
+            // Of a Skew_Time that has become shorter the window's end may be too late.
+            if self.looks.is_some() && self.suits.is_none() {
+                self.looks = Some(self.suitable(now, looks).min(self.most));
+            }
             return change;
         }
         let (heard, strangers) = (self.heard, self.strangers);
@@ -127,9 +134,10 @@ impl Crowd {
             self.narrowed += 1;
             change.narrow = Some(true);
         }
+        self.most = soon_enough(heard);
         match self.looks {
             None if heard >= MANY && !late => {
-                self.looks = Some(self.suitable(now, looks).min(soon_enough(heard)));
+                self.looks = Some(self.suitable(now, looks).min(self.most));
                 change.wakes = Some(false);
             }
             Some(_) if heard < FEW => {
@@ -137,7 +145,7 @@ impl Crowd {
                 change.wakes = Some(true);
             }
             // Routers change their state.
-            Some(_) => self.looks = Some(self.suitable(now, looks).min(soon_enough(heard))),
+            Some(_) => self.looks = Some(self.suitable(now, looks).min(self.most)),
             None => {}
         }
         change
@@ -212,6 +220,24 @@ mod tests {
         assert_eq!(turn(&mut crowd, 1200), 3);
         crowd.reset();
         assert_eq!(turn(&mut crowd, 1300), 4);
+    }
+
+    #[test]
+    fn a_router_that_has_changed_is_asked_in_the_midst_of_a_window() {
+        let mut crowd = Crowd::new(ms(0));
+        (0..250).for_each(|_| crowd.hears(false));
+        crowd.turn(ms(100), || IDLE);
+        assert_eq!(crowd.next_look(ms(101)), Some(ms(134)));
+        crowd.turn(ms(101), || unreachable!());
+        crowd.has_changed();
+        crowd.turn(ms(102), || LOOKS);
+        assert_eq!(crowd.next_look(ms(102)), Some(ms(105)));
+        // A flood goes on to be looked at as often as it needs.
+        (0..12_800).for_each(|_| crowd.hears(false));
+        crowd.turn(ms(200), || unreachable!());
+        crowd.has_changed();
+        crowd.turn(ms(201), || IDLE);
+        assert_eq!(crowd.next_look(ms(201)), Some(ms(202)));
     }
 
     #[test]

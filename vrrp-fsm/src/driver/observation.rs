@@ -2,8 +2,8 @@
 
 use std::{fmt, io, string::String};
 
-use super::Command;
-use crate::{GroupTransition, PriorityChange, Rejection, Transition, Warning};
+use super::{Command, NOBODY};
+use crate::{GroupTransition, PriorityChange, Rejected, Rejection, RouterId, Transition, Warning};
 
 /// What the driver tells of a router.
 #[derive(Debug)]
@@ -19,6 +19,18 @@ pub enum Observation {
     Warning(Warning),
     /// A packet was rejected. Told the 1st, 2nd, 4th, 8th ... time for each cause.
     Rejected {
+        /// Who sent it.
+        source: core::net::IpAddr,
+        /// Why.
+        rejection: Rejection,
+        /// How often by now.
+        count: u64,
+    },
+    /// A packet was for none of the routers. It concerns no router in particular. Told the 1st, 2nd, 4th, 8th ... time for
+    /// each cause.
+    Stray {
+        /// The interface on which it came in, by its number.
+        interface: u32,
         /// Who sent it.
         source: core::net::IpAddr,
         /// Why.
@@ -105,6 +117,40 @@ pub enum Observation {
     },
 }
 
+impl Rejected {
+    pub(super) fn tell(
+        self,
+        source: core::net::IpAddr,
+        interface: u32,
+        observer: &mut impl FnMut(RouterId, Observation),
+    ) {
+        let Self {
+            router,
+            rejection,
+            count,
+        } = self;
+        match router {
+            Some(router) => observer(
+                router,
+                Observation::Rejected {
+                    source,
+                    rejection,
+                    count,
+                },
+            ),
+            None => observer(
+                NOBODY,
+                Observation::Stray {
+                    interface,
+                    source,
+                    rejection,
+                    count,
+                },
+            ),
+        }
+    }
+}
+
 impl fmt::Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -120,6 +166,12 @@ impl fmt::Display for Observation {
                 f,
                 "advert from {source} rejected: {rejection} ({count} so far)"
             ),
+            Self::Stray {
+                source,
+                rejection,
+                count,
+                ..
+            } => write!(f, "advert from {source}: {rejection} ({count} so far)"),
             Self::SendFailed { error, count } => {
                 write!(f, "could not send an advert: {error} ({count} so far)")
             }

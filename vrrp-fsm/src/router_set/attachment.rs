@@ -7,7 +7,7 @@ use core::net::IpAddr;
 
 use vrrp_proto::{ChecksumMode, Envelope, Family, MULTICAST_V4, MULTICAST_V6, Password};
 
-use crate::track::Track;
+use crate::{Event, FaultKind, FaultReason, track::Track};
 
 /// How a router is connected to its link and to what it watches.
 #[derive(Debug, Clone)]
@@ -87,6 +87,14 @@ impl Transport {
             peers: peers.into_iter().map(UnicastPeer::from).collect(),
             hop_limit: 255,
             check_source: true,
+        }
+    }
+
+    /// A fault while there is nobody whom it reaches.
+    pub(super) fn reach(&self) -> Event {
+        match self {
+            Self::Unicast { peers, .. } if peers.is_empty() => Event::Fault(FaultReason::NoPeers),
+            Self::Unicast { .. } | Self::Multicast(_) => Event::Recovered(FaultKind::Peers),
         }
     }
 

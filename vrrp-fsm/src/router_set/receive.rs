@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use core::net::IpAddr;
+use core::{mem, net::IpAddr};
 
 use vrrp_proto::{
     Addresses, Advertisement, Cause, ChecksumMode, Envelope, PROTOCOL, ParseError, Vrid,
@@ -183,11 +183,9 @@ impl RouterSet {
             return Err(self.reject_stray(Rejection::UnknownRouter { vrid: 0 }));
         };
         let verdict = member.router.check(&received);
-        if verdict.is_ok() {
-            member.remember(now, &received);
-        }
         let was_active = member.router.state().kind() == StateKind::Active;
         if verdict.is_ok() {
+            self.learned |= member.remember(now, &received);
             self.note_rivals(now, id, &received);
         }
         // The machine warns of some adverts that it discards.
@@ -203,6 +201,12 @@ impl RouterSet {
             Ok(()) => Ok(id),
             Err(discard) => Err(self.reject(now, id, packet, discard.into())),
         }
+    }
+
+    /// Whether a peer has told an interval that was not known since this was asked last. A host that plans by the
+    /// intervals of many routers asks this instead of each of them.
+    pub fn has_learned(&mut self) -> bool {
+        mem::take(&mut self.learned)
     }
 
     fn find(&self, packet: &Packet<'_>) -> Option<RouterId> {
@@ -352,7 +356,8 @@ impl Member {
         });
     }
 
-    fn remember(&mut self, now: Instant, received: &Received) {
+    /// Keeps what a peer says; whether its interval is another than it was.
+    fn remember(&mut self, now: Instant, received: &Received) -> bool {
         self.statistics.adverts_received += 1;
         self.statistics.priority_zero_received += u64::from(received.priority.value() == 0);
         self.statistics.received_while_active +=
@@ -369,16 +374,18 @@ impl Member {
             .iter_mut()
             .find(|peer| peer.source == received.source)
         {
+            let other = peer.interval != fresh.interval;
             *peer = Peer {
                 adverts: peer.adverts + 1,
                 ..fresh
             };
-        } else {
-            forget_oldest(&mut self.peers);
-            // Most routers have one or two.
-            self.peers.reserve_exact(1);
-            self.peers.push(fresh);
+            return other;
         }
+        forget_oldest(&mut self.peers);
+        // Most routers have one or two.
+        self.peers.reserve_exact(1);
+        self.peers.push(fresh);
+        true
     }
 }
 

@@ -70,6 +70,8 @@ impl RouterSet {
                 member.tracks.set(track.object, health);
             }
         }
+        let reach = member.attachment.transport.reach();
+        self.step(now, id, reach);
         self.apply_verdict(now, id);
         Ok(())
     }

@@ -15,8 +15,8 @@ pub use run::{Mail, Notify, Run};
 pub use text::Text;
 pub use traffic::{Admin, Backend, Check, Frontend, Server, Traffic};
 pub use vrrp::{
-    Changes, Counters, Failure, Instance, LastTransition, Lease, Peer, Refused, Rejected, Script,
-    State, Track, VirtualMac,
+    Changes, Counters, Failure, Instance, LastTransition, Lease, Neighbour, Peer, Refused,
+    Rejected, Script, State, Track, VirtualMac,
 };
 
 /// Everything about one running daemon.
@@ -46,6 +46,9 @@ pub struct Status {
     /// VRRP packets that belong to no instance, by cause.
     #[serde(default)]
     pub stray: Vec<Rejected>,
+    /// Neighbours that are watched by BFD.
+    #[serde(default)]
+    pub neighbours: Vec<Neighbour>,
     /// What could not be done of `static_ipaddress`, `static_routes` and `static_rules`, and is still tried.
     #[serde(default)]
     pub retrying_static: Option<Failure>,

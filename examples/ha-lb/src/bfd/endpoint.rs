@@ -1,60 +1,44 @@
 //! The sessions of a process, and the task that keeps them.
 
 use std::{
-    collections::hash_map::RandomState,
-    fmt,
-    future::poll_fn,
-    hash::BuildHasher as _,
-    io,
-    net::{IpAddr, UdpSocket},
-    sync::Arc,
-    task::Poll,
-    time::Duration,
+    collections::hash_map::RandomState, fmt, future::poll_fn, hash::BuildHasher as _, net::IpAddr,
+    sync::Arc, task::Poll, time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{
-        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel},
         oneshot,
     },
     task::yield_now,
     time::{Instant, sleep_until},
 };
 
+pub(crate) use super::running::{Found, Saved};
 use super::{
-    packet::{LENGTH, Packet, State},
-    session::{Change, Memory, Session, Settings},
-    socket,
+    packet::Packet,
+    running::Running,
+    socket::{self, Arrived},
 };
-use crate::config::keepalived::Bfd;
+use crate::{admin::status::Neighbour, config::keepalived::Bfd};
 
 /// Datagrams that are read in one go.
 const TOGETHER: usize = 64;
 /// After which a socket that could not be opened is tried again: at first a predecessor may not have ended yet.
 const SOON: Duration = Duration::from_millis(1);
 const LATER: Duration = Duration::from_secs(5);
-/// When it has lasted for about so long, it is told.
+/// When it has lasted for about so long, it is told, and then at every minute or so.
 const TOLD: Duration = Duration::from_millis(100);
-
-/// A session as another process is to go on with it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Saved {
-    name: String,
-    neighbour: IpAddr,
-    port: u16,
-    memory: Memory,
-    /// Whether it counted as reached, which one that has ended the session goes on to do.
-    #[serde(default)]
-    reached: Option<bool>,
-}
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// What the task is asked.
 enum Order {
     /// Other sessions from now on; those that stay go on.
     Become(Vec<Bfd>),
-    /// How they are.
+    /// How they are, for a successor.
     Save(oneshot::Sender<Vec<Saved>>),
+    /// How they are, for people.
+    Report(oneshot::Sender<Vec<Neighbour>>),
 }
 
 /// The line to the task; when it is gone, the sessions end.
@@ -62,9 +46,6 @@ pub(crate) struct Sessions {
     orders: UnboundedSender<Order>,
     over: Option<oneshot::Receiver<()>>,
 }
-
-/// What it finds: a session is Up, or no longer.
-pub(crate) type Found = (Arc<str>, bool);
 
 impl Sessions {
     /// Begins these sessions, where `saved` says that another process had them as it left them. Each is told of at once
@@ -76,8 +57,7 @@ impl Sessions {
         let mut endpoint = Endpoint {
             running: Vec::new(),
             receivers: [None, None],
-            retry: None,
-            patience: SOON,
+            deaf: None,
             numbers: RandomState::new().hash_one(0_u8),
             refused: 0,
             found,
@@ -103,6 +83,11 @@ impl Sessions {
         answer.await.unwrap_or_default()
     }
 
+    /// The way to ask how they are.
+    pub(crate) fn inquirer(&self) -> Inquirer {
+        Inquirer(self.orders.downgrade())
+    }
+
     /// Ends them: every neighbour is told.
     pub(crate) async fn end(self) {
         let Self { orders, over } = self;
@@ -113,50 +98,56 @@ impl Sessions {
     }
 }
 
-/// One session with its socket.
-struct Running {
-    bfd: Bfd,
-    session: Session,
-    port: u16,
-    sender: Option<UdpSocket>,
-    /// What went wrong with it last has been told.
-    told: Option<io::ErrorKind>,
-    /// What was told of the neighbour last.
-    reached: bool,
+/// Asks the task, and does not keep it from ending.
+#[derive(Clone)]
+pub(crate) struct Inquirer(WeakUnboundedSender<Order>);
+
+impl Inquirer {
+    /// How the sessions are; none once they have ended.
+    pub(crate) async fn report(&self) -> Vec<Neighbour> {
+        let Some(orders) = self.0.upgrade() else {
+            return Vec::new();
+        };
+        let (reply, answer) = oneshot::channel();
+        let _ = orders.send(Order::Report(reply));
+        drop(orders);
+        answer.await.unwrap_or_default()
+    }
+}
+
+/// A socket to hear by could not be opened.
+struct Deaf {
+    why: String,
+    since: Instant,
+    /// When it is tried again, and how long it is waited the time after.
+    retry: Instant,
+    patience: Duration,
+    /// When it is told again.
+    tell: Instant,
 }
 
 struct Endpoint {
     running: Vec<Running>,
     /// Over IPv4 and IPv6, as far as they are needed.
     receivers: [Option<tokio::net::UdpSocket>; 2],
-    /// One of them could not be opened, and how long it is waited the next time.
-    retry: Option<Instant>,
-    patience: Duration,
+    deaf: Option<Deaf>,
     numbers: u64,
     refused: u64,
     found: UnboundedSender<Found>,
-}
-
-fn settings(bfd: &Bfd) -> Settings {
-    Settings {
-        min_rx: bfd.min_rx,
-        min_tx: bfd.min_tx,
-        idle_tx: bfd.idle_tx,
-        multiplier: bfd.multiplier,
-        passive: bfd.passive,
-    }
 }
 
 impl Endpoint {
     async fn serve(mut self, mut asked: UnboundedReceiver<Order>) {
         loop {
             let deadlines = self.running.iter().map(|one| one.session.next_deadline());
-            let deadline = deadlines.chain([self.retry]).flatten().min();
+            let retry = self.deaf.as_ref().map(|deaf| deaf.retry);
+            let deadline = deadlines.chain([retry]).flatten().min();
             tokio::select! {
                 biased;
                 order = asked.recv() => match order {
                     Some(Order::Become(wanted)) => self.become_(wanted, &[], Instant::now()),
                     Some(Order::Save(reply)) => drop(reply.send(self.save())),
+                    Some(Order::Report(reply)) => drop(reply.send(self.report(Instant::now()))),
                     None => return self.end(),
                 },
                 () = readable(&self.receivers) => {}
@@ -180,14 +171,11 @@ impl Endpoint {
             };
             if let Some(at) = before.iter().position(same) {
                 let mut one = before.swap_remove(at);
-                one.session.reconfigure(settings(&bfd), now);
-                one.bfd = bfd;
+                one.becomes(bfd, now);
                 self.running.push(one);
                 continue;
             }
-            let mut left = saved.iter();
-            let left = left.find(|one| (&*one.name, one.neighbour) == (&*bfd.name, bfd.neighbour));
-            let one = match left {
+            let one = match saved.iter().find(|one| one.is_of(&bfd)) {
                 Some(left) => Running::resume(bfd, left, now),
                 None => Running::new(bfd, self.number(), now),
             };
@@ -195,7 +183,7 @@ impl Endpoint {
             self.running.push(one);
         }
         before.into_iter().for_each(Running::end);
-        self.open();
+        self.open(now);
     }
 
     /// A number that no other session here has.
@@ -218,8 +206,8 @@ impl Endpoint {
     }
 
     /// The sockets that the sessions need.
-    fn open(&mut self) {
-        self.retry = None;
+    fn open(&mut self, now: Instant) {
+        let mut failed = None;
         for (place, v4) in self.receivers.iter_mut().zip([true, false]) {
             let needed = self
                 .running
@@ -229,22 +217,19 @@ impl Endpoint {
                 *place = None;
             } else if place.is_none() {
                 match socket::receiver(v4) {
-                    Ok(socket) => {
-                        *place = Some(socket);
-                        self.patience = SOON;
-                    }
-                    Err(error) => {
-                        if (TOLD..TOLD * 2).contains(&self.patience) {
-                            tracing::error!(
-                                "BFD packets cannot be heard, which is tried again: {error}"
-                            );
-                        }
-                        self.retry = Some(Instant::now() + self.patience);
-                        self.patience = (self.patience * 2).min(LATER);
-                    }
+                    Ok(socket) => *place = Some(socket),
+                    Err(error) => failed = Some(error.to_string()),
                 }
             }
         }
+        let Some(why) = failed else {
+            if self.deaf.take().is_some_and(|deaf| deaf.told()) {
+                tracing::info!("BFD packets are heard again");
+            }
+            return;
+        };
+        let deaf = self.deaf.get_or_insert_with(|| Deaf::new(now));
+        deaf.goes_on(why, now);
     }
 
     /// Whether there may be more, for which others are not to wait.
@@ -258,9 +243,9 @@ impl Endpoint {
                 };
                 has_more |= left == 0;
                 match socket::receive(receiver, &mut buffer) {
-                    Ok(Some((length, source, hops))) => {
-                        let bytes = buffer.get(..length).unwrap_or_default();
-                        self.take(bytes, source, hops, Instant::now());
+                    Ok(Some(arrived)) => {
+                        let bytes = buffer.get(..arrived.length).unwrap_or_default();
+                        self.take(bytes, &arrived, Instant::now());
                     }
                     // An error that the network told about something we sent concerns nobody here.
                     Err(_) => {}
@@ -272,14 +257,24 @@ impl Endpoint {
     }
 
     /// RFC 5880 §6.8.6, RFC 5881 §5.
-    fn take(&mut self, bytes: &[u8], source: IpAddr, hops: u8, now: Instant) {
+    fn take(&mut self, bytes: &[u8], arrived: &Arrived, now: Instant) {
+        let &Arrived {
+            source,
+            destination,
+            hops,
+            ..
+        } = arrived;
         let packet = match Packet::parse(bytes) {
             Ok(packet) => packet,
             Err(why) => return self.refuse(source, format_args!("it is malformed: {why:?}")),
         };
+        // Two sessions with one neighbour are told apart by our address until it knows our numbers.
         let ours = |one: &&mut Running| {
-            let known = packet.yours == 0 || one.session.number() == packet.yours;
-            one.bfd.neighbour == source && known
+            let meant = match packet.yours {
+                0 => one.bfd.source.is_none_or(|ours| ours == destination),
+                number => one.session.number() == number,
+            };
+            one.bfd.neighbour == source && meant
         };
         let Some(one) = self.running.iter_mut().find(ours) else {
             return self.refuse(source, format_args!("no session is its"));
@@ -287,8 +282,7 @@ impl Endpoint {
         if one.bfd.least_hops().is_some_and(|least| hops < least) {
             return self.refuse(source, format_args!("only {hops} hops are left to it"));
         }
-        let change = one.session.hears(&packet, now);
-        one.tell(change, &self.found);
+        one.hears(&packet, now, &self.found);
     }
 
     fn refuse(&mut self, source: IpAddr, why: fmt::Arguments<'_>) {
@@ -304,14 +298,31 @@ impl Endpoint {
     fn act(&mut self, now: Instant) {
         for one in &mut self.running {
             let change = one.session.timeout(now);
-            one.tell(change, &self.found);
+            one.tell(change, now, &self.found);
             if let Some(packet) = one.session.transmit(now) {
                 one.send(&packet.emit());
             }
         }
-        if self.retry.is_some_and(|at| at <= now) {
-            self.open();
+        if self.deaf.as_ref().is_some_and(|deaf| deaf.retry <= now) {
+            self.open(now);
         }
+    }
+
+    fn report(&self, now: Instant) -> Vec<Neighbour> {
+        let deaf = |v4: bool| match (v4, &self.receivers) {
+            (true, [None, _]) | (false, [_, None]) => self.deaf.as_ref(),
+            _ => None,
+        };
+        let report = |one: &Running| {
+            let report = one.report(now);
+            let deaf = deaf(one.bfd.neighbour.is_ipv4());
+            let unheard = deaf.map(|deaf| format!("packets cannot be heard: {}", deaf.why));
+            Neighbour {
+                failure: unheard.or(report.failure),
+                ..report
+            }
+        };
+        self.running.iter().map(report).collect()
     }
 
     fn save(&self) -> Vec<Saved> {
@@ -323,107 +334,33 @@ impl Endpoint {
     }
 }
 
-impl Running {
-    fn new(bfd: Bfd, number: u32, now: Instant) -> Self {
+impl Deaf {
+    fn new(now: Instant) -> Self {
         Self {
-            session: Session::new(settings(&bfd), number, now),
-            bfd,
-            // The port is told by the number, too: one that begins anew has another.
-            port: u16::try_from(number >> 16).unwrap_or_default(),
-            sender: None,
-            told: None,
-            reached: false,
+            why: String::new(),
+            since: now,
+            retry: now,
+            patience: SOON,
+            tell: now + TOLD,
         }
     }
 
-    /// Goes on with what another process left.
-    fn resume(bfd: Bfd, left: &Saved, now: Instant) -> Self {
-        let session = Session::resume(settings(&bfd), left.memory, now);
-        Self {
-            reached: left.reached.unwrap_or(session.state() == State::Up),
-            session,
-            bfd,
-            port: left.port,
-            sender: None,
-            told: None,
-        }
+    /// Whether an operator knows of it.
+    fn told(&self) -> bool {
+        self.tell != self.since + TOLD
     }
 
-    fn save(&self) -> Saved {
-        Saved {
-            name: self.bfd.name.to_string(),
-            neighbour: self.bfd.neighbour,
-            port: self.port,
-            memory: self.session.memory(),
-            reached: Some(self.reached),
-        }
-    }
-
-    fn tell(&mut self, change: Option<Change>, found: &UnboundedSender<Found>) {
-        let Some(change) = change else {
-            return;
-        };
-        let (name, neighbour) = (&self.bfd.name, self.bfd.neighbour);
-        match (change.from, change.to) {
-            (_, State::Up) => {
-                tracing::info!("bfd_instance {name}: {neighbour} is reached");
-                self.reached = true;
-                let _ = found.send((Arc::clone(name), true));
-            }
-            // As keepalived has it: whoever stops BFD has not lost its network.
-            (State::Up, _) if change.ended => tracing::info!(
-                "bfd_instance {name}: {neighbour} has ended the session, and still counts as reached"
-            ),
-            (State::Up, _) => {
-                tracing::warn!("bfd_instance {name}: {neighbour} is lost: {}", change.why);
-                self.reached = false;
-                let _ = found.send((Arc::clone(name), false));
-            }
-            _ => {}
-        }
-    }
-
-    fn send(&mut self, bytes: &[u8; LENGTH]) {
-        let neighbour = self.bfd.neighbour;
-        let socket = self.socket();
-        let sent = socket.and_then(|socket| socket::send(socket, neighbour, bytes));
-        let error = sent.err().map(|error| (error.kind(), error));
-        let kind = error.as_ref().map(|(kind, _)| *kind);
-        if let Some((kind, error)) = error.filter(|(kind, _)| self.told != Some(*kind)) {
-            tracing::warn!(
-                "bfd_instance {}: nothing can be sent to {}: {error} ({kind:?})",
-                self.bfd.name,
-                self.bfd.neighbour
+    fn goes_on(&mut self, why: String, now: Instant) {
+        if now >= self.tell {
+            tracing::error!(
+                "BFD packets have not been heard for {:.1?}, which is tried again: {why}",
+                now - self.since
             );
+            self.tell = now + AGAIN;
         }
-        self.told = kind;
-    }
-
-    fn socket(&mut self) -> io::Result<&UdpSocket> {
-        let Bfd {
-            neighbour,
-            source,
-            hop_limit,
-            ..
-        } = self.bfd;
-        let socket = match self.sender.take() {
-            Some(socket) => socket,
-            None => {
-                let socket = socket::sender(neighbour, source, hop_limit, self.port)?;
-                self.port = socket.local_addr()?.port();
-                socket
-            }
-        };
-        Ok(self.sender.insert(socket))
-    }
-
-    /// RFC 5880 §6.8.16: the neighbour need not wait for its detection time.
-    fn end(mut self) {
-        self.session.end();
-        if self.sender.is_some() {
-            let last = self.session.packet().emit();
-            self.send(&last);
-        }
+        self.why = why;
+        self.retry = now + self.patience;
+        self.patience = (self.patience * 2).min(LATER);
     }
 }
 
@@ -447,59 +384,23 @@ async fn wait(until: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::packet::Diagnostic, *};
-    use crate::config::diagnostic::Span;
-
-    fn bfd() -> Bfd {
-        Bfd {
-            name: "A".into(),
-            span: Span::new("f".into(), 1, 1),
-            neighbour: "10.0.0.2".parse().unwrap(),
-            source: None,
-            min_rx: SOON,
-            min_tx: SOON,
-            idle_tx: LATER,
-            multiplier: 5,
-            passive: false,
-            hop_limit: 255,
-            max_hops: Some(0),
-            weight: 0,
-            reverse: false,
-        }
-    }
+    use super::*;
 
     #[test]
-    fn one_that_ended_the_session_counts_as_reached_after_an_upgrade_too() {
-        let (found, mut findings) = unbounded_channel();
-        let now = Instant::now();
-        let mut one = Running::new(bfd(), 7, now);
-        let change = |from, to, ended| {
-            let why = Diagnostic::NeighbourDown;
-            Some(Change {
-                from,
-                to,
-                why,
-                ended,
-            })
-        };
-        let mut after_upgrade = |from, to, ended| {
-            one.tell(change(from, to, ended), &found);
-            let left = serde_json::to_string(&one.save()).unwrap();
-            let resumed = Running::resume(bfd(), &serde_json::from_str(&left).unwrap(), now);
-            (findings.try_recv().ok().map(|(_, up)| up), resumed.reached)
-        };
-        assert_eq!(
-            after_upgrade(State::Init, State::Up, false),
-            (Some(true), true)
-        );
-        assert_eq!(after_upgrade(State::Up, State::Down, true), (None, true));
-        assert_eq!(
-            after_upgrade(State::Init, State::Up, false),
-            (Some(true), true)
-        );
-        assert_eq!(
-            after_upgrade(State::Up, State::Down, false),
-            (Some(false), false)
-        );
+    fn who_cannot_hear_says_so_after_a_moment_and_again_every_minute() {
+        let start = Instant::now();
+        let mut deaf = Deaf::new(start);
+        let mut told = Vec::new();
+        while deaf.retry < start + Duration::from_secs(130) {
+            let (at, tell) = (deaf.retry, deaf.tell);
+            deaf.goes_on("Address already in use".to_owned(), at);
+            if deaf.tell != tell {
+                assert!(deaf.told());
+                told.push((at - start).as_secs());
+            }
+            assert!(deaf.retry > at && deaf.retry <= at + LATER);
+        }
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!(told.first(), Some(&0));
     }
 }

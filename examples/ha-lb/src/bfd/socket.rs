@@ -7,8 +7,12 @@ use std::{
     os::fd::AsRawFd as _,
 };
 
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt::Ipv4RecvTtl,
+use nix::{
+    libc::in6_pktinfo,
+    sys::socket::{
+        ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt,
+        sockopt::{Ipv4PacketInfo, Ipv4RecvTtl, Ipv6RecvPacketInfo},
+    },
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -39,9 +43,11 @@ pub(super) fn receiver(v4: bool) -> io::Result<tokio::net::UdpSocket> {
     let socket = socket(v4)?;
     let any = if v4 {
         setsockopt(&socket, Ipv4RecvTtl, &true)?;
+        setsockopt(&socket, Ipv4PacketInfo, &true)?;
         IpAddr::from(Ipv4Addr::UNSPECIFIED)
     } else {
         socket.set_recv_hoplimit_v6(true)?;
+        setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
         IpAddr::from(Ipv6Addr::UNSPECIFIED)
     };
     socket.bind(&SocketAddr::new(any, PORT).into())?;
@@ -90,30 +96,58 @@ pub(super) fn send(socket: &UdpSocket, neighbour: IpAddr, bytes: &[u8]) -> io::R
         .map(drop)
 }
 
-/// A datagram that waits: its length, who sent it, and the hops that it had left.
+/// A datagram that came in.
+pub(super) struct Arrived {
+    pub(super) length: usize,
+    /// Who sent it, and which address of ours it was sent to.
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    /// The hops that it had left.
+    pub(super) hops: u8,
+}
+
+/// A datagram that waits.
 pub(super) fn receive(
     socket: &tokio::net::UdpSocket,
     buffer: &mut [u8],
-) -> io::Result<Option<(usize, IpAddr, u8)>> {
-    let mut control = nix::cmsg_space!(i32);
+) -> io::Result<Option<Arrived>> {
+    let mut control = nix::cmsg_space!(i32, in6_pktinfo);
     let received = socket.try_io(tokio::io::Interest::READABLE, || {
         let mut buffers = [IoSliceMut::new(buffer)];
         let descriptor = socket.as_raw_fd();
         let flags = MsgFlags::MSG_DONTWAIT;
         let received =
             recvmsg::<SockaddrStorage>(descriptor, &mut buffers, Some(&mut control), flags)?;
-        let source = received.address.as_ref().and_then(address);
-        let hops = received.cmsgs()?.find_map(|message| match message {
-            ControlMessageOwned::Ipv4Ttl(left) | ControlMessageOwned::Ipv6HopLimit(left) => {
-                u8::try_from(left).ok()
+        let nowhere = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+        let (mut destination, mut hops) = (nowhere, 0);
+        for message in received.cmsgs()? {
+            match message {
+                ControlMessageOwned::Ipv4Ttl(left) | ControlMessageOwned::Ipv6HopLimit(left) => {
+                    hops = u8::try_from(left).unwrap_or(0);
+                }
+                ControlMessageOwned::Ipv4PacketInfo(info) => {
+                    let octets = info.ipi_addr.s_addr.to_ne_bytes();
+                    destination = Ipv4Addr::from(octets).into();
+                }
+                ControlMessageOwned::Ipv6PacketInfo(info) => {
+                    destination = Ipv6Addr::from(info.ipi6_addr.s6_addr).into();
+                }
+                _ => {}
             }
-            _ => None,
-        });
-        Ok((received.bytes, source, hops))
+        }
+        Ok(Arrived {
+            length: received.bytes,
+            source: received
+                .address
+                .as_ref()
+                .and_then(address)
+                .unwrap_or(nowhere),
+            destination,
+            hops,
+        })
     });
     match received {
-        Ok((length, Some(source), Some(hops))) => Ok(Some((length, source, hops))),
-        Ok(_) => Ok(Some((0, IpAddr::from(Ipv4Addr::UNSPECIFIED), 0))),
+        Ok(arrived) => Ok(Some(arrived)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),
     }

@@ -40,6 +40,7 @@ mod rule;
 mod script;
 mod source;
 mod sync_group;
+mod track_group;
 mod tracked;
 mod value;
 mod virtual_server;
@@ -119,6 +120,7 @@ pub fn keywords() -> impl Iterator<Item = KeywordInfo> {
         .chain(instance::keywords())
         .chain(sync_group::keywords())
         .chain(garp_group::keywords())
+        .chain(track_group::keywords())
         .chain(virtual_server::keywords())
 }
 
@@ -130,7 +132,8 @@ struct Draft {
     /// Virtual servers, which may name a group that comes later.
     virtual_servers: Vec<Node>,
     groups: Vec<virtual_server::group::Group>,
-    fixed: Fixed,
+    fixed: fixed::Draft,
+    track_groups: Vec<track_group::Group>,
     /// Sync groups, and how much was defined before each.
     sync_groups: Vec<(Node, Counts)>,
     /// Instances, and how much was defined before each.
@@ -202,9 +205,11 @@ const TABLE: Table<Draft> = Table {
             |draft, node, context| fixed::rules(&mut draft.fixed, node, context),
             "Rules that are there whoever is master.",
         ),
-        Keyword::ignored(
+        Keyword::repeated(
             "track_group",
-            "what is static is put back when it goes, and no instance is in fault meanwhile",
+            Takes::named(1, "a name"),
+            |draft, node, context| draft.track_groups.extend(track_group::read(node, context)),
+            "Instances that are in fault while the interface of something static is lost.",
         ),
         Keyword::repeated(
             "vrrp_track_process",
@@ -331,7 +336,9 @@ fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -
         &draft.tracked,
         &mut context,
     );
-    let fixed = fixed::finish(draft.fixed, &defaults, instances.is_empty(), &mut context);
+    let (fixed, lines) = fixed::finish(draft.fixed, &defaults, instances.is_empty(), &mut context);
+    let groups = &draft.track_groups;
+    track_group::finish(groups, &lines, &names, &mut instances, &mut context);
     link_delay::bound(
         &mut draft.global.global.link_delays,
         &instances,

@@ -155,6 +155,8 @@ pub enum FromSpeaker {
         instances: Vec<status::Instance>,
         /// Packets for none of them.
         stray: Vec<status::Rejected>,
+        /// Neighbours that are watched by BFD.
+        neighbours: Vec<status::Neighbour>,
         /// What could not be done of what is static.
         retrying_static: Option<status::Failure>,
     },

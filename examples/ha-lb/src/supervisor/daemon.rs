@@ -132,6 +132,7 @@ pub struct Daemon {
     instances: Vec<status::Instance>,
     /// Packets for none of them.
     stray: Vec<status::Rejected>,
+    neighbours: Vec<status::Neighbour>,
     /// What could not be done of what is static.
     retrying_static: Option<status::Failure>,
     /// Their last changes of state, latest first.

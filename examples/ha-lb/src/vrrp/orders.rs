@@ -18,7 +18,7 @@ use super::{
     words::Words,
 };
 use crate::{
-    bfd::endpoint::Found,
+    bfd::endpoint::{Found, Inquirer},
     ipc::{
         channel::Channel,
         message::{FromSpeaker, ToSpeaker},
@@ -50,6 +50,7 @@ pub(super) struct Orders {
     pub(super) results: Results,
     /// Sessions of BFD that are up, or no longer.
     pub(super) neighbours: UnboundedReceiver<Found>,
+    sessions: Inquirer,
     prepared: Option<Prepared>,
     /// The supervisor's signs of life, from the first one on.
     watch: Option<Listening>,
@@ -65,6 +66,7 @@ impl Orders {
         words: Rc<RefCell<Words>>,
         told: UnboundedSender<FromSpeaker>,
         neighbours: UnboundedReceiver<Found>,
+        sessions: Inquirer,
     ) -> Self {
         Self {
             supervisor,
@@ -73,6 +75,7 @@ impl Orders {
             told,
             results: Results::new(),
             neighbours,
+            sessions,
             prepared: None,
             watch: None,
             farewell: None,
@@ -130,7 +133,8 @@ impl Orders {
                 Ok(Some((ToSpeaker::Found(watched, finding), _))) => self.found(watched, finding),
                 Ok(Some((ToSpeaker::Status, _))) => {
                     let (words, control) = (Rc::clone(&self.words), self.control.clone());
-                    spawn_local(status(words, control, self.told.clone()));
+                    let (sessions, told) = (self.sessions.clone(), self.told.clone());
+                    spawn_local(status(words, control, sessions, told));
                 }
                 Ok(Some((
                     ToSpeaker::Prepare {

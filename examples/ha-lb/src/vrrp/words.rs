@@ -39,6 +39,8 @@ pub(super) struct Words {
     gone: BTreeSet<usize>,
     /// Sync groups by number, with the names of their members; one that a reload has ended has none.
     groups: Vec<(String, Vec<String>)>,
+    /// Adverts for none of the instances are told of.
+    tells_unknown: bool,
 }
 
 impl Words {
@@ -51,6 +53,7 @@ impl Words {
             instances: config.instances.clone(),
             watched: Names::of(config),
             interfaces,
+            tells_unknown: config.global.log_unknown_vrids,
         }
     }
 
@@ -105,6 +108,7 @@ impl Words {
         }
         self.watched = Names::of(config);
         self.interfaces = interfaces;
+        self.tells_unknown = config.global.log_unknown_vrids;
         (renamed, comers)
     }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use ha_lb::lab::Lab;
+use serde_json::Value;
 
 use crate::{
     node::Node,
@@ -21,6 +22,7 @@ fn ours(k: &str, f: &str) -> String {
     format!(
         "bfd_instance K {{\n neighbor_ip 192.168.10.12\n source_ip 192.168.10.11\n{k}}}\n\
          bfd_instance F {{\n neighbour_ip fd00:10::13\n source_ip fd00:10::11\n hoplimit 255\n{f} weight -20\n}}\n\
+         bfd_instance K2 {{\n neighbor_ip 192.168.10.12\n source_ip 192.168.10.21\n{k}}}\n\
          vrrp_instance V {{\n state BACKUP\n version 3\n interface eth0\n virtual_router_id 51\n priority 100\n \
          advert_int 0.1\n virtual_ipaddress {{\n 192.168.10.10\n }}\n track_bfd {{\n K\n F weight -30\n }}\n}}\n"
     )
@@ -29,7 +31,7 @@ fn ours(k: &str, f: &str) -> String {
 fn keepalived() -> String {
     format!(
         "global_defs {{\n vrrp_version 3\n}}\nbfd_instance OURS {{\n neighbor_ip 192.168.10.11\n source_ip 192.168.10.12\n\
-         {TIMES}}}\nvrrp_instance T {{\n state BACKUP\n interface eth0\n virtual_router_id 52\n priority 100\n \
+         {TIMES}}}\nbfd_instance OTHER {{\n neighbor_ip 192.168.10.21\n source_ip 192.168.10.12\n{TIMES}}}\nvrrp_instance T {{\n state BACKUP\n interface eth0\n virtual_router_id 52\n priority 100\n \
          advert_int 0.1\n virtual_ipaddress {{\n 192.168.10.20\n }}\n track_bfd {{\n OURS\n }}\n}}\n"
     )
 }
@@ -62,6 +64,18 @@ impl Site {
         );
     }
 
+    /// What `ha-lb status` says of a session, by its place in the file.
+    fn session(&self, number: usize, field: &str) -> Value {
+        let pointer = format!("/neighbours/{number}/{field}");
+        self.ours.ask(&pointer).unwrap_or_default()
+    }
+
+    fn reaches(&self, number: usize, whom: &str) {
+        wait_for(&format!("{whom}\n{}", self.ours.log()), PATIENCE, || {
+            (self.session(number, "state") == "up").then_some(())
+        });
+    }
+
     /// How often the log says that.
     fn says(&self, text: &str) -> usize {
         self.ours.log().matches(text).count()
@@ -78,6 +92,7 @@ fn keepalived_and_frrouting_are_reached_lost_and_reached_again() {
         let node = |name: &str, number: u8| {
             let addresses = [
                 format!("192.168.10.{number}/24"),
+                format!("192.168.10.{}/24", number + 10),
                 format!("fd00:10::{number}/64"),
             ];
             let addresses = addresses.each_ref().map(String::as_str);
@@ -99,6 +114,7 @@ fn keepalived_and_frrouting_are_reached_lost_and_reached_again() {
             site.ours.ask("/instances/0/held_by").unwrap(),
             "neighbour K failed"
         );
+        assert_eq!(site.session(0, "state"), "down");
 
         let theirs = site.keepalived.path("keepalived.conf");
         fs::write(&theirs, self::keepalived()).unwrap();
@@ -111,6 +127,13 @@ fn keepalived_and_frrouting_are_reached_lost_and_reached_again() {
         fs::write(site.frr.path("bfdd.conf"), FRR).unwrap();
         site.frr.start_bfdd();
         site.priority(100);
+        // The same neighbour from two addresses is two sessions.
+        for (number, whom) in ["keepalived", "bfdd", "keepalived again"]
+            .iter()
+            .enumerate()
+        {
+            site.reaches(number, whom);
+        }
 
         // Other intervals are agreed upon, and another program takes over: neither side notices.
         let lost = site.says(" is lost: ");
@@ -140,6 +163,9 @@ fn keepalived_and_frrouting_are_reached_lost_and_reached_again() {
             "bfdd's death changed the priority after {:?}",
             killed.elapsed()
         );
+        assert_eq!(site.session(1, "reached"), false);
+        let reason = "nothing was heard for the detection time";
+        assert_eq!(site.session(1, "reason"), reason);
         assert_eq!(
             site.says("is lost: nothing was heard for the detection time"),
             1

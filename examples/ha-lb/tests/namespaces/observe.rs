@@ -18,7 +18,7 @@ const PROGRAMS: [&str; 2] = ["unshare", "ip"];
 /// An instance of VRID 51 with `password`; `more` are further lines of it.
 fn keepalived(priority: u8, password: &str, more: &str) -> String {
     format!(
-        "global_defs {{\n router_id lab\n}}\n\
+        "global_defs {{\n router_id lab\n log_unknown_vrids\n}}\n\
          vrrp_script check {{\n script \"test -e /run/good\"\n interval 1\n weight 20\n}}\n\
          vrrp_instance VI_1 {{\n version 2\n state BACKUP\n interface eth0\n virtual_router_id 51\n \
          priority {priority}\n advert_int 1\n authentication {{\n auth_type PASS\n auth_pass {password}\n }}\n \
@@ -68,10 +68,17 @@ fn status_tells_why_who_and_what_is_wrong() {
             let track = "track_script {\n check\n }";
             start(&mut h1, &keepalived(100, "secret", track), None);
             start(&mut h2, &keepalived(110, "secret", ""), None);
-            start(&mut stranger, &keepalived(50, "other", ""), None);
+            let unknown = "vrrp_instance VI_2 {\n interface eth0\n virtual_router_id 52\n advert_int 1\n \
+                virtual_ipaddress {\n 10.77.0.20\n }\n}\n";
+            let strange = keepalived(50, "other", "") + unknown;
+            start(&mut stranger, &strange, None);
 
             active_explains_itself(&h1);
             backup_knows_whom_it_follows(&h2);
+            wait_for("the unknown router is told of", PATIENCE, || {
+                let told = "eth0: advert from 10.77.0.13: no virtual router 52 here (1 so far)";
+                h1.log().contains(told).then_some(())
+            });
 
             h1.flag("run/good", false);
             wait(&h2, "h2 is Active", |status| {

@@ -22,14 +22,16 @@ fn a_reload_begins_on_the_dot_and_takes_its_file_away() {
         let lab = Lab::new().unwrap();
         let mut node = Node::new(&lab, scratch.path(), "lb", "eth0", &["192.168.10.11/24"]);
         let path = scratch.path().join("keepalived.conf");
-        let (when, mark) = (scratch.path().join("when"), scratch.path().join("mark"));
+        let [when, mark, saved] = ["when", "mark", "saved"].map(|name| scratch.path().join(name));
         let text = |priority: u8| {
             format!(
-                "global_defs {{\n reload_time_file {}\n reload_file {}\n}}\nvrrp_instance V {{\n state BACKUP\n version 3\n \
+                "global_defs {{\n reload_time_file {}\n reload_file {}\n \
+                 config_save_dir {}\n}}\nvrrp_instance V {{\n state BACKUP\n version 3\n \
                  interface eth0\n virtual_router_id 51\n priority {priority}\n advert_int 0.1\n virtual_ipaddress {{\n \
                  192.168.10.10\n }}\n}}\n",
                 when.display(),
-                mark.display()
+                mark.display(),
+                saved.display()
             )
         };
         fs::write(&path, text(100)).unwrap();
@@ -55,6 +57,12 @@ fn a_reload_begins_on_the_dot_and_takes_its_file_away() {
         );
         assert_eq!(node.ask("/instances/0/priority").unwrap(), 120);
         assert!(!when.exists() && !mark.exists());
+        let supervisor = node.ask("/supervisor/pid").unwrap();
+        for (moment, priority) in [("pre", 100), ("post", 120)] {
+            let path = saved.join(format!("keepalived_vrrp.{supervisor}.1.{moment}"));
+            let text = wait_for(moment, PATIENCE, || fs::read_to_string(&path).ok());
+            assert!(text.contains(&format!("Priority = {priority}")), "{text}");
+        }
         assert_eq!(node.terminate(), Some(0), "{}", node.log());
     });
 }

@@ -1,4 +1,4 @@
-//! Other times for a router that is Active.
+//! Other times for a router that is Active, and other peers.
 
 use super::*;
 
@@ -49,4 +49,28 @@ fn an_active_router_with_other_times_stays_active_and_tells_them_at_once() {
     let actions = drain(&mut set);
     assert!(actions.contains(&(id, Action::Remove)), "{actions:?}");
     assert!(!actions.contains(&(id, send)), "{actions:?}");
+}
+
+#[test]
+fn a_router_without_unicast_peers_is_in_fault_until_it_has_one() {
+    let to = |peers: &[u8]| Attachment {
+        transport: Transport::unicast(peers.iter().map(|last| address(*last)).collect()),
+        ..attachment()
+    };
+    let mut set = listener(to(&[]));
+    let id = RouterId::new(0);
+    let fault = |set: &RouterSet| set.router(id).and_then(|router| router.faults().first());
+    assert_eq!(fault(&set), Some(FaultReason::NoPeers));
+    assert_eq!(set.next_deadline(), None, "it would elect itself");
+    for (peers, expected) in [
+        (&[2][..], None),
+        (&[], Some(FaultReason::NoPeers)),
+        (&[2, 3], None),
+    ] {
+        set.reconfigure(NOW, id, to(peers), config(1, 1), |_| None)
+            .unwrap();
+        drain(&mut set);
+        assert_eq!(fault(&set), expected);
+        assert_eq!(set.next_deadline().is_some(), expected.is_none());
+    }
 }

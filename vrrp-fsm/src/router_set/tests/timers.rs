@@ -148,3 +148,24 @@ fn routers_that_nobody_waits_long_for_go_at_their_own_time() {
         assert!(!set.advert_ahead(due));
     }
 }
+
+#[test]
+fn another_interval_of_a_peer_is_told_once() {
+    let mut set = RouterSet::new();
+    let v3 = |last: u8, millis: u64| {
+        let mut config = config(1, last);
+        config.version = Version::V3;
+        config.interval = Duration::from_millis(millis);
+        config
+    };
+    set.insert(attachment(), v3(1, 1000)).unwrap();
+    set.handle_all(NOW, Event::Startup);
+    drain(&mut set);
+    assert!(!set.has_learned());
+    for (millis, told) in [(1000, true), (1000, false), (100, true), (100, false)] {
+        let advert = packets(attachment(), v3(2, millis)).remove(0);
+        receive(&mut set, &advert).unwrap();
+        assert_eq!(set.has_learned(), told, "{millis} ms");
+        assert!(!set.has_learned());
+    }
+}

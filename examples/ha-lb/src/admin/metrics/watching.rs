@@ -8,6 +8,7 @@ use crate::admin::status::{Notify, Status};
 
 pub(super) fn write(out: &mut Exposition, status: &Status) {
     tracked(out, status);
+    neighbours(out, status);
     hooks(out, status);
     mail(out, status);
 }
@@ -38,6 +39,25 @@ fn tracked(out: &mut Exposition, status: &Status) {
         if let Some(count) = process.value {
             processes.sample(&[("process", process.name.as_str())], count);
         }
+    }
+}
+
+fn neighbours(out: &mut Exposition, status: &Status) {
+    let mut up = out.family(
+        "ha_lb_bfd_neighbour_reached",
+        Gauge,
+        "Whether a neighbour that is watched by BFD counts as reached.",
+    );
+    for one in &status.neighbours {
+        up.sample(&[("neighbour", one.name.as_str())], u8::from(one.reached));
+    }
+    let mut losses = out.family(
+        "ha_lb_bfd_neighbour_losses_total",
+        Counter,
+        "How often it was lost.",
+    );
+    for one in &status.neighbours {
+        losses.sample(&[("neighbour", one.name.as_str())], one.losses);
     }
 }
 

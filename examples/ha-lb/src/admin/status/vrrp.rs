@@ -285,6 +285,40 @@ pub struct Counters {
     pub rejected: Vec<Rejected>,
 }
 
+/// A neighbour that is watched by BFD (`bfd_instance`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Name in the file.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// Our address towards it, if the file says one.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// State of the session: `up`, `init`, `down` or `admin_down`.
+    pub state: String,
+    /// Whether it counts as reached: one that has ended the session by itself goes on to.
+    pub reached: bool,
+    /// How long the session has been in that state.
+    pub state_age: f64,
+    /// Why it is not up, if anything is known of that.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Time between our packets; absent while none are sent.
+    #[serde(default)]
+    pub interval: Option<f64>,
+    /// After how long a silence it is lost; absent while nothing was heard.
+    #[serde(default)]
+    pub detection_time: Option<f64>,
+    /// Packets that came from it.
+    pub received: u64,
+    /// How often it was lost.
+    pub losses: u64,
+    /// What keeps us from speaking to it or from hearing it, and is tried again.
+    #[serde(default)]
+    pub failure: Option<String>,
+}
+
 /// One script, file or process that routers track.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Script {

@@ -33,9 +33,6 @@ pub(super) const OPTIONS: &[&str] = &[
     "via",
 ];
 
-/// Options that are read and do nothing.
-const WITHOUT_EFFECT: &[&str] = &["track_group"];
-
 /// Options that say something of IPv6 only.
 const IPV6_ONLY: &[&str] = &["home", "-nodad", "mngtmpaddr"];
 
@@ -52,8 +49,15 @@ const SCOPES: &[(&str, u8)] = &[
 ];
 
 impl Context<'_> {
-    /// Reads a line. The whole block is a list, so that the address stands in the keyword's place.
+    /// Reads a line of an instance.
     pub(super) fn virtual_address(&mut self, node: &Node) -> Option<VirtualAddress> {
+        let read = self.static_address(node);
+        self.without_group(read)
+    }
+
+    /// Reads a line; the group that tracks it, if it names one. The whole block is a list, so that the address stands in
+    /// the keyword's place.
+    pub(super) fn static_address(&mut self, node: &Node) -> Option<(VirtualAddress, Option<Word>)> {
         if let Some(block) = &node.block {
             self.diagnostics.push(
                 Diagnostic::error(block.span.clone(), "an address has no block")
@@ -82,11 +86,16 @@ impl Context<'_> {
             no_track: false,
             span: node.keyword.span.clone(),
         };
+        let mut group = None;
         let mut words = node.arguments.iter();
         while let Some(option) = words.next() {
-            self.option(&mut read, option, &mut words)?;
             let name = option.text.as_str();
-            if WITHOUT_EFFECT.contains(&name) || (IPV6_ONLY.contains(&name) && address.is_ipv4()) {
+            if name == "track_group" {
+                group = Some(self.after(option, &mut words, "a group")?.clone());
+                continue;
+            }
+            self.option(&mut read, option, &mut words)?;
+            if IPV6_ONLY.contains(&name) && address.is_ipv4() {
                 self.option_without_effect(option);
             }
         }
@@ -98,7 +107,7 @@ impl Context<'_> {
             );
             return None;
         }
-        Some(read)
+        Some((read, group))
     }
 
     /// Reads one option. `None` if the line is refused.
@@ -152,9 +161,6 @@ impl Context<'_> {
             "no_track" => read.no_track = true,
             "autojoin" => read.auto_join = true,
             "use_vmac" => read.vmac = true,
-            "track_group" => {
-                self.after(option, words, "a group")?;
-            }
             _ => {
                 self.diagnostics.push(
                     Diagnostic::error(option.span.clone(), "unknown option of an address")

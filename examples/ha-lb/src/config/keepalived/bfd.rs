@@ -181,16 +181,25 @@ pub(super) fn read(node: &Node, context: &mut Context<'_>) -> Option<Bfd> {
     })
 }
 
-/// A neighbour has one session: packets of a new one name nobody else.
+/// A neighbour has one session with each of our addresses: packets of a new one name nobody else.
 pub(super) fn is_new(all: &[Bfd], bfd: &Bfd, context: &mut Context<'_>) -> bool {
-    let other = all
+    let same_way = |other: &&Bfd| match (other.source, bfd.source) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        // What the route says may be the other one's.
+        _ => true,
+    };
+    let mut others = all
         .iter()
-        .find(|other| other.neighbour == bfd.neighbour && other.name != bfd.name);
+        .filter(|other| other.neighbour == bfd.neighbour && other.name != bfd.name);
+    let other = others.find(same_way);
     if let Some(other) = other {
         context.diagnostics.push(
             Diagnostic::error(bfd.span.clone(), "a second session with the same neighbour")
                 .found(bfd.neighbour.to_string())
-                .expected(format!("another neighbour than that of `{}`", other.name)),
+                .expected(format!(
+                    "another neighbour than that of `{}`, or different `source_ip` in both",
+                    other.name
+                )),
         );
     }
     other.is_none()

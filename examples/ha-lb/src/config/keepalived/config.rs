@@ -89,6 +89,8 @@ pub struct Global {
     pub states_on_reload: bool,
     /// `dynamic_interfaces`: the file may name interfaces that are not there.
     pub dynamic_interfaces: bool,
+    /// `log_unknown_vrids`: adverts for none of the instances are told of.
+    pub log_unknown_vrids: bool,
     /// `interface_up_down_delays`.
     pub link_delays: Vec<LinkDelay>,
     /// `vrrp_garp_interval`, `vrrp_gna_interval` and `garp_group`.
@@ -112,6 +114,8 @@ pub struct Reloads {
     pub repeat: bool,
     /// `reload_file`: is there while files are read.
     pub mark: Option<PathBuf>,
+    /// `config_save_dir`: configuration and state are written there before and after each.
+    pub saved: Option<PathBuf>,
 }
 
 /// `net_namespace`, `instance`, `vrrp_priority` and their kind.

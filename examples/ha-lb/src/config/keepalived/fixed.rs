@@ -5,39 +5,77 @@ use super::{
     document::Node,
     global::Defaults,
     keyword::{Context, inside},
+    lexer::Word,
+    track_group::Line,
 };
 use crate::config::diagnostic::Diagnostic;
 
 /// keepalived's `default_interface`.
 const DEFAULT_INTERFACE: &str = "eth0";
 
-pub(super) fn addresses(fixed: &mut Fixed, node: &Node, context: &mut Context<'_>) {
-    let lines = inside(node).iter();
-    let read = lines.filter_map(|line| context.virtual_address(line));
-    fixed.addresses.extend(read);
+/// What was read of it.
+#[derive(Default)]
+pub(super) struct Draft {
+    fixed: Fixed,
+    /// Addresses that name a group, by their position.
+    addresses: Vec<(usize, Word)>,
+    lines: Vec<Line>,
 }
 
-pub(super) fn routes(fixed: &mut Fixed, node: &Node, context: &mut Context<'_>) {
+pub(super) fn addresses(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     for line in inside(node) {
-        let route = context.route(line);
-        fixed.routes.extend(context.tracked(route));
+        let Some((address, group)) = context.static_address(line) else {
+            continue;
+        };
+        let position = draft.fixed.addresses.len();
+        draft.addresses.extend(group.map(|group| (position, group)));
+        draft.fixed.addresses.push(address);
     }
 }
 
-pub(super) fn rules(fixed: &mut Fixed, node: &Node, context: &mut Context<'_>) {
+pub(super) fn routes(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     for line in inside(node) {
-        let rule = context.rule(line);
-        fixed.rules.extend(context.tracked(rule));
+        let Some((route, group)) = context.route(line) else {
+            continue;
+        };
+        draft.lines.extend(group.map(|group| Line {
+            group,
+            interface: match route.hops.as_slice() {
+                [hop] => hop.device.clone(),
+                _ => None,
+            },
+            untracked: route.untracked,
+        }));
+        draft.fixed.routes.push(route);
     }
 }
 
-/// Fills in the device of addresses that name none.
+pub(super) fn rules(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    for line in inside(node) {
+        let Some((rule, group)) = context.rule(line) else {
+            continue;
+        };
+        draft.lines.extend(group.map(|group| Line {
+            group,
+            interface: rule.input.clone(),
+            untracked: rule.untracked,
+        }));
+        draft.fixed.rules.push(rule);
+    }
+}
+
+/// Fills in the device of addresses that name none; what names a group, too.
 pub(super) fn finish(
-    mut fixed: Fixed,
+    draft: Draft,
     defaults: &Defaults,
     is_alone: bool,
     context: &mut Context<'_>,
-) -> Fixed {
+) -> (Fixed, Vec<Line>) {
+    let Draft {
+        mut fixed,
+        addresses,
+        mut lines,
+    } = draft;
     let device = defaults.interface.as_deref().unwrap_or(DEFAULT_INTERFACE);
     for address in &mut fixed.addresses {
         if address.device.is_none() {
@@ -50,6 +88,15 @@ pub(super) fn finish(
             );
         }
     }
+    let of_addresses = addresses.into_iter().filter_map(|(position, group)| {
+        let address = fixed.addresses.get(position)?;
+        Some(Line {
+            group,
+            interface: address.device.clone(),
+            untracked: address.no_track,
+        })
+    });
+    lines.extend(of_addresses);
     if let Some(first) = fixed.addresses.first().filter(|_| is_alone) {
         context.diagnostics.push(
             Diagnostic::warning(
@@ -59,5 +106,5 @@ pub(super) fn finish(
             .action("they are not put up: there is no VRRP process that could"),
         );
     }
-    fixed
+    (fixed, lines)
 }

@@ -54,6 +54,8 @@ pub(super) struct Draft {
     tracks: TrackLines,
     unicast: bool,
     peers: Vec<(Peer, Span)>,
+    /// `unicast_fault_no_peer`.
+    demands_peers: Option<Span>,
     unicast_ttl: Option<(u8, Span)>,
     check_unicast_source: Option<(bool, Span)>,
     source: Option<(IpAddr, Span)>,
@@ -130,6 +132,7 @@ pub(super) fn read(
         tracks: TrackLines::default(),
         unicast: false,
         peers: Vec::new(),
+        demands_peers: None,
         unicast_ttl: None,
         check_unicast_source: None,
         source: None,

@@ -172,24 +172,6 @@ impl Context<'_> {
         );
     }
 
-    /// What is static is put back when it goes, so that there is nothing to track.
-    pub(super) fn tracked<T>(&mut self, read: Option<(T, Option<Word>)>) -> Option<T> {
-        let (read, group) = read?;
-        if let Some(group) = group {
-            self.not_tracked(&group);
-        }
-        Some(read)
-    }
-
-    pub(super) fn not_tracked(&mut self, group: &Word) {
-        self.diagnostics.push_once(
-            "track_group",
-            Diagnostic::warning(group.span.clone(), "this option has no effect here")
-                .found("track_group")
-                .action("what is static is put back when it goes, and no instance is in fault meanwhile"),
-        );
-    }
-
     /// Tracking groups are for what is static.
     pub(super) fn without_group<T>(&mut self, read: Option<(T, Option<Word>)>) -> Option<T> {
         let (read, group) = read?;

@@ -12,6 +12,7 @@ mod bfd;
 mod carried_out;
 mod routes;
 mod sync_groups;
+mod track_group;
 mod virtual_server;
 mod vmac;
 mod wild;

@@ -198,6 +198,8 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
             .collect()
     };
     settings.named("interface_up_down_delays", delays(old) != delays(new));
+    let unknown = (old.log_unknown_vrids, new.log_unknown_vrids);
+    settings.named("log_unknown_vrids", unknown.0 != unknown.1);
     settings.named("reload_time_file", old.reloads != new.reloads);
     let (before, after) = (&old.process, &new.process);
     for (name, differs) in [
@@ -223,6 +225,7 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     let rest = |global: &Global| Global {
         process: Process::default(),
         reloads: Reloads::default(),
+        log_unknown_vrids: false,
         pacing: Pacing::default(),
         link_delays: Vec::new(),
         router_id: None,

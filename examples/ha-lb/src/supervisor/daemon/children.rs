@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use super::{Daemon, Event, Slot, Upgrade};
 use crate::{
     admin::status::State,
+    heap,
     ipc::{
         channel::MAX_DESCRIPTORS,
         message::{BalancerStart, FromBalancer, FromSpeaker, ToBalancer, ToSpeaker, Transition},
@@ -148,9 +149,12 @@ impl Daemon {
             Report::Said(FromSpeaker::Status {
                 instances,
                 stray,
+                neighbours,
                 retrying_static,
             }) => {
                 (self.instances, self.stray) = (instances, stray);
+                self.neighbours = neighbours;
+                heap::give_back_talk(self.instances.len());
                 self.retrying_static = retrying_static;
                 self.instances_at = Some(now);
                 if std::mem::take(&mut self.states_due) {

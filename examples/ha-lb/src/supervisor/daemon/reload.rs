@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::{Daemon, Slot, children::hand_over};
+use super::{Daemon, Slot, children::hand_over, report::Asker};
 use crate::{
     admin::status,
     config::{load::Loaded, plan::Plan},
@@ -273,7 +273,14 @@ impl Daemon {
         for change in &reload.plan.changes {
             tracing::info!("reload: {change}");
         }
+        let number = reload.number;
+        if self.saves() {
+            self.save(number, "pre", &self.status(now));
+        }
         self.adopt(reload, now);
+        if self.saves() {
+            self.ask_children(Asker::Save(number), now);
+        }
         self.next_reload(now);
     }
 

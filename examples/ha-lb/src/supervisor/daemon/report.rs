@@ -15,6 +15,7 @@ use crate::{
         metrics::{self, exposition::Exposition},
         status::{Changes, LastTransition, Process, State, Status},
     },
+    heap,
     ipc::message::{ToBalancer, ToSpeaker, Transition},
     supervisor::{child::Role, control::Request, procfs, slot::describe},
 };
@@ -43,6 +44,8 @@ pub(super) enum Asker {
     Control(Request),
     /// A signal asked for a file.
     Dump(Dump),
+    /// `config_save_dir` asks for one, after the reload of that number.
+    Save(u64),
 }
 
 /// A request that waits for children.
@@ -121,11 +124,16 @@ impl Daemon {
             return;
         }
         let status = self.status(now);
+        heap::give_back_talk(status.instances.len());
         for Waiting { asker, .. } in due {
             let request = match asker {
                 Asker::Control(request) => request,
                 Asker::Dump(dump) => {
                     self.dump(dump, &status);
+                    continue;
+                }
+                Asker::Save(number) => {
+                    self.save(number, "post", &status);
                     continue;
                 }
             };
@@ -204,6 +212,7 @@ impl Daemon {
 
     /// The speaker is gone, and with it every state.
     pub(super) fn speaker_silenced(&mut self, exit: ExitStatus) {
+        self.neighbours.clear();
         let reason = format!("the VRRP process {}", describe(exit));
         let mut names = Vec::new();
         for instance in &mut self.instances {
@@ -230,7 +239,7 @@ impl Daemon {
         }
     }
 
-    fn status(&self, now: Instant) -> Status {
+    pub(super) fn status(&self, now: Instant) -> Status {
         Status {
             frontends: self.traffic.frontends.clone(),
             backends: self.traffic.backends.clone(),
@@ -271,6 +280,7 @@ impl Daemon {
             instances,
             instances_age: self.instances_at.map(|at| age(at, now)),
             stray: self.stray.clone(),
+            neighbours: self.neighbours.clone(),
             retrying_static: self.retrying_static.clone(),
             scripts: self.tracks.status(now),
             notify: self.notifier.status(),

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use nix::fcntl::OFlag;
 
 use super::{Daemon, reload::reading::Read};
@@ -22,6 +22,10 @@ use crate::config::keepalived::Reloads;
 const EVERY: Duration = Duration::from_secs(1);
 /// What a file may hold that is looked at.
 const LONGEST: u64 = 256;
+/// A clock that was put by more than that was wrong before, and with it the day of a time without a date.
+const WRONG: TimeDelta = TimeDelta::hours(1);
+/// Longer than any hour that is left out.
+const LEAP: TimeDelta = TimeDelta::hours(3);
 const NONBLOCK: i32 = OFlag::O_NONBLOCK.bits();
 
 /// A reload that is to come.
@@ -32,6 +36,8 @@ pub(super) struct Schedule {
     text: Option<String>,
     due: Option<DateTime<Utc>>,
     look_at: Option<Instant>,
+    /// The last look, by the clock too.
+    looked: Option<(Instant, DateTime<Utc>)>,
     /// An errand is under way; there is never a second one.
     is_out: bool,
     /// The next one takes the file away.
@@ -65,12 +71,15 @@ impl Schedule {
         else {
             return (false, None);
         };
+        if self.clock_was_wrong(now, clock) && self.due.is_some() {
+            self.due = self
+                .planned(clock)
+                .filter(|_| self.is_of_day())
+                .or(self.due);
+        }
         let is_due = self.due.take_if(|due| *due <= clock).is_some();
         if is_due && wanted.repeat {
-            self.due = self
-                .text
-                .as_deref()
-                .and_then(|text| next(text, clock, &Local).ok()?);
+            self.due = self.planned(clock);
         } else if is_due {
             self.text = None;
             self.removes = true;
@@ -82,6 +91,26 @@ impl Schedule {
         self.is_out = true;
         let removes = std::mem::take(&mut self.removes);
         (is_due, Some(Errand { path, removes }))
+    }
+
+    /// Whether it has been put since the last look.
+    fn clock_was_wrong(&mut self, now: Instant, clock: DateTime<Utc>) -> bool {
+        let before = self.looked.replace((now, clock));
+        before.is_some_and(|(then, shown)| {
+            let passed = TimeDelta::from_std(now - then).unwrap_or_default();
+            (clock - shown - passed).abs() > WRONG
+        })
+    }
+
+    /// When the next reload is by the file.
+    fn planned(&self, clock: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        next(self.text.as_deref()?, clock, &Local).ok()?
+    }
+
+    /// Whether the file names no day.
+    fn is_of_day(&self) -> bool {
+        let text = self.text.as_deref().unwrap_or_default();
+        !text.contains('-')
     }
 
     fn wait(&mut self, now: Instant, clock: DateTime<Utc>) {
@@ -190,6 +219,12 @@ fn next_in<Z: TimeZone>(
 ) -> Result<Option<DateTime<Utc>>, ()> {
     let absolute = |naive: NaiveDateTime| {
         let local = zone.from_local_datetime(&naive).earliest();
+        // A time that is left out when clocks are put forward is when it would have been.
+        let left_out = || {
+            let before = zone.from_local_datetime(&(naive - LEAP)).latest();
+            before.map(|before| before + LEAP)
+        };
+        let local = local.or_else(left_out);
         local.map(|local| local.with_timezone(&Utc))
     };
     let form = match text.len() {
@@ -249,152 +284,4 @@ impl Daemon {
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::FixedOffset;
-
-    use super::*;
-
-    fn at(text: &str) -> DateTime<Utc> {
-        text.parse().unwrap()
-    }
-
-    /// A look, and the errand at once.
-    fn look(schedule: &mut Schedule, wanted: &Reloads, now: Instant, clock: DateTime<Utc>) -> bool {
-        let (is_due, errand) = schedule.look(wanted, now, clock);
-        if let Some(errand) = errand {
-            schedule.found(errand.run(), now, clock);
-        }
-        is_due
-    }
-
-    /// A file that is to be looked at, not there yet, and the folder that goes with the test.
-    fn planned() -> (tempfile::TempDir, PathBuf, Reloads) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("reload");
-        let wanted = Reloads {
-            time_file: Some(path.clone()),
-            ..Reloads::default()
-        };
-        (folder, path, wanted)
-    }
-
-    #[test]
-    fn keepalived_s_forms_and_no_others_are_times() {
-        let now = at("2026-11-21T16:00:00Z");
-        let east = FixedOffset::east_opt(3600).unwrap();
-        let next = |text: &str| next(text, now, &east);
-        assert_eq!(next("18:00:00"), Ok(Some(at("2026-11-21T17:00:00Z"))));
-        assert_eq!(next("18:00:00Z"), Ok(Some(at("2026-11-21T18:00:00Z"))));
-        assert_eq!(
-            next("17:00:00"),
-            Ok(Some(at("2026-11-22T16:00:00Z"))),
-            "tomorrow"
-        );
-        assert_eq!(
-            next("26-12-01 01:00:00"),
-            Ok(Some(at("2026-12-01T00:00:00Z")))
-        );
-        assert_eq!(
-            next("2026-12-01 01:00:00Z"),
-            Ok(Some(at("2026-12-01T01:00:00Z")))
-        );
-        assert_eq!(next("2026-11-21 16:59:59"), Ok(None), "it is over");
-        for text in [
-            "",
-            "18:00",
-            " 18:00:00",
-            "18:00:00 ",
-            "24:00:00",
-            "2026-13-01 00:00:00",
-            "2026-12-01  1:00:00",
-            "+8:00:00",
-        ] {
-            assert_eq!(next(text), Err(()), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_comes_changes_and_goes_plans_a_reload_once() {
-        let (_folder, path, wanted) = planned();
-        let (began, clock) = (Instant::now(), at("2026-11-21T16:00:00Z"));
-        let mut schedule = Schedule::default();
-        let mut look = |second: u64| {
-            let passed = Duration::from_secs(second);
-            let due = look(&mut schedule, &wanted, began + passed, clock + passed);
-            (
-                due,
-                schedule
-                    .deadline()
-                    .map(|at| at.duration_since(began + passed)),
-            )
-        };
-        assert_eq!(look(0), (false, Some(EVERY)));
-        fs::write(&path, "16:00:09Z\n").unwrap();
-        assert_eq!(look(1), (false, Some(EVERY)));
-        fs::write(&path, "16:00:05Z\nmore").unwrap();
-        assert_eq!(look(2), (false, Some(EVERY)));
-        assert_eq!(look(5), (true, Some(EVERY)));
-        assert!(!path.exists(), "it would be due tomorrow again");
-        assert_eq!(look(9), (false, Some(EVERY)));
-        fs::write(&path, "16:00:20Z").unwrap();
-        assert!(!look(10).0);
-        fs::remove_file(&path).unwrap();
-        assert!(!look(11).0);
-        assert!(!look(20).0, "it was called off");
-    }
-
-    #[test]
-    fn a_time_that_repeats_stays_and_is_due_every_day() {
-        let (_folder, path, mut wanted) = planned();
-        fs::write(&path, "16:00:05Z").unwrap();
-        wanted.repeat = true;
-        let (began, clock) = (Instant::now(), at("2026-11-21T16:00:00Z"));
-        let mut schedule = Schedule::default();
-        let mut look = |second: u64| {
-            let passed = Duration::from_secs(second);
-            look(&mut schedule, &wanted, began + passed, clock + passed)
-        };
-        assert!(!look(0));
-        assert!(look(5));
-        assert!(!look(6));
-        assert!(look(5 + 86_400));
-        assert!(path.exists());
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_in_time_holds_up_neither_the_supervisor_nor_the_reload() {
-        let (_folder, path, wanted) = planned();
-        fs::write(&path, "16:00:05Z").unwrap();
-        let (began, clock) = (Instant::now(), at("2026-11-21T16:00:00Z"));
-        let mut schedule = Schedule::default();
-        let mut look = |second: u64| {
-            let passed = Duration::from_secs(second);
-            schedule.look(&wanted, began + passed, clock + passed)
-        };
-        let (_, errand) = look(0);
-        let found = errand.unwrap().run();
-        assert!(look(1).1.is_none(), "one at a time");
-        schedule.found(found, began, clock);
-        let mut look = |second: u64| {
-            let passed = Duration::from_secs(second);
-            schedule.look(&wanted, began + passed, clock + passed)
-        };
-        let (_, errand) = look(2);
-        let late = errand.unwrap().run();
-        assert!(look(5).0, "by what was read last");
-        let (now, clock) = (
-            began + Duration::from_secs(6),
-            clock + Duration::from_secs(6),
-        );
-        schedule.found(late, now, clock);
-        let (_, errand) = schedule.look(&wanted, now, clock);
-        assert_eq!(errand.unwrap().run().text, None, "it is taken away");
-        assert_eq!(schedule.due, None, "what was read before plans nothing");
-
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(read(&path).is_err(), "nobody writes to it");
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, [b'1'; 1000]).unwrap();
-        assert_eq!(read(&path).unwrap().len(), 256);
-    }
-}
+mod tests;

@@ -36,6 +36,13 @@ impl Words {
                 tracing::warn!("static addresses, routes and rules: {other}");
                 None
             }
+            other @ Observation::Stray { interface, .. } => {
+                if self.tells_unknown {
+                    let on = self.interfaces.numbered(interface);
+                    tracing::warn!("{}: {other}", on.map_or("?", |on| on.name()));
+                }
+                None
+            }
             other @ (Observation::NotificationsLost { .. } | Observation::Overflowed { .. }) => {
                 tracing::warn!("{other}");
                 None

@@ -117,6 +117,18 @@ fn broken_pair() -> Status {
             tracked("file", "load", "value", Some(-12)),
             tracked("process", "lb", "passes", Some(3)),
         ],
+        neighbours: vec![Neighbour {
+            name: "uplink".to_owned(),
+            address: "10.77.0.1".to_owned(),
+            state: "down".to_owned(),
+            state_age: 3.0,
+            reason: Some("nothing was heard for the detection time".to_owned()),
+            interval: Some(1.0),
+            received: 12_000,
+            losses: 2,
+            failure: Some("packets cannot be heard: Address already in use".to_owned()),
+            ..Neighbour::default()
+        }],
         notify: vec![Notify {
             kind: "instance".to_owned(),
             name: "VI_1".to_owned(),
@@ -187,6 +199,9 @@ fn what_is_wrong_stands_out_and_every_line_fits() {
         "script gateway FAILS",
         "file load -12 /usr/bin/thing",
         "process lb passes, 3 run",
+        "uplink 10.77.0.1 LOST 3.0 s 1.0 s - 12000 2",
+        "uplink: nothing was heard for the detection time",
+        "uplink: RETRYING packets cannot be heard: Address already in use",
         "instance VI_1 5 1 3 runs for 42",
         "LAST RUN gateway: 2020-09-13 12:26:40.000, 60004.0 ms: timed out",
         "LAST FAILURE /etc/notify.sh a-long-argument",
@@ -213,8 +228,8 @@ fn the_document_keeps_its_shape() {
     // Programs read these names: they may be added to, and never changed.
     assert_eq!(
         names(""),
-        "at backends balancer frontends instances instances_age mail notify reload retrying_static router_id scripts stray supervisor \
-         traffic_age upgrade uptime version vrrp"
+        "at backends balancer frontends instances instances_age mail neighbours notify reload retrying_static router_id scripts \
+         stray supervisor traffic_age upgrade uptime version vrrp"
     );
     assert_eq!(
         names("/instances/0"),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    super::{Failure, Instance, Rejected, State, Status, Track},
+    super::{Failure, Instance, Neighbour, Rejected, State, Status, Track},
     HISTORY, hooks,
     layout::{Table, clock, duration, milliseconds, paragraph},
 };
@@ -101,6 +101,7 @@ pub(super) fn rest(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     if !tracked.is_empty() {
         write!(f, "\n{tracked}")?;
     }
+    neighbours(f, &status.neighbours)?;
     if let Some(failure) = &status.retrying_static {
         f.write_str("\n")?;
         let text = retrying(failure, "");
@@ -111,6 +112,48 @@ pub(super) fn rest(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     if !stray.is_empty() {
         f.write_str("\n")?;
         paragraph(f, "VRRP packets for none of the instances: ", &stray)?;
+    }
+    Ok(())
+}
+
+/// Who is watched by BFD.
+fn neighbours(f: &mut fmt::Formatter<'_>, all: &[Neighbour]) -> fmt::Result {
+    let mut table = Table::new(&[
+        "NEIGHBOUR",
+        "BFD",
+        "FOR",
+        "EVERY",
+        "LOST AFTER",
+        "HEARD",
+        "LOSSES",
+    ]);
+    let interval = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), duration);
+    for one in all {
+        let state = match (one.reached, one.state.as_str()) {
+            (true, "up") => "reached",
+            (true, _) => "reached, has ended the session",
+            (false, _) => "LOST",
+        };
+        table.row([
+            format!("{} {}", one.name, one.address),
+            state.to_owned(),
+            duration(one.state_age),
+            interval(one.interval),
+            interval(one.detection_time),
+            one.received.to_string(),
+            one.losses.to_string(),
+        ]);
+    }
+    if !table.is_empty() {
+        write!(f, "\n{table}")?;
+    }
+    for one in all {
+        if let Some(reason) = &one.reason {
+            paragraph(f, &format!("  {}: ", one.name), reason)?;
+        }
+        if let Some(failure) = &one.failure {
+            paragraph(f, &format!("  {}: RETRYING ", one.name), failure)?;
+        }
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(in crate::config::keepalived) const NAMESPACE: &str =
     "it runs in the namespace in which it was started";
 pub(in crate::config::keepalived) const STOPPING: &str =
     "the speaker has 3 s to resign, the balancer its `hard-stop-after`";
-pub(super) const NOT_SAVED: &str = "the configuration that runs is kept in memory and written nowhere; `ha-lb check --diff` compares with it";
+pub(super) const NOT_SAVED: &str = "the files are read once, and what they said is kept in memory";
 pub(super) const DUMPS: &str = "the files of SIGUSR1 and its kind are named without the instance";
 pub(super) const NAMES: &str =
     "the speaker is called `keepalived` and the balancer `haproxy`, by which tools find them";
@@ -25,5 +25,4 @@ pub(super) const SERVERS_LOGGED: &str = "changes of a server's state are logged"
 pub(super) const ADDRESS_LISTS: &str = "the address list of adverts is never a reason to drop them";
 pub(super) const SOURCES: &str = "sources are always checked unless `check_unicast_src no`";
 pub(super) const PATHS: &str = "scripts are run under the path that is written";
-pub(super) const COUNTED: &str = "adverts of unknown routers are counted";
 pub(super) const MEMBERSHIP: &str = "the kernel's group membership is used";

@@ -68,6 +68,10 @@ pub(super) fn reload_time_file(draft: &mut Draft, node: &Node, context: &mut Con
     draft.global.reloads.time_file = absolute(node, context);
 }
 
+pub(super) fn saved(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
+    draft.global.reloads.saved = absolute(node, context);
+}
+
 pub(super) fn reload_file(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     let named = !node.arguments.is_empty();
     draft.global.reloads.mark = match named {

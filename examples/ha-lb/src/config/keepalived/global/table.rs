@@ -1,7 +1,7 @@
 //! The keywords of `global_defs`.
 
 use super::instead::{
-    ADDRESS_LISTS, BUFFERS, COUNTED, DUMPS, FENCE, FROM_THE_START, MEMBERSHIP, NAMES, NO_BFD,
+    ADDRESS_LISTS, BUFFERS, DUMPS, FENCE, FROM_THE_START, MEMBERSHIP, NAMES, NO_BFD,
     NO_CHECKER_MAIL, NO_IPVS, NO_SNMP, NOT_SAVED, PATHS, RELOAD, ROOM, SCHEDULING, SERVERS_LOGGED,
     SOURCES, STOPPING,
 };
@@ -448,7 +448,12 @@ pub(super) const TABLE: Table<Draft> = Table {
             process::pid_folder,
             "Pid files lie in /run/keepalived.",
         ),
-        Keyword::ignored("config_save_dir", NOT_SAVED),
+        Keyword::read(
+            "config_save_dir",
+            Takes::one("a folder"),
+            process::saved,
+            "Where configuration and state are written before and after each reload.",
+        ),
         Keyword::ignored("tmp_config_directory", NOT_SAVED),
         Keyword::read(
             "umask",
@@ -469,7 +474,12 @@ pub(super) const TABLE: Table<Draft> = Table {
             |d, n, c| d.defaults.vmac.addresses = vmac::prefix(n, c),
             "The same for those of addresses on other interfaces (that of vmac_prefix).",
         ),
-        Keyword::ignored("log_unknown_vrids", COUNTED),
+        Keyword::read(
+            "log_unknown_vrids",
+            Takes::FLAG,
+            |d, n, c| d.global.log_unknown_vrids = c.flag(n),
+            "Adverts for none of the instances are told of, the 1st, 2nd, 4th, 8th ... time.",
+        ),
         Keyword::ignored("json_version", "`ha-lb status --json` has one format"),
         Keyword::read(
             "random_seed",

@@ -129,11 +129,13 @@ impl Draft {
         let interface = self.interface.as_ref().map(|word| word.text.clone());
         let interface = interface.or_else(|| defaults.interface.clone());
         if interface.is_none() {
-            self.missing(
-                context,
-                "interface",
-                "`interface`, or `default_interface` in global_defs",
-            );
+            let expected = match self.unicast {
+                true => {
+                    "`interface`: the one on which the peers are, where adverts are sent and heard; keepalived does without"
+                }
+                false => "`interface`, or `default_interface` in global_defs",
+            };
+            self.missing(context, "interface", expected);
         }
         interface
     }

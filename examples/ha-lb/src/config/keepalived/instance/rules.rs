@@ -263,12 +263,17 @@ impl Draft {
                     .counted(),
             );
         }
+        let wanted = self.unicast || self.demands_peers.is_some();
+        if wanted && self.peers.is_empty() && !self.refused {
+            self.without_peers(context);
+            self.demands_peers.as_ref()?;
+        }
         let mut idle = |span: &Span, what: &str| {
             context.diagnostics.push(
                 Diagnostic::warning(span.clone(), what).action("it is ignored, as by keepalived"),
             );
         };
-        if !self.unicast {
+        if !wanted {
             if let Some((_, span)) = ttl {
                 idle(span, "`unicast_ttl` without `unicast_peer`");
             }
@@ -279,13 +284,6 @@ impl Draft {
         }
         if let Some((_, span)) = &self.group {
             idle(span, "`mcast_dst_ip` with `unicast_peer`");
-        }
-        if self.peers.is_empty() && !self.refused {
-            context.diagnostics.push(
-                Diagnostic::error(self.name.span.clone(), "`unicast_peer` without a peer")
-                    .found(&self.name.text)
-                    .expected("at least one address in its block"),
-            );
         }
         if facts.strict {
             context.diagnostics.push(
@@ -306,6 +304,20 @@ impl Draft {
             ttl: ttl.map_or(255, |(ttl, _)| *ttl),
             check_source: check_source.is_none_or(|(is_on, _)| *is_on),
         })
+    }
+
+    /// keepalived: a list without peers is as good as none, unless `unicast_fault_no_peer` makes it a fault.
+    fn without_peers(&self, context: &mut Context<'_>) {
+        let what = "`unicast_peer` without a peer";
+        context.diagnostics.push(match &self.demands_peers {
+            Some(span) => Diagnostic::warning(span.clone(), what)
+                .found(&self.name.text)
+                .action("the instance is in fault until it has one, as by keepalived"),
+            None => Diagnostic::warning(self.name.span.clone(), what)
+                .found(&self.name.text)
+                .action("adverts go to the group, as by keepalived")
+                .counted(),
+        });
     }
 
     /// The instance's own interface is tracked in any case.

@@ -340,9 +340,11 @@ pub(super) const TABLE: Table<Draft> = Table {
             "old_unicast_checksum",
             "the old checksum is accepted and never sent",
         ),
-        Keyword::ignored(
+        Keyword::read(
             "unicast_fault_no_peer",
-            "`unicast_peer` without a peer is an error",
+            Takes::FLAG_ALONE,
+            |d, n, _| d.demands_peers = Some(n.keyword.span.clone()),
+            "An instance without unicast peers is in fault; else its adverts go to the group.",
         ),
         Keyword::read(
             "use_vmac",

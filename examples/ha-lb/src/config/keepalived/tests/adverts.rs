@@ -69,7 +69,17 @@ fn unicast_peers_have_limits_and_a_family() {
         (unicast.peers[1].min_ttl, unicast.peers[1].max_ttl),
         (Some(60), Some(64))
     );
-    assert!(remark("unicast_peer {\n}").contains("`unicast_peer` without a peer"));
+    let (instance, said) = instance_with("unicast_peer {\n}");
+    assert_eq!(instance.unwrap().unicast, None);
+    assert!(said[0].contains("adverts go to the group"), "{said:?}");
+    for lines in [
+        "unicast_fault_no_peer",
+        "unicast_fault_no_peer\nunicast_peer {\n}",
+    ] {
+        let (instance, said) = instance_with(lines);
+        assert_eq!(instance.unwrap().unicast.unwrap().peers, []);
+        assert!(said[0].contains("the instance is in fault"), "{said:?}");
+    }
     let none = remark("unicast_peer {\n10.0.0.6 min_ttl 5 max_ttl 4\n}");
     assert!(none.contains("no TTL is in these bounds"), "{none}");
     assert!(remark("unicast_peer {\nfe80::1\n}").contains("an address of the other family"));

@@ -42,6 +42,15 @@ fn defaults_and_values_are_those_of_the_manual() {
 }
 
 #[test]
+fn a_neighbour_may_be_watched_from_several_addresses() {
+    let sessions = "bfd_instance A {\nneighbor_ip 10.0.0.2\nsource_ip 10.0.0.1\n}\n\
+        bfd_instance B {\nneighbor_ip 10.0.0.2\nsource_ip 10.0.0.3\n}";
+    let (config, said) = load_text(&text(sessions, "A\nB"));
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(config.unwrap().bfds.len(), 2);
+}
+
+#[test]
 fn what_keepalived_disables_or_ignores_is_refused_by_name() {
     for (sessions, tracked, expected) in [
         ("bfd_instance A {\n}", "", "a session without a neighbour"),
@@ -54,6 +63,12 @@ fn what_keepalived_disables_or_ignores_is_refused_by_name() {
             "bfd_instance A {\nneighbor_ip 10.0.0.2\n}\nbfd_instance B {\nneighbor_ip 10.0.0.2\n}",
             "A",
             "a second session with the same neighbour",
+        ),
+        (
+            "bfd_instance A {\nneighbor_ip 10.0.0.2\nsource_ip 10.0.0.1\n}\n\
+             bfd_instance B {\nneighbor_ip 10.0.0.2\n}",
+            "A",
+            "different `source_ip` in both",
         ),
         (
             "bfd_instance A {\nneighbor_ip 10.0.0.2\nmin_rx 0.5\n}",

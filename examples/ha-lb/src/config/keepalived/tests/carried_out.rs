@@ -11,8 +11,8 @@ use crate::{
 mod examples;
 
 use examples::{
-    ADDRESSES, AUTHENTICATION, CHECK, FILE, GLOBAL, HMAC, INSTANCE, NEIGHBOUR, PACED, PROCESS,
-    REAL, SCRIPT, SERVICE, SYNC, Shows,
+    ADDRESSES, AUTHENTICATION, CHECK, FILE, GLOBAL, GROUP, HMAC, INSTANCE, NEIGHBOUR, PACED,
+    PROCESS, REAL, SCRIPT, SERVICE, SYNC, Shows,
     Shows::{Runs, Says},
     TRACKED_FILE, URL, examples,
 };
@@ -75,6 +75,10 @@ fe80::1
              vrrp_sync_group G {{\ngroup {{\nV\n}}\n{lines}\n}}"
         ),
         PACED => format!("{DEFAULT}interface eth0\n}}\ngarp_group {{\n{lines}\n}}"),
+        GROUP => format!(
+            "track_group G {{\n{lines}\n}}\nstatic_ipaddress {{\n10.0.0.9/24 dev eth1 track_group G\n}}\n\
+             {DEFAULT}interface eth0\n}}"
+        ),
         INSTANCE => format!("{TRACKED}\nvrrp_instance V {{\n{instance}\n{lines}\n}}"),
         AUTHENTICATION => {
             format!("vrrp_instance V {{\n{instance}\nauthentication {{\n{lines}\n}}\n}}")
@@ -125,7 +129,11 @@ fn outcome(text: &str) -> (String, Vec<String>) {
         (
             &global.router_id,
             loaded.fifos(),
-            (global.states_on_reload, global.dynamic_interfaces),
+            (
+                global.states_on_reload,
+                global.dynamic_interfaces,
+                global.log_unknown_vrids
+            ),
             global.startup_delay,
             global.delay_after_boot,
             global.script_security,

@@ -47,6 +47,7 @@ pub(super) const NEIGHBOUR: &str = "bfd_instance";
 pub(super) const INSTANCE: &str = "vrrp_instance";
 pub(super) const SYNC: &str = "vrrp_sync_group";
 pub(super) const PACED: &str = "garp_group";
+pub(super) const GROUP: &str = "track_group";
 pub(super) const AUTHENTICATION: &str = "authentication";
 pub(super) const HMAC: &str = "auth_hmac";
 pub(super) const SERVICE: &str = "virtual_server";

@@ -47,6 +47,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     ),
     example(GLOBAL, "vrrp_cpu_affinity", Runs, "+vrrp_cpu_affinity 0 1"),
     example(GLOBAL, "vrrp_no_swap", Runs, "+vrrp_no_swap"),
+    example(GLOBAL, "config_save_dir", Runs, "+config_save_dir /s"),
     example(
         GLOBAL,
         "reload_time_file",
@@ -235,6 +236,7 @@ pub(super) const EXAMPLES: &[Example] = &[
         Runs,
         "+fifo_write_vrrp_states_on_reload",
     ),
+    example(GLOBAL, "log_unknown_vrids", Runs, "+log_unknown_vrids"),
     example(GLOBAL, "dynamic_interfaces", Runs, "+dynamic_interfaces"),
     example(GLOBAL, "vrrp_notify_fifo", Runs, "+vrrp_notify_fifo /run/f"),
 ];

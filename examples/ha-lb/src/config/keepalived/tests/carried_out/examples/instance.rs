@@ -145,6 +145,12 @@ pub(super) const EXAMPLES: &[Example] = &[
     ),
     example(
         INSTANCE,
+        "unicast_fault_no_peer",
+        Runs,
+        "unicast_peer {\n}\n+unicast_fault_no_peer",
+    ),
+    example(
+        INSTANCE,
         "unicast_ttl",
         Runs,
         "unicast_peer {\n10.0.0.9\n}\n+unicast_ttl 3",

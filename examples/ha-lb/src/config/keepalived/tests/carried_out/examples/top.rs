@@ -1,6 +1,6 @@
 //! Of the top level and of `garp_group`.
 
-use super::{Example, FILE, PACED, Shows::Runs, example};
+use super::{Example, FILE, GROUP, PACED, Shows::Runs, example};
 
 pub(super) const EXAMPLES: &[Example] = &[
     example(
@@ -61,6 +61,13 @@ pub(super) const EXAMPLES: &[Example] = &[
     ),
     example(PACED, "interface", Runs, "+interface eth0"),
     example(PACED, "interfaces", Runs, "+interfaces {\n+eth0\n+eth1\n+}"),
+    example(
+        FILE,
+        "track_group",
+        Runs,
+        "+track_group G {\n+group {\n+V\n+}\n+}\n+static_routes {\n+10.1.0.0/16 dev eth1 track_group G\n+}\nDEFAULT\n}",
+    ),
+    example(GROUP, "group", Runs, "+group {\n+V\n+}"),
     example(
         FILE,
         "vrrp_script",
