@@ -67,6 +67,19 @@ pub struct AssignKey<'a> {
     pub forced: Option<ServerIndex>,
     /// Number of the server that a stick table remembers; comes after the cookie.
     pub stuck: Option<u32>,
+    /// `force-persist`: the cookie leads to a server that is down, too.
+    pub insists: bool,
+    /// Whom it goes before if it has to wait.
+    pub precedence: Precedence,
+}
+
+/// Which of those who wait for a server goes first (`set-priority-class`, `set-priority-offset`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Precedence {
+    /// Lower ones go first.
+    pub class: i16,
+    /// Within a class, milliseconds that are added to the time of its coming.
+    pub offset: i32,
 }
 
 impl AssignKey<'_> {
@@ -79,6 +92,8 @@ impl AssignKey<'_> {
             exclude: None,
             forced: None,
             stuck: None,
+            insists: false,
+            precedence: Precedence::default(),
         }
     }
 }
@@ -116,6 +131,8 @@ pub enum Persistence {
     Down,
     /// `V`: its server is used.
     Valid,
+    /// `D`: its server is used although it is down.
+    Insisted,
     /// A stick entry or `use-server` chose.
     Stuck,
 }
@@ -123,7 +140,7 @@ pub enum Persistence {
 impl Persistence {
     /// Whether the server was not chosen by the balancing.
     pub fn is_direct(self) -> bool {
-        matches!(self, Self::Valid | Self::Stuck)
+        matches!(self, Self::Valid | Self::Insisted | Self::Stuck)
     }
 
     /// The character in log lines.
@@ -131,14 +148,14 @@ impl Persistence {
         match self {
             Self::None | Self::Stuck => 'N',
             Self::Invalid => 'I',
-            Self::Down => 'D',
+            Self::Down | Self::Insisted => 'D',
             Self::Valid => 'V',
         }
     }
 
     pub(crate) fn without_server(self) -> Self {
         match self {
-            Self::Valid => Self::Down,
+            Self::Valid | Self::Insisted => Self::Down,
             Self::Stuck => Self::None,
             other => other,
         }

@@ -3,12 +3,14 @@
 //!
 //! Works on heads alone. Never here: which server is up, or what happens when it is not.
 
+mod cacheable;
 mod request;
 mod response;
 
 #[cfg(test)]
 mod tests;
 
+pub use cacheable::is_cacheable_with_cookie;
 pub use response::{CookieFate, Served};
 
 use crate::config::CookieConfig;

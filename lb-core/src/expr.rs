@@ -98,6 +98,8 @@ pub struct Definitions {
     pub files: std::sync::Arc<PatternFiles>,
     /// Files of public keys that were read.
     pub keys: std::sync::Arc<KeyFiles>,
+    /// The line stands in a `defaults` section: what belongs to a proxy is named with it.
+    pub in_defaults: bool,
     /// Where the line stands that is read.
     pub origin: Option<std::sync::Arc<crate::request::Origin>>,
     /// `http-errors` sections by name.

@@ -10,6 +10,7 @@
 
 mod authority;
 mod body;
+mod case;
 mod chunked;
 mod connection;
 mod error;
@@ -27,6 +28,7 @@ mod write;
 mod tests;
 
 pub use body::{Body, BodyProgress};
+pub use case::{CaseError, HeaderCase};
 pub use chunked::{ChunkedDecoder, Piece};
 pub use connection::{ConnectionOption, client_framing, client_stays, server_stays};
 pub use error::Error;
@@ -103,8 +105,10 @@ pub struct Leniency {
     /// and the connection is closed after the message, as HAProxy does; else they are refused.
     pub conflicting_framing: bool,
     /// Bare LF as line end, folded lines, control characters in values, white space around chunk sizes, a
-    /// missing `Host` (`option accept-unsafe-violations-in-http-request`).
+    /// missing `Host`.
     pub loose_syntax: bool,
+    /// Any character in names of fields and in targets that no reader takes for their end, and fragments of targets.
+    pub odd_characters: bool,
 }
 
 impl Leniency {
@@ -112,11 +116,19 @@ impl Leniency {
     pub const STRICT: Self = Self {
         conflicting_framing: false,
         loose_syntax: false,
+        odd_characters: false,
     };
     /// The answers HAProxy gives to conflicting framing.
     pub const HAPROXY: Self = Self {
         conflicting_framing: true,
         loose_syntax: false,
+        odd_characters: false,
+    };
+    /// Heads that HAProxy reads, and those that it reads with `option accept-invalid-http-request` or `-response`.
+    pub const RELAXED: Self = Self {
+        conflicting_framing: true,
+        loose_syntax: true,
+        odd_characters: true,
     };
 }
 

@@ -1,22 +1,29 @@
 //! Streams that wait for a slot: one queue per server and one for the whole backend, first come first served
-//! over both.
+//! over both unless rules give some precedence.
 //!
-//! Plain data under the lock of its backend. A waiter's number is its age, so a queue is an ordered set of
+//! Plain data under the lock of its backend. A waiter's number is its place in line, so a queue is an ordered set of
 //! numbers and leaving it in the middle costs O(log n). Never here: deciding who has a slot.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     task::Waker,
+    time::Instant,
 };
 
 use crate::{
-    backend::{Persistence, Refusal},
+    backend::{AssignKey, Persistence, Refusal},
     id::ServerIndex,
 };
 
-/// Number of a waiter: lower is older.
-pub(crate) type Number = u64;
+/// Number of a waiter: lower goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Number {
+    class: i16,
+    /// When it came, in milliseconds, made earlier or later by its offset.
+    due: i64,
+    serial: u64,
+}
 
 /// Where a waiter stands.
 #[derive(Debug)]
@@ -43,7 +50,9 @@ pub(crate) struct Waiter {
 /// All waiters of a backend.
 #[derive(Debug)]
 pub(crate) struct Queues {
-    next: Number,
+    next: u64,
+    /// When the first waiter came.
+    since: Option<Instant>,
     waiters: BTreeMap<Number, Waiter>,
     backend: BTreeSet<Number>,
     servers: Vec<BTreeSet<Number>>,
@@ -53,35 +62,47 @@ impl Queues {
     pub(crate) fn new(servers: usize) -> Self {
         Self {
             next: 0,
+            since: None,
             waiters: BTreeMap::new(),
             backend: BTreeSet::new(),
             servers: vec![BTreeSet::new(); servers],
         }
     }
 
-    /// Appends a waiter to the queue of `server` or of the backend; returns its number and how many stand
-    /// before it there.
+    /// Puts a waiter into the queue of `server` or of the backend; returns its number and how many stand before it
+    /// there.
     pub(crate) fn join(
         &mut self,
         server: Option<ServerIndex>,
-        source: IpAddr,
+        now: Instant,
+        key: &AssignKey<'_>,
         persistence: Persistence,
     ) -> (Number, usize) {
-        let number = self.next;
+        let since = *self.since.get_or_insert(now);
+        let waited = now.saturating_duration_since(since).as_millis();
+        let came = i64::try_from(waited).unwrap_or(i64::MAX);
+        let number = Number {
+            class: key.precedence.class,
+            due: came.saturating_add(key.precedence.offset.into()),
+            serial: self.next,
+        };
         self.next += 1;
         let waiter = Waiter {
             standing: Standing::Waiting {
                 server,
                 waker: None,
             },
-            source,
+            source: key.source,
             persistence,
         };
         self.waiters.insert(number, waiter);
         let Some(queue) = self.queue(server) else {
             return (number, 0);
         };
-        let before = queue.len();
+        let before = match queue.last() {
+            Some(last) if *last > number => queue.range(..number).count(),
+            _ => queue.len(),
+        };
         queue.insert(number);
         (number, before)
     }
@@ -94,7 +115,7 @@ impl Queues {
         }
     }
 
-    /// The oldest waiter for `server`; those of the backend's queue count if `any_may_have_it`.
+    /// The first waiter for `server`; those of the backend's queue count if `any_may_have_it`.
     pub(crate) fn oldest(
         &self,
         server: ServerIndex,
@@ -178,17 +199,22 @@ impl Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{backend::Precedence, test_clock::now};
     use std::net::Ipv4Addr;
 
     const ANY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn join(queues: &mut Queues, server: Option<ServerIndex>) -> (Number, usize) {
+        queues.join(server, now(), &AssignKey::new(ANY), Persistence::None)
+    }
 
     #[test]
     fn the_older_of_two_heads_is_first() {
         let mut queues = Queues::new(2);
         let (zero, one) = (ServerIndex::new(0), ServerIndex::new(1));
-        let (a, _) = queues.join(None, ANY, Persistence::None);
-        let (b, _) = queues.join(Some(zero), ANY, Persistence::Valid);
-        let (c, before) = queues.join(None, ANY, Persistence::None);
+        let (a, _) = join(&mut queues, None);
+        let (b, _) = join(&mut queues, Some(zero));
+        let (c, before) = join(&mut queues, None);
         assert_eq!(before, 1);
         assert_eq!(queues.oldest(zero, true), Some((a, None)));
         assert_eq!(queues.oldest(zero, false), Some((b, Some(zero))));
@@ -202,12 +228,37 @@ mod tests {
     fn waiters_of_a_lost_server_keep_their_age() {
         let mut queues = Queues::new(1);
         let zero = ServerIndex::new(0);
-        let (a, _) = queues.join(Some(zero), ANY, Persistence::Valid);
-        let (b, _) = queues.join(None, ANY, Persistence::None);
+        let (a, _) = join(&mut queues, Some(zero));
+        let (b, _) = join(&mut queues, None);
         assert_eq!(queues.release_from(zero), 1);
         assert_eq!(queues.len(None), 2);
         assert_eq!(queues.oldest(zero, true), Some((a, None)));
         queues.settle(a, Standing::Granted(zero));
         assert_eq!(queues.oldest(zero, true), Some((b, None)));
+    }
+
+    #[test]
+    fn a_lower_class_goes_first_and_within_one_who_came_earlier_or_counts_as_earlier() {
+        let mut queues = Queues::new(0);
+        let start = now();
+        let mut come = |after: u64, class: i16, offset: i32| {
+            let key = AssignKey {
+                precedence: Precedence { class, offset },
+                ..AssignKey::new(ANY)
+            };
+            let at = start + std::time::Duration::from_millis(after);
+            queues.join(None, at, &key, Persistence::None)
+        };
+        let usual = come(0, 0, 0);
+        let late = come(10, 5, -9_000);
+        let urgent = come(20, -1, 0);
+        let patient = come(30, 0, 1_000);
+        let hurried = come(40, 0, -41);
+        let same = come(40, 0, -41);
+        assert_eq!([usual.1, late.1, urgent.1], [0, 1, 0]);
+        assert_eq!([patient.1, hurried.1, same.1], [2, 1, 2]);
+        let line = [urgent, hurried, same, usual, patient, late];
+        let waiting = queues.waiting();
+        assert_eq!(waiting, line.map(|(number, _)| number));
     }
 }

@@ -4,6 +4,7 @@
 //! Everything is borrowed; a view is made anew for each question and costs nothing. It must never own text.
 
 mod assignment;
+mod captures;
 mod certificate;
 mod peeked;
 mod process;
@@ -17,13 +18,14 @@ use std::{
 };
 
 pub use assignment::Assignment;
+pub use captures::{Captures, Side};
 pub use certificate::{
     Certificate, ClientCertificate, DistinguishedName, NamePart, ServerCertificate, ServerSession,
     Verified,
 };
 pub use peeked::Peeked;
 pub use process::ProcessVariables;
-pub use state::{Bodies, Captures, LogLevel, Marks, Origin, RuleState, Scope, Variables};
+pub use state::{Bodies, LogLevel, Marks, Origin, RuleState, Scope, Variables};
 pub use world::World;
 
 use crate::head::HeadRef;
@@ -124,6 +126,8 @@ pub struct RequestView<'a> {
     pub state: &'a RuleState,
     /// Head of the request, once it is parsed; in TCP mode if the bytes are one.
     pub request: Option<HeadRef<'a>>,
+    /// In TCP mode: the bytes of `payload` were looked at for a request.
+    pub peeked: bool,
     /// In TCP mode: further bytes may make a head of a request of `payload`.
     pub awaits_request: bool,
     /// Head of the response, once there is one.
@@ -148,6 +152,7 @@ impl<'a> RequestView<'a> {
             connection,
             state,
             request: None,
+            peeked: false,
             awaits_request: false,
             response: None,
             payload: state.marks.as_ref().map_or(&[], |m| &m.bodies.request),
@@ -182,6 +187,7 @@ impl<'a> RequestView<'a> {
     /// The same with what bytes of TCP mode were found to be; `bytes` are all of them.
     #[must_use]
     pub fn with_peeked(mut self, peeked: &'a Peeked, bytes: &'a [u8], complete: bool) -> Self {
+        self.peeked = true;
         self.request = peeked.head(bytes);
         self.awaits_request = peeked.is_awaited();
         self.with_payload(bytes, complete)
@@ -215,6 +221,11 @@ impl<'a> RequestView<'a> {
     pub fn with_backend(mut self, name: &'a str) -> Self {
         self.backend = Some(name);
         self
+    }
+
+    /// Whether a message of HTTP is looked at, and not bytes of TCP mode that may be one.
+    pub fn is_http(&self) -> bool {
+        !self.peeked && (self.request.is_some() || self.response.is_some())
     }
 
     /// The evaluation's time on the wall clock.

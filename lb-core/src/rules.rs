@@ -29,14 +29,14 @@ pub use error::{RuleError, RuleWarning};
 pub use stick::Stores;
 pub use user::User;
 pub use verdict::{
-    AnswerVerdict, ConnectionVerdict, ContentVerdict, Redirect, Reply, RequestVerdict,
+    AnswerVerdict, ConnectionVerdict, ContentVerdict, Persist, Redirect, Reply, RequestVerdict,
     ResponseVerdict, Service,
 };
 
 use crate::{
     acl::Condition,
     head::{HeadMut, HeadRef},
-    request::{ConnectionInfo, Origin, Peeked, RequestView, RuleState},
+    request::{ConnectionInfo, Origin, Peeked, RequestView, RuleState, Side},
     stick_table::Event,
 };
 use action::{Action, ReplyTemplate};
@@ -73,6 +73,8 @@ struct Rules {
     /// `stick store-response`.
     learned: Vec<Stick>,
     monitor_fail: Vec<Condition>,
+    /// `force-persist` and `ignore-persist`.
+    persist: Vec<(Persist, Condition)>,
     /// `http-error` by status.
     errors: BTreeMap<u16, ReplyTemplate>,
     request_headers: Vec<HeaderCapture>,
@@ -81,6 +83,8 @@ struct Rules {
     unique_id: mark::UniqueId,
     /// Number of capture slots of requests and responses.
     slots: (usize, usize),
+    /// Lengths of those that were declared.
+    lengths: (Vec<usize>, Vec<usize>),
 }
 
 /// An action and when it is taken.
@@ -149,6 +153,7 @@ impl ProxyRules {
             now,
             connection,
             request: request.or_else(|| peeked.head(payload)),
+            peeked: request.is_none(),
             awaits_request: peeked.is_awaited(),
             payload,
             response: None,
@@ -210,6 +215,7 @@ impl ProxyRules {
             Ending::Serve(service) => RequestVerdict::Serve(service),
             Ending::SilentDrop => RequestVerdict::SilentDrop,
             Ending::Reject => RequestVerdict::Reject,
+            Ending::Failed => RequestVerdict::Fail,
         }
     }
 
@@ -248,6 +254,19 @@ impl ProxyRules {
     pub fn monitor_fails(&self, view: &RequestView<'_>) -> bool {
         let conditions = &self.rules.monitor_fail;
         conditions.iter().any(|condition| condition.holds(view))
+    }
+
+    /// Whether the persistence of some requests is special.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn treats_persistence(&self) -> bool {
+        !self.rules.persist.is_empty()
+    }
+
+    /// `force-persist` and `ignore-persist`: the first one whose condition holds.
+    pub fn persistence(&self, view: &RequestView<'_>) -> Persist {
+        let mut rules = self.rules.persist.iter();
+        let found = rules.find(|(_, condition)| condition.holds(view));
+        found.map_or(Persist::Usual, |(persist, _)| *persist)
     }
 
     /// `http-response`, in order; edits the head.
@@ -294,6 +313,15 @@ impl ProxyRules {
         over_response(rules, now, connection, request, response, state)
     }
 
+    /// How much is kept in a slot for captures; `None` if there is no such slot.
+    pub fn capture_length(&self, side: Side, slot: usize) -> Option<usize> {
+        let (slots, lengths) = match side {
+            Side::Request => (self.rules.slots.0, &self.rules.lengths.0),
+            Side::Response => (self.rules.slots.1, &self.rules.lengths.1),
+        };
+        (slot < slots).then(|| lengths.get(slot).copied().unwrap_or(usize::MAX))
+    }
+
     /// Whether there is any `http-response` or `http-after-response` line.
     pub fn edits_responses(&self) -> bool {
         !self.rules.http_response.is_empty() || !self.rules.http_after_response.is_empty()
@@ -338,6 +366,7 @@ fn over_connection(
         now,
         connection,
         request: None,
+        peeked: true,
         awaits_request: false,
         payload: &[],
         response: None,
@@ -379,6 +408,7 @@ fn over_response(
         Ending::Redirect(redirect) => ResponseVerdict::Redirect(redirect),
         Ending::Return(reply) => ResponseVerdict::Return(reply),
         Ending::SilentDrop | Ending::Reject => ResponseVerdict::SilentDrop,
+        Ending::Failed => ResponseVerdict::Fail,
         Ending::Continue
         | Ending::Auth(_)
         | Ending::Serve(_)

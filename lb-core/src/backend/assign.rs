@@ -49,7 +49,7 @@ impl Backend {
             }
             // A full queue ends persistence: the balancing takes over.
             if !is_queue_full(server) {
-                return self.queue(state, Some(server.index()), key.source, persistence, woken);
+                return self.queue(state, Some(server.index()), key, persistence, woken);
             }
         }
         let persistence = persistence.without_server();
@@ -66,9 +66,9 @@ impl Backend {
                 Some(server) => self.lease(state, server, key.source, persistence),
                 None => Assignment::Refused(Refusal::NoServer),
             },
-            Pick::Full(index) => self.queue(state, Some(index), key.source, persistence, woken),
+            Pick::Full(index) => self.queue(state, Some(index), key, persistence, woken),
             Pick::Nobody if self.usable_servers() != (0, 0) => {
-                self.queue(state, None, key.source, persistence, woken)
+                self.queue(state, None, key, persistence, woken)
             }
             Pick::Nobody => Assignment::Refused(Refusal::NoServer),
         }
@@ -77,8 +77,9 @@ impl Backend {
     /// The server that the request itself asks for, and what is said of its cookie.
     fn wanted(&self, now: Instant, key: &AssignKey<'_>) -> (Option<&Server>, Persistence) {
         let usable = |index: ServerIndex| {
+            let anyhow = self.config.persist || key.insists;
             self.server(index).filter(|server| {
-                key.exclude != Some(index) && (server.accepts_persistent() || self.config.persist)
+                key.exclude != Some(index) && (server.accepts_persistent() || anyhow)
             })
         };
         if let Some(server) = key.forced.and_then(usable) {
@@ -87,7 +88,13 @@ impl Backend {
         let mut persistence = Persistence::None;
         if let Some(cookie) = key.cookie {
             match self.by_cookie.get(cookie).map(|index| usable(*index)) {
-                Some(Some(server)) => return (Some(server), Persistence::Valid),
+                Some(Some(server)) => {
+                    let found = match server.accepts_persistent() {
+                        true => Persistence::Valid,
+                        false => Persistence::Insisted,
+                    };
+                    return (Some(server), found);
+                }
                 Some(None) => persistence = Persistence::Down,
                 None => persistence = Persistence::Invalid,
             }
@@ -103,7 +110,7 @@ impl Backend {
             .or_else(of_source)
             .and_then(|id| self.servers.iter().find(|s| s.number() == id))
             .and_then(|server| usable(server.index()))
-            .filter(|server| server.accepts_persistent());
+            .filter(|server| server.accepts_persistent() || key.insists);
         match stuck {
             Some(server) => (Some(server), Persistence::Stuck),
             None => (None, persistence),
@@ -140,11 +147,11 @@ impl Backend {
         self: &Arc<Self>,
         state: &mut State,
         server: Option<ServerIndex>,
-        source: IpAddr,
+        key: &AssignKey<'_>,
         persistence: Persistence,
         woken: &mut Vec<Waker>,
     ) -> Assignment {
-        let (number, before) = state.queues.join(server, source, persistence);
+        let (number, before) = state.queues.join(server, state.now, key, persistence);
         self.counters.sessions.enter();
         match server.and_then(|index| self.server(index)) {
             Some(server) => {

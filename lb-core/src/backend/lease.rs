@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{Backend, Persistence, Refusal};
-use crate::{id::ServerIndex, server::Server};
+use crate::{id::ServerIndex, queue::Number, server::Server};
 
 /// A slot on a server. Dropping it gives the slot back and wakes the next in line.
 #[must_use = "dropping a lease gives its slot back"]
@@ -107,7 +107,7 @@ impl fmt::Debug for Lease {
 #[must_use = "dropping a ticket leaves the queue"]
 pub struct Ticket {
     backend: Arc<Backend>,
-    number: Option<u64>,
+    number: Option<Number>,
     server: Option<ServerIndex>,
     before: usize,
 }
@@ -115,7 +115,7 @@ pub struct Ticket {
 impl Ticket {
     pub(super) fn new(
         backend: Arc<Backend>,
-        number: u64,
+        number: Number,
         server: Option<ServerIndex>,
         before: usize,
     ) -> Self {

@@ -3,7 +3,11 @@
 use std::{sync::atomic::Ordering::SeqCst, task::Waker};
 
 use super::{Backend, Persistence, Refusal, State};
-use crate::{id::ServerIndex, queue::Standing, server::Server};
+use crate::{
+    id::ServerIndex,
+    queue::{Number, Standing},
+    server::Server,
+};
 
 impl Backend {
     /// Gives back a slot: the oldest waiter that may have it gets it.
@@ -36,7 +40,7 @@ impl Backend {
     }
 
     /// A ticket is thrown away.
-    pub(super) fn abandon(&self, number: u64) {
+    pub(super) fn abandon(&self, number: Number) {
         let granted = {
             let mut state = self.lock();
             let Some(waiter) = state.queues.leave(number) else {
@@ -63,7 +67,7 @@ impl Backend {
     /// The turn of a ticket.
     pub(super) fn poll_ticket(
         &self,
-        number: u64,
+        number: Number,
         waker: &Waker,
     ) -> Option<Result<(ServerIndex, Persistence), Refusal>> {
         let mut state = self.lock();

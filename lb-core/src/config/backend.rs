@@ -29,6 +29,10 @@ pub struct BackendConfig {
     pub check: CheckKind,
     /// `option persist` was disabled or not; true follows cookies of down servers.
     pub persist: bool,
+    /// `http-send-name-header`: the header that tells a server its name, in lower case.
+    pub send_name_header: Option<Box<str>>,
+    /// `option checkcache`: responses with cookies that may be cached are refused.
+    pub check_cache: bool,
     /// `option abortonclose`.
     pub abort_on_close: bool,
     /// `option allbackups`.
@@ -69,6 +73,8 @@ impl Default for BackendConfig {
             cookie: None,
             check: CheckKind::default(),
             persist: false,
+            send_name_header: None,
+            check_cache: false,
             abort_on_close: false,
             all_backups: false,
             log_health_checks: false,

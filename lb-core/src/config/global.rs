@@ -10,6 +10,8 @@ use std::{
     },
 };
 
+use crate::http1::HeaderCase;
+
 /// Process-wide settings.
 #[derive(Debug, Clone, Default)]
 pub struct Global {
@@ -53,6 +55,8 @@ pub struct Global {
     pub spread_checks: u8,
     /// `tune.h2.*`.
     pub http2: Http2Settings,
+    /// `h1-case-adjust` and `h1-case-adjust-file`.
+    pub header_case: Arc<HeaderCase>,
 }
 
 /// What peers in HTTP/2 are told they may do: `tune.h2.*`.

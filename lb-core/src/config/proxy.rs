@@ -58,6 +58,12 @@ pub struct ProxyConfig {
     pub compression: Option<Arc<Compression>>,
     /// `option http-buffer-request`: rules see requests with their bodies.
     pub buffer_request: bool,
+    /// `option accept-invalid-http-request`.
+    pub invalid_requests: bool,
+    /// `option accept-invalid-http-response`.
+    pub invalid_responses: bool,
+    /// `option h1-case-adjust-bogus-client` and `-server`: names of headers have their own case for (clients, servers).
+    pub adjust_case: (bool, bool),
     /// `option disable-h2-upgrade`: the preface of HTTP/2 on a connection without TLS is no request.
     pub no_h2_upgrade: bool,
     /// `option tcpka` / `clitcpka` / `srvtcpka`: keep-alive probes on (client, server) sockets.
@@ -104,6 +110,9 @@ impl ProxyConfig {
             ignore_probes: false,
             compression: None,
             buffer_request: false,
+            invalid_requests: false,
+            invalid_responses: false,
+            adjust_case: (false, false),
             no_h2_upgrade: false,
             tcp_keepalive: (false, false),
             rules: ProxyRules::default(),

@@ -61,6 +61,8 @@ pub struct ServerConfig {
     pub max_reuse: Option<u32>,
     /// `proto`: what it speaks.
     pub protocol: Protocol,
+    /// `ws`: what WebSockets are spoken in; [`Protocol::Negotiated`] stands for `auto`.
+    pub websockets: Protocol,
     /// `source` address for outgoing connections.
     pub source: Option<SocketAddr>,
     /// `on-marked-down shutdown-sessions`.
@@ -109,6 +111,7 @@ impl ServerConfig {
             pool_purge_delay: None,
             max_reuse: None,
             protocol: Protocol::Negotiated,
+            websockets: Protocol::Negotiated,
             source: None,
             shutdown_sessions_on_down: false,
             cut_backups_on_up: false,
@@ -118,6 +121,26 @@ impl ServerConfig {
             redir: None,
             origin: None,
         }
+    }
+
+    /// What a WebSocket is spoken in where that is not what other requests are. Without a word about it, one that could
+    /// be spoken in either is spoken in HTTP/1.1: not every server in HTTP/2 takes WebSockets.
+    pub fn own_protocol_of_websockets(&self) -> Option<Protocol> {
+        let offers = |wanted: &str| {
+            let mut offered = self.tls.iter().flat_map(|tls| &tls.alpn);
+            offered.any(|name| name == wanted)
+        };
+        let negotiated = self.protocol == Protocol::Negotiated;
+        let wanted = match self.websockets {
+            Protocol::Negotiated if negotiated && offers("h2") && offers("http/1.1") => {
+                Protocol::Http1
+            }
+            Protocol::Negotiated => return None,
+            wanted => wanted,
+        };
+        let same =
+            wanted == self.protocol || wanted == Protocol::Http1 && negotiated && !offers("h2");
+        (!same).then_some(wanted)
     }
 
     /// Whether it is known where it listens.

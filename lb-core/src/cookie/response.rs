@@ -44,6 +44,13 @@ pub struct Served<'a> {
     pub persistence: Persistence,
     /// The request was a POST.
     pub is_post: bool,
+    /// The client's cookie was ignored: it gets no other.
+    pub ignored: bool,
+}
+
+/// Whether the cookie led to its server.
+fn follows(persistence: Persistence) -> bool {
+    matches!(persistence, Persistence::Valid | Persistence::Insisted)
 }
 
 impl CookiePolicy {
@@ -53,7 +60,8 @@ impl CookiePolicy {
         let keep_servers = fate == CookieFate::Passed && self.config.preserve;
         let wanted = self.config.insert
             && !keep_servers
-            && served.persistence != Persistence::Valid
+            && !served.ignored
+            && !follows(served.persistence)
             && (!self.config.postonly || served.is_post);
         if !wanted {
             return fate;
@@ -91,7 +99,7 @@ impl CookiePolicy {
         if self.config.preserve {
             return CookieFate::Passed;
         }
-        let direct = served.persistence == Persistence::Valid;
+        let direct = follows(served.persistence);
         if self.config.insert || self.config.indirect && direct {
             response.remove_if(is_ours);
             return CookieFate::Deleted;

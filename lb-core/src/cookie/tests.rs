@@ -84,6 +84,7 @@ fn prefix_mode_shares_the_applications_cookie() {
         server_cookie: Some("s2"),
         persistence: Persistence::None,
         is_post: false,
+        ignored: false,
     };
     let fate = policy.finish_response(served, &mut HeadMut::new(&mut response, b""));
     assert_eq!(fate, CookieFate::Rewritten);
@@ -186,6 +187,7 @@ fn what_responses_carry() {
             server_cookie: cookie,
             persistence,
             is_post: post,
+            ignored: false,
         };
         let got = policy(&words).finish_response(served, &mut HeadMut::new(&mut head, b""));
         assert_eq!(

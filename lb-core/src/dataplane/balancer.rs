@@ -21,7 +21,7 @@ use crate::{
     config::{Config, ProxyConfig, Timeouts},
     frontend::Frontend,
     peers::Group,
-    request::{ProcessVariables, World},
+    request::{ProcessVariables, Side, World},
     server::{Server, ServerKey},
     stats::{FrontendCounters, ListenerCounters, ProcessCounters},
     stick_table::StickTable,
@@ -407,6 +407,12 @@ impl World for Balancer {
     fn number(&self, proxy: &str) -> Option<u32> {
         let mut proxies = self.config.proxies.iter();
         proxies.find(|one| *one.name == *proxy).map(|one| one.id)
+    }
+
+    fn capture_length(&self, frontend: &str, side: Side, slot: usize) -> Option<usize> {
+        let mut proxies = self.config.proxies.iter();
+        let proxy = proxies.find(|p| p.frontend.is_some() && *p.name == *frontend)?;
+        proxy.rules.capture_length(side, slot)
     }
 
     fn variables(&self) -> &ProcessVariables {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     backend::{AfterFailure, Backend, Lease, Outcome},
-    config::ProxyConfig,
+    config::{Protocol, ProxyConfig},
     head::Head,
     id::ServerIndex,
     rules::Stores,
@@ -42,8 +42,20 @@ pub(super) struct Need<'a> {
     pub(super) sticks: &'a Sticks,
     /// Idle connections may be used: the number of the request on its client connection.
     pub(super) reuse: Option<u32>,
+    /// Its cookie leads to a server that is down, too, and to no other (`force-persist`).
+    pub(super) insists: bool,
+    /// It is for a WebSocket, which a server may want to be spoken to about in another protocol.
+    pub(super) websocket: bool,
     /// The client's end of sending means that it gave up.
     pub(super) end_is_abort: bool,
+}
+
+impl Need<'_> {
+    /// What the leased server is spoken to in, where that is not what others speak to it in.
+    fn own_protocol(&self, lease: &Lease) -> Option<Protocol> {
+        let server = lease.server().filter(|_| self.websocket)?;
+        server.config().own_protocol_of_websockets()
+    }
 }
 
 /// What `stick` lines say of a stream.
@@ -71,6 +83,8 @@ pub(super) struct Dialed {
 /// What a new connection is told.
 #[derive(Debug, Clone, Copy)]
 struct Told<'a> {
+    /// What it is spoken to in, where that is not what others are.
+    protocol: Option<Protocol>,
     /// The name that a TLS server is asked for.
     name: Option<&'a [u8]>,
     /// See [`Dialed::key`].
@@ -138,7 +152,8 @@ impl Connection {
             self.member.uses(lease.server().map(Server::key));
             let name = self.server_name(need, &lease);
             let header = self.proxy_header(&lease);
-            let own = self.own_key(&lease, name.as_deref(), header.as_deref());
+            let protocol = need.own_protocol(&lease);
+            let own = self.own_key(&lease, (name.as_deref(), header.as_deref()), protocol);
             let key = own.as_deref().or(name.as_deref());
             if let Some((stream, carried)) = self.reuse(need, &lease, key) {
                 trace.timers.connect.get_or_insert(Duration::ZERO);
@@ -155,6 +170,7 @@ impl Connection {
             let failure = loop {
                 let begun = clock::recent();
                 let told = Told {
+                    protocol,
                     name: name.as_deref(),
                     key,
                     header: header.as_deref(),
@@ -196,6 +212,7 @@ impl Connection {
                             self.pause(need, pause).await?;
                         }
                     }
+                    AfterFailure::Redispatch if need.insists => break Some(failure),
                     AfterFailure::Redispatch => {
                         trace.retries += 1;
                         trace.redispatched = true;

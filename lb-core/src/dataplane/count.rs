@@ -85,6 +85,18 @@ impl Connection {
         }
     }
 
+    /// A request could not be treated as the rules say.
+    pub(super) fn count_internal_error(&self, backend: Option<usize>) {
+        let cells = [
+            self.frontend_cell(),
+            self.listener_cell(),
+            self.backend_cell(backend),
+        ];
+        for cell in cells.into_iter().flatten() {
+            cell.internal_errors.increment();
+        }
+    }
+
     /// A rule refused the response of a server.
     pub(super) fn count_denied_response(&self, lease: &Lease) {
         for cell in [self.frontend_cell(), self.listener_cell()]
@@ -127,6 +139,15 @@ impl Connection {
             backend.map(|b| b.counters().traffic.cell()),
             server.map(|s| s.counters().traffic.cell()),
         ];
+        let failed_rewrites = match &self.state.marks {
+            Some(marks) => u64::from(marks.failed_rewrites),
+            None => 0,
+        };
+        if failed_rewrites > 0 {
+            for cell in cells.into_iter().chain([self.listener_cell()]).flatten() {
+                cell.failed_rewrites.add(failed_rewrites);
+            }
+        }
         if let Some(cell) = self.listener_cell() {
             cell.bytes_in.add(trace.bytes_uploaded);
             cell.bytes_out.add(trace.bytes_read);

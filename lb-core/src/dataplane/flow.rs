@@ -120,6 +120,15 @@ impl Flow {
         self.pipe = None;
     }
 
+    /// Writes another head in place of the one that goes first; what was put behind that stays.
+    pub(super) fn replace_head(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let end = memchr::memmem::find(&self.ahead, b"\r\n\r\n").map_or(0, |at| at + 4);
+        let behind = self.ahead.split_off(end);
+        self.ahead.clear();
+        write(&mut self.ahead);
+        self.ahead.extend_from_slice(&behind);
+    }
+
     /// What goes first and may still be added to.
     pub(super) fn ahead(&mut self) -> &mut Vec<u8> {
         if self.ahead_sent == self.ahead.len() {
@@ -173,6 +182,11 @@ impl Flow {
     /// Whether anything was sent.
     pub(super) fn has_begun(&self) -> bool {
         self.ahead_sent > 0 || self.bytes > 0
+    }
+
+    /// Whether it has not even looked at what its source sent.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.has_begun() && self.approved == 0
     }
 
     /// Body bytes passed so far.

@@ -28,10 +28,38 @@ use crate::{
     config::Protocol,
     head::Head,
     http1::{Leniency, Limits, Method, RequestDecoder, ResponseDecoder},
+    rules::Persist,
 };
 
 /// How strictly heads are read: as HAProxy does, whose files this runs.
 const LENIENCY: Leniency = Leniency::HAPROXY;
+
+/// How strictly heads are read where the file lets invalid ones pass, or does not.
+fn leniency(invalid: bool) -> Leniency {
+    match invalid {
+        true => Leniency::RELAXED,
+        false => LENIENCY,
+    }
+}
+
+impl Connection {
+    /// Gives names of fields the case that some peers wrongly depend on, if it is `bogus` ones that get these heads.
+    fn adjust_case(&self, bogus: bool, heads: &mut [u8]) {
+        if bogus {
+            self.listener
+                .balancer
+                .config
+                .global
+                .header_case
+                .adjust(heads);
+        }
+    }
+
+    /// Whether the client is such a one.
+    fn is_bogus(&self) -> bool {
+        self.frontend().adjust_case.0 && self.client.stream.http2_origin().is_none()
+    }
+}
 
 /// The memory of one exchange, reused by the next one of the same worker.
 #[derive(Debug)]
@@ -49,6 +77,8 @@ pub(super) struct Exchange {
     squeeze: Option<(compression::Algorithm, Arc<Compression>)>,
     /// What the server was asked, which decides whether its response has a body.
     asked: Method,
+    /// What becomes of its persistence cookie.
+    persist: Persist,
     /// The request has been made ready for a server.
     forwarding: bool,
     /// The server takes no more of the request.
@@ -72,6 +102,7 @@ impl Exchange {
             method_len: 0,
             squeeze: None,
             asked: Method::Get,
+            persist: Persist::Usual,
             forwarding: false,
             upload_broken: false,
             ends_at_client_end: false,

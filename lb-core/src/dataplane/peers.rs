@@ -202,7 +202,7 @@ async fn connect(peer: &PeerConfig, connector: Option<&Connector>) -> io::Result
     match connector {
         None => Ok(plain.into()),
         Some(connector) => {
-            let secured = connector.connect_offering(&[], None, plain).await?;
+            let secured = connector.connect(&[], None, plain).await?;
             Ok(tokio_rustls::TlsStream::from(secured).into())
         }
     }

@@ -28,20 +28,23 @@ impl Connection {
         name(tls, &view)
     }
 
-    /// The handshake, within the time for connecting.
+    /// The handshake, within the time for connecting: a name that is asked for, and the one protocol that is offered
+    /// where the server is otherwise offered several.
     pub(super) async fn secure(
         &mut self,
         need: &Need<'_>,
         lease: &Lease,
         server: Side,
-        name: Option<&[u8]>,
+        (name, protocol): (Option<&[u8]>, Option<&str>),
     ) -> Result<Side, NotDialed> {
         let key = lease.server().map(Server::key);
         let connector = key.and_then(|key| self.listener.balancer.connector(key).cloned());
         let (Some(connector), Stream::Plain(socket)) = (connector, server.stream) else {
             return Err(NotDialed::Local);
         };
-        let mut connecting = Box::pin(connector.connect(name, socket));
+        let negotiates = || !connector.tls().alpn.is_empty();
+        let offered = protocol.filter(|_| negotiates()).map(str::to_owned);
+        let mut connecting = Box::pin(connector.connect(offered.as_slice(), name, socket));
         let connected = self
             .wait(|client, cx| {
                 if let Poll::Ready(done) = connecting.as_mut().poll(cx) {

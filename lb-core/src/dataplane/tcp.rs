@@ -39,6 +39,7 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
         && connection.client.input.is_empty();
     trace.silent |= silent;
     connection.count_stream(&trace);
+    connection.state.settle_captures();
     connection.log(&mut trace, None, None);
 }
 
@@ -84,6 +85,8 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
         forced: forced(connection, &peeked, (proxy, backend)),
         sticks: &sticks(connection, &peeked, (proxy, backend)),
         reuse: None,
+        insists: false,
+        websocket: false,
         end_is_abort: true,
     };
     let mut dialed = match connection.dial(trace, &need).await {

@@ -256,6 +256,10 @@ pub(crate) fn compile(
                 )
                 .expecting(usage(what, specs)));
             }
+            if spec.kind == ArgKind::Table && definitions.in_defaults {
+                let message = format!("'{what}' in a defaults section names no table");
+                return Err(RuleError::new(0, message).expecting("the name of a table"));
+            }
             out.push(match (spec.kind, &definitions.proxy) {
                 (ArgKind::Table | ArgKind::Backend | ArgKind::Frontend, Some(own)) => {
                     proxy(what, spec.kind, own, definitions)?
@@ -439,7 +443,12 @@ fn proxy(
 /// `backend/server` or `server`.
 fn server(what: &str, text: &str, definitions: &Definitions) -> Result<Argument, RuleError> {
     let own = definitions.proxy.as_deref().unwrap_or_default();
-    let (backend, server) = text.split_once('/').unwrap_or((own, text));
+    let parts = text.split_once('/');
+    if parts.is_none() && definitions.in_defaults {
+        let message = format!("'{what}' in a defaults section: server '{text}' of which backend");
+        return Err(RuleError::new(0, message).expecting("backend/server"));
+    }
+    let (backend, server) = parts.unwrap_or((own, text));
     let known = definitions.proxies.as_ref().is_none_or(|proxies| {
         let servers = proxies.get(backend).and_then(|p| p.servers.as_ref());
         servers.is_some_and(|servers| servers.iter().any(|name| **name == *server))

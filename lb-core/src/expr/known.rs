@@ -42,7 +42,6 @@ const FETCHES: &[(&str, &str)] = &[
     ("fc_", CONNECTION),
     ("dst_conn", COUNTERS),
     ("so_id", CONNECTION),
-    ("prio_", CONNECTION),
     ("res.cache_", "there is no cache"),
     ("hostname", NOT_BUILT),
     ("distcc_", NOT_BUILT),
@@ -60,10 +59,6 @@ const CONVERTERS: &[(&str, &str)] = &[
     ("table_", TABLES),
     ("srv_queue", SERVERS),
     ("lua.", "there is no Lua"),
-    (
-        "capture-re",
-        "converters have no side effects: use `capture`",
-    ),
     ("aes_gcm_dec", NOT_BUILT),
     ("debug", NOT_BUILT),
     ("protobuf", NOT_BUILT),

@@ -66,11 +66,33 @@ impl<'a> HeadRef<'a> {
             .map(|(_, v)| v)
     }
 
+    /// Its size as HAProxy counts it in its log, its byte counters and `req.len`, which is that of its own form of
+    /// messages: 20 bytes for the start line beside its words, every name and value, and one byte for the end.
+    /// `connection` and its kind are not part of it.
+    pub fn weight(self) -> u64 {
+        let words = match self.head.status {
+            0 => self.head.method.len() + self.head.target.len(),
+            _ => 3 + self.head.target.len(),
+        };
+        let fields: usize = self
+            .fields()
+            .filter(|(name, _)| {
+                let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+                name.len() != 10 || !(is(b"connection") || is(b"keep-alive"))
+            })
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        (20 + "HTTP/1.1".len() + words + fields + 1) as u64
+    }
+
     /// The first field line called `name`.
     pub fn value(self, name: &'a [u8]) -> Option<&'a [u8]> {
         self.values(name).next()
     }
 }
+
+/// Most text that rules may add to one message. What they replace counts until the message is over.
+const ADDED: usize = 64 * 1024;
 
 /// A head that may be rewritten, and the received bytes it refers to.
 #[derive(Debug)]
@@ -88,6 +110,11 @@ impl<'a> HeadMut<'a> {
     /// Reads the message as it stands now.
     pub fn as_ref(&self) -> HeadRef<'_> {
         HeadRef::new(self.head, self.received)
+    }
+
+    /// Whether rules may add so many bytes more.
+    pub fn has_room(&self, more: usize) -> bool {
+        self.head.arena.len().saturating_add(more) <= ADDED
     }
 
     /// Appends a field line.

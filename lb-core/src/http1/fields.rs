@@ -71,13 +71,14 @@ pub(super) fn read(
 
 /// One field line that starts at `start` of the received bytes.
 fn field(content: &[u8], start: usize, leniency: Leniency) -> Result<Field, Error> {
-    let colon = content
+    let mut colon = content
         .iter()
         .position(|&b| !text::is_tchar(b))
         .unwrap_or(content.len());
     // RFC 9112 §5.1: no white space between name and colon.
     if colon == 0 || content.get(colon) != Some(&b':') {
-        return Err(Error::FieldName);
+        let odd = leniency.odd_characters.then(|| odd_name(content));
+        colon = odd.flatten().ok_or(Error::FieldName)?;
     }
     let value = content.get(colon + 1..).unwrap_or_default();
     if !text::is_field_value(value) {
@@ -91,6 +92,12 @@ fn field(content: &[u8], start: usize, leniency: Leniency) -> Result<Field, Erro
         name: Text::received(start, colon),
         value: Text::received(start + colon + 1 + front, value.len() - front - back),
     })
+}
+
+/// Length of a name that is no token.
+fn odd_name(content: &[u8]) -> Option<usize> {
+    let colon = memchr::memchr(b':', content)?;
+    text::is_unbroken(content.get(..colon)?).then_some(colon)
 }
 
 /// RFC 9112 §5.2: a folded line is joined to the value before it by a space.

@@ -58,6 +58,12 @@ impl RequestDecoder {
         self.line_done = false;
     }
 
+    /// Makes ready for the next request, to be read like this.
+    pub fn reset_to(&mut self, leniency: Leniency) {
+        self.leniency = leniency;
+        self.reset();
+    }
+
     /// Lets requests go without a `Host`: those of HTTP/2 may (RFC 9113 §8.3.1).
     pub fn allow_no_host(&mut self, allowed: bool) {
         self.no_host = allowed;
@@ -80,7 +86,7 @@ impl RequestDecoder {
                 return Ok(Progress::Partial);
             };
             head.clear();
-            parse_line(bytes, line, head)?;
+            parse_line(bytes, line, head, self.leniency)?;
             self.line_done = true;
         }
         if !fields::read(bytes, &mut self.at, head, self.limits, self.leniency)? {
@@ -159,7 +165,8 @@ impl RequestDecoder {
             let required = view.version() != Version::Http10 && !lenient;
             return if required { Err(Error::Host) } else { Ok(()) };
         };
-        if facts.hosts > 1 || !is_authority(host) {
+        // RFC 9112 §3.2: an empty one says that there is no authority; it is none that any other target has.
+        if facts.hosts > 1 || !(host.is_empty() || is_authority(host)) {
             return Err(Error::Host);
         }
         let target = view.target();
@@ -191,7 +198,7 @@ impl RequestDecoder {
 }
 
 /// `method SP target SP version`, each separated by exactly one space.
-fn parse_line(bytes: &[u8], line: Line, head: &mut Head) -> Result<(), Error> {
+fn parse_line(bytes: &[u8], line: Line, head: &mut Head, leniency: Leniency) -> Result<(), Error> {
     let content = line.of(bytes);
     let method_len = memchr::memchr(b' ', content).ok_or(Error::Method)?;
     let (method, rest) = content.split_at(method_len);
@@ -202,7 +209,8 @@ fn parse_line(bytes: &[u8], line: Line, head: &mut Head) -> Result<(), Error> {
     let target_len = memchr::memchr(b' ', rest).ok_or(Error::VersionSyntax)?;
     let (target, version) = rest.split_at(target_len);
     let version = self::version(version.get(1..).unwrap_or_default())?;
-    if !text::is_target(target) || !has_valid_form(method, target) {
+    let valid = text::is_target(target) || leniency.odd_characters && text::is_unbroken(target);
+    if !valid || !has_valid_form(method, target) {
         return Err(Error::Target);
     }
     head.set_request(

@@ -58,6 +58,11 @@ impl ResponseDecoder {
         self.next();
     }
 
+    /// How responses are read from now on.
+    pub fn read_with(&mut self, leniency: Leniency) {
+        self.leniency = leniency;
+    }
+
     /// Makes ready for the response after an interim one.
     pub fn next(&mut self) {
         self.at = 0;

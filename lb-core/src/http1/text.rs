@@ -65,6 +65,13 @@ pub(crate) fn is_target(text: &[u8]) -> bool {
     })
 }
 
+/// Bytes that no reader takes for the end of a word: none of the control characters, and no blank.
+pub(super) fn is_unbroken(text: &[u8]) -> bool {
+    !text
+        .iter()
+        .fold(text.is_empty(), |bad, &b| bad | (b <= 0x20) | (b == 0x7f))
+}
+
 /// Leading and trailing spaces and tabs as (front, back) counts.
 pub(super) fn padding(text: &[u8]) -> (usize, usize) {
     let blank = |b: &u8| *b == b' ' || *b == b'\t';

@@ -34,6 +34,11 @@ pub fn connect(source: SocketAddr, destination: SocketAddr, frontend: &str, http
     format!("Connect from {source}:{source_port} to {destination}:{port} ({frontend}/{mode})")
 }
 
+/// A response that was refused because a cache could keep it with its cookie.
+pub fn cacheable_cookie(backend: &str, server: &str) -> String {
+    format!("Blocking cacheable cookie in response from instance {backend}, server {server}.")
+}
+
 /// A client's connection in HTTP/2 that was closed because it was a flood of frames; `words` say of which.
 pub fn http2_flood(source: SocketAddr, frontend: &str, words: &str) -> String {
     let address = source.ip().to_canonical();

@@ -7,7 +7,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use super::{ConnectionInfo, RequestView, RuleState, Scope, World};
+use super::{ConnectionInfo, RequestView, RuleState, Scope, Side, World};
 use crate::{
     backend::Backend,
     config::Timeouts,
@@ -136,6 +136,10 @@ impl World for Alone {
     }
 
     fn number(&self, _: &str) -> Option<u32> {
+        None
+    }
+
+    fn capture_length(&self, _: &str, _: Side, _: usize) -> Option<usize> {
         None
     }
 

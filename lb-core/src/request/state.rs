@@ -2,8 +2,9 @@
 
 use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
-use super::{Addresses, ServerSession, World};
+use super::{Addresses, Captures, ServerSession, Side, World, captures::Capture};
 use crate::{
+    backend::Precedence,
     compression::Algorithm,
     expr::{OwnedValue, Value},
     stick_table::Trackers,
@@ -36,6 +37,8 @@ pub struct RuleState {
     pub last_rule: Option<Arc<Origin>>,
     /// The rule that waits for more bytes: those before it are not run again.
     pub(crate) awaiting: u32,
+    /// Rewrites of the list of rules that is evaluated may fail (`strict-mode off`).
+    pub(crate) lenient: bool,
     /// Memory for values that are being built.
     pub(crate) scratch: Vec<u8>,
 }
@@ -45,6 +48,7 @@ impl RuleState {
     /// stay.
     pub fn begin_transaction(&mut self) {
         self.variables.forget(Scope::Transaction);
+        self.settle_captures();
         self.captures.clear();
         self.log_level = None;
         self.marks = None;
@@ -70,6 +74,40 @@ impl RuleState {
             (Scope::Process, Some(world), Some(value)) => world.variables().set(name, value),
             (Scope::Process, Some(world), None) => world.variables().unset(name),
             (_, _, value) => self.variables.note(scope, name, value),
+        }
+    }
+
+    /// Captures a value while an expression is evaluated, which sees no more than a view: in a slot of `frontend`, if it
+    /// has that one.
+    pub(crate) fn note_capture(&self, frontend: &str, side: Side, slot: usize, value: &[u8]) {
+        let length = match &self.world {
+            Some(world) => world.capture_length(frontend, side, slot),
+            None => Some(usize::MAX),
+        };
+        if let Some(length) = length {
+            let kept = value.get(..length).unwrap_or(value).to_vec();
+            self.variables.note_capture((side, slot, kept));
+        }
+    }
+
+    /// The value that was captured in a slot.
+    pub(crate) fn captured(&self, side: Side, slot: usize) -> Option<Value<'_>> {
+        if let Some(noted) = self.variables.noted_capture(side, slot) {
+            return Some(Value::String(noted.into()));
+        }
+        self.captures.value(side, slot).map(Value::text)
+    }
+
+    /// Captures a value in a slot, if there is one such.
+    pub(crate) fn capture(&mut self, side: Side, slot: usize, value: Vec<u8>) {
+        self.settle_captures();
+        self.captures.put((side, slot, value));
+    }
+
+    /// Puts what expressions have captured into its slots.
+    pub(crate) fn settle_captures(&mut self) {
+        for capture in self.variables.take_captures() {
+            self.captures.put(capture);
         }
     }
 
@@ -161,10 +199,12 @@ pub struct Variables {
 
 type Variable = (Scope, Arc<str>, OwnedValue);
 
-/// Changes that wait until the variables may be changed; one for each name.
+/// Changes that wait until the state may be changed.
 #[derive(Debug, Default)]
 struct Noted {
+    /// Of variables: one for each name.
     changes: Vec<(Scope, Arc<str>, Option<OwnedValue>)>,
+    captures: Vec<Capture>,
 }
 
 impl fmt::Debug for Variables {
@@ -213,6 +253,26 @@ impl Variables {
         });
     }
 
+    fn note_capture(&self, capture: Capture) {
+        self.with_noted(|noted| noted.get_or_insert_default().captures.push(capture));
+    }
+
+    fn noted_capture(&self, side: Side, slot: usize) -> Option<Vec<u8>> {
+        self.with_noted(|noted| {
+            let mut newest = noted.as_deref()?.captures.iter().rev();
+            let (.., value) = newest.find(|(of, at, _)| (*of, *at) == (side, slot))?;
+            Some(value.clone())
+        })
+    }
+
+    fn take_captures(&mut self) -> Vec<Capture> {
+        let noted = self.noted.get_mut();
+        noted
+            .as_mut()
+            .map(|noted| std::mem::take(&mut noted.captures))
+            .unwrap_or_default()
+    }
+
     /// What `act` makes of the changes that were noted. Nothing that it does comes back here.
     fn with_noted<T>(&self, act: impl FnOnce(&mut Option<Box<Noted>>) -> T) -> T {
         let mut noted = self.noted.take();
@@ -223,14 +283,17 @@ impl Variables {
 
     /// Carries out what was noted.
     fn settle(&mut self) {
-        let Some(noted) = self.noted.get_mut().take() else {
+        let Some(mut noted) = self.noted.get_mut().take() else {
             return;
         };
-        for (scope, name, value) in noted.changes {
+        for (scope, name, value) in noted.changes.drain(..) {
             match value {
                 Some(value) => self.put(scope, &name, value),
                 None => self.entries.retain(|(_, n, _)| *n != name),
             }
+        }
+        if !noted.captures.is_empty() {
+            self.noted.set(Some(noted));
         }
     }
 
@@ -268,23 +331,6 @@ impl Variables {
     }
 }
 
-/// Captured values in the order of their declarations; `None` where nothing was found.
-#[derive(Debug, Default)]
-pub struct Captures {
-    /// `capture request header` and `http-request capture`.
-    pub request: Vec<Option<Vec<u8>>>,
-    /// `capture response header`.
-    pub response: Vec<Option<Vec<u8>>>,
-}
-
-impl Captures {
-    /// Forgets every value.
-    pub fn clear(&mut self) {
-        self.request.clear();
-        self.response.clear();
-    }
-}
-
 /// What a request is marked with for the log and for servers.
 #[derive(Debug, Default)]
 pub struct Marks {
@@ -304,6 +350,12 @@ pub struct Marks {
     pub reset_hops: Option<u8>,
     /// What the content of the response is compressed by.
     pub compressed: Option<Algorithm>,
+    /// `set-priority-class` and `set-priority-offset`.
+    pub precedence: Precedence,
+    /// Rewrites that failed.
+    pub failed_rewrites: u32,
+    /// Lines of early hints that wait to be sent.
+    pub hints: Vec<u8>,
     /// Bodies that were waited for, as far as they came.
     pub bodies: Bodies,
 }
@@ -324,6 +376,13 @@ impl RuleState {
         &mut self.marked().bodies
     }
 
+    #[cfg(feature = "tokio")]
+    /// Whether early hints wait to be sent.
+    pub(crate) fn has_hints(&self) -> bool {
+        let marks = self.marks.as_ref();
+        marks.is_some_and(|marks| !marks.hints.is_empty())
+    }
+
     /// What rules made of the addresses.
     pub(crate) fn addresses(&self) -> Option<Addresses> {
         self.marks.as_ref()?.addresses
@@ -332,6 +391,12 @@ impl RuleState {
     /// The marks, to be added to.
     pub(crate) fn marked(&mut self) -> &mut Marks {
         self.marks.get_or_insert_default()
+    }
+
+    /// `set-priority-class` and `set-priority-offset`.
+    pub(crate) fn precedence(&self) -> Precedence {
+        let marks = self.marks.as_ref();
+        marks.map_or(Precedence::default(), |marks| marks.precedence)
     }
 
     /// `set-timeout`: those of server and tunnel.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::ProcessVariables;
+use super::{ProcessVariables, Side};
 use crate::{backend::Backend, config::Timeouts, stats::FrontendCounters, stick_table::StickTable};
 
 /// The tables, backends and frontends that rules can name. Whoever runs the rules implements it.
@@ -17,6 +17,8 @@ pub trait World: fmt::Debug + Send + Sync {
     fn timeouts(&self, backend: &str) -> Option<&Timeouts>;
     /// The number of a proxy.
     fn number(&self, proxy: &str) -> Option<u32>;
+    /// How much is kept in a slot for captures of a frontend; `None` if it has no such slot.
+    fn capture_length(&self, frontend: &str, side: Side, slot: usize) -> Option<usize>;
     /// Variables of the process.
     fn variables(&self) -> &ProcessVariables;
 }

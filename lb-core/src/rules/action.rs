@@ -82,14 +82,22 @@ pub(super) enum Action {
     SetTag(usize, Column, Box<Expr>),
     /// Set the value of a key in the file of a map.
     SetMap(Arc<PatternFile>, LogFormat, LogFormat),
-    /// Take a key out of the file of a map.
-    DeleteFromMap(Arc<PatternFile>, LogFormat),
+    /// Take a key out of the file of a map, or of patterns.
+    DeleteKey(Arc<PatternFile>, LogFormat),
     /// Make another of an address.
     SetAddress(AddressPart, Box<Expr>),
     /// Go over to HTTP.
     SwitchMode,
     /// Wait for the body, so long at most and for so many bytes.
     WaitForBody(Duration, usize),
+    /// Whom the stream goes before if it has to wait for a server.
+    SetPriority(PriorityPart, Box<Expr>),
+    /// Whether a rewrite that fails ends the request, for the rules that follow.
+    StrictMode(bool),
+    /// Add a key to a file of patterns.
+    AddPattern(Arc<PatternFile>, LogFormat),
+    /// Add a field to the early hints.
+    Hint(Box<[u8]>, LogFormat),
     /// Accepted for compatibility.
     Nothing,
 }
@@ -101,6 +109,13 @@ pub(super) enum AddressPart {
     SourcePort,
     Destination,
     DestinationPort,
+}
+
+/// What `set-priority-class` and `set-priority-offset` change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PriorityPart {
+    Class,
+    Offset,
 }
 
 /// Whose patience `set-timeout` changes.

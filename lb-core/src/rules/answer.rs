@@ -33,6 +33,7 @@ impl ProxyRules {
             now,
             connection,
             request,
+            peeked: false,
             awaits_request: false,
             payload: &[],
             response: response.filter(|_| delay.is_some()),

@@ -1,5 +1,6 @@
 //! From the words of configuration lines to compiled rules.
 
+mod affinity;
 mod captures;
 mod maps;
 
@@ -9,7 +10,6 @@ use super::{
     ProxyRules, Rule, RuleError, RuleWarning, Rules, User,
     action::{self, Action, Context, Place},
     choose::{Choice, Name},
-    stick::Stick,
     words::{Words, inspect_delay},
 };
 use crate::{
@@ -119,6 +119,11 @@ impl<'l> RulesBuilder<'l> {
         self.definitions.proxies = Some(all);
     }
 
+    /// Whether the next line stands in a `defaults` section: what belongs to a proxy must be named with it.
+    pub fn in_defaults(&mut self, it_does: bool) {
+        self.definitions.in_defaults = it_does;
+    }
+
     /// Where the next line stands: `last_rule_file` and `last_rule_line` tell it of the rule that ended an evaluation.
     pub fn origin(&mut self, file: Arc<str>, line: u32) {
         self.definitions.origin = Some(Arc::new(Origin { file, line }));
@@ -143,56 +148,6 @@ impl<'l> RulesBuilder<'l> {
         let (status, template) = action::error(&mut Words::new(words), &mut context)?;
         self.rules.errors.insert(status, template);
         Ok(warnings)
-    }
-
-    /// `stick on|match|store-request|store-response KEY [table T] [if|unless CONDITION]`.
-    pub fn stick(&mut self, words: &[&str]) -> Parsed {
-        self.read_maps(words)?;
-        let mut cursor = Words::new(words);
-        const WORDS: &str = "on, match, store-request or store-response";
-        let (matches, stores, place) = match cursor.required(WORDS)? {
-            "on" => (true, true, Place::TcpContent),
-            "match" => (true, false, Place::TcpContent),
-            "store-request" => (false, true, Place::TcpContent),
-            "store-response" => (false, true, Place::TcpResponse),
-            other => {
-                return Err(cursor
-                    .wrong(format!("unexpected '{other}' after 'stick'"))
-                    .expecting(WORDS));
-            }
-        };
-        let stage = stage(place);
-        let mut warnings = Vec::new();
-        let mut slots = self.rules.slots;
-        let mut context = Context {
-            place,
-            site: self.site(stage),
-            slots: &mut slots,
-            lengths: &self.lengths,
-            warnings: &mut warnings,
-        };
-        let at = cursor.at();
-        let key = action::expression(&mut cursor, &mut context)?;
-        let table = action::table_of(&mut cursor, &context, at, &key)?;
-        let condition = self.condition_after(&cursor, stage, &mut warnings)?;
-        let list = match place {
-            Place::TcpResponse => &mut self.rules.learned,
-            _ => &mut self.rules.sticks,
-        };
-        list.push(Stick {
-            matches,
-            stores,
-            key,
-            table,
-            condition,
-        });
-        Ok(warnings)
-    }
-
-    /// Proxies whose tables `stick` lines use: they have to store servers.
-    pub fn stick_tables(&self) -> impl Iterator<Item = &Arc<str>> {
-        let all = self.rules.sticks.iter().chain(&self.rules.learned);
-        all.filter_map(|s| s.table.as_ref())
     }
 
     /// `monitor fail if|unless CONDITION`.
@@ -370,8 +325,10 @@ impl<'l> RulesBuilder<'l> {
             acls,
             blocks,
             mut rules,
+            lengths,
             ..
         } = self;
+        rules.lengths = lengths;
         rules.http_request.splice(0..0, blocks);
         // ACLs may have got further lines after their first use.
         for list in [
@@ -393,6 +350,7 @@ impl<'l> RulesBuilder<'l> {
             .chain(&mut rules.learned)
             .map(|stick| &mut stick.condition)
             .chain(&mut rules.monitor_fail)
+            .chain(rules.persist.iter_mut().map(|(_, condition)| condition))
             .for_each(|condition| condition.complete(&acls));
         for list in [&mut rules.backends, &mut rules.servers] {
             list.iter_mut()

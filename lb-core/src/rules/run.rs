@@ -7,14 +7,17 @@ use std::{
 
 use super::{
     Redirect, Reply, Rule, Service,
-    action::{Action, AddressPart, Kind, edit_headers, edit_target, sanitize, token},
+    action::{Action, AddressPart, Kind, PriorityPart, edit_headers, edit_target, sanitize, token},
 };
 use crate::{
     acl::Truth,
+    backend::Precedence,
     expr::{OwnedValue, Value, Which},
     head::{HeadMut, HeadRef},
     log::LogFormat,
-    request::{Addresses, Assignment, ConnectionInfo, LogLevel, RequestView, RuleState, Scope},
+    request::{
+        Addresses, Assignment, ConnectionInfo, LogLevel, RequestView, RuleState, Scope, Side,
+    },
     stick_table::{Level, Tracked},
 };
 
@@ -37,9 +40,14 @@ pub(super) enum Ending {
     Close,
     /// What follows is HTTP.
     SwitchMode,
+    /// A rewrite failed that must not.
+    Failed,
     /// A condition depends on bytes that are not there yet.
     Unknown,
 }
+
+/// A rewrite that was not carried out.
+struct Failed;
 
 /// What an action does to the run.
 enum Step {
@@ -95,6 +103,7 @@ pub(super) struct Bytes<'b> {
     pub(super) now: Instant,
     pub(super) connection: &'b ConnectionInfo,
     pub(super) request: Option<HeadRef<'b>>,
+    pub(super) peeked: bool,
     pub(super) awaits_request: bool,
     pub(super) payload: &'b [u8],
     pub(super) response: Option<HeadRef<'b>>,
@@ -111,6 +120,7 @@ impl<'b> Bytes<'b> {
         let mut view = RequestView::new(self.now, self.connection, state)
             .with_payload(self.payload, self.complete);
         view.request = self.request;
+        view.peeked = self.peeked;
         view.awaits_request = self.awaits_request;
         view.response = self.response;
         view.answer = self.answer;
@@ -144,6 +154,9 @@ impl Message<'_, '_> {
 
     /// Runs `rules` in order, from that of index `first` on.
     pub(super) fn run(&mut self, rules: &[Rule], first: usize) -> Ending {
+        if first == 0 {
+            self.state.lenient = false;
+        }
         for (index, rule) in rules.iter().enumerate().skip(first) {
             if !rule.condition.holds(&self.view()) {
                 continue;
@@ -186,44 +199,64 @@ impl Message<'_, '_> {
                 Ok(()) => return Step::Next,
                 Err(_) => Ending::Deny(400, None),
             },
-            edit => {
-                self.edit(edit);
+            Action::StrictMode(strict) => {
+                self.state.lenient = !*strict;
                 return Step::Next;
             }
+            edit => match self.edit(edit) {
+                Ok(()) => return Step::Next,
+                Err(Failed) => {
+                    let failed = &mut self.state.marked().failed_rewrites;
+                    *failed = failed.saturating_add(1);
+                    match self.state.lenient {
+                        true => return Step::Next,
+                        false => Ending::Failed,
+                    }
+                }
+            },
         })
     }
 
-    fn edit(&mut self, action: &Action) {
+    fn edit(&mut self, action: &Action) -> Result<(), Failed> {
         match action {
             Action::Header(edit) => {
                 let mut text = match edit.format() {
                     Some(format) => self.render(format),
                     None => std::mem::take(&mut self.state.scratch),
                 };
-                edit_headers(edit, &mut text, self.head);
+                let fits = self.head.has_room(text.len());
+                if fits {
+                    edit_headers(edit, &mut text, self.head);
+                }
                 self.state.scratch = text;
+                fits.then_some(()).ok_or(Failed)
             }
             Action::Target(edit) => {
                 let text = self.render(edit.format());
-                edit_target(edit, &text, self.head);
+                let done = self.head.has_room(text.len()) && edit_target(edit, &text, self.head);
                 self.state.scratch = text;
+                done.then_some(()).ok_or(Failed)
             }
             Action::SetMethod(format) => {
                 let text = self.render(format);
-                if token(&text) {
+                let done = token(&text) && self.head.has_room(text.len());
+                if done {
                     self.head.set_method(&text);
                 }
                 self.state.scratch = text;
+                done.then_some(()).ok_or(Failed)
             }
             Action::SetStatus(status, reason) => {
                 let mut reason = reason.as_deref().unwrap_or_default().as_bytes().to_vec();
                 sanitize(&mut reason);
                 self.head.set_status(*status, &reason);
+                Ok(())
             }
             other => {
                 if let Some(change) = Change::of(other, &self.view()) {
                     change.apply(self.state);
                 }
+                Ok(())
             }
         }
     }
@@ -269,15 +302,31 @@ fn changed(part: AddressPart, value: Value<'_>, view: &RequestView<'_>) -> Optio
     Some(addresses)
 }
 
+/// The precedence with another part, within its bounds.
+fn preferred(part: PriorityPart, value: i64, view: &RequestView<'_>) -> Precedence {
+    let mut precedence = view.state.precedence();
+    match part {
+        PriorityPart::Class => {
+            precedence.class = i16::try_from(value.clamp(-2047, 2047)).unwrap_or_default();
+        }
+        PriorityPart::Offset => {
+            precedence.offset = i32::try_from(value.clamp(-524_287, 524_287)).unwrap_or_default();
+        }
+    }
+    precedence
+}
+
 /// What an action changes in the state of the stream.
 enum Change {
     Set(Scope, Arc<str>, OwnedValue),
     Unset(Scope, Arc<str>),
     Timeout(Kind, Duration),
     LogLevel(LogLevel),
-    Capture(usize, Vec<u8>, bool),
+    Capture(usize, Vec<u8>, Side),
     Track(Level, usize, Tracked),
     Addresses(Addresses),
+    Hint(Box<[u8]>, Vec<u8>),
+    Precedence(Precedence),
 }
 
 impl Change {
@@ -292,13 +341,21 @@ impl Change {
             Action::SetAddress(part, expr) => {
                 Some(Self::Addresses(changed(*part, expr.value(view)?, view)?))
             }
+            Action::SetPriority(part, expr) => {
+                let value = expr.value(view)?.integer()?;
+                Some(Self::Precedence(preferred(*part, value, view)))
+            }
             Action::SetTimeout(which, span) => Some(Self::Timeout(*which, span.length(view)?)),
             Action::UnsetVariable(scope, name) => Some(Self::Unset(*scope, Arc::clone(name))),
             Action::SetLogLevel(level) => Some(Self::LogLevel(*level)),
             Action::Capture(expr, slot, length) => {
                 let mut text = expr.value(view)?.into_text().into_owned();
                 text.truncate(*length);
-                Some(Self::Capture(*slot, text, view.response.is_some()))
+                let side = match view.response {
+                    None => Side::Request,
+                    Some(_) => Side::Response,
+                };
+                Some(Self::Capture(*slot, text, side))
             }
             Action::Track(track) => {
                 let tracked = track.begin(view)?;
@@ -322,7 +379,16 @@ impl Change {
                 file.put(&written(key, view), &written(value, view));
                 None
             }
-            Action::DeleteFromMap(file, key) => {
+            Action::AddPattern(file, key) => {
+                file.put(&written(key, view), b"");
+                None
+            }
+            Action::Hint(name, format) => {
+                let mut value = written(format, view);
+                sanitize(&mut value);
+                Some(Self::Hint(name.clone(), value))
+            }
+            Action::DeleteKey(file, key) => {
                 file.remove(Which::Key(&written(key, view)));
                 None
             }
@@ -344,18 +410,15 @@ impl Change {
             Self::Timeout(Kind::Tunnel, span) => state.marked().tunnel_timeout = Some(span),
             Self::Addresses(addresses) => state.marked().addresses = Some(addresses),
             Self::Track(level, counter, tracked) => state.trackers.begin(level, counter, tracked),
+            Self::Precedence(precedence) => state.marked().precedence = precedence,
             Self::LogLevel(level) => state.log_level = Some(level),
-            Self::Capture(slot, text, of_response) => {
-                let captures = if of_response {
-                    &mut state.captures.response
-                } else {
-                    &mut state.captures.request
-                };
-                // A slot that was never declared is no slot.
-                if let Some(place) = captures.get_mut(slot) {
-                    *place = Some(text);
+            Self::Hint(name, value) => {
+                let hints = &mut state.marked().hints;
+                for part in [&*name, b": ", value.as_slice(), b"\r\n"] {
+                    hints.extend_from_slice(part);
                 }
             }
+            Self::Capture(slot, text, side) => state.capture(side, slot, text),
         }
     }
 }

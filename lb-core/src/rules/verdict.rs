@@ -102,6 +102,8 @@ pub enum RequestVerdict {
     SilentDrop,
     /// Close the connection without an answer.
     Reject,
+    /// A rewrite failed that must not (`strict-mode`): 500.
+    Fail,
 }
 
 /// After `http-response` and `http-after-response`.
@@ -129,6 +131,20 @@ pub enum ResponseVerdict {
     Return(Box<Reply>),
     /// Forget the connection without telling the client: [`Marks::reset_hops`](crate::request::Marks::reset_hops).
     SilentDrop,
+    /// A rewrite failed that must not (`strict-mode`): 500.
+    Fail,
+}
+
+/// What becomes of the persistence cookie of a request (`force-persist`, `ignore-persist`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Persist {
+    /// It leads to its server if that is up.
+    #[default]
+    Usual,
+    /// It leads to its server even if that is down, and nowhere else.
+    Forced,
+    /// It leads nowhere.
+    Ignored,
 }
 
 /// A redirection.

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod content;
+mod own;
 
 use std::{
     io::{Read, Write},

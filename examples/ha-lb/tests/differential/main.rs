@@ -35,6 +35,7 @@ mod inspected;
 mod limits;
 mod maps;
 mod marks;
+mod messages;
 mod modes;
 mod names;
 mod replies;

@@ -93,6 +93,7 @@ const CASES: &[Case] = &[
     get("rules_denied_body_later", &[Step::Send(b"POST /denied HTTP/1.1\r\nHost: h\r\nContent-Length: 400000\r\n\r\nbody"), Step::Until(b"</html>"), Step::Fill(b'x', 10000)]),
     get("rules_deny_status", &[Step::Send(b"GET /slow-down HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("rules_redirect", &[Step::Send(b"GET /moved HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("rules_redirect_post", &[Step::Send(b"POST /moved HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")]),
     get("rules_redirect_prefix", &[Step::Send(b"GET /prefix/a?b HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("rules_redirect_scheme", &[Step::Send(b"GET /scheme HTTP/1.1\r\nHost: h:81\r\n\r\n")]),
     get("rules_redirect_cookie", &[Step::Send(b"GET /cookie HTTP/1.1\r\nHost: h\r\n\r\n")]),

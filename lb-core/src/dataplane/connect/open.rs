@@ -67,11 +67,19 @@ impl Connection {
             send_proxy_header(header, &mut server).await?;
         }
         if config.tls.is_some() {
-            server = self.secure(need, lease, server, told.name).await?;
+            let offered = match told.protocol {
+                None => None,
+                Some(Protocol::Http2) => Some("h2"),
+                Some(_) => Some("http/1.1"),
+            };
+            let name = (told.name, offered);
+            server = self.secure(need, lease, server, name).await?;
         }
-        let negotiated =
-            config.protocol == Protocol::Negotiated && server.stream.alpn() == Some(b"h2");
-        if need.request.is_some() && (negotiated || config.protocol == Protocol::Http2) {
+        let in_http2 = match told.protocol.unwrap_or(config.protocol) {
+            Protocol::Negotiated => server.stream.alpn() == Some(b"h2"),
+            protocol => protocol == Protocol::Http2,
+        };
+        if need.request.is_some() && in_http2 {
             // Boxed: few need it.
             return Box::pin(self.multiplex(need, lease, server, told.key)).await;
         }

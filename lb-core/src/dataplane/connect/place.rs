@@ -31,6 +31,8 @@ impl Connection {
             exclude,
             forced: need.forced,
             stuck: need.sticks.0,
+            insists: need.insists,
+            precedence: self.state.precedence(),
         };
         let mut ticket = match need.backend.assign(now, &key) {
             Assignment::Leased(lease) => {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     backend::Lease,
-    config::HttpReuse,
+    config::{HttpReuse, Protocol},
     server::{Server, ServerKey},
 };
 
@@ -90,19 +90,19 @@ impl Connection {
             .put(&lease, server.stream, key, carried, now);
     }
 
-    /// What tells a connection from others to the same server, where it depends on the client: only requests for
-    /// which all of it is the same may share one.
+    /// What tells a connection from others to the same server, where it depends on the client or on what is spoken:
+    /// only requests for which all of it is the same may share one.
     pub(super) fn own_key(
         &self,
         lease: &Lease,
-        name: Option<&[u8]>,
-        header: Option<&[u8]>,
+        (name, header): (Option<&[u8]>, Option<&[u8]>),
+        protocol: Option<Protocol>,
     ) -> Option<Box<[u8]>> {
         let server = lease.server()?;
         let config = server.config();
         let anywhere =
             config.map_port.is_some() || config.address.is_some_and(|at| at.ip().is_unspecified());
-        if header.is_none() && !anywhere {
+        if header.is_none() && !anywhere && protocol.is_none() {
             return None;
         }
         let mut key = name.unwrap_or_default().to_vec();
@@ -112,6 +112,10 @@ impl Connection {
         }
         key.push(0);
         key.extend_from_slice(header.unwrap_or_default());
+        if let Some(protocol) = protocol {
+            key.push(0);
+            key.push(if protocol == Protocol::Http2 { 2 } else { 1 });
+        }
         Some(key.into())
     }
 }

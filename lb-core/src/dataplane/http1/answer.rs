@@ -88,7 +88,7 @@ impl Answer {
         }
         let status = self.status();
         x.trace.status = Some(status);
-        let body_read = request.is_some_and(|r| match x.forwarding {
+        let body_read = request.is_some_and(|r| match x.forwarding && !x.up.is_untouched() {
             true => x.up.is_taken(),
             false => r.framing.is_empty() || swallow(connection, r),
         });
@@ -137,6 +137,8 @@ impl Answer {
         }
         let out = x.down.ahead();
         let head_len = memchr::memmem::find(out, b"\r\n\r\n").map_or(out.len(), |at| at + 4);
+        let head = out.get_mut(..head_len).unwrap_or_default();
+        connection.adjust_case(connection.is_bogus(), head);
         x.trace.bytes_read = match self {
             // HAProxy's message parser answers these, outside of what it counts.
             Self::Raw(_) => 0,
@@ -323,6 +325,21 @@ async fn stream(
         }
         rt::yield_now().await;
     }
+}
+
+/// Sends the early hints of the rules (RFC 8297), if the client knows interim responses.
+pub(super) async fn send_hints(connection: &mut Connection, x: &mut Exchange) {
+    let hints = std::mem::take(&mut connection.state.marked().hints);
+    if x.request.version == Version::Http10 {
+        return;
+    }
+    let out = x.down.restart(Body::Done);
+    out.extend_from_slice(b"HTTP/1.1 103 Early Hints\r\n");
+    out.extend_from_slice(&hints);
+    out.extend_from_slice(b"\r\n");
+    x.trace.bytes_read += size_of_answer(out);
+    flush(connection, x).await;
+    x.down.restart(Body::Done);
 }
 
 /// Sends what lies in `x.down`; false if the client did not take it.

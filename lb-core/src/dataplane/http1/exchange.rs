@@ -50,7 +50,8 @@ struct Refusal {
 
 fn begin(connection: &mut Connection, x: &mut Exchange, number: u32) {
     let now = clock::recent();
-    x.decoder.reset();
+    let leniency = super::leniency(connection.frontend().invalid_requests);
+    x.decoder.reset_to(leniency);
     let of_http2 = connection.client.stream.http2_origin().is_some();
     x.decoder.allow_no_host(of_http2);
     x.forwarding = false;
@@ -96,8 +97,7 @@ async fn read_head(
                 x.method_len = x.line.len();
                 x.line.extend_from_slice(origin.unwrap_or_default());
                 x.line.extend_from_slice(head.target());
-                x.trace.bytes_uploaded =
-                    size_in_log(head, head.method().len() + head.target().len());
+                x.trace.bytes_uploaded = head.weight();
                 let after_head = input.get(summary.head_len..).unwrap_or_default();
                 if let Err(error) = summary.framing.check_start(after_head, super::LENIENCY) {
                     return Err(Refusal {
@@ -187,35 +187,18 @@ fn finish(connection: &mut Connection, x: &mut Exchange, valid: bool) {
     });
     // Its bytes are kept until the caller forgets them.
     let head = valid.then(|| HeadRef::new(&x.request, connection.client.input.kept()));
+    connection.state.settle_captures();
     connection.log(&mut x.trace, line, head);
     connection.state.trackers.end_stream();
     connection.idle_since = clock::recent();
 }
 
-/// The size of a head in log lines and byte counters: HAProxy counts its own internal representation, 20 bytes
-/// for the start line beside its words, every name and value, and one byte for the end. `connection` and its
-/// kind are not part of it. `words` is the length of the start line's words beside the version.
-pub(super) fn size_in_log(head: HeadRef<'_>, words: usize) -> u64 {
-    let fields: usize = head
-        .fields()
-        .filter(|(name, _)| {
-            let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-            name.len() != 10 || !(is(b"connection") || is(b"keep-alive"))
-        })
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    (20 + "HTTP/1.1".len() + words + fields + 1) as u64
-}
-
-/// The same of an answer that was written as text.
+/// The size in log lines and byte counters of an answer that was written as text.
 pub(super) fn size_of_answer(head: &[u8]) -> u64 {
     let mut parsed = Head::default();
     let mut decoder = ResponseDecoder::new(Limits::default(), Leniency::HAPROXY, Method::Get);
     match decoder.decode(head, &mut parsed) {
-        Ok(Progress::Complete(_)) => {
-            let head = HeadRef::new(&parsed, head);
-            size_in_log(head, 3 + head.reason().len())
-        }
+        Ok(Progress::Complete(_)) => HeadRef::new(&parsed, head).weight(),
         _ => head.len() as u64,
     }
 }

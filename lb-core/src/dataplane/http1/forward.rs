@@ -15,14 +15,16 @@ use crate::{
     config::{HttpMode, ProxyConfig},
     dataplane::{
         clock,
-        connect::{Need, NotDialed, Sticks},
+        connect::{Dialed, Need, NotDialed, Sticks},
         session::Connection,
         trace::Answerer,
+        websocket,
     },
     head::{HeadMut, HeadRef, Version},
     http1::{Body, ConnectionOption, Framing, Method, RequestSummary, write_request_head},
     id::ServerIndex,
     request::RequestView,
+    rules::Persist,
     server::Server,
     stick_table::Event,
 };
@@ -46,9 +48,15 @@ pub(super) async fn forward(
     };
     let forced = use_server(connection, x, proxy, backend);
     let sticks = sticks(connection, x, proxy, backend);
-    let cookie = take_cookie(connection, x, backend);
+    x.persist = persist(connection, x, proxy);
+    let ignored = x.persist == Persist::Ignored;
+    let given = take_cookie(connection, x, backend);
+    let unused = ignored && given.is_some();
+    let cookie = given.filter(|_| !ignored);
     let hash = hash(connection, x, backend);
     write_request(connection, x, summary, proxy);
+    let head = HeadRef::new(&x.request, connection.client.input.kept());
+    let websocket = summary.upgrade && websocket::is_asked_for(head);
     let mut reuse = true;
     let mut refusals = 0;
     loop {
@@ -61,6 +69,8 @@ pub(super) async fn forward(
             forced,
             sticks: &sticks,
             reuse: (reuse && summary.framing != Framing::Tunnel).then_some(number),
+            insists: x.persist == Persist::Forced,
+            websocket,
             end_is_abort: x.ends_at_client_end,
         };
         let mut dialed = match connection.dial(&mut x.trace, &need).await {
@@ -72,8 +82,10 @@ pub(super) async fn forward(
             server: connection.state.own_timeouts().0.or(proxy.timeouts.server),
         };
         if backend.cookie().is_some() {
-            x.trace.termination.client_cookie = letter(dialed.lease.persistence().letter());
+            let found = dialed.lease.persistence().letter();
+            x.trace.termination.client_cookie = letter(if unused { 'U' } else { found });
         }
+        name_server(connection, x, summary, proxy, &dialed);
         let response = send::await_response(connection, x, &mut dialed.server, patience).await;
         let failed = match response {
             Ok(response) => {
@@ -179,6 +191,53 @@ fn take_cookie(connection: &Connection, x: &mut Exchange, backend: &Backend) -> 
     value
 }
 
+/// What `force-persist` and `ignore-persist` say.
+fn persist(connection: &Connection, x: &Exchange, proxy: &ProxyConfig) -> Persist {
+    if !proxy.rules.treats_persistence() {
+        return Persist::Usual;
+    }
+    let head = HeadRef::new(&x.request, connection.client.input.kept());
+    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
+        .with_request(head)
+        .with_backend(&proxy.name);
+    proxy.rules.persistence(&view)
+}
+
+/// `http-send-name-header`: the head that goes out names the server, each one that is tried its own.
+fn name_server(
+    connection: &Connection,
+    x: &mut Exchange,
+    summary: &RequestSummary,
+    proxy: &ProxyConfig,
+    dialed: &Dialed,
+) {
+    let header = proxy
+        .backend
+        .as_ref()
+        .and_then(|b| b.send_name_header.as_ref());
+    let (Some(header), Some(server)) = (header, dialed.lease.server()) else {
+        return;
+    };
+    let received = connection.client.input.kept();
+    let mut head = HeadMut::new(&mut x.request, received);
+    head.set(header.as_bytes(), server.config().name.as_bytes());
+    let option = option_to_server(connection, summary, proxy);
+    let head = HeadRef::new(&x.request, received);
+    x.up.replace_head(|out| {
+        write_request_head(head, summary.framing, option, out);
+        connection.adjust_case(proxy.adjust_case.1, out);
+    });
+}
+
+fn option_to_server(
+    connection: &Connection,
+    summary: &RequestSummary,
+    proxy: &ProxyConfig,
+) -> ConnectionOption {
+    let mode = server_mode(connection.frontend().http_mode, proxy.http_mode);
+    ConnectionOption::to_server(summary, mode)
+}
+
 /// Writes the head for the server and makes the body ready.
 fn write_request(
     connection: &Connection,
@@ -186,11 +245,10 @@ fn write_request(
     summary: &RequestSummary,
     proxy: &ProxyConfig,
 ) {
-    let mode = server_mode(connection.frontend().http_mode, proxy.http_mode);
-    let option = ConnectionOption::to_server(summary, mode);
+    let option = option_to_server(connection, summary, proxy);
     let received = connection.client.input.kept();
     let becomes_http11 =
-        x.request.version == Version::Http10 && summary.framing == Framing::Chunked;
+        x.request.version != Version::Http10 || summary.framing == Framing::Chunked;
     if summary.hostless && becomes_http11 {
         let mut head = HeadMut::new(&mut x.request, received);
         if head.as_ref().value(b"host").is_none() {
@@ -202,10 +260,13 @@ fn write_request(
     let out = x.up.restart(Body::new(summary.framing, LENIENCY));
     let head = HeadRef::new(&x.request, received);
     write_request_head(head, summary.framing, option, out);
+    connection.adjust_case(proxy.adjust_case.1, out);
     x.down.restart(Body::Done);
     // Rules may have made another method of it: the server answers that one.
     x.asked = Method::of(head.method());
     x.answers.reset(x.asked, summary.upgrade);
+    let leniency = super::leniency(proxy.invalid_responses);
+    x.answers.read_with(leniency);
     x.forwarding = true;
     x.ends_at_client_end = proxy.backend.as_ref().is_some_and(|b| b.abort_on_close);
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, task::Poll, time::Duration};
 
 use super::{
     Exchange,
-    answer::Answer,
+    answer::{self, Answer},
     hold::{self, Wait},
 };
 use crate::{
@@ -173,6 +173,9 @@ async fn apply(
             verdict => break verdict,
         }
     };
+    if connection.state.has_hints() {
+        Box::pin(answer::send_hints(connection, x)).await;
+    }
     match verdict {
         RequestVerdict::Continue => match restrict_names(connection, x, proxy) {
             Some(refused) => Some(refused),
@@ -287,6 +290,11 @@ async fn refuse(
             x.trace.end_with(b'P', b'R');
             connection.count_denied(x.trace.backend);
             Prepared::Drop
+        }
+        RequestVerdict::Fail => {
+            x.trace.end_with(b'P', b'R');
+            connection.count_internal_error(x.trace.backend);
+            Prepared::Answer(Answer::Page(500))
         }
     }
 }

@@ -10,7 +10,6 @@ use std::{
 use super::{
     Exchange, LENIENCY, Next,
     answer::Answer,
-    exchange::size_in_log,
     forward::{letter, server_mode},
     hold::{self, Wait},
     inspect::{Inspected, inspect},
@@ -20,7 +19,7 @@ use crate::{
     backend::Outcome,
     compression,
     config::{ProxyConfig, Timeouts},
-    cookie::Served,
+    cookie::{self, Served},
     dataplane::{
         buffer, clock,
         connect::Dialed,
@@ -34,7 +33,8 @@ use crate::{
         Body, ChunkedDecoder, ConnectionOption, Framing, Method, RequestSummary, ResponseSummary,
         client_framing, client_stays, server_stays, write_response_head,
     },
-    rules::ResponseVerdict,
+    log::events::{self, level},
+    rules::{Persist, ResponseVerdict},
     server::{Seen, Server},
     stick_table::Event,
 };
@@ -49,8 +49,7 @@ pub(super) async fn pass_back(
     response: ResponseSummary,
 ) -> Next {
     // As received: rules and cookies come later.
-    let received = HeadRef::new(&x.response, dialed.server.input.bytes());
-    let head_size = size_in_log(received, 3 + received.reason().len());
+    let head_size = HeadRef::new(&x.response, dialed.server.input.bytes()).weight();
     note_status(connection, &dialed, response.status);
     let inspected = inspect(connection, x, proxy, &dialed);
     let ruled = match inspected {
@@ -85,6 +84,7 @@ pub(super) async fn pass_back(
         && (x.up.is_done() || drains && !connection.client.ended);
     let option = ConnectionOption::to_client(summary, &response, stays);
     begin(x, &mut dialed, &response, (framing, option), squeeze);
+    connection.adjust_case(connection.is_bogus(), x.down.ahead());
     let timeouts = (&connection.frontend().timeouts, &proxy.timeouts);
     let own = connection.state.own_timeouts();
     let mut patience = Patience {
@@ -276,18 +276,54 @@ async fn apply_rules(
                 connection.vanish();
                 return Ruled::Dropped;
             }
+            ResponseVerdict::Fail => return Ruled::Answered(rewrite_failed(connection, x)),
         }
+    }
+    if backend.backend.as_ref().is_some_and(|b| b.check_cache)
+        && let Some(answer) = check_cache(connection, x, backend, dialed)
+    {
+        return Ruled::Answered(answer);
     }
     let now = clock::recent();
     let request = HeadRef::new(&x.request, connection.client.input.kept());
     let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
     let (info, state) = (&connection.info, &mut connection.state);
     for proxy in proxies.into_iter().flatten() {
-        let _ = proxy
-            .rules
-            .on_after_response(now, info, Some(request), &mut head, state);
+        let rules = &proxy.rules;
+        let verdict = rules.on_after_response(now, info, Some(request), &mut head, state);
+        if verdict == ResponseVerdict::Fail {
+            return Ruled::Answered(rewrite_failed(connection, x));
+        }
     }
     Ruled::Passes
+}
+
+/// `option checkcache`: what is answered in place of a response that a cache could keep with its cookie.
+fn check_cache(
+    connection: &Connection,
+    x: &mut Exchange,
+    proxy: &ProxyConfig,
+    dialed: &Dialed,
+) -> Option<Answer> {
+    let head = HeadRef::new(&x.response, dialed.server.input.bytes());
+    if !cookie::is_cacheable_with_cookie(x.asked, head) {
+        return None;
+    }
+    let server = dialed.lease.server().map(Server::config);
+    let name = server.map_or("<NOSRV>", |server| &*server.name);
+    let text = events::cacheable_cookie(&proxy.name, name);
+    let sinks = &connection.worker.sinks;
+    sinks.log(proxy, level::ALERT, text.as_bytes());
+    connection.count_denied_response(&dialed.lease);
+    x.trace.end_with(b'P', b'H');
+    Some(Answer::Page(502))
+}
+
+/// A rule could not rewrite a response that was not to go on without.
+fn rewrite_failed(connection: &mut Connection, x: &mut Exchange) -> Answer {
+    x.trace.end_with(b'P', b'H');
+    connection.count_internal_error(x.trace.backend);
+    Answer::Page(500)
 }
 
 /// What compresses the content, if that is wished for and the response suits; its head says so then. `framing` is the
@@ -319,6 +355,7 @@ fn set_cookie(x: &mut Exchange, summary: &RequestSummary, dialed: &Dialed) {
         server_cookie: config.and_then(|c| c.cookie.as_deref()),
         persistence: dialed.lease.persistence(),
         is_post: summary.method == Method::Post,
+        ignored: x.persist == Persist::Ignored,
     };
     let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
     let fate = policy.finish_response(served, &mut head);

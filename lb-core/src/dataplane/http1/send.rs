@@ -4,7 +4,6 @@ use std::task::{Context, Poll};
 
 use super::{
     Exchange,
-    exchange::size_in_log,
     wait::{Patience, Step},
 };
 use crate::{
@@ -58,8 +57,7 @@ pub(super) async fn await_response(
 /// of the key is for the client to find out, unless the key is ours because its HTTP/2 has none.
 fn shakes_hands(connection: &Connection, x: &Exchange, server: &Side) -> bool {
     let request = HeadRef::new(&x.request, connection.client.input.kept());
-    let websocket = |value: &[u8]| value.eq_ignore_ascii_case(b"websocket");
-    if !request.values(b"upgrade").any(websocket) {
+    if !websocket::is_asked_for(request) {
         return true;
     }
     let response = HeadRef::new(&x.response, server.input.bytes());
@@ -79,7 +77,7 @@ fn pass_interim(x: &mut Exchange, server: &mut Side, response: ResponseSummary) 
         let head = HeadRef::new(&x.response, server.input.bytes());
         let out = x.down.ahead();
         write_response_head(head, Framing::None, ConnectionOption::Absent, out);
-        x.trace.bytes_read += size_in_log(head, 3 + head.reason().len());
+        x.trace.bytes_read += head.weight();
     }
     server.input.consume(response.head_len);
     x.answers.next();

@@ -17,14 +17,29 @@ use crate::{
     http2::{Form, is_of_connection},
 };
 
-/// The key of a request for a WebSocket, which HTTP/2 has no place for.
+/// What a request wants to go over to, as HTTP/1.1 says it.
 #[derive(Debug, Clone)]
-pub(super) struct WebSocketKey(pub(super) Box<[u8]>);
+pub(super) struct Wanted {
+    pub(super) protocol: HeaderValue,
+    /// The key of one for a WebSocket, which HTTP/2 has no place for.
+    pub(super) key: Option<Box<[u8]>>,
+}
 
-/// Whether a request with an `Upgrade` wants to go over to WebSocket.
-fn asks_for_websocket(head: HeadRef<'_>) -> bool {
-    let websocket = |value: &[u8]| value.eq_ignore_ascii_case(b"websocket");
-    head.method() == b"GET" && head.values(b"upgrade").any(websocket)
+/// The one protocol that a request with an `Upgrade` wants to go over to, if HTTP/2 has a name for it (RFC 8441 §4).
+fn wanted(head: HeadRef<'_>) -> Option<&str> {
+    if head.method() != b"GET" {
+        return None;
+    }
+    let mut values = head.values(b"upgrade");
+    let websocket = |value: &&[u8]| value.eq_ignore_ascii_case(b"websocket");
+    if values.clone().any(|value| websocket(&value)) {
+        return Some("websocket");
+    }
+    let only = values.next().filter(|value| is_token(value))?;
+    match values.next() {
+        None => std::str::from_utf8(only).ok(),
+        Some(_) => None,
+    }
 }
 
 /// A head that must not go on.
@@ -139,26 +154,32 @@ pub(super) fn read_request(
         *request.method_mut() = verb;
         fields(view, text, request.headers_mut());
         request.headers_mut().remove(header::HOST);
-        if summary.upgrade && asks_for_websocket(view) {
+        if summary.upgrade
+            && let Some(protocol) = wanted(view)
+        {
             if request.uri().authority().is_none() {
                 return Err(Malformed);
             }
             *request.method_mut() = Verb::CONNECT;
-            let key = view.value(b"sec-websocket-key").unwrap_or_default();
+            let key = view.value(b"sec-websocket-key");
+            let wanted = Wanted {
+                protocol: HeaderValue::from_str(protocol).map_err(|_| Malformed)?,
+                key: key.filter(|_| protocol == "websocket").map(Box::from),
+            };
             let extensions = request.extensions_mut();
-            extensions.insert(Protocol::from_static("websocket"));
-            extensions.insert(WebSocketKey(key.into()));
+            extensions.insert(Protocol::from(protocol));
+            extensions.insert(wanted);
         }
         Ok((summary, request))
     })
 }
 
-/// The pseudo fields of a request. One without `Host` has no authority.
+/// The pseudo fields of a request. One without `Host`, or with an empty one, has no authority.
 fn uri(view: HeadRef<'_>, scheme: &'static str, connect: bool) -> Result<Uri, Malformed> {
     let target = view.target();
     let origin_form = target.starts_with(b"/") || target == b"*";
     let uri = match view.value(b"host") {
-        Some(host) if origin_form && !connect => {
+        Some(host) if origin_form && !connect && !host.is_empty() => {
             let builder = Uri::builder().scheme(scheme).authority(host);
             return builder
                 .path_and_query(target)

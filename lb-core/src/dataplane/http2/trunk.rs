@@ -89,8 +89,8 @@ impl Trunk {
         self.requests.clone().send_request(request, ended)
     }
 
-    /// Whether the server takes WebSockets (RFC 8441 §3), as soon as it has said what it takes.
-    pub(super) fn poll_takes_websockets(&self, cx: &Context<'_>) -> Poll<bool> {
+    /// Whether the server takes requests for another protocol (RFC 8441 §3), as soon as it has said what it takes.
+    pub(super) fn poll_takes_upgrades(&self, cx: &Context<'_>) -> Poll<bool> {
         let settled = self.preface.poll(cx);
         settled.map(|()| self.requests.is_extended_connect_protocol_enabled())
     }

@@ -19,7 +19,7 @@ use http::{
 use super::{
     incoming::Incoming,
     library::{Received, Sent, broken},
-    message::{self, Malformed, WebSocketKey},
+    message::{self, Malformed, Wanted},
     outgoing::{Outgoing, ends_at_once},
     trunk::{Mark, Trunk},
 };
@@ -47,8 +47,8 @@ pub(in crate::dataplane) struct Upstream {
     refused: bool,
     /// The request did not even begin: nothing will come back.
     failed: bool,
-    /// What a client that asks for a WebSocket is to be shown.
-    proof: Option<String>,
+    /// What the request asks to go over to.
+    wanted: Option<Wanted>,
 }
 
 impl Upstream {
@@ -66,7 +66,7 @@ impl Upstream {
             tunnel: false,
             refused: false,
             failed: false,
-            proof: None,
+            wanted: None,
         }
     }
 
@@ -136,14 +136,18 @@ impl Upstream {
         Poll::Ready(Ok(()))
     }
 
-    /// The consent to a WebSocket as that to an `Upgrade` (RFC 8441 §5); other responses as they are.
+    /// The consent to another protocol as that to an `Upgrade` (RFC 8441 §5); other responses as they are.
     fn switched(&mut self, mut response: Response<RecvStream>) -> Response<RecvStream> {
-        let proof = self.proof.take().filter(|_| response.status().is_success());
+        let agreed = response.status().is_success();
+        let Some(wanted) = self.wanted.take().filter(|_| agreed) else {
+            return response;
+        };
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let fields = response.headers_mut();
+        fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        fields.insert(UPGRADE, wanted.protocol);
+        let proof = wanted.key.map(|key| websocket::proof(&key));
         if let Some(proof) = proof.and_then(|proof| HeaderValue::try_from(proof).ok()) {
-            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            let fields = response.headers_mut();
-            fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
             fields.insert(SEC_WEBSOCKET_ACCEPT, proof);
         }
         response
@@ -194,10 +198,9 @@ impl Upstream {
         let malformed = |Malformed| io::Error::from(io::ErrorKind::InvalidData);
         let (summary, request) =
             message::read_request(&text, self.trunk.scheme()).map_err(malformed)?;
-        let websocket = request.extensions().get::<WebSocketKey>();
-        self.proof = websocket.map(|key| websocket::proof(&key.0));
-        if self.proof.is_some() {
-            match self.trunk.poll_takes_websockets(cx) {
+        self.wanted = request.extensions().get().cloned();
+        if self.wanted.is_some() {
+            match self.trunk.poll_takes_upgrades(cx) {
                 Poll::Ready(true) => {}
                 // As HAProxy has it: no such request can be made of this server.
                 Poll::Ready(false) => {
@@ -213,10 +216,10 @@ impl Upstream {
         self.method = summary.method;
         let (framing, end) = match summary.method {
             // What follows an upgrade with a content is that content first: nobody can tell where it ends in a tunnel.
-            _ if self.proof.is_some() && !summary.framing.is_empty() => {
+            _ if self.wanted.is_some() && !summary.framing.is_empty() => {
                 return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             }
-            _ if self.proof.is_some() => (Framing::Tunnel, None),
+            _ if self.wanted.is_some() => (Framing::Tunnel, None),
             Method::Connect => (Framing::Tunnel, None),
             _ => (summary.framing, ends_at_once(summary.framing, behind)),
         };

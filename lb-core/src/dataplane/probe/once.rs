@@ -149,7 +149,7 @@ async fn open(
         return Ok(Box::new(stream));
     };
     let name = tls.name.map(str::as_bytes);
-    let shaking = tls.connector.connect_offering(tls.protocols, name, stream);
+    let shaking = tls.connector.connect(tls.protocols, name, stream);
     match rt::timeout(probe.connect_timeout, shaking).await {
         None => Err(Found::new(CheckStatus::L6Timeout)),
         Some(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => Err(Found {

@@ -93,17 +93,9 @@ impl Connector {
         used.clone()
     }
 
-    /// Begins a handshake; `name` is what is asked for (`sni`).
+    /// Begins a handshake; `name` is what is asked for (`sni`). If there are `protocols`, they are offered in place of
+    /// the server's own.
     pub(in crate::dataplane) fn connect(
-        &self,
-        name: Option<&[u8]>,
-        socket: Plain,
-    ) -> Connect<Plain> {
-        self.connect_offering(&[], name, socket)
-    }
-
-    /// The same with other protocols offered, if there are any.
-    pub(in crate::dataplane) fn connect_offering(
         &self,
         protocols: &[String],
         name: Option<&[u8]>,

@@ -13,7 +13,7 @@ use crate::{
         args::{ArgKind, ArgSpec, Argument, may, need},
     },
     head::HeadRef,
-    request::RequestView,
+    request::{RequestView, Side},
 };
 
 const HEADER: &[ArgSpec] = &[need("name", ArgKind::Text), may("occurrence", ArgKind::Int)];
@@ -257,7 +257,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::String,
         Needs::Connection,
         "The request capture of that index.",
-        Eval::One(|args, view| captured(args, &view.state.captures.request)),
+        Eval::One(|args, view| captured(args, view, Side::Request)),
     ),
     Fetch::row(
         "capture.res.hdr",
@@ -266,7 +266,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::String,
         Needs::Connection,
         "The response capture of that index.",
-        Eval::One(|args, view| captured(args, &view.state.captures.response)),
+        Eval::One(|args, view| captured(args, view, Side::Response)),
     ),
 ];
 
@@ -488,7 +488,7 @@ fn response_cookies<'a>(
     }
 }
 
-fn captured<'a>(args: &'a [Argument], captures: &'a [Option<Vec<u8>>]) -> Option<Value<'a>> {
-    let index = usize::try_from(args.first()?.int()?).ok()?;
-    captures.get(index)?.as_deref().map(Value::text)
+fn captured<'a>(args: &[Argument], view: &RequestView<'a>, side: Side) -> Option<Value<'a>> {
+    let slot = usize::try_from(args.first()?.int()?).ok()?;
+    view.state.captured(side, slot)
 }

@@ -337,7 +337,7 @@ pub(super) const TABLE: &[Fetch] = &[
 ];
 
 /// The body of a response, as far as it is known.
-fn response_body<'a>(view: &RequestView<'a>) -> Option<&'a [u8]> {
+pub(super) fn response_body<'a>(view: &RequestView<'a>) -> Option<&'a [u8]> {
     view.response?;
     let marks = view.state.marks.as_ref();
     Some(marks.map_or(&[], |marks| &marks.bodies.response))

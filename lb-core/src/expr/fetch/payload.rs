@@ -1,9 +1,12 @@
 //! Received bytes before anything is parsed: lengths, slices, TLS hello messages. Manual 7.3.5.
 
-use super::{Eval, Fetch};
-use crate::expr::{
-    Needs, Settled, Type, Value,
-    args::{ArgKind, Argument, may, need},
+use super::{Eval, Fetch, http::response_body};
+use crate::{
+    expr::{
+        Needs, Settled, Type, Value,
+        args::{ArgKind, Argument, may, need},
+    },
+    head::HeadRef,
 };
 
 /// The entries.
@@ -14,8 +17,11 @@ pub(super) const TABLE: &[Fetch] = &[
         &[],
         Type::Int,
         Needs::Payload,
-        "Number of bytes received and not yet passed on.",
-        Eval::Growing(|_, view| length(view.payload)),
+        "Number of bytes received and not yet passed on; of a request of HTTP those of its head, as HAProxy counts them, and of its body.",
+        Eval::Growing(|_, view| {
+            let head = view.request.filter(|_| view.is_http());
+            (Some(length(head, view.payload)), Settled::No)
+        }),
     ),
     Fetch::row(
         "req.payload",
@@ -126,9 +132,15 @@ pub(super) const TABLE: &[Fetch] = &[
         &[],
         &[],
         Type::Int,
-        Needs::Answer,
-        "Number of bytes received from the server and not yet passed on.",
-        Eval::Growing(|_, view| length(view.answer)),
+        Needs::Response,
+        "Number of bytes received from the server and not yet passed on; of a response of HTTP as `req.len` counts them.",
+        Eval::Growing(|_, view| {
+            let known = match view.answer {
+                [] => length(view.response, response_body(view).unwrap_or_default()),
+                answer => length(None, answer),
+            };
+            (Some(known), Settled::No)
+        }),
     ),
     Fetch::row(
         "res.payload",
@@ -170,9 +182,9 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
 ];
 
-fn length<'a>(bytes: &[u8]) -> (Option<Value<'a>>, Settled) {
-    let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-    (Some(Value::Int(length)), Settled::No)
+fn length<'a>(head: Option<HeadRef<'_>>, bytes: &[u8]) -> Value<'a> {
+    let length = head.map_or(0, HeadRef::weight) + bytes.len() as u64;
+    Value::Int(i64::try_from(length).unwrap_or(i64::MAX))
 }
 
 fn position(args: &[Argument], index: usize) -> usize {

@@ -45,8 +45,20 @@ impl PatternFiles {
         origin: Option<&Origin>,
         load: impl FnOnce() -> io::Result<Vec<u8>>,
     ) -> io::Result<Arc<PatternFile>> {
+        let file = self.open(name, kind, load)?;
+        file.used_at(origin);
+        Ok(file)
+    }
+
+    /// The same for an action that changes it, which is no use.
+    pub(crate) fn open(
+        &self,
+        name: &str,
+        kind: Use,
+        load: impl FnOnce() -> io::Result<Vec<u8>>,
+    ) -> io::Result<Arc<PatternFile>> {
         let known = self.find(|file| *file.name == *name && !name.is_empty());
-        let file = match known {
+        Ok(match known {
             Some(file) if file.kind == kind => file,
             Some(file) => {
                 let columns = |kind| match kind {
@@ -66,9 +78,7 @@ impl PatternFiles {
                 lock(&file.contents).read(&text, kind);
                 self.put(file)
             }
-        };
-        file.used_at(origin);
-        Ok(file)
+        })
     }
 
     /// The patterns that an ACL has in its own line: its keyword, and the number that it asks for.

@@ -89,7 +89,10 @@ const FIELDS: &[(u16, &str)] = &[
 /// (status, the whole head).
 const HEADS: &[(u16, &str)] = &[
     (400, "GET / HTTP/1.1\r\n\r\n"),
-    (400, "GET / HTTP/1.1\r\nHost:\r\n\r\n"),
+    (200, "GET / HTTP/1.1\r\nHost:\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost:\r\nHost:\r\n\r\n"),
+    (400, "GET http://h/ HTTP/1.1\r\nHost:\r\n\r\n"),
+    (400, "CONNECT h:1 HTTP/1.1\r\nHost:\r\n\r\n"),
     (400, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"),
     (400, "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),
     (400, "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n"),
@@ -204,13 +207,52 @@ fn the_port_that_goes_without_saying_is_taken_off_target_and_host() {
 fn folded_lines_are_joined_before_they_are_understood() {
     let text = "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\r\n chunked\r\nA: b\r\n c\r\n\r\n";
     let loose = Leniency {
-        conflicting_framing: false,
         loose_syntax: true,
+        ..Leniency::STRICT
     };
     let (summary, head) = request_with(loose, text).unwrap();
     assert_eq!(summary.framing, Framing::Chunked);
     let view = crate::head::HeadRef::new(&head, text.as_bytes());
     assert_eq!(view.value(b"a"), Some(&b"b c"[..]));
+}
+
+#[test]
+fn relaxed_reading_takes_what_ends_no_word_and_nothing_that_two_readers_frame_differently() {
+    let relaxed = |text: &str| {
+        let read = request_with(Leniency::RELAXED, text);
+        read.map(|(_, head)| {
+            let view = crate::head::HeadRef::new(&head, text.as_bytes());
+            let names: Vec<&[u8]> = view.fields().map(|(name, _)| name).collect();
+            let names = names.join(&b'|');
+            String::from_utf8_lossy(&[view.target(), b" ", &names].concat()).into_owned()
+        })
+    };
+    for (text, expected) in [
+        ("GET /a#b HTTP/1.1\r\n\r\n", "/a#b "),
+        ("GET /\u{e9} HTTP/1.1\nHost: h\n\n", "/\u{e9} Host"),
+        (
+            "GET / HTTP/1.1\r\nx(y)[\u{e9}]: 1\r\n\r\n",
+            "/ x(y)[\u{e9}]",
+        ),
+        ("GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", "/ A"),
+    ] {
+        assert!(request(text).is_err(), "{text:?}");
+        assert_eq!(relaxed(text).as_deref(), Ok(expected), "{text:?}");
+    }
+    for text in [
+        "GET / HTTP/1.1\r\nContent-Length : 1\r\n\r\n",
+        "GET / HTTP/1.1\r\nA\tb: 1\r\n\r\n",
+        "GET / HTTP/1.1\r\nA\0: 1\r\n\r\n",
+        "GET / HTTP/1.1\r\n: 1\r\n\r\n",
+        "GET / HTTP/1.1\r\nA\r\n\r\n",
+        "GET /a\x01 HTTP/1.1\r\n\r\n",
+        "GET /a b HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "GET / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n",
+    ] {
+        assert!(relaxed(text).is_err(), "{text:?}");
+    }
 }
 
 #[test]

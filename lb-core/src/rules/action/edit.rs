@@ -108,8 +108,8 @@ fn bare_authority(target: &[u8]) -> Option<&[u8]> {
     bare.then(|| target.split(|byte| *byte == b'/').next())?
 }
 
-/// Applies an edit of the target with its evaluated text. An empty target is never written.
-pub(crate) fn edit_target(edit: &TargetEdit, text: &[u8], head: &mut HeadMut<'_>) {
+/// Applies an edit of the target with its evaluated text; false if it comes to an empty target, which is never written.
+pub(crate) fn edit_target(edit: &TargetEdit, text: &[u8], head: &mut HeadMut<'_>) -> bool {
     let new = {
         let target = head.as_ref().target();
         let mut parts = split(target);
@@ -149,7 +149,7 @@ pub(crate) fn edit_target(edit: &TargetEdit, text: &[u8], head: &mut HeadMut<'_>
             TargetEdit::SetUri(_) => new.extend_from_slice(text),
             TargetEdit::ReplacePath(regex, _) => {
                 let Some(path) = replaced(regex, parts.path, text) else {
-                    return;
+                    return true;
                 };
                 new.extend_from_slice(parts.origin);
                 new.extend_from_slice(&path);
@@ -157,14 +157,14 @@ pub(crate) fn edit_target(edit: &TargetEdit, text: &[u8], head: &mut HeadMut<'_>
             }
             TargetEdit::ReplacePathQuery(regex, _) => {
                 let Some(rest) = replaced(regex, path_and_query, text) else {
-                    return;
+                    return true;
                 };
                 new.extend_from_slice(parts.origin);
                 new.extend_from_slice(&rest);
             }
             TargetEdit::ReplaceUri(regex, _) => {
                 let Some(uri) = replaced(regex, target, text) else {
-                    return;
+                    return true;
                 };
                 new = uri;
             }
@@ -172,7 +172,7 @@ pub(crate) fn edit_target(edit: &TargetEdit, text: &[u8], head: &mut HeadMut<'_>
         escape_target(&new)
     };
     if new.is_empty() {
-        return;
+        return false;
     }
     head.set_target(&new);
     // RFC 9112 §3.2.2: the authority of an absolute target wins over Host, so that both must say the same.
@@ -189,4 +189,5 @@ pub(crate) fn edit_target(edit: &TargetEdit, text: &[u8], head: &mut HeadMut<'_>
             head.set_value_at(index, authority);
         }
     }
+    true
 }

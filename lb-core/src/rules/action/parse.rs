@@ -6,7 +6,7 @@ pub(in crate::rules) mod tables;
 use std::sync::Arc;
 
 use super::{
-    Action, AddressPart, Kind, Span,
+    Action, AddressPart, Kind, PriorityPart, Span,
     edit::token,
     spec::{Context, Place},
 };
@@ -275,9 +275,37 @@ pub(super) fn wait_for_body(words: &mut Words<'_>, _: &mut Context<'_>) -> Read 
     }
 }
 
+pub(super) fn set_priority(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let part = match words.last().unwrap_or_default() {
+        "set-priority-class" => PriorityPart::Class,
+        _ => PriorityPart::Offset,
+    };
+    Ok(Action::SetPriority(
+        part,
+        Box::new(expression(words, context)?),
+    ))
+}
+
+/// `set-nice N`.
+pub(super) fn set_nice(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    let nice: i32 = words.number("a nice factor")?;
+    if !(-1024..=1024).contains(&nice) {
+        let message = format!("'{nice}' is no nice factor");
+        return Err(words.wrong(message).expecting("-1024 to 1024"));
+    }
+    Ok(Action::Nothing)
+}
+
+/// `early-hint NAME FMT`.
+pub(super) fn early_hint(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let name = header_name(words)?;
+    Ok(Action::Hint(name, format(words, context, "a value")?))
+}
+
 pub(super) fn strict_mode(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
     match words.required("'on' or 'off'")? {
-        "on" | "off" => Ok(Action::Nothing),
+        "on" => Ok(Action::StrictMode(true)),
+        "off" => Ok(Action::StrictMode(false)),
         other => Err(words
             .wrong(format!("'{other}' is no switch"))
             .expecting("'on' or 'off'")),

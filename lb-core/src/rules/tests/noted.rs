@@ -6,7 +6,7 @@ use super::{build, feed};
 use crate::{
     expr::{Definitions, Expr, Value, testing::World},
     head::HeadMut,
-    request::Scope,
+    request::{Scope, Side},
     rules::{ContentVerdict, ProxyRules, ProxySide, RequestVerdict, RulesBuilder},
 };
 
@@ -79,6 +79,25 @@ fn converters_set_variables_that_later_converters_see() {
     let error = wrong("int(1),set-var(sess.n,iflarger)");
     assert!(error.expected.unwrap().contains("ifgt"));
     assert!(wrong("int(1),set-var(n)").message.contains("variable"));
+}
+
+#[test]
+fn converters_capture_what_later_rules_and_the_log_see() {
+    let rules = build(&[
+        "capture request header x-a len 9",
+        "capture response header x-b len 9",
+        "http-request set-query %[path,capture-req(0),length]:%[capture.req.hdr(0)]",
+        "http-request set-query %[query]:%[path,capture-req(7),capture-res(0)]",
+    ]);
+    let mut world = World::new();
+    let (_, target) = ask(&rules, &mut world, "/path");
+    assert_eq!(target, "/path?5:/path:/path");
+    world.state.settle_captures();
+    let captures = &world.state.captures;
+    assert_eq!(captures.request, [Some(b"/path".to_vec())]);
+    assert_eq!(captures.response, [Some(b"/path".to_vec())]);
+    world.state.begin_transaction();
+    assert_eq!(world.state.captured(Side::Request, 0), None);
 }
 
 #[test]

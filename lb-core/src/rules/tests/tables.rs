@@ -45,6 +45,10 @@ impl Lookup for Proxies {
         (proxy == "be").then_some(3)
     }
 
+    fn capture_length(&self, _: &str, _: Side, _: usize) -> Option<usize> {
+        None
+    }
+
     fn variables(&self) -> &ProcessVariables {
         &self.variables
     }

@@ -121,6 +121,8 @@ pub(super) struct RuleLine {
     pub(super) line: Arc<Line>,
     /// Index of the first word handed over.
     pub(super) start: usize,
+    /// It stands in a `defaults` section.
+    pub(super) inherited: bool,
 }
 
 /// Kinds of rule lines.
@@ -160,6 +162,10 @@ pub(super) enum RuleKind {
     MonitorFail,
     /// `http-error`.
     HttpError,
+    /// `force-persist`.
+    ForcePersist,
+    /// `ignore-persist`.
+    IgnorePersist,
     /// `stats admin`.
     StatsAdmin,
 }

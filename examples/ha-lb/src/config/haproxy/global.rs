@@ -1,6 +1,11 @@
 //! The `global` section (configuration manual §3) and `stats socket` lines.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use lb_core::{
     config::{BindAddress, Global, SocketRights, StatsLevel, StatsSocket},
@@ -116,6 +121,15 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
             return Ok(());
         }
         "set-var" | "set-var-fmt" => return set_variable(&word, args, &draft.variables),
+        "h1-case-adjust" => {
+            let from = args.need(word.text, "a header name in lower case")?;
+            let to = args.need(word.text, "the same name as it is to be sent")?;
+            let case = Arc::make_mut(&mut global.header_case);
+            return case
+                .add(from.text, to.text)
+                .map_err(|error| from.refuse(error.to_string(), "name Name"));
+        }
+        "h1-case-adjust-file" => return header_case(args, draft, context),
         "nbproc" => return value::number(&args.need("nbproc", "1")?, "nbproc", 1, 64).map(drop),
         "daemon" => global.daemon = true,
         "localpeer" => draft.local_peer = text(args),
@@ -130,6 +144,31 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
             };
             single(name, &arg, draft)?;
         }
+    }
+    Ok(())
+}
+
+/// `h1-case-adjust-file`.
+fn header_case(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) -> Parsed<()> {
+    let file = args.need("h1-case-adjust-file", "a file")?;
+    let unreadable = |error| file.refuse(format!("cannot read it: {error}"), "a readable file");
+    let bytes = context
+        .files
+        .read(Path::new(file.text))
+        .map_err(unreadable)?;
+    let case = Arc::make_mut(&mut draft.global.header_case);
+    for (number, line) in (1..).zip(String::from_utf8_lossy(&bytes).lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let mut names = line.split_ascii_whitespace();
+        let pair = (names.next(), names.next(), names.next());
+        let added = match pair {
+            (Some(from), Some(to), None) => case.add(from, to).map_err(|e| e.to_string()),
+            _ => Err("not two names".to_owned()),
+        };
+        added.map_err(|what| file.refuse(format!("line {number}: {what}"), "name Name"))?;
     }
     Ok(())
 }

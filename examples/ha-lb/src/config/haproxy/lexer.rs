@@ -111,6 +111,7 @@ pub(super) fn lex(
                 };
                 match blocks.handle(&line, environment, diagnostics) {
                     Handling::Keep => {
+                        check_text(&line, diagnostics);
                         environment.expand_address(&mut line, diagnostics);
                         environment.apply(&line);
                         lines.push(line);
@@ -132,6 +133,15 @@ pub(super) fn lex(
     }
     let stopped = !blocks.closed(&Span::new(file.clone(), number, 1), diagnostics);
     Lexed { lines, stopped }
+}
+
+/// Words are text: a byte that is none would become another without a word about it.
+fn check_text(line: &Line, diagnostics: &mut Diagnostics) {
+    let replaced = |word: &Word| word.text.contains(char::REPLACEMENT_CHARACTER);
+    if let Some(index) = line.words.iter().position(replaced) {
+        let finding = Diagnostic::warning(line.span(index), "bytes that are no UTF-8");
+        diagnostics.push(finding.action("each is read as the character U+FFFD"));
+    }
 }
 
 /// Somebody may still be writing a file whose last line has no end: HAProxy refuses it, in these words.

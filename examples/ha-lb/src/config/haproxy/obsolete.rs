@@ -15,6 +15,7 @@ fn push(draft: &mut Draft, kind: RuleKind, line: Line) {
         kind,
         line: Arc::new(line),
         start: 0,
+        inherited: false,
     });
 }
 

@@ -121,10 +121,19 @@ fn flag(name: &str, on: bool, draft: &mut Draft) -> bool {
         "abortonclose" => backend.abort_on_close = on,
         "log-health-checks" => backend.log_health_checks = on,
         "allbackups" => backend.all_backups = on,
+        "checkcache" => backend.check_cache = on,
         "persist" => backend.persist = on,
         "dontlog-normal" => proxy.dontlog_normal = on,
         "dontlognull" => proxy.dontlognull = on,
         "http-ignore-probes" => proxy.ignore_probes = on,
+        "accept-invalid-http-request" | "accept-unsafe-violations-in-http-request" => {
+            proxy.invalid_requests = on;
+        }
+        "accept-invalid-http-response" | "accept-unsafe-violations-in-http-response" => {
+            proxy.invalid_responses = on;
+        }
+        "h1-case-adjust-bogus-client" => proxy.adjust_case.0 = on,
+        "h1-case-adjust-bogus-server" => proxy.adjust_case.1 = on,
         "disable-h2-upgrade" => proxy.no_h2_upgrade = on,
         "http-buffer-request" => proxy.buffer_request = on,
         "socket-stats" => proxy.socket_stats = on,

@@ -275,3 +275,24 @@ fn unknown(arg: &Arg<'_>, column: &str) -> Box<crate::config::diagnostic::Diagno
         "server_id, gpc0, gpc0_rate(30s), conn_cur, http_req_rate(10s) and their kind",
     )
 }
+
+/// The header of `http-send-name-header`; none that frames or routes the message.
+pub(super) fn name_header(arg: &Arg<'_>) -> Parsed<Box<str>> {
+    const OWN: [&str; 8] = [
+        "connection",
+        "content-length",
+        "expect",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let name = arg.text.to_ascii_lowercase();
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(token) || OWN.contains(&name.as_str()) {
+        let message = format!("'{}' is no header for a server's name", arg.text);
+        return Err(arg.refuse(message, "a header of its own, such as x-server"));
+    }
+    Ok(name.into())
+}

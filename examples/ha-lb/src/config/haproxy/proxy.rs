@@ -187,6 +187,7 @@ impl Reader<'_, '_> {
             kind,
             line: Arc::new(self.args.line().clone()),
             start: self.args.position(),
+            inherited: false,
         };
         let before = self.draft.rules.get(self.inherited..).unwrap_or_default();
         rule_order::check(&rule, before, context);
@@ -310,6 +311,10 @@ impl Reader<'_, '_> {
             "transparent" => draft.transparent = Some(word.span.clone()),
             "http-check" => draft.http_check.line(args, &self.place.title(), context)?,
             "tcp-check" => draft.script.line(args, &self.place.title(), context)?,
+            "http-send-name-header" => {
+                backend.send_name_header =
+                    Some(persistence::name_header(&args.need(name, "a header")?)?);
+            }
             "http-reuse" => backend.http_reuse = balance::reuse(args)?,
             "hash-type" => balance::hash_type(args, &mut backend.hash, context)?,
             "hash-balance-factor" => balance::balance_factor(args, &mut backend.hash)?,
@@ -320,7 +325,7 @@ impl Reader<'_, '_> {
                 server::use_source(args, context)?;
                 args.end(name)?;
             }
-            "filter" => filter(args)?,
+            "filter" => filter(args, context)?,
             "server" => {
                 let server = server::read(args, &draft.default_server, context)?;
                 self.add(server);
@@ -396,12 +401,15 @@ fn rule_kind(name: &str) -> Option<RuleKind> {
         "unique-id-header" => RuleKind::UniqueIdHeader,
         "stick" => RuleKind::Stick,
         "http-error" => RuleKind::HttpError,
+        "force-persist" => RuleKind::ForcePersist,
+        "ignore-persist" => RuleKind::IgnorePersist,
         _ => return None,
     })
 }
 
-/// `filter <name> ...`: what is compressed and cached is said elsewhere, and both need no place among filters.
-fn filter(args: &mut Args<'_>) -> Parsed<()> {
+/// `filter <name> ...`: what is compressed and cached is said elsewhere, and both need no place among filters. Traces
+/// change nothing of what passes.
+fn filter(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
     let name = args.need("filter", "compression or cache")?;
     match name.text {
         "compression" => args.end("filter compression"),
@@ -409,12 +417,27 @@ fn filter(args: &mut Args<'_>) -> Parsed<()> {
             args.need("filter cache", "the name of a cache")?;
             args.end("filter cache")
         }
+        "trace" => {
+            while let Some(word) = args.take() {
+                match word.text {
+                    "name" => drop(args.need("name", "a name")?),
+                    "random-parsing" | "random-forwarding" | "quiet" | "hexdump" => {}
+                    _ => {
+                        let words = "name <name>, random-forwarding, quiet or hexdump";
+                        return Err(word.refuse("unknown word of a trace", words));
+                    }
+                }
+            }
+            let what = "'filter trace' is ignored";
+            context.warn(name.span, what, "what passes is not printed");
+            Ok(())
+        }
         _ => Err(Box::new(
             Diagnostic::error(
                 name.span.clone(),
                 format!("filter '{}' is not supported", name.text),
             )
-            .action("SPOE, traces and the like are not there; what they do would be missing"),
+            .action("SPOE and the like are not there; what they do would be missing"),
         )),
     }
 }

@@ -91,6 +91,9 @@ impl Reader {
             &mut draft,
             context,
         );
+        for rule in &mut draft.rules {
+            rule.inherited = true;
+        }
         self.defaults = draft.clone();
         if !name.is_empty() {
             let entry = self.named_defaults.entry(name);

@@ -10,7 +10,7 @@ use lb_core::{
     acl::Condition,
     config::Mode,
     expr::{PatternFiles, ProxyFacts},
-    rules::{ProxyRules, ProxySide, RuleError, RuleWarning, RulesBuilder},
+    rules::{Persist, ProxyRules, ProxySide, RuleError, RuleWarning, RulesBuilder},
 };
 
 use super::{
@@ -92,6 +92,7 @@ pub(super) fn compile(
             .collect();
         let place = rule.line.span(0);
         builder.origin(place.file, place.line);
+        builder.in_defaults(rule.inherited);
         let result = match rule.kind {
             RuleKind::Acl => builder.acl(&words),
             RuleKind::TcpRequest => builder.tcp_request(&words),
@@ -110,6 +111,8 @@ pub(super) fn compile(
             RuleKind::Stick => builder.stick(&words),
             RuleKind::HttpError => builder.http_error(&words),
             RuleKind::MonitorFail => builder.monitor_fail(&words),
+            RuleKind::ForcePersist => builder.persist(Persist::Forced, &words),
+            RuleKind::IgnorePersist => builder.persist(Persist::Ignored, &words),
             RuleKind::StatsAdmin => match (builder.condition(&words), &admin) {
                 (Ok(_), Some(_)) => Err(RuleError::new(0, "a second 'stats admin' line")
                     .expecting("one, with `||` between conditions")),

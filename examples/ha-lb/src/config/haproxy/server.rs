@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use lb_core::config::{CheckConfig, ProxyOptions, ServerConfig, UnixAddress};
+use lb_core::config::{CheckConfig, Protocol, ProxyOptions, ServerConfig, UnixAddress};
 
 use super::{
     address::{self, Address, Host, Port},
@@ -177,6 +177,14 @@ impl Draft {
             }
             "proxy-v2-options" => proxy_options(arg, &mut self.config.proxy_options)?,
             "proto" => self.config.protocol = bind::protocol(arg)?,
+            "ws" => {
+                self.config.websockets = match arg.text {
+                    "auto" => Protocol::Negotiated,
+                    "h1" => Protocol::Http1,
+                    "h2" => Protocol::Http2,
+                    _ => return Err(arg.refuse("unknown protocol of WebSockets", "auto, h1 or h2")),
+                };
+            }
             "slowstart" => self.config.slowstart = Some(time(context)?),
             "source" => self.config.source = Some(source(arg, context)?),
             "verify" | "verifyhost" | "ca-file" | "crl-file" | "crt" | "sni" | "check-sni"

@@ -50,6 +50,7 @@ pub(super) fn read(
             kind: RuleKind::StatsAdmin,
             line: Arc::new(line.clone()),
             start: 2,
+            inherited: false,
         }),
         ("enable", _) => {}
         ("hide-version", _) => stats.hide_version = true,

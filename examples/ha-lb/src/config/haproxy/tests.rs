@@ -88,7 +88,8 @@ fn world() -> World {
                 "# all\n/etc/ssl/all/b.pem [alpn h2] b.example\n",
             )
             .with_file("/etc/errors/503.http", "HTTP/1.0 503 Gone\r\n\r\nx")
-            .with_file("/etc/haproxy/hosts.lst", "10.0.0.1\n10.1.0.0/16\n"),
+            .with_file("/etc/haproxy/hosts.lst", "10.0.0.1\n10.1.0.0/16\n")
+            .with_file("/etc/haproxy/names", "# odd\n\n x-id X-ID\t\n"),
     )
 }
 

@@ -117,6 +117,9 @@ fn proxy(plan: &mut Plan, old: &ProxyConfig, new: &ProxyConfig) {
         "option http-restrict-req-hdr-names",
         old.header_names != new.header_names,
     );
+    settings.named("option h1-case-adjust", old.adjust_case != new.adjust_case);
+    let invalid = |p: &ProxyConfig| (p.invalid_requests, p.invalid_responses);
+    settings.named("option accept-invalid-http", invalid(old) != invalid(new));
     settings.named(
         "option disable-h2-upgrade",
         old.no_h2_upgrade != new.no_h2_upgrade,

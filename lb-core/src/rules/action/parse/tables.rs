@@ -1,6 +1,6 @@
 //! Actions on stick tables and maps.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use super::{
     super::{
@@ -10,7 +10,7 @@ use super::{
     Read, expression, format,
 };
 use crate::{
-    expr::{Expr, PatternFile},
+    expr::{Expr, PatternFile, Use},
     rules::{RuleError, words::Words},
     stick_table::{Column, Event, Level},
 };
@@ -50,6 +50,9 @@ pub(in crate::rules) fn table_of(
         words.argument();
         named_at = words.at();
         name = Some(words.required("the name of a table")?.into());
+    } else if definitions.in_defaults {
+        let message = "a rule in a defaults section names no table";
+        return Err(RuleError::new(at, message).expecting("table <name>"));
     }
     let (Some(proxies), Some(table)) = (&definitions.proxies, &name) else {
         return Ok(name);
@@ -158,8 +161,30 @@ pub(in super::super) fn set_map(words: &mut Words<'_>, context: &mut Context<'_>
 
 pub(in super::super) fn delete_from_map(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
     let file = map_in(words, context)?;
-    Ok(Action::DeleteFromMap(
-        file,
-        format(words, context, "a key")?,
-    ))
+    Ok(Action::DeleteKey(file, format(words, context, "a key")?))
+}
+
+/// The file in `add-acl(FILE)`, which was read already: an ACL names it, too, or will.
+fn patterns_in(words: &Words<'_>, context: &Context<'_>) -> Result<Arc<PatternFile>, RuleError> {
+    let word = words.last().unwrap_or_default();
+    let inside = word.split_once('(').and_then(|(_, r)| r.strip_suffix(')'));
+    let Some(name) = inside.filter(|name| !name.is_empty()) else {
+        return Err(words
+            .wrong(format!("'{word}' misses the file of its ACL"))
+            .expecting("a file in parentheses"));
+    };
+    let load = || (context.site.loader)(Path::new(name));
+    let files = &context.site.definitions.files;
+    let file = files.open(name, Use::Acl, load);
+    file.map_err(|error| words.wrong(format!("cannot read '{name}': {error}")))
+}
+
+pub(in super::super) fn add_pattern(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let file = patterns_in(words, context)?;
+    Ok(Action::AddPattern(file, format(words, context, "a key")?))
+}
+
+pub(in super::super) fn delete_pattern(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    let file = patterns_in(words, context)?;
+    Ok(Action::DeleteKey(file, format(words, context, "a key")?))
 }

@@ -17,7 +17,7 @@ pub(crate) const SECTIONS: &[Entry] = table! {
     supported(&["http-errors"], HERE, (1, 1), "<name>", "error pages for `errorfiles`"),
     obsolete(&["program"], HERE, (1, 1), "the program is not started; let the service manager run it"),
     ignored(&["ring"], HERE, (1, 1), "log lines go to `log` addresses only"),
-    refused(&["fcgi-app"], HERE, "FastCGI is not supported"),
+    ignored(&["fcgi-app"], HERE, (1, 1), "FastCGI is not spoken; backends that use it are refused"),
     refused(&["log-forward"], HERE, "syslog is not forwarded"),
     refused(&["crt-store"], HERE, "name the certificate files in the `bind` line"),
     refused(&["traces", "acme", "log-profile"], HERE, "sections of HAProxy 3 are not supported"),

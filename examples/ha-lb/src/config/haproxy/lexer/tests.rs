@@ -121,3 +121,16 @@ fn a_faulty_line_is_named_and_left_out() {
         assert_eq!(diagnostics.to_string().trim_end(), message);
     }
 }
+
+#[test]
+fn bytes_that_are_no_text_are_warned_about() {
+    let (lines, diagnostics) = read("a \"b\\xE0\" c\n# \u{fffd}\nd \\xc3\\xa9\n");
+    assert_eq!(lines[0].text(1), "b\u{fffd}");
+    assert_eq!(lines[1].text(1), "\u{e9}");
+    let said = diagnostics.to_string();
+    assert!(
+        said.contains("h.cfg:1:3") && said.contains("bytes that are no UTF-8"),
+        "{said}"
+    );
+    assert_eq!(said.matches("U+FFFD").count(), 1, "{said}");
+}

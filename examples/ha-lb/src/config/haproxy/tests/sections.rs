@@ -119,6 +119,42 @@ fn name_servers_are_read_with_their_times() {
 }
 
 #[test]
+fn rules_of_defaults_say_whose_server_and_whose_table_they_mean() {
+    for (rule, expected) in [
+        (
+            "set-header x %[srv_conn(s)]",
+            "'srv_conn' in a defaults section: server 's' of which backend",
+        ),
+        ("set-header x %[srv_conn(b/s)]", ""),
+        ("set-header x %[be_conn]", ""),
+        (
+            "track-sc0 src",
+            "a rule in a defaults section names no table",
+        ),
+        ("track-sc0 src table b", ""),
+        (
+            "deny if { src_http_req_rate gt 5 }",
+            "'src_http_req_rate' in a defaults section names no table",
+        ),
+        ("deny if { src_http_req_rate(b) gt 5 }", ""),
+        ("deny if { sc_http_req_rate(0) gt 5 }", ""),
+    ] {
+        let said = findings(&format!(
+            "defaults d\n mode http\n http-request {rule}\nbackend b from d\n server s 10.0.0.1:80\n \
+             stick-table type ip size 1k store http_req_rate(1s)\n"
+        ));
+        let wrong: Vec<&String> = said
+            .iter()
+            .filter(|f| f.contains("defaults section"))
+            .collect();
+        match expected {
+            "" => assert!(wrong.is_empty(), "{rule}: {wrong:?}"),
+            _ => assert!(wrong[0].contains(expected), "{rule}: {said:?}"),
+        }
+    }
+}
+
+#[test]
 fn rules_of_defaults_are_taken_over_by_one_kind_of_proxy() {
     let times = " mode http\n timeout client 5s\n timeout server 5s\n timeout connect 1s\n";
     let front = "frontend f from d\n bind :80\n";

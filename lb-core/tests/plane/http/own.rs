@@ -1,0 +1,87 @@
+//! What the proxy says itself: before a response, and in place of one.
+
+use lb_core::config::Mode;
+
+use crate::common::{Origin, Plane, ask, listen, ok, read_message, rules};
+
+#[test]
+fn early_hints_come_before_the_response_to_those_who_know_interim_ones() {
+    let origin = Origin::http(|_| ok("whole"));
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.rules = rules(|b| {
+        for path in ["/a.css", "/b.js"] {
+            let link = format!("<{path}>; rel=preload");
+            b.http_request(&["early-hint", "Link", &link]).unwrap();
+        }
+    });
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    for _ in 0..2 {
+        let hints = ask(&mut client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(
+            hints,
+            "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nlink: </b.js>; rel=preload\r\n\r\n"
+        );
+        let answer = read_message(&mut client).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(!answer.contains("link"), "{answer}");
+    }
+    let answer = ask(&mut plane.connect(), "GET / HTTP/1.0\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    drop(client);
+    plane.stop();
+}
+
+#[test]
+fn a_rewrite_that_fails_is_answered_with_500_and_counted() {
+    let origin = Origin::echo();
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.rules = rules(|b| {
+        let lenient = ["strict-mode", "off", "if", "{", "path", "/lenient", "}"];
+        b.http_request(&lenient).unwrap();
+        b.http_request(&["set-method", "A B"]).unwrap();
+    });
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    let answer = ask(&mut client, "GET /strict HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    assert_eq!(plane.entry().end(), ("web/<NOSRV>", "500", "PR--"));
+    let answer = ask(&mut client, "GET /lenient HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.contains("GET /lenient HTTP/1.1"), "{answer}");
+    assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
+    drop(client);
+    plane.settle();
+    let balancer = plane.plane.balancer();
+    let traffic = &balancer.frontend_counters[0].traffic;
+    let counted = [
+        traffic.total(|c| &c.failed_rewrites),
+        traffic.total(|c| &c.internal_errors),
+        traffic.total(|c| &c.denied_requests),
+    ];
+    assert_eq!(counted, [2, 1, 0]);
+    plane.stop();
+}
+
+#[test]
+fn a_client_without_a_server_keeps_its_connection_if_its_body_has_come() {
+    let plane = Plane::start(vec![listen("web", Mode::Http, &[])]);
+    let mut client = plane.connect();
+    for body in [
+        "Content-Length: 2\r\n\r\nab",
+        "Transfer-Encoding: chunked\r\n\r\n2;a\r\nab\r\n0\r\n\r\n",
+    ] {
+        let answer = ask(
+            &mut client,
+            &format!("POST / HTTP/1.1\r\nHost: x\r\n{body}"),
+        );
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+    let answer = ask(
+        &mut client,
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab",
+    );
+    assert!(answer.contains("connection: close"), "{answer}");
+    drop(client);
+    plane.stop();
+}
