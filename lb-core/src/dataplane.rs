@@ -1,8 +1,8 @@
 //! The data plane: sockets, threads and clocks around the pure parts of this crate.
 //!
 //! One thread per worker, each with its own event loop, its own listeners, buffers and idle server
-//! connections; one task per client connection. Workers share only [`Balancer`]: counters, server states and
-//! queues. Every system call, spawn and clock read of the crate is below this module; it decides nothing that a
+//! connections; one task per client connection. Workers share only [`Balancer`] (counters, server states and
+//! queues), and take idle connections of each other when they have none. Every system call, spawn and clock read of the crate is below this module; it decides nothing that a
 //! pure module can decide.
 //!
 //! # Memory
@@ -19,7 +19,9 @@
 //! its result of the same size beside it. So 70 kB as a rule and 420 kB at worst. TLS adds some 40 kB for each side that
 //! speaks it, a compressor 300 kB (64 of them for each worker, then content goes as it is). A client of HTTP/2 counts as
 //! one connection with `tune.h2.max-concurrent-streams` requests. What is spliced waits in pipes of the kernel, of which
-//! there are at most `maxpipes`.
+//! there are at most `maxpipes`. Idle connections to a server are no more, of all workers together, than requests used at
+//! once, and one for each worker and `pool-low-conn` (at most `pool-max-conn`): 200 bytes each beside what TLS holds. Where a
+//! connection serves one client only (PROXY headers), a worker keeps 256 to a server.
 //!
 //! ```no_run
 //! use std::{sync::Arc, time::Duration};

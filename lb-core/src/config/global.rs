@@ -57,6 +57,8 @@ pub struct Global {
     pub http2: Http2Settings,
     /// `h1-case-adjust` and `h1-case-adjust-file`.
     pub header_case: Arc<HeaderCase>,
+    /// `tune.idle-pool.shared off`: a worker uses no idle server connections but its own.
+    pub idle_apart: bool,
 }
 
 /// What peers in HTTP/2 are told they may do: `tune.h2.*`.

@@ -53,9 +53,11 @@ pub struct ServerConfig {
     pub tls: Option<Arc<ServerTls>>,
     /// Settings of TLS that an operator has switched off.
     pub spare_tls: Option<Arc<ServerTls>>,
+    /// `pool-low-conn`: a worker that has no idle connection takes one of another worker where there are so many.
+    pub pool_low_conn: u32,
     /// `pool-max-conn`: most idle connections; `None` is unlimited.
     pub pool_max_conn: Option<u32>,
-    /// `pool-purge-delay`: how long an idle connection is kept (5 s).
+    /// `pool-purge-delay`: how long an idle connection is kept (5 s); none with zero.
     pub pool_purge_delay: Option<Duration>,
     /// `max-reuse`: how many more requests than its first a connection may carry; `None` is unlimited.
     pub max_reuse: Option<u32>,
@@ -107,6 +109,7 @@ impl ServerConfig {
             proxy_options: ProxyOptions::default(),
             tls: None,
             spare_tls: None,
+            pool_low_conn: 0,
             pool_max_conn: None,
             pool_purge_delay: None,
             max_reuse: None,

@@ -97,6 +97,11 @@ pub enum Event {
         /// The sentence that was logged.
         text: String,
     },
+    /// Something went as it should, and is worth a line all the same.
+    Done {
+        /// One sentence.
+        text: String,
+    },
     /// Anything else worth a line (accept errors, a log target that cannot be opened).
     Notice {
         /// One sentence.

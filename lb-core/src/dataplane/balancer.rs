@@ -192,6 +192,7 @@ impl Balancer {
     /// Certificates and authorities stay those that were given at run time.
     pub(super) fn keep_tls_of(&mut self, present: &Self) {
         self.secured = present.secured.clone();
+        self.peer_connectors.clone_from(&present.peer_connectors);
         for (own, known) in [
             (&mut self.connectors, &present.connectors),
             (&mut self.check_connectors, &present.check_connectors),

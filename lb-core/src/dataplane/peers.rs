@@ -3,11 +3,14 @@
 
 use std::{
     io::{self, IoSlice},
+    net::SocketAddr,
     rc::Rc,
     sync::Arc,
     task::{Poll, ready},
     time::Duration,
 };
+
+use tokio::sync::oneshot;
 
 use super::{
     Balancer, Event, Events, clock,
@@ -27,6 +30,8 @@ use crate::{
 const TURNS: u32 = 4;
 /// Longest time that connecting, and speaking TLS, may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How often a lesson is begun anew that breaks off.
+const LESSONS: usize = 3;
 
 /// A connection from another host.
 pub(super) async fn serve(mut connection: Box<Connection>) {
@@ -104,6 +109,7 @@ pub(super) struct Called {
     group: Arc<Group>,
     index: usize,
     peer: PeerConfig,
+    connector: Option<Connector>,
     task: rt::Task,
 }
 
@@ -125,35 +131,87 @@ pub(super) fn rearrange(
         };
         let peers = section.peers.iter().enumerate();
         for (index, peer) in peers.filter(|(_, peer)| peer.address.port() > 0) {
+            let connector = balancer.peer_connector(&section.name, index).cloned();
             let same = |old: &Called| {
-                Arc::ptr_eq(&old.group, group) && old.index == index && old.peer == *peer
+                let place = Arc::ptr_eq(&old.group, group) && old.index == index;
+                place && old.peer == *peer && old.connector == connector
             };
             if let Some(place) = before.iter().position(same) {
                 called.push(before.swap_remove(place));
                 continue;
             }
-            let connector = balancer.peer_connector(&section.name, index).cloned();
             let (group, peer) = (Arc::clone(group), peer.clone());
             let events = Arc::clone(events);
             let task = rt::spawn(call(
                 Arc::clone(&group),
                 index,
                 peer.clone(),
-                connector,
+                connector.clone(),
                 events,
             ));
             called.push(Called {
                 group,
                 index,
                 peer,
+                connector,
                 task,
             });
         }
     }
-    for gone in before {
+    end(before);
+    called
+}
+
+/// Calls nobody any more.
+pub(super) fn end(called: Vec<Called>) {
+    for gone in called {
         gone.task.abort();
     }
-    called
+}
+
+/// Tells the process that has taken the place of this one all that the tables of each section hold, then `done`. What
+/// listens at a section's address by now is that process, or there is none.
+pub(super) async fn teach(
+    balancer: Arc<Balancer>,
+    events: Arc<dyn Events>,
+    done: oneshot::Sender<()>,
+) {
+    let sections = balancer.config.proxies.iter();
+    for section in sections.filter_map(|proxy| proxy.peers.as_ref()) {
+        let Some(group) = balancer.groups.get(&section.name) else {
+            continue;
+        };
+        let place = section.peers.len();
+        let connector = balancer.peer_connector(&section.name, place);
+        for _ in 0..LESSONS {
+            let Some(address) = section.local_address else {
+                break;
+            };
+            let Some(Ok(mut stream)) = rt::timeout(CONNECT, connect(address, connector)).await
+            else {
+                break;
+            };
+            let session = Session::call(Arc::clone(group), place, clock::now());
+            let why = talk(&mut stream, session, || false).await;
+            let count = group.link(place).map_or(0, |link| link.told);
+            let how = match why {
+                Some(Broken::Told) => {
+                    format!("told the process that succeeds this one {count} entries")
+                }
+                Some(why) => format!("the process that succeeds this one: {why}"),
+                None => String::from("the process that succeeds this one has hung up"),
+            };
+            let text = format!("peers {}: {how}", section.name);
+            events.event(match why {
+                Some(Broken::Told) => Event::Done { text },
+                _ => Event::Notice { text },
+            });
+            if why == Some(Broken::Told) {
+                break;
+            }
+        }
+    }
+    let _ = done.send(());
 }
 
 /// Has a connection with a peer for ever: calls it while it has not called.
@@ -168,7 +226,7 @@ async fn call(
     loop {
         if group.link(index).is_some_and(|link| link.session.is_none())
             && let Some(Ok(mut stream)) =
-                rt::timeout(CONNECT, connect(&peer, connector.as_ref())).await
+                rt::timeout(CONNECT, connect(peer.address, connector.as_ref())).await
         {
             let session = Session::call(Arc::clone(&group), index, clock::now());
             let why = talk(&mut stream, session, || false).await;
@@ -191,13 +249,11 @@ fn jitter() -> Duration {
     Duration::from_millis((micros % 2000).into())
 }
 
-async fn connect(peer: &PeerConfig, connector: Option<&Connector>) -> io::Result<Stream> {
+async fn connect(address: SocketAddr, connector: Option<&Connector>) -> io::Result<Stream> {
     let error = |error| match error {
         NotBegun::Local(e) | NotBegun::Refused(e) => e,
     };
-    let plain: Plain = Destination::Ip(peer.address)
-        .begin(None, true)
-        .map_err(error)?;
+    let plain: Plain = Destination::Ip(address).begin(None, true).map_err(error)?;
     std::future::poll_fn(|cx| plain.poll_connected(cx)).await?;
     match connector {
         None => Ok(plain.into()),

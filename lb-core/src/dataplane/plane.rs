@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Balancer, Events, ListenerFd, Options, Session, StartError, StatsService, clock,
+    idle::Shelf,
     listener::{self, Listener, Relief},
     pipe,
     probe::Checks,
@@ -172,7 +173,7 @@ impl DataPlane {
                 number,
                 stats: self.stats.clone(),
                 events: Arc::clone(&self.events),
-                orders: prepared.orders(Vec::new(), Vec::new(), Arc::default()),
+                orders: prepared.orders(Vec::new(), Vec::new(), Arc::default(), Arc::default()),
             };
             prepared.added.push(worker::spawn(parts)?);
         }
@@ -191,11 +192,12 @@ impl DataPlane {
         let kept = sockets.iter().flatten();
         let kept = Arc::new(kept.map(|(_, fd)| listener::identity(fd)).collect());
         let mut reliefs = listener::relieve(&running.workers, &sockets).into_iter();
+        let shelves: Arc<[_]> = running.workers.iter().map(WorkerHandle::shelf).collect();
         let mut sockets = sockets.into_iter();
         for worker in running.workers.iter() {
             let own = sockets.next().unwrap_or_default();
             let reliefs = reliefs.next().unwrap_or_default();
-            let orders = prepared.orders(own, reliefs, Arc::clone(&kept));
+            let orders = prepared.orders(own, reliefs, Arc::clone(&kept), Arc::clone(&shelves));
             worker.send(Command::Adopt(Box::new(orders)));
         }
         running.balancer = Arc::clone(&prepared.balancer);
@@ -226,6 +228,19 @@ impl DataPlane {
         for worker in self.workers().iter() {
             worker.send(Command::StopAccepting);
         }
+    }
+
+    /// Ends the conversations with peers, and tells the process that has taken the place of this one (as its sockets or
+    /// the addresses of its `peers` sections show) all that the stick tables hold. Completes when that is done, or there
+    /// is none such; for use after [`DataPlane::stop_accepting`]. Works under any executor.
+    pub async fn teach_successor(&self) {
+        // Not to be called by itself.
+        self.heartbeat().await;
+        let (reply, told) = oneshot::channel();
+        if let Some(checks) = &*self.checks() {
+            checks.teach(reply);
+        }
+        let _ = told.await;
     }
 
     /// Cuts the sessions of a server (`shutdown sessions server`); log lines say `K`.
@@ -339,6 +354,7 @@ impl Prepared {
         sockets: Vec<(usize, OwnedFd)>,
         reliefs: Vec<Relief>,
         kept: Arc<listener::Identities>,
+        shelves: Arc<[Arc<Shelf>]>,
     ) -> Orders {
         Orders {
             balancer: Arc::clone(&self.balancer),
@@ -346,6 +362,7 @@ impl Prepared {
             sockets,
             kept,
             reliefs,
+            shelves,
         }
     }
 }

@@ -18,7 +18,10 @@ use std::{
     time::Instant,
 };
 
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{
+    mpsc::{UnboundedSender, unbounded_channel},
+    oneshot,
+};
 
 use super::{
     Balancer, Events, StartError, clock,
@@ -53,6 +56,9 @@ enum Order {
     Adopt(Arc<Balancer>, Arc<[WorkerHandle]>),
     /// An operator changed a server.
     Log(StateChange),
+    /// Another process has taken the place of this one: peers are its own from now on, and it is told what the tables
+    /// hold.
+    Teach(oneshot::Sender<()>),
 }
 
 /// Where a checked server stands in the configuration in force.
@@ -131,6 +137,13 @@ impl Checks {
                                 shared.log(&change);
                                 continue;
                             }
+                            Order::Teach(done) => {
+                                peers::end(std::mem::take(&mut called));
+                                let balancer = Arc::clone(&shared.balancer.borrow());
+                                let events = Arc::clone(&shared.events);
+                                rt::spawn(peers::teach(balancer, events, done));
+                                continue;
+                            }
                         };
                         shared.sinks.adopt(&balancer);
                         let now = clock::now();
@@ -154,6 +167,11 @@ impl Checks {
     pub(super) fn adopt(&self, balancer: &Arc<Balancer>, workers: &Arc<[WorkerHandle]>) {
         let order = Order::Adopt(Arc::clone(balancer), Arc::clone(workers));
         let _ = self.orders.send(order);
+    }
+
+    /// Speaks to no peer any more but the process that has taken the place of this one, and tells when that knows all.
+    pub(super) fn teach(&self, done: oneshot::Sender<()>) {
+        let _ = self.orders.send(Order::Teach(done));
     }
 
     /// An operator changed a server: its proxy's log hears of it.

@@ -2,7 +2,8 @@
 //!
 //! It does less than a runtime for everybody, and so costs less: no lock and no allocation to wake a task of the same
 //! thread, no system call to forget a socket before it is closed, one look at the clock for all that happens at
-//! once. Wakers may be used by any thread; everything else stays where it was made.
+//! once. Wakers may be used by any thread, and a socket may go to another one while nobody waits for it; everything else
+//! stays where it was made.
 
 mod pulse;
 mod reactor;
@@ -13,7 +14,6 @@ mod timer;
 use std::{
     cell::RefCell,
     io,
-    os::fd::OwnedFd,
     pin::pin,
     rc::Rc,
     sync::Arc,
@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use reactor::Reactor;
+use reactor::{Home, Reactor};
 use task::{Header, ROOT, Shared, Tasks};
 use timer::Timers;
 
@@ -41,7 +41,7 @@ thread_local! {
 
 /// The loop of this thread, and what it turns over.
 struct Core {
-    reactor: Reactor,
+    home: Arc<Home>,
     tasks: Tasks,
     timers: Timers,
     shared: Arc<Shared>,
@@ -67,10 +67,10 @@ impl Core {
         if !busy {
             self.pulse.waits();
         }
-        self.reactor.wait(timeout);
+        reactor::here(|reactor| reactor.wait(&self.home, timeout));
         // What another thread did before its peer sent something comes before that.
         self.shared.collect();
-        self.reactor.tell();
+        reactor::here(Reactor::tell);
         let now = clock::now();
         self.pulse.turns(now);
         self.timers.fire(now);
@@ -79,7 +79,7 @@ impl Core {
 
 /// A loop that nobody turns yet; it may be taken to another thread.
 pub(super) struct EventLoop {
-    epoll: OwnedFd,
+    home: Arc<Home>,
     shared: Arc<Shared>,
     pulse: Arc<Pulse>,
 }
@@ -89,7 +89,7 @@ impl EventLoop {
     pub(super) fn new() -> io::Result<Self> {
         let shared = Arc::new(Shared::new()?);
         Ok(Self {
-            epoll: reactor::create(shared.bell())?,
+            home: Arc::new(Home::new(shared.bell())?),
             shared,
             pulse: Arc::new(Pulse::new(clock::now())),
         })
@@ -104,13 +104,14 @@ impl EventLoop {
     pub(super) fn block_on(self, root: impl Future<Output = ()>) {
         let core = Rc::new(Core {
             tasks: Tasks::new(&self.shared),
-            reactor: Reactor::new(self.epoll),
+            home: self.home,
             timers: Timers::default(),
             shared: self.shared,
             pulse: self.pulse,
         });
         CURRENT.set(Some(Rc::clone(&core)));
         task::enter(&core.shared);
+        reactor::enter(&core.home);
         clock::now();
         let header = Header::new(ROOT, &core.shared);
         let waker = Waker::from(Arc::clone(&header));
@@ -136,6 +137,7 @@ impl EventLoop {
             core.turn();
         }
         core.tasks.clear();
+        reactor::leave();
         task::leave();
         CURRENT.set(None);
     }

@@ -18,7 +18,7 @@ use super::{
     http2::{Downstream, Upstream},
     rt::{Direction, Socket},
 };
-use crate::request::ServerSession;
+use crate::{request::ServerSession, server::Server};
 
 /// A stream without encryption.
 #[derive(Debug)]
@@ -75,6 +75,23 @@ impl Plain {
     /// Completes when a connection that has begun stands, or has failed.
     pub(super) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket().poll_connected(cx)
+    }
+
+    /// The other end's address, if it has one.
+    fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => rustix::net::getpeername(socket)
+                .ok()?
+                .and_then(|address| address.try_into().ok()),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The next close sends a reset instead of an end.
+    fn reset_on_close(&self) {
+        if let Self::Tcp(socket) = self {
+            let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        }
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -149,16 +166,6 @@ impl Stream {
             Self::Tls(secured) => secured.session.as_ref(),
             Self::Upstream(stream) => stream.session(),
             Self::Plain(_) | Self::Downstream(_) => None,
-        }
-    }
-
-    /// The other end's address, if it has one.
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
-        match self.socket()? {
-            Plain::Tcp(socket) => rustix::net::getpeername(socket)
-                .ok()?
-                .and_then(|address| address.try_into().ok()),
-            Plain::Unix(_) => None,
         }
     }
 
@@ -255,11 +262,6 @@ impl Stream {
         matches!(self, Self::Upstream(s) if s.was_refused())
     }
 
-    /// Whether it is one of many of its connection, which stays when this is closed.
-    pub(super) fn is_of_many(&self) -> bool {
-        matches!(self, Self::Downstream(_) | Self::Upstream(_))
-    }
-
     /// The protocol that was agreed on in the TLS handshake.
     pub(super) fn alpn(&self) -> Option<&[u8]> {
         match self {
@@ -288,8 +290,8 @@ impl Stream {
         if let Self::Downstream(s) = self {
             s.abort();
         }
-        if let Some(Plain::Tcp(s)) = self.socket() {
-            let _ = socket2::SockRef::from(s).set_linger(Some(Duration::ZERO));
+        if let Some(plain) = self.socket() {
+            plain.reset_on_close();
         }
     }
 
@@ -308,6 +310,43 @@ impl Stream {
         }
     }
 
+    /// The connection until its next request; `None` if it is one of many of another.
+    pub(super) fn rest(self) -> Option<Resting> {
+        match self {
+            Self::Plain(plain) => Some(Resting::Plain(plain)),
+            Self::Tls(secured) => Some(Resting::Tls(secured)),
+            Self::Downstream(_) | Self::Upstream(_) => None,
+        }
+    }
+
+    fn socket(&self) -> Option<&Plain> {
+        match self {
+            Self::Plain(s) => Some(s),
+            Self::Tls(s) => Some(s.stream.get_ref().0),
+            Self::Downstream(_) | Self::Upstream(_) => None,
+        }
+    }
+}
+
+/// A server connection between two requests. Other than a stream it may go to another thread.
+#[derive(Debug)]
+pub(super) enum Resting {
+    /// Bytes as they are.
+    Plain(Plain),
+    /// TLS.
+    Tls(Box<Secured>),
+}
+
+impl From<Resting> for Stream {
+    fn from(resting: Resting) -> Self {
+        match resting {
+            Resting::Plain(plain) => Self::Plain(plain),
+            Resting::Tls(secured) => Self::Tls(secured),
+        }
+    }
+}
+
+impl Resting {
     /// Whether the other side has closed or sent something unasked; costs no system call as long as nothing came.
     pub(super) fn is_stale(&mut self) -> bool {
         let mut byte = [0];
@@ -325,15 +364,35 @@ impl Stream {
                 let stream = Pin::new(&mut secured.stream);
                 stream.poll_read(&mut cx, &mut room).is_ready()
             }
-            Self::Downstream(_) | Self::Upstream(_) => false,
         }
     }
 
-    fn socket(&self) -> Option<&Plain> {
+    /// Makes it known to the loop of this thread, after it came from another one.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        let plain = match self {
+            Self::Plain(plain) => plain,
+            Self::Tls(secured) => secured.stream.get_mut().0,
+        };
+        match plain {
+            Plain::Tcp(socket) | Plain::Unix(socket) => socket.settle(),
+        }
+    }
+
+    /// Whether it goes where its server is now: an operator may have moved that meanwhile.
+    pub(super) fn leads_to(&self, server: &Server) -> bool {
+        let moved = server.moved_to();
+        moved.is_none_or(|address| self.plain().peer() == Some(address))
+    }
+
+    /// The close sends a reset instead of an end.
+    pub(super) fn reset(self) {
+        self.plain().reset_on_close();
+    }
+
+    fn plain(&self) -> &Plain {
         match self {
-            Self::Plain(s) => Some(s),
-            Self::Tls(s) => Some(s.stream.get_ref().0),
-            Self::Downstream(_) | Self::Upstream(_) => None,
+            Self::Plain(plain) => plain,
+            Self::Tls(secured) => secured.stream.get_ref().0,
         }
     }
 }

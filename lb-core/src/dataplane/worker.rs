@@ -18,7 +18,7 @@ use super::{
     Balancer, Events, Session, StartError, StatsService, clock,
     http1::Exchange,
     http2,
-    idle::IdlePool,
+    idle::{IdlePool, Shelf},
     listener::{self, Identities, Leaving, Listener, Post, Relief, Reliefs},
     registry::Registry,
     rt::{self, EventLoop, Pulse},
@@ -79,6 +79,8 @@ pub(super) struct Orders {
     pub(super) kept: Arc<Identities>,
     /// Sockets of other workers, for while those stand still.
     pub(super) reliefs: Vec<Relief>,
+    /// The idle server connections of every worker.
+    pub(super) shelves: Arc<[Arc<Shelf>]>,
 }
 
 /// A started worker.
@@ -86,6 +88,7 @@ pub(super) struct Orders {
 pub(super) struct WorkerHandle {
     commands: mpsc::UnboundedSender<Command>,
     pulse: Arc<Pulse>,
+    shelf: Arc<Shelf>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     /// Disconnected when the thread's work is done.
     ended: Arc<Mutex<Receiver<()>>>,
@@ -100,6 +103,11 @@ impl WorkerHandle {
     /// Shows whether its loop turns.
     pub(super) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)
+    }
+
+    /// Its idle server connections.
+    pub(super) fn shelf(&self) -> Arc<Shelf> {
+        Arc::clone(&self.shelf)
     }
 
     /// Completes when the worker's loop has turned, or at once when it has ended.
@@ -201,24 +209,27 @@ pub(super) fn spawn(parts: Parts) -> Result<WorkerHandle, StartError> {
     let (ending, ended) = std::sync::mpsc::channel();
     let turning = EventLoop::new().map_err(failed)?;
     let pulse = turning.pulse();
+    let shelf = Arc::<Shelf>::default();
+    let own = Arc::clone(&shelf);
     let thread = std::thread::Builder::new()
         .name(format!("worker-{number}"))
         .spawn(move || {
             set_worker(number);
             // Connections that are left at its end are cut.
-            turning.block_on(run(parts, inbox));
+            turning.block_on(run(parts, own, inbox));
             let _ = ending.send(());
         })
         .map_err(failed)?;
     Ok(WorkerHandle {
         commands,
         pulse,
+        shelf,
         thread: Arc::new(Mutex::new(Some(thread))),
         ended: Arc::new(Mutex::new(ended)),
     })
 }
 
-async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
+async fn run(parts: Parts, shelf: Arc<Shelf>, mut inbox: mpsc::UnboundedReceiver<Command>) {
     let balancer = Arc::clone(&parts.orders.balancer);
     let worker = Rc::new(Worker {
         sinks: Sinks::new(Arc::clone(&balancer)),
@@ -229,7 +240,7 @@ async fn run(parts: Parts, mut inbox: mpsc::UnboundedReceiver<Command>) {
         }),
         stats: parts.stats,
         events: parts.events,
-        idle: IdlePool::default(),
+        idle: IdlePool::new(shelf),
         registry: Rc::new(Registry::new(parts.number)),
         lanes: http2::Lanes::default(),
         exchanges: RefCell::default(),
@@ -343,6 +354,8 @@ impl Worker {
         self.reliefs.adopt(orders.reliefs, &listeners);
         self.sinks.adopt(&orders.balancer);
         self.idle.keep(&orders.balancer.server_keys());
+        let sharing = !orders.balancer.config.global.idle_apart;
+        self.idle.adopt(orders.shelves, sharing);
         let grace = orders.balancer.config.global.hard_stop_after;
         let before = self.current.replace(Current {
             balancer: orders.balancer,

@@ -20,6 +20,7 @@ mod compression;
 mod faults;
 mod http;
 mod http2;
+mod idle;
 mod reload;
 mod silence;
 mod tables;

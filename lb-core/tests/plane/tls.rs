@@ -38,7 +38,12 @@ fn given(path: &str, pem: &[u8]) -> TlsCertificate {
     }
 }
 
-fn secured(origin: &Origin, mode: Mode, adjust: impl FnOnce(&mut TlsBind)) -> ProxyConfig {
+/// A proxy in TLS before this origin.
+pub(crate) fn secured(
+    origin: &Origin,
+    mode: Mode,
+    adjust: impl FnOnce(&mut TlsBind),
+) -> ProxyConfig {
     let mut proxy = listen("tls", mode, &[origin.address]);
     let mut tls = TlsBind {
         certificates: vec![given("one.pem", ONE), given("two.pem", TWO)],

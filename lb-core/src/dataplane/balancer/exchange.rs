@@ -36,6 +36,7 @@ impl Balancer {
             .connectors
             .values()
             .chain(self.check_connectors.values())
+            .chain(self.peer_connectors.values())
         {
             files.add_server(&connector.tls());
         }
@@ -60,6 +61,12 @@ impl Balancer {
             if let Some(ready) = connector.changed(change)? {
                 connectors.push((connector, ready));
                 done.servers.push(*server);
+            }
+        }
+        for connector in self.peer_connectors.values() {
+            // A link that stands goes on; the next one is made with it.
+            if let Some(ready) = connector.changed(change)? {
+                connectors.push((connector, ready));
             }
         }
         done.uses = fronts.len() + connectors.len();

@@ -31,10 +31,16 @@ impl Balancer {
             .filter_map(|proxy| proxy.peers.as_ref())
         {
             self.group(section, old, now);
-            for (index, peer) in section.peers.iter().enumerate() {
-                if let Some(tls) = &peer.tls {
-                    let connector = Connector::new(&section.name, tls)?;
+            // Behind the last is another process of this host.
+            let peers = section.peers.iter().map(|peer| &peer.tls);
+            for (index, tls) in peers.chain([&section.local_tls]).enumerate() {
+                if let Some(tls) = tls {
                     let place = (Arc::clone(&section.name), index);
+                    let known = old.peer_connectors.get(&place);
+                    let connector = match known.filter(|known| known.tls() == *tls) {
+                        Some(known) => known.clone(),
+                        None => Connector::new(&section.name, tls)?,
+                    };
                     self.peer_connectors.insert(place, connector);
                 }
             }

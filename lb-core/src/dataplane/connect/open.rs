@@ -38,7 +38,7 @@ impl Connection {
                 return Err(why);
             }
             // Idle connections of other servers may hold what is missing.
-            self.worker.idle.clear();
+            self.worker.idle.clear_everywhere();
             begin()
         });
         let begun = begun.map_err(|why| match why {

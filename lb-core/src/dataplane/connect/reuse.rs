@@ -3,19 +3,24 @@
 use std::time::Instant;
 
 use super::{
-    super::{destination::Destination, session::Connection, stream::Stream},
+    super::{
+        destination::Destination,
+        idle::Wanted,
+        session::Connection,
+        stream::{Resting, Stream},
+    },
     Dialed, Need,
 };
 use crate::{
     backend::Lease,
     config::{HttpReuse, Protocol},
-    server::{Server, ServerKey},
+    server::ServerKey,
 };
 
 /// A server connection that stays with its client.
 pub(in super::super) struct Own {
     server: ServerKey,
-    stream: Stream,
+    stream: Resting,
     key: Option<Box<[u8]>>,
     carried: u32,
 }
@@ -29,18 +34,20 @@ impl Connection {
         key: Option<&[u8]>,
     ) -> Option<(Stream, u32)> {
         let number = need.reuse?;
-        let server = lease.server()?.key();
+        let server = lease.server()?;
         let proven = match need.backend.config().http_reuse {
             HttpReuse::Never => {
                 let mut own = self.own.take()?;
-                let fits = own.server == server && own.key.as_deref() == key;
-                return (fits && !own.stream.is_stale()).then_some((own.stream, own.carried));
+                let fits = own.server == server.key() && own.key.as_deref() == key;
+                return (fits && !own.stream.is_stale())
+                    .then_some((own.stream.into(), own.carried));
             }
             HttpReuse::Safe if number == 0 => return None,
             HttpReuse::Safe | HttpReuse::Always => false,
             HttpReuse::Aggressive => number == 0,
         };
-        self.worker.idle.take(server, proven, key)
+        let wanted = Wanted { proven, name: key };
+        self.worker.idle.take(server, wanted)
     }
 
     /// Keeps the connection for another request, and gives the place back.
@@ -54,14 +61,14 @@ impl Connection {
         let Some(config) = lease.server() else {
             return;
         };
-        if server.stream.is_of_many() {
-            return;
-        }
         // Bytes behind the response belong to nobody, and must not become another client's answer.
         if server.ended || !server.input.is_empty() {
             return;
         }
-        if !leads_to(&server.stream, config) {
+        let Some(stream) = server.stream.rest() else {
+            return;
+        };
+        if !stream.leads_to(config) {
             return;
         }
         let carried = carried.saturating_add(1);
@@ -72,7 +79,7 @@ impl Connection {
         if lease.backend().config().http_reuse == HttpReuse::Never {
             self.own = Some(Box::new(Own {
                 server: config.key(),
-                stream: server.stream,
+                stream,
                 key,
                 carried,
             }));
@@ -85,9 +92,7 @@ impl Connection {
         if limit != 0 && config.served() + idle.value() > limit {
             return;
         }
-        self.worker
-            .idle
-            .put(&lease, server.stream, key, carried, now);
+        self.worker.idle.put(&lease, stream, key, carried, now);
     }
 
     /// What tells a connection from others to the same server, where it depends on the client or on what is spoken:
@@ -118,12 +123,4 @@ impl Connection {
         }
         Some(key.into())
     }
-}
-
-/// Whether a connection goes where its server is now: an operator may have moved that meanwhile.
-fn leads_to(stream: &Stream, server: &Server) -> bool {
-    let Some(moved) = server.moved_to() else {
-        return true;
-    };
-    stream.peer() == Some(moved)
 }

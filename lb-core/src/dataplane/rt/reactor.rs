@@ -1,10 +1,17 @@
 //! Readiness: what the kernel has told of each socket, and which tasks wait for it. Edges are reported once; what was
 //! reported stands until an attempt finds nothing left.
+//!
+//! What is known of the sockets of a loop belongs to its thread; a socket itself may go to another one, which takes it
+//! out of the epoll here and leaves a note of that ([`Home`]).
 
 use std::{
     cell::{Cell, RefCell},
     io,
     os::fd::{BorrowedFd, OwnedFd},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -47,36 +54,129 @@ struct Source {
     writer: Option<Waker>,
 }
 
-/// An epoll that hears the bell.
-pub(super) fn create(bell: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    let flags = EventFlags::IN | EventFlags::ET;
-    epoll::add(&epoll, bell, EventData::new_u64(BELL), flags)?;
-    Ok(epoll)
+/// What other threads know of a loop's sockets.
+pub(super) struct Home {
+    epoll: OwnedFd,
+    /// Keys of sockets that have gone to other loops, or were closed there.
+    gone: Mutex<Vec<usize>>,
+    /// There are some.
+    any_gone: AtomicBool,
 }
 
-/// The sockets of a loop.
+impl Home {
+    /// With an epoll that hears the bell.
+    pub(super) fn new(bell: BorrowedFd<'_>) -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let flags = EventFlags::IN | EventFlags::ET;
+        epoll::add(&epoll, bell, EventData::new_u64(BELL), flags)?;
+        Ok(Self {
+            epoll,
+            gone: Mutex::default(),
+            any_gone: AtomicBool::new(false),
+        })
+    }
+
+    /// Takes a socket out that stays open.
+    pub(super) fn take_out(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, fd)?)
+    }
+
+    /// Called by other threads: the loop forgets the socket when it next makes one known. News of it that come until
+    /// then wake nobody but who waited for it once.
+    pub(super) fn leave(&self, key: usize) {
+        self.gone().push(key);
+        self.any_gone.store(true, Ordering::Release);
+    }
+
+    fn gone(&self) -> MutexGuard<'_, Vec<usize>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+thread_local! {
+    static HERE: Reactor = const {
+        Reactor {
+            home: RefCell::new(None),
+            sources: RefCell::new(Slab::new()),
+            numbers: Cell::new(0),
+            events: RefCell::new(Vec::new()),
+        }
+    };
+}
+
+/// The sockets of the loop that this thread turns.
 pub(super) struct Reactor {
-    epoll: OwnedFd,
+    home: RefCell<Option<Arc<Home>>>,
     sources: RefCell<Slab<Source>>,
     numbers: Cell<u32>,
     events: RefCell<Vec<Event>>,
 }
 
-impl Reactor {
-    pub(super) fn new(epoll: OwnedFd) -> Self {
-        Self {
-            epoll,
-            sources: RefCell::default(),
-            numbers: Cell::new(0),
-            events: RefCell::new(Vec::with_capacity(BATCH)),
+/// That of this thread.
+pub(super) fn here<T>(act: impl FnOnce(&Reactor) -> T) -> T {
+    HERE.with(act)
+}
+
+/// This thread turns the loop of these sockets from now on.
+pub(super) fn enter(home: &Arc<Home>) {
+    here(|reactor| {
+        reactor.home.replace(Some(Arc::clone(home)));
+        reactor.events.borrow_mut().reserve(BATCH);
+    });
+}
+
+/// It no longer does.
+pub(super) fn leave() {
+    here(|reactor| {
+        reactor.home.take();
+        let left = reactor.sources.take();
+        drop(left);
+    });
+}
+
+/// Forgets a socket that is closed next, which takes it out of the epoll.
+pub(super) fn forget(home: &Home, key: usize) {
+    let here = HERE.try_with(|reactor| {
+        let here = reactor.is(home);
+        if here {
+            reactor.forget(key);
         }
+        here
+    });
+    // A thread that ends has no loop any more.
+    if !here.unwrap_or(false) {
+        home.leave(key);
+    }
+}
+
+impl Reactor {
+    fn is(&self, home: &Home) -> bool {
+        let own = self.home.borrow();
+        own.as_ref().is_some_and(|own| std::ptr::eq(&**own, home))
+    }
+
+    fn forget(&self, key: usize) {
+        let gone = self.sources.borrow_mut().try_remove(key);
+        drop(gone);
+    }
+
+    /// How many are known.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> usize {
+        self.sources.borrow().len()
+    }
+
+    /// The loop that turns here.
+    pub(super) fn home(&self) -> io::Result<Arc<Home>> {
+        let home = self.home.borrow().clone();
+        home.ok_or_else(|| io::Error::other("no event loop turns on this thread"))
     }
 
     /// Makes a socket known, of which `ready` is assumed. With `watches_out` the kernel tells from the start when
     /// sending may succeed, else from the first time that it did not.
     pub(super) fn add(
         &self,
+        home: &Home,
         fd: BorrowedFd<'_>,
         ready: u8,
         watches_out: bool,
@@ -84,9 +184,15 @@ impl Reactor {
         let number = self.numbers.get().wrapping_add(1);
         self.numbers.set(number);
         let mut sources = self.sources.borrow_mut();
+        if home.any_gone.load(Ordering::Relaxed) {
+            home.any_gone.store(false, Ordering::Relaxed);
+            for key in home.gone().drain(..) {
+                sources.try_remove(key);
+            }
+        }
         let place = sources.vacant_entry();
         let key = place.key();
-        epoll::add(&self.epoll, fd, data(key, number), flags(watches_out))?;
+        epoll::add(&home.epoll, fd, data(key, number), flags(watches_out))?;
         place.insert(Source {
             number,
             ready,
@@ -96,17 +202,6 @@ impl Reactor {
             writer: None,
         });
         Ok(key)
-    }
-
-    /// Forgets a socket that is closed next, which takes it out of the epoll.
-    pub(super) fn forget(&self, key: usize) {
-        let gone = self.sources.borrow_mut().try_remove(key);
-        drop(gone);
-    }
-
-    /// Takes a socket out that stays open elsewhere.
-    pub(super) fn take_out(&self, fd: BorrowedFd<'_>) {
-        let _ = epoll::delete(&self.epoll, fd);
     }
 
     /// What has been reported of a socket.
@@ -124,6 +219,7 @@ impl Reactor {
     /// Completes once an attempt may succeed.
     pub(super) fn poll_ready(
         &self,
+        home: &Home,
         fd: BorrowedFd<'_>,
         key: usize,
         direction: u8,
@@ -149,18 +245,18 @@ impl Reactor {
         if direction == WRITE && !source.watches_out {
             source.watches_out = true;
             // Tells at once if there is room by now.
-            let _ = epoll::modify(&self.epoll, fd, data(key, source.number), flags(true));
+            let _ = epoll::modify(&home.epoll, fd, data(key, source.number), flags(true));
         }
         Poll::Pending
     }
 
     /// Waits for events, for `timeout` at most.
-    pub(super) fn wait(&self, timeout: Option<Duration>) {
+    pub(super) fn wait(&self, home: &Home, timeout: Option<Duration>) {
         let mut events = self.events.borrow_mut();
         events.clear();
         let timeout = timeout.and_then(|t| Timespec::try_from(t).ok());
         // Interrupted by a signal: the caller turns again.
-        let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref());
+        let _ = epoll::wait(&home.epoll, spare_capacity(&mut events), timeout.as_ref());
     }
 
     /// Wakes whom the events concern.

@@ -5,7 +5,7 @@ use std::{
     io::{self, IoSlice},
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -17,10 +17,7 @@ use rustix::{
     },
 };
 
-use super::{
-    Core,
-    reactor::{READ, WRITE, WRITE_CLOSED},
-};
+use super::reactor::{self, Home, READ, WRITE, WRITE_CLOSED};
 
 /// What is attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +37,10 @@ impl Direction {
     }
 }
 
-/// A stream socket.
+/// A stream socket. It works on the thread of the loop that knows it, and may go to that of another one, which makes it
+/// known there ([`Socket::settle`]).
 pub(in crate::dataplane) struct Socket {
-    core: Rc<Core>,
+    home: Arc<Home>,
     key: usize,
     fd: OwnedFd,
 }
@@ -61,7 +59,7 @@ impl AsFd for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.core.reactor.forget(self.key);
+        reactor::forget(&self.home, self.key);
     }
 }
 
@@ -77,10 +75,33 @@ impl Socket {
     }
 
     fn new(fd: OwnedFd, ready: u8, watches_out: bool) -> io::Result<Self> {
-        let core = Core::current()
-            .ok_or_else(|| io::Error::other("no event loop turns in this thread"))?;
-        let key = core.reactor.add(fd.as_fd(), ready, watches_out)?;
-        Ok(Self { core, key, fd })
+        reactor::here(|reactor| {
+            let home = reactor.home()?;
+            let key = reactor.add(&home, fd.as_fd(), ready, watches_out)?;
+            Ok(Self { home, key, fd })
+        })
+    }
+
+    /// Makes a connection that came from another thread known to the loop of this one; nobody waits for it.
+    pub(in crate::dataplane) fn settle(&mut self) -> io::Result<()> {
+        reactor::here(|reactor| {
+            let home = reactor.home()?;
+            // From here on its old loop hears nothing of it.
+            self.home.take_out(self.fd.as_fd())?;
+            let key = reactor.add(&home, self.fd.as_fd(), READ | WRITE, false)?;
+            let before = std::mem::replace(&mut self.home, home);
+            before.leave(std::mem::replace(&mut self.key, key));
+            Ok(())
+        })
+    }
+
+    /// What has been reported of it.
+    fn ready(&self) -> u8 {
+        reactor::here(|reactor| reactor.ready(self.key))
+    }
+
+    fn exhausted(&self, direction: u8) {
+        reactor::here(|reactor| reactor.exhausted(self.key, direction));
     }
 
     /// Completes when the connection stands or has failed.
@@ -90,7 +111,7 @@ impl Socket {
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_ready(Direction::Write, cx));
         // Asking every socket would cost a call: one that failed is reported as closed.
-        if self.core.reactor.ready(self.key) & WRITE_CLOSED != 0 {
+        if self.ready() & WRITE_CLOSED != 0 {
             socket_error(&self.fd)??;
         }
         Poll::Ready(Ok(()))
@@ -102,13 +123,13 @@ impl Socket {
         direction: Direction,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        let reactor = &self.core.reactor;
-        reactor.poll_ready(self.fd.as_fd(), self.key, direction.bit(), cx)
+        let fd = self.fd.as_fd();
+        reactor::here(|reactor| reactor.poll_ready(&self.home, fd, self.key, direction.bit(), cx))
     }
 
     /// Pending where nothing has come since an attempt found nothing left; an attempt may find nothing all the same.
     pub(in crate::dataplane) fn poll_silence(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.core.reactor.ready(self.key) & (READ | READ << 2) {
+        match self.ready() & (READ | READ << 2) {
             0 => self.poll_ready(Direction::Read, cx),
             _ => Poll::Ready(()),
         }
@@ -121,14 +142,14 @@ impl Socket {
         mut act: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> io::Result<T> {
         let bit = direction.bit();
-        if self.core.reactor.ready(self.key) & (bit | bit << 2) == 0 {
+        if self.ready() & (bit | bit << 2) == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         loop {
             match act(self.fd.as_fd()) {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
-                    self.core.reactor.exhausted(self.key, bit);
+                    self.exhausted(bit);
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
                 done => return Ok(done?),
@@ -164,7 +185,7 @@ impl Socket {
             && (1..room.len()).contains(&count)
         {
             // Less than there was room for: nothing is left, and the kernel tells of what comes.
-            self.core.reactor.exhausted(self.key, READ);
+            self.exhausted(READ);
         }
         received
     }
@@ -225,7 +246,7 @@ impl Socket {
         if let Poll::Ready(Ok(count)) = sent
             && (1..whole).contains(count)
         {
-            self.core.reactor.exhausted(self.key, WRITE);
+            self.exhausted(WRITE);
         }
     }
 
@@ -264,6 +285,6 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.0.core.reactor.take_out(self.0.fd.as_fd());
+        let _ = self.0.home.take_out(self.0.fd.as_fd());
     }
 }

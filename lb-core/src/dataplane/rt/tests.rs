@@ -312,3 +312,49 @@ fn what_another_thread_asks_of_a_busy_loop_does_not_wait_for_its_tasks() {
     asks.join().unwrap();
     assert!(turns.get() < 1_000, "{} tasks came first", turns.get());
 }
+
+#[test]
+fn a_socket_goes_to_another_loop_and_leaves_nothing_behind() {
+    let (take, taken) = std::sync::mpsc::channel::<Socket>();
+    let (told, heard) = std::sync::mpsc::channel();
+    let other = std::thread::spawn(move || {
+        turn(async {
+            // The first is dropped as it is, the second makes itself at home.
+            drop(taken.recv().unwrap());
+            let mut socket = taken.recv().unwrap();
+            // A socket of this loop in the same place as that one had in its own.
+            let (mine, mut peer) = pair();
+            socket.settle().unwrap();
+            told.send(()).unwrap();
+            peer.write_all(b"mine").unwrap();
+            assert_eq!(read(&mine, 64).await, b"mine");
+            assert_eq!(read(&socket, 64).await, b"moved");
+        });
+    });
+    turn(async {
+        let (first, mut first_peer) = pair();
+        let (second, mut second_peer) = pair();
+        for socket in [&first, &second] {
+            // Each has been waited for here.
+            assert_eq!(
+                timeout(Duration::from_millis(1), read(socket, 1)).await,
+                None
+            );
+        }
+        take.send(first).unwrap();
+        take.send(second).unwrap();
+        heard.recv().unwrap();
+        second_peer.write_all(b"moved").unwrap();
+        assert_eq!(first_peer.read(&mut [0]).unwrap(), 0);
+        // Whatever takes their places here is not mixed up with them.
+        for _ in 0..3 {
+            let (socket, mut peer) = pair();
+            peer.write_all(b"here").unwrap();
+            assert_eq!(read(&socket, 64).await, b"here");
+            drop(peer);
+            assert_eq!(read(&socket, 64).await, b"");
+        }
+        assert_eq!(super::reactor::here(super::reactor::Reactor::known), 0);
+    });
+    other.join().unwrap();
+}

@@ -35,6 +35,13 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(in crate::dataplane) struct Connector(Arc<Shared>);
 
+/// Whether they are the same one, and what is exchanged in one is in the other.
+impl PartialEq for Connector {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     proxy: String,

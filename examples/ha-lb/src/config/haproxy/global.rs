@@ -251,6 +251,13 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         "tune.h2.max-frame-size" => {
             global.http2.max_frame_size = value::number(arg, name, 16_384, 16_777_215)?;
         }
+        "tune.idle-pool.shared" => {
+            global.idle_apart = match arg.text {
+                "on" => false,
+                "off" => true,
+                _ => return Err(arg.refuse("neither on nor off", "on or off")),
+            };
+        }
         // Variables were applied by the lexer.
         _ => {}
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lb_core::{
     compression::Algorithm,
-    config::{LogFormatKind, Mode, ProxyConfig},
+    config::{HttpReuse, LogFormatKind, Mode, ProxyConfig},
 };
 
 use super::{
@@ -340,6 +340,8 @@ impl Reader<'_, '_> {
                 let line = args.line().rewritten(1, &["server", "dispatch", &address]);
                 let server =
                     server::read(&mut Args::new(&line, 1), &draft.default_server, context)?;
+                // Its connections stay with their clients.
+                backend.http_reuse = HttpReuse::Never;
                 self.add(server);
             }
             "description" => {

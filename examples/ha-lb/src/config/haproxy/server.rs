@@ -171,6 +171,9 @@ impl Draft {
                     _ => self.config.pool_max_conn = number,
                 }
             }
+            "pool-low-conn" => {
+                self.config.pool_low_conn = value::number(arg, name, 0, i32::MAX.unsigned_abs())?;
+            }
             "pool-purge-delay" => {
                 let delay = value::lenient_time(arg, name, Unit::Milliseconds, context)?;
                 self.config.pool_purge_delay = Some(delay);

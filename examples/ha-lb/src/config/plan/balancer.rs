@@ -90,6 +90,7 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     );
     settings.named("spread-checks", old.spread_checks != new.spread_checks);
     settings.named("tune.h2", old.http2 != new.http2);
+    settings.named("tune.idle-pool.shared", old.idle_apart != new.idle_apart);
     settings.named("log", old.logs != new.logs);
     settings.named("log-tag", old.log_tag != new.log_tag);
     settings.named(
@@ -278,6 +279,13 @@ fn server(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     );
     settings.named("ssl", old.tls != new.tls);
     settings.named("proto", old.protocol != new.protocol);
+    settings.named("pool-low-conn", old.pool_low_conn != new.pool_low_conn);
+    settings.named("pool-max-conn", old.pool_max_conn != new.pool_max_conn);
+    settings.named(
+        "pool-purge-delay",
+        old.pool_purge_delay != new.pool_purge_delay,
+    );
+    settings.named("max-reuse", old.max_reuse != new.max_reuse);
     settings.named("send-proxy", old.send_proxy != new.send_proxy);
     settings.named("source", old.source != new.source);
     settings.named("redir", old.redir != new.redir);

@@ -73,7 +73,7 @@ pub(crate) const PROXY: &[Entry] = table! {
     obsolete(&["clitimeout"], DFB, (1, 1), "it is read as `timeout client`"),
     obsolete(&["contimeout"], DFB, (1, 1), "it is read as `timeout connect`"),
     obsolete(&["srvtimeout"], DFB, (1, 1), "it is read as `timeout server`"),
-    obsolete(&["dispatch"], B, (1, 1), "it is read as `server dispatch <address>`"),
+    obsolete(&["dispatch"], B, (1, 1), "it is read as `server dispatch <address>`, with `http-reuse never`"),
     obsolete(&["grace"], DFB, (1, 1), "it is ignored; listeners close at once at a stop"),
     obsolete(&["monitor-net"], DF, (1, 1),
         "it is read as `http-request return status 200 if { src <network> }`"),

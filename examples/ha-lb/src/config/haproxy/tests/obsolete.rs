@@ -52,7 +52,7 @@ fn old_switches_are_the_new_ones() {
     same_as(&pair("grace 3s", ""), &pair("", ""));
     same_as(
         &pair("", "dispatch 10.0.0.1:80"),
-        &pair("", "server dispatch 10.0.0.1:80"),
+        &pair("", "server dispatch 10.0.0.1:80\n http-reuse never"),
     );
 }
 
