@@ -16,7 +16,7 @@ mod tests;
 
 pub use column::Column;
 pub use entry::{Cell, Datum, Entry};
-pub use journal::Change;
+pub use journal::{Change, Listener};
 pub use key::Key;
 pub use tracker::{Level, Tracked, Trackers};
 

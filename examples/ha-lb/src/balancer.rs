@@ -341,6 +341,7 @@ fn log(event: &Event) {
             text,
             ..
         } => tracing::warn!(%backend, %server, state = "DOWN", "{text}"),
+        Event::Done { text } => tracing::info!("{text}"),
         Event::Notice { text } => tracing::warn!("{text}"),
         Event::NoServer { backend, text } => tracing::error!(%backend, "{text}"),
         _ => {}

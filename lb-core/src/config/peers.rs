@@ -11,8 +11,10 @@ pub struct PeersConfig {
     pub name: Arc<str>,
     /// Name of this host among its peers; without one (`disabled`, or no peer of that name) nothing is shared.
     pub local: Option<Arc<str>>,
-    /// Where another process of this host is called.
+    /// Where the process of this host that succeeds this one is called.
     pub local_address: Option<SocketAddr>,
+    /// How that one is spoken to, if in TLS.
+    pub local_tls: Option<Arc<ServerTls>>,
     /// The other hosts.
     pub peers: Vec<PeerConfig>,
     /// `table` lines: name and table.
@@ -26,6 +28,7 @@ impl PeersConfig {
             name: name.into(),
             local: None,
             local_address: None,
+            local_tls: None,
             peers: Vec::new(),
             tables: Vec::new(),
         }

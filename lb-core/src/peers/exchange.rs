@@ -9,6 +9,7 @@ use super::{
     table::{self, Definition, HeardNames, ToldNames},
     wire::{self, Control, Message, Reader},
 };
+use crate::stick_table::{Column, Datum, Listener};
 
 /// Most tables that a peer may define.
 const TABLES: usize = 256;
@@ -29,6 +30,8 @@ pub(super) struct Established {
     telling: Option<usize>,
     names: ToldNames,
     heard_names: HeardNames,
+    /// Memory for the columns of an update.
+    data: Vec<(Column, Datum)>,
     /// We ask for everything, or hear it.
     pub(super) learns: Lesson,
     /// The other side asked for everything.
@@ -49,8 +52,9 @@ pub(super) enum Lesson {
 }
 
 /// A table of ours as this peer is told it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Own {
+    pub(super) listener: Listener,
     /// The last change that was told.
     pub(super) told: u64,
     /// In a lesson, the last that was told and the last that is to be.
@@ -65,22 +69,25 @@ struct Heard {
     definition: Definition,
     /// Place of the table here, if it is here and fits.
     table: Option<usize>,
+    /// Of the columns that its updates carry those that are wanted.
+    wanted: Vec<bool>,
     /// Numbers of the last update that came and of the last that was confirmed.
     last: u32,
     confirmed: Option<u32>,
 }
 
 impl Established {
-    /// With a peer, by the number of the session. `confirmed` is for each table the last change that the peer has;
-    /// `asks` that it is asked for everything.
-    pub(super) fn new(
+    /// With a peer, by the number of the session. With `tables` comes for each the last change that the peer has;
+    /// `asks`: it is asked for everything.
+    pub(super) fn new<'t>(
         (peer, session): (usize, u64),
         current: bool,
-        confirmed: Vec<u64>,
+        tables: impl Iterator<Item = (&'t Shared, u64)>,
         asks: bool,
         only_teaches: bool,
     ) -> Self {
-        let own = |told: u64| Own {
+        let own = |(shared, told): (&Shared, u64)| Own {
+            listener: shared.table.listen(),
             told,
             lesson: (0, 0),
             counted: None,
@@ -89,12 +96,13 @@ impl Established {
             peer,
             session,
             current,
-            own: confirmed.into_iter().map(own).collect(),
+            own: tables.map(own).collect(),
             heard: Vec::new(),
             about: None,
             telling: None,
             names: ToldNames::default(),
             heard_names: HeardNames::default(),
+            data: Vec::new(),
             learns: if asks { Lesson::Wanted } else { Lesson::None },
             teaches: Lesson::None,
             confirms: 0,
@@ -150,12 +158,15 @@ impl Established {
                 let mut shared = group.tables().iter();
                 let table = shared
                     .position(|one| *one.name == *definition.name && definition.fits(&one.table));
+                let here = table.and_then(|place| group.tables().get(place));
+                let wanted = here.map_or_else(Vec::new, |one| definition.wanted(&one.table));
                 let known = |heard: &Heard| heard.definition.number == definition.number;
                 self.about = match self.heard.iter().position(known) {
                     Some(place) => {
                         let heard = self.heard.get_mut(place)?;
                         heard.definition = definition;
                         heard.table = table;
+                        heard.wanted = wanted;
                         Some(place)
                     }
                     // Nobody has so many tables.
@@ -164,6 +175,7 @@ impl Established {
                         self.heard.push(Heard {
                             definition,
                             table,
+                            wanted,
                             last: 0,
                             confirmed: None,
                         });
@@ -195,11 +207,15 @@ impl Established {
                 let Some(shared) = heard.table.and_then(|place| group.tables().get(place)) else {
                     return Some(());
                 };
-                let names = &mut self.heard_names;
-                let (key, data) = heard
-                    .definition
-                    .read_entry(&mut reader, &shared.table, names)?;
-                shared.table.learn(now, &key, left, &data);
+                let (names, data) = (&mut self.heard_names, &mut self.data);
+                let key = heard.definition.read_entry(
+                    &mut reader,
+                    shared.table.config().key,
+                    &heard.wanted,
+                    names,
+                    data,
+                )?;
+                shared.table.learn(now, &key, left, data);
                 group.count(self.peer, 1, 0);
             }
             wire::ACKNOWLEDGEMENT => {

@@ -169,8 +169,8 @@ impl Session {
             return Poll::Pending;
         }
         let mut ready = false;
-        for (own, shared) in it.own.iter().zip(self.group.tables()) {
-            ready |= shared.table.poll_change(own.told, cx).is_ready();
+        for own in &it.own {
+            ready |= own.listener.poll_change(own.told, cx).is_ready();
         }
         if ready {
             Poll::Ready(())
@@ -267,8 +267,9 @@ impl Session {
     fn establish(&mut self, peer: usize, current: bool, now: Instant) {
         let (session, confirmed) = self.group.enter(peer, now);
         let asks = !self.teaches_only && self.group.wants_lesson(peer, now);
+        let tables = self.group.tables().iter().zip(confirmed);
         let established =
-            Established::new((peer, session), current, confirmed, asks, self.teaches_only);
+            Established::new((peer, session), current, tables, asks, self.teaches_only);
         self.state = State::Established(Box::new(established));
         if let (true, State::Established(it)) = (self.teaches_only, &mut self.state) {
             it.begin_teaching(self.group.tables());

@@ -171,17 +171,26 @@ impl Definition {
         self.key == key_of(table.config().key)
     }
 
-    /// Reads the key and the columns of an entry. Columns whose period is another in `table` are left out.
+    /// Which of its columns `table` can take: those that it has, with the same period.
+    pub(super) fn wanted(&self, table: &StickTable) -> Vec<bool> {
+        let own: Vec<_> = table.columns().collect();
+        let columns = self.columns.iter();
+        let wanted = columns.map(|(column, _, period)| own.contains(&(*column, *period)));
+        wanted.collect()
+    }
+
+    /// Reads an entry: its key, and into `data` those of its columns that are wanted.
     pub(super) fn read_entry(
         &self,
         reader: &mut Reader<'_>,
-        table: &StickTable,
+        kind: TableKey,
+        wanted: &[bool],
         names: &mut HeardNames,
-    ) -> Option<(Key, Vec<(Column, Datum)>)> {
-        let key = read_key(reader, table.config().key)?;
-        let own: Vec<_> = table.columns().collect();
-        let mut data = Vec::with_capacity(self.columns.len());
-        for (column, rate, period) in &self.columns {
+        data: &mut Vec<(Column, Datum)>,
+    ) -> Option<Key> {
+        let key = read_key(reader, kind)?;
+        data.clear();
+        for ((column, rate, _), wanted) in self.columns.iter().zip(wanted) {
             let datum = match (column, rate) {
                 (Column::ServerKey, _) => Datum::Text(names.read(reader)?),
                 (_, true) => Datum::Rate {
@@ -191,11 +200,11 @@ impl Definition {
                 },
                 (_, false) => Datum::Number(reader.number()?),
             };
-            if own.contains(&(*column, *period)) {
+            if *wanted {
                 data.push((*column, datum));
             }
         }
-        Some((key, data))
+        Some(key)
     }
 }
 

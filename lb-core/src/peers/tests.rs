@@ -226,6 +226,27 @@ fn another_process_of_the_same_host_is_told_everything_and_left() {
 }
 
 #[test]
+fn a_session_that_is_over_is_not_woken_by_tables_any_more() {
+    struct Nobody;
+    impl std::task::Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    let now = test_clock::now();
+    let (a, b) = (host("a", now), host("b", now));
+    let nobody = Arc::new(Nobody);
+    for _ in 0..5 {
+        let (one, _other) = connected(&a, &b, now);
+        let waker = std::task::Waker::from(Arc::clone(&nobody));
+        let mut cx = std::task::Context::from_waker(&waker);
+        assert!(one.poll_news(&mut cx).is_pending());
+        drop(waker);
+        assert!(Arc::strong_count(&nobody) > 1);
+        drop(one);
+        assert_eq!(Arc::strong_count(&nobody), 1);
+    }
+}
+
+#[test]
 fn tables_and_columns_that_differ_are_passed_over() {
     let now = test_clock::now();
     let a = host("a", now);

@@ -3,9 +3,10 @@
 //! Nothing is queued: whoever tells has the number of the last change it told of, and asks for the next.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -17,18 +18,33 @@ use super::{Column, Datum, Entry, Key, Lru, StickTable};
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     any: AtomicBool,
-    wakers: Mutex<Vec<Waker>>,
+    /// By the number of the listener, of which each has one at most.
+    wakers: Mutex<BTreeMap<u64, Waker>>,
+    numbers: AtomicU64,
+}
+
+/// Hears of the changes of a table until it is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    table: Arc<StickTable>,
+    number: u64,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.table.listeners.lock().remove(&self.number);
+    }
 }
 
 impl Listeners {
-    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Waker>> {
         self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self) {
         if self.any.load(Ordering::Relaxed) && self.any.swap(false, Ordering::Relaxed) {
             let wakers = std::mem::take(&mut *self.lock());
-            wakers.into_iter().for_each(Waker::wake);
+            wakers.into_values().for_each(Waker::wake);
         }
     }
 }
@@ -79,19 +95,12 @@ impl StickTable {
         })
     }
 
-    /// Ready once something changed here after the change of number `after`.
-    pub fn poll_change(&self, after: u64, cx: &mut Context<'_>) -> Poll<()> {
-        let entries = self.lock();
-        if entries.last_changes().1 > after {
-            return Poll::Ready(());
+    /// Whoever wants to hear of its changes.
+    pub fn listen(self: &Arc<Self>) -> Listener {
+        Listener {
+            number: self.listeners.numbers.fetch_add(1, Ordering::Relaxed),
+            table: Arc::clone(self),
         }
-        // Under the lock of the entries: no change can come between the look and the entry in the list.
-        let mut wakers = self.listeners.lock();
-        if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            wakers.push(cx.waker().clone());
-        }
-        self.listeners.any.store(true, Ordering::Relaxed);
-        Poll::Pending
     }
 
     /// What another host tells of an entry, which expires in `left` (in the table's own time without it).
@@ -117,5 +126,23 @@ impl StickTable {
             }
         }
         entries.note(key, false);
+    }
+}
+
+impl Listener {
+    /// Ready once something changed there after the change of number `after`.
+    pub fn poll_change(&self, after: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let entries = self.table.lock();
+        if entries.last_changes().1 > after {
+            return Poll::Ready(());
+        }
+        // Under the lock of the entries: no change can come between the look and the entry in the list.
+        let mut wakers = self.table.listeners.lock();
+        let known = wakers.get(&self.number);
+        if known.is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            wakers.insert(self.number, cx.waker().clone());
+        }
+        self.table.listeners.any.store(true, Ordering::Relaxed);
+        Poll::Pending
     }
 }

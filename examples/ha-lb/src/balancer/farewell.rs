@@ -1,6 +1,6 @@
 //! The end of a balancer: requests finish, for a while; and what it does while its program is being replaced.
 
-use std::{io, time::Duration};
+use std::{io, pin::pin, time::Duration};
 
 use tokio::time::timeout;
 
@@ -11,20 +11,26 @@ use crate::ipc::{channel::Channel, message::FromBalancer};
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 impl Running {
-    /// Stops accepting, lets requests finish for `grace` and cuts what is left.
+    /// Stops accepting, tells a successor what the tables hold, lets requests finish for `grace` and cuts what is left.
     pub(super) async fn drain(&mut self, grace: Duration) {
         for task in self.command_lines.drain(..) {
             task.abort();
         }
         self.plane.stop_accepting();
-        let mut drained = Box::pin(timeout(grace, self.plane.drained()));
-        let done = loop {
+        let mut drained = pin!(timeout(grace, self.plane.drained()));
+        let mut told = pin!(timeout(grace, self.plane.teach_successor()));
+        let (mut in_time, mut is_told) = (None, false);
+        while in_time.is_none() || !is_told {
             tokio::select! {
-                done = &mut drained => break done,
+                done = &mut drained, if in_time.is_none() => in_time = Some(done.is_ok()),
+                _ = &mut told, if !is_told => is_told = true,
                 Some(event) = self.events.recv() => log(&event),
             }
-        };
-        if done.is_err() {
+        }
+        while let Ok(event) = self.events.try_recv() {
+            log(&event);
+        }
+        if in_time == Some(false) {
             tracing::warn!(
                 "balancer: requests still ran after {} s and were cut",
                 grace.as_secs()

@@ -89,6 +89,45 @@ fn ten_upgrades_leave_nothing_behind_and_keep_what_operators_and_managers_rely_o
 }
 
 #[test]
+fn tables_of_a_peers_section_go_over_to_the_next_process() {
+    let [front, own, other] = [free_address(), free_address(), free_address()];
+    let server = origin("a");
+    let mut daemon = Daemon::start(|folder| {
+        let section = format!(
+            "peers mine\n    peer here {own}\n    peer there {other}\n    table seen type string size 100k expire 1m store gpc0\n\
+             listen web\n    bind {front}\n    server a {server}\n    http-request track-sc0 path table counts\n\
+             backend counts\n    stick-table type string size 100 expire 1m peers mine store http_req_cnt\n"
+        );
+        config(folder, 2, &section).replace("nbthread", "localpeer here\n    nbthread")
+    });
+    // More than goes in one piece.
+    let commands: Vec<String> = (0..5000)
+        .map(|number| format!("set table mine/seen key k{number} data.gpc0 {number}"))
+        .collect();
+    for commands in commands.chunks(100) {
+        daemon.ask(&commands.join(";"));
+    }
+    for turn in 1..=2 {
+        assert!(request(front).unwrap().ends_with('a'));
+        daemon.upgrade();
+        until("the tables are told", &daemon, || {
+            let counts = daemon.ask("show table counts");
+            let seen = daemon.ask("show table mine/seen key k4999");
+            counts.contains(&format!("http_req_cnt={turn}")) && seen.contains("gpc0=4999")
+        });
+        let table = daemon.ask("show table mine/seen");
+        assert!(
+            table.contains("used:5000"),
+            "{}",
+            table.lines().next().unwrap()
+        );
+    }
+    let told = "peers mine: told the process that succeeds this one 5001 entries";
+    until("the log says so", &daemon, || daemon.log().contains(told));
+    assert_eq!(daemon.terminate(), Some(0), "{}", daemon.log());
+}
+
+#[test]
 fn what_runs_is_finished_by_the_balancer_before_within_hard_stop_after() {
     let front = free_address();
     let (log, log_address) = log_socket();

@@ -122,8 +122,17 @@ impl Draft {
         let name = ahead.need("peer", "its name")?;
         if name.text == local {
             self.has_local = true;
+            // Words about servers say how the process that succeeds this one is spoken to.
+            let spoken_to = match ahead.left() {
+                0 => {
+                    let line = args.line().rewritten(1, &["server", local, "127.0.0.1:1"]);
+                    server::read(&mut Args::new(&line, 1), &self.default_server, context)?
+                }
+                _ => server::read(args, &self.default_server, context)?,
+            };
+            self.config.local_tls = spoken_to.config.tls;
             if ahead.left() > 0 {
-                // Where it listens; words about servers have no meaning there.
+                // Where it listens.
                 let mut line = args.line().clone();
                 line.words.truncate(3);
                 line.words.remove(1);
