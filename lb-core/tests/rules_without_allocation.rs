@@ -1,4 +1,5 @@
-//! Rules of the usual kind run without allocating once their memory has grown.
+//! Rules of the usual kind run without allocating once their memory has grown, and what changes while they run costs the
+//! same however large it is.
 #![expect(clippy::unwrap_used, reason = "a test")]
 #![expect(clippy::disallowed_methods, reason = "a test begins somewhere in time")]
 
@@ -6,14 +7,18 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     path::Path,
-    time::{Instant, SystemTime},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
 };
 
 use lb_core::{
+    config::{StickTableConfig, StoreKind, TableKey},
     head::{Field, Head, HeadMut, HeadRef, Version},
     log::{LogFormat, RequestLine, StreamRecord, Termination},
+    peers::{Group, Session, Shared},
     request::{ConnectionInfo, RequestView, RuleState},
     rules::{ProxyRules, ProxySide, RequestVerdict, RulesBuilder},
+    stick_table::{Event, Key, StickTable},
 };
 
 thread_local! {
@@ -123,11 +128,8 @@ fn request(
     format.write(&record, line);
 }
 
-#[test]
-fn rules_routes_and_log_lines_allocate_nothing() {
-    let rules = rules();
-    let format = LogFormat::http();
-    let connection = ConnectionInfo {
+fn connection() -> ConnectionInfo {
+    ConnectionInfo {
         source: "192.0.2.9:40000".parse().unwrap(),
         destination: "198.51.100.1:443".parse().unwrap(),
         fronted: None,
@@ -136,7 +138,14 @@ fn rules_routes_and_log_lines_allocate_nothing() {
         bind: None,
         accepted_at: Instant::now(),
         accepted_date: SystemTime::UNIX_EPOCH,
-    };
+    }
+}
+
+#[test]
+fn rules_routes_and_log_lines_allocate_nothing() {
+    let rules = rules();
+    let format = LogFormat::http();
+    let connection = connection();
     let (mut head, mut state, mut line) = (Head::default(), RuleState::default(), Vec::new());
     let mut once = || {
         request(
@@ -159,4 +168,102 @@ fn rules_routes_and_log_lines_allocate_nothing() {
     assert_eq!(view.value(b"x-real-ip"), Some(&b"192.0.2.9"[..]));
     assert_eq!(view.value(b"x-item"), Some(&b"7"[..]));
     assert_eq!(view.value(b"x-forwarded-proto"), Some(&b"https"[..]));
+}
+
+#[test]
+fn a_key_of_a_large_map_is_set_at_the_cost_of_one_of_a_small_map() {
+    const CHANGES: usize = 200;
+    let allocations = [10, 20_000].map(|lines| {
+        let text: String = (0..lines).map(|n| format!("old{n} value\n")).collect();
+        let loader = |_: &Path| Ok(text.clone().into_bytes());
+        let mut builder = RulesBuilder::new(ProxySide::Frontend, &loader);
+        for line in [
+            "set-map(/m.map) %[rand(1000000000)] %[src]",
+            "set-header x-first %[str(old7),map(/m.map)]",
+            "set-header x-second %[str(old8),map_beg(/m.map)]",
+        ] {
+            let words: Vec<&str> = line.split(' ').collect();
+            builder.http_request(&words).unwrap();
+        }
+        let rules = builder.build().unwrap();
+        let (connection, mut state) = (connection(), RuleState::default());
+        let mut once = || {
+            let mut head = Head::default();
+            state.begin_transaction();
+            let mut message = HeadMut::new(&mut head, b"");
+            rules.on_request(
+                connection.accepted_at,
+                &connection,
+                &mut message,
+                &mut state,
+            );
+        };
+        // The first change finds out where everything is.
+        once();
+        let before = ALLOCATIONS.with(Cell::get);
+        (0..CHANGES).for_each(|_| once());
+        ALLOCATIONS.with(Cell::get) - before
+    });
+    println!("allocations of {CHANGES} requests that set a key each: {allocations:?}");
+    assert!(allocations[1] <= allocations[0] * 3 / 2, "{allocations:?}");
+}
+
+#[test]
+fn what_peers_tell_of_known_entries_is_taken_in_without_collecting_columns() {
+    const UPDATES: usize = 1000;
+    let now = Instant::now();
+    let period = Duration::from_secs(10);
+    let host = |local: &str, other: &str| {
+        let config = StickTableConfig {
+            store: vec![
+                StoreKind::HttpReqCnt,
+                StoreKind::HttpReqRate(period),
+                StoreKind::ConnRate(period),
+                StoreKind::Gpc(8),
+            ],
+            peers: Some("pair".into()),
+            ..StickTableConfig::new(TableKey::Integer, 100)
+        };
+        let table = Arc::new(StickTable::new(&config, now));
+        let shared = vec![Shared {
+            name: "t".into(),
+            table,
+        }];
+        let group = Group::new(
+            "pair".into(),
+            local.into(),
+            1,
+            vec![other.into()],
+            shared,
+            now,
+        );
+        Arc::new(group)
+    };
+    let (teller, hearer) = (host("a", "b"), host("b", "a"));
+    let mut tells = Session::call(Arc::clone(&teller), 0, now);
+    let mut hears = Session::answer(Arc::clone(&hearer), now);
+    let key = Key::from_integer(7);
+    let mut heard = 0;
+    for update in 0..UPDATES + 20 {
+        teller.tables()[0]
+            .table
+            .count(now, &key, Event::HttpRequest);
+        tells.fill(now);
+        let bytes = tells.output().to_vec();
+        tells.sent(bytes.len(), now);
+        let before = ALLOCATIONS.with(Cell::get);
+        hears.receive(&bytes, now);
+        if update >= 20 {
+            heard += ALLOCATIONS.with(Cell::get) - before;
+        }
+        hears.fill(now);
+        let bytes = hears.output().to_vec();
+        hears.sent(bytes.len(), now);
+        tells.receive(&bytes, now);
+    }
+    assert_eq!((tells.broken(), hears.broken()), (None, None));
+    let learned = hearer.link(0).unwrap().learned;
+    assert!(learned >= UPDATES as u64, "{learned}");
+    println!("allocations for {UPDATES} updates: {heard}");
+    assert!(heard <= UPDATES / 10, "{heard}");
 }

@@ -1,6 +1,6 @@
 //! Maps: files of keys and values that converters look values up in. Manual 7.3.1 (`map`).
 
-use std::{collections::HashMap, net::IpAddr, path::Path};
+use std::{cmp::Reverse, collections::HashMap, net::IpAddr, path::Path};
 
 use ipnet::IpNet;
 use regex::bytes::Regex;
@@ -55,18 +55,47 @@ pub struct Map {
     values: Vec<Box<[u8]>>,
 }
 
+/// Keys, each with the place of its value.
 #[derive(Debug)]
 enum Keys {
     /// By the key.
     Exact(HashMap<Box<[u8]>, usize>),
     /// Longest first.
-    Beginning(Vec<Box<[u8]>>, Vec<usize>),
+    Beginning(Vec<(Box<[u8]>, usize)>),
     /// In the order of the file.
-    Text(MapMatch, Vec<Box<[u8]>>),
-    Regex(Vec<Regex>),
+    Text(MapMatch, Vec<(Box<[u8]>, usize)>),
+    Regex(Vec<(Regex, usize)>),
     /// Smallest network first.
     Network(Vec<(IpNet, usize)>),
-    Number(Vec<(i64, i64)>),
+    Number(Vec<((i64, i64), usize)>),
+}
+
+/// A key, made ready.
+#[derive(Debug)]
+pub(super) enum Key {
+    Text(Box<[u8]>),
+    Regex(Regex),
+    Network(IpNet),
+    Number((i64, i64)),
+}
+
+impl Key {
+    /// That of a line; else why it is none.
+    pub(super) fn read(by: MapMatch, key: &[u8]) -> Result<Self, String> {
+        let shown = || String::from_utf8_lossy(key).into_owned();
+        match by {
+            MapMatch::Network => network(&shown())
+                .map(Self::Network)
+                .ok_or_else(|| String::from("the key is no network")),
+            MapMatch::Number => range(&shown())
+                .map(Self::Number)
+                .ok_or_else(|| String::from("the key is no number")),
+            MapMatch::Regex => regex(&shown(), false)
+                .map(Self::Regex)
+                .map_err(|error| error.message),
+            _ => Ok(Self::Text(key.into())),
+        }
+    }
 }
 
 /// Keys and values of a file: `key value` lines; `#` begins a comment line.
@@ -99,66 +128,48 @@ impl Map {
         entries: impl Iterator<Item = (u64, &'e [u8], &'e [u8])>,
         by: MapMatch,
     ) -> Result<Self, RuleError> {
-        let wrong = |line: u64, what: &str| RuleError::new(0, format!("{name}:{line}: {what}"));
-        let mut keys = Vec::new();
-        let mut values: Vec<Box<[u8]>> = Vec::new();
-        let mut networks = Vec::new();
-        let mut numbers = Vec::new();
-        let mut expressions = Vec::new();
-        for (line, key, value) in entries {
-            let shown = || String::from_utf8_lossy(key).into_owned();
-            match by {
-                MapMatch::Network => {
-                    let network = network(&shown());
-                    let network = network.ok_or_else(|| wrong(line, "the key is no network"))?;
-                    networks.push((network, values.len()));
-                }
-                MapMatch::Number => {
-                    let range = range(&shown());
-                    numbers.push(range.ok_or_else(|| wrong(line, "the key is no number"))?);
-                }
-                MapMatch::Regex => {
-                    let compiled = regex(&shown(), false);
-                    expressions.push(compiled.map_err(|error| wrong(line, &error.message))?);
-                }
-                _ => keys.push(Box::from(key)),
-            }
-            values.push(value.into());
-        }
-        let keys = match by {
-            MapMatch::Exact => {
-                let mut by_key = HashMap::new();
-                for (index, key) in keys.into_iter().enumerate() {
-                    by_key.entry(key).or_insert(index);
-                }
-                Keys::Exact(by_key)
-            }
-            MapMatch::Beginning => {
-                let mut order: Vec<usize> = (0..keys.len()).collect();
-                order.sort_by_key(|index| std::cmp::Reverse(keys.get(*index).map(|k| k.len())));
-                Keys::Beginning(keys, order)
-            }
-            MapMatch::Regex => Keys::Regex(expressions),
-            MapMatch::Network => {
-                networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
-                Keys::Network(networks)
-            }
-            MapMatch::Number => Keys::Number(numbers),
-            text => Keys::Text(text, keys),
+        let mut map = Self {
+            keys: Keys::new(by),
+            values: Vec::new(),
         };
-        Ok(Self { keys, values })
+        for (line, key, value) in entries {
+            let key = Key::read(by, key);
+            let key = key.map_err(|what| RuleError::new(0, format!("{name}:{line}: {what}")))?;
+            map.keys.append(key, map.values.len());
+            map.values.push(value.into());
+        }
+        map.keys.sort();
+        Ok(map)
+    }
+
+    /// Adds a key behind the others.
+    pub(super) fn push(&mut self, key: Key, value: &[u8]) {
+        self.keys.insert(key, self.values.len());
+        self.values.push(value.into());
+    }
+
+    /// Sets the value at a place.
+    pub(super) fn set(&mut self, place: usize, value: &[u8]) {
+        if let Some(kept) = self.values.get_mut(place) {
+            *kept = value.into();
+        }
+    }
+
+    /// Takes `key` away, which is at these places and at no others. The places of others stay what they are.
+    pub(super) fn remove(&mut self, key: &[u8], places: &[usize]) {
+        self.keys.remove(key, places);
+        for place in places {
+            self.set(*place, b"");
+        }
     }
 
     /// The value of the key that fits `text`.
     pub(crate) fn of_text(&self, text: &[u8]) -> Option<&[u8]> {
         let index = match &self.keys {
             Keys::Exact(keys) => *keys.get(text)?,
-            Keys::Beginning(keys, order) => {
-                let fits = |index: &&usize| keys.get(**index).is_some_and(|k| text.starts_with(k));
-                *order.iter().find(fits)?
-            }
-            Keys::Text(by, keys) => keys.iter().position(|key| fits(*by, text, key))?,
-            Keys::Regex(expressions) => expressions.iter().position(|e| e.is_match(text))?,
+            Keys::Beginning(keys) => first(keys, |key| text.starts_with(key))?,
+            Keys::Text(by, keys) => first(keys, |key| fits(*by, text, key))?,
+            Keys::Regex(expressions) => first(expressions, |e| e.is_match(text))?,
             Keys::Network(_) | Keys::Number(_) => return None,
         };
         self.value(index)
@@ -169,8 +180,8 @@ impl Map {
         let Keys::Regex(expressions) = &self.keys else {
             return None;
         };
-        let mut found = expressions.iter().enumerate();
-        let (index, groups) = found.find_map(|(i, e)| Some((i, e.captures(text)?)))?;
+        let mut found = expressions.iter();
+        let (index, groups) = found.find_map(|(e, index)| Some((*index, e.captures(text)?)))?;
         let mut out = Vec::new();
         expand(self.value(index)?, &groups, &mut out);
         Some(out)
@@ -181,8 +192,7 @@ impl Map {
         let Keys::Network(networks) = &self.keys else {
             return None;
         };
-        let found = networks.iter().find(|(n, _)| n.contains(&address))?;
-        self.value(found.1)
+        self.value(first(networks, |network| network.contains(&address))?)
     }
 
     /// The value of the range that `number` is in.
@@ -190,12 +200,90 @@ impl Map {
         let Keys::Number(ranges) = &self.keys else {
             return None;
         };
-        let within = |(low, high): &(i64, i64)| (*low..=*high).contains(&number);
-        self.value(ranges.iter().position(within)?)
+        self.value(first(ranges, |(low, high)| {
+            (*low..=*high).contains(&number)
+        })?)
     }
 
     fn value(&self, index: usize) -> Option<&[u8]> {
         self.values.get(index).map(|value| &**value)
+    }
+}
+
+/// The place of the first key that fits.
+fn first<K>(keys: &[(K, usize)], fits: impl Fn(&K) -> bool) -> Option<usize> {
+    let found = keys.iter().find(|(key, _)| fits(key))?;
+    Some(found.1)
+}
+
+/// Behind those that come before it, and those that are alike.
+fn insert<K>(keys: &mut Vec<(K, usize)>, key: K, place: usize, before: impl Fn(&K, &K) -> bool) {
+    let at = keys.partition_point(|(other, _)| !before(&key, other));
+    keys.insert(at, (key, place));
+}
+
+impl Keys {
+    fn new(by: MapMatch) -> Self {
+        match by {
+            MapMatch::Exact => Self::Exact(HashMap::new()),
+            MapMatch::Beginning => Self::Beginning(Vec::new()),
+            MapMatch::Regex => Self::Regex(Vec::new()),
+            MapMatch::Network => Self::Network(Vec::new()),
+            MapMatch::Number => Self::Number(Vec::new()),
+            text => Self::Text(text, Vec::new()),
+        }
+    }
+
+    /// Adds a key behind all others, whatever the order; see [`Keys::sort`].
+    fn append(&mut self, key: Key, place: usize) {
+        match (self, key) {
+            (Self::Exact(keys), Key::Text(key)) => {
+                keys.entry(key).or_insert(place);
+            }
+            (Self::Beginning(keys) | Self::Text(_, keys), Key::Text(key)) => {
+                keys.push((key, place));
+            }
+            (Self::Regex(keys), Key::Regex(key)) => keys.push((key, place)),
+            (Self::Network(keys), Key::Network(key)) => keys.push((key, place)),
+            (Self::Number(keys), Key::Number(key)) => keys.push((key, place)),
+            // Keys are read for the comparison that they are for.
+            _ => {}
+        }
+    }
+
+    fn sort(&mut self) {
+        match self {
+            Self::Beginning(keys) => keys.sort_by_key(|(key, _)| Reverse(key.len())),
+            Self::Network(keys) => keys.sort_by_key(|(network, _)| Reverse(network.prefix_len())),
+            _ => {}
+        }
+    }
+
+    /// Adds a key where it belongs.
+    fn insert(&mut self, key: Key, place: usize) {
+        match (self, key) {
+            (Self::Beginning(keys), Key::Text(key)) => {
+                insert(keys, key, place, |a, b| a.len() > b.len());
+            }
+            (Self::Network(keys), Key::Network(key)) => {
+                insert(keys, key, place, |a, b| a.prefix_len() > b.prefix_len());
+            }
+            (keys, key) => keys.append(key, place),
+        }
+    }
+
+    fn remove(&mut self, key: &[u8], places: &[usize]) {
+        match self {
+            Self::Exact(keys) => {
+                keys.remove(key);
+            }
+            Self::Beginning(keys) | Self::Text(_, keys) => {
+                keys.retain(|(_, place)| !places.contains(place));
+            }
+            Self::Regex(keys) => keys.retain(|(_, place)| !places.contains(place)),
+            Self::Network(keys) => keys.retain(|(_, place)| !places.contains(place)),
+            Self::Number(keys) => keys.retain(|(_, place)| !places.contains(place)),
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Files of patterns whose contents may change while rules use them (`set map`, `add acl`, `http-request set-map`).
 //!
 //! A [`PatternFile`] holds the entries in order; each converter or ACL that names the file has a view of it, compiled for
-//! its kind of comparison. A change is refused as a whole when one of the views cannot take it. The patterns that an ACL
-//! has in its own line are a file without a name.
+//! its kind of comparison. A change is refused as a whole when one of the views cannot take it. A change of one key is
+//! made in the views as they are; for any other, and where an ACL looks at the file, they are compiled anew. The patterns
+//! that an ACL has in its own line are a file without a name.
 
 mod files;
 mod live;
 mod look;
+mod single;
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +28,7 @@ use super::{
 };
 use crate::{request::Origin, rules::RuleError};
 use live::Live;
+use single::Index;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -70,6 +73,8 @@ struct Contents {
     last_version: u32,
     /// Versions that are prepared and not in force.
     prepared: BTreeMap<u32, Vec<Entry>>,
+    /// Where the views have what keys; none once something else than a key has changed.
+    index: Option<Index>,
 }
 
 /// Which entries a change is for.
@@ -160,11 +165,6 @@ impl PatternFile {
         contents.prepared.get(&version).cloned().unwrap_or_default()
     }
 
-    /// Adds an entry behind the others.
-    pub fn add(&self, key: &[u8], value: &[u8]) -> Result<(), RuleError> {
-        self.change(|contents| contents.push(key, value))
-    }
-
     /// Adds entries behind the others: all of them, or none if one cannot be.
     pub fn add_all<'e>(
         &self,
@@ -179,6 +179,11 @@ impl PatternFile {
 
     /// Sets the value of entries; false if there is none.
     pub fn set(&self, which: Which<'_>, value: &[u8]) -> Result<bool, RuleError> {
+        if let Which::Key(key) = which
+            && let Some(done) = self.set_key(key, value)
+        {
+            return Ok(done);
+        }
         let found = |contents: &Contents| contents.entries.iter().any(|(n, e)| which.is(*n, e));
         if !found(&lock(&self.contents)) {
             return Ok(false);
@@ -193,21 +198,13 @@ impl PatternFile {
         Ok(true)
     }
 
-    /// Sets the value of a key, which is added if it is not there (`http-request set-map`).
-    pub fn put(&self, key: &[u8], value: &[u8]) {
-        let same = |entry: &&Entry| *entry.key == *key;
-        let known = lock(&self.contents).entries.values().find(same).cloned();
-        let done = match known {
-            Some(entry) if *entry.value == *value => return,
-            Some(_) => self.set(Which::Key(key), value).map(drop),
-            None => self.add(key, value),
-        };
-        // A key that cannot be one (of a network, say) changes nothing.
-        drop(done);
-    }
-
     /// Takes entries away; false if there is none.
     pub fn remove(&self, which: Which<'_>) -> bool {
+        if let Which::Key(key) = which
+            && let Some(done) = self.remove_key(key)
+        {
+            return done;
+        }
         let before = lock(&self.contents).entries.len();
         let changed = self.change(|contents| {
             contents
@@ -259,7 +256,8 @@ impl PatternFile {
 
     /// A view for one kind of comparison.
     pub(crate) fn view(&self, by: MapMatch) -> Result<Arc<LiveMap>, RuleError> {
-        let contents = lock(&self.contents);
+        let mut contents = lock(&self.contents);
+        contents.index = None;
         let view = Arc::new(LiveMap {
             by,
             fingerprint: contents.fingerprint(),
@@ -292,6 +290,7 @@ impl PatternFile {
         let mut changed = Contents {
             entries: contents.entries.clone(),
             prepared: contents.prepared.clone(),
+            index: None,
             ..*contents
         };
         change(&mut changed);

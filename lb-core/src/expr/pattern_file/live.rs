@@ -39,6 +39,14 @@ impl<T> Live<T> {
         self.changed.store(true, Relaxed);
     }
 
+    /// Changes what it was replaced by.
+    pub(super) fn change(&self, change: impl FnOnce(&mut T)) {
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(now) = &mut *now {
+            change(now);
+        }
+    }
+
     /// The first one, unless it was replaced.
     fn unchanged(&self) -> Option<&T> {
         (!self.changed.load(Relaxed)).then_some(&self.first)

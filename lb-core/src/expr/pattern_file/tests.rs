@@ -1,5 +1,7 @@
 use std::io;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn files(text: &str) -> (PatternFiles, Arc<PatternFile>) {
@@ -142,4 +144,56 @@ fn a_value_is_looked_up_as_each_view_would() {
         b"/a/b",
         "the longest"
     );
+}
+
+const EVERY_COMPARISON: [MapMatch; 9] = [
+    MapMatch::Exact,
+    MapMatch::Beginning,
+    MapMatch::End,
+    MapMatch::Within,
+    MapMatch::Directory,
+    MapMatch::Domain,
+    MapMatch::Regex,
+    MapMatch::Network,
+    MapMatch::Number,
+];
+
+proptest! {
+    #[test]
+    fn keys_that_change_one_by_one_make_the_map_that_a_file_of_them_is(
+        steps in prop::collection::vec((0_u8..4, 0_u8..12, 0_u8..3), 1..40),
+    ) {
+        for by in EVERY_COMPARISON {
+            let key = |number: u8| match by {
+                MapMatch::Network => format!("10.{}.0.0/{}", number / 4, 8 + 8 * (number % 4)),
+                MapMatch::Number => format!("{number}:{}", number + 3),
+                _ => "/a.b/c.d/e.f"[..=usize::from(number)].to_owned(),
+            };
+            let (_, file) = files(&format!("{} first\n{} second\n", key(3), key(3)));
+            let view = file.view(by).unwrap();
+            for (step, number, value) in &steps {
+                let (key, value) = (key(*number), value.to_string());
+                let (key, value) = (key.as_bytes(), value.as_bytes());
+                match step {
+                    0 => file.put(key, value),
+                    1 => file.add(key, value).unwrap(),
+                    2 => drop(file.set(Which::Key(key), value).unwrap()),
+                    _ => drop(file.remove(Which::Key(key))),
+                }
+            }
+            let lines = file.entries().into_iter().map(|(_, entry)| {
+                [&*entry.key, b" ", &*entry.value, b"\n"].concat()
+            });
+            let anew = files(&String::from_utf8(lines.collect::<Vec<_>>().concat()).unwrap());
+            let anew = anew.1.view(by).unwrap();
+            for number in 0..14_u8 {
+                let text = format!("/a.b/c.d/e.f{number}");
+                let text = &text.as_bytes()[..=usize::from(number).min(text.len() - 1)];
+                prop_assert_eq!(view.of_text(text), anew.of_text(text));
+                prop_assert_eq!(view.of_number(number.into()), anew.of_number(number.into()));
+                let address = [10, number / 4, number % 2, 1].into();
+                prop_assert_eq!(view.of_address(address), anew.of_address(address));
+            }
+        }
+    }
 }
