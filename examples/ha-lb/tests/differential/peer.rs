@@ -76,6 +76,29 @@ impl Peer {
     /// `{hole}` (never accepts), `{log}` and `{dir}` stand for what this peer gets; `{global}` and `{http}` for what most
     /// files begin with.
     pub(crate) fn start(program: Program, config: &str) -> Self {
+        Self::start_by(program, config, |file, folder| spawn(program, file, folder))
+    }
+
+    /// The same, as haproxy is called: beside `before`, which it relieves once it serves.
+    pub(crate) fn start_as_haproxy(program: Program, config: &str, before: Option<&Self>) -> Self {
+        Self::start_by(program, config, |file, folder| {
+            let mut command = match program {
+                Program::HaProxy => Command::new("haproxy"),
+                Program::HaLb => {
+                    let mut command = Command::new(env!("CARGO_BIN_EXE_ha-lb"));
+                    command.arg("haproxy");
+                    command
+                }
+            };
+            command.arg("-db").arg("-f").arg(file);
+            if let Some(before) = before {
+                command.arg("-sf").arg(before.child.id().to_string());
+            }
+            run(command, folder)
+        })
+    }
+
+    fn start_by(program: Program, config: &str, spawn: impl FnOnce(&Path, &Path) -> Child) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let origins = vec![Origin::start(), Origin::start()];
         let [fronts @ .., dead] = free_addresses::<4>();
@@ -103,7 +126,7 @@ impl Peer {
             .into_iter()
             .map(|(name, value)| (value, name))
             .collect();
-        let child = spawn(program, &file, folder.path());
+        let child = spawn(&file, folder.path());
         let log = Arc::default();
         let lines = Arc::clone(&log);
         thread::spawn(move || listen(&socket, &lines));
@@ -189,8 +212,7 @@ impl Drop for Peer {
 }
 
 fn spawn(program: Program, file: &Path, folder: &Path) -> Child {
-    let output = fs::File::create(folder.join("output")).unwrap();
-    let mut command = match program {
+    let command = match program {
         Program::HaProxy => {
             let mut command = Command::new("haproxy");
             command.arg("-db").arg("-f").arg(file);
@@ -203,6 +225,11 @@ fn spawn(program: Program, file: &Path, folder: &Path) -> Child {
             command
         }
     };
+    run(command, folder)
+}
+
+fn run(mut command: Command, folder: &Path) -> Child {
+    let output = fs::File::create(folder.join("output")).unwrap();
     command
         .stdin(Stdio::null())
         .stdout(output.try_clone().unwrap())

@@ -150,3 +150,34 @@ fn two_hosts_know_what_each_of_them_learned() {
     // Nobody sees the proxy that listens for them.
     assert!(!ours.ask("show stat").contains("pair"));
 }
+
+#[test]
+fn a_process_that_goes_tells_the_one_that_has_taken_its_place() {
+    if !haproxy_is_installed("a_process_that_goes_tells_the_one_that_has_taken_its_place") {
+        return;
+    }
+    for (before, after) in [
+        (Program::HaProxy, Program::HaLb),
+        (Program::HaLb, Program::HaProxy),
+    ] {
+        // The other host is away: what is known comes from the process before.
+        let file = config("a", free_addresses::<2>());
+        let old = Peer::start_as_haproxy(before, &file, None);
+        ask(ANN, &old);
+        ask(JOE, &old);
+        let tables = ["web", "pair/own", "arrays", "addresses"];
+        let known = tables.map(|table| entries(&old, table));
+        assert!(known.iter().all(|entries| !entries.is_empty()), "{known:?}");
+        if before == Program::HaProxy {
+            // It teaches nobody while it looks itself for somebody who knows more.
+            until("its search is over", &[&old], || {
+                let shown = old.ask("show peers");
+                shown.contains("resync_timeout=<")
+            });
+        }
+        let new = Peer::start_as_haproxy(after, &file, Some(&old));
+        for (table, known) in tables.iter().zip(&known) {
+            until(table, &[&new], || entries(&new, table) == *known);
+        }
+    }
+}
