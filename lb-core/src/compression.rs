@@ -164,7 +164,7 @@ fn is_odd(request: HeadRef<'_>) -> bool {
 }
 
 /// Weight of a coding in thousandths; `None` if it is not named.
-fn weight_of(request: HeadRef<'_>, coding: &[u8]) -> Option<u16> {
+pub(crate) fn weight_of(request: HeadRef<'_>, coding: &[u8]) -> Option<u16> {
     let members = request
         .values(b"accept-encoding")
         .flat_map(|value| value.split(|b| *b == b','));

@@ -45,6 +45,8 @@ pub struct Config {
     pub proxies: Vec<ProxyConfig>,
     /// `resolvers` sections.
     pub resolvers: Vec<Resolvers>,
+    /// `cache` sections, with what they hold.
+    pub caches: std::sync::Arc<crate::cache::Caches>,
     /// Files of maps, whose contents may change.
     pub pattern_files: std::sync::Arc<crate::expr::PatternFiles>,
     /// What other processes left of servers (`server-state-file`): for the first start with this configuration.

@@ -23,6 +23,10 @@
 //! once, and one for each worker and `pool-low-conn` (at most `pool-max-conn`): 200 bytes each beside what TLS holds. Where a
 //! connection serves one client only (PROXY headers), a worker keeps 256 to a server.
 //!
+//! Each `cache` section adds its `total-max-size` and no more: what it keeps, what is on its way there and what is being
+//! sent from it are all charged to it (key, head, content and 768 bytes for each, in blocks of 1 kB). What does not fit
+//! beside the content that is being sent is not kept.
+//!
 //! ```no_run
 //! use std::{sync::Arc, time::Duration};
 //! use lb_core::{config::Config, dataplane};
@@ -63,6 +67,7 @@ mod sink;
 mod squeeze;
 mod stream;
 mod tcp;
+mod tee;
 mod tls;
 mod trace;
 mod websocket;

@@ -94,6 +94,8 @@ pub struct Definitions {
         Option<std::sync::Arc<std::collections::BTreeMap<std::sync::Arc<str>, ProxyFacts>>>,
     /// `userlist` sections by name.
     pub userlists: std::collections::BTreeMap<String, std::sync::Arc<Userlist>>,
+    /// `cache` sections by name.
+    pub caches: std::sync::Arc<crate::cache::Caches>,
     /// Files of maps that were read.
     pub files: std::sync::Arc<PatternFiles>,
     /// Files of public keys that were read.

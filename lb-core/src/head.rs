@@ -88,6 +88,16 @@ impl Head {
         self.arena.clear();
     }
 
+    /// Becomes the same as one whose text is all its own.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.clear();
+        let (method, target) = (other.method, other.target);
+        (self.method, self.target) = (method, target);
+        (self.version, self.status) = (other.version, other.status);
+        self.fields.extend_from_slice(&other.fields);
+        self.arena.extend_from_slice(&other.arena);
+    }
+
     /// Stores `bytes` in the arena.
     pub fn store(&mut self, bytes: &[u8]) -> Text {
         let start = self.arena.len();

@@ -36,7 +36,7 @@
 //! # Read the files in this order
 //! 1. [`config`]: what there is
 //! 2. [`head`], [`http1`], [`http2`], [`cookie`], [`proxy_protocol`]: messages, and what stands before them
-//! 3. [`request`], [`expr`], [`acl`], [`rules`], [`frontend`]: what is decided about them
+//! 3. [`request`], [`expr`], [`acl`], [`rules`], [`frontend`], [`cache`], [`compression`]: what is decided about them
 //! 4. [`backend`], [`balance`], [`server`]: who serves them
 //! 5. [`health`], [`stick_table`], [`peers`], [`stats`], [`log`], [`process`]: what is known and told of it
 //! 6. `dataplane`: all of it over sockets (feature `tokio`)
@@ -44,6 +44,7 @@
 pub mod acl;
 pub mod backend;
 pub mod balance;
+pub mod cache;
 pub mod compression;
 pub mod config;
 pub mod cookie;

@@ -115,6 +115,18 @@ impl Connection {
         }
     }
 
+    /// Rules of the backend, or of the frontend, looked for the request in caches.
+    pub(super) fn count_lookups(&self, backend: Option<usize>, lookups: u32, hit: bool) {
+        let cell = match backend {
+            Some(_) => self.backend_cell(backend),
+            None => self.frontend_cell(),
+        };
+        if let Some(cell) = cell {
+            cell.cache_lookups.add(lookups.into());
+            cell.cache_hits.add(hit.into());
+        }
+    }
+
     /// Something happened that tracked entries count.
     pub(super) fn count_tracked(&self, event: Event) {
         self.state.trackers.count(clock::recent(), event);

@@ -10,7 +10,7 @@ mod transfer;
 
 use std::task::Context;
 
-use super::{buffer::Buffer, pipe::Pipe, squeeze::Squeeze};
+use super::{buffer::Buffer, pipe::Pipe, squeeze::Squeeze, tee::Tee};
 use crate::http1::{Body, ChunkedDecoder};
 pub(super) use side::Side;
 
@@ -39,6 +39,15 @@ pub(super) enum Fault {
     Malformed,
 }
 
+/// What is done with content on its way.
+#[derive(Debug)]
+pub(super) enum Detour {
+    /// It is compressed.
+    Squeeze(Box<Squeeze>),
+    /// It is kept.
+    Tee(Box<Tee>),
+}
+
 /// A direction.
 #[derive(Debug)]
 pub(super) struct Flow {
@@ -48,8 +57,8 @@ pub(super) struct Flow {
     ahead_sent: usize,
     /// Bytes at the front of the source's input that belong to the body.
     approved: usize,
-    /// The sink gets content compressed.
-    squeeze: Option<Box<Squeeze>>,
+    /// What is done with the content on its way; mostly nothing.
+    detour: Option<Detour>,
     /// The sink gets nothing of the body.
     hidden: bool,
     /// The sink gets content without chunks.
@@ -85,7 +94,7 @@ impl Flow {
             ahead: Vec::new(),
             ahead_sent: 0,
             approved: 0,
-            squeeze: None,
+            detour: None,
             hidden: false,
             unwrap: None,
             close,
@@ -158,9 +167,9 @@ impl Flow {
         self.unwrap = Some(decoder);
     }
 
-    /// The sink gets what this makes of the content.
-    pub(super) fn squeeze(&mut self, squeeze: Box<Squeeze>) {
-        self.squeeze = Some(squeeze);
+    /// What is done with the content on its way.
+    pub(super) fn set_detour(&mut self, detour: Option<Detour>) {
+        self.detour = detour;
     }
 
     /// The sink asked for a head alone: the body is read and forgotten.

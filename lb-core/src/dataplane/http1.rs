@@ -4,6 +4,7 @@
 //! can decide: `http1` reads and writes heads, `rules` and `frontend` route, `backend` chooses servers.
 
 mod answer;
+mod cached;
 mod exchange;
 mod forward;
 mod hold;

@@ -7,10 +7,11 @@ use std::cell::{Cell, RefCell};
 
 use flate2::{Compress, Compression as Level, Crc, FlushCompress, Status};
 
-use super::buffer::Buffer;
+use super::tee::{self, Source};
 use crate::{
+    cache::Keeping,
     compression::Algorithm,
-    http1::{ChunkedDecoder, Error, Framing},
+    http1::{Error, Framing},
 };
 
 /// Compressors of one worker.
@@ -68,13 +69,6 @@ impl Drop for Lent {
     }
 }
 
-/// Where content comes from.
-#[derive(Debug)]
-enum Source {
-    Length(u64),
-    Chunks(Box<ChunkedDecoder>),
-}
-
 /// A content on its way.
 #[derive(Debug)]
 pub(super) struct Squeeze {
@@ -83,6 +77,8 @@ pub(super) struct Squeeze {
     lent: Option<Lent>,
     checksum: Crc,
     begun: bool,
+    /// Caches that keep it as it came.
+    keeping: Vec<Keeping>,
     piece: Vec<u8>,
     /// Bytes of content so far.
     taken: u64,
@@ -91,13 +87,7 @@ pub(super) struct Squeeze {
 impl Squeeze {
     /// For a content in this framing; `None` if it cannot be, or no compressor is left.
     pub(super) fn new(algorithm: Algorithm, framing: Framing) -> Option<Self> {
-        let source = match framing {
-            Framing::Length(length @ 1..) => Source::Length(length),
-            Framing::Chunked => Source::Chunks(Box::new(ChunkedDecoder::new(
-                crate::http1::Leniency::HAPROXY,
-            ))),
-            _ => return None,
-        };
+        let source = Source::new(framing)?;
         let lent = match algorithm {
             Algorithm::Identity => None,
             other => Some(Lent::new(other == Algorithm::Deflate)?),
@@ -108,9 +98,15 @@ impl Squeeze {
             lent,
             checksum: Crc::new(),
             begun: false,
+            keeping: Vec::new(),
             piece: Vec::new(),
             taken: 0,
         })
+    }
+
+    /// Caches keep the content as it comes.
+    pub(super) fn keep(&mut self, keeping: Vec<Keeping>) {
+        self.keeping = keeping;
     }
 
     /// Bytes of content that the last pass has sent.
@@ -118,27 +114,17 @@ impl Squeeze {
         self.piece.len() as u64
     }
 
-    /// Takes what there is of the content from `input` and appends chunks to `out`; true once all of it is through.
-    pub(super) fn pass(&mut self, input: &mut Buffer, out: &mut Vec<u8>) -> Result<bool, Error> {
+    /// Takes what there is of the content from `input` and appends chunks to `out`; tells how many bytes it took, and
+    /// whether all of the content is through.
+    pub(super) fn pass(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(usize, bool), Error> {
         self.piece.clear();
-        let before = self.taken;
-        while !input.is_empty() && !self.is_over() {
-            let bytes = input.bytes();
-            let (consumed, data) = match &mut self.source {
-                Source::Length(left) => {
-                    let run = usize::try_from(*left)
-                        .unwrap_or(usize::MAX)
-                        .min(bytes.len());
-                    *left -= run as u64;
-                    (run, 0..run)
-                }
-                Source::Chunks(decoder) => {
-                    let piece = decoder.next_piece(bytes)?;
-                    (piece.consumed, piece.data)
-                }
-            };
+        let (before, mut done) = (self.taken, 0);
+        while done < input.len() && !self.source.is_over() {
+            let bytes = input.get(done..).unwrap_or_default();
+            let (consumed, data) = self.source.next(bytes)?;
             let content = bytes.get(data).unwrap_or_default();
             self.taken += content.len() as u64;
+            self.keeping.retain_mut(|keeping| keeping.add(content));
             squeeze(
                 self.algorithm,
                 &mut self.lent,
@@ -146,10 +132,11 @@ impl Squeeze {
                 content,
                 &mut self.piece,
             );
-            input.consume(consumed);
+            done += consumed;
         }
-        let over = self.is_over();
+        let over = self.source.is_over();
         if over {
+            tee::finish(&mut self.keeping);
             self.finish();
         } else if self.taken > before {
             // What came is on its way, however long the rest takes.
@@ -163,14 +150,7 @@ impl Squeeze {
         if over {
             out.extend_from_slice(b"0\r\n\r\n");
         }
-        Ok(over)
-    }
-
-    fn is_over(&self) -> bool {
-        match &self.source {
-            Source::Length(left) => *left == 0,
-            Source::Chunks(decoder) => decoder.is_done(),
-        }
+        Ok((done, over))
     }
 
     fn finish(&mut self) {

@@ -25,6 +25,8 @@ pub(super) enum Answerer {
     Stats,
     /// `<PROMEX>`.
     Metrics,
+    /// `<CACHE>`.
+    Cache,
     /// This server.
     Server(ServerIndex),
 }
@@ -155,6 +157,7 @@ impl Connection {
                 Answerer::Nobody => "<NOSRV>",
                 Answerer::Stats => "<STATS>",
                 Answerer::Metrics => "<PROMEX>",
+                Answerer::Cache => "<CACHE>",
                 Answerer::Server(_) => server.map_or("<NOSRV>", |s| s.name()),
             },
             server_address: server.and_then(|s| s.address()),

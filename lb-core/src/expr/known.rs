@@ -42,7 +42,6 @@ const FETCHES: &[(&str, &str)] = &[
     ("fc_", CONNECTION),
     ("dst_conn", COUNTERS),
     ("so_id", CONNECTION),
-    ("res.cache_", "there is no cache"),
     ("hostname", NOT_BUILT),
     ("distcc_", NOT_BUILT),
     ("fcgi.", NOT_BUILT),

@@ -5,6 +5,7 @@ use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 use super::{Addresses, Captures, ServerSession, Side, World, captures::Capture};
 use crate::{
     backend::Precedence,
+    cache::Visit,
     compression::Algorithm,
     expr::{OwnedValue, Value},
     stick_table::Trackers,
@@ -348,6 +349,8 @@ pub struct Marks {
     pub addresses: Option<Addresses>,
     /// `silent-drop`: how far the reset may go that ends the connection.
     pub reset_hops: Option<u8>,
+    /// What caches have to do with it.
+    pub cache: Option<Box<Visit>>,
     /// What the content of the response is compressed by.
     pub compressed: Option<Algorithm>,
     /// `set-priority-class` and `set-priority-offset`.
@@ -381,6 +384,17 @@ impl RuleState {
     pub(crate) fn has_hints(&self) -> bool {
         let marks = self.marks.as_ref();
         marks.is_some_and(|marks| !marks.hints.is_empty())
+    }
+
+    /// What caches have to do with the request, to be added to.
+    pub(crate) fn visit(&mut self) -> &mut Visit {
+        self.marked().cache.get_or_insert_default()
+    }
+
+    #[cfg(feature = "tokio")]
+    /// The same, if a rule has named a cache.
+    pub(crate) fn visited(&mut self) -> Option<&mut Visit> {
+        self.marks.as_mut()?.cache.as_deref_mut()
     }
 
     /// What rules made of the addresses.

@@ -22,6 +22,7 @@ pub(super) use table::find;
 use regex::bytes::Regex;
 
 use crate::{
+    cache::Cache,
     expr::{Expr, PatternFile, matcher::Matcher},
     log::LogFormat,
     request::{Assignment, LogLevel, RequestView, Scope},
@@ -86,6 +87,10 @@ pub(super) enum Action {
     DeleteKey(Arc<PatternFile>, LogFormat),
     /// Make another of an address.
     SetAddress(AddressPart, Box<Expr>),
+    /// Answer with what a cache has.
+    CacheUse(Arc<Cache>),
+    /// Have a cache keep the response.
+    CacheStore(Arc<Cache>),
     /// Go over to HTTP.
     SwitchMode,
     /// Wait for the body, so long at most and for so many bytes.

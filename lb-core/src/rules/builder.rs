@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     acl::{AclSet, Condition, Site},
+    cache::Caches,
     config::ErrorFiles,
     expr::{Definitions, ProxyFacts, Stage, Userlist},
     log::{LogFormat, looks_dynamic},
@@ -132,6 +133,11 @@ impl<'l> RulesBuilder<'l> {
     /// The `http-errors` sections by name, for replies with `errorfiles`. Before the lines that refer to them.
     pub fn error_files(&mut self, sections: Arc<BTreeMap<String, ErrorFiles>>) {
         self.definitions.error_files = sections;
+    }
+
+    /// The `cache` sections by name. Before the lines that refer to them.
+    pub fn caches(&mut self, caches: Arc<Caches>) {
+        self.definitions.caches = caches;
     }
 
     /// `http-error status N ...`: the answer that is sent in place of the error page.

@@ -195,6 +195,17 @@ impl Message<'_, '_> {
                 Some(redirect) => Ending::Redirect(Box::new(redirect)),
                 None => return Step::Next,
             },
+            Action::CacheUse(cache) => {
+                let visit = self.state.visit();
+                visit.look(cache, self.now, self.head.as_ref());
+                return Step::Next;
+            }
+            Action::CacheStore(cache) => {
+                let date = view.date();
+                let visit = self.state.visit();
+                visit.store(cache, (self.now, date), self.head.as_ref());
+                return Step::Next;
+            }
             Action::Normalize(normalizer) => match normalizer.apply(self.head) {
                 Ok(()) => return Step::Next,
                 Err(_) => Ending::Deny(400, None),

@@ -131,6 +131,10 @@ pub struct Cell {
     timed: Tally,
     times: [Sliding; 4],
     histograms: [Histogram; 4],
+    /// Requests looked for in caches (`cache_lookups`).
+    pub cache_lookups: Tally,
+    /// Those of them that were found (`cache_hits`).
+    pub cache_hits: Tally,
 }
 
 impl Cell {
@@ -181,6 +185,8 @@ impl Cell {
             &self.failed_rewrites,
             &self.internal_errors,
             &self.timed,
+            &self.cache_lookups,
+            &self.cache_hits,
         ];
         counters
             .into_iter()

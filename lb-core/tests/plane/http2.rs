@@ -1,6 +1,7 @@
 //! HTTP/2 to clients: what origins see of it, what comes back, and who is told when something breaks.
 
 mod attacks;
+mod cached;
 mod content;
 mod endings;
 mod floods;

@@ -14,6 +14,7 @@
 mod addresses;
 mod bench;
 mod bodies;
+mod cache;
 mod checks;
 mod common;
 mod compression;

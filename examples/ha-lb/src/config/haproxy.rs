@@ -9,6 +9,7 @@ mod address;
 mod args;
 mod balance;
 mod bind;
+mod cache;
 mod check;
 pub mod condition;
 mod directive;

@@ -98,6 +98,12 @@ const INTENDED: &[Difference] = &[
         ("timeout_http_request_nothing", "C"), ("null_connection", "C"),
     ]),
     ("while the client owes its body, it is the client who is late: 408, not 504", &[("timeout_body", "CL")]),
+    ("RFC 9111 §4: a content may decide about the answer, and is no part of the key", &[("cache_query_with_content", "OCL")]),
+    ("RFC 9112 §8: what ends with its connection may have been cut, which nobody could tell", &[("cache_after_until_close", "OCL")]),
+    ("the length of what is in a cache is known, whatever it came in", &[("cache_chunks", "CL")]),
+    ("a refusal is told and logged as one, although a cache had the answer", &[("cache_denied", "CL")]),
+    ("what varies by referer alone is found again", &[("cache_vary_referer", "OCL")]),
+    ("RFC 9111 §7.3: who sets cookies for everybody has to say so", &[("cache_set_cookie", "OCL")]),
     ("with nocache every inserted cookie is private, not only in responses that HAProxy takes for cacheable", &[
         ("connect_redispatched_cookie", "C"), ("cookie_none", "C"), ("cookie_unknown", "C"), ("cookie_public", "C"),
         ("cookie_no_store", "C"), ("cookie_302", "C"), ("cookie_post", "C"),

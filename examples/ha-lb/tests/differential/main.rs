@@ -26,6 +26,7 @@ mod aborts;
 mod acls;
 mod admin;
 mod balancing;
+mod cached;
 mod checks;
 mod clients;
 mod dynamic;

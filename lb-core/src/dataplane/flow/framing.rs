@@ -1,13 +1,15 @@
 //! Which of the received bytes belong to the message, and what of them the sink gets.
 
-use super::{Fault, Flow, Side};
+use super::{Detour, Fault, Flow, Side};
 use crate::http1::Body;
 
 impl Flow {
     /// Finds out which of the received bytes belong to the body.
     pub(super) fn approve(&mut self, from: &mut Side) -> Result<(), Fault> {
-        if self.squeeze.is_some() {
-            return self.compress(from);
+        match self.detour {
+            None => {}
+            Some(Detour::Squeeze(_)) => return self.compress(from),
+            Some(Detour::Tee(_)) => self.keep(from)?,
         }
         if let Some(decoder) = &mut self.unwrap {
             if self.ahead_sent < self.ahead.len() || self.body.is_done() {
@@ -64,9 +66,22 @@ impl Flow {
         Ok(())
     }
 
+    /// Shows what has come of the body to the caches that keep it.
+    fn keep(&mut self, from: &mut Side) -> Result<(), Fault> {
+        let before = self.approved;
+        self.pass_body(from)?;
+        let fresh = from.input.bytes().get(before..self.approved);
+        if let Some(Detour::Tee(tee)) = &mut self.detour
+            && !tee.see(fresh.unwrap_or_default())
+        {
+            self.detour = None;
+        }
+        Ok(())
+    }
+
     /// Puts what has come of the content before what goes next, compressed.
     fn compress(&mut self, from: &mut Side) -> Result<(), Fault> {
-        let Some(squeeze) = &mut self.squeeze else {
+        let Some(Detour::Squeeze(squeeze)) = &mut self.detour else {
             return Ok(());
         };
         // What is sent behind a head goes with it.
@@ -78,9 +93,11 @@ impl Flow {
             self.ahead.clear();
             self.ahead_sent = 0;
         }
-        let over = squeeze.pass(&mut from.input, &mut self.ahead);
+        let passed = squeeze.pass(from.input.bytes(), &mut self.ahead);
         self.bytes += squeeze.sent();
-        if over.map_err(|_| Fault::Malformed)? {
+        let (taken, over) = passed.map_err(|_| Fault::Malformed)?;
+        from.input.consume(taken);
+        if over {
             self.body = Body::Done;
         } else if from.ended {
             return Err(Fault::Truncated);

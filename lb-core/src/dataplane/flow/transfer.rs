@@ -104,7 +104,7 @@ impl Flow {
             || matches!(self.body, Body::UntilClose) && self.busy >= BUSY;
         bulk && self.unwrap.is_none()
             && !self.hidden
-            && self.squeeze.is_none()
+            && self.detour.is_none()
             && !from.ended
             && from.input.is_empty()
             && from.tcp().is_some()

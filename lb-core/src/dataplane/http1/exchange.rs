@@ -3,7 +3,7 @@
 use super::{
     Exchange, Next,
     answer::Answer,
-    forward,
+    cached, forward,
     prepare::{self, Prepared},
 };
 use crate::{
@@ -34,6 +34,8 @@ pub(super) async fn serve(connection: &mut Connection, x: &mut Exchange, number:
     let next = match prepare::prepare(connection, x, &summary).await {
         Prepared::Forward(plan) => forward::forward(connection, x, &summary, plan, number).await,
         Prepared::Answer(answer) => answer.send(connection, x, Some(&summary)).await,
+        // Boxed: others do not hold what it needs.
+        Prepared::Cached(found) => Box::pin(cached::serve(connection, x, &summary, found)).await,
         Prepared::Drop => Next::Close,
     };
     finish(connection, x, true);

@@ -273,7 +273,7 @@ fn write_request(
 
 /// What `compression` of the backend, else of the frontend, makes of the response. With `offload` in either the
 /// server does not hear of the client's wish.
-fn choose_compression(
+pub(super) fn choose_compression(
     connection: &Connection,
     x: &mut Exchange,
     proxy: &ProxyConfig,

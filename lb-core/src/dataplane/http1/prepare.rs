@@ -9,6 +9,7 @@ use super::{
     hold::{self, Wait},
 };
 use crate::{
+    cache::Found,
     config::{ForwardFor, HeaderNames, ProxyConfig},
     dataplane::{
         StatsOutcome, buffer, clock,
@@ -29,6 +30,8 @@ pub(super) enum Prepared {
     Forward(Plan),
     /// Answer it.
     Answer(Answer),
+    /// Answer it with what a cache has.
+    Cached(Found),
     /// Say nothing.
     Drop,
 }
@@ -177,10 +180,15 @@ async fn apply(
         Box::pin(answer::send_hints(connection, x)).await;
     }
     match verdict {
-        RequestVerdict::Continue => match restrict_names(connection, x, proxy) {
-            Some(refused) => Some(refused),
-            None => stats(connection, x, proxy, summary).await,
-        },
+        RequestVerdict::Continue => {
+            if let Some(refused) = restrict_names(connection, x, proxy) {
+                return Some(refused);
+            }
+            match cached(connection, x, proxy) {
+                Some(found) => Some(Prepared::Cached(found)),
+                None => stats(connection, x, proxy, summary).await,
+            }
+        }
         verdict => Some(refuse(connection, x, proxy, verdict).await),
     }
 }
@@ -299,6 +307,27 @@ async fn refuse(
     }
 }
 
+/// What `cache-use` has found.
+fn cached(connection: &mut Connection, x: &mut Exchange, proxy: &ProxyConfig) -> Option<Found> {
+    let visit = connection.state.visited()?;
+    let (found, lookups) = (visit.found().cloned(), visit.take_lookups());
+    connection.count_lookups(x.trace.backend, lookups, found.is_some());
+    let found = found?;
+    answers_here(connection, x, proxy);
+    note_interception(x, Answerer::Cache, 200);
+    Some(found)
+}
+
+/// A proxy answers itself in place of its servers.
+fn answers_here(connection: &Connection, x: &mut Exchange, proxy: &ProxyConfig) {
+    let own = || connection.listener.balancer.backend_named(&proxy.name);
+    x.trace.backend = x.trace.backend.or_else(own);
+    // What a backend answers is not counted as the frontend's.
+    if proxy.name == connection.frontend().name {
+        connection.count_intercepted();
+    }
+}
+
 /// The stats page, for targets that begin with its `uri`.
 async fn stats(
     connection: &mut Connection,
@@ -325,14 +354,7 @@ async fn stats(
         StatsOutcome::Responded { status } => (status, Answer::Written(status, out)),
         StatsOutcome::Streams { status, body } => (status, Answer::Streamed(status, out, body)),
     };
-    x.trace.backend = x
-        .trace
-        .backend
-        .or(connection.listener.balancer.backend_named(&proxy.name));
-    // What a backend answers is not counted as the frontend's.
-    if proxy.name == connection.frontend().name {
-        connection.count_intercepted();
-    }
+    answers_here(connection, x, proxy);
     Some(intercepted(x, Answerer::Stats, status, answer))
 }
 
@@ -360,6 +382,11 @@ fn serve(connection: &mut Connection, x: &mut Exchange, service: Service) -> Pre
 
 /// An answer that was written here, in the log.
 fn intercepted(x: &mut Exchange, answerer: Answerer, status: u16, answer: Answer) -> Prepared {
+    note_interception(x, answerer, status);
+    Prepared::Answer(answer)
+}
+
+fn note_interception(x: &mut Exchange, answerer: Answerer, status: u16) {
     x.trace.answerer = answerer;
     x.trace.timers.queue = Some(Duration::ZERO);
     x.trace.timers.connect = Some(Duration::ZERO);
@@ -368,7 +395,6 @@ fn intercepted(x: &mut Exchange, answerer: Answerer, status: u16, answer: Answer
     x.trace.timers.response = timed.then_some(Duration::ZERO);
     x.trace.timers.active = x.trace.since_start(clock::recent());
     x.trace.end_with(b'L', b'R');
-    Prepared::Answer(answer)
 }
 
 /// Waits until the body, if there is one, lies in the buffer as far as it fits; tells its length there.

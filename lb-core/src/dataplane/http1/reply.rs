@@ -17,16 +17,18 @@ use super::{
 };
 use crate::{
     backend::Outcome,
+    cache::Visit,
     compression,
     config::{ProxyConfig, Timeouts},
     cookie::{self, Served},
     dataplane::{
         buffer, clock,
         connect::Dialed,
-        flow::{Fault, Flow, Side, Waits},
+        flow::{Detour, Fault, Flow, Side, Waits},
         registry::Order,
         session::Connection,
         squeeze::Squeeze,
+        tee::{self, Tee},
     },
     head::{HeadMut, HeadRef},
     http1::{
@@ -72,8 +74,7 @@ pub(super) async fn pass_back(
     set_cookie(x, summary, &dialed);
     x.trace.status = Some(response.status);
     let framing = framing_for(summary, x.asked, &response);
-    let squeeze = squeeze(connection, x, &dialed, (framing, response.framing));
-    let framing = squeeze.as_ref().map_or(framing, |_| Framing::Chunked);
+    let (detour, framing) = detour(connection, x, &dialed, (framing, response.framing));
     // An early response does not end the upload: the server may go on reading after it. It does where the server
     // said that it closes, or the client waits for a word that will not come.
     let never_began = summary.expect_continue && x.up.bytes() == 0;
@@ -83,7 +84,7 @@ pub(super) async fn pass_back(
         && !x.upload_broken
         && (x.up.is_done() || drains && !connection.client.ended);
     let option = ConnectionOption::to_client(summary, &response, stays);
-    begin(x, &mut dialed, &response, (framing, option), squeeze);
+    begin(x, &mut dialed, &response, (framing, option), detour);
     connection.adjust_case(connection.is_bogus(), x.down.ahead());
     let timeouts = (&connection.frontend().timeouts, &proxy.timeouts);
     let own = connection.state.own_timeouts();
@@ -105,6 +106,10 @@ pub(super) async fn pass_back(
     .await;
     if last && step == Step::Done {
         connection.client.stream.end();
+    }
+    if step != Step::Done {
+        // What has not come whole is not kept.
+        x.down.set_detour(None);
     }
     if step == Step::BadResponse && !x.down.has_begun() {
         x.trace.end_with(b'P', b'H');
@@ -174,7 +179,7 @@ fn begin(
     dialed: &mut Dialed,
     response: &ResponseSummary,
     (framing, option): (Framing, ConnectionOption),
-    squeeze: Option<Box<Squeeze>>,
+    detour: Option<Detour>,
 ) {
     let input = &mut dialed.server.input;
     let out = x.down.ahead();
@@ -182,8 +187,8 @@ fn begin(
     write_response_head(head, framing, option, out);
     input.consume(response.head_len);
     x.down.set_body(Body::new(response.framing, LENIENCY));
-    if let Some(squeeze) = squeeze {
-        x.down.squeeze(squeeze);
+    if detour.is_some() {
+        x.down.set_detour(detour);
     } else if framing == Framing::None && !response.framing.is_empty() {
         x.down.hide_body();
     } else if framing != response.framing && response.framing == Framing::Chunked {
@@ -214,7 +219,7 @@ fn note_status(connection: &Connection, dialed: &Dialed, status: u16) {
 }
 
 /// What the rules make of a response.
-enum Ruled {
+pub(super) enum Ruled {
     /// It goes on.
     Passes,
     /// The client gets this instead.
@@ -256,27 +261,12 @@ async fn apply_rules(
                 verdict => break verdict,
             }
         };
-        match verdict {
-            ResponseVerdict::Continue | ResponseVerdict::WaitForBody { .. } => {}
-            ResponseVerdict::Deny { status, reply } => {
-                connection.count_denied_response(&dialed.lease);
-                x.trace.end_with(b'P', b'H');
-                return Ruled::Answered(reply.map_or(Answer::Page(status), Answer::reply));
-            }
-            ResponseVerdict::Redirect(redirect) => {
-                x.trace.end_with(b'L', b'H');
-                return Ruled::Answered(Answer::Redirect(redirect));
-            }
-            ResponseVerdict::Return(reply) => {
-                x.trace.end_with(b'L', b'H');
-                return Ruled::Answered(Answer::reply(reply));
-            }
-            ResponseVerdict::SilentDrop => {
-                x.trace.end_with(b'P', b'H');
-                connection.vanish();
-                return Ruled::Dropped;
-            }
-            ResponseVerdict::Fail => return Ruled::Answered(rewrite_failed(connection, x)),
+        if matches!(verdict, ResponseVerdict::Deny { .. }) {
+            connection.count_denied_response(&dialed.lease);
+        }
+        match ruled(connection, x, verdict) {
+            Ruled::Passes => {}
+            ended => return ended,
         }
     }
     if backend.backend.as_ref().is_some_and(|b| b.check_cache)
@@ -324,6 +314,78 @@ fn rewrite_failed(connection: &mut Connection, x: &mut Exchange) -> Answer {
     x.trace.end_with(b'P', b'H');
     connection.count_internal_error(x.trace.backend);
     Answer::Page(500)
+}
+
+/// What a verdict makes of a response.
+pub(super) fn ruled(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    verdict: ResponseVerdict,
+) -> Ruled {
+    match verdict {
+        ResponseVerdict::Continue | ResponseVerdict::WaitForBody { .. } => Ruled::Passes,
+        ResponseVerdict::Deny { status, reply } => {
+            x.trace.end_with(b'P', b'H');
+            Ruled::Answered(reply.map_or(Answer::Page(status), Answer::reply))
+        }
+        ResponseVerdict::Redirect(redirect) => {
+            x.trace.end_with(b'L', b'H');
+            Ruled::Answered(Answer::Redirect(redirect))
+        }
+        ResponseVerdict::Return(reply) => {
+            x.trace.end_with(b'L', b'H');
+            Ruled::Answered(Answer::reply(reply))
+        }
+        ResponseVerdict::SilentDrop => {
+            x.trace.end_with(b'P', b'H');
+            connection.vanish();
+            Ruled::Dropped
+        }
+        ResponseVerdict::Fail => Ruled::Answered(rewrite_failed(connection, x)),
+    }
+}
+
+/// What is done with the content on its way, mostly nothing, and its framing to the client then. `framing` is the client's
+/// and the server's.
+fn detour(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    dialed: &Dialed,
+    framing: (Framing, Framing),
+) -> (Option<Detour>, Framing) {
+    if x.squeeze.is_none() && connection.state.visited().is_none() {
+        return (None, framing.0);
+    }
+    let detour = looked_at(connection, x, dialed, framing);
+    match detour {
+        Some(Detour::Squeeze(_)) => (detour, Framing::Chunked),
+        _ => (detour, framing.0),
+    }
+}
+
+/// What looks at the content: caches, and what compresses it.
+fn looked_at(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    dialed: &Dialed,
+    framing: (Framing, Framing),
+) -> Option<Detour> {
+    // Caches come before compression, and what they keep is for others too: its head and framing are as they came.
+    let visit = connection.state.visited();
+    let candidates = visit.map(Visit::take_candidates).unwrap_or_default();
+    let keeping = match framing.0 == framing.1 && !candidates.is_empty() {
+        true => tee::begin(candidates, framing.1),
+        false => Vec::new(),
+    };
+    if let Some(mut squeeze) = squeeze(connection, x, dialed, framing) {
+        squeeze.keep(keeping);
+        return Some(Detour::Squeeze(squeeze));
+    }
+    if keeping.is_empty() {
+        return None;
+    }
+    let tee = Tee::new(framing.1, keeping)?;
+    Some(Detour::Tee(Box::new(tee)))
 }
 
 /// What compresses the content, if that is wished for and the response suits; its head says so then. `framing` is the

@@ -7,6 +7,7 @@ use super::{
     target::{authority, host_port, parameters, split},
 };
 use crate::{
+    cache::Found,
     compression::Algorithm,
     expr::{
         Needs, Type, Value, Wanted,
@@ -268,6 +269,24 @@ pub(super) const TABLE: &[Fetch] = &[
         }),
     ),
     Fetch::row(
+        "res.cache_hit",
+        &[],
+        &[],
+        Type::Bool,
+        Needs::Response,
+        "Whether the response is from a cache.",
+        Eval::One(|_, view| Some(Value::Bool(found(view).is_some()))),
+    ),
+    Fetch::row(
+        "res.cache_name",
+        &[],
+        &[],
+        Type::String,
+        Needs::Response,
+        "Name of the cache that the response is from.",
+        Eval::One(|_, view| Some(Value::text(found(view)?.cache.name().as_bytes()))),
+    ),
+    Fetch::row(
         "res.comp",
         &[],
         &[],
@@ -341,6 +360,10 @@ pub(super) fn response_body<'a>(view: &RequestView<'a>) -> Option<&'a [u8]> {
     view.response?;
     let marks = view.state.marks.as_ref();
     Some(marks.map_or(&[], |marks| &marks.bodies.response))
+}
+
+fn found<'a>(view: &RequestView<'a>) -> Option<&'a Found> {
+    view.state.marks.as_ref()?.cache.as_ref()?.found()
 }
 
 fn compressed(view: &RequestView<'_>) -> Option<Algorithm> {

@@ -11,6 +11,7 @@ use super::{
     spec::{Context, Place},
 };
 use crate::{
+    cache::Cache,
     expr::{Expr, Type},
     log::LogFormat,
     request::LogLevel,
@@ -77,6 +78,29 @@ pub(super) fn header_name(words: &mut Words<'_>) -> Result<Box<[u8]>, RuleError>
             .expecting("letters, digits and !#$%&'*+-.^_`|~"));
     }
     Ok(name.to_ascii_lowercase().into_bytes().into())
+}
+
+/// The cache of the next word.
+fn cache(words: &mut Words<'_>, context: &Context<'_>) -> Result<Arc<Cache>, RuleError> {
+    let at = words.at();
+    let name = words.required("the name of a cache")?;
+    let caches = &context.site.definitions.caches;
+    caches.get(name).cloned().ok_or_else(|| {
+        RuleError::new(
+            0,
+            format!("unable to find the cache '{name}' referenced by the filter 'cache'"),
+        )
+        .expecting("the name of a cache section")
+        .shifted(at)
+    })
+}
+
+pub(super) fn cache_use(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    Ok(Action::CacheUse(cache(words, context)?))
+}
+
+pub(super) fn cache_store(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    Ok(Action::CacheStore(cache(words, context)?))
 }
 
 pub(super) fn silent_drop(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {

@@ -419,6 +419,20 @@ pub const ACTIONS: &[ActionSpec] = &[
         parse::switch_mode,
     ),
     row(
+        "cache-use",
+        &[Req],
+        "cache-use CACHE",
+        "Answers with what a cache has for the request.",
+        parse::cache_use,
+    ),
+    row(
+        "cache-store",
+        &[Res],
+        "cache-store CACHE",
+        "Has a cache keep the response, if it may be kept.",
+        parse::cache_store,
+    ),
+    row(
         "wait-for-body",
         &[Req, Res],
         "wait-for-body time T [at-least BYTES]",
@@ -436,7 +450,6 @@ pub const ACTIONS: &[ActionSpec] = &[
 
 /// Actions of HAProxy that are known and not offered: (beginning of the name, why).
 const NOT_OFFERED: &[(&str, &str)] = &[
-    ("cache-", "there is no cache"),
     ("do-resolve", "rules do not resolve names"),
     ("lua.", "there is no Lua"),
     ("ot-group", "there is no OpenTracing"),

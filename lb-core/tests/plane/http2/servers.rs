@@ -257,3 +257,27 @@ fn a_stream_that_its_server_breaks_off_is_the_servers_fault_and_others_go_on() {
     drop((stream, other));
     plane.stop();
 }
+
+#[test]
+fn what_a_server_of_http_2_sends_is_kept_too() {
+    let server = Server::new(echo);
+    let cache = crate::cache::cache(|_| {});
+    let mut proxy = proxy(&server);
+    proxy.rules = crate::common::rules(|rules| {
+        let fresh = ["set-header", "cache-control", "max-age=60"];
+        rules.http_response(&fresh).unwrap();
+        crate::cache::caches(rules, &cache);
+    });
+    let plane = Plane::start(vec![proxy]);
+    let mut stream = plane.connect();
+    let mut bodies = Vec::new();
+    for hit in ["x-hit: 0,\r\n", "x-hit: 1,c\r\n"] {
+        let got = ask_http1(&mut stream, "GET /a HTTP/1.1\r\nHost: web.test\r\n\r\n");
+        assert!(got.contains(hit), "{got}");
+        let text = got.find("GET http://web.test/a").unwrap();
+        bodies.push(got[text..].lines().next().unwrap().to_owned());
+    }
+    assert_eq!(bodies[0], bodies[1]);
+    drop(stream);
+    plane.stop();
+}

@@ -48,6 +48,8 @@ pub enum Command {
     ShowServersState(Option<String>),
     /// `show backend`.
     ShowBackend,
+    /// `show cache`.
+    ShowCache,
     /// `show errors`.
     ShowErrors,
     /// `clear counters`; true clears all of them, not only the greatest values.

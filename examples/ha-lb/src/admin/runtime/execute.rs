@@ -1,6 +1,7 @@
 //! What the commands of the runtime command line do.
 
 mod address;
+mod caches;
 mod maps;
 mod servers;
 mod sessions;
@@ -280,6 +281,13 @@ impl Runtime {
         text
     }
 
+    fn backend_names(&self) -> String {
+        let balancer = self.balancer();
+        let backends = balancer.backends.iter();
+        let names = backends.map(|b| format!("{}\n", b.name()));
+        format!("# name\n{}", names.collect::<String>())
+    }
+
     fn local_time(&self) -> String {
         let now = chrono::Utc::now().naive_utc()
             + chrono::TimeDelta::seconds(self.balancer().utc_offset.into());
@@ -433,12 +441,8 @@ impl Executor for Runtime {
             }
             Command::ShowSchema => typed::SCHEMA.to_owned(),
             Command::ShowServersState(backend) => self.servers_state(backend.as_deref()),
-            Command::ShowBackend => {
-                let balancer = self.balancer();
-                let backends = balancer.backends.iter();
-                let names = backends.map(|b| format!("{}\n", b.name()));
-                format!("# name\n{}", names.collect::<String>())
-            }
+            Command::ShowBackend => self.backend_names(),
+            Command::ShowCache => caches::show(&self.balancer().config.caches, Instant::now()),
             Command::ShowErrors => format!("Total events captured on [{}] : 0", self.local_time()),
             Command::ClearCounters(all) => {
                 if *all && level < StatsLevel::Admin {

@@ -92,7 +92,7 @@ fn frontend_row(proxy: &ProxyConfig, counters: &FrontendCounters, limit: u32, no
     if proxy.mode == config::Mode::Http {
         responses(&mut row, traffic);
         row.set(Intercepted, traffic.total(|c| &c.intercepted));
-        row.set_all(&[CacheLookups, CacheHits], 0u32);
+        caches(&mut row, traffic);
     }
     common(&mut row, proxy);
     row
@@ -287,7 +287,7 @@ fn backend_row(
     if proxy.mode == config::Mode::Http {
         responses(&mut row, traffic);
         row.set(ReqTot, traffic.total(|c| &c.requests));
-        row.set_all(&[CacheLookups, CacheHits], 0u32);
+        caches(&mut row, traffic);
     }
     if detail.legends {
         row.set(Algo, backend.config().balance.name());
@@ -308,6 +308,11 @@ fn failures(row: &mut Row, traffic: &Traffic) {
     row.set(Eresp, traffic.total(|c| &c.response_errors));
     row.set(Wretr, traffic.total(|c| &c.retries));
     row.set(Wredis, traffic.total(|c| &c.redispatches));
+}
+
+fn caches(row: &mut Row, traffic: &Traffic) {
+    row.set(CacheLookups, traffic.total(|c| &c.cache_lookups));
+    row.set(CacheHits, traffic.total(|c| &c.cache_hits));
 }
 
 fn responses(row: &mut Row, traffic: &Traffic) {

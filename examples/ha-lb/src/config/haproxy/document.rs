@@ -28,6 +28,8 @@ pub(super) enum Kind {
     HttpErrors,
     /// `peers`.
     Peers,
+    /// `cache`.
+    Cache,
     /// Known by name; its lines are kept and have no effect.
     Inert,
 }
@@ -120,6 +122,7 @@ fn kind(name: &str) -> Kind {
         "userlist" => Kind::Userlist,
         "resolvers" => Kind::Resolvers,
         "http-errors" => Kind::HttpErrors,
+        "cache" => Kind::Cache,
         "peers" => Kind::Peers,
         _ => Kind::Inert,
     }

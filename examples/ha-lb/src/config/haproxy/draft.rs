@@ -6,7 +6,8 @@ use std::{net::SocketAddr, sync::Arc};
 use lb_core::config::{BackendConfig, FrontendConfig, LogTarget, Mode, ProxyConfig};
 
 use super::{
-    check::HttpCheck, error_pages, lexer::Line, script_check::ScriptCheck, server, server_state,
+    cache::Filters, check::HttpCheck, error_pages, lexer::Line, script_check::ScriptCheck, server,
+    server_state,
 };
 use crate::config::diagnostic::Span;
 
@@ -49,6 +50,8 @@ pub(super) struct Draft {
     pub(super) error_pages: Vec<error_pages::Wanted>,
     /// Whence the states of its servers come.
     pub(super) saved: server_state::Wanted,
+    /// `filter` lines, and rules that mean filters.
+    pub(super) filters: Filters,
     /// Where the first `stats` line was.
     pub(super) stats_at: Option<Span>,
     /// What was refused, and is not to be called missing as well.
@@ -87,6 +90,7 @@ impl Default for Draft {
             forward_for_at: None,
             error_pages: Vec::new(),
             saved: server_state::Wanted::default(),
+            filters: Filters::default(),
             stats_at: None,
             refused: Refused::default(),
         }

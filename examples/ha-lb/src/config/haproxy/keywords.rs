@@ -24,7 +24,7 @@ pub(super) use bind::BIND;
 pub(super) use global::{GLOBAL, STATS_SOCKET};
 pub(super) use options::OPTIONS;
 pub(super) use proxy::{PROXY, STATS, TIMEOUTS};
-pub(super) use sections::{HTTP_ERRORS, PEERS, RESOLVERS, SECTIONS, USERLIST};
+pub(super) use sections::{CACHE, HTTP_ERRORS, PEERS, RESOLVERS, SECTIONS, USERLIST};
 pub(super) use server::SERVER;
 
 /// Sections in which a keyword may stand, as bits.
@@ -204,6 +204,7 @@ pub const TABLES: &[(&str, &[Entry])] = &[
     ("userlist", USERLIST),
     ("resolvers", RESOLVERS),
     ("http-errors", HTTP_ERRORS),
+    ("cache", CACHE),
     ("peers", PEERS),
 ];
 

@@ -10,6 +10,7 @@ use lb_core::{
 use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
     balance, bind,
+    cache::Filter,
     document::Kind,
     draft::{Draft, LogRef, RuleKind, RuleLine},
     error_pages,
@@ -191,6 +192,11 @@ impl Reader<'_, '_> {
         };
         let before = self.draft.rules.get(self.inherited..).unwrap_or_default();
         rule_order::check(&rule, before, context);
+        let (line, start) = (&rule.line, rule.start);
+        if matches!(line.text(start), "cache-use" | "cache-store") {
+            let (name, place) = (line.text(start + 1).to_owned(), line.span(start + 1));
+            self.draft.filters.add(Filter::Implied(name, place));
+        }
         self.draft.rules.push(rule);
     }
 
@@ -325,7 +331,7 @@ impl Reader<'_, '_> {
                 server::use_source(args, context)?;
                 args.end(name)?;
             }
-            "filter" => filter(args, context)?,
+            "filter" => draft.filters.add(filter(args, context)?),
             "server" => {
                 let server = server::read(args, &draft.default_server, context)?;
                 self.add(server);
@@ -409,15 +415,19 @@ fn rule_kind(name: &str) -> Option<RuleKind> {
     })
 }
 
-/// `filter <name> ...`: what is compressed and cached is said elsewhere, and both need no place among filters. Traces
-/// change nothing of what passes.
-fn filter(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
+/// `filter <name> ...`: what is compressed and cached is said elsewhere; caches come first. Traces change nothing of what
+/// passes.
+fn filter(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<Filter> {
     let name = args.need("filter", "compression or cache")?;
     match name.text {
-        "compression" => args.end("filter compression"),
+        "compression" => {
+            args.end("filter compression")?;
+            Ok(Filter::Compression)
+        }
         "cache" => {
-            args.need("filter cache", "the name of a cache")?;
-            args.end("filter cache")
+            let cache = args.need("filter cache", "the name of a cache")?;
+            args.end("filter cache")?;
+            Ok(Filter::Cache(cache.text.to_owned(), cache.span))
         }
         "trace" => {
             while let Some(word) = args.take() {
@@ -432,7 +442,7 @@ fn filter(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
             }
             let what = "'filter trace' is ignored";
             context.warn(name.span, what, "what passes is not printed");
-            Ok(())
+            Ok(Filter::Trace)
         }
         _ => Err(Box::new(
             Diagnostic::error(

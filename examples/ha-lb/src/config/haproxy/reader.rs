@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
     args::{Args, Context},
+    cache,
     document::{self, Kind, Section},
     draft::Draft,
     error_pages,
@@ -29,6 +30,7 @@ pub(super) struct Reader {
     heirs: inherit::Heirs,
     pub(super) userlists: Vec<Userlist>,
     pub(super) http_errors: error_pages::Sections,
+    pub(super) caches: lb_core::cache::Caches,
     pub(super) resolvers: Vec<lb_core::config::Resolvers>,
     pub(super) peers: Vec<peers::Draft>,
     pub(super) proxies: Vec<Pending>,
@@ -54,6 +56,11 @@ impl Reader {
                 Kind::HttpErrors => {
                     self.http_errors
                         .extend([error_pages::section(&section, context)]);
+                }
+                Kind::Cache => {
+                    if let Some(cache) = cache::read(&section, context) {
+                        cache::add(&mut self.caches, &section, cache, context);
+                    }
                 }
                 Kind::Peers => self.peers(&section, context),
                 Kind::Resolvers => self.resolvers.push(resolvers::read(&section, context)),

@@ -8,6 +8,7 @@ use std::{
 
 use lb_core::{
     acl::Condition,
+    cache::Caches,
     config::Mode,
     expr::{PatternFiles, ProxyFacts},
     rules::{Persist, ProxyRules, ProxySide, RuleError, RuleWarning, RulesBuilder},
@@ -38,6 +39,8 @@ pub(super) struct Named<'n> {
     pub(super) userlists: &'n [Userlist],
     /// Every proxy.
     pub(super) proxies: Arc<BTreeMap<Arc<str>, ProxyFacts>>,
+    /// `cache` sections.
+    pub(super) caches: Arc<Caches>,
     /// Files of maps.
     pub(super) files: Arc<PatternFiles>,
     /// `http-errors` sections.
@@ -57,6 +60,7 @@ pub(super) fn compile(
     let loader = |path: &Path| files.read(path);
     let mut builder = RulesBuilder::new(side, &loader);
     builder.proxies(own.into(), Arc::clone(&named.proxies));
+    builder.caches(Arc::clone(&named.caches));
     builder.pattern_files(Arc::clone(&named.files));
     builder.error_files(Arc::clone(&named.error_files));
     for list in named.userlists {

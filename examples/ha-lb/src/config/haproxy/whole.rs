@@ -29,6 +29,8 @@ impl Reader {
         peers::check(&mut self.proxies, &self.peers, context);
         for pending in &mut self.proxies {
             error_pages::complete(&mut pending.draft, &self.http_errors, context);
+            let (title, filters) = (pending.title(), &pending.draft.filters);
+            filters.check(&title, &self.caches, context);
         }
         for (server, _) in self.proxies.iter().flat_map(|p| &p.draft.servers) {
             if let Some(finding) = server.names.check(&self.resolvers) {
@@ -56,6 +58,7 @@ impl Reader {
             userlists: &self.userlists,
             proxies: Arc::new(facts),
             files: Arc::default(),
+            caches: Arc::new(self.caches),
             error_files: Arc::new(self.http_errors),
         };
         let mut stick_tables = Vec::new();
@@ -64,6 +67,7 @@ impl Reader {
             global: self.global.global,
             proxies: Vec::with_capacity(self.proxies.len()),
             resolvers: self.resolvers,
+            caches: Arc::clone(&named.caches),
             pattern_files: Arc::clone(&named.files),
             saved_servers: Vec::new(),
             variables: self.global.variables,

@@ -232,6 +232,13 @@ const TABLE: &[Entry] = &[
         |_| Ok(Command::ShowBackend),
     ),
     entry(
+        &["show", "cache"],
+        User,
+        "show cache",
+        "show cache status",
+        |_| Ok(Command::ShowCache),
+    ),
+    entry(
         &["show", "cli", "level"],
         User,
         "show cli level",

@@ -13,7 +13,7 @@ pub(crate) const SECTIONS: &[Entry] = table! {
     supported(&["resolvers"], HERE, (1, 1), "<name>", "name servers that servers' names are asked for at"),
     supported(&["peers"], HERE, (1, 1), "<name>", "hosts that share stick tables"),
     ignored(&["mailers"], HERE, (1, 1), "no mail is sent"),
-    ignored(&["cache"], HERE, (1, 1), "nothing is cached; rules that use it are refused"),
+    supported(&["cache"], HERE, (1, 1), "<name>", "a cache for `cache-use` and `cache-store`"),
     supported(&["http-errors"], HERE, (1, 1), "<name>", "error pages for `errorfiles`"),
     obsolete(&["program"], HERE, (1, 1), "the program is not started; let the service manager run it"),
     ignored(&["ring"], HERE, (1, 1), "log lines go to `log` addresses only"),
@@ -38,6 +38,15 @@ pub(crate) const PEERS: &[Entry] = table! {
     supported(&["disabled"], HERE, (0, 0), "", "nothing is shared"),
     supported(&["enabled"], HERE, (0, 0), "", "tables are shared (the default)"),
     ignored(&["log"], HERE, (0, MANY), "connections of peers are not logged"),
+};
+
+/// Keywords of a `cache` section (manual §6.2.1).
+pub(crate) const CACHE: &[Entry] = table! {
+    supported(&["total-max-size"], HERE, (1, 1), "<megabytes>", "memory for what is kept, and for what is on its way there"),
+    supported(&["max-object-size"], HERE, (1, 1), "<bytes>", "most bytes of one response with its head"),
+    supported(&["max-age"], HERE, (1, 1), "<seconds>", "longest time that a response is kept (60)"),
+    supported(&["process-vary"], HERE, (1, 1), "on|off", "whether responses that vary by accept-encoding, referer or origin are kept"),
+    supported(&["max-secondary-entries"], HERE, (1, 1), "<number>", "most variants of one resource (10)"),
 };
 
 /// Keywords of a `resolvers` section (manual §5.3.2).

@@ -316,3 +316,94 @@ fn a_state_file_that_cannot_be_used_is_told_of_once() {
         "{said}"
     );
 }
+
+#[test]
+fn caches_are_read_and_shared_by_the_rules_that_name_them() {
+    let proxy = "http-request cache-use c\n http-response cache-store c";
+    let section = "cache c\n total-max-size 4\n max-object-size 10000\n max-age 240\n process-vary on\n \
+                   max-secondary-entries 3\ncache small\n total-max-size 1\n";
+    let config = quiet(&(backend(&format!("mode http\n {proxy}")) + section));
+    let (c, small) = (&config.caches["c"], config.caches["small"].config());
+    assert_eq!((c.config().total, c.config().object), (4 << 20, 10_000));
+    assert_eq!(
+        (c.config().max_age.as_secs(), c.config().variants),
+        (240, 3)
+    );
+    assert!(c.config().process_vary && !small.process_vary);
+    assert_eq!(
+        (small.object, small.max_age.as_secs(), small.variants),
+        (4096, 60, 10)
+    );
+    for (lines, section, what) in [
+        (
+            proxy,
+            "",
+            "unable to find the cache 'c' referenced by the filter 'cache'",
+        ),
+        (
+            "filter cache c",
+            "",
+            "unable to find the cache 'c' referenced by the filter 'cache'",
+        ),
+        ("http-request cache-use", "", "the name of a cache"),
+        (
+            "http-request cache-store c",
+            "cache c\n total-max-size 1\n",
+            "'cache-store' cannot stand in 'http-request'",
+        ),
+        (
+            "filter compression\n http-request cache-use c",
+            "cache c\n total-max-size 1\n",
+            "unable to enable the compression filter before the cache 'c'",
+        ),
+        (
+            "filter cache c\n filter cache c",
+            "cache c\n total-max-size 1\n",
+            "multiple explicit declarations of the cache filter 'c'",
+        ),
+        (
+            "",
+            "cache c\n max-age 5\n",
+            "Size not specified for cache 'c'",
+        ),
+        (
+            "",
+            "cache c\n total-max-size 4096\n",
+            "a number from 1 to 4095",
+        ),
+        (
+            "",
+            "cache c\n total-max-size 1\n max-object-size 600000\n",
+            "is limited to an half of \"total-max-size\" => 524288",
+        ),
+        (
+            "",
+            "cache c\n total-max-size 1\n process-vary yes\n",
+            "enable or disable vary processing",
+        ),
+        (
+            "",
+            "cache c\n total-max-size 1\n max-secondary-entries 0\n",
+            "a number from 1",
+        ),
+        (
+            "",
+            "cache c\n total-max-size 1\ncache c\n total-max-size 1\n",
+            "Duplicate cache name 'c'",
+        ),
+        (
+            "",
+            "cache c\n size 1\n",
+            "unknown keyword 'size' in 'cache' section",
+        ),
+    ] {
+        let said = findings(&(backend(&format!("mode http\n {lines}")) + section));
+        assert!(
+            said.iter().any(|finding| finding.contains(what)),
+            "{lines} {section}: {said:?}"
+        );
+    }
+    let fine =
+        "filter cache c\n filter compression\n compression algo gzip\n http-request cache-use c";
+    quiet(&(backend(&format!("mode http\n {fine}")) + "cache c\n total-max-size 1\n"));
+}
