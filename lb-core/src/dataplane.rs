@@ -65,6 +65,7 @@ mod secure;
 mod session;
 mod sink;
 mod squeeze;
+mod stray;
 mod stream;
 mod tcp;
 mod tee;
@@ -74,8 +75,8 @@ mod websocket;
 mod worker;
 
 pub use api::{
-    Event, Events, ListenerFd, Options, Session, Silent, StartError, StatsBody, StatsOutcome,
-    StatsService,
+    Event, Events, ListenerFd, Options, Session, SessionsAt, Silent, StartError, StatsBody,
+    StatsOutcome, StatsService,
 };
 pub use balancer::{Balancer, Exchanged};
 pub use plane::{DataPlane, Prepared, start};

@@ -104,9 +104,14 @@ pub struct Definitions {
     pub in_defaults: bool,
     /// Where the line stands that is read.
     pub origin: Option<std::sync::Arc<crate::request::Origin>>,
+    /// Servers that expressions asked about, with their backends.
+    pub(crate) asked: std::sync::Arc<std::sync::Mutex<Vec<Asked>>>,
     /// `http-errors` sections by name.
     pub error_files: std::sync::Arc<std::collections::BTreeMap<String, crate::config::ErrorFiles>>,
 }
+
+/// A server and, before it, its backend.
+pub(crate) type Asked = (std::sync::Arc<str>, std::sync::Arc<str>);
 
 /// What rules can refer to of a proxy. A frontend and a backend of one name are one.
 #[derive(Debug, Clone, Default)]

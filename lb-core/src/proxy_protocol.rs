@@ -45,6 +45,9 @@ pub enum Error {
     /// A version 1 line that is too long or malformed.
     #[error("malformed PROXY line")]
     Line,
+    /// A version 1 line of another family than TCP4, TCP6 and UNKNOWN.
+    #[error("unknown family in a PROXY line")]
+    Family,
     /// A version other than 2 behind the binary signature.
     #[error("unsupported PROXY version {0}")]
     Version(u8),
@@ -100,6 +103,9 @@ fn decode_v1(bytes: &[u8]) -> Result<Progress<Header>, Error> {
             len,
             told: Told::default(),
         }));
+    }
+    if !matches!(family, "TCP4" | "TCP6") {
+        return Err(Error::Family);
     }
     let mut address = || words.next().and_then(|w| w.parse::<IpAddr>().ok());
     let (source, destination) = (address().ok_or(Error::Line)?, address().ok_or(Error::Line)?);
@@ -219,6 +225,12 @@ pub fn encode_v2(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>)
     out.extend_from_slice(&destination.port().to_be_bytes());
 }
 
+/// Appends a version 2 header that tells of nobody: the connection is the sender's own.
+pub fn encode_local(out: &mut Vec<u8>) {
+    out.extend_from_slice(&SIGNATURE);
+    out.extend_from_slice(&[0x20, 0, 0, 0]);
+}
+
 /// A client on a UNIX socket has none (0.0.0.0:0).
 fn has_no_address(source: SocketAddr) -> bool {
     source.ip().is_unspecified() && source.port() == 0
@@ -244,6 +256,14 @@ fn wide(address: IpAddr) -> Ipv6Addr {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_check_tells_of_nobody() {
+        let mut header = Vec::new();
+        encode_local(&mut header);
+        let read = complete(&header);
+        assert_eq!((read.addresses, read.len), (None, header.len()));
+    }
 
     fn complete(bytes: &[u8]) -> Header {
         match decode(bytes) {

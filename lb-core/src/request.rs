@@ -6,6 +6,7 @@
 mod assignment;
 mod captures;
 mod certificate;
+mod fault;
 mod peeked;
 mod process;
 mod state;
@@ -23,6 +24,7 @@ pub use certificate::{
     Certificate, ClientCertificate, DistinguishedName, NamePart, ServerCertificate, ServerSession,
     Verified,
 };
+pub use fault::{Failure, TlsReason, Trouble};
 pub use peeked::Peeked;
 pub use process::ProcessVariables;
 pub use state::{Bodies, LogLevel, Marks, Origin, RuleState, Scope, Variables};

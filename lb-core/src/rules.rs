@@ -35,6 +35,7 @@ pub use verdict::{
 
 use crate::{
     acl::Condition,
+    expr::Asked,
     head::{HeadMut, HeadRef},
     request::{ConnectionInfo, Origin, Peeked, RequestView, RuleState, Side},
     stick_table::Event,
@@ -85,6 +86,8 @@ struct Rules {
     slots: (usize, usize),
     /// Lengths of those that were declared.
     lengths: (Vec<usize>, Vec<usize>),
+    /// Servers that expressions ask about, with their backends.
+    asked: Vec<Asked>,
 }
 
 /// An action and when it is taken.

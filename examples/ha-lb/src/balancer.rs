@@ -292,9 +292,9 @@ impl Running {
                 },
                 Some(change) = self.operations.recv() => self.plane.log_change(change),
                 Some(order) = self.orders.recv() => match order {
-                    ServerOrder::Sessions(reply) => {
+                    ServerOrder::Sessions(at, reply) => {
                         let plane = Arc::clone(&self.plane);
-                        spawn_local(async move { reply.send(plane.sessions().await) });
+                        spawn_local(async move { reply.send(plane.sessions(at).await) });
                     }
                     ServerOrder::CutOne(id, reply) => {
                         let plane = Arc::clone(&self.plane);

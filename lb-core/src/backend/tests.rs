@@ -108,17 +108,7 @@ fn up() -> CheckReport {
 }
 
 fn checked(server: &mut ServerConfig) {
-    server.check = Some(CheckConfig {
-        tls: None,
-        step_tls: None,
-        inter: Duration::from_secs(2),
-        fastinter: None,
-        downinter: None,
-        rise: 2,
-        fall: 3,
-        port: None,
-        addr: None,
-    });
+    server.check = Some(CheckConfig::default());
 }
 
 /// Nothing is out and nobody waits.

@@ -33,6 +33,10 @@ pub struct Global {
     pub daemon: bool,
     /// `maxconn`: connections of the whole process; at the limit accepting pauses.
     pub maxconn: Option<u32>,
+    /// `fd-hard-limit`: no more open files are made use of, whatever the system allows.
+    pub fd_hard_limit: Option<u32>,
+    /// Megabytes that an operator has allowed; `maxconn` follows from it where none is given.
+    pub memory: Option<u32>,
     /// `maxsslconn`: connections in TLS, from clients.
     pub maxsslconn: Option<u32>,
     /// `maxsslrate`: new connections in TLS a second.
@@ -72,6 +76,8 @@ pub struct Http2Settings {
     pub max_concurrent_streams: u32,
     /// `tune.h2.max-frame-size`: bytes.
     pub max_frame_size: u32,
+    /// `h2-workaround-bogus-websocket-clients`: clients are not told of WebSockets in HTTP/2.
+    pub without_websockets: bool,
 }
 
 /// HAProxy's.
@@ -82,6 +88,7 @@ impl Default for Http2Settings {
             initial_window_size: 65_535,
             max_concurrent_streams: 100,
             max_frame_size: 16_384,
+            without_websockets: false,
         }
     }
 }

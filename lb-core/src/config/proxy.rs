@@ -30,6 +30,8 @@ pub struct ProxyConfig {
     pub logs: Vec<LogTarget>,
     /// Which line is logged.
     pub log_format: LogFormatKind,
+    /// The line about clients that never got as far as a request (`error-log-format`); HAProxy's fixed one if absent.
+    pub error_log_format: Option<Arc<str>>,
     /// Structured data beside log lines (`log-format-sd`).
     pub log_format_sd: Option<Arc<str>>,
     /// `log-tag` of this proxy; the global one when absent.
@@ -96,6 +98,7 @@ impl ProxyConfig {
             timeouts: Timeouts::default(),
             logs: Vec::new(),
             log_format: LogFormatKind::default(),
+            error_log_format: None,
             log_format_sd: None,
             log_tag: None,
             dontlognull: false,
@@ -169,6 +172,8 @@ pub enum LogFormatKind {
     Tcp,
     /// `option httplog`.
     Http,
+    /// `option httpslog`.
+    Https,
     /// `option httplog clf`.
     Clf,
     /// `log-format` with its text, compiled by `log::format`.

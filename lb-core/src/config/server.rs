@@ -51,10 +51,12 @@ pub struct ServerConfig {
     pub proxy_options: ProxyOptions,
     /// `ssl`: connections to it are encrypted.
     pub tls: Option<Arc<ServerTls>>,
-    /// Settings of TLS that an operator has switched off.
+    /// Settings of TLS that are switched off, by an operator or by `no-ssl`.
     pub spare_tls: Option<Arc<ServerTls>>,
     /// `pool-low-conn`: a worker that has no idle connection takes one of another worker where there are so many.
     pub pool_low_conn: u32,
+    /// `no-ssl`.
+    pub tls_refused: bool,
     /// `pool-max-conn`: most idle connections; `None` is unlimited.
     pub pool_max_conn: Option<u32>,
     /// `pool-purge-delay`: how long an idle connection is kept (5 s); none with zero.
@@ -110,6 +112,7 @@ impl ServerConfig {
             tls: None,
             spare_tls: None,
             pool_low_conn: 0,
+            tls_refused: false,
             pool_max_conn: None,
             pool_purge_delay: None,
             max_reuse: None,
@@ -195,6 +198,10 @@ pub struct CheckConfig {
     pub tls: Option<Arc<ServerTls>>,
     /// How the server is spoken to by steps of a check that ask for TLS themselves.
     pub step_tls: Option<Arc<ServerTls>>,
+    /// Version of the PROXY header that checks begin with (`check-send-proxy`, or what follows from `send-proxy`).
+    pub send_proxy: Option<u8>,
+    /// `check-proto`: the protocol of requests, when it is not what the server's own line says.
+    pub protocol: Option<Protocol>,
 }
 
 /// HAProxy's defaults: every 2 s, up after 2 successes, down after 3 failures, the server's own address.
@@ -210,6 +217,8 @@ impl Default for CheckConfig {
             addr: None,
             tls: None,
             step_tls: None,
+            send_proxy: None,
+            protocol: None,
         }
     }
 }

@@ -22,6 +22,13 @@ pub struct Session {
     pub server: Option<ServerKey>,
 }
 
+/// A place among the connections of all workers; the default is the beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionsAt {
+    pub(super) worker: usize,
+    pub(super) entry: usize,
+}
+
 /// A listening socket, already bound and listening, for one worker.
 #[derive(Debug)]
 pub struct ListenerFd {

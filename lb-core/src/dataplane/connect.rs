@@ -18,6 +18,7 @@ use crate::{
     config::{Protocol, ProxyConfig},
     head::Head,
     id::ServerIndex,
+    request::ServerSession,
     rules::Stores,
     server::{Seen, Server},
     stats::{Cell, Tally},
@@ -159,7 +160,7 @@ impl Connection {
                 trace.timers.connect.get_or_insert(Duration::ZERO);
                 cell(|c| &c.reuses);
                 remember(need, &lease);
-                self.state.to_server = stream.server_session().cloned();
+                self.note_session(stream.server_session());
                 return Ok(Dialed {
                     lease,
                     server: Side::new(stream, clock::recent()),
@@ -183,7 +184,7 @@ impl Connection {
                         note(&lease, Seen::Connected);
                         cell(|c| &c.connects);
                         remember(need, &lease);
-                        self.state.to_server = server.stream.server_session().cloned();
+                        self.note_session(server.stream.server_session());
                         return Ok(Dialed {
                             lease,
                             server,
@@ -230,6 +231,16 @@ impl Connection {
                     return Err(failure);
                 }
             }
+        }
+    }
+}
+
+impl Connection {
+    /// There is a connection to a server: rules may ask about its TLS.
+    fn note_session(&mut self, session: Option<&Arc<ServerSession>>) {
+        self.state.to_server = session.cloned();
+        if let Some(marks) = &mut self.state.marks {
+            marks.server_failure = None;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The TLS handshake of an accepted connection, and the log line of one that fails, in HAProxy's words.
+//! The TLS handshake of an accepted connection.
 
 use std::{
     io::{self, Read, Write},
@@ -18,62 +18,54 @@ use tokio_rustls::{StartHandshake, TlsStream, server};
 use super::{
     clock,
     flow::Side,
-    listener::{Listener, Secure},
+    listener::Secure,
     registry::Order,
     session::Connection,
+    stray,
     stream::{Plain, Stream},
-    tls::{self, Choice, Front},
-    worker::Worker,
+    tls::{self, Choice, Front, reason},
 };
-use crate::{
-    log::events::{self, level},
-    request::ConnectionInfo,
-};
+use crate::request::{Failure, TlsInfo, Trouble};
 
-/// Why a handshake failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Failure {
-    /// The client left before it had said anything whole.
-    Empty,
-    /// Its connection broke before that.
-    Aborted,
-    TimedOut,
-    TooMany,
-    /// Its certificate is not good.
-    Certificate,
-    /// One above its certificate is not good.
-    Authority,
-    Other,
+/// Why there is no session.
+enum NoSession {
+    /// The handshake failed; what is known of the session by then.
+    Failed(Failure, Box<TlsInfo>),
     /// An order to end at once: nobody is told.
     Killed,
 }
 
-impl Failure {
-    /// HAProxy's words for it (configuration manual, fc_err_str).
-    fn text(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Empty => "Connection closed during SSL handshake",
-            Self::Aborted => "Connection error during SSL handshake",
-            Self::TimedOut => "Timeout during SSL handshake",
-            Self::TooMany => "Too many SSL connections",
-            Self::Certificate => "SSL client certificate not trusted",
-            Self::Authority => "SSL client CA chain cannot be verified",
-            Self::Other => "SSL handshake failure",
-            Self::Killed => return None,
-        })
-    }
-
-    fn of(error: &io::Error) -> Self {
-        match (tls::refused_own_certificate(), library(error)) {
-            (Some(true), Some(Error::InvalidCertificate(_))) => Self::Certificate,
-            (Some(false), Some(Error::InvalidCertificate(_))) => Self::Authority,
-            _ => Self::Other,
-        }
+impl From<Trouble> for NoSession {
+    fn from(trouble: Trouble) -> Self {
+        Self::Failed(trouble.into(), Box::new(tls::unbegun()))
     }
 }
 
-fn library(error: &io::Error) -> Option<&Error> {
-    error.get_ref()?.downcast_ref()
+impl NoSession {
+    /// The library said no before it understood who it is, to a client that began with these bytes.
+    fn not_understood(error: &Error, first: &[u8]) -> Self {
+        let plain = reason::not_secured(first);
+        let failure = Failure {
+            trouble: Trouble::Handshake,
+            reason: Some(plain.unwrap_or_else(|| reason::reason(error))),
+        };
+        Self::Failed(failure, Box::new(tls::unbegun()))
+    }
+
+    /// A handshake of which the first message was understood failed.
+    fn of(error: &io::Error, mut seen: TlsInfo) -> Self {
+        let refused = tls::refused_client();
+        let trouble = match (&refused, reason::library(error)) {
+            (Some(client), Some(Error::InvalidCertificate(_))) => match client.verified.depth {
+                0 => Trouble::Certificate,
+                _ => Trouble::Authority,
+            },
+            _ => Trouble::Handshake,
+        };
+        seen.client = refused.map(Arc::new);
+        let reason = reason::of(error);
+        Self::Failed(Failure { trouble, reason }, Box::new(seen))
+    }
 }
 
 impl Connection {
@@ -86,9 +78,13 @@ impl Connection {
             mut timer,
             mut info,
             mut presence,
+            mut state,
             worker,
             listener,
-            ..
+            handshake,
+            idle_since,
+            inspected,
+            own,
         } = self;
         let Stream::Plain(socket) = client.stream else {
             return None;
@@ -99,7 +95,7 @@ impl Connection {
             presence.places.secure.is_some()
         });
         let done = if !admitted {
-            Err(Failure::TooMany)
+            Err(Trouble::TooMany.into())
         } else {
             let mut handshake = Box::pin(accept(socket, &front));
             std::future::poll_fn(|cx| {
@@ -107,15 +103,17 @@ impl Connection {
                     return Poll::Ready(done);
                 }
                 if member.order() >= Order::ServerDown {
-                    return Poll::Ready(Err(Failure::Killed));
+                    return Poll::Ready(Err(NoSession::Killed));
                 }
-                timer.poll_expired(cx).map(|()| Err(Failure::TimedOut))
+                timer
+                    .poll_expired(cx)
+                    .map(|()| Err(Trouble::Timeout.into()))
             })
             .await
         };
         let now = clock::now();
         let done = done.and_then(|(stream, choice)| {
-            let known = tls::info(&stream, &choice).ok_or(Failure::Certificate)?;
+            let known = tls::info(&stream, &choice).ok_or(Trouble::Certificate)?;
             Ok((stream, known))
         });
         let stream = match done {
@@ -126,8 +124,10 @@ impl Connection {
                 info.tls = Some(Box::new(known));
                 Stream::from(TlsStream::Server(stream))
             }
-            Err(failure) => {
-                log(failure, &info, &listener, &worker);
+            Err(NoSession::Killed) => return None,
+            Err(NoSession::Failed(failure, seen)) => {
+                info.tls = Some(seen);
+                stray::log(failure, &info, &mut state, &listener, &worker);
                 return None;
             }
         };
@@ -138,84 +138,88 @@ impl Connection {
             info,
             worker,
             listener,
-            state: self.state,
-            handshake: self.handshake,
-            idle_since: self.idle_since,
-            inspected: self.inspected,
-            own: self.own,
+            state,
+            handshake,
+            idle_since,
+            inspected,
+            own,
             presence,
         })
     }
-}
-
-fn log(failure: Failure, info: &ConnectionInfo, listener: &Listener, worker: &Worker) {
-    let proxy = listener.proxy_config();
-    let silent = matches!(failure, Failure::Empty | Failure::Aborted) && proxy.dontlognull;
-    let Some(text) = failure.text().filter(|_| !silent && !proxy.logs.is_empty()) else {
-        return;
-    };
-    let number = (listener.bind + 1).to_string();
-    let line = events::not_established(
-        info.source,
-        (info.accepted_date, listener.balancer.utc_offset),
-        &proxy.name,
-        listener.name.as_deref().unwrap_or(&number),
-        text,
-    );
-    let level = match proxy.log_separate_errors {
-        true => level::ERROR,
-        false => level::INFO,
-    };
-    worker.sinks.log(proxy, level, &line);
 }
 
 /// The whole handshake.
 async fn accept(
     mut socket: Plain,
     front: &Front,
-) -> Result<(server::TlsStream<Plain>, Arc<Choice>), Failure> {
+) -> Result<(server::TlsStream<Plain>, Arc<Choice>), NoSession> {
     /// The fatal alert `unrecognized_name` (RFC 8446 section 6, RFC 6066 section 3).
     const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
     let accepted = hello(&mut socket).await?;
-    let Some(choice) = front.choose(&accepted.client_hello()) else {
+    let choice = front.choose(&accepted.client_hello());
+    let seen = tls::begun(&accepted.client_hello(), choice.as_deref());
+    let Some(choice) = choice else {
         std::future::poll_fn(|cx| {
             let mut now = Now(&mut socket, cx);
             Poll::Ready(now.write_all(&UNRECOGNIZED_NAME))
         })
         .await
-        .map_err(|_| Failure::Other)?;
-        return Err(Failure::Other);
+        .map_err(|_| Trouble::Handshake)?;
+        let failure = Failure {
+            trouble: Trouble::Handshake,
+            reason: Some(reason::REFUSED_NAME),
+        };
+        return Err(NoSession::Failed(failure, Box::new(seen)));
     };
     let start = StartHandshake::from_parts(accepted, socket);
     match start.into_stream(choice.config()).await {
         Ok(stream) => Ok((stream, choice)),
-        Err(error) => Err(Failure::of(&error)),
+        Err(error) => Err(NoSession::of(&error, seen)),
     }
 }
 
 /// The client's first message.
-async fn hello(socket: &mut Plain) -> Result<Accepted, Failure> {
+async fn hello(socket: &mut Plain) -> Result<Accepted, NoSession> {
     let mut acceptor = Acceptor::default();
+    let mut first = [0; 4];
     std::future::poll_fn(|cx| {
         loop {
-            match acceptor.read_tls(&mut Now(socket, cx)) {
-                Ok(0) => return Poll::Ready(Err(Failure::Empty)),
+            let mut noting = Noting(Now(socket, cx), &mut first);
+            match acceptor.read_tls(&mut noting) {
+                Ok(0) => return Poll::Ready(Err(Trouble::Empty.into())),
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
-                Err(_) => return Poll::Ready(Err(Failure::Aborted)),
+                Err(_) => return Poll::Ready(Err(Trouble::Aborted.into())),
             }
             match acceptor.accept() {
                 Ok(Some(accepted)) => return Poll::Ready(Ok(accepted)),
                 Ok(None) => {}
-                Err((_, mut alert)) => {
+                Err((error, mut alert)) => {
                     // Nothing has been sent yet: there is room for it.
                     let _ = alert.write_all(&mut Now(socket, cx));
-                    return Poll::Ready(Err(Failure::Other));
+                    return Poll::Ready(Err(NoSession::not_understood(&error, &first)));
                 }
             }
         }
     })
     .await
+}
+
+/// Remembers the first bytes that are read.
+struct Noting<'n, R>(R, &'n mut [u8; 4]);
+
+impl<R: Read> Read for Noting<'_, R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read(room)?;
+        if *self.1 == [0; 4] {
+            let read = room.iter().take(count);
+            self.1
+                .iter_mut()
+                .zip(read)
+                .for_each(|(to, byte)| *to = *byte);
+        }
+        Ok(count)
+    }
 }
 
 /// A socket for a library that does not wait: what would is `WouldBlock`, and the task is woken later.

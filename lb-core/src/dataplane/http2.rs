@@ -151,6 +151,7 @@ pub(super) async fn serve(connection: Box<Connection>) {
         streams: settings.max_concurrent_streams,
         frame: settings.max_frame_size,
         head: HEAD,
+        websockets: !settings.without_websockets,
     };
     let mut front = Front {
         worker,

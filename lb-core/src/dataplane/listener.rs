@@ -52,6 +52,8 @@ pub(super) struct Listener {
     pub(super) own_counters: Option<Arc<ListenerCounters>>,
     /// The compiled log format.
     pub(super) format: Option<Arc<LogFormat>>,
+    /// That of lines about connections that never got as far as a request, where they have their own.
+    pub(super) error_format: Option<Arc<LogFormat>>,
     /// The compiled format of structured data beside it, where somebody takes it.
     pub(super) structured: Option<Arc<LogFormat>>,
     /// The frontend.
@@ -267,6 +269,7 @@ impl Listener {
             counters: Arc::clone(counters),
             own_counters: own_counters.cloned(),
             format: trace::format(proxy).map(Arc::new),
+            error_format: trace::error_format(proxy).map(Arc::new),
             structured: trace::structured(proxy).map(Arc::new),
             tls,
             name: bind.name.as_deref().map(Arc::from),

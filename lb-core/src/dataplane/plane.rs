@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    Balancer, Events, ListenerFd, Options, Session, StartError, StatsService, clock,
+    Balancer, Events, ListenerFd, Options, Session, SessionsAt, StartError, StatsService, clock,
     idle::Shelf,
     listener::{self, Listener, Relief},
     pipe,
@@ -250,15 +250,24 @@ impl DataPlane {
         }
     }
 
-    /// The connections there are (`show sess`); works under any executor.
-    pub async fn sessions(&self) -> Vec<Session> {
-        let mut sessions = Vec::new();
-        for worker in self.workers().iter() {
-            let (reply, told) = oneshot::channel();
-            worker.send(Command::Sessions(reply));
-            sessions.extend(told.await.unwrap_or_default());
-        }
-        sessions
+    /// Some of the connections there are (`show sess`), and where the rest begins; works under any executor. `None` if a
+    /// worker does not say.
+    pub async fn sessions(&self, at: SessionsAt) -> Option<(Vec<Session>, Option<SessionsAt>)> {
+        let workers = self.workers();
+        let Some(worker) = workers.get(at.worker) else {
+            return Some((Vec::new(), None));
+        };
+        let (reply, told) = oneshot::channel();
+        worker.send(Command::Sessions(at.entry, reply));
+        let (sessions, rest) = told.await.ok()?;
+        let next = match rest {
+            Some(entry) => SessionsAt { entry, ..at },
+            None => SessionsAt {
+                worker: at.worker + 1,
+                entry: 0,
+            },
+        };
+        Some((sessions, (next.worker < workers.len()).then_some(next)))
     }
 
     /// Cuts one connection (`shutdown session`); its log line says `K`. False if there is none of that number.

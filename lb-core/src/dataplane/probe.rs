@@ -223,7 +223,8 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
                     source: server.config().source,
                     check: check.clone(),
                     kind: backend.config().check.clone(),
-                    over_http2: speaks_http2(server, check, &backend.config().check),
+                    asks: asks(&backend.config().check),
+                    over_http2: asks(&backend.config().check) && speaks_http2(server, check),
                 },
                 tls: balancer.check_connector(server.key()).cloned(),
                 first: Monitor::first_probe(now, shortest, position, count),
@@ -233,17 +234,25 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
     targets
 }
 
-/// Whether requests of checks are made in HTTP/2: where the server itself is asked, and its line says `proto h2`.
-fn speaks_http2(server: &Server, check: &CheckConfig, kind: &CheckKind) -> bool {
+/// Whether checks speak HTTP/2: by `check-proto`, or where the server itself is asked and its line says
+/// `proto h2`.
+fn speaks_http2(server: &Server, check: &CheckConfig) -> bool {
     let elsewhere = check.port.is_some() || check.addr.is_some();
-    let asks = match kind {
-        CheckKind::Script(script) => script
-            .steps
-            .iter()
-            .any(|s| matches!(s.act, Act::Request(_))),
+    match check.protocol {
+        Some(protocol) => protocol == Protocol::Http2,
+        None => server.config().protocol == Protocol::Http2 && !elsewhere,
+    }
+}
+
+/// Whether checks make requests.
+fn asks(kind: &CheckKind) -> bool {
+    match kind {
+        CheckKind::Script(script) => {
+            let mut steps = script.steps.iter();
+            steps.any(|step| matches!(step.act, Act::Request(_)))
+        }
         CheckKind::Tcp => false,
-    };
-    server.config().protocol == Protocol::Http2 && asks && !elsewhere
+    }
 }
 
 fn agent_targets(balancer: &Balancer, now: Instant) -> Vec<AgentTarget> {

@@ -90,17 +90,23 @@ impl Registry {
         }
     }
 
-    /// The connections there are.
-    pub(super) fn sessions(&self) -> Vec<Session> {
+    /// The connections there are from place `at` on, `most` of them; and where the rest begins.
+    pub(super) fn sessions(&self, at: usize, most: usize) -> (Vec<Session>, Option<usize>) {
         let entries = self.entries.borrow();
-        let sessions = entries.iter().map(|(_, entry)| Session {
-            id: entry.id,
-            source: SocketAddr::new(entry.ip, entry.port),
-            since: self.began + TICK * entry.since,
-            frontend: entry.accepted_by(|l| Arc::clone(&l.frontend.config().name)),
-            server: entry.server.get(),
-        });
-        sessions.collect()
+        let mut sessions = Vec::new();
+        for key in at..entries.capacity() {
+            if sessions.len() == most {
+                return (sessions, Some(key));
+            }
+            sessions.extend(entries.get(key).map(|entry| Session {
+                id: entry.id,
+                source: SocketAddr::new(entry.ip, entry.port),
+                since: self.began + TICK * entry.since,
+                frontend: entry.accepted_by(|l| Arc::clone(&l.frontend.config().name)),
+                server: entry.server.get(),
+            }));
+        }
+        (sessions, None)
     }
 
     /// Cuts the connection of that number; false if there is none.

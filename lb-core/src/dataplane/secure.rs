@@ -1,7 +1,8 @@
 //! TLS on a new connection to a server.
 
-use std::task::Poll;
+use std::{io, task::Poll};
 
+use rustls::{CertificateError, Error};
 use tokio_rustls::TlsStream;
 
 use super::{
@@ -10,9 +11,14 @@ use super::{
     flow::Side,
     session::{Connection, Gone},
     stream::Stream,
+    tls::reason,
 };
 use crate::{
-    backend::Lease, config::ServerTls, head::HeadRef, request::RequestView, server::Server,
+    backend::Lease,
+    config::ServerTls,
+    head::HeadRef,
+    request::{Failure, RequestView, Trouble},
+    server::Server,
 };
 
 impl Connection {
@@ -63,12 +69,33 @@ impl Connection {
                 let stream = Stream::to_server(TlsStream::Client(stream), session);
                 Ok(Side::new(stream, clock::recent()))
             }
-            Ok(Some(Err(_))) => Err(NotDialed::Refused),
+            Ok(Some(Err(error))) => {
+                self.state.marked().server_failure = Some(failure(&error, name.is_some()));
+                Err(NotDialed::Refused)
+            }
             Ok(None) | Err(Gone::Client) => Err(NotDialed::GoneConnecting),
-            Err(Gone::TimedOut) => Err(NotDialed::TimedOut),
+            Err(Gone::TimedOut) => {
+                self.state.marked().server_failure = Some(Trouble::Timeout.into());
+                Err(NotDialed::TimedOut)
+            }
             Err(Gone::Killed) => Err(NotDialed::Killed),
         }
     }
+}
+
+/// Why a handshake failed, in which a name was asked for or not.
+fn failure(error: &io::Error, is_named: bool) -> Failure {
+    let trouble = match reason::library(error) {
+        Some(Error::InvalidCertificate(CertificateError::NotValidForName)) => match is_named {
+            true => Trouble::NotExpectedHost,
+            false => Trouble::NotConfiguredHost,
+        },
+        None if error.kind() == io::ErrorKind::UnexpectedEof => Trouble::Empty,
+        None => Trouble::Aborted,
+        Some(_) => Trouble::Handshake,
+    };
+    let reason = reason::of(error);
+    Failure { trouble, reason }
 }
 
 /// The value of `sni` without the port that a Host header may carry.

@@ -19,6 +19,7 @@ use super::{
     peers,
     registry::{Membership, Order},
     rt::{self, Timer},
+    stray,
     stream::Stream,
     tcp,
     worker::Worker,
@@ -28,7 +29,7 @@ use crate::{
     http1::Progress,
     log::events::{self, level},
     proxy_protocol,
-    request::{Addresses, ConnectionInfo, RuleState},
+    request::{Addresses, ConnectionInfo, RuleState, Trouble},
     rules::ConnectionVerdict,
 };
 
@@ -291,17 +292,19 @@ impl Connection {
     }
 
     /// Reads the PROXY header; addresses in it replace those of the socket. Not a byte behind it is taken, for
-    /// that may be TLS.
+    /// that may be TLS. The log is told where there is none.
     async fn read_proxy_header(&mut self) -> Option<()> {
         let mut header = Vec::new();
-        loop {
-            self.wait(|client, cx| poll_header(&mut client.stream, cx, &mut header))
-                .await
-                .ok()?
-                .ok()?;
-            match proxy_protocol::decode(&header).ok()? {
-                Progress::Partial => {}
-                Progress::Complete(found) => {
+        let trouble = loop {
+            let read = self.wait(|client, cx| poll_header(&mut client.stream, cx, &mut header));
+            let read = match read.await {
+                Ok(read) => read,
+                Err(Gone::TimedOut) => break Trouble::ProxyTimeout,
+                Err(Gone::Client | Gone::Killed) => return None,
+            };
+            match (read, proxy_protocol::decode(&header)) {
+                (Ok(()), Ok(Progress::Partial)) => {}
+                (Ok(()), Ok(Progress::Complete(found))) => {
                     self.info.front(Some(found.told));
                     if let Some((source, destination)) = found.addresses {
                         self.info.source = source;
@@ -309,8 +312,19 @@ impl Connection {
                     }
                     return Some(());
                 }
+                (Ok(()), Err(proxy_protocol::Error::Signature)) => break Trouble::NoProxy,
+                (Ok(()), Err(proxy_protocol::Error::Family)) => break Trouble::ProxyProtocol,
+                (Ok(()), Err(_)) => break Trouble::ProxyHeader,
+                (Err(_), _) if !header.is_empty() => break Trouble::ProxyTruncated,
+                (Err(e), _) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                    break Trouble::ProxyEmpty;
+                }
+                (Err(_), _) => break Trouble::ProxyAborted,
             }
-        }
+        };
+        let (info, state) = (&self.info, &mut self.state);
+        stray::log(trouble.into(), info, state, &self.listener, &self.worker);
+        None
     }
 
     /// `Connect from ...`: the line of proxies without a log format.

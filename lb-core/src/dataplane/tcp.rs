@@ -107,6 +107,7 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
         }
     };
     let limits = Limits::new(&frontend.timeouts, &proxy.timeouts);
+    connection.log_early(trace, None, None);
     relay(connection, trace, &mut dialed, (proxy, limits)).await;
     drop(dialed);
     Ended::Over

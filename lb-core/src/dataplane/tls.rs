@@ -9,6 +9,7 @@ mod facts;
 mod fault;
 mod files;
 mod first_version;
+pub(super) mod reason;
 mod revocation;
 mod staple;
 mod suites;
@@ -234,9 +235,36 @@ fn purpose(settings: &TlsSettings) -> Vec<u8> {
     context.finish().as_ref().to_vec()
 }
 
-/// Why a handshake failed over the client's certificate: true if that is its own, false if it is one above it.
-pub(super) fn refused_own_certificate() -> Option<bool> {
-    clients::refused_own()
+/// Whom the handshake that has just failed on this thread refused; `None` if it failed over something else.
+pub(super) fn refused_client() -> Option<ClientCertificate> {
+    clients::refused()
+}
+
+/// What is known of a session that has not begun.
+pub(super) fn unbegun() -> TlsInfo {
+    TlsInfo {
+        version: "TLSv1.3",
+        cipher: "(NONE)",
+        ..TlsInfo::default()
+    }
+}
+
+/// What is known of one by the client's first message; `choice` is what it gets.
+pub(super) fn begun(hello: &ClientHello<'_>, choice: Option<&Choice>) -> TlsInfo {
+    let mut asked = hello.cipher_suites().iter();
+    let is_asked = asked.any(|suite| u16::from(*suite) >> 8 == 0x13);
+    let speaks = |choice: &Choice| {
+        let suites = &choice.config.crypto_provider().cipher_suites;
+        suites.iter().any(|suite| suite.tls13().is_some())
+    };
+    TlsInfo {
+        version: match is_asked && choice.is_none_or(speaks) {
+            true => "TLSv1.3",
+            false => "TLSv1.2",
+        },
+        sni: hello.server_name().map(Arc::from),
+        ..unbegun()
+    }
 }
 
 /// What rules and log lines may know of an established session; `None` where the certificate of a client that resumes

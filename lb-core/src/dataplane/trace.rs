@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{clock, session::Connection};
+use super::{clock, listener::Listener, session::Connection, worker::Worker};
 use crate::{
     backend::Backend,
-    config::{LogFormatKind, LogHeader, ProxyConfig},
+    config::{LogFormatKind, LogHeader, Mode, ProxyConfig},
     head::HeadRef,
     id::ServerIndex,
     log::{Counts, LogFormat, RequestLine, StreamRecord, Termination, Timers, events::level},
@@ -101,9 +101,15 @@ pub(super) fn format(proxy: &ProxyConfig) -> Option<LogFormat> {
         LogFormatKind::Connect => None,
         LogFormatKind::Tcp => Some(LogFormat::tcp()),
         LogFormatKind::Http => Some(LogFormat::http()),
+        LogFormatKind::Https => Some(LogFormat::https()),
         LogFormatKind::Clf => Some(LogFormat::clf()),
         LogFormatKind::Custom(text) => LogFormat::parse(text).ok(),
     }
+}
+
+/// The compiled format of lines about connections that never got as far as a request, where they have their own.
+pub(super) fn error_format(proxy: &ProxyConfig) -> Option<LogFormat> {
+    LogFormat::parse(proxy.error_log_format.as_deref()?).ok()
 }
 
 /// The compiled format of structured data, if somebody takes it.
@@ -113,7 +119,51 @@ pub(super) fn structured(proxy: &ProxyConfig) -> Option<LogFormat> {
     LogFormat::parse(proxy.log_format_sd.as_deref()?).ok()
 }
 
+/// Writes a line over `record`.
+pub(super) fn write(
+    worker: &Worker,
+    listener: &Listener,
+    format: &LogFormat,
+    record: &StreamRecord<'_>,
+    level: u8,
+) {
+    let mut text = worker.line.borrow_mut();
+    text.clear();
+    format.write(record, &mut text);
+    let mut data = Vec::new();
+    if let Some(structured) = &listener.structured {
+        structured.write(record, &mut data);
+    }
+    let proxy = listener.frontend.config();
+    worker.sinks.log_structured(proxy, level, &text, &data);
+}
+
+impl Trace {
+    /// Whether the stream ended by an error, or needed more than one attempt (`option log-separate-errors`).
+    fn is_error(&self, http: bool) -> bool {
+        self.redispatched
+            || match self.termination.cause {
+                b'-' => self.retries > 0 || http && self.status.is_some_and(|s| s >= 500),
+                b'L' => http && self.status.is_some_and(|s| s >= 500),
+                _ => true,
+            }
+    }
+}
+
 impl Connection {
+    /// Writes the log line of a stream that goes on, where that is wanted (`option logasap`); there will be no other.
+    pub(super) fn log_early(
+        &self,
+        trace: &mut Trace,
+        line: Option<RequestLine<'_>>,
+        request: Option<HeadRef<'_>>,
+    ) {
+        if self.listener.frontend.config().logasap && !trace.silent {
+            self.log(trace, line, request);
+            trace.silent = true;
+        }
+    }
+
     /// Writes the log line of a finished stream. Call when its lease has been given back: the counts of the
     /// line do not include it.
     pub(super) fn log(
@@ -123,14 +173,14 @@ impl Connection {
         request: Option<HeadRef<'_>>,
     ) {
         let proxy = self.listener.frontend.config();
+        let is_error = trace.is_error(proxy.mode == Mode::Http);
         let level = match self.state.log_level {
             Some(LogLevel::Silent) => return,
             Some(LogLevel::Level(level)) => level,
-            None if proxy.log_separate_errors && trace.termination.cause != b'-' => level::ERROR,
+            None if proxy.log_separate_errors && is_error => level::ERROR,
             None => level::INFO,
         };
-        let normal = trace.termination.cause == b'-' && trace.status.is_none_or(|s| s < 500);
-        if trace.silent || proxy.logs.is_empty() || proxy.dontlog_normal && normal {
+        if trace.silent || proxy.logs.is_empty() || proxy.dontlog_normal && !is_error {
             return;
         }
         let Some(format) = &self.listener.format else {
@@ -147,6 +197,7 @@ impl Connection {
         };
         let mut view = RequestView::new(now, &self.info, &self.state);
         view.request = request;
+        view.server = view.server.or(server.map(|s| s.name()));
         let marks = self.state.marks.as_deref();
         let record = StreamRecord {
             view,
@@ -180,15 +231,8 @@ impl Connection {
                 backend_queue: trace.backend_queue,
             },
             request_line: line,
-            early: false,
+            early: proxy.logasap,
         };
-        let mut text = self.worker.line.borrow_mut();
-        text.clear();
-        format.write(&record, &mut text);
-        let mut data = Vec::new();
-        if let Some(structured) = &self.listener.structured {
-            structured.write(&record, &mut data);
-        }
-        self.worker.sinks.log_structured(proxy, level, &text, &data);
+        write(&self.worker, &self.listener, format, &record, level);
     }
 }

@@ -32,6 +32,8 @@ use crate::{
 
 /// How often idle server connections are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
+/// So many connections are told of at once: other tasks have their turn in between.
+const SESSIONS: usize = 256;
 
 /// What other threads may ask of a worker.
 #[derive(Debug)]
@@ -53,8 +55,8 @@ pub(super) enum Command {
     ServerMoved(ServerKey),
     /// Cut the sessions of a server.
     CutSessions(ServerKey),
-    /// Tell which connections there are.
-    Sessions(oneshot::Sender<Vec<Session>>),
+    /// Tell which connections there are from this place on, and where the next ones begin.
+    Sessions(usize, oneshot::Sender<(Vec<Session>, Option<usize>)>),
     /// Cut the connection of that number, and tell whether it was there.
     CutOne(u64, oneshot::Sender<bool>),
     /// Tell when no connection is left.
@@ -292,8 +294,8 @@ async fn run(parts: Parts, shelf: Arc<Shelf>, mut inbox: mpsc::UnboundedReceiver
             Some(Command::ServerMoved(server)) => worker.idle.purge(server),
             Some(Command::Cut) => worker.registry.cut(|_| true),
             Some(Command::CutSessions(server)) => worker.registry.kill(server),
-            Some(Command::Sessions(reply)) => {
-                let _ = reply.send(worker.registry.sessions());
+            Some(Command::Sessions(at, reply)) => {
+                let _ = reply.send(worker.registry.sessions(at, SESSIONS));
             }
             Some(Command::CutOne(id, reply)) => {
                 let _ = reply.send(worker.registry.kill_one(id));

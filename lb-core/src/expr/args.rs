@@ -1,6 +1,6 @@
 //! Arguments of fetches and converters.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use base64::Engine as _;
 use regex::bytes::{Regex, RegexBuilder};
@@ -457,7 +457,13 @@ fn server(what: &str, text: &str, definitions: &Definitions) -> Result<Argument,
         let message = format!("'{what}': unable to find server '{text}'");
         return Err(RuleError::new(0, message).expecting("backend/server"));
     }
-    Ok(Argument::Server(backend.into(), server.into()))
+    let named: (Arc<str>, Arc<str>) = (backend.into(), server.into());
+    let mut asked = definitions
+        .asked
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    asked.push(named.clone());
+    Ok(Argument::Server(named.0, named.1))
 }
 
 /// An IPv4 mask, which may have holes.

@@ -2,6 +2,7 @@
 
 mod auth;
 mod connection;
+mod failure;
 mod headers;
 mod http;
 mod internal;
@@ -87,6 +88,7 @@ pub fn all() -> impl Iterator<Item = &'static Fetch> {
         .iter()
         .chain(process::TABLE)
         .chain(connection::TABLE)
+        .chain(failure::TABLE)
         .chain(tls::SESSION)
         .chain(tls::CLIENT)
         .chain(tls::OWN)

@@ -29,6 +29,19 @@ impl Written {
         }
     }
 
+    /// Its value as it is.
+    pub(crate) fn value<'a>(&'a self, view: &RequestView<'a>) -> Option<Value<'a>> {
+        self.expr.value(view)
+    }
+
+    /// Its value as a number.
+    pub(crate) fn int(&self, view: &RequestView<'_>) -> Option<i64> {
+        match self.expr.value(view)?.cast(Type::Int)? {
+            Value::Int(number) => Some(number),
+            _ => None,
+        }
+    }
+
     /// Whether it has the same value for everyone.
     pub fn is_constant(&self) -> bool {
         self.expr.fetch_name() == "str" && self.expr.conversions.is_empty()

@@ -14,6 +14,7 @@ const LIMITS: Limits = Limits {
     streams: 8,
     frame: 16_384,
     head: 15 * 1024,
+    websockets: true,
 };
 
 /// A preface, and settings that say nothing.

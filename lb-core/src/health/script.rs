@@ -6,6 +6,7 @@
 
 mod conversation;
 mod http;
+mod live;
 mod pattern;
 mod protocols;
 mod spop;
@@ -18,11 +19,13 @@ use std::{net::IpAddr, ops::RangeInclusive};
 
 pub use conversation::{Conversation, Known, Want};
 pub use http::{FieldMatch, HttpPattern, Request, TextMatch};
+pub use live::{Around, Formatted, Live, Slot, Source};
 pub use pattern::{BadPattern, Pattern};
 pub use protocols::MysqlLogin;
 pub use verdict::Verdict;
 
 use super::CheckStatus;
+use crate::{config::Protocol, request::Assignment};
 
 /// The steps of a check in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +45,12 @@ impl Script {
     pub fn asks_for_tls(&self) -> bool {
         let asks = |step: &Step| matches!(&step.act, Act::Connect(one) if one.tls.is_some());
         self.steps.iter().any(asks)
+    }
+
+    /// Whether variables matter to it.
+    fn is_live(&self) -> bool {
+        let live = |step: &Step| step.act.is_of_variables() || !step.live.is_empty();
+        self.steps.iter().any(live)
     }
 
     /// The steps of a protocol's check.
@@ -65,6 +74,7 @@ impl Script {
             number,
             comment: None,
             act,
+            live: Vec::new(),
         });
         Self::new(steps.collect())
     }
@@ -79,6 +89,15 @@ pub struct Step {
     pub comment: Option<String>,
     /// What is done.
     pub act: Act,
+    /// Parts of it that are filled in when it is done.
+    pub live: Vec<Live>,
+}
+
+impl Step {
+    /// Whether that part of it is filled in.
+    fn fills(&self, slot: Slot) -> bool {
+        self.live.iter().any(|live| live.slot == slot)
+    }
 }
 
 /// What a step does.
@@ -92,6 +111,22 @@ pub enum Act {
     Request(Request),
     /// Waits for an answer.
     Expect(Expect),
+    /// Sets a variable (`set-var`, `set-var-fmt`).
+    Set(Assignment, Source),
+    /// Removes a variable (`unset-var`).
+    Unset(Assignment),
+}
+
+impl Act {
+    /// Whether it opens a connection.
+    pub fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect(_))
+    }
+
+    /// Whether it is about variables alone.
+    pub fn is_of_variables(&self) -> bool {
+        matches!(self, Self::Set(..) | Self::Unset(_))
+    }
 }
 
 /// How a connection is opened.
@@ -103,6 +138,10 @@ pub struct Connect {
     pub addr: Option<IpAddr>,
     /// With the options of the server's line (TLS).
     pub as_server: bool,
+    /// In this protocol, whatever the server's line says (`proto`).
+    pub protocol: Option<Protocol>,
+    /// Begins with a PROXY header.
+    pub send_proxy: bool,
     /// Closes in order instead of by a reset.
     pub linger: bool,
     /// In TLS, whatever the server's line says of checks.
@@ -137,6 +176,8 @@ pub struct Expect {
     pub on_success: Report,
     /// What a wrong answer is reported by.
     pub on_error: Report,
+    /// The code of the result, in place of the server's (`status-code`).
+    pub code: Option<u16>,
 }
 
 impl Expect {
@@ -155,6 +196,7 @@ impl Expect {
             timeout: CheckStatus::L7Timeout,
             on_success: Report::Usual,
             on_error: Report::Usual,
+            code: None,
         }
     }
 }

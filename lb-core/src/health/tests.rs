@@ -9,17 +9,7 @@ use super::{CheckReport, CheckStatus, Event, Monitor, Pace, ProbeResult};
 use crate::config::CheckConfig;
 
 fn config() -> CheckConfig {
-    CheckConfig {
-        tls: None,
-        step_tls: None,
-        inter: Duration::from_secs(2),
-        fastinter: None,
-        downinter: None,
-        rise: 2,
-        fall: 3,
-        port: None,
-        addr: None,
-    }
+    CheckConfig::default()
 }
 
 fn result(status: CheckStatus) -> ProbeResult {

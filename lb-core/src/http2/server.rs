@@ -56,6 +56,8 @@ pub struct Limits {
     pub frame: u32,
     /// Bytes of the fields of a head, and 32 for each. Longer ones are answered with 431.
     pub head: u32,
+    /// Clients are told that WebSockets go over it (RFC 8441).
+    pub websockets: bool,
 }
 
 /// A stream, from its [`Event::Request`] to [`Server::release`].

@@ -47,6 +47,9 @@ struct Flags {
 /// `option httplog`.
 const HTTP: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc \
                     %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r";
+/// What `option httpslog` adds to that.
+const OF_TLS: &str = " %[fc_err]/%[ssl_fc_err,hex]/%[ssl_c_err]/%[ssl_c_ca_err]/%[ssl_fc_is_resumed] \
+                      %[ssl_fc_sni]/%sslv/%sslc";
 /// `option httplog clf`.
 const CLF: &str = "%{+Q}o %{-Q}ci - - [%trg] %r %ST %B \"\" \"\" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc \
                    %ac %fc %bc %sc %rc %sq %bq %CC %CS %hrl %hsl";
@@ -67,6 +70,11 @@ impl LogFormat {
     /// `option httplog`.
     pub fn http() -> Self {
         Self::built_in(HTTP)
+    }
+
+    /// `option httpslog`.
+    pub fn https() -> Self {
+        Self::built_in(&[HTTP, OF_TLS].concat())
     }
 
     /// `option httplog clf`.

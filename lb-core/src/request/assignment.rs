@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A variable, and what must hold for it to be set.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
     /// How long it lives.
     pub scope: Scope,
@@ -70,8 +70,20 @@ impl Assignment {
         })
     }
 
+    /// Reads `NAME[,CONDITION...]`, the variable of a check's `set-var`.
+    pub fn of_check(text: &str) -> Result<Self, RuleError> {
+        let read = Self::read(text.split(','))?;
+        match read.scope {
+            Scope::Process | Scope::Session | Scope::Check => Ok(read),
+            _ => Err(
+                RuleError::new(0, format!("'{text}' is no variable of a check"))
+                    .expecting("proc., sess. or check. and letters, digits, '_', '.', '-'"),
+            ),
+        }
+    }
+
     /// Whether anything must hold.
-    pub(crate) fn is_conditional(&self) -> bool {
+    pub fn is_conditional(&self) -> bool {
         !self.conditions.is_empty()
     }
 

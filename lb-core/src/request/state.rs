@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
-use super::{Addresses, Captures, ServerSession, Side, World, captures::Capture};
+use super::{Addresses, Captures, Failure, ServerSession, Side, World, captures::Capture};
 use crate::{
     backend::Precedence,
     cache::Visit,
@@ -171,6 +171,8 @@ pub enum Scope {
     Request,
     /// `res`: from the response on.
     Response,
+    /// `check`: a health check.
+    Check,
 }
 
 impl Scope {
@@ -183,6 +185,7 @@ impl Scope {
             "txn" => Self::Transaction,
             "req" => Self::Request,
             "res" => Self::Response,
+            "check" => Self::Check,
             _ => return None,
         };
         let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
@@ -361,6 +364,10 @@ pub struct Marks {
     pub hints: Vec<u8>,
     /// Bodies that were waited for, as far as they came.
     pub bodies: Bodies,
+    /// Why the client's connection failed.
+    pub client_failure: Option<Failure>,
+    /// Why the last connection to a server failed.
+    pub server_failure: Option<Failure>,
 }
 
 /// What was waited for of the bodies of a request and its response, without chunks around it.

@@ -4,7 +4,12 @@ mod affinity;
 mod captures;
 mod maps;
 
-use std::{collections::BTreeMap, fmt, io, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::Path,
+    sync::{Arc, PoisonError},
+};
 
 use super::{
     ProxyRules, Rule, RuleError, RuleWarning, Rules, User,
@@ -332,10 +337,15 @@ impl<'l> RulesBuilder<'l> {
             blocks,
             mut rules,
             lengths,
+            definitions,
             ..
         } = self;
         rules.lengths = lengths;
         rules.http_request.splice(0..0, blocks);
+        let asked = definitions.asked.lock();
+        rules
+            .asked
+            .clone_from(&asked.unwrap_or_else(PoisonError::into_inner));
         // ACLs may have got further lines after their first use.
         for list in [
             &mut rules.connection,

@@ -56,6 +56,12 @@ impl ProxyRules {
         static_names(&self.rules.servers).flatten().collect()
     }
 
+    /// Backends and servers that expressions ask about (`srv_is_up(b/s)`).
+    pub fn servers_asked_about(&self) -> impl Iterator<Item = (&str, &str)> {
+        let asked = self.rules.asked.iter();
+        asked.map(|(backend, server)| (&**backend, &**server))
+    }
+
     /// For each `use_backend` in order its static name, `None` for dynamic ones.
     pub(crate) fn backend_rules(&self) -> impl Iterator<Item = Option<Arc<str>>> {
         static_names(&self.rules.backends)

@@ -13,7 +13,7 @@ use std::{
 
 use lb_core::{
     config::{Mode, ProxyConfig},
-    dataplane::ListenerFd,
+    dataplane::{ListenerFd, SessionsAt},
 };
 
 use crate::common::{Origin, Plane, SHORT, listen, nobody, read_all, rules};
@@ -346,4 +346,30 @@ fn a_server_without_an_address_of_its_own_is_where_the_client_arrived() {
     let client = TcpStream::connect(address).unwrap();
     assert_eq!(read_all(&client), "here");
     served.join().unwrap();
+}
+
+#[test]
+fn sessions_are_told_of_piece_by_piece() {
+    const CLIENTS: usize = 300;
+    let origin = echoing();
+    let plane = start(&origin, |_| {});
+    let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| plane.connect()).collect();
+    plane.until("everybody is there", |balancer| {
+        balancer.process.connections.value() as usize == CLIENTS
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let (mut numbers, mut pieces) = (std::collections::BTreeSet::new(), 0);
+    let mut next = Some(SessionsAt::default());
+    while let Some(at) = next {
+        let (sessions, rest) = runtime.block_on(plane.plane.sessions(at)).unwrap();
+        assert!(sessions.len() <= 256, "{}", sessions.len());
+        numbers.extend(sessions.iter().map(|session| session.id));
+        pieces += usize::from(!sessions.is_empty());
+        next = rest;
+    }
+    assert_eq!((numbers.len(), pieces), (CLIENTS, 2));
+    drop(clients);
+    plane.stop();
 }

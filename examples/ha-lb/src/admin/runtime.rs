@@ -34,6 +34,16 @@ pub trait Executor {
     /// The text of an answer, without the empty line that ends it.
     fn execute(&self, command: &Command, level: StatsLevel) -> String;
 
+    /// Writes the answer of a command whose answer may be of any length, in pieces; false for other commands.
+    fn tell(
+        &self,
+        command: &Command,
+        out: &mut (impl AsyncWrite + Unpin),
+    ) -> impl Future<Output = io::Result<bool>> {
+        let _ = (command, out);
+        std::future::ready(Ok(false))
+    }
+
     /// The same for commands whose answer has to be waited for.
     fn answer(&self, command: &Command, level: StatsLevel) -> impl Future<Output = String> {
         std::future::ready(self.execute(command, level))
@@ -72,6 +82,7 @@ pub async fn converse(
         let last = commands.len().saturating_sub(1);
         for (at, words) in commands.iter().enumerate() {
             let payload = payload.as_deref().filter(|_| at == last);
+            let mut is_bare = false;
             let mut answer = match Command::parse(words, payload, level) {
                 Ok(Command::Quit) => return writer.shutdown().await,
                 Ok(Command::Prompt) => {
@@ -86,10 +97,14 @@ pub async fn converse(
                     level = lower;
                     String::new()
                 }
-                Ok(command) => executor.answer(&command, level).await,
+                Ok(command) if executor.tell(&command, &mut writer).await? => String::new(),
+                Ok(command) => {
+                    is_bare = command.is_answered_barely();
+                    executor.answer(&command, level).await
+                }
                 Err(told) => told,
             };
-            if !answer.is_empty() && !answer.ends_with('\n') {
+            if !answer.is_empty() && !answer.ends_with('\n') && !is_bare {
                 answer.push('\n');
             }
             answer.push_str(if interactive { "\n> " } else { "\n" });

@@ -35,7 +35,7 @@ const DAEMON: u8 = 3;
 pub(super) fn main(arguments: &[OsString]) -> ExitCode {
     let _ = rustix::thread::set_name(c"haproxy");
     let flags = match flags::parse(arguments) {
-        Parsed::Flags(flags) => flags,
+        Parsed::Flags(flags) => *flags,
         Parsed::Usage => {
             version::print();
             eprint!("{}", flags::USAGE);
@@ -86,6 +86,7 @@ fn configured(flags: &Flags) -> ExitCode {
         overrides: Overrides {
             maxconn: flags.maxconn,
             proxy_maxconn: flags.proxy_maxconn,
+            memory: flags.memory,
             local_peer: flags.local_peer.clone(),
             master: flags.master,
             one_process: !flags.master,

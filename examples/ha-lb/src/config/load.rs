@@ -26,6 +26,7 @@ use crate::{
 use keepalived::{Instance, Tracked};
 
 mod host;
+mod memory;
 
 pub use host::{Misfit, Reason};
 
@@ -81,7 +82,12 @@ pub fn load(sources: &Sources, files: &dyn Files, diagnostics: &mut Diagnostics)
 }
 
 fn override_limits(overrides: &Overrides, config: &mut Config) {
-    config.global.maxconn = overrides.maxconn.or(config.global.maxconn);
+    config.global.memory = overrides.memory;
+    let by_memory = |megabytes| memory::connections(megabytes, config);
+    config.global.maxconn = overrides
+        .maxconn
+        .or(config.global.maxconn)
+        .or_else(|| overrides.memory.map(by_memory));
     let frontends = config
         .proxies
         .iter_mut()

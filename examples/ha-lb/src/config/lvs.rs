@@ -230,8 +230,6 @@ fn scaled(weight: u16, heaviest: u16) -> u16 {
 /// enough to come back.
 fn check_config(check: &keepalived::Check, server: std::net::SocketAddr) -> CheckConfig {
     CheckConfig {
-        tls: None,
-        step_tls: None,
         inter: check.interval,
         fastinter: (check.retry > 0 && !check.retry_delay.is_zero()).then_some(check.retry_delay),
         downinter: None,
@@ -239,6 +237,7 @@ fn check_config(check: &keepalived::Check, server: std::net::SocketAddr) -> Chec
         fall: check.retry.saturating_add(1),
         port: Some(check.address.port()).filter(|port| *port > 0 && *port != server.port()),
         addr: (check.address.ip() != server.ip()).then(|| check.address.ip()),
+        ..CheckConfig::default()
     }
 }
 

@@ -29,6 +29,9 @@ pub struct Overrides {
     pub resign_at_once: bool,
     /// haproxy's `-n`: connections of the process.
     pub maxconn: Option<u32>,
+    /// haproxy's `-m`, megabytes: so many connections as fit, if no `maxconn` says how many.
+    #[serde(default)]
+    pub memory: Option<u32>,
     /// haproxy's `-N`: connections of each proxy without a `maxconn`.
     pub proxy_maxconn: Option<u32>,
     /// haproxy's `-L`: what its file calls this host.

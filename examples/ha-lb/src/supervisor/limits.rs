@@ -51,6 +51,7 @@ impl Room {
     }
 
     fn within(limit: u64, config: &Config, listeners: usize) -> Self {
+        let limit = limit.min(config.global.fd_hard_limit.map_or(u64::MAX, u64::from));
         let left = limit.saturating_sub(fixed(config, listeners));
         let fit = left / (2 * CONNECTIONS_PER_PIPE + 2) * CONNECTIONS_PER_PIPE;
         let connections = u32::try_from(fit.max(FEWEST)).unwrap_or(u32::MAX);
@@ -145,6 +146,9 @@ mod tests {
         let config = config(Some(10_000));
         // 1024 - 256 - 4 * 4 are left, ten descriptors for four connections.
         assert_eq!(Room::within(1024, &config, 4).connections, 300);
+        let mut few = self::config(None);
+        few.global.fd_hard_limit = Some(1024);
+        assert_eq!(Room::within(u64::MAX, &few, 4).connections, 300);
         assert_eq!(Room::within(100, &config, 4).connections, 16);
         assert_eq!(
             Room::within(u64::MAX, &self::config(None), 4).connections,

@@ -4,13 +4,16 @@ mod scripts;
 
 use std::{
     collections::BTreeMap,
+    io::Read as _,
+    net::{SocketAddr, TcpListener},
+    sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
 };
 
 use crate::{
     compare::Pair,
-    peer::{Peer, haproxy_is_installed},
+    peer::{Peer, Program, haproxy_is_installed},
 };
 use scripts::{CASES, HTTP_CASES, Says, server};
 
@@ -122,5 +125,87 @@ fn checks_that_talk_http() {
             .iter()
             .map(|(lines, script)| (format!("mode http\n option httpchk\n {lines}"), *script));
         compare(&cases.collect::<Vec<_>>());
+    }
+}
+
+/// Backends whose servers note the first bytes of each connection.
+const NOTED: &[&str] = &[
+    "server s AT check inter 1s send-proxy",
+    "server s AT check inter 1s send-proxy-v2",
+    "server s AT check inter 1s check-send-proxy",
+    "server s {a} check inter 1s send-proxy addr AT",
+    "server s {a} check inter 1s send-proxy-v2 check-send-proxy addr AT",
+    "option tcp-check\n tcp-check connect send-proxy\n server s AT check inter 1s",
+    "mode http\n option httpchk\n server s AT check inter 1s check-proto h2",
+    "mode http\n option httpchk\n http-check connect proto h2\n server s AT check inter 1s",
+    "mode http\n option httpchk\n http-check connect addr AT\n http-check set-var(check.p) str(/one)\n \
+     http-check send meth GET uri-lf %[var(check.p)] ver HTTP/1.1 hdr x-a b=%[var(check.p)] hdr host h\n \
+     server s {a} check inter 1s",
+    "mode http\n option httpchk GET /none\n http-check send uri-lf %[var(check.none)] body-lf from\\ %[be_name]-%[srv_name]\n \
+     server s AT check inter 1s",
+];
+
+/// A server and what its clients said first.
+fn notes() -> (SocketAddr, Receiver<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (note, noted) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut said = vec![0; 4096];
+            // All of it is in one packet, or in several that follow each other.
+            thread::sleep(Duration::from_millis(100));
+            let count = stream.read(&mut said).unwrap_or(0);
+            said.truncate(count);
+            if note.send(said).is_err() {
+                return;
+            }
+        }
+    });
+    (address, noted)
+}
+
+/// The first bytes of a check, without the ports of its addresses and what differs between libraries of HTTP/2.
+fn plain(said: &[u8]) -> String {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const BINARY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+    if said.starts_with(PREFACE) {
+        return "HTTP/2".to_owned();
+    }
+    if said.starts_with(BINARY) {
+        return said[..24.min(said.len())].escape_ascii().to_string();
+    }
+    let text = said.escape_ascii().to_string();
+    match text.strip_prefix("PROXY ") {
+        Some(rest) => rest.split(' ').take(3).collect(),
+        None => text,
+    }
+}
+
+#[test]
+fn checks_begin_alike() {
+    if !haproxy_is_installed("checks_begin_alike") {
+        return;
+    }
+    let said = |program| {
+        let mut config = HEAD.to_owned();
+        let servers = NOTED.iter().enumerate().map(|(number, lines)| {
+            let (address, noted) = notes();
+            let lines = lines.replace("AT", &address.to_string());
+            config += &format!("backend c{number}\n {lines}\n");
+            noted
+        });
+        let servers: Vec<_> = servers.collect();
+        let _peer = Peer::start(program, &config);
+        let patience = Duration::from_secs(10);
+        servers
+            .iter()
+            .map(|noted| plain(&noted.recv_timeout(patience).unwrap_or_default()))
+            .collect::<Vec<_>>()
+    };
+    let (theirs, ours) = (said(Program::HaProxy), said(Program::HaLb));
+    for ((lines, theirs), ours) in NOTED.iter().zip(theirs).zip(ours) {
+        assert_eq!(ours, theirs, "{lines}, left: ha-lb, right: haproxy");
     }
 }

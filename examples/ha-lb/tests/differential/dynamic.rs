@@ -19,7 +19,13 @@ const CONFIG: &str = "{global}{http}    timeout connect 1s
     timeout server 5s
 frontend front
     bind {front}
+    acl busy srv_sess_rate(switched/asked) gt 50
     default_backend servers
+backend switched
+    server asked {dead} disabled
+    server plain {dead} disabled no-ssl
+    default-server ssl verify none
+    server later {dead} disabled no-ssl
 backend servers
     balance roundrobin
     use-server kept if { path /kept }
@@ -116,6 +122,39 @@ fn servers(peer: &Peer) -> String {
             + "\n"
     });
     rows.collect()
+}
+
+/// What is done with servers that rules ask about, or that are not to speak TLS.
+const OF_TLS: &[&str] = &[
+    "del server switched/asked",
+    "set server switched/plain ssl on",
+    "set server switched/later ssl on",
+    "set server switched/later ssl off",
+];
+
+#[test]
+fn tls_to_a_server_is_switched() {
+    if !haproxy_is_installed("tls_to_a_server_is_switched") {
+        return;
+    }
+    let pair = Pair::start(CONFIG);
+    let state = |peer: &Peer| {
+        let text = peer.ask("show servers state switched");
+        let rows = text.lines().skip(2).map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            [3, 20]
+                .map(|at| words.get(at).copied().unwrap_or_default())
+                .join(" ")
+                + "\n"
+        });
+        rows.collect()
+    };
+    agree(&pair, "at first", state);
+    for command in OF_TLS {
+        let [theirs, ours] = [&pair.haproxy, &pair.ha_lb].map(|peer| answer(peer, command));
+        assert_eq!(theirs, ours);
+        agree(&pair, command, state);
+    }
 }
 
 #[test]

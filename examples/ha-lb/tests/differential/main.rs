@@ -30,6 +30,7 @@ mod cached;
 mod checks;
 mod clients;
 mod dynamic;
+mod failures;
 mod framing;
 mod heads;
 mod inspected;

@@ -177,6 +177,29 @@ pub(super) async fn refuse_silent(connection: &mut Connection, status: u16, caus
 /// Counts and logs.
 fn finish(connection: &mut Connection, x: &mut Exchange, valid: bool) {
     connection.count_stream(&x.trace);
+    connection.state.settle_captures();
+    log(connection, x, valid, Connection::log);
+    connection.state.trackers.end_stream();
+    connection.idle_since = clock::recent();
+}
+
+/// The response begins, of which so many bytes have come: that is when some want the line (`option logasap`).
+pub(super) fn log_early(connection: &mut Connection, x: &mut Exchange, come: u64) {
+    if connection.frontend().logasap {
+        connection.state.settle_captures();
+        x.trace.bytes_read += come;
+        log(connection, x, true, Connection::log_early);
+        x.trace.bytes_read -= come;
+    }
+}
+
+/// Shows the line of the request to whoever writes it.
+fn log(
+    connection: &Connection,
+    x: &mut Exchange,
+    valid: bool,
+    write: fn(&Connection, &mut Trace, Option<RequestLine<'_>>, Option<HeadRef<'_>>),
+) {
     let (method, target) = x.line.split_at_checked(x.method_len).unwrap_or_default();
     let line = valid.then_some(RequestLine {
         method,
@@ -189,10 +212,7 @@ fn finish(connection: &mut Connection, x: &mut Exchange, valid: bool) {
     });
     // Its bytes are kept until the caller forgets them.
     let head = valid.then(|| HeadRef::new(&x.request, connection.client.input.kept()));
-    connection.state.settle_captures();
-    connection.log(&mut x.trace, line, head);
-    connection.state.trackers.end_stream();
-    connection.idle_since = clock::recent();
+    write(connection, &mut x.trace, line, head);
 }
 
 /// The size in log lines and byte counters of an answer that was written as text.

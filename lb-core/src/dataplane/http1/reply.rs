@@ -10,6 +10,7 @@ use std::{
 use super::{
     Exchange, LENIENCY, Next,
     answer::Answer,
+    exchange::log_early,
     forward::{letter, server_mode},
     hold::{self, Wait},
     inspect::{Inspected, inspect},
@@ -40,6 +41,12 @@ use crate::{
     server::{Seen, Server},
     stick_table::Event,
 };
+
+/// What has come of the content of a response whose head is at the front of the server's input.
+fn unread(dialed: &Dialed, response: &ResponseSummary) -> u64 {
+    let received = dialed.server.input.bytes().len();
+    received.saturating_sub(response.head_len) as u64
+}
 
 /// Passes the response back, whose head is in `x.response` and at the front of the server's input.
 pub(super) async fn pass_back(
@@ -73,6 +80,7 @@ pub(super) async fn pass_back(
     }
     set_cookie(x, summary, &dialed);
     x.trace.status = Some(response.status);
+    log_early(connection, x, head_size + unread(&dialed, &response));
     let framing = framing_for(summary, x.asked, &response);
     let (detour, framing) = detour(connection, x, &dialed, (framing, response.framing));
     // An early response does not end the upload: the server may go on reading after it. It does where the server

@@ -5,7 +5,7 @@ mod talk;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::{
     config::{CheckConfig, CheckKind},
@@ -17,6 +17,8 @@ use crate::{
         tls::Connector,
     },
     health::{CheckStatus, Pace, Probe, script::Known},
+    proxy_protocol,
+    request::ServerSession,
 };
 
 /// How a server is checked.
@@ -27,7 +29,9 @@ pub(super) struct Method {
     pub(super) check: CheckConfig,
     pub(super) kind: CheckKind,
     pub(super) pace: Pace,
-    /// Requests are made in HTTP/2, as the server's line has it.
+    /// Requests are made in HTTP.
+    pub(super) asks: bool,
+    /// They are made in HTTP/2, as the server's line has it.
     pub(super) over_http2: bool,
 }
 
@@ -78,10 +82,13 @@ pub(super) async fn run(
     if let CheckKind::Script(script) = &method.kind {
         return talk::run(method, script, known, tls, probe).await;
     }
-    let tls = method.secure(tls);
-    let open = open(method, &method.destination, tls, false, probe);
-    match open.await {
-        Ok(_) if tls.is_some() => Found::new(CheckStatus::L6Ok),
+    let how = How {
+        tls: method.secure(tls),
+        linger: false,
+        proxy: method.check.send_proxy,
+    };
+    match open(method, &method.destination, how, probe).await {
+        Ok(opened) if opened.session.is_some() => Found::new(CheckStatus::L6Ok),
         Ok(_) => Found::new(CheckStatus::L4Ok),
         Err(found) => found,
     }
@@ -124,16 +131,32 @@ trait Io: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
 
-/// Connects, and shakes hands if there is `tls`. `linger` leaves the connection to end in order.
+/// How a connection is opened.
+struct How<'c> {
+    tls: Option<Secure<'c>>,
+    /// It is left to end in order.
+    linger: bool,
+    /// The version of the PROXY header that it begins with.
+    proxy: Option<u8>,
+}
+
+/// A connection.
+struct Opened {
+    io: Box<dyn Io>,
+    /// What is known of TLS, if that is spoken.
+    session: Option<ServerSession>,
+    agreed_on_http2: bool,
+}
+
+/// Connects, says what is said first, and shakes hands if there is TLS.
 async fn open(
     method: &Method,
     destination: &Destination,
-    tls: Option<Secure<'_>>,
-    linger: bool,
+    how: How<'_>,
     probe: Probe,
-) -> Result<Box<dyn Io>, Found> {
+) -> Result<Opened, Found> {
     let connecting = connect(destination, method.source);
-    let stream = match rt::timeout(probe.connect_timeout, connecting).await {
+    let mut stream = match rt::timeout(probe.connect_timeout, connecting).await {
         None => return Err(Found::new(CheckStatus::L4Timeout)),
         Some(Err(NotBegun::Local(e))) => return Err(Found::failed(CheckStatus::SocketError, &e)),
         Some(Err(NotBegun::Refused(e))) => {
@@ -141,12 +164,21 @@ async fn open(
         }
         Some(Ok(stream)) => stream,
     };
-    if !linger {
+    if !how.linger {
         // The port is free again at once, and the server is not left with a connection it never accepted.
         let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     }
-    let Some(tls) = tls else {
-        return Ok(Box::new(stream));
+    if let Some(version) = how.proxy {
+        let header = proxy_header(&stream, version);
+        let written = stream.write_all(&header).await;
+        written.map_err(|e| Found::failed(CheckStatus::SocketError, &e))?;
+    }
+    let Some(tls) = how.tls else {
+        return Ok(Opened {
+            io: Box::new(stream),
+            session: None,
+            agreed_on_http2: false,
+        });
     };
     let name = tls.name.map(str::as_bytes);
     let shaking = tls.connector.connect(tls.protocols, name, stream);
@@ -160,8 +192,28 @@ async fn open(
             detail: format!("SSL handshake failure: {e}").into(),
             ..Found::new(CheckStatus::L6Response)
         }),
-        Some(Ok(stream)) => Ok(Box::new(stream)),
+        Some(Ok(stream)) => Ok(Opened {
+            agreed_on_http2: stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            session: Some(tls.connector.session(stream.get_ref().1)),
+            io: Box::new(stream),
+        }),
     }
+}
+
+/// The header of a connection that is this host's own.
+fn proxy_header(stream: &Plain, version: u8) -> Vec<u8> {
+    let socket = SockRef::from(stream);
+    let ends = || {
+        let (own, other) = (socket.local_addr().ok()?, socket.peer_addr().ok()?);
+        Some((own.as_socket()?, other.as_socket()?))
+    };
+    let mut header = Vec::new();
+    match (ends(), version) {
+        (Some((own, other)), 1) => proxy_protocol::encode_v1(own, other, &mut header),
+        (None, 1) => header.extend_from_slice(b"PROXY UNKNOWN\r\n"),
+        _ => proxy_protocol::encode_local(&mut header),
+    }
+    header
 }
 
 async fn connect(destination: &Destination, source: Option<SocketAddr>) -> Result<Plain, NotBegun> {

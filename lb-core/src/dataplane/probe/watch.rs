@@ -10,7 +10,11 @@ use super::{
 use crate::{
     config::{CheckKind, OnError},
     dataplane::{clock, destination::Destination, rt, tls::Connector},
-    health::{self, CheckReport, Monitor, ProbeResult, script::Known},
+    health::{
+        self, CheckReport, Monitor, ProbeResult,
+        script::{Around, Known},
+    },
+    request::World,
     server::Server,
 };
 
@@ -39,11 +43,24 @@ pub(super) async fn watch(
         let found = if paused {
             Found::unknown()
         } else {
-            let state = place.borrow().state(&shared, &method);
+            let (state, backend, server) = {
+                let place = place.borrow();
+                let backend = Arc::clone(&place.backend);
+                let server = backend.server(place.server).map(|s| s.name().to_owned());
+                (place.state(&shared, &method), backend, server)
+            };
+            let world: Arc<dyn World> = shared.balancer.borrow().clone();
             let known = Known {
                 secure: method.check.tls.is_some(),
                 is_down: !monitor.report().is_up(),
                 state: state.as_deref(),
+                around: Some(Around {
+                    now: begun,
+                    date: clock::wall(),
+                    backend: backend.name(),
+                    server: server.as_deref().unwrap_or_default(),
+                    world: Some(&world),
+                }),
             };
             once::run(&method, known, tls.as_ref(), probe).await
         };

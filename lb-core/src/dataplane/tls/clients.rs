@@ -13,22 +13,44 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use super::{
     fault::{self, Fault},
     trust::{Signatures, Trust, Unusable, Usage},
+    x509,
 };
 use crate::{
     config::{ClientVerify, TlsSettings},
-    request::Verified,
+    request::{ClientCertificate, Verified},
 };
 
 thread_local! {
-    /// What was refused last on this thread. The library calls the verifier while the handshake is polled and has no
+    /// Who was refused last on this thread. The library calls the verifier while the handshake is polled and has no
     /// way to tell more than its own kinds of errors: whoever polled looks here, before anything else is polled.
-    static REFUSED: Cell<Option<Fault>> = const { Cell::new(None) };
+    static REFUSED: Cell<Option<ClientCertificate>> = const { Cell::new(None) };
 }
 
-/// Whether what the handshake that has just failed refused was the client's own certificate; `None` if it failed over
-/// something else.
-pub(super) fn refused_own() -> Option<bool> {
-    REFUSED.take().map(|fault| fault.depth == 0)
+/// Whom the handshake that has just failed refused; `None` if it failed over something else.
+pub(super) fn refused() -> Option<ClientCertificate> {
+    REFUSED.take()
+}
+
+/// A client whose certificate, or one above it, is not good.
+fn unwelcome(
+    leaf: &CertificateDer<'_>,
+    rest: &[CertificateDer<'_>],
+    why: Fault,
+) -> ClientCertificate {
+    let (certificate, authority) = match why.depth {
+        0 => (why.code, 0),
+        _ => (0, why.code),
+    };
+    ClientCertificate {
+        leaf: x509::describe(leaf),
+        chain: rest.iter().flat_map(|der| der.iter().copied()).collect(),
+        verified: Verified {
+            result: why.code,
+            certificate,
+            authority,
+            depth: why.depth,
+        },
+    }
 }
 
 /// Verifies clients of one kind of `bind`.
@@ -112,7 +134,7 @@ impl ClientCertVerifier for Clients {
         match self.judge(leaf, rest, now) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
             Err(fault) => {
-                REFUSED.set(Some(fault));
+                REFUSED.set(Some(unwelcome(leaf, rest, fault)));
                 Err(Error::InvalidCertificate(fault::told(fault)))
             }
         }

@@ -86,15 +86,13 @@ impl Table {
     pub(super) fn choose(&self, hello: &ClientHello<'_>) -> Option<&Arc<Choice>> {
         let named = hello.server_name().and_then(|name| {
             let name = name.to_ascii_lowercase();
-            let exact = self
-                .by_name
-                .get(&name)
-                .and_then(|all| best(all.iter(), hello));
-            exact.or_else(|| {
-                let (_, parent) = name.split_once('.')?;
+            // Of each kind of key the certificate of that very name counts, or that of the wildcard.
+            let exact = self.by_name.get(&name).into_iter().flatten();
+            let wild = name.split_once('.').and_then(|(_, parent)| {
                 let all = self.by_name.get(&format!("*.{parent}"))?;
-                best(all.iter().filter(|choice| !choice.excludes(&name)), hello)
-            })
+                Some(all.iter().filter(|choice| !choice.excludes(&name)))
+            });
+            best(exact.chain(wild.into_iter().flatten()), hello)
         });
         named.or_else(|| best(self.default.iter(), hello))
     }

@@ -3,23 +3,24 @@
 use std::borrow::Cow;
 
 use super::{
-    Act, Connect, Expect, HttpPattern, Pattern, Request, Script, Step, Verdict,
+    Act, Around, Connect, Expect, HttpPattern, Pattern, Request, Script, Step, Verdict,
     http::{self, Answer, Judgement},
+    live::{Memory, Seen},
     protocols::{self, Judged},
     spop, verdict,
 };
-use crate::health::CheckStatus;
+use crate::{health::CheckStatus, request::ServerSession};
 
 /// Most bytes of an answer that are looked at (`tune.bufsize`).
 const ANSWER: usize = 16_384;
 
 /// What a conversation wants next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Want<'s> {
+pub enum Want {
     /// A connection; `None` as the server's line says. The one before is closed.
-    Connect(Option<&'s Connect>),
+    Connect(Option<Connect>),
     /// These bytes sent.
-    Send(Cow<'s, [u8]>),
+    Send(Vec<u8>),
     /// Bytes of the server, or its end.
     Receive,
     /// Nothing: this is the result.
@@ -35,18 +36,20 @@ pub struct Known<'s> {
     pub is_down: bool,
     /// What it is told of itself by [`Script::send_state`].
     pub state: Option<&'s str>,
+    /// Where and when it is checked; without it variables are empty.
+    pub around: Option<Around<'s>>,
 }
 
 /// A check in progress.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Conversation<'s> {
     script: &'s Script,
     /// The next step.
     at: usize,
     /// The step that was done last.
-    last: Option<&'s Step>,
+    last: Option<Cow<'s, Step>>,
     /// The last request.
-    request: Option<&'s Request>,
+    request: Option<Request>,
     /// The status of the last message of HTTP.
     code: Option<u16>,
     connected: bool,
@@ -54,6 +57,8 @@ pub struct Conversation<'s> {
     answer: Vec<u8>,
     has_read: bool,
     ended: bool,
+    /// Where the script has variables.
+    memory: Option<Box<Memory<'s>>>,
 }
 
 impl<'s> Conversation<'s> {
@@ -70,22 +75,29 @@ impl<'s> Conversation<'s> {
             answer: Vec::new(),
             has_read: false,
             ended: false,
+            memory: known
+                .around
+                .filter(|_| script.is_live())
+                .map(|around| Box::new(Memory::new(around))),
         }
     }
 
     /// What to do now. Whatever it is, is taken for done with the next call.
-    pub fn poll(&mut self) -> Want<'s> {
+    pub fn poll(&mut self) -> Want {
         loop {
             let step = self.script.steps.get(self.at);
-            if !self.connected && !matches!(step.map(|s| &s.act), Some(Act::Connect(_))) {
+            let begins = |step: &Step| step.act.is_of_variables() || step.act.is_connect();
+            if !self.connected && !step.is_some_and(begins) {
                 self.connected = true;
                 return Want::Connect(None);
             }
             let Some(step) = step else {
                 return Want::Done(self.success());
             };
+            let step = self.written(step);
             match &step.act {
                 Act::Connect(connect) => {
+                    let connect = connect.clone();
                     self.step_over(step);
                     self.forget();
                     self.connected = true;
@@ -94,22 +106,76 @@ impl<'s> Conversation<'s> {
                     return Want::Connect(Some(connect));
                 }
                 Act::Send(bytes) => {
+                    let bytes = bytes.clone();
                     self.step_over(step);
                     self.forget();
-                    return Want::Send(Cow::Borrowed(bytes));
+                    return Want::Send(bytes);
                 }
                 Act::Request(request) => {
+                    let request = request.clone();
                     self.step_over(step);
                     self.forget();
+                    let bytes = request.bytes(self.known.state);
                     self.request = Some(request);
-                    return Want::Send(Cow::Owned(request.bytes(self.known.state)));
+                    return Want::Send(bytes);
                 }
-                Act::Expect(expect) => match self.judge(step, expect) {
+                Act::Expect(expect) => match self.judge(&step, expect) {
                     Some(Ok(())) => self.step_over(step),
                     Some(Err(verdict)) => return Want::Done(verdict),
                     None => return Want::Receive,
                 },
+                Act::Set(to, source) => {
+                    if let Some(mut memory) = self.memory.take() {
+                        self.seen(&mut memory, |memory, seen| memory.set(to, source, seen));
+                        self.memory = Some(memory);
+                    }
+                    self.at += 1;
+                }
+                Act::Unset(which) => {
+                    if let Some(memory) = &mut self.memory {
+                        memory.unset(which.scope, &which.name);
+                    }
+                    self.at += 1;
+                }
             }
+        }
+    }
+
+    /// `step` as it is now.
+    fn written(&mut self, step: &'s Step) -> Cow<'s, Step> {
+        if step.live.is_empty() {
+            return Cow::Borrowed(step);
+        }
+        let Some(mut memory) = self.memory.take() else {
+            return Cow::Borrowed(step);
+        };
+        let mut written = step.clone();
+        self.seen(&mut memory, |memory, seen| memory.fill(&mut written, seen));
+        self.memory = Some(memory);
+        Cow::Owned(written)
+    }
+
+    /// Shows what the server has answered so far.
+    fn seen(&self, memory: &mut Memory<'s>, act: impl FnOnce(&mut Memory<'s>, &Seen<'_>)) {
+        let message = match &self.request {
+            Some(_) => http::read(self.request.as_ref(), &self.answer, true),
+            None => Answer::Partial,
+        };
+        let head = match &message {
+            Answer::Message(message) => {
+                memory.note_body(message.body());
+                Some(message.head())
+            }
+            Answer::Partial | Answer::Bad => None,
+        };
+        let answer = &self.answer;
+        act(memory, &Seen { answer, head });
+    }
+
+    /// The connection that was wanted stands, with this session of TLS.
+    pub fn secured(&mut self, session: Option<ServerSession>) {
+        if let Some(memory) = &mut self.memory {
+            memory.secured(session);
         }
     }
 
@@ -152,18 +218,13 @@ impl<'s> Conversation<'s> {
     }
 
     /// The step that is in progress: an expectation is not stepped over before it is met.
-    fn step(&self, was_polled: bool) -> Option<&'s Step> {
-        if was_polled {
-            return self.last;
-        }
+    fn step(&self, was_polled: bool) -> Option<&Step> {
         let next = self.script.steps.get(self.at);
-        match next.map(|step| &step.act) {
-            Some(Act::Expect(_)) => next,
-            _ => self.last,
-        }
+        let expects = |step: &&Step| matches!(step.act, Act::Expect(_)) && !was_polled;
+        next.filter(expects).or(self.last.as_deref())
     }
 
-    fn step_over(&mut self, step: &'s Step) {
+    fn step_over(&mut self, step: Cow<'s, Step>) {
         self.at += 1;
         self.last = Some(step);
     }
@@ -179,7 +240,7 @@ impl<'s> Conversation<'s> {
             Some(_) if self.script.is_written => "(tcp-check)",
             _ => "",
         };
-        match self.last.map(|step| &step.act) {
+        match self.last.as_ref().map(|step| &step.act) {
             Some(Act::Expect(expect)) if matches!(expect.pattern, Pattern::Http(_)) => {
                 match self.code {
                     Some(code) if self.is_asked_for_no_more(code) => Verdict::conditional(code),
@@ -252,7 +313,7 @@ impl<'s> Conversation<'s> {
         expect: &Expect,
         pattern: &HttpPattern,
     ) -> Option<Result<(), Verdict>> {
-        let message = match http::read(self.request, &self.answer, self.ended) {
+        let message = match http::read(self.request.as_ref(), &self.answer, self.ended) {
             Answer::Partial => return None,
             Answer::Bad => return Some(Err(Verdict::no_message(step, expect))),
             Answer::Message(message) => message,

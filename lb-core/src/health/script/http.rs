@@ -205,6 +205,16 @@ pub(super) struct Message {
     pub(super) complete: bool,
 }
 
+impl Message {
+    pub(super) fn head(&self) -> HeadRef<'_> {
+        HeadRef::new(&self.head, &self.head_bytes)
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 /// Reads what came on `request`; `ended` when there is no more.
 pub(super) fn read(request: Option<&Request>, bytes: &[u8], ended: bool) -> Answer {
     let leniency = Leniency {
@@ -287,8 +297,7 @@ impl HttpPattern {
                 return Judgement::Met(regex.is_match(message.status.to_string().as_bytes()));
             }
             Self::Field(field) => {
-                let head = HeadRef::new(&message.head, &message.head_bytes);
-                return Judgement::Met(field.is_in(head));
+                return Judgement::Met(field.is_in(message.head()));
             }
             _ if body.is_empty() => {
                 return match message.complete {

@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 
 use super::{
-    Act, Connect, Conversation, Expect, FieldMatch, HttpPattern, Known, MysqlLogin, Pattern,
-    Request, Script, TextMatch, Verdict, Want,
+    Act, Around, Connect, Conversation, Expect, FieldMatch, Formatted, HttpPattern, Known, Live,
+    MysqlLogin, Pattern, Request, Script, Slot, Source, Step, TextMatch, Verdict, Want,
 };
-use crate::health::CheckStatus;
+use crate::{expr::Written, health::CheckStatus, request::Assignment};
 
 fn written(acts: Vec<Act>) -> Script {
     Script {
@@ -228,4 +228,48 @@ fn a_request_says_its_length_and_that_it_is_the_last() {
         "POST / HTTP/1.1\r\nhost: a\r\nx-haproxy-server-state: UP\r\ncontent-length: 5\r\n\
          connection: close\r\n\r\nhello"
     );
+}
+
+#[test]
+fn what_a_server_said_goes_into_the_next_question() {
+    let live = |slot, source| vec![Live { slot, source }];
+    let format = |text: &str| Source::Format(Formatted::parse(text).unwrap());
+    let written = |text: &str| {
+        Source::Expr(Written::parse(text, &crate::expr::Definitions::default()).unwrap())
+    };
+    let to = |name: &str| Assignment::of_check(name).unwrap();
+    let mut script = written_script();
+    script.steps[1].live = live(
+        Slot::Sent,
+        format("again %[var(check.said)] from %[srv_name]"),
+    );
+    script.steps.insert(
+        1,
+        Step {
+            number: 2,
+            comment: None,
+            act: Act::Set(to("check.said"), written("res.payload(1,2),upper")),
+            live: Vec::new(),
+        },
+    );
+    let around = Around {
+        now: crate::expr::testing::start(),
+        date: std::time::UNIX_EPOCH,
+        backend: "b",
+        server: "s",
+        world: None,
+    };
+    let known = Known {
+        around: Some(around),
+        ..Known::default()
+    };
+    let mut conversation = Conversation::new(&script, known);
+    assert_eq!(conversation.poll(), Want::Connect(None));
+    assert_eq!(conversation.poll(), Want::Receive);
+    conversation.received(b"+ok");
+    assert_eq!(conversation.poll(), Want::Send(b"again OK from s".to_vec()));
+}
+
+fn written_script() -> Script {
+    written(vec![Act::Expect(text(b"ok")), Act::Send(Vec::new())])
 }

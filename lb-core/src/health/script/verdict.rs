@@ -1,6 +1,6 @@
 //! What a conversation ends with, in HAProxy's words.
 
-use super::{Act, Connect, Expect, Report, Step};
+use super::{Act, Connect, Expect, Report, Slot, Step};
 use crate::health::CheckStatus;
 
 /// The end of a check.
@@ -28,6 +28,7 @@ impl Verdict {
     /// The check ends well with `expect`.
     pub(super) fn met(expect: &Expect, answer: &[u8], usual: &str) -> Self {
         let (code, said) = expect.on_success.of(answer);
+        let code = expect.code.or(code);
         Self::new(expect.ok, code, said.unwrap_or_else(|| usual.to_owned()))
     }
 
@@ -39,10 +40,14 @@ impl Verdict {
                 true => "matched unwanted content",
                 false => "did not match content",
             };
-            let (what, number) = (expect.pattern.in_mismatch(), step.number);
+            let number = step.number;
+            let what = match live_pattern(step) {
+                Some(kind) => format!("({kind})"),
+                None => expect.pattern.in_mismatch(),
+            };
             format!("TCPCHK {how} {what} at step {number}")
         });
-        Self::new(expect.error, code, said + &remark(step))
+        Self::new(expect.error, expect.code.or(code), said + &remark(step))
     }
 
     /// A message of HTTP was wrong; `usual` says how.
@@ -51,6 +56,7 @@ impl Verdict {
             Report::Text(text) => text,
             _ => usual,
         };
+        let code = expect.code.unwrap_or(code);
         Self::new(expect.error, Some(code), format!("{said}{}", remark(step)))
     }
 
@@ -78,7 +84,7 @@ impl Verdict {
             Report::Text(text) => text,
             _ => "",
         };
-        Self::new(expect.ok, code, said)
+        Self::new(expect.ok, expect.code.or(code), said)
     }
 
     /// The server ended without a word.
@@ -90,6 +96,14 @@ impl Verdict {
         );
         Self::new(expect.error, None, said)
     }
+}
+
+/// What HAProxy calls a pattern with variables.
+fn live_pattern(step: &Step) -> Option<&'static str> {
+    if step.fills(Slot::Sought) {
+        return Some("log-format string");
+    }
+    step.fills(Slot::SoughtHex).then_some("log-format binary")
 }
 
 fn remark(step: &Step) -> String {
@@ -108,10 +122,19 @@ pub(super) fn place(step: Option<&Step>) -> String {
         return " at initial connection step of tcp-check".to_owned();
     };
     let what = match &step.act {
-        Act::Connect(Connect { port: Some(p), .. }) => format!("connect port {p}"),
+        Act::Connect(Connect { port: Some(p), .. }) if !step.fills(Slot::Port) => {
+            format!("connect port {p}")
+        }
         Act::Connect(_) => "connect".to_owned(),
         Act::Send(_) | Act::Request(_) => "send".to_owned(),
-        Act::Expect(expect) => format!("expect {}", expect.pattern.in_step()),
+        Act::Set(..) | Act::Unset(_) => "set-var".to_owned(),
+        Act::Expect(expect) => {
+            let usual = || expect.pattern.in_step();
+            format!(
+                "expect {}",
+                live_pattern(step).map_or_else(usual, str::to_owned)
+            )
+        }
     };
     let number = step.number;
     format!(" at step {number} of tcp-check ({what}){}", quoted(step))

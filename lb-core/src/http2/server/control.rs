@@ -25,7 +25,7 @@ impl Server {
             (WINDOW, limits.window),
             (FRAME, limits.frame),
             (HEAD, limits.head),
-            (CONNECT, 1),
+            (CONNECT, u32::from(limits.websockets)),
         ];
         frame::head(Kind::Settings, 0, 0, ours.len() * 6, &mut self.output);
         for (setting, value) in ours {

@@ -24,6 +24,7 @@ fn limits() -> Limits {
         streams: 100,
         frame: 16_384,
         head: 15 * 1024,
+        websockets: true,
     }
 }
 

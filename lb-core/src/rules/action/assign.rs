@@ -6,7 +6,7 @@ use super::{
     spec::Context,
 };
 use crate::{
-    request::Assignment,
+    request::{Assignment, Scope},
     rules::{RuleError, words::Words},
 };
 
@@ -47,5 +47,12 @@ fn assignment(words: &Words<'_>) -> Result<Assignment, RuleError> {
                 .expecting("a variable in parentheses")
         })?;
     let at = words.at().saturating_sub(1);
-    Assignment::read(inside.split(',')).map_err(|error| error.shifted(at))
+    let read = Assignment::read(inside.split(',')).map_err(|error| error.shifted(at))?;
+    match read.scope {
+        Scope::Check => Err(
+            RuleError::new(at, "variables of checks are set by checks alone")
+                .expecting("proc., sess., txn., req. or res. and a name"),
+        ),
+        _ => Ok(read),
+    }
 }

@@ -44,13 +44,14 @@ impl Asked {
         }
     }
 
-    /// `None` for a scope that does not exist. The first scope of several takes back that all are wanted.
+    /// `None` for a scope that does not exist, or lacks its value. The first scope of several takes back that all are wanted.
     fn read(query: &str) -> Option<Self> {
         let mut asked = Self::all(true);
         let mut scoped = false;
         for parameter in query.split('&') {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             match name {
+                "scope" if !parameter.contains('=') => return None,
                 "no-maint" => asked.haproxy.no_maint = true,
                 "scope" => {
                     if !std::mem::replace(&mut scoped, true) {
@@ -151,5 +152,6 @@ mod tests {
         );
         assert!(Asked::read("scope=vrrp").unwrap().daemon);
         assert_eq!(Asked::read("scope=nonsense"), None);
+        assert_eq!(Asked::read("scope"), None);
     }
 }

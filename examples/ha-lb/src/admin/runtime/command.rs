@@ -104,6 +104,13 @@ pub enum Command {
     SetMaxconn(Target, u32),
 }
 
+impl Command {
+    /// Whether the end of its answer is that of its line: HAProxy sends no empty one behind it.
+    pub(super) fn is_answered_barely(&self) -> bool {
+        matches!(self, Self::Variable(VariableCommand::Get(_)))
+    }
+}
+
 /// `show info` forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum InfoForm {

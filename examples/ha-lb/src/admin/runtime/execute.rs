@@ -9,6 +9,7 @@ mod tls;
 mod variables;
 
 use std::{
+    io,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
     time::{Duration, Instant},
 };
@@ -16,12 +17,12 @@ use std::{
 use lb_core::{
     backend::{AdminAction, Backend, Cause, Health, StateChange},
     config::{Config, StatsLevel},
-    dataplane::{Balancer, Session},
+    dataplane::{Balancer, Session, SessionsAt},
     id::ServerIndex,
     server::{AdminState, Server, ServerKey},
 };
 
-use tokio::sync::oneshot;
+use tokio::{io::AsyncWrite, sync::oneshot};
 
 use super::{
     Executor, PATIENCE,
@@ -48,8 +49,8 @@ pub type Renew = Box<dyn Fn(Config) -> Result<Arc<Balancer>, String> + Send + Sy
 /// What the data plane is to do about a server or a connection.
 #[derive(Debug)]
 pub enum ServerOrder {
-    /// Tell which connections there are.
-    Sessions(oneshot::Sender<Vec<Session>>),
+    /// Tell some of the connections there are from a place on, and where the rest begins.
+    Sessions(SessionsAt, oneshot::Sender<Option<SessionsPage>>),
     /// Cut the connection of that number, and tell whether it was there.
     CutOne(u64, oneshot::Sender<bool>),
     /// Cut its sessions.
@@ -57,6 +58,9 @@ pub enum ServerOrder {
     /// It has another address.
     Moved(ServerKey),
 }
+
+/// Some connections, and where the rest begins.
+pub type SessionsPage = (Vec<Session>, Option<SessionsAt>);
 
 /// The running balancer, as commands and the stats page see and change it.
 pub struct Runtime {
@@ -370,7 +374,11 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
         config.weight,
         server.seconds_since_change(now),
         config.fqdn.as_deref().unwrap_or("-"),
-        u8::from(config.tls.is_some()),
+        match &config.tls {
+            Some(_) => 1,
+            None if config.tls_refused => -1,
+            None => 0,
+        },
         config
             .check
             .as_ref()
@@ -394,9 +402,20 @@ impl Executor for Runtime {
         told.unwrap_or(PATIENCE)
     }
 
+    async fn tell(
+        &self,
+        command: &Command,
+        out: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<bool> {
+        let Command::ShowSessions(one) = command else {
+            return Ok(false);
+        };
+        self.sessions(*one, out).await?;
+        Ok(true)
+    }
+
     async fn answer(&self, command: &Command, level: StatsLevel) -> String {
         match command {
-            Command::ShowSessions(one) => self.sessions(*one).await,
             Command::ShutdownSession(id) => self.shutdown_session(*id).await,
             other => self.execute(other, level),
         }
@@ -476,7 +495,7 @@ impl Executor for Runtime {
             Command::ShowServersConnections(backend) => {
                 said(self.servers_connections(backend.as_deref()))
             }
-            Command::SetProbe(target, probe) => done(self.set_probe(target, probe)),
+            Command::SetProbe(target, probe) => said(self.set_probe(target, probe)),
             Command::GetWeight(target) => match self.find(target) {
                 Ok((backend, index)) => backend.server(index).map_or_else(String::new, |server| {
                     format!("{} (initial {})", server.weight(), server.config().weight)

@@ -74,6 +74,11 @@ pub fn maxconn(balancer: &Balancer) -> u64 {
         .map_or_else(|| files() / 2, u64::from)
 }
 
+/// Megabytes that an operator has allowed, or 0.
+fn memory(balancer: &Balancer) -> u64 {
+    balancer.config.global.memory.unwrap_or(0).into()
+}
+
 fn files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
@@ -103,7 +108,7 @@ fn identity(balancer: &Balancer, workers: usize, now: Instant) -> Vec<Fact> {
             format!("{days}d {hours}h{:02}m{:02}s", up / 60 % 60, up % 60),
         ),
         fact(8, "Uptime_sec", "MDP", Type::u32, up),
-        fact(9, "Memmax_MB", "CLP", Type::u32, 0u32),
+        fact(9, "Memmax_MB", "CLP", Type::u32, memory(balancer)),
         fact(10, "PoolAlloc_MB", "MGP", Type::u32, 0u32),
         fact(11, "PoolUsed_MB", "MGP", Type::u32, 0u32),
         fact(12, "PoolFailed", "MCP", Type::u32, 0u32),
@@ -281,7 +286,7 @@ fn rest(balancer: &Balancer, now: Instant) -> Vec<Fact> {
         fact(64, "DebugCommandsIssued", "MGP", Type::u32, 0u32),
         fact(65, "CumRecvLogs", "MCP", Type::u32, 0u32),
         fact(66, "Build info", "POS", Type::str, VERSION),
-        fact(67, "Memmax_bytes", "CLP", Type::u32, 0u32),
+        fact(67, "Memmax_bytes", "CLP", Type::u32, memory(balancer) << 20),
         fact(68, "PoolAlloc_bytes", "MGP", Type::u64, 0u32),
         fact(69, "PoolUsed_bytes", "MGP", Type::u64, 0u32),
         fact(70, "Start_time_sec", "MDP", Type::u32, started),

@@ -147,6 +147,7 @@ pub(super) fn server_row(
     times(&mut row, traffic);
     connections(&mut row, traffic);
     row.set(SrvIcur, counters.idle.value());
+    row.set(SrcIlim, settings.pool_max_conn);
     row.set(IdleConnCur, counters.idle.value());
     row.set(SafeConnCur, 0u32);
     row.set(UsedConnCur, counters.sessions.value());

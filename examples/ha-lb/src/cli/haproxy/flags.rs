@@ -22,7 +22,8 @@ Usage : haproxy [-f <file or folder>]* [-- <file>*] [options]
         -dW                     refuse files that cause warnings
         -L <name>               name of this host, $HAPROXY_LOCALPEER
         -S <bind>[,<option>]*   the master's command line, with -W or -Ws
-        -m <MB>, -x <socket>, -d... are accepted and said to have no effect
+        -m <MB>                 connections of the process without a maxconn: as many as fit
+        -x <socket>, -d... are accepted and said to have no effect
 ";
 
 /// What the flags ask for.
@@ -54,6 +55,8 @@ pub(super) struct Flags {
     pub(super) pid_file: Option<PathBuf>,
     /// `-n`.
     pub(super) maxconn: Option<u32>,
+    /// `-m`.
+    pub(super) memory: Option<u32>,
     /// `-N`.
     pub(super) proxy_maxconn: Option<u32>,
     /// Process numbers behind `-sf` and `-st`.
@@ -71,7 +74,7 @@ pub(super) struct Flags {
 /// A command line as it was understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
-    Flags(Flags),
+    Flags(Box<Flags>),
     /// Something in it is no flag.
     Usage,
     /// A flag lacks its word, or cannot be carried out; the sentence says which.
@@ -88,7 +91,7 @@ pub(super) fn parse(arguments: &[OsString]) -> Parsed {
         };
         if flag == "-" {
             flags.files.extend(rest.map(PathBuf::from));
-            return Parsed::Flags(flags);
+            return Parsed::Flags(Box::new(flags));
         }
         if matches!(flag, "sf" | "st") {
             flags.relieve_at_once = flag == "st";
@@ -112,7 +115,7 @@ pub(super) fn parse(arguments: &[OsString]) -> Parsed {
         };
         flags.with_word(flag, word);
     }
-    Parsed::Flags(flags)
+    Parsed::Flags(Box::new(flags))
 }
 
 fn number<N: std::str::FromStr>(word: &OsStr) -> Option<N> {
@@ -175,10 +178,7 @@ impl Flags {
             // haproxy reads what is no number as none.
             "n" => self.maxconn = number(word).filter(|n| *n > 0),
             "N" => self.proxy_maxconn = number(word).filter(|n| *n > 0),
-            "m" => self.no_effect(
-                &format!("-m {shown}"),
-                "limit memory by the service manager",
-            ),
+            "m" => self.memory = number(word).filter(|n| *n > 0),
             "L" => self.local_peer = Some(shown.into_owned()),
             "S" => self.master_sockets.push(shown.into_owned()),
             _ => self.no_effect(
@@ -205,7 +205,7 @@ mod tests {
 
     fn flags(line: &str) -> Flags {
         match parsed(line) {
-            Parsed::Flags(flags) => flags,
+            Parsed::Flags(flags) => *flags,
             other => Flags {
                 remarks: vec![format!("{line}: {other:?}")],
                 ..Flags::default()
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn each_flag_asks_for_its_own() {
         type Test = fn(&Flags) -> bool;
-        let table: [(&str, Test); 21] = [
+        let table: [(&str, Test); 22] = [
             ("-v", |f| f.version == 1),
             ("-vv", |f| f.version == 2),
             ("-c", |f| f.check),
@@ -244,6 +244,7 @@ mod tests {
             ("-dW", |f| f.zero_warning),
             ("-n 20", |f| f.maxconn == Some(20)),
             ("-n abc", |f| f.maxconn.is_none() && f.remarks.is_empty()),
+            ("-m 16", |f| f.memory == Some(16) && f.remarks.is_empty()),
             ("-N 7", |f| f.proxy_maxconn == Some(7)),
             ("-C /tmp", |f| f.folder == Some("/tmp".into())),
             ("-sf 1 22 -c", |f| {
@@ -252,7 +253,7 @@ mod tests {
             ("-st 5", |f| f.relieved == [5] && f.relieve_at_once),
             ("-sf -f a", |f| f.relieved.is_empty() && f.files.len() == 1),
             ("-f a -f b -- c d", |f| f.files.len() == 4),
-            ("-de -m 16 -dMno-merge -x /run/s", |f| f.remarks.len() == 4),
+            ("-de -dMno-merge -x /run/s", |f| f.remarks.len() == 3),
             ("-L me -dr", |f| {
                 f.local_peer.as_deref() == Some("me") && f.remarks.is_empty()
             }),

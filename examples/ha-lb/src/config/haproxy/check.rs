@@ -2,11 +2,13 @@
 
 mod answer;
 
-use lb_core::health::script::{Act, Connect, Expect, HttpPattern, Pattern, Request, Script, Step};
+use lb_core::health::script::{
+    Act, Connect, Expect, HttpPattern, Live, Pattern, Request, Script, Slot, Step,
+};
 
 use super::{
     args::{Arg, Args, Context, Parsed},
-    script_check::steps::{self, Steps},
+    script_check::steps::{self, Aside, Steps},
 };
 use crate::config::diagnostic::{Diagnostic, Span};
 
@@ -34,6 +36,8 @@ struct Draft {
     version: Option<String>,
     headers: Vec<(String, String)>,
     body: String,
+    /// What of it is filled in for each check.
+    live: Vec<Live>,
 }
 
 impl Draft {
@@ -50,6 +54,8 @@ impl Draft {
             } else {
                 self.body
             },
+            // The line of the option has no variables.
+            live: self.live,
         }
     }
 
@@ -126,7 +132,8 @@ impl HttpCheck {
         section: &str,
         context: &mut Context<'_>,
     ) -> Parsed<()> {
-        const LINES: &str = "connect, send, expect, comment, disable-on-404 or send-state";
+        const LINES: &str = "connect, send, expect, comment, set-var(<name>), set-var-fmt(<name>), unset-var(<name>), \
+                             disable-on-404 or send-state";
         let word = args.need("http-check", LINES)?;
         match word.text {
             "disable-on-404" => {
@@ -141,12 +148,12 @@ impl HttpCheck {
         }
         self.begin(section);
         self.steps.enter(section, args);
-        let mut comment = None;
+        let mut aside = Aside::default();
         let act = match word.text {
             "comment" => return self.steps.remark(args),
-            "connect" => Act::Connect(steps::connect(args, &mut comment, context)?),
+            "connect" => Act::Connect(steps::connect(args, &mut aside, context)?),
             "send" => {
-                let draft = send(args, &mut comment)?;
+                let mut draft = send(args, &mut aside)?;
                 if !self.steps.is_connected() {
                     return Err(word.refuse(
                         "a request behind another step needs a connection of its own",
@@ -156,18 +163,25 @@ impl HttpCheck {
                 if self.steps.begins() {
                     self.send = Some(draft.clone());
                 }
+                aside.live = std::mem::take(&mut draft.live);
                 Act::Request(draft.finish())
             }
             "expect" => Act::Expect(steps::expect(
                 args,
-                &mut comment,
+                &mut aside,
                 answer::MATCHES,
                 answer::pattern,
             )?),
-            _ => return Err(word.refuse("this kind of 'http-check' is not supported", LINES)),
+            _ => match steps::variable(&word, args) {
+                Some(act) => act?,
+                None => {
+                    let message = "this kind of 'http-check' is not supported";
+                    return Err(word.refuse(message, LINES));
+                }
+            },
         };
         args.end("http-check")?;
-        self.steps.push(&word, act, comment)
+        self.steps.push(&word, act, aside)
     }
 
     /// The first line of `section` that has no effect for lack of the option.
@@ -181,15 +195,28 @@ impl HttpCheck {
             return None;
         }
         let mut steps = self.steps.finish();
-        let begin = usize::from(matches!(
-            steps.first().map(|s| &s.act),
-            Some(Act::Connect(_))
-        ));
+        let real = |from: usize, steps: &[Step]| {
+            let skipped = steps.iter().skip(from);
+            from + skipped
+                .take_while(|step| step.act.is_of_variables())
+                .count()
+        };
+        let mut begin = real(0, &steps);
+        if steps.get(begin).is_some_and(|step| step.act.is_connect()) {
+            begin = real(begin + 1, &steps);
+        }
         match (self.send, steps.get_mut(begin)) {
-            (Some(send), Some(step)) => step.act = Act::Request(send.or(self.option).finish()),
+            (Some(send), Some(step)) => {
+                step.live.clone_from(&send.live);
+                step.act = Act::Request(send.or(self.option).finish());
+            }
             _ => steps.insert(begin, step(Act::Request(self.option.finish()))),
         }
-        if !steps.iter().any(|step| matches!(step.act, Act::Expect(_))) {
+        let ask = steps
+            .iter()
+            .rposition(|step| matches!(step.act, Act::Request(_)));
+        let mut behind = steps.iter().skip(ask.unwrap_or(0));
+        if !behind.any(|step| matches!(step.act, Act::Expect(_))) {
             let good = Pattern::Http(HttpPattern::Status(vec![200..=399]));
             steps.push(step(Act::Expect(Expect::new(good))));
         }
@@ -207,6 +234,7 @@ fn step(act: Act) -> Step {
         number: 0,
         comment: None,
         act,
+        live: Vec::new(),
     }
 }
 
@@ -239,7 +267,7 @@ impl Draft {
 }
 
 /// `http-check send ...`.
-fn send(args: &mut Args<'_>, comment: &mut Option<String>) -> Parsed<Draft> {
+fn send(args: &mut Args<'_>, aside: &mut Aside) -> Parsed<Draft> {
     const WORDS: &str = "meth, uri, ver, hdr, body or comment";
     let mut draft = Draft::default();
     while let Some(word) = args.take() {
@@ -247,7 +275,7 @@ fn send(args: &mut Args<'_>, comment: &mut Option<String>) -> Parsed<Draft> {
         match word.text {
             "meth" => draft.method = Some(value.text.to_owned()),
             "uri" => draft.target = Some(value.text.to_owned()),
-            "uri-lf" => draft.target = Some(steps::constant(&value)?.to_owned()),
+            "uri-lf" => draft.target = Some(usual_target(aside.text(&value, Slot::Target)?)),
             "ver" => draft.version = Some(value.text.to_owned()),
             "hdr" => {
                 let field = args.need("hdr", "a name and a value")?;
@@ -255,18 +283,27 @@ fn send(args: &mut Args<'_>, comment: &mut Option<String>) -> Parsed<Draft> {
                 // Framing is the check's own.
                 let frames = ["content-length", "transfer-encoding"];
                 if !frames.iter().any(|frame| name.eq_ignore_ascii_case(frame)) {
-                    let field = steps::constant(&field)?;
+                    let field = aside.text(&field, Slot::Field(draft.headers.len()))?;
                     draft.headers.push((name.to_owned(), field.to_owned()));
                 }
             }
             "body" => value.text.clone_into(&mut draft.body),
-            "body-lf" => steps::constant(&value)?.clone_into(&mut draft.body),
-            "comment" => *comment = Some(value.text.to_owned()),
+            "body-lf" => aside.text(&value, Slot::Body)?.clone_into(&mut draft.body),
+            "comment" => aside.comment = Some(value.text.to_owned()),
             _ => {
                 let message = "this word of 'http-check send' is not supported";
                 return Err(word.refuse(message, WORDS));
             }
         }
     }
+    draft.live = std::mem::take(&mut aside.live);
     Ok(draft)
+}
+
+/// What is asked for where a text with variables comes to nothing.
+fn usual_target(text: &str) -> String {
+    match text.contains('%') {
+        true => Request::default().target,
+        false => text.to_owned(),
+    }
 }

@@ -1,6 +1,6 @@
 //! `add server`: a `server` line that arrives on the command line (management guide, "add server").
 
-use std::{collections::BTreeSet, io, path::Path, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use lb_core::{
     balance::Algorithm,
@@ -32,22 +32,6 @@ const REFUSED: &[&str] = &[
     "stick",
 ];
 
-/// A process that serves opens no files and asks for no names.
-struct Nothing;
-
-impl Files for Nothing {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "files are read by a reload only",
-        ))
-    }
-
-    fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
 /// Whether servers may come and go while `backend` runs.
 fn takes_servers(backend: &BackendConfig) -> bool {
     match backend.balance {
@@ -62,12 +46,14 @@ fn takes_servers(backend: &BackendConfig) -> bool {
     }
 }
 
-/// The server `name` of `proxy` with the words behind its name; refusals are HAProxy's.
+/// The server `name` of `proxy` with the words behind its name; refusals are HAProxy's. A process that serves opens no files
+/// and asks for no names: `files` are those of TLS that it knows.
 pub fn server(
     config: &Config,
     proxy: &ProxyConfig,
     name: &str,
     words: &[String],
+    files: &dyn Files,
 ) -> Result<ServerConfig, String> {
     let backend = proxy.backend.as_ref().ok_or("No such backend.")?;
     if words.is_empty() {
@@ -87,7 +73,7 @@ pub fn server(
         ));
     }
     refuse_words(words)?;
-    let (mut server, forced) = read(name, words)?;
+    let (mut server, forced) = read(name, words, files)?;
     if proxy.mode == Mode::Tcp && server.protocol == Protocol::Http2 {
         return Err("MUX protocol is not usable for server.".to_owned());
     }
@@ -119,7 +105,11 @@ fn refuse_words(words: &[String]) -> Result<(), String> {
 }
 
 /// As a line of a file would be read, without a `default-server`; and its `id`.
-fn read(name: &str, words: &[String]) -> Result<(ServerConfig, Option<u32>), String> {
+fn read(
+    name: &str,
+    words: &[String],
+    files: &dyn Files,
+) -> Result<(ServerConfig, Option<u32>), String> {
     let begin = ["server", name];
     let texts = begin
         .into_iter()
@@ -135,7 +125,7 @@ fn read(name: &str, words: &[String]) -> Result<(ServerConfig, Option<u32>), Str
     };
     let mut diagnostics = Diagnostics::new();
     let mut context = Context {
-        files: &Nothing,
+        files,
         diagnostics: &mut diagnostics,
     };
     let draft = server::Draft::at_run_time();
@@ -190,6 +180,7 @@ fn may_be_tracked(config: &Config, backend: &str, name: &str) -> Result<(), Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::files::Bundle;
 
     fn added(name: &str, line: &str) -> Result<ServerConfig, String> {
         let mut config = Config::default();
@@ -206,7 +197,8 @@ mod tests {
         });
         config.proxies.push(proxy.clone());
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        server(&config, &proxy, name, &words)
+        let files = Bundle::default();
+        server(&config, &proxy, name, &words, &files)
     }
 
     #[test]

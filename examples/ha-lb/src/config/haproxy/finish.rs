@@ -120,11 +120,15 @@ impl Pending {
         };
         if matches!(
             draft.proxy.log_format,
-            LogFormatKind::Http | LogFormatKind::Clf
+            LogFormatKind::Http | LogFormatKind::Https | LogFormatKind::Clf
         ) {
             if accepts {
+                let option = match draft.proxy.log_format {
+                    LogFormatKind::Https => "httpslog",
+                    _ => "httplog",
+                };
                 let message = format!(
-                    "'option httplog' not usable with {title} (needs 'mode http'). Falling back to 'option tcplog'"
+                    "'option {option}' not usable with {title} (needs 'mode http'). Falling back to 'option tcplog'"
                 );
                 warn(draft.log_format_at.clone(), message);
             }

@@ -132,6 +132,7 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
         "h1-case-adjust-file" => return header_case(args, draft, context),
         "nbproc" => return value::number(&args.need("nbproc", "1")?, "nbproc", 1, 64).map(drop),
         "daemon" => global.daemon = true,
+        "h2-workaround-bogus-websocket-clients" => global.http2.without_websockets = true,
         "localpeer" => draft.local_peer = text(args),
         "zero-warning" => draft.zero_warning = Some(word.span),
         "log-send-hostname" => {
@@ -230,6 +231,7 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
             let limit = value::number(arg, name, 0, u32::MAX)?;
             global.maxsslrate = Some(limit).filter(|limit| *limit > 0);
         }
+        "fd-hard-limit" => global.fd_hard_limit = Some(value::number(arg, name, 1, u32::MAX)?),
         "nbthread" => global.nbthread = Some(value::number(arg, name, 1, 64)?),
         "spread-checks" => {
             let percent = value::number(arg, name, 0, 50)?;

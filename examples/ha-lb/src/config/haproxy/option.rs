@@ -25,10 +25,6 @@ pub(super) fn read(
     let word = args.need("option", "the option's name")?;
     let entry = match admit(context, OPTIONS, &word, "option '{}'")? {
         Admitted::Use(entry) => entry,
-        Admitted::Skip(_) if word.text == "httpslog" => {
-            draft.proxy.log_format = LogFormatKind::Http;
-            return Ok(());
-        }
         Admitted::Skip(_) => return Ok(()),
     };
     arity(args, &format!("option {}", word.text), entry)?;
@@ -41,7 +37,7 @@ pub(super) fn read(
         return Ok(());
     }
     match word.text {
-        "httplog" | "tcplog" => {
+        "httplog" | "httpslog" | "tcplog" => {
             if on && place.is_backend() {
                 let (name, option) = (&place.name, word.text);
                 let what = format!(
@@ -137,6 +133,7 @@ fn flag(name: &str, on: bool, draft: &mut Draft) -> bool {
         "disable-h2-upgrade" => proxy.no_h2_upgrade = on,
         "http-buffer-request" => proxy.buffer_request = on,
         "socket-stats" => proxy.socket_stats = on,
+        "logasap" => proxy.logasap = on,
         "log-separate-errors" => proxy.log_separate_errors = on,
         "clitcpka" => proxy.tcp_keepalive.0 = on,
         "srvtcpka" => proxy.tcp_keepalive.1 = on,
@@ -159,6 +156,7 @@ fn log_format(word: &Arg<'_>, args: &mut Args<'_>, on: bool, draft: &mut Draft) 
     draft.proxy.log_format = match (on, word.text, clf) {
         (false, ..) => LogFormatKind::Connect,
         (true, "tcplog", _) => LogFormatKind::Tcp,
+        (true, "httpslog", _) => LogFormatKind::Https,
         (true, _, true) => LogFormatKind::Clf,
         (true, _, false) => LogFormatKind::Http,
     };

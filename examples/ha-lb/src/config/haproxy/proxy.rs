@@ -232,18 +232,20 @@ impl Reader<'_, '_> {
                 self.rule(RuleKind::MonitorFail, context);
             }
             "monitor-net" => obsolete::monitor_net(args, draft)?,
-            "log-format" | "log-format-sd" => {
+            "log-format" | "log-format-sd" | "error-log-format" => {
                 let arg = args.need(name, "a format")?;
                 lb_core::log::LogFormat::parse(arg.text).map_err(|error| {
                     let mut finding = Diagnostic::error(arg.span.clone(), error.message);
                     finding.expected = error.expected;
                     Box::new(finding)
                 })?;
-                if name == "log-format-sd" {
-                    draft.proxy.log_format_sd = Some(arg.text.into());
-                } else {
-                    draft.proxy.log_format = LogFormatKind::Custom(arg.text.into());
-                    draft.log_format_at = Some(arg.span);
+                match name {
+                    "log-format-sd" => draft.proxy.log_format_sd = Some(arg.text.into()),
+                    "error-log-format" => draft.proxy.error_log_format = Some(arg.text.into()),
+                    _ => {
+                        draft.proxy.log_format = LogFormatKind::Custom(arg.text.into());
+                        draft.log_format_at = Some(arg.span);
+                    }
                 }
             }
             _ => return self.common(word, context),

@@ -2,11 +2,11 @@
 
 pub(super) mod steps;
 
-use lb_core::health::script::{Act, MysqlLogin, Pattern, Script};
+use lb_core::health::script::{Act, MysqlLogin, Pattern, Script, Slot};
 
 use super::args::{Arg, Args, Context, Parsed};
 use crate::config::diagnostic::Span;
-use steps::Steps;
+use steps::{Aside, Steps};
 
 /// The steps of `tcp-check` and which script is asked for.
 #[derive(Debug, Clone, Default)]
@@ -59,18 +59,20 @@ impl ScriptCheck {
         section: &str,
         context: &mut Context<'_>,
     ) -> Parsed<()> {
-        const STEPS: &str = "connect, send, send-binary, expect or comment";
-        const MATCHES: &str = "string, rstring, binary or rbinary and a pattern";
+        const STEPS: &str = "connect, send, send-lf, send-binary, send-binary-lf, expect, set-var(<name>), \
+                             set-var-fmt(<name>), unset-var(<name>) or comment";
+        const MATCHES: &str =
+            "string, string-lf, rstring, binary, binary-lf or rbinary and a pattern";
         self.steps.enter(section, args);
         let word = args.need("tcp-check", STEPS)?;
-        let mut comment = None;
+        let mut aside = Aside::default();
         let act = match word.text {
             "comment" => return self.steps.remark(args),
-            "connect" => Act::Connect(steps::connect(args, &mut comment, context)?),
+            "connect" => Act::Connect(steps::connect(args, &mut aside, context)?),
             "send" | "send-lf" => {
                 let text = args.need("tcp-check send", "what is sent")?;
                 if word.text == "send-lf" {
-                    steps::constant(&text)?;
+                    aside.text(&text, Slot::Sent)?;
                 }
                 Act::Send(text.text.as_bytes().to_vec())
             }
@@ -78,30 +80,52 @@ impl ScriptCheck {
                 let text = args.need("tcp-check send-binary", "hexadecimal digits")?;
                 Act::Send(hexadecimal(&text)?)
             }
-            "expect" => Act::Expect(steps::expect(args, &mut comment, MATCHES, |word, args| {
-                let value = args.need(word.text, "its value")?;
-                let pattern = match word.text {
-                    "string" => return Ok(Pattern::Text(value.text.as_bytes().to_vec())),
-                    "binary" => return Ok(Pattern::Binary(hexadecimal(&value)?)),
-                    "rstring" => Pattern::regex(value.text),
-                    "rbinary" => Pattern::hex_regex(value.text),
-                    _ => {
-                        let message = "this kind of expectation is not supported";
-                        return Err(word.refuse(message, MATCHES));
-                    }
-                };
-                pattern.map_err(|e| {
-                    let message = format!("not a regular expression: {e}");
-                    value.refuse(message, "a regular expression")
-                })
-            })?),
-            _ => return Err(word.refuse("this step of a TCP check is not supported", STEPS)),
+            "send-binary-lf" => {
+                let text = args.need("tcp-check send-binary-lf", "hexadecimal digits")?;
+                Act::Send(live_hexadecimal(&text, Slot::SentHex, &mut aside)?)
+            }
+            "expect" => Act::Expect(steps::expect(
+                args,
+                &mut aside,
+                MATCHES,
+                |word, args, aside| {
+                    let value = args.need(word.text, "its value")?;
+                    let pattern = match word.text {
+                        "string-lf" => {
+                            let text = aside.text(&value, Slot::Sought)?;
+                            return Ok(Pattern::Text(text.as_bytes().to_vec()));
+                        }
+                        "binary-lf" => {
+                            let bytes = live_hexadecimal(&value, Slot::SoughtHex, aside)?;
+                            return Ok(Pattern::Binary(bytes));
+                        }
+                        "string" => return Ok(Pattern::Text(value.text.as_bytes().to_vec())),
+                        "binary" => return Ok(Pattern::Binary(hexadecimal(&value)?)),
+                        "rstring" => Pattern::regex(value.text),
+                        "rbinary" => Pattern::hex_regex(value.text),
+                        _ => {
+                            let message = "this kind of expectation is not supported";
+                            return Err(word.refuse(message, MATCHES));
+                        }
+                    };
+                    pattern.map_err(|e| {
+                        let message = format!("not a regular expression: {e}");
+                        value.refuse(message, "a regular expression")
+                    })
+                },
+            )?),
+            _ => match steps::variable(&word, args) {
+                Some(act) => act?,
+                None => {
+                    return Err(word.refuse("this step of a TCP check is not supported", STEPS));
+                }
+            },
         };
         while args.skip("comment") {
-            comment = Some(args.need("comment", "a text")?.text.to_owned());
+            aside.comment = Some(args.need("comment", "a text")?.text.to_owned());
         }
         args.end("tcp-check")?;
-        self.steps.push(&word, act, comment)
+        self.steps.push(&word, act, aside)
     }
 
     /// The first `tcp-check` line of `section`, where another check is chosen and the lines have no effect.
@@ -120,6 +144,14 @@ impl ScriptCheck {
             }),
             Choice::Known(script) => Some(script),
         }
+    }
+}
+
+/// The same with variables among the digits, which are filled in at `slot`.
+fn live_hexadecimal(arg: &Arg<'_>, slot: Slot, aside: &mut Aside) -> Parsed<Vec<u8>> {
+    match arg.text.contains('%') {
+        true => aside.text(arg, slot).map(|_| Vec::new()),
+        false => hexadecimal(arg),
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Draft {
     pub(super) names: resolvers::Draft,
     /// What the global section says of TLS.
     pub(super) tls_defaults: server_tls::Defaults,
+    /// Its line arrived on the command line: checks take over nothing from what is said of connections.
+    at_run_time: bool,
 }
 
 impl Default for Draft {
@@ -58,6 +60,7 @@ impl Default for Draft {
             watch: server_watch::Draft::default(),
             names: resolvers::Draft::default(),
             tls_defaults: server_tls::Defaults::default(),
+            at_run_time: false,
         }
     }
 }
@@ -67,6 +70,7 @@ impl Draft {
     pub(super) fn at_run_time() -> Self {
         let mut draft = Self {
             resolve: false,
+            at_run_time: true,
             ..Self::default()
         };
         draft.config.disabled = true;
@@ -110,6 +114,8 @@ impl Draft {
                 self.config.proxy_options.ssl = true;
                 self.config.proxy_options.cert_cn |= name.ends_with("-cn");
             }
+            "check-send-proxy" => self.check.send_proxy = Some(1),
+            "no-check-send-proxy" => self.check.send_proxy = None,
             "no-send-proxy"
             | "no-send-proxy-v2"
             | "no-send-proxy-v2-ssl"
@@ -188,6 +194,7 @@ impl Draft {
                     _ => return Err(arg.refuse("unknown protocol of WebSockets", "auto, h1 or h2")),
                 };
             }
+            "check-proto" => self.check.protocol = Some(bind::protocol(arg)?),
             "slowstart" => self.config.slowstart = Some(time(context)?),
             "source" => self.config.source = Some(source(arg, context)?),
             "verify" | "verifyhost" | "ca-file" | "crl-file" | "crt" | "sni" | "check-sni"
@@ -287,8 +294,16 @@ impl Draft {
             let message = format!("server '{name}' has neither service port nor check port");
             return Err(at.refuse(message, "address:port, or `port` for the check"));
         }
-        let elsewhere = self.check.port.is_some() || self.check.addr.is_some();
+        let elsewhere = self.at_run_time || self.check.port.is_some() || self.check.addr.is_some();
+        let told = self.config.send_proxy.filter(|_| !elsewhere);
+        let asked = self
+            .check
+            .send_proxy
+            .map(|usual| self.config.send_proxy.unwrap_or(usual));
+        self.check.send_proxy = asked.or(told);
         let (tls, check_tls) = self.tls.finish(&at, elsewhere, &self.tls_defaults)?;
+        self.config.tls_refused = self.tls.is_refused();
+        self.config.spare_tls = self.tls.spare(&at, &self.tls_defaults).map(Arc::new);
         self.config.tls = tls.map(Arc::new);
         self.check.tls = match check_tls.map(Arc::new) {
             // One and the same, so that both share what they share.
@@ -415,7 +430,8 @@ fn host(at: &Arg<'_>) -> Parsed<Address> {
     }
 }
 
-fn port(arg: &Arg<'_>) -> Parsed<u16> {
+/// A port, which is not 0.
+pub(super) fn port(arg: &Arg<'_>) -> Parsed<u16> {
     let port = value::number(arg, "port", 1, 65_535)?;
     Ok(u16::try_from(port).unwrap_or(u16::MAX))
 }
@@ -430,7 +446,7 @@ pub(super) fn only_ip(arg: &Arg<'_>, context: &Context<'_>) -> Parsed<IpAddr> {
 }
 
 /// An address, perhaps with a port.
-fn address_of(arg: &Arg<'_>, context: &Context<'_>) -> Parsed<(IpAddr, Option<u16>)> {
+pub(super) fn address_of(arg: &Arg<'_>, context: &Context<'_>) -> Parsed<(IpAddr, Option<u16>)> {
     let address = address::parse(arg, arg.text)?;
     let ip = address::resolve(context, &address).first().copied();
     match (ip, address.port) {

@@ -29,6 +29,8 @@ pub(super) struct Defaults {
 pub(super) struct Draft {
     /// `ssl`.
     on: bool,
+    /// `no-ssl`: whether there had been `ssl` before it.
+    off: Option<bool>,
     /// `check-ssl`, `no-check-ssl`.
     check: Option<bool>,
     /// `verify none` or `required`, where given.
@@ -43,8 +45,11 @@ impl Draft {
     /// Applies a word without an argument.
     pub(super) fn switch(&mut self, name: &str) {
         match name {
-            "ssl" => self.on = true,
-            "no-ssl" => self.on = false,
+            "ssl" => (self.on, self.off) = (true, None),
+            "no-ssl" => {
+                self.off = Some(self.on || self.off == Some(true));
+                self.on = false;
+            }
             "check-ssl" => self.check = Some(true),
             "no-check-ssl" => self.check = Some(false),
             "no-ssl-reuse" => self.config.no_resumption = true,
@@ -104,12 +109,8 @@ impl Draft {
                 tls::algorithms(name, arg, chosen, context)?;
             }
             "check-alpn" => {
-                let done = "it is not offered; checks use HTTP/1.1";
+                let done = "it is not offered; servers get what is";
                 self.check_alpn = tls::spoken(arg, context, done);
-                if self.check_alpn.iter().any(|name| name == "h2") {
-                    context.warn(arg.span.clone(), "checks do not speak 'h2'", done);
-                    self.check_alpn.retain(|name| name != "h2");
-                }
             }
             "sni" => {
                 let sni = Written::parse(arg.text, &Definitions::default());
@@ -144,6 +145,19 @@ impl Draft {
             alpn: self.check_alpn.clone(),
             ..self.config.clone()
         })
+    }
+
+    /// Whether `no-ssl` holds.
+    pub(super) fn is_refused(&self) -> bool {
+        self.off.is_some()
+    }
+
+    /// What an operator may switch on where `no-ssl` holds against the `ssl` of `default-server`.
+    pub(super) fn spare(&self, whole: &Arg<'_>, defaults: &Defaults) -> Option<ServerTls> {
+        let mut on = self.clone();
+        on.on = self.off?;
+        on.check = Some(false);
+        on.finish(whole, false, defaults).ok()?.0
     }
 
     /// How the server is spoken to, and how checks speak to it; `elsewhere` if these go to a port or an address of

@@ -110,7 +110,10 @@ fn proxy(plan: &mut Plan, old: &ProxyConfig, new: &ProxyConfig) {
     settings.named("timeouts", old.timeouts != new.timeouts);
     settings.named("rules", differs(&old.rules, &new.rules));
     settings.named("log", old.logs != new.logs || old.log_tag != new.log_tag);
-    settings.named("log format", old.log_format != new.log_format);
+    settings.named(
+        "log format",
+        (&old.log_format, &old.error_log_format) != (&new.log_format, &new.error_log_format),
+    );
     settings.named("HTTP connection mode", old.http_mode != new.http_mode);
     settings.named("option forwardfor", old.forward_for != new.forward_for);
     settings.named("option originalto", old.original_to != new.original_to);

@@ -155,6 +155,36 @@ pub(super) const CASES: &[(&str, &[Says])] = &[
             Wait,
         ],
     ),
+    (
+        "option tcp-check\n tcp-check set-var(check.wanted) str(+OK)\n tcp-check connect\n \
+         tcp-check expect string-lf %[var(check.wanted)]",
+        POP,
+    ),
+    (
+        "option tcp-check\n tcp-check set-var(check.wanted) str(+OK)\n tcp-check connect\n \
+         tcp-check expect comment mine string-lf %[var(check.wanted)]",
+        BAD_POP_ENDS,
+    ),
+    (
+        "option tcp-check\n tcp-check connect\n tcp-check set-var-fmt(sess.hex) 2b4f%[str(4B)]\n \
+         tcp-check expect binary-lf %[var(sess.hex)]",
+        POP,
+    ),
+    (
+        "option tcp-check\n tcp-check connect\n tcp-check set-var(check.a) int(7)\n \
+         tcp-check set-var(check.a,ifgt) int(9)\n tcp-check unset-var(check.a)\n \
+         tcp-check expect on-success a=%[var(check.a)],%[be_name],%[srv_name] string +OK",
+        POP,
+    ),
+    (
+        "option tcp-check\n tcp-check expect on-error %[res.payload(0,4)]! status-code int(299) error-status L7STS \
+         string +OK",
+        BAD_POP_ENDS,
+    ),
+    (
+        "option tcp-check\n tcp-check set-var(check.port) int(1)\n tcp-check connect port var(check.port)",
+        &[Wait],
+    ),
     ("option redis-check", &[Hear, Bytes(b"+PONG\r\n"), Wait]),
     (
         "option redis-check",
@@ -411,6 +441,30 @@ pub(super) const HTTP_CASES: &[(&str, &[Says])] = &[
         OK_BODY,
     ),
     ("http-check send-state", OK_BODY),
+    (
+        "http-check expect status 200\n http-check set-var(check.name) str(X-State)\n \
+         http-check expect hdr name-lf -m str %[var(check.name)]",
+        OK_BODY,
+    ),
+    (
+        "http-check expect status 200\n http-check set-var(check.state) res.fhdr(x-state)\n \
+         http-check expect fhdr name x-state value-lf %[var(check.state)]\n \
+         http-check expect hdr name x-state value-lf -m beg %[var(check.state)]",
+        OK_BODY,
+    ),
+    (
+        "http-check set-var-fmt(check.all) all\\ is\n http-check expect string-lf %[var(check.all)]\\ well",
+        OK_BODY,
+    ),
+    (
+        "http-check expect on-error %[status],%[srv_name] status-code int(599) status 200",
+        BUSY,
+    ),
+    (
+        "http-check connect\n http-check set-var(check.a) str(/a)\n http-check send uri-lf %[var(check.a)]\n \
+         http-check expect status 200\n http-check connect\n http-check send uri /b",
+        BUSY,
+    ),
 ];
 
 pub(super) fn server(script: &'static [Says]) -> SocketAddr {

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Found, Io, Method, Secure, multiplex, open, words};
+use super::{Found, How, Io, Method, Opened, Secure, multiplex, open, words};
 use crate::{
+    config::Protocol,
     dataplane::{clock, destination::Destination, rt::timeout_at, tls::Connector},
     health::{
         CheckStatus, Probe,
         script::{Connect, Conversation, Known, Script, Verdict, Want},
     },
+    request::ServerSession,
 };
 
 /// Walks `script` to its end. The time for answers begins anew with each connection.
@@ -31,10 +33,13 @@ pub(super) async fn run(
             (Want::Connect(connect), _) => {
                 // The connection before ends here.
                 drop(stream.take());
-                let opened = reach(method, connect, tls, probe).await;
+                let opened = reach(method, connect.as_ref(), tls, probe).await;
                 deadline = clock::now() + probe.read_timeout;
                 match opened {
-                    Ok(opened) => stream = Some(opened),
+                    Ok((opened, session)) => {
+                        conversation.secured(session);
+                        stream = Some(opened);
+                    }
                     Err(found) => return failed(&conversation, &found).into(),
                 }
                 continue;
@@ -67,19 +72,27 @@ pub(super) async fn run(
     }
 }
 
+/// A connection, and what is known of its TLS.
+type Reached = (Box<dyn Io>, Option<ServerSession>);
+
 async fn reach(
     method: &Method,
     connect: Option<&Connect>,
     tls: Option<&Connector>,
     probe: Probe,
-) -> Result<Box<dyn Io>, Found> {
+) -> Result<Reached, Found> {
     let Some(connect) = connect else {
-        let tls = method.secure(tls);
-        let opened = open(method, &method.destination, tls, false, probe).await?;
-        return as_line(method, opened, tls, probe).await;
+        let how = How {
+            tls: method.secure(tls),
+            linger: false,
+            proxy: method.check.send_proxy,
+        };
+        let opened = open(method, &method.destination, how, probe).await?;
+        let agreed = opened.agreed_on_http2 && method.asks;
+        return in_protocol(opened, method.over_http2 || agreed, probe).await;
     };
     let destination = elsewhere(&method.destination, connect);
-    let tls = match (&connect.tls, tls) {
+    let secured = match (&connect.tls, tls) {
         (Some(step), Some(connector)) => Some(Secure {
             connector,
             name: step.sni.as_deref(),
@@ -88,24 +101,28 @@ async fn reach(
         (Some(_), None) => return Err(Found::new(CheckStatus::SocketError)),
         (None, tls) => method.secure(tls).filter(|_| connect.as_server),
     };
-    let opened = open(method, &destination, tls, connect.linger, probe).await?;
-    match connect.as_server && destination == method.destination {
-        true => as_line(method, opened, tls, probe).await,
-        false => Ok(opened),
-    }
+    let of_line = method.check.send_proxy.filter(|_| connect.as_server);
+    let how = How {
+        tls: secured,
+        linger: connect.linger,
+        proxy: of_line.or(connect.send_proxy.then_some(1)),
+    };
+    let opened = open(method, &destination, how, probe).await?;
+    let as_line = connect.as_server && destination == method.destination && method.over_http2;
+    let over_http2 = match connect.protocol {
+        Some(protocol) => protocol == Protocol::Http2,
+        None => as_line || opened.agreed_on_http2 && method.asks,
+    };
+    in_protocol(opened, over_http2, probe).await
 }
 
-/// In the protocol of the server's line.
-async fn as_line(
-    method: &Method,
-    opened: Box<dyn Io>,
-    tls: Option<Secure<'_>>,
-    probe: Probe,
-) -> Result<Box<dyn Io>, Found> {
-    match method.over_http2 {
-        true => multiplex(opened, tls.is_some(), probe).await,
-        false => Ok(opened),
-    }
+/// Goes over to HTTP/2 if that is spoken.
+async fn in_protocol(opened: Opened, over_http2: bool, probe: Probe) -> Result<Reached, Found> {
+    let io = match over_http2 {
+        true => multiplex(opened.io, opened.session.is_some(), probe).await?,
+        false => opened.io,
+    };
+    Ok((io, opened.session))
 }
 
 /// Where a step connects to.

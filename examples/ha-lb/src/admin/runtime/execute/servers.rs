@@ -1,7 +1,11 @@
 //! Servers that come, go and are probed elsewhere while the others serve: each change is a configuration of its own,
 //! put into force as a reload's would be, of which the files know nothing.
 
-use std::{fmt::Write as _, sync::Arc, time::Instant};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
 
 use lb_core::{
     backend::Backend,
@@ -10,7 +14,10 @@ use lb_core::{
     server::Server,
 };
 
-use super::{Runtime, Target};
+use super::{
+    Runtime, Target,
+    tls::{Known, keep},
+};
 use crate::{admin::runtime::command::Probe, config::haproxy::dynamic};
 
 impl Runtime {
@@ -18,9 +25,13 @@ impl Runtime {
     pub(super) fn add_server(&self, target: &Target, words: &[String]) -> Result<String, String> {
         let (mut config, at) = self.configuration(target)?;
         let proxy = config.proxies.get(at).ok_or("No such backend.")?;
-        let server = dynamic::server(&config, proxy, &target.server, words)?;
+        let mut work = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = Known::new(self.balancer().tls_files(), &work);
+        let server = dynamic::server(&config, proxy, &target.server, words, &files)?;
         servers_of(&mut config, at)?.push(server);
         self.renew(config)?;
+        files.were_taken(&mut work);
+        drop(work);
         let (backend, index) = self.find(target)?;
         backend.set_checked(index, false);
         backend.set_asked(index, false);
@@ -62,7 +73,11 @@ impl Runtime {
             return Err(told.to_owned());
         }
         servers_of(&mut config, at)?.retain(|other| *other.name != *server.name());
+        let mut work = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.balancer().tls_files();
         self.renew(config)?;
+        keep(&before, &self.balancer().tls_files(), &mut work);
+        drop(work);
         tracing::warn!(
             "{}/{} is removed on the command line",
             backend.name(),
@@ -72,7 +87,8 @@ impl Runtime {
     }
 
     /// `set server ... check-addr` and the like.
-    pub(super) fn set_probe(&self, target: &Target, probe: &Probe) -> Result<(), String> {
+    pub(super) fn set_probe(&self, target: &Target, probe: &Probe) -> Result<String, String> {
+        const SWITCHED: &str = "server ssl setting updated.";
         const UNCHECKED: &str = "health checks are not enabled on this server";
         const NO_AGENT: &str = "agent checks are not enabled on this server";
         let name = self.look(target, |server| server.name().to_owned())?;
@@ -105,7 +121,7 @@ impl Runtime {
                 }
                 server.fqdn = Some(name.clone());
             }
-            Probe::Tls(true) if server.tls.is_some() => return Ok(()),
+            Probe::Tls(true) if server.tls.is_some() => return Ok(SWITCHED.to_owned()),
             Probe::Tls(on) => {
                 // What was committed since the files were read goes with it.
                 keep_present(server, &files);
@@ -115,7 +131,13 @@ impl Runtime {
                 server.agent.as_mut().ok_or(NO_AGENT)?.send = Arc::from(text.as_str());
             }
         }
-        self.renew(config)
+        self.renew(config)?;
+        let told = if matches!(probe, Probe::Tls(_)) {
+            SWITCHED
+        } else {
+            ""
+        };
+        Ok(told.to_owned())
     }
 
     /// `show servers conn`.
@@ -189,6 +211,7 @@ fn switch_tls(server: &mut ServerConfig, on: bool) -> Result<(), String> {
         let told =
             "'set server <srv> ssl' cannot be set.  default-server should define ssl settings";
         server.tls = Some(server.spare_tls.take().ok_or(told)?);
+        server.tls_refused = false;
     } else {
         server.spare_tls = server.tls.take().or(server.spare_tls.take());
     }
@@ -209,7 +232,12 @@ fn is_named(config: &Config, backend: &Backend, server: &Server) -> bool {
         let mut tracks = servers.filter_map(|server| server.track.as_ref());
         let own = *proxy.name == *backend.name();
         let names = || proxy.rules.server_names();
-        tracks.any(|(owner, name)| **owner == *backend.name() && **name == *server.name())
+        let is_it = |owner: &str, name: &str| *owner == *backend.name() && *name == *server.name();
+        tracks.any(|(owner, name)| is_it(owner, name))
             || own && names().iter().any(|name| **name == *server.name())
+            || proxy
+                .rules
+                .servers_asked_about()
+                .any(|(owner, name)| is_it(owner, name))
     })
 }

@@ -1,37 +1,53 @@
 //! Connections at run time: `show sess`, `shutdown session`.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, io, time::Duration};
 
 use lb_core::{
-    dataplane::{Balancer, Session},
+    dataplane::{Balancer, Session, SessionsAt},
     server::ServerKey,
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt as _},
+    sync::oneshot,
+    time::timeout,
+};
 
 use super::{Runtime, ServerOrder};
 
 /// Workers answer at once; one that is stalled answers for none.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+const NO_ANSWER: &str = "The workers do not answer.\n";
+
 impl Runtime {
-    /// `show sess`, or of one.
-    pub(super) async fn sessions(&self, one: Option<u64>) -> String {
-        let (reply, told) = oneshot::channel();
-        (self.order)(ServerOrder::Sessions(reply));
-        let Ok(Ok(mut sessions)) = timeout(PATIENCE, told).await else {
-            return "The workers do not answer.".to_owned();
-        };
-        sessions.retain(|session| one.is_none_or(|id| session.id == id));
-        if one.is_some() && sessions.is_empty() {
-            return "Session not found.".to_owned();
-        }
-        sessions.sort_by_key(|session| (session.since, session.id));
+    /// `show sess`, or of one: written piece by piece, however many there are.
+    pub(super) async fn sessions(
+        &self,
+        one: Option<u64>,
+        out: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<()> {
         let balancer = self.balancer();
-        let mut text = String::new();
-        for session in &sessions {
-            line(session, &balancer, &mut text);
+        let mut next = Some(SessionsAt::default());
+        let mut found = false;
+        while let Some(at) = next {
+            let (reply, told) = oneshot::channel();
+            (self.order)(ServerOrder::Sessions(at, reply));
+            let Ok(Ok(Some((sessions, rest)))) = timeout(PATIENCE, told).await else {
+                return out.write_all(NO_ANSWER.as_bytes()).await;
+            };
+            let mut text = String::new();
+            let wanted = |session: &&Session| one.is_none_or(|id| session.id == id);
+            for session in sessions.iter().filter(wanted) {
+                found = true;
+                line(session, &balancer, &mut text);
+            }
+            out.write_all(text.as_bytes()).await?;
+            next = rest.filter(|_| one.is_none() || !found);
         }
-        text
+        match one {
+            Some(_) if !found => out.write_all(b"Session not found.\n").await,
+            _ => Ok(()),
+        }
     }
 
     /// `shutdown session`.
@@ -43,7 +59,8 @@ impl Runtime {
                 tracing::info!("session {id:#x} is cut");
                 String::new()
             }
-            _ => "No such session (use 'show sess').".to_owned(),
+            Ok(Ok(false)) => "No such session (use 'show sess').".to_owned(),
+            Ok(Err(_)) | Err(_) => NO_ANSWER.to_owned(),
         }
     }
 }

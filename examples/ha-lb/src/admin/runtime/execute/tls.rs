@@ -16,6 +16,8 @@ use lb_core::dataplane::{
     unusable_certificate,
 };
 
+pub(super) use lists::{Known, keep};
+
 use super::{Runtime, ServerOrder};
 use crate::admin::runtime::command::{TlsCommand, TlsKind};
 

@@ -20,7 +20,7 @@ impl Runtime {
                 let value = variables.value(name);
                 return value
                     .map(|value| shown(name, &value))
-                    .ok_or_else(|| "Variable not found.".to_owned());
+                    .ok_or_else(|| "Variable not found.\n".to_owned());
             }
             VariableCommand::Expression(name, text) => {
                 (name, variables.set_expression(now, name, text))
@@ -51,5 +51,5 @@ fn shown(name: &str, value: &Value<'_>) -> String {
         Value::Binary(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
         other => String::from_utf8_lossy(&other.clone().into_text()).into_owned(),
     };
-    format!("{name}: type={kind} value=<{text}>\n")
+    format!("{name}: type={kind} value=<{text}>")
 }

@@ -2,45 +2,53 @@
 
 use std::ops::RangeInclusive;
 
-use lb_core::health::script::{FieldMatch, HttpPattern, Pattern, TextMatch};
+use lb_core::health::script::{FieldMatch, HttpPattern, Pattern, Slot, TextMatch};
 use regex::bytes::Regex;
 
 use crate::config::haproxy::{
     args::{Arg, Args, Parsed},
-    script_check::steps::constant,
+    script_check::steps::Aside,
 };
 
 /// What may be looked for.
-pub(super) const MATCHES: &str = "status, rstatus, string, rstring, hdr or fhdr and a pattern";
+pub(super) const MATCHES: &str =
+    "status, rstatus, string, string-lf, rstring, hdr or fhdr and a pattern";
 const CODES: &str = "codes and ranges such as 200,300-310";
 
 /// The match that begins with `word`.
-pub(super) fn pattern<'l>(word: &Arg<'l>, args: &mut Args<'l>) -> Parsed<Pattern> {
+pub(super) fn pattern<'l>(
+    word: &Arg<'l>,
+    args: &mut Args<'l>,
+    aside: &mut Aside,
+) -> Parsed<Pattern> {
     let mut value = || args.need(word.text, "a pattern");
     let http = match word.text {
         "status" => HttpPattern::Status(codes(&value()?)?),
         "rstatus" => HttpPattern::StatusRegex(regex(&value()?)?),
         "string" => HttpPattern::Body(value()?.text.as_bytes().to_vec()),
-        "string-lf" => HttpPattern::Body(constant(&value()?)?.as_bytes().to_vec()),
+        "string-lf" => {
+            let text = aside.text(&value()?, Slot::Sought)?;
+            HttpPattern::Body(text.as_bytes().to_vec())
+        }
         "rstring" => HttpPattern::BodyRegex(regex(&value()?)?),
-        "hdr" | "fhdr" => HttpPattern::Field(field(word, args)?),
+        "hdr" | "fhdr" => HttpPattern::Field(field(word, args, aside)?),
         _ => return Err(word.refuse("this kind of expectation is not supported", MATCHES)),
     };
     Ok(Pattern::Http(http))
 }
 
 /// `name [-m <method>] <name> [value [-m <method>] <value>]`.
-fn field<'l>(word: &Arg<'l>, args: &mut Args<'l>) -> Parsed<FieldMatch> {
+fn field<'l>(word: &Arg<'l>, args: &mut Args<'l>, aside: &mut Aside) -> Parsed<FieldMatch> {
     const FORM: &str = "name [-m <method>] <name> [value [-m <method>] <value>]";
     let begin = args.need(word.text, FORM)?;
     if !matches!(begin.text, "name" | "name-lf") {
         return Err(begin.refuse("a header is looked for by its name", FORM));
     }
-    let name = lower(text(&begin, args)?);
+    let name = lower(text(&begin, args, aside, Slot::FieldName)?);
     let value = match args.peek() {
         "value" | "value-lf" => {
             let begin = args.need(word.text, FORM)?;
-            Some(text(&begin, args)?)
+            Some(text(&begin, args, aside, Slot::FieldValue)?)
         }
         _ => None,
     };
@@ -52,7 +60,12 @@ fn field<'l>(word: &Arg<'l>, args: &mut Args<'l>) -> Parsed<FieldMatch> {
 }
 
 /// `[-m <method>] <text>` behind `word`.
-fn text<'l>(word: &Arg<'l>, args: &mut Args<'l>) -> Parsed<TextMatch> {
+fn text<'l>(
+    word: &Arg<'l>,
+    args: &mut Args<'l>,
+    aside: &mut Aside,
+    slot: Slot,
+) -> Parsed<TextMatch> {
     const METHODS: &str = "str, beg, end, sub or reg";
     let method = match args.skip("-m") {
         true => Some(args.need("-m", METHODS)?),
@@ -60,7 +73,11 @@ fn text<'l>(word: &Arg<'l>, args: &mut Args<'l>) -> Parsed<TextMatch> {
     };
     let arg = args.need(word.text, "a text")?;
     if word.text.ends_with("-lf") {
-        constant(&arg)?;
+        if method.as_ref().is_some_and(|method| method.text == "reg") {
+            let message = "a regular expression has no variables";
+            return Err(arg.refuse(message, "str, beg, end or sub as method"));
+        }
+        aside.text(&arg, slot)?;
     }
     let wanted = arg.text.to_owned();
     Ok(match method.as_ref().map_or("str", |method| method.text) {

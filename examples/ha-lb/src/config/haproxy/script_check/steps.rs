@@ -1,14 +1,22 @@
 //! The lines that `tcp-check` and `http-check` have in common.
 
-use lb_core::health::{
-    CheckStatus,
-    script::{Act, Connect, Expect, Pattern, Report, Step, StepTls},
+use lb_core::{
+    expr::{Definitions, Written},
+    health::{
+        CheckStatus,
+        script::{
+            Act, Connect, Expect, Formatted, Live, Pattern, Report, Slot, Source, Step, StepTls,
+        },
+    },
+    request::Assignment,
+    rules::RuleError,
 };
 
 use crate::config::{
-    diagnostic::Span,
+    diagnostic::{Diagnostic, Span},
     haproxy::{
         args::{Arg, Args, Context, Parsed},
+        bind, server,
         tls::spoken,
         value,
     },
@@ -25,6 +33,87 @@ pub(in crate::config::haproxy) struct Steps {
     lines: u32,
     /// A line with a comment alone, for the next step.
     comment: Option<String>,
+}
+
+/// What a line says beside what its step does.
+#[derive(Debug, Default)]
+pub(in crate::config::haproxy) struct Aside {
+    /// `comment`.
+    pub(in crate::config::haproxy) comment: Option<String>,
+    /// What is filled in for each check.
+    pub(in crate::config::haproxy) live: Vec<Live>,
+}
+
+impl Aside {
+    /// A text that may hold variables; with them it is filled in at `slot`.
+    pub(in crate::config::haproxy) fn text<'l>(
+        &mut self,
+        arg: &Arg<'l>,
+        slot: Slot,
+    ) -> Parsed<&'l str> {
+        if arg.text.contains('%') {
+            let source = Source::Format(format(arg)?);
+            self.live.push(Live { slot, source });
+        }
+        Ok(arg.text)
+    }
+
+    /// An expression, of which the value is filled in at `slot`.
+    fn expression(&mut self, arg: &Arg<'_>, slot: Slot) -> Parsed<()> {
+        let source = Source::Expr(written(arg)?);
+        self.live.push(Live { slot, source });
+        Ok(())
+    }
+}
+
+fn format(arg: &Arg<'_>) -> Parsed<Formatted> {
+    Formatted::parse(arg.text).map_err(|error| wrong(arg, error))
+}
+
+fn written(arg: &Arg<'_>) -> Parsed<Written> {
+    Written::parse(arg.text, &Definitions::default()).map_err(|error| wrong(arg, error))
+}
+
+fn wrong(arg: &Arg<'_>, error: RuleError) -> Box<Diagnostic> {
+    let mut finding = Diagnostic::error(arg.span.clone(), error.message);
+    finding.expected = error.expected;
+    Box::new(finding)
+}
+
+/// `set-var(NAME[,CONDITION...])`, `set-var-fmt(...)` and `unset-var(...)`; `None` for other words.
+pub(in crate::config::haproxy) fn variable(
+    word: &Arg<'_>,
+    args: &mut Args<'_>,
+) -> Option<Parsed<Act>> {
+    let (action, rest) = word.text.split_once('(')?;
+    if !matches!(action, "set-var" | "set-var-fmt" | "unset-var") {
+        return None;
+    }
+    let mut read = || {
+        let name = rest.strip_suffix(')').ok_or_else(|| {
+            word.refuse(
+                format!("'{}' misses its variable", word.text),
+                "a variable in parentheses",
+            )
+        })?;
+        let to = Assignment::of_check(name).map_err(|error| wrong(word, error))?;
+        Ok(match action {
+            "unset-var" if to.is_conditional() => {
+                let message = "'unset-var' takes no conditions";
+                return Err(word.refuse(message, "a variable in parentheses"));
+            }
+            "unset-var" => Act::Unset(to),
+            "set-var" => {
+                let value = args.need(action, "an expression")?;
+                Act::Set(to, Source::Expr(written(&value)?))
+            }
+            _ => {
+                let value = args.need(action, "a text")?;
+                Act::Set(to, Source::Format(format(&value)?))
+            }
+        })
+    };
+    Some(read())
 }
 
 impl Steps {
@@ -57,34 +146,43 @@ impl Steps {
         &mut self,
         word: &Arg<'_>,
         act: Act,
-        comment: Option<String>,
+        aside: Aside,
     ) -> Parsed<()> {
-        let begins = matches!(self.steps.first().map(|s| &s.act), Some(Act::Connect(_)));
-        if matches!(act, Act::Connect(_)) && !self.steps.is_empty() && !begins {
+        let first = self.real().next();
+        if act.is_connect() && first.is_some_and(|first| !first.is_connect()) {
             return Err(word.refuse(
                 "the first step of a check with a 'connect' must be a 'connect'",
                 "a connect before the other steps",
             ));
         }
         self.lines += 1;
-        let remark = self.comment.take();
+        let remark = match act.is_of_variables() {
+            true => None,
+            false => self.comment.take(),
+        };
         self.steps.push(Step {
             number: self.lines,
-            comment: comment.or(remark),
+            comment: aside.comment.or(remark),
             act,
+            live: aside.live,
         });
         Ok(())
     }
 
+    /// What is done but for variables.
+    fn real(&self) -> impl DoubleEndedIterator<Item = &Act> {
+        let acts = self.steps.iter().map(|step| &step.act);
+        acts.filter(|act| !act.is_of_variables())
+    }
+
     /// Whether nothing but perhaps a connection is there yet.
     pub(in crate::config::haproxy) fn begins(&self) -> bool {
-        self.steps.len() <= 1 && self.is_connected()
+        self.real().count() <= 1 && self.is_connected()
     }
 
     /// Whether a connection was just made, if only that at the beginning.
     pub(in crate::config::haproxy) fn is_connected(&self) -> bool {
-        let last = self.steps.last().map(|step| &step.act);
-        matches!(last, None | Some(Act::Connect(_)))
+        self.real().next_back().is_none_or(Act::is_connect)
     }
 
     /// The steps.
@@ -96,15 +194,17 @@ impl Steps {
 /// `connect ...`.
 pub(in crate::config::haproxy) fn connect(
     args: &mut Args<'_>,
-    comment: &mut Option<String>,
+    aside: &mut Aside,
     context: &mut Context<'_>,
 ) -> Parsed<Connect> {
     let mut connect = Connect::default();
+    let mut port = None;
     let (mut ssl, mut tls) = (false, StepTls::default());
     while let Some(word) = args.take() {
         match word.text {
             "default" => connect.as_server = true,
             "linger" => connect.linger = true,
+            "send-proxy" => connect.send_proxy = true,
             "ssl" => ssl = true,
             "sni" => tls.sni = Some(args.need("sni", "a host name")?.text.to_owned()),
             "alpn" => {
@@ -113,32 +213,31 @@ pub(in crate::config::haproxy) fn connect(
             }
             "port" => {
                 let arg = args.need("port", "a port")?;
-                let number = value::number(&arg, "port", 1, 65_535)?;
-                connect.port = u16::try_from(number).ok();
+                match arg.text.starts_with(|first: char| first.is_ascii_digit()) {
+                    true => port = Some(server::port(&arg)?),
+                    false => aside.expression(&arg, Slot::Port)?,
+                }
             }
             "addr" => {
                 let arg = args.need("addr", "an IP address")?;
-                let addr = arg.text.parse();
-                connect.addr =
-                    Some(addr.map_err(|_| arg.refuse("not an address", "an IP address"))?);
+                let (addr, behind) = server::address_of(&arg, context)?;
+                connect.addr = Some(addr);
+                connect.port = behind;
             }
-            "comment" => *comment = Some(args.need("comment", "a text")?.text.to_owned()),
+            "comment" => aside.comment = Some(args.need("comment", "a text")?.text.to_owned()),
             "proto" => {
-                args.need(word.text, "its value")?;
-                context.warn(
-                    word.span,
-                    format!("'{}' is ignored", word.text),
-                    "the check speaks as its steps say",
-                );
+                let arg = args.need("proto", "a protocol")?;
+                connect.protocol = Some(bind::protocol(&arg)?);
             }
             _ => {
                 return Err(word.refuse(
                     "this word of 'connect' is not supported",
-                    "default, port, addr, ssl, sni, alpn, linger or comment",
+                    "default, port, addr, send-proxy, ssl, sni, alpn, proto, linger or comment",
                 ));
             }
         }
     }
+    connect.port = port.or(connect.port);
     connect.tls = ssl.then_some(tls);
     Ok(connect)
 }
@@ -146,9 +245,9 @@ pub(in crate::config::haproxy) fn connect(
 /// `expect [options] [!] <match> <pattern>`; `pattern` reads the match.
 pub(in crate::config::haproxy) fn expect<'l>(
     args: &mut Args<'l>,
-    comment: &mut Option<String>,
+    aside: &mut Aside,
     matches: &str,
-    pattern: impl Fn(&Arg<'l>, &mut Args<'l>) -> Parsed<Pattern>,
+    pattern: impl Fn(&Arg<'l>, &mut Args<'l>, &mut Aside) -> Parsed<Pattern>,
 ) -> Parsed<Expect> {
     use CheckStatus as S;
     const OK: &[S] = &[S::L7Ok, S::L7OkConditional, S::L6Ok, S::L4Ok];
@@ -166,7 +265,11 @@ pub(in crate::config::haproxy) fn expect<'l>(
         let word = args.need("expect", matches)?;
         match word.text {
             "!" => expect.negated = true,
-            "comment" => *comment = Some(args.need("comment", "a text")?.text.to_owned()),
+            "comment" => aside.comment = Some(args.need("comment", "a text")?.text.to_owned()),
+            "status-code" => {
+                let arg = args.need("status-code", "an expression")?;
+                aside.expression(&arg, Slot::Code)?;
+            }
             "min-recv" => {
                 let value = args.need("min-recv", "a number of bytes")?;
                 expect.min_recv = match value.text {
@@ -177,15 +280,15 @@ pub(in crate::config::haproxy) fn expect<'l>(
             "ok-status" => expect.ok = status(args, OK)?,
             "error-status" => error = Some(status(args, ERROR)?),
             "tout-status" => expect.timeout = status(args, TIMEOUT)?,
-            "on-success" => expect.on_success = report(args)?,
-            "on-error" => expect.on_error = report(args)?,
+            "on-success" => expect.on_success = report(args, aside, Slot::OnSuccess)?,
+            "on-error" => expect.on_error = report(args, aside, Slot::OnError)?,
             _ => {
                 let mut word = word;
                 while let Some(rest) = word.text.strip_prefix('!') {
                     expect.negated = !expect.negated;
                     word.text = rest;
                 }
-                let usual = Expect::new(pattern(&word, args)?);
+                let usual = Expect::new(pattern(&word, args, aside)?);
                 return Ok(Expect {
                     error: error.unwrap_or(usual.error),
                     pattern: usual.pattern,
@@ -205,18 +308,7 @@ fn status(args: &mut Args<'_>, allowed: &[CheckStatus]) -> Parsed<CheckStatus> {
     })
 }
 
-fn report(args: &mut Args<'_>) -> Parsed<Report> {
+fn report(args: &mut Args<'_>, aside: &mut Aside, slot: Slot) -> Parsed<Report> {
     let arg = args.need("expect", "a text")?;
-    Ok(Report::Text(constant(&arg)?.to_owned()))
-}
-
-/// Log formats here have no variables.
-pub(in crate::config::haproxy) fn constant<'l>(arg: &Arg<'l>) -> Parsed<&'l str> {
-    if arg.text.contains('%') {
-        return Err(arg.refuse(
-            "variables in texts of checks are not supported",
-            "a text without %",
-        ));
-    }
-    Ok(arg.text)
+    Ok(Report::Text(aside.text(&arg, slot)?.to_owned()))
 }

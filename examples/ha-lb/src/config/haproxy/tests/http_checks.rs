@@ -132,6 +132,7 @@ fn a_second_request_has_a_connection_of_its_own() {
         Act::Request(_) => "send",
         Act::Expect(_) => "expect",
         Act::Send(_) => "bytes",
+        Act::Set(..) | Act::Unset(_) => "variable",
     });
     let wanted = ["connect", "send", "expect", "connect", "send", "expect"];
     assert_eq!(kinds.collect::<Vec<_>>(), wanted);
@@ -195,7 +196,14 @@ fn expectations_of_every_kind() {
         ("hdr value x", "a header is looked for by its name"),
         ("hdr name -m odd x", "unknown method of comparing"),
         ("body x", "this kind of expectation is not supported"),
-        ("on-error %[srv_name] status 200", "variables in texts"),
+        (
+            "on-error %[nothing] status 200",
+            "unknown fetch method 'nothing'",
+        ),
+        (
+            "hdr name-lf -m reg %[srv_name]",
+            "a regular expression has no variables",
+        ),
     ] {
         let said = findings(&pair(
             "",
@@ -211,4 +219,33 @@ fn the_flags_of_a_check_are_kept() {
     assert!(flags.send_state && flags.disable_on_404);
     let none = script("option httpchk");
     assert!(!none.send_state && !none.disable_on_404);
+}
+
+#[test]
+fn variables_stand_before_and_between_the_steps() {
+    let script = script(
+        "option httpchk GET /a\n http-check set-var(check.p) str(/b)\n http-check connect\n \
+         http-check unset-var(proc.x)\n http-check send uri-lf %[var(check.p)]\n http-check expect status 200\n \
+         http-check connect\n http-check send uri /c",
+    );
+    let live: Vec<usize> = script.steps.iter().map(|step| step.live.len()).collect();
+    // The target of the first request; and what is not said of the last answer is expected.
+    assert_eq!(live, [0, 0, 0, 1, 0, 0, 0, 0]);
+    assert_eq!(request(&script, 0).method, "GET");
+    assert!(matches!(
+        script.steps.last().map(|step| &step.act),
+        Some(Act::Expect(_))
+    ));
+    for (lines, message) in [
+        ("http-check set-var(txn.a) int(1)", "no variable of a check"),
+        ("http-check set-var(check.a", "misses its variable"),
+        ("http-check unset-var(check.a,ifset)", "takes no conditions"),
+        (
+            "http-check set-var(check.a) odd()",
+            "unknown fetch method 'odd'",
+        ),
+    ] {
+        let said = findings(&pair("", &format!("option httpchk\n {lines}")));
+        assert!(said[0].contains(message), "{lines}: {said:?}");
+    }
 }

@@ -148,7 +148,7 @@ fn checks_that_speak_a_protocol_are_scripts() {
             "verified by nobody",
         ),
         ("tcp-check connect via-socks4", "is not supported"),
-        ("tcp-check set-var(check.x) int(1)", "is not supported"),
+        ("tcp-check set-var(txn.x) int(1)", "no variable of a check"),
         ("tcp-check send-binary 5", "not pairs"),
         ("tcp-check expect rstring (", "not a regular expression"),
         ("tcp-check expect ok-status L7RSP string x", "not a status"),

@@ -89,9 +89,7 @@ impl Runtime {
         let uses = done.map_err(refused)?;
         work.unused
             .remove(&(TlsKind::Certificate as u8, file.into()));
-        for (kind, path) in known.asked.take() {
-            work.unused.remove(&(kind, path));
-        }
+        known.were_taken(work);
         tracing::info!("certificate {file} was added to {list}");
         Ok(format!(
             "Inserting certificate '{file}' in crt-list '{list}'{}\nSuccess!\n",
@@ -168,7 +166,7 @@ impl Runtime {
 }
 
 /// What nobody uses any more may be used again.
-fn keep(before: &TlsFiles, now: &TlsFiles, work: &mut Work) {
+pub(in crate::admin::runtime::execute) fn keep(before: &TlsFiles, now: &TlsFiles, work: &mut Work) {
     let kinds = [
         (
             TlsKind::Certificate,
@@ -204,7 +202,7 @@ fn name(given: &TlsCertificate) -> String {
 }
 
 /// The files that are known at run time, in the place of those on disk.
-struct Known {
+pub(in crate::admin::runtime::execute) struct Known {
     files: TlsFiles,
     unused: Vec<((u8, PathBuf), TlsContent)>,
     /// Those of `unused` that were read.
@@ -213,7 +211,7 @@ struct Known {
 }
 
 impl Known {
-    fn new(files: TlsFiles, work: &Work) -> Self {
+    pub(in crate::admin::runtime::execute) fn new(files: TlsFiles, work: &Work) -> Self {
         let unused = work.unused.iter();
         let unused = unused.filter_map(|(key, content)| Some((key.clone(), content.clone()?)));
         Self {
@@ -221,6 +219,13 @@ impl Known {
             unused: unused.collect(),
             asked: RefCell::default(),
             missing: RefCell::default(),
+        }
+    }
+
+    /// What was read is in use from now on.
+    pub(in crate::admin::runtime::execute) fn were_taken(&self, work: &mut Work) {
+        for key in self.asked.take() {
+            work.unused.remove(&key);
         }
     }
 

@@ -11,6 +11,8 @@ use In::{Backend, Frontend};
 pub(super) const GLOBALS: &[&str] = &[
     "chroot /var/lib/haproxy",
     "daemon",
+    "fd-hard-limit 5000",
+    "h2-workaround-bogus-websocket-clients",
     "description my balancer",
     "group haproxy",
     "gid 7",
@@ -100,6 +102,7 @@ pub(super) const PROXIES: &[(In, &str)] = &[
     (Frontend, "id 77"),
     (Frontend, "log 10.0.0.1 local1 notice err"),
     (Frontend, "log-format %ci:%cp\\ %ST"),
+    (Frontend, "error-log-format %ci:%cp\\ %[fc_err]"),
     (Frontend, "log-tag web"),
     (Frontend, "log-format-sd [x@1]"),
     (Backend, "load-server-state-from-file local"),
@@ -171,6 +174,8 @@ pub(super) const OPTION_LINES: &[(In, &str)] = &[
     (Frontend, "httpclose"),
     (Frontend, "httplog"),
     (Frontend, "httplog clf"),
+    (Frontend, "httpslog"),
+    (Frontend, "logasap"),
     (Backend, "log-health-checks"),
     (Frontend, "log-separate-errors"),
     (Backend, "persist"),
@@ -326,6 +331,9 @@ pub(super) const SERVER_WORDS: &[&str] = &[
     "source 10.0.0.9",
     "weight 10",
     "proto h2",
+    "check-send-proxy",
+    "no-check-send-proxy",
+    "check-proto h2",
 ];
 
 /// Words about TLS to servers, and what stands before them.
@@ -428,6 +436,7 @@ pub(super) const NO_EFFECT: &[&str] = &[
     "no-send-proxy-v2-ssl-cn",
     "no-send-proxy",
     "no-send-proxy-v2",
+    "no-check-send-proxy",
     "default-server",
     "http-check",
     "zero-warning",
