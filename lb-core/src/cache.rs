@@ -1,6 +1,7 @@
 //! `cache` sections: small responses kept in memory and shared by every worker (manual 6; RFC 9111).
 //!
-//! Keys are whole (host and target), so that no resource can be taken for another one. Everything that is kept, and
+//! Keys are whole (host and target), and not their hashes. The scheme is no part of them, as in HAProxy: pages that differ
+//! by it need a cache of their own. Everything that is kept, and
 //! what is still on its way into the cache, is charged to `total-max-size` in blocks of 1 kB; what was used longest ago
 //! goes first. Nobody but `cache-use`, `cache-store` and responses that are being kept takes the lock.
 //!

@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use chrono::NaiveDateTime;
 
-use crate::head::HeadRef;
+use crate::{expr::fetch::target, head::HeadRef};
 
-/// The members of a list; commas in quotes are a part of theirs.
+/// The members of a list of names or entity tags; commas in quotes are a part of theirs. A backslash is one: tags know
+/// no quoted pairs (RFC 9110 §8.8.3).
 pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     let outside = move |byte: &u8| {
@@ -17,10 +18,11 @@ pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     members.filter(|member| !member.is_empty())
 }
 
-/// Names and values of `Cache-Control`, without quotes.
+/// Names and values of `Cache-Control`, without quotes; quoted pairs are heeded.
 pub(super) fn directives(head: HeadRef<'_>) -> impl Iterator<Item = (&[u8], &[u8])> {
     head.values(b"cache-control")
-        .flat_map(members)
+        .flat_map(target::members)
+        .filter(|member| !member.is_empty())
         .map(|member| {
             let at = memchr::memchr(b'=', member).unwrap_or(member.len());
             let (name, value) = member.split_at(at);
@@ -35,6 +37,12 @@ pub(super) fn directives(head: HeadRef<'_>) -> impl Iterator<Item = (&[u8], &[u8
 /// Whether `Cache-Control` has a directive.
 pub(super) fn says(head: HeadRef<'_>, directive: &[u8]) -> bool {
     directives(head).any(|(name, _)| name.eq_ignore_ascii_case(directive))
+}
+
+/// Whether a quote in `Cache-Control` has no end: nobody knows which directives it hides.
+pub(super) fn hides_directives(head: HeadRef<'_>) -> bool {
+    head.values(b"cache-control")
+        .any(|value| !target::is_balanced(value))
 }
 
 /// A number of seconds; one that is too great is the greatest (RFC 9111 §1.2.2).
@@ -73,6 +81,8 @@ mod tests {
         assert_eq!(taken(b" a ,, b=\"x, y\" ,"), [&b"a"[..], b"b=\"x, y\""]);
         assert_eq!(taken(b""), [b""; 0]);
         assert_eq!(taken(b"W/\"1,2\", \"3\""), [&b"W/\"1,2\""[..], b"\"3\""]);
+        let tags = br#""a\", "b""#;
+        assert_eq!(taken(tags), [&br#""a\""#[..], br#""b""#]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     CacheConfig,
-    fields::{date, directives, members, says, seconds},
+    fields::{date, directives, hides_directives, members, says, seconds},
     wish::{Question, Selecting, codings_of},
 };
 use crate::head::{Head, HeadMut, HeadRef};
@@ -144,7 +144,7 @@ fn is_forbidden(response: HeadRef<'_>) -> bool {
             && !says(response, b"public")
             && !says(response, b"s-maxage")
     };
-    says_no || old() || personal()
+    says_no || hides_directives(response) || old() || personal()
 }
 
 /// `s-maxage`, else `max-age`, else what `Expires` comes to; the least of contradicting ones.

@@ -106,6 +106,7 @@ fn what_is_meant_for_everybody_and_for_later_is_kept() {
             ("set-cookie", "a=b"),
         ],
         &[("cache-control", "ext=\"no-store, private\", max-age=5")],
+        &[("cache-control", r#"ext="a\", private, b", max-age=5"#)],
     ] {
         assert!(is_kept(200, fields), "{fields:?}");
     }
@@ -135,6 +136,12 @@ fn what_is_not_is_not() {
             200,
             &[("cache-control", "max-age=5, no-cache=\"set-cookie\"")],
         ),
+        (
+            200,
+            &[("cache-control", r#"max-age=5, ext="a\"b", private"#)],
+        ),
+        (200, &[("cache-control", r#"max-age=5, ext="a, b"#)]),
+        (200, &[("cache-control", r#"max-age=5, ext="a\""#)]),
         (200, &[fresh, ("pragma", "no-cache")]),
         (200, &[fresh, ("set-cookie", "a=b")]),
         (200, &[fresh, ("age", "5")]),
@@ -253,6 +260,36 @@ fn hosts_and_targets_are_told_apart_and_their_forms_are_not() {
             "{target}"
         );
     }
+}
+
+#[test]
+fn a_host_does_not_reach_into_the_path() {
+    let (cache, now) = (cache(|_| {}), test_clock::now());
+    let asked = |host: &str, target: &str| {
+        let mut request = head(&[("host", host)]);
+        let mut edit = HeadMut::new(&mut request, b"");
+        edit.set_method(b"GET");
+        edit.set_target(target.as_bytes());
+        request
+    };
+    let answer = response(200, &[("cache-control", "max-age=5")]);
+    exchange(&cache, now, &asked("h/a", "/b"), &answer, b"");
+    assert!(found(&cache, now, &asked("h/a", "/b")).is_some());
+    assert!(found(&cache, now, &asked("h", "/a/b")).is_none());
+}
+
+#[test]
+fn a_content_counts_even_if_the_head_does_not_tell_of_it() {
+    let (cache, now) = (cache(|_| {}), test_clock::now());
+    let get = request("GET", "/", &[]);
+    let answer = response(200, &[("cache-control", "max-age=5")]);
+    exchange(&cache, now, &get, &answer, b"body");
+    let mut visit = Visit::default();
+    visit.note_content(true);
+    visit.look(&cache, now, HeadRef::new(&get, b""));
+    assert!(visit.found().is_none());
+    visit.store(&cache, (now, date()), HeadRef::new(&answer, b""));
+    assert!(visit.take_candidates().is_empty());
 }
 
 #[test]

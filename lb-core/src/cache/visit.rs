@@ -15,6 +15,7 @@ pub struct Visit {
     found: Option<Found>,
     candidates: Vec<Candidate>,
     lookups: u32,
+    has_content: bool,
 }
 
 /// What answers a request.
@@ -29,6 +30,11 @@ pub struct Found {
 }
 
 impl Visit {
+    /// Whether the request came with a content: nothing is looked up or kept for it then.
+    pub(crate) fn note_content(&mut self, has_content: bool) {
+        self.has_content = has_content;
+    }
+
     /// `cache-use`: looks for the request, as it is now, unless something was found already.
     pub fn look(&mut self, cache: &Arc<Cache>, now: Instant, request: HeadRef<'_>) {
         if self.found.is_some() {
@@ -38,7 +44,7 @@ impl Visit {
         match &mut self.question {
             Some(question) if varies => question.note_selecting(request),
             Some(_) => {}
-            None => self.question = Question::of(request, varies),
+            None => self.question = Question::of(request, varies, self.has_content),
         }
         let Some(question) = self.question.as_ref().filter(|q| q.is_served()) else {
             return;

@@ -1,6 +1,6 @@
 //! What a request says to a cache.
 
-use super::fields::{directives, members, says, seconds};
+use super::fields::{directives, hides_directives, members, says, seconds};
 use crate::{
     compression::weight_of,
     expr::fetch::target::{authority, split},
@@ -55,14 +55,16 @@ pub(super) struct Selecting {
 }
 
 impl Question {
-    /// Of a request; `None` if it cannot be one. `varies`: what responses may vary by is noted, too.
-    pub fn of(request: HeadRef<'_>, varies: bool) -> Option<Self> {
+    /// Of a request; `None` if it cannot be one. `varies`: what responses may vary by is noted, too. `has_content`: it came
+    /// with a content, whatever rules have made of its head.
+    pub fn of(request: HeadRef<'_>, varies: bool, has_content: bool) -> Option<Self> {
         let key = key(request)?;
         let method = request.method();
         let (get, head) = (method == b"GET", method == b"HEAD");
         let safe = get || head || matches!(method, b"OPTIONS" | b"TRACE");
         // A content may decide about the answer and is no part of the key.
-        let has_content = request.value(b"transfer-encoding").is_some()
+        let has_content = has_content
+            || request.value(b"transfer-encoding").is_some()
             || request
                 .values(b"content-length")
                 .any(|v| seconds(v) != Some(0));
@@ -76,7 +78,7 @@ impl Question {
         let mut question = Self {
             key: key.into(),
             served: served.then(|| oldest.next().unwrap_or(u64::MAX)),
-            stored: shared && get && !says(request, b"no-store"),
+            stored: shared && get && !forbids_keeping(request),
             changes: !safe,
             selecting: None,
         };
@@ -125,6 +127,11 @@ impl Question {
     }
 }
 
+/// RFC 9111 §5.2.1.5.
+fn forbids_keeping(request: HeadRef<'_>) -> bool {
+    says(request, b"no-store") || hides_directives(request)
+}
+
 /// RFC 9111 §5.2.1.4 and §5.4.
 fn wants_it_fresh(request: HeadRef<'_>) -> bool {
     let old = || {
@@ -133,14 +140,15 @@ fn wants_it_fresh(request: HeadRef<'_>) -> bool {
                 .values(b"pragma")
                 .any(|v| v.eq_ignore_ascii_case(b"no-cache"))
     };
-    says(request, b"no-cache") || says(request, b"no-store") || old()
+    says(request, b"no-cache") || forbids_keeping(request) || old()
 }
 
-/// What names a resource.
+/// What names a resource: a byte that neither part can have stands between host and path.
 fn key(request: HeadRef<'_>) -> Option<Vec<u8>> {
     let target = request.target();
     let host = authority(target).or_else(|| request.value(b"host"))?;
     let mut key = host.to_ascii_lowercase();
+    key.push(0);
     let path = target.get(split(target).origin.len()..).unwrap_or_default();
     if !path.starts_with(b"/") {
         key.push(b'/');

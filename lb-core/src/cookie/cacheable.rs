@@ -1,6 +1,7 @@
 //! Responses whose cookie a cache on the way could keep and hand to others (`option checkcache`).
 
 use crate::{
+    expr::fetch::target::members,
     head::HeadRef,
     http1::{Method, is_token},
 };
@@ -61,16 +62,6 @@ fn forbids(member: &[u8]) -> bool {
     let (front, behind) = member.split_at(member.len().min(COOKIE.len()));
     let whole = behind.first().is_some_and(|b| !is_token(&[*b]));
     WORDS.iter().any(is) || front.eq_ignore_ascii_case(COOKIE) && whole
-}
-
-/// Members of a list; a comma inside quotes does not separate.
-fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut quoted = false;
-    let pieces = list.split(move |b| {
-        quoted ^= *b == b'"';
-        *b == b',' && !quoted
-    });
-    pieces.map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]
@@ -144,6 +135,18 @@ mod tests {
                 Method::Get,
                 200,
                 &[COOKIE, TAG, "Cache-Control: no-cache=\"x, private\""],
+                true,
+            ),
+            (
+                Method::Get,
+                200,
+                &[COOKIE, TAG, r#"Cache-Control: ext="a\"b", private"#],
+                false,
+            ),
+            (
+                Method::Get,
+                200,
+                &[COOKIE, TAG, r#"Cache-Control: ext="a\", private, b""#],
                 true,
             ),
         ] {

@@ -124,11 +124,6 @@ impl Flow {
         &mut self.ahead
     }
 
-    /// Nothing more is moved until the next beginning.
-    pub(super) fn release_pipe(&mut self) {
-        self.pipe = None;
-    }
-
     /// Writes another head in place of the one that goes first; what was put behind that stays.
     pub(super) fn replace_head(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let end = memchr::memmem::find(&self.ahead, b"\r\n\r\n").map_or(0, |at| at + 4);

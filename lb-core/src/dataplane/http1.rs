@@ -28,7 +28,7 @@ use crate::{
     compression::{self, Compression},
     config::Protocol,
     head::Head,
-    http1::{Leniency, Limits, Method, RequestDecoder, ResponseDecoder},
+    http1::{Body, Leniency, Limits, Method, RequestDecoder, ResponseDecoder},
     rules::Persist,
 };
 
@@ -111,10 +111,11 @@ impl Exchange {
         }
     }
 
-    /// Gives back what only a transfer needs: pipes are descriptors, and one that was left has bytes in it.
+    /// Forgets what is left of a transfer: the next exchange, which may be another client's, begins with nothing, and
+    /// pipes and compressors are few.
     fn rest(&mut self) {
-        self.up.release_pipe();
-        self.down.release_pipe();
+        self.up.restart(Body::Done);
+        self.down.restart(Body::Done);
     }
 }
 

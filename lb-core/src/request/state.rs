@@ -40,6 +40,8 @@ pub struct RuleState {
     pub(crate) awaiting: u32,
     /// Rewrites of the list of rules that is evaluated may fail (`strict-mode off`).
     pub(crate) lenient: bool,
+    /// The request came with a content, whatever rules have made of its head since.
+    pub(crate) has_content: bool,
     /// Memory for values that are being built.
     pub(crate) scratch: Vec<u8>,
 }
@@ -59,6 +61,7 @@ impl RuleState {
         self.last_rule = None;
         self.trackers.end_stream();
         self.awaiting = 0;
+        self.has_content = false;
     }
 
     /// The value of the variable `name`, its scope included.
@@ -395,7 +398,10 @@ impl RuleState {
 
     /// What caches have to do with the request, to be added to.
     pub(crate) fn visit(&mut self) -> &mut Visit {
-        self.marked().cache.get_or_insert_default()
+        let has_content = self.has_content;
+        let visit = self.marked().cache.get_or_insert_default();
+        visit.note_content(has_content);
+        visit
     }
 
     #[cfg(feature = "tokio")]

@@ -365,3 +365,33 @@ fn rules_behind_the_cache_have_their_say_about_what_comes_from_it() {
     drop(client);
     plane.stop();
 }
+
+#[test]
+fn a_content_that_rules_hide_is_no_request_of_its_own() {
+    let asked = Arc::default();
+    let origin = origin(&asked);
+    let cache = cache(|_| {});
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.rules = rules(|rules| {
+        rules
+            .http_request(&["del-header", "content-length"])
+            .unwrap();
+        caches(rules, &cache);
+    });
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    ask(&mut client, &get("/length/7", ""));
+    let hidden = get("/length/9", "");
+    let length = format!("Content-Length: {}\r\n", hidden.len());
+    let request = get("/length/7", &length) + &hidden;
+    let (head, content) = ask(&mut client, &request);
+    assert_eq!(field(&head, "x-hit"), Some("0,"), "{head}");
+    assert_eq!(content, b"abcdefg");
+    // The next answer is that to the next request, from the cache.
+    let (head, content) = ask(&mut client, &get("/length/7", ""));
+    assert_eq!(field(&head, "x-hit"), Some("1,c"), "{head}");
+    assert_eq!(content, b"abcdefg");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    drop(client);
+    plane.stop();
+}

@@ -300,6 +300,25 @@ fn no_server_at_all_gives_503_without_one() {
 }
 
 #[test]
+fn what_a_client_left_of_a_response_costs_the_next_one_nothing() {
+    // More than sockets hold: the client leaves within it.
+    let origin = Origin::http(|_| ok(&"x".repeat(30_000_000)));
+    let plane = start(&origin, |_| {});
+    for _ in 0..3 {
+        let mut client = plane.connect();
+        client.write_all(GET.as_bytes()).unwrap();
+        read_head(&mut client);
+        drop(client);
+        assert_eq!(plane.entry().flags, "CD--");
+        // An answer that no server gives, with the same memory.
+        let answer = ask(&mut plane.connect(), "NO REQUEST\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
+        assert_eq!(plane.entry().flags, "PR--");
+    }
+    plane.stop();
+}
+
+#[test]
 fn a_kept_connection_that_died_costs_no_request() {
     // Each connection serves two requests and is then closed without a word.
     let origin = Origin::new(|mut stream| {

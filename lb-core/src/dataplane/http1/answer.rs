@@ -327,19 +327,20 @@ async fn stream(
     }
 }
 
-/// Sends the early hints of the rules (RFC 8297), if the client knows interim responses.
-pub(super) async fn send_hints(connection: &mut Connection, x: &mut Exchange) {
+/// Sends the early hints of the rules (RFC 8297), if the client knows interim responses; false if it did not take them.
+pub(super) async fn send_hints(connection: &mut Connection, x: &mut Exchange) -> bool {
     let hints = std::mem::take(&mut connection.state.marked().hints);
     if x.request.version == Version::Http10 {
-        return;
+        return true;
     }
     let out = x.down.restart(Body::Done);
     out.extend_from_slice(b"HTTP/1.1 103 Early Hints\r\n");
     out.extend_from_slice(&hints);
     out.extend_from_slice(b"\r\n");
     x.trace.bytes_read += size_of_answer(out);
-    flush(connection, x).await;
+    let taken = flush(connection, x).await;
     x.down.restart(Body::Done);
+    taken
 }
 
 /// Sends what lies in `x.down`; false if the client did not take it.

@@ -6,7 +6,7 @@ use super::{
     Exchange, Next,
     answer::flush,
     forward::choose_compression,
-    reply::{Ruled, ruled},
+    reply::{Ruled, rewrite_failed, ruled},
 };
 use crate::{
     cache::{Found, Object},
@@ -63,6 +63,8 @@ pub(super) async fn serve(
         _ => Framing::Length(object.body().len() as u64),
     };
     let stays = client_stays(summary, framing, frontend.http_mode)
+        // A content that was not read would be taken for the next request.
+        && summary.framing.is_empty()
         && connection.member.order() < Order::Finish
         && !connection.client.ended;
     let option = match stays {
@@ -138,7 +140,11 @@ fn apply_rules(
     let (info, state) = (&connection.info, &mut connection.state);
     for proxy in proxies.into_iter().flatten() {
         let rules = &proxy.rules;
-        let _ = rules.on_after_response(clock::recent(), info, Some(request), &mut head, state);
+        let now = clock::recent();
+        let verdict = rules.on_after_response(now, info, Some(request), &mut head, state);
+        if verdict == ResponseVerdict::Fail {
+            return Ruled::Answered(rewrite_failed(connection, x));
+        }
     }
     Ruled::Passes
 }

@@ -50,6 +50,7 @@ pub(super) async fn prepare(
 ) -> Prepared {
     let listener = std::rc::Rc::clone(&connection.listener);
     let frontend = listener.frontend.config();
+    connection.state.has_content = !summary.framing.is_empty();
     if !passes_as_it_is(connection, x, frontend)
         && let Some(done) = apply(connection, x, frontend, summary).await
     {
@@ -176,8 +177,8 @@ async fn apply(
             verdict => break verdict,
         }
     };
-    if connection.state.has_hints() {
-        Box::pin(answer::send_hints(connection, x)).await;
+    if connection.state.has_hints() && !Box::pin(answer::send_hints(connection, x)).await {
+        return Some(Prepared::Drop);
     }
     match verdict {
         RequestVerdict::Continue => {

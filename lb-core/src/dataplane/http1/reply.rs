@@ -318,7 +318,7 @@ fn check_cache(
 }
 
 /// A rule could not rewrite a response that was not to go on without.
-fn rewrite_failed(connection: &mut Connection, x: &mut Exchange) -> Answer {
+pub(super) fn rewrite_failed(connection: &mut Connection, x: &mut Exchange) -> Answer {
     x.trace.end_with(b'P', b'H');
     connection.count_internal_error(x.trace.backend);
     Answer::Page(500)

@@ -89,6 +89,21 @@ fn comma(value: &[u8]) -> Option<usize> {
     commas(value).next()
 }
 
+/// Whether every quote has its end.
+pub(crate) fn is_balanced(value: &[u8]) -> bool {
+    let mut quoted = false;
+    let mut escaped = false;
+    for byte in value {
+        let was_escaped = std::mem::take(&mut escaped);
+        match byte {
+            b'\\' if quoted && !was_escaped => escaped = true,
+            b'"' if !was_escaped => quoted = !quoted,
+            _ => {}
+        }
+    }
+    !quoted
+}
+
 /// Commas outside quotes.
 fn commas(value: &[u8]) -> impl Iterator<Item = usize> + '_ {
     let mut quoted = false;
@@ -209,6 +224,16 @@ mod tests {
         backward.reverse();
         assert_eq!(backward, expected);
         assert_eq!(members(b"").count(), 1);
+    }
+
+    #[test]
+    fn quotes_without_an_end_are_seen() {
+        for whole in [&b""[..], b"a", br#"a="b""#, br#"a="b\"c", d"#, br#"a="\\""#] {
+            assert!(is_balanced(whole), "{whole:?}");
+        }
+        for open in [&b"\""[..], br#"a="b"#, br#"a="b\""#, br#"a="b", c=""#] {
+            assert!(!is_balanced(open), "{open:?}");
+        }
     }
 
     #[test]
