@@ -147,6 +147,8 @@ pub struct Daemon {
     waiting: Vec<Waiting>,
     /// Where the counters of keepalived's files begin.
     stats: dumps::Begin,
+    /// Who writes them.
+    writers: dumps::Writers,
     phase: Phase,
     started: Instant,
     events: UnboundedSender<Event>,

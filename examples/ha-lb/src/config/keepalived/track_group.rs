@@ -65,8 +65,12 @@ pub(super) fn finish(
     instances: &mut [Instance],
     context: &mut Context<'_>,
 ) {
-    for group in groups {
-        group.check(declared, context);
+    for (position, group) in groups.iter().enumerate() {
+        let mut before = groups.iter().take(position);
+        match before.find(|known| known.name.text == group.name.text) {
+            Some(known) => group.is_second(known, context),
+            None => group.check(declared, context),
+        }
     }
     for line in lines {
         let name = &line.group.text;
@@ -105,6 +109,21 @@ impl Line {
 }
 
 impl Group {
+    fn is_second(&self, known: &Self, context: &mut Context<'_>) {
+        let counts = &known.name.span;
+        context.diagnostics.push(
+            Diagnostic::warning(
+                self.name.span.clone(),
+                "a second `track_group` of this name",
+            )
+            .found(&self.name.text)
+            .action(format!(
+                "the first one counts, at {counts}, not this one, as for keepalived"
+            ))
+            .counted(),
+        );
+    }
+
     fn check(&self, declared: &[&str], context: &mut Context<'_>) {
         if self.members.is_empty() {
             context.diagnostics.push(

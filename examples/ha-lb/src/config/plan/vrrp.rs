@@ -200,7 +200,7 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     settings.named("interface_up_down_delays", delays(old) != delays(new));
     let unknown = (old.log_unknown_vrids, new.log_unknown_vrids);
     settings.named("log_unknown_vrids", unknown.0 != unknown.1);
-    settings.named("reload_time_file", old.reloads != new.reloads);
+    reloads(&mut settings, &old.reloads, &new.reloads);
     let (before, after) = (&old.process, &new.process);
     for (name, differs) in [
         ("net_namespace", before.namespace != after.namespace),
@@ -237,6 +237,17 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     };
     settings.named("other settings", rest(old) != rest(new));
     plan.change("global_defs", settings.0);
+}
+
+fn reloads(settings: &mut Settings, old: &Reloads, new: &Reloads) {
+    for (name, differs) in [
+        ("reload_time_file", old.time_file != new.time_file),
+        ("reload_repeat", old.repeat != new.repeat),
+        ("reload_file", old.mark != new.mark),
+        ("config_save_dir", old.saved != new.saved),
+    ] {
+        settings.named(name, differs);
+    }
 }
 
 fn standing(plan: &mut Plan, old: &Fixed, new: &Fixed) {

@@ -175,6 +175,7 @@ impl Daemon {
             traffic_at: None,
             waiting: Vec::new(),
             stats: dumps::Begin::default(),
+            writers: dumps::Writers::default(),
             phase: Phase::Running,
             started: now.checked_sub(inherited.uptime).unwrap_or(now),
             events,

@@ -1,8 +1,17 @@
 //! Mode and owner of UNIX sockets.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs::Permissions,
+    io,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::fs::PermissionsExt as _,
+    },
+    path::Path,
+};
 
 use lb_core::config::{BindAddress, Config, SocketRights};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use super::{Step, binds};
 use crate::privileges::{self, AccountError};
@@ -26,17 +35,36 @@ impl Rights {
         })
     }
 
-    /// Gives them to the socket at `path`.
+    /// Gives them to the socket at `path`. Others may write to the folder: a link is not followed, and what is no socket
+    /// keeps its mode and owner.
     pub(super) fn give(&self, path: &Path) -> Step<()> {
+        let owned = self.user.is_some() || self.group.is_some();
+        if self.mode.is_none() && !owned {
+            return Ok(());
+        }
+        let socket = hold(path).map_err(|error| ("set mode or owner of", error))?;
+        // The kernel goes from here to the very file that is held, whatever lies at the path by now.
+        let held = format!("/proc/self/fd/{}", socket.as_raw_fd());
         if let Some(mode) = self.mode {
-            std::fs::set_permissions(path, Permissions::from_mode(mode))
+            std::fs::set_permissions(&held, Permissions::from_mode(mode))
                 .map_err(|error| ("set the mode of", error))?;
         }
-        if self.user.is_some() || self.group.is_some() {
-            std::os::unix::fs::chown(path, self.user, self.group)
+        if owned {
+            std::os::unix::fs::chown(&held, self.user, self.group)
                 .map_err(|error| ("set the owner of", error))?;
         }
         Ok(())
+    }
+}
+
+/// The socket that lies at `path` itself, not where a link leads to.
+fn hold(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = rustix::fs::open(path, flags, Mode::empty())?;
+    let mode = rustix::fs::fstat(&held)?.st_mode;
+    match FileType::from_raw_mode(mode) {
+        FileType::Socket => Ok(held),
+        _ => Err(io::Error::other("it is not a socket")),
     }
 }
 

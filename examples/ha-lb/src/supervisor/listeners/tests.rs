@@ -134,6 +134,32 @@ fn a_unix_socket_of_a_proxy_has_the_mode_and_the_owner_that_are_said() {
 }
 
 #[test]
+fn a_link_in_the_place_of_a_socket_is_refused_and_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("secret"), "x").unwrap();
+    std::fs::set_permissions(at("secret"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let _real = std::os::unix::net::UnixListener::bind(at("real")).unwrap();
+    std::fs::set_permissions(at("real"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink(at("secret"), at("to-secret")).unwrap();
+    std::os::unix::fs::symlink(at("real"), at("to-real")).unwrap();
+    let rights = Rights::of(&SocketRights {
+        mode: Some(0o666),
+        user: Some(rustix::process::geteuid().as_raw().to_string()),
+        ..SocketRights::default()
+    })
+    .unwrap();
+    let mode = |name| std::fs::metadata(at(name)).unwrap().permissions().mode() & 0o777;
+    for name in ["to-secret", "secret", "to-real"] {
+        let (_, error) = rights.give(&at(name)).unwrap_err();
+        assert_eq!(error.to_string(), "it is not a socket", "{name}");
+    }
+    assert_eq!((mode("secret"), mode("real")), (0o600, 0o600));
+    rights.give(&at("real")).unwrap();
+    assert_eq!(mode("real"), 0o666);
+}
+
+#[test]
 fn a_reload_keeps_every_socket_and_new_ones_listen_only_when_it_is_sure() {
     let held = open(&config(vec![loopback()]), 3, true).unwrap();
     // Fewer workers: the third socket goes to the first worker.

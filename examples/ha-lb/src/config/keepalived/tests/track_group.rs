@@ -83,3 +83,19 @@ fn what_keepalived_does_not_track_is_said() {
         assert!(said.contains(expected), "{lines}: {said}");
     }
 }
+
+#[test]
+fn of_two_groups_with_one_name_the_first_counts() {
+    let text = format!(
+        "track_group G {{\ngroup {{\nV\n}}\n}}\ntrack_group G {{\ngroup {{\nALONE\n}}\n}}\n\
+         static_routes {{\n10.3.0.0/16 via 10.1.0.9 dev eth3 track_group G\n}}\n{INSTANCES}"
+    );
+    let (config, said) = load_text(&text);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let expected = "f:6:13: warning: a second `track_group` of this name: `G`; the first one counts, at f:1:13, \
+                    not this one, as for keepalived";
+    assert_eq!(said[0], expected);
+    let config = config.unwrap();
+    let tracked = |position: usize| config.instances[position].track_interfaces.len();
+    assert_eq!((tracked(0), tracked(2)), (2, 0));
+}
