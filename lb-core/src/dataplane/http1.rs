@@ -5,6 +5,7 @@
 
 mod answer;
 mod cached;
+mod detour;
 mod exchange;
 mod forward;
 mod hold;
@@ -12,6 +13,7 @@ mod inspect;
 mod prepare;
 mod reply;
 mod send;
+mod verdict;
 mod wait;
 
 use std::{sync::Arc, task::Poll, time::Duration};

@@ -6,7 +6,7 @@ use super::{
     Exchange, Next,
     answer::flush,
     forward::choose_compression,
-    reply::{Ruled, rewrite_failed, ruled},
+    verdict::{Ruled, after_response, ruled},
 };
 use crate::{
     cache::{Found, Object},
@@ -135,18 +135,7 @@ fn apply_rules(
             ended => return ended,
         }
     }
-    let request = HeadRef::new(&x.request, connection.client.input.kept());
-    let mut head = HeadMut::new(&mut x.response, b"");
-    let (info, state) = (&connection.info, &mut connection.state);
-    for proxy in proxies.into_iter().flatten() {
-        let rules = &proxy.rules;
-        let now = clock::recent();
-        let verdict = rules.on_after_response(now, info, Some(request), &mut head, state);
-        if verdict == ResponseVerdict::Fail {
-            return Ruled::Answered(rewrite_failed(connection, x));
-        }
-    }
-    Ruled::Passes
+    after_response(connection, x, proxies, b"")
 }
 
 /// What compresses the content, if that is wished for; the head in `x.response` says so then.

@@ -1,8 +1,6 @@
 //! The response on its way back to the client.
 
 use std::{
-    rc::Rc,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -10,34 +8,30 @@ use std::{
 use super::{
     Exchange, LENIENCY, Next,
     answer::Answer,
+    detour::detour,
     exchange::log_early,
     forward::{letter, server_mode},
-    hold::{self, Wait},
     inspect::{Inspected, inspect},
+    verdict::{Ruled, apply_rules},
     wait::{Patience, Step},
 };
 use crate::{
     backend::Outcome,
-    cache::Visit,
-    compression,
     config::{ProxyConfig, Timeouts},
-    cookie::{self, Served},
+    cookie::Served,
     dataplane::{
         buffer, clock,
         connect::Dialed,
         flow::{Detour, Fault, Flow, Side, Waits},
         registry::Order,
         session::Connection,
-        squeeze::Squeeze,
-        tee::{self, Tee},
     },
     head::{HeadMut, HeadRef},
     http1::{
         Body, ChunkedDecoder, ConnectionOption, Framing, Method, RequestSummary, ResponseSummary,
         client_framing, client_stays, server_stays, write_response_head,
     },
-    log::events::{self, level},
-    rules::{Persist, ResponseVerdict},
+    rules::Persist,
     server::{Seen, Server},
     stick_table::Event,
 };
@@ -224,195 +218,6 @@ fn note_status(connection: &Connection, dialed: &Dialed, status: u16) {
     if let Some(server) = dialed.lease.server() {
         server.observe(Seen::Status(status));
     }
-}
-
-/// What the rules make of a response.
-pub(super) enum Ruled {
-    /// It goes on.
-    Passes,
-    /// The client gets this instead.
-    Answered(Answer),
-    /// The client gets nothing.
-    Dropped,
-}
-
-/// `http-response` rules, the backend's first.
-async fn apply_rules(
-    connection: &mut Connection,
-    x: &mut Exchange,
-    backend: &ProxyConfig,
-    dialed: &mut Dialed,
-    response: &ResponseSummary,
-) -> Ruled {
-    let listener = Rc::clone(&connection.listener);
-    let frontend = listener.frontend.config();
-    let same = frontend.name == backend.name;
-    let proxies = [Some(backend), (!same).then_some(frontend)];
-    let server = dialed.lease.server();
-    connection.state.server = server.map(|server| Arc::clone(&server.config().name));
-    for proxy in proxies.into_iter().flatten() {
-        let verdict = loop {
-            let request = HeadRef::new(&x.request, connection.client.input.kept());
-            let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
-            let (info, state) = (&connection.info, &mut connection.state);
-            let rules = &proxy.rules;
-            match rules.on_response(clock::recent(), info, Some(request), &mut head, state) {
-                ResponseVerdict::WaitForBody { time, at_least } => {
-                    let time = Some(time);
-                    let wait = Wait { time, at_least };
-                    // Boxed: few need it.
-                    let held = Box::pin(hold::response(connection, x, dialed, response, wait));
-                    if let Some(answer) = held.await {
-                        return Ruled::Answered(answer);
-                    }
-                }
-                verdict => break verdict,
-            }
-        };
-        if matches!(verdict, ResponseVerdict::Deny { .. }) {
-            connection.count_denied_response(&dialed.lease);
-        }
-        match ruled(connection, x, verdict) {
-            Ruled::Passes => {}
-            ended => return ended,
-        }
-    }
-    if backend.backend.as_ref().is_some_and(|b| b.check_cache)
-        && let Some(answer) = check_cache(connection, x, backend, dialed)
-    {
-        return Ruled::Answered(answer);
-    }
-    let now = clock::recent();
-    let request = HeadRef::new(&x.request, connection.client.input.kept());
-    let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
-    let (info, state) = (&connection.info, &mut connection.state);
-    for proxy in proxies.into_iter().flatten() {
-        let rules = &proxy.rules;
-        let verdict = rules.on_after_response(now, info, Some(request), &mut head, state);
-        if verdict == ResponseVerdict::Fail {
-            return Ruled::Answered(rewrite_failed(connection, x));
-        }
-    }
-    Ruled::Passes
-}
-
-/// `option checkcache`: what is answered in place of a response that a cache could keep with its cookie.
-fn check_cache(
-    connection: &Connection,
-    x: &mut Exchange,
-    proxy: &ProxyConfig,
-    dialed: &Dialed,
-) -> Option<Answer> {
-    let head = HeadRef::new(&x.response, dialed.server.input.bytes());
-    if !cookie::is_cacheable_with_cookie(x.asked, head) {
-        return None;
-    }
-    let server = dialed.lease.server().map(Server::config);
-    let name = server.map_or("<NOSRV>", |server| &*server.name);
-    let text = events::cacheable_cookie(&proxy.name, name);
-    let sinks = &connection.worker.sinks;
-    sinks.log(proxy, level::ALERT, text.as_bytes());
-    connection.count_denied_response(&dialed.lease);
-    x.trace.end_with(b'P', b'H');
-    Some(Answer::Page(502))
-}
-
-/// A rule could not rewrite a response that was not to go on without.
-pub(super) fn rewrite_failed(connection: &mut Connection, x: &mut Exchange) -> Answer {
-    x.trace.end_with(b'P', b'H');
-    connection.count_internal_error(x.trace.backend);
-    Answer::Page(500)
-}
-
-/// What a verdict makes of a response.
-pub(super) fn ruled(
-    connection: &mut Connection,
-    x: &mut Exchange,
-    verdict: ResponseVerdict,
-) -> Ruled {
-    match verdict {
-        ResponseVerdict::Continue | ResponseVerdict::WaitForBody { .. } => Ruled::Passes,
-        ResponseVerdict::Deny { status, reply } => {
-            x.trace.end_with(b'P', b'H');
-            Ruled::Answered(reply.map_or(Answer::Page(status), Answer::reply))
-        }
-        ResponseVerdict::Redirect(redirect) => {
-            x.trace.end_with(b'L', b'H');
-            Ruled::Answered(Answer::Redirect(redirect))
-        }
-        ResponseVerdict::Return(reply) => {
-            x.trace.end_with(b'L', b'H');
-            Ruled::Answered(Answer::reply(reply))
-        }
-        ResponseVerdict::SilentDrop => {
-            x.trace.end_with(b'P', b'H');
-            connection.vanish();
-            Ruled::Dropped
-        }
-        ResponseVerdict::Fail => Ruled::Answered(rewrite_failed(connection, x)),
-    }
-}
-
-/// What is done with the content on its way, mostly nothing, and its framing to the client then. `framing` is the client's
-/// and the server's.
-fn detour(
-    connection: &mut Connection,
-    x: &mut Exchange,
-    dialed: &Dialed,
-    framing: (Framing, Framing),
-) -> (Option<Detour>, Framing) {
-    if x.squeeze.is_none() && connection.state.visited().is_none() {
-        return (None, framing.0);
-    }
-    let detour = looked_at(connection, x, dialed, framing);
-    match detour {
-        Some(Detour::Squeeze(_)) => (detour, Framing::Chunked),
-        _ => (detour, framing.0),
-    }
-}
-
-/// What looks at the content: caches, and what compresses it.
-fn looked_at(
-    connection: &mut Connection,
-    x: &mut Exchange,
-    dialed: &Dialed,
-    framing: (Framing, Framing),
-) -> Option<Detour> {
-    // Caches come before compression, and what they keep is for others too: its head and framing are as they came.
-    let visit = connection.state.visited();
-    let candidates = visit.map(Visit::take_candidates).unwrap_or_default();
-    let keeping = match framing.0 == framing.1 && !candidates.is_empty() {
-        true => tee::begin(candidates, framing.1),
-        false => Vec::new(),
-    };
-    if let Some(mut squeeze) = squeeze(connection, x, dialed, framing) {
-        squeeze.keep(keeping);
-        return Some(Detour::Squeeze(squeeze));
-    }
-    if keeping.is_empty() {
-        return None;
-    }
-    let tee = Tee::new(framing.1, keeping)?;
-    Some(Detour::Tee(Box::new(tee)))
-}
-
-/// What compresses the content, if that is wished for and the response suits; its head says so then. `framing` is the
-/// client's and the server's.
-fn squeeze(
-    connection: &mut Connection,
-    x: &mut Exchange,
-    dialed: &Dialed,
-    framing: (Framing, Framing),
-) -> Option<Box<Squeeze>> {
-    let (algorithm, compression) = x.squeeze.take()?;
-    let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
-    if framing.0 != framing.1 || !compression.suits(head.as_ref()) {
-        return None;
-    }
-    let squeeze = Squeeze::new(algorithm, framing.1)?;
-    compression::announce(algorithm, &mut head);
-    connection.state.marked().compressed = Some(algorithm);
-    Some(Box::new(squeeze))
 }
 
 /// The persistence cookie of the response.
