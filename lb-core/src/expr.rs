@@ -20,17 +20,29 @@ mod pattern_file;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod userlist;
 pub(crate) mod value;
 mod written;
 
-pub use args::{ArgKind, ArgSpec, Argument, Userlist};
+pub use args::{ArgKind, ArgSpec, Argument};
 pub use jwt::KeyFiles;
 pub(crate) use pattern_file::LiveMatcher;
 pub use pattern_file::{Entry, Found, LiveMap, PatternFile, PatternFiles, Use, Which};
+pub use userlist::Userlist;
 pub use value::{OwnedValue, Type, Value};
 pub use written::Written;
 
-use crate::{request::RequestView, rules::RuleError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use crate::{
+    cache::Caches,
+    config::{ErrorFiles, TableKey},
+    request::{Origin, RequestView},
+    rules::RuleError,
+};
 
 /// Where an expression is evaluated; what it may ask for follows from that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,30 +100,29 @@ impl Needs {
 #[derive(Debug, Clone, Default)]
 pub struct Definitions {
     /// The proxy in which the rules stand.
-    pub proxy: Option<std::sync::Arc<str>>,
+    pub proxy: Option<Arc<str>>,
     /// Every proxy by name; names are not checked as long as this is not known.
-    pub proxies:
-        Option<std::sync::Arc<std::collections::BTreeMap<std::sync::Arc<str>, ProxyFacts>>>,
+    pub proxies: Option<Arc<BTreeMap<Arc<str>, ProxyFacts>>>,
     /// `userlist` sections by name.
-    pub userlists: std::collections::BTreeMap<String, std::sync::Arc<Userlist>>,
+    pub userlists: BTreeMap<String, Arc<Userlist>>,
     /// `cache` sections by name.
-    pub caches: std::sync::Arc<crate::cache::Caches>,
+    pub caches: Arc<Caches>,
     /// Files of maps that were read.
-    pub files: std::sync::Arc<PatternFiles>,
+    pub files: Arc<PatternFiles>,
     /// Files of public keys that were read.
-    pub keys: std::sync::Arc<KeyFiles>,
+    pub keys: Arc<KeyFiles>,
     /// The line stands in a `defaults` section: what belongs to a proxy is named with it.
     pub in_defaults: bool,
     /// Where the line stands that is read.
-    pub origin: Option<std::sync::Arc<crate::request::Origin>>,
+    pub origin: Option<Arc<Origin>>,
     /// Servers that expressions asked about, with their backends.
-    pub(crate) asked: std::sync::Arc<std::sync::Mutex<Vec<Asked>>>,
+    pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
     /// `http-errors` sections by name.
-    pub error_files: std::sync::Arc<std::collections::BTreeMap<String, crate::config::ErrorFiles>>,
+    pub error_files: Arc<BTreeMap<String, ErrorFiles>>,
 }
 
 /// A server and, before it, its backend.
-pub(crate) type Asked = (std::sync::Arc<str>, std::sync::Arc<str>);
+pub(crate) type Asked = (Arc<str>, Arc<str>);
 
 /// What rules can refer to of a proxy. A frontend and a backend of one name are one.
 #[derive(Debug, Clone, Default)]
@@ -119,9 +130,9 @@ pub struct ProxyFacts {
     /// It has a frontend.
     pub accepts: bool,
     /// Type of the keys of its `stick-table`.
-    pub table: Option<crate::config::TableKey>,
+    pub table: Option<TableKey>,
     /// Names of its servers, if it is a backend.
-    pub servers: Option<Vec<std::sync::Arc<str>>>,
+    pub servers: Option<Vec<Arc<str>>>,
 }
 
 /// A compiled expression.

@@ -23,7 +23,7 @@ fn check(world: &World, table: &[(&str, Option<&str>)]) {
 #[test]
 fn connection_and_internal_fetches() {
     let mut world = World::new();
-    let name = std::sync::Arc::from("txn.a");
+    let name = Arc::from("txn.a");
     let scope = crate::request::Scope::Transaction;
     world.state.variables.set(scope, &name, Value::Int(7));
     check(

@@ -4,7 +4,8 @@ use super::{Eval, Fetch};
 use crate::{
     expr::{
         Needs, Type, Value,
-        args::{ArgKind, Argument, basic_credentials, may, need},
+        args::{ArgKind, Argument, may, need},
+        userlist::basic_credentials,
     },
     request::RequestView,
 };
