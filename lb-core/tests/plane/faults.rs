@@ -1,5 +1,7 @@
 //! Timeouts, failing origins and impatient clients: the status, the termination state, and nothing leaked.
 
+mod limits;
+
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
@@ -8,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_core::config::{HttpMode, Mode, ProxyConfig};
+use lb_core::config::{Mode, ProxyConfig};
 use socket2::{Domain, Socket, Type};
 
 use crate::common::{
@@ -343,101 +345,6 @@ fn a_kept_connection_that_died_costs_no_request() {
         assert_eq!(plane.entry().flags, "----");
     }
     drop(client);
-    plane.stop();
-}
-
-#[test]
-fn a_full_server_makes_requests_wait_and_the_queue_has_its_timeout() {
-    let (origin, answer_now) = slow();
-    let plane = start(&origin, |p| {
-        p.http_mode = HttpMode::ServerClose;
-        p.timeouts.queue = SHORT;
-        if let Some(backend) = &mut p.backend {
-            backend.servers[0].maxconn = Some(1);
-        }
-    });
-    let mut first = plane.connect();
-    first.write_all(SLOW.as_bytes()).unwrap();
-    plane.until("the first is served", |b| {
-        b.backends[0].servers()[0].served() == 1
-    });
-    let answer = ask(&mut plane.connect(), GET);
-    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert_eq!(plane.entry().end(), ("web/<NOSRV>", "503", "sQ--"));
-    drop(answer_now);
-    assert!(read_message(&mut first).unwrap().ends_with("done"));
-    assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
-    drop(first);
-    plane.stop();
-}
-
-#[test]
-fn those_who_wait_are_served_one_after_the_other() {
-    let origin = Origin::http(|_| {
-        thread::sleep(Duration::from_millis(10));
-        ok("x")
-    });
-    let plane = start(&origin, |p| {
-        if let Some(backend) = &mut p.backend {
-            backend.servers[0].maxconn = Some(1);
-        }
-    });
-    let clients: Vec<_> = (0..8)
-        .map(|_| {
-            let mut client = plane.connect();
-            thread::spawn(move || {
-                for _ in 0..3 {
-                    assert!(ask(&mut client, GET).starts_with("HTTP/1.1 200 "));
-                }
-            })
-        })
-        .collect();
-    for client in clients {
-        client.join().unwrap();
-    }
-    assert_eq!(
-        plane.plane.balancer().backends[0].servers()[0]
-            .counters()
-            .sessions
-            .max(),
-        1
-    );
-    plane.stop();
-}
-
-#[test]
-fn two_workers_keep_to_one_limit() {
-    let origin = Origin::http(|_| {
-        thread::sleep(Duration::from_millis(5));
-        ok("x")
-    });
-    let mut proxy = listen("web", Mode::Http, &[origin.address]);
-    proxy.http_mode = HttpMode::ServerClose;
-    if let Some(backend) = &mut proxy.backend {
-        backend.servers[0].maxconn = Some(1);
-    }
-    let plane = Plane::with_two_workers(proxy);
-    let clients: Vec<_> = (0..16)
-        .map(|_| {
-            let mut client = plane.connect();
-            thread::spawn(move || {
-                for _ in 0..3 {
-                    assert!(ask(&mut client, GET).starts_with("HTTP/1.1 200 "));
-                }
-            })
-        })
-        .collect();
-    for client in clients {
-        client.join().unwrap();
-    }
-    let balancer = plane.plane.balancer();
-    let server = &balancer.backends[0].servers()[0];
-    assert_eq!(server.counters().sessions.max(), 1);
-    assert_eq!(server.counters().traffic.total(|c| &c.sessions), 48);
-    let beaten = async { tokio::time::timeout(PATIENCE, plane.plane.heartbeat()).await };
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let answered = { runtime }.enable_time().build().unwrap().block_on(beaten);
-    assert!(answered.is_ok(), "a worker does not answer");
     plane.stop();
 }
 
