@@ -6,13 +6,19 @@
 
 use std::time::Duration;
 
-/// A refresh is a netlink request: not more than one a second.
+/// A refresh is a netlink request: one a second is enough, unless the advert after this one would come too late for it.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// The kernel counts whole seconds; one second could pass between two refreshes.
 const SHORTEST: Duration = Duration::from_secs(2);
 
 /// How early a refresh may be.
 const SLACK: Duration = Duration::from_millis(50);
+
+/// How long a refresh may wait for those of other routers.
+pub(crate) const GATHERED: Duration = Duration::from_millis(200);
+
+/// How late an advert that brings a refresh may be at every interval; where that is longer, a whole interval.
+const LATENESS: Duration = Duration::from_millis(300);
 
 /// `ADDRCONF_TIMER_FUZZ`, by which the kernel ends a lifetime early.
 const FUZZ: Duration = Duration::from_millis(250);
@@ -23,6 +29,8 @@ const FUZZ: Duration = Duration::from_millis(250);
 pub struct Lease {
     valid: Duration,
     refreshed: Duration,
+    /// When the last advert was sent under it.
+    spoke: Duration,
     /// No advert was sent under it yet.
     fresh: bool,
 }
@@ -55,6 +63,7 @@ impl Lease {
         Self {
             valid,
             refreshed: now,
+            spoke: now,
             fresh: true,
         }
     }
@@ -63,12 +72,17 @@ impl Lease {
     #[must_use]
     pub fn refresh(&mut self, now: Duration) -> Refresh {
         let age = now.saturating_sub(self.refreshed);
+        let interval = now.saturating_sub(self.spoke);
+        self.spoke = now;
         if self.expired(now) {
             return Refresh::Expired;
         }
+        // The next advert, and a refresh by it, may be late.
+        let next = age + interval + interval.max(LATENESS) + GATHERED;
+        let can_wait = next + FUZZ <= self.valid;
         // Adverts of one second are a little early at times. The first advert after a takeover may
         // come after any part of an interval; not counting it would leave a second one unprotected.
-        if age + SLACK < REFRESH_EVERY && !self.fresh {
+        if age + SLACK < REFRESH_EVERY && can_wait && !self.fresh {
             return Refresh::NotYet;
         }
         self.fresh = false;
@@ -152,6 +166,34 @@ mod tests {
         let mut lease = Lease::begin(ms(3000), ms(0));
         for second in 1..10 {
             assert_eq!(lease.refresh(ms(second * 1000 - second % 2)), Refresh::Due);
+        }
+    }
+
+    #[test]
+    fn a_late_advert_finds_its_lease_at_every_interval() {
+        for hundredths in 1..=300 {
+            let interval = ms(hundredths * 10);
+            let mut lease = Lease::begin(Lease::lifetime(interval), ms(0));
+            let mut carried_out = ms(0);
+            let (mut adverts, mut asked) = (0, 0);
+            while carried_out < ms(20_000) {
+                adverts += 1;
+                let now = interval * adverts;
+                let left = (carried_out + lease.valid()).saturating_sub(now + FUZZ);
+                match lease.refresh(now) {
+                    Refresh::NotYet => {}
+                    Refresh::Due => {
+                        let late = LATENESS.max(interval) + GATHERED;
+                        assert!(left >= late, "{interval:?}: {left:?}");
+                        carried_out = now;
+                        asked += 1;
+                    }
+                    Refresh::Expired => panic!("{interval:?}"),
+                }
+            }
+            let rate = f64::from(asked) / (interval * adverts).as_secs_f64();
+            let most = if interval < ms(300) { 1.1 } else { 2.0 };
+            assert!(rate <= most, "{interval:?}: {rate} a second");
         }
     }
 

@@ -14,8 +14,6 @@ use vrrp_fsm::RouterId;
 use super::worker::Work;
 use super::{LinuxHost, NOBODY};
 
-/// How long a renewal, of which there is one a second, may wait for others. The shortest lease lasts for two.
-pub(super) const GATHERED: Duration = Duration::from_millis(200);
 /// So many at once that there will be more.
 const MANY: usize = 8;
 
@@ -45,7 +43,7 @@ impl Renewals {
         is_first
     }
 
-    /// All that wait, and whether the worker is to look again by itself after [`GATHERED`].
+    /// All that wait, and whether the worker is to look again by itself after [`GATHERED`](crate::lease::GATHERED).
     pub(super) fn take(&self) -> (BTreeMap<RouterId, Duration>, bool) {
         let mut waiting = self.waiting();
         waiting.is_looked_at = waiting.routers.len() >= MANY;

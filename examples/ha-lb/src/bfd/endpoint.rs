@@ -17,7 +17,7 @@ use tokio::{
 pub(crate) use super::running::{Found, Saved};
 use super::{
     packet::Packet,
-    running::Running,
+    running::{Running, Way},
     socket::{self, Arrived},
 };
 use crate::{admin::status::Neighbour, config::keepalived::Bfd};
@@ -166,7 +166,7 @@ impl Endpoint {
         let mut before = std::mem::take(&mut self.running);
         for bfd in wanted {
             let same = |one: &Running| {
-                let way = |bfd: &Bfd| (bfd.neighbour, bfd.source, bfd.hop_limit);
+                let way = |bfd: &Bfd| (bfd.neighbour, Way::of(bfd));
                 one.bfd.name == bfd.name && way(&one.bfd) == way(&bfd)
             };
             if let Some(at) = before.iter().position(same) {

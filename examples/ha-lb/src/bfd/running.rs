@@ -26,15 +26,35 @@ pub(crate) struct Saved {
     neighbour: IpAddr,
     port: u16,
     memory: Memory,
+    /// Where its packets came from; absent if an older program tells of it.
+    #[serde(default)]
+    way: Option<Way>,
     /// Whether it counted as reached, which one that has ended the session goes on to do.
     #[serde(default)]
     reached: Option<bool>,
 }
 
+/// How packets of a session are sent: by another one they are another session's to whoever gets them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Way {
+    source: Option<IpAddr>,
+    hop_limit: u8,
+}
+
+impl Way {
+    pub(super) fn of(bfd: &Bfd) -> Self {
+        Self {
+            source: bfd.source,
+            hop_limit: bfd.hop_limit,
+        }
+    }
+}
+
 impl Saved {
     /// Whether it is of that session.
     pub(super) fn is_of(&self, bfd: &Bfd) -> bool {
-        (&*self.name, self.neighbour) == (&*bfd.name, bfd.neighbour)
+        let same_way = self.way.is_none_or(|way| way == Way::of(bfd));
+        (&*self.name, self.neighbour) == (&*bfd.name, bfd.neighbour) && same_way
     }
 }
 
@@ -106,6 +126,7 @@ impl Running {
             neighbour: self.bfd.neighbour,
             port: self.port,
             memory: self.session.memory(),
+            way: Some(Way::of(&self.bfd)),
             reached: Some(self.reached),
         }
     }
@@ -272,6 +293,22 @@ mod tests {
             after_upgrade(State::Up, State::Down, false),
             (Some(false), false)
         );
+    }
+
+    #[test]
+    fn one_that_is_to_be_sent_from_elsewhere_begins_anew_after_an_upgrade() {
+        let left = Running::new(bfd(), 7, Instant::now()).save();
+        let left: Saved = serde_json::from_value(serde_json::to_value(left).unwrap()).unwrap();
+        assert!(left.is_of(&bfd()));
+        let source = Some("10.0.0.3".parse().unwrap());
+        assert!(!left.is_of(&Bfd { source, ..bfd() }));
+        let hop_limit = 64;
+        assert!(!left.is_of(&Bfd { hop_limit, ..bfd() }));
+        // A program before this one did not tell.
+        let mut older = serde_json::to_value(&left).unwrap();
+        older.as_object_mut().unwrap().remove("way");
+        let older: Saved = serde_json::from_value(older).unwrap();
+        assert!(older.is_of(&Bfd { source, ..bfd() }));
     }
 
     #[test]

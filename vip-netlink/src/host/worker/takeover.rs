@@ -13,8 +13,8 @@ use super::{RETRY, Report, Work, Worker, wanted};
 use crate::Error;
 use crate::fence::Access;
 use crate::host::boottime;
-use crate::host::renewals::{GATHERED, Renewals};
-use crate::lease::Lease;
+use crate::host::renewals::Renewals;
+use crate::lease::{GATHERED, Lease};
 use crate::plan::{Present, difference};
 
 /// Routers whose addresses go up together at most: the first do not wait for hundreds of others.

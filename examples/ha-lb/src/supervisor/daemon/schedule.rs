@@ -22,8 +22,9 @@ use crate::config::keepalived::Reloads;
 const EVERY: Duration = Duration::from_secs(1);
 /// What a file may hold that is looked at.
 const LONGEST: u64 = 256;
-/// A clock that was put by more than that was wrong before, and with it the day of a time without a date.
-const WRONG: TimeDelta = TimeDelta::hours(1);
+/// A clock that was put by more than that was wrong before, or stood still with its host. A file that was written later
+/// than that by the clock was written in its future.
+const FAR: TimeDelta = TimeDelta::hours(1);
 /// Longer than any hour that is left out.
 const LEAP: TimeDelta = TimeDelta::hours(3);
 const NONBLOCK: i32 = OFlag::O_NONBLOCK.bits();
@@ -34,6 +35,8 @@ pub(super) struct Schedule {
     path: Option<PathBuf>,
     /// What the file said last.
     text: Option<String>,
+    /// When that was written, by the clock of whoever wrote it.
+    written: Option<DateTime<Utc>>,
     due: Option<DateTime<Utc>>,
     look_at: Option<Instant>,
     /// The last look, by the clock too.
@@ -71,11 +74,8 @@ impl Schedule {
         else {
             return (false, None);
         };
-        if self.clock_was_wrong(now, clock) && self.due.is_some() {
-            self.due = self
-                .planned(clock)
-                .filter(|_| self.is_of_day())
-                .or(self.due);
+        if self.clock_was_wrong(now, clock) && self.due.is_some() && self.is_of_day() {
+            self.due = self.planned(clock).or(self.due);
         }
         let is_due = self.due.take_if(|due| *due <= clock).is_some();
         if is_due && wanted.repeat {
@@ -93,12 +93,15 @@ impl Schedule {
         (is_due, Some(Errand { path, removes }))
     }
 
-    /// Whether it has been put since the last look.
+    /// Whether it has been put since the last look because it showed a wrong day: one to come, or one before the file
+    /// was written. Where it only goes on after a pause of the host, a time that passed meanwhile has come.
     fn clock_was_wrong(&mut self, now: Instant, clock: DateTime<Utc>) -> bool {
         let before = self.looked.replace((now, clock));
         before.is_some_and(|(then, shown)| {
             let passed = TimeDelta::from_std(now - then).unwrap_or_default();
-            (clock - shown - passed).abs() > WRONG
+            let put = clock - shown - passed;
+            let early = self.written.is_some_and(|written| written - shown > FAR);
+            put < -FAR || put > FAR && early
         })
     }
 
@@ -125,6 +128,7 @@ impl Schedule {
         }
         self.is_out = false;
         if !self.removes {
+            self.written = found.written;
             self.take(&found.path, found.text, clock);
             self.wait(now, clock);
         }
@@ -171,6 +175,7 @@ pub(in crate::supervisor) struct Found {
     path: PathBuf,
     /// The first line, or what is wrong; `None` if there is no file.
     text: Option<String>,
+    written: Option<DateTime<Utc>>,
 }
 
 impl Errand {
@@ -179,25 +184,34 @@ impl Errand {
         if removes && let Err(error) = fs::remove_file(&path) {
             tracing::warn!("{}: {error}", path.display());
         }
-        let text = match read(&path) {
-            Ok(text) => Some(text.lines().next().unwrap_or_default().to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(error.to_string()),
+        let (text, written) = match read(&path) {
+            Ok((text, written)) => {
+                let first = text.lines().next().unwrap_or_default().to_owned();
+                (Some(first), written)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
+            Err(error) => (Some(error.to_string()), None),
         };
-        Found { path, text }
+        Found {
+            path,
+            text,
+            written,
+        }
     }
 }
 
-/// The beginning of a file. Whoever opens a pipe would wait for its writer.
-fn read(path: &Path) -> io::Result<String> {
+/// The beginning of a file, and when it was written. Whoever opens a pipe would wait for its writer.
+fn read(path: &Path) -> io::Result<(String, Option<DateTime<Utc>>)> {
     let mut options = fs::File::options();
     let file = options.read(true).custom_flags(NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
     let mut text = Vec::new();
     file.take(LONGEST).read_to_end(&mut text)?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    let written = metadata.modified().ok().map(DateTime::from);
+    Ok((String::from_utf8_lossy(&text).into_owned(), written))
 }
 
 /// When that is next; `None` if it is over. Without `Z` it is a time of that zone.

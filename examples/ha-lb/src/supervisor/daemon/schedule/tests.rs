@@ -145,7 +145,7 @@ fn a_file_that_cannot_be_read_in_time_holds_up_neither_the_supervisor_nor_the_re
     assert!(read(&path).is_err(), "nobody writes to it");
     fs::remove_file(&path).unwrap();
     fs::write(&path, [b'1'; 1000]).unwrap();
-    assert_eq!(read(&path).unwrap().len(), 256);
+    assert_eq!(read(&path).unwrap().0.len(), 256);
 }
 
 /// Central Europe in 2026: an hour more from March 29th to October 25th, each at 01:00 UTC.
@@ -246,4 +246,47 @@ fn a_clock_that_jumps_moves_a_time_of_day_and_no_date() {
     // A date that was jumped over has come; so has a time of day that was missed by minutes.
     assert_eq!(due("2026-11-21 15:00:00Z", booted, now), (true, None));
     assert_eq!(due("15:59:00Z", "2026-11-21T15:58:00Z", now), (true, None));
+}
+
+#[test]
+fn a_time_that_passed_while_the_host_stood_still_has_come() {
+    let (_folder, path, mut wanted) = planned();
+    let began = Instant::now();
+    let second = Duration::from_secs(1);
+    // `Instant` stands still in a suspend, and both clocks do while a virtual machine is paused, until its time is put.
+    let mut after_pause = |text: &str, asleep: &str, awake: &str, repeat: bool| {
+        fs::write(&path, text).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        let written = at(asleep) - TimeDelta::hours(2);
+        file.set_modified(written.into()).unwrap();
+        wanted.repeat = repeat;
+        let mut schedule = Schedule::default();
+        assert!(!look(&mut schedule, &wanted, began, at(asleep)));
+        let due = look(&mut schedule, &wanted, began + second, at(awake));
+        let again = look(&mut schedule, &wanted, began + 2 * second, at(awake));
+        assert!(!again, "{text}: once");
+        (due, schedule.due.map(|due| due.to_rfc3339()))
+    };
+    let (asleep, awake) = ("2026-11-21T16:00:00Z", "2026-11-22T07:00:00Z");
+    assert_eq!(after_pause("18:00:00Z", asleep, awake, false), (true, None));
+    assert_eq!(
+        after_pause("2026-11-21 18:00:00Z", asleep, awake, false),
+        (true, None)
+    );
+    let weeks_later = "2026-12-24T07:00:00Z";
+    assert_eq!(
+        after_pause("18:00:00Z", asleep, weeks_later, false),
+        (true, None)
+    );
+    // Daily: once for all that were missed, and then as before.
+    let tonight = Some("2026-12-24T18:00:00+00:00".to_owned());
+    assert_eq!(
+        after_pause("18:00:00Z", asleep, weeks_later, true),
+        (true, tonight)
+    );
+    let later = Some("2026-11-22T08:00:00+00:00".to_owned());
+    assert_eq!(
+        after_pause("08:00:00Z", asleep, awake, false),
+        (false, later)
+    );
 }
