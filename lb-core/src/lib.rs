@@ -1,4 +1,4 @@
-//! Sans-IO load balancer core: HTTP/1 decoding, rules, balancing, queues, health checks, stick tables, counters
+//! Sans-IO load balancer core: HTTP/1 and HTTP/2, rules, balancing, queues, health checks, stick tables, counters
 //! and log lines, without a socket, a clock or a runtime. Feature `tokio` adds the data plane that drives them.
 //!
 //! The life of a request, one call after the other:

@@ -28,11 +28,12 @@
 //! 1. [`plan`]: what a virtual address is; which to add, which to remove
 //! 2. [`announce`], [`packet_socket`], [`pace`]: frames that say where it lives, and how fast they follow each other
 //! 3. [`advert_socket`]: adverts out and in, with their envelope
-//! 4. [`lease`]: how long an address may stay without an advert
-//! 5. [`fence`]: who answers when its speaker is gone
-//! 6. [`link`], [`macvlan`]: interfaces by name; devices with a virtual MAC address
+//! 4. [`lease`]: how long an address may stay, and answer, without an advert
+//! 5. [`fence`]: who answers when its speaker is gone or stands still
+//! 6. [`link`], [`debounce`], [`macvlan`]: interfaces by name, and when their changes count; devices with a virtual MAC
+//!    address
 //! 7. [`route`]: routes and rules that go with addresses
-//! 8. `vips`, `routing`, `watch`: asking and hearing the kernel (feature `tokio`)
+//! 8. `vips`, `routing`, `neighbours`, `watch`: asking and hearing the kernel (feature `tokio`)
 //! 9. `host`: all of it under the driver (feature `tokio`)
 //!
 //! # What guards an address
@@ -40,7 +41,7 @@
 //! |---|---|
 //! | resigns | removed at once |
 //! | is killed (`SIGKILL`, panic, out of memory) | the [`fence`] closes with its netlink socket: silent within milliseconds, IPv6 too; gone when the [`lease`] ends |
-//! | stands still (`SIGSTOP`, a paused machine) | the kernel removes it when the lease ends: 2 s, or three advertisement intervals |
+//! | stands still (`SIGSTOP`, a paused machine) | the fence closes when its [hold](lease::Lease::hold) ends, 2.9 advertisement intervals after the last advert; the kernel removes it when the lease ends: 2 s, or three intervals |
 //! | wakes up again later | its next advert is refused and it hears `LeaseExpired`: it becomes Backup |
 //! | starts again | what the predecessor left is removed first, by exact prefix and interface |
 //!

@@ -121,7 +121,7 @@ impl NotDialed {
         matches!(self, Self::Refused | Self::TimedOut | Self::Local)
     }
 
-    /// Status for the client, cause and phase of the termination (lb.md trap 10).
+    /// Status for the client, cause and phase of the termination (manual 8.5).
     pub(super) fn outcome(self) -> (u16, u8, u8) {
         match self {
             Self::NoServer => (503, b'S', b'C'),

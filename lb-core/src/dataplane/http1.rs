@@ -309,7 +309,7 @@ async fn end(connection: &mut Connection) {
 }
 
 /// Closes without losing the answer: what the client has sent unread would make the kernel reset the
-/// connection (lb.md trap 30).
+/// connection.
 async fn linger(connection: &mut Connection) {
     connection.timer.after(clock::recent(), Some(LINGER));
     let _ = connection

@@ -84,8 +84,7 @@ impl Host for LinuxHost {
                 .lease
                 .is_some_and(|lease| crippled || lease.expired(now))
         {
-            // Others may have taken over while we stood still: no word from us before a new
-            // election (DESIGN's "Late").
+            // Others may have taken over while we stood still: no word from us before a new election.
             slot.lease = None;
             slot.wanted = false;
             self.silence(router);

@@ -1,4 +1,4 @@
-//! Bodies of requests: lengths, chunks, trailers, and what is ambiguous (lb.md §6.1).
+//! Bodies of requests: lengths, chunks, trailers, and what is ambiguous, as request smuggling needs it.
 
 use crate::{
     case::{Act, Case, OK, Step::*, sends},

@@ -1,4 +1,4 @@
-//! Request heads: ordinary ones, odd ones, and those of lb.md §6.1 that must be refused.
+//! Request heads: ordinary ones, odd ones, and those of request smuggling that must be refused.
 
 use crate::{
     case::{Case, Step::*, sends},

@@ -103,8 +103,8 @@ pub(super) async fn forward(
             drop(dialed);
             continue;
         }
-        // A kept connection may die while it is taken (lb.md trap 6): nothing came back, so the request may go
-        // out again if repeating it is harmless and it is still whole.
+        // A kept connection may die while it is taken: nothing came back, so the request may go out again if
+        // repeating it is harmless and it is still whole.
         let stale = dialed.carried > 0
             && failed == Step::ServerGone
             && dialed.server.input.is_empty()
@@ -328,7 +328,7 @@ async fn give_up(
         .await
 }
 
-/// No response (lb.md trap 10).
+/// Answers in place of a response that did not come, and notes why (manual 8.5).
 async fn fail(
     connection: &mut Connection,
     x: &mut Exchange,

@@ -136,7 +136,7 @@ pub(super) async fn pass_back(
         connection.keep(dialed, clock::recent());
     } else {
         if whole && sent_all && !tunnel && !dialed.server.ended {
-            // The side that closes first keeps the port for a minute (lb.md trap 23): leave with a reset.
+            // The side that closes first keeps the port for a minute (TIME_WAIT): leave with a reset.
             dialed.server.stream.reset_on_close();
         }
         drop(dialed.server);
