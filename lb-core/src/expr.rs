@@ -264,14 +264,3 @@ impl Expr {
         Some(value)
     }
 }
-
-/// Entry for fuzzing: compiles `text` as an expression and evaluates it over `view`.
-pub fn fuzz_expression(text: &str, view: &RequestView<'_>) {
-    if let Ok(expr) = Expr::parse(text, &Definitions::default()) {
-        expr.each(view, &mut |value| {
-            let mut out = Vec::new();
-            value.write_text(&mut out);
-            true
-        });
-    }
-}

@@ -5,7 +5,7 @@
 mod http2;
 
 use std::{
-    io,
+    fmt, io,
     path::Path,
     time::{Instant, SystemTime},
 };
@@ -44,40 +44,37 @@ pub fn http1(data: &[u8]) {
         odd_characters: false,
     };
     let step = 1 + usize::from(choice >> 2);
-    if bytes.starts_with(b"HTTP/") {
-        let decode = |step| {
+    let found = if bytes.starts_with(b"HTTP/") {
+        let summary = whole_and_cut(bytes, step, |step| {
             let mut decoder = ResponseDecoder::new(Limits::default(), leniency, Method::default());
             cut(bytes, step, |known, head| decoder.decode(known, head))
-        };
-        let (whole, head) = decode(bytes.len().max(1));
-        let (pieces, cut_head) = decode(step);
-        assert_eq!(whole.as_ref().ok(), pieces.as_ref().ok(), "cut by {step}");
-        assert_same(bytes, &whole, &head, &cut_head);
-        if let Ok(Progress::Complete(summary)) = whole {
-            body(
-                bytes.get(summary.head_len..),
-                summary.framing,
-                leniency,
-                step,
-            );
-        }
+        });
+        summary.map(|summary| (summary.head_len, summary.framing))
     } else {
-        let decode = |step| {
+        let summary = whole_and_cut(bytes, step, |step| {
             let mut decoder = RequestDecoder::new(Limits::default(), leniency);
             cut(bytes, step, |known, head| decoder.decode(known, head))
-        };
-        let (whole, head) = decode(bytes.len().max(1));
-        let (pieces, cut_head) = decode(step);
-        assert_eq!(whole.as_ref().ok(), pieces.as_ref().ok(), "cut by {step}");
-        assert_same(bytes, &whole, &head, &cut_head);
-        if let Ok(Progress::Complete(summary)) = whole {
-            body(
-                bytes.get(summary.head_len..),
-                summary.framing,
-                leniency,
-                step,
-            );
-        }
+        });
+        summary.map(|summary| (summary.head_len, summary.framing))
+    };
+    if let Some((head_len, framing)) = found {
+        body(bytes.get(head_len..), framing, leniency, step);
+    }
+}
+
+/// What is decoded of a head that comes at once; it is the same for one that comes cut. `None` without a whole head.
+fn whole_and_cut<T: fmt::Debug + PartialEq, E>(
+    bytes: &[u8],
+    step: usize,
+    decode: impl Fn(usize) -> (Result<Progress<T>, E>, Head),
+) -> Option<T> {
+    let (whole, head) = decode(bytes.len().max(1));
+    let (pieces, cut_head) = decode(step);
+    assert_eq!(whole.as_ref().ok(), pieces.as_ref().ok(), "cut by {step}");
+    assert_same(bytes, &whole, &head, &cut_head);
+    match whole {
+        Ok(Progress::Complete(summary)) => Some(summary),
+        _ => None,
     }
 }
 

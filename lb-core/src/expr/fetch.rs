@@ -25,11 +25,14 @@ use crate::request::RequestView;
 /// Receives the values of a fetch; returns false when it wants no more.
 pub(crate) type Sink<'s, 'a> = &'s mut dyn FnMut(Value<'a>) -> bool;
 
+/// Gives one value or none.
+type One = for<'a> fn(&'a [Argument], &RequestView<'a>) -> Option<Value<'a>>;
+
 /// How a fetch is evaluated.
 #[derive(Clone, Copy)]
 pub(crate) enum Eval {
     /// One value or none.
-    One(for<'a> fn(&'a [Argument], &RequestView<'a>) -> Option<Value<'a>>),
+    One(One),
     /// Any number of values, or the one that stands for them.
     Many(for<'a> fn(&'a [Argument], &RequestView<'a>, Wanted, Sink<'_, 'a>)),
     /// One value or none, which may change when more bytes arrive.
@@ -73,6 +76,18 @@ impl Fetch {
             doc,
             eval,
         }
+    }
+
+    /// A row without arguments, of one value that the connection has at most.
+    const fn of_connection(
+        name: &'static str,
+        aliases: &'static [&'static str],
+        result: Type,
+        doc: &'static str,
+        eval: One,
+    ) -> Self {
+        let needs = Needs::Connection;
+        Self::row(name, aliases, &[], result, needs, doc, Eval::One(eval))
     }
 }
 

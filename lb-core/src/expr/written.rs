@@ -41,11 +41,6 @@ impl Written {
             _ => None,
         }
     }
-
-    /// Whether it has the same value for everyone.
-    pub fn is_constant(&self) -> bool {
-        self.expr.fetch_name() == "str" && self.expr.conversions.is_empty()
-    }
 }
 
 /// Written alike is the same.

@@ -163,13 +163,7 @@ impl<'l> RulesBuilder<'l> {
 
     /// `monitor fail if|unless CONDITION`.
     pub fn monitor_fail(&mut self, words: &[&str]) -> Parsed {
-        self.read_maps(words)?;
-        let mut warnings = Vec::new();
-        let cursor = Words::new(words);
-        if cursor.peek().is_none() {
-            return Err(RuleError::new(0, "missing condition").expecting("if or unless"));
-        }
-        let condition = self.condition_after(&cursor, Stage::Request, &mut warnings)?;
+        let (condition, warnings) = self.condition_alone(words)?;
         self.rules.monitor_fail.push(condition);
         Ok(warnings)
     }
@@ -438,6 +432,21 @@ impl<'l> RulesBuilder<'l> {
         };
         let condition = self.condition_after(&cursor, Stage::Content, &mut warnings)?;
         Ok((Choice { name, condition }, warnings))
+    }
+
+    /// The condition of a line that is nothing else.
+    fn condition_alone(
+        &mut self,
+        words: &[&str],
+    ) -> Result<(Condition, Vec<RuleWarning>), RuleError> {
+        self.read_maps(words)?;
+        let mut warnings = Vec::new();
+        let cursor = Words::new(words);
+        if cursor.peek().is_none() {
+            return Err(RuleError::new(0, "missing condition").expecting("if or unless"));
+        }
+        let condition = self.condition_after(&cursor, Stage::Request, &mut warnings)?;
+        Ok((condition, warnings))
     }
 
     /// The condition in the words not read yet; none if there are no more words.

@@ -10,7 +10,7 @@ use super::{
     incoming::{Incoming, broken},
     message::{self, Malformed},
     mux::{Branch, Mux},
-    outgoing::{Outgoing, ends_at_once},
+    outgoing::{Outgoing, ends_at_once, poll_each},
 };
 use crate::{
     http1::{Leniency, Limits, ResponseDecoder},
@@ -88,26 +88,10 @@ impl Downstream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut written = 0;
-        for slice in slices {
-            let mut rest: &[u8] = slice;
-            while !rest.is_empty() {
-                let polled = match &mut self.outgoing {
-                    Some(outgoing) => outgoing.poll_write(cx, rest),
-                    None => Poll::Ready(self.write_head(rest)),
-                };
-                match polled {
-                    Poll::Ready(Ok(count)) => {
-                        written += count;
-                        rest = rest.get(count..).unwrap_or_default();
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending if written > 0 => return Poll::Ready(Ok(written)),
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-        }
-        Poll::Ready(Ok(written))
+        poll_each(slices, |piece| match &mut self.outgoing {
+            Some(outgoing) => outgoing.poll_write(cx, piece),
+            None => Poll::Ready(self.write_head(piece)),
+        })
     }
 
     /// Takes a head, or as much of it as there is; of an empty body its end too.

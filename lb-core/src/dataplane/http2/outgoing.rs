@@ -3,7 +3,7 @@
 //! A stream takes no more than its receiver and the connection have room for: the rest waits where it came from.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     task::{Context, Poll, ready},
 };
 
@@ -28,6 +28,29 @@ pub(super) trait Sink {
 
     /// Waits for the other end to cancel it.
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error>;
+}
+
+/// Writes slices one after the other as far as `write` takes them.
+pub(super) fn poll_each(
+    slices: &[IoSlice<'_>],
+    mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    let mut written = 0;
+    for slice in slices {
+        let mut rest: &[u8] = slice;
+        while !rest.is_empty() {
+            match write(rest) {
+                Poll::Ready(Ok(count)) => {
+                    written += count;
+                    rest = rest.get(count..).unwrap_or_default();
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if written > 0 => return Poll::Ready(Ok(written)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+    Poll::Ready(Ok(written))
 }
 
 /// How far content has been written.

@@ -20,7 +20,7 @@ use super::{
     incoming::Incoming,
     library::{Received, Sent, broken},
     message::{self, Malformed, Wanted},
-    outgoing::{Outgoing, ends_at_once},
+    outgoing::{Outgoing, ends_at_once, poll_each},
     trunk::{Mark, Trunk},
 };
 use crate::{
@@ -159,30 +159,14 @@ impl Upstream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut written = 0;
-        for slice in slices {
-            let mut rest: &[u8] = slice;
-            while !rest.is_empty() {
-                let polled = match &mut self.outgoing {
-                    Some(outgoing) => outgoing.poll_write(cx, rest),
-                    None => {
-                        let taken = self.poll_write_head(cx, rest);
-                        self.failed = matches!(taken, Poll::Ready(Err(_)));
-                        taken
-                    }
-                };
-                match polled {
-                    Poll::Ready(Ok(count)) => {
-                        written += count;
-                        rest = rest.get(count..).unwrap_or_default();
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending if written > 0 => return Poll::Ready(Ok(written)),
-                    Poll::Pending => return Poll::Pending,
-                }
+        poll_each(slices, |piece| match &mut self.outgoing {
+            Some(outgoing) => outgoing.poll_write(cx, piece),
+            None => {
+                let taken = self.poll_write_head(cx, piece);
+                self.failed = matches!(taken, Poll::Ready(Err(_)));
+                taken
             }
-        }
-        Poll::Ready(Ok(written))
+        })
     }
 
     fn poll_write_head(&mut self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

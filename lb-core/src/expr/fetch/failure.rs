@@ -1,43 +1,28 @@
 //! Why connections failed, for the log. Manual 7.3.3 and 7.3.4.
 
-use super::{Eval, Fetch};
+use super::Fetch;
 use crate::{
-    expr::{Needs, Type, Value},
+    expr::{Type, Value},
     request::{Failure, Marks, RequestView, TlsReason},
 };
 
-/// A row without arguments.
-macro_rules! row {
-    ($name:literal, $aliases:expr, $type:expr, $doc:literal, $eval:expr) => {
-        Fetch::row(
-            $name,
-            $aliases,
-            &[],
-            $type,
-            Needs::Connection,
-            $doc,
-            Eval::One($eval),
-        )
-    };
-}
-
 /// The entries.
 pub(super) const TABLE: &[Fetch] = &[
-    row!(
+    Fetch::of_connection(
         "fc_err",
         &[],
         Type::Int,
         "Number of what went wrong with the client's connection, or 0.",
-        |_, view| Some(number(of_client(view)))
+        |_, view| Some(number(of_client(view))),
     ),
-    row!(
+    Fetch::of_connection(
         "fc_err_str",
         &[],
         Type::String,
         "What went wrong with the client's connection, in words.",
-        |_, view| Some(text(of_client(view)))
+        |_, view| Some(text(of_client(view))),
     ),
-    row!(
+    Fetch::of_connection(
         "ssl_fc_err",
         &["ssl_fc_hsk_err"],
         Type::Int,
@@ -45,16 +30,16 @@ pub(super) const TABLE: &[Fetch] = &[
         |_, view| {
             view.connection.tls.as_ref()?;
             Some(reason_number(of_client(view)))
-        }
+        },
     ),
-    row!(
+    Fetch::of_connection(
         "ssl_fc_err_str",
         &["ssl_fc_hsk_err_str"],
         Type::String,
         "Why TLS with the client failed, in OpenSSL's words.",
-        |_, view| reason_text(of_client(view)?.reason)
+        |_, view| reason_text(of_client(view)?.reason),
     ),
-    row!(
+    Fetch::of_connection(
         "bc_err",
         &[],
         Type::Int,
@@ -62,9 +47,9 @@ pub(super) const TABLE: &[Fetch] = &[
         |_, view| {
             view.server?;
             Some(number(of_server(view)))
-        }
+        },
     ),
-    row!(
+    Fetch::of_connection(
         "bc_err_str",
         &[],
         Type::String,
@@ -72,9 +57,9 @@ pub(super) const TABLE: &[Fetch] = &[
         |_, view| {
             view.server?;
             Some(text(of_server(view)))
-        }
+        },
     ),
-    row!(
+    Fetch::of_connection(
         "ssl_bc_err",
         &["ssl_bc_hsk_err"],
         Type::Int,
@@ -82,14 +67,14 @@ pub(super) const TABLE: &[Fetch] = &[
         |_, view| match of_server(view) {
             Some(failure) => failure.reason.map(|_| reason_number(Some(failure))),
             None => view.state.to_server.as_ref().map(|_| Value::Int(0)),
-        }
+        },
     ),
-    row!(
+    Fetch::of_connection(
         "ssl_bc_err_str",
         &["ssl_bc_hsk_err_str"],
         Type::String,
         "Why TLS with the server failed, in OpenSSL's words.",
-        |_, view| reason_text(of_server(view)?.reason)
+        |_, view| reason_text(of_server(view)?.reason),
     ),
 ];
 

@@ -249,80 +249,67 @@ pub(super) const OWN: &[Fetch] = certificate!("ssl_f_", "the frontend's", of_fro
 /// The entries about the certificate that the server has shown.
 pub(super) const SERVER: &[Fetch] = certificate!("ssl_s_", "the server's", of_server);
 
-/// A row about TLS to the server.
-macro_rules! to_server {
-    ($name:literal, $aliases:expr, $type:expr, $doc:literal, $eval:expr) => {
-        Fetch::row(
-            $name,
-            $aliases,
-            &[],
-            $type,
-            Needs::Connection,
-            $doc,
-            Eval::One($eval),
-        )
-    };
-}
-
 /// The entries about the session with the server.
 pub(super) const TO_SERVER: &[Fetch] = &[
-    to_server!(
+    Fetch::of_connection(
         "ssl_bc",
         &[],
         Type::Bool,
         "Whether the server connection uses TLS.",
-        |_, view| Some(Value::Bool(to_server(view).is_some()))
+        |_, view| Some(Value::Bool(to_server(view).is_some())),
     ),
-    to_server!(
+    Fetch::of_connection(
         "ssl_bc_alpn",
         &["ssl_bc_npn"],
         Type::String,
         "Application protocol negotiated with the server.",
-        |_, view| Some(Value::text(to_server(view)?.alpn.as_deref()?.as_bytes()))
+        |_, view| Some(Value::text(to_server(view)?.alpn.as_deref()?.as_bytes())),
     ),
-    to_server!(
+    Fetch::of_connection(
         "ssl_bc_cipher",
         &[],
         Type::String,
         "TLS cipher suite of the server connection.",
-        |_, view| Some(Value::text(to_server(view)?.cipher.as_bytes()))
+        |_, view| Some(Value::text(to_server(view)?.cipher.as_bytes())),
     ),
-    to_server!(
+    Fetch::of_connection(
         "ssl_bc_protocol",
         &[],
         Type::String,
         "TLS version of the server connection.",
-        |_, view| Some(Value::text(to_server(view)?.version.as_bytes()))
+        |_, view| Some(Value::text(to_server(view)?.version.as_bytes())),
     ),
-    to_server!(
+    Fetch::of_connection(
         "ssl_bc_is_resumed",
         &[],
         Type::Bool,
         "Whether the TLS session with the server was resumed.",
-        |_, view| Some(Value::Bool(to_server(view).is_some_and(|tls| tls.resumed)))
+        |_, view| Some(Value::Bool(to_server(view).is_some_and(|tls| tls.resumed))),
     ),
-    to_server!(
+    Fetch::of_connection(
         "ssl_bc_use_keysize",
         &[],
         Type::Int,
         "Bits of the key of the cipher of the server connection.",
-        |_, view| Some(Value::Int(to_server(view)?.bits.into()))
+        |_, view| Some(Value::Int(to_server(view)?.bits.into())),
     ),
-    to_server!(
+    Fetch::of_connection(
         "ssl_bc_alg_keysize",
         &[],
         Type::Int,
         "Bits of the key of the cipher of the server connection, as the algorithm has them.",
-        |_, view| Some(Value::Int(to_server(view)?.bits.into()))
+        |_, view| Some(Value::Int(to_server(view)?.bits.into())),
     ),
-    to_server!(
+    Fetch::of_connection(
         "ssl_s_chain_der",
         &[],
         Type::Binary,
         "The certificates that the server has shown, in DER.",
-        |_, view| Some(Value::Binary(
-            to_server(view)?.shown.as_ref()?.chain.as_slice().into()
-        ))
+        |_, view| {
+            Some(Value::Binary(
+                to_server(view)?.shown.as_ref()?.chain.as_slice().into(),
+            ))
+        },
     ),
 ];
 

@@ -3,14 +3,11 @@
 use std::sync::Arc;
 
 use super::{Parsed, RulesBuilder, stage};
-use crate::{
-    expr::Stage,
-    rules::{
-        Persist, RuleError,
-        action::{self, Context, Place},
-        stick::Stick,
-        words::Words,
-    },
+use crate::rules::{
+    Persist,
+    action::{self, Context, Place},
+    stick::Stick,
+    words::Words,
 };
 
 impl RulesBuilder<'_> {
@@ -66,13 +63,7 @@ impl RulesBuilder<'_> {
 
     /// `force-persist if|unless CONDITION` and `ignore-persist if|unless CONDITION`.
     pub fn persist(&mut self, persist: Persist, words: &[&str]) -> Parsed {
-        self.read_maps(words)?;
-        let mut warnings = Vec::new();
-        let cursor = Words::new(words);
-        if cursor.peek().is_none() {
-            return Err(RuleError::new(0, "missing condition").expecting("if or unless"));
-        }
-        let condition = self.condition_after(&cursor, Stage::Request, &mut warnings)?;
+        let (condition, warnings) = self.condition_alone(words)?;
         self.rules.persist.push((persist, condition));
         Ok(warnings)
     }
