@@ -23,17 +23,7 @@ impl<H: Host> Driver<H> {
                     command,
                     error,
                 } => {
-                    let failure = Failure::after(self.failures.get(&router), command, &error);
-                    let count = failure.count;
-                    self.failures.insert(router, failure);
-                    if count.is_power_of_two() {
-                        let observation = Observation::HostFailed {
-                            command,
-                            error,
-                            count,
-                        };
-                        observer(router, observation);
-                    }
+                    self.command_failed(router, command, error, observer);
                     match command {
                         Command::Install => self.set.handle(now, router, Event::InstallFailed),
                         // What cannot be removed must not keep a shutdown waiting for ever.

@@ -34,6 +34,27 @@ impl Failure {
 }
 
 impl<H: Host> Driver<H> {
+    /// The host could not carry out a command: it is kept, and told the 1st, 2nd, 4th, 8th ... time.
+    pub(super) fn command_failed(
+        &mut self,
+        router: RouterId,
+        command: Command,
+        error: io::Error,
+        observer: &mut impl FnMut(RouterId, Observation),
+    ) {
+        let failure = Failure::after(self.failures.get(&router), command, &error);
+        let count = failure.count;
+        self.failures.insert(router, failure);
+        if count.is_power_of_two() {
+            let observation = Observation::HostFailed {
+                command,
+                error,
+                count,
+            };
+            observer(router, observation);
+        }
+    }
+
     /// How it went with the routes and rules of a router.
     pub(super) fn paths_tried(
         &mut self,
@@ -71,17 +92,7 @@ impl<H: Host> Driver<H> {
             }
             return;
         };
-        let failure = Failure::after(self.failures.get(&router), command, &error);
-        let count = failure.count;
-        self.failures.insert(router, failure);
-        if count.is_power_of_two() {
-            let observation = Observation::HostFailed {
-                command,
-                error,
-                count,
-            };
-            observer(router, observation);
-        }
+        self.command_failed(router, command, error, observer);
     }
 
     /// How it went with what stands whoever is Active.
