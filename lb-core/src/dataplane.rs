@@ -11,12 +11,12 @@
 //! stick tables (entries times some 200 bytes), at most
 //!
 //! ```text
-//! maxconn × (1.1 kB + what a request in progress holds) + workers × (256 × 16 kB + 256 × 128 kB kept buffers)
+//! maxconn × (1.1 kB + what a request in progress holds) + workers × 12 MB of kept buffers
 //! ```
 //!
-//! A request in progress holds 3 kB, its two heads (16 kB each at most) and a buffer for each side: 16 kB, or 128 kB while
+//! A request in progress holds 3 kB, its two heads (16 kB each at most) and a buffer for each side: 16 or 32 kB, or 128 kB while
 //! more than fits is under way and cannot go through a pipe; content that is taken out of its chunks or compressed has
-//! its result of the same size beside it. So 70 kB as a rule and 420 kB at worst. TLS adds some 40 kB for each side that
+//! its result of the same size beside it. So 90 kB as a rule and 420 kB at worst. TLS adds some 40 kB for each side that
 //! speaks it, a compressor 300 kB (64 of them for each worker, then content goes as it is). A client of HTTP/2 counts as
 //! one connection with `tune.h2.max-concurrent-streams` requests. What is spliced waits in pipes of the kernel, of which
 //! there are at most `maxpipes`. Idle connections to a server are no more, of all workers together, than requests used at

@@ -1,4 +1,4 @@
-//! Buffers of 16 kB from a pool of this thread. A connection holds one only while bytes are in
+//! Buffers of a few sizes from a pool of this thread. A connection holds one only while bytes are in
 //! flight; an empty [`Buffer`] owns no memory.
 
 use std::{
@@ -11,38 +11,48 @@ use super::stream::Stream;
 
 /// Size of a pooled buffer: the default of HAProxy's `tune.bufsize`.
 pub(super) const SIZE: usize = 16 * 1024;
+/// Size of a buffer for what a server sends: the head of a response and 16 kB behind it come in one call, and go on in one.
+pub(super) const WIDE: usize = 2 * SIZE;
 /// Size of a buffer for bulk data.
 pub(super) const BULK: usize = 128 * 1024;
-/// Free buffers that a thread keeps of each size.
-const KEPT: usize = 256;
+/// Bytes of free buffers that a thread keeps of each size.
+const KEPT: usize = 4 << 20;
 
+/// Free buffers of each size.
 struct Pool {
     normal: Vec<Box<[u8]>>,
+    wide: Vec<Box<[u8]>>,
     bulk: Vec<Box<[u8]>>,
 }
 
+impl Pool {
+    fn of(&mut self, size: usize) -> &mut Vec<Box<[u8]>> {
+        match size {
+            SIZE => &mut self.normal,
+            WIDE => &mut self.wide,
+            _ => &mut self.bulk,
+        }
+    }
+}
+
 thread_local! {
-    static POOL: RefCell<Pool> = const { RefCell::new(Pool { normal: Vec::new(), bulk: Vec::new() }) };
+    static POOL: RefCell<Pool> = const {
+        RefCell::new(Pool { normal: Vec::new(), wide: Vec::new(), bulk: Vec::new() })
+    };
 }
 
 fn take(size: usize) -> Box<[u8]> {
-    let pooled = POOL.with_borrow_mut(|pool| match size {
-        SIZE => pool.normal.pop(),
-        _ => pool.bulk.pop(),
-    });
+    let pooled = POOL.with_borrow_mut(|pool| pool.of(size).pop());
     pooled.unwrap_or_else(|| vec![0; size].into_boxed_slice())
 }
 
 fn give(memory: Box<[u8]>) {
     // The pool may be gone while the thread ends.
     let _ = POOL.try_with(|pool| {
+        let size = memory.len();
         let mut pool = pool.borrow_mut();
-        let (list, kept) = match memory.len() {
-            0 => return,
-            SIZE => (&mut pool.normal, KEPT),
-            _ => (&mut pool.bulk, KEPT / 16),
-        };
-        if list.len() < kept {
+        let list = pool.of(size);
+        if size > 0 && list.len() < KEPT / size {
             list.push(memory);
         }
     });

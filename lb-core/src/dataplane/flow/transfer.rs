@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     super::{
-        buffer::{BULK, Buffer, SIZE},
+        buffer::{BULK, Buffer, SIZE, WIDE},
         pipe::Pipe,
         rt::Direction,
     },
@@ -17,7 +17,7 @@ use crate::http1::Body;
 
 /// Bytes that make a transfer worth a pipe.
 const SPLICE_FROM: u64 = 64 * 1024;
-/// Full buffers in a row after which an endless transfer counts as bulk.
+/// Times in a row that [`SIZE`] bytes came at once after which an endless transfer counts as bulk.
 const BUSY: u32 = 2;
 /// Longest body that is copied behind its head.
 const JOINED: usize = 2048;
@@ -78,7 +78,7 @@ impl Flow {
             return Ok(false);
         }
         let bulk = self.busy >= BUSY || self.known_bytes() >= BULK as u64;
-        let size = if bulk { BULK } else { SIZE };
+        let size = if bulk { BULK } else { WIDE };
         match from.poll_fill(cx, size) {
             Poll::Pending => Ok(false),
             Poll::Ready(Err(_)) => Err(Fault::Source),

@@ -120,7 +120,7 @@ pub(super) async fn response(
                     Progress::Partial => {}
                     ended => return Poll::Ready(Ok(ended)),
                 }
-                match server.poll_fill(cx, buffer::SIZE) {
+                match server.poll_fill(cx, buffer::WIDE) {
                     Poll::Pending => break,
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Ok(Progress::Broken)),

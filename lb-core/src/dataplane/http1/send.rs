@@ -122,7 +122,7 @@ fn poll_request(
             // A client that takes no interim response is not told of ever more.
             return patience.poll(connection, server, true, cx);
         }
-        match server.poll_fill(cx, buffer::SIZE) {
+        match server.poll_fill(cx, buffer::WIDE) {
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Step::ServerGone),
             Poll::Ready(Ok(_)) => {
                 server.active = clock::recent();
