@@ -1,6 +1,11 @@
 //! The bridge in the middle and the cables to it.
 
-use std::{fs::File, net::IpAddr, os::fd::AsRawFd};
+use std::{
+    fs::{self, File},
+    io,
+    net::IpAddr,
+    os::fd::AsRawFd,
+};
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
@@ -25,6 +30,7 @@ pub const BRIDGE: &str = "br-lab";
 impl Lab {
     /// Makes the bridge. The process must be inside an enclosure (or be root in a network namespace of its own).
     pub fn new() -> Result<Self, LabError> {
+        pass_unfiltered()?;
         with_netlink(async |handle| {
             up(&handle, "lo").await?;
             let bridge = LinkBridge::new(BRIDGE).up().build();
@@ -107,6 +113,20 @@ impl Lab {
                 .map_err(LabError::netlink("set port"))
         })
     }
+}
+
+/// A switch asks no firewall. Where `br_netfilter` is loaded, a bridge shows every frame to that of its namespace, on the
+/// account of the host that sent it.
+fn pass_unfiltered() -> Result<(), LabError> {
+    for layer in ["arptables", "iptables", "ip6tables"] {
+        let written = fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{layer}"), "0");
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(LabError::io("bridge-nf-call")(error));
+        }
+    }
+    Ok(())
 }
 
 fn port_name(host: &str) -> String {
