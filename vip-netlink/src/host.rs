@@ -17,11 +17,12 @@ mod orders;
 mod outgoing;
 mod renewals;
 mod router;
+mod slots;
 mod sockets;
 mod station;
 mod worker;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::thread::JoinHandle;
@@ -41,6 +42,7 @@ use beats::Beats;
 pub use options::{Fixtures, HostOptions};
 use renewals::Renewals;
 pub use router::{HostRouter, Reminders};
+use slots::Slots;
 use sockets::Sockets;
 use station::Station;
 use worker::{Report, Start, Work};
@@ -52,7 +54,7 @@ const NOBODY: RouterId = RouterId::new(0);
 #[derive(Debug)]
 pub struct LinuxHost {
     stations: Vec<Station>,
-    routers: BTreeMap<RouterId, Slot>,
+    routers: Slots,
     commands: Option<UnboundedSender<(RouterId, Work)>>,
     renewals: Renewals,
     reports: UnboundedReceiver<Report>,
@@ -127,7 +129,7 @@ impl LinuxHost {
         tokio::runtime::Handle::try_current()
             .map_err(|error| Error::Netlink(io::Error::other(error)))?;
         let mut stations: Vec<Station> = Vec::new();
-        let mut slots = BTreeMap::new();
+        let mut slots = Slots::default();
         for router in &routers {
             let station = stations
                 .iter()
@@ -247,19 +249,19 @@ impl LinuxHost {
                 Ok(refused.map(|error| HostEvent::Unfenced { router, error }))
             }
             Report::Begun { router, began } => {
-                if let Some(slot) = self.routers.get_mut(&router).filter(|slot| slot.wanted) {
+                if let Some(slot) = self.routers.get_mut(router).filter(|slot| slot.wanted) {
                     slot.lease = slot.lifetime.map(|valid| Lease::begin(valid, began));
                 }
                 Ok(None)
             }
             Report::Lost(count) => Ok(Some(HostEvent::NotificationsLost { count })),
             Report::Event(HostEvent::Dismissed { router }) => {
-                self.routers.remove(&router);
+                self.routers.remove(router);
                 Ok(Some(HostEvent::Dismissed { router }))
             }
             Report::Event(HostEvent::LinkUp { interface }) if self.is_deaf(interface) => Ok(None),
             Report::Event(HostEvent::PrimaryAddress { router, address }) => {
-                let Some(slot) = self.routers.get_mut(&router) else {
+                let Some(slot) = self.routers.get_mut(router) else {
                     return Ok(None);
                 };
                 slot.primary = address;
@@ -270,7 +272,7 @@ impl LinuxHost {
             }
             Report::Event(event) => {
                 if let HostEvent::LeaseExpired { router } = event
-                    && let Some(slot) = self.routers.get_mut(&router)
+                    && let Some(slot) = self.routers.get_mut(router)
                 {
                     // Told already, by a send that came too late.
                     if !std::mem::take(&mut slot.wanted) {

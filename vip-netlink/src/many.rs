@@ -35,12 +35,14 @@ pub(crate) struct Told {
     pub(crate) hop_limit: Option<u8>,
 }
 
-/// Takes packets in that wait, one in each slot of `room`, without waiting; how many.
+/// Takes packets in that wait, one in each slot of `room`, without waiting; how many. Who sent them is told if it is
+/// `asked`: packets of IPv4 say it themselves.
 #[expect(unsafe_code, reason = "no safe wrapper does without allocations")]
 pub(crate) fn receive(
     socket: &Socket,
     room: &mut [u8],
     slot: usize,
+    asked: bool,
     told: &mut [Told; TOGETHER],
 ) -> io::Result<usize> {
     // SAFETY: both are plain C data, for which zeros are valid.
@@ -60,8 +62,10 @@ pub(crate) fn receive(
         place.iov_base = bytes.as_mut_ptr().cast();
         place.iov_len = bytes.len();
         let header = &mut header.msg_hdr;
-        header.msg_name = std::ptr::from_mut(source).cast();
-        header.msg_namelen = 28;
+        if asked {
+            header.msg_name = std::ptr::from_mut(source).cast();
+            header.msg_namelen = 28;
+        }
         header.msg_iov = place;
         header.msg_iovlen = 1;
         header.msg_control = control.0.as_mut_ptr().cast();
@@ -289,12 +293,15 @@ mod tests {
         assert_eq!(outbox.len(), 0);
         let mut room = vec![0; TOGETHER * 8];
         let mut told = [Told::default(); TOGETHER];
-        assert_eq!(receive(&to, &mut room, 8, &mut told).unwrap(), TOGETHER);
+        assert_eq!(
+            receive(&to, &mut room, 8, true, &mut told).unwrap(),
+            TOGETHER
+        );
         assert_eq!(room[31 * 8..][..4], [31, 1, 2, 3]);
         assert!(told.iter().all(|one| one.whole && one.length == 4));
-        assert_eq!(receive(&to, &mut room, 8, &mut told).unwrap(), 9);
+        assert_eq!(receive(&to, &mut room, 8, true, &mut told).unwrap(), 9);
         assert_eq!(room[8 * 8], 41);
-        let empty = receive(&to, &mut room, 8, &mut told).unwrap_err();
+        let empty = receive(&to, &mut room, 8, true, &mut told).unwrap_err();
         assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
     }
 
@@ -317,7 +324,7 @@ mod tests {
         assert_eq!(numbers, [0, 0, 2, 2, 3]);
         let mut room = vec![0; TOGETHER * 8];
         let mut told = [Told::default(); TOGETHER];
-        assert_eq!(receive(&to, &mut room, 8, &mut told).unwrap(), 5);
+        assert_eq!(receive(&to, &mut room, 8, true, &mut told).unwrap(), 5);
         let packets: Vec<&[u8]> = room
             .chunks(8)
             .zip(told)
@@ -334,7 +341,7 @@ mod tests {
             .unwrap();
         from.send_to(&[7; 20], &to.local_addr().unwrap()).unwrap();
         let mut told = [Told::default(); TOGETHER];
-        assert_eq!(receive(&to, &mut [0; 64], 16, &mut told).unwrap(), 1);
+        assert_eq!(receive(&to, &mut [0; 64], 16, false, &mut told).unwrap(), 1);
         assert!(!told[0].whole);
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
         let stamp = told[0].stamp.unwrap();

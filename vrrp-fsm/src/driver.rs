@@ -53,6 +53,8 @@ pub use undone::Failure;
 /// Packets taken in before timers and commands get their turn: what waited during a stall of some intervals on many
 /// links, and no more, so that a flood cannot hold timers up. What a flood leaves waiting is heard after them.
 const PACKETS_PER_ROUND: usize = 1024;
+/// Packets that one look at the clock serves: microseconds lie between them.
+const PACKETS_PER_GLANCE: usize = 16;
 /// Errors of receiving borne in that: those of one interface do not make the others unheard.
 const ERRORS_PER_ROUND: usize = 64;
 /// An IP packet cannot be longer.
@@ -152,7 +154,8 @@ impl<H: Host> Driver<H> {
             let look = self.look_at_crowd(due);
             let wake = self.early.wake(self.set.next_takeover());
             let wakes = [self.set.next_deadline(), look, wake];
-            self.timer.arm(wakes.into_iter().flatten().min())?;
+            self.timer
+                .arm(wakes.into_iter().flatten().min(), look.is_some())?;
             let command = tokio::select! {
                 biased;
                 command = control.recv(), if !self.stopping => Some(command.unwrap_or(Control::Shutdown)),
@@ -337,7 +340,11 @@ impl<H: Host> Driver<H> {
         #[cfg(feature = "auth")]
         self.set.time_of_day(timer::time_of_day());
         let mut errors = 0;
-        for _ in 0..PACKETS_PER_ROUND {
+        let mut glance = now();
+        for number in 0..PACKETS_PER_ROUND {
+            if number % PACKETS_PER_GLANCE == 0 {
+                glance = now();
+            }
             let datagram = match self.host.recv(&mut self.buffer) {
                 Ok(Some(datagram)) => datagram,
                 Ok(None) => return,
@@ -357,7 +364,7 @@ impl<H: Host> Driver<H> {
                 envelope: datagram.envelope,
                 bytes: self.buffer.get(..datagram.len).unwrap_or_default(),
             };
-            let at = now().before(datagram.waited);
+            let at = glance.before(datagram.waited);
             let taken = self.set.receive(at, &packet);
             let is_strange = |rejected: &crate::Rejected| rejected.router.is_none();
             self.crowd.hears(taken.as_ref().is_err_and(is_strange));
@@ -447,7 +454,9 @@ impl<H: Host> Driver<H> {
     ) {
         let mut failed = None;
         #[cfg(feature = "auth")]
-        self.set.time_of_day(timer::time_of_day());
+        if self.set.is_dated(id) {
+            self.set.time_of_day(timer::time_of_day());
+        }
         if let Some(mut outgoing) = self.set.advert(id, priority) {
             while let Some(written) = outgoing.next(&mut self.buffer) {
                 let sent = written.map_err(io::Error::other).and_then(|written| {

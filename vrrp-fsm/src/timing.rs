@@ -30,9 +30,9 @@ pub fn active_down_interval(
 
 /// Nanoseconds of the part of an interval whose adverts go out together. The interval is a multiple of it.
 pub(crate) fn part_of(interval: Duration) -> u64 {
-    const LONGEST: u64 = 25_000_000;
+    const LONGEST: u64 = 50_000_000;
     let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
-    (interval / interval.div_ceil(LONGEST).max(4)).max(1)
+    (interval / interval.div_ceil(LONGEST).max(2)).max(1)
 }
 
 #[cfg(test)]

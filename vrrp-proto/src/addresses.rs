@@ -1,6 +1,11 @@
 //! The virtual addresses of an advertisement: bytes of a received packet, or the sender's list.
 
-use core::{fmt, iter::FusedIterator, net::IpAddr, slice};
+use core::{
+    fmt,
+    iter::FusedIterator,
+    net::{IpAddr, Ipv4Addr},
+    slice,
+};
 
 use crate::Family;
 
@@ -79,7 +84,14 @@ impl<'a> IntoIterator for Addresses<'a> {
 /// Equal in content and order, wherever the addresses are kept.
 impl PartialEq for Addresses<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        match (self.0, other.0) {
+            // Each advert that is received is compared so.
+            (Source::List(list), Source::Ipv4(wire)) | (Source::Ipv4(wire), Source::List(list)) => {
+                let same = |(one, octets): (&IpAddr, &[u8; 4])| *one == Ipv4Addr::from(*octets);
+                list.len() == wire.len() && list.iter().zip(wire).all(same)
+            }
+            _ => self.iter().eq(other.iter()),
+        }
     }
 }
 

@@ -89,7 +89,13 @@ impl AdvertReceiver {
             arrived,
             ..
         } = batch;
-        let count = many::receive(&self.socket, room, LONGEST, told)?;
+        let count = many::receive(
+            &self.socket,
+            room,
+            LONGEST,
+            self.family == Family::Ipv6,
+            told,
+        )?;
         let stamped = told.first().is_some_and(|first| first.stamp.is_some());
         let day = stamped.then(|| SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
         for (slot, one) in told.iter().enumerate().take(count) {

@@ -76,7 +76,7 @@ impl Host for LinuxHost {
         let crippled = self.is_crippled();
         let slot = self
             .routers
-            .get_mut(&router)
+            .get_mut(router)
             .ok_or(io::ErrorKind::NotFound)?;
         let resigns = priority(protocol, packet) == Some(0);
         if !resigns
@@ -130,7 +130,7 @@ impl Host for LinuxHost {
     }
 
     fn hears(&self, router: RouterId) -> bool {
-        let slot = self.routers.get(&router);
+        let slot = self.routers.get(router);
         slot.is_some_and(|slot| {
             let station = self.stations.get(slot.station);
             slot.heard && station.is_some_and(|station| !station.deaf)
@@ -138,7 +138,7 @@ impl Host for LinuxHost {
     }
 
     fn enqueue(&mut self, router: RouterId, command: Command) {
-        if let Some(slot) = self.routers.get_mut(&router) {
+        if let Some(slot) = self.routers.get_mut(router) {
             match command {
                 Command::Install => slot.wanted = true,
                 Command::Remove => {
@@ -154,7 +154,7 @@ impl Host for LinuxHost {
 
     fn guard(&self, router: RouterId) -> Guard {
         let now = boottime();
-        let slot = self.routers.get(&router);
+        let slot = self.routers.get(router);
         let left = |lease: Lease| {
             let end = lease.refreshed() + lease.valid();
             (lease.valid(), end.saturating_sub(now))
@@ -185,10 +185,10 @@ impl LinuxHost {
     fn silence(&mut self, router: RouterId) {
         // A beat that waits would let them answer again.
         self.flush();
-        let Some(slot) = self.routers.get(&router) else {
+        let Some(slot) = self.routers.get(router) else {
             return;
         };
-        let others = || self.routers.iter().filter(|(id, _)| **id != router);
+        let others = || self.routers.iter().filter(|(id, _)| *id != router);
         let stays = |address: &IpAddr| {
             others().any(|(_, other)| other.wanted && other.addresses.contains(address))
         };
@@ -275,7 +275,7 @@ impl LinuxHost {
     /// Sockets are there at last, or no longer needed.
     pub(super) fn hear_again(&mut self, number: u32) {
         for router in self.routers_on(number) {
-            let address = self.routers.get(&router).and_then(|slot| slot.primary);
+            let address = self.routers.get(router).and_then(|slot| slot.primary);
             self.pending
                 .push_back(HostEvent::PrimaryAddress { router, address });
         }
@@ -291,7 +291,7 @@ impl LinuxHost {
         let here = |station: &Station| station.interface.number() == number;
         let routers = self.routers.iter();
         let ours = routers.filter(|(_, slot)| self.stations.get(slot.station).is_some_and(here));
-        ours.map(|(id, _)| *id).collect()
+        ours.map(|(id, _)| id).collect()
     }
 }
 

@@ -63,7 +63,7 @@ impl LinuxHost {
         (lifetime, hold): (Option<Duration>, Option<Duration>),
         repeat: u8,
     ) {
-        if let Some(slot) = self.routers.get_mut(&router) {
+        if let Some(slot) = self.routers.get_mut(router) {
             slot.lifetime = lifetime;
             slot.hold = hold;
             slot.addresses = addresses.iter().map(|vip| vip.address).collect();

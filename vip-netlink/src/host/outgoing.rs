@@ -36,7 +36,7 @@ impl LinuxHost {
         packet: &[u8],
     ) -> io::Result<Put> {
         let unknown = || io::Error::from(io::ErrorKind::NotFound);
-        let slot = self.routers.get(&router).ok_or_else(unknown)?;
+        let slot = self.routers.get(router).ok_or_else(unknown)?;
         let station = self.stations.get_mut(slot.station);
         let station = station.ok_or(io::ErrorKind::NotConnected)?;
         let authenticated = protocol == PROTOCOL_AH;
@@ -76,7 +76,7 @@ impl LinuxHost {
         let since = self.waiting_since.take();
         if since.is_some_and(|since| now.saturating_sub(since) >= STANDSTILL) {
             let routers = &self.routers;
-            let lease = |number| routers.get(&RouterId::new(number))?.lease;
+            let lease = |number| routers.get(RouterId::new(number))?.lease;
             let may_speak = |number| lease(number).is_some_and(|lease| !lease.expired(now));
             for station in &mut self.stations {
                 station.retain(may_speak);
@@ -98,7 +98,7 @@ impl LinuxHost {
 
     /// An advert of a router that speaks for its addresses has been sent: they stay for as long again.
     pub(super) fn sent(&mut self, router: RouterId, now: Duration) {
-        let Some(slot) = self.routers.get_mut(&router) else {
+        let Some(slot) = self.routers.get_mut(router) else {
             return;
         };
         if let Some(hold) = slot.hold.filter(|_| self.pulse.is_some()) {

@@ -23,15 +23,17 @@ const NARROW: Duration = Duration::from_secs(10);
 /// Limits of the time between two looks, and where every router waits for others.
 const OFTEN: Duration = Duration::from_micros(200);
 const SELDOM: Duration = Duration::from_millis(3);
-const IDLE: Duration = Duration::from_millis(33);
+const IDLE: Duration = Duration::from_millis(50);
+/// How long before a takeover is known of.
+const IN_TIME: Duration = Duration::from_millis(10);
 /// How long that is taken for known, if nothing is heard of a change.
 const KNOWN: Duration = Duration::from_secs(1);
 /// Packets between two looks: what the smallest receive buffer holds several times.
 const WAITING: u32 = 128;
 
 /// How long packets may wait. An Active router soon hears of another: a 33rd of its interval, three milliseconds at most.
-/// Backups have until a takeover that a resignation asks for, which comes after Skew_Time: half of that, and never more
-/// than a third of an interval or thirty-three milliseconds.
+/// Backups have until a takeover that a resignation asks for, which comes after Skew_Time: ten milliseconds less than
+/// that, or half of it, and never more than half an interval or fifty milliseconds.
 pub(super) fn time_between_looks<'a>(routers: impl Iterator<Item = &'a Router>) -> Duration {
     let patience = |router: &Router| {
         let config = router.config();
@@ -40,7 +42,8 @@ pub(super) fn time_between_looks<'a>(routers: impl Iterator<Item = &'a Router>) 
             State::Backup(backup) => {
                 let interval = backup.active_adver_interval;
                 let skew = skew_time(config.version, interval, router.priority());
-                (skew / 2).min(interval / 3).min(IDLE).max(often)
+                let looks = skew.saturating_sub(IN_TIME).max(skew / 2);
+                looks.min(interval / 2).min(IDLE).max(often)
             }
             _ => often,
         }
@@ -227,7 +230,7 @@ mod tests {
         let mut crowd = Crowd::new(ms(0));
         (0..250).for_each(|_| crowd.hears(false));
         crowd.turn(ms(100), || IDLE);
-        assert_eq!(crowd.next_look(ms(101)), Some(ms(134)));
+        assert_eq!(crowd.next_look(ms(101)), Some(ms(151)));
         crowd.turn(ms(101), || unreachable!());
         crowd.has_changed();
         crowd.turn(ms(102), || LOOKS);
@@ -261,7 +264,15 @@ mod tests {
         let (low, high) = (router(100), router(250));
         assert_eq!(
             between(core::slice::from_ref(&low)),
-            Duration::from_nanos(60_937_500) / 2
+            Duration::from_millis(50)
+        );
+        assert_eq!(
+            between(&[router(150)]),
+            Duration::from_nanos(41_406_250) - IN_TIME
+        );
+        assert_eq!(
+            between(&[router(230)]),
+            Duration::from_nanos(10_156_250) / 2
         );
         // Its Skew_Time is 2.3 ms: not more seldom than an Active one looks.
         assert_eq!(between(&[high]), SELDOM);

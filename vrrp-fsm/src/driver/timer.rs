@@ -49,10 +49,13 @@ impl Timer {
 
     /// Makes sure that `expired` completes at the deadline or before. A deadline that moved away
     /// (each advert that a Backup hears moves one) costs no system call: the timer fires early,
-    /// once, and is set anew.
-    pub(super) fn arm(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+    /// once, and is set anew, unless it `moves` again and again, so that a wake-up each time would cost more.
+    pub(super) fn arm(&mut self, deadline: Option<Instant>, moves: bool) -> io::Result<()> {
         let Some(at) = deadline else { return Ok(()) };
-        if self.armed.is_some_and(|armed| armed <= at) {
+        if self
+            .armed
+            .is_some_and(|armed| armed == at || armed < at && !moves)
+        {
             return Ok(());
         }
         // Zero would disarm it.

@@ -84,4 +84,12 @@ impl RouterSet {
     pub const fn time_of_day(&mut self, unix: Duration) {
         self.unix = unix;
     }
+
+    /// Whether a router's adverts are dated.
+    pub fn is_dated(&self, router: crate::RouterId) -> bool {
+        let member = self.member(router);
+        member.is_some_and(|member| {
+            matches!(member.attachment.authentication, Authentication::Hmac(_))
+        })
+    }
 }

@@ -15,7 +15,6 @@ use tokio::{
         oneshot,
     },
     task::yield_now,
-    time::sleep_until,
 };
 
 use super::{
@@ -43,6 +42,7 @@ use crate::{
     notify::Notifier,
 };
 
+mod alarm;
 mod begin;
 mod children;
 mod dumps;
@@ -59,6 +59,7 @@ mod succession;
 mod upgrade;
 mod vmacs;
 
+use alarm::Alarm;
 use leaving::Leaving;
 use master::WaitsForReload;
 pub use reload::{Difference, absolute};
@@ -181,6 +182,7 @@ impl Daemon {
     ) -> io::Result<ExitCode> {
         crate::signals::unblock()?;
         let mut last_turns = LAST_TURNS;
+        let mut alarm = Alarm::new()?;
         loop {
             if let Phase::Over(code) = self.phase {
                 self.give_up_mail();
@@ -213,7 +215,10 @@ impl Daemon {
                 _ = heard.interrupt.recv() => self.stop(Signal::INT),
                 _ = heard.hang_up.recv() => self.hang_up("SIGHUP", Instant::now()),
                 () = yield_now(), if replaces => {}
-                () = sleep_until(deadline.into()) => self.timeout(Instant::now()),
+                rung = alarm.at(deadline) => {
+                    rung?;
+                    self.timeout(Instant::now());
+                }
             }
         }
     }
