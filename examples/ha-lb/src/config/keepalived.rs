@@ -142,7 +142,7 @@ struct Draft {
 
 const TABLE: Table<Draft> = Table {
     block: "the file's top level",
-    keywords: &[
+    keywords: &[&[
         Keyword::repeated(
             "global_defs",
             Takes::BLOCK,
@@ -285,7 +285,7 @@ const TABLE: Table<Draft> = Table {
         ),
         Keyword::ignored("ssl", "checks do not speak TLS"),
         Keyword::ignored("SSL", "checks do not speak TLS"),
-    ],
+    ]],
 };
 
 /// keepalived's priority of the first rule that has none.

@@ -88,7 +88,7 @@ pub(super) struct Draft {
 
 pub(super) const TABLE: Table<Draft> = Table {
     block: "auth_hmac",
-    keywords: &[
+    keywords: &[&[
         Keyword::repeated(
             "key",
             Takes::words(2, 2, "a number from 1 to 255 and a secret"),
@@ -140,7 +140,7 @@ pub(super) const TABLE: Table<Draft> = Table {
             "receive-only: nothing is signed yet; permissive: adverts that are not signed are accepted; enforce: they \
              are not (enforce).",
         ),
-    ],
+    ]],
 };
 
 pub(super) fn read(node: &Node, context: &mut Context<'_>) -> Draft {

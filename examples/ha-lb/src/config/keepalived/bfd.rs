@@ -36,7 +36,7 @@ const EVERYBODY: &str = "the virtual routers that track the session hear of it, 
 
 const TABLE: Table<Draft> = Table {
     block: "bfd_instance",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "neighbor_ip",
             Takes::one("an address"),
@@ -121,7 +121,7 @@ const TABLE: Table<Draft> = Table {
         ),
         Keyword::ignored("vrrp", EVERYBODY),
         Keyword::ignored("checker", EVERYBODY),
-    ],
+    ]],
 };
 
 /// The keywords of the block.

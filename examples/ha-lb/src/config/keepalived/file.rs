@@ -23,7 +23,7 @@ const MOST: i32 = 254;
 
 const TABLE: Table<Draft> = Table {
     block: "track_file",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "file",
             Takes::one("a path"),
@@ -42,7 +42,7 @@ const TABLE: Table<Draft> = Table {
             init,
             "Written to the file at the start if it is not there, or in any case.",
         ),
-    ],
+    ]],
 };
 
 /// The keywords of the block.

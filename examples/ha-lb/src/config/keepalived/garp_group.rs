@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 const TABLE: Table<PacedInterfaces> = Table {
     block: "garp_group",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "garp_interval",
             Takes::one("seconds"),
@@ -42,7 +42,7 @@ const TABLE: Table<PacedInterfaces> = Table {
             interfaces,
             "The interfaces, which wait for each other.",
         ),
-    ],
+    ]],
 };
 
 /// The keywords of the block.

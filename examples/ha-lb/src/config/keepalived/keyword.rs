@@ -22,7 +22,8 @@ use crate::config::{
 pub(super) struct Table<T: 'static> {
     /// Name of the block, for messages.
     pub(super) block: &'static str,
-    pub(super) keywords: &'static [Keyword<T>],
+    /// Its keywords, in groups.
+    pub(super) keywords: &'static [&'static [Keyword<T>]],
 }
 
 /// One keyword.
@@ -205,7 +206,7 @@ impl Context<'_> {
         let mut seen: BTreeMap<&str, &Span> = BTreeMap::new();
         for node in nodes {
             let name = node.keyword.text.as_str();
-            let Some(keyword) = table.keywords.iter().find(|k| k.name == name) else {
+            let Some(keyword) = table.keywords().find(|k| k.name == name) else {
                 self.unknown(node, table);
                 continue;
             };
@@ -284,7 +285,7 @@ impl Context<'_> {
 
     fn unknown<T>(&mut self, node: &Node, table: &Table<T>) {
         let found = &node.keyword;
-        let names = table.keywords.iter().map(|k| k.name);
+        let names = table.keywords().map(|k| k.name);
         // A file of nothing but unknown words needs no advice on each.
         let names = names.filter(|_| self.diagnostics.len() < MAX_SUGGESTIONS);
         let mut diagnostic = Diagnostic::error(found.span.clone(), "unknown keyword")
@@ -438,9 +439,13 @@ pub enum Support {
 }
 
 impl<T> Table<T> {
+    fn keywords(&self) -> impl Iterator<Item = &'static Keyword<T>> {
+        self.keywords.iter().copied().flatten()
+    }
+
     /// The table as a list.
     pub(super) fn list(&self) -> impl Iterator<Item = KeywordInfo> {
-        self.keywords.iter().map(|keyword| {
+        self.keywords().map(|keyword| {
             let (support, help) = match &keyword.does {
                 Does::Read(_) => (Support::Supported, keyword.help),
                 Does::Obsolete { instead, .. } => (Support::Obsolete, *instead),

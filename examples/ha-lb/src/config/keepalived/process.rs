@@ -36,7 +36,7 @@ const MAX_DELAY: Duration = Duration::from_secs(3600);
 
 const TABLE: Table<Draft> = Table {
     block: "vrrp_track_process",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "process",
             Takes::words(1, 1024, "a process name, perhaps its parameters"),
@@ -91,7 +91,7 @@ const TABLE: Table<Draft> = Table {
             |d, n, c| d.terminate_delay = time(n, c),
             "Time until it counts that there are fewer of them (0).",
         ),
-    ],
+    ]],
 };
 
 /// The keywords of the block.

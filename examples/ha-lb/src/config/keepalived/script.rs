@@ -30,7 +30,7 @@ const MIN_TIME: Duration = Duration::from_millis(1);
 
 const TABLE: Table<Draft> = Table {
     block: "vrrp_script",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "script",
             Takes::one("a command"),
@@ -80,7 +80,7 @@ const TABLE: Table<Draft> = Table {
             "It counts as failed until it first succeeds.",
         ),
         Keyword::ignored("description", "it is a comment"),
-    ],
+    ]],
 };
 
 /// The keywords of the block.

@@ -26,7 +26,7 @@ pub(super) struct Draft {
 
 const TABLE: Table<Draft> = Table {
     block: "vrrp_sync_group",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "group",
             Takes::BLOCK,
@@ -126,7 +126,7 @@ const TABLE: Table<Draft> = Table {
             |d, n, c| d.smtp_alert = Some(c.flag(n)),
             "Alerts by mail on each change of state of the group.",
         ),
-    ],
+    ]],
 };
 
 /// The keywords of the block.

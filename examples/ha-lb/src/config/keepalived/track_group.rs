@@ -27,12 +27,12 @@ pub(super) struct Line {
 
 const TABLE: Table<Vec<Word>> = Table {
     block: "track_group",
-    keywords: &[Keyword::repeated(
+    keywords: &[&[Keyword::repeated(
         "group",
         Takes::BLOCK,
         members,
         "The instances that are in fault while the interface of something static in the group is lost.",
-    )],
+    )]],
 };
 
 /// The keywords of the block.

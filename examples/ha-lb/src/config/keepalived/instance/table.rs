@@ -18,7 +18,7 @@ const NO_IPVLAN: &str =
 
 pub(super) const TABLE: Table<Draft> = Table {
     block: "vrrp_instance",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "state",
             Takes::one("MASTER or BACKUP"),
@@ -414,12 +414,12 @@ pub(super) const TABLE: Table<Draft> = Table {
         ),
         Keyword::ignored("debug", "the log level is set on the command line"),
         Keyword::ignored("description", "it is a comment"),
-    ],
+    ]],
 };
 
 pub(super) const AUTHENTICATION: Table<AuthenticationDraft> = Table {
     block: "authentication",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "auth_type",
             Takes::one("PASS or AH"),
@@ -441,5 +441,5 @@ pub(super) const AUTHENTICATION: Table<AuthenticationDraft> = Table {
             |d, n, _| d.password = n.arguments.first().cloned(),
             "The password, up to 8 characters.",
         ),
-    ],
+    ]],
 };

@@ -39,7 +39,7 @@ const STATUS_ONLY: &str = "only the status code is looked at";
 
 const TABLE: Table<CheckDraft> = Table {
     block: "TCP_CHECK or HTTP_GET",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "connect_ip",
             Takes::one("an address"),
@@ -104,12 +104,12 @@ const TABLE: Table<CheckDraft> = Table {
         Keyword::ignored("enable_sni", "checks do not speak TLS"),
         Keyword::ignored("http_protocol", "checks speak HTTP/1.0"),
         Keyword::ignored("fast_recovery", "a server is up again after one check"),
-    ],
+    ]],
 };
 
 const URL: Table<Url> = Table {
     block: "url",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "path",
             Takes::one("a path"),
@@ -136,7 +136,7 @@ const URL: Table<Url> = Table {
         Keyword::ignored("regex_min_offset", STATUS_ONLY),
         Keyword::ignored("regex_max_offset", STATUS_ONLY),
         Keyword::ignored("tls_compliant", STATUS_ONLY),
-    ],
+    ]],
 };
 
 /// The keywords of the checks.

@@ -13,7 +13,7 @@ const FORWARDING: &str = "NAT, DR or TUN";
 
 pub(super) const TABLE: Table<Draft> = Table {
     block: "virtual_server",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "lb_algo",
             Takes::one("a scheduler"),
@@ -144,12 +144,12 @@ pub(super) const TABLE: Table<Draft> = Table {
             "smtp_alert",
             "no mail is sent; changes of a server's state are logged",
         ),
-    ],
+    ]],
 };
 
 pub(super) const REAL: Table<RealDraft> = Table {
     block: "real_server",
-    keywords: &[
+    keywords: &[&[
         Keyword::read(
             "weight",
             Takes::one("0 to 256"),
@@ -228,5 +228,5 @@ pub(super) const REAL: Table<RealDraft> = Table {
         Keyword::repeated("UDP_CHECK", Takes::ANYTHING, check::stand_in, PROBES),
         Keyword::repeated("PING_CHECK", Takes::ANYTHING, check::stand_in, PROBES),
         Keyword::repeated("FILE_CHECK", Takes::ANYTHING, check::stand_in, PROBES),
-    ],
+    ]],
 };
