@@ -4,7 +4,9 @@ mod address;
 mod caches;
 mod maps;
 mod servers;
+mod servers_state;
 mod sessions;
+mod statistics;
 mod tls;
 mod variables;
 
@@ -19,23 +21,17 @@ use lb_core::{
     config::{Config, StatsLevel},
     dataplane::{Balancer, Session, SessionsAt},
     id::ServerIndex,
-    server::{AdminState, Server, ServerKey},
+    server::{Server, ServerKey},
 };
 
 use tokio::{io::AsyncWrite, sync::oneshot};
 
 use super::{
     Executor, PATIENCE,
-    command::{self, Command, InfoForm, Selection, StatForm, State, Target, Weight},
+    command::{self, Command, InfoForm, StatForm, State, Target, Weight},
     peers, tables,
 };
-use crate::admin::stat::{
-    columns::{self, Column, Kind, Row},
-    info,
-    rows::Detail,
-    typed,
-    walk::{Filter, Walk},
-};
+use crate::admin::stat::{columns, info, typed};
 
 /// Hears of changes that a restarted balancer should know, and of what the logs should say of them.
 pub type Changed = Box<dyn Fn(&Backend, &Server, Option<StateChange>) + Send + Sync>;
@@ -231,60 +227,6 @@ impl Runtime {
         })
     }
 
-    fn rows(&self, selection: &Selection, level: StatsLevel) -> Vec<Row> {
-        let detail = Detail {
-            legends: level >= StatsLevel::Operator,
-        };
-        let filter = Filter {
-            hide_down: selection.hide_down,
-            hide_maintenance: selection.hide_maintenance,
-            ..Filter::default()
-        };
-        let mut rows: Vec<Row> = Walk::new(&self.balancer(), filter, detail).collect();
-        rows.retain(|row| {
-            let kind = match row.kind {
-                Kind::Frontend => 1,
-                Kind::Backend => 2,
-                Kind::Server => 4,
-                Kind::Listener => 8,
-            };
-            let proxy = |wanted: &String| {
-                row.text(Column::Pxname) == *wanted || row.text(Column::Iid) == *wanted
-            };
-            let server = selection.server.to_string();
-            selection.proxy.as_ref().is_none_or(proxy)
-                && selection.kinds & kind != 0
-                && (selection.server < 0
-                    || !matches!(row.kind, Kind::Server | Kind::Listener)
-                    || row.text(Column::Sid) == server)
-        });
-        rows
-    }
-
-    fn servers_state(&self, wanted: Option<&str>) -> String {
-        const HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight \
-                              srv_iweight srv_time_since_last_change srv_check_status srv_check_result \
-                              srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id \
-                              srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr \
-                              srv_agent_port\n";
-        let balancer = self.balancer();
-        let backends = &balancer.backends;
-        if wanted.is_some_and(|name| !backends.iter().any(|b| b.name() == name)) {
-            return "Can't find backend.".to_owned();
-        }
-        let now = Instant::now();
-        let mut text = HEADER.to_owned();
-        for backend in backends
-            .iter()
-            .filter(|b| wanted.is_none_or(|name| b.name() == name))
-        {
-            for server in backend.servers() {
-                text.push_str(&server_state(backend, server, now));
-            }
-        }
-        text
-    }
-
     fn backend_names(&self) -> String {
         let balancer = self.balancer();
         let backends = balancer.backends.iter();
@@ -297,103 +239,6 @@ impl Runtime {
             + chrono::TimeDelta::seconds(self.balancer().utc_offset.into());
         now.format("%d/%b/%Y:%H:%M:%S%.3f").to_string()
     }
-
-    fn clear_counters(&self, all: bool) {
-        let balancer = self.balancer();
-        for counters in &balancer.frontend_counters {
-            counters.connections.clear_max();
-            counters.session_rate.clear_max();
-            counters.request_rate.clear_max();
-            counters.connection_rate.clear_max();
-            if all {
-                counters.traffic.clear();
-            }
-        }
-        for counters in balancer.listener_counters.iter().flatten() {
-            counters.connections.clear_max();
-            if all {
-                counters.traffic.clear();
-            }
-        }
-        for backend in &balancer.backends {
-            let counters = backend.counters();
-            counters.sessions.clear_max();
-            counters.queue.clear_max();
-            counters.session_rate.clear_max();
-            if all {
-                counters.traffic.clear();
-            }
-            for counters in backend.servers().iter().map(Server::counters) {
-                counters.sessions.clear_max();
-                counters.queue.clear_max();
-                counters.session_rate.clear_max();
-                if all {
-                    counters.traffic.clear();
-                }
-            }
-        }
-    }
-}
-
-/// One line of `show servers state` (management guide, version 1 of the state file).
-fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
-    let config = server.config();
-    let report = server.check_report();
-    // Check state: bit 1 configured, 2 enabled, 3 paused.
-    let check_state = match &report {
-        None => 0,
-        Some(_) if !server.is_checked() => 2,
-        Some(_) if server.admin().contains(AdminState::MAINT) => 14,
-        Some(_) => 6,
-    };
-    let unknown = (1, 0, if server.has_address() { config.rise } else { 0 });
-    let (status, result, health) = report.map_or(unknown, |report| {
-        let status = report.result.status;
-        (status as u8, status.result_number(), report.health)
-    });
-    let agent = config.agent.as_ref();
-    // Bit 1 configured, 2 enabled, 3 paused, 4 an agent.
-    let agent_state = match agent {
-        None => 0,
-        Some(_) if !server.has_agent() => 18,
-        Some(_) if server.admin().contains(AdminState::MAINT) => 30,
-        Some(_) => 22,
-    };
-    let address = server.address();
-    let port = address.map_or(config.port, |a| a.port());
-    let address = address.map_or_else(|| "-".to_owned(), |a| a.ip().to_string());
-    format!(
-        "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {check_state} {agent_state} 0 0 {} {port} - {} {} {} {} {}\n",
-        backend.id(),
-        backend.name(),
-        config.id,
-        server.name(),
-        server.operation() as u8,
-        server.admin().bits(),
-        server.weight(),
-        config.weight,
-        server.seconds_since_change(now),
-        config.fqdn.as_deref().unwrap_or("-"),
-        match &config.tls {
-            Some(_) => 1,
-            None if config.tls_refused => -1,
-            None => 0,
-        },
-        config
-            .check
-            .as_ref()
-            .and_then(|check| check.port)
-            .unwrap_or(0),
-        config
-            .check
-            .as_ref()
-            .and_then(|check| check.addr)
-            .map_or_else(|| "-".to_owned(), |address| address.to_string()),
-        agent
-            .and_then(|agent| agent.addr)
-            .map_or_else(|| "-".to_owned(), |address| address.to_string()),
-        agent.map_or(0, |agent| agent.port),
-    )
 }
 
 impl Executor for Runtime {
