@@ -49,14 +49,21 @@ enum Says {
 /// What is said, and how often it was.
 type Mood = Arc<Mutex<(Says, usize)>>;
 
+/// Before each answer come two that are none: another number's, and one that somebody else sends.
 fn name_server(mood: Mood) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     thread::spawn(move || {
         let mut room = [0; 4096];
         while let Ok((length, from)) = socket.recv_from(&mut room) {
             let mut mood = mood.lock().unwrap();
             mood.1 += 1;
+            if let Some(mut lie) = answer(&room[..length], Says::Addresses(&[LIE])) {
+                let _ = other.send_to(&lie, from);
+                lie[1] ^= 1;
+                let _ = socket.send_to(&lie, from);
+            }
             if let Some(answer) = answer(&room[..length], mood.0) {
                 let _ = socket.send_to(&answer, from);
             }
@@ -129,6 +136,7 @@ fn states(peer: &Peer) -> String {
 const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const C: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
+const LIE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 66);
 
 #[test]
 fn servers_follow_their_names() {

@@ -7,7 +7,10 @@ use std::{
 };
 
 use rustix::net::{RecvFlags, recv};
-use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, TYPE, rdata::RData};
+use simple_dns::{
+    CLASS, Name, Packet, PacketFlag, Question, RCODE, ResourceRecord, TYPE,
+    rdata::{CNAME, RData},
+};
 
 use crate::{
     config::Resolvers,
@@ -30,6 +33,14 @@ pub(super) enum Answer {
     Timeout,
     /// Anything else.
     Other,
+}
+
+/// A question that is out.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    number: u16,
+    host: &'a Name<'a>,
+    family: TYPE,
 }
 
 /// Asks for the addresses of `name`, first for those of the preferred family.
@@ -63,7 +74,12 @@ async fn ask_family(resolvers: &Resolvers, host: &Name<'_>, family: TYPE) -> Ans
             return Answer::Other;
         };
         let deadline = clock::now() + resolvers.patience;
-        match ask_all(resolvers, &bytes, (number, family), deadline).await {
+        let asked = Asked {
+            number,
+            host,
+            family,
+        };
+        match ask_all(resolvers, &bytes, asked, deadline).await {
             Answer::Timeout => {}
             answer @ (Answer::Addresses(..) | Answer::NoSuchName) => return answer,
             answer => last = answer,
@@ -84,7 +100,7 @@ fn identifier(host: &Name<'_>, attempt: u32) -> u16 {
 async fn ask_all(
     resolvers: &Resolvers,
     query: &[u8],
-    expected: (u16, TYPE),
+    asked: Asked<'_>,
     deadline: Instant,
 ) -> Answer {
     let mut sockets = Vec::new();
@@ -95,7 +111,7 @@ async fn ask_all(
     }
     let mut verdict = Answer::Timeout;
     while !sockets.is_empty() {
-        let answered = rt::timeout_at(deadline, next(&sockets, expected)).await;
+        let answered = rt::timeout_at(deadline, next(&sockets, asked)).await;
         let Some((at, answer)) = answered else {
             return verdict;
         };
@@ -122,7 +138,7 @@ fn send(server: SocketAddr, query: &[u8]) -> std::io::Result<rt::Socket> {
 }
 
 /// The next answer that belongs to the question, and the place of its socket.
-async fn next(sockets: &[(usize, rt::Socket)], expected: (u16, TYPE)) -> (usize, Answer) {
+async fn next(sockets: &[(usize, rt::Socket)], asked: Asked<'_>) -> (usize, Answer) {
     let mut room = vec![0; 8192];
     std::future::poll_fn(|cx| {
         for (at, (_, socket)) in sockets.iter().enumerate() {
@@ -133,7 +149,7 @@ async fn next(sockets: &[(usize, rt::Socket)], expected: (u16, TYPE)) -> (usize,
                 match received {
                     Ok(count) => {
                         let packet = room.get(..count).unwrap_or_default();
-                        if let Some(answer) = read(packet, expected) {
+                        if let Some(answer) = read(packet, asked) {
                             return Poll::Ready((at, answer));
                         }
                     }
@@ -148,24 +164,21 @@ async fn next(sockets: &[(usize, rt::Socket)], expected: (u16, TYPE)) -> (usize,
     .await
 }
 
-/// What a packet says; `None` if it is no answer to the question.
-fn read(packet: &[u8], (number, family): (u16, TYPE)) -> Option<Answer> {
+/// What a packet says; `None` if it is no answer to the question: whoever wishes to give another one has to guess more
+/// than its number.
+fn read(packet: &[u8], asked: Asked<'_>) -> Option<Answer> {
     let packet = Packet::parse(packet).ok()?;
-    let asked = packet.questions.first()?.qtype;
-    if packet.id() != number || !packet.has_flags(PacketFlag::RESPONSE) || asked != family.into() {
+    let [question] = packet.questions.as_slice() else {
         return None;
-    }
-    Some(match packet.rcode() {
+    };
+    let is_answer = packet.id() == asked.number
+        && packet.has_flags(PacketFlag::RESPONSE)
+        && question.qname == *asked.host
+        && question.qtype == asked.family.into()
+        && question.qclass == CLASS::IN.into();
+    is_answer.then(|| match packet.rcode() {
         RCODE::NoError => {
-            let addresses = packet
-                .answers
-                .iter()
-                .filter_map(|record| match &record.rdata {
-                    RData::A(a) => Some(IpAddr::from(a.address.to_be_bytes())),
-                    RData::AAAA(a) => Some(IpAddr::from(a.address.to_be_bytes())),
-                    _ => None,
-                });
-            let addresses: Vec<IpAddr> = addresses.collect();
+            let addresses = addresses(&packet.answers, asked);
             match addresses.is_empty() {
                 true => Answer::NoSuchName,
                 false => Answer::Addresses(addresses, 0),
@@ -177,38 +190,145 @@ fn read(packet: &[u8], (number, family): (u16, TYPE)) -> Option<Answer> {
     })
 }
 
+/// The addresses of the name that was asked for, or of the one that it is an alias of.
+fn addresses<'r>(records: &'r [ResourceRecord<'r>], asked: Asked<'r>) -> Vec<IpAddr> {
+    let of = |name: &'r Name<'r>| {
+        let all = records.iter();
+        all.filter(move |record| record.class == CLASS::IN && record.name == *name)
+    };
+    let mut name = asked.host;
+    // More steps than records go round in a circle.
+    for _ in records {
+        let alias = of(name).find_map(|record| match &record.rdata {
+            RData::CNAME(CNAME(target)) => Some(target),
+            _ => None,
+        });
+        match alias {
+            Some(target) => name = target,
+            None => break,
+        }
+    }
+    of(name)
+        .filter_map(|record| match (&record.rdata, asked.family) {
+            (RData::A(a), TYPE::A) => Some(IpAddr::from(a.address.to_be_bytes())),
+            (RData::AAAA(a), TYPE::AAAA) => Some(IpAddr::from(a.address.to_be_bytes())),
+            _ => None,
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use simple_dns::{ResourceRecord, rdata::A};
+    use simple_dns::rdata::{A, AAAA};
 
-    fn reply(number: u16, rcode: RCODE, addresses: &[u32]) -> Vec<u8> {
-        let mut packet = Packet::new_reply(number);
-        let name = Name::new_unchecked("web.example");
-        let question = Question::new(name.clone(), TYPE::A.into(), CLASS::IN.into(), false);
+    const NAME: &str = "web.example";
+
+    fn named(name: &str) -> Name<'_> {
+        Name::new_unchecked(name)
+    }
+
+    fn a(name: &'static str, last: u8) -> ResourceRecord<'static> {
+        let address = u32::from_be_bytes([10, 0, 0, last]);
+        ResourceRecord::new(named(name), CLASS::IN, 5, RData::A(A { address }))
+    }
+
+    fn alias(name: &'static str, target: &'static str) -> ResourceRecord<'static> {
+        let rdata = RData::CNAME(CNAME(named(target)));
+        ResourceRecord::new(named(name), CLASS::IN, 5, rdata)
+    }
+
+    fn reply(adjust: impl FnOnce(&mut Packet<'_>)) -> Vec<u8> {
+        let mut packet = Packet::new_reply(7);
+        let question = Question::new(named(NAME), TYPE::A.into(), CLASS::IN.into(), false);
         packet.questions.push(question);
-        *packet.rcode_mut() = rcode;
-        for address in addresses {
-            let rdata = RData::A(A { address: *address });
-            packet
-                .answers
-                .push(ResourceRecord::new(name.clone(), CLASS::IN, 5, rdata));
-        }
+        adjust(&mut packet);
         packet.build_bytes_vec().unwrap()
+    }
+
+    fn read_for(number: u16, name: &str, family: TYPE, packet: &[u8]) -> Option<Answer> {
+        let host = &Name::new(name).unwrap();
+        let asked = Asked {
+            number,
+            host,
+            family,
+        };
+        read(packet, asked)
+    }
+
+    fn read_it(packet: &[u8]) -> Option<Answer> {
+        read_for(7, NAME, TYPE::A, packet)
+    }
+
+    fn found(last: &[u8]) -> Option<Answer> {
+        let addresses = last.iter().map(|last| [10, 0, 0, *last].into());
+        Some(Answer::Addresses(addresses.collect(), 0))
     }
 
     #[test]
     fn answers_are_told_apart() {
-        let good = reply(7, RCODE::NoError, &[0x0a00_0001]);
-        let found = Answer::Addresses(vec![IpAddr::from([10, 0, 0, 1])], 0);
-        assert_eq!(read(&good, (7, TYPE::A)), Some(found));
-        assert_eq!(read(&good, (8, TYPE::A)), None);
-        assert_eq!(read(&good, (7, TYPE::AAAA)), None);
-        let of = |rcode| read(&reply(7, rcode, &[]), (7, TYPE::A));
+        let good = reply(|packet| packet.answers.push(a(NAME, 1)));
+        assert_eq!(read_it(&good), found(&[1]));
+        let of = |rcode| read_it(&reply(|packet| *packet.rcode_mut() = rcode));
         assert_eq!(of(RCODE::NoError), Some(Answer::NoSuchName));
         assert_eq!(of(RCODE::NameError), Some(Answer::NoSuchName));
         assert_eq!(of(RCODE::Refused), Some(Answer::Refused));
         assert_eq!(of(RCODE::ServerFailure), Some(Answer::Other));
-        assert_eq!(read(b"nonsense", (7, TYPE::A)), None);
+        assert_eq!(read_it(b"nonsense"), None);
+    }
+
+    #[test]
+    fn what_answers_another_question_is_none() {
+        let good = reply(|packet| packet.answers.push(a(NAME, 1)));
+        // Name servers may change the case of a name (RFC 4343), and a final dot is no part of it.
+        for name in ["WEB.Example", "web.example."] {
+            assert_eq!(read_for(7, name, TYPE::A, &good), found(&[1]), "{name}");
+        }
+        assert_eq!(read_for(8, NAME, TYPE::A, &good), None);
+        assert_eq!(read_for(7, NAME, TYPE::AAAA, &good), None);
+        for name in ["web.example.net", "example", "ebb.example"] {
+            assert_eq!(read_for(7, name, TYPE::A, &good), None, "{name}");
+        }
+        let of = |adjust: fn(&mut Packet<'_>)| {
+            read_it(&reply(|packet| {
+                packet.answers.push(a(NAME, 1));
+                adjust(packet);
+            }))
+        };
+        assert_eq!(of(|p| p.questions[0].qclass = CLASS::CH.into()), None);
+        assert_eq!(of(|p| p.questions.clear()), None);
+        assert_eq!(of(|p| p.questions.push(p.questions[0].clone())), None);
+        assert_eq!(of(|p| p.remove_flags(PacketFlag::RESPONSE)), None);
+    }
+
+    #[test]
+    fn records_count_for_the_name_and_what_it_is_an_alias_of() {
+        let of = |records: Vec<ResourceRecord<'static>>| {
+            read_it(&reply(|packet| packet.answers = records))
+        };
+        let aliases = || {
+            vec![
+                alias("cdn.example", "a.example"),
+                alias(NAME, "cdn.example"),
+            ]
+        };
+        let with = |mut records: Vec<_>, more: ResourceRecord<'static>| {
+            records.push(more);
+            records
+        };
+        assert_eq!(of(with(aliases(), a("a.EXAMPLE", 1))), found(&[1]));
+        let none = Some(Answer::NoSuchName);
+        assert_eq!(of(with(aliases(), a("other.example", 1))), none);
+        assert_eq!(of(with(aliases(), alias("a.example", NAME))), none);
+        assert_eq!(
+            of(vec![a("other.example", 1), a(NAME, 2), a(NAME, 3)]),
+            found(&[2, 3])
+        );
+        let v6 = RData::AAAA(AAAA { address: 1 });
+        let v6 = ResourceRecord::new(named(NAME), CLASS::IN, 5, v6);
+        assert_eq!(of(vec![v6]), none);
+        let mut chaos = a(NAME, 1);
+        chaos.class = CLASS::CH;
+        assert_eq!(of(vec![chaos]), none);
     }
 }
