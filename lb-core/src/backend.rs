@@ -22,6 +22,7 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
+pub use crate::queue::Ahead;
 pub use admin::{AdminAction, Health};
 pub use change::{Cause, StateChange};
 use kin::Kin;

@@ -151,7 +151,7 @@ impl Backend {
         persistence: Persistence,
         woken: &mut Vec<Waker>,
     ) -> Assignment {
-        let (number, before) = state.queues.join(server, state.now, key, persistence);
+        let number = state.queues.join(server, state.now, key, persistence);
         self.counters.sessions.enter();
         match server.and_then(|index| self.server(index)) {
             Some(server) => {
@@ -169,7 +169,7 @@ impl Backend {
             }
             self.hand_out_all(state, woken);
         }
-        Assignment::Queued(Ticket::new(Arc::clone(self), number, server, before))
+        Assignment::Queued(Ticket::new(Arc::clone(self), number, server))
     }
 
     /// Books a slot that is free, for a lease that is about to be made.

@@ -10,7 +10,11 @@ use std::{
 };
 
 use super::{Backend, Persistence, Refusal};
-use crate::{id::ServerIndex, queue::Number, server::Server};
+use crate::{
+    id::ServerIndex,
+    queue::{Ahead, Number},
+    server::Server,
+};
 
 /// A slot on a server. Dropping it gives the slot back and wakes the next in line.
 #[must_use = "dropping a lease gives its slot back"]
@@ -109,29 +113,25 @@ pub struct Ticket {
     backend: Arc<Backend>,
     number: Option<Number>,
     server: Option<ServerIndex>,
-    before: usize,
+    /// As it was when its wait ended.
+    ahead: Ahead,
 }
 
 impl Ticket {
-    pub(super) fn new(
-        backend: Arc<Backend>,
-        number: Number,
-        server: Option<ServerIndex>,
-        before: usize,
-    ) -> Self {
+    pub(super) fn new(backend: Arc<Backend>, number: Number, server: Option<ServerIndex>) -> Self {
         Self {
             backend,
             number: Some(number),
             server,
-            before,
+            ahead: Ahead::default(),
         }
     }
 
-    /// How many stood before it in (the server's queue, the backend's queue) when it joined (`%sq`, `%bq`).
-    pub fn ahead(&self) -> (usize, usize) {
-        match self.server {
-            Some(_) => (self.before, 0),
-            None => (0, self.before),
+    /// How many were served before it until now, or until its wait ended (`%sq`, `%bq`).
+    pub fn ahead(&self) -> Ahead {
+        match self.number {
+            Some(number) => self.backend.ahead(number),
+            None => self.ahead,
         }
     }
 
@@ -148,10 +148,10 @@ impl Future for Ticket {
         let Some(number) = self.number else {
             return Poll::Pending;
         };
-        let Some(result) = self.backend.poll_ticket(number, cx.waker()) else {
+        let Some((result, ahead)) = self.backend.poll_ticket(number, cx.waker()) else {
             return Poll::Pending;
         };
-        self.number = None;
+        (self.number, self.ahead) = (None, ahead);
         let backend = Arc::clone(&self.backend);
         Poll::Ready(result.map(|(server, how)| Lease::new(backend, server, how)))
     }
@@ -170,7 +170,6 @@ impl fmt::Debug for Ticket {
         f.debug_struct("Ticket")
             .field("backend", &self.backend.name())
             .field("server", &self.server)
-            .field("before", &self.before)
             .finish_non_exhaustive()
     }
 }

@@ -5,9 +5,12 @@ use std::{sync::atomic::Ordering::SeqCst, task::Waker};
 use super::{Backend, Persistence, Refusal, State};
 use crate::{
     id::ServerIndex,
-    queue::{Number, Standing},
+    queue::{Ahead, Number, Standing},
     server::Server,
 };
+
+/// What has become of a ticket, and how many were served before it.
+type Turn = (Result<(ServerIndex, Persistence), Refusal>, Ahead);
 
 impl Backend {
     /// Gives back a slot: the oldest waiter that may have it gets it.
@@ -64,12 +67,13 @@ impl Backend {
         }
     }
 
-    /// The turn of a ticket.
-    pub(super) fn poll_ticket(
-        &self,
-        number: Number,
-        waker: &Waker,
-    ) -> Option<Result<(ServerIndex, Persistence), Refusal>> {
+    /// How many were served before a ticket until now.
+    pub(super) fn ahead(&self, number: Number) -> Ahead {
+        self.lock().queues.ahead(number)
+    }
+
+    /// The turn of a ticket, and how many were served before it.
+    pub(super) fn poll_ticket(&self, number: Number, waker: &Waker) -> Option<Turn> {
         let mut state = self.lock();
         let waiter = state.queues.get_mut(number)?;
         let result = match &mut waiter.standing {
@@ -86,8 +90,9 @@ impl Backend {
         if result.is_err() {
             self.counters.sessions.leave();
         }
+        let ahead = state.queues.ahead(number);
         state.queues.leave(number);
-        Some(result)
+        Some((result, ahead))
     }
 
     /// Fills the free slots of one server from the queues.

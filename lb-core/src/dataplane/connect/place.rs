@@ -42,13 +42,6 @@ impl Connection {
             Assignment::Refused(Refusal::NoServer) => return Err(NotDialed::NoServer),
             Assignment::Queued(ticket) => Box::pin(ticket),
         };
-        // Whoever has waited counts itself: HAProxy logs 1 for the head of a queue, 0 for who never was in one.
-        let (of_server, of_backend) = ticket.ahead();
-        let place = |before: usize| u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
-        match ticket.server_index() {
-            Some(_) => trace.server_queue = place(of_server),
-            None => trace.backend_queue = place(of_backend),
-        }
         let timeouts = &need.proxy.timeouts;
         self.timer.after(now, timeouts.queue.or(timeouts.connect));
         let granted = self
@@ -60,6 +53,16 @@ impl Connection {
             })
             .await;
         let waited = clock::recent().saturating_duration_since(now);
+        // Whoever has waited counts itself: HAProxy logs 1 for the head of a queue, 0 for who never was in one. What was
+        // waited for before another attempt counts as well.
+        let ahead = ticket.ahead();
+        let place = |before: Option<u64>| {
+            let served = before.map_or(0, |before| before.saturating_add(1));
+            u32::try_from(served).unwrap_or(u32::MAX)
+        };
+        let add = |queue: &mut u32, before| *queue = queue.saturating_add(place(before));
+        add(&mut trace.server_queue, ahead.server);
+        add(&mut trace.backend_queue, ahead.backend);
         match granted {
             Ok(Some(Ok(lease))) => {
                 *trace.timers.queue.get_or_insert_default() += waited;
