@@ -3,7 +3,9 @@
 //! Keys are whole (host and target), and not their hashes. The scheme is no part of them, as in HAProxy: pages that differ
 //! by it need a cache of their own. Everything that is kept, and
 //! what is still on its way into the cache, is charged to `total-max-size` in blocks of 1 kB; what was used longest ago
-//! goes first. Nobody but `cache-use`, `cache-store` and responses that are being kept takes the lock.
+//! goes first. What is on its way has half of it at most, so that clients that read slowly, whose responses take as long to
+//! come, neither drive out what is kept nor have the memory of all that could be. What is being sent keeps its memory until
+//! its last client has it, even if something newer has taken its place. Nobody but `cache-use`, `cache-store` and responses that are being kept takes the lock.
 //!
 //! A request passes by like this: [`Visit::look`] (`cache-use`) may find an [`Object`]; if not, [`Visit::store`]
 //! (`cache-store`) may make the response a [`Candidate`], which becomes [`Keeping`] once its content is under way, and
@@ -72,6 +74,8 @@ pub struct Cache {
     name: Arc<str>,
     config: CacheConfig,
     budget: Arc<Budget>,
+    /// What may be on its way.
+    coming: Arc<Budget>,
     store: Mutex<Store>,
 }
 
@@ -85,12 +89,16 @@ impl fmt::Debug for Cache {
     }
 }
 
+/// What an object of half the cache takes beside its content.
+const ROOM: usize = 16 << 10;
+
 impl Cache {
     /// An empty one.
     pub fn new(name: impl Into<Arc<str>>, config: CacheConfig) -> Self {
         Self {
             name: name.into(),
             budget: Arc::new(Budget::new(config.total)),
+            coming: Arc::new(Budget::new(config.total / 2 + ROOM)),
             config,
             store: Mutex::default(),
         }

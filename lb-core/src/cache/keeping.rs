@@ -55,11 +55,12 @@ impl Candidate {
 
     /// Its content is under way. `None` if the same is being kept already, or there is no memory.
     pub fn begin(self) -> Option<Keeping> {
-        let number = self.cache.store().begin(&self.key)?;
+        let number = self.cache.store().begin(&self.key, self.since)?;
         let room = self.length.unwrap_or(0);
         let mut keeping = Keeping {
             number,
             share: Share::of(&self.cache.budget),
+            coming: Share::of(&self.cache.coming),
             body: Vec::new(),
             candidate: self,
             room: 0,
@@ -80,6 +81,8 @@ pub struct Keeping {
     /// What it is known by while it is on its way.
     number: u64,
     share: Share,
+    /// The same of what may be on its way.
+    coming: Share,
     body: Vec<u8>,
     /// Bytes that the share has room for.
     room: usize,
@@ -104,7 +107,7 @@ impl Keeping {
     fn make_room(&mut self, room: usize) -> bool {
         let of = &self.candidate;
         let blocks = cost(&of.key, &of.head, room);
-        if !of.cache.resize(&mut self.share, blocks) {
+        if !self.coming.resize(blocks) || !of.cache.resize(&mut self.share, blocks) {
             return false;
         }
         self.body.reserve_exact(room - self.body.len());
@@ -137,6 +140,6 @@ impl Keeping {
 impl Drop for Keeping {
     fn drop(&mut self) {
         let of = &self.candidate;
-        of.cache.store().end(&of.key, self.number);
+        of.cache.store().end(&of.key, self.number, false);
     }
 }

@@ -4,12 +4,20 @@ use std::{
     collections::{BTreeMap, HashMap},
     ops::Range,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{Listed, Object, Question};
 
 type Key = Arc<[u8]>;
+
+/// A response that takes longer than this keeps nobody from having another one of its name kept: its client may read
+/// it as slowly as it likes.
+const SLOW: Duration = Duration::from_secs(1);
+/// Most of one name that are on their way at once.
+const COMING: usize = 4;
+/// Most that are looked at for one that may go.
+const LOOKS: usize = 256;
 
 /// What a cache holds. What is taken out of it is returned, to be dropped outside of the lock.
 #[derive(Debug, Default)]
@@ -18,9 +26,15 @@ pub(super) struct Store {
     entries: HashMap<Key, Vec<Entry>>,
     /// The same by their last use.
     uses: BTreeMap<u64, (Key, Arc<Object>)>,
-    /// What is on its way, and its number.
-    coming: HashMap<Key, u64>,
+    /// What is on its way, the older ones first.
+    coming: HashMap<Key, Vec<Coming>>,
     tick: u64,
+}
+
+#[derive(Debug)]
+struct Coming {
+    number: u64,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -54,21 +68,32 @@ impl Store {
         Some(object)
     }
 
-    /// Something of that name is on its way. `None` if it is already, for somebody else.
-    pub(super) fn begin(&mut self, key: &Key) -> Option<u64> {
-        if self.coming.contains_key(key) {
+    /// Something of that name is on its way since `now`. `None` if it is already, for somebody else.
+    pub(super) fn begin(&mut self, key: &Key, now: Instant) -> Option<u64> {
+        let number = self.next_tick();
+        let coming = self.coming.entry(Arc::clone(key)).or_default();
+        let slow = |one: &Coming| now.saturating_duration_since(one.since) >= SLOW;
+        if coming.len() >= COMING || !coming.iter().all(slow) {
             return None;
         }
-        let number = self.next_tick();
-        self.coming.insert(Arc::clone(key), number);
+        coming.push(Coming { number, since: now });
         Some(number)
     }
 
-    /// It is no longer on its way.
-    pub(super) fn end(&mut self, key: &Key, number: u64) {
-        if self.coming.get(key) == Some(&number) {
+    /// It is no longer on its way, nor are those that began before it: they are older. False if it was not.
+    pub(super) fn end(&mut self, key: &Key, number: u64, finished: bool) -> bool {
+        let Some(coming) = self.coming.get_mut(key) else {
+            return false;
+        };
+        let was_coming = coming.iter().any(|one| one.number == number);
+        coming.retain(|one| match finished && was_coming {
+            true => one.number > number,
+            false => one.number != number,
+        });
+        if coming.is_empty() {
             self.coming.remove(key);
         }
+        was_coming
     }
 
     /// Takes what was on its way under that number, unless it has become void meanwhile. `most`: so many variants.
@@ -79,7 +104,7 @@ impl Store {
         object: Object,
         most: usize,
     ) -> Vec<Arc<Object>> {
-        if self.coming.get(key) != Some(&number) {
+        if !self.end(key, number, true) {
             return vec![Arc::new(object)];
         }
         let now = object.since;
@@ -105,15 +130,28 @@ impl Store {
         self.remove(key, |_| true)
     }
 
-    /// Takes out what was used longest ago. What is being sent stays: its memory would not be free.
+    /// Takes out what was used longest ago. What is being sent is in use: it stays, for its memory would not be free.
     pub(super) fn evict(&mut self) -> Option<Arc<Object>> {
-        // Each is held by the two maps.
-        let mut idle = self.uses.iter();
-        let (tick, (key, object)) = idle.find(|(_, (_, object))| Arc::strong_count(object) == 2)?;
-        let (tick, key, object) = (*tick, Arc::clone(key), Arc::clone(object));
-        self.remove(&key, |old| std::ptr::eq(old, &*object));
-        self.uses.remove(&tick);
-        Some(object)
+        for _ in 0..LOOKS {
+            let (tick, (key, object)) = self.uses.pop_first()?;
+            // The other map has it, too.
+            if Arc::strong_count(&object) == 2 {
+                self.remove(&key, |old| std::ptr::eq(old, &*object));
+                return Some(object);
+            }
+            self.use_again(tick, key, object);
+        }
+        None
+    }
+
+    /// What had its place in the order of uses, and was taken out of it, gets the last one.
+    fn use_again(&mut self, before: u64, key: Key, object: Arc<Object>) {
+        let now = self.next_tick();
+        let entries = self.entries.get_mut(&key).into_iter().flatten();
+        for entry in entries.filter(|entry| entry.used == before) {
+            entry.used = now;
+        }
+        self.uses.insert(now, (key, object));
     }
 
     fn remove(&mut self, key: &[u8], condemned: impl Fn(&Object) -> bool) -> Vec<Arc<Object>> {

@@ -1,6 +1,7 @@
 //! Caches through exchanges: what is stored, what is found, and for how long.
 
 mod bounds;
+mod coming;
 mod finding;
 mod storing;
 

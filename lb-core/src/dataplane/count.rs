@@ -99,13 +99,20 @@ impl Connection {
 
     /// A rule refused the response of a server.
     pub(super) fn count_denied_response(&self, lease: &Lease) {
-        for cell in [self.frontend_cell(), self.listener_cell()]
-            .into_iter()
-            .flatten()
-        {
+        self.count_denied_hit(None);
+        count(lease, |cell| &cell.denied_responses);
+    }
+
+    /// A rule refused what was found in a cache.
+    pub(super) fn count_denied_hit(&self, backend: Option<usize>) {
+        let cells = [
+            self.frontend_cell(),
+            self.listener_cell(),
+            self.backend_cell(backend),
+        ];
+        for cell in cells.into_iter().flatten() {
             cell.denied_responses.increment();
         }
-        count(lease, |cell| &cell.denied_responses);
     }
 
     /// The proxy answered a request itself.

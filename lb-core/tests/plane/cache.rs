@@ -361,6 +361,15 @@ fn rules_behind_the_cache_have_their_say_about_what_comes_from_it() {
     assert_eq!(content, b"abcdefg");
     let (head, _) = ask(&mut client, &get("/length/7", "X-Odd: 1\r\n"));
     assert!(head.starts_with("HTTP/1.1 502"), "{head}");
+    let balancer = plane.plane.balancer();
+    let denied = [
+        &balancer.frontend_counters[0].traffic,
+        &balancer.backends[0].counters().traffic,
+    ];
+    assert_eq!(
+        denied.map(|t| t.total(|cell| &cell.denied_responses)),
+        [1, 1]
+    );
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     drop(client);
     plane.stop();

@@ -12,13 +12,7 @@ use crate::{
     cache::{Found, Object},
     compression,
     config::ProxyConfig,
-    dataplane::{
-        clock,
-        registry::Order,
-        rt,
-        session::{Connection, Gone},
-        squeeze::Squeeze,
-    },
+    dataplane::{clock, registry::Order, rt, session::Connection, squeeze::Squeeze},
     head::{HeadMut, HeadRef},
     http1::{
         Body, ConnectionOption, Framing, Method, RequestSummary, client_stays, write_response_head,
@@ -130,6 +124,11 @@ fn apply_rules(
                 verdict => break verdict,
             }
         };
+        if matches!(verdict, ResponseVerdict::Deny { .. }) {
+            connection.count_denied_hit(x.trace.backend);
+            // HAProxy's log has no time of such a response.
+            x.trace.timers.response = None;
+        }
         match ruled(connection, x, verdict) {
             Ruled::Passes => {}
             ended => return ended,
@@ -197,18 +196,8 @@ async fn send(connection: &mut Connection, x: &mut Exchange, content: &[u8]) -> 
                 x.trace.bytes_read += count as u64;
                 connection.client.active = clock::recent();
             }
-            Ok(_) | Err(Gone::Client) => {
-                x.trace.end_with(b'C', b'D');
-                return false;
-            }
-            Err(Gone::TimedOut) => {
-                x.trace.end_with(b'c', b'D');
-                return false;
-            }
-            Err(Gone::Killed) => {
-                x.trace.end_with(b'K', b'D');
-                return false;
-            }
+            // The log says who answered, however that ends: as HAProxy's does.
+            _ => return false,
         }
         rt::yield_now().await;
     }
