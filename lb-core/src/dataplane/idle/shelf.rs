@@ -1,7 +1,8 @@
 //! The idle HTTP/1 connections of one worker, where others find them.
 //!
 //! Whoever has a request to serve never waits for the lock: it is held for as long as it takes to look through a list,
-//! and who finds it taken goes on without. No socket is closed meanwhile but those that their servers have closed.
+//! and who finds it taken goes on without (who is out of descriptors has to wait for one anyway). No socket is closed meanwhile: what leaves a list is closed when the lock is
+//! free again, for the end of a socket may take the kernel, or TLS, a while.
 
 use std::{
     collections::BTreeMap,
@@ -123,14 +124,13 @@ impl Kept {
             && server.counters().idle.enter_below(limit.unwrap_or(0))
     }
 
-    fn forget_stale(&mut self) {
-        self.idle.retain_mut(|idle| {
-            let stale = idle.stream.is_stale();
-            if stale {
-                idle.leave();
-            }
-            !stale
-        });
+    /// Takes out those for which `stays` is false, behind what has been taken out before.
+    fn take_out(&mut self, mut stays: impl FnMut(&mut Idle) -> bool, gone: &mut Vec<Idle>) {
+        let before = gone.len();
+        gone.extend(self.idle.extract_if(.., |idle| !stays(idle)));
+        for idle in gone.iter().skip(before) {
+            idle.leave();
+        }
     }
 }
 
@@ -173,13 +173,15 @@ impl Shelf {
 
     /// Keeps a connection. What comes back is to be closed: this one, or one that is kept no longer in its favour.
     pub(super) fn put(&self, server: &Server, idle: Idle) -> Option<Idle> {
+        // Declared before the lock is taken, so that it is closed after that.
+        let mut stale = Vec::new();
         let Some(mut servers) = self.try_enter() else {
             return Some(idle);
         };
         let kept = servers.entry(server.key()).or_default();
         if !kept.admits(&idle, server) {
             // Those that their server has closed are no reason: they are swept later.
-            kept.forget_stale();
+            kept.take_out(|idle| !idle.stream.is_stale(), &mut stale);
             if !kept.admits(&idle, server) {
                 return Some(idle);
             }
@@ -203,16 +205,12 @@ impl Shelf {
 
     /// Closes the connections for which `stays` is false.
     pub(super) fn retain(&self, stays: impl Fn(ServerKey, &mut Idle) -> bool) {
+        let mut gone = Vec::new();
         self.wait().retain(|key, kept| {
-            kept.idle.retain_mut(|idle| {
-                let stays = stays(*key, idle);
-                if !stays {
-                    idle.leave();
-                }
-                stays
-            });
+            kept.take_out(|idle| stays(*key, idle), &mut gone);
             // A key is only good as long as its server lives.
             !kept.idle.is_empty()
         });
+        drop(gone);
     }
 }
