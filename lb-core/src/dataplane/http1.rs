@@ -163,11 +163,12 @@ pub(super) async fn serve_one(
 /// What a client sends first that speaks HTTP/2 without having asked (RFC 9113 §3.3).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Whether a client without TLS begins with the preface of HTTP/2.
+/// Whether a client that has not agreed on HTTP/2 begins with its preface: in TLS, too, where a client knows beforehand or
+/// does not negotiate.
 async fn begins_http2(connection: &mut Connection) -> bool {
     let protocol = connection.listener.bind_config().map(|b| b.protocol);
     let forbidden = connection.frontend().no_h2_upgrade || protocol == Some(Protocol::Http1);
-    if forbidden || connection.info.tls.is_some() {
+    if forbidden {
         return false;
     }
     loop {

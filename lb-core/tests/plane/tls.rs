@@ -107,6 +107,36 @@ fn get(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> std::io::Result
     Ok(answer)
 }
 
+/// A request in HTTP/2 for `/`, from a client that did not ask for the protocol.
+const UNASKED: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+    \x00\x00\x00\x04\x00\x00\x00\x00\x00\
+    \x00\x00\x0d\x01\x05\x00\x00\x00\x01\x82\x84\x87\x41\x08one.test";
+
+#[test]
+fn clients_that_do_not_negotiate_may_begin_with_http_2() {
+    let origin = Origin::echo();
+    let plane = Plane::start(vec![secured(&origin, Mode::Http, |_| {})]);
+    for protocols in [vec![], vec![b"http/1.1".to_vec()]] {
+        let mut config = ClientConfig::clone(&trusting(ONE));
+        config.alpn_protocols = protocols;
+        let mut stream = session(&Arc::new(config), "one.test", plane.address());
+        stream.write_all(UNASKED).unwrap();
+        let first_of_head = loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            stream.read_exact(&mut payload).unwrap();
+            if head[3] == 1 {
+                break payload[0];
+            }
+        };
+        // `:status: 200`, of the static table.
+        assert_eq!(first_of_head, 0x88);
+    }
+    plane.stop();
+}
+
 #[test]
 fn https_requests_are_served_and_marked_in_the_log() {
     let origin = Origin::echo();
