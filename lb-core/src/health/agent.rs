@@ -14,7 +14,8 @@ pub struct AgentAnswer {
     pub admin: Option<AdminAction>,
     /// `up` (true), `down`, `fail`, `failed`, `stopped` (false).
     pub up: Option<bool>,
-    /// How the check ended; unknown where the answer was cut off, and nothing of it counts.
+    /// How the check ended; unknown where the answer was cut off, and nothing of it counts; no answer at all where nothing
+    /// came.
     pub status: CheckStatus,
     /// What statistics and log lines show of it.
     pub detail: String,
@@ -27,6 +28,11 @@ impl AgentAnswer {
             .iter()
             .position(|byte| matches!(byte, b'\r' | b'\n' | 0));
         let mut answer = Self::default();
+        if text.is_empty() {
+            answer.status = CheckStatus::L7Response;
+            "TCPCHK got an empty response at step 2".clone_into(&mut answer.detail);
+            return answer;
+        }
         let Some(line) = end.and_then(|end| text.get(..end)) else {
             answer.status = CheckStatus::Unknown;
             "Ignoring incomplete line from agent".clone_into(&mut answer.detail);

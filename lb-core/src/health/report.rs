@@ -183,9 +183,9 @@ impl CheckReport {
         self.health >= self.rise
     }
 
-    /// What `option log-health-checks` logs of it; `None` while nothing differs from `before`. `serves` is whether the
-    /// server's weight lets it.
-    pub fn log_line(&self, before: &Self, server: &str, serves: bool) -> Option<String> {
+    /// What `option log-health-checks` logs of it; `None` while nothing differs from `before`. `check` is what was done
+    /// (`Health check for server b/s`), `serves` whether the server's weight lets it.
+    pub fn log_line(&self, before: &Self, check: &str, serves: bool) -> Option<String> {
         let status = self.result.status;
         if status == before.result.status && self.health == before.health {
             return None;
@@ -202,7 +202,7 @@ impl CheckReport {
         };
         let result = &self.result;
         Some(format!(
-            "Health check for {server} {how}, {result}, status: {count}/{of} {word}."
+            "{check} {how}, {result}, status: {count}/{of} {word}."
         ))
     }
 

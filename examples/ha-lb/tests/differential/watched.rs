@@ -37,6 +37,7 @@ backend following
     server first {a} track observed/one
     server second {a} track first weight 3
 backend asked
+    option log-health-checks
     server one {a} weight 40 agent-check agent-port {port} agent-inter 100ms agent-send who\\n
     server two {b}
 backend backups
@@ -75,10 +76,16 @@ fn agent(words: Words) -> SocketAddr {
     address
 }
 
+fn is_of_servers(line: &str) -> bool {
+    ["Server ", "backend ", "Agent check for "]
+        .iter()
+        .any(|words| line.contains(words))
+}
+
 /// What the log says of servers, without the times of checks.
 fn changes(peer: &Peer) -> String {
     let lines = peer.log().into_iter();
-    let of_servers = lines.filter(|line| line.contains("Server ") || line.contains("backend "));
+    let of_servers = lines.filter(|line| is_of_servers(line));
     // The session that saw the last error may be over, or not yet.
     let of_servers =
         of_servers.map(|line| line.replace(" 1 sessions active", " 0 sessions active"));
@@ -172,6 +179,8 @@ fn servers_change_by_more_than_checks() {
         "down#disk\n",
         "maxconn:7 up\n",
         "nonsense\n",
+        "",
+        "75%\n",
         "maint\n",
         "stopped\n",
         "ready,up\n",

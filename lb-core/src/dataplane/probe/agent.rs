@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Place, shared::Shared};
 use crate::{
-    backend::Cause,
+    backend::{Cause, StateChange},
     config::AgentConfig,
     dataplane::{
         clock,
@@ -118,9 +118,14 @@ fn apply(shared: &Shared, place: &Place, answer: &AgentAnswer, begun: Instant) {
         return;
     };
     let now = clock::now();
-    let mut changes = Vec::new();
+    let tell = |change: Option<StateChange>| {
+        if let Some(change) = change {
+            shared.tell(&place.backend, &change);
+            shared.lead(&place.backend, server);
+        }
+    };
     if let Some(action) = answer.admin {
-        changes.extend(place.backend.set_state(now, place.server, action));
+        tell(place.backend.set_state(now, place.server, action));
     }
     if let Some(share) = answer.weight {
         let weight = u32::from(server.config().weight) * u32::from(share) / 100;
@@ -133,15 +138,16 @@ fn apply(shared: &Shared, place: &Place, answer: &AgentAnswer, begun: Instant) {
         place.backend.set_maxconn(place.server, most);
     }
     let before = server.agent_report();
-    let known = before.as_ref().map_or(1, |report| report.health);
-    let status = match (answer.status, before) {
-        (CheckStatus::Unknown, Some(before)) => before.result.status,
-        (status, _) => status,
+    let before = before.unwrap_or_else(CheckReport::of_agent);
+    let known = before.health;
+    let status = match answer.status {
+        CheckStatus::Unknown => before.result.status,
+        status => status,
     };
     let report = CheckReport {
         result: ProbeResult {
             status,
-            code: status.passed().map(|_| 0),
+            code: matches!(status, CheckStatus::L7Ok | CheckStatus::L7Status).then_some(0),
             duration: now.saturating_duration_since(begun),
             detail: Arc::from(answer.detail.as_str()),
         },
@@ -149,13 +155,9 @@ fn apply(shared: &Shared, place: &Place, answer: &AgentAnswer, begun: Instant) {
         rise: 1,
         fall: 1,
     };
-    changes.extend(
-        place
-            .backend
-            .apply_agent(now, place.server, &report, |r| Cause::Check(r.clone())),
-    );
-    for change in &changes {
-        shared.tell(&place.backend, change);
-        shared.lead(&place.backend, server);
-    }
+    shared.log_result(place, "Agent check", &before, &report);
+    let change = place
+        .backend
+        .apply_agent(now, place.server, &report, |r| Cause::Check(r.clone()));
+    tell(change);
 }

@@ -197,8 +197,17 @@ impl Shared {
         }
     }
 
-    /// `option log-health-checks`.
-    pub(super) fn log_result(&self, place: &Place, before: &CheckReport, report: &CheckReport) {
+    /// `option log-health-checks`: `check` is what was done.
+    pub(super) fn log_result(
+        &self,
+        place: &Place,
+        check: &str,
+        before: &CheckReport,
+        report: &CheckReport,
+    ) {
+        if !place.backend.config().log_health_checks {
+            return;
+        }
         let balancer = self.balancer.borrow();
         let proxy = place
             .proxy
@@ -211,8 +220,9 @@ impl Shared {
         } else {
             ""
         };
-        let name = format!("{backup}server {}/{}", place.backend.name(), server.name());
-        if let Some(line) = report.log_line(before, &name, server.weight() > 0) {
+        let backend = place.backend.name();
+        let check = format!("{check} for {backup}server {backend}/{}", server.name());
+        if let Some(line) = report.log_line(before, &check, server.weight() > 0) {
             self.sinks.log(proxy, level::NOTICE, line.as_bytes());
         }
     }

@@ -124,9 +124,7 @@ fn restore(place: &RefCell<Place>, monitor: &mut Monitor) {
 /// What follows from a result.
 fn apply(shared: &Shared, place: &RefCell<Place>, before: &CheckReport, monitor: &Monitor) {
     let place = place.borrow();
-    if place.backend.config().log_health_checks {
-        shared.log_result(&place, before, monitor.report());
-    }
+    shared.log_result(&place, "Health check", before, monitor.report());
     let report = monitor.report();
     let change = place
         .backend
