@@ -403,6 +403,12 @@ pub(super) const HTTP_CASES: &[(&str, &[Says])] = &[
         "http-check expect hdr name -m reg ^x-.*e$ value -m reg ^a$",
         OK_BODY,
     ),
+    // Names in either case, values as they are.
+    ("http-check expect hdr name -m reg ^X-S[A-Z]+$", OK_BODY),
+    (
+        "http-check expect hdr name x-state value -m reg ^READY$",
+        OK_BODY,
+    ),
     ("http-check expect ! hdr name -m sub tat", OK_BODY),
     ("http-check expect on-error nope status 200", BUSY),
     ("http-check expect on-success fine status 200", OK_BODY),

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use lb_core::health::script::{FieldMatch, HttpPattern, Pattern, Slot, TextMatch};
-use regex::bytes::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 use crate::config::haproxy::{
     args::{Arg, Args, Parsed},
@@ -93,14 +93,19 @@ fn text<'l>(
     })
 }
 
-/// Names are compared in lower case.
+/// Names are compared in lower case, by expressions in either case.
 fn lower(name: TextMatch) -> TextMatch {
     match name {
         TextMatch::Whole(text) => TextMatch::Whole(text.to_ascii_lowercase()),
         TextMatch::Begins(text) => TextMatch::Begins(text.to_ascii_lowercase()),
         TextMatch::Ends(text) => TextMatch::Ends(text.to_ascii_lowercase()),
         TextMatch::Contains(text) => TextMatch::Contains(text.to_ascii_lowercase()),
-        TextMatch::Regex(regex) => TextMatch::Regex(regex),
+        TextMatch::Regex(regex) => {
+            let either = RegexBuilder::new(regex.as_str())
+                .case_insensitive(true)
+                .build();
+            TextMatch::Regex(either.unwrap_or(regex))
+        }
     }
 }
 
