@@ -2,10 +2,11 @@
 //!
 //! A [`PatternFile`] holds the entries in order; each converter or ACL that names the file has a view of it, compiled for
 //! its kind of comparison. A change is refused as a whole when one of the views cannot take it. A change of one key is
-//! made in the views as they are; for any other, and where an ACL looks at the file, they are compiled anew. The patterns
-//! that an ACL has in its own line are a file without a name.
+//! made in the views as they are; for any other, and where an ACL looks at the file and a key is taken away, they are
+//! compiled anew. The patterns that an ACL has in its own line are a file without a name.
 
 mod files;
+mod growing;
 mod live;
 mod look;
 mod single;
@@ -27,6 +28,7 @@ use super::{
     matcher::{Matcher, Method},
 };
 use crate::{request::Origin, rules::RuleError};
+use growing::Layers;
 use live::Live;
 use single::Index;
 
@@ -278,7 +280,7 @@ impl PatternFile {
             method,
             ignore_case,
             fingerprint: contents.fingerprint(),
-            matcher: Live::new(contents.matcher(method, ignore_case)?),
+            matcher: Live::new(contents.layers(method, ignore_case)?),
         });
         lock(&self.views).push(View::Matcher(Arc::downgrade(&view)));
         Ok(view)
@@ -308,8 +310,8 @@ impl PatternFile {
         let compiled: Vec<Map> = compiled.collect::<Result<_, _>>()?;
         let prepared = matchers
             .iter()
-            .map(|view| changed.matcher(view.method, view.ignore_case));
-        let prepared: Vec<Matcher> = prepared.collect::<Result<_, _>>()?;
+            .map(|view| changed.layers(view.method, view.ignore_case));
+        let prepared: Vec<Layers> = prepared.collect::<Result<_, _>>()?;
         for (view, map) in maps.iter().zip(compiled) {
             view.map.replace(map);
         }
@@ -359,12 +361,20 @@ impl Contents {
         }
     }
 
-    fn matcher(&self, method: Method, ignore_case: bool) -> Result<Matcher, RuleError> {
-        let patterns: Vec<(usize, String)> = self
-            .entries
-            .values()
+    /// All of the patterns.
+    fn layers(&self, method: Method, ignore_case: bool) -> Result<Layers, RuleError> {
+        let all = self.entries.len();
+        Ok(Layers::of(self.last(all, method, ignore_case)?, all))
+    }
+
+    /// The last `count` patterns.
+    fn last(&self, count: usize, method: Method, ignore_case: bool) -> Result<Matcher, RuleError> {
+        let entries = self.entries.values().rev().take(count);
+        let mut patterns: Vec<(usize, String)> = entries
             .map(|entry| (0, String::from_utf8_lossy(&entry.key).into_owned()))
             .collect();
+        // The first one that is wrong is named.
+        patterns.reverse();
         Matcher::new(method, &patterns, ignore_case)
     }
 

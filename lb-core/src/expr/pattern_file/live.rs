@@ -10,10 +10,11 @@ use std::{
     },
 };
 
+use super::growing::Layers;
 use crate::expr::{
     Value,
     map::{Map, MapMatch},
-    matcher::{Matcher, Method},
+    matcher::Method,
 };
 
 /// Something compiled, and what it was replaced by.
@@ -47,12 +48,22 @@ impl<T> Live<T> {
         }
     }
 
+    /// Changes what it is now, or a copy of the first one.
+    pub(super) fn grow(&self, change: impl FnOnce(&mut T))
+    where
+        T: Clone,
+    {
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        change(now.get_or_insert_with(|| self.first.clone()));
+        self.changed.store(true, Relaxed);
+    }
+
     /// The first one, unless it was replaced.
     fn unchanged(&self) -> Option<&T> {
         (!self.changed.load(Relaxed)).then_some(&self.first)
     }
 
-    fn with<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+    pub(super) fn with<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         if let Some(first) = self.unchanged() {
             return look(first);
         }
@@ -114,7 +125,7 @@ pub(crate) struct LiveMatcher {
     pub(super) ignore_case: bool,
     /// Of the contents as they were first, by which configurations are compared.
     pub(super) fingerprint: u64,
-    pub(super) matcher: Live<Matcher>,
+    pub(super) matcher: Live<Layers>,
 }
 
 impl fmt::Debug for LiveMatcher {

@@ -1,5 +1,5 @@
 //! Changes of one key, whose cost does not grow with the file: `set map`, `add map`, `del map` and the actions of their
-//! names.
+//! names; `add acl` by [`growing`](super::growing).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,7 +25,7 @@ pub(super) struct Index {
 
 impl Index {
     /// Of entries whose places are their ranks: so they are when views are compiled.
-    fn of(entries: &BTreeMap<u64, Entry>) -> Self {
+    pub(super) fn of(entries: &BTreeMap<u64, Entry>) -> Self {
         let mut index = Self::default();
         for (number, entry) in entries {
             index.add(&entry.key, *number);
@@ -33,7 +33,12 @@ impl Index {
         index
     }
 
-    fn add(&mut self, key: &[u8], number: u64) {
+    /// The number of the first entry with this key.
+    pub(super) fn first(&self, key: &[u8]) -> Option<u64> {
+        self.places.get(key)?.first().map(|(number, _)| *number)
+    }
+
+    pub(super) fn add(&mut self, key: &[u8], number: u64) {
         let place = (number, self.next);
         self.next += 1;
         match self.places.get_mut(key) {
@@ -57,9 +62,14 @@ struct Open<'c> {
 impl PatternFile {
     /// Adds an entry behind the others.
     pub fn add(&self, key: &[u8], value: &[u8]) -> Result<(), RuleError> {
-        if let Some(mut open) = self.open(&mut lock(&self.contents)) {
+        let mut contents = lock(&self.contents);
+        if let Some(mut open) = self.open(&mut contents) {
             return open.push(key, value);
         }
+        if let Some(done) = self.grow(&mut contents, key, value) {
+            return done;
+        }
+        drop(contents);
         self.change(|contents| contents.push(key, value))
     }
 
@@ -74,8 +84,8 @@ impl PatternFile {
                 }
                 return;
             }
-            let known = contents.entries.values().find(|entry| *entry.key == *key);
-            known.map(|entry| *entry.value == *value)
+            let known = self.value(&mut contents, key);
+            known.map(|known| *known == *value)
         };
         let done = match known {
             Some(true) => return,

@@ -3,6 +3,7 @@ use std::io;
 use proptest::prelude::*;
 
 use super::*;
+use crate::expr::Value;
 
 fn files(text: &str) -> (PatternFiles, Arc<PatternFile>) {
     let files = PatternFiles::default();
@@ -91,7 +92,7 @@ fn acls_follow_changes_and_a_wrong_pattern_is_none() {
     );
     assert!(files.file("n", Use::Map, None, again).is_err());
     let networks = file.matcher(Method::Ip, false).unwrap();
-    let holds = |address: &str| networks.matches(&crate::expr::Value::text(address.as_bytes()));
+    let holds = |address: &str| networks.matches(&Value::text(address.as_bytes()));
     assert!(holds("10.1.2.3") && holds("192.0.2.1") && !holds("172.16.0.1"));
     file.add(b"172.16.0.0/12", b"").unwrap();
     assert!(holds("172.16.0.1"));
@@ -102,6 +103,34 @@ fn acls_follow_changes_and_a_wrong_pattern_is_none() {
     assert!(file.add_prepared(version, b"::1", b""));
     assert!(file.commit(version).unwrap());
     assert!(holds("::1") && !holds("192.0.2.1"));
+}
+
+fn acl(text: &str) -> Arc<PatternFile> {
+    let load = || Ok(text.as_bytes().to_vec());
+    let files = PatternFiles::default();
+    files.file("n", Use::Acl, None, load).unwrap()
+}
+
+#[test]
+fn patterns_are_added_to_many_as_fast_as_to_few() {
+    // Were all of them compiled for each one, this took minutes.
+    const KEYS: u32 = 10_000;
+    let file = acl("first\n");
+    let names = file.matcher(Method::Str, true).unwrap();
+    let parts = file.matcher(Method::Beg, false).unwrap();
+    for key in 0..KEYS {
+        file.put(format!("Key-{key}").as_bytes(), b"");
+        file.put(b"first", b"");
+    }
+    assert_eq!(file.entries().len(), KEYS as usize + 1);
+    for key in [0, 1, 2, 3, KEYS / 2, KEYS - 1] {
+        assert!(names.matches(&Value::text(format!("KEY-{key}").as_bytes())));
+        assert!(parts.matches(&Value::text(format!("Key-{key}/x").as_bytes())));
+    }
+    assert!(names.matches(&Value::text(b"first")));
+    assert!(!names.matches(&Value::text(format!("key-{KEYS}").as_bytes())));
+    assert!(file.remove(Which::Key(b"Key-7")));
+    assert!(!names.matches(&Value::text(b"key-7")) && names.matches(&Value::text(b"key-8")));
 }
 
 #[test]
@@ -193,6 +222,38 @@ proptest! {
                 prop_assert_eq!(view.of_number(number.into()), anew.of_number(number.into()));
                 let address = [10, number / 4, number % 2, 1].into();
                 prop_assert_eq!(view.of_address(address), anew.of_address(address));
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_that_come_one_by_one_match_what_a_file_of_them_does(
+        steps in prop::collection::vec((0_u8..8, 0_u8..40), 1..60),
+    ) {
+        for method in [Method::Str, Method::End, Method::Sub, Method::Dom, Method::Reg, Method::Int, Method::Ip] {
+            let key = |number: u8| match method {
+                Method::Ip => format!("10.{}.0.0/{}", number / 4, 8 + 8 * (number % 4)),
+                Method::Int => format!("{number}:{}", number + 3),
+                _ => format!("w{number}.b"),
+            };
+            let file = acl(&format!("{}\n{}\n", key(3), key(3)));
+            let view = file.matcher(method, false).unwrap();
+            for (step, number) in &steps {
+                let key = key(*number);
+                match step {
+                    0 => drop(file.remove(Which::Key(key.as_bytes()))),
+                    1 => file.add(key.as_bytes(), b"").unwrap(),
+                    _ => file.put(key.as_bytes(), b""),
+                }
+            }
+            let lines = file.entries().into_iter().map(|(_, entry)| [&*entry.key, b"\n"].concat());
+            let anew = acl(&String::from_utf8(lines.collect::<Vec<_>>().concat()).unwrap());
+            let anew = anew.matcher(method, false).unwrap();
+            for number in 0..44_u8 {
+                for text in [format!("w{number}.b"), number.to_string(), format!("10.{number}.0.1")] {
+                    let value = Value::text(text.as_bytes());
+                    prop_assert_eq!(view.matches(&value), anew.matches(&value), "{}", text);
+                }
             }
         }
     }
