@@ -5,6 +5,7 @@ use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 use lb_core::config::{BindAddress, StatsLevel};
 use socket2::SockRef;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinHandle, spawn_local},
@@ -35,34 +36,33 @@ pub(super) fn serve(
     let task = match is_unix {
         true => {
             let listener = UnixListener::from_std(socket.into())?;
-            spawn_local(async move {
-                loop {
-                    match listener.accept().await {
-                        Ok((stream, _)) => {
-                            let place = Arc::clone(&places).acquire_owned().await.ok();
-                            talk(stream, level, place, &runtime);
-                        }
-                        Err(_) => tokio::time::sleep(REST).await,
-                    }
-                }
-            })
+            let accept = async move || listener.accept().await.map(|(stream, _)| stream);
+            spawn_local(accept_all(accept, level, places, runtime))
         }
         false => {
             let listener = TcpListener::from_std(socket.into())?;
-            spawn_local(async move {
-                loop {
-                    match listener.accept().await {
-                        Ok((stream, _)) => {
-                            let place = Arc::clone(&places).acquire_owned().await.ok();
-                            talk(stream, level, place, &runtime);
-                        }
-                        Err(_) => tokio::time::sleep(REST).await,
-                    }
-                }
-            })
+            let accept = async move || listener.accept().await.map(|(stream, _)| stream);
+            spawn_local(accept_all(accept, level, places, runtime))
         }
     };
     Ok(task)
+}
+
+async fn accept_all<S: AsyncRead + AsyncWrite + 'static>(
+    accept: impl AsyncFn() -> io::Result<S>,
+    level: StatsLevel,
+    places: Arc<Semaphore>,
+    runtime: Arc<Runtime>,
+) {
+    loop {
+        match accept().await {
+            Ok(stream) => {
+                let place = Arc::clone(&places).acquire_owned().await.ok();
+                talk(stream, level, place, &runtime);
+            }
+            Err(_) => tokio::time::sleep(REST).await,
+        }
+    }
 }
 
 /// Answers whoever the supervisor passes on.
@@ -77,7 +77,7 @@ pub(super) fn answer(lines: Vec<OwnedFd>, level: StatsLevel, runtime: &Arc<Runti
 }
 
 fn talk(
-    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + 'static,
+    stream: impl AsyncRead + AsyncWrite + 'static,
     level: StatsLevel,
     place: Option<OwnedSemaphorePermit>,
     runtime: &Arc<Runtime>,

@@ -133,34 +133,9 @@ fn open_beside(
     for (proxy_index, proxy, bind_index, bind) in binds(config) {
         let backlog = backlog(config, proxy, bind);
         let place = Place::of(bind);
-        let mut sockets = take(&mut held, &place, &proxy.name);
-        let known = sockets.len();
-        match &bind.address {
-            // One listening UNIX socket has one queue, and of an inherited one there is but one: every worker accepts
-            // from it.
-            BindAddress::Unix(_) | BindAddress::Abstract(_) | BindAddress::Inherited(_) => {
-                if sockets.is_empty() {
-                    let rights = Rights::of(&bind.rights)?;
-                    let socket = single(&bind.address, &rights, backlog)
-                        .map_err(|(step, e)| failure(proxy, bind, step, e))?;
-                    sockets.push(Arc::new(socket));
-                }
-                sockets = sockets.iter().cycle().take(workers).cloned().collect();
-            }
-            BindAddress::Tcp(address) => {
-                while sockets.len() < workers {
-                    let socket = stream_socket(*address, bind, true)
-                        .and_then(|socket| {
-                            if starts {
-                                listen(&socket, backlog)?;
-                            }
-                            Ok(socket)
-                        })
-                        .map_err(|(step, e)| failure(proxy, bind, step, e))?;
-                    sockets.push(Arc::new(socket.into()));
-                }
-            }
-        }
+        let held = take(&mut held, &place, &proxy.name);
+        let known = held.len();
+        let sockets = for_workers(held, workers, (proxy, bind), (backlog, starts))?;
         let is_tcp = matches!(bind.address, BindAddress::Tcp(_));
         for (number, socket) in sockets.into_iter().enumerate() {
             let waits = is_tcp && number >= known && !starts;
@@ -193,6 +168,35 @@ fn open_beside(
         });
     }
     Ok(opened)
+}
+
+/// The sockets of a `bind` for so many workers: those that are held, and new ones for those who have none. `starts`: TCP
+/// ones listen at once.
+fn for_workers(
+    mut sockets: Vec<Arc<OwnedFd>>,
+    workers: usize,
+    (proxy, bind): (&ProxyConfig, &Bind),
+    (backlog, starts): (u32, bool),
+) -> Result<Vec<Arc<OwnedFd>>, OpenError> {
+    let failed = |(step, error)| failure(proxy, bind, step, error);
+    let BindAddress::Tcp(address) = &bind.address else {
+        // One listening UNIX socket has one queue, and of an inherited one there is but one: every worker accepts
+        // from it.
+        if sockets.is_empty() {
+            let rights = Rights::of(&bind.rights)?;
+            let socket = single(&bind.address, &rights, backlog).map_err(failed)?;
+            sockets.push(Arc::new(socket));
+        }
+        return Ok(sockets.iter().cycle().take(workers).cloned().collect());
+    };
+    while sockets.len() < workers {
+        let socket = stream_socket(*address, bind, true).map_err(failed)?;
+        if starts {
+            listen(&socket, backlog).map_err(failed)?;
+        }
+        sockets.push(Arc::new(socket.into()));
+    }
+    Ok(sockets)
 }
 
 /// Those that do not listen yet do so from now on.

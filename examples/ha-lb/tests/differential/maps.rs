@@ -5,7 +5,10 @@ use std::{
     net::TcpStream,
 };
 
-use crate::{compare::Pair, peer::haproxy_is_installed};
+use crate::{
+    compare::Pair,
+    peer::{Peer, haproxy_is_installed},
+};
 
 const HOSTS: &str = "# names\nwww.site.example web\n.example any # not a comment\nsite two  words \nwww.site.example late\n";
 const PATHS: &str = "/a short\n/a/b long\n/img/ pictures\nstatic files\n";
@@ -40,6 +43,17 @@ const TARGETS: &[(&str, &str)] = &[
     ("/static", "none"),
 ];
 
+/// The content of the answer to a request.
+fn content(peer: &Peer, method: &str, target: &str, host: &str) -> String {
+    let mut stream = TcpStream::connect(peer.fronts[0]).unwrap();
+    let request = format!("{method} {target} HTTP/1.0\r\nhost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let content = answer.split("\r\n\r\n").nth(1);
+    content.unwrap_or_default().to_owned()
+}
+
 #[test]
 fn maps_answer_alike() {
     if !haproxy_is_installed("maps_answer_alike") {
@@ -64,18 +78,8 @@ fn maps_answer_alike() {
     );
     let pair = Pair::start(&config.replace("DIR", folder.path().to_str().unwrap()));
     for (target, host) in TARGETS {
-        let [theirs, ours] = [&pair.haproxy, &pair.ha_lb].map(|peer| {
-            let mut stream = TcpStream::connect(peer.fronts[0]).unwrap();
-            let request = format!("GET {target} HTTP/1.0\r\nhost: {host}\r\n\r\n");
-            stream.write_all(request.as_bytes()).unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            answer
-                .split("\r\n\r\n")
-                .nth(1)
-                .unwrap_or_default()
-                .to_owned()
-        });
+        let [theirs, ours] =
+            [&pair.haproxy, &pair.ha_lb].map(|peer| content(peer, "GET", target, host));
         assert_eq!(ours, theirs, "{target} {host}, left: ha-lb, right: haproxy");
     }
 }
@@ -115,18 +119,7 @@ fn maps_change_alike() {
         assert_eq!(ours, theirs, "{command}, left: ha-lb, right: haproxy");
     };
     let requested = |method: &str, target: &str| {
-        let [theirs, ours] = peers.map(|peer| {
-            let mut stream = TcpStream::connect(peer.fronts[0]).unwrap();
-            let request = format!("{method} {target} HTTP/1.0\r\nhost: new\r\n\r\n");
-            stream.write_all(request.as_bytes()).unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            answer
-                .split("\r\n\r\n")
-                .nth(1)
-                .unwrap_or_default()
-                .to_owned()
-        });
+        let [theirs, ours] = peers.map(|peer| content(peer, method, target, "new"));
         assert_eq!(
             ours, theirs,
             "{method} {target}, left: ha-lb, right: haproxy"

@@ -91,7 +91,7 @@ impl Context<'_> {
         while let Some(option) = words.next() {
             let name = option.text.as_str();
             if name == "track_group" {
-                group = Some(self.after(option, &mut words, "a group")?.clone());
+                group = Some(self.value(option, &mut words, "a group")?.clone());
                 continue;
             }
             self.option(&mut read, option, &mut words)?;
@@ -118,20 +118,20 @@ impl Context<'_> {
         words: &mut impl Iterator<Item = &'w Word>,
     ) -> Option<()> {
         match option.text.as_str() {
-            "dev" => read.device = Some(self.after(option, words, "an interface")?.text.clone()),
+            "dev" => read.device = Some(self.value(option, words, "an interface")?.text.clone()),
             "brd" | "broadcast" => {
-                let word = self.after(option, words, "an address, + or -")?;
+                let word = self.value(option, words, "an address, + or -")?;
                 read.broadcast = self.broadcast(read, word)?;
             }
             "scope" => {
-                let word = self.after(option, words, "a scope")?;
+                let word = self.value(option, words, "a scope")?;
                 read.scope = Some(match word.text.parse() {
                     Ok(number) => number,
                     Err(_) => self.choice(word, "scope", SCOPES)?,
                 });
             }
             "label" => {
-                let word = self.after(option, words, "a label")?;
+                let word = self.value(option, words, "a label")?;
                 if word.text.len() > MAX_LABEL {
                     self.refuse(word, "label", format!("at most {MAX_LABEL} characters"));
                     return None;
@@ -139,7 +139,7 @@ impl Context<'_> {
                 read.label = Some(word.text.clone());
             }
             "peer" => {
-                let word = self.after(option, words, "an address")?;
+                let word = self.value(option, words, "an address")?;
                 let (peer, prefix) = self.prefixed(word)?;
                 if peer.is_ipv4() != read.address.is_ipv4() {
                     self.refuse(word, "peer of this address", "an address of its family");
@@ -148,7 +148,7 @@ impl Context<'_> {
                 read.peer = Some((peer, prefix.unwrap_or(prefix_max(peer))));
             }
             "preferred_lft" => {
-                let word = self.after(option, words, "seconds or `forever`")?;
+                let word = self.value(option, words, "seconds or `forever`")?;
                 read.preferred_lifetime = match word.text.as_str() {
                     "forever" => Some(u32::MAX),
                     _ => Some(self.number(word, 0..=u32::MAX)?),
@@ -181,23 +181,6 @@ impl Context<'_> {
                 .found(&option.text)
                 .action("the address is installed without it"),
         );
-    }
-
-    fn after<'w>(
-        &mut self,
-        option: &Word,
-        words: &mut impl Iterator<Item = &'w Word>,
-        what: &str,
-    ) -> Option<&'w Word> {
-        let word = words.next();
-        if word.is_none() {
-            self.diagnostics.push(
-                Diagnostic::error(option.span.clone(), "a value is missing")
-                    .found(&option.text)
-                    .expected(format!("{what} after it")),
-            );
-        }
-        word
     }
 
     /// `+` sets the host part to ones, which takes a prefix of 30 or less; `-` means none.

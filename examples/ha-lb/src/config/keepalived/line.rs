@@ -32,12 +32,6 @@ impl<'w> Line<'w> {
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<&'w Word> {
-        let word = self.words.get(self.at)?;
-        self.at += 1;
-        Some(word)
-    }
-
     pub(super) fn peek(&self) -> Option<&'w Word> {
         self.words.get(self.at).copied()
     }
@@ -50,15 +44,25 @@ impl<'w> Line<'w> {
     }
 }
 
+impl<'w> Iterator for Line<'w> {
+    type Item = &'w Word;
+
+    fn next(&mut self) -> Option<&'w Word> {
+        let word = self.words.get(self.at)?;
+        self.at += 1;
+        Some(word)
+    }
+}
+
 impl Context<'_> {
     /// The word after an option.
     pub(super) fn value<'w>(
         &mut self,
         option: &Word,
-        line: &mut Line<'w>,
+        words: &mut impl Iterator<Item = &'w Word>,
         what: &str,
     ) -> Option<&'w Word> {
-        let word = line.next();
+        let word = words.next();
         if word.is_none() {
             self.diagnostics.push(
                 Diagnostic::error(option.span.clone(), "a value is missing")
