@@ -13,6 +13,7 @@ mod assign;
 mod change;
 mod kin;
 mod lease;
+mod names;
 mod renew;
 mod resolution;
 mod retry;
@@ -27,11 +28,12 @@ pub use admin::{AdminAction, Health};
 pub use change::{Cause, StateChange};
 use kin::Kin;
 pub use lease::{Lease, Outcome, Ticket};
+use names::CookieNames;
 pub use resolution::Unresolved;
 pub use retry::AfterFailure;
 
 use std::{
-    collections::HashMap,
+    borrow::Cow,
     hash::{DefaultHasher, Hash, Hasher},
     net::IpAddr,
     sync::{
@@ -171,7 +173,7 @@ pub struct Backend {
     config: BackendConfig,
     cookie: Option<CookiePolicy>,
     servers: Vec<Server>,
-    by_cookie: HashMap<Vec<u8>, ServerIndex>,
+    by_cookie: CookieNames,
     counters: Arc<BackendCounters>,
     sources: Option<Arc<StickTable>>,
     usable: [AtomicU32; 2],
@@ -236,14 +238,7 @@ impl Backend {
         kept: Kept,
         now: Instant,
     ) -> Self {
-        let by_cookie = servers
-            .iter()
-            .rev()
-            .filter_map(|server| {
-                let cookie = server.config().cookie.as_ref()?;
-                Some((cookie.as_bytes().to_vec(), server.index()))
-            })
-            .collect();
+        let by_cookie = CookieNames::new(&config, &servers);
         let scheduler = scheduler(proxy, &config, &servers);
         Self {
             name: Arc::clone(&proxy.name),
@@ -291,6 +286,11 @@ impl Backend {
     /// How persistence cookies are read and written, if there is a `cookie` line.
     pub fn cookie(&self) -> Option<&CookiePolicy> {
         self.cookie.as_ref()
+    }
+
+    /// The value of the persistence cookie that stands for `server`.
+    pub fn cookie_of<'a>(&self, server: &'a Server) -> Option<Cow<'a, str>> {
+        self.by_cookie.of(server)
     }
 
     /// Servers in file order.

@@ -4,6 +4,7 @@
 //! Works on heads alone. Never here: which server is up, or what happens when it is not.
 
 mod cacheable;
+mod dates;
 mod request;
 mod response;
 
@@ -11,6 +12,8 @@ mod response;
 mod tests;
 
 pub use cacheable::is_cacheable_with_cookie;
+pub use dates::{Dates, Stale};
+pub use request::Given;
 pub use response::{CookieFate, Served};
 
 use crate::config::CookieConfig;

@@ -30,7 +30,9 @@ mod tests;
 pub use body::{Body, BodyProgress};
 pub use case::{CaseError, HeaderCase};
 pub use chunked::{ChunkedDecoder, Piece};
-pub use connection::{ConnectionOption, client_framing, client_stays, server_stays};
+pub use connection::{
+    ConnectionOption, client_framing, client_stays, framing_of_status, says_close, server_stays,
+};
 pub use error::Error;
 pub use pages::{page, reason_phrase, write_error_page, write_raw_error_page, write_redirect};
 pub use request::{RequestDecoder, RequestSummary};

@@ -87,7 +87,8 @@ impl Backend {
         }
         let mut persistence = Persistence::None;
         if let Some(cookie) = key.cookie {
-            match self.by_cookie.get(cookie).map(|index| usable(*index)) {
+            let named = self.by_cookie.find(cookie, &self.servers);
+            match named.map(usable) {
                 Some(Some(server)) => {
                     let found = match server.accepts_persistent() {
                         true => Persistence::Valid,

@@ -25,6 +25,8 @@ pub struct BackendConfig {
     pub fullconn: Option<u32>,
     /// `cookie` line.
     pub cookie: Option<CookieConfig>,
+    /// `dynamic-cookie-key`.
+    pub dynamic_cookie_key: Option<Box<str>>,
     /// What a check does.
     pub check: CheckKind,
     /// `option persist` was disabled or not; true follows cookies of down servers.
@@ -71,6 +73,7 @@ impl Default for BackendConfig {
             redispatch: None,
             fullconn: None,
             cookie: None,
+            dynamic_cookie_key: None,
             check: CheckKind::default(),
             persist: false,
             send_name_header: None,
@@ -134,4 +137,12 @@ pub struct CookieConfig {
     pub secure: bool,
     /// `domain` values.
     pub domains: Vec<String>,
+    /// `attr` values.
+    pub attributes: Vec<String>,
+    /// `maxidle`: clients that were away for so long are balanced anew.
+    pub max_idle: Option<Duration>,
+    /// `maxlife`: clients are balanced anew after so long.
+    pub max_life: Option<Duration>,
+    /// `dynamic`: values are made of the servers' addresses.
+    pub dynamic: bool,
 }

@@ -1,25 +1,51 @@
 //! Cookies of requests.
 
-use super::{CookiePolicy, PREFIX_END, pairs};
+use std::time::Duration;
+
+use super::{CookiePolicy, Dates, PREFIX_END, Pair, Stale, dates::DATE_BEGIN, pairs};
 use crate::head::{HeadMut, HeadRef};
+
+/// The persistence cookie of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// What names the server.
+    pub value: Vec<u8>,
+    /// When the client was seen.
+    pub dates: Dates,
+    /// It counts no longer.
+    pub stale: Option<Stale>,
+}
 
 impl CookiePolicy {
     /// The server that the request's cookie names: the value to look servers up by. In prefix mode the part
-    /// before `~`; a value without it names no server and is the application's own.
-    pub fn find<'a>(&self, request: HeadRef<'a>) -> Option<&'a [u8]> {
+    /// before `~`. `now` is Unix time.
+    pub fn find(&self, request: HeadRef<'_>, now: Duration) -> Option<Given> {
         let name = self.config.name.as_bytes();
-        let value = request
+        let text = request
             .values(b"cookie")
             .flat_map(pairs)
             .find(|pair| pair.name == name)?
             .value;
-        if self.config.prefix {
-            let end = value.iter().position(|&b| b == PREFIX_END)?;
-            return value.get(..end);
-        }
-        // What follows `|` are the dates of maxidle and maxlife.
-        let end = value.iter().position(|&b| b == b'|').unwrap_or(value.len());
-        value.get(..end)
+        let end = match self.config.prefix {
+            true => PREFIX_END,
+            false => DATE_BEGIN,
+        };
+        let mut parts = text.splitn(2, |&b| b == end);
+        let value = parts.next().unwrap_or_default().to_vec();
+        let dates = match parts.next() {
+            Some(dates) if !self.config.prefix => Dates::read(dates),
+            _ => Dates::default(),
+        };
+        let stale = dates.stale(&self.config, now.as_secs());
+        Some(Given {
+            value,
+            dates: if stale.is_some() {
+                Dates::default()
+            } else {
+                dates
+            },
+            stale,
+        })
     }
 
     /// Takes out of the request what the server must not see: the whole cookie with `indirect`, the server's
@@ -44,7 +70,7 @@ impl CookiePolicy {
         }
     }
 
-    /// The list without this cookie or its prefix; `None` if nothing changes.
+    /// The list without this cookie, however often it is there, or without its prefix; `None` if nothing changes.
     fn clean(&self, list: &[u8]) -> Option<Vec<u8>> {
         let name = self.config.name.as_bytes();
         let found = pairs(list).find(|pair| pair.name == name)?;
@@ -55,14 +81,26 @@ impl CookiePolicy {
             cleaned.extend_from_slice(list.get(value_at + end + 1..)?);
             return Some(cleaned);
         }
-        let before = list.get(..found.start)?.trim_ascii_end();
-        let after = list.get(found.end + 1..).unwrap_or_default().trim_ascii();
-        let before = before.strip_suffix(b";").unwrap_or(before);
-        let mut cleaned = before.to_vec();
-        if !before.is_empty() && !after.is_empty() {
-            cleaned.extend_from_slice(b"; ");
+        let mut cleaned = without(list, &found)?;
+        loop {
+            let again = pairs(&cleaned).find(|pair| pair.name == name);
+            let Some(less) = again.and_then(|pair| without(&cleaned, &pair)) else {
+                return Some(cleaned);
+            };
+            cleaned = less;
         }
-        cleaned.extend_from_slice(after);
-        Some(cleaned)
     }
+}
+
+/// The list without one pair.
+fn without(list: &[u8], pair: &Pair<'_>) -> Option<Vec<u8>> {
+    let before = list.get(..pair.start)?.trim_ascii_end();
+    let after = list.get(pair.end + 1..).unwrap_or_default().trim_ascii();
+    let before = before.strip_suffix(b";").unwrap_or(before);
+    let mut cleaned = before.to_vec();
+    if !before.is_empty() && !after.is_empty() {
+        cleaned.extend_from_slice(b"; ");
+    }
+    cleaned.extend_from_slice(after);
+    Some(cleaned)
 }

@@ -1,6 +1,8 @@
 //! Cookies of responses.
 
-use super::{CookiePolicy, PREFIX_END, pairs};
+use std::time::Duration;
+
+use super::{CookiePolicy, Dates, PREFIX_END, pairs};
 use crate::{backend::Persistence, head::HeadMut};
 
 /// What became of the persistence cookie in a response; the fourth character of the termination state.
@@ -46,44 +48,44 @@ pub struct Served<'a> {
     pub is_post: bool,
     /// The client's cookie was ignored: it gets no other.
     pub ignored: bool,
-}
-
-/// Whether the cookie led to its server.
-fn follows(persistence: Persistence) -> bool {
-    matches!(persistence, Persistence::Valid | Persistence::Insisted)
+    /// The dates of the client's cookie.
+    pub dates: Dates,
+    /// Unix time.
+    pub now: Duration,
 }
 
 impl CookiePolicy {
     /// Rewrites, takes out or adds `Set-Cookie` fields.
     pub fn finish_response(&self, served: Served<'_>, response: &mut HeadMut<'_>) -> CookieFate {
-        let mut fate = self.treat_servers_cookie(served, response);
+        let fate = self.treat_servers_cookie(served, response);
+        let (direct, now) = (served.persistence.is_direct(), served.now.as_secs());
         let keep_servers = fate == CookieFate::Passed && self.config.preserve;
         let wanted = self.config.insert
             && !keep_servers
             && !served.ignored
-            && !follows(served.persistence)
+            && (!direct || served.dates.want_renewal(&self.config, now))
             && (!self.config.postonly || served.is_post);
         if !wanted {
             return fate;
         }
-        let had_one = matches!(served.persistence, Persistence::Down | Persistence::Invalid);
-        let Some(value) = served.server_cookie else {
-            // A server without a cookie: a client that has one for another is told to forget it.
-            if had_one {
-                let gone = format!(
-                    "{}=; Expires=Thu, 01-Jan-1970 00:00:01 GMT; path=/",
-                    self.config.name
-                );
-                response.add(b"set-cookie", gone.as_bytes());
-                fate = CookieFate::Inserted;
+        let mut text = format!("{}=", self.config.name);
+        match served.server_cookie {
+            Some(value) => {
+                text.push_str(value);
+                served.dates.write(&self.config, now, &mut text);
             }
-            return fate;
-        };
-        response.add(b"set-cookie", self.set_cookie(value).as_bytes());
+            // A server without a cookie: the client is told to forget what it has.
+            None => text.push_str("; Expires=Thu, 01-Jan-1970 00:00:01 GMT"),
+        }
+        self.write_attributes(&mut text);
+        response.add(b"set-cookie", text.as_bytes());
         if self.config.nocache {
             response.add(b"cache-control", b"private");
         }
-        CookieFate::Inserted
+        match served.server_cookie {
+            Some(_) if direct => CookieFate::Updated,
+            _ => CookieFate::Inserted,
+        }
     }
 
     /// The server's own `Set-Cookie` of this name.
@@ -99,7 +101,7 @@ impl CookiePolicy {
         if self.config.preserve {
             return CookieFate::Passed;
         }
-        let direct = follows(served.persistence);
+        let direct = served.persistence.is_direct();
         if self.config.insert || self.config.indirect && direct {
             response.remove_if(is_ours);
             return CookieFate::Deleted;
@@ -139,8 +141,8 @@ impl CookiePolicy {
         value
     }
 
-    fn set_cookie(&self, value: &str) -> String {
-        let mut text = format!("{}={value}; path=/", self.config.name);
+    fn write_attributes(&self, text: &mut String) {
+        text.push_str("; path=/");
         for domain in &self.config.domains {
             text.push_str("; domain=");
             text.push_str(domain);
@@ -151,6 +153,9 @@ impl CookiePolicy {
         if self.config.secure {
             text.push_str("; Secure");
         }
-        text
+        for attribute in &self.config.attributes {
+            text.push_str("; ");
+            text.push_str(attribute);
+        }
     }
 }

@@ -1,4 +1,6 @@
-use super::{CookieFate, CookiePolicy, Served};
+use std::time::Duration;
+
+use super::{CookieFate, CookiePolicy, Dates, Served};
 use crate::{
     backend::Persistence,
     config::CookieConfig,
@@ -23,7 +25,14 @@ fn policy(words: &[&str]) -> CookiePolicy {
         } else {
             vec![]
         },
+        ..CookieConfig::default()
     })
+}
+
+/// What a request's cookie names.
+fn named(policy: &CookiePolicy, head: &Head) -> Option<Vec<u8>> {
+    let given = policy.find(HeadRef::new(head, b""), Duration::ZERO);
+    given.map(|given| given.value)
 }
 
 fn head(fields: &[(&str, &str)]) -> Head {
@@ -61,11 +70,16 @@ fn the_cookie_is_found_and_taken_out_with_indirect() {
         ),
         ("XSRV=s1; SRVX=s1", None, vec!["cookie: XSRV=s1; SRVX=s1"]),
         ("SRV", Some(""), vec![]),
+        (
+            "SRV=s1; a=b; SRV=s2; SRV=s3",
+            Some("s1"),
+            vec!["cookie: a=b"],
+        ),
     ] {
         let policy = policy(&["insert", "indirect"]);
         let mut head = head(&[("cookie", sent)]);
-        let value = policy.find(HeadRef::new(&head, b""));
-        assert_eq!(value, found.map(str::as_bytes), "{sent}");
+        let value = named(&policy, &head);
+        assert_eq!(value.as_deref(), found.map(str::as_bytes), "{sent}");
         policy.clean_request(&mut HeadMut::new(&mut head, b""));
         assert_eq!(lines(&head), left, "{sent}");
     }
@@ -75,7 +89,7 @@ fn the_cookie_is_found_and_taken_out_with_indirect() {
 fn prefix_mode_shares_the_applications_cookie() {
     let policy = policy(&["prefix"]);
     let mut request = head(&[("cookie", "a=b; SRV=s1~session; c=d")]);
-    assert_eq!(policy.find(HeadRef::new(&request, b"")), Some(&b"s1"[..]));
+    assert_eq!(named(&policy, &request).as_deref(), Some(&b"s1"[..]));
     policy.clean_request(&mut HeadMut::new(&mut request, b""));
     assert_eq!(lines(&request), ["cookie: a=b; SRV=session; c=d"]);
 
@@ -85,6 +99,8 @@ fn prefix_mode_shares_the_applications_cookie() {
         persistence: Persistence::None,
         is_post: false,
         ignored: false,
+        dates: Dates::default(),
+        now: Duration::ZERO,
     };
     let fate = policy.finish_response(served, &mut HeadMut::new(&mut response, b""));
     assert_eq!(fate, CookieFate::Rewritten);
@@ -94,7 +110,7 @@ fn prefix_mode_shares_the_applications_cookie() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table")]
 fn what_responses_carry() {
-    use Persistence::{Down, Invalid, None as New, Valid};
+    use Persistence::{Down, None as New, Stuck, Valid};
     let own = "set-cookie: SRV=own; x";
     for (words, persistence, cookie, post, servers, expected, fate) in [
         (
@@ -156,10 +172,10 @@ fn what_responses_carry() {
             vec![own],
             'P',
         ),
-        ("insert", New, None, false, false, vec![], 'N'),
+        ("insert", Stuck, Some("s1"), false, false, vec![], 'N'),
         (
             "insert",
-            Invalid,
+            New,
             None,
             false,
             false,
@@ -188,6 +204,8 @@ fn what_responses_carry() {
             persistence,
             is_post: post,
             ignored: false,
+            dates: Dates::default(),
+            now: Duration::ZERO,
         };
         let got = policy(&words).finish_response(served, &mut HeadMut::new(&mut head, b""));
         assert_eq!(
@@ -195,5 +213,105 @@ fn what_responses_carry() {
             (expected.iter().map(ToString::to_string).collect(), fate),
             "{words:?} {persistence:?}"
         );
+    }
+}
+
+/// Each row as HAProxy 2.6 answers: the cookie that came, how it stands (`V`, or stale), what the client gets back.
+#[test]
+fn cookies_with_dates_are_followed_for_their_time_and_renewed() {
+    const NOW: u64 = 1_795_303_293;
+    let date = |ago: i64| {
+        let mut text = String::new();
+        super::dates::encode(NOW.saturating_add_signed(-ago) + 3, &mut text);
+        text
+    };
+    let policy = |idle: Option<u64>, life: Option<u64>| {
+        CookiePolicy::new(&CookieConfig {
+            name: "SRV".into(),
+            insert: true,
+            max_idle: idle.map(Duration::from_secs),
+            max_life: life.map(Duration::from_secs),
+            ..CookieConfig::default()
+        })
+    };
+    let (idle, life) = (policy(Some(60), None), policy(None, Some(60)));
+    let both = policy(Some(60), Some(300));
+    let (now, old) = (date(0), date(3000));
+    let (just, late) = (date(10), date(100));
+    for (policy, sent, state, got) in [
+        (&idle, String::new(), 'V', Some(now.clone())),
+        (&idle, just.clone(), 'V', Some(now.clone())),
+        (&idle, date(-3000), 'V', None),
+        (&idle, date(-90_000), 'E', Some(now.clone())),
+        (&idle, late.clone(), 'E', Some(now.clone())),
+        (&idle, format!("{just}{old}"), 'V', Some(now.clone())),
+        (&idle, "|!!!!!".into(), 'V', Some(now.clone())),
+        (&life, String::new(), 'V', Some(format!("{now}{now}"))),
+        (&life, just.clone(), 'V', Some(format!("{now}{now}"))),
+        (
+            &life,
+            format!("{just}{just}"),
+            'V',
+            Some(format!("{now}{just}")),
+        ),
+        (
+            &life,
+            format!("{just}{late}"),
+            'O',
+            Some(format!("{now}{now}")),
+        ),
+        (&life, format!("{}{just}", date(-9)), 'V', None),
+        (
+            &both,
+            format!("{just}{late}"),
+            'V',
+            Some(format!("{now}{late}")),
+        ),
+        (
+            &both,
+            format!("{just}{old}"),
+            'O',
+            Some(format!("{now}{now}")),
+        ),
+        (
+            &both,
+            format!("{old}{old}"),
+            'O',
+            Some(format!("{now}{now}")),
+        ),
+        (
+            &self::policy(&["insert"]),
+            just.clone(),
+            'V',
+            Some(String::new()),
+        ),
+    ] {
+        let request = head(&[("cookie", &format!("SRV=s1{sent}"))]);
+        let now = Duration::from_secs(NOW);
+        let given = policy.find(HeadRef::new(&request, b""), now).unwrap();
+        assert_eq!(given.value, b"s1");
+        let letter = given.stale.map_or('V', super::Stale::letter);
+        let mut response = head(&[]);
+        let served = Served {
+            server_cookie: Some("s1"),
+            persistence: match given.stale {
+                Some(_) => Persistence::None,
+                None => Persistence::Valid,
+            },
+            is_post: false,
+            ignored: false,
+            dates: given.dates,
+            now,
+        };
+        let fate = policy.finish_response(served, &mut HeadMut::new(&mut response, b""));
+        let expected = got.map(|dates| format!("set-cookie: SRV=s1{dates}; path=/"));
+        let expected_fate = match (&expected, given.stale) {
+            (None, _) => CookieFate::None,
+            (_, None) => CookieFate::Updated,
+            _ => CookieFate::Inserted,
+        };
+        assert_eq!(letter, state, "{sent}");
+        assert_eq!(lines(&response), Vec::from_iter(expected), "{sent}");
+        assert_eq!(fate, expected_fate, "{sent}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 thread_local! {
@@ -26,7 +26,13 @@ pub(crate) fn recent() -> Instant {
     RECENT.get().unwrap_or_else(now)
 }
 
-/// Wall-clock time, for log lines only.
+/// Unix time, for what clients keep.
+pub(crate) fn unix() -> Duration {
+    let since = wall().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
+/// Wall-clock time, for log lines.
 #[expect(
     clippy::disallowed_methods,
     reason = "the data plane's only clock; cores are given the time"

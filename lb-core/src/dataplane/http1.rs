@@ -29,6 +29,7 @@ use super::{
 use crate::{
     compression::{self, Compression},
     config::Protocol,
+    cookie,
     head::Head,
     http1::{Body, Leniency, Limits, Method, RequestDecoder, ResponseDecoder},
     rules::Persist,
@@ -82,6 +83,8 @@ pub(super) struct Exchange {
     asked: Method,
     /// What becomes of its persistence cookie.
     persist: Persist,
+    /// The dates of that.
+    cookie_dates: cookie::Dates,
     /// The request has been made ready for a server.
     forwarding: bool,
     /// The server takes no more of the request.
@@ -106,6 +109,7 @@ impl Exchange {
             squeeze: None,
             asked: Method::Get,
             persist: Persist::Usual,
+            cookie_dates: cookie::Dates::default(),
             forwarding: false,
             upload_broken: false,
             ends_at_client_end: false,

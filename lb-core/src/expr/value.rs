@@ -104,8 +104,8 @@ impl<'a> Value<'a> {
     pub fn cast(self, wanted: Type) -> Option<Self> {
         match wanted {
             Type::Any => Some(self),
-            Type::Bool => self.truth().map(Self::Bool),
-            Type::Int => self.integer().map(Self::Int),
+            Type::Bool => self.number().map(|number| Self::Bool(number != 0)),
+            Type::Int => self.number().map(Self::Int),
             Type::Address => self.address().map(Self::Address),
             Type::String | Type::Method => Some(Self::String(self.into_text())),
             Type::Binary => match self {
@@ -115,6 +115,29 @@ impl<'a> Value<'a> {
                 Self::Address(IpAddr::V6(a)) => Some(Self::Binary(Cow::Owned(a.octets().to_vec()))),
                 Self::Bool(_) => None,
             },
+        }
+    }
+
+    /// The value as a number; of text the digits that it begins with, as HAProxy casts it.
+    fn number(&self) -> Option<i64> {
+        match self {
+            Self::String(text) => {
+                let (negative, digits) = match text.split_first()? {
+                    (b'-', digits) => (true, digits),
+                    (b'+', digits) => (false, digits),
+                    _ => (false, &**text),
+                };
+                let digits = digits.iter().take_while(|b| b.is_ascii_digit());
+                let number = digits.fold(0i64, |number, b| {
+                    let (tens, digit) = (number.saturating_mul(10), i64::from(b - b'0'));
+                    match negative {
+                        true => tens.saturating_sub(digit),
+                        false => tens.saturating_add(digit),
+                    }
+                });
+                Some(number)
+            }
+            other => other.integer(),
         }
     }
 

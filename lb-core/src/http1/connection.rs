@@ -1,7 +1,10 @@
 //! Whether each side's connection lives on after an exchange, and what is said about it (RFC 9112 §9).
 
-use super::{Framing, RequestSummary, ResponseSummary};
-use crate::{config::HttpMode, head::Version};
+use super::{Framing, RequestSummary, ResponseSummary, text};
+use crate::{
+    config::HttpMode,
+    head::{HeadRef, Version},
+};
 
 /// The `connection` field that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,6 +62,25 @@ pub fn client_framing(client: Version, framing: Framing) -> Framing {
         (Version::Http10, Framing::Chunked) => Framing::UntilClose,
         (_, framing) => framing,
     }
+}
+
+/// Framing of a response whose status rules made another of: what has no content has none whatever came with it
+/// (RFC 9110 §6.4.1), and a client would wait for that of another.
+pub fn framing_of_status(framing: Framing, was: u16, is: u16) -> Framing {
+    let has_none = |status| matches!(status, 204 | 304);
+    match (has_none(was), has_none(is), framing) {
+        (_, _, Framing::Tunnel) => framing,
+        (false, true, _) => Framing::None,
+        (true, false, _) => Framing::Length(0),
+        _ => framing,
+    }
+}
+
+/// Whether a head says that its connection ends.
+pub fn says_close(head: HeadRef<'_>) -> bool {
+    head.values(b"connection")
+        .flat_map(text::members)
+        .any(|option| option.eq_ignore_ascii_case(b"close"))
 }
 
 /// Whether the client's connection stays open after the response. `mode` is that of the frontend, `framing`

@@ -69,17 +69,56 @@ pub fn page(status: u16) -> (&'static str, &'static str) {
     }
 }
 
-/// Reason phrase for any status this proxy may send.
+/// Reason phrase of a status: that of its page, of the registry, or of its class.
 pub fn reason_phrase(status: u16) -> &'static str {
     match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        102 => "Processing",
+        103 => "Early Hints",
         200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
         204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        300 => "Multiple Choices",
         301 => "Moved Permanently",
         302 => "Found",
         303 => "See Other",
+        304 => "Not Modified",
+        305 => "Use Proxy",
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
-        _ => page(status).0,
+        402 => "Payment Required",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        409 => "Conflict",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        418 => "I'm a teapot",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        431 => "Request Header Fields Too Large",
+        451 => "Unavailable For Legal Reasons",
+        507 => "Insufficient Storage",
+        511 => "Network Authentication Required",
+        500 => page(status).0,
+        _ => match (page(status).0 == page(500).0, status / 100) {
+            (false, _) => page(status).0,
+            (_, 1) => "Informational",
+            (_, 2) => "Success",
+            (_, 3) => "Redirection",
+            (_, 4) => "Client Error",
+            (_, 5) => "Server Error",
+            _ => "Other",
+        },
     }
 }
 

@@ -258,7 +258,9 @@ impl Message<'_, '_> {
                 done.then_some(()).ok_or(Failed)
             }
             Action::SetStatus(status, reason) => {
-                let mut reason = reason.as_deref().unwrap_or_default().as_bytes().to_vec();
+                let reason = reason.as_deref();
+                let reason = reason.unwrap_or_else(|| crate::http1::reason_phrase(*status));
+                let mut reason = reason.as_bytes().to_vec();
                 sanitize(&mut reason);
                 self.head.set_status(*status, &reason);
                 Ok(())

@@ -221,7 +221,7 @@ fn no_value_carries_a_line_end_or_a_nul() {
     let RequestVerdict::Return(reply) = verdict else {
         panic!()
     };
-    assert_eq!(text(&reply.headers[0].1), "a=1  Set-Cookie: e ");
+    assert_eq!(text(&reply.headers[0].1), "a=1%0D%0ASet-Cookie: e%00");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
     head::{HeadMut, HeadRef, Version},
     http1::{
         self, Body, ConnectionOption, Leniency, Limits, Method, Progress, RequestSummary,
-        ResponseDecoder,
+        ResponseDecoder, framing_of_status,
     },
     request::RequestView,
     rules::{Redirect, Reply},
@@ -225,13 +225,12 @@ fn apply_after_response(connection: &mut Connection, x: &mut Exchange, option: C
     }
     let out = x.down.ahead();
     out.clear();
-    http1::write_response_head(
-        HeadRef::new(&x.response, &written),
-        summary.framing,
-        option,
-        out,
-    );
-    out.extend_from_slice(written.get(summary.head_len..).unwrap_or_default());
+    let head = HeadRef::new(&x.response, &written);
+    let framing = framing_of_status(summary.framing, summary.status, head.status());
+    http1::write_response_head(head, framing, option, out);
+    if framing == summary.framing {
+        out.extend_from_slice(written.get(summary.head_len..).unwrap_or_default());
+    }
 }
 
 fn write_reply(reply: &Reply, option: ConnectionOption, head_only: bool, out: &mut Vec<u8>) {
@@ -252,7 +251,7 @@ fn write_reply(reply: &Reply, option: ConnectionOption, head_only: bool, out: &m
         http1::write_field(b"content-type", kind.as_bytes(), out);
     }
     write_end(option, out);
-    if !head_only && reply.status != 204 {
+    if !head_only && !matches!(reply.status, 204 | 304) {
         out.extend_from_slice(&reply.body);
     }
 }

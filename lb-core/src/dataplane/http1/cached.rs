@@ -15,7 +15,8 @@ use crate::{
     dataplane::{clock, registry::Order, rt, session::Connection, squeeze::Squeeze},
     head::{HeadMut, HeadRef},
     http1::{
-        Body, ConnectionOption, Framing, Method, RequestSummary, client_stays, write_response_head,
+        Body, ConnectionOption, Framing, Method, RequestSummary, client_stays, framing_of_status,
+        write_response_head,
     },
     rules::ResponseVerdict,
 };
@@ -47,7 +48,11 @@ pub(super) async fn serve(
         Ruled::Dropped => return Next::Close,
     }
     let head_only = found.known || summary.method == Method::Head;
-    let mut squeeze = match head_only {
+    let was = match found.known {
+        true => 304,
+        false => object.head().status,
+    };
+    let mut squeeze = match head_only || x.response.status != was {
         true => None,
         false => squeeze(connection, x, backend, object.body()),
     };
@@ -56,6 +61,8 @@ pub(super) async fn serve(
         (_, Some(_)) => Framing::Chunked,
         _ => Framing::Length(object.body().len() as u64),
     };
+    let framing = framing_of_status(framing, was, x.response.status);
+    let head_only = head_only || framing.is_empty();
     let stays = client_stays(summary, framing, frontend.http_mode)
         // A content that was not read would be taken for the next request.
         && summary.framing.is_empty()

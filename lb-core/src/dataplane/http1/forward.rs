@@ -10,9 +10,10 @@ use super::{
     wait::{Patience, Step},
 };
 use crate::{
-    backend::{Backend, Outcome},
+    backend::{Backend, Outcome, Persistence},
     compression::{self, Algorithm, Compression},
     config::{HttpMode, ProxyConfig},
+    cookie::{Dates, Given},
     dataplane::{
         clock,
         connect::{Dialed, Need, NotDialed, Sticks},
@@ -21,7 +22,9 @@ use crate::{
         websocket,
     },
     head::{HeadMut, HeadRef, Version},
-    http1::{Body, ConnectionOption, Framing, Method, RequestSummary, write_request_head},
+    http1::{
+        Body, ConnectionOption, Framing, Method, RequestSummary, says_close, write_request_head,
+    },
     id::ServerIndex,
     request::RequestView,
     rules::Persist,
@@ -51,8 +54,9 @@ pub(super) async fn forward(
     x.persist = persist(connection, x, proxy);
     let ignored = x.persist == Persist::Ignored;
     let given = take_cookie(connection, x, backend);
-    let unused = ignored && given.is_some();
-    let cookie = given.filter(|_| !ignored);
+    x.cookie_dates = given.as_ref().map_or_else(Dates::default, |g| g.dates);
+    let stale = given.as_ref().and_then(|given| given.stale);
+    let cookie = given.as_ref().filter(|_| !ignored && stale.is_none());
     let hash = hash(connection, x, backend);
     write_request(connection, x, summary, proxy);
     let head = HeadRef::new(&x.request, connection.client.input.kept());
@@ -63,7 +67,7 @@ pub(super) async fn forward(
         let need = Need {
             backend,
             proxy,
-            cookie: cookie.as_deref(),
+            cookie: cookie.map(|given| given.value.as_slice()),
             request: Some(&x.request),
             hash,
             forced,
@@ -82,8 +86,13 @@ pub(super) async fn forward(
             server: connection.state.own_timeouts().0.or(proxy.timeouts.server),
         };
         if backend.cookie().is_some() {
-            let found = dialed.lease.persistence().letter();
-            x.trace.termination.client_cookie = letter(if unused { 'U' } else { found });
+            let found = dialed.lease.persistence();
+            let unused = ignored || forced.is_some() && found == Persistence::Stuck;
+            x.trace.termination.client_cookie = letter(match stale {
+                _ if unused && given.is_some() => 'U',
+                Some(stale) => stale.letter(),
+                None => found.letter(),
+            });
         }
         name_server(connection, x, summary, proxy, &dialed);
         let response = send::await_response(connection, x, &mut dialed.server, patience).await;
@@ -181,14 +190,12 @@ fn hash(connection: &Connection, x: &Exchange, backend: &Backend) -> Option<u32>
 }
 
 /// The persistence cookie's value; the server sees of it what `cookie` says.
-fn take_cookie(connection: &Connection, x: &mut Exchange, backend: &Backend) -> Option<Vec<u8>> {
+fn take_cookie(connection: &Connection, x: &mut Exchange, backend: &Backend) -> Option<Given> {
     let policy = backend.cookie()?;
     let received = connection.client.input.kept();
-    let value = policy
-        .find(HeadRef::new(&x.request, received))
-        .map(<[u8]>::to_vec);
+    let given = policy.find(HeadRef::new(&x.request, received), clock::unix());
     policy.clean_request(&mut HeadMut::new(&mut x.request, received));
-    value
+    given
 }
 
 /// What `force-persist` and `ignore-persist` say.
@@ -221,20 +228,25 @@ fn name_server(
     let received = connection.client.input.kept();
     let mut head = HeadMut::new(&mut x.request, received);
     head.set(header.as_bytes(), server.config().name.as_bytes());
-    let option = option_to_server(connection, summary, proxy);
     let head = HeadRef::new(&x.request, received);
+    let option = option_to_server(connection, head, summary, proxy);
     x.up.replace_head(|out| {
         write_request_head(head, summary.framing, option, out);
         connection.adjust_case(proxy.adjust_case.1, out);
     });
 }
 
+/// Rules may end a connection that the client would have kept.
 fn option_to_server(
     connection: &Connection,
+    head: HeadRef<'_>,
     summary: &RequestSummary,
     proxy: &ProxyConfig,
 ) -> ConnectionOption {
-    let mode = server_mode(connection.frontend().http_mode, proxy.http_mode);
+    let mode = match summary.persistent && says_close(head) {
+        true => HttpMode::ServerClose,
+        false => server_mode(connection.frontend().http_mode, proxy.http_mode),
+    };
     ConnectionOption::to_server(summary, mode)
 }
 
@@ -245,8 +257,9 @@ fn write_request(
     summary: &RequestSummary,
     proxy: &ProxyConfig,
 ) {
-    let option = option_to_server(connection, summary, proxy);
     let received = connection.client.input.kept();
+    let head = HeadRef::new(&x.request, received);
+    let option = option_to_server(connection, head, summary, proxy);
     let becomes_http11 =
         x.request.version != Version::Http10 || summary.framing == Framing::Chunked;
     if summary.hostless && becomes_http11 {

@@ -29,10 +29,11 @@ use crate::{
     head::{HeadMut, HeadRef},
     http1::{
         Body, ChunkedDecoder, ConnectionOption, Framing, Method, RequestSummary, ResponseSummary,
-        client_framing, client_stays, server_stays, write_response_head,
+        client_framing, client_stays, framing_of_status, says_close, server_stays,
+        write_response_head,
     },
     rules::Persist,
-    server::{Seen, Server},
+    server::Seen,
     stick_table::Event,
 };
 
@@ -73,15 +74,16 @@ pub(super) async fn pass_back(
         }
     }
     set_cookie(x, summary, &dialed);
-    x.trace.status = Some(response.status);
+    x.trace.status = Some(x.response.status);
     log_early(connection, x, head_size + unread(&dialed, &response));
-    let framing = framing_for(summary, x.asked, &response);
+    let framing = framing_for(summary, x, &response);
     let (detour, framing) = detour(connection, x, &dialed, (framing, response.framing));
     // An early response does not end the upload: the server may go on reading after it. It does where the server
     // said that it closes, or the client waits for a word that will not come.
     let never_began = summary.expect_continue && x.up.bytes() == 0;
     let drains = response.persistent && !never_began;
     let stays = client_stays(summary, framing, connection.frontend().http_mode)
+        && !is_told_to_end(x, &dialed, &response)
         && connection.member.order() < Order::Finish
         && !x.upload_broken
         && (x.up.is_done() || drains && !connection.client.ended);
@@ -156,6 +158,11 @@ pub(super) async fn pass_back(
     }
 }
 
+/// Rules may end a connection that the server would have kept.
+fn is_told_to_end(x: &Exchange, dialed: &Dialed, response: &ResponseSummary) -> bool {
+    response.persistent && says_close(HeadRef::new(&x.response, dialed.server.input.bytes()))
+}
+
 /// Bytes both ways, as the log counts them.
 fn count_bytes(x: &mut Exchange, head_size: u64, option: ConnectionOption) {
     if option == ConnectionOption::Upgrade {
@@ -166,13 +173,14 @@ fn count_bytes(x: &mut Exchange, head_size: u64, option: ConnectionOption) {
 }
 
 /// Framing of the response towards its client.
-fn framing_for(summary: &RequestSummary, asked: Method, response: &ResponseSummary) -> Framing {
-    match (summary.method, asked) {
+fn framing_for(summary: &RequestSummary, x: &Exchange, response: &ResponseSummary) -> Framing {
+    let framing = match (summary.method, x.asked) {
         // Rules made something else of a HEAD, or a HEAD of something else: the client gets what it asked for.
         (Method::Head, asked) if asked != Method::Head => Framing::None,
         (method, Method::Head) if method != Method::Head => Framing::Length(0),
         _ => client_framing(summary.version, response.framing),
-    }
+    };
+    framing_of_status(framing, response.status, x.response.status)
 }
 
 /// Writes the head for the client, and says what becomes of the content behind it.
@@ -225,12 +233,15 @@ fn set_cookie(x: &mut Exchange, summary: &RequestSummary, dialed: &Dialed) {
     let Some(policy) = dialed.lease.backend().cookie() else {
         return;
     };
-    let config = dialed.lease.server().map(Server::config);
+    let server = dialed.lease.server();
+    let value = server.and_then(|server| dialed.lease.backend().cookie_of(server));
     let served = Served {
-        server_cookie: config.and_then(|c| c.cookie.as_deref()),
+        server_cookie: value.as_deref(),
         persistence: dialed.lease.persistence(),
         is_post: summary.method == Method::Post,
         ignored: x.persist == Persist::Ignored,
+        dates: x.cookie_dates,
+        now: clock::unix(),
     };
     let mut head = HeadMut::new(&mut x.response, dialed.server.input.bytes());
     let fate = policy.finish_response(served, &mut head);

@@ -274,7 +274,7 @@ pub(super) const TABLE: &[Fetch] = &[
 fn listed(head: HeadRef<'_>) -> Value<'static> {
     let mut out = Vec::new();
     for (name, value) in head.fields() {
-        out.extend_from_slice(name);
+        out.extend(name.iter().map(u8::to_ascii_lowercase));
         out.extend_from_slice(b": ");
         out.extend_from_slice(value);
         out.extend_from_slice(b"\r\n");

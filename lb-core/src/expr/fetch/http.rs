@@ -33,12 +33,28 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
     Fetch::row(
         "url",
-        &["capture.req.uri"],
+        &[],
         &[],
         Type::String,
         Needs::Request,
         "Target of the request as received or rewritten.",
         Eval::One(|_, view| Some(Value::text(view.request?.target()))),
+    ),
+    Fetch::row(
+        "capture.req.uri",
+        &[],
+        &[],
+        Type::String,
+        Needs::Request,
+        "Target of the request from its first slash on.",
+        Eval::One(|_, view| {
+            let target = view.request?.target();
+            let authority = authority(target).map_or(0, <[u8]>::len);
+            let scheme = memchr::memmem::find(target, b"://").filter(|_| authority > 0);
+            let start = scheme.map_or(0, |scheme| scheme + 3);
+            let slash = memchr::memchr(b'/', target.get(start..)?)?;
+            Some(Value::text(target.get(start + slash..)?))
+        }),
     ),
     Fetch::row(
         "path",
@@ -197,7 +213,7 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
     Fetch::row(
         "req.ver",
-        &["req_ver", "capture.req.ver"],
+        &["req_ver"],
         &[],
         Type::String,
         Needs::Request,
@@ -215,12 +231,30 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
     Fetch::row(
         "res.ver",
-        &["resp_ver", "capture.res.ver"],
+        &["resp_ver"],
         &[],
         Type::String,
         Needs::Response,
         "HTTP version of the response: 1.0, 1.1 or 2.0.",
         Eval::One(|_, view| Some(version(view.response?.version()))),
+    ),
+    Fetch::row(
+        "capture.req.ver",
+        &[],
+        &[],
+        Type::String,
+        Needs::Request,
+        "HTTP version of the request: HTTP/1.0 or HTTP/1.1.",
+        Eval::One(|_, view| Some(protocol(view.request?.version()))),
+    ),
+    Fetch::row(
+        "capture.res.ver",
+        &[],
+        &[],
+        Type::String,
+        Needs::Response,
+        "HTTP version of the response: HTTP/1.0 or HTTP/1.1.",
+        Eval::One(|_, view| Some(protocol(view.response?.version()))),
     ),
     Fetch::row(
         "status",
@@ -398,8 +432,15 @@ fn version(version: Version) -> Value<'static> {
     })
 }
 
-/// The first stands for all. Parameters begin after the delimiter (`?`) and are separated by `&`, or by the delimiter if that is another
-/// character.
+/// HTTP/2 is told as HTTP/1.1, which it is translated to.
+fn protocol(version: Version) -> Value<'static> {
+    Value::text(match version {
+        Version::Http10 => b"HTTP/1.0",
+        Version::Http11 | Version::Http2 => b"HTTP/1.1",
+    })
+}
+
+/// The first stands for all. Parameters begin after the delimiter (`?`) and are separated by `&`, `;` or the delimiter.
 fn url_parameters<'a>(args: &'a [Argument], view: &RequestView<'a>, _: Wanted, sink: Sink<'_, 'a>) {
     let Some(head) = view.request else { return };
     let name = args.first().and_then(Argument::text);

@@ -169,7 +169,7 @@ pub(crate) fn cookies(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 /// Parameters of a query or form body: (name, value).
 pub(crate) fn parameters(query: &[u8], delimiter: u8) -> impl Iterator<Item = (&[u8], &[u8])> {
     query
-        .split(move |b| *b == delimiter)
+        .split(move |b| *b == delimiter || matches!(b, b'&' | b';'))
         .map(|pair| match memchr::memchr(b'=', pair) {
             Some(at) => {
                 let (name, value) = pair.split_at(at);
@@ -241,7 +241,7 @@ mod tests {
         let found: Vec<_> = cookies(b"a=1; b = 2;junk;c=x=y").collect();
         let expected: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b"2"), (b"c", b"x=y")];
         assert_eq!(found, expected);
-        let found: Vec<_> = parameters(b"a=1&b&c=", b'&').collect();
+        let found: Vec<_> = parameters(b"a=1&b;c=", b'&').collect();
         let expected: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b""), (b"c", b"")];
         assert_eq!(found, expected);
     }

@@ -24,10 +24,19 @@ pub(crate) fn token(text: &[u8]) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 
-/// RFC 9110 §5.5: CR, LF and NUL in a field value are replaced by blanks.
-pub(crate) fn sanitize(value: &mut [u8]) {
-    for byte in value.iter_mut().filter(|b| matches!(b, b'\r' | b'\n' | 0)) {
-        *byte = b' ';
+/// RFC 9110 §5.5: control characters, which no value may hold, are percent-encoded, as HAProxy does.
+pub(crate) fn sanitize(value: &mut Vec<u8>) {
+    let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    if !value.iter().any(is_control) {
+        return;
+    }
+    for byte in std::mem::take(value) {
+        if is_control(&byte) {
+            value.push(b'%');
+            push_hex(byte, value);
+        } else {
+            value.push(byte);
+        }
     }
 }
 
@@ -46,7 +55,7 @@ pub(crate) fn escape_target(target: &[u8]) -> Vec<u8> {
 }
 
 /// Applies a header edit with its evaluated text.
-pub(crate) fn edit_headers(edit: &HeaderEdit, text: &mut [u8], head: &mut HeadMut<'_>) {
+pub(crate) fn edit_headers(edit: &HeaderEdit, text: &mut Vec<u8>, head: &mut HeadMut<'_>) {
     sanitize(text);
     match edit {
         HeaderEdit::Set(name, _) => head.set(name, text),

@@ -92,7 +92,10 @@ fn options(
                         .wrong("this status cannot be sent")
                         .expecting("200 to 599"));
                 }
-                continue;
+                // `deny_status` alone asks for the page of that status, `status` for an answer of one's own.
+                if option == "deny_status" {
+                    continue;
+                }
             }
             "content-type" => {
                 let text = words.required("a content type")?;
@@ -279,10 +282,9 @@ pub(crate) fn redirect(
             }
             "clear-cookie" => {
                 let cookie = cookie(words)?;
-                let equals: &[u8] = if cookie.contains(&b'=') { b"" } else { b"=" };
                 template
                     .cookies
-                    .push([cookie, equals, b"; path=/; Max-Age=0;"].concat());
+                    .push([cookie, b"; path=/; Max-Age=0;"].concat());
             }
             other => {
                 return Err(words.wrong(format!("unexpected '{other}'")).expecting(

@@ -68,7 +68,7 @@ fn early_hints_wait_in_order_until_they_are_sent() {
     let hints = text(&world.state.marked().hints).into_owned();
     assert_eq!(
         hints,
-        "link: </s.css>;rel=preload\r\nx-made: 1  Set-Cookie:e\r\n"
+        "link: </s.css>;rel=preload\r\nx-made: 1%0D%0ASet-Cookie:e\r\n"
     );
 }
 

@@ -1,5 +1,7 @@
 //! What the proxy says itself: before a response, and in place of one.
 
+use std::io::{Read as _, Write as _};
+
 use lb_core::config::Mode;
 
 use crate::common::{Origin, Plane, ask, listen, ok, read_message, rules};
@@ -83,5 +85,67 @@ fn a_client_without_a_server_keeps_its_connection_if_its_body_has_come() {
     );
     assert!(answer.contains("connection: close"), "{answer}");
     drop(client);
+    plane.stop();
+}
+
+/// Otherwise the client would wait for a content that does not come, or take one for its next answer.
+#[test]
+fn a_status_that_rules_change_has_the_content_that_belongs_to_it() {
+    let origin = Origin::http(|request| match request.contains("/none") {
+        true => "HTTP/1.1 204 No Content\r\n\r\n".into(),
+        false if request.contains("/chunks") => {
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n".into()
+        }
+        false => ok("whole"),
+    });
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.rules = rules(|b| {
+        let when = ["if", "{", "status", "204", "}"];
+        b.http_request(&["set-var(txn.p)", "path"]).unwrap();
+        b.http_request(&[
+            "return", "status", "304", "string", "x", "if", "{", "path", "/own", "}",
+        ])
+        .unwrap();
+        b.http_response(&[
+            "set-header",
+            "connection",
+            "close",
+            "if",
+            "{",
+            "var(txn.p)",
+            "-m",
+            "str",
+            "/last",
+            "}",
+        ])
+        .unwrap();
+        b.http_response(&[&["set-status", "299"][..], &when].concat())
+            .unwrap();
+        b.http_response(&["set-status", "204", "unless", "{", "status", "299", "}"])
+            .unwrap();
+    });
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    for (path, answer) in [
+        ("/none", "HTTP/1.1 299 Success\r\ncontent-length: 0\r\n\r\n"),
+        ("/length", "HTTP/1.1 204 No Content\r\n\r\n"),
+        ("/chunks", "HTTP/1.1 204 No Content\r\n\r\n"),
+        (
+            "/own",
+            "HTTP/1.1 304 Not Modified\r\ncontent-length: 1\r\ncontent-type: text/plain\r\n\r\n",
+        ),
+        (
+            "/last",
+            "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n",
+        ),
+    ] {
+        client
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut got = vec![0; answer.len()];
+        client.read_exact(&mut got).unwrap();
+        assert_eq!(String::from_utf8_lossy(&got), answer, "{path}");
+    }
+    assert_eq!(client.read(&mut [0; 9]).unwrap(), 0, "the rule ended it");
     plane.stop();
 }

@@ -1,6 +1,6 @@
 //! Rows of `show stat` from the counters, column by column as HAProxy 2.6 fills them.
 
-use std::{sync::Arc, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use lb_core::{
     backend::Backend,
@@ -100,7 +100,7 @@ fn frontend_row(proxy: &ProxyConfig, counters: &FrontendCounters, limit: u32, no
 
 /// The row of a server.
 pub(super) fn server_row(
-    proxy: &ProxyConfig,
+    (proxy, backend): (&ProxyConfig, &Backend),
     server: &Server,
     detail: Detail,
     now: Instant,
@@ -163,7 +163,7 @@ pub(super) fn server_row(
             Addr,
             server.address().map(|address| address.to_string()).or(unix),
         );
-        row.set(Cookie, settings.cookie.as_ref().map(ToString::to_string));
+        row.set(Cookie, backend.cookie_of(server).map(Cow::into_owned));
     }
     common(&mut row, proxy);
     row

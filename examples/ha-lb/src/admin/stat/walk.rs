@@ -140,14 +140,17 @@ impl Iterator for Walk {
                 }
                 Place::Server(at) => {
                     let backend = self.balancer.backend_of(index);
-                    let server = backend.and_then(|(_, backend)| backend.servers().get(at));
-                    self.place = match server {
+                    let found = backend
+                        .and_then(|(_, backend)| Some((backend, backend.servers().get(at)?)));
+                    self.place = match found {
                         Some(_) => Place::Server(at + 1),
                         None => Place::Backend,
                     };
-                    server
-                        .filter(|server| self.filter.admits_server(server))
-                        .map(|server| rows::server_row(proxy, server, self.detail, now))
+                    found
+                        .filter(|(_, server)| self.filter.admits_server(server))
+                        .map(|(backend, server)| {
+                            rows::server_row((proxy, backend), server, self.detail, now)
+                        })
                 }
                 Place::Backend => {
                     let mut row = rows::of_backend(&self.balancer, index, self.detail, now);

@@ -31,10 +31,26 @@ pub(super) fn cookie(args: &mut Args<'_>) -> Parsed<CookieConfig> {
                 let domain = args.need("domain", "a domain")?;
                 cookie.domains.push(domain.text.to_owned());
             }
+            "dynamic" => cookie.dynamic = true,
+            "attr" => {
+                let attribute = args.need("attr", "an attribute")?;
+                if attribute
+                    .text
+                    .contains(|c: char| c.is_control() || c == ';')
+                {
+                    return Err(
+                        attribute.refuse("this is no attribute", "no control character and no `;`")
+                    );
+                }
+                cookie.attributes.push(attribute.text.to_owned());
+            }
+            "maxidle" => cookie.max_idle = Some(seconds(args, "maxidle")?),
+            "maxlife" => cookie.max_life = Some(seconds(args, "maxlife")?),
             _ => {
                 return Err(word.refuse(
                     "this word behind 'cookie' is not supported",
-                    "insert, rewrite, prefix, indirect, nocache, postonly, preserve, httponly, secure or domain",
+                    "insert, rewrite, prefix, indirect, nocache, postonly, preserve, httponly, secure, domain, attr, \
+                     maxidle, maxlife or dynamic",
                 ));
             }
         }
@@ -47,6 +63,12 @@ pub(super) fn cookie(args: &mut Args<'_>) -> Parsed<CookieConfig> {
         ));
     }
     Ok(cookie)
+}
+
+/// A time of whole seconds.
+fn seconds(args: &mut Args<'_>, of: &str) -> Parsed<Duration> {
+    let arg = args.need(of, "a time")?;
+    value::time(&arg, of, Unit::Seconds)
 }
 
 /// `stick-table type <type> [len <n>] size <size> [expire <time>] [nopurge] [store <column>,...]`.

@@ -312,6 +312,10 @@ impl Reader<'_, '_> {
         match name {
             "balance" => balance::algorithm(args, backend, context)?,
             "cookie" => backend.cookie = Some(persistence::cookie(args)?),
+            "dynamic-cookie-key" => {
+                let key = args.need(name, "a key")?;
+                backend.dynamic_cookie_key = Some(key.text.into());
+            }
             "default-server" => draft.default_server.options(args, context)?,
             "fullconn" => backend.fullconn = Some(number(args, name, 1)?),
             "retries" => backend.retries = number(args, name, 0)?,

@@ -27,16 +27,18 @@ pub(super) fn time(arg: &Arg<'_>, of: &str, unit: Unit) -> Parsed<Duration> {
         ("d", _) => number.checked_mul(86_400_000_000),
         _ => return Err(refuse()),
     };
-    // HAProxy's timers are 31 bits of milliseconds.
+    // HAProxy counts both in 31 bits.
+    let (most, expected) = match unit {
+        Unit::Milliseconds => (
+            2_147_483_647_000,
+            "a time of at most 2147483647 ms (24.8 days)",
+        ),
+        Unit::Seconds => (2_147_483_647_000_000, "a time of at most 2147483647 s"),
+    };
     microseconds
-        .filter(|us| *us <= 2_147_483_647_000)
+        .filter(|us| *us <= most)
         .map(Duration::from_micros)
-        .ok_or_else(|| {
-            arg.refuse(
-                format!("'{of}' is too long"),
-                "a time of at most 2147483647 ms (24.8 days)",
-            )
-        })
+        .ok_or_else(|| arg.refuse(format!("'{of}' is too long"), expected))
 }
 
 /// A time as [`time`] reads it; what stands behind its unit (`15min`, `10sec`) is warned about and left out, as

@@ -178,6 +178,10 @@ fn backend(settings: &mut Settings, old: &BackendConfig, new: &BackendConfig) {
     settings.named("option redispatch", old.redispatch != new.redispatch);
     settings.named("fullconn", old.fullconn != new.fullconn);
     settings.named("cookie", old.cookie != new.cookie);
+    settings.named(
+        "dynamic-cookie-key",
+        old.dynamic_cookie_key != new.dynamic_cookie_key,
+    );
     settings.named("check", old.check != new.check);
     settings.named("option persist", old.persist != new.persist);
     settings.named(

@@ -16,6 +16,8 @@ pub(crate) const PROXY: &[Entry] = table! {
         "responses are compressed"),
     supported(&["cookie"], DB, (1, MANY), "<name> [insert|rewrite|prefix] [indirect] [nocache] ...",
         "persistence by cookie"),
+    supported(&["dynamic-cookie-key"], DB, (1, 1), "<key>",
+        "makes values of persistence cookies of servers' addresses (`cookie ... dynamic`)"),
     supported(&["default-server"], DB, (1, MANY), "<word> ...", "settings of the servers that follow"),
     supported(&["default_backend"], DF, (1, 1), "<backend>", "the backend when no use_backend rule holds"),
     supported(&["description"], FB, (1, MANY), "<text>", "text on the statistics page"),
@@ -121,7 +123,7 @@ pub(crate) const PROXY: &[Entry] = table! {
         "its cookie leads a request to a server that is down, too"),
     supported(&["ignore-persist"], B, (2, MANY), "if|unless <condition>", "its cookie leads a request nowhere"),
     supported(&["http-send-name-header"], DB, (1, 1), "<header>", "the header that tells a server its name"),
-    refused(&["dynamic-cookie-key", "persist"], FB,
+    refused(&["persist"], FB,
         "clients stay with their servers by `cookie` and `stick` only"),
     refused(&["usesrc", "quic-initial"], FB, "there is no such setting here"),
 };

@@ -301,7 +301,9 @@ fn a_template_spreads_the_addresses_of_its_host() {
 fn cookies() {
     let cookie = |line: &str| backend(&quiet(&pair("", line)), 1).cookie.clone().unwrap();
     assert_eq!(
-        cookie("cookie SRV insert indirect nocache httponly secure domain .a.example"),
+        cookie(
+            "cookie SRV insert indirect nocache httponly secure domain .a.example attr a=b maxidle 30m maxlife 90d dynamic"
+        ),
         CookieConfig {
             name: "SRV".to_owned(),
             insert: true,
@@ -310,6 +312,10 @@ fn cookies() {
             httponly: true,
             secure: true,
             domains: vec![".a.example".to_owned()],
+            attributes: vec!["a=b".to_owned()],
+            max_idle: Some(Duration::from_secs(1800)),
+            max_life: Some(Duration::from_secs(90 * 86_400)),
+            dynamic: true,
             ..CookieConfig::default()
         }
     );

@@ -142,6 +142,7 @@ pub(super) const PROXIES: &[(In, &str)] = &[
     (Frontend, "declare capture request len 9"),
     (Backend, "force-persist if TRUE"),
     (Backend, "ignore-persist unless TRUE"),
+    (Backend, "dynamic-cookie-key secret"),
     (Backend, "http-send-name-header x-server"),
     (Frontend, "unique-id-format %ci"),
     (Frontend, "unique-id-header X-Id"),
