@@ -218,6 +218,7 @@ fn run(options: &Options, sources: Sources) -> ExitCode {
         ),
         log: log(options),
         umask: process.umask,
+        ends_with_a_child: options.dont_respawn,
         ..Launch::default()
     };
     logging::init();

@@ -20,6 +20,7 @@ mod address;
 mod announcements;
 mod auth_hmac;
 mod bfd;
+mod carried;
 mod command;
 mod config;
 mod document;
@@ -339,6 +340,7 @@ fn interpret(nodes: &[Node], files: &dyn Files, diagnostics: &mut Diagnostics) -
     let (fixed, lines) = fixed::finish(draft.fixed, &defaults, instances.is_empty(), &mut context);
     let groups = &draft.track_groups;
     track_group::finish(groups, &lines, &names, &mut instances, &mut context);
+    carried::track(&mut instances, &mut context);
     link_delay::bound(
         &mut draft.global.global.link_delays,
         &instances,

@@ -73,6 +73,9 @@ pub struct Launch {
     /// keepalived's `umask` or `--umask`.
     #[serde(default)]
     pub umask: Option<u32>,
+    /// The death of a child ends the daemon (keepalived's `--dont-respawn`).
+    #[serde(default)]
+    pub ends_with_a_child: bool,
     /// SIGTERM and SIGINT are what the process dies of, as a plain haproxy does.
     pub dies_of_signals: bool,
 }
@@ -230,6 +233,11 @@ impl Launched {
     /// The end begins.
     pub fn stops(&self) {
         self.manager.tell("STOPPING=1");
+    }
+
+    /// Whether the death of a child ends the daemon.
+    pub fn ends_with_a_child(&self) -> bool {
+        self.launch.ends_with_a_child
     }
 
     /// Whether the process is to die of the signal that ended it.

@@ -1,11 +1,18 @@
 //! Deaths, each once: who answers for the address, asked every 5 ms by hardware address, and what a client saw.
 //! All of them, many times: `cargo run --release -p drill -- kill`.
 
-use std::{path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
-use ha_lb::drill::{Case, Setup, Site, Slack, round};
+use ha_lb::{
+    drill::{Case, Setup, Site, Slack, round},
+    lab::Lab,
+};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Needs, enclosed};
+use crate::{
+    node::Node,
+    support::{Needs, enclosed, wait_for},
+};
 
 /// The program under test.
 const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
@@ -102,4 +109,39 @@ fn keepaliveds_usual_interval() {
         "v2-1s",
         &["kill balancer", "kill all"],
     );
+}
+
+/// Who started the daemon is to see that something of it has died (`--dont-respawn`), and what it held is gone.
+#[test]
+fn without_respawn_the_daemon_ends_with_its_speaker_as_keepalived_does() {
+    let name = "deaths::without_respawn_the_daemon_ends_with_its_speaker_as_keepalived_does";
+    enclosed(name, Needs::Users, &["unshare", "ip", "keepalived"], || {
+        let scratch = tempfile::tempdir().unwrap();
+        let lab = Lab::new().unwrap();
+        let node = Node::new(&lab, scratch.path(), "lb", "eth0", &["192.168.10.11/24"]);
+        let text = "vrrp_instance V {\n version 3\n advert_int 0.1\n interface eth0\n virtual_router_id 1\n \
+            virtual_ipaddress {\n 10.9.1.1\n }\n}\n";
+        fs::write(node.path("etc/keepalived/keepalived.conf"), text).unwrap();
+        let patience = Duration::from_secs(15);
+        let mut codes = Vec::new();
+        for program in [&["/usr/sbin/keepalived"][..], &[HA_LB, "keepalived"]] {
+            let mut daemon = node
+                .command(program[0])
+                .args(&program[1..])
+                .args(["-n", "-l", "-P", "-R"])
+                .output(node.path("log"))
+                .spawn()
+                .unwrap();
+            wait_for(&node.log(), patience, || {
+                node.holds("10.9.1.1").then_some(())
+            });
+            let speaker = fs::read_to_string(node.path("run/vrrp.pid")).unwrap();
+            let speaker = Pid::from_raw(speaker.trim().parse().unwrap()).unwrap();
+            kill_process(speaker, Signal::KILL).unwrap();
+            codes.push(daemon.wait().unwrap().code());
+            node.ip(&["address", "flush", "dev", "eth0", "to", "10.9.1.1"]);
+        }
+        assert_eq!(codes[1], codes[0], "{}", node.log());
+        assert!(node.log().contains("the speaker died"), "{}", node.log());
+    });
 }

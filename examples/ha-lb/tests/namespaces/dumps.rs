@@ -70,14 +70,26 @@ vrrp_instance V2 {
     virtual_router_id 52
     priority 100
     nopreempt
+    promote_secondaries
     version 3
     advert_int 0.5
+    garp_master_delay 4
+    garp_master_repeat 2
+    notify_deleted /usr/bin/true
+    notify_master_rx_lower_pri /usr/bin/true
     unicast_src_ip 10.77.0.11
     unicast_peer {
         10.77.0.12
     }
     virtual_ipaddress {
         10.77.0.110
+        10.77.0.111 peer 10.99.0.1 no_track
+        10.77.1.112/24 -nodad noprefixroute
+    }
+    virtual_ipaddress_excluded {
+        2001:db8::110 no_track
+        2001:db8::111/64
+        2001:db8::112/64 preferred_lft 7
     }
 }
 vrrp_instance VF {

@@ -1,4 +1,4 @@
-//! Files and processes that an instance tracks, through the whole daemon.
+//! Files and processes that an instance tracks, and interfaces that carry something of it, through the whole daemon.
 
 use std::{
     fs,
@@ -6,12 +6,15 @@ use std::{
 };
 
 use ha_lb::lab::Lab;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     node::Node,
     support::{Needs, enclosed, wait_for},
 };
 
+/// The program under test.
+const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
 const PATIENCE: Duration = Duration::from_secs(15);
 
 const FILE: &str = "track_file load {\n file \"/run/load\"\n weight 2\n init_file 5\n}\n\
@@ -134,5 +137,75 @@ fn a_link_that_bounces_is_not_seen_and_one_that_is_lost_is_after_its_delay() {
             .filter(|one| one["to"] == "Fault");
         assert_eq!(faults.count(), 1);
         assert_eq!(node.terminate(), Some(0));
+    });
+}
+
+/// What is on another interface than the instance's own, and what of it is not tracked.
+const CARRIED: [(u8, &str); 7] = [
+    (1, "virtual_ipaddress_excluded {\n 10.9.1.2 dev spare\n }"),
+    (
+        2,
+        "virtual_ipaddress_excluded {\n 10.9.2.2 dev spare no_track\n }",
+    ),
+    (3, "virtual_routes {\n 10.50.3.0/24 dev spare\n }"),
+    (4, "virtual_routes {\n 10.50.4.0/24 dev spare no_track\n }"),
+    (5, "virtual_rules {\n iif spare lookup 100 priority 75\n }"),
+    (
+        6,
+        "virtual_rules {\n iif spare lookup 100 priority 76 no_track\n }",
+    ),
+    (7, "track_interface {\n spare weight 5\n }"),
+];
+
+/// An instance whose other interface is dead gives its addresses up, as keepalived's does with the same file.
+#[test]
+fn an_interface_that_carries_something_of_an_instance_is_tracked() {
+    let name = "tracking::an_interface_that_carries_something_of_an_instance_is_tracked";
+    enclosed(name, Needs::Users, &["unshare", "ip", "keepalived"], || {
+        let scratch = tempfile::tempdir().unwrap();
+        let lab = Lab::new().unwrap();
+        let node = Node::new(&lab, scratch.path(), "lb", "eth0", &["192.168.10.11/24"]);
+        node.ip(&[
+            "link", "add", "spare", "type", "veth", "peer", "name", "far",
+        ]);
+        node.ip(&["link", "set", "far", "up"]);
+        let instances = CARRIED.map(|(number, lines)| {
+            format!(
+                "vrrp_instance V{number} {{\n version 3\n advert_int 0.1\n interface eth0\n virtual_router_id \
+                 {number}\n virtual_ipaddress {{\n 10.9.{number}.1\n }}\n {lines}\n}}\n"
+            )
+        });
+        fs::write(
+            node.path("etc/keepalived/keepalived.conf"),
+            instances.concat(),
+        )
+        .unwrap();
+        let held = || {
+            let all = CARRIED.iter().map(|(number, _)| *number);
+            all.filter(|number| node.holds(&format!("10.9.{number}.1")))
+                .collect::<Vec<_>>()
+        };
+        let all = [1, 2, 3, 4, 5, 6, 7];
+        for program in [&["/usr/sbin/keepalived"][..], &[HA_LB, "keepalived"]] {
+            node.ip(&["link", "set", "spare", "up"]);
+            let mut daemon = node
+                .command(program[0])
+                .args(&program[1..])
+                .args(["-n", "-l", "-P"])
+                .output(node.path("log"))
+                .spawn()
+                .unwrap();
+            let holds = |wanted: &[u8]| {
+                let what = format!("{program:?} {wanted:?}\n{}", node.log());
+                wait_for(&what, PATIENCE, || (held() == wanted).then_some(()));
+            };
+            holds(&all);
+            node.ip(&["link", "set", "spare", "down"]);
+            holds(&[2, 4, 6, 7]);
+            node.ip(&["link", "set", "spare", "up"]);
+            holds(&all);
+            kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+            assert_eq!(daemon.wait().unwrap().code(), Some(0), "{program:?}");
+        }
     });
 }

@@ -23,35 +23,48 @@ pub(super) fn is_set(known: &status::Instance) -> bool {
 fn line(one: &VirtualAddress, instance: &Instance) -> String {
     let mut line = one.address.to_string();
     let host = if one.address.is_ipv4() { 32 } else { 128 };
-    if let Some((peer, prefix)) = one.peer {
-        let _ = write!(line, " peer {peer}/{prefix}");
-    } else if one.prefix != host {
-        let _ = write!(line, "/{}", one.prefix);
+    // With a peer it is the peer's.
+    let prefix = one.peer.map_or(one.prefix, |(_, prefix)| prefix);
+    if prefix != host {
+        let _ = write!(line, "/{prefix}");
     }
     if let Some(broadcast) = one.broadcast {
         let _ = write!(line, " brd {broadcast}");
     }
     let device = one.device.as_ref().unwrap_or(&instance.interface);
-    let _ = write!(line, " dev {device} scope {}", scope(one.scope));
+    let _ = write!(line, " dev {device}");
+    let mut devices = instance.vmac.devices.iter();
+    if let Some(made) = devices.find(|made| made.name == *device) {
+        let _ = write!(line, "@{}", made.parent);
+    }
+    if one.vmac {
+        line.push_str(" use_vmac");
+    }
+    let _ = write!(line, " scope {}", scope(one.scope));
     if let Some(label) = &one.label {
         let _ = write!(line, " label {label}");
     }
+    if let Some((peer, prefix)) = one.peer {
+        let _ = write!(line, " peer {peer}/{prefix}");
+    }
     for (flag, word) in [
         (one.home, " home"),
+        (one.detect_duplicates, " -nodad"),
         (one.manage_temporary, " mngtmpaddr"),
         (one.no_prefix_route, " noprefixroute"),
         (one.auto_join, " autojoin"),
+        (one.no_track, " no_track"),
     ] {
         line.push_str(if flag { word } else { "" });
     }
-    let lifetime = match one.preferred_lifetime {
-        Some(seconds) if seconds != u32::MAX => Some(seconds.to_string()),
-        None if !one.address.is_ipv4() && one.prefix == host => Some("0".to_owned()),
-        _ if !one.address.is_ipv4() => Some("forever".to_owned()),
-        _ => None,
-    };
-    if let Some(lifetime) = lifetime {
-        let _ = write!(line, " preferred_lft {lifetime}");
+    if !one.address.is_ipv4() {
+        let _ = match one.preferred_lifetime {
+            Some(u32::MAX) => line.write_str(" preferred_lft forever"),
+            Some(0) => line.write_str(" deprecated"),
+            Some(seconds) => write!(line, " preferred_lft {seconds}"),
+            None if one.prefix == host => line.write_str(" deprecated"),
+            None => line.write_str(" preferred_lft forever"),
+        };
     }
     line
 }

@@ -66,7 +66,7 @@ fn settings(instance: &Instance, known: &status::Instance) -> Vec<Line> {
     let enabled = |on: bool| if on { "enabled" } else { "disabled" }.to_owned();
     let whole = |duration: Duration| duration.as_secs().to_string();
     let mut lines = vec![
-        ("Interface", instance.interface.clone()),
+        ("Interface", interface(instance)),
         ("Using src_ip", source(instance, known)),
         ("Gratuitous ARP delay", whole(garp.delay)),
         ("Gratuitous ARP repeat", garp.repeat.to_string()),
@@ -123,6 +123,24 @@ fn settings(instance: &Instance, known: &status::Instance) -> Vec<Line> {
     lines
 }
 
+/// Adverts that do not leave from the device with the virtual MAC address leave from the interface below it.
+fn interface(instance: &Instance) -> String {
+    let vmac = &instance.vmac;
+    let mut devices = vmac.devices.iter();
+    let own = devices.find(|device| device.parent == instance.interface);
+    own.map_or_else(
+        || instance.interface.clone(),
+        |device| {
+            let base = if vmac.adverts.is_none() {
+                ", xmit base i/f"
+            } else {
+                ""
+            };
+            format!("{}, vmac on {}{base}", device.name, device.parent)
+        },
+    )
+}
+
 fn source(instance: &Instance, known: &status::Instance) -> String {
     let own = known.own_address.as_deref().unwrap_or("(none)");
     match instance.source {
@@ -152,7 +170,10 @@ fn lists(config: &Config, instance: &Instance, known: &status::Instance, text: &
         let reverse = if reverse { " reverse" } else { "" };
         format!("{name} weight {weight}{reverse}")
     };
-    let interfaces = instance.track_interfaces.iter();
+    let interfaces = instance
+        .track_interfaces
+        .iter()
+        .filter(|track| !track.implied);
     let interfaces: Vec<String> = interfaces
         .map(|track| weighted(&track.name, track.weight, track.reverse))
         .collect();

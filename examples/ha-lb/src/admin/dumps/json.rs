@@ -45,7 +45,7 @@ struct Data<'a> {
     master_adver_int: serde_json::Value,
     accept: u8,
     nopreempt: bool,
-    preempt_delay: serde_json::Value,
+    preempt_delay: u64,
     state: u8,
     wantstate: u8,
     version: u8,
@@ -60,10 +60,18 @@ struct Data<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     script_stop: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    script_deleted: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     script: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    script_master_rx_lower_pri: Option<String>,
     vips: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     evips: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    vroutes: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    vrules: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     track_ifp: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -88,16 +96,19 @@ fn data<'a>(config: &Config, (instance, known, _): &Router<'a>) -> Data<'a> {
         .track_scripts
         .iter()
         .filter_map(|track| config.scripts.get(track.position));
-    let interfaces = instance.track_interfaces.iter();
+    let interfaces = instance
+        .track_interfaces
+        .iter()
+        .filter(|track| !track.implied);
     let own = |device: &&VmacDevice| device.parent == instance.interface;
     let vmac = instance.vmac.devices.iter().find(own);
     Data {
         iname: &instance.name,
         dont_track_primary: (!instance.track_primary).into(),
         skip_check_adv_addr: 0,
-        strict_mode: 0,
+        strict_mode: instance.strict.into(),
         vmac_ifname: vmac.map_or("", |device| &device.name),
-        ifp_ifname: &instance.interface,
+        ifp_ifname: vmac.map_or(&instance.interface, |device| &device.name),
         master_priority: followed.map_or(0, |peer| peer.priority),
         last_transition: known
             .last_transition
@@ -115,7 +126,7 @@ fn data<'a>(config: &Config, (instance, known, _): &Router<'a>) -> Data<'a> {
         base_priority: instance.priority.value(),
         effective_priority: known.effective_priority,
         vipset: address::is_set(known),
-        promote_secondaries: false,
+        promote_secondaries: instance.promote_secondaries,
         adver_int: seconds(instance.interval),
         master_adver_int: followed.map_or_else(
             || seconds(instance.interval),
@@ -123,7 +134,7 @@ fn data<'a>(config: &Config, (instance, known, _): &Router<'a>) -> Data<'a> {
         ),
         accept: instance.accept.into(),
         nopreempt: !instance.preempt,
-        preempt_delay: seconds(instance.preempt_delay),
+        preempt_delay: instance.preempt_delay.as_secs(),
         state: number(known.state),
         wantstate: number(known.state),
         version: match instance.version {
@@ -136,9 +147,13 @@ fn data<'a>(config: &Config, (instance, known, _): &Router<'a>) -> Data<'a> {
         script_master: script(&instance.notify.master),
         script_fault: script(&instance.notify.fault),
         script_stop: script(&instance.notify.stop),
+        script_deleted: script(&instance.notify.deleted),
         script: script(&instance.notify.any),
+        script_master_rx_lower_pri: script(&instance.notify.master_rx_lower_priority),
         vips: address::lines(&instance.addresses, instance, known),
         evips: address::lines(&instance.excluded_addresses, instance, known),
+        vroutes: instance.routes.iter().map(ToString::to_string).collect(),
+        vrules: instance.rules.iter().map(ToString::to_string).collect(),
         track_ifp: interfaces.map(|track| track.name.as_str()).collect(),
         track_script: scripts.map(|script| quoted(&script.command)).collect(),
         auth_type: match instance.authentication {

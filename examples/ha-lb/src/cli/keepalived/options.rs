@@ -28,11 +28,12 @@ Usage: keepalived [OPTION...]
   -s, --namespace=NAME         run in this network namespace
   -u, --umask=MASK             umask of the files that are made, in octal
   -e, --all-config             an include that finds no file is an error
+  -R, --dont-respawn           end when a process of it dies, instead of starting that again
   -i, --config-id=ID           lines that begin with @ID count, and with @^ID do not (default: the host's name)
       --signum=NAME            print the number of a signal: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON
   -v, --version                print the version
   -h, --help                   print this
-Accepted, and said to have no effect: -A -a -B -b -d -D -I -m -M -R -V -X -x --all
+Accepted, and said to have no effect: -A -a -B -b -d -D -I -m -M -V -X -x --all
 ";
 
 /// What the options ask for.
@@ -42,6 +43,8 @@ pub(super) struct Options {
     /// `-t`, with its file.
     pub(super) config_test: Option<Option<PathBuf>>,
     pub(super) foreground: bool,
+    /// `-R`.
+    pub(super) dont_respawn: bool,
     pub(super) vrrp: bool,
     pub(super) checkers: bool,
     pub(super) log_console: bool,
@@ -228,6 +231,7 @@ impl Options {
             'G' => self.no_syslog = true,
             'g' => self.log_file = path.or_else(|| Some("/tmp/keepalived.log".into())),
             'n' => self.foreground = true,
+            'R' => self.dont_respawn = true,
             'p' => self.pid_file = path,
             'r' => self.vrrp_pid_file = path,
             'c' => self.checkers_pid_file = path,
@@ -261,11 +265,12 @@ impl Options {
         let instead = match letter {
             'd' => "`ha-lb status` shows what runs, and so does the file of SIGUSR1",
             'I' => "virtual servers are balanced without the kernel's tables",
-            'R' => "a process that dies is always started again",
             'V' => "addresses are always removed at the end",
             'x' | 'A' => "there is no SNMP",
             'm' | 'M' => "the service manager decides about core dumps",
-            'B' | 'b' => "there is no BFD",
+            'B' | 'b' => {
+                "neighbours are watched by the process of the virtual routers, where the file names any"
+            }
             'D' => "the log is detailed in any case",
             'X' => "addresses are always removed at the end",
             'a' => "changes of virtual addresses alone are logged",
@@ -360,7 +365,9 @@ mod tests {
             ("-i one", |o| o.config_id.as_deref() == Some("one")),
             ("-u 9", |o| o.umask.is_none() && o.remarks.len() == 1),
             ("-s blue", |o| o.namespace.as_deref() == Some("blue")),
-            ("-R -x -d -X -a -m -I -D --all", |o| o.remarks.len() == 9),
+            ("-R -x -d -X -a -m -I -D --all", |o| {
+                o.dont_respawn && o.remarks.len() == 8
+            }),
             ("-M -A socket -b pid -B -V", |o| o.remarks.len() == 5),
             ("extra", |o| *o == options("")),
             ("-- -n", |o| !o.foreground),

@@ -216,6 +216,8 @@ pub struct Instance {
     pub excluded_addresses: Vec<VirtualAddress>,
     /// `promote_secondaries`.
     pub promote_secondaries: bool,
+    /// Strict mode, by `strict_mode` or `vrrp_strict`.
+    pub strict: bool,
     /// `virtual_routes`.
     pub routes: Vec<Route>,
     /// `virtual_rules`.
@@ -346,6 +348,8 @@ pub struct TrackInterface {
     pub weight: i16,
     /// `reverse`.
     pub reverse: bool,
+    /// Not written: it carries an address, a route or a rule of the instance, or is in a track group.
+    pub implied: bool,
 }
 
 /// `unicast_peer` and what belongs to it.

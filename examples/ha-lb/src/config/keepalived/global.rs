@@ -60,6 +60,19 @@ impl Defaults {
     pub(super) fn mails(&self) -> bool {
         self.smtp_alert_vrrp.or(self.smtp_alert).unwrap_or(false)
     }
+
+    /// An answer to a lower priority is by default as `global_defs` announces, not as the instance does.
+    pub(super) fn announced(&self, own: Announcements) -> Announcements {
+        let usual = &self.announcements;
+        let (repeat, delay) = (own.lower_priority_repeat, own.lower_priority_delay);
+        Announcements {
+            lower_priority_repeat: repeat
+                .or(usual.lower_priority_repeat)
+                .or(Some(usual.repeat)),
+            lower_priority_delay: delay.or(usual.lower_priority_delay).or(Some(usual.delay)),
+            ..own
+        }
+    }
 }
 
 impl Default for Defaults {
@@ -146,8 +159,15 @@ fn delay(node: &Node, context: &mut Context<'_>) -> Duration {
 
 fn min_garp(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
     if context.flag(node) {
-        draft.defaults.announcements.repeat = 1;
-        draft.defaults.announcements.delay = Duration::ZERO;
+        // What was set before stays.
+        let usual = Announcements::default();
+        let set = &mut draft.defaults.announcements;
+        if set.repeat == usual.repeat {
+            set.repeat = 1;
+        }
+        if set.delay == usual.delay {
+            set.delay = Duration::ZERO;
+        }
     }
 }
 

@@ -297,6 +297,7 @@ impl Draft {
                 name: name.clone(),
                 weight: line.weight.unwrap_or(0),
                 reverse: line.reverse.unwrap_or(false),
+                implied: false,
             });
         }
     }

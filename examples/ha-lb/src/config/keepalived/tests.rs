@@ -9,6 +9,7 @@ use super::*;
 mod adverts;
 mod auth_hmac;
 mod bfd;
+mod carried;
 mod carried_out;
 mod routes;
 mod sync_groups;
@@ -76,7 +77,12 @@ fn defaults_are_those_of_the_manual() {
     assert_eq!(instance.preempt_delay, Duration::ZERO);
     assert_eq!(instance.group.to_string(), "224.0.0.18");
     assert_eq!(instance.checksum, ChecksumMode::PseudoHeader);
-    assert_eq!(instance.announcements, Announcements::default());
+    let announced = Announcements {
+        lower_priority_repeat: Some(5),
+        lower_priority_delay: Some(Duration::from_secs(5)),
+        ..Announcements::default()
+    };
+    assert_eq!(instance.announcements, announced);
     assert_eq!(instance.down_timer_adverts, 3);
     assert_eq!(instance.authentication, None);
 }
@@ -106,13 +112,19 @@ fn state_master_without_priority_is_the_owner() {
 
 #[test]
 fn state_master_clears_nopreempt_and_preempt_delay() {
+    let (instance, said) = instance_with("nopreempt\npreempt_delay 5");
+    assert_eq!(instance.unwrap().preempt_delay, Duration::ZERO);
+    assert!(
+        said[0].contains("`preempt_delay` with `nopreempt`"),
+        "{said:?}"
+    );
     let (instance, said) = instance_with("state MASTER\npriority 100\nnopreempt\npreempt_delay 5");
     let instance = instance.unwrap();
     assert!(instance.preempt);
     assert_eq!(instance.preempt_delay, Duration::ZERO);
     assert_eq!(said.len(), 2, "{said:?}");
-    let backup = accepted("state BACKUP\nnopreempt\npreempt_delay 5");
-    assert!(!backup.preempt);
+    assert!(!accepted("state BACKUP\nnopreempt").preempt);
+    let backup = accepted("state BACKUP\npreempt_delay 5");
     assert_eq!(backup.preempt_delay, Duration::from_secs(5));
 }
 
@@ -179,7 +191,7 @@ fn scripts_are_found_by_name_wherever_they_are() {
     let (config, said) = load_text(text);
     let config = config.unwrap();
     let tracked = &config.instances[0].track_scripts;
-    assert_eq!((tracked[0].weight, tracked[0].reverse), (-7, false));
+    assert_eq!((tracked[0].weight, tracked[0].reverse), (-7, true));
     assert_eq!((tracked[1].position, tracked[1].weight), (1, 0));
     assert_eq!(config.scripts[1].timeout, Duration::from_millis(500));
     assert_eq!(said.len(), 1, "{said:?}");

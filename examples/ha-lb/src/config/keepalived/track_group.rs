@@ -158,6 +158,7 @@ impl Group {
                     name: interface.to_owned(),
                     weight: 0,
                     reverse: false,
+                    implied: true,
                 });
             }
         }

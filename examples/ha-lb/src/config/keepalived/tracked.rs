@@ -174,7 +174,8 @@ impl Kind<'_> {
         let tracked = Tracked {
             position,
             weight: line.weight.unwrap_or(*weight),
-            reverse: line.reverse.unwrap_or(line.weight.is_none() && *reverse),
+            // Another weight does not undo the definition's `reverse`: `noreverse` does.
+            reverse: line.reverse.unwrap_or(*reverse),
         };
         if tracked.weight != 0 && !preempt {
             context.diagnostics.push(

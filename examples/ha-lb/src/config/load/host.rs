@@ -85,7 +85,10 @@ impl Loaded {
             parents.map(|name| (name, &instance.span))
         });
         let named = instances.flat_map(|instance| {
-            let tracked = instance.track_interfaces.iter().map(|track| &track.name);
+            let tracked = instance.track_interfaces.iter();
+            let tracked = tracked
+                .filter(|track| !track.implied)
+                .map(|track| &track.name);
             let own = std::iter::once(&instance.interface).chain(tracked);
             let addresses = instance.addresses.iter();
             let addresses = addresses.chain(&instance.excluded_addresses);

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
+use rustix::process::Signal;
+
 use super::{Daemon, Event, Slot, Upgrade};
 use crate::{
     admin::status::State,
@@ -178,7 +180,9 @@ impl Daemon {
                 }
             }
             Report::Gone(exit) => {
-                slot.gone(exit, now, self.phase.is_running());
+                let ends = self.launched.ends_with_a_child();
+                slot.gone(exit, now, self.phase.is_running() && !ends);
+                self.dies_with(Role::Speaker);
                 self.vigil = None;
                 self.speaker_silenced(exit);
                 self.reported(Role::Speaker);
@@ -186,6 +190,14 @@ impl Daemon {
                 self.settled(Role::Speaker, now);
                 self.speaker_ended(now);
             }
+        }
+    }
+
+    /// keepalived(8), `--dont-respawn`: who started this one is to start all anew.
+    fn dies_with(&mut self, role: Role) {
+        if self.phase.is_running() && self.launched.ends_with_a_child() {
+            tracing::error!("the {role} died: exiting, as --dont-respawn has it");
+            self.stop(Signal::TERM);
         }
     }
 
@@ -291,7 +303,9 @@ impl Daemon {
                 }
             }
             Report::Gone(exit) => {
-                slot.gone(exit, now, self.phase.is_running());
+                let ends = self.launched.ends_with_a_child();
+                slot.gone(exit, now, self.phase.is_running() && !ends);
+                self.dies_with(Role::Balancer);
                 self.heartbeat = None;
                 self.reported(Role::Balancer);
                 self.reload_lost(Role::Balancer, exit, now);

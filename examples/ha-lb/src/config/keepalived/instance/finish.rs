@@ -48,7 +48,7 @@ pub(in crate::config::keepalived) fn finish(
     let authentication = draft.authentication(&facts, context);
     draft.listen_first(authentication, &mut facts, context);
     let preempt = draft.preempt(&facts, context);
-    let preempt_delay = draft.preempt_delay(&facts, context);
+    let preempt_delay = draft.preempt_delay(&facts, preempt, context);
     let interval = draft.interval(&facts, context);
     let auth_hmac = draft.auth_hmac(interval, &facts, context);
     draft.check_first_address(&facts, context);
@@ -83,6 +83,7 @@ pub(in crate::config::keepalived) fn finish(
         addresses,
         excluded_addresses,
         promote_secondaries: draft.promote_secondaries,
+        strict: facts.strict,
         routes: std::mem::take(&mut draft.routes),
         rules: std::mem::take(&mut draft.rules),
         track_primary: !draft.dont_track_primary,
@@ -97,7 +98,7 @@ pub(in crate::config::keepalived) fn finish(
         group: group?,
         accept,
         vmac: Vmac::default(),
-        announcements: draft.announcements,
+        announcements: defaults.announced(draft.announcements),
         checksum: match checksum_as_v2 {
             true => ChecksumMode::MessageOnly,
             false => ChecksumMode::PseudoHeader,
@@ -298,18 +299,21 @@ impl Draft {
     }
 
     /// keepalived: `state MASTER` clears the delay, which is for routers that begin as backups.
-    fn preempt_delay(&self, facts: &Facts, context: &mut Context<'_>) -> Duration {
-        match &self.preempt_delay {
-            Some((delay, span)) if !delay.is_zero() && facts.state == InitialState::Master => {
-                context.diagnostics.push(
-                    Diagnostic::warning(span.clone(), "`preempt_delay` needs `state BACKUP`")
-                        .action("it is ignored, as by keepalived")
-                        .counted(),
-                );
-                Duration::ZERO
-            }
-            Some((delay, _)) => *delay,
-            None => Duration::ZERO,
-        }
+    fn preempt_delay(&self, facts: &Facts, preempt: bool, context: &mut Context<'_>) -> Duration {
+        let Some((delay, span)) = &self.preempt_delay else {
+            return Duration::ZERO;
+        };
+        let what = match (facts.state, preempt) {
+            _ if delay.is_zero() => return Duration::ZERO,
+            (InitialState::Master, _) => "`preempt_delay` needs `state BACKUP`",
+            (InitialState::Backup, false) => "`preempt_delay` with `nopreempt`",
+            (InitialState::Backup, true) => return *delay,
+        };
+        context.diagnostics.push(
+            Diagnostic::warning(span.clone(), what)
+                .action("it is ignored, as by keepalived")
+                .counted(),
+        );
+        Duration::ZERO
     }
 }

@@ -344,6 +344,7 @@ impl Draft {
                 name: line.name.text.clone(),
                 weight: line.weight.unwrap_or(0),
                 reverse: line.reverse.unwrap_or(false),
+                implied: false,
             });
         }
         tracked

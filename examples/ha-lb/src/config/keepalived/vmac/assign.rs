@@ -146,8 +146,9 @@ impl Assignment<'_, '_> {
             let asked = self.draft.addresses || line.vmac;
             let same_family = Family::of(line.address) == instance.family;
             match own.as_ref().filter(|device| is_own(device)) {
-                Some(device) if same_family || !asked => line.device = Some(device.name.clone()),
-                None if !asked => {}
+                Some(device) if same_family => line.device = Some(device.name.clone()),
+                // Of the other family: on the interface itself, or where it says.
+                _ if !asked => {}
                 // Of the instance's own interface, without a device, only where the line itself says so.
                 None if written == instance.interface && !line.vmac => {}
                 _ => {
