@@ -311,6 +311,10 @@ impl Member {
             (other, _) => return Err(Rejection::Protocol(other)),
         };
         let parsed = Advertisement::parse_packet(bytes, &envelope)?;
+        // RFC 9568 §7.1 looks at the version early: that of another version has another authentication by nature.
+        if parsed.advertisement.version != self.router.config().version {
+            return Err(Rejection::Version);
+        }
         self.attachment
             .authentication
             .check_message(&parsed.advertisement)?;

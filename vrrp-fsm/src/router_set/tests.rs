@@ -129,6 +129,14 @@ fn only_the_configured_authentication_is_heard() {
     assert_eq!(receive(&mut set, &wrong), Err(Rejection::Password));
     assert_eq!(receive(&mut set, &none), Err(Rejection::AuthType));
 
+    // That the other one speaks another version comes before what follows from it.
+    let newer = RouterConfig {
+        version: Version::V3,
+        ..config(1, 2)
+    };
+    let newer = packets(attachment(), newer).remove(0);
+    assert_eq!(receive(&mut set, &newer), Err(Rejection::Version));
+
     let mut set = listener(attachment());
     assert!(receive(&mut set, &none).is_ok());
     assert_eq!(receive(&mut set, &right), Err(Rejection::AuthType));
