@@ -288,6 +288,7 @@ impl<H: Host> Driver<H> {
             routers: self.set.ids().filter_map(report).collect(),
             fixtures: self.fixtures.clone(),
             stray: self.set.stray().clone(),
+            strangers: self.set.strangers().to_vec(),
             receive_errors: self.receive_errors,
             overflows: self.host.overflows(),
             lost_notifications: self.lost_notifications,

@@ -150,7 +150,7 @@ pub use instant::Instant;
 pub use router::{Discard, Router};
 pub use router_set::{
     Attachment, Authentication, Memory, Outgoing, Packet, Refused, Rejected, Rejection, RouterId,
-    RouterSet, Transport, UnicastPeer, WriteError, Written,
+    RouterSet, Stranger, Transport, UnicastPeer, WriteError, Written,
 };
 pub use state::{Active, Backup, Faults, Heard, State, StateKind};
 pub use stats::{Peer, Rejections, Statistics};

@@ -28,6 +28,7 @@ mod index;
 mod receive;
 mod reconfigure;
 mod resume;
+mod strangers;
 mod synchronise;
 mod timers;
 
@@ -37,6 +38,8 @@ pub use emit::{Outgoing, WriteError, Written};
 use index::{Index, Key};
 pub use receive::{Packet, Refused, Rejected, Rejection};
 pub use resume::Memory;
+pub use strangers::Stranger;
+use strangers::Strangers;
 
 /// Number of a router in its set, in the order of insertion. That of one that has [left](RouterSet::release) is used
 /// again.
@@ -56,6 +59,7 @@ pub struct RouterSet {
     /// Lent to the router that handles an event: none needs one of its own.
     queue: VecDeque<Action>,
     stray: Rejections,
+    strangers: Strangers,
     groups: Vec<SyncGroup>,
     /// A peer has told another interval.
     learned: bool,
@@ -320,6 +324,11 @@ impl RouterSet {
     /// Packets that belong to no router of the set.
     pub fn stray(&self) -> &Rejections {
         &self.stray
+    }
+
+    /// Which virtual routers these are for, and who sends them: some of them, where there are many.
+    pub fn strangers(&self) -> &[Stranger] {
+        self.strangers.known()
     }
 
     /// The driver could not send a packet of this router; returns how often that was by now.

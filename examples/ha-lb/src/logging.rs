@@ -5,14 +5,19 @@
 //! `--log-format` and `--log-target` stand above them. A reader that does not keep up loses lines; it never holds the
 //! process up. What is repeated is counted (`repeats`).
 
+mod aside;
 mod journal;
 mod lines;
 mod repeats;
 
 use std::{
-    io::{IsTerminal as _, Stderr, stderr},
+    io::{self, IsTerminal as _, Write, stderr},
     os::unix::fs::MetadataExt as _,
-    sync::atomic::AtomicU64,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use clap::ValueEnum;
@@ -23,6 +28,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+use aside::Aside;
 use lines::Lines;
 
 /// What a line looks like.
@@ -50,12 +56,62 @@ pub enum Target {
 const FORMAT: &str = "HA_LB_LOG_FORMAT";
 const TARGET: &str = "HA_LB_LOG_TARGET";
 
-static LOST: AtomicU64 = AtomicU64::new(0);
+/// How long the end of a process waits for its last lines to be written.
+const FAREWELL: Duration = Duration::from_secs(1);
 
-fn writer() -> Lines<'static, Stderr> {
-    Lines {
+static LOST: AtomicU64 = AtomicU64::new(0);
+static ASIDE: Mutex<Option<Aside>> = Mutex::new(None);
+
+fn lines_aside() -> MutexGuard<'static, Option<Aside>> {
+    ASIDE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Standard error, by way of a thread where there is one.
+struct Out;
+
+impl Write for Out {
+    /// Always takes the whole line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match &*lines_aside() {
+            Some(aside) if aside.put(line) => Ok(line.len()),
+            Some(_) => {
+                LOST.fetch_add(1, Ordering::Relaxed);
+                Ok(line.len())
+            }
+            None => at_once(line),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn at_once(line: &[u8]) -> io::Result<usize> {
+    let mut lines = Lines {
         out: stderr(),
         lost: &LOST,
+    };
+    lines.write(line)
+}
+
+/// From now on this process waits for no line, whatever standard error leads to. To be called once rights are given up,
+/// which a thread would keep, and followed by [`finish`].
+pub(crate) fn write_aside() {
+    let started = Aside::start(|line| drop(at_once(line)));
+    match started {
+        Ok(aside) => *lines_aside() = Some(aside),
+        Err(error) => {
+            tracing::warn!("no thread for log lines ({error}): a slow disk holds this process up")
+        }
+    }
+}
+
+/// Lets the last lines go out.
+pub(crate) fn finish() {
+    let aside = lines_aside().take();
+    if let Some(aside) = aside {
+        aside.finish(FAREWELL);
     }
 }
 
@@ -117,7 +173,7 @@ pub fn init() {
     };
     let colours = target == Target::Stderr && stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(writer)
+        .with_writer(|| Out)
         .with_ansi(colours)
         .with_target(false);
     let lines = if from_environment(FORMAT) == Some(Format::Json) {

@@ -4,7 +4,7 @@ use std::{io, process::ExitCode};
 
 use tokio::task::LocalSet;
 
-use crate::signals;
+use crate::{logging, signals};
 
 /// Runs a role to its end; `name` is what its errors are said of.
 pub(crate) fn play(name: &str, role: impl Future<Output = io::Result<()>>) -> ExitCode {
@@ -16,11 +16,14 @@ pub(crate) fn play(name: &str, role: impl Future<Output = io::Result<()>>) -> Ex
         signals::leave_to_the_supervisor()?;
         role.await
     };
-    match runtime.and_then(|runtime| runtime.block_on(LocalSet::new().run_until(whole))) {
+    let played = runtime.and_then(|runtime| runtime.block_on(LocalSet::new().run_until(whole)));
+    let code = match played {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{name}: {error}");
             ExitCode::FAILURE
         }
-    }
+    };
+    logging::finish();
+    code
 }

@@ -50,7 +50,7 @@ use crate::{
         message::{Configuration, FromSpeaker, ToSpeaker},
         watched::{Finding, Watched},
     },
-    privileges, role, scheduling,
+    logging, privileges, role, scheduling,
 };
 use handover::{Document, Left};
 use orders::{Interrupt, Orders};
@@ -127,6 +127,7 @@ fn start(given: &Given, succession: bool) -> Result<Speaker, String> {
         false => &privileges::SPEAKER,
     };
     privileges::keep_only(rights).map_err(|e| e.to_string())?;
+    logging::write_aside();
     // One that is stopped goes on, finds that it is late, and ends in order.
     privileges::at_the_end_of_the_parent(Signal::CONT);
     let interfaces = build::Interfaces::of(&config).map_err(|e| e.to_string())?;
@@ -391,6 +392,7 @@ async fn status(
     let _ = told.send(FromSpeaker::Status {
         instances,
         stray,
+        strangers: words.strangers(&snapshot.strangers, now),
         neighbours,
         retrying_static: fixtures.map(|one| words::failure(one, now)),
     });

@@ -5,7 +5,7 @@ use std::vec::Vec;
 use tokio::sync::oneshot;
 
 use super::{Failure, Guard};
-use crate::{Object, Rejections, RouterId, RouterStatus, track::Health};
+use crate::{Object, Rejections, RouterId, RouterStatus, Stranger, track::Health};
 
 /// What the driver can be asked while it runs.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub fixtures: Option<Failure>,
     /// Packets that belong to none of them.
     pub stray: Rejections,
+    /// Which virtual routers these are for, and who sends them: some of them, where there are many.
+    pub strangers: Vec<Stranger>,
     /// How often the host could not receive.
     pub receive_errors: u64,
     /// Packets for which the host had no room.

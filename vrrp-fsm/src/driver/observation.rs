@@ -27,7 +27,7 @@ pub enum Observation {
         count: u64,
     },
     /// A packet was for none of the routers. It concerns no router in particular. Told the 1st, 2nd, 4th, 8th ... time for
-    /// each cause.
+    /// each sender and VRID, as far as these are known ([`Snapshot::strangers`](super::Snapshot::strangers)).
     Stray {
         /// The interface on which it came in, by its number.
         interface: u32,

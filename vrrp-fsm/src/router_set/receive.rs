@@ -11,7 +11,7 @@ use vrrp_proto::{
 
 #[cfg(feature = "auth")]
 use super::Authentication;
-use super::{Key, Member, RouterId, RouterSet, Transport, doubt};
+use super::{Key, Member, RouterId, RouterSet, Stranger, Transport, doubt};
 use crate::{Discard, Event, Instant, Peer, Received, StateKind};
 
 /// Peers remembered for each router; a link with more routers forgets the one that was silent
@@ -91,8 +91,8 @@ pub struct Rejected {
     pub router: Option<RouterId>,
     /// Why.
     pub rejection: Rejection,
-    /// How many of that cause there were, with this one. Telling an operator only at powers of two
-    /// keeps a flood out of the log.
+    /// How many of that cause there were, with this one; of those for no router here, how many of that sender and
+    /// VRID. Telling an operator only at powers of two keeps a flood out of the log.
     pub count: u64,
 }
 
@@ -162,11 +162,10 @@ impl RouterSet {
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>) -> Result<RouterId, Rejected> {
         self.assert_drained();
         let Some(id) = self.find(packet) else {
-            let vrid = vrid_of(packet).unwrap_or(0);
-            return Err(self.reject_stray(Rejection::UnknownRouter { vrid }));
+            return Err(self.reject_stray(now, packet));
         };
         let Some(Some(member)) = self.members.get_mut(id.index()) else {
-            return Err(self.reject_stray(Rejection::UnknownRouter { vrid: 0 }));
+            return Err(self.reject_stray(now, packet));
         };
         let accepted = member.accept(
             packet,
@@ -180,7 +179,7 @@ impl RouterSet {
         self.doubt(id, &accepted);
         let received = accepted.received;
         let Some(member) = self.member_mut(id) else {
-            return Err(self.reject_stray(Rejection::UnknownRouter { vrid: 0 }));
+            return Err(self.reject_stray(now, packet));
         };
         let verdict = member.router.check(&received);
         let was_active = member.router.state().kind() == StateKind::Active;
@@ -242,11 +241,21 @@ impl RouterSet {
         }
     }
 
-    fn reject_stray(&mut self, rejection: Rejection) -> Rejected {
+    fn reject_stray(&mut self, now: Instant, packet: &Packet<'_>) -> Rejected {
+        let vrid = vrid_of(packet).unwrap_or(0);
+        let rejection = Rejection::UnknownRouter { vrid };
+        self.stray.count(&rejection);
+        let count = self.strangers.note(Stranger {
+            interface: packet.interface,
+            vrid,
+            source: packet.envelope.source,
+            at: now,
+            count: 1,
+        });
         Rejected {
             router: None,
             rejection,
-            count: self.stray.count(&rejection),
+            count,
         }
     }
 }

@@ -109,6 +109,11 @@ fn an_advert_reaches_the_router_of_its_interface_family_and_vrid() {
         assert_eq!(set.receive(NOW, &packet).ok(), expected);
     }
     assert_eq!(set.stray().total(), 1);
+    let [stranger] = set.strangers() else {
+        panic!("{:?}", set.strangers());
+    };
+    assert_eq!((stranger.interface, stranger.vrid), (3, 1));
+    assert_eq!(stranger.source, written.envelope.source);
     assert_eq!(
         set.insert(attachment(), config(2, 1)),
         Err(ConfigError::Duplicate {

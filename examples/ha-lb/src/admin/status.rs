@@ -16,7 +16,7 @@ pub use text::Text;
 pub use traffic::{Admin, Backend, Check, Frontend, Server, Traffic};
 pub use vrrp::{
     Changes, Counters, Failure, Instance, LastTransition, Lease, Neighbour, Peer, Refused,
-    Rejected, Script, State, Track, VirtualMac,
+    Rejected, Script, State, Stranger, Track, VirtualMac,
 };
 
 /// Everything about one running daemon.
@@ -46,6 +46,9 @@ pub struct Status {
     /// VRRP packets that belong to no instance, by cause.
     #[serde(default)]
     pub stray: Vec<Rejected>,
+    /// For which VRIDs they are, and from whom: 32 of them at most, those heard last first.
+    #[serde(default)]
+    pub strangers: Vec<Stranger>,
     /// Neighbours that are watched by BFD.
     #[serde(default)]
     pub neighbours: Vec<Neighbour>,

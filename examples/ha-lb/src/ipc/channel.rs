@@ -154,14 +154,23 @@ impl Channel {
 
     /// The next value and its descriptors; `None` once the other end is closed.
     pub async fn recv<M: DeserializeOwned>(&self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
-        self.recv_at_most(u64::MAX).await
+        let received = self.received(u64::MAX).await?;
+        Ok(received.map(|(message, _, descriptors)| (message, descriptors)))
     }
 
-    /// The same of somebody who may mean harm: a value of more than `limit` bytes is an error.
+    /// The next value of somebody who may mean harm, and how many bytes it took; more than `limit` of them are an error.
     pub async fn recv_at_most<M: DeserializeOwned>(
         &self,
         limit: u64,
-    ) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
+    ) -> io::Result<Option<(M, usize)>> {
+        let received = self.received(limit).await?;
+        Ok(received.map(|(message, length, _)| (message, length)))
+    }
+
+    async fn received<M: DeserializeOwned>(
+        &self,
+        limit: u64,
+    ) -> io::Result<Option<(M, usize, Vec<OwnedFd>)>> {
         let mut packet = vec![0; LARGEST_INLINE + 1];
         let (len, mut descriptors) = self.packet(&mut packet).await?;
         packet.truncate(len);
@@ -170,15 +179,16 @@ impl Channel {
         };
         let mut large = Vec::new();
         let body = if *kind == IN_MEMFD {
-            let memory = descriptors.pop().ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, "a packet lacks its memfd")
-            })?;
+            let memory = descriptors
+                .pop()
+                .ok_or_else(|| invalid("a packet lacks its memfd"))?;
+            // Only of memory: whoever reads a pipe or somebody's own file system waits as long as its owner likes.
+            rustix::fs::fcntl_get_seals(&memory)?;
             let mut memory = File::from(memory);
             memory.seek(SeekFrom::Start(0))?;
             // A hole in a file costs whoever made it nothing.
             if memory.metadata()?.len() > limit {
-                let what = format!("a message of more than {limit} bytes");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                return Err(invalid(&format!("a message of more than {limit} bytes")));
             }
             memory.take(limit).read_to_end(&mut large)?;
             large.as_slice()
@@ -187,8 +197,12 @@ impl Channel {
         };
         let message = postcard::from_bytes(body)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(Some((message, descriptors)))
+        Ok(Some((message, body.len(), descriptors)))
     }
+}
+
+fn invalid(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 #[expect(
@@ -309,10 +323,26 @@ mod tests {
             a.send(&long, &[]).await.unwrap();
             a.send(&long, &[]).await.unwrap();
             let limit = LARGEST_INLINE as u64;
-            let (received, _) = b.recv_at_most::<String>(limit + 8).await.unwrap().unwrap();
+            let (received, length) = b.recv_at_most::<String>(limit + 8).await.unwrap().unwrap();
             assert_eq!(received, long);
+            assert_eq!(length, LARGEST_INLINE + 3, "its length comes before it");
             let refused = b.recv_at_most::<String>(limit).await.unwrap_err();
             assert_eq!(refused.to_string(), "a message of more than 32768 bytes");
+        });
+    }
+
+    #[test]
+    fn a_message_that_would_have_to_be_waited_for_is_refused() {
+        block_on(async {
+            let (a, b) = pair().unwrap();
+            let b = Channel::new(b).unwrap();
+            let (pipe, _writer) = io::pipe().unwrap();
+            let file = File::open("/proc/self/status").unwrap();
+            for descriptor in [pipe.as_fd(), file.as_fd()] {
+                send_packet(a.as_fd(), &[IN_MEMFD], &[descriptor]).unwrap();
+                let refused = b.recv_at_most::<String>(1 << 20).await.unwrap_err();
+                assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+            }
         });
     }
 

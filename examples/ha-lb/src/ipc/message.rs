@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::watched::{Finding, Watched};
 use crate::{
     admin::status,
-    config::{files::Bundle, load::Loaded},
+    config::{
+        diagnostic::Diagnostics,
+        files::{Bundle, Recorder},
+        load::{self, Loaded},
+    },
 };
 
 /// Which files a daemon was started with.
@@ -63,6 +67,23 @@ pub struct Configuration {
 }
 
 impl Configuration {
+    /// For the process that must not be held up: what it reads while its routers run is keepalived's file alone, and not
+    /// HAProxy's certificates and maps, however many these are.
+    #[must_use]
+    pub fn for_speaker(&self) -> Self {
+        let sources = Sources {
+            haproxy: Vec::new(),
+            ..self.sources.clone()
+        };
+        let asked = Recorder::new(self.bundle.clone());
+        // It has been read before, without mistakes.
+        let _ = load::load(&sources, &asked, &mut Diagnostics::new());
+        Self {
+            sources,
+            bundle: asked.into_bundle(),
+        }
+    }
+
     /// For the process that strangers talk to: files with keys of VRRP hold another one.
     #[must_use]
     pub fn for_balancer(&self, loaded: &Loaded) -> Self {
@@ -158,6 +179,8 @@ pub enum FromSpeaker {
         instances: Vec<status::Instance>,
         /// Packets for none of them.
         stray: Vec<status::Rejected>,
+        /// Who sends these.
+        strangers: Vec<status::Stranger>,
         /// Neighbours that are watched by BFD.
         neighbours: Vec<status::Neighbour>,
         /// What could not be done of what is static.
@@ -318,4 +341,51 @@ pub struct ServerState {
     /// Address if an operator gave it another one.
     #[serde(default)]
     pub address: Option<SocketAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::files::Files as _;
+
+    #[test]
+    fn the_speaker_reads_keepalived_s_files_and_nothing_of_haproxy_s() {
+        let [main, more, haproxy, map] = ["/k.conf", "/more.conf", "/h.cfg", "/huge.map"];
+        let bundle = Bundle::default()
+            .with_file(main, "include /more.conf\n")
+            .with_file(
+                more,
+                "vrrp_instance V {\n interface lo\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.1\n }\n}\n",
+            )
+            .with_file(
+                haproxy,
+                "frontend f\n mode http\n bind :1\n use_backend %[src,map(/huge.map)]\nbackend b\n",
+            )
+            .with_file(map, "10.0.0.1 b\n");
+        let sources = Sources {
+            keepalived: Some(main.into()),
+            haproxy: vec![haproxy.into()],
+            overrides: Overrides::default(),
+        };
+        let asked = Recorder::new(bundle);
+        load::load(&sources, &asked, &mut Diagnostics::new()).unwrap();
+        let whole = Configuration {
+            sources,
+            bundle: asked.into_bundle(),
+        };
+        let part = whole.for_speaker();
+        let loaded = load::load(&part.sources, &part.bundle, &mut Diagnostics::new()).unwrap();
+        assert_eq!(loaded.keepalived.unwrap().instances.len(), 1);
+        assert!(loaded.balancer.is_none());
+        for (path, is_there) in [(main, true), (more, true), (haproxy, false), (map, false)] {
+            assert!(whole.bundle.read(Path::new(path)).is_ok(), "{path}");
+            assert_eq!(
+                part.bundle.read(Path::new(path)).is_ok(),
+                is_there,
+                "{path}"
+            );
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! A writer that never waits for its reader: a pipe that nobody empties (a stopped pager, a container's log driver)
 //! costs lines, not adverts. How many is said as soon as there is room again.
 //!
-//! No thread, which would keep rights that its process gave up, and no `O_NONBLOCK`, which would reach everybody
-//! else who has the same file open.
+//! No `O_NONBLOCK`, which would reach everybody else who has the same file open. What waits all the same, as a disk does,
+//! is written beside the process (`aside`) where that must not wait.
 
 use std::{
     io::{self, Write},

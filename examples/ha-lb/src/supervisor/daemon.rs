@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    child::Report,
+    child::{Report, Room},
     control::Request,
     launch::Launched,
     listeners::Open,
@@ -79,8 +79,8 @@ use upgrade::Upgrade;
 /// Whatever happens.
 #[derive(Debug)]
 pub(super) enum Event {
-    Speaker(u64, Report<FromSpeaker>),
-    Balancer(u64, Report<FromBalancer>),
+    Speaker(u64, Report<FromSpeaker>, Room),
+    Balancer(u64, Report<FromBalancer>, Room),
     Script(Turn),
     /// An attempt to send a letter has ended.
     Mail(Attempt),
@@ -133,6 +133,7 @@ pub struct Daemon {
     instances: Vec<status::Instance>,
     /// Packets for none of them.
     stray: Vec<status::Rejected>,
+    strangers: Vec<status::Stranger>,
     neighbours: Vec<status::Neighbour>,
     /// What could not be done of what is static.
     retrying_static: Option<status::Failure>,
@@ -226,7 +227,7 @@ impl Daemon {
     fn event(&mut self, event: Event) {
         let now = Instant::now();
         match event {
-            Event::Speaker(generation, report) => {
+            Event::Speaker(generation, report, _room) => {
                 if self
                     .speaker
                     .as_ref()
@@ -237,7 +238,7 @@ impl Daemon {
                     self.leaving_speaker_reports(generation, report);
                 }
             }
-            Event::Balancer(generation, report) => {
+            Event::Balancer(generation, report, _room) => {
                 if self
                     .balancer
                     .as_ref()

@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     backoff::Backoff,
-    child::{Child, Report, Role},
+    child::{Child, Report, Role, Room},
 };
 use crate::admin::status::Process;
 
@@ -64,16 +64,17 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
     }
 
     /// Starts a child called `name`.
-    pub fn start<F: DeserializeOwned + 'static>(
+    pub fn start<F: DeserializeOwned + Send + 'static>(
         &mut self,
         name: &str,
-        report: impl Fn(u64, Report<F>) + Send + 'static,
+        report: impl Fn(u64, Report<F>, Room) + Send + Sync + 'static,
     ) -> io::Result<&Child<T>> {
         self.restart_at = None;
         self.started += 1;
         let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1;
         self.generation = generation;
-        let child = Child::start(self.role, name, move |said| report(generation, said))?;
+        let report = move |said, room| report(generation, said, room);
+        let child = Child::start(self.role, name, report)?;
         Ok(self.child.insert(child))
     }
 

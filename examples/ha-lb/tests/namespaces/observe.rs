@@ -70,15 +70,27 @@ fn status_tells_why_who_and_what_is_wrong() {
             start(&mut h2, &keepalived(110, "secret", ""), None);
             let unknown = "vrrp_instance VI_2 {\n interface eth0\n virtual_router_id 52\n advert_int 1\n \
                 virtual_ipaddress {\n 10.77.0.20\n }\n}\n";
-            let strange = keepalived(50, "other", "") + unknown;
+            let other = unknown.replace("VI_2", "VI_3").replace("52", "53");
+            let strange = keepalived(50, "other", "") + unknown + &other.replace(".20", ".21");
             start(&mut stranger, &strange, None);
 
             active_explains_itself(&h1);
             backup_knows_whom_it_follows(&h2);
-            wait_for("the unknown router is told of", PATIENCE, || {
-                let told = "eth0: advert from 10.77.0.13: no virtual router 52 here (1 so far)";
-                h1.log().contains(told).then_some(())
-            });
+            for vrid in [52, 53] {
+                wait_for("the unknown routers are told of", PATIENCE, || {
+                    let told = format!(
+                        "eth0: advert from 10.77.0.13: no virtual router {vrid} here (1 so far)"
+                    );
+                    h1.log().contains(&told).then_some(())
+                });
+                let status = h1.status().unwrap();
+                let mut strangers = status["strangers"].as_array().unwrap().iter();
+                let of = strangers.find(|one| one["vrid"] == vrid).unwrap();
+                assert_eq!(
+                    (&of["interface"], &of["address"]),
+                    (&"eth0".into(), &"10.77.0.13".into())
+                );
+            }
 
             h1.flag("run/good", false);
             wait(&h2, "h2 is Active", |status| {

@@ -66,3 +66,58 @@ fn a_reload_begins_on_the_dot_and_takes_its_file_away() {
         assert_eq!(node.terminate(), Some(0), "{}", node.log());
     });
 }
+
+#[test]
+fn what_is_saved_before_a_reload_is_how_it_was_at_that_moment() {
+    let name = "schedule::what_is_saved_before_a_reload_is_how_it_was_at_that_moment";
+    enclosed(name, Needs::Namespaces, &["unshare", "ip"], || {
+        let scratch = tempfile::tempdir().unwrap();
+        let lab = Lab::new().unwrap();
+        let host = |name, address| Node::new(&lab, scratch.path(), name, "eth0", &[address]);
+        let mut master = host("lb1", "192.168.10.11/24");
+        let mut backup = host("lb2", "192.168.10.12/24");
+        let saved = scratch.path().join("saved");
+        let write = |name: &str, priority: u8| {
+            let text = format!(
+                "global_defs {{\n config_save_dir {}\n}}\nvrrp_instance V {{\n version 3\n interface eth0\n \
+                 virtual_router_id 51\n priority {priority}\n advert_int 0.1\n virtual_ipaddress {{\n \
+                 192.168.10.10\n }}\n}}\n",
+                saved.display()
+            );
+            let path = scratch.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        master.start(Some(&write("master", 100)), &[]);
+        backup.start(Some(&write("backup", 50)), &[]);
+        wait_for("a peer of 100", PATIENCE, || {
+            (backup.ask("/instances/0/peers/0/priority")? == 100).then_some(())
+        });
+        // No change of state, and nobody asks the backup for its own.
+        write("master", 120);
+        master.hang_up();
+        let sent = || master.ask("/instances/0/counters/sent")?.as_u64();
+        let before = wait_for("the reload of the master", PATIENCE, || {
+            (master.ask("/instances/0/priority")? == 120).then(sent)?
+        });
+        wait_for("adverts of 120", PATIENCE, || {
+            (sent()? > before + 3).then_some(())
+        });
+        write("backup", 60);
+        backup.hang_up();
+        let is_pre = |path: &std::path::PathBuf| {
+            let other = format!(".{}.", master.ask("/supervisor/pid").unwrap());
+            path.extension().is_some_and(|end| end == "pre")
+                && !path.to_string_lossy().contains(&other)
+        };
+        let text = wait_for("the state before the reload", PATIENCE, || {
+            let mut files = fs::read_dir(&saved).ok()?.flatten().map(|file| file.path());
+            fs::read_to_string(files.find(is_pre)?).ok()
+        });
+        assert!(text.contains("Master priority = 120"), "{text}");
+        assert!(text.contains("Priority = 50"), "{text}");
+        for node in [&mut master, &mut backup] {
+            assert_eq!(node.terminate(), Some(0), "{}", node.log());
+        }
+    });
+}

@@ -242,6 +242,21 @@ pub struct Refused {
     pub count: u64,
 }
 
+/// Who sends adverts for a virtual router that is not here.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stranger {
+    /// Name of the interface that they come in on.
+    pub interface: String,
+    /// The virtual router.
+    pub vrid: u8,
+    /// The sender's address.
+    pub address: String,
+    /// How long ago the last one came.
+    pub age: f64,
+    /// How many.
+    pub count: u64,
+}
+
 /// Adverts that were rejected for one cause.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {

@@ -166,6 +166,7 @@ impl Daemon {
             servers: servers.collect(),
             instances: Vec::new(),
             stray: Vec::new(),
+            strangers: Vec::new(),
             neighbours: Vec::new(),
             retrying_static: None,
             history: inherited.history,

@@ -10,7 +10,10 @@ use crate::{
     heap,
     ipc::{
         channel::MAX_DESCRIPTORS,
-        message::{BalancerStart, FromBalancer, FromSpeaker, ToBalancer, ToSpeaker, Transition},
+        message::{
+            BalancerStart, FromBalancer, FromSpeaker, ServerState, ToBalancer, ToSpeaker,
+            Transition,
+        },
     },
     notify::Subject,
     supervisor::{
@@ -21,6 +24,11 @@ use crate::{
         vigil::Vigil,
     },
 };
+
+/// Words of a child that are kept have so many bytes at most.
+const LONGEST_WORDS: usize = 1024;
+/// Servers that no file names are remembered up to so many in all.
+const MOST_SERVERS: usize = 65_536;
 
 impl Daemon {
     fn child_serves(&mut self, role: Role, pid: u32) {
@@ -45,7 +53,7 @@ impl Daemon {
         let events = self.events.clone();
         let line = self.predecessors.introduce();
         let hello = ToSpeaker::Start {
-            configuration: self.configuration.clone(),
+            configuration: self.configuration.for_speaker(),
             findings: self.tracks.findings(),
             succeeds: self
                 .speaker
@@ -58,8 +66,8 @@ impl Daemon {
         let Some(slot) = &mut self.speaker else {
             return;
         };
-        let report = move |generation, report| {
-            let _ = events.send(Event::Speaker(generation, report));
+        let report = move |generation, report, room| {
+            let _ = events.send(Event::Speaker(generation, report, room));
         };
         match slot.start(name, report) {
             Ok(child) => {
@@ -92,8 +100,8 @@ impl Daemon {
         let Some(slot) = &mut self.balancer else {
             return;
         };
-        let report = move |generation, report| {
-            let _ = events.send(Event::Balancer(generation, report));
+        let report = move |generation, report, room| {
+            let _ = events.send(Event::Balancer(generation, report, room));
         };
         match slot.start(name, report) {
             Ok(child) => {
@@ -124,7 +132,8 @@ impl Daemon {
                 self.repeat_reload(Role::Speaker, now);
             }
             Report::Said(FromSpeaker::Beat) => self.speaker_answers(now),
-            Report::Said(FromSpeaker::Transition(transition)) => {
+            Report::Said(FromSpeaker::Transition(mut transition)) => {
+                clip(&mut transition.reason);
                 if transition.to == State::Active {
                     self.quiet_devices(|name| name == transition.instance);
                 }
@@ -146,15 +155,19 @@ impl Daemon {
                 self.ask_speaker();
             }
             Report::Said(FromSpeaker::LowerPriority { instance, priority }) => {
-                self.notifier.lower_priority(&instance, priority);
+                if self.is_configured(&instance) {
+                    self.notifier.lower_priority(&instance, priority);
+                }
             }
             Report::Said(FromSpeaker::Status {
                 instances,
                 stray,
+                strangers,
                 neighbours,
                 retrying_static,
             }) => {
                 (self.instances, self.stray) = (instances, stray);
+                self.strangers = strangers;
                 self.neighbours = neighbours;
                 heap::give_back_talk(self.instances.len());
                 self.retrying_static = retrying_static;
@@ -218,6 +231,12 @@ impl Daemon {
         self.notifier.tell_states(instances, groups);
     }
 
+    fn is_configured(&self, instance: &str) -> bool {
+        let config = self.loaded.keepalived.as_ref();
+        let mut instances = config.into_iter().flat_map(|config| &config.instances);
+        instances.any(|one| *one.name == *instance)
+    }
+
     /// keepalived.conf(5), notify_priority_changes.
     fn tells_priority(&self, instance: &str) -> bool {
         let config = self.loaded.keepalived.as_ref();
@@ -225,16 +244,17 @@ impl Daemon {
         instances.any(|one| *one.name == *instance && one.notify_priority_changes)
     }
 
-    /// A virtual router changed its state.
+    /// A virtual router changed its state. One that never was in a file is none.
     pub(super) fn changed(&mut self, transition: &Transition) {
+        let configured = self.is_configured(&transition.instance);
+        if !configured && !self.history.contains_key(&transition.instance) {
+            return;
+        }
         if transition.to == State::Active {
             self.active.insert(transition.instance.clone());
         } else {
             self.active.remove(&transition.instance);
         }
-        let keepalived = self.loaded.keepalived.as_ref();
-        let mut instances = keepalived.into_iter().flat_map(|config| &config.instances);
-        let configured = instances.any(|instance| *instance.name == *transition.instance);
         if transition.to == State::Initialize && !configured {
             self.notifier.deleted(transition);
         } else {
@@ -256,6 +276,21 @@ impl Daemon {
             self.mail(&Subject::Group(group), state);
         } else {
             self.notifier.group_deleted(&group);
+        }
+    }
+
+    /// What is known of a server outlives the balancer, and a balancer that somebody has taken over.
+    fn remember_server(&mut self, state: ServerState) {
+        let key = (state.backend.clone(), state.server.clone());
+        let config = self.loaded.balancer.as_ref();
+        let configured = config.is_some_and(|config| config.server(&key.0, &key.1).is_some());
+        // `add server` on the command line.
+        let is_short = key.0.len() + key.1.len() <= LONGEST_WORDS;
+        if configured
+            || self.servers.contains_key(&key)
+            || is_short && self.servers.len() < MOST_SERVERS
+        {
+            self.servers.insert(key, state);
         }
     }
 
@@ -284,8 +319,7 @@ impl Daemon {
                 }
             }
             Report::Said(FromBalancer::Server(state)) => {
-                let key = (state.backend.clone(), state.server.clone());
-                self.servers.insert(key, state);
+                self.remember_server(state);
             }
             Report::Said(FromBalancer::Status(traffic)) => {
                 self.traffic = traffic;
@@ -321,11 +355,40 @@ impl Daemon {
     }
 }
 
+/// What a child says is kept for long.
+pub(super) fn clip(words: &mut String) {
+    if words.len() > LONGEST_WORDS {
+        let mut ends = (0..=LONGEST_WORDS).rev();
+        let end = ends.find(|at| words.is_char_boundary(*at));
+        words.truncate(end.unwrap_or(0));
+    }
+}
+
 /// Sends sockets, as many in a packet as fit.
 pub(super) fn hand_over(child: &Child<ToBalancer>, sockets: &[Open]) {
     for part in sockets.chunks(MAX_DESCRIPTORS) {
         let pairs = part.iter().map(|o| (o.listener, Arc::clone(&o.socket)));
         let (listeners, sockets) = pairs.unzip();
         child.tell(ToBalancer::Listeners(listeners), sockets);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_words_of_a_child_are_cut_at_a_letter() {
+        for (long, kept) in [
+            ("x".repeat(5000), 1024),
+            (format!("x{}", "ö".repeat(5000)), 1023),
+        ] {
+            let mut words = long;
+            clip(&mut words);
+            assert_eq!(words.len(), kept);
+        }
+        let mut short = "a rival of 10.0.0.1".to_owned();
+        clip(&mut short);
+        assert_eq!(short, "a rival of 10.0.0.1");
     }
 }

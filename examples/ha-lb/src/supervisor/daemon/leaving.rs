@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Daemon, stop::FOREVER};
+use super::{Daemon, children::clip, stop::FOREVER};
 use crate::{
     ipc::message::{FromSpeaker, ToBalancer, ToSpeaker},
     supervisor::child::{Child, Report},
@@ -57,7 +57,10 @@ impl Daemon {
             return;
         }
         match report {
-            Report::Said(FromSpeaker::Transition(transition)) => self.changed(&transition),
+            Report::Said(FromSpeaker::Transition(mut transition)) => {
+                clip(&mut transition.reason);
+                self.changed(&transition);
+            }
             Report::Said(_) => {}
             Report::Gone(_) => self.leaving.speakers.retain(|(n, _)| *n != generation),
         }

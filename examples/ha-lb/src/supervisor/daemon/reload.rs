@@ -14,9 +14,13 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::{Daemon, Slot, children::hand_over, report::Asker};
+use super::{
+    Daemon, Slot,
+    children::hand_over,
+    report::{self, Asker},
+};
 use crate::{
-    admin::status,
+    admin::status::{self, Status},
     config::{load::Loaded, plan::Plan},
     heap,
     ipc::message::{Configuration, ToBalancer, ToSpeaker},
@@ -56,6 +60,7 @@ pub(super) struct Reload {
     pidfile: Option<Option<PidFile>>,
     speaker: Fate,
     balancer: Fate,
+    before: Before,
     began: Instant,
     /// When the children must have made it ready.
     until: Instant,
@@ -100,6 +105,18 @@ impl Fate {
             *done = true;
         }
     }
+}
+
+/// `config_save_dir`: how everything is before the change over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Before {
+    /// Nobody was asked.
+    #[default]
+    Unasked,
+    /// The children are asked.
+    Asked,
+    /// It is written down.
+    Saved,
 }
 
 /// A reload that lost a child, by its own fault or not, is done over once.
@@ -189,7 +206,7 @@ impl Daemon {
         if let Some(child) = speaker.filter(|_| reload.speaker.waits()) {
             let message = ToSpeaker::Prepare {
                 reload: reload.number,
-                configuration: reload.configuration.clone(),
+                configuration: reload.configuration.for_speaker(),
             };
             child.tell(message, Vec::new());
         }
@@ -265,8 +282,22 @@ impl Daemon {
     }
 
     fn commit_if_ready(&mut self, now: Instant) {
+        let saves = self.saves();
         let waits = |reload: &Reload| reload.speaker.waits() || reload.balancer.waits();
-        let Some(mut reload) = self.reload.take_if(|reload| !waits(reload)) else {
+        let Some(reload) = self.reload.as_mut().filter(|reload| !waits(reload)) else {
+            return;
+        };
+        match reload.before {
+            Before::Unasked if saves => {
+                reload.before = Before::Asked;
+                reload.until = now + 2 * report::PATIENCE;
+                let number = reload.number;
+                return self.ask_children(Asker::Before(number), now);
+            }
+            Before::Asked => return,
+            Before::Unasked | Before::Saved => {}
+        }
+        let Some(mut reload) = self.reload.take() else {
             return;
         };
         listeners::begin(&mut reload.sockets);
@@ -274,14 +305,21 @@ impl Daemon {
             tracing::info!("reload: {change}");
         }
         let number = reload.number;
-        if self.saves() {
-            self.save(number, "pre", &self.status(now));
-        }
         self.adopt(reload, now);
         if self.saves() {
-            self.ask_children(Asker::Save(number), now);
+            self.ask_children(Asker::After(number), now);
         }
         self.next_reload(now);
+    }
+
+    /// The children have told how they are before the change over, or do not.
+    pub(super) fn saves_before(&mut self, number: u64, status: &Status, now: Instant) {
+        let reload = self.reload.as_mut();
+        if let Some(reload) = reload.filter(|reload| reload.number == number) {
+            reload.before = Before::Saved;
+            self.save(number, "pre", status);
+            self.commit_if_ready(now);
+        }
     }
 
     /// Everything stays as it is.

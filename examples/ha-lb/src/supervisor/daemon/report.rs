@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a request waits for the children; after that the last known answer is given.
-const PATIENCE: Duration = Duration::from_millis(700);
+pub(super) const PATIENCE: Duration = Duration::from_millis(700);
 /// How often the balancer hears how the rest of the daemon is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How soon it hears of a change of state.
@@ -44,8 +44,10 @@ pub(super) enum Asker {
     Control(Request),
     /// A signal asked for a file.
     Dump(Dump),
-    /// `config_save_dir` asks for one, after the reload of that number.
-    Save(u64),
+    /// `config_save_dir` asks for one, before the reload of that number.
+    Before(u64),
+    /// After it.
+    After(u64),
 }
 
 /// A request that waits for children.
@@ -132,7 +134,11 @@ impl Daemon {
                     self.dump(dump, &status);
                     continue;
                 }
-                Asker::Save(number) => {
+                Asker::Before(number) => {
+                    self.saves_before(number, &status, now);
+                    continue;
+                }
+                Asker::After(number) => {
                     self.save(number, "post", &status);
                     continue;
                 }
@@ -182,7 +188,8 @@ impl Daemon {
     /// Tells the balancer how everything but itself is.
     pub(super) fn show_balancer(&self, now: Instant) {
         let balancer = self.balancer.as_ref().filter(|slot| slot.ready());
-        if let Some(child) = balancer.and_then(Slot::child) {
+        let child = balancer.and_then(Slot::child);
+        if let Some(child) = child.filter(|child| child.keeps_up()) {
             child.tell(
                 ToBalancer::Daemon(Box::new(self.daemon_status(now))),
                 Vec::new(),
@@ -280,6 +287,7 @@ impl Daemon {
             instances,
             instances_age: self.instances_at.map(|at| age(at, now)),
             stray: self.stray.clone(),
+            strangers: self.strangers.clone(),
             neighbours: self.neighbours.clone(),
             retrying_static: self.retrying_static.clone(),
             scripts: self.tracks.status(now),

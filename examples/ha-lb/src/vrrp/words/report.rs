@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use vip_netlink::link::Interface;
 use vrrp_fsm::{
-    Instant, Object, RouterStatus, StateKind,
+    Instant, Object, RouterStatus, StateKind, Stranger,
     driver::{Command, Failure, Report},
     track::{Health, Track},
 };
@@ -77,6 +77,27 @@ impl Words {
             refused: refused(report, now),
             counters: counters(report),
         }
+    }
+
+    /// Who sends adverts for virtual routers that are not here, those heard last first.
+    pub(in crate::vrrp) fn strangers(
+        &self,
+        all: &[Stranger],
+        now: Instant,
+    ) -> Vec<status::Stranger> {
+        let mut all = all.to_vec();
+        all.sort_by_key(|one| Reverse(one.at));
+        let shown = all.iter().map(|one| {
+            let interface = self.interfaces.numbered(one.interface);
+            status::Stranger {
+                interface: interface.map_or("?", Interface::name).to_owned(),
+                vrid: one.vrid,
+                address: one.source.to_string(),
+                age: now.since(one.at).as_secs_f64(),
+                count: one.count,
+            }
+        });
+        shown.collect()
     }
 
     fn held_by(&self, router: &RouterStatus, now: Instant) -> Option<String> {

@@ -229,7 +229,7 @@ fn the_document_keeps_its_shape() {
     assert_eq!(
         names(""),
         "at backends balancer frontends instances instances_age mail neighbours notify reload retrying_static router_id scripts \
-         stray supervisor traffic_age upgrade uptime version vrrp"
+         strangers stray supervisor traffic_age upgrade uptime version vrrp"
     );
     assert_eq!(
         names("/instances/0"),

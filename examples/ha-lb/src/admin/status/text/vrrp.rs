@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    super::{Failure, Instance, Neighbour, Rejected, State, Status, Track},
+    super::{Failure, Instance, Neighbour, Rejected, State, Status, Stranger, Track},
     HISTORY, hooks,
     layout::{Table, clock, duration, milliseconds, paragraph},
 };
@@ -112,6 +112,24 @@ pub(super) fn rest(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     if !stray.is_empty() {
         f.write_str("\n")?;
         paragraph(f, "VRRP packets for none of the instances: ", &stray)?;
+    }
+    strangers(f, &status.strangers)
+}
+
+/// Who sends adverts for virtual routers that are not here.
+fn strangers(f: &mut fmt::Formatter<'_>, all: &[Stranger]) -> fmt::Result {
+    let mut table = Table::new(&["UNKNOWN VRID", "ON", "FROM", "ADVERTS", "LAST"]);
+    for one in all {
+        table.row([
+            one.vrid.to_string(),
+            one.interface.clone(),
+            one.address.clone(),
+            one.count.to_string(),
+            format!("{} ago", duration(one.age)),
+        ]);
+    }
+    if !table.is_empty() {
+        write!(f, "\n{table}")?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Instant};
 
-use super::{Daemon, Fate, PATIENCE, Reload, Slot, reading::Fresh};
+use super::{Before, Daemon, Fate, PATIENCE, Reload, Slot, reading::Fresh};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Severity},
@@ -70,6 +70,7 @@ impl Daemon {
             hooks,
             fifos,
             pidfile,
+            before: Before::default(),
             began,
             until: now + PATIENCE,
         })
