@@ -3,9 +3,9 @@
 //! The kernel spreads connections over one socket for each worker. Some other workers have descriptors of that socket
 //! too, and look ten times a second whether its worker has been in one turn of its loop for [`PATIENCE`]: while it has,
 //! they accept. Nothing is asked of the kernel as long as all workers turn. (Accepting anywhere and handing over costs a
-//! wake-up for every connection: measured in examples/versus/README.md; a program in the kernel that chooses the socket
-//! cannot see who stands still; loops that share a socket exclusively lose a connection that the kernel has told one of
-//! them of when that one leaves it.)
+//! wake-up for every connection, and a program in the kernel that chooses the socket spends as much as its hash and
+//! cannot see who stands still: measured in examples/versus/README.md. Loops that share a socket exclusively lose a
+//! connection that the kernel has told one of them of when that one leaves it.)
 
 use std::{
     cell::RefCell,
