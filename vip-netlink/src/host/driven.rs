@@ -16,8 +16,8 @@ use super::{LinuxHost, boottime};
 use crate::advert_socket::{Fill, PROTOCOL_AH};
 use crate::lease::Lease;
 
-/// Longer than any time between two looks at the sockets.
-const STANDSTILL: Duration = Duration::from_millis(50);
+/// Longer than any time between two looks at the sockets, of which the longest is fifty milliseconds, on a busy machine too.
+const STANDSTILL: Duration = Duration::from_millis(100);
 
 impl Host for LinuxHost {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
