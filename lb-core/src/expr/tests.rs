@@ -88,6 +88,7 @@ fn start_line_fetches() {
             ("req_ver", Some("1.1")),
             ("capture.req.uri", Some("/a/b.html?x=1&y=2&x=3")),
             ("capture.req.ver", Some("HTTP/1.1")),
+            ("fc_http_major", Some("1")),
             ("str(5x),add(1)", Some("6")),
             ("str(-7 or so),add(1)", Some("-6")),
             ("str(x),add(1)", Some("1")),

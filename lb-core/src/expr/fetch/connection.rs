@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use super::{Eval, Fetch};
-use crate::expr::{Needs, Type, Value};
+use crate::{
+    expr::{Needs, Type, Value},
+    head::Version,
+};
 
 /// The entries.
 pub(super) const TABLE: &[Fetch] = &[
@@ -126,6 +129,18 @@ pub(super) const TABLE: &[Fetch] = &[
         Eval::One(|_, view| {
             let destination = view.connection.of_connection().destination;
             Some(Value::Bool(is_local(destination)))
+        }),
+    ),
+    Fetch::row(
+        "fc_http_major",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Request,
+        "Major version of HTTP on the client's connection: 1 or 2.",
+        Eval::One(|_, view| {
+            let is_2 = view.request?.version() == Version::Http2;
+            Some(Value::Int(if is_2 { 2 } else { 1 }))
         }),
     ),
     Fetch::row(
