@@ -53,8 +53,6 @@ pub use undone::Failure;
 /// Packets taken in before timers and commands get their turn: what waited during a stall of some intervals on many
 /// links, and no more, so that a flood cannot hold timers up. What a flood leaves waiting is heard after them.
 const PACKETS_PER_ROUND: usize = 1024;
-/// Packets that one look at the clock serves: microseconds lie between them.
-const PACKETS_PER_GLANCE: usize = 16;
 /// Errors of receiving borne in that: those of one interface do not make the others unheard.
 const ERRORS_PER_ROUND: usize = 64;
 /// An IP packet cannot be longer.
@@ -341,11 +339,7 @@ impl<H: Host> Driver<H> {
         #[cfg(feature = "auth")]
         self.set.time_of_day(timer::time_of_day());
         let mut errors = 0;
-        let mut glance = now();
-        for number in 0..PACKETS_PER_ROUND {
-            if number % PACKETS_PER_GLANCE == 0 {
-                glance = now();
-            }
+        for _ in 0..PACKETS_PER_ROUND {
             let datagram = match self.host.recv(&mut self.buffer) {
                 Ok(Some(datagram)) => datagram,
                 Ok(None) => return,
@@ -365,7 +359,7 @@ impl<H: Host> Driver<H> {
                 envelope: datagram.envelope,
                 bytes: self.buffer.get(..datagram.len).unwrap_or_default(),
             };
-            let at = glance.before(datagram.waited);
+            let at = now().before(datagram.waited);
             let taken = self.set.receive(at, &packet);
             let is_strange = |rejected: &crate::Rejected| rejected.router.is_none();
             self.crowd.hears(taken.as_ref().is_err_and(is_strange));

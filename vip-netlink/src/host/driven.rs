@@ -16,8 +16,9 @@ use super::{LinuxHost, boottime};
 use crate::advert_socket::{Fill, PROTOCOL_AH};
 use crate::lease::Lease;
 
-/// Longer than any time between two looks at the sockets, of which the longest is fifty milliseconds, on a busy machine too.
-const STANDSTILL: Duration = Duration::from_millis(100);
+/// Longer than any time between two looks at the sockets, of which the longest is fifty milliseconds, if by little: what
+/// came meanwhile is to be heard in one round.
+const STANDSTILL: Duration = Duration::from_millis(60);
 
 impl Host for LinuxHost {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {

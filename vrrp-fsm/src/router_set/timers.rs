@@ -5,7 +5,7 @@
 //! Active_Down_Timer anew with each advert that it hears, so that one that comes early is as good as one in time. As
 //! long as the same routers go out together, none is further from the one before than the interval that it tells, but for
 //! the time by which a driver wakes late. When the first of them stops, the others' next adverts come at their own time: one
-//! interval and a part of it after the last, which three intervals bear and one alone would not.
+//! interval and a part of it after the last, which three intervals bear, and one or two, of which an advert may be lost, would not.
 
 use super::RouterSet;
 use crate::{Event, Instant, State, timing};
@@ -41,7 +41,7 @@ impl RouterSet {
     /// fifty milliseconds at most), so that another wake-up for it alone would be a waste; false when the next
     /// deadline is none. The one after it is due as if it had gone out at its own time, so the rhythm stays, and the parts
     /// are those of the clock: who goes out together does so again and again. How long a router has been silent is counted from
-    /// when it really spoke. Routers whose Backups wait for a single advert (`down_timer_adverts`) always go at their time.
+    /// when it really spoke. Routers whose Backups wait for one advert or two (`down_timer_adverts`) always go at their time.
     pub fn advert_ahead(&mut self, now: Instant) -> bool {
         self.assert_drained();
         let Some((at, id)) = self.deadlines.first() else {
@@ -51,7 +51,7 @@ impl RouterSet {
             let config = router.config();
             let part = timing::part_of(config.interval);
             matches!(router.state(), State::Active(active) if active.adver_at == at)
-                && config.policy.down_timer_adverts > 1
+                && config.policy.down_timer_adverts > 2
                 && at.as_nanos() / part == now.as_nanos() / part
         });
         if is_soon {

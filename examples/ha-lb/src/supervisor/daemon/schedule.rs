@@ -9,7 +9,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
@@ -210,8 +210,14 @@ fn read(path: &Path) -> io::Result<(String, Option<DateTime<Utc>>)> {
     }
     let mut text = Vec::new();
     file.take(LONGEST).read_to_end(&mut text)?;
-    let written = metadata.modified().ok().map(DateTime::from);
+    let written = metadata.modified().ok().and_then(by_calendar);
     Ok((String::from_utf8_lossy(&text).into_owned(), written))
+}
+
+/// `None` if no calendar reaches so far: a file may claim any time.
+fn by_calendar(time: SystemTime) -> Option<DateTime<Utc>> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    DateTime::from_timestamp(i64::try_from(since.as_secs()).ok()?, since.subsec_nanos())
 }
 
 /// When that is next; `None` if it is over. Without `Z` it is a time of that zone.
