@@ -8,6 +8,7 @@ use super::station::Station;
 use super::worker::{Paths, Work};
 use super::{Fixtures, HostRouter, LinuxHost, NOBODY, Slot};
 use crate::debounce::LinkDelay;
+use crate::link::Interface;
 use crate::pace::Pacing;
 use crate::plan::Vip;
 use crate::route::{Route, Rule};
@@ -34,6 +35,14 @@ impl LinuxHost {
             router: Box::new(router.clone()),
         };
         self.command(router.id, work);
+    }
+
+    /// Interfaces to report links of from now on, beside those that are watched already ([`HostOptions::watch`]). The
+    /// link of each is told, also where it was told before: somebody may have begun to ask for it.
+    ///
+    /// [`HostOptions::watch`]: super::HostOptions::watch
+    pub fn watch(&mut self, interfaces: Vec<Interface>) {
+        self.command(NOBODY, Work::Watch(interfaces));
     }
 
     /// Other times between announcements of addresses from now on.

@@ -134,6 +134,7 @@ impl Worker {
         self.read().await;
         match what {
             Work::Admit { router } => self.admit(*router).await,
+            Work::Watch(interfaces) => self.watch(interfaces),
             Work::Pace(pacing) => self.pacer.change(pacing),
             Work::Debounce(delays) => {
                 self.delays = delays;
@@ -159,6 +160,7 @@ impl Worker {
         };
         match what {
             Work::Admit { .. }
+            | Work::Watch(_)
             | Work::Pace(_)
             | Work::Debounce(_)
             | Work::Own
@@ -272,6 +274,16 @@ impl Seen {
             reopen: None,
             needs: Needs::default(),
         }
+    }
+
+    /// What was last told of its link.
+    fn told(&self) -> Option<HostEvent> {
+        let interface = self.interface.number();
+        Some(match (self.index?, self.usable?) {
+            (None, _) => HostEvent::LinkGone { interface },
+            (Some(_), true) => HostEvent::LinkUp { interface },
+            (Some(_), false) => HostEvent::LinkDown { interface },
+        })
     }
 }
 

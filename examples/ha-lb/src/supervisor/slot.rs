@@ -30,6 +30,8 @@ pub struct Slot<T> {
     restart_at: Option<Instant>,
     ready: bool,
     ever_ready: bool,
+    /// The child is killed to make room for another one.
+    relieved: bool,
 }
 
 impl<T: Serialize + Send + Sync + 'static> Slot<T> {
@@ -45,6 +47,7 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
             restart_at: Some(now),
             ready: false,
             ever_ready: resumed,
+            relieved: false,
         }
     }
 
@@ -107,6 +110,19 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
         self.ever_ready
     }
 
+    /// Kills the child to make room for another one: its death is none that says anything.
+    pub fn relieve(&mut self) {
+        if let Some(child) = &self.child {
+            child.kill();
+            self.relieved = true;
+        }
+    }
+
+    /// Whether the child was killed to make room for another one.
+    pub fn is_relieved(&self) -> bool {
+        self.relieved
+    }
+
     /// Gives the child away, with the number of its reports.
     pub fn into_child(self) -> Option<(u64, Child<T>)> {
         Some((self.generation, self.child?))
@@ -118,6 +134,7 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
             return;
         };
         self.ready = false;
+        self.relieved = false;
         let (role, pid) = (self.role, child.pid);
         let lived = now.saturating_duration_since(child.started).as_secs_f64();
         let how = describe(status);

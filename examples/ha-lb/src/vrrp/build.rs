@@ -1,7 +1,11 @@
 //! From `vrrp_instance`s to the routers of the state machine and what the host does for each. The order of the
 //! file is the order of the numbers.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    time::Duration,
+};
 
 use vip_netlink::{
     Fixtures, HostOptions, HostRouter, LinuxHost, Reminders,
@@ -56,6 +60,15 @@ impl Interfaces {
     /// Whether that interface was there when it was first looked up.
     pub(super) fn existed(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(Interface::exists)
+    }
+
+    /// Those that instances of a configuration track.
+    pub(super) fn tracked(&self, config: &Config) -> Vec<Interface> {
+        let instances = config.instances.iter();
+        let names = instances.flat_map(|instance| &instance.track_interfaces);
+        let names: BTreeSet<&String> = names.map(|track| &track.name).collect();
+        let tracked = names.into_iter().filter_map(|name| self.0.get(name));
+        tracked.cloned().collect()
     }
 
     /// The interface with that number.

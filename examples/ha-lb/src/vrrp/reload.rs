@@ -145,6 +145,9 @@ pub(super) fn apply(
     }
     driver.host_mut().pace(build::pacing(&config));
     driver.host_mut().debounce(build::delays(&config));
+    // Their links are told once more: to those that track one only now it counts as up until then.
+    let tracked = words.interfaces().tracked(&config);
+    driver.host_mut().watch(tracked);
     driver.host_mut().refit(build::fixtures(&config));
     let groups = words.regroup(&config);
     for (group, members) in groups.known {

@@ -111,7 +111,7 @@ fn keepaliveds_usual_interval() {
     );
 }
 
-/// Who started the daemon is to see that something of it has died (`--dont-respawn`), and what it held is gone.
+/// Who started the daemon is to see that something of it has died (`--dont-respawn`), as with keepalived.
 #[test]
 fn without_respawn_the_daemon_ends_with_its_speaker_as_keepalived_does() {
     let name = "deaths::without_respawn_the_daemon_ends_with_its_speaker_as_keepalived_does";
@@ -138,10 +138,76 @@ fn without_respawn_the_daemon_ends_with_its_speaker_as_keepalived_does() {
             let speaker = fs::read_to_string(node.path("run/vrrp.pid")).unwrap();
             let speaker = Pid::from_raw(speaker.trim().parse().unwrap()).unwrap();
             kill_process(speaker, Signal::KILL).unwrap();
-            codes.push(daemon.wait().unwrap().code());
+            let ended = wait_for("the end of the daemon", patience, || {
+                daemon.try_wait().unwrap()
+            });
+            codes.push(ended.code());
             node.ip(&["address", "flush", "dev", "eth0", "to", "10.9.1.1"]);
         }
         assert_eq!(codes[1], codes[0], "{}", node.log());
         assert!(node.log().contains("the speaker died"), "{}", node.log());
+    });
+}
+
+/// Of the children that a reload makes room for, and of those alone, the daemon does not die.
+#[test]
+fn without_respawn_the_daemon_lives_through_a_reload_while_it_starts() {
+    let name = "deaths::without_respawn_the_daemon_lives_through_a_reload_while_it_starts";
+    enclosed(name, Needs::Users, &["unshare", "ip"], || {
+        let scratch = tempfile::tempdir().unwrap();
+        let lab = Lab::new().unwrap();
+        let node = Node::new(&lab, scratch.path(), "lb", "eth0", &["192.168.10.11/24"]);
+        let text = "vrrp_instance V {\n version 3\n advert_int 0.1\n interface eth0\n virtual_router_id 1\n \
+            virtual_ipaddress {\n 10.9.1.1\n }\n}\n";
+        fs::write(node.path("etc/keepalived/keepalived.conf"), text).unwrap();
+        let patience = Duration::from_secs(15);
+        for attempt in 1.. {
+            assert!(
+                attempt <= 20,
+                "the speaker is always faster\n{}",
+                node.log()
+            );
+            let _ = fs::remove_file(node.path("log"));
+            let mut daemon = node
+                .command(HA_LB)
+                .args(["keepalived", "-n", "-l", "-P", "-R"])
+                .output(node.path("log"))
+                .spawn()
+                .unwrap();
+            let pid = Pid::from_child(&daemon);
+            let children = format!("/proc/{0}/task/{0}/children", daemon.id());
+            let speaker = wait_for("a speaker that starts", patience, || {
+                let children = fs::read_to_string(&children).ok()?;
+                let mut children = children.split_whitespace();
+                let speaks = |pid: &&str| {
+                    let line = fs::read_to_string(format!("/proc/{pid}/cmdline"));
+                    line.is_ok_and(|line| line.contains("\0speaker\0"))
+                };
+                Pid::from_raw(children.find(speaks)?.parse().ok()?)
+            });
+            // It starts for as long as that.
+            kill_process(speaker, Signal::STOP).unwrap();
+            kill_process(pid, Signal::HUP).unwrap();
+            let in_time = wait_for("the reload", patience, || {
+                let log = node.log();
+                let serves = log.contains("listens after");
+                let applied = log.contains("reload: nothing had changed");
+                (serves || applied).then_some(!serves)
+            });
+            if in_time {
+                wait_for("another speaker", patience, || {
+                    assert_eq!(daemon.try_wait().unwrap(), None, "{}", node.log());
+                    node.log().contains("listens after").then_some(())
+                });
+            } else {
+                kill_process(speaker, Signal::CONT).unwrap();
+            }
+            kill_process(pid, Signal::TERM).unwrap();
+            let ended = wait_for("the end", patience, || daemon.try_wait().unwrap());
+            if in_time {
+                assert_eq!(ended.code(), Some(0), "{}", node.log());
+                break;
+            }
+        }
     });
 }

@@ -83,9 +83,12 @@ fn status_tells_why_who_and_what_is_wrong() {
                     );
                     h1.log().contains(&told).then_some(())
                 });
-                let status = h1.status().unwrap();
-                let mut strangers = status["strangers"].as_array().unwrap().iter();
-                let of = strangers.find(|one| one["vrid"] == vrid).unwrap();
+                // What is told may be a little older than the log.
+                let of = wait_for("the unknown routers in the status", PATIENCE, || {
+                    let status = h1.status()?;
+                    let mut strangers = status["strangers"].as_array()?.iter();
+                    strangers.find(|one| one["vrid"] == vrid).cloned()
+                });
                 assert_eq!(
                     (&of["interface"], &of["address"]),
                     (&"eth0".into(), &"10.77.0.13".into())

@@ -169,22 +169,7 @@ fn an_interface_that_carries_something_of_an_instance_is_tracked() {
             "link", "add", "spare", "type", "veth", "peer", "name", "far",
         ]);
         node.ip(&["link", "set", "far", "up"]);
-        let instances = CARRIED.map(|(number, lines)| {
-            format!(
-                "vrrp_instance V{number} {{\n version 3\n advert_int 0.1\n interface eth0\n virtual_router_id \
-                 {number}\n virtual_ipaddress {{\n 10.9.{number}.1\n }}\n {lines}\n}}\n"
-            )
-        });
-        fs::write(
-            node.path("etc/keepalived/keepalived.conf"),
-            instances.concat(),
-        )
-        .unwrap();
-        let held = || {
-            let all = CARRIED.iter().map(|(number, _)| *number);
-            all.filter(|number| node.holds(&format!("10.9.{number}.1")))
-                .collect::<Vec<_>>()
-        };
+        fs::write(node.path("etc/keepalived/keepalived.conf"), carried(&[])).unwrap();
         let all = [1, 2, 3, 4, 5, 6, 7];
         for program in [&["/usr/sbin/keepalived"][..], &[HA_LB, "keepalived"]] {
             node.ip(&["link", "set", "spare", "up"]);
@@ -197,7 +182,7 @@ fn an_interface_that_carries_something_of_an_instance_is_tracked() {
                 .unwrap();
             let holds = |wanted: &[u8]| {
                 let what = format!("{program:?} {wanted:?}\n{}", node.log());
-                wait_for(&what, PATIENCE, || (held() == wanted).then_some(()));
+                wait_for(&what, PATIENCE, || (held(&node) == wanted).then_some(()));
             };
             holds(&all);
             node.ip(&["link", "set", "spare", "down"]);
@@ -207,5 +192,73 @@ fn an_interface_that_carries_something_of_an_instance_is_tracked() {
             kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
             assert_eq!(daemon.wait().unwrap().code(), Some(0), "{program:?}");
         }
+    });
+}
+
+/// The instances of [`CARRIED`], of which those in `bare` have nothing on another interface.
+fn carried(bare: &[u8]) -> String {
+    let instances = CARRIED.map(|(number, lines)| {
+        let lines = if bare.contains(&number) { "" } else { lines };
+        format!(
+            "vrrp_instance V{number} {{\n version 3\n advert_int 0.1\n interface eth0\n virtual_router_id \
+             {number}\n virtual_ipaddress {{\n 10.9.{number}.1\n }}\n {lines}\n}}\n"
+        )
+    });
+    instances.concat()
+}
+
+/// Which of [`CARRIED`] hold their addresses.
+fn held(node: &Node) -> Vec<u8> {
+    let all = CARRIED.iter().map(|(number, _)| *number);
+    all.filter(|number| node.holds(&format!("10.9.{number}.1")))
+        .collect()
+}
+
+/// An interface that nobody tracked before is heeded from the reload on, whether it dies then or was dead before; also
+/// by those that are not the first to track it.
+#[test]
+fn an_interface_is_tracked_from_the_reload_on_that_names_it() {
+    let name = "tracking::an_interface_is_tracked_from_the_reload_on_that_names_it";
+    enclosed(name, Needs::Users, &["unshare", "ip"], || {
+        let scratch = tempfile::tempdir().unwrap();
+        let lab = Lab::new().unwrap();
+        let mut node = Node::new(&lab, scratch.path(), "lb", "eth0", &["192.168.10.11/24"]);
+        node.ip(&[
+            "link", "add", "spare", "type", "veth", "peer", "name", "far",
+        ]);
+        node.ip(&["link", "set", "far", "up"]);
+        node.ip(&["link", "set", "spare", "up"]);
+        let path = scratch.path().join("keepalived.conf");
+        let holds = |node: &Node, what: &str, wanted: &[u8]| {
+            wait_for(&format!("{what}: {wanted:?}"), PATIENCE, || {
+                (held(node) == wanted).then_some(())
+            });
+        };
+        let reload = |node: &Node, text: &str, number: u64| {
+            fs::write(&path, text).unwrap();
+            node.hang_up();
+            wait_for("the reload", PATIENCE, || {
+                let reload = node.ask("/reload")?;
+                (reload["number"] == number && reload["applied"] == true).then_some(())
+            });
+        };
+        let nothing = carried(&[1, 2, 3, 4, 5, 6, 7]);
+        let all = [1, 2, 3, 4, 5, 6, 7];
+        fs::write(&path, &nothing).unwrap();
+        node.start(Some(&path), &[]);
+        holds(&node, "at first", &all);
+        reload(&node, &carried(&[3, 5]), 1);
+        holds(&node, "it lives", &all);
+        node.ip(&["link", "set", "spare", "down"]);
+        holds(&node, "it died after the reload", &[2, 3, 4, 5, 6, 7]);
+        reload(&node, &carried(&[5]), 2);
+        holds(&node, "it was dead, another tracks it", &[2, 4, 5, 6, 7]);
+        reload(&node, &nothing, 3);
+        holds(&node, "nobody tracks it", &all);
+        reload(&node, &carried(&[3, 5]), 4);
+        holds(&node, "it was dead, nobody tracked it", &[2, 3, 4, 5, 6, 7]);
+        node.ip(&["link", "set", "spare", "up"]);
+        holds(&node, "it lives again", &all);
+        assert_eq!(node.terminate(), Some(0));
     });
 }

@@ -131,6 +131,23 @@ impl Worker {
         }
     }
 
+    /// Others track these interfaces now: what is known of each is told once more, for it may have been told before
+    /// anybody asked. A change that has not lasted long enough stays untold.
+    pub(super) fn watch(&mut self, interfaces: Vec<Interface>) {
+        for interface in interfaces {
+            let mut watched = self.interfaces.iter();
+            match watched.find(|seen| seen.interface == interface) {
+                Some(seen) => {
+                    if let Some(event) = seen.told() {
+                        self.report(event);
+                    }
+                }
+                None => self.interfaces.push(Seen::new(interface)),
+            }
+        }
+        self.tell();
+    }
+
     /// Closes the sockets of an interface on which no router is left.
     fn close_unneeded(&mut self, interface: &Interface) {
         if self.needs(interface) == Needs::default() {

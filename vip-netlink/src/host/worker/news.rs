@@ -147,15 +147,12 @@ impl Worker {
             let delay = delays.find(|delay| delay.interface == seen.interface.name());
             let usable = seen.settling.settle(delay, seen.usable, usable, boottime());
             if seen.usable.replace(usable) != Some(usable) {
-                let event = match index {
-                    Some(_) if usable => {
-                        up.push(seen.interface.clone());
-                        HostEvent::LinkUp { interface }
-                    }
-                    Some(_) => HostEvent::LinkDown { interface },
-                    None => HostEvent::LinkGone { interface },
-                };
-                drop(self.reports.send(Report::Event(event)));
+                if usable && index.is_some() {
+                    up.push(seen.interface.clone());
+                }
+                if let Some(event) = seen.told() {
+                    drop(self.reports.send(Report::Event(event)));
+                }
             }
         }
         if !up.is_empty() {

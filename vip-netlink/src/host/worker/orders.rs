@@ -12,6 +12,7 @@ use crate::debounce::LinkDelay;
 use crate::fence::{FenceError, Pulse};
 use crate::host::sockets::Sockets;
 use crate::host::{Fixtures, HostRouter};
+use crate::link::Interface;
 use crate::pace::Pacing;
 use crate::plan::Vip;
 
@@ -57,6 +58,8 @@ pub(in crate::host) enum Work {
         /// It.
         router: Box<HostRouter>,
     },
+    /// Links of these are told of from now on.
+    Watch(Vec<Interface>),
     /// Other times between announcements from now on.
     Pace(Pacing),
     /// How long changes of links must last from now on.

@@ -2,7 +2,7 @@
 //! As with keepalived the loss of such an interface is a fault, unless the line says `no_track`: another host, where
 //! it works, is to take over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     config::{Instance, TrackInterface},
@@ -12,8 +12,12 @@ use crate::config::diagnostic::Diagnostic;
 
 /// Has each instance track what carries its addresses, routes and rules.
 pub(super) fn track(instances: &mut [Instance], context: &mut Context<'_>) {
+    let made = instances.iter().flat_map(|instance| &instance.vmac.devices);
+    let parents: BTreeMap<String, String> = made
+        .map(|device| (device.name.clone(), device.parent.clone()))
+        .collect();
     for instance in instances {
-        for name in carriers(instance) {
+        for name in carriers(instance, &parents) {
             let mut known = instance.track_interfaces.iter_mut();
             match known.find(|track| track.name == name) {
                 Some(track) if track.weight == 0 => {}
@@ -40,7 +44,9 @@ pub(super) fn track(instances: &mut [Instance], context: &mut Context<'_>) {
 }
 
 /// Their names, in the order of the alphabet. The instance's own interface is tracked by itself, or on purpose not.
-fn carriers(instance: &Instance) -> BTreeSet<String> {
+/// A device with a virtual MAC address, whichever instance makes it, is up only while that one is Active: it stands for
+/// its interface in `parents`.
+fn carriers(instance: &Instance, parents: &BTreeMap<String, String>) -> BTreeSet<String> {
     let addresses = instance.addresses.iter();
     let addresses = addresses.chain(&instance.excluded_addresses);
     let addresses = addresses.filter(|one| !one.no_track);
@@ -53,11 +59,7 @@ fn carriers(instance: &Instance) -> BTreeSet<String> {
     });
     let rules = instance.rules.iter().filter(|rule| !rule.untracked);
     let rules = rules.flat_map(|rule| rule.input.iter().chain(&rule.output));
-    let made = &instance.vmac.devices;
-    let below = |name: &String| {
-        let device = made.iter().find(|device| device.name == *name);
-        device.map_or(name, |device| &device.parent).clone()
-    };
+    let below = |name: &String| parents.get(name).unwrap_or(name).clone();
     let all = addresses.chain(routes).chain(rules).map(below);
     all.filter(|name| *name != instance.interface).collect()
 }

@@ -193,9 +193,11 @@ impl Daemon {
                 }
             }
             Report::Gone(exit) => {
-                let ends = self.launched.ends_with_a_child();
+                let ends = self.launched.ends_with_a_child() && !slot.is_relieved();
                 slot.gone(exit, now, self.phase.is_running() && !ends);
-                self.dies_with(Role::Speaker);
+                if ends {
+                    self.dies_with(Role::Speaker);
+                }
                 self.vigil = None;
                 self.speaker_silenced(exit);
                 self.reported(Role::Speaker);
@@ -206,9 +208,10 @@ impl Daemon {
         }
     }
 
-    /// keepalived(8), `--dont-respawn`: who started this one is to start all anew.
+    /// keepalived(8), `--dont-respawn`: who started this one is to start all anew. Not for a child that made room for
+    /// another one.
     fn dies_with(&mut self, role: Role) {
-        if self.phase.is_running() && self.launched.ends_with_a_child() {
+        if self.phase.is_running() {
             tracing::error!("the {role} died: exiting, as --dont-respawn has it");
             self.stop(Signal::TERM);
         }
@@ -337,9 +340,11 @@ impl Daemon {
                 }
             }
             Report::Gone(exit) => {
-                let ends = self.launched.ends_with_a_child();
+                let ends = self.launched.ends_with_a_child() && !slot.is_relieved();
                 slot.gone(exit, now, self.phase.is_running() && !ends);
-                self.dies_with(Role::Balancer);
+                if ends {
+                    self.dies_with(Role::Balancer);
+                }
                 self.heartbeat = None;
                 self.reported(Role::Balancer);
                 self.reload_lost(Role::Balancer, exit, now);

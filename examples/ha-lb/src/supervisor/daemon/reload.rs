@@ -324,6 +324,12 @@ impl Daemon {
 
     /// Everything stays as it is.
     fn abandon(&mut self, why: &str, now: Instant) {
+        self.give_up_reload(why);
+        self.next_reload(now);
+    }
+
+    /// The same, and none follows.
+    pub(super) fn give_up_reload(&mut self, why: &str) {
         let Some(reload) = self.reload.take() else {
             return;
         };
@@ -335,7 +341,6 @@ impl Daemon {
         }
         self.remove_new_paths(&reload.loaded);
         self.reload_refused(reload.number, why, &reload.plan);
-        self.next_reload(now);
     }
 
     fn reload_refused(&mut self, number: u64, why: &str, plan: &Plan) {

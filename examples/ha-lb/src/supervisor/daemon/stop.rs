@@ -81,6 +81,7 @@ impl Daemon {
     }
 
     fn begin_stop(&mut self) {
+        self.give_up_reload("the daemon ends");
         self.launched.stops();
         // It hears nothing any more.
         self.vigil = None;

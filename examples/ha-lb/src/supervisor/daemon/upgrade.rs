@@ -263,26 +263,28 @@ impl Daemon {
     fn settle(&mut self, now: Instant) {
         let grace = self.hard_stop_after.unwrap_or(FOREVER);
         (self.heartbeat, self.vigil) = (None, None);
-        let (mut speaker, mut balancer) = (None, None);
-        if let Some(slot) = &self.speaker {
-            speaker = slot.child().filter(|_| slot.ready());
-            match (speaker, slot.child()) {
-                (Some(child), _) => child.tell_last(ToSpeaker::HandOver),
-                (None, Some(child)) => child.kill(),
-                (None, None) => {}
+        let (mut speaker, mut balancer) = (false, false);
+        if let Some(slot) = &mut self.speaker {
+            match slot.child().filter(|_| slot.ready()) {
+                Some(child) => {
+                    child.tell_last(ToSpeaker::HandOver);
+                    speaker = true;
+                }
+                None => slot.relieve(),
             }
         }
-        if let Some(slot) = &self.balancer {
-            balancer = slot.child().filter(|_| slot.ready());
-            match (balancer, slot.child()) {
-                (Some(child), _) => child.tell_last(ToBalancer::HandOver { grace }),
-                (None, Some(child)) => child.kill(),
-                (None, None) => {}
+        if let Some(slot) = &mut self.balancer {
+            match slot.child().filter(|_| slot.ready()) {
+                Some(child) => {
+                    child.tell_last(ToBalancer::HandOver { grace });
+                    balancer = true;
+                }
+                None => slot.relieve(),
             }
         }
         let stage = Stage::Settling {
-            speaker: speaker.is_some(),
-            balancer: balancer.is_some(),
+            speaker,
+            balancer,
             look: now + LOOK,
             until: now + PATIENCE,
         };
@@ -309,20 +311,16 @@ impl Daemon {
     }
 
     /// What does not acknowledge is succeeded like what has died: it must not wake up beside its successor.
-    fn give_up(&self, (speaker, balancer): (bool, bool)) {
+    fn give_up(&mut self, (speaker, balancer): (bool, bool)) {
         match speaker || balancer {
             true => tracing::error!("upgrade: a process does not acknowledge: going on without it"),
             false => tracing::error!("upgrade: a notify script runs on: those behind it are lost"),
         }
-        if let Some(child) = self.speaker.as_ref().and_then(Slot::child)
-            && speaker
-        {
-            child.kill();
+        if let Some(slot) = self.speaker.as_mut().filter(|_| speaker) {
+            slot.relieve();
         }
-        if let Some(child) = self.balancer.as_ref().and_then(Slot::child)
-            && balancer
-        {
-            child.kill();
+        if let Some(slot) = self.balancer.as_mut().filter(|_| balancer) {
+            slot.relieve();
         }
     }
 

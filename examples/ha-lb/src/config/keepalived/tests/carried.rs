@@ -32,6 +32,18 @@ fn the_loss_of_an_interface_that_carries_something_of_the_instance_is_a_fault() 
     assert_eq!(tracked(&instance), []);
 }
 
+/// Such a device is down while its instance is Backup: both would wait for each other.
+#[test]
+fn the_device_of_another_instance_stands_for_its_interface() {
+    let text = "vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\nuse_vmac\n\
+        virtual_ipaddress {\n10.0.0.1\n}\nvirtual_routes {\n10.9.0.0/16 dev vrrp.2\n}\n}\n\
+        vrrp_instance B {\ninterface eth1\nvirtual_router_id 2\nuse_vmac\n\
+        virtual_ipaddress {\n10.0.1.1\n}\nvirtual_ipaddress_excluded {\n10.0.0.2 dev vrrp.1\n}\n}\n";
+    let instances = load_text(text).0.unwrap().instances;
+    let names: Vec<_> = instances.iter().map(tracked).collect();
+    assert_eq!(names, [[("eth1", 0)], [("eth0", 0)]]);
+}
+
 #[test]
 fn a_weight_for_such_an_interface_has_no_effect_and_that_is_said() {
     let lines = |more: &str| {

@@ -96,10 +96,8 @@ impl Daemon {
                 self.traffic = Default::default();
             }
             Fate::Anew => {
-                if let Some(child) = self.balancer.as_ref().and_then(Slot::child) {
-                    child.kill();
-                }
                 if let Some(slot) = &mut self.balancer {
+                    slot.relieve();
                     slot.hurry(now);
                 }
             }
@@ -135,10 +133,8 @@ impl Daemon {
                 self.instances.clear();
             }
             Fate::Anew => {
-                if let Some(child) = self.speaker.as_ref().and_then(Slot::child) {
-                    child.kill();
-                }
                 if let Some(slot) = &mut self.speaker {
+                    slot.relieve();
                     slot.hurry(now);
                 }
             }
