@@ -296,7 +296,7 @@ fn a_file_of_a_time_that_no_calendar_has_is_read() {
     let (_folder, path, _) = planned();
     fs::write(&path, "18:00:00Z").unwrap();
     let file = fs::File::options().write(true).open(&path).unwrap();
-    let ages = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(9_000_000_000_000);
+    let ages = SystemTime::UNIX_EPOCH + Duration::from_secs(9_000_000_000_000);
     if file.set_modified(ages).is_ok() {
         assert_eq!(read(&path).unwrap().0, "18:00:00Z");
     }
