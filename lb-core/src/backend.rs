@@ -238,7 +238,7 @@ impl Backend {
         kept: Kept,
         now: Instant,
     ) -> Self {
-        let by_cookie = CookieNames::new(&config, &servers);
+        let by_cookie = CookieNames::new(&config, &servers, kept.kin.moves());
         let scheduler = scheduler(proxy, &config, &servers);
         Self {
             name: Arc::clone(&proxy.name),

@@ -11,6 +11,8 @@ mod response;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 pub use cacheable::is_cacheable_with_cookie;
 pub use dates::{Dates, Stale};
 pub use request::Given;
@@ -30,9 +32,15 @@ pub struct CookiePolicy {
 impl CookiePolicy {
     /// For a `cookie` line.
     pub fn new(config: &CookieConfig) -> Self {
-        Self {
-            config: config.clone(),
-        }
+        let whole = |time: Option<Duration>| {
+            let seconds = time?.as_nanos().div_ceil(1_000_000_000);
+            let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+            (seconds > 0).then_some(Duration::from_secs(seconds))
+        };
+        let mut config = config.clone();
+        config.max_idle = whole(config.max_idle);
+        config.max_life = whole(config.max_life);
+        Self { config }
     }
 
     /// Name of the cookie.

@@ -32,6 +32,7 @@ pub use case::{CaseError, HeaderCase};
 pub use chunked::{ChunkedDecoder, Piece};
 pub use connection::{
     ConnectionOption, client_framing, client_stays, framing_of_status, says_close, server_stays,
+    take_close_out,
 };
 pub use error::Error;
 pub use pages::{page, reason_phrase, write_error_page, write_raw_error_page, write_redirect};

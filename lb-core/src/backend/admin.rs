@@ -236,12 +236,14 @@ impl Backend {
         if !begins || admin.is_maintenance() {
             server.set_address(address);
             server.set_admin(admin);
+            self.kin.note_move();
             return None;
         }
         let cause = Cause::Resolved(server.config().fqdn.clone().unwrap_or_default());
         Some(self.change(now, server, cause, || {
             server.set_address(address);
             server.set_admin(admin);
+            self.kin.note_move();
             server.set_operation(Self::operation_on_return(server), now);
         }))
     }

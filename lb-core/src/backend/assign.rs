@@ -87,7 +87,7 @@ impl Backend {
         }
         let mut persistence = Persistence::None;
         if let Some(cookie) = key.cookie {
-            let named = self.by_cookie.find(cookie, &self.servers);
+            let named = self.by_cookie.find(cookie, &self.servers, self.kin.moves());
             match named.map(usable) {
                 Some(Some(server)) => {
                     let found = match server.accepts_persistent() {

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     time::Instant,
 };
@@ -18,9 +18,21 @@ pub(super) struct Kin {
     /// More than one may live.
     large: AtomicBool,
     members: Mutex<Vec<Weak<Backend>>>,
+    /// How often a server of theirs got another address, or lost it.
+    moves: AtomicU64,
 }
 
 impl Kin {
+    /// How often a server of theirs got another address, or lost it.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(SeqCst)
+    }
+
+    /// A server's address has changed.
+    pub(super) fn note_move(&self) {
+        self.moves.fetch_add(1, SeqCst);
+    }
+
     /// A backend begins to serve.
     pub(super) fn join(&self, backend: &Arc<Backend>) {
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);

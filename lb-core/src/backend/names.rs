@@ -5,6 +5,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     net::{IpAddr, SocketAddr},
+    sync::{PoisonError, RwLock},
 };
 
 use xxhash_rust::xxh64::xxh64;
@@ -14,25 +15,28 @@ use crate::{config::BackendConfig, id::ServerIndex, server::Server};
 /// Which server a cookie names.
 #[derive(Debug)]
 pub(super) struct CookieNames {
-    /// Those of the lines, and those of the addresses that servers have at the beginning.
-    known: HashMap<Vec<u8>, ServerIndex>,
     /// What makes values of addresses.
     key: Option<Box<str>>,
+    known: RwLock<Known>,
+}
+
+/// The servers, by the values that stand for them.
+#[derive(Debug, Default)]
+struct Known {
+    by_value: HashMap<Vec<u8>, ServerIndex>,
+    /// The number of moves of servers that this takes into account.
+    moves: u64,
 }
 
 impl CookieNames {
-    pub(super) fn new(config: &BackendConfig, servers: &[Server]) -> Self {
+    /// `moves` counts the changes of servers' addresses up to now.
+    pub(super) fn new(config: &BackendConfig, servers: &[Server], moves: u64) -> Self {
         let dynamic = config.cookie.as_ref().is_some_and(|cookie| cookie.dynamic);
         let mut names = Self {
-            known: HashMap::new(),
             key: config.dynamic_cookie_key.clone().filter(|_| dynamic),
+            known: RwLock::default(),
         };
-        for server in servers.iter().rev() {
-            if let Some(value) = names.of(server) {
-                let value = value.as_bytes().to_vec();
-                names.known.insert(value, server.index());
-            }
-        }
+        names.known = RwLock::new(names.known_of(servers, moves));
         names
     }
 
@@ -45,24 +49,30 @@ impl CookieNames {
         Some(Cow::Owned(made_of(key, server.address()?)))
     }
 
-    /// The server that `value` stands for.
-    pub(super) fn find(&self, value: &[u8], servers: &[Server]) -> Option<ServerIndex> {
-        let is_it = |server: &&Server| {
-            let own = self.of(server);
-            own.is_some_and(|own| own.as_bytes() == value)
-        };
-        let known = self.known.get(value).copied();
-        if self.key.is_none() {
-            return known;
-        }
-        if let Some(index) = known
-            && servers.get(index.index()).is_some_and(|s| is_it(&s))
+    /// The server that `value` stands for. Only the first question after a move looks at them all.
+    pub(super) fn find(&self, value: &[u8], servers: &[Server], moves: u64) -> Option<ServerIndex> {
         {
-            return Some(index);
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            if self.key.is_none() || known.moves == moves {
+                return known.by_value.get(value).copied();
+            }
         }
-        // The few that are elsewhere than at the beginning.
-        let mut elsewhere = servers.iter().filter(|s| s.moved_to().is_some());
-        elsewhere.find(is_it).map(Server::index)
+        let fresh = self.known_of(servers, moves);
+        let found = fresh.by_value.get(value).copied();
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        found
+    }
+
+    /// Of two with the same value the first counts.
+    fn known_of(&self, servers: &[Server], moves: u64) -> Known {
+        let valued = servers.iter().rev().filter_map(|server| {
+            let value = self.of(server)?;
+            Some((value.as_bytes().to_vec(), server.index()))
+        });
+        Known {
+            by_value: valued.collect(),
+            moves,
+        }
     }
 }
 

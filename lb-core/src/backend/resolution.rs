@@ -54,6 +54,7 @@ impl Backend {
         admin.set(AdminState::RESOLUTION_MAINT, true);
         let change = self.change(now, server, Cause::Unresolved(reason), || {
             server.set_admin(admin);
+            self.kin.note_move();
             server.set_operation(Operation::Stopped, now);
         });
         (!before.is_maintenance()).then_some(change)

@@ -139,9 +139,10 @@ pub struct CookieConfig {
     pub domains: Vec<String>,
     /// `attr` values.
     pub attributes: Vec<String>,
-    /// `maxidle`: clients that were away for so long are balanced anew.
+    /// `maxidle`: clients that were away for so long are balanced anew. Counted in seconds, begun ones are whole; zero
+    /// is no limit.
     pub max_idle: Option<Duration>,
-    /// `maxlife`: clients are balanced anew after so long.
+    /// `maxlife`: clients are balanced anew after so long. Counted as `max_idle`.
     pub max_life: Option<Duration>,
     /// `dynamic`: values are made of the servers' addresses.
     pub dynamic: bool,

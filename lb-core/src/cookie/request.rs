@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CookiePolicy, Dates, PREFIX_END, Pair, Stale, dates::DATE_BEGIN, pairs};
+use super::{CookiePolicy, Dates, PREFIX_END, Stale, dates::DATE_BEGIN, pairs};
 use crate::head::{HeadMut, HeadRef};
 
 /// The persistence cookie of a request.
@@ -81,26 +81,25 @@ impl CookiePolicy {
             cleaned.extend_from_slice(list.get(value_at + end + 1..)?);
             return Some(cleaned);
         }
-        let mut cleaned = without(list, &found)?;
-        loop {
-            let again = pairs(&cleaned).find(|pair| pair.name == name);
-            let Some(less) = again.and_then(|pair| without(&cleaned, &pair)) else {
-                return Some(cleaned);
-            };
-            cleaned = less;
+        let mut cleaned = Vec::new();
+        let mut rest = 0;
+        for pair in pairs(list).filter(|pair| pair.name == name) {
+            let before = list.get(rest..pair.start)?.trim_ascii();
+            append(&mut cleaned, before.strip_suffix(b";").unwrap_or(before));
+            rest = pair.end + 1;
         }
+        append(
+            &mut cleaned,
+            list.get(rest..).unwrap_or_default().trim_ascii(),
+        );
+        Some(cleaned)
     }
 }
 
-/// The list without one pair.
-fn without(list: &[u8], pair: &Pair<'_>) -> Option<Vec<u8>> {
-    let before = list.get(..pair.start)?.trim_ascii_end();
-    let after = list.get(pair.end + 1..).unwrap_or_default().trim_ascii();
-    let before = before.strip_suffix(b";").unwrap_or(before);
-    let mut cleaned = before.to_vec();
-    if !before.is_empty() && !after.is_empty() {
-        cleaned.extend_from_slice(b"; ");
+/// Appends pairs to a list.
+fn append(list: &mut Vec<u8>, pairs: &[u8]) {
+    if !list.is_empty() && !pairs.is_empty() {
+        list.extend_from_slice(b"; ");
     }
-    cleaned.extend_from_slice(after);
-    Some(cleaned)
+    list.extend_from_slice(pairs);
 }

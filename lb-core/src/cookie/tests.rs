@@ -85,6 +85,23 @@ fn the_cookie_is_found_and_taken_out_with_indirect() {
     }
 }
 
+/// As long a list as could come in many crumbs, and longer: seconds of a worker if each copy cost a look at all of it.
+#[test]
+fn copies_of_the_cookie_are_taken_out_in_one_go() {
+    let policy = policy(&["insert", "indirect"]);
+    let sent = "a;".repeat(100_000) + &"SRV;".repeat(50_000) + "b=c";
+    let mut head = head(&[("cookie", &sent)]);
+    let begun = crate::test_clock::now();
+    policy.clean_request(&mut HeadMut::new(&mut head, b""));
+    let took = begun.elapsed();
+    assert_eq!(
+        lines(&head),
+        [format!("cookie: {}; b=c", ["a"; 100_000].join(";"))]
+    );
+    println!("150000 pairs: {took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
 #[test]
 fn prefix_mode_shares_the_applications_cookie() {
     let policy = policy(&["prefix"]);
@@ -314,4 +331,28 @@ fn cookies_with_dates_are_followed_for_their_time_and_renewed() {
         assert_eq!(lines(&response), Vec::from_iter(expected), "{sent}");
         assert_eq!(fate, expected_fate, "{sent}");
     }
+}
+
+#[test]
+fn limits_are_whole_seconds_and_zero_is_none() {
+    const NOW: u64 = 1_795_303_292;
+    let stale = |limit: Duration, ago: u64| {
+        let policy = CookiePolicy::new(&CookieConfig {
+            name: "SRV".into(),
+            insert: true,
+            max_idle: Some(limit),
+            max_life: Some(limit),
+            ..CookieConfig::default()
+        });
+        let mut cookie = "SRV=s1".to_owned();
+        super::dates::encode(NOW - ago, &mut cookie);
+        super::dates::encode(NOW - ago, &mut cookie);
+        let request = head(&[("cookie", &cookie)]);
+        let given = policy.find(HeadRef::new(&request, b""), Duration::from_secs(NOW));
+        given.unwrap().stale.is_some()
+    };
+    assert!(!stale(Duration::ZERO, 1_000_000));
+    // Dates are in steps of four seconds.
+    assert!(!stale(Duration::from_millis(3001), 4));
+    assert!(stale(Duration::from_millis(3000), 4));
 }

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     compression::{self, Compression},
-    config::Protocol,
+    config::{HttpMode, Protocol},
     cookie,
     head::Head,
     http1::{Body, Leniency, Limits, Method, RequestDecoder, ResponseDecoder},
@@ -81,6 +81,8 @@ pub(super) struct Exchange {
     squeeze: Option<(compression::Algorithm, Arc<Compression>)>,
     /// What the server was asked, which decides whether its response has a body.
     asked: Method,
+    /// What the server was told of its connection.
+    server_mode: HttpMode,
     /// What becomes of its persistence cookie.
     persist: Persist,
     /// The dates of that.
@@ -108,6 +110,7 @@ impl Exchange {
             method_len: 0,
             squeeze: None,
             asked: Method::Get,
+            server_mode: HttpMode::KeepAlive,
             persist: Persist::Usual,
             cookie_dates: cookie::Dates::default(),
             forwarding: false,

@@ -3,7 +3,7 @@
 use super::{Framing, RequestSummary, ResponseSummary, text};
 use crate::{
     config::HttpMode,
-    head::{HeadRef, Version},
+    head::{HeadMut, HeadRef, Version},
 };
 
 /// The `connection` field that is written.
@@ -81,6 +81,29 @@ pub fn says_close(head: HeadRef<'_>) -> bool {
     head.values(b"connection")
         .flat_map(text::members)
         .any(|option| option.eq_ignore_ascii_case(b"close"))
+}
+
+/// Takes `close` out of a head that goes on over another connection than it came by. What else is said there stays.
+pub fn take_close_out(head: &mut HeadMut<'_>) {
+    let is_connection = |name: &[u8]| name.eq_ignore_ascii_case(b"connection");
+    let is_close = |option: &[u8]| option.eq_ignore_ascii_case(b"close");
+    head.remove_if(|name, value| is_connection(name) && text::members(value).all(is_close));
+    if !says_close(head.as_ref()) {
+        return;
+    }
+    let fields = head.as_ref().fields().enumerate();
+    let rests: Vec<(usize, Vec<u8>)> = fields
+        .filter(|(_, (name, _))| is_connection(name))
+        .map(|(index, (_, options))| {
+            let others: Vec<&[u8]> = text::members(options)
+                .filter(|option| !is_close(option))
+                .collect();
+            (index, others.join(&b", "[..]))
+        })
+        .collect();
+    for (index, rest) in &rests {
+        head.set_value_at(*index, rest);
+    }
 }
 
 /// Whether the client's connection stays open after the response. `mode` is that of the frontend, `framing`

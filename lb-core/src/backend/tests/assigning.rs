@@ -1,9 +1,16 @@
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{CLIENT, assert_idle, backend, down, each, index, leased, s, take, up};
 use crate::{
-    backend::{AdminAction, AfterFailure, AssignKey, Assignment, Outcome, Persistence, Refusal},
+    backend::{
+        AdminAction, AfterFailure, AssignKey, Assignment, Backend, Outcome, Persistence, Refusal,
+    },
     balance::Algorithm,
+    config::{BackendConfig, CookieConfig, Mode, ProxyConfig},
 };
 
 #[test]
@@ -107,10 +114,107 @@ fn a_cookie_chooses_while_its_server_lives() {
     );
 }
 
+/// `cookie ... dynamic`.
+fn dynamic(config: &mut BackendConfig) {
+    config.dynamic_cookie_key = Some("key".into());
+    config.cookie = Some(CookieConfig {
+        name: "SRV".to_owned(),
+        insert: true,
+        dynamic: true,
+        ..CookieConfig::default()
+    });
+}
+
+/// Who gets a request with this cookie, and what is said of that.
+fn named(backend: &Arc<Backend>, now: Instant, cookie: &str) -> (usize, char) {
+    let key = AssignKey {
+        cookie: Some(cookie.as_bytes()),
+        ..AssignKey::new(CLIENT)
+    };
+    let lease = leased(backend.assign(now, &key));
+    (index(&lease), lease.persistence().letter())
+}
+
+#[test]
+fn a_dynamic_cookie_names_whoever_is_at_its_address() {
+    let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let (old, now) = backend(2, |c| {
+        dynamic(c);
+        for (server, port) in c.servers.iter_mut().zip(1..) {
+            server.address = Some(at(port));
+        }
+    });
+    let value = |backend: &Backend, index: usize| {
+        let server = &backend.servers()[index];
+        backend.cookie_of(server).unwrap().into_owned()
+    };
+    let home = [value(&old, 0), value(&old, 1)];
+    old.set_address(now, s(0), at(9));
+    let away = value(&old, 0);
+    assert_eq!(named(&old, now, &away), (0, 'V'));
+    assert_eq!(named(&old, now, &home[0]).1, 'I');
+    assert_eq!(named(&old, now, &home[1]), (1, 'V'));
+
+    // A reload while it is away, and back: for those who still serve by the old file, too.
+    let mut proxy = ProxyConfig::new("be", 2, Mode::Http);
+    let mut config = old.config().clone();
+    config.fullconn = Some(1000);
+    proxy.backend = Some(config);
+    let new = old.renewed(&proxy, now);
+    new.take_over(&old, &proxy, now);
+    assert_eq!(named(&new, now, &away), (0, 'V'));
+    new.set_address(now, s(0), at(1));
+    for backend in [&old, &new] {
+        assert_eq!(named(backend, now, &home[0]), (0, 'V'));
+        assert_eq!(named(backend, now, &away).1, 'I');
+    }
+
+    // One goes where another was.
+    new.set_address(now, s(1), at(9));
+    new.set_address(now, s(0), at(2));
+    for backend in [&old, &new] {
+        assert_eq!(named(backend, now, &home[1]), (0, 'V'));
+        assert_eq!(named(backend, now, &away), (1, 'V'));
+        assert_eq!(named(backend, now, &home[0]).1, 'I');
+    }
+}
+
+/// All of a `server-template`: none of them is where its line says.
+#[test]
+fn a_dynamic_cookie_costs_the_same_whoever_and_wherever_servers_are() {
+    const SERVERS: u32 = 1000;
+    let (backend, now) = backend(SERVERS, |c| {
+        dynamic(c);
+        each(c, |server| {
+            server.address = None;
+            server.fqdn = Some("web.example".to_owned());
+        });
+    });
+    for (index, address) in (0..).zip(0x0a00_0001..0x0a00_0001 + SERVERS) {
+        backend.set_address(
+            now,
+            s(index),
+            (std::net::Ipv4Addr::from(address), 80).into(),
+        );
+    }
+    let servers = backend.servers().iter();
+    let values: Vec<_> = servers.filter_map(|s| backend.cookie_of(s)).collect();
+    let begun = crate::test_clock::now();
+    for _ in 0..10 {
+        for (index, value) in values.iter().enumerate() {
+            assert_eq!(named(&backend, now, value), (index, 'V'));
+            assert_eq!(named(&backend, now, "forged").1, 'I');
+        }
+    }
+    let took = begun.elapsed();
+    println!("{} requests: {took:?}", 20 * SERVERS);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
 #[test]
 fn a_failed_server_is_avoided_if_there_is_another() {
     let (two, now) = backend(2, |_| ());
-    let avoid = |backend: &std::sync::Arc<crate::backend::Backend>| {
+    let avoid = |backend: &Arc<Backend>| {
         let key = AssignKey {
             exclude: Some(s(0)),
             ..AssignKey::new(CLIENT)

@@ -229,25 +229,24 @@ fn name_server(
     let mut head = HeadMut::new(&mut x.request, received);
     head.set(header.as_bytes(), server.config().name.as_bytes());
     let head = HeadRef::new(&x.request, received);
-    let option = option_to_server(connection, head, summary, proxy);
+    let option = ConnectionOption::to_server(summary, x.server_mode);
     x.up.replace_head(|out| {
         write_request_head(head, summary.framing, option, out);
         connection.adjust_case(proxy.adjust_case.1, out);
     });
 }
 
-/// Rules may end a connection that the client would have kept.
-fn option_to_server(
+/// What becomes of the server's connection: rules may end one that the client would have kept.
+fn mode_to_server(
     connection: &Connection,
     head: HeadRef<'_>,
     summary: &RequestSummary,
     proxy: &ProxyConfig,
-) -> ConnectionOption {
-    let mode = match summary.persistent && says_close(head) {
+) -> HttpMode {
+    match summary.persistent && says_close(head) {
         true => HttpMode::ServerClose,
         false => server_mode(connection.frontend().http_mode, proxy.http_mode),
-    };
-    ConnectionOption::to_server(summary, mode)
+    }
 }
 
 /// Writes the head for the server and makes the body ready.
@@ -259,7 +258,8 @@ fn write_request(
 ) {
     let received = connection.client.input.kept();
     let head = HeadRef::new(&x.request, received);
-    let option = option_to_server(connection, head, summary, proxy);
+    x.server_mode = mode_to_server(connection, head, summary, proxy);
+    let option = ConnectionOption::to_server(summary, x.server_mode);
     let becomes_http11 =
         x.request.version != Version::Http10 || summary.framing == Framing::Chunked;
     if summary.hostless && becomes_http11 {
@@ -311,7 +311,7 @@ pub(super) fn choose_compression(
 }
 
 /// The server side's mode: `http-server-close` and `httpclose` hold if one of the two has them.
-pub(super) fn server_mode(frontend: HttpMode, backend: HttpMode) -> HttpMode {
+fn server_mode(frontend: HttpMode, backend: HttpMode) -> HttpMode {
     match (frontend, backend) {
         (stricter, HttpMode::KeepAlive) => stricter,
         (_, own) => own,

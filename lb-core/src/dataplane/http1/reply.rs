@@ -10,7 +10,7 @@ use super::{
     answer::Answer,
     detour::detour,
     exchange::log_early,
-    forward::{letter, server_mode},
+    forward::letter,
     inspect::{Inspected, inspect},
     verdict::{Ruled, apply_rules},
     wait::{Patience, Step},
@@ -29,7 +29,7 @@ use crate::{
     head::{HeadMut, HeadRef},
     http1::{
         Body, ChunkedDecoder, ConnectionOption, Framing, Method, RequestSummary, ResponseSummary,
-        client_framing, client_stays, framing_of_status, says_close, server_stays,
+        client_framing, client_stays, framing_of_status, says_close, server_stays, take_close_out,
         write_response_head,
     },
     rules::Persist,
@@ -54,6 +54,7 @@ pub(super) async fn pass_back(
 ) -> Next {
     // As received: rules and cookies come later.
     let head_size = HeadRef::new(&x.response, dialed.server.input.bytes()).weight();
+    forget_server_close(x, &dialed, &response);
     note_status(connection, &dialed, response.status);
     let inspected = inspect(connection, x, proxy, &dialed);
     let ruled = match inspected {
@@ -83,7 +84,7 @@ pub(super) async fn pass_back(
     let never_began = summary.expect_continue && x.up.bytes() == 0;
     let drains = response.persistent && !never_began;
     let stays = client_stays(summary, framing, connection.frontend().http_mode)
-        && !is_told_to_end(x, &dialed, &response)
+        && !is_told_to_end(x, &dialed)
         && connection.member.order() < Order::Finish
         && !x.upload_broken
         && (x.up.is_done() || drains && !connection.client.ended);
@@ -129,11 +130,7 @@ pub(super) async fn pass_back(
     let keeps = whole
         && sent_all
         && inspected == Inspected::Passes
-        && server_stays(
-            summary,
-            &response,
-            server_mode(connection.frontend().http_mode, proxy.http_mode),
-        );
+        && server_stays(summary, &response, x.server_mode);
     if keeps {
         connection.keep(dialed, clock::recent());
     } else {
@@ -158,9 +155,17 @@ pub(super) async fn pass_back(
     }
 }
 
-/// Rules may end a connection that the server would have kept.
-fn is_told_to_end(x: &Exchange, dialed: &Dialed, response: &ResponseSummary) -> bool {
-    response.persistent && says_close(HeadRef::new(&x.response, dialed.server.input.bytes()))
+/// What the server said of its connection was for us: what rules find and write is between us and the client.
+fn forget_server_close(x: &mut Exchange, dialed: &Dialed, response: &ResponseSummary) {
+    if !response.persistent {
+        let received = dialed.server.input.bytes();
+        take_close_out(&mut HeadMut::new(&mut x.response, received));
+    }
+}
+
+/// Rules may end the client's connection.
+fn is_told_to_end(x: &Exchange, dialed: &Dialed) -> bool {
+    says_close(HeadRef::new(&x.response, dialed.server.input.bytes()))
 }
 
 /// Bytes both ways, as the log counts them.

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 
 use lb_core::config::Mode;
 
-use crate::common::{Origin, Plane, ask, listen, ok, read_message, rules};
+use crate::common::{Origin, Plane, ask, listen, ok, read_all, read_message, rules};
 
 #[test]
 fn early_hints_come_before_the_response_to_those_who_know_interim_ones() {
@@ -148,4 +148,100 @@ fn a_status_that_rules_change_has_the_content_that_belongs_to_it() {
     }
     assert_eq!(client.read(&mut [0; 9]).unwrap(), 0, "the rule ended it");
     plane.stop();
+}
+
+/// Though this server leaves it open: another closes it when it likes, and the next request with it.
+#[test]
+fn no_request_follows_on_a_connection_that_a_rule_said_is_over() {
+    let origin = Origin::echo();
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.rules = rules(|b| {
+        let last = [
+            "set-header",
+            "connection",
+            "close",
+            "if",
+            "{",
+            "path",
+            "/last",
+            "}",
+        ];
+        b.http_request(&last).unwrap();
+    });
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    for (path, connections) in [("/", 1), ("/last", 1), ("/last", 2), ("/", 3), ("/", 3)] {
+        let answer = ask(
+            &mut client,
+            &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"),
+        );
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(!head.contains("connection"), "{answer}");
+        assert_eq!(
+            body.contains("connection: close\r\n"),
+            path == "/last",
+            "{answer}"
+        );
+        assert_eq!(origin.connections(), connections, "{path}");
+    }
+    drop(client);
+    plane.stop();
+}
+
+/// What a server says of its own connection is not for the client; what a rule says is, whatever the server said.
+#[test]
+fn rules_end_the_clients_connection_and_servers_do_not() {
+    for server in [
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.0 200 OK\r\n",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n",
+        "HTTP/1.1 200 OK\r\nX-Hop: 1\r\nConnection: x-hop, Close\r\n",
+    ] {
+        let whole = format!("{server}Content-Length: 2\r\n\r\nok");
+        let origin = Origin::http(move |_| whole.clone().into_bytes());
+        let mut proxy = listen("web", Mode::Http, &[origin.address]);
+        proxy.rules = rules(|b| {
+            let seen = [
+                "set-header",
+                "x-seen",
+                "yes",
+                "if",
+                "{",
+                "res.hdr(connection)",
+                "-i",
+                "close",
+                "}",
+            ];
+            b.http_response(&seen).unwrap();
+            let last = [
+                "set-header",
+                "connection",
+                "close",
+                "if",
+                "{",
+                "capture.req.uri",
+                "/last",
+                "}",
+            ];
+            b.http_response(&last).unwrap();
+        });
+        let plane = Plane::start(vec![proxy]);
+        let mut client = plane.connect();
+        for _ in 0..2 {
+            let answer = ask(&mut client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_eq!(
+                answer, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+                "{server}"
+            );
+        }
+        client
+            .write_all(b"GET /last HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        let answer = read_all(&client);
+        assert!(
+            answer.ends_with("\r\nconnection: close\r\n\r\nok"),
+            "{server}{answer}"
+        );
+        plane.stop();
+    }
 }
