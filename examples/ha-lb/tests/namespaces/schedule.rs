@@ -6,6 +6,7 @@ use std::{
 };
 
 use ha_lb::lab::Lab;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     node::Node,
@@ -119,5 +120,51 @@ fn what_is_saved_before_a_reload_is_how_it_was_at_that_moment() {
         for node in [&mut master, &mut backup] {
             assert_eq!(node.terminate(), Some(0), "{}", node.log());
         }
+    });
+}
+
+/// What asks how everything is before a change over may still be asking when the daemon is told to end: the speaker
+/// that resigns is not taken for one that the reload has ended.
+#[test]
+fn a_daemon_that_ends_gives_up_the_reload_that_is_under_way() {
+    let name = "schedule::a_daemon_that_ends_gives_up_the_reload_that_is_under_way";
+    enclosed(name, Needs::Namespaces, &["unshare", "ip"], || {
+        let scratch = tempfile::tempdir().unwrap();
+        let lab = Lab::new().unwrap();
+        let mut node = Node::new(&lab, scratch.path(), "lb", "eth0", &["192.168.10.11/24"]);
+        let path = scratch.path().join("keepalived.conf");
+        let [mark, saved] = ["mark", "saved"].map(|name| scratch.path().join(name));
+        let text = |rest: &str| {
+            let (mark, saved) = (mark.display(), saved.display());
+            format!("global_defs {{\n reload_file {mark}\n config_save_dir {saved}\n}}\n{rest}\n")
+        };
+        let instance = "vrrp_instance V {\n version 3\n interface eth0\n virtual_router_id 51\n advert_int 0.1\n \
+            virtual_ipaddress {\n 192.168.10.10\n }\n}";
+        let server =
+            "virtual_server 127.0.0.1 8080 {\n protocol TCP\n real_server 127.0.0.1 8081 {\n }\n}";
+        fs::write(&path, text(instance)).unwrap();
+        node.start(Some(&path), &[]);
+        wait_for("Active", PATIENCE, || {
+            (node.state() == "Active").then_some(())
+        });
+        let speaker = node.ask("/vrrp/pid").unwrap().as_i64().unwrap();
+        let speaker = Pid::from_raw(i32::try_from(speaker).unwrap()).unwrap();
+        fs::write(&path, text(server)).unwrap();
+        fs::write(&mark, "writing").unwrap();
+        kill_process(speaker, Signal::STOP).unwrap();
+        node.hang_up();
+        wait_for("the files have been read", PATIENCE, || {
+            (!mark.exists()).then_some(())
+        });
+        node.signal_daemon(Signal::TERM);
+        wait_for("the end begins", PATIENCE, || {
+            node.log().contains("resigning").then_some(())
+        });
+        kill_process(speaker, Signal::CONT).unwrap();
+        assert_eq!(node.exit_code(), Some(0));
+        let log = node.log();
+        assert!(!log.contains("did not resign"), "{log}");
+        assert!(!log.contains("applied"), "{log}");
+        assert!(!node.holds("192.168.10.10"), "{log}");
     });
 }
