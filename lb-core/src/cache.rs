@@ -4,7 +4,8 @@
 //! by it need a cache of their own. Everything that is kept, and
 //! what is still on its way into the cache, is charged to `total-max-size` in blocks of 1 kB; what was used longest ago
 //! goes first. What is on its way has half of it at most, so that clients that read slowly, whose responses take as long to
-//! come, neither drive out what is kept nor have the memory of all that could be. What is being sent keeps its memory until
+//! come, neither drive out what is kept nor have the memory of all that could be: where that half is full, or too many of
+//! one name are on their way, the oldest that has been for a second is given up. What is being sent keeps its memory until
 //! its last client has it, even if something newer has taken its place. Nobody but `cache-use`, `cache-store` and responses that are being kept takes the lock.
 //!
 //! A request passes by like this: [`Visit::look`] (`cache-use`) may find an [`Object`]; if not, [`Visit::store`]

@@ -1,7 +1,7 @@
 //! A response on its way into a cache.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Instant, SystemTime},
 };
 
@@ -55,17 +55,22 @@ impl Candidate {
 
     /// Its content is under way. `None` if the same is being kept already, or there is no memory.
     pub fn begin(self) -> Option<Keeping> {
-        let number = self.cache.store().begin(&self.key, self.since)?;
-        let room = self.length.unwrap_or(0);
-        let mut keeping = Keeping {
-            number,
+        let slot = Arc::new(Slot::default());
+        let (number, given_up) = self.cache.store().begin(&self.key, self.since, &slot)?;
+        drop(given_up);
+        let mut part = Part {
             share: Share::of(&self.cache.budget),
             coming: Share::of(&self.cache.coming),
             body: Vec::new(),
-            candidate: self,
             room: 0,
         };
-        keeping.make_room(room).then_some(keeping)
+        let room = self.length.unwrap_or(0);
+        let keeping = Keeping {
+            candidate: self,
+            number,
+            slot,
+        };
+        (keeping.make_room(&mut part, room) && keeping.slot.put(part)).then_some(keeping)
     }
 }
 
@@ -74,12 +79,9 @@ fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
 }
 
-/// A response that is being kept: its content is added as it passes. Dropped, it was never there.
+/// What has come of a response, and its memory.
 #[derive(Debug)]
-pub struct Keeping {
-    candidate: Candidate,
-    /// What it is known by while it is on its way.
-    number: u64,
+struct Part {
     share: Share,
     /// The same of what may be on its way.
     coming: Share,
@@ -88,40 +90,111 @@ pub struct Keeping {
     room: usize,
 }
 
+/// Where what has come waits for the rest. The store makes it void where its client keeps others waiting, who may never
+/// read on: its memory is free at once.
+#[derive(Debug, Default)]
+pub(super) struct Slot(Mutex<State>);
+
+#[derive(Debug, Default)]
+enum State {
+    /// Its owner has it.
+    #[default]
+    Away,
+    Waits(Part),
+    Void,
+}
+
+impl Slot {
+    pub(super) fn make_void(&self) {
+        // Memory is given back after the lock.
+        let _before = std::mem::replace(&mut *self.lock(), State::Void);
+    }
+
+    /// `None` once it is void.
+    fn take(&self) -> Option<Part> {
+        let mut state = self.lock();
+        match std::mem::take(&mut *state) {
+            State::Waits(part) => Some(part),
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+
+    /// False if it has become void meanwhile.
+    fn put(&self, part: Part) -> bool {
+        let mut state = self.lock();
+        let is_void = matches!(*state, State::Void);
+        if !is_void {
+            *state = State::Waits(part);
+        }
+        !is_void
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A response that is being kept: its content is added as it passes. Dropped, it was never there.
+#[derive(Debug)]
+pub struct Keeping {
+    candidate: Candidate,
+    /// What it is known by while it is on its way.
+    number: u64,
+    slot: Arc<Slot>,
+}
+
 impl Keeping {
-    /// Adds content; false if there is more than may be kept, which ends it.
+    /// Adds content; false if there is more than may be kept, or others need the room, which ends it.
     #[must_use]
     pub fn add(&mut self, content: &[u8]) -> bool {
-        let needed = self.body.len() + content.len();
-        if needed > self.room {
+        let Some(mut part) = self.slot.take() else {
+            return false;
+        };
+        let needed = part.body.len() + content.len();
+        if needed > part.room {
             let most = self.candidate.cache.config.object;
             let most = most.saturating_sub(self.candidate.head.arena.len());
-            if needed > most || !self.make_room(needed.max(self.room * 2).min(most)) {
+            let room = needed.max(part.room * 2).min(most);
+            if needed > most || !self.make_room(&mut part, room) {
                 return false;
             }
         }
-        self.body.extend_from_slice(content);
-        true
+        part.body.extend_from_slice(content);
+        self.slot.put(part)
     }
 
-    fn make_room(&mut self, room: usize) -> bool {
+    fn make_room(&self, part: &mut Part, room: usize) -> bool {
         let of = &self.candidate;
         let blocks = cost(&of.key, &of.head, room);
-        if !self.coming.resize(blocks) || !of.cache.resize(&mut self.share, blocks) {
+        while !part.coming.resize(blocks) {
+            let given_up = of.cache.store().give_up(self.number);
+            if given_up.is_none() {
+                return false;
+            }
+        }
+        if !of.cache.resize(&mut part.share, blocks) {
             return false;
         }
-        self.body.reserve_exact(room - self.body.len());
-        self.room = room;
+        part.body.reserve_exact(room - part.body.len());
+        part.room = room;
         true
     }
 
     /// All of the content has passed.
     pub fn finish(mut self) {
-        let body = std::mem::take(&mut self.body).into_boxed_slice();
+        let Some(part) = self.slot.take() else {
+            return;
+        };
+        let Part {
+            mut share, body, ..
+        } = part;
+        let body = body.into_boxed_slice();
         let of = &mut self.candidate;
         let (cache, key) = (Arc::clone(&of.cache), Arc::clone(&of.key));
         let head = std::mem::take(&mut of.head);
-        let mut share = std::mem::replace(&mut self.share, Share::of(&cache.budget));
         // It is what was reserved, or less.
         share.resize(cost(&key, &head, body.len()));
         let object = Object {
@@ -140,6 +213,6 @@ impl Keeping {
 impl Drop for Keeping {
     fn drop(&mut self) {
         let of = &self.candidate;
-        of.cache.store().end(&of.key, self.number, false);
+        let _ended = of.cache.store().end(&of.key, self.number, false);
     }
 }

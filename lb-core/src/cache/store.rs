@@ -7,14 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Listed, Object, Question};
+use super::{Listed, Object, Question, keeping::Slot};
 
 type Key = Arc<[u8]>;
 
 /// A response that takes longer than this keeps nobody from having another one of its name kept: its client may read
-/// it as slowly as it likes.
+/// it as slowly as it likes. Where there is no room for others, it is given up.
 const SLOW: Duration = Duration::from_secs(1);
-/// Most of one name that are on their way at once.
+/// Most of one name that are on their way at once; for another one the oldest is given up.
 const COMING: usize = 4;
 /// Most that are looked at for one that may go.
 const LOOKS: usize = 256;
@@ -28,13 +28,38 @@ pub(super) struct Store {
     uses: BTreeMap<u64, (Key, Arc<Object>)>,
     /// What is on its way, the older ones first.
     coming: HashMap<Key, Vec<Coming>>,
+    /// The names of those by their numbers.
+    begun: BTreeMap<u64, Key>,
+    /// When the last one began.
+    latest: Option<Instant>,
     tick: u64,
 }
 
+/// Something on its way; void with this.
 #[derive(Debug)]
-struct Coming {
+pub(super) struct Coming {
     number: u64,
     since: Instant,
+    slot: Arc<Slot>,
+}
+
+impl Coming {
+    fn is_slow(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= SLOW
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.slot.make_void();
+    }
+}
+
+/// What was taken out.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    objects: Vec<Arc<Object>>,
+    coming: Vec<Coming>,
 }
 
 #[derive(Debug)]
@@ -68,52 +93,88 @@ impl Store {
         Some(object)
     }
 
-    /// Something of that name is on its way since `now`. `None` if it is already, for somebody else.
-    pub(super) fn begin(&mut self, key: &Key, now: Instant) -> Option<u64> {
+    /// Something of that name is on its way since `now`: its number, and what is given up for it. `None` if it is already,
+    /// for somebody else.
+    pub(super) fn begin(
+        &mut self,
+        key: &Key,
+        now: Instant,
+        slot: &Arc<Slot>,
+    ) -> Option<(u64, Gone)> {
         let number = self.next_tick();
+        let latest = self.latest.map_or(now, |latest| latest.max(now));
+        self.latest = Some(latest);
         let coming = self.coming.entry(Arc::clone(key)).or_default();
-        let slow = |one: &Coming| now.saturating_duration_since(one.since) >= SLOW;
-        if coming.len() >= COMING || !coming.iter().all(slow) {
+        if !coming.iter().all(|one| one.is_slow(now)) {
             return None;
         }
-        coming.push(Coming { number, since: now });
-        Some(number)
+        let mut gone = Gone::default();
+        if coming.len() >= COMING {
+            gone.coming.push(coming.remove(0));
+        }
+        coming.push(Coming {
+            number,
+            since: now,
+            slot: Arc::clone(slot),
+        });
+        self.begun.insert(number, Arc::clone(key));
+        for one in &gone.coming {
+            self.begun.remove(&one.number);
+        }
+        Some((number, gone))
     }
 
-    /// It is no longer on its way, nor are those that began before it: they are older. False if it was not.
-    pub(super) fn end(&mut self, key: &Key, number: u64, finished: bool) -> bool {
-        let Some(coming) = self.coming.get_mut(key) else {
-            return false;
+    /// It is no longer on its way, nor are those that began before it: they are older. `None` if it was not.
+    pub(super) fn end(&mut self, key: &Key, number: u64, finished: bool) -> Option<Gone> {
+        let coming = self.coming.get_mut(key)?;
+        if !coming.iter().any(|one| one.number == number) {
+            return None;
+        }
+        let ends = |one: &mut Coming| match finished {
+            true => one.number <= number,
+            false => one.number == number,
         };
-        let was_coming = coming.iter().any(|one| one.number == number);
-        coming.retain(|one| match finished && was_coming {
-            true => one.number > number,
-            false => one.number != number,
-        });
+        let gone: Vec<Coming> = coming.extract_if(.., ends).collect();
         if coming.is_empty() {
             self.coming.remove(key);
         }
-        was_coming
+        for one in &gone {
+            self.begun.remove(&one.number);
+        }
+        Some(Gone {
+            coming: gone,
+            ..Gone::default()
+        })
+    }
+
+    /// Gives up the oldest of what is on its way, if it is slow, and not the one that asks.
+    pub(super) fn give_up(&mut self, asking: u64) -> Option<Gone> {
+        let (&number, key) = self.begun.first_key_value()?;
+        let key = Arc::clone(key);
+        let now = self.latest?;
+        let mut coming = self.coming.get(&key)?.iter();
+        let is_slow = coming.any(|one| one.number == number && one.is_slow(now));
+        match is_slow && number != asking {
+            true => self.end(&key, number, false),
+            false => None,
+        }
     }
 
     /// Takes what was on its way under that number, unless it has become void meanwhile. `most`: so many variants.
-    pub(super) fn put(
-        &mut self,
-        key: &Key,
-        number: u64,
-        object: Object,
-        most: usize,
-    ) -> Vec<Arc<Object>> {
-        if !self.end(key, number, true) {
-            return vec![Arc::new(object)];
-        }
+    pub(super) fn put(&mut self, key: &Key, number: u64, object: Object, most: usize) -> Gone {
+        let Some(mut gone) = self.end(key, number, true) else {
+            return Gone {
+                objects: vec![Arc::new(object)],
+                ..Gone::default()
+            };
+        };
         let now = object.since;
-        let mut gone = self.remove(key, |old| old.is_stale(now) || old.is_replaced_by(&object));
+        gone.objects = self.remove(key, |old| old.is_stale(now) || old.is_replaced_by(&object));
         let object = Arc::new(object);
         let entries = self.entries.entry(Arc::clone(key)).or_default();
         // There is always room for the first.
         if entries.len() >= most {
-            gone.push(object);
+            gone.objects.push(object);
             return gone;
         }
         self.tick += 1;
@@ -125,9 +186,15 @@ impl Store {
     }
 
     /// Nothing of that name is good any more, nor what is on its way.
-    pub(super) fn forget(&mut self, key: &[u8]) -> Vec<Arc<Object>> {
-        self.coming.remove(key);
-        self.remove(key, |_| true)
+    pub(super) fn forget(&mut self, key: &[u8]) -> Gone {
+        let coming = self.coming.remove(key).unwrap_or_default();
+        for one in &coming {
+            self.begun.remove(&one.number);
+        }
+        Gone {
+            objects: self.remove(key, |_| true),
+            coming,
+        }
     }
 
     /// Takes out what was used longest ago. What is being sent is in use: it stays, for its memory would not be free.

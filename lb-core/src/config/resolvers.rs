@@ -19,6 +19,8 @@ pub struct Resolvers {
     pub patience: Duration,
     /// `hold`.
     pub hold: Hold,
+    /// `accepted_payload_size` (512): longest answer, in bytes, as name servers are told.
+    pub payload: u16,
 }
 
 /// How long what is known stays in force when the answer is another one.
@@ -53,6 +55,7 @@ impl Resolvers {
                 other: usual,
                 obsolete: Duration::ZERO,
             },
+            payload: 512,
         }
     }
 }

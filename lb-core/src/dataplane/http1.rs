@@ -16,7 +16,11 @@ mod send;
 mod verdict;
 mod wait;
 
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use super::{
     buffer, clock,
@@ -143,14 +147,12 @@ enum Next {
 pub(super) async fn serve(mut connection: Box<Connection>) {
     let mut requests = 0u32;
     while let Ok(true) = next_request(&mut connection, requests == 0).await {
-        if requests == 0 && begins_http2(&mut connection).await {
-            return Box::pin(http2::serve(connection)).await;
-        }
         // Boxed: what requests need is not held by connections that have been waiting for one.
         match Box::pin(serve_while_busy(&mut connection, &mut requests)).await {
-            Next::Request => {}
-            Next::Close => break,
-            Next::Linger => return linger(&mut connection).await,
+            Some(Next::Request) => {}
+            Some(Next::Close) => break,
+            Some(Next::Linger) => return linger(&mut connection).await,
+            None => return Box::pin(http2::serve(connection)).await,
         }
     }
     end(&mut connection).await;
@@ -163,7 +165,7 @@ pub(super) async fn serve_one(
     number: u32,
 ) {
     connection.member.listen().await;
-    exchange::serve(&mut connection, exchange, number).await;
+    exchange::serve(&mut connection, exchange, number, clock::recent()).await;
     exchange.rest();
 }
 
@@ -171,8 +173,9 @@ pub(super) async fn serve_one(
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Whether a client that has not agreed on HTTP/2 begins with its preface: in TLS, too, where a client knows beforehand or
-/// does not negotiate.
-async fn begins_http2(connection: &mut Connection) -> bool {
+/// does not negotiate. Who has begun with a part of it has the time of a request for the rest, and for all of the head if
+/// it becomes none.
+async fn begins_http2(connection: &mut Connection, began: Instant) -> bool {
     let protocol = connection.listener.bind_config().map(|b| b.protocol);
     let forbidden = connection.frontend().no_h2_upgrade || protocol == Some(Protocol::Http1);
     if forbidden {
@@ -187,6 +190,9 @@ async fn begins_http2(connection: &mut Connection) -> bool {
         if compared == PREFACE.len() {
             return true;
         }
+        let timeouts = &connection.frontend().timeouts;
+        let timeout = timeouts.http_request.or(timeouts.client);
+        connection.timer.after(began, timeout);
         let read = connection
             .wait(|client, cx| client.poll_fill(cx, buffer::SIZE))
             .await;
@@ -197,13 +203,17 @@ async fn begins_http2(connection: &mut Connection) -> bool {
 }
 
 /// Serves the request whose first byte has come, and those after it until none comes [`SOON`], or at once none
-/// where many others wait with their memory already.
-async fn serve_while_busy(connection: &mut Connection, requests: &mut u32) -> Next {
+/// where many others wait with their memory already. `None` if the client speaks HTTP/2.
+async fn serve_while_busy(connection: &mut Connection, requests: &mut u32) -> Option<Next> {
+    let mut began = clock::recent();
+    if *requests == 0 && begins_http2(connection, began).await {
+        return None;
+    }
     let pooled = connection.worker.exchanges.borrow_mut().pop();
     let mut exchange = pooled.unwrap_or_else(Exchange::new);
     let next = loop {
         connection.catch_up();
-        let next = exchange::serve(connection, &mut exchange, *requests).await;
+        let next = exchange::serve(connection, &mut exchange, *requests, began).await;
         exchange.rest();
         *requests = requests.saturating_add(1);
         connection.member.uses(None);
@@ -212,12 +222,13 @@ async fn serve_while_busy(connection: &mut Connection, requests: &mut u32) -> Ne
         if next != Next::Request || !comes_soon(connection).await {
             break next;
         }
+        began = clock::recent();
     };
     let mut pool = connection.worker.exchanges.borrow_mut();
     if pool.len() < KEPT {
         pool.push(exchange);
     }
-    next
+    Some(next)
 }
 
 /// A connection without a request for so long gives its memory back.

@@ -166,7 +166,8 @@ pub(crate) enum Matcher {
     End(Box<[Box<[u8]>]>, bool),
     Sub(Substrings),
     Delimited(Delimited),
-    Reg(RegexSet),
+    /// Any of the sets.
+    Reg(Box<[RegexSet]>),
 }
 
 impl Matcher {
@@ -194,7 +195,7 @@ impl Matcher {
             Method::Sub => Self::Sub(Substrings::new(words().collect(), ignore_case)),
             Method::Dir => Self::Delimited(Delimited::new(b"/?", words().collect(), ignore_case)),
             Method::Dom => Self::Delimited(Delimited::new(b"/?.:", words().collect(), ignore_case)),
-            Method::Reg => Self::Reg(regexes(patterns, ignore_case)?),
+            Method::Reg => Self::Reg(regexes(patterns, ignore_case)?.into()),
         })
     }
 
@@ -240,7 +241,7 @@ impl Matcher {
             }),
             Self::Sub(substrings) => substrings.found_in(text),
             Self::Delimited(parts) => parts.found_in(text),
-            Self::Reg(set) => set.is_match(text),
+            Self::Reg(sets) => sets.iter().any(|set| set.is_match(text)),
             Self::Found | Self::Bool | Self::Int(_) | Self::Ip(_) | Self::Bin(_) => false,
         }
     }
@@ -269,16 +270,30 @@ fn binary(word: usize, pattern: &str) -> Result<Box<[u8]>, RuleError> {
         .ok_or_else(wrong)
 }
 
-/// One set of all regular expressions: a text is scanned once, however many there are.
-fn regexes(patterns: &[(usize, String)], ignore_case: bool) -> Result<RegexSet, RuleError> {
+/// Regular expressions in as few sets as hold them: a text is scanned once for each set, however many there are in it.
+fn regexes(patterns: &[(usize, String)], ignore_case: bool) -> Result<Vec<RegexSet>, RuleError> {
     for (word, pattern) in patterns {
         super::args::regex(pattern, ignore_case).map_err(|e| e.shifted(*word))?;
     }
-    RegexSetBuilder::new(patterns.iter().map(|(_, p)| p))
+    sets(patterns, ignore_case)
+}
+
+/// One set of all; of more than one set may be, one of each half.
+fn sets(patterns: &[(usize, String)], ignore_case: bool) -> Result<Vec<RegexSet>, RuleError> {
+    let built = RegexSetBuilder::new(patterns.iter().map(|(_, p)| p))
         .case_insensitive(ignore_case)
         .unicode(false)
-        .build()
-        .map_err(|e| regex_error("all together", &e))
+        .build();
+    match built {
+        Ok(set) => Ok(vec![set]),
+        Err(regex::Error::CompiledTooBig(_)) if patterns.len() > 1 => {
+            let (first, second) = patterns.split_at(patterns.len() / 2);
+            let mut both = sets(first, ignore_case)?;
+            both.extend(sets(second, ignore_case)?);
+            Ok(both)
+        }
+        Err(e) => Err(regex_error("all together", &e)),
+    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 
 use std::{
     io::{Read, Write},
+    sync::{Mutex, mpsc},
     time::Duration,
 };
 
 use lb_core::config::Mode;
 
-use crate::common::{Origin, Plane, ask, listen, ok, read_message, rules};
+use crate::common::{Origin, Plane, ask, listen, ok, read_head, read_message, rules};
 
 /// `wait-for-body`, and a header that says what the rules saw.
 const WAITS: [&str; 2] = [
@@ -105,6 +106,37 @@ fn rules_see_the_body_of_a_response_and_one_that_does_not_come_is_504() {
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
     plane.entry();
     assert_eq!(plane.entry().end(), ("web/s1", "504", "sH--"));
+    drop(client);
+    plane.stop();
+}
+
+#[test]
+fn a_response_of_which_a_buffer_is_full_is_not_waited_for_any_longer() {
+    const FIRST: usize = 20_000;
+    let (go_on, told) = mpsc::channel();
+    let told = Mutex::new(told);
+    let origin = Origin::new(move |mut stream| {
+        read_message(&mut stream);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", FIRST + 1);
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&[b'x'; FIRST]).unwrap();
+        // What the server says next it says after the client has the head.
+        let _ = told.lock().unwrap().recv();
+        let _ = stream.write_all(b"y");
+    });
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.rules = rules(|b| {
+        b.http_response(&["wait-for-body", "time", "1s"]).unwrap();
+    });
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    write!(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let head = read_head(&mut client).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    go_on.send(()).unwrap();
+    let mut body = vec![0; FIRST + 1];
+    client.read_exact(&mut body).unwrap();
+    assert!(body.ends_with(b"xy"));
     drop(client);
     plane.stop();
 }

@@ -62,6 +62,34 @@ fn half_a_request_gets_408_after_timeout_http_request() {
 }
 
 #[test]
+fn a_request_that_could_become_http2_has_no_more_time_than_others() {
+    const TIME: Duration = Duration::from_millis(1000);
+    let origin = Origin::echo();
+    let plane = start(&origin, |p| p.timeouts.http_request = Some(TIME));
+    let mut client = plane.connect();
+    let began = Instant::now();
+    client.write_all(b"P").unwrap();
+    assert!(read_all(&client).starts_with("HTTP/1.1 408 Request Time-out\r\n"));
+    // The half of the second time that it must not have is for a busy machine.
+    assert!(began.elapsed() < TIME + TIME / 2, "{:?}", began.elapsed());
+    assert_eq!(plane.entry().end(), ("web/<NOSRV>", "408", "cR--"));
+    // The time of one that comes in pieces counts from the first of them.
+    let pause = TIME / 5;
+    let mut client = plane.connect();
+    client.write_all(b"P").unwrap();
+    thread::sleep(pause);
+    let answer = ask(
+        &mut client,
+        "UT / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    );
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let timers = plane.entry().timers;
+    let request: u128 = timers.split('/').next().unwrap().parse().unwrap();
+    assert!(request >= pause.as_millis() / 2, "{timers}");
+    plane.stop();
+}
+
+#[test]
 fn an_idle_client_is_closed_after_timeout_http_keep_alive_without_a_word() {
     let origin = Origin::echo();
     let plane = start(&origin, |p| {

@@ -27,7 +27,7 @@ fn content(cache: &Arc<Cache>, now: Instant, name: usize) -> Option<Vec<u8>> {
 fn a_slow_response_keeps_nobody_from_having_a_newer_one_kept() {
     let (cache, start) = (cache(|_| {}), test_clock::now());
     let at = |ms| start + Duration::from_millis(ms);
-    let slow = begin(&cache, start, 0, 3).unwrap();
+    let mut slow = begin(&cache, start, 0, 3).unwrap();
     // Of many at once one is kept.
     assert!(begin(&cache, at(900), 0, 3).is_none());
     let newer = begin(&cache, at(1000), 0, 3).unwrap();
@@ -35,7 +35,8 @@ fn a_slow_response_keeps_nobody_from_having_a_newer_one_kept() {
     finish(newer, b"new");
     assert_eq!(content(&cache, at(1200), 0).unwrap(), b"new");
     // What comes late is older than what is kept.
-    finish(slow, b"old");
+    assert!(!slow.add(b"old"));
+    slow.finish();
     assert_eq!(content(&cache, at(1200), 0).unwrap(), b"new");
     // The other way round the newer one is the last.
     let first = begin(&cache, start, 1, 3).unwrap();
@@ -44,13 +45,30 @@ fn a_slow_response_keeps_nobody_from_having_a_newer_one_kept() {
     assert_eq!(content(&cache, at(1200), 1).unwrap(), b"old");
     finish(second, b"new");
     assert_eq!(content(&cache, at(1200), 1).unwrap(), b"new");
-    // There are not many of one name, however slow they are.
-    let crowd: Vec<_> = (0..100)
-        .filter_map(|second| begin(&cache, at(second * 1000), 2, 3))
+}
+
+#[test]
+fn slow_responses_of_one_name_are_few_and_the_next_one_is_kept() {
+    let (cache, start) = (cache(|_| {}), test_clock::now());
+    let free = cache.available_blocks();
+    let at = |second| start + Duration::from_secs(second);
+    let mut crowd: Vec<_> = (0..100)
+        .filter_map(|second| begin(&cache, at(second), 0, 3))
         .collect();
-    assert_eq!(crowd.len(), 4);
-    drop(crowd);
-    assert!(begin(&cache, start, 2, 3).is_some());
+    assert_eq!(crowd.len(), 100);
+    let one = (free - cache.available_blocks()) / 4;
+    // The others have given their memory back, though their clients do not move.
+    assert_eq!(free - cache.available_blocks(), 4 * one);
+    assert!((1..10).contains(&one));
+    assert!(!crowd[95].add(b"old"));
+    assert!(crowd[96].add(b"old"));
+    finish(begin(&cache, at(100), 0, 3).unwrap(), b"new");
+    assert_eq!(content(&cache, at(100), 0).unwrap(), b"new");
+    for keeping in crowd {
+        keeping.finish();
+    }
+    assert_eq!(content(&cache, at(100), 0).unwrap(), b"new");
+    assert_eq!(free - cache.available_blocks(), one);
 }
 
 #[test]
@@ -68,9 +86,40 @@ fn slow_responses_leave_half_of_the_cache_to_what_is_kept() {
         .collect();
     assert_eq!(slow.len(), 8);
     assert!((0..6).all(|name| content(&cache, now, name).is_some()));
-    drop(slow);
-    assert!(begin(&cache, now, 300, 60 << 10).is_some());
-    assert_eq!(cache.listed(now).len(), 6);
+    // Once they are slow they go for others, the oldest first; what has just begun does not.
+    let later = now + Duration::from_secs(1);
+    let others: Vec<_> = (200..300)
+        .filter_map(|name| begin(&cache, later, name, 60 << 10))
+        .collect();
+    assert_eq!(others.len(), 8);
+    assert!(slow.into_iter().all(|mut keeping| !keeping.add(b"old")));
+    for (keeping, name) in others.into_iter().zip(200..) {
+        finish(keeping, &vec![b'y'; 60 << 10]);
+        assert!(content(&cache, later, name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_slow_response_without_a_length_ends_where_others_need_its_room() {
+    let now = test_clock::now();
+    let cache = cache(|config| (config.total, config.object) = (1 << 20, 256 << 10));
+    let begin = |at: Instant, name: &str| {
+        let mut visit = Visit::default();
+        visit.look(&cache, at, HeadRef::new(&request("GET", name, &[]), b""));
+        let answer = response(200, &[("etag", "\"1\"")]);
+        visit.store(&cache, (at, date()), HeadRef::new(&answer, b""));
+        visit.take_candidates().pop().unwrap().begin().unwrap()
+    };
+    let later = now + Duration::from_secs(1);
+    let part = vec![b'x'; 200 << 10];
+    let (mut first, mut second) = (begin(now, "/1"), begin(now, "/2"));
+    assert!(first.add(&part) && second.add(&part));
+    let mut third = begin(later, "/3");
+    assert!(third.add(&part));
+    assert!(!first.add(b"more") && second.add(b"more"));
+    third.finish();
+    second.finish();
+    assert_eq!(cache.listed(later).len(), 2);
 }
 
 #[test]

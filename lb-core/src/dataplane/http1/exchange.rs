@@ -1,5 +1,7 @@
 //! One request from its first byte to its log line.
 
+use std::time::Instant;
+
 use super::{
     Exchange, Next,
     answer::Answer,
@@ -19,9 +21,14 @@ use crate::{
     stick_table::Event,
 };
 
-/// Serves one request; its first byte is in the client's input. `number` counts the requests before it.
-pub(super) async fn serve(connection: &mut Connection, x: &mut Exchange, number: u32) -> Next {
-    begin(connection, x, number);
+/// Serves one request; its first byte is in the client's input since it `began`. `number` counts the requests before it.
+pub(super) async fn serve(
+    connection: &mut Connection,
+    x: &mut Exchange,
+    number: u32,
+    began: Instant,
+) -> Next {
+    begin(connection, x, number, began);
     let summary = match read_head(connection, x).await {
         Ok(summary) => summary,
         Err(refusal) => {
@@ -50,8 +57,7 @@ struct Refusal {
     cause: u8,
 }
 
-fn begin(connection: &mut Connection, x: &mut Exchange, number: u32) {
-    let now = clock::recent();
+fn begin(connection: &mut Connection, x: &mut Exchange, number: u32, now: Instant) {
     let leniency = super::leniency(connection.frontend().invalid_requests);
     x.decoder.reset_to(leniency);
     let of_http2 = connection.client.stream.http2_origin().is_some();
@@ -160,7 +166,7 @@ pub(super) async fn refuse_silent(connection: &mut Connection, status: u16, caus
         return;
     }
     let mut x = Box::new(Exchange::new());
-    begin(connection, &mut x, 0);
+    begin(connection, &mut x, 0, clock::recent());
     x.trace.started = connection.info.accepted_at;
     x.trace.date = connection.info.accepted_date;
     refuse(

@@ -120,7 +120,7 @@ pub(super) async fn response(
                     Progress::Partial => {}
                     ended => return Poll::Ready(Ok(ended)),
                 }
-                match server.poll_fill(cx, buffer::WIDE) {
+                match server.poll_fill(cx, buffer::SIZE) {
                     Poll::Pending => break,
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Ok(Progress::Broken)),
@@ -148,10 +148,12 @@ pub(super) async fn response(
 
 fn progress(side: &Side, behind: usize, framing: Framing, at_least: usize) -> Progress {
     let bytes = side.input.bytes().get(behind..).unwrap_or_default();
+    // With the head. More than a buffer of the usual size is not waited for, however large this one is.
+    let held = side.input.kept().len() + side.input.len();
     let mut body = Body::new(framing, super::LENIENCY);
     match body.pass(bytes) {
         Err(_) => Progress::Malformed,
-        Ok(passed) if passed.done || side.input.is_full() => Progress::Enough,
+        Ok(passed) if passed.done || held >= buffer::SIZE => Progress::Enough,
         Ok(passed) => {
             let came = passed.consumed as u64 - passed.framing.min(passed.consumed as u64);
             if at_least > 0 && came >= at_least as u64 {

@@ -9,7 +9,7 @@ use std::{
 use rustix::net::{RecvFlags, recv};
 use simple_dns::{
     CLASS, Name, Packet, PacketFlag, Question, RCODE, ResourceRecord, TYPE,
-    rdata::{CNAME, RData},
+    rdata::{CNAME, OPT, RData},
 };
 
 use crate::{
@@ -56,6 +56,8 @@ pub(super) async fn ask(resolvers: &Resolvers, name: &str, prefer_v4: bool) -> A
     for family in families {
         match ask_family(resolvers, &host, family).await {
             found @ Answer::Addresses(..) => return found,
+            // A name is there if its addresses of the other family could not be told.
+            Answer::NoSuchName if worst == Answer::Other => {}
             other => worst = other,
         }
     }
@@ -65,20 +67,15 @@ pub(super) async fn ask(resolvers: &Resolvers, name: &str, prefer_v4: bool) -> A
 async fn ask_family(resolvers: &Resolvers, host: &Name<'_>, family: TYPE) -> Answer {
     let mut last = Answer::Timeout;
     for attempt in 0..resolvers.retries.max(1) {
-        let number = identifier(host, attempt);
-        let mut query = Packet::new_query(number);
-        query.set_flags(PacketFlag::RECURSION_DESIRED);
-        let question = Question::new(host.clone(), family.into(), CLASS::IN.into(), false);
-        query.questions.push(question);
-        let Ok(bytes) = query.build_bytes_vec() else {
-            return Answer::Other;
-        };
-        let deadline = clock::now() + resolvers.patience;
         let asked = Asked {
-            number,
+            number: identifier(host, attempt),
             host,
             family,
         };
+        let Some(bytes) = question(asked, resolvers.payload) else {
+            return Answer::Other;
+        };
+        let deadline = clock::now() + resolvers.patience;
         match ask_all(resolvers, &bytes, asked, deadline).await {
             Answer::Timeout => {}
             answer @ (Answer::Addresses(..) | Answer::NoSuchName) => return answer,
@@ -86,6 +83,21 @@ async fn ask_family(resolvers: &Resolvers, host: &Name<'_>, family: TYPE) -> Ans
         }
     }
     last
+}
+
+/// The packet that asks, and announces how long an answer may be (RFC 6891).
+fn question(asked: Asked<'_>, payload: u16) -> Option<Vec<u8>> {
+    let mut query = Packet::new_query(asked.number);
+    query.set_flags(PacketFlag::RECURSION_DESIRED);
+    let (family, class) = (asked.family.into(), CLASS::IN.into());
+    let question = Question::new(asked.host.clone(), family, class, false);
+    query.questions.push(question);
+    *query.opt_mut() = Some(OPT {
+        opt_codes: Vec::new(),
+        udp_packet_size: payload,
+        version: 0,
+    });
+    query.build_bytes_vec().ok()
 }
 
 /// Unlike the last one's, and not to be guessed from outside.
@@ -111,7 +123,8 @@ async fn ask_all(
     }
     let mut verdict = Answer::Timeout;
     while !sockets.is_empty() {
-        let answered = rt::timeout_at(deadline, next(&sockets, asked)).await;
+        let answered = next(&sockets, asked, resolvers.payload);
+        let answered = rt::timeout_at(deadline, answered).await;
         let Some((at, answer)) = answered else {
             return verdict;
         };
@@ -138,8 +151,9 @@ fn send(server: SocketAddr, query: &[u8]) -> std::io::Result<rt::Socket> {
 }
 
 /// The next answer that belongs to the question, and the place of its socket.
-async fn next(sockets: &[(usize, rt::Socket)], asked: Asked<'_>) -> (usize, Answer) {
-    let mut room = vec![0; 8192];
+async fn next(sockets: &[(usize, rt::Socket)], asked: Asked<'_>, payload: u16) -> (usize, Answer) {
+    // Who sends more than was announced is understood, too.
+    let mut room = vec![0; usize::from(payload).max(8192)];
     std::future::poll_fn(|cx| {
         for (at, (_, socket)) in sockets.iter().enumerate() {
             while socket.poll_ready(Direction::Read, cx).is_ready() {
@@ -177,6 +191,8 @@ fn read(packet: &[u8], asked: Asked<'_>) -> Option<Answer> {
         && question.qtype == asked.family.into()
         && question.qclass == CLASS::IN.into();
     is_answer.then(|| match packet.rcode() {
+        // Records that are missing are not gone: servers must not lose their addresses by it.
+        _ if packet.has_flags(PacketFlag::TRUNCATION) => Answer::Other,
         RCODE::NoError => {
             let addresses = addresses(&packet.answers, asked);
             match addresses.is_empty() {
@@ -275,6 +291,44 @@ mod tests {
         assert_eq!(of(RCODE::Refused), Some(Answer::Refused));
         assert_eq!(of(RCODE::ServerFailure), Some(Answer::Other));
         assert_eq!(read_it(b"nonsense"), None);
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_is_not_taken_for_all_there_is() {
+        let cut = |adjust: fn(&mut Packet<'_>)| {
+            read_it(&reply(|packet| {
+                packet.set_flags(PacketFlag::TRUNCATION);
+                adjust(packet);
+            }))
+        };
+        assert_eq!(cut(|_| {}), Some(Answer::Other));
+        let some = cut(|packet| packet.answers.extend([a(NAME, 1), a(NAME, 2)]));
+        assert_eq!(some, Some(Answer::Other));
+    }
+
+    #[test]
+    fn a_question_announces_how_long_an_answer_may_be() {
+        let host = &Name::new(NAME).unwrap();
+        let asked = Asked {
+            number: 7,
+            host,
+            family: TYPE::A,
+        };
+        for payload in [512, 4096, 65535] {
+            let bytes = question(asked, payload).unwrap();
+            // The root, type 41, the size, version 0 and no flags, no options.
+            let [high, low] = payload.to_be_bytes();
+            let end = [0, 0, 41, high, low, 0, 0, 0, 0, 0, 0];
+            assert!(bytes.ends_with(&end), "{bytes:?}");
+            assert_eq!(bytes[4..12], [0, 1, 0, 0, 0, 0, 0, 1]);
+            // An answer may have such a record, too.
+            let answer = reply(|packet| {
+                packet.answers.push(a(NAME, 1));
+                let query = Packet::parse(&bytes).unwrap();
+                *packet.opt_mut() = query.opt().map(|opt| opt.clone().into_owned());
+            });
+            assert_eq!(read_it(&answer), found(&[1]));
+        }
     }
 
     #[test]

@@ -134,6 +134,19 @@ fn patterns_are_added_to_many_as_fast_as_to_few() {
 }
 
 #[test]
+fn expressions_that_are_too_many_for_one_set_come_and_go() {
+    // Two of these are a set, three are not.
+    let large = |letter: char| format!("^{letter}(?:[a-z]{{1000}}){{130}}$");
+    let file = acl(&format!("{}\n{}\n^one$\n^two$\n", large('a'), large('b')));
+    let view = file.matcher(Method::Reg, false).unwrap();
+    let matches = |text: &str| view.matches(&Value::text(text.as_bytes()));
+    file.add(large('c').as_bytes(), b"").unwrap();
+    assert!(file.remove(Which::Key(b"^two$")));
+    assert!(matches("one") && !matches("two"));
+    assert_eq!(file.entries().len(), 4);
+}
+
+#[test]
 fn numbers_that_are_asked_for_are_left_free() {
     let files = PatternFiles::default();
     for number in [None, Some(1), None] {

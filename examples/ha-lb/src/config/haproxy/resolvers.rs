@@ -33,6 +33,11 @@ fn entry(args: &mut Args<'_>, resolvers: &mut Resolvers, context: &mut Context<'
     };
     arity(args, word.text, found)?;
     match word.text {
+        "accepted_payload_size" => {
+            let size = args.need("accepted_payload_size", "a number of bytes")?;
+            let size = value::number(&size, "accepted_payload_size", 12, u16::MAX.into())?;
+            resolvers.payload = u16::try_from(size).unwrap_or(u16::MAX);
+        }
         "nameserver" => {
             let name = args.need("nameserver", "a name")?;
             let at = args.need("nameserver", "an address")?;

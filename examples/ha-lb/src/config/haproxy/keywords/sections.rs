@@ -1,6 +1,6 @@
 //! Sections by name, and the words of `userlist`.
 
-use super::{Entry, HERE, MANY, ignored, needless, obsolete, refused, supported};
+use super::{Entry, HERE, MANY, ignored, obsolete, refused, supported};
 
 /// Words that begin a section.
 pub(crate) const SECTIONS: &[Entry] = table! {
@@ -56,7 +56,7 @@ pub(crate) const RESOLVERS: &[Entry] = table! {
     supported(&["hold"], HERE, (2, 2), "<status> <time>", "how long an address outlives a bad answer"),
     supported(&["resolve_retries"], HERE, (1, 1), "<count>", "questions until an answer is given up"),
     supported(&["timeout"], HERE, (2, 2), "resolve|retry <time>", "time between resolutions, time for an answer"),
-    needless(&["accepted_payload_size"], HERE, (1, 1), "answers may be as long as they are"),
+    supported(&["accepted_payload_size"], HERE, (1, 1), "<bytes>", "longest answer, as name servers are told (512)"),
 };
 
 /// Keywords of a `userlist` (manual §12.1).

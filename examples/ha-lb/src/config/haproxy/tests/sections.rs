@@ -75,7 +75,8 @@ fn tracking_ends_at_a_server_that_is_checked() {
 #[test]
 fn name_servers_are_read_with_their_times() {
     let section = "resolvers dns\n nameserver a 10.0.0.53:53\n nameserver b udp@10.0.1.53:5353\n resolve_retries 5\n \
-                   timeout resolve 2s\n timeout retry 500\n hold nx 5s\n hold obsolete 1m\n hold valid 10s\n";
+                   timeout resolve 2s\n timeout retry 500\n hold nx 5s\n hold obsolete 1m\n hold valid 10s\n \
+                   accepted_payload_size 4096\n";
     let line = "server s web.example:80 resolvers dns resolve-prefer ipv4";
     let (config, _) = load_text(&(backend(line) + section));
     let config = config.unwrap();
@@ -94,6 +95,7 @@ fn name_servers_are_read_with_their_times() {
         (dns.hold.nx.as_secs(), dns.hold.obsolete.as_secs()),
         (5, 60)
     );
+    assert_eq!(dns.payload, 4096);
     let server = &config.proxies[0].backend.as_ref().unwrap().servers[0];
     assert!(server.resolution.as_ref().unwrap().prefer_v4);
     for (lines, what) in [
@@ -101,6 +103,7 @@ fn name_servers_are_read_with_their_times() {
         ("nameserver a tcp@10.0.0.53:53", "over UDP"),
         ("hold sometimes 5s", "unknown status"),
         ("timeout forever 5s", "unknown timeout"),
+        ("accepted_payload_size 70000", "not such a number"),
         (
             "nonsense",
             "unknown keyword 'nonsense' in 'resolvers' section",
