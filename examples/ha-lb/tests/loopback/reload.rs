@@ -13,6 +13,15 @@ use crate::support::{Daemon, PATIENCE, config, connect, free_address, get, origi
 /// Requests with keep-alive, and as many without.
 const REQUESTS: usize = 10_000;
 
+/// Ends the clients when it goes.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn none_of_twenty_thousand_requests_fails_over_twenty_reloads() {
     let origins = [origin("a"), origin("b"), origin("c")];
@@ -43,6 +52,8 @@ fn none_of_twenty_thousand_requests_fails_over_twenty_reloads() {
     let connections = AtomicUsize::new(0);
     thread::scope(|scope| {
         let (over, done, connections) = (&over, &done, &connections);
+        // Also after a failure, so that it is told.
+        let _ends = Ends(over);
         for (keep_alive, done) in [true, false].into_iter().zip(done) {
             scope.spawn(move || {
                 let fresh = || {
@@ -69,7 +80,6 @@ fn none_of_twenty_thousand_requests_fails_over_twenty_reloads() {
             let reload = daemon.reload();
             assert_eq!(reload["applied"], true, "{reload}\n{}", daemon.log());
         }
-        over.store(true, Ordering::SeqCst);
     });
     let done: usize = done.iter().map(|d| d.load(Ordering::SeqCst)).sum();
     // Counters have gone through all of it; nothing was counted as an error.

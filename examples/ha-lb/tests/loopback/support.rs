@@ -3,10 +3,11 @@
 use std::{
     fs,
     io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -233,9 +234,15 @@ pub(crate) fn request(address: SocketAddr) -> io::Result<String> {
 }
 
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    // Below those that the kernel gives to connections: one of them may have any other by the time it is needed.
+    let first = std::process::id() % 20_000;
+    let ports =
+        (0..10_000).map(|_| 12_000 + (first + TAKEN.fetch_add(1, Ordering::Relaxed)) % 20_000);
+    let mut addresses =
+        ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap())));
+    addresses
+        .find(|address| TcpListener::bind(address).is_ok())
         .unwrap()
 }
 
