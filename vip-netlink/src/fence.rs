@@ -34,7 +34,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use hearing::{EVERYBODY, FOR_EVERYBODY};
+use hearing::{EVERYBODY, Ear, FOR_EVERYBODY};
 use nfnetlink::{Batch, Connection};
 use open::Open;
 pub use pulse::Pulse;
@@ -110,11 +110,12 @@ impl Fence {
     /// Creates the tables, or takes over the persistent ones that a predecessor left.
     pub fn new(options: Options) -> Result<Self, FenceError> {
         let connection = Connection::open().map_err(FenceError::Unavailable)?;
-        let fence = Self {
+        let mut fence = Self {
             fenced: Fenced {
                 table: TABLE,
                 mark: options.mark,
                 timeout: options.timeout,
+                ear: Ear::Loopback,
             },
             open: Open::new(connection.port(), options.mark),
             renewal: Pulse::new(EVERYBODY, FOR_EVERYBODY).ok(),
@@ -129,7 +130,17 @@ impl Fence {
         }
     }
 
-    fn create(&self) -> io::Result<()> {
+    /// Beats are heard where that costs no other packet anything, if the kernel can.
+    fn create(&mut self) -> io::Result<()> {
+        let created = self.create_or_replace();
+        if created.is_ok() {
+            return created;
+        }
+        (self.fenced.ear, self.open.ear) = (Ear::Everywhere, Ear::Everywhere);
+        self.create_or_replace()
+    }
+
+    fn create_or_replace(&self) -> io::Result<()> {
         let create = |mut batch: Batch| {
             self.fenced.create(&mut batch);
             self.open.create(&mut batch);

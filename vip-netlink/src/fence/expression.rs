@@ -34,6 +34,8 @@ pub(super) struct Hook<'a> {
     pub(super) chain: &'a str,
     pub(super) number: u32,
     pub(super) priority: i32,
+    /// Of a hook that each device has for itself.
+    pub(super) device: Option<&'a str>,
 }
 
 /// Creates a chain.
@@ -44,6 +46,9 @@ pub(super) fn chain(batch: &mut Batch, layer: Layer, table: &str, hook: Hook<'_>
         out.nested(4, |place| {
             place.number(1, hook.number);
             place.bytes(2, &hook.priority.to_be_bytes());
+            if let Some(device) = hook.device {
+                place.text(3, device);
+            }
         });
         out.text(7, "filter");
     });

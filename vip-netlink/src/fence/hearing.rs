@@ -14,26 +14,44 @@ pub(super) const EVERYBODY: u32 = 0;
 pub(super) const FOR_EVERYBODY: &[usize] = &[1, 8];
 /// `NF_INET_PRE_ROUTING`.
 const PREROUTING: u32 = 0;
+/// `NF_INET_INGRESS`.
+const INGRESS: u32 = 5;
 
-/// Where a chain hears beats: before connection tracking.
-pub(super) const fn hook(layer: Layer, chain: &str) -> Hook<'_> {
-    Hook {
-        chain,
-        number: match layer {
-            Layer::Arp => layer.input_hook(),
-            Layer::Inet => PREROUTING,
-        },
-        priority: BEFORE_USERS - 2,
-    }
+/// Where beats that are IP are heard: before connection tracking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ear {
+    /// On the loopback interface alone, so that no other packet of the host comes by: since Linux 5.10.
+    Loopback,
+    /// With all packets of the host.
+    Everywhere,
 }
 
-/// All packets of the host come by where beats are heard: those that cannot be one soon leave. The first rule of a
-/// chain.
-pub(super) fn wave_through(batch: &mut Batch, layer: Layer, place: (&str, &str)) {
-    rule(batch, layer, place, |rule| {
-        rule.off_loopback();
-        rule.verdict(ACCEPT);
-    });
+impl Ear {
+    /// The hook of a chain that hears beats.
+    pub(super) const fn hook(self, layer: Layer, chain: &str) -> Hook<'_> {
+        let (number, device) = match (layer, self) {
+            (Layer::Arp, _) => (layer.input_hook(), None),
+            (Layer::Inet, Self::Loopback) => (INGRESS, Some("lo")),
+            (Layer::Inet, Self::Everywhere) => (PREROUTING, None),
+        };
+        Hook {
+            chain,
+            number,
+            priority: BEFORE_USERS - 2,
+            device,
+        }
+    }
+
+    /// The first rule of such a chain: packets that cannot be a beat soon leave, where others come by.
+    pub(super) fn wave_through(self, batch: &mut Batch, layer: Layer, place: (&str, &str)) {
+        if (layer, self) == (Layer::Inet, Self::Loopback) {
+            return;
+        }
+        rule(batch, layer, place, |rule| {
+            rule.off_loopback();
+            rule.verdict(ACCEPT);
+        });
+    }
 }
 
 /// Rules for the beats of one `holder` with one hold, for each of these numbers of addresses; a hold of no time at all

@@ -8,7 +8,8 @@
 //!   chain input { hook input priority -401: arp daddr ip @open4 and @alive4 -> set the mark;
 //!                 iif . arp daddr ip @bound4 and arp daddr ip @alive4 -> set the mark } }
 //! table inet vip_open_PORT { flags owner; sets open4, alive4, open6, asked6, alive6; the same for IP and, with
-//!   asked6, for solicitations; chain beat at hook prerouting, before connection tracking }
+//!   asked6, for solicitations; chain beat at hook ingress of lo, or at prerouting with all other packets (before Linux
+//!   5.10): before connection tracking }
 //! ```
 //! An address that takes no packets is open in the table of ARP, or in asked6, alone. One that is bound to a device is
 //! in bound4 instead of ARP's open4: IPv6 answers on the device alone by itself.
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use super::Access;
 use super::expression::{Hook, META_MARK, Rule, chain, millis, rule};
-use super::hearing;
+use super::hearing::{self, Ear};
 use super::nfnetlink::Batch;
 use super::pulse::SIZES;
 use super::rules::{
@@ -60,6 +61,8 @@ pub(super) struct Open {
     mark: u32,
     /// Times for which there are rules.
     holds: BTreeSet<Duration>,
+    /// Where they are heard.
+    pub(super) ear: Ear,
     /// Addresses of one beat.
     sizes: &'static [usize],
     /// The devices of addresses that answer on one alone.
@@ -73,6 +76,7 @@ impl Open {
             port,
             mark,
             holds: BTreeSet::new(),
+            ear: Ear::Loopback,
             sizes: &SIZES,
             bound: BTreeMap::new(),
         }
@@ -107,9 +111,10 @@ impl Open {
                 chain: INPUT,
                 number: layer.input_hook(),
                 priority: BEFORE_USERS - 1,
+                device: None,
             };
-            chain(batch, layer, &self.table, hearing::hook(layer, BEAT));
-            hearing::wave_through(batch, layer, (&self.table, BEAT));
+            chain(batch, layer, &self.table, self.ear.hook(layer, BEAT));
+            self.ear.wave_through(batch, layer, (&self.table, BEAT));
             chain(batch, layer, &self.table, input);
             pass_multicast(batch, layer, (&self.table, INPUT));
             for destination in Destination::of(layer) {
@@ -180,7 +185,7 @@ impl Open {
     pub(super) fn hear_anew(&self, batch: &mut Batch, holds: &BTreeSet<Duration>) {
         for layer in Layer::BOTH {
             flush(batch, layer, &self.table, BEAT);
-            hearing::wave_through(batch, layer, (&self.table, BEAT));
+            self.ear.wave_through(batch, layer, (&self.table, BEAT));
         }
         for hold in holds {
             self.beat_rules(batch, *hold);

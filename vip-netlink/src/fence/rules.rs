@@ -9,7 +9,7 @@
 //!     arp daddr ip @fenced4 -> take the mark off again }
 //!   chain renew_MS { hook input priority -402: beat of everybody on lo with hold MS -> update @fenced4 { address
 //!     timeout MS }, drop } }
-//! table inet vip_fence     { sets fenced4, fenced6 {timeout}; the same chain at hook prerouting
+//! table inet vip_fence     { sets fenced4, fenced6 {timeout}; the same chain at hook ingress of lo, where the kernel has it
 //!   chain input { hook input priority -400
 //!     ip daddr 224.0.0.0/4 accept
 //!     ip daddr @fenced4, ip6 daddr @fenced6, neighbour solicitation target @fenced6:
@@ -28,7 +28,7 @@ use super::expression::{
     ACCEPT, DROP, Hook, META_L4PROTO, META_MARK, META_NFPROTO, NETWORK, Rule, TRANSPORT, chain,
     millis, rule,
 };
-use super::hearing::{self, EVERYBODY, FOR_EVERYBODY};
+use super::hearing::{self, EVERYBODY, Ear, FOR_EVERYBODY};
 use super::nfnetlink::{Attributes, Batch};
 
 const NEW_TABLE: u16 = 0;
@@ -145,6 +145,8 @@ pub(super) struct Fenced {
     pub(super) table: &'static str,
     pub(super) mark: u32,
     pub(super) timeout: Duration,
+    /// Where beats are heard.
+    pub(super) ear: Ear,
 }
 
 const fn set(ipv6: bool) -> &'static str {
@@ -164,24 +166,30 @@ impl Fenced {
                 chain: INPUT,
                 number: layer.input_hook(),
                 priority: BEFORE_USERS,
+                device: None,
             };
             chain(batch, layer, self.table, hook);
             flush(batch, layer, self.table, INPUT);
             self.rules(batch, layer);
             // Another holder of this host may have another timeout, and then another chain.
             let renewal = self.renewal();
-            chain(batch, layer, self.table, hearing::hook(layer, &renewal));
+            chain(batch, layer, self.table, self.ear.hook(layer, &renewal));
             flush(batch, layer, self.table, &renewal);
             let place = (self.table, renewal.as_str());
-            hearing::wave_through(batch, layer, place);
+            self.ear.wave_through(batch, layer, place);
             let beats = (EVERYBODY, FOR_EVERYBODY);
             hearing::rules(batch, layer, place, beats, self.timeout, set);
         }
     }
 
-    /// The chain that hears renewals for this timeout.
+    /// The chain that hears renewals for this timeout. A hook cannot be changed: one that another build left elsewhere stays
+    /// beside it.
     fn renewal(&self) -> String {
-        format!("renew_{}", self.timeout.as_millis())
+        let place = match self.ear {
+            Ear::Loopback => "lo_",
+            Ear::Everywhere => "",
+        };
+        format!("renew_{place}{}", self.timeout.as_millis())
     }
 
     /// The questions for one address of each family and table: what is true of them is true of all that were renewed

@@ -237,6 +237,10 @@ fn other_addresses_and_users_own_rules_are_untouched() {
             assert!(peer.ping(VIP.into(), PATIENCE));
             let counted = output("nft list chain inet user late");
             assert!(counted.contains("counter packets 1"), "{counted}");
+            // Packets that are not addressed to this host never come by the fence: beats are heard on lo alone.
+            let listed = output("nft list ruleset");
+            assert_eq!(listed.matches("hook prerouting").count(), 1, "{listed}");
+            assert!(listed.contains("ingress device \"lo\""), "{listed}");
             drop(fence);
             assert!(!peer.ping(VIP.into(), SOON));
             assert!(peer.ping(crate::support::HOST_ADDRESS.into(), PATIENCE));
