@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::ring, version::TLS13};
+use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::aws_lc_rs, version::TLS13};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
 use crate::Fatal;
@@ -51,7 +51,7 @@ pub(crate) fn write(pem: &Path) -> Result<(), Fatal> {
 pub(crate) fn client(pem: &Path, resume: bool) -> Result<Arc<ClientConfig>, Fatal> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(pem)?)?;
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();

@@ -123,6 +123,8 @@ const CURVES: &[(u16, &[&str])] = &[
     (29, &["X25519", "x25519"]),
     (23, &["P-256", "prime256v1", "secp256r1"]),
     (24, &["P-384", "secp384r1"]),
+    (4587, &["SecP256r1MLKEM768"]),
+    (4588, &["X25519MLKEM768"]),
 ];
 
 /// What a list of names comes to.

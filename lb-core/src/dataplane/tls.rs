@@ -33,7 +33,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use ring::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256};
 use rustls::{
     ServerConfig,
     server::{ClientHello, ServerSessionMemoryCache},

@@ -20,6 +20,7 @@ pub(crate) struct Algorithm {
 enum Family {
     Hmac,
     Rsa,
+    RsaPss,
     Ecdsa,
 }
 
@@ -27,7 +28,6 @@ enum Family {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     UnknownAlgorithm = -1,
-    UnmanagedAlgorithm = -2,
     InvalidToken = -3,
     UnknownKey = -5,
 }
@@ -45,12 +45,21 @@ impl Algorithm {
         let family = match (family, bits) {
             (b"HS", _) => Family::Hmac,
             (b"RS", _) => Family::Rsa,
-            // There is no P-521 in the library.
-            (b"ES", 512) | (b"PS", _) => return Err(Fault::UnmanagedAlgorithm),
+            (b"PS", _) => Family::RsaPss,
             (b"ES", _) => Family::Ecdsa,
             _ => return Err(Fault::UnknownAlgorithm),
         };
         Ok(Self { family, bits })
+    }
+
+    /// How long a signature by ECDSA is: R and S (RFC 7518 §3.4).
+    fn two_numbers(self) -> usize {
+        match self.bits {
+            256 => 2 * 32,
+            384 => 2 * 48,
+            // The curve of ES512 is P-521.
+            _ => 2 * 66,
+        }
     }
 }
 
@@ -110,7 +119,7 @@ pub(crate) fn verify(
         return authenticated(algorithm.bits, key, message, &signature);
     }
     let key = files.key(key).ok_or(Fault::UnknownKey)?;
-    if algorithm.family == Family::Ecdsa && signature.len() != usize::from(algorithm.bits / 4) {
+    if algorithm.family == Family::Ecdsa && signature.len() != algorithm.two_numbers() {
         return Err(Fault::InvalidToken);
     }
     Ok(key.verifies(algorithm, message, &signature))
@@ -148,10 +157,11 @@ pub(crate) fn files_in(word: &str) -> impl Iterator<Item = &str> {
 mod public {
     //! Public keys, by the library that speaks TLS.
 
-    use ring::signature::{
-        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, RSA_PKCS1_2048_8192_SHA256,
-        RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey,
-        VerificationAlgorithm,
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED,
+        RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+        RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
+        UnparsedPublicKey, VerificationAlgorithm,
     };
     use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
     use x509_cert::der::{Decode as _, Encode as _};
@@ -187,9 +197,13 @@ mod public {
                 (Family::Rsa, 256) => &RSA_PKCS1_2048_8192_SHA256,
                 (Family::Rsa, 384) => &RSA_PKCS1_2048_8192_SHA384,
                 (Family::Rsa, _) => &RSA_PKCS1_2048_8192_SHA512,
+                (Family::RsaPss, 256) => &RSA_PSS_2048_8192_SHA256,
+                (Family::RsaPss, 384) => &RSA_PSS_2048_8192_SHA384,
+                (Family::RsaPss, _) => &RSA_PSS_2048_8192_SHA512,
                 (Family::Ecdsa, 256) => &ECDSA_P256_SHA256_FIXED,
                 (Family::Ecdsa, 384) => &ECDSA_P384_SHA384_FIXED,
-                (Family::Ecdsa | Family::Hmac, _) => return false,
+                (Family::Ecdsa, _) => &ECDSA_P521_SHA512_FIXED,
+                (Family::Hmac, _) => return false,
             };
             let key = UnparsedPublicKey::new(by, &self.0);
             key.verify(message, signature).is_ok()

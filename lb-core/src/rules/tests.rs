@@ -5,6 +5,7 @@ mod changing;
 mod noted;
 mod strict;
 mod tables;
+mod tokens;
 mod wrong;
 
 use super::*;

@@ -17,7 +17,7 @@ use lb_core::{
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
-    crypto::ring,
+    crypto::aws_lc_rs,
 };
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 
@@ -62,7 +62,7 @@ pub(crate) fn secured(
 
 /// A client that trusts exactly this certificate, and remembers its sessions.
 fn trusting(trusted: &[u8]) -> Arc<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(trusted).unwrap())

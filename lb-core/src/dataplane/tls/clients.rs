@@ -181,7 +181,7 @@ mod tests {
             authorities: Some(("one.pem".into(), pem.into())),
             ..TlsSettings::default()
         };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let dates = Parsed::new(&chain[0]).unwrap().validity();
         let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let clients = Clients::new(&settings, &provider).unwrap().unwrap();

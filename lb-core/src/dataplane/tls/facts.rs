@@ -94,7 +94,7 @@ pub fn certificate_facts(pem: &[u8]) -> Result<Vec<CertificateFacts>, String> {
 
 /// Why chain and key of a PEM text cannot be used.
 pub fn unusable_certificate(pem: &[u8]) -> Option<String> {
-    identity(pem, &rustls::crypto::ring::default_provider()).err()
+    identity(pem, &rustls::crypto::aws_lc_rs::default_provider()).err()
 }
 
 /// The lists of a PEM text, in order.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use ring::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
 use rustls_pki_types::{CertificateRevocationListDer, SignatureVerificationAlgorithm};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_cert::{

@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use rustls::{
     DEFAULT_VERSIONS, SupportedProtocolVersion,
-    crypto::{CryptoProvider, ring},
+    crypto::{CryptoProvider, aws_lc_rs, aws_lc_rs::ALL_KX_GROUPS},
     version::{TLS12, TLS13},
 };
 
 use crate::config::TlsAlgorithms;
+
+/// X25519, P-256 and P-384. The library's own list has hybrids with ML-KEM too, which cost more: `curves` names them.
+const CURVES: &[u16] = &[29, 23, 24];
 
 /// The library with these algorithms alone, in their order, and those of `versions`.
 pub(super) fn provider(
     algorithms: &TlsAlgorithms,
     versions: &[&SupportedProtocolVersion],
 ) -> Arc<CryptoProvider> {
-    let mut provider = ring::default_provider();
+    let mut provider = aws_lc_rs::default_provider();
     let all = std::mem::take(&mut provider.cipher_suites);
     for (is_tls13, chosen) in [(true, &algorithms.tls13), (false, &algorithms.tls12)] {
         // The library would offer suites of versions that are not spoken.
@@ -37,13 +40,12 @@ pub(super) fn provider(
             }
         }
     }
-    if let Some(curves) = &algorithms.curves {
-        let all = std::mem::take(&mut provider.kx_groups);
-        let chosen = curves
-            .iter()
-            .filter_map(|id| all.iter().find(|group| u16::from(group.name()) == *id));
-        provider.kx_groups.extend(chosen.copied());
-    }
+    let curves = algorithms.curves.as_deref().unwrap_or(CURVES);
+    let chosen = curves.iter().filter_map(|id| {
+        let mut known = ALL_KX_GROUPS.iter();
+        known.find(|group| u16::from(group.name()) == *id)
+    });
+    provider.kx_groups = chosen.copied().collect();
     Arc::new(provider)
 }
 
@@ -58,5 +60,36 @@ pub(super) fn versions(
         (true, _) => &ONLY_TLS12,
         (_, true) => &ONLY_TLS13,
         _ => DEFAULT_VERSIONS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::NamedGroup;
+
+    use super::*;
+
+    fn curves(named: Option<Vec<u16>>) -> Vec<NamedGroup> {
+        let algorithms = TlsAlgorithms {
+            curves: named,
+            ..TlsAlgorithms::default()
+        };
+        let provider = provider(&algorithms, DEFAULT_VERSIONS);
+        provider
+            .kx_groups
+            .iter()
+            .map(|group| group.name())
+            .collect()
+    }
+
+    #[test]
+    fn hybrid_curves_are_spoken_where_they_are_named() {
+        use NamedGroup::{X25519, X25519MLKEM768, secp256r1, secp256r1MLKEM768, secp384r1};
+        assert_eq!(curves(None), [X25519, secp256r1, secp384r1]);
+        let named = crate::config::cipher::curves("X25519MLKEM768:SecP256r1MLKEM768:P-256");
+        assert_eq!(
+            curves(Some(named.ids)),
+            [X25519MLKEM768, secp256r1MLKEM768, secp256r1]
+        );
     }
 }

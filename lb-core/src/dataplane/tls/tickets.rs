@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ring::{
+use aws_lc_rs::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey},
     hmac,
     rand::{SecureRandom, SystemRandom},

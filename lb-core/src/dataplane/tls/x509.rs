@@ -1,6 +1,6 @@
 //! Certificates decoded into what rules see.
 
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use x509_cert::{
     Version,

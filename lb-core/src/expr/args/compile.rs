@@ -125,7 +125,7 @@ fn one(
             Ok((scope, name)) => Argument::Variable(scope, name),
             Err(_) => {
                 jwt::Algorithm::named(text.as_bytes())
-                    .map_err(|_| wrong("HS, RS or ES and 256, 384 or 512, or a variable"))?;
+                    .map_err(|_| wrong("HS, RS, PS or ES and 256, 384 or 512, or a variable"))?;
                 Argument::Text(text.as_bytes().into())
             }
         },

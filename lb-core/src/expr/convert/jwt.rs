@@ -41,8 +41,8 @@ pub(super) const TABLE: &[Converter] = &[
         ],
         Type::Binary,
         Type::Int,
-        "1 if the signature of a JSON Web Token is right by an algorithm (HS, RS or ES and 256, 384 or 512; not ES512) \
-         and a secret or the file of a public key, 0 if it is wrong, below 0 for every other fault.",
+        "1 if the signature of a JSON Web Token is right by an algorithm (HS, RS, PS or ES and 256, 384 or 512) and a \
+         secret or the file of a public key, 0 if it is wrong, below 0 for every other fault.",
         verified,
     ),
 ];

@@ -2,8 +2,8 @@
 
 use std::{fmt::Write as _, sync::OnceLock};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use ring::digest::{SHA256, digest};
 
 use super::super::html::Esc;
 

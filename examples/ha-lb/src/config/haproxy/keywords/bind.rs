@@ -38,7 +38,7 @@ pub(crate) const BIND: &[Entry] = table! {
         "faults of clients' certificates that are let pass, by OpenSSL's numbers"),
     supported(&["ciphers"], HERE, (1, 1), "<OpenSSL list>", "cipher suites of TLS 1.2"),
     supported(&["ciphersuites"], HERE, (1, 1), "<name>:...", "cipher suites of TLS 1.3"),
-    supported(&["curves", "ecdhe"], HERE, (1, 1), "<name>:...", "curves: X25519, P-256, P-384"),
+    supported(&["curves", "ecdhe"], HERE, (1, 1), "<name>:...", "curves: X25519, P-256, P-384, X25519MLKEM768"),
     supported(&["no-alpn"], HERE, (0, 0), "", "no protocol is offered in the TLS handshake"),
     supported(&["no-ca-names"], HERE, (0, 0), "", "clients are not told whose certificates are taken"),
     supported(&["no-tls-tickets"], HERE, (0, 0), "", "sessions are remembered here, not in tickets"),

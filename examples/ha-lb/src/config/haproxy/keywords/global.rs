@@ -73,7 +73,7 @@ pub(crate) const GLOBAL: &[Entry] = table! {
     supported(&["ssl-default-bind-ciphersuites", "ssl-default-server-ciphersuites"], HERE, (1, 1),
         "<name>:...", "cipher suites of TLS 1.3"),
     supported(&["ssl-default-bind-curves", "ssl-default-server-curves"], HERE, (1, 1), "<name>:...",
-        "curves: X25519, P-256, P-384"),
+        "curves: X25519, P-256, P-384, X25519MLKEM768"),
     supported(&["ssl-load-extra-files"], HERE, (1, MANY), "none|all|bundle|key|ocsp|issuer|sctl ...",
         "files that are looked for beside certificates"),
     supported(&["ssl-load-extra-del-ext"], HERE, (0, 0), "",

@@ -169,7 +169,7 @@ pub(in crate::config::haproxy) fn algorithms(
             names(cipher::TLS13),
         ),
         _ => {
-            let known = "X25519, P-256 or P-384".to_owned();
+            let known = "X25519, P-256, P-384, X25519MLKEM768 or SecP256r1MLKEM768".to_owned();
             (cipher::curves(arg.text), &mut chosen.curves, known)
         }
     };
