@@ -171,8 +171,9 @@ async fn accept(
         };
         return Err(NoSession::Failed(failure, Box::new(seen)));
     };
+    let config = choice.config(&accepted.client_hello());
     let start = StartHandshake::from_parts(accepted, socket);
-    match start.into_stream(choice.config()).await {
+    match start.into_stream(config).await {
         Ok(stream) => Ok((stream, choice)),
         Err(error) => Err(NoSession::of(&error, seen)),
     }

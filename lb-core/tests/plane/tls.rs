@@ -15,9 +15,9 @@ use lb_core::{
     dataplane,
 };
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
+    CipherSuite, ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
-    crypto::aws_lc_rs,
+    crypto::{CryptoProvider, aws_lc_rs},
 };
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 
@@ -62,7 +62,14 @@ pub(crate) fn secured(
 
 /// A client that trusts exactly this certificate, and remembers its sessions.
 fn trusting(trusted: &[u8]) -> Arc<ClientConfig> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    offering(trusted, |_| {})
+}
+
+/// The same that offers something of its own.
+fn offering(trusted: &[u8], adjust: impl FnOnce(&mut CryptoProvider)) -> Arc<ClientConfig> {
+    let mut provider = aws_lc_rs::default_provider();
+    adjust(&mut provider);
+    let provider = Arc::new(provider);
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(trusted).unwrap())
@@ -111,6 +118,39 @@ fn get(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> std::io::Result
 const UNASKED: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
     \x00\x00\x00\x04\x00\x00\x00\x00\x00\
     \x00\x00\x0d\x01\x05\x00\x00\x00\x01\x82\x84\x87\x41\x08one.test";
+
+#[test]
+fn clients_that_offer_other_protocols_alone_are_served_without_one() {
+    let origin = Origin::echo();
+    let plane = Plane::start(vec![secured(&origin, Mode::Http, |_| {})]);
+    let mut config = ClientConfig::clone(&trusting(ONE));
+    for (offered, spoken) in [("other", None), ("http/1.1", Some(&b"http/1.1"[..]))] {
+        config.alpn_protocols = vec![offered.into()];
+        let mut stream = session(&Arc::new(config.clone()), "one.test", plane.address());
+        assert!(get(&mut stream).unwrap().starts_with("HTTP/1.1 200 "));
+        assert_eq!(stream.conn.alpn_protocol(), spoken);
+    }
+    plane.stop();
+}
+
+#[test]
+fn clients_that_want_chacha20_most_get_it() {
+    use CipherSuite::{TLS13_AES_128_GCM_SHA256 as AES, TLS13_CHACHA20_POLY1305_SHA256 as CHACHA};
+    let origin = Origin::echo();
+    let plane = Plane::start(vec![secured(&origin, Mode::Http, |_| {})]);
+    for (wanted, spoken) in [([CHACHA, AES], CHACHA), ([AES, CHACHA], AES)] {
+        let config = offering(ONE, |provider| {
+            let all = std::mem::take(&mut provider.cipher_suites);
+            let suites = wanted.map(|one| *all.iter().find(|suite| suite.suite() == one).unwrap());
+            provider.cipher_suites.extend(suites);
+        });
+        let mut stream = session(&config, "one.test", plane.address());
+        get(&mut stream).unwrap();
+        let suite = stream.conn.negotiated_cipher_suite().unwrap();
+        assert_eq!(suite.suite(), spoken);
+    }
+    plane.stop();
+}
 
 #[test]
 fn clients_that_do_not_negotiate_may_begin_with_http_2() {

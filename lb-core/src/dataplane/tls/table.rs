@@ -2,10 +2,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rustls::{ServerConfig, server::ClientHello};
+use rustls::{CipherSuite, ServerConfig, server::ClientHello};
 
 use super::{certificate::Loaded, clients::Clients};
 use crate::config::TlsCertificate;
+
+/// Suites for clients that have no instructions for AES.
+const CHACHA20: [CipherSuite; 3] = [
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
 
 /// One certificate of a `bind`, with the settings that go with it.
 #[derive(Debug)]
@@ -18,9 +25,27 @@ pub(in crate::dataplane) struct Choice {
 }
 
 impl Choice {
-    /// For the handshake.
-    pub(in crate::dataplane) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config)
+    /// For the handshake with a client that says this first. With one that offers none of our protocols none is
+    /// spoken, and one that wants ChaCha20 most gets it, as with HAProxy.
+    pub(in crate::dataplane) fn config(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        let own = &self.config.alpn_protocols;
+        let is_strange = !own.is_empty()
+            && hello.alpn().is_some_and(|mut offered| {
+                !offered.any(|offered| own.iter().any(|own| own.as_slice() == offered))
+            });
+        let spoken = &self.config.crypto_provider().cipher_suites;
+        let mut suites = hello.cipher_suites().iter();
+        let first = suites.find(|suite| spoken.iter().any(|own| own.suite() == **suite));
+        let wants_chacha = first.is_some_and(|first| CHACHA20.contains(first));
+        if !is_strange && !wants_chacha {
+            return Arc::clone(&self.config);
+        }
+        let mut config = ServerConfig::clone(&self.config);
+        if is_strange {
+            config.alpn_protocols.clear();
+        }
+        config.ignore_client_order &= !wants_chacha;
+        Arc::new(config)
     }
 
     /// Whether the client can use its key, in a suite that both speak.
