@@ -79,7 +79,7 @@ pub use api::{
     StatsOutcome, StatsService,
 };
 pub use balancer::{Balancer, Exchanged};
-pub use plane::{DataPlane, Prepared, start};
+pub use plane::{DataPlane, Prepared, check, start};
 pub use tls::{
     CertificateEdit, CertificateFacts, CertificateFile, OcspFacts, RevocationFacts, TlsChange,
     TlsContent, TlsFiles, certificate_facts, ocsp_facts, revocation_facts, unusable_certificate,

@@ -415,6 +415,46 @@ fn keepalived_checks_and_exits_as_keepalived_does() {
 }
 
 #[test]
+fn a_certificate_that_no_balancer_would_start_with_is_told_by_the_check() {
+    const ONE: &str = include_str!("../../../lb-core/tests/plane/data/one.test.pem");
+    const TWO: &str = include_str!("../../../lb-core/tests/plane/data/two.test.pem");
+    let place = Place::new();
+    let key = |pem: &'static str| pem.find("-----BEGIN PRIVATE KEY").unwrap();
+    let mixed = format!("{}{}", &ONE[..key(ONE)], &TWO[key(TWO)..]);
+    let cut = ONE.replacen("MII", "MI", 1);
+    for (pem, reason) in [
+        (ONE, None),
+        (mixed.as_str(), Some("KeyMismatch")),
+        (cut.as_str(), Some("")),
+    ] {
+        place.write("site.pem", pem);
+        let file = place.path("site.pem");
+        let config = format!(
+            "defaults\n mode http\n timeout client 1s\n timeout server 1s\n timeout connect 1s\n\
+             frontend f\n bind {} ssl crt {}\n http-request return status 200\n",
+            free_address(),
+            file.display()
+        );
+        place.write("tls.cfg", &config);
+        for check in [["haproxy", "-c", "-f"].as_slice(), &["check", "-x"]] {
+            let mut command = Command::new(HA_LB);
+            let output = command.args(check).arg(place.path("tls.cfg")).output();
+            let output = output.unwrap();
+            let said = text(&output.stdout) + &text(&output.stderr);
+            assert_eq!(
+                output.status.success(),
+                reason.is_none(),
+                "{check:?}: {said}"
+            );
+            if let Some(reason) = reason {
+                let named = format!("proxy 'f': certificate {}: ", file.display());
+                assert!(said.contains(&named) && said.contains(reason), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
 fn ha_lb_takes_the_names_as_its_first_word_too() {
     let place = Place::new();
     place.write("ok.cfg", &valid(free_address()));

@@ -67,6 +67,12 @@ impl Drop for Prepared {
     }
 }
 
+/// Tells what would keep a plane from starting besides its sockets and threads: certificates, keys and lists that cannot
+/// be used, for one.
+pub fn check(config: Arc<Config>) -> Result<(), StartError> {
+    Balancer::new(config, 0, clock::now()).map(drop)
+}
+
 /// Starts the workers and the health checks.
 pub fn start(config: Arc<Config>, options: Options) -> Result<DataPlane, StartError> {
     pipe::set_limit(options.max_pipes);

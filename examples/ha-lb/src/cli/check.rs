@@ -32,6 +32,7 @@ pub(super) fn run(sources: &Sources, json: bool, strict: bool) -> ExitCode {
     if let Some(loaded) = &loaded {
         let misfits = loaded.misfits().into_iter();
         diagnostics.extend(misfits.map(|misfit| misfit.finding));
+        diagnostics.extend(loaded.refused());
     }
     diagnostics.sort();
     if strict {

@@ -14,6 +14,7 @@ use crate::{
     config::{
         files::DiskFiles,
         haproxy::{self, condition},
+        load::Loaded,
     },
     ipc::message::{Overrides, Sources},
     logging,
@@ -93,12 +94,20 @@ fn configured(flags: &Flags) -> ExitCode {
             ..Overrides::default()
         },
     };
-    let read = start::read(&sources);
+    let mut read = start::read(&sources);
+    if flags.check {
+        let refused = read.loaded.as_ref().and_then(Loaded::refused);
+        read.diagnostics.extend(refused);
+    }
     let report = Report::of(&read.diagnostics, &flags.remarks);
     if !flags.quiet {
         eprint!("{report}");
     }
-    let Some(config) = &read.loaded else {
+    let Some(config) = read
+        .loaded
+        .as_ref()
+        .filter(|_| !read.diagnostics.has_errors())
+    else {
         return ExitCode::FAILURE;
     };
     if flags.zero_warning && report.warnings > 0 {

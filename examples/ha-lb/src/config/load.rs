@@ -1,13 +1,22 @@
 //! Both dialects of one daemon read together: by `check`, by the supervisor, and again by its children.
 
-use std::path::PathBuf;
-
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use caps::Capability;
-use lb_core::config::Config;
+use lb_core::{
+    config::Config,
+    dataplane::{self, StartError},
+};
 
-use super::{diagnostic::Diagnostics, files::Files, haproxy, keepalived, lvs};
+use super::{
+    diagnostic::{Diagnostic, Diagnostics, Span},
+    files::Files,
+    haproxy, keepalived, lvs,
+};
 use crate::{
     ipc::message::{Overrides, Sources},
     notify::{Hooks, Subject, fifo::Wanted},
@@ -40,6 +49,20 @@ pub struct Loaded {
     pub keepalived: Option<keepalived::Config>,
     /// The balancer's part; absent when there is nothing to balance.
     pub balancer: Option<Config>,
+}
+
+impl Loaded {
+    /// What the balancer would refuse to start with although it can be read: certificates and keys that do not belong
+    /// together, for one.
+    pub fn refused(&self) -> Option<Diagnostic> {
+        let config = Arc::new(self.balancer.clone()?);
+        let error = dataplane::check(config).err()?;
+        let file = match &error {
+            StartError::Certificate { file, .. } => Path::new(file),
+            _ => Path::new("-"),
+        };
+        Some(Diagnostic::error(Span::whole_file(file), error.to_string()))
+    }
 }
 
 /// Reads all files of `sources`. `None` if there were errors.
