@@ -45,6 +45,7 @@ impl Server {
             self.agreed = true;
             return;
         }
+        let mut window = None;
         for setting in payload.chunks_exact(6) {
             let [s0, s1, v0, v1, v2, v3] = *setting else {
                 return;
@@ -58,11 +59,14 @@ impl Server {
                 HEADER_TABLE if value < FIRST_TABLE && self.resize == Resize::No => {
                     self.resize = Resize::Due;
                 }
-                WINDOW if !self.change_windows(i64::from(value)) => {
-                    return self.fail(Code::FLOW_CONTROL);
-                }
+                WINDOW if i64::from(value) > MAX_WINDOW => return self.fail(Code::FLOW_CONTROL),
+                WINDOW => window = Some(i64::from(value)),
                 _ => {}
             }
+        }
+        // The last of a frame: with each of thousands all streams would be gone through.
+        if window.is_some_and(|window| !self.change_windows(window)) {
+            return self.fail(Code::FLOW_CONTROL);
         }
         frame::head(Kind::Settings, ACK, 0, 0, &mut self.output);
         // Behind the first of them, as clients expect it.
@@ -76,7 +80,7 @@ impl Server {
     fn change_windows(&mut self, window: i64) -> bool {
         let more = window - self.first_out;
         self.first_out = window;
-        let mut fits = window <= MAX_WINDOW;
+        let mut fits = true;
         for at in 0..self.numbers.len() {
             let Some((_, key)) = self.numbers.get(at).copied() else {
                 break;

@@ -193,3 +193,21 @@ fn large_frames_are_for_content_alone() {
         assert_eq!(pair.server.failure(), failure, "{kind:?} {length}");
     }
 }
+
+#[test]
+fn of_many_windows_in_one_frame_the_last_counts() {
+    let mut pair = Pair::new();
+    let key = pair.request(1, WHOLE, &[]).unwrap();
+    let window = |value: u32| [&[0, 4][..], &value.to_be_bytes()].concat();
+    pair.send(Kind::WindowUpdate, 0, 1, &1_u32.to_be_bytes());
+    pair.send(
+        Kind::Settings,
+        0,
+        0,
+        &[window(i32::MAX.unsigned_abs()), window(9)].concat(),
+    );
+    assert_eq!(pair.server.failure(), None);
+    assert_eq!(pair.server.room(key), Ok(10));
+    pair.send(Kind::Settings, 0, 0, &[window(1 << 31), window(9)].concat());
+    assert_eq!(pair.server.failure(), Some(Code::FLOW_CONTROL));
+}
