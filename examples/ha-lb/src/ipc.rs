@@ -3,6 +3,7 @@
 //!
 //! The supervisor's end of a pair is the child's life line: when it closes, the child stops by itself.
 
+pub(crate) mod alarm;
 pub mod beats;
 pub mod channel;
 pub mod message;

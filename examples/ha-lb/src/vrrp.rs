@@ -5,13 +5,14 @@
 
 mod build;
 mod handover;
+mod heartbeat;
 mod orders;
 mod reload;
 mod words;
 
 #[cfg(test)]
 pub(crate) use build::plan;
-pub(crate) use orders::SILENCE;
+pub(crate) use heartbeat::SILENCE;
 
 use std::{
     cell::RefCell,
@@ -53,6 +54,7 @@ use crate::{
     logging, privileges, role, scheduling,
 };
 use handover::{Document, Left};
+use heartbeat::Heartbeat;
 use orders::{Interrupt, Orders};
 use words::Words;
 
@@ -233,6 +235,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         told.clone(),
         neighbours,
         sessions.inquirer(),
+        Heartbeat::new()?,
     );
     // How each of them is now.
     while let Ok(found) = orders.neighbours.try_recv() {

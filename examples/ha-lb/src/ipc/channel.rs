@@ -7,9 +7,10 @@ use std::{
     fs::File,
     io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
+use nix::libc;
 use rustix::{
     fs::MemfdFlags,
     net::{
@@ -76,6 +77,11 @@ impl Channel {
             socket: self.as_fd().try_clone_to_owned()?,
             packet: postcard::to_extend(message, vec![INLINE]).map_err(io::Error::other)?,
         })
+    }
+
+    /// Whether the other end has read all that was sent by this one.
+    pub fn is_read(&self) -> io::Result<bool> {
+        Ok(unread(self.as_fd())? == 0)
     }
 
     /// Takes over an end made by [`pair`].
@@ -201,6 +207,18 @@ impl Channel {
     }
 }
 
+/// What the kernel accounts for packets that wait at the other end (unix(7), SIOCOUTQ, which is TIOCOUTQ).
+#[expect(unsafe_code, reason = "no safe wrapper asks this of a socket")]
+fn unread(socket: BorrowedFd<'_>) -> io::Result<i32> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open, and this request writes one int, where there is one.
+    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    match answer {
+        0.. => Ok(bytes),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 fn invalid(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
@@ -311,6 +329,24 @@ mod tests {
 
             drop(a);
             assert!(b.recv::<String>().await.unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn it_is_known_when_everything_has_been_read() {
+        block_on(async {
+            let (a, b) = pair().unwrap();
+            let (a, b) = (Channel::new(a).unwrap(), Channel::new(b).unwrap());
+            assert!(a.is_read().unwrap());
+            a.send(&"first", &[]).await.unwrap();
+            a.send(&"second", &[]).await.unwrap();
+            b.recv::<String>().await.unwrap();
+            assert!(!a.is_read().unwrap());
+            // What the other end says is another matter.
+            b.send(&"not read", &[]).await.unwrap();
+            b.recv::<String>().await.unwrap();
+            assert!(a.is_read().unwrap());
+            assert!(!b.is_read().unwrap());
         });
     }
 

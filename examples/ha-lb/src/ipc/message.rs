@@ -127,8 +127,6 @@ pub enum ToSpeaker {
     /// The program is being replaced: answered with [`FromSpeaker::HandsOver`], the last message of either side. What
     /// comes then is plain bytes with a descriptor, over which a successor asks for the routers (`vrrp::handover`).
     HandOver,
-    /// The supervisor lives and watches: several times a second. Once these cease the speaker gives the addresses up.
-    Beat,
     /// Report [`FromSpeaker::Status`].
     Status,
     /// Resign everywhere (priority 0, addresses removed) and exit.
@@ -140,7 +138,8 @@ pub enum ToSpeaker {
 pub enum FromSpeaker {
     /// Sockets are open and the routers have been started.
     Ready,
-    /// Answer to [`ToSpeaker::Beat`]: its event loop turns.
+    /// Its event loop turns: several times a second. Read, it tells the speaker that the supervisor lives and watches; once
+    /// it is not, the speaker gives the addresses up.
     Beat,
     /// A virtual router changed its state.
     Transition(Transition),

@@ -4,7 +4,7 @@
 //! seen as the end of the socket, which the kernel closes with the process, and confirmed by its pidfd.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     io,
     os::{
         fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
@@ -27,7 +27,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::ipc::channel::{self, Channel, Post};
+use crate::ipc::channel::{self, Channel};
 
 /// How long a child that closed its socket may take to exit.
 const LAST_BREATH: Duration = Duration::from_secs(2);
@@ -92,8 +92,6 @@ pub struct Child<T> {
     /// Nothing is said to it any more.
     muted: Cell<bool>,
     channel: Arc<Channel>,
-    /// The sign of life that it gets.
-    beat: RefCell<Option<Post>>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -123,7 +121,6 @@ impl<T: Serialize + Send + Sync + 'static> Child<T> {
             outgoing,
             muted: Cell::new(false),
             channel,
-            beat: RefCell::default(),
             tasks: [writer, reader],
         })
     }
@@ -147,7 +144,6 @@ impl<T: Serialize + Send + Sync + 'static> Child<T> {
 
     /// Sends a message after which nothing is said any more.
     pub fn tell_last(&self, message: T) {
-        self.beat.take();
         self.tell(message, Vec::new());
         self.muted.set(true);
     }
@@ -155,18 +151,6 @@ impl<T: Serialize + Send + Sync + 'static> Child<T> {
     /// Number and line of a child that is to be succeeded.
     pub fn left(&self) -> (u32, RawFd) {
         (self.pid, self.channel.as_fd().as_raw_fd())
-    }
-
-    /// From now on `message` is what [`Child::beat`] sends.
-    pub fn beat_by(&self, message: &T) -> io::Result<()> {
-        self.beat.replace(Some(self.channel.post(message)?));
-        Ok(())
-    }
-
-    /// A sign of life, at once and without waiting.
-    pub fn beat(&self) {
-        // While it reads nothing there is no use in telling it more.
-        let _ = self.beat.borrow().as_ref().map(Post::send);
     }
 
     /// Kills it.
@@ -239,6 +223,8 @@ async fn listen<F: DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use tokio::task::yield_now;
 
     use super::*;

@@ -34,7 +34,7 @@ use crate::{
     admin::status,
     config::load::Loaded,
     ipc::{
-        beats::EVERY,
+        alarm::Alarm,
         message::{Configuration, FromBalancer, FromSpeaker, ServerState, ToBalancer, ToSpeaker},
         watched::{Finding, Watched},
     },
@@ -42,7 +42,6 @@ use crate::{
     notify::Notifier,
 };
 
-mod alarm;
 mod begin;
 mod children;
 mod dumps;
@@ -59,7 +58,6 @@ mod succession;
 mod upgrade;
 mod vmacs;
 
-use alarm::Alarm;
 use leaving::Leaving;
 use master::WaitsForReload;
 pub use reload::{Difference, absolute};
@@ -119,8 +117,6 @@ pub struct Daemon {
     liveness: Liveness,
     /// Signs of life of the speaker's event loop.
     vigil: Option<Vigil>,
-    /// When this loop shows itself to the speaker.
-    beat_at: Instant,
     tracks: Tracks,
     notifier: Notifier,
     /// The fifos are to get every state, as soon as the speaker has told of its routers.
@@ -207,8 +203,7 @@ impl Daemon {
                 }
                 _ => last_turns -= usize::from(replaces),
             }
-            let beat_at = self.show_life(Instant::now());
-            let deadline = self.next_deadline().map_or(beat_at, |at| at.min(beat_at));
+            let deadline = self.next_deadline();
             tokio::select! {
                 biased;
                 Some(event) = queue.recv() => self.event(event),
@@ -262,18 +257,6 @@ impl Daemon {
             Event::Read(read) => self.has_read(*read, now),
             Event::Ended(pid) => self.predecessor_ended(pid, now),
         }
-    }
-
-    /// The loop itself tells the speaker that it turns, whatever it has to do: what takes long is done elsewhere. When
-    /// that is to be told again.
-    fn show_life(&mut self, now: Instant) -> Instant {
-        if self.beat_at <= now {
-            if let Some(child) = self.speaker.as_ref().and_then(Slot::child) {
-                child.beat();
-            }
-            self.beat_at = now + EVERY;
-        }
-        self.beat_at
     }
 
     fn next_deadline(&self) -> Option<Instant> {

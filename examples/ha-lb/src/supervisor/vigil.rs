@@ -1,4 +1,4 @@
-//! The supervisor's ear for the speaker, whose event loop answers each sign of life of the supervisor's.
+//! The supervisor's ear for the speaker, whose event loop shows that it turns several times a second.
 //!
 //! A speaker that is silent answers for no address soon: the fence sees to that. So silence is only told at first, for a
 //! loop that is held up by much work goes on; one that lasts is no work, and a speaker that stands still for ever keeps
@@ -12,7 +12,7 @@ use crate::ipc::silence::Listening;
 /// A speaker that is silent for so long is killed.
 pub const LOST: Duration = Duration::from_secs(3);
 
-/// What is to be done about a speaker that does not answer.
+/// What is to be done about a speaker that says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// To be told.
@@ -50,8 +50,8 @@ impl Vigil {
         both.into_iter().flatten().min()
     }
 
-    /// It answers; true if that ends a silence.
-    pub fn answers(&mut self, now: Instant) -> bool {
+    /// A sign of life; true if that ends a silence.
+    pub fn hears(&mut self, now: Instant) -> bool {
         self.loss.beat(now);
         self.silence.beat(now);
         std::mem::take(&mut self.silent)
@@ -89,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn one_that_answers_again_lives() {
+    fn one_that_is_heard_again_lives() {
         let now = Instant::now();
         let mut vigil = Vigil::new(now);
         assert_eq!(vigil.timeout(now + HANGS), Some(Verdict::Silent));
         let again = now + 2 * HANGS;
-        assert!(vigil.answers(again));
-        assert!(!vigil.answers(again));
+        assert!(vigil.hears(again));
+        assert!(!vigil.hears(again));
         assert_eq!(vigil.timeout(again + HANGS - MILLI), None);
         assert_eq!(vigil.timeout(again + HANGS), Some(Verdict::Silent));
         assert_eq!(vigil.next_deadline(), Some(again + LOST));
@@ -107,7 +107,7 @@ mod tests {
         let woken = now + Duration::from_secs(60);
         let mut vigil = Vigil::new(now);
         assert_eq!(vigil.timeout(woken), None);
-        assert!(!vigil.answers(woken + MILLI));
+        assert!(!vigil.hears(woken + MILLI));
         assert_eq!(vigil.timeout(woken + HANGS), None);
     }
 }

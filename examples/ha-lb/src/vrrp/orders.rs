@@ -1,11 +1,10 @@
 //! What the supervisor tells a running speaker.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc};
 
 use tokio::{
     sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender},
     task::spawn_local,
-    time::sleep_until,
 };
 use vrrp_fsm::driver::Control;
 
@@ -13,6 +12,7 @@ use super::{
     command,
     handover::{Asked, Farewell},
     health,
+    heartbeat::{Found as Life, Heartbeat, SILENCE},
     reload::{self, Prepared, Results},
     status, track,
     words::Words,
@@ -22,14 +22,9 @@ use crate::{
     ipc::{
         channel::Channel,
         message::{FromSpeaker, ToSpeaker},
-        silence::Listening,
         watched::{Finding, Kind, Watched},
     },
 };
-
-/// The supervisor's event loop shows itself every 0.2 s, so that its standing still is seen within a second. Beside eight
-/// busy processes on two processors the longest pause of a sound one was 0.33 s.
-pub(crate) const SILENCE: Duration = Duration::from_millis(800);
 
 /// What needs the driver itself.
 pub(super) enum Interrupt {
@@ -52,8 +47,8 @@ pub(super) struct Orders {
     pub(super) neighbours: UnboundedReceiver<Found>,
     sessions: Inquirer,
     prepared: Option<Prepared>,
-    /// The supervisor's signs of life, from the first one on.
-    watch: Option<Listening>,
+    /// Signs of life, its own and the supervisor's.
+    heartbeat: Heartbeat,
     /// The program is being replaced.
     farewell: Option<Farewell>,
     deaf: bool,
@@ -67,6 +62,7 @@ impl Orders {
         told: UnboundedSender<FromSpeaker>,
         neighbours: UnboundedReceiver<Found>,
         sessions: Inquirer,
+        heartbeat: Heartbeat,
     ) -> Self {
         Self {
             supervisor,
@@ -77,7 +73,7 @@ impl Orders {
             neighbours,
             sessions,
             prepared: None,
-            watch: None,
+            heartbeat,
             farewell: None,
             deaf: false,
         }
@@ -111,7 +107,6 @@ impl Orders {
                 }
                 continue;
             }
-            let silence = self.watch.as_ref().and_then(Listening::next_deadline);
             let heard = tokio::select! {
                 // What has arrived is never taken for missing.
                 biased;
@@ -120,16 +115,15 @@ impl Orders {
                     self.reaches(found);
                     continue;
                 }
-                () = wait(silence) => {
-                    self.look(std::time::Instant::now());
+                due = self.heartbeat.due() => {
+                    match due {
+                        Ok(()) => self.show_life(),
+                        Err(_) => self.resign(),
+                    }
                     continue;
                 }
             };
             match heard {
-                Ok(Some((ToSpeaker::Beat, _))) => {
-                    self.beat(std::time::Instant::now());
-                    let _ = self.told.send(FromSpeaker::Beat);
-                }
                 Ok(Some((ToSpeaker::Found(watched, finding), _))) => self.found(watched, finding),
                 Ok(Some((ToSpeaker::Status, _))) => {
                     let (words, control) = (Rc::clone(&self.words), self.control.clone());
@@ -155,7 +149,6 @@ impl Orders {
                 Ok(Some((ToSpeaker::Abandon(_), _))) => self.prepared = None,
                 Ok(Some((ToSpeaker::HandOver, _))) => {
                     let _ = self.told.send(FromSpeaker::HandsOver);
-                    self.watch = None;
                     self.farewell = Some(Farewell::default());
                 }
                 Ok(Some((ToSpeaker::Start { .. }, _))) => {}
@@ -164,36 +157,35 @@ impl Orders {
         }
     }
 
-    fn beat(&mut self, now: std::time::Instant) {
-        let watch = self
-            .watch
-            .get_or_insert_with(|| Listening::new(SILENCE, now));
-        if watch.beat(now) {
-            tracing::warn!("the supervisor lives again");
-            command(&self.control, Control::Unwatched(false));
+    /// Nobody runs scripts or looks after the balancer while the supervisor stands still.
+    fn show_life(&mut self) {
+        // Where the kernel does not tell, nobody is ever taken for silent.
+        let is_read = self.supervisor.is_read().unwrap_or(true);
+        let life = self.heartbeat.turn(is_read);
+        match life {
+            Life::Reads | Life::ReadsAgain => {
+                let _ = self.told.send(FromSpeaker::Beat);
+            }
+            Life::Waits | Life::StandsStill => {}
         }
-    }
-
-    /// Nobody runs scripts or looks after the balancer while the supervisor is silent.
-    fn look(&mut self, now: std::time::Instant) {
-        if self.watch.as_mut().is_some_and(|watch| watch.timeout(now)) {
-            tracing::error!(
-                "the supervisor is silent for {} ms: giving the addresses up until it lives again",
-                SILENCE.as_millis()
-            );
-            command(&self.control, Control::Unwatched(true));
+        match life {
+            Life::ReadsAgain => {
+                tracing::warn!("the supervisor lives again");
+                command(&self.control, Control::Unwatched(false));
+            }
+            Life::StandsStill => {
+                tracing::error!(
+                    "the supervisor is silent for {} ms: giving the addresses up until it lives again",
+                    SILENCE.as_millis()
+                );
+                command(&self.control, Control::Unwatched(true));
+            }
+            Life::Reads | Life::Waits => {}
         }
     }
 
     fn resign(&mut self) {
         self.deaf = true;
         command(&self.control, Control::Shutdown);
-    }
-}
-
-async fn wait(until: Option<std::time::Instant>) {
-    match until {
-        Some(until) => sleep_until(until.into()).await,
-        None => std::future::pending().await,
     }
 }

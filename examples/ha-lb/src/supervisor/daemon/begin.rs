@@ -157,7 +157,6 @@ impl Daemon {
             heartbeat: None,
             liveness,
             vigil: None,
-            beat_at: now,
             tracks,
             notifier,
             states_due: false,

@@ -72,11 +72,6 @@ impl Daemon {
         match slot.start(name, report) {
             Ok(child) => {
                 child.tell(hello, line.into_iter().collect());
-                if let Err(error) = child.beat_by(&ToSpeaker::Beat) {
-                    tracing::warn!(
-                        "the speaker will not notice if this process is stopped: {error}"
-                    );
-                }
             }
             Err(error) => {
                 tracing::error!("cannot start the speaker: {error}");
@@ -131,7 +126,7 @@ impl Daemon {
                 self.child_serves(Role::Speaker, pid);
                 self.repeat_reload(Role::Speaker, now);
             }
-            Report::Said(FromSpeaker::Beat) => self.speaker_answers(now),
+            Report::Said(FromSpeaker::Beat) => self.speaker_lives(now),
             Report::Said(FromSpeaker::Transition(mut transition)) => {
                 clip(&mut transition.reason);
                 if transition.to == State::Active {

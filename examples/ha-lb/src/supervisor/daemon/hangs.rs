@@ -64,8 +64,8 @@ impl Daemon {
     }
 
     /// The speaker's event loop turns.
-    pub(super) fn speaker_answers(&mut self, now: Instant) {
-        if self.vigil.as_mut().is_some_and(|vigil| vigil.answers(now)) {
+    pub(super) fn speaker_lives(&mut self, now: Instant) {
+        if self.vigil.as_mut().is_some_and(|vigil| vigil.hears(now)) {
             tracing::warn!("the speaker's event loop turns again");
         }
     }

@@ -1,5 +1,5 @@
-//! A timer that wakes the loop once, when its time has come: the wheel of tokio's timers also wakes whoever waits for long
-//! while it sorts them, which for a loop that shows its life five times a second is every third wake-up.
+//! A timer that wakes an event loop once, when its time has come: the wheel of tokio's timers also wakes whoever waits for
+//! long while it sorts them, which for signs of life five times a second is every third wake-up.
 
 use std::{
     io,
@@ -15,13 +15,13 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 /// A timerfd of the monotonic clock, as [`Instant`].
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub(crate) struct Alarm {
     fd: AsyncFd<OwnedFd>,
     set: Option<Instant>,
 }
 
 impl Alarm {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         #[expect(
@@ -32,8 +32,11 @@ impl Alarm {
         Ok(Self { fd, set: None })
     }
 
-    /// Completes at `deadline` or soon after. May be dropped and asked again.
-    pub(super) async fn at(&mut self, deadline: Instant) -> io::Result<()> {
+    /// Completes at `deadline` or soon after, and never without one. May be dropped and asked again.
+    pub(crate) async fn at(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+        let Some(deadline) = deadline else {
+            return std::future::pending().await;
+        };
         if self.set != Some(deadline) {
             let left = deadline.saturating_duration_since(Instant::now());
             timerfd_settime(self.fd.get_ref(), TimerfdTimerFlags::empty(), &once(left))?;
@@ -78,14 +81,14 @@ mod tests {
         let near = begun + Duration::from_millis(30);
         tokio::select! {
             biased;
-            _ = alarm.at(far) => panic!("too early"),
+            _ = alarm.at(Some(far)) => panic!("too early"),
             () = tokio::task::yield_now() => {}
         }
-        alarm.at(near).await.unwrap();
+        alarm.at(Some(near)).await.unwrap();
         assert!(begun.elapsed() >= Duration::from_millis(30));
         // One that has passed rings at once, and again.
-        alarm.at(near).await.unwrap();
-        alarm.at(begun).await.unwrap();
+        alarm.at(Some(near)).await.unwrap();
+        alarm.at(Some(begun)).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(30));
     }
 }
