@@ -115,6 +115,12 @@ impl<T> Pacer<T> {
         Some(item)
     }
 
+    /// What waits.
+    pub fn waiting(&self) -> impl Iterator<Item = &T> {
+        let lanes = self.lanes.values();
+        lanes.flat_map(|queue| queue.waiting.iter().map(|(_, item)| item))
+    }
+
     /// When an item is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {

@@ -42,7 +42,9 @@ pub struct RouterConfig {
     pub policy: Policy,
 }
 
-/// The schedule of gratuitous announcements of an Active router.
+/// The schedule of gratuitous announcements of an Active router. Beside it, while another router is Active too or has
+/// just been, addresses are announced once more after times that double ([`Reassertion`](crate::Reassertion)), unless
+/// [`lower_priority_repeat`](Self::lower_priority_repeat) is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announcements {
     /// Announcements of each address in one go.

@@ -152,7 +152,7 @@ pub use router_set::{
     Attachment, Authentication, Memory, Outgoing, Packet, Refused, Rejected, Rejection, RouterId,
     RouterSet, Stranger, Transport, UnicastPeer, WriteError, Written,
 };
-pub use state::{Active, Backup, Faults, Heard, State, StateKind};
+pub use state::{Active, Backup, Faults, Heard, Reassertion, State, StateKind};
 pub use stats::{Peer, Rejections, Statistics};
 pub use status::RouterStatus;
 pub use sync_group::GroupId;

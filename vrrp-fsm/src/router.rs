@@ -12,7 +12,7 @@ use contest::Contest;
 
 use crate::{
     Action, Active, Backup, ConfigError, Event, FaultKind, FaultReason, Faults, Heard, Instant,
-    Reason, Received, RouterConfig, State, StateKind, Transition, Warning, timing,
+    Reason, Reassertion, Received, RouterConfig, State, StateKind, Transition, Warning, timing,
 };
 
 mod active;
@@ -292,9 +292,13 @@ impl Router {
             announce_at: None,
             announced_at: now,
             announce_repeat: 0,
+            reassertion: None,
             install_failed: false,
         };
         let announcements = self.config.announcements;
+        if announcements.lower_priority_repeat > 0 && matches!(reason, Reason::Preempted { .. }) {
+            active.reassertion = Some(Reassertion::begin(now));
+        }
         let again = (announcements.repeat, announcements.delay);
         self.schedule_announcements(now, &mut active, again);
         self.transition(State::Active(active), reason);

@@ -80,8 +80,45 @@ pub struct Active {
     pub announced_at: Instant,
     /// How often each address is announced at `announce_at`.
     pub announce_repeat: u8,
+    /// Another router was about to be Active too, or still is: the addresses are announced once more in between.
+    pub reassertion: Option<Reassertion>,
     /// The host could not install the addresses yet.
     pub install_failed: bool,
+}
+
+/// Announcements against a router that took over in the same moment, or was Active until then.
+///
+/// It gives way as soon as it hears of us, but its own announcements may reach neighbours after ours, and they would
+/// send to it until the next ones, which keepalived makes five seconds later. Nobody tells how late it is: each
+/// announcement follows after twice the time of the one before, so that neighbours are wrong for no longer than it was
+/// late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reassertion {
+    /// When the addresses are announced once more.
+    pub at: Instant,
+    /// How long after the announcement before that is.
+    pub pause: Duration,
+}
+
+impl Reassertion {
+    /// A busy host's announcements are milliseconds behind its advert.
+    const FIRST: Duration = Duration::from_millis(10);
+    const LAST: Duration = Duration::from_millis(1280);
+
+    /// The first one.
+    pub(crate) fn begin(now: Instant) -> Self {
+        Self {
+            at: now + Self::FIRST,
+            pause: Self::FIRST,
+        }
+    }
+
+    /// The one after this, which is made now.
+    pub(crate) fn next(self, now: Instant) -> Option<Self> {
+        let pause = self.pause * 2;
+        let at = now + pause;
+        (pause <= Self::LAST).then_some(Self { at, pause })
+    }
 }
 
 /// An advert that was heard.
@@ -118,8 +155,13 @@ impl State {
             Self::Active(Active {
                 adver_at,
                 announce_at,
+                reassertion,
                 ..
-            }) => Some(announce_at.map_or(adver_at, |announce_at| announce_at.min(adver_at))),
+            }) => {
+                let announcements = [announce_at, reassertion.map(|again| again.at)];
+                let first = announcements.into_iter().flatten().min();
+                Some(first.map_or(adver_at, |first| first.min(adver_at)))
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use vip_netlink::fence::{Fence, Options};
+use vip_netlink::pace::Pacing;
 use vip_netlink::plan::Vip;
 use vip_netlink::{HostOptions, HostRouter, LinuxHost};
 use vrrp_fsm::driver::{Command, Host, HostEvent};
@@ -337,6 +338,31 @@ fn a_setting_that_a_dead_process_changed_is_put_back_by_the_next_start() {
 }
 
 #[test]
+fn what_waits_for_its_turn_is_not_announced_once_more_for_each_reminder() {
+    in_namespaces(
+        "followed::what_waits_for_its_turn_is_not_announced_once_more_for_each_reminder",
+        |peer| {
+            const PACE: Duration = Duration::from_millis(50);
+            with_host(router(None), async |host| {
+                host.pace(Pacing {
+                    arp: PACE,
+                    ..Pacing::default()
+                });
+                let sniffer = peer.sniffer();
+                install(host).await;
+                host.enqueue(ROUTER, Command::Announce { repeat: 4 });
+                (0..50).for_each(|_| host.enqueue(ROUTER, Command::Announce { repeat: 1 }));
+                let arp = |frame: &[u8]| frame[12..14] == [8, 6];
+                sniffer.next(PATIENCE, arp).unwrap();
+                let more = std::iter::from_fn(|| sniffer.next(PACE * 3, arp)).count();
+                // Should the four be over before the last reminder comes, that one counts.
+                assert!(more < 10, "{more} more");
+            });
+        },
+    );
+}
+
+#[test]
 fn addresses_are_announced_again_when_the_carrier_returns() {
     in_namespaces(
         "followed::addresses_are_announced_again_when_the_carrier_returns",
@@ -344,6 +370,8 @@ fn addresses_are_announced_again_when_the_carrier_returns() {
             with_host(router(None), async |host| {
                 install(host).await;
                 host.enqueue(ROUTER, Command::Announce { repeat: 3 });
+                // A reminder is no new count.
+                host.enqueue(ROUTER, Command::Announce { repeat: 1 });
                 for _ in 0..2 {
                     peer.run(|| sh(&format!("ip link set {PEER} down")));
                     event(host, "LinkDown", |event| {

@@ -5,7 +5,9 @@ use core::time::Duration;
 use vrrp_proto::Priority;
 
 use super::Router;
-use crate::{Action, Active, Event, Heard, Instant, Reason, Received, State, Warning, timing};
+use crate::{
+    Action, Active, Event, Heard, Instant, Reason, Reassertion, Received, State, Warning, timing,
+};
 
 impl Router {
     pub(super) fn active(&mut self, now: Instant, active: Active, event: Event) {
@@ -87,6 +89,11 @@ impl Router {
             active.announced_at = now;
             self.schedule_refresh(now, &mut active);
         }
+        // Beside that schedule, which stays what the configuration says.
+        if let Some(again) = active.reassertion.filter(|again| now >= again.at) {
+            self.push(Action::Announce { repeat: 1 });
+            active.reassertion = again.next(now);
+        }
         self.state = State::Active(active);
     }
 
@@ -126,6 +133,9 @@ impl Router {
             }
             let announced_long_ago = now.since(active.announced_at) >= self.config.interval;
             let announcements = self.config.announcements;
+            if announcements.lower_priority_repeat > 0 {
+                active.reassertion.get_or_insert(Reassertion::begin(now));
+            }
             if announcements.lower_priority_repeat > 0 && announced_long_ago {
                 let again = (
                     announcements.lower_priority_repeat,

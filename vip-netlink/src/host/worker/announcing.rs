@@ -24,11 +24,15 @@ impl Worker {
         self.announce_all(&[(id, repeat)]).await;
     }
 
-    /// Announces addresses of many routers: each once before any is repeated.
+    /// Announces addresses of many routers: each once before any is repeated. One that is to be reminded of once is left
+    /// alone while it waits for its turn anyway: at a slow pace the queue would grow with each reminder.
     pub(super) async fn announce_all(&mut self, routers: &[(RouterId, u8)]) {
-        for (id, repeat) in routers {
+        let waits = |id| self.pacer.waiting().any(|saying| saying.router == id);
+        let mut routers = routers.to_vec();
+        routers.retain(|(id, repeat)| *repeat != 1 || !waits(*id));
+        for (id, repeat) in &routers {
             if let Some(router) = self.routers.get_mut(id) {
-                router.repeat = (*repeat).max(1);
+                router.repeat = router.repeat.max(*repeat);
             }
             self.look_at_links(*id).await;
         }

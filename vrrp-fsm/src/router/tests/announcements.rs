@@ -2,6 +2,67 @@
 
 use super::*;
 
+/// When announcements come, in milliseconds from now on, and how often each address is announced.
+fn announced(subject: &mut Subject, within: Duration) -> Vec<(u128, u8)> {
+    let from = subject.now;
+    let mut announced = Vec::new();
+    while subject.now + subject.left() < from + within {
+        for action in subject.fires() {
+            if let Action::Announce { repeat } = action {
+                announced.push((subject.now.since(from).as_millis(), repeat));
+            }
+        }
+    }
+    announced
+}
+
+/// When one that is Active against another announces between its schedule's times.
+const IN_BETWEEN: [(u128, u8); 8] = [
+    (10, 1),
+    (30, 1),
+    (70, 1),
+    (150, 1),
+    (310, 1),
+    (630, 1),
+    (1270, 1),
+    (2550, 1),
+];
+
+/// The first milliseconds decide which of two hosts neighbours send to, and the one that gives way may be the later one.
+#[test]
+fn whoever_took_over_in_the_same_moment_does_not_keep_the_neighbours() {
+    let mut preempting = Subject::backup(config());
+    preempting.after(SECOND * 3).hears(50);
+    let taken = preempting.fires();
+    assert!(taken.contains(&Action::Announce { repeat: 5 }));
+    let mut both = Subject::active(config());
+    let heard = both.after(Duration::from_millis(2)).hears(50);
+    assert!(
+        !heard.contains(&Action::Announce { repeat: 5 }),
+        "announced just now"
+    );
+    for (mut subject, second) in [(preempting, 5000), (both, 4998)] {
+        let all = announced(&mut subject, SECOND * 60);
+        assert_eq!(all, [&IN_BETWEEN[..], &[(second, 5)]].concat());
+    }
+    let mut alone = Subject::active(config());
+    assert_eq!(announced(&mut alone, SECOND * 60), [(5000, 5)]);
+}
+
+#[test]
+fn whoever_asks_for_no_announcements_against_others_makes_none_in_between() {
+    let mut quiet = config();
+    quiet.announcements.lower_priority_repeat = 0;
+    let mut both = Subject::active(quiet.clone());
+    both.hears(50);
+    let mut preempting = Subject::backup(quiet);
+    preempting.hears(50);
+    preempting.fires();
+    for mut subject in [both, preempting] {
+        assert_eq!(announced(&mut subject, SECOND * 60), [(5000, 5)]);
+    }
+}
+
 #[test]
 fn addresses_are_announced_at_once_after_the_delay_and_then_by_the_refresh() {
     let mut refreshed = config();
@@ -75,15 +136,7 @@ fn announcements_against_a_lower_active_have_a_count_and_a_delay_of_their_own() 
     config.announcements.lower_priority_delay = Duration::from_secs(3);
     let mut subject = Subject::active(config);
     subject.after(SECOND);
-    let heard = subject.now;
     assert!(subject.hears(50).contains(&Action::Announce { repeat: 2 }));
-    let mut announced = Vec::new();
-    while subject.now.since(heard) < Duration::from_secs(10) {
-        for action in subject.fires() {
-            if let Action::Announce { repeat } = action {
-                announced.push((subject.now.since(heard).as_secs(), repeat));
-            }
-        }
-    }
-    assert_eq!(announced, [(3, 2)]);
+    let all = announced(&mut subject, SECOND * 10);
+    assert_eq!(all, [&IN_BETWEEN[..], &[(3000, 2)]].concat());
 }

@@ -33,7 +33,12 @@ impl Subject {
         let mut all = Vec::new();
         for _ in 0..seconds {
             if self.router.kind() == StateKind::Active {
-                all.extend(self.fires());
+                let speaks = |action: &Action| matches!(action, Action::Send { .. });
+                while {
+                    let fired = self.fires();
+                    all.extend(&fired);
+                    !fired.iter().any(speaks)
+                } {}
                 self.after(SECOND / 2);
             } else {
                 self.after(SECOND);

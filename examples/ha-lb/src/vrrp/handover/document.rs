@@ -194,6 +194,8 @@ impl From<Saved> for State {
                 announce_at: announce_at.map(Instant::from_nanos),
                 announced_at: Instant::from_nanos(announced_at),
                 announce_repeat,
+                // The schedule makes up for what is left of it.
+                reassertion: None,
                 install_failed,
             }),
         }

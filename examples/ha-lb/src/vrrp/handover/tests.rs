@@ -44,6 +44,7 @@ fn routers() -> Vec<Left> {
         announce_at: None,
         announced_at: Instant::from_nanos(4),
         announce_repeat: 5,
+        reassertion: None,
         install_failed: true,
     });
     let mark = |last, key| Mark {
