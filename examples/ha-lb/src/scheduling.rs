@@ -5,14 +5,14 @@
 //! preferred only, since it reads files and answers operators. Where the service manager or keepalived.conf
 //! (`vrrp_priority`, `vrrp_rt_priority`, `vrrp_rlimit_rttime`, `vrrp_cpu_affinity`, `max_auto_priority 0`) says otherwise,
 //! that stands; what the kernel refuses is said and keeps nobody from running. Scripts and the balancer are scheduled as
-//! the supervisor was when it was started.
+//! the supervisor was when it was started, and so is the speaker's thread that writes log lines.
 
-use std::io;
+use std::{io, sync::OnceLock};
 
 use nix::libc;
 use rustix::{
     process::{Resource, Rlimit, getpriority_process, setpriority_process, setrlimit},
-    thread::{CpuSet, sched_setaffinity},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
 use crate::{config::keepalived::Process, supervisor::memory};
@@ -21,6 +21,26 @@ use crate::{config::keepalived::Process, supervisor::memory};
 const REAL_TIME: u8 = 1;
 /// The supervisor's nice value where nothing else is said.
 const PREFERRED: i32 = -10;
+
+/// How the speaker was scheduled before anything was chosen for it.
+static STARTED: OnceLock<Started> = OnceLock::new();
+
+#[derive(Debug)]
+struct Started {
+    policy: libc::c_int,
+    nice: io::Result<i32>,
+    processors: io::Result<CpuSet>,
+}
+
+impl Started {
+    fn now() -> Self {
+        Self {
+            policy: policy(),
+            nice: getpriority_process(None).map_err(io::Error::from),
+            processors: sched_getaffinity(None).map_err(io::Error::from),
+        }
+    }
+}
 
 /// Schedules this process as the supervisor. To be called before its threads start; its children are scheduled as it was.
 pub(crate) fn supervisor() {
@@ -36,6 +56,7 @@ pub(crate) fn supervisor() {
 
 /// Schedules this process as the speaker, before its threads start, which inherit it, and before it gives up its rights.
 pub(crate) fn speaker(process: &Process) {
+    STARTED.get_or_init(Started::now);
     for refused in apply(process) {
         tracing::warn!("{refused}");
     }
@@ -47,6 +68,24 @@ pub(crate) fn speaker(process: &Process) {
         tracing::info!(
             "not scheduled in real time ({error}): where processors are busy, adverts wait for their turn"
         );
+    }
+}
+
+/// Schedules the calling thread as the process was when it was started: what it does can wait, and adverts cannot.
+/// Nothing to do where nothing was chosen; what the kernel refuses stays as it is.
+pub(crate) fn as_started() {
+    let Some(started) = STARTED.get() else {
+        return;
+    };
+    // Who started it in real time wants all of it there.
+    if policy() != started.policy && started.policy == libc::SCHED_OTHER {
+        let _ = set_policy(libc::SCHED_OTHER, 0);
+    }
+    if let Ok(nice) = started.nice {
+        let _ = setpriority_process(None, nice);
+    }
+    if let Ok(processors) = &started.processors {
+        let _ = sched_setaffinity(None, processors);
     }
 }
 
@@ -98,11 +137,15 @@ fn apply(process: &Process) -> Vec<String> {
 }
 
 /// Whether nobody has chosen how this process is scheduled.
-#[expect(unsafe_code, reason = "a system call that no safe wrapper has")]
 fn is_ordinary() -> bool {
+    policy() == libc::SCHED_OTHER && getpriority_process(None).is_ok_and(|nice| nice == 0)
+}
+
+/// sched_getscheduler(2) of this thread.
+#[expect(unsafe_code, reason = "a system call that no safe wrapper has")]
+fn policy() -> libc::c_int {
     // SAFETY: no memory is passed; 0 is this thread.
-    let policy = unsafe { libc::sched_getscheduler(0) };
-    policy == libc::SCHED_OTHER && getpriority_process(None).is_ok_and(|nice| nice == 0)
+    unsafe { libc::sched_getscheduler(0) }
 }
 
 /// SCHED_RR.

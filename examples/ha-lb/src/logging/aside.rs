@@ -32,6 +32,8 @@ impl Aside {
             .spawn(move || {
                 // At worst a signal comes here, and is heard all the same.
                 let _ = crate::signals::block();
+                // Whatever hurry its process is in: a thousand lines must not keep an advert from a processor.
+                crate::scheduling::as_started();
                 for line in queue {
                     write(&line);
                 }

@@ -368,6 +368,18 @@ fn a_file_may_name_namespace_instance_and_how_it_is_scheduled() {
             );
             let status = fs::read_to_string(format!("/proc/{speaker}/status")).unwrap();
             assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+            // What writes log lines keeps out of its way.
+            let processors = |status: &str| {
+                let mut lines = status.lines();
+                let line = lines.find(|line| line.starts_with("Cpus_allowed_list:"));
+                line.map(str::to_owned)
+            };
+            let threads = fs::read_dir(format!("/proc/{speaker}/task")).unwrap();
+            let mut statuses =
+                threads.map(|one| fs::read_to_string(one.unwrap().path().join("status")).unwrap());
+            let log = statuses.find(|status| status.starts_with("Name:\tlog\n"));
+            let own = fs::read_to_string("/proc/self/status").unwrap();
+            assert_eq!(processors(&log.unwrap()), processors(&own));
             let stat = fs::read_to_string(format!("/proc/{speaker}/stat")).unwrap();
             let fields: Vec<&str> = stat
                 .rsplit(')')
