@@ -219,6 +219,7 @@ fn run(options: &Options, sources: Sources) -> ExitCode {
         log: log(options),
         umask: process.umask,
         ends_with_a_child: options.dont_respawn,
+        logs_configuration: options.dump_conf,
         ..Launch::default()
     };
     logging::init();

@@ -76,6 +76,9 @@ pub struct Launch {
     /// The death of a child ends the daemon (keepalived's `--dont-respawn`).
     #[serde(default)]
     pub ends_with_a_child: bool,
+    /// Configuration and state are logged once everything serves, and after each reload (keepalived's `--dump-conf`).
+    #[serde(default)]
+    pub logs_configuration: bool,
     /// SIGTERM and SIGINT are what the process dies of, as a plain haproxy does.
     pub dies_of_signals: bool,
 }
@@ -185,8 +188,13 @@ impl Launched {
         self.launch.umask.map_or(0o600, |mask| 0o666 & !mask)
     }
 
-    /// A child serves under this number; `all` once every child does.
-    pub fn child_serves(&mut self, role: Role, pid: u32, all: bool) {
+    /// Whether configuration and state are to be logged when they are new.
+    pub fn logs_configuration(&self) -> bool {
+        self.launch.logs_configuration
+    }
+
+    /// A child serves under this number; `all` once every child does. Whether this is the first time that all do.
+    pub fn child_serves(&mut self, role: Role, pid: u32, all: bool) -> bool {
         let wanted = match role {
             Role::Speaker => &self.launch.speaker_pid_file,
             Role::Balancer => &self.launch.balancer_pid_file,
@@ -198,10 +206,12 @@ impl Launched {
                 Err(error) => tracing::warn!("pid file {}: {error}", path.display()),
             }
         }
-        if all && !self.serves {
+        let first = all && !self.serves;
+        if first {
             self.serves = true;
             self.all_serve();
         }
+        first
     }
 
     fn all_serve(&mut self) {

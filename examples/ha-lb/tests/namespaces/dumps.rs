@@ -284,6 +284,48 @@ fn a_signalled_keepalived_writes_what_tools_read() {
     );
 }
 
+#[test]
+fn what_runs_is_logged_at_the_start_and_after_a_reload_where_the_command_line_asks_for_it() {
+    enclosed(
+        "dumps::what_runs_is_logged_at_the_start_and_after_a_reload_where_the_command_line_asks_for_it",
+        Needs::Users,
+        &["unshare", "ip"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let lab = Lab::new().unwrap();
+            let node = Node::new(&lab, scratch.path(), "h1", "eth0", &["10.77.0.11/24"]);
+            let file = node.path("etc/keepalived/keepalived.conf");
+            let write = |priority: u8| {
+                let text = format!(
+                    "vrrp_instance V {{\n interface eth0\n virtual_router_id 5\n priority {priority}\n \
+                     virtual_ipaddress {{\n 10.77.0.9\n }}\n}}\n"
+                );
+                fs::write(&file, text).unwrap();
+            };
+            write(100);
+            let own = scratch.path().join("keepalived");
+            std::os::unix::fs::symlink(HA_LB, &own).unwrap();
+            let mut daemon = node
+                .command(&own)
+                .args(["-n", "-l", "-d", "-P"])
+                .output(node.path("log"))
+                .spawn()
+                .unwrap();
+            let logged = |what: &str| {
+                wait_for(what, PATIENCE, || node.log().contains(what).then_some(()));
+            };
+            logged("------< VRRP Topology >------");
+            logged(" VRRP Instance = V");
+            logged("   Priority = 100");
+            write(120);
+            kill_process(Pid::from_child(&daemon), Signal::HUP).unwrap();
+            logged("   Priority = 120");
+            kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+            assert!(daemon.wait().unwrap().success(), "{}", node.log());
+        },
+    );
+}
+
 /// Arguments for which both programs end at once, and with the same code.
 const ENDINGS: [&str; 35] = [
     "--signum=STOP",

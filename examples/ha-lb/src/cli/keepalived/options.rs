@@ -29,11 +29,12 @@ Usage: keepalived [OPTION...]
   -u, --umask=MASK             umask of the files that are made, in octal
   -e, --all-config             an include that finds no file is an error
   -R, --dont-respawn           end when a process of it dies, instead of starting that again
+  -d, --dump-conf              log configuration and state at the start and after each reload
   -i, --config-id=ID           lines that begin with @ID count, and with @^ID do not (default: the host's name)
       --signum=NAME            print the number of a signal: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON
   -v, --version                print the version
   -h, --help                   print this
-Accepted, and said to have no effect: -A -a -B -b -d -D -I -m -M -V -X -x --all
+Accepted, and said to have no effect: -A -a -B -b -D -I -m -M -V -X -x --all
 ";
 
 /// What the options ask for.
@@ -60,6 +61,8 @@ pub(super) struct Options {
     pub(super) config_id: Option<String>,
     /// `-e`.
     pub(super) every_file: bool,
+    /// `-d`.
+    pub(super) dump_conf: bool,
     /// Words of options that are passed over, in keepalived's words; with `-t` they are errors.
     pub(super) invalid: Vec<String>,
     /// Options that have no effect, in sentences.
@@ -252,6 +255,7 @@ impl Options {
             'h' => return Some(Parsed::Say(USAGE.to_owned())),
             SIGNUM => return Some(signum(&shown)),
             'e' => self.every_file = true,
+            'd' => self.dump_conf = true,
             'i' => self.config_id = Some(shown.into_owned()),
             'T' => {
                 return Some(Parsed::Wrong(format!("Option {name} is not supported")));
@@ -263,7 +267,6 @@ impl Options {
 
     fn no_effect(&mut self, letter: char, name: &str) {
         let instead = match letter {
-            'd' => "`ha-lb status` shows what runs, and so does the file of SIGUSR1",
             'I' => "virtual servers are balanced without the kernel's tables",
             'V' => "addresses are always removed at the end",
             'x' | 'A' => "there is no SNMP",
@@ -329,7 +332,7 @@ mod tests {
     #[test]
     fn each_option_asks_for_its_own_in_every_form() {
         type Test = fn(&Options) -> bool;
-        let table: [(&str, Test); 27] = [
+        let table: [(&str, Test); 28] = [
             ("--dont-fork", |o| o.foreground && o.facility == DAEMON),
             ("-n", |o| o.foreground),
             ("-nlD", |o| {
@@ -365,9 +368,10 @@ mod tests {
             ("-i one", |o| o.config_id.as_deref() == Some("one")),
             ("-u 9", |o| o.umask.is_none() && o.remarks.len() == 1),
             ("-s blue", |o| o.namespace.as_deref() == Some("blue")),
-            ("-R -x -d -X -a -m -I -D --all", |o| {
-                o.dont_respawn && o.remarks.len() == 8
+            ("-R -x -X -a -m -I -D --all", |o| {
+                o.dont_respawn && o.remarks.len() == 7
             }),
+            ("-d", |o| o.dump_conf && o.remarks.is_empty()),
             ("-M -A socket -b pid -B -V", |o| o.remarks.len() == 5),
             ("extra", |o| *o == options("")),
             ("-- -n", |o| !o.foreground),

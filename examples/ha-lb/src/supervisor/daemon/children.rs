@@ -34,7 +34,10 @@ impl Daemon {
     fn child_serves(&mut self, role: Role, pid: u32) {
         let speaks = self.speaker.as_ref().is_none_or(Slot::ready);
         let balances = self.balancer.as_ref().is_none_or(Slot::ready);
-        self.launched.child_serves(role, pid, speaks && balances);
+        let begins = self.launched.child_serves(role, pid, speaks && balances);
+        if begins {
+            self.log_configuration(Instant::now());
+        }
         self.succeeded(role, speaks && balances);
         if !self.leaving.serves() {
             self.next_reload(Instant::now());

@@ -6,9 +6,10 @@ use std::{
     path::PathBuf,
     sync::mpsc::{self, SyncSender, TrySendError},
     thread,
+    time::Instant,
 };
 
-use super::Daemon;
+use super::{Daemon, report::Asker};
 use crate::admin::{
     dumps::{self, Dump, Stats},
     status::{self, Status},
@@ -130,6 +131,20 @@ impl Daemon {
             text,
             mode: self.launched.dump_mode(),
         });
+    }
+
+    /// Another configuration is in force: logged, if that is asked for, once the children have said how they are.
+    pub(super) fn log_configuration(&mut self, now: Instant) {
+        if self.launched.logs_configuration() {
+            self.ask_children(Asker::Log, now);
+        }
+    }
+
+    pub(super) fn dump_to_the_log(&self, status: &Status) {
+        if let Some(config) = &self.loaded.keepalived {
+            let text = Dump::Data.text(config, status, |instance| self.counted(instance));
+            text.lines().for_each(|line| tracing::info!("{line}"));
+        }
     }
 
     /// Whether `config_save_dir` asks for it.

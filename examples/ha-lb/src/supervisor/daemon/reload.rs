@@ -309,6 +309,7 @@ impl Daemon {
         if self.saves() {
             self.ask_children(Asker::After(number), now);
         }
+        self.log_configuration(now);
         self.next_reload(now);
     }
 

@@ -48,6 +48,8 @@ pub(super) enum Asker {
     Before(u64),
     /// After it.
     After(u64),
+    /// The log, of the configuration that is in force now.
+    Log,
 }
 
 /// A request that waits for children.
@@ -140,6 +142,10 @@ impl Daemon {
                 }
                 Asker::After(number) => {
                     self.save(number, "post", &status);
+                    continue;
+                }
+                Asker::Log => {
+                    self.dump_to_the_log(&status);
                     continue;
                 }
             };
