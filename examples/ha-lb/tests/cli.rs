@@ -162,6 +162,34 @@ fn a_script_s_missing_user_is_told_with_what_follows() {
 }
 
 #[test]
+fn an_interface_that_is_missing_here_is_a_note_and_no_more() {
+    let files = Files::new(VALID);
+    let path = files.path("keepalived.conf");
+    let text = "vrrp_instance V {\n interface nowhere0\n virtual_router_id 51\n \
+        virtual_ipaddress {\n 192.0.2.1\n }\n}\n";
+    fs::write(&path, text).unwrap();
+    for strict in [None, Some("--strict")] {
+        let arguments = ["check", "-k", &path];
+        let output = ha_lb(&arguments.into_iter().chain(strict).collect::<Vec<_>>());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let told = text_of_note(&output);
+        assert!(
+            told.contains("`nowhere0`; the instance is in fault"),
+            "{told}"
+        );
+    }
+}
+
+/// The one line that is a note.
+fn text_of_note(output: &Output) -> String {
+    let told = text(&output.stdout);
+    let mut notes = told.lines().filter(|line| line.contains(": note: "));
+    let note = notes.next().unwrap_or_default().to_owned();
+    assert!(notes.next().is_none(), "{told}");
+    note
+}
+
+#[test]
 fn without_rights_the_missing_capability_and_its_command_are_named() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     config::{
         diagnostic::{Diagnostics, Severity},
-        load,
+        load::{self, Misfit},
         predefined::Predefined,
     },
     ipc::message::Sources,
@@ -33,6 +33,8 @@ pub(super) fn run(sources: &Sources, json: bool, strict: bool) -> ExitCode {
         let misfits = loaded.misfits().into_iter();
         diagnostics.extend(misfits.map(|misfit| misfit.finding));
         diagnostics.extend(loaded.refused());
+        let interfaces = loaded.missing_interfaces().into_iter();
+        diagnostics.extend(interfaces.map(Misfit::into_note));
     }
     diagnostics.sort();
     if strict {

@@ -134,12 +134,7 @@ fn config_test(options: &Options, sources: &Sources, log: Option<&Path>) -> Exit
 /// What does not fit this host. keepalived says nothing of programs other than those of checks; its namespace, where
 /// the interfaces are, is not entered for a test.
 fn misfits(loaded: &Loaded, options: &Options) -> Vec<Diagnostic> {
-    let process = loaded
-        .keepalived
-        .as_ref()
-        .map(|config| &config.global.process);
-    let elsewhere = process.is_some_and(|process| process.namespace.is_some());
-    let interfaces = match elsewhere || options.namespace.is_some() {
+    let interfaces = match options.namespace.is_some() {
         true => Vec::new(),
         false => loaded.missing_interfaces(),
     };

@@ -47,8 +47,18 @@ impl Misfit {
 
     /// The finding as an error.
     #[must_use]
-    pub fn into_error(mut self) -> Diagnostic {
-        self.finding.severity = Severity::Error;
+    pub fn into_error(self) -> Diagnostic {
+        self.told_as(Severity::Error)
+    }
+
+    /// The finding as a note: where a file is checked need not be where it is used.
+    #[must_use]
+    pub fn into_note(self) -> Diagnostic {
+        self.told_as(Severity::Note)
+    }
+
+    fn told_as(mut self, severity: Severity) -> Diagnostic {
+        self.finding.severity = severity;
         self.finding
     }
 }
@@ -72,10 +82,13 @@ impl Loaded {
         programs.chain(rights).collect()
     }
 
-    /// Interfaces that the file names and that are not there, unless `dynamic_interfaces` expects it.
+    /// Interfaces that the file names and that are not there, unless `dynamic_interfaces` expects it. None where the file
+    /// names a network namespace: they are looked for in there.
     pub fn missing_interfaces(&self) -> Vec<Misfit> {
         let config = self.keepalived.iter();
-        let config = config.filter(|config| !config.global.dynamic_interfaces);
+        let config = config.filter(|config| {
+            !config.global.dynamic_interfaces && config.global.process.namespace.is_none()
+        });
         let instances = config.clone().flat_map(|config| &config.instances);
         // Devices of virtual MAC addresses are made, on interfaces that are looked for like others.
         let made = instances.clone().flat_map(|one| &one.vmac.devices);
@@ -85,14 +98,16 @@ impl Loaded {
             parents.map(|name| (name, &instance.span))
         });
         let named = instances.flat_map(|instance| {
-            let tracked = instance.track_interfaces.iter();
-            let tracked = tracked
-                .filter(|track| !track.implied)
-                .map(|track| &track.name);
-            let own = std::iter::once(&instance.interface).chain(tracked);
             let addresses = instance.addresses.iter();
             let addresses = addresses.chain(&instance.excluded_addresses);
             let devices = addresses.filter_map(|one| Some((one.device.as_ref()?, &one.span)));
+            // Told where the address stands.
+            let carrying = devices.clone();
+            let carries = move |name: &String| carrying.clone().any(|(device, _)| device == name);
+            let tracked = instance.track_interfaces.iter();
+            let tracked = tracked.map(|track| (track.implied, &track.name));
+            let tracked = tracked.filter(move |(implied, name)| !implied || !carries(name));
+            let own = std::iter::once(&instance.interface).chain(tracked.map(|(_, name)| name));
             let hops = instance.routes.iter().flat_map(|route| &route.hops);
             let own = own.chain(hops.filter_map(|hop| hop.device.as_ref()));
             own.map(|name| (name, &instance.span)).chain(devices)
@@ -343,5 +358,17 @@ mod tests {
         let missing = |global| loaded(folder.path(), global, track).missing_interfaces();
         assert_eq!(missing("").len(), 1);
         assert!(missing("dynamic_interfaces").is_empty());
+        // What carries something of the instance puts it into fault as well.
+        for (line, lines) in [
+            (4, "virtual_rules {\niif no-such-if lookup 100\n}"),
+            (
+                11,
+                "virtual_ipaddress_excluded {\n10.0.0.2 dev no-such-if\n}",
+            ),
+        ] {
+            let missing = loaded(folder.path(), "", lines).missing_interfaces();
+            let lines: Vec<u32> = missing.iter().map(|one| one.finding.span.line).collect();
+            assert_eq!(lines, [line], "{missing:?}");
+        }
     }
 }
