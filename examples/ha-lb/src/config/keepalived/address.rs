@@ -34,7 +34,7 @@ pub(super) const OPTIONS: &[&str] = &[
 ];
 
 /// Options that say something of IPv6 only.
-const IPV6_ONLY: &[&str] = &["home", "-nodad", "mngtmpaddr"];
+const IPV6_ONLY: &[&str] = &["home", "-nodad", "mngtmpaddr", "preferred_lft"];
 
 /// The prefix from which the kernel makes temporary addresses.
 const TEMPORARY_PREFIX: u8 = 64;
@@ -97,6 +97,7 @@ impl Context<'_> {
             self.option(&mut read, option, &mut words)?;
             if IPV6_ONLY.contains(&name) && address.is_ipv4() {
                 self.option_without_effect(option);
+                read.preferred_lifetime = None;
             }
         }
         if read.manage_temporary && address.is_ipv6() && read.prefix != TEMPORARY_PREFIX {

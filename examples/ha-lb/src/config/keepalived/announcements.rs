@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{config::Announcements, document::Node, keyword::Context};
+use crate::config::diagnostic::Diagnostic;
 
 /// A block that has these keywords.
 pub(super) trait Holder {
@@ -17,9 +18,25 @@ fn time(node: &Node, context: &mut Context<'_>) -> Option<Duration> {
     context.seconds(word, Duration::ZERO..=MAX_TIME)
 }
 
+/// Packets of one announcement. keepalived takes 0 for 1 where that makes no sense, and any number.
 fn count(node: &Node, context: &mut Context<'_>, min: u8) -> Option<u8> {
     let word = node.arguments.first()?;
-    context.number(word, min..=u8::MAX)
+    let written = context.number(word, 0..=u32::MAX)?;
+    let count = u8::try_from(written).unwrap_or(u8::MAX).max(min);
+    let warning = |what| Diagnostic::warning(word.span.clone(), what).found(&word.text);
+    if written < u32::from(count) {
+        context.diagnostics.push(
+            warning("an announcement has a packet at least")
+                .action(format!("{count} is sent, as by keepalived"))
+                .counted(),
+        );
+    } else if written > u32::from(count) {
+        context.diagnostics.push(
+            warning("more packets in one go than anybody needs")
+                .action(format!("{count} are sent")),
+        );
+    }
+    Some(count)
 }
 
 pub(super) fn delay<H: Holder>(holder: &mut H, node: &Node, context: &mut Context<'_>) {

@@ -236,6 +236,22 @@ fn addresses_have_options_in_any_order() {
 }
 
 #[test]
+fn a_preferred_lifetime_is_ipv6_s_alone_as_with_keepalived() {
+    let (instance, said) = instance_with(
+        "virtual_ipaddress_excluded {\n10.0.0.2 preferred_lft 0\n2001:db8::1 preferred_lft 7\n}",
+    );
+    let lifetimes = instance.unwrap().excluded_addresses;
+    let lifetimes: Vec<_> = lifetimes.iter().map(|one| one.preferred_lifetime).collect();
+    assert_eq!(lifetimes, [None, Some(7)]);
+    assert_eq!(
+        said,
+        [
+            "f:5:10: warning: this option has no effect here: `preferred_lft`; the address is installed without it"
+        ]
+    );
+}
+
+#[test]
 fn wrong_options_of_an_address_are_errors() {
     for (line, expected) in [
         ("10.0.0.2 10.0.0.3", "one address a line"),

@@ -15,7 +15,10 @@ pub(super) const KEYWORDS: &[Keyword<Draft>] = &[
     Keyword::ignored("enable_snmp_rfcv2", NO_SNMP),
     Keyword::ignored("enable_snmp_rfcv3", NO_SNMP),
     Keyword::ignored("bfd_process_name", NO_BFD),
+    // keepalived 2.2 knows these by either spelling.
+    Keyword::ignored("bfd_rlimit_rtime", NO_BFD),
     Keyword::ignored("bfd_rlimit_rttime", NO_BFD),
+    Keyword::ignored("checker_rlimit_rtime", SCHEDULING),
     Keyword::ignored("checker_rlimit_rttime", SCHEDULING),
     Keyword::ignored("child_wait_time", STOPPING),
     Keyword::ignored("data_use_instance", DUMPS),
@@ -57,6 +60,7 @@ pub(super) const KEYWORDS: &[Keyword<Draft>] = &[
     Keyword::ignored("process_name", NAMES),
     Keyword::ignored("vrrp_process_name", NAMES),
     Keyword::ignored("checker_process_name", NAMES),
+    Keyword::ignored("lvs_process_name", NAMES),
     Keyword::ignored("vrrp_rx_bufs_policy", ROOM),
     Keyword::ignored("vrrp_rx_bufs_multiplier", ROOM),
     Keyword::ignored("vrrp_netlink_cmd_rcv_bufs", BUFFERS),

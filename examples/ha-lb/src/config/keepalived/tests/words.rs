@@ -66,6 +66,42 @@ fn a_password_is_never_printed() {
 }
 
 #[test]
+fn counts_of_announcements_that_keepalived_takes_are_taken() {
+    let (instance, said) = instance_with(
+        "garp_master_repeat 0\ngarp_master_refresh_repeat 0\ngarp_lower_prio_repeat 300",
+    );
+    let announcements = instance.unwrap().announcements;
+    let counts = (
+        announcements.repeat,
+        announcements.refresh_repeat,
+        announcements.lower_priority_repeat,
+    );
+    assert_eq!(counts, (1, 1, Some(255)));
+    assert_eq!(
+        said,
+        [
+            "f:4:20: warning: an announcement has a packet at least: `0`; 1 is sent, as by keepalived",
+            "f:5:28: warning: an announcement has a packet at least: `0`; 1 is sent, as by keepalived",
+            "f:6:24: warning: more packets in one go than anybody needs: `300`; 255 are sent",
+        ]
+    );
+}
+
+#[test]
+fn words_of_either_spelling_are_known() {
+    for word in [
+        "lvs_process_name x",
+        "checker_rlimit_rtime 3",
+        "bfd_rlimit_rtime 3",
+    ] {
+        let (_, said) = load_text(&format!("global_defs {{\n{word}\n}}"));
+        let without_effect =
+            |line: &String| line.starts_with("f:2:1: warning: this keyword has no effect");
+        assert!(said.iter().any(without_effect), "{said:?}");
+    }
+}
+
+#[test]
 fn of_a_word_given_twice_the_last_counts() {
     let (instance, said) = instance_with("priority 10\npriority 20");
     assert_eq!(instance.unwrap().priority.value(), 20);

@@ -216,6 +216,7 @@ pub(super) const REAL: Table<RealDraft> = Table {
         Keyword::ignored("alpha", "write it in the virtual_server"),
         Keyword::ignored("warmup", "first checks are spread over the interval"),
         Keyword::ignored("log_all_failures", "changes of a server's state are logged"),
+        Keyword::ignored("snmp_name", "there is no SNMP agent"),
         Keyword::ignored(
             "smtp_alert",
             "no mail is sent; changes of a server's state are logged",

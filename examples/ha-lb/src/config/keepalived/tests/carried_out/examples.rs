@@ -81,7 +81,12 @@ pub(super) const ADDRESSES: &[Example] = &[
     example(INSTANCE, "noprefixroute", Runs, "10.0.0.9 noprefixroute"),
     example(INSTANCE, "autojoin", Runs, "10.0.0.9 autojoin"),
     example(INSTANCE, "no_track", Runs, "10.0.0.9 no_track"),
-    example(INSTANCE, "preferred_lft", Runs, "10.0.0.9 preferred_lft 0"),
+    example(
+        INSTANCE,
+        "preferred_lft",
+        Runs,
+        "2001:db8::9/64 preferred_lft 0",
+    ),
     example(INSTANCE, "use_vmac", Runs, "10.0.0.9 dev eth7 use_vmac"),
     example(INSTANCE, "track_group", Says, "10.0.0.9 track_group G"),
     example(INSTANCE, "via", Says, "10.0.0.9 via 10.0.0.8"),
