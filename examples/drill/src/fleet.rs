@@ -12,11 +12,12 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use ha_lb::lab::{Host, Lab};
+use ha_lb::lab::{Host, Lab, LabError, pair};
 use ipnet::IpNet;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 
+use ear::Place;
 pub(crate) use ear::{Ear, Heard, Said, Topic};
 pub(crate) use plan::{PASSWORD, Plan, Wire};
 pub(crate) use usage::{Memory, Usage, memory, tree};
@@ -25,6 +26,8 @@ use crate::{Fatal, settle_in};
 
 /// Where the hosts keep their files.
 const FOLDER: &str = "/run/drill";
+/// What each calls its end of the cable.
+const INTERFACE: &str = "eth0";
 /// How often things are looked at.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -48,10 +51,11 @@ impl Speaker {
     }
 }
 
-/// Two hosts on a bridge.
+/// Two hosts, on a bridge or on one cable.
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    lab: Lab,
+    /// None where they are on one cable.
+    lab: Option<Lab>,
     pub(crate) hosts: [Host; 2],
     folder: PathBuf,
     speaker: Speaker,
@@ -61,10 +65,22 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// The hosts; nothing runs on them yet.
     pub(crate) fn new() -> Result<Self, Fatal> {
-        let folder = PathBuf::from(FOLDER);
-        settle_in(&folder)?;
         let lab = Lab::new()?;
         let hosts = [host(&lab, "h1", 1)?, host(&lab, "h2", 2)?];
+        Self::of(Some(lab), hosts)
+    }
+
+    /// The same on one cable.
+    pub(crate) fn without_bridge() -> Result<Self, Fatal> {
+        Self::of(
+            None,
+            pair(INTERFACE, [("h1", address(1)?), ("h2", address(2)?)])?,
+        )
+    }
+
+    fn of(lab: Option<Lab>, hosts: [Host; 2]) -> Result<Self, Fatal> {
+        let folder = PathBuf::from(FOLDER);
+        settle_in(&folder)?;
         Ok(Self {
             lab,
             hosts,
@@ -76,22 +92,41 @@ impl Fleet {
 
     /// Another host on the bridge.
     pub(crate) fn third(&self, name: &str) -> Result<Host, Fatal> {
-        host(&self.lab, name, 9)
+        host(self.lab.as_ref().ok_or("there is no bridge")?, name, 9)
     }
 
-    /// The bridge's end of a host's cable.
-    pub(crate) fn port(&self, number: usize) -> Result<String, Fatal> {
+    /// Frames that a host has sent, of whatever kind.
+    pub(crate) fn frames_from(&self, number: usize) -> Result<u64, Fatal> {
         let host = self.hosts.get(number).ok_or("no such host")?;
-        Ok(self.lab.port(host))
+        let text = host.run(|| {
+            let read = fs::read_to_string("/proc/thread-self/net/dev");
+            read.map_err(|source| LabError::Io {
+                what: "counters of the cable".into(),
+                source,
+            })
+        })?;
+        let line = text
+            .lines()
+            .find_map(|line| line.trim_start().strip_prefix(INTERFACE)?.strip_prefix(':'));
+        let field = line.and_then(|rest| rest.split_ascii_whitespace().nth(9)?.parse().ok());
+        Ok(field.ok_or("no counters of the cable")?)
     }
 
-    /// An ear at the cables of these hosts.
+    /// An ear at the cables of these hosts: at the bridge's ends, or at the other host's.
     pub(crate) fn listen(&self, hosts: &[usize], topics: &[Topic]) -> Result<Ear, Fatal> {
         let mut places = Vec::new();
         for (number, host) in self.hosts.iter().enumerate() {
             if hosts.contains(&number) {
-                let port = self.lab.port(host);
-                places.extend(topics.iter().map(|topic| (number, port.clone(), *topic)));
+                let (port, at) = match &self.lab {
+                    Some(lab) => (lab.port(host), None),
+                    None => (INTERFACE.to_owned(), self.hosts.get(1 - number)),
+                };
+                places.extend(topics.iter().map(|topic| Place {
+                    host: number,
+                    port: port.clone(),
+                    at,
+                    topic: *topic,
+                }));
             }
         }
         Ear::open(&places)
@@ -210,8 +245,11 @@ impl Fleet {
 }
 
 fn host(lab: &Lab, name: &str, number: u8) -> Result<Host, Fatal> {
-    let address = IpNet::new(Wire::V3.source(number), 16)?;
-    Ok(lab.host(name, "eth0", &[address])?)
+    Ok(lab.host(name, INTERFACE, &[address(number)?])?)
+}
+
+fn address(number: u8) -> Result<IpNet, Fatal> {
+    Ok(IpNet::new(Wire::V3.source(number), 16)?)
 }
 
 impl Drop for Fleet {

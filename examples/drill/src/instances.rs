@@ -40,6 +40,9 @@ pub(crate) struct Instances {
     /// Only the quiet run
     #[arg(long)]
     quiet: bool,
+    /// The hosts on a bridge instead of on one cable. Bridge and peer work on the account of the host that sends
+    #[arg(long)]
+    bridge: bool,
     /// One JSON document instead of a table
     #[arg(long)]
     json: bool,
@@ -74,7 +77,10 @@ impl Run {
 
 impl Instances {
     pub(crate) fn run(self) -> Result<ExitCode, Fatal> {
-        let mut fleet = Fleet::new()?;
+        let mut fleet = match self.bridge {
+            true => Fleet::new()?,
+            false => Fleet::without_bridge()?,
+        };
         let speakers = match self.speaker.as_slice() {
             [] => &[Speaker::Keepalived, Speaker::HaLb],
             chosen => chosen,
@@ -87,7 +93,7 @@ impl Instances {
         let span = Duration::from_secs(self.seconds);
         let mut all = Vec::new();
         if !self.json {
-            scale_report::instances_head(plan, span);
+            scale_report::instances_head(plan, span, self.bridge);
         }
         for busy in [false, true]
             .into_iter()
@@ -121,8 +127,7 @@ fn hold(
     busy: bool,
 ) -> Result<Run, Fatal> {
     fleet.begin(speaker, plan)?;
-    let port = fleet.port(0)?;
-    let settled = settle(fleet, &port, plan, span)?;
+    let settled = settle(fleet, plan, span)?;
     let burners = match busy {
         true => Burners::start()?,
         false => Burners(Vec::new()),
@@ -130,10 +135,10 @@ fn hold(
     let ear = fleet.listen(&[1], &[Topic::Adverts])?;
     let processes = [fleet.pids(0), fleet.pids(1)];
     let usage = || processes.each_ref().map(|pids| Usage::of(pids));
-    let (before, sent) = (usage(), frames_from(&port)?);
+    let (before, sent) = (usage(), fleet.frames_from(0)?);
     let began = Instant::now();
     sleep(span);
-    let (after, sent) = (usage(), frames_from(&port)?.saturating_sub(sent));
+    let (after, sent) = (usage(), fleet.frames_from(0)?.saturating_sub(sent));
     let took = began.elapsed();
     drop(burners);
     for number in [0, 1] {
@@ -187,34 +192,24 @@ pub(crate) fn appearances(heard: &[crate::fleet::Heard], plan: Plan) -> u64 {
 }
 
 /// Waits until the first host alone speaks, at its full rate, and its announcements are over.
-fn settle(fleet: &Fleet, port: &str, plan: Plan, span: Duration) -> Result<bool, Fatal> {
+fn settle(fleet: &Fleet, plan: Plan, span: Duration) -> Result<bool, Fatal> {
     let rate = f64::from(plan.instances) / plan.interval.as_secs_f64();
     let calm = Duration::from_secs(1).max(plan.interval * 5);
     // Figures of a longer run are taken after the second burst of announcements.
     sleep(plan.down() + Duration::from_secs(6).min(span));
     let ear = fleet.listen(&[1], &[Topic::Adverts])?;
-    let (mut seen, mut at) = (frames_from(port)?, Instant::now());
+    let (mut seen, mut at) = (fleet.frames_from(0)?, Instant::now());
     Ok(until(PATIENCE, || {
         if at.elapsed() < calm {
             return false;
         }
-        let now = frames_from(port).unwrap_or(0);
+        let now = fleet.frames_from(0).unwrap_or(0);
         let expected = rate * at.elapsed().as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "thousands")]
         let share = (now.saturating_sub(seen)) as f64 / expected;
         (seen, at) = (now, Instant::now());
         (0.95..1.05).contains(&share) && ear.take().is_empty()
     }))
-}
-
-/// Frames that came in from a cable, of whatever kind.
-fn frames_from(port: &str) -> Result<u64, Fatal> {
-    let text = fs::read_to_string("/proc/thread-self/net/dev")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.trim_start().strip_prefix(port)?.strip_prefix(':'));
-    let field = line.and_then(|rest| rest.split_ascii_whitespace().nth(1)?.parse().ok());
-    Ok(field.ok_or("no counters of the cable")?)
 }
 
 /// Its role, or its program's name.

@@ -69,13 +69,14 @@ pub(crate) fn ms(time: Duration) -> f64 {
 }
 
 /// What the columns are.
-pub(crate) fn instances_head(plan: Plan, span: Duration) {
+pub(crate) fn instances_head(plan: Plan, span: Duration, bridge: bool) {
     say(&format!(
-        "{} instances, an advert every {} ms, for {} s. Spurious: times that the Backup became Active. CPU time for each \
+        "{} instances, an advert every {} ms, for {} s; two hosts on {}. Spurious: times that the Backup became Active. CPU time for each \
          advert, of all processes of the host that sends it and of the one that receives it.\n",
         plan.instances,
         plan.interval.as_millis(),
-        span.as_secs()
+        span.as_secs(),
+        if bridge { "a bridge" } else { "one cable" },
     ));
     say(&format!(
         "{:<11} {:>5} {:>9} {:>9} {:>13} {:>13}  memory: resident, proportional",

@@ -11,7 +11,7 @@ mod origin;
 pub mod probe;
 mod traffic;
 
-pub use cable::{BRIDGE, Lab};
+pub use cable::{BRIDGE, Lab, pair};
 pub use client::{Answer, Failure, get};
 pub use host::{Host, HostCommand};
 pub use origin::Origin;

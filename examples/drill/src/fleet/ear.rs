@@ -1,6 +1,6 @@
 //! What goes over the wire: adverts and gratuitous ARPs that come in from each host's cable, with the time at which
-//! the kernel took them in. Listens at the bridge's ends of the cables, so that it hears what a host sent, once, and
-//! adds no port to the bridge.
+//! the kernel took them in. Listens at the other ends of the cables, so that it hears what a host sent, once, and
+//! adds no port to a bridge.
 
 use std::{
     io::{self, IoSliceMut},
@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use ha_lb::lab::{Host, LabError};
 use nix::{
     cmsg_space, libc,
     sys::{
@@ -63,6 +64,30 @@ pub(crate) enum Topic {
     Announcements,
 }
 
+/// Where an ear listens to one of the hosts.
+#[derive(Debug)]
+pub(super) struct Place<'h> {
+    pub(super) host: usize,
+    /// The name of an interface, of the caller's namespace, or of another host.
+    pub(super) port: String,
+    pub(super) at: Option<&'h Host>,
+    pub(super) topic: Topic,
+}
+
+impl Place<'_> {
+    fn listen(&self) -> Result<Socket, Fatal> {
+        let Some(host) = self.at else {
+            return listen(&self.port, self.topic);
+        };
+        Ok(host.run(|| {
+            listen(&self.port, self.topic).map_err(|error| LabError::Io {
+                what: format!("listening on {}", host.name()),
+                source: io::Error::other(error.to_string()),
+            })
+        })?)
+    }
+}
+
 /// A listening thread; ends with its owner.
 #[derive(Debug)]
 pub(crate) struct Ear {
@@ -89,14 +114,14 @@ const PATIENCE: Timespec = Timespec {
 };
 
 impl Ear {
-    /// Listens at interfaces of the caller's namespace: number of the host, name of its port, topic.
-    pub(crate) fn open(places: &[(usize, String, Topic)]) -> Result<Self, Fatal> {
+    /// Listens at all of these.
+    pub(super) fn open(places: &[Place<'_>]) -> Result<Self, Fatal> {
         let mut sockets = Vec::new();
-        for (host, port, topic) in places {
+        for place in places {
             sockets.push(Listener {
-                socket: listen(port, *topic)?,
-                host: *host,
-                topic: *topic,
+                socket: place.listen()?,
+                host: place.host,
+                topic: place.topic,
                 missed: 0.into(),
             });
         }

@@ -69,21 +69,9 @@ impl Lab {
                 .add(veth)
                 .execute()
                 .await
-                .map_err(LabError::netlink("add veth"))?;
-            let loose = LinkUnspec::new_with_name(&loose_end)
-                .setns_by_fd(host.namespace().as_raw_fd())
-                .build();
-            handle
-                .link()
-                .set(loose)
-                .execute()
-                .await
-                .map_err(LabError::netlink("move veth"))
+                .map_err(LabError::netlink("add veth"))
         })?;
-        let card = host.run(|| {
-            with_netlink(async |handle| plug_in(&handle, &loose_end, interface, addresses).await)
-        })?;
-        Ok(host.plugged_in(card))
+        connect(host, &loose_end, addresses)
     }
 
     /// Pulls the host's cable out: it sees no carrier.
@@ -113,6 +101,40 @@ impl Lab {
                 .map_err(LabError::netlink("set port"))
         })
     }
+}
+
+/// Two hosts at the ends of one cable, without a switch: what one sends goes straight to the other, and the way there
+/// takes next to nothing of the sender's time. Each has a name and addresses; both call their interface `interface`.
+pub fn pair(interface: &str, ends: [(&str, IpNet); 2]) -> Result<[Host; 2], LabError> {
+    let loose_ends = ends.map(|(name, _)| format!("e-{name}"));
+    with_netlink(async |handle| {
+        let [one, other] = &loose_ends;
+        let veth = LinkVeth::new(one, other).build();
+        let added = handle.link().add(veth).execute().await;
+        added.map_err(LabError::netlink("add veth"))
+    })?;
+    let [one, other] = &loose_ends;
+    let [(first, near), (second, far)] = ends;
+    Ok([
+        connect(Host::new(first, interface)?, one, &[near])?,
+        connect(Host::new(second, interface)?, other, &[far])?,
+    ])
+}
+
+/// Gives a host the loose end of a cable.
+fn connect(host: Host, loose_end: &str, addresses: &[IpNet]) -> Result<Host, LabError> {
+    with_netlink(async |handle| {
+        let loose = LinkUnspec::new_with_name(loose_end)
+            .setns_by_fd(host.namespace().as_raw_fd())
+            .build();
+        let moved = handle.link().set(loose).execute().await;
+        moved.map_err(LabError::netlink("move veth"))
+    })?;
+    let interface = host.interface();
+    let card = host.run(|| {
+        with_netlink(async |handle| plug_in(&handle, loose_end, interface, addresses).await)
+    })?;
+    Ok(host.plugged_in(card))
 }
 
 /// A switch asks no firewall. Where `br_netfilter` is loaded, a bridge shows every frame to that of its namespace, on the
