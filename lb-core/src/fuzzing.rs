@@ -41,7 +41,7 @@ pub fn http1(data: &[u8]) {
     let leniency = Leniency {
         conflicting_framing: choice & 1 != 0,
         loose_syntax: choice & 2 != 0,
-        odd_characters: false,
+        ..Leniency::STRICT
     };
     let step = 1 + usize::from(choice >> 2);
     let found = if bytes.starts_with(b"HTTP/") {

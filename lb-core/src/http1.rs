@@ -92,11 +92,11 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// HAProxy's: 101 fields in a buffer of 16384 bytes of which 1024 are kept free for rewriting.
+    /// HAProxy's: 101 lines, the first among them, in a buffer of 16384 bytes of which 1024 are kept free for rewriting.
     fn default() -> Self {
         Self {
             head_bytes: 15360,
-            fields: 101,
+            fields: 100,
         }
     }
 }
@@ -112,6 +112,8 @@ pub struct Leniency {
     pub loose_syntax: bool,
     /// Any character in names of fields and in targets that no reader takes for their end, and fragments of targets.
     pub odd_characters: bool,
+    /// Content of GET, HEAD and DELETE in HTTP/1.0, of which some readers take no notice: they read the next request in it.
+    pub old_content: bool,
 }
 
 impl Leniency {
@@ -120,18 +122,21 @@ impl Leniency {
         conflicting_framing: false,
         loose_syntax: false,
         odd_characters: false,
+        old_content: false,
     };
     /// The answers HAProxy gives to conflicting framing.
     pub const HAPROXY: Self = Self {
         conflicting_framing: true,
         loose_syntax: false,
         odd_characters: false,
+        old_content: false,
     };
     /// Heads that HAProxy reads, and those that it reads with `option accept-invalid-http-request` or `-response`.
     pub const RELAXED: Self = Self {
         conflicting_framing: true,
         loose_syntax: true,
         odd_characters: true,
+        old_content: false,
     };
 }
 

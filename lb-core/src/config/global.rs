@@ -61,6 +61,8 @@ pub struct Global {
     pub http2: Http2Settings,
     /// `h1-case-adjust` and `h1-case-adjust-file`.
     pub header_case: Arc<HeaderCase>,
+    /// `h1-accept-payload-with-any-method`: GET, HEAD and DELETE in HTTP/1.0 may have content.
+    pub old_content: bool,
     /// `tune.idle-pool.shared off`: a worker uses no idle server connections but its own.
     pub idle_apart: bool,
 }

@@ -13,8 +13,12 @@ use super::{BodyProgress, Error, Leniency, text};
 const SIZE_DIGITS: u8 = 16;
 /// Most bytes of the extensions of one chunk.
 const EXTENSION_BYTES: u32 = 1024;
+/// A chunk of this size, which nobody sends, is one that a reader's arithmetic is to be tried with. HAProxy's limit.
+const TOO_MUCH: u64 = 1 << 52;
 /// Most bytes of all trailers.
 const TRAILER_BYTES: u32 = 8192;
+/// Most trailers: as many as there may be fields.
+const TRAILERS: u32 = 100;
 /// Longest of [`FORBIDDEN`].
 const NAME_BYTES: usize = 19;
 
@@ -100,6 +104,7 @@ pub struct ChunkedDecoder {
     state: State,
     leniency: Leniency,
     trailer_bytes: u32,
+    trailers: u32,
     name: [u8; NAME_BYTES],
 }
 
@@ -113,6 +118,7 @@ impl ChunkedDecoder {
             },
             leniency,
             trailer_bytes: 0,
+            trailers: 0,
             name: [0; NAME_BYTES],
         }
     }
@@ -227,7 +233,7 @@ impl ChunkedDecoder {
                     digits: digits + 1,
                     value: value << 4 | digit,
                 },
-                _ if digits == 0 || i64::try_from(value).is_err() => return Err(Error::ChunkSize),
+                _ if digits == 0 || value >= TOO_MUCH => return Err(Error::ChunkSize),
                 (b' ' | b'\t', _) if loose => State::SizePadding { value },
                 _ => after_size(b, value)?,
             },
@@ -270,7 +276,10 @@ impl ChunkedDecoder {
         match (self.state, b) {
             (State::LineStart, b'\r') => Ok(State::EndLf),
             (State::EndLf, b'\n') => Ok(State::Done),
-            (State::LineStart, _) if text::is_tchar(b) => Ok(self.name_byte(0, b)),
+            (State::LineStart, _) if text::is_tchar(b) && self.trailers < TRAILERS => {
+                self.trailers += 1;
+                Ok(self.name_byte(0, b))
+            }
             (State::Name { length }, b':') => {
                 let name = self.name.get(..length).unwrap_or_default();
                 if FORBIDDEN.contains(&name) {

@@ -49,6 +49,9 @@ pub enum Error {
     /// `Transfer-Encoding` where `Content-Length` or HTTP/1.0 contradicts it.
     #[error("conflicting message framing")]
     Conflict,
+    /// Content of a GET, HEAD or DELETE in HTTP/1.0.
+    #[error("content of a method that had none in HTTP/1.0")]
+    OldContent,
     /// No `Host`, more than one, an invalid one, or one that differs from the target's authority.
     #[error("missing, repeated or invalid host")]
     Host,
@@ -58,7 +61,7 @@ pub enum Error {
     /// An `Expect` other than `100-continue`.
     #[error("unknown expectation")]
     Expectation,
-    /// A chunk size that is not 1 to 16 hexadecimal digits, or too large.
+    /// A chunk size that is not 1 to 16 hexadecimal digits, or is 2^52 or more.
     #[error("invalid chunk size")]
     ChunkSize,
     /// A chunk extension that is too long or holds a control character.
@@ -67,7 +70,7 @@ pub enum Error {
     /// No CR LF after the bytes of a chunk.
     #[error("chunk not ended by CR LF")]
     ChunkEnd,
-    /// A trailer that is malformed, too long, or may not be one (framing, routing, authentication).
+    /// A trailer that is malformed, too long, one too many, or may not be one (framing, routing, authentication).
     #[error("invalid trailer")]
     Trailer,
 }
@@ -76,6 +79,7 @@ impl Error {
     /// Status code of the answer when a request is refused.
     pub fn status(self) -> u16 {
         match self {
+            Self::OldContent => 413,
             Self::Expectation => 417,
             Self::Coding => 501,
             Self::Version => 505,
@@ -99,6 +103,7 @@ impl Error {
             Self::ContentLength => "content-length",
             Self::TransferEncoding | Self::Coding => "transfer-encoding",
             Self::Conflict => "framing-conflict",
+            Self::OldContent => "content",
             Self::Host => "host",
             Self::WebSocketKey => "websocket",
             Self::Expectation => "expect",

@@ -23,6 +23,7 @@ fn leniency(control: u8) -> Leniency {
         conflicting_framing: control & 0x40 != 0,
         loose_syntax: control & 0x80 != 0,
         odd_characters: false,
+        old_content: control & 0x20 != 0,
     }
 }
 

@@ -143,6 +143,11 @@ impl RequestDecoder {
             (false, Some(length)) => Framing::Length(length),
             (false, None) => Framing::None,
         };
+        let without = matches!(method, Method::Get | Method::Head | Method::Delete);
+        let old = head.version == Version::Http10 && !self.leniency.old_content;
+        if old && without && !framing.is_empty() {
+            return Err(Error::OldContent);
+        }
         Ok(RequestSummary {
             head_len: self.at,
             method,
@@ -202,7 +207,8 @@ fn parse_line(bytes: &[u8], line: Line, head: &mut Head, leniency: Leniency) -> 
     let content = line.of(bytes);
     let method_len = memchr::memchr(b' ', content).ok_or(Error::Method)?;
     let (method, rest) = content.split_at(method_len);
-    if !text::is_token(method) {
+    // RFC 9113 §11.6: PRI is the word that connections in HTTP/2 begin with, and no method.
+    if !text::is_token(method) || method == b"PRI" {
         return Err(Error::Method);
     }
     let rest = rest.get(1..).unwrap_or_default();
@@ -231,7 +237,8 @@ pub(super) fn version(text: &[u8]) -> Result<Version, Error> {
     }
 }
 
-/// RFC 9112 §3.2: origin, absolute, authority (CONNECT alone) or asterisk form (OPTIONS alone).
+/// RFC 9112 §3.2: origin, absolute, authority (CONNECT alone) or asterisk form (OPTIONS alone). A query right behind
+/// the authority is no path to rules, and one to servers.
 fn has_valid_form(method: &[u8], target: &[u8]) -> bool {
     if method == b"CONNECT" {
         return is_authority(target)
@@ -240,7 +247,10 @@ fn has_valid_form(method: &[u8], target: &[u8]) -> bool {
     match target {
         [b'/', ..] => true,
         b"*" => method == b"OPTIONS",
-        _ => authority::split(target).is_some_and(|(_, named)| !named.is_empty()),
+        _ => authority::split(target).is_some_and(|(scheme, named)| {
+            let behind = target.get(scheme.len() + 3 + named.len());
+            !named.is_empty() && matches!(behind, None | Some(b'/'))
+        }),
     }
 }
 

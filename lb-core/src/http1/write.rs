@@ -40,7 +40,11 @@ pub fn write_response_head(
     out.extend_from_slice(b"\r\n");
     let body = match (framing, status) {
         // RFC 9110 §8.6: these never carry a length. An answer to HEAD and a 304 may state that of another.
-        (Framing::None, 200 | 201 | 203 | 205..) => BodyFields::AsReceived,
+        (Framing::None, 200 | 201 | 203 | 205..) => match head.value(b"transfer-encoding") {
+            // RFC 9112 §6.2: never beside a length.
+            Some(_) => BodyFields::Stated(Framing::Chunked),
+            None => BodyFields::AsReceived,
+        },
         (framing, _) => BodyFields::Stated(framing),
     };
     write_fields(head, body, connection, out);

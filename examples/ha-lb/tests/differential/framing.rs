@@ -64,6 +64,10 @@ const REFUSED: &[Case] = &[
     sends("chunk_extension_lf", &[Send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;a\nhello\r\n0\r\n\r\n")]),
     sends("chunk_empty_size", &[Send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\r\nhello\r\n0\r\n\r\n")]),
     sends("chunk_bad_late", &[Send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), AtOrigin(b"hello"), Send(b"zz\r\n")]),
+    sends("old_get_with_length", &[Send(b"GET / HTTP/1.0\r\nContent-Length: 2\r\n\r\nab")]),
+    sends("old_head_with_length", &[Send(b"HEAD / HTTP/1.0\r\nContent-Length: 2\r\n\r\nab")]),
+    sends("old_delete_with_chunks", &[Send(b"DELETE / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")]),
+    sends("chunk_beyond_sense", &[Send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\nab")]),
     sends("chunked_end", &[Send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"), AtOrigin(b"hel"), HalfClose]),
 ];
 

@@ -58,7 +58,8 @@ struct Refusal {
 }
 
 fn begin(connection: &mut Connection, x: &mut Exchange, number: u32, now: Instant) {
-    let leniency = super::leniency(connection.frontend().invalid_requests);
+    let mut leniency = super::leniency(connection.frontend().invalid_requests);
+    leniency.old_content = connection.listener.balancer.config.global.old_content;
     x.decoder.reset_to(leniency);
     let of_http2 = connection.client.stream.http2_origin().is_some();
     x.decoder.allow_no_host(of_http2);

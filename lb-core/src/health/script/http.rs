@@ -220,7 +220,7 @@ pub(super) fn read(request: Option<&Request>, bytes: &[u8], ended: bool) -> Answ
     let leniency = Leniency {
         conflicting_framing: true,
         loose_syntax: true,
-        odd_characters: false,
+        ..Leniency::STRICT
     };
     let method = request.map_or_else(Method::default, Request::kind);
     let mut decoder = ResponseDecoder::new(Limits::default(), leniency, method);

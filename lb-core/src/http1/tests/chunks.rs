@@ -12,6 +12,8 @@ fn pass(text: &str) -> Result<(usize, bool), Error> {
 #[test]
 fn each_class_of_chunk_gets_its_answer() {
     let long_extension = format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(2000));
+    let most_trailers = format!("0\r\n{}\r\n", "A: b\r\n".repeat(100));
+    let many_trailers = format!("0\r\n{}\r\n", "A: b\r\n".repeat(101));
     let long_trailer = format!("0\r\nA: {}\r\n\r\n", "x".repeat(9000));
     for (text, expected) in [
         ("0\r\n\r\n", None),
@@ -24,6 +26,7 @@ fn each_class_of_chunk_gets_its_answer() {
             "00000000000000003\r\nabc\r\n0\r\n\r\n",
             Some(Error::ChunkSize),
         ),
+        ("10000000000000\r\n", Some(Error::ChunkSize)),
         ("8000000000000000\r\n", Some(Error::ChunkSize)),
         ("ffffffffffffffff\r\n", Some(Error::ChunkSize)),
         ("10000000000000000\r\n", Some(Error::ChunkSize)),
@@ -52,6 +55,8 @@ fn each_class_of_chunk_gets_its_answer() {
         ("0\r\nno-colon\r\n\r\n", Some(Error::Trailer)),
         ("0\r\nA: b\n\r\n", Some(Error::Trailer)),
         (&long_extension, Some(Error::ChunkExtension)),
+        (&most_trailers, None),
+        (&many_trailers, Some(Error::Trailer)),
         (&long_trailer, Some(Error::Trailer)),
     ] {
         let expected = expected.map_or(Ok((text.len(), true)), Err);

@@ -183,6 +183,18 @@ const CASES: &[Case] = &[
         b"GET / HTTP/1.1\r\nhost: h\r\ncontent-length: 35\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
     ),
     (
+        "content of a GET that is old",
+        b"GET / HTTP/1.0\r\nContent-Length: 35\r\nConnection: keep-alive\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
+        &["413"],
+        b"",
+    ),
+    (
+        "chunks of a DELETE that is old",
+        b"DELETE / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        &["413"],
+        b"",
+    ),
+    (
         "an expectation in disguise",
         b"POST / HTTP/1.1\r\nHost: h\r\nExpect: y 100-continue\r\nContent-Length: 2\r\n\r\nab",
         &["417"],
@@ -239,6 +251,12 @@ const CASES: &[Case] = &[
     (
         "a chunk of more than 64 bits",
         b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000002\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "a chunk that no signed number holds with its line end",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\nab\r\n0\r\n\r\n",
         &["400"],
         b"",
     ),
@@ -327,6 +345,12 @@ const CASES: &[Case] = &[
         b"GET http://h/x HTTP/1.1\r\nhost: h\r\n\r\n",
     ),
     (
+        "a query instead of a path",
+        b"GET http://h?/admin HTTP/1.1\r\nHost: h\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
         "a fragment",
         b"GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n",
         &["400"],
@@ -393,6 +417,18 @@ const CASES: &[Case] = &[
         b"",
     ),
     (
+        "the method of HTTP/2's preface",
+        b"PRI / HTTP/1.1\r\nHost: h\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "half of HTTP/2's preface",
+        b"PRI * HTTP/2.0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
         "fields that the connection names",
         b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close, X-Auth, Content-Length, Host\r\nX-Auth: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: gzip\r\n\r\n",
         &["204"],
@@ -448,6 +484,7 @@ fn what_an_origin_sees_of_each_class_of_attack() {
 fn heads_that_never_end_reach_nobody() {
     for (name, fields) in [
         ("too many fields", "a: b\r\n".repeat(110)),
+        ("one field too many", "a: b\r\n".repeat(100)),
         ("too many bytes", format!("a: {}\r\n", "b".repeat(20_000))),
     ] {
         let (origin, seen) = witness();

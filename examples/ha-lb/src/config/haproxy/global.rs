@@ -133,6 +133,7 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
         "nbproc" => return value::number(&args.need("nbproc", "1")?, "nbproc", 1, 64).map(drop),
         "daemon" => global.daemon = true,
         "h2-workaround-bogus-websocket-clients" => global.http2.without_websockets = true,
+        "h1-accept-payload-with-any-method" => global.old_content = true,
         "localpeer" => draft.local_peer = text(args),
         "zero-warning" => draft.zero_warning = Some(word.span),
         "log-send-hostname" => {

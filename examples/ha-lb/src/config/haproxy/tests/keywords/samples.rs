@@ -12,6 +12,7 @@ pub(super) const GLOBALS: &[&str] = &[
     "chroot /var/lib/haproxy",
     "daemon",
     "fd-hard-limit 5000",
+    "h1-accept-payload-with-any-method",
     "h2-workaround-bogus-websocket-clients",
     "description my balancer",
     "group haproxy",
