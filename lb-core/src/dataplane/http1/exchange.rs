@@ -15,8 +15,8 @@ use crate::{
         session::{Connection, Gone},
         trace::Trace,
     },
-    head::{Head, HeadRef, Version},
-    http1::{Leniency, Limits, Method, Progress, RequestSummary, ResponseDecoder},
+    head::{Head, HeadMut, HeadRef, Version},
+    http1::{Leniency, Limits, Method, Progress, RequestSummary, ResponseDecoder, take_close_out},
     log::RequestLine,
     stick_table::Event,
 };
@@ -115,6 +115,11 @@ async fn read_head(
                     });
                 }
                 connection.client.input.keep(summary.head_len);
+                if !summary.persistent {
+                    // It was said of the client's connection: rules say what the server hears of its own.
+                    let kept = connection.client.input.kept();
+                    take_close_out(&mut HeadMut::new(&mut x.request, kept));
+                }
                 let now = clock::recent();
                 x.trace.timers.request = Some(x.trace.since_start(now));
                 return Ok(summary);

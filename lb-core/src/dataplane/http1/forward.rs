@@ -236,14 +236,9 @@ fn name_server(
     });
 }
 
-/// What becomes of the server's connection: rules may end one that the client would have kept.
-fn mode_to_server(
-    connection: &Connection,
-    head: HeadRef<'_>,
-    summary: &RequestSummary,
-    proxy: &ProxyConfig,
-) -> HttpMode {
-    match summary.persistent && says_close(head) {
+/// What becomes of the server's connection, which rules may end: what the client said of its own is gone by now.
+fn mode_to_server(connection: &Connection, head: HeadRef<'_>, proxy: &ProxyConfig) -> HttpMode {
+    match says_close(head) {
         true => HttpMode::ServerClose,
         false => server_mode(connection.frontend().http_mode, proxy.http_mode),
     }
@@ -258,7 +253,7 @@ fn write_request(
 ) {
     let received = connection.client.input.kept();
     let head = HeadRef::new(&x.request, received);
-    x.server_mode = mode_to_server(connection, head, summary, proxy);
+    x.server_mode = mode_to_server(connection, head, proxy);
     let option = ConnectionOption::to_server(summary, x.server_mode);
     let becomes_http11 =
         x.request.version != Version::Http10 || summary.framing == Framing::Chunked;
