@@ -36,6 +36,7 @@ pub use connection::{
 };
 pub use error::Error;
 pub use pages::{page, reason_phrase, write_error_page, write_raw_error_page, write_redirect};
+pub(crate) use request::is_authority;
 pub use request::{RequestDecoder, RequestSummary};
 pub use response::{ResponseDecoder, ResponseSummary};
 pub(crate) use text::{is_field_value, is_target, is_token};

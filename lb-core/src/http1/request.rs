@@ -255,7 +255,7 @@ fn has_valid_form(method: &[u8], target: &[u8]) -> bool {
 }
 
 /// Host and optional port: not empty, no user information, no delimiter that a URI would end at.
-fn is_authority(host: &[u8]) -> bool {
+pub(crate) fn is_authority(host: &[u8]) -> bool {
     match host.iter().fold(0, |seen, &b| seen | text::host_class(b)) {
         text::HOST => return true,
         seen if seen == 0 || seen & text::NO_HOST != 0 => return false,

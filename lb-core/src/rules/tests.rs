@@ -98,10 +98,54 @@ fn run(lines: &[&str], target: &str, fields: &[&str]) -> (RequestVerdict, String
     (verdict, shown(&head))
 }
 
+/// Each rule alone over a request with its target and always the same fields, and what becomes of it.
+fn check_edits(rows: &[(&str, &str, &str)]) {
+    let fields = ["Host: h", "X-A: 1, 2", "x-a: 3", "X-B: b"];
+    for (rule, target, expected) in rows {
+        let rule = format!("http-request {rule}");
+        let (verdict, head) = run(&[&rule], target, &fields);
+        assert_eq!(
+            (verdict, head.as_str()),
+            (RequestVerdict::Continue, *expected),
+            "{rule}"
+        );
+    }
+}
+
+#[test]
+fn the_target_follows_the_host_that_rules_set() {
+    check_edits(&[
+        (
+            "set-header host g:81",
+            "http://o:80/a?q",
+            "GET http://g:81/a?q|X-A: 1, 2|x-a: 3|X-B: b|host: g:81",
+        ),
+        (
+            "add-header host g",
+            "http://o",
+            "GET http://g|Host: h|X-A: 1, 2|x-a: 3|X-B: b|host: g",
+        ),
+        (
+            r"replace-header host (.*) w.\1",
+            "https://o/",
+            "GET https://w.h/|Host: w.h|X-A: 1, 2|x-a: 3|X-B: b",
+        ),
+        (
+            "replace-value host other g",
+            "http://o/",
+            "GET http://o/|Host: h|X-A: 1, 2|x-a: 3|X-B: b",
+        ),
+        (
+            "set-header host a/b",
+            "http://o/",
+            "GET http://o/|X-A: 1, 2|x-a: 3|X-B: b|host: a/b",
+        ),
+    ]);
+}
+
 #[test]
 fn edits_of_requests() {
-    let fields = ["Host: h", "X-A: 1, 2", "x-a: 3", "X-B: b"];
-    for (rule, target, expected) in [
+    check_edits(&[
         (
             "set-header X-New %[src]:%cp",
             "/",
@@ -128,7 +172,12 @@ fn edits_of_requests() {
         (
             r"replace-value x-a (\d) <\1>",
             "/",
-            "GET /|Host: h|X-A: <1>, <2>|x-a: <3>|X-B: b",
+            "GET /|Host: h|X-A: <1>,<2>|x-a: <3>|X-B: b",
+        ),
+        (
+            "replace-value x-a 2 <2>",
+            "/",
+            "GET /|Host: h|X-A: 1,<2>|x-a: 3|X-B: b",
         ),
         (
             "set-path /p%[path]",
@@ -180,15 +229,7 @@ fn edits_of_requests() {
             "/",
             "POST /|Host: h|X-A: 1, 2|x-a: 3|X-B: b",
         ),
-    ] {
-        let rule = format!("http-request {rule}");
-        let (verdict, head) = run(&[&rule], target, &fields);
-        assert_eq!(
-            (verdict, head.as_str()),
-            (RequestVerdict::Continue, expected),
-            "{rule}"
-        );
-    }
+    ]);
 }
 
 #[test]
@@ -286,7 +327,9 @@ fn responses_and_what_comes_after() {
     let rules = build(&[
         "http-response del-header server",
         "http-response set-header X-Path %[path] if { status 200 }",
-        "http-response set-status 418 reason Tea~pot",
+        // A reason is no target that would follow `Host`.
+        "http-response set-status 418 reason http://tea/~pot",
+        "http-response set-header host b",
         "http-response set-log-level silent",
         "http-after-response replace-value x-powered y z",
         "http-response deny if { status 500 }",
@@ -297,7 +340,10 @@ fn responses_and_what_comes_after() {
     let verdict = rules.on_response(now, &world.connection, asked, &mut message, &mut state);
     assert_eq!(verdict, ResponseVerdict::Continue);
     rules.on_after_response(now, &world.connection, asked, &mut message, &mut state);
-    assert_eq!(shown(&head), "418 Tea pot|X-Powered: z|x-path: /p");
+    assert_eq!(
+        shown(&head),
+        "418 http://tea/ pot|X-Powered: z|x-path: /p|host: b"
+    );
     assert_eq!(state.log_level, Some(LogLevel::Silent));
     let rules = build(&["http-response deny if { status 418 }"]);
     let mut message = HeadMut::new(&mut head, b"");

@@ -73,10 +73,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Request,
         "Path of the target with the query.",
         Eval::One(|_, view| {
-            let target = view.request?.target();
-            let start = split(target).origin.len();
-            target
-                .get(start..)
+            path_and_query(view)
                 .filter(|t| !t.is_empty())
                 .map(Value::text)
         }),
@@ -114,9 +111,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Eval::One(|_, view| {
             let head = view.request?;
             let mut out = head.value(b"host").unwrap_or_default().to_vec();
-            let target = head.target();
-            let origin = split(target).origin.len();
-            out.extend_from_slice(target.get(origin..).unwrap_or_default());
+            out.extend_from_slice(path_and_query(view)?);
             Some(Value::String(out.into()))
         }),
     ),
@@ -144,8 +139,8 @@ pub(super) const TABLE: &[Fetch] = &[
         &[],
         Type::Int,
         Needs::Request,
-        "A 32-bit hash of the first Host header and the target with its query.",
-        Eval::One(|_, view| Some(Value::Int(hash(view, view.request?.target())?.into()))),
+        "A 32-bit hash of the first Host header, the path and the query.",
+        Eval::One(|_, view| Some(Value::Int(hash(view, path_and_query(view)?)?.into()))),
     ),
     Fetch::row(
         "url32+src",
@@ -154,7 +149,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Binary,
         Needs::Request,
         "url32 followed by the source address: 8 or 20 bytes.",
-        Eval::One(|_, view| with_source(view, hash(view, view.request?.target())?)),
+        Eval::One(|_, view| with_source(view, hash(view, path_and_query(view)?)?)),
     ),
     Fetch::row(
         "url_param",
@@ -407,6 +402,11 @@ fn compressed(view: &RequestView<'_>) -> Option<Algorithm> {
 fn path<'a>(view: &RequestView<'a>) -> Option<&'a [u8]> {
     let path = split(view.request?.target()).path;
     (!path.is_empty()).then_some(path)
+}
+
+fn path_and_query<'a>(view: &RequestView<'a>) -> Option<&'a [u8]> {
+    let target = view.request?.target();
+    target.get(split(target).origin.len()..)
 }
 
 /// A hash of the first Host header and what follows.

@@ -72,6 +72,11 @@ pub(crate) fn host_port(text: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// The members of a comma-separated header value, trimmed; quotes protect commas.
 pub(crate) fn members(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
+    between_commas(value).map(<[u8]>::trim_ascii)
+}
+
+/// The same with the blanks around them.
+pub(crate) fn between_commas(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
     Members { rest: Some(value) }
 }
 
@@ -128,11 +133,11 @@ impl<'a> Iterator for Members<'a> {
         match comma(value) {
             Some(at) => {
                 self.rest = value.get(at + 1..);
-                value.get(..at).map(<[u8]>::trim_ascii)
+                value.get(..at)
             }
             None => {
                 self.rest = None;
-                Some(value.trim_ascii())
+                Some(value)
             }
         }
     }
@@ -144,11 +149,11 @@ impl DoubleEndedIterator for Members<'_> {
         match commas(value).last() {
             Some(at) => {
                 self.rest = value.get(..at);
-                value.get(at + 1..).map(<[u8]>::trim_ascii)
+                value.get(at + 1..)
             }
             None => {
                 self.rest = None;
-                Some(value.trim_ascii())
+                Some(value)
             }
         }
     }

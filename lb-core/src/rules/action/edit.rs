@@ -10,10 +10,11 @@ use crate::{
     expr::{
         Value,
         convert::expand,
-        fetch::target::{authority, members, split},
+        fetch::target::{authority, between_commas, host_port, split},
         value::push_hex,
     },
     head::HeadMut,
+    http1::is_authority,
 };
 
 /// Whether `text` is a token (RFC 9110 §5.6.2).
@@ -57,39 +58,81 @@ pub(crate) fn escape_target(target: &[u8]) -> Vec<u8> {
 /// Applies a header edit with its evaluated text.
 pub(crate) fn edit_headers(edit: &HeaderEdit, text: &mut Vec<u8>, head: &mut HeadMut<'_>) {
     sanitize(text);
-    match edit {
-        HeaderEdit::Set(name, _) => head.set(name, text),
-        HeaderEdit::Add(name, _) => head.add(name, text),
+    let name = match edit {
+        HeaderEdit::Set(name, _) => {
+            head.set(name, text);
+            name
+        }
+        HeaderEdit::Add(name, _) => {
+            head.add(name, text);
+            name
+        }
         HeaderEdit::Delete(matcher) => {
             head.remove_if(|name, _| matcher.matches(&Value::String(Cow::Borrowed(name))));
+            return;
         }
         HeaderEdit::ReplaceHeader(name, regex, _) => {
-            replace_values(name, head, |value| replaced(regex, value, text));
+            *text = replace_values(name, head, |value| replaced(regex, value, text));
+            name
         }
         HeaderEdit::ReplaceValue(name, regex, _) => {
-            replace_values(name, head, |value| {
-                let mut changed = false;
-                let mut out = Vec::with_capacity(value.len());
-                for (index, member) in members(value).enumerate() {
-                    if index > 0 {
-                        out.extend_from_slice(b", ");
-                    }
-                    match replaced(regex, member, text) {
-                        Some(new) => {
-                            changed = true;
-                            out.extend_from_slice(&new);
-                        }
-                        None => out.extend_from_slice(member),
-                    }
-                }
-                changed.then_some(out)
-            });
+            *text = replace_values(name, head, |value| replaced_members(regex, value, text));
+            name
         }
+    };
+    if **name == *b"host" {
+        follow_host(text, head);
     }
 }
 
-/// Replaces the values of `name` for which `change` has another.
-fn replace_values(name: &[u8], head: &mut HeadMut<'_>, change: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+/// RFC 9112 §3.2.2: the authority of a target that has one is to be the same as `Host`, and wins over it. What is none is
+/// not written there.
+fn follow_host(host: &[u8], head: &mut HeadMut<'_>) {
+    let view = head.as_ref();
+    // What has no method is a response: it has no target.
+    if view.method().is_empty() || !is_authority(host) {
+        return;
+    }
+    let target = view.target();
+    let new = match authority(target) {
+        Some(old) => {
+            let end = split(target).origin.len();
+            let scheme = target.get(..end - old.len()).unwrap_or_default();
+            [scheme, host, target.get(end..).unwrap_or_default()].concat()
+        }
+        // RFC 9110 §9.3.6: CONNECT names a port.
+        None if view.method() == b"CONNECT" && host_port(host).1.is_some() => host.to_vec(),
+        None => return,
+    };
+    head.set_target(&new);
+}
+
+/// The value with each member that matches replaced, without the blanks around it; `None` if none does. The others stay
+/// as they are.
+fn replaced_members(regex: &Regex, value: &[u8], template: &[u8]) -> Option<Vec<u8>> {
+    let mut changed = false;
+    let mut out = Vec::with_capacity(value.len());
+    for (index, member) in between_commas(value).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        match replaced(regex, member.trim_ascii(), template) {
+            Some(new) => {
+                changed = true;
+                out.extend_from_slice(&new);
+            }
+            None => out.extend_from_slice(member),
+        }
+    }
+    changed.then_some(out)
+}
+
+/// Replaces the values of `name` for which `change` has another, and tells the last of these.
+fn replace_values(
+    name: &[u8],
+    head: &mut HeadMut<'_>,
+    change: impl Fn(&[u8]) -> Option<Vec<u8>>,
+) -> Vec<u8> {
     let changes: Vec<(usize, Vec<u8>)> = head
         .as_ref()
         .fields()
@@ -97,10 +140,13 @@ fn replace_values(name: &[u8], head: &mut HeadMut<'_>, change: impl Fn(&[u8]) ->
         .filter(|(_, (n, _))| n.eq_ignore_ascii_case(name))
         .filter_map(|(index, (_, value))| Some((index, change(value)?)))
         .collect();
+    let mut last = Vec::new();
     for (index, mut value) in changes {
         sanitize(&mut value);
         head.set_value_at(index, &value);
+        last = value;
     }
+    last
 }
 
 /// The whole text replaced by `template` with its groups, if `regex` matches.
