@@ -187,6 +187,12 @@ fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<C
 }
 
 impl Connection {
+    /// The backend that rules see as long as none is chosen: that of a `listen` section.
+    pub(super) fn own_backend(&self) -> Option<Arc<str>> {
+        let section = self.frontend();
+        section.backend.as_ref().map(|_| Arc::clone(&section.name))
+    }
+
     /// What rules on the connection made of its addresses, to be its own from now on.
     fn changed_addresses(&mut self) -> Option<Addresses> {
         self.state.marks.as_mut()?.addresses.take()

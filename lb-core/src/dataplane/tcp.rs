@@ -29,6 +29,7 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
     let info = &connection.info;
     let mut trace = Trace::begin(info.accepted_at, info.accepted_date);
     trace.timers.handshake = connection.handshake;
+    connection.state.backend = connection.own_backend();
     if run(&mut connection, &mut trace).await == Ended::ForHttp {
         connection.inspected = true;
         return Box::pin(http1::serve(connection)).await;

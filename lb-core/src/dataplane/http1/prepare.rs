@@ -121,6 +121,9 @@ async fn apply(
     proxy: &ProxyConfig,
     summary: &RequestSummary,
 ) -> Option<Prepared> {
+    if connection.state.backend.is_none() {
+        connection.state.backend = connection.own_backend();
+    }
     if let Some(done) = inspect(connection, x, proxy).await {
         return Some(done);
     }
