@@ -226,6 +226,14 @@ impl StickTable {
         entries.peek(key).map(|(_, holders)| holders)
     }
 
+    /// How long the entry still lives that is not used; `None` if there is none, or if it does not expire.
+    pub fn left(&self, now: Instant, key: &Key) -> Option<Duration> {
+        let mut entries = self.lock();
+        self.expire(&mut entries, now);
+        let expires = entries.expiry(key)?;
+        Some(expires.saturating_duration_since(now))
+    }
+
     /// Counts an event and tells what a column is then.
     pub fn count_and_read(
         &self,

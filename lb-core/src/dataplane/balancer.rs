@@ -372,18 +372,18 @@ impl Balancer {
 
     /// `node`, else the host's name.
     pub fn node(&self) -> String {
-        self.config.global.node.clone().unwrap_or_else(|| {
-            rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned()
-        })
+        self.config.global.node.clone().unwrap_or_else(host_name)
     }
 
     /// Place in [`Config::proxies`] of a backend.
     pub fn proxy_of_backend(&self, backend: usize) -> Option<usize> {
         self.backend_proxies.get(backend).copied()
     }
+}
+
+fn host_name() -> String {
+    let system = rustix::system::uname();
+    system.nodename().to_string_lossy().into_owned()
 }
 
 impl World for Balancer {
@@ -398,6 +398,15 @@ impl World for Balancer {
     fn frontend(&self, name: &str) -> Option<&FrontendCounters> {
         let (_, counters, _) = self.frontend_called(name)?;
         Some(counters)
+    }
+
+    fn section(&self, frontend: &str) -> Option<&ProxyConfig> {
+        let (frontend, ..) = self.frontend_called(frontend)?;
+        Some(frontend.config())
+    }
+
+    fn host_name(&self) -> Option<String> {
+        Some(host_name())
     }
 
     fn timeouts(&self, backend: &str) -> Option<&Timeouts> {

@@ -40,6 +40,8 @@ pub enum ArgKind {
     Key,
     /// Path to a value in JSON.
     JsonPath,
+    /// Numbers of fields from the outermost message on, with points between them.
+    FieldPath,
     /// Format of a date, as of strftime(3).
     Strftime,
     /// Decimal integer or the name of a variable.
@@ -102,6 +104,8 @@ pub enum Argument {
     Choice(usize),
     /// Steps to a value in JSON.
     JsonPath(Box<[Step]>),
+    /// Numbers of fields from the outermost message on.
+    FieldPath(Box<[u64]>),
     /// Secret or file of a public key by its name, and the files that were read.
     JwtKey(Box<Self>, Arc<KeyFiles>),
     /// A variable to be set.

@@ -11,6 +11,7 @@ mod map;
 mod mqtt;
 mod net;
 mod number;
+pub(crate) mod protobuf;
 mod table;
 mod text;
 mod variable;
@@ -92,6 +93,7 @@ pub fn all() -> impl Iterator<Item = &'static Converter> {
         .chain(fix::TABLE)
         .chain(mqtt::TABLE)
         .chain(jwt::TABLE)
+        .chain(protobuf::TABLE)
 }
 
 /// The converter of that name.

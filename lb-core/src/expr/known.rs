@@ -16,7 +16,6 @@ const FETCHES: &[(&str, &str)] = &[
         "environment variables are expanded by the reader of the file: write \"${NAME}\"",
     ),
     ("srv_", SERVERS),
-    ("be_conn_free", SERVERS),
     ("fe_", CONNECTION),
     ("table_", TABLES),
     ("sc_", TABLES),
@@ -42,13 +41,11 @@ const FETCHES: &[(&str, &str)] = &[
     ("fc_", CONNECTION),
     ("dst_conn", COUNTERS),
     ("so_id", CONNECTION),
-    ("hostname", NOT_BUILT),
     ("distcc_", NOT_BUILT),
     ("fcgi.", NOT_BUILT),
     ("internal.", INTERNAL),
     ("cpu_", INTERNAL),
     ("lat_", INTERNAL),
-    ("nbproc", INTERNAL),
     ("thread", INTERNAL),
     ("stopping", INTERNAL),
 ];
@@ -56,12 +53,9 @@ const FETCHES: &[(&str, &str)] = &[
 /// Converters: beginning of the name, and why there is none.
 const CONVERTERS: &[(&str, &str)] = &[
     ("table_", TABLES),
-    ("srv_queue", SERVERS),
     ("lua.", "there is no Lua"),
     ("aes_gcm_dec", NOT_BUILT),
     ("debug", NOT_BUILT),
-    ("protobuf", NOT_BUILT),
-    ("ungrpc", NOT_BUILT),
 ];
 
 /// Why a fetch that HAProxy has is not offered here.
@@ -90,7 +84,7 @@ mod tests {
         for name in ["so_id", "ssl_fc_unique_id"] {
             assert!(fetch(name).is_some(), "{name}");
         }
-        for name in ["protobuf", "ungrpc"] {
+        for name in ["debug", "aes_gcm_dec"] {
             assert!(converter(name).is_some(), "{name}");
         }
         assert_eq!(fetch("nonsense").or(converter("lowr")), None);

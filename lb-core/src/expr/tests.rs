@@ -190,7 +190,9 @@ fn client_hello() -> Vec<u8> {
     let name = vector(b"sni.example");
     let sni = [&[0, 0][..], &vector(&vector(&[&[0], &name[..]].concat()))].concat();
     let alpn = [0, 16, 0, 5, 0, 3, 2, b'h', b'2'];
-    let extensions = vector(&[sni.as_slice(), &alpn].concat());
+    let groups = [0, 10, 0, 4, 0, 2, 0, 29];
+    let ticket = [0, 35, 0, 0];
+    let extensions = vector(&[sni.as_slice(), &alpn, &groups, &ticket].concat());
     let head = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0]].concat();
     let message = vector(&[head, extensions].concat());
     [&[22, 3, 1][..], &vector(&[&[1, 0], &message[..]].concat())].concat()
@@ -207,6 +209,8 @@ fn payload_fetches_and_when_they_are_settled() {
             ("req_ssl_hello_type", Some("1")),
             ("req.ssl_alpn", Some("h2")),
             ("req.ssl_ver", Some("196611")),
+            ("req.ssl_ec_ext", Some("1")),
+            ("req.ssl_st_ext", Some("1")),
             ("req.payload(0,3),hex", Some("160301")),
             ("req.payload(0,3),length", Some("3")),
         ],

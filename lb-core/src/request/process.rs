@@ -10,7 +10,7 @@ use std::{
 use super::{ConnectionInfo, RequestView, RuleState, Scope, Side, World};
 use crate::{
     backend::Backend,
-    config::Timeouts,
+    config::{ProxyConfig, Timeouts},
     expr::{Definitions, Expr, OwnedValue, Value},
     log::LogFormat,
     rules::RuleError,
@@ -128,6 +128,14 @@ impl World for Alone {
     }
 
     fn frontend(&self, _: &str) -> Option<&FrontendCounters> {
+        None
+    }
+
+    fn section(&self, _: &str) -> Option<&ProxyConfig> {
+        None
+    }
+
+    fn host_name(&self) -> Option<String> {
         None
     }
 

@@ -3,7 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use super::{ProcessVariables, Side};
-use crate::{backend::Backend, config::Timeouts, stats::FrontendCounters, stick_table::StickTable};
+use crate::{
+    backend::Backend,
+    config::{ProxyConfig, Timeouts},
+    stats::FrontendCounters,
+    stick_table::StickTable,
+};
 
 /// The tables, backends and frontends that rules can name. Whoever runs the rules implements it.
 pub trait World: fmt::Debug + Send + Sync {
@@ -13,6 +18,10 @@ pub trait World: fmt::Debug + Send + Sync {
     fn backend(&self, name: &str) -> Option<&Arc<Backend>>;
     /// The counters of a frontend.
     fn frontend(&self, name: &str) -> Option<&FrontendCounters>;
+    /// The section of a frontend.
+    fn section(&self, frontend: &str) -> Option<&ProxyConfig>;
+    /// The name of this host.
+    fn host_name(&self) -> Option<String>;
     /// The timeouts of a backend.
     fn timeouts(&self, backend: &str) -> Option<&Timeouts>;
     /// The number of a proxy.

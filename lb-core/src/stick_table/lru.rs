@@ -106,6 +106,11 @@ impl Lru {
         Some((&node.entry, node.holders))
     }
 
+    /// When the entry of `key` expires.
+    pub(super) fn expiry(&self, key: &Key) -> Option<Instant> {
+        self.nodes.get(key)?.expires
+    }
+
     pub(super) fn remove(&mut self, key: &Key) -> bool {
         let Some(node) = self.nodes.remove(key) else {
             return false;

@@ -40,6 +40,8 @@ fn expiry_is_refreshed_by_access() {
     assert_eq!(table.value(at(9), &ip(2), Column::Gpc0), Some(1));
     // Reading is no use of an entry.
     assert_eq!(table.value(at(12), &ip(2), Column::Gpc0), None);
+    assert_eq!(table.left(at(12), &ip(1)), Some(Duration::from_secs(7)));
+    assert_eq!(table.left(at(12), &ip(2)), None);
     assert_eq!(table.value(at(18), &ip(1), Column::Gpc0), Some(2));
     assert_eq!(table.len(at(40)), 0);
 }

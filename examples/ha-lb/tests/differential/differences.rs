@@ -53,6 +53,7 @@ const INTENDED: &[Difference] = &[
     ("RFC 9113: both speak HTTP/2 to its preface, each with settings of its own", &[("h2_preface", "C")]),
     ("RFC 9110 §7.6.1: hop-by-hop fields and those named by Connection end here; h2c is never passed on", &[
         ("keep_alive_token", "O"), ("nominated", "O"), ("proxy_connection", "O"), ("connection_lists", "O"),
+        ("details_close_seen_beside", "O"),
         ("h2c", "O"), ("response_hop_by_hop", "CL"),
     ]),
     ("the Connection field of an upgrade is written anew, at the end", &[

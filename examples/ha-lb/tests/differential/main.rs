@@ -29,6 +29,7 @@ mod balancing;
 mod cached;
 mod checks;
 mod clients;
+mod details;
 mod dynamic;
 mod failures;
 mod framing;

@@ -8,7 +8,7 @@ use super::{ArgKind, ArgSpec, Argument, regex, variable};
 use crate::{
     expr::{
         Definitions, ProxyFacts,
-        convert::{fix, json},
+        convert::{fix, json, protobuf},
         jwt,
     },
     request::Assignment,
@@ -146,6 +146,10 @@ fn one(
         ArgKind::JsonPath => {
             let path = json::path(text).ok_or_else(|| wrong("a path as $.member[0]"))?;
             Argument::JsonPath(path)
+        }
+        ArgKind::FieldPath => {
+            let path = protobuf::path(text).ok_or_else(|| wrong("numbers of fields as 1.2"))?;
+            Argument::FieldPath(path)
         }
         ArgKind::Strftime => {
             let mut items = chrono::format::StrftimeItems::new(text);

@@ -2,6 +2,8 @@
 //!
 //! A key that the table does not hold gives 0.
 
+use std::time::Duration;
+
 use super::Converter;
 use crate::{
     expr::{
@@ -71,6 +73,8 @@ pub(super) const ELEMENTS: &[Converter] = elements! {
     "table_gpt", Column::Gpt, "An element of gpt of the input's entry.";
 };
 
+const MOMENT_ARGS: &[ArgSpec] = &[may("table", ArgKind::Table), may("default", ArgKind::Int)];
+
 /// The others.
 pub(super) const TABLE: &[Converter] = &[
     Converter::row(
@@ -96,6 +100,51 @@ pub(super) const TABLE: &[Converter] = &[
             let table = table(args.first(), view)?;
             let held = table.holders(view.now, &table.key_of(value)?);
             Some(Value::Int(held.unwrap_or(0).into()))
+        },
+    ),
+    Converter::row(
+        "table_expire",
+        MOMENT_ARGS,
+        Type::Any,
+        Type::Int,
+        "Milliseconds until the input's entry expires; without an entry the default, if there is one.",
+        |value, args, view| {
+            let table = table(args.first(), view)?;
+            let key = table.key_of(value);
+            moment(key.and_then(|key| table.left(view.now, &key)), args)
+        },
+    ),
+    Converter::row(
+        "table_idle",
+        MOMENT_ARGS,
+        Type::Any,
+        Type::Int,
+        "Milliseconds since the input's entry was used; without an entry the default, if there is one.",
+        |value, args, view| {
+            let table = table(args.first(), view)?;
+            let left = table
+                .key_of(value)
+                .and_then(|key| table.left(view.now, &key));
+            let whole = table.config().expire?;
+            moment(left.map(|left| whole.saturating_sub(left)), args)
+        },
+    ),
+    Converter::row(
+        "srv_queue",
+        &[],
+        Type::String,
+        Type::Int,
+        "Connections that wait for the server that the input names, of the chosen backend or as backend/server.",
+        |value, _, view| {
+            let text = value.into_text();
+            let text = std::str::from_utf8(&text).ok()?;
+            let (backend, name) = match text.split_once('/') {
+                Some((backend, name)) => (backend, name),
+                None => (view.backend?, text),
+            };
+            let backend = view.state.world.as_deref()?.backend(backend)?;
+            let server = backend.server_named(name)?;
+            Some(Value::Int(server.counters().queue.value().into()))
         },
     ),
     Converter::row(
@@ -128,6 +177,13 @@ pub(super) const TABLE: &[Converter] = &[
         },
     ),
 ];
+
+/// A span of an entry's life; without an entry the default of the arguments.
+fn moment<'a>(span: Option<Duration>, args: &[Argument]) -> Option<Value<'a>> {
+    let millis = span.and_then(|span| i64::try_from(span.as_millis()).ok());
+    let default = || args.get(1).and_then(Argument::int);
+    millis.or_else(default).map(Value::Int)
+}
 
 fn read<'a>(
     value: Value<'_>,

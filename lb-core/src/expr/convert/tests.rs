@@ -15,6 +15,55 @@ fn converted(expression: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&value.into_text()).into_owned())
 }
 
+/// A message with 150 in field 1, `testing` in 2 and a message with 150 in field 1 in 3, as HAProxy 2.6 reads it.
+#[test]
+fn fields_of_protocol_buffers() {
+    const MESSAGE: &str = "089601120774657374696e671a03089601";
+    for (input, call, expected) in [
+        (MESSAGE, "protobuf(1),hex", Some("9601")),
+        (MESSAGE, "protobuf(1,int32)", Some("150")),
+        (MESSAGE, "protobuf(1,sint32)", Some("75")),
+        (MESSAGE, "protobuf(1,fixed32)", None),
+        (MESSAGE, "protobuf(2)", Some("testing")),
+        (MESSAGE, "protobuf(2,int32)", None),
+        (MESSAGE, "protobuf(3.1,uint64)", Some("150")),
+        (MESSAGE, "protobuf(3.2)", None),
+        (MESSAGE, "protobuf(1.1)", None),
+        (MESSAGE, "protobuf(4)", None),
+        ("0803", "protobuf(1,sint64)", Some("-2")),
+        ("08ffffffffffffffffff01", "protobuf(1,int64)", Some("-1")),
+        ("0d01000080", "protobuf(1,fixed32)", Some("2147483649")),
+        ("0d01000080", "protobuf(1,sfixed32)", Some("-2147483647")),
+        ("09000000000000f8bf", "protobuf(1,double)", Some("-1")),
+        ("0d0000c03f", "protobuf(1,float)", Some("1")),
+        ("08960108ac02", "protobuf(1,int32)", Some("150")),
+        ("1207746573", "protobuf(2)", None),
+        ("0b089601", "protobuf(1,int32)", None),
+        ("0000000003089601", "ungrpc(1,int32)", Some("150")),
+        (
+            "00000000030896010000000003109601",
+            "ungrpc(2,int32)",
+            Some("150"),
+        ),
+        ("00000000051a03089601", "ungrpc(3.1,int32)", Some("150")),
+        ("0000000004089601", "ungrpc(1,int32)", None),
+        ("000000000308", "ungrpc(1,int32)", None),
+    ] {
+        let expression = format!("bin({input}),{call}");
+        assert_eq!(converted(&expression).as_deref(), expected, "{expression}");
+    }
+    for wrong in [
+        "protobuf(1.)",
+        "protobuf(a)",
+        "protobuf(1,string)",
+        "ungrpc",
+    ] {
+        let expression = format!("bin(00),{wrong}");
+        let parsed = Expr::parse(&expression, &Definitions::default());
+        assert!(parsed.is_err(), "{expression}");
+    }
+}
+
 #[test]
 fn every_converter() {
     for (expression, expected) in [

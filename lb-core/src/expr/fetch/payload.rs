@@ -7,6 +7,7 @@ use crate::{
         args::{ArgKind, Argument, may, need},
     },
     head::HeadRef,
+    request::RequestView,
 };
 
 /// The entries.
@@ -65,11 +66,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::String,
         Needs::Payload,
         "Name asked for in the received TLS ClientHello.",
-        Eval::Growing(|_, view| match client_hello(view.payload) {
-            Hello::Complete { body, .. } => (server_name(body).map(Value::text), Settled::Yes),
-            Hello::Other => (None, Settled::Yes),
-            Hello::Partial => (None, Settled::No),
-        }),
+        Eval::Growing(|_, view| of_hello(view, |body| server_name(body).map(Value::text))),
     ),
     Fetch::row(
         "req.ssl_alpn",
@@ -78,10 +75,35 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::String,
         Needs::Payload,
         "First application protocol offered in the received TLS ClientHello.",
-        Eval::Growing(|_, view| match client_hello(view.payload) {
-            Hello::Complete { body, .. } => (first_protocol(body).map(Value::text), Settled::Yes),
-            Hello::Other => (None, Settled::Yes),
-            Hello::Partial => (None, Settled::No),
+        Eval::Growing(|_, view| of_hello(view, |body| first_protocol(body).map(Value::text))),
+    ),
+    Fetch::row(
+        "req.ssl_ec_ext",
+        &[],
+        &[],
+        Type::Bool,
+        Needs::Payload,
+        "Whether the received TLS ClientHello names the elliptic curves that its client knows.",
+        Eval::Growing(|_, view| {
+            of_hello(view, |body| {
+                Some(Value::Bool(extension(body, SUPPORTED_GROUPS).is_some()))
+            })
+        }),
+    ),
+    Fetch::row(
+        "req.ssl_st_ext",
+        &[],
+        &[],
+        Type::Int,
+        Needs::Payload,
+        "0 if the received TLS ClientHello knows no session tickets, 1 if it does, 2 if it holds one.",
+        Eval::Growing(|_, view| {
+            of_hello(view, |body| {
+                let ticket = extension(body, SESSION_TICKET);
+                Some(Value::Int(
+                    ticket.map_or(0, |t| if t.is_empty() { 1 } else { 2 }),
+                ))
+            })
         }),
     ),
     Fetch::row(
@@ -280,6 +302,22 @@ fn client_hello(bytes: &[u8]) -> Hello<'_> {
         _ => Hello::Other,
     }
 }
+
+/// What `ask` finds in a received ClientHello, once it is whole.
+fn of_hello<'a>(
+    view: &RequestView<'a>,
+    ask: fn(&'a [u8]) -> Option<Value<'a>>,
+) -> (Option<Value<'a>>, Settled) {
+    match client_hello(view.payload) {
+        Hello::Complete { body, .. } => (ask(body), Settled::Yes),
+        Hello::Other => (None, Settled::Yes),
+        Hello::Partial => (None, Settled::No),
+    }
+}
+
+/// Numbers of extensions: RFC 8422 §5.1.1 and RFC 5077 §3.2.
+const SUPPORTED_GROUPS: u16 = 10;
+const SESSION_TICKET: u16 = 35;
 
 /// Takes bytes from the front of a slice.
 struct Cursor<'a>(&'a [u8]);

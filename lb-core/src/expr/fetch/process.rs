@@ -51,12 +51,24 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
     Fetch::row(
         "proc",
-        &[],
+        &["nbproc"],
         &[],
         Type::Int,
         Needs::Connection,
         "1: there is one process.",
         Eval::One(|_, _| Some(Value::Int(1))),
+    ),
+    Fetch::row(
+        "hostname",
+        &[],
+        &[],
+        Type::String,
+        Needs::Connection,
+        "Name of this host.",
+        Eval::One(|_, view| {
+            let name = view.state.world.as_deref()?.host_name()?;
+            Some(Value::String(name.into_bytes().into()))
+        }),
     ),
     Fetch::row(
         "bin",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Eval, Fetch};
 use crate::{
     backend::Backend,
-    config::Timeouts,
+    config::{ProxyConfig, Timeouts},
     expr::{
         ArgSpec, Needs, Type, Value,
         args::{ArgKind, Argument, may, need},
@@ -85,6 +85,19 @@ pub(super) const TABLE: &[Fetch] = rows! {
     "fe_req_rate", FRONTEND, Int, "Requests of a frontend in the last second.", |args, view| {
         int(frontend(args, view)?.request_rate.per_second(view.now))
     };
+    "fe_defbe", NONE, String, "Name of the frontend's default backend; not of a `listen` section that is its own.",
+        |_, view| {
+            let half = section(view)?.frontend.as_ref()?;
+            let name = half.default_backend.as_deref()?;
+            (*name != *view.connection.frontend).then(|| Value::text(name.as_bytes()))
+        };
+    "fe_client_timeout", NONE, Int, "Timeout of the frontend's clients in milliseconds, as it is in the file.",
+        |_, view| milliseconds(section(view)?.timeouts.client);
+    "be_conn_free", BACKEND, Int, "Connections that the usable servers of a backend still take; -1 if there is no limit.",
+        |args, view| free_of_all(backend(args, view)?);
+    "srv_conn_free", SERVER, Int, "Connections that a server still takes; -1 if there is no limit.", |args, view| {
+        Some(Value::Int(free(server(args, view)?).unwrap_or(-1)))
+    };
     "srv_is_up", SERVER, Bool, "Whether a server is up.", |args, view| {
         let server = server(args, view)?;
         let up = server.operation() != Operation::Stopped && !server.admin().is_maintenance();
@@ -128,6 +141,11 @@ fn number<'a>(proxy: &str, view: &RequestView<'a>) -> Option<Value<'a>> {
     int(view.state.world.as_deref()?.number(proxy)?)
 }
 
+fn section<'a>(view: &RequestView<'a>) -> Option<&'a ProxyConfig> {
+    let world = view.state.world.as_deref()?;
+    world.section(&view.connection.frontend)
+}
+
 fn timeouts<'a>(view: &RequestView<'a>) -> Option<&'a Timeouts> {
     view.state.world.as_deref()?.timeouts(view.backend?)
 }
@@ -156,6 +174,27 @@ fn server<'a>(args: &[Argument], view: &RequestView<'a>) -> Option<&'a Server> {
     };
     let backend = view.state.world.as_deref()?.backend(backend)?;
     backend.server_named(server)
+}
+
+/// Connections that a server still takes; `None` if there is no limit.
+fn free(server: &Server) -> Option<i64> {
+    let most = Some(server.maxconn()).filter(|most| *most > 0)?;
+    let left = i64::from(most) - i64::from(server.counters().sessions.value());
+    Some(left.max(0))
+}
+
+/// Those of the active servers, or without any of the backup ones that are used then.
+fn free_of_all<'a>(backend: &Backend) -> Option<Value<'a>> {
+    let usable = |backup: bool| {
+        let servers = backend.servers().iter();
+        servers.filter(move |s| s.is_usable() && s.config().backup == backup)
+    };
+    let all: Option<i64> = match usable(false).next() {
+        Some(_) => usable(false).map(free).sum(),
+        None if backend.config().all_backups => usable(true).map(free).sum(),
+        None => usable(true).take(1).map(free).sum(),
+    };
+    Some(Value::Int(all.unwrap_or(-1)))
 }
 
 /// A server without `maxconn` or `maxqueue` makes the number endless.

@@ -21,6 +21,7 @@ struct Proxies {
     tables: BTreeMap<&'static str, Arc<StickTable>>,
     backend: Arc<Backend>,
     counters: FrontendCounters,
+    section: ProxyConfig,
     variables: ProcessVariables,
 }
 
@@ -35,6 +36,14 @@ impl Lookup for Proxies {
 
     fn frontend(&self, name: &str) -> Option<&FrontendCounters> {
         (name == "fe").then_some(&self.counters)
+    }
+
+    fn section(&self, name: &str) -> Option<&ProxyConfig> {
+        (name == "fe").then_some(&self.section)
+    }
+
+    fn host_name(&self) -> Option<String> {
+        Some("lb1".to_owned())
     }
 
     fn timeouts(&self, _: &str) -> Option<&Timeouts> {
@@ -87,6 +96,7 @@ fn proxies(now: Instant) -> Arc<Proxies> {
             ("keys", table(TableKey::String(20))),
         ]
         .into(),
+        section: ProxyConfig::new("fe", 2, Mode::Http),
         variables: ProcessVariables::default(),
         backend: Backend::new(&proxy, now),
         counters: FrontendCounters::new(now),

@@ -1,0 +1,76 @@
+//! Small things of rules, fetches and converters that files depend on: what `Host` has to do with the target, what is kept
+//! of a value that is changed, and what a rule sees before a backend is chosen.
+
+use crate::{
+    case::{Case, Step, sends},
+    compare::assert_alike,
+};
+
+const DETAILS: &str = "{global}{http}    timeout connect 2s
+    timeout client 5s
+    timeout server 7s
+frontend front
+    bind {front}
+    http-request set-header Host other.example:81 if { path_beg /set }
+    http-request add-header Host other.example if { path_beg /add }
+    http-request replace-header Host (.*) www.\\1 if { path_beg /replace }
+    http-request replace-value Host h other if { path_beg /value }
+    http-request set-header Host other.example:444 if METH_CONNECT
+    http-request replace-value X-List b <b> if { path_beg /list }
+    http-response replace-value X-List b <b>
+    http-request set-header Connection close if { path_beg /close }
+    http-request set-header X-Seen \"%[req.hdr_cnt(connection)] %[req.hdr(connection)]\" if { path_beg /seen }
+    http-request set-header X-Hash \"%[url32] %[base32]\" if { path_beg /hash }
+    http-request set-header X-Facts \"%[hostname] %[nbproc] %[fe_defbe] %[fe_client_timeout] %[be_conn_free(servers)] %[srv_conn_free(servers/one)] %[be_conn_free(limited)] %[srv_conn_free(limited/one)] %[str(servers/one),srv_queue]\" if { path_beg /facts }
+    default_backend servers
+backend servers
+    server one {a}
+backend limited
+    server one {a} maxconn 7
+    server two {a} maxconn 3
+    server three {a} maxconn 9 backup
+listen own
+    bind {front2}
+    tcp-request content set-var(txn.early) be_name
+    http-request set-header X-Facts \"%[fe_defbe] %[be_name] %[be_id] %[be_server_timeout] %[be_tunnel_timeout] %[var(txn.early)]\"
+    server one {a}
+frontend message
+    bind {front3}
+    option http-buffer-request
+    http-request set-header X-Fields \"%[req.body,protobuf(1,int32)] %[req.body,protobuf(2)] %[req.body,protobuf(3.1,sint64)] %[req.body,protobuf(4)]\" if { path /plain }
+    http-request set-header X-Fields \"%[req.body,ungrpc(1,int32)] %[req.body,ungrpc(2)]\" if { path /grpc }
+    default_backend servers
+";
+
+const fn get(name: &'static str, steps: &'static [Step]) -> Case {
+    sends(name, steps)
+}
+
+const CASES: &[Case] = &[
+    get("details_host_set", &[Step::Send(b"GET http://h/set?q HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("details_host_set_https", &[Step::Send(b"GET https://h:8/set HTTP/1.1\r\nHost: h:8\r\n\r\n")]),
+    get("details_host_set_origin_form", &[Step::Send(b"GET /set HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("details_host_add", &[Step::Send(b"GET http://h/add HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("details_host_replace", &[Step::Send(b"GET http://h/replace HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("details_host_value", &[Step::Send(b"GET http://h/value HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("details_host_value_kept", &[Step::Send(b"GET http://g/value HTTP/1.1\r\nHost: g\r\n\r\n")]),
+    get("details_host_connect", &[Step::Send(b"CONNECT h:444 HTTP/1.1\r\nHost: h:444\r\n\r\n")])
+        .origin(&[crate::case::Act::Head, crate::case::Act::Send(b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n")]),
+    get("details_list", &[Step::Send(b"GET /list HTTP/1.1\r\nHost: h\r\nX-List: a,b , b,  d ,\"b,b\",,b\r\n\r\n")])
+        .origin(&[crate::case::Act::Head, crate::case::Act::Send(b"HTTP/1.1 200 OK\r\nX-List: a ,b,  b\r\ncontent-length: 0\r\n\r\n")]),
+    get("details_close", &[Step::Send(b"GET /close HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("details_close_both", &[Step::Send(b"GET /close HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")]),
+    get("details_close_seen", &[Step::Send(b"GET /seen HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")]),
+    get("details_close_seen_beside", &[Step::Send(b"GET /seen HTTP/1.1\r\nHost: h\r\nConnection: close, x-a\r\n\r\n")]),
+    get("details_hash", &[Step::Send(b"GET /hash?q=1 HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("details_hash_absolute", &[Step::Send(b"GET http://h:81/hash?q=1 HTTP/1.1\r\nHost: h:81\r\n\r\n")]),
+    get("details_facts", &[Step::Send(b"GET /facts HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("details_listen", &[Step::Send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")]).front(1),
+    get("details_protobuf", &[Step::Send(b"POST /plain HTTP/1.1\r\nHost: h\r\nContent-Length: 15\r\n\r\n\x08\x96\x01\x12\x06abcdef\x1a\x02\x08\x03")]).front(2),
+    get("details_grpc", &[Step::Send(b"POST /grpc HTTP/1.1\r\nHost: h\r\nContent-Length: 17\r\n\r\n\0\0\0\0\x03\x08\x96\x01\0\0\0\0\x04\x12\x02hi")]).front(2),
+];
+
+#[test]
+fn details() {
+    assert_alike("details", DETAILS, CASES);
+}
