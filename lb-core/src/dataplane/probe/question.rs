@@ -206,6 +206,9 @@ fn read(packet: &[u8], asked: Asked<'_>) -> Option<Answer> {
     })
 }
 
+/// Longest chain of aliases: those of name servers end sooner, and each step looks at every record.
+const ALIASES: usize = 16;
+
 /// The addresses of the name that was asked for, or of the one that it is an alias of.
 fn addresses<'r>(records: &'r [ResourceRecord<'r>], asked: Asked<'r>) -> Vec<IpAddr> {
     let of = |name: &'r Name<'r>| {
@@ -213,8 +216,7 @@ fn addresses<'r>(records: &'r [ResourceRecord<'r>], asked: Asked<'r>) -> Vec<IpA
         all.filter(move |record| record.class == CLASS::IN && record.name == *name)
     };
     let mut name = asked.host;
-    // More steps than records go round in a circle.
-    for _ in records {
+    for _ in 0..ALIASES {
         let alias = of(name).find_map(|record| match &record.rdata {
             RData::CNAME(CNAME(target)) => Some(target),
             _ => None,
@@ -374,6 +376,17 @@ mod tests {
         let none = Some(Answer::NoSuchName);
         assert_eq!(of(with(aliases(), a("other.example", 1))), none);
         assert_eq!(of(with(aliases(), alias("a.example", NAME))), none);
+        // A name server that wishes to keep us busy is not followed for long.
+        let chain = |length: usize| {
+            let name = |at| match at {
+                0 => NAME,
+                _ => &*format!("a{at}.example").leak(),
+            };
+            let aliases = (0..length).map(|at| alias(name(at), name(at + 1)));
+            of(aliases.chain([a(name(length), 1)]).collect())
+        };
+        assert_eq!(chain(ALIASES), found(&[1]));
+        assert_eq!(chain(ALIASES + 1), none);
         assert_eq!(
             of(vec![a("other.example", 1), a(NAME, 2), a(NAME, 3)]),
             found(&[2, 3])

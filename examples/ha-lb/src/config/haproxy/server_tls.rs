@@ -87,7 +87,14 @@ impl Draft {
                     _ => return Err(arg.refuse("unknown way to verify", "none or required")),
                 });
             }
-            "verifyhost" => config.host = Some(arg.text.to_owned()),
+            "verifyhost" => {
+                // An expression, as `sni` takes one, would be a name that no certificate has.
+                let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._*:".contains(&b);
+                if !arg.text.bytes().all(is_name) {
+                    return Err(arg.refuse("not a host name", "the name in the certificate"));
+                }
+                config.host = Some(arg.text.to_owned());
+            }
             "ca-file" => {
                 config.authorities = Some(tls::authorities(arg, &defaults.common, context)?);
             }

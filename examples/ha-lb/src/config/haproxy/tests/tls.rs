@@ -174,3 +174,15 @@ fn lines_of_certificate_lists_have_settings_and_names_of_their_own() {
         );
     }
 }
+
+#[test]
+fn a_name_that_no_certificate_can_have_is_refused() {
+    let said = findings(&pair(
+        "",
+        "server t 10.0.0.9:1 ssl verify none verifyhost str(toto)",
+    ));
+    assert!(
+        said.iter().any(|one| one.contains("not a host name")),
+        "{said:#?}"
+    );
+}
