@@ -36,7 +36,8 @@ use action::Order;
 pub(super) use dump::Dump;
 use dump::Whole;
 
-/// Serves the page. The data plane starts with it before there is anything to show: see [`Service::serve`].
+/// Serves the page. The data plane starts with it before there is anything to show, which the first clients wait for: see
+/// [`Service::serve`].
 #[derive(Default)]
 pub struct Service {
     runtime: OnceLock<Arc<Runtime>>,
@@ -125,15 +126,14 @@ impl StatsService for Service {
         view: &RequestView<'_>,
         out: &mut Vec<u8>,
     ) -> StatsOutcome {
-        let (Some(page), Some(runtime), Some(request)) =
-            (&proxy.stats, self.runtime.get(), view.request)
-        else {
+        let (Some(page), Some(request)) = (&proxy.stats, view.request) else {
             return StatsOutcome::NotMine;
         };
         let target = String::from_utf8_lossy(request.target());
         let Some(rest) = target.strip_prefix(page.uri.as_str()) else {
             return StatsOutcome::NotMine;
         };
+        let runtime = self.runtime.wait();
         if !auth::is_admitted(page, request.value(b"authorization")) {
             auth::unauthorized(page, request, out);
             // HAProxy's log shows 400 for it.
@@ -172,9 +172,10 @@ impl StatsService for Service {
         out: &mut Vec<u8>,
     ) -> StatsOutcome {
         let rules::Service::PrometheusExporter = service;
-        let (Some(runtime), Some(request)) = (self.runtime.get(), view.request) else {
+        let Some(request) = view.request else {
             return StatsOutcome::NotMine;
         };
+        let runtime = self.runtime.wait();
         metrics::service::respond(runtime, self.daemon(Instant::now()), request, out)
     }
 }
