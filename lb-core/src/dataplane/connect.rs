@@ -147,9 +147,7 @@ impl Connection {
         let mut failures = 0;
         loop {
             let lease = self.place(trace, need, exclude).await?;
-            let server = lease.server_index();
-            let cell = |of: fn(&Cell) -> &Tally| count(&lease, of);
-            trace.answerer = Answerer::Server(server);
+            trace.answerer = Answerer::Server(lease.server_index());
             self.member.uses(lease.server().map(Server::key));
             let name = self.server_name(need, &lease);
             let header = self.proxy_header(&lease);
@@ -158,39 +156,27 @@ impl Connection {
             let key = own.as_deref().or(name.as_deref());
             if let Some((stream, carried)) = self.reuse(need, &lease, key) {
                 trace.timers.connect.get_or_insert(Duration::ZERO);
-                cell(|c| &c.reuses);
-                remember(need, &lease);
-                self.note_session(stream.server_session());
-                return Ok(Dialed {
-                    lease,
-                    server: Side::new(stream, clock::recent()),
-                    key: own.or(name),
-                    carried,
-                });
+                count(&lease, |c| &c.reuses);
+                let server = Side::new(stream, clock::recent());
+                return Ok(self.dialed(need, lease, server, own.or(name), carried));
             }
-            let failure = loop {
+            let told = Told {
+                protocol,
+                name: name.as_deref(),
+                key,
+                header: header.as_deref(),
+            };
+            // One attempt after the other at this server.
+            loop {
                 let begun = clock::recent();
-                let told = Told {
-                    protocol,
-                    name: name.as_deref(),
-                    key,
-                    header: header.as_deref(),
-                };
                 let tried = self.open(need, &lease, told).await;
                 *trace.timers.connect.get_or_insert_default() +=
                     clock::recent().saturating_duration_since(begun);
                 let failure = match tried {
                     Ok(server) => {
                         note(&lease, Seen::Connected);
-                        cell(|c| &c.connects);
-                        remember(need, &lease);
-                        self.note_session(server.stream.server_session());
-                        return Ok(Dialed {
-                            lease,
-                            server,
-                            key: own.or(name),
-                            carried: 0,
-                        });
+                        count(&lease, |c| &c.connects);
+                        return Ok(self.dialed(need, lease, server, own.or(name), 0));
                     }
                     Err(failure) => failure,
                 };
@@ -199,39 +185,79 @@ impl Connection {
                     return Err(failure);
                 }
                 failures += 1;
-                note(&lease, Seen::NotConnected);
-                let connect = need.proxy.timeouts.connect;
-                match need
-                    .backend
-                    .after_failure(failures, lease.persistence(), connect)
-                {
-                    AfterFailure::Retry(pause) => {
-                        trace.retries += 1;
-                        cell(|c| &c.retries);
-                        // An attempt that ran into its timeout has waited enough.
-                        if failure != NotDialed::TimedOut {
-                            self.pause(need, pause).await?;
-                        }
+                match next_attempt(trace, need, &lease, failure, failures) {
+                    Attempt::Again(None) => {}
+                    Attempt::Again(Some(pause)) => self.pause(need, pause).await?,
+                    Attempt::Elsewhere => break,
+                    Attempt::NoMore => {
+                        trace.timers.connect = None;
+                        lease.finish(Outcome::ConnectFailed);
+                        return Err(failure);
                     }
-                    AfterFailure::Redispatch if need.insists => break Some(failure),
-                    AfterFailure::Redispatch => {
-                        trace.retries += 1;
-                        trace.redispatched = true;
-                        cell(|c| &c.redispatches);
-                        break None;
-                    }
-                    AfterFailure::GiveUp => break Some(failure),
-                }
-            };
-            match failure {
-                None => exclude = Some(server),
-                Some(failure) => {
-                    trace.timers.connect = None;
-                    lease.finish(Outcome::ConnectFailed);
-                    return Err(failure);
                 }
             }
+            exclude = Some(lease.server_index());
         }
+    }
+
+    /// There is a connection, which has carried so many requests.
+    #[inline]
+    fn dialed(
+        &mut self,
+        need: &Need<'_>,
+        lease: Lease,
+        server: Side,
+        key: Option<Box<[u8]>>,
+        carried: u32,
+    ) -> Dialed {
+        remember(need, &lease);
+        self.note_session(server.stream.server_session());
+        Dialed {
+            lease,
+            server,
+            key,
+            carried,
+        }
+    }
+}
+
+/// What follows an attempt that failed.
+enum Attempt {
+    /// Another one at the same server, perhaps after a pause.
+    Again(Option<Duration>),
+    /// One at another server.
+    Elsewhere,
+    /// None.
+    NoMore,
+}
+
+/// Decides what follows the last of so many failures, and notes it in `trace` and on the server.
+fn next_attempt(
+    trace: &mut Trace,
+    need: &Need<'_>,
+    lease: &Lease,
+    failure: NotDialed,
+    failures: u32,
+) -> Attempt {
+    note(lease, Seen::NotConnected);
+    let connect = need.proxy.timeouts.connect;
+    match need
+        .backend
+        .after_failure(failures, lease.persistence(), connect)
+    {
+        AfterFailure::Retry(pause) => {
+            trace.retries += 1;
+            count(lease, |c| &c.retries);
+            // An attempt that ran into its timeout has waited enough.
+            Attempt::Again((failure != NotDialed::TimedOut).then_some(pause))
+        }
+        AfterFailure::Redispatch if !need.insists => {
+            trace.retries += 1;
+            trace.redispatched = true;
+            count(lease, |c| &c.redispatches);
+            Attempt::Elsewhere
+        }
+        AfterFailure::Redispatch | AfterFailure::GiveUp => Attempt::NoMore,
     }
 }
 

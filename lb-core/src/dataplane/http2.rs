@@ -27,7 +27,6 @@ use std::{
     cell::{Cell, RefCell},
     io::IoSlice,
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
@@ -44,7 +43,7 @@ use super::{
     listener::Listener,
     registry::{Membership, Order},
     rt::Timer,
-    session::{Connection, Presence},
+    session::{self, Connection, Presence},
     stream::Stream,
     worker::Worker,
 };
@@ -422,16 +421,8 @@ impl Front {
 
     /// As [`Connection::catch_up`]: before each stream.
     fn catch_up(&mut self) {
-        let current = self.worker.current.borrow();
-        if Arc::ptr_eq(&current.balancer, &self.listener.balancer) {
-            return;
-        }
-        if let Some(listener) = current.successor(&self.listener) {
-            self.info.bind = listener.name.clone();
-            self.member.belongs_to(listener);
-            self.listener = Rc::clone(listener);
-            self.state.world = Some(self.listener.balancer.clone());
-        }
+        let of = (&mut self.info, &mut self.state);
+        session::catch_up(&self.worker, &mut self.listener, &self.member, of);
     }
 
     /// Counts what was wrong, and tells of a flood.

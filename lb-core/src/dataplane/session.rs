@@ -105,21 +105,33 @@ impl Connection {
     /// Goes over to the newest configuration, if that still has what accepted this connection; to be called
     /// between requests.
     pub(super) fn catch_up(&mut self) {
-        let current = self.worker.current.borrow();
-        if Arc::ptr_eq(&current.balancer, &self.listener.balancer) {
-            return;
-        }
-        if let Some(listener) = current.successor(&self.listener) {
-            self.info.bind = listener.name.clone();
-            self.member.belongs_to(listener);
-            self.listener = Rc::clone(listener);
-            self.state.world = Some(self.listener.balancer.clone());
-        }
+        let of = (&mut self.info, &mut self.state);
+        catch_up(&self.worker, &mut self.listener, &self.member, of);
     }
 
     /// The proxy that accepted it.
     pub(super) fn frontend(&self) -> &crate::config::ProxyConfig {
         self.listener.frontend.config()
+    }
+}
+
+/// Takes what `listener` accepted over to the newest configuration, if that still has it.
+#[inline]
+pub(super) fn catch_up(
+    worker: &Worker,
+    listener: &mut Rc<Listener>,
+    member: &Membership,
+    (info, state): (&mut ConnectionInfo, &mut RuleState),
+) {
+    let current = worker.current.borrow();
+    if Arc::ptr_eq(&current.balancer, &listener.balancer) {
+        return;
+    }
+    if let Some(successor) = current.successor(listener) {
+        info.bind.clone_from(&successor.name);
+        member.belongs_to(successor);
+        state.world = Some(successor.balancer.clone());
+        *listener = Rc::clone(successor);
     }
 }
 

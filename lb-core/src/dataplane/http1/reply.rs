@@ -79,34 +79,18 @@ pub(super) async fn pass_back(
     log_early(connection, x, head_size + unread(&dialed, &response));
     let framing = framing_for(summary, x, &response);
     let (detour, framing) = detour(connection, x, &dialed, (framing, response.framing));
-    // An early response does not end the upload: the server may go on reading after it. It does where the server
-    // said that it closes, or the client waits for a word that will not come.
-    let never_began = summary.expect_continue && x.up.bytes() == 0;
-    let drains = response.persistent && !never_began;
-    let stays = client_stays(summary, framing, connection.frontend().http_mode)
-        && !is_told_to_end(x, &dialed)
-        && connection.member.order() < Order::Finish
-        && !x.upload_broken
-        && (x.up.is_done() || drains && !connection.client.ended);
-    let option = ConnectionOption::to_client(summary, &response, stays);
-    begin(x, &mut dialed, &response, (framing, option), detour);
+    let terms = terms(connection, x, summary, &dialed, &response, framing);
+    begin(x, &mut dialed, &response, (framing, terms.option), detour);
     connection.adjust_case(connection.is_bogus(), x.down.ahead());
-    let timeouts = (&connection.frontend().timeouts, &proxy.timeouts);
-    let own = connection.state.own_timeouts();
-    let mut patience = Patience {
-        client: timeouts.0.client,
-        server: own.0.or(timeouts.1.server),
-    };
     let tunnel = response.framing == Framing::Tunnel;
-    if tunnel {
-        patience = begin_tunnel(x, own.1, timeouts, patience);
-    }
-    let last = !stays && x.up.is_done() && !tunnel;
+    let patience = patience(connection, x, proxy, tunnel);
+    let last = !terms.stays && x.up.is_done() && !tunnel;
     if last {
         x.down.set_last();
     }
     let step = std::future::poll_fn(|cx| {
-        poll_response(connection, x, &mut dialed.server, (patience, drains), cx)
+        let manner = (patience, terms.drains);
+        poll_response(connection, x, &mut dialed.server, manner, cx)
     })
     .await;
     if last && step == Step::Done {
@@ -123,29 +107,99 @@ pub(super) async fn pass_back(
         dialed.lease.finish(Outcome::ResponseFailed);
         return Answer::Page(502).send(connection, x, Some(summary)).await;
     }
-    count_bytes(x, head_size, option);
+    count_bytes(x, head_size, terms.option);
     note_end(x, step);
-    let whole = matches!(step, Step::Done);
     let sent_all = x.up.is_done();
-    let keeps = whole
-        && sent_all
-        && inspected == Inspected::Passes
-        && server_stays(summary, &response, x.server_mode);
-    if keeps {
-        connection.keep(dialed, clock::recent());
-    } else {
-        if whole && sent_all && !tunnel && !dialed.server.ended {
-            // The side that closes first keeps the port for a minute (TIME_WAIT): leave with a reset.
-            dialed.server.stream.reset_on_close();
-        }
-        drop(dialed.server);
-        dialed.lease.finish(step.outcome());
+    let keeps = inspected == Inspected::Passes && server_stays(summary, &response, x.server_mode);
+    part_with(connection, dialed, step, (sent_all, keeps, tunnel));
+    after(connection, framing, step, (terms.stays, sent_all))
+}
+
+/// On what terms a response goes to the client.
+struct Terms {
+    /// What the client hears of its connection.
+    option: ConnectionOption,
+    /// That stays open.
+    stays: bool,
+    /// The rest of the upload is still passed on.
+    drains: bool,
+}
+
+fn terms(
+    connection: &Connection,
+    x: &Exchange,
+    summary: &RequestSummary,
+    dialed: &Dialed,
+    response: &ResponseSummary,
+    framing: Framing,
+) -> Terms {
+    // An early response does not end the upload: the server may go on reading after it. It does where the server
+    // said that it closes, or the client waits for a word that will not come.
+    let never_began = summary.expect_continue && x.up.bytes() == 0;
+    let drains = response.persistent && !never_began;
+    let stays = client_stays(summary, framing, connection.frontend().http_mode)
+        && !is_told_to_end(x, dialed)
+        && connection.member.order() < Order::Finish
+        && !x.upload_broken
+        && (x.up.is_done() || drains && !connection.client.ended);
+    Terms {
+        option: ConnectionOption::to_client(summary, response, stays),
+        stays,
+        drains,
     }
-    match (whole, stays && sent_all) {
-        (true, true) => Next::Request,
-        (true, false) if sent_all => Next::Close,
-        (true, false) => Next::Linger,
-        (false, _) => {
+}
+
+/// How long either side may be silent from now on.
+fn patience(
+    connection: &Connection,
+    x: &mut Exchange,
+    proxy: &ProxyConfig,
+    tunnel: bool,
+) -> Patience {
+    let timeouts = (&connection.frontend().timeouts, &proxy.timeouts);
+    let own = connection.state.own_timeouts();
+    let usual = Patience {
+        client: timeouts.0.client,
+        server: own.0.or(timeouts.1.server),
+    };
+    match tunnel {
+        true => begin_tunnel(x, own.1, timeouts, usual),
+        false => usual,
+    }
+}
+
+/// What becomes of the server's connection after a response that ended with `step`.
+fn part_with(
+    connection: &mut Connection,
+    mut dialed: Dialed,
+    step: Step,
+    (sent_all, keeps, tunnel): (bool, bool, bool),
+) {
+    let over = step == Step::Done && sent_all;
+    if over && keeps {
+        connection.keep(dialed, clock::recent());
+        return;
+    }
+    if over && !tunnel && !dialed.server.ended {
+        // The side that closes first keeps the port for a minute (TIME_WAIT): leave with a reset.
+        dialed.server.stream.reset_on_close();
+    }
+    drop(dialed.server);
+    dialed.lease.finish(step.outcome());
+}
+
+/// What becomes of the client's connection after that.
+fn after(
+    connection: &mut Connection,
+    framing: Framing,
+    step: Step,
+    (stays, sent_all): (bool, bool),
+) -> Next {
+    match step {
+        Step::Done if stays && sent_all => Next::Request,
+        Step::Done if sent_all => Next::Close,
+        Step::Done => Next::Linger,
+        _ => {
             // A body without a length looks whole when its connection ends well.
             if matches!(framing, Framing::UntilClose | Framing::Tunnel) {
                 connection.client.stream.reset_on_close();
