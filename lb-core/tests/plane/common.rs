@@ -173,6 +173,11 @@ pub(crate) fn rules(write: impl FnOnce(&mut RulesBuilder<'_>)) -> ProxyRules {
     builder.build().unwrap()
 }
 
+/// The words of a line.
+pub(crate) fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
 /// A `listen` section with these servers.
 pub(crate) fn listen(name: &str, mode: Mode, servers: &[SocketAddr]) -> ProxyConfig {
     let mut proxy = ProxyConfig::new(name, 2, mode);

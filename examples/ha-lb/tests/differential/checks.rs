@@ -153,11 +153,13 @@ fn notes() -> (SocketAddr, Receiver<Vec<u8>>) {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut said = vec![0; 4096];
-            // All of it is in one packet, or in several that follow each other.
-            thread::sleep(Duration::from_millis(100));
-            let count = stream.read(&mut said).unwrap_or(0);
-            said.truncate(count);
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let (mut said, mut room) = (Vec::new(), [0; 4096]);
+            while !is_whole(&said)
+                && let Ok(count @ 1..) = stream.read(&mut room)
+            {
+                said.extend_from_slice(&room[..count]);
+            }
             if note.send(said).is_err() {
                 return;
             }
@@ -166,10 +168,39 @@ fn notes() -> (SocketAddr, Receiver<Vec<u8>>) {
     (address, noted)
 }
 
+/// How long a check is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What a client begins with that speaks HTTP/2.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What version 2 of the PROXY protocol begins with.
+const BINARY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// Whether nothing follows before the server answers: the preface of HTTP/2, a PROXY header in its line or with its length,
+/// or a request with its body.
+fn is_whole(said: &[u8]) -> bool {
+    if said.starts_with(PREFACE) {
+        return true;
+    }
+    if said.starts_with(BINARY) {
+        let length = said.get(14..16).map(|bytes| [bytes[0], bytes[1]]);
+        return length.is_some_and(|l| said.len() >= 16 + usize::from(u16::from_be_bytes(l)));
+    }
+    let text = String::from_utf8_lossy(said).to_lowercase();
+    if text.starts_with("proxy ") {
+        return text.ends_with('\n');
+    }
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head.split_once("content-length: ").map(|(_, rest)| {
+        let digits = rest.split('\r').next().unwrap();
+        digits.parse::<usize>().unwrap()
+    });
+    !head.starts_with("pri ") && body.len() >= length.unwrap_or(0)
+}
+
 /// The first bytes of a check, without the ports of its addresses and what differs between libraries of HTTP/2.
 fn plain(said: &[u8]) -> String {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    const BINARY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
     if said.starts_with(PREFACE) {
         return "HTTP/2".to_owned();
     }
@@ -198,10 +229,9 @@ fn checks_begin_alike() {
         });
         let servers: Vec<_> = servers.collect();
         let _peer = Peer::start(program, &config);
-        let patience = Duration::from_secs(10);
         servers
             .iter()
-            .map(|noted| plain(&noted.recv_timeout(patience).unwrap_or_default()))
+            .map(|noted| plain(&noted.recv_timeout(PATIENCE).unwrap_or_default()))
             .collect::<Vec<_>>()
     };
     let (theirs, ours) = (said(Program::HaProxy), said(Program::HaLb));

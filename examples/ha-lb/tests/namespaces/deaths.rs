@@ -24,6 +24,19 @@ const SLACK: Slack = Slack {
     client: Duration::from_millis(800),
 };
 
+/// How long a daemon is waited for that does something at once.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A host that is to hold 10.9.1.1.
+fn host(scratch: &Path) -> (Lab, Node) {
+    let lab = Lab::new().unwrap();
+    let node = Node::new(&lab, scratch, "lb", "eth0", &["192.168.10.11/24"]);
+    let text = "vrrp_instance V {\n version 3\n advert_int 0.1\n interface eth0\n virtual_router_id 1\n \
+        virtual_ipaddress {\n 10.9.1.1\n }\n}\n";
+    fs::write(node.path("etc/keepalived/keepalived.conf"), text).unwrap();
+    (lab, node)
+}
+
 /// Holds these cases in one cluster, one after the other.
 fn drill(test: &str, setup: &str, cases: &[&str]) {
     enclosed(test, Needs::Namespaces, &["unshare", "ip"], || {
@@ -117,12 +130,7 @@ fn without_respawn_the_daemon_ends_with_its_speaker_as_keepalived_does() {
     let name = "deaths::without_respawn_the_daemon_ends_with_its_speaker_as_keepalived_does";
     enclosed(name, Needs::Users, &["unshare", "ip", "keepalived"], || {
         let scratch = tempfile::tempdir().unwrap();
-        let lab = Lab::new().unwrap();
-        let node = Node::new(&lab, scratch.path(), "lb", "eth0", &["192.168.10.11/24"]);
-        let text = "vrrp_instance V {\n version 3\n advert_int 0.1\n interface eth0\n virtual_router_id 1\n \
-            virtual_ipaddress {\n 10.9.1.1\n }\n}\n";
-        fs::write(node.path("etc/keepalived/keepalived.conf"), text).unwrap();
-        let patience = Duration::from_secs(15);
+        let (_lab, node) = host(scratch.path());
         let mut codes = Vec::new();
         for program in [&["/usr/sbin/keepalived"][..], &[HA_LB, "keepalived"]] {
             let mut daemon = node
@@ -132,13 +140,13 @@ fn without_respawn_the_daemon_ends_with_its_speaker_as_keepalived_does() {
                 .output(node.path("log"))
                 .spawn()
                 .unwrap();
-            wait_for(&node.log(), patience, || {
+            wait_for(&node.log(), PATIENCE, || {
                 node.holds("10.9.1.1").then_some(())
             });
             let speaker = fs::read_to_string(node.path("run/vrrp.pid")).unwrap();
             let speaker = Pid::from_raw(speaker.trim().parse().unwrap()).unwrap();
             kill_process(speaker, Signal::KILL).unwrap();
-            let ended = wait_for("the end of the daemon", patience, || {
+            let ended = wait_for("the end of the daemon", PATIENCE, || {
                 daemon.try_wait().unwrap()
             });
             codes.push(ended.code());
@@ -155,12 +163,7 @@ fn without_respawn_the_daemon_lives_through_a_reload_while_it_starts() {
     let name = "deaths::without_respawn_the_daemon_lives_through_a_reload_while_it_starts";
     enclosed(name, Needs::Users, &["unshare", "ip"], || {
         let scratch = tempfile::tempdir().unwrap();
-        let lab = Lab::new().unwrap();
-        let node = Node::new(&lab, scratch.path(), "lb", "eth0", &["192.168.10.11/24"]);
-        let text = "vrrp_instance V {\n version 3\n advert_int 0.1\n interface eth0\n virtual_router_id 1\n \
-            virtual_ipaddress {\n 10.9.1.1\n }\n}\n";
-        fs::write(node.path("etc/keepalived/keepalived.conf"), text).unwrap();
-        let patience = Duration::from_secs(15);
+        let (_lab, node) = host(scratch.path());
         for attempt in 1.. {
             assert!(
                 attempt <= 20,
@@ -176,7 +179,7 @@ fn without_respawn_the_daemon_lives_through_a_reload_while_it_starts() {
                 .unwrap();
             let pid = Pid::from_child(&daemon);
             let children = format!("/proc/{0}/task/{0}/children", daemon.id());
-            let speaker = wait_for("a speaker that starts", patience, || {
+            let speaker = wait_for("a speaker that starts", PATIENCE, || {
                 let children = fs::read_to_string(&children).ok()?;
                 let mut children = children.split_whitespace();
                 let speaks = |pid: &&str| {
@@ -188,14 +191,14 @@ fn without_respawn_the_daemon_lives_through_a_reload_while_it_starts() {
             // It starts for as long as that.
             kill_process(speaker, Signal::STOP).unwrap();
             kill_process(pid, Signal::HUP).unwrap();
-            let in_time = wait_for("the reload", patience, || {
+            let in_time = wait_for("the reload", PATIENCE, || {
                 let log = node.log();
                 let serves = log.contains("listens after");
                 let applied = log.contains("reload: nothing had changed");
                 (serves || applied).then_some(!serves)
             });
             if in_time {
-                wait_for("another speaker", patience, || {
+                wait_for("another speaker", PATIENCE, || {
                     assert_eq!(daemon.try_wait().unwrap(), None, "{}", node.log());
                     node.log().contains("listens after").then_some(())
                 });
@@ -203,7 +206,7 @@ fn without_respawn_the_daemon_lives_through_a_reload_while_it_starts() {
                 kill_process(speaker, Signal::CONT).unwrap();
             }
             kill_process(pid, Signal::TERM).unwrap();
-            let ended = wait_for("the end", patience, || daemon.try_wait().unwrap());
+            let ended = wait_for("the end", PATIENCE, || daemon.try_wait().unwrap());
             if in_time {
                 assert_eq!(ended.code(), Some(0), "{}", node.log());
                 break;

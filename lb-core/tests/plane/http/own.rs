@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 
 use lb_core::config::Mode;
 
-use crate::common::{Origin, Plane, ask, listen, ok, read_all, read_message, rules};
+use crate::common::{Origin, Plane, ask, listen, ok, read_all, read_message, rules, words};
 
 #[test]
 fn early_hints_come_before_the_response_to_those_who_know_interim_ones() {
@@ -156,16 +156,7 @@ fn no_request_follows_on_a_connection_that_a_rule_said_is_over() {
     let origin = Origin::echo();
     let mut proxy = listen("web", Mode::Http, &[origin.address]);
     proxy.rules = rules(|b| {
-        let last = [
-            "set-header",
-            "connection",
-            "close",
-            "if",
-            "{",
-            "path",
-            "/last",
-            "}",
-        ];
+        let last = words("set-header connection close if { path /last }");
         b.http_request(&last).unwrap();
     });
     let plane = Plane::start(vec![proxy]);
@@ -201,28 +192,9 @@ fn rules_end_the_clients_connection_and_servers_do_not() {
         let origin = Origin::http(move |_| whole.clone().into_bytes());
         let mut proxy = listen("web", Mode::Http, &[origin.address]);
         proxy.rules = rules(|b| {
-            let seen = [
-                "set-header",
-                "x-seen",
-                "yes",
-                "if",
-                "{",
-                "res.hdr(connection)",
-                "-i",
-                "close",
-                "}",
-            ];
+            let seen = words("set-header x-seen yes if { res.hdr(connection) -i close }");
             b.http_response(&seen).unwrap();
-            let last = [
-                "set-header",
-                "connection",
-                "close",
-                "if",
-                "{",
-                "capture.req.uri",
-                "/last",
-                "}",
-            ];
+            let last = words("set-header connection close if { capture.req.uri /last }");
             b.http_response(&last).unwrap();
         });
         let plane = Plane::start(vec![proxy]);
