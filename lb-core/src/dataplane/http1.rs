@@ -268,7 +268,7 @@ async fn next_request(connection: &mut Connection, first: bool) -> Result<bool, 
         timeouts.http_keep_alive.or(whole)
     };
     let since = if first {
-        connection.info.accepted_at
+        connection.info.accepted_at + connection.handshake
     } else {
         connection.client.active
     };

@@ -381,7 +381,7 @@ impl Front {
             timeouts.http_request
         };
         let since = match self.opened {
-            0 => self.info.accepted_at,
+            0 => self.info.accepted_at + self.handshake,
             _ => self.live.idle_since.get(),
         };
         quiet.or(timeouts.client).map(|quiet| since + quiet)

@@ -290,15 +290,12 @@ impl Connection {
         self.is_proxied() || self.listener.tls.is_some()
     }
 
-    /// PROXY header and TLS handshake.
+    /// PROXY header and TLS handshake: both have the time of the client, and the request begins behind them, as with
+    /// HAProxy.
     async fn preliminaries(mut self: Box<Self>) -> Option<Box<Self>> {
         let timeouts = &self.frontend().timeouts;
-        let timeout = match self.frontend().mode {
-            Mode::Http => timeouts.http_request.or(timeouts.client),
-            Mode::Tcp => timeouts.client,
-        };
         let begun = self.info.accepted_at;
-        self.timer.after(begun, timeout);
+        self.timer.after(begun, timeouts.client);
         if self.is_proxied() {
             self.read_proxy_header().await?;
         }

@@ -236,9 +236,27 @@ fn large_bodies_pass_through_tls() {
 fn a_handshake_that_does_not_come_is_ended_by_its_timeout() {
     let origin = Origin::echo();
     let mut proxy = secured(&origin, Mode::Http, |_| {});
-    proxy.timeouts.http_request = SHORT;
+    proxy.timeouts.client = SHORT;
     let plane = Plane::start(vec![proxy]);
     assert!(matches!(&*read_all(&plane.connect()), "" | "<reset>"));
+    plane.stop();
+}
+
+#[test]
+fn the_time_of_a_request_begins_behind_the_handshake() {
+    const WHOLE: Duration = Duration::from_secs(1);
+    let origin = Origin::echo();
+    let mut proxy = secured(&origin, Mode::Http, |_| {});
+    proxy.timeouts.http_request = Some(WHOLE);
+    let plane = Plane::start(vec![proxy]);
+    let mut stream = client(&plane, "one.test", ONE);
+    // The client says nothing for longer, and its connection does not end.
+    let quiet = WHOLE + WHOLE / 5;
+    stream.sock.set_read_timeout(Some(quiet)).unwrap();
+    let silence = stream.sock.read(&mut [0]).unwrap_err();
+    assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock);
+    stream.sock.set_read_timeout(None).unwrap();
+    assert!(get(&mut stream).unwrap().starts_with("HTTP/1.1 200 "));
     plane.stop();
 }
 
