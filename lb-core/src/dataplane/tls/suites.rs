@@ -1,6 +1,6 @@
 //! What a configuration leaves of the library's cipher suites, curves and versions.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use rustls::{
     DEFAULT_VERSIONS, SupportedProtocolVersion,
@@ -19,6 +19,7 @@ pub(super) fn provider(
     versions: &[&SupportedProtocolVersion],
 ) -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
+    warm_up(&provider);
     let all = std::mem::take(&mut provider.cipher_suites);
     for (is_tls13, chosen) in [(true, &algorithms.tls13), (false, &algorithms.tls12)] {
         // The library would offer suites of versions that are not spoken.
@@ -47,6 +48,16 @@ pub(super) fn provider(
     });
     provider.kx_groups = chosen.copied().collect();
     Arc::new(provider)
+}
+
+/// The library gathers entropy when it is first asked for random bytes, for some 60 ms: here nobody waits for them, in a
+/// handshake every connection of its worker would.
+fn warm_up(provider: &CryptoProvider) {
+    static WARM: Once = Once::new();
+    WARM.call_once(|| {
+        // Where there is no randomness, handshakes say so.
+        let _ = provider.secure_random.fill(&mut [0; 32]);
+    });
 }
 
 /// Which versions may be spoken.
