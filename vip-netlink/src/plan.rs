@@ -184,7 +184,9 @@ pub struct Plan<'a> {
 pub fn difference<'a>(present: &[Present], wanted: &[Wanted<'a>], ours: &[Wanted<'_>]) -> Plan<'a> {
     let mut plan = Plan::default();
     for want in wanted {
-        if !present.contains(&want.present()) && !plan.add.contains(want) {
+        let key = want.present();
+        let is_planned = plan.add.iter().any(|one| one.present() == key);
+        if !present.contains(&key) && !is_planned {
             plan.add.push(*want);
         }
     }
@@ -253,6 +255,18 @@ mod tests {
         let plan = difference(&[have(2, "192.0.2.10", 32)], &wanted, &wanted);
         assert_eq!(plan.add, [wanted[1]]);
         assert!(plan.remove.is_empty());
+    }
+
+    #[test]
+    fn an_address_that_is_named_again_is_added_once_as_it_was_first() {
+        let plain = Vip::host("192.0.2.10".parse().unwrap());
+        let labelled = Vip {
+            label: Some("eth0:1".to_owned()),
+            ..plain.clone()
+        };
+        let wanted = [&plain, &labelled].map(|vip| Wanted { interface: 2, vip });
+        let plan = difference(&[], &wanted, &wanted);
+        assert_eq!(plan.add, [wanted[0]]);
     }
 
     #[test]

@@ -171,7 +171,8 @@ impl Open {
             }
             IpAddr::V6(_) => None,
         };
-        addresses.iter().filter_map(binding).collect()
+        let unique: BTreeSet<_> = addresses.iter().filter_map(binding).collect();
+        unique.into_iter().collect()
     }
 
     /// Makes sure that beats with this hold are heard; one of no time at all silences.

@@ -21,6 +21,7 @@
 //! deleted in the background, and for that time it would not close a dying process's tables (it waits there for an
 //! RCU grace period, 20 to 200 ms).
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -299,7 +300,8 @@ pub(super) fn pass_multicast(batch: &mut Batch, layer: Layer, place: (&str, &str
     }
 }
 
-/// The octets of those addresses that a layer has, of one family.
+/// The octets of those addresses that a layer has, of one family. Each once: the kernel refuses a transaction that takes an
+/// element away twice, and files name addresses twice (once more with a label, or on another device).
 pub(super) fn of_family(addresses: &[IpAddr], layer: Layer, ipv6: bool) -> Vec<Vec<u8>> {
     let chosen = addresses
         .iter()
@@ -308,7 +310,8 @@ pub(super) fn of_family(addresses: &[IpAddr], layer: Layer, ipv6: bool) -> Vec<V
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
     };
-    chosen.map(octets).collect()
+    let unique: BTreeSet<_> = chosen.map(octets).collect();
+    unique.into_iter().collect()
 }
 
 pub(super) fn new_table(batch: &mut Batch, layer: Layer, name: &str, flags: u32) {

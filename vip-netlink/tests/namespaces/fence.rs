@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{HOST, Peer, VIP, in_namespaces, output, sh};
+use crate::support::{HOST, Peer, VIP, in_namespaces, interface_index, output, sh};
 use vip_netlink::fence::{Access, Fence, Options};
 
 const HOLDER: &str = "VIP_NETLINK_TEST_HOLDER";
@@ -178,6 +178,31 @@ fn closing_forgetting_and_renewing_do_what_they_say() {
             assert!(output("nft list set arp vip_fence fenced4").contains("10.99.0.100"));
             drop(fence);
             assert!(!peer.arp_answers(VIP, SOON));
+        },
+    );
+}
+
+#[test]
+fn an_address_that_is_named_twice_is_fenced_as_if_it_were_named_once() {
+    in_namespaces(
+        "fence::an_address_that_is_named_twice_is_fenced_as_if_it_were_named_once",
+        |peer| {
+            configure();
+            configure_peer(peer);
+            let device = interface_index(HOST);
+            let twice = [IpAddr::from(VIP), VIP6.into(), VIP.into(), VIP6.into()];
+            let hold = Some(Duration::from_secs(60));
+            let mut fence = Fence::new(Options::default()).unwrap();
+            for access in [Access::Full, Access::Neighbours] {
+                fence.open(&twice, hold, access).unwrap();
+                fence.open_on(device, &twice, hold, access).unwrap();
+                assert!(peer.arp_answers(VIP, PATIENCE));
+            }
+            fence.renew(&twice).unwrap();
+            fence.close(&twice).unwrap();
+            assert!(!peer.arp_answers(VIP, SOON));
+            fence.forget(&twice).unwrap();
+            assert!(peer.arp_answers(VIP, PATIENCE) && peer.ping(VIP6.into(), PATIENCE));
         },
     );
 }

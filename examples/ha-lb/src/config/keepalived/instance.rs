@@ -221,15 +221,35 @@ fn authentication(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
 }
 
 fn addresses(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
-    let lines = inside(node).iter();
-    let read = lines.filter_map(|line| context.virtual_address(line));
-    draft.addresses.extend(read);
+    for line in inside(node) {
+        let read = draft.address(line, context);
+        draft.addresses.extend(read);
+    }
 }
 
 fn excluded_addresses(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {
-    let lines = inside(node).iter();
-    let read = lines.filter_map(|line| context.virtual_address(line));
-    draft.excluded_addresses.extend(read);
+    for line in inside(node) {
+        let read = draft.address(line, context);
+        draft.excluded_addresses.extend(read);
+    }
+}
+
+impl Draft {
+    /// Reads a line of addresses. One that is there already stays in the adverts, as keepalived's peers expect, and goes
+    /// up once.
+    fn address(&self, line: &Node, context: &mut Context<'_>) -> Option<VirtualAddress> {
+        let read = context.virtual_address(line)?;
+        let key = |it: &VirtualAddress| (it.address, it.prefix, it.peer, it.device.clone());
+        let mut known = self.addresses.iter().chain(&self.excluded_addresses);
+        if known.any(|known| key(known) == key(&read)) {
+            context.diagnostics.push(
+                Diagnostic::warning(line.keyword.span.clone(), "an address for the second time")
+                    .found(line.keyword.text.as_str())
+                    .action("it goes up once, as the first line has it; adverts name it as often as `virtual_ipaddress` does, as keepalived's"),
+            );
+        }
+        Some(read)
+    }
 }
 
 fn routes(draft: &mut Draft, node: &Node, context: &mut Context<'_>) {

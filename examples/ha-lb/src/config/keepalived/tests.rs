@@ -252,6 +252,21 @@ fn a_preferred_lifetime_is_ipv6_s_alone_as_with_keepalived() {
 }
 
 #[test]
+fn an_address_that_is_named_twice_is_warned_of() {
+    let (instance, said) = instance_with(
+        "virtual_ipaddress_excluded {\n10.0.0.2\n10.0.0.2 label eth0:1\n10.0.0.2 dev eth1\n}",
+    );
+    assert_eq!(instance.unwrap().excluded_addresses.len(), 3);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with(
+            "f:6:1: warning: an address for the second time: `10.0.0.2`; it goes up once"
+        ),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn wrong_options_of_an_address_are_errors() {
     for (line, expected) in [
         ("10.0.0.2 10.0.0.3", "one address a line"),
