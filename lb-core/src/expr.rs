@@ -9,6 +9,7 @@
 
 pub mod args;
 pub mod convert;
+mod crypt;
 pub mod fetch;
 pub(crate) mod jwt;
 mod known;
@@ -25,6 +26,7 @@ pub(crate) mod value;
 mod written;
 
 pub use args::{ArgKind, ArgSpec, Argument};
+pub use crypt::Hashed;
 pub use jwt::KeyFiles;
 pub(crate) use pattern_file::LiveMatcher;
 pub use pattern_file::{Entry, Found, LiveMap, PatternFile, PatternFiles, Use, Which};
@@ -72,6 +74,8 @@ pub enum Needs {
     Payload,
     /// Received bytes of the server.
     Answer,
+    /// Received bytes of the client, or of the server where those are looked at.
+    Bytes,
     /// The head of a request.
     Request,
     /// The head of a response.
@@ -84,14 +88,15 @@ impl Needs {
         match (self, stage) {
             (Self::Connection, _) | (_, Stage::Any) => true,
             (_, Stage::Connection) => false,
-            (Self::Payload | Self::Request, Stage::Content | Stage::Request) => true,
+            (Self::Payload | Self::Request | Self::Bytes, Stage::Content | Stage::Request) => true,
             // The request's head is still there when the response has come.
             (Self::Request, Stage::Answer | Stage::Response | Stage::Log) => true,
             (Self::Response, Stage::Answer | Stage::Response | Stage::Log) => true,
-            (Self::Answer, Stage::Answer) => true,
+            (Self::Answer | Self::Bytes, Stage::Answer) => true,
             (Self::Answer, _) => false,
             (Self::Response, Stage::Content | Stage::Request) => false,
             (Self::Payload, Stage::Answer | Stage::Response | Stage::Log) => false,
+            (Self::Bytes, Stage::Response | Stage::Log) => false,
         }
     }
 }

@@ -27,7 +27,7 @@ pub use action::{ACTIONS, ActionSpec, Place};
 pub use builder::{Loader, Parsed, ProxySide, RulesBuilder};
 pub use error::{RuleError, RuleWarning};
 pub use stick::Stores;
-pub use user::User;
+pub use user::{Password, User};
 pub use verdict::{
     AnswerVerdict, ConnectionVerdict, ContentVerdict, Persist, Redirect, Reply, RequestVerdict,
     ResponseVerdict, Service,

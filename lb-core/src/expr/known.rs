@@ -55,7 +55,10 @@ const CONVERTERS: &[(&str, &str)] = &[
     ("table_", TABLES),
     ("lua.", "there is no Lua"),
     ("aes_gcm_dec", NOT_BUILT),
-    ("debug", NOT_BUILT),
+    (
+        "debug",
+        "values are not printed: leave it out, the rule does the same without it",
+    ),
 ];
 
 /// Why a fetch that HAProxy has is not offered here.

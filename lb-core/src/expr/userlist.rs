@@ -1,12 +1,15 @@
 //! Users and their passwords, as `Authorization: Basic` brings them.
 
 use base64::Engine as _;
+use subtle::ConstantTimeEq as _;
+
+use crate::rules::{Password, User};
 
 /// Users of one `userlist`, for `http_auth`.
 #[derive(Debug, Clone, Default)]
 pub struct Userlist {
-    /// (name, clear password, groups).
-    pub users: Vec<(String, String, Vec<String>)>,
+    /// Them.
+    pub users: Vec<User>,
 }
 
 impl Userlist {
@@ -15,8 +18,8 @@ impl Userlist {
         let (name, password) = basic_credentials(authorization)?;
         self.users
             .iter()
-            .find(|(n, p, _)| n.as_bytes() == name && same_bytes(p.as_bytes(), &password))
-            .map(|(_, _, groups)| groups.as_slice())
+            .find(|user| user.name.as_bytes() == name && is_right(&user.password, &password))
+            .map(|user| user.groups.as_slice())
     }
 }
 
@@ -36,6 +39,9 @@ pub(super) fn basic_credentials(authorization: &[u8]) -> Option<(Vec<u8>, Vec<u8
 }
 
 /// Compares without telling by its duration where the difference is.
-fn same_bytes(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (x, y)| diff | (x ^ y)) == 0
+fn is_right(password: &Password, given: &[u8]) -> bool {
+    match password {
+        Password::Clear(text) => text.as_bytes().ct_eq(given).into(),
+        Password::Hashed(hashed) => hashed.matches(given),
+    }
 }

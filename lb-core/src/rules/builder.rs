@@ -107,13 +107,9 @@ impl<'l> RulesBuilder<'l> {
         }
     }
 
-    /// `userlist` of that name: users with their clear passwords and groups, for `http_auth`. Before the lines
+    /// `userlist` of that name: users with their passwords and groups, for `http_auth`. Before the lines
     /// that refer to it.
     pub fn userlist(&mut self, name: &str, users: Vec<User>) {
-        let users = users
-            .into_iter()
-            .map(|user| (user.name, user.password, user.groups))
-            .collect();
         let list = Arc::new(Userlist { users });
         self.definitions.userlists.insert(name.to_string(), list);
     }

@@ -56,7 +56,7 @@ fn build(lines: &[&str]) -> ProxyRules {
     let mut builder = RulesBuilder::new(ProxySide::Listen, &load);
     let user = User {
         name: "user".into(),
-        password: "pass".into(),
+        password: Password::Clear("pass".into()),
         groups: vec!["ops".into()],
     };
     builder.userlist("users", vec![user]);

@@ -141,7 +141,7 @@ listen bytes
     stick-table type binary len 4 size 100 expire 1m
     tcp-response inspect-delay 300ms
     tcp-response content accept if { res.len ge 5 }
-    stick store-response res.payload_lv(0,1)
+    stick store-response payload_lv(0,1)
     server one {a}
 ";
 

@@ -26,7 +26,7 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
     Fetch::row(
         "req.payload",
-        &["payload"],
+        &[],
         &[need("offset", ArgKind::Int), need("length", ArgKind::Int)],
         Type::Binary,
         Needs::Payload,
@@ -35,7 +35,7 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
     Fetch::row(
         "req.payload_lv",
-        &["payload_lv"],
+        &[],
         &[
             need("offset", ArgKind::Int),
             need("length", ArgKind::Int),
@@ -45,6 +45,28 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Payload,
         "Received bytes whose length stands before them in that many bytes at an offset.",
         Eval::Growing(|args, view| counted_slice(args, view.payload)),
+    ),
+    Fetch::row(
+        "payload",
+        &[],
+        &[need("offset", ArgKind::Int), need("length", ArgKind::Int)],
+        Type::Binary,
+        Needs::Bytes,
+        "`req.payload`, and `res.payload` where the server's bytes are looked at.",
+        Eval::Growing(|args, view| slice(args, sent(view))),
+    ),
+    Fetch::row(
+        "payload_lv",
+        &[],
+        &[
+            need("offset", ArgKind::Int),
+            need("length", ArgKind::Int),
+            may("offset2", ArgKind::Int),
+        ],
+        Type::Binary,
+        Needs::Bytes,
+        "`req.payload_lv`, and `res.payload_lv` where the server's bytes are looked at.",
+        Eval::Growing(|args, view| counted_slice(args, sent(view))),
     ),
     Fetch::row(
         "req.ssl_hello_type",
@@ -203,6 +225,14 @@ pub(super) const TABLE: &[Fetch] = &[
         }),
     ),
 ];
+
+/// The bytes of the side that is looked at: rules see those of one side only.
+fn sent<'a>(view: &RequestView<'a>) -> &'a [u8] {
+    match view.answer {
+        [] => view.payload,
+        answer => answer,
+    }
+}
 
 fn length<'a>(head: Option<HeadRef<'_>>, bytes: &[u8]) -> Value<'a> {
     let length = head.map_or(0, HeadRef::weight) + bytes.len() as u64;

@@ -1,6 +1,9 @@
 //! `userlist` sections (configuration manual §12.1).
 
-use lb_core::rules::User;
+use lb_core::{
+    expr::Hashed,
+    rules::{Password, User},
+};
 
 use super::{
     args::{Admitted, Args, Context, Parsed, admit, arity},
@@ -10,24 +13,26 @@ use super::{
 };
 use crate::config::diagnostic::{Diagnostic, Span};
 
+const HASHES: &str = "$5$... or $6$... (SHA-crypt, as `mkpasswd -m sha-512` writes it), $1$... (MD5), or insecure-password <text>";
+
 /// Users by list name.
 pub(super) struct Userlist {
     /// The section's name.
     pub(super) name: String,
     /// Its users.
     pub(super) users: Vec<User>,
-    /// Where users with hashed passwords stand: nobody can log in as one of them.
-    hashed: Vec<Span>,
+    /// Where passwords stand whose hashes are not read: nobody can log in as one of these users.
+    unread: Vec<Span>,
 }
 
 impl Userlist {
-    /// Refuses hashed passwords of a list that rules ask for; elsewhere nobody needs them.
+    /// Refuses unread passwords of a list that rules ask for; elsewhere nobody needs them.
     pub(super) fn check<'r>(
         &self,
         mut rules: impl Iterator<Item = &'r RuleLine>,
         context: &mut Context<'_>,
     ) {
-        if self.hashed.is_empty() {
+        if self.unread.is_empty() {
             return;
         }
         let calls = ["http_auth", "http_auth_group"].map(|call| format!("{call}({})", self.name));
@@ -35,12 +40,10 @@ impl Userlist {
             let mut words = rule.line.words.iter();
             words.any(|word| calls.iter().any(|call| word.text.contains(call)))
         });
-        for span in &self.hashed {
-            let message = "hashed passwords are not supported";
+        for span in &self.unread {
+            let message = "passwords of this kind of hash are not supported";
             context.diagnostics.push(match asked {
-                true => {
-                    Diagnostic::error(span.clone(), message).expected("insecure-password <text>")
-                }
+                true => Diagnostic::error(span.clone(), message).expected(HASHES),
                 false => Diagnostic::warning(span.clone(), message)
                     .action("no rule asks for this list; nobody can log in as this user"),
             });
@@ -53,7 +56,7 @@ pub(super) fn read(section: &Section, context: &mut Context<'_>) -> Userlist {
     let mut list = Userlist {
         name: section.header.text(1).to_owned(),
         users: Vec::new(),
-        hashed: Vec::new(),
+        unread: Vec::new(),
     };
     let mut groups: Vec<(String, String)> = Vec::new();
     for line in &section.lines {
@@ -98,41 +101,43 @@ fn entry(
         }
         return args.end("group");
     }
-    let mut user = User {
-        name,
-        password: String::new(),
-        groups: Vec::new(),
-    };
-    let mut secret = false;
-    let mut hashed = None;
+    let mut password = None;
+    let mut unread = None;
+    let mut member_of = Vec::new();
     while let Some(word) = args.take() {
         let arg = args.need(word.text, "its value")?;
         match word.text {
             "insecure-password" => {
-                secret = true;
-                arg.text.clone_into(&mut user.password);
+                password = Some(Password::Clear(arg.text.to_owned()));
             }
-            "password" => hashed = Some(word.span),
-            "groups" => user.groups.extend(arg.text.split(',').map(str::to_owned)),
+            "password" => match Hashed::parse(arg.text) {
+                Some(hashed) => password = Some(Password::Hashed(hashed)),
+                None => unread = Some(word.span),
+            },
+            "groups" => member_of.extend(arg.text.split(',').map(str::to_owned)),
             _ => {
-                return Err(
-                    word.refuse("unknown word behind 'user'", "insecure-password or groups")
-                );
+                return Err(word.refuse(
+                    "unknown word behind 'user'",
+                    "password, insecure-password or groups",
+                ));
             }
         }
     }
-    if let Some(span) = hashed {
-        list.hashed.push(span);
+    if let Some(span) = unread {
+        list.unread.push(span);
         return Ok(());
     }
-    if !secret {
-        context.warn(
+    match password {
+        Some(password) => list.users.push(User {
+            name,
+            password,
+            groups: member_of,
+        }),
+        None => context.warn(
             word.span,
-            format!("user '{}' has no password", user.name),
+            format!("user '{name}' has no password"),
             "nobody can log in as this user",
-        );
-        return Ok(());
+        ),
     }
-    list.users.push(user);
     Ok(())
 }
