@@ -19,6 +19,7 @@ http-errors other
     timeout server 5s
     errorfiles site
     errorfile 404 DIR/own-404
+    errorfile 405 DIR/endless
 frontend front
     bind {front}
     errorfiles other 403
@@ -30,6 +31,7 @@ frontend front
     http-request deny deny_status 400 if { path /400 }
     http-request deny if { path /403 }
     http-request deny deny_status 404 if { path /404 }
+    http-request deny deny_status 405 if { path /405 }
     http-request deny deny_status 410 if { path /410 }
     http-request deny deny_status 429 if { path /429 }
     http-request deny deny_status 404 errorfiles site if { path /site-404 }
@@ -87,6 +89,7 @@ const CASES: &[Case] = &[
     get("replies_400_no_request", &[Step::Send(b"GET\r\n\r\n")]),
     get("replies_403", &[Step::Send(b"GET /403 HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_404", &[Step::Send(b"GET /404 HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("replies_405_without_length", &[Step::Send(b"GET /405 HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_410", &[Step::Send(b"GET /410 HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_410_head", &[Step::Send(b"HEAD /410 HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_429", &[Step::Send(b"GET /429 HTTP/1.1\r\nHost: h\r\n\r\n")]),
@@ -119,6 +122,10 @@ fn replies_and_variables_are_alike() {
         ("site-404", page("404 Missing", "site 404")),
         ("own-404", page("404 Gone", "own 404")),
         ("other-403", page("403 No", "other 403")),
+        (
+            "endless",
+            "HTTP/1.1 405 No\r\nX-Page: endless\r\n\r\nendless".to_owned(),
+        ),
         ("groups", "^/v([0-9]+)/(.*)$ \\2 of \\1\n".to_owned()),
     ] {
         std::fs::write(folder.path().join(name), text).unwrap();

@@ -206,6 +206,13 @@ fn stats_lines_make_the_page_that_haproxy_makes_of_them() {
         let (theirs, ours) = (seen(&pair.haproxy, address), seen(&pair.ha_lb, address));
         assert_eq!(ours, theirs, "{address} (left: ha-lb)");
     }
+    // Only these three methods are for the page.
+    for method in ["PUT", "DELETE", "OPTIONS", "PATCH"] {
+        let text = format!("{method} /plain HTTP/1.0\r\n\r\n");
+        let asked = |peer: &Peer| request(peer, &text).lines().next().map(str::to_owned);
+        let (theirs, ours) = (asked(&pair.haproxy), asked(&pair.ha_lb));
+        assert_eq!(ours, theirs, "{method} (left: ha-lb)");
+    }
     for address in [
         "/full",
         "/full;up;norefresh?scope=fu",

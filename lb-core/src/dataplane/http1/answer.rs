@@ -98,6 +98,9 @@ impl Answer {
             && connection.member.order() < Order::Finish
             && !connection.client.ended;
         let endless = file.as_ref().is_some_and(|file| !file.is_delimited());
+        let old = file
+            .as_ref()
+            .is_some_and(|file| file.message().starts_with(b"HTTP/1.0"));
         // These pages of HAProxy's say that the connection closes.
         let closing = matches!(self, Self::Raw(_) | Self::Page(400 | 408)) && file.is_none();
         if matches!(self, Self::Raw(_)) || closing || endless {
@@ -117,7 +120,7 @@ impl Answer {
         let option = match request {
             Some(r) if stays => ConnectionOption::new(r.version, true),
             // The version says it already.
-            _ if endless => ConnectionOption::Absent,
+            _ if endless && old => ConnectionOption::Absent,
             _ => ConnectionOption::Close,
         };
         match (&mut self, file) {

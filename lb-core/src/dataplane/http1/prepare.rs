@@ -332,7 +332,7 @@ fn answers_here(connection: &Connection, x: &mut Exchange, proxy: &ProxyConfig) 
     }
 }
 
-/// The stats page, for targets that begin with its `uri`.
+/// The stats page, for `GET`, `HEAD` and `POST` of targets that begin with its `uri`. What else is asked there is for the servers.
 async fn stats(
     connection: &mut Connection,
     x: &mut Exchange,
@@ -342,7 +342,8 @@ async fn stats(
     let page = proxy.stats.as_ref()?;
     let service = Arc::clone(connection.worker.stats.as_ref()?);
     let head = HeadRef::new(&x.request, connection.client.input.kept());
-    if !head.target().starts_with(page.uri.as_bytes()) {
+    let asks = matches!(head.method(), b"GET" | b"HEAD" | b"POST");
+    if !asks || !head.target().starts_with(page.uri.as_bytes()) {
         return None;
     }
     let length = gather_body(connection, summary).await;
