@@ -92,6 +92,13 @@ impl<'l> Args<'l> {
         self.line.words.len().saturating_sub(self.at)
     }
 
+    /// The first word that is one too many for `entry`.
+    pub(super) fn beyond(&self, entry: &Entry) -> Option<Arg<'l>> {
+        let (_, high) = entry.arity;
+        let mut rest = Self::new(self.line, self.at + usize::from(high));
+        (high < u8::MAX).then(|| rest.take()).flatten()
+    }
+
     /// The next word.
     pub(super) fn take(&mut self) -> Option<Arg<'l>> {
         let word = self.line.words.get(self.at)?;
@@ -122,13 +129,16 @@ impl<'l> Args<'l> {
 
     /// Nothing may be left.
     pub(super) fn end(&mut self, of: &str) -> Parsed<()> {
-        self.take().map_or(Ok(()), |extra| {
-            Err(extra.refuse(
-                format!("'{of}' takes no further argument"),
-                "the end of the line",
-            ))
-        })
+        self.take()
+            .map_or(Ok(()), |extra| Err(too_many(&extra, of)))
     }
+}
+
+fn too_many(extra: &Arg<'_>, of: &str) -> Box<Diagnostic> {
+    extra.refuse(
+        format!("'{of}' takes no further argument"),
+        "the end of the line",
+    )
 }
 
 /// What becomes of a known word.
@@ -188,7 +198,7 @@ pub(super) fn admit(
 
 /// Checks the number of words behind a keyword that ends with its line.
 pub(super) fn arity(args: &Args<'_>, name: &str, entry: &Entry) -> Parsed<()> {
-    let (low, high) = entry.arity;
+    let (low, _) = entry.arity;
     let usage = || format!("{name} {}", entry.usage);
     if args.left() < usize::from(low) {
         let end = args.line().span(args.line().words.len());
@@ -198,9 +208,6 @@ pub(super) fn arity(args: &Args<'_>, name: &str, entry: &Entry) -> Parsed<()> {
             _ => finding.expected(usage()),
         }));
     }
-    if high < u8::MAX && args.left() > usize::from(high) {
-        let mut rest = Args::new(args.line(), args.position() + usize::from(high));
-        return rest.end(name);
-    }
-    Ok(())
+    args.beyond(entry)
+        .map_or(Ok(()), |extra| Err(too_many(&extra, name)))
 }

@@ -20,7 +20,12 @@ pub(super) fn algorithm(
 ) -> Parsed<()> {
     const EXPECTED: &str = "roundrobin, static-rr, leastconn, source, first, random, uri, url_param, hdr(<name>), \
         rdp-cookie or hash";
-    let arg = args.need("balance", EXPECTED)?;
+    let Some(arg) = args.take() else {
+        // As for HAProxy; older guides have it so.
+        backend.balance = Algorithm::RoundRobin;
+        backend.hash.key = None;
+        return Ok(());
+    };
     let (word, inner) = match arg.text.strip_suffix(')').and_then(|t| t.split_once('(')) {
         Some((word, inner)) => (word, Some(inner)),
         None => (arg.text, None),

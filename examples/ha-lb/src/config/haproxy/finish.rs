@@ -102,6 +102,13 @@ impl Pending {
                 LogRef::Own(target) => proxy.logs.push(target),
             }
         }
+        if let Some(at) = self.draft.log_format_at
+            && proxy.frontend.is_some()
+            && proxy.logs.is_empty()
+        {
+            let message = format!("log format ignored for {title} since it has no log address");
+            context.diagnostics.push(Diagnostic::warning(at, message));
+        }
         proxy
     }
 

@@ -95,20 +95,22 @@ pub(super) fn replace(args: &mut Args<'_>, kind: RuleKind, draft: &mut Draft) ->
     Ok(())
 }
 
-/// `^Name:\ rest` and `Name:\ text`, or `^(Name:)\ rest` and `\1\ text`: name, pattern and text of the value.
+/// `^Name:\ rest` and `Name:\ text`, or `^(Name:)\ rest` and `\1\ text` or `Name:\ text`: name, pattern and text of the
+/// value.
 fn header_pattern<'t>(search: &'t str, text: &'t str) -> Option<(&'t str, String, &'t str)> {
     let search = search.strip_prefix('^')?;
     let (name, group, rest, text) = match search.strip_prefix('(') {
         Some(inner) => {
             let (name, rest) = inner.split_once(":)")?;
             // An empty group keeps the numbers of the others.
-            (name, "()", rest, text.strip_prefix("\\1")?)
+            let text = text
+                .strip_prefix("\\1")
+                .or_else(|| behind_name(text, name))?;
+            (name, "()", rest, text)
         }
         None => {
             let (name, rest) = search.split_once(':')?;
-            let (new, text) = text.split_once(':')?;
-            (new.eq_ignore_ascii_case(name)).then_some(())?;
-            (name, "", rest, text)
+            (name, "", rest, behind_name(text, name)?)
         }
     };
     is_token(name).then_some(())?;
@@ -118,6 +120,12 @@ fn header_pattern<'t>(search: &'t str, text: &'t str) -> Option<(&'t str, String
         .find_map(|blank| rest.strip_prefix(blank))
         .unwrap_or(rest);
     Some((name, format!("{group}{rest}"), text.trim_start()))
+}
+
+/// What follows `name` and its colon.
+fn behind_name<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (new, text) = text.split_once(':')?;
+    new.eq_ignore_ascii_case(name).then_some(text)
 }
 
 /// `^([^ ]*) /rest` and `\1 /text`, or `^([^ ]* /)rest` and `\1text`: pattern and text of the request target.

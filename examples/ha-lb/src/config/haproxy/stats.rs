@@ -41,7 +41,15 @@ pub(super) fn read(
         Admitted::Use(entry) => entry,
         Admitted::Skip(_) => return Ok(()),
     };
-    arity(args, &format!("stats {}", word.text), entry)?;
+    let name = format!("stats {}", word.text);
+    match args.beyond(entry) {
+        Some(extra) => context.warn(
+            extra.span,
+            format!("'{name}' takes no further argument: '{}'", extra.text),
+            "it is ignored to the end of the line, as by HAProxy",
+        ),
+        None => arity(args, &name, entry)?,
+    }
     draft.stats_at.get_or_insert_with(|| line.span(0));
     let stats = draft.proxy.stats.get_or_insert_with(page);
     let argument = args.take();

@@ -6,7 +6,7 @@ use super::{B, DB, DF, DFB, Entry, F, FB, MANY, NFB, ignored, obsolete, refused,
 pub(crate) const PROXY: &[Entry] = table! {
     supported(&["acl"], NFB, (2, MANY), "<name> <fetch> [<flags>] <pattern> ...", "names a condition"),
     supported(&["backlog"], DF, (1, 1), "<number>", "connections that wait in the kernel"),
-    supported(&["balance"], DB, (1, MANY), "roundrobin|static-rr|leastconn|source|first|random[(<draws>)]|uri ...|url_param <name>|hdr(<name>)|\
+    supported(&["balance"], DB, (0, MANY), "roundrobin|static-rr|leastconn|source|first|random[(<draws>)]|uri ...|url_param <name>|hdr(<name>)|\
             rdp-cookie[(<name>)]|hash <expression>",
         "how a server is chosen"),
     supported(&["bind"], F, (1, MANY), "[<address>]:<port>[-<end>][,...] [<word> ...]", "a listening address"),
@@ -94,7 +94,7 @@ pub(crate) const PROXY: &[Entry] = table! {
         "it is read as `http-request replace-uri` or `replace-header`"),
     obsolete(&["rsprep", "rspirep"], NFB, (2, MANY), "it is read as `http-response replace-header`"),
     refused(&["rspdeny", "rspideny"], FB, "it was removed in HAProxy 2.1; use `http-response deny`"),
-    refused(&["cliexp", "srvexp", "reqsetbe"], FB,
+    refused(&["cliexp", "srvexp", "reqsetbe", "reqisetbe"], FB,
         "it was removed in HAProxy 2.1; use `http-request` rules with an ACL"),
     ignored(&["clitcpka-cnt", "clitcpka-idle", "clitcpka-intvl", "srvtcpka-cnt", "srvtcpka-idle",
         "srvtcpka-intvl"], DFB, (1, 1), "the kernel's keep-alive times are used"),

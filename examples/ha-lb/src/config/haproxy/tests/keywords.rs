@@ -22,7 +22,7 @@ fn file(place: In, line: &str) -> String {
     let at = |p: In| if p == place { line } else { "" };
     format!(
         "global\n {}\ndefaults\n timeout client 5s\n timeout server 5s\n timeout connect 1s\n\
-         frontend f\n mode http\n bind :80\n {}\n\
+         frontend f\n mode http\n bind :80\n log 127.0.0.1 local0\n {}\n\
          backend b\n mode http\n stick-table type ip size 1k\n server s 10.0.0.1:80\n {}\nbackend other\n mode http\n",
         at(Global),
         at(Frontend),

@@ -84,6 +84,16 @@ fn header_rules_are_the_new_ones() {
 }
 
 #[test]
+fn a_header_may_be_named_again_instead_of_by_its_group() {
+    same_as(
+        &pair(r"reqrep ^(X-Amz-Date:)(.*)$ x-amz-date:\2", ""),
+        &pair(r"http-request replace-header X-Amz-Date ^()(.*)$ \2", ""),
+    );
+    let said = findings(&pair(r"reqrep ^(X-Amz-Date:)(.*)$ x-other:\2", ""));
+    assert!(said[1].contains("no plain meaning"), "{said:#?}");
+}
+
+#[test]
 fn a_pattern_without_a_plain_meaning_is_refused() {
     let said = findings(&pair("reqidel ^X-(A|B):", ""));
     assert_eq!(said.len(), 2, "{said:#?}");
@@ -158,6 +168,7 @@ fn tcp_mode_takes_http_words_away_in_haproxys_words() {
         [
             "h.cfg:10:9: warning: 'option httplog' not usable with frontend 'f' (needs 'mode http'). Falling back \
              to 'option tcplog'",
+            "h.cfg:10:9: warning: log format ignored for frontend 'f' since it has no log address",
             "h.cfg:11:9: warning: 'option forwardfor' ignored for frontend 'f' as it requires HTTP mode",
             "h.cfg:13:1: warning: cookie will be ignored for backend 'b' (needs 'mode http')",
             "h.cfg:13:1: warning: ignoring server cookies in backend 'b' as HTTP mode is disabled",

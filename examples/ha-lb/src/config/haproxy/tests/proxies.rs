@@ -67,7 +67,7 @@ fn a_listen_is_both_halves_and_its_own_backend() {
 #[test]
 fn defaults_carry_over_until_the_next_ones_and_named_ones_are_called() {
     let text = format!(
-        "defaults web\n mode http\n option httplog\n{TIMEOUTS}\
+        "defaults web\n mode http\n log 127.0.0.1 local0\n option httplog\n{TIMEOUTS}\
          frontend a\n bind :80\n\
          defaults raw\n mode tcp\n{TIMEOUTS}\
          frontend b\n bind :81\n\
@@ -436,15 +436,15 @@ fn missing_timeouts_and_binds_are_warned_about() {
 }
 
 #[test]
-fn a_password_hash_is_not_repeated() {
+fn a_password_hash_that_is_not_read_is_not_repeated() {
     let said = findings(
-        "userlist u\n group admins users a,b\n user a insecure-password x groups staff\n user b password $6$k6y3o.eP$hash\n",
+        "userlist u\n group admins users a,b\n user a insecure-password x groups staff\n user b password $2y$05$k6y3o.eP\n",
     );
     assert_eq!(
         said,
         [
-            "h.cfg:4:9: warning: hashed passwords are not supported; no rule asks for this list; nobody can log in as \
-             this user"
+            "h.cfg:4:9: warning: passwords of this kind of hash are not supported; no rule asks for this list; nobody \
+             can log in as this user"
         ]
     );
 }

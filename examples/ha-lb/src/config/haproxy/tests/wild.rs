@@ -325,20 +325,103 @@ fn numbers_are_counted_past_those_that_are_given() {
 }
 
 #[test]
-fn hashed_passwords_matter_where_they_are_asked_for() {
-    let list = "userlist u\n user a password $5$x$y\n user b insecure-password c\n";
+fn hashed_passwords_are_those_of_crypt() {
+    // mkpasswd -m md5, sha-256 and sha-512
+    let list = "userlist u\n user a password $1$abcdefgh$G//4keteveJp0qb8z2DxG/\n \
+        user b password $5$abcdefgh$ZLdkj8mkc2XVSrPVjskDAgZPGjtj1VGVaa1aUkrMTU/ groups staff\n \
+        user c password $6$rounds=1000$abcdefgh$x\n";
+    quiet(&format!(
+        "{list}{}",
+        pair("http-request auth unless { http_auth(u) }", "")
+    ));
+}
+
+#[test]
+fn other_hashes_matter_where_they_are_asked_for() {
+    let list = "userlist u\n user a password $y$j9T$x$y\n user b insecure-password c\n";
     let (config, said) = accepted(&format!("{list}{}", pair("", "")));
     assert_eq!(
         said.trim_end(),
-        "h.cfg:2:9: warning: hashed passwords are not supported; no rule asks for this list; nobody can log in as \
-         this user"
+        "h.cfg:2:9: warning: passwords of this kind of hash are not supported; no rule asks for this list; nobody can \
+         log in as this user"
     );
     assert_eq!(config.proxies.len(), 2);
     let asking = pair("http-request auth unless { http_auth(u) }", "");
     let said = findings(&format!("{list}{asking}"));
     assert_eq!(
         said,
-        ["h.cfg:2:9: error: hashed passwords are not supported: expected insecure-password <text>"]
+        [
+            "h.cfg:2:9: error: passwords of this kind of hash are not supported: expected $5$... or $6$... (SHA-crypt, \
+             as `mkpasswd -m sha-512` writes it), $1$... (MD5), or insecure-password <text>"
+        ]
+    );
+}
+
+#[test]
+fn balance_alone_is_roundrobin() {
+    let config = quiet(&pair("", "balance leastconn\n balance"));
+    let backend = config.proxies[1].backend.as_ref().unwrap();
+    assert_eq!(backend.balance, lb_core::balance::Algorithm::RoundRobin);
+}
+
+#[test]
+fn words_behind_a_stats_line_are_left_out_with_a_warning() {
+    let (config, said) = accepted(&pair(
+        "stats realm welcome login\\ Haproxy\n stats uri /s /t",
+        "",
+    ));
+    assert_eq!(
+        said.trim_end(),
+        "h.cfg:9:22: warning: 'stats realm' takes no further argument: 'login Haproxy'; it is ignored to the end of \
+         the line, as by HAProxy\n\
+         h.cfg:10:15: warning: 'stats uri' takes no further argument: '/t'; it is ignored to the end of the line, as \
+         by HAProxy"
+    );
+    let stats = config.proxies[0].stats.as_ref().unwrap();
+    assert_eq!(
+        (stats.realm.as_str(), stats.uri.as_str()),
+        ("welcome", "/s")
+    );
+}
+
+#[test]
+fn a_log_format_without_a_log_address_is_told_of() {
+    let of = |frontend: &str, backend: &str| findings(&pair(frontend, backend));
+    let message = "warning: log format ignored for frontend 'f' since it has no log address";
+    assert_eq!(of("option httplog", ""), [format!("h.cfg:9:9: {message}")]);
+    assert_eq!(
+        of("log global\n log-format %ci", ""),
+        [format!("h.cfg:10:13: {message}")]
+    );
+    assert_eq!(of("log 127.0.0.1 local0\n option httplog", ""), [""; 0]);
+    assert_eq!(of("", ""), [""; 0]);
+}
+
+#[test]
+fn tls_sessions_are_learned_from_both_hellos() {
+    // The example of HAProxy's manual, and of many an OpenShift.
+    let config = quiet(&pair(
+        "mode tcp",
+        "mode tcp\n stick-table type binary len 32 size 30k expire 30m\n acl clienthello req_ssl_hello_type 1\n \
+         acl serverhello rep_ssl_hello_type 2\n tcp-request inspect-delay 5s\n \
+         tcp-request content accept if clienthello\n tcp-response content accept if serverhello\n \
+         stick on payload_lv(43,1) if clienthello\n stick store-response payload_lv(43,1) if serverhello",
+    ));
+    assert!(config.proxies[1].backend.is_some());
+}
+
+#[test]
+fn what_only_lua_or_newer_versions_use_is_left_out_with_a_warning() {
+    let text = format!(
+        "global\n lua-prepend-path /tmp/haproxy/lua/?.lua\n ocsp-update.mindelay 300\n{}",
+        pair("", "")
+    );
+    let (_, said) = accepted(&text);
+    assert_eq!(
+        said.trim_end(),
+        "h.cfg:2:2: warning: 'lua-prepend-path' is ignored; there is no Lua\n\
+         h.cfg:3:2: warning: 'ocsp-update.mindelay' is ignored; responses are taken from FILE.ocsp and `set ssl \
+         ocsp-response`"
     );
 }
 
