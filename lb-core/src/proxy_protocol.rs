@@ -20,6 +20,8 @@ use crate::http1::Progress;
 pub const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Longest version 1 header.
 const V1_MAX: usize = 107;
+/// Two paths of UNIX sockets.
+const UNIX_PAIR: usize = 216;
 /// Bytes of a version 2 header before the addresses.
 const V2_FIXED: usize = 16;
 
@@ -45,8 +47,8 @@ pub enum Error {
     /// A version 1 line that is too long or malformed.
     #[error("malformed PROXY line")]
     Line,
-    /// A version 1 line of another family than TCP4, TCP6 and UNKNOWN.
-    #[error("unknown family in a PROXY line")]
+    /// Another family than TCP4, TCP6 and UNKNOWN in version 1, and those of the specification in version 2.
+    #[error("unknown family in a PROXY header")]
     Family,
     /// A version other than 2 behind the binary signature.
     #[error("unsupported PROXY version {0}")]
@@ -109,7 +111,10 @@ fn decode_v1(bytes: &[u8]) -> Result<Progress<Header>, Error> {
     }
     let mut address = || words.next().and_then(|w| w.parse::<IpAddr>().ok());
     let (source, destination) = (address().ok_or(Error::Line)?, address().ok_or(Error::Line)?);
-    let mut port = || words.next().and_then(|w| w.parse::<u16>().ok());
+    let mut port = || {
+        let digits = words.next().filter(|w| !w.starts_with('+'))?;
+        digits.parse::<u16>().ok()
+    };
     let (from, to) = (port().ok_or(Error::Line)?, port().ok_or(Error::Line)?);
     let fits = match family {
         "TCP4" => source.is_ipv4() && destination.is_ipv4(),
@@ -140,17 +145,20 @@ fn decode_v2(bytes: &[u8]) -> Result<Progress<Header>, Error> {
     let Some(block) = bytes.get(V2_FIXED..len) else {
         return Ok(Progress::Partial);
     };
-    let addresses = match (command & 0xf, family >> 4) {
+    let addresses = match (command & 0xf, family) {
         (0, _) => None,
-        (1, 1) => Some(pair::<4>(block)?),
-        (1, 2) => Some(pair::<16>(block)?),
-        (1, _) => None,
+        (1, 0x11 | 0x12) => Some(pair::<4>(block)?),
+        (1, 0x21 | 0x22) => Some(pair::<16>(block)?),
+        (1, 0x31 | 0x32) if block.len() < UNIX_PAIR => return Err(Error::TooShort(block.len())),
+        (1, 0 | 0x31 | 0x32) => None,
+        // "Other values are unspecified and must be rejected as invalid by receivers" (section 2.2).
+        (1, _) => return Err(Error::Family),
         (other, _) => return Err(Error::Command(other)),
     };
     let behind = match family >> 4 {
         1 => 12,
         2 => 36,
-        3 => 216,
+        3 => UNIX_PAIR,
         _ => 0,
     };
     // A sender's own check says nothing of a client.
@@ -231,9 +239,9 @@ pub fn encode_local(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0x20, 0, 0, 0]);
 }
 
-/// A client on a UNIX socket has none (0.0.0.0:0).
+/// A client on a UNIX socket has none (0.0.0.0).
 fn has_no_address(source: SocketAddr) -> bool {
-    source.ip().is_unspecified() && source.port() == 0
+    source.ip().is_unspecified()
 }
 
 /// Both as IPv4, or both as IPv6.
@@ -296,6 +304,13 @@ mod tests {
             (b"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n", Error::Line),
             (b"PROXY TCP4 1.2.3.4 ::1 1 2\r\n", Error::Line),
             (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 70000\r\n", Error::Line),
+            (b"PROXY TCP4 1.2.3.4 5.6.7.8 +1 2\r\n", Error::Line),
+            (
+                b"\r\n\r\n\0\r\nQUIT\n\x21\x13\0\x0c123456789012",
+                Error::Family,
+            ),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21\x41\0\0", Error::Family),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\x02ab", Error::TooShort(2)),
             (b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0", Error::Version(3)),
             (b"\r\n\r\n\0\r\nQUIT\n\x25\x11\0\0", Error::Command(5)),
             (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x02ab", Error::TooShort(2)),
