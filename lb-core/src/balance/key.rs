@@ -1,10 +1,10 @@
 //! What balancing by hash looks at, and how that becomes a number. Manual 4.2 (`balance`, `hash-type`).
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use crate::{
     expr::Written,
-    hash::{avalanche, crc32, djb2, sdbm},
+    hash::{avalanche, crc32, djb2, sdbm, wt6},
     request::RequestView,
 };
 
@@ -31,6 +31,8 @@ pub enum HashFunction {
     Sdbm,
     /// DJB2.
     Djb2,
+    /// WT6.
+    Wt6,
     /// CRC-32.
     Crc32,
 }
@@ -40,7 +42,11 @@ pub enum HashFunction {
 pub enum HashKey {
     /// `balance uri`.
     Uri(UriKey),
-    /// The value of an expression (`url_param`, `hdr`, `rdp-cookie`, `hash`).
+    /// `balance url_param`: a parameter of the query; of a request that posts, of what is there of its body.
+    Parameter(Box<[u8]>),
+    /// `balance hdr(...)`: the first value of a header, if there is anything in it.
+    Header(Written),
+    /// The value of an expression (`rdp-cookie`, `hash`).
     Value(Written),
     /// `balance hdr(...) use_domain_only`: the domain's own label of a host name.
     Domain(Written),
@@ -64,8 +70,10 @@ impl HashConfig {
     pub fn of_request(&self, view: &RequestView<'_>) -> Option<u32> {
         match self.key.as_ref()? {
             HashKey::Uri(part) => part.find(view.request?.target()).map(|k| self.of(k)),
+            HashKey::Parameter(name) => parameter(view, name).map(|k| self.of(k)),
             HashKey::Value(key) => key.bytes(view).map(|k| self.of(&k)),
-            HashKey::Domain(key) => key.bytes(view).map(|k| self.of(domain(&k))),
+            HashKey::Header(key) => filled(key, view).map(|k| self.of(&k)),
+            HashKey::Domain(key) => filled(key, view).map(|k| self.of(domain(&k))),
         }
     }
 
@@ -87,6 +95,7 @@ impl HashConfig {
         self.scatter(match self.function {
             HashFunction::Sdbm => sdbm(key),
             HashFunction::Djb2 => djb2(key),
+            HashFunction::Wt6 => wt6(key),
             HashFunction::Crc32 => crc32(key),
         })
     }
@@ -122,8 +131,32 @@ impl UriKey {
     }
 }
 
+fn filled<'a>(key: &'a Written, view: &RequestView<'a>) -> Option<Cow<'a, [u8]>> {
+    key.bytes(view).filter(|value| !value.is_empty())
+}
+
+fn parameter<'a>(view: &RequestView<'a>, name: &[u8]) -> Option<&'a [u8]> {
+    let head = view.request?;
+    let target = head.target();
+    let query = memchr::memchr(b'?', target).and_then(|mark| target.get(mark + 1..));
+    let posted = (head.method() == b"POST").then_some(view.payload);
+    [query, posted]
+        .into_iter()
+        .flatten()
+        .find_map(|form| value_in(form, name))
+}
+
+/// The value of the first `name=value` between the ampersands of a form; a name without `=` is none.
+fn value_in<'f>(form: &'f [u8], name: &[u8]) -> Option<&'f [u8]> {
+    let mut pairs = form.split(|byte| *byte == b'&');
+    pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
+}
+
 /// The path of `http://host/path?query`, with the query.
 fn without_authority(target: &[u8]) -> &[u8] {
+    if target == b"*" {
+        return b"";
+    }
     let Some(scheme) = memchr::memmem::find(target, b"://") else {
         return target;
     };
@@ -171,6 +204,17 @@ mod tests {
         };
         assert_eq!(find(path, "http://example.org/a?b"), b"/a");
         assert_eq!(find(path, "/to/http://x/y"), b"/to/http://x/y");
+    }
+
+    #[test]
+    fn a_parameter_is_found_between_ampersands() {
+        let find = |form: &'static str| value_in(form.as_bytes(), b"id");
+        assert_eq!(find("x=1&id=5&id=6"), Some(&b"5"[..]));
+        assert_eq!(find("&&id=a=b;id=c?d"), Some(&b"a=b;id=c?d"[..]));
+        assert_eq!(find("id="), Some(&b""[..]));
+        for none in ["", "id", "id&x", "xid=1", "id2=1", "x=1;id=2", "ID=1"] {
+            assert_eq!(find(none), None, "{none}");
+        }
     }
 
     #[test]

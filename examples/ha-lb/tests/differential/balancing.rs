@@ -30,6 +30,8 @@ const BACKENDS: &[&str] = &[
     "balance uri depth 1",
     "balance uri depth 2",
     "balance uri path-only",
+    "balance uri\n hash-type map-based wt6",
+    "balance uri\n hash-type consistent wt6 avalanche",
     "balance uri\n hash-type map-based djb2",
     "balance uri\n hash-type map-based crc32 avalanche",
     "balance uri\n hash-type consistent",
@@ -38,6 +40,7 @@ const BACKENDS: &[&str] = &[
     "balance uri\n hash-type consistent sdbm",
     "balance url_param id",
     "balance url_param id",
+    "balance url_param id check_post",
     "balance hdr(x-key)",
     "balance hdr(x-key)\n hash-type consistent",
     "balance hdr(host) use_domain_only",
@@ -67,7 +70,14 @@ const TARGETS: &[&str] = &[
     "/static/img/logo.png",
     "/static/img/logo-large.png?id=12345",
     "/x?id=0",
+    "/x?id",
+    "/x?n=1;id=5&id=6",
+    "/x?id=5;n=1",
+    "/x?n?id=5",
 ];
+
+/// What is posted to a backend whose key may be in it.
+const FORMS: &[&str] = &["id=5", "n=1&id=6", "nid=1", "id=", "n;id=5", "id", ""];
 
 fn config() -> String {
     let mut text = HEAD.to_owned();
@@ -82,14 +92,25 @@ fn config() -> String {
 
 /// The server and the backend that answered.
 fn server_of(front: SocketAddr, backend: usize, target: &str) -> String {
+    let request = format!("GET {target} HTTP/1.1\r\n");
+    answerer(front, backend, target, &request, "")
+}
+
+/// The same for a form that is posted.
+fn server_of_form(front: SocketAddr, backend: usize, form: &str) -> String {
+    let request = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n", form.len());
+    answerer(front, backend, "/", &request, form)
+}
+
+fn answerer(front: SocketAddr, backend: usize, target: &str, head: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(front).unwrap();
     let host = match target.strip_prefix("http://") {
         Some(rest) => rest.split('/').next().unwrap().to_owned(),
         None => format!("www.site{}.example", target.len()),
     };
     let request = format!(
-        "GET {target} HTTP/1.1\r\nhost: {host}\r\nx-case: {backend}\r\nx-key: k{target}\r\n\
-         connection: close\r\n\r\n"
+        "{head}host: {host}\r\nx-case: {backend}\r\nx-key: k{target}\r\n\
+         connection: close\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).unwrap();
     let lines = BufReader::new(stream).lines();
@@ -115,6 +136,14 @@ fn keys_find_the_same_servers() {
             let [theirs, ours] =
                 [&pair.haproxy, &pair.ha_lb].map(|peer| server_of(peer.fronts[0], backend, target));
             assert_eq!(ours, theirs, "{lines}: {target}");
+        }
+        if !lines.ends_with("check_post") {
+            continue;
+        }
+        for form in FORMS {
+            let [theirs, ours] = [&pair.haproxy, &pair.ha_lb]
+                .map(|peer| server_of_form(peer.fronts[0], backend, form));
+            assert_eq!(ours, theirs, "{lines}: {form}");
         }
     }
 }

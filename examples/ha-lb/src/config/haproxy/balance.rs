@@ -12,11 +12,11 @@ use super::{
     value,
 };
 
-/// `balance <algorithm>`.
+/// `balance <algorithm>`; `awaits_body` is set where the key may be in what a request posts.
 pub(super) fn algorithm(
     args: &mut Args<'_>,
     backend: &mut BackendConfig,
-    context: &mut Context<'_>,
+    awaits_body: &mut bool,
 ) -> Parsed<()> {
     const EXPECTED: &str = "roundrobin, static-rr, leastconn, source, first, random, uri, url_param, hdr(<name>), \
         rdp-cookie or hash";
@@ -42,14 +42,17 @@ pub(super) fn algorithm(
             _ => return Err(arg.refuse("not a number of draws", "random(<draws>)")),
         },
         ("uri", None) => (Algorithm::Uri, Some(HashKey::Uri(uri(args)?))),
-        ("url_param", None) => (Algorithm::UrlParam, Some(url_param(args, context)?)),
+        ("url_param", None) => {
+            let key = url_param(args, awaits_body)?;
+            (Algorithm::UrlParam, Some(key))
+        }
         ("hdr", Some(name)) if !name.is_empty() => {
             let key = key(&arg, &format!("req.hdr({name},1)"))?;
             let domain = args.skip("use_domain_only");
             let key = if domain {
                 HashKey::Domain(key)
             } else {
-                HashKey::Value(key)
+                HashKey::Header(key)
             };
             (Algorithm::Header, Some(key))
         }
@@ -94,22 +97,17 @@ fn uri(args: &mut Args<'_>) -> Parsed<UriKey> {
 }
 
 /// The words behind `balance url_param`.
-fn url_param(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<HashKey> {
+fn url_param(args: &mut Args<'_>, awaits_body: &mut bool) -> Parsed<HashKey> {
     let name = args.need("balance url_param", "the name of a parameter")?;
-    let key = key(&name, &format!("url_param({})", name.text))?;
     if let Some(word) = args.take() {
         if word.text != "check_post" {
             return Err(word.refuse("unknown word behind 'balance url_param'", "check_post"));
         }
         // Obsolete number of bytes to wait for.
         args.take();
-        context.warn(
-            word.span,
-            "'check_post' is ignored",
-            "parameters are looked for in the query only",
-        );
+        *awaits_body = true;
     }
-    Ok(HashKey::Value(key))
+    Ok(HashKey::Parameter(name.text.as_bytes().into()))
 }
 
 fn key(arg: &Arg<'_>, text: &str) -> Parsed<Written> {
@@ -131,11 +129,7 @@ pub(super) fn reuse(args: &mut Args<'_>) -> Parsed<HttpReuse> {
 }
 
 /// `hash-type <method> [<function>] [<modifier>]`.
-pub(super) fn hash_type(
-    args: &mut Args<'_>,
-    hash: &mut HashConfig,
-    context: &mut Context<'_>,
-) -> Parsed<()> {
+pub(super) fn hash_type(args: &mut Args<'_>, hash: &mut HashConfig) -> Parsed<()> {
     let arg = args.need("hash-type", "map-based or consistent")?;
     hash.consistent = match arg.text {
         "map-based" => false,
@@ -152,14 +146,7 @@ pub(super) fn hash_type(
         "sdbm" => HashFunction::Sdbm,
         "djb2" => HashFunction::Djb2,
         "crc32" => HashFunction::Crc32,
-        "wt6" => {
-            context.warn(
-                function.span,
-                "the hash 'wt6' is not known here",
-                "keys are laid over the servers by sdbm",
-            );
-            HashFunction::Sdbm
-        }
+        "wt6" => HashFunction::Wt6,
         _ => return Err(function.refuse("unknown hash", "sdbm, djb2, wt6 or crc32")),
     };
     hash.avalanche = args.skip("avalanche");

@@ -310,7 +310,7 @@ impl Reader<'_, '_> {
         let name = word.text;
         let backend = &mut draft.backend;
         match name {
-            "balance" => balance::algorithm(args, backend, context)?,
+            "balance" => balance::algorithm(args, backend, &mut draft.proxy.buffer_request)?,
             "cookie" => backend.cookie = Some(persistence::cookie(args)?),
             "dynamic-cookie-key" => {
                 let key = args.need(name, "a key")?;
@@ -328,7 +328,7 @@ impl Reader<'_, '_> {
                     Some(persistence::name_header(&args.need(name, "a header")?)?);
             }
             "http-reuse" => backend.http_reuse = balance::reuse(args)?,
-            "hash-type" => balance::hash_type(args, &mut backend.hash, context)?,
+            "hash-type" => balance::hash_type(args, &mut backend.hash)?,
             "hash-balance-factor" => balance::balance_factor(args, &mut backend.hash)?,
             "retry-on" => balance::retry_on(args, context),
             "source" => {
