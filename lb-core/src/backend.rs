@@ -44,7 +44,7 @@ use std::{
 };
 
 use crate::{
-    balance::Scheduler,
+    balance::{Algorithm, Scheduler},
     config::{BackendConfig, ProxyConfig, StickTableConfig, StoreKind, TableKey},
     cookie::CookiePolicy,
     id::ServerIndex,
@@ -120,6 +120,9 @@ pub enum Refusal {
     /// No server is up: 503, `SC`.
     #[error("no server is available")]
     NoServer,
+    /// This server was to serve, is full, and so is its queue (`maxqueue`): 503, `SQ`.
+    #[error("the server's queue is full")]
+    QueueFull(ServerIndex),
 }
 
 /// What became of the client's cookie; the third character of the termination state.
@@ -366,9 +369,12 @@ impl Backend {
 
 /// How servers are picked.
 fn scheduler(proxy: &ProxyConfig, config: &BackendConfig, servers: &[Server]) -> Scheduler {
+    let ids = || servers.iter().map(Server::number).collect::<Vec<u32>>();
     if config.balance.is_keyed() && config.hash.consistent {
-        let ids: Vec<u32> = servers.iter().map(Server::number).collect();
-        return Scheduler::consistent(&ids, config.hash.balance_factor);
+        return Scheduler::consistent(&ids(), config.hash.balance_factor);
+    }
+    if config.balance == Algorithm::First {
+        return Scheduler::first(&ids());
     }
     // The seed differs between backends and not between runs.
     let mut hasher = DefaultHasher::new();

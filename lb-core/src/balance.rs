@@ -73,6 +73,11 @@ impl Algorithm {
         )
     }
 
+    /// Whether weights are laid out beforehand and do not change while it runs; of keys in a table, not on a ring.
+    pub fn is_static(self, consistent: bool) -> bool {
+        self == Self::StaticRr || self.is_keyed() && !consistent
+    }
+
     /// Whether any server may serve any request, so that a failed connection may go elsewhere at once.
     pub fn is_indifferent(self) -> bool {
         matches!(

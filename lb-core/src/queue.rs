@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    backend::{AssignKey, Persistence, Refusal},
+    backend::{AssignKey, Persistence},
     id::ServerIndex,
 };
 
@@ -37,8 +37,6 @@ pub(crate) enum Standing {
     },
     /// Its slot was taken for it.
     Granted(ServerIndex),
-    /// It waits in vain.
-    Refused(Refusal),
 }
 
 /// One waiting stream.
@@ -119,20 +117,21 @@ impl Queues {
             serial: self.next,
         };
         self.next += 1;
-        let mut waiter = Waiter {
-            standing: Standing::Refused(Refusal::NoServer),
+        let mut since = 0;
+        if let Some(line) = self.line(server) {
+            line.waiting.insert(number);
+            since = line.served;
+        }
+        let waiter = Waiter {
+            standing: Standing::Waiting {
+                server,
+                since,
+                waker: None,
+            },
             source: key.source,
             persistence,
             passed: Ahead::default(),
         };
-        if let Some(line) = self.line(server) {
-            line.waiting.insert(number);
-            waiter.standing = Standing::Waiting {
-                server,
-                since: line.served,
-                waker: None,
-            };
-        }
         self.waiters.insert(number, waiter);
         number
     }
@@ -231,16 +230,6 @@ impl Queues {
         count
     }
 
-    /// Everyone who still waits anywhere.
-    pub(crate) fn waiting(&self) -> Vec<Number> {
-        self.servers
-            .iter()
-            .chain([&self.backend])
-            .flat_map(|line| &line.waiting)
-            .copied()
-            .collect()
-    }
-
     fn line(&mut self, server: Option<ServerIndex>) -> Option<&mut Line> {
         match server {
             None => Some(&mut self.backend),
@@ -256,6 +245,11 @@ mod tests {
     use std::net::Ipv4Addr;
 
     const ANY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// Everyone who waits in the backend's queue.
+    fn waiting(queues: &Queues) -> Vec<Number> {
+        queues.backend.waiting.iter().copied().collect()
+    }
 
     fn join(queues: &mut Queues, server: Option<ServerIndex>) -> Number {
         queues.join(server, now(), &AssignKey::new(ANY), Persistence::None)
@@ -307,9 +301,6 @@ mod tests {
         assert_eq!(queues.ahead(c), ahead(Some(1), Some(0)));
         assert_eq!(queues.ahead(d), ahead(Some(1), Some(1)));
         assert_eq!(queues.ahead(other), ahead(None, Some(1)));
-        queues.settle(d, Standing::Refused(Refusal::NoServer));
-        assert_eq!(queues.ahead(d), ahead(Some(1), Some(1)));
-        assert_eq!(queues.ahead(other), ahead(None, Some(1)));
     }
 
     #[test]
@@ -331,7 +322,7 @@ mod tests {
         let hurried = come(40, 0, -41);
         let same = come(40, 0, -41);
         let line = [urgent, hurried, same, usual, patient, late];
-        assert_eq!(queues.waiting(), line);
+        assert_eq!(waiting(&queues), line);
         // Whoever has a better place is served before those who came earlier, and counts for them.
         let overtaken = [0, 1, 2, 3, 4, 5];
         for (number, before) in line.into_iter().zip(overtaken) {
@@ -353,7 +344,7 @@ mod tests {
             };
             queues.join(None, now, &key, Persistence::None);
         }
-        let line = queues.waiting();
+        let line = waiting(&queues);
         assert!(line.is_sorted_by(|a, b| a < b));
         let last = *line.last().unwrap();
         for number in line {

@@ -184,8 +184,14 @@ impl Backend {
             server.set_admin(admin);
             let operation = match (before.is_maintenance(), admin.is_maintenance()) {
                 (_, true) => Operation::Stopped,
-                // Back from maintenance it is up until a check says otherwise.
-                (true, false) => Self::operation_on_return(server),
+                // Back from maintenance it is up until one check says otherwise.
+                (true, false) => {
+                    if let Some(mut report) = server.check_report() {
+                        report.health = report.rise;
+                        server.set_report(report);
+                    }
+                    Self::operation_on_return(server)
+                }
                 (false, false) => return,
             };
             server.set_operation(operation, now);
@@ -208,11 +214,11 @@ impl Backend {
             server.set_report(report);
         }
         let (operation, word) = match (health, server.operation()) {
-            (Health::Up, Operation::Stopped) => (Self::operation_on_return(server), "UP (forced)"),
-            (Health::Up, Operation::Stopping) => (Operation::Running, "UP (forced)"),
-            (Health::Up, operation) => (operation, "UP (forced)"),
-            (Health::Stopping, _) => (Operation::Stopping, "stopping (forced)"),
-            (Health::Down, _) => (Operation::Stopped, "DOWN (forced)"),
+            (Health::Up, Operation::Stopped) => (Self::operation_on_return(server), "UP"),
+            (Health::Up, Operation::Stopping) => (Operation::Running, "UP"),
+            (Health::Up, operation) => (operation, "UP"),
+            (Health::Stopping, _) => (Operation::Stopping, "stopping"),
+            (Health::Down, _) => (Operation::Stopped, "DOWN"),
         };
         if server.admin().is_maintenance() || operation == server.operation() {
             return None;
@@ -255,6 +261,13 @@ impl Backend {
         server.map(|server| server.set_checked(checked)).is_some()
     }
 
+    /// Whether a server may have this weight while it runs: where the algorithm is static, only its own or none.
+    pub fn allows_weight(&self, server: ServerIndex, weight: u16) -> bool {
+        let fixed = self.config.balance.is_static(self.config.hash.consistent);
+        let own = self.server(server).map(|server| server.config().weight);
+        !fixed || weight == 0 || own == Some(weight)
+    }
+
     /// `set server weight`, 0-256.
     pub fn set_weight(&self, now: Instant, server: ServerIndex, weight: u16) {
         let Some(server) = self.server(server) else {
@@ -267,7 +280,7 @@ impl Backend {
             self.hand_out(&mut state, server)
         };
         wake(woken);
-        self.kin.follow(self, server, now);
+        self.kin.follow(self, now);
     }
 
     /// `set maxconn server`; 0 is no limit.
@@ -322,20 +335,14 @@ impl Backend {
         apply();
         self.refresh(&mut state, now);
         let up = server.status().is_up();
-        let mut requeued = 0;
         let mut woken = Vec::new();
-        if !server.accepts_persistent() {
-            requeued = self.requeue(&mut state, server);
-        }
+        let requeued = self.requeue(&mut state);
         self.hand_out_all(&mut state, &mut woken);
         let is_up = self.is_up();
         self.keep_books(&mut state, now, was_up, is_up);
-        if !is_up {
-            woken.extend(self.refuse_waiters(&mut state));
-        }
         drop(state);
         wake(woken);
-        self.kin.follow(self, server, now);
+        self.kin.follow(self, now);
         StateChange {
             server: server.index(),
             up,
@@ -345,7 +352,7 @@ impl Backend {
             left: self.usable_servers(),
             sessions: server.served(),
             requeued,
-            remaining: self.counters().queue.value(),
+            remaining: server.counters().queue.value(),
             backend_lost: was_up && !is_up,
             result_is_logged: self.config().log_health_checks,
         }

@@ -25,10 +25,7 @@ impl Backend {
         let assignment = {
             let mut state = self.lock();
             state.now = state.now.max(now);
-            if state.warm_at.is_some_and(|at| at <= now) {
-                self.refresh(&mut state, now);
-                self.hand_out_all(&mut state, &mut woken);
-            }
+            self.warm(&mut state, now, &mut woken);
             self.decide(&mut state, now, key, &mut woken)
         };
         wake(woken);
@@ -47,9 +44,12 @@ impl Backend {
             if self.has_slot(server) && state.queues.len(Some(server.index())) == 0 {
                 return self.lease(state, server, key.source, persistence);
             }
-            // A full queue ends persistence: the balancing takes over.
             if !is_queue_full(server) {
                 return self.queue(state, Some(server.index()), key, persistence, woken);
+            }
+            // `option redispatch` lets the balancing take over.
+            if self.config.redispatch.is_none() {
+                return Assignment::Refused(Refusal::QueueFull(server.index()));
             }
         }
         let persistence = persistence.without_server();
@@ -66,6 +66,9 @@ impl Backend {
                 Some(server) => self.lease(state, server, key.source, persistence),
                 None => Assignment::Refused(Refusal::NoServer),
             },
+            Pick::Full(index) if self.server(index).is_some_and(is_queue_full) => {
+                Assignment::Refused(Refusal::QueueFull(index))
+            }
             Pick::Full(index) => self.queue(state, Some(index), key, persistence, woken),
             Pick::Nobody if self.usable_servers() != (0, 0) => {
                 self.queue(state, None, key, persistence, woken)

@@ -28,7 +28,7 @@ pub struct StateChange {
     pub sessions: u32,
     /// Waiters that were sent to the other servers.
     pub requeued: usize,
-    /// Streams that wait in the backend's queue.
+    /// Streams that still wait for this very server.
     pub remaining: u32,
     /// The backend lost its last server by this.
     pub backend_lost: bool,
@@ -126,7 +126,7 @@ impl fmt::Display for StateChange {
             Cause::Ready { .. } => return write!(f, "{kind}Server {} is {word}.", self.name),
             _ => write!(f, "{kind}Server {} is {word}", self.name)?,
         }
-        if self.cause == Cause::Agent {
+        if matches!(self.cause, Cause::Agent | Cause::Admin(_)) {
             f.write_str(", changed from CLI")?;
         }
         if let Cause::Unresolved(reason) = self.cause {

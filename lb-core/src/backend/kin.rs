@@ -66,8 +66,8 @@ impl Kin {
         }
     }
 
-    /// The others follow a change of state of `server` that `changed` has carried out.
-    pub(super) fn follow(&self, changed: &Backend, server: &Server, now: Instant) {
+    /// The others follow a change of state of a server that `changed` has carried out.
+    pub(super) fn follow(&self, changed: &Backend, now: Instant) {
         if !self.is_large() {
             return;
         }
@@ -79,14 +79,8 @@ impl Kin {
             {
                 let mut state = member.lock();
                 member.refresh(&mut state, now);
-                let own = member.servers.iter().find(|s| s.key() == server.key());
-                if let Some(own) = own.filter(|own| !own.accepts_persistent()) {
-                    member.requeue(&mut state, own);
-                }
+                member.requeue(&mut state);
                 member.hand_out_all(&mut state, &mut woken);
-                if !member.is_up() {
-                    woken.extend(member.refuse_waiters(&mut state));
-                }
             }
             wake(woken);
         }

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Backend, Persistence, Refusal};
+use super::{Backend, Persistence};
 use crate::{
     id::ServerIndex,
     queue::{Ahead, Number},
@@ -142,18 +142,19 @@ impl Ticket {
 }
 
 impl Future for Ticket {
-    type Output = Result<Lease, Refusal>;
+    type Output = Lease;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(number) = self.number else {
             return Poll::Pending;
         };
-        let Some((result, ahead)) = self.backend.poll_ticket(number, cx.waker()) else {
+        let Some((server, persistence, ahead)) = self.backend.poll_ticket(number, cx.waker())
+        else {
             return Poll::Pending;
         };
         (self.number, self.ahead) = (None, ahead);
         let backend = Arc::clone(&self.backend);
-        Poll::Ready(result.map(|(server, how)| Lease::new(backend, server, how)))
+        Poll::Ready(Lease::new(backend, server, persistence))
     }
 }
 

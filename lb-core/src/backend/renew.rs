@@ -89,8 +89,6 @@ impl Backend {
         }
         wake(woken);
         // Those who still wait in the old one see the new limits and states.
-        if let Some(any) = old.servers.first() {
-            self.kin.follow(self, any, now);
-        }
+        self.kin.follow(self, now);
     }
 }

@@ -2,15 +2,15 @@
 
 use std::{sync::atomic::Ordering::SeqCst, task::Waker};
 
-use super::{Backend, Persistence, Refusal, State};
+use super::{Backend, Persistence, State};
 use crate::{
     id::ServerIndex,
     queue::{Ahead, Number, Standing},
     server::Server,
 };
 
-/// What has become of a ticket, and how many were served before it.
-type Turn = (Result<(ServerIndex, Persistence), Refusal>, Ahead);
+/// The slot that a ticket has got, and how many were served before it.
+type Turn = (ServerIndex, Persistence, Ahead);
 
 impl Backend {
     /// Gives back a slot: the oldest waiter that may have it gets it.
@@ -56,10 +56,6 @@ impl Backend {
                     self.counters.sessions.leave();
                     None
                 }
-                Standing::Refused(_) => {
-                    self.counters.sessions.leave();
-                    None
-                }
             }
         };
         if let Some(server) = granted {
@@ -76,7 +72,7 @@ impl Backend {
     pub(super) fn poll_ticket(&self, number: Number, waker: &Waker) -> Option<Turn> {
         let mut state = self.lock();
         let waiter = state.queues.get_mut(number)?;
-        let result = match &mut waiter.standing {
+        let server = match &mut waiter.standing {
             Standing::Waiting { waker: known, .. } => {
                 match known {
                     Some(known) => known.clone_from(waker),
@@ -84,15 +80,12 @@ impl Backend {
                 }
                 return None;
             }
-            Standing::Granted(server) => Ok((*server, waiter.persistence)),
-            Standing::Refused(refusal) => Err(*refusal),
+            Standing::Granted(server) => *server,
         };
-        if result.is_err() {
-            self.counters.sessions.leave();
-        }
+        let persistence = waiter.persistence;
         let ahead = state.queues.ahead(number);
         state.queues.leave(number);
-        Some((result, ahead))
+        Some((server, persistence, ahead))
     }
 
     /// Fills the free slots of one server from the queues.
@@ -137,31 +130,22 @@ impl Backend {
         }
     }
 
-    /// Everyone in line for `server` waits for any server from now on.
-    pub(super) fn requeue(&self, state: &mut State, server: &Server) -> usize {
-        let moved = state.queues.release_from(server.index());
-        for _ in 0..moved {
-            server.counters().queue.leave();
-            self.counters.queue.enter();
+    /// Everyone in line for a server that is lost waits for any server from now on, if there is one. Otherwise they
+    /// keep their places, for the servers may be back before `timeout queue` is over. Returns how many moved.
+    pub(super) fn requeue(&self, state: &mut State) -> usize {
+        if !self.is_up() {
+            return 0;
         }
-        moved
-    }
-
-    /// Nobody will ever be served: everyone who waits is told so.
-    pub(super) fn refuse_waiters(&self, state: &mut State) -> Vec<Waker> {
-        let mut woken = Vec::new();
-        for server in &self.servers {
-            self.requeue(state, server);
-        }
-        for number in state.queues.waiting() {
-            woken.extend(
-                state
-                    .queues
-                    .settle(number, Standing::Refused(Refusal::NoServer)),
-            );
-            self.counters.queue.leave();
-        }
-        woken
+        let lost = self.servers.iter().filter(|s| !s.accepts_persistent());
+        lost.map(|server| {
+            let moved = state.queues.release_from(server.index());
+            for _ in 0..moved {
+                server.counters().queue.leave();
+                self.counters.queue.enter();
+            }
+            moved
+        })
+        .sum()
     }
 
     /// Tells the scheduler how loaded a server is and whether it is full.

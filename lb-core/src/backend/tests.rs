@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{AssignKey, Assignment, Backend, Lease, Refusal, Ticket};
+use super::{AssignKey, Assignment, Backend, Lease, Ticket};
 use crate::{
     config::{BackendConfig, CheckConfig, Mode, ProxyConfig, ServerConfig},
     health::{CheckReport, CheckStatus, ProbeResult},
@@ -76,7 +76,7 @@ impl Wake for Woken {
     }
 }
 
-fn poll(ticket: &mut Ticket, woken: &Arc<Woken>) -> Poll<Result<Lease, Refusal>> {
+fn poll(ticket: &mut Ticket, woken: &Arc<Woken>) -> Poll<Lease> {
     let waker = Waker::from(Arc::clone(woken));
     Future::poll(Pin::new(ticket), &mut Context::from_waker(&waker))
 }

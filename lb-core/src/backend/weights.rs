@@ -2,10 +2,11 @@
 
 use std::{
     sync::atomic::Ordering::Relaxed,
+    task::Waker,
     time::{Duration, Instant},
 };
 
-use super::{Backend, State};
+use super::{Backend, State, slots::wake};
 use crate::server::{Operation, Server, WEIGHT_SCALE};
 
 /// Slow start moves weights in steps of this share of its duration.
@@ -31,6 +32,24 @@ impl Backend {
             limit = limit * throttle / 100;
         }
         limit.max(1)
+    }
+
+    /// Moves slow starts on, also of servers that nobody asks for; to be called about once a second.
+    pub fn warm_up(&self, now: Instant) {
+        let mut woken = Vec::new();
+        {
+            let mut state = self.lock();
+            state.now = state.now.max(now);
+            self.warm(&mut state, now, &mut woken);
+        }
+        wake(woken);
+    }
+
+    pub(super) fn warm(&self, state: &mut State, now: Instant, woken: &mut Vec<Waker>) {
+        if state.warm_at.is_some_and(|at| at <= now) {
+            self.refresh(state, now);
+            self.hand_out_all(state, woken);
+        }
     }
 
     /// Works out who is in use and with which weight, after any change of a server and while one starts slowly.
@@ -68,7 +87,10 @@ impl Backend {
                 if warmth >= 1000 {
                     server.set_operation(Operation::Running, now);
                 } else {
-                    weight = (weight * warmth / 1000).max(u32::from(weight > 0));
+                    // A table is laid out once, and its keys stay where they are.
+                    if !self.config.balance.is_static(self.config.hash.consistent) {
+                        weight = (weight * warmth / 1000).max(u32::from(weight > 0));
+                    }
                     let own = server.config().slowstart.unwrap_or_default() / WARM_STEPS;
                     step = Some(step.map_or(own, |s| s.min(own)));
                 }

@@ -41,7 +41,11 @@ enum Policy {
         /// For requests without a key.
         turns: RoundRobin,
     },
-    First(IndexedHeap<()>),
+    First {
+        heap: IndexedHeap<u32>,
+        /// Numbers of the servers: the lowest one serves first.
+        ids: Vec<u32>,
+    },
     Random(Random),
 }
 
@@ -52,7 +56,7 @@ impl Scheduler {
             Algorithm::RoundRobin => Policy::RoundRobin(RoundRobin::new(servers)),
             Algorithm::StaticRr => Policy::StaticRr(WeightMap::new(servers)),
             Algorithm::LeastConn => Policy::LeastConn(LeastConn::new(servers)),
-            Algorithm::First => Policy::First(IndexedHeap::new(servers)),
+            Algorithm::First => return Self::first(&(0_u32..).take(servers).collect::<Vec<_>>()),
             Algorithm::Random(draws) => Policy::Random(Random::new(servers, draws, seed)),
             keyed => {
                 debug_assert!(keyed.is_keyed());
@@ -68,6 +72,15 @@ impl Scheduler {
         let policy = Policy::Consistent {
             ring: Ring::new(ids, factor),
             turns: RoundRobin::new(ids.len()),
+        };
+        Self::with(policy, ids.len())
+    }
+
+    /// `balance first`: for servers with these numbers, all with weight 0.
+    pub fn first(ids: &[u32]) -> Self {
+        let policy = Policy::First {
+            heap: IndexedHeap::new(ids.len()),
+            ids: ids.to_vec(),
         };
         Self::with(policy, ids.len())
     }
@@ -108,7 +121,7 @@ impl Scheduler {
                 ring.set_weight(index, weight);
                 turns.set_weight(index, weight);
             }
-            Policy::First(_) => self.place_first(index),
+            Policy::First { .. } => self.place_first(index),
             Policy::Random(p) => p.set_weight(index, weight),
         }
     }
@@ -133,7 +146,10 @@ impl Scheduler {
             Policy::LeastConn(p) => p.set_load(server.index(), load),
             Policy::Random(p) => p.set_load(server.index(), load),
             Policy::Consistent { ring, .. } => ring.set_load(server.index(), load),
-            Policy::RoundRobin(_) | Policy::StaticRr(_) | Policy::Hash(_) | Policy::First(_) => {}
+            Policy::RoundRobin(_)
+            | Policy::StaticRr(_)
+            | Policy::Hash(_)
+            | Policy::First { .. } => {}
         }
     }
 
@@ -148,7 +164,7 @@ impl Scheduler {
             Policy::RoundRobin(p) => p.set_parked(index, parked),
             Policy::LeastConn(p) => p.set_parked(index, parked),
             Policy::Consistent { turns, .. } => turns.set_parked(index, parked),
-            Policy::First(_) => self.place_first(index),
+            Policy::First { .. } => self.place_first(index),
             Policy::Random(p) => p.set_parked(index, parked),
             Policy::StaticRr(_) | Policy::Hash(_) => {}
         }
@@ -163,7 +179,7 @@ impl Scheduler {
         let picked = match &mut self.policy {
             Policy::RoundRobin(p) => p.pick(except),
             Policy::LeastConn(p) => p.pick(except),
-            Policy::First(heap) => heap.first_except(except).map(|((), server)| server),
+            Policy::First { heap, .. } => heap.first_except(except).map(|(_, server)| server),
             Policy::Random(p) => p.pick(except),
             Policy::StaticRr(p) => p.in_turn(any),
             Policy::Hash(p) => match hash {
@@ -183,11 +199,12 @@ impl Scheduler {
     }
 
     fn place_first(&mut self, index: usize) {
-        let (Policy::First(heap), Some(slot)) = (&mut self.policy, self.slots.get(index)) else {
+        let (Policy::First { heap, ids }, Some(slot)) = (&mut self.policy, self.slots.get(index))
+        else {
             return;
         };
         if slot.weight > 0 && !slot.parked {
-            heap.set(index, ());
+            heap.set(index, ids.get(index).copied().unwrap_or(u32::MAX));
         } else {
             heap.remove(index);
         }

@@ -134,6 +134,17 @@ fn first_fills_one_server_after_the_other() {
 }
 
 #[test]
+fn the_first_server_is_the_one_with_the_lowest_number() {
+    let mut first = Scheduler::first(&[40, 2, 3]);
+    for server in 0..3 {
+        first.set_weight(ServerIndex::new(server), 1);
+    }
+    assert_eq!(picks(&mut first, 2), [1, 1]);
+    first.set_parked(ServerIndex::new(1), true);
+    assert_eq!(picks(&mut first, 2), [2, 2]);
+}
+
+#[test]
 fn random_follows_weights_and_avoids_the_loaded() {
     let mut random = scheduler(Algorithm::Random(1), &[3, 1]);
     let drawn = tally(&picks(&mut random, 4000), 2);

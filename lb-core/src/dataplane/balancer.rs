@@ -1,6 +1,7 @@
 //! What all workers share under one configuration, and how the next configuration takes it over.
 
 mod exchange;
+mod fullconn;
 mod tables;
 
 pub use exchange::Exchanged;
@@ -145,6 +146,7 @@ impl Balancer {
         let mut names = BTreeMap::new();
         for (index, proxy) in config.proxies.iter().enumerate() {
             if proxy.backend.is_some() {
+                let proxy = &*fullconn::completed(proxy, &config);
                 names.insert(Arc::clone(&proxy.name), new.backends.len());
                 if let Some(half) = new.halves.get_mut(index) {
                     half.1 = Some(new.backends.len());

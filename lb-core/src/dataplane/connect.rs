@@ -99,8 +99,10 @@ struct Told<'a> {
 pub(super) enum NotDialed {
     /// No server is up.
     NoServer,
-    /// The queue is full or its time was over.
+    /// The time in the queue was over.
     Queue,
+    /// The queue was full.
+    QueueFull,
     /// Every attempt was refused.
     Refused,
     /// The last attempt got no answer in time.
@@ -126,6 +128,7 @@ impl NotDialed {
         match self {
             Self::NoServer => (503, b'S', b'C'),
             Self::Queue => (503, b's', b'Q'),
+            Self::QueueFull => (503, b'S', b'Q'),
             Self::Refused => (503, b'S', b'C'),
             Self::TimedOut => (503, b's', b'C'),
             Self::GoneInQueue => (503, b'C', b'Q'),
@@ -148,6 +151,7 @@ impl Connection {
         loop {
             let lease = self.place(trace, need, exclude).await?;
             trace.answerer = Answerer::Server(lease.server_index());
+            trace.found = Some(lease.persistence());
             self.member.uses(lease.server().map(Server::key));
             let name = self.server_name(need, &lease);
             let header = self.proxy_header(&lease);

@@ -7,7 +7,7 @@ use std::{
 
 use super::{clock, listener::Listener, session::Connection, worker::Worker};
 use crate::{
-    backend::Backend,
+    backend::{Backend, Persistence},
     config::{LogFormatKind, LogHeader, Mode, ProxyConfig},
     head::HeadRef,
     id::ServerIndex,
@@ -41,6 +41,8 @@ pub(super) struct Trace {
     /// Index of the backend among those of the balancer.
     pub(super) backend: Option<usize>,
     pub(super) answerer: Answerer,
+    /// How the server was chosen that was tried last.
+    pub(super) found: Option<Persistence>,
     pub(super) timers: Timers,
     pub(super) status: Option<u16>,
     pub(super) bytes_read: u64,
@@ -68,6 +70,7 @@ impl Trace {
             date,
             backend: None,
             answerer: Answerer::default(),
+            found: None,
             timers: Timers::default(),
             status: None,
             bytes_read: 0,

@@ -252,7 +252,7 @@ async fn run(parts: Parts, shelf: Arc<Shelf>, mut inbox: mpsc::UnboundedReceiver
         posts: RefCell::default(),
     });
     worker.adopt(parts.orders);
-    let sweeping = rt::spawn(sweep(Rc::clone(&worker)));
+    let sweeping = rt::spawn(sweep(Rc::clone(&worker), parts.number == 0));
     let helping = rt::spawn(listener::stand_in(Rc::clone(&worker)));
     let (exit, mut exiting) = oneshot::channel();
     let mut exit = Some(exit);
@@ -384,18 +384,6 @@ impl Worker {
         !self.registry.is_finishing()
     }
 
-    /// Cuts the sessions of servers that an operator took out of service, where `on-marked-down
-    /// shutdown-sessions` says so. (Checks tell by [`Command::ServerDown`].)
-    fn cut_sessions(&self) {
-        for backend in &self.current.borrow().balancer.backends {
-            for server in backend.servers() {
-                if server.config().shutdown_sessions_on_down && !server.accepts_persistent() {
-                    self.registry.server_down(server.key());
-                }
-            }
-        }
-    }
-
     /// The line of each proxy that stops.
     fn log_stopped(&self) {
         let balancer = &self.current.borrow().balancer;
@@ -413,11 +401,16 @@ impl Worker {
     }
 }
 
-/// Looks after idle server connections.
-async fn sweep(worker: Rc<Worker>) {
+/// Looks after idle server connections, and one worker after servers that start slowly.
+async fn sweep(worker: Rc<Worker>, warms: bool) {
     loop {
         rt::sleep(SWEEP).await;
         worker.idle.sweep(clock::now());
-        worker.cut_sessions();
+        if warms {
+            let listeners = worker.current.borrow();
+            for backend in &listeners.balancer.backends {
+                backend.warm_up(clock::now());
+            }
+        }
     }
 }

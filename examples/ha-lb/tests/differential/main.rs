@@ -36,6 +36,7 @@ mod framing;
 mod heads;
 mod inspected;
 mod limits;
+mod lines;
 mod maps;
 mod marks;
 mod messages;

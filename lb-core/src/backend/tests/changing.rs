@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::{assert_idle, backend, checked, down, each, index, report, s, take, up};
 use crate::{
     backend::{AdminAction, Health},
+    balance::Algorithm,
     health::CheckStatus,
     server::Operation,
 };
@@ -106,6 +107,33 @@ fn a_server_without_an_address_begins_when_it_is_given_one() {
 }
 
 #[test]
+fn static_algorithms_know_a_server_with_its_own_weight_or_without_any() {
+    let (fixed, _) = backend(2, |c| {
+        c.balance = Algorithm::Source;
+        each(c, |server| server.weight = 10);
+    });
+    assert_eq!(
+        [0, 10, 5, 256].map(|weight| fixed.allows_weight(s(0), weight)),
+        [true, true, false, false]
+    );
+    let (ring, _) = backend(2, |c| {
+        c.balance = Algorithm::Source;
+        c.hash.consistent = true;
+    });
+    assert!(ring.allows_weight(s(0), 5));
+}
+
+#[test]
+fn back_from_maintenance_one_failed_check_is_enough() {
+    let (backend, now) = backend(1, |c| each(c, checked));
+    backend.apply_check(now, s(0), &up());
+    backend.set_state(now, s(0), AdminAction::Maintenance);
+    backend.set_state(now, s(0), AdminAction::Ready);
+    let report = backend.servers()[0].check_report().unwrap();
+    assert_eq!((report.is_up(), report.health), (true, report.rise));
+}
+
+#[test]
 fn weights_change_at_run_time() {
     let (backend, now) = backend(2, |_| ());
     backend.set_weight(now, s(0), 3);
@@ -152,6 +180,29 @@ fn slow_start_after_a_return_and_not_at_the_beginning() {
     assert_eq!(server.operation(), Operation::Running);
     assert_eq!(backend.limit_of(server), 100);
     assert_idle(&backend);
+}
+
+#[test]
+fn a_slow_start_goes_on_without_clients_and_leaves_a_table_of_keys_alone() {
+    for (algorithm, half) in [(Algorithm::RoundRobin, 50), (Algorithm::Source, 100)] {
+        let (backend, now) = backend(2, |c| {
+            c.balance = algorithm;
+            each(c, |server| {
+                server.weight = 100;
+                server.slowstart = Some(Duration::from_secs(100));
+            });
+        });
+        backend.set_state(now, s(0), AdminAction::Maintenance);
+        backend.set_state(now, s(0), AdminAction::Ready);
+        let server = &backend.servers()[0];
+        backend.warm_up(now + Duration::from_secs(50));
+        assert_eq!(server.throttle(), Some(half), "{algorithm:?}");
+        backend.warm_up(now + Duration::from_secs(101));
+        assert_eq!(
+            (server.operation(), server.throttle()),
+            (Operation::Running, None)
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,10 @@ use std::{
 use super::{
     CLIENT, Woken, assert_idle, backend, down, each, index, leased, poll, queued, s, take, up,
 };
-use crate::backend::{AdminAction, AssignKey, Assignment, Backend, Persistence, Refusal, Ticket};
+use crate::{
+    backend::{AdminAction, AssignKey, Assignment, Backend, Persistence, Refusal, Ticket},
+    balance::Algorithm,
+};
 
 fn wait(backend: &Arc<Backend>, now: Instant) -> Ticket {
     queued(backend.assign(now, &AssignKey::new(CLIENT)))
@@ -16,7 +19,7 @@ fn wait(backend: &Arc<Backend>, now: Instant) -> Ticket {
 
 fn granted(ticket: &mut Ticket, woken: &Arc<Woken>) -> usize {
     match poll(ticket, woken) {
-        Poll::Ready(Ok(lease)) => index(&lease),
+        Poll::Ready(lease) => index(&lease),
         other => panic!("{other:?}"),
     }
 }
@@ -43,7 +46,7 @@ fn slots_are_handed_on_first_come_first_served() {
     // The slot is taken for the first one already: a newcomer waits.
     let mut newcomer = wait(&backend, now);
     assert!(poll(&mut newcomer, &woken[0]).is_pending());
-    let Poll::Ready(Ok(first)) = poll(&mut tickets[0], &woken[0]) else {
+    let Poll::Ready(first) = poll(&mut tickets[0], &woken[0]) else {
         panic!()
     };
     let ahead = |ticket: &Ticket| (ticket.ahead().server, ticket.ahead().backend);
@@ -92,7 +95,7 @@ fn the_older_of_the_two_queues_is_served_first() {
     let woken = Arc::default();
     drop(zero);
     assert!(poll(&mut bound, &woken).is_pending());
-    let Poll::Ready(Ok(lease)) = poll(&mut any, &woken) else {
+    let Poll::Ready(lease) = poll(&mut any, &woken) else {
         panic!()
     };
     assert_eq!(index(&lease), 0);
@@ -123,7 +126,7 @@ fn a_server_that_goes_down_sends_its_queue_to_the_others() {
     let change = backend.apply_check(now, s(0), &down()).unwrap();
     assert_eq!((change.requeued, change.remaining), (1, 0));
     assert_eq!(woken.0.load(Ordering::SeqCst), 1);
-    let Poll::Ready(Ok(lease)) = poll(&mut bound, &woken) else {
+    let Poll::Ready(lease) = poll(&mut bound, &woken) else {
         panic!()
     };
     assert_eq!((index(&lease), lease.persistence()), (1, Persistence::Down));
@@ -132,19 +135,52 @@ fn a_server_that_goes_down_sends_its_queue_to_the_others() {
 }
 
 #[test]
-fn when_the_last_server_goes_everyone_in_line_is_told() {
-    let (backend, now) = backend(1, |c| each(c, |server| server.maxconn = Some(1)));
+fn when_the_last_server_goes_those_in_line_wait_for_its_return() {
+    let (backend, now) = backend(1, |c| {
+        each(c, |server| {
+            server.maxconn = Some(1);
+            server.cookie = Some("c1".to_owned());
+        });
+    });
     let held = take(&backend, now);
-    let mut ticket = wait(&backend, now);
+    let key = AssignKey {
+        cookie: Some(b"c1"),
+        ..AssignKey::new(CLIENT)
+    };
+    let mut bound = queued(backend.assign(now, &key));
+    let mut any = wait(&backend, now);
     let woken = Arc::new(Woken::default());
-    assert!(poll(&mut ticket, &woken).is_pending());
+    let change = backend.apply_check(now, s(0), &down()).unwrap();
+    assert_eq!((change.requeued, change.remaining), (0, 1));
+    drop(held);
+    for ticket in [&mut bound, &mut any] {
+        assert!(poll(ticket, &woken).is_pending());
+    }
+    let newcomer = backend.assign(now, &AssignKey::new(CLIENT));
+    assert!(matches!(newcomer, Assignment::Refused(Refusal::NoServer)));
+    backend.apply_check(now, s(0), &up());
+    for ticket in [&mut bound, &mut any] {
+        assert_eq!(granted(ticket, &woken), 0);
+    }
+    drop((bound, any));
+    assert_idle(&backend);
+}
+
+#[test]
+fn another_server_that_comes_back_serves_those_who_wait_for_a_lost_one() {
+    let (backend, now) = backend(2, |c| each(c, |server| server.maxconn = Some(1)));
+    backend.apply_check(now, s(1), &down());
+    let held = take(&backend, now);
+    let key = AssignKey {
+        forced: Some(s(0)),
+        ..AssignKey::new(CLIENT)
+    };
+    let mut bound = queued(backend.assign(now, &key));
     backend.apply_check(now, s(0), &down());
-    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
-    assert!(matches!(
-        poll(&mut ticket, &woken),
-        Poll::Ready(Err(Refusal::NoServer))
-    ));
-    drop((held, ticket));
+    let change = backend.apply_check(now, s(1), &up()).unwrap();
+    assert_eq!(change.requeued, 1);
+    assert_eq!(granted(&mut bound, &Arc::default()), 1);
+    drop((held, bound));
     assert_idle(&backend);
 }
 
@@ -158,7 +194,7 @@ fn limits_and_states_that_change_wake_those_who_wait() {
     let woken = Arc::default();
     let (mut first, mut second) = (wait(&backend, now), wait(&backend, now));
     backend.set_maxconn(s(0), 2);
-    let Poll::Ready(Ok(lease)) = poll(&mut first, &woken) else {
+    let Poll::Ready(lease) = poll(&mut first, &woken) else {
         panic!()
     };
     assert_eq!(index(&lease), 0);
@@ -170,23 +206,51 @@ fn limits_and_states_that_change_wake_those_who_wait() {
 }
 
 #[test]
-fn a_full_queue_of_a_server_ends_persistence() {
-    let (backend, now) = backend(2, |c| {
+fn a_full_queue_of_a_server_ends_persistence_with_redispatch_alone() {
+    for redispatch in [Some(-1), None] {
+        let (backend, now) = backend(2, |c| {
+            c.redispatch = redispatch;
+            each(c, |server| {
+                server.maxconn = Some(1);
+                server.maxqueue = Some(1);
+                server.cookie = Some(format!("c{}", server.id));
+            });
+        });
+        let key = AssignKey {
+            cookie: Some(b"c1"),
+            ..AssignKey::new(CLIENT)
+        };
+        let first = leased(backend.assign(now, &key));
+        let second = queued(backend.assign(now, &key));
+        let third = backend.assign(now, &key);
+        match redispatch {
+            Some(_) => assert_eq!(index(&leased(third)), 1),
+            None => assert!(matches!(
+                third,
+                Assignment::Refused(Refusal::QueueFull(server)) if server == s(0)
+            )),
+        }
+        drop((first, second));
+        assert_idle(&backend);
+    }
+}
+
+#[test]
+fn maxqueue_also_bounds_the_queue_of_a_server_that_a_hash_chooses() {
+    let (backend, now) = backend(1, |c| {
+        c.balance = Algorithm::Source;
         each(c, |server| {
             server.maxconn = Some(1);
-            server.maxqueue = Some(1);
-            server.cookie = Some(format!("c{}", server.id));
+            server.maxqueue = Some(2);
         });
     });
-    let key = AssignKey {
-        cookie: Some(b"c1"),
-        ..AssignKey::new(CLIENT)
-    };
-    let first = leased(backend.assign(now, &key));
-    let second = queued(backend.assign(now, &key));
-    let third = leased(backend.assign(now, &key));
-    assert_eq!((index(&first), index(&third)), (0, 1));
-    drop((first, second, third));
+    let held = take(&backend, now);
+    let tickets = [wait(&backend, now), wait(&backend, now)];
+    assert!(matches!(
+        backend.assign(now, &AssignKey::new(CLIENT)),
+        Assignment::Refused(Refusal::QueueFull(server)) if server == s(0)
+    ));
+    drop((tickets, held));
     assert_idle(&backend);
 }
 
@@ -206,7 +270,7 @@ fn minconn_lets_the_limit_grow_with_the_load() {
         waiting.push(wait(&backend, now));
         waiting.retain_mut(|ticket| match poll(ticket, &woken) {
             Poll::Ready(lease) => {
-                leases.push(lease.unwrap());
+                leases.push(lease);
                 false
             }
             Poll::Pending => true,
@@ -233,7 +297,7 @@ fn two_workers_never_exceed_the_limit_and_lose_nobody() {
                             drop(ticket);
                             continue;
                         }
-                        Assignment::Queued(ticket) => block_on(ticket).unwrap(),
+                        Assignment::Queued(ticket) => block_on(ticket),
                         Assignment::Refused(refusal) => panic!("{refusal}"),
                     };
                     assert!(lease.server().unwrap().served() <= 2);
@@ -288,7 +352,7 @@ fn servers_flap_under_load_and_everyone_gets_an_answer() {
 }
 
 /// Parks the thread until the ticket is done.
-fn block_on(ticket: Ticket) -> Result<crate::backend::Lease, Refusal> {
+fn block_on(ticket: Ticket) -> crate::backend::Lease {
     struct Unpark(thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: Arc<Self>) {

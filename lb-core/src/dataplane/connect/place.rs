@@ -6,7 +6,7 @@ use super::{
     super::{
         clock,
         session::{Connection, Gone},
-        trace::Trace,
+        trace::{Answerer, Trace},
     },
     Need, NotDialed, gave_up,
 };
@@ -40,6 +40,10 @@ impl Connection {
                 return Ok(lease);
             }
             Assignment::Refused(Refusal::NoServer) => return Err(NotDialed::NoServer),
+            Assignment::Refused(Refusal::QueueFull(server)) => {
+                trace.answerer = Answerer::Server(server);
+                return Err(NotDialed::QueueFull);
+            }
             Assignment::Queued(ticket) => Box::pin(ticket),
         };
         let timeouts = &need.proxy.timeouts;
@@ -64,11 +68,10 @@ impl Connection {
         add(&mut trace.server_queue, ahead.server);
         add(&mut trace.backend_queue, ahead.backend);
         match granted {
-            Ok(Some(Ok(lease))) => {
+            Ok(Some(lease)) => {
                 *trace.timers.queue.get_or_insert_default() += waited;
                 Ok(lease)
             }
-            Ok(Some(Err(Refusal::NoServer))) => Err(NotDialed::NoServer),
             Err(Gone::TimedOut) => {
                 trace.timers.queue = Some(waited);
                 Err(NotDialed::Queue)

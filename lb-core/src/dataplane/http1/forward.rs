@@ -61,6 +61,14 @@ pub(super) async fn forward(
     write_request(connection, x, summary, proxy);
     let head = HeadRef::new(&x.request, connection.client.input.kept());
     let websocket = summary.upgrade && websocket::is_asked_for(head);
+    let said_of_cookie = |found: Persistence| {
+        let unused = ignored || forced.is_some() && found == Persistence::Stuck;
+        letter(match stale {
+            _ if unused && given.is_some() => 'U',
+            Some(stale) => stale.letter(),
+            None => found.letter(),
+        })
+    };
     let mut reuse = true;
     let mut refusals = 0;
     loop {
@@ -79,20 +87,20 @@ pub(super) async fn forward(
         };
         let mut dialed = match connection.dial(&mut x.trace, &need).await {
             Ok(dialed) => dialed,
-            Err(reason) => return give_up(connection, x, summary, reason).await,
+            Err(reason) => {
+                if let (Some(_), Some(found)) = (backend.cookie(), x.trace.found) {
+                    x.trace.termination.client_cookie = said_of_cookie(found);
+                    x.trace.termination.server_cookie = letter('N');
+                }
+                return give_up(connection, x, summary, reason).await;
+            }
         };
         let patience = Patience {
             client: connection.frontend().timeouts.client,
             server: connection.state.own_timeouts().0.or(proxy.timeouts.server),
         };
         if backend.cookie().is_some() {
-            let found = dialed.lease.persistence();
-            let unused = ignored || forced.is_some() && found == Persistence::Stuck;
-            x.trace.termination.client_cookie = letter(match stale {
-                _ if unused && given.is_some() => 'U',
-                Some(stale) => stale.letter(),
-                None => found.letter(),
-            });
+            x.trace.termination.client_cookie = said_of_cookie(dialed.lease.persistence());
         }
         name_server(connection, x, summary, proxy, &dialed);
         let response = send::await_response(connection, x, &mut dialed.server, patience).await;
@@ -348,9 +356,9 @@ async fn fail(
         Step::ServerGone | Step::Done | Step::Received => (502, b'S', b'H'),
         Step::BadResponse => (502, b'P', b'H'),
         Step::ServerTimeout => (504, b's', b'H'),
-        Step::ServerDown => (503, b'D', b'H'),
-        Step::ServerUp => (503, b'U', b'H'),
-        Step::Killed => (503, b'K', b'H'),
+        Step::ServerDown => (502, b'D', b'H'),
+        Step::ServerUp => (502, b'U', b'H'),
+        Step::Killed => (502, b'K', b'H'),
         Step::BadRequest => (400, b'P', b'H'),
         Step::ClientGone => (400, b'C', if x.up.is_done() { b'H' } else { b'D' }),
         Step::ClientTimeout => (408, b'c', b'D'),

@@ -192,9 +192,20 @@ impl Shared {
         }
         let backend = index.and_then(|index| balancer.backends.get(index));
         if let Some((backend, server)) = backend.and_then(|b| Some((b, b.server_named(name)?))) {
-            self.relieve_backups(backend, server, change);
+            self.end_sessions(backend, server, change);
             self.lead(backend, server);
         }
+    }
+
+    /// What a change means to connections that are open (`on-marked-down`, `on-marked-up`).
+    fn end_sessions(&self, backend: &Arc<Backend>, server: &Server, change: &StateChange) {
+        if !change.up {
+            self.order(|| Command::ServerDown {
+                server: server.key(),
+                cut_sessions: server.config().shutdown_sessions_on_down,
+            });
+        }
+        self.relieve_backups(backend, server, change);
     }
 
     /// `option log-health-checks`: `check` is what was done.
@@ -239,13 +250,7 @@ impl Shared {
         let Some(server) = backend.server(change.server) else {
             return;
         };
-        if !change.up {
-            self.order(|| Command::ServerDown {
-                server: server.key(),
-                cut_sessions: server.config().shutdown_sessions_on_down,
-            });
-        }
-        self.relieve_backups(backend, server, change);
+        self.end_sessions(backend, server, change);
         let name: Arc<str> = Arc::from(backend.name());
         self.events.event(Event::Server {
             backend: Arc::clone(&name),

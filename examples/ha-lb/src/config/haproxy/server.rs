@@ -311,6 +311,8 @@ impl Draft {
             own => own,
         };
         self.check.step_tls = self.tls.of_steps(&self.tls_defaults).map(Arc::new);
+        // What is promised at the least is there whatever `maxconn` says.
+        self.config.maxconn = self.config.maxconn.max(self.config.minconn);
         self.config.name = name.into();
         self.config.address = ip.map(|ip| SocketAddr::new(ip, port));
         self.config.port = port;
