@@ -12,7 +12,7 @@ pub struct AgentAnswer {
     pub maxconn: Option<u32>,
     /// `ready`, `drain`, `maint`.
     pub admin: Option<AdminAction>,
-    /// `up` (true), `down`, `fail`, `failed`, `stopped` (false).
+    /// `up` (true), `down`, `fail`, `stopped` (false).
     pub up: Option<bool>,
     /// How the check ended; unknown where the answer was cut off, and nothing of it counts; no answer at all where nothing
     /// came.
@@ -55,7 +55,7 @@ impl AgentAnswer {
                 "drain" => answer.admin = Some(AdminAction::Drain),
                 "maint" => answer.admin = Some(AdminAction::Maintenance),
                 "up" => answer.decide(true, word),
-                "down" | "fail" | "failed" | "stopped" => answer.decide(false, word),
+                "down" | "fail" | "stopped" => answer.decide(false, word),
                 other => match number(other) {
                     Some(Number::Percent(share)) => answer.weight = Some(share),
                     Some(Number::Maxconn(most)) => answer.maxconn = Some(most),
@@ -70,7 +70,7 @@ impl AgentAnswer {
             None => CheckStatus::Checked,
         };
         answer.detail = match (answer.up, unknown, comment) {
-            (Some(false), _, Some(comment)) if !comment.is_empty() => {
+            (Some(_), _, Some(comment)) if !comment.is_empty() => {
                 format!("via agent : {} ({comment})", answer.detail)
             }
             (Some(_), ..) => format!("via agent : {}", answer.detail),
@@ -118,6 +118,8 @@ mod tests {
         let answer = AgentAnswer::parse(b"down #disk is full\r\n");
         assert_eq!(answer.up, Some(false));
         assert_eq!(answer.detail, "via agent : down (disk is full)");
+        let answer = AgentAnswer::parse(b"up 75% # all is fine\n");
+        assert_eq!(answer.detail, "via agent : up (all is fine)");
     }
 
     #[test]
@@ -127,5 +129,6 @@ mod tests {
         let odd = AgentAnswer::parse(b"HTTP/1.0 400 Bad\n");
         assert_eq!((odd.up, odd.status), (None, CheckStatus::Checked));
         assert_eq!(odd.detail, "agent reports an error : Bad");
+        assert_eq!(AgentAnswer::parse(b"failed\n").up, None);
     }
 }

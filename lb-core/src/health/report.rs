@@ -128,7 +128,15 @@ impl fmt::Display for ProbeResult {
             write!(f, ", code: {code}")?;
         }
         if !self.detail.is_empty() {
-            write!(f, ", info: \"{}\"", self.detail)?;
+            f.write_str(", info: \"")?;
+            for byte in self.detail.bytes() {
+                // What a server says of itself ends no line and no quotation.
+                match byte {
+                    b' '..=b'~' if byte != b'"' => write!(f, "{}", char::from(byte))?,
+                    _ => write!(f, "<{byte:02X}>")?,
+                }
+            }
+            f.write_str("\"")?;
         }
         if self.status == CheckStatus::Analysis {
             // Nothing was checked.

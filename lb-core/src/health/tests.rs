@@ -152,6 +152,16 @@ fn words_and_numbers_are_those_of_statistics() {
     }
 }
 
+#[test]
+fn what_a_server_says_of_itself_ends_no_line_of_the_log() {
+    let mut said = result(BAD);
+    said.detail = Arc::from("a \"b\"\r\n\u{1}\u{e9}");
+    assert!(
+        said.to_string()
+            .contains(", info: \"a <22>b<22><0D><0A><01><C3><A9>\", ")
+    );
+}
+
 proptest! {
     #[test]
     fn deadlines_advance_and_health_stays_in_range(

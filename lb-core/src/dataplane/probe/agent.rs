@@ -24,8 +24,8 @@ use crate::{
     server::Server,
 };
 
-/// Longest answer.
-const LONGEST: usize = 1024;
+/// Longest answer, as long as HAProxy's buffers.
+const LONGEST: usize = 16 * 1024;
 
 /// How an agent is asked.
 #[derive(PartialEq)]
@@ -101,7 +101,7 @@ async fn once(method: &Method) -> AgentAnswer {
         return failed(CheckStatus::SocketError, super::once::words(&e));
     }
     let mut said = Vec::new();
-    let mut room = [0; LONGEST];
+    let mut room = [0; 1024];
     while said.len() < LONGEST && !said.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
         match stream.read(&mut room).await {
             Ok(0) => break,
@@ -130,7 +130,8 @@ fn apply(shared: &Shared, place: &Place, answer: &AgentAnswer, begun: Instant) {
     if let Some(share) = answer.weight {
         let weight = u32::from(server.config().weight) * u32::from(share) / 100;
         let weight = u16::try_from(weight.min(256)).unwrap_or(256);
-        if server.weight() != u32::from(weight) {
+        let allowed = place.backend.allows_weight(place.server, weight);
+        if allowed && server.weight() != u32::from(weight) {
             place.backend.set_weight(now, place.server, weight);
         }
     }

@@ -54,7 +54,9 @@ impl Request {
         if let Some(state) = state {
             field("x-haproxy-server-state", state);
         }
-        if !self.body.is_empty() {
+        // Servers may ask for the length of what is posted, be it nothing.
+        let bodiless = matches!(&*self.method, "GET" | "HEAD" | "DELETE" | "OPTIONS");
+        if !bodiless || !self.body.is_empty() {
             field("content-length", &self.body.len().to_string());
         }
         let mut names = self.headers.iter().map(|(name, _)| name);

@@ -228,6 +228,16 @@ fn a_request_says_its_length_and_that_it_is_the_last() {
         "POST / HTTP/1.1\r\nhost: a\r\nx-haproxy-server-state: UP\r\ncontent-length: 5\r\n\
          connection: close\r\n\r\nhello"
     );
+    for (method, wanted) in [
+        ("PUT", "PUT / HTTP/1.0\r\ncontent-length: 0\r\n\r\n"),
+        ("HEAD", "HEAD / HTTP/1.0\r\n\r\n"),
+    ] {
+        let request = Request {
+            method: method.to_owned(),
+            ..Request::default()
+        };
+        assert_eq!(String::from_utf8(request.bytes(None)).unwrap(), wanted);
+    }
 }
 
 #[test]

@@ -195,8 +195,8 @@ pub enum Probe {
 pub enum Weight {
     /// 0-256.
     Absolute(u16),
-    /// Of the configured one.
-    Percent(u16),
+    /// Of the configured one, 256 at most.
+    Percent(u32),
 }
 
 /// A new state of a server.

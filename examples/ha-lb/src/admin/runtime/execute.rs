@@ -217,11 +217,18 @@ impl Runtime {
     }
 
     fn set_weight(&self, target: &Target, weight: Weight) -> Result<(), String> {
-        self.change(target, |backend, index, server| {
-            let weight = match weight {
-                Weight::Absolute(weight) => weight,
-                Weight::Percent(percent) => server.config().weight * percent / 100,
-            };
+        let (backend, index) = self.find(target)?;
+        let initial = backend.server(index).map_or(0, |s| s.config().weight);
+        let weight = match weight {
+            Weight::Absolute(weight) => weight,
+            Weight::Percent(percent) => share(initial, percent),
+        };
+        if !backend.allows_weight(index, weight) {
+            let message =
+                "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.";
+            return Err(message.to_owned());
+        }
+        self.change(target, |backend, index, _| {
             backend.set_weight(Instant::now(), index, weight);
             None
         })
@@ -239,6 +246,12 @@ impl Runtime {
             + chrono::TimeDelta::seconds(self.balancer().utc_offset.into());
         now.format("%d/%b/%Y:%H:%M:%S%.3f").to_string()
     }
+}
+
+/// So many percent of a weight, 256 at most.
+fn share(weight: u16, percent: u32) -> u16 {
+    let share = u64::from(weight) * u64::from(percent) / 100;
+    u16::try_from(share.min(256)).unwrap_or(256)
 }
 
 impl Executor for Runtime {

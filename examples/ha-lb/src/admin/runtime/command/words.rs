@@ -18,16 +18,24 @@ pub(super) fn target(word: Option<&String>) -> Result<Target, String> {
 
 pub(super) fn weight(word: Option<&String>) -> Result<Weight, String> {
     let word = word.ok_or("Require <weight> or <weight%>.")?;
-    if let Some(percent) = word.strip_suffix('%') {
-        let percent = percent.parse().ok().filter(|p| *p <= 100);
-        return percent
-            .map(Weight::Percent)
-            .ok_or_else(|| "Relative weight can only be between 0 and 100% inclusive.".to_owned());
+    let unsigned = word.trim_start_matches(['+', '-']);
+    let unit = unsigned.trim_start_matches(|c: char| c.is_ascii_digit());
+    if unit.len() == unsigned.len() {
+        return Err("Empty weight string empty or preceded by garbage".to_owned());
     }
-    let absolute = word.parse::<u16>().ok().filter(|w| *w <= 256);
-    absolute
-        .map(Weight::Absolute)
-        .ok_or_else(|| "Absolute weight can only be between 0 and 256 inclusive.".to_owned())
+    let number = word.strip_suffix(unit).unwrap_or(word);
+    match unit {
+        "%" => {
+            let percent = number.parse().map(Weight::Percent);
+            percent.map_err(|_| "Relative weight must be positive.".to_owned())
+        }
+        "" => {
+            let absolute = number.parse().ok().filter(|weight| *weight <= 256);
+            let expected = "Absolute weight can only be between 0 and 256 inclusive.";
+            absolute.map(Weight::Absolute).ok_or(expected.to_owned())
+        }
+        _ => Err("Trailing garbage in weight string".to_owned()),
+    }
 }
 
 pub(super) fn number(word: Option<&String>) -> Result<u32, String> {

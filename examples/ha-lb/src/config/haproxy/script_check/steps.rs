@@ -242,7 +242,7 @@ pub(in crate::config::haproxy) fn connect(
     Ok(connect)
 }
 
-/// `expect [options] [!] <match> <pattern>`; `pattern` reads the match.
+/// `expect [!] <match> <pattern>` with options before and behind it; `pattern` reads the match.
 pub(in crate::config::haproxy) fn expect<'l>(
     args: &mut Args<'l>,
     aside: &mut Aside,
@@ -261,7 +261,8 @@ pub(in crate::config::haproxy) fn expect<'l>(
     const TIMEOUT: &[S] = &[S::L7Timeout, S::L6Timeout, S::L4Timeout];
     let mut expect = Expect::new(Pattern::Text(Vec::new()));
     let mut error = None;
-    loop {
+    let mut found = None;
+    while found.is_none() || args.left() > 0 {
         let word = args.need("expect", matches)?;
         match word.text {
             "!" => expect.negated = true,
@@ -282,21 +283,28 @@ pub(in crate::config::haproxy) fn expect<'l>(
             "tout-status" => expect.timeout = status(args, TIMEOUT)?,
             "on-success" => expect.on_success = report(args, aside, Slot::OnSuccess)?,
             "on-error" => expect.on_error = report(args, aside, Slot::OnError)?,
+            _ if found.is_some() => {
+                let message = "one thing is expected already";
+                return Err(word.refuse(message, "an option of it, or the end of the line"));
+            }
             _ => {
                 let mut word = word;
                 while let Some(rest) = word.text.strip_prefix('!') {
                     expect.negated = !expect.negated;
                     word.text = rest;
                 }
-                let usual = Expect::new(pattern(&word, args, aside)?);
-                return Ok(Expect {
-                    error: error.unwrap_or(usual.error),
-                    pattern: usual.pattern,
-                    ..expect
-                });
+                found = Some(Expect::new(pattern(&word, args, aside)?));
             }
         }
     }
+    Ok(match found {
+        Some(usual) => Expect {
+            error: error.unwrap_or(usual.error),
+            pattern: usual.pattern,
+            ..expect
+        },
+        None => expect,
+    })
 }
 
 fn status(args: &mut Args<'_>, allowed: &[CheckStatus]) -> Parsed<CheckStatus> {
