@@ -32,7 +32,9 @@ pub(super) fn weight(word: Option<&String>) -> Result<Weight, String> {
         "" => {
             let absolute = number.parse().ok().filter(|weight| *weight <= 256);
             let expected = "Absolute weight can only be between 0 and 256 inclusive.";
-            absolute.map(Weight::Absolute).ok_or(expected.to_owned())
+            absolute
+                .map(Weight::Absolute)
+                .ok_or_else(|| expected.to_owned())
         }
         _ => Err("Trailing garbage in weight string".to_owned()),
     }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use lb_core::{
     config::CheckKind,
-    health::script::{Act, Expect, FieldMatch, HttpPattern, Pattern, Request, Script, TextMatch},
+    health::{
+        CheckStatus,
+        script::{Act, Expect, FieldMatch, HttpPattern, Pattern, Request, Script, TextMatch},
+    },
 };
 
 use super::{findings, load_text, pair, quiet};
@@ -85,7 +88,7 @@ fn the_request_is_that_of_the_option_as_far_as_the_first_send_leaves_it() {
             asks("GET", "/up", "HTTP/1.1", &[("X-Q", "1")]),
         ),
         (
-            &format!("{old}\n http-check send hdr content-length 7 uri /z"),
+            &format!("{old}\n http-check send hdr content-length 7 hdr Connection keep-alive uri /z"),
             asks("GET", "/z", "HTTP/1.1", &[("Host", "a.example")]),
         ),
     ] {
@@ -190,8 +193,12 @@ fn expectations_of_every_kind() {
     }
     assert!(expectation("! string err").negated);
     assert_eq!(expectation("min-recv 20 string up").min_recv, Some(20));
+    let behind = expectation("status 200 min-recv 5 error-status L7RSP");
+    assert_eq!(behind.min_recv, Some(5));
+    assert_eq!(behind.error, CheckStatus::L7Response);
     for (rule, message) in [
         ("status 99", "not a list of status codes"),
+        ("status 200 status 300", "one thing is expected already"),
         ("rstatus (", "not a regular expression"),
         ("hdr value x", "a header is looked for by its name"),
         ("hdr name -m odd x", "unknown method of comparing"),
