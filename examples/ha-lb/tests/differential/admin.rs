@@ -22,6 +22,7 @@ frontend front
     bind {front}
     http-request deny if { path /denied }
     use_backend sick if { path /sick }
+    use_backend fixed if { path /fixed }
     default_backend servers
 backend servers
     balance roundrobin

@@ -63,11 +63,7 @@ pub(super) async fn forward(
     let websocket = summary.upgrade && websocket::is_asked_for(head);
     let said_of_cookie = |found: Persistence| {
         let unused = ignored || forced.is_some() && found == Persistence::Stuck;
-        letter(match stale {
-            _ if unused && given.is_some() => 'U',
-            Some(stale) => stale.letter(),
-            None => found.letter(),
-        })
+        said_of_cookie(given.as_ref(), unused, found)
     };
     let mut reuse = true;
     let mut refusals = 0;
@@ -88,11 +84,8 @@ pub(super) async fn forward(
         let mut dialed = match connection.dial(&mut x.trace, &need).await {
             Ok(dialed) => dialed,
             Err(reason) => {
-                if let (Some(_), Some(found)) = (backend.cookie(), x.trace.found) {
-                    x.trace.termination.client_cookie = said_of_cookie(found);
-                    x.trace.termination.server_cookie = letter('N');
-                }
-                return give_up(connection, x, summary, reason).await;
+                let said = backend.cookie().and(x.trace.found).map(said_of_cookie);
+                return give_up(connection, x, summary, (reason, said)).await;
             }
         };
         let patience = Patience {
@@ -321,15 +314,28 @@ fn server_mode(frontend: HttpMode, backend: HttpMode) -> HttpMode {
     }
 }
 
-/// No place or no connection.
+/// What became of the client's cookie, the third letter of the termination.
+fn said_of_cookie(given: Option<&Given>, unused: bool, found: Persistence) -> u8 {
+    letter(match given.and_then(|given| given.stale) {
+        _ if unused && given.is_some() => 'U',
+        Some(stale) => stale.letter(),
+        None => found.letter(),
+    })
+}
+
+/// No place or no connection, and what is said of the cookie where a server was tried.
 async fn give_up(
     connection: &mut Connection,
     x: &mut Exchange,
     summary: &RequestSummary,
-    reason: NotDialed,
+    (reason, cookie): (NotDialed, Option<u8>),
 ) -> Next {
     let (status, cause, phase) = reason.outcome();
     x.trace.end_with(cause, phase);
+    if let Some(said) = cookie {
+        x.trace.termination.client_cookie = said;
+        x.trace.termination.server_cookie = letter('N');
+    }
     if matches!(
         reason,
         NotDialed::NoServer | NotDialed::Queue | NotDialed::GoneInQueue
