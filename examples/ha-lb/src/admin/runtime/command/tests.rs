@@ -49,6 +49,10 @@ fn commands_that_change_servers_are_understood() {
         Command::SetWeight(b_s1(), Weight::Percent(50))
     );
     assert_eq!(
+        parse("set weight b/s1 150%"),
+        Command::SetWeight(b_s1(), Weight::Percent(150))
+    );
+    assert_eq!(
         parse("set maxconn server b/s1 5"),
         Command::SetMaxconn(b_s1(), 5)
     );
