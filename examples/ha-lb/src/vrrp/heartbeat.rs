@@ -2,8 +2,9 @@
 //! woken for nothing else costs as much as a dozen of them: while the speaker has other work it is never woken for these.
 //!
 //! The speaker says that its event loop turns, in a wake-up that it has anyway if there is one. That the supervisor's turns
-//! is seen from its having read that: the kernel knows ([`Channel::is_read`](crate::ipc::channel::Channel::is_read)), and
-//! an answer would wake the speaker once more. Whatever holds up the one thread of the supervisor holds up its reading.
+//! is seen from its reading that: the kernel knows ([`Channel::is_read`](crate::ipc::channel::Channel::is_read)), and
+//! an answer would wake the speaker once more. Whatever holds up the one thread of the supervisor holds up its reading; one
+//! that is behind, with hundreds of changes before it, reads on all the same.
 
 use std::{
     future::poll_fn,
@@ -24,7 +25,7 @@ const EARLY: Duration = Duration::from_millis(50);
 /// What a turn found of the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    /// It has read everything: a sign of life is due.
+    /// It has read everything, or some more: a sign of life is due.
     Reads,
     /// The same, after it had stood still.
     ReadsAgain,
@@ -49,7 +50,9 @@ struct Times {
     /// When the next turn may be, and when it has to be.
     may: Instant,
     must: Instant,
-    /// From the first time on that everything was read.
+    /// A sign was given.
+    begun: bool,
+    /// From the first time on that one was read.
     watch: Option<Listening>,
 }
 
@@ -72,7 +75,7 @@ impl Heartbeat {
         .await
     }
 
-    /// The supervisor has read everything by now, or has not.
+    /// The supervisor has read since the last turn, or has not.
     pub(super) fn turn(&mut self, is_read: bool) -> Found {
         self.times.turn(Instant::now(), is_read)
     }
@@ -84,6 +87,7 @@ impl Times {
             said: now,
             may: now,
             must: now,
+            begun: false,
             watch: None,
         }
     }
@@ -106,10 +110,14 @@ impl Times {
         // It lived after the last sign. A speaker that was kept from running looks late, and not at a silence.
         let lived = now.checked_sub(EVERY * 2);
         let lived = lived.map_or(self.said, |at| at.max(self.said));
-        let watch = self
-            .watch
-            .get_or_insert_with(|| Listening::new(SILENCE, lived));
-        let again = watch.beat(lived);
+        let again = match std::mem::replace(&mut self.begun, true) {
+            // Nothing may have been sent to it yet that it could have left unread.
+            false => false,
+            true => {
+                let watch = self.watch.get_or_insert(Listening::new(SILENCE, lived));
+                watch.beat(lived)
+            }
+        };
         (self.said, self.may, self.must) = (now, now + (EVERY - EARLY), now + EVERY);
         match again {
             true => Found::ReadsAgain,
@@ -155,10 +163,15 @@ mod tests {
     #[test]
     fn a_supervisor_that_has_read_nothing_yet_is_not_judged() {
         let mut now = Instant::now();
-        let mut times = Times::new(now);
-        for _ in 0..100 {
-            assert_eq!(times.turn(now, false), Found::Waits);
-            now = times.next_deadline();
+        for nothing_was_sent in [false, true] {
+            let mut times = Times::new(now);
+            if nothing_was_sent {
+                assert_eq!(times.turn(now, true), Found::Reads);
+            }
+            for _ in 0..100 {
+                assert_eq!(times.turn(now, false), Found::Waits);
+                now = times.next_deadline();
+            }
         }
     }
 

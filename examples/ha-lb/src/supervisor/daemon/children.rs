@@ -115,6 +115,10 @@ impl Daemon {
     }
 
     pub(super) fn speaker_reports(&mut self, report: Report<FromSpeaker>, now: Instant) {
+        if matches!(report, Report::Said(_)) {
+            // Where hundreds of changes are before it, its next beat is long in coming.
+            self.speaker_lives(now);
+        }
         let Some(slot) = &mut self.speaker else {
             return;
         };
@@ -129,7 +133,7 @@ impl Daemon {
                 self.child_serves(Role::Speaker, pid);
                 self.repeat_reload(Role::Speaker, now);
             }
-            Report::Said(FromSpeaker::Beat) => self.speaker_lives(now),
+            Report::Said(FromSpeaker::Beat) => {}
             Report::Said(FromSpeaker::Transition(mut transition)) => {
                 clip(&mut transition.reason);
                 if transition.to == State::Active {
