@@ -273,8 +273,8 @@ impl Router {
         true
     }
 
-    /// RFC 9568 §6.4.1 and §6.4.2: to Active.
-    fn become_active(&mut self, now: Instant, reason: Reason) {
+    /// RFC 9568 §6.4.1 and §6.4.2: to Active, perhaps against another one.
+    fn become_active(&mut self, now: Instant, reason: Reason, contested: bool) {
         self.own_again();
         // The advert first: it silences the others before our address answers.
         self.push(Action::Send {
@@ -296,7 +296,7 @@ impl Router {
             install_failed: false,
         };
         let announcements = self.config.announcements;
-        if announcements.lower_priority_repeat > 0 && matches!(reason, Reason::Preempted { .. }) {
+        if announcements.lower_priority_repeat > 0 && contested {
             active.reassertion = Some(Reassertion::begin(now));
         }
         let again = (announcements.repeat, announcements.delay);

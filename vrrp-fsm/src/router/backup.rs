@@ -19,9 +19,9 @@ impl Router {
                 self.ready = true;
             }
             Event::Timeout if now >= backup.active_down_at => {
-                self.become_active(now, self.takeover_reason(now, &backup));
+                self.take_over(now, &backup);
             }
-            Event::Promote => self.become_active(now, self.takeover_reason(now, &backup)),
+            Event::Promote => self.take_over(now, &backup),
             Event::Advertisement(advert) => {
                 if self.admit(&advert) {
                     self.backup_hears(now, backup, &advert);
@@ -113,6 +113,18 @@ impl Router {
         self.state = State::Backup(backup);
     }
 
+    fn take_over(&mut self, now: Instant, backup: &Backup) {
+        let reason = self.takeover_reason(now, backup);
+        let contested = self.rival(now, backup).is_some();
+        self.become_active(now, reason, contested);
+    }
+
+    /// Who is heard with a lower priority, and lives.
+    fn rival(&self, now: Instant, backup: &Backup) -> Option<Heard> {
+        let patience = self.active_down_interval(backup.active_adver_interval);
+        backup.rival.filter(|rival| now.since(rival.at) < patience)
+    }
+
     fn takeover_reason(&self, now: Instant, backup: &Backup) -> Reason {
         if let Some(source) = backup.resigned {
             return if self.config.primary == Some(source) {
@@ -121,14 +133,15 @@ impl Router {
                 Reason::Resigned { source }
             };
         }
-        let patience = self.active_down_interval(backup.active_adver_interval);
-        match (backup.rival, backup.active) {
-            (None, None) if self.config.is_owner() => Reason::Owner,
-            (Some(rival), _) if now.since(rival.at) < patience => Reason::Preempted {
+        if let Some(rival) = self.rival(now, backup) {
+            return Reason::Preempted {
                 source: rival.source,
                 priority: rival.priority,
                 own: self.priority,
-            },
+            };
+        }
+        match (backup.rival, backup.active) {
+            (None, None) if self.config.is_owner() => Reason::Owner,
             (Some(last), _) | (None, Some(last)) => Reason::Silence {
                 active: Some(last.source),
                 silence: now.since(last.at),

@@ -78,7 +78,9 @@ impl Router {
             }
             Some(_) => {}
             // RFC 9568 §6.4.1: the owner (priority 255) becomes Active at once.
-            None if self.config.is_owner() && !self.grouped => self.become_active(now, reason),
+            None if self.config.is_owner() && !self.grouped => {
+                self.become_active(now, reason, false)
+            }
             None if self.config.is_owner() => {
                 self.become_backup(now, None, reason);
                 self.ready = true;

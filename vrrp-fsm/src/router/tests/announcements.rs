@@ -41,7 +41,13 @@ fn whoever_took_over_in_the_same_moment_does_not_keep_the_neighbours() {
         !heard.contains(&Action::Announce { repeat: 5 }),
         "announced just now"
     );
-    for (mut subject, second) in [(preempting, 5000), (both, 4998)] {
+    // The one before resigns, and of two that follow the lower one begins first.
+    let mut third = Subject::backup(config());
+    third.after(SECOND).hears(200);
+    third.hears(0);
+    third.after(Duration::from_millis(1)).hears(50);
+    assert!(third.fires().contains(&Action::Announce { repeat: 5 }));
+    for (mut subject, second) in [(preempting, 5000), (both, 4998), (third, 5000)] {
         let all = announced(&mut subject, SECOND * 60);
         assert_eq!(all, [&IN_BETWEEN[..], &[(second, 5)]].concat());
     }
