@@ -121,6 +121,13 @@ impl<T> Pacer<T> {
         lanes.flat_map(|queue| queue.waiting.iter().map(|(_, item)| item))
     }
 
+    /// Drops what waits for nothing any more.
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        for queue in self.lanes.values_mut() {
+            queue.waiting.retain(|(_, item)| keep(item));
+        }
+    }
+
     /// When an item is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {

@@ -173,6 +173,7 @@ impl Worker {
             Work::Command(Command::Install) => self.take_over(id).await,
             Work::Command(Command::Remove) => {
                 router.forget();
+                self.announces_no_more(id);
                 let result = self.remove(id).await;
                 self.read().await;
                 self.report(match result {
@@ -186,6 +187,7 @@ impl Worker {
             }
             Work::Expire => {
                 router.forget();
+                self.announces_no_more(id);
                 // What cannot be removed is silenced by the fence and ends by itself.
                 let _ = self.remove(id).await;
                 self.read().await;

@@ -1,5 +1,6 @@
 //! Telling neighbours where addresses are: at once, or at the pace that was asked for.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use tokio::time::Instant;
@@ -27,12 +28,14 @@ impl Worker {
     /// Announces addresses of many routers: each once before any is repeated. One that is to be reminded of once is left
     /// alone while it waits for its turn anyway: at a slow pace the queue would grow with each reminder.
     pub(super) async fn announce_all(&mut self, routers: &[(RouterId, u8)]) {
-        let waits = |id| self.pacer.waiting().any(|saying| saying.router == id);
+        let waiting = self.pacer.waiting().map(|saying| saying.router);
+        let waiting: BTreeSet<RouterId> = waiting.collect();
         let mut routers = routers.to_vec();
-        routers.retain(|(id, repeat)| *repeat != 1 || !waits(*id));
+        routers.retain(|(id, repeat)| *repeat != 1 || !waiting.contains(id));
         for (id, repeat) in &routers {
-            if let Some(router) = self.routers.get_mut(id) {
-                router.repeat = router.repeat.max(*repeat);
+            // A reminder is no new count.
+            if let Some(router) = self.routers.get_mut(id).filter(|_| *repeat > 1) {
+                router.repeat = *repeat;
             }
             self.look_at_links(*id).await;
         }
@@ -55,6 +58,11 @@ impl Worker {
             self.queue_announcements(id, &those);
         }
         self.say();
+    }
+
+    /// Addresses that went are announced by whoever has them now. Should they come back, their announcements wait anew.
+    pub(super) fn announces_no_more(&mut self, id: RouterId) {
+        self.pacer.retain(|saying| saying.router != id);
     }
 
     fn queue_announcements(&mut self, id: RouterId, those: impl Fn(&Vip) -> bool) {

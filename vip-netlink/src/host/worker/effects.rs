@@ -180,6 +180,7 @@ impl Worker {
         if let Some(router) = self.routers.get_mut(&id) {
             router.forget();
         }
+        self.announces_no_more(id);
         self.report(HostEvent::LeaseExpired { router: id });
         let _ = self.remove(id).await;
     }

@@ -27,7 +27,7 @@ pub(super) struct Managed {
     pub(super) duplicates: Vec<Present>,
     /// Addresses of it that went by another program's hand lately.
     pub(super) contests: Contests,
-    /// How often each address is announced, as it was asked for at most since the addresses are up.
+    /// How often each address is announced, as it was last asked for.
     pub(super) repeat: u8,
     /// Its routes and rules.
     pub(super) paved: Paved,
