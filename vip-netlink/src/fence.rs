@@ -34,11 +34,15 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use expression::LOOPBACK;
 use hearing::{EVERYBODY, Ear, FOR_EVERYBODY};
 use nfnetlink::{Batch, Connection};
 use open::Open;
 pub use pulse::Pulse;
 use rules::Fenced;
+use rustix::io::Errno;
+
+use crate::link::Interface;
 
 /// The bit of the packet mark that the fence uses.
 pub const DEFAULT_MARK: u32 = 0x1000_0000;
@@ -130,11 +134,17 @@ impl Fence {
         }
     }
 
-    /// Beats are heard where that costs no other packet anything, if the kernel can.
+    /// Beats are heard where that costs no other packet anything, if the kernel can and `lo` is called so.
     fn create(&mut self) -> io::Result<()> {
-        let created = self.create_or_replace();
-        if created.is_ok() {
-            return created;
+        // Newer kernels hook a device that is not there, too.
+        if Interface::lookup("lo").is_ok_and(|lo| lo.number() == LOOPBACK) {
+            let Err(error) = self.create_or_replace() else {
+                return Ok(());
+            };
+            let lacks = [Errno::OPNOTSUPP, Errno::INVAL, Errno::NOENT, Errno::NODEV];
+            if !Errno::from_io_error(&error).is_some_and(|errno| lacks.contains(&errno)) {
+                return Err(error);
+            }
         }
         (self.fenced.ear, self.open.ear) = (Ear::Everywhere, Ear::Everywhere);
         self.create_or_replace()

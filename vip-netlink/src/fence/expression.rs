@@ -26,7 +26,7 @@ const UPDATE: u32 = 1;
 /// `NFT_DYNSET_OP_DELETE`, since Linux 5.4.
 const DELETE: u32 = 2;
 /// The loopback interface of every network namespace.
-const LOOPBACK: u32 = 1;
+pub(super) const LOOPBACK: u32 = 1;
 
 /// A place in the kernel where a chain is called.
 #[derive(Debug, Clone, Copy)]

@@ -20,7 +20,8 @@ const INGRESS: u32 = 5;
 /// Where beats that are IP are heard: before connection tracking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ear {
-    /// On the loopback interface alone, so that no other packet of the host comes by: since Linux 5.10.
+    /// On the loopback interface alone, so that no other packet of the host comes by: where the kernel has ingress hooks
+    /// (CONFIG_NETFILTER_INGRESS).
     Loopback,
     /// With all packets of the host.
     Everywhere,

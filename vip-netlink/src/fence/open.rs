@@ -8,8 +8,8 @@
 //!   chain input { hook input priority -401: arp daddr ip @open4 and @alive4 -> set the mark;
 //!                 iif . arp daddr ip @bound4 and arp daddr ip @alive4 -> set the mark } }
 //! table inet vip_open_PORT { flags owner; sets open4, alive4, open6, asked6, alive6; the same for IP and, with
-//!   asked6, for solicitations; chain beat at hook ingress of lo, or at prerouting with all other packets (before Linux
-//!   5.10): before connection tracking }
+//!   asked6, for solicitations; chain beat at hook ingress of lo, or at prerouting with all other packets (where the
+//!   kernel has no such hook): before connection tracking }
 //! ```
 //! An address that takes no packets is open in the table of ARP, or in asked6, alone. One that is bound to a device is
 //! in bound4 instead of ARP's open4: IPv6 answers on the device alone by itself.

@@ -13,13 +13,12 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::expression::LOOPBACK;
 use crate::many::Outbox;
 use crate::packet_socket::{self, PacketSocket};
 
 /// An ARP operation that nothing else uses.
 pub(super) const ARP_BEAT: u16 = 0x5652;
-/// The loopback interface of every network namespace.
-const LOOPBACK: u32 = 1;
 
 /// The IP protocol of a beat.
 pub(super) const fn ip_protocol(ipv6: bool) -> u8 {

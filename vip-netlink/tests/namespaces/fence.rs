@@ -365,6 +365,34 @@ fn an_address_is_silenced_by_a_beat_although_it_is_up_and_open() {
 }
 
 #[test]
+fn where_nothing_can_be_heard_on_lo_alone_beats_are_heard_with_all_other_packets() {
+    in_namespaces(
+        "fence::where_nothing_can_be_heard_on_lo_alone_beats_are_heard_with_all_other_packets",
+        |peer| {
+            configure();
+            configure_peer(peer);
+            sh("ip link set lo down");
+            sh("ip link set lo name loop0");
+            sh("ip link set loop0 up");
+            let mut fence = Fence::new(Options::default()).unwrap();
+            let pulse = fence.pulse().unwrap();
+            let listed = output("nft list ruleset");
+            assert_eq!(listed.matches("hook prerouting").count(), 2, "{listed}");
+            assert!(!listed.contains("hook ingress"), "{listed}");
+            let vips = [VIP.into(), VIP6.into()];
+            fence
+                .open(&vips, Some(Duration::from_secs(60)), Access::Full)
+                .unwrap();
+            assert!(peer.ping(VIP.into(), PATIENCE) && peer.ping(VIP6.into(), PATIENCE));
+            pulse.silence(&vips).unwrap();
+            assert!(!peer.ping(VIP.into(), SOON) && !peer.ping(VIP6.into(), SOON));
+            pulse.beat(&vips, Duration::from_secs(60)).unwrap();
+            assert!(peer.ping(VIP.into(), PATIENCE) && peer.ping(VIP6.into(), PATIENCE));
+        },
+    );
+}
+
+#[test]
 fn where_the_loopback_interface_is_down_there_are_no_beats() {
     in_namespaces(
         "fence::where_the_loopback_interface_is_down_there_are_no_beats",

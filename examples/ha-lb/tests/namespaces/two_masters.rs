@@ -143,7 +143,7 @@ fn announces(frame: &[u8], who: Mac) -> bool {
         && at(38, 4) == Some(&address)
 }
 
-/// One advert of version 3 for VRID 51 (RFC 9568 §5.1), every 100 ms, with the sum that leaves out the pseudo-header.
+/// One advert of version 3 for VRID 51 (RFC 9568 §5.1) for adverts every 100 ms, with the sum that leaves out the pseudo-header.
 fn advertise(host: &Host, priority: u8) {
     let address = VIP.parse::<Ipv4Addr>().unwrap().octets();
     let mut advert = vec![0x31, 51, priority, 1, 0, 10, 0, 0];
