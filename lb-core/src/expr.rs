@@ -221,6 +221,12 @@ impl Expr {
                 }
                 if view.complete { Settled::Yes } else { settled }
             }
+            fetch::Eval::GrowingMany(eval) => {
+                let settled = eval(view, &mut |value| {
+                    self.convert(value, view).is_none_or(&mut *visit)
+                });
+                if view.complete { Settled::Yes } else { settled }
+            }
         }
     }
 
@@ -238,6 +244,14 @@ impl Expr {
                 found
             }
             fetch::Eval::Growing(eval) => eval(&self.args, view).0,
+            fetch::Eval::GrowingMany(eval) => {
+                let mut first = None;
+                eval(view, &mut |value| {
+                    first = Some(value);
+                    false
+                });
+                first
+            }
         };
         self.convert(value?, view)
     }
@@ -246,6 +260,9 @@ impl Expr {
     pub fn is_awaited(&self, view: &RequestView<'_>) -> bool {
         match self.fetch.eval {
             fetch::Eval::Growing(eval) if !view.complete => eval(&self.args, view).1 == Settled::No,
+            fetch::Eval::GrowingMany(eval) if !view.complete => {
+                eval(view, &mut |_| false) == Settled::No
+            }
             _ => self.settled(view) == Settled::No,
         }
     }

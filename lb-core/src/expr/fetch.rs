@@ -37,6 +37,8 @@ pub(crate) enum Eval {
     Many(for<'a> fn(&'a [Argument], &RequestView<'a>, Wanted, Sink<'_, 'a>)),
     /// One value or none, which may change when more bytes arrive.
     Growing(for<'a> fn(&'a [Argument], &RequestView<'a>) -> (Option<Value<'a>>, Settled)),
+    /// Any number of values, which may change when more bytes arrive; the first stands for them.
+    GrowingMany(for<'a> fn(&RequestView<'a>, Sink<'_, 'a>) -> Settled),
 }
 
 /// One entry of the table.

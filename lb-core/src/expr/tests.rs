@@ -199,6 +199,31 @@ fn client_hello() -> Vec<u8> {
 }
 
 #[test]
+fn a_client_hello_may_be_spread_over_records() {
+    let hello = client_hello();
+    for size in [1, 3, 50, 70] {
+        let record = |part: &[u8]| [&[22, 3, 1][..], &vector(part)].concat();
+        let spread = hello[5..]
+            .chunks(size)
+            .map(record)
+            .collect::<Vec<_>>()
+            .concat();
+        for cut in 0..spread.len() {
+            let world = World::new().payload(&spread[..cut], false);
+            assert_eq!(text("req.ssl_sni", &world), None, "{size}, {cut}");
+        }
+        check(
+            &World::new().payload(&spread, false),
+            &[
+                ("req.ssl_sni", Some("sni.example")),
+                ("req.ssl_alpn", Some("h2")),
+                ("req.ssl_ver", Some("196611")),
+            ],
+        );
+    }
+}
+
+#[test]
 fn payload_fetches_and_when_they_are_settled() {
     let hello = client_hello();
     let world = World::new().payload(&hello, false);

@@ -1,5 +1,7 @@
 //! Received bytes before anything is parsed: lengths, slices, TLS hello messages. Manual 7.3.5.
 
+use std::borrow::Cow;
+
 use super::{Eval, Fetch, http::response_body};
 use crate::{
     expr::{
@@ -76,7 +78,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Payload,
         "1 if the received bytes are a TLS ClientHello, 0 if they are something else.",
         Eval::Growing(|_, view| match client_hello(view.payload) {
-            Hello::Complete { .. } => (Some(Value::Int(1)), Settled::Yes),
+            Hello::Complete(_) => (Some(Value::Int(1)), Settled::Yes),
             Hello::Other => (Some(Value::Int(0)), Settled::Yes),
             Hello::Partial => (None, Settled::No),
         }),
@@ -96,8 +98,21 @@ pub(super) const TABLE: &[Fetch] = &[
         &[],
         Type::String,
         Needs::Payload,
-        "First application protocol offered in the received TLS ClientHello.",
-        Eval::Growing(|_, view| of_hello(view, |body| first_protocol(body).map(Value::text))),
+        "Application protocols offered in the received TLS ClientHello: an ACL looks at each, others get the first.",
+        Eval::GrowingMany(|view, sink| match client_hello(view.payload) {
+            Hello::Complete(hello) => {
+                let mut place = 0;
+                while let Some(name) =
+                    asked(&hello, |body| protocols(body)?.nth(place).map(Value::text))
+                    && sink(name)
+                {
+                    place += 1;
+                }
+                Settled::Yes
+            }
+            Hello::Other => Settled::Yes,
+            Hello::Partial => Settled::No,
+        }),
     ),
     Fetch::row(
         "req.ssl_ec_ext",
@@ -136,13 +151,13 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Payload,
         "Version of the received TLS ClientHello: major * 65536 + minor.",
         Eval::Growing(|_, view| match client_hello(view.payload) {
-            Hello::Complete {
-                version: (major, minor),
-                ..
-            } => (
-                Some(Value::Int(i64::from(major) << 16 | i64::from(minor))),
-                Settled::Yes,
-            ),
+            Hello::Complete(hello) => {
+                let version = match *hello {
+                    [_, _, _, _, major, minor, ..] => i64::from(major) << 16 | i64::from(minor),
+                    _ => return (None, Settled::Yes),
+                };
+                (Some(Value::Int(version)), Settled::Yes)
+            }
             Hello::Other => (None, Settled::Yes),
             Hello::Partial => (None, Settled::No),
         }),
@@ -216,8 +231,8 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Answer,
         "2 if the received bytes of the server are a TLS ServerHello, 1 if a ClientHello.",
         Eval::Growing(|_, view| match handshake(view.answer) {
-            Handshake::Whole(record) => {
-                let kind = record.first().filter(|kind| matches!(kind, 1 | 2));
+            Handshake::Whole(message) => {
+                let kind = message.first().filter(|kind| matches!(kind, 1 | 2));
                 (kind.map(|kind| Value::Int((*kind).into())), Settled::Yes)
             }
             Handshake::Other => (None, Settled::Yes),
@@ -278,55 +293,63 @@ fn counted_slice<'a>(args: &[Argument], bytes: &'a [u8]) -> (Option<Value<'a>>, 
 
 /// What received bytes look like.
 enum Hello<'a> {
-    /// A whole ClientHello; `body` begins with its random.
-    Complete { version: (u8, u8), body: &'a [u8] },
+    /// A whole ClientHello, from its type and length on.
+    Complete(Cow<'a, [u8]>),
     /// The beginning of one.
     Partial,
     /// Something else.
     Other,
 }
 
-/// A TLS record of the handshake.
+/// A message of the handshake.
 enum Handshake<'a> {
-    /// All of it: the type of its first message stands in front.
-    Whole(&'a [u8]),
+    /// All of it, its type in front; what follows in its last record too.
+    Whole(Cow<'a, [u8]>),
     /// The beginning of one.
     Partial,
     /// Something else.
     Other,
 }
 
-/// Recognises a record of the handshake (RFC 8446 §5.1).
+/// Recognises a message of the handshake, which may be spread over records (RFC 8446 §5.1): who cuts a name in two
+/// does not get past those who look for it.
 fn handshake(bytes: &[u8]) -> Handshake<'_> {
-    match bytes.first() {
-        None => return Handshake::Partial,
-        Some(22) => {}
-        Some(_) => return Handshake::Other,
-    }
-    let &[_, major, _, high, low, ref rest @ ..] = bytes else {
-        return Handshake::Partial;
-    };
-    if major != 3 {
-        return Handshake::Other;
-    }
-    let length = usize::from(u16::from_be_bytes([high, low]));
-    // A record holds 16 KiB at most and a handshake message has a header of four bytes.
-    if !(4..=16_640).contains(&length) {
-        return Handshake::Other;
-    }
-    match rest.get(..length) {
-        Some(record) => Handshake::Whole(record),
-        None => Handshake::Partial,
+    let mut message = Cow::Borrowed(&[][..]);
+    let mut rest = bytes;
+    loop {
+        match rest.first() {
+            None => return Handshake::Partial,
+            Some(22) => {}
+            Some(_) => return Handshake::Other,
+        }
+        let &[_, major, _, high, low, ref behind @ ..] = rest else {
+            return Handshake::Partial;
+        };
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        // A record holds 16 KiB at most, and none of the handshake is empty.
+        if major != 3 || !(1..=16_640).contains(&length) {
+            return Handshake::Other;
+        }
+        let Some((record, next)) = behind.split_at_checked(length) else {
+            return Handshake::Partial;
+        };
+        match message.is_empty() {
+            true => message = Cow::Borrowed(record),
+            false => message.to_mut().extend_from_slice(record),
+        }
+        if let [_, high, middle, low, ref body @ ..] = *message
+            && body.len() >= u32::from_be_bytes([0, high, middle, low]) as usize
+        {
+            return Handshake::Whole(message);
+        }
+        rest = next;
     }
 }
 
-/// Recognises a ClientHello in one TLS record (RFC 8446 §5.1, §4.1.2).
+/// Recognises a ClientHello (RFC 8446 §4.1.2).
 fn client_hello(bytes: &[u8]) -> Hello<'_> {
     match handshake(bytes) {
-        Handshake::Whole(&[1, _, _, _, major, minor, ref body @ ..]) => Hello::Complete {
-            version: (major, minor),
-            body,
-        },
+        Handshake::Whole(message) if message.first() == Some(&1) => Hello::Complete(message),
         // The type of the message is known before the rest has come.
         Handshake::Partial if bytes.get(5).is_none_or(|kind| *kind == 1) => Hello::Partial,
         _ => Hello::Other,
@@ -336,10 +359,10 @@ fn client_hello(bytes: &[u8]) -> Hello<'_> {
 /// What `ask` finds in a received ClientHello, once it is whole.
 fn of_hello<'a>(
     view: &RequestView<'a>,
-    ask: fn(&'a [u8]) -> Option<Value<'a>>,
+    ask: impl for<'b> Fn(&'b [u8]) -> Option<Value<'b>>,
 ) -> (Option<Value<'a>>, Settled) {
     match client_hello(view.payload) {
-        Hello::Complete { body, .. } => (ask(body), Settled::Yes),
+        Hello::Complete(hello) => (asked(&hello, ask), Settled::Yes),
         Hello::Other => (None, Settled::Yes),
         Hello::Partial => (None, Settled::No),
     }
@@ -348,6 +371,18 @@ fn of_hello<'a>(
 /// Numbers of extensions: RFC 8422 §5.1.1 and RFC 5077 §3.2.
 const SUPPORTED_GROUPS: u16 = 10;
 const SESSION_TICKET: u16 = 35;
+
+/// What `ask` finds in the body of a ClientHello, from its random on.
+fn asked<'a>(
+    hello: &Cow<'a, [u8]>,
+    ask: impl for<'b> Fn(&'b [u8]) -> Option<Value<'b>>,
+) -> Option<Value<'a>> {
+    const BEFORE: usize = 6;
+    match hello {
+        Cow::Borrowed(hello) => ask((*hello).get(BEFORE..)?),
+        Cow::Owned(hello) => ask(hello.get(BEFORE..)?).map(Value::into_owned),
+    }
+}
 
 /// Takes bytes from the front of a slice.
 struct Cursor<'a>(&'a [u8]);
@@ -398,9 +433,10 @@ fn server_name(body: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// RFC 7301 §3.1: the first protocol name.
-fn first_protocol(body: &[u8]) -> Option<&[u8]> {
-    Cursor(Cursor(extension(body, 16)?).vector(2)?).vector(1)
+/// RFC 7301 §3.1: the protocol names.
+fn protocols(body: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let mut names = Cursor(Cursor(extension(body, 16)?).vector(2)?);
+    Some(std::iter::from_fn(move || names.vector(1)))
 }
 
 /// `Cookie: name=value` in an RDP connection request: TPKT header, X.224 connection request, text line.
