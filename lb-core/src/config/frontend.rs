@@ -1,6 +1,6 @@
 //! The accepting half of a proxy.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{SocketRights, TlsBind};
 
@@ -42,6 +42,12 @@ pub struct Bind {
     pub interface: Option<String>,
     /// `backlog`.
     pub backlog: Option<u32>,
+    /// `maxconn`: connections that came to this address.
+    pub maxconn: Option<u32>,
+    /// `mss`: longest segment, in bytes.
+    pub mss: Option<u16>,
+    /// `tcp-ut`: how long a client may leave data without confirmation.
+    pub user_timeout: Option<Duration>,
     /// `mode`, `user` and `group` of a UNIX socket.
     pub rights: SocketRights,
     /// `file:line` for messages.
@@ -62,6 +68,9 @@ impl Bind {
             v6only: None,
             interface: None,
             backlog: None,
+            maxconn: None,
+            mss: None,
+            user_timeout: None,
             rights: SocketRights::default(),
             origin: None,
         }

@@ -15,6 +15,7 @@ use std::{
 use super::{
     StartError,
     gate::{Gate, Pass},
+    gates::{FrontendGates, Gates},
     tls::{Connector, Front, Loader, TicketKeys},
 };
 use crate::{
@@ -51,7 +52,7 @@ pub struct Balancer {
     /// Limit of the connections of the process.
     gate: Arc<Gate>,
     /// Limits of the frontends' connections, in their order.
-    gates: Vec<Arc<Gate>>,
+    gates: Vec<FrontendGates>,
     /// `stick-table`s by the name of their proxy.
     pub tables: BTreeMap<Arc<str>, Arc<StickTable>>,
     /// `peers` sections by their names.
@@ -173,11 +174,11 @@ impl Balancer {
                     Some((old, counters, gate)) => (
                         old.renewed(proxy, &names, limit)?,
                         Arc::clone(counters),
-                        Arc::clone(gate),
+                        gate.renewed(proxy),
                     ),
                     None => {
                         let frontend = Frontend::new(proxy, &names, limit)?;
-                        let gate = Gate::new(Some(frontend.maxconn()));
+                        let gate = FrontendGates::new(&frontend, proxy);
                         (frontend, Arc::new(FrontendCounters::new(now)), gate)
                     }
                 };
@@ -212,7 +213,7 @@ impl Balancer {
         self.gate.set_limit(self.config.global.maxconn);
         self.secure_gate.set_limit(self.config.global.maxsslconn);
         for (frontend, gate) in self.frontends.iter().zip(&self.gates) {
-            gate.set_limit(Some(frontend.maxconn()));
+            gate.set_limits(frontend);
         }
         for (index, backend) in self.backends.iter().enumerate() {
             let before = old.backend_called(backend.name());
@@ -222,10 +223,9 @@ impl Balancer {
         }
     }
 
-    /// The limits that a connection of a frontend has to pass.
-    pub(super) fn gates(&self, frontend: usize) -> Option<[Arc<Gate>; 2]> {
-        let own = self.gates.get(frontend)?;
-        Some([Arc::clone(&self.gate), Arc::clone(own)])
+    /// The limits that a connection of a frontend's bind has to pass.
+    pub(super) fn gates(&self, frontend: usize, bind: usize) -> Option<Gates> {
+        self.gates.get(frontend)?.of_bind(&self.gate, bind)
     }
 
     /// Speaks TLS to a server, if it has `ssl`.
@@ -338,7 +338,7 @@ impl Balancer {
     fn frontend_called(
         &self,
         name: &str,
-    ) -> Option<(&Arc<Frontend>, &Arc<FrontendCounters>, &Arc<Gate>)> {
+    ) -> Option<(&Arc<Frontend>, &Arc<FrontendCounters>, &FrontendGates)> {
         let index = self
             .frontends
             .iter()

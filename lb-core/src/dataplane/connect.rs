@@ -47,8 +47,29 @@ pub(super) struct Need<'a> {
     pub(super) insists: bool,
     /// It is for a WebSocket, which a server may want to be spoken to about in another protocol.
     pub(super) websocket: bool,
-    /// The client's end of sending means that it gave up.
-    pub(super) end_is_abort: bool,
+    /// What the client's end of sending means.
+    pub(super) on_end: OnEnd,
+}
+
+/// What a client's end of sending means to those who wait for a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnEnd {
+    /// Nothing.
+    Waits,
+    /// That it gave up, unless it has said something that waits for the server.
+    LeavesIfSilent,
+    /// That it gave up (`option abortonclose` in TCP mode).
+    Leaves,
+}
+
+impl OnEnd {
+    /// In HTTP mode, with `option abortonclose` or without.
+    pub(super) fn of_request(aborts: bool) -> Self {
+        match aborts {
+            true => Self::LeavesIfSilent,
+            false => Self::Waits,
+        }
+    }
 }
 
 impl Need<'_> {
@@ -123,6 +144,11 @@ impl NotDialed {
         matches!(self, Self::Refused | Self::TimedOut | Self::Local)
     }
 
+    /// Whether no server was even tried, for a reason that the client has no part in.
+    fn is_for_want_of_a_place(self) -> bool {
+        matches!(self, Self::NoServer | Self::Queue | Self::QueueFull)
+    }
+
     /// Status for the client, cause and phase of the termination (manual 8.5).
     pub(super) fn outcome(self) -> (u16, u8, u8) {
         match self {
@@ -149,7 +175,16 @@ impl Connection {
         let mut exclude = None;
         let mut failures = 0;
         loop {
-            let lease = self.place(trace, need, exclude).await?;
+            let lease = match self.place(trace, need, exclude).await {
+                Ok(lease) => lease,
+                Err(why) => {
+                    if why.is_for_want_of_a_place() {
+                        let counters = need.backend.counters();
+                        counters.traffic.cell().connect_errors.increment();
+                    }
+                    return Err(why);
+                }
+            };
             trace.answerer = Answerer::Server(lease.server_index());
             trace.found = Some(lease.persistence());
             self.member.uses(lease.server().map(Server::key));
@@ -293,13 +328,18 @@ pub(super) fn count(lease: &Lease, of: impl Fn(&Cell) -> &Tally) {
 /// Whether the client is gone for good.
 pub(super) fn gave_up(
     client: &mut Side,
-    end_is_abort: bool,
+    on_end: OnEnd,
     cx: &mut std::task::Context<'_>,
 ) -> Poll<()> {
     if Connection::poll_lost(client, cx).is_ready() {
         return Poll::Ready(());
     }
-    if end_is_abort && client.ended && client.input.is_empty() {
+    let leaves = match on_end {
+        OnEnd::Waits => false,
+        OnEnd::LeavesIfSilent => client.input.is_empty(),
+        OnEnd::Leaves => true,
+    };
+    if client.ended && leaves {
         return Poll::Ready(());
     }
     Poll::Pending

@@ -39,6 +39,17 @@ impl Connection {
         Some(backend.counters().traffic.cell())
     }
 
+    /// Rules on connections and sessions let it in, and PROXY header and TLS were as they should be.
+    pub(super) fn count_session(&self) {
+        let now = clock::recent();
+        self.worker.process.session_rate.count(now);
+        self.listener.counters.session_rate.count(now);
+        let cells = [self.frontend_cell(), self.listener_cell()];
+        for cell in cells.into_iter().flatten() {
+            cell.sessions.increment();
+        }
+    }
+
     /// A valid request came.
     pub(super) fn count_request(&self, now: Instant) {
         self.worker.process.requests.increment();
@@ -230,16 +241,12 @@ impl Counted {
         process.connections.enter();
         process.connections_total.increment();
         process.connection_rate.count(now);
-        process.session_rate.count(now);
         let counters = &listener.counters;
         counters.connections.enter();
         counters.connections_total.increment();
         counters.connection_rate.count(now);
-        counters.session_rate.count(now);
-        counters.traffic.cell().sessions.increment();
         if let Some(own) = &listener.own_counters {
             own.connections.enter();
-            own.traffic.cell().sessions.increment();
         }
         Self {
             process: Arc::clone(process),

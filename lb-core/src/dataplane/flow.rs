@@ -208,6 +208,11 @@ impl Flow {
         self.waits
     }
 
+    /// Whether only the end of the source's connection tells where it ends.
+    pub(super) fn is_endless(&self) -> bool {
+        matches!(self.body, Body::UntilClose) && self.detour.is_none() && self.unwrap.is_none()
+    }
+
     /// Whether the sink's sending direction ends with this flow.
     pub(super) fn closes(&self) -> bool {
         self.close
@@ -229,6 +234,11 @@ impl Flow {
         let bytes = self.bytes;
         *self = Self::default();
         self.bytes = bytes;
+    }
+
+    /// The sink's direction does not end with this flow.
+    pub(super) fn leave_open(&mut self) {
+        self.close = false;
     }
 
     /// Whether the whole message has been sent.

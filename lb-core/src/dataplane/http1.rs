@@ -23,7 +23,7 @@ use std::{
 };
 
 use super::{
-    buffer, clock,
+    buffer, clock, farewell,
     flow::Flow,
     http2,
     registry::Order,
@@ -141,6 +141,8 @@ enum Next {
     Close,
     /// It is closed after what the client still sends has been read, so that no reset overtakes the answer.
     Linger,
+    /// It breaks off as its server did.
+    Break,
 }
 
 /// Serves a client connection to its end.
@@ -151,7 +153,8 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
         match Box::pin(serve_while_busy(&mut connection, &mut requests)).await {
             Some(Next::Request) => {}
             Some(Next::Close) => break,
-            Some(Next::Linger) => return linger(&mut connection).await,
+            Some(Next::Linger) => return farewell::linger(&mut connection).await,
+            Some(Next::Break) => return farewell::break_off(&mut connection).await,
             None => return Box::pin(http2::serve(connection)).await,
         }
     }
@@ -326,29 +329,3 @@ async fn end(connection: &mut Connection) {
             .await;
     }
 }
-
-/// Closes without losing the answer: what the client has sent unread would make the kernel reset the
-/// connection.
-async fn linger(connection: &mut Connection) {
-    connection.timer.after(clock::recent(), Some(LINGER));
-    let _ = connection
-        .wait(|client, cx| client.stream.poll_shutdown(cx))
-        .await;
-    let mut left = LINGER_BYTES;
-    while left > 0 {
-        let len = connection.client.input.len();
-        connection.client.input.consume(len);
-        let read = connection
-            .wait(|client, cx| client.poll_fill(cx, buffer::SIZE))
-            .await;
-        match read {
-            Ok(Ok(count)) if count > 0 => left = left.saturating_sub(count),
-            _ => return,
-        }
-    }
-}
-
-/// How long a closed connection is still read.
-const LINGER: Duration = Duration::from_secs(2);
-/// How much of it is read at most.
-const LINGER_BYTES: usize = 1 << 20;

@@ -10,7 +10,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
     sync::Arc,
-    task::{Poll, Waker},
+    task::{Poll, Waker, ready},
     time::Duration,
 };
 
@@ -19,7 +19,8 @@ use socket2::SockRef;
 
 use super::{
     Balancer, Event, ListenerFd, StartError, clock,
-    gate::{Gate, Pass},
+    gate::Pass,
+    gates::{Gates, Passes},
     rt, session,
     stream::{NO_ADDRESS, Plain},
     tls::Front,
@@ -65,10 +66,12 @@ pub(super) struct Listener {
     proxy: usize,
     /// How many binds of the proxy before it have the same address.
     twins: usize,
+    /// Its number among those of the proxy, which stands for the port of clients that have none.
+    number: u16,
     unix: bool,
     /// The address, when it is a single one.
     local: Option<SocketAddr>,
-    gates: [Arc<Gate>; 2],
+    gates: Gates,
 }
 
 impl std::fmt::Debug for Listener {
@@ -155,20 +158,12 @@ impl Post {
                 return Poll::Ready(None);
             }
             let listener = self.listener.borrow();
-            let [process, frontend] = &listener.gates;
-            let Poll::Ready(outer) = process.poll_enter(cx) else {
-                return Poll::Pending;
-            };
-            // If the frontend is full the outer place goes back, and wakes whoever waits for that.
-            let Poll::Ready(inner) = frontend.poll_enter(cx) else {
-                return Poll::Pending;
-            };
+            let passes = ready!(listener.gates.poll_enter(cx));
             match self.socket.poll_accept(cx) {
                 Poll::Ready(accepted) => Poll::Ready(Some(Incoming {
                     accepted: accepted.and_then(opened),
                     listener: Rc::clone(&listener),
-                    process: outer,
-                    frontend: inner,
+                    passes,
                 })),
                 Poll::Pending if self.leaving.get() == Leaving::WhenEmpty => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
@@ -190,8 +185,7 @@ fn opened((fd, source): (OwnedFd, Option<SocketAddr>)) -> io::Result<(Plain, Soc
 struct Incoming {
     accepted: io::Result<(Plain, SocketAddr)>,
     listener: Rc<Listener>,
-    process: Pass,
-    frontend: Pass,
+    passes: Passes,
 }
 
 /// What goes with an accepted connection and is given back with it, the admission first: whoever gets one of the
@@ -199,8 +193,7 @@ struct Incoming {
 #[derive(Debug)]
 pub(super) struct Places {
     _admission: Admission,
-    _frontend: Pass,
-    _process: Pass,
+    _passes: Passes,
     /// Among those that speak TLS (`maxsslconn`).
     pub(super) secure: Option<Secure>,
 }
@@ -274,6 +267,7 @@ impl Listener {
             tls,
             name: bind.name.as_deref().map(Arc::from),
             proxy: given.proxy,
+            number: u16::try_from(bind.id.map_or(given.bind + 1, |id| id as usize)).unwrap_or(0),
             twins: binds
                 .iter()
                 .take(given.bind)
@@ -283,7 +277,7 @@ impl Listener {
             local: local
                 .and_then(|l| l.as_socket())
                 .filter(|l| !l.ip().is_unspecified()),
-            gates: balancer.gates(index).ok_or_else(unknown)?,
+            gates: balancer.gates(index, given.bind).ok_or_else(unknown)?,
             frontend: Arc::clone(frontend),
             balancer: Arc::clone(balancer),
         })
@@ -295,6 +289,11 @@ impl Listener {
         if !self.unix {
             let _ = socket.set_tcp_nodelay(true);
             let _ = socket.set_keepalive(self.proxy_config().tcp_keepalive.0);
+            let bind = self.bind_config();
+            let _ = socket.set_tcp_user_timeout(bind.and_then(|b| b.user_timeout));
+            if let Some(mss) = bind.and_then(|b| b.mss) {
+                let _ = socket.set_tcp_mss(mss.into());
+            }
         }
         let _ = socket.set_nonblocking(true);
     }
@@ -333,9 +332,13 @@ impl Listener {
                 .and_then(|address| address.try_into().ok())
                 .unwrap_or(NO_ADDRESS),
         };
+        let source = match &socket {
+            Plain::Unix(_) => SocketAddr::new(NO_ADDRESS.ip(), self.number),
+            Plain::Tcp(_) => mapped(source),
+        };
         Accepted {
             socket,
-            source: mapped(source),
+            source,
             destination: mapped(destination),
             places,
         }
@@ -391,8 +394,7 @@ async fn begin(worker: &Rc<Worker>, incoming: Incoming, starved: &mut bool) {
     let admission = admit(&listener, source).await;
     let places = Places {
         _admission: admission,
-        _frontend: incoming.frontend,
-        _process: incoming.process,
+        _passes: incoming.passes,
         secure: None,
     };
     session::spawn(worker, &listener, listener.opened(socket, source, places));

@@ -153,6 +153,7 @@ pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Acce
         if !connection.is_welcome() {
             return;
         }
+        connection.count_session();
         connection.log_connect();
         match connection.frontend().mode {
             _ if connection.frontend().peers.is_some() => Box::pin(peers::serve(connection)).await,
@@ -235,6 +236,7 @@ impl Connection {
                 false
             }
             ConnectionVerdict::SilentDrop => {
+                self.count_denied(None);
                 self.vanish();
                 false
             }
@@ -265,6 +267,7 @@ impl Connection {
                 false
             }
             ConnectionVerdict::SilentDrop => {
+                self.count_denied(None);
                 self.vanish();
                 false
             }
@@ -272,7 +275,7 @@ impl Connection {
     }
 
     fn is_proxied(&self) -> bool {
-        self.listener.bind_config().is_some_and(|b| b.accept_proxy)
+        self.listener.bind_config().is_some_and(|b| b.accept_proxy) || self.state.expects_proxy()
     }
 
     /// Whether HTTP/2 was agreed on: in the TLS handshake, or beforehand.
@@ -328,7 +331,9 @@ impl Connection {
                     return Some(());
                 }
                 (Ok(()), Err(proxy_protocol::Error::Signature)) => break Trouble::NoProxy,
-                (Ok(()), Err(proxy_protocol::Error::Family)) => break Trouble::ProxyProtocol,
+                (Ok(()), Err(proxy_protocol::Error::Family)) if header.starts_with(b"PROXY") => {
+                    break Trouble::ProxyProtocol;
+                }
                 (Ok(()), Err(_)) => break Trouble::ProxyHeader,
                 (Err(_), _) if !header.is_empty() => break Trouble::ProxyTruncated,
                 (Err(e), _) if e.kind() == io::ErrorKind::UnexpectedEof => {

@@ -77,6 +77,11 @@ impl Plain {
         self.socket().poll_connected(cx)
     }
 
+    /// Whether a connection that has begun stands by now, or has failed.
+    pub(super) fn stands(&self) -> bool {
+        self.socket().is_writable_now()
+    }
+
     /// The other end's address, if it has one.
     fn peer(&self) -> Option<SocketAddr> {
         match self {
@@ -295,6 +300,25 @@ impl Stream {
         }
     }
 
+    /// Whether the other end has taken all that was sent; false where that is not known.
+    pub(super) fn is_delivered(&self) -> bool {
+        match self.socket() {
+            Some(Plain::Tcp(socket) | Plain::Unix(socket)) => socket.unsent() == Some(0),
+            None => false,
+        }
+    }
+
+    /// Ends the sending direction without a farewell.
+    pub(super) fn cut(&mut self) {
+        if let Self::Downstream(s) = self {
+            s.abort();
+        }
+        if let Some(plain) = self.socket() {
+            // A peer that is gone needs no end.
+            let _ = plain.socket().shut_down();
+        }
+    }
+
     /// The next close is not to be noticed: it sends nothing but a reset, whose packet lives for so many `hops`.
     /// (What sends none at all, TCP_REPAIR, is for the privileged.)
     pub(super) fn vanish(&mut self, hops: u8) {
@@ -397,7 +421,7 @@ impl Resting {
     }
 }
 
-/// The address logged for UNIX clients, as HAProxy's `unix:1` has no address either.
+/// What stands for the address of clients on UNIX sockets, who have none; it is logged as `unix`.
 pub(super) const NO_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 #[cfg(test)]

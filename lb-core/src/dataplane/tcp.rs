@@ -3,13 +3,15 @@
 mod answer;
 
 use std::{
+    future::poll_fn,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use super::{
     buffer, clock,
-    connect::{Dialed, Need, NotDialed, Sticks},
+    connect::{Dialed, Need, NotDialed, OnEnd, Sticks},
+    farewell,
     flow::{Fault, Flow, Side, Waits},
     http1,
     registry::Order,
@@ -30,7 +32,8 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
     let mut trace = Trace::begin(info.accepted_at, info.accepted_date);
     trace.timers.handshake = connection.handshake;
     connection.state.backend = connection.own_backend();
-    if run(&mut connection, &mut trace).await == Ended::ForHttp {
+    let ended = run(&mut connection, &mut trace).await;
+    if ended == Ended::ForHttp {
         connection.inspected = true;
         return Box::pin(http1::serve(connection)).await;
     }
@@ -42,6 +45,10 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
     connection.count_stream(&trace);
     connection.state.settle_captures();
     connection.log(&mut trace, None, None);
+    if ended == Ended::Broken {
+        // Boxed: few need it.
+        Box::pin(farewell::break_off(&mut connection)).await;
+    }
 }
 
 /// What became of a connection.
@@ -49,6 +56,8 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
 enum Ended {
     /// It is over.
     Over,
+    /// Its server broke off.
+    Broken,
     /// Its backend speaks HTTP: nothing has been taken of what the client sent.
     ForHttp,
 }
@@ -56,6 +65,10 @@ enum Ended {
 async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
     let listener = std::rc::Rc::clone(&connection.listener);
     let frontend = listener.frontend.config();
+    if poll_fn(|cx| Poll::Ready(poll_first(&mut connection.client, cx))).await {
+        trace.end_with(b'C', b'R');
+        return Ended::Over;
+    }
     match inspect(connection, trace, frontend).await {
         Some(Next::Bytes) => {}
         Some(Next::Http) => return Ended::ForHttp,
@@ -88,7 +101,10 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
         reuse: None,
         insists: false,
         websocket: false,
-        end_is_abort: true,
+        on_end: match backend.config().abort_on_close {
+            true => OnEnd::Leaves,
+            false => OnEnd::LeavesIfSilent,
+        },
     };
     let mut dialed = match connection.dial(trace, &need).await {
         Ok(dialed) => dialed,
@@ -109,9 +125,15 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
     };
     let limits = Limits::new(&frontend.timeouts, &proxy.timeouts);
     connection.log_early(trace, None, None);
-    relay(connection, trace, &mut dialed, (proxy, limits)).await;
+    let ended = relay(connection, trace, &mut dialed, (proxy, limits)).await;
     drop(dialed);
-    Ended::Over
+    ended
+}
+
+/// Takes what the client has sent before anybody asked, for rules to see; true if it has broken off, as those do who
+/// only look whether somebody listens: no server need hear of them.
+fn poll_first(client: &mut Side, cx: &mut Context<'_>) -> bool {
+    matches!(client.poll_fill(cx, buffer::SIZE), Poll::Ready(Err(_)))
 }
 
 /// The connection, all that came of its client, and the request that this is found to be.
@@ -190,11 +212,14 @@ async fn inspect(
             ContentVerdict::SwitchMode => return Some(Next::Http),
             ContentVerdict::NeedMore { .. } if whole => return Some(Next::Bytes),
             ContentVerdict::Reject => {
+                trace.bytes_uploaded = input.bytes().len() as u64;
                 trace.end_with(b'P', b'R');
                 connection.count_denied(trace.backend);
                 return None;
             }
             ContentVerdict::SilentDrop => {
+                trace.bytes_uploaded = input.bytes().len() as u64;
+                connection.count_denied(trace.backend);
                 connection.vanish();
                 trace.end_with(b'P', b'R');
                 return None;
@@ -245,6 +270,26 @@ impl Limits {
     }
 }
 
+/// Both directions.
+struct Relay {
+    up: Flow,
+    down: Flow,
+    /// The server broke off. What it said before still goes to the client.
+    broken: bool,
+}
+
+impl Relay {
+    fn server_broke_off(&mut self) {
+        self.up.stop();
+        self.down.leave_open();
+        self.broken = true;
+    }
+
+    fn is_done(&self) -> bool {
+        self.up.is_done() && self.down.is_done()
+    }
+}
+
 /// Why a relay ended.
 enum End {
     Done,
@@ -265,8 +310,12 @@ async fn relay(
     trace: &mut Trace,
     dialed: &mut Dialed,
     (proxy, limits): (&ProxyConfig, Limits),
-) {
-    let (mut up, mut down) = (Flow::tunnel(), Flow::tunnel());
+) -> Ended {
+    let mut relay = Relay {
+        up: Flow::tunnel(),
+        down: Flow::tunnel(),
+        broken: false,
+    };
     let now = clock::recent();
     connection.client.active = now;
     dialed.server.active = now;
@@ -276,7 +325,7 @@ async fn relay(
             Box::pin(answer::inspect(
                 connection,
                 dialed,
-                (&mut up, &mut down),
+                (&mut relay.up, &mut relay.down),
                 proxy,
             ))
             .await
@@ -286,15 +335,10 @@ async fn relay(
     let server = &mut dialed.server;
     let end = match refused {
         Some(end) => end,
-        None => {
-            std::future::poll_fn(|cx| {
-                poll_relay(connection, server, (&mut up, &mut down), limits, cx)
-            })
-            .await
-        }
+        None => poll_fn(|cx| poll_relay(connection, server, &mut relay, limits, cx)).await,
     };
-    trace.bytes_uploaded = up.bytes();
-    trace.bytes_read = down.bytes();
+    trace.bytes_uploaded = relay.up.bytes();
+    trace.bytes_read = relay.down.bytes();
     match end {
         End::Done => {}
         End::Client => trace.end_with(b'C', b'D'),
@@ -313,35 +357,47 @@ async fn relay(
     // A break is passed on as a break, so that neither side takes half a stream for a whole one.
     match end {
         End::Client => server.stream.reset_on_close(),
-        End::Server | End::ServerDown | End::ServerUp | End::Killed => {
+        End::Server => return Ended::Broken,
+        End::ServerDown | End::ServerUp | End::Killed => {
             connection.client.stream.reset_on_close();
         }
         _ => {}
     }
+    Ended::Over
 }
 
 fn poll_relay(
     connection: &mut Connection,
     server: &mut Side,
-    (up, down): (&mut Flow, &mut Flow),
+    relay: &mut Relay,
     limits: Limits,
     cx: &mut Context<'_>,
 ) -> Poll<End> {
     let client = &mut connection.client;
     // Each goes on until it waits for somebody, and neither has anything for the other: once is enough.
-    let sent = match up.poll(cx, client, server) {
+    let sent = match relay.up.poll(cx, client, server) {
         Ok(moved) => moved,
-        Err(Fault::Sink) => return Poll::Ready(End::Server),
+        Err(Fault::Sink) => {
+            relay.server_broke_off();
+            false
+        }
         Err(_) => return Poll::Ready(End::Client),
     };
-    let received = match down.poll(cx, server, client) {
-        Ok(moved) => moved,
-        Err(Fault::Sink) => return Poll::Ready(End::Client),
-        Err(_) => return Poll::Ready(End::Server),
+    let received = loop {
+        match relay.down.poll(cx, server, client) {
+            Ok(moved) => break moved,
+            Err(Fault::Sink) => return Poll::Ready(End::Client),
+            Err(_) => {
+                relay.server_broke_off();
+                server.ended = true;
+            }
+        }
     };
-    if up.is_done() && down.is_done() {
-        return Poll::Ready(End::Done);
+    if relay.is_done() {
+        let broken = relay.broken;
+        return Poll::Ready(if broken { End::Server } else { End::Done });
     }
+    let Relay { up, down, .. } = relay;
     if sent || received {
         let now = clock::recent();
         client.active = now;

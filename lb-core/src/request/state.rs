@@ -353,6 +353,8 @@ pub struct Marks {
     pub tunnel_timeout: Option<Duration>,
     /// What `set-src` and its kin made of the addresses.
     pub addresses: Option<Addresses>,
+    /// `expect-proxy`: a PROXY header comes first.
+    pub expects_proxy: bool,
     /// `silent-drop`: how far the reset may go that ends the connection.
     pub reset_hops: Option<u8>,
     /// What caches have to do with it.
@@ -408,6 +410,13 @@ impl RuleState {
     /// The same, if a rule has named a cache.
     pub(crate) fn visited(&mut self) -> Option<&mut Visit> {
         self.marks.as_mut()?.cache.as_deref_mut()
+    }
+
+    #[cfg(feature = "tokio")]
+    /// Whether a rule wants a PROXY header.
+    pub(crate) fn expects_proxy(&self) -> bool {
+        let marks = self.marks.as_ref();
+        marks.is_some_and(|marks| marks.expects_proxy)
     }
 
     /// What rules made of the addresses.

@@ -93,6 +93,8 @@ pub(super) enum Action {
     CacheStore(Arc<Cache>),
     /// Go over to HTTP.
     SwitchMode,
+    /// A PROXY header comes first.
+    ExpectProxy,
     /// Wait for the body, so long at most and for so many bytes.
     WaitForBody(Duration, usize),
     /// Whom the stream goes before if it has to wait for a server.

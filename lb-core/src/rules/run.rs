@@ -77,6 +77,10 @@ pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState
                 Ending::SilentDrop
             }
             Action::SwitchMode => Ending::SwitchMode,
+            Action::ExpectProxy => {
+                state.marked().expects_proxy = true;
+                continue;
+            }
             // The key may still come.
             Action::Track(track) if track.key.is_awaited(&view.over(state)) => {
                 state.awaiting = place;

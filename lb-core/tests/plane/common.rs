@@ -382,6 +382,31 @@ pub(crate) fn read_all(mut stream: &TcpStream) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Waits until the kernel has nothing left to send on the connection between these ports.
+pub(crate) fn wait_until_taken(stream: &TcpStream) {
+    let (local, peer) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+    let ports = (
+        format!(":{:04X}", local.port()),
+        format!(":{:04X}", peer.port()),
+    );
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let row = table
+            .lines()
+            .map(|l| l.split_whitespace().collect::<Vec<_>>());
+        let mut rows = row.filter(|w| w[1].ends_with(&ports.0) && w[2].ends_with(&ports.1));
+        if rows
+            .next()
+            .is_some_and(|words| words[4].starts_with("00000000:"))
+        {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the proxy does not read");
+        thread::yield_now();
+    }
+}
+
 /// Sends text and reads one answer.
 pub(crate) fn ask(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).unwrap();

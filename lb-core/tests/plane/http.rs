@@ -2,6 +2,7 @@
 
 mod attacks;
 mod content;
+mod ends;
 mod own;
 
 use std::{

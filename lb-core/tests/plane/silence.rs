@@ -122,3 +122,28 @@ fn a_client_that_reads_no_interim_response_has_its_timeout() {
     assert_eq!(plane.entry().flags, "cD--");
     plane.stop();
 }
+
+#[test]
+fn the_head_of_a_response_has_one_time_however_often_a_piece_of_it_comes() {
+    let origin = Origin::new(|mut stream| {
+        let _ = read_message(&mut stream);
+        let head = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(1000));
+        for byte in head.as_bytes() {
+            // Slower than that it would be silent for the whole of the time.
+            std::thread::sleep(Duration::from_millis(20));
+            if stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+        }
+    });
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.timeouts.server = Some(Duration::from_millis(300));
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    client.write_all(GET.as_bytes()).unwrap();
+    let answer = read_message(&mut client).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    assert_eq!(plane.entry().end(), ("web/s1", "504", "sH--"));
+    drop(client);
+    plane.stop();
+}

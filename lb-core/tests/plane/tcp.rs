@@ -1,5 +1,7 @@
 //! TCP mode, and what comes before either mode: limits, PROXY headers, TLS.
 
+mod ends;
+
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
@@ -304,6 +306,7 @@ fn unix_sockets_are_listened_on() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "cba");
+    assert!(plane.line().starts_with("unix:1 "), "as HAProxy names them");
     plane.stop();
     std::fs::remove_file(&path).unwrap();
 }

@@ -52,7 +52,12 @@ impl Connection {
                 if let Poll::Ready(connected) = begun.poll_connected(cx) {
                     return Poll::Ready(Some(connected));
                 }
-                gave_up(client, need.end_is_abort, cx).map(|()| None)
+                let gone = gave_up(client, need.on_end, cx);
+                // Who only listens may have ended before the loop heard of a connection that stands.
+                if gone.is_ready() && client.ended && begun.stands() {
+                    return Poll::Pending;
+                }
+                gone.map(|()| None)
             })
             .await;
         match connected {
@@ -101,7 +106,7 @@ impl Connection {
                 if let Poll::Ready(made) = making.as_mut().poll(cx) {
                     return Poll::Ready(Some(made));
                 }
-                gave_up(client, need.end_is_abort, cx).map(|()| None)
+                gave_up(client, need.on_end, cx).map(|()| None)
             })
             .await;
         let made = match made {

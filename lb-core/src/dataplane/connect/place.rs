@@ -53,7 +53,7 @@ impl Connection {
                 if let Poll::Ready(granted) = ticket.as_mut().poll(cx) {
                     return Poll::Ready(Some(granted));
                 }
-                gave_up(client, need.end_is_abort, cx).map(|()| None)
+                gave_up(client, need.on_end, cx).map(|()| None)
             })
             .await;
         let waited = clock::recent().saturating_duration_since(now);
@@ -92,7 +92,7 @@ impl Connection {
     ) -> Result<(), NotDialed> {
         self.timer.after(clock::recent(), Some(pause));
         match self
-            .wait(|client, cx| gave_up(client, need.end_is_abort, cx))
+            .wait(|client, cx| gave_up(client, need.on_end, cx))
             .await
         {
             Err(Gone::TimedOut) => Ok(()),

@@ -141,7 +141,7 @@ impl Flow {
                 Err(_) => return Err(Fault::Sink),
             }
         }
-        if self.body.is_done() {
+        if self.body.is_done() || from.ended {
             return Ok(true);
         }
         loop {

@@ -16,7 +16,7 @@ use crate::{
     cookie::{Dates, Given},
     dataplane::{
         clock,
-        connect::{Dialed, Need, NotDialed, Sticks},
+        connect::{Dialed, Need, NotDialed, OnEnd, Sticks},
         session::Connection,
         trace::Answerer,
         websocket,
@@ -79,7 +79,7 @@ pub(super) async fn forward(
             reuse: (reuse && summary.framing != Framing::Tunnel).then_some(number),
             insists: x.persist == Persist::Forced,
             websocket,
-            end_is_abort: x.ends_at_client_end,
+            on_end: OnEnd::of_request(x.ends_at_client_end),
         };
         let mut dialed = match connection.dial(&mut x.trace, &need).await {
             Ok(dialed) => dialed,

@@ -83,14 +83,13 @@ pub(super) async fn pass_back(
     begin(x, &mut dialed, &response, (framing, terms.option), detour);
     connection.adjust_case(connection.is_bogus(), x.down.ahead());
     let tunnel = response.framing == Framing::Tunnel;
-    let patience = patience(connection, x, proxy, tunnel);
+    let mut passing = Passing::new(connection, x, proxy, (tunnel, terms.drains));
     let last = !terms.stays && x.up.is_done() && !tunnel;
     if last {
         x.down.set_last();
     }
     let step = std::future::poll_fn(|cx| {
-        let manner = (patience, terms.drains);
-        poll_response(connection, x, &mut dialed.server, manner, cx)
+        poll_response(connection, x, &mut dialed.server, &mut passing, cx)
     })
     .await;
     if last && step == Step::Done {
@@ -149,25 +148,6 @@ fn terms(
     }
 }
 
-/// How long either side may be silent from now on.
-fn patience(
-    connection: &Connection,
-    x: &mut Exchange,
-    proxy: &ProxyConfig,
-    tunnel: bool,
-) -> Patience {
-    let timeouts = (&connection.frontend().timeouts, &proxy.timeouts);
-    let own = connection.state.own_timeouts();
-    let usual = Patience {
-        client: timeouts.0.client,
-        server: own.0.or(timeouts.1.server),
-    };
-    match tunnel {
-        true => begin_tunnel(x, own.1, timeouts, usual),
-        false => usual,
-    }
-}
-
 /// What becomes of the server's connection after a response that ended with `step`.
 fn part_with(
     connection: &mut Connection,
@@ -199,14 +179,35 @@ fn after(
         Step::Done if stays && sent_all => Next::Request,
         Step::Done if sent_all => Next::Close,
         Step::Done => Next::Linger,
-        _ => {
-            // A body without a length looks whole when its connection ends well.
-            if matches!(framing, Framing::UntilClose | Framing::Tunnel) {
-                connection.client.stream.reset_on_close();
-            }
-            Next::Close
-        }
+        _ => cut_short(connection, framing, step),
     }
+}
+
+/// Ends a response that is not whole. A body without a length would look whole if its connection ended well.
+fn cut_short(connection: &mut Connection, framing: Framing, step: Step) -> Next {
+    let timed_out = matches!(step, Step::ClientTimeout | Step::ServerTimeout);
+    match framing {
+        // As in TCP mode.
+        Framing::Tunnel if timed_out => return Next::Close,
+        Framing::UntilClose | Framing::Tunnel => {}
+        _ => return Next::Close,
+    }
+    if step == Step::ServerGone && connection.client.stream.http2_origin().is_none() {
+        return Next::Break;
+    }
+    connection.client.stream.reset_on_close();
+    Next::Close
+}
+
+/// How a response is passed on.
+struct Passing {
+    patience: Patience,
+    /// Once one direction of a tunnel has ended.
+    half_closed: Patience,
+    /// The server reads what is left of the request after its response.
+    drains: bool,
+    /// The server broke off behind what only its end could end. What it said before still goes to the client.
+    broken: bool,
 }
 
 /// What the server said of its connection was for us: what rules find and write is between us and the client.
@@ -325,12 +326,43 @@ fn begin_tunnel(
     }
 }
 
+impl Passing {
+    /// How long either side may be silent from now on, in a tunnel or not.
+    fn new(
+        connection: &Connection,
+        x: &mut Exchange,
+        proxy: &ProxyConfig,
+        (tunnel, drains): (bool, bool),
+    ) -> Self {
+        let timeouts = (&connection.frontend().timeouts, &proxy.timeouts);
+        let own = connection.state.own_timeouts();
+        let mut patience = Patience {
+            client: timeouts.0.client,
+            server: own.0.or(timeouts.1.server),
+        };
+        let mut half_closed = patience;
+        if tunnel {
+            patience = begin_tunnel(x, own.1, timeouts, patience);
+            half_closed = Patience {
+                client: timeouts.0.client_fin.or(patience.client),
+                server: timeouts.1.server_fin.or(patience.server),
+            };
+        }
+        Self {
+            patience,
+            half_closed,
+            drains,
+            broken: false,
+        }
+    }
+}
+
 /// Passes the response (and what is left of the request) until the response is over.
 fn poll_response(
     connection: &mut Connection,
     x: &mut Exchange,
     server: &mut Side,
-    (patience, drains): (Patience, bool),
+    passing: &mut Passing,
     cx: &mut Context<'_>,
 ) -> Poll<Step> {
     let client = &mut connection.client;
@@ -338,11 +370,20 @@ fn poll_response(
         let mut moved = match x.down.poll(cx, server, client) {
             Ok(moved) => moved,
             Err(Fault::Sink) => return Poll::Ready(Step::ClientGone),
+            Err(Fault::Source) if x.down.is_endless() => {
+                passing.broken = true;
+                server.ended = true;
+                x.down.leave_open();
+                continue;
+            }
             Err(Fault::Source) => return Poll::Ready(Step::ServerGone),
             Err(Fault::Truncated | Fault::Malformed) => return Poll::Ready(Step::BadResponse),
         };
+        if passing.broken && x.down.is_done() {
+            return Poll::Ready(Step::ServerGone);
+        }
         if x.down.is_done() {
-            let pointless = !drains || x.upload_broken;
+            let pointless = !passing.drains || x.upload_broken;
             if x.up.is_done() || !x.down.closes() && (pointless || has_left(server, cx)) {
                 client.active = clock::recent();
                 return Poll::Ready(Step::Done);
@@ -367,9 +408,16 @@ fn poll_response(
     if x.up.is_done() && Connection::poll_lost(&mut connection.client, cx).is_ready() {
         return Poll::Ready(Step::ClientGone);
     }
+    let half_closed = x.up.is_done() || x.down.is_done();
+    let patience = match half_closed {
+        true => passing.half_closed,
+        false => passing.patience,
+    };
     let for_client = match x.down.is_done() {
         true => x.up.waits() == Waits::Source,
-        false => x.down.waits() == Waits::Sink,
+        false if x.down.waits() == Waits::Sink => true,
+        // Both may speak in a tunnel.
+        false => x.up.closes() && x.up.waits() == Waits::Source && patience.ends_with_client(),
     };
     patience.poll(connection, server, for_client, cx)
 }

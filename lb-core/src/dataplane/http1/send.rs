@@ -28,6 +28,7 @@ pub(super) async fn await_response(
     loop {
         match x.answers.decode(server.input.bytes(), &mut x.response) {
             Ok(Progress::Complete(response)) if response.is_interim() => {
+                server.active = clock::recent();
                 pass_interim(x, server, response);
                 continue;
             }
@@ -37,7 +38,8 @@ pub(super) async fn await_response(
                 return Err(Step::BadResponse);
             }
             Ok(Progress::Complete(response)) => {
-                let waited = clock::recent().saturating_duration_since(sent_from);
+                server.active = clock::recent();
+                let waited = server.active.saturating_duration_since(sent_from);
                 x.trace.timers.response = Some(waited);
                 return Ok(response);
             }
@@ -124,10 +126,8 @@ fn poll_request(
         }
         match server.poll_fill(cx, buffer::WIDE) {
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Step::ServerGone),
-            Poll::Ready(Ok(_)) => {
-                server.active = clock::recent();
-                return Poll::Ready(Step::Received);
-            }
+            // Its time is that for all of the head, however often a piece of it comes.
+            Poll::Ready(Ok(_)) => return Poll::Ready(Step::Received),
             Poll::Pending => {}
         }
         if !sent || x.up.is_done() {

@@ -48,6 +48,14 @@ pub(super) struct Patience {
 }
 
 impl Patience {
+    /// Whether the client's time is over first, where both are waited for from the same moment on.
+    pub(super) fn ends_with_client(self) -> bool {
+        match (self.client, self.server) {
+            (Some(client), Some(server)) => client <= server,
+            (client, _) => client.is_some(),
+        }
+    }
+
     /// An order to end, or the end of the patience with the one side that is waited for.
     pub(super) fn poll(
         self,

@@ -111,8 +111,7 @@ pub(in crate::dataplane) async fn stand_in(worker: Rc<Worker>) {
 
 /// A connection that waits, if there is one and a place for it.
 fn accept(listener: &Rc<Listener>, relief: &Relief) -> Option<Incoming> {
-    let [process, frontend] = &listener.gates;
-    let (process, frontend) = (process.enter()?, frontend.enter()?);
+    let passes = listener.gates.enter()?;
     let accepted = rt::accept(relief.fd.as_fd()).map_err(io::Error::from);
     if matches!(&accepted, Err(e) if e.kind() == io::ErrorKind::WouldBlock) {
         return None;
@@ -120,7 +119,6 @@ fn accept(listener: &Rc<Listener>, relief: &Relief) -> Option<Incoming> {
     Some(Incoming {
         accepted: accepted.and_then(opened),
         listener: Rc::clone(listener),
-        process,
-        frontend,
+        passes,
     })
 }

@@ -1,6 +1,7 @@
 //! Stream sockets and listeners of a loop.
 
 use std::{
+    ffi::c_int,
     fmt,
     io::{self, IoSlice},
     net::SocketAddr,
@@ -10,7 +11,9 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
+    ioctl::{Getter, Opcode, ioctl},
     net::{
         RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send, shutdown,
         sockopt::socket_error,
@@ -115,6 +118,26 @@ impl Socket {
             socket_error(&self.fd)??;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether the kernel would take bytes, asked of itself: the loop hears of it later.
+    pub(in crate::dataplane) fn is_writable_now(&self) -> bool {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::OUT)];
+        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
+    }
+
+    /// Bytes that were sent and that the other end's kernel has not confirmed; `None` where that is not known.
+    #[expect(
+        unsafe_code,
+        reason = "rustix has no call for SIOCOUTQ, which fills one int"
+    )]
+    pub(in crate::dataplane) fn unsent(&self) -> Option<c_int> {
+        /// SIOCOUTQ (tcp(7)); where its number is another one, an error.
+        const OUTQ: Opcode = 0x5411;
+        // SAFETY: the kernel writes an int, and nothing else, to where it is told.
+        let ask = unsafe { Getter::<OUTQ, c_int>::new() };
+        // SAFETY: the descriptor is open, and the pattern is that of this request.
+        unsafe { ioctl(&self.fd, ask) }.ok()
     }
 
     /// Completes once an attempt may succeed.

@@ -223,6 +223,8 @@ impl Line<'_, '_> {
         let record = self.record;
         let connection = view.connection;
         match variable {
+            // Of a UNIX socket, whose port is the number of the listener.
+            V::ClientIp if view.source().ip().is_unspecified() => self.text(Some(b"unix")),
             V::ClientIp => self.ip(Some(view.source().ip())),
             V::ClientPort => self.port(Some(view.source())),
             V::FrontendIp => self.ip(Some(view.destination().ip())),

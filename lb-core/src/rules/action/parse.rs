@@ -103,6 +103,15 @@ pub(super) fn cache_store(words: &mut Words<'_>, context: &mut Context<'_>) -> R
     Ok(Action::CacheStore(cache(words, context)?))
 }
 
+pub(super) fn expect_proxy(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    match words.required("'layer4'")? {
+        "layer4" => Ok(Action::ExpectProxy),
+        other => Err(words
+            .wrong(format!("'{other}' is no layer that is known"))
+            .expecting("'layer4'")),
+    }
+}
+
 pub(super) fn silent_drop(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
     let mut hops = 1;
     if words.peek() == Some("rst-ttl") {

@@ -55,6 +55,13 @@ pub const ACTIONS: &[ActionSpec] = &[
         |_, _| Ok(Action::Close),
     ),
     row(
+        "expect-proxy",
+        &[Conn],
+        "expect-proxy layer4",
+        "A header of the PROXY protocol comes first, as with `accept-proxy`.",
+        parse::expect_proxy,
+    ),
+    row(
         "silent-drop",
         &[Conn, Sess, Cont, TcpRes, Req, Res],
         "silent-drop [rst-ttl TTL]",
@@ -457,11 +464,7 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     ("set-mark", "sockets are not marked"),
     ("set-tos", "sockets are not marked"),
     ("set-bandwidth-limit", "there are no bandwidth limits"),
-    ("expect-proxy", "use 'accept-proxy' on the bind line"),
-    (
-        "expect-netscaler-cip",
-        "only the PROXY protocol is understood",
-    ),
+    ("expect-netscaler-cip", "only PROXY headers are understood"),
 ];
 
 /// The entry for the word at the front of a rule.
