@@ -131,7 +131,9 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let mut options = Options::new(Arc::new(Told(told)));
     options.workers = given.workers;
     options.utc_offset = given.utc_offset;
-    options.max_pipes = Room::here(&config, sockets.len()).pipes;
+    let pipes = Room::here(&config, sockets.len()).pipes;
+    let wanted = config.global.max_pipes.map(|most| most as usize);
+    options.max_pipes = wanted.map_or(pipes, |most| most.min(pipes));
     options.stats = Some(Arc::clone(&service) as Arc<dyn StatsService>);
     let (listeners, stats_sockets) = sort(&config, sockets);
     options.listeners = listeners;

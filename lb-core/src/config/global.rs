@@ -59,6 +59,8 @@ pub struct Global {
     pub spread_checks: u8,
     /// `tune.h2.*`.
     pub http2: Http2Settings,
+    /// `maxpipes`, 0 with `nosplice`: pipes for bulk, where that is less than there is room for.
+    pub max_pipes: Option<u32>,
     /// `h1-case-adjust` and `h1-case-adjust-file`.
     pub header_case: Arc<HeaderCase>,
     /// `h1-accept-payload-with-any-method`: GET, HEAD and DELETE in HTTP/1.0 may have content.

@@ -9,7 +9,8 @@ use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit},
     keywords::BIND,
     tls::{self, Defaults},
-    unix_socket, value,
+    unix_socket,
+    value::{self, Unit},
 };
 
 /// Reads the words behind `bind`: each address of a list and each port of a range is a listener of its own.
@@ -126,6 +127,17 @@ fn options(
                     "crt" | "crt-list" => sources.push((name == "crt-list", arg)),
                     "tls-ticket-keys" => tls.ticket_keys = tls::ticket_keys(&arg, context)?,
                     "backlog" => bind.backlog = Some(value::number(&arg, name, 0, u32::MAX)?),
+                    "maxconn" => {
+                        let limit = value::number(&arg, name, 0, u32::MAX)?;
+                        bind.maxconn = Some(limit).filter(|limit| *limit > 0);
+                    }
+                    "mss" => {
+                        let bytes = value::number(&arg, name, 1, u16::MAX.into())?;
+                        bind.mss = u16::try_from(bytes).ok();
+                    }
+                    "tcp-ut" => {
+                        bind.user_timeout = Some(value::time(&arg, name, Unit::Milliseconds)?);
+                    }
                     "interface" => bind.interface = Some(arg.text.to_owned()),
                     _ if unix_socket::right(name, &arg, &mut bind.rights)? => {}
                     "id" => bind.id = Some(value::number(&arg, name, 1, u32::MAX)?),

@@ -134,6 +134,7 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
         "daemon" => global.daemon = true,
         "h2-workaround-bogus-websocket-clients" => global.http2.without_websockets = true,
         "h1-accept-payload-with-any-method" => global.old_content = true,
+        "nosplice" => global.max_pipes = Some(0),
         "localpeer" => draft.local_peer = text(args),
         "zero-warning" => draft.zero_warning = Some(word.span),
         "log-send-hostname" => {
@@ -232,6 +233,9 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
             let limit = value::number(arg, name, 0, u32::MAX)?;
             global.maxsslrate = Some(limit).filter(|limit| *limit > 0);
         }
+        // `nosplice` holds wherever it stands.
+        "maxpipes" if global.max_pipes == Some(0) => {}
+        "maxpipes" => global.max_pipes = Some(value::number(arg, name, 0, u32::MAX)?),
         "fd-hard-limit" => global.fd_hard_limit = Some(value::number(arg, name, 1, u32::MAX)?),
         "nbthread" => global.nbthread = Some(value::number(arg, name, 1, 64)?),
         "spread-checks" => {

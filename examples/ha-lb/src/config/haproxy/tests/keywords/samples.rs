@@ -61,6 +61,8 @@ pub(super) const GLOBALS: &[&str] = &[
     "ssl-load-extra-del-ext",
     "maxsslconn 100",
     "maxsslrate 100",
+    "maxpipes 5",
+    "nosplice",
     "zero-warning",
 ];
 
@@ -229,6 +231,9 @@ pub(super) const STATS_LINES: &[&str] = &[
 pub(super) const BIND_WORDS: &[&str] = &[
     "accept-proxy",
     "backlog 10",
+    "maxconn 10",
+    "mss 1400",
+    "tcp-ut 10s",
     "id 7",
     "interface eth0",
     "mode 600",
