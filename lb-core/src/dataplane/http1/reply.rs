@@ -392,6 +392,13 @@ fn poll_response(
         if !x.up.is_done() && !x.upload_broken {
             match x.up.poll(cx, client, server) {
                 Ok(up) => moved |= up,
+                // A tunnel has nothing else to end it: what the server said before is still passed.
+                Err(Fault::Sink) if x.up.closes() => {
+                    x.up.stop();
+                    x.down.leave_open();
+                    passing.broken = true;
+                    continue;
+                }
                 Err(Fault::Sink) => x.upload_broken = true,
                 Err(Fault::Source | Fault::Truncated) => return Poll::Ready(Step::ClientGone),
                 Err(Fault::Malformed) => return Poll::Ready(Step::BadRequest),

@@ -80,6 +80,25 @@ fn a_tunnel_that_is_half_closed_has_the_timeouts_for_that() {
 }
 
 #[test]
+fn a_tunnel_ends_when_its_server_takes_nothing_more() {
+    let origin = Origin::new(|mut stream| {
+        read_head(&mut stream).unwrap();
+        stream.write_all(UPGRADED.as_bytes()).unwrap();
+    });
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.timeouts.tunnel = Some(PATIENCE * 100);
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    client.set_write_timeout(Some(PATIENCE)).unwrap();
+    client.write_all(UPGRADE.as_bytes()).unwrap();
+    assert!(read_head(&mut client).unwrap().starts_with("HTTP/1.1 101"));
+    while client.write_all(&[b'm'; 1024]).is_ok() {}
+    assert_eq!(plane.entry().end(), ("web/s1", "101", "SD--"));
+    drop(client);
+    plane.stop();
+}
+
+#[test]
 fn a_client_that_is_silent_in_a_tunnel_has_its_own_timeout() {
     let (plane, client, over) = tunnel(|t| t.client = SHORT);
     assert_eq!(read_all(&client), "");
