@@ -16,6 +16,8 @@ const MOST_ROUNDS: u32 = 999_999_999;
 /// The longest salts; what is behind them is left out.
 const SHA_SALT: usize = 16;
 const MD5_SALT: usize = 8;
+/// The longest password of crypt(3), in bytes.
+const LONGEST: usize = 512;
 
 /// How a password becomes a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +78,12 @@ impl Hashed {
         })
     }
 
-    /// Whether `password` has this hash.
+    /// Whether `password` has this hash. One of more than 512 bytes has none, as for crypt(3): SHA-crypt takes time by the square
+    /// of that.
     pub fn matches(&self, password: &[u8]) -> bool {
+        if password.len() > LONGEST {
+            return false;
+        }
         let plain: [u8; 32] = Sha256::digest(password).into();
         if let Some(right) = self.right.get() {
             // There is but one password that is right, as far as anybody knows.
@@ -261,6 +267,17 @@ mod tests {
             assert!(read.matches(password.as_bytes()), "{hash}");
             assert!(!read.matches(b"hello world"), "{hash}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_password_costs_nothing_and_is_none() {
+        let right = |password: &[u8]| {
+            let sum = md5_crypt(password, b"abcdefgh");
+            let read = Hashed::parse(&format!("$1$abcdefgh${sum}")).unwrap();
+            read.matches(password)
+        };
+        assert!(right(&[b'p'; LONGEST]));
+        assert!(!right(&[b'p'; LONGEST + 1]));
     }
 
     #[test]
