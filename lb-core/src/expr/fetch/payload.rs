@@ -100,13 +100,15 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Payload,
         "Application protocols offered in the received TLS ClientHello: an ACL looks at each, others get the first.",
         Eval::GrowingMany(|view, sink| match client_hello(view.payload) {
-            Hello::Complete(hello) => {
-                let mut place = 0;
-                while let Some(name) =
-                    asked(&hello, |body| protocols(body)?.nth(place).map(Value::text))
-                    && sink(name)
-                {
-                    place += 1;
+            Hello::Complete(Cow::Borrowed(hello)) => {
+                let _ = offered(hello).map(Value::text).all(sink);
+                Settled::Yes
+            }
+            Hello::Complete(Cow::Owned(hello)) => {
+                for name in offered(&hello).map(Value::text) {
+                    if !sink(name.into_owned()) {
+                        break;
+                    }
                 }
                 Settled::Yes
             }
@@ -372,12 +374,14 @@ fn of_hello<'a>(
 const SUPPORTED_GROUPS: u16 = 10;
 const SESSION_TICKET: u16 = 35;
 
+/// Type, length and version of a ClientHello, before its random.
+const BEFORE: usize = 6;
+
 /// What `ask` finds in the body of a ClientHello, from its random on.
 fn asked<'a>(
     hello: &Cow<'a, [u8]>,
     ask: impl for<'b> Fn(&'b [u8]) -> Option<Value<'b>>,
 ) -> Option<Value<'a>> {
-    const BEFORE: usize = 6;
     match hello {
         Cow::Borrowed(hello) => ask((*hello).get(BEFORE..)?),
         Cow::Owned(hello) => ask(hello.get(BEFORE..)?).map(Value::into_owned),
@@ -437,6 +441,12 @@ fn server_name(body: &[u8]) -> Option<&[u8]> {
 fn protocols(body: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     let mut names = Cursor(Cursor(extension(body, 16)?).vector(2)?);
     Some(std::iter::from_fn(move || names.vector(1)))
+}
+
+/// The same of a whole ClientHello.
+fn offered(hello: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let names = hello.get(BEFORE..).and_then(protocols);
+    names.into_iter().flatten()
 }
 
 /// `Cookie: name=value` in an RDP connection request: TPKT header, X.224 connection request, text line.
