@@ -235,7 +235,10 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         }
         // `nosplice` holds wherever it stands.
         "maxpipes" if global.max_pipes == Some(0) => {}
-        "maxpipes" => global.max_pipes = Some(value::number(arg, name, 0, u32::MAX)?),
+        "maxpipes" => {
+            let limit = value::number(arg, name, 0, u32::MAX)?;
+            global.max_pipes = Some(limit).filter(|limit| *limit > 0);
+        }
         "fd-hard-limit" => global.fd_hard_limit = Some(value::number(arg, name, 1, u32::MAX)?),
         "nbthread" => global.nbthread = Some(value::number(arg, name, 1, 64)?),
         "spread-checks" => {
