@@ -91,6 +91,8 @@ struct Connection<'a> {
     shared: &'a Mutex<Shared>,
     /// Received and not yet used by an act.
     input: Vec<u8>,
+    /// The case whose script is played, unless that is only known once a request begins.
+    playing: Option<u64>,
     /// Where this round's bytes are recorded: generation and index.
     record: Option<(u64, usize)>,
 }
@@ -101,10 +103,15 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
         stream,
         shared,
         input: Vec::new(),
+        playing: None,
         record: None,
     };
     loop {
-        let first = shared.lock().unwrap().script.first().copied();
+        let (first, generation) = {
+            let shared = shared.lock().unwrap();
+            (shared.script.first().copied(), shared.generation)
+        };
+        connection.playing = (first != Some(Act::Head)).then_some(generation);
         if first == Some(Act::Head) {
             // The script is that of the moment in which the request begins.
             connection.record = None;
@@ -160,11 +167,15 @@ impl Connection<'_> {
 
     fn record(&mut self, bytes: &[u8]) {
         let mut shared = self.shared.lock().unwrap();
-        let (generation, index) = *self.record.get_or_insert_with(|| {
+        let generation = self.playing.unwrap_or(shared.generation);
+        let begins = self.record.is_none() && generation == shared.generation;
+        if begins {
             shared.requests.push(Vec::new());
-            (shared.generation, shared.requests.len() - 1)
-        });
-        if generation == shared.generation {
+            self.record = Some((generation, shared.requests.len() - 1));
+        }
+        if let Some((generation, index)) = self.record
+            && generation == shared.generation
+        {
             shared.requests[index].extend_from_slice(bytes);
         }
     }
