@@ -10,7 +10,11 @@ use super::{Worker, device, wanted};
 use crate::announce::{gratuitous_arp, neighbour_advertisement};
 use crate::host::boottime;
 use crate::macvlan::VirtualMac;
+use crate::pace::Round;
 use crate::plan::{Present, Vip, Wanted};
+
+/// Repetitions sent in one go: then it is seen whether another router takes over, which goes before them.
+const BATCH: usize = 16;
 
 /// One announcement that waits for its turn.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +29,8 @@ impl Worker {
         self.announce_all(&[(id, repeat)]).await;
     }
 
-    /// Announces addresses of many routers: each once before any is repeated. One that is to be reminded of once is left
+    /// Announces addresses of many routers: each once, at once. The repetitions follow when no work waits, for each of
+    /// hundreds that take over would else wait for those of the ones before. One that is to be reminded of once is left
     /// alone while it waits for its turn anyway: at a slow pace the queue would grow with each reminder.
     pub(super) async fn announce_all(&mut self, routers: &[(RouterId, u8)]) {
         let waiting = self.pacer.waiting().map(|saying| saying.router);
@@ -39,12 +44,12 @@ impl Worker {
             }
             self.look_at_links(*id).await;
         }
-        for round in 0..routers.iter().map(|(_, repeat)| *repeat).max().unwrap_or(0) {
-            for (id, _) in routers.iter().filter(|(_, repeat)| round < *repeat) {
-                self.queue_announcements(*id, |_| true);
+        for time in 0..routers.iter().map(|(_, repeat)| *repeat).max().unwrap_or(0) {
+            for (id, _) in routers.iter().filter(|(_, repeat)| time < *repeat) {
+                self.queue_announcements(*id, round(time), |_| true);
             }
         }
-        self.say();
+        self.say_first();
     }
 
     pub(super) async fn announce_those(
@@ -54,10 +59,10 @@ impl Worker {
         those: impl Fn(&Vip) -> bool,
     ) {
         self.look_at_links(id).await;
-        for _ in 0..repeat {
-            self.queue_announcements(id, &those);
+        for time in 0..repeat {
+            self.queue_announcements(id, round(time), &those);
         }
-        self.say();
+        self.say_first();
     }
 
     /// Addresses that went are announced by whoever has them now. Should they come back, their announcements wait anew.
@@ -65,7 +70,7 @@ impl Worker {
         self.pacer.retain(|saying| saying.router != id);
     }
 
-    fn queue_announcements(&mut self, id: RouterId, those: impl Fn(&Vip) -> bool) {
+    fn queue_announcements(&mut self, id: RouterId, round: Round, those: impl Fn(&Vip) -> bool) {
         let Some(router) = self.routers.get(&id).filter(|router| router.installed) else {
             return;
         };
@@ -76,7 +81,8 @@ impl Worker {
                 let interface = link.index;
                 let what = Wanted { interface, vip }.present();
                 let saying = Saying { router: id, what };
-                self.pacer.push(now, name, vip.address.is_ipv6(), saying);
+                let ipv6 = vip.address.is_ipv6();
+                self.pacer.push(now, name, ipv6, round, saying);
             }
         }
     }
@@ -110,12 +116,26 @@ impl Worker {
         }
     }
 
-    /// Sends the announcements whose time has come.
-    pub(super) fn say(&mut self) {
+    /// Sends the announcements whose time has come and that nobody has heard yet.
+    fn say_first(&mut self) {
         let now = boottime();
-        while let Some(saying) = self.pacer.due(now) {
+        while let Some(saying) = self.pacer.first_due(now) {
             self.send(saying);
         }
+    }
+
+    /// Sends announcements whose time has come; false if there is none.
+    pub(super) fn says(&mut self) -> bool {
+        let now = boottime();
+        let mut any = false;
+        for _ in 0..BATCH {
+            let Some(saying) = self.pacer.due(now) else {
+                break;
+            };
+            self.send(saying);
+            any = true;
+        }
+        any
     }
 
     /// What has been taken away meanwhile is not announced any more.
@@ -166,5 +186,13 @@ impl Worker {
             let _ = self.vips.look_at(&mut self.kernel, link).await;
             self.tell();
         }
+    }
+}
+
+/// What the announcement of that number is to neighbours.
+const fn round(time: u8) -> Round {
+    match time {
+        0 => Round::First,
+        _ => Round::Repetition,
     }
 }

@@ -98,6 +98,11 @@ async fn serve(
             worker.keep_devices().await;
             continue;
         }
+        // Not by a timer, which would come a millisecond late.
+        if worker.says() {
+            tokio::task::yield_now().await;
+            continue;
+        }
         let retry = worker
             .routers
             .values()
@@ -133,7 +138,7 @@ async fn serve(
             () = wait(repair) => worker.devices.stale = true,
             () = wait(reminder) => worker.remind().await,
             () = wait(worker.refreshes.due()) => worker.refresh_all().await,
-            () = wait(announcement) => worker.say(),
+            () = wait(announcement) => {}
             () = wait(settled.map(from_now)) => worker.tell(),
             () = wait(calm) => worker.calm(),
             _ = renewal.tick() => if !worker.renew() {
