@@ -18,7 +18,7 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use vrrp_proto::{Envelope, Family};
 
 use crate::error::Error;
-use crate::many::Outbox;
+use crate::many::{self, Outbox};
 
 mod batch;
 mod filter;
@@ -147,6 +147,11 @@ impl AdvertReceiver {
     #[must_use]
     pub fn overflows(&self) -> u32 {
         self.overflows.load(Ordering::Relaxed)
+    }
+
+    /// Whether the socket had room for all that came since [`overflows`](Self::overflows) was last told of.
+    pub fn lost_nothing(&self) -> io::Result<bool> {
+        Ok(many::dropped(&self.socket)? == self.overflows())
     }
 
     /// The family that arrives here.

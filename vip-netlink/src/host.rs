@@ -10,11 +10,13 @@
 //! A netlink request can wait for another program's lock inside the kernel; that is why addresses
 //! are a thread's work and not a task's: no advert is late for them.
 
+mod ages;
 mod beats;
 mod driven;
 mod options;
 mod orders;
 mod outgoing;
+mod precedence;
 mod renewals;
 mod router;
 mod slots;
@@ -38,6 +40,7 @@ use crate::announce::Mac;
 use crate::fence::{FenceError, Pulse};
 use crate::lease::Lease;
 use crate::link::Interface;
+use ages::Ages;
 use beats::Beats;
 pub use options::{Fixtures, HostOptions};
 use renewals::Renewals;
@@ -66,9 +69,8 @@ pub struct LinuxHost {
     /// What was received together, and the interface and protocol that it came by.
     batch: Batch,
     batch_of: (u32, u8),
-    /// When nothing waited at any of them, and how long what is received now can have waited.
-    drained_at: Duration,
-    longest_wait: Duration,
+    /// How long what is received can have waited.
+    ages: Ages,
     /// Since when the first of the adverts waits that are to be sent together.
     waiting_since: Option<Duration>,
     /// How they went.
@@ -150,7 +152,10 @@ impl LinuxHost {
         let (started, start) = std::sync::mpsc::sync_channel(1);
         let worker = std::thread::Builder::new()
             .name("vip-netlink".to_owned())
-            .spawn(move || worker::run(routers, options, (work, renewed), report, started))
+            .spawn(move || {
+                precedence::give_way();
+                worker::run(routers, options, (work, renewed), report, started);
+            })
             .map_err(Error::Netlink)?;
         let Start {
             unfenced,
@@ -170,8 +175,7 @@ impl LinuxHost {
             drained: 0,
             batch: Batch::default(),
             batch_of: (0, 0),
-            drained_at: Duration::ZERO,
-            longest_wait: Duration::ZERO,
+            ages: Ages::default(),
             waiting_since: None,
             outcomes: Vec::new(),
             beats: Beats::default(),

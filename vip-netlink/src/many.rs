@@ -155,6 +155,31 @@ fn time(data: &[u8]) -> Option<Duration> {
     ))
 }
 
+/// Packets that a socket had no room for since it was opened, those too after which nothing has come: as the kernel counts
+/// them for the notes that it makes on what comes after them.
+#[expect(unsafe_code, reason = "no safe wrapper has SO_MEMINFO")]
+pub(crate) fn dropped(socket: &Socket) -> io::Result<u32> {
+    /// `SK_MEMINFO_DROPS` of linux/sock_diag.h, the last of them.
+    const DROPS: usize = 8;
+    let mut counts = [0_u32; DROPS + 1];
+    let mut length = libc::socklen_t::try_from(size_of_val(&counts)).unwrap_or(0);
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of `counts`, and the length; both live for the
+    // call.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            counts.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    match (done, counts.get(DROPS)) {
+        (0, Some(drops)) => Ok(*drops),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Packets that wait to be sent in one call, each with a number of the caller's.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {

@@ -1,7 +1,8 @@
 //! How the kernel schedules supervisor and speaker: before the work of others, for an advert that waits for a processor is
 //! a failover, and a holder that hears of a better one too late answers beside it.
 //!
-//! The speaker runs in real time, at the least of its priorities: it works for microseconds and sleeps. The supervisor is
+//! The speaker runs in real time, at nearly the least of its priorities: it works for microseconds and sleeps. Its thread
+//! that changes addresses has the least, for that work takes milliseconds where hundreds of routers take over. The supervisor is
 //! preferred only, since it reads files and answers operators. Where the service manager or keepalived.conf
 //! (`vrrp_priority`, `vrrp_rt_priority`, `vrrp_rlimit_rttime`, `vrrp_cpu_affinity`, `max_auto_priority 0`) says otherwise,
 //! that stands; what the kernel refuses is said and keeps nobody from running. Scripts and the balancer are scheduled as
@@ -17,8 +18,9 @@ use rustix::{
 
 use crate::{config::keepalived::Process, supervisor::memory};
 
-/// The speaker's priority in real time where nothing else is said, the least there is.
-const REAL_TIME: u8 = 1;
+/// The speaker's priority in real time where nothing else is said: the least that leaves one below, for the thread that
+/// changes addresses ([`vip_netlink`] sees to that).
+const REAL_TIME: u8 = 2;
 /// The supervisor's nice value where nothing else is said.
 const PREFERRED: i32 = -10;
 

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::IpAddr;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, Datagram, Guard, Host, HostEvent};
@@ -15,10 +14,6 @@ use super::worker::{Report, Work};
 use super::{LinuxHost, boottime};
 use crate::advert_socket::{Fill, PROTOCOL_AH};
 use crate::lease::Lease;
-
-/// Longer than any time between two looks at the sockets, of which the longest is fifty milliseconds, if by little: what
-/// came meanwhile is to be heard in one round.
-const STANDSTILL: Duration = Duration::from_millis(60);
 
 impl Host for LinuxHost {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -52,12 +47,14 @@ impl Host for LinuxHost {
         loop {
             if let Some(arrived) = self.batch.next(buffer) {
                 let (interface, protocol) = self.batch_of;
+                let mut receivers = self.stations.iter().flat_map(Station::listening);
+                let lost_nothing = || receivers.all(|one| one.lost_nothing().unwrap_or(false));
                 return Ok(Some(Datagram {
                     interface,
                     protocol,
                     envelope: arrived.envelope,
                     len: arrived.length,
-                    waited: arrived.waited.min(self.longest_wait),
+                    waited: self.ages.of(arrived.waited, lost_nothing),
                 }));
             }
             if !self.receive()? {
@@ -218,15 +215,10 @@ impl LinuxHost {
             let now = boottime();
             if self.drained >= sockets {
                 self.drained = 0;
-                self.drained_at = now;
+                self.ages.drained(now);
                 return Ok(false);
             }
-            // One that stood still, or is behind a flood, may have lost what came last: it goes by when it hears.
-            let unheard = now.saturating_sub(self.drained_at);
-            self.longest_wait = match unheard < STANDSTILL {
-                true => unheard,
-                false => Duration::ZERO,
-            };
+            self.ages.look(now);
             self.turn = (self.turn + 1) % sockets;
             let Some((interface, hearing)) = all().nth(self.turn) else {
                 return Ok(false);

@@ -109,7 +109,7 @@ impl Station {
     /// Lets the kernel drop what is not for `ours`. Refused: everything is heard.
     pub(super) fn narrow(&self, ours: Option<&[(u32, Family, Vrid)]>) {
         let here = self.interface.number();
-        for receiver in self.receivers.iter().map(Hearing::receiver) {
+        for receiver in self.listening() {
             let vrids = ours.map(|ours| {
                 let ours = ours.iter();
                 let ours =
@@ -123,10 +123,18 @@ impl Station {
         }
     }
 
+    /// Its receive sockets.
+    pub(super) fn listening(&self) -> impl Iterator<Item = &AdvertReceiver> {
+        self.receivers.iter().map(Hearing::receiver)
+    }
+
     /// Packets for which there was no room.
     pub(super) fn overflows(&self) -> u64 {
-        let now = self.receivers.iter().map(Hearing::receiver);
-        self.lost + now.map(|one| u64::from(one.overflows())).sum::<u64>()
+        self.lost
+            + self
+                .listening()
+                .map(|one| u64::from(one.overflows()))
+                .sum::<u64>()
     }
 
     /// What is to be told of these: the 1st, and whenever they have doubled.

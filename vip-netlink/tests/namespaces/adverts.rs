@@ -239,3 +239,44 @@ fn a_missing_interface_is_named() {
         }
     });
 }
+
+#[test]
+fn what_a_full_socket_lost_last_is_known_although_nothing_came_after_it() {
+    in_namespaces(
+        "adverts::what_a_full_socket_lost_last_is_known_although_nothing_came_after_it",
+        |peer| {
+            let receiver = receiver(peer, Family::Ipv4, PROTOCOL_VRRP, &[GROUP]);
+            let mut sender = sender(Family::Ipv4);
+            let envelope = Envelope {
+                source: HOST_ADDRESS.into(),
+                destination: GROUP,
+                hop_limit: 255,
+            };
+            let mut send = || sender.send(&envelope, &bytes(ADVERT)).unwrap();
+            send();
+            arrived(&receiver);
+            assert!(receiver.lost_nothing().unwrap());
+            // More than there is room for.
+            receiver.make_room(4096).unwrap();
+            (0..200).for_each(|_| send());
+            until(PATIENCE, "a loss", || !receiver.lost_nothing().unwrap());
+            let mut buffer = [0; 2048];
+            while receiver.receive(&mut buffer).unwrap().is_some() {}
+            assert!(
+                !receiver.lost_nothing().unwrap(),
+                "nobody was told of it yet"
+            );
+            send();
+            arrived(&receiver);
+            // The kernel tells of it with what comes next, to who receives many.
+            let mut batch = vip_netlink::advert_socket::Batch::default();
+            send();
+            until(PATIENCE, "an advert", || {
+                receiver.receive_many(&mut batch).unwrap();
+                batch.next(&mut buffer).is_some()
+            });
+            assert!(receiver.overflows() > 0);
+            assert!(receiver.lost_nothing().unwrap());
+        },
+    );
+}

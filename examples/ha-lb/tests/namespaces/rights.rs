@@ -1,7 +1,7 @@
 //! What each process may do, read from /proc: user, capabilities, root directory, no_new_privs, seccomp, how it is
 //! scheduled, and who is killed first when memory runs out.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fmt, fs, io, path::Path, process::Command};
 
 use nix::libc;
 use serde_json::Value;
@@ -39,16 +39,56 @@ impl Scheduled {
         policy: libc::SCHED_OTHER,
     };
 
-    fn of(stat: &Path) -> Self {
-        let text = fs::read_to_string(stat).unwrap();
+    /// Scheduled right behind it, if that is in real time.
+    fn behind(self) -> Self {
+        Self {
+            real_time: self.real_time.saturating_sub(1).max(self.real_time.min(1)),
+            ..self
+        }
+    }
+
+    /// What the folder of a thread in `/proc` says.
+    fn of(folder: &Path) -> io::Result<Self> {
+        let text = fs::read_to_string(folder.join("stat"))?;
         // The name, which may hold anything, ends with the last parenthesis; the state is field 3.
         let (_, rest) = text.rsplit_once(") ").unwrap();
         let fields: Vec<&str> = rest.split(' ').collect();
-        Self {
+        Ok(Self {
             nice: fields[19 - 3].parse().unwrap(),
             real_time: fields[40 - 3].parse().unwrap(),
             policy: fields[41 - 3].parse().unwrap(),
-        }
+        })
+    }
+}
+
+/// A thread of a process.
+struct Thread {
+    is_main: bool,
+    name: String,
+    status: BTreeMap<String, String>,
+    scheduled: Scheduled,
+}
+
+impl Thread {
+    /// Those of a process; some may end while one looks at them.
+    fn all(process: &Path) -> Vec<Self> {
+        let tasks = fs::read_dir(process.join("task")).unwrap();
+        let threads = tasks.map(|task| Self::of(process, &task.unwrap().path()));
+        threads.flatten().collect()
+    }
+
+    fn of(process: &Path, folder: &Path) -> io::Result<Self> {
+        let text = fs::read_to_string(folder.join("status"))?;
+        let fields = text.lines().filter_map(|line| line.split_once(':'));
+        Ok(Self {
+            is_main: folder.file_name() == process.file_name(),
+            name: fs::read_to_string(folder.join("comm"))?.trim().to_owned(),
+            status: fields
+                .filter(|(name, _)| RIGHTS.contains(name))
+                .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+                .collect(),
+            scheduled: Scheduled::of(folder)?,
+        })
     }
 }
 
@@ -64,34 +104,23 @@ impl fmt::Display for Scheduled {
 impl Process {
     fn of(role: &'static str, pid: &Value) -> Self {
         let folder = Path::new("/proc").join(pid.to_string());
-        // Every thread has the same.
-        let mut threads = fs::read_dir(folder.join("task")).unwrap().map(|thread| {
-            let text = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
-            let fields = text.lines().filter_map(|line| line.split_once(':'));
-            fields
-                .filter(|(name, _)| RIGHTS.contains(name))
-                .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
-                .collect::<BTreeMap<_, _>>()
-        });
-        let status = threads.next().unwrap();
-        assert!(threads.all(|other| other == status), "{role}");
-        let mut tasks = fs::read_dir(folder.join("task")).unwrap();
-        let scheduled = Scheduled::of(&folder.join("stat"));
-        // Threads of the supervisor that only read or write are ordinary, and the one that writes the speaker's log lines
-        // is scheduled as the daemon was when it was started.
-        let started = Scheduled::of(Path::new("/proc/self/stat"));
-        let alike = |task: fs::DirEntry| {
-            let name = fs::read_to_string(task.path().join("comm")).unwrap();
-            let wanted = match (role, name.trim()) {
+        let threads = Thread::all(&folder);
+        let main = threads.iter().find(|thread| thread.is_main).unwrap();
+        let started = Scheduled::of(Path::new("/proc/self")).unwrap();
+        for thread in &threads {
+            assert_eq!(thread.status, main.status, "{role}");
+            // Threads of the supervisor that only read or write are ordinary, and the one that writes the speaker's log
+            // lines is scheduled as the daemon was when it was started. The one that changes addresses lets adverts go
+            // first.
+            let wanted = match (role, &*thread.name) {
+                ("supervisor", _) => continue,
                 ("speaker", "log") => started,
-                _ => scheduled,
+                ("speaker", "vip-netlink") => main.scheduled.behind(),
+                _ => main.scheduled,
             };
-            Scheduled::of(&task.path().join("stat")) == wanted
-        };
-        assert!(
-            role == "supervisor" || tasks.all(|task| alike(task.unwrap())),
-            "{role}"
-        );
+            assert_eq!(thread.scheduled, wanted, "{role} {}", thread.name);
+        }
+        let (status, scheduled) = (main.status.clone(), main.scheduled);
         let root = fs::read_link(folder.join("root")).unwrap();
         let oom = fs::read_to_string(folder.join("oom_score_adj")).unwrap();
         Self {
@@ -179,7 +208,7 @@ fn have_only_what_they_need(processes: &[Process; 3]) {
 /// Adverts do not wait for others' work, where this machine permits it.
 fn are_scheduled_by_their_work(processes: &[Process; 3]) {
     let may = Command::new("chrt").args(["-r", "1", "true"]).status();
-    let own = Scheduled::of(Path::new("/proc/self/stat"));
+    let own = Scheduled::of(Path::new("/proc/self")).unwrap();
     if own != Scheduled::ORDINARY || !may.is_ok_and(|status| status.success()) {
         println!("scheduling is not looked at: {own}, or no right to change it");
         return;
@@ -190,7 +219,7 @@ fn are_scheduled_by_their_work(processes: &[Process; 3]) {
         ..Scheduled::ORDINARY
     };
     let real_time = Scheduled {
-        real_time: 1,
+        real_time: 2,
         policy: libc::SCHED_RR,
         ..Scheduled::ORDINARY
     };
