@@ -94,6 +94,9 @@ struct Running {
     arrived: Vec<(Listener, OwnedFd)>,
     /// The configuration that waits for its order.
     prepared: Option<reload::Prepared>,
+    /// Reloads that every worker has adopted.
+    adopted: UnboundedReceiver<u64>,
+    adopting: UnboundedSender<u64>,
 }
 
 /// The balancer's part of a configuration that the supervisor has found to be right.
@@ -167,6 +170,7 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     spawn_local(heap::after_peaks(move || {
         Some(served.upgrade()?.balancer().process.connections.value())
     }));
+    let (adopting, adopted) = unbounded_channel();
     Ok(Running {
         plane,
         runtime,
@@ -178,6 +182,8 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
         command_lines,
         arrived: Vec::new(),
         prepared: None,
+        adopted,
+        adopting,
     })
 }
 
@@ -305,6 +311,7 @@ impl Running {
                     ServerOrder::Cut(server) => self.plane.shutdown_sessions(server),
                     ServerOrder::Moved(server) => self.plane.server_moved(server),
                 },
+                Some(reload) = self.adopted.recv() => supervisor.send(&FromBalancer::Adopted(reload), &[]).await?,
                 Some(state) = self.changes.recv() => supervisor.send(&FromBalancer::Server(state), &[]).await?,
                 Some(event) = self.events.recv() => {
                     log(&event);

@@ -273,6 +273,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         match interrupt {
             Interrupt::Ended => break,
             Interrupt::Commit(prepared) => {
+                let reload = prepared.reload;
                 sessions.become_(prepared.bfds());
                 let words = &mut words.borrow_mut();
                 let renamed =
@@ -280,6 +281,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
                 for change in renamed {
                     let _ = renames.send(FromSpeaker::Transition(change));
                 }
+                let _ = renames.send(FromSpeaker::Adopted(reload));
                 heap::give_back();
             }
             Interrupt::Give(successor) => {

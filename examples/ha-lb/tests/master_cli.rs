@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{TcpListener, UdpSocket},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -24,6 +24,8 @@ static STARTS: Mutex<()> = Mutex::new(());
 /// A running master with a folder of its own.
 struct Master {
     folder: tempfile::TempDir,
+    /// Where its proxy listens.
+    address: SocketAddr,
     child: Child,
 }
 
@@ -59,7 +61,11 @@ impl Master {
             .stderr(fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        Self { folder, child }
+        Self {
+            folder,
+            address,
+            child,
+        }
     }
 
     fn ours(socket_options: &str) -> Self {
@@ -245,6 +251,31 @@ fn a_reload_says_how_it_ended_and_keeps_the_worker() {
         both.iter().all(|answer| answer.starts_with("Success=1\n")),
         "{both:?}"
     );
+}
+
+#[test]
+fn whoever_comes_after_a_reload_was_said_to_be_applied_meets_nothing_of_the_old_configuration() {
+    let master = Master::ours("");
+    let server = " server s 127.0.0.1:9\n";
+    let rule = |round: u32| format!(" http-request return string round-{round}\n{server}");
+    master.change(server, &rule(0));
+    master.change("defaults\n", "global\n nbthread 8\ndefaults\n");
+    let answer = || {
+        let mut stream = TcpStream::connect(master.address).unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    for round in 1..=30 {
+        let said = master.ask("reload\n");
+        assert!(said.starts_with("Success=1\n"), "{said}");
+        for _ in 0..8 {
+            let (answer, wanted) = (answer(), format!("round-{}", round - 1));
+            assert!(answer.ends_with(&wanted), "{wanted}: {answer}");
+        }
+        master.change(&rule(round - 1), &rule(round));
+    }
 }
 
 #[test]

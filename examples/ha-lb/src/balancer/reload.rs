@@ -4,6 +4,7 @@
 use std::{mem, sync::Arc};
 
 use lb_core::dataplane::{self, Balancer};
+use tokio::task::spawn_local;
 
 use super::{Running, StatsListener, read, serve, sort};
 use crate::ipc::message::Configuration;
@@ -57,6 +58,11 @@ impl Running {
             Ok(tasks) => self.command_lines = tasks,
             Err(e) => tracing::error!("balancer: cannot listen on a `stats socket`: {e}"),
         }
+        let (plane, adopted) = (Arc::clone(&self.plane), self.adopting.clone());
+        spawn_local(async move {
+            plane.heartbeat().await;
+            let _ = adopted.send(reload);
+        });
     }
 }
 

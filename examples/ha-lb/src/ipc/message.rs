@@ -120,7 +120,7 @@ pub enum ToSpeaker {
         /// What to run.
         configuration: Configuration,
     },
-    /// Put the prepared configuration into force.
+    /// Put the prepared configuration into force; answered with [`FromSpeaker::Adopted`].
     Commit(u64),
     /// Forget the prepared configuration.
     Abandon(u64),
@@ -187,6 +187,8 @@ pub enum FromSpeaker {
     },
     /// It cannot run; it exits after this.
     Failed(String),
+    /// Answer to [`ToSpeaker::Commit`]: the routers are as the new configuration has them.
+    Adopted(u64),
 }
 
 /// A change of state of a virtual router, in RFC 9568's words.
@@ -237,7 +239,7 @@ pub enum ToBalancer {
         /// Number of workers that the listeners are for.
         workers: usize,
     },
-    /// Put the prepared configuration into force.
+    /// Put the prepared configuration into force; answered with [`FromBalancer::Adopted`].
     Commit(u64),
     /// Forget the prepared configuration and close its sockets.
     Abandon(u64),
@@ -322,6 +324,8 @@ pub enum FromBalancer {
     Status(status::Traffic),
     /// It cannot run; it exits after this.
     Failed(String),
+    /// Answer to [`ToBalancer::Commit`]: no worker accepts for the old configuration any more.
+    Adopted(u64),
 }
 
 /// What a restarted balancer should know of a server before its first check.

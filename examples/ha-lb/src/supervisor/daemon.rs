@@ -60,11 +60,11 @@ mod vmacs;
 
 use leaving::Leaving;
 use master::WaitsForReload;
-pub use reload::{Difference, absolute};
 use reload::{
-    Reload, Repeat,
+    Adoption, Reload, Repeat,
     reading::{self, Reading},
 };
+pub use reload::{Difference, absolute};
 pub(super) use report::History;
 use report::Waiting;
 use schedule::Schedule;
@@ -155,6 +155,8 @@ pub struct Daemon {
     reading: Option<Reading>,
     /// A reload that waits for the children.
     reload: Option<Reload>,
+    /// One that the children have been ordered to run.
+    adoption: Option<Adoption>,
     /// Another one was asked for meanwhile.
     reload_again: bool,
     reload_repeat: Repeat,
@@ -271,6 +273,7 @@ impl Daemon {
             self.view_at,
             self.reading.as_ref().and_then(Reading::deadline),
             self.reload.as_ref().map(Reload::deadline),
+            self.adoption.as_ref().map(Adoption::deadline),
             self.upgrade.as_ref().and_then(Upgrade::deadline),
             self.phase.deadline(),
             self.schedule.deadline(),

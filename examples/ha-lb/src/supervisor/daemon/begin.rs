@@ -182,6 +182,7 @@ impl Daemon {
             traces: prepared.traces,
             reading: None,
             reload: None,
+            adoption: None,
             reload_again: inherited.reload_again,
             reload_waiters: Vec::new(),
             worker_waiters: Vec::new(),

@@ -183,6 +183,9 @@ impl Daemon {
             Report::Said(FromSpeaker::Prepared(number, done)) => {
                 self.reload_prepared(Role::Speaker, number, done, now);
             }
+            Report::Said(FromSpeaker::Adopted(number)) => {
+                self.has_adopted(Role::Speaker, Some(number), now);
+            }
             Report::Said(FromSpeaker::HandsOver) => self.settled(Role::Speaker, now),
             Report::Said(FromSpeaker::NotHandedOver(why)) => {
                 tracing::error!("the speaker before did not hand over: {why}");
@@ -204,6 +207,7 @@ impl Daemon {
                 self.speaker_silenced(exit);
                 self.reported(Role::Speaker);
                 self.reload_lost(Role::Speaker, exit, now);
+                self.has_adopted(Role::Speaker, None, now);
                 self.settled(Role::Speaker, now);
                 self.speaker_ended(now);
             }
@@ -316,6 +320,7 @@ impl Daemon {
                 self.relieve();
                 self.answer_worker();
                 self.child_serves(Role::Balancer, pid);
+                self.has_adopted(Role::Balancer, None, now);
                 self.repeat_reload(Role::Balancer, now);
             }
             Report::Said(FromBalancer::Beat) => {
@@ -334,6 +339,9 @@ impl Daemon {
             Report::Said(FromBalancer::Prepared(number, done)) => {
                 self.reload_prepared(Role::Balancer, number, done, now);
             }
+            Report::Said(FromBalancer::Adopted(number)) => {
+                self.has_adopted(Role::Balancer, Some(number), now);
+            }
             Report::Said(FromBalancer::HandsOver) => self.settled(Role::Balancer, now),
             Report::Said(FromBalancer::Failed(why)) => {
                 tracing::error!("balancer: {why}");
@@ -350,6 +358,7 @@ impl Daemon {
                 self.heartbeat = None;
                 self.reported(Role::Balancer);
                 self.reload_lost(Role::Balancer, exit, now);
+                self.has_adopted(Role::Balancer, None, now);
                 self.settled(Role::Balancer, now);
                 self.balancer_lost(now);
                 self.balancer_ended();

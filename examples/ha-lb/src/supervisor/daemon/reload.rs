@@ -3,8 +3,10 @@
 //!
 //! `reading` reads, `read` makes everything else ready that the supervisor itself needs, `adopt` is its own change over. A child that the
 //! new configuration needs for the first time, or in other clothes (`user`, `chroot`), begins when all change over.
+//! `adoption` waits until they have.
 
 mod adopt;
+mod adoption;
 mod difference;
 mod read;
 pub(super) mod reading;
@@ -37,6 +39,7 @@ use crate::{
         tracks::Watch,
     },
 };
+pub(super) use adoption::Adoption;
 pub use difference::{Difference, absolute};
 use reading::Fresh;
 
@@ -98,6 +101,11 @@ impl Fate {
 
     fn waits(self) -> bool {
         matches!(self, Self::Prepares { done: false, .. })
+    }
+
+    /// Somebody serves meanwhile, by the old configuration until told otherwise.
+    fn changes_over(self) -> bool {
+        matches!(self, Self::Prepares { .. })
     }
 
     fn note_done(&mut self) {
@@ -266,6 +274,7 @@ impl Daemon {
                 PATIENCE.as_secs()
             );
         }
+        self.adoption_timeout(now);
         let Some(reload) = self.reload.as_ref().filter(|r| r.deadline() <= now) else {
             return;
         };
@@ -310,7 +319,7 @@ impl Daemon {
             self.ask_children(Asker::After(number), now);
         }
         self.log_configuration(now);
-        self.next_reload(now);
+        self.end_adoption_if_done(now);
     }
 
     /// The children have told how they are before the change over, or do not.

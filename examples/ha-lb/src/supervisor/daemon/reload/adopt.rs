@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Daemon, Fate, Reload};
+use super::{Adoption, Daemon, Fate, Reload};
 use crate::{
     ipc::message::{ToBalancer, ToSpeaker},
     mail::Settings,
@@ -78,7 +78,14 @@ impl Daemon {
             count => format!("{count} changes applied"),
         };
         tracing::info!("reload: {outcome}, in {took} ms");
-        self.note(reload.number, true, outcome, &reload.plan);
+        let fates = (speaker, balancer);
+        self.adoption = Some(Adoption::new(
+            reload.number,
+            outcome,
+            reload.plan,
+            fates,
+            now,
+        ));
     }
 
     fn change_balancer(&mut self, fate: Fate, number: u64, now: Instant) {

@@ -128,9 +128,9 @@ fn check_emptied(sources: &Sources, before: &Bundle, now: &impl Files) -> Result
 }
 
 impl Daemon {
-    /// Whether the files are being read for a reload, or children make ready for one.
+    /// Whether the files are being read for a reload, or children make ready for one or change over.
     pub(in crate::supervisor::daemon) fn reload_is_under_way(&self) -> bool {
-        self.reading.is_some() || self.reload.is_some()
+        self.reading.is_some() || self.reload.is_some() || self.adoption.is_some()
     }
 
     /// Reads the files for a reload.
