@@ -398,7 +398,9 @@ fn options_and_signal_numbers_are_those_of_keepalived() {
                     let output = node.command(program).args(words).capture().unwrap();
                     (output.status.code(), output.stdout)
                 };
-                let theirs = ran(Path::new("/usr/sbin/keepalived"));
+                // keepalived 2.2.7 dies of `--signum` without a name in a quarter of all cases (SIGSEGV).
+                let mut theirs = (0..50).map(|_| ran(Path::new("/usr/sbin/keepalived")));
+                let theirs = theirs.find(|theirs| theirs.0.is_some()).unwrap();
                 let ours = ran(&sbin.join("keepalived"));
                 let numbers = line.starts_with("--signum");
                 if ours.0 != theirs.0 || (numbers && ours.1 != theirs.1) {
