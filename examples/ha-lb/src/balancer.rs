@@ -101,7 +101,8 @@ struct Running {
 
 /// The balancer's part of a configuration that the supervisor has found to be right.
 ///
-/// No more connections are let in than there are descriptors for: `maxconn` is what fits.
+/// No more connections are let in than there are descriptors for, and no more pipes made: `maxconn` and `maxpipes` are
+/// what fits.
 fn read(configuration: &Configuration, listeners: usize) -> Result<Config, String> {
     let mut diagnostics = Diagnostics::new();
     load::load(
@@ -111,7 +112,14 @@ fn read(configuration: &Configuration, listeners: usize) -> Result<Config, Strin
     )
     .and_then(|loaded| loaded.balancer)
     .map(|mut config| {
-        config.global.maxconn = Some(Room::here(&config, listeners).connections);
+        let room = Room::here(&config, listeners);
+        let global = &mut config.global;
+        global.maxconn = Some(room.connections);
+        global.max_pipes = Some(
+            global
+                .max_pipes
+                .map_or(room.pipes, |most| most.min(room.pipes)),
+        );
         config
     })
     .ok_or_else(|| format!("the configuration does not read as it did before:\n{diagnostics}"))
@@ -134,9 +142,6 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let mut options = Options::new(Arc::new(Told(told)));
     options.workers = given.workers;
     options.utc_offset = given.utc_offset;
-    let pipes = Room::here(&config, sockets.len()).pipes;
-    let wanted = config.global.max_pipes.map(|most| most as usize);
-    options.max_pipes = wanted.map_or(pipes, |most| most.min(pipes));
     options.stats = Some(Arc::clone(&service) as Arc<dyn StatsService>);
     let (listeners, stats_sockets) = sort(&config, sockets);
     options.listeners = listeners;

@@ -59,7 +59,8 @@ pub struct Global {
     pub spread_checks: u8,
     /// `tune.h2.*`.
     pub http2: Http2Settings,
-    /// `maxpipes`, 0 with `nosplice`: pipes for bulk, where that is less than there is room for.
+    /// `maxpipes`, 0 with `nosplice`: most pipes at once in the whole process, through which long bodies go without a
+    /// copy. Each takes two descriptors; no limit unless told.
     pub max_pipes: Option<u32>,
     /// `h1-case-adjust` and `h1-case-adjust-file`.
     pub header_case: Arc<HeaderCase>,

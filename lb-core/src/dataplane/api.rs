@@ -54,9 +54,6 @@ pub struct Options {
     pub events: Arc<dyn Events>,
     /// Seconds that local time is ahead of UTC, for the dates in log lines.
     pub utc_offset: i32,
-    /// Most pipes at once, through which long bodies go without a copy; each takes two descriptors. For the whole
-    /// process.
-    pub max_pipes: usize,
 }
 
 impl std::fmt::Debug for Options {
@@ -77,7 +74,6 @@ impl Options {
             stats: None,
             events,
             utc_offset: 0,
-            max_pipes: usize::MAX,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `splice(2)`: bytes from one socket to another through a pipe, without a copy through this process.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     os::fd::{AsFd, OwnedFd},
     sync::atomic::{AtomicUsize, Ordering},
@@ -18,15 +18,24 @@ const KEPT: usize = 32;
 
 thread_local! {
     static POOL: RefCell<Vec<Ends>> = const { RefCell::new(Vec::new()) };
+    /// How many pipes there may be in the process, as far as the configuration of this worker goes.
+    static MOST: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Pipes of this process, and how many there may be: each takes two descriptors that connections need more.
+/// Pipes of this process: each takes two descriptors that connections need more.
 static PIPES: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(usize::MAX);
 
-/// How many pipes there may be at once; beyond that bytes are copied.
-pub(super) fn set_limit(most: usize) {
-    MOST.store(most, Ordering::Relaxed);
+/// How many pipes there may be in the process at once as far as this thread is concerned, from now on; beyond that
+/// bytes are copied. Transfers that have a pipe keep it.
+pub(super) fn set_limit(most: Option<u32>) {
+    MOST.set(most.map_or(usize::MAX, |most| most as usize));
+    if are_too_many() {
+        POOL.take();
+    }
+}
+
+fn are_too_many() -> bool {
+    PIPES.load(Ordering::Relaxed) > MOST.get()
 }
 
 #[derive(Debug)]
@@ -67,7 +76,7 @@ impl Pipe {
     /// A pipe of this thread's pool, or a new one; `None` where there are enough, or no descriptor is left.
     pub(super) fn new() -> Option<Self> {
         let pooled = POOL.with_borrow_mut(Vec::pop);
-        let room = || PIPES.load(Ordering::Relaxed) < MOST.load(Ordering::Relaxed);
+        let room = || PIPES.load(Ordering::Relaxed) < MOST.get();
         let ends = match pooled {
             Some(ends) => ends,
             None => room().then(Ends::new)?.ok()?,
@@ -121,6 +130,7 @@ impl Drop for Pipe {
     fn drop(&mut self) {
         if let Some(ends) = self.ends.take()
             && self.inside == 0
+            && !are_too_many()
         {
             let _ = POOL.try_with(|pool| {
                 let mut pool = pool.borrow_mut();

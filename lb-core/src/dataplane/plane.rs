@@ -12,7 +12,6 @@ use super::{
     Balancer, Events, ListenerFd, Options, Session, SessionsAt, StartError, StatsService, clock,
     idle::Shelf,
     listener::{self, Listener, Relief},
-    pipe,
     probe::Checks,
     worker::{self, Command, Orders, Parts, WorkerHandle},
 };
@@ -75,7 +74,6 @@ pub fn check(config: Arc<Config>) -> Result<(), StartError> {
 
 /// Starts the workers and the health checks.
 pub fn start(config: Arc<Config>, options: Options) -> Result<DataPlane, StartError> {
-    pipe::set_limit(options.max_pipes);
     let balancer = Balancer::new(config, options.utc_offset, clock::now())?;
     let empty = Arc::new(Balancer::new(
         Arc::default(),

@@ -20,6 +20,7 @@ use super::{
     http2,
     idle::{IdlePool, Shelf},
     listener::{self, Identities, Leaving, Listener, Post, Relief, Reliefs},
+    pipe,
     registry::Registry,
     rt::{self, EventLoop, Pulse},
     sink::Sinks,
@@ -356,9 +357,10 @@ impl Worker {
         self.reliefs.adopt(orders.reliefs, &listeners);
         self.sinks.adopt(&orders.balancer);
         self.idle.keep(&orders.balancer.server_keys());
-        let sharing = !orders.balancer.config.global.idle_apart;
-        self.idle.adopt(orders.shelves, sharing);
-        let grace = orders.balancer.config.global.hard_stop_after;
+        let global = &orders.balancer.config.global;
+        pipe::set_limit(global.max_pipes);
+        self.idle.adopt(orders.shelves, !global.idle_apart);
+        let grace = global.hard_stop_after;
         let before = self.current.replace(Current {
             balancer: orders.balancer,
             listeners: Rc::clone(&listeners),

@@ -10,7 +10,7 @@ const RESERVE: u64 = 256;
 /// Connections when no `maxconn` says how many: that many at least, if the limit can be raised.
 const UNSTATED_MAXCONN: u64 = 8192;
 /// Connections that may have a pipe, for bulk: one in so many, as HAProxy's `maxpipes`.
-const CONNECTIONS_PER_PIPE: u64 = 4;
+const CONNECTIONS_PER_PIPE: u32 = 4;
 /// However low the limit is, so many are let in.
 const FEWEST: u64 = 16;
 
@@ -31,7 +31,7 @@ fn fixed(config: &Config, listeners: usize) -> u64 {
 /// the fixed ones.
 pub fn needed(config: &Config, listeners: usize) -> u64 {
     let connections = config.global.maxconn.map_or(UNSTATED_MAXCONN, u64::from);
-    connections * 2 + connections / CONNECTIONS_PER_PIPE * 2 + fixed(config, listeners)
+    connections * 2 + connections / u64::from(CONNECTIONS_PER_PIPE) * 2 + fixed(config, listeners)
 }
 
 /// What fits into this process's limit.
@@ -40,7 +40,7 @@ pub struct Room {
     /// Connections of clients.
     pub connections: u32,
     /// Pipes.
-    pub pipes: usize,
+    pub pipes: u32,
 }
 
 impl Room {
@@ -53,14 +53,14 @@ impl Room {
     fn within(limit: u64, config: &Config, listeners: usize) -> Self {
         let limit = limit.min(config.global.fd_hard_limit.map_or(u64::MAX, u64::from));
         let left = limit.saturating_sub(fixed(config, listeners));
-        let fit = left / (2 * CONNECTIONS_PER_PIPE + 2) * CONNECTIONS_PER_PIPE;
+        let share = u64::from(CONNECTIONS_PER_PIPE);
+        let fit = left / (2 * share + 2) * share;
         let connections = u32::try_from(fit.max(FEWEST)).unwrap_or(u32::MAX);
         let wanted = config.global.maxconn.unwrap_or(u32::MAX);
         let connections = connections.min(wanted);
-        let pipes = u64::from(connections) / CONNECTIONS_PER_PIPE;
         Self {
             connections,
-            pipes: usize::try_from(pipes).unwrap_or(usize::MAX),
+            pipes: connections / CONNECTIONS_PER_PIPE,
         }
     }
 }
@@ -137,7 +137,7 @@ mod tests {
             let config = config(Some(maxconn));
             let room = Room::within(needed(&config, 40), &config, 40);
             assert_eq!(room.connections, maxconn);
-            assert_eq!(room.pipes, usize::try_from(maxconn / 4).unwrap());
+            assert_eq!(room.pipes, maxconn / 4);
         }
     }
 

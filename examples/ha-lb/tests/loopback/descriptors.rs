@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -121,4 +122,52 @@ fn clients_beyond_the_limit_of_open_files_wait_and_operators_are_answered() {
     }
     assert_eq!(rounds, 5);
     assert!(!daemon.log().contains("cannot accept"), "{}", daemon.log());
+}
+
+#[test]
+fn a_reload_says_anew_how_many_pipes_there_may_be() {
+    let (origin, address) = (origin(), free_address());
+    let config = |folder: &str, pipes: &str| {
+        format!(
+            "global\n nbthread 1\n stats socket {folder}/stats level admin\n {pipes}\n\
+             defaults\n mode http\n timeout client 30s\n timeout server 30s\n timeout connect 5s\n\
+             listen web\n bind {address}\n server one {origin}\n"
+        )
+    };
+    let mut daemon = Daemon::start(|folder| config(folder, "nosplice"));
+    let descriptors = PathBuf::from(format!("/proc/{}/fd", daemon.balancer()));
+    // What it was started with may be pipes.
+    let pipes = || {
+        let open = fs::read_dir(&descriptors).unwrap().flatten();
+        let links = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+        let pipes = links.filter(|link| link.to_string_lossy().starts_with("pipe:"));
+        pipes.count()
+    };
+    let none = pipes();
+    let mut client = (TcpStream::connect(address).unwrap(), 0);
+    let mut fetch = || {
+        client.1 = 0;
+        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        client.0.write_all(request).unwrap();
+        client.0.set_nonblocking(true).unwrap();
+        while !is_answered(&mut client) {
+            thread::yield_now();
+        }
+        client.0.set_nonblocking(false).unwrap();
+        pipes()
+    };
+    for _ in 0..10 {
+        assert_eq!(fetch(), none);
+    }
+    for (words, expected) in [("", true), ("nosplice", false)] {
+        daemon.write(|folder| config(folder, words));
+        assert_eq!(daemon.reload()["applied"], true, "{}", daemon.log());
+        let deadline = Instant::now() + PATIENCE;
+        while (fetch() > none) != expected {
+            assert!(Instant::now() < deadline, "{words}: {}", daemon.log());
+        }
+    }
+    for _ in 0..10 {
+        assert_eq!(fetch(), none);
+    }
 }
