@@ -5,6 +5,7 @@ mod fullconn;
 mod tables;
 
 pub use exchange::Exchanged;
+use fullconn::Reach;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +16,7 @@ use std::{
 use super::{
     StartError,
     gate::{Gate, Pass},
-    gates::{FrontendGates, Gates},
+    gates::{self, FrontendGates, Gates},
     tls::{Connector, Front, Loader, TicketKeys},
 };
 use crate::{
@@ -79,6 +80,8 @@ pub struct Balancer {
     backend_proxies: Vec<usize>,
     /// Frontend and backend of each proxy.
     halves: Vec<(Option<usize>, Option<usize>)>,
+    /// How many connections can come to each backend.
+    reach: Reach,
 }
 
 impl Balancer {
@@ -111,6 +114,7 @@ impl Balancer {
             names: BTreeMap::new(),
             backend_proxies: Vec::new(),
             halves: Vec::new(),
+            reach: Reach::default(),
         };
         fresh.renewed(config, now)
     }
@@ -141,13 +145,14 @@ impl Balancer {
             names: BTreeMap::new(),
             backend_proxies: Vec::new(),
             halves: vec![(None, None); config.proxies.len()],
+            reach: Reach::new(&config),
             config: Arc::clone(&config),
         };
         new.share_tables(self, now)?;
         let mut names = BTreeMap::new();
         for (index, proxy) in config.proxies.iter().enumerate() {
             if proxy.backend.is_some() {
-                let proxy = &*fullconn::completed(proxy, &config);
+                let proxy = &*new.reach.completed(proxy);
                 names.insert(Arc::clone(&proxy.name), new.backends.len());
                 if let Some(half) = new.halves.get_mut(index) {
                     half.1 = Some(new.backends.len());
@@ -314,21 +319,24 @@ impl Balancer {
 
     /// Counters for the listeners of `proxy`; those that there are by the same address go on.
     fn listeners_of(&self, proxy: &ProxyConfig) -> Vec<Arc<ListenerCounters>> {
-        let Some(frontend) = proxy.frontend.as_ref().filter(|_| proxy.socket_stats) else {
+        if !proxy.socket_stats {
             return Vec::new();
-        };
+        }
         let named = |old: &Arc<Frontend>| old.config().name == proxy.name;
         let old = self.frontends.iter().zip(&self.listener_counters);
         let old = old.filter(|(old, _)| named(old)).flat_map(|(old, all)| {
-            let binds = old.config().frontend.iter().flat_map(|one| &one.binds);
-            binds.map(|bind| &bind.address).zip(all)
+            let addresses = gates::binds(old.config()).map(|bind| &bind.address);
+            addresses.zip(all.iter().map(Arc::clone))
         });
-        let mut old: Vec<_> = old.collect();
-        let counters = frontend.binds.iter().map(|bind| {
-            let known = old.iter().position(|(at, _)| **at == bind.address);
-            known.map_or_else(Arc::default, |place| Arc::clone(old.remove(place).1))
-        });
-        counters.collect()
+        let before = gates::of_the_same_address(gates::binds(proxy), old);
+        before.into_iter().map(Option::unwrap_or_default).collect()
+    }
+
+    /// The load at which servers of `backend` with a `minconn` reach their `maxconn`: `fullconn`, or what stands for it.
+    /// `None` if they do at any load.
+    pub fn fullconn(&self, backend: &Backend) -> Option<u32> {
+        let told = backend.config().fullconn;
+        told.or_else(|| self.reach.fullconn(backend.name()))
     }
 
     fn backend_called(&self, name: &str) -> Option<&Arc<Backend>> {

@@ -81,20 +81,15 @@ impl FrontendGates {
 
     /// The same over a reload. Whoever is inside stays; new limits count once [`FrontendGates::set_limits`] is called.
     pub(super) fn renewed(&self, proxy: &ProxyConfig) -> Self {
-        let before = |bind: &Bind| {
-            let known = self.binds.iter().find(|(at, _)| *at == bind.address);
-            known.and_then(|(_, gate)| gate.clone())
-        };
-        let gate = |bind: &Bind| {
-            bind.maxconn
-                .and_then(|_| before(bind))
-                .or_else(|| fresh(bind))
+        let old = self.binds.iter().map(|(at, gate)| (at, gate.clone()));
+        let before = of_the_same_address(binds(proxy), old);
+        let gate = |(bind, before): (&Bind, Option<Option<_>>)| {
+            let kept = bind.maxconn.and(before.flatten());
+            (bind.address.clone(), kept.or_else(|| fresh(bind)))
         };
         Self {
             all: Arc::clone(&self.all),
-            binds: binds(proxy)
-                .map(|bind| (bind.address.clone(), gate(bind)))
-                .collect(),
+            binds: binds(proxy).zip(before).map(gate).collect(),
         }
     }
 
@@ -119,8 +114,23 @@ impl FrontendGates {
     }
 }
 
-fn binds(proxy: &ProxyConfig) -> impl Iterator<Item = &Bind> {
+/// The `bind` lines of a proxy.
+pub(super) fn binds(proxy: &ProxyConfig) -> impl Iterator<Item = &Bind> {
     proxy.frontend.iter().flat_map(|frontend| &frontend.binds)
+}
+
+/// What each `bind` of a changed configuration had before. Of several with one address the first gets what the first
+/// had, and so on.
+pub(super) fn of_the_same_address<'c, T>(
+    binds: impl Iterator<Item = &'c Bind>,
+    old: impl Iterator<Item = (&'c BindAddress, T)>,
+) -> Vec<Option<T>> {
+    let mut old: Vec<_> = old.collect();
+    let known = binds.map(|bind| {
+        let place = old.iter().position(|(at, _)| **at == bind.address)?;
+        Some(old.remove(place).1)
+    });
+    known.collect()
 }
 
 fn fresh(bind: &Bind) -> Option<Arc<Gate>> {

@@ -283,7 +283,8 @@ impl Listener {
         })
     }
 
-    /// Sets what accepted sockets inherit, which saves two calls a connection.
+    /// Sets what accepted sockets inherit, which saves two calls a connection. What an earlier configuration set and this
+    /// one does not is taken back.
     pub(super) fn tune(&self, fd: &OwnedFd) {
         let socket = SockRef::from(fd);
         if !self.unix {
@@ -291,9 +292,9 @@ impl Listener {
             let _ = socket.set_keepalive(self.proxy_config().tcp_keepalive.0);
             let bind = self.bind_config();
             let _ = socket.set_tcp_user_timeout(bind.and_then(|b| b.user_timeout));
-            if let Some(mss) = bind.and_then(|b| b.mss) {
-                let _ = socket.set_tcp_mss(mss.into());
-            }
+            // 0 is the kernel's own choice.
+            let mss = bind.and_then(|b| b.mss).unwrap_or(0);
+            let _ = socket.set_tcp_mss(mss.into());
         }
         let _ = socket.set_nonblocking(true);
     }

@@ -159,9 +159,6 @@ impl DataPlane {
                     worker: given.worker,
                 });
             };
-            if let Some(listener) = listeners.get(index) {
-                listener.tune(&given.fd);
-            }
             of_worker.push((index, given.fd));
         }
         let mut prepared = Prepared {
@@ -193,6 +190,12 @@ impl DataPlane {
         let known = running.workers.iter().cloned();
         running.workers = known.chain(prepared.added.drain(..)).collect();
         let sockets = std::mem::take(&mut prepared.sockets);
+        // Not before: those that are listened on already stay as they are if the configuration is refused.
+        for (index, fd) in sockets.iter().flatten() {
+            if let Some(listener) = prepared.listeners.get(*index) {
+                listener.tune(fd);
+            }
+        }
         let kept = sockets.iter().flatten();
         let kept = Arc::new(kept.map(|(_, fd)| listener::identity(fd)).collect());
         let mut reliefs = listener::relieve(&running.workers, &sockets).into_iter();

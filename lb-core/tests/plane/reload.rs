@@ -250,6 +250,57 @@ fn a_listener_that_is_gone_is_emptied_and_its_connections_finish() {
 }
 
 #[test]
+fn lines_of_one_address_keep_a_limit_each() {
+    let origin = named("one");
+    let mut ports = [Port::new(), Port::new()];
+    let mut web = proxy("web", &ports[0], &[("a", origin.address)]);
+    let binds = &mut web.frontend.as_mut().unwrap().binds;
+    binds[0].maxconn = Some(1);
+    binds.push(binds[0].clone());
+    let web = config(vec![web]);
+    let mut sockets = || {
+        let of_bind = |(bind, port): (usize, &mut Port)| {
+            let sockets = port.shared(0, 1).into_iter();
+            sockets.map(move |socket| ListenerFd { bind, ..socket })
+        };
+        ports.iter_mut().enumerate().flat_map(of_bind).collect()
+    };
+    let plane = start(Arc::clone(&web), 1, sockets());
+    plane.commit(plane.prepare(web, 1, sockets()).unwrap());
+    let clients = ports.map(|port| {
+        let mut client = connect(port.address);
+        assert!(ask(&mut client, GET).ends_with("one"));
+        client
+    });
+    drop(clients);
+    plane.join(PATIENCE);
+}
+
+#[test]
+fn what_a_line_no_longer_says_of_its_socket_is_taken_back_once_that_is_in_force() {
+    let origin = named("one");
+    let mut port = Port::new();
+    let [with, without] = [Some(600), None].map(|mss| {
+        let mut web = proxy("web", &port, &[("a", origin.address)]);
+        web.frontend.as_mut().unwrap().binds[0].mss = mss;
+        config(vec![web])
+    });
+    let plane = start(with, 1, port.shared(0, 1));
+    let address = port.address;
+    let longest = || {
+        let client = connect(address);
+        socket2::SockRef::from(&client).tcp_mss().unwrap()
+    };
+    assert!(longest() <= 600);
+    let mut prepare = || plane.prepare(Arc::clone(&without), 1, port.shared(0, 1));
+    drop(prepare().unwrap());
+    assert!(longest() <= 600, "it was refused");
+    plane.commit(prepare().unwrap());
+    assert!(longest() > 600);
+    plane.join(PATIENCE);
+}
+
+#[test]
 fn hard_stop_after_ends_connections_of_listeners_that_are_gone_and_no_others() {
     let origin = named("one");
     let (mut kept, mut gone) = (Port::new(), Port::new());

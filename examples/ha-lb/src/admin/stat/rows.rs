@@ -47,9 +47,9 @@ pub(super) fn of_backend(
 ) -> Option<Row> {
     let section = balancer.config.proxies.get(proxy)?;
     let (_, backend) = balancer.backend_of(proxy)?;
-    let frontends = balancer.frontends.iter();
-    let greatest = frontends.map(|f| f.maxconn()).max().unwrap_or(0);
-    Some(backend_row(section, backend, greatest, detail, now))
+    let mut row = backend_row(section, backend, detail, now);
+    row.set(Slim, balancer.fullconn(backend));
+    Some(row)
 }
 
 fn frontend_row(proxy: &ProxyConfig, counters: &FrontendCounters, limit: u32, now: Instant) -> Row {
@@ -233,14 +233,7 @@ fn check(row: &mut Row, server: &Server, now: Instant) {
     row.set(CheckHealth, report.health);
 }
 
-/// `fullconn` by default is a tenth of what the frontends may hold.
-fn backend_row(
-    proxy: &ProxyConfig,
-    backend: &Backend,
-    greatest_maxconn: u32,
-    detail: Detail,
-    now: Instant,
-) -> Row {
+fn backend_row(proxy: &ProxyConfig, backend: &Backend, detail: Detail, now: Instant) -> Row {
     let mut row = Row::new(Kind::Backend, &proxy.name, "BACKEND", (proxy.id, 0));
     let counters = backend.counters();
     let traffic = &counters.traffic;
@@ -249,14 +242,6 @@ fn backend_row(
     row.set(Qmax, counters.queue.max());
     row.set(Scur, counters.sessions.value());
     row.set(Smax, counters.sessions.max());
-    // A section that only holds a table takes no connections.
-    let is_used = proxy.frontend.is_some() || !backend.servers().is_empty();
-    let tenth = if is_used {
-        greatest_maxconn.div_ceil(10)
-    } else {
-        1
-    };
-    row.set(Slim, backend.config().fullconn.unwrap_or(tenth.max(1)));
     row.set(Stot, traffic.total(|c| &c.sessions));
     volume(&mut row, traffic);
     row.set(Dreq, traffic.total(|c| &c.denied_requests));
