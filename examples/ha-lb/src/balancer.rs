@@ -20,7 +20,7 @@ use std::{
 use lb_core::{
     backend::{Backend, StateChange},
     config::{BindAddress, Config, StatsLevel},
-    dataplane::{self, DataPlane, Event, Events, ListenerFd, Options, StatsService},
+    dataplane::{self, DataPlane, Event, Events, ListenerFd, Options, StartError, StatsService},
     process,
     server::Server,
 };
@@ -145,7 +145,7 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     options.stats = Some(Arc::clone(&service) as Arc<dyn StatsService>);
     let (listeners, stats_sockets) = sort(&config, sockets);
     options.listeners = listeners;
-    let plane = dataplane::start(Arc::new(config), options).map_err(|e| e.to_string())?;
+    let plane = dataplane::start(Arc::new(config), options).map_err(|e| refusal(&e))?;
     let plane = Arc::new(plane);
     memory::restore_saved(&plane.balancer(), &given.servers);
     memory::restore(&plane.balancer(), &given.servers);
@@ -199,9 +199,15 @@ fn renewing(plane: &Arc<DataPlane>) -> Renew {
         let plane = plane.upgrade().ok_or("This process is ending.")?;
         plane
             .replace_servers(Arc::new(config))
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| refusal(&e))?;
         Ok(plane.balancer())
     })
+}
+
+/// Why a configuration cannot run, with the line of the file where that is known.
+fn refusal(error: &StartError) -> String {
+    let line = error.line().map(|line| format!("{line}: "));
+    format!("{}{error}", line.unwrap_or_default())
 }
 
 /// A `stats socket`.

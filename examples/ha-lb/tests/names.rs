@@ -447,8 +447,12 @@ fn a_certificate_that_no_balancer_would_start_with_is_told_by_the_check() {
                 "{check:?}: {said}"
             );
             if let Some(reason) = reason {
+                let line = format!("{}:7", place.path("tls.cfg").display());
                 let named = format!("proxy 'f': certificate {}: ", file.display());
-                assert!(said.contains(&named) && said.contains(reason), "{said}");
+                assert!(
+                    said.contains(&line) && said.contains(&named) && said.contains(reason),
+                    "{said}"
+                );
             }
         }
     }

@@ -199,14 +199,38 @@ pub enum StartError {
     /// A frontend refers to something that is not there.
     #[error(transparent)]
     Frontend(#[from] FrontendError),
-    /// A certificate or key of a `bind ... ssl` cannot be used.
-    #[error("proxy '{proxy}': certificate {file}: {reason}")]
+    /// A certificate, a key or another setting of TLS cannot be used.
+    #[error("proxy '{proxy}': {}{reason}", of_file(.file.as_deref()))]
     Certificate {
         /// Name of the proxy.
         proxy: String,
-        /// Its file.
-        file: String,
+        /// `file:line` of the `bind` or `server`, where it is known.
+        line: Option<Arc<str>>,
+        /// The certificate's file, if it is about one.
+        file: Option<String>,
         /// Why.
         reason: String,
     },
+}
+
+fn of_file(file: Option<&str>) -> String {
+    file.map_or_else(String::new, |file| format!("certificate {file}: "))
+}
+
+impl StartError {
+    /// `file:line` of what is wrong, where that is known.
+    pub fn line(&self) -> Option<&str> {
+        match self {
+            Self::Certificate { line, .. } => line.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The same about what stands in this line.
+    pub(super) fn in_line(mut self, of: Option<&Arc<str>>) -> Self {
+        if let Self::Certificate { line, .. } = &mut self {
+            *line = of.cloned();
+        }
+        self
+    }
 }

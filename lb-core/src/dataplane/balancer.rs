@@ -283,7 +283,8 @@ impl Balancer {
             let binds = proxy.frontend.iter().flat_map(|frontend| &frontend.binds);
             for (place, bind) in binds.enumerate() {
                 if let Some(tls) = &bind.tls {
-                    let front = Front::new(&proxy.name, tls, &self.ticket_keys, &mut loader)?;
+                    let front = Front::new(&proxy.name, tls, &self.ticket_keys, &mut loader)
+                        .map_err(|wrong| wrong.in_line(bind.origin.as_ref()))?;
                     self.secured.insert((index, place), Arc::new(front));
                 }
             }
@@ -293,8 +294,12 @@ impl Balancer {
 
     fn connect_in_tls(&mut self, proxy: &str, server: &Server) -> Result<(), StartError> {
         let (key, config) = (server.key(), server.config());
+        let connector = |tls| {
+            let made = Connector::new(proxy, tls);
+            made.map_err(|wrong| wrong.in_line(config.origin.as_ref()))
+        };
         let own = match &config.tls {
-            Some(tls) => Some(Connector::new(proxy, tls)?),
+            Some(tls) => Some(connector(tls)?),
             None => None,
         };
         let check = config.check.as_ref();
@@ -303,7 +308,7 @@ impl Balancer {
             // Checks that speak as requests do share the memory of sessions.
             let connector = match &own {
                 Some(own) if config.tls.as_ref() == Some(tls) => own.clone(),
-                _ => Connector::new(proxy, tls)?,
+                _ => connector(tls)?,
             };
             self.check_connectors.insert(key, connector);
         }

@@ -144,7 +144,7 @@ impl Front {
             };
             let loaded = loader
                 .load(&given, kind.config.crypto_provider())
-                .map_err(|reason| self.wrong(&given.path, reason))?;
+                .map_err(|reason| self.wrong(Some(&given.path), reason))?;
             let mut config = kind.config;
             config.cert_resolver = Arc::clone(&loaded) as _;
             Ok(Arc::new(Choice {
@@ -166,11 +166,11 @@ impl Front {
         let versions = suites::versions(settings.tls12_only, settings.tls13_only);
         let provider = suites::provider(&settings.algorithms, versions);
         let clients = Clients::new(settings, &provider)
-            .map_err(|(file, reason)| self.wrong(&file.0, reason))?;
+            .map_err(|(file, reason)| self.wrong(Some(&file.0), reason))?;
         let nothing = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
-            .map_err(|e| self.wrong("-".as_ref(), e.to_string()))?;
+            .map_err(|e| self.wrong(None, e.to_string()))?;
         let builder = match &clients {
             None => builder.with_no_client_auth(),
             Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients) as _),
@@ -196,10 +196,11 @@ impl Front {
         })
     }
 
-    fn wrong(&self, file: &std::path::Path, reason: String) -> StartError {
+    fn wrong(&self, file: Option<&std::path::Path>, reason: String) -> StartError {
         StartError::Certificate {
             proxy: self.proxy.to_string(),
-            file: file.display().to_string(),
+            line: None,
+            file: file.map(|file| file.display().to_string()),
             reason,
         }
     }

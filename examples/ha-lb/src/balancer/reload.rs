@@ -6,7 +6,7 @@ use std::{mem, sync::Arc};
 use lb_core::dataplane::{self, Balancer};
 use tokio::task::spawn_local;
 
-use super::{Running, StatsListener, read, serve, sort};
+use super::{Running, StatsListener, read, refusal, serve, sort};
 use crate::ipc::message::Configuration;
 
 /// A configuration that waits for its order.
@@ -32,7 +32,7 @@ impl Running {
         let plane = self
             .plane
             .prepare(Arc::new(config), workers, listeners)
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| refusal(&e))?;
         self.prepared = Some(Prepared {
             reload,
             plane,

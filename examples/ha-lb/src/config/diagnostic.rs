@@ -42,6 +42,12 @@ impl Span {
         Self { file, line, column }
     }
 
+    /// The beginning of a line that is told as `file:line`.
+    pub fn of_origin(origin: &str) -> Option<Self> {
+        let (file, line) = origin.rsplit_once(':')?;
+        Some(Self::new(Arc::from(file), line.parse().ok()?, 1))
+    }
+
     /// A file as a whole (it cannot be read, or something is missing in it).
     pub fn whole_file(path: &Path) -> Self {
         Self::new(Arc::from(path.to_string_lossy()), 0, 0)

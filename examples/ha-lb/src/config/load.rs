@@ -57,11 +57,13 @@ impl Loaded {
     pub fn refused(&self) -> Option<Diagnostic> {
         let config = Arc::new(self.balancer.clone()?);
         let error = dataplane::check(config).err()?;
+        let place = error.line().and_then(Span::of_origin);
         let file = match &error {
-            StartError::Certificate { file, .. } => Path::new(file),
-            _ => Path::new("-"),
+            StartError::Certificate { file, .. } => file.as_deref(),
+            _ => None,
         };
-        Some(Diagnostic::error(Span::whole_file(file), error.to_string()))
+        let place = place.unwrap_or_else(|| Span::whole_file(Path::new(file.unwrap_or("-"))));
+        Some(Diagnostic::error(place, error.to_string()))
     }
 }
 

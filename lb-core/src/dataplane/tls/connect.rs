@@ -160,7 +160,8 @@ impl Ready {
     fn new(proxy: &str, tls: &ServerTls) -> Result<Self, StartError> {
         let wrong = |file: Option<&PemFile>, reason: String| StartError::Certificate {
             proxy: proxy.to_owned(),
-            file: file.map_or_else(|| String::from("-"), |f| f.0.display().to_string()),
+            line: None,
+            file: file.map(|f| f.0.display().to_string()),
             reason,
         };
         let versions = suites::versions(tls.tls12_only, tls.tls13_only);
