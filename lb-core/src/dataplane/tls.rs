@@ -41,7 +41,11 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio_rustls::server::TlsStream;
 
-use self::{clients::Clients, table::Table, tickets::Ticketer};
+use self::{
+    clients::Clients,
+    table::{Settings, Table},
+    tickets::Ticketer,
+};
 use super::{StartError, stream::Plain};
 use crate::{
     config::{TicketKey, TlsBind, TlsCertificate, TlsSettings, cipher},
@@ -150,7 +154,7 @@ impl Front {
             Ok(Arc::new(Choice {
                 given,
                 loaded,
-                config: Arc::new(config),
+                settings: Settings::new(config),
                 clients: kind.clients,
             }))
         });
@@ -255,7 +259,7 @@ pub(super) fn begun(hello: &ClientHello<'_>, choice: Option<&Choice>) -> TlsInfo
     let mut asked = hello.cipher_suites().iter();
     let is_asked = asked.any(|suite| u16::from(*suite) >> 8 == 0x13);
     let speaks = |choice: &Choice| {
-        let suites = &choice.config.crypto_provider().cipher_suites;
+        let suites = &choice.settings.provider().cipher_suites;
         suites.iter().any(|suite| suite.tls13().is_some())
     };
     TlsInfo {

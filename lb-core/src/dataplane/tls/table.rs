@@ -1,8 +1,11 @@
 //! Which certificate and which settings a client gets: by the name that it asks for and by what it understands.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
-use rustls::{CipherSuite, ServerConfig, server::ClientHello};
+use rustls::{CipherSuite, ServerConfig, crypto::CryptoProvider, server::ClientHello};
 
 use super::{certificate::Loaded, clients::Clients};
 use crate::config::TlsCertificate;
@@ -14,12 +17,52 @@ const CHACHA20: [CipherSuite; 3] = [
     CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 ];
 
+/// The settings of a `bind`, and what becomes of them for clients that want something else. Each is made once, when the
+/// first such client comes.
+#[derive(Debug)]
+pub(super) struct Settings {
+    own: Arc<ServerConfig>,
+    others: [OnceLock<Arc<ServerConfig>>; 3],
+}
+
+impl Settings {
+    pub(super) fn new(own: ServerConfig) -> Self {
+        Self {
+            own: Arc::new(own),
+            others: Default::default(),
+        }
+    }
+
+    pub(super) fn provider(&self) -> &CryptoProvider {
+        self.own.crypto_provider()
+    }
+
+    /// Those for a client that offers none of our protocols, or that wants ChaCha20 most.
+    fn of(&self, is_strange: bool, wants_chacha: bool) -> &Arc<ServerConfig> {
+        let [strange, chacha, both] = &self.others;
+        let kept = match (is_strange, wants_chacha) {
+            (false, false) => return &self.own,
+            (true, false) => strange,
+            (false, true) => chacha,
+            (true, true) => both,
+        };
+        kept.get_or_init(|| {
+            let mut config = ServerConfig::clone(&self.own);
+            if is_strange {
+                config.alpn_protocols.clear();
+            }
+            config.ignore_client_order &= !wants_chacha;
+            Arc::new(config)
+        })
+    }
+}
+
 /// One certificate of a `bind`, with the settings that go with it.
 #[derive(Debug)]
 pub(in crate::dataplane) struct Choice {
     pub(super) given: Arc<TlsCertificate>,
     pub(super) loaded: Arc<Loaded>,
-    pub(super) config: Arc<ServerConfig>,
+    pub(super) settings: Settings,
     /// Who verifies clients.
     pub(super) clients: Option<Arc<Clients>>,
 }
@@ -28,29 +71,21 @@ impl Choice {
     /// For the handshake with a client that says this first. With one that offers none of our protocols none is
     /// spoken, and one that wants ChaCha20 most gets it, as with HAProxy.
     pub(in crate::dataplane) fn config(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
-        let own = &self.config.alpn_protocols;
+        let own = &self.settings.own.alpn_protocols;
         let is_strange = !own.is_empty()
             && hello.alpn().is_some_and(|mut offered| {
                 !offered.any(|offered| own.iter().any(|own| own.as_slice() == offered))
             });
-        let spoken = &self.config.crypto_provider().cipher_suites;
+        let spoken = &self.settings.provider().cipher_suites;
         let mut suites = hello.cipher_suites().iter();
         let first = suites.find(|suite| spoken.iter().any(|own| own.suite() == **suite));
         let wants_chacha = first.is_some_and(|first| CHACHA20.contains(first));
-        if !is_strange && !wants_chacha {
-            return Arc::clone(&self.config);
-        }
-        let mut config = ServerConfig::clone(&self.config);
-        if is_strange {
-            config.alpn_protocols.clear();
-        }
-        config.ignore_client_order &= !wants_chacha;
-        Arc::new(config)
+        Arc::clone(self.settings.of(is_strange, wants_chacha))
     }
 
     /// Whether the client can use its key, in a suite that both speak.
     fn suits(&self, hello: &ClientHello<'_>) -> bool {
-        let spoken = &self.config.crypto_provider().cipher_suites;
+        let spoken = &self.settings.provider().cipher_suites;
         self.loaded.suits(hello, spoken)
     }
 
@@ -133,4 +168,32 @@ fn best<'t>(
     cheap
         .or_else(|| suited.next())
         .or_else(|| choices.clone().next())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{crypto::aws_lc_rs, server::ResolvesServerCertUsingSni};
+
+    use super::*;
+
+    #[test]
+    fn settings_for_clients_that_want_something_else_are_made_once() {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut own = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+        own.alpn_protocols = vec![b"h2".to_vec()];
+        own.ignore_client_order = true;
+        let settings = Settings::new(own);
+        for (is_strange, wants_chacha) in
+            [(false, false), (false, true), (true, false), (true, true)]
+        {
+            let config = Arc::clone(settings.of(is_strange, wants_chacha));
+            assert_eq!(config.alpn_protocols.is_empty(), is_strange);
+            assert_eq!(config.ignore_client_order, !wants_chacha);
+            assert!(Arc::ptr_eq(&config, settings.of(is_strange, wants_chacha)));
+        }
+    }
 }
