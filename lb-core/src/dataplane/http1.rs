@@ -154,7 +154,8 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
             Some(Next::Request) => {}
             Some(Next::Close) => break,
             Some(Next::Linger) => return farewell::linger(&mut connection).await,
-            Some(Next::Break) => return farewell::break_off(&mut connection).await,
+            // Boxed: few need it.
+            Some(Next::Break) => return Box::pin(farewell::break_off(&mut connection)).await,
             None => return Box::pin(http2::serve(connection)).await,
         }
     }

@@ -1,6 +1,7 @@
 //! A connected stream of any kind: TCP, UNIX, TLS over one of them, or one of the streams of HTTP/2 over any of these.
 
 use std::{
+    ffi::c_int,
     io::{self, IoSlice},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
@@ -300,11 +301,11 @@ impl Stream {
         }
     }
 
-    /// Whether the other end has taken all that was sent; false where that is not known.
-    pub(super) fn is_delivered(&self) -> bool {
+    /// Bytes that were sent and that the other end's kernel has not confirmed; `None` where that is not known.
+    pub(super) fn unsent(&self) -> Option<c_int> {
         match self.socket() {
-            Some(Plain::Tcp(socket) | Plain::Unix(socket)) => socket.unsent() == Some(0),
-            None => false,
+            Some(Plain::Tcp(socket) | Plain::Unix(socket)) => socket.unsent(),
+            None => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Ends and breaks on either side, and in which phase they come.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::mpsc,
     time::Duration,
@@ -30,8 +30,8 @@ fn what_a_server_said_before_it_broke_off_reaches_a_client_that_is_slow() {
     breaks.recv_timeout(PATIENCE).unwrap();
     expect(&plane, "t/s1", "SD");
     let mut all = Vec::new();
-    let _ = client.read_to_end(&mut all);
-    assert_eq!(all.len(), SIZE);
+    let end = client.read_to_end(&mut all).unwrap_err();
+    assert_eq!((all.len(), end.kind()), (SIZE, ErrorKind::ConnectionReset));
     drop(client);
     plane.stop();
 }
