@@ -73,6 +73,14 @@ impl OnEnd {
 }
 
 impl Need<'_> {
+    /// What the client's end of sending means once a server is reached: who only listens is served.
+    pub(super) fn on_end_when_reached(&self) -> OnEnd {
+        match (self.request, self.on_end) {
+            (None, OnEnd::LeavesIfSilent) => OnEnd::Waits,
+            (_, on_end) => on_end,
+        }
+    }
+
     /// What the leased server is spoken to in, where that is not what others speak to it in.
     fn own_protocol(&self, lease: &Lease) -> Option<Protocol> {
         let server = lease.server().filter(|_| self.websocket)?;

@@ -56,7 +56,7 @@ impl Connection {
                 if let Poll::Ready(done) = connecting.as_mut().poll(cx) {
                     return Poll::Ready(Some(done));
                 }
-                gave_up(client, need.on_end, cx).map(|()| None)
+                gave_up(client, need.on_end_when_reached(), cx).map(|()| None)
             })
             .await;
         match connected {

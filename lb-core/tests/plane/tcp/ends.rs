@@ -3,13 +3,16 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
 use super::{echoing, entry, expect, start};
-use crate::common::{Origin, PATIENCE, Plane, listen, nobody, read_all, rules, wait_until_taken};
-use lb_core::config::Mode;
+use crate::{
+    common::{Origin, PATIENCE, Plane, listen, nobody, read_all, rules, wait_until_taken},
+    tls,
+};
+use lb_core::config::{Mode, ServerTls};
 
 #[test]
 fn what_a_server_said_before_it_broke_off_reaches_a_client_that_is_slow() {
@@ -39,17 +42,36 @@ fn what_a_server_said_before_it_broke_off_reaches_a_client_that_is_slow() {
 #[test]
 fn who_only_listens_may_end_before_the_server_is_reached() {
     const CLIENTS: usize = 20;
-    let origin = Origin::new(|mut stream| stream.write_all(b"banner").unwrap());
-    let plane = start(&origin, |_| {});
-    let heard = || {
-        let client = plane.connect();
-        client.shutdown(Shutdown::Write).unwrap();
-        read_all(&client) == "banner"
-    };
-    let served = (0..CLIENTS).filter(|_| heard()).count();
-    // A connection that takes its time is given up for a client that has ended and said nothing.
-    assert!(served > CLIENTS / 2, "{served}");
-    plane.stop();
+    let origin = Origin::new(|mut stream| {
+        let _ = stream.write_all(b"banner");
+    });
+    let secured = Plane::start(vec![tls::secured(&origin, Mode::Tcp, |_| {})]);
+    for (server, tls) in [
+        (origin.address, None),
+        (secured.address(), Some(Arc::<ServerTls>::default())),
+    ] {
+        let in_tls = tls.is_some();
+        let mut proxy = listen("t", Mode::Tcp, &[server]);
+        proxy.backend.as_mut().unwrap().servers[0].tls = tls;
+        proxy.frontend.as_mut().unwrap().binds[0].maxconn = Some(1);
+        let plane = Plane::start(vec![proxy]);
+        let mut first = plane.connect();
+        first.read_exact(&mut [0; 6]).unwrap();
+        // Each of them has ended before it is accepted.
+        let clients = [(); CLIENTS].map(|()| {
+            let client = plane.connect();
+            client.shutdown(Shutdown::Write).unwrap();
+            client
+        });
+        drop(first);
+        let heard = |client: &&TcpStream| read_all(client) == "banner";
+        let served = clients.iter().filter(heard).count();
+        // A connection that takes its time is given up for a client that has ended and said nothing.
+        assert!(served > CLIENTS / 2, "{served}, in TLS: {in_tls}");
+        drop(clients);
+        plane.stop();
+    }
+    secured.stop();
 }
 
 /// A plane with one place on its server, taken by the client that is returned.
