@@ -35,6 +35,7 @@ pub use connection::{
     take_close_out,
 };
 pub use error::Error;
+pub(crate) use framing::content_length;
 pub use pages::{page, reason_phrase, write_error_page, write_raw_error_page, write_redirect};
 pub(crate) use request::is_authority;
 pub use request::{RequestDecoder, RequestSummary};
@@ -90,6 +91,19 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Most field lines.
     pub fields: usize,
+}
+
+impl Limits {
+    /// Those of requests in HTTP/2: twice as many fields as in HTTP/1.1, as with HAProxy.
+    pub const HTTP2: Self = Self {
+        head_bytes: 15360,
+        fields: 201,
+    };
+    /// For heads that have been read before: what rules added to them counts for nothing.
+    pub(crate) const NONE: Self = Self {
+        head_bytes: usize::MAX,
+        fields: usize::MAX,
+    };
 }
 
 impl Default for Limits {

@@ -88,7 +88,7 @@ pub(super) fn examine(head: &mut Head, bytes: &[u8], leniency: Leniency) -> Resu
 }
 
 /// One `Content-Length` line: a number or a list of equal numbers. Returns how many more than one it held.
-fn content_length(value: &[u8], known: &mut Option<u64>) -> Result<u32, Error> {
+pub(crate) fn content_length(value: &[u8], known: &mut Option<u64>) -> Result<u32, Error> {
     let mut count = 0;
     for member in value.split(|&b| b == b',').map(text::trim) {
         // Only digits: no sign, no hexadecimal, no empty value; up to 2^63 - 1.

@@ -64,6 +64,11 @@ impl RequestDecoder {
         self.reset();
     }
 
+    /// Makes ready for requests that may hold so much.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Lets requests go without a `Host`: those of HTTP/2 may (RFC 9113 §8.3.1).
     pub fn allow_no_host(&mut self, allowed: bool) {
         self.no_host = allowed;

@@ -2,7 +2,7 @@
 //! left to whoever reads heads of any client.
 
 use super::hpack::Fields;
-use crate::http1::{Method, is_field_value, is_target, is_token};
+use crate::http1::{Method, content_length, is_field_value, is_target, is_token};
 
 /// In what form content follows a head in HTTP/1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -216,13 +216,13 @@ impl Request {
     }
 
     fn note_length(&mut self, value: &[u8]) -> Result<(), Malformed> {
-        let length = number(value).ok_or(Malformed::Cancel)?;
-        match self.length.replace(length) {
-            // Its length is that of other content: the tunnel has none.
-            None if self.tunnel => {}
-            None => line(b"content-length", value, &mut self.text),
-            Some(before) if before == length => {}
-            Some(_) => return Err(Malformed::Cancel),
+        let is_first = self.length.is_none();
+        content_length(value, &mut self.length).map_err(|_| Malformed::Cancel)?;
+        // Its length is that of other content: a tunnel has none.
+        if is_first && !self.tunnel {
+            // RFC 9110 §8.6: of a list of equal numbers one goes on.
+            let one = value.split(|b| *b == b',').next().unwrap_or_default();
+            line(b"content-length", one.trim_ascii(), &mut self.text);
         }
         Ok(())
     }
@@ -263,14 +263,4 @@ fn line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     for part in [name, b": ", value, b"\r\n"] {
         out.extend_from_slice(part);
     }
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |number, digit| {
-        let digit = u64::from(digit.checked_sub(b'0').filter(|d| *d < 10)?);
-        number.checked_mul(10)?.checked_add(digit)
-    })
 }

@@ -23,7 +23,7 @@ use h2::{Reason, RecvStream, client::SendRequest};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use lb_core::config::{Mode, Protocol, ProxyConfig};
 
-use crate::common::{Origin, PATIENCE, Plane, SHORT, listen, ok, read_head, read_message};
+use crate::common::{Origin, PATIENCE, Plane, SHORT, listen, ok, read_head, read_message, rules};
 use frames::{HEADERS, Outcome, Raw, WHOLE, fields, frame};
 
 /// A proxy whose clients speak HTTP/2 from the first byte on.

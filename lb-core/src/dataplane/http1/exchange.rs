@@ -63,6 +63,10 @@ fn begin(connection: &mut Connection, x: &mut Exchange, number: u32, now: Instan
     x.decoder.reset_to(leniency);
     let of_http2 = connection.client.stream.http2_origin().is_some();
     x.decoder.allow_no_host(of_http2);
+    x.decoder.set_limits(match of_http2 {
+        true => Limits::HTTP2,
+        false => Limits::default(),
+    });
     x.forwarding = false;
     x.upload_broken = false;
     x.ends_at_client_end = false;

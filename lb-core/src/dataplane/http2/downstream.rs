@@ -42,8 +42,7 @@ impl Downstream {
             mux: Rc::clone(mux),
             key,
         };
-        let mut decoder =
-            ResponseDecoder::new(Limits::default(), Leniency::HAPROXY, request.method);
+        let mut decoder = ResponseDecoder::new(Limits::NONE, Leniency::HAPROXY, request.method);
         decoder.reset(request.method, request.upgrades);
         Self {
             incoming: Incoming::new(request.text, branch.clone(), request.form),

@@ -142,7 +142,7 @@ pub(super) fn read_request(
     scheme: &'static str,
 ) -> Result<(RequestSummary, Request<()>), Malformed> {
     with_scratch(|head| {
-        let mut decoder = RequestDecoder::new(Limits::default(), Leniency::HAPROXY);
+        let mut decoder = RequestDecoder::new(Limits::NONE, Leniency::HAPROXY);
         decoder.allow_no_host(true);
         let Ok(Progress::Complete(summary)) = decoder.decode(text, head) else {
             return Err(Malformed);

@@ -135,6 +135,24 @@ fn a_request_is_answered_and_nothing_of_it_is_left() {
 }
 
 #[test]
+fn of_a_length_that_is_said_twice_one_goes_on() {
+    let mut pair = Pair::new();
+    for (stream, value, length) in [(1, "5, 5", "5"), (3, "0,0", "0"), (5, "7", "7")] {
+        let stated = [("content-length", value), ("content-length", length)];
+        let key = pair.request(stream, END_HEADERS, &stated).unwrap();
+        let text = pair.server.take_request(key).text;
+        let text = String::from_utf8(text).unwrap();
+        let fields = format!("host: a\r\ncontent-length: {length}\r\n\r\n");
+        assert!(text.ends_with(&fields), "{text}");
+    }
+    for (stream, value) in [(7, "5, 6"), (9, "5,"), (11, ""), (13, "+5")] {
+        let stated = [("content-length", value)];
+        assert_eq!(pair.request(stream, END_HEADERS, &stated), None, "{value}");
+    }
+    assert_eq!(pair.resets().len(), 4);
+}
+
+#[test]
 fn whoever_waits_is_told_of_content_of_room_and_of_the_end() {
     let mut pair = Pair::new();
     let key = pair.request(1, END_HEADERS, &[]).unwrap();

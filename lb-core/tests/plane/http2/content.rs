@@ -66,6 +66,41 @@ fn content_goes_up_by_its_length_or_in_chunks_and_trailers_go_both_ways() {
 }
 
 #[test]
+fn heads_may_have_as_many_fields_as_with_haproxy_and_those_of_rules() {
+    let fields = |count: usize| (0..count).map(|at| (format!("x-{at}"), String::from("v")));
+    let origin = Origin::http(move |request| {
+        let mut answer = String::from("HTTP/1.1 200 OK\r\n");
+        for (name, value) in fields(99) {
+            answer += &format!("{name}: {value}\r\n");
+        }
+        let sent = request.matches("x-").count().to_string();
+        answer += &format!("Content-Length: {}\r\n\r\n{sent}", sent.len());
+        answer.into_bytes()
+    });
+    let mut proxy = proxy(&origin);
+    proxy.rules = rules(|b| {
+        for name in ["a", "b"] {
+            b.http_response(&["set-header", name, "v"]).unwrap();
+        }
+    });
+    let plane = Plane::start(vec![proxy]);
+    let answers = with_client(plane.address(), async |client| {
+        let mut answers = Vec::new();
+        for count in [197, 250] {
+            let fields: Vec<_> = fields(count).collect();
+            let fields = fields.iter().map(|(name, value)| (&**name, &**value));
+            let request = request("GET", "/", &fields.collect::<Vec<_>>());
+            answers.push(ask(&client, request, &[]).await.unwrap());
+        }
+        answers
+    });
+    assert_eq!((answers[0].status, &*answers[0].body), (200, "197"));
+    assert_eq!(answers[0].headers.len(), 102);
+    assert_eq!(answers[1].status, 400);
+    plane.stop();
+}
+
+#[test]
 fn answers_without_content_end_with_their_head_and_interim_ones_come_before() {
     let origin = Origin::http(|request| {
         let (_, rest) = request.split_once(" /").unwrap();
