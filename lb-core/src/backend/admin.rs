@@ -268,19 +268,28 @@ impl Backend {
         !fixed || weight == 0 || own == Some(weight)
     }
 
-    /// `set server weight`, 0-256.
-    pub fn set_weight(&self, now: Instant, server: ServerIndex, weight: u16) {
-        let Some(server) = self.server(server) else {
-            return;
-        };
-        let woken = {
+    /// `set server weight`, 0-256. Returns the change, for those who log it, if the backend has lost its last server by it.
+    pub fn set_weight(
+        &self,
+        now: Instant,
+        server: ServerIndex,
+        weight: u16,
+    ) -> Option<StateChange> {
+        let server = self.server(server)?;
+        let (was_up, is_up, woken) = {
             let mut state = self.lock();
+            state.now = state.now.max(now);
+            let was_up = self.is_up();
             server.set_weight(u32::from(weight));
             self.refresh(&mut state, now);
-            self.hand_out(&mut state, server)
+            let is_up = self.is_up();
+            self.keep_books(&mut state, now, was_up, is_up);
+            (was_up, is_up, self.hand_out(&mut state, server))
         };
         wake(woken);
         self.kin.follow(self, now);
+        let change = || self.told_of(server, Cause::Weight, true, 0);
+        (was_up && !is_up).then(change)
     }
 
     /// `set maxconn server`; 0 is no limit.
@@ -334,7 +343,6 @@ impl Backend {
         let was_up = self.is_up();
         apply();
         self.refresh(&mut state, now);
-        let up = server.status().is_up();
         let mut woken = Vec::new();
         let requeued = self.requeue(&mut state);
         self.hand_out_all(&mut state, &mut woken);
@@ -343,9 +351,20 @@ impl Backend {
         drop(state);
         wake(woken);
         self.kin.follow(self, now);
+        self.told_of(server, cause, was_up && !is_up, requeued)
+    }
+
+    /// What is told of a change.
+    fn told_of(
+        &self,
+        server: &Server,
+        cause: Cause,
+        backend_lost: bool,
+        requeued: usize,
+    ) -> StateChange {
         StateChange {
             server: server.index(),
-            up,
+            up: server.status().is_up(),
             name: format!("{}/{}", self.name(), server.name()),
             is_backup: server.config().backup,
             cause,
@@ -353,7 +372,7 @@ impl Backend {
             sessions: server.served(),
             requeued,
             remaining: server.counters().queue.value(),
-            backend_lost: was_up && !is_up,
+            backend_lost,
             result_is_logged: self.config().log_health_checks,
         }
     }

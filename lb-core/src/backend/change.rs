@@ -56,6 +56,8 @@ pub enum Cause {
     },
     /// An operator took it out when it was down.
     DownToMaintenance,
+    /// An operator or its agent gave it another weight: nothing is said of the server itself.
+    Weight,
     /// An operator lets it only finish what it has.
     Drain,
     /// It has an address at last; the host name of its line.
@@ -89,6 +91,7 @@ impl StateChange {
     }
 }
 
+/// The sentence about the server; empty where there is none.
 impl fmt::Display for StateChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = match &self.cause {
@@ -96,7 +99,7 @@ impl fmt::Display for StateChange {
             Cause::Maintenance { .. } | Cause::Unresolved(_) => "going DOWN for maintenance",
             Cause::Ready { drained: true } => "UP (leaving forced drain)",
             Cause::Ready { drained: false } => "UP/READY (leaving forced maintenance)",
-            Cause::Drain | Cause::Resolved(_) | Cause::DownToMaintenance => "",
+            Cause::Drain | Cause::Weight | Cause::Resolved(_) | Cause::DownToMaintenance => "",
             Cause::Check(report)
                 if self.up && report.result.status == CheckStatus::L7OkConditional =>
             {
@@ -107,6 +110,7 @@ impl fmt::Display for StateChange {
         };
         let kind = if self.is_backup { "Backup " } else { "" };
         match &self.cause {
+            Cause::Weight => return Ok(()),
             Cause::Drain => write!(f, "{kind}Server {} enters drain state", self.name)?,
             Cause::Resolved(host) => {
                 let name = &self.name;

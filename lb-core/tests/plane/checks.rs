@@ -12,9 +12,12 @@ use std::{
 };
 
 use lb_core::{
-    config::{CheckConfig, CheckKind, Mode, ProxyConfig, StatsPage},
+    config::{AgentConfig, CheckConfig, CheckKind, Mode, ProxyConfig, StatsPage},
     dataplane::{Event, StatsBody, StatsOutcome, StatsService},
-    health::script::{Request, Script},
+    health::{
+        CheckStatus,
+        script::{Request, Script},
+    },
     request::RequestView,
     server::Operation,
 };
@@ -43,6 +46,24 @@ fn checked(mode: Mode, servers: &[SocketAddr]) -> ProxyConfig {
 
 fn operation(plane: &Plane) -> Operation {
     plane.plane.balancer().backends[0].servers()[0].operation()
+}
+
+#[test]
+fn an_agent_that_takes_the_question_and_says_nothing_is_late_with_its_answer() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut proxy = listen("be", Mode::Tcp, &[nobody()]);
+    proxy.backend.as_mut().unwrap().servers[0].agent = Some(AgentConfig {
+        port: silent.local_addr().unwrap().port(),
+        addr: None,
+        inter: Duration::from_millis(50),
+        send: Arc::from(""),
+    });
+    let plane = Plane::start(vec![proxy]);
+    plane.until("the agent is late", |balancer| {
+        let report = balancer.backends[0].servers()[0].agent_report();
+        report.is_some_and(|report| report.result.status == CheckStatus::L7Timeout)
+    });
+    plane.stop();
 }
 
 #[test]

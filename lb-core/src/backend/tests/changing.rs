@@ -143,10 +143,19 @@ fn weights_change_at_run_time() {
     }
     assert_eq!(counts, [6, 2]);
     assert_eq!(backend.total_weight(), 4);
-    backend.set_weight(now, s(0), 0);
+    assert_eq!(backend.set_weight(now, s(0), 0), None);
     // HAProxy 2.6 shows such a server as it is, with its weight beside.
     assert_eq!(backend.servers()[0].status().to_string(), "no check");
     assert_eq!([0; 3].map(|_| index(&take(&backend, now))), [1, 1, 1]);
+    let last = backend.set_weight(now, s(1), 0).unwrap();
+    // HAProxy 2.6 has no sentence for the server, and counts the backend as down.
+    assert_eq!(last.to_string(), "");
+    assert_eq!(
+        last.backend_notice().as_deref(),
+        Some("backend be has no server available!")
+    );
+    assert_eq!(backend.down_transitions(), 1);
+    assert_eq!(backend.set_weight(now, s(1), 0), None);
 }
 
 #[test]

@@ -123,7 +123,7 @@ proptest! {
                 Step::Down(n) => drop(backend.apply_check(now, s(n), &down())),
                 Step::Up(n) => drop(backend.apply_check(now, s(n), &up())),
                 Step::State(n, action) => drop(backend.set_state(now, s(n), action)),
-                Step::Weight(n, weight) => backend.set_weight(now, s(n), weight),
+                Step::Weight(n, weight) => drop(backend.set_weight(now, s(n), weight)),
                 Step::MaxConn(n, most) => backend.set_maxconn(s(n), most),
                 Step::Pass(ms) => now += Duration::from_millis(u64::from(ms)),
             }

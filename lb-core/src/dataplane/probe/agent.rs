@@ -1,7 +1,7 @@
 //! Agents of servers (`agent-check`): asked beside the health checks, they change weights, limits and states.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     net::SocketAddr,
     rc::Rc,
@@ -66,9 +66,13 @@ pub(super) async fn ask(
         };
         if asked {
             let patience = method.timeout.unwrap_or(method.agent.inter);
-            let answer = rt::timeout(patience, once(&method)).await;
-            let late = || failed(CheckStatus::L4Timeout, String::new());
-            let answer = answer.unwrap_or_else(late);
+            let reached = Cell::new(false);
+            let answer = rt::timeout(patience, once(&method, &reached)).await;
+            let late = match reached.get() {
+                true => CheckStatus::L7Timeout,
+                false => CheckStatus::L4Timeout,
+            };
+            let answer = answer.unwrap_or_else(|| failed(late, String::new()));
             apply(&shared, &place.borrow(), &answer, begun);
         }
         rt::sleep_until(begun + method.agent.inter).await;
@@ -83,8 +87,8 @@ fn failed(status: CheckStatus, detail: String) -> AgentAnswer {
     }
 }
 
-/// One question.
-async fn once(method: &Method) -> AgentAnswer {
+/// One question; tells when there is a connection.
+async fn once(method: &Method, reached: &Cell<bool>) -> AgentAnswer {
     let lost = |e: io::Error| failed(CheckStatus::L4Connection, super::once::words(&e));
     let begun = Destination::Ip(method.at).begin(method.source, false);
     let mut stream = match begun {
@@ -97,6 +101,7 @@ async fn once(method: &Method) -> AgentAnswer {
     if let Err(e) = std::future::poll_fn(|cx| stream.poll_connected(cx)).await {
         return lost(e);
     }
+    reached.set(true);
     if let Err(e) = stream.write_all(method.agent.send.as_bytes()).await {
         return failed(CheckStatus::SocketError, super::once::words(&e));
     }
@@ -132,7 +137,7 @@ fn apply(shared: &Shared, place: &Place, answer: &AgentAnswer, begun: Instant) {
         let weight = u16::try_from(weight.min(256)).unwrap_or(256);
         let allowed = place.backend.allows_weight(place.server, weight);
         if allowed && server.weight() != u32::from(weight) {
-            place.backend.set_weight(now, place.server, weight);
+            tell(place.backend.set_weight(now, place.server, weight));
         }
     }
     if let Some(most) = answer.maxconn {

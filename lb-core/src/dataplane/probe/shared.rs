@@ -13,7 +13,8 @@ use tokio::sync::mpsc::WeakUnboundedSender;
 
 use super::{Agent, AgentTarget, Order, Place, Target, Watched, agent, watch::watch};
 use crate::{
-    backend::{Backend, StateChange},
+    backend::{Backend, Cause, StateChange},
+    config::ProxyConfig,
     dataplane::{
         Balancer, Event, Events, clock, rt,
         sink::Sinks,
@@ -179,17 +180,14 @@ impl Shared {
         };
         let index = balancer.backend_named(backend);
         let proxy = index.and_then(|index| balancer.backend_proxy(index));
+        if change.cause == Cause::Weight {
+            return self.tell_of_loss(backend, proxy, change);
+        }
         if let Some(proxy) = proxy {
             let text = change.to_string();
             self.sinks.log(proxy, change.level(), text.as_bytes());
-            if let Some(text) = change.backend_notice() {
-                self.sinks.log(proxy, level::EMERGENCY, text.as_bytes());
-            }
         }
-        if let Some(text) = change.backend_notice() {
-            let backend = Arc::from(backend);
-            self.events.event(Event::NoServer { backend, text });
-        }
+        self.tell_of_loss(backend, proxy, change);
         let backend = index.and_then(|index| balancer.backends.get(index));
         if let Some((backend, server)) = backend.and_then(|b| Some((b, b.server_named(name)?))) {
             self.end_sessions(backend, server, change);
@@ -240,10 +238,13 @@ impl Shared {
 
     /// Logs a change, tells the supervisor, and the workers if a server went down.
     pub(super) fn tell(&self, backend: &Arc<Backend>, change: &StateChange) {
-        let text = change.to_string();
         let balancer = self.balancer.borrow();
         let index = balancer.backend_named(backend.name());
         let proxy = index.and_then(|index| balancer.backend_proxy(index));
+        if change.cause == Cause::Weight {
+            return self.tell_of_loss(backend.name(), proxy, change);
+        }
+        let text = change.to_string();
         if let Some(proxy) = proxy {
             self.sinks.log(proxy, change.level(), text.as_bytes());
         }
@@ -251,18 +252,22 @@ impl Shared {
             return;
         };
         self.end_sessions(backend, server, change);
-        let name: Arc<str> = Arc::from(backend.name());
         self.events.event(Event::Server {
-            backend: Arc::clone(&name),
+            backend: Arc::from(backend.name()),
             server: Arc::from(server.name()),
             up: change.up,
             text,
         });
+        self.tell_of_loss(backend.name(), proxy, change);
+    }
+
+    /// The backend has lost its last server, if it has.
+    fn tell_of_loss(&self, backend: &str, proxy: Option<&ProxyConfig>, change: &StateChange) {
         if let Some(text) = change.backend_notice() {
             if let Some(proxy) = proxy {
                 self.sinks.log(proxy, level::EMERGENCY, text.as_bytes());
             }
-            let backend = name;
+            let backend = Arc::from(backend);
             self.events.event(Event::NoServer { backend, text });
         }
     }

@@ -229,8 +229,7 @@ impl Runtime {
             return Err(message.to_owned());
         }
         self.change(target, |backend, index, _| {
-            backend.set_weight(Instant::now(), index, weight);
-            None
+            backend.set_weight(Instant::now(), index, weight)
         })
     }
 

@@ -203,7 +203,7 @@ fn watched(row: &mut Row, server: &Server) {
     row.set(AgentStatus, result.status.word());
     let is_done = result.status != lb_core::health::CheckStatus::Initializing;
     row.set(AgentDuration, is_done.then_some(result.duration));
-    row.set(AgentCode, is_done.then_some(0u32));
+    row.set(AgentCode, result.code);
     row.set(LastAgt, result.detail.to_string());
     row.set(AgentDesc, result.status.description());
     row.set(AgentRise, report.rise);
