@@ -171,16 +171,13 @@ pub(crate) fn cookies(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Parameters of a query or form body: (name, value).
+/// Parameters of a query or form body: (name, value). A word without `=` is none.
 pub(crate) fn parameters(query: &[u8], delimiter: u8) -> impl Iterator<Item = (&[u8], &[u8])> {
     query
         .split(move |b| *b == delimiter || matches!(b, b'&' | b';'))
-        .map(|pair| match memchr::memchr(b'=', pair) {
-            Some(at) => {
-                let (name, value) = pair.split_at(at);
-                (name, value.get(1..).unwrap_or_default())
-            }
-            None => (pair, Default::default()),
+        .filter_map(|pair| {
+            let (name, value) = pair.split_at_checked(memchr::memchr(b'=', pair)?)?;
+            Some((name, value.get(1..)?))
         })
 }
 
@@ -247,7 +244,7 @@ mod tests {
         let expected: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b"2"), (b"c", b"x=y")];
         assert_eq!(found, expected);
         let found: Vec<_> = parameters(b"a=1&b;c=", b'&').collect();
-        let expected: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b""), (b"c", b"")];
+        let expected: [(&[u8], &[u8]); 2] = [(b"a", b"1"), (b"c", b"")];
         assert_eq!(found, expected);
     }
 }
