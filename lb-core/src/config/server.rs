@@ -35,6 +35,8 @@ pub struct ServerConfig {
     pub maxqueue: Option<u32>,
     /// `backup`.
     pub backup: bool,
+    /// `non-stick`: no stick table remembers it.
+    pub non_stick: bool,
     /// `disabled`: starts in maintenance.
     pub disabled: bool,
     /// `cookie` value.
@@ -102,6 +104,7 @@ impl ServerConfig {
             minconn: None,
             maxqueue: None,
             backup: false,
+            non_stick: false,
             disabled: false,
             cookie: None,
             slowstart: None,

@@ -48,6 +48,9 @@ pub struct Stores {
 impl Stores {
     /// The stream went to this server.
     pub fn remember(&self, now: Instant, server: &Server) {
+        if server.config().non_stick {
+            return;
+        }
         for (table, key) in &self.entries {
             let known_by = match table.config().server_key {
                 ServerIdentity::Name => Some(Arc::clone(&server.config().name)),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lb_core::{
+    backend::AdminAction,
     config::{Mode, StickTableConfig, StoreKind, TableKey},
     stick_table::Column,
 };
@@ -93,5 +94,31 @@ fn a_header_keeps_its_server() {
         assert_eq!(get("joe"), first);
         assert_eq!(get("ann"), other);
     }
+    plane.stop();
+}
+
+#[test]
+fn who_came_to_a_server_that_no_table_remembers_goes_back_when_the_others_return() {
+    let origins = [Origin::http(|_| ok("main")), Origin::http(|_| ok("spare"))];
+    let addresses = origins.each_ref().map(|origin| origin.address);
+    let mut web = listen("web", Mode::Http, &addresses);
+    web.stick_table = table(TableKey::String(20), &[StoreKind::ServerId]);
+    web.rules = rules(|rules| {
+        rules.stick(&["on", "hdr(x-user)"]).unwrap();
+    });
+    let spare = &mut web.backend.as_mut().unwrap().servers[1];
+    (spare.backup, spare.non_stick) = (true, true);
+    let plane = Plane::start(vec![web]);
+    let balancer = plane.plane.balancer();
+    let (backend, now) = (&balancer.backends[0], std::time::Instant::now());
+    let set = |state| backend.set_state(now, backend.servers()[0].index(), state);
+    let get = || {
+        let request = "GET / HTTP/1.1\r\nHost: x\r\nX-User: joe\r\n\r\n";
+        ask(&mut plane.connect(), request)
+    };
+    set(AdminAction::Maintenance);
+    assert!(get().ends_with("spare"));
+    set(AdminAction::Ready);
+    assert!(get().ends_with("main"));
     plane.stop();
 }

@@ -101,6 +101,8 @@ impl Draft {
         match name {
             "backup" => self.config.backup = true,
             "no-backup" => self.config.backup = false,
+            "non-stick" => self.config.non_stick = true,
+            "stick" => self.config.non_stick = false,
             "check" => self.checked = true,
             "no-check" => self.checked = false,
             "agent-check" => self.watch.asked = true,

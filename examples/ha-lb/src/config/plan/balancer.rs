@@ -272,6 +272,7 @@ fn server(old: &ServerConfig, new: &ServerConfig) -> Vec<String> {
     settings.named("minconn", old.minconn != new.minconn);
     settings.named("maxqueue", old.maxqueue != new.maxqueue);
     settings.named("backup", old.backup != new.backup);
+    settings.named("non-stick", old.non_stick != new.non_stick);
     settings.named("disabled", old.disabled != new.disabled);
     settings.named("cookie", old.cookie != new.cookie);
     settings.named("slowstart", old.slowstart != new.slowstart);

@@ -131,7 +131,7 @@ fn server_words() {
     for words in SERVER_WORDS {
         let line = format!("server t 10.0.0.2:80 check {words}");
         let with = format!("{:?}", quiet(&file(Backend, &line)));
-        let same = matches!(first(words), "check" | "enabled") || *words == "inter 2000";
+        let same = matches!(first(words), "check" | "enabled" | "stick") || *words == "inter 2000";
         let idle = same || (NO_EFFECT.contains(&first(words)) && first(words) != "no-check");
         assert!(idle || base != with, "no effect: {words}");
         // The same words are settings for the servers that follow.

@@ -287,6 +287,8 @@ pub(super) const SERVER_WORDS: &[&str] = &[
     "addr 10.0.0.3",
     "backup",
     "no-backup",
+    "non-stick",
+    "stick",
     "check",
     "no-check",
     "cookie p1",
