@@ -263,9 +263,9 @@ impl StickTable {
         self.update(now, key, |entry| entry.set(ms, column, value));
     }
 
-    /// Makes an entry if there is none.
-    pub fn enter(&self, now: Instant, key: &Key) {
-        self.update(now, key, |_| ());
+    /// Makes an entry if there is none; false when the table is full and `nopurge`.
+    pub fn enter(&self, now: Instant, key: &Key) -> bool {
+        self.update(now, key, |_| ()).is_some()
     }
 
     /// Counts a connection on an entry and holds it until the tracker is dropped; `None` when the table is full.

@@ -52,22 +52,35 @@ impl Key {
         }
     }
 
+    /// The bytes of a string or binary key.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// A string or binary key of the table's length.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(Kind::Bytes(bytes.into()))
     }
 }
 
-/// As `show table` prints it: text where it is printable, else hexadecimal.
+/// As `show table` prints it: of text what would not be one word, or is not printable, is escaped.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Ip(ip) => ip.fmt(f),
             Kind::Integer(number) => number.fmt(f),
-            Kind::Bytes(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) if text.bytes().all(|b| b.is_ascii_graphic()) => f.write_str(text),
-                _ => bytes.iter().try_for_each(|b| write!(f, "{b:02X}")),
-            },
+            Kind::Bytes(bytes) => bytes.iter().try_for_each(|byte| match byte {
+                b' ' | b'=' | b'\\' => write!(f, "\\{}", char::from(*byte)),
+                b'\t' => f.write_str("\\t"),
+                b'\n' => f.write_str("\\n"),
+                b'\r' => f.write_str("\\r"),
+                0x1b => f.write_str("\\e"),
+                byte if byte.is_ascii_graphic() => write!(f, "{}", char::from(*byte)),
+                byte => write!(f, "\\x{byte:02X}"),
+            }),
         }
     }
 }

@@ -17,7 +17,8 @@ frontend front
     bind {front}
     stick-table type ip size 1k expire 30s store gpc0,gpt0,conn_cnt,conn_cur,conn_rate(10s),sess_cnt,sess_rate(10s),http_req_cnt,http_req_rate(10s),http_err_cnt,http_err_rate(10s)
     tcp-request connection track-sc0 src
-    http-request track-sc1 path table keys
+    http-request track-sc1 path,url_dec table keys
+    http-request track-sc2 path,url_dec table bytes if { path_beg /odd }
     http-request deny if { path /deny }
     http-request auth if { path /auth }
     http-request sc-inc-gpc0(0) if { path /inc }
@@ -32,6 +33,10 @@ backend keys
     stick-table type string len 20 size 100 expire 1m store gpc0,conn_cnt,conn_cur,http_req_cnt,http_req_rate(10s)
 backend keys_ip
     stick-table type ip size 100 expire 1m store gpc0,conn_cnt
+backend bytes
+    stick-table type binary len 4 size 100 expire 1m store gpc0
+backend few
+    stick-table type string len 8 size 1 expire 1m nopurge store gpc0
 backend servers
     server one {a}
     server two {b}
@@ -54,6 +59,12 @@ const CASES: &[Case] = &[
     sends("return", &[Step::Send(b"GET /return HTTP/1.0\r\n\r\n")]),
     sends("inc", &[Step::Send(b"GET /inc HTTP/1.0\r\n\r\n")]),
     sends("missing", &[Step::Send(b"GET /missing HTTP/1.0\r\n\r\n")]).origin(MISSING),
+    sends(
+        "odd",
+        &[Step::Send(
+            b"GET /odd=%20a%5C%09%0A%0D%1B%07%7F%C3%A9 HTTP/1.0\r\n\r\n",
+        )],
+    ),
     sends("bad", &[Step::Send(b"BAD\r\n\r\n")]),
     sends("alive", &[Step::Send(b"GET /alive HTTP/1.0\r\n\r\n")]),
     sends(
@@ -85,6 +96,20 @@ const COMMANDS: &[&str] = &[
     "show table keys data.gpc0 gt 3",
     "show table keys data.gpc0 gt x",
     "show table keys data.nope gt 3",
+    "show table bytes",
+    "set table keys key /zy data.gpc0 5 data.http_req_cnt 1",
+    "show table keys data.gpc0 ge 5 data.http_req_cnt eq 1",
+    "show table keys data.gpc0 ge 5 data.gpc0 le 9 data.http_req_cnt ge 0 data.http_req_cnt lt 1",
+    "show table keys data.gpc0 ge 5 data.nope eq 1",
+    "show table keys data.gpc0 ge 5 data.gpc0 zz 1",
+    "show table keys data.gpc0 ge 5 data.gpc0 eq x",
+    "show table keys data.gpc0 ge 5 data.gpt0 eq 1",
+    "show table keys data.gpc0 eq 1 data.gpc0 eq 1 data.gpc0 eq 1 data.gpc0 eq 1 data.gpc0 eq 1",
+    "clear table keys data.gpc0 ge 5 data.http_req_cnt eq 1",
+    "show table keys data.gpc0 ge 5",
+    "set table few key a data.gpc0 1",
+    "set table few key b data.gpc0 1",
+    "show table few",
     "clear table keys key /zz",
     "clear table keys key /nope",
     "show table keys key /zz",

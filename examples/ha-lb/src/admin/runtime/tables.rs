@@ -15,9 +15,15 @@ pub enum Filter {
     All,
     /// The one with this key.
     Key(String),
-    /// Those whose column compares like this to a number.
-    Data(Column, Operator, u64),
+    /// Those of which all of this holds.
+    Data(Vec<Comparison>),
 }
+
+/// A column that compares like this to a number.
+pub type Comparison = (Column, Operator, u64);
+
+/// Most comparisons of one command.
+const COMPARISONS: usize = 4;
 
 /// How a column is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,19 +77,36 @@ pub fn filter(words: &[String]) -> Result<Filter, String> {
         let key = words.get(1).ok_or("Key value expected")?;
         return Ok(Filter::Key(key.clone()));
     }
-    let Some(name) = word(0).strip_prefix("data.") else {
+    if !word(0).starts_with("data.") {
         return Err(
             "Optional argument only supports \"data.<store_data_type>\" <operator> <value> and key <key>"
                 .to_owned(),
         );
-    };
-    let column = Column::named(name).ok_or("Filter entry #1: Unknown data type")?;
-    let operator = Operator::named(word(1))
-        .ok_or("Filter entry #1: Require and operator among \"eq\", \"ne\", \"le\", \"ge\", \"lt\", \"gt\"")?;
+    }
+    if words.len() > 3 * COMPARISONS {
+        let last = word(3 * COMPARISONS - 1);
+        return Err(format!(
+            "Detected extra data in filter, 16th word of input, after '{last}'"
+        ));
+    }
+    let numbered = (1..).zip(words.chunks(3));
+    let comparisons = numbered.map(|(number, words)| {
+        comparison(words).map_err(|why| format!("Filter entry #{number}: {why}"))
+    });
+    Ok(Filter::Data(comparisons.collect::<Result<_, _>>()?))
+}
+
+/// `data.<column> <operator> <number>`.
+fn comparison(words: &[String]) -> Result<Comparison, &'static str> {
+    let word = |index: usize| words.get(index).map_or("", String::as_str);
+    let column = word(0).strip_prefix("data.").and_then(Column::named);
+    let column = column.ok_or("Unknown data type")?;
+    let operator = Operator::named(word(1));
+    let operator = operator
+        .ok_or("Require and operator among \"eq\", \"ne\", \"le\", \"ge\", \"lt\", \"gt\"")?;
     let value = word(2).parse();
-    let value =
-        value.map_err(|_| "Filter entry #1: Require a valid integer value to compare against")?;
-    Ok(Filter::Data(column, operator, value))
+    let value = value.map_err(|_| "Require a valid integer value to compare against")?;
+    Ok((column, operator, value))
 }
 
 /// What `clear table` needs behind the name.
@@ -129,9 +152,23 @@ fn find<'b>(balancer: &'b Balancer, name: &str) -> Result<&'b Arc<StickTable>, S
     table.ok_or_else(|| "No such table".to_owned())
 }
 
+/// A binary key is written as it is shown, its end may be left out if that is zero.
 fn key_of(table: &StickTable, text: &str) -> Result<Key, String> {
-    let key = table.key_of_bytes(text.as_bytes());
+    let bytes = match table.config().key {
+        TableKey::Binary(length) => of_hex(text).filter(|bytes| bytes.len() <= length as usize),
+        _ => Some(text.as_bytes().to_vec()),
+    };
+    let key = bytes.and_then(|bytes| table.key_of_bytes(&bytes));
     key.ok_or_else(|| "Invalid key".to_owned())
+}
+
+fn of_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| match pair {
+        [_, _] => u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok(),
+        _ => None,
+    };
+    digits.map(byte).collect()
 }
 
 /// The entries that a filter means.
@@ -143,14 +180,17 @@ fn rows(table: &StickTable, filter: &Filter, now: Instant) -> Result<Vec<Row>, S
             let key = key_of(table, text)?;
             rows.retain(|row| row.key == key);
         }
-        Filter::Data(column, operator, value) => {
-            if !table.stores(*column) {
-                return Err("Data type not stored in this table".to_owned());
+        Filter::Data(comparisons) => {
+            for (number, (column, operator, value)) in (1..).zip(comparisons) {
+                if !table.stores(*column) {
+                    let why = "Data type not stored in this table";
+                    return Err(format!("Filter entry #{number}: {why}"));
+                }
+                rows.retain(|row| {
+                    let mut cells = row.columns.iter().filter(|cell| cell.column == *column);
+                    cells.any(|cell| operator.holds(cell.value.cmp(value)))
+                });
             }
-            rows.retain(|row| {
-                let mut cells = row.columns.iter().filter(|cell| cell.column == *column);
-                cells.any(|cell| operator.holds(cell.value.cmp(value)))
-            });
         }
     }
     rows.sort_by(|a, b| a.key.cmp(&b.key));
@@ -215,6 +255,7 @@ fn head(text: &mut String, name: &str, table: &StickTable, now: Instant) {
 fn line(text: &mut String, table: &StickTable, row: &Row) {
     let key = match (table.config().key, row.key.ip()) {
         (TableKey::Ipv6, Some(IpAddr::V4(ip))) => ip.to_ipv6_mapped().to_string(),
+        (TableKey::Binary(_), _) => hex(row.key.bytes().unwrap_or_default()),
         _ => row.key.to_string(),
     };
     let left = row.time_to_live.map_or(0, |left| left.as_millis());
@@ -240,6 +281,10 @@ fn line(text: &mut String, table: &StickTable, row: &Row) {
         };
     }
     text.push('\n');
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 /// `clear table`: what is in use stays.
@@ -270,7 +315,9 @@ pub fn set(
     if values.iter().any(|(column, _)| !table.stores(*column)) {
         return Err("Data type not stored in this table".to_owned());
     }
-    table.enter(now, &key);
+    if !table.enter(now, &key) {
+        return Err("Unable to allocate a new entry".to_owned());
+    }
     for (column, value) in values {
         table.set(now, &key, *column, *value);
     }
@@ -291,7 +338,7 @@ mod tests {
         assert_eq!(filter(&words("key a")), Ok(Filter::Key("a".into())));
         assert_eq!(
             filter(&words("data.gpc0 ge 3")),
-            Ok(Filter::Data(Column::Gpc0, Operator::AtLeast, 3))
+            Ok(Filter::Data(vec![(Column::Gpc0, Operator::AtLeast, 3)]))
         );
         for (text, said) in [
             ("key", "Key value expected"),
