@@ -62,6 +62,7 @@ const COMMANDS: &[&str] = &[
     "add server servers/s1 {a}",
     "add server servers/s2 {a} track s1",
     "add server servers/s2 {a} track kept",
+    "set server servers/s2 health down",
     "add server servers/s3 nowhere.invalid:80",
     "set server servers/other check-port 99",
     "set server servers/other agent-addr 127.0.0.1",

@@ -172,6 +172,10 @@ impl Runtime {
 
     /// `set server ... health`.
     pub fn set_health(&self, target: &Target, health: Health) -> Result<(), String> {
+        if self.look(target, |server| server.config().track.is_some())? {
+            // It would differ from what it tracks until that changes.
+            return Err("cannot change health on a tracking server.".to_owned());
+        }
         self.change(target, |backend, index, _| {
             backend.set_health(Instant::now(), index, health)
         })

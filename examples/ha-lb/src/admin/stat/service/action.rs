@@ -159,8 +159,13 @@ impl Order {
                 }
                 runtime.set_checked(target, checked)?;
             }
-            Action::Health(health) => runtime.set_health(target, health)?,
-            // As for HAProxy, servers without an agent are passed over.
+            // As for HAProxy, servers that track others or have no agent are passed over.
+            Action::Health(health) => {
+                if runtime.look(target, |server| server.config().track.is_some())? {
+                    return Ok(false);
+                }
+                runtime.set_health(target, health)?;
+            }
             Action::Asked(asked) => {
                 if !runtime.look(target, |server| server.config().agent.is_some())? {
                     return Ok(false);
