@@ -70,6 +70,8 @@ pub struct AssignKey<'a> {
     pub forced: Option<ServerIndex>,
     /// Number of the server that a stick table remembers; comes after the cookie.
     pub stuck: Option<u32>,
+    /// The server that the client has a connection to and is to stay with; comes after all that its request names.
+    pub last: Option<ServerIndex>,
     /// `force-persist`: the cookie leads to a server that is down, too.
     pub insists: bool,
     /// Whom it goes before if it has to wait.
@@ -95,6 +97,7 @@ impl AssignKey<'_> {
             exclude: None,
             forced: None,
             stuck: None,
+            last: None,
             insists: false,
             precedence: Precedence::default(),
         }

@@ -16,7 +16,10 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, PoisonError,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{
+            AtomicU32,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -121,6 +124,11 @@ impl Server {
             return None;
         }
         self.history().address
+    }
+
+    /// How often its address has changed: connections from before lead elsewhere.
+    pub(crate) fn moves(&self) -> u32 {
+        self.shared.moves.load(Acquire)
     }
 
     /// Whether it is known where it listens.
@@ -294,9 +302,13 @@ impl Server {
     }
 
     pub(crate) fn set_address(&self, address: SocketAddr) {
+        let moves = self.moved_to().or(self.config.address) != Some(address);
         let moved = self.config.address != Some(address);
         self.history().address = moved.then_some(address);
         self.shared.moved.store(moved, Relaxed);
+        if moves {
+            self.shared.moves.fetch_add(1, Release);
+        }
     }
 
     pub(crate) fn set_checked(&self, checked: bool) {

@@ -40,7 +40,7 @@ impl Backend {
         woken: &mut Vec<Waker>,
     ) -> Assignment {
         let (wanted, persistence) = self.wanted(now, key);
-        if let Some(server) = wanted {
+        if let Some(server) = wanted.or_else(|| self.last(key)) {
             if self.has_slot(server) && state.queues.len(Some(server.index())) == 0 {
                 return self.lease(state, server, key.source, persistence);
             }
@@ -48,7 +48,7 @@ impl Backend {
                 return self.queue(state, Some(server.index()), key, persistence, woken);
             }
             // `option redispatch` lets the balancing take over.
-            if self.config.redispatch.is_none() {
+            if wanted.is_some() && self.config.redispatch.is_none() {
                 return Assignment::Refused(Refusal::QueueFull(server.index()));
             }
         }
@@ -75,6 +75,13 @@ impl Backend {
             }
             Pick::Nobody => Assignment::Refused(Refusal::NoServer),
         }
+    }
+
+    /// The server that the client has been with until now, if it can go on there.
+    fn last(&self, key: &AssignKey<'_>) -> Option<&Server> {
+        let last = key.last.filter(|last| key.exclude != Some(*last))?;
+        self.server(last)
+            .filter(|server| server.accepts_persistent())
     }
 
     /// The server that the request itself asks for, and what is said of its cookie.

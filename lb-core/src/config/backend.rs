@@ -43,6 +43,8 @@ pub struct BackendConfig {
     pub log_health_checks: bool,
     /// `http-reuse`.
     pub http_reuse: HttpReuse,
+    /// `option prefer-last-server`: a client with a server connection of its own goes on with that.
+    pub prefer_last_server: bool,
     /// Source stickiness: entries live this long after the last use (`virtual_server` persistence_timeout).
     pub stick_on_source: Option<Duration>,
 }
@@ -82,6 +84,7 @@ impl Default for BackendConfig {
             all_backups: false,
             log_health_checks: false,
             http_reuse: HttpReuse::default(),
+            prefer_last_server: false,
             stick_on_source: None,
         }
     }

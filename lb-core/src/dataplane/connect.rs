@@ -108,6 +108,10 @@ pub(super) struct Dialed {
     pub(super) key: Option<Box<[u8]>>,
     /// Requests the connection has carried; 0 for a new one.
     pub(super) carried: u32,
+    /// How often its server had moved when the connection was made.
+    pub(super) moves: u32,
+    /// The server knows who is on the connection (NTLM, Negotiate): nobody else may be.
+    pub(super) bound: bool,
 }
 
 /// What a new connection is told.
@@ -199,13 +203,20 @@ impl Connection {
             let name = self.server_name(need, &lease);
             let header = self.proxy_header(&lease);
             let protocol = need.own_protocol(&lease);
+            // Looked at before the address.
+            let moves = lease.server().map_or(0, Server::moves);
             let own = self.own_key(&lease, (name.as_deref(), header.as_deref()), protocol);
             let key = own.as_deref().or(name.as_deref());
-            if let Some((stream, carried)) = self.reuse(need, &lease, key) {
+            if let Some(taken) = self.reuse(need, &lease, (key, moves)) {
                 trace.timers.connect.get_or_insert(Duration::ZERO);
                 count(&lease, |c| &c.reuses);
-                let server = Side::new(stream, clock::recent());
-                return Ok(self.dialed(need, lease, server, own.or(name), carried));
+                let server = Side::new(taken.stream, clock::recent());
+                let dialed = self.dialed(need, lease, server, (own.or(name), moves));
+                return Ok(Dialed {
+                    carried: taken.carried,
+                    bound: taken.bound,
+                    ..dialed
+                });
             }
             let told = Told {
                 protocol,
@@ -223,7 +234,7 @@ impl Connection {
                     Ok(server) => {
                         note(&lease, Seen::Connected);
                         count(&lease, |c| &c.connects);
-                        return Ok(self.dialed(need, lease, server, own.or(name), 0));
+                        return Ok(self.dialed(need, lease, server, (own.or(name), moves)));
                     }
                     Err(failure) => failure,
                 };
@@ -247,15 +258,14 @@ impl Connection {
         }
     }
 
-    /// There is a connection, which has carried so many requests.
+    /// There is a connection, a new one unless more is said of it.
     #[inline]
     fn dialed(
         &mut self,
         need: &Need<'_>,
         lease: Lease,
         server: Side,
-        key: Option<Box<[u8]>>,
-        carried: u32,
+        (key, moves): (Option<Box<[u8]>>, u32),
     ) -> Dialed {
         remember(need, &lease);
         self.note_session(server.stream.server_session());
@@ -263,7 +273,9 @@ impl Connection {
             lease,
             server,
             key,
-            carried,
+            carried: 0,
+            moves,
+            bound: false,
         }
     }
 }

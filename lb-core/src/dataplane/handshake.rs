@@ -84,7 +84,6 @@ impl Connection {
             handshake,
             idle_since,
             inspected,
-            own,
         } = self;
         let Stream::Plain(socket) = client.stream else {
             return None;
@@ -142,7 +141,6 @@ impl Connection {
             handshake,
             idle_since,
             inspected,
-            own,
             presence,
         })
     }

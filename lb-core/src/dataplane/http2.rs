@@ -409,7 +409,6 @@ impl Front {
             handshake: self.handshake,
             idle_since,
             inspected: false,
-            own: None,
             presence: Rc::clone(&self.presence),
         });
         self.shrunk = false;

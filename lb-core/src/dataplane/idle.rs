@@ -15,16 +15,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    http2::Trunks,
-    stream::{Resting, Stream},
-};
+use super::{http2::Trunks, stream::Stream};
 use crate::{
     backend::Lease,
     server::{Server, ServerKey},
 };
 use shelf::Idle;
-pub(super) use shelf::{Shelf, Wanted};
+pub(super) use shelf::{Returned, Shelf, Wanted};
 
 /// How long a connection may wait for its next request (HAProxy's `pool-purge-delay`).
 const KEPT: Duration = Duration::from_secs(5);
@@ -92,11 +89,8 @@ impl IdlePool {
                 continue;
             };
             while let Some(mut idle) = shelf.take(server.key(), wanted) {
-                // Its own worker has not looked at it for a while, and may have orders about it that it did not see yet.
-                if idle.stream.leads_to(server)
-                    && idle.stream.settle().is_ok()
-                    && !idle.stream.is_stale()
-                {
+                // Its own worker has not looked at it for a while.
+                if idle.stream.settle().is_ok() && !idle.stream.is_stale() {
                     self.next.set(at + 1);
                     return Some((idle.stream.into(), idle.requests));
                 }
@@ -106,18 +100,11 @@ impl IdlePool {
     }
 
     /// Keeps the connection of a lease if it is worth that.
-    pub(super) fn put(
-        &self,
-        lease: &Lease,
-        stream: Resting,
-        name: Option<Box<[u8]>>,
-        requests: u32,
-        now: Instant,
-    ) {
+    pub(super) fn put(&self, lease: &Lease, returned: Returned, now: Instant) {
         let Some(server) = lease.server() else {
             return;
         };
-        let idle = Idle::new(lease, stream, name, requests, now);
+        let idle = Idle::new(lease, returned, now);
         let closed = match server.config().pool_purge_delay {
             Some(Duration::ZERO) => Some(idle),
             _ => self.own.put(server, idle),

@@ -2,6 +2,7 @@
 //! PROXY header, TLS; then the mode of its proxy.
 
 use std::{
+    cell::Cell,
     io,
     rc::Rc,
     sync::Arc,
@@ -48,8 +49,6 @@ pub(super) struct Connection {
     pub(super) idle_since: Instant,
     /// The frontend's `tcp-request content` rules have seen the request that comes next.
     pub(super) inspected: bool,
-    /// The server connection that nobody else may use (`http-reuse never`).
-    pub(super) own: Option<Box<Own>>,
     /// Shared by the streams of a connection in HTTP/2.
     pub(super) presence: Rc<Presence>,
 }
@@ -58,6 +57,8 @@ pub(super) struct Connection {
 pub(super) struct Presence {
     _counted: Counted,
     pub(super) places: Places,
+    /// The server connection that no other client may use.
+    pub(super) own: Cell<Option<Box<Own>>>,
 }
 
 /// Why waiting for a client ended.
@@ -188,10 +189,10 @@ fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<C
         handshake: Duration::ZERO,
         idle_since: now,
         inspected: false,
-        own: None,
         presence: Rc::new(Presence {
             _counted: Counted::new(&worker, &listener, now),
             places: accepted.places,
+            own: Cell::default(),
         }),
         info,
         worker,

@@ -19,7 +19,7 @@ use super::{
     http2::{Downstream, Upstream},
     rt::{Direction, Socket},
 };
-use crate::{request::ServerSession, server::Server};
+use crate::request::ServerSession;
 
 /// A stream without encryption.
 #[derive(Debug)]
@@ -81,16 +81,6 @@ impl Plain {
     /// Whether a connection that has begun stands by now, or has failed.
     pub(super) fn stands(&self) -> bool {
         self.socket().is_writable_now()
-    }
-
-    /// The other end's address, if it has one.
-    fn peer(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(socket) => rustix::net::getpeername(socket)
-                .ok()?
-                .and_then(|address| address.try_into().ok()),
-            Self::Unix(_) => None,
-        }
     }
 
     /// The next close sends a reset instead of an end.
@@ -401,12 +391,6 @@ impl Resting {
         match plain {
             Plain::Tcp(socket) | Plain::Unix(socket) => socket.settle(),
         }
-    }
-
-    /// Whether it goes where its server is now: an operator may have moved that meanwhile.
-    pub(super) fn leads_to(&self, server: &Server) -> bool {
-        let moved = server.moved_to();
-        moved.is_none_or(|address| self.plain().peer() == Some(address))
     }
 
     /// The close sends a reset instead of an end.

@@ -35,6 +35,8 @@ pub(super) struct Shared {
     pub(super) admin: AtomicU8,
     /// An operator has put it at another address.
     pub(super) moved: AtomicBool,
+    /// How often its address has changed.
+    pub(super) moves: AtomicU32,
     pub(super) operation: AtomicU8,
     pub(super) weight: AtomicU32,
     pub(super) maxconn: AtomicU32,
@@ -85,6 +87,7 @@ impl Shared {
         Self {
             admin: AtomicU8::new(admin.bits()),
             moved: AtomicBool::new(false),
+            moves: AtomicU32::new(0),
             operation: AtomicU8::new(operation as u8),
             weight: AtomicU32::new(u32::from(config.weight)),
             maxconn: AtomicU32::new(config.maxconn.unwrap_or(0)),

@@ -1,10 +1,14 @@
 //! What rules make of addresses, and what PROXY headers say of a client.
 
-use std::io::Write;
+use std::{
+    io::Write,
+    sync::{Mutex, mpsc},
+    time::Instant,
+};
 
 use lb_core::config::{HttpReuse, Mode, ProxyConfig, ProxyOptions};
 
-use crate::common::{Origin, Plane, ask, connect, listen, read_message, rules};
+use crate::common::{Origin, Plane, ask, connect, listen, ok, read_message, rules};
 
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
@@ -124,6 +128,43 @@ fn a_tcp_proxy_goes_over_to_http_where_its_rules_say_so() {
             "{answer}"
         );
     }
+    drop(client);
+    plane.stop();
+}
+
+#[test]
+fn a_connection_to_where_a_server_was_for_a_while_serves_no_further_request() {
+    let home = Origin::http(|_| ok("home"));
+    let (asked, is_asked) = mpsc::channel();
+    let (answer, may_answer) = mpsc::channel::<()>();
+    let ends = Mutex::new((asked, may_answer));
+    let away = Origin::new(move |mut stream| {
+        while read_message(&mut stream).is_some() {
+            let (asked, may_answer) = &*ends.lock().unwrap();
+            asked.send(()).unwrap();
+            let _ = may_answer.recv();
+            stream.write_all(&ok("away")).unwrap();
+        }
+    });
+    let mut proxy = listen("web", Mode::Http, &[home.address]);
+    proxy.backend.as_mut().unwrap().http_reuse = HttpReuse::Always;
+    let plane = Plane::start(vec![proxy]);
+    let move_to = |address| {
+        let balancer = plane.plane.balancer();
+        let server = balancer.backends[0].servers()[0].index();
+        balancer.backends[0].set_address(Instant::now(), server, address);
+    };
+    let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    move_to(away.address);
+    let mut client = plane.connect();
+    client.write_all(get.as_bytes()).unwrap();
+    is_asked.recv().unwrap();
+    move_to(home.address);
+    answer.send(()).unwrap();
+    assert!(read_message(&mut client).unwrap().ends_with("away"));
+    plane.entry();
+    drop(answer);
+    assert!(ask(&mut client, get).ends_with("home"));
     drop(client);
     plane.stop();
 }

@@ -1,6 +1,7 @@
 //! HTTP mode: what a client and an origin see of each other when nothing goes wrong.
 
 mod attacks;
+mod bound;
 mod content;
 mod ends;
 mod own;

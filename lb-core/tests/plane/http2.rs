@@ -21,7 +21,7 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, RecvStream, client::SendRequest};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use lb_core::config::{Mode, Protocol, ProxyConfig};
+use lb_core::config::{HttpReuse, Mode, Protocol, ProxyConfig};
 
 use crate::common::{Origin, PATIENCE, Plane, SHORT, listen, ok, read_head, read_message, rules};
 use frames::{HEADERS, Outcome, Raw, WHOLE, fields, frame};
@@ -162,6 +162,22 @@ fn many_streams_of_one_connection_are_served_at_once_however_long_their_answers(
         }
     });
     assert_eq!(plane.plane.balancer().process.connections_total.value(), 1);
+    plane.stop();
+}
+
+#[test]
+fn a_connection_that_only_its_client_may_use_serves_all_its_streams() {
+    let origin = Origin::echo();
+    let mut proxy = proxy(&origin);
+    proxy.backend.as_mut().unwrap().http_reuse = HttpReuse::Never;
+    let plane = Plane::start(vec![proxy]);
+    with_client(plane.address(), async |client| {
+        for _ in 0..3 {
+            ask(&client, get("/"), &[]).await.unwrap();
+            assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
+        }
+    });
+    assert_eq!(origin.connections(), 1);
     plane.stop();
 }
 

@@ -31,6 +31,7 @@ impl Connection {
             exclude,
             forced: need.forced,
             stuck: need.sticks.0,
+            last: self.last_server(need),
             insists: need.insists,
             precedence: self.state.precedence(),
         };

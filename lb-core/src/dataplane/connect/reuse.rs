@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{
     super::{
         destination::Destination,
-        idle::Wanted,
+        idle::{Returned, Wanted},
         session::Connection,
         stream::{Resting, Stream},
     },
@@ -14,7 +14,8 @@ use super::{
 use crate::{
     backend::Lease,
     config::{HttpReuse, Protocol},
-    server::ServerKey,
+    id::ServerIndex,
+    server::{Server, ServerKey},
 };
 
 /// A server connection that stays with its client.
@@ -23,31 +24,88 @@ pub(in super::super) struct Own {
     stream: Resting,
     key: Option<Box<[u8]>>,
     carried: u32,
+    moves: u32,
+    /// See [`Dialed::bound`].
+    bound: bool,
+}
+
+impl Own {
+    fn suits(&mut self, server: &Server, (key, moves): (Option<&[u8]>, u32)) -> bool {
+        self.server == server.key()
+            && self.key.as_deref() == key
+            && self.moves == moves
+            && !self.stream.is_stale()
+    }
+}
+
+/// An idle connection that a request takes.
+pub(super) struct Taken {
+    pub(super) stream: Stream,
+    /// Requests it has carried.
+    pub(super) carried: u32,
+    /// See [`Dialed::bound`].
+    pub(super) bound: bool,
 }
 
 impl Connection {
-    /// An idle connection to the leased server, and the number of requests it has carried.
+    /// An idle connection to the leased server.
     pub(super) fn reuse(
         &mut self,
         need: &Need<'_>,
         lease: &Lease,
-        key: Option<&[u8]>,
-    ) -> Option<(Stream, u32)> {
+        (key, moves): (Option<&[u8]>, u32),
+    ) -> Option<Taken> {
         let number = need.reuse?;
         let server = lease.server()?;
+        if let Some(own) = self.take_own(server, (key, moves)) {
+            return Some(own);
+        }
         let proven = match need.backend.config().http_reuse {
-            HttpReuse::Never => {
-                let mut own = self.own.take()?;
-                let fits = own.server == server.key() && own.key.as_deref() == key;
-                return (fits && !own.stream.is_stale())
-                    .then_some((own.stream.into(), own.carried));
-            }
+            HttpReuse::Never => return None,
             HttpReuse::Safe if number == 0 => return None,
             HttpReuse::Safe | HttpReuse::Always => false,
             HttpReuse::Aggressive => number == 0,
         };
-        let wanted = Wanted { proven, name: key };
-        self.worker.idle.take(server, wanted)
+        let wanted = Wanted {
+            proven,
+            name: key,
+            moves,
+        };
+        let (stream, carried) = self.worker.idle.take(server, wanted)?;
+        Some(Taken {
+            stream,
+            carried,
+            bound: false,
+        })
+    }
+
+    /// The client's own connection, if it is one to this server.
+    fn take_own(&self, server: &Server, wanted: (Option<&[u8]>, u32)) -> Option<Taken> {
+        let mut own = self.presence.own.take()?;
+        if own.suits(server, wanted) {
+            return Some(Taken {
+                stream: own.stream.into(),
+                carried: own.carried,
+                bound: own.bound,
+            });
+        }
+        // The client may come back to where it is known.
+        if own.bound && own.server != server.key() {
+            self.presence.own.set(Some(own));
+        }
+        None
+    }
+
+    /// The server that the client is to stay with if it can, for it has a connection there.
+    pub(super) fn last_server(&self, need: &Need<'_>) -> Option<ServerIndex> {
+        let own = self.presence.own.take()?;
+        let stays = own.bound || need.backend.config().prefer_last_server;
+        let at = stays.then_some(own.server);
+        self.presence.own.set(Some(own));
+        let mut servers = need.backend.servers().iter();
+        servers
+            .find(|server| Some(server.key()) == at)
+            .map(Server::index)
     }
 
     /// Keeps the connection for another request, and gives the place back.
@@ -57,6 +115,8 @@ impl Connection {
             server,
             key,
             carried,
+            moves,
+            bound,
         } = dialed;
         let Some(config) = lease.server() else {
             return;
@@ -68,7 +128,8 @@ impl Connection {
         let Some(stream) = server.stream.rest() else {
             return;
         };
-        if !stream.leads_to(config) {
+        // It leads to where the server was.
+        if moves != config.moves() {
             return;
         }
         let carried = carried.saturating_add(1);
@@ -76,13 +137,18 @@ impl Connection {
         if config.config().max_reuse.is_some_and(|most| carried > most) {
             return;
         }
-        if lease.backend().config().http_reuse == HttpReuse::Never {
-            self.own = Some(Box::new(Own {
+        if bound || lease.backend().config().http_reuse == HttpReuse::Never {
+            let own = Box::new(Own {
                 server: config.key(),
                 stream,
                 key,
                 carried,
-            }));
+                moves,
+                bound,
+            });
+            let before = self.presence.own.take();
+            let stays = before.filter(|before| before.bound && !bound);
+            self.presence.own.set(stays.or(Some(own)));
             return;
         }
         // Idle connections count towards the server's limit: those in use, this one's place included, and the
@@ -92,7 +158,13 @@ impl Connection {
         if limit != 0 && config.served() + idle.value() > limit {
             return;
         }
-        self.worker.idle.put(&lease, stream, key, carried, now);
+        let returned = Returned {
+            stream,
+            name: key,
+            requests: carried,
+            moves,
+        };
+        self.worker.idle.put(&lease, returned, now);
     }
 
     /// What tells a connection from others to the same server, where it depends on the client or on what is spoken:

@@ -56,6 +56,7 @@ pub(super) async fn pass_back(
     let head_size = HeadRef::new(&x.response, dialed.server.input.bytes()).weight();
     forget_server_close(x, &dialed, &response);
     note_status(connection, &dialed, response.status);
+    dialed.bound |= binds(HeadRef::new(&x.response, dialed.server.input.bytes()));
     let inspected = inspect(connection, x, proxy, &dialed);
     let ruled = match inspected {
         Inspected::Refused => Ruled::Dropped,
@@ -112,6 +113,23 @@ pub(super) async fn pass_back(
     let keeps = inspected == Inspected::Passes && server_stays(summary, &response, x.server_mode);
     part_with(connection, dialed, step, (sent_all, keeps, tunnel));
     after(connection, framing, step, (terms.stays, sent_all))
+}
+
+/// Whether the server begins to authenticate the connection, not single requests: whoever it lets in is known by the
+/// connection from then on (NTLM, and Negotiate where it carries NTLM).
+fn binds(head: HeadRef<'_>) -> bool {
+    let challenge: &[u8] = match head.status() {
+        401 => b"www-authenticate",
+        407 => b"proxy-authenticate",
+        _ => return false,
+    };
+    let of_connections = |offer: &[u8]| {
+        let scheme = offer.trim_ascii().split(u8::is_ascii_whitespace).next();
+        let is = |name: &[u8]| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(name));
+        is(b"ntlm") || is(b"negotiate")
+    };
+    head.values(challenge)
+        .any(|value| value.split(|byte| *byte == b',').any(of_connections))
 }
 
 /// On what terms a response goes to the client.

@@ -22,6 +22,18 @@ const KEYED: usize = 256;
 /// How often the lock is tried: its holder is done within the time of one or two.
 const TRIES: u32 = 32;
 
+/// A connection that a request gives back.
+#[derive(Debug)]
+pub(in super::super) struct Returned {
+    pub(in super::super) stream: Resting,
+    /// What tells it from other connections to the server.
+    pub(in super::super) name: Option<Box<[u8]>>,
+    /// Requests it has carried.
+    pub(in super::super) requests: u32,
+    /// See [`Dialed::moves`](super::super::connect::Dialed::moves).
+    pub(in super::super) moves: u32,
+}
+
 /// A server connection between two requests.
 #[derive(Debug)]
 pub(super) struct Idle {
@@ -31,24 +43,20 @@ pub(super) struct Idle {
     pub(super) since: Instant,
     /// Requests it has carried: from the second on it is known to be reusable.
     pub(super) requests: u32,
+    moves: u32,
     backend: Arc<Backend>,
     server: ServerIndex,
 }
 
 impl Idle {
     /// The connection of a lease.
-    pub(super) fn new(
-        lease: &Lease,
-        stream: Resting,
-        name: Option<Box<[u8]>>,
-        requests: u32,
-        since: Instant,
-    ) -> Self {
+    pub(super) fn new(lease: &Lease, returned: Returned, since: Instant) -> Self {
         Self {
-            stream,
-            name,
+            stream: returned.stream,
+            name: returned.name,
             since,
-            requests,
+            requests: returned.requests,
+            moves: returned.moves,
             backend: Arc::clone(lease.backend()),
             server: lease.server_index(),
         }
@@ -73,11 +81,15 @@ pub(in super::super) struct Wanted<'a> {
     pub(in super::super) proven: bool,
     /// See [`Dialed::key`](super::super::connect::Dialed::key).
     pub(in super::super) name: Option<&'a [u8]>,
+    /// It must lead to where the server has been since it moved so often.
+    pub(in super::super) moves: u32,
 }
 
 impl Wanted<'_> {
     fn is(&self, idle: &Idle) -> bool {
-        (!self.proven || idle.requests > 1) && idle.name.as_deref() == self.name
+        (!self.proven || idle.requests > 1)
+            && idle.name.as_deref() == self.name
+            && idle.moves == self.moves
     }
 }
 

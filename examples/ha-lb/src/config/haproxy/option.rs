@@ -119,6 +119,7 @@ fn flag(name: &str, on: bool, draft: &mut Draft) -> bool {
         "allbackups" => backend.all_backups = on,
         "checkcache" => backend.check_cache = on,
         "persist" => backend.persist = on,
+        "prefer-last-server" => backend.prefer_last_server = on,
         "dontlog-normal" => proxy.dontlog_normal = on,
         "dontlognull" => proxy.dontlognull = on,
         "http-ignore-probes" => proxy.ignore_probes = on,

@@ -195,6 +195,10 @@ fn backend(settings: &mut Settings, old: &BackendConfig, new: &BackendConfig) {
     );
     settings.named("http-reuse", old.http_reuse != new.http_reuse);
     settings.named(
+        "option prefer-last-server",
+        old.prefer_last_server != new.prefer_last_server,
+    );
+    settings.named(
         "persistence_timeout",
         old.stick_on_source != new.stick_on_source,
     );

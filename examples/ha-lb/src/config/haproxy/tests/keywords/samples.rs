@@ -183,6 +183,7 @@ pub(super) const OPTION_LINES: &[(In, &str)] = &[
     (Backend, "log-health-checks"),
     (Frontend, "log-separate-errors"),
     (Backend, "persist"),
+    (Backend, "prefer-last-server"),
     (Backend, "redispatch"),
     (Backend, "redispatch 1"),
     (Backend, "srvtcpka"),
