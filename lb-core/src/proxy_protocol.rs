@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use tlv::{Tlvs, Told};
 
-use crate::http1::Progress;
+use crate::{http1::Progress, request::is_unix};
 
 /// What every version 2 header begins with.
 pub const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
@@ -193,7 +193,7 @@ where
 
 /// Appends a version 1 header.
 pub fn encode_v1(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) {
-    if has_no_address(source) {
+    if is_unix(source) || is_unix(destination) {
         out.extend_from_slice(b"PROXY UNKNOWN\r\n");
         return;
     }
@@ -211,12 +211,12 @@ pub fn encode_v1(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>)
 
 /// Appends a version 2 header; [`Tlvs`] may be added to it.
 pub fn encode_v2(source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) {
-    let (source, destination) = same_family(source, destination);
     out.extend_from_slice(&SIGNATURE);
-    if has_no_address(source) {
+    if is_unix(source) || is_unix(destination) {
         out.extend_from_slice(&[0x21, 0, 0, 0]);
         return;
     }
+    let (source, destination) = same_family(source, destination);
     match (source.ip(), destination.ip()) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             out.extend_from_slice(&[0x21, 0x11, 0, 12]);
@@ -239,11 +239,6 @@ pub fn encode_local(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0x20, 0, 0, 0]);
 }
 
-/// A client on a UNIX socket has none (0.0.0.0).
-fn has_no_address(source: SocketAddr) -> bool {
-    source.ip().is_unspecified()
-}
-
 /// Both as IPv4, or both as IPv6.
 fn same_family(source: SocketAddr, destination: SocketAddr) -> (SocketAddr, SocketAddr) {
     if source.is_ipv4() == destination.is_ipv4() {
@@ -263,6 +258,7 @@ fn wide(address: IpAddr) -> Ipv6Addr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::of_unix;
     use proptest::prelude::*;
 
     #[test]
@@ -277,6 +273,25 @@ mod tests {
         match decode(bytes) {
             Ok(Progress::Complete(header)) => header,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_unix_socket_is_unknown() {
+        let anywhere = "0.0.0.0:5".parse().unwrap();
+        let other = "192.0.2.1:6".parse().unwrap();
+        for (source, destination, addresses) in [
+            (anywhere, other, Some((anywhere, other))),
+            (of_unix(1), of_unix(1), None),
+            // A rule has given it an address.
+            (other, of_unix(1), None),
+        ] {
+            let mut headers = [Vec::new(), Vec::new()];
+            encode_v1(source, destination, &mut headers[0]);
+            encode_v2(source, destination, &mut headers[1]);
+            for header in headers {
+                assert_eq!(complete(&header).addresses, addresses, "{source}");
+            }
         }
     }
 

@@ -13,7 +13,7 @@ mod state;
 mod world;
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv6Addr, SocketAddr, SocketAddrV6},
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -85,6 +85,20 @@ pub struct Fronted {
     pub addresses: Addresses,
     /// What a PROXY header said besides addresses.
     pub told: Option<Told>,
+}
+
+/// The zone of no interface: addresses with it stand for those of UNIX sockets.
+const NOWHERE: u32 = u32::MAX;
+
+/// What stands for the address of a connection over a UNIX socket, which has none: in the place of the port the number of
+/// the `bind` line. Neither a PROXY header nor a rule can say it.
+pub fn of_unix(bind: u16) -> SocketAddr {
+    SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, bind, 0, NOWHERE).into()
+}
+
+/// Whether it is one that [`of_unix`] made.
+pub fn is_unix(address: SocketAddr) -> bool {
+    matches!(address, SocketAddr::V6(v6) if v6.scope_id() == NOWHERE)
 }
 
 /// Whence and whither.

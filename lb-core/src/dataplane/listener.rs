@@ -31,6 +31,7 @@ use crate::{
     config::{Bind, Config, ProxyConfig},
     frontend::{Admission, Frontend, NotAdmitted},
     log::LogFormat,
+    request::of_unix,
     stats::{FrontendCounters, ListenerCounters, ProcessCounters},
 };
 pub(super) use relief::{Relief, Reliefs, relieve, stand_in};
@@ -326,21 +327,21 @@ impl Listener {
 
     fn opened(&self, socket: Plain, source: SocketAddr, places: Places) -> Accepted {
         let destination = match (&socket, self.local) {
-            (Plain::Unix(_), _) => NO_ADDRESS,
-            (Plain::Tcp(_), Some(local)) => local,
+            (Plain::Unix(_), _) => of_unix(self.number),
+            (Plain::Tcp(_), Some(local)) => mapped(local),
             (Plain::Tcp(tcp), None) => rustix::net::getsockname(tcp)
                 .ok()
                 .and_then(|address| address.try_into().ok())
-                .unwrap_or(NO_ADDRESS),
+                .map_or(NO_ADDRESS, mapped),
         };
         let source = match &socket {
-            Plain::Unix(_) => SocketAddr::new(NO_ADDRESS.ip(), self.number),
+            Plain::Unix(_) => of_unix(self.number),
             Plain::Tcp(_) => mapped(source),
         };
         Accepted {
             socket,
             source,
-            destination: mapped(destination),
+            destination,
             places,
         }
     }

@@ -12,7 +12,10 @@ use std::{
 use slab::Slab;
 
 use super::{api::Session, clock, listener::Listener};
-use crate::{request::ConnectionInfo, server::ServerKey};
+use crate::{
+    request::{ConnectionInfo, is_unix, of_unix},
+    server::ServerKey,
+};
 
 /// What a connection is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -35,7 +38,8 @@ struct Entry {
     /// Its number in the process, by which commands name it.
     id: u64,
     /// The client's address.
-    ip: IpAddr,
+    /// None over a UNIX socket.
+    ip: Option<IpAddr>,
     port: u16,
     /// When it began, in tenths of a second of the registry.
     since: u32,
@@ -98,12 +102,16 @@ impl Registry {
             if sessions.len() == most {
                 return (sessions, Some(key));
             }
-            sessions.extend(entries.get(key).map(|entry| Session {
-                id: entry.id,
-                source: SocketAddr::new(entry.ip, entry.port),
-                since: self.began + TICK * entry.since,
-                frontend: entry.accepted_by(|l| Arc::clone(&l.frontend.config().name)),
-                server: entry.server.get(),
+            sessions.extend(entries.get(key).map(|entry| {
+                Session {
+                    id: entry.id,
+                    source: entry
+                        .ip
+                        .map_or_else(|| of_unix(entry.port), |ip| SocketAddr::new(ip, entry.port)),
+                    since: self.began + TICK * entry.since,
+                    frontend: entry.accepted_by(|l| Arc::clone(&l.frontend.config().name)),
+                    server: entry.server.get(),
+                }
             }));
         }
         (sessions, None)
@@ -132,7 +140,7 @@ impl Registry {
         let ticks = now.saturating_duration_since(self.began).as_millis() / TICK.as_millis();
         let entry = Rc::new(Entry {
             id,
-            ip: info.source.ip(),
+            ip: (!is_unix(info.source)).then_some(info.source.ip()),
             port: info.source.port(),
             since: u32::try_from(ticks).unwrap_or(u32::MAX),
             order: Cell::default(),

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::{testing::World, *};
+use crate::request::of_unix;
 
 /// The value of an expression as text.
 fn text(expression: &str, world: &World) -> Option<String> {
@@ -112,6 +113,20 @@ fn start_line_fetches() {
             ("query", None),
             ("url_param(s,;)", Some("5")),
             ("req.body_size", Some("4")),
+        ],
+    );
+    let mut world = World::new();
+    world.connection.source = of_unix(1);
+    world.connection.destination = of_unix(1);
+    // HAProxy has no value either: a limit by `src` would hold for all of them together.
+    check(
+        &world,
+        &[
+            ("src", None),
+            ("src_port", None),
+            ("src_is_local", Some("1")),
+            ("dst", None),
+            ("fc_src", None),
         ],
     );
     let world = World::new().request("OPTIONS", "*", &[]);

@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, time::SystemTime};
 
 use super::date::{self, Civil};
+use crate::request::is_unix;
 
 /// Syslog levels, RFC 3164 §4.1.1.
 pub mod level {
@@ -29,9 +30,17 @@ pub fn proxy_stopped(proxy: &str, frontend: u64, backend: u64) -> String {
 /// The line of a proxy without a log format, written at acceptance.
 pub fn connect(source: SocketAddr, destination: SocketAddr, frontend: &str, http: bool) -> String {
     let mode = if http { "HTTP" } else { "TCP" };
-    let (source, source_port) = (source.ip().to_canonical(), source.port());
-    let (destination, port) = (destination.ip().to_canonical(), destination.port());
-    format!("Connect from {source}:{source_port} to {destination}:{port} ({frontend}/{mode})")
+    let (source, destination) = (end(source), end(destination));
+    format!("Connect from {source} to {destination} ({frontend}/{mode})")
+}
+
+/// `127.0.0.1:41016`, or `unix:1`.
+fn end(address: SocketAddr) -> String {
+    let port = address.port();
+    match is_unix(address) {
+        true => format!("unix:{port}"),
+        false => format!("{}:{port}", address.ip().to_canonical()),
+    }
 }
 
 /// A response that was refused because a cache could keep it with its cookie.
@@ -41,9 +50,8 @@ pub fn cacheable_cookie(backend: &str, server: &str) -> String {
 
 /// A client's connection in HTTP/2 that was closed because it was a flood of frames; `words` say of which.
 pub fn http2_flood(source: SocketAddr, frontend: &str, words: &str) -> String {
-    let address = source.ip().to_canonical();
-    let port = source.port();
-    format!("HTTP/2 connection from {address}:{port} to {frontend} closed: {words}.")
+    let source = end(source);
+    format!("HTTP/2 connection from {source} to {frontend} closed: {words}.")
 }
 
 /// The line about a client that never got as far as a request: `127.0.0.1:41016 [20/Nov/2026:22:51:45.300] web/1: SSL
@@ -55,7 +63,7 @@ pub fn not_established(
     bind: &str,
     what: &str,
 ) -> Vec<u8> {
-    let mut line = format!("{}:{} [", source.ip().to_canonical(), source.port()).into_bytes();
+    let mut line = format!("{} [", end(source)).into_bytes();
     let (seconds, millis) = date::epoch(accepted);
     date::write_log(&Civil::new(seconds, utc_offset), &mut line);
     line.extend(format!(".{millis:03}] {frontend}/{bind}: {what}").into_bytes());

@@ -1,6 +1,7 @@
 //! Running rules: one after the other, each over what the earlier ones left.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,6 +18,7 @@ use crate::{
     log::LogFormat,
     request::{
         Addresses, Assignment, ConnectionInfo, LogLevel, RequestView, RuleState, Scope, Side,
+        is_unix,
     },
     stick_table::{Level, Tracked},
 };
@@ -307,10 +309,9 @@ fn changed(part: AddressPart, value: Value<'_>, view: &RequestView<'_>) -> Optio
     match part {
         AddressPart::Source | AddressPart::Destination => {
             let address = value.address()?;
-            if address.is_ipv4() != place.ip().to_canonical().is_ipv4() {
-                place.set_port(0);
-            }
-            place.set_ip(address);
+            let is_kept =
+                !is_unix(*place) && address.is_ipv4() == place.ip().to_canonical().is_ipv4();
+            *place = SocketAddr::new(address, if is_kept { place.port() } else { 0 });
         }
         AddressPart::SourcePort | AddressPart::DestinationPort => {
             place.set_port(u16::try_from(value.integer()?).ok()?);

@@ -312,6 +312,26 @@ fn unix_sockets_are_listened_on() {
 }
 
 #[test]
+fn who_is_said_to_come_from_no_address_comes_from_no_unix_socket() {
+    let origin = echoing();
+    let plane = start(&origin, |p| {
+        if let Some(frontend) = &mut p.frontend {
+            frontend.binds[0].accept_proxy = true;
+        }
+    });
+    for source in ["0.0.0.0", "::"] {
+        let mut client = plane.connect();
+        let family = if source == "::" { 6 } else { 4 };
+        write!(client, "PROXY TCP{family} {source} {source} 5 6\r\nx").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+        drop(client);
+        let line = plane.line();
+        assert!(line.starts_with(&format!("{source}:5 ")), "{line}");
+    }
+    plane.stop();
+}
+
+#[test]
 fn whoever_sends_no_proxy_header_is_not_served() {
     let origin = echoing();
     let plane = start(&origin, |p| {

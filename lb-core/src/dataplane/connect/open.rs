@@ -17,7 +17,7 @@ use crate::{
     backend::Lease,
     config::{HttpReuse, Protocol},
     proxy_protocol::{self, Tlvs},
-    request::Addresses,
+    request::{Addresses, is_unix},
     server::Server,
 };
 
@@ -133,7 +133,8 @@ impl Connection {
             return Some(Destination::Unix(unix.clone()));
         }
         let mut address = server.address()?;
-        if address.ip().is_unspecified() {
+        // Who came to a UNIX socket came to no address: 0.0.0.0 is then this host.
+        if address.ip().is_unspecified() && !is_unix(self.addresses().destination) {
             address.set_ip(self.addresses().destination.ip());
         }
         if let Some(offset) = config.map_port.filter(|_| address.port() == 0) {

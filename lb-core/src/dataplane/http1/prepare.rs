@@ -1,7 +1,7 @@
 //! From a parsed request to a decision: rules of the frontend, the backend, its rules, and what is added to the
 //! head.
 
-use std::{net::IpAddr, sync::Arc, task::Poll, time::Duration};
+use std::{net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
 use super::{
     Exchange,
@@ -19,7 +19,7 @@ use crate::{
     expr::fetch::target::split,
     head::{HeadMut, HeadRef},
     http1::{Body, RequestSummary},
-    request::RequestView,
+    request::{RequestView, is_unix},
     rules::{ContentVerdict, RequestVerdict, Service},
     stick_table::Event,
 };
@@ -461,10 +461,10 @@ fn add_addresses(
     frontend: &ProxyConfig,
     backend: &ProxyConfig,
 ) {
-    let source = connection.addresses().source.ip();
+    let source = connection.addresses().source;
     let options = [&backend.forward_for, &frontend.forward_for];
     add_address(connection, x, source, options);
-    let destination = connection.addresses().destination.ip();
+    let destination = connection.addresses().destination;
     let options = [&backend.original_to, &frontend.original_to];
     add_address(connection, x, destination, options);
 }
@@ -473,16 +473,16 @@ fn add_addresses(
 fn add_address(
     connection: &Connection,
     x: &mut Exchange,
-    address: IpAddr,
+    of: SocketAddr,
     both: [&Option<ForwardFor>; 2],
 ) {
     let mut options = both.into_iter().flatten();
     let Some(first) = options.next() else {
         return;
     };
+    let address = of.ip();
     let excepted = |option: &ForwardFor| option.except.iter().any(|net| net.contains(&address));
-    // A UNIX socket has no address.
-    if address.is_unspecified() || both.into_iter().flatten().any(excepted) {
+    if is_unix(of) || both.into_iter().flatten().any(excepted) {
         return;
     }
     let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());

@@ -6,6 +6,7 @@ use super::{Eval, Fetch};
 use crate::{
     expr::{Needs, Type, Value},
     head::Version,
+    request::is_unix,
 };
 
 /// The entries.
@@ -17,7 +18,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Address,
         Needs::Connection,
         "Address of the client.",
-        Eval::One(|_, view| Some(Value::Address(view.source().ip().to_canonical()))),
+        Eval::One(|_, view| address(view.source())),
     ),
     Fetch::row(
         "src_port",
@@ -26,7 +27,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Connection,
         "Port of the client.",
-        Eval::One(|_, view| Some(Value::Int(view.source().port().into()))),
+        Eval::One(|_, view| port(view.source())),
     ),
     Fetch::row(
         "src_is_local",
@@ -44,7 +45,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Address,
         Needs::Connection,
         "Address the client connected to.",
-        Eval::One(|_, view| Some(Value::Address(view.destination().ip().to_canonical()))),
+        Eval::One(|_, view| address(view.destination())),
     ),
     Fetch::row(
         "dst_port",
@@ -53,7 +54,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Connection,
         "Port the client connected to.",
-        Eval::One(|_, view| Some(Value::Int(view.destination().port().into()))),
+        Eval::One(|_, view| port(view.destination())),
     ),
     Fetch::row(
         "dst_is_local",
@@ -71,7 +72,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Address,
         Needs::Connection,
         "Address of the client's connection, whatever later rules made of it.",
-        Eval::One(|_, view| Some(address(view.connection.of_connection().source))),
+        Eval::One(|_, view| address(view.connection.of_connection().source)),
     ),
     Fetch::row(
         "fc_src_port",
@@ -80,10 +81,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Connection,
         "Port of the client's connection, whatever later rules made of it.",
-        Eval::One(|_, view| {
-            let source = view.connection.of_connection().source;
-            Some(Value::Int(source.port().into()))
-        }),
+        Eval::One(|_, view| port(view.connection.of_connection().source)),
     ),
     Fetch::row(
         "fc_src_is_local",
@@ -105,7 +103,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Address,
         Needs::Connection,
         "Address that the client's connection came to, whatever later rules made of it.",
-        Eval::One(|_, view| Some(address(view.connection.of_connection().destination))),
+        Eval::One(|_, view| address(view.connection.of_connection().destination)),
     ),
     Fetch::row(
         "fc_dst_port",
@@ -114,10 +112,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Connection,
         "Port that the client's connection came to, whatever later rules made of it.",
-        Eval::One(|_, view| {
-            let destination = view.connection.of_connection().destination;
-            Some(Value::Int(destination.port().into()))
-        }),
+        Eval::One(|_, view| port(view.connection.of_connection().destination)),
     ),
     Fetch::row(
         "fc_dst_is_local",
@@ -199,10 +194,15 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
 ];
 
-fn address(address: SocketAddr) -> Value<'static> {
-    Value::Address(address.ip().to_canonical())
+/// A UNIX socket has none.
+pub(super) fn address(of: SocketAddr) -> Option<Value<'static>> {
+    (!is_unix(of)).then(|| Value::Address(of.ip().to_canonical()))
+}
+
+fn port(of: SocketAddr) -> Option<Value<'static>> {
+    (!is_unix(of)).then(|| Value::Int(of.port().into()))
 }
 
 fn is_local(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
+    is_unix(address) || address.ip().to_canonical().is_loopback()
 }

@@ -15,7 +15,7 @@ use crate::{
     },
     hash::{avalanche, sdbm},
     head::Version,
-    request::RequestView,
+    request::{RequestView, is_unix},
 };
 
 const PARAMETER: &[ArgSpec] = &[may("name", ArgKind::Text), may("delimiter", ArgKind::Text)];
@@ -416,6 +416,9 @@ fn hash(view: &RequestView<'_>, rest: &[u8]) -> Option<u32> {
 }
 
 fn with_source<'a>(view: &RequestView<'_>, hash: u32) -> Option<Value<'a>> {
+    if is_unix(view.source()) {
+        return None;
+    }
     let mut key = hash.to_be_bytes().to_vec();
     match view.source().ip().to_canonical() {
         IpAddr::V4(ip) => key.extend_from_slice(&ip.octets()),

@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Eval, Fetch};
+use super::{Eval, Fetch, connection::address};
 use crate::{
     expr::{
         Needs, Type, Value,
@@ -88,7 +88,7 @@ fn of_counter<'a>(
 /// The source's place in a table.
 fn of_source<'a>(argument: Option<&Argument>, view: &RequestView<'a>) -> Option<Spot<'a>> {
     let table = table(argument, view)?;
-    let source = Value::Address(view.source().ip().to_canonical());
+    let source = address(view.source())?;
     Some(Spot {
         table,
         key: Cow::Owned(table.key_of(source)?),

@@ -17,7 +17,7 @@ use crate::{
         StreamRecord,
         date::{self, Civil},
     },
-    request::RequestView,
+    request::{RequestView, is_unix},
 };
 
 /// Writes `format` over `view`, with what `record` adds.
@@ -189,6 +189,14 @@ impl Line<'_, '_> {
         self.quote();
     }
 
+    /// One end of the client's connection.
+    fn end(&mut self, address: SocketAddr) {
+        match is_unix(address) {
+            true => self.text(Some(b"unix")),
+            false => self.ip(Some(address.ip())),
+        }
+    }
+
     fn port(&mut self, address: Option<SocketAddr>) {
         match address.map(|a| a.port()) {
             Some(port) if self.flags.hex => self.number(format_args!("{port:04X}")),
@@ -224,10 +232,9 @@ impl Line<'_, '_> {
         let connection = view.connection;
         match variable {
             // Of a UNIX socket, whose port is the number of the listener.
-            V::ClientIp if view.source().ip().is_unspecified() => self.text(Some(b"unix")),
-            V::ClientIp => self.ip(Some(view.source().ip())),
+            V::ClientIp => self.end(view.source()),
             V::ClientPort => self.port(Some(view.source())),
-            V::FrontendIp => self.ip(Some(view.destination().ip())),
+            V::FrontendIp => self.end(view.destination()),
             V::FrontendPort => self.port(Some(view.destination())),
             V::BackendIp => self.ip(record.and_then(|r| r.backend_source).map(|a| a.ip())),
             V::BackendPort => self.port(record.and_then(|r| r.backend_source)),

@@ -4,6 +4,7 @@ use std::{fmt::Write as _, io, time::Duration};
 
 use lb_core::{
     dataplane::{Balancer, Session, SessionsAt},
+    request::is_unix,
     server::ServerKey,
 };
 use tokio::{
@@ -78,18 +79,17 @@ fn names(balancer: &Balancer, key: ServerKey) -> Option<(&str, &str)> {
 
 /// What HAProxy's lines tell first: later fields are of its inside.
 fn line(session: &Session, balancer: &Balancer, out: &mut String) {
-    let protocol = if session.source.is_ipv4() {
-        "tcpv4"
-    } else {
-        "tcpv6"
+    let (protocol, source) = match session.source {
+        source if is_unix(source) => ("unix_stream", format!("unix:{}", source.port())),
+        source if source.is_ipv4() => ("tcpv4", source.to_string()),
+        source => ("tcpv6", source.to_string()),
     };
     let named = session.server.and_then(|key| names(balancer, key));
     let (backend, server) = named.unwrap_or(("<NONE>", "<none>"));
     let _ = writeln!(
         out,
-        "{:#x}: proto={protocol} src={} fe={} be={backend} srv={server} age={}s",
+        "{:#x}: proto={protocol} src={source} fe={} be={backend} srv={server} age={}s",
         session.id,
-        session.source,
         session.frontend.as_deref().unwrap_or("<NONE>"),
         session.since.elapsed().as_secs()
     );
