@@ -159,7 +159,12 @@ fn mapped_addresses_are_the_same_key_and_binary_keys_are_padded() {
     let table = StickTable::new(&config, now);
     assert_eq!(table.key_of_bytes(b"ab"), table.key_of_bytes(b"ab\0\0"));
     assert_eq!(table.key_of_bytes(b"abcdef"), table.key_of_bytes(b"abcd"));
-    assert_eq!(Key::from_bytes(&[0, 0xab]).to_string(), "00AB");
+}
+
+#[test]
+fn keys_are_shown_as_one_word() {
+    let key = Key::from_bytes(b"a b=\\c\t\n\r\x1b\x00\xabz");
+    assert_eq!(key.to_string(), "a\\ b\\=\\\\c\\t\\n\\r\\e\\x00\\xABz");
 }
 
 #[test]
