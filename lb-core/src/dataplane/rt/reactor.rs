@@ -40,6 +40,8 @@ pub(super) const WRITE: u8 = 2;
 const READ_CLOSED: u8 = 4;
 /// Sending fails, for good.
 pub(super) const WRITE_CLOSED: u8 = 8;
+/// There is an error to be asked for.
+pub(super) const FAULT: u8 = 16;
 
 /// One socket.
 struct Source {
@@ -281,7 +283,7 @@ impl Source {
             (EventFlags::RDHUP, READ | READ_CLOSED),
             (EventFlags::HUP, READ | WRITE | READ_CLOSED | WRITE_CLOSED),
             // The next attempt takes the error, and may find nothing else wrong.
-            (EventFlags::ERR, READ | WRITE),
+            (EventFlags::ERR, READ | WRITE | FAULT),
         ] {
             if flags.contains(flag) {
                 ready |= means;

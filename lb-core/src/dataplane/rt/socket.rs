@@ -20,7 +20,7 @@ use rustix::{
     },
 };
 
-use super::reactor::{self, Home, READ, WRITE, WRITE_CLOSED};
+use super::reactor::{self, FAULT, Home, READ, WRITE, WRITE_CLOSED};
 
 /// What is attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,8 +113,9 @@ impl Socket {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_ready(Direction::Write, cx));
-        // Asking every socket would cost a call: one that failed is reported as closed.
-        if self.ready() & WRITE_CLOSED != 0 {
+        // Asking every socket would cost a call: one that failed is reported as closed, one to whom a router has said that
+        // there is no way as faulty, and the kernel goes on trying.
+        if self.ready() & (WRITE_CLOSED | FAULT) != 0 {
             socket_error(&self.fd)??;
         }
         Poll::Ready(Ok(()))

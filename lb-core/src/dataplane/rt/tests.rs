@@ -208,6 +208,27 @@ fn what_a_connection_came_to_is_known() {
 }
 
 #[test]
+fn what_is_wrong_with_a_connection_is_known_although_it_is_not_closed() {
+    turn(async {
+        // Of datagrams that nobody takes the kernel tells without closing anything, as of a server that a router says
+        // cannot be reached.
+        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = nobody.local_addr().unwrap();
+        drop(nobody);
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.connect(address).unwrap();
+        socket.send(b"?").unwrap();
+        let socket = Socket::connecting(socket.into()).unwrap();
+        let error = std::future::poll_fn(|cx| socket.poll_connected(cx)).await;
+        assert_eq!(
+            error.unwrap_err().kind(),
+            std::io::ErrorKind::ConnectionRefused
+        );
+    });
+}
+
+#[test]
 fn listeners_give_connections_with_their_addresses() {
     turn(async {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
