@@ -300,7 +300,7 @@ async fn first_byte(connection: &mut Connection, first: bool) -> Result<Result<u
             return Poll::Ready(Ok(read.map_err(|_| Gone::Client)));
         }
         match member.order() {
-            Order::Run => {}
+            Order::Run | Order::Leave => {}
             Order::Finish if first && clock::recent() < late => timer.no_later_than(late),
             _ => return Poll::Ready(Err(Gone::Killed)),
         }

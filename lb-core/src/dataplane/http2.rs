@@ -315,12 +315,12 @@ impl Front {
         let order = self.member.order();
         if order >= Order::ServerDown {
             self.abandon(Code::NO_ERROR);
-        } else if order >= Order::Finish && !self.leaving {
+        } else if order >= Order::Leave && !self.leaving {
             self.leaving = true;
-            match self.opened {
-                // Nothing came yet but, at most, a preface.
-                0 => self.abandon(Code::NO_ERROR),
-                _ => self.mux.with(Server::leave),
+            // A request may be on its way to whom it has been said that requests are taken.
+            match self.mux.with(|server| server.has_begun()) {
+                true => self.mux.with(Server::leave),
+                false => self.abandon(Code::NO_ERROR),
             }
         }
         // The ends of answers have the time of the client, unless it is none to wait for.
@@ -376,7 +376,7 @@ impl Front {
         let quiet = if self.leaving {
             timeouts.client_fin
         } else if self.opened > 0 {
-            timeouts.http_keep_alive
+            timeouts.http_keep_alive.or(timeouts.http_request)
         } else {
             timeouts.http_request
         };

@@ -23,6 +23,8 @@ pub(super) enum Order {
     /// Go on.
     #[default]
     Run,
+    /// End after the answer that comes next: nobody listens any more where it came from.
+    Leave,
     /// End when the running request is done.
     Finish,
     /// End at once: the server went down.
@@ -239,6 +241,13 @@ impl Membership {
     /// Notes the listener that stands for the one that accepted the connection.
     pub(super) fn belongs_to(&self, listener: &Rc<Listener>) {
         self.entry.listener.set(Rc::downgrade(listener));
+    }
+
+    /// Nobody listens any more where the connection came from.
+    pub(super) fn is_left_over(&self) {
+        if self.entry.order.get() == Order::Run {
+            self.entry.order.set(Order::Leave);
+        }
     }
 
     /// Notes the server in use.

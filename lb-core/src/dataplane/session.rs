@@ -103,8 +103,8 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Goes over to the newest configuration, if that still has what accepted this connection; to be called
-    /// between requests.
+    /// Goes over to the newest configuration; if that does not have any more what accepted this connection, it ends
+    /// after the next answer. To be called between requests.
     pub(super) fn catch_up(&mut self) {
         let of = (&mut self.info, &mut self.state);
         catch_up(&self.worker, &mut self.listener, &self.member, of);
@@ -116,7 +116,8 @@ impl Connection {
     }
 }
 
-/// Takes what `listener` accepted over to the newest configuration, if that still has it.
+/// Takes what `listener` accepted over to the newest configuration; if that does not have it any more, the connection
+/// ends after the next answer.
 #[inline]
 pub(super) fn catch_up(
     worker: &Worker,
@@ -133,6 +134,8 @@ pub(super) fn catch_up(
         member.belongs_to(successor);
         state.world = Some(successor.balancer.clone());
         *listener = Rc::clone(successor);
+    } else {
+        member.is_left_over();
     }
 }
 

@@ -407,7 +407,7 @@ fn poll_relay(
     client.input.release();
     server.input.release();
     match connection.member.order() {
-        Order::Run | Order::Finish => {}
+        Order::Run | Order::Leave | Order::Finish => {}
         Order::ServerDown => return Poll::Ready(End::ServerDown),
         Order::ServerUp => return Poll::Ready(End::ServerUp),
         Order::Killed => return Poll::Ready(End::Killed),

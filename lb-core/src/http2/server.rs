@@ -268,6 +268,11 @@ impl Server {
         }
     }
 
+    /// Whether the client has said that it speaks HTTP/2.
+    pub fn has_begun(&self) -> bool {
+        self.greeted
+    }
+
     /// Why the client's frames ended the connection.
     pub fn failure(&self) -> Option<Code> {
         self.failure

@@ -6,6 +6,7 @@ mod content;
 mod endings;
 mod floods;
 mod frames;
+mod leaving;
 mod peer;
 mod servers;
 mod tunnels;

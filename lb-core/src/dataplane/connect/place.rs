@@ -51,10 +51,11 @@ impl Connection {
         self.timer.after(now, timeouts.queue.or(timeouts.connect));
         let granted = self
             .wait(|client, cx| {
-                if let Poll::Ready(granted) = ticket.as_mut().poll(cx) {
-                    return Poll::Ready(Some(granted));
+                // First: a place that comes to somebody who is gone is for the next.
+                if gave_up(client, need.on_end, cx).is_ready() {
+                    return Poll::Ready(None);
                 }
-                gave_up(client, need.on_end, cx).map(|()| None)
+                ticket.as_mut().poll(cx).map(Some)
             })
             .await;
         let waited = clock::recent().saturating_duration_since(now);

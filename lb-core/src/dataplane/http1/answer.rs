@@ -95,7 +95,7 @@ impl Answer {
         let mut stays = body_read
             && request.is_some_and(|r| r.persistent && !r.close_after)
             && connection.frontend().http_mode != HttpMode::Close
-            && connection.member.order() < Order::Finish
+            && connection.member.order() == Order::Run
             && !connection.client.ended;
         let endless = file.as_ref().is_some_and(|file| !file.is_delimited());
         let old = file

@@ -66,7 +66,7 @@ pub(super) async fn serve(
     let stays = client_stays(summary, framing, frontend.http_mode)
         // A content that was not read would be taken for the next request.
         && summary.framing.is_empty()
-        && connection.member.order() < Order::Finish
+        && connection.member.order() == Order::Run
         && !connection.client.ended;
     let option = match stays {
         true => ConnectionOption::new(summary.version, true),

@@ -92,7 +92,8 @@ pub(super) async fn pass_back(
     let step = std::future::poll_fn(|cx| {
         poll_response(connection, x, &mut dialed.server, &mut passing, cx)
     })
-    .await;
+    .await
+    .or_order(connection);
     if last && step == Step::Done {
         connection.client.stream.end();
     }
@@ -156,7 +157,7 @@ fn terms(
     let drains = response.persistent && !never_began;
     let stays = client_stays(summary, framing, connection.frontend().http_mode)
         && !is_told_to_end(x, dialed)
-        && connection.member.order() < Order::Finish
+        && connection.member.order() == Order::Run
         && !x.upload_broken
         && (x.up.is_done() || drains && !connection.client.ended);
     Terms {

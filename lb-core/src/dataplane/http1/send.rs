@@ -50,7 +50,7 @@ pub(super) async fn await_response(
             std::future::poll_fn(|cx| poll_request(connection, x, server, patience, cx)).await;
         match step {
             Step::Received | Step::Done => {}
-            failed => return Err(failed),
+            failed => return Err(failed.or_order(connection)),
         }
     }
 }

@@ -65,7 +65,7 @@ impl Patience {
         cx: &mut Context<'_>,
     ) -> Poll<Step> {
         match connection.member.order() {
-            Order::Run | Order::Finish => {}
+            Order::Run | Order::Leave | Order::Finish => {}
             Order::ServerDown => return Poll::Ready(Step::ServerDown),
             Order::ServerUp => return Poll::Ready(Step::ServerUp),
             Order::Killed => return Poll::Ready(Step::Killed),
@@ -83,6 +83,15 @@ impl Patience {
 }
 
 impl Step {
+    /// The same, unless an order was the cause: one that ends a connection of HTTP/2 takes the client from each of its
+    /// streams.
+    pub(super) fn or_order(self, connection: &Connection) -> Self {
+        match (self, connection.member.order()) {
+            (Self::ClientGone, Order::Killed) => Self::Killed,
+            _ => self,
+        }
+    }
+
     /// What it says of a server that has not answered; `None` if it is no word about it.
     pub(super) fn seen(self, server: &Side) -> Option<Seen> {
         Some(match self {
