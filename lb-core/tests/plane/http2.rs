@@ -8,6 +8,7 @@ mod floods;
 mod frames;
 mod leaving;
 mod peer;
+mod readings;
 mod servers;
 mod tunnels;
 mod upgrades;
