@@ -82,7 +82,7 @@ impl Algorithm {
     pub fn is_indifferent(self) -> bool {
         matches!(
             self,
-            Self::RoundRobin | Self::StaticRr | Self::LeastConn | Self::Random(_)
+            Self::RoundRobin | Self::StaticRr | Self::LeastConn | Self::First | Self::Random(_)
         )
     }
 }

@@ -11,6 +11,7 @@ mod global;
 mod peers;
 mod proxy;
 mod resolvers;
+mod retry;
 mod server;
 mod tls;
 mod unix;
@@ -28,6 +29,7 @@ pub use proxy::{
     ServerIdentity, StatsPage, StickTableConfig, StoreKind, TableKey, Timeouts,
 };
 pub use resolvers::{Hold, Resolution, Resolvers};
+pub use retry::{RetryEvent, RetryOn};
 pub use server::{CheckConfig, ProxyOptions, SavedServer, ServerConfig};
 pub use tls::{
     ClientVerify, IgnoredFaults, PemFile, ServerTls, TicketKey, TlsAlgorithms, TlsBind,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::ServerConfig;
+use super::{RetryOn, ServerConfig};
 use crate::{
     balance::{Algorithm, HashConfig},
     health::script::Script,
@@ -19,6 +19,8 @@ pub struct BackendConfig {
     pub servers: Vec<ServerConfig>,
     /// `retries` (3).
     pub retries: u32,
+    /// `retry-on`.
+    pub retry_on: RetryOn,
     /// `option redispatch [interval]`: `None` is off, `Some(-1)` the default (last retry).
     pub redispatch: Option<i32>,
     /// `fullconn`.
@@ -72,6 +74,7 @@ impl Default for BackendConfig {
             hash: HashConfig::default(),
             servers: Vec::new(),
             retries: 3,
+            retry_on: RetryOn::default(),
             redispatch: None,
             fullconn: None,
             cookie: None,

@@ -1,6 +1,7 @@
 //! Getting a server for a request: a place on one, and a connection to it, reused or new, with retries and
 //! redispatch.
 
+mod again;
 mod open;
 mod place;
 mod reuse;
@@ -14,8 +15,8 @@ use super::{
     trace::{Answerer, Trace},
 };
 use crate::{
-    backend::{AfterFailure, Backend, Lease, Outcome},
-    config::{Protocol, ProxyConfig},
+    backend::{Backend, Lease, Outcome},
+    config::{Protocol, ProxyConfig, RetryEvent},
     head::Head,
     id::ServerIndex,
     request::ServerSession,
@@ -23,6 +24,8 @@ use crate::{
     server::{Seen, Server},
     stats::{Cell, Tally},
 };
+use again::{Attempt, next_attempt};
+pub(super) use again::{First, Terms, again};
 pub(super) use reuse::Own;
 
 /// What is needed of a backend.
@@ -79,6 +82,20 @@ impl Need<'_> {
             (None, OnEnd::LeavesIfSilent) => OnEnd::Waits,
             (_, on_end) => on_end,
         }
+    }
+
+    /// What follows the last of so many attempts to connect.
+    fn after_failure(&self, trace: &mut Trace, lease: &Lease, failures: u32) -> Attempt {
+        // `retry-on` is for HTTP.
+        let wanted = self.backend.config().retry_on;
+        if self.request.is_some() && !wanted.contains(RetryEvent::NoConnection) {
+            return Attempt::NoMore;
+        }
+        let terms = Terms {
+            connect: self.proxy.timeouts.connect,
+            insists: self.insists,
+        };
+        next_attempt(trace, lease, terms, failures)
     }
 
     /// What the leased server is spoken to in, where that is not what others speak to it in.
@@ -178,16 +195,26 @@ impl NotDialed {
 }
 
 impl Connection {
-    /// Gets a place and a connection; notes what happens in `trace`.
+    /// Gets a place and a connection, at `first` where that says; notes what happens in `trace`.
     pub(super) async fn dial(
         &mut self,
         trace: &mut Trace,
         need: &Need<'_>,
+        first: First,
     ) -> Result<Dialed, NotDialed> {
-        let mut exclude = None;
-        let mut failures = 0;
+        let (mut kept, mut exclude) = match first {
+            First::Any => (None, None),
+            First::Same(lease) => (Some(lease), None),
+            First::Another(failed) => (None, Some(failed)),
+        };
+        // What failed before counts.
+        let mut failures = trace.retries;
         loop {
-            let lease = match self.place(trace, need, exclude).await {
+            let placed = match kept.take() {
+                Some(lease) => Ok(lease),
+                None => self.place(trace, need, exclude).await,
+            };
+            let lease = match placed {
                 Ok(lease) => lease,
                 Err(why) => {
                     if why.is_for_want_of_a_place() {
@@ -243,9 +270,11 @@ impl Connection {
                     return Err(failure);
                 }
                 failures += 1;
-                match next_attempt(trace, need, &lease, failure, failures) {
-                    Attempt::Again(None) => {}
-                    Attempt::Again(Some(pause)) => self.pause(need, pause).await?,
+                note(&lease, Seen::NotConnected);
+                match need.after_failure(trace, &lease, failures) {
+                    // An attempt that ran into its timeout has waited enough.
+                    Attempt::Again(_) if failure == NotDialed::TimedOut => {}
+                    Attempt::Again(pause) => self.pause(need, pause).await?,
                     Attempt::Elsewhere => break,
                     Attempt::NoMore => {
                         trace.timers.connect = None;
@@ -277,46 +306,6 @@ impl Connection {
             moves,
             bound: false,
         }
-    }
-}
-
-/// What follows an attempt that failed.
-enum Attempt {
-    /// Another one at the same server, perhaps after a pause.
-    Again(Option<Duration>),
-    /// One at another server.
-    Elsewhere,
-    /// None.
-    NoMore,
-}
-
-/// Decides what follows the last of so many failures, and notes it in `trace` and on the server.
-fn next_attempt(
-    trace: &mut Trace,
-    need: &Need<'_>,
-    lease: &Lease,
-    failure: NotDialed,
-    failures: u32,
-) -> Attempt {
-    note(lease, Seen::NotConnected);
-    let connect = need.proxy.timeouts.connect;
-    match need
-        .backend
-        .after_failure(failures, lease.persistence(), connect)
-    {
-        AfterFailure::Retry(pause) => {
-            trace.retries += 1;
-            count(lease, |c| &c.retries);
-            // An attempt that ran into its timeout has waited enough.
-            Attempt::Again((failure != NotDialed::TimedOut).then_some(pause))
-        }
-        AfterFailure::Redispatch if !need.insists => {
-            trace.retries += 1;
-            trace.redispatched = true;
-            count(lease, |c| &c.redispatches);
-            Attempt::Elsewhere
-        }
-        AfterFailure::Redispatch | AfterFailure::GiveUp => Attempt::NoMore,
     }
 }
 

@@ -78,6 +78,8 @@ pub(super) struct Flow {
     framing: u64,
     /// Those of them that lie behind the head and can be sent again with it.
     joined: u64,
+    /// All that is sent is put there, as long as it fits.
+    kept: bool,
 }
 
 impl Default for Flow {
@@ -107,6 +109,7 @@ impl Flow {
             bytes: 0,
             framing: 0,
             joined: 0,
+            kept: false,
         }
     }
 
@@ -170,6 +173,11 @@ impl Flow {
     /// The sink asked for a head alone: the body is read and forgotten.
     pub(super) fn hide_body(&mut self) {
         self.hidden = true;
+    }
+
+    /// What is sent of the body is kept behind the head, as long as both fit a buffer: it may have to be sent again.
+    pub(super) fn keep_to_repeat(&mut self) {
+        self.kept = true;
     }
 
     /// Sends everything again from the first byte; only while no body byte has been taken from the source.

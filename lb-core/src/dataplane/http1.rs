@@ -12,6 +12,7 @@ mod hold;
 mod inspect;
 mod prepare;
 mod reply;
+mod retry;
 mod send;
 mod verdict;
 mod wait;
@@ -32,7 +33,7 @@ use super::{
 };
 use crate::{
     compression::{self, Compression},
-    config::{HttpMode, Protocol},
+    config::{HttpMode, Protocol, RetryOn},
     cookie,
     head::Head,
     http1::{Body, Leniency, Limits, Method, RequestDecoder, ResponseDecoder},
@@ -97,6 +98,8 @@ pub(super) struct Exchange {
     upload_broken: bool,
     /// The client's end of sending means that it gave up (`option abortonclose`).
     ends_at_client_end: bool,
+    /// After which failures the request goes out again.
+    retry_on: RetryOn,
     trace: Trace,
 }
 
@@ -120,6 +123,7 @@ impl Exchange {
             forwarding: false,
             upload_broken: false,
             ends_at_client_end: false,
+            retry_on: RetryOn::NONE,
             trace: Trace::default(),
         }
     }

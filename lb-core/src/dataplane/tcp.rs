@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     buffer, clock,
-    connect::{Dialed, Need, NotDialed, OnEnd, Sticks},
+    connect::{Dialed, First, Need, NotDialed, OnEnd, Sticks},
     farewell,
     flow::{Fault, Flow, Side, Waits},
     http1,
@@ -106,7 +106,7 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
             false => OnEnd::LeavesIfSilent,
         },
     };
-    let mut dialed = match connection.dial(trace, &need).await {
+    let mut dialed = match connection.dial(trace, &need, First::Any).await {
         Ok(dialed) => dialed,
         Err(reason) => {
             let (_, cause, phase) = reason.outcome();

@@ -355,6 +355,8 @@ pub struct Marks {
     pub addresses: Option<Addresses>,
     /// `expect-proxy`: a PROXY header comes first.
     pub expects_proxy: bool,
+    /// `disable-l7-retry`: what has been sent is not sent again.
+    pub no_retry: bool,
     /// `silent-drop`: how far the reset may go that ends the connection.
     pub reset_hops: Option<u8>,
     /// What caches have to do with it.
@@ -417,6 +419,12 @@ impl RuleState {
     pub(crate) fn expects_proxy(&self) -> bool {
         let marks = self.marks.as_ref();
         marks.is_some_and(|marks| marks.expects_proxy)
+    }
+
+    #[cfg(feature = "tokio")]
+    /// Whether a rule forbids to send again what has been sent.
+    pub(crate) fn forbids_retries(&self) -> bool {
+        self.marks.as_ref().is_some_and(|marks| marks.no_retry)
     }
 
     /// What rules made of the addresses.

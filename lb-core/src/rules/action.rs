@@ -95,6 +95,8 @@ pub(super) enum Action {
     SwitchMode,
     /// A PROXY header comes first.
     ExpectProxy,
+    /// What has been sent is not sent again.
+    DisableRetry,
     /// Wait for the body, so long at most and for so many bytes.
     WaitForBody(Duration, usize),
     /// Whom the stream goes before if it has to wait for a server.

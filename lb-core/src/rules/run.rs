@@ -345,6 +345,7 @@ enum Change {
     Addresses(Addresses),
     Hint(Box<[u8]>, Vec<u8>),
     Precedence(Precedence),
+    NoRetry,
 }
 
 impl Change {
@@ -366,6 +367,7 @@ impl Change {
             Action::SetTimeout(which, span) => Some(Self::Timeout(*which, span.length(view)?)),
             Action::UnsetVariable(scope, name) => Some(Self::Unset(*scope, Arc::clone(name))),
             Action::SetLogLevel(level) => Some(Self::LogLevel(*level)),
+            Action::DisableRetry => Some(Self::NoRetry),
             Action::Capture(expr, slot, length) => {
                 let mut text = expr.value(view)?.into_text().into_owned();
                 text.truncate(*length);
@@ -429,6 +431,7 @@ impl Change {
             Self::Addresses(addresses) => state.marked().addresses = Some(addresses),
             Self::Track(level, counter, tracked) => state.trackers.begin(level, counter, tracked),
             Self::Precedence(precedence) => state.marked().precedence = precedence,
+            Self::NoRetry => state.marked().no_retry = true,
             Self::LogLevel(level) => state.log_level = Some(level),
             Self::Hint(name, value) => {
                 let hints = &mut state.marked().hints;

@@ -5,6 +5,7 @@ mod bound;
 mod content;
 mod ends;
 mod own;
+mod retries;
 
 use std::{
     io::{Read, Write},

@@ -44,6 +44,7 @@ mod modes;
 mod names;
 mod replies;
 mod responses;
+mod retries;
 mod rules;
 mod sessions;
 mod shared;

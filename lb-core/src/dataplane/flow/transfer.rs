@@ -34,8 +34,7 @@ impl Flow {
     ) -> Result<bool, Fault> {
         let mut moved = false;
         loop {
-            if self.ahead_sent < self.ahead.len() && (1..=JOINED).contains(&self.approved) {
-                // One small copy is cheaper than a second slice in the system call.
+            if self.joins() {
                 let body = input.bytes().get(..self.approved).unwrap_or_default();
                 self.ahead.extend_from_slice(body);
                 input.consume(self.approved);
@@ -71,6 +70,19 @@ impl Flow {
             self.flushed = false;
             moved = true;
         }
+    }
+
+    /// Whether what comes next of the body is put behind what went first.
+    fn joins(&mut self) -> bool {
+        if self.approved == 0 {
+            return false;
+        }
+        if self.kept {
+            self.kept = self.ahead.len() + self.approved <= SIZE;
+            return self.kept;
+        }
+        // One small copy is cheaper than a second slice in the system call.
+        self.ahead_sent < self.ahead.len() && self.approved <= JOINED
     }
 
     pub(super) fn receive(&mut self, cx: &mut Context<'_>, from: &mut Side) -> Result<bool, Fault> {

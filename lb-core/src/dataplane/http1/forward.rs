@@ -6,7 +6,7 @@ use super::{
     Exchange, LENIENCY, Next,
     answer::Answer,
     prepare::Plan,
-    reply, send,
+    reply, retry, send,
     wait::{Patience, Step},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     cookie::{Dates, Given},
     dataplane::{
         clock,
-        connect::{Dialed, Need, NotDialed, OnEnd, Sticks},
+        connect::{Dialed, First, Need, NotDialed, OnEnd, Sticks, Terms},
         session::Connection,
         trace::Answerer,
         websocket,
@@ -65,8 +65,11 @@ pub(super) async fn forward(
         let unused = ignored || forced.is_some() && found == Persistence::Stuck;
         said_of_cookie(given.as_ref(), unused, found)
     };
-    let mut reuse = true;
-    let mut refusals = 0;
+    let (mut reuse, mut refusals, mut first) = (true, 0, First::Any);
+    let terms = Terms {
+        connect: proxy.timeouts.connect,
+        insists: x.persist == Persist::Forced,
+    };
     loop {
         let need = Need {
             backend,
@@ -77,11 +80,11 @@ pub(super) async fn forward(
             forced,
             sticks: &sticks,
             reuse: (reuse && summary.framing != Framing::Tunnel).then_some(number),
-            insists: x.persist == Persist::Forced,
+            insists: terms.insists,
             websocket,
             on_end: OnEnd::of_request(x.ends_at_client_end),
         };
-        let mut dialed = match connection.dial(&mut x.trace, &need).await {
+        let mut dialed = match connection.dial(&mut x.trace, &need, first).await {
             Ok(dialed) => dialed,
             Err(reason) => {
                 let said = backend.cookie().and(x.trace.found).map(said_of_cookie);
@@ -96,36 +99,41 @@ pub(super) async fn forward(
             x.trace.termination.client_cookie = said_of_cookie(dialed.lease.persistence());
         }
         name_server(connection, x, summary, proxy, &dialed);
+        let (heard, begun) = (x.trace.bytes_read, clock::recent());
         let response = send::await_response(connection, x, &mut dialed.server, patience).await;
+        let whole = !x.up.is_spent();
+        let gone = whole && response == Err(Step::ServerGone);
+        // RFC 9113 §8.7: a server in HTTP/2 may say that it did nothing with the request.
+        let refused = gone && dialed.server.stream.was_refused() && refusals < REFUSALS;
+        // A kept connection may die while it is taken: nothing came back, so the request may go out again if
+        // repeating it is harmless and it is still whole.
+        let stale = gone && dialed.carried > 0 && dialed.server.input.is_empty();
+        if refused || stale && summary.method.is_idempotent() {
+            match refused {
+                true => (refusals, x.trace.retries) = (refusals + 1, x.trace.retries + 1),
+                false => reuse = false,
+            }
+            retry::rewind(x);
+            first = First::Any;
+            continue;
+        }
+        let interim = x.trace.bytes_read > heard;
+        if whole && retry::is_wanted(x, &response, &dialed, interim) {
+            match retry::again(x, summary, (&response, begun), dialed, terms) {
+                Ok(next) => {
+                    reuse = false;
+                    first = next;
+                    continue;
+                }
+                Err(same) => dialed = *same,
+            }
+        }
         let failed = match response {
             Ok(response) => {
                 return reply::pass_back(connection, x, summary, proxy, dialed, response).await;
             }
             Err(failed) => failed,
         };
-        // RFC 9113 §8.7: a server in HTTP/2 may say that it did nothing with the request.
-        let refused = failed == Step::ServerGone && dialed.server.stream.was_refused();
-        if refused && !x.up.is_spent() && refusals < REFUSALS {
-            refusals += 1;
-            x.trace.retries += 1;
-            x.up.rewind();
-            x.upload_broken = false;
-            drop(dialed);
-            continue;
-        }
-        // A kept connection may die while it is taken: nothing came back, so the request may go out again if
-        // repeating it is harmless and it is still whole.
-        let stale = dialed.carried > 0
-            && failed == Step::ServerGone
-            && dialed.server.input.is_empty()
-            && !x.up.is_spent();
-        if stale && summary.method.is_idempotent() {
-            x.up.rewind();
-            x.upload_broken = false;
-            reuse = false;
-            drop(dialed);
-            continue;
-        }
         if stale && number > 0 {
             // The client knows this race from its own connections and repeats the request if it may.
             drop(dialed);
@@ -133,16 +141,21 @@ pub(super) async fn forward(
             connection.client.stream.refuse_on_close();
             return Next::Close;
         }
-        if let (Some(seen), Some(server)) = (failed.seen(&dialed.server), dialed.lease.server()) {
-            server.observe(seen);
-        }
-        drop(dialed.server);
-        dialed.lease.finish(match failed.outcome() {
-            Outcome::ServerAborted => Outcome::ResponseFailed,
-            other => other,
-        });
+        give_back(dialed, failed);
         return fail(connection, x, summary, failed).await;
     }
+}
+
+/// Gives the place back of a server that has not answered, and tells it why.
+fn give_back(dialed: Dialed, failed: Step) {
+    if let (Some(seen), Some(server)) = (failed.seen(&dialed.server), dialed.lease.server()) {
+        server.observe(seen);
+    }
+    drop(dialed.server);
+    dialed.lease.finish(match failed.outcome() {
+        Outcome::ServerAborted => Outcome::ResponseFailed,
+        other => other,
+    });
 }
 
 /// A character of the termination state.
@@ -278,6 +291,7 @@ fn write_request(
     x.answers.read_with(leniency);
     x.forwarding = true;
     x.ends_at_client_end = proxy.backend.as_ref().is_some_and(|b| b.abort_on_close);
+    retry::prepare(connection, x, summary, proxy);
 }
 
 /// What `compression` of the backend, else of the frontend, makes of the response. With `offload` in either the

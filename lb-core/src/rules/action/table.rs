@@ -380,8 +380,8 @@ pub const ACTIONS: &[ActionSpec] = &[
         "disable-l7-retry",
         &[Req],
         "disable-l7-retry",
-        "Accepted: requests are not retried once they were sent.",
-        |_, _| Ok(Action::Nothing),
+        "The request does not go out again once it was sent, whatever `retry-on` says.",
+        |_, _| Ok(Action::DisableRetry),
     ),
     row(
         "wait-for-handshake",

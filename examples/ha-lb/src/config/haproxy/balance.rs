@@ -3,12 +3,12 @@
 
 use lb_core::{
     balance::{Algorithm, HashConfig, HashFunction, HashKey, UriKey},
-    config::{BackendConfig, HttpReuse},
+    config::{BackendConfig, HttpReuse, RetryEvent, RetryOn},
     expr::{Definitions, Written},
 };
 
 use super::{
-    args::{Arg, Args, Context, Parsed},
+    args::{Arg, Args, Parsed},
     value,
 };
 
@@ -165,14 +165,35 @@ pub(super) fn balance_factor(args: &mut Args<'_>, hash: &mut HashConfig) -> Pars
 }
 
 /// `retry-on <event> ...`.
-pub(super) fn retry_on(args: &mut Args<'_>, context: &mut Context<'_>) {
-    while let Some(arg) = args.take() {
-        if arg.text != "conn-failure" {
-            context.warn(
-                arg.span,
-                format!("'retry-on {}' is ignored", arg.text),
-                "only failed connections are tried again",
-            );
+pub(super) fn retry_on(args: &mut Args<'_>) -> Parsed<RetryOn> {
+    const EXPECTED: &str = "none, conn-failure, empty-response, junk-response, response-timeout, 0rtt-rejected, \
+        all-retryable-errors or one of 401, 403, 404, 408, 425, 500, 501, 502, 503, 504";
+    let mut chosen = RetryOn::NONE;
+    let mut arg = args.need("retry-on", EXPECTED)?;
+    if arg.text == "none" {
+        args.end("retry-on none")?;
+        return Ok(chosen);
+    }
+    loop {
+        chosen = match arg.text {
+            "conn-failure" => chosen.with(RetryEvent::NoConnection),
+            "empty-response" => chosen.with(RetryEvent::Empty),
+            "junk-response" => chosen.with(RetryEvent::Junk),
+            "response-timeout" => chosen.with(RetryEvent::Timeout),
+            // No early data is sent.
+            "0rtt-rejected" => chosen,
+            "all-retryable-errors" => RetryOn::all(),
+            text => {
+                let status = text.parse().ok();
+                match status.filter(|status| RetryEvent::STATUSES.contains(status)) {
+                    Some(status) => chosen.with(RetryEvent::Status(status)),
+                    None => return Err(arg.refuse("no failure to try again after", EXPECTED)),
+                }
+            }
+        };
+        match args.take() {
+            Some(next) => arg = next,
+            None => return Ok(chosen),
         }
     }
 }

@@ -330,7 +330,7 @@ impl Reader<'_, '_> {
             "http-reuse" => backend.http_reuse = balance::reuse(args)?,
             "hash-type" => balance::hash_type(args, &mut backend.hash)?,
             "hash-balance-factor" => balance::balance_factor(args, &mut backend.hash)?,
-            "retry-on" => balance::retry_on(args, context),
+            "retry-on" => backend.retry_on = balance::retry_on(args)?,
             "source" => {
                 let arg = args.need(name, "an address")?;
                 draft.source = Some(server::source(&arg, context)?);
