@@ -1,6 +1,7 @@
 //! Two hosts that speak for many virtual routers, with this program or with Debian's keepalived, and who listens.
 
 mod ear;
+mod gauge;
 mod plan;
 mod usage;
 
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 use ear::Place;
 pub(crate) use ear::{Ear, Heard, Said, Topic};
+pub(crate) use gauge::Gauge;
 pub(crate) use plan::{PASSWORD, Plan, Wire};
 pub(crate) use usage::{Memory, Usage, memory, tree};
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     Fatal, exit,
-    fleet::{Ear, Fleet, Heard, Plan, Said, Speaker, Topic, Wire, until, wall},
+    fleet::{Ear, Fleet, Gauge, Heard, Plan, Said, Speaker, Topic, Wire, until, wall},
     scale_report, verdict,
 };
 
@@ -55,6 +55,8 @@ pub(crate) struct Deaths {
     pub(crate) lateness: Vec<Duration>,
     /// Frames that the ear missed.
     pub(crate) unheard: u32,
+    /// The longest that a processor stood still while takeovers were due and addresses announced.
+    pub(crate) stood_still: Duration,
 }
 
 impl Race {
@@ -106,7 +108,9 @@ fn hold(fleet: &mut Fleet, speaker: Speaker, plan: Plan, rounds: u32) -> Result<
         missing: (0, 0),
         lateness: Vec::new(),
         unheard: 0,
+        stood_still: Duration::ZERO,
     };
+    let gauge = Gauge::start()?;
     let ear = fleet.listen(&[0, 1], &[Topic::Adverts, Topic::Announcements])?;
     fleet.begin(speaker, plan)?;
     for round in 0..rounds {
@@ -127,7 +131,7 @@ fn hold(fleet: &mut Fleet, speaker: Speaker, plan: Plan, rounds: u32) -> Result<
         if !fleet.runs(1) {
             return Err(format!("{} died:\n{}", speaker.name(), fleet.log(1)).into());
         }
-        deaths.take(&ear.take(), plan);
+        deaths.take(&ear.take(), plan, &gauge);
     }
     deaths.unheard = ear.missed();
     fleet.stop();
@@ -175,7 +179,7 @@ fn succeeded(heard: &[Heard], killed: Duration, plan: Plan) -> bool {
 
 impl Deaths {
     /// Takes in what was heard of one death.
-    fn take(&mut self, heard: &[Heard], plan: Plan) {
+    fn take(&mut self, heard: &[Heard], plan: Plan, gauge: &Gauge) {
         let mut last = BTreeMap::new();
         for one in heard.iter().filter(|one| one.host == 0) {
             if let Said::Advert { vrid, .. } = one.said {
@@ -214,6 +218,9 @@ impl Deaths {
                 Some(one) => self.announcement.push(one.at - first),
                 None => self.missing.1 += 1,
             }
+            let end = announced.map_or(first, |one| one.at);
+            let stood_still = gauge.longest(died + plan.down(), end);
+            self.stood_still = self.stood_still.max(stood_still);
         }
     }
 }

@@ -10,11 +10,20 @@ use crate::{Fatal, fleet::Plan, garbage::Outcome, instances::Run, race::Deaths, 
 pub(crate) fn race_head(rounds: u32) {
     say(&format!(
         "{rounds} deaths each; milliseconds, p50 / p99 / worst. Takeover: first advert of the new one, beyond \
-         Active_Down_Interval. Announcement: gratuitous ARP after that advert. Lateness: of the following adverts.\n"
+         Active_Down_Interval. Announcement: gratuitous ARP after that advert. Lateness: of the following adverts. Halt: the longest that the machine \
+         itself stood still meanwhile.\n"
     ));
     say(&format!(
-        "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8}",
-        "", "instances", "advert", "takeover", "announcement", "lateness", "missing", "unheard"
+        "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8} {:>6}",
+        "",
+        "instances",
+        "advert",
+        "takeover",
+        "announcement",
+        "lateness",
+        "missing",
+        "unheard",
+        "halt"
     ));
 }
 
@@ -27,7 +36,7 @@ pub(crate) fn race_row(deaths: &Deaths) {
         }
     };
     say(&format!(
-        "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8}{notes}",
+        "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8} {:>6.2}{notes}",
         deaths.speaker.name(),
         deaths.plan.instances,
         format!("{} ms", deaths.plan.interval.as_millis()),
@@ -36,6 +45,7 @@ pub(crate) fn race_row(deaths: &Deaths) {
         spread(&deaths.lateness),
         format!("{} + {}", deaths.missing.0, deaths.missing.1),
         deaths.unheard,
+        ms(deaths.stood_still),
     ));
 }
 

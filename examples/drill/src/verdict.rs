@@ -154,6 +154,7 @@ mod tests {
             missing: (0, 0),
             lateness: vec![ms(50)],
             unheard: 0,
+            stood_still: Duration::ZERO,
         };
         assert!(of_deaths(std::slice::from_ref(&good)).is_empty());
         let bad = Deaths {

@@ -1,0 +1,100 @@
+//! When this machine stood still: a virtual one does not run for milliseconds now and then, and nobody can tell a program
+//! that is late then from one that was kept waiting. A thread on each processor, before everything else there, notes how
+//! late it is woken.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    libc,
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
+
+use super::wall;
+
+/// Time between two measurements.
+const EVERY: Duration = Duration::from_millis(2);
+/// Every machine is late by less.
+const WORTH_KEEPING: Duration = Duration::from_millis(1);
+
+/// A time that a processor stood still: from when, on [`wall`]'s clock, and for how long.
+#[derive(Debug, Clone, Copy)]
+struct Halt {
+    from: Duration,
+    lasted: Duration,
+}
+
+/// Running gauges, one for each processor; they stop with their owner.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    halts: Arc<Mutex<Vec<Halt>>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Gauge {
+    pub(crate) fn start() -> io::Result<Self> {
+        let gauge = Self {
+            halts: Arc::default(),
+            stop: Arc::default(),
+        };
+        let here = sched_getaffinity(Pid::from_raw(0))?;
+        for processor in (0..CpuSet::count()).filter(|one| here.is_set(*one).unwrap_or(false)) {
+            let (halts, stop) = (Arc::clone(&gauge.halts), Arc::clone(&gauge.stop));
+            let measure = move || measure(processor, &halts, &stop);
+            thread::Builder::new()
+                .name("gauge".to_owned())
+                .spawn(measure)?;
+        }
+        Ok(gauge)
+    }
+
+    /// The longest that a processor stood still in that time.
+    pub(crate) fn longest(&self, from: Duration, to: Duration) -> Duration {
+        let halts = self.halts.lock().unwrap_or_else(PoisonError::into_inner);
+        let within = halts
+            .iter()
+            .filter(|halt| halt.from < to && halt.from + halt.lasted > from);
+        within.map(|halt| halt.lasted).max().unwrap_or_default()
+    }
+}
+
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn measure(processor: usize, halts: &Mutex<Vec<Halt>>, stop: &AtomicBool) {
+    let mut own = CpuSet::new();
+    if own.set(processor).is_ok() {
+        // Refused: it measures where it is run.
+        let _ = sched_setaffinity(Pid::from_raw(0), &own);
+    }
+    go_first();
+    while !stop.load(Ordering::Relaxed) {
+        let due = Instant::now() + EVERY;
+        let from = wall() + EVERY;
+        thread::sleep(EVERY);
+        let lasted = Instant::now().saturating_duration_since(due);
+        if lasted >= WORTH_KEEPING {
+            let mut halts = halts.lock().unwrap_or_else(PoisonError::into_inner);
+            halts.push(Halt { from, lasted });
+        }
+    }
+}
+
+/// SCHED_FIFO at the highest priority. Refused: what it is late by may be others' work.
+#[expect(unsafe_code, reason = "a system call that no safe wrapper has")]
+fn go_first() {
+    let parameters = libc::sched_param { sched_priority: 99 };
+    // SAFETY: the parameters live for the call, which only reads them; 0 is this thread.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
+}
