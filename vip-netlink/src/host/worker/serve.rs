@@ -103,16 +103,6 @@ async fn serve(
             tokio::task::yield_now().await;
             continue;
         }
-        let retry = worker
-            .routers
-            .values()
-            .flat_map(|router| [router.retry, router.paved.retry])
-            .flatten()
-            .chain(worker.fixed.paved.retry)
-            .chain(worker.looking.due)
-            .chain(worker.leftovers.retry)
-            .chain(worker.interfaces.iter().filter_map(|seen| seen.reopen))
-            .min();
         let repair = worker.devices.next_deadline();
         let reminder = worker
             .routers
@@ -133,7 +123,7 @@ async fn serve(
                 Some((router, what)) => worker.accept(router, what),
                 None => break,
             },
-            () = wait(retry) => worker.retry(),
+            () = wait(worker.next_retry()) => worker.retry(),
             () = wait(worker.prove) => worker.prove(),
             () = wait(repair) => worker.devices.stale = true,
             () = wait(reminder) => worker.remind().await,
@@ -178,6 +168,19 @@ fn outlasting(guard: fence::Options, routers: &[HostRouter]) -> fence::Options {
 }
 
 impl Worker {
+    /// When something that was refused is tried again.
+    fn next_retry(&self) -> Option<Instant> {
+        let routers = self.routers.values();
+        routers
+            .flat_map(|router| [router.retry, router.paved.retry])
+            .flatten()
+            .chain(self.fixed.paved.retry)
+            .chain(self.looking.due)
+            .chain(self.leftovers.retry)
+            .chain(self.interfaces.iter().filter_map(|seen| seen.reopen))
+            .min()
+    }
+
     fn new(
         routers: Vec<HostRouter>,
         options: HostOptions,
