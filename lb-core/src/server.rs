@@ -127,7 +127,7 @@ impl Server {
     }
 
     /// How often its address has changed: connections from before lead elsewhere.
-    pub(crate) fn moves(&self) -> u32 {
+    pub fn moves(&self) -> u32 {
         self.shared.moves.load(Acquire)
     }
 
