@@ -138,7 +138,10 @@ impl<T> Pacer<T> {
         if queue.len() == 0 {
             queue.next_at = queue.next_at.max(now);
         }
-        if queue.len() < LONGEST {
+        // There is room for what nobody has heard yet.
+        let has_room =
+            queue.len() < LONGEST || round == Round::First && queue.again.pop_back().is_some();
+        if has_room {
             match round {
                 Round::First => queue.first.push_back((interval, item)),
                 Round::Repetition => queue.again.push_back((interval, item)),

@@ -21,7 +21,10 @@
 //! }
 //! ```
 
-use std::{boxed::Box, collections::BTreeMap, future::poll_fn, io, net::IpAddr, vec, vec::Vec};
+use std::{
+    boxed::Box, collections::BTreeMap, future::poll_fn, io, net::IpAddr, time::Duration, vec,
+    vec::Vec,
+};
 
 use tokio::sync::mpsc;
 use vrrp_proto::Priority;
@@ -53,6 +56,10 @@ pub use undone::Failure;
 /// Packets taken in before timers and commands get their turn: what waited during a stall of some intervals on many
 /// links, and no more, so that a flood cannot hold timers up. What a flood leaves waiting is heard after them.
 const PACKETS_PER_ROUND: usize = 1024;
+/// Rounds of these in a row for who is behind: what the largest receive buffer holds.
+const ROUNDS_BEHIND: usize = 8;
+/// Whoever hears what is older is behind.
+const BEHIND: Duration = Duration::from_millis(50);
 /// Errors of receiving borne in that: those of one interface do not make the others unheard.
 const ERRORS_PER_ROUND: usize = 64;
 /// An IP packet cannot be longer.
@@ -129,7 +136,12 @@ impl<H: Host> Driver<H> {
     ) -> io::Result<()> {
         loop {
             self.take_events(&mut observer);
-            self.take_packets(&mut observer);
+            // Who stood still hears what is newer before it judges by what is old.
+            for _ in 0..ROUNDS_BEHIND {
+                if self.take_packets(&mut observer) < BEHIND {
+                    break;
+                }
+            }
             if self.early.wait_for(self.set.next_takeover()) {
                 // Whoever spoke at the last moment is heard.
                 self.take_packets(&mut observer);
@@ -335,20 +347,22 @@ impl<H: Host> Driver<H> {
         }
     }
 
-    fn take_packets(&mut self, observer: &mut impl FnMut(RouterId, Observation)) {
+    /// Returns how long the last packet had waited if there may be more.
+    fn take_packets(&mut self, observer: &mut impl FnMut(RouterId, Observation)) -> Duration {
         #[cfg(feature = "auth")]
         self.set.time_of_day(timer::time_of_day());
         let mut errors = 0;
+        let mut waited = Duration::ZERO;
         for _ in 0..PACKETS_PER_ROUND {
             let datagram = match self.host.recv(&mut self.buffer) {
                 Ok(Some(datagram)) => datagram,
-                Ok(None) => return,
+                Ok(None) => return Duration::ZERO,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => {
                     self.receive_errors += 1;
                     errors += 1;
                     if errors == ERRORS_PER_ROUND {
-                        return;
+                        return Duration::ZERO;
                     }
                     continue;
                 }
@@ -359,7 +373,8 @@ impl<H: Host> Driver<H> {
                 envelope: datagram.envelope,
                 bytes: self.buffer.get(..datagram.len).unwrap_or_default(),
             };
-            let at = now().before(datagram.waited);
+            waited = datagram.waited;
+            let at = now().before(waited);
             let taken = self.set.receive(at, &packet);
             let is_strange = |rejected: &crate::Rejected| rejected.router.is_none();
             self.crowd.hears(taken.as_ref().is_err_and(is_strange));
@@ -371,6 +386,7 @@ impl<H: Host> Driver<H> {
             }
             self.perform(observer);
         }
+        waited
     }
 
     /// Carries out a command between two runs, or before the first.

@@ -260,6 +260,7 @@ fn whoever_comes_after_a_reload_was_said_to_be_applied_meets_nothing_of_the_old_
     let rule = |round: u32| format!(" http-request return string round-{round}\n{server}");
     master.change(server, &rule(0));
     master.change("defaults\n", "global\n nbthread 8\ndefaults\n");
+    master.change(" timeout client 1s\n", " timeout client 20s\n");
     let answer = || {
         let mut stream = TcpStream::connect(master.address).unwrap();
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();

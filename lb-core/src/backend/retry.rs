@@ -29,7 +29,7 @@ impl Backend {
             return AfterFailure::GiveUp;
         }
         let due = match self.config().redispatch {
-            None | Some(0) => return self.retry(connect_timeout),
+            None | Some(0) => return AfterFailure::Retry(Self::turn_around(connect_timeout)),
             // Every so many failures, or so many before the last retry (`-1` is the last).
             Some(every @ 1..) => failures.is_multiple_of(every.unsigned_abs()),
             Some(before_last) => {
@@ -44,12 +44,13 @@ impl Backend {
         if due || anyone {
             AfterFailure::Redispatch
         } else {
-            self.retry(connect_timeout)
+            AfterFailure::Retry(Self::turn_around(connect_timeout))
         }
     }
 
-    fn retry(&self, connect_timeout: Option<Duration>) -> AfterFailure {
+    /// What is waited before the same server is tried again.
+    pub fn turn_around(connect_timeout: Option<Duration>) -> Duration {
         const TURN_AROUND: Duration = Duration::from_secs(1);
-        AfterFailure::Retry(connect_timeout.map_or(TURN_AROUND, |t| t.min(TURN_AROUND)))
+        connect_timeout.map_or(TURN_AROUND, |t| t.min(TURN_AROUND))
     }
 }

@@ -142,6 +142,8 @@ struct Told<'a> {
     key: Option<&'a [u8]>,
     /// A PROXY header.
     header: Option<&'a [u8]>,
+    /// See [`Dialed::moves`].
+    moves: u32,
 }
 
 /// Why there is none.
@@ -212,7 +214,13 @@ impl Connection {
         loop {
             let placed = match kept.take() {
                 Some(lease) => Ok(lease),
-                None => self.place(trace, need, exclude).await,
+                None => {
+                    // It is with the one that has failed no longer.
+                    if exclude.is_some() {
+                        self.member.uses(None);
+                    }
+                    self.place(trace, need, exclude).await
+                }
             };
             let lease = match placed {
                 Ok(lease) => lease,
@@ -250,6 +258,7 @@ impl Connection {
                 name: name.as_deref(),
                 key,
                 header: header.as_deref(),
+                moves,
             };
             // One attempt after the other at this server.
             loop {

@@ -180,7 +180,7 @@ impl Flow {
         self.kept = true;
     }
 
-    /// Sends everything again from the first byte; only while no body byte has been taken from the source.
+    /// Sends everything again from the first byte; only while it [is whole](Self::is_spent).
     pub(super) fn rewind(&mut self) {
         self.ahead_sent = 0;
         self.flushed = true;

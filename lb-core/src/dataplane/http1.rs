@@ -96,6 +96,8 @@ pub(super) struct Exchange {
     forwarding: bool,
     /// The server takes no more of the request.
     upload_broken: bool,
+    /// The server has begun to answer, by an interim response.
+    interim: bool,
     /// The client's end of sending means that it gave up (`option abortonclose`).
     ends_at_client_end: bool,
     /// After which failures the request goes out again.
@@ -122,6 +124,7 @@ impl Exchange {
             cookie_dates: cookie::Dates::default(),
             forwarding: false,
             upload_broken: false,
+            interim: false,
             ends_at_client_end: false,
             retry_on: RetryOn::NONE,
             trace: Trace::default(),

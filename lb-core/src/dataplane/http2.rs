@@ -317,6 +317,10 @@ impl Front {
             self.abandon(Code::NO_ERROR);
         } else if order >= Order::Leave && !self.leaving {
             self.leaving = true;
+            // Its time to leave begins now, however long it was quiet.
+            if self.live.count.get() == 0 {
+                self.live.idle_since.set(clock::recent());
+            }
             // A request may be on its way to whom it has been said that requests are taken.
             match self.mux.with(|server| server.has_begun()) {
                 true => self.mux.with(Server::leave),
@@ -381,7 +385,7 @@ impl Front {
             timeouts.http_request
         };
         let since = match self.opened {
-            0 => self.info.accepted_at + self.handshake,
+            0 if !self.leaving => self.info.accepted_at + self.handshake,
             _ => self.live.idle_since.get(),
         };
         quiet.or(timeouts.client).map(|quiet| since + quiet)

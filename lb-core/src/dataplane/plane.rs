@@ -142,6 +142,13 @@ impl DataPlane {
         let mut sockets: Vec<_> = (0..count).map(|_| Vec::new()).collect();
         let mut listeners: Vec<Listener> = Vec::new();
         let listening = duplicates(&given)?;
+        let heard: listener::Identities = {
+            let present = self.listening();
+            present
+                .iter()
+                .map(|one| listener::identity(&one.fd))
+                .collect()
+        };
         for given in given {
             let place = (given.proxy, given.bind);
             let known = listeners.iter().position(|l| l.place() == place);
@@ -159,6 +166,12 @@ impl DataPlane {
                     worker: given.worker,
                 });
             };
+            // One that is new is listened on before the configuration is in force.
+            if !heard.contains(&listener::identity(&given.fd))
+                && let Some(listener) = listeners.get(index)
+            {
+                listener.tune(&given.fd);
+            }
             of_worker.push((index, given.fd));
         }
         let mut prepared = Prepared {

@@ -18,6 +18,8 @@ const LITTLE: Duration = Duration::from_millis(1);
 #[derive(Debug, Default)]
 pub(super) struct Ages {
     drained_at: Duration,
+    /// Something was lost since then, which the kernel tells only once.
+    lossy: bool,
     longest: Longest,
 }
 
@@ -38,6 +40,7 @@ impl Ages {
     /// Every socket was empty at that time.
     pub(super) const fn drained(&mut self, now: Duration) {
         self.drained_at = now;
+        self.lossy = false;
     }
 
     /// Packets are taken in at that time.
@@ -45,7 +48,7 @@ impl Ages {
         let unheard = now.saturating_sub(self.drained_at);
         self.longest = match unheard {
             _ if unheard < STANDSTILL => Longest::Known(unheard),
-            _ if unheard < SUSPENDED => Longest::Doubtful(unheard),
+            _ if unheard < SUSPENDED && !self.lossy => Longest::Doubtful(unheard),
             _ => Longest::default(),
         };
     }
@@ -57,11 +60,8 @@ impl Ages {
             Longest::Known(longest) => longest,
             Longest::Doubtful(_) if waited < LITTLE => return Duration::ZERO,
             Longest::Doubtful(unheard) => {
-                let longest = if lost_nothing() {
-                    unheard
-                } else {
-                    Duration::ZERO
-                };
+                self.lossy = !lost_nothing();
+                let longest = if self.lossy { Duration::ZERO } else { unheard };
                 self.longest = Longest::Known(longest);
                 longest
             }
@@ -108,6 +108,12 @@ mod tests {
         let mut ages = looked(ms(90));
         assert_eq!(ages.of(ms(70), || false), Duration::ZERO);
         assert_eq!(ages.of(ms(20), not_asked), Duration::ZERO);
+        // What was received since has told of the loss, and older packets still wait.
+        ages.look(ms(1095));
+        assert_eq!(ages.of(ms(75), not_asked), Duration::ZERO);
+        ages.drained(ms(1100));
+        ages.look(ms(1190));
+        assert_eq!(ages.of(ms(75), || true), ms(75));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
 const RETRIES: &str = "{global}{http}    retries 2
     timeout connect 300ms
     timeout client 3s
-    timeout server 300ms
+    timeout server 3s
 frontend front
     bind {front}
     http-request disable-l7-retry if { path_end /once }
@@ -31,6 +31,7 @@ backend junk
 backend late
     retry-on response-timeout
     retries 1
+    timeout server 300ms
     server one {a}
 backend status
     retry-on 404 503

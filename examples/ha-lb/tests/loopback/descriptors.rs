@@ -150,7 +150,9 @@ fn a_reload_says_anew_how_many_pipes_there_may_be() {
         let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
         client.0.write_all(request).unwrap();
         client.0.set_nonblocking(true).unwrap();
+        let deadline = Instant::now() + PATIENCE;
         while !is_answered(&mut client) {
+            assert!(Instant::now() < deadline, "an answer");
             thread::yield_now();
         }
         client.0.set_nonblocking(false).unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{super::trace::Trace, Dialed, count, note};
 use crate::{
-    backend::{AfterFailure, Lease},
+    backend::{AfterFailure, Backend, Lease},
     id::ServerIndex,
     server::Seen,
 };
@@ -47,19 +47,29 @@ pub(super) fn next_attempt(
     failures: u32,
 ) -> Attempt {
     let backend = lease.backend();
-    match backend.after_failure(failures, lease.persistence(), terms.connect) {
+    let mut next = backend.after_failure(failures, lease.persistence(), terms.connect);
+    if terms.insists && next == AfterFailure::Redispatch {
+        next = AfterFailure::Retry(Backend::turn_around(terms.connect));
+    }
+    // Nobody goes back to a server that is down where others will do.
+    let down = lease.server().is_some_and(|s| !s.accepts_persistent());
+    let may_move = backend.config().redispatch.is_some_and(|every| every != 0) && !terms.insists;
+    if down && may_move && matches!(next, AfterFailure::Retry(_)) {
+        next = AfterFailure::Redispatch;
+    }
+    match next {
         AfterFailure::Retry(pause) => {
             trace.retries += 1;
             count(lease, |c| &c.retries);
             Attempt::Again(pause)
         }
-        AfterFailure::Redispatch if !terms.insists => {
+        AfterFailure::Redispatch => {
             trace.retries += 1;
             trace.redispatched = true;
             count(lease, |c| &c.redispatches);
             Attempt::Elsewhere
         }
-        AfterFailure::Redispatch | AfterFailure::GiveUp => Attempt::NoMore,
+        AfterFailure::GiveUp => Attempt::NoMore,
     }
 }
 

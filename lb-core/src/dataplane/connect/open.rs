@@ -86,7 +86,7 @@ impl Connection {
         };
         if need.request.is_some() && in_http2 {
             // Boxed: few need it.
-            return Box::pin(self.multiplex(need, lease, server, told.key)).await;
+            return Box::pin(self.multiplex(need, lease, server, told)).await;
         }
         Ok(server)
     }
@@ -97,10 +97,10 @@ impl Connection {
         need: &Need<'_>,
         lease: &Lease,
         server: Side,
-        key: Option<&[u8]>,
+        told: Told<'_>,
     ) -> Result<Side, NotDialed> {
         let settings = self.listener.balancer.config.global.http2;
-        let mut making = Box::pin(Made::new(server.stream, settings, key));
+        let mut making = Box::pin(Made::new(server.stream, settings, told.key));
         let made = self
             .wait(|client, cx| {
                 if let Poll::Ready(made) = making.as_mut().poll(cx) {
@@ -119,6 +119,8 @@ impl Connection {
         let sharing = need.backend.config().http_reuse != HttpReuse::Never;
         if let Some(leased) = lease.server()
             && sharing
+            // Else it leads to where the server was.
+            && leased.moves() == told.moves
         {
             self.worker.idle.trunks.share(leased.key(), &made);
         }

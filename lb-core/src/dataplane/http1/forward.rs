@@ -99,7 +99,8 @@ pub(super) async fn forward(
             x.trace.termination.client_cookie = said_of_cookie(dialed.lease.persistence());
         }
         name_server(connection, x, summary, proxy, &dialed);
-        let (heard, begun) = (x.trace.bytes_read, clock::recent());
+        let begun = clock::recent();
+        x.interim = false;
         let response = send::await_response(connection, x, &mut dialed.server, patience).await;
         let whole = !x.up.is_spent();
         let gone = whole && response == Err(Step::ServerGone);
@@ -107,7 +108,7 @@ pub(super) async fn forward(
         let refused = gone && dialed.server.stream.was_refused() && refusals < REFUSALS;
         // A kept connection may die while it is taken: nothing came back, so the request may go out again if
         // repeating it is harmless and it is still whole.
-        let stale = gone && dialed.carried > 0 && dialed.server.input.is_empty();
+        let stale = gone && dialed.carried > 0 && !x.interim && dialed.server.input.is_empty();
         if refused || stale && summary.method.is_idempotent() {
             match refused {
                 true => (refusals, x.trace.retries) = (refusals + 1, x.trace.retries + 1),
@@ -117,8 +118,7 @@ pub(super) async fn forward(
             first = First::Any;
             continue;
         }
-        let interim = x.trace.bytes_read > heard;
-        if whole && retry::is_wanted(x, &response, &dialed, interim) {
+        if whole && retry::is_wanted(x, &response, &dialed) {
             match retry::again(x, summary, (&response, begun), dialed, terms) {
                 Ok(next) => {
                     reuse = false;

@@ -44,17 +44,16 @@ pub(super) fn rewind(x: &mut Exchange) {
 /// What became of an attempt.
 type Became = Result<ResponseSummary, Step>;
 
-/// Whether the file wants the request to go out again after that. `interim`: interim responses were passed on, after
-/// which the client has heard of this attempt.
-pub(super) fn is_wanted(x: &Exchange, became: &Became, dialed: &Dialed, interim: bool) -> bool {
-    if x.retry_on == RetryOn::NONE {
+/// Whether the file wants the request to go out again after that. Not after an interim response: the client has heard of
+/// this attempt.
+pub(super) fn is_wanted(x: &Exchange, became: &Became, dialed: &Dialed) -> bool {
+    if x.retry_on == RetryOn::NONE || x.interim {
         return false;
     }
     let wants = |event| x.retry_on.contains(event);
     let nothing = dialed.server.input.is_empty();
     match became {
         Ok(response) => wants(RetryEvent::Status(response.status)),
-        Err(_) if interim => false,
         // A part of a head is junk by the manual, and an empty response by what HAProxy does.
         Err(Step::ServerGone) => wants(RetryEvent::Empty) || !nothing && wants(RetryEvent::Junk),
         Err(Step::BadResponse) => wants(RetryEvent::Junk),

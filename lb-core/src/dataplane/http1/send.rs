@@ -81,6 +81,7 @@ fn pass_interim(x: &mut Exchange, server: &mut Side, response: ResponseSummary) 
         write_response_head(head, Framing::None, ConnectionOption::Absent, out);
         x.trace.bytes_read += head.weight();
     }
+    x.interim = true;
     server.input.consume(response.head_len);
     x.answers.next();
 }

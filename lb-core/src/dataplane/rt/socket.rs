@@ -133,6 +133,10 @@ impl Socket {
         reason = "rustix has no call for SIOCOUTQ, which fills one int"
     )]
     pub(in crate::dataplane) fn unsent(&self) -> Option<c_int> {
+        // A reset takes with it what was to be sent, and the kernel goes on counting that.
+        if self.ready() & WRITE_CLOSED != 0 {
+            return Some(0);
+        }
         /// SIOCOUTQ (tcp(7)); where its number is another one, an error.
         const OUTQ: Opcode = 0x5411;
         // SAFETY: the kernel writes an int, and nothing else, to where it is told.

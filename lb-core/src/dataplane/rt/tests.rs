@@ -214,8 +214,8 @@ fn what_is_wrong_with_a_connection_is_known_although_it_is_not_closed() {
         // cannot be reached.
         let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = nobody.local_addr().unwrap();
-        drop(nobody);
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        drop(nobody);
         socket.set_nonblocking(true).unwrap();
         socket.connect(address).unwrap();
         socket.send(b"?").unwrap();

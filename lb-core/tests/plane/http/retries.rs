@@ -117,6 +117,8 @@ fn an_answer_that_is_worth_another_attempt_is_not_passed_on_and_others_are() {
     let busy = "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy";
     let status = RetryEvent::Status(503);
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
+    let busy_later =
+        "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy";
     for (answer, event, wanted, attempts) in [
         (busy, status, "200", 2),
         (busy, RetryEvent::Status(500), "503", 1),
@@ -126,6 +128,7 @@ fn an_answer_that_is_worth_another_attempt_is_not_passed_on_and_others_are() {
         ("SSH-2.0\r\n\r\n", RetryEvent::Empty, "502", 1),
         // The client knows of this one.
         (hints, RetryEvent::Empty, "502", 1),
+        (busy_later, status, "503", 1),
     ] {
         let origin = says(answer);
         let plane = Plane::start(vec![proxy(&origin, &[event])]);
@@ -139,6 +142,29 @@ fn an_answer_that_is_worth_another_attempt_is_not_passed_on_and_others_are() {
         drop(client);
         plane.stop();
     }
+}
+
+#[test]
+fn a_kept_connection_whose_server_has_begun_to_answer_did_not_die_meanwhile() {
+    let origin = Origin::new(|mut stream| {
+        let request = read_message(&mut stream).unwrap();
+        stream.write_all(&ok(&request)).unwrap();
+        // It takes the content, and dies of it.
+        read_head(&mut stream).unwrap();
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+        std::io::Read::read_exact(&mut stream, &mut [0; 5]).unwrap();
+    });
+    let plane = Plane::start(vec![proxy(&origin, &[RetryEvent::Empty])]);
+    let mut client = plane.connect();
+    ask(&mut client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    client.write_all(head.as_bytes()).unwrap();
+    let head = read_head(&mut client).unwrap();
+    assert!(head.starts_with("HTTP/1.1 100 "), "{head}");
+    let answer = ask(&mut client, "hello");
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert_eq!(origin.connections(), 1);
+    plane.stop();
 }
 
 #[test]

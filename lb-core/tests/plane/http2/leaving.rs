@@ -11,7 +11,7 @@ use super::{
     },
     proxy,
 };
-use crate::common::{Origin, PATIENCE, Plane, SHORT, ok};
+use crate::common::{Origin, PATIENCE, Plane, ok};
 
 /// An origin that answers when it is told to.
 fn patient() -> (Origin, mpsc::Sender<()>) {
@@ -108,7 +108,7 @@ fn requests_of_a_connection_that_goes_while_they_wait_do_not_go_to_the_server() 
 fn a_quiet_connection_has_the_time_of_a_request_where_none_is_said_for_pauses() {
     let origin = Origin::echo();
     let mut web = proxy(&origin);
-    web.timeouts.http_request = SHORT;
+    web.timeouts.http_request = Some(Duration::from_secs(1));
     let plane = Plane::start(vec![web]);
     let mut raw = Raw::open(plane.address());
     raw.stream

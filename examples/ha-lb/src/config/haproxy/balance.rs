@@ -184,8 +184,8 @@ pub(super) fn retry_on(args: &mut Args<'_>) -> Parsed<RetryOn> {
             "0rtt-rejected" => chosen,
             "all-retryable-errors" => RetryOn::all(),
             text => {
-                let status = text.parse().ok();
-                match status.filter(|status| RetryEvent::STATUSES.contains(status)) {
+                let known = RetryEvent::STATUSES.into_iter();
+                match { known }.find(|status| status.to_string() == text) {
                     Some(status) => chosen.with(RetryEvent::Status(status)),
                     None => return Err(arg.refuse("no failure to try again after", EXPECTED)),
                 }

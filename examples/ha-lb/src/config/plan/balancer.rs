@@ -176,6 +176,7 @@ fn backend(settings: &mut Settings, old: &BackendConfig, new: &BackendConfig) {
     settings.named("hash-type", old.hash != new.hash);
     settings.shown("retries", old.retries, new.retries);
     settings.named("option redispatch", old.redispatch != new.redispatch);
+    settings.named("retry-on", old.retry_on != new.retry_on);
     settings.named("fullconn", old.fullconn != new.fullconn);
     settings.named("cookie", old.cookie != new.cookie);
     settings.named(

@@ -340,6 +340,10 @@ impl Daemon {
 
     /// The same, and none follows.
     pub(super) fn give_up_reload(&mut self, why: &str) {
+        // One that is being adopted is not waited for any longer.
+        if let Some(one) = self.adoption.take() {
+            self.note(one.number, true, one.outcome, &one.plan);
+        }
         let Some(reload) = self.reload.take() else {
             return;
         };

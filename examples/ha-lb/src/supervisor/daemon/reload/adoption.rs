@@ -1,5 +1,6 @@
 //! After the change over: a reload is over when every child says that it runs the new configuration. Whoever is told so
-//! then meets nothing of the old one any more.
+//! then meets nothing of the old one any more. (Where the balancer itself is replaced the one before may take another
+//! connection in the moment in which it is told to stop.)
 
 use std::time::Instant;
 
