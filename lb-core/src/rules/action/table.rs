@@ -380,7 +380,7 @@ pub const ACTIONS: &[ActionSpec] = &[
         "disable-l7-retry",
         &[Req],
         "disable-l7-retry",
-        "`retry-on` does not send the request again. (One that is harmless to repeat and whose kept connection died goes out again all the same.)",
+        "`retry-on` does not send the request again.",
         |_, _| Ok(Action::DisableRetry),
     ),
     row(
