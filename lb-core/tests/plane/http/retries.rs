@@ -164,6 +164,7 @@ fn a_kept_connection_whose_server_has_begun_to_answer_did_not_die_meanwhile() {
     let answer = ask(&mut client, "hello");
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     assert_eq!(origin.connections(), 1);
+    drop(client);
     plane.stop();
 }
 
