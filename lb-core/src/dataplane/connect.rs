@@ -357,7 +357,7 @@ pub(super) fn gave_up(
         OnEnd::LeavesIfSilent => client.input.is_empty(),
         OnEnd::Leaves => true,
     };
-    if client.ended && leaves {
+    if leaves && client.has_ended() {
         return Poll::Ready(());
     }
     Poll::Pending

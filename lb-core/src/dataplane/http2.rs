@@ -86,6 +86,8 @@ struct Front {
     leaving: bool,
     /// When the connection was told to close.
     closing: Option<Instant>,
+    /// The client has ended its direction.
+    ended: bool,
     /// The end of what is sent has been sent.
     shut: bool,
     /// It has given memory back, and had no stream since.
@@ -173,6 +175,7 @@ pub(super) async fn serve(connection: Box<Connection>) {
         stuck: None,
         leaving: false,
         closing: None,
+        ended: false,
         shut: false,
         shrunk: false,
     };
@@ -239,7 +242,7 @@ impl Front {
     /// Takes what the client sent.
     fn receive(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
         let mut reads = 0;
-        while self.mux.with(|server| !server.is_full()) {
+        while !self.ended && self.mux.with(|server| !server.is_full()) {
             if reads == READS {
                 cx.waker().wake_by_ref();
                 break;
@@ -248,7 +251,13 @@ impl Front {
             match self.input.poll_fill(&mut self.stream, cx, SIZE) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(1..)) => self.understand(),
-                Poll::Ready(_) => return Err(Lost),
+                // It may listen all the same, like one of HTTP/1.
+                Poll::Ready(Ok(0)) => {
+                    self.ended = true;
+                    self.mux.with(Server::end);
+                    self.dispatch();
+                }
+                Poll::Ready(Err(_)) => return Err(Lost),
             }
         }
         self.input.release();
@@ -358,7 +367,7 @@ impl Front {
             }
             self.shut = true;
         }
-        match self.mux.with(|server| is_at_fault(server)) {
+        match !self.ended && self.mux.with(|server| is_at_fault(server)) {
             true => Poll::Pending,
             false => Poll::Ready(()),
         }

@@ -173,6 +173,11 @@ impl Stream {
         }
     }
 
+    /// Whether nothing more will come, where the end that says so is none of this stream.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self, Self::Downstream(s) if s.has_ended())
+    }
+
     /// Receives into `room`; `Ok(0)` is the end.
     pub(super) fn poll_read(
         &mut self,

@@ -142,6 +142,8 @@ pub struct Server {
     events: VecDeque<Event>,
     leaving: Leaving,
     peer_leaves: bool,
+    /// The client has ended its direction.
+    ended: bool,
     failure: Option<Code>,
     flood: Option<Flood>,
     malformed: u32,
@@ -179,6 +181,7 @@ impl Server {
             events: VecDeque::new(),
             leaving: Leaving::No,
             peer_leaves: false,
+            ended: false,
             failure: None,
             flood: None,
             malformed: 0,
@@ -251,6 +254,28 @@ impl Server {
         self.end_all(code);
     }
 
+    /// The client sends nothing more, and may listen all the same: requests that came whole are answered, the others have
+    /// broken off. In a tunnel it is the end of what goes there.
+    pub fn end(&mut self) {
+        self.ended = true;
+        for at in 0..self.streams.len() {
+            let Ok(at) = u32::try_from(at) else {
+                return;
+            };
+            let key = Key(at);
+            if let Some(stream) = self.stream(key) {
+                stream.truncated = std::mem::take(&mut stream.receives) && !stream.is_tunnel;
+            }
+            self.forget_if_done(key);
+            self.stir(key);
+        }
+    }
+
+    /// Whether the client has ended its direction.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// The client has gone: nothing will be read or sent.
     pub fn lose(&mut self) {
         self.leaving = Leaving::Over;
@@ -264,7 +289,7 @@ impl Server {
         match self.leaving {
             Leaving::Over => true,
             Leaving::Last => self.held == 0,
-            _ => self.peer_leaves && self.held == 0,
+            _ => (self.peer_leaves || self.ended) && self.held == 0,
         }
     }
 

@@ -54,7 +54,7 @@ impl Connection {
                 }
                 let gone = gave_up(client, need.on_end, cx);
                 // Who only listens may have ended before the loop heard of a connection that stands.
-                if gone.is_ready() && client.ended && begun.stands() {
+                if gone.is_ready() && client.has_ended() && begun.stands() {
                     return Poll::Pending;
                 }
                 gone.map(|()| None)

@@ -49,6 +49,11 @@ impl Side {
         polled
     }
 
+    /// Whether it sends nothing more: it has ended its direction, or that of the connection it is one of many of.
+    pub(in super::super) fn has_ended(&self) -> bool {
+        self.ended || self.stream.has_ended()
+    }
+
     pub(super) fn tcp(&self) -> Option<&Socket> {
         match self.stream.plain() {
             Some(Plain::Tcp(stream)) => Some(stream),

@@ -372,6 +372,8 @@ async fn fail(
     failed: Step,
 ) -> Next {
     x.trace.bytes_uploaded += x.up.bytes();
+    // Whose connection in HTTP/2 has ended one direction listens, and is told as with HAProxy.
+    let hears = x.up.is_done() || connection.client.stream.has_ended();
     let (status, cause, phase) = match failed {
         Step::ServerGone | Step::Done | Step::Received => (502, b'S', b'H'),
         Step::BadResponse => (502, b'P', b'H'),
@@ -380,7 +382,7 @@ async fn fail(
         Step::ServerUp => (502, b'U', b'H'),
         Step::Killed => (502, b'K', b'H'),
         Step::BadRequest => (400, b'P', b'H'),
-        Step::ClientGone => (400, b'C', if x.up.is_done() { b'H' } else { b'D' }),
+        Step::ClientGone => (400, b'C', if hears { b'H' } else { b'D' }),
         Step::ClientTimeout => (408, b'c', b'D'),
     };
     x.trace.end_with(cause, phase);
@@ -389,8 +391,8 @@ async fn fail(
     }
     if failed == Step::ClientGone {
         // A request that never became whole has no status at all.
-        x.trace.status = x.up.is_done().then_some(status);
-        if !(x.up.is_done() && connection.client.ended) {
+        x.trace.status = hears.then_some(status);
+        if !(hears && connection.client.has_ended()) {
             return Next::Close;
         }
     }

@@ -139,7 +139,7 @@ fn poll_request(
     if x.up.is_done() && Connection::poll_lost(client, cx).is_ready() {
         return Poll::Ready(Step::ClientGone);
     }
-    if client.ended && x.ends_at_client_end {
+    if x.ends_at_client_end && client.has_ended() {
         return Poll::Ready(Step::ClientGone);
     }
     let for_client = x.up.waits() == Waits::Source && !x.upload_broken;

@@ -74,6 +74,11 @@ impl Downstream {
         }
     }
 
+    /// Whether the client sends nothing more over the connection.
+    pub(in crate::dataplane) fn has_ended(&self) -> bool {
+        self.branch.mux.with(|server| server.has_ended())
+    }
+
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         match &self.outgoing {
             Some(outgoing) if outgoing.is_done() => Poll::Pending,

@@ -27,6 +27,8 @@ pub(super) struct Stream {
     pub(super) left: Option<u64>,
     /// More of the request comes.
     pub(super) receives: bool,
+    /// It was not whole when the client ended its direction.
+    pub(super) truncated: bool,
     /// Content is all that comes (RFC 9113 §8.5).
     pub(super) is_tunnel: bool,
     /// More of the answer goes.
@@ -116,6 +118,7 @@ impl Server {
         match (stream.reset, stream.unread()) {
             (Some(code), _) => Err(code),
             (None, 1..) => Ok(Content::Some(stream.unread())),
+            (None, 0) if stream.truncated => Err(Code::CANCEL),
             (None, 0) if !stream.receives => Ok(Content::End),
             (None, 0) => {
                 stream.waits = true;
@@ -240,6 +243,10 @@ impl Server {
         let output = OUTPUT.saturating_sub(waiting).max(GRACE - stream.favoured);
         let window = usize::try_from(stream.room_out.min(self.room_out)).unwrap_or(0);
         let room = output.min(window);
+        if window == 0 && self.ended {
+            // Nobody will give leave to send more.
+            return Err(Code::CANCEL);
+        }
         if room == 0 {
             stream.waits = true;
             if stream.room_out > 0 && !std::mem::replace(&mut stream.queued, true) {

@@ -111,6 +111,31 @@ fn fields() -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
 }
 
 #[test]
+fn whole_requests_are_answered_when_the_client_has_ended_its_direction() {
+    let mut pair = Pair::new();
+    let whole = pair.request(1, WHOLE, &[]).unwrap();
+    let half = pair.request(3, END_HEADERS, &[]).unwrap();
+    pair.send(Kind::Data, 0, 3, b"half");
+    pair.server.end();
+    assert_eq!(pair.server.content(whole), Ok(Content::End));
+    // What has come may be read.
+    assert_eq!(pair.server.content(half), Ok(Content::Some(4)));
+    pair.server.read(half, &mut [0; 4]);
+    assert_eq!(pair.server.content(half), Err(Code::CANCEL));
+    pair.server.release(half);
+    assert!(!pair.server.is_over());
+    pair.server.respond(whole, 200, fields(), true).unwrap();
+    pair.server.release(whole);
+    assert!(pair.server.is_over());
+    pair.collect();
+    assert!(
+        pair.sent
+            .iter()
+            .any(|f| f.kind == Kind::Headers && f.stream == 1)
+    );
+}
+
+#[test]
 fn a_request_is_answered_and_nothing_of_it_is_left() {
     let mut pair = Pair::new();
     let key = pair.request(1, WHOLE, &[]).unwrap();

@@ -1,13 +1,15 @@
 //! Connections in HTTP/2 that are told to end: nobody loses a request that could not be sent again.
 
 use std::{
+    net::Shutdown,
     sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
 use super::{
     frames::{
-        DATA, END_STREAM, GOAWAY, HEADERS, Outcome, PING, Raw, SETTINGS, WHOLE, frame, request,
+        DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Outcome, PING, RESET, Raw, SETTINGS, WHOLE,
+        frame, request,
     },
     proxy,
 };
@@ -101,6 +103,76 @@ fn requests_of_a_connection_that_goes_while_they_wait_do_not_go_to_the_server() 
     assert_eq!(flags, ["CH--", "CQ--", "CQ--", "CQ--"]);
     drop(finish);
     assert_eq!(origin.connections(), 1);
+    plane.stop();
+}
+
+#[test]
+fn whoever_ends_its_direction_is_answered_what_it_has_asked_for() {
+    let (origin, finish) = patient();
+    let plane = Plane::start(vec![proxy(&origin)]);
+    let mut raw = Raw::open(plane.address());
+    // It has not confirmed a word of what it was told, and confirms none.
+    for stream in [1, 3] {
+        raw.send(&frame(HEADERS, WHOLE, stream, &request("GET", "/", &[])));
+    }
+    let upload = request("POST", "/", &[("content-length", "10")]);
+    raw.send(&frame(HEADERS, END_HEADERS, 5, &upload));
+    raw.send(&frame(DATA, 0, 5, b"half"));
+    plane.until("all are with the server", |b| {
+        b.backends[0].servers()[0].served() == 3
+    });
+    raw.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(plane.entry().end(), ("web/s1", "400", "CH--"));
+    finish.send(()).unwrap();
+    finish.send(()).unwrap();
+    let mut statuses = std::collections::BTreeMap::new();
+    while let Some((kind, flags, stream, payload)) = raw.next() {
+        match kind {
+            HEADERS => drop(statuses.insert(stream, (payload[0], false))),
+            DATA if flags & END_STREAM != 0 => statuses.get_mut(&stream).unwrap().1 = true,
+            RESET => panic!("{stream} is cancelled"),
+            _ => {}
+        }
+    }
+    // 200 and 400, by their index.
+    let whole = [(1, (0x88, true)), (3, (0x88, true)), (5, (0x8c, true))];
+    assert_eq!(statuses, whole.into());
+    for _ in 0..2 {
+        assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
+    }
+    plane.stop();
+}
+
+#[test]
+fn whoever_ends_its_direction_and_leaves_too_little_room_has_what_fits() {
+    let origin = Origin::http(|_| ok(&"x".repeat(300_000)));
+    let plane = Plane::start(vec![proxy(&origin)]);
+    let mut raw = Raw::open(plane.address());
+    raw.send(&frame(HEADERS, WHOLE, 1, &request("GET", "/", &[])));
+    raw.stream.shutdown(Shutdown::Write).unwrap();
+    let mut got = 0;
+    while let Some((kind, _, _, payload)) = raw.next() {
+        got += if kind == DATA { payload.len() } else { 0 };
+    }
+    assert_eq!(got, 65_535);
+    assert_eq!(plane.entry().end(), ("web/s1", "200", "CD--"));
+    plane.stop();
+}
+
+#[test]
+fn whoever_ends_its_direction_has_given_up_where_that_is_what_it_means() {
+    let (origin, _finish) = patient();
+    let mut web = proxy(&origin);
+    web.backend.as_mut().unwrap().abort_on_close = true;
+    let plane = Plane::start(vec![web]);
+    let mut raw = Raw::open(plane.address());
+    raw.send(&frame(HEADERS, WHOLE, 1, &request("GET", "/", &[])));
+    plane.until("it is with the server", |b| {
+        b.backends[0].servers()[0].served() == 1
+    });
+    raw.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(raw.outcome(1), Outcome::Status(400));
+    assert_eq!(plane.entry().end(), ("web/s1", "400", "CH--"));
     plane.stop();
 }
 
