@@ -61,6 +61,8 @@ const HEAD: u32 = 15 * 1024;
 const READS: u32 = 4;
 /// A connection without a stream for so long gives memory back.
 const SOON: Duration = Duration::from_secs(1);
+/// How long the first frames of a client may take that was let in before accepting stopped.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
 /// How long the last frames of a connection that is closed may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -324,17 +326,14 @@ impl Front {
         let order = self.member.order();
         if order >= Order::ServerDown {
             self.abandon(Code::NO_ERROR);
-        } else if order >= Order::Leave && !self.leaving {
+        } else if order >= Order::Leave && !self.leaving && self.has_begun() {
             self.leaving = true;
             // Its time to leave begins now, however long it was quiet.
             if self.live.count.get() == 0 {
                 self.live.idle_since.set(clock::recent());
             }
             // A request may be on its way to whom it has been said that requests are taken.
-            match self.mux.with(|server| server.has_begun()) {
-                true => self.mux.with(Server::leave),
-                false => self.abandon(Code::NO_ERROR),
-            }
+            self.mux.with(Server::leave);
         }
         // The ends of answers have the time of the client, unless it is none to wait for.
         if self.closing.is_none()
@@ -344,6 +343,11 @@ impl Front {
         {
             self.closing = Some(clock::recent());
         }
+    }
+
+    /// Whether the client has said that it speaks HTTP/2.
+    fn has_begun(&self) -> bool {
+        self.mux.with(|server| server.has_begun())
     }
 
     fn abandon(&mut self, code: Code) {
@@ -393,11 +397,17 @@ impl Front {
         } else {
             timeouts.http_request
         };
+        let quiet = quiet.or(timeouts.client);
+        let begun = self.info.accepted_at + self.handshake;
+        if !self.has_begun() && self.member.order() >= Order::Finish {
+            // Its first words may be on their way, as those of HTTP/1.
+            return Some(begun + quiet.map_or(FIRST_WORDS, |quiet| quiet.min(FIRST_WORDS)));
+        }
         let since = match self.opened {
-            0 if !self.leaving => self.info.accepted_at + self.handshake,
+            0 if !self.leaving => begun,
             _ => self.live.idle_since.get(),
         };
-        quiet.or(timeouts.client).map(|quiet| since + quiet)
+        quiet.map(|quiet| since + quiet)
     }
 
     /// Starts a stream.

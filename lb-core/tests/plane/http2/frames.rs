@@ -83,7 +83,11 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) fn open(address: SocketAddr) -> Self {
-        let mut stream = connect(address);
+        Self::begin(connect(address))
+    }
+
+    /// Says on a connection that HTTP/2 is spoken.
+    pub(crate) fn begin(mut stream: TcpStream) -> Self {
         stream
             .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
             .unwrap();
