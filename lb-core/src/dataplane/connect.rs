@@ -210,7 +210,7 @@ impl Connection {
             First::Another(failed) => (None, Some(failed)),
         };
         // What failed before counts.
-        let mut failures = trace.retries;
+        let mut failures = trace.failures();
         loop {
             let placed = match kept.take() {
                 Some(lease) => Ok(lease),

@@ -49,6 +49,8 @@ pub(super) struct Trace {
     pub(super) bytes_uploaded: u64,
     pub(super) termination: Termination,
     pub(super) retries: u32,
+    /// Those of them that followed a server's word that it did nothing (RFC 9113 §8.7).
+    pub(super) refusals: u32,
     pub(super) redispatched: bool,
     pub(super) server_queue: u32,
     pub(super) backend_queue: u32,
@@ -77,6 +79,7 @@ impl Trace {
             bytes_uploaded: 0,
             termination: Termination::NORMAL,
             retries: 0,
+            refusals: 0,
             redispatched: false,
             server_queue: 0,
             backend_queue: 0,
@@ -90,6 +93,17 @@ impl Trace {
             self.termination.cause = cause;
             self.termination.phase = phase;
         }
+    }
+
+    /// Attempts that failed, as `retries` limits them: those that were refused have a bound of their own.
+    pub(super) fn failures(&self) -> u32 {
+        self.retries.saturating_sub(self.refusals)
+    }
+
+    /// A server said that it did nothing: the request goes out again.
+    pub(super) fn note_refusal(&mut self) {
+        self.refusals += 1;
+        self.retries += 1;
     }
 
     /// Time since the beginning.

@@ -81,7 +81,8 @@ pub(in super::super) fn again(
     terms: Terms,
     seen: Option<Seen>,
 ) -> Result<First, Box<Dialed>> {
-    let first = next_attempt(trace, &dialed.lease, terms, trace.retries + 1);
+    let failures = trace.failures() + 1;
+    let first = next_attempt(trace, &dialed.lease, terms, failures);
     if matches!(first, Attempt::NoMore) {
         return Err(Box::new(dialed));
     }

@@ -65,7 +65,7 @@ pub(super) async fn forward(
         let unused = ignored || forced.is_some() && found == Persistence::Stuck;
         said_of_cookie(given.as_ref(), unused, found)
     };
-    let (mut reuse, mut refusals, mut first) = (true, 0, First::Any);
+    let (mut reuse, mut first) = (true, First::Any);
     let terms = Terms {
         connect: proxy.timeouts.connect,
         insists: x.persist == Persist::Forced,
@@ -105,13 +105,13 @@ pub(super) async fn forward(
         let whole = !x.up.is_spent();
         let gone = whole && response == Err(Step::ServerGone);
         // RFC 9113 §8.7: a server in HTTP/2 may say that it did nothing with the request.
-        let refused = gone && dialed.server.stream.was_refused() && refusals < REFUSALS;
+        let refused = gone && dialed.server.stream.was_refused() && x.trace.refusals < REFUSALS;
         // A kept connection may die while it is taken: nothing came back, so the request may go out again if
         // repeating it is harmless and it is still whole.
         let stale = gone && dialed.carried > 0 && !x.interim && dialed.server.input.is_empty();
         if refused || stale && summary.method.is_idempotent() {
             match refused {
-                true => (refusals, x.trace.retries) = (refusals + 1, x.trace.retries + 1),
+                true => x.trace.note_refusal(),
                 false => reuse = false,
             }
             retry::rewind(x);

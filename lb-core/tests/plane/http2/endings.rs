@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use lb_core::config::{HttpReuse, Mode, Protocol, ProxyConfig};
+use lb_core::config::{HttpReuse, Mode, Protocol, ProxyConfig, RetryEvent, RetryOn};
 
 use super::frames::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RESET, Raw, SETTINGS, WHOLE,
@@ -157,6 +157,37 @@ fn a_request_that_the_leaving_server_did_not_see_goes_out_again_whatever_it_is()
     assert!(got.starts_with("HTTP/1.1 200"), "{got}");
     assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
     assert_eq!(server.connections(), 2);
+    plane.stop();
+}
+
+#[test]
+fn refusals_take_nothing_of_the_retries() {
+    let requests = AtomicUsize::new(0);
+    let server = server(move |raw, _| {
+        while let Some((kind, flags, stream, _)) = raw.next() {
+            if kind != DATA || flags & END_STREAM == 0 {
+                continue;
+            }
+            match requests.fetch_add(1, Ordering::SeqCst) {
+                0 | 1 => raw.send(&frame(RESET, 0, stream, &[0, 0, 0, 7])),
+                // Not even that: this one counts.
+                2 => return,
+                _ => raw.send(&frame(HEADERS, WHOLE, stream, OK)),
+            }
+        }
+    });
+    let mut proxy = proxy(server.address);
+    if let Some(backend) = &mut proxy.backend {
+        backend.retries = 1;
+        backend.retry_on = RetryOn::NONE.with(RetryEvent::Empty);
+    }
+    let plane = Plane::start(vec![proxy]);
+    let got = ask(&mut plane.connect(), POST);
+    assert!(got.starts_with("HTTP/1.1 200"), "{got}");
+    let entry = plane.entry();
+    assert_eq!(entry.end(), ("web/s1", "200", "----"));
+    // The log tells of all.
+    assert_eq!(entry.counts.rsplit('/').next(), Some("3"));
     plane.stop();
 }
 
