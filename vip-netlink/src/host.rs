@@ -79,6 +79,8 @@ pub struct LinuxHost {
     /// Beats go with adverts.
     pulse: Option<Pulse>,
     beats: Beats,
+    /// Routers that gave way and whose addresses are still to be silenced.
+    silent: Vec<RouterId>,
     unheld: Option<io::Error>,
     /// A predecessor may still use the devices: the worker has not been told yet that they are ours.
     unowned: bool,
@@ -179,6 +181,7 @@ impl LinuxHost {
             waiting_since: None,
             outcomes: Vec::new(),
             beats: Beats::default(),
+            silent: Vec::new(),
             unowned,
             fence: asked.then(|| unfenced.as_ref().map_or(Ok(()), |why| Err(why.to_string()))),
             unfenced,

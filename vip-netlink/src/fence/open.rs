@@ -67,6 +67,8 @@ pub(super) struct Open {
     sizes: &'static [usize],
     /// The devices of addresses that answer on one alone.
     bound: BTreeMap<Ipv4Addr, u32>,
+    /// Addresses that were opened for ever, which no beat can limit.
+    timeless: BTreeSet<IpAddr>,
 }
 
 impl Open {
@@ -79,6 +81,7 @@ impl Open {
             ear: Ear::Loopback,
             sizes: &SIZES,
             bound: BTreeMap::new(),
+            timeless: BTreeSet::new(),
         }
     }
 
@@ -230,6 +233,21 @@ impl Open {
         self.holds.insert(hold);
     }
 
+    /// Whether any of them was opened for ever and not since with a hold.
+    pub(super) fn any_timeless(&self, addresses: &[IpAddr]) -> bool {
+        addresses.iter().any(|one| self.timeless.contains(one))
+    }
+
+    /// They have been opened with a hold, or for ever.
+    pub(super) fn opened(&mut self, addresses: &[IpAddr], hold: Option<Duration>) {
+        for one in addresses {
+            match hold {
+                Some(_) => self.timeless.remove(one),
+                None => self.timeless.insert(*one),
+            };
+        }
+    }
+
     /// Lets `addresses` answer for `hold` after each beat, of which this is one; without hold, for ever.
     pub(super) fn add(
         &self,
@@ -238,6 +256,23 @@ impl Open {
         hold: Option<Duration>,
         access: Access,
     ) {
+        self.admit(batch, addresses, access);
+        for (layer, ipv6) in places() {
+            let keys = of_family(addresses, layer, ipv6);
+            let place = (&*self.table, alive(ipv6));
+            // One with another hold may be there: it is replaced.
+            elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
+            elements(batch, DEL_SET_ELEMENT, layer, place, &keys, |_| {});
+            elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |element| {
+                if let Some(hold) = hold {
+                    element.bytes(4, &millis(hold).to_be_bytes());
+                }
+            });
+        }
+    }
+
+    /// Lets `addresses` answer while they are alive.
+    pub(super) fn admit(&self, batch: &mut Batch, addresses: &[IpAddr], access: Access) {
         for (layer, ipv6) in places() {
             let keys = of_family(addresses, layer, ipv6);
             let place = (&*self.table, open(ipv6));
@@ -257,15 +292,6 @@ impl Open {
                 let place = (&*self.table, ASKED);
                 elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
             }
-            let place = (&*self.table, alive(ipv6));
-            // One with another hold may be there: it is replaced.
-            elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |_| {});
-            elements(batch, DEL_SET_ELEMENT, layer, place, &keys, |_| {});
-            elements(batch, NEW_SET_ELEMENT, layer, place, &keys, |element| {
-                if let Some(hold) = hold {
-                    element.bytes(4, &millis(hold).to_be_bytes());
-                }
-            });
         }
     }
 

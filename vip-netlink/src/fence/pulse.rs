@@ -11,6 +11,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::expression::LOOPBACK;
@@ -49,10 +50,10 @@ struct Parts {
     message: Vec<u8>,
 }
 
-/// Keeps addresses alive, from any thread.
-#[derive(Debug)]
+/// Keeps addresses alive, from any thread. Clones send by one socket.
+#[derive(Debug, Clone)]
 pub struct Pulse {
-    socket: PacketSocket,
+    socket: Arc<PacketSocket>,
     port: u32,
     silences: bool,
     /// Sizes for which there are rules.
@@ -63,7 +64,7 @@ impl Pulse {
     pub(super) fn new(port: u32, sizes: &'static [usize]) -> io::Result<Self> {
         let socket = PacketSocket::new().map_err(io::Error::from)?;
         Ok(Self {
-            socket,
+            socket: Arc::new(socket),
             port,
             silences: false,
             sizes,

@@ -196,8 +196,7 @@ impl Fenced {
     /// The questions for one address of each family and table: what is true of them is true of all that were renewed
     /// together.
     pub(super) fn questions(&self, addresses: &[IpAddr]) -> impl Iterator<Item = Vec<u8>> {
-        let one = |ipv6| addresses.iter().rfind(move |one| one.is_ipv6() == ipv6);
-        let some: Vec<IpAddr> = [false, true].into_iter().filter_map(one).copied().collect();
+        let some: Vec<IpAddr> = last_of_each_family(addresses).collect();
         places().filter_map(move |(layer, ipv6)| {
             question(
                 layer,
@@ -298,6 +297,12 @@ pub(super) fn pass_multicast(batch: &mut Batch, layer: Layer, place: (&str, &str
             rule.verdict(ACCEPT);
         });
     }
+}
+
+/// What is true of these after a beat for all of them is true of all: they came last.
+pub(super) fn last_of_each_family(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
+    let last = |ipv6| addresses.iter().rfind(move |one| one.is_ipv6() == ipv6);
+    [false, true].into_iter().filter_map(last).copied()
 }
 
 /// The octets of those addresses that a layer has, of one family. Each once: the kernel refuses a transaction that takes an

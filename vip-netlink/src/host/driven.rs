@@ -1,5 +1,6 @@
 //! What the driver asks of a host: packets in and out at once, commands to the worker, its reports back.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::task::{Context, Poll, ready};
@@ -85,7 +86,8 @@ impl Host for LinuxHost {
             // Others may have taken over while we stood still: no word from us before a new election.
             slot.lease = None;
             slot.wanted = false;
-            self.silence(router);
+            self.silent.push(router);
+            self.flush();
             self.command(router, Work::Expire);
             self.pending.push_back(HostEvent::LeaseExpired { router });
             return Err(io::ErrorKind::TimedOut.into());
@@ -109,6 +111,8 @@ impl Host for LinuxHost {
         if let Some((router, error)) = self.beats.send(self.pulse.as_ref()) {
             self.give_up_beats(router, error);
         }
+        // A beat that went out after it would let them answer again.
+        self.silence();
     }
 
     fn listen(&mut self, wakes: bool) {
@@ -142,7 +146,7 @@ impl Host for LinuxHost {
                 Command::Remove => {
                     slot.wanted = false;
                     slot.lease = None;
-                    self.silence(router);
+                    self.silent.push(router);
                 }
                 Command::Announce { .. } => {}
             }
@@ -178,25 +182,23 @@ impl Host for LinuxHost {
 }
 
 impl LinuxHost {
-    /// Its addresses answer no more from now on, unless another router here has them up. Removing them may wait for
-    /// another program's work on the host's network.
-    fn silence(&mut self, router: RouterId) {
-        // A beat that waits would let them answer again.
-        self.flush();
-        let Some(slot) = self.routers.get(router) else {
+    /// The addresses of routers that gave way in this round answer no more from now on, unless another router here has
+    /// them up. Removing them may wait for another program's work on the host's network.
+    fn silence(&mut self) {
+        let routers = std::mem::take(&mut self.silent);
+        let slots = routers.iter().filter_map(|id| self.routers.get(*id));
+        let all: BTreeSet<IpAddr> = slots
+            .flat_map(|slot| slot.addresses.iter().copied())
+            .collect();
+        if all.is_empty() {
             return;
-        };
-        let others = || self.routers.iter().filter(|(id, _)| *id != router);
-        let stays = |address: &IpAddr| {
-            others().any(|(_, other)| other.wanted && other.addresses.contains(address))
-        };
-        let silent: Vec<IpAddr> = slot
-            .addresses
-            .iter()
-            .copied()
-            .filter(|a| !stays(a))
+        }
+        let stay = self.routers.iter().filter(|(_, slot)| slot.wanted);
+        let stay: BTreeSet<IpAddr> = stay
+            .flat_map(|(_, slot)| slot.addresses.iter().copied())
             .collect();
         if let Some(pulse) = &self.pulse {
+            let silent: Vec<IpAddr> = all.difference(&stay).copied().collect();
             // Removing them silences them as well, if later.
             let _ = pulse.silence(&silent);
         }

@@ -11,6 +11,7 @@ mod devices;
 mod duplicates;
 mod effects;
 mod fixtures;
+mod giving_way;
 mod inheritance;
 mod leftovers;
 mod looking;
@@ -171,27 +172,8 @@ impl Worker {
             | Work::Dismiss
             | Work::Clear => {}
             Work::Command(Command::Install) => self.take_over(id).await,
-            Work::Command(Command::Remove) => {
-                router.forget();
-                self.announces_no_more(id);
-                let result = self.remove(id).await;
-                self.read().await;
-                self.report(match result {
-                    Ok(()) => HostEvent::Removed { router: id },
-                    Err(error) => HostEvent::Failed {
-                        router: id,
-                        command: Command::Remove,
-                        error: error.into(),
-                    },
-                });
-            }
-            Work::Expire => {
-                router.forget();
-                self.announces_no_more(id);
-                // What cannot be removed is silenced by the fence and ends by itself.
-                let _ = self.remove(id).await;
-                self.read().await;
-            }
+            Work::Command(Command::Remove) => self.give_way(id).await,
+            Work::Expire => self.lapse(id).await,
             Work::Command(Command::Announce { repeat }) => self.announce(id, repeat).await,
             Work::Pave => self.pave(id).await,
             Work::Promote(on) => {

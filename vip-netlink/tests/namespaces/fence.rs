@@ -11,9 +11,9 @@ use vip_netlink::fence::{Access, Fence, Options};
 const HOLDER: &str = "VIP_NETLINK_TEST_HOLDER";
 /// What a holder does that renews all the time.
 const RENEWS: &str = "renews";
-const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
-const SOON: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
+pub(crate) const SOON: Duration = Duration::from_millis(50);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Not a test: the process that holds the fence for the others, and is killed.
 #[test]
@@ -63,13 +63,13 @@ fn start_holder_that(does: &str) -> Child {
     child
 }
 
-fn configure() {
+pub(crate) fn configure() {
     sh(&format!("ip addr add {VIP}/32 dev {HOST}"));
     sh(&format!("ip -6 addr add {VIP6}/128 dev {HOST} nodad"));
     sh(&format!("ip -6 addr add fd00::1/64 dev {HOST} nodad"));
 }
 
-fn configure_peer(peer: &Peer) {
+pub(crate) fn configure_peer(peer: &Peer) {
     peer.run(|| sh("ip -6 addr add fd00::2/64 dev peer0 nodad"));
 }
 
@@ -230,17 +230,22 @@ fn thousands_of_addresses_are_fenced_opened_and_renewed() {
             };
             let hold = Some(Duration::from_secs(60));
             let mut fence = Fence::new(Options::default()).unwrap();
-            fence.open(&all, hold, Access::Full).unwrap();
-            assert_eq!(count(), [usize::from(EACH); 2]);
-            assert!(all.iter().all(|one| fence.is_alive(*one).unwrap()));
-            assert!(peer.arp_answers(VIP, PATIENCE) && peer.ping(VIP6.into(), PATIENCE));
-            sh("nft flush ruleset");
-            fence.renew(&all).unwrap();
-            assert_eq!(count(), [usize::from(EACH); 2]);
-            fence.close(&all).unwrap();
-            assert!(!peer.arp_answers(VIP, SOON) && !peer.ping(VIP6.into(), SOON));
-            fence.forget(&all).unwrap();
-            assert_eq!(count(), [0; 2]);
+            for by_beats in [false, true] {
+                if by_beats {
+                    fence.pulse().unwrap();
+                }
+                fence.open(&all, hold, Access::Full).unwrap();
+                assert_eq!(count(), [usize::from(EACH); 2]);
+                assert!(all.iter().all(|one| fence.is_alive(*one).unwrap()));
+                assert!(peer.arp_answers(VIP, PATIENCE) && peer.ping(VIP6.into(), PATIENCE));
+                sh("nft flush ruleset");
+                fence.renew(&all).unwrap();
+                assert_eq!(count(), [usize::from(EACH); 2]);
+                fence.close(&all).unwrap();
+                assert!(!peer.arp_answers(VIP, SOON) && !peer.ping(VIP6.into(), SOON));
+                fence.forget(&all).unwrap();
+                assert_eq!(count(), [0; 2]);
+            }
         },
     );
 }
@@ -270,137 +275,6 @@ fn other_addresses_and_users_own_rules_are_untouched() {
             assert!(!peer.ping(VIP.into(), SOON));
             assert!(peer.ping(crate::support::HOST_ADDRESS.into(), PATIENCE));
             assert!(output("nft list tables").contains("inet user"));
-        },
-    );
-}
-
-#[test]
-fn an_address_answers_while_its_holder_beats_and_no_packet_is_lost_in_between() {
-    in_namespaces(
-        "fence::an_address_answers_while_its_holder_beats_and_no_packet_is_lost_in_between",
-        |peer| {
-            configure();
-            configure_peer(peer);
-            let mut fence = Fence::new(Options::default()).unwrap();
-            let pulse = fence.pulse().unwrap();
-            let (vips, hold) = ([VIP.into(), VIP6.into()], Duration::from_millis(200));
-            let beat = || pulse.beat(&vips, hold).unwrap();
-            fence.open(&vips, Some(hold), Access::Full).unwrap();
-            assert!(fence.is_alive(VIP.into()).unwrap());
-            assert!(!fence.is_alive(crate::support::HOST_ADDRESS.into()).unwrap());
-            // What an operator looks at.
-            let listed = output("nft list ruleset");
-            assert!(
-                listed.contains("10.99.0.100 timeout 200ms expires"),
-                "{listed}"
-            );
-
-            // Beaten for each probe: about every millisecond.
-            let prober = peer.prober(VIP);
-            let (asked, answered) = prober.answered(Duration::from_secs(2), beat);
-            println!("{asked} probes, {answered} answers, a beat before each");
-            assert_eq!(asked, answered);
-            assert!(peer.ping(VIP6.into(), PATIENCE));
-            beat();
-            let last = prober.last_answer(Duration::from_millis(400));
-            println!("hold of 200 ms: last ARP answer {last:?} after the last beat");
-            assert!(last < Duration::from_millis(250), "{last:?}");
-            assert!(!fence.is_alive(VIP.into()).unwrap());
-            assert!(!fence.is_alive(VIP6.into()).unwrap());
-            assert!(!peer.ping(VIP.into(), SOON));
-            assert!(!peer.ping(VIP6.into(), SOON));
-
-            // The next beat opens it again, and so does going without.
-            beat();
-            assert!(peer.arp_answers(VIP, Duration::from_millis(100)));
-            fence.open(&vips, None, Access::Full).unwrap();
-            assert!(prober.last_answer(Duration::from_millis(300)) > Duration::from_millis(280));
-            assert!(peer.arp_answers(VIP, PATIENCE));
-
-            let times = 10_000;
-            let begin = Instant::now();
-            (0..times).for_each(|_| beat());
-            println!("a beat costs {:?}", begin.elapsed() / times);
-        },
-    );
-}
-
-#[test]
-fn an_address_is_silenced_by_a_beat_although_it_is_up_and_open() {
-    in_namespaces(
-        "fence::an_address_is_silenced_by_a_beat_although_it_is_up_and_open",
-        |peer| {
-            configure();
-            configure_peer(peer);
-            let mut fence = Fence::new(Options::default()).unwrap();
-            let pulse = fence.pulse().unwrap();
-            let hold = Duration::from_secs(60);
-            let others = (1..=9).map(|last| IpAddr::from([10, 99, 3, last]));
-            let many: Vec<IpAddr> = [VIP.into(), VIP6.into()]
-                .into_iter()
-                .chain(others)
-                .collect();
-            for hold in [None, Some(hold)] {
-                for silent in [&many[..2], &many] {
-                    fence.open(&many, hold, Access::Full).unwrap();
-                    assert!(peer.ping(VIP.into(), PATIENCE) && peer.ping(VIP6.into(), PATIENCE));
-                    let prober = peer.prober(VIP);
-                    pulse.silence(silent).unwrap();
-                    let last = prober.last_answer(Duration::from_millis(100));
-                    println!("a beat that silences: last ARP answer after {last:?}");
-                    assert!(last < Duration::from_millis(20), "{last:?}");
-                    assert!(!peer.ping(VIP.into(), SOON) && !peer.ping(VIP6.into(), SOON));
-                    assert!(silent.iter().all(|vip| !fence.is_alive(*vip).unwrap()));
-                    assert_eq!(fence.is_alive(many[5]).unwrap(), silent.len() == 2);
-                }
-            }
-            pulse.silence(&many).unwrap();
-            pulse.beat(&many, hold).unwrap();
-            assert!(
-                peer.ping(VIP.into(), PATIENCE),
-                "the next beat opens it again"
-            );
-        },
-    );
-}
-
-#[test]
-fn where_nothing_can_be_heard_on_lo_alone_beats_are_heard_with_all_other_packets() {
-    in_namespaces(
-        "fence::where_nothing_can_be_heard_on_lo_alone_beats_are_heard_with_all_other_packets",
-        |peer| {
-            configure();
-            configure_peer(peer);
-            sh("ip link set lo down");
-            sh("ip link set lo name loop0");
-            sh("ip link set loop0 up");
-            let mut fence = Fence::new(Options::default()).unwrap();
-            let pulse = fence.pulse().unwrap();
-            let listed = output("nft list ruleset");
-            assert_eq!(listed.matches("hook prerouting").count(), 2, "{listed}");
-            assert!(!listed.contains("hook ingress"), "{listed}");
-            let vips = [VIP.into(), VIP6.into()];
-            fence
-                .open(&vips, Some(Duration::from_secs(60)), Access::Full)
-                .unwrap();
-            assert!(peer.ping(VIP.into(), PATIENCE) && peer.ping(VIP6.into(), PATIENCE));
-            pulse.silence(&vips).unwrap();
-            assert!(!peer.ping(VIP.into(), SOON) && !peer.ping(VIP6.into(), SOON));
-            pulse.beat(&vips, Duration::from_secs(60)).unwrap();
-            assert!(peer.ping(VIP.into(), PATIENCE) && peer.ping(VIP6.into(), PATIENCE));
-        },
-    );
-}
-
-#[test]
-fn where_the_loopback_interface_is_down_there_are_no_beats() {
-    in_namespaces(
-        "fence::where_the_loopback_interface_is_down_there_are_no_beats",
-        |_| {
-            sh("ip link set lo down");
-            let mut fence = Fence::new(Options::default()).unwrap();
-            let told = fence.pulse().unwrap_err().to_string();
-            assert!(told.contains("down"), "{told}");
         },
     );
 }

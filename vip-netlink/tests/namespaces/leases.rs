@@ -38,7 +38,8 @@ fn a_lease_lasts_as_long_as_adverts_are_sent() {
                 "lease of 2 s: gone {:?} after the last advert",
                 last.elapsed()
             );
-            assert!(last.elapsed() < Duration::from_millis(2600));
+            // The kernel ends lifetimes at leisure.
+            assert!(last.elapsed() < Duration::from_secs(4));
             assert!(!configured(HOST, VIP_32));
             // A late advert brings nothing back; a new election does.
             advert(host, &ADVERT).unwrap();

@@ -14,6 +14,8 @@ mod burst;
 mod contested;
 mod fence;
 mod followed;
+mod giving_way;
+mod holds;
 mod host;
 mod ipv6;
 mod leases;

@@ -120,69 +120,9 @@ impl Worker {
         }
     }
 
-    pub(super) async fn remove(&mut self, id: RouterId) -> Result<(), Error> {
-        let shared: Vec<Present> = self.placed_by_others(id).collect();
-        let Some(router) = self.routers.get_mut(&id) else {
-            return Ok(());
-        };
-        let addresses = router.movable(&self.kernel);
-        let mut there = std::mem::take(&mut router.placed);
-        if !router.config.owner {
-            let (wanted, _) = wanted(&self.kernel, &router.config);
-            let found = wanted.iter().map(|one| one.present());
-            there.extend(found.filter(|one| !there.contains(one)).collect::<Vec<_>>());
-        }
-        let mut paths = std::mem::take(&mut router.paved).paths;
-        paths.extend(router.config.paths());
-        there.retain(|one| !shared.contains(one));
-        let there: Vec<Present> = there
-            .into_iter()
-            .filter(|one| !self.is_on_anothers(one))
-            .collect();
-        let mut left = Left::default();
-        let mut result = Ok(());
-        if let Err((there, error)) = self.vips.remove_all(&there) {
-            left.addresses = there;
-            result = Err(error);
-        }
-        if let Err((there, error)) = self.unpave(&paths).await {
-            left.paths = there;
-            result = Err(error);
-        }
-        if let Err(error) = self.lower(id).await {
-            left.devices = true;
-            result = Err(error);
-        }
-        // A link-local address may be another router's on another interface too.
-        let elsewhere = |address: &IpAddr| {
-            let mut others = self.routers.iter().filter(|(other, _)| **other != id);
-            others.any(|(_, other)| other.holds(*address))
-        };
-        let (_, addresses): (Vec<_>, Vec<_>) = addresses.into_iter().partition(elsewhere);
-        if let Some(fence) = &self.fence {
-            // An address that is still there stays fenced, and silent.
-            let done = match result {
-                Ok(()) => fence.forget(&addresses),
-                Err(_) => fence.close(&addresses),
-            };
-            if let Err(error) = done {
-                result = Err(error.into());
-            }
-        }
-        if result.is_err() {
-            left.fenced = addresses;
-            self.leftovers.keep(Some(id), left);
-        }
-        result
-    }
-
     pub(super) async fn expire(&mut self, id: RouterId) {
-        if let Some(router) = self.routers.get_mut(&id) {
-            router.forget();
-        }
-        self.announces_no_more(id);
         self.report(HostEvent::LeaseExpired { router: id });
-        let _ = self.remove(id).await;
+        let _ = self.remove_all(&[id]).await;
     }
 
     pub(super) fn retry(&mut self) {
