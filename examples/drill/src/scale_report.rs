@@ -11,10 +11,11 @@ pub(crate) fn race_head(rounds: u32) {
     say(&format!(
         "{rounds} deaths each; milliseconds, p50 / p99 / worst. Takeover: first advert of the new one, beyond \
          Active_Down_Interval. Announcement: gratuitous ARP after that advert. Lateness: of the following adverts. Halt: the longest that the machine \
-         itself stood still meanwhile.\n"
+         itself stood still meanwhile. Aside: deaths that do not count because it did so for more than 1 ms; as many were held once more, up to \
+         {rounds}.\n"
     ));
     say(&format!(
-        "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8} {:>6}",
+        "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8} {:>6} {:>6}",
         "",
         "instances",
         "advert",
@@ -23,7 +24,8 @@ pub(crate) fn race_head(rounds: u32) {
         "lateness",
         "missing",
         "unheard",
-        "halt"
+        "halt",
+        "aside"
     ));
 }
 
@@ -36,7 +38,7 @@ pub(crate) fn race_row(deaths: &Deaths) {
         }
     };
     say(&format!(
-        "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8} {:>6.2}{notes}",
+        "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8} {:>6.2} {:>6}{notes}",
         deaths.speaker.name(),
         deaths.plan.instances,
         format!("{} ms", deaths.plan.interval.as_millis()),
@@ -46,6 +48,7 @@ pub(crate) fn race_row(deaths: &Deaths) {
         format!("{} + {}", deaths.missing.0, deaths.missing.1),
         deaths.unheard,
         ms(deaths.stood_still),
+        deaths.set_aside,
     ));
 }
 

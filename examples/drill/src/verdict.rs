@@ -155,6 +155,7 @@ mod tests {
             lateness: vec![ms(50)],
             unheard: 0,
             stood_still: Duration::ZERO,
+            set_aside: 0,
         };
         assert!(of_deaths(std::slice::from_ref(&good)).is_empty());
         let bad = Deaths {

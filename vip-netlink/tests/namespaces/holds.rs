@@ -135,9 +135,12 @@ fn an_address_that_was_open_for_ever_ends_with_the_hold_that_it_is_given() {
             configure_peer(peer);
             let mut fence = Fence::new(Options::default()).unwrap();
             let _pulse = fence.pulse().unwrap();
-            let (vips, hold) = ([VIP.into(), VIP6.into()], Duration::from_millis(200));
+            let hold = Duration::from_millis(200);
+            // Those that come last never were.
+            let others = [IpAddr::from([10, 99, 3, 1]), [0xfd02; 8].into()];
+            let vips = [VIP.into(), VIP6.into(), others[0], others[1]];
             for _ in 0..2 {
-                fence.open(&vips, None, Access::Full).unwrap();
+                fence.open(&vips[..2], None, Access::Full).unwrap();
                 fence.open(&vips, Some(hold), Access::Full).unwrap();
                 let last = peer.prober(VIP).last_answer(Duration::from_millis(400));
                 println!("hold of 200 ms: last ARP answer {last:?} after it was given");
