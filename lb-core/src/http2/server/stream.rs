@@ -11,6 +11,9 @@ use crate::http2::{
 
 /// Streams that were ended here and of which frames may still be on the way.
 const REMEMBERED: RangeInclusive<usize> = 128..=2048;
+/// The part of its window that a stream may be owed: the more that is, the sooner a client has nothing to send while what it
+/// sent is on its way through here.
+const OWED: i64 = 8;
 /// Memory for content that a stream without a user keeps.
 const KEPT: usize = 16 * 1024;
 
@@ -157,7 +160,7 @@ impl Server {
         let window = i64::from(self.limits.window);
         if let Some(stream) = self.streams.get_mut(key.index()) {
             stream.owed += count;
-            if stream.receives && stream.reset.is_none() && stream.owed >= (window / 2).max(1) {
+            if stream.receives && stream.reset.is_none() && stream.owed >= (window / OWED).max(1) {
                 let owed = std::mem::take(&mut stream.owed);
                 stream.room_in += owed;
                 write_update(stream.number, owed, &mut self.output);

@@ -178,6 +178,26 @@ fn of_a_length_that_is_said_twice_one_goes_on() {
 }
 
 #[test]
+fn whose_content_is_read_may_always_send_most_of_a_window() {
+    let mut pair = Pair::new();
+    let key = pair.request(1, END_HEADERS, &[]).unwrap();
+    let mut room = 65_535;
+    for length in (1..400).map(|at| at * 37 % 4_000) {
+        pair.send(Kind::Data, 0, 1, &vec![0; length]);
+        pair.server.read(key, &mut vec![0; length]);
+        pair.collect();
+        let frames = pair.sent.drain(..).zip(pair.payloads.drain(..));
+        let given =
+            frames.filter(|(frame, _)| frame.kind == Kind::WindowUpdate && frame.stream == 1);
+        room -= length;
+        room += given
+            .map(|(_, more)| u32::from_be_bytes(more[..].try_into().unwrap()) as usize)
+            .sum::<usize>();
+        assert!((57_000..=65_535).contains(&room), "{room}");
+    }
+}
+
+#[test]
 fn whoever_waits_is_told_of_content_of_room_and_of_the_end() {
     let mut pair = Pair::new();
     let key = pair.request(1, END_HEADERS, &[]).unwrap();
