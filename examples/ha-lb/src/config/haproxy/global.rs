@@ -1,5 +1,7 @@
 //! The `global` section (configuration manual §3) and `stats socket` lines.
 
+mod http2;
+
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
@@ -145,6 +147,9 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
             let Some(arg) = args.take() else {
                 return Ok(());
             };
+            if name.starts_with("tune.h2.") {
+                return http2::read(name, &arg, &mut draft.global.http2, context);
+            }
             single(name, &arg, draft)?;
         }
     }
@@ -247,19 +252,6 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         }
         "hard-stop-after" => {
             global.hard_stop_after = Some(value::time(arg, name, Unit::Milliseconds)?);
-        }
-        "tune.h2.header-table-size" => {
-            global.http2.header_table_size = value::number(arg, name, 0, 65_536)?;
-        }
-        "tune.h2.initial-window-size" => {
-            let largest = i32::MAX.unsigned_abs();
-            global.http2.initial_window_size = value::number(arg, name, 0, largest)?;
-        }
-        "tune.h2.max-concurrent-streams" => {
-            global.http2.max_concurrent_streams = value::number(arg, name, 1, u32::MAX)?;
-        }
-        "tune.h2.max-frame-size" => {
-            global.http2.max_frame_size = value::number(arg, name, 16_384, 16_777_215)?;
         }
         "tune.idle-pool.shared" => {
             global.idle_apart = match arg.text {

@@ -30,7 +30,7 @@ pub(crate) const GLOBAL: &[Entry] = table! {
     ignored(&["tune.bufsize"], HERE, (1, 1), "buffers have 16384 bytes"),
     ignored(&["tune.maxrewrite"], HERE, (1, 1), "room for the headers that rules add is made as they need it"),
     supported(&["tune.h2.header-table-size"], HERE, (1, 1), "<bytes>",
-        "table that compresses the headers of HTTP/2, 0 to 65536"),
+        "table that compresses the headers of HTTP/2, 4096 to 65536"),
     supported(&["tune.h2.initial-window-size"], HERE, (1, 1), "<bytes>",
         "content that one stream of HTTP/2 may send ahead"),
     supported(&["tune.h2.max-concurrent-streams"], HERE, (1, 1), "<number>",

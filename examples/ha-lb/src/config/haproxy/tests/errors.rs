@@ -169,3 +169,29 @@ fn errors_of_rules_point_at_their_word() {
     let said = only(&pair("use_backend b if nosuchacl", ""));
     assert!(said.starts_with("h.cfg:9:19: error: "), "{said}");
 }
+
+#[test]
+fn settings_of_http_2_have_the_bounds_that_haproxy_gives_them() {
+    let signed = i64::from(i32::MAX);
+    for (name, low, high) in [
+        ("header-table-size", 4096, 65_536),
+        ("initial-window-size", 0, signed),
+        ("max-concurrent-streams", 0, signed),
+        ("max-frame-size", 16_384, 16_777_215),
+    ] {
+        for (value, taken) in [
+            (low - 1, false),
+            (low, true),
+            (high, true),
+            (high + 1, false),
+        ] {
+            let found = findings(&format!("global\n tune.h2.{name} {value}\n"));
+            let refused = found.iter().any(|finding| finding.contains("error: "));
+            assert_eq!(refused, !taken, "{name} {value}: {found:?}");
+        }
+    }
+    assert_eq!(
+        only("global\n tune.h2.max-concurrent-streams 0\n"),
+        "h.cfg:2:33: warning: no stream at once is none at all; every request in HTTP/2 is refused"
+    );
+}
