@@ -10,6 +10,7 @@ mod exchange;
 mod forward;
 mod hold;
 mod inspect;
+mod local;
 mod prepare;
 mod reply;
 mod retry;

@@ -1,0 +1,192 @@
+//! Where a body ends: lengths, codings, chunks and trailers.
+
+use super::Case;
+
+pub(super) const CASES: &[Case] = &[
+    (
+        "length and chunks",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
+        &["204"],
+        b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "chunks and length",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n2\r\nab\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
+        &["204"],
+        b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+    ),
+    (
+        "chunks of HTTP/1.0",
+        b"POST / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
+        &["204"],
+        b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+    ),
+    (
+        "a coding that is none",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "chunks within identity",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, identity\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "chunks twice",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "chunks behind a vertical tab",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: \x0bchunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "chunks before a blank and a colon",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "chunks before a tab and a colon",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding\t: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "chunks on a folded line",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\r\n chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "chunks within gzip",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        &["501"],
+        b"",
+    ),
+    (
+        "equal lengths",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab",
+        &["204"],
+        b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\nab",
+    ),
+    (
+        "a list of equal lengths",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2, 2\r\n\r\nab",
+        &["204"],
+        b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\nab",
+    ),
+    (
+        "different lengths",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
+        &["400"],
+        b"",
+    ),
+    (
+        "an empty length",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "a length with a sign",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +2\r\n\r\nab",
+        &["400"],
+        b"",
+    ),
+    (
+        "a hexadecimal length",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0x2\r\n\r\nab",
+        &["400"],
+        b"",
+    ),
+    (
+        "a length beyond 64 bits",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 18446744073709551618\r\n\r\nab",
+        &["400"],
+        b"",
+    ),
+    (
+        "content of a GET",
+        b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 35\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
+        &["204"],
+        b"GET / HTTP/1.1\r\nhost: h\r\ncontent-length: 35\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
+    ),
+    (
+        "content of a GET that is old",
+        b"GET / HTTP/1.0\r\nContent-Length: 35\r\nConnection: keep-alive\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
+        &["413"],
+        b"",
+    ),
+    (
+        "chunks of a DELETE that is old",
+        b"DELETE / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        &["413"],
+        b"",
+    ),
+    (
+        "a chunk of more than 64 bits",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000002\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "a chunk that no signed number holds with its line end",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "a chunk size in C",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0x2\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "a negative chunk",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "a chunk size without CR",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "a line end in an extension",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2;x\nab\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "a chunk longer than its size",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+    (
+        "an extension",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2;x=\"y\"\r\nab\r\n0\r\n\r\n",
+        &["204"],
+        b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+    ),
+    (
+        "a trailer",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 1\r\n\r\n",
+        &["204"],
+        b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 1\r\n\r\n",
+    ),
+    (
+        "a trailer that frames",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nContent-Length: 9\r\n\r\n",
+        &["400"],
+        b"",
+    ),
+];
