@@ -41,7 +41,7 @@ pub(crate) use request::is_authority;
 pub use request::{RequestDecoder, RequestSummary};
 pub use response::{ResponseDecoder, ResponseSummary};
 pub(crate) use text::{is_field_value, is_target, is_token};
-pub use write::{write_field, write_request_head, write_response_head};
+pub use write::{Names, write_field, write_request_head, write_response_head};
 
 /// Result of feeding a decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 //! use lb_core::backend::{AssignKey, Assignment, Backend, Outcome};
 //! use lb_core::config::{BackendConfig, HttpMode, Mode, ProxyConfig, ServerConfig};
 //! use lb_core::head::{Head, HeadRef};
-//! use lb_core::http1::{ConnectionOption, Progress, RequestDecoder, write_request_head};
+//! use lb_core::http1::{ConnectionOption, Names, Progress, RequestDecoder, write_request_head};
 //!
 //! let mut proxy = ProxyConfig::new("web", 2, Mode::Http);
 //! let server = ServerConfig::new("s1", 1, Some(([127, 0, 0, 1], 8080).into()));
@@ -27,7 +27,8 @@
 //! };
 //! let mut out = Vec::new();
 //! let connection = ConnectionOption::to_server(&request, HttpMode::KeepAlive);
-//! write_request_head(HeadRef::new(&head, received), request.framing, connection, &mut out);
+//! let head = HeadRef::new(&head, received);
+//! write_request_head(head, request.framing, connection, Names::Lower, &mut out);
 //! assert_eq!(out, b"GET / HTTP/1.1\r\nhost: example.org\r\n\r\n");
 //! lease.finish(Outcome::Completed);
 //! # Ok::<(), lb_core::http1::Error>(())

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ipnet::IpNet;
 
 use super::{BackendConfig, ErrorPage, FrontendConfig, LogTarget};
-use crate::{compression::Compression, rules::ProxyRules};
+use crate::{compression::Compression, http1::Names, rules::ProxyRules};
 
 /// One proxy: a frontend half, a backend half, or both (`listen`).
 #[derive(Debug, Clone)]
@@ -66,6 +66,8 @@ pub struct ProxyConfig {
     pub invalid_responses: bool,
     /// `option h1-case-adjust-bogus-client` and `-server`: names of headers have their own case for (clients, servers).
     pub adjust_case: (bool, bool),
+    /// `option http-keep-header-case` (our own): of a frontend for its clients, of a backend for its servers.
+    pub names: Names,
     /// `option disable-h2-upgrade`: the preface of HTTP/2 on a connection without TLS is no request.
     pub no_h2_upgrade: bool,
     /// `option tcpka` / `clitcpka` / `srvtcpka`: keep-alive probes on (client, server) sockets.
@@ -116,6 +118,7 @@ impl ProxyConfig {
             invalid_requests: false,
             invalid_responses: false,
             adjust_case: (false, false),
+            names: Names::default(),
             no_h2_upgrade: false,
             tcp_keepalive: (false, false),
             rules: ProxyRules::default(),

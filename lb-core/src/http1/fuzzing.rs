@@ -8,8 +8,8 @@
 )]
 
 use super::{
-    ChunkedDecoder, ConnectionOption, Error, Leniency, Limits, Method, Progress, RequestDecoder,
-    ResponseDecoder, write_request_head, write_response_head,
+    ChunkedDecoder, ConnectionOption, Error, Leniency, Limits, Method, Names, Progress,
+    RequestDecoder, ResponseDecoder, write_request_head, write_response_head,
 };
 use crate::head::{Head, HeadRef};
 
@@ -80,7 +80,13 @@ pub fn request(data: &[u8]) {
     let view = HeadRef::new(&head, bytes);
     let mut written = Vec::new();
     let connection = ConnectionOption::to_server(&summary, crate::config::HttpMode::KeepAlive);
-    write_request_head(view, summary.framing, connection, &mut written);
+    write_request_head(
+        view,
+        summary.framing,
+        connection,
+        Names::default(),
+        &mut written,
+    );
     let mut again = RequestDecoder::new(Limits::default(), leniency(control & 0x80));
     // A request of HTTP/1.0 that goes on as HTTP/1.1 gets its host from the data plane.
     again.allow_no_host(summary.hostless);
@@ -121,7 +127,13 @@ pub fn response(data: &[u8]) {
         101 => ConnectionOption::Upgrade,
         _ => ConnectionOption::Absent,
     };
-    write_response_head(view, summary.framing, connection, &mut written);
+    write_response_head(
+        view,
+        summary.framing,
+        connection,
+        Names::default(),
+        &mut written,
+    );
     let mut again = ResponseDecoder::new(Limits::default(), leniency(control), method);
     again.reset(method, control & 0x30 == 0x30);
     let result = again.decode(&written, &mut Head::default());

@@ -1,8 +1,19 @@
-//! Heads as they are sent: names in lower case, order kept, hop-by-hop fields taken out, framing fields
+//! Heads as they are sent: names in lower case or as they came, order kept, hop-by-hop fields taken out, framing fields
 //! written from what was decided and not from what was received.
 
 use super::{ConnectionOption, Framing, text};
 use crate::head::{HeadRef, Version};
+
+/// The case of header names in heads that are passed on (RFC 9110 §5.1: it means nothing). What this end says itself is in
+/// lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Names {
+    /// Lower case, as HAProxy sends them.
+    #[default]
+    Lower,
+    /// As they were received, or set by rules.
+    Kept,
+}
 
 /// Appends a request head. `head` is the request after the rules, `framing` that of the body that follows.
 ///
@@ -12,6 +23,7 @@ pub fn write_request_head(
     head: HeadRef<'_>,
     framing: Framing,
     connection: ConnectionOption,
+    names: Names,
     out: &mut Vec<u8>,
 ) {
     out.extend_from_slice(head.method());
@@ -22,7 +34,7 @@ pub fn write_request_head(
         (Version::Http10, _) => b" HTTP/1.0\r\n",
         (Version::Http11 | Version::Http2, _) => b" HTTP/1.1\r\n",
     });
-    write_fields(head, BodyFields::Stated(framing), connection, out);
+    write_fields(head, BodyFields::Stated(framing), connection, names, out);
 }
 
 /// Appends a response head. `framing` is the one towards the client.
@@ -30,6 +42,7 @@ pub fn write_response_head(
     head: HeadRef<'_>,
     framing: Framing,
     connection: ConnectionOption,
+    names: Names,
     out: &mut Vec<u8>,
 ) {
     let status = head.status();
@@ -47,17 +60,23 @@ pub fn write_response_head(
         },
         (framing, _) => BodyFields::Stated(framing),
     };
-    write_fields(head, body, connection, out);
+    write_fields(head, body, connection, names, out);
 }
 
 /// Appends `name: value CR LF`, the name in lower case.
 pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    write_named(name, value, Names::Lower, out);
+}
+
+fn write_named(name: &[u8], value: &[u8], names: Names, out: &mut Vec<u8>) {
     out.reserve(name.len() + value.len() + 4);
     let start = out.len();
     out.extend_from_slice(name);
-    out.get_mut(start..)
-        .unwrap_or_default()
-        .make_ascii_lowercase();
+    if names == Names::Lower {
+        out.get_mut(start..)
+            .unwrap_or_default()
+            .make_ascii_lowercase();
+    }
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
@@ -104,6 +123,7 @@ fn write_fields(
     head: HeadRef<'_>,
     body: BodyFields,
     connection: ConnectionOption,
+    names: Names,
     out: &mut Vec<u8>,
 ) {
     let nominates = head.values(b"connection").any(nominates_others);
@@ -117,7 +137,7 @@ fn write_fields(
             fate = Fate::Drop;
         }
         match fate {
-            Fate::Pass => write_field(name, value, out),
+            Fate::Pass => write_named(name, value, names, out),
             Fate::Framing => write_framing(std::mem::take(&mut stated), out),
             Fate::Trailers => out.extend_from_slice(b"te: trailers\r\n"),
             Fate::Drop => {}

@@ -230,7 +230,7 @@ fn apply_after_response(connection: &mut Connection, x: &mut Exchange, option: C
     out.clear();
     let head = HeadRef::new(&x.response, &written);
     let framing = framing_of_status(summary.framing, summary.status, head.status());
-    http1::write_response_head(head, framing, option, out);
+    http1::write_response_head(head, framing, option, frontend.names, out);
     if framing == summary.framing {
         out.extend_from_slice(written.get(summary.head_len..).unwrap_or_default());
     }

@@ -75,7 +75,13 @@ pub(super) async fn serve(
     let head = HeadRef::new(&x.response, b"");
     x.trace.status = Some(head.status());
     x.trace.bytes_read = head_size;
-    write_response_head(head, framing, option, x.down.restart(Body::Done));
+    write_response_head(
+        head,
+        framing,
+        option,
+        frontend.names,
+        x.down.restart(Body::Done),
+    );
     connection.adjust_case(connection.is_bogus(), x.down.ahead());
     let content = match head_only {
         true => &[],

@@ -245,7 +245,7 @@ fn name_server(
     let head = HeadRef::new(&x.request, received);
     let option = ConnectionOption::to_server(summary, x.server_mode);
     x.up.replace_head(|out| {
-        write_request_head(head, summary.framing, option, out);
+        write_request_head(head, summary.framing, option, proxy.names, out);
         connection.adjust_case(proxy.adjust_case.1, out);
     });
 }
@@ -281,7 +281,7 @@ fn write_request(
     x.squeeze = choose_compression(connection, x, proxy);
     let out = x.up.restart(Body::new(summary.framing, LENIENCY));
     let head = HeadRef::new(&x.request, received);
-    write_request_head(head, summary.framing, option, out);
+    write_request_head(head, summary.framing, option, proxy.names, out);
     connection.adjust_case(proxy.adjust_case.1, out);
     x.down.restart(Body::Done);
     // Rules may have made another method of it: the server answers that one.

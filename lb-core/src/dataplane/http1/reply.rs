@@ -28,9 +28,9 @@ use crate::{
     },
     head::{HeadMut, HeadRef},
     http1::{
-        Body, ChunkedDecoder, ConnectionOption, Framing, Method, RequestSummary, ResponseSummary,
-        client_framing, client_stays, framing_of_status, says_close, server_stays, take_close_out,
-        write_response_head,
+        Body, ChunkedDecoder, ConnectionOption, Framing, Method, Names, RequestSummary,
+        ResponseSummary, client_framing, client_stays, framing_of_status, says_close, server_stays,
+        take_close_out, write_response_head,
     },
     rules::Persist,
     server::Seen,
@@ -81,7 +81,15 @@ pub(super) async fn pass_back(
     let framing = framing_for(summary, x, &response);
     let (detour, framing) = detour(connection, x, &dialed, (framing, response.framing));
     let terms = terms(connection, x, summary, &dialed, &response, framing);
-    begin(x, &mut dialed, &response, (framing, terms.option), detour);
+    let names = connection.frontend().names;
+    begin(
+        x,
+        &mut dialed,
+        &response,
+        (framing, terms.option),
+        detour,
+        names,
+    );
     connection.adjust_case(connection.is_bogus(), x.down.ahead());
     let tunnel = response.framing == Framing::Tunnel;
     let mut passing = Passing::new(connection, x, proxy, (tunnel, terms.drains));
@@ -269,11 +277,12 @@ fn begin(
     response: &ResponseSummary,
     (framing, option): (Framing, ConnectionOption),
     detour: Option<Detour>,
+    names: Names,
 ) {
     let input = &mut dialed.server.input;
     let out = x.down.ahead();
     let head = HeadRef::new(&x.response, input.bytes());
-    write_response_head(head, framing, option, out);
+    write_response_head(head, framing, option, names, out);
     input.consume(response.head_len);
     x.down.set_body(Body::new(response.framing, LENIENCY));
     if detour.is_some() {

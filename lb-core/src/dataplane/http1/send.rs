@@ -14,7 +14,7 @@ use crate::{
         websocket,
     },
     head::{HeadRef, Version},
-    http1::{ConnectionOption, Framing, Progress, ResponseSummary, write_response_head},
+    http1::{ConnectionOption, Framing, Names, Progress, ResponseSummary, write_response_head},
 };
 
 /// Sends the request and waits for the head of the final response; interim ones are passed on.
@@ -29,7 +29,7 @@ pub(super) async fn await_response(
         match x.answers.decode(server.input.bytes(), &mut x.response) {
             Ok(Progress::Complete(response)) if response.is_interim() => {
                 server.active = clock::recent();
-                pass_interim(x, server, response);
+                pass_interim(x, server, response, connection.frontend().names);
                 continue;
             }
             Ok(Progress::Complete(response))
@@ -74,11 +74,11 @@ fn shakes_hands(connection: &Connection, x: &Exchange, server: &Side) -> bool {
 }
 
 /// A 1xx is sent before the final response, in the version of the client.
-fn pass_interim(x: &mut Exchange, server: &mut Side, response: ResponseSummary) {
+fn pass_interim(x: &mut Exchange, server: &mut Side, response: ResponseSummary, names: Names) {
     if x.request.version != Version::Http10 {
         let head = HeadRef::new(&x.response, server.input.bytes());
         let out = x.down.ahead();
-        write_response_head(head, Framing::None, ConnectionOption::Absent, out);
+        write_response_head(head, Framing::None, ConnectionOption::Absent, names, out);
         x.trace.bytes_read += head.weight();
     }
     x.interim = true;

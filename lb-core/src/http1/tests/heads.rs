@@ -5,9 +5,9 @@ use crate::{
     config::HttpMode,
     head::{HeadMut, HeadRef},
     http1::{
-        ConnectionOption, Framing, Leniency, Method, Progress, RequestDecoder, client_framing,
-        client_stays, server_stays, write_error_page, write_raw_error_page, write_redirect,
-        write_request_head, write_response_head,
+        ConnectionOption, Framing, Leniency, Method, Names, Progress, RequestDecoder,
+        client_framing, client_stays, server_stays, write_error_page, write_raw_error_page,
+        write_redirect, write_request_head, write_response_head,
     },
 };
 
@@ -18,6 +18,7 @@ fn forwarded(text: &str, mode: HttpMode) -> String {
         HeadRef::new(&head, text.as_bytes()),
         summary.framing,
         ConnectionOption::to_server(&summary, mode),
+        Names::Lower,
         &mut out,
     );
     String::from_utf8(out).unwrap()
@@ -34,6 +35,7 @@ fn the_server_sees_lower_case_names_in_order_and_the_connection_option_last() {
         HeadRef::new(&head, text.as_bytes()),
         summary.framing,
         ConnectionOption::to_server(&summary, HttpMode::ServerClose),
+        Names::Lower,
         &mut out,
     );
     assert_eq!(
@@ -98,6 +100,7 @@ fn framing_fields_are_written_from_what_was_decided() {
         HeadRef::new(&head, text.as_bytes()),
         summary.framing,
         ConnectionOption::Absent,
+        Names::Lower,
         &mut out,
     );
     assert_eq!(
@@ -115,6 +118,7 @@ fn chunks_of_an_old_client_go_on_as_http_1_1() {
         HeadRef::new(&head, text.as_bytes()),
         summary.framing,
         ConnectionOption::to_server(&summary, HttpMode::KeepAlive),
+        Names::Lower,
         &mut out,
     );
     assert_eq!(
@@ -228,6 +232,7 @@ fn responses_are_written_with_the_length_the_client_needs() {
             HeadRef::new(&head, text.as_bytes()),
             framing,
             connection,
+            Names::Lower,
             &mut out,
         );
         String::from_utf8(out).unwrap()

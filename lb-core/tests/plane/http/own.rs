@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 
 use lb_core::config::Mode;
+use lb_core::http1::Names;
 
 use crate::common::{Origin, Plane, ask, listen, ok, read_all, read_message, rules, words};
 
@@ -32,6 +33,38 @@ fn early_hints_come_before_the_response_to_those_who_know_interim_ones() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     drop(client);
     plane.stop();
+}
+
+#[test]
+fn names_of_fields_go_in_lower_case_or_as_they_came() {
+    let origin = Origin::http(|head| {
+        let told = head.replace("\r\n", "|");
+        format!("HTTP/1.1 200 OK\r\nX-Told: {told}\r\nETag: \"a\"\r\nContent-Length: 0\r\n\r\n")
+            .into_bytes()
+    });
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nX-OddName: 1\r\nConnection: X-Hop\r\nX-Hop: 2\r\nTE: trailers\r\n\r\n";
+    for (names, answer) in [
+        (
+            Names::Lower,
+            "x-told: GET / HTTP/1.1|host: x|x-oddname: 1|te: trailers|x-added: 3||\r\netag: \"a\"\r\n",
+        ),
+        (
+            Names::Kept,
+            "X-Told: GET / HTTP/1.1|Host: x|X-OddName: 1|te: trailers|x-added: 3||\r\nETag: \"a\"\r\n",
+        ),
+    ] {
+        let mut proxy = listen("web", Mode::Http, &[origin.address]);
+        proxy.names = names;
+        proxy.rules = rules(|b| {
+            b.http_request(&["set-header", "X-Added", "3"]).unwrap();
+        });
+        let plane = Plane::start(vec![proxy]);
+        let mut client = plane.connect();
+        let head = format!("HTTP/1.1 200 OK\r\n{answer}content-length: 0\r\n\r\n");
+        assert_eq!(ask(&mut client, request), head);
+        drop(client);
+        plane.stop();
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use lb_core::config::{ForwardFor, HeaderNames, HttpMode, LogFormatKind};
+use lb_core::http1::Names;
 
 use super::{
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
@@ -131,6 +132,12 @@ fn flag(name: &str, on: bool, draft: &mut Draft) -> bool {
         }
         "h1-case-adjust-bogus-client" => proxy.adjust_case.0 = on,
         "h1-case-adjust-bogus-server" => proxy.adjust_case.1 = on,
+        "http-keep-header-case" => {
+            proxy.names = match on {
+                true => Names::Kept,
+                false => Names::Lower,
+            };
+        }
         "disable-h2-upgrade" => proxy.no_h2_upgrade = on,
         "http-buffer-request" => proxy.buffer_request = on,
         "socket-stats" => proxy.socket_stats = on,

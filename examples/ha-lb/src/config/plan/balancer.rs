@@ -122,6 +122,7 @@ fn proxy(plan: &mut Plan, old: &ProxyConfig, new: &ProxyConfig) {
         old.header_names != new.header_names,
     );
     settings.named("option h1-case-adjust", old.adjust_case != new.adjust_case);
+    settings.named("option http-keep-header-case", old.names != new.names);
     let invalid = |p: &ProxyConfig| (p.invalid_requests, p.invalid_responses);
     settings.named("option accept-invalid-http", invalid(old) != invalid(new));
     settings.named(

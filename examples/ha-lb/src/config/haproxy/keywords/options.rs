@@ -50,6 +50,8 @@ pub(crate) const OPTIONS: &[Entry] = table! {
         "responses with lines that end in LF or are folded, and with any character in names"),
     supported(&["h1-case-adjust-bogus-client"], DF, (0, 0), "", "clients get header names in the case of `h1-case-adjust`"),
     supported(&["h1-case-adjust-bogus-server"], DB, (0, 0), "", "servers get header names in the case of `h1-case-adjust`"),
+    supported(&["http-keep-header-case"], DFB, (0, 0), "",
+        "our own: header names are passed on as they came (of a frontend to its clients, of a backend to its servers), where HAProxy has them in lower case"),
     ignored(&["dontlog-errors", "log-error-via-logformat"], DFB, (0, MANY), "it has no effect here"),
     supported(&["checkcache"], DB, (0, 0), "", "responses that a cache could keep with their cookie are refused"),
     refused(&["forwarded", "http-drop-request-trailers", "http-drop-response-trailers"], DFB, "`http-request set-header` with the same values does most of it"),

@@ -159,6 +159,7 @@ pub(super) const OPTION_LINES: &[(In, &str)] = &[
     (Frontend, "disable-h2-upgrade"),
     (Frontend, "h1-case-adjust-bogus-client"),
     (Backend, "h1-case-adjust-bogus-server"),
+    (Backend, "http-keep-header-case"),
     (Frontend, "accept-invalid-http-request"),
     (Frontend, "accept-unsafe-violations-in-http-request"),
     (Backend, "accept-invalid-http-response"),
