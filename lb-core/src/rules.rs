@@ -234,6 +234,12 @@ impl ProxyRules {
             && rules.unique_id.format.is_none()
     }
 
+    /// The id of a connection that is no request (`unique-id-format`).
+    #[cfg(feature = "tokio")]
+    pub(crate) fn identify(&self, view: &RequestView<'_>) -> Option<Vec<u8>> {
+        self.rules.unique_id.of(view)
+    }
+
     /// Every rule has run and the request goes to a server: `capture cookie`, `unique-id-header`.
     pub fn on_departure(&self, request: &mut HeadMut<'_>, state: &mut RuleState) {
         if let Some(cookie) = &self.rules.cookie {

@@ -168,9 +168,9 @@ pub struct ProxyOptions {
     pub cert_cn: bool,
     /// `ssl-cipher`.
     pub ssl_cipher: bool,
-    /// `cert-sig`: how its certificate is signed.
+    /// `cert-sig`: how the certificate is signed that it was shown.
     pub cert_sig: bool,
-    /// `cert-key`: kind of its certificate's key.
+    /// `cert-key`: kind and bits of that certificate's key.
     pub cert_key: bool,
     /// `authority`: the name that the client asked for.
     pub authority: bool,
@@ -201,8 +201,9 @@ pub struct CheckConfig {
     pub tls: Option<Arc<ServerTls>>,
     /// How the server is spoken to by steps of a check that ask for TLS themselves.
     pub step_tls: Option<Arc<ServerTls>>,
-    /// Version of the PROXY header that checks begin with (`check-send-proxy`, or what follows from `send-proxy`).
-    pub send_proxy: Option<u8>,
+    /// Checks begin with a PROXY header (`check-send-proxy`, or what follows from `send-proxy`): such as the server's
+    /// line has it, else of version 1.
+    pub send_proxy: bool,
     /// `check-proto`: the protocol of requests, when it is not what the server's own line says.
     pub protocol: Option<Protocol>,
 }
@@ -220,7 +221,7 @@ impl Default for CheckConfig {
             addr: None,
             tls: None,
             step_tls: None,
-            send_proxy: None,
+            send_proxy: false,
             protocol: None,
         }
     }

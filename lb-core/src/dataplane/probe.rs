@@ -225,6 +225,10 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
                     kind: backend.config().check.clone(),
                     asks: asks(&backend.config().check),
                     over_http2: asks(&backend.config().check) && speaks_http2(server, check),
+                    proxy: (
+                        server.config().send_proxy.unwrap_or(1),
+                        server.config().proxy_options,
+                    ),
                 },
                 tls: balancer.check_connector(server.key()).cloned(),
                 first: Monitor::first_probe(now, shortest, position, count),

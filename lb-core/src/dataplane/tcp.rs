@@ -90,6 +90,9 @@ async fn run(connection: &mut Connection, trace: &mut Trace) -> Ended {
     if proxy.name != frontend.name && inspect(connection, trace, proxy).await.is_none() {
         return Ended::Over;
     }
+    if let Some(id) = frontend.rules.identify(&view(connection, &peeked)) {
+        connection.state.marked().unique_id = Some(id);
+    }
     let need = Need {
         backend,
         proxy,

@@ -63,7 +63,7 @@ pub(super) fn read(header: &[u8], mut at: usize) -> Result<Told, Error> {
 pub struct Tlvs<'a> {
     /// Which of it is wanted.
     pub options: ProxyOptions,
-    /// The client's TLS.
+    /// TLS of the connection that is told of.
     pub tls: Option<&'a TlsInfo>,
     /// What the client's own PROXY header said.
     pub told: Option<&'a Told>,
@@ -75,6 +75,10 @@ impl Tlvs<'_> {
     /// Adds them to a version 2 header that begins `out`.
     pub fn add(&self, out: &mut Vec<u8>) {
         let options = self.options;
+        let checksum = options.crc32c.then(|| {
+            push(CRC32C, &[0; 4], out);
+            out.len() - 4
+        });
         if let Some(alpn) = self.tls.and_then(|tls| tls.alpn.as_deref()) {
             push(ALPN, alpn.as_bytes(), out);
         }
@@ -93,23 +97,20 @@ impl Tlvs<'_> {
         if options.ssl {
             push(SSL, &self.ssl(), out);
         }
-        let checksum = options.crc32c.then(|| {
-            push(CRC32C, &[0; 4], out);
-            out.len() - 4
-        });
         let len = u16::try_from(out.len().saturating_sub(super::V2_FIXED)).unwrap_or(u16::MAX);
         if let Some(place) = out.get_mut(super::V2_FIXED - 2..super::V2_FIXED) {
             place.copy_from_slice(&len.to_be_bytes());
         }
         if let Some(at) = checksum {
             let sum = crc32c(out.iter());
-            if let Some(place) = out.get_mut(at..) {
+            if let Some(place) = out.get_mut(at..at + 4) {
                 place.copy_from_slice(&sum.to_be_bytes());
             }
         }
     }
 
-    /// Bits of what there is, what verifying the client came to, and details.
+    /// Bits of what there is, what verifying the client came to, and details: the name is the client's, key and signature
+    /// are those of the certificate that was shown to it (PROXY protocol, section 2.2.6).
     fn ssl(&self) -> Vec<u8> {
         let mut out = vec![0; 5];
         let Some(tls) = self.tls else {
@@ -129,11 +130,15 @@ impl Tlvs<'_> {
             {
                 push(SSL_CN, name, &mut out);
             }
-            if self.options.cert_key {
-                push(SSL_KEY, client.leaf.key_algorithm.as_bytes(), &mut out);
+        }
+        if let Some(own) = tls.own.as_deref() {
+            if self.options.cert_key
+                && let Some(key) = &own.key
+            {
+                push(SSL_KEY, key.as_bytes(), &mut out);
             }
             if self.options.cert_sig {
-                let algorithm = client.leaf.signature_algorithm.as_bytes();
+                let algorithm = own.signature_algorithm.as_bytes();
                 push(SSL_SIGNATURE, algorithm, &mut out);
             }
         }

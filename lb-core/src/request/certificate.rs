@@ -25,6 +25,8 @@ pub struct Certificate {
     pub signature_algorithm: String,
     /// Kind of its key, in OpenSSL's names.
     pub key_algorithm: String,
+    /// Kind and bits of its key, as `RSA2048` or `EC256`; `None` of other kinds.
+    pub key: Option<String>,
 }
 
 /// What a client has shown of itself.

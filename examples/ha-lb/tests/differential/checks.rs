@@ -14,6 +14,7 @@ use std::{
 use crate::{
     compare::Pair,
     peer::{Peer, Program, haproxy_is_installed},
+    pki::Pki,
 };
 use scripts::{CASES, HTTP_CASES, Says, server};
 
@@ -136,6 +137,15 @@ const NOTED: &[&str] = &[
     "server s {a} check inter 1s send-proxy addr AT",
     "server s {a} check inter 1s send-proxy-v2 check-send-proxy addr AT",
     "option tcp-check\n tcp-check connect send-proxy\n server s AT check inter 1s",
+    "option tcp-check\n tcp-check connect send-proxy\n server s AT check inter 1s send-proxy-v2-ssl",
+    "option tcp-check\n tcp-check connect default ssl\n server s AT check inter 1s verify none send-proxy-v2 ALL",
+    "option tcp-check\n tcp-check connect ssl send-proxy sni a.test\n server s AT check inter 1s verify none send-proxy-v2 ALL",
+    "server s AT check inter 1s send-proxy-v2-ssl-cn",
+    "server s AT check inter 1s send-proxy-v2 ALL",
+    "server s AT check inter 1s check-send-proxy ALL",
+    "server s AT check inter 1s send-proxy-v2 proxy-v2-options authority check-ssl verify none check-sni a.test",
+    "server s AT check inter 1s send-proxy-v2 ssl verify none check-sni a.test check-alpn h2 force-tlsv12 ALL",
+    "server s AT check inter 1s send-proxy-v2 ssl verify none crt PEM ALL",
     "mode http\n option httpchk\n server s AT check inter 1s check-proto h2",
     "mode http\n option httpchk\n http-check connect proto h2\n server s AT check inter 1s",
     "mode http\n option httpchk\n http-check connect addr AT\n http-check set-var(check.p) str(/one)\n \
@@ -145,8 +155,12 @@ const NOTED: &[&str] = &[
      server s AT check inter 1s",
 ];
 
+/// Whatever a PROXY header may say.
+const ALL: &str =
+    "proxy-v2-options crc32c,cert-cn,ssl-cipher,cert-sig,cert-key,authority,unique-id";
+
 /// A server and what its clients said first.
-fn notes() -> (SocketAddr, Receiver<Vec<u8>>) {
+pub(crate) fn notes() -> (SocketAddr, Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (note, noted) = channel();
@@ -168,8 +182,8 @@ fn notes() -> (SocketAddr, Receiver<Vec<u8>>) {
     (address, noted)
 }
 
-/// How long a check is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// What a client begins with that speaks HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What version 2 of the PROXY protocol begins with.
@@ -205,7 +219,9 @@ fn plain(said: &[u8]) -> String {
         return "HTTP/2".to_owned();
     }
     if said.starts_with(BINARY) {
-        return said[..24.min(said.len())].escape_ascii().to_string();
+        // TLS may follow.
+        let length = usize::from(u16::from_be_bytes([said[14], said[15]]));
+        return said[..16 + length].escape_ascii().to_string();
     }
     let text = said.escape_ascii().to_string();
     match text.strip_prefix("PROXY ") {
@@ -219,11 +235,14 @@ fn checks_begin_alike() {
     if !haproxy_is_installed("checks_begin_alike") {
         return;
     }
+    let pki = Pki::new();
+    let pem = pki.server("rsa", "DNS:rsa.test").display().to_string();
     let said = |program| {
         let mut config = HEAD.to_owned();
         let servers = NOTED.iter().enumerate().map(|(number, lines)| {
             let (address, noted) = notes();
             let lines = lines.replace("AT", &address.to_string());
+            let lines = lines.replace("ALL", ALL).replace("PEM", &pem);
             config += &format!("backend c{number}\n {lines}\n");
             noted
         });

@@ -54,4 +54,5 @@ mod tables;
 mod tcp;
 mod timeouts;
 mod tls;
+mod told;
 mod watched;

@@ -8,17 +8,17 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::{
-    config::{CheckConfig, CheckKind},
+    config::{CheckConfig, CheckKind, ProxyOptions},
     dataplane::{
         destination::{Destination, NotBegun},
         http2::Made,
         rt,
         stream::Plain,
-        tls::Connector,
+        tls::{self, Connector},
     },
     health::{CheckStatus, Pace, Probe, script::Known},
-    proxy_protocol,
-    request::ServerSession,
+    proxy_protocol::{self, Tlvs},
+    request::{ServerSession, TlsInfo},
 };
 
 /// How a server is checked.
@@ -33,6 +33,8 @@ pub(super) struct Method {
     pub(super) asks: bool,
     /// They are made in HTTP/2, as the server's line has it.
     pub(super) over_http2: bool,
+    /// The version of its PROXY headers, and what they say besides addresses.
+    pub(super) proxy: (u8, ProxyOptions),
 }
 
 /// What a probe found, without its duration.
@@ -136,8 +138,8 @@ struct How<'c> {
     tls: Option<Secure<'c>>,
     /// It is left to end in order.
     linger: bool,
-    /// The version of the PROXY header that it begins with.
-    proxy: Option<u8>,
+    /// It begins with a PROXY header.
+    proxy: bool,
 }
 
 /// A connection.
@@ -168,8 +170,8 @@ async fn open(
         // The port is free again at once, and the server is not left with a connection it never accepted.
         let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     }
-    if let Some(version) = how.proxy {
-        let header = proxy_header(&stream, version);
+    if how.proxy {
+        let header = proxy_header(&stream, method.proxy, how.tls);
         let written = stream.write_all(&header).await;
         written.map_err(|e| Found::failed(CheckStatus::SocketError, &e))?;
     }
@@ -200,8 +202,13 @@ async fn open(
     }
 }
 
-/// The header of a connection that is this host's own.
-fn proxy_header(stream: &Plain, version: u8) -> Vec<u8> {
+/// The header of a connection that is this host's own. What it says of TLS is about the connection that it opens, before
+/// the handshake: that is what HAProxy's checks say.
+fn proxy_header(
+    stream: &Plain,
+    (version, options): (u8, ProxyOptions),
+    secure: Option<Secure<'_>>,
+) -> Vec<u8> {
     let socket = SockRef::from(stream);
     let ends = || {
         let (own, other) = (socket.local_addr().ok()?, socket.peer_addr().ok()?);
@@ -211,7 +218,21 @@ fn proxy_header(stream: &Plain, version: u8) -> Vec<u8> {
     match (ends(), version) {
         (Some((own, other)), 1) => proxy_protocol::encode_v1(own, other, &mut header),
         (None, 1) => header.extend_from_slice(b"PROXY UNKNOWN\r\n"),
-        _ => proxy_protocol::encode_local(&mut header),
+        _ => {
+            proxy_protocol::encode_local(&mut header);
+            let session = secure.map(|secure| TlsInfo {
+                sni: secure.name.map(Arc::from),
+                own: secure.connector.own(),
+                ..tls::unbegun()
+            });
+            let tlvs = Tlvs {
+                options,
+                tls: session.as_ref(),
+                told: None,
+                unique_id: None,
+            };
+            tlvs.add(&mut header);
+        }
     }
     header
 }

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     config::{PemFile, ServerTls, cipher},
-    request::{ServerCertificate, ServerSession},
+    request::{Certificate, ServerCertificate, ServerSession},
 };
 
 /// Speaks TLS to one server; what it uses may be exchanged while it runs.
@@ -55,6 +55,8 @@ struct Shared {
 pub(in crate::dataplane) struct Ready {
     tls: Arc<ServerTls>,
     connector: TlsConnector,
+    /// The certificate that servers are shown if they ask.
+    own: Option<Arc<Certificate>>,
 }
 
 impl std::fmt::Debug for Ready {
@@ -98,6 +100,11 @@ impl Connector {
     fn used(&self) -> Ready {
         let used = self.0.used.read().unwrap_or_else(PoisonError::into_inner);
         used.clone()
+    }
+
+    /// The certificate that the server is shown if it asks.
+    pub(in crate::dataplane) fn own(&self) -> Option<Arc<Certificate>> {
+        self.used().own
     }
 
     /// Begins a handshake; `name` is what is asked for (`sni`). If there are `protocols`, they are offered in place of
@@ -194,11 +201,16 @@ impl Ready {
             .map_err(|e| wrong(None, e.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut own = None;
         let mut config = match &tls.certificate {
             None => config.with_no_client_auth(),
             Some(file) => {
                 let identity = identity(&file.1, &provider);
                 let identity = identity.map_err(|reason| wrong(Some(file), reason))?;
+                own = identity
+                    .cert
+                    .first()
+                    .map(|leaf| Arc::new(x509::describe(leaf)));
                 config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
             }
         };
@@ -209,6 +221,7 @@ impl Ready {
         Ok(Self {
             tls: Arc::new(tls.clone()),
             connector: TlsConnector::from(Arc::new(config)),
+            own,
         })
     }
 }

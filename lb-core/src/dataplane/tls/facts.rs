@@ -2,7 +2,7 @@
 
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, pem::PemObject};
 use x509_cert::{
-    der::{Decode, Encode, Reader, SliceReader, asn1::UintRef},
+    der::Encode,
     ext::pkix::{SubjectAltName, name::GeneralName},
     time::Time,
 };
@@ -25,8 +25,6 @@ pub struct CertificateFacts {
     pub validity: (u64, u64),
     /// Other names, as `DNS:example.com`.
     pub names: Vec<String>,
-    /// Kind and bits of its key, as `RSA2048`.
-    pub key: String,
 }
 
 /// What is told of a list of certificates that were taken back.
@@ -85,7 +83,6 @@ pub fn certificate_facts(pem: &[u8]) -> Result<Vec<CertificateFacts>, String> {
         if let Some(parsed) = Parsed::new(&der) {
             facts.validity = parsed.validity().into_inner();
             facts.names = names(&parsed);
-            facts.key = key(&parsed);
         }
         Ok(facts)
     })
@@ -173,31 +170,4 @@ fn names(certificate: &Parsed) -> Vec<String> {
         _ => None,
     };
     names.0.iter().filter_map(text).collect()
-}
-
-/// Kind and bits of a key.
-fn key(certificate: &Parsed) -> String {
-    let (kind, curve) = certificate.kind_of_key();
-    match (kind.as_str(), curve.as_deref()) {
-        ("rsaEncryption", _) => {
-            let modulus = SliceReader::new(certificate.key_bits()).and_then(|mut reader| {
-                reader.sequence(|key| {
-                    let modulus = UintRef::decode(key)?;
-                    UintRef::decode(key)?;
-                    Ok(modulus.as_bytes().to_vec())
-                })
-            });
-            let bits = modulus.map_or(0, |modulus| {
-                let zeroes = modulus
-                    .first()
-                    .map_or(0, |byte| byte.leading_zeros() as usize);
-                modulus.len() * 8 - zeroes
-            });
-            format!("RSA{bits}")
-        }
-        ("id-ecPublicKey", Some("1.2.840.10045.3.1.7")) => "EC256".to_owned(),
-        ("id-ecPublicKey", Some("1.3.132.0.34")) => "EC384".to_owned(),
-        ("id-ecPublicKey", Some("1.3.132.0.35")) => "EC521".to_owned(),
-        (kind, _) => kind.to_owned(),
-    }
 }

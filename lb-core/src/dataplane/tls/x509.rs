@@ -5,8 +5,8 @@ use rustls_pki_types::SignatureVerificationAlgorithm;
 use x509_cert::{
     Version,
     der::{
-        self, Decode, Encode,
-        asn1::{BitString, ObjectIdentifier},
+        self, Decode, Encode, Reader, SliceReader,
+        asn1::{BitString, ObjectIdentifier, UintRef},
         oid::{AssociatedOid, db::rfc5280::ANY_EXTENDED_KEY_USAGE},
     },
     ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints},
@@ -66,6 +66,13 @@ const ALGORITHMS: &[(&str, &str)] = &[
     ("1.3.101.113", "ED448"),
 ];
 
+/// Keys on curves, with their bits.
+const CURVES: &[(&str, &str)] = &[
+    ("1.2.840.10045.3.1.7", "EC256"),
+    ("1.3.132.0.34", "EC384"),
+    ("1.3.132.0.35", "EC521"),
+];
+
 /// Seconds since 1970 between which a certificate holds.
 pub(super) type Validity = std::ops::RangeInclusive<u64>;
 
@@ -103,15 +110,29 @@ impl Parsed {
         key.subject_public_key.raw_bytes()
     }
 
-    /// Kind of its key, and its curve if it is on one.
-    pub(super) fn kind_of_key(&self) -> (String, Option<String>) {
-        let kind = &self.0.tbs_certificate.subject_public_key_info.algorithm;
-        let curve = kind.parameters.as_ref();
-        let curve = curve.and_then(|curve| curve.decode_as::<ObjectIdentifier>().ok());
-        (
-            called(&kind.oid, ALGORITHMS),
-            curve.map(|oid| oid.to_string()),
-        )
+    /// Kind and bits of its key, if they are told.
+    fn size_of_key(&self) -> Option<String> {
+        let key = &self.0.tbs_certificate.subject_public_key_info;
+        match called(&key.algorithm.oid, ALGORITHMS).as_str() {
+            "rsaEncryption" => {
+                let mut reader = SliceReader::new(self.key_bits()).ok()?;
+                let bits = reader.sequence(|key| {
+                    let modulus = UintRef::decode(key)?;
+                    UintRef::decode(key)?;
+                    let first = modulus.as_bytes().first();
+                    let zeroes = first.map_or(0, |byte| byte.leading_zeros() as usize);
+                    Ok(modulus.as_bytes().len() * 8 - zeroes)
+                });
+                Some(format!("RSA{}", bits.ok()?))
+            }
+            "id-ecPublicKey" => {
+                let curve = key.algorithm.parameters.as_ref()?;
+                let curve = curve.decode_as::<ObjectIdentifier>().ok()?.to_string();
+                let known = CURVES.iter().find(|(number, _)| *number == curve);
+                known.map(|(_, name)| (*name).to_owned())
+            }
+            _ => None,
+        }
     }
 
     /// Whether it says that it may sign others for that purpose, with `below` authorities between.
@@ -252,6 +273,7 @@ impl Parsed {
             },
             signature_algorithm: called(&self.0.signature_algorithm.oid, ALGORITHMS),
             key_algorithm: called(&tbs.subject_public_key_info.algorithm.oid, ALGORITHMS),
+            key: self.size_of_key(),
         }
     }
 }

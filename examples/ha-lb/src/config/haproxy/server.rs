@@ -116,8 +116,8 @@ impl Draft {
                 self.config.proxy_options.ssl = true;
                 self.config.proxy_options.cert_cn |= name.ends_with("-cn");
             }
-            "check-send-proxy" => self.check.send_proxy = Some(1),
-            "no-check-send-proxy" => self.check.send_proxy = None,
+            "check-send-proxy" => self.check.send_proxy = true,
+            "no-check-send-proxy" => self.check.send_proxy = false,
             "no-send-proxy"
             | "no-send-proxy-v2"
             | "no-send-proxy-v2-ssl"
@@ -297,12 +297,7 @@ impl Draft {
             return Err(at.refuse(message, "address:port, or `port` for the check"));
         }
         let elsewhere = self.at_run_time || self.check.port.is_some() || self.check.addr.is_some();
-        let told = self.config.send_proxy.filter(|_| !elsewhere);
-        let asked = self
-            .check
-            .send_proxy
-            .map(|usual| self.config.send_proxy.unwrap_or(usual));
-        self.check.send_proxy = asked.or(told);
+        self.check.send_proxy |= self.config.send_proxy.is_some() && !elsewhere;
         let (tls, check_tls) = self.tls.finish(&at, elsewhere, &self.tls_defaults)?;
         self.config.tls_refused = self.tls.is_refused();
         self.config.spare_tls = self.tls.spare(&at, &self.tls_defaults).map(Arc::new);

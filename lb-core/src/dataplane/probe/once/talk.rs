@@ -101,11 +101,10 @@ async fn reach(
         (Some(_), None) => return Err(Found::new(CheckStatus::SocketError)),
         (None, tls) => method.secure(tls).filter(|_| connect.as_server),
     };
-    let of_line = method.check.send_proxy.filter(|_| connect.as_server);
     let how = How {
         tls: secured,
         linger: connect.linger,
-        proxy: of_line.or(connect.send_proxy.then_some(1)),
+        proxy: connect.send_proxy || connect.as_server && method.check.send_proxy,
     };
     let opened = open(method, &destination, how, probe).await?;
     let as_line = connect.as_server && destination == method.destination && method.over_http2;

@@ -160,7 +160,10 @@ fn described(facts: &CertificateFacts) -> String {
         date(facts.validity.0),
         date(facts.validity.1),
         facts.names.join(", "),
-        facts.key,
+        certificate
+            .key
+            .as_ref()
+            .unwrap_or(&certificate.key_algorithm),
         hex(&certificate.sha1),
         slashed(&certificate.subject),
         slashed(&certificate.issuer),
