@@ -26,6 +26,8 @@ pub(super) struct Draft {
     pub(super) logs: Vec<LogRef>,
     /// The line that chose the log format.
     pub(super) log_format_at: Option<Span>,
+    /// The `stick-table` lines; one is allowed.
+    pub(super) stick_tables_at: Vec<Span>,
     /// Rule lines in order.
     pub(super) rules: Vec<RuleLine>,
     /// The `defaults` section that the first of them stand in.
@@ -78,6 +80,7 @@ impl Default for Draft {
             forced_id: None,
             logs: Vec::new(),
             log_format_at: None,
+            stick_tables_at: Vec::new(),
             rules: Vec::new(),
             rules_from: None,
             default_server: server::Draft::default(),

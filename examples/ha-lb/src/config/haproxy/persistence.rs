@@ -84,7 +84,8 @@ pub(super) fn stick_table(
             "type" => key = Some(table_key(args)?),
             "size" => {
                 let arg = args.need("size", "a number of entries")?;
-                size = Some(value::size(&arg, "size")?);
+                // Without room it would remember nobody.
+                size = Some(value::size(&arg, "size")?).filter(|size| *size > 0);
             }
             "expire" => {
                 let arg = args.need("expire", "a time")?;

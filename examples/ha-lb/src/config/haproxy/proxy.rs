@@ -289,7 +289,10 @@ impl Reader<'_, '_> {
             "errorloc" | "errorloc302" => error_pages::location("302 Found", args, draft)?,
             "errorloc303" => error_pages::location("303 See Other", args, draft)?,
             "compression" => compression(args, proxy)?,
-            "stick-table" => proxy.stick_table = Some(persistence::stick_table(args, context)?),
+            "stick-table" => {
+                proxy.stick_table = Some(persistence::stick_table(args, context)?);
+                draft.stick_tables_at.push(word.span.clone());
+            }
             "reqadd" => obsolete::add_header(args, RuleKind::HttpRequest, draft)?,
             "rspadd" => obsolete::add_header(args, RuleKind::HttpResponse, draft)?,
             "reqdel" | "reqidel" => obsolete::del_header(args, RuleKind::HttpRequest, draft)?,

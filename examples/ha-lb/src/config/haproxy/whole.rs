@@ -38,6 +38,7 @@ impl Reader {
             }
         }
         self.check_targets(context);
+        self.check_tables(context);
         for list in &self.userlists {
             let rules = self.proxies.iter().flat_map(|proxy| &proxy.draft.rules);
             list.check(rules, context);
@@ -126,6 +127,27 @@ impl Reader {
         let complete = |pending: &&Pending| pending.serves() && !pending.draft.refused.server;
         for pending in self.proxies.iter().filter(complete) {
             check_servers(pending, context);
+        }
+    }
+
+    /// A stick table is called as its section is, and there is one of a name.
+    fn check_tables(&self, context: &mut Context<'_>) {
+        let mut known: BTreeMap<&str, (&Pending, &Span)> = BTreeMap::new();
+        for pending in &self.proxies {
+            let name = pending.place.name.as_str();
+            for at in &pending.draft.stick_tables_at {
+                let Some((other, there)) = known.get(name) else {
+                    known.insert(name, (pending, at));
+                    continue;
+                };
+                let (title, file, line) = (other.title(), &there.file, there.line);
+                let message = format!(
+                    "stick-table name '{name}' conflicts with table declared in {title} at {file}:{line}"
+                );
+                let finding = Diagnostic::error(at.clone(), message);
+                let finding = finding.expected("one stick-table of a name");
+                context.diagnostics.push(finding);
+            }
         }
     }
 

@@ -362,6 +362,16 @@ fn stick_lines_need_a_table_which_then_stores_servers() {
     assert!(config.proxies[1].rules.sticks());
     let table = config.proxies[1].stick_table.as_ref().unwrap();
     assert_eq!(table.store, [StoreKind::ServerId, StoreKind::ServerKey]);
+    for (lines, what) in [
+        ("stick-table type ip size 0", "stick-table: missing size"),
+        (
+            "stick-table type ip size 1k\n stick-table type ip size 2k",
+            "stick-table name 'b' conflicts with table declared in backend 'b' at ",
+        ),
+    ] {
+        let said = findings(&pair("", lines));
+        assert!(said[0].contains(what), "{said:#?}");
+    }
     let said = findings(&pair("", "stick on src"));
     assert!(said[0].contains("unable to find table 'b'"), "{said:#?}");
     let said = findings(&pair(
