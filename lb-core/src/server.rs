@@ -4,10 +4,12 @@
 //! that the stats page and the command line never hold a worker up. Never here: choosing, queueing, checking.
 
 mod observed;
+mod record;
 mod shared;
 mod status;
 
 pub use observed::Seen;
+pub use record::ServiceRecord;
 pub use shared::ServerKey;
 use shared::Shared;
 pub use status::{AdminState, Operation, ServerStatus};

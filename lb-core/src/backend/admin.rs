@@ -245,7 +245,7 @@ impl Backend {
             self.kin.note_move();
             return None;
         }
-        let cause = Cause::Resolved(server.config().fqdn.clone().unwrap_or_default());
+        let cause = Cause::Resolved(server.host().as_deref().unwrap_or_default().to_owned());
         Some(self.change(now, server, cause, || {
             server.set_address(address);
             server.set_admin(admin);

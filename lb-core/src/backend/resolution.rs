@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Backend, Cause, StateChange};
 use crate::{
     id::ServerIndex,
-    server::{AdminState, Operation},
+    server::{AdminState, Operation, ServiceRecord},
 };
 
 /// Why a server has no address any more.
@@ -19,6 +19,8 @@ pub enum Unresolved {
     Refused,
     /// No name server answered.
     Timeout,
+    /// The service is not there any more.
+    NoRecord,
     /// Anything else.
     Other,
 }
@@ -32,6 +34,7 @@ impl Unresolved {
             Self::NoSuchName => "DNS NX status",
             Self::Refused => "DNS refused status",
             Self::Timeout => "DNS timeout status",
+            Self::NoRecord => "entry removed from SRV record",
             Self::Other => "unspecified DNS error",
         }
     }
@@ -58,5 +61,24 @@ impl Backend {
             server.set_operation(Operation::Stopped, now);
         });
         (!before.is_maintenance()).then_some(change)
+    }
+
+    /// The record of a service that leads to a server from now on, if one does. Its weight counts where it is another one
+    /// than before: what an operator has said since stays until then.
+    pub fn set_record(
+        &self,
+        now: Instant,
+        server: ServerIndex,
+        record: Option<ServiceRecord>,
+    ) -> Option<StateChange> {
+        let it = self.server(server)?;
+        let heeded = (it.config().resolution.as_ref()).is_some_and(|it| !it.ignores_weights);
+        let weight = |record: &ServiceRecord| record.weight_of_server();
+        let before = it.record().as_ref().map(weight);
+        let after = record.as_ref().map(weight);
+        it.set_record(record);
+        let weight = after.filter(|after| heeded && Some(*after) != before)?;
+        let allowed = self.allows_weight(server, weight) && it.weight() != u32::from(weight);
+        allowed.then(|| self.set_weight(now, server, weight))?
     }
 }

@@ -71,4 +71,8 @@ pub struct Resolution {
     pub networks: Vec<IpNet>,
     /// `resolve-opts allow-dup-ip`: servers of a backend may share an address.
     pub shares: bool,
+    /// The name is that of a service: its records say hosts, ports and weights (RFC 2782).
+    pub of_service: bool,
+    /// `resolve-opts ignore-weight`: the weights of records change nothing.
+    pub ignores_weights: bool,
 }

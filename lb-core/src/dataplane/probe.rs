@@ -4,6 +4,7 @@ mod agent;
 mod names;
 mod once;
 mod question;
+mod services;
 mod shared;
 mod watch;
 
@@ -54,6 +55,8 @@ pub(super) struct Checks {
 enum Order {
     /// A configuration is in force.
     Adopt(Arc<Balancer>, Arc<[WorkerHandle]>),
+    /// Servers of it have other addresses, or other names to follow.
+    Look,
     /// An operator changed a server.
     Log(StateChange),
     /// Another process has taken the place of this one: peers are its own from now on, and it is told what the tables
@@ -133,6 +136,10 @@ impl Checks {
                     while let Some(order) = received.recv().await {
                         let (balancer, workers) = match order {
                             Order::Adopt(balancer, workers) => (balancer, workers),
+                            Order::Look => (
+                                Arc::clone(&shared.balancer.borrow()),
+                                Arc::clone(&shared.workers.borrow()),
+                            ),
                             Order::Log(change) => {
                                 shared.log(&change);
                                 continue;

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{AdminState, Operation, observed::Observed};
+use super::{AdminState, Operation, ServiceRecord, observed::Observed};
 use crate::{
     config::ServerConfig,
     health::{CheckReport, CheckStatus},
@@ -59,6 +59,10 @@ pub(super) struct History {
     pub(super) agent: Option<CheckReport>,
     /// The address that an operator has given it.
     pub(super) address: Option<SocketAddr>,
+    /// The record of a service that leads to it.
+    pub(super) record: Option<ServiceRecord>,
+    /// A record has given it a host while it had no address.
+    pub(super) named: bool,
     pub(super) last_change: Instant,
     pub(super) down_since: Option<Instant>,
     pub(super) down_for: Duration,
@@ -100,6 +104,8 @@ impl Shared {
                 report: config.check.as_ref().map(CheckReport::initial),
                 agent: config.agent.as_ref().map(|_| CheckReport::of_agent()),
                 address: None,
+                record: None,
+                named: false,
                 last_change: now,
                 down_since: admin.is_maintenance().then_some(now),
                 down_for: Duration::ZERO,

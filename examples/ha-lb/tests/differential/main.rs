@@ -46,6 +46,7 @@ mod replies;
 mod responses;
 mod retries;
 mod rules;
+mod services;
 mod sessions;
 mod shared;
 mod states;

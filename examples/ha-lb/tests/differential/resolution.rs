@@ -105,10 +105,10 @@ fn answer(query: &[u8], says: Says) -> Option<Vec<u8>> {
 }
 
 /// The log lines about servers.
-fn changes(peer: &Peer) -> String {
+pub(crate) fn changes(peer: &Peer) -> String {
     let lines = peer.log().into_iter();
     let told = lines.filter(|line| {
-        ["Server ", "changed its IP", "backend "]
+        ["Server ", "changed its ", "backend "]
             .iter()
             .any(|part| line.contains(part))
     });

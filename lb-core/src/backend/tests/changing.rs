@@ -4,8 +4,9 @@ use super::{assert_idle, backend, checked, down, each, index, report, s, take, u
 use crate::{
     backend::{AdminAction, Health},
     balance::Algorithm,
+    config::Resolution,
     health::CheckStatus,
-    server::Operation,
+    server::{Operation, ServiceRecord},
 };
 
 #[test]
@@ -104,6 +105,51 @@ fn a_server_without_an_address_begins_when_it_is_given_one() {
         (Some(second), Some(second))
     );
     assert!(server.is_usable());
+}
+
+#[test]
+fn a_record_says_the_weight_once_if_it_is_heeded() {
+    let record = |weight| ServiceRecord {
+        host: "a.example".into(),
+        port: 80,
+        weight,
+        address: None,
+    };
+    let following = |ignores_weights| {
+        backend(1, |c| {
+            let server = &mut c.servers[0];
+            server.address = None;
+            server.fqdn = Some("_http._tcp.web.example".to_owned());
+            server.resolution = Some(Resolution {
+                resolvers: "dns".into(),
+                prefer_v4: true,
+                networks: Vec::new(),
+                shares: false,
+                of_service: true,
+                ignores_weights,
+            });
+        })
+    };
+    let (backend, now) = following(false);
+    let server = &backend.servers()[0];
+    assert_eq!(server.host(), None);
+    for (said, weight) in [(0, 0), (1, 1), (256, 1), (257, 2), (65_535, 256)] {
+        backend.set_record(now, s(0), Some(record(said)));
+        assert_eq!(server.weight(), weight, "{said}");
+    }
+    assert_eq!(
+        (server.host().as_deref(), server.port()),
+        (Some("a.example"), 80)
+    );
+    // An operator's word stays until the record says something else.
+    backend.set_weight(now, s(0), 5);
+    backend.set_record(now, s(0), Some(record(65_534)));
+    assert_eq!(server.weight(), 5);
+    backend.set_record(now, s(0), Some(record(512)));
+    assert_eq!(server.weight(), 2);
+    let (backend, now) = following(true);
+    backend.set_record(now, s(0), Some(record(512)));
+    assert_eq!(backend.servers()[0].weight(), 1);
 }
 
 #[test]

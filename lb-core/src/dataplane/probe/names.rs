@@ -11,11 +11,12 @@ use std::{
 
 use super::{
     question::{self, Answer},
+    services,
     shared::Shared,
 };
 use crate::{
     backend::{Backend, Unresolved},
-    config::{Resolution, Resolvers},
+    config::{Hold, Resolution, Resolvers},
     dataplane::{Balancer, clock, rt},
     server::Server,
 };
@@ -23,9 +24,11 @@ use crate::{
 /// A name that servers have, and how it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
-    host: String,
+    pub(super) host: Arc<str>,
     resolvers: Arc<str>,
-    prefer_v4: bool,
+    pub(super) prefer_v4: bool,
+    /// It has no addresses itself, but records that say where its servers are.
+    of_service: bool,
 }
 
 /// A name that is asked for.
@@ -35,14 +38,29 @@ pub(super) struct Followed {
 }
 
 impl Name {
-    fn of(server: &Server) -> Option<Self> {
-        let config = server.config();
-        let resolution = config.resolution.as_ref()?;
-        Some(Self {
-            host: config.fqdn.clone()?,
+    fn new(host: Arc<str>, resolution: &Resolution, of_service: bool) -> Self {
+        Self {
+            host,
             resolvers: Arc::clone(&resolution.resolvers),
             prefer_v4: resolution.prefer_v4,
-        })
+            of_service,
+        }
+    }
+
+    /// That whose addresses a server has; `None` if its address was told along with its record.
+    fn of_host(server: &Server) -> Option<Self> {
+        let resolution = server.config().resolution.as_ref()?;
+        let is_told = server
+            .record()
+            .is_some_and(|record| record.address.is_some());
+        let host = server.host().filter(|_| !is_told)?;
+        Some(Self::new(host, resolution, false))
+    }
+
+    /// That of its service.
+    pub(super) fn of_service(server: &Server) -> Option<Self> {
+        let resolution = server.config().resolution.as_ref()?;
+        Some(Self::new(server.service()?.into(), resolution, true))
     }
 }
 
@@ -52,8 +70,9 @@ pub(super) fn rearrange(
     mut before: BTreeMap<Name, Followed>,
     balancer: &Balancer,
 ) -> BTreeMap<Name, Followed> {
-    let proxies = balancer.backends.iter().flat_map(|b| b.servers());
-    let names: BTreeSet<Name> = proxies.filter_map(Name::of).collect();
+    let servers = balancer.backends.iter().flat_map(|b| b.servers());
+    let names = servers.flat_map(|server| [Name::of_host(server), Name::of_service(server)]);
+    let names: BTreeSet<Name> = names.flatten().collect();
     let mut followed = BTreeMap::new();
     for name in names {
         let mut sections = balancer.config.resolvers.iter();
@@ -68,8 +87,11 @@ pub(super) fn rearrange(
             old.task.abort();
         }
         let resolvers = Rc::new(resolvers.clone());
-        let task = follow(Rc::clone(shared), name.clone(), Rc::clone(&resolvers));
-        let task = rt::spawn(task);
+        let (own, its, section) = (Rc::clone(shared), name.clone(), Rc::clone(&resolvers));
+        let task = match name.of_service {
+            true => rt::spawn(services::follow(own, its, section)),
+            false => rt::spawn(follow(own, its, section)),
+        };
         followed.insert(name, Followed { resolvers, task });
     }
     for (_, gone) in before {
@@ -101,26 +123,20 @@ async fn follow(shared: Rc<Shared>, name: Name, resolvers: Rc<Resolvers>) {
 /// The servers of this name follow an answer.
 fn apply(shared: &Shared, name: &Name, resolvers: &Resolvers, known: &mut Known, answer: Answer) {
     let now = clock::now();
-    let hold = &resolvers.hold;
-    let (reason, hold) = match answer {
-        Answer::Addresses(addresses, by) => {
-            known.good_at = now;
-            known.seen.extend(addresses.iter().map(|ip| (*ip, now)));
-            known
-                .seen
-                .retain(|_, seen| now.saturating_duration_since(*seen) <= hold.obsolete);
-            known.seen.extend(addresses.iter().map(|ip| (*ip, now)));
-            let of = |(server, _): &(Arc<str>, SocketAddr)| Arc::clone(server);
-            let by = resolvers.nameservers.get(by).map(of).unwrap_or_default();
-            let by = format!("{}/{by}", resolvers.name);
-            let present: Vec<IpAddr> = known.seen.keys().copied().collect();
-            return settle(shared, name, &addresses, &present, &by);
-        }
-        Answer::NoSuchName => (Unresolved::NoSuchName, hold.nx),
-        Answer::Refused => (Unresolved::Refused, hold.refused),
-        Answer::Timeout => (Unresolved::Timeout, hold.timeout),
-        Answer::Other => (Unresolved::Other, hold.other),
-    };
+    if let Answer::Addresses(addresses, by) = answer {
+        known.good_at = now;
+        known.seen.extend(addresses.iter().map(|ip| (*ip, now)));
+        let obsolete = resolvers.hold.obsolete;
+        known
+            .seen
+            .retain(|_, seen| now.saturating_duration_since(*seen) <= obsolete);
+        let of = |(server, _): &(Arc<str>, SocketAddr)| Arc::clone(server);
+        let by = resolvers.nameservers.get(by).map(of).unwrap_or_default();
+        let by = format!("{}/{by}", resolvers.name);
+        let present: Vec<IpAddr> = known.seen.keys().copied().collect();
+        return settle(shared, name, &addresses, &present, &by);
+    }
+    let (reason, hold) = held(&answer, &resolvers.hold);
     if now.saturating_duration_since(known.good_at) < hold {
         return;
     }
@@ -132,11 +148,21 @@ fn apply(shared: &Shared, name: &Name, resolvers: &Resolvers, known: &mut Known,
     }
 }
 
-fn has(server: &Server, name: &Name) -> bool {
-    Name::of(server).as_ref() == Some(name)
+/// What is wrong with an answer that tells of nothing, and for how long what was told before stays in force.
+pub(super) fn held(answer: &Answer, hold: &Hold) -> (Unresolved, Duration) {
+    match answer {
+        Answer::NoSuchName => (Unresolved::NoSuchName, hold.nx),
+        Answer::Refused => (Unresolved::Refused, hold.refused),
+        Answer::Timeout => (Unresolved::Timeout, hold.timeout),
+        _ => (Unresolved::Other, hold.other),
+    }
 }
 
-fn lose(shared: &Shared, backend: &Arc<Backend>, server: &Server, reason: Unresolved) {
+fn has(server: &Server, name: &Name) -> bool {
+    Name::of_host(server).as_ref() == Some(name)
+}
+
+pub(super) fn lose(shared: &Shared, backend: &Arc<Backend>, server: &Server, reason: Unresolved) {
     if let Some(change) = backend.lose_address(clock::now(), server.index(), reason) {
         shared.tell(backend, &change);
         shared.lead(backend, server);
@@ -154,11 +180,18 @@ fn settle(shared: &Shared, name: &Name, fresh: &[IpAddr], present: &[IpAddr], by
         let followers = || backend.servers().iter().filter(|s| has(s, name));
         let resolved = |server: &&Server| server.is_resolved();
         let own = |server: &Server| server.address().map(|address| address.ip());
-        let kept = |server: &Server| own(server).is_some_and(|ip| present.contains(&ip));
+        // A new record may say another port.
+        let stays = |server: &Server| {
+            let port = server.record().map(|record| record.port);
+            let at = server.address();
+            port.is_none() || port == at.map(|at| at.port())
+        };
+        let kept =
+            |server: &Server| stays(server) && own(server).is_some_and(|ip| present.contains(&ip));
         let mut taken: BTreeSet<(IpAddr, u16)> = followers()
             .filter(resolved)
             .filter(|server| kept(server))
-            .filter_map(|server| Some((own(server)?, server.config().port)))
+            .filter_map(|server| Some((own(server)?, server.port())))
             .collect();
         for server in followers() {
             let by = by.take().unwrap_or("DNS cache");
@@ -169,12 +202,13 @@ fn settle(shared: &Shared, name: &Name, fresh: &[IpAddr], present: &[IpAddr], by
             let Some(resolution) = &config.resolution else {
                 continue;
             };
-            let free = |ip: &&IpAddr| resolution.shares || !taken.contains(&(**ip, config.port));
+            let port = server.port();
+            let free = |ip: &&IpAddr| resolution.shares || !taken.contains(&(**ip, port));
             let Some(ip) = best(resolution, fresh.iter().filter(free)) else {
                 lose(shared, backend, server, Unresolved::NoAddress);
                 continue;
             };
-            taken.insert((ip, config.port));
+            taken.insert((ip, port));
             move_to(shared, backend, server, ip, by);
             moved = true;
         }
@@ -199,18 +233,34 @@ fn best<'i>(
 }
 
 fn move_to(shared: &Shared, backend: &Arc<Backend>, server: &Server, ip: IpAddr, by: &str) {
-    let before = server.address();
-    let port = before.map_or(server.config().port, |before| before.port());
+    let of_line = || {
+        server
+            .address()
+            .map_or(server.config().port, |at| at.port())
+    };
+    let port = server.record().map_or_else(of_line, |record| record.port);
     let to = SocketAddr::new(ip, port);
-    if before != Some(to) {
-        let from = before.map_or_else(|| "(none)".to_owned(), |before| before.ip().to_string());
-        shared.tell_moved(backend, server, &from, ip, by);
-    }
+    tell_moved(shared, backend, server, to, by);
     if let Some(change) = backend.set_address(clock::now(), server.index(), to) {
         shared.tell(backend, &change);
         let name = format!("{}/{}", backend.name(), server.name());
         let text = format!("Server {name} administratively READY thanks to valid DNS answer.");
         shared.notice(backend, &text);
         shared.lead(backend, server);
+    }
+}
+
+/// Tells of a server that is about to be somewhere else.
+pub(super) fn tell_moved(
+    shared: &Shared,
+    backend: &Backend,
+    server: &Server,
+    to: SocketAddr,
+    by: &str,
+) {
+    let before = server.address();
+    if before != Some(to) {
+        let from = before.map_or_else(|| "(none)".to_owned(), |before| before.ip().to_string());
+        shared.tell_moved(backend, server, &from, to.ip(), by);
     }
 }

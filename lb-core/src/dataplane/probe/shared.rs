@@ -300,12 +300,11 @@ impl Shared {
         }
     }
 
-    /// Servers have other addresses: checks go there.
+    /// Servers have other addresses or other names: checks and questions go there. A configuration that has come meanwhile
+    /// stays the one in force.
     pub(super) fn look_again(&self) {
         if let Some(orders) = self.again.upgrade() {
-            let balancer = Arc::clone(&self.balancer.borrow());
-            let workers = Arc::clone(&self.workers.borrow());
-            let _ = orders.send(Order::Adopt(balancer, workers));
+            let _ = orders.send(Order::Look);
         }
     }
 

@@ -142,6 +142,7 @@ pub(super) struct Draft {
     prefer_v4: bool,
     networks: Vec<ipnet::IpNet>,
     shares: bool,
+    ignores_weights: bool,
 }
 
 impl Draft {
@@ -170,7 +171,7 @@ impl Draft {
                     match option {
                         "allow-dup-ip" => self.shares = true,
                         "prevent-dup-ip" => self.shares = false,
-                        "ignore-weight" => {}
+                        "ignore-weight" => self.ignores_weights = true,
                         _ => {
                             let known = "allow-dup-ip, prevent-dup-ip or ignore-weight";
                             return Err(arg.refuse("unknown option", known));
@@ -183,14 +184,22 @@ impl Draft {
         Ok(true)
     }
 
-    /// For a server with a host name.
-    pub(super) fn finish(&self) -> Option<Resolution> {
+    /// Whether it is the name of a service, for whose records name servers are asked.
+    pub(super) fn of_service(&self, host: &Host) -> bool {
+        let service = matches!(host, Host::Name(name) if name.starts_with('_'));
+        service && self.section.is_some()
+    }
+
+    /// For a server with this host name.
+    pub(super) fn finish(&self, host: &str) -> Option<Resolution> {
         let (section, _) = self.section.as_ref()?;
         Some(Resolution {
             resolvers: Arc::from(section.as_str()),
             prefer_v4: self.prefer_v4,
             networks: self.networks.clone(),
             shares: self.shares,
+            of_service: host.starts_with('_'),
+            ignores_weights: self.ignores_weights,
         })
     }
 

@@ -254,6 +254,8 @@ impl Draft {
         };
         let (port, map_port) = match address.port {
             _ if unix.is_some() => (0, None),
+            // Its records say it.
+            _ if self.names.of_service(&address.host) => (0, None),
             Port::One(port @ 1..) => (port, None),
             Port::Missing | Port::One(0) => (0, Some(0)),
             Port::Offset(offset) => (0, Some(offset)),
@@ -263,11 +265,7 @@ impl Draft {
         };
         if let Host::Name(host) = &address.host {
             self.config.fqdn = Some(host.clone());
-            self.config.resolution = self.names.finish();
-            if host.starts_with('_') && self.config.resolution.is_some() {
-                let message = "servers are not found by SRV records";
-                return Err(at.refuse(message, "a host name with addresses, and its port"));
-            }
+            self.config.resolution = self.names.finish(host);
             // Without `libc` nobody has been asked, and that is what is wanted.
             if ip.is_none() && self.resolve {
                 let action = match self.fallback {
@@ -361,13 +359,15 @@ pub(super) fn read(
     let address = host(&at)?;
     let mut draft = default.clone();
     draft.options(args, context)?;
+    draft.resolve &= !draft.names.of_service(&address.host);
     let asked = draft.resolve || matches!(address.host, Host::Ip(_));
     let ip = asked.then(|| address::resolve(context, &address).first().copied());
     draft.finish(args.line(), name.text, &address, ip.flatten(), context)
 }
 
 /// `server-template <prefix> <count>|<low>-<high> <host>[:<port>] [<word> ...]`: the servers take the host's
-/// addresses in turn; those without one start in maintenance.
+/// addresses in turn; those without one start in maintenance. With `resolvers` the host may be the name of a service
+/// (`_http._tcp.web.example`), whose records say hosts and ports.
 pub(super) fn template(
     args: &mut Args<'_>,
     default: &Draft,
@@ -387,6 +387,7 @@ pub(super) fn template(
     let address = host(&at)?;
     let mut draft = default.clone();
     draft.options(args, context)?;
+    draft.resolve &= !draft.names.of_service(&address.host);
     let ips = if draft.resolve || matches!(address.host, Host::Ip(_)) {
         address::resolve(context, &address)
     } else {

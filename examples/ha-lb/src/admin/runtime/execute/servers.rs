@@ -119,6 +119,11 @@ impl Runtime {
                         "set server <b>/<s> fqdn failed because no resolution is configured.";
                     return Err(told.to_owned());
                 }
+                if server.resolution.as_ref().is_some_and(|it| it.of_service) {
+                    let told =
+                        "set server <b>/<s> fqdn failed because SRV resolution is configured.";
+                    return Err(told.to_owned());
+                }
                 server.fqdn = Some(name.clone());
             }
             Probe::Tls(true) if server.tls.is_some() => return Ok(SWITCHED.to_owned()),

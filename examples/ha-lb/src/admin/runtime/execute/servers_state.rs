@@ -61,20 +61,22 @@ fn server_state(backend: &Backend, server: &Server, now: Instant) -> String {
         Some(_) => 22,
     };
     let address = server.address();
-    let port = address.map_or(config.port, |a| a.port());
+    let port = address.map_or_else(|| server.port(), |address| address.port());
+    let named = if server.was_named() { 0x40 } else { 0 };
     let address = address.map_or_else(|| "-".to_owned(), |a| a.ip().to_string());
     format!(
-        "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {check_state} {agent_state} 0 0 {} {port} - {} {} {} {} {}\n",
+        "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {check_state} {agent_state} 0 0 {} {port} {} {} {} {} {} {}\n",
         backend.id(),
         backend.name(),
         config.id,
         server.name(),
         server.operation() as u8,
-        server.admin().bits(),
+        server.admin().bits() | named,
         server.weight(),
         config.weight,
         server.seconds_since_change(now),
-        config.fqdn.as_deref().unwrap_or("-"),
+        server.host().as_deref().unwrap_or("-"),
+        server.service().unwrap_or("-"),
         match &config.tls {
             Some(_) => 1,
             None if config.tls_refused => -1,

@@ -117,8 +117,15 @@ fn name_servers_are_read_with_their_times() {
         said.iter().any(|f| f.contains("required resolvers 'nope'")),
         "{said:?}"
     );
-    let said = findings(&(backend("server s _http._tcp.web.example resolvers dns") + section));
-    assert!(said.iter().any(|f| f.contains("SRV")), "{said:?}");
+    let service = "server s _http._tcp.web.example resolvers dns resolve-opts ignore-weight check";
+    let config = quiet(&(backend(service) + section));
+    let server = &config.proxies[0].backend.as_ref().unwrap().servers[0];
+    let resolution = server.resolution.as_ref().unwrap();
+    assert!(resolution.of_service && resolution.ignores_weights);
+    assert_eq!(
+        (server.address, server.port, server.map_port),
+        (None, 0, None)
+    );
 }
 
 #[test]

@@ -1,0 +1,210 @@
+//! Servers that follow a service (RFC 2782): its records say on which hosts and ports they are, and with which weights.
+//!
+//! A server keeps its record as long as that is told of. The addresses of its host are [`names`]' business, unless they
+//! are told along with the record.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    names::{self, Name},
+    question::{self, Answer},
+    shared::Shared,
+};
+use crate::{
+    backend::{Backend, Unresolved},
+    config::{Hold, Resolvers},
+    dataplane::{Event, clock, rt},
+    server::{Server, ServerKey, ServiceRecord},
+};
+
+/// What is known of a service.
+struct Known {
+    /// When there was a good answer; the beginning counts as one.
+    good_at: Instant,
+    /// When each host with its port was in an answer.
+    seen: BTreeMap<(Arc<str>, u16), Instant>,
+    /// Servers whose record has gone: who has waited longest comes first, behind those that never had one.
+    freed: Vec<ServerKey>,
+}
+
+pub(super) async fn follow(shared: Rc<Shared>, name: Name, resolvers: Rc<Resolvers>) {
+    let mut known = Known {
+        good_at: clock::now(),
+        seen: BTreeMap::new(),
+        freed: Vec::new(),
+    };
+    loop {
+        let answer = question::ask_services(&resolvers, &name.host, name.prefer_v4).await;
+        if let Some(records) = known.learn(answer, &resolvers.hold) {
+            known.settle(&shared, &name, &records);
+        }
+        rt::sleep(resolvers.interval.max(Duration::from_millis(10))).await;
+    }
+}
+
+impl Known {
+    /// The records that are in force now; `None` while those from before stay so.
+    fn learn(&mut self, answer: Answer, hold: &Hold) -> Option<Vec<ServiceRecord>> {
+        let now = clock::now();
+        let records = if let Answer::Services(records) = answer {
+            self.good_at = now;
+            records
+        } else {
+            let (_, hold) = names::held(&answer, hold);
+            if now.saturating_duration_since(self.good_at) < hold {
+                return None;
+            }
+            self.seen.clear();
+            Vec::new()
+        };
+        self.seen
+            .extend(records.iter().map(|record| (record.place(), now)));
+        self.seen
+            .retain(|_, seen| now.saturating_duration_since(*seen) <= hold.obsolete);
+        Some(records)
+    }
+
+    /// Each server keeps its record while that is known; those without one take the new ones.
+    fn settle(&mut self, shared: &Shared, name: &Name, records: &[ServiceRecord]) {
+        let balancer = Arc::clone(&shared.balancer.borrow());
+        let mut changed = false;
+        for backend in &balancer.backends {
+            let servers = backend.servers().iter();
+            let followers =
+                servers.filter(|server| Name::of_service(server).as_ref() == Some(name));
+            changed |= self.keep(shared, backend, followers.clone(), records);
+            changed |= self.fill(shared, backend, followers, records);
+        }
+        if changed {
+            shared.look_again();
+        }
+    }
+
+    /// Records that are told of still, or anew with another weight or address, and those that are not; whether anything
+    /// is different.
+    fn keep<'s>(
+        &mut self,
+        shared: &Shared,
+        backend: &Arc<Backend>,
+        followers: impl Iterator<Item = &'s Server>,
+        records: &[ServiceRecord],
+    ) -> bool {
+        let mut changed = false;
+        for server in followers {
+            let Some(place) = server.record().map(|record| record.place()) else {
+                continue;
+            };
+            if let Some(record) = records.iter().find(|record| record.place() == place) {
+                changed |= take(shared, backend, server, record);
+            } else if !self.seen.contains_key(&place) {
+                backend.set_record(clock::now(), server.index(), None);
+                names::lose(shared, backend, server, Unresolved::NoRecord);
+                self.freed.push(server.key());
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// New records for servers without one; whether there are any.
+    fn fill<'s>(
+        &mut self,
+        shared: &Shared,
+        backend: &Arc<Backend>,
+        followers: impl Iterator<Item = &'s Server>,
+        records: &[ServiceRecord],
+    ) -> bool {
+        let mut taken = BTreeSet::new();
+        let mut free = Vec::new();
+        for server in followers {
+            match server.record() {
+                Some(record) => drop(taken.insert(record.place())),
+                None => free.push(server),
+            }
+        }
+        let waits = |server: &&Server| self.freed.iter().position(|key| *key == server.key());
+        free.sort_by_key(waits);
+        let mut changed = false;
+        for record in records {
+            if free.is_empty() || !taken.insert(record.place()) {
+                continue;
+            }
+            let server = free.remove(fitting(&free, record));
+            self.freed.retain(|key| *key != server.key());
+            changed |= take(shared, backend, server, record);
+        }
+        // Where records from before this process have led, none leads any more.
+        for server in free
+            .into_iter()
+            .filter(|server| server.moved_to().is_some())
+        {
+            names::lose(shared, backend, server, Unresolved::NoRecord);
+        }
+        changed
+    }
+}
+
+/// The place of the server that is where the record leads, as far as that is known; else of the first.
+fn fitting(free: &[&Server], record: &ServiceRecord) -> usize {
+    let is_there = |server: &&Server| {
+        let at = server.address();
+        at.is_some_and(|at| {
+            at.port() == record.port && record.address.is_none_or(|ip| ip == at.ip())
+        })
+    };
+    free.iter().position(is_there).unwrap_or(0)
+}
+
+/// A record leads to a server; whether it is another one than before.
+fn take(shared: &Shared, backend: &Arc<Backend>, server: &Server, record: &ServiceRecord) -> bool {
+    let before = server.record();
+    let is_named = before.is_none();
+    if before.as_ref() == Some(record) {
+        return false;
+    }
+    let change = backend.set_record(clock::now(), server.index(), Some(record.clone()));
+    if let Some(change) = change {
+        shared.tell(backend, &change);
+    }
+    if let Some(ip) = record.address {
+        arrive(shared, backend, server, (ip, record.port), is_named);
+    } else if is_named {
+        tell_named(shared, backend, server);
+    }
+    true
+}
+
+/// A server is at the address that was told along with its record.
+fn arrive(
+    shared: &Shared,
+    backend: &Arc<Backend>,
+    server: &Server,
+    to: (IpAddr, u16),
+    is_named: bool,
+) {
+    let to = SocketAddr::from(to);
+    names::tell_moved(shared, backend, server, to, "DNS additional record");
+    if is_named {
+        tell_named(shared, backend, server);
+    }
+    if let Some(change) = backend.set_address(clock::now(), server.index(), to) {
+        shared.tell(backend, &change);
+        shared.lead(backend, server);
+    }
+}
+
+/// Tells which host a server has now; it had none.
+fn tell_named(shared: &Shared, backend: &Backend, server: &Server) {
+    let host = server.host().unwrap_or_default();
+    let (backend_name, name) = (backend.name(), server.name());
+    let text =
+        format!("{backend_name}/{name} changed its FQDN from (null) to {host} by 'SRV record'");
+    shared.notice(backend, &text);
+    shared.events.event(Event::Notice { text });
+}
