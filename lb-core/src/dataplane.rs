@@ -81,6 +81,7 @@ pub use api::{
     StatsOutcome, StatsService,
 };
 pub use balancer::{Balancer, Exchanged};
+pub use pipe::Pipes;
 pub use plane::{DataPlane, Prepared, check, start};
 pub use tls::{
     CertificateEdit, CertificateFacts, CertificateFile, OcspFacts, RevocationFacts, TlsChange,

@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     io,
     os::fd::{AsFd, OwnedFd},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
@@ -24,6 +24,33 @@ thread_local! {
 
 /// Pipes of this process: each takes two descriptors that connections need more.
 static PIPES: AtomicUsize = AtomicUsize::new(0);
+/// Those of them that wait for a transfer.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that have left through one.
+static BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// The pipes of this process, through which bulk goes without a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pipes {
+    /// Those that a transfer has (`PipesUsed`).
+    pub used: usize,
+    /// Those that wait for one (`PipesFree`).
+    pub free: usize,
+    /// Bytes that have left through one (`TotalSplicdedBytesOut`).
+    pub bytes: u64,
+}
+
+impl Pipes {
+    /// As they are now.
+    pub fn now() -> Self {
+        let free = WAITING.load(Ordering::Relaxed);
+        Self {
+            used: PIPES.load(Ordering::Relaxed).saturating_sub(free),
+            free,
+            bytes: BYTES.load(Ordering::Relaxed),
+        }
+    }
+}
 
 /// How many pipes there may be in the process at once as far as this thread is concerned, from now on; beyond that
 /// bytes are copied. Transfers that have a pipe keep it.
@@ -43,6 +70,8 @@ struct Ends {
     reader: OwnedFd,
     writer: OwnedFd,
     capacity: usize,
+    /// Whether no transfer has it.
+    waits: bool,
 }
 
 impl Ends {
@@ -55,12 +84,25 @@ impl Ends {
             reader,
             writer,
             capacity,
+            waits: false,
         })
+    }
+}
+
+impl Ends {
+    fn set_waiting(&mut self, waits: bool) {
+        match (self.waits, waits) {
+            (false, true) => WAITING.fetch_add(1, Ordering::Relaxed),
+            (true, false) => WAITING.fetch_sub(1, Ordering::Relaxed),
+            _ => return,
+        };
+        self.waits = waits;
     }
 }
 
 impl Drop for Ends {
     fn drop(&mut self) {
+        self.set_waiting(false);
         PIPES.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -77,10 +119,11 @@ impl Pipe {
     pub(super) fn new() -> Option<Self> {
         let pooled = POOL.with_borrow_mut(Vec::pop);
         let room = || PIPES.load(Ordering::Relaxed) < MOST.get();
-        let ends = match pooled {
+        let mut ends = match pooled {
             Some(ends) => ends,
             None => room().then(Ends::new)?.ok()?,
         };
+        ends.set_waiting(false);
         Some(Self {
             ends: Some(ends),
             inside: 0,
@@ -122,19 +165,21 @@ impl Pipe {
             splice(ends.reader.as_fd(), None, to, None, self.inside, flags)
         })?;
         self.inside -= moved;
+        BYTES.fetch_add(moved as u64, Ordering::Relaxed);
         Ok(moved)
     }
 }
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        if let Some(ends) = self.ends.take()
+        if let Some(mut ends) = self.ends.take()
             && self.inside == 0
             && !are_too_many()
         {
             let _ = POOL.try_with(|pool| {
                 let mut pool = pool.borrow_mut();
                 if pool.len() < KEPT {
+                    ends.set_waiting(true);
                     pool.push(ends);
                 }
             });

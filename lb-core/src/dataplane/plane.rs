@@ -322,8 +322,17 @@ impl DataPlane {
 
     /// Cuts every connection that is left; its log line says so (termination state `K`).
     pub fn cut(&self) {
-        for worker in self.workers().iter() {
-            worker.send(Command::Cut);
+        let running = self.running();
+        let balancer = &running.balancer;
+        let connections = |proxy: usize| {
+            let (at, _) = balancer.frontend_of(proxy)?;
+            Some(balancer.frontend_counters.get(at)?.connections.value())
+        };
+        let proxies = 0..balancer.config.proxies.len();
+        let remaining = proxies.filter_map(|proxy| Some((proxy, connections(proxy)?)));
+        let remaining: Vec<_> = remaining.filter(|(_, count)| *count > 0).collect();
+        for worker in running.workers.iter() {
+            worker.send(Command::Cut(remaining.clone()));
         }
     }
 

@@ -102,7 +102,8 @@ impl Sinks {
     /// Opens the sockets of every target of the configuration (before a chroot hides `/dev/log`).
     pub(super) fn prepare(&self) {
         let config = Arc::clone(&self.balancer.borrow().config);
-        for target in config.proxies.iter().flat_map(|p| &p.logs) {
+        let own = config.proxies.iter().flat_map(|p| &p.logs);
+        for target in own.chain(&config.global.logs) {
             self.with_socket(&target.address, |_| Ok(()));
         }
     }
@@ -118,6 +119,15 @@ impl Sinks {
         self.log_structured(proxy, level, message, &[]);
     }
 
+    /// Sends `message` to the log targets of the process.
+    pub(super) fn log_of_process(&self, level: u8, message: &[u8]) {
+        let config = Arc::clone(&self.balancer.borrow().config);
+        let targets = config.global.logs.iter();
+        for target in targets.filter(|target| level <= target.level) {
+            self.send(None, target, level.max(target.min_level), (message, &[]));
+        }
+    }
+
     /// The same with structured data for those targets that take it.
     pub(super) fn log_structured(
         &self,
@@ -130,7 +140,7 @@ impl Sinks {
             let sample = target.sample.as_ref();
             if level <= target.level && sample.is_none_or(|sample| sample.takes_next()) {
                 self.send(
-                    proxy,
+                    proxy.log_tag.as_deref(),
                     target,
                     level.max(target.min_level),
                     (message, structured),
@@ -141,14 +151,14 @@ impl Sinks {
 
     fn send(
         &self,
-        proxy: &ProxyConfig,
+        tag: Option<&str>,
         target: &LogTarget,
         level: u8,
         (message, structured): (&[u8], &[u8]),
     ) {
         let balancer = self.balancer.borrow();
         let global = &balancer.config.global;
-        let tag = proxy.log_tag.as_deref().or(global.log_tag.as_deref());
+        let tag = tag.or(global.log_tag.as_deref());
         let written = syslog::Packet {
             header: target.header,
             priority: syslog::Priority {

@@ -353,9 +353,9 @@ async fn relay(
         }
         End::ClientTimeout => trace.end_with(b'c', b'D'),
         End::ServerTimeout => trace.end_with(b's', b'D'),
-        End::ServerDown => trace.end_with(b'D', b'D'),
-        End::ServerUp => trace.end_with(b'U', b'D'),
-        End::Killed => trace.end_with(b'K', b'D'),
+        End::ServerDown => trace.end_with(b'D', b'-'),
+        End::ServerUp => trace.end_with(b'U', b'-'),
+        End::Killed => trace.end_with(b'K', b'-'),
     }
     // A break is passed on as a break, so that neither side takes half a stream for a whole one.
     match end {

@@ -62,8 +62,8 @@ pub(super) enum Command {
     CutOne(u64, oneshot::Sender<bool>),
     /// Tell when no connection is left.
     Drained(oneshot::Sender<()>),
-    /// Cut every connection.
-    Cut,
+    /// Cut every connection: how many each of these proxies has, by its place in the configuration.
+    Cut(Vec<(usize, u32)>),
     /// End when no connection is left.
     ExitWhenDrained,
     /// End now.
@@ -293,7 +293,12 @@ async fn run(parts: Parts, shelf: Arc<Shelf>, mut inbox: mpsc::UnboundedReceiver
             }
             Some(Command::BackupRelieved(backup)) => worker.registry.server_up(backup),
             Some(Command::ServerMoved(server)) => worker.idle.purge(server),
-            Some(Command::Cut) => worker.registry.cut(|_| true),
+            Some(Command::Cut(remaining)) => {
+                if parts.number == 0 {
+                    worker.log_cut(&remaining);
+                }
+                worker.registry.cut(|_| true);
+            }
             Some(Command::CutSessions(server)) => worker.registry.kill(server),
             Some(Command::Sessions(at, reply)) => {
                 let _ = reply.send(worker.registry.sessions(at, SESSIONS));
@@ -384,6 +389,19 @@ impl Worker {
     /// Whether it accepts at all.
     pub(super) fn accepts(&self) -> bool {
         !self.registry.is_finishing()
+    }
+
+    /// The line of each proxy that has connections yet which are cut.
+    fn log_cut(&self, remaining: &[(usize, u32)]) {
+        let proxies = &self.current.borrow().balancer.config.proxies;
+        self.sinks
+            .log_of_process(level::WARNING, events::HARD_STOP.as_bytes());
+        for (index, connections) in remaining {
+            if let Some(proxy) = proxies.get(*index) {
+                let text = events::proxy_cut(&proxy.name, *connections);
+                self.sinks.log(proxy, level::WARNING, text.as_bytes());
+            }
+        }
     }
 
     /// The line of each proxy that stops.

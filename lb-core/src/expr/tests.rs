@@ -34,6 +34,7 @@ fn connection_and_internal_fetches() {
             ("src_port", Some("41662")),
             ("src_is_local", Some("0")),
             ("dst", Some("198.51.100.1")),
+            ("dst_is_local", Some("1")),
             ("dst_port", Some("443")),
             ("so_name", Some("public")),
             ("fe_name", Some("fe")),
@@ -115,6 +116,12 @@ fn start_line_fetches() {
             ("req.body_size", Some("4")),
         ],
     );
+    let mut world = World::new();
+    world.connection.source = "0.0.0.0:1".parse().unwrap();
+    check(&world, &[("src_is_local", Some("1"))]);
+    // From one's own address to it.
+    world.connection.source = "198.51.100.1:1".parse().unwrap();
+    check(&world, &[("src_is_local", Some("1"))]);
     let mut world = World::new();
     world.connection.source = of_unix(1);
     world.connection.destination = of_unix(1);

@@ -27,9 +27,20 @@ pub fn proxy_stopped(proxy: &str, frontend: u64, backend: u64) -> String {
     format!("Proxy {proxy} stopped (cumulated conns: FE: {frontend}, BE: {backend}).")
 }
 
-/// The line of a proxy without a log format, written at acceptance.
+/// `soft-stop running for too long, performing a hard-stop.`
+pub const HARD_STOP: &str = "soft-stop running for too long, performing a hard-stop.";
+
+/// `Proxy P hard-stopped (3 remaining conns will be closed).`
+pub fn proxy_cut(proxy: &str, connections: u32) -> String {
+    format!("Proxy {proxy} hard-stopped ({connections} remaining conns will be closed).")
+}
+
+/// The line of a proxy without a log format, written at acceptance. Who comes over a UNIX socket comes from nowhere.
 pub fn connect(source: SocketAddr, destination: SocketAddr, frontend: &str, http: bool) -> String {
     let mode = if http { "HTTP" } else { "TCP" };
+    if is_unix(source) {
+        return format!("Connect to {} ({frontend}/{mode})", end(source));
+    }
     let (source, destination) = (end(source), end(destination));
     format!("Connect from {source} to {destination} ({frontend}/{mode})")
 }
@@ -87,6 +98,15 @@ mod tests {
         assert_eq!(
             line("[2001:db8::1]:41016", "[::1]:80", true),
             "Connect from 2001:db8::1:41016 to ::1:80 (kube/HTTP)"
+        );
+        assert_eq!(
+            connect(
+                crate::request::of_unix(2),
+                crate::request::of_unix(2),
+                "f",
+                false
+            ),
+            "Connect to unix:2 (f/TCP)"
         );
         assert_eq!(
             proxy_stopped("s", 3, 1),

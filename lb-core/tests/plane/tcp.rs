@@ -90,7 +90,10 @@ fn what_outlives_the_time_to_finish_is_cut_and_the_log_says_so() {
     assert!(plane.line().contains("Proxy t stopped"));
     echo(b"it goes on");
     plane.plane.cut();
-    expect(&plane, "t/s1", "KD");
+    let line = plane.line();
+    let told = "Proxy t hard-stopped (1 remaining conns will be closed).";
+    assert!(line.contains(told), "{line}");
+    expect(&plane, "t/s1", "K-");
     plane.stop();
 }
 

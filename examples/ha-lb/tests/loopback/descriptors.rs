@@ -161,6 +161,16 @@ fn a_reload_says_anew_how_many_pipes_there_may_be() {
     for _ in 0..10 {
         assert_eq!(fetch(), none);
     }
+    let told = |daemon: &Daemon| {
+        [
+            "Maxpipes",
+            "PipesUsed",
+            "PipesFree",
+            "TotalSplicdedBytesOut",
+        ]
+        .map(|fact| show_info(daemon, fact))
+    };
+    assert_eq!(told(&daemon), [0; 4]);
     for (words, expected) in [("", true), ("nosplice", false)] {
         daemon.write(|folder| config(folder, words));
         assert_eq!(daemon.reload()["applied"], true, "{}", daemon.log());
@@ -168,6 +178,9 @@ fn a_reload_says_anew_how_many_pipes_there_may_be() {
         while (fetch() > none) != expected {
             assert!(Instant::now() < deadline, "{words}: {}", daemon.log());
         }
+        let [most, used, free, bytes] = told(&daemon);
+        assert_eq!((most > 0, used + free > 0), (expected, expected), "{words}");
+        assert!(bytes > 0, "{words}");
     }
     for _ in 0..10 {
         assert_eq!(fetch(), none);

@@ -51,11 +51,16 @@ pub(crate) fn log_socket() -> (UdpSocket, SocketAddr) {
 
 /// The next log line of a session.
 pub(crate) fn session_line(socket: &UdpSocket, proxy: &str) -> String {
+    line_with(socket, &format!(" {proxy} {proxy}/s "))
+}
+
+/// The next log line with these words.
+fn line_with(socket: &UdpSocket, words: &str) -> String {
     let mut packet = [0; 2048];
     loop {
         let count = socket.recv(&mut packet).expect("a log line");
         let line = String::from_utf8_lossy(&packet[..count]).into_owned();
-        if line.contains(&format!(" {proxy} {proxy}/s ")) {
+        if line.contains(words) {
             return line;
         }
     }
@@ -137,7 +142,7 @@ fn thirty_reloads_under_long_connections_pile_nothing_up_and_hard_stop_after_cut
     assert!(took > Duration::from_millis(1200), "{took:?}");
     assert!(took < Duration::from_millis(5000), "{took:?}");
     let line = session_line(&log, "gone");
-    assert!(line.contains(" KD "), "{line}");
+    assert!(line.contains(" K- "), "{line}");
     for session in held.iter_mut().step_by(2) {
         talk(session);
     }
@@ -151,7 +156,8 @@ fn what_outlives_hard_stop_after_at_sigterm_is_cut_and_logged() {
     let peers = (echo(), log_address);
     let mut daemon = Daemon::start(|folder| {
         let text = config(folder, 1, &sections(addresses, peers, false, 0));
-        text.replace("nbthread", "hard-stop-after 500ms\n    nbthread")
+        let more = format!("log {log_address} local0\n    hard-stop-after 500ms\n    nbthread");
+        text.replace("nbthread", &more)
     });
     let mut session = connect(addresses.0);
     talk(&mut session);
@@ -166,8 +172,13 @@ fn what_outlives_hard_stop_after_at_sigterm_is_cut_and_logged() {
     assert_eq!(session.read(&mut [0]).unwrap_or(0), 0, "cut");
     let took = began.elapsed();
     assert!(took > Duration::from_millis(400), "{took:?}");
+    line_with(
+        &log,
+        "soft-stop running for too long, performing a hard-stop.",
+    );
+    line_with(&log, "Proxy kept hard-stopped (");
     let mut line = session_line(&log, "kept");
-    while !line.contains(" KD ") {
+    while !line.contains(" K- ") {
         line = session_line(&log, "kept");
     }
     assert_eq!(daemon.end(), Some(0), "{}", daemon.log());

@@ -152,7 +152,7 @@ fn what_runs_is_finished_by_the_balancer_before_within_hard_stop_after() {
     let took = began.elapsed();
     assert!(took > Duration::from_millis(1000), "{took:?}");
     let line = session_line(&log, "t");
-    assert!(line.contains(" KD "), "{line}");
+    assert!(line.contains(" K- "), "{line}");
     until("the balancer before ends", &daemon, || {
         !Path::new(&format!("/proc/{first}")).exists()
     });

@@ -6,7 +6,7 @@ use super::{Eval, Fetch};
 use crate::{
     expr::{Needs, Type, Value},
     head::Version,
-    request::is_unix,
+    request::{RequestView, is_unix},
 };
 
 /// The entries.
@@ -35,8 +35,8 @@ pub(super) const TABLE: &[Fetch] = &[
         &[],
         Type::Bool,
         Needs::Connection,
-        "Whether the client is on the loopback network.",
-        Eval::One(|_, view| Some(Value::Bool(is_local(view.source())))),
+        "Whether the client is on this host, as far as its own connection tells.",
+        Eval::One(|_, view| Some(Value::Bool(is_local(view, view.source())))),
     ),
     Fetch::row(
         "dst",
@@ -62,8 +62,8 @@ pub(super) const TABLE: &[Fetch] = &[
         &[],
         Type::Bool,
         Needs::Connection,
-        "Whether the client came to the loopback network.",
-        Eval::One(|_, view| Some(Value::Bool(is_local(view.destination())))),
+        "Whether the client came to this host, as far as its own connection tells.",
+        Eval::One(|_, view| Some(Value::Bool(is_local(view, view.destination())))),
     ),
     Fetch::row(
         "fc_src",
@@ -89,11 +89,10 @@ pub(super) const TABLE: &[Fetch] = &[
         &[],
         Type::Bool,
         Needs::Connection,
-        "Whether the client's connection is from the loopback network.",
+        "Whether the client's connection is from this host.",
         Eval::One(|_, view| {
-            Some(Value::Bool(is_local(
-                view.connection.of_connection().source,
-            )))
+            let source = view.connection.of_connection().source;
+            Some(Value::Bool(is_local(view, source)))
         }),
     ),
     Fetch::row(
@@ -120,10 +119,10 @@ pub(super) const TABLE: &[Fetch] = &[
         &[],
         Type::Bool,
         Needs::Connection,
-        "Whether the client's connection came to the loopback network.",
+        "Whether the client's connection came to this host.",
         Eval::One(|_, view| {
             let destination = view.connection.of_connection().destination;
-            Some(Value::Bool(is_local(destination)))
+            Some(Value::Bool(is_local(view, destination)))
         }),
     ),
     Fetch::row(
@@ -203,6 +202,11 @@ fn port(of: SocketAddr) -> Option<Value<'static>> {
     (!is_unix(of)).then(|| Value::Int(of.port().into()))
 }
 
-fn is_local(address: SocketAddr) -> bool {
-    is_unix(address) || address.ip().to_canonical().is_loopback()
+/// Whether this host has that address: such are the one that the connection came to, whatever rules or a PROXY header
+/// have made of that, those of the loopback network, and 0.0.0.0, which stands for all of them. That another interface has it is not
+/// known here.
+fn is_local(view: &RequestView<'_>, address: SocketAddr) -> bool {
+    let own = view.connection.of_connection().destination.ip();
+    let ip = address.ip().to_canonical();
+    is_unix(address) || ip.is_loopback() || ip.is_unspecified() || ip == own.to_canonical()
 }

@@ -108,6 +108,7 @@ fn the_log_says_of_streams_that_are_cut_who_cut_them() {
     });
     plane.plane.cut();
     assert_eq!(last_stream(&mut raw), 1);
+    assert!(plane.line().contains("hard-stopped"));
     assert_eq!(plane.entry().end().2, "KH--");
     plane.stop();
 }

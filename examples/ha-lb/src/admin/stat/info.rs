@@ -5,7 +5,10 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use lb_core::{dataplane::Balancer, stats::ProcessCounters};
+use lb_core::{
+    dataplane::{Balancer, Pipes},
+    stats::ProcessCounters,
+};
 use rustix::process::{Resource, getrlimit};
 
 use super::{
@@ -117,6 +120,7 @@ fn identity(balancer: &Balancer, workers: usize, now: Instant) -> Vec<Fact> {
 
 fn traffic(balancer: &Balancer, now: Instant) -> Vec<Fact> {
     let process = &balancer.process;
+    let pipes = Pipes::now();
     let (files, maxconn) = (files(), maxconn(balancer));
     vec![
         fact(13, "Ulimit-n", "CLP", Type::u32, files),
@@ -153,9 +157,15 @@ fn traffic(balancer: &Balancer, now: Instant) -> Vec<Fact> {
             Type::u32,
             process.tls_connections_total.value(),
         ),
-        fact(23, "Maxpipes", "CLP", Type::u32, 0u32),
-        fact(24, "PipesUsed", "MGP", Type::u32, 0u32),
-        fact(25, "PipesFree", "MGP", Type::u32, 0u32),
+        fact(
+            23,
+            "Maxpipes",
+            "CLP",
+            Type::u32,
+            balancer.config.global.max_pipes.unwrap_or(0),
+        ),
+        fact(24, "PipesUsed", "MGP", Type::u32, pipes.used as u64),
+        fact(25, "PipesFree", "MGP", Type::u32, pipes.free as u64),
         fact(
             26,
             "ConnRate",
@@ -243,6 +253,7 @@ fn absent() -> Vec<Fact> {
 
 fn rest(balancer: &Balancer, now: Instant) -> Vec<Fact> {
     let process = &balancer.process;
+    let pipes = Pipes::now();
     let frontends = balancer
         .config
         .proxies
@@ -281,7 +292,7 @@ fn rest(balancer: &Balancer, now: Instant) -> Vec<Fact> {
             Type::u64,
             process.bytes_out.value(),
         ),
-        fact(62, "TotalSplicdedBytesOut", "MGP", Type::u64, 0u32),
+        fact(62, "TotalSplicdedBytesOut", "MGP", Type::u64, pipes.bytes),
         fact(63, "BytesOutRate", "MRP", Type::u64, 0u32),
         fact(64, "DebugCommandsIssued", "MGP", Type::u32, 0u32),
         fact(65, "CumRecvLogs", "MCP", Type::u32, 0u32),

@@ -124,7 +124,7 @@ pub(super) const PROXIES: &[(In, &str)] = &[
     (Backend, "stats enable"),
     (Backend, "stick on src"),
     (
-        Backend,
+        Frontend,
         "stick-table type ip size 1m expire 30m store gpc0,conn_rate(3s)",
     ),
     (Backend, "tcp-check connect\n option tcp-check"),
