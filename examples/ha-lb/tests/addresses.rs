@@ -2,10 +2,12 @@
 //! proxies and of servers, and sockets that the process was started with.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod reserve;
+
 use std::{
     fs,
     io::Write as _,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
     os::{
         linux::net::SocketAddrExt as _,
         unix::net::{SocketAddr as UnixName, UnixListener, UnixStream},
@@ -14,6 +16,8 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+use reserve::free_address;
 
 const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -81,13 +85,6 @@ fn heard(mut stream: impl std::io::Read) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }
 
 /// HAProxy fills the whole address with zero bytes.

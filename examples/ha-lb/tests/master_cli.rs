@@ -1,10 +1,12 @@
 //! The master's command line (`haproxy -W -S`), beside Debian's HAProxy where it is installed.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod reserve;
+
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{SocketAddr, TcpStream, UdpSocket},
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -12,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reserve::free_address;
 use rustix::process::{Pid, Signal, kill_process};
 
 const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
@@ -44,9 +47,7 @@ impl Master {
     /// Returns before anything is there.
     fn begin(program: &Path, socket_options: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        let address = free_address();
         let text = format!(
             "defaults\n mode http\n timeout client 1s\n timeout server 1s\n timeout connect 1s\nlisten x\n bind \
              {address}\n server s 127.0.0.1:9\n"

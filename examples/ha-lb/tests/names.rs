@@ -1,6 +1,8 @@
 //! The program called as `haproxy` and `keepalived`, without root: words and exit codes that tools read.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod reserve;
+
 use std::{
     fs,
     net::{SocketAddr, TcpListener, TcpStream},
@@ -10,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reserve::free_address;
 use rustix::process::{Pid, Signal, kill_process};
 
 const HA_LB: &str = env!("CARGO_BIN_EXE_ha-lb");
@@ -65,11 +68,6 @@ fn lines(bytes: &[u8]) -> Vec<String> {
         _ => line.to_owned(),
     };
     text(bytes).lines().map(anonymous).collect()
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
 }
 
 fn valid(address: SocketAddr) -> String {

@@ -12,7 +12,8 @@ use crate::{
     peer::{Peer, Program, free_addresses, haproxy_is_installed},
 };
 
-/// The file of one host. All but `localpeer` is the same on both.
+/// The file of one host. All but `localpeer` is the same on both. Rates are of an hour: what they were when they were looked
+/// at first they still are when a process that has to wait for its peers has learned them.
 fn config(local: &str, [a, b]: [SocketAddr; 2]) -> String {
     format!(
         "{{global}}    localpeer {local}
@@ -22,7 +23,7 @@ fn config(local: &str, [a, b]: [SocketAddr; 2]) -> String {
 peers pair
     peer a {a}
     peer b {b}
-    table own type string len 20 size 100 expire 1m store gpc0,http_req_cnt,http_req_rate(10s)
+    table own type string len 20 size 100 expire 10m store gpc0,http_req_cnt,http_req_rate(1h)
 listen web
     bind {{front}}
     http-request track-sc0 hdr(x-own) table pair/own if {{ req.hdr(x-own) -m found }}
@@ -32,14 +33,14 @@ listen web
     http-request sc-set-gpt(0,1) 7 if {{ req.hdr(x-array) -m found }}
     http-request track-sc2 hdr(x-ip) table addresses if {{ req.hdr(x-ip) -m found }}
     http-response set-header x-array %[sc_get_gpc(1,1)],%[sc_gpc_rate(1,1)],%[sc_get_gpt(0,1)],%[sc_get_gpc0(1)]
-    stick-table type string len 32 size 100 expire 1m peers pair
+    stick-table type string len 32 size 100 expire 10m peers pair
     stick on hdr(x-user)
     server one {{a}} id 11
     server two {{b}} id 12
 backend arrays
-    stick-table type integer size 100 expire 1m peers pair store gpc(2),gpt(1),gpc_rate(2,10s)
+    stick-table type integer size 100 expire 10m peers pair store gpc(2),gpt(1),gpc_rate(2,1h)
 backend addresses
-    stick-table type ipv6 size 100 expire 1m peers pair store conn_cur,conn_cnt
+    stick-table type ipv6 size 100 expire 10m peers pair store conn_cur,conn_cnt
 "
     )
 }
@@ -125,7 +126,7 @@ fn two_hosts_know_what_each_of_them_learned() {
     );
     assert_eq!(
         entries(&ours, "pair/own"),
-        ["o gpc0=1 http_req_cnt=1 http_req_rate(10000)=1"]
+        ["o gpc0=1 http_req_cnt=1 http_req_rate(3600000)=1"]
     );
 
     // Ours begins anew and asks for everything; theirs is told no second time.

@@ -13,6 +13,8 @@ mod files;
 mod hard_stop;
 mod http2;
 mod reload;
+#[path = "../reserve/mod.rs"]
+mod reserve;
 mod restart;
 mod support;
 mod upgrade;

@@ -3,15 +3,15 @@
 use std::{
     fs,
     io::{self, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
+pub(crate) use crate::reserve::free_address;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -231,19 +231,6 @@ pub(crate) fn request(address: SocketAddr) -> io::Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
-}
-
-pub(crate) fn free_address() -> SocketAddr {
-    static TAKEN: AtomicU32 = AtomicU32::new(0);
-    // Below those that the kernel gives to connections: one of them may have any other by the time it is needed.
-    let first = std::process::id() % 20_000;
-    let ports =
-        (0..10_000).map(|_| 12_000 + (first + TAKEN.fetch_add(1, Ordering::Relaxed)) % 20_000);
-    let mut addresses =
-        ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap())));
-    addresses
-        .find(|address| TcpListener::bind(address).is_ok())
-        .unwrap()
 }
 
 /// A server that answers with its name.
