@@ -130,6 +130,8 @@ fn requests_of_a_connection_that_goes_while_they_wait_do_not_go_to_the_server() 
     let flags: Vec<_> = ends.iter().map(|entry| entry.flags.as_str()).collect();
     assert_eq!(flags, ["CH--", "CQ--", "CQ--", "CQ--"]);
     drop(finish);
+    // The server accepts when it is scheduled.
+    plane.until("one has come", |_| origin.connections() > 0);
     assert_eq!(origin.connections(), 1);
     plane.stop();
 }
