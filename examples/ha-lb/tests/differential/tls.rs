@@ -261,3 +261,39 @@ fn tls_to_servers() {
         }
     }
 }
+
+/// A server connection is used for the name that it was opened for and for no other, whoever may use it.
+#[test]
+fn requests_for_another_name_go_over_another_connection() {
+    if !haproxy_is_installed("requests_for_another_name_go_over_another_connection") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pem = certificate(folder.path(), "h");
+    let servers = "backend b0
+    http-reuse always
+    server s {front2} ssl verify none sni req.hdr(host)
+";
+    let config = (TO_SERVERS.to_owned() + servers).replace("PEM", pem.to_str().unwrap());
+    let pair = Pair::start(&config);
+    let hosts = ["one.example", "two.example", "one.example", "two.example"];
+    for peer in [&pair.haproxy, &pair.ha_lb] {
+        peer.origins[0].play(crate::case::ANSWERS);
+        let url = format!("http://{}/", peer.fronts[0]);
+        let mut curl = Command::new("curl");
+        for (turn, host) in hosts.iter().enumerate() {
+            // All of them over one connection of the client.
+            let next: &[&str] = if turn > 0 { &["--next"] } else { &[] };
+            curl.args(next).args(["-s", "--max-time", "10"]);
+            curl.args(["-H", "x-case: 0", "-H", &format!("Host: {host}"), &url]);
+        }
+        assert!(curl.output().unwrap().status.success());
+        let requests = peer.origins[0].requests();
+        let asked = requests.iter().map(|request| {
+            let text = request.escape_ascii().to_string().to_lowercase();
+            let (_, rest) = text.split_once("x-asked-for: ").unwrap();
+            rest.split('\\').next().unwrap().to_owned()
+        });
+        assert_eq!(asked.collect::<Vec<_>>(), hosts, "{}", peer.output());
+    }
+}
