@@ -82,28 +82,44 @@ pub(crate) fn ok(body: &str) -> Vec<u8> {
 
 /// The head of a message, and not a byte of its body. `None` at the end of the stream.
 pub(crate) fn read_head(stream: &mut TcpStream) -> Option<String> {
+    let head = read_until(stream, b"\r\n\r\n")?;
+    Some(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// What comes up to `end`, and not a byte behind it. `None` if the stream ends before.
+fn read_until(stream: &mut TcpStream, end: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut byte = [0];
-    while !bytes.ends_with(b"\r\n\r\n") {
+    while !bytes.ends_with(end) {
         match stream.read(&mut byte) {
             Ok(1) => bytes.push(byte[0]),
             _ => return None,
         }
     }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    Some(bytes)
 }
 
 /// One message: head, and a body by content-length or chunks. `None` at the end of the stream.
 pub(crate) fn read_message(stream: &mut TcpStream) -> Option<String> {
-    let mut byte = [0];
     let mut bytes = read_head(stream)?.into_bytes();
     let head = String::from_utf8_lossy(&bytes).to_lowercase();
     if head.contains("transfer-encoding: chunked") {
-        while !bytes.ends_with(b"0\r\n\r\n") {
-            match stream.read(&mut byte) {
-                Ok(1) => bytes.push(byte[0]),
-                _ => return None,
+        loop {
+            let line = read_until(stream, b"\r\n")?;
+            let digits = String::from_utf8_lossy(&line).into_owned();
+            let digits = digits.trim_end().split(';').next().unwrap_or_default();
+            let length = usize::from_str_radix(digits, 16).ok()?;
+            bytes.extend(line);
+            if length == 0 {
+                break;
             }
+            let mut content = vec![0; length + 2];
+            stream.read_exact(&mut content).ok()?;
+            bytes.extend(content);
+        }
+        // Trailers, and the empty line behind them.
+        while !bytes.ends_with(b"\r\n\r\n") {
+            bytes.extend(read_until(stream, b"\r\n")?);
         }
     } else if let Some(at) = head.find("content-length: ") {
         let digits: String = head[at + 16..]
