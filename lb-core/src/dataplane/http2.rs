@@ -263,7 +263,10 @@ impl Front {
             }
         }
         self.input.release();
-        Ok(())
+        match self.ended && self.stream.poll_broken(cx).is_ready() {
+            true => Err(Lost),
+            false => Ok(()),
+        }
     }
 
     fn understand(&mut self) {

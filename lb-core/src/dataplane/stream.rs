@@ -173,6 +173,14 @@ impl Stream {
         }
     }
 
+    /// Completes when the other end, which has ended its direction, breaks off.
+    pub(super) fn poll_broken(&self, cx: &Context<'_>) -> Poll<()> {
+        match self.socket() {
+            Some(plain) => plain.socket().poll_broken(cx),
+            None => Poll::Pending,
+        }
+    }
+
     /// Whether nothing more will come, where the end that says so is none of this stream.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self, Self::Downstream(s) if s.has_ended())

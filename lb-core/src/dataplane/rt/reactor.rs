@@ -252,6 +252,26 @@ impl Reactor {
         Poll::Pending
     }
 
+    /// Completes when sending fails for good. Nobody can wait to receive meanwhile: it stands for that.
+    pub(super) fn poll_broken(&self, key: usize, cx: &Context<'_>) -> Poll<()> {
+        let mut sources = self.sources.borrow_mut();
+        let Some(source) = sources.get_mut(key) else {
+            return Poll::Pending;
+        };
+        if source.ready & WRITE_CLOSED != 0 {
+            return Poll::Ready(());
+        }
+        source.waits |= READ;
+        if source
+            .reader
+            .as_ref()
+            .is_none_or(|w| !w.will_wake(cx.waker()))
+        {
+            source.reader = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
     /// Waits for events, for `timeout` at most.
     pub(super) fn wait(&self, home: &Home, timeout: Option<Duration>) {
         let mut events = self.events.borrow_mut();

@@ -163,6 +163,11 @@ impl Socket {
         }
     }
 
+    /// Completes when the other end has broken off, where everything that it sent has been received.
+    pub(in crate::dataplane) fn poll_broken(&self, cx: &Context<'_>) -> Poll<()> {
+        reactor::here(|reactor| reactor.poll_broken(self.key, cx))
+    }
+
     /// Attempts something that may find the socket not ready, unless that is known.
     pub(in crate::dataplane) fn attempt<T>(
         &self,

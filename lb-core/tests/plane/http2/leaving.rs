@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::SockRef;
+
 use super::{
     frames::{
         DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Outcome, PING, RESET, Raw, SETTINGS, WHOLE,
@@ -170,6 +172,25 @@ fn whoever_ends_its_direction_is_answered_what_it_has_asked_for() {
     for _ in 0..2 {
         assert_eq!(plane.entry().end(), ("web/s1", "200", "----"));
     }
+    plane.stop();
+}
+
+#[test]
+fn whoever_breaks_off_after_the_end_of_its_direction_waits_for_nothing() {
+    let (origin, _finish) = patient();
+    let plane = Plane::start(vec![proxy(&origin)]);
+    let mut raw = Raw::open(plane.address());
+    raw.send(&frame(HEADERS, WHOLE, 1, &request("GET", "/", &[])));
+    let upload = request("POST", "/", &[("content-length", "10")]);
+    raw.send(&frame(HEADERS, END_HEADERS, 3, &upload));
+    raw.stream.shutdown(Shutdown::Write).unwrap();
+    // The end has been seen.
+    assert_eq!(plane.entry().flags, "CH--");
+    SockRef::from(&raw.stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(raw);
+    assert_eq!(plane.entry().end(), ("web/s1", "400", "CH--"));
     plane.stop();
 }
 
