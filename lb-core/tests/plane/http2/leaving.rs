@@ -1,8 +1,9 @@
 //! Connections in HTTP/2 that are told to end: nobody loses a request that could not be sent again.
 
 use std::{
+    io::{Read, Write},
     net::Shutdown,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Mutex, mpsc},
     time::{Duration, Instant},
 };
 
@@ -15,17 +16,46 @@ use super::{
     },
     proxy,
 };
-use crate::common::{Origin, PATIENCE, Plane, ok};
+use crate::common::{Origin, PATIENCE, Plane, ok, read_head};
 
-/// An origin that answers when it is told to.
-fn patient() -> (Origin, mpsc::Sender<()>) {
-    let (finish, finished) = mpsc::channel::<()>();
-    let finished = Arc::new(Mutex::new(finished));
-    let origin = Origin::http(move |_| {
-        let _ = finished.lock().unwrap().recv_timeout(PATIENCE);
-        ok("late")
-    });
-    (origin, finish)
+/// An origin that answers when it is told to, one request a connection.
+struct Patient {
+    origin: Origin,
+    heard: mpsc::Receiver<()>,
+    finish: mpsc::Sender<()>,
+}
+
+impl Patient {
+    fn new() -> Self {
+        let (tell, heard) = mpsc::channel();
+        let (finish, finished) = mpsc::channel::<()>();
+        let finished = Mutex::new(finished);
+        let origin = Origin::new(move |mut stream| {
+            let Some(head) = read_head(&mut stream) else {
+                return;
+            };
+            let _ = tell.send(());
+            if head.starts_with("POST") {
+                // What is left of it never comes.
+                while matches!(stream.read(&mut [0; 100]), Ok(1..)) {}
+                return;
+            }
+            let _ = finished.lock().unwrap().recv_timeout(PATIENCE);
+            let _ = stream.write_all(&ok("late"));
+        });
+        Self {
+            origin,
+            heard,
+            finish,
+        }
+    }
+
+    /// Waits until so many more requests are there.
+    fn hears(&self, requests: usize) {
+        for _ in 0..requests {
+            self.heard.recv_timeout(PATIENCE).unwrap();
+        }
+    }
 }
 
 /// The last stream that counts, from the next GOAWAY.
@@ -101,13 +131,11 @@ fn a_client_that_was_let_in_before_accepting_stopped_may_begin_and_is_told_to_en
 
 #[test]
 fn the_log_says_of_streams_that_are_cut_who_cut_them() {
-    let (origin, _finish) = patient();
-    let plane = Plane::start(vec![proxy(&origin)]);
+    let server = Patient::new();
+    let plane = Plane::start(vec![proxy(&server.origin)]);
     let mut raw = Raw::open(plane.address());
     raw.send(&frame(HEADERS, WHOLE, 1, &request("GET", "/", &[])));
-    plane.until("the request runs", |b| {
-        b.backends[0].servers()[0].served() == 1
-    });
+    server.hears(1);
     plane.plane.cut();
     assert_eq!(last_stream(&mut raw), 1);
     assert!(plane.line().contains("hard-stopped"));
@@ -117,31 +145,30 @@ fn the_log_says_of_streams_that_are_cut_who_cut_them() {
 
 #[test]
 fn requests_of_a_connection_that_goes_while_they_wait_do_not_go_to_the_server() {
-    let (origin, finish) = patient();
-    let mut web = proxy(&origin);
+    let server = Patient::new();
+    let mut web = proxy(&server.origin);
     web.backend.as_mut().unwrap().servers[0].maxconn = Some(1);
     let plane = Plane::start(vec![web]);
     let mut raw = Raw::open(plane.address());
     for stream in [1, 3, 5, 7] {
         raw.send(&frame(HEADERS, WHOLE, stream, &request("GET", "/", &[])));
     }
+    server.hears(1);
     plane.until("three wait", |b| b.backends[0].waiting() == 3);
     drop(raw);
     let mut ends: Vec<_> = (0..4).map(|_| plane.entry()).collect();
     ends.sort_by(|a, b| a.flags.cmp(&b.flags));
     let flags: Vec<_> = ends.iter().map(|entry| entry.flags.as_str()).collect();
     assert_eq!(flags, ["CH--", "CQ--", "CQ--", "CQ--"]);
-    drop(finish);
-    // The server accepts when it is scheduled.
-    plane.until("one has come", |_| origin.connections() > 0);
-    assert_eq!(origin.connections(), 1);
+    drop(server.finish);
+    assert_eq!(server.origin.connections(), 1);
     plane.stop();
 }
 
 #[test]
 fn whoever_ends_its_direction_is_answered_what_it_has_asked_for() {
-    let (origin, finish) = patient();
-    let plane = Plane::start(vec![proxy(&origin)]);
+    let server = Patient::new();
+    let plane = Plane::start(vec![proxy(&server.origin)]);
     let mut raw = Raw::open(plane.address());
     // It has not confirmed a word of what it was told, and confirms none.
     for stream in [1, 3] {
@@ -150,13 +177,11 @@ fn whoever_ends_its_direction_is_answered_what_it_has_asked_for() {
     let upload = request("POST", "/", &[("content-length", "10")]);
     raw.send(&frame(HEADERS, END_HEADERS, 5, &upload));
     raw.send(&frame(DATA, 0, 5, b"half"));
-    plane.until("all are with the server", |b| {
-        b.backends[0].servers()[0].served() == 3
-    });
+    server.hears(3);
     raw.stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(plane.entry().end(), ("web/s1", "400", "CH--"));
-    finish.send(()).unwrap();
-    finish.send(()).unwrap();
+    server.finish.send(()).unwrap();
+    server.finish.send(()).unwrap();
     let mut statuses = std::collections::BTreeMap::new();
     while let Some((kind, flags, stream, payload)) = raw.next() {
         match kind {
@@ -177,12 +202,13 @@ fn whoever_ends_its_direction_is_answered_what_it_has_asked_for() {
 
 #[test]
 fn whoever_breaks_off_after_the_end_of_its_direction_waits_for_nothing() {
-    let (origin, _finish) = patient();
-    let plane = Plane::start(vec![proxy(&origin)]);
+    let server = Patient::new();
+    let plane = Plane::start(vec![proxy(&server.origin)]);
     let mut raw = Raw::open(plane.address());
     raw.send(&frame(HEADERS, WHOLE, 1, &request("GET", "/", &[])));
     let upload = request("POST", "/", &[("content-length", "10")]);
     raw.send(&frame(HEADERS, END_HEADERS, 3, &upload));
+    server.hears(2);
     raw.stream.shutdown(Shutdown::Write).unwrap();
     // The end has been seen.
     assert_eq!(plane.entry().flags, "CH--");
@@ -212,15 +238,13 @@ fn whoever_ends_its_direction_and_leaves_too_little_room_has_what_fits() {
 
 #[test]
 fn whoever_ends_its_direction_has_given_up_where_that_is_what_it_means() {
-    let (origin, _finish) = patient();
-    let mut web = proxy(&origin);
+    let server = Patient::new();
+    let mut web = proxy(&server.origin);
     web.backend.as_mut().unwrap().abort_on_close = true;
     let plane = Plane::start(vec![web]);
     let mut raw = Raw::open(plane.address());
     raw.send(&frame(HEADERS, WHOLE, 1, &request("GET", "/", &[])));
-    plane.until("it is with the server", |b| {
-        b.backends[0].servers()[0].served() == 1
-    });
+    server.hears(1);
     raw.stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(raw.outcome(1), Outcome::Status(400));
     assert_eq!(plane.entry().end(), ("web/s1", "400", "CH--"));
