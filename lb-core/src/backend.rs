@@ -44,7 +44,7 @@ use std::{
 };
 
 use crate::{
-    balance::{Algorithm, Scheduler},
+    balance::{Algorithm, HashLayout, Scheduler},
     config::{BackendConfig, ProxyConfig, StickTableConfig, StoreKind, TableKey},
     cookie::CookiePolicy,
     id::ServerIndex,
@@ -373,8 +373,12 @@ impl Backend {
 /// How servers are picked.
 fn scheduler(proxy: &ProxyConfig, config: &BackendConfig, servers: &[Server]) -> Scheduler {
     let ids = || servers.iter().map(Server::number).collect::<Vec<u32>>();
-    if config.balance.is_keyed() && config.hash.consistent {
-        return Scheduler::consistent(&ids(), config.hash.balance_factor);
+    match config.hash.layout {
+        HashLayout::Ring if config.balance.is_keyed() => {
+            return Scheduler::consistent(&ids(), config.hash.balance_factor);
+        }
+        HashLayout::Maglev if config.balance.is_keyed() => return Scheduler::maglev(&ids()),
+        _ => {}
     }
     if config.balance == Algorithm::First {
         return Scheduler::first(&ids());

@@ -7,6 +7,7 @@
 mod heap;
 mod key;
 mod least_conn;
+mod maglev;
 mod random;
 mod ring;
 mod round_robin;
@@ -16,7 +17,7 @@ mod weight_map;
 #[cfg(test)]
 mod tests;
 
-pub use key::{HashConfig, HashFunction, HashKey, UriKey};
+pub use key::{HashConfig, HashFunction, HashKey, HashLayout, UriKey};
 pub use scheduler::{Pick, Scheduler};
 
 /// `balance`.
@@ -73,9 +74,9 @@ impl Algorithm {
         )
     }
 
-    /// Whether weights are laid out beforehand and do not change while it runs; of keys in a table, not on a ring.
-    pub fn is_static(self, consistent: bool) -> bool {
-        self == Self::StaticRr || self.is_keyed() && !consistent
+    /// Whether weights are laid out beforehand and do not change while it runs; of keys in HAProxy's table.
+    pub fn is_static(self, layout: HashLayout) -> bool {
+        self == Self::StaticRr || self.is_keyed() && layout == HashLayout::Map
     }
 
     /// Whether any server may serve any request, so that a failed connection may go elsewhere at once.

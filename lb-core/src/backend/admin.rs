@@ -263,7 +263,7 @@ impl Backend {
 
     /// Whether a server may have this weight while it runs: where the algorithm is static, only its own or none.
     pub fn allows_weight(&self, server: ServerIndex, weight: u16) -> bool {
-        let fixed = self.config.balance.is_static(self.config.hash.consistent);
+        let fixed = self.config.balance.is_static(self.config.hash.layout);
         let own = self.server(server).map(|server| server.config().weight);
         !fixed || weight == 0 || own == Some(weight)
     }

@@ -88,7 +88,7 @@ impl Backend {
                     server.set_operation(Operation::Running, now);
                 } else {
                     // A table is laid out once, and its keys stay where they are.
-                    if !self.config.balance.is_static(self.config.hash.consistent) {
+                    if !self.config.balance.is_static(self.config.hash.layout) {
                         weight = (weight * warmth / 1000).max(u32::from(weight > 0));
                     }
                     let own = server.config().slowstart.unwrap_or_default() / WARM_STEPS;

@@ -13,14 +13,26 @@ use crate::{
 pub struct HashConfig {
     /// What is hashed; `None` is the client's address.
     pub key: Option<HashKey>,
-    /// `consistent`: a server that comes or goes moves its own keys only.
-    pub consistent: bool,
+    /// How keys are laid over the servers.
+    pub layout: HashLayout,
     /// The hash.
     pub function: HashFunction,
     /// `avalanche`: similar keys are scattered.
     pub avalanche: bool,
     /// `hash-balance-factor`: most load of a server in percent of the average; 0 is no limit.
     pub balance_factor: u32,
+}
+
+/// How keys are laid over servers: the method of `hash-type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HashLayout {
+    /// `map-based`: a table by weights, in which a server that comes or goes moves most keys.
+    #[default]
+    Map,
+    /// `consistent`: a ring, on which it moves its own keys only, and shares are rough.
+    Ring,
+    /// `maglev`: a table in which shares are exact, and it moves few keys of the others.
+    Maglev,
 }
 
 /// Hashes for `hash-type`.

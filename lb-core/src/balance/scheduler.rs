@@ -1,8 +1,8 @@
 //! One balancing algorithm behind one face.
 
 use super::{
-    Algorithm, heap::IndexedHeap, least_conn::LeastConn, random::Random, ring::Ring,
-    round_robin::RoundRobin, weight_map::WeightMap,
+    Algorithm, heap::IndexedHeap, least_conn::LeastConn, maglev::Maglev, random::Random,
+    ring::Ring, round_robin::RoundRobin, weight_map::WeightMap,
 };
 use crate::id::ServerIndex;
 
@@ -41,6 +41,11 @@ enum Policy {
         /// For requests without a key.
         turns: RoundRobin,
     },
+    Maglev {
+        table: Maglev,
+        /// For requests without a key.
+        turns: RoundRobin,
+    },
     First {
         heap: IndexedHeap<u32>,
         /// Numbers of the servers: the lowest one serves first.
@@ -71,6 +76,15 @@ impl Scheduler {
     pub fn consistent(ids: &[u32], factor: u32) -> Self {
         let policy = Policy::Consistent {
             ring: Ring::new(ids, factor),
+            turns: RoundRobin::new(ids.len()),
+        };
+        Self::with(policy, ids.len())
+    }
+
+    /// `hash-type maglev`: for servers with these numbers, all with weight 0.
+    pub fn maglev(ids: &[u32]) -> Self {
+        let policy = Policy::Maglev {
+            table: Maglev::new(ids),
             turns: RoundRobin::new(ids.len()),
         };
         Self::with(policy, ids.len())
@@ -121,6 +135,10 @@ impl Scheduler {
                 ring.set_weight(index, weight);
                 turns.set_weight(index, weight);
             }
+            Policy::Maglev { table, turns } => {
+                table.set_weight(index, weight);
+                turns.set_weight(index, weight);
+            }
             Policy::First { .. } => self.place_first(index),
             Policy::Random(p) => p.set_weight(index, weight),
         }
@@ -149,6 +167,7 @@ impl Scheduler {
             Policy::RoundRobin(_)
             | Policy::StaticRr(_)
             | Policy::Hash(_)
+            | Policy::Maglev { .. }
             | Policy::First { .. } => {}
         }
     }
@@ -163,7 +182,9 @@ impl Scheduler {
         match &mut self.policy {
             Policy::RoundRobin(p) => p.set_parked(index, parked),
             Policy::LeastConn(p) => p.set_parked(index, parked),
-            Policy::Consistent { turns, .. } => turns.set_parked(index, parked),
+            Policy::Consistent { turns, .. } | Policy::Maglev { turns, .. } => {
+                turns.set_parked(index, parked);
+            }
             Policy::First { .. } => self.place_first(index),
             Policy::Random(p) => p.set_parked(index, parked),
             Policy::StaticRr(_) | Policy::Hash(_) => {}
@@ -188,6 +209,10 @@ impl Scheduler {
             },
             Policy::Consistent { ring, turns } => match hash {
                 Some(hash) => ring.by_hash(hash, except),
+                None => turns.pick(except),
+            },
+            Policy::Maglev { table, turns } => match hash {
+                Some(hash) => table.by_hash(hash, except),
                 None => turns.pick(except),
             },
         };

@@ -261,3 +261,78 @@ fn a_bounded_ring_passes_over_who_has_more_than_its_share() {
     ring.set_load(other, 1);
     assert_eq!(ring.pick(Some(7), None), Pick::Free(other));
 }
+
+/// The servers of many keys.
+fn keys(table: &mut Scheduler, count: u32) -> Vec<usize> {
+    let hash = |n: u32| n.wrapping_mul(2_147_000_001);
+    let pick = |n| match table.pick(Some(hash(n)), None) {
+        Pick::Free(server) => server.index(),
+        other => panic!("{other:?}"),
+    };
+    (0..count).map(pick).collect()
+}
+
+#[test]
+fn maglev_gives_each_its_exact_share_and_moves_few_keys_of_those_who_stay() {
+    let ids: Vec<u32> = (1..=10).collect();
+    let mut table = Scheduler::maglev(&ids);
+    assert_eq!(table.pick(Some(7), None), Pick::Nobody);
+    let set = |table: &mut Scheduler, server, weight| {
+        table.set_weight(ServerIndex::new(server), weight);
+    };
+    (0..10).for_each(|server| set(&mut table, server, 16));
+    let before = keys(&mut table, 100_000);
+    // Of 65,537 places each has 6,553 or 6,554.
+    let shares = tally(&before, 10);
+    assert!(
+        shares.iter().all(|n| (9_700..10_300).contains(n)),
+        "{shares:?}"
+    );
+    set(&mut table, 3, 0);
+    let without = keys(&mut table, 100_000);
+    assert!(!without.contains(&3));
+    let pairs = before.iter().zip(&without);
+    let moved = pairs.filter(|(then, now)| **then != 3 && then != now);
+    let moved = moved.count();
+    assert!(moved < 1000, "{moved} of 90,000");
+    // Back again it has its keys again.
+    set(&mut table, 3, 16);
+    assert!(keys(&mut table, 100_000) == before);
+    // Weights are shares, and the least of them is one.
+    (0..10).for_each(|server| set(&mut table, server, 0));
+    set(&mut table, 0, 48);
+    set(&mut table, 1, 16);
+    let [heavy, light] = tally(&keys(&mut table, 100_000), 10)[..2] else {
+        unreachable!()
+    };
+    assert!(
+        (74_500..75_500).contains(&heavy) && heavy + light == 100_000,
+        "{heavy}"
+    );
+}
+
+/// Both hosts of a pair, whatever their machines, send a client to the same server.
+#[test]
+fn maglev_sends_a_key_to_the_same_server_everywhere() {
+    let mut table = Scheduler::maglev(&[1, 2, 3]);
+    let servers = [0, 1, 2].map(ServerIndex::new);
+    for server in servers {
+        table.set_weight(server, 1);
+    }
+    let known = [0, 1, 0, 1, 2, 0, 2, 2, 1, 1, 0, 2];
+    assert_eq!(keys(&mut table, 12), known);
+    let Pick::Free(first) = table.pick(Some(5), None) else {
+        panic!("nobody")
+    };
+    let Pick::Free(other) = table.pick(Some(5), Some(first)) else {
+        panic!("nobody else")
+    };
+    assert_ne!(first, other);
+    // Without a key they take turns.
+    let turns = [(); 4].map(|()| table.pick(None, None));
+    let [s0, s1, s2] = servers;
+    assert_eq!(turns, [s0, s1, s2, s0].map(Pick::Free));
+    // A full server keeps its keys: they wait for it.
+    table.set_parked(first, true);
+    assert_eq!(table.pick(Some(5), None), Pick::Full(first));
+}

@@ -36,26 +36,15 @@ impl WeightMap {
     pub(super) fn by_hash(&mut self, hash: u32, except: Option<usize>) -> Option<usize> {
         self.refresh();
         let place = (hash as usize).checked_rem(self.places.len())?;
-        self.from(place, |server| Some(server) != except)
-            .map(|(_, server)| server)
+        find_from(&self.places, place, |server| Some(server) != except).map(|(_, server)| server)
     }
 
     /// The next server in turn that `accept`s.
     pub(super) fn in_turn(&mut self, accept: impl Fn(usize) -> bool) -> Option<usize> {
         self.refresh();
-        let (place, server) = self.from(self.cursor, accept)?;
+        let (place, server) = find_from(&self.places, self.cursor, accept)?;
         self.cursor = (place + 1) % self.places.len().max(1);
         Some(server)
-    }
-
-    fn from(&self, place: usize, accept: impl Fn(usize) -> bool) -> Option<(usize, usize)> {
-        let (before, after) = self.places.split_at_checked(place)?;
-        after
-            .iter()
-            .chain(before)
-            .enumerate()
-            .map(|(distance, &server)| ((place + distance) % self.places.len(), server as usize))
-            .find(|&(_, server)| accept(server))
     }
 
     /// A server gains its weight's share of a turn with each place. The next place goes to the one that has saved
@@ -95,6 +84,21 @@ impl WeightMap {
             change(&mut waiting, &mut turns, server, -1);
         }
     }
+}
+
+/// The first place of a table, from this one on and around, whose server is accepted, and the server.
+pub(super) fn find_from(
+    places: &[u32],
+    place: usize,
+    accept: impl Fn(usize) -> bool,
+) -> Option<(usize, usize)> {
+    let (before, after) = places.split_at_checked(place)?;
+    after
+        .iter()
+        .chain(before)
+        .enumerate()
+        .map(|(distance, &server)| ((place + distance) % places.len(), server as usize))
+        .find(|&(_, server)| accept(server))
 }
 
 /// When a server has saved up another turn.

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use lb_core::{
-    balance::{Algorithm, HashConfig},
+    balance::{Algorithm, HashConfig, HashLayout},
     config::{
         BackendConfig, Bind, BindAddress, CheckConfig, CheckKind, Config, FrontendConfig,
         ProxyConfig, ServerConfig, Timeouts,
@@ -133,8 +133,11 @@ fn proxy(server: &VirtualServer, name: Arc<str>, id: u32) -> ProxyConfig {
     proxy.backend = Some(BackendConfig {
         balance: algorithm(server.scheduler),
         hash: HashConfig {
-            consistent: server.scheduler == Scheduler::ConsistentSourceHash,
-            avalanche: server.scheduler == Scheduler::ConsistentSourceHash,
+            layout: match server.scheduler {
+                Scheduler::MaglevHash => HashLayout::Maglev,
+                _ => HashLayout::Map,
+            },
+            avalanche: server.scheduler == Scheduler::MaglevHash,
             ..HashConfig::default()
         },
         servers: servers(server),
@@ -151,7 +154,7 @@ fn algorithm(scheduler: Scheduler) -> Algorithm {
     match scheduler {
         Scheduler::RoundRobin | Scheduler::WeightedRoundRobin => Algorithm::RoundRobin,
         Scheduler::LeastConnections | Scheduler::WeightedLeastConnections => Algorithm::LeastConn,
-        Scheduler::SourceHash | Scheduler::ConsistentSourceHash => Algorithm::Source,
+        Scheduler::SourceHash | Scheduler::MaglevHash => Algorithm::Source,
     }
 }
 

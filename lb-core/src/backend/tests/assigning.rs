@@ -9,7 +9,7 @@ use crate::{
     backend::{
         AdminAction, AfterFailure, AssignKey, Assignment, Backend, Outcome, Persistence, Refusal,
     },
-    balance::Algorithm,
+    balance::{Algorithm, HashLayout},
     config::{BackendConfig, CookieConfig, Mode, ProxyConfig},
 };
 
@@ -82,6 +82,39 @@ fn a_client_stays_with_its_server() {
     assert_eq!(index(&take(&sticky, now)), 1);
     sticky.apply_check(now, s(0), &up());
     assert_eq!(index(&take(&sticky, now)), 1);
+}
+
+#[test]
+fn the_layout_says_how_many_keys_a_server_that_goes_moves() {
+    for (layout, most) in [
+        (HashLayout::Map, 1000),
+        (HashLayout::Ring, 0),
+        (HashLayout::Maglev, 20),
+    ] {
+        let (backend, now) = backend(4, |c| {
+            c.balance = Algorithm::Uri;
+            c.hash.layout = layout;
+        });
+        let at = |n: u32| {
+            let key = AssignKey {
+                hash: Some(n.wrapping_mul(2_147_000_001)),
+                ..AssignKey::new(CLIENT)
+            };
+            index(&leased(backend.assign(now, &key)))
+        };
+        let before: Vec<usize> = (0..1000).map(at).collect();
+        backend.set_state(now, s(3), AdminAction::Maintenance);
+        let after = (0..1000).map(at);
+        let pairs = before.iter().zip(after);
+        let moved = pairs.filter(|(then, now)| **then != 3 && *then != now);
+        let moved = moved.count();
+        assert!(moved <= most, "{layout:?}: {moved}");
+        assert_eq!(
+            layout == HashLayout::Map,
+            moved > 300,
+            "{layout:?}: {moved}"
+        );
+    }
 }
 
 #[test]

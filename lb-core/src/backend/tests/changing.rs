@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{assert_idle, backend, checked, down, each, index, report, s, take, up};
 use crate::{
     backend::{AdminAction, Health},
-    balance::Algorithm,
+    balance::{Algorithm, HashLayout},
     config::Resolution,
     health::CheckStatus,
     server::{Operation, ServiceRecord},
@@ -162,11 +162,13 @@ fn static_algorithms_know_a_server_with_its_own_weight_or_without_any() {
         [0, 10, 5, 256].map(|weight| fixed.allows_weight(s(0), weight)),
         [true, true, false, false]
     );
-    let (ring, _) = backend(2, |c| {
-        c.balance = Algorithm::Source;
-        c.hash.consistent = true;
-    });
-    assert!(ring.allows_weight(s(0), 5));
+    for layout in [HashLayout::Ring, HashLayout::Maglev] {
+        let (follows, _) = backend(2, |c| {
+            c.balance = Algorithm::Source;
+            c.hash.layout = layout;
+        });
+        assert!(follows.allows_weight(s(0), 5));
+    }
 }
 
 #[test]

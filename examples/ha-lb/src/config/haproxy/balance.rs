@@ -2,7 +2,7 @@
 //! (configuration manual §4.2).
 
 use lb_core::{
-    balance::{Algorithm, HashConfig, HashFunction, HashKey, UriKey},
+    balance::{Algorithm, HashConfig, HashFunction, HashKey, HashLayout, UriKey},
     config::{BackendConfig, HttpReuse, RetryEvent, RetryOn},
     expr::{Definitions, Written},
 };
@@ -130,16 +130,18 @@ pub(super) fn reuse(args: &mut Args<'_>) -> Parsed<HttpReuse> {
 
 /// `hash-type <method> [<function>] [<modifier>]`.
 pub(super) fn hash_type(args: &mut Args<'_>, hash: &mut HashConfig) -> Parsed<()> {
-    let arg = args.need("hash-type", "map-based or consistent")?;
-    hash.consistent = match arg.text {
-        "map-based" => false,
-        "consistent" => true,
-        _ => return Err(arg.refuse("unknown hash type", "map-based or consistent")),
+    const EXPECTED: &str = "map-based, consistent or maglev";
+    let arg = args.need("hash-type", EXPECTED)?;
+    hash.layout = match arg.text {
+        "map-based" => HashLayout::Map,
+        "consistent" => HashLayout::Ring,
+        "maglev" => HashLayout::Maglev,
+        _ => return Err(arg.refuse("unknown hash type", EXPECTED)),
     };
-    // Without a function the keys of a ring are scattered.
+    // Without a function the keys of a ring are scattered, and those of Maglev's table.
     let Some(function) = args.take() else {
         hash.function = HashFunction::Sdbm;
-        hash.avalanche = hash.consistent;
+        hash.avalanche = hash.layout != HashLayout::Map;
         return Ok(());
     };
     hash.function = match function.text {

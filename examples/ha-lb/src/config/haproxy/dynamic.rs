@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use lb_core::{
-    balance::Algorithm,
+    balance::{Algorithm, HashLayout},
     config::{BackendConfig, Config, Mode, Protocol, ProxyConfig, ServerConfig},
 };
 
@@ -41,7 +41,7 @@ fn takes_servers(backend: &BackendConfig) -> bool {
         | Algorithm::UrlParam
         | Algorithm::Header
         | Algorithm::RdpCookie
-        | Algorithm::Hash => backend.hash.consistent,
+        | Algorithm::Hash => backend.hash.layout != HashLayout::Map,
         _ => true,
     }
 }

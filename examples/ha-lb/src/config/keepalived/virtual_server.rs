@@ -65,7 +65,7 @@ const SCHEDULERS: &[(&str, Scheduler)] = &[
     ("lblcr", Scheduler::WeightedLeastConnections),
     ("sh", Scheduler::SourceHash),
     ("dh", Scheduler::SourceHash),
-    ("mh", Scheduler::ConsistentSourceHash),
+    ("mh", Scheduler::MaglevHash),
 ];
 
 /// The keywords of the block and of those in it.

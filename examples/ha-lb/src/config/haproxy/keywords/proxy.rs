@@ -65,7 +65,7 @@ pub(crate) const PROXY: &[Entry] = table! {
         "chooses a server by a condition"),
     supported(&["use_backend"], F, (1, MANY), "<backend> [if|unless <condition>]",
         "chooses a backend by a condition"),
-    supported(&["hash-type"], DB, (1, 3), "map-based|consistent [sdbm|djb2|wt6|crc32] [avalanche]",
+    supported(&["hash-type"], DB, (1, 3), "map-based|consistent|maglev [sdbm|djb2|wt6|crc32] [avalanche]",
         "how keys are laid over servers"),
     supported(&["hash-balance-factor"], DB, (1, 1), "<percent>",
         "most load of a server in percent of the average (hash-type consistent)"),

@@ -44,8 +44,8 @@ pub enum Scheduler {
     WeightedLeastConnections,
     /// `sh`: by the client's address.
     SourceHash,
-    /// `mh`: by the client's address, consistently.
-    ConsistentSourceHash,
+    /// `mh`: by the client's address, as Maglev does.
+    MaglevHash,
 }
 
 /// A `real_server`.

@@ -140,6 +140,7 @@ pub(super) const PROXIES: &[(In, &str)] = &[
     (Backend, "use-server s if TRUE"),
     (Frontend, "use_backend other if METH_GET"),
     (Backend, "hash-type consistent"),
+    (Backend, "hash-type maglev crc32"),
     (Backend, "hash-balance-factor 150"),
     (Backend, "retry-on conn-failure empty-response 503"),
     (Frontend, "declare capture request len 9"),
