@@ -31,6 +31,8 @@ use crate::{config::ServerConfig, health::CheckReport, id::ServerIndex, stats::S
 
 /// Weights are multiplied by this, so that slow start can give a server less than weight 1.
 pub(crate) const WEIGHT_SCALE: u32 = 16;
+/// A slow start that is over.
+pub(crate) const FULLY_WARM: u32 = 1000;
 
 /// One server.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub struct Server {
     config: ServerConfig,
     /// Share of the balancing; 0 while it gets no new streams.
     effective_weight: AtomicU32,
+    /// How far its slow start is, in thousandths.
+    warmth: AtomicU32,
     shared: Arc<Shared>,
 }
 
@@ -47,6 +51,7 @@ impl Server {
         Self {
             index,
             effective_weight: AtomicU32::new(0),
+            warmth: AtomicU32::new(FULLY_WARM),
             shared: Arc::new(Shared::new(&config, now)),
             config,
         }
@@ -69,6 +74,7 @@ impl Server {
         Self {
             index,
             effective_weight: AtomicU32::new(0),
+            warmth: AtomicU32::new(FULLY_WARM),
             shared,
             config,
         }
@@ -277,14 +283,21 @@ impl Server {
             .then(|| (self.effective_weight.load(Relaxed) * 100 / full).clamp(1, 100))
     }
 
-    /// Slow start at `now`: thousandths of the full weight, 1000 when it is over.
-    pub(crate) fn warmth(&self, now: Instant) -> u32 {
-        let Some(slowstart) = self.config.slowstart.filter(|s| !s.is_zero()) else {
-            return 1000;
-        };
-        let since = now.saturating_duration_since(self.last_change());
-        let share = since.as_micros() * 1000 / slowstart.as_micros().max(1);
-        u32::try_from(share).unwrap_or(1000).min(1000)
+    /// How far its slow start was when that was last looked at, in thousandths.
+    pub(crate) fn warmth(&self) -> u32 {
+        self.warmth.load(Relaxed)
+    }
+
+    /// Looks how far its slow start is at `now`.
+    pub(crate) fn note_warmth(&self, now: Instant) -> u32 {
+        let slow = self.config.slowstart.filter(|s| !s.is_zero());
+        let warmth = slow.map_or(FULLY_WARM, |slow| {
+            let since = now.saturating_duration_since(self.last_change());
+            let share = since.as_micros() * u128::from(FULLY_WARM) / slow.as_micros().max(1);
+            u32::try_from(share).map_or(FULLY_WARM, |share| share.min(FULLY_WARM))
+        });
+        self.warmth.store(warmth, Relaxed);
+        warmth
     }
 
     pub(crate) fn set_effective_weight(&self, scaled: u32) {

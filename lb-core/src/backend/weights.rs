@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Backend, State, slots::wake};
-use crate::server::{Operation, Server, WEIGHT_SCALE};
+use crate::server::{FULLY_WARM, Operation, Server, WEIGHT_SCALE};
 
 /// Slow start moves weights in steps of this share of its duration.
 const WARM_STEPS: u32 = 20;
@@ -28,8 +28,10 @@ impl Backend {
                 limit = u32::try_from(share).unwrap_or(max).clamp(min.min(max), max);
             }
         }
-        if let Some(throttle) = server.throttle() {
-            limit = limit * throttle / 100;
+        if server.operation() == Operation::Starting {
+            // Whatever the algorithm makes of weights.
+            let share = u64::from(limit) * u64::from(server.warmth()) / u64::from(FULLY_WARM);
+            limit = u32::try_from(share).unwrap_or(limit);
         }
         limit.max(1)
     }
@@ -83,13 +85,13 @@ impl Backend {
                 }
             }
             if server.operation() == Operation::Starting {
-                let warmth = server.warmth(now);
-                if warmth >= 1000 {
+                let warmth = server.note_warmth(now);
+                if warmth >= FULLY_WARM {
                     server.set_operation(Operation::Running, now);
                 } else {
                     // A table is laid out once, and its keys stay where they are.
                     if !self.config.balance.is_static(self.config.hash.layout) {
-                        weight = (weight * warmth / 1000).max(u32::from(weight > 0));
+                        weight = (weight * warmth / FULLY_WARM).max(u32::from(weight > 0));
                     }
                     let own = server.config().slowstart.unwrap_or_default() / WARM_STEPS;
                     step = Some(step.map_or(own, |s| s.min(own)));

@@ -222,7 +222,7 @@ fn slow_start_after_a_return_and_not_at_the_beginning() {
     backend.apply_check(now, s(0), &down());
     backend.apply_check(now, s(0), &up());
     assert_eq!(server.operation(), Operation::Starting);
-    assert_eq!(backend.limit_of(server), 6);
+    assert_eq!(backend.limit_of(server), 1);
     let share_at = |secs| {
         let at = now + Duration::from_secs(secs);
         let picked: Vec<_> = (0..160).map(|_| index(&take(&backend, at))).collect();
@@ -246,19 +246,23 @@ fn a_slow_start_goes_on_without_clients_and_leaves_a_table_of_keys_alone() {
             c.balance = algorithm;
             each(c, |server| {
                 server.weight = 100;
+                server.maxconn = Some(40);
                 server.slowstart = Some(Duration::from_secs(100));
             });
         });
         backend.set_state(now, s(0), AdminAction::Maintenance);
         backend.set_state(now, s(0), AdminAction::Ready);
         let server = &backend.servers()[0];
+        assert_eq!(backend.limit_of(server), 1, "{algorithm:?}");
         backend.warm_up(now + Duration::from_secs(50));
         assert_eq!(server.throttle(), Some(half), "{algorithm:?}");
+        assert_eq!(backend.limit_of(server), 20, "{algorithm:?}");
         backend.warm_up(now + Duration::from_secs(101));
         assert_eq!(
             (server.operation(), server.throttle()),
             (Operation::Running, None)
         );
+        assert_eq!(backend.limit_of(server), 40, "{algorithm:?}");
     }
 }
 
