@@ -12,6 +12,7 @@
 
 mod alone;
 mod downstream;
+mod heads;
 mod incoming;
 mod lane;
 mod library;

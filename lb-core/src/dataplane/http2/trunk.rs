@@ -19,7 +19,7 @@ use h2::{
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{HEAD, alone::Alone, preface::Preface, upstream::Upstream, wire::Wire};
+use super::{HEAD, alone::Alone, heads::Heads, preface::Preface, upstream::Upstream, wire::Wire};
 use crate::{
     config::Http2Settings,
     dataplane::{clock, rt, stream::Stream},
@@ -169,6 +169,7 @@ impl Made {
             stream,
             preface: Rc::clone(&about.preface),
             heard: Rc::clone(&about.heard),
+            heads: Heads::default(),
         };
         Self::over(wire, settings, about).await
     }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::preface::Preface;
+use super::{heads::Heads, preface::Preface};
 use crate::dataplane::stream::Stream;
 
 /// A connection, and who is to know what comes.
@@ -21,6 +21,8 @@ pub(super) struct Wire {
     pub(super) preface: Rc<Preface>,
     /// How often something came.
     pub(super) heard: Rc<Cell<u64>>,
+    /// How much came of heads.
+    pub(super) heads: Heads,
 }
 
 impl AsyncRead for Wire {
@@ -33,11 +35,17 @@ impl AsyncRead for Wire {
             stream,
             preface,
             heard,
+            heads,
         } = self.get_mut();
         let room = buffer.initialize_unfilled();
         let count = ready!(stream.poll_read(cx, room))?;
         heard.set(heard.get() + 1);
-        preface.saw(room.get(..count).unwrap_or_default());
+        let came = room.get(..count).unwrap_or_default();
+        preface.saw(came);
+        if !heads.saw(came) {
+            let words = "more interim responses than anybody needs";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, words)));
+        }
         buffer.advance(count);
         Poll::Ready(Ok(()))
     }
