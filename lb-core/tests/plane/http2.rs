@@ -1,5 +1,6 @@
 //! HTTP/2 to clients: what origins see of it, what comes back, and who is told when something breaks.
 
+mod answers;
 mod attacks;
 mod cached;
 mod content;
