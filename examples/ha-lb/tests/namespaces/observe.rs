@@ -205,6 +205,13 @@ fn people_and_prometheus_read_the_same(h1: &Node) {
         ),
         1.0
     );
+    let why = [
+        instance,
+        ("from", "Active"),
+        ("to", "Backup"),
+        ("reason", "10.77.0.12 has priority 110, higher than own 100"),
+    ];
+    assert_eq!(metrics.value("ha_lb_vrrp_last_transition_info", &why), 1.0);
     assert_eq!(
         metrics.value("ha_lb_script_up", &[("script", "check")]),
         0.0

@@ -168,20 +168,7 @@ fn states(out: &mut Exposition, status: &Status) {
             state.sample(&labels, u8::from(one.state == known));
         }
     }
-    let mut changes = out.family(
-        "ha_lb_vrrp_transitions_total",
-        Counter,
-        "Changes of state, by the state after it.",
-    );
-    for one in &status.instances {
-        for change in &one.changes {
-            let labels = [
-                ("instance", one.name.as_str()),
-                ("to", &change.to.to_string()),
-            ];
-            changes.sample(&labels, change.count);
-        }
-    }
+    changes(out, status);
     let gauges: [Told<Option<f64>>; 7] = [
         (
             "ha_lb_vrrp_last_transition_timestamp_seconds",
@@ -237,6 +224,39 @@ fn states(out: &mut Exposition, status: &Status) {
                 ("name", &track.name),
             ];
             tracks.sample(&labels, track.contribution);
+        }
+    }
+}
+
+fn changes(out: &mut Exposition, status: &Status) {
+    let mut last = out.family(
+        "ha_lb_vrrp_last_transition_info",
+        Gauge,
+        "The last change of state and why.",
+    );
+    for one in &status.instances {
+        if let Some(change) = &one.last_transition {
+            let labels = [
+                ("instance", one.name.as_str()),
+                ("from", &change.from.to_string()),
+                ("to", &change.to.to_string()),
+                ("reason", &change.reason),
+            ];
+            last.sample(&labels, 1);
+        }
+    }
+    let mut changed = out.family(
+        "ha_lb_vrrp_transitions_total",
+        Counter,
+        "Changes of state, by the state after it.",
+    );
+    for one in &status.instances {
+        for change in &one.changes {
+            let labels = [
+                ("instance", one.name.as_str()),
+                ("to", &change.to.to_string()),
+            ];
+            changed.sample(&labels, change.count);
         }
     }
 }
