@@ -293,7 +293,7 @@ fn tls_defaults(
             while let Some(option) = args.take() {
                 // Whether the memory of sessions is a ticket is up to the server.
                 let known = matches!(option.text, "no-tls-tickets" | "tls-tickets");
-                if !known && !draft.server_tls.versions.apply(&option, args)? {
+                if !known && !draft.server_tls.versions.apply(&option, args, context)? {
                     return Err(tls::unknown_option(&option));
                 }
             }

@@ -81,7 +81,8 @@ impl Draft {
     pub(super) fn options(&mut self, args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
         while let Some(word) = args.take() {
             match admit(context, SERVER, &word, "word '{}' behind 'server'")? {
-                Admitted::Use(_) if self.tls.version(&word, args, &self.tls_defaults)? => {}
+                Admitted::Use(_)
+                    if self.tls.version(&word, args, &self.tls_defaults, context)? => {}
                 Admitted::Use(entry) if entry.arity.0 == 0 => self.switch(word.text),
                 Admitted::Use(_) => {
                     let arg = args.need(word.text, "its value")?;

@@ -64,10 +64,11 @@ impl Draft {
         word: &Arg<'_>,
         args: &mut Args<'_>,
         defaults: &Defaults,
+        context: &mut Context<'_>,
     ) -> Parsed<bool> {
         self.versions
             .get_or_insert(defaults.versions)
-            .apply(word, args)
+            .apply(word, args, context)
     }
 
     /// Applies a word with one argument.

@@ -28,7 +28,12 @@ pub(super) struct Versions {
 
 impl Versions {
     /// Applies a word that is about versions; false if it is about something else.
-    pub(super) fn apply(&mut self, word: &Arg<'_>, args: &mut Args<'_>) -> Parsed<bool> {
+    pub(super) fn apply(
+        &mut self,
+        word: &Arg<'_>,
+        args: &mut Args<'_>,
+        context: &mut Context<'_>,
+    ) -> Parsed<bool> {
         match word.text {
             "no-sslv3" | "no-tlsv10" | "no-tlsv11" => {}
             "no-tlsv12" => self.no_tls12 = true,
@@ -38,7 +43,13 @@ impl Versions {
             "ssl-min-ver" | "ssl-max-ver" => {
                 let arg = args.need(word.text, "a TLS version")?;
                 match (word.text, arg.text) {
-                    ("ssl-min-ver", "SSLv3" | "TLSv1.0" | "TLSv1.1" | "TLSv1.2") => {
+                    ("ssl-min-ver", "TLSv1.2") => self.no_tls12 = false,
+                    ("ssl-min-ver", "SSLv3" | "TLSv1.0" | "TLSv1.1") => {
+                        context.warn(
+                            arg.span.clone(),
+                            format!("{} is not spoken", arg.text),
+                            "TLSv1.2 is the oldest version that is",
+                        );
                         self.no_tls12 = false;
                     }
                     ("ssl-max-ver", "TLSv1.3") => self.no_tls13 = false,

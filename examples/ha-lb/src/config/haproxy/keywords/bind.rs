@@ -24,7 +24,7 @@ pub(crate) const BIND: &[Entry] = table! {
     supported(&["no-tlsv13"], HERE, (0, 0), "", "TLS 1.3 is refused"),
     supported(&["ssl"], HERE, (0, 0), "", "TLS is ended here"),
     supported(&["ssl-max-ver"], HERE, (1, 1), "TLSv1.2|TLSv1.3", "newest TLS version"),
-    supported(&["ssl-min-ver"], HERE, (1, 1), "TLSv1.0|...|TLSv1.3", "oldest TLS version"),
+    supported(&["ssl-min-ver"], HERE, (1, 1), "TLSv1.2|TLSv1.3", "oldest TLS version; older ones are not spoken"),
     supported(&["strict-sni"], HERE, (0, 0), "", "no default certificate for unknown server names"),
     supported(&["transparent"], HERE, (0, 0), "", "the address may not exist on this host yet"),
     supported(&["v4v6"], HERE, (0, 0), "", "IPv6 listener that takes IPv4 too"),

@@ -81,7 +81,7 @@ pub(crate) const SERVER: &[Entry] = table! {
     supported(&["check-sni"], HERE, (1, 1), "<name>", "name that checks ask the server for"),
     supported(&["alpn"], HERE, (1, 1), "<protocol>,...", "protocols offered to the server"),
     supported(&["ssl-max-ver"], HERE, (1, 1), "TLSv1.2|TLSv1.3", "newest TLS version"),
-    supported(&["ssl-min-ver"], HERE, (1, 1), "TLSv1.0|...|TLSv1.3", "oldest TLS version"),
+    supported(&["ssl-min-ver"], HERE, (1, 1), "TLSv1.2|TLSv1.3", "oldest TLS version; older ones are not spoken"),
     supported(&["force-tlsv12"], HERE, (0, 0), "", "only TLS 1.2"),
     supported(&["force-tlsv13"], HERE, (0, 0), "", "only TLS 1.3"),
     supported(&["no-sslv3", "no-tlsv10", "no-tlsv11"], HERE, (0, 0), "",

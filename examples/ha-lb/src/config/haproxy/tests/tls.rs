@@ -27,7 +27,7 @@ fn tls_versions_and_certificates() {
     assert_eq!(versions(""), (false, false));
     assert_eq!(versions("ssl-min-ver TLSv1.3"), (false, true));
     assert_eq!(versions("no-tlsv13"), (true, false));
-    assert_eq!(versions("ssl-min-ver TLSv1.1 no-sslv3"), (false, false));
+    assert_eq!(versions("ssl-min-ver TLSv1.2 no-sslv3"), (false, false));
     let said = findings(&pair(
         "bind :443 ssl crt /etc/ssl/all/b.pem alpn h2,spdy/3,http/1.1",
         "",
@@ -45,6 +45,41 @@ fn tls_versions_and_certificates() {
         said,
         ["h.cfg:9:12: warning: 'crt' without 'ssl'; no TLS is spoken here"]
     );
+}
+
+#[test]
+fn versions_that_are_too_old_are_told_of_and_never_the_only_ones() {
+    let old = "global\n ssl-default-bind-options ssl-min-ver TLSv1.0\n ssl-default-server-options ssl-min-ver SSLv3\n";
+    let text = pair(
+        "bind :443 ssl crt /etc/ssl/all/b.pem ssl-min-ver TLSv1.1",
+        "server t 10.0.0.2:443 ssl verify none ssl-min-ver TLSv1.1",
+    );
+    let (config, said) = load_text(&format!("{old}{text}"));
+    let said: Vec<String> = said.iter().map(ToString::to_string).collect();
+    let place = |finding: &String| {
+        let (place, rest) = finding.split_once(": warning: ").unwrap();
+        let words = rest.strip_suffix("; TLSv1.2 is the oldest version that is");
+        format!("{place} {}", words.unwrap())
+    };
+    let said: Vec<String> = said.iter().map(place).collect();
+    assert_eq!(
+        said,
+        [
+            "h.cfg:2:39 TLSv1.0 is not spoken",
+            "h.cfg:3:41 SSLv3 is not spoken",
+            "h.cfg:12:51 TLSv1.1 is not spoken",
+            "h.cfg:14:52 TLSv1.1 is not spoken",
+        ]
+    );
+    let config = config.unwrap();
+    let settings = &frontend(&config, 0).binds[1].tls.as_ref().unwrap().settings;
+    assert!(!settings.tls12_only && !settings.tls13_only);
+    for (words, place) in [("ssl-max-ver TLSv1.1", "9:51"), ("force-tlsv10", "9:39")] {
+        let text = pair(&format!("bind :443 ssl crt /etc/ssl/all/b.pem {words}"), "");
+        let said = findings(&text);
+        let refused = format!("h.cfg:{place}: error: ");
+        assert!(said[0].starts_with(&refused), "{said:#?}");
+    }
 }
 
 #[test]

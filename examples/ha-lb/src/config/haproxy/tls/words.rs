@@ -43,7 +43,7 @@ impl Words {
         defaults: &Defaults,
         context: &mut Context<'_>,
     ) -> Parsed<bool> {
-        if self.versions.apply(word, args)? {
+        if self.versions.apply(word, args, context)? {
             return Ok(true);
         }
         let settings = &mut self.settings;
