@@ -39,7 +39,7 @@ use hearing::{EVERYBODY, Ear, FOR_EVERYBODY};
 use nfnetlink::{Batch, Connection};
 use open::Open;
 pub use pulse::Pulse;
-use rules::{Fenced, last_of_each_family};
+use rules::Fenced;
 use rustix::io::Errno;
 
 use crate::link::Interface;
@@ -52,6 +52,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 const TABLE: &str = "vip_fence";
 /// The hold of the beat that proves that beats arrive.
 const TRIAL: Duration = Duration::from_secs(1);
+/// The longest that a kernel counts time in (CONFIG_HZ=100): holds are rounded up to it.
+const TICK: Duration = Duration::from_millis(10);
 /// Addresses of one transaction at most: a list of elements has room for 64 KiB, and what is sent for all of them must
 /// fit into the socket's buffer, 208 KiB by default.
 const TOGETHER: usize = 500;
@@ -228,7 +230,7 @@ impl Fence {
 
     /// Whether the last beat of an address is not older than its hold.
     pub fn is_alive(&self, address: IpAddr) -> io::Result<bool> {
-        for question in self.open.questions(address) {
+        for question in self.open.questions(&[address]) {
             if !self.connection.has(&question)? {
                 return Ok(false);
             }
@@ -281,23 +283,30 @@ impl Fence {
         if self.open.any_timeless(addresses) || self.hear(hold).is_err() {
             return false;
         }
-        let Some(pulse) = &self.pulse else {
+        // Fenced before they can answer.
+        if self.pulse.is_none() || !self.renewed_by_a_beat(addresses) {
             return false;
-        };
+        }
         let admit = |fence: &Self, batch: &mut Batch, some: &[IpAddr]| {
             fence.open.admit(batch, some, access)
         };
-        let mut questions = last_of_each_family(addresses).flat_map(|one| self.open.questions(one));
-        self.renewed_by_a_beat(addresses)
-            && self.in_parts(addresses, admit).is_ok()
-            && pulse.beat(addresses, hold).is_ok()
-            && questions.all(|question| self.stays(&question, hold / 2))
+        if self.in_parts(addresses, admit).is_err() {
+            return false;
+        }
+        let beaten = self.pulse.as_ref().map(|pulse| pulse.beat(addresses, hold));
+        // Frames are lost where there is no room for them, or where somebody filters: what is there may be older, and
+        // of a longer hold.
+        let of_this_beat = |left| left > hold / 2 && left <= hold + TICK;
+        matches!(beaten, Some(Ok(())))
+            && self
+                .open
+                .questions(addresses)
+                .all(|question| self.stays(&question, of_this_beat))
     }
 
-    /// Whether the element that a question asks for stays in its set for longer than that.
-    fn stays(&self, question: &[u8], least: Duration) -> bool {
-        let left = self.connection.time_left(question).ok().flatten();
-        left.is_some_and(|left| left > least)
+    /// Whether all elements that a question asks for stay in their set for a time that `wanted` likes.
+    fn stays(&self, question: &[u8], wanted: impl Fn(Duration) -> bool) -> bool {
+        self.connection.have_left(question, wanted).unwrap_or(false)
     }
 
     /// The same for addresses of a device with a hardware address of its own: ARP requests for them are answered only
@@ -341,7 +350,7 @@ impl Fence {
         let Some(pulse) = &self.renewal else {
             return false;
         };
-        let fresh = |question: Vec<u8>| self.stays(&question, timeout * 5 / 6);
+        let fresh = |question: Vec<u8>| self.stays(&question, |left| left > timeout * 5 / 6);
         pulse.beat(addresses, timeout).is_ok() && self.fenced.questions(addresses).all(fresh)
     }
 

@@ -267,6 +267,7 @@ impl<H: Host> Driver<H> {
     pub fn retire(&mut self, router: RouterId, mut observer: impl FnMut(RouterId, Observation)) {
         self.set.retire(now(), router);
         self.perform(&mut observer);
+        self.host.flush();
     }
 
     /// The host, to be told what only it knows of.
@@ -392,7 +393,6 @@ impl<H: Host> Driver<H> {
     /// Carries out a command between two runs, or before the first.
     pub fn command(&mut self, command: Control, mut observer: impl FnMut(RouterId, Observation)) {
         self.obey(command, &mut observer);
-        self.host.flush();
     }
 
     fn obey(&mut self, command: Control, observer: &mut impl FnMut(RouterId, Observation)) {
@@ -427,6 +427,8 @@ impl<H: Host> Driver<H> {
             }
         }
         self.perform(observer);
+        // What routers gave up is silent before anything else is heard.
+        self.host.flush();
     }
 
     /// The one effect loop.

@@ -43,26 +43,44 @@ pub(crate) struct Deaths {
     /// Rounds that were held, and those in which the host was not alone in the end.
     pub(crate) rounds: u32,
     pub(crate) unsettled: u32,
-    /// First advert of the new one, beyond the protocol's time.
-    pub(crate) takeover: Vec<Duration>,
+    #[serde(flatten)]
+    pub(crate) times: Times,
     /// Adverts that came before the protocol's time was over: the new one had not heard the last of the dead.
     pub(crate) early: u32,
-    /// From there to the announcement.
-    pub(crate) announcement: Vec<Duration>,
     /// Adverts, and announcements, that never came.
     pub(crate) missing: (u32, u32),
-    /// How much longer than the interval the new one's adverts were apart while addresses went up.
-    pub(crate) lateness: Vec<Duration>,
     /// Frames that the ear missed.
     pub(crate) unheard: u32,
     /// The longest that a processor stood still while takeovers were due and addresses announced.
     pub(crate) stood_still: Duration,
-    /// Deaths that do not count because the machine stood still: as many were held once more.
+    /// Deaths whose times do not count because the machine stood still, and those times: as many were held once more. What
+    /// never came, or too early, counts in all of them.
     pub(crate) set_aside: u32,
+    pub(crate) times_aside: Times,
 }
 
-/// A processor that stands still for longer (the machine is a virtual one, and others have theirs) makes a death one that does
-/// not count: no program can be told from another by it.
+/// What is measured of deaths.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Times {
+    /// First advert of the new one, beyond the protocol's time.
+    pub(crate) takeover: Vec<Duration>,
+    /// From there to the announcement.
+    pub(crate) announcement: Vec<Duration>,
+    /// How much longer than the interval the new one's adverts were apart while addresses went up.
+    pub(crate) lateness: Vec<Duration>,
+}
+
+impl Times {
+    fn extend(&mut self, more: Self) {
+        self.takeover.extend(more.takeover);
+        self.announcement.extend(more.announcement);
+        self.lateness.extend(more.lateness);
+    }
+}
+
+/// Times do not count where a processor stood still for longer (the machine is a virtual one, and others have theirs). The
+/// kernel's work for a program may look like that, too: so the times that were set aside are shown, and no more than one for
+/// each that counts.
 const UNDISTURBED: Duration = Duration::from_millis(1);
 
 impl Race {
@@ -108,24 +126,27 @@ fn hold(fleet: &mut Fleet, speaker: Speaker, plan: Plan, rounds: u32) -> Result<
         plan,
         rounds,
         unsettled: 0,
-        takeover: Vec::new(),
+        times: Times::default(),
         early: 0,
-        announcement: Vec::new(),
         missing: (0, 0),
-        lateness: Vec::new(),
         unheard: 0,
         stood_still: Duration::ZERO,
         set_aside: 0,
+        times_aside: Times::default(),
     };
     let gauge = Gauge::start()?;
     let ear = fleet.listen(&[0, 1], &[Topic::Adverts, Topic::Announcements])?;
     fleet.begin(speaker, plan)?;
-    let mut counted = 0;
-    while counted < rounds {
-        if counted + deaths.set_aside > 0 {
+    for held in 0.. {
+        if held == rounds + deaths.set_aside {
+            break;
+        }
+        if held > 0 {
             fleet.start(0)?;
         }
-        let settled = settled(&ear, plan);
+        if !settled(&ear, plan) {
+            deaths.unsettled += 1;
+        }
         ear.forget(plan.interval * 2);
         fleet.kill(0);
         let killed = wall();
@@ -137,15 +158,7 @@ fn hold(fleet: &mut Fleet, speaker: Speaker, plan: Plan, rounds: u32) -> Result<
         if !fleet.runs(1) {
             return Err(format!("{} died:\n{}", speaker.name(), fleet.log(1)).into());
         }
-        let heard = ear.take();
-        // No more than as many again: who makes the machine stand still by its own work is not spared.
-        if deaths.set_aside < rounds && gauge.longest(killed, wall()) > UNDISTURBED {
-            deaths.set_aside += 1;
-            continue;
-        }
-        deaths.unsettled += u32::from(!settled);
-        deaths.take(&heard, plan, &gauge);
-        counted += 1;
+        deaths.take(&ear.take(), &gauge);
     }
     deaths.unheard = ear.missed();
     fleet.stop();
@@ -193,13 +206,30 @@ fn succeeded(heard: &[Heard], killed: Duration, plan: Plan) -> bool {
 
 impl Deaths {
     /// Takes in what was heard of one death.
-    fn take(&mut self, heard: &[Heard], plan: Plan, gauge: &Gauge) {
+    fn take(&mut self, heard: &[Heard], gauge: &Gauge) {
+        let (times, from, to) = self.measure(heard);
+        let stood_still = gauge.longest(from, to);
+        if stood_still > UNDISTURBED && gauge.goes_first() && self.set_aside < self.rounds {
+            self.set_aside += 1;
+            self.times_aside.extend(times);
+        } else {
+            self.times.extend(times);
+            self.stood_still = self.stood_still.max(stood_still);
+        }
+    }
+
+    /// The times of one death, and the time in which they were measured.
+    fn measure(&mut self, heard: &[Heard]) -> (Times, Duration, Duration) {
+        let plan = self.plan;
+        let mut times = Times::default();
         let mut last = BTreeMap::new();
         for one in heard.iter().filter(|one| one.host == 0) {
             if let Said::Advert { vrid, .. } = one.said {
                 last.insert(vrid, one.at);
             }
         }
+        let from = last.values().min().copied().unwrap_or_default() + plan.down();
+        let mut to = from;
         for vrid in 1..=plan.instances {
             let Some(died) = last.get(&vrid).copied() else {
                 self.missing.0 += 1;
@@ -215,12 +245,13 @@ impl Deaths {
                 continue;
             };
             match (first - died).checked_sub(plan.down()) {
-                Some(late) => self.takeover.push(late),
+                Some(late) => times.takeover.push(late),
                 None => self.early += 1,
             }
             let mut before = first;
             for next in adverts {
-                self.lateness
+                times
+                    .lateness
                     .push((next - before).saturating_sub(plan.interval));
                 before = next;
             }
@@ -229,12 +260,11 @@ impl Deaths {
                 .iter()
                 .find(|one| one.host == 1 && one.said == said && one.at >= first);
             match announced {
-                Some(one) => self.announcement.push(one.at - first),
+                Some(one) => times.announcement.push(one.at - first),
                 None => self.missing.1 += 1,
             }
-            let end = announced.map_or(first, |one| one.at);
-            let stood_still = gauge.longest(died + plan.down(), end);
-            self.stood_still = self.stood_still.max(stood_still);
+            to = to.max(before).max(announced.map_or(first, |one| one.at));
         }
+        (times, from, to)
     }
 }

@@ -11,8 +11,8 @@ pub(crate) fn race_head(rounds: u32) {
     say(&format!(
         "{rounds} deaths each; milliseconds, p50 / p99 / worst. Takeover: first advert of the new one, beyond \
          Active_Down_Interval. Announcement: gratuitous ARP after that advert. Lateness: of the following adverts. Halt: the longest that the machine \
-         itself stood still meanwhile. Aside: deaths that do not count because it did so for more than 1 ms; as many were held once more, up to \
-         {rounds}.\n"
+         itself stood still meanwhile. Aside: deaths whose times do not count because it did so for more than 1 ms; as many were \
+         held once more, up to {rounds}, and their times stand in a line of their own.\n"
     ));
     say(&format!(
         "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8} {:>6} {:>6}",
@@ -42,14 +42,23 @@ pub(crate) fn race_row(deaths: &Deaths) {
         deaths.speaker.name(),
         deaths.plan.instances,
         format!("{} ms", deaths.plan.interval.as_millis()),
-        spread(&deaths.takeover),
-        spread(&deaths.announcement),
-        spread(&deaths.lateness),
+        spread(&deaths.times.takeover),
+        spread(&deaths.times.announcement),
+        spread(&deaths.times.lateness),
         format!("{} + {}", deaths.missing.0, deaths.missing.1),
         deaths.unheard,
         ms(deaths.stood_still),
         deaths.set_aside,
     ));
+    if deaths.set_aside > 0 {
+        say(&format!(
+            "{:<30} {:>24} {:>24} {:>24}",
+            "  aside",
+            spread(&deaths.times_aside.takeover),
+            spread(&deaths.times_aside.announcement),
+            spread(&deaths.times_aside.lateness),
+        ));
+    }
 }
 
 /// The same for programs.

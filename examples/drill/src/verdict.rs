@@ -43,9 +43,14 @@ fn of_death(deaths: &Deaths) -> Vec<String> {
     // The adverts that follow may wait for nothing: half of an interval lies between a late one and one that is missed.
     let late = plan.interval / 2;
     for (name, times, part, bar) in [
-        ("first advert", &deaths.takeover, 99, bars.takeover),
-        ("announcement", &deaths.announcement, 99, bars.announcement),
-        ("an advert was late by", &deaths.lateness, 100, late),
+        ("first advert", &deaths.times.takeover, 99, bars.takeover),
+        (
+            "announcement",
+            &deaths.times.announcement,
+            99,
+            bars.announcement,
+        ),
+        ("an advert was late by", &deaths.times.lateness, 100, late),
     ] {
         let time = share_within(times, part).unwrap_or_default();
         if time > bar {
@@ -113,6 +118,7 @@ fn of_run(run: &Run, peer: Option<&Run>) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::fleet::{Memory, Plan, Wire};
+    use crate::race::Times;
 
     fn plan(instances: u8) -> Plan {
         Plan {
@@ -143,28 +149,30 @@ mod tests {
     #[test]
     fn each_bar_of_a_race_can_be_missed() {
         let ms = Duration::from_millis;
+        let times = |takeover, announcement, lateness| Times {
+            takeover: vec![takeover; 200],
+            announcement: vec![announcement; 200],
+            lateness: vec![lateness; 200],
+        };
         let good = Deaths {
             speaker: Speaker::HaLb,
             plan: plan(1),
             rounds: 1,
             unsettled: 0,
-            takeover: vec![Duration::from_micros(300)],
+            times: times(Duration::from_micros(300), ms(1), ms(50)),
             early: 0,
-            announcement: vec![ms(1)],
             missing: (0, 0),
-            lateness: vec![ms(50)],
             unheard: 0,
             stood_still: Duration::ZERO,
-            set_aside: 0,
+            set_aside: 1,
+            times_aside: times(ms(51), ms(51), ms(51)),
         };
         assert!(of_deaths(std::slice::from_ref(&good)).is_empty());
         let bad = Deaths {
             unsettled: 1,
-            takeover: vec![Duration::from_micros(301)],
+            times: times(Duration::from_micros(301), ms(2), ms(51)),
             early: 1,
-            announcement: vec![ms(2)],
             missing: (1, 1),
-            lateness: vec![ms(51)],
             ..good.clone()
         };
         assert_eq!(of_deaths(std::slice::from_ref(&bad)).len(), 7);
@@ -175,8 +183,7 @@ mod tests {
         assert!(of_deaths(&[theirs]).is_empty(), "it is no business of ours");
         let many = Deaths {
             plan: plan(250),
-            announcement: vec![ms(10); 200],
-            takeover: vec![ms(5); 200],
+            times: times(ms(5), ms(10), ms(50)),
             ..good
         };
         assert!(of_deaths(&[many]).is_empty(), "hundreds may take longer");

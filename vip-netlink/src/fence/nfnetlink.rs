@@ -15,6 +15,8 @@ use std::time::Duration;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 
 const NFNL_SUBSYS_NFTABLES: u16 = 10;
+/// The kind of message that an element is told by.
+const NEW_SET_ELEMENT: u16 = 12;
 const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
 const NFNL_MSG_BATCH_END: u16 = 0x11;
 const NLMSG_ERROR: u16 = 2;
@@ -169,33 +171,42 @@ impl Connection {
 
     /// Commits `batch`; the first refusal is the result and nothing of it was done.
     pub(super) fn commit(&self, batch: Batch) -> io::Result<()> {
-        self.ask(&batch.finish()).map(drop)
+        self.ask(&batch.finish(), |_| {})
     }
 
     /// Whether what a question asks for is there.
     pub(super) fn has(&self, question: &[u8]) -> io::Result<bool> {
-        match self.ask(question) {
-            Ok(_) => Ok(true),
+        match self.ask(question, |_| {}) {
+            Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// How long the element that a question asks for stays in its set; `None` if it is not there or has no time.
-    pub(super) fn time_left(&self, question: &[u8]) -> io::Result<Option<Duration>> {
-        match self.ask(question) {
-            Ok(answer) => Ok(time_left(&answer)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+    /// Whether all elements that a question asks for are in their set, each with so much time left as `wanted` likes.
+    pub(super) fn have_left(
+        &self,
+        question: &[u8],
+        wanted: impl Fn(Duration) -> bool,
+    ) -> io::Result<bool> {
+        let mut all = true;
+        let looked = self.ask(question, |answer| {
+            if is_element(answer) {
+                all &= time_left(answer).is_some_and(&wanted);
+            }
+        });
+        match looked {
+            Ok(()) => Ok(all),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// What is answered before the acknowledgements, if anything is.
-    fn ask(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    /// Each datagram that is answered goes to `told`.
+    fn ask(&self, bytes: &[u8], mut told: impl FnMut(&[u8])) -> io::Result<()> {
         self.socket.send(bytes, 0)?;
         // The kernel does the work inside send: the answers are already waiting.
         let mut answers = 0_usize;
-        let mut told = Vec::new();
         let mut result = Ok(());
         let mut buffer = vec![0; RECEIVE];
         loop {
@@ -204,9 +215,7 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             };
-            if told.is_empty() {
-                told.extend_from_slice(received);
-            }
+            told(received);
             for code in error_codes(received) {
                 answers += 1;
                 if code != 0 && result.is_ok() {
@@ -217,8 +226,16 @@ impl Connection {
         if answers == 0 {
             return Err(io::Error::other("the kernel did not answer"));
         }
-        result.map(|()| told)
+        result
     }
+}
+
+/// Whether an answer tells of an element.
+fn is_element(answer: &[u8]) -> bool {
+    let kind = answer.get(4..).and_then(|rest| rest.first_chunk());
+    kind.is_some_and(|kind| {
+        u16::from_ne_bytes(*kind) == NFNL_SUBSYS_NFTABLES << 8 | NEW_SET_ELEMENT
+    })
 }
 
 /// How long the element of an answer is to stay: behind the headers a list, in it the element with its expiration.

@@ -18,7 +18,8 @@
 //! packet, however long the kernel's lock keeps its addresses up.
 //!
 //! The rule that hears a beat sets the time of the very element that is there: no packet finds it missing, nothing
-//! is allocated, and no other program's nf_tables transaction can hold it up.
+//! is allocated, and no other program's nf_tables transaction can hold it up. One that is not there is added: so addresses
+//! are opened, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -30,8 +31,8 @@ use super::hearing::{self, Ear};
 use super::nfnetlink::Batch;
 use super::pulse::SIZES;
 use super::rules::{
-    BEFORE_USERS, DEL_SET_ELEMENT, Destination, GET_TABLE, INPUT, Layer, NEW_SET_ELEMENT, SetKind,
-    elements, flush, new_set, new_table, of_family, pass_multicast, places, question,
+    self, BEFORE_USERS, DEL_SET_ELEMENT, Destination, GET_TABLE, INPUT, Layer, NEW_SET_ELEMENT,
+    SetKind, elements, flush, new_set, new_table, of_family, pass_multicast, places,
 };
 
 const TABLE_OWNER: u32 = 2;
@@ -316,12 +317,9 @@ impl Open {
         }
     }
 
-    /// The questions whether an address is alive, one for each table.
-    pub(super) fn questions(&self, address: IpAddr) -> impl Iterator<Item = Vec<u8>> {
-        places().filter_map(move |(layer, ipv6)| {
-            let keys = of_family(&[address], layer, ipv6);
-            question(layer, (&self.table, alive(ipv6)), &keys)
-        })
+    /// The questions whether addresses are alive, whose answers have room.
+    pub(super) fn questions(&self, addresses: &[IpAddr]) -> impl Iterator<Item = Vec<u8>> {
+        rules::questions(addresses, |ipv6| (&*self.table, alive(ipv6)))
     }
 }
 

@@ -43,6 +43,9 @@ pub(super) const DEL_SET_ELEMENT: u16 = 14;
 
 const NLM_F_CREATE: u16 = 0x400;
 
+/// Elements that are asked for together: each is answered by a datagram of its own.
+const ASKED_TOGETHER: usize = 64;
+
 const SET_TIMEOUT: u32 = 0x10;
 const SET_DYNAMIC: u32 = 0x20;
 
@@ -193,17 +196,9 @@ impl Fenced {
         format!("renew_{place}{}", self.timeout.as_millis())
     }
 
-    /// The questions for one address of each family and table: what is true of them is true of all that were renewed
-    /// together.
+    /// The questions for all of these, whose answers have room.
     pub(super) fn questions(&self, addresses: &[IpAddr]) -> impl Iterator<Item = Vec<u8>> {
-        let some: Vec<IpAddr> = last_of_each_family(addresses).collect();
-        places().filter_map(move |(layer, ipv6)| {
-            question(
-                layer,
-                (self.table, set(ipv6)),
-                &of_family(&some, layer, ipv6),
-            )
-        })
+        questions(addresses, |ipv6| (self.table, set(ipv6)))
     }
 
     fn rules(&self, batch: &mut Batch, layer: Layer) {
@@ -297,12 +292,6 @@ pub(super) fn pass_multicast(batch: &mut Batch, layer: Layer, place: (&str, &str
             rule.verdict(ACCEPT);
         });
     }
-}
-
-/// What is true of these after a beat for all of them is true of all: they came last.
-pub(super) fn last_of_each_family(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
-    let last = |ipv6| addresses.iter().rfind(move |one| one.is_ipv6() == ipv6);
-    [false, true].into_iter().filter_map(last).copied()
 }
 
 /// The octets of those addresses that a layer has, of one family. Each once: the kernel refuses a transaction that takes an
@@ -414,12 +403,20 @@ fn element_list(
     });
 }
 
-/// The question whether the first of `keys` is in a set, if there are any.
-pub(super) fn question(layer: Layer, place: (&str, &str), keys: &[Vec<u8>]) -> Option<Vec<u8>> {
-    (!keys.is_empty()).then(|| {
-        Batch::question(GET_SET_ELEMENT, layer as u8, |out| {
-            element_list(out, place, keys, |_| {});
-        })
+/// The questions for all of these addresses in a set of each family and table, some in each so that the answers have room.
+pub(super) fn questions<'a>(
+    addresses: &[IpAddr],
+    place: impl Fn(bool) -> (&'a str, &'a str),
+) -> impl Iterator<Item = Vec<u8>> {
+    places().flat_map(move |(layer, ipv6)| {
+        let keys = of_family(addresses, layer, ipv6);
+        let some = keys.chunks(ASKED_TOGETHER);
+        let asked = some.map(|some| {
+            Batch::question(GET_SET_ELEMENT, layer as u8, |out| {
+                element_list(out, place(ipv6), some, |_| {});
+            })
+        });
+        asked.collect::<Vec<_>>()
     })
 }
 

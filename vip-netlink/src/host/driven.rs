@@ -16,6 +16,9 @@ use super::{LinuxHost, boottime};
 use crate::advert_socket::{Fill, PROTOCOL_AH};
 use crate::lease::Lease;
 
+/// Routers that give way and are silenced together at most: the addresses of one beat, if each has one.
+const SILENT_TOGETHER: usize = 24;
+
 impl Host for LinuxHost {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Whoever waits for packets has taken over.
@@ -147,6 +150,10 @@ impl Host for LinuxHost {
                     slot.wanted = false;
                     slot.lease = None;
                     self.silent.push(router);
+                    // Some at a time: what the first of hundreds resigned from is another host's in a moment.
+                    if self.silent.len() >= SILENT_TOGETHER {
+                        self.flush();
+                    }
                 }
                 Command::Announce { .. } => {}
             }

@@ -9,7 +9,7 @@ use vrrp_fsm::RouterId;
 use vrrp_fsm::driver::{Command, Host, HostEvent};
 
 use crate::host::{PATIENCE, event, router, with_host};
-use crate::support::{HOST, configured, in_namespaces, output};
+use crate::support::{HOST, configured, in_namespaces, output, transactions};
 
 /// More than go together.
 const MANY: u32 = 150;
@@ -53,6 +53,7 @@ fn routers_that_give_way_together_are_silent_at_once_and_take_away_what_no_other
                     |address: [u8; 4], patience| peer.arp_answers(IpAddr::from(address), patience);
                 assert!(answers(own(1), PATIENCE) && answers(own(MANY - 1), PATIENCE));
 
+                let before = transactions();
                 for id in FIRST {
                     host.enqueue(RouterId::new(id), Command::Remove);
                 }
@@ -69,6 +70,9 @@ fn routers_that_give_way_together_are_silent_at_once_and_take_away_what_no_other
                     })
                     .await;
                 }
+                let transactions = transactions() - before;
+                println!("{transactions} transactions of the fence");
+                assert!(transactions < MANY / 4, "{transactions}");
                 told.sort();
                 assert!(told.into_iter().eq(FIRST.map(RouterId::new)));
                 assert!(!output(&format!("ip addr show dev {HOST}")).contains("10.97.0.2/"));

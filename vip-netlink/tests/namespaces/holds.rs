@@ -127,6 +127,37 @@ fn where_nothing_can_be_heard_on_lo_alone_beats_are_heard_with_all_other_packets
 }
 
 #[test]
+fn beats_that_are_lost_without_a_word_leave_nothing_undone() {
+    in_namespaces(
+        "holds::beats_that_are_lost_without_a_word_leave_nothing_undone",
+        |_| {
+            let of = |last| IpAddr::from([10, 99, 4, last]);
+            let mut fence = Fence::new(Options::default()).unwrap();
+            let _pulse = fence.pulse().unwrap();
+            let many: Vec<IpAddr> = (1..=100).map(of).collect();
+            let (long, short) = (Duration::from_secs(60), Duration::from_secs(30));
+            fence.open(&many, Some(long), Access::Full).unwrap();
+            assert!(many.iter().all(|one| fence.is_alive(*one).unwrap()));
+
+            sh("nft add table netdev deaf");
+            sh(
+                "nft add chain netdev deaf ear { type filter hook ingress device lo priority -500; policy drop; }",
+            );
+            // Those that come last are there from before, and for longer than they may be.
+            let some = [of(101), of(1), of(2)];
+            fence.open(&some, Some(long), Access::Full).unwrap();
+            assert!(fence.is_alive(of(101)).unwrap());
+            let fenced = output("nft list set arp vip_fence fenced4");
+            assert!(fenced.contains("10.99.4.101 "), "{fenced}");
+            fence.open(&some, Some(short), Access::Full).unwrap();
+            let alive = output("nft list ruleset");
+            assert!(alive.contains("10.99.4.1 timeout 30s"), "{alive}");
+            assert!(!alive.contains("10.99.4.1 timeout 1m"), "{alive}");
+        },
+    );
+}
+
+#[test]
 fn an_address_that_was_open_for_ever_ends_with_the_hold_that_it_is_given() {
     in_namespaces(
         "holds::an_address_that_was_open_for_ever_ends_with_the_hold_that_it_is_given",

@@ -38,7 +38,7 @@ fn a_lease_lasts_as_long_as_adverts_are_sent() {
                 "lease of 2 s: gone {:?} after the last advert",
                 last.elapsed()
             );
-            // The kernel ends lifetimes at leisure.
+            // The kernel looks after lifetimes once a second, and a lease has whole seconds.
             assert!(last.elapsed() < Duration::from_secs(4));
             assert!(!configured(HOST, VIP_32));
             // A late advert brings nothing back; a new election does.

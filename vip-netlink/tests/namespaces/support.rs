@@ -341,3 +341,20 @@ pub(crate) fn interface_index(name: &str) -> u32 {
     let line = output(&format!("ip -o link show dev {name}"));
     line.split(':').next().unwrap().parse().unwrap()
 }
+
+/// How many nf_tables transactions there have been in this network namespace (`NFT_MSG_GETGEN`).
+pub(crate) fn transactions() -> u32 {
+    let mut socket = netlink_sys::Socket::new(netlink_sys::protocols::NETLINK_NETFILTER).unwrap();
+    socket.bind_auto().unwrap();
+    // nlmsghdr and nfgenmsg: length, type, flags NLM_F_REQUEST.
+    let mut question = [0_u8; 20];
+    question[0] = 20;
+    question[4..8].copy_from_slice(&[16, 10, 1, 0]);
+    socket
+        .send_to(&question, &netlink_sys::SocketAddr::new(0, 0), 0)
+        .unwrap();
+    let (answer, _) = socket.recv_from_full().unwrap();
+    // The first attribute is NFTA_GEN_ID.
+    assert_eq!(answer[22..24], [1, 0]);
+    u32::from_be_bytes(*answer[24..].first_chunk().unwrap())
+}

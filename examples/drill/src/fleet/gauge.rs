@@ -37,6 +37,8 @@ struct Halt {
 pub(crate) struct Gauge {
     halts: Arc<Mutex<Vec<Halt>>>,
     stop: Arc<AtomicBool>,
+    /// A thread is not allowed to go before all others: what it is late by may be others' work.
+    refused: Arc<AtomicBool>,
 }
 
 impl Gauge {
@@ -44,16 +46,28 @@ impl Gauge {
         let gauge = Self {
             halts: Arc::default(),
             stop: Arc::default(),
+            refused: Arc::default(),
         };
         let here = sched_getaffinity(Pid::from_raw(0))?;
         for processor in (0..CpuSet::count()).filter(|one| here.is_set(*one).unwrap_or(false)) {
             let (halts, stop) = (Arc::clone(&gauge.halts), Arc::clone(&gauge.stop));
-            let measure = move || measure(processor, &halts, &stop);
+            let refused = Arc::clone(&gauge.refused);
+            let measure = move || {
+                if !go_first(processor) {
+                    refused.store(true, Ordering::Relaxed);
+                }
+                measure(&halts, &stop);
+            };
             thread::Builder::new()
                 .name("gauge".to_owned())
                 .spawn(measure)?;
         }
         Ok(gauge)
+    }
+
+    /// Whether nothing but the machine and the kernel makes it late.
+    pub(crate) fn goes_first(&self) -> bool {
+        !self.refused.load(Ordering::Relaxed)
     }
 
     /// The longest that a processor stood still in that time.
@@ -72,13 +86,7 @@ impl Drop for Gauge {
     }
 }
 
-fn measure(processor: usize, halts: &Mutex<Vec<Halt>>, stop: &AtomicBool) {
-    let mut own = CpuSet::new();
-    if own.set(processor).is_ok() {
-        // Refused: it measures where it is run.
-        let _ = sched_setaffinity(Pid::from_raw(0), &own);
-    }
-    go_first();
+fn measure(halts: &Mutex<Vec<Halt>>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let due = Instant::now() + EVERY;
         let from = wall() + EVERY;
@@ -91,10 +99,15 @@ fn measure(processor: usize, halts: &Mutex<Vec<Halt>>, stop: &AtomicBool) {
     }
 }
 
-/// SCHED_FIFO at the highest priority. Refused: what it is late by may be others' work.
+/// SCHED_FIFO at the highest priority, on one processor; false where that is refused.
 #[expect(unsafe_code, reason = "a system call that no safe wrapper has")]
-fn go_first() {
+fn go_first(processor: usize) -> bool {
+    let mut own = CpuSet::new();
+    let pinned = own
+        .set(processor)
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &own));
     let parameters = libc::sched_param { sched_priority: 99 };
     // SAFETY: the parameters live for the call, which only reads them; 0 is this thread.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
+    let first = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
+    pinned.is_ok() && first == 0
 }

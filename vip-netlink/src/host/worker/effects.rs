@@ -152,6 +152,8 @@ impl Worker {
         let installed = || self.routers.iter().filter(|(_, router)| router.installed);
         let open: Vec<IpAddr> = installed()
             .flat_map(|(_, router)| router.movable(&self.kernel))
+            // What could not be removed stays silent until it is.
+            .chain(self.leftovers.fenced())
             .collect();
         let router = installed().map(|(id, _)| *id).next().unwrap_or(NOBODY);
         let Some(fence) = &self.fence else {

@@ -12,8 +12,9 @@ use super::{Paths, Work, Worker, wanted};
 use crate::Error;
 use crate::plan::Present;
 
-/// Routers whose addresses go together at most: nobody waits for long to be told that they are gone.
-const TOGETHER: usize = 64;
+/// Addresses that go together at most: nobody waits for long to be told that they are gone, and what the kernel notifies of
+/// them is read before it is too much.
+const TOGETHER: usize = 128;
 
 /// What a router lets go of.
 struct Leaving {
@@ -28,15 +29,7 @@ struct Leaving {
 impl Worker {
     /// A router gives way, and with it those that wait for the same.
     pub(super) async fn give_way(&mut self, first: RouterId) {
-        let mut ids = vec![first];
-        while let Some((id, Work::Command(Command::Remove))) = self.queue.front()
-            && ids.len() < TOGETHER
-            && !ids.contains(id)
-        {
-            ids.push(*id);
-            self.queue.pop_front();
-        }
-        ids.retain(|id| self.routers.contains_key(id));
+        let ids = self.leaving_with(first);
         let results = self.remove_all(&ids).await;
         self.read().await;
         for (router, result) in ids.into_iter().zip(results) {
@@ -49,6 +42,33 @@ impl Worker {
                 },
             });
         }
+    }
+
+    /// A router that gives way, and those behind it in the queue that have nothing but addresses: whose routes or devices the
+    /// kernel is slow with goes alone.
+    fn leaving_with(&mut self, first: RouterId) -> Vec<RouterId> {
+        let mut ids = vec![first];
+        let mut addresses = self.bare_addresses(first).unwrap_or(TOGETHER);
+        while let Some((id, Work::Command(Command::Remove))) = self.queue.front()
+            && let Some(more) = self.bare_addresses(*id)
+            && addresses + more <= TOGETHER
+            && !ids.contains(id)
+        {
+            addresses += more;
+            ids.push(*id);
+            self.queue.pop_front();
+        }
+        ids.retain(|id| self.routers.contains_key(id));
+        ids
+    }
+
+    /// How many addresses a router has that has no route, no rule and no device.
+    fn bare_addresses(&self, id: RouterId) -> Option<usize> {
+        let router = self.routers.get(&id)?;
+        let config = &router.config;
+        let bare =
+            config.devices.is_empty() && config.paths().is_empty() && router.paved.is_empty();
+        bare.then(|| config.addresses.len().max(router.placed.len()))
     }
 
     /// The lease of a router has run out: what cannot be removed is silenced by the fence, and ends by itself.
@@ -151,18 +171,27 @@ impl Worker {
         let Some(fence) = &self.fence else {
             return;
         };
+        let refused = all
+            .iter()
+            .zip(&*results)
+            .filter(|(_, result)| result.is_err());
+        let refused = refused.flat_map(|(one, _)| one.fenced.iter().copied());
+        // The same address may be there once more, on another interface.
+        let there: BTreeSet<IpAddr> = refused.chain(self.leftovers.fenced()).collect();
+        let of = |one: &Leaving| -> Vec<IpAddr> {
+            let fenced = one.fenced.iter().copied();
+            fenced.filter(|address| !there.contains(address)).collect()
+        };
         let gone = all
             .iter()
             .zip(&*results)
             .filter(|(_, result)| result.is_ok());
-        let gone: Vec<IpAddr> = gone
-            .flat_map(|(one, _)| one.fenced.iter().copied())
-            .collect();
+        let gone: Vec<IpAddr> = gone.flat_map(|(one, _)| of(one)).collect();
         let forgotten = fence.forget(&gone).is_ok();
         for (one, result) in all.iter().zip(results) {
             let done = match result {
                 Ok(()) if forgotten => continue,
-                Ok(()) => fence.forget(&one.fenced),
+                Ok(()) => fence.forget(&of(one)),
                 Err(_) => fence.close(&one.fenced),
             };
             if let Err(error) = done {

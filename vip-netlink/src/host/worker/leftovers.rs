@@ -56,6 +56,13 @@ impl Leftovers {
         !self.of.contains_key(&Some(router)) && self.dismissed.remove(&router)
     }
 
+    /// Addresses that the fence is still to forget.
+    pub(super) fn fenced(&self) -> impl Iterator<Item = IpAddr> {
+        self.of
+            .values()
+            .flat_map(|left| left.fenced.iter().copied())
+    }
+
     /// Takes over what could not be removed, if anything.
     pub(super) fn keep(&mut self, whose: Option<RouterId>, left: Left) {
         if left.is_empty() {
