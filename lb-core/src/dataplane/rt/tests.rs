@@ -39,14 +39,19 @@ async fn read(socket: &Socket, size: usize) -> Vec<u8> {
 fn a_socket_wakes_whoever_waits_for_bytes_and_for_the_end() {
     turn(async {
         let (socket, mut peer) = pair();
+        let (wanted, next) = std::sync::mpsc::channel();
         let late = std::thread::spawn(move || {
             for piece in [b"one", b"two"] {
+                next.recv().unwrap();
+                // Time to begin to wait.
                 std::thread::sleep(Duration::from_millis(20));
                 peer.write_all(piece).unwrap();
             }
         });
-        assert_eq!(read(&socket, 64).await, b"one");
-        assert_eq!(read(&socket, 64).await, b"two");
+        for piece in [&b"one"[..], b"two"] {
+            wanted.send(()).unwrap();
+            assert_eq!(read(&socket, 64).await, piece);
+        }
         assert_eq!(read(&socket, 64).await, b"");
         late.join().unwrap();
     });
