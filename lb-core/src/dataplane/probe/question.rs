@@ -255,9 +255,10 @@ fn services<'r>(packet: &'r Packet<'r>, asked: Asked<'r>) -> Option<Vec<ServiceR
     let told_along = |host: &Name<'_>| {
         let of_host = packet.additional_records.iter();
         let of_host = of_host.filter(|record| record.class == CLASS::IN && record.name == *host);
+        // The same one whatever their order, which name servers change from answer to answer.
         of_host
             .filter_map(address)
-            .min_by_key(|ip| ip.is_ipv4() != asked.prefer_v4)
+            .min_by_key(|ip| (ip.is_ipv4() != asked.prefer_v4, *ip))
     };
     let mut records = of_name(&packet.answers, asked)
         .into_iter()
@@ -267,7 +268,7 @@ fn services<'r>(packet: &'r Packet<'r>, asked: Asked<'r>) -> Option<Vec<ServiceR
         })
         .peekable();
     records.peek()?;
-    let somewhere = records.filter(|SRV { target, .. }| target.iter().next().is_some());
+    let somewhere = records.filter(|SRV { target, .. }| is_host(target));
     let record = |record: &SRV<'_>| ServiceRecord {
         host: record.target.to_string().to_ascii_lowercase().into(),
         port: record.port,
@@ -275,6 +276,14 @@ fn services<'r>(packet: &'r Packet<'r>, asked: Asked<'r>) -> Option<Vec<ServiceR
         address: told_along(&record.target),
     };
     Some(somewhere.map(record).collect())
+}
+
+/// Whether a name can be that of a host: it is written to logs and state files, where a blank or the end of a line within it
+/// would forge what follows.
+fn is_host(name: &Name<'_>) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let mut labels = name.as_bytes().peekable();
+    labels.peek().is_some() && labels.all(|label| label.iter().all(is_plain))
 }
 
 /// The records of the name that was asked for, or of the one that it is an alias of.

@@ -96,6 +96,60 @@ fn services_are_hosts_with_ports_and_weights() {
 }
 
 #[test]
+fn a_host_is_none_that_could_forge_lines_of_logs_and_state_files() {
+    let of = |host: &'static str| {
+        let answer = reply(|packet| {
+            packet.questions[0].qtype = TYPE::SRV.into();
+            let rdata = |host| {
+                RData::SRV(SRV {
+                    priority: 1,
+                    weight: 1,
+                    port: 80,
+                    target: named(host),
+                })
+            };
+            let at = |host| ResourceRecord::new(named(NAME), CLASS::IN, 5, rdata(host));
+            packet.answers = vec![at(host), at("good.example")];
+        });
+        match read_for(7, NAME, TYPE::SRV, &answer) {
+            Some(Answer::Services(records)) => records.len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(of("_a-1.example"), 2);
+    for bad in [
+        "a\n1 be 1 s1.example",
+        "a b.example",
+        "\u{1b}[2J",
+        "a;b",
+        "\u{e9}",
+    ] {
+        assert_eq!(of(bad), 1, "{bad:?}");
+    }
+}
+
+#[test]
+fn an_address_told_along_is_the_same_whatever_the_order() {
+    for order in [[1, 2], [2, 1]] {
+        let answer = reply(|packet| {
+            packet.questions[0].qtype = TYPE::SRV.into();
+            let rdata = RData::SRV(SRV {
+                priority: 1,
+                weight: 1,
+                port: 80,
+                target: named("a.example"),
+            });
+            packet.answers = vec![ResourceRecord::new(named(NAME), CLASS::IN, 5, rdata)];
+            packet.additional_records = order.map(|last| a("a.example", last)).to_vec();
+        });
+        let Some(Answer::Services(records)) = read_for(7, NAME, TYPE::SRV, &answer) else {
+            panic!("{order:?}");
+        };
+        assert_eq!(records[0].address, Some([10, 0, 0, 1].into()));
+    }
+}
+
+#[test]
 fn an_answer_that_was_cut_is_not_taken_for_all_there_is() {
     let cut = |adjust: fn(&mut Packet<'_>)| {
         read_it(&reply(|packet| {
