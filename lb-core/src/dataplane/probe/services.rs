@@ -73,11 +73,13 @@ impl Known {
     /// Each server keeps its record while that is known; those without one take the new ones.
     fn settle(&mut self, shared: &Shared, name: &Name, records: &[ServiceRecord]) {
         let balancer = Arc::clone(&shared.balancer.borrow());
+        let follows = |server: &&Server| Name::of_service(server).as_ref() == Some(name);
+        let servers = balancer.backends.iter().flat_map(|b| b.servers());
+        let present: BTreeSet<ServerKey> = servers.filter(follows).map(Server::key).collect();
+        self.freed.retain(|key| present.contains(key));
         let mut changed = false;
         for backend in &balancer.backends {
-            let servers = backend.servers().iter();
-            let followers =
-                servers.filter(|server| Name::of_service(server).as_ref() == Some(name));
+            let followers = backend.servers().iter().filter(follows);
             changed |= self.keep(shared, backend, followers.clone(), records);
             changed |= self.fill(shared, backend, followers, records);
         }
