@@ -55,6 +55,7 @@ impl Backend {
         for server in &self.servers {
             if let Some(before) = old.server_named(server.name()) {
                 server.adopt(before, now);
+                self.weigh_anew(server, before);
             }
         }
         let books = {

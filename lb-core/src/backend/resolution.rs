@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Backend, Cause, StateChange};
 use crate::{
     id::ServerIndex,
-    server::{AdminState, Operation, ServiceRecord},
+    server::{AdminState, Operation, Server, ServiceRecord},
 };
 
 /// Why a server has no address any more.
@@ -72,13 +72,27 @@ impl Backend {
         record: Option<ServiceRecord>,
     ) -> Option<StateChange> {
         let it = self.server(server)?;
-        let heeded = (it.config().resolution.as_ref()).is_some_and(|it| !it.ignores_weights);
-        let weight = |record: &ServiceRecord| record.weight_of_server();
-        let before = it.record().as_ref().map(weight);
-        let after = record.as_ref().map(weight);
+        let before = self.weight_of_record(it);
         it.set_record(record);
-        let weight = after.filter(|after| heeded && Some(*after) != before)?;
-        let allowed = self.allows_weight(server, weight) && it.weight() != u32::from(weight);
-        allowed.then(|| self.set_weight(now, server, weight))?
+        let weight = self.weight_of_record(it).filter(|w| Some(*w) != before)?;
+        let differs = it.weight() != u32::from(weight);
+        differs.then(|| self.set_weight(now, server, weight))?
+    }
+
+    /// The weight that a server's record says, if that counts.
+    fn weight_of_record(&self, server: &Server) -> Option<u16> {
+        let record = server.record().filter(|_| server.heeds_weights())?;
+        let weight = record.weight_of_server();
+        self.allows_weight(server.index(), weight).then_some(weight)
+    }
+
+    /// A server goes over to another line: where the two say different things of its weight, it is what the new one says,
+    /// or the record where that counts; else it stays what an operator or the record has made of it.
+    pub(super) fn weigh_anew(&self, server: &Server, before: &Server) {
+        let said = |server: &Server| (server.config().weight, server.heeds_weights());
+        if said(server) != said(before) {
+            let weight = self.weight_of_record(server);
+            server.set_weight(u32::from(weight.unwrap_or(server.config().weight)));
+        }
     }
 }

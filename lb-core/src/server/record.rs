@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::Server;
+use super::{Server, shared};
 
 /// One record of a service. Its priority is not looked at, as by HAProxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,18 +37,21 @@ impl Server {
 
     /// The host whose addresses it has: that of its line, or that of its record.
     pub fn host(&self) -> Option<Arc<str>> {
-        let resolution = self.config.resolution.as_ref();
-        match resolution.is_some_and(|resolution| resolution.of_service) {
-            true => self.record().map(|record| record.host),
-            false => self.config.fqdn.as_deref().map(Arc::from),
+        match self.service() {
+            Some(_) => self.record().map(|record| record.host),
+            None => self.config.fqdn.as_deref().map(Arc::from),
         }
     }
 
     /// The name of its service (`srvrecord`).
     pub fn service(&self) -> Option<&str> {
+        shared::service(&self.config)
+    }
+
+    /// Whether the weights of records count.
+    pub(crate) fn heeds_weights(&self) -> bool {
         let resolution = self.config.resolution.as_ref();
-        let service = resolution.filter(|resolution| resolution.of_service);
-        service.and(self.config.fqdn.as_deref())
+        resolution.is_some_and(|resolution| !resolution.ignores_weights)
     }
 
     /// The port that its line or its record says.

@@ -68,10 +68,20 @@ pub(super) struct History {
     pub(super) down_for: Duration,
 }
 
-/// Where a server's connections go, and what they begin with.
+/// Where a server's connections go, and what they begin with. Without an address it is its port that stays when its
+/// name gets one, and what a service has told of it is nothing to another name.
 pub(super) fn destination(config: &ServerConfig) -> impl PartialEq {
     let place = (config.address, config.unix.clone(), config.map_port);
-    (place, config.send_proxy, config.source, config.tls.clone())
+    let named = (config.port, service(config).map(str::to_owned));
+    let begin = (config.send_proxy, config.source, config.tls.clone());
+    (place, named, begin)
+}
+
+/// The name of the service that it follows, if it does.
+pub(super) fn service(config: &ServerConfig) -> Option<&str> {
+    let resolution = config.resolution.as_ref();
+    let service = resolution.filter(|resolution| resolution.of_service);
+    service.and(config.fqdn.as_deref())
 }
 
 impl Shared {
@@ -132,11 +142,8 @@ impl Shared {
     }
 
     /// Takes over what differs between two lines for one server. What an operator set at run time stays unless the
-    /// file has changed just that.
+    /// file has changed just that. Its weight is its backend's business.
     pub(super) fn adopt(&self, new: &ServerConfig, old: &ServerConfig, now: Instant) {
-        if new.weight != old.weight {
-            self.weight.store(u32::from(new.weight), Relaxed);
-        }
         if new.maxconn != old.maxconn {
             self.maxconn.store(new.maxconn.unwrap_or(0), Relaxed);
         }

@@ -1,10 +1,13 @@
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{assert_idle, backend, checked, down, each, index, report, s, take, up};
 use crate::{
-    backend::{AdminAction, Health},
+    backend::{AdminAction, Backend, Health},
     balance::{Algorithm, HashLayout},
-    config::Resolution,
+    config::{BackendConfig, Mode, ProxyConfig, Resolution, ServerConfig},
     health::CheckStatus,
     server::{Operation, ServiceRecord},
 };
@@ -107,29 +110,48 @@ fn a_server_without_an_address_begins_when_it_is_given_one() {
     assert!(server.is_usable());
 }
 
-#[test]
-fn a_record_says_the_weight_once_if_it_is_heeded() {
-    let record = |weight| ServiceRecord {
+fn record(weight: u16) -> ServiceRecord {
+    ServiceRecord {
         host: "a.example".into(),
         port: 80,
         weight,
         address: None,
-    };
-    let following = |ignores_weights| {
-        backend(1, |c| {
-            let server = &mut c.servers[0];
-            server.address = None;
-            server.fqdn = Some("_http._tcp.web.example".to_owned());
-            server.resolution = Some(Resolution {
-                resolvers: "dns".into(),
-                prefer_v4: true,
-                networks: Vec::new(),
-                shares: false,
-                of_service: true,
-                ignores_weights,
-            });
-        })
-    };
+    }
+}
+
+/// The only server of `config` has no address and follows a service.
+fn follow(config: &mut BackendConfig, ignores_weights: bool) {
+    let server = &mut config.servers[0];
+    server.address = None;
+    server.fqdn = Some("_http._tcp.web.example".to_owned());
+    server.resolution = Some(Resolution {
+        resolvers: "dns".into(),
+        prefer_v4: true,
+        networks: Vec::new(),
+        shares: false,
+        of_service: true,
+        ignores_weights,
+    });
+}
+
+/// What a reload makes of it.
+fn reloaded(
+    old: &Arc<Backend>,
+    now: Instant,
+    change: impl FnOnce(&mut BackendConfig),
+) -> Arc<Backend> {
+    let mut config = old.config().clone();
+    change(&mut config);
+    let mut proxy = ProxyConfig::new("be", 2, Mode::Http);
+    proxy.backend = Some(config);
+    let new = old.renewed(&proxy, now);
+    new.take_over(old, &proxy, now);
+    new
+}
+
+#[test]
+fn a_record_says_the_weight_once_if_it_is_heeded() {
+    let following = |ignores_weights| backend(1, |c| follow(c, ignores_weights));
     let (backend, now) = following(false);
     let server = &backend.servers()[0];
     assert_eq!(server.host(), None);
@@ -150,6 +172,67 @@ fn a_record_says_the_weight_once_if_it_is_heeded() {
     let (backend, now) = following(true);
     backend.set_record(now, s(0), Some(record(512)));
     assert_eq!(backend.servers()[0].weight(), 1);
+}
+
+#[test]
+fn a_record_outlasts_a_reload_as_long_as_its_service_is_followed() {
+    let (old, now) = backend(1, |c| follow(c, false));
+    let at = "192.0.2.1:80".parse().unwrap();
+    old.set_record(now, s(0), Some(record(512)));
+    old.set_address(now, s(0), at);
+    let kept = reloaded(&old, now, |c| c.retries = 1);
+    let server = &kept.servers()[0];
+    assert!(server.record().is_some() && server.was_named());
+    assert_eq!(server.address(), Some(at));
+    let gone = |change: fn(&mut ServerConfig)| {
+        let new = reloaded(&kept, now, |c| change(&mut c.servers[0]));
+        let server = &new.servers()[0];
+        assert_eq!((server.record(), server.was_named()), (None, false));
+        // Where that led, the other name need not.
+        assert_eq!((server.address(), server.is_resolved()), (None, false));
+        (server.port(), server.host().map(|host| host.to_string()))
+    };
+    let another = gone(|server| server.fqdn = Some("_other._tcp.web.example".to_owned()));
+    assert_eq!(another, (kept.config().servers[0].port, None));
+    let host = gone(|server| {
+        server.fqdn = Some("web.example".to_owned());
+        server.port = 8080;
+        server.resolution.as_mut().unwrap().of_service = false;
+    });
+    assert_eq!(host, (8080, Some("web.example".to_owned())));
+}
+
+#[test]
+fn a_reload_gives_a_name_without_an_address_its_new_port() {
+    let (old, now) = backend(1, |c| {
+        follow(c, false);
+        c.servers[0].resolution.as_mut().unwrap().of_service = false;
+    });
+    old.set_address(now, s(0), "192.0.2.1:80".parse().unwrap());
+    let new = reloaded(&old, now, |c| c.servers[0].port = 8080);
+    let server = &new.servers()[0];
+    assert_eq!((server.address(), server.port()), (None, 8080));
+}
+
+#[test]
+fn a_reload_gives_the_weight_of_the_record_where_that_counts() {
+    let (old, now) = backend(1, |c| follow(c, false));
+    let weight = |backend: &Arc<Backend>| backend.servers()[0].weight();
+    old.set_record(now, s(0), Some(record(512)));
+    let other = reloaded(&old, now, |c| c.servers[0].weight = 7);
+    assert_eq!(weight(&other), 2);
+    let ignores = |backend, ignores| {
+        reloaded(backend, now, |c| {
+            c.servers[0].resolution.as_mut().unwrap().ignores_weights = ignores;
+        })
+    };
+    let ignoring = ignores(&other, true);
+    assert_eq!(weight(&ignoring), 7);
+    let heeding = ignores(&ignoring, false);
+    assert_eq!(weight(&heeding), 2);
+    // An operator's word stays where nothing is said of it.
+    heeding.set_weight(now, s(0), 5);
+    assert_eq!(weight(&reloaded(&heeding, now, |c| c.retries = 1)), 5);
 }
 
 #[test]
