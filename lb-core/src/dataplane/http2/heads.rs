@@ -1,29 +1,31 @@
-//! How much the heads of one response may take. No window limits heads (RFC 9113 §5.2.1), and what a client has not been told
-//! yet is kept by the library, however many interim responses a server sends.
+//! How much of heads the library may keep for one stream. No window limits heads (RFC 9113 §5.2.1), and what a client has not
+//! been told yet is kept, however many interim responses a server sends.
 //!
 //! Frames are followed by their heads alone (RFC 9113 §4.1):
 //! ```text
 //! length (24) | type (8) | flags (8) | stream (1 + 31) | payload of that length
 //! ```
 
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::{Rc, Weak},
+};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
 
 /// Bytes before a payload.
 const FRAME_HEAD: usize = 9;
-const DATA: u8 = 0;
 const HEADERS: u8 = 1;
-const RESET: u8 = 3;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
 
-/// What all heads of one response may take together: a thousand of the smallest.
+/// What the heads that a stream has not taken may take together: a thousand of the smallest.
 const MOST: usize = 256 * 1024;
 /// What one takes beside its bytes.
 const EACH: usize = 256;
-/// Responses whose heads are counted; the oldest are forgotten, for their streams were given up.
-const COUNTED: usize = 1024;
 
-/// What came of heads, by stream.
+/// The heads of frames in what comes.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
     frame: [u8; FRAME_HEAD],
@@ -31,12 +33,12 @@ pub(super) struct Heads {
     filled: usize,
     /// What is still to come of its payload.
     payload: usize,
-    sizes: BTreeMap<u32, usize>,
+    pub(super) untaken: Rc<Untaken>,
 }
 
 impl Heads {
-    /// These bytes came; false if one of the responses has more heads than it may.
-    pub(super) fn saw(&mut self, mut bytes: &[u8]) -> bool {
+    /// These bytes came.
+    pub(super) fn saw(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.payload > 0 {
                 let count = self.payload.min(bytes.len());
@@ -54,90 +56,190 @@ impl Heads {
             self.filled += count;
             if self.filled == FRAME_HEAD {
                 self.filled = 0;
-                if !self.begin() {
-                    return false;
-                }
+                self.begin();
             }
         }
-        true
     }
 
     /// The head of a frame is there.
-    fn begin(&mut self) -> bool {
-        let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = self.frame;
+    fn begin(&mut self) {
+        let [l0, l1, l2, kind, _, s0, s1, s2, s3] = self.frame;
         let length = u32::from_be_bytes([0, l0, l1, l2]);
         let stream = u32::from_be_bytes([s0, s1, s2, s3]) & 0x7fff_ffff;
         self.payload = usize::try_from(length).unwrap_or(usize::MAX);
-        match kind {
-            HEADERS if flags & END_STREAM != 0 => drop(self.sizes.remove(&stream)),
-            HEADERS | CONTINUATION => {
-                let size = self.sizes.entry(stream).or_default();
-                *size = size.saturating_add(self.payload.saturating_add(EACH));
-                let is_fine = *size <= MOST;
-                if self.sizes.len() > COUNTED {
-                    self.sizes.pop_first();
-                }
-                return is_fine;
-            }
-            // Behind content come trailers alone.
-            DATA | RESET => drop(self.sizes.remove(&stream)),
-            _ => {}
+        if matches!(kind, HEADERS | CONTINUATION) {
+            self.untaken.add(stream, self.payload);
         }
-        true
+    }
+}
+
+/// A stream's way out, which whoever cuts it off has too.
+pub(super) type Handle = RefCell<SendStream<Bytes>>;
+
+/// What the library keeps of heads, for each stream that waits for its response.
+#[derive(Debug, Default)]
+pub(super) struct Untaken {
+    streams: RefCell<BTreeMap<u32, Kept>>,
+    /// Streams for which too much is kept.
+    over: RefCell<Vec<u32>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    size: usize,
+    stream: Weak<Handle>,
+}
+
+impl Untaken {
+    /// Counts heads of a stream, until what is returned is dropped.
+    pub(super) fn count(self: &Rc<Self>, stream: &Rc<Handle>) -> Counted {
+        let id = stream.borrow().stream_id().as_u32();
+        let kept = Kept {
+            size: 0,
+            stream: Rc::downgrade(stream),
+        };
+        self.streams.borrow_mut().insert(id, kept);
+        Counted {
+            untaken: Rc::clone(self),
+            id,
+        }
+    }
+
+    fn add(&self, id: u32, length: usize) {
+        if let Some(kept) = self.streams.borrow_mut().get_mut(&id) {
+            kept.size = kept.size.saturating_add(length.saturating_add(EACH));
+            if kept.size > MOST {
+                self.over.borrow_mut().push(id);
+            }
+        }
+    }
+
+    /// Whether streams are to be cut off before anything else is read.
+    pub(super) fn is_over(&self) -> bool {
+        !self.over.borrow().is_empty()
+    }
+
+    /// Cuts off the streams for which too much is kept, and no others: what still comes for them is kept no more.
+    pub(super) fn cut(&self) {
+        for id in self.over.take() {
+            let kept = self.streams.borrow_mut().remove(&id);
+            if let Some(stream) = kept.and_then(|kept| kept.stream.upgrade()) {
+                stream.borrow_mut().send_reset(Reason::ENHANCE_YOUR_CALM);
+            }
+        }
+    }
+}
+
+/// A stream whose heads are counted.
+#[derive(Debug)]
+pub(super) struct Counted {
+    untaken: Rc<Untaken>,
+    id: u32,
+}
+
+impl Counted {
+    /// It has taken all that there was.
+    pub(super) fn taken(&self) {
+        if let Some(kept) = self.untaken.streams.borrow_mut().get_mut(&self.id) {
+            kept.size = 0;
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.untaken.streams.borrow_mut().remove(&self.id);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        future::Future,
+        pin::Pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use h2::client::{Connection, ResponseFuture};
+    use http::Request;
+    use tokio::io::DuplexStream;
+
     use super::*;
 
-    fn frame(kind: u8, flags: u8, stream: u8, payload: usize) -> Vec<u8> {
-        let length = u32::try_from(payload).unwrap().to_be_bytes();
-        let mut bytes = length[1..].to_vec();
-        bytes.extend([kind, flags, 0, 0, 0, stream]);
-        bytes.extend(vec![0; payload]);
+    /// An interim response of 100 bytes.
+    fn interim(stream: u32) -> Vec<u8> {
+        let mut bytes = vec![0, 0, 100, HEADERS, 4];
+        bytes.extend(stream.to_be_bytes());
+        bytes.extend([0; 100]);
         bytes
     }
 
-    /// How many bytes of these are let pass, a few at a time.
-    fn passed(bytes: &[u8], step: usize) -> usize {
-        let mut heads = Heads::default();
-        let fine = bytes.chunks(step).take_while(|piece| heads.saw(piece));
-        fine.map(<[u8]>::len).sum()
+    /// A connection that nobody reads, as what comes is told to `heads` alone, and two streams of it.
+    fn streams(heads: &Heads) -> (Connection<DuplexStream>, [Counting; 2]) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let (near, _far) = tokio::io::duplex(1024);
+        let begun = h2::client::handshake(near);
+        let (mut requests, connection) = runtime.unwrap().block_on(begun).unwrap();
+        let streams = [(); 2].map(|()| {
+            let request = Request::get("http://x/").body(()).unwrap();
+            let (response, stream) = requests.send_request(request, true).unwrap();
+            let stream = Rc::new(RefCell::new(stream));
+            let counted = heads.untaken.count(&stream);
+            Counting {
+                response,
+                _stream: stream,
+                counted,
+            }
+        });
+        (connection, streams)
+    }
+
+    /// A stream that waits for its response.
+    struct Counting {
+        response: ResponseFuture,
+        _stream: Rc<Handle>,
+        counted: Counted,
+    }
+
+    impl Counting {
+        fn is_cut(&mut self) -> bool {
+            let polled = Pin::new(&mut self.response).poll(&mut Context::from_waker(Waker::noop()));
+            match polled {
+                Poll::Pending => false,
+                Poll::Ready(end) => end.unwrap_err().reason() == Some(Reason::ENHANCE_YOUR_CALM),
+            }
+        }
     }
 
     #[test]
-    fn heads_of_one_response_have_a_limit_and_those_of_many_have_none() {
-        let interim = frame(HEADERS, 4, 1, 100);
-        let most = MOST / (EACH + 100) * interim.len();
-        let flood = interim.repeat(10_000);
-        for step in [1, 7, 109, 4096, flood.len()] {
-            let through = passed(&flood, step);
-            // The next one is refused once its length is known.
-            assert!(through < most + FRAME_HEAD, "{step}: {through}");
-            assert!(most.saturating_sub(through) <= step, "{step}: {through}");
+    fn heads_that_are_taken_have_no_limit_and_others_end_their_stream_alone() {
+        for step in [1, 7, 109, 4096] {
+            let mut heads = Heads::default();
+            let (_connection, [mut one, mut other]) = streams(&heads);
+            for _ in 0..5000 {
+                interim(1).chunks(step).for_each(|piece| heads.saw(piece));
+                one.counted.taken();
+            }
+            heads.untaken.cut();
+            assert!(!one.is_cut(), "{step}");
+            let most = MOST / (EACH + 100);
+            let flood = interim(1).repeat(most);
+            flood.chunks(step).for_each(|piece| heads.saw(piece));
+            assert!(!heads.untaken.is_over(), "{step}");
+            // The next one is one too many as soon as its length is known.
+            heads.saw(&interim(1)[..FRAME_HEAD]);
+            assert!(heads.untaken.is_over(), "{step}");
+            heads.saw(&interim(1)[FRAME_HEAD..]);
+            heads.untaken.cut();
+            assert!(!heads.untaken.is_over());
+            assert!(one.is_cut(), "{step}");
+            heads.saw(&flood);
+            heads.saw(&interim(3));
+            heads.untaken.cut();
+            assert!(!other.is_cut(), "{step}");
+            assert_eq!(heads.untaken.streams.borrow().len(), 1);
+            drop(other);
+            assert!(heads.untaken.streams.borrow().is_empty());
         }
-        let response = [
-            frame(HEADERS, 4, 3, 100),
-            frame(HEADERS, 4, 3, 5000),
-            frame(DATA, 0, 3, 9),
-            frame(HEADERS, 5, 3, 100),
-        ];
-        let responses = response.concat().repeat(1000);
-        assert_eq!(passed(&responses, 1000), responses.len());
-        let cancelled = [frame(HEADERS, 4, 3, 100), frame(RESET, 0, 3, 4)];
-        let cancelled = cancelled.concat().repeat(10_000);
-        assert_eq!(passed(&cancelled, 1000), cancelled.len());
-    }
-
-    #[test]
-    fn streams_that_were_given_up_are_forgotten() {
-        let mut heads = Heads::default();
-        for stream in (1_u32..20_000).step_by(2) {
-            let mut bytes = frame(HEADERS, 4, 0, 10);
-            bytes[5..9].copy_from_slice(&stream.to_be_bytes());
-            assert!(heads.saw(&bytes));
-        }
-        assert_eq!(heads.sizes.len(), COUNTED);
     }
 }

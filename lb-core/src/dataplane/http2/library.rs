@@ -2,13 +2,14 @@
 
 use std::{
     io,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Reason, RecvStream};
 
-use super::{incoming::Content, message, outgoing::Sink};
+use super::{heads::Handle, incoming::Content, message, outgoing::Sink};
 use crate::http2::Code;
 
 /// What comes.
@@ -56,17 +57,18 @@ impl Content for Received {
 
 /// What goes.
 #[derive(Debug)]
-pub(super) struct Sent(pub(super) SendStream<Bytes>);
+pub(super) struct Sent(pub(super) Rc<Handle>);
 
 impl Sink for Sent {
     fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
-        self.0.reserve_capacity(wanted);
-        let room = self.0.capacity();
+        let mut stream = self.0.borrow_mut();
+        stream.reserve_capacity(wanted);
+        let room = stream.capacity();
         if room > 0 {
             return Poll::Ready(Ok(room.min(wanted)));
         }
         loop {
-            match ready!(self.0.poll_capacity(cx)) {
+            match ready!(stream.poll_capacity(cx)) {
                 Some(Ok(0)) => {}
                 Some(Ok(room)) => return Poll::Ready(Ok(room.min(wanted))),
                 Some(Err(error)) => return Poll::Ready(Err(broken(error))),
@@ -77,20 +79,20 @@ impl Sink for Sent {
 
     fn send(&mut self, bytes: &[u8], last: bool) -> io::Result<()> {
         let bytes = Bytes::copy_from_slice(bytes);
-        self.0.send_data(bytes, last).map_err(broken)
+        self.0.borrow_mut().send_data(bytes, last).map_err(broken)
     }
 
     fn send_trailers(&mut self, text: &[u8]) -> io::Result<()> {
         let trailers = message::read_trailers(text);
-        self.0.send_trailers(trailers).map_err(broken)
+        self.0.borrow_mut().send_trailers(trailers).map_err(broken)
     }
 
     fn reset(&mut self, code: Code) {
-        self.0.send_reset(Reason::from(code.0));
+        self.0.borrow_mut().send_reset(Reason::from(code.0));
     }
 
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        self.0.poll_reset(cx).map(|reset| match reset {
+        self.0.borrow_mut().poll_reset(cx).map(|reset| match reset {
             Ok(reason) => broken(reason.into()),
             Err(error) => broken(error),
         })

@@ -19,7 +19,14 @@ use h2::{
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{HEAD, alone::Alone, heads::Heads, preface::Preface, upstream::Upstream, wire::Wire};
+use super::{
+    HEAD,
+    alone::Alone,
+    heads::{Counted, Handle, Heads, Untaken},
+    preface::Preface,
+    upstream::Upstream,
+    wire::Wire,
+};
 use crate::{
     config::Http2Settings,
     dataplane::{clock, rt, stream::Stream},
@@ -59,6 +66,8 @@ pub(super) struct Trunk {
     preface: Rc<Preface>,
     /// How often its server has sent something.
     heard: Rc<Cell<u64>>,
+    /// Heads that its streams have not taken.
+    untaken: Rc<Untaken>,
 }
 
 impl Trunk {
@@ -87,6 +96,11 @@ impl Trunk {
         ended: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
         self.requests.clone().send_request(request, ended)
+    }
+
+    /// Counts what the library keeps of the heads of a stream.
+    pub(super) fn count_heads(&self, stream: &Rc<Handle>) -> Counted {
+        self.untaken.count(stream)
     }
 
     /// Whether the server takes requests for another protocol (RFC 8441 §3), as soon as it has said what it takes.
@@ -140,6 +154,8 @@ struct About {
     name: Option<Box<[u8]>>,
     preface: Rc<Preface>,
     heard: Rc<Cell<u64>>,
+    /// Heads that its streams have not taken.
+    untaken: Rc<Untaken>,
 }
 
 /// A connection that has just been made, and its first stream.
@@ -155,6 +171,7 @@ impl Made {
         settings: Http2Settings,
         name: Option<&[u8]>,
     ) -> Option<Self> {
+        let heads = Heads::default();
         let about = About {
             scheme: match stream {
                 Stream::Tls(_) => "https",
@@ -164,12 +181,13 @@ impl Made {
             name: name.map(Box::from),
             preface: Rc::default(),
             heard: Rc::default(),
+            untaken: Rc::clone(&heads.untaken),
         };
         let wire = Wire {
             stream,
             preface: Rc::clone(&about.preface),
             heard: Rc::clone(&about.heard),
-            heads: Heads::default(),
+            heads,
         };
         Self::over(wire, settings, about).await
     }
@@ -185,6 +203,7 @@ impl Made {
             name: None,
             preface: Rc::default(),
             heard: Rc::default(),
+            untaken: Rc::default(),
         };
         Self::over(io, Http2Settings::default(), about).await
     }
@@ -199,6 +218,7 @@ impl Made {
             name,
             preface,
             heard,
+            untaken,
         } = about;
         let window = settings.initial_window_size;
         let begun = Builder::new()
@@ -225,12 +245,14 @@ impl Made {
             ended: Rc::clone(&ended),
             preface: Rc::clone(&preface),
             heard,
+            untaken: Rc::clone(&untaken),
         });
         rt::spawn(async move {
             // It ends with the server's end of it, or when nobody holds it any more.
             let _ = poll_fn(|cx| {
                 let polled = Pin::new(&mut connection).poll(cx);
                 preface.looked_at();
+                untaken.cut();
                 polled
             })
             .await;
@@ -329,6 +351,7 @@ mod tests {
             ended: Rc::default(),
             preface: Rc::default(),
             heard: Rc::default(),
+            untaken: Rc::default(),
         };
         assert!(trunk.has_room());
         trunk.enter();

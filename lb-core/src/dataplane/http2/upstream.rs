@@ -1,6 +1,7 @@
 //! A stream to a server: one request, written as HTTP/1.1, and its response, read as HTTP/1.1.
 
 use std::{
+    cell::RefCell,
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
@@ -17,6 +18,7 @@ use http::{
 };
 
 use super::{
+    heads::Counted,
     incoming::Incoming,
     library::{Received, Sent, broken},
     message::{self, Malformed, Wanted},
@@ -38,6 +40,8 @@ pub(in crate::dataplane) struct Upstream {
     head: Vec<u8>,
     method: Method,
     response: Option<ResponseFuture>,
+    /// What comes before the response, until that has come.
+    untaken: Option<Counted>,
     /// When the request went out.
     sent: Option<Mark>,
     incoming: Incoming<Received>,
@@ -60,6 +64,7 @@ impl Upstream {
             head: Vec::new(),
             method: Method::Get,
             response: None,
+            untaken: None,
             sent: None,
             incoming: Incoming::waiting(),
             outgoing: None,
@@ -111,6 +116,9 @@ impl Upstream {
             let (interim, ()) = interim.into_parts();
             message::write_response(&interim, true, true, self.incoming.text());
         }
+        if let Some(untaken) = &self.untaken {
+            untaken.taken();
+        }
         let (head, content) = match Pin::new(response).poll(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(response)) => self.switched(response).into_parts(),
@@ -125,6 +133,7 @@ impl Upstream {
             }
         };
         self.response = None;
+        self.untaken = None;
         self.tunnel = self.method == Method::Connect && head.status.is_success()
             || head.status == StatusCode::SWITCHING_PROTOCOLS;
         let status = head.status.as_u16();
@@ -216,7 +225,9 @@ impl Upstream {
             }
             broken(error)
         })?;
+        let stream = Rc::new(RefCell::new(stream));
         self.response = Some(response);
+        self.untaken = Some(self.trunk.count_heads(&stream));
         self.sent = Some(self.trunk.mark());
         self.outgoing = Some(Outgoing::new(Sent(stream), framing, end.is_some()));
         Poll::Ready(Ok(taken + end.unwrap_or(0)))
