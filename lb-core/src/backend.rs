@@ -377,7 +377,10 @@ fn scheduler(proxy: &ProxyConfig, config: &BackendConfig, servers: &[Server]) ->
         HashLayout::Ring if config.balance.is_keyed() => {
             return Scheduler::consistent(&ids(), config.hash.balance_factor);
         }
-        HashLayout::Maglev if config.balance.is_keyed() => return Scheduler::maglev(&ids()),
+        HashLayout::Maglev if config.balance.is_keyed() => {
+            let names: Vec<&str> = servers.iter().map(Server::name).collect();
+            return Scheduler::maglev(&names);
+        }
         _ => {}
     }
     if config.balance == Algorithm::First {

@@ -81,13 +81,13 @@ impl Scheduler {
         Self::with(policy, ids.len())
     }
 
-    /// `hash-type maglev`: for servers with these numbers, all with weight 0.
-    pub fn maglev(ids: &[u32]) -> Self {
+    /// `hash-type maglev`: for servers of these names, all with weight 0.
+    pub fn maglev(names: &[&str]) -> Self {
         let policy = Policy::Maglev {
-            table: Maglev::new(ids),
-            turns: RoundRobin::new(ids.len()),
+            table: Maglev::new(names),
+            turns: RoundRobin::new(names.len()),
         };
-        Self::with(policy, ids.len())
+        Self::with(policy, names.len())
     }
 
     /// `balance first`: for servers with these numbers, all with weight 0.

@@ -274,8 +274,8 @@ fn keys(table: &mut Scheduler, count: u32) -> Vec<usize> {
 
 #[test]
 fn maglev_gives_each_its_exact_share_and_moves_few_keys_of_those_who_stay() {
-    let ids: Vec<u32> = (1..=10).collect();
-    let mut table = Scheduler::maglev(&ids);
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let mut table = Scheduler::maglev(&names);
     assert_eq!(table.pick(Some(7), None), Pick::Nobody);
     let set = |table: &mut Scheduler, server, weight| {
         table.set_weight(ServerIndex::new(server), weight);
@@ -314,12 +314,12 @@ fn maglev_gives_each_its_exact_share_and_moves_few_keys_of_those_who_stay() {
 /// Both hosts of a pair, whatever their machines, send a client to the same server.
 #[test]
 fn maglev_sends_a_key_to_the_same_server_everywhere() {
-    let mut table = Scheduler::maglev(&[1, 2, 3]);
+    let mut table = Scheduler::maglev(&["s1", "s2", "s3"]);
     let servers = [0, 1, 2].map(ServerIndex::new);
     for server in servers {
         table.set_weight(server, 1);
     }
-    let known = [0, 1, 0, 1, 2, 0, 2, 2, 1, 1, 0, 2];
+    let known = [1, 1, 0, 2, 1, 0, 1, 0, 0, 2, 1, 1];
     assert_eq!(keys(&mut table, 12), known);
     let Pick::Free(first) = table.pick(Some(5), None) else {
         panic!("nobody")
@@ -335,4 +335,11 @@ fn maglev_sends_a_key_to_the_same_server_everywhere() {
     // A full server keeps its keys: they wait for it.
     table.set_parked(first, true);
     assert_eq!(table.pick(Some(5), None), Pick::Full(first));
+    // The last one has nobody beside it.
+    table.set_weight(s0, 0);
+    table.set_weight(s1, 0);
+    assert_eq!(table.pick(Some(5), Some(s2)), Pick::Nobody);
+    table.set_weight(s2, 0);
+    table.set_weight(s0, 1);
+    assert_eq!(table.pick(Some(5), Some(s2)), Pick::Free(s0));
 }

@@ -117,6 +117,41 @@ fn the_layout_says_how_many_keys_a_server_that_goes_moves() {
     }
 }
 
+/// One host of a pair has reloaded its file, the other one was started with it.
+#[test]
+fn the_same_file_sends_a_key_to_the_same_server_whatever_was_before_it() {
+    let by_table = |c: &mut BackendConfig| {
+        c.balance = Algorithm::Uri;
+        c.hash.layout = HashLayout::Maglev;
+    };
+    let (before, now) = backend(4, by_table);
+    let mut config = before.config().clone();
+    config.servers.remove(0);
+    let mut proxy = ProxyConfig::new("be", 2, Mode::Http);
+    proxy.backend = Some(config);
+    let reloaded = before.renewed(&proxy, now);
+    reloaded.take_over(&before, &proxy, now);
+    let (started, now) = backend(4, |c| {
+        by_table(c);
+        c.servers.remove(0);
+        (1..)
+            .zip(&mut c.servers)
+            .for_each(|(id, server)| server.id = id);
+    });
+    let numbers = |backend: &Backend| backend.servers()[0].number();
+    assert_ne!(numbers(&reloaded), numbers(&started));
+    let at = |backend: &Arc<Backend>, n: u32| {
+        let key = AssignKey {
+            hash: Some(n.wrapping_mul(2_147_000_001)),
+            ..AssignKey::new(CLIENT)
+        };
+        index(&leased(backend.assign(now, &key)))
+    };
+    for n in 0..1000 {
+        assert_eq!(at(&reloaded, n), at(&started, n), "{n}");
+    }
+}
+
 #[test]
 fn a_cookie_chooses_while_its_server_lives() {
     let (backend, now) = backend(3, |c| {
