@@ -1,13 +1,12 @@
 //! The case of header names for peers that wrongly depend on it (`h1-case-adjust`). Names are sent in lower case otherwise.
 
-use std::collections::BTreeMap;
-
 use super::is_token;
 
-/// Names in lower case, and how they are written instead.
+/// Names, and how they are written instead.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderCase {
-    names: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    /// Ordered as if in lower case.
+    names: Vec<Box<[u8]>>,
 }
 
 /// Why a name cannot be written so.
@@ -35,20 +34,35 @@ impl HeaderCase {
         if !from.eq_ignore_ascii_case(to) {
             return Err(CaseError::Other);
         }
-        match self.names.insert(name.into(), to.as_bytes().into()) {
-            None => Ok(()),
-            Some(_) => Err(CaseError::Twice),
+        match self.find(name) {
+            Ok(_) => Err(CaseError::Twice),
+            Err(place) => {
+                self.names.insert(place, to.as_bytes().into());
+                Ok(())
+            }
         }
     }
 
-    /// Rewrites the names in one head after the other.
+    /// Where a name is, in whatever case, or where it belongs.
+    fn find(&self, name: &[u8]) -> Result<usize, usize> {
+        self.names.binary_search_by(|known| {
+            let known = known.iter().map(u8::to_ascii_lowercase);
+            known.cmp(name.iter().map(u8::to_ascii_lowercase))
+        })
+    }
+
+    /// Rewrites the names in one head after the other, in whatever case they are.
     pub fn adjust(&self, heads: &mut [u8]) {
+        if self.names.is_empty() {
+            return;
+        }
         for line in heads.split_mut(|b| *b == b'\n') {
             let Some(colon) = memchr::memchr(b':', line) else {
                 continue;
             };
             if let Some(name) = line.get_mut(..colon)
-                && let Some(wanted) = self.names.get(&*name)
+                && let Ok(place) = self.find(name)
+                && let Some(wanted) = self.names.get(place)
             {
                 name.copy_from_slice(wanted);
             }
@@ -66,11 +80,11 @@ mod tests {
         case.add("content-length", "Content-Length").unwrap();
         case.add("x-a", "X-a").unwrap();
         let mut heads =
-            b"HTTP/1.1 200 x-a: b\r\nx-a: x-a: 1\r\nx-ab: 2\r\ncontent-length: 0\r\n\r\n".to_vec();
+            b"HTTP/1.1 200 x-a: b\r\nx-a: x-a: 1\r\nx-ab: 2\r\ncontent-length: 0\r\nX-A: 3\r\nX-Ab: 4\r\n\r\n".to_vec();
         case.adjust(&mut heads);
         assert_eq!(
             String::from_utf8_lossy(&heads),
-            "HTTP/1.1 200 x-a: b\r\nX-a: x-a: 1\r\nx-ab: 2\r\nContent-Length: 0\r\n\r\n"
+            "HTTP/1.1 200 x-a: b\r\nX-a: x-a: 1\r\nx-ab: 2\r\nContent-Length: 0\r\nX-a: 3\r\nX-Ab: 4\r\n\r\n"
         );
     }
 

@@ -27,6 +27,14 @@ fn leniency(control: u8) -> Leniency {
     }
 }
 
+/// It shares a bit with [`cuts`], which matter to reading alone.
+fn names(control: u8) -> Names {
+    match control & 1 {
+        0 => Names::Lower,
+        _ => Names::Kept,
+    }
+}
+
 /// Lengths of ever longer prefixes of `length` bytes.
 fn cuts(control: u8, length: usize) -> impl Iterator<Item = usize> {
     let step = usize::from(control & 0x0f) + 1;
@@ -84,7 +92,7 @@ pub fn request(data: &[u8]) {
         view,
         summary.framing,
         connection,
-        Names::default(),
+        names(control),
         &mut written,
     );
     let mut again = RequestDecoder::new(Limits::default(), leniency(control & 0x80));
@@ -131,7 +139,7 @@ pub fn response(data: &[u8]) {
         view,
         summary.framing,
         connection,
-        Names::default(),
+        names(control),
         &mut written,
     );
     let mut again = ResponseDecoder::new(Limits::default(), leniency(control), method);
