@@ -317,7 +317,7 @@ impl Open {
         }
     }
 
-    /// The questions whether addresses are alive, whose answers have room.
+    /// The questions whether a beat for these has been heard: for one, whether it is alive.
     pub(super) fn questions(&self, addresses: &[IpAddr]) -> impl Iterator<Item = Vec<u8>> {
         rules::questions(addresses, |ipv6| (&*self.table, alive(ipv6)))
     }

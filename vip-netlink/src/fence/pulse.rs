@@ -29,6 +29,8 @@ pub(super) const fn ip_protocol(ipv6: bool) -> u8 {
 /// Addresses of one beat. A rule for more than the last has no room in the kernel, nor that one in every kernel.
 pub(super) const SIZES: [usize; 3] = [1, 8, 24];
 const MOST: usize = 24;
+/// Frames for many begin with an address whose place in the list is a multiple of this.
+pub(super) const SMALLEST_FRAME: usize = 8;
 /// Set in the hold of a beat for many.
 const MARKS: [u32; 3] = [0, 0x8000_0000, 0x4000_0000];
 /// Ethernet header and ARP packet.

@@ -31,6 +31,7 @@ use super::expression::{
 };
 use super::hearing::{self, EVERYBODY, Ear, FOR_EVERYBODY};
 use super::nfnetlink::{Attributes, Batch};
+use super::pulse::SMALLEST_FRAME;
 
 const NEW_TABLE: u16 = 0;
 pub(super) const GET_TABLE: u16 = 1;
@@ -196,7 +197,7 @@ impl Fenced {
         format!("renew_{place}{}", self.timeout.as_millis())
     }
 
-    /// The questions for all of these, whose answers have room.
+    /// The questions whether a beat for these has been heard.
     pub(super) fn questions(&self, addresses: &[IpAddr]) -> impl Iterator<Item = Vec<u8>> {
         questions(addresses, |ipv6| (self.table, set(ipv6)))
     }
@@ -403,13 +404,16 @@ fn element_list(
     });
 }
 
-/// The questions for all of these addresses in a set of each family and table, some in each so that the answers have room.
+/// The questions whether a beat for these addresses has done its work in a set of each family and table: for the first address of
+/// each of its frames, which come or are lost as a whole. What is new among them comes first.
 pub(super) fn questions<'a>(
     addresses: &[IpAddr],
     place: impl Fn(bool) -> (&'a str, &'a str),
 ) -> impl Iterator<Item = Vec<u8>> {
     places().flat_map(move |(layer, ipv6)| {
-        let keys = of_family(addresses, layer, ipv6);
+        let family = addresses.iter().filter(|one| one.is_ipv6() == ipv6);
+        let first: Vec<IpAddr> = family.step_by(SMALLEST_FRAME).copied().collect();
+        let keys = of_family(&first, layer, ipv6);
         let some = keys.chunks(ASKED_TOGETHER);
         let asked = some.map(|some| {
             Batch::question(GET_SET_ELEMENT, layer as u8, |out| {
