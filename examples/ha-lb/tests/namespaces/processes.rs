@@ -108,7 +108,10 @@ fn a_killed_speaker_is_started_again_beside_the_same_balancer() {
                 status["vrrp"]["restarts"] == 1 && status["instances"][0]["state"] == "Active"
             });
             assert_eq!(status["balancer"]["pid"], balancer);
-            assert!(site.node.holds(VIP));
+            // Who is Active puts it up next.
+            wait_for("the address again", PATIENCE, || {
+                site.node.holds(VIP).then_some(())
+            });
             // Skew_Time instead of a whole Active_Down_Interval.
             assert_eq!(
                 status["instances"][0]["last_transition"]["reason"],
