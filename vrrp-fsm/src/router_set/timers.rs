@@ -37,7 +37,7 @@ impl RouterSet {
         self.fire(now)
     }
 
-    /// Asks for an advert that is not due yet, but in the same part of its interval (a half, or a smaller one of
+    /// Asks for an advert that is not due yet, but in the same part of its interval (an eighth, and
     /// fifty milliseconds at most), so that another wake-up for it alone would be a waste; false when the next
     /// deadline is none. The one after it is due as if it had gone out at its own time, so the rhythm stays, and the parts
     /// are those of the clock: who goes out together does so again and again. How long a router has been silent is counted from
