@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::fence::{PATIENCE, SOON, VIP6, configure, configure_peer};
-use crate::support::{VIP, in_namespaces, output, sh};
+use crate::support::{Elements, VIP, in_namespaces, output, sh};
 use vip_netlink::fence::{Access, Fence, Options};
 
 #[test]
@@ -122,6 +122,33 @@ fn where_nothing_can_be_heard_on_lo_alone_beats_are_heard_with_all_other_packets
             assert!(!peer.ping(VIP.into(), SOON) && !peer.ping(VIP6.into(), SOON));
             pulse.beat(&vips, Duration::from_secs(60)).unwrap();
             assert!(peer.ping(VIP.into(), PATIENCE) && peer.ping(VIP6.into(), PATIENCE));
+        },
+    );
+}
+
+/// What takes a third of a takeover of hundreds of addresses otherwise.
+#[test]
+fn beats_open_what_a_transaction_would_do_for_many_times_as_much() {
+    in_namespaces(
+        "holds::beats_open_what_a_transaction_would_do_for_many_times_as_much",
+        |_| {
+            let mut fence = Fence::new(Options::default()).unwrap();
+            let _pulse = fence.pulse().unwrap();
+            let hold = Some(Duration::from_secs(60));
+            let elements = Elements::new();
+            let mut opened = |third| {
+                let some = [1, 2, 3, 4, 5].map(|last| IpAddr::from([10, 99, third, last]));
+                fence.open(&some, hold, Access::Full).unwrap();
+                assert!(some.iter().all(|one| fence.is_alive(*one).unwrap()));
+                elements.count()
+            };
+            // The first time a transaction makes the sets of this hold.
+            opened(1);
+            let by_beats = opened(2);
+            sh("ip link set lo down");
+            let by_a_transaction = opened(3);
+            println!("elements changed: {by_beats} beside beats, {by_a_transaction} without");
+            assert!(by_beats > 0 && by_beats * 4 <= by_a_transaction);
         },
     );
 }

@@ -358,3 +358,40 @@ pub(crate) fn transactions() -> u32 {
     assert_eq!(answer[22..24], [1, 0]);
     u32::from_be_bytes(*answer[24..].first_chunk().unwrap())
 }
+
+/// Hears of the elements of nf_tables' sets that transactions add or remove; not of those that packets do.
+pub(crate) struct Elements(netlink_sys::Socket);
+
+impl Elements {
+    pub(crate) fn new() -> Self {
+        const GROUP_NFTABLES: u32 = 7;
+        let mut socket =
+            netlink_sys::Socket::new(netlink_sys::protocols::NETLINK_NETFILTER).unwrap();
+        socket.bind_auto().unwrap();
+        socket.add_membership(GROUP_NFTABLES).unwrap();
+        socket.set_non_blocking(true).unwrap();
+        Self(socket)
+    }
+
+    /// How many there have been since it was asked last: the kernel tells of them before a transaction returns.
+    pub(crate) fn count(&self) -> usize {
+        // NFT_MSG_NEWSETELEM and NFT_MSG_DELSETELEM of NFNL_SUBSYS_NFTABLES.
+        const OF_ELEMENTS: [[u8; 2]; 2] = [[12, 10], [14, 10]];
+        let mut count = 0;
+        loop {
+            let many = match self.0.recv_from_full() {
+                Ok((many, _)) => many,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return count,
+                Err(error) => panic!("elements: {error}"),
+            };
+            let mut rest = &many[..];
+            while let Some(head) = rest.first_chunk::<6>() {
+                let length = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]);
+                count += usize::from(OF_ELEMENTS.contains(&[head[4], head[5]]));
+                rest = rest
+                    .get(length.next_multiple_of(4) as usize..)
+                    .unwrap_or_default();
+            }
+        }
+    }
+}
