@@ -4,6 +4,7 @@
 //! they are and which are full ("parked"); a pick is O(log n). Never here: state of servers, locks, time,
 //! randomness that is not seeded.
 
+mod bounds;
 mod heap;
 mod key;
 mod least_conn;
@@ -12,6 +13,7 @@ mod random;
 mod ring;
 mod round_robin;
 mod scheduler;
+mod turns;
 mod weight_map;
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ impl Scheduler {
             }
             Policy::First { .. } => self.place_first(index),
             Policy::Random(p) => p.set_parked(index, parked),
-            Policy::StaticRr(_) | Policy::Hash(_) => {}
+            Policy::StaticRr(p) | Policy::Hash(p) => p.set_parked(index, parked),
         }
     }
 
@@ -196,16 +196,15 @@ impl Scheduler {
     pub fn pick(&mut self, hash: Option<u32>, except: Option<ServerIndex>) -> Pick {
         let except = except.map(ServerIndex::index);
         let has_room = |server: usize| self.slots.get(server).is_some_and(|s| !s.parked);
-        let any = |server: usize| Some(server) != except && has_room(server);
         let picked = match &mut self.policy {
             Policy::RoundRobin(p) => p.pick(except),
             Policy::LeastConn(p) => p.pick(except),
             Policy::First { heap, .. } => heap.first_except(except).map(|(_, server)| server),
             Policy::Random(p) => p.pick(except),
-            Policy::StaticRr(p) => p.in_turn(any),
+            Policy::StaticRr(p) => p.in_turn(except),
             Policy::Hash(p) => match hash {
                 Some(hash) => p.by_hash(hash, except),
-                None => p.in_turn(any),
+                None => p.in_turn(except),
             },
             Policy::Consistent { ring, turns } => match hash {
                 Some(hash) => ring.by_hash(hash, except),

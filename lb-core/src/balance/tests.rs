@@ -1,3 +1,5 @@
+mod linear;
+
 use proptest::prelude::*;
 
 use super::{Algorithm, Pick, Scheduler};

@@ -6,12 +6,14 @@ use std::{
     collections::{BTreeSet, BinaryHeap},
 };
 
+use super::turns::Turns;
+
 /// The table; built anew when weights change, which changes where most keys go (as `hash-type map-based` does).
 #[derive(Debug, Clone)]
 pub(super) struct WeightMap {
     weights: Vec<u32>,
     places: Vec<u32>,
-    cursor: usize,
+    turns: Turns,
     stale: bool,
 }
 
@@ -20,7 +22,7 @@ impl WeightMap {
         Self {
             weights: vec![0; servers],
             places: Vec::new(),
-            cursor: 0,
+            turns: Turns::new(servers),
             stale: false,
         }
     }
@@ -32,30 +34,37 @@ impl WeightMap {
         }
     }
 
+    /// A parked server is passed over where servers take turns; keys stay with it.
+    pub(super) fn set_parked(&mut self, server: usize, parked: bool) {
+        self.turns.set_parked(server, parked);
+    }
+
     /// The server of `hash`, or the next one in the table that is not `except`.
     pub(super) fn by_hash(&mut self, hash: u32, except: Option<usize>) -> Option<usize> {
         self.refresh();
         let place = (hash as usize).checked_rem(self.places.len())?;
-        find_from(&self.places, place, |server| Some(server) != except).map(|(_, server)| server)
+        server_from(&self.places, place, except)
     }
 
-    /// The next server in turn that `accept`s.
-    pub(super) fn in_turn(&mut self, accept: impl Fn(usize) -> bool) -> Option<usize> {
+    /// The next server in turn that has room and is not `except`.
+    pub(super) fn in_turn(&mut self, except: Option<usize>) -> Option<usize> {
         self.refresh();
-        let (place, server) = find_from(&self.places, self.cursor, accept)?;
-        self.cursor = (place + 1) % self.places.len().max(1);
-        Some(server)
+        self.turns.pick(except)
+    }
+
+    /// Lays the table out after a change of weights, and begins at its first place.
+    fn refresh(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.fill();
+            self.turns.begin(&self.places);
+        }
     }
 
     /// A server gains its weight's share of a turn with each place. The next place goes to the one that has saved
     /// up the most whole turns, the first of them in file order: the order that HAProxy's table has, so that a key
     /// finds the same server there and here.
-    fn refresh(&mut self) {
-        if !std::mem::take(&mut self.stale) {
-            return;
-        }
+    fn fill(&mut self) {
         self.places.clear();
-        self.cursor = 0;
         // A weight of 16 for all is the same as 1 for all.
         let divisor = self.weights.iter().copied().fold(0, gcd).max(1);
         let total: u64 = self.weights.iter().map(|w| u64::from(w / divisor)).sum();
@@ -86,19 +95,12 @@ impl WeightMap {
     }
 }
 
-/// The first place of a table, from this one on and around, whose server is accepted, and the server.
-pub(super) fn find_from(
-    places: &[u32],
-    place: usize,
-    accept: impl Fn(usize) -> bool,
-) -> Option<(usize, usize)> {
+/// The server at a place of a table, or the next one around that is not `except`. As servers are spread over a table, how far
+/// that is depends on the share of `except`, and not on how many servers there are.
+pub(super) fn server_from(places: &[u32], place: usize, except: Option<usize>) -> Option<usize> {
     let (before, after) = places.split_at_checked(place)?;
-    after
-        .iter()
-        .chain(before)
-        .enumerate()
-        .map(|(distance, &server)| ((place + distance) % places.len(), server as usize))
-        .find(|&(_, server)| accept(server))
+    let mut around = after.iter().chain(before).map(|&server| server as usize);
+    around.find(|&server| Some(server) != except)
 }
 
 /// When a server has saved up another turn.
