@@ -11,6 +11,7 @@
 mod admin;
 mod assign;
 mod change;
+mod directory;
 mod kin;
 mod lease;
 mod names;
@@ -26,6 +27,7 @@ mod tests;
 pub use crate::queue::Ahead;
 pub use admin::{AdminAction, Health};
 pub use change::{Cause, StateChange};
+use directory::Directory;
 use kin::Kin;
 pub use lease::{Lease, Outcome, Ticket};
 use names::CookieNames;
@@ -44,12 +46,12 @@ use std::{
 };
 
 use crate::{
-    balance::{Algorithm, HashLayout, Scheduler},
+    balance::{Algorithm, HashLayout, IndexedHeap, Scheduler},
     config::{BackendConfig, ProxyConfig, StickTableConfig, StoreKind, TableKey},
     cookie::CookiePolicy,
     id::ServerIndex,
     queue::Queues,
-    server::Server,
+    server::{Server, ServerKey},
     stats::BackendCounters,
     stick_table::StickTable,
 };
@@ -180,6 +182,7 @@ pub struct Backend {
     cookie: Option<CookiePolicy>,
     servers: Vec<Server>,
     by_cookie: CookieNames,
+    directory: Directory,
     counters: Arc<BackendCounters>,
     sources: Option<Arc<StickTable>>,
     usable: [AtomicU32; 2],
@@ -203,6 +206,8 @@ struct Kept {
 #[derive(Debug)]
 struct State {
     scheduler: Scheduler,
+    /// Full servers whose limit follows the load, by the load at which they have room again.
+    growing: IndexedHeap<u32>,
     queues: Queues,
     /// The latest time anyone told.
     now: Instant,
@@ -244,13 +249,13 @@ impl Backend {
         kept: Kept,
         now: Instant,
     ) -> Self {
-        let by_cookie = CookieNames::new(&config, &servers, kept.kin.moves());
         let scheduler = scheduler(proxy, &config, &servers);
         Self {
             name: Arc::clone(&proxy.name),
             id: AtomicU32::new(proxy.id),
             cookie: config.cookie.as_ref().map(CookiePolicy::new),
-            by_cookie,
+            by_cookie: CookieNames::new(&config),
+            directory: Directory::new(&servers),
             counters: kept.counters,
             sources: kept.sources,
             usable: Default::default(),
@@ -261,6 +266,7 @@ impl Backend {
             kin: kept.kin,
             state: Mutex::new(State {
                 scheduler,
+                growing: IndexedHeap::new(servers.len()),
                 queues: Queues::new(servers.len()),
                 now,
                 warm_at: None,
@@ -311,7 +317,12 @@ impl Backend {
 
     /// The server called `name`.
     pub fn server_named(&self, name: &str) -> Option<&Server> {
-        self.servers.iter().find(|server| server.name() == name)
+        self.server(self.directory.named(name)?)
+    }
+
+    /// The server that is known by `key`.
+    pub fn server_of(&self, key: ServerKey) -> Option<&Server> {
+        self.server(self.directory.of_key(key)?)
     }
 
     /// Counters.
@@ -337,12 +348,7 @@ impl Backend {
 
     /// Streams that wait for any server or for one of them.
     pub fn waiting(&self) -> u32 {
-        let own: u32 = self
-            .servers
-            .iter()
-            .map(|s| s.counters().queue.value())
-            .sum();
-        own + self.counters.queue.value()
+        self.counters.waiting.value()
     }
 
     /// Seconds since it last went up or down (`lastchg`).

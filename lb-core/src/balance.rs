@@ -19,6 +19,7 @@ mod weight_map;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use heap::IndexedHeap;
 pub use key::{HashConfig, HashFunction, HashKey, HashLayout, UriKey};
 pub use scheduler::{Pick, Scheduler};
 

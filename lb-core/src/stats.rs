@@ -116,6 +116,8 @@ pub struct BackendCounters {
     pub sessions: Gauge,
     /// Streams that wait for any server (`qcur`, `qmax`).
     pub queue: Gauge,
+    /// Streams that wait for any server or for one of them.
+    pub waiting: Gauge,
     /// Streams a second (`rate`).
     pub session_rate: Rate,
     /// Last time a stream was given a server (`lastsess`).
@@ -129,6 +131,7 @@ impl BackendCounters {
             traffic: Traffic::new(),
             sessions: Gauge::default(),
             queue: Gauge::default(),
+            waiting: Gauge::default(),
             session_rate: Rate::new(now),
             last_session: Moment::new(now),
         }

@@ -1,6 +1,6 @@
 //! The decision.
 
-use std::{net::IpAddr, sync::Arc, task::Waker, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use super::{
     AssignKey, Assignment, Backend, Lease, Persistence, Refusal, State, Ticket, slots::wake,
@@ -26,7 +26,9 @@ impl Backend {
             let mut state = self.lock();
             state.now = state.now.max(now);
             self.warm(&mut state, now, &mut woken);
-            self.decide(&mut state, now, key, &mut woken)
+            let assignment = self.decide(&mut state, now, key);
+            self.grow(&mut state, &mut woken);
+            assignment
         };
         wake(woken);
         assignment
@@ -37,7 +39,6 @@ impl Backend {
         state: &mut State,
         now: Instant,
         key: &AssignKey<'_>,
-        woken: &mut Vec<Waker>,
     ) -> Assignment {
         let (wanted, persistence) = self.wanted(now, key);
         if let Some(server) = wanted.or_else(|| self.last(key)) {
@@ -45,7 +46,7 @@ impl Backend {
                 return self.lease(state, server, key.source, persistence);
             }
             if !is_queue_full(server) {
-                return self.queue(state, Some(server.index()), key, persistence, woken);
+                return self.queue(state, Some(server.index()), key, persistence);
             }
             // `option redispatch` lets the balancing take over.
             if wanted.is_some() && self.config.redispatch.is_none() {
@@ -57,9 +58,9 @@ impl Backend {
             Algorithm::Source => Some(self.config.hash.of_address(key.source)),
             _ => key.hash,
         };
-        let mut pick = state.scheduler.pick(hash, key.exclude);
+        let mut pick = self.pick(state, hash, key.exclude);
         if pick == Pick::Nobody && key.exclude.is_some() {
-            pick = state.scheduler.pick(hash, None);
+            pick = self.pick(state, hash, None);
         }
         match pick {
             Pick::Free(index) => match self.server(index) {
@@ -69,11 +70,26 @@ impl Backend {
             Pick::Full(index) if self.server(index).is_some_and(is_queue_full) => {
                 Assignment::Refused(Refusal::QueueFull(index))
             }
-            Pick::Full(index) => self.queue(state, Some(index), key, persistence, woken),
+            Pick::Full(index) => self.queue(state, Some(index), key, persistence),
             Pick::Nobody if self.usable_servers() != (0, 0) => {
-                self.queue(state, None, key, persistence, woken)
+                self.queue(state, None, key, persistence)
             }
             Pick::Nobody => Assignment::Refused(Refusal::NoServer),
+        }
+    }
+
+    /// What the balancing says. It may not have heard yet that a server is full: its limit has shrunk with the load, or a backend
+    /// that this one has replaced gave out the slot.
+    fn pick(&self, state: &mut State, hash: Option<u32>, except: Option<ServerIndex>) -> Pick {
+        loop {
+            let pick = state.scheduler.pick(hash, except);
+            match pick {
+                Pick::Free(index) => match self.server(index) {
+                    Some(server) if !self.has_slot(server) => self.note_load(state, server),
+                    _ => return pick,
+                },
+                _ => return pick,
+            }
         }
     }
 
@@ -119,8 +135,8 @@ impl Backend {
         let stuck = key
             .stuck
             .or_else(of_source)
-            .and_then(|id| self.servers.iter().find(|s| s.number() == id))
-            .and_then(|server| usable(server.index()))
+            .and_then(|number| self.directory.numbered(number))
+            .and_then(usable)
             .filter(|server| server.accepts_persistent() || key.insists);
         match stuck {
             Some(server) => (Some(server), Persistence::Stuck),
@@ -131,13 +147,15 @@ impl Backend {
     /// The number of the server that a table remembers, found by its name or address before its number.
     pub fn number_of(&self, remembered: &Remembered) -> Option<u32> {
         let by_key = remembered.key.as_ref().and_then(|(identity, text)| {
-            let mut servers = self.servers.iter();
-            servers.find(|server| match identity {
-                ServerIdentity::Name => *server.config().name == **text,
+            let index = match identity {
+                ServerIdentity::Name => self.directory.named(text),
                 ServerIdentity::Address => {
-                    server.address().is_some_and(|at| at.to_string() == **text)
+                    let moves = self.kin.moves();
+                    let address = text.parse().ok()?;
+                    self.directory.at(address, &self.servers, moves)
                 }
-            })
+            };
+            self.server(index?)
         });
         by_key.map(Server::number).or(remembered.number)
     }
@@ -160,10 +178,10 @@ impl Backend {
         server: Option<ServerIndex>,
         key: &AssignKey<'_>,
         persistence: Persistence,
-        woken: &mut Vec<Waker>,
     ) -> Assignment {
         let number = state.queues.join(server, state.now, key, persistence);
         self.counters.sessions.enter();
+        self.counters.waiting.enter();
         match server.and_then(|index| self.server(index)) {
             Some(server) => {
                 server.counters().queue.enter();
@@ -172,13 +190,6 @@ impl Backend {
             None => {
                 self.counters.queue.enter();
             }
-        }
-        if self.elastic {
-            // `minconn`: limits grow with the load, so there may be room now; the oldest comes first.
-            for server in &self.servers {
-                self.note_load(state, server);
-            }
-            self.hand_out_all(state, woken);
         }
         Assignment::Queued(Ticket::new(Arc::clone(self), number, server))
     }

@@ -56,11 +56,9 @@ impl Kin {
     /// Gives what is free on `server` to those who wait for it, the oldest backend's waiters first.
     pub(super) fn settle(&self, server: &Server) {
         for member in self.living() {
-            for own in member
-                .servers
-                .iter()
-                .filter(|s| s.shares_slots_with(server))
-            {
+            // It is the same server only under the same name.
+            let own = member.server_named(server.name());
+            if let Some(own) = own.filter(|own| own.shares_slots_with(server)) {
                 member.settle(own);
             }
         }

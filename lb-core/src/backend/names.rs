@@ -5,11 +5,11 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{PoisonError, RwLock},
 };
 
 use xxhash_rust::xxh64::xxh64;
 
+use super::directory::Followed;
 use crate::{config::BackendConfig, id::ServerIndex, server::Server};
 
 /// Which server a cookie names.
@@ -17,27 +17,16 @@ use crate::{config::BackendConfig, id::ServerIndex, server::Server};
 pub(super) struct CookieNames {
     /// What makes values of addresses.
     key: Option<Box<str>>,
-    known: RwLock<Known>,
-}
-
-/// The servers, by the values that stand for them.
-#[derive(Debug, Default)]
-struct Known {
-    by_value: HashMap<Vec<u8>, ServerIndex>,
-    /// The number of moves of servers that this takes into account.
-    moves: u64,
+    known: Followed<Box<[u8]>>,
 }
 
 impl CookieNames {
-    /// `moves` counts the changes of servers' addresses up to now.
-    pub(super) fn new(config: &BackendConfig, servers: &[Server], moves: u64) -> Self {
+    pub(super) fn new(config: &BackendConfig) -> Self {
         let dynamic = config.cookie.as_ref().is_some_and(|cookie| cookie.dynamic);
-        let mut names = Self {
+        Self {
             key: config.dynamic_cookie_key.clone().filter(|_| dynamic),
-            known: RwLock::default(),
-        };
-        names.known = RwLock::new(names.known_of(servers, moves));
-        names
+            known: Followed::default(),
+        }
     }
 
     /// The value that stands for `server` now.
@@ -49,30 +38,20 @@ impl CookieNames {
         Some(Cow::Owned(made_of(key, server.address()?)))
     }
 
-    /// The server that `value` stands for. Only the first question after a move looks at them all.
+    /// The server that `value` stands for; `moves` counts the changes of servers' addresses up to now.
     pub(super) fn find(&self, value: &[u8], servers: &[Server], moves: u64) -> Option<ServerIndex> {
-        {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            if self.key.is_none() || known.moves == moves {
-                return known.by_value.get(value).copied();
-            }
-        }
-        let fresh = self.known_of(servers, moves);
-        let found = fresh.by_value.get(value).copied();
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-        found
+        // Values of the file do not follow addresses.
+        let moves = if self.key.is_some() { moves } else { 0 };
+        self.known.find(value, moves, || self.values(servers))
     }
 
     /// Of two with the same value the first counts.
-    fn known_of(&self, servers: &[Server], moves: u64) -> Known {
+    fn values(&self, servers: &[Server]) -> HashMap<Box<[u8]>, ServerIndex> {
         let valued = servers.iter().rev().filter_map(|server| {
             let value = self.of(server)?;
-            Some((value.as_bytes().to_vec(), server.index()))
+            Some((value.as_bytes().into(), server.index()))
         });
-        Known {
-            by_value: valued.collect(),
-            moves,
-        }
+        valued.collect()
     }
 }
 

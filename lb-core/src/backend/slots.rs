@@ -119,6 +119,7 @@ impl Backend {
     }
 
     fn left_queue(&self, state: &mut State, server: Option<ServerIndex>) {
+        self.counters.waiting.leave();
         match server.and_then(|index| self.server(index)) {
             Some(server) => {
                 server.counters().queue.leave();
@@ -152,10 +153,24 @@ impl Backend {
     pub(super) fn note_load(&self, state: &mut State, server: &Server) {
         let counters = server.counters();
         let load = counters.sessions.value() + counters.queue.value();
+        let is_full = !self.has_slot(server);
         state.scheduler.set_load(server.index(), load);
-        state
-            .scheduler
-            .set_parked(server.index(), !self.has_slot(server));
+        state.scheduler.set_parked(server.index(), is_full);
+        if self.elastic {
+            let more = self.load_for_more(server).filter(|_| is_full);
+            state.grow_at(server.index(), more);
+        }
+    }
+
+    /// Gives what is free by now to those who wait, where limits grow with the load; the oldest comes first.
+    pub(super) fn grow(&self, state: &mut State, woken: &mut Vec<Waker>) {
+        while let Some(index) = state.grown(self.counters.sessions.value()) {
+            let Some(server) = self.server(index) else {
+                return;
+            };
+            self.note_load(state, server);
+            woken.extend(self.hand_out(state, server));
+        }
     }
 
     pub(super) fn has_slot(&self, server: &Server) -> bool {

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Backend, State, slots::wake};
-use crate::server::{FULLY_WARM, Operation, Server, WEIGHT_SCALE};
+use crate::{
+    id::ServerIndex,
+    server::{FULLY_WARM, Operation, Server, WEIGHT_SCALE},
+};
 
 /// Slow start moves weights in steps of this share of its duration.
 const WARM_STEPS: u32 = 20;
@@ -34,6 +37,22 @@ impl Backend {
             limit = u32::try_from(share).unwrap_or(limit);
         }
         limit.max(1)
+    }
+
+    /// The load of the backend from which on a full server would have a slot, if that is a question of the load.
+    pub(super) fn load_for_more(&self, server: &Server) -> Option<u32> {
+        server.config().minconn?;
+        let (max, full) = (
+            u64::from(server.maxconn()),
+            u64::from(self.config.fullconn?),
+        );
+        let mut needed = u64::from(server.served()) + 1;
+        if server.operation() == Operation::Starting {
+            let warmth = u64::from(server.warmth()).max(1);
+            needed = (needed * u64::from(FULLY_WARM)).div_ceil(warmth);
+        }
+        let load = (needed * full).div_ceil(max.max(1)).min(full);
+        (needed <= max).then(|| u32::try_from(load).unwrap_or(u32::MAX))
     }
 
     /// Moves slow starts on, also of servers that nobody asks for; to be called about once a second.
@@ -102,5 +121,21 @@ impl Backend {
             self.note_load(state, server);
         }
         state.warm_at = step.map(|step| now + step.max(Duration::from_millis(10)));
+    }
+}
+
+impl State {
+    /// A server has room again when the load of the backend is `load`.
+    pub(super) fn grow_at(&mut self, server: ServerIndex, load: Option<u32>) {
+        match load {
+            Some(load) => self.growing.set(server.index(), load),
+            None => self.growing.remove(server.index()),
+        }
+    }
+
+    /// A server that has room again with this load.
+    pub(super) fn grown(&self, load: u32) -> Option<ServerIndex> {
+        let (needed, server) = self.growing.first_except(None)?;
+        (needed <= load).then(|| ServerIndex::new(server))
     }
 }

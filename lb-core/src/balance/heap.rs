@@ -2,7 +2,7 @@
 
 /// Least key first; equal keys in the order of the members' numbers.
 #[derive(Debug, Clone)]
-pub(super) struct IndexedHeap<K> {
+pub(crate) struct IndexedHeap<K> {
     heap: Vec<(K, u32)>,
     /// Where each member is in `heap`.
     places: Vec<Option<u32>>,
@@ -10,7 +10,7 @@ pub(super) struct IndexedHeap<K> {
 
 impl<K: Copy + Ord> IndexedHeap<K> {
     /// Room for members `0..members`, none in it.
-    pub(super) fn new(members: usize) -> Self {
+    pub(crate) fn new(members: usize) -> Self {
         Self {
             heap: Vec::with_capacity(members),
             places: vec![None; members],
@@ -18,7 +18,7 @@ impl<K: Copy + Ord> IndexedHeap<K> {
     }
 
     /// The member with the least key that is not `except`.
-    pub(super) fn first_except(&self, except: Option<usize>) -> Option<(K, usize)> {
+    pub(crate) fn first_except(&self, except: Option<usize>) -> Option<(K, usize)> {
         let first = self.heap.first()?;
         if Some(first.1 as usize) != except {
             return Some((first.0, first.1 as usize));
@@ -32,7 +32,7 @@ impl<K: Copy + Ord> IndexedHeap<K> {
     }
 
     /// Puts `member` in, or moves it to a new key.
-    pub(super) fn set(&mut self, member: usize, key: K) {
+    pub(crate) fn set(&mut self, member: usize, key: K) {
         let Some(place) = self.places.get(member).copied() else {
             return;
         };
@@ -55,7 +55,7 @@ impl<K: Copy + Ord> IndexedHeap<K> {
     }
 
     /// Takes `member` out.
-    pub(super) fn remove(&mut self, member: usize) {
+    pub(crate) fn remove(&mut self, member: usize) {
         let Some(at) = self.places.get_mut(member).and_then(Option::take) else {
             return;
         };

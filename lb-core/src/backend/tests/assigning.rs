@@ -10,7 +10,8 @@ use crate::{
         AdminAction, AfterFailure, AssignKey, Assignment, Backend, Outcome, Persistence, Refusal,
     },
     balance::{Algorithm, HashLayout},
-    config::{BackendConfig, CookieConfig, Mode, ProxyConfig},
+    config::{BackendConfig, CookieConfig, Mode, ProxyConfig, ServerIdentity},
+    stick_table::Remembered,
 };
 
 #[test]
@@ -245,6 +246,39 @@ fn a_dynamic_cookie_names_whoever_is_at_its_address() {
         assert_eq!(named(backend, now, &away), (1, 'V'));
         assert_eq!(named(backend, now, &home[0]).1, 'I');
     }
+}
+
+/// `srvkey addr`: an entry of a stick table stands for whoever is at that address.
+#[test]
+fn a_remembered_address_is_that_of_the_server_that_is_there_now() {
+    let at = |port: u16| SocketAddr::from(([10, 0, 0, 1], port));
+    let (backend, now) = backend(3, |c| {
+        let ports = (1..).map(at);
+        let servers = c.servers.iter_mut().zip(ports);
+        servers.for_each(|(server, at)| server.address = Some(at));
+    });
+    let found = |identity, text: &str| {
+        backend.number_of(&Remembered {
+            number: None,
+            key: Some((identity, text.into())),
+        })
+    };
+    let at_address = |port| found(ServerIdentity::Address, &at(port).to_string());
+    assert_eq!(
+        [1, 2, 3, 9].map(at_address),
+        [Some(1), Some(2), Some(3), None]
+    );
+    backend.set_address(now, s(1), at(9));
+    assert_eq!(
+        [1, 2, 3, 9].map(at_address),
+        [Some(1), None, Some(3), Some(2)]
+    );
+    // Of two at one address the first counts, and the table's number where it knows no other name.
+    backend.set_address(now, s(2), at(1));
+    assert_eq!(at_address(1), Some(1));
+    assert_eq!(found(ServerIdentity::Address, "nowhere"), None);
+    assert_eq!(found(ServerIdentity::Name, "s3"), Some(3));
+    assert_eq!(found(ServerIdentity::Name, "s4"), None);
 }
 
 /// All of a `server-template`: none of them is where its line says.

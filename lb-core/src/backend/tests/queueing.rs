@@ -11,6 +11,7 @@ use super::{
 use crate::{
     backend::{AdminAction, AssignKey, Assignment, Backend, Persistence, Refusal, Ticket},
     balance::Algorithm,
+    config::{Mode, ProxyConfig},
 };
 
 fn wait(backend: &Arc<Backend>, now: Instant) -> Ticket {
@@ -279,6 +280,48 @@ fn minconn_lets_the_limit_grow_with_the_load() {
     assert_eq!((leases.len(), waiting.len()), (5, 5));
     drop((leases, waiting));
     assert_idle(&backend);
+}
+
+#[test]
+fn a_limit_that_follows_the_load_does_so_both_ways() {
+    let (backend, now) = backend(2, |c| {
+        c.balance = Algorithm::First;
+        c.fullconn = Some(10);
+        each(c, |server| {
+            server.minconn = Some(1);
+            server.maxconn = Some(10);
+        });
+    });
+    // The limit is the load: the second server serves only while the first one has all of it.
+    let mut leases: Vec<_> = (0..6).map(|_| take(&backend, now)).collect();
+    let served = leases.iter().map(index).collect::<Vec<_>>();
+    assert_eq!(served, [0, 1, 0, 0, 0, 0]);
+    drop(leases.remove(1));
+    // Five, and all on the first: it has no room until there are more.
+    leases.push(take(&backend, now));
+    assert_eq!(leases.last().map(index), Some(1));
+    leases.push(take(&backend, now));
+    assert_eq!(leases.last().map(index), Some(0));
+    drop(leases);
+    assert_idle(&backend);
+}
+
+/// Requests of connections that were there before a reload are given slots by the backend of before.
+#[test]
+fn a_slot_that_the_old_backend_gave_out_is_taken_in_the_new_one() {
+    let (old, now) = backend(1, |c| each(c, |server| server.maxconn = Some(1)));
+    let mut proxy = ProxyConfig::new("be", 2, Mode::Http);
+    let mut config = old.config().clone();
+    config.retries = 1;
+    proxy.backend = Some(config);
+    let new = old.renewed(&proxy, now);
+    new.take_over(&old, &proxy, now);
+    let lease = take(&old, now);
+    let mut ticket = wait(&new, now);
+    assert_eq!(new.servers()[0].served(), 1);
+    drop(lease);
+    assert_eq!(granted(&mut ticket, &Arc::default()), 0);
+    assert_idle(&new);
 }
 
 #[test]

@@ -102,10 +102,7 @@ impl Connection {
         let stays = own.bound || need.backend.config().prefer_last_server;
         let at = stays.then_some(own.server);
         self.presence.own.set(Some(own));
-        let mut servers = need.backend.servers().iter();
-        servers
-            .find(|server| Some(server.key()) == at)
-            .map(Server::index)
+        need.backend.server_of(at?).map(Server::index)
     }
 
     /// Keeps the connection for another request, and gives the place back.
