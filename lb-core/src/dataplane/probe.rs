@@ -1,6 +1,7 @@
 //! Health checks: the monitors' probes, run on a thread of their own, and what follows from their results.
 
 mod agent;
+mod arranged;
 mod names;
 mod once;
 mod question;
@@ -10,7 +11,6 @@ mod watch;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     io,
     net::SocketAddr,
     rc::Rc,
@@ -25,14 +25,14 @@ use tokio::sync::{
 };
 
 use super::{
-    Balancer, Events, StartError, clock,
+    Balancer, Events, StartError,
     destination::Destination,
-    peers,
     rt::{self, EventLoop},
     sink::Sinks,
     tls::Connector,
     worker::WorkerHandle,
 };
+use arranged::Arranged;
 use once::Method;
 use shared::Shared;
 
@@ -44,9 +44,15 @@ use crate::{
     server::{Server, ServerKey},
 };
 
+/// Orders that are carried out in one go.
+const TOGETHER: usize = 1024;
+
 /// The running checks: a thread, told of each configuration.
 #[derive(Debug)]
 pub(super) struct Checks {
+    /// Not bounded, for a worker that tells of a change is not to wait for this thread. What waits is no more than operators,
+    /// whose commands are answered one after the other, and name servers can bring about while it carries out what came before:
+    /// a line for the log, or one look at the servers for any number of orders.
     orders: UnboundedSender<Order>,
     thread: JoinHandle<()>,
 }
@@ -129,40 +135,10 @@ impl Checks {
                         followed: Cell::new(false),
                         again,
                     });
-                    let mut watched = BTreeMap::new();
-                    let mut agents = BTreeMap::new();
-                    let mut followed = BTreeMap::new();
-                    let mut called = Vec::new();
-                    while let Some(order) = received.recv().await {
-                        let (balancer, workers) = match order {
-                            Order::Adopt(balancer, workers) => (balancer, workers),
-                            Order::Look => (
-                                Arc::clone(&shared.balancer.borrow()),
-                                Arc::clone(&shared.workers.borrow()),
-                            ),
-                            Order::Log(change) => {
-                                shared.log(&change);
-                                continue;
-                            }
-                            Order::Teach(done) => {
-                                peers::end(std::mem::take(&mut called));
-                                let balancer = Arc::clone(&shared.balancer.borrow());
-                                let events = Arc::clone(&shared.events);
-                                rt::spawn(peers::teach(balancer, events, done));
-                                continue;
-                            }
-                        };
-                        shared.sinks.adopt(&balancer);
-                        let now = clock::now();
-                        let targets = targets(&balancer, now);
-                        let asked = agent_targets(&balancer, now);
-                        followed = names::rearrange(&shared, followed, &balancer);
-                        called = peers::rearrange(called, &balancer, &shared.events);
-                        shared.balancer.replace(balancer);
-                        shared.workers.replace(workers);
-                        watched = shared.rearrange(watched, targets);
-                        agents = shared.rearrange_agents(agents, asked);
-                        shared.align();
+                    let mut arranged = Arranged::new(shared);
+                    let mut orders = Vec::new();
+                    while received.recv_many(&mut orders, TOGETHER).await > 0 {
+                        arranged.carry_out(orders.drain(..));
                     }
                 });
             })

@@ -89,6 +89,9 @@ pub(super) struct Orders {
 /// A started worker.
 #[derive(Debug, Clone)]
 pub(super) struct WorkerHandle {
+    /// Not bounded, for neither the checks nor operators are to wait for a worker that stands still (which is seen by its
+    /// pulse): what they bring about meanwhile waits, a command of some words for each change of a server, each configuration
+    /// and each question, whose asker waits for the answer.
     commands: mpsc::UnboundedSender<Command>,
     pulse: Arc<Pulse>,
     shelf: Arc<Shelf>,
