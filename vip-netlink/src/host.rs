@@ -58,8 +58,13 @@ const NOBODY: RouterId = RouterId::new(0);
 pub struct LinuxHost {
     stations: Vec<Station>,
     routers: Slots,
+    /// Never waited for, as an advert would wait then, and not bounded: what would be left out is an address. What is in
+    /// it is changes of routers, each a Skew_Time apart at least, and orders of whoever embeds this; a `Remove` takes out what
+    /// it makes pointless (`Worker::accept`). Renewals, which come with adverts, have a place of their own.
     commands: Option<UnboundedSender<(RouterId, Work)>>,
     renewals: Renewals,
+    /// Answers to commands, and what changed in the kernel: as it is when the worker looks, not each change, and lost
+    /// notifications are told by their number.
     reports: UnboundedReceiver<Report>,
     pending: VecDeque<HostEvent>,
     /// Where the next receive begins, so that no interface starves another.
