@@ -237,7 +237,12 @@ impl Backend {
             kin: Arc::default(),
         };
         let backend = Arc::new(Self::with(proxy, config, servers, kept, now));
-        backend.refresh(&mut backend.lock(), now);
+        let plan = {
+            let mut state = backend.lock();
+            backend.refresh(&mut state, now);
+            state.scheduler.plan()
+        };
+        backend.lay_out(plan);
         backend.kin.join(&backend);
         backend
     }

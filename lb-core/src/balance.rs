@@ -21,6 +21,7 @@ mod tests;
 
 pub(crate) use heap::IndexedHeap;
 pub use key::{HashConfig, HashFunction, HashKey, HashLayout, UriKey};
+pub use maglev::{Places, Plan};
 pub use scheduler::{Pick, Scheduler};
 
 /// `balance`.

@@ -276,6 +276,7 @@ impl Backend {
         weight: u16,
     ) -> Option<StateChange> {
         let server = self.server(server)?;
+        let plan;
         let (was_up, is_up, woken) = {
             let mut state = self.lock();
             state.now = state.now.max(now);
@@ -284,9 +285,11 @@ impl Backend {
             self.refresh(&mut state, now);
             let is_up = self.is_up();
             self.keep_books(&mut state, now, was_up, is_up);
+            plan = state.scheduler.plan();
             (was_up, is_up, self.hand_out(&mut state, server))
         };
         wake(woken);
+        self.lay_out(plan);
         self.kin.follow(self, now);
         let change = || self.told_of(server, Cause::Weight, true, 0);
         (was_up && !is_up).then(change)
@@ -348,8 +351,10 @@ impl Backend {
         self.hand_out_all(&mut state, &mut woken);
         let is_up = self.is_up();
         self.keep_books(&mut state, now, was_up, is_up);
+        let plan = state.scheduler.plan();
         drop(state);
         wake(woken);
+        self.lay_out(plan);
         self.kin.follow(self, now);
         self.told_of(server, cause, was_up && !is_up, requeued)
     }

@@ -22,15 +22,18 @@ impl Backend {
             self.counters.session_rate.count(now);
         }
         let mut woken = Vec::new();
+        let plan;
         let assignment = {
             let mut state = self.lock();
             state.now = state.now.max(now);
             self.warm(&mut state, now, &mut woken);
+            plan = state.scheduler.plan();
             let assignment = self.decide(&mut state, now, key);
             self.grow(&mut state, &mut woken);
             assignment
         };
         wake(woken);
+        self.lay_out(plan);
         assignment
     }
 

@@ -74,13 +74,16 @@ impl Kin {
                 continue;
             }
             let mut woken = Vec::new();
+            let plan;
             {
                 let mut state = member.lock();
                 member.refresh(&mut state, now);
                 member.requeue(&mut state);
                 member.hand_out_all(&mut state, &mut woken);
+                plan = state.scheduler.plan();
             }
             wake(woken);
+            member.lay_out(plan);
         }
     }
 }

@@ -75,6 +75,7 @@ impl Backend {
         };
         self.kin.join(self);
         let mut woken = Vec::new();
+        let plan;
         {
             let mut state = self.lock();
             let was_up = old.is_up();
@@ -87,7 +88,9 @@ impl Backend {
             self.refresh(&mut state, now);
             self.keep_books(&mut state, now, was_up, self.is_up());
             self.hand_out_all(&mut state, &mut woken);
+            plan = state.scheduler.plan();
         }
+        self.lay_out(plan);
         wake(woken);
         // Those who still wait in the old one see the new limits and states.
         self.kin.follow(self, now);

@@ -8,6 +8,7 @@ use std::{
 
 use super::{Backend, State, slots::wake};
 use crate::{
+    balance::Plan,
     id::ServerIndex,
     server::{FULLY_WARM, Operation, Server, WEIGHT_SCALE},
 };
@@ -58,12 +59,23 @@ impl Backend {
     /// Moves slow starts on, also of servers that nobody asks for; to be called about once a second.
     pub fn warm_up(&self, now: Instant) {
         let mut woken = Vec::new();
+        let plan;
         {
             let mut state = self.lock();
             state.now = state.now.max(now);
             self.warm(&mut state, now, &mut woken);
+            plan = state.scheduler.plan();
         }
         wake(woken);
+        self.lay_out(plan);
+    }
+
+    /// Lays a table of keys out without the lock, so that nobody else waits for it.
+    pub(super) fn lay_out(&self, plan: Option<Plan>) {
+        if let Some(plan) = plan {
+            let laid_out = plan.lay_out();
+            self.lock().scheduler.put(laid_out);
+        }
     }
 
     pub(super) fn warm(&self, state: &mut State, now: Instant, woken: &mut Vec<Waker>) {

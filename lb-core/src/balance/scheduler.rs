@@ -1,8 +1,14 @@
 //! One balancing algorithm behind one face.
 
 use super::{
-    Algorithm, heap::IndexedHeap, least_conn::LeastConn, maglev::Maglev, random::Random,
-    ring::Ring, round_robin::RoundRobin, weight_map::WeightMap,
+    Algorithm,
+    heap::IndexedHeap,
+    least_conn::LeastConn,
+    maglev::{Maglev, Places, Plan},
+    random::Random,
+    ring::Ring,
+    round_robin::RoundRobin,
+    weight_map::WeightMap,
 };
 use crate::id::ServerIndex;
 
@@ -141,6 +147,23 @@ impl Scheduler {
             }
             Policy::First { .. } => self.place_first(index),
             Policy::Random(p) => p.set_weight(index, weight),
+        }
+    }
+
+    /// A plan for a table of keys that takes so long to lay out that nobody should wait for it (`hash-type maglev`), if weights have
+    /// changed: until it is carried out and [`Scheduler::put`], keys go by the table of before. Where nobody asks for one, the
+    /// next pick by a key lays the table out.
+    pub fn plan(&mut self) -> Option<Plan> {
+        match &mut self.policy {
+            Policy::Maglev { table, .. } => table.plan(),
+            _ => None,
+        }
+    }
+
+    /// The table of a plan; ignored if weights have changed since.
+    pub fn put(&mut self, laid_out: Places) {
+        if let Policy::Maglev { table, .. } = &mut self.policy {
+            table.put(laid_out);
         }
     }
 

@@ -345,3 +345,46 @@ fn maglev_sends_a_key_to_the_same_server_everywhere() {
     table.set_weight(s0, 1);
     assert_eq!(table.pick(Some(5), Some(s2)), Pick::Free(s0));
 }
+
+#[test]
+fn keys_go_by_the_table_of_before_while_the_next_one_is_laid_out() {
+    let table_of = |weights: [u32; 4]| {
+        let mut table = Scheduler::maglev(&["a", "b", "c", "d"]);
+        for (server, weight) in weights.into_iter().enumerate() {
+            table.set_weight(ServerIndex::new(server), weight);
+        }
+        table
+    };
+    let mut table = table_of([16; 4]);
+    let set = |table: &mut Scheduler, server, weight| {
+        table.set_weight(ServerIndex::new(server), weight);
+    };
+    let before = keys(&mut table, 10_000);
+    set(&mut table, 2, 0);
+    let plan = table.plan().unwrap();
+    assert!(table.plan().is_none(), "one is enough");
+    // A server that is lost has no key from now on, and the others have theirs.
+    let meanwhile = keys(&mut table, 10_000);
+    assert!(!meanwhile.contains(&2));
+    let pairs = || before.iter().zip(&meanwhile);
+    assert!(pairs().all(|(then, now)| then == now || *then == 2));
+    // A plan that another change has come before is worth nothing.
+    set(&mut table, 3, 0);
+    table.put(plan.lay_out());
+    let fresh = keys(&mut table_of([16, 16, 0, 0]), 10_000);
+    assert!(keys(&mut table, 10_000) == fresh);
+    set(&mut table, 2, 16);
+    set(&mut table, 3, 16);
+    let plan = table.plan().unwrap();
+    assert!(keys(&mut table, 10_000) == fresh);
+    table.put(plan.lay_out());
+    assert!(keys(&mut table, 10_000) == before);
+    // Where nobody of before is left, nobody can wait for the next table.
+    (0..3).for_each(|server| set(&mut table, server, 0));
+    assert_eq!(tally(&keys(&mut table, 10), 4), [0, 0, 0, 10]);
+    set(&mut table, 3, 0);
+    set(&mut table, 0, 16);
+    let plan = table.plan();
+    assert_eq!(tally(&keys(&mut table, 10), 4), [10, 0, 0, 0]);
+    assert!(plan.is_some());
+}

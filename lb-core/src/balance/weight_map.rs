@@ -43,7 +43,7 @@ impl WeightMap {
     pub(super) fn by_hash(&mut self, hash: u32, except: Option<usize>) -> Option<usize> {
         self.refresh();
         let place = (hash as usize).checked_rem(self.places.len())?;
-        server_from(&self.places, place, except)
+        server_from(&self.places, place, |server| Some(server) != except)
     }
 
     /// The next server in turn that has room and is not `except`.
@@ -95,12 +95,16 @@ impl WeightMap {
     }
 }
 
-/// The server at a place of a table, or the next one around that is not `except`. As servers are spread over a table, how far
-/// that is depends on the share of `except`, and not on how many servers there are.
-pub(super) fn server_from(places: &[u32], place: usize, except: Option<usize>) -> Option<usize> {
+/// The server at a place of a table, or the next one around that may be chosen. As servers are spread over a table, how far
+/// that is depends on the share of those that may not, and not on how many servers there are.
+pub(super) fn server_from(
+    places: &[u32],
+    place: usize,
+    may: impl Fn(usize) -> bool,
+) -> Option<usize> {
     let (before, after) = places.split_at_checked(place)?;
     let mut around = after.iter().chain(before).map(|&server| server as usize);
-    around.find(|&server| Some(server) != except)
+    around.find(|&server| may(server))
 }
 
 /// When a server has saved up another turn.
