@@ -45,6 +45,7 @@ use crate::{
         channel::Channel,
         message::{BalancerStart, Configuration, FromBalancer, Listener, ServerState, ToBalancer},
     },
+    latest::{Latest, latest},
     privileges::{self, Identity},
     role,
     supervisor::limits::Room,
@@ -82,9 +83,13 @@ struct Running {
     plane: Arc<DataPlane>,
     runtime: Arc<Runtime>,
     service: Arc<Service>,
+    /// Not bounded, as the next two are not, for no worker may wait for this thread, which takes from all three at once: the
+    /// changes of servers in the time that the supervisor does not read wait here, as fast as checks and their `rise` and `fall`
+    /// let them change.
     events: UnboundedReceiver<Event>,
-    changes: UnboundedReceiver<ServerState>,
-    /// What is to be done about servers.
+    /// What the supervisor keeps of servers that operators have changed, by backend and name.
+    changes: Latest<(String, String), ServerState>,
+    /// What is to be done about servers: each by a command, of which so many are carried out at once as `stats maxconn` says.
     orders: UnboundedReceiver<ServerOrder>,
     /// What operators did to servers, for the logs.
     operations: UnboundedReceiver<StateChange>,
@@ -149,11 +154,12 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let plane = Arc::new(plane);
     memory::restore_saved(&plane.balancer(), &given.servers);
     memory::restore(&plane.balancer(), &given.servers);
-    let (changed, changes) = unbounded_channel();
+    let (changed, changes) = latest();
     let (operated, operations) = unbounded_channel();
     let tell = move |backend: &Backend, server: &Server, change| {
         if let Some(state) = memory::state_of(backend, server) {
-            let _ = changed.send(state);
+            let server = (state.backend.clone(), state.server.clone());
+            changed.tell(server, state);
         }
         if let Some(change) = change {
             let _ = operated.send(change);
@@ -323,7 +329,7 @@ impl Running {
                     ServerOrder::Moved(server) => self.plane.server_moved(server),
                 },
                 Some(reload) = self.adopted.recv() => supervisor.send(&FromBalancer::Adopted(reload), &[]).await?,
-                Some(state) = self.changes.recv() => supervisor.send(&FromBalancer::Server(state), &[]).await?,
+                Some((_, state)) = self.changes.recv() => supervisor.send(&FromBalancer::Server(state), &[]).await?,
                 Some(event) = self.events.recv() => {
                     log(&event);
                     if let Some(state) = memory::after(&event, &self.runtime.balancer()) {

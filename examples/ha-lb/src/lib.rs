@@ -16,6 +16,7 @@ pub mod drill;
 mod heap;
 pub mod ipc;
 pub mod lab;
+mod latest;
 pub mod logging;
 pub mod mail;
 pub mod notify;

@@ -214,6 +214,8 @@ impl Speaker {
 /// Runs the driver until it has resigned; everything else happens beside it.
 async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::Result<()> {
     let (control, mut commands) = mpsc::channel(256);
+    // Not bounded, for the driver is never to wait. Packets bring about little: what is wrong with them is told the 1st, 2nd,
+    // 4th time; and states change at intervals of the protocol. While the supervisor does not read, that much waits.
     let (observed, observations) = unbounded_channel();
     let (told, reports) = unbounded_channel();
     let Speaker {
@@ -238,7 +240,7 @@ async fn serve(speaker: Speaker, given: Given, supervisor: &Rc<Channel>) -> io::
         Heartbeat::new()?,
     );
     // How each of them is now.
-    while let Ok(found) = orders.neighbours.try_recv() {
+    while let Some(found) = orders.neighbours.try_recv() {
         orders.reaches(found);
     }
     for (watched, finding) in given.findings {

@@ -20,7 +20,11 @@ use super::{
     running::{Running, Way},
     socket::{self, Arrived},
 };
-use crate::{admin::status::Neighbour, config::keepalived::Bfd};
+use crate::{
+    admin::status::Neighbour,
+    config::keepalived::Bfd,
+    latest::{Latest, Teller, latest},
+};
 
 /// Datagrams that are read in one go.
 const TOGETHER: usize = 64;
@@ -43,6 +47,7 @@ enum Order {
 
 /// The line to the task; when it is gone, the sessions end.
 pub(crate) struct Sessions {
+    /// Not bounded: whoever asks waits for the answer, and other sessions are wanted once in a reload.
     orders: UnboundedSender<Order>,
     over: Option<oneshot::Receiver<()>>,
 }
@@ -50,9 +55,9 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// Begins these sessions, where `saved` says that another process had them as it left them. Each is told of at once
     /// as it is. To be called within a `LocalSet`.
-    pub(crate) fn begin(wanted: Vec<Bfd>, saved: &[Saved]) -> (Self, UnboundedReceiver<Found>) {
+    pub(crate) fn begin(wanted: Vec<Bfd>, saved: &[Saved]) -> (Self, Latest<Arc<str>, bool>) {
         let (orders, asked) = unbounded_channel();
-        let (found, findings) = unbounded_channel();
+        let (found, findings) = latest();
         let (done, over) = oneshot::channel();
         let mut endpoint = Endpoint {
             running: Vec::new(),
@@ -133,7 +138,8 @@ struct Endpoint {
     deaf: Option<Deaf>,
     numbers: u64,
     refused: u64,
-    found: UnboundedSender<Found>,
+    /// Packets of the network decide how often it is told: of each session the last word counts.
+    found: Teller<Arc<str>, bool>,
 }
 
 impl Endpoint {
@@ -179,7 +185,7 @@ impl Endpoint {
                 Some(left) => Running::resume(bfd, left, now),
                 None => Running::new(bfd, self.number(), now),
             };
-            let _ = self.found.send((Arc::clone(&one.bfd.name), one.reached));
+            self.found.tell(Arc::clone(&one.bfd.name), one.reached);
             self.running.push(one);
         }
         before.into_iter().for_each(Running::end);

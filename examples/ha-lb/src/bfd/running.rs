@@ -7,14 +7,14 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     packet::{Diagnostic, LENGTH, Packet, State},
     session::{Change, Memory, Session, Settings},
     socket,
 };
-use crate::{admin::status::Neighbour, config::keepalived::Bfd};
+use crate::{admin::status::Neighbour, config::keepalived::Bfd, latest::Teller};
 
 /// What is found: a session is Up, or no longer.
 pub(crate) type Found = (Arc<str>, bool);
@@ -152,7 +152,7 @@ impl Running {
     }
 
     /// A packet of its neighbour.
-    pub(super) fn hears(&mut self, packet: &Packet, now: Instant, found: &UnboundedSender<Found>) {
+    pub(super) fn hears(&mut self, packet: &Packet, now: Instant, found: &Teller<Arc<str>, bool>) {
         self.heard += 1;
         let change = self.session.hears(packet, now);
         self.tell(change, now, found);
@@ -162,7 +162,7 @@ impl Running {
         &mut self,
         change: Option<Change>,
         now: Instant,
-        found: &UnboundedSender<Found>,
+        found: &Teller<Arc<str>, bool>,
     ) {
         let Some(change) = change else {
             return;
@@ -173,7 +173,7 @@ impl Running {
             (_, State::Up) => {
                 tracing::info!("bfd_instance {name}: {neighbour} is reached");
                 self.reached = true;
-                let _ = found.send((Arc::clone(name), true));
+                found.tell(Arc::clone(name), true);
             }
             // As keepalived has it: whoever stops BFD has not lost its network.
             (State::Up, _) if change.ended => tracing::info!(
@@ -183,7 +183,7 @@ impl Running {
                 tracing::warn!("bfd_instance {name}: {neighbour} is lost: {}", change.why);
                 self.reached = false;
                 self.losses += 1;
-                let _ = found.send((Arc::clone(name), false));
+                found.tell(Arc::clone(name), false);
             }
             _ => {}
         }
@@ -236,10 +236,8 @@ impl Running {
 mod tests {
     use std::time::Duration;
 
-    use tokio::sync::mpsc::unbounded_channel;
-
     use super::*;
-    use crate::config::diagnostic::Span;
+    use crate::{config::diagnostic::Span, latest::latest};
 
     fn bfd() -> Bfd {
         Bfd {
@@ -271,14 +269,14 @@ mod tests {
 
     #[test]
     fn one_that_ended_the_session_counts_as_reached_after_an_upgrade_too() {
-        let (found, mut findings) = unbounded_channel();
+        let (found, findings) = latest();
         let now = Instant::now();
         let mut one = Running::new(bfd(), 7, now);
         let mut after_upgrade = |from, to, ended| {
             one.tell(change(from, to, ended), now, &found);
             let left = serde_json::to_string(&one.save()).unwrap();
             let resumed = Running::resume(bfd(), &serde_json::from_str(&left).unwrap(), now);
-            (findings.try_recv().ok().map(|(_, up)| up), resumed.reached)
+            (findings.try_recv().map(|(_, up)| up), resumed.reached)
         };
         assert_eq!(
             after_upgrade(State::Init, State::Up, false),
@@ -313,7 +311,7 @@ mod tests {
 
     #[test]
     fn the_report_says_since_when_a_neighbour_is_lost_and_why() {
-        let (found, _findings) = unbounded_channel();
+        let (found, _findings) = latest();
         let now = Instant::now();
         let mut one = Running::new(bfd(), 7, now);
         let second = Duration::from_secs(1);

@@ -1,9 +1,9 @@
 //! What the supervisor tells a running speaker.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use tokio::{
-    sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender},
+    sync::mpsc::{Sender, UnboundedSender},
     task::spawn_local,
 };
 use vrrp_fsm::driver::Control;
@@ -24,6 +24,7 @@ use crate::{
         message::{FromSpeaker, ToSpeaker},
         watched::{Finding, Kind, Watched},
     },
+    latest::Latest,
 };
 
 /// What needs the driver itself.
@@ -44,7 +45,7 @@ pub(super) struct Orders {
     pub(super) told: UnboundedSender<FromSpeaker>,
     pub(super) results: Results,
     /// Sessions of BFD that are up, or no longer.
-    pub(super) neighbours: UnboundedReceiver<Found>,
+    pub(super) neighbours: Latest<Arc<str>, bool>,
     sessions: Inquirer,
     prepared: Option<Prepared>,
     /// Signs of life, its own and the supervisor's.
@@ -60,7 +61,7 @@ impl Orders {
         control: Sender<Control>,
         words: Rc<RefCell<Words>>,
         told: UnboundedSender<FromSpeaker>,
-        neighbours: UnboundedReceiver<Found>,
+        neighbours: Latest<Arc<str>, bool>,
         sessions: Inquirer,
         heartbeat: Heartbeat,
     ) -> Self {

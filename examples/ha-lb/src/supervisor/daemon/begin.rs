@@ -61,6 +61,8 @@ impl Daemon {
         launched: Launched,
         inherited: Inherited,
     ) -> io::Result<End> {
+        // Not bounded in itself, for signals do not wait: what children say holds a place in their room until it is heard, whoever
+        // asks waits for the answer, and a script or a letter ends once.
         let (events, mut queue) = mpsc::unbounded_channel();
         signals::listen(launched.program, &events)?;
         let listener = UnixListener::from_std(prepared.listener.try_clone()?)?;
