@@ -83,6 +83,7 @@ pub use api::{
 pub use balancer::{Balancer, Exchanged};
 pub use pipe::Pipes;
 pub use plane::{DataPlane, Prepared, check, start};
+pub(crate) use probe::fuzz_dns;
 pub use tls::{
     CertificateEdit, CertificateFacts, CertificateFile, OcspFacts, RevocationFacts, TlsChange,
     TlsContent, TlsFiles, certificate_facts, ocsp_facts, revocation_facts, unusable_certificate,

@@ -32,6 +32,12 @@ pub fn peers(data: &[u8]) {
     crate::peers::fuzz_session(bytes, (*cut).into(), anyone().accepted_at);
 }
 
+/// The first byte chooses what was asked for, the rest is what a name server says to it.
+#[cfg(feature = "tokio")]
+pub fn dns(data: &[u8]) {
+    crate::dataplane::fuzz_dns(data);
+}
+
 /// The first byte chooses leniency and how many bytes arrive at a time, the rest is a request, or a
 /// response if it begins like one, and its body if that is chunked.
 pub fn http1(data: &[u8]) {

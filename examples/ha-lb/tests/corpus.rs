@@ -6,11 +6,12 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 type Body = fn(&[u8]);
 
 /// Every fuzz target and its body.
-const TARGETS: [(&str, Body); 12] = [
+const TARGETS: [(&str, Body); 13] = [
     ("advert_parse", vrrp_proto::fuzzing::advertisement),
     ("ah_open", vrrp_proto::fuzzing::authentication_header),
     ("auth_hmac", vrrp_proto::fuzzing::auth_hmac),
     ("bfd", ha_lb::bfd::fuzzing::packets),
+    ("dns", lb_core::fuzzing::dns),
     ("event_lists", vrrp_fsm::fuzzing::event_lists),
     ("haproxy_conf", ha_lb::config::fuzzing::haproxy),
     ("http1", lb_core::fuzzing::http1),

@@ -34,6 +34,7 @@ use super::{
 };
 use arranged::Arranged;
 use once::Method;
+pub(crate) use question::fuzz as fuzz_dns;
 use shared::Shared;
 
 use crate::{

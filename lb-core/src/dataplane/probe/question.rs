@@ -306,5 +306,8 @@ fn of_name<'r>(records: &'r [ResourceRecord<'r>], asked: Asked<'r>) -> Vec<&'r R
     of(name).collect()
 }
 
+pub(crate) use fuzzing::fuzz;
+
+mod fuzzing;
 #[cfg(test)]
 mod tests;
