@@ -13,7 +13,8 @@ use crate::{
     peer::{Peer, haproxy_is_installed},
 };
 
-const NAMED: &str = "{global}{http}    timeout connect 1s
+/// What asks the name server `{dns}` often, and a front of the backend `{backend}`.
+const ASKING: &str = "{global}{http}    timeout connect 1s
     timeout client 5s
     timeout server 5s
 resolvers dns
@@ -23,14 +24,24 @@ resolvers dns
     timeout retry 200ms
     hold valid 100ms
     hold nx 100ms
-    hold refused 100ms
     hold other 100ms
-    hold timeout 100ms
     accepted_payload_size 4096
-frontend front
+{more}frontend front
     bind {front}
-    default_backend alone
-backend alone
+    default_backend {backend}
+";
+
+/// A file whose `backends`, of which the front has the first, follow what the name server says; `more` is said of that.
+pub(crate) fn following(dns: SocketAddr, more: &str, backends: &str) -> String {
+    let words = backends.split_whitespace();
+    let first = words.skip_while(|word| *word != "backend").nth(1).unwrap();
+    let asking = ASKING.replace("{dns}", &dns.to_string());
+    let asking = asking.replace("{more}", more);
+    asking.replace("{backend}", first) + backends
+}
+
+const IMPATIENT: &str = "    hold refused 100ms\n    hold timeout 100ms\n";
+const NAMED: &str = "backend alone
     server one web.example:8080 resolvers dns resolve-prefer ipv4 init-addr none
 backend pool
     server-template web 2 web.example:80 resolvers dns resolve-prefer ipv4 init-addr none
@@ -145,7 +156,7 @@ fn servers_follow_their_names() {
     }
     let mood = Arc::new(Mutex::new((Says::Addresses(&[A]), 0)));
     let address = name_server(Arc::clone(&mood));
-    let pair = Pair::start(&NAMED.replace("{dns}", &address.to_string()));
+    let pair = Pair::start(&following(address, IMPATIENT, NAMED));
     // Never more than one address that a server without one may take: which it takes is HAProxy's secret.
     for says in [
         Says::Addresses(&[A]),

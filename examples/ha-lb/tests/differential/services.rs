@@ -12,26 +12,10 @@ use crate::{
     admin::agree,
     compare::Pair,
     peer::{Peer, Program, haproxy_is_installed},
-    resolution::changes,
+    resolution::{changes, following},
 };
 
-const FOLLOWING: &str = "{global}{http}    timeout connect 1s
-    timeout client 5s
-    timeout server 5s
-resolvers dns
-    nameserver ns1 {dns}
-    resolve_retries 2
-    timeout resolve 100ms
-    timeout retry 200ms
-    hold valid 100ms
-    hold nx 100ms
-    hold other 100ms
-    hold obsolete 0
-    accepted_payload_size 4096
-frontend front
-    bind {front}
-    default_backend service
-backend service
+const BACKEND: &str = "backend service
     server-template s 3 _http._tcp.web.example resolvers dns resolve-prefer ipv4 init-addr none
 ";
 
@@ -221,7 +205,7 @@ fn servers_follow_a_service() {
     }
     let start = |program| {
         let (address, asked) = name_server();
-        let peer = Peer::start(program, &FOLLOWING.replace("{dns}", &address.to_string()));
+        let peer = Peer::start(program, &following(address, "", BACKEND));
         (peer, asked)
     };
     let ((haproxy, theirs), (ha_lb, ours)) = (start(Program::HaProxy), start(Program::HaLb));
