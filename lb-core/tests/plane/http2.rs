@@ -24,7 +24,10 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, RecvStream, client::SendRequest};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use lb_core::config::{HttpReuse, Mode, Protocol, ProxyConfig};
+use lb_core::{
+    config::{HttpReuse, Mode, Protocol, ProxyConfig},
+    http1::Names,
+};
 
 use crate::common::{Origin, PATIENCE, Plane, SHORT, listen, ok, read_head, read_message, rules};
 use frames::{HEADERS, Outcome, Raw, WHOLE, fields, frame};
@@ -136,6 +139,41 @@ fn a_request_reaches_the_origin_as_one_of_http_1_and_is_logged_as_what_it_was() 
     assert_eq!(entry.end(), ("web/s1", "200", "----"));
     assert_eq!(entry.request, "\"GET http://web.test/path?query HTTP/2.0\"");
     plane.stop();
+}
+
+/// RFC 9113 §8.2: in lower case, whatever the origin writes and is to get.
+#[test]
+fn names_of_fields_are_in_lower_case_both_ways() {
+    for names in [Names::Lower, Names::Kept] {
+        let origin = Origin::http(|head| {
+            let told = head.replace("\r\n", "|");
+            format!(
+                "HTTP/1.1 200 OK\r\nX-Told: {told}\r\nETag: \"a\"\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 0\r\nX-Sum: 7\r\n\r\n"
+            )
+            .into_bytes()
+        });
+        let mut proxy = proxy(&origin);
+        proxy.names = names;
+        proxy.rules = rules(|b| {
+            b.http_request(&["set-header", "X-Added", "1"]).unwrap();
+            b.http_response(&["set-header", "X-Late", "2"]).unwrap();
+        });
+        let plane = Plane::start(vec![proxy]);
+        let request = request("GET", "/", &[("X-OddName", "3")]);
+        // Its library takes a name in capitals for an error of its peer.
+        let answer = with_client(plane.address(), async |client| {
+            ask(&client, request, &[]).await.unwrap()
+        });
+        assert_eq!(
+            answer.headers["x-told"],
+            "GET / HTTP/1.1|host: web.test|x-oddname: 3|x-added: 1||"
+        );
+        assert_eq!(answer.headers["etag"], "\"a\"");
+        assert_eq!(answer.headers["x-late"], "2");
+        assert_eq!(answer.trailers["x-sum"], "7");
+        plane.stop();
+    }
 }
 
 #[test]
