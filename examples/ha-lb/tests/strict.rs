@@ -69,6 +69,11 @@ const SURPRISES: &[(&str, &str, &str)] = &[
         "keepalived would ignore this line",
     ),
     (
+        "track_process {\nearly reverse\n}",
+        "6:7",
+        "the line is ignored, as by keepalived: `early` is not tracked",
+    ),
+    (
         "nopreempt\ntrack_process {\nearly weight 5\n}",
         "7:1",
         "a failing master keeps the addresses",

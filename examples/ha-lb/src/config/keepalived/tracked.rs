@@ -239,9 +239,22 @@ pub(super) fn add<T: Definition>(all: &mut Vec<T>, read: Option<T>, context: &mu
     }
 }
 
-/// Lines `NAME [weight N] [reverse|noreverse]`.
+/// Lines `NAME [weight N [reverse|noreverse]]`.
 pub(super) fn track(lines: &mut Vec<TrackLine>, node: &Node, context: &mut Context<'_>, max: i16) {
     for line in inside(node) {
+        let first = line.arguments.first();
+        if let Some(word) = first.filter(|word| is_about_direction(&word.text)) {
+            context.diagnostics.push(
+                Diagnostic::warning(word.span.clone(), "this word needs `weight N` before it")
+                    .found(&word.text)
+                    .action(format!(
+                        "the line is ignored, as by keepalived: `{}` is not tracked",
+                        line.keyword.text
+                    ))
+                    .counted(),
+            );
+            continue;
+        }
         let mut read = TrackLine {
             name: line.keyword.clone(),
             weight: None,
@@ -254,8 +267,7 @@ pub(super) fn track(lines: &mut Vec<TrackLine>, node: &Node, context: &mut Conte
                     Some(number) => read.weight = context.number(number, -max..=max),
                     None => context.refuse(word, "complete weight", "a number after it"),
                 },
-                "reverse" => read.reverse = Some(true),
-                "noreverse" | "no_reverse" => read.reverse = Some(false),
+                text if is_about_direction(text) => read.reverse = Some(text == "reverse"),
                 _ => context.refuse(
                     word,
                     "option of what is tracked",
@@ -274,4 +286,9 @@ pub(super) fn track(lines: &mut Vec<TrackLine>, node: &Node, context: &mut Conte
         }
         lines.push(read);
     }
+}
+
+/// Whether a word tells what of a weight counts, the success or the failure.
+fn is_about_direction(word: &str) -> bool {
+    matches!(word, "reverse" | "noreverse" | "no_reverse")
 }

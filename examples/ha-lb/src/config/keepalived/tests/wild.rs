@@ -121,10 +121,36 @@ fn a_tracked_file_has_a_weight_of_one_and_what_is_beyond_254_does_not_matter() {
     let tracked: Vec<_> = tracked.map(|t| (t.position, t.weight, t.reverse)).collect();
     assert_eq!(tracked, [(0, 1, false), (1, -254, true)]);
 
-    let (config, _) = tracking(files, "track_file {\nb noreverse\na weight 3 reverse\n}");
+    let (config, _) = tracking(
+        files,
+        "track_file {\nb weight -254 noreverse\na weight 3 reverse\n}",
+    );
     let tracked = config.instances[0].track_files.iter();
     let tracked: Vec<_> = tracked.map(|t| (t.position, t.weight, t.reverse)).collect();
     assert_eq!(tracked, [(1, -254, false), (0, 3, true)]);
+}
+
+/// keepalived 2.2.7: "unknown track script option reverse - ignoring", and then "script a is not used".
+#[test]
+fn a_line_that_turns_no_weight_round_is_ignored() {
+    let scripts = "vrrp_script a {\nscript x\nweight 5\n}\nvrrp_script b {\nscript y\n}";
+    for word in ["reverse", "noreverse", "reverse weight 5"] {
+        let (config, said) = tracking(scripts, &format!("track_script {{\na {word}\nb\n}}"));
+        let tracked = config.instances[0].track_scripts.iter();
+        let tracked: Vec<_> = tracked.map(|t| t.position).collect();
+        assert_eq!(tracked, [1], "{word}");
+        let [said] = said.as_slice() else {
+            panic!("{said:#?}")
+        };
+        let first = word.split(' ').next().unwrap();
+        let expected = format!(
+            ":13:3: warning: this word needs `weight N` before it: `{first}`; the line is ignored, as by \
+             keepalived: `a` is not tracked"
+        );
+        assert!(said.ends_with(&expected), "{said}");
+    }
+    let (_, said) = tracking("", "track_interface {\neth9 reverse\n}");
+    assert!(said.concat().contains("`eth9` is not tracked"), "{said:#?}");
 }
 
 #[test]
