@@ -158,7 +158,9 @@ pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Acce
             return;
         }
         connection.count_session();
-        connection.log_connect();
+        if connection.frontend().mode == Mode::Tcp {
+            connection.log_connect();
+        }
         match connection.frontend().mode {
             _ if connection.frontend().peers.is_some() => Box::pin(peers::serve(connection)).await,
             Mode::Tcp => Box::pin(tcp::serve(connection)).await,
@@ -351,8 +353,9 @@ impl Connection {
         None
     }
 
-    /// `Connect from ...`: the line of proxies without a log format.
-    fn log_connect(&self) {
+    /// `Connect from ...`: the line of proxies without a log format, for a connection in TCP mode, and in HTTP mode for each
+    /// request.
+    pub(super) fn log_connect(&self) {
         let proxy = self.frontend();
         if proxy.log_format != LogFormatKind::Connect || proxy.logs.is_empty() {
             return;

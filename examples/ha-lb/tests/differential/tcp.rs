@@ -1,4 +1,4 @@
-//! `mode tcp`: bytes, half-closes, resets, `Connect from` lines and `option tcplog`.
+//! `mode tcp`: bytes, half-closes, resets, `Connect from` lines (those of HTTP mode, too) and `option tcplog`.
 
 use crate::{
     case::{Act::*, Case, Step, sends},
@@ -111,4 +111,31 @@ const CASES: &[Case] = &[
 #[test]
 fn tcp_mode() {
     assert_alike("tcp_mode", TCP, CASES);
+}
+
+const HTTP: &str = "{global}defaults
+    mode http
+    log global
+    timeout connect 1s
+    timeout client 1s
+    timeout server 1s
+listen connects
+    bind {front}
+    http-request return status 200
+";
+
+/// A line for each request, and none for what is no request.
+#[test]
+fn connect_lines_of_http_mode() {
+    const TWICE: &[u8] = b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let cases = [
+        sends("connect_line_of_each_request", &[Step::Send(TWICE)]).logs(2),
+        sends(
+            "connect_line_of_no_request",
+            &[Step::Send(b"nonsense\r\n\r\n")],
+        )
+        .logs(0),
+        sends("connect_line_of_nothing", &[Step::HalfClose]).logs(0),
+    ];
+    assert_alike("connect_lines_of_http_mode", HTTP, &cases);
 }

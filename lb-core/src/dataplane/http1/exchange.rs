@@ -9,6 +9,7 @@ use super::{
     prepare::{self, Prepared},
 };
 use crate::{
+    config::Mode,
     dataplane::{
         buffer, clock,
         registry::Order,
@@ -38,6 +39,9 @@ pub(super) async fn serve(
         }
     };
     connection.count_request(clock::recent());
+    if connection.frontend().mode == Mode::Http {
+        connection.log_connect();
+    }
     let next = match prepare::prepare(connection, x, &summary).await {
         Prepared::Forward(plan) => forward::forward(connection, x, &summary, plan, number).await,
         Prepared::Answer(answer) => answer.send(connection, x, Some(&summary)).await,

@@ -18,7 +18,8 @@ pub struct Request {
     pub method: String,
     /// Request target.
     pub target: String,
-    /// Version text. `HTTP/1.0` closes by itself; with others `connection: close` is added unless it is there.
+    /// Version text. `HTTP/1.0` closes by itself; with others `connection: close` is added unless `Connection` fields say
+    /// something else.
     pub version: String,
     /// Fields, in lower case as HAProxy sends them.
     pub headers: Vec<(String, String)>,
@@ -49,7 +50,9 @@ impl Request {
             head.push_str("\r\n");
         };
         for (name, value) in &self.headers {
-            field(name, value);
+            if !is_connection(name) {
+                field(name, value);
+            }
         }
         if let Some(state) = state {
             field("x-haproxy-server-state", state);
@@ -59,15 +62,32 @@ impl Request {
         if !bodiless || !self.body.is_empty() {
             field("content-length", &self.body.len().to_string());
         }
-        let mut names = self.headers.iter().map(|(name, _)| name);
-        if self.version != "HTTP/1.0" && !names.any(|name| name.eq_ignore_ascii_case("connection"))
-        {
-            field("connection", "close");
+        if let Some(options) = self.connection() {
+            field("connection", &options);
         }
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(&self.body);
         bytes
+    }
+
+    /// What the server hears of the connection. As HAProxy does: `close` and `keep-alive` give way to any other option.
+    fn connection(&self) -> Option<String> {
+        let fields = self.headers.iter().filter(|(name, _)| is_connection(name));
+        let options = fields.flat_map(|(_, value)| value.split(',').map(str::trim));
+        let is = |word: &'static str| move |option: &&str| option.eq_ignore_ascii_case(word);
+        let (ends, others): (Vec<&str>, Vec<&str>) = options
+            .filter(|option| !option.is_empty())
+            .partition(|option| is("close")(option) || is("keep-alive")(option));
+        let (closes, stays) = (
+            ends.iter().any(is("close")),
+            ends.iter().any(is("keep-alive")),
+        );
+        match &*self.version {
+            _ if !others.is_empty() => Some(others.join(", ")),
+            "HTTP/1.0" => (stays && !closes).then(|| "keep-alive".to_owned()),
+            _ => (closes || !stays).then(|| "close".to_owned()),
+        }
     }
 
     fn asks_for_upgrade(&self) -> bool {
@@ -83,6 +103,10 @@ impl Request {
             _ => Method::default(),
         }
     }
+}
+
+fn is_connection(name: &str) -> bool {
+    name.eq_ignore_ascii_case("connection")
 }
 
 /// How a text is compared (`-m`).

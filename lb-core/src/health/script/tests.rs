@@ -214,6 +214,38 @@ fn fields_are_found_by_name_and_value() {
     }
 }
 
+/// What HAProxy 2.6.12 sends.
+#[test]
+fn a_request_may_say_something_else_of_its_connection() {
+    for (version, fields, wanted) in [
+        ("HTTP/1.1", &["upgrade"][..], Some("upgrade")),
+        ("HTTP/1.1", &["close", "Upgrade"], Some("Upgrade")),
+        (
+            "HTTP/1.1",
+            &["keep-alive, upgrade, close, te"],
+            Some("upgrade, te"),
+        ),
+        ("HTTP/1.1", &["keep-alive"], None),
+        ("HTTP/1.1", &["keep-alive, close"], Some("close")),
+        ("HTTP/1.1", &[], Some("close")),
+        ("HTTP/1.0", &[], None),
+        ("HTTP/1.0", &["close"], None),
+        ("HTTP/1.0", &["Keep-Alive"], Some("keep-alive")),
+        ("HTTP/1.0", &["upgrade"], Some("upgrade")),
+    ] {
+        let field = |value: &&str| ("Connection".to_owned(), (*value).to_owned());
+        let request = Request {
+            version: version.to_owned(),
+            headers: fields.iter().map(field).collect(),
+            ..Request::default()
+        };
+        let field = wanted.map(|options| format!("connection: {options}\r\n"));
+        let wanted = format!("OPTIONS / {version}\r\n{}\r\n", field.unwrap_or_default());
+        let sent = String::from_utf8(request.bytes(None)).unwrap();
+        assert_eq!(sent, wanted, "{fields:?}");
+    }
+}
+
 #[test]
 fn a_request_says_its_length_and_that_it_is_the_last() {
     let request = Request {

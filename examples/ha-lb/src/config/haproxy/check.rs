@@ -280,8 +280,8 @@ fn send(args: &mut Args<'_>, aside: &mut Aside) -> Parsed<Draft> {
             "hdr" => {
                 let field = args.need("hdr", "a name and a value")?;
                 let name = value.text;
-                // The bounds of messages and the end of the connection are the check's own.
-                let frames = ["connection", "content-length", "transfer-encoding"];
+                // The bounds of messages are the check's own.
+                let frames = ["content-length", "transfer-encoding"];
                 if !frames.iter().any(|frame| name.eq_ignore_ascii_case(frame)) {
                     let field = aside.text(&field, Slot::Field(draft.headers.len()))?;
                     draft.headers.push((name.to_owned(), field.to_owned()));
