@@ -61,14 +61,19 @@ impl Table {
     }
 }
 
-/// The server that a key has on a ring: the nearest point's, or that of the first one after it that may be chosen.
-fn on_ring(weights: &[u32], hash: u32, may: impl Fn(usize) -> bool) -> Option<usize> {
+/// The points of a ring, in their order.
+fn points_of(weights: &[u32]) -> Vec<(u32, usize)> {
     let mut points: Vec<(u32, usize)> = Vec::new();
     for (server, weight) in weights.iter().enumerate() {
         let first = (u32::try_from(server).unwrap() + 1) * 4096;
         points.extend((0..*weight).map(|nth| (avalanche(first + nth), server)));
     }
     points.sort_unstable();
+    points
+}
+
+/// The server that a key has on a ring: the nearest point's, or that of the first one after it that may be chosen.
+fn on_ring(points: &[(u32, usize)], hash: u32, may: impl Fn(usize) -> bool) -> Option<usize> {
     let after = points.partition_point(|(point, _)| *point < hash);
     let at = |place: usize| points[place % points.len()].0;
     let total = points.len();
@@ -136,10 +141,12 @@ proptest! {
             *weight = scale;
             ring.set_weight(ServerIndex::new(server), scale);
         }
+        let mut points = points_of(&weights);
         for step in steps {
             match step {
                 Step::Weight(server, weight) if server < servers => {
                     weights[server] = weight * scale;
+                    points = points_of(&weights);
                     ring.set_weight(ServerIndex::new(server), weight * scale);
                 }
                 Step::Load(server, load) if server < servers => {
@@ -156,7 +163,7 @@ proptest! {
                         Some(server) != except && (factor == 0 || u64::from(loads[server]) < most)
                     };
                     let found = server(ring.pick(Some(hash), except.map(ServerIndex::new)));
-                    prop_assert_eq!(found, on_ring(&weights, hash, may));
+                    prop_assert_eq!(found, on_ring(&points, hash, may));
                     // A hot key fills one server after the other.
                     if let Some(found) = found.filter(|_| hash % 2 == 0) {
                         loads[found] += 1;
