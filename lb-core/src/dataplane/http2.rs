@@ -20,6 +20,7 @@ mod message;
 mod mux;
 mod outgoing;
 mod preface;
+mod told;
 mod trunk;
 mod upstream;
 mod wire;
@@ -51,7 +52,6 @@ use super::{
 use crate::{
     config::ProxyConfig,
     http2::{Code, Key, Limits, Server},
-    log::events::{self, level},
     request::{ConnectionInfo, RuleState},
 };
 use mux::Mux;
@@ -258,6 +258,7 @@ impl Front {
                 Poll::Ready(Ok(0)) => {
                     self.ended = true;
                     self.mux.with(Server::end);
+                    self.tell();
                     self.dispatch();
                 }
                 Poll::Ready(Err(_)) => return Err(Lost),
@@ -276,6 +277,7 @@ impl Front {
         self.mux
             .with(|server| server.receive(bytes, clock::recent()));
         self.input.consume(count);
+        self.tell();
         self.dispatch();
     }
 
@@ -449,26 +451,6 @@ impl Front {
     fn catch_up(&mut self) {
         let of = (&mut self.info, &mut self.state);
         session::catch_up(&self.worker, &mut self.listener, &self.member, of);
-    }
-
-    /// Counts what was wrong, and tells of a flood.
-    fn report(&self) {
-        let counters = &self.listener.counters;
-        for _ in 0..self.mux.with(Server::take_malformed) {
-            counters.http2.malformed.increment();
-            self.listener.count_bad_request();
-        }
-        let Some(flood) = self.mux.with(|server| server.flood()) else {
-            if self.mux.with(|server| server.failure()).is_some() {
-                counters.http2.protocol_errors.increment();
-            }
-            return;
-        };
-        counters.http2.floods.increment();
-        let proxy = self.proxy();
-        let text = events::http2_flood(self.info.source, &proxy.name, flood.words());
-        let sinks = &self.worker.sinks;
-        sinks.log(proxy, level::WARNING, text.as_bytes());
     }
 }
 

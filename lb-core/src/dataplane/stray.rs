@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::{clock, listener::Listener, trace, worker::Worker};
 use crate::{
+    config::ProxyConfig,
     log::{
-        Counts, StreamRecord, Termination, Timers,
+        Counts, LogFormat, StreamRecord, Termination, Timers,
         events::{self, level},
     },
     request::{ConnectionInfo, Failure, RequestView, RuleState},
@@ -25,10 +26,7 @@ pub(super) fn log(
     if silent || proxy.logs.is_empty() {
         return;
     }
-    let level = match proxy.log_separate_errors {
-        true => level::ERROR,
-        false => level::INFO,
-    };
+    let level = level_of(proxy);
     let Some(format) = &listener.error_format else {
         let number = (listener.bind + 1).to_string();
         let line = events::not_established(
@@ -42,6 +40,39 @@ pub(super) fn log(
         return;
     };
     state.marked().client_failure = Some(failure);
+    write(info, state, listener, worker, (format, level));
+}
+
+/// Tells the log that something came which is no request, and of which no stream of HTTP/2 can tell.
+pub(super) fn log_no_request(
+    info: &ConnectionInfo,
+    state: &RuleState,
+    listener: &Listener,
+    worker: &Worker,
+) {
+    let proxy = listener.proxy_config();
+    if let (Some(format), false) = (&listener.format, proxy.logs.is_empty()) {
+        let level = level_of(proxy);
+        write(info, state, listener, worker, (format, level));
+    }
+}
+
+fn level_of(proxy: &ProxyConfig) -> u8 {
+    match proxy.log_separate_errors {
+        true => level::ERROR,
+        false => level::INFO,
+    }
+}
+
+/// A line about a connection that has no request.
+fn write(
+    info: &ConnectionInfo,
+    state: &RuleState,
+    listener: &Listener,
+    worker: &Worker,
+    (format, level): (&LogFormat, u8),
+) {
+    let proxy = listener.proxy_config();
     let now = clock::now();
     let lasted = now.saturating_duration_since(info.accepted_at);
     let record = StreamRecord {

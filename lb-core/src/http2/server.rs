@@ -147,6 +147,7 @@ pub struct Server {
     failure: Option<Code>,
     flood: Option<Flood>,
     malformed: u32,
+    unheard: u32,
 }
 
 impl Server {
@@ -185,6 +186,7 @@ impl Server {
             failure: None,
             flood: None,
             malformed: 0,
+            unheard: 0,
             limits,
         };
         server.greet();
@@ -258,6 +260,9 @@ impl Server {
     /// broken off. In a tunnel it is the end of what goes there.
     pub fn end(&mut self) {
         self.ended = true;
+        if self.leaving < Leaving::Over && self.reading.is_at_preface() {
+            self.unheard += 1;
+        }
         for at in 0..self.streams.len() {
             let Ok(at) = u32::try_from(at) else {
                 return;
@@ -313,6 +318,17 @@ impl Server {
         std::mem::take(&mut self.malformed)
     }
 
+    /// What came in place of requests since this was last asked, and of which no stream tells: a preface or frames that end
+    /// the connection while it has no stream, a head that is none, the end before the preface.
+    pub fn take_unheard(&mut self) -> u32 {
+        std::mem::take(&mut self.unheard)
+    }
+
+    /// Whether not a byte has come.
+    pub fn is_silent(&self) -> bool {
+        self.reading.is_silent()
+    }
+
     fn say_goodbye(&mut self, last: u32, code: Code) {
         frame::head(Kind::GoAway, 0, 0, 8, &mut self.output);
         self.output.extend_from_slice(&last.to_be_bytes());
@@ -323,6 +339,9 @@ impl Server {
     fn fail(&mut self, code: Code) {
         if self.leaving < Leaving::Over {
             self.failure = Some(code);
+            if self.held == 0 {
+                self.unheard = self.unheard.saturating_add(1);
+            }
             self.abandon(code);
         }
     }

@@ -42,6 +42,7 @@ mod marks;
 mod messages;
 mod modes;
 mod names;
+mod prefaces;
 mod replies;
 mod responses;
 mod retries;

@@ -116,6 +116,7 @@ impl Server {
                 Malformed::Cancel => self.write_reset(heading.stream, Code::PROTOCOL),
                 Malformed::Answer => self.answer(heading, 400),
             }
+            self.unheard = self.unheard.saturating_add(1);
             return self.note_fault();
         }
         stream.receives = !heading.end;

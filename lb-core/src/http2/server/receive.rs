@@ -42,12 +42,24 @@ pub(super) struct Heading {
     pub(super) pieces: u32,
 }
 
+impl Reading {
+    /// Whether the preface has not come whole.
+    pub(super) fn is_at_preface(&self) -> bool {
+        self.preface < PREFACE.len()
+    }
+
+    /// Whether not a byte has come.
+    pub(super) fn is_silent(&self) -> bool {
+        self.preface == 0
+    }
+}
+
 impl Server {
     /// Takes what the client sent.
     pub fn receive(&mut self, bytes: &[u8], now: Instant) {
         let mut rest = bytes;
         while !rest.is_empty() && self.leaving < Leaving::Over {
-            rest = if self.reading.preface < PREFACE.len() {
+            rest = if self.reading.is_at_preface() {
                 self.read_preface(rest)
             } else if let Some(data) = self.reading.data.take() {
                 self.read_data(data, rest)
