@@ -226,6 +226,12 @@ fn servers_change_by_more_than_checks() {
         }
     });
     agree_on_all(&pair, "errors of traffic");
+    for state in ["maint", "ready"] {
+        agree(&pair, state, |peer| {
+            peer.ask(&format!("set server connected/one state {state}"))
+        });
+        agree(&pair, state, columns);
+    }
     taken_back(&pair);
 }
 

@@ -206,11 +206,12 @@ fn sample(family: &mut Family<'_>, row: &Row, column: Column, form: Form, all: &
             each("DOWN", u64::from(down));
             each("UP", u64::from(!down));
         }
+        // Before the first result each of them is 0.
+        Form::CheckStatus if row.text(Column::CheckStatus).is_empty() => {}
         Form::CheckStatus => {
-            if let Some(result) = check_of(row) {
-                for check in CHECKS {
-                    each(check, u64::from(check == result));
-                }
+            let result = check_of(row);
+            for check in CHECKS {
+                each(check, u64::from(result == Some(check)));
             }
         }
         Form::Servers if servers().next().is_some() => {

@@ -221,6 +221,10 @@ fn check(row: &mut Row, server: &Server, now: Instant) {
     row.set(Chkfail, counters.failed_checks.value());
     row.set(Chkdown, counters.down_transitions.value());
     row.set(Downtime, server.downtime(now).as_secs());
+    if matches!(server.status(), ServerStatus::Maintenance { .. }) {
+        // Nobody asks it, and what it said before is not told, as with HAProxy.
+        return;
+    }
     let result = &report.result;
     row.set(CheckStatus, result.status.word());
     row.set(CheckCode, result.code);
