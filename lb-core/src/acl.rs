@@ -111,6 +111,15 @@ impl Condition {
         best.negated_if(self.negated)
     }
 
+    /// Whether any expression in it, of the lines that named ACLs have so far, looks at what the client sends.
+    pub(crate) fn looks_at_contents(&self, acls: &AclSet) -> bool {
+        self.alternatives.iter().flatten().any(|term| {
+            let completed = term.name.as_deref().and_then(|name| acls.tests(name));
+            let tests = completed.as_ref().unwrap_or(&term.tests);
+            tests.iter().any(|test| test.expr.needs().is_of_request())
+        })
+    }
+
     /// Takes the lines that named ACLs have in the end: an ACL may get lines after its first use.
     pub(crate) fn complete(&mut self, acls: &AclSet) {
         for term in self.alternatives.iter_mut().flatten() {

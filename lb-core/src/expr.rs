@@ -83,6 +83,11 @@ pub enum Needs {
 }
 
 impl Needs {
+    /// Whether it is something that the client has sent.
+    pub(crate) fn is_of_request(self) -> bool {
+        matches!(self, Self::Payload | Self::Bytes | Self::Request)
+    }
+
     /// Whether `stage` offers it.
     pub fn met_at(self, stage: Stage) -> bool {
         match (self, stage) {

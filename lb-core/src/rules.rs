@@ -24,7 +24,7 @@ use std::{
 };
 
 pub use action::{ACTIONS, ActionSpec, Place};
-pub use builder::{Loader, Parsed, ProxySide, RulesBuilder};
+pub use builder::{Loader, Parsed, ProxySide, Remark, RulesBuilder};
 pub use error::{RuleError, RuleWarning};
 pub use stick::Stores;
 pub use user::{Password, User};
@@ -278,6 +278,17 @@ impl ProxyRules {
         found.map_or(Persist::Usual, |(persist, _)| *persist)
     }
 
+    /// What a frontend keeps of a response for the log (`capture response header`, `capture cookie`), before any rule of a
+    /// backend or of its own.
+    pub fn note_response(&self, response: HeadRef<'_>, state: &mut RuleState) {
+        let rules = &*self.rules;
+        let (headers, slots) = (&rules.response_headers, rules.slots.1);
+        capture_headers(headers, slots, response, &mut state.captures.response);
+        if let Some(cookie) = &rules.cookie {
+            state.marked().response_cookie = cookie.of_response(response);
+        }
+    }
+
     /// `http-response`, in order; edits the head.
     pub fn on_response(
         &self,
@@ -287,26 +298,8 @@ impl ProxyRules {
         response: &mut HeadMut<'_>,
         state: &mut RuleState,
     ) -> ResponseVerdict {
-        let rules = &*self.rules;
-        if state.awaiting == 0 {
-            capture_headers(
-                &rules.response_headers,
-                rules.slots.1,
-                response.as_ref(),
-                &mut state.captures.response,
-            );
-            if let Some(cookie) = &rules.cookie {
-                state.marked().response_cookie = cookie.of_response(response.as_ref());
-            }
-        }
-        over_response(
-            &rules.http_response,
-            now,
-            connection,
-            request,
-            response,
-            state,
-        )
+        let rules = &self.rules.http_response;
+        over_response(rules, now, connection, request, response, state)
     }
 
     /// `http-after-response`: over every response that is sent, our own included.

@@ -94,6 +94,42 @@ const SECTIONS: &[&str] = &[
     "frontend f\n mode http\n timeout client 1s\n bind 127.0.0.1:82\n use_backend nowhere if TRUE\n",
 ];
 
+/// Lines of HTTP proxies that are right in one place and wrong in another: text in front of [`LISTEN`], behind [`HTTP`].
+const PLACES: &[&str] = &[
+    "backend b\n http-response redirect location /x code 301\n",
+    "backend b\n http-response redirect prefix /x\n",
+    "frontend f\n bind 127.0.0.1:82\n http-response redirect scheme https\n",
+    "frontend f\n bind 127.0.0.1:82\n http-request capture path id 0\n declare capture request len 8\n",
+    "frontend f\n bind 127.0.0.1:82\n capture response header x len 8\n http-response capture res.hdr(x) id 0\n",
+    "frontend f\n bind 127.0.0.1:82\n http-request capture path len 8\n http-request capture method id 0\n",
+    "frontend f\n bind 127.0.0.1:82\n declare capture request len 8\n http-request capture path id 1\n",
+    "frontend f\n bind 127.0.0.1:82\n http-response capture res.hdr(x) id 0\n",
+    "frontend f\n bind 127.0.0.1:82\n http-after-response capture res.hdr(x) id 0\n",
+    "frontend f\n bind 127.0.0.1:82\n http-response capture res.hdr(x) len 10\n",
+    "frontend f\n bind 127.0.0.1:82\n declare capture request len 8\n tcp-request content capture src id 0\n",
+    "listen l\n bind 127.0.0.1:82\n http-request capture path id 0\n",
+    "backend b\n http-request capture path id 7\n http-response capture res.hdr(x) id 7\n",
+    "backend b\n http-request capture path len 7\n",
+    "backend b\n tcp-request content capture src len 7\n",
+    "backend b\n tcp-request content capture src id 7\n",
+    "global\n node lb-1.example_2\n",
+    "global\n node \"x y\"\n",
+    "global\n node \"\"\n",
+    "global\n node x/y\n",
+    "backend b\n option httpchk\n http-check connect ssl\n server s 127.0.0.1:80\n",
+    "backend b\n option httpchk\n http-check connect default ssl\n server s 127.0.0.1:80 check\n",
+    "backend b\n option tcp-check\n tcp-check connect\n tcp-check connect ssl\n server s 127.0.0.1:80\n server t 127.0.0.1:81 verify none\n",
+    "backend b\n option tcp-check\n tcp-check connect ssl\n server s 127.0.0.1:80 verify none\n",
+    "backend b\n option tcp-check\n tcp-check connect ssl\n disabled\n server s 127.0.0.1:80\n",
+    "backend b\n option tcp-check\n tcp-check connect ssl\n server-template t 2 127.0.0.1:80\n",
+    "backend b\n option tcp-check\n tcp-check connect ssl\n dispatch 127.0.0.1:80\n",
+    "global\n ssl-server-verify none\nbackend b\n option httpchk\n http-check connect ssl\n server s 127.0.0.1:80 check\n",
+];
+
+/// What [`PLACES`] stand in.
+const HTTP: &str =
+    "defaults\n mode http\n timeout client 1s\n timeout server 1s\n timeout connect 1s\n";
+
 type Read = (Option<i32>, Option<String>, String);
 
 /// haproxy does not name the line of every mistake, and calls some alarming that are none.
@@ -147,7 +183,9 @@ fn folder() -> Option<tempfile::TempDir> {
 fn files_are_accepted_and_refused_at_the_same_line() {
     let Some(folder) = folder() else { return };
     let mut differences = Vec::new();
-    for text in WORDS.iter().chain(SECTIONS) {
+    let words = WORDS.iter().chain(SECTIONS).map(ToString::to_string);
+    let places = PLACES.iter().map(|text| format!("{HTTP}{text}"));
+    for text in words.chain(places) {
         fs::write(folder.path().join("t.cfg"), format!("{text}{LISTEN}")).unwrap();
         let [theirs, ours] = both(folder.path(), "-f t.cfg");
         if differ(&theirs, &ours) {

@@ -84,13 +84,17 @@ impl RuleState {
     /// Captures a value while an expression is evaluated, which sees no more than a view: in a slot of `frontend`, if it
     /// has that one.
     pub(crate) fn note_capture(&self, frontend: &str, side: Side, slot: usize, value: &[u8]) {
-        let length = match &self.world {
-            Some(world) => world.capture_length(frontend, side, slot),
-            None => Some(usize::MAX),
-        };
-        if let Some(length) = length {
+        if let Some(length) = self.slot_length(frontend, side, slot) {
             let kept = value.get(..length).unwrap_or(value).to_vec();
             self.variables.note_capture((side, slot, kept));
+        }
+    }
+
+    /// How much a slot of `frontend` keeps; `None` if it has no such slot.
+    pub(crate) fn slot_length(&self, frontend: &str, side: Side, slot: usize) -> Option<usize> {
+        match &self.world {
+            Some(world) => world.capture_length(frontend, side, slot),
+            None => Some(usize::MAX),
         }
     }
 

@@ -73,8 +73,8 @@ pub(super) enum Action {
     SetTimeout(Kind, Span),
     /// Change how the stream is logged.
     SetLogLevel(LogLevel),
-    /// Keep a value for the log, cut to a length: slot, length.
-    Capture(Box<Expr>, usize, usize),
+    /// Keep a value for the log: the slot, and the length that it is cut to; without one it is the slot's.
+    Capture(Box<Expr>, usize, Option<usize>),
     /// Count on an entry of a stick table from now on.
     Track(Box<Track>),
     /// Add 1 to a column of what a counter tracks.

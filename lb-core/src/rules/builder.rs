@@ -3,6 +3,9 @@
 mod affinity;
 mod captures;
 mod maps;
+mod whole;
+
+pub use whole::Remark;
 
 use std::{
     collections::BTreeMap,
@@ -149,7 +152,7 @@ impl<'l> RulesBuilder<'l> {
             place: Place::HttpRequest,
             site: self.site(Stage::Any),
             slots: &mut (0, 0),
-            lengths: &self.lengths,
+            side: self.side,
             warnings: &mut warnings,
         };
         let (status, template) = action::error(&mut Words::new(words), &mut context)?;
@@ -286,7 +289,7 @@ impl<'l> RulesBuilder<'l> {
             place: Place::HttpRequest,
             site: self.site(Stage::Request),
             slots: &mut (0, 0),
-            lengths: &self.lengths,
+            side: self.side,
             warnings: &mut warnings,
         };
         let action = action::redirect(&mut cursor, &mut context)?;
@@ -392,7 +395,7 @@ impl<'l> RulesBuilder<'l> {
                 place,
                 site: self.site(stage),
                 slots: &mut slots,
-                lengths: &self.lengths,
+                side: self.side,
                 warnings,
             };
             let action = (spec.read)(cursor, &mut context)?;

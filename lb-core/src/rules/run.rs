@@ -369,12 +369,14 @@ impl Change {
             Action::SetLogLevel(level) => Some(Self::LogLevel(*level)),
             Action::DisableRetry => Some(Self::NoRetry),
             Action::Capture(expr, slot, length) => {
-                let mut text = expr.value(view)?.into_text().into_owned();
-                text.truncate(*length);
                 let side = match view.response {
                     None => Side::Request,
                     Some(_) => Side::Response,
                 };
+                let frontend = &view.connection.frontend;
+                let length = length.or_else(|| view.state.slot_length(frontend, side, *slot))?;
+                let mut text = expr.value(view)?.into_text().into_owned();
+                text.truncate(length);
                 Some(Self::Capture(*slot, text, side))
             }
             Action::Track(track) => {

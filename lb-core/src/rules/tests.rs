@@ -442,8 +442,8 @@ fn captures_fill_their_slots() {
         Some(b"/a".to_vec()),
     ];
     assert_eq!(world.state.captures.request, captured);
-    let mut message = HeadMut::new(world.response.as_mut().unwrap(), b"");
-    rules.on_response(now, &world.connection, None, &mut message, &mut world.state);
+    let response = HeadRef::new(world.response.as_ref().unwrap(), b"");
+    rules.note_response(response, &mut world.state);
     assert_eq!(world.state.captures.response, [Some(b"nginx".to_vec())]);
     world.state.begin_transaction();
     assert!(world.state.captures.request.is_empty());

@@ -13,6 +13,8 @@ frontend front
     declare capture request len 4
     declare capture response len 5
     capture request header Host len 6
+    declare capture request len 2
+    declare capture response len 3
     capture cookie SID= len 9
     unique-id-format %{+X}o%ci-%[req.hdr(x-n)]
     unique-id-header X-Id
@@ -23,6 +25,9 @@ frontend front
     http-request return status 200 hdr X-Bin %[bin(414243),hex] hdr X-Id %ID if { path /here }
     default_backend servers
 backend servers
+    http-request capture hdr(x-n) id 2
+    http-request capture hdr(x-n) id 9
+    http-response capture res.hdr(x-answer) id 1
     server one {a}
 ";
 

@@ -123,6 +123,8 @@ fn apply_rules(
 ) -> Ruled {
     let same = frontend.name == backend.name;
     let proxies = [Some(backend), (!same).then_some(frontend)];
+    let head = HeadRef::new(&x.response, b"");
+    frontend.rules.note_response(head, &mut connection.state);
     for proxy in proxies.into_iter().flatten() {
         let verdict = loop {
             let request = HeadRef::new(&x.request, connection.client.input.kept());

@@ -40,6 +40,8 @@ pub(super) async fn apply_rules(
     let frontend = listener.frontend.config();
     let same = frontend.name == backend.name;
     let proxies = [Some(backend), (!same).then_some(frontend)];
+    let head = HeadRef::new(&x.response, dialed.server.input.bytes());
+    frontend.rules.note_response(head, &mut connection.state);
     let server = dialed.lease.server();
     connection.state.server = server.map(|server| Arc::clone(&server.config().name));
     for proxy in proxies.into_iter().flatten() {

@@ -16,7 +16,7 @@ use crate::{
     log::LogFormat,
     request::LogLevel,
     rules::{
-        RuleError, RuleWarning, Service,
+        ProxySide, RuleError, RuleWarning, Service,
         words::{Words, duration, size},
     },
 };
@@ -209,32 +209,42 @@ pub(super) fn set_log_level(words: &mut Words<'_>, _: &mut Context<'_>) -> Read 
     Ok(Action::SetLogLevel(level))
 }
 
+/// `capture EXPRESSION len N|id N`: in a slot of its own, or in one that the frontend has. Which of both may be said
+/// depends on the place, as with HAProxy.
 pub(super) fn capture(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
     let expr = Box::new(expression(words, context)?);
-    let slots = match context.place {
-        Place::HttpResponse | Place::HttpAfterResponse => &mut context.slots.1,
-        _ => &mut context.slots.0,
+    let of_backend = context.side == ProxySide::Backend;
+    let (makes_slots, names_slots) = match context.place {
+        Place::HttpResponse | Place::HttpAfterResponse => (false, true),
+        Place::TcpContent => (!of_backend, false),
+        _ => (!of_backend, true),
+    };
+    let expected = match (makes_slots, names_slots) {
+        (true, true) => "len N or id N",
+        (true, false) => "len N",
+        (false, true) => "id N, a slot that the frontend declares",
+        (false, false) => "it in a frontend, which has slots",
     };
     match words.argument() {
-        Some("len") => {
+        Some("len") if makes_slots => {
             let length = words.number("a length")?;
-            let slot = *slots;
-            *slots += 1;
-            Ok(Action::Capture(expr, slot, length))
+            let slot = context.slots.0;
+            context.slots.0 += 1;
+            Ok(Action::Capture(expr, slot, Some(length)))
         }
-        Some("id") => {
+        Some("id") if names_slots => {
             let slot = words.number("a capture index")?;
-            let lengths = match context.place {
-                Place::HttpResponse | Place::HttpAfterResponse => &context.lengths.1,
-                _ => &context.lengths.0,
-            };
-            let length = lengths.get(slot).copied().unwrap_or(usize::MAX);
-            Ok(Action::Capture(expr, slot, length))
+            Ok(Action::Capture(expr, slot, None))
         }
-        _ => Err(
-            RuleError::new(words.at(), "missing 'len' or 'id' of the capture")
-                .expecting("len N or id N"),
-        ),
+        Some(word @ ("len" | "id")) => {
+            let place = context.place.name();
+            let message = format!("'{place} capture' takes no '{word}' here");
+            Err(words.wrong(message).expecting(expected))
+        }
+        _ => {
+            let message = "missing 'len' or 'id' of the capture";
+            Err(RuleError::new(words.at(), message).expecting(expected))
+        }
     }
 }
 

@@ -257,6 +257,10 @@ pub(crate) fn redirect(
     };
     while let Some(option) = words.argument() {
         match option {
+            "prefix" | "scheme" if context.place == Place::HttpResponse => {
+                let message = "a response is only redirected to a 'location'";
+                return Err(words.wrong(message).expecting("location"));
+            }
             "location" | "prefix" | "scheme" => {
                 let kind = match option {
                     "location" => RedirectKind::Location,

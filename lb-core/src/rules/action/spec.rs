@@ -3,7 +3,7 @@
 use super::Action;
 use crate::{
     acl::Site,
-    rules::{RuleError, RuleWarning, words::Words},
+    rules::{ProxySide, RuleError, RuleWarning, words::Words},
 };
 
 /// A kind of rule line.
@@ -70,8 +70,8 @@ pub(crate) struct Context<'c> {
     pub(crate) site: Site<'c>,
     /// Number of capture slots of requests and responses; actions may add some.
     pub(crate) slots: &'c mut (usize, usize),
-    /// Lengths of declared slots.
-    pub(crate) lengths: &'c (Vec<usize>, Vec<usize>),
+    /// Which half of a proxy it stands in.
+    pub(crate) side: ProxySide,
     /// Doubts.
     pub(crate) warnings: &'c mut Vec<RuleWarning>,
 }

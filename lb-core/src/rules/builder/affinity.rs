@@ -34,7 +34,7 @@ impl RulesBuilder<'_> {
             place,
             site: self.site(stage),
             slots: &mut slots,
-            lengths: &self.lengths,
+            side: self.side,
             warnings: &mut warnings,
         };
         let at = cursor.at();

@@ -213,23 +213,24 @@ impl Pending {
         }
     }
 
-    /// Steps of checks that ask for TLS themselves need to know whom to trust; no other check needs that.
-    fn secure_steps(&self, backend: &mut BackendConfig, context: &mut Context<'_>) {
-        let asks = matches!(&backend.check, CheckKind::Script(script) if script.asks_for_tls());
-        for server in &mut backend.servers {
-            let Some(check) = &mut server.check else {
-                continue;
-            };
+    /// Steps of checks that ask for TLS themselves need to know whom to trust, be the server checked already or only
+    /// once an operator says so; no other check needs that.
+    fn secure_steps(&mut self, check: &CheckKind, context: &mut Context<'_>) {
+        let asks = matches!(check, CheckKind::Script(script) if script.asks_for_tls())
+            && !self.draft.proxy.disabled;
+        for (server, line) in &mut self.draft.servers {
             if !asks {
-                check.step_tls = None;
-            } else if check.tls.is_none() && check.step_tls.is_none() {
+                if let Some(check) = &mut server.config.check {
+                    check.step_tls = None;
+                }
+            } else if !server.vouches_for_steps() {
                 let message = format!(
                     "a step of the check asks for TLS, and server '{}' has no 'ca-file': its certificate would be \
                      verified by nobody",
-                    server.name
+                    server.config.name
                 );
                 let expected = "ca-file <file>, or `verify none` to trust any server";
-                let finding = Diagnostic::error(self.header.span(0), message).expected(expected);
+                let finding = Diagnostic::error(line.clone(), message).expected(expected);
                 context.diagnostics.push(finding);
             }
         }
@@ -268,8 +269,8 @@ impl Pending {
                     .expected("servers with addresses, and no `transparent`"),
             );
         }
-        backend.servers = servers(draft, context);
-        self.secure_steps(&mut backend, context);
+        self.secure_steps(&backend.check, context);
+        backend.servers = servers(&mut self.draft, context);
         backend
     }
 }

@@ -228,7 +228,13 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         "log-tag" => global.log_tag = text(),
         "server-state-file" => draft.states.all = Some(PathBuf::from(arg.text)),
         "server-state-base" => draft.states.base = Some(PathBuf::from(arg.text)),
-        "node" => global.node = text(),
+        "node" => {
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+            if arg.text.is_empty() || !arg.text.bytes().all(is_name) {
+                return Err(arg.refuse("not a node name", "letters, digits, '.', '-' and '_'"));
+            }
+            global.node = text();
+        }
         "maxconn" => global.maxconn = Some(value::number(arg, name, 1, 100_000_000)?),
         "maxsslconn" => {
             let limit = value::number(arg, name, 0, u32::MAX)?;

@@ -11,7 +11,8 @@ use lb_core::{
     cache::Caches,
     config::Mode,
     expr::{PatternFiles, ProxyFacts},
-    rules::{Persist, ProxyRules, ProxySide, RuleError, RuleWarning, RulesBuilder},
+    request::Origin,
+    rules::{Persist, ProxyRules, ProxySide, Remark, RuleError, RuleWarning, RulesBuilder},
 };
 
 use super::{
@@ -136,6 +137,7 @@ pub(super) fn compile(
         }
         report(result, rule, context);
     }
+    report_remarks(builder.remarks(mode == Mode::Http), lines, context);
     let stick_tables = builder.stick_tables().cloned().collect();
     let rules = match builder.build() {
         Ok(rules) => rules,
@@ -151,6 +153,20 @@ pub(super) fn compile(
         rules,
         admin,
         stick_tables,
+    }
+}
+
+/// What can be said of lines only now that all of them are known.
+fn report_remarks(remarks: Vec<Remark>, lines: &[RuleLine], context: &mut Context<'_>) {
+    for Remark { origin, what } in remarks {
+        let at = |rule: &&RuleLine| {
+            let place = rule.line.span(0);
+            let same = |origin: &Origin| (&origin.file, origin.line) == (&place.file, place.line);
+            origin.as_deref().is_some_and(same)
+        };
+        if let Some(rule) = lines.iter().find(at) {
+            report(what.map(|warning| vec![warning]), rule, context);
+        }
     }
 }
 

@@ -77,6 +77,11 @@ impl Draft {
         draft
     }
 
+    /// Whether its line says whom steps of a check that ask for TLS have to trust.
+    pub(super) fn vouches_for_steps(&self) -> bool {
+        self.check.tls.is_some() || self.check.step_tls.is_some()
+    }
+
     /// The words behind an address or behind `default-server`.
     pub(super) fn options(&mut self, args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<()> {
         while let Some(word) = args.take() {

@@ -195,3 +195,85 @@ fn settings_of_http_2_have_the_bounds_that_haproxy_gives_them() {
         "h.cfg:2:33: warning: no stream at once is none at all; every request in HTTP/2 is refused"
     );
 }
+
+#[test]
+fn rules_that_only_another_place_takes_say_which_and_where() {
+    assert_eq!(
+        only(&pair("", "http-response redirect prefix http://x.example")),
+        "h.cfg:11:25: error: a response is only redirected to a 'location': found `prefix`, expected location"
+    );
+    assert_eq!(
+        only(&pair("http-response capture res.hdr(x) id 0", "")),
+        "h.cfg:9:16: error: there is no response capture with the id 0: found `capture`, expected a 'declare capture \
+         response' or 'capture response' line for it"
+    );
+    assert_eq!(
+        only(&pair("http-response capture res.hdr(x) len 8", "")),
+        "h.cfg:9:35: error: 'http-response capture' takes no 'len' here: found `len`, expected id N, a slot that the \
+         frontend declares"
+    );
+    assert_eq!(
+        only(&pair("", "http-request capture path len 8")),
+        "h.cfg:11:28: error: 'http-request capture' takes no 'len' here: found `len`, expected id N, a slot that the \
+         frontend declares"
+    );
+    assert_eq!(
+        only("global\n node \"x y\"\n"),
+        "h.cfg:2:7: error: not a node name: found `x y`, expected letters, digits, '.', '-' and '_'"
+    );
+    assert_eq!(
+        only(&pair(
+            "",
+            "option httpchk\n http-check connect ssl\n server s 192.0.2.1:443"
+        )),
+        "h.cfg:13:9: error: a step of the check asks for TLS, and server 's' has no 'ca-file': its certificate would \
+         be verified by nobody: expected ca-file <file>, or `verify none` to trust any server"
+    );
+}
+
+#[test]
+fn what_cannot_have_come_yet_and_what_is_tracked_too_late_is_said() {
+    let by_chance = "without 'tcp-request inspect-delay' nothing waits for that";
+    for (line, said) in [
+        (
+            "tcp-request content capture req.hdr(a),lower len 9",
+            by_chance,
+        ),
+        ("tcp-request content capture src len 9", ""),
+        ("tcp-request content capture var(txn.a) len 9", ""),
+        ("tcp-request content track-sc0 path table t", by_chance),
+        (
+            "tcp-request content track-sc0 src table t if { method GET }",
+            "",
+        ),
+        (
+            "tcp-request content track-sc0 src table t",
+            "should be tracked by a 'tcp-request session' rule",
+        ),
+    ] {
+        let table = "backend t\n stick-table type string size 10\n";
+        let file = |more: &str| format!("{}{table}", pair(&format!("{line}\n {more}"), ""));
+        let found = findings(&file(""));
+        match said {
+            "" => assert!(found.is_empty(), "{line}: {found:?}"),
+            said => assert!(
+                matches!(found.as_slice(), [one] if one.starts_with("h.cfg:9:14: warning: ") && one.contains(said)),
+                "{line}: {found:?}"
+            ),
+        }
+        // It waits, wherever that is said; and connections of a TCP proxy have no better place.
+        let waits = findings(&file("tcp-request inspect-delay 5s"));
+        assert_eq!(
+            waits.is_empty(),
+            said.is_empty() || said == by_chance,
+            "{line}: {waits:?}"
+        );
+    }
+    quiet(&format!(
+        "{}backend t\n stick-table type ip size 10\n",
+        pair(
+            "mode tcp\n tcp-request content track-sc0 src table t",
+            "mode tcp"
+        )
+    ));
+}
