@@ -7,6 +7,7 @@
 
 mod gauge;
 mod histogram;
+mod name_server;
 mod rate;
 mod tally;
 mod time;
@@ -14,6 +15,7 @@ mod traffic;
 
 pub use gauge::{Counter, Gauge};
 pub use histogram::{BOUNDS_US, Buckets};
+pub use name_server::NameServerCounters;
 pub use rate::Rate;
 pub use tally::{Tally, set_worker};
 pub use time::{Moment, Sliding};

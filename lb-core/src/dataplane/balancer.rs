@@ -2,6 +2,7 @@
 
 mod exchange;
 mod fullconn;
+mod name_servers;
 mod tables;
 
 pub use exchange::Exchanged;
@@ -26,7 +27,7 @@ use crate::{
     peers::Group,
     request::{ProcessVariables, Side, World},
     server::{Server, ServerKey},
-    stats::{FrontendCounters, ListenerCounters, ProcessCounters},
+    stats::{FrontendCounters, ListenerCounters, NameServerCounters, ProcessCounters},
     stick_table::StickTable,
 };
 
@@ -58,6 +59,8 @@ pub struct Balancer {
     pub tables: BTreeMap<Arc<str>, Arc<StickTable>>,
     /// `peers` sections by their names.
     pub groups: BTreeMap<Arc<str>, Arc<Group>>,
+    /// Counters of the name servers, by section and name.
+    pub name_servers: BTreeMap<(Arc<str>, Arc<str>), Arc<NameServerCounters>>,
     /// Other hosts that are spoken to in TLS, by section and place.
     peer_connectors: BTreeMap<(Arc<str>, usize), Connector>,
     /// Limit of the connections in TLS (`maxsslconn`).
@@ -107,6 +110,7 @@ impl Balancer {
             gates: Vec::new(),
             tables: BTreeMap::new(),
             groups: BTreeMap::new(),
+            name_servers: BTreeMap::new(),
             peer_connectors: BTreeMap::new(),
             connectors: BTreeMap::new(),
             check_connectors: BTreeMap::new(),
@@ -138,6 +142,7 @@ impl Balancer {
             gates: Vec::new(),
             tables: BTreeMap::new(),
             groups: BTreeMap::new(),
+            name_servers: self.counted_of(&config),
             peer_connectors: BTreeMap::new(),
             connectors: BTreeMap::new(),
             check_connectors: BTreeMap::new(),

@@ -146,6 +146,7 @@ fn states(peer: &Peer) -> String {
 const A: (&str, [u8; 4]) = ("a.example", [192, 0, 2, 1]);
 const B: (&str, [u8; 4]) = ("b.example", [192, 0, 2, 2]);
 const C: (&str, [u8; 4]) = ("c.example", [192, 0, 2, 3]);
+const ALSO: (&str, [u8; 4]) = ("a.example", [192, 0, 2, 5]);
 const MOVED: (&str, [u8; 4]) = ("c.example", [192, 0, 2, 4]);
 
 const fn zone(services: &'static [Record], hosts: Hosts, along: Hosts) -> Zone {
@@ -159,7 +160,7 @@ const fn zone(services: &'static [Record], hosts: Hosts, along: Hosts) -> Zone {
 
 /// Each changes something; the host of a record that goes stays a while, or whichever is asked for first decides why a server
 /// goes. Never more than one new record at once: which server takes which is HAProxy's secret.
-const STEPS: [Zone; 16] = [
+const STEPS: [Zone; 18] = [
     zone(&[(1, 8001, A.0)], &[A], &[]),
     zone(&[(1, 8001, A.0), (256, 8002, B.0)], &[A, B], &[]),
     zone(&[(65535, 8001, A.0), (0, 8002, B.0)], &[A, B], &[]),
@@ -178,6 +179,9 @@ const STEPS: [Zone; 16] = [
     zone(&[(257, 8003, C.0)], &[C], &[]),
     zone(&[(257, 8004, C.0)], &[C], &[]),
     zone(&[(257, 8004, C.0), (1, 8001, A.0)], &[C], &[A]),
+    // The one that is told along first moves nobody who has the other.
+    zone(&[(257, 8004, C.0), (257, 8001, A.0)], &[C], &[ALSO, A]),
+    zone(&[(257, 8004, C.0), (513, 8001, A.0)], &[C], &[A, ALSO]),
     zone(&[(257, 8004, C.0), (1, 8001, A.0)], &[C], &[A, MOVED]),
     zone(&[(257, 8004, C.0), (1, 8001, A.0)], &[C, A], &[]),
 ];
@@ -211,10 +215,13 @@ fn servers_follow_a_service() {
     let ((haproxy, theirs), (ha_lb, ours)) = (start(Program::HaProxy), start(Program::HaLb));
     let pair = Pair { haproxy, ha_lb };
     let mut before = String::new();
-    for (number, zone) in STEPS.iter().enumerate() {
+    let say = |zone: Zone| {
         for asked in [&theirs, &ours] {
-            *asked.lock().unwrap() = (*zone, BTreeMap::new());
+            *asked.lock().unwrap() = (zone, BTreeMap::new());
         }
+    };
+    for (number, zone) in STEPS.iter().enumerate() {
+        say(*zone);
         let deadline = Instant::now() + Duration::from_secs(20);
         let has_changed = || states(&pair.haproxy) != before;
         while !is_heard(&theirs) || !is_heard(&ours) || !has_changed() {
@@ -228,4 +235,26 @@ fn servers_follow_a_service() {
     }
     let refused = "set server service/s1 fqdn a.example";
     agree(&pair, refused, |peer| peer.ask(refused));
+    // A server that is put elsewhere comes back to where its record says it is: to its port, and to its address if that is
+    // told along, else not before its host has another one.
+    let led = before.lines().find(|line| line.contains(A.0)).unwrap();
+    let name = led.split(' ').nth(1).unwrap();
+    for along in [&[][..], &[A]] {
+        let last = Zone {
+            along,
+            ..STEPS[STEPS.len() - 1]
+        };
+        let put = format!("set server service/{name} addr 192.0.2.9 port 99");
+        let told = [&pair.haproxy, &pair.ha_lb].map(|peer| peer.ask(&put));
+        assert_eq!(told[0], told[1]);
+        say(last);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is_heard(&theirs) || !is_heard(&ours) {
+            assert!(Instant::now() < deadline, "{along:?}: nothing happens");
+            thread::sleep(Duration::from_millis(5));
+        }
+        agree(&pair, &put, states);
+        let stays = states(&pair.haproxy).contains("192.0.2.9");
+        assert_eq!(stays, along.is_empty(), "{}", states(&pair.haproxy));
+    }
 }

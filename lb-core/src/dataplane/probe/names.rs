@@ -10,15 +10,15 @@ use std::{
 };
 
 use super::{
-    question::{self, Answer},
+    question::{self, Answer, Section},
     services,
     shared::Shared,
 };
 use crate::{
     backend::{Backend, Unresolved},
-    config::{Hold, Resolution, Resolvers},
+    config::{Hold, Resolution},
     dataplane::{Balancer, clock, rt},
-    server::Server,
+    server::{Server, ServerKey},
 };
 
 /// A name that servers have, and how it is asked for.
@@ -33,7 +33,7 @@ pub(super) struct Name {
 
 /// A name that is asked for.
 pub(super) struct Followed {
-    resolvers: Rc<Resolvers>,
+    section: Rc<Section>,
     task: rt::Task,
 }
 
@@ -80,19 +80,19 @@ pub(super) fn rearrange(
             continue;
         };
         if let Some(old) = before.remove(&name) {
-            if *old.resolvers == *resolvers {
+            if old.section.config == *resolvers {
                 followed.insert(name, old);
                 continue;
             }
             old.task.abort();
         }
-        let resolvers = Rc::new(resolvers.clone());
-        let (own, its, section) = (Rc::clone(shared), name.clone(), Rc::clone(&resolvers));
+        let section = Rc::new(Section::new(resolvers, balancer));
+        let (own, its, asked) = (Rc::clone(shared), name.clone(), Rc::clone(&section));
         let task = match name.of_service {
-            true => rt::spawn(services::follow(own, its, section)),
-            false => rt::spawn(follow(own, its, section)),
+            true => rt::spawn(services::follow(own, its, asked)),
+            false => rt::spawn(follow(own, its, asked)),
         };
-        followed.insert(name, Followed { resolvers, task });
+        followed.insert(name, Followed { section, task });
     }
     for (_, gone) in before {
         gone.task.abort();
@@ -106,35 +106,50 @@ struct Known {
     good_at: Instant,
     /// When each address was in an answer.
     seen: BTreeMap<IpAddr, Instant>,
+    /// Servers that have got what these say: where an operator has put one since, it stays until they change, as with
+    /// HAProxy.
+    settled: BTreeSet<ServerKey>,
 }
 
-async fn follow(shared: Rc<Shared>, name: Name, resolvers: Rc<Resolvers>) {
+async fn follow(shared: Rc<Shared>, name: Name, section: Rc<Section>) {
     let known = RefCell::new(Known {
         good_at: clock::now(),
         seen: BTreeMap::new(),
+        settled: BTreeSet::new(),
     });
     loop {
-        let answer = question::ask(&resolvers, &name.host, name.prefer_v4).await;
-        apply(&shared, &name, &resolvers, &mut known.borrow_mut(), answer);
-        rt::sleep(resolvers.interval.max(Duration::from_millis(10))).await;
+        let answer = question::ask(&section, &name.host, name.prefer_v4).await;
+        apply(&shared, &name, &section, &mut known.borrow_mut(), answer);
+        rt::sleep(section.config.interval.max(Duration::from_millis(10))).await;
     }
 }
 
 /// The servers of this name follow an answer.
-fn apply(shared: &Shared, name: &Name, resolvers: &Resolvers, known: &mut Known, answer: Answer) {
+fn apply(shared: &Shared, name: &Name, section: &Section, known: &mut Known, answer: Answer) {
     let now = clock::now();
-    if let Answer::Addresses(addresses, by) = answer {
+    let resolvers = &section.config;
+    if let Answer::Addresses(addresses, place) = answer {
         known.good_at = now;
+        let before: Vec<IpAddr> = known.seen.keys().copied().collect();
         known.seen.extend(addresses.iter().map(|ip| (*ip, now)));
         let obsolete = resolvers.hold.obsolete;
         known
             .seen
             .retain(|_, seen| now.saturating_duration_since(*seen) <= obsolete);
         let of = |(server, _): &(Arc<str>, SocketAddr)| Arc::clone(server);
-        let by = resolvers.nameservers.get(by).map(of).unwrap_or_default();
+        let by = resolvers.nameservers.get(place).map(of).unwrap_or_default();
         let by = format!("{}/{by}", resolvers.name);
         let present: Vec<IpAddr> = known.seen.keys().copied().collect();
-        return settle(shared, name, &addresses, &present, &by);
+        if present != before {
+            known.settled.clear();
+        }
+        let answer = (addresses.as_slice(), present.as_slice());
+        let (settled, moved) = settle(shared, name, answer, &by, &known.settled);
+        known.settled = settled;
+        if let (Some(counters), true) = (section.counters(place), moved) {
+            counters.updates.increment();
+        }
+        return;
     }
     let (reason, hold) = held(&answer, &resolvers.hold);
     if now.saturating_duration_since(known.good_at) < hold {
@@ -169,9 +184,17 @@ pub(super) fn lose(shared: &Shared, backend: &Arc<Backend>, server: &Server, rea
     }
 }
 
-/// Each server keeps its address while that is among the `present` ones, else takes one of the new ones that no other
-/// server of its backend has.
-fn settle(shared: &Shared, name: &Name, fresh: &[IpAddr], present: &[IpAddr], by: &str) {
+/// Each server keeps its address while that is among the `present` ones, else takes one of the `fresh` ones that no other
+/// server of its backend has, unless it has had what they say: it is among the `settled`. Those who have it now, and
+/// whether anybody has moved.
+fn settle(
+    shared: &Shared,
+    name: &Name,
+    (fresh, present): (&[IpAddr], &[IpAddr]),
+    by: &str,
+    settled: &BTreeSet<ServerKey>,
+) -> (BTreeSet<ServerKey>, bool) {
+    let mut all = BTreeSet::new();
     let balancer = Arc::clone(&shared.balancer.borrow());
     let mut moved = false;
     // What one server has asked for, the others find known.
@@ -195,7 +218,9 @@ fn settle(shared: &Shared, name: &Name, fresh: &[IpAddr], present: &[IpAddr], by
             .collect();
         for server in followers() {
             let by = by.take().unwrap_or("DNS cache");
-            if server.is_resolved() && kept(server) {
+            let has_had_it = settled.contains(&server.key());
+            all.insert(server.key());
+            if server.is_resolved() && (kept(server) || has_had_it) {
                 continue;
             }
             let config = server.config();
@@ -216,6 +241,7 @@ fn settle(shared: &Shared, name: &Name, fresh: &[IpAddr], present: &[IpAddr], by
     if moved {
         shared.look_again();
     }
+    (all, moved)
 }
 
 /// One of a preferred network, else of the preferred family, else any.
@@ -259,7 +285,7 @@ pub(super) fn tell_moved(
     by: &str,
 ) {
     let before = server.address();
-    if before != Some(to) {
+    if before.map(|before| before.ip()) != Some(to.ip()) {
         let from = before.map_or_else(|| "(none)".to_owned(), |before| before.ip().to_string());
         shared.tell_moved(backend, server, &from, to.ip(), by);
     }

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
+    sync::Arc,
     task::Poll,
     time::Instant,
 };
@@ -15,10 +16,11 @@ use simple_dns::{
 use crate::{
     config::Resolvers,
     dataplane::{
-        clock,
+        Balancer, clock,
         rt::{self, Direction},
     },
     server::ServiceRecord,
+    stats::{Counter, NameServerCounters},
 };
 
 /// What became of a resolution.
@@ -27,7 +29,7 @@ pub(super) enum Answer {
     /// Addresses, and the number of the name server that gave them.
     Addresses(Vec<IpAddr>, usize),
     /// Where a service is.
-    Services(Vec<ServiceRecord>),
+    Services(Vec<Service>),
     /// There is no such name.
     NoSuchName,
     /// It has nothing of the kind that was asked for.
@@ -38,6 +40,69 @@ pub(super) enum Answer {
     Timeout,
     /// Anything else.
     Other,
+}
+
+/// A record of a service, and what is told along with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Service {
+    /// It has the first of the addresses.
+    pub(super) record: ServiceRecord,
+    /// Those of its host, of the preferred family before the others, else in their order.
+    pub(super) along: Vec<IpAddr>,
+}
+
+/// A section, and what is counted of its name servers, in their order.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) config: Resolvers,
+    counters: Vec<Arc<NameServerCounters>>,
+}
+
+impl Section {
+    pub(super) fn new(config: &Resolvers, balancer: &Balancer) -> Self {
+        let counters = |(server, _): &(Arc<str>, SocketAddr)| {
+            let key = (Arc::clone(&config.name), Arc::clone(server));
+            balancer.name_servers.get(&key).cloned().unwrap_or_default()
+        };
+        Self {
+            config: config.clone(),
+            counters: config.nameservers.iter().map(counters).collect(),
+        }
+    }
+
+    /// What is counted of the name server at `place`.
+    pub(super) fn counters(&self, place: usize) -> Option<&NameServerCounters> {
+        self.counters.get(place).map(|counters| &**counters)
+    }
+
+    fn count(&self, place: usize, which: fn(&NameServerCounters) -> &Counter) {
+        if let Some(counters) = self.counters(place) {
+            which(counters).increment();
+        }
+    }
+
+    /// Counts a packet of the name server at `place`, and what it said.
+    fn note(&self, place: usize, (packet, said): (&[u8], Option<&Answer>), asked: Asked<'_>) {
+        if packet.len() > usize::from(self.config.payload) {
+            self.count(place, |c| &c.too_big);
+        }
+        let is_cut = packet.get(2).is_some_and(|flags| flags & 2 != 0);
+        let is_of_number = packet.starts_with(&asked.number.to_be_bytes());
+        self.count(
+            place,
+            match said {
+                Some(Answer::Addresses(..) | Answer::Services(_)) => |c| &c.valid,
+                Some(Answer::NoSuchName) => |c| &c.no_such_name,
+                Some(Answer::Nothing) => |c| &c.empty,
+                Some(Answer::Refused) => |c| &c.refused,
+                Some(Answer::Timeout) => |c| &c.timeouts,
+                Some(Answer::Other) if is_cut => |c| &c.truncated,
+                Some(Answer::Other) => |c| &c.others,
+                None if is_of_number => |c| &c.invalid,
+                None => |c| &c.outdated,
+            },
+        );
+    }
 }
 
 /// A question that is out.
@@ -52,7 +117,7 @@ struct Asked<'a> {
 }
 
 /// Asks for the addresses of `name`, first for those of the preferred family.
-pub(super) async fn ask(resolvers: &Resolvers, name: &str, prefer_v4: bool) -> Answer {
+pub(super) async fn ask(section: &Section, name: &str, prefer_v4: bool) -> Answer {
     let Ok(host) = Name::new(name) else {
         return Answer::Other;
     };
@@ -62,7 +127,7 @@ pub(super) async fn ask(resolvers: &Resolvers, name: &str, prefer_v4: bool) -> A
     };
     let mut worst = Answer::Timeout;
     for family in families {
-        match ask_of(resolvers, &host, (family, prefer_v4)).await {
+        match ask_of(section, &host, (family, prefer_v4)).await {
             found @ Answer::Addresses(..) => return found,
             // A name is there if its addresses of the other family could not be told.
             Answer::NoSuchName if matches!(worst, Answer::Other | Answer::Nothing) => {}
@@ -73,14 +138,15 @@ pub(super) async fn ask(resolvers: &Resolvers, name: &str, prefer_v4: bool) -> A
 }
 
 /// Asks where the service `name` is.
-pub(super) async fn ask_services(resolvers: &Resolvers, name: &str, prefer_v4: bool) -> Answer {
+pub(super) async fn ask_services(section: &Section, name: &str, prefer_v4: bool) -> Answer {
     match Name::new(name) {
-        Ok(name) => ask_of(resolvers, &name, (TYPE::SRV, prefer_v4)).await,
+        Ok(name) => ask_of(section, &name, (TYPE::SRV, prefer_v4)).await,
         Err(_) => Answer::Other,
     }
 }
 
-async fn ask_of(resolvers: &Resolvers, host: &Name<'_>, (kind, prefer_v4): (TYPE, bool)) -> Answer {
+async fn ask_of(section: &Section, host: &Name<'_>, (kind, prefer_v4): (TYPE, bool)) -> Answer {
+    let resolvers = &section.config;
     let mut last = Answer::Timeout;
     for attempt in 0..resolvers.retries.max(1) {
         let asked = Asked {
@@ -93,7 +159,7 @@ async fn ask_of(resolvers: &Resolvers, host: &Name<'_>, (kind, prefer_v4): (TYPE
             return Answer::Other;
         };
         let deadline = clock::now() + resolvers.patience;
-        match ask_all(resolvers, &bytes, asked, deadline).await {
+        match ask_all(section, &bytes, asked, deadline).await {
             Answer::Timeout => {}
             answer @ (Answer::Addresses(..)
             | Answer::Services(..)
@@ -129,23 +195,25 @@ fn identifier(host: &Name<'_>, attempt: u32) -> u16 {
 }
 
 /// Asks every name server at once; a name server's "no" counts when nobody says yes.
-async fn ask_all(
-    resolvers: &Resolvers,
-    query: &[u8],
-    asked: Asked<'_>,
-    deadline: Instant,
-) -> Answer {
+async fn ask_all(section: &Section, query: &[u8], asked: Asked<'_>, deadline: Instant) -> Answer {
     let mut sockets = Vec::new();
-    for (place, (_, server)) in resolvers.nameservers.iter().enumerate() {
-        if let Ok(socket) = send(*server, query) {
-            sockets.push((place, socket));
+    for (place, (_, server)) in section.config.nameservers.iter().enumerate() {
+        match send(*server, query) {
+            Ok(socket) => {
+                section.count(place, |c| &c.sent);
+                sockets.push((place, socket));
+            }
+            Err(_) => section.count(place, |c| &c.send_errors),
         }
     }
     let mut verdict = Answer::Timeout;
     while !sockets.is_empty() {
-        let answered = next(&sockets, asked, resolvers.payload);
+        let answered = next(&sockets, asked, section);
         let answered = rt::timeout_at(deadline, answered).await;
         let Some((at, answer)) = answered else {
+            for (place, _) in &sockets {
+                section.count(*place, |c| &c.timeouts);
+            }
             return verdict;
         };
         let (place, _) = sockets.swap_remove(at);
@@ -172,11 +240,15 @@ fn send(server: SocketAddr, query: &[u8]) -> std::io::Result<rt::Socket> {
 }
 
 /// The next answer that belongs to the question, and the place of its socket.
-async fn next(sockets: &[(usize, rt::Socket)], asked: Asked<'_>, payload: u16) -> (usize, Answer) {
+async fn next(
+    sockets: &[(usize, rt::Socket)],
+    asked: Asked<'_>,
+    section: &Section,
+) -> (usize, Answer) {
     // Who sends more than was announced is understood, too.
-    let mut room = vec![0; usize::from(payload).max(8192)];
+    let mut room = vec![0; usize::from(section.config.payload).max(8192)];
     std::future::poll_fn(|cx| {
-        for (at, (_, socket)) in sockets.iter().enumerate() {
+        for (at, (place, socket)) in sockets.iter().enumerate() {
             while socket.poll_ready(Direction::Read, cx).is_ready() {
                 let received = socket.attempt(Direction::Read, |fd| {
                     recv(fd, room.as_mut_slice(), RecvFlags::empty()).map(|(count, _)| count)
@@ -184,13 +256,18 @@ async fn next(sockets: &[(usize, rt::Socket)], asked: Asked<'_>, payload: u16) -
                 match received {
                     Ok(count) => {
                         let packet = room.get(..count).unwrap_or_default();
-                        if let Some(answer) = read(packet, asked) {
+                        let answer = read(packet, asked);
+                        section.note(*place, (packet, answer.as_ref()), asked);
+                        if let Some(answer) = answer {
                             return Poll::Ready((at, answer));
                         }
                     }
                     Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
                     // Nobody listens there.
-                    Err(_) => return Poll::Ready((at, Answer::Timeout)),
+                    Err(_) => {
+                        section.count(*place, |c| &c.send_errors);
+                        return Poll::Ready((at, Answer::Timeout));
+                    }
                 }
             }
         }
@@ -251,14 +328,14 @@ fn address(record: &ResourceRecord<'_>) -> Option<IpAddr> {
 
 /// Where the service is whose name was asked for; `None` if there is not a word of it. A host that is the root says that
 /// it is decidedly nowhere (RFC 2782).
-fn services<'r>(packet: &'r Packet<'r>, asked: Asked<'r>) -> Option<Vec<ServiceRecord>> {
-    let told_along = |host: &Name<'_>| {
+fn services<'r>(packet: &'r Packet<'r>, asked: Asked<'r>) -> Option<Vec<Service>> {
+    let told_along = |host: &Name<'_>| -> Vec<IpAddr> {
         let of_host = packet.additional_records.iter();
         let of_host = of_host.filter(|record| record.class == CLASS::IN && record.name == *host);
-        // The same one whatever their order, which name servers change from answer to answer.
-        of_host
-            .filter_map(address)
-            .min_by_key(|ip| (ip.is_ipv4() != asked.prefer_v4, *ip))
+        let mut all: Vec<IpAddr> = of_host.filter_map(address).collect();
+        // The same one first whatever their order, which name servers change from answer to answer.
+        all.sort_by_key(|ip| (ip.is_ipv4() != asked.prefer_v4, *ip));
+        all
     };
     let mut records = of_name(&packet.answers, asked)
         .into_iter()
@@ -269,13 +346,17 @@ fn services<'r>(packet: &'r Packet<'r>, asked: Asked<'r>) -> Option<Vec<ServiceR
         .peekable();
     records.peek()?;
     let somewhere = records.filter(|SRV { target, .. }| is_host(target));
-    let record = |record: &SRV<'_>| ServiceRecord {
-        host: record.target.to_string().to_ascii_lowercase().into(),
-        port: record.port,
-        weight: record.weight,
-        address: told_along(&record.target),
+    let service = |record: &SRV<'_>| {
+        let along = told_along(&record.target);
+        let record = ServiceRecord {
+            host: record.target.to_string().to_ascii_lowercase().into(),
+            port: record.port,
+            weight: record.weight,
+            address: along.first().copied(),
+        };
+        Service { record, along }
     };
-    Some(somewhere.map(record).collect())
+    Some(somewhere.map(service).collect())
 }
 
 /// Whether a name can be that of a host: it is written to logs and state files, where a blank or the end of a line within it

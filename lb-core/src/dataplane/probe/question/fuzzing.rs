@@ -34,12 +34,9 @@ pub(crate) fn fuzz(data: &[u8]) {
         }
         Some(Answer::Services(found)) => {
             assert!(kind == TYPE::SRV && found.len() <= packet.answers.len());
+            let hosts = || found.iter().map(|service| &service.record.host);
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-            assert!(
-                found
-                    .iter()
-                    .all(|at| !at.host.is_empty() && at.host.chars().all(plain))
-            );
+            assert!(hosts().all(|host| !host.is_empty() && host.chars().all(plain)));
         }
         _ => {}
     }

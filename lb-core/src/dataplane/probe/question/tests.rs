@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 use simple_dns::rdata::{A, AAAA};
 
 const NAME: &str = "web.example";
@@ -78,11 +79,18 @@ fn services_are_hosts_with_ports_and_weights() {
         });
         read_for(7, NAME, TYPE::SRV, &answer)
     };
-    let record = |host: &str, port, address: Option<[u8; 4]>| ServiceRecord {
-        host: host.into(),
-        port,
-        weight: 512,
-        address: address.map(IpAddr::from),
+    let record = |host: &str, port, address: Option<[u8; 4]>| Service {
+        record: ServiceRecord {
+            host: host.into(),
+            port,
+            weight: 512,
+            address: address.map(IpAddr::from),
+        },
+        // Those of the other family are told of, too.
+        along: match address {
+            Some(ip) => vec![ip.into(), IpAddr::from(1_u128.to_be_bytes())],
+            None => Vec::new(),
+        },
     };
     let two = of(vec![at("A.example", 81), a(NAME, 1), at("b.example", 82)]);
     let expected = vec![
@@ -145,7 +153,9 @@ fn an_address_told_along_is_the_same_whatever_the_order() {
         let Some(Answer::Services(records)) = read_for(7, NAME, TYPE::SRV, &answer) else {
             panic!("{order:?}");
         };
-        assert_eq!(records[0].address, Some([10, 0, 0, 1].into()));
+        assert_eq!(records[0].record.address, Some([10, 0, 0, 1].into()));
+        let both = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
+        assert_eq!(records[0].along, both);
     }
 }
 
@@ -251,4 +261,38 @@ fn records_count_for_the_name_and_what_it_is_an_alias_of() {
     let mut chaos = a(NAME, 1);
     chaos.class = CLASS::CH;
     assert_eq!(of(vec![chaos]), none);
+}
+
+proptest! {
+    #[test]
+    fn whatever_name_servers_send_is_an_answer_or_none(
+        choice in 0_u8..8,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+        length in any::<prop::sample::Index>(),
+        whole in any::<bool>(),
+    ) {
+        let of_service = |packet: &mut Packet<'_>| {
+            let rdata = RData::SRV(SRV {
+                priority: 1,
+                weight: 1,
+                port: 80,
+                target: named("a.example"),
+            });
+            packet.answers = vec![
+                alias(NAME, "b.example"),
+                ResourceRecord::new(named("b.example"), CLASS::IN, 5, rdata),
+                a("b.example", 1),
+            ];
+            packet.additional_records = vec![a("a.example", 1), a("a.example", 2)];
+        };
+        let mut bytes = reply(of_service);
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if !whole {
+            bytes.truncate(length.index(bytes.len()));
+        }
+        fuzz(&[&[choice], bytes.as_slice()].concat());
+    }
 }
