@@ -172,15 +172,52 @@ fn servers_follow_their_names() {
         Says::Nothing,
         Says::Addresses(&[B]),
     ] {
-        *mood.lock().unwrap() = (says, 0);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        // Both peers ask for several names and families.
-        while mood.lock().unwrap().1 < 16 {
-            assert!(Instant::now() < deadline, "nobody asks");
-            thread::sleep(Duration::from_millis(5));
-        }
+        hear(&mood, says);
         let what = format!("{says:?}");
         agree(&pair, &what, states);
         agree(&pair, &what, changes);
+    }
+    agree(&pair, "show resolvers", counted);
+    agree(&pair, "show resolvers nope", |peer| {
+        peer.ask("show resolvers nope")
+    });
+    // Where an operator has put a server it stays, until the answer is another one.
+    let put = "set server alone/one addr 192.0.2.9";
+    let told = [&pair.haproxy, &pair.ha_lb].map(|peer| peer.ask(put));
+    assert_eq!(told[0], told[1]);
+    for (says, at) in [
+        (Says::Addresses(&[B]), "192.0.2.9"),
+        (Says::Addresses(&[C]), "192.0.2.3"),
+    ] {
+        hear(&mood, says);
+        agree(&pair, put, states);
+        let states = states(&pair.haproxy);
+        assert!(
+            states.contains(&format!("alone one {at} ")),
+            "{says:?}: {states}"
+        );
+    }
+}
+
+/// What is shown of the section, with `n` for whatever has been counted: each asks as often as it likes. HAProxy 2.6 counts
+/// no questions that nobody answers.
+fn counted(peer: &Peer) -> String {
+    let text = peer.ask("show resolvers dns");
+    let lines = text.lines().filter(|line| !line.contains("timeout:"));
+    let lines = lines.map(|line| match line.rsplit_once(' ') {
+        Some((name, number)) if number.parse::<u64>().is_ok_and(|n| n > 0) => format!("{name} n"),
+        _ => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// From now on the name server says so; until both have heard it.
+fn hear(mood: &Mood, says: Says) {
+    *mood.lock().unwrap() = (says, 0);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    // Both peers ask for several names and families.
+    while mood.lock().unwrap().1 < 16 {
+        assert!(Instant::now() < deadline, "nobody asks");
+        thread::sleep(Duration::from_millis(5));
     }
 }

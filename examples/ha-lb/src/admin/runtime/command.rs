@@ -44,6 +44,8 @@ pub enum Command {
     ShowStat(Selection, StatForm),
     /// `show schema json`.
     ShowSchema,
+    /// `show resolvers`: a section.
+    ShowResolvers(Option<String>),
     /// `show servers state`.
     ShowServersState(Option<String>),
     /// `show backend`.

@@ -3,6 +3,7 @@
 mod address;
 mod caches;
 mod maps;
+mod resolvers;
 mod servers;
 mod servers_state;
 mod sessions;
@@ -320,6 +321,7 @@ impl Executor for Runtime {
                 }
             }
             Command::ShowSchema => typed::SCHEMA.to_owned(),
+            Command::ShowResolvers(name) => said(resolvers::show(&self.balancer(), name.as_deref())),
             Command::ShowServersState(backend) => self.servers_state(backend.as_deref()),
             Command::ShowBackend => self.backend_names(),
             Command::ShowCache => caches::show(&self.balancer().config.caches, Instant::now()),

@@ -269,6 +269,13 @@ const TABLE: &[Entry] = &[
         },
     ),
     entry(
+        &["show", "resolvers"],
+        User,
+        "show resolvers [id]",
+        "dumps counters from all resolvers section and associated name servers",
+        |words| Ok(Command::ShowResolvers(words.first().cloned())),
+    ),
+    entry(
         &["show", "schema", "json"],
         User,
         "show schema json",
