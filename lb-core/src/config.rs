@@ -21,7 +21,8 @@ pub use backend::{BackendConfig, CheckKind, CookieConfig, HttpReuse};
 pub use error_page::{ErrorPage, ErrorPageError};
 pub use frontend::{Bind, BindAddress, FrontendConfig, Protocol};
 pub use global::{
-    Global, Http2Settings, LogHeader, LogSample, LogTarget, StatsLevel, StatsSocket, SyslogAddress,
+    Global, Http2Settings, KernelBuffers, LogHeader, LogSample, LogTarget, StatsLevel, StatsSocket,
+    SyslogAddress,
 };
 pub use peers::{PeerConfig, PeersConfig};
 pub use proxy::{

@@ -59,6 +59,10 @@ pub struct Global {
     pub spread_checks: u8,
     /// `tune.h2.*`.
     pub http2: Http2Settings,
+    /// `tune.rcvbuf.client` and `tune.sndbuf.client`.
+    pub client_buffers: KernelBuffers,
+    /// `tune.rcvbuf.server` and `tune.sndbuf.server`.
+    pub server_buffers: KernelBuffers,
     /// `maxpipes`, 0 with `nosplice`: most pipes at once in the whole process, through which long bodies go without a
     /// copy. Each takes two descriptors; no limit unless told.
     pub max_pipes: Option<u32>,
@@ -68,6 +72,16 @@ pub struct Global {
     pub old_content: bool,
     /// `tune.idle-pool.shared off`: a worker uses no idle server connections but its own.
     pub idle_apart: bool,
+}
+
+/// Bytes that the kernel may hold for a socket in TCP, as socket(7) counts them; where none are given it chooses itself,
+/// up to some megabytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KernelBuffers {
+    /// Received and not read: `SO_RCVBUF`.
+    pub receive: Option<u32>,
+    /// Sent and not confirmed: `SO_SNDBUF`.
+    pub send: Option<u32>,
 }
 
 /// What peers in HTTP/2 are told they may do: `tune.h2.*`.

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::{rt, stream::Plain};
-use crate::config::UnixAddress;
+use crate::config::{KernelBuffers, UnixAddress};
 
 /// The other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,19 +41,37 @@ impl Destination {
     pub(super) fn begin(
         &self,
         source: Option<SocketAddr>,
-        keepalive: bool,
+        options: SocketOptions,
     ) -> Result<Plain, NotBegun> {
         match self {
-            Self::Ip(address) => tcp(*address, source, keepalive).map(Plain::Tcp),
+            Self::Ip(address) => tcp(*address, source, options).map(Plain::Tcp),
             Self::Unix(address) => unix(address).map(Plain::Unix),
         }
+    }
+}
+
+/// What a socket in TCP is told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SocketOptions {
+    pub(super) keepalive: bool,
+    pub(super) buffers: KernelBuffers,
+}
+
+/// Limits what the kernel holds for a socket. One that it does not take has the kernel's own limits.
+pub(super) fn limit(socket: &Socket, buffers: KernelBuffers) {
+    let bytes = |bytes: Option<u32>| bytes.and_then(|bytes| usize::try_from(bytes).ok());
+    if let Some(bytes) = bytes(buffers.receive) {
+        let _ = socket.set_recv_buffer_size(bytes);
+    }
+    if let Some(bytes) = bytes(buffers.send) {
+        let _ = socket.set_send_buffer_size(bytes);
     }
 }
 
 fn tcp(
     address: SocketAddr,
     source: Option<SocketAddr>,
-    keepalive: bool,
+    options: SocketOptions,
 ) -> Result<rt::Socket, NotBegun> {
     let socket = || {
         let socket = Socket::new(
@@ -62,9 +80,11 @@ fn tcp(
             Some(Protocol::TCP),
         )?;
         socket.set_tcp_nodelay(true)?;
-        if keepalive {
+        if options.keepalive {
             socket.set_keepalive(true)?;
         }
+        // Before it connects: the window that the other end may use is agreed on then.
+        limit(&socket, options.buffers);
         if let Some(source) = source {
             socket.bind(&source.into())?;
         }

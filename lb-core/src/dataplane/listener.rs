@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use socket2::SockRef;
 
 use super::{
-    Balancer, Event, ListenerFd, StartError, clock,
+    Balancer, Event, ListenerFd, StartError, clock, destination,
     gate::Pass,
     gates::{Gates, Passes},
     rt, session,
@@ -326,6 +326,10 @@ impl Listener {
     }
 
     fn opened(&self, socket: Plain, source: SocketAddr, places: Places) -> Accepted {
+        if let Plain::Tcp(tcp) = &socket {
+            let buffers = self.balancer.config.global.client_buffers;
+            destination::limit(&SockRef::from(tcp), buffers);
+        }
         let destination = match (&socket, self.local) {
             (Plain::Unix(_), _) => of_unix(self.number),
             (Plain::Tcp(_), Some(local)) => mapped(local),

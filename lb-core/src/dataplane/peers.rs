@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Balancer, Event, Events, clock,
-    destination::{Destination, NotBegun},
+    destination::{Destination, NotBegun, SocketOptions},
     registry::Order,
     rt::{self, Timer},
     session::Connection,
@@ -253,7 +253,12 @@ async fn connect(address: SocketAddr, connector: Option<&Connector>) -> io::Resu
     let error = |error| match error {
         NotBegun::Local(e) | NotBegun::Refused(e) => e,
     };
-    let plain: Plain = Destination::Ip(address).begin(None, true).map_err(error)?;
+    let options = SocketOptions {
+        keepalive: true,
+        ..SocketOptions::default()
+    };
+    let begun = Destination::Ip(address).begin(None, options);
+    let plain: Plain = begun.map_err(error)?;
     std::future::poll_fn(|cx| plain.poll_connected(cx)).await?;
     match connector {
         None => Ok(plain.into()),

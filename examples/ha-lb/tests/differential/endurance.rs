@@ -182,32 +182,106 @@ fn idle_connections_cost_little_and_end() {
 /// What a request in progress may hold at worst: two bulk buffers, a head and some (`lb_core::dataplane`).
 const AT_WORST: u64 = 2 * 128 * 1024 + 32 * 1024;
 
+/// A connection in /proc/net/tcp.
+struct Row {
+    local: u16,
+    remote: u16,
+    /// Bytes that the kernel holds, sent and not confirmed.
+    unsent: u64,
+    /// Received and not read.
+    unread: u64,
+}
+
+/// The connections of this machine.
+fn connections() -> Vec<Row> {
+    let number = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);
+    let port = |address: &str| {
+        let digits = address.rsplit(':').next();
+        digits.and_then(|digits| u16::from_str_radix(digits, 16).ok())
+    };
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows = table.lines().skip(1).map(|row| {
+        let columns: Vec<&str> = row.split_whitespace().collect();
+        let (unsent, unread) = columns[4].split_once(':').unwrap();
+        Row {
+            local: port(columns[1]).unwrap(),
+            remote: port(columns[2]).unwrap(),
+            unsent: number(unsent),
+            unread: number(unread),
+        }
+    });
+    rows.collect()
+}
+
 /// Connections to an origin in which the kernel holds more than half of its smallest buffer: the balancer, which reads
 /// all that there is while it has room, has none.
 fn unread(origin: SocketAddr) -> usize {
-    let remote = format!(":{:04X}", origin.port());
-    let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    let rows = table.lines().filter(|row| {
-        let columns: Vec<&str> = row.split_whitespace().collect();
-        let waiting = columns[4].split_once(':').map_or("0", |(_, unread)| unread);
-        columns[2].ends_with(&remote) && u64::from_str_radix(waiting, 16).unwrap_or(0) > 32 * 1024
-    });
-    rows.count()
+    let held = |row: &Row| row.remote == origin.port() && row.unread > 32 * 1024;
+    connections().into_iter().filter(held).count()
 }
 
-#[test]
-fn answers_that_nobody_takes_cost_no_more_than_their_buffers() {
+/// An answer of 8 MB in chunks, after which nothing happens.
+fn long_answer() -> &'static [case::Act] {
     const CHUNK: &[u8] = b"400\r\n";
     let answer = [
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
         &[CHUNK, &[b'x'; 1024], b"\r\n"].concat().repeat(8 * 1024)[..],
     ];
-    let origin: &'static [case::Act] = vec![
+    let acts = vec![
         case::Act::Head,
         case::Act::Send(answer.concat().leak()),
         case::Act::Stall,
-    ]
-    .leak();
+    ];
+    acts.leak()
+}
+
+#[test]
+fn what_the_kernel_holds_is_limited_as_configured() {
+    // The kernel doubles what it is told, for its own use.
+    const MOST: u64 = 2 * 32_768;
+    let config = with_maxconn(200)
+        .replace("client 5s", "client 60s")
+        .replace("server 5s", "server 60s")
+        .replacen(
+            "global\n",
+            "global\n    tune.sndbuf.client 32768\n    tune.rcvbuf.server 32768\n",
+            1,
+        );
+    assert!(config.contains("tune.sndbuf"), "{config}");
+    for program in [Program::HaProxy, Program::HaLb] {
+        let peer = Peer::start(program, &config);
+        peer.origins[0].play(long_answer());
+        let mut client = TcpStream::connect(peer.fronts[0]).unwrap();
+        client.write_all(GET).unwrap();
+        let mut begin = [0; 15];
+        client.read_exact(&mut begin).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (mut to_client, mut from_server, mut at_origin) = (0, 0, 0);
+            for row in connections() {
+                if row.local == peer.fronts[0].port() {
+                    to_client += row.unsent;
+                } else if row.remote == peer.origins[0].address.port() {
+                    from_server += row.unread;
+                } else if row.local == peer.origins[0].address.port() {
+                    at_origin += row.unsent;
+                }
+            }
+            let seen = format!("{program:?}: {to_client}, {from_server}, {at_origin}");
+            assert!(to_client <= MOST && from_server <= MOST, "{seen}");
+            // The rest waits where it came from.
+            if at_origin > 1_000_000 {
+                break println!("{seen}");
+            }
+            assert!(Instant::now() < deadline, "{seen}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn answers_that_nobody_takes_cost_no_more_than_their_buffers() {
+    let origin = long_answer();
     let count = 60 * load();
     let config = with_maxconn(20_000)
         .replace("client 5s", "client 60s")

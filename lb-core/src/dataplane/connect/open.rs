@@ -5,7 +5,7 @@ use std::{io, task::Poll};
 use super::{
     super::{
         clock,
-        destination::{Destination, NotBegun},
+        destination::{Destination, NotBegun, SocketOptions},
         flow::Side,
         http2::Made,
         session::{Connection, Gone},
@@ -32,7 +32,11 @@ impl Connection {
         let leased = lease.server().ok_or(NotDialed::NoServer)?;
         let config = leased.config();
         let destination = self.destination(leased).ok_or(NotDialed::NoServer)?;
-        let begin = || destination.begin(config.source, need.proxy.tcp_keepalive.1);
+        let options = SocketOptions {
+            keepalive: need.proxy.tcp_keepalive.1,
+            buffers: self.listener.balancer.config.global.server_buffers,
+        };
+        let begin = || destination.begin(config.source, options);
         let begun = begin().or_else(|why| {
             if !why.is_of_descriptors() {
                 return Err(why);

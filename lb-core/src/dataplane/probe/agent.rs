@@ -17,7 +17,7 @@ use crate::{
     config::AgentConfig,
     dataplane::{
         clock,
-        destination::{Destination, NotBegun},
+        destination::{Destination, NotBegun, SocketOptions},
         rt,
     },
     health::{AgentAnswer, CheckReport, CheckStatus, ProbeResult},
@@ -90,7 +90,7 @@ fn failed(status: CheckStatus, detail: String) -> AgentAnswer {
 /// One question; tells when there is a connection.
 async fn once(method: &Method, reached: &Cell<bool>) -> AgentAnswer {
     let lost = |e: io::Error| failed(CheckStatus::L4Connection, super::once::words(&e));
-    let begun = Destination::Ip(method.at).begin(method.source, false);
+    let begun = Destination::Ip(method.at).begin(method.source, SocketOptions::default());
     let mut stream = match begun {
         Ok(stream) => stream,
         Err(NotBegun::Local(e)) => {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use crate::{
     config::{CheckConfig, CheckKind, ProxyOptions},
     dataplane::{
-        destination::{Destination, NotBegun},
+        destination::{Destination, NotBegun, SocketOptions},
         http2::Made,
         rt,
         stream::Plain,
@@ -239,7 +239,7 @@ fn proxy_header(
 
 async fn connect(destination: &Destination, source: Option<SocketAddr>) -> Result<Plain, NotBegun> {
     let stream = destination
-        .begin(source, false)
+        .begin(source, SocketOptions::default())
         .map_err(|error| match error {
             NotBegun::Refused(e) => {
                 // Told from a refusal by the other end.

@@ -259,6 +259,10 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         "hard-stop-after" => {
             global.hard_stop_after = Some(value::time(arg, name, Unit::Milliseconds)?);
         }
+        "tune.rcvbuf.client" => global.client_buffers.receive = buffer(name, arg)?,
+        "tune.sndbuf.client" => global.client_buffers.send = buffer(name, arg)?,
+        "tune.rcvbuf.server" => global.server_buffers.receive = buffer(name, arg)?,
+        "tune.sndbuf.server" => global.server_buffers.send = buffer(name, arg)?,
         "tune.idle-pool.shared" => {
             global.idle_apart = match arg.text {
                 "on" => false,
@@ -270,6 +274,12 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         _ => {}
     }
     Ok(())
+}
+
+/// Bytes of one of the kernel's buffers; 0 leaves it to the kernel.
+fn buffer(name: &str, arg: &Arg<'_>) -> Parsed<Option<u32>> {
+    let bytes = value::number(arg, name, 0, i32::MAX.unsigned_abs())?;
+    Ok(Some(bytes).filter(|bytes| *bytes > 0))
 }
 
 /// `ssl-default-...` and `ssl-load-...`.

@@ -90,6 +90,8 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
     );
     settings.named("spread-checks", old.spread_checks != new.spread_checks);
     settings.named("tune.h2", old.http2 != new.http2);
+    let buffers = |global: &Global| (global.client_buffers, global.server_buffers);
+    settings.named("tune.rcvbuf, tune.sndbuf", buffers(old) != buffers(new));
     settings.named("tune.idle-pool.shared", old.idle_apart != new.idle_apart);
     settings.named("log", old.logs != new.logs);
     settings.named("log-tag", old.log_tag != new.log_tag);
