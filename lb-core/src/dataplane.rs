@@ -14,11 +14,13 @@
 //! maxconn × (1.1 kB + what a request in progress holds) + workers × 12 MB of kept buffers
 //! ```
 //!
-//! A request in progress holds 3 kB, its two heads (16 kB each at most) and a buffer for each side: 16 or 32 kB, or 128 kB while
-//! more than fits is under way and cannot go through a pipe; content that is taken out of its chunks or compressed has
-//! its result of the same size beside it. So 90 kB as a rule and 420 kB at worst. TLS adds some 40 kB for each side that
-//! speaks it, a compressor 300 kB (64 of them for each worker, then content goes as it is). A client of HTTP/2 counts as
-//! one connection with `tune.h2.max-concurrent-streams` requests. What is spliced waits in pipes of the kernel, of which
+//! A request in progress holds 3 kB, its two heads (16 kB each at most) and a buffer for each side: 16 or 32 kB, or up to
+//! 128 kB while more than fits is under way, cannot go through a pipe, and is taken by the other end at once: no more of it is
+//! received than that has room for, and who reads slowly or not at all costs 16 or 32 kB; content that is taken out of
+//! its chunks or compressed has its result of the same size beside it. So 90 kB as a rule and 420 kB at worst. TLS adds
+//! some 40 kB for each side that speaks it (what is sealed waits in it, and nothing is added to that), a compressor 300 kB
+//! (64 of them for each worker, then content goes as it is). A client of HTTP/2 counts as one connection with
+//! `tune.h2.max-concurrent-streams` requests. The kernel's own buffers are limited by `tune.sndbuf.client` and its kin. What is spliced waits in pipes of the kernel, of which
 //! there are at most `maxpipes`. Idle connections to a server are no more, of all workers together, than requests used at
 //! once, and one for each worker and `pool-low-conn` (at most `pool-max-conn`): 200 bytes each beside what TLS holds. Where a
 //! connection serves one client only (PROXY headers), a worker keeps 256 to a server.

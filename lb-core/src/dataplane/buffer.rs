@@ -35,6 +35,12 @@ impl Pool {
     }
 }
 
+/// The size of a pooled buffer that holds `count` bytes, or as many of them as any does.
+fn fitting(count: usize) -> usize {
+    let holds = |size: &usize| *size >= count;
+    [SIZE, WIDE].into_iter().find(holds).unwrap_or(BULK)
+}
+
 thread_local! {
     static POOL: RefCell<Pool> = const {
         RefCell::new(Pool { normal: Vec::new(), wide: Vec::new(), bulk: Vec::new() })
@@ -132,9 +138,33 @@ impl Buffer {
         self.consume(0);
     }
 
+    /// Whether its memory is for bulk data.
+    pub(super) fn is_bulk(&self) -> bool {
+        self.memory.len() > WIDE
+    }
+
+    /// Goes over to the smallest memory that holds what waits: it may have to wait long.
+    pub(super) fn tighten(&mut self) {
+        let size = fitting(self.len());
+        if self.floor > 0 || size >= self.memory.len() {
+            return;
+        }
+        let mut memory = take(size);
+        let count = self.len();
+        if let (Some(to), Some(from)) = (
+            memory.get_mut(..count),
+            self.memory.get(self.start..self.end),
+        ) {
+            to.copy_from_slice(from);
+        }
+        give(std::mem::replace(&mut self.memory, memory));
+        self.start = 0;
+        self.end = count;
+    }
+
     /// Gives the memory back if nothing is in it.
     pub(super) fn release(&mut self) {
-        if self.is_empty() && self.floor == 0 {
+        if self.is_empty() && self.floor == 0 && !self.memory.is_empty() {
             give(std::mem::take(&mut self.memory));
             self.start = 0;
             self.end = 0;
@@ -153,38 +183,40 @@ impl Buffer {
         count
     }
 
-    /// Receives as much as there is room for; `Ok(0)` is the end of the stream. Must not be called when full.
+    /// Receives up to `most` bytes, as far as there is room; `Ok(0)` is the end of the stream. Must not be called when
+    /// full. Who waits for bytes with nothing but that holds no memory.
     pub(super) fn poll_fill(
         &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
-        size: usize,
+        most: usize,
     ) -> Poll<io::Result<usize>> {
-        let fresh = self.memory.is_empty();
         if stream.poll_silence(cx).is_pending() {
+            self.release();
             return Poll::Pending;
         }
-        let polled = stream.poll_read(cx, self.room(size));
+        let polled = stream.poll_read(cx, self.room(most));
         match polled {
             Poll::Ready(Ok(count)) => self.end += count,
-            _ if fresh => self.release(),
-            _ => {}
+            _ => self.release(),
         }
         polled
     }
 
-    /// The room behind the waiting bytes, made larger by moving them to the front where that is worth it.
-    fn room(&mut self, size: usize) -> &mut [u8] {
+    /// The room for `most` bytes behind the waiting ones, made larger by moving those to the front where that is worth it.
+    fn room(&mut self, most: usize) -> &mut [u8] {
+        let size = fitting(most);
         if self.memory.is_empty() {
             self.memory = take(size);
-        } else if size > self.memory.len() && self.floor == 0 && self.is_empty() {
+        } else if size != self.memory.len() && self.floor == 0 && self.is_empty() {
             give(std::mem::replace(&mut self.memory, take(size)));
             self.consume(0);
         }
         if self.memory.len() - self.end < self.memory.len() / 4 {
             self.compact();
         }
-        self.memory.get_mut(self.end..).unwrap_or_default()
+        let end = self.memory.len().min(self.end.saturating_add(most));
+        self.memory.get_mut(self.end..end).unwrap_or_default()
     }
 
     fn compact(&mut self) {
@@ -233,6 +265,23 @@ mod tests {
         buffer.consume(1);
         buffer.release();
         assert_eq!(buffer.memory.len(), 0);
+    }
+
+    #[test]
+    fn what_waits_in_memory_for_bulk_goes_over_to_the_smallest_that_holds_it() {
+        let mut buffer = Buffer::default();
+        assert_eq!(buffer.room(WIDE + 1).len(), WIDE + 1);
+        buffer.memory[SIZE..SIZE + 3].copy_from_slice(b"abc");
+        buffer.end = SIZE + 3;
+        buffer.tighten();
+        assert_eq!((buffer.memory.len(), buffer.len()), (WIDE, SIZE + 3));
+        buffer.consume(SIZE);
+        buffer.tighten();
+        assert_eq!((buffer.memory.len(), buffer.bytes()), (SIZE, &b"abc"[..]));
+        buffer.consume(3);
+        assert_eq!(buffer.room(BULK).len(), BULK);
+        assert_eq!(buffer.room(100).len(), 100);
+        assert_eq!(buffer.memory.len(), SIZE);
     }
 
     #[test]

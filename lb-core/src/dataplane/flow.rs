@@ -279,8 +279,10 @@ impl Flow {
             moved |= sent;
             if !self.ahead_is_sent() || self.approved > 0 {
                 self.waits = Waits::Sink;
-                // While the sink is slow, what the source sends may still fill the buffer.
-                if !self.receive(cx, from)? {
+                // While the sink is slow, what the source sends may still fill the buffer, one that is not for bulk: it may
+                // be slow for ever.
+                from.input.tighten();
+                if from.input.is_bulk() || !self.receive(cx, from, to)? {
                     break;
                 }
                 moved = true;
@@ -299,7 +301,7 @@ impl Flow {
                 continue;
             }
             self.waits = Waits::Source;
-            if !self.receive(cx, from)? {
+            if !self.receive(cx, from, to)? {
                 moved |= self.flush(cx, to)?;
                 break;
             }

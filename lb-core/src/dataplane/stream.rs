@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
 use super::{
+    buffer::WIDE,
     http2::{Downstream, Upstream},
     rt::{Direction, Socket},
 };
@@ -147,6 +148,32 @@ impl AsFd for Plain {
     }
 }
 
+impl Secured {
+    /// Whether something has been sealed that the socket has not taken.
+    fn has_sealed(&self) -> bool {
+        self.stream.get_ref().1.wants_write()
+    }
+
+    /// What is sealed and not sent is held as well: nothing is added to it.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.has_sealed() {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn room(&self) -> usize {
+        match self.has_sealed() {
+            true => 0,
+            false => self.stream.get_ref().0.socket().room(),
+        }
+    }
+}
+
 impl Stream {
     /// TLS to a server, as rules may know it.
     pub(super) fn to_server(stream: TlsStream<Plain>, session: ServerSession) -> Self {
@@ -215,9 +242,20 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(plain) => plain.poll_send(cx, slices),
-            Self::Tls(s) => Pin::new(&mut s.stream).poll_write_vectored(cx, slices),
+            Self::Tls(secured) => secured.poll_write(cx, slices),
             Self::Downstream(stream) => stream.poll_write(cx, slices),
             Self::Upstream(stream) => stream.poll_write(cx, slices),
+        }
+    }
+
+    /// How many bytes would be taken now, at least.
+    pub(super) fn room(&self) -> usize {
+        match self {
+            Self::Plain(plain) => plain.socket().room(),
+            Self::Tls(secured) => secured.room(),
+            Self::Downstream(stream) => stream.room(),
+            // Capacity of the library that is only asked for would be taken from other streams.
+            Self::Upstream(_) => WIDE,
         }
     }
 

@@ -85,19 +85,33 @@ impl Flow {
         self.ahead_sent < self.ahead.len() && self.approved <= JOINED
     }
 
-    pub(super) fn receive(&mut self, cx: &mut Context<'_>, from: &mut Side) -> Result<bool, Fault> {
+    pub(super) fn receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Side,
+        to: &Side,
+    ) -> Result<bool, Fault> {
         if self.body.is_done() || from.ended || from.input.is_full() {
             return Ok(false);
         }
-        let bulk = self.busy >= BUSY || self.known_bytes() >= BULK as u64;
-        let size = if bulk { BULK } else { WIDE };
-        match from.poll_fill(cx, size) {
+        let most = self.wanted(&from.input, to);
+        match from.poll_fill(cx, most) {
             Poll::Pending => Ok(false),
             Poll::Ready(Err(_)) => Err(Fault::Source),
             Poll::Ready(Ok(count)) => {
                 self.busy = if count >= SIZE { self.busy + 1 } else { 0 };
                 Ok(true)
             }
+        }
+    }
+
+    /// How much is received at once: of bulk as much as the sink takes, so that nothing of it stays here while a sink is
+    /// slow but what a buffer of the usual size holds.
+    fn wanted(&self, input: &Buffer, to: &Side) -> usize {
+        let bulk = self.busy >= BUSY || self.known_bytes() >= BULK as u64 || input.is_bulk();
+        match bulk && input.is_empty() {
+            true => to.stream.room().clamp(SIZE, BULK),
+            false => WIDE,
         }
     }
 

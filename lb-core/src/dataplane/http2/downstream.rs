@@ -86,6 +86,12 @@ impl Downstream {
         }
     }
 
+    /// How much of the response can be sent now.
+    pub(in crate::dataplane) fn room(&self) -> usize {
+        let Branch { mux, key } = &self.branch;
+        mux.with(|server| server.spare(*key))
+    }
+
     /// Writes the response.
     pub(in crate::dataplane) fn poll_write(
         &mut self,

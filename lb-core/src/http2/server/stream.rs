@@ -236,17 +236,14 @@ impl Server {
 
     /// How much content can be sent now. With none, [`Event::Stirred`](super::Event) tells when there may be.
     pub fn room(&mut self, key: Key) -> Result<usize, Code> {
-        let waiting = self.output().len();
+        let room = self.spare(key);
         let Some(stream) = self.streams.get_mut(key.index()) else {
             return Err(Code::INTERNAL);
         };
         if let Some(code) = stream.reset {
             return Err(code);
         }
-        let output = OUTPUT.saturating_sub(waiting).max(GRACE - stream.favoured);
-        let window = usize::try_from(stream.room_out.min(self.room_out)).unwrap_or(0);
-        let room = output.min(window);
-        if window == 0 && self.ended {
+        if stream.room_out.min(self.room_out) <= 0 && self.ended {
             // Nobody will give leave to send more.
             return Err(Code::CANCEL);
         }
@@ -257,6 +254,17 @@ impl Server {
             }
         }
         Ok(room)
+    }
+
+    /// How much content could be sent now, for those who do not mean to yet.
+    pub fn spare(&self, key: Key) -> usize {
+        let Some(stream) = self.streams.get(key.index()) else {
+            return 0;
+        };
+        let waiting = self.output().len();
+        let output = OUTPUT.saturating_sub(waiting).max(GRACE - stream.favoured);
+        let window = usize::try_from(stream.room_out.min(self.room_out)).unwrap_or(0);
+        output.min(window)
     }
 
     /// Sends content, for which there must be [`Server::room`]; `end` if it is the last.
