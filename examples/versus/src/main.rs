@@ -2,8 +2,10 @@
 //! rounds interleaved, every answer verified.
 //!
 //! Read in this order: `scenario` (what is raced), `contender` (who races), `race` (how a round runs), `load` and
-//! `origin` (the two ends), `process` (what is measured), `report`; `endurance` is another question to the same ends.
+//! `origin` (the two ends), `process` (what is measured), `report`; `endurance` and `slow` are other questions to the same
+//! ends.
 
+mod admin;
 mod certificate;
 mod config;
 mod contender;
@@ -19,6 +21,7 @@ mod race;
 mod relay;
 mod report;
 mod scenario;
+mod slow;
 mod syscalls;
 
 use std::{error::Error, net::SocketAddrV4, path::PathBuf, process::ExitCode, time::Duration};
@@ -34,7 +37,8 @@ Examples:
   versus --scenario h1-128 --scenario tcp-128   two of them
   versus --haproxy ~/haproxy-3.4/haproxy        one more HAProxy beside the installed one
   versus --list                                 the scenarios
-  versus endurance                              100,000 connections of every kind: is anything lost?";
+  versus endurance                              100,000 connections of every kind: is anything lost?
+  versus slow-readers                           2,000 readers that take next to nothing: who feels it?";
 
 /// Races ha-lb against HAProxy, nginx and a bare relay
 #[derive(Debug, Parser)]
@@ -79,6 +83,8 @@ pub(crate) struct Race {
 enum Command {
     /// Opens and closes many connections of every kind: is memory or a descriptor lost?
     Endurance(endurance::Endurance),
+    /// Clients that ask for much and take next to nothing of it: do the others feel them, and what do they cost?
+    SlowReaders(slow::SlowReaders),
     /// The floor: bytes from each client to ORIGIN and back, nothing else
     #[command(hide = true)]
     Relay {
@@ -100,6 +106,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Endurance(endurance)) => endurance::run(&endurance),
+        Some(Command::SlowReaders(readers)) => slow::run(&readers),
         Some(Command::Relay {
             listen,
             origin,

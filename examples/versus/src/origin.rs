@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::net::sockopt::set_socket_linger;
+use rustix::net::sockopt::{set_socket_linger, set_socket_send_buffer_size};
 use slab::Slab;
 
 use self::asked::{Asked, Manner, render};
@@ -26,10 +26,19 @@ pub(crate) const BACKLOG: i32 = 4096;
 
 /// Starts the origin on `cpus`, for as long as the program runs, and returns its port.
 pub(crate) fn start(cpus: Vec<usize>) -> io::Result<u16> {
+    start_with(cpus, None)
+}
+
+/// The same; the kernel holds no more than `buffer` bytes for each of its connections.
+pub(crate) fn start_with(cpus: Vec<usize>, buffer: Option<usize>) -> io::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     // A queue of the standard library's length overflows with a thousand connections at once: a proxy would wait a
     // second for its SYN to be repeated, and may be reset after all, for what is this origin's fault.
     rustix::net::listen(&listener, BACKLOG)?;
+    if let Some(bytes) = buffer {
+        // Connections inherit it.
+        set_socket_send_buffer_size(&listener, bytes)?;
+    }
     let port = listener.local_addr()?.port();
     listener.set_nonblocking(true)?;
     thread::Builder::new()

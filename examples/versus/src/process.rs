@@ -82,6 +82,11 @@ pub(crate) fn memory(pids: &[u32]) -> u64 {
     sum(pids, "smaps_rollup", "Pss:")
 }
 
+/// The resident sizes of `pids` now, in bytes, as [`peak_memory`] has the largest ones.
+pub(crate) fn memory_in_use(pids: &[u32]) -> u64 {
+    sum(pids, "status", "VmRSS:")
+}
+
 /// What a process holds in memory now that is no page of a file, in bytes: those of its program come and go.
 pub(crate) fn resident(pid: u32) -> u64 {
     sum(&[pid], "status", "RssAnon:")

@@ -246,33 +246,39 @@ impl Track {
         scenario: &Scenario,
         plan: &Plan<'_>,
     ) -> Result<Round, Fatal> {
-        let mut pids = Vec::new();
-        let mut used = Duration::ZERO;
-        let mut tally = load::run(plan, &mut |edge| {
-            if edge == Edge::Begin {
-                pids = process::tree(running.pid()).unwrap_or_default();
-            }
-            let now = process::cpu_time(&pids);
-            used = if edge == Edge::Begin {
-                now
-            } else {
-                now.saturating_sub(used)
-            };
-        })?;
-        if scenario.client.reuse == Reuse::Resume && tally.resumed * 10 < tally.answers * 9 {
-            tally.errors += 1;
-            let share = format!(
-                "only {} of {} sessions were resumed",
-                tally.resumed, tally.answers
-            );
-            tally.first_error.get_or_insert(share);
+        let (mut round, resumed) = measure(running, plan)?;
+        if scenario.client.reuse == Reuse::Resume && resumed * 10 < round.requests * 9 {
+            round.errors += 1;
+            let answers = round.requests;
+            let share = format!("only {resumed} of {answers} sessions were resumed");
+            round.first_error.get_or_insert(share);
         }
-        Ok(Round {
-            cpu_per_request: used.as_secs_f64() * 1e6 / tally.answers.max(1) as f64,
-            peak_memory: process::peak_memory(&pids),
-            ..Round::from(tally)
-        })
+        Ok(round)
     }
+}
+
+/// Runs a plan, and tells beside what came of it how many answers came over resumed sessions of TLS.
+pub(crate) fn measure(running: &Running, plan: &Plan<'_>) -> Result<(Round, u64), Fatal> {
+    let mut pids = Vec::new();
+    let mut used = Duration::ZERO;
+    let tally = load::run(plan, &mut |edge| {
+        if edge == Edge::Begin {
+            pids = process::tree(running.pid()).unwrap_or_default();
+        }
+        let now = process::cpu_time(&pids);
+        used = if edge == Edge::Begin {
+            now
+        } else {
+            now.saturating_sub(used)
+        };
+    })?;
+    let resumed = tally.resumed;
+    let round = Round {
+        cpu_per_request: used.as_secs_f64() * 1e6 / tally.answers.max(1) as f64,
+        peak_memory: process::peak_memory(&pids),
+        ..Round::from(tally)
+    };
+    Ok((round, resumed))
 }
 
 impl From<Tally> for Round {

@@ -1,4 +1,4 @@
-//! The race and the endurance run, briefly: every answer is verified by the program itself, so success says much.
+//! The race, the endurance run and the slow readers, briefly: every answer is verified by the program itself, so success says much.
 
 use std::{path::Path, process::Command};
 
@@ -69,4 +69,44 @@ fn five_thousand_connections_of_every_kind_leave_nothing_behind() {
     let why = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}{why}");
     assert_eq!(told.matches(" held ").count(), 12, "{told}");
+}
+
+/// What a request in progress holds as a rule (`lb_core::dataplane`), and what TLS adds, in bytes.
+const AS_A_RULE: f64 = 90e3;
+const OF_TLS: f64 = 40e3;
+
+#[test]
+fn slow_readers_cost_others_no_answer_and_end_by_their_timeout() {
+    let beside = Path::new(env!("CARGO_BIN_EXE_versus")).with_file_name("ha-lb");
+    if !beside.exists() {
+        assert!(std::env::var_os("CI").is_none(), "ha-lb is not built");
+        println!("skipped: ha-lb is not built");
+        return;
+    }
+    let kinds = [
+        ("h1-stuck", AS_A_RULE),
+        ("tls-stuck", AS_A_RULE + OF_TLS),
+        ("h2-stuck", AS_A_RULE),
+        ("h2-wide-stuck", AS_A_RULE),
+    ];
+    let mut versus = Command::new(env!("CARGO_BIN_EXE_versus"));
+    versus.args(["slow-readers", "--readers", "300", "--alone", "--json"]);
+    versus.args(["--seconds", "0.5", "--timeout", "2", "--pace", "300"]);
+    for (kind, _) in kinds {
+        versus.args(["--kind", kind]);
+    }
+    let output = versus.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    let why = String::from_utf8_lossy(&output.stderr);
+    // No ordinary request failed, each reader was ended by its timeout, no session is left.
+    assert!(output.status.success(), "{told}{why}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for (outcome, (kind, most)) in report.as_array().unwrap().iter().zip(kinds) {
+        let lane = &outcome["lanes"][0];
+        assert_eq!(outcome["kind"], kind);
+        assert_eq!(lane["ended"]["states"]["cD--"], 300, "{lane}");
+        let each = lane["bytes_per_reader"].as_f64().unwrap();
+        println!("{kind}: {each:.0} bytes a reader");
+        assert!(each < most, "{lane}");
+    }
 }

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::{
     client::Played,
     phase::{Kind, PATIENCE, Phase},
-    proxy::{Place, Proxy, Rows},
+    proxy::{Place, Proxy},
 };
-use crate::{Fatal, process};
+use crate::{Fatal, admin::Rows, process};
 
 /// Resident memory may be so much above its level after the warm-up: what 100,000 connections would leak at 80 bytes each.
 pub(super) const SLACK: u64 = 8_000_000;
@@ -60,10 +60,10 @@ impl Process {
 
 impl Level {
     pub(super) fn of(proxy: &Proxy) -> Result<Self, Fatal> {
-        let rows = proxy.stat()?;
+        let rows = proxy.admin().stat()?;
         let sum = |column: &str| -> u64 { rows.values().filter_map(|row| row.get(column)).sum() };
         let idle = sum("srv_icur");
-        let sessions = sum("scur") + sum("qcur") + proxy.connections()? as u64;
+        let sessions = sum("scur") + sum("qcur") + proxy.admin().connections()? as u64;
         let processes: Vec<Process> = process::tree(proxy.running.pid())?
             .into_iter()
             .map(Process::of)
@@ -172,7 +172,7 @@ const TROUBLE: [&str; 9] = [
 impl Snapshot {
     pub(super) fn take(proxy: &Proxy) -> Result<Self, Fatal> {
         Ok(Self {
-            rows: proxy.stat()?,
+            rows: proxy.admin().stat()?,
         })
     }
 

@@ -1,11 +1,8 @@
 //! The proxy under endurance: its file, its sockets, what it says of itself.
 
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
-    io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr},
-    os::unix::net::UnixStream,
     thread,
     time::{Duration, Instant},
 };
@@ -13,6 +10,7 @@ use std::{
 use super::phase::{PATIENCE, Stage};
 use crate::{
     Fatal,
+    admin::Admin,
     contender::{Contender, Running, free_ports},
 };
 
@@ -57,9 +55,6 @@ impl Place {
     }
 }
 
-/// The rows of `show stat` by proxy and server, each with its numbers by column.
-pub(super) type Rows = BTreeMap<(String, String), BTreeMap<String, u64>>;
-
 /// A running one.
 pub(super) struct Proxy {
     pub(super) running: Running,
@@ -72,17 +67,11 @@ impl Proxy {
         // The last one is the server's that refuses.
         let ports: [u16; COUNT + 1] = free_ports()?;
         let [first, ..] = ports;
-        let socket = scratch.path().join("stats");
-        let text = config(stage, &ports, &socket.display().to_string());
+        let socket = Admin::beside(scratch.path());
+        let text = config(stage, &ports, &socket.path());
         let running = contender.start_with(&text, scratch, first)?;
         let proxy = Self { running, ports };
-        let deadline = Instant::now() + PATIENCE;
-        while proxy.ask("show info").is_err() {
-            if Instant::now() > deadline {
-                return Err(format!("{} does not answer on its socket", contender.name).into());
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
+        proxy.admin().wait_until_it_answers(PATIENCE)?;
         Ok(proxy)
     }
 
@@ -92,27 +81,16 @@ impl Proxy {
         SocketAddr::from((Ipv4Addr::LOCALHOST, port.map_or(0, |(_, port)| port)))
     }
 
-    fn ask(&self, command: &str) -> Result<String, Fatal> {
-        let mut stream = UnixStream::connect(self.running.scratch().join("stats"))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(format!("{command}\n").as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    }
-
-    /// Connections of clients now.
-    pub(super) fn connections(&self) -> Result<usize, Fatal> {
-        let info = self.ask("show info")?;
-        let line = info.lines().find_map(|l| l.strip_prefix("CurrConns: "));
-        Ok(line.ok_or("no CurrConns in `show info`")?.trim().parse()?)
+    /// What it says of itself.
+    pub(super) fn admin(&self) -> Admin {
+        Admin::beside(self.running.scratch())
     }
 
     /// So many are there, all answered once: waits until it knows of each, and no longer of those before them.
     pub(super) fn has_connections(&self, clients: usize) -> Result<(), Fatal> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let found = self.connections()?;
+            let found = self.admin().connections()?;
             if found == clients {
                 return Ok(());
             }
@@ -123,25 +101,6 @@ impl Proxy {
             }
             thread::sleep(Duration::from_millis(5));
         }
-    }
-
-    /// `show stat` now.
-    pub(super) fn stat(&self) -> Result<Rows, Fatal> {
-        let table = self.ask("show stat")?;
-        let mut lines = table.lines().filter(|line| !line.is_empty());
-        let header = lines.next().unwrap_or_default().trim_start_matches("# ");
-        let columns: Vec<&str> = header.split(',').collect();
-        let mut rows = BTreeMap::new();
-        for line in lines {
-            let mut fields = line.split(',');
-            let (Some(proxy), Some(server)) = (fields.next(), fields.next()) else {
-                continue;
-            };
-            let named = columns.iter().skip(2).zip(fields);
-            let numbers = named.filter_map(|(name, f)| Some(((*name).to_owned(), f.parse().ok()?)));
-            rows.insert((proxy.to_owned(), server.to_owned()), numbers.collect());
-        }
-        Ok(rows)
     }
 }
 
