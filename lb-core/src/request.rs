@@ -6,6 +6,7 @@
 mod assignment;
 mod captures;
 mod certificate;
+mod environment;
 mod fault;
 mod peeked;
 mod process;
@@ -24,6 +25,7 @@ pub use certificate::{
     Certificate, ClientCertificate, DistinguishedName, NamePart, ServerCertificate, ServerSession,
     Verified,
 };
+pub use environment::EnvironmentChanges;
 pub use fault::{Failure, TlsReason, Trouble};
 pub use peeked::Peeked;
 pub use process::ProcessVariables;

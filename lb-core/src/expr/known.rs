@@ -11,10 +11,6 @@ const NOT_BUILT: &str = "it is not built";
 
 /// Fetches: beginning of the name, and why there is none.
 const FETCHES: &[(&str, &str)] = &[
-    (
-        "env",
-        "environment variables are expanded by the reader of the file: write \"${NAME}\"",
-    ),
     ("srv_", SERVERS),
     ("fe_", CONNECTION),
     ("table_", TABLES),

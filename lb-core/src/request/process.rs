@@ -7,7 +7,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use super::{ConnectionInfo, RequestView, RuleState, Scope, Side, World};
+use super::{ConnectionInfo, EnvironmentChanges, RequestView, RuleState, Scope, Side, World};
 use crate::{
     backend::Backend,
     config::{ProxyConfig, Timeouts},
@@ -22,6 +22,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct ProcessVariables {
     values: RwLock<BTreeMap<Arc<str>, OwnedValue>>,
+    environment: RwLock<EnvironmentChanges>,
 }
 
 impl ProcessVariables {
@@ -39,6 +40,19 @@ impl ProcessVariables {
     /// Removes `name`.
     pub fn unset(&self, name: &str) {
         self.changing().remove(name);
+    }
+
+    /// From now on the environment has these changes.
+    pub fn change_environment(&self, changes: EnvironmentChanges) {
+        let environment = self.environment.write();
+        *environment.unwrap_or_else(PoisonError::into_inner) = changes;
+    }
+
+    /// The value of an environment variable of the process, if it is set and is text.
+    pub fn environment(&self, name: &str) -> Option<String> {
+        let environment = self.environment.read();
+        let environment = environment.unwrap_or_else(PoisonError::into_inner);
+        environment.value(name, |name| std::env::var(name).ok())
     }
 
     fn changing(&self) -> RwLockWriteGuard<'_, BTreeMap<Arc<str>, OwnedValue>> {
@@ -184,5 +198,32 @@ mod tests {
         assert_eq!(variables.value("proc.a"), None);
         assert!(set("txn.a", "int(1)").is_err());
         assert!(variables.set_format(now, "proc.", "x").is_err());
+    }
+
+    #[test]
+    fn expressions_see_the_environment_as_the_file_has_changed_it() {
+        let variables = Arc::new(ProcessVariables::default());
+        let text = |expression| {
+            let now = (start(), UNIX_EPOCH);
+            variables.unset("proc.a");
+            variables.set_expression(now, "proc.a", expression).unwrap();
+            let value = variables.value("proc.a").map(Value::into_text);
+            value.map(|text| String::from_utf8_lossy(&text).into_owned())
+        };
+        let path = std::env::var("PATH").ok();
+        assert_eq!(text("env(PATH)"), path);
+        assert_eq!(text("env(PATH_THAT_IS_NOT_SET)"), None);
+        let mut changes = EnvironmentChanges::default();
+        changes.changed.insert("POST".into(), Some("1".into()));
+        changes.changed.insert("EMPTY".into(), Some(String::new()));
+        changes.changed.insert("GONE".into(), None);
+        variables.change_environment(changes.clone());
+        assert_eq!(text("env(POST)").as_deref(), Some("1"));
+        assert_eq!(text("env(EMPTY)").as_deref(), Some(""));
+        assert_eq!((text("env(GONE)"), text("env(PATH)")), (None, path));
+        changes.hides_process = true;
+        variables.change_environment(changes);
+        assert_eq!(text("env(POST),length").as_deref(), Some("1"));
+        assert_eq!(text("env(PATH)"), None);
     }
 }

@@ -6,7 +6,10 @@ use crate::{
     compare::assert_alike,
 };
 
-const DETAILS: &str = "{global}{http}    timeout connect 2s
+const DETAILS: &str = "{global}    setenv DETAILS some
+    setenv DETAILS_ON 1
+    setenv DETAILS_OFF 0
+{http}    timeout connect 2s
     timeout client 5s
     timeout server 7s
 frontend front
@@ -22,6 +25,7 @@ frontend front
     http-request set-header X-Seen \"%[req.hdr_cnt(connection)] %[req.hdr(connection)]\" if { path_beg /seen }
     http-request set-header X-Hash \"%[url32] %[base32]\" if { path_beg /hash }
     http-request set-header X-Facts \"%[hostname] %[nbproc] %[fe_defbe] %[fe_client_timeout] %[be_conn_free(servers)] %[srv_conn_free(servers/one)] %[be_conn_free(limited)] %[srv_conn_free(limited/one)] %[str(servers/one),srv_queue]\" if { path_beg /facts }
+    http-request set-header X-Variables \"%[env(DETAILS)] %[env(PATH),length] <%[env(DETAILS_NONE)]>\" if { path_beg /facts } { env(DETAILS_ON) -m bool } !{ env(DETAILS_OFF) -m bool } !{ env(DETAILS_NONE) -m bool } !{ env(DETAILS_NONE) -m found } !{ env(DETAILS) -m bool }
     default_backend servers
 backend servers
     server one {a}

@@ -71,6 +71,20 @@ pub(super) const TABLE: &[Fetch] = &[
         }),
     ),
     Fetch::row(
+        "env",
+        &[],
+        &[need("name", ArgKind::Text)],
+        Type::String,
+        Needs::Connection,
+        "Value of an environment variable; nothing where it is not set.",
+        Eval::One(|args, view| {
+            let name = std::str::from_utf8(args.first()?.text()?).ok()?;
+            let variables = view.state.world.as_deref()?.variables();
+            let value = variables.environment(name)?;
+            Some(Value::String(value.into_bytes().into()))
+        }),
+    ),
+    Fetch::row(
         "bin",
         &[],
         &[need("hexadecimal", ArgKind::Text)],

@@ -49,6 +49,8 @@ impl Reader {
         let text = String::from_utf8_lossy(text);
         lexer::check_end(&file, &text, context.diagnostics);
         let lexed = lexer::lex(&file, &text, environment, context.diagnostics);
+        let variables = &self.global.variables;
+        variables.change_environment(environment.changes());
         for section in document::sections(lexed.lines, context) {
             match section.kind {
                 Kind::Global => global::read(&section, &mut self.global, context),

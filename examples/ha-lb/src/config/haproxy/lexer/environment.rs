@@ -1,6 +1,6 @@
 //! Environment variables (configuration manual §2.3): those of the process, changed by the file itself.
 
-use std::collections::BTreeMap;
+use lb_core::request::EnvironmentChanges;
 
 use super::Line;
 use crate::config::{
@@ -11,8 +11,7 @@ use crate::config::{
 /// Environment variables: those of the process, changed by `setenv` and its kind while the file is read.
 pub(in crate::config::haproxy) struct Environment<'f> {
     files: &'f dyn Files,
-    changed: BTreeMap<String, Option<String>>,
-    hide_process: bool,
+    changes: EnvironmentChanges,
 }
 
 impl<'f> Environment<'f> {
@@ -20,17 +19,17 @@ impl<'f> Environment<'f> {
     pub(in crate::config::haproxy) fn new(files: &'f dyn Files) -> Self {
         Self {
             files,
-            changed: BTreeMap::new(),
-            hide_process: false,
+            changes: EnvironmentChanges::default(),
         }
     }
 
     pub(in crate::config::haproxy) fn value(&self, name: &str) -> Option<String> {
-        match self.changed.get(name) {
-            Some(value) => value.clone(),
-            None if self.hide_process => None,
-            None => self.files.variable(name),
-        }
+        self.changes.value(name, |name| self.files.variable(name))
+    }
+
+    /// What the lines so far have changed.
+    pub(in crate::config::haproxy) fn changes(&self) -> EnvironmentChanges {
+        self.changes.clone()
     }
 
     /// Variables in addresses are expanded outside quotes too (manual §11: "may contain environment variables").
@@ -77,19 +76,23 @@ impl<'f> Environment<'f> {
         match line.text(0) {
             "setenv" => {
                 let value = line.text(2).to_owned();
-                self.changed.insert(line.text(1).to_owned(), Some(value));
+                self.changes
+                    .changed
+                    .insert(line.text(1).to_owned(), Some(value));
             }
             "presetenv" if self.value(line.text(1)).is_none() => {
                 let value = line.text(2).to_owned();
-                self.changed.insert(line.text(1).to_owned(), Some(value));
+                self.changes
+                    .changed
+                    .insert(line.text(1).to_owned(), Some(value));
             }
-            "unsetenv" => self.changed.extend(rest().map(|name| (name, None))),
+            "unsetenv" => self.changes.changed.extend(rest().map(|name| (name, None))),
             "resetenv" => {
                 let kept: Vec<_> = rest()
                     .map(|name| (name.clone(), self.value(&name)))
                     .collect();
-                self.hide_process = true;
-                self.changed = kept.into_iter().collect();
+                self.changes.hides_process = true;
+                self.changes.changed = kept.into_iter().collect();
             }
             _ => {}
         }

@@ -1,5 +1,7 @@
 //! Sections that proxies and servers refer to, and servers that refer to each other.
 
+use lb_core::expr::Value;
+
 use super::*;
 
 fn backend(lines: &str) -> String {
@@ -416,4 +418,14 @@ fn caches_are_read_and_shared_by_the_rules_that_name_them() {
     let fine =
         "filter cache c\n filter compression\n compression algo gzip\n http-request cache-use c";
     quiet(&(backend(&format!("mode http\n {fine}")) + "cache c\n total-max-size 1\n"));
+}
+
+#[test]
+fn env_reads_what_setenv_has_set() {
+    let config = quiet(
+        "global\n setenv STAGE test\n set-var proc.stage env(STAGE),upper\n set-var-fmt proc.none <%[env(NONE)]>\n",
+    );
+    let value = |name| config.variables.value(name).map(Value::into_text);
+    assert_eq!(value("proc.stage").as_deref(), Some(&b"TEST"[..]));
+    assert_eq!(value("proc.none").as_deref(), Some(&b"<>"[..]));
 }
