@@ -27,7 +27,8 @@ pub use global::{
 pub use peers::{PeerConfig, PeersConfig};
 pub use proxy::{
     ErrorFiles, ForwardFor, HeaderNames, HttpMode, LogFormatKind, Mode, ProxyConfig,
-    ServerIdentity, StatsPage, StickTableConfig, StoreKind, TableKey, Timeouts,
+    ServerIdentity, StatsAccess, StatsPage, StatsRule, StickTableConfig, StoreKind, TableKey,
+    Timeouts,
 };
 pub use resolvers::{Hold, Resolution, Resolvers};
 pub use retry::{RetryEvent, RetryOn};

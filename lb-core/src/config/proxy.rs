@@ -230,6 +230,8 @@ pub struct StatsPage {
     pub realm: String,
     /// `stats auth` pairs; empty asks for none.
     pub auth: Vec<(String, String)>,
+    /// `stats http-request` lines in their order: the first whose condition holds decides, before `auth` is looked at.
+    pub access: Vec<StatsRule>,
     /// `stats refresh` in seconds.
     pub refresh: Option<Duration>,
     /// `stats admin if ...`: the condition under which actions are allowed.
@@ -244,6 +246,26 @@ pub struct StatsPage {
     pub show_desc: Option<String>,
     /// `stats scope` names; empty shows all.
     pub scope: Vec<String>,
+}
+
+/// A `stats http-request` line.
+#[derive(Debug, Clone)]
+pub struct StatsRule {
+    /// What happens to a request for the page.
+    pub access: StatsAccess,
+    /// When it does.
+    pub condition: crate::acl::Condition,
+}
+
+/// What happens to a request for the statistics page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatsAccess {
+    /// `allow`: the page is shown.
+    Allow,
+    /// `deny`: the error page for 403.
+    Deny,
+    /// `auth`: 401, which asks for a user and a password of this realm.
+    Auth(String),
 }
 
 /// `stick-table`.

@@ -151,6 +151,8 @@ pub trait StatsService: Send + Sync {
 pub enum StatsOutcome {
     /// The request is not for the stats page after all.
     NotMine,
+    /// The client may not see it: the error page for 403.
+    Denied,
     /// A response was written; the status is what the log line shows.
     Responded {
         /// Status for log and counters.

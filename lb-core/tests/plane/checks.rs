@@ -225,6 +225,7 @@ fn page() -> StatsPage {
         uri: String::from("/stats"),
         realm: String::from("x"),
         auth: Vec::new(),
+        access: Vec::new(),
         refresh: None,
         admin: None,
         hide_version: false,

@@ -28,6 +28,7 @@ frontend front
     use_backend own if { path_beg /own }
     use_backend secret if { path_beg /secret }
     use_backend unless if { path_beg /unless }
+    use_backend ruled if { path_beg /ruled }
     default_backend bare
 backend plain
     stats uri /plain
@@ -66,6 +67,20 @@ backend unless
     stats uri /unless
     stats admin unless { path_end x }
     server one {a}
+backend ruled
+    stats uri /ruled
+    acl known http_auth(people)
+    acl chief http_auth_group(people) chiefs
+    stats http-request deny if { url_sub denied }
+    stats http-request allow if { url_sub free }
+    stats http-request auth realm \"Their Realm\" if { url_sub named } !known
+    stats http-request auth unless known
+    stats admin if chief
+    server one {a}
+userlist people
+    group chiefs users ann
+    user ann insecure-password a
+    user bob insecure-password b
 backend bare
     stats enable
 ";
@@ -96,6 +111,12 @@ const ADDRESSES: &[&str] = &[
     "/own",
     "/own;csv",
     "/secret",
+    "/ruled",
+    "/ruled?denied",
+    "/ruled?denied,free",
+    "/ruled?free",
+    "/ruled?named",
+    "/ruled?named;csv",
     "/unless",
     "/unlessx",
     "/haproxy?stats",
@@ -229,5 +250,32 @@ fn stats_lines_make_the_page_that_haproxy_makes_of_them() {
         };
         let (theirs, ours) = (posted(&pair.haproxy), posted(&pair.ha_lb));
         assert_eq!(ours, theirs, "POST {address} (left: ha-lb)");
+    }
+    // ann:a is one of the chiefs, bob:b is not, ann:b is wrong.
+    for who in ["YW5uOmE=", "Ym9iOmI=", "YW5uOmI="] {
+        for address in ["/ruled", "/ruled?named", "/ruled?denied", "/ruled?free"] {
+            let shown = |peer: &Peer| {
+                let text = format!(
+                    "GET {address} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Basic {who}\r\n\r\n"
+                );
+                let answer = request(peer, &text);
+                let asks = answer
+                    .find("www-authenticate")
+                    .map(|at| answer[at..].lines().next().unwrap().to_owned());
+                (answer.lines().next().unwrap().to_owned(), asks)
+            };
+            let (theirs, ours) = (shown(&pair.haproxy), shown(&pair.ha_lb));
+            assert_eq!(ours, theirs, "{who} {address} (left: ha-lb)");
+            let posted = |peer: &Peer| {
+                let form = "s=one&b=ruled&action=ready";
+                let length = form.len();
+                let text = format!(
+                    "POST {address} HTTP/1.0\r\nAuthorization: Basic {who}\r\nContent-Length: {length}\r\n\r\n{form}"
+                );
+                request(peer, &text)
+            };
+            let (theirs, ours) = (posted(&pair.haproxy), posted(&pair.ha_lb));
+            assert_eq!(ours, theirs, "{who} POST {address} (left: ha-lb)");
+        }
     }
 }

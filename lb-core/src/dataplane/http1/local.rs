@@ -62,6 +62,11 @@ pub(super) async fn stats(
     view.payload = body;
     let (status, answer) = match service.respond(proxy, &view, &mut out) {
         StatsOutcome::NotMine => return None,
+        StatsOutcome::Denied => {
+            connection.count_denied(x.trace.backend);
+            answers_here(connection, x, proxy);
+            return Some(denied(x, Answerer::Stats));
+        }
         StatsOutcome::Responded { status } => (status, Answer::Written(status, out)),
         StatsOutcome::Streams { status, body } => (status, Answer::Streamed(status, out, body)),
     };
@@ -82,6 +87,11 @@ pub(super) fn serve(connection: &mut Connection, x: &mut Exchange, service: Serv
             x.trace.end_with(b'L', b'R');
             return Prepared::Answer(Answer::Page(503));
         }
+        Some(StatsOutcome::Denied) => {
+            connection.count_denied(x.trace.backend);
+            connection.count_intercepted();
+            return denied(x, Answerer::Metrics);
+        }
         Some(StatsOutcome::Responded { status }) => (status, Answer::Written(status, out)),
         Some(StatsOutcome::Streams { status, body }) => {
             (status, Answer::Streamed(status, out, body))
@@ -89,6 +99,13 @@ pub(super) fn serve(connection: &mut Connection, x: &mut Exchange, service: Serv
     };
     connection.count_intercepted();
     intercepted(x, Answerer::Metrics, status, answer)
+}
+
+/// The error page for 403 in place of what would have been written here.
+fn denied(x: &mut Exchange, answerer: Answerer) -> Prepared {
+    note_interception(x, answerer, 403);
+    x.trace.end_with(b'P', b'R');
+    Prepared::Answer(Answer::Page(403))
 }
 
 /// An answer that was written here, in the log.

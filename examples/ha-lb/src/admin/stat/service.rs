@@ -33,6 +33,7 @@ use super::{
 };
 use crate::admin::{metrics, runtime::execute::Runtime, status::Status};
 use action::Order;
+use auth::Admission;
 pub(super) use dump::Dump;
 use dump::Whole;
 
@@ -134,10 +135,14 @@ impl StatsService for Service {
             return StatsOutcome::NotMine;
         };
         let runtime = self.runtime.wait();
-        if !auth::is_admitted(page, request.value(b"authorization")) {
-            auth::unauthorized(page, request, out);
-            // HAProxy's log shows 400 for it.
-            return StatsOutcome::Responded { status: 400 };
+        match auth::admission(page, view, request) {
+            Admission::Granted => {}
+            Admission::Denied => return StatsOutcome::Denied,
+            Admission::Asked(realm) => {
+                auth::unauthorized(realm, request, out);
+                // HAProxy's log shows 400 for it.
+                return StatsOutcome::Responded { status: 400 };
+            }
         }
         // Named ACLs of `stats admin if` see the connection and the request, as rules do.
         let admin = page

@@ -175,4 +175,6 @@ pub(super) enum RuleKind {
     IgnorePersist,
     /// `stats admin`.
     StatsAdmin,
+    /// `stats http-request`.
+    StatsAccess,
 }

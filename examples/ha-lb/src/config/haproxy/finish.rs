@@ -15,6 +15,7 @@ use super::{
     lexer::Line,
     proxy::Place,
     rules::{self, Named},
+    stats,
 };
 use crate::config::diagnostic::Diagnostic;
 
@@ -95,6 +96,10 @@ impl Pending {
         proxy.rules = compiled.rules;
         if let Some(stats) = &mut proxy.stats {
             stats.admin = compiled.admin;
+            stats.access = compiled.access;
+            if let Some(finding) = stats::check(stats, &self.draft.rules) {
+                context.diagnostics.push(finding);
+            }
         }
         for log in self.draft.logs {
             match log {

@@ -9,7 +9,7 @@ use std::{
 use lb_core::{
     acl::Condition,
     cache::Caches,
-    config::Mode,
+    config::{Mode, StatsRule},
     expr::{PatternFiles, ProxyFacts},
     request::Origin,
     rules::{Persist, ProxyRules, ProxySide, Remark, RuleError, RuleWarning, RulesBuilder},
@@ -19,7 +19,7 @@ use super::{
     args::Context,
     draft::{RuleKind, RuleLine},
     error_pages::Sections,
-    standin,
+    standin, stats,
     userlist::Userlist,
 };
 use crate::config::diagnostic::Diagnostic;
@@ -30,6 +30,8 @@ pub(super) struct Compiled {
     pub(super) rules: ProxyRules,
     /// `stats admin`.
     pub(super) admin: Option<Condition>,
+    /// `stats http-request`.
+    pub(super) access: Vec<StatsRule>,
     /// Proxies whose tables `stick` lines use.
     pub(super) stick_tables: Vec<Arc<str>>,
 }
@@ -68,6 +70,7 @@ pub(super) fn compile(
         builder.userlist(&list.name, list.users.clone());
     }
     let mut admin = None;
+    let mut access = Vec::new();
     // Those of a proxy that goes over to HTTP are carried out once it has.
     let goes_over = lines
         .iter()
@@ -127,6 +130,10 @@ pub(super) fn compile(
                 }
                 (Err(error), _) => Err(error),
             },
+            RuleKind::StatsAccess => stats::access(&words, &builder).map(|rule| {
+                access.push(rule);
+                Vec::new()
+            }),
         };
         match &result {
             Err(error) if refused.contains(acl_name(rule, error.word)) => continue,
@@ -152,6 +159,7 @@ pub(super) fn compile(
     Compiled {
         rules,
         admin,
+        access,
         stick_tables,
     }
 }
@@ -185,6 +193,7 @@ fn needs_http(kind: RuleKind) -> bool {
             | RuleKind::Redirect
             | RuleKind::Block
             | RuleKind::StatsAdmin
+            | RuleKind::StatsAccess
             | RuleKind::MonitorFail
             | RuleKind::HttpError
     )

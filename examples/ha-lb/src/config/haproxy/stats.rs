@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use lb_core::config::StatsPage;
+use lb_core::{
+    acl::Condition,
+    config::{StatsAccess, StatsPage, StatsRule},
+    rules::{RuleError, RulesBuilder},
+};
 
 use super::{
     args::{Admitted, Args, Context, Parsed, admit, arity},
@@ -10,12 +14,16 @@ use super::{
     keywords::STATS,
     value::{self, Unit},
 };
+use crate::config::diagnostic::Diagnostic;
+
+const REALM: &str = "HAProxy Statistics";
 
 fn page() -> StatsPage {
     StatsPage {
         uri: "/haproxy?stats".to_owned(),
-        realm: "HAProxy Statistics".to_owned(),
+        realm: REALM.to_owned(),
         auth: Vec::new(),
+        access: Vec::new(),
         refresh: None,
         admin: None,
         hide_version: false,
@@ -54,8 +62,11 @@ pub(super) fn read(
     let stats = draft.proxy.stats.get_or_insert_with(page);
     let argument = args.take();
     match (word.text, argument) {
-        ("admin", _) => draft.rules.push(RuleLine {
-            kind: RuleKind::StatsAdmin,
+        (word @ ("admin" | "http-request"), _) => draft.rules.push(RuleLine {
+            kind: match word {
+                "admin" => RuleKind::StatsAdmin,
+                _ => RuleKind::StatsAccess,
+            },
             line: Arc::new(line.clone()),
             start: 2,
             inherited: false,
@@ -90,4 +101,39 @@ pub(super) fn read(
         (_, None) => {}
     }
     Ok(())
+}
+
+/// The words behind `stats http-request`.
+pub(super) fn access(words: &[&str], builder: &RulesBuilder<'_>) -> Result<StatsRule, RuleError> {
+    let (access, length) = match words {
+        ["allow", ..] => (StatsAccess::Allow, 1),
+        ["deny", ..] => (StatsAccess::Deny, 1),
+        ["auth", "realm"] => {
+            return Err(RuleError::new(1, "missing realm").expecting("a text"));
+        }
+        ["auth", "realm", realm, ..] => (StatsAccess::Auth((*realm).to_owned()), 3),
+        ["auth", ..] => (StatsAccess::Auth(REALM.to_owned()), 1),
+        _ => {
+            let message = "this is nothing that 'stats http-request' does";
+            return Err(RuleError::new(0, message).expecting("allow, deny or auth"));
+        }
+    };
+    let condition = match words.get(length..) {
+        None | Some([]) => Condition::default(),
+        Some(words) => builder.condition(words).map_err(|mut error| {
+            error.word += length;
+            error
+        })?,
+    };
+    Ok(StatsRule { access, condition })
+}
+
+/// HAProxy wants either `stats http-request` or `stats auth` and `stats realm`, which it makes such a line of.
+pub(super) fn check(page: &StatsPage, rules: &[RuleLine]) -> Option<Diagnostic> {
+    let rule = rules
+        .iter()
+        .find(|rule| rule.kind == RuleKind::StatsAccess)?;
+    let both = !page.auth.is_empty() || page.realm != REALM;
+    let message = "stats 'auth'/'realm' and 'http-request' can't be used at the same time";
+    both.then(|| Diagnostic::error(rule.line.span(1), message))
 }

@@ -1,10 +1,41 @@
-//! Who may see the page (`stats auth`), and which forms are not sent by somebody else's page.
+//! Who may see the page (`stats http-request`, `stats auth`), and which forms are not sent by somebody else's page.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use lb_core::{config::StatsPage, head::HeadRef};
+use lb_core::{
+    config::{StatsAccess, StatsPage},
+    head::HeadRef,
+    request::RequestView,
+};
+
+/// Whether a client is let in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admission<'p> {
+    /// It is.
+    Granted,
+    /// It is not.
+    Denied,
+    /// It has to say who it is, in this realm.
+    Asked(&'p str),
+}
+
+/// What the first `stats http-request` line says whose condition holds, or else `stats auth`.
+pub(super) fn admission<'p>(
+    page: &'p StatsPage,
+    view: &RequestView<'_>,
+    request: HeadRef<'_>,
+) -> Admission<'p> {
+    let rule = page.access.iter().find(|rule| rule.condition.holds(view));
+    match rule.map(|rule| &rule.access) {
+        Some(StatsAccess::Allow) => Admission::Granted,
+        Some(StatsAccess::Deny) => Admission::Denied,
+        Some(StatsAccess::Auth(realm)) => Admission::Asked(realm),
+        None if is_admitted(page, request.value(b"authorization")) => Admission::Granted,
+        None => Admission::Asked(&page.realm),
+    }
+}
 
 /// RFC 7617. Without `stats auth` everyone is admitted.
-pub(super) fn is_admitted(page: &StatsPage, given: Option<&[u8]>) -> bool {
+fn is_admitted(page: &StatsPage, given: Option<&[u8]>) -> bool {
     if page.auth.is_empty() {
         return true;
     }
@@ -31,10 +62,10 @@ fn same(expected: &[u8], given: &[u8]) -> bool {
 }
 
 /// Writes HAProxy's 401.
-pub(super) fn unauthorized(page: &StatsPage, request: HeadRef<'_>, out: &mut Vec<u8>) {
+pub(super) fn unauthorized(realm: &str, request: HeadRef<'_>, out: &mut Vec<u8>) {
     const BODY: &str = "<html><body><h1>401 Unauthorized</h1>\nYou need a valid user and password to access this \
                         content.\n</body></html>\n";
-    let realm = page.realm.replace('"', "\\\"");
+    let realm = realm.replace('"', "\\\"");
     let head = format!(
         "HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\ncache-control: no-cache\r\ncontent-type: text/html\r\n\
          www-authenticate: Basic realm=\"{realm}\"\r\n\r\n",
@@ -81,6 +112,7 @@ mod tests {
                 .iter()
                 .map(|(u, p)| ((*u).to_owned(), (*p).to_owned()))
                 .collect(),
+            access: Vec::new(),
             refresh: None,
             admin: None,
             hide_version: false,
@@ -127,7 +159,7 @@ mod tests {
         let end = start + golden[start..].find("\n$ ").unwrap();
         let head = Head::default();
         let mut out = Vec::new();
-        unauthorized(&page(&[("a", "b")]), HeadRef::new(&head, b""), &mut out);
+        unauthorized("HAProxy-04 Statistics", HeadRef::new(&head, b""), &mut out);
         let answer = String::from_utf8(out).unwrap().replace('\r', "");
         let recorded = golden[start..end].replace('\r', "");
         assert_eq!(answer.trim_end(), recorded.trim_end());

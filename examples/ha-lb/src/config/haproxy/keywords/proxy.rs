@@ -154,6 +154,8 @@ pub(crate) const STATS: &[Entry] = table! {
     supported(&["auth"], DFB, (1, 1), "<user>:<password>", "who may see the page"),
     supported(&["enable"], DFB, (0, 0), "", "the page with its defaults"),
     supported(&["hide-version"], DFB, (0, 0), "", "no version on the page"),
+    supported(&["http-request"], NFB, (1, MANY), "allow|deny|auth [realm <text>] [if|unless <condition>]",
+        "who may see the page: the first line whose condition holds decides"),
     supported(&["realm"], DFB, (1, 1), "<text>", "realm of the password question"),
     supported(&["refresh"], DFB, (1, 1), "<time>", "the page reloads itself"),
     supported(&["scope"], DFB, (1, 1), "<proxy>|.", "only these proxies are shown"),
@@ -163,5 +165,4 @@ pub(crate) const STATS: &[Entry] = table! {
     supported(&["uri"], DFB, (1, 1), "<prefix>", "where the page is"),
     ignored(&["show-modules"], DFB, (0, 0), "there are no modules to show"),
     ignored(&["bind-process"], DFB, (0, MANY), "there is one balancer process"),
-    refused(&["http-request"], DFB, "use `stats auth` or `http-request` rules"),
 };

@@ -1,6 +1,6 @@
 //! Sections that proxies and servers refer to, and servers that refer to each other.
 
-use lb_core::expr::Value;
+use lb_core::{config::StatsAccess, expr::Value};
 
 use super::*;
 
@@ -418,6 +418,47 @@ fn caches_are_read_and_shared_by_the_rules_that_name_them() {
     let fine =
         "filter cache c\n filter compression\n compression algo gzip\n http-request cache-use c";
     quiet(&(backend(&format!("mode http\n {fine}")) + "cache c\n total-max-size 1\n"));
+}
+
+#[test]
+fn the_first_stats_http_request_whose_condition_holds_decides_and_nothing_stands_beside_it() {
+    let page = |lines: &str| pair("", &format!("stats enable\n {lines}"));
+    let config = quiet(&page(
+        "acl in src 10.0.0.0/8\n stats http-request allow if in\n stats http-request auth realm R unless in\n \
+         stats http-request auth\n stats http-request deny",
+    ));
+    let stats = config.proxies[1].stats.as_ref().unwrap();
+    let access: Vec<_> = stats.access.iter().map(|rule| &rule.access).collect();
+    let auth = |realm: &str| StatsAccess::Auth(realm.to_owned());
+    let (own, usual) = (auth("R"), auth("HAProxy Statistics"));
+    assert_eq!(
+        access,
+        [&StatsAccess::Allow, &own, &usual, &StatsAccess::Deny]
+    );
+    for (lines, at, word) in [
+        (
+            "stats http-request redirect location /",
+            "12:21",
+            "allow, deny or auth",
+        ),
+        ("stats http-request auth realm", "12:26", "missing realm"),
+        ("stats http-request allow if nobody", "12:30", "nobody"),
+        (
+            "stats http-request allow\n stats auth a:b",
+            "12:8",
+            "at the same time",
+        ),
+        (
+            "stats http-request allow\n stats realm R",
+            "12:8",
+            "at the same time",
+        ),
+    ] {
+        let said = findings(&page(lines));
+        let said = said.join("\n");
+        assert!(said.starts_with(&format!("h.cfg:{at}: error")), "{said}");
+        assert!(said.contains(word), "{said}");
+    }
 }
 
 #[test]

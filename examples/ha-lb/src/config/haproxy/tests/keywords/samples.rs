@@ -226,6 +226,7 @@ pub(super) const STATS_LINES: &[&str] = &[
     "auth admin:secret",
     "enable",
     "hide-version",
+    "http-request auth unless LOCALHOST",
     "realm My\\ Realm",
     "refresh 30s",
     "scope .",
