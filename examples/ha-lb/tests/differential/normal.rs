@@ -18,7 +18,10 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     )
 }
 
-/// A syslog packet without its date, process, client port and durations.
+/// Lengths of packets that hold no more: the digits of the process's number and of its timers say where their text ends.
+const CUT: std::ops::RangeInclusive<usize> = 1000..=1024;
+
+/// A syslog packet without its date, process, client port and durations; without its end if it was cut.
 pub(crate) fn log_line(packet: &str, names: &[(String, String)]) -> String {
     let (priority, rest) = packet.split_once('>').unwrap_or_default();
     let message = rest.split_once("]: ").map_or(rest, |(_, message)| message);
@@ -33,7 +36,11 @@ pub(crate) fn log_line(packet: &str, names: &[(String, String)]) -> String {
         .split(' ')
         .map(|word| duration(word).unwrap_or(word))
         .collect();
-    format!("{priority}>{}{}", words.join(" "), quoted.join(" "))
+    let line = format!("{priority}>{}{}", words.join(" "), quoted.join(" "));
+    match CUT.contains(&packet.len()) {
+        true => line.chars().take(800).collect(),
+        false => line,
+    }
 }
 
 /// `5ms` at the end of a clause.
