@@ -213,6 +213,8 @@ struct State {
     now: Instant,
     /// When the weights of slowly starting servers are looked at again.
     warm_at: Option<Instant>,
+    /// When a table of keys was last laid out without the lock.
+    planned_at: Option<Instant>,
     last_change: Instant,
     down_since: Option<Instant>,
     down_for: Duration,
@@ -275,6 +277,7 @@ impl Backend {
                 queues: Queues::new(servers.len()),
                 now,
                 warm_at: None,
+                planned_at: None,
                 last_change: now,
                 down_since: None,
                 down_for: Duration::ZERO,

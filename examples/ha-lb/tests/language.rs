@@ -124,6 +124,12 @@ const PLACES: &[&str] = &[
     "backend b\n option tcp-check\n tcp-check connect ssl\n server-template t 2 127.0.0.1:80\n",
     "backend b\n option tcp-check\n tcp-check connect ssl\n dispatch 127.0.0.1:80\n",
     "global\n ssl-server-verify none\nbackend b\n option httpchk\n http-check connect ssl\n server s 127.0.0.1:80 check\n",
+    "frontend f\n bind 127.0.0.1:82\n disabled\n http-request capture path id 5\n",
+    "listen l\n bind 127.0.0.1:82\n disabled\n stats auth a:b\n stats http-request allow\n",
+    "defaults\n mode http\n timeout server 1s\n stats auth a:b\n stats realm Q\nbackend b\n stats http-request allow\n",
+    "backend b\n stats auth a:b\n stats http-request allow\n",
+    "global\n tune.sndbuf.client 64k\n tune.rcvbuf.server -1\n tune.rcvbuf.client abc\n tune.sndbuf.server 3000000000\n",
+    "global\n tune.sndbuf.client 64\n tune.sndbuf.client 65\n",
 ];
 
 /// What [`PLACES`] stand in.

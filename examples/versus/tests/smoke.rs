@@ -91,7 +91,7 @@ fn slow_readers_cost_others_no_answer_and_end_by_their_timeout() {
     ];
     let mut versus = Command::new(env!("CARGO_BIN_EXE_versus"));
     versus.args(["slow-readers", "--readers", "300", "--alone", "--json"]);
-    versus.args(["--seconds", "0.5", "--timeout", "2", "--pace", "300"]);
+    versus.args(["--seconds", "0.5", "--timeout", "4", "--pace", "300"]);
     for (kind, _) in kinds {
         versus.args(["--kind", kind]);
     }

@@ -285,7 +285,7 @@ impl Backend {
             self.refresh(&mut state, now);
             let is_up = self.is_up();
             self.keep_books(&mut state, now, was_up, is_up);
-            plan = state.scheduler.plan();
+            plan = state.plan();
             (was_up, is_up, self.hand_out(&mut state, server))
         };
         wake(woken);
@@ -351,7 +351,7 @@ impl Backend {
         self.hand_out_all(&mut state, &mut woken);
         let is_up = self.is_up();
         self.keep_books(&mut state, now, was_up, is_up);
-        let plan = state.scheduler.plan();
+        let plan = state.plan();
         drop(state);
         wake(woken);
         self.lay_out(plan);

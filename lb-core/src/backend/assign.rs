@@ -27,7 +27,7 @@ impl Backend {
             let mut state = self.lock();
             state.now = state.now.max(now);
             self.warm(&mut state, now, &mut woken);
-            plan = state.scheduler.plan();
+            plan = state.plan();
             let assignment = self.decide(&mut state, now, key);
             self.grow(&mut state, &mut woken);
             assignment
@@ -45,7 +45,7 @@ impl Backend {
     ) -> Assignment {
         let (wanted, persistence) = self.wanted(now, key);
         if let Some(server) = wanted.or_else(|| self.last(key)) {
-            if self.has_slot(server) && state.queues.len(Some(server.index())) == 0 {
+            if state.queues.len(Some(server.index())) == 0 && self.enter(server) {
                 return self.lease(state, server, key.source, persistence);
             }
             if !is_queue_full(server) {
@@ -81,14 +81,14 @@ impl Backend {
         }
     }
 
-    /// What the balancing says. It may not have heard yet that a server is full: its limit has shrunk with the load, or a backend
-    /// that this one has replaced gave out the slot.
+    /// What the balancing says; a slot of the server that is free is taken. It may not have heard yet that a server is full: its
+    /// limit has shrunk with the load, or a backend that this one has replaced gave out the slot.
     fn pick(&self, state: &mut State, hash: Option<u32>, except: Option<ServerIndex>) -> Pick {
         loop {
             let pick = state.scheduler.pick(hash, except);
             match pick {
                 Pick::Free(index) => match self.server(index) {
-                    Some(server) if !self.has_slot(server) => self.note_load(state, server),
+                    Some(server) if !self.enter(server) => self.note_load(state, server),
                     _ => return pick,
                 },
                 _ => return pick,
@@ -171,7 +171,7 @@ impl Backend {
         persistence: Persistence,
     ) -> Assignment {
         self.counters.sessions.enter();
-        self.take_slot(state, server, source, persistence);
+        self.book_slot(state, server, source, persistence);
         Assignment::Leased(Lease::new(Arc::clone(self), server.index(), persistence))
     }
 
@@ -197,8 +197,8 @@ impl Backend {
         Assignment::Queued(Ticket::new(Arc::clone(self), number, server))
     }
 
-    /// Books a slot that is free, for a lease that is about to be made.
-    pub(super) fn take_slot(
+    /// Books a slot that was [taken](Self::enter), for a lease that is about to be made.
+    pub(super) fn book_slot(
         &self,
         state: &mut State,
         server: &Server,
@@ -207,7 +207,6 @@ impl Backend {
     ) {
         let now = state.now;
         let counters = server.counters();
-        counters.sessions.enter();
         counters.session_rate.count(now);
         counters.last_session.mark(now);
         self.counters.last_session.mark(now);

@@ -80,7 +80,7 @@ impl Kin {
                 member.refresh(&mut state, now);
                 member.requeue(&mut state);
                 member.hand_out_all(&mut state, &mut woken);
-                plan = state.scheduler.plan();
+                plan = state.plan();
             }
             wake(woken);
             member.lay_out(plan);

@@ -2,7 +2,10 @@
 //! and afterwards finishes what it has.
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
     time::Instant,
 };
 
@@ -57,6 +60,10 @@ impl Backend {
                 server.adopt(before, now);
                 self.weigh_anew(server, before);
             }
+        }
+        // The first limits may have come just now.
+        if self.servers.iter().any(|server| server.maxconn() > 0) {
+            self.settles.store(true, SeqCst);
         }
         let books = {
             let before = old.lock();

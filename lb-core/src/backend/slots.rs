@@ -92,10 +92,13 @@ impl Backend {
     pub(super) fn hand_out(&self, state: &mut State, server: &Server) -> Vec<Waker> {
         let mut woken = Vec::new();
         let balanced = state.scheduler.weight(server.index()) > 0;
-        while self.has_slot(server) && server.accepts_persistent() {
+        while server.accepts_persistent() {
             let Some((number, queue)) = state.queues.oldest(server.index(), balanced) else {
                 break;
             };
+            if !self.enter(server) {
+                break;
+            }
             woken.extend(
                 state
                     .queues
@@ -104,9 +107,12 @@ impl Backend {
             self.left_queue(state, queue);
             let (source, persistence) = match state.queues.get_mut(number) {
                 Some(waiter) => (waiter.source, waiter.persistence),
-                None => break,
+                None => {
+                    server.counters().sessions.leave();
+                    break;
+                }
             };
-            self.take_slot(state, server, source, persistence);
+            self.book_slot(state, server, source, persistence);
         }
         woken
     }
@@ -164,11 +170,16 @@ impl Backend {
 
     /// Gives what is free by now to those who wait, where limits grow with the load; the oldest comes first.
     pub(super) fn grow(&self, state: &mut State, woken: &mut Vec<Waker>) {
-        while let Some(index) = state.grown(self.counters.sessions.value()) {
+        let load = self.counters.sessions.value();
+        while let Some(index) = state.grown(load) {
             let Some(server) = self.server(index) else {
                 return;
             };
             self.note_load(state, server);
+            if state.grown(load) == Some(index) {
+                // The load was not all that it is full for: whoever gives a slot back notes it anew.
+                state.grow_at(index, None);
+            }
             woken.extend(self.hand_out(state, server));
         }
     }
@@ -176,6 +187,13 @@ impl Backend {
     pub(super) fn has_slot(&self, server: &Server) -> bool {
         let limit = self.limit_of(server);
         limit == 0 || server.served() < limit
+    }
+
+    /// Takes a slot of a server, if there is one: a backend that this one has replaced, or that replaces it, may be about to
+    /// take the last one under a lock of its own.
+    pub(super) fn enter(&self, server: &Server) -> bool {
+        let limit = self.limit_of(server);
+        server.counters().sessions.enter_below(limit)
     }
 }
 

@@ -15,6 +15,8 @@ use crate::{
 
 /// Slow start moves weights in steps of this share of its duration.
 const WARM_STEPS: u32 = 20;
+/// What comes within it is one change for a table of keys.
+const TOGETHER: Duration = Duration::from_millis(10);
 
 impl Backend {
     /// Most streams on a server now (0 is no limit): `maxconn`, less while the backend is below `fullconn` or
@@ -49,7 +51,8 @@ impl Backend {
         );
         let mut needed = u64::from(server.served()) + 1;
         if server.operation() == Operation::Starting {
-            let warmth = u64::from(server.warmth()).max(1);
+            // Cold as it is, it has one slot until its next step, under whatever load.
+            let warmth = Some(u64::from(server.warmth())).filter(|warmth| *warmth > 0)?;
             needed = (needed * u64::from(FULLY_WARM)).div_ceil(warmth);
         }
         let load = (needed * full).div_ceil(max.max(1)).min(full);
@@ -64,7 +67,7 @@ impl Backend {
             let mut state = self.lock();
             state.now = state.now.max(now);
             self.warm(&mut state, now, &mut woken);
-            plan = state.scheduler.plan();
+            plan = state.plan();
         }
         wake(woken);
         self.lay_out(plan);
@@ -143,6 +146,18 @@ impl State {
             Some(load) => self.growing.set(server.index(), load),
             None => self.growing.remove(server.index()),
         }
+    }
+
+    /// A table of keys that is to be laid out without the lock: once for changes that come together, as when a rack fails.
+    /// After those that follow, whoever needs the table lays it out.
+    pub(super) fn plan(&mut self) -> Option<Plan> {
+        let recent = |at| self.now.saturating_duration_since(at) < TOGETHER;
+        if self.planned_at.is_some_and(recent) {
+            return None;
+        }
+        let plan = self.scheduler.plan()?;
+        self.planned_at = Some(self.now);
+        Some(plan)
     }
 
     /// A server that has room again with this load.

@@ -79,6 +79,8 @@ pub struct Balancer {
     exchanging: Mutex<()>,
     /// Places in [`Balancer::backends`].
     names: BTreeMap<Arc<str>, usize>,
+    /// Places in [`Balancer::frontends`].
+    fronts: BTreeMap<Arc<str>, usize>,
     /// Proxy of each backend.
     backend_proxies: Vec<usize>,
     /// Frontend and backend of each proxy.
@@ -116,6 +118,7 @@ impl Balancer {
             check_connectors: BTreeMap::new(),
             exchanging: Mutex::default(),
             names: BTreeMap::new(),
+            fronts: BTreeMap::new(),
             backend_proxies: Vec::new(),
             halves: Vec::new(),
             reach: Reach::default(),
@@ -148,6 +151,7 @@ impl Balancer {
             check_connectors: BTreeMap::new(),
             exchanging: Mutex::default(),
             names: BTreeMap::new(),
+            fronts: BTreeMap::new(),
             backend_proxies: Vec::new(),
             halves: vec![(None, None); config.proxies.len()],
             reach: Reach::new(&config),
@@ -180,6 +184,8 @@ impl Balancer {
                 if let Some(half) = new.halves.get_mut(index) {
                     half.0 = Some(new.frontends.len());
                 }
+                let name = Arc::clone(&proxy.name);
+                new.fronts.insert(name, new.frontends.len());
                 let (frontend, counters, gate) = match self.frontend_called(&proxy.name) {
                     Some((old, counters, gate)) => (
                         old.renewed(proxy, &names, limit)?,
@@ -357,10 +363,7 @@ impl Balancer {
         &self,
         name: &str,
     ) -> Option<(&Arc<Frontend>, &Arc<FrontendCounters>, &FrontendGates)> {
-        let index = self
-            .frontends
-            .iter()
-            .position(|f| &*f.config().name == name)?;
+        let index = *self.fronts.get(name)?;
         Some((
             self.frontends.get(index)?,
             self.frontend_counters.get(index)?,
@@ -440,9 +443,8 @@ impl World for Balancer {
     }
 
     fn capture_length(&self, frontend: &str, side: Side, slot: usize) -> Option<usize> {
-        let mut proxies = self.config.proxies.iter();
-        let proxy = proxies.find(|p| p.frontend.is_some() && *p.name == *frontend)?;
-        proxy.rules.capture_length(side, slot)
+        let (frontend, ..) = self.frontend_called(frontend)?;
+        frontend.config().rules.capture_length(side, slot)
     }
 
     fn variables(&self) -> &ProcessVariables {

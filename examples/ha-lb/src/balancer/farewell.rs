@@ -47,6 +47,10 @@ impl Running {
         grace: Duration,
         supervisor: &Channel,
     ) -> io::Result<()> {
+        // What an operator has just changed is the successor's, too.
+        while let Some((_, state)) = self.changes.try_recv() {
+            supervisor.send(&FromBalancer::Server(state), &[]).await?;
+        }
         supervisor.send(&FromBalancer::HandsOver, &[]).await?;
         loop {
             tokio::select! {

@@ -2,7 +2,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     task::Poll,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -306,6 +306,49 @@ fn a_limit_that_follows_the_load_does_so_both_ways() {
     assert_idle(&backend);
 }
 
+/// Cold servers have one slot, whatever the load would make of their limit.
+#[test]
+fn a_cold_server_has_one_slot_under_load_and_more_when_it_is_warmer() {
+    let (backend, now) = backend(1, |c| {
+        c.fullconn = Some(4);
+        each(c, |server| {
+            server.minconn = Some(1);
+            server.maxconn = Some(4000);
+            server.slowstart = Some(Duration::from_secs(20));
+        });
+    });
+    backend.set_state(now, s(0), AdminAction::Maintenance);
+    backend.set_state(now, s(0), AdminAction::Ready);
+    let lease = take(&backend, now);
+    let mut waiting: Vec<_> = (0..3).map(|_| wait(&backend, now)).collect();
+    backend.warm_up(now + Duration::from_secs(10));
+    for ticket in &mut waiting {
+        assert_eq!(granted(ticket, &Arc::default()), 0);
+    }
+    drop((lease, waiting));
+    assert_idle(&backend);
+}
+
+/// Where nothing had a limit before a reload, a slot that is given back after it is noticed.
+#[test]
+fn limits_that_come_with_a_reload_hold_and_let_everybody_through() {
+    let (old, now) = backend(1, |_| {});
+    let mut proxy = ProxyConfig::new("be", 2, Mode::Http);
+    let mut config = old.config().clone();
+    each(&mut config, |server| server.maxconn = Some(1));
+    proxy.backend = Some(config);
+    let new = old.renewed(&proxy, now);
+    new.take_over(&old, &proxy, now);
+    drop(old);
+    for _ in 0..3 {
+        let lease = take(&new, now);
+        let mut ticket = wait(&new, now);
+        drop(lease);
+        assert_eq!(granted(&mut ticket, &Arc::default()), 0);
+    }
+    assert_idle(&new);
+}
+
 /// Requests of connections that were there before a reload are given slots by the backend of before.
 #[test]
 fn a_slot_that_the_old_backend_gave_out_is_taken_in_the_new_one() {
@@ -324,13 +367,20 @@ fn a_slot_that_the_old_backend_gave_out_is_taken_in_the_new_one() {
     assert_idle(&new);
 }
 
+/// Half of them are still with the backend from before a reload.
 #[test]
 fn two_workers_never_exceed_the_limit_and_lose_nobody() {
-    let (backend, now) = backend(2, |c| each(c, |server| server.maxconn = Some(2)));
+    let (old, now) = backend(2, |c| each(c, |server| server.maxconn = Some(2)));
+    let mut proxy = ProxyConfig::new("be", 2, Mode::Http);
+    let mut config = old.config().clone();
+    config.retries = 1;
+    proxy.backend = Some(config);
+    let backend = old.renewed(&proxy, now);
+    backend.take_over(&old, &proxy, now);
     let turns = 3000;
     thread::scope(|scope| {
         for worker in 0..4 {
-            let backend = &backend;
+            let backend = [&backend, &old][worker % 2];
             scope.spawn(move || {
                 crate::stats::set_worker(worker);
                 for turn in 0..turns {

@@ -137,8 +137,9 @@ pub(super) fn use_service(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
     }
 }
 
-pub(super) fn auth(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
-    let mut realm = None;
+pub(super) fn auth(words: &mut Words<'_>, context: &mut Context<'_>) -> Read {
+    // Without one it is the name of the proxy where the rule stands.
+    let mut realm = context.site.definitions.proxy.clone();
     if words.peek() == Some("realm") {
         words.argument();
         let text = words.required("a realm")?;

@@ -56,6 +56,8 @@ pub(super) struct Draft {
     pub(super) filters: Filters,
     /// Where the first `stats` line was.
     pub(super) stats_at: Option<Span>,
+    /// The statistics page is that of the section which this one inherits from.
+    pub(super) stats_inherited: bool,
     /// What was refused, and is not to be called missing as well.
     pub(super) refused: Refused,
 }
@@ -95,6 +97,7 @@ impl Default for Draft {
             saved: server_state::Wanted::default(),
             filters: Filters::default(),
             stats_at: None,
+            stats_inherited: false,
             refused: Refused::default(),
         }
     }

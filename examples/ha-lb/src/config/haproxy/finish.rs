@@ -80,6 +80,11 @@ impl Pending {
         let names = (self.place.name.as_str(), title.as_str());
         let compiled = rules::compile(&self.draft.rules, side, mode, names, named, context);
         stick_tables.extend(compiled.stick_tables);
+        // Like HAProxy, which looks at nothing more of a proxy that does not run.
+        let runs = !self.draft.proxy.disabled;
+        if runs {
+            rules::report_remarks(compiled.remarks, &self.draft.rules, context);
+        }
         let backend = self.serves().then(|| self.backend(context));
         let frontend = self.accepts().then(|| {
             let mut frontend = std::mem::take(&mut self.draft.frontend);
@@ -97,7 +102,7 @@ impl Pending {
         if let Some(stats) = &mut proxy.stats {
             stats.admin = compiled.admin;
             stats.access = compiled.access;
-            if let Some(finding) = stats::check(stats, &self.draft.rules) {
+            if let Some(finding) = stats::check(stats, &self.draft.rules).filter(|_| runs) {
                 context.diagnostics.push(finding);
             }
         }
@@ -110,6 +115,7 @@ impl Pending {
         if let Some(at) = self.draft.log_format_at
             && proxy.frontend.is_some()
             && proxy.logs.is_empty()
+            && runs
         {
             let message = format!("log format ignored for {title} since it has no log address");
             context.diagnostics.push(Diagnostic::warning(at, message));

@@ -66,6 +66,10 @@ const ONCE: &[(&str, &[&str])] = &[
     ("group/gid", &["group", "gid"]),
     ("'chroot'", &["chroot"]),
     ("'pidfile'", &["pidfile"]),
+    ("'tune.rcvbuf.client'", &["tune.rcvbuf.client"]),
+    ("'tune.sndbuf.client'", &["tune.sndbuf.client"]),
+    ("'tune.rcvbuf.server'", &["tune.rcvbuf.server"]),
+    ("'tune.sndbuf.server'", &["tune.sndbuf.server"]),
 ];
 
 /// Reads one `global` section into `draft`; a file may have several.
@@ -150,7 +154,7 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
             if name.starts_with("tune.h2.") {
                 return http2::read(name, &arg, &mut draft.global.http2, context);
             }
-            single(name, &arg, draft)?;
+            single(name, &arg, draft, context)?;
         }
     }
     Ok(())
@@ -206,7 +210,7 @@ fn set_variable(
 }
 
 /// Keywords with one argument.
-fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
+fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft, context: &mut Context<'_>) -> Parsed<()> {
     let global = &mut draft.global;
     let text = || Some(arg.text.to_owned());
     match name {
@@ -259,10 +263,10 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         "hard-stop-after" => {
             global.hard_stop_after = Some(value::time(arg, name, Unit::Milliseconds)?);
         }
-        "tune.rcvbuf.client" => global.client_buffers.receive = buffer(name, arg)?,
-        "tune.sndbuf.client" => global.client_buffers.send = buffer(name, arg)?,
-        "tune.rcvbuf.server" => global.server_buffers.receive = buffer(name, arg)?,
-        "tune.sndbuf.server" => global.server_buffers.send = buffer(name, arg)?,
+        "tune.rcvbuf.client" => global.client_buffers.receive = value::buffer(arg, name, context),
+        "tune.sndbuf.client" => global.client_buffers.send = value::buffer(arg, name, context),
+        "tune.rcvbuf.server" => global.server_buffers.receive = value::buffer(arg, name, context),
+        "tune.sndbuf.server" => global.server_buffers.send = value::buffer(arg, name, context),
         "tune.idle-pool.shared" => {
             global.idle_apart = match arg.text {
                 "on" => false,
@@ -274,12 +278,6 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft) -> Parsed<()> {
         _ => {}
     }
     Ok(())
-}
-
-/// Bytes of one of the kernel's buffers; 0 leaves it to the kernel.
-fn buffer(name: &str, arg: &Arg<'_>) -> Parsed<Option<u32>> {
-    let bytes = value::number(arg, name, 0, i32::MAX.unsigned_abs())?;
-    Ok(Some(bytes).filter(|bytes| *bytes > 0))
 }
 
 /// `ssl-default-...` and `ssl-load-...`.

@@ -90,6 +90,7 @@ impl Reader {
         };
         let ancestor = self.ancestor(&mut args, &place, context);
         let mut draft = ancestor.unwrap_or_default();
+        draft.stats_inherited = draft.proxy.stats.is_some();
         inherit::check(&place, header, &draft, &mut self.heirs, context);
         draft.rules_from = Some(header.span(0));
         draft.default_server.tls_defaults = self.global.tls_to_servers();
@@ -186,6 +187,7 @@ impl Reader {
             ),
         }
         inherit::check(&place, &header, &draft, &mut self.heirs, context);
+        draft.stats_inherited = draft.proxy.stats.is_some();
         draft.default_server.tls_defaults = self.global.tls_to_servers();
         proxy::read(&lines, &place, &self.global.tls, &mut draft, context);
         self.proxies.push(Pending {

@@ -34,6 +34,8 @@ pub(super) struct Compiled {
     pub(super) access: Vec<StatsRule>,
     /// Proxies whose tables `stick` lines use.
     pub(super) stick_tables: Vec<Arc<str>>,
+    /// What can be said of lines only now that all of them are known.
+    pub(super) remarks: Vec<Remark>,
 }
 
 /// What rules of any proxy can name.
@@ -144,7 +146,7 @@ pub(super) fn compile(
         }
         report(result, rule, context);
     }
-    report_remarks(builder.remarks(mode == Mode::Http), lines, context);
+    let remarks = builder.remarks(mode == Mode::Http);
     let stick_tables = builder.stick_tables().cloned().collect();
     let rules = match builder.build() {
         Ok(rules) => rules,
@@ -161,11 +163,12 @@ pub(super) fn compile(
         admin,
         access,
         stick_tables,
+        remarks,
     }
 }
 
-/// What can be said of lines only now that all of them are known.
-fn report_remarks(remarks: Vec<Remark>, lines: &[RuleLine], context: &mut Context<'_>) {
+/// Tells them with their lines.
+pub(super) fn report_remarks(remarks: Vec<Remark>, lines: &[RuleLine], context: &mut Context<'_>) {
     for Remark { origin, what } in remarks {
         let at = |rule: &&RuleLine| {
             let place = rule.line.span(0);

@@ -58,6 +58,18 @@ pub(super) fn read(
         ),
         None => arity(args, &name, entry)?,
     }
+    if std::mem::take(&mut draft.stats_inherited) {
+        // A proxy that says anything of the page says all of it.
+        draft.proxy.stats = None;
+        draft.stats_at = None;
+        let of_the_page = [RuleKind::StatsAdmin, RuleKind::StatsAccess];
+        draft.rules.retain(|rule| !of_the_page.contains(&rule.kind));
+        context.warn(
+            line.span(0),
+            "a 'stats' line of a section's own",
+            "those of the 'defaults' section do not hold here, passwords included, as with HAProxy",
+        );
+    }
     draft.stats_at.get_or_insert_with(|| line.span(0));
     let stats = draft.proxy.stats.get_or_insert_with(page);
     let argument = args.take();

@@ -78,6 +78,29 @@ pub(super) fn lenient_time(
     Ok(value)
 }
 
+/// Bytes of one of the kernel's buffers; 0 leaves it to the kernel, and so does what is no number.
+pub(super) fn buffer(arg: &Arg<'_>, name: &str, context: &mut Context<'_>) -> Option<u32> {
+    let digits = arg.text.len()
+        - arg
+            .text
+            .trim_start_matches(|c: char| c.is_ascii_digit())
+            .len();
+    let (number, rest) = arg.text.split_at(digits);
+    let bytes = number
+        .parse()
+        .ok()
+        .filter(|bytes| *bytes <= i32::MAX.unsigned_abs());
+    if bytes.is_none() || !rest.is_empty() {
+        let what = format!("'{name}' takes a number of bytes: '{}'", arg.text);
+        let instead = match bytes {
+            Some(bytes) => format!("it is read as {bytes}, as by HAProxy"),
+            None => "it is left to the kernel".to_owned(),
+        };
+        context.warn(arg.span.clone(), what, &instead);
+    }
+    bytes.filter(|bytes| *bytes > 0)
+}
+
 /// A size: digits and `k`, `m` or `g` (powers of 1024).
 pub(super) fn size(arg: &Arg<'_>, of: &str) -> Parsed<u64> {
     let refuse = || {

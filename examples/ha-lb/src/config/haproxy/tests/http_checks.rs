@@ -91,7 +91,7 @@ fn the_request_is_that_of_the_option_as_far_as_the_first_send_leaves_it() {
             &format!(
                 "{old}\n http-check send hdr content-length 7 hdr Connection keep-alive uri /z"
             ),
-            asks("GET", "/z", "HTTP/1.1", &[("Host", "a.example")]),
+            asks("GET", "/z", "HTTP/1.1", &[("Connection", "keep-alive")]),
         ),
     ] {
         assert_eq!(of(lines), wanted, "{lines}");

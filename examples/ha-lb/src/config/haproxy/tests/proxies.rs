@@ -458,3 +458,22 @@ fn a_password_hash_that_is_not_read_is_not_repeated() {
         ]
     );
 }
+
+#[test]
+fn a_page_that_a_section_says_anything_of_is_not_that_of_its_defaults() {
+    let text = "defaults\n mode http\n timeout client 1s\n stats uri /d\n stats auth a:b\n stats admin if TRUE\n\
+                frontend own\n bind :80\n stats refresh 5s\n stats hide-version\n\
+                frontend inherited\n bind :81\n";
+    let (config, diagnostics) = load_text(text);
+    let (config, said) = (config.unwrap(), diagnostics.to_string());
+    let page = |number: usize| config.proxies[number].stats.as_ref().unwrap();
+    let usual = page(0);
+    assert_eq!(usual.uri, "/haproxy?stats");
+    assert!(usual.auth.is_empty() && usual.admin.is_none() && usual.hide_version);
+    assert_eq!(page(1).uri, "/d");
+    assert!(!page(1).auth.is_empty() && page(1).admin.is_some());
+    let told = said
+        .lines()
+        .filter(|line| line.contains("passwords included"));
+    assert_eq!(told.count(), 1, "{said}");
+}
