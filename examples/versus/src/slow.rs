@@ -191,13 +191,14 @@ impl Stage<'_> {
         let (without, _) = race::measure(&proxy.running, &plan)?;
         let pids = process::tree(proxy.running.pid())?;
         let (before, peak_before) = (process::memory_in_use(&pids), process::peak_memory(&pids));
-        let readers = Readers::open(kind, self.asked.readers, proxy.slow, &self.pem)?;
-        let enough = AtomicBool::new(false);
+        let (readers, enough) = (Readers::default(), AtomicBool::new(false));
         let with = thread::scope(|scope| {
             if kind.manner == Manner::Trickles {
+                // The first ones read while the others are being opened, which may take long.
                 scope.spawn(|| readers.trickle(&enough));
             }
-            let measured = race::measure(&proxy.running, &plan);
+            let opened = readers.open(kind, self.asked.readers, proxy.slow, &self.pem);
+            let measured = opened.and_then(|()| race::measure(&proxy.running, &plan));
             enough.store(true, Ordering::Relaxed);
             measured
         });

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -33,14 +33,21 @@ const SIP: usize = 8 << 10;
 const TURNS: u32 = 20;
 
 /// Those of one kind.
-pub(super) struct Readers(Vec<TcpStream>);
+#[derive(Default)]
+pub(super) struct Readers(Mutex<Vec<TcpStream>>);
 
 impl Readers {
     /// Opens so many requests as are asked for, one after the other; each is being answered then.
-    pub(super) fn open(kind: &Kind, requests: u32, port: u16, pem: &Path) -> Result<Self, Fatal> {
+    pub(super) fn open(
+        &self,
+        kind: &Kind,
+        requests: u32,
+        port: u16,
+        pem: &Path,
+    ) -> Result<(), Fatal> {
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut left = requests;
-        let mut all = Vec::new();
+        let mut count = 0;
         let tls = match kind.over {
             Over::Tls => Some(certificate::client(pem, false)?),
             _ => None,
@@ -54,26 +61,31 @@ impl Readers {
                 _ => (1, request().into_bytes()),
             };
             let opened = open(target, &asked, tls.as_ref());
-            let reader = opened.map_err(|why| format!("slow reader {}: {why}", all.len() + 1))?;
+            let reader = opened.map_err(|why| format!("slow reader {}: {why}", count + 1))?;
             reader.set_nonblocking(true)?;
-            all.push(reader);
+            self.streams().push(reader);
+            count += 1;
             left -= streams;
         }
-        Ok(Self(all))
+        Ok(())
     }
 
-    /// Reads a little of each every second, until it is enough.
+    fn streams(&self) -> MutexGuard<'_, Vec<TcpStream>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a little of each that is open every second, until it is enough.
     pub(super) fn trickle(&self, enough: &AtomicBool) {
         let mut room = [0; SIP];
-        let group = self.0.len().div_ceil(TURNS as usize).max(1);
-        while !enough.load(Ordering::Relaxed) {
-            for readers in self.0.chunks(group) {
-                for mut reader in readers {
-                    // The proxy's log tells what becomes of it.
-                    let _ = reader.read(&mut room);
-                }
-                thread::sleep(Duration::from_secs(1) / TURNS);
+        for turn in (0..TURNS as usize).cycle() {
+            if enough.load(Ordering::Relaxed) {
+                return;
             }
+            for mut reader in self.streams().iter().skip(turn).step_by(TURNS as usize) {
+                // The proxy's log tells what becomes of it.
+                let _ = reader.read(&mut room);
+            }
+            thread::sleep(Duration::from_secs(1) / TURNS);
         }
     }
 }
