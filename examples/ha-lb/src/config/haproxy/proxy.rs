@@ -355,11 +355,11 @@ impl Reader<'_, '_> {
             }
             "dispatch" => {
                 let address = text(args, name)?;
-                // Nobody checks it, so nobody has to vouch for what a check would find.
+                // Nobody checks it, so nobody has to vouch for what a check would find; `default-server` says nothing of it.
                 let words = ["server", "dispatch", &address, "verify", "none"];
                 let line = args.line().rewritten(1, &words);
-                let server =
-                    server::read(&mut Args::new(&line, 1), &draft.default_server, context)?;
+                let usual = Default::default();
+                let server = server::read(&mut Args::new(&line, 1), &usual, context)?;
                 // Its connections stay with their clients.
                 backend.http_reuse = HttpReuse::Never;
                 self.add(server);

@@ -148,23 +148,23 @@ pub(super) fn compile(
     }
     let remarks = builder.remarks(mode == Mode::Http);
     let stick_tables = builder.stick_tables().cloned().collect();
-    let rules = match builder.build() {
-        Ok(rules) => rules,
-        Err(error) => {
-            // Only a later line can make the whole wrong: the last one is named.
-            if let Some(rule) = lines.last() {
-                report(Err(error), rule, context);
-            }
-            ProxyRules::default()
-        }
-    };
     Compiled {
-        rules,
+        rules: build(builder, lines, context),
         admin,
         access,
         stick_tables,
         remarks,
     }
+}
+
+fn build(builder: RulesBuilder<'_>, lines: &[RuleLine], context: &mut Context<'_>) -> ProxyRules {
+    builder.build().unwrap_or_else(|error| {
+        // Only a later line can make the whole wrong: the last one is named.
+        if let Some(rule) = lines.last() {
+            report(Err(error), rule, context);
+        }
+        ProxyRules::default()
+    })
 }
 
 /// Tells them with their lines.

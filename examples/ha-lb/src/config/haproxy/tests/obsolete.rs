@@ -54,6 +54,16 @@ fn old_switches_are_the_new_ones() {
         &pair("", "dispatch 10.0.0.1:80"),
         &pair("", "server dispatch 10.0.0.1:80\n http-reuse never"),
     );
+    same_as(
+        &pair(
+            "",
+            "default-server ssl verify none check\n dispatch 10.0.0.1:80",
+        ),
+        &pair(
+            "",
+            "default-server weight 1\n server dispatch 10.0.0.1:80\n http-reuse never",
+        ),
+    );
 }
 
 #[test]
