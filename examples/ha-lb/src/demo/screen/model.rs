@@ -28,7 +28,7 @@ pub(super) struct Model {
     pub(super) marks: Vec<(u64, String)>,
     pub(super) now: Snapshot,
     pub(super) samples: VecDeque<Sample>,
-    /// Requests that failed since the first good answer.
+    /// Requests that were asked after the first good answer and failed.
     pub(super) failed: u64,
     served_since: Option<u64>,
     /// Each origin's answers at earlier times, oldest first.
@@ -116,12 +116,13 @@ impl Model {
         };
     }
 
-    /// Counts from the first good answer on: before it nobody holds the address.
+    /// Counts what is asked once there has been a good answer: before it nobody holds the address.
     fn count_failures(&mut self, samples: &[Sample]) {
         let good = samples.iter().filter(|sample| sample.failed.is_none());
-        let first = self
-            .served_since
-            .or_else(|| good.map(|sample| sample.at_ms).min());
+        let first = self.served_since.or_else(|| {
+            good.map(|sample| sample.at_ms + sample.took_us / 1000 + 1)
+                .min()
+        });
         self.served_since = first;
         let failed = samples.iter().filter(|sample| sample.failed.is_some());
         let counted = failed.filter(|sample| first.is_some_and(|first| sample.at_ms >= first));
@@ -204,6 +205,7 @@ fn origin_news(before: &OriginView, now: &OriginView) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::message::Failure;
 
     fn look(at_ms: u64, state: Option<State>, answers: u64) -> Message {
         Message::Look(Snapshot {
@@ -238,6 +240,24 @@ mod tests {
         model.hear(&look(400, None, 0));
         let log: Vec<&str> = model.log.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(log, ["lb1: Backup", "lb1: Active", "lb1: gone"]);
+    }
+
+    #[test]
+    fn what_was_asked_before_anybody_had_answered_is_no_failure() {
+        let sample = |at_ms: u64, took_ms: u64, failed: bool| Sample {
+            at_ms,
+            took_us: took_ms * 1000,
+            failed: failed.then_some(Failure::Silent),
+        };
+        let mut model = Model::new(false);
+        model.count_failures(&[
+            sample(0, 500, true),
+            sample(100, 400, false),
+            sample(120, 500, true),
+        ]);
+        assert_eq!(model.failed, 0);
+        model.count_failures(&[sample(499, 500, true), sample(502, 500, true)]);
+        assert_eq!(model.failed, 1);
     }
 
     #[test]
