@@ -18,8 +18,9 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     )
 }
 
-/// Lengths of packets that hold no more: the digits of the process's number and of its timers say where their text ends.
-const CUT: std::ops::RangeInclusive<usize> = 1000..=1024;
+/// Lengths of packets that hold no more, priority and end of line included or not: the digits of the process's number and of its
+/// timers say where their text ends.
+const CUT: std::ops::RangeInclusive<usize> = 1000..=1100;
 
 /// A syslog packet without its date, process, client port and durations; without its end if it was cut.
 pub(crate) fn log_line(packet: &str, names: &[(String, String)]) -> String {
