@@ -250,12 +250,13 @@ impl Stage<'_> {
             "global\n    nbthread 1\n    maxconn {}\n    stats socket {socket} level admin\n    \
              log stdout format raw local0\n    tune.sndbuf.client {KERNEL}\n    tune.rcvbuf.server {KERNEL}\n\
              defaults\n    mode http\n    timeout connect 5s\n    timeout client {}ms\n    timeout server 10m\n    \
-             timeout http-request 1m\n\
+             timeout http-request 1m\n    timeout http-keep-alive {}ms\n\
              frontend ordinary\n    bind 127.0.0.1:{ordinary}\n    default_backend origins\n\
              frontend slow\n    bind 127.0.0.1:{slow}{bind}\n    log global\n    option httplog\n    \
              default_backend origins\n\
              backend origins\n    server one 127.0.0.1:{origin}\n    server two 127.0.0.2:{origin}\n",
             self.asked.readers + 1_000,
+            self.asked.timeout.as_millis(),
             self.asked.timeout.as_millis(),
         )
     }
