@@ -28,16 +28,18 @@ pub fn active_down_interval(
     active_adver_interval * u32::from(adverts) + skew_time(version, active_adver_interval, priority)
 }
 
-/// Nanoseconds of the part of an interval whose adverts go out together: an eighth, and fifty milliseconds at most. The
-/// interval is a multiple of it.
+/// Nanoseconds of the part of an interval whose adverts go out together: an eighth, if that is five milliseconds at least
+/// (or a half at most), and fifty milliseconds at most.
 ///
 /// Fewer and larger parts cost less for each advert, but whoever is heard together is missed together: all of a part
 /// take over in one moment when their Active router dies, and the last of them is announced when the others have been.
 pub(crate) fn part_of(interval: Duration) -> u64 {
     const LONGEST: u64 = 50_000_000;
-    const FEWEST: u64 = 8;
+    // A wake-up costs as much as ten adverts: thousands of them a second are not to be had.
+    const SHORTEST: u64 = 5_000_000;
     let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
-    (interval / interval.div_ceil(LONGEST).max(FEWEST)).max(1)
+    let fewest = (interval / SHORTEST).clamp(2, 8);
+    (interval / interval.div_ceil(LONGEST).max(fewest)).max(1)
 }
 
 #[cfg(test)]

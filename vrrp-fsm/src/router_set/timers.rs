@@ -37,8 +37,8 @@ impl RouterSet {
         self.fire(now)
     }
 
-    /// Asks for an advert that is not due yet, but in the same part of its interval (an eighth, and
-    /// fifty milliseconds at most), so that another wake-up for it alone would be a waste; false when the next
+    /// Asks for an advert that is not due yet, but in the same part of its interval (an eighth, five
+    /// milliseconds at least and fifty at most, but never more than a half), so that another wake-up for it alone would be a waste; false when the next
     /// deadline is none. The one after it is due as if it had gone out at its own time, so the rhythm stays, and the parts
     /// are those of the clock: who goes out together does so again and again. How long a router has been silent is counted from
     /// when it really spoke. Routers whose Backups wait for one advert or two (`down_timer_adverts`) always go at their time.
