@@ -219,10 +219,10 @@ impl Fleet {
         if let Some(mut child) = self.running.get_mut(number).and_then(Option::take) {
             let _ = child.wait();
         }
-        // Its children are nobody's now: they are gone when the kernel has taken everything back.
+        // Its children are nobody's now, and nobody may ever ask what became of them: they are gone when the kernel has taken
+        // back what they had open.
         until(Duration::from_secs(5), || {
-            pids.iter()
-                .all(|pid| !PathBuf::from(format!("/proc/{pid}/fd")).exists())
+            pids.iter().all(|pid| !has_open_files(*pid))
         });
         at
     }
@@ -274,6 +274,11 @@ pub(crate) fn wall() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
+}
+
+fn has_open_files(pid: u32) -> bool {
+    let open = fs::read_dir(format!("/proc/{pid}/fd"));
+    open.is_ok_and(|mut open| open.next().is_some())
 }
 
 /// Waits until something holds; whether it did in time.

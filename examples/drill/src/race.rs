@@ -148,8 +148,7 @@ fn hold(fleet: &mut Fleet, speaker: Speaker, plan: Plan, rounds: u32) -> Result<
             deaths.unsettled += 1;
         }
         ear.forget(plan.interval * 2);
-        fleet.kill(0);
-        let killed = wall();
+        let killed = fleet.kill(0);
         // The second burst of announcements comes after five seconds: not waited for.
         let calm = plan.interval * 12;
         until(plan.down() + PATIENCE, || {
