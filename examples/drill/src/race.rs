@@ -51,11 +51,12 @@ pub(crate) struct Deaths {
     pub(crate) missing: (u32, u32),
     /// Frames that the ear missed.
     pub(crate) unheard: u32,
-    /// The longest that a processor stood still while takeovers were due and addresses announced.
+    /// The longest that a processor stood still within times that count.
     pub(crate) stood_still: Duration,
-    /// Deaths whose times do not count because the machine stood still, and those times: as many were held once more. What
+    /// Deaths whose takeovers and announcements do not count because the machine stood still: as many were held once more. What
     /// never came, or too early, counts in all of them.
     pub(crate) set_aside: u32,
+    /// The times that do not count.
     pub(crate) times_aside: Times,
 }
 
@@ -70,18 +71,15 @@ pub(crate) struct Times {
     pub(crate) lateness: Vec<Duration>,
 }
 
-impl Times {
-    fn extend(&mut self, more: Self) {
-        self.takeover.extend(more.takeover);
-        self.announcement.extend(more.announcement);
-        self.lateness.extend(more.lateness);
+/// Times do not count where a processor stood still for longer within them (the machine is a virtual one, and others have
+/// theirs): a half of what one router has for its takeover, a fifth of what one of hundreds has. The kernel's work for a program
+/// may look like that, too: so the times that were set aside are shown, and no more than one for each that counts.
+const fn undisturbed(instances: u8) -> Duration {
+    match instances {
+        0..=8 => Duration::from_micros(150),
+        _ => Duration::from_millis(1),
     }
 }
-
-/// Times do not count where a processor stood still for longer (the machine is a virtual one, and others have theirs). The
-/// kernel's work for a program may look like that, too: so the times that were set aside are shown, and no more than one for
-/// each that counts.
-const UNDISTURBED: Duration = Duration::from_millis(1);
 
 impl Race {
     pub(crate) fn run(self) -> Result<ExitCode, Fatal> {
@@ -121,19 +119,7 @@ impl Race {
 }
 
 fn hold(fleet: &mut Fleet, speaker: Speaker, plan: Plan, rounds: u32) -> Result<Deaths, Fatal> {
-    let mut deaths = Deaths {
-        speaker,
-        plan,
-        rounds,
-        unsettled: 0,
-        times: Times::default(),
-        early: 0,
-        missing: (0, 0),
-        unheard: 0,
-        stood_still: Duration::ZERO,
-        set_aside: 0,
-        times_aside: Times::default(),
-    };
+    let mut deaths = Deaths::none(speaker, plan, rounds);
     let gauge = Gauge::start()?;
     let ear = fleet.listen(&[0, 1], &[Topic::Adverts, Topic::Announcements])?;
     fleet.begin(speaker, plan)?;
@@ -203,32 +189,78 @@ fn succeeded(heard: &[Heard], killed: Duration, plan: Plan) -> bool {
     all(&spoke) && all(&announced)
 }
 
+/// One death as it was heard.
+#[derive(Debug, Default)]
+struct Death {
+    takeover: Vec<Duration>,
+    announcement: Vec<Duration>,
+    /// From when on takeovers were due, and when the last address was announced.
+    within: (Duration, Duration),
+    /// The adverts that followed, by when the one before had come.
+    following: Vec<(Duration, Duration)>,
+}
+
 impl Deaths {
-    /// Takes in what was heard of one death.
-    fn take(&mut self, heard: &[Heard], gauge: &Gauge) {
-        let (times, from, to) = self.measure(heard);
-        let stood_still = gauge.longest(from, to);
-        if stood_still > UNDISTURBED && gauge.goes_first() && self.set_aside < self.rounds {
-            self.set_aside += 1;
-            self.times_aside.extend(times);
-        } else {
-            self.times.extend(times);
-            self.stood_still = self.stood_still.max(stood_still);
+    fn none(speaker: Speaker, plan: Plan, rounds: u32) -> Self {
+        Self {
+            speaker,
+            plan,
+            rounds,
+            unsettled: 0,
+            times: Times::default(),
+            early: 0,
+            missing: (0, 0),
+            unheard: 0,
+            stood_still: Duration::ZERO,
+            set_aside: 0,
+            times_aside: Times::default(),
         }
     }
 
-    /// The times of one death, and the time in which they were measured.
-    fn measure(&mut self, heard: &[Heard]) -> (Times, Duration, Duration) {
+    /// Takes in what was heard of one death.
+    fn take(&mut self, heard: &[Heard], gauge: &Gauge) {
+        let death = self.measure(heard);
+        let halt = |(from, to)| gauge.longest(from, to);
+        let most = undisturbed(self.plan.instances);
+        let disturbed = |span| gauge.goes_first() && halt(span) > most;
+        let to = if disturbed(death.within) && self.set_aside < self.rounds {
+            self.set_aside += 1;
+            &mut self.times_aside
+        } else {
+            self.stood_still = self.stood_still.max(halt(death.within));
+            &mut self.times
+        };
+        to.takeover.extend(death.takeover);
+        to.announcement.extend(death.announcement);
+        let (mut aside, mut counting): (Vec<_>, Vec<_>) = death
+            .following
+            .into_iter()
+            .partition(|span| disturbed(*span));
+        if aside.len() > counting.len() {
+            counting.append(&mut aside);
+        }
+        let interval = self.plan.interval;
+        let late = |(before, next): (Duration, Duration)| (next - before).saturating_sub(interval);
+        self.times.lateness.extend(counting.into_iter().map(late));
+        self.times_aside
+            .lateness
+            .extend(aside.into_iter().map(late));
+    }
+
+    /// The times of one death.
+    fn measure(&mut self, heard: &[Heard]) -> Death {
         let plan = self.plan;
-        let mut times = Times::default();
         let mut last = BTreeMap::new();
         for one in heard.iter().filter(|one| one.host == 0) {
             if let Said::Advert { vrid, .. } = one.said {
                 last.insert(vrid, one.at);
             }
         }
-        let from = last.values().min().copied().unwrap_or_default() + plan.down();
-        let mut to = from;
+        let due = last.values().min().copied().unwrap_or_default() + plan.down();
+        let mut death = Death {
+            within: (due, due),
+            ..Death::default()
+        };
         for vrid in 1..=plan.instances {
             let Some(died) = last.get(&vrid).copied() else {
                 self.missing.0 += 1;
@@ -244,14 +276,12 @@ impl Deaths {
                 continue;
             };
             match (first - died).checked_sub(plan.down()) {
-                Some(late) => times.takeover.push(late),
+                Some(late) => death.takeover.push(late),
                 None => self.early += 1,
             }
             let mut before = first;
             for next in adverts {
-                times
-                    .lateness
-                    .push((next - before).saturating_sub(plan.interval));
+                death.following.push((before, next));
                 before = next;
             }
             let said = Said::Announcement(Plan::address(vrid));
@@ -259,11 +289,115 @@ impl Deaths {
                 .iter()
                 .find(|one| one.host == 1 && one.said == said && one.at >= first);
             match announced {
-                Some(one) => times.announcement.push(one.at - first),
+                Some(one) => death.announcement.push(one.at - first),
                 None => self.missing.1 += 1,
             }
-            to = to.max(before).max(announced.map_or(first, |one| one.at));
+            let done = announced.map_or(first, |one| one.at);
+            death.within.1 = death.within.1.max(done);
         }
-        (times, from, to)
+        death
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Wire;
+
+    const fn ms(number: u64) -> Duration {
+        Duration::from_millis(number)
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            instances: 1,
+            interval: ms(100),
+            wire: Wire::V3,
+        }
+    }
+
+    /// A death at 1 s: the other takes over a millisecond after the protocol's time, announces a millisecond later, and goes on
+    /// every 102 ms. Gives what was heard, and when the takeover was due.
+    fn death() -> (Vec<Heard>, Duration) {
+        let advert = Said::Advert {
+            vrid: 1,
+            priority: 100,
+        };
+        let heard = |host, at, said| Heard { at, host, said };
+        let died = ms(1000);
+        let due = died + plan().down();
+        let first = due + ms(1);
+        let all = vec![
+            heard(0, died, advert),
+            heard(1, first, advert),
+            heard(1, first + ms(1), Said::Announcement(Plan::address(1))),
+            heard(1, first + ms(102), advert),
+            heard(1, first + ms(204), advert),
+            heard(1, first + ms(306), advert),
+        ];
+        (all, due)
+    }
+
+    fn taken(halts: &[(Duration, Duration)], times: u32) -> Deaths {
+        let mut deaths = Deaths::none(Speaker::HaLb, plan(), 1);
+        for _ in 0..times {
+            deaths.take(&death().0, &Gauge::with(halts));
+        }
+        deaths
+    }
+
+    #[test]
+    fn what_is_measured_of_a_death() {
+        let deaths = taken(&[], 1);
+        assert_eq!(deaths.times.takeover, [ms(1)]);
+        assert_eq!(deaths.times.announcement, [ms(1)]);
+        assert_eq!(deaths.times.lateness, [ms(2); 3]);
+        assert_eq!(
+            (deaths.early, deaths.missing, deaths.set_aside),
+            (0, (0, 0), 0)
+        );
+    }
+
+    #[test]
+    fn only_times_within_which_the_machine_stood_still_are_set_aside() {
+        let due = death().1;
+        let before_and_long_after = [(due - ms(50), ms(40)), (due + ms(50), ms(10))];
+        let deaths = taken(&before_and_long_after, 1);
+        assert_eq!(deaths.set_aside, 0);
+        assert_eq!(deaths.times.takeover, [ms(1)]);
+        assert_eq!(
+            (
+                deaths.times.lateness.len(),
+                deaths.times_aside.lateness.len()
+            ),
+            (2, 1)
+        );
+
+        let deaths = taken(&[(due - ms(5), ms(6))], 1);
+        assert_eq!(deaths.set_aside, 1);
+        assert_eq!(
+            (
+                deaths.times.takeover.len(),
+                deaths.times_aside.takeover.len()
+            ),
+            (0, 1)
+        );
+        assert_eq!(deaths.times.lateness.len(), 3);
+    }
+
+    #[test]
+    fn no_more_is_set_aside_than_counts() {
+        let due = death().1;
+        let deaths = taken(&[(due - ms(5), ms(500))], 2);
+        assert_eq!(deaths.set_aside, 1);
+        assert_eq!(
+            (
+                deaths.times.takeover.len(),
+                deaths.times_aside.takeover.len()
+            ),
+            (1, 1)
+        );
+        assert_eq!(deaths.stood_still, ms(500));
+        assert_eq!(deaths.times.lateness.len(), 6, "none was calm");
     }
 }

@@ -11,8 +11,9 @@ pub(crate) fn race_head(rounds: u32) {
     say(&format!(
         "{rounds} deaths each; milliseconds, p50 / p99 / worst. Takeover: first advert of the new one, beyond \
          Active_Down_Interval. Announcement: gratuitous ARP after that advert. Lateness: of the following adverts. Halt: the longest that the machine \
-         itself stood still meanwhile. Aside: deaths whose times do not count because it did so for more than 1 ms; as many were \
-         held once more, up to {rounds}, and their times stand in a line of their own.\n"
+         itself stood still meanwhile. Aside: deaths whose takeovers and announcements do not count because it did so within them for more than 1 ms \
+         (0.15 ms where there is one router); as many were held once more, up to {rounds}. Such times stand in a line of their own, with lateness \
+         in which the machine stood still.\n"
     ));
     say(&format!(
         "{:<11} {:>9} {:>8} {:>24} {:>24} {:>24} {:>8} {:>8} {:>6} {:>6}",
@@ -50,7 +51,7 @@ pub(crate) fn race_row(deaths: &Deaths) {
         ms(deaths.stood_still),
         deaths.set_aside,
     ));
-    if deaths.set_aside > 0 {
+    if deaths.set_aside > 0 || !deaths.times_aside.lateness.is_empty() {
         say(&format!(
             "{:<30} {:>24} {:>24} {:>24}",
             "  aside",

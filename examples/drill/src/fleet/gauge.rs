@@ -21,9 +21,9 @@ use nix::{
 use super::wall;
 
 /// Time between two measurements.
-const EVERY: Duration = Duration::from_millis(2);
+const EVERY: Duration = Duration::from_micros(500);
 /// Every machine is late by less.
-const WORTH_KEEPING: Duration = Duration::from_millis(1);
+const WORTH_KEEPING: Duration = Duration::from_micros(100);
 
 /// A time that a processor stood still: from when, on [`wall`]'s clock, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +63,17 @@ impl Gauge {
                 .spawn(measure)?;
         }
         Ok(gauge)
+    }
+
+    /// One that has seen these halts, by when they began and how long they lasted.
+    #[cfg(test)]
+    pub(crate) fn with(halts: &[(Duration, Duration)]) -> Self {
+        let halts = halts.iter().map(|&(from, lasted)| Halt { from, lasted });
+        Self {
+            halts: Arc::new(Mutex::new(halts.collect())),
+            stop: Arc::default(),
+            refused: Arc::default(),
+        }
     }
 
     /// Whether nothing but the machine and the kernel makes it late.
