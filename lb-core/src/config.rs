@@ -17,7 +17,7 @@ mod tls;
 mod unix;
 mod watch;
 
-pub use backend::{BackendConfig, CheckKind, CookieConfig, HttpReuse};
+pub use backend::{BackendConfig, CheckKind, CookieConfig, ExternalCheck, HttpReuse};
 pub use error_page::{ErrorPage, ErrorPageError};
 pub use frontend::{Bind, BindAddress, FrontendConfig, Protocol};
 pub use global::{

@@ -79,8 +79,8 @@ mod websocket;
 mod worker;
 
 pub use api::{
-    Event, Events, ListenerFd, Options, Session, SessionsAt, Silent, StartError, StatsBody,
-    StatsOutcome, StatsService,
+    Event, Events, ListenerFd, Options, ProgramEnd, ProgramRun, Programs, Session, SessionsAt,
+    Silent, StartError, StatsBody, StatsOutcome, StatsService,
 };
 pub use balancer::{Balancer, Exchanged};
 pub use pipe::Pipes;

@@ -6,6 +6,7 @@
 mod command_line;
 mod farewell;
 mod memory;
+mod programs;
 mod reload;
 mod report;
 
@@ -91,6 +92,10 @@ struct Running {
     changes: Latest<(String, String), ServerState>,
     /// What is to be done about servers: each by a command, of which so many are carried out at once as `stats maxconn` says.
     orders: UnboundedReceiver<ServerOrder>,
+    /// Programs that are to check servers.
+    asked: UnboundedReceiver<programs::Asked>,
+    /// Those that do.
+    programs: programs::Open,
     /// What operators did to servers, for the logs.
     operations: UnboundedReceiver<StateChange>,
     /// Who accepts on `stats socket`s.
@@ -147,6 +152,8 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let mut options = Options::new(Arc::new(Told(told)));
     options.workers = given.workers;
     options.utc_offset = given.utc_offset;
+    let (ask, asked) = unbounded_channel();
+    options.programs = Some(Arc::new(programs::Asks(ask)));
     options.stats = Some(Arc::clone(&service) as Arc<dyn StatsService>);
     let (listeners, stats_sockets) = sort(&config, sockets);
     options.listeners = listeners;
@@ -189,6 +196,8 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
         events,
         changes,
         orders,
+        asked,
+        programs: programs::Open::default(),
         operations,
         command_lines,
         arrived: Vec::new(),
@@ -312,6 +321,7 @@ impl Running {
                     Some((ToBalancer::CommandLine(rights), descriptors)) => {
                         command_line::answer(descriptors, rights.into(), &self.runtime);
                     }
+                    Some((ToBalancer::Checked(number, ended), _)) => self.programs.told(number, ended),
                     Some((ToBalancer::Start(_), _)) => {}
                     None => return Ok(()),
                 },
@@ -328,6 +338,10 @@ impl Running {
                     ServerOrder::Cut(server) => self.plane.shutdown_sessions(server),
                     ServerOrder::Moved(server) => self.plane.server_moved(server),
                 },
+                Some(asked) = self.asked.recv() => {
+                    let check = self.programs.ask(asked);
+                    supervisor.send(&FromBalancer::Check(check), &[]).await?;
+                }
                 Some(reload) = self.adopted.recv() => supervisor.send(&FromBalancer::Adopted(reload), &[]).await?,
                 Some((_, state)) = self.changes.recv() => supervisor.send(&FromBalancer::Server(state), &[]).await?,
                 Some(event) = self.events.recv() => {

@@ -9,6 +9,7 @@ pub mod child;
 pub mod command;
 pub mod control;
 pub mod daemon;
+mod external_check;
 pub mod launch;
 pub mod limits;
 pub mod listeners;

@@ -116,6 +116,17 @@ pub enum CheckKind {
     Tcp,
     /// `option httpchk`, `option tcp-check` with steps, and the checks that speak a protocol of their own.
     Script(Arc<Script>),
+    /// `option external-check`: a program of the host.
+    External(Arc<ExternalCheck>),
+}
+
+/// A program that checks servers (`external-check`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExternalCheck {
+    /// `external-check command`: the program.
+    pub command: String,
+    /// `external-check path`: the directories it is looked for in, and its `PATH`.
+    pub path: Option<String>,
 }
 
 /// `cookie NAME ...`.

@@ -1,6 +1,12 @@
 //! What an embedder sees of the data plane.
 
-use std::{io, net::SocketAddr, os::fd::OwnedFd, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     config::ProxyConfig, frontend::FrontendError, request::RequestView, rules::Service,
@@ -52,6 +58,8 @@ pub struct Options {
     pub stats: Option<Arc<dyn StatsService>>,
     /// Is told about server states and notices.
     pub events: Arc<dyn Events>,
+    /// Runs the programs of `option external-check`; without it such checks fail.
+    pub programs: Option<Arc<dyn Programs>>,
     /// Seconds that local time is ahead of UTC, for the dates in log lines.
     pub utc_offset: i32,
 }
@@ -73,6 +81,7 @@ impl Options {
             listeners: Vec::new(),
             stats: None,
             events,
+            programs: None,
             utc_offset: 0,
         }
     }
@@ -124,6 +133,39 @@ pub struct Silent;
 
 impl Events for Silent {
     fn event(&self, _event: Event) {}
+}
+
+/// A check by the program of a backend ([`ExternalCheck`](crate::config::ExternalCheck)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramRun {
+    /// Name of the backend.
+    pub backend: Arc<str>,
+    /// Name of the server.
+    pub server: Arc<str>,
+    /// Where the server is now; `None` for one at a UNIX socket.
+    pub address: Option<SocketAddr>,
+    /// Connections that it has now.
+    pub sessions: u32,
+    /// How long the program may take.
+    pub limit: Duration,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProgramEnd {
+    /// By itself, with this status.
+    Exited(u8),
+    /// It took too long.
+    TimedOut,
+    /// Otherwise, or it was not started: why.
+    Failed(String),
+}
+
+/// Runs programs that check servers, from the thread of the checks; must not block.
+pub trait Programs: Send + Sync {
+    /// Runs the program of a backend for one of its servers. `tell` hears how that ended; dropped, the run says nothing of the
+    /// server.
+    fn check(&self, run: ProgramRun, tell: Box<dyn FnOnce(ProgramEnd) + Send>);
 }
 
 /// Answers requests for the stats page and for services.

@@ -91,7 +91,8 @@ pub fn start(config: Arc<Config>, options: Options) -> Result<DataPlane, StartEr
         events: options.events,
     };
     let prepared = plane.with_listeners(balancer, options.workers, options.listeners)?;
-    let checks = Checks::start(&prepared.balancer, Arc::clone(&plane.events))?;
+    let events = Arc::clone(&plane.events);
+    let checks = Checks::start(&prepared.balancer, events, options.programs)?;
     *plane.checks() = Some(checks);
     plane.commit(prepared);
     Ok(plane)

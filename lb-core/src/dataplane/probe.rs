@@ -4,6 +4,7 @@ mod agent;
 mod arranged;
 mod names;
 mod once;
+mod program;
 mod question;
 mod services;
 mod shared;
@@ -25,7 +26,7 @@ use tokio::sync::{
 };
 
 use super::{
-    Balancer, Events, StartError,
+    Balancer, Events, Programs, StartError,
     destination::Destination,
     rt::{self, EventLoop},
     sink::Sinks,
@@ -115,6 +116,7 @@ impl Checks {
     pub(super) fn start(
         balancer: &Arc<Balancer>,
         events: Arc<dyn Events>,
+        programs: Option<Arc<dyn Programs>>,
     ) -> Result<Self, StartError> {
         let failed = |source: io::Error| StartError::Worker {
             worker: usize::MAX,
@@ -133,6 +135,7 @@ impl Checks {
                         balancer: RefCell::new(balancer),
                         workers: RefCell::new(Arc::new([])),
                         events,
+                        programs,
                         followed: Cell::new(false),
                         again,
                     });
@@ -239,7 +242,7 @@ fn asks(kind: &CheckKind) -> bool {
             let mut steps = script.steps.iter();
             steps.any(|step| matches!(step.act, Act::Request(_)))
         }
-        CheckKind::Tcp => false,
+        CheckKind::Tcp | CheckKind::External(_) => false,
     }
 }
 

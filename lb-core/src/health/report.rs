@@ -40,6 +40,12 @@ pub enum CheckStatus {
     L7OkConditional = 16,
     /// The answer was an error.
     L7Status = 17,
+    /// A program said no, or did not run.
+    ProgramError = 18,
+    /// A program took too long.
+    ProgramTimeout = 19,
+    /// A program said yes.
+    ProgramOk = 20,
 }
 
 impl CheckStatus {
@@ -62,6 +68,9 @@ impl CheckStatus {
             Self::L7Ok => "L7OK",
             Self::L7OkConditional => "L7OKC",
             Self::L7Status => "L7STS",
+            Self::ProgramError => "PROCERR",
+            Self::ProgramTimeout => "PROCTOUT",
+            Self::ProgramOk => "PROCOK",
         }
     }
 
@@ -84,6 +93,9 @@ impl CheckStatus {
             Self::L7Ok => "Layer7 check passed",
             Self::L7OkConditional => "Layer7 check conditionally passed",
             Self::L7Status => "Layer7 wrong status",
+            Self::ProgramError => "External check error",
+            Self::ProgramTimeout => "External check timeout",
+            Self::ProgramOk => "External check passed",
         }
     }
 
@@ -91,7 +103,9 @@ impl CheckStatus {
     pub fn passed(self) -> Option<bool> {
         match self {
             Self::Unknown | Self::Initializing | Self::Checked => None,
-            Self::L4Ok | Self::L6Ok | Self::L7Ok | Self::L7OkConditional => Some(true),
+            Self::L4Ok | Self::L6Ok | Self::L7Ok | Self::L7OkConditional | Self::ProgramOk => {
+                Some(true)
+            }
             _ => Some(false),
         }
     }

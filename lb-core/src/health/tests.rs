@@ -143,6 +143,9 @@ fn words_and_numbers_are_those_of_statistics() {
         (CheckStatus::L7Ok, 15, "L7OK", 3),
         (CheckStatus::L7OkConditional, 16, "L7OKC", 4),
         (CheckStatus::L7Status, 17, "L7STS", 2),
+        (CheckStatus::ProgramError, 18, "PROCERR", 2),
+        (CheckStatus::ProgramTimeout, 19, "PROCTOUT", 2),
+        (CheckStatus::ProgramOk, 20, "PROCOK", 3),
         (CheckStatus::Initializing, 1, "INI", 0),
     ] {
         assert_eq!(

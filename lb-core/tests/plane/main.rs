@@ -22,6 +22,7 @@ mod faults;
 mod http;
 mod http2;
 mod idle;
+mod programs;
 mod reload;
 mod silence;
 mod tables;

@@ -261,7 +261,7 @@ fn command(written: &keepalived::Command, config: &keepalived::Config) -> Comman
             words,
             uid: fallback,
             gid: fallback.and_then(|_| privileges::primary_group(SCRIPT_USER)),
-            denied: None,
+            ..Command::default()
         };
     };
     let (account, denied) = match account(user) {
@@ -274,6 +274,7 @@ fn command(written: &keepalived::Command, config: &keepalived::Config) -> Comman
         uid,
         gid,
         denied,
+        environment: None,
     }
 }
 

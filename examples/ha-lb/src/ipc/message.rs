@@ -254,6 +254,8 @@ pub enum ToBalancer {
         /// How long requests may go on then.
         grace: Duration,
     },
+    /// Answer to [`FromBalancer::Check`], by its number.
+    Checked(u64, ProgramEnded),
     /// The message's descriptor leads to someone who speaks the runtime command line.
     CommandLine(Rights),
     /// Stop accepting, finish running requests for this long, exit.
@@ -316,6 +318,8 @@ pub enum FromBalancer {
     Beat,
     /// A server went up or down, or was changed by an operator.
     Server(ServerState),
+    /// A server is to be checked by its backend's program; answered with [`ToBalancer::Checked`].
+    Check(ProgramCheck),
     /// Answer to [`ToBalancer::Prepare`]: ready to change over, or why not.
     Prepared(u64, Result<(), String>),
     /// Answer to [`ToBalancer::HandOver`].
@@ -326,6 +330,36 @@ pub enum FromBalancer {
     Failed(String),
     /// Answer to [`ToBalancer::Commit`]: no worker accepts for the old configuration any more.
     Adopted(u64),
+}
+
+/// A check by a program (`option external-check`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramCheck {
+    /// Its number.
+    pub number: u64,
+    /// Backend name.
+    pub backend: String,
+    /// Server name.
+    pub server: String,
+    /// Where the server is now, unless that is a UNIX socket.
+    pub address: Option<SocketAddr>,
+    /// Connections that it has.
+    pub sessions: u32,
+    /// How long the program may take.
+    pub limit: Duration,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProgramEnded {
+    /// It exited with this status.
+    Exited(u8),
+    /// It took too long.
+    TimedOut,
+    /// It was killed, or could not be started: why.
+    Failed(String),
+    /// It was not run: there is none for that server, or the one before still runs.
+    NotRun,
 }
 
 /// What a restarted balancer should know of a server before its first check.

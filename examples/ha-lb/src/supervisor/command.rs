@@ -1,4 +1,4 @@
-//! Runs a command of the configuration (a track script, a notify script) as keepalived does: no shell, its own
+//! Runs a command of the configuration (a track script, a notify script, a check of a server) as keepalived does: no shell, its own
 //! process group, its own user; when it takes too long SIGTERM to the group, then SIGKILL.
 
 use std::{
@@ -29,6 +29,8 @@ pub struct Command {
     pub gid: Option<u32>,
     /// Why it is not run: there is no such user or group.
     pub denied: Option<String>,
+    /// All that its environment holds; the daemon's own when absent.
+    pub environment: Option<Vec<(&'static str, String)>>,
 }
 
 /// How a run ended.
@@ -124,6 +126,10 @@ impl Command {
             .current_dir("/")
             .process_group(0)
             .kill_on_drop(true);
+        if let Some(environment) = &self.environment {
+            let variables = environment.iter().map(|(name, value)| (name, value));
+            command.env_clear().envs(variables);
+        }
         if let Some(gid) = self.gid {
             command.gid(gid);
         }

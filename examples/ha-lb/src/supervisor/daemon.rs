@@ -49,6 +49,7 @@ mod hangs;
 mod leaving;
 mod mail;
 mod master;
+mod programs;
 mod reload;
 mod report;
 mod schedule;
@@ -60,6 +61,7 @@ mod vmacs;
 
 use leaving::Leaving;
 use master::WaitsForReload;
+use programs::Programs;
 use reload::{
     Adoption, Reload, Repeat,
     reading::{self, Reading},
@@ -82,6 +84,8 @@ pub(super) enum Event {
     Script(Turn),
     /// An attempt to send a letter has ended.
     Mail(Attempt),
+    /// A program that checks a server.
+    Program(programs::Turn),
     Control(Request),
     Master(Ask),
     Signal(i32, signals::Asked),
@@ -118,6 +122,7 @@ pub struct Daemon {
     /// Signs of life of the speaker's event loop.
     vigil: Option<Vigil>,
     tracks: Tracks,
+    programs: Programs,
     notifier: Notifier,
     /// The fifos are to get every state, as soon as the speaker has told of its routers.
     states_due: bool,
@@ -199,6 +204,7 @@ impl Daemon {
                 LAST_TURNS if replaces => {
                     // Signals that were caught are passed on; those to come wait in the kernel.
                     self.tracks.end();
+                    self.programs = Programs::default();
                     self.post.end();
                     crate::signals::block()?;
                     last_turns -= 1;
@@ -252,6 +258,7 @@ impl Daemon {
                 }
             }
             Event::Mail(attempt) => self.post.ended(&attempt, now),
+            Event::Program(turn) => self.program_turned(turn),
             Event::Control(request) => self.asked(request, now),
             Event::Master(ask) => self.asked_as_master(ask, now),
             Event::Signal(number, asked) => self.signalled(number, asked),

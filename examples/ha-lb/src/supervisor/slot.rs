@@ -86,6 +86,11 @@ impl<T: Serialize + Send + Sync + 'static> Slot<T> {
         self.child.is_some() && generation == self.generation
     }
 
+    /// The number that its reports come with.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// The child.
     pub fn child(&self) -> Option<&Child<T>> {
         self.child.as_ref()

@@ -1,5 +1,6 @@
 //! Health checks that talk: the same servers, good and bad, as both see them.
 
+mod programs;
 mod scripts;
 
 use std::{

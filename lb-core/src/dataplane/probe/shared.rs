@@ -16,7 +16,7 @@ use crate::{
     backend::{Backend, Cause, StateChange},
     config::ProxyConfig,
     dataplane::{
-        Balancer, Event, Events, clock, rt,
+        Balancer, Event, Events, Programs, clock, rt,
         sink::Sinks,
         worker::{Command, WorkerHandle},
     },
@@ -30,6 +30,7 @@ pub(super) struct Shared {
     pub(super) balancer: RefCell<Arc<Balancer>>,
     pub(super) workers: RefCell<Arc<[WorkerHandle]>>,
     pub(super) events: Arc<dyn Events>,
+    pub(super) programs: Option<Arc<dyn Programs>>,
     pub(super) sinks: Sinks,
     /// Some server tracks another: changes are to be passed on.
     pub(super) followed: Cell<bool>,

@@ -5,6 +5,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 use super::{
     Place,
     once::{self, Found, Method},
+    program,
     shared::Shared,
 };
 use crate::{
@@ -42,6 +43,8 @@ pub(super) async fn watch(
         let paused = place.borrow().is_paused();
         let found = if paused {
             Found::unknown()
+        } else if let CheckKind::External(_) = &method.kind {
+            program::run(&shared, &place, probe).await
         } else {
             let (state, backend, server) = {
                 let place = place.borrow();

@@ -21,6 +21,14 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The same findings, beside other files.
+    pub(super) fn beside<'b>(&'b mut self, files: &'b dyn Files) -> Context<'b> {
+        Context {
+            files,
+            diagnostics: self.diagnostics,
+        }
+    }
+
     /// Says that `what` is accepted and what is done instead.
     pub(super) fn warn(&mut self, span: Span, what: impl Into<String>, done: impl Into<String>) {
         self.diagnostics

@@ -6,8 +6,8 @@ use std::{net::SocketAddr, sync::Arc};
 use lb_core::config::{BackendConfig, FrontendConfig, LogTarget, Mode, ProxyConfig};
 
 use super::{
-    cache::Filters, check::HttpCheck, error_pages, lexer::Line, script_check::ScriptCheck, server,
-    server_state,
+    cache::Filters, check::HttpCheck, error_pages, external_check::ProgramCheck, lexer::Line,
+    script_check::ScriptCheck, server, server_state,
 };
 use crate::config::diagnostic::Span;
 
@@ -44,6 +44,8 @@ pub(super) struct Draft {
     pub(super) http_check: HttpCheck,
     /// `tcp-check` and the checks of other protocols.
     pub(super) script: ScriptCheck,
+    /// `option external-check` and `external-check`.
+    pub(super) program: ProgramCheck,
     /// The obsolete `transparent`.
     pub(super) transparent: Option<Span>,
     /// Where `option forwardfor` was given.
@@ -91,6 +93,7 @@ impl Default for Draft {
             source: None,
             http_check: HttpCheck::default(),
             script: ScriptCheck::default(),
+            program: ProgramCheck::default(),
             transparent: None,
             forward_for_at: None,
             error_pages: Vec::new(),

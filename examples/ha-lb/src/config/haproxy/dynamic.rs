@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use lb_core::{
     balance::{Algorithm, HashLayout},
-    config::{BackendConfig, Config, Mode, Protocol, ProxyConfig, ServerConfig},
+    config::{BackendConfig, CheckKind, Config, Mode, Protocol, ProxyConfig, ServerConfig},
 };
 
 use super::{
@@ -76,6 +76,10 @@ pub fn server(
     let (mut server, forced) = read(name, words, files)?;
     if proxy.mode == Mode::Tcp && server.protocol == Protocol::Http2 {
         return Err("MUX protocol is not usable for server.".to_owned());
+    }
+    // HAProxy crashes. What is run for a server is what the files say of it.
+    if server.check.is_some() && matches!(backend.check, CheckKind::External(_)) {
+        return Err("a dynamic server cannot be checked by 'option external-check'.".to_owned());
     }
     server.id = number(backend, forced)?;
     server.origin = None;

@@ -1,6 +1,6 @@
 //! From a section's draft to the typed configuration: defaults applied, contradictions found.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use lb_core::{
     config::{BackendConfig, CheckKind, LogFormatKind, LogTarget, Mode, ProxyConfig, ServerConfig},
@@ -27,6 +27,8 @@ pub(super) struct Pending {
     pub(super) header: Line,
     /// What stood in it.
     pub(super) draft: Draft,
+    /// Where its relative names of files begin, if not where the process was started.
+    pub(super) directory: Option<PathBuf>,
 }
 
 impl Pending {
@@ -267,9 +269,12 @@ impl Pending {
         }
         let http = std::mem::take(&mut draft.http_check).finish();
         let other = std::mem::take(&mut draft.script).finish();
-        backend.check = http
-            .or(other)
-            .map_or(CheckKind::Tcp, |script| CheckKind::Script(Arc::new(script)));
+        let program = std::mem::take(&mut draft.program).finish();
+        backend.check = match (http.or(other), program) {
+            (Some(script), _) => CheckKind::Script(Arc::new(script)),
+            (None, Some(program)) => CheckKind::External(program),
+            (None, None) => CheckKind::Tcp,
+        };
         if let Some(span) = &draft.transparent
             && !(draft.servers.is_empty() && draft.proxy.stats.is_some())
         {

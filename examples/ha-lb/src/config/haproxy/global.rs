@@ -1,24 +1,22 @@
 //! The `global` section (configuration manual §3) and `stats socket` lines.
 
 mod http2;
+mod stats;
 
 use std::{
     collections::BTreeSet,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use lb_core::{
-    config::{BindAddress, Global, SocketRights, StatsLevel, StatsSocket},
-    request::ProcessVariables,
-};
+use lb_core::{config::Global, request::ProcessVariables};
 
 use super::{
-    address::{self, Host, Port},
     args::{Admitted, Arg, Args, Context, Parsed, admit, arity},
+    default_path::{Based, DefaultPath},
     document::Section,
-    keywords::{GLOBAL, STATS_SOCKET},
+    external_check,
+    keywords::GLOBAL,
     log, server_state, server_tls,
     tls::{self, ExtraFiles},
     unix_socket,
@@ -43,6 +41,10 @@ pub(super) struct Draft {
     pub(super) unix_bind: unix_socket::Defaults,
     /// `localpeer`.
     pub(super) local_peer: Option<String>,
+    /// `default-path`.
+    pub(super) default_path: DefaultPath,
+    /// What is said of programs that check servers.
+    pub(super) programs: external_check::Permission,
     /// Where `zero-warning` was given.
     pub(super) zero_warning: Option<Span>,
     /// Keywords of which only the first counts, where several sections have them.
@@ -76,7 +78,10 @@ const ONCE: &[(&str, &[&str])] = &[
 pub(super) fn read(section: &Section, draft: &mut Draft, context: &mut Context<'_>) {
     for line in &section.lines {
         let mut args = Args::new(line, 0);
-        let result = keyword(&mut args, draft, context);
+        let directory = draft.default_path.directory(Path::new(&*line.span(0).file));
+        let files = Based::new(context.files, directory);
+        let mut context = context.beside(&files);
+        let result = keyword(&mut args, draft, &mut context);
         context.collect(result);
     }
 }
@@ -92,6 +97,10 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
         Admitted::Use(entry) => entry,
         Admitted::Skip(_) => return Ok(()),
     };
+    if negated && word.text == "insecure-fork-wanted" {
+        draft.programs.forks = false;
+        return args.end("no insecure-fork-wanted");
+    }
     if negated {
         return Err(word.refuse("'no' does not go with this keyword", "no log"));
     }
@@ -114,7 +123,11 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
             global.logs.push(target);
             return Ok(());
         }
-        "stats" => return stats(args, draft, context),
+        "stats" => return stats::read(args, draft, context),
+        "default-path" => {
+            draft.default_path = DefaultPath::read(args, context)?;
+            return Ok(());
+        }
         "unix-bind" => return draft.unix_bind.read(args),
         name if name.starts_with("ssl-default-") || name.starts_with("ssl-load-") => {
             return tls_defaults(name, args, draft, context);
@@ -138,6 +151,8 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
         "h1-case-adjust-file" => return header_case(args, draft, context),
         "nbproc" => return value::number(&args.need("nbproc", "1")?, "nbproc", 1, 64).map(drop),
         "daemon" => global.daemon = true,
+        "external-check" => draft.programs.granted = true,
+        "insecure-fork-wanted" => draft.programs.forks = true,
         "h2-workaround-bogus-websocket-clients" => global.http2.without_websockets = true,
         "h1-accept-payload-with-any-method" => global.old_content = true,
         "nosplice" => global.max_pipes = Some(0),
@@ -359,128 +374,4 @@ pub(super) fn host_name() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned()
-}
-
-/// `stats socket ...`, `stats timeout ...`, `stats maxconn ...`.
-fn stats(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) -> Parsed<()> {
-    let word = args.need("stats", "socket, timeout or maxconn")?;
-    match word.text {
-        "socket" => {
-            let sockets = stats_socket(args, context)?;
-            draft.global.stats_sockets.extend(sockets);
-            Ok(())
-        }
-        "timeout" => {
-            let arg = args.need("stats timeout", "a time")?;
-            let time = value::time(&arg, "stats timeout", Unit::Milliseconds)?;
-            if time.is_zero() {
-                return Err(arg.refuse("'stats timeout' is not a time", "more than 0"));
-            }
-            draft.global.stats_timeout = Some(time);
-            args.end("stats timeout")
-        }
-        "maxconn" => {
-            let arg = args.need("stats maxconn", "a number")?;
-            draft.global.stats_maxconn = Some(value::number(&arg, "stats maxconn", 1, 100_000)?);
-            args.end("stats maxconn")
-        }
-        "bind-process" => {
-            context.warn(
-                word.span,
-                "'stats bind-process' is ignored",
-                "there is one process",
-            );
-            Ok(())
-        }
-        _ => Err(word.refuse(
-            "unknown word behind 'stats'",
-            "socket, timeout, maxconn or bind-process",
-        )),
-    }
-}
-
-fn stats_socket(args: &mut Args<'_>, context: &mut Context<'_>) -> Parsed<Vec<StatsSocket>> {
-    let at = args.need("stats socket", "a path or an address")?;
-    let mut sockets = Vec::new();
-    for text in at.text.split(',') {
-        sockets.push(StatsSocket {
-            address: socket_address(&at, text, context)?,
-            level: StatsLevel::default(),
-            rights: SocketRights::default(),
-        });
-    }
-    let mut level = StatsLevel::default();
-    let mut rights = SocketRights::default();
-    while let Some(word) = args.take() {
-        match admit(
-            context,
-            STATS_SOCKET,
-            &word,
-            "word '{}' behind 'stats socket'",
-        )? {
-            Admitted::Use(_) => {}
-            Admitted::Skip(_) => {
-                args.take();
-                continue;
-            }
-        }
-        let arg = args.need(word.text, "its value")?;
-        match word.text {
-            "level" => {
-                level = match arg.text {
-                    "user" => StatsLevel::User,
-                    "operator" => StatsLevel::Operator,
-                    "admin" => StatsLevel::Admin,
-                    _ => return Err(arg.refuse("unknown level", "user, operator or admin")),
-                }
-            }
-            name => {
-                unix_socket::right(name, &arg, &mut rights)?;
-            }
-        }
-    }
-    for socket in &mut sockets {
-        socket.level = level;
-        socket.rights.clone_from(&rights);
-        warn_if_open(&at, socket, context);
-    }
-    Ok(sockets)
-}
-
-fn socket_address(at: &Arg<'_>, text: &str, context: &Context<'_>) -> Parsed<BindAddress> {
-    let address = address::parse(at, text)?;
-    match address.host {
-        Host::Unix(path) => return Ok(BindAddress::Unix(path)),
-        Host::Abstract(name) => return Ok(BindAddress::Abstract(name)),
-        Host::Fd(fd) => return Ok(BindAddress::Inherited(fd)),
-        Host::Ip(_) | Host::Name(_) => {}
-    }
-    let Port::One(port @ 1..) = address.port else {
-        return Err(at.refuse("a command socket needs one port", "a path or address:port"));
-    };
-    address::resolve(context, &address)
-        .first()
-        .map(|ip| BindAddress::Tcp(SocketAddr::new(*ip, port)))
-        .ok_or_else(|| at.refuse("the address is not usable", "a path or address:port"))
-}
-
-/// A TCP command socket asks nobody for a password.
-fn warn_if_open(at: &Arg<'_>, socket: &StatsSocket, context: &mut Context<'_>) {
-    let BindAddress::Tcp(address) = socket.address else {
-        return;
-    };
-    let who = if address.ip().is_loopback() {
-        "every user of this host"
-    } else {
-        "anyone who reaches it over the network"
-    };
-    let power = match socket.level {
-        StatsLevel::Admin => "can stop servers and change the service without any authentication",
-        StatsLevel::Operator | StatsLevel::User => "can read the statistics without authentication",
-    };
-    context.warn(
-        at.span.clone(),
-        format!("stats socket {address} is dangerous: {who} {power}"),
-        "it is opened as written; use a UNIX socket with `mode 600` instead",
-    );
 }

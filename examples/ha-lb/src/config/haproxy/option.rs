@@ -71,16 +71,29 @@ pub(super) fn read(
                 false => HeaderNames::default(),
             };
         }
-        "httpchk" if on => draft.http_check.option(&place.title(), args, context)?,
+        "httpchk" if on => {
+            draft.program.choose_none();
+            draft.http_check.option(&place.title(), args, context)?;
+        }
         "httpchk" => draft.http_check.enabled = false,
         "tcp-check" | "redis-check" | "smtpchk" | "mysql-check" | "pgsql-check" | "ldap-check"
         | "ssl-hello-chk" | "spop-check" => {
             // The kind of check that was asked for last holds.
             draft.http_check.enabled = false;
+            draft.program.choose_none();
             match on {
                 true => draft.script.option(&word, args)?,
                 false => draft.script.choose_none(),
             }
+        }
+        "external-check" if on => {
+            draft.http_check.enabled = false;
+            draft.script.choose_none();
+            draft.program.choose(word.span);
+        }
+        "external-check" => {
+            let message = "negation/default is not supported for option 'external-check'.";
+            return Err(word.refuse(message, "another kind of check"));
         }
         "redispatch" => {
             draft.backend.redispatch = match (on, args.take()) {

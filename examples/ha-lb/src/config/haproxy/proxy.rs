@@ -327,6 +327,7 @@ impl Reader<'_, '_> {
             "retries" => backend.retries = number(args, name, 0)?,
             "redispatch" => backend.redispatch = Some(-1),
             "transparent" => draft.transparent = Some(word.span.clone()),
+            "external-check" => draft.program.line(args)?,
             "http-check" => draft.http_check.line(args, &self.place.title(), context)?,
             "tcp-check" => draft.script.line(args, &self.place.title(), context)?,
             "http-send-name-header" => {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use super::{
     args::{Args, Context},
     cache,
+    default_path::Based,
     document::{self, Kind, Section},
     draft::Draft,
     error_pages,
@@ -52,8 +53,13 @@ impl Reader {
         let variables = &self.global.variables;
         variables.change_environment(environment.changes());
         for section in document::sections(lexed.lines, context) {
+            if section.kind == Kind::Global {
+                global::read(&section, &mut self.global, context);
+                continue;
+            }
+            let files = Based::new(context.files, self.global.default_path.directory(path));
+            let context = &mut context.beside(&files);
             match section.kind {
-                Kind::Global => global::read(&section, &mut self.global, context),
                 Kind::Defaults => self.defaults(&section, context),
                 Kind::HttpErrors => {
                     self.http_errors
@@ -68,7 +74,7 @@ impl Reader {
                 Kind::Resolvers => self.resolvers.push(resolvers::read(&section, context)),
                 Kind::Userlist => self.userlists.push(userlist::read(&section, context)),
                 Kind::Frontend | Kind::Backend | Kind::Listen => self.proxy(section, context),
-                Kind::Inert => {}
+                Kind::Global | Kind::Inert => {}
             }
         }
         lexed.stopped
@@ -190,10 +196,13 @@ impl Reader {
         draft.stats_inherited = draft.proxy.stats.is_some();
         draft.default_server.tls_defaults = self.global.tls_to_servers();
         proxy::read(&lines, &place, &self.global.tls, &mut draft, context);
+        let file = header.span(0).file;
+        let directory = self.global.default_path.directory(Path::new(&*file));
         self.proxies.push(Pending {
             place,
             header,
             draft,
+            directory,
         });
     }
 

@@ -1,9 +1,11 @@
+mod default_path;
 mod errors;
 mod every_keyword;
 mod files;
 mod http_checks;
 mod keywords;
 mod obsolete;
+mod programs;
 mod proxies;
 mod robustness;
 mod sections;

@@ -9,6 +9,7 @@ use lb_core::{
 
 use super::{
     args::Context,
+    default_path::Based,
     draft::RuleKind,
     error_pages,
     finish::{self, Pending},
@@ -31,6 +32,10 @@ impl Reader {
             error_pages::complete(&mut pending.draft, &self.http_errors, context);
             let (title, filters) = (pending.title(), &pending.draft.filters);
             filters.check(&title, &self.caches, context);
+            if pending.serves() {
+                let program = &pending.draft.program;
+                program.check(&title, self.global.programs, context);
+            }
         }
         for (server, _) in self.proxies.iter().flat_map(|p| &p.draft.servers) {
             if let Some(finding) = server.names.check(&self.resolvers) {
@@ -82,7 +87,9 @@ impl Reader {
             }
             let logs = &config.global.logs;
             let saved = pending.draft.saved.clone();
-            let proxy = pending.finish(id, logs, &named, &mut stick_tables, context);
+            let based = Based::new(context.files, pending.directory.clone());
+            let mut at_home = context.beside(&based);
+            let proxy = pending.finish(id, logs, &named, &mut stick_tables, &mut at_home);
             let saved = saved.load(&proxy, &self.global.states, &mut state_files, context);
             config.saved_servers.extend(saved);
             config.proxies.push(proxy);

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     Daemon, Event, dumps,
     leaving::Leaving,
+    programs::Programs,
     reload::Repeat,
     schedule::Schedule,
     signals::{self, Heard},
@@ -160,6 +161,7 @@ impl Daemon {
             liveness,
             vigil: None,
             tracks,
+            programs: Programs::default(),
             notifier,
             states_due: false,
             post: Post::new(mail, inherited.letters, now),

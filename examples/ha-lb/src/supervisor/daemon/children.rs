@@ -331,6 +331,7 @@ impl Daemon {
             Report::Said(FromBalancer::Server(state)) => {
                 self.remember_server(state);
             }
+            Report::Said(FromBalancer::Check(check)) => self.check_by_program(&check),
             Report::Said(FromBalancer::Status(traffic)) => {
                 self.traffic = traffic;
                 self.traffic_at = Some(now);

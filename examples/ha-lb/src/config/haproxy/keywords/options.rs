@@ -63,6 +63,7 @@ pub(crate) const OPTIONS: &[Entry] = table! {
     supported(&["ldap-check"], DB, (0, 0), "", "health checks by an anonymous bind"),
     supported(&["ssl-hello-chk"], DB, (0, 0), "", "health checks by an SSLv3 hello"),
     supported(&["spop-check"], DB, (0, 0), "", "health checks by a hello of SPOP"),
-    refused(&["external-check"], FB, "of health checks only TCP and HTTP (`option httpchk`) are supported"),
+    supported(&["external-check"], DB, (0, 0), "",
+        "health checks by a program, which runs as `user` and `group` and outside of `chroot`"),
     refused(&["http-buffer-response", "set-cookie-fmt", "nolinger-on-error"], FB, "there is no such setting here"),
 };

@@ -27,7 +27,7 @@ fn check(lines: &str) -> CheckKind {
 fn script(lines: &str) -> Arc<Script> {
     match check(lines) {
         CheckKind::Script(script) => script,
-        CheckKind::Tcp => panic!("{lines}"),
+        _ => panic!("{lines}"),
     }
 }
 

@@ -11,6 +11,9 @@ use In::{Backend, Frontend};
 pub(super) const GLOBALS: &[&str] = &[
     "chroot /var/lib/haproxy",
     "daemon",
+    "default-path config",
+    "external-check",
+    "insecure-fork-wanted",
     "fd-hard-limit 5000",
     "h1-accept-payload-with-any-method",
     "h2-workaround-bogus-websocket-clients",
@@ -151,6 +154,10 @@ pub(super) const PROXIES: &[(In, &str)] = &[
     (Backend, "force-persist if TRUE"),
     (Backend, "ignore-persist unless TRUE"),
     (Backend, "dynamic-cookie-key secret"),
+    (
+        Backend,
+        "external-check command /x\n option external-check\nglobal\n external-check\n insecure-fork-wanted",
+    ),
     (Backend, "http-send-name-header x-server"),
     (Frontend, "unique-id-format %ci"),
     (Frontend, "unique-id-header X-Id"),
@@ -160,6 +167,10 @@ pub(super) const OPTION_LINES: &[(In, &str)] = &[
     (Backend, "abortonclose"),
     (Backend, "allbackups"),
     (Backend, "checkcache"),
+    (
+        Backend,
+        "external-check \n external-check command /x\nglobal\n external-check\n insecure-fork-wanted",
+    ),
     (Frontend, "clitcpka"),
     (Frontend, "disable-h2-upgrade"),
     (Frontend, "h1-case-adjust-bogus-client"),
@@ -397,6 +408,10 @@ pub(super) const SERVER_TLS_WORDS: &[(&str, &str)] = &[
 pub(super) const NO_EFFECT: &[&str] = &[
     // What is compressed is said by `compression`.
     "filter",
+    // Without files and without checks.
+    "default-path",
+    "external-check",
+    "insecure-fork-wanted",
     // Files that are not there.
     "server-state-base",
     "server-state-file",
