@@ -19,6 +19,7 @@ mod renew;
 mod resolution;
 mod retry;
 mod slots;
+mod terminal;
 mod weights;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{RetryOn, ServerConfig};
 use crate::{
     balance::{Algorithm, HashConfig},
+    expr::Written,
     health::script::Script,
 };
 
@@ -29,6 +30,8 @@ pub struct BackendConfig {
     pub cookie: Option<CookieConfig>,
     /// `dynamic-cookie-key`.
     pub dynamic_cookie_key: Option<Box<str>>,
+    /// `persist rdp-cookie`: the cookie that names a server by its address.
+    pub rdp_cookie: Option<Written>,
     /// What a check does.
     pub check: CheckKind,
     /// `option persist` was disabled or not; true follows cookies of down servers.
@@ -79,6 +82,7 @@ impl Default for BackendConfig {
             fullconn: None,
             cookie: None,
             dynamic_cookie_key: None,
+            rdp_cookie: None,
             check: CheckKind::default(),
             persist: false,
             send_name_header: None,

@@ -209,6 +209,9 @@ impl Front {
                 return Poll::Ready(());
             }
             self.obey();
+            if let Some(tos) = self.mux.take_tos() {
+                self.stream.set_tos(tos);
+            }
             let full = self.mux.with(|server| server.is_full());
             let sent = self.send(cx);
             if let Poll::Ready(Err(Lost)) = sent {

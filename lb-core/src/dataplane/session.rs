@@ -228,7 +228,9 @@ impl Connection {
     /// Whether the rules on connections let it in.
     fn is_allowed(&mut self) -> bool {
         let rules = &self.listener.frontend.config().rules;
-        match rules.on_connection(self.info.accepted_at, &self.info, &mut self.state) {
+        let verdict = rules.on_connection(self.info.accepted_at, &self.info, &mut self.state);
+        self.client.stream.mark(&mut self.state);
+        match verdict {
             ConnectionVerdict::Accept => {
                 if let Some(addresses) = self.changed_addresses() {
                     self.info.source = addresses.source;
@@ -258,7 +260,9 @@ impl Connection {
     /// Whether the rules on sessions let it in, now that it is known who it is.
     fn is_welcome(&mut self) -> bool {
         let rules = &self.listener.frontend.config().rules;
-        match rules.on_session(clock::recent(), &self.info, &mut self.state) {
+        let verdict = rules.on_session(clock::recent(), &self.info, &mut self.state);
+        self.client.stream.mark(&mut self.state);
+        match verdict {
             ConnectionVerdict::Accept => {
                 if let Some(addresses) = self.changed_addresses() {
                     self.info.front(None);

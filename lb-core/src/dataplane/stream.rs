@@ -1,5 +1,7 @@
 //! A connected stream of any kind: TCP, UNIX, TLS over one of them, or one of the streams of HTTP/2 over any of these.
 
+mod packets;
+
 use std::{
     ffi::c_int,
     io::{self, IoSlice},
@@ -361,21 +363,6 @@ impl Stream {
         }
     }
 
-    /// The next close is not to be noticed: it sends nothing but a reset, whose packet lives for so many `hops`.
-    /// (What sends none at all, TCP_REPAIR, is for the privileged.)
-    pub(super) fn vanish(&mut self, hops: u8) {
-        if let Self::Downstream(s) = self {
-            s.vanish(hops);
-        }
-        self.reset_on_close();
-        if let Some(Plain::Tcp(s)) = self.socket() {
-            let socket = socket2::SockRef::from(s);
-            // One of them is not of the socket's family.
-            let _ = socket.set_ttl_v4(hops.into());
-            let _ = socket.set_unicast_hops_v6(hops.into());
-        }
-    }
-
     /// The connection until its next request; `None` if it is one of many of another.
     pub(super) fn rest(self) -> Option<Resting> {
         match self {
@@ -459,31 +446,3 @@ impl Resting {
 
 /// What stands for the address of clients on UNIX sockets, who have none; it is logged as `unix`.
 pub(super) const NO_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-
-#[cfg(test)]
-mod tests {
-    use std::net::{TcpListener, TcpStream};
-
-    use socket2::SockRef;
-
-    use super::*;
-    use crate::dataplane::rt::EventLoop;
-
-    #[test]
-    fn what_tells_of_a_connection_that_vanishes_lives_for_as_many_hops_as_said() {
-        EventLoop::new().unwrap().block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let (accepted, _) = listener.accept().unwrap();
-            accepted.set_nonblocking(true).unwrap();
-            let watched = accepted.try_clone().unwrap();
-            let socket = Socket::connected(accepted.into()).unwrap();
-            let mut stream = Stream::Plain(Plain::Tcp(socket));
-            stream.vanish(3);
-            let socket = SockRef::from(&watched);
-            assert_eq!(socket.ttl_v4().unwrap(), 3);
-            assert_eq!(socket.linger().unwrap(), Some(Duration::ZERO));
-            drop(client);
-        });
-    }
-}

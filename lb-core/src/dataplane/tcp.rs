@@ -24,6 +24,7 @@ use crate::{
     id::ServerIndex,
     request::{Peeked, RequestView},
     rules::ContentVerdict,
+    server::Server,
 };
 
 /// Serves a client connection to its end.
@@ -148,7 +149,7 @@ fn view<'a>(connection: &'a Connection, peeked: &'a Peeked) -> RequestView<'a> {
     )
 }
 
-/// The server named by `use-server`.
+/// The server named by `use-server`, or by the cookie of a terminal server.
 fn forced(
     connection: &Connection,
     peeked: &Peeked,
@@ -156,8 +157,11 @@ fn forced(
 ) -> Option<ServerIndex> {
     let mut buffer = Vec::new();
     let view = view(connection, peeked);
-    let name = proxy.rules.select_server(&view, &mut buffer)?;
-    backend.server_named(name).map(|server| server.index())
+    let name = proxy.rules.select_server(&view, &mut buffer);
+    let named = name.and_then(|name| backend.server_named(name));
+    named
+        .map(Server::index)
+        .or_else(|| backend.of_rdp_cookie(&view))
 }
 
 /// Hash of the key that `balance` names.
@@ -210,6 +214,7 @@ async fn inspect(
             whole,
             &mut connection.state,
         );
+        connection.client.stream.mark(&mut connection.state);
         match verdict {
             ContentVerdict::Accept => return Some(Next::Bytes),
             ContentVerdict::SwitchMode => return Some(Next::Http),

@@ -363,6 +363,8 @@ pub struct Marks {
     pub no_retry: bool,
     /// `silent-drop`: how far the reset may go that ends the connection.
     pub reset_hops: Option<u8>,
+    /// `set-tos`: how packets to the client are marked, until that is done.
+    pub tos: Option<u8>,
     /// What caches have to do with it.
     pub cache: Option<Box<Visit>>,
     /// What the content of the response is compressed by.
@@ -457,6 +459,12 @@ impl RuleState {
     #[cfg(feature = "tokio")]
     pub(crate) fn reset_hops(&self) -> Option<u8> {
         self.marks.as_ref()?.reset_hops
+    }
+
+    /// How packets to the client are to be marked from now on, if a rule has said so since this was asked last.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take_tos(&mut self) -> Option<u8> {
+        self.marks.as_mut()?.tos.take()
     }
 
     /// The unique id of the request.

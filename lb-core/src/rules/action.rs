@@ -73,6 +73,8 @@ pub(super) enum Action {
     SetTimeout(Kind, Span),
     /// Change how the stream is logged.
     SetLogLevel(LogLevel),
+    /// Change the type of service of what is sent to the client.
+    SetTos(u8),
     /// Keep a value for the log: the slot, and the length that it is cut to; without one it is the slot's.
     Capture(Box<Expr>, usize, Option<usize>),
     /// Count on an entry of a stick table from now on.

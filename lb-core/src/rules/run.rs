@@ -340,6 +340,7 @@ enum Change {
     Unset(Scope, Arc<str>),
     Timeout(Kind, Duration),
     LogLevel(LogLevel),
+    Tos(u8),
     Capture(usize, Vec<u8>, Side),
     Track(Level, usize, Tracked),
     Addresses(Addresses),
@@ -367,6 +368,7 @@ impl Change {
             Action::SetTimeout(which, span) => Some(Self::Timeout(*which, span.length(view)?)),
             Action::UnsetVariable(scope, name) => Some(Self::Unset(*scope, Arc::clone(name))),
             Action::SetLogLevel(level) => Some(Self::LogLevel(*level)),
+            Action::SetTos(tos) => Some(Self::Tos(*tos)),
             Action::DisableRetry => Some(Self::NoRetry),
             Action::Capture(expr, slot, length) => {
                 let side = match view.response {
@@ -435,6 +437,7 @@ impl Change {
             Self::Precedence(precedence) => state.marked().precedence = precedence,
             Self::NoRetry => state.marked().no_retry = true,
             Self::LogLevel(level) => state.log_level = Some(level),
+            Self::Tos(tos) => state.marked().tos = Some(tos),
             Self::Hint(name, value) => {
                 let hints = &mut state.marked().hints;
                 for part in [&*name, b": ", value.as_slice(), b"\r\n"] {

@@ -45,6 +45,7 @@ pub(super) fn inspect(
         (received, true),
         &mut connection.state,
     );
+    connection.client.stream.mark(&mut connection.state);
     let inspected = match verdict {
         AnswerVerdict::Accept | AnswerVerdict::NeedMore { .. } => Inspected::Passes,
         AnswerVerdict::Close => Inspected::IsLast,

@@ -180,6 +180,7 @@ async fn apply(
             verdict => break verdict,
         }
     };
+    connection.client.stream.mark(&mut connection.state);
     if connection.state.has_hints() && !Box::pin(answer::send_hints(connection, x)).await {
         return Some(Prepared::Drop);
     }
@@ -219,6 +220,7 @@ async fn inspect(
             complete || input.is_full() || connection.client.ended,
             &mut connection.state,
         );
+        connection.client.stream.mark(&mut connection.state);
         match verdict {
             ContentVerdict::Accept | ContentVerdict::SwitchMode => return None,
             ContentVerdict::SilentDrop => {

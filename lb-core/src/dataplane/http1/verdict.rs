@@ -63,6 +63,7 @@ pub(super) async fn apply_rules(
                 verdict => break verdict,
             }
         };
+        connection.client.stream.mark(&mut connection.state);
         if matches!(verdict, ResponseVerdict::Deny { .. }) {
             connection.count_denied_response(&dialed.lease);
         }

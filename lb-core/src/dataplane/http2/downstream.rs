@@ -159,6 +159,11 @@ impl Downstream {
         self.branch.mux.vanish(hops);
     }
 
+    /// How the connection's packets are marked from now on.
+    pub(in crate::dataplane) fn set_tos(&self, tos: u8) {
+        self.branch.mux.set_tos(tos);
+    }
+
     /// Nothing was done with the request: the client may repeat it.
     pub(in crate::dataplane) fn refuse(&mut self) {
         self.refused = true;

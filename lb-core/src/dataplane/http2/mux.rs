@@ -23,6 +23,8 @@ pub(super) struct Mux {
     front: RefCell<Option<Waker>>,
     /// The connection is to end unnoticed, by a reset that lives for so many hops.
     vanishes: Cell<Option<u8>>,
+    /// How packets to the client are to be marked from now on.
+    tos: Cell<Option<u8>>,
 }
 
 impl Mux {
@@ -32,6 +34,7 @@ impl Mux {
             wakers: RefCell::default(),
             front: RefCell::default(),
             vanishes: Cell::default(),
+            tos: Cell::default(),
         }
     }
 
@@ -68,6 +71,16 @@ impl Mux {
     /// Whether it has been told to.
     pub(super) fn vanishes(&self) -> Option<u8> {
         self.vanishes.get()
+    }
+
+    /// Has packets to the client marked from now on; what the stream says then is sent afterwards.
+    pub(super) fn set_tos(&self, tos: u8) {
+        self.tos.set(Some(tos));
+    }
+
+    /// How they are to be marked, if that has changed.
+    pub(super) fn take_tos(&self) -> Option<u8> {
+        self.tos.take()
     }
 
     /// The next request; whom other events concern is woken.

@@ -45,6 +45,7 @@ pub(super) async fn inspect(
             (server.input.bytes(), whole),
             &mut connection.state,
         );
+        connection.client.stream.mark(&mut connection.state);
         let within = match verdict {
             AnswerVerdict::Accept => break,
             AnswerVerdict::Close => {

@@ -330,6 +330,21 @@ pub(super) fn set_priority(words: &mut Words<'_>, context: &mut Context<'_>) -> 
     ))
 }
 
+/// `set-tos N`: decimal, `0x` and hexadecimal, or `0` and octal digits.
+pub(super) fn set_tos(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
+    let text = words.required("a type of service")?;
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let number = match (digits, text.strip_prefix('0')) {
+        (Some(digits), _) => u8::from_str_radix(digits, 16),
+        (None, Some(digits)) if !digits.is_empty() => u8::from_str_radix(digits, 8),
+        _ => text.parse(),
+    };
+    number.map(Action::SetTos).map_err(|_| {
+        let message = format!("'{text}' is no type of service");
+        words.wrong(message).expecting("0 to 255, or 0x00 to 0xff")
+    })
+}
+
 /// `set-nice N`.
 pub(super) fn set_nice(words: &mut Words<'_>, _: &mut Context<'_>) -> Read {
     let nice: i32 = words.number("a nice factor")?;

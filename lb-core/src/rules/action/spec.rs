@@ -75,3 +75,17 @@ pub(crate) struct Context<'c> {
     /// Doubts.
     pub(crate) warnings: &'c mut Vec<RuleWarning>,
 }
+
+/// Actions of HAProxy that are known and not offered: (beginning of the name, why).
+pub(super) const NOT_OFFERED: &[(&str, &str)] = &[
+    ("do-resolve", "rules do not resolve names"),
+    ("lua.", "there is no Lua"),
+    ("ot-group", "there is no OpenTracing"),
+    ("send-spoe-group", "there is no SPOE"),
+    (
+        "set-mark",
+        "the balancer has given up the right to mark sockets; set-tos needs none",
+    ),
+    ("set-bandwidth-limit", "there are no bandwidth limits"),
+    ("expect-netscaler-cip", "only PROXY headers are understood"),
+];

@@ -2,7 +2,7 @@
 
 use super::{
     Action, assign, normalize, parse, reply,
-    spec::{ActionSpec, Place, Read},
+    spec::{ActionSpec, NOT_OFFERED, Place, Read},
 };
 use crate::{expr::parse::nearest, rules::RuleError};
 
@@ -370,6 +370,13 @@ pub const ACTIONS: &[ActionSpec] = &[
         parse::set_priority,
     ),
     row(
+        "set-tos",
+        &[Conn, Sess, Cont, TcpRes, Req, Res],
+        "set-tos NUMBER",
+        "Marks the packets to the client (TOS, or DSCP and two bits) from now on.",
+        parse::set_tos,
+    ),
+    row(
         "set-nice",
         &[Cont, TcpRes, Req, Res],
         "set-nice NUMBER",
@@ -453,18 +460,6 @@ pub const ACTIONS: &[ActionSpec] = &[
         "Whether a rewrite that fails ends the request with 500 (on, at first), for the rules that follow.",
         parse::strict_mode,
     ),
-];
-
-/// Actions of HAProxy that are known and not offered: (beginning of the name, why).
-const NOT_OFFERED: &[(&str, &str)] = &[
-    ("do-resolve", "rules do not resolve names"),
-    ("lua.", "there is no Lua"),
-    ("ot-group", "there is no OpenTracing"),
-    ("send-spoe-group", "there is no SPOE"),
-    ("set-mark", "sockets are not marked"),
-    ("set-tos", "sockets are not marked"),
-    ("set-bandwidth-limit", "there are no bandwidth limits"),
-    ("expect-netscaler-cip", "only PROXY headers are understood"),
 ];
 
 /// The entry for the word at the front of a rule.

@@ -105,6 +105,7 @@ const WRONG: &[(&str, usize, &str)] = &[
         1,
         "unknown log level 'loud'",
     ),
+    ("http-request set-tos 256", 1, "'256' is no type of service"),
 ];
 
 #[test]

@@ -2,12 +2,39 @@
 
 use std::time::Duration;
 
-use lb_core::config::{CookieConfig, ServerIdentity, StickTableConfig, StoreKind, TableKey};
+use lb_core::{
+    config::{CookieConfig, ServerIdentity, StickTableConfig, StoreKind, TableKey},
+    expr::{Definitions, Written},
+};
 
 use super::{
     args::{Arg, Args, Context, Parsed},
     value::{self, Unit},
 };
+
+/// `persist rdp-cookie[(<name>)]`.
+pub(super) fn rdp_cookie(args: &mut Args<'_>) -> Parsed<Written> {
+    const EXPECTED: &str = "rdp-cookie or rdp-cookie(<name>)";
+    let arg = args.need("persist", EXPECTED)?;
+    let Some(name) = arg.text.strip_prefix("rdp-cookie") else {
+        return Err(arg.refuse("unknown persist method.", EXPECTED));
+    };
+    let name = match name {
+        "" => Some("msts"),
+        name => name
+            .strip_prefix('(')
+            .and_then(|name| name.strip_suffix(')'))
+            .filter(|name| !name.is_empty()),
+    };
+    let expression = name.map(|name| format!("req.rdp_cookie({name})"));
+    let expression = expression.and_then(|e| Written::parse(&e, &Definitions::default()).ok());
+    expression.ok_or_else(|| {
+        arg.refuse(
+            "persist rdp-cookie(name)' requires an rdp cookie name.",
+            EXPECTED,
+        )
+    })
+}
 
 /// `cookie <name> [insert|rewrite|prefix] [indirect] [nocache] ...`.
 pub(super) fn cookie(args: &mut Args<'_>) -> Parsed<CookieConfig> {

@@ -318,6 +318,7 @@ impl Reader<'_, '_> {
         match name {
             "balance" => balance::algorithm(args, backend, &mut draft.proxy.buffer_request)?,
             "cookie" => backend.cookie = Some(persistence::cookie(args)?),
+            "persist" => backend.rdp_cookie = Some(persistence::rdp_cookie(args)?),
             "dynamic-cookie-key" => {
                 let key = args.need(name, "a key")?;
                 backend.dynamic_cookie_key = Some(key.text.into());

@@ -126,8 +126,8 @@ pub(crate) const PROXY: &[Entry] = table! {
         "its cookie leads a request to a server that is down, too"),
     supported(&["ignore-persist"], B, (2, MANY), "if|unless <condition>", "its cookie leads a request nowhere"),
     supported(&["http-send-name-header"], DB, (1, 1), "<header>", "the header that tells a server its name"),
-    refused(&["persist"], FB,
-        "clients stay with their servers by `cookie` and `stick` only"),
+    supported(&["persist"], DB, (1, 1), "rdp-cookie[(<name>)]",
+        "clients of Remote Desktop come back to the server whose address their cookie tells"),
     refused(&["usesrc", "quic-initial"], FB, "there is no such setting here"),
 };
 

@@ -154,6 +154,7 @@ pub(super) const PROXIES: &[(In, &str)] = &[
     (Backend, "force-persist if TRUE"),
     (Backend, "ignore-persist unless TRUE"),
     (Backend, "dynamic-cookie-key secret"),
+    (Backend, "persist rdp-cookie"),
     (
         Backend,
         "external-check command /x\n option external-check\nglobal\n external-check\n insecure-fork-wanted",

@@ -1,0 +1,124 @@
+//! `set-tos`: how packets to clients are marked, as a look at the loopback device shows.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::{
+    case::Act,
+    compare::Pair,
+    peer::{Peer, haproxy_is_installed},
+};
+
+const CONFIG: &str = "{global}defaults
+    mode http
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+listen http
+    bind {front}
+    http-request set-var(txn.path) path
+    http-request set-tos 0x28 if { path /request }
+    http-response set-tos 184 if { var(txn.path) -m str /response }
+    http-request set-tos 010 if { path /octal }
+    tcp-response content set-tos 0x48 if { var(txn.path) -m str /answer }
+    server one {a}
+listen content
+    bind {front2}
+    mode tcp
+    tcp-request session set-tos 0x20
+    tcp-request inspect-delay 5s
+    tcp-request content set-tos 0x30 if { req.payload(5,1) -m str c }
+    server one {a}
+listen connection
+    bind {front3}
+    tcp-request connection set-tos 0x50
+    http-request set-tos 0x58 if { path /other }
+    server one {a}
+";
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+
+/// Sees all packets of IPv4.
+fn sniffer() -> Socket {
+    const IPV4: u16 = 0x0800;
+    let protocol = Protocol::from(i32::from(IPV4.to_be()));
+    let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(protocol)).unwrap();
+    socket.set_recv_buffer_size(8 << 20).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    socket
+}
+
+/// The type of service of a packet that carries bytes of this connection.
+fn tos(packet: &[u8], from: SocketAddr, to: SocketAddr) -> Option<u8> {
+    let header = usize::from(packet.first()? & 0xf) * 4;
+    let segment = packet.get(header..)?;
+    let port = |at: usize| {
+        Some(u16::from_be_bytes([
+            *segment.get(at)?,
+            *segment.get(at + 1)?,
+        ]))
+    };
+    let data = usize::from(segment.get(12)? >> 4) * 4;
+    let is_it = packet.get(9) == Some(&6)
+        && port(0)? == from.port()
+        && port(2)? == to.port()
+        && segment.len() > data;
+    is_it.then(|| packet[1])
+}
+
+/// How the answer to a request is marked.
+fn marked(peer: &Peer, front: usize, path: &str) -> u8 {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let seen = sniffer();
+        peer.origins[0].play(&[Act::Await(b"\r\n\r\n"), Act::Send(OK), Act::Close]);
+        let mut client = TcpStream::connect(peer.fronts[front]).unwrap();
+        let (from, to) = (peer.fronts[front], client.local_addr().unwrap());
+        write!(
+            client,
+            "GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        assert!(answer.ends_with(b"ok"), "{}", answer.escape_ascii());
+        let _ = client.shutdown(Shutdown::Both);
+        let mut room = [0; 65536];
+        while let Ok(length) = (&seen).read(&mut room) {
+            if let Some(tos) = tos(&room[..length], from, to) {
+                return tos;
+            }
+        }
+        assert!(Instant::now() < deadline, "no packet of {path} is seen");
+    }
+}
+
+#[test]
+fn packets_to_clients_are_marked_alike() {
+    if !haproxy_is_installed("packets_to_clients_are_marked_alike") {
+        return;
+    }
+    let pair = Pair::start(CONFIG);
+    for (front, path, expected) in [
+        (0, "/", 0),
+        (0, "/request", 0x28),
+        (0, "/response", 184),
+        (0, "/octal", 8),
+        (0, "/answer", 0x48),
+        (1, "/session", 0x20),
+        (1, "/content", 0x30),
+        (2, "/", 0x50),
+        (2, "/other", 0x58),
+    ] {
+        let [theirs, ours] = [&pair.haproxy, &pair.ha_lb].map(|peer| marked(peer, front, path));
+        assert_eq!(theirs, expected, "haproxy: {front} {path}");
+        assert_eq!(ours, expected, "ha-lb: {front} {path}");
+    }
+}
