@@ -61,9 +61,33 @@ impl<'a> HeadRef<'a> {
 
     /// Values of the field lines called `name`, in order; names compare without case.
     pub fn values(self, name: &'a [u8]) -> impl DoubleEndedIterator<Item = &'a [u8]> + Clone {
-        self.fields()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v)
+        // By length first: most names are told apart without a look at them.
+        self.head
+            .fields
+            .iter()
+            .filter(move |f| f.name.len() == name.len())
+            .filter(move |f| self.text(f.name).eq_ignore_ascii_case(name))
+            .map(move |f| self.text(f.value))
+    }
+
+    /// The line of a field as it was received, its end included, if nothing has changed it since and nothing but one
+    /// space stands between colon and value.
+    pub(crate) fn line(self, field: &Field) -> Option<&'a [u8]> {
+        let (name, value) = (field.name, field.value);
+        let colon = name.start.checked_add(name.len)?;
+        // The arena begins where no received text is.
+        if value.start.checked_sub(2)? != colon || value.start & ARENA != 0 {
+            return None;
+        }
+        let end = value.start as usize + value.len();
+        let line = self.received.get(name.start as usize..end + 2)?;
+        let is_plain = line.ends_with(b"\r\n") && line.get(name.len()..)?.starts_with(b": ");
+        is_plain.then_some(line)
+    }
+
+    /// Field lines in order.
+    pub(crate) fn lines(self) -> impl Iterator<Item = &'a Field> {
+        self.head.fields.iter()
     }
 
     /// Its size as HAProxy counts it in its log, its byte counters and `req.len`, which is that of its own form of
@@ -75,12 +99,12 @@ impl<'a> HeadRef<'a> {
             _ => 3 + self.head.target.len(),
         };
         let fields: usize = self
-            .fields()
-            .filter(|(name, _)| {
-                let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-                name.len() != 10 || !(is(b"connection") || is(b"keep-alive"))
+            .lines()
+            .filter(|field| {
+                let is = |known: &[u8]| self.text(field.name).eq_ignore_ascii_case(known);
+                field.name.len() != 10 || !(is(b"connection") || is(b"keep-alive"))
             })
-            .map(|(name, value)| name.len() + value.len())
+            .map(|field| field.name.len() + field.value.len())
             .sum();
         (20 + "HTTP/1.1".len() + words + fields + 1) as u64
     }

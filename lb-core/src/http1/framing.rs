@@ -39,33 +39,37 @@ pub(super) fn examine(head: &mut Head, bytes: &[u8], leniency: Leniency) -> Resu
     let (mut upgrade_named, mut upgrade_field) = (false, false);
     let view = HeadRef::new(head, bytes);
     for field in &head.fields {
+        let is = |known: &[u8]| view.text(field.name).eq_ignore_ascii_case(known);
+        let value = || view.text(field.value);
         // By length first: most names are told apart without a look at them.
-        if !matches!(field.name.len(), 4 | 6 | 7 | 10 | 14 | 17) {
-            continue;
-        }
-        let (name, value) = (view.text(field.name), view.text(field.value));
-        if name.eq_ignore_ascii_case(b"host") {
-            facts.hosts += 1;
-            facts.host.get_or_insert(field.value);
-        } else if name.eq_ignore_ascii_case(b"content-length") {
-            length_lines += 1;
-            length_lines += content_length(value, &mut facts.content_length)?;
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            codings.add(value);
-        } else if name.eq_ignore_ascii_case(b"connection") {
-            for option in text::members(value) {
-                facts.close |= option.eq_ignore_ascii_case(b"close");
-                facts.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                upgrade_named |= option.eq_ignore_ascii_case(b"upgrade");
+        match field.name.len() {
+            4 if is(b"host") => {
+                facts.hosts += 1;
+                facts.host.get_or_insert(field.value);
             }
-        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            14 if is(b"content-length") => {
+                length_lines += 1;
+                length_lines += content_length(value(), &mut facts.content_length)?;
+            }
+            17 if is(b"transfer-encoding") => codings.add(value()),
+            10 if is(b"connection") => {
+                for option in text::members(value()) {
+                    facts.close |= option.eq_ignore_ascii_case(b"close");
+                    facts.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    upgrade_named |= option.eq_ignore_ascii_case(b"upgrade");
+                }
+            }
             // RFC 9113 §3.1: the h2c upgrade is gone; passing it on lets a peer switch behind our back.
-            upgrade_field |= text::members(value).any(|p| !p.eq_ignore_ascii_case(b"h2c"));
-        } else if name.eq_ignore_ascii_case(b"expect") {
-            if !value.eq_ignore_ascii_case(b"100-continue") {
-                return Err(Error::Expectation);
+            7 if is(b"upgrade") => {
+                upgrade_field |= text::members(value()).any(|p| !p.eq_ignore_ascii_case(b"h2c"));
             }
-            facts.expect_continue = true;
+            6 if is(b"expect") => {
+                if !value().eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Error::Expectation);
+                }
+                facts.expect_continue = true;
+            }
+            _ => {}
         }
     }
     facts.upgrade = upgrade_named && upgrade_field && head.version != Version::Http10;

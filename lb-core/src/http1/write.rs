@@ -2,7 +2,7 @@
 //! written from what was decided and not from what was received.
 
 use super::{ConnectionOption, Framing, text};
-use crate::head::{HeadRef, Version};
+use crate::head::{Field, HeadRef, Version};
 
 /// The case of header names in heads that are passed on (RFC 9110 §5.1: it means nothing). What this end says itself is in
 /// lower case.
@@ -72,14 +72,29 @@ fn write_named(name: &[u8], value: &[u8], names: Names, out: &mut Vec<u8>) {
     out.reserve(name.len() + value.len() + 4);
     let start = out.len();
     out.extend_from_slice(name);
-    if names == Names::Lower {
-        out.get_mut(start..)
-            .unwrap_or_default()
-            .make_ascii_lowercase();
-    }
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+    write_case(start, name.len(), names, out);
+}
+
+/// Appends a field of `head`: in one piece, if it came as it goes.
+fn write_line(head: HeadRef<'_>, field: &Field, names: Names, out: &mut Vec<u8>) {
+    let Some(line) = head.line(field) else {
+        return write_named(head.text(field.name), head.text(field.value), names, out);
+    };
+    let start = out.len();
+    out.extend_from_slice(line);
+    write_case(start, field.name.len(), names, out);
+}
+
+/// Gives a name that has been written its case.
+fn write_case(start: usize, len: usize, names: Names, out: &mut [u8]) {
+    if names == Names::Lower
+        && let Some(name) = out.get_mut(start..start + len)
+    {
+        name.make_ascii_lowercase();
+    }
 }
 
 /// Appends a decimal number.
@@ -131,13 +146,14 @@ fn write_fields(
         BodyFields::Stated(framing) => framing,
         BodyFields::AsReceived => Framing::None,
     };
-    for (name, value) in head.fields() {
+    for field in head.lines() {
+        let (name, value) = (head.text(field.name), head.text(field.value));
         let mut fate = fate(name, value, body, connection);
         if nominates && fate == Fate::Pass && is_nominated(head, name) {
             fate = Fate::Drop;
         }
         match fate {
-            Fate::Pass => write_named(name, value, names, out),
+            Fate::Pass => write_line(head, field, names, out),
             Fate::Framing => write_framing(std::mem::take(&mut stated), out),
             Fate::Trailers => out.extend_from_slice(b"te: trailers\r\n"),
             Fate::Drop => {}

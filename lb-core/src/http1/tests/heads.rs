@@ -6,8 +6,8 @@ use crate::{
     head::{HeadMut, HeadRef},
     http1::{
         ConnectionOption, Framing, Leniency, Method, Names, Progress, RequestDecoder,
-        client_framing, client_stays, server_stays, write_error_page, write_raw_error_page,
-        write_redirect, write_request_head, write_response_head,
+        client_framing, client_stays, is_field_value, server_stays, write_error_page,
+        write_raw_error_page, write_redirect, write_request_head, write_response_head,
     },
 };
 
@@ -43,6 +43,31 @@ fn the_server_sees_lower_case_names_in_order_and_the_connection_option_last() {
         "GET /apple HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: curl/7.88.1\r\naccept: */*\r\n\
          x-forwarded-proto: https\r\nconnection: close\r\n\r\n"
     );
+}
+
+#[test]
+fn fields_are_sent_alike_however_white_space_stood_around_their_values() {
+    let text = "GET / HTTP/1.1\r\nHost: h\r\nX-A:b\r\nX-B:  c \t\r\nX-C:\td\r\nX-D: \r\nX-E:\r\nX-F: e: \u{e9}\r\n\r\n";
+    assert_eq!(
+        forwarded(text, HttpMode::KeepAlive),
+        "GET / HTTP/1.1\r\nhost: h\r\nx-a: b\r\nx-b: c\r\nx-c: d\r\nx-d: \r\nx-e: \r\nx-f: e: \u{e9}\r\n\r\n"
+    );
+}
+
+#[test]
+fn control_characters_are_found_wherever_they_stand_in_a_value() {
+    for len in 1..=20 {
+        for (at, byte) in (0..len).flat_map(|at| (0..=255).map(move |byte| (at, byte))) {
+            let mut value = vec![b'v'; len];
+            value[at] = byte;
+            let allowed = byte == b'\t' || byte >= 0x20 && byte != 0x7f;
+            assert_eq!(is_field_value(&value), allowed, "{value:?}");
+            // Beside what is above and below, too.
+            value.fill(0xff);
+            value[at] = byte;
+            assert_eq!(is_field_value(&value), allowed, "{value:?}");
+        }
+    }
 }
 
 #[test]
