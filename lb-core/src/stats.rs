@@ -17,7 +17,7 @@ pub use gauge::{Counter, Gauge};
 pub use histogram::{BOUNDS_US, Buckets};
 pub use name_server::NameServerCounters;
 pub use rate::Rate;
-pub use tally::{Tally, set_worker};
+pub use tally::{Spread, Tally, set_worker};
 pub use time::{Moment, Sliding};
 pub use traffic::{Cell, StatusClass, Timer, Timers, Times, Traffic};
 
@@ -188,7 +188,7 @@ pub struct ProcessCounters {
     /// Accepted connections (`CumConns`).
     pub connections_total: Counter,
     /// Requests (`CumReq`).
-    pub requests: Counter,
+    pub requests: Spread,
     /// TLS connections now and at most (`CurrSslConns`).
     pub tls_connections: Gauge,
     /// Accepted TLS connections (`CumSslConns`).
@@ -204,7 +204,7 @@ pub struct ProcessCounters {
     /// The same with servers (`SslBackendKeyRate`).
     pub tls_server_keys: Rate,
     /// Bytes sent (`TotalBytesOut`).
-    pub bytes_out: Counter,
+    pub bytes_out: Spread,
     /// Log lines that could not be sent (`DroppedLogs`).
     pub dropped_logs: Counter,
 }
@@ -215,7 +215,7 @@ impl ProcessCounters {
         Self {
             connections: Gauge::default(),
             connections_total: Counter::default(),
-            requests: Counter::default(),
+            requests: Spread::default(),
             tls_connections: Gauge::default(),
             tls_connections_total: Counter::default(),
             connection_rate: Rate::new(now),
@@ -223,7 +223,7 @@ impl ProcessCounters {
             tls_rate: Rate::new(now),
             tls_keys: Rate::new(now),
             tls_server_keys: Rate::new(now),
-            bytes_out: Counter::default(),
+            bytes_out: Spread::default(),
             dropped_logs: Counter::default(),
         }
     }

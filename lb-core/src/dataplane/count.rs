@@ -185,12 +185,13 @@ impl Connection {
         let to_server = server.map_or(0, |_| trace.bytes_uploaded);
         let process = &self.worker.process;
         process.bytes_out.add(trace.bytes_read + to_server);
-        let times = Times {
-            queue: trace.timers.queue.unwrap_or_default(),
-            connect: trace.timers.connect.unwrap_or_default(),
-            response: trace.timers.response.unwrap_or_default(),
-            total: trace.since_start(clock::recent()),
-        };
+        let timers = &trace.timers;
+        let times = Times::new([
+            timers.queue.unwrap_or_default(),
+            timers.connect.unwrap_or_default(),
+            timers.response.unwrap_or_default(),
+            trace.since_start(clock::recent()),
+        ]);
         for (place, cell) in cells.into_iter().enumerate() {
             let Some(cell) = cell else {
                 continue;

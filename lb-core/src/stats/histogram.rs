@@ -29,16 +29,36 @@ pub struct Buckets {
     pub sum_us: u64,
 }
 
-impl Histogram {
-    pub(super) fn record(&self, duration: Duration) {
+/// A duration, and the last of the bounds that it is beyond: worked out once for all the cells that count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sample {
+    us: u64,
+    beyond: Option<usize>,
+}
+
+impl Sample {
+    pub(super) fn new(duration: Duration) -> Self {
         let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        if us == 0 {
+        // One after the other: most are short.
+        let beyond = BOUNDS_US.iter().take_while(|bound| u64::from(**bound) < us);
+        Self {
+            us,
+            beyond: beyond.count().checked_sub(1),
+        }
+    }
+
+    pub(super) fn ms(self) -> u32 {
+        u32::try_from(self.us / 1000).unwrap_or(u32::MAX)
+    }
+}
+
+impl Histogram {
+    pub(super) fn record(&self, sample: Sample) {
+        if sample.us == 0 {
             return;
         }
-        self.sum_us.add(us);
-        // The number of bounds that it is beyond is 1 or more for those that are counted.
-        let beyond = BOUNDS_US.partition_point(|bound| u64::from(*bound) < us);
-        if let Some(counter) = beyond.checked_sub(1).and_then(|at| self.longer.get(at)) {
+        self.sum_us.add(sample.us);
+        if let Some(counter) = sample.beyond.and_then(|at| self.longer.get(at)) {
             counter.increment();
         }
     }
@@ -71,7 +91,7 @@ mod tests {
     fn each_duration_is_in_every_bucket_from_its_own_on() {
         let histogram = Histogram::default();
         for us in [0, 1, 500, 501, 30_000_000, 30_000_001] {
-            histogram.record(Duration::from_micros(us));
+            histogram.record(Sample::new(Duration::from_micros(us)));
         }
         let mut buckets = Buckets::default();
         histogram.add_to(&mut buckets, 6);

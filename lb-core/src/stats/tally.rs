@@ -56,6 +56,34 @@ impl Tally {
     }
 }
 
+/// A number that only grows, with a cell for each worker.
+#[derive(Debug, Default)]
+pub struct Spread([Apart; CELLS]);
+
+/// On cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Apart(Tally);
+
+impl Spread {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        if let Some(cell) = self.0.get(place()) {
+            cell.0.add(n);
+        }
+    }
+
+    /// Adds one.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// The value now.
+    pub fn value(&self) -> u64 {
+        self.0.iter().map(|cell| cell.0.value()).sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Buckets, Sliding, Tally,
-    histogram::Histogram,
+    histogram::{Histogram, Sample},
     tally::{CELLS, place},
 };
 
@@ -52,23 +52,14 @@ pub struct Timers {
     pub total_ms: u32,
 }
 
-/// The same of one stream, exact.
+/// The same of one stream, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Times {
-    /// In the queue.
-    pub queue: Duration,
-    /// Connecting.
-    pub connect: Duration,
-    /// Until the response's head; nothing in TCP mode.
-    pub response: Duration,
-    /// All in all.
-    pub total: Duration,
-}
+pub struct Times([Sample; 4]);
 
 impl Times {
-    /// In the order of [`Timer`].
-    fn in_order(self) -> [Duration; 4] {
-        [self.queue, self.connect, self.response, self.total]
+    /// In the queue; connecting; until the response's head, nothing in TCP mode; all in all. (The order of [`Timer`].)
+    pub fn new(of: [Duration; 4]) -> Self {
+        Self(of.map(Sample::new))
     }
 }
 
@@ -149,17 +140,16 @@ impl Cell {
     pub fn record_times(&self, times: Times) {
         self.record_histograms(times);
         let count = self.timed.value();
-        for (sliding, value) in self.times.iter().zip(times.in_order()) {
-            let ms = u32::try_from(value.as_millis()).unwrap_or(u32::MAX);
-            sliding.record(ms, count);
+        for (sliding, sample) in self.times.iter().zip(times.0) {
+            sliding.record(sample.ms(), count);
         }
     }
 
     /// The same for the histograms alone.
     pub fn record_histograms(&self, times: Times) {
         self.timed.increment();
-        for (histogram, value) in self.histograms.iter().zip(times.in_order()) {
-            histogram.record(value);
+        for (histogram, sample) in self.histograms.iter().zip(times.0) {
+            histogram.record(sample);
         }
     }
 
