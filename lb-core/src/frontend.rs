@@ -203,6 +203,12 @@ impl Frontend {
         Ok(())
     }
 
+    /// The backend of every request, where no `use_backend` chooses another.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn only_backend(&self) -> Option<usize> {
+        self.default_backend.filter(|_| self.fixed.is_empty())
+    }
+
     /// `use_backend` and `default_backend`: the index of the backend, `None` if there is none (503).
     pub fn route(&self, view: &RequestView<'_>) -> Option<usize> {
         // Fixed names, the common case, leave the buffer empty: nothing is allocated.

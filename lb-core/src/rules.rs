@@ -324,6 +324,16 @@ impl ProxyRules {
         (slot < slots).then(|| lengths.get(slot).copied().unwrap_or(usize::MAX))
     }
 
+    /// Whether nothing is to be done about a response: no rule and no capture.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn pass_every_response(&self) -> bool {
+        let rules = &*self.rules;
+        !self.edits_responses()
+            && rules.response_headers.is_empty()
+            && rules.slots.1 == 0
+            && rules.cookie.is_none()
+    }
+
     /// Whether there is any `http-response` or `http-after-response` line.
     pub fn edits_responses(&self) -> bool {
         !self.rules.http_response.is_empty() || !self.rules.http_after_response.is_empty()

@@ -46,6 +46,12 @@ impl ProxyRules {
         select(&self.rules.servers, view, buffer).map(|(_, name)| name)
     }
 
+    /// Whether there is any `use-server` line.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn choose_servers(&self) -> bool {
+        !self.rules.servers.is_empty()
+    }
+
     /// Static names that `use_backend` refers to, for checking that they exist.
     pub fn backend_names(&self) -> Vec<Arc<str>> {
         static_names(&self.rules.backends).flatten().collect()

@@ -170,6 +170,9 @@ fn use_server(
     proxy: &ProxyConfig,
     backend: &Backend,
 ) -> Option<ServerIndex> {
+    if !proxy.rules.choose_servers() {
+        return None;
+    }
     let head = HeadRef::new(&x.request, connection.client.input.kept());
     let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
         .with_request(head)

@@ -56,10 +56,11 @@ pub(super) async fn prepare(
     {
         return done;
     }
-    let view_head = HeadRef::new(&x.request, connection.client.input.kept());
-    let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
-        .with_request(view_head);
-    let routed = listener.frontend.route(&view);
+    let routed = listener.frontend.only_backend().or_else(|| {
+        let head = HeadRef::new(&x.request, connection.client.input.kept());
+        let view = RequestView::new(clock::recent(), &connection.info, &connection.state);
+        listener.frontend.route(&view.with_request(head))
+    });
     let balancer = &listener.balancer;
     let Some(index) = routed.filter(|index| *index < balancer.backends.len()) else {
         x.trace.end_with(b'S', b'C');

@@ -12,7 +12,7 @@ use super::{
     exchange::log_early,
     forward::letter,
     inspect::{Inspected, inspect},
-    verdict::{Ruled, apply_rules},
+    verdict::{Ruled, apply_rules, passes_as_it_is},
     wait::{Patience, Step},
 };
 use crate::{
@@ -60,6 +60,7 @@ pub(super) async fn pass_back(
     let inspected = inspect(connection, x, proxy, &dialed);
     let ruled = match inspected {
         Inspected::Refused => Ruled::Dropped,
+        _ if passes_as_it_is(connection, proxy, &dialed) => Ruled::Passes,
         Inspected::Passes | Inspected::IsLast => {
             apply_rules(connection, x, proxy, &mut dialed, &response).await
         }
