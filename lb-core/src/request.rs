@@ -66,6 +66,11 @@ impl ConnectionInfo {
         self.fronted.as_ref().map_or(present, |f| f.addresses)
     }
 
+    /// A moment from the acceptance on, on the wall clock.
+    pub fn date_of(&self, moment: Instant) -> SystemTime {
+        self.accepted_date + moment.saturating_duration_since(self.accepted_at)
+    }
+
     /// What a PROXY header said besides addresses; `None` if there was none.
     pub fn told(&self) -> Option<&Told> {
         self.fronted.as_ref()?.told.as_ref()
@@ -248,9 +253,6 @@ impl<'a> RequestView<'a> {
 
     /// The evaluation's time on the wall clock.
     pub fn date(&self) -> SystemTime {
-        self.connection.accepted_date
-            + self
-                .now
-                .saturating_duration_since(self.connection.accepted_at)
+        self.connection.date_of(self.now)
     }
 }

@@ -30,7 +30,7 @@ use crate::{
 /// Serves a client connection to its end.
 pub(super) async fn serve(mut connection: Box<Connection>) {
     let info = &connection.info;
-    let mut trace = Trace::begin(info.accepted_at, info.accepted_date);
+    let mut trace = Trace::begin(info.accepted_at);
     trace.timers.handshake = connection.handshake;
     connection.state.backend = connection.own_backend();
     let ended = run(&mut connection, &mut trace).await;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{clock, listener::Listener, session::Connection, worker::Worker};
@@ -36,8 +36,6 @@ pub(super) enum Answerer {
 pub(super) struct Trace {
     /// First byte of the request; acceptance for TCP.
     pub(super) started: Instant,
-    /// The same on the wall clock.
-    pub(super) date: SystemTime,
     /// Index of the backend among those of the balancer.
     pub(super) backend: Option<usize>,
     pub(super) answerer: Answerer,
@@ -60,16 +58,15 @@ pub(super) struct Trace {
 
 impl Default for Trace {
     fn default() -> Self {
-        Self::begin(clock::recent(), SystemTime::UNIX_EPOCH)
+        Self::begin(clock::recent())
     }
 }
 
 impl Trace {
     /// Notes on a stream that begins now.
-    pub(super) fn begin(started: Instant, date: SystemTime) -> Self {
+    pub(super) fn begin(started: Instant) -> Self {
         Self {
             started,
-            date,
             backend: None,
             answerer: Answerer::default(),
             found: None,
@@ -219,7 +216,7 @@ impl Connection {
         let record = StreamRecord {
             view,
             utc_offset: balancer.utc_offset,
-            request_date: trace.date,
+            request_date: self.info.date_of(trace.started),
             backend: backend.map_or(&*proxy.name, |b| b.name()),
             server: match trace.answerer {
                 Answerer::Nobody => "<NOSRV>",

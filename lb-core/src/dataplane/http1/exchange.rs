@@ -79,8 +79,7 @@ fn begin(connection: &mut Connection, x: &mut Exchange, number: u32, now: Instan
     connection.state.begin_transaction();
     connection.state.number = number;
     let info = &connection.info;
-    let date = info.accepted_date + now.saturating_duration_since(info.accepted_at);
-    x.trace = Trace::begin(now, date);
+    x.trace = Trace::begin(now);
     if number == 0 {
         x.trace.timers.handshake = connection.handshake;
     }
@@ -110,10 +109,12 @@ async fn read_head(
                     x.request.version = Version::Http2;
                 }
                 let head = HeadRef::new(&x.request, input);
-                x.line.extend_from_slice(head.method());
-                x.method_len = x.line.len();
-                x.line.extend_from_slice(origin.unwrap_or_default());
-                x.line.extend_from_slice(head.target());
+                if is_logged(connection) {
+                    x.line.extend_from_slice(head.method());
+                    x.method_len = x.line.len();
+                    x.line.extend_from_slice(origin.unwrap_or_default());
+                    x.line.extend_from_slice(head.target());
+                }
                 x.trace.bytes_uploaded = head.weight();
                 let after_head = input.get(summary.head_len..).unwrap_or_default();
                 if let Err(error) = summary.framing.check_start(after_head, super::LENIENCY) {
@@ -182,7 +183,6 @@ pub(super) async fn refuse_silent(connection: &mut Connection, status: u16, caus
     let mut x = Box::new(Exchange::new());
     begin(connection, &mut x, 0, clock::recent());
     x.trace.started = connection.info.accepted_at;
-    x.trace.date = connection.info.accepted_date;
     refuse(
         connection,
         &mut x,
@@ -213,6 +213,11 @@ pub(super) fn log_early(connection: &mut Connection, x: &mut Exchange, come: u64
     }
 }
 
+/// Whether anybody gets log lines of requests.
+fn is_logged(connection: &Connection) -> bool {
+    !connection.frontend().logs.is_empty()
+}
+
 /// Shows the line of the request to whoever writes it.
 fn log(
     connection: &Connection,
@@ -220,6 +225,9 @@ fn log(
     valid: bool,
     write: fn(&Connection, &mut Trace, Option<RequestLine<'_>>, Option<HeadRef<'_>>),
 ) {
+    if !is_logged(connection) {
+        return;
+    }
     let (method, target) = x.line.split_at_checked(x.method_len).unwrap_or_default();
     let line = valid.then_some(RequestLine {
         method,
