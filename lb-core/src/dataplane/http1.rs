@@ -222,7 +222,7 @@ async fn serve_while_busy(connection: &mut Connection, requests: &mut u32) -> Op
         return None;
     }
     let pooled = connection.worker.exchanges.borrow_mut().pop();
-    let mut exchange = pooled.unwrap_or_else(Exchange::new);
+    let mut exchange = pooled.unwrap_or_else(|| Box::new(Exchange::new()));
     let next = loop {
         connection.catch_up();
         let next = exchange::serve(connection, &mut exchange, *requests, began).await;

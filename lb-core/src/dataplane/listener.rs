@@ -422,7 +422,7 @@ async fn admit(listener: &Listener, source: SocketAddr) -> Admission {
         rt::sleep_until(retry_at).await;
     }
     loop {
-        match listener.frontend.admit(clock::now(), source.ip()) {
+        match listener.frontend.admit(clock::recent(), source.ip()) {
             Ok(admission) => return admission,
             Err(NotAdmitted::TooFast { retry_at }) => {
                 rt::sleep_until(retry_at).await;

@@ -139,7 +139,8 @@ impl Registry {
     ) -> Membership {
         let id = self.next.get();
         self.next.set(id + 1);
-        let ticks = now.saturating_duration_since(self.began).as_millis() / TICK.as_millis();
+        let since = now.saturating_duration_since(self.began);
+        let ticks = since.as_secs() * 10 + u64::from(since.subsec_millis() / 100);
         let entry = Rc::new(Entry {
             id,
             ip: (!is_unix(info.source)).then_some(info.source.ip()),

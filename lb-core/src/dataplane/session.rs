@@ -172,7 +172,7 @@ pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Acce
 }
 
 fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<Connection> {
-    let now = clock::now();
+    let now = clock::recent();
     let info = ConnectionInfo {
         source: accepted.source,
         destination: accepted.destination,

@@ -195,7 +195,7 @@ impl Stream {
     }
 
     /// Pending where it is known that there is nothing to receive; the task is woken when there is.
-    pub(super) fn poll_silence(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_silence(&self, cx: &Context<'_>) -> Poll<()> {
         match self {
             Self::Plain(plain) => plain.socket().poll_silence(cx),
             Self::Downstream(_) | Self::Upstream(_) | Self::Tls(_) => Poll::Ready(()),

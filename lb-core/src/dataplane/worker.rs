@@ -168,7 +168,11 @@ pub(super) struct Worker {
     /// Tasks that wait for a stream of HTTP/2.
     pub(super) lanes: http2::Lanes,
     /// Memory of HTTP exchanges, for the next ones.
-    pub(super) exchanges: RefCell<Vec<Exchange>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "they come and go with every connection, and are large"
+    )]
+    pub(super) exchanges: RefCell<Vec<Box<Exchange>>>,
     /// Connections that wait for a request and keep the memory of the last one.
     pub(super) waiting: Cell<usize>,
     /// Memory for a log line.

@@ -7,12 +7,13 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    mem::ManuallyDrop,
     os::fd::{BorrowedFd, OwnedFd},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -96,13 +97,14 @@ impl Home {
 }
 
 thread_local! {
-    static HERE: Reactor = const {
-        Reactor {
+    /// Nothing is dropped with the thread, so that no use of it has to look whether that has happened: [`leave`] empties it.
+    static HERE: ManuallyDrop<Reactor> = const {
+        ManuallyDrop::new(Reactor {
             home: RefCell::new(None),
             sources: RefCell::new(Slab::new()),
             numbers: Cell::new(0),
             events: RefCell::new(Vec::new()),
-        }
+        })
     };
 }
 
@@ -116,7 +118,7 @@ pub(super) struct Reactor {
 
 /// That of this thread.
 pub(super) fn here<T>(act: impl FnOnce(&Reactor) -> T) -> T {
-    HERE.with(act)
+    HERE.with(|reactor| act(reactor))
 }
 
 /// This thread turns the loop of these sockets from now on.
@@ -131,6 +133,7 @@ pub(super) fn enter(home: &Arc<Home>) {
 pub(super) fn leave() {
     here(|reactor| {
         reactor.home.take();
+        reactor.events.take();
         let left = reactor.sources.take();
         drop(left);
     });
@@ -138,17 +141,10 @@ pub(super) fn leave() {
 
 /// Forgets a socket that is closed next, which takes it out of the epoll.
 pub(super) fn forget(home: &Home, key: usize) {
-    let here = HERE.try_with(|reactor| {
-        let here = reactor.is(home);
-        if here {
-            reactor.forget(key);
-        }
-        here
+    here(|reactor| match reactor.is(home) {
+        true => reactor.forget(key),
+        false => home.leave(key),
     });
-    // A thread that ends has no loop any more.
-    if !here.unwrap_or(false) {
-        home.leave(key);
-    }
 }
 
 impl Reactor {
@@ -218,7 +214,7 @@ impl Reactor {
         }
     }
 
-    /// Completes once an attempt may succeed.
+    /// Completes once an attempt may succeed, and the running task may make one.
     pub(super) fn poll_ready(
         &self,
         home: &Home,
@@ -227,14 +223,26 @@ impl Reactor {
         direction: u8,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
+        ready!(self.poll_reported(home, fd, key, direction, cx));
+        task::poll_budget(cx)
+    }
+
+    /// Completes once it has been reported that an attempt may succeed.
+    pub(super) fn poll_reported(
+        &self,
+        home: &Home,
+        fd: BorrowedFd<'_>,
+        key: usize,
+        direction: u8,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
         let mut sources = self.sources.borrow_mut();
         let Some(source) = sources.get_mut(key) else {
             return Poll::Pending;
         };
         // The bit of an end lies two above that of its direction.
         if source.ready & (direction | direction << 2) != 0 {
-            drop(sources);
-            return task::poll_budget(cx);
+            return Poll::Ready(());
         }
         source.waits |= direction;
         let waker = match direction {

@@ -165,11 +165,9 @@ impl Socket {
     }
 
     /// Pending where nothing has come since an attempt found nothing left; an attempt may find nothing all the same.
-    pub(in crate::dataplane) fn poll_silence(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.ready() & (READ | READ << 2) {
-            0 => self.poll_ready(Direction::Read, cx),
-            _ => Poll::Ready(()),
-        }
+    pub(in crate::dataplane) fn poll_silence(&self, cx: &Context<'_>) -> Poll<()> {
+        let fd = self.fd.as_fd();
+        reactor::here(|reactor| reactor.poll_reported(&self.home, fd, self.key, READ, cx))
     }
 
     /// Completes when the other end has broken off, where everything that it sent has been received.
@@ -181,20 +179,29 @@ impl Socket {
     pub(in crate::dataplane) fn attempt<T>(
         &self,
         direction: Direction,
-        mut act: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+        act: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> io::Result<T> {
         let bit = direction.bit();
         if self.ready() & (bit | bit << 2) == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        Ok(self.act(bit, act)?)
+    }
+
+    /// Attempts something; that it found nothing left is remembered.
+    fn act<T>(
+        &self,
+        bit: u8,
+        mut act: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+    ) -> rustix::io::Result<T> {
         loop {
             match act(self.fd.as_fd()) {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     self.exhausted(bit);
-                    return Err(io::ErrorKind::WouldBlock.into());
+                    return Err(Errno::AGAIN);
                 }
-                done => return Ok(done?),
+                done => return done,
             }
         }
     }
@@ -207,9 +214,9 @@ impl Socket {
     ) -> Poll<io::Result<T>> {
         loop {
             ready!(self.poll_ready(direction, cx));
-            match self.attempt(direction, &mut act) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+            match self.act(direction.bit(), &mut act) {
+                Err(Errno::AGAIN) => {}
+                done => return Poll::Ready(done.map_err(io::Error::from)),
             }
         }
     }

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     io,
+    mem::ManuallyDrop,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     pin::Pin,
     sync::{
@@ -32,12 +33,13 @@ struct Local {
 }
 
 thread_local! {
-    static LOCAL: Local = const {
-        Local {
+    /// Nothing is dropped with the thread, so that no use of it has to look whether that has happened: [`leave`] empties it.
+    static LOCAL: ManuallyDrop<Local> = const {
+        ManuallyDrop::new(Local {
             number: Cell::new(0),
             ready: RefCell::new(VecDeque::new()),
             budget: Cell::new(0),
-        }
+        })
     };
 }
 
@@ -137,16 +139,13 @@ impl Wake for Header {
         if self.queued.swap(true, Ordering::AcqRel) {
             return;
         }
-        let here = LOCAL.try_with(|local| {
-            let here = local.number.get() == self.shared.number;
-            if here {
+        LOCAL.with(|local| {
+            if local.number.get() == self.shared.number {
                 local.ready.borrow_mut().push_back(self.key);
+            } else {
+                self.shared.push(self.key);
             }
-            here
         });
-        if !here.unwrap_or(false) {
-            self.shared.push(self.key);
-        }
     }
 }
 
