@@ -49,30 +49,33 @@ impl CookiePolicy {
     }
 }
 
-/// Byte ranges of a `name=value` pair in a cookie list.
+/// A `name=value` pair in a cookie list.
 #[derive(Debug, Clone, Copy)]
-struct Pair<'a> {
-    name: &'a [u8],
-    value: &'a [u8],
+pub(crate) struct Pair<'a> {
+    pub(crate) name: &'a [u8],
+    /// What follows `=`, if that is there.
+    pub(crate) value: Option<&'a [u8]>,
     /// Where the pair begins and ends in the list, spaces around it included.
     start: usize,
     end: usize,
 }
 
-/// The pairs of a `Cookie` value; a `;` inside double quotes does not separate.
-fn pairs(list: &[u8]) -> impl Iterator<Item = Pair<'_>> {
+/// The pairs of a `Cookie` value, separated by semicolons or, as HAProxy reads it, commas. Inside double quotes, where a
+/// backslash protects the next character, neither separates.
+pub(crate) fn pairs(list: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     let mut start = 0;
     std::iter::from_fn(move || {
         if start >= list.len() {
             return None;
         }
-        let mut quoted = false;
+        let (mut quoted, mut protected) = (false, false);
         let rest = list.get(start..)?;
         let length = rest
             .iter()
             .position(|&b| {
-                quoted ^= b == b'"';
-                b == b';' && !quoted
+                quoted ^= b == b'"' && !protected;
+                protected = b == b'\\' && quoted && !protected;
+                matches!(b, b';' | b',') && !quoted
             })
             .unwrap_or(rest.len());
         let text = rest.get(..length)?.trim_ascii();
@@ -80,7 +83,7 @@ fn pairs(list: &[u8]) -> impl Iterator<Item = Pair<'_>> {
         let (name, value) = text.split_at(equals.unwrap_or(text.len()));
         let pair = Pair {
             name: name.trim_ascii(),
-            value: value.get(1..).unwrap_or_default().trim_ascii(),
+            value: value.get(1..).map(<[u8]>::trim_ascii),
             start,
             end: start + length,
         };

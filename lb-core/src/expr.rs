@@ -195,6 +195,11 @@ impl Expr {
         self.fetch.needs
     }
 
+    /// Whether what was fetched goes through converters.
+    pub(crate) fn is_converted(&self) -> bool {
+        !self.conversions.is_empty()
+    }
+
     /// Name of its fetch.
     pub fn fetch_name(&self) -> &'static str {
         self.fetch.name

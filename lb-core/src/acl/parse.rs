@@ -275,7 +275,19 @@ fn test(
         return Err(RuleError::new(0, "missing expression"));
     };
     let (entry, mut method) = keyword(&first.name)?;
+    let ending = method.is_some();
     let expr = from_calls(entry, &first, parts, site.definitions)?;
+    if ending && expr.is_converted() {
+        // As HAProxy has it, which does not say so.
+        method = None;
+        warnings.push(RuleWarning {
+            word: 0,
+            message: format!(
+                "the ending of '{}' means nothing before converters: say -m and a method",
+                first.name
+            ),
+        });
+    }
     let mut flags = Flags::default();
     let read = flags.read(rest, site).map_err(|e| e.shifted(1))?;
     method = flags

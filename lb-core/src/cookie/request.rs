@@ -25,7 +25,8 @@ impl CookiePolicy {
             .values(b"cookie")
             .flat_map(pairs)
             .find(|pair| pair.name == name)?
-            .value;
+            .value
+            .unwrap_or_default();
         let end = match self.config.prefix {
             true => PREFIX_END,
             false => DATE_BEGIN,
@@ -75,8 +76,9 @@ impl CookiePolicy {
         let name = self.config.name.as_bytes();
         let found = pairs(list).find(|pair| pair.name == name)?;
         if self.config.prefix {
-            let end = found.value.iter().position(|&b| b == PREFIX_END)?;
-            let value_at = found.value.as_ptr() as usize - list.as_ptr() as usize;
+            let value = found.value?;
+            let end = value.iter().position(|&b| b == PREFIX_END)?;
+            let value_at = value.as_ptr() as usize - list.as_ptr() as usize;
             let mut cleaned = list.get(..value_at)?.to_vec();
             cleaned.extend_from_slice(list.get(value_at + end + 1..)?);
             return Some(cleaned);
@@ -85,7 +87,13 @@ impl CookiePolicy {
         let mut rest = 0;
         for pair in pairs(list).filter(|pair| pair.name == name) {
             let before = list.get(rest..pair.start)?.trim_ascii();
-            append(&mut cleaned, before.strip_suffix(b";").unwrap_or(before));
+            append(
+                &mut cleaned,
+                before
+                    .strip_suffix(b";")
+                    .or(before.strip_suffix(b","))
+                    .unwrap_or(before),
+            );
             rest = pair.end + 1;
         }
         append(

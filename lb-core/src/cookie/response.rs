@@ -135,7 +135,7 @@ impl CookiePolicy {
         value.extend_from_slice(server.as_bytes());
         if self.config.prefix {
             value.push(PREFIX_END);
-            value.extend_from_slice(pair.value);
+            value.extend_from_slice(pair.value.unwrap_or_default());
         }
         value.extend_from_slice(set_cookie.get(pair.end..).unwrap_or_default());
         value

@@ -204,7 +204,7 @@ impl Matcher {
         match self {
             Self::Found => true,
             Self::Bool => value.truth() == Some(true),
-            Self::Int(ranges) => value.integer().is_some_and(|i| ranges.contain(i)),
+            Self::Int(ranges) => value.number().is_some_and(|i| ranges.contain(i)),
             Self::Ip(networks) => value.address().is_some_and(|a| networks.contain(a)),
             Self::Bin(words) => match value {
                 Value::String(bytes) | Value::Binary(bytes) => words.contain(bytes),

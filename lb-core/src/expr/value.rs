@@ -118,11 +118,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as a number; of text the digits that it begins with, as HAProxy casts it.
-    fn number(&self) -> Option<i64> {
+    /// The value as a number; of text the digits that it begins with behind blanks, 0 if there are none, as HAProxy casts it.
+    /// An empty text is none.
+    pub(crate) fn number(&self) -> Option<i64> {
         match self {
             Self::String(text) => {
-                let (negative, digits) = match text.split_first()? {
+                let (negative, digits) = match text.trim_ascii_start().split_first()? {
                     (b'-', digits) => (true, digits),
                     (b'+', digits) => (false, digits),
                     _ => (false, &**text),
@@ -141,11 +142,11 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Truth of a boolean or of an integer.
+    /// Truth of a boolean, or of what is not 0 as a number.
     pub fn truth(&self) -> Option<bool> {
         match self {
             Self::Bool(b) => Some(*b),
-            _ => self.integer().map(|i| i != 0),
+            _ => self.number().map(|i| i != 0),
         }
     }
 
@@ -160,8 +161,19 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as an address; IPv4-mapped IPv6 becomes IPv4.
+    /// The value as an address; IPv4-mapped IPv6 becomes IPv4. Behind an IPv4 address in a text may stand anything but
+    /// digits and points, such as a port or the rest of a list, as HAProxy casts it.
     pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::String(text) => leading_ipv4(text)
+                .map(IpAddr::V4)
+                .or_else(|| self.whole_address()),
+            _ => self.whole_address(),
+        }
+    }
+
+    /// The same, of a text that is an address and nothing else.
+    pub(crate) fn whole_address(&self) -> Option<IpAddr> {
         match self {
             Self::Address(a) => Some(a.to_canonical()),
             Self::Int(i) => u32::try_from(*i)
@@ -218,6 +230,21 @@ impl<'a> Value<'a> {
             Self::Address(a) => drop(write!(out, "{a}")),
         }
     }
+}
+
+/// The IPv4 address that a text begins with. Its numbers are decimal, whatever zeros they begin with.
+fn leading_ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    let inside = |b: &u8| b.is_ascii_digit() || *b == b'.';
+    let end = text.iter().position(|b| !inside(b)).unwrap_or(text.len());
+    let mut octets = [0; 4];
+    let mut parts = text.get(..end)?.split(|b| *b == b'.');
+    for octet in &mut octets {
+        let digits = parts.next().filter(|digits| !digits.is_empty())?;
+        *octet = digits.iter().try_fold(0u8, |number, digit| {
+            number.checked_mul(10)?.checked_add(digit - b'0')
+        })?;
+    }
+    parts.next().is_none().then(|| octets.into())
 }
 
 fn up_to_nul(bytes: &[u8]) -> &[u8] {

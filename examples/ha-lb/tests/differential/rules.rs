@@ -114,6 +114,8 @@ const CASES: &[Case] = &[
     get("cookie_none", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("cookie_valid", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: a=1; SRV=c2; b=2\r\n\r\n")]),
     get("cookie_alone", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: SRV=c2\r\n\r\n")]),
+    get("cookie_before_comma", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: SRV=c2, b=3\r\n\r\n")]),
+    get("cookie_behind_comma", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: a=1,SRV=c2; b=3\r\n\r\n")]),
     get("cookie_unknown", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: SRV=nope\r\n\r\n")]),
     get("cookie_from_server", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: SRV=c1\r\n\r\n")])
         .origin(&[Act::Head, Act::Send(b"HTTP/1.1 200 OK\r\nSet-Cookie: SRV=own; path=/\r\nSet-Cookie: other=1\r\nContent-Length: 0\r\n\r\n")]),

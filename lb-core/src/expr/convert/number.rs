@@ -148,7 +148,7 @@ fn operate<'a>(
     let argument = args.first()?;
     let operand = match argument.int() {
         Some(number) => number,
-        None => stored(argument, view)?.integer()?,
+        None => stored(argument, view)?.number()?,
     };
     operation(value.integer()?, operand).map(Value::Int)
 }

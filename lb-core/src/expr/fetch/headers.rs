@@ -304,7 +304,7 @@ fn blocks(head: HeadRef<'_>) -> Value<'static> {
         out.extend_from_slice(bytes);
     };
     for (name, value) in head.fields() {
-        block(name);
+        block(&name.to_ascii_lowercase());
         block(value);
     }
     block(b"");
@@ -392,8 +392,8 @@ fn addresses<'a>(
     sink: Sink<'_, 'a>,
 ) {
     split(args, head, wanted, &mut |value| {
-        let plain = value.address();
-        let found = plain.or_else(|| Value::text(host_port(value.bytes()?).0).address());
+        let plain = value.whole_address();
+        let found = plain.or_else(|| Value::text(host_port(value.bytes()?).0).whole_address());
         found.is_none_or(|address| sink(Value::Address(address)))
     });
 }
@@ -410,7 +410,7 @@ fn numbers<'a>(
 }
 
 /// The number that a text begins with, up to the first character that is none; 0 if there is none.
-fn leading_number(value: &Value<'_>) -> Value<'static> {
+pub(super) fn leading_number(value: &Value<'_>) -> Value<'static> {
     let text = value.bytes().unwrap_or_default();
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),

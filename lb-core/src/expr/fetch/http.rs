@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     Eval, Fetch, Sink,
+    headers::leading_number,
     target::{authority, host_port, parameters, split},
 };
 use crate::{
@@ -169,7 +170,7 @@ pub(super) const TABLE: &[Fetch] = &[
         "Values of a parameter of the query as numbers.",
         Eval::Many(|args, view, wanted, sink| {
             url_parameters(args, view, wanted, &mut |value| {
-                value.integer().is_none_or(|i| sink(Value::Int(i)))
+                sink(leading_number(&value))
             });
         }),
     ),
@@ -182,7 +183,7 @@ pub(super) const TABLE: &[Fetch] = &[
         "Address in an absolute target.",
         Eval::One(|_, view| {
             let host = host_port(authority(view.request?.target())?).0;
-            Value::text(host).address().map(Value::Address)
+            Value::text(host).whole_address().map(Value::Address)
         }),
     ),
     Fetch::row(
@@ -457,8 +458,7 @@ fn url_parameters<'a>(args: &'a [Argument], view: &RequestView<'a>, _: Wanted, s
     let Some(start) = memchr::memchr(delimiter, target) else {
         return;
     };
-    let between = if delimiter == b'?' { b'&' } else { delimiter };
-    parameters(target.get(start + 1..).unwrap_or_default(), between)
+    parameters(target.get(start + 1..).unwrap_or_default(), delimiter)
         .filter(|(n, _)| name.is_none_or(|name| *n == name))
         .all(|(_, value)| sink(Value::text(value)));
 }

@@ -108,7 +108,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Connection,
         "The given IPv4 address.",
         Eval::One(|args, _| {
-            let address = Value::text(args.first()?.text()?).address()?;
+            let address = Value::text(args.first()?.text()?).whole_address()?;
             address.is_ipv4().then_some(Value::Address(address))
         }),
     ),
@@ -120,7 +120,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Connection,
         "The given IPv6 address.",
         Eval::One(|args, _| {
-            let address = Value::text(args.first()?.text()?).address()?;
+            let address = Value::text(args.first()?.text()?).whole_address()?;
             address.is_ipv6().then_some(Value::Address(address))
         }),
     ),

@@ -1,5 +1,7 @@
 //! Parts of a request target and of header values: pure functions over slices.
 
+use crate::cookie::pairs;
+
 /// A target taken apart: `scheme://authority`, path and query (without `?`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target<'a> {
@@ -161,14 +163,7 @@ impl DoubleEndedIterator for Members<'_> {
 
 /// Cookies of a Cookie value: (name, value).
 pub(crate) fn cookies(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    value.split(|b| *b == b';').filter_map(|pair| {
-        let at = memchr::memchr(b'=', pair)?;
-        let (name, value) = pair.split_at(at);
-        Some((
-            name.trim_ascii(),
-            value.get(1..).unwrap_or_default().trim_ascii(),
-        ))
-    })
+    pairs(value).filter_map(|pair| Some((pair.name, pair.value?)))
 }
 
 /// Parameters of a query or form body: (name, value). A word without `=` is none.
@@ -242,6 +237,10 @@ mod tests {
     fn cookies_and_parameters() {
         let found: Vec<_> = cookies(b"a=1; b = 2;junk;c=x=y").collect();
         let expected: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b"2"), (b"c", b"x=y")];
+        assert_eq!(found, expected);
+        let found: Vec<_> = cookies(br#"a=1,b="2;,\";3"; c={"d":4,"e"#).collect();
+        let expected: [(&[u8], &[u8]); 3] =
+            [(b"a", b"1"), (b"b", br#""2;,\";3""#), (b"c", br#"{"d":4"#)];
         assert_eq!(found, expected);
         let found: Vec<_> = parameters(b"a=1&b;c=", b'&').collect();
         let expected: [(&[u8], &[u8]); 2] = [(b"a", b"1"), (b"c", b"")];
