@@ -17,6 +17,7 @@ pub mod map;
 pub mod matcher;
 pub(crate) mod parse;
 mod pattern_file;
+pub mod perl;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

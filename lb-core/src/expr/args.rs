@@ -4,11 +4,11 @@ mod compile;
 
 use std::sync::Arc;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 pub(crate) use compile::compile;
 
-use super::{KeyFiles, LiveMap, Userlist, convert::json::Step, map::MapMatch};
+use super::{KeyFiles, LiveMap, Userlist, convert::json::Step, map::MapMatch, perl};
 use crate::{
     request::{Assignment, Scope},
     rules::RuleError,
@@ -176,11 +176,7 @@ pub(crate) const fn may(name: &'static str, kind: ArgKind) -> ArgSpec {
 
 /// Compiles a regular expression over bytes. Neither look-around nor back references exist in it.
 pub(crate) fn regex(pattern: &str, ignore_case: bool) -> Result<Regex, RuleError> {
-    RegexBuilder::new(pattern)
-        .case_insensitive(ignore_case)
-        .unicode(false)
-        .build()
-        .map_err(|e| regex_error(pattern, &e))
+    perl::regex(pattern, ignore_case).map_err(|e| regex_error(pattern, &e))
 }
 
 /// The message for a pattern that does not compile.

@@ -12,7 +12,7 @@ pub(crate) use text::{Delimited, Substrings, Words};
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-use super::{Type, Value, args::regex_error};
+use super::{Type, Value, args::regex_error, perl};
 use crate::rules::RuleError;
 
 /// The kinds of matching, as `-m` names them.
@@ -280,7 +280,7 @@ fn regexes(patterns: &[(usize, String)], ignore_case: bool) -> Result<Vec<RegexS
 
 /// One set of all; of more than one set may be, one of each half.
 fn sets(patterns: &[(usize, String)], ignore_case: bool) -> Result<Vec<RegexSet>, RuleError> {
-    let built = RegexSetBuilder::new(patterns.iter().map(|(_, p)| p))
+    let built = RegexSetBuilder::new(patterns.iter().map(|(_, p)| perl::rewritten(p)))
         .case_insensitive(ignore_case)
         .unicode(false)
         .build();

@@ -6,6 +6,7 @@ use memchr::memmem;
 use regex::bytes::Regex;
 
 use super::HttpPattern;
+use crate::expr::perl;
 
 /// A regular expression that does not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,13 +63,13 @@ impl Eq for Pattern {}
 impl Pattern {
     /// `rstring`.
     pub fn regex(text: &str) -> Result<Self, BadPattern> {
-        let regex = Regex::new(text).map_err(|e| BadPattern(e.to_string()))?;
+        let regex = perl::regex(text, false).map_err(|e| BadPattern(e.to_string()))?;
         Ok(Self::Regex(regex))
     }
 
     /// `rbinary`.
     pub fn hex_regex(text: &str) -> Result<Self, BadPattern> {
-        let regex = Regex::new(text).map_err(|e| BadPattern(e.to_string()))?;
+        let regex = perl::regex(text, false).map_err(|e| BadPattern(e.to_string()))?;
         Ok(Self::HexRegex(regex))
     }
 

@@ -2,7 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use lb_core::health::script::{FieldMatch, HttpPattern, Pattern, Slot, TextMatch};
+use lb_core::{
+    expr::perl,
+    health::script::{FieldMatch, HttpPattern, Pattern, Slot, TextMatch},
+};
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::config::haproxy::{
@@ -103,6 +106,7 @@ fn lower(name: TextMatch) -> TextMatch {
         TextMatch::Regex(regex) => {
             let either = RegexBuilder::new(regex.as_str())
                 .case_insensitive(true)
+                .unicode(false)
                 .build();
             TextMatch::Regex(either.unwrap_or(regex))
         }
@@ -110,7 +114,7 @@ fn lower(name: TextMatch) -> TextMatch {
 }
 
 fn regex(arg: &Arg<'_>) -> Parsed<Regex> {
-    Regex::new(arg.text)
+    perl::regex(arg.text, false)
         .map_err(|_| arg.refuse("not a regular expression", "such as ^2[0-9][0-9]$"))
 }
 
