@@ -8,7 +8,7 @@ use std::{
 
 use lb_core::config::Mode;
 
-use crate::common::{Origin, Plane, ask, listen, ok, read_head, read_message, rules};
+use crate::common::{Origin, PATIENCE, Plane, ask, listen, ok, read_head, read_message, rules};
 
 /// `wait-for-body`, and a header that says what the rules saw.
 const WAITS: [&str; 2] = [
@@ -16,10 +16,10 @@ const WAITS: [&str; 2] = [
     "set-header seen %[req.body_len]:%[req.body]",
 ];
 
-fn plane(origin: &Origin, buffers: bool, lines: &[&str]) -> Plane {
+fn plane(origin: &Origin, buffers: bool, lines: &[&str], patience: Duration) -> Plane {
     let mut proxy = listen("web", Mode::Http, &[origin.address]);
     proxy.buffer_request = buffers;
-    proxy.timeouts.http_request = Some(Duration::from_millis(300));
+    proxy.timeouts.http_request = Some(patience);
     proxy.rules = rules(|b| {
         for line in lines {
             b.http_request(&line.split(' ').collect::<Vec<_>>())
@@ -33,7 +33,7 @@ fn plane(origin: &Origin, buffers: bool, lines: &[&str]) -> Plane {
 fn rules_see_a_body_that_was_waited_for_and_the_server_gets_all_of_it() {
     let origin = Origin::echo();
     for (buffers, lines) in [(true, &WAITS[1..]), (false, &WAITS[..])] {
-        let plane = plane(&origin, buffers, lines);
+        let plane = plane(&origin, buffers, lines, PATIENCE);
         let mut client = plane.connect();
         client.set_nodelay(true).unwrap();
         client
@@ -69,7 +69,7 @@ fn rules_see_a_body_that_was_waited_for_and_the_server_gets_all_of_it() {
 #[test]
 fn a_body_that_does_not_come_is_408_and_its_client_that_leaves_has_no_status() {
     let origin = Origin::echo();
-    let plane = plane(&origin, true, &[]);
+    let plane = plane(&origin, true, &[], Duration::from_millis(300));
     let half = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab";
     let mut client = plane.connect();
     assert!(ask(&mut client, half).starts_with("HTTP/1.1 408 "));
