@@ -327,6 +327,7 @@ fn responses_and_what_comes_after() {
     let rules = build(&[
         "http-response del-header server",
         "http-response set-header X-Path %[path] if { status 200 }",
+        "http-response set-header X-Status %ST",
         // A reason is no target that would follow `Host`.
         "http-response set-status 418 reason http://tea/~pot",
         "http-response set-header host b",
@@ -342,7 +343,7 @@ fn responses_and_what_comes_after() {
     rules.on_after_response(now, &world.connection, asked, &mut message, &mut state);
     assert_eq!(
         shown(&head),
-        "418 http://tea/ pot|X-Powered: z|x-path: /p|host: b"
+        "418 http://tea/ pot|X-Powered: z|x-path: /p|x-status: 200|host: b"
     );
     assert_eq!(state.log_level, Some(LogLevel::Silent));
     let rules = build(&["http-response deny if { status 418 }"]);

@@ -270,7 +270,11 @@ impl Line<'_, '_> {
             V::Status => match record.map(|r| r.status) {
                 Some(Some(status)) => self.number(format_args!("{status}")),
                 Some(None) => self.number(format_args!("-1")),
-                None => self.missing(),
+                // In a rule, the response that it sees.
+                None => match view.response {
+                    Some(head) => self.number(format_args!("{}", head.status())),
+                    None => self.missing(),
+                },
             },
             V::BytesRead => self.size(record.map(|r| r.bytes_read), true),
             V::BytesUploaded => self.size(record.map(|r| r.bytes_uploaded), true),
