@@ -13,6 +13,8 @@ use super::stream::Stream;
 pub(super) const SIZE: usize = 16 * 1024;
 /// Size of a buffer for what a server sends: the head of a response and 16 kB behind it come in one call, and go on in one.
 pub(super) const WIDE: usize = 2 * SIZE;
+/// How much is received at once for who takes next to nothing of it.
+pub(super) const SIP: usize = 4 * 1024;
 /// Size of a buffer for bulk data.
 pub(super) const BULK: usize = 128 * 1024;
 /// Bytes of free buffers that a thread keeps of each size.

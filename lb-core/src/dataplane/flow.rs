@@ -279,10 +279,10 @@ impl Flow {
             moved |= sent;
             if !self.ahead_is_sent() || self.approved > 0 {
                 self.waits = Waits::Sink;
-                // While the sink is slow, what the source sends may still fill the buffer, one that is not for bulk: it may
-                // be slow for ever.
+                // While the sink is slow, what the source sends may still fill the buffer, where that may be all of it: it
+                // may be slow for ever.
                 from.input.tighten();
-                if from.input.is_bulk() || !self.receive(cx, from, to)? {
+                if !self.may_be_gathered(&from.input) || !self.receive(cx, from, to)? {
                     break;
                 }
                 moved = true;

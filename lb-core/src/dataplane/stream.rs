@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
 use super::{
-    buffer::WIDE,
+    buffer::{SIP, WIDE},
     http2::{Downstream, Upstream},
     rt::{Direction, Socket},
 };
@@ -258,6 +258,15 @@ impl Stream {
             Self::Downstream(stream) => stream.room(),
             // Capacity of the library that is only asked for would be taken from other streams.
             Self::Upstream(_) => WIDE,
+        }
+    }
+
+    /// How much is received for it at once where nothing is known of what comes: little for a stream of HTTP/2 whose client
+    /// takes next to nothing of it now. It shares windows with others, so that may be for long.
+    pub(super) fn portion(&self) -> usize {
+        match self {
+            Self::Downstream(stream) if stream.room() < SIP => SIP,
+            _ => WIDE,
         }
     }
 

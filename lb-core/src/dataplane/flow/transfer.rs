@@ -10,6 +10,7 @@ use super::{
         buffer::{BULK, Buffer, SIZE, WIDE},
         pipe::Pipe,
         rt::Direction,
+        stream::Stream,
     },
     Fault, Flow, Side, Waits,
 };
@@ -94,7 +95,7 @@ impl Flow {
         if self.body.is_done() || from.ended || from.input.is_full() {
             return Ok(false);
         }
-        let most = self.wanted(&from.input, to);
+        let most = self.wanted(from, to);
         match from.poll_fill(cx, most) {
             Poll::Pending => Ok(false),
             Poll::Ready(Err(_)) => Err(Fault::Source),
@@ -106,13 +107,20 @@ impl Flow {
     }
 
     /// How much is received at once: of bulk as much as the sink takes, so that nothing of it stays here while a sink is
-    /// slow but what a buffer of the usual size holds.
-    fn wanted(&self, input: &Buffer, to: &Side) -> usize {
+    /// slow but what a buffer of the usual size holds. A server's frames come one by one: never more than that at once.
+    fn wanted(&self, from: &Side, to: &Side) -> usize {
+        let input = &from.input;
         let bulk = self.busy >= BUSY || self.known_bytes() >= BULK as u64 || input.is_bulk();
-        match bulk && input.is_empty() {
-            true => to.stream.room().clamp(SIZE, BULK),
-            false => WIDE,
+        let framed = matches!(from.stream, Stream::Upstream(_));
+        match to.stream.portion() {
+            WIDE if bulk && !framed && input.is_empty() => to.stream.room().clamp(SIZE, BULK),
+            portion => portion,
         }
+    }
+
+    /// Whether the rest of what comes may fit the buffer of a sink that is slow, which frees the source before that takes it.
+    pub(super) fn may_be_gathered(&self, input: &Buffer) -> bool {
+        !input.is_bulk() && self.known_bytes() <= WIDE as u64
     }
 
     /// Bytes that are known to follow.

@@ -125,7 +125,7 @@ fn poll_request(
             // A client that takes no interim response is not told of ever more.
             return patience.poll(connection, server, true, cx);
         }
-        match server.poll_fill(cx, buffer::WIDE) {
+        match server.poll_fill(cx, client.stream.portion()) {
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Step::ServerGone),
             // Its time is that for all of the head, however often a piece of it comes.
             Poll::Ready(Ok(_)) => return Poll::Ready(Step::Received),
