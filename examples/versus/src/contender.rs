@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
@@ -33,6 +34,32 @@ enum Program {
     HaProxy(PathBuf),
     Nginx(PathBuf),
     HaLb(PathBuf),
+}
+
+/// Who plays where ha-lb alone is judged, and how that is told.
+#[derive(Debug, Args)]
+pub(crate) struct Beside {
+    /// The ha-lb binary [default: the one beside this program]
+    #[arg(long, value_name = "PATH")]
+    ha_lb: Option<PathBuf>,
+    /// Without HAProxy beside it
+    #[arg(long)]
+    alone: bool,
+    /// One JSON document instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Beside {
+    /// ha-lb, which must be there, behind HAProxy, where that is and is wanted.
+    pub(crate) fn contenders(&self) -> Result<Vec<Contender>, Fatal> {
+        let (mut found, missing) = find(&[], self.ha_lb.as_slice())?;
+        if !found.iter().any(Contender::is_ha_lb) {
+            return Err(missing.join("; ").into());
+        }
+        found.retain(|c| c.is_ha_lb() || c.is_haproxy() && !self.alone);
+        Ok(found)
+    }
 }
 
 /// The programs found, the first HAProxy before the others: it is what everything is compared with. What is

@@ -9,7 +9,7 @@ mod phase;
 mod proxy;
 mod table;
 
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
@@ -22,7 +22,7 @@ use self::{
 };
 use crate::{
     Fatal, certificate,
-    contender::{self, Contender},
+    contender::{Beside, Contender},
     cpus::Cpus,
     origin, race,
 };
@@ -42,15 +42,8 @@ pub(crate) struct Endurance {
     /// Decides the order of what clients and servers do wrong
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The ha-lb binary [default: the one beside this program]
-    #[arg(long, value_name = "PATH")]
-    ha_lb: Option<PathBuf>,
-    /// Without HAProxy beside it
-    #[arg(long)]
-    alone: bool,
-    /// One JSON document instead of tables
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    beside: Beside,
 }
 
 /// What came of a phase.
@@ -93,11 +86,8 @@ impl Lane {
 
 /// Plays everything; false if ha-lb has lost something.
 pub(crate) fn run(endurance: &Endurance) -> Result<bool, Fatal> {
-    let given: Vec<PathBuf> = endurance.ha_lb.iter().cloned().collect();
-    let (contenders, missing) = contender::find(&[], &given)?;
-    if !contenders.iter().any(Contender::is_ha_lb) {
-        return Err(missing.join("; ").into());
-    }
+    let contenders = endurance.beside.contenders()?;
+    let shown = !endurance.beside.json;
     race::raise_limits()?;
     let folder = tempfile::Builder::new().prefix("versus-").tempdir()?;
     let pem = folder.path().join("versus.pem");
@@ -115,16 +105,16 @@ pub(crate) fn run(endurance: &Endurance) -> Result<bool, Fatal> {
     // Ours first: its verdict is what matters if the machine goes away meanwhile.
     for contender in contenders.iter().rev() {
         if contender.is_ha_lb() {
-            lanes.push(play(contender, &stage, !endurance.json)?);
-        } else if contender.is_haproxy() && !endurance.alone {
+            lanes.push(play(contender, &stage, shown)?);
+        } else {
             // Beside it for its figures alone: what becomes of it says nothing of ours.
-            match play(contender, &stage, !endurance.json) {
+            match play(contender, &stage, shown) {
                 Ok(lane) => lanes.push(lane),
                 Err(why) => eprintln!("versus: {}: {why}", contender.name),
             }
         }
     }
-    if endurance.json {
+    if !shown {
         table::json(&lanes)?;
     }
     Ok(lanes.iter().filter(|l| l.judged).all(Lane::is_sound))

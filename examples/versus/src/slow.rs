@@ -28,7 +28,7 @@ use crate::{
     Fatal,
     admin::Admin,
     certificate,
-    contender::{self, Contender, Running, free_ports},
+    contender::{Beside, Contender, Running, free_ports},
     cpus::{self, Cpus},
     load::{Plan, Span},
     origin, process,
@@ -53,15 +53,8 @@ pub(crate) struct SlowReaders {
     /// `timeout client`: longer than it takes to open the readers and to measure beside them
     #[arg(long, default_value = "15", value_parser = crate::seconds)]
     timeout: Duration,
-    /// The ha-lb binary [default: the one beside this program]
-    #[arg(long, value_name = "PATH")]
-    ha_lb: Option<PathBuf>,
-    /// Without HAProxy beside it
-    #[arg(long)]
-    alone: bool,
-    /// One JSON document instead of tables
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    beside: Beside,
 }
 
 /// What came of one kind with one proxy.
@@ -113,11 +106,8 @@ struct Stage<'a> {
 /// Plays every kind; false if an ordinary request failed, or a reader did not end as it is configured.
 pub(crate) fn run(asked: &SlowReaders) -> Result<bool, Fatal> {
     let chosen = kind::choose(&asked.kind)?;
-    let given: Vec<PathBuf> = asked.ha_lb.iter().cloned().collect();
-    let (contenders, missing) = contender::find(&[], &given)?;
-    if !contenders.iter().any(Contender::is_ha_lb) {
-        return Err(missing.join("; ").into());
-    }
+    let contenders = asked.beside.contenders()?;
+    let shown = !asked.beside.json;
     race::raise_limits()?;
     let folder = tempfile::Builder::new().prefix("versus-").tempdir()?;
     let cpus = Cpus::usable()?;
@@ -128,7 +118,7 @@ pub(crate) fn run(asked: &SlowReaders) -> Result<bool, Fatal> {
         pem: folder.path().join("versus.pem"),
     };
     certificate::write(&stage.pem)?;
-    if !asked.json {
+    if shown {
         table::begin(asked);
     }
     let mut outcomes = Vec::new();
@@ -142,7 +132,7 @@ pub(crate) fn run(asked: &SlowReaders) -> Result<bool, Fatal> {
         for contender in &contenders {
             if contender.is_ha_lb() {
                 outcome.lanes.push(stage.play(kind, contender)?);
-            } else if contender.is_haproxy() && !asked.alone {
+            } else {
                 // Beside it for its figures alone: what becomes of it says nothing of ours.
                 match stage.play(kind, contender) {
                     Ok(lane) => outcome.lanes.push(lane),
@@ -150,12 +140,12 @@ pub(crate) fn run(asked: &SlowReaders) -> Result<bool, Fatal> {
                 }
             }
         }
-        if !asked.json {
+        if shown {
             table::outcome(&outcome);
         }
         outcomes.push(outcome);
     }
-    if asked.json {
+    if !shown {
         table::json(&outcomes)?;
     }
     let judged = outcomes.iter().flat_map(|o| &o.lanes).filter(|l| l.judged);
