@@ -4,6 +4,7 @@ mod exchange;
 mod fullconn;
 mod name_servers;
 mod tables;
+mod tracking;
 
 pub use exchange::Exchanged;
 use fullconn::Reach;

@@ -169,6 +169,15 @@ fn servers_change_by_more_than_checks() {
     let address = agent(Arc::clone(&words));
     let pair = Pair::start(&WATCHED.replace("{port}", &address.port().to_string()));
     agree_on_all(&pair, "start");
+    for command in [
+        "disable health observed/one",
+        "disable health following/first",
+        "enable health following/first",
+        "enable health observed/one",
+    ] {
+        agree(&pair, command, |peer| peer.ask(command));
+        agree_on_all(&pair, command);
+    }
 
     for said in [
         "50%\n",

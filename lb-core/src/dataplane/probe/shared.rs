@@ -157,19 +157,12 @@ impl Shared {
             return;
         }
         let balancer = Arc::clone(&self.balancer.borrow());
-        for other in &balancer.backends {
-            for follower in other.servers() {
-                let tracks =
-                    |(b, s): &(Arc<str>, Arc<str>)| **b == *backend.name() && **s == *server.name();
-                if !follower.config().track.as_ref().is_some_and(tracks) {
-                    continue;
-                }
-                let change = other.follow(clock::now(), follower.index(), server);
-                if let Some(change) = &change {
-                    self.tell(other, change);
-                }
-                self.lead(other, follower);
+        for (other, follower) in balancer.followers(backend.name(), server.name()) {
+            let change = other.follow(clock::now(), follower.index(), server);
+            if let Some(change) = &change {
+                self.tell(other, change);
             }
+            self.lead(other, follower);
         }
     }
 

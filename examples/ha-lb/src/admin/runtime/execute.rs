@@ -185,7 +185,7 @@ impl Runtime {
     /// `enable health`, `disable health`.
     pub fn set_checked(&self, target: &Target, checked: bool) -> Result<(), String> {
         let (backend, index) = self.find(target)?;
-        if backend.set_checked(index, checked) || !checked {
+        if self.balancer().set_checked(&backend, index, checked) || !checked {
             return Ok(());
         }
         Err("Health check was not configured on this server, cannot enable.".to_owned())
