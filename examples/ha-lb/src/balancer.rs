@@ -44,7 +44,7 @@ use crate::{
     ipc::{
         beats::Beats,
         channel::Channel,
-        message::{BalancerStart, Configuration, FromBalancer, Listener, ServerState, ToBalancer},
+        message::{BalancerStart, Configuration, FromBalancer, Listener, ToBalancer},
     },
     latest::{Latest, latest},
     privileges::{self, Identity},
@@ -88,8 +88,9 @@ struct Running {
     /// changes of servers in the time that the supervisor does not read wait here, as fast as checks and their `rise` and `fall`
     /// let them change.
     events: UnboundedReceiver<Event>,
-    /// What the supervisor keeps of servers that operators have changed, by backend and name.
-    changes: Latest<(String, String), ServerState>,
+    /// Servers that operators have changed, by backend and name. What the supervisor is to keep of them is looked up when it is
+    /// told: what a check finds meanwhile is told with it or behind it, and never taken back.
+    changes: Latest<(String, String), ()>,
     /// What is to be done about servers: each by a command, of which so many are carried out at once as `stats maxconn` says.
     orders: UnboundedReceiver<ServerOrder>,
     /// Programs that are to check servers.
@@ -164,10 +165,7 @@ fn start(given: &BalancerStart, sockets: Vec<(Listener, OwnedFd)>) -> Result<Run
     let (changed, changes) = latest();
     let (operated, operations) = unbounded_channel();
     let tell = move |backend: &Backend, server: &Server, change| {
-        if let Some(state) = memory::state_of(backend, server) {
-            let server = (state.backend.clone(), state.server.clone());
-            changed.tell(server, state);
-        }
+        changed.tell((backend.name().to_owned(), server.name().to_owned()), ());
         if let Some(change) = change {
             let _ = operated.send(change);
         }
@@ -326,32 +324,45 @@ impl Running {
                     None => return Ok(()),
                 },
                 Some(change) = self.operations.recv() => self.plane.log_change(change),
-                Some(order) = self.orders.recv() => match order {
-                    ServerOrder::Sessions(at, reply) => {
-                        let plane = Arc::clone(&self.plane);
-                        spawn_local(async move { reply.send(plane.sessions(at).await) });
-                    }
-                    ServerOrder::CutOne(id, reply) => {
-                        let plane = Arc::clone(&self.plane);
-                        spawn_local(async move { reply.send(plane.shutdown_session(id).await) });
-                    }
-                    ServerOrder::Cut(server) => self.plane.shutdown_sessions(server),
-                    ServerOrder::Moved(server) => self.plane.server_moved(server),
-                },
+                Some(order) = self.orders.recv() => carry_out(order, &self.plane),
                 Some(asked) = self.asked.recv() => {
                     let check = self.programs.ask(asked);
                     supervisor.send(&FromBalancer::Check(check), &[]).await?;
                 }
                 Some(reload) = self.adopted.recv() => supervisor.send(&FromBalancer::Adopted(reload), &[]).await?,
-                Some((_, state)) = self.changes.recv() => supervisor.send(&FromBalancer::Server(state), &[]).await?,
+                Some((server, ())) = self.changes.recv() => self.tell_of(&server, supervisor).await?,
                 Some(event) = self.events.recv() => {
                     log(&event);
-                    if let Some(state) = memory::after(&event, &self.runtime.balancer()) {
-                        supervisor.send(&FromBalancer::Server(state), &[]).await?;
+                    if let Event::Server { backend, server, .. } = &event {
+                        self.tell_of(&(backend.to_string(), server.to_string()), supervisor).await?;
                     }
                 }
             }
         }
+    }
+
+    /// Tells the supervisor what is to be kept of a server, as it is now.
+    async fn tell_of(&self, server: &(String, String), supervisor: &Channel) -> io::Result<()> {
+        match memory::of(server, &self.runtime.balancer()) {
+            Some(state) => supervisor.send(&FromBalancer::Server(state), &[]).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Does what a command wants of the data plane.
+fn carry_out(order: ServerOrder, plane: &Arc<DataPlane>) {
+    match order {
+        ServerOrder::Sessions(at, reply) => {
+            let plane = Arc::clone(plane);
+            spawn_local(async move { reply.send(plane.sessions(at).await) });
+        }
+        ServerOrder::CutOne(id, reply) => {
+            let plane = Arc::clone(plane);
+            spawn_local(async move { reply.send(plane.shutdown_session(id).await) });
+        }
+        ServerOrder::Cut(server) => plane.shutdown_sessions(server),
+        ServerOrder::Moved(server) => plane.server_moved(server),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{io, pin::pin, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{Running, log};
+use super::{Running, carry_out, log};
 use crate::ipc::{channel::Channel, message::FromBalancer};
 
 /// How long connections that are cut may take to end.
@@ -24,6 +24,9 @@ impl Running {
             tokio::select! {
                 done = &mut drained, if in_time.is_none() => in_time = Some(done.is_ok()),
                 _ = &mut told, if !is_told => is_told = true,
+                // Conversations with operators that are open go on to the end.
+                Some(change) = self.operations.recv() => self.plane.log_change(change),
+                Some(order) = self.orders.recv() => carry_out(order, &self.plane),
                 Some(event) = self.events.recv() => log(&event),
             }
         }
@@ -48,8 +51,8 @@ impl Running {
         supervisor: &Channel,
     ) -> io::Result<()> {
         // What an operator has just changed is the successor's, too.
-        while let Some((_, state)) = self.changes.try_recv() {
-            supervisor.send(&FromBalancer::Server(state), &[]).await?;
+        while let Some((server, ())) = self.changes.try_recv() {
+            self.tell_of(&server, supervisor).await?;
         }
         supervisor.send(&FromBalancer::HandsOver, &[]).await?;
         loop {
@@ -58,6 +61,8 @@ impl Running {
                 word = supervisor.recv_bytes() => if !matches!(word, Ok(Some(_))) {
                     break;
                 },
+                Some(change) = self.operations.recv() => self.plane.log_change(change),
+                Some(order) = self.orders.recv() => carry_out(order, &self.plane),
                 Some(event) = self.events.recv() => log(&event),
             }
         }

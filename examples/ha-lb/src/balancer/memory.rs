@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lb_core::{
     backend::{AdminAction, Backend},
-    dataplane::{Balancer, Event},
+    dataplane::Balancer,
     health::CheckReport,
     server::Server,
 };
@@ -14,7 +14,7 @@ use crate::{admin::status::Admin, ipc::message::ServerState};
 
 /// What is to be kept of a server: nothing of one that was added on the command line, which the next balancer would
 /// not know.
-pub(super) fn state_of(backend: &Backend, server: &Server) -> Option<ServerState> {
+fn state_of(backend: &Backend, server: &Server) -> Option<ServerState> {
     server.config().origin.as_ref()?;
     let admin = server.admin();
     let configured = u32::from(server.config().weight);
@@ -36,14 +36,8 @@ pub(super) fn state_of(backend: &Backend, server: &Server) -> Option<ServerState
     })
 }
 
-/// What an event changed.
-pub(super) fn after(event: &Event, balancer: &Balancer) -> Option<ServerState> {
-    let Event::Server {
-        backend, server, ..
-    } = event
-    else {
-        return None;
-    };
+/// What is to be kept of a server by these names, of its backend and its own.
+pub(super) fn of((backend, server): &(String, String), balancer: &Balancer) -> Option<ServerState> {
     let backend = balancer.backends.get(balancer.backend_named(backend)?)?;
     state_of(backend, backend.server_named(server)?)
 }

@@ -2,9 +2,9 @@
 
 use std::{
     fs,
-    io::Read as _,
+    io::{Read as _, Write as _},
     net::TcpListener,
-    os::unix::net::UnixDatagram,
+    os::unix::net::{UnixDatagram, UnixStream},
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -157,6 +157,46 @@ fn what_runs_is_finished_by_the_balancer_before_within_hard_stop_after() {
         !Path::new(&format!("/proc/{first}")).exists()
     });
     talk(&mut other);
+}
+
+/// Asks on a command line that has a prompt.
+fn ask(line: &mut UnixStream, command: &str) -> String {
+    writeln!(line, "{command}").unwrap();
+    let (mut said, mut byte) = (Vec::new(), [0]);
+    while !said.ends_with(b"\n> ") {
+        line.read_exact(&mut byte).expect(command);
+        said.extend(byte);
+    }
+    String::from_utf8(said).unwrap()
+}
+
+#[test]
+fn what_an_operator_wants_of_the_balancer_before_is_done_as_long_as_they_talk() {
+    let front = free_address();
+    let echo = echo();
+    let daemon = Daemon::start(|folder| {
+        let section = format!(
+            "listen t\n    mode tcp\n    bind {front}\n    timeout client 1h\n    timeout server 1h\n    \
+             server s {echo}\n"
+        );
+        config(folder, 1, &section)
+    });
+    let mut line = UnixStream::connect(daemon.path("stats")).unwrap();
+    line.set_read_timeout(Some(PATIENCE)).unwrap();
+    ask(&mut line, "prompt");
+    let mut session = connect(front);
+    talk(&mut session);
+    daemon.upgrade();
+    talk(&mut session);
+    let sessions = ask(&mut line, "show sess");
+    assert!(sessions.contains("fe=t"), "{sessions}");
+    ask(&mut line, "shutdown sessions server t/s");
+    let end = session.read(&mut [0]);
+    let reset = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
+    assert!(
+        end.as_ref().is_ok_and(|count| *count == 0) || end.as_ref().is_err_and(reset),
+        "{end:?}"
+    );
 }
 
 #[test]
