@@ -104,6 +104,8 @@ pub fn load(paths: &[PathBuf], files: &dyn Files, diagnostics: &mut Diagnostics)
     }
     let zero_warning = reader.global.zero_warning.clone();
     let config = reader.finish(&mut Context { files, diagnostics });
+    let of_rules = environment.of_rules(&config.global.stats_sockets);
+    config.variables.change_environment(of_rules);
     if let Some(span) = zero_warning
         && diagnostics.count(Severity::Warning) > warnings
     {

@@ -71,8 +71,13 @@ impl Files for Predefined {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::ipc::message::Overrides;
+    use crate::{
+        config::{diagnostic::Diagnostics, haproxy},
+        ipc::message::Overrides,
+    };
 
     #[test]
     fn a_file_learns_how_its_haproxy_was_called() {
@@ -95,5 +100,46 @@ mod tests {
             Predefined::of(&Sources::default()).variable("HAPROXY_MWORKER"),
             None
         );
+    }
+
+    #[test]
+    fn rules_learn_it_too_whatever_the_file_did_to_its_own_variables() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("h.cfg");
+        let sources = Sources {
+            haproxy: vec![path.clone()],
+            overrides: Overrides {
+                master: true,
+                ..Overrides::default()
+            },
+            ..Sources::default()
+        };
+        // Values as HAProxy 2.6 has them.
+        let own = path.display().to_string();
+        for (lines, peer, master) in [
+            ("localpeer lb1", Some("lb1"), Some("1")),
+            (
+                "localpeer lb1\n setenv HAPROXY_LOCALPEER b",
+                Some("b"),
+                Some("1"),
+            ),
+            ("resetenv PATH\n setenv HAPROXY_CLI mine", None, None),
+        ] {
+            let sockets =
+                "stats socket /run/h.sock\n stats socket 127.0.0.1:9999\n stats socket [::1]:9998";
+            fs::write(&path, format!("global\n {lines}\n {sockets}\n")).unwrap();
+            let mut diagnostics = Diagnostics::new();
+            let files = Predefined::of(&sources);
+            let config = haproxy::load(&sources.haproxy, &files, &mut diagnostics);
+            let variables = config.unwrap_or_else(|| panic!("{diagnostics}")).variables;
+            let value = |name: &str| variables.environment(name);
+            assert_eq!(value("HAPROXY_LOCALPEER").as_deref(), peer, "{lines}");
+            assert_eq!(value("HAPROXY_MWORKER").as_deref(), master, "{lines}");
+            assert_eq!(value("HAPROXY_CFGFILES"), Some(own.clone()), "{lines}");
+            assert_eq!(
+                value("HAPROXY_CLI").as_deref(),
+                Some("unix@/run/h.sock;ipv4@127.0.0.1:9999;ipv6@[::1]:9998")
+            );
+        }
     }
 }

@@ -10,7 +10,7 @@ use lb_core::{
 use super::{
     args::{Args, Context},
     keywords::{self, SERVER},
-    lexer::{Line, Word},
+    lexer::{Line, Word, expanded},
     server,
 };
 use crate::config::{
@@ -73,7 +73,11 @@ pub fn server(
         ));
     }
     refuse_words(words)?;
-    let (mut server, forced) = read(name, words, files)?;
+    let mut words = words.to_vec();
+    if let Some(address) = words.first_mut() {
+        *address = expanded(address, |name| config.variables.environment(name));
+    }
+    let (mut server, forced) = read(name, &words, files)?;
     if proxy.mode == Mode::Tcp && server.protocol == Protocol::Http2 {
         return Err("MUX protocol is not usable for server.".to_owned());
     }
@@ -183,6 +187,8 @@ fn may_be_tracked(config: &Config, backend: &str, name: &str) -> Result<(), Stri
 
 #[cfg(test)]
 mod tests {
+    use lb_core::request::EnvironmentChanges;
+
     use super::*;
     use crate::config::files::Bundle;
 
@@ -202,6 +208,12 @@ mod tests {
         config.proxies.push(proxy.clone());
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let files = Bundle::default();
+        let mut changes = EnvironmentChanges::default();
+        changes
+            .changed
+            .insert("LAST".to_owned(), Some("9".to_owned()));
+        changes.hides_process = true;
+        config.variables.change_environment(changes);
         server(&config, &proxy, name, &words, &files)
     }
 
@@ -214,6 +226,9 @@ mod tests {
         // Nobody is asked for a name.
         let named = added("s2", "web.example:81").unwrap();
         assert_eq!((named.address, named.port), (None, 81));
+        // Variables stand in addresses as they do in files.
+        let expanded = added("s2", "127.0.0.${LAST}:8$NONE$LAST").unwrap();
+        assert_eq!(expanded.address, Some(([127, 0, 0, 9], 89).into()));
         let tracking = added("s2", "127.0.0.1:81 track checked").unwrap();
         let (backend, tracked) = tracking.track.unwrap();
         assert_eq!((&*backend, &*tracked), ("b", "checked"));

@@ -11,7 +11,7 @@ mod scanner;
 
 use std::sync::Arc;
 
-pub(super) use environment::Environment;
+pub(super) use environment::{Environment, expanded};
 use scanner::Scanner;
 
 use super::directive::{Blocks, Handling};

@@ -23,7 +23,7 @@ use super::{
     reader::Reader,
     server, server_tls, tls,
 };
-use crate::config::diagnostic::Diagnostic;
+use crate::config::{diagnostic::Diagnostic, files::Files};
 
 /// A section as it is read.
 pub(super) struct Draft {
@@ -256,13 +256,20 @@ impl Reader {
 
     /// What `peers` sections call this host: `-L`, else `localpeer`, else its name.
     pub(super) fn local_peer(&self, context: &Context<'_>) -> String {
-        let host = global::host_name();
-        let given = context.files.variable("HAPROXY_LOCALPEER");
-        let given = given.filter(|name| *name != host);
+        let given = given_name(context.files);
         given
             .or_else(|| self.global.local_peer.clone())
-            .unwrap_or(host)
+            .unwrap_or_else(global::host_name)
     }
+}
+
+/// The variable that says what `peers` sections call this host.
+pub(super) const LOCAL_PEER: &str = "HAPROXY_LOCALPEER";
+
+/// What -L calls this host, if that is not its name anyway.
+pub(super) fn given_name(files: &dyn Files) -> Option<String> {
+    let given = files.variable(LOCAL_PEER);
+    given.filter(|name| *name != global::host_name())
 }
 
 /// A table that names a section is shared by it, if the section works.
