@@ -174,13 +174,37 @@ impl Ring {
     }
 
     /// Whether a server with such a load may have no more: with the one that is to be placed it would have more than its
-    /// share, in whole streams. It may always have one.
+    /// share, in whole streams. It may always have one. Nobody may have any.
     fn is_overloaded(&self, server: Load) -> bool {
         if self.factor == 0 {
-            return false;
+            return server.weight == 0;
         }
         let own = u128::from(server.load) * u128::from(self.weight) * 100;
         let all = u128::from(self.load + 1) * u128::from(self.factor);
         own >= all * u128::from(server.weight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_the_ring_that_have_become_empty_are_passed_over_at_once() {
+        for factor in [0, 125] {
+            let mut ring = Ring::new(&[1, 2], factor);
+            ring.set_weight(0, 4000);
+            ring.set_weight(1, 1);
+            ring.set_weight(0, 0);
+            let only = ring.points.first().unwrap().0;
+            // Once around: the point behind the only one is the last to be asked.
+            assert_eq!(ring.by_hash(only, Some(0)), Some(1));
+            assert_eq!(ring.by_hash(only, Some(1)), None);
+            let bounds = &ring.bounds;
+            let wanted = |bound| !ring.is_overloaded(bound);
+            let own = bounds.part_of(only);
+            assert_eq!(bounds.find(0..=usize::MAX, wanted), Some(own), "{factor}");
+            assert_eq!(bounds.find(own + 1..=usize::MAX, wanted), None, "{factor}");
+        }
     }
 }
