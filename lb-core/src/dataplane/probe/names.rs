@@ -35,7 +35,12 @@ pub(super) struct Name {
 pub(super) struct Followed {
     section: Rc<Section>,
     task: rt::Task,
+    settled: Rc<RefCell<Settled>>,
 }
+
+/// Servers that have got what the answers say: where an operator has put one since, it stays until they change, as with
+/// HAProxy.
+type Settled = BTreeSet<ServerKey>;
 
 impl Name {
     fn new(host: Arc<str>, resolution: &Resolution, of_service: bool) -> Self {
@@ -71,16 +76,23 @@ pub(super) fn rearrange(
     balancer: &Balancer,
 ) -> BTreeMap<Name, Followed> {
     let servers = balancer.backends.iter().flat_map(|b| b.servers());
-    let names = servers.flat_map(|server| [Name::of_host(server), Name::of_service(server)]);
-    let names: BTreeSet<Name> = names.flatten().collect();
+    let mut names: BTreeMap<Name, BTreeSet<ServerKey>> = BTreeMap::new();
+    for server in servers {
+        let own = [Name::of_host(server), Name::of_service(server)];
+        for name in own.into_iter().flatten() {
+            names.entry(name).or_default().insert(server.key());
+        }
+    }
     let mut followed = BTreeMap::new();
-    for name in names {
+    for (name, servers) in names {
         let mut sections = balancer.config.resolvers.iter();
         let Some(resolvers) = sections.find(|section| section.name == name.resolvers) else {
             continue;
         };
         if let Some(old) = before.remove(&name) {
             if old.section.config == *resolvers {
+                // The key of one that is gone may be that of another some time.
+                old.settled.borrow_mut().retain(|key| servers.contains(key));
                 followed.insert(name, old);
                 continue;
             }
@@ -88,11 +100,17 @@ pub(super) fn rearrange(
         }
         let section = Rc::new(Section::new(resolvers, balancer));
         let (own, its, asked) = (Rc::clone(shared), name.clone(), Rc::clone(&section));
+        let settled = Rc::default();
         let task = match name.of_service {
             true => rt::spawn(services::follow(own, its, asked)),
-            false => rt::spawn(follow(own, its, asked)),
+            false => rt::spawn(follow(own, its, asked, Rc::clone(&settled))),
         };
-        followed.insert(name, Followed { section, task });
+        let known = Followed {
+            section,
+            task,
+            settled,
+        };
+        followed.insert(name, known);
     }
     for (_, gone) in before {
         gone.task.abort();
@@ -106,26 +124,34 @@ struct Known {
     good_at: Instant,
     /// When each address was in an answer.
     seen: BTreeMap<IpAddr, Instant>,
-    /// Servers that have got what these say: where an operator has put one since, it stays until they change, as with
-    /// HAProxy.
-    settled: BTreeSet<ServerKey>,
 }
 
-async fn follow(shared: Rc<Shared>, name: Name, section: Rc<Section>) {
-    let known = RefCell::new(Known {
+async fn follow(
+    shared: Rc<Shared>,
+    name: Name,
+    section: Rc<Section>,
+    settled: Rc<RefCell<Settled>>,
+) {
+    let mut known = Known {
         good_at: clock::now(),
         seen: BTreeMap::new(),
-        settled: BTreeSet::new(),
-    });
+    };
     loop {
         let answer = question::ask(&section, &name.host, name.prefer_v4).await;
-        apply(&shared, &name, &section, &mut known.borrow_mut(), answer);
+        let own = (&mut known, &*settled);
+        apply(&shared, &name, &section, own, answer);
         rt::sleep(section.config.interval.max(Duration::from_millis(10))).await;
     }
 }
 
 /// The servers of this name follow an answer.
-fn apply(shared: &Shared, name: &Name, section: &Section, known: &mut Known, answer: Answer) {
+fn apply(
+    shared: &Shared,
+    name: &Name,
+    section: &Section,
+    (known, settled): (&mut Known, &RefCell<Settled>),
+    answer: Answer,
+) {
     let now = clock::now();
     let resolvers = &section.config;
     if let Answer::Addresses(addresses, place) = answer {
@@ -141,11 +167,11 @@ fn apply(shared: &Shared, name: &Name, section: &Section, known: &mut Known, ans
         let by = format!("{}/{by}", resolvers.name);
         let present: Vec<IpAddr> = known.seen.keys().copied().collect();
         if present != before {
-            known.settled.clear();
+            settled.borrow_mut().clear();
         }
         let answer = (addresses.as_slice(), present.as_slice());
-        let (settled, moved) = settle(shared, name, answer, &by, &known.settled);
-        known.settled = settled;
+        let (all, moved) = settle(shared, name, answer, &by, &settled.borrow());
+        settled.replace(all);
         if let (Some(counters), true) = (section.counters(place), moved) {
             counters.updates.increment();
         }
