@@ -31,6 +31,7 @@ frontend front
     http-request add-header X-Ending dom if { hdr_dom(x-n),field(1,.) a }
     http-request set-header X-Cookie \"%[req.cook(sid)] %[req.cook_cnt(sid)] %[req.cook(n)]\" if { path_beg /cookie }
     http-response set-header X-Cookie \"%[res.cook(sid)] %[res.cook_cnt(sid)]\" if { res.cook(sid) -m found }
+    http-response set-header X-Status \"%ST %[status]\" if { res.cook(sid) -m found }
     http-request add-header X-Cast ten if { req.hdr(x-n) -m int 10 }
     http-request add-header X-Cast zero if { req.hdr(x-n) -m int 0 }
     http-request add-header X-Cast true if { req.hdr(x-n) -m bool }

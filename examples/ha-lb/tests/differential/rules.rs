@@ -53,6 +53,7 @@ backend second
     server two {b}
 backend cookies
     cookie SRV insert indirect nocache
+    http-after-response replace-header Set-Cookie (SRV=.*) \"\\1; SameSite=Lax\"
     server one {a} cookie c1
     server two {b} cookie c2
 backend nowhere

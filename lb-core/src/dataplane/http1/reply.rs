@@ -60,9 +60,19 @@ pub(super) async fn pass_back(
     let inspected = inspect(connection, x, proxy, &dialed);
     let ruled = match inspected {
         Inspected::Refused => Ruled::Dropped,
-        _ if passes_as_it_is(connection, proxy, &dialed) => Ruled::Passes,
+        _ if passes_as_it_is(connection, proxy, &dialed) => {
+            set_cookie(x, summary.method, &dialed);
+            Ruled::Passes
+        }
         Inspected::Passes | Inspected::IsLast => {
-            apply_rules(connection, x, proxy, &mut dialed, &response).await
+            apply_rules(
+                connection,
+                x,
+                proxy,
+                &mut dialed,
+                (&response, summary.method),
+            )
+            .await
         }
     };
     match ruled {
@@ -76,7 +86,6 @@ pub(super) async fn pass_back(
             return Next::Close;
         }
     }
-    set_cookie(x, summary, &dialed);
     x.trace.status = Some(x.response.status);
     log_early(connection, x, head_size + unread(&dialed, &response));
     let framing = framing_for(summary, x, &response);
@@ -318,7 +327,7 @@ fn note_status(connection: &Connection, dialed: &Dialed, status: u16) {
 }
 
 /// The persistence cookie of the response.
-fn set_cookie(x: &mut Exchange, summary: &RequestSummary, dialed: &Dialed) {
+pub(super) fn set_cookie(x: &mut Exchange, asked: Method, dialed: &Dialed) {
     let Some(policy) = dialed.lease.backend().cookie() else {
         return;
     };
@@ -327,7 +336,7 @@ fn set_cookie(x: &mut Exchange, summary: &RequestSummary, dialed: &Dialed) {
     let served = Served {
         server_cookie: value.as_deref(),
         persistence: dialed.lease.persistence(),
-        is_post: summary.method == Method::Post,
+        is_post: asked == Method::Post,
         ignored: x.persist == Persist::Ignored,
         dates: x.cookie_dates,
         now: clock::unix(),

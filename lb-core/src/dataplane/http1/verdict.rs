@@ -6,13 +6,14 @@ use super::{
     Exchange,
     answer::Answer,
     hold::{self, Wait},
+    reply::set_cookie,
 };
 use crate::{
     config::ProxyConfig,
     cookie,
     dataplane::{clock, connect::Dialed, session::Connection},
     head::{HeadMut, HeadRef},
-    http1::ResponseSummary,
+    http1::{Method, ResponseSummary},
     log::events::{self, level},
     rules::ResponseVerdict,
     server::Server,
@@ -56,7 +57,7 @@ pub(super) async fn apply_rules(
     x: &mut Exchange,
     backend: &ProxyConfig,
     dialed: &mut Dialed,
-    response: &ResponseSummary,
+    (response, asked): (&ResponseSummary, Method),
 ) -> Ruled {
     let listener = Rc::clone(&connection.listener);
     let frontend = listener.frontend.config();
@@ -98,6 +99,8 @@ pub(super) async fn apply_rules(
     {
         return Ruled::Answered(answer);
     }
+    // Those rules see the cookie, as HAProxy's do.
+    set_cookie(x, asked, dialed);
     after_response(connection, x, proxies, dialed.server.input.bytes())
 }
 
