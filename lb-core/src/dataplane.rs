@@ -16,8 +16,8 @@
 //!
 //! A request in progress holds 3 kB, its two heads (16 kB each at most) and a buffer for each side: 16 or 32 kB, or up to
 //! 128 kB while more than fits is under way, cannot go through a pipe, and is taken by the other end at once: no more of it is
-//! received than that has room for, and who reads slowly or not at all costs 16 or 32 kB, a stream of HTTP/2
-//! without a window as little as 4 kB; content that is taken out of
+//! received than that has room for, and who reads slowly or not at all costs 16 or 32 kB (of the 16 kB of a
+//! stream of HTTP/2 without a window no more than 4 kB are written to); content that is taken out of
 //! its chunks or compressed has its result of the same size beside it. So 90 kB as a rule and 420 kB at worst. TLS adds
 //! some 40 kB for each side that speaks it (what is sealed waits in it, and nothing is added to that), a compressor 300 kB
 //! (64 of them for each worker, then content goes as it is). A client of HTTP/2 counts as one connection with

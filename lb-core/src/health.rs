@@ -13,5 +13,5 @@ pub mod script;
 mod tests;
 
 pub use agent::AgentAnswer;
-pub use monitor::{Event, Monitor, Pace, Probe};
+pub use monitor::{Event, Monitor, Pace, Probe, connect_limit};
 pub use report::{CheckReport, CheckStatus, ProbeResult};

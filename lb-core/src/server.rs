@@ -19,7 +19,7 @@ use std::{
     sync::{
         Arc, PoisonError,
         atomic::{
-            AtomicU32,
+            AtomicBool, AtomicU32,
             Ordering::{Acquire, Relaxed, Release},
         },
     },
@@ -43,6 +43,8 @@ pub struct Server {
     effective_weight: AtomicU32,
     /// How far its slow start is, in thousandths.
     warmth: AtomicU32,
+    /// The server that it tracks is not checked. No operator's order, which would outlive a line without `track`.
+    tracks_unchecked: AtomicBool,
     shared: Arc<Shared>,
 }
 
@@ -52,6 +54,7 @@ impl Server {
             index,
             effective_weight: AtomicU32::new(0),
             warmth: AtomicU32::new(FULLY_WARM),
+            tracks_unchecked: AtomicBool::new(false),
             shared: Arc::new(Shared::new(&config, now)),
             config,
         }
@@ -75,6 +78,7 @@ impl Server {
             index,
             effective_weight: AtomicU32::new(0),
             warmth: AtomicU32::new(FULLY_WARM),
+            tracks_unchecked: AtomicBool::new(false),
             shared,
             config,
         }
@@ -213,8 +217,10 @@ impl Server {
 
     /// Whether it has `check`, or goes along with one that has, and nobody switched its checks off.
     pub fn is_checked(&self) -> bool {
-        let checked = self.config.check.is_some() || self.config.track.is_some();
-        checked && !self.shared.unchecked.load(Relaxed)
+        if self.config.track.is_some() {
+            return !self.tracks_unchecked.load(Relaxed);
+        }
+        self.config.check.is_some() && !self.shared.unchecked.load(Relaxed)
     }
 
     /// A stream tells what it saw of it (`observe`).
@@ -328,6 +334,10 @@ impl Server {
 
     pub(crate) fn set_checked(&self, checked: bool) {
         self.shared.unchecked.store(!checked, Relaxed);
+    }
+
+    pub(crate) fn set_tracks_checked(&self, checked: bool) {
+        self.tracks_unchecked.store(!checked, Relaxed);
     }
 
     pub(crate) fn set_asked(&self, asked: bool) {

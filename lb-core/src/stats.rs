@@ -19,7 +19,7 @@ pub use name_server::NameServerCounters;
 pub use rate::Rate;
 pub use tally::{Spread, Tally, set_worker};
 pub use time::{Moment, Sliding};
-pub use traffic::{Cell, StatusClass, Timer, Timers, Times, Traffic};
+pub use traffic::{Cell, Samples, StatusClass, Timer, Timers, Times, Traffic};
 
 use std::time::Instant;
 

@@ -331,13 +331,22 @@ impl Running {
                 }
                 Some(reload) = self.adopted.recv() => supervisor.send(&FromBalancer::Adopted(reload), &[]).await?,
                 Some((server, ())) = self.changes.recv() => self.tell_of(&server, supervisor).await?,
-                Some(event) = self.events.recv() => {
-                    log(&event);
-                    if let Event::Server { backend, server, .. } = &event {
-                        self.tell_of(&(backend.to_string(), server.to_string()), supervisor).await?;
-                    }
-                }
+                Some(event) = self.events.recv() => self.found(&event, supervisor).await?,
             }
+        }
+    }
+
+    /// What checks have found goes to the log and, about a server, to the supervisor.
+    async fn found(&self, event: &Event, supervisor: &Channel) -> io::Result<()> {
+        log(event);
+        match event {
+            Event::Server {
+                backend, server, ..
+            } => {
+                let server = (backend.to_string(), server.to_string());
+                self.tell_of(&server, supervisor).await
+            }
+            _ => Ok(()),
         }
     }
 

@@ -103,7 +103,7 @@ impl Backend {
         if let Some(report) = tracked.check_report() {
             server.set_report(report);
         }
-        server.set_checked(tracked.is_checked());
+        server.set_tracks_checked(tracked.is_checked());
         let (backend, name) = server.config().track.clone()?;
         let before = server.admin();
         let mut admin = before;

@@ -103,12 +103,16 @@ impl Backend {
             .filter(|server| server.accepts_persistent())
     }
 
+    /// Whether a connection that asks for `server` may go there, which with `option persist` it may at any time.
+    pub(crate) fn keeps_to(&self, server: &Server) -> bool {
+        server.accepts_persistent() || self.config.persist
+    }
+
     /// The server that the request itself asks for, and what is said of its cookie.
     fn wanted(&self, now: Instant, key: &AssignKey<'_>) -> (Option<&Server>, Persistence) {
         let usable = |index: ServerIndex| {
-            let anyhow = self.config.persist || key.insists;
             self.server(index).filter(|server| {
-                key.exclude != Some(index) && (server.accepts_persistent() || anyhow)
+                key.exclude != Some(index) && (self.keeps_to(server) || key.insists)
             })
         };
         if let Some(server) = key.forced.and_then(usable) {

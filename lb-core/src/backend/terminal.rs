@@ -13,9 +13,8 @@ impl Backend {
             SocketAddr::new(address.ip().to_canonical(), address.port()) == told
         };
         let mut servers = self.servers().iter();
-        let server = servers.find(|server| {
-            server.address().is_some_and(at) && (server.accepts_persistent() || self.config.persist)
-        })?;
+        let server =
+            servers.find(|server| server.address().is_some_and(at) && self.keeps_to(server))?;
         Some(server.index())
     }
 }

@@ -27,6 +27,8 @@ pub struct Global {
     pub user: Option<String>,
     /// `group` / `gid` of the balancer process, as written.
     pub group: Option<String>,
+    /// `insecure-setuid-wanted`: programs that check servers may gain rights from files with a setuid bit.
+    pub setuid_programs: bool,
     /// `pidfile`.
     pub pidfile: Option<PathBuf>,
     /// `daemon` was given.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     backend::Lease,
-    stats::{Cell, FrontendCounters, ListenerCounters, ProcessCounters, Times},
+    stats::{Cell, FrontendCounters, ListenerCounters, ProcessCounters, Samples, Times},
     stick_table::Event,
 };
 
@@ -186,12 +186,12 @@ impl Connection {
         let process = &self.worker.process;
         process.bytes_out.add(trace.bytes_read + to_server);
         let timers = &trace.timers;
-        let times = Times::new([
-            timers.queue.unwrap_or_default(),
-            timers.connect.unwrap_or_default(),
-            timers.response.unwrap_or_default(),
-            trace.since_start(clock::recent()),
-        ]);
+        let times = Samples::from(Times {
+            queue: timers.queue.unwrap_or_default(),
+            connect: timers.connect.unwrap_or_default(),
+            response: timers.response.unwrap_or_default(),
+            total: trace.since_start(clock::recent()),
+        });
         for (place, cell) in cells.into_iter().enumerate() {
             let Some(cell) = cell else {
                 continue;

@@ -54,7 +54,8 @@ struct Entry {
 }
 
 /// What [`Entry::since`] counts.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(1000 / TICKS_A_SECOND);
+const TICKS_A_SECOND: u64 = 10;
 
 impl Entry {
     /// Something of the listener, if it is still there.
@@ -140,7 +141,9 @@ impl Registry {
         let id = self.next.get();
         self.next.set(id + 1);
         let since = now.saturating_duration_since(self.began);
-        let ticks = since.as_secs() * 10 + u64::from(since.subsec_millis() / 100);
+        // In parts: a division of 128 bits would cost what all the rest here does.
+        let part = u64::from(since.subsec_millis()) * TICKS_A_SECOND / 1000;
+        let ticks = since.as_secs() * TICKS_A_SECOND + part;
         let entry = Rc::new(Entry {
             id,
             ip: (!is_unix(info.source)).then_some(info.source.ip()),

@@ -111,6 +111,7 @@ impl EventLoop {
             pulse: self.pulse,
         });
         CURRENT.set(Some(Rc::clone(&core)));
+        let _entered = Entered(&core);
         task::enter(&core.shared);
         reactor::enter(&core.home);
         clock::now();
@@ -137,7 +138,15 @@ impl EventLoop {
             }
             core.turn();
         }
-        core.tasks.clear();
+    }
+}
+
+/// A loop that this thread turns, until it is dropped: also where a task panics, for nothing else empties what the thread has.
+struct Entered<'c>(&'c Core);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.tasks.clear();
         reactor::leave();
         task::leave();
         CURRENT.set(None);

@@ -172,7 +172,8 @@ pub(super) fn spawn(worker: &Rc<Worker>, listener: &Rc<Listener>, accepted: Acce
 }
 
 fn open(worker: Rc<Worker>, listener: Rc<Listener>, accepted: Accepted) -> Box<Connection> {
-    let now = clock::recent();
+    // Both clocks are asked at the same moment: dates of requests are reckoned from here on.
+    let now = clock::now();
     let info = ConnectionInfo {
         source: accepted.source,
         destination: accepted.destination,

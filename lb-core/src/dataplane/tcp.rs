@@ -149,7 +149,7 @@ fn view<'a>(connection: &'a Connection, peeked: &'a Peeked) -> RequestView<'a> {
     )
 }
 
-/// The server named by `use-server`, or by the cookie of a terminal server.
+/// The server named by `use-server`, if connections may go there, or by the cookie of a terminal server.
 fn forced(
     connection: &Connection,
     peeked: &Peeked,
@@ -160,6 +160,7 @@ fn forced(
     let name = proxy.rules.select_server(&view, &mut buffer);
     let named = name.and_then(|name| backend.server_named(name));
     named
+        .filter(|server| backend.keeps_to(server))
         .map(Server::index)
         .or_else(|| backend.of_rdp_cookie(&view))
 }

@@ -1,8 +1,8 @@
 //! Regular expressions as HAProxy's library (PCRE2, over bytes) reads them.
 //!
 //! The dialect here agrees with it on nearly all that is written; a few texts mean something else in it, or nothing:
-//! those are rewritten before they are compiled. Look-around, back references, `\K` and atomic groups have no
-//! counterpart, and stay errors. See pcre2pattern(3).
+//! those are rewritten before they are compiled. Look-around, back references, `\K`, atomic groups and possessive
+//! repetitions have no counterpart, and are errors. See pcre2pattern(3).
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -13,31 +13,38 @@ use regex::bytes::{Regex, RegexBuilder};
 const BLANKS: &str = r"\t \xA0";
 const LINE_ENDS: &str = r"\n-\r\x85";
 
+/// Why patterns are refused that would mean something else to the `regex` crate.
+const POSSESSIVE: &str = "possessive repetitions (as in 'a++') are not supported";
+const NOTHING_TO_REPEAT: &str = "a repetition follows no repeatable item";
+const NO_DIGITS: &str = r"\x{} must hold hexadecimal digits";
+const TOO_LARGE: &str = r"\x{} is above FF, which no byte is";
+
 /// Compiles `pattern`, over bytes, whatever their encoding.
 ///
 /// # Errors
 ///
 /// What is wrong with the pattern, or that it has what no automaton can do.
 pub fn regex(pattern: &str, ignore_case: bool) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(&rewritten(pattern))
+    let rewriting = Rewriting::of(pattern);
+    if let Some(reason) = rewriting.refused {
+        return Err(regex::Error::Syntax(reason.to_owned()));
+    }
+    RegexBuilder::new(&rewriting.out)
         .case_insensitive(ignore_case)
         .unicode(false)
         .build()
 }
 
-/// `pattern` in the dialect of the `regex` crate.
+/// `pattern`, one that [`regex`] takes, in the dialect of the `regex` crate.
 pub(crate) fn rewritten(pattern: &str) -> String {
-    let mut rewriting = Rewriting {
-        rest: pattern.chars().peekable(),
-        out: String::with_capacity(pattern.len()),
-    };
-    rewriting.whole();
-    rewriting.out
+    Rewriting::of(pattern).out
 }
 
 struct Rewriting<'p> {
     rest: Peekable<Chars<'p>>,
     out: String,
+    /// What is wrong with the pattern, though the `regex` crate may read what is written.
+    refused: Option<&'static str>,
 }
 
 /// What stands before a hyphen in a class.
@@ -51,16 +58,77 @@ enum Before {
     Closed,
 }
 
-impl Rewriting<'_> {
+impl<'p> Rewriting<'p> {
+    fn of(pattern: &'p str) -> Self {
+        let mut rewriting = Self {
+            rest: pattern.chars().peekable(),
+            out: String::with_capacity(pattern.len()),
+            refused: None,
+        };
+        rewriting.whole();
+        rewriting
+    }
+
+    /// The first reason is the one that is told.
+    fn refuse(&mut self, reason: &'static str) {
+        self.refused.get_or_insert(reason);
+    }
+
     fn whole(&mut self) {
         while let Some(c) = self.rest.next() {
             match c {
                 '\\' => self.escape(),
                 '[' => self.class(),
+                '(' => {
+                    self.out.push('(');
+                    // This question mark repeats nothing.
+                    self.out.extend(self.rest.next_if_eq(&'?'));
+                }
+                '*' | '+' | '?' => {
+                    self.out.push(c);
+                    self.repeated();
+                }
+                '{' if is_repetition(self.rest.clone()) => {
+                    self.out.push('{');
+                    for c in self.rest.by_ref() {
+                        self.out.push(c);
+                        if c == '}' {
+                            break;
+                        }
+                    }
+                    self.repeated();
+                }
                 // A brace that begins no number of repetitions is one.
-                '{' if !is_repetition(self.rest.clone()) => self.out.push_str(r"\{"),
-                c => self.out.push(c),
+                '{' => self.out.push_str(r"\{"),
+                c if c.is_ascii() => self.out.push(c),
+                // A repetition is of its last byte.
+                c => self.literal(c),
             }
+        }
+    }
+
+    /// What follows a repetition: no other may, which the `regex` crate would nest.
+    fn repeated(&mut self) {
+        self.skip_ends();
+        let is_lazy = self.rest.next_if_eq(&'?').is_some();
+        if is_lazy {
+            self.out.push('?');
+            self.skip_ends();
+        }
+        let mut rest = self.rest.clone();
+        match rest.next() {
+            Some('+') if !is_lazy => self.refuse(POSSESSIVE),
+            Some('*' | '+' | '?') => self.refuse(NOTHING_TO_REPEAT),
+            Some('{') if is_repetition(rest) => self.refuse(NOTHING_TO_REPEAT),
+            _ => {}
+        }
+    }
+
+    /// `\E` that ends nothing, which means nothing.
+    fn skip_ends(&mut self) {
+        let mut ahead = self.rest.clone();
+        while ahead.next() == Some('\\') && ahead.next() == Some('E') {
+            self.rest = ahead.clone();
         }
     }
 
@@ -83,7 +151,9 @@ impl Rewriting<'_> {
             // Ends of words elsewhere.
             '<' | '>' => self.out.push(c),
             'e' | 'c' => self.control(c),
-            c => self.out.extend(['\\', c]),
+            'x' => self.hexadecimal(),
+            c if c.is_ascii() => self.out.extend(['\\', c]),
+            c => self.literal(c),
         }
     }
 
@@ -190,21 +260,25 @@ impl Rewriting<'_> {
         one(open)
     }
 
-    /// The digits behind `\x`.
+    /// The digits behind `\x`: at most two, or any number in braces. They name a byte, not a character.
     fn hexadecimal(&mut self) {
-        self.out.push_str(r"\x");
-        if self.rest.next_if_eq(&'{').is_none() {
+        let mut digits = String::new();
+        if self.rest.next_if_eq(&'{').is_some() {
+            while let Some(digit) = self.rest.next_if(char::is_ascii_hexdigit) {
+                digits.push(digit);
+            }
+            if digits.is_empty() || self.rest.next_if_eq(&'}').is_none() {
+                self.refuse(NO_DIGITS);
+            }
+        } else {
             for _ in 0..2 {
-                self.out.extend(self.rest.next_if(char::is_ascii_hexdigit));
+                digits.extend(self.rest.next_if(char::is_ascii_hexdigit));
             }
-            return;
         }
-        self.out.push('{');
-        for c in self.rest.by_ref() {
-            self.out.push(c);
-            if c == '}' {
-                return;
-            }
+        // Without any digit it is zero.
+        match u8::from_str_radix(&format!("0{digits}"), 16) {
+            Ok(byte) => self.byte(byte),
+            Err(_) => self.refuse(TOO_LARGE),
         }
     }
 
@@ -243,8 +317,11 @@ fn one(open: bool) -> Before {
 
 /// `3}`, `3,}` or `3,5}`, behind the brace.
 fn is_repetition(rest: impl Iterator<Item = char>) -> bool {
-    let text: String = rest.take_while(|c| *c != '}').collect();
-    let (least, most) = text.split_once(',').unwrap_or((&text, ""));
+    let rest: String = rest.collect();
+    let Some((text, _)) = rest.split_once('}') else {
+        return false;
+    };
+    let (least, most) = text.split_once(',').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     !least.is_empty() && digits(least) && digits(most)
 }
@@ -283,9 +360,31 @@ mod tests {
         (r"^[\x{41}-\x{43}]$", "B", "{"),
         (r"^[\b]$", "\u{8}", "b"),
         (r"^[é]+$", "é", "e"),
+        (r"^é\é.$", "ééa", "é"),
+        (r"^éé?.$", "éé", "éa\u{c3}"),
         (r"^\N$", "a", "\n"),
         (r"^a\/b\.c\-d\_e\%$", "a/b.c-d_e%", "axb.c-d_e%"),
         (r"b\Z", "ab", "ba"),
+        (r"^\x{4A}$", "J", "K"),
+        (r"^\x{4A}{2}$", "JJ", "J"),
+        (r"^\x{000000000000000041}$", "A", "B"),
+        (r"^\x4142$", "A42", "AB"),
+        (r"^\x4$", "\u{4}", "4"),
+        (r"^\xg$", "\0g", "xg"),
+        (r"^\xC3\x{a9}$", "é", "\u{c3}\u{a9}"),
+        (r"^[\x{c3}\xA9]{2}$", "é", "\u{c3}"),
+        (r"^[\x4-\x6]$", "\u{5}", "4"),
+        (r"^a{2$", "a{2", "aa"),
+        (r"^a{2,$", "a{2,", "aa"),
+        (r"^a{2}}$", "aa}", "aa"),
+        (r"^a{{2}$", "a{{", "a{"),
+        (r"^a{2}?b+?c*?d??$", "aab", "ab"),
+        (r"^\++$", "++", "a"),
+        (r"^[+]+$", "++", "a"),
+        (r"^(?:a+)+$", "aa", "b"),
+        (r"^(?i)A$", "a", "b"),
+        (r"^\Q+\E+$", "++", "a"),
+        (r"^a+\E?a$", "aa", "a"),
     ];
 
     #[test]
@@ -298,10 +397,43 @@ mod tests {
     }
 
     #[test]
+    fn hexadecimal_digits_name_a_byte() {
+        for pattern in [r"^\x{e9}$", r"^\xE9$", r"^[\x{e9}]$", r"^[\x{e8}-\xEA]$"] {
+            let regex = regex(pattern, false).unwrap();
+            assert!(regex.is_match(b"\xE9"), "{pattern}");
+            assert!(!regex.is_match("\u{e9}".as_bytes()), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_would_mean_something_else_is_refused_with_its_reason() {
+        for (pattern, reason) in [
+            ("a++", POSSESSIVE),
+            ("a*+", POSSESSIVE),
+            ("a?+", POSSESSIVE),
+            ("a{1,2}+", POSSESSIVE),
+            ("(a+)++b", POSSESSIVE),
+            (r"a+\E+", POSSESSIVE),
+            ("a**", NOTHING_TO_REPEAT),
+            ("a+?+", NOTHING_TO_REPEAT),
+            ("a{2}{3}", NOTHING_TO_REPEAT),
+            (r"\x{1FF}", TOO_LARGE),
+            (r"[\x{100}]", TOO_LARGE),
+            (r"\x{}", NO_DIGITS),
+            (r"\x{4g}", NO_DIGITS),
+            (r"[\x{41]", NO_DIGITS),
+        ] {
+            let error = regex(pattern, false).unwrap_err().to_string();
+            assert_eq!(error, reason, "{pattern}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_done_is_an_error() {
         for pattern in [
             "(?!a)",
             "(?<=a)b",
+            "(?>a)",
             r"(a)\1",
             "a(",
             "[a",

@@ -54,6 +54,19 @@ pub struct Pace {
     pub seed: u64,
 }
 
+/// How long a check may take to connect, and a program that checks to end: `inter`, with `timeout check` no longer than
+/// `timeout connect`.
+pub fn connect_limit(
+    inter: Duration,
+    check_timeout: Option<Duration>,
+    connect_timeout: Option<Duration>,
+) -> Duration {
+    match (check_timeout, connect_timeout) {
+        (Some(_), Some(connect)) => inter.min(connect),
+        _ => inter,
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Waiting until then.
@@ -148,13 +161,12 @@ impl Monitor {
         self.phase = Phase::Running { since };
         let inter = self.config.inter;
         let read_timeout = self.pace.check_timeout.unwrap_or(inter);
-        // With `timeout check`, connecting alone may take the shorter of inter and `timeout connect`.
-        let connect_timeout = match (self.pace.check_timeout, self.pace.connect_timeout) {
-            (Some(_), Some(connect)) => inter.min(connect),
-            _ => inter,
-        };
         Some(Probe {
-            connect_timeout,
+            connect_timeout: connect_limit(
+                inter,
+                self.pace.check_timeout,
+                self.pace.connect_timeout,
+            ),
             read_timeout,
         })
     }

@@ -91,19 +91,20 @@ mod tests {
     #[test]
     fn nothing_is_lost_in_cells_of_ones_own_and_in_the_shared_one() {
         const EACH: u64 = 20_000;
-        let cells: [Tally; CELLS] = Default::default();
+        let counted = Spread::default();
         std::thread::scope(|scope| {
             for worker in 0..CELLS + 3 {
-                let cells = &cells;
+                let counted = &counted;
                 scope.spawn(move || {
                     set_worker(worker);
                     for _ in 0..EACH {
-                        cells[place()].increment();
+                        counted.increment();
                     }
                 });
             }
         });
-        let counted = cells.map(|cell| cell.value());
-        assert_eq!(counted, [EACH, EACH, EACH, 4 * EACH]);
+        let cells = counted.0.each_ref().map(|cell| cell.0.value());
+        assert_eq!(cells, [EACH, EACH, EACH, 4 * EACH]);
+        assert_eq!(counted.value(), 7 * EACH);
     }
 }

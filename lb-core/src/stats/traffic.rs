@@ -52,14 +52,27 @@ pub struct Timers {
     pub total_ms: u32,
 }
 
-/// The same of one stream, in microseconds.
+/// The same of one stream, exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Times([Sample; 4]);
+pub struct Times {
+    /// In the queue.
+    pub queue: Duration,
+    /// Connecting.
+    pub connect: Duration,
+    /// Until the response's head; nothing in TCP mode.
+    pub response: Duration,
+    /// All in all.
+    pub total: Duration,
+}
 
-impl Times {
-    /// In the queue; connecting; until the response's head, nothing in TCP mode; all in all. (The order of [`Timer`].)
-    pub fn new(of: [Duration; 4]) -> Self {
-        Self(of.map(Sample::new))
+/// The same as they are counted, in the order of [`Timer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Samples([Sample; 4]);
+
+impl From<Times> for Samples {
+    fn from(times: Times) -> Self {
+        let in_order = [times.queue, times.connect, times.response, times.total];
+        Self(in_order.map(Sample::new))
     }
 }
 
@@ -137,7 +150,7 @@ impl Cell {
     }
 
     /// The times of a stream that ended well: averages, maxima and histograms.
-    pub fn record_times(&self, times: Times) {
+    pub fn record_times(&self, times: Samples) {
         self.record_histograms(times);
         let count = self.timed.value();
         for (sliding, sample) in self.times.iter().zip(times.0) {
@@ -146,7 +159,7 @@ impl Cell {
     }
 
     /// The same for the histograms alone.
-    pub fn record_histograms(&self, times: Times) {
+    pub fn record_histograms(&self, times: Samples) {
         self.timed.increment();
         for (histogram, sample) in self.histograms.iter().zip(times.0) {
             histogram.record(sample);

@@ -4,7 +4,7 @@ use std::{io, pin::pin, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{Running, carry_out, log};
+use super::{Running, carry_out, log, programs};
 use crate::ipc::{channel::Channel, message::FromBalancer};
 
 /// How long connections that are cut may take to end.
@@ -17,6 +17,7 @@ impl Running {
             task.abort();
         }
         self.plane.stop_accepting();
+        self.run_no_programs();
         let mut drained = pin!(timeout(grace, self.plane.drained()));
         let mut told = pin!(timeout(grace, self.plane.teach_successor()));
         let (mut in_time, mut is_told) = (None, false);
@@ -50,7 +51,11 @@ impl Running {
         grace: Duration,
         supervisor: &Channel,
     ) -> io::Result<()> {
-        // What an operator has just changed is the successor's, too.
+        self.run_no_programs();
+        // What an operator has just changed, and checks have just found, is the successor's, too.
+        while let Ok(event) = self.events.try_recv() {
+            self.found(&event, supervisor).await?;
+        }
         while let Some((server, ())) = self.changes.try_recv() {
             self.tell_of(&server, supervisor).await?;
         }
@@ -68,5 +73,13 @@ impl Running {
         }
         self.drain(grace).await;
         Ok(())
+    }
+
+    /// Checks go on, but nobody asks the supervisor for their programs any more: whoever waits for one, or asks for one from
+    /// now on, hears at once that nothing is known of the server.
+    fn run_no_programs(&mut self) {
+        self.asked.close();
+        while self.asked.try_recv().is_ok() {}
+        self.programs = programs::Open::default();
     }
 }

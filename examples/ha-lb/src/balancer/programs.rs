@@ -40,7 +40,6 @@ impl Open {
             server: run.server.to_string(),
             address: run.address,
             sessions: run.sessions,
-            limit: run.limit,
         }
     }
 

@@ -275,6 +275,7 @@ fn command(written: &keepalived::Command, config: &keepalived::Config) -> Comman
         gid,
         denied,
         environment: None,
+        gains_no_rights: false,
     }
 }
 

@@ -345,8 +345,6 @@ pub struct ProgramCheck {
     pub address: Option<SocketAddr>,
     /// Connections that it has.
     pub sessions: u32,
-    /// How long the program may take.
-    pub limit: Duration,
 }
 
 /// What became of it.

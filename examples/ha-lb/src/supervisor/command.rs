@@ -5,11 +5,15 @@ use std::{
     io,
     os::unix::process::ExitStatusExt as _,
     process::{ExitStatus, Stdio},
+    thread,
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::{process, time::timeout};
+use rustix::{
+    process::{Pid, Signal, kill_process_group},
+    thread::set_no_new_privs,
+};
+use tokio::{process, runtime::Handle, time::timeout};
 
 use super::{adopted, memory};
 
@@ -31,6 +35,8 @@ pub struct Command {
     pub denied: Option<String>,
     /// All that its environment holds; the daemon's own when absent.
     pub environment: Option<Vec<(&'static str, String)>>,
+    /// No file that it executes gives it rights, whatever setuid bits say.
+    pub gains_no_rights: bool,
 }
 
 /// How a run ended.
@@ -136,12 +142,30 @@ impl Command {
         if let Some(uid) = self.uid {
             command.uid(uid);
         }
-        let child = command.spawn()?;
+        let child = match self.gains_no_rights {
+            true => spawn_without_gains(&mut command)?,
+            false => command.spawn()?,
+        };
         if let Some(pid) = child.id() {
             memory::ordinary(pid);
         }
         Ok(child)
     }
+}
+
+/// `no_new_privs` is of a thread and of those that it starts, and never goes away: a thread of its own starts the command.
+fn spawn_without_gains(command: &mut process::Command) -> io::Result<process::Child> {
+    let runtime = Handle::current();
+    let spawn = || {
+        let _entered = runtime.enter();
+        set_no_new_privs(true)?;
+        command.spawn()
+    };
+    thread::scope(|scope| {
+        let spawning = thread::Builder::new().spawn_scoped(scope, spawn)?;
+        let ended = spawning.join();
+        ended.unwrap_or_else(|_| Err(io::Error::other("the thread that starts it has panicked")))
+    })
 }
 
 /// Asks the process group of a command to end, or kills it.
@@ -237,6 +261,24 @@ mod tests {
     }
 
     #[test]
+    fn a_command_that_gains_no_rights_takes_none_from_others() {
+        let own = rustix::thread::no_new_privs().unwrap();
+        let script = "grep -q '^NoNewPrivs:.*1$' /proc/self/status";
+        let command = Command {
+            words: ["sh", "-c", script].map(str::to_owned).into(),
+            gains_no_rights: true,
+            ..Command::default()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let outcome = runtime.block_on(command.run(LONG));
+        assert!(outcome.passed(), "{outcome}");
+        assert_eq!(rustix::thread::no_new_privs().unwrap(), own);
+    }
+
+    #[test]
     fn a_slow_command_and_its_children_are_ended() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pid");
@@ -253,7 +295,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(5);
         while !gone(sleeper) {
             assert!(Instant::now() < deadline, "the script's child still runs");
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 
@@ -293,7 +335,7 @@ mod tests {
             .unwrap();
         while !gone(sleeper) {
             assert!(Instant::now() < deadline, "the script's child still runs");
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 

@@ -1,13 +1,17 @@
 //! What `option external-check` runs for a server, with its arguments and its environment (HAProxy's configuration manual,
 //! `external-check command`).
 //!
-//! The program, its path and all names are those of the files; the balancer, which strangers talk to, tells no more than
+//! The program, its path, its time and all names are those of the files; the balancer, which strangers talk to, tells no more than
 //! which server it is, where that is now and how many connections it has.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-use lb_core::config::{
-    BindAddress, CheckKind, Config, Global, Mode, Protocol, ProxyConfig, ServerConfig, UnixAddress,
+use lb_core::{
+    config::{
+        BindAddress, CheckKind, Config, Global, Mode, Protocol, ProxyConfig, ServerConfig,
+        UnixAddress,
+    },
+    health::connect_limit,
 };
 use rustix::process::geteuid;
 
@@ -47,12 +51,12 @@ impl Account {
     }
 }
 
-/// What is run; `None` where the files have no such server, or another check.
+/// What is run and how long at most; `None` where the files have no such server, or another check.
 pub(super) fn command(
     config: &Config,
     check: &ProgramCheck,
     account: &mut Account,
-) -> Option<Command> {
+) -> Option<(Command, Duration)> {
     let proxies = config.proxies.iter();
     let mut serving = proxies.filter(|proxy| *proxy.name == check.backend);
     let (proxy, backend) = serving.find_map(|p| Some((p, p.backend.as_ref()?)))?;
@@ -61,6 +65,8 @@ pub(super) fn command(
     };
     let mut servers = backend.servers.iter();
     let server = servers.find(|server| *server.name == check.server)?;
+    let inter = server.check.as_ref()?.inter;
+    let limit = connect_limit(inter, proxy.timeouts.check, proxy.timeouts.connect);
     account.look_up(&config.global);
     let (proxy_at, server_at) = (End::of_proxy(proxy), End::of_server(server, check.address));
     let mut environment = vec![
@@ -100,13 +106,15 @@ pub(super) fn command(
         .into_iter()
         .chain(proxy_at.arguments())
         .chain(server_at.arguments());
-    Some(Command {
+    let command = Command {
         words: words.collect(),
         uid: account.found.0,
         gid: account.found.1,
         denied: account.denied.clone(),
         environment: Some(environment),
-    })
+        gains_no_rights: !config.global.setuid_programs,
+    };
+    Some((command, limit))
 }
 
 fn protocol(proxy: &ProxyConfig, server: &ServerConfig) -> &'static str {

@@ -12,17 +12,33 @@ use crate::{
     peer::{Peer, haproxy_is_installed},
 };
 
-/// A server that says its name to whoever comes.
+/// How long either side waits for the other.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that says its name to whoever asks.
 fn server(name: u8) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
             // A client that has gone hears nothing.
-            let _ = stream.and_then(|mut stream| stream.write_all(&[name]));
+            let _ = stream.and_then(|stream| answer(stream, name));
         }
     });
     address
+}
+
+/// Reads a request, says the name, and stays until the client has gone: whoever closes with something unread resets, and
+/// the name may be lost.
+fn answer(mut stream: TcpStream, name: u8) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut head = [0; 4];
+    stream.read_exact(&mut head)?;
+    let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    stream.read_exact(&mut vec![0; length.saturating_sub(head.len())])?;
+    stream.write_all(&[name])?;
+    stream.read_to_end(&mut Vec::new())?;
+    Ok(())
 }
 
 /// What a terminal server calls itself in its cookie.
@@ -46,12 +62,9 @@ fn request(cookie: &str) -> Vec<u8> {
 /// The server that a client with this request is led to.
 fn led_to(peer: &Peer, front: usize, request: &[u8]) -> String {
     let mut client = TcpStream::connect(peer.fronts[front]).unwrap();
-    client
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
     client.write_all(request).unwrap();
     let mut name = String::new();
-    // Whoever closes with something unread resets.
     let mut byte = [0];
     if let Ok(1) = client.read(&mut byte) {
         name.push(char::from(byte[0]));
@@ -72,7 +85,7 @@ fn terminal_servers_get_their_clients_back() {
     let pair = Pair::start(&format!(
         "{{global}}defaults\n mode tcp\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n\
          listen usual\n bind {{front}}\n persist rdp-cookie\n {common}\
-         listen named\n bind {{front2}}\n persist rdp-cookie(other)\n use-server a if {{ req.rdp_cookie(other) -m end .9999 }}\n {common}\
+         listen named\n bind {{front2}}\n persist rdp-cookie(other)\n use-server a if {{ req.rdp_cookie(other) -m end .9999 }}\n use-server c if {{ req.rdp_cookie(other) -m end .8888 }}\n {common}\
          listen insists\n bind {{front3}}\n persist rdp-cookie\n option persist\n option redispatch\n {common}"
     ));
     let nobody: SocketAddr = "127.0.0.9:9".parse().unwrap();
@@ -87,6 +100,7 @@ fn terminal_servers_get_their_clients_back() {
         (1, format!("other={of_b}"), "b"),
         (1, format!("msts={of_b}"), "a"),
         (1, format!("other={}", of_b.replace(".0000", ".9999")), "a"),
+        (1, format!("other={}", of_b.replace(".0000", ".8888")), "b"),
         (2, format!("msts={of_b}"), "b"),
         (2, format!("msts={of_c}"), "c"),
     ] {

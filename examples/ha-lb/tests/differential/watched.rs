@@ -36,6 +36,9 @@ backend connected
 backend following
     server first {a} track observed/one
     server second {a} track first weight 3
+backend chained
+    server last {a} track middle
+    server middle {a} track asked/one
 backend asked
     option log-health-checks
     server one {a} weight 40 agent-check agent-port {port} agent-inter 100ms agent-send who\\n

@@ -420,3 +420,26 @@ fn a_server_whose_checks_are_off_says_so_and_one_without_checks_has_none_to_swit
     assert_eq!(backend.servers()[0].status().to_string(), "UP");
     assert!(!backend.set_checked(second, false));
 }
+
+#[test]
+fn checks_of_its_own_after_a_reload_run_whatever_it_tracked_before() {
+    let (before, now) = backend(2, |config| {
+        checked(&mut config.servers[0]);
+        config.servers[1].track = Some(("be".into(), "s1".into()));
+    });
+    let [first, second] = before.servers() else {
+        panic!("there are two");
+    };
+    assert!(before.set_checked(first.index(), false));
+    before.follow(now, second.index(), first);
+    assert_eq!(second.status().to_string(), "no check");
+    let after = reloaded(&before, now, |config| {
+        config.servers[1].track = None;
+        checked(&mut config.servers[1]);
+    });
+    assert!(
+        !after.servers()[0].is_checked(),
+        "an operator's order stays"
+    );
+    assert!(after.servers()[1].is_checked());
+}

@@ -36,7 +36,7 @@ impl Balancer {
     fn show_checked(&self, backend: &Backend, server: &Server) {
         for (other, follower) in self.followers(backend.name(), server.name()) {
             if follower.is_checked() != server.is_checked() {
-                follower.set_checked(server.is_checked());
+                follower.set_tracks_checked(server.is_checked());
                 self.show_checked(other, follower);
             }
         }

@@ -12,7 +12,7 @@ use super::{
     exchange::log_early,
     forward::letter,
     inspect::{Inspected, inspect},
-    verdict::{Ruled, apply_rules, passes_as_it_is},
+    verdict::{Ruled, apply_rules, note_server, passes_as_it_is},
     wait::{Patience, Step},
 };
 use crate::{
@@ -58,21 +58,16 @@ pub(super) async fn pass_back(
     note_status(connection, &dialed, response.status);
     dialed.bound |= binds(HeadRef::new(&x.response, dialed.server.input.bytes()));
     let inspected = inspect(connection, x, proxy, &dialed);
-    let ruled = match inspected {
-        Inspected::Refused => Ruled::Dropped,
-        _ if passes_as_it_is(connection, proxy, &dialed) => {
-            set_cookie(x, summary.method, &dialed);
+    let asked = summary.method;
+    let ruled = if inspected == Inspected::Refused {
+        Ruled::Dropped
+    } else {
+        note_server(connection, &dialed);
+        if passes_as_it_is(connection, proxy) {
+            set_cookie(x, asked, &dialed);
             Ruled::Passes
-        }
-        Inspected::Passes | Inspected::IsLast => {
-            apply_rules(
-                connection,
-                x,
-                proxy,
-                &mut dialed,
-                (&response, summary.method),
-            )
-            .await
+        } else {
+            apply_rules(connection, x, proxy, &mut dialed, (&response, asked)).await
         }
     };
     match ruled {

@@ -30,23 +30,14 @@ pub(super) enum Ruled {
 }
 
 /// Whether neither proxy has anything to say about any response, as most have not.
-pub(super) fn passes_as_it_is(
-    connection: &mut Connection,
-    backend: &ProxyConfig,
-    dialed: &Dialed,
-) -> bool {
-    let frontend = connection.frontend();
-    let silent = frontend.rules.pass_every_response()
+pub(super) fn passes_as_it_is(connection: &Connection, backend: &ProxyConfig) -> bool {
+    connection.frontend().rules.pass_every_response()
         && backend.rules.pass_every_response()
-        && !backend.backend.as_ref().is_some_and(|b| b.check_cache);
-    if silent {
-        note_server(connection, dialed);
-    }
-    silent
+        && !backend.backend.as_ref().is_some_and(|b| b.check_cache)
 }
 
 /// Rules and log lines know the server by name from now on.
-fn note_server(connection: &mut Connection, dialed: &Dialed) {
+pub(super) fn note_server(connection: &mut Connection, dialed: &Dialed) {
     let server = dialed.lease.server();
     connection.state.server = server.map(|server| Arc::clone(&server.config().name));
 }
@@ -65,7 +56,6 @@ pub(super) async fn apply_rules(
     let proxies = [Some(backend), (!same).then_some(frontend)];
     let head = HeadRef::new(&x.response, dialed.server.input.bytes());
     frontend.rules.note_response(head, &mut connection.state);
-    note_server(connection, dialed);
     for proxy in proxies.into_iter().flatten() {
         let verdict = loop {
             let request = HeadRef::new(&x.request, connection.client.input.kept());

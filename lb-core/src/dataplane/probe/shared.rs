@@ -141,7 +141,9 @@ impl Shared {
                 for server in backend.servers() {
                     let tracked = server.config().track.as_ref();
                     if let Some(tracked) = tracked.and_then(|name| find(&balancer, name)) {
+                        let was_checked = server.is_checked();
                         changed |= backend.follow(now, server.index(), tracked).is_some();
+                        changed |= server.is_checked() != was_checked;
                     }
                 }
             }

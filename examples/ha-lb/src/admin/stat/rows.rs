@@ -189,7 +189,9 @@ fn in_words(server: &Server, status: ServerStatus) -> String {
 /// Columns of what decides beside checks: traffic, an agent, another server.
 fn watched(row: &mut Row, server: &Server) {
     let config = server.config();
-    if config.observe.is_some() || config.track.is_some() {
+    // What is tracked has checks, or tracks what has.
+    let follows_checks = config.track.is_some() && server.check_report().is_some();
+    if config.observe.is_some() || follows_checks {
         row.set(Hanafail, server.counters().alarms.value());
     }
     row.set(

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::args::{Args, Context, Parsed};
+use super::args::{Args, Parsed};
 use crate::config::files::Files;
 
 /// Where relative names begin.
@@ -24,18 +24,22 @@ pub(super) enum DefaultPath {
 }
 
 impl DefaultPath {
-    /// The words behind `default-path`.
-    pub(super) fn read(args: &mut Args<'_>, context: &Context<'_>) -> Parsed<Self> {
+    /// The words behind `default-path`. A directory among them begins where the process was started, as do the names in
+    /// `files`.
+    pub(super) fn read(args: &mut Args<'_>, files: &dyn Files) -> Parsed<Self> {
         const MODES: &str = "current, config, parent or origin <directory>";
         let mode = args.need("default-path", MODES)?;
-        Ok(match mode.text {
+        let read = match mode.text {
             "current" => Self::Current,
             "config" => Self::Config,
             "parent" => Self::Parent,
             "origin" => {
                 let directory = args.need("default-path origin", "a directory")?;
                 let path = PathBuf::from(directory.text);
-                if let Err(error) = context.files.list(&path) {
+                // Who may not list it may still open what is in it, or is told so there.
+                if let Err(error) = files.list(&path)
+                    && error.kind() != io::ErrorKind::PermissionDenied
+                {
                     let message = format!("cannot be used as 'default-path': {error}");
                     return Err(directory.refuse(message, "a directory"));
                 }
@@ -45,7 +49,9 @@ impl DefaultPath {
                 let message = format!("unsupported default-path mode '{other}' for 'default-path'");
                 return Err(mode.refuse(message, MODES));
             }
-        })
+        };
+        args.end(&format!("default-path {}", mode.text))?;
+        Ok(read)
     }
 
     /// The directory of what `file` names; `None` for that in which the process was started.

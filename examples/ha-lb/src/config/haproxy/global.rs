@@ -78,10 +78,16 @@ const ONCE: &[(&str, &[&str])] = &[
 pub(super) fn read(section: &Section, draft: &mut Draft, context: &mut Context<'_>) {
     for line in &section.lines {
         let mut args = Args::new(line, 0);
-        let directory = draft.default_path.directory(Path::new(&*line.span(0).file));
-        let files = Based::new(context.files, directory);
-        let mut context = context.beside(&files);
-        let result = keyword(&mut args, draft, &mut context);
+        let result = match args.peek() {
+            // One directory does not begin in the one before it.
+            "default-path" => keyword(&mut args, draft, context),
+            _ => {
+                let file = line.span(0).file;
+                let directory = draft.default_path.directory(Path::new(&*file));
+                let files = Based::new(context.files, directory);
+                keyword(&mut args, draft, &mut context.beside(&files))
+            }
+        };
         context.collect(result);
     }
 }
@@ -125,7 +131,7 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
         }
         "stats" => return stats::read(args, draft, context),
         "default-path" => {
-            draft.default_path = DefaultPath::read(args, context)?;
+            draft.default_path = DefaultPath::read(args, context.files)?;
             return Ok(());
         }
         "unix-bind" => return draft.unix_bind.read(args),
@@ -153,6 +159,7 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
         "daemon" => global.daemon = true,
         "external-check" => draft.programs.granted = true,
         "insecure-fork-wanted" => draft.programs.forks = true,
+        "insecure-setuid-wanted" => global.setuid_programs = true,
         "h2-workaround-bogus-websocket-clients" => global.http2.without_websockets = true,
         "h1-accept-payload-with-any-method" => global.old_content = true,
         "nosplice" => global.max_pipes = Some(0),

@@ -15,6 +15,20 @@ use super::{
 };
 use crate::config::diagnostic::Diagnostic;
 
+/// Kinds of checks: each gives way to another one alone.
+const CHECKS: &[&str] = &[
+    "external-check",
+    "httpchk",
+    "ldap-check",
+    "mysql-check",
+    "pgsql-check",
+    "redis-check",
+    "smtpchk",
+    "spop-check",
+    "ssl-hello-chk",
+    "tcp-check",
+];
+
 /// The words behind `option` (`negated`: behind `no option`).
 pub(super) fn read(
     args: &mut Args<'_>,
@@ -28,6 +42,13 @@ pub(super) fn read(
         Admitted::Use(entry) => entry,
         Admitted::Skip(_) => return Ok(()),
     };
+    if negated && CHECKS.contains(&word.text) {
+        let message = format!(
+            "negation/default is not supported for option '{}'.",
+            word.text
+        );
+        return Err(word.refuse(message, "another kind of check"));
+    }
     arity(args, &format!("option {}", word.text), entry)?;
     let what = format!("option {}", word.text);
     if misplaced(context, &word, &what, entry.places, place)? {
@@ -71,29 +92,21 @@ pub(super) fn read(
                 false => HeaderNames::default(),
             };
         }
-        "httpchk" if on => {
+        "httpchk" => {
             draft.program.choose_none();
             draft.http_check.option(&place.title(), args, context)?;
         }
-        "httpchk" => draft.http_check.enabled = false,
         "tcp-check" | "redis-check" | "smtpchk" | "mysql-check" | "pgsql-check" | "ldap-check"
         | "ssl-hello-chk" | "spop-check" => {
             // The kind of check that was asked for last holds.
             draft.http_check.enabled = false;
             draft.program.choose_none();
-            match on {
-                true => draft.script.option(&word, args)?,
-                false => draft.script.choose_none(),
-            }
+            draft.script.option(&word, args)?;
         }
-        "external-check" if on => {
+        "external-check" => {
             draft.http_check.enabled = false;
             draft.script.choose_none();
             draft.program.choose(word.span);
-        }
-        "external-check" => {
-            let message = "negation/default is not supported for option 'external-check'.";
-            return Err(word.refuse(message, "another kind of check"));
         }
         "redispatch" => {
             draft.backend.redispatch = match (on, args.take()) {

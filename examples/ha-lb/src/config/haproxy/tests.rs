@@ -40,6 +40,7 @@ impl Files for World {
             ]
             .map(PathBuf::from)
             .into()),
+            Some("/etc/closed") => Err(io::ErrorKind::PermissionDenied.into()),
             Some("conf.d") => Ok([
                 "conf.d/.hidden.cfg",
                 "conf.d/10-global.cfg",

@@ -49,14 +49,15 @@ impl Daemon {
         let account = &mut self.programs.account;
         let command = config.and_then(|config| external_check::command(config, check, account));
         let number = check.number;
-        let Some(command) = command.filter(|_| !self.programs.running.contains(&names)) else {
+        let Some((command, limit)) = command.filter(|_| !self.programs.running.contains(&names))
+        else {
             self.tell_of_program(generation, number, ProgramEnded::NotRun);
             return;
         };
         self.programs.running.insert(names.clone());
         while self.programs.tasks.try_join_next().is_some() {}
         let events = self.events.clone();
-        let run = run(command, check.limit, (generation, number), names, events);
+        let run = run(command, limit, (generation, number), names, events);
         self.programs.tasks.spawn(run);
     }
 

@@ -42,6 +42,13 @@ fn relative_names_begin_where_the_file_says() {
         ),
         (
             "conf/h.cfg",
+            "default-path config\n default-path origin conf.d",
+            "conf.d/",
+        ),
+        // It may not be listed.
+        ("h.cfg", "default-path origin /etc/closed", "/etc/closed/"),
+        (
+            "conf/h.cfg",
             "default-path parent\n default-path config",
             "conf/",
         ),
@@ -105,6 +112,10 @@ fn a_beginning_that_is_none_is_refused() {
         (
             "default-path origin",
             "h.cfg:2:21: error: 'default-path origin' lacks an argument",
+        ),
+        (
+            "default-path config junk",
+            "h.cfg:2:21: error: 'default-path config' takes no further argument",
         ),
         (
             "default-path origin /no/such",

@@ -83,6 +83,10 @@ fn what_a_program_lacks_is_told_in_haproxy_s_words() {
             "no option external-check",
             "negation/default is not supported for option 'external-check'.",
         ),
+        (
+            "option external-check\n external-check command /x\n no option pgsql-check",
+            "h.cfg:12:12: error: negation/default is not supported for option 'pgsql-check'.",
+        ),
     ] {
         let told = wrong(GLOBAL, lines);
         assert!(told.contains(words), "{told}");

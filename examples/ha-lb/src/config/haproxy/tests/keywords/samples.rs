@@ -14,6 +14,7 @@ pub(super) const GLOBALS: &[&str] = &[
     "default-path config",
     "external-check",
     "insecure-fork-wanted",
+    "insecure-setuid-wanted",
     "fd-hard-limit 5000",
     "h1-accept-payload-with-any-method",
     "h2-workaround-bogus-websocket-clients",
