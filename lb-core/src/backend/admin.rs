@@ -126,18 +126,23 @@ impl Backend {
             return None;
         }
         let cause = match (before.is_maintenance(), admin.is_maintenance()) {
+            (false, true) if was == Operation::Stopped => Cause::DownToMaintenance,
             (false, true) => Cause::Maintenance {
                 drained: before.is_draining(),
             },
             (true, false) => Cause::Ready { drained: false },
             _ if admin.is_draining() && !before.is_draining() => Cause::Drain,
             _ if before.is_draining() && !admin.is_draining() => Cause::Ready { drained: true },
-            _ => Cause::Tracked(format!("{backend}/{name}")),
+            _ => Cause::Tracked {
+                stopping: operation == Operation::Stopping,
+            },
         };
-        Some(self.change(now, server, cause, || {
+        let mut change = self.change(now, server, cause, || {
             server.set_admin(admin);
             server.set_operation(operation, now);
-        }))
+        });
+        change.via = Some(format!("{backend}/{name}"));
+        Some(change)
     }
 
     /// `enable agent`, `disable agent`; false for a server without one.
@@ -374,6 +379,7 @@ impl Backend {
             name: format!("{}/{}", self.name(), server.name()),
             is_backup: server.config().backup,
             cause,
+            via: None,
             left: self.usable_servers(),
             sessions: server.served(),
             requeued,

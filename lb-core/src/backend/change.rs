@@ -22,6 +22,8 @@ pub struct StateChange {
     pub is_backup: bool,
     /// What happened.
     pub cause: Cause,
+    /// The server that it tracks, by its name, where it goes along with that.
+    pub via: Option<String>,
     /// Usable (active, backup) servers left.
     pub left: (u32, u32),
     /// Streams on the server.
@@ -41,8 +43,11 @@ pub struct StateChange {
 pub enum Cause {
     /// Its checks.
     Check(CheckReport),
-    /// The server that it tracks, by its name.
-    Tracked(String),
+    /// The server that it tracks went up or down.
+    Tracked {
+        /// It only finishes what it has.
+        stopping: bool,
+    },
     /// Its name has no address any more.
     Unresolved(Unresolved),
     /// An operator speaks for its agent.
@@ -91,6 +96,15 @@ impl StateChange {
     }
 }
 
+impl StateChange {
+    fn write_via(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.via {
+            Some(via) => write!(f, " via {via}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The sentence about the server; empty where there is none.
 impl fmt::Display for StateChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,6 +112,9 @@ impl fmt::Display for StateChange {
             Cause::Admin(word) => word,
             Cause::Maintenance { .. } | Cause::Unresolved(_) => "going DOWN for maintenance",
             Cause::Ready { drained: true } => "UP (leaving forced drain)",
+            Cause::Ready { drained: false } if self.via.is_some() => {
+                "UP/READY (leaving maintenance)"
+            }
             Cause::Ready { drained: false } => "UP/READY (leaving forced maintenance)",
             Cause::Drain | Cause::Weight | Cause::Resolved(_) | Cause::DownToMaintenance => "",
             Cause::Check(report)
@@ -105,8 +122,9 @@ impl fmt::Display for StateChange {
             {
                 "stopping"
             }
-            Cause::Check(_) | Cause::Tracked(_) | Cause::Agent if self.up => "UP",
-            Cause::Check(_) | Cause::Tracked(_) | Cause::Agent => "DOWN",
+            Cause::Tracked { stopping: true } => "stopping",
+            Cause::Check(_) | Cause::Tracked { .. } | Cause::Agent if self.up => "UP",
+            Cause::Check(_) | Cause::Tracked { .. } | Cause::Agent => "DOWN",
         };
         let kind = if self.is_backup { "Backup " } else { "" };
         match &self.cause {
@@ -122,10 +140,9 @@ impl fmt::Display for StateChange {
             // HAProxy counts nothing here.
             Cause::DownToMaintenance => {
                 let name = &self.name;
-                return write!(
-                    f,
-                    "{kind}Server {name} was DOWN and now enters maintenance."
-                );
+                write!(f, "{kind}Server {name} was DOWN and now enters maintenance")?;
+                self.write_via(f)?;
+                return f.write_str(".");
             }
             Cause::Ready { .. } => return write!(f, "{kind}Server {} is {word}.", self.name),
             _ => write!(f, "{kind}Server {} is {word}", self.name)?,
@@ -136,9 +153,7 @@ impl fmt::Display for StateChange {
         if let Cause::Unresolved(reason) = self.cause {
             write!(f, " ({})", reason.words())?;
         }
-        if let Cause::Tracked(via) = &self.cause {
-            write!(f, " via {via}")?;
-        }
+        self.write_via(f)?;
         if let (Cause::Check(report), false) = (&self.cause, self.result_is_logged) {
             write!(f, ", {}", report.result)?;
         }

@@ -38,7 +38,7 @@ backend following
     server second {a} track first weight 3
 backend chained
     server last {a} track middle
-    server middle {a} track asked/one
+    server middle {a} track observed/one
 backend asked
     option log-health-checks
     server one {a} weight 40 agent-check agent-port {port} agent-inter 100ms agent-send who\\n
@@ -177,6 +177,15 @@ fn servers_change_by_more_than_checks() {
         "disable health following/first",
         "enable health following/first",
         "enable health observed/one",
+        "set server observed/one state drain",
+        "set server observed/one state ready",
+        "disable server observed/one",
+        "enable server observed/one",
+        "set server observed/one health down",
+        "disable server observed/one",
+        "enable server observed/one",
+        "set server observed/one health stopping",
+        "set server observed/one health up",
     ] {
         agree(&pair, command, |peer| peer.ask(command));
         agree_on_all(&pair, command);

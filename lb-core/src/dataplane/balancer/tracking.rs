@@ -6,7 +6,7 @@ use super::Balancer;
 use crate::{backend::Backend, id::ServerIndex, server::Server};
 
 impl Balancer {
-    /// Those that track the server of these names, each with its backend.
+    /// Those that track the server of these names, each with its backend, the last first, as HAProxy goes through them.
     pub(in crate::dataplane) fn followers<'b>(
         &'b self,
         backend: &'b str,
@@ -16,8 +16,8 @@ impl Balancer {
             let track = follower.config().track.as_ref();
             track.is_some_and(|(b, s)| **b == *backend && **s == *server)
         };
-        self.backends.iter().flat_map(move |other| {
-            let followers = other.servers().iter().filter(move |f| tracks(f));
+        self.backends.iter().rev().flat_map(move |other| {
+            let followers = other.servers().iter().rev().filter(move |f| tracks(f));
             followers.map(move |follower| (other, follower))
         })
     }

@@ -115,7 +115,7 @@ fn a_beginning_that_is_none_is_refused() {
         ),
         (
             "default-path config junk",
-            "h.cfg:2:21: error: 'default-path config' takes no further argument",
+            "h.cfg:2:22: error: 'default-path config' takes no further argument",
         ),
         (
             "default-path origin /no/such",
