@@ -8,6 +8,7 @@ pub mod cipher;
 mod error_page;
 mod frontend;
 mod global;
+mod message_sizes;
 mod peers;
 mod proxy;
 mod resolvers;
@@ -24,6 +25,7 @@ pub use global::{
     Global, Http2Settings, KernelBuffers, LogHeader, LogSample, LogTarget, StatsLevel, StatsSocket,
     SyslogAddress,
 };
+pub use message_sizes::MessageSizes;
 pub use peers::{PeerConfig, PeersConfig};
 pub use proxy::{
     ErrorFiles, ForwardFor, HeaderNames, HttpMode, LogFormatKind, Mode, ProxyConfig,

@@ -94,11 +94,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Those of requests in HTTP/2: twice as many fields as in HTTP/1.1, as with HAProxy.
-    pub const HTTP2: Self = Self {
-        head_bytes: 15360,
-        fields: 201,
-    };
     /// For heads that have been read before: what rules added to them counts for nothing.
     pub const NONE: Self = Self {
         head_bytes: usize::MAX,

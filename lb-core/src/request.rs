@@ -50,7 +50,7 @@ pub struct ConnectionInfo {
     pub frontend: Arc<str>,
     /// `name` of the bind line.
     pub bind: Option<Arc<str>>,
-    /// When the connection was accepted.
+    /// When the connection was accepted; for the next request on it, when it was ready for that.
     pub accepted_at: Instant,
     /// The same moment on the wall clock.
     pub accepted_date: SystemTime,
@@ -64,6 +64,13 @@ impl ConnectionInfo {
             destination: self.destination,
         };
         self.fronted.as_ref().map_or(present, |f| f.addresses)
+    }
+
+    /// Another request counts as accepted from `at` on, which the wall clock calls `date`.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn accept_again(&mut self, at: Instant, date: SystemTime) {
+        self.accepted_at = at;
+        self.accepted_date = date;
     }
 
     /// A moment from the acceptance on, on the wall clock.

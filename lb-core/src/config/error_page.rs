@@ -37,6 +37,12 @@ pub enum ErrorPageError {
 }
 
 impl ErrorPage {
+    /// The statuses that have a page.
+    pub const STATUSES: [u16; 19] = [
+        200, 400, 401, 403, 404, 405, 407, 408, 410, 413, 421, 422, 425, 429, 500, 501, 502, 503,
+        504,
+    ];
+
     /// A page out of a file. An empty one is an answer without a byte.
     pub fn parse(bytes: &[u8]) -> Result<Self, ErrorPageError> {
         if bytes.is_empty() {

@@ -39,6 +39,10 @@ pub struct Global {
     pub fd_hard_limit: Option<u32>,
     /// Megabytes that an operator has allowed; `maxconn` follows from it where none is given.
     pub memory: Option<u32>,
+    /// `maxconnrate`: new connections a second.
+    pub maxconnrate: Option<u32>,
+    /// `maxsessrate`: new sessions a second, each of which is a connection.
+    pub maxsessrate: Option<u32>,
     /// `maxsslconn`: connections in TLS, from clients.
     pub maxsslconn: Option<u32>,
     /// `maxsslrate`: new connections in TLS a second.
@@ -61,6 +65,8 @@ pub struct Global {
     pub spread_checks: u8,
     /// `tune.h2.*`.
     pub http2: Http2Settings,
+    /// `tune.bufsize`, `tune.maxrewrite` and `tune.http.maxhdr`.
+    pub messages: super::MessageSizes,
     /// `tune.rcvbuf.client` and `tune.sndbuf.client`.
     pub client_buffers: KernelBuffers,
     /// `tune.rcvbuf.server` and `tune.sndbuf.server`.

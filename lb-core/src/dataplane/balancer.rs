@@ -11,14 +11,15 @@ use fullconn::Reach;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use super::{
     StartError,
     gate::{Gate, Pass},
     gates::{self, FrontendGates, Gates},
+    pace::Pace,
     tls::{Connector, Front, Loader, TicketKeys},
 };
 use crate::{
@@ -66,8 +67,10 @@ pub struct Balancer {
     peer_connectors: BTreeMap<(Arc<str>, usize), Connector>,
     /// Limit of the connections in TLS (`maxsslconn`).
     secure_gate: Arc<Gate>,
-    /// The present second of `maxsslrate`, and how many came in it.
-    secure_second: Arc<Mutex<Option<(Instant, u32)>>>,
+    /// The rate of connections (`maxconnrate`, `maxsessrate`).
+    pace: Pace,
+    /// That of those in TLS (`maxsslrate`).
+    secure_pace: Pace,
     /// What seals session tickets.
     ticket_keys: Arc<TicketKeys>,
     /// `bind ... ssl` lines, by the indices of proxy and bind.
@@ -99,7 +102,8 @@ impl Balancer {
         let fresh = Self {
             gate: Gate::new(config.global.maxconn),
             secure_gate: Gate::new(config.global.maxsslconn),
-            secure_second: Arc::default(),
+            pace: Pace::default(),
+            secure_pace: Pace::default(),
             ticket_keys: Arc::default(),
             secured: BTreeMap::new(),
             process: Arc::new(ProcessCounters::new(now)),
@@ -133,7 +137,8 @@ impl Balancer {
         let mut new = Self {
             gate: Arc::clone(&self.gate),
             secure_gate: Arc::clone(&self.secure_gate),
-            secure_second: Arc::clone(&self.secure_second),
+            pace: self.pace.clone(),
+            secure_pace: self.secure_pace.clone(),
             ticket_keys: Arc::clone(&self.ticket_keys),
             secured: BTreeMap::new(),
             process: Arc::clone(&self.process),
@@ -265,26 +270,17 @@ impl Balancer {
         self.secure_gate.enter()
     }
 
-    /// Counts one more connection in TLS; when to try again if there were enough in this second (`maxsslrate`).
+    /// Counts one more connection; when to try again if there were enough in this second.
+    pub(super) fn pace(&self, now: Instant) -> Result<(), Instant> {
+        let global = &self.config.global;
+        // Each connection is a session.
+        let limits = [global.maxconnrate, global.maxsessrate];
+        self.pace.step(limits.into_iter().flatten().min(), now)
+    }
+
+    /// The same for one in TLS.
     pub(super) fn pace_secure(&self, now: Instant) -> Result<(), Instant> {
-        const SECOND: Duration = Duration::from_secs(1);
-        let Some(limit) = self.config.global.maxsslrate else {
-            return Ok(());
-        };
-        let mut second = self
-            .secure_second
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match &mut *second {
-            Some((start, count)) if now.saturating_duration_since(*start) < SECOND => {
-                if *count >= limit {
-                    return Err(*start + SECOND);
-                }
-                *count += 1;
-            }
-            other => *other = Some((now, 1)),
-        }
-        Ok(())
+        self.secure_pace.step(self.config.global.maxsslrate, now)
     }
 
     /// Makes ready what `bind ... ssl` lines offer.

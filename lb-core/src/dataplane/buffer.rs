@@ -105,6 +105,19 @@ impl Buffer {
         !self.memory.is_empty() && self.len() >= self.memory.len() - self.floor
     }
 
+    /// Whether more can be received, in larger memory if this is full and smaller than `most`.
+    pub(super) fn makes_room(&mut self, most: usize) -> bool {
+        let size = fitting(self.memory.len() + 1);
+        if self.is_full() && self.memory.len() < most.min(size) {
+            let mut memory = take(size);
+            if let Some(to) = memory.get_mut(..self.memory.len()) {
+                to.copy_from_slice(&self.memory);
+            }
+            give(std::mem::replace(&mut self.memory, memory));
+        }
+        !self.is_full()
+    }
+
     /// Marks `count` waiting bytes as done.
     pub(super) fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
@@ -284,6 +297,20 @@ mod tests {
         assert_eq!(buffer.room(BULK).len(), BULK);
         assert_eq!(buffer.room(100).len(), 100);
         assert_eq!(buffer.memory.len(), SIZE);
+    }
+
+    #[test]
+    fn a_full_buffer_grows_as_far_as_it_may() {
+        let mut buffer = Buffer::default();
+        buffer.append(&[1; SIZE]);
+        buffer.keep(3);
+        assert!(!buffer.makes_room(SIZE));
+        assert!(buffer.makes_room(WIDE));
+        assert_eq!(buffer.append(&[2; SIZE]), SIZE);
+        assert!(!buffer.makes_room(WIDE));
+        assert!(buffer.makes_room(BULK));
+        assert_eq!((buffer.kept().len(), buffer.len()), (3, WIDE - 3));
+        assert_eq!(buffer.bytes()[SIZE - 4..SIZE - 2], [1, 2]);
     }
 
     #[test]

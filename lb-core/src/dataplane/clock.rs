@@ -7,7 +7,12 @@ use std::{
 
 thread_local! {
     static RECENT: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// A moment by both clocks.
+    static DATED: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
 }
+
+/// How long dates are reckoned from one look at the wall clock, which somebody may set.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Monotonic time.
 #[expect(
@@ -30,6 +35,22 @@ pub(crate) fn recent() -> Instant {
 pub(crate) fn unix() -> Duration {
     let since = wall().duration_since(SystemTime::UNIX_EPOCH);
     since.unwrap_or_default()
+}
+
+/// The wall clock's time at a moment that was just now.
+pub(crate) fn date(moment: Instant) -> SystemTime {
+    let known = DATED.get();
+    let known = known.filter(|(at, _)| moment.saturating_duration_since(*at) < TRUSTED);
+    let (at, date) = known.unwrap_or_else(|| {
+        let looked = (now(), wall());
+        DATED.set(Some(looked));
+        looked
+    });
+    let before = || date.checked_sub(at.saturating_duration_since(moment));
+    match moment.checked_duration_since(at) {
+        Some(since) => date + since,
+        None => before().unwrap_or(date),
+    }
 }
 
 /// Wall-clock time, for log lines.

@@ -79,7 +79,7 @@ pub(super) struct Flow {
     /// Those of them that lie behind the head and can be sent again with it.
     joined: u64,
     /// All that is sent is put there, as long as it fits.
-    kept: bool,
+    kept: Option<usize>,
 }
 
 impl Default for Flow {
@@ -109,7 +109,7 @@ impl Flow {
             bytes: 0,
             framing: 0,
             joined: 0,
-            kept: false,
+            kept: None,
         }
     }
 
@@ -175,9 +175,10 @@ impl Flow {
         self.hidden = true;
     }
 
-    /// What is sent of the body is kept behind the head, as long as both fit a buffer: it may have to be sent again.
-    pub(super) fn keep_to_repeat(&mut self) {
-        self.kept = true;
+    /// What is sent of the body is kept behind the head, as long as both have `most` bytes at most: it may have to be sent
+    /// again.
+    pub(super) fn keep_to_repeat(&mut self, most: usize) {
+        self.kept = Some(most);
     }
 
     /// Sends everything again from the first byte; only while it [is whole](Self::is_spent).

@@ -171,13 +171,9 @@ pub(super) async fn serve(mut connection: Box<Connection>) {
 }
 
 /// Serves the one request that a connection carries: a stream of HTTP/2.
-pub(super) async fn serve_one(
-    mut connection: Box<Connection>,
-    exchange: &mut Exchange,
-    number: u32,
-) {
+pub(super) async fn serve_one(connection: &mut Connection, exchange: &mut Exchange, number: u32) {
     connection.member.listen().await;
-    exchange::serve(&mut connection, exchange, number, clock::recent()).await;
+    exchange::serve(connection, exchange, number, clock::recent()).await;
     exchange.rest();
 }
 

@@ -56,8 +56,6 @@ use crate::{
 };
 use mux::Mux;
 
-/// Bytes of a head: the text made of it must fit a buffer. Longer ones are answered with 431.
-const HEAD: u32 = 15 * 1024;
 /// How often a connection reads before others have their turn.
 const READS: u32 = 4;
 /// A connection without a stream for so long gives memory back.
@@ -154,7 +152,8 @@ pub(super) async fn serve(connection: Box<Connection>) {
         window: settings.initial_window_size,
         streams: settings.max_concurrent_streams,
         frame: settings.max_frame_size,
-        head: HEAD,
+        // The text made of it must fit a buffer. Longer ones are answered with 431.
+        head: listener.balancer.config.global.messages.head(),
         websockets: !settings.without_websockets,
     };
     let mut front = Front {
@@ -430,7 +429,7 @@ impl Front {
             0 => self.live.idle_since.get(),
             _ => now,
         };
-        let connection = Box::new(Connection {
+        let connection = Connection {
             worker: Rc::clone(&self.worker),
             listener: Rc::clone(&self.listener),
             info: self.info.clone(),
@@ -442,12 +441,14 @@ impl Front {
             idle_since,
             inspected: false,
             presence: Rc::clone(&self.presence),
-        });
+        };
+        // As with HAProxy: its date in the log is that of the next stream.
+        self.info.accept_again(now, clock::date(now));
         self.shrunk = false;
         let number = self.opened;
         self.opened = self.opened.saturating_add(1);
         let lives = Lives::new(&self.live);
-        lane::serve(&self.worker, (connection, number, lives));
+        lane::serve(&self.worker, connection, (number, lives));
     }
 
     /// As [`Connection::catch_up`]: before each stream.

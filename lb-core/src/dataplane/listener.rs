@@ -414,8 +414,11 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// Counts the connection in the frontend; `maxsslrate` and `rate-limit sessions` make it wait.
+/// Counts the connection in the frontend; `maxconnrate`, `maxsslrate` and `rate-limit sessions` make it wait.
 async fn admit(listener: &Listener, source: SocketAddr) -> Admission {
+    while let Err(retry_at) = listener.balancer.pace(clock::now()) {
+        rt::sleep_until(retry_at).await;
+    }
     while listener.tls.is_some()
         && let Err(retry_at) = listener.balancer.pace_secure(clock::now())
     {

@@ -26,7 +26,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    config::{LogFormatKind, Mode, Protocol},
+    config::{LogFormatKind, MessageSizes, Mode, Protocol},
     http1::Progress,
     log::events::{self, level},
     proxy_protocol,
@@ -108,6 +108,11 @@ impl Connection {
     pub(super) fn catch_up(&mut self) {
         let of = (&mut self.info, &mut self.state);
         catch_up(&self.worker, &mut self.listener, &self.member, of);
+    }
+
+    /// How large its messages may be.
+    pub(super) fn sizes(&self) -> MessageSizes {
+        self.listener.balancer.config.global.messages
     }
 
     /// The proxy that accepted it.

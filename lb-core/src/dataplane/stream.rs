@@ -1,6 +1,7 @@
 //! A connected stream of any kind: TCP, UNIX, TLS over one of them, or one of the streams of HTTP/2 over any of these.
 
 mod packets;
+mod secured;
 
 use std::{
     ffi::c_int,
@@ -23,6 +24,7 @@ use super::{
     rt::{Direction, Socket},
 };
 use crate::request::ServerSession;
+use secured::Secured;
 
 /// A stream without encryption.
 #[derive(Debug)]
@@ -46,14 +48,6 @@ pub(super) enum Stream {
     Upstream(Box<Upstream>),
 }
 
-/// TLS over a stream.
-#[derive(Debug)]
-pub(super) struct Secured {
-    stream: TlsStream<Plain>,
-    /// What rules may know of it, where a server is at the other end.
-    session: Option<Arc<ServerSession>>,
-}
-
 impl From<Plain> for Stream {
     fn from(stream: Plain) -> Self {
         Self::Plain(stream)
@@ -62,10 +56,7 @@ impl From<Plain> for Stream {
 
 impl From<TlsStream<Plain>> for Stream {
     fn from(stream: TlsStream<Plain>) -> Self {
-        Self::Tls(Box::new(Secured {
-            stream,
-            session: None,
-        }))
+        Self::Tls(Box::new(Secured::new(stream, None)))
     }
 }
 
@@ -150,39 +141,10 @@ impl AsFd for Plain {
     }
 }
 
-impl Secured {
-    /// Whether something has been sealed that the socket has not taken.
-    fn has_sealed(&self) -> bool {
-        self.stream.get_ref().1.wants_write()
-    }
-
-    /// What is sealed and not sent is held as well: nothing is added to it.
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.has_sealed() {
-            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        }
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn room(&self) -> usize {
-        match self.has_sealed() {
-            true => 0,
-            false => self.stream.get_ref().0.socket().room(),
-        }
-    }
-}
-
 impl Stream {
     /// TLS to a server, as rules may know it.
     pub(super) fn to_server(stream: TlsStream<Plain>, session: ServerSession) -> Self {
-        Self::Tls(Box::new(Secured {
-            stream,
-            session: Some(Arc::new(session)),
-        }))
+        Self::Tls(Box::new(Secured::new(stream, Some(Arc::new(session)))))
     }
 
     /// What rules may know of TLS to the server at the other end.
@@ -198,7 +160,8 @@ impl Stream {
     pub(super) fn poll_silence(&self, cx: &Context<'_>) -> Poll<()> {
         match self {
             Self::Plain(plain) => plain.socket().poll_silence(cx),
-            Self::Downstream(_) | Self::Upstream(_) | Self::Tls(_) => Poll::Ready(()),
+            Self::Tls(secured) => secured.poll_silence(cx),
+            Self::Downstream(_) | Self::Upstream(_) => Poll::Ready(()),
         }
     }
 
@@ -221,19 +184,12 @@ impl Stream {
         cx: &mut Context<'_>,
         room: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let stream = match self {
-            Self::Plain(plain) => return plain.socket().poll_read(cx, room),
-            Self::Downstream(stream) => return stream.poll_read(cx, room),
-            Self::Upstream(stream) => return stream.poll_read(cx, room),
-            Self::Tls(secured) => &mut secured.stream,
-        };
-        let mut buffer = ReadBuf::new(room);
-        let polled = match Pin::new(stream).poll_read(cx, &mut buffer) {
-            // A peer that closes without close_notify has ended the stream all the same.
-            Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
-            polled => polled,
-        };
-        polled.map_ok(|()| buffer.filled().len())
+        match self {
+            Self::Plain(plain) => plain.socket().poll_read(cx, room),
+            Self::Tls(secured) => secured.poll_read(cx, room),
+            Self::Downstream(stream) => stream.poll_read(cx, room),
+            Self::Upstream(stream) => stream.poll_read(cx, room),
+        }
     }
 
     /// Sends some of `slices`.
@@ -422,9 +378,7 @@ impl Resting {
             // What TLS sends for itself (tickets of later sessions) is taken in; bytes that wait inside are seen.
             Self::Tls(secured) => {
                 let mut cx = Context::from_waker(Waker::noop());
-                let mut room = ReadBuf::new(&mut byte);
-                let stream = Pin::new(&mut secured.stream);
-                stream.poll_read(&mut cx, &mut room).is_ready()
+                secured.poll_read(&mut cx, &mut byte).is_ready()
             }
         }
     }

@@ -155,12 +155,13 @@ fn forced(
     peeked: &Peeked,
     (proxy, backend): (&ProxyConfig, &Backend),
 ) -> Option<ServerIndex> {
-    let mut buffer = Vec::new();
     let view = view(connection, peeked);
-    let name = proxy.rules.select_server(&view, &mut buffer);
-    let named = name.and_then(|name| backend.server_named(name));
+    let named = proxy.rules.select_server(
+        &view,
+        |name| backend.server_named(name),
+        |server| backend.keeps_to(server),
+    );
     named
-        .filter(|server| backend.keeps_to(server))
         .map(Server::index)
         .or_else(|| backend.of_rdp_cookie(&view))
 }
@@ -205,8 +206,9 @@ async fn inspect(
     let mut complete = false;
     loop {
         let now = clock::recent();
-        let input = &connection.client.input;
-        let whole = complete || connection.client.ended || input.is_full();
+        let most = connection.sizes().buffer();
+        let input = &mut connection.client.input;
+        let whole = complete || connection.client.ended || !input.makes_room(most);
         let verdict = proxy.rules.on_content(
             now,
             &connection.info,

@@ -1,7 +1,7 @@
 //! Regular expressions as HAProxy's library (PCRE2, over bytes) reads them.
 //!
 //! The dialect here agrees with it on nearly all that is written; a few texts mean something else in it, or nothing:
-//! those are rewritten before they are compiled. Look-around, back references, `\K`, atomic groups and possessive
+//! those are rewritten before they are compiled. Look-around, back references, recursion, `\K`, atomic groups and possessive
 //! repetitions have no counterpart, and are errors. See pcre2pattern(3).
 
 use std::iter::Peekable;
@@ -12,12 +12,18 @@ use regex::bytes::{Regex, RegexBuilder};
 /// Blanks (`\h`) and line ends (`\v`), as members of a class.
 const BLANKS: &str = r"\t \xA0";
 const LINE_ENDS: &str = r"\n-\r\x85";
+/// `$` and `\Z`: the end, or before a line feed that ends the text (which the match takes in here: nothing can look ahead).
+/// With `(?m)` the former means every end of a line, as it does elsewhere.
+const END_OF_LINE: &str = r"(?:$|\n\z)";
+const END_OF_TEXT: &str = r"(?:\n?\z)";
 
 /// Why patterns are refused that would mean something else to the `regex` crate.
 const POSSESSIVE: &str = "possessive repetitions (as in 'a++') are not supported";
 const NOTHING_TO_REPEAT: &str = "a repetition follows no repeatable item";
 const NO_DIGITS: &str = r"\x{} must hold hexadecimal digits";
 const TOO_LARGE: &str = r"\x{} is above FF, which no byte is";
+const OCTAL_TOO_LARGE: &str = r"an octal number is above \377, which no byte is";
+const RECURSION: &str = "recursion (as in '(?R)') is not supported";
 
 /// Compiles `pattern`, over bytes, whatever their encoding.
 ///
@@ -82,7 +88,12 @@ impl<'p> Rewriting<'p> {
                 '(' => {
                     self.out.push('(');
                     // This question mark repeats nothing.
-                    self.out.extend(self.rest.next_if_eq(&'?'));
+                    if self.rest.next_if_eq(&'?').is_some() {
+                        self.out.push('?');
+                        if self.rest.peek() == Some(&'R') {
+                            self.refuse(RECURSION);
+                        }
+                    }
                 }
                 '*' | '+' | '?' => {
                     self.out.push(c);
@@ -98,6 +109,7 @@ impl<'p> Rewriting<'p> {
                     }
                     self.repeated();
                 }
+                '$' => self.out.push_str(END_OF_LINE),
                 // A brace that begins no number of repetitions is one.
                 '{' => self.out.push_str(r"\{"),
                 c if c.is_ascii() => self.out.push(c),
@@ -147,11 +159,12 @@ impl<'p> Rewriting<'p> {
             'V' => self.out.push_str(&format!("[^{LINE_ENDS}]")),
             'R' => self.out.push_str(&format!(r"(?:\r\n|[{LINE_ENDS}])")),
             'N' => self.out.push_str(r"[^\n]"),
-            'Z' => self.out.push_str(r"\z"),
+            'Z' => self.out.push_str(END_OF_TEXT),
             // Ends of words elsewhere.
             '<' | '>' => self.out.push(c),
             'e' | 'c' => self.control(c),
             'x' => self.hexadecimal(),
+            '0' => self.octal(0),
             c if c.is_ascii() => self.out.extend(['\\', c]),
             c => self.literal(c),
         }
@@ -254,6 +267,8 @@ impl<'p> Rewriting<'p> {
             'b' => self.byte(0x08),
             'e' | 'c' => self.control(c),
             'x' => self.hexadecimal(),
+            // No back reference stands in a class.
+            '0'..='7' => self.octal(c.to_digit(8).unwrap_or_default()),
             c if c.is_ascii_alphanumeric() => self.out.extend(['\\', c]),
             c => self.literal(c),
         }
@@ -279,6 +294,21 @@ impl<'p> Rewriting<'p> {
         match u8::from_str_radix(&format!("0{digits}"), 16) {
             Ok(byte) => self.byte(byte),
             Err(_) => self.refuse(TOO_LARGE),
+        }
+    }
+
+    /// The octal digits behind the `first`: at most two.
+    fn octal(&mut self, first: u32) {
+        let mut number = first;
+        for _ in 0..2 {
+            if let Some(digit) = self.rest.peek().and_then(|c| c.to_digit(8)) {
+                self.rest.next();
+                number = number * 8 + digit;
+            }
+        }
+        match u8::try_from(number) {
+            Ok(byte) => self.byte(byte),
+            Err(_) => self.refuse(OCTAL_TOO_LARGE),
         }
     }
 
@@ -365,6 +395,19 @@ mod tests {
         (r"^\N$", "a", "\n"),
         (r"^a\/b\.c\-d\_e\%$", "a/b.c-d_e%", "axb.c-d_e%"),
         (r"b\Z", "ab", "ba"),
+        (r"^ok$", "ok\n", "ok\n\n"),
+        (r"^ok$", "ok", "ok\nno"),
+        (r"^(?:ok|fine)$", "fine\n", "fine\r\n"),
+        (r"^ok\Z", "ok\n", "ok\n\n"),
+        (r"^ok\z", "ok", "ok\n"),
+        (r"^ok\n$", "ok\n", "ok"),
+        (r"(?m)^ok$", "no\nok\nno", "no\nokay"),
+        (r"(?m)^ok\Z", "no\nok\n", "ok\nno"),
+        (r"^[$]\$\Q$\E$", "$$$\n", "$"),
+        (r"^\0$", "\0", "0"),
+        (r"^\0101$", "\u{8}1", "A"),
+        (r"^[\0-\37]+$", "\u{1f}\0", " "),
+        (r"^[\101\60]+$", "A0", "1"),
         (r"^\x{4A}$", "J", "K"),
         (r"^\x{4A}{2}$", "JJ", "J"),
         (r"^\x{000000000000000041}$", "A", "B"),
@@ -422,6 +465,8 @@ mod tests {
             (r"\x{}", NO_DIGITS),
             (r"\x{4g}", NO_DIGITS),
             (r"[\x{41]", NO_DIGITS),
+            (r"[\400]", OCTAL_TOO_LARGE),
+            (r"\((?:[^()]|(?R))*\)", RECURSION),
         ] {
             let error = regex(pattern, false).unwrap_err().to_string();
             assert_eq!(error, reason, "{pattern}");

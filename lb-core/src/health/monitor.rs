@@ -216,6 +216,8 @@ impl Monitor {
             }
             Some(false) if report.health > report.rise => report.health -= 1,
             Some(false) => report.health = 0,
+            // The last result stays.
+            None if result.status == CheckStatus::Unknown => return,
             None => {}
         }
         report.result = result;

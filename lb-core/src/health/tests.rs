@@ -65,6 +65,17 @@ fn health_rises_and_falls_as_counted() {
 }
 
 #[test]
+fn a_probe_that_says_nothing_leaves_the_last_result_as_it_was() {
+    let start = crate::test_clock::now();
+    let mut monitor = Monitor::new(config(), Pace::default(), start);
+    probe(&mut monitor, BAD);
+    let before = monitor.report().clone();
+    let at = probe(&mut monitor, CheckStatus::Unknown);
+    assert_eq!(*monitor.report(), before);
+    assert!(monitor.next_deadline() > Some(at));
+}
+
+#[test]
 fn the_interval_follows_the_state() {
     let start = crate::test_clock::now();
     let timing = CheckConfig {

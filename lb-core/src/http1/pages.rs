@@ -5,6 +5,7 @@ use super::{ConnectionOption, write::write_number};
 /// Reason phrase and sentence of the page for `status`; 500's for a status without a page.
 pub fn page(status: u16) -> (&'static str, &'static str) {
     match status {
+        200 => ("OK", "Service ready."),
         400 => ("Bad request", "Your browser sent an invalid request."),
         401 | 407 => (
             "Unauthorized",

@@ -58,9 +58,10 @@ impl ResponseDecoder {
         self.next();
     }
 
-    /// How responses are read from now on.
-    pub fn read_with(&mut self, leniency: Leniency) {
+    /// How responses are read from now on, and how much they may hold.
+    pub fn read_with(&mut self, leniency: Leniency, limits: Limits) {
         self.leniency = leniency;
+        self.limits = limits;
     }
 
     /// Makes ready for the response after an interim one.

@@ -30,7 +30,7 @@ use stream::Stream;
 const OUTPUT: usize = 64 * 1024;
 /// What a stream may send beyond that in all: short answers do not wait for long ones.
 const GRACE: usize = 16 * 1024;
-/// Bytes of a head with its continuations.
+/// Bytes of a head with its continuations, unless longer ones are asked for.
 const BLOCK: usize = 64 * 1024;
 /// Windows of a stream that a connection has.
 const WINDOWS: i64 = 16;

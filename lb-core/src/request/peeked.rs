@@ -5,6 +5,11 @@ use crate::{
     http1::{Leniency, Limits, Progress, RequestDecoder},
 };
 
+const LIMITS: Limits = Limits {
+    head_bytes: usize::MAX,
+    fields: 100,
+};
+
 /// What the first bytes of a client are.
 #[derive(Debug, Default)]
 pub struct Peeked {
@@ -13,10 +18,10 @@ pub struct Peeked {
 }
 
 impl Peeked {
-    /// Looks at everything that was received.
+    /// Looks at everything that was received, of which a buffer is the limit.
     pub fn of(bytes: &[u8]) -> Self {
         let mut head = Head::default();
-        let mut decoder = RequestDecoder::new(Limits::default(), Leniency::HAPROXY);
+        let mut decoder = RequestDecoder::new(LIMITS, Leniency::HAPROXY);
         decoder.allow_no_host(true);
         match decoder.decode(bytes, &mut head) {
             Ok(Progress::Complete(_)) => Self {

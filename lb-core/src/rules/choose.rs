@@ -37,13 +37,25 @@ impl ProxyRules {
         select(&self.rules.backends, view, buffer)
     }
 
-    /// `use-server`: the name of the first whose condition holds.
-    pub fn select_server<'a>(
-        &'a self,
+    /// `use-server`: of the lines whose conditions hold the first whose server is `usable`; one that is not leaves the
+    /// choice to the lines behind it, and a name that `find` knows nothing of to nobody, as with HAProxy.
+    pub fn select_server<S>(
+        &self,
         view: &RequestView<'_>,
-        buffer: &'a mut Vec<u8>,
-    ) -> Option<&'a str> {
-        select(&self.rules.servers, view, buffer).map(|(_, name)| name)
+        find: impl Fn(&str) -> Option<S>,
+        usable: impl Fn(&S) -> bool,
+    ) -> Option<S> {
+        let mut buffer = Vec::new();
+        for choice in &self.rules.servers {
+            if !choice.condition.holds(view) {
+                continue;
+            }
+            let server = find(choice.name(view, &mut buffer)?)?;
+            if usable(&server) {
+                return Some(server);
+            }
+        }
+        None
     }
 
     /// Whether there is any `use-server` line.
@@ -90,12 +102,19 @@ fn select<'a>(
         .iter()
         .enumerate()
         .find(|(_, choice)| choice.condition.holds(view))?;
-    match &choice.name {
-        Name::Static(name) => Some((index, name)),
-        Name::Dynamic(format) => {
-            buffer.clear();
-            format.write_value(view, buffer);
-            Some((index, std::str::from_utf8(buffer).ok()?))
+    Some((index, choice.name(view, buffer)?))
+}
+
+impl Choice {
+    /// The name; a dynamic one is written to `buffer`.
+    fn name<'a>(&'a self, view: &RequestView<'_>, buffer: &'a mut Vec<u8>) -> Option<&'a str> {
+        match &self.name {
+            Name::Static(name) => Some(name),
+            Name::Dynamic(format) => {
+                buffer.clear();
+                format.write_value(view, buffer);
+                std::str::from_utf8(buffer).ok()
+            }
         }
     }
 }

@@ -457,6 +457,9 @@ fn acls_may_get_lines_after_their_first_use() {
         "use_backend one if a",
         "acl a path /y",
         "use-server s2 if !a",
+        "use-server s3 if METH_GET",
+        "use-server %[path,field(2,/)] if METH_GET",
+        "use-server s4 if METH_GET",
     ]);
     let world = World::new().request("GET", "/y", &[]);
     let mut buffer = Vec::new();
@@ -464,6 +467,13 @@ fn acls_may_get_lines_after_their_first_use() {
         rules.select_backend(&world.view(), &mut buffer),
         Some("one")
     );
-    assert_eq!(rules.select_server(&world.view(), &mut buffer), None);
-    assert_eq!(rules.server_names(), [Arc::from("s2")]);
+    let server = |known: &[&str], down: &str| {
+        let find = |name: &str| known.contains(&name).then(|| name.to_owned());
+        rules.select_server(&world.view(), find, |name| name != down)
+    };
+    assert_eq!(server(&["s2", "s3", "y"], "").as_deref(), Some("s3"));
+    assert_eq!(server(&["s2", "s3", "y"], "s3").as_deref(), Some("y"));
+    // Nobody is known by the dynamic name.
+    assert_eq!(server(&["s2", "s3", "s4"], "s3"), None);
+    assert_eq!(rules.server_names(), ["s2", "s3", "s4"].map(Arc::from));
 }

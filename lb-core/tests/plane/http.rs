@@ -10,10 +10,11 @@ mod retries;
 use std::{
     io::{Read, Write},
     net::Shutdown,
-    time::Duration,
+    sync::mpsc,
+    time::{Duration, SystemTime},
 };
 
-use lb_core::config::{CookieConfig, ForwardFor, HttpMode, HttpReuse, Mode};
+use lb_core::config::{CookieConfig, ForwardFor, HttpMode, HttpReuse, LogFormatKind, Mode};
 
 use crate::common::{Origin, Plane, ask, listen, ok, read_all, read_message, rules};
 
@@ -42,6 +43,35 @@ fn requests_share_client_and_server_connections() {
     }
     drop(client);
     assert_eq!(origin.connections(), 1);
+    plane.stop();
+}
+
+#[test]
+fn the_next_request_on_a_connection_counts_as_accepted_when_the_one_before_was_done() {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let epoch = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let (tell, answered) = mpsc::channel();
+    let origin = Origin::http(move |_| {
+        std::thread::sleep(PAUSE);
+        tell.send(SystemTime::now()).unwrap();
+        ok("")
+    });
+    let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    proxy.log_format = LogFormatKind::Custom("%Ts %ms".into());
+    let plane = Plane::start(vec![proxy]);
+    let mut client = plane.connect();
+    let mut dates = (0..2).map(|_| {
+        ask(&mut client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let line = plane.line();
+        let (seconds, millis) = line.split_once(' ').unwrap();
+        Duration::from_secs(seconds.parse().unwrap())
+            + Duration::from_millis(millis.parse().unwrap())
+    });
+    let (first, second) = (dates.next().unwrap(), dates.next().unwrap());
+    let done = epoch(answered.recv().unwrap());
+    assert!(first + PAUSE / 2 < done, "{first:?} {done:?}");
+    assert!(second + PAUSE / 2 > done, "{second:?} {done:?}");
+    drop(client);
     plane.stop();
 }
 

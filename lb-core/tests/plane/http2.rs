@@ -306,6 +306,23 @@ fn a_client_that_sends_no_more_of_its_content_is_timed_out_and_one_without_strea
 }
 
 #[test]
+fn each_stream_after_the_other_has_the_time_of_its_own_server() {
+    let origin = Origin::new(|mut stream| while matches!(stream.read(&mut [0; 256]), Ok(1..)) {});
+    let mut proxy = proxy(&origin);
+    proxy.timeouts.server = SHORT;
+    let plane = Plane::start(vec![proxy]);
+    with_client(plane.address(), async |client| {
+        // One task serves them all, and knows a deadline of the stream before.
+        for path in ["/1", "/2", "/3"] {
+            let answer = ask(&client, get(path), &[]).await.unwrap();
+            assert_eq!(answer.status, 504, "{path}");
+            assert_eq!(plane.entry().end(), ("web/s1", "504", "sH--"));
+        }
+    });
+    plane.stop();
+}
+
+#[test]
 fn a_plane_that_stops_lets_streams_end_and_says_goaway() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = Arc::new(std::sync::Mutex::new(wait));

@@ -10,11 +10,11 @@ use std::{
         unix::net::{UnixListener, UnixStream},
     },
     sync::{Mutex, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lb_core::{
-    config::{Mode, ProxyConfig},
+    config::{Global, Mode, ProxyConfig},
     dataplane::{ListenerFd, SessionsAt},
 };
 
@@ -95,6 +95,71 @@ fn what_outlives_the_time_to_finish_is_cut_and_the_log_says_so() {
     assert!(line.contains(told), "{line}");
     expect(&plane, "t/s1", "K-");
     plane.stop();
+}
+
+#[test]
+fn what_lies_behind_something_urgent_passes_in_bulk_too() {
+    const BULK: usize = 3_000_000;
+    let origin = echoing();
+    let plane = start(&origin, |_| {});
+    let mut client = plane.connect();
+    let mut back = vec![0; BULK];
+    let mut writer = client.try_clone().unwrap();
+    let sends = std::thread::spawn(move || {
+        writer.write_all(&[b'a'; BULK]).unwrap();
+        writer
+    });
+    client.read_exact(&mut back).unwrap();
+    let mut writer = sends.join().unwrap();
+    socket2::SockRef::from(&writer)
+        .send_out_of_band(b"!")
+        .unwrap();
+    writer.write_all(b"behind").unwrap();
+    let mut behind = [0; 6];
+    client.read_exact(&mut behind).unwrap();
+    assert_eq!(&behind, b"behind");
+    drop((client, writer));
+    plane.stop();
+}
+
+#[test]
+fn what_lies_between_something_urgent_and_the_end_passes_in_bulk_too() {
+    const BULK: usize = 3_000_000;
+    let origin = reversing();
+    let plane = start(&origin, |_| {});
+    let mut client = plane.connect();
+    client.write_all(&[b'a'; BULK]).unwrap();
+    socket2::SockRef::from(&client)
+        .send_out_of_band(b"!")
+        .unwrap();
+    client.write_all(b"behind").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let all = read_all(&client);
+    assert_eq!(all.len(), BULK + 6);
+    assert!(all.starts_with("dniheb"));
+    drop(client);
+    plane.stop();
+}
+
+#[test]
+fn who_comes_beyond_the_rate_of_the_process_is_served_in_the_next_second() {
+    type Limit = fn(&mut Global);
+    let limits: [Limit; 2] = [
+        |global| global.maxconnrate = Some(1),
+        |global| global.maxsessrate = Some(1),
+    ];
+    for limit in limits {
+        let origin = echoing();
+        let proxy = listen("t", Mode::Tcp, &[origin.address]);
+        let plane = Plane::start_with(vec![proxy], |config, _| limit(&mut config.global));
+        let began = Instant::now();
+        for mut client in [plane.connect(), plane.connect()] {
+            client.write_all(b"x").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+        }
+        assert!(began.elapsed() >= Duration::from_secs(1));
+        plane.stop();
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 
 use crate::{
-    common::{Origin, Plane, SHORT, connect, listen, read_all},
+    common::{Origin, PATIENCE, Plane, SHORT, connect, listen, read_all},
     reload::{Port, until},
 };
 
@@ -303,4 +303,32 @@ fn sessions_are_resumed_by_every_worker_and_after_a_reload_that_asks_for_the_sam
     plane.commit(plane.prepare(stricter, 2, port.shared(0, 2)).unwrap());
     until("sessions begin anew", || kind() == HandshakeKind::Full);
     plane.join(Duration::ZERO);
+}
+
+#[test]
+fn a_record_that_is_none_behind_a_request_ends_the_connection() {
+    let origin = Origin::echo();
+    let mut proxy = secured(&origin, Mode::Http, |_| {});
+    proxy.timeouts.client = Some(PATIENCE * 3);
+    let plane = Plane::start(vec![proxy]);
+    let mut stream = client(&plane, "one.test", ONE);
+    while stream.conn.is_handshaking() || stream.conn.wants_write() {
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+    }
+    // A record that fills what is read at once, so that the next one is found behind it.
+    let (head, end) = ("GET / HTTP/1.1\r\nHost: x\r\nX-Padding: ", "\r\n\r\n");
+    let padding = "x".repeat(4096 - 22 - head.len() - end.len());
+    let request = format!("{head}{padding}{end}");
+    stream.conn.writer().write_all(request.as_bytes()).unwrap();
+    let mut sent = Vec::new();
+    stream.conn.write_tls(&mut sent).unwrap();
+    assert_eq!(sent.len(), 4096);
+    sent.extend([23, 3, 3, 0, 20]);
+    sent.extend([0; 20]);
+    stream.sock.write_all(&sent).unwrap();
+    // By an end or a reset, and long before the client's time is over.
+    let ended = std::io::copy(&mut stream.sock, &mut std::io::sink());
+    let waited = |e: &std::io::Error| e.kind() == std::io::ErrorKind::WouldBlock;
+    assert!(!ended.as_ref().is_err_and(waited), "{ended:?}");
+    plane.stop();
 }

@@ -356,7 +356,7 @@ pub enum ProgramEnded {
     TimedOut,
     /// It was killed, or could not be started: why.
     Failed(String),
-    /// It was not run: there is none for that server, or the one before still runs.
+    /// It was not run: there is none for that server, or one has its time whose end nobody waits for any more.
     NotRun,
 }
 

@@ -300,8 +300,15 @@ fn answers_that_nobody_takes_cost_no_more_than_their_buffers() {
         })
         .collect();
     let deadline = Instant::now() + PATIENCE;
-    while unread(peer.origins[0].address) < count {
-        assert!(Instant::now() < deadline, "answers are read on and on");
+    loop {
+        let waiting = unread(peer.origins[0].address);
+        if waiting >= count {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "answers are read on and on: {waiting} of {count} wait"
+        );
         thread::sleep(Duration::from_millis(20));
     }
     let held = resources(&peer).1;

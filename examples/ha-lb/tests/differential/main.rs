@@ -51,6 +51,7 @@ mod rules;
 mod services;
 mod sessions;
 mod shared;
+mod sizes;
 mod states;
 mod stats_page;
 mod tables;

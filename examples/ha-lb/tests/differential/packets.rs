@@ -19,6 +19,9 @@ const CONFIG: &str = "{global}defaults
     timeout connect 5s
     timeout client 5s
     timeout server 5s
+cache small
+    total-max-size 4
+    max-age 60
 listen http
     bind {front}
     http-request set-var(txn.path) path
@@ -26,6 +29,10 @@ listen http
     http-response set-tos 184 if { var(txn.path) -m str /response }
     http-request set-tos 010 if { path /octal }
     tcp-response content set-tos 0x48 if { var(txn.path) -m str /answer }
+    http-request cache-use small if { path /kept }
+    http-response set-header cache-control max-age=60 if { var(txn.path) -m str /kept }
+    http-response cache-store small if { var(txn.path) -m str /kept }
+    http-response set-tos 0x38 if { res.cache_hit }
     server one {a}
 listen content
     bind {front2}
@@ -155,6 +162,9 @@ fn packets_to_clients_are_marked_alike() {
         return;
     }
     let pair = Pair::start(CONFIG);
+    for peer in [&pair.haproxy, &pair.ha_lb] {
+        marked(peer, 0, "/kept");
+    }
     for (front, path, expected) in [
         (0, "/", 0),
         (0, "/request", 0x28),
@@ -165,6 +175,8 @@ fn packets_to_clients_are_marked_alike() {
         (1, "/content", 0x30),
         (2, "/", 0x50),
         (2, "/other", 0x58),
+        // No server is asked again.
+        (0, "/kept", 0x38),
     ] {
         let [theirs, ours] = [&pair.haproxy, &pair.ha_lb].map(|peer| marked(peer, front, path));
         assert_eq!(theirs, expected, "haproxy: {front} {path}");

@@ -107,9 +107,20 @@ fn settle(peer: &Peer) {
     }
 }
 
-/// Its lines, in whichever order its threads wrote them.
+/// Its lines, in whichever order its threads wrote them, but for who else was connected: a client sees the end of its
+/// connection before the connection is counted as gone.
 fn lines(peer: &Peer) -> String {
-    let mut lines = peer.log();
+    let connections = |word: &str| {
+        word.matches('/').count() == 4
+            && word
+                .bytes()
+                .all(|byte| byte == b'/' || byte.is_ascii_digit())
+    };
+    let without = |line: &String| {
+        let words = line.split(' ').filter(|word| !connections(word));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let mut lines: Vec<String> = peer.log().iter().map(without).collect();
     lines.sort();
     lines.join("\n")
 }

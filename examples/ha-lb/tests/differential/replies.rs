@@ -28,6 +28,9 @@ frontend front
     http-error status 413 errorfiles other
     http-error status 400 default-errorfiles
     http-error status 429 errorfile DIR/own-404
+    http-request set-var(txn.after) path if { path /after }
+    http-after-response set-status 451 if { var(txn.after) -m found }
+    http-request deny if { path /after }
     http-request deny deny_status 400 if { path /400 }
     http-request deny if { path /403 }
     http-request deny deny_status 404 if { path /404 }
@@ -37,6 +40,9 @@ frontend front
     http-request deny deny_status 404 errorfiles site if { path /site-404 }
     http-request deny deny_status 500 errorfile /dev/null if { path /empty }
     http-request return status 404 default-errorfiles if { path /default }
+    http-request return default-errorfiles if { path /ready }
+    http-request return errorfiles other if { path /no-page }
+    http-request deny deny_status 422 errorfiles other if { path /no-page-422 }
     http-request return status 200 content-type text/html if { path /bodyless }
     http-request return status 200 file /dev/null content-type text/html if { path /empty-file }
     http-request return status 200 hdr x-blank a hdr x-none %[var(txn.nothing)] hdr x-read %[req.hdr(x-cap)] content-type a/b lf-string \"%[path]\" if { path /reply }
@@ -87,6 +93,7 @@ const fn get(name: &'static str, steps: &'static [Step]) -> Case {
 const CASES: &[Case] = &[
     get("replies_400", &[Step::Send(b"GET /400 HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_400_no_request", &[Step::Send(b"GET\r\n\r\n")]),
+    get("replies_after", &[Step::Send(b"GET /after HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_403", &[Step::Send(b"GET /403 HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_404", &[Step::Send(b"GET /404 HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_405_without_length", &[Step::Send(b"GET /405 HTTP/1.1\r\nHost: h\r\n\r\n")]),
@@ -96,6 +103,9 @@ const CASES: &[Case] = &[
     get("replies_site_404", &[Step::Send(b"GET /site-404 HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_empty", &[Step::Send(b"GET /empty HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_default", &[Step::Send(b"GET /default HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("replies_ready", &[Step::Send(b"GET /ready HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("replies_no_page", &[Step::Send(b"GET /no-page HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("replies_no_page_422", &[Step::Send(b"GET /no-page-422 HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_bodyless", &[Step::Send(b"GET /bodyless HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_empty_file", &[Step::Send(b"GET /empty-file HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("replies_reply", &[Step::Send(b"GET /reply HTTP/1.1\r\nHost: h\r\nX-Cap: c\r\n\r\n")]),

@@ -43,6 +43,7 @@ frontend front
     use_backend nowhere if { path_beg /nowhere }
     use_backend closing_backend if { path_beg /bclose }
     use_backend stuck if { path_beg /stick }
+    use_backend chosen if { path_beg /chosen }
     default_backend first
 backend first
     server one {a}
@@ -56,6 +57,13 @@ backend cookies
     http-after-response replace-header Set-Cookie (SRV=.*) \"\\1; SameSite=Lax\"
     server one {a} cookie c1
     server two {b} cookie c2
+backend chosen
+    use-server off if { path_beg /chosen }
+    use-server %[path,field(4,/)] if { path_beg /chosen/by-name }
+    use-server two if { path_end /two }
+    server off {a} disabled
+    server one {a}
+    server two {b}
 backend nowhere
     errorloc303 503 /sorry
 backend closing_backend
@@ -112,6 +120,8 @@ const CASES: &[Case] = &[
     get("rules_admin", &[Step::Send(b"GET /admin/x HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("rules_backend_deny", &[Step::Send(b"GET /admin/denied HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("rules_nowhere", &[Step::Send(b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("use_server_behind_one_that_is_down", &[Step::Send(b"GET /chosen/two HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("use_server_by_name_behind_one_that_is_down", &[Step::Send(b"GET /chosen/by-name/one HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("cookie_none", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("cookie_valid", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: a=1; SRV=c2; b=2\r\n\r\n")]),
     get("cookie_alone", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: SRV=c2\r\n\r\n")]),

@@ -104,7 +104,8 @@ impl Connection {
         told: Told<'_>,
     ) -> Result<Side, NotDialed> {
         let settings = self.listener.balancer.config.global.http2;
-        let mut making = Box::pin(Made::new(server.stream, settings, told.key));
+        let terms = (settings, self.sizes());
+        let mut making = Box::pin(Made::new(server.stream, terms, told.key));
         let made = self
             .wait(|client, cx| {
                 if let Poll::Ready(made) = making.as_mut().poll(cx) {

@@ -78,9 +78,10 @@ impl Flow {
         if self.approved == 0 {
             return false;
         }
-        if self.kept {
-            self.kept = self.ahead.len() + self.approved <= SIZE;
-            return self.kept;
+        if let Some(most) = self.kept {
+            let fits = self.ahead.len() + self.approved <= most;
+            self.kept = fits.then_some(most);
+            return fits;
         }
         // One small copy is cheaper than a second slice in the system call.
         self.ahead_sent < self.ahead.len() && self.approved <= JOINED
@@ -141,7 +142,7 @@ impl Flow {
             && self.detour.is_none()
             && !from.ended
             && from.input.is_empty()
-            && from.tcp().is_some()
+            && from.tcp().is_some_and(|source| !source.is_interrupted())
             && to.tcp().is_some()
             && {
                 self.pipe = self.pipe.take().or_else(Pipe::new);
@@ -175,7 +176,7 @@ impl Flow {
                 Err(_) => return Err(Fault::Sink),
             }
         }
-        if self.body.is_done() || from.ended {
+        if self.body.is_done() || from.ended || source.is_interrupted() {
             return Ok(true);
         }
         loop {
@@ -186,7 +187,7 @@ impl Flow {
             let limit = self.body.opaque_bytes().min(SPLICE_MAX);
             match pipe.fill(source, usize::try_from(limit).unwrap_or(SIZE)) {
                 Ok(0) => {
-                    from.ended = true;
+                    from.ended = !source.stops_at_mark();
                     return Ok(true);
                 }
                 Ok(count) => {

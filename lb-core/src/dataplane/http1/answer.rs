@@ -210,7 +210,7 @@ fn apply_after_response(connection: &mut Connection, x: &mut Exchange, option: C
         return;
     }
     let written = x.down.ahead().clone();
-    let mut decoder = ResponseDecoder::new(Limits::default(), Leniency::HAPROXY, Method::Get);
+    let mut decoder = ResponseDecoder::new(Limits::NONE, Leniency::HAPROXY, Method::Get);
     let Ok(Progress::Complete(summary)) = decoder.decode(&written, &mut x.response) else {
         return;
     };
@@ -229,6 +229,10 @@ fn apply_after_response(connection: &mut Connection, x: &mut Exchange, option: C
     let out = x.down.ahead();
     out.clear();
     let head = HeadRef::new(&x.response, &written);
+    // As with HAProxy, the line tells what a rule has set, not what a page of one's own says of itself.
+    if head.status() != summary.status {
+        x.trace.status = Some(head.status());
+    }
     let framing = framing_of_status(summary.framing, summary.status, head.status());
     http1::write_response_head(head, framing, option, frontend.names, out);
     if framing == summary.framing {

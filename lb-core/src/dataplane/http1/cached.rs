@@ -139,6 +139,7 @@ fn apply_rules(
                 verdict => break verdict,
             }
         };
+        connection.client.stream.mark(&mut connection.state);
         if matches!(verdict, ResponseVerdict::Deny { .. }) {
             connection.count_denied_hit(x.trace.backend);
             // HAProxy's log has no time of such a response.

@@ -67,9 +67,10 @@ fn begin(connection: &mut Connection, x: &mut Exchange, number: u32, now: Instan
     x.decoder.reset_to(leniency);
     let of_http2 = connection.client.stream.http2_origin().is_some();
     x.decoder.allow_no_host(of_http2);
+    let sizes = connection.sizes();
     x.decoder.set_limits(match of_http2 {
-        true => Limits::HTTP2,
-        false => Limits::default(),
+        true => sizes.http2(),
+        false => sizes.http1(),
     });
     x.forwarding = false;
     x.upload_broken = false;
@@ -96,6 +97,7 @@ async fn read_head(
     connection: &mut Connection,
     x: &mut Exchange,
 ) -> Result<RequestSummary, Refusal> {
+    let sizes = connection.sizes();
     let timeouts = &connection.frontend().timeouts;
     let timeout = timeouts.http_request.or(timeouts.client);
     connection.timer.after(x.trace.started, timeout);
@@ -142,6 +144,8 @@ async fn read_head(
             }
         }
         let fragment = x.decoder.has_started(connection.client.input.bytes());
+        // There is room until the decoder says that the head is too large.
+        connection.client.input.makes_room(sizes.buffer());
         let read = connection
             .wait(|client, cx| client.poll_fill(cx, buffer::SIZE))
             .await;
@@ -200,7 +204,10 @@ fn finish(connection: &mut Connection, x: &mut Exchange, valid: bool) {
     connection.state.settle_captures();
     log(connection, x, valid, Connection::log);
     connection.state.trackers.end_stream();
-    connection.idle_since = clock::recent();
+    let now = clock::recent();
+    connection.idle_since = now;
+    // As with HAProxy: its date in the log is that of the next request.
+    connection.info.accept_again(now, clock::date(now));
 }
 
 /// The response begins, of which so many bytes have come: that is when some want the line (`option logasap`).
@@ -246,7 +253,7 @@ fn log(
 /// The size in log lines and byte counters of an answer that was written as text.
 pub(super) fn size_of_answer(head: &[u8]) -> u64 {
     let mut parsed = Head::default();
-    let mut decoder = ResponseDecoder::new(Limits::default(), Leniency::HAPROXY, Method::Get);
+    let mut decoder = ResponseDecoder::new(Limits::NONE, Leniency::HAPROXY, Method::Get);
     match decoder.decode(head, &mut parsed) {
         Ok(Progress::Complete(_)) => HeadRef::new(&parsed, head).weight(),
         _ => head.len() as u64,

@@ -177,9 +177,13 @@ fn use_server(
     let view = RequestView::new(clock::recent(), &connection.info, &connection.state)
         .with_request(head)
         .with_backend(backend.name());
-    let mut buffer = Vec::new();
-    let name = proxy.rules.select_server(&view, &mut buffer)?;
-    backend.server_named(name).map(Server::index)
+    let insists = x.persist == Persist::Forced;
+    let named = proxy.rules.select_server(
+        &view,
+        |name| backend.server_named(name),
+        |server| insists || backend.keeps_to(server),
+    );
+    named.map(Server::index)
 }
 
 /// What the `stick` lines say.
@@ -291,7 +295,7 @@ fn write_request(
     x.asked = Method::of(head.method());
     x.answers.reset(x.asked, summary.upgrade);
     let leniency = super::leniency(proxy.invalid_responses);
-    x.answers.read_with(leniency);
+    x.answers.read_with(leniency, connection.sizes().http1());
     x.forwarding = true;
     x.ends_at_client_end = proxy.backend.as_ref().is_some_and(|b| b.abort_on_close);
     retry::prepare(connection, x, summary, proxy);

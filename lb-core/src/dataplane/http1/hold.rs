@@ -52,11 +52,11 @@ pub(super) async fn request(
         go_on(connection, x).await;
     }
     connection.timer.after(clock::recent(), wait.time);
-    let framing = summary.framing;
+    let (framing, most) = (summary.framing, connection.sizes().buffer());
     let held = connection
         .wait(|client, cx| {
             loop {
-                match progress(client, 0, framing, wait.at_least) {
+                match progress(client, (0, most), framing, wait.at_least) {
                     Progress::Partial => {}
                     ended => return Poll::Ready(ended),
                 }
@@ -112,11 +112,12 @@ pub(super) async fn response(
     }
     connection.timer.after(clock::recent(), wait.time);
     let (framing, head_len) = (summary.framing, summary.head_len);
+    let most = connection.sizes().buffer();
     let server = &mut dialed.server;
     let held = connection
         .wait(|client, cx| {
             loop {
-                match progress(server, head_len, framing, wait.at_least) {
+                match progress(server, (head_len, most), framing, wait.at_least) {
                     Progress::Partial => {}
                     ended => return Poll::Ready(Ok(ended)),
                 }
@@ -146,14 +147,20 @@ pub(super) async fn response(
     Some(Answer::Page(status))
 }
 
-fn progress(side: &Side, behind: usize, framing: Framing, at_least: usize) -> Progress {
+/// Looks at what lies `behind` a head; `most` bytes with the head are waited for, for which there is room then.
+fn progress(
+    side: &mut Side,
+    (behind, most): (usize, usize),
+    framing: Framing,
+    at_least: usize,
+) -> Progress {
+    side.input.makes_room(most);
     let bytes = side.input.bytes().get(behind..).unwrap_or_default();
-    // With the head. More than a buffer of the usual size is not waited for, however large this one is.
     let held = side.input.kept().len() + side.input.len();
     let mut body = Body::new(framing, super::LENIENCY);
     match body.pass(bytes) {
         Err(_) => Progress::Malformed,
-        Ok(passed) if passed.done || held >= buffer::SIZE => Progress::Enough,
+        Ok(passed) if passed.done || held >= most => Progress::Enough,
         Ok(passed) => {
             let came = passed.consumed as u64 - passed.framing.min(passed.consumed as u64);
             if at_least > 0 && came >= at_least as u64 {

@@ -129,13 +129,13 @@ fn note_interception(x: &mut Exchange, answerer: Answerer, status: u16) {
 async fn gather_body(connection: &mut Connection, summary: &RequestSummary) -> usize {
     let timeout = connection.frontend().timeouts.client;
     connection.timer.after(clock::recent(), timeout);
-    let framing = summary.framing;
+    let (framing, most) = (summary.framing, connection.sizes().buffer());
     let gathered = connection
         .wait(|client, cx| {
             loop {
                 let mut body = Body::new(framing, super::LENIENCY);
                 match body.pass(client.input.bytes()) {
-                    Ok(p) if !p.done && !client.input.is_full() && !client.ended => {}
+                    Ok(p) if !p.done && client.input.makes_room(most) && !client.ended => {}
                     Ok(progress) => return Poll::Ready(progress.consumed),
                     Err(_) => return Poll::Ready(0),
                 }

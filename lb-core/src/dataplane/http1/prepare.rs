@@ -212,13 +212,15 @@ async fn inspect(
     let mut complete = false;
     loop {
         let now = clock::recent();
-        let input = &connection.client.input;
+        let most = connection.sizes().buffer();
+        let input = &mut connection.client.input;
+        let whole = complete || !input.makes_room(most) || connection.client.ended;
         let verdict = proxy.rules.on_content(
             now,
             &connection.info,
             Some(HeadRef::new(&x.request, input.kept())),
             input.bytes(),
-            complete || input.is_full() || connection.client.ended,
+            whole,
             &mut connection.state,
         );
         connection.client.stream.mark(&mut connection.state);

@@ -31,7 +31,7 @@ pub(super) fn prepare(
         && !connection.state.forbids_retries();
     x.retry_on = if may { wanted } else { RetryOn::NONE };
     if may {
-        x.up.keep_to_repeat();
+        x.up.keep_to_repeat(connection.sizes().buffer());
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) async fn await_response(
     patience: Patience,
 ) -> Result<ResponseSummary, Step> {
     let sent_from = clock::recent();
+    let most = connection.sizes().buffer();
     loop {
         match x.answers.decode(server.input.bytes(), &mut x.response) {
             Ok(Progress::Complete(response)) if response.is_interim() => {
@@ -43,7 +44,7 @@ pub(super) async fn await_response(
                 x.trace.timers.response = Some(waited);
                 return Ok(response);
             }
-            Ok(Progress::Partial) if !server.input.is_full() => {}
+            Ok(Progress::Partial) if server.input.makes_room(most) => {}
             Ok(Progress::Partial) | Err(_) => return Err(Step::BadResponse),
         }
         let step =

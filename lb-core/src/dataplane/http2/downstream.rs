@@ -111,26 +111,24 @@ impl Downstream {
             self.head.extend_from_slice(bytes);
         }
         let text = if before == 0 { bytes } else { &self.head };
-        let Some(end) = memchr::memmem::find(text, b"\r\n\r\n") else {
-            if before == 0 {
-                self.head.extend_from_slice(bytes);
-            }
-            return Ok(bytes.len());
-        };
-        let text = text.get(..end + 4).unwrap_or_default();
-        let taken = end + 4 - before;
-        let behind = bytes.get(taken..).unwrap_or_default();
         let mut ends = None;
         let Branch { mux, key } = &self.branch;
-        let summary = message::read_response(text, &mut self.decoder, |summary, status, head| {
+        let read = message::read_response(text, &mut self.decoder, |summary, status, head| {
             if !summary.is_interim() {
+                let behind = text.get(summary.head_len..).unwrap_or_default();
                 ends = ends_at_once(summary.framing, behind);
             }
             let end = ends.is_some();
             mux.serve(|server| server.respond(*key, status, message::kept(head), end))
                 .map_err(Broken)
         });
-        let summary = summary.map_err(|broken| broken.0).map_err(broken)?;
+        let Some(summary) = read.map_err(|broken| broken.0).map_err(broken)? else {
+            if before == 0 {
+                self.head.extend_from_slice(bytes);
+            }
+            return Ok(bytes.len());
+        };
+        let taken = summary.head_len - before;
         self.head.clear();
         if summary.is_interim() {
             // No window limits heads: a client that reads none of them is not told ever more.

@@ -11,7 +11,7 @@ use std::{
 use super::Lives;
 use crate::dataplane::{
     http1::{self, Exchange},
-    rt,
+    rt::{self, Timer},
     session::Connection,
     worker::Worker,
 };
@@ -22,7 +22,7 @@ const KEPT: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A stream, how many there were before it, and its place among those of its connection.
-type Job = (Box<Connection>, u32, Lives);
+type Job = (Box<Option<Connection>>, u32, Lives);
 
 /// The tasks of a worker that wait for a stream.
 #[derive(Default)]
@@ -38,26 +38,40 @@ pub(in crate::dataplane) struct Lanes {
 #[derive(Default)]
 struct Lane {
     job: RefCell<Option<Job>>,
+    /// Memory for the connection of the next one.
+    room: Cell<Option<Box<Option<Connection>>>>,
     ends: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 /// Serves a stream.
-pub(super) fn serve(worker: &Rc<Worker>, job: Job) {
-    if let Some(lane) = worker.lanes.take() {
-        lane.job.replace(Some(job));
+pub(super) fn serve(worker: &Rc<Worker>, connection: Connection, (number, lives): (u32, Lives)) {
+    let waiting = worker.lanes.take();
+    let fresh = waiting.is_none();
+    let lane = waiting.unwrap_or_default();
+    let mut room = lane.room.take().unwrap_or_default();
+    *room = Some(connection);
+    lane.job.replace(Some((room, number, lives)));
+    if fresh {
+        rt::spawn(run(Rc::clone(worker), lane));
+    } else {
         lane.wake();
-        return;
     }
-    let lane = Rc::new(Lane::default());
-    lane.job.replace(Some(job));
-    rt::spawn(run(Rc::clone(worker), lane));
 }
 
 async fn run(worker: Rc<Worker>, lane: Rc<Lane>) {
     let mut exchange = Exchange::new();
-    while let Some((connection, number, lives)) = lane.next().await {
-        http1::serve_one(connection, &mut exchange, number).await;
+    // The loop goes on knowing a deadline: the next stream's is later, and need not be made known.
+    let mut timer = Timer::default();
+    while let Some((mut room, number, lives)) = lane.next().await {
+        if let Some(connection) = room.as_mut() {
+            std::mem::swap(&mut connection.timer, &mut timer);
+            http1::serve_one(connection, &mut exchange, number).await;
+            std::mem::swap(&mut connection.timer, &mut timer);
+            timer.set(None);
+        }
+        *room = None;
+        lane.room.set(Some(room));
         drop(lives);
         if worker.lanes.keep(Rc::clone(&lane)) {
             rt::spawn(watch(Rc::clone(&worker)));

@@ -113,18 +113,21 @@ pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Reads the head of a response from `text`, which holds all of it, and gives it to `tell`, with its status as HTTP/2
-/// has it.
+/// Reads the head of a response at the front of `text`, and gives it to `tell`, with its status as HTTP/2 has it. `None`
+/// where it is not whole: it is read anew with more of it.
 pub(super) fn read_response<E: From<Malformed>>(
     text: &[u8],
     decoder: &mut ResponseDecoder,
     tell: impl FnOnce(&ResponseSummary, u16, HeadRef<'_>) -> Result<(), E>,
-) -> Result<ResponseSummary, E> {
+) -> Result<Option<ResponseSummary>, E> {
     with_scratch(|head| {
-        let Ok(Progress::Complete(summary)) = decoder.decode(text, head) else {
-            return Err(Malformed.into());
-        };
+        let read = decoder.decode(text, head);
         decoder.next();
+        let summary = match read {
+            Ok(Progress::Complete(summary)) => summary,
+            Ok(Progress::Partial) => return Ok(None),
+            Err(_) => return Err(Malformed.into()),
+        };
         // RFC 8441 §5: switching protocols is success.
         let status = if summary.status == 101 {
             200
@@ -132,7 +135,7 @@ pub(super) fn read_response<E: From<Malformed>>(
             summary.status
         };
         tell(&summary, status, HeadRef::new(head, text))?;
-        Ok(summary)
+        Ok(Some(summary))
     })
 }
 

@@ -20,7 +20,6 @@ use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    HEAD,
     alone::Alone,
     heads::{Counted, Handle, Heads, Untaken},
     preface::Preface,
@@ -28,7 +27,7 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    config::Http2Settings,
+    config::{Http2Settings, MessageSizes},
     dataplane::{clock, rt, stream::Stream},
     request::ServerSession,
     server::ServerKey,
@@ -158,6 +157,9 @@ struct About {
     untaken: Rc<Untaken>,
 }
 
+/// What a server is told that it may do, and how large its heads may be.
+type Terms = (Http2Settings, MessageSizes);
+
 /// A connection that has just been made, and its first stream.
 #[derive(Debug)]
 pub(in crate::dataplane) struct Made {
@@ -168,7 +170,7 @@ impl Made {
     /// Begins HTTP/2 on a connection to a server.
     pub(in crate::dataplane) async fn new(
         stream: Stream,
-        settings: Http2Settings,
+        terms: Terms,
         name: Option<&[u8]>,
     ) -> Option<Self> {
         let heads = Heads::default();
@@ -189,7 +191,7 @@ impl Made {
             heard: Rc::clone(&about.heard),
             heads,
         };
-        Self::over(wire, settings, about).await
+        Self::over(wire, terms, about).await
     }
 
     /// Begins HTTP/2 on a connection that asks whether a server is well, and nothing else.
@@ -205,10 +207,10 @@ impl Made {
             heard: Rc::default(),
             untaken: Rc::default(),
         };
-        Self::over(io, Http2Settings::default(), about).await
+        Self::over(io, Terms::default(), about).await
     }
 
-    async fn over<T>(io: T, settings: Http2Settings, about: About) -> Option<Self>
+    async fn over<T>(io: T, (settings, sizes): Terms, about: About) -> Option<Self>
     where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
@@ -226,7 +228,7 @@ impl Made {
             .initial_connection_window_size(window.saturating_mul(WINDOWS).min(MAX_WINDOW))
             .max_frame_size(settings.max_frame_size)
             .header_table_size(settings.header_table_size)
-            .max_header_list_size(HEAD)
+            .max_header_list_size(sizes.head())
             .max_send_buffer_size(SEND_BUFFER)
             .enable_push(false)
             .handshake::<T, Bytes>(io)

@@ -11,7 +11,7 @@ use crate::{
     health::{CheckStatus, Probe},
 };
 
-/// How long after a program's time its end may be told.
+/// How long after a program's time its end may be told: as long again, where the one before it does not end, and so long.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Has the server at `place` checked once. Whoever runs programs and says nothing has said nothing of the server.
@@ -30,7 +30,8 @@ pub(super) async fn run(shared: &Shared, place: &RefCell<Place>, probe: Probe) -
             let _ = tell.send(end);
         }),
     );
-    match rt::timeout(limit.saturating_add(GRACE), told).await {
+    let patience = limit.saturating_mul(2).saturating_add(GRACE);
+    match rt::timeout(patience, told).await {
         Some(Ok(end)) => found(end),
         Some(Err(_)) | None => Found::unknown(),
     }

@@ -12,7 +12,7 @@ use crate::{
     config::{CheckKind, OnError},
     dataplane::{clock, destination::Destination, rt, tls::Connector},
     health::{
-        self, CheckReport, Monitor, ProbeResult,
+        self, CheckReport, CheckStatus, Monitor, ProbeResult,
         script::{Around, Known},
     },
     request::World,
@@ -40,8 +40,7 @@ pub(super) async fn watch(
             continue;
         };
         let begun = clock::now();
-        let paused = place.borrow().is_paused();
-        let found = if paused {
+        let found = if place.borrow().is_paused() {
             Found::unknown()
         } else if let CheckKind::External(_) = &method.kind {
             program::run(&shared, &place, probe).await
@@ -68,6 +67,8 @@ pub(super) async fn watch(
             once::run(&method, known, tls.as_ref(), probe).await
         };
         let now = clock::now();
+        // It says nothing of the server.
+        let is_empty = found.status == CheckStatus::Unknown;
         let result = ProbeResult {
             status: found.status,
             code: found.code,
@@ -77,7 +78,7 @@ pub(super) async fn watch(
         restore(&place, &mut monitor);
         let before = monitor.report().clone();
         monitor.handle(now, health::Event::ProbeDone(result));
-        if !paused {
+        if !is_empty {
             apply(&shared, &place, &before, &monitor);
         }
     }

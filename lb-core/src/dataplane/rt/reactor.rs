@@ -43,6 +43,8 @@ const READ_CLOSED: u8 = 4;
 pub(super) const WRITE_CLOSED: u8 = 8;
 /// There is an error to be asked for.
 pub(super) const FAULT: u8 = 16;
+/// Something urgent has come at some time (`MSG_OOB`): an attempt to receive may end before it, though more lies behind.
+pub(super) const URGENT: u8 = 32;
 
 /// One socket.
 struct Source {
@@ -214,6 +216,22 @@ impl Reactor {
         }
     }
 
+    /// Something urgent has come, and more may lie behind.
+    pub(super) fn is_marked(&self, key: usize) {
+        if let Some(source) = self.sources.borrow_mut().get_mut(key) {
+            source.ready |= READ | URGENT;
+        }
+    }
+
+    /// Less came than there was room for: nothing is left, unless something urgent ended the attempt.
+    pub(super) fn ran_short(&self, key: usize) {
+        if let Some(source) = self.sources.borrow_mut().get_mut(key)
+            && source.ready & URGENT == 0
+        {
+            source.ready &= !READ;
+        }
+    }
+
     /// Completes once an attempt may succeed, and the running task may make one.
     pub(super) fn poll_ready(
         &self,
@@ -307,6 +325,7 @@ impl Source {
         let mut ready = 0;
         for (flag, means) in [
             (EventFlags::IN, READ),
+            (EventFlags::PRI, READ | URGENT),
             (EventFlags::OUT, WRITE),
             (EventFlags::RDHUP, READ | READ_CLOSED),
             (EventFlags::HUP, READ | WRITE | READ_CLOSED | WRITE_CLOSED),
@@ -331,7 +350,7 @@ impl Source {
 }
 
 fn flags(watches_out: bool) -> EventFlags {
-    let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+    let flags = EventFlags::IN | EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET;
     if watches_out {
         flags | EventFlags::OUT
     } else {

@@ -20,7 +20,7 @@ use rustix::{
     },
 };
 
-use super::reactor::{self, FAULT, Home, READ, WRITE, WRITE_CLOSED};
+use super::reactor::{self, FAULT, Home, READ, URGENT, WRITE, WRITE_CLOSED};
 
 /// What is attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +103,12 @@ impl Socket {
         reactor::here(|reactor| reactor.ready(self.key))
     }
 
+    /// Whether the other end has sent something urgent: what is received ends before that, which is passed over, and
+    /// splice(2) never goes beyond it.
+    pub(in crate::dataplane) fn is_interrupted(&self) -> bool {
+        self.ready() & URGENT != 0
+    }
+
     fn exhausted(&self, direction: u8) {
         reactor::here(|reactor| reactor.exhausted(self.key, direction));
     }
@@ -125,6 +131,18 @@ impl Socket {
     pub(in crate::dataplane) fn is_writable_now(&self) -> bool {
         let mut fds = [PollFd::new(&self.fd, PollFlags::OUT)];
         matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
+    }
+
+    /// Whether splice(2), which found nothing, stands before something urgent of which the loop has not heard yet. Else that
+    /// is the end.
+    pub(in crate::dataplane) fn stops_at_mark(&self) -> bool {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::PRI)];
+        let told = poll(&mut fds, Some(&Timespec::default())).is_ok();
+        let stops = told && fds.iter().any(|fd| fd.revents().contains(PollFlags::PRI));
+        if stops {
+            reactor::here(|reactor| reactor.is_marked(self.key));
+        }
+        stops
     }
 
     /// Bytes that were sent and that the other end's kernel has not confirmed; `None` where that is not known.
@@ -233,8 +251,8 @@ impl Socket {
         if let Poll::Ready(Ok(count)) = received
             && (1..room.len()).contains(&count)
         {
-            // Less than there was room for: nothing is left, and the kernel tells of what comes.
-            self.exhausted(READ);
+            // The kernel tells of what comes.
+            reactor::here(|reactor| reactor.ran_short(self.key));
         }
         received
     }

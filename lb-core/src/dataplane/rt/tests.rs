@@ -58,6 +58,31 @@ fn a_socket_wakes_whoever_waits_for_bytes_and_for_the_end() {
 }
 
 #[test]
+fn what_lies_behind_something_urgent_is_received_although_it_was_reported_with_what_lies_before() {
+    turn(async {
+        let (socket, mut peer) = pair();
+        peer.write_all(b"before").unwrap();
+        socket2::SockRef::from(&peer)
+            .send_out_of_band(b"!")
+            .unwrap();
+        peer.write_all(b"behind").unwrap();
+        // All of it has come, and the loop has heard of it.
+        let mut all = [0; 64];
+        while std::future::poll_fn(|cx| socket.poll_peek(cx, &mut all))
+            .await
+            .unwrap()
+            < 6
+        {
+            yield_now().await;
+        }
+        sleep(Duration::from_millis(20)).await;
+        assert_eq!(read(&socket, 64).await, b"before");
+        let rest = timeout(Duration::from_secs(20), read(&socket, 64)).await;
+        assert_eq!(rest.as_deref(), Some(&b"behind"[..]));
+    });
+}
+
+#[test]
 fn the_end_is_seen_although_it_was_reported_with_the_last_bytes() {
     turn(async {
         let (socket, mut peer) = pair();

@@ -32,12 +32,13 @@ pub(super) async fn inspect(
     proxy: &ProxyConfig,
 ) -> Option<End> {
     let since = clock::recent();
+    let most = connection.sizes().buffer();
     let mut in_time = true;
     let lease = &dialed.lease;
     let server = &mut dialed.server;
     connection.state.server = lease.server().map(|s| Arc::clone(&s.config().name));
     loop {
-        let whole = !in_time || server.ended || server.input.is_full();
+        let whole = !in_time || server.ended || !server.input.makes_room(most);
         let verdict = proxy.rules.on_answer(
             clock::recent(),
             &connection.info,

@@ -1,6 +1,6 @@
 //! Heads: requests and trailers.
 
-use super::{BLOCK, Event, FIRST_WINDOW, Key, Leaving, Server, receive::Heading};
+use super::{Event, FIRST_WINDOW, Key, Leaving, Server, receive::Heading};
 use crate::http2::{
     Flood,
     frame::{self, Code, END_HEADERS, END_STREAM, Frame, PRIORITY},
@@ -45,7 +45,7 @@ impl Server {
             return self.fail(Code::PROTOCOL);
         };
         heading.pieces += 1;
-        if heading.pieces > PIECES || self.reading.block.len() + payload.len() > BLOCK {
+        if heading.pieces > PIECES || self.reading.block.len() + payload.len() > self.block_most() {
             return self.note_flood(Some(Flood::Head));
         }
         self.reading.block.extend_from_slice(payload);

@@ -130,12 +130,17 @@ impl Server {
         rest
     }
 
+    /// Most bytes of a head as it is sent.
+    pub(super) fn block_most(&self) -> usize {
+        BLOCK.max(self.limits.head as usize)
+    }
+
     /// Looks at the head of a frame; false if its payload is not to be collected.
     fn begin(&mut self, frame: Frame, now: Instant) -> bool {
         // What is collected before it is looked at is no longer than a head may be.
         let most = match frame.kind {
             Kind::Data => usize::MAX,
-            _ => BLOCK,
+            _ => self.block_most(),
         };
         if frame.length > self.limits.frame || frame.length as usize > most {
             self.fail(Code::FRAME_SIZE);

@@ -133,7 +133,11 @@ fn options(
         }
         own = true;
     }
+    if own && matches!(template.body, Body::Default) {
+        check_page(template.status, "default-errorfiles", words)?;
+    }
     if let Some((at, name)) = section {
+        check_page(template.status, "errorfiles", words)?;
         template.body = of_section(name, at, template.status, context)?;
     }
     if let (Body::Page(page), false) = (&template.body, said) {
@@ -160,7 +164,19 @@ fn error_file(words: &mut Words<'_>, context: &Context<'_>) -> Result<ErrorPage,
     })
 }
 
-/// The page for `status` of an `http-errors` section, the word at `at`; the proxy's own if it has none.
+/// Refuses a status for which there are no pages.
+fn check_page(status: u16, argument: &str, words: &Words<'_>) -> Result<(), RuleError> {
+    match ErrorPage::STATUSES.contains(&status) {
+        true => Ok(()),
+        false => Err(words
+            .wrong(format!(
+                "status code '{status}' not handled by default with '{argument}' argument"
+            ))
+            .expecting("400, 403, 404, 408, 500, 502, 503, 504 and others")),
+    }
+}
+
+/// The page for `status` of an `http-errors` section, the word at `at`; an answer without content if it has none.
 fn of_section(
     name: &str,
     at: usize,
@@ -177,10 +193,11 @@ fn of_section(
     context.warnings.push(RuleWarning {
         word: at,
         message: format!(
-            "the http-errors section '{name}' has no page for {status}: the proxy's own is sent"
+            "status '{status}' referenced by an http reply not declared in http-errors section '{name}'; no content is \
+             sent"
         ),
     });
-    Ok(Body::Default)
+    Ok(Body::Empty)
 }
 
 /// `http-error`: the status and what is answered with it.
@@ -196,13 +213,26 @@ pub(in crate::rules) fn error(
     Ok((status, template))
 }
 
+/// The options of an answer that is the page of its status where nothing else is said.
+fn own_or_page(
+    words: &mut Words<'_>,
+    context: &mut Context<'_>,
+    default: u16,
+) -> Result<(u16, ReplyTemplate, bool), RuleError> {
+    let answer = options(words, context, default)?;
+    if !answer.2 {
+        check_page(answer.0, "default-errorfiles", words)?;
+    }
+    Ok(answer)
+}
+
 pub(super) fn deny(words: &mut Words<'_>, context: &mut Context<'_>) -> Result<Action, RuleError> {
     let default = if context.place == Place::HttpResponse {
         502
     } else {
         403
     };
-    let (status, template, own) = options(words, context, default)?;
+    let (status, template, own) = own_or_page(words, context, default)?;
     Ok(Action::Deny(status, own.then(|| Arc::new(template))))
 }
 
@@ -210,7 +240,7 @@ pub(super) fn tarpit(
     words: &mut Words<'_>,
     context: &mut Context<'_>,
 ) -> Result<Action, RuleError> {
-    let (status, template, own) = options(words, context, 500)?;
+    let (status, template, own) = own_or_page(words, context, 500)?;
     Ok(Action::Tarpit(status, own.then(|| Arc::new(template))))
 }
 

@@ -56,7 +56,8 @@ fn fact(
 /// The facts in order.
 pub fn facts(balancer: &Balancer, workers: usize, now: Instant) -> Vec<Fact> {
     let mut facts = identity(balancer, workers, now);
-    facts.extend(traffic(balancer, now));
+    facts.extend(traffic(balancer));
+    facts.extend(rates(balancer, now));
     facts.extend(keys(&balancer.process, now));
     facts.extend(absent());
     facts.extend(rest(balancer, now));
@@ -118,8 +119,8 @@ fn identity(balancer: &Balancer, workers: usize, now: Instant) -> Vec<Fact> {
     ]
 }
 
-fn traffic(balancer: &Balancer, now: Instant) -> Vec<Fact> {
-    let process = &balancer.process;
+fn traffic(balancer: &Balancer) -> Vec<Fact> {
+    let (process, global) = (&balancer.process, &balancer.config.global);
     let pipes = Pipes::now();
     let (files, maxconn) = (files(), maxconn(balancer));
     vec![
@@ -162,10 +163,17 @@ fn traffic(balancer: &Balancer, now: Instant) -> Vec<Fact> {
             "Maxpipes",
             "CLP",
             Type::u32,
-            balancer.config.global.max_pipes.unwrap_or(0),
+            global.max_pipes.unwrap_or(0),
         ),
         fact(24, "PipesUsed", "MGP", Type::u32, pipes.used as u64),
         fact(25, "PipesFree", "MGP", Type::u32, pipes.free as u64),
+    ]
+}
+
+/// How many come in a second, and how many may.
+fn rates(balancer: &Balancer, now: Instant) -> Vec<Fact> {
+    let (process, global) = (&balancer.process, &balancer.config.global);
+    vec![
         fact(
             26,
             "ConnRate",
@@ -173,7 +181,13 @@ fn traffic(balancer: &Balancer, now: Instant) -> Vec<Fact> {
             Type::u32,
             process.connection_rate.per_second(now),
         ),
-        fact(27, "ConnRateLimit", "CLP", Type::u32, 0u32),
+        fact(
+            27,
+            "ConnRateLimit",
+            "CLP",
+            Type::u32,
+            global.maxconnrate.unwrap_or(0),
+        ),
         fact(
             28,
             "MaxConnRate",
@@ -188,7 +202,13 @@ fn traffic(balancer: &Balancer, now: Instant) -> Vec<Fact> {
             Type::u32,
             process.session_rate.per_second(now),
         ),
-        fact(30, "SessRateLimit", "CLP", Type::u32, 0u32),
+        fact(
+            30,
+            "SessRateLimit",
+            "CLP",
+            Type::u32,
+            global.maxsessrate.unwrap_or(0),
+        ),
         fact(
             31,
             "MaxSessRate",
@@ -203,7 +223,13 @@ fn traffic(balancer: &Balancer, now: Instant) -> Vec<Fact> {
             Type::u32,
             process.tls_rate.per_second(now),
         ),
-        fact(33, "SslRateLimit", "CLP", Type::u32, 0u32),
+        fact(
+            33,
+            "SslRateLimit",
+            "CLP",
+            Type::u32,
+            global.maxsslrate.unwrap_or(0),
+        ),
         fact(34, "MaxSslRate", "MMP", Type::u32, process.tls_rate.max()),
     ]
 }

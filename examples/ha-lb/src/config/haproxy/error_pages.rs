@@ -147,14 +147,12 @@ fn next_status(args: &mut Args<'_>) -> Parsed<u16> {
 }
 
 fn status(word: &Arg<'_>) -> Parsed<u16> {
-    const STATUSES: [u16; 17] = [
-        200, 400, 401, 403, 404, 405, 407, 408, 410, 413, 425, 429, 500, 501, 502, 503, 504,
-    ];
     let code = word.text.parse().ok();
-    code.filter(|code| STATUSES.contains(code)).ok_or_else(|| {
-        word.refuse(
-            "no error page has this status",
-            "400, 403, 404, 408, 500, 502, 503, 504 and others",
-        )
-    })
+    code.filter(|code| ErrorPage::STATUSES.contains(code))
+        .ok_or_else(|| {
+            word.refuse(
+                "no error page has this status",
+                "400, 403, 404, 408, 500, 502, 503, 504 and others",
+            )
+        })
 }

@@ -1,6 +1,7 @@
 //! The `global` section (configuration manual §3) and `stats socket` lines.
 
 mod http2;
+mod messages;
 mod stats;
 
 use std::{
@@ -73,6 +74,9 @@ const ONCE: &[(&str, &[&str])] = &[
     ("'tune.rcvbuf.server'", &["tune.rcvbuf.server"]),
     ("'tune.sndbuf.server'", &["tune.sndbuf.server"]),
 ];
+
+/// How large messages may be.
+const MESSAGES: [&str; 3] = ["tune.bufsize", "tune.maxrewrite", "tune.http.maxhdr"];
 
 /// Reads one `global` section into `draft`; a file may have several.
 pub(super) fn read(section: &Section, draft: &mut Draft, context: &mut Context<'_>) {
@@ -176,6 +180,9 @@ fn keyword(args: &mut Args<'_>, draft: &mut Draft, context: &mut Context<'_>) ->
             if name.starts_with("tune.h2.") {
                 return http2::read(name, &arg, &mut draft.global.http2, context);
             }
+            if MESSAGES.contains(&name) {
+                return messages::read(name, &arg, &mut draft.global.messages, context);
+            }
             single(name, &arg, draft, context)?;
         }
     }
@@ -231,6 +238,12 @@ fn set_variable(
     })
 }
 
+/// A number of which 0 sets no limit.
+fn limit(arg: &Arg<'_>, name: &str) -> Parsed<Option<u32>> {
+    let limit = value::number(arg, name, 0, u32::MAX)?;
+    Ok(Some(limit).filter(|limit| *limit > 0))
+}
+
 /// Keywords with one argument.
 fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft, context: &mut Context<'_>) -> Parsed<()> {
     let global = &mut draft.global;
@@ -262,20 +275,13 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft, context: &mut Context<'_
             global.node = text();
         }
         "maxconn" => global.maxconn = Some(value::number(arg, name, 1, 100_000_000)?),
-        "maxsslconn" => {
-            let limit = value::number(arg, name, 0, u32::MAX)?;
-            global.maxsslconn = Some(limit).filter(|limit| *limit > 0);
-        }
-        "maxsslrate" => {
-            let limit = value::number(arg, name, 0, u32::MAX)?;
-            global.maxsslrate = Some(limit).filter(|limit| *limit > 0);
-        }
+        "maxconnrate" => global.maxconnrate = limit(arg, name)?,
+        "maxsessrate" => global.maxsessrate = limit(arg, name)?,
+        "maxsslconn" => global.maxsslconn = limit(arg, name)?,
+        "maxsslrate" => global.maxsslrate = limit(arg, name)?,
         // `nosplice` holds wherever it stands.
         "maxpipes" if global.max_pipes == Some(0) => {}
-        "maxpipes" => {
-            let limit = value::number(arg, name, 0, u32::MAX)?;
-            global.max_pipes = Some(limit).filter(|limit| *limit > 0);
-        }
+        "maxpipes" => global.max_pipes = limit(arg, name)?,
         "fd-hard-limit" => global.fd_hard_limit = Some(value::number(arg, name, 1, u32::MAX)?),
         "nbthread" => global.nbthread = Some(value::number(arg, name, 1, 64)?),
         "spread-checks" => {

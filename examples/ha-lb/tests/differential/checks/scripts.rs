@@ -326,6 +326,7 @@ const CHUNKED: &[Says] = &[
     Wait,
 ];
 const TO_THE_END: &[Says] = &[Hear, Bytes(b"HTTP/1.0 200 Fine\r\n\r\nall is well")];
+const A_LINE: &[Says] = &[Hear, Bytes(b"HTTP/1.0 200 OK\r\n\r\nup\n")];
 const EMPTY: &[Says] = &[Hear, Bytes(b"HTTP/1.1 204 No Content\r\n\r\n"), Wait];
 const MISSING: &[Says] = &[
     Hear,
@@ -383,6 +384,7 @@ pub(super) const HTTP_CASES: &[(&str, &[Says])] = &[
     ("http-check expect comment mine string well", MISSING),
     ("http-check expect rstring ^all.*well$", CHUNKED),
     ("http-check expect rstring ^well", OK_BODY),
+    ("http-check expect rstring ^up$", A_LINE),
     ("http-check expect ! rstring ^all", OK_BODY),
     ("http-check expect min-recv 3 string well", HALF_WAITS),
     ("http-check expect min-recv 3 rstring well", HALF_WAITS),

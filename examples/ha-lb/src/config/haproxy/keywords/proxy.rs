@@ -18,7 +18,7 @@ pub(crate) const PROXY: &[Entry] = table! {
         "persistence by cookie"),
     supported(&["dynamic-cookie-key"], DB, (1, 1), "<key>",
         "makes values of persistence cookies of servers' addresses (`cookie ... dynamic`)"),
-    supported(&["default-server"], DB, (1, MANY), "<word> ...", "settings of the servers that follow"),
+    supported(&["default-server"], DB, (0, MANY), "<word> ...", "settings of the servers that follow"),
     supported(&["default_backend"], DF, (1, 1), "<backend>", "the backend when no use_backend rule holds"),
     supported(&["description"], FB, (1, MANY), "<text>", "text on the statistics page"),
     supported(&["disabled"], DFB, (0, 0), "", "the proxy is not started"),
