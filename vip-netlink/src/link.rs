@@ -64,6 +64,11 @@ impl Interface {
 /// The index that the interface of that name has now.
 #[must_use]
 pub fn index(socket: impl AsFd, name: &str) -> Option<u32> {
+    // No interface has a colon in its name. The kernel looks for what is before it: `eth0:1` is a label of an address
+    // of `eth0`.
+    if name.contains(':') {
+        return None;
+    }
     rustix::net::netdevice::name_to_index(socket, name).ok()
 }
 
@@ -133,6 +138,11 @@ mod tests {
         let loopback = Interface::lookup("lo").unwrap();
         assert_eq!(loopback.number(), 1);
         assert!(loopback.exists());
+    }
+
+    #[test]
+    fn a_label_of_an_address_is_no_interface() {
+        assert!(!Interface::lookup("lo:1").unwrap().exists());
     }
 
     #[test]

@@ -158,7 +158,7 @@ const TABLE: Table<Draft> = Table {
         ),
         Keyword::repeated(
             "vrrp_instance",
-            Takes::named(1, "a name"),
+            Takes::one_name(),
             |draft, node, _| draft.instances.push((node.clone(), draft.tracked.counts())),
             "A virtual router.",
         ),
@@ -170,7 +170,7 @@ const TABLE: Table<Draft> = Table {
         ),
         Keyword::repeated(
             "vrrp_sync_group",
-            Takes::named(1, "a name"),
+            Takes::one_name(),
             |draft, node, _| {
                 draft
                     .sync_groups

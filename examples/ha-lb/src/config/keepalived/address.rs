@@ -7,6 +7,7 @@ use super::{
     document::Node,
     keyword::{Context, closest},
     lexer::Word,
+    names::number,
     value::prefix_max,
 };
 use crate::config::diagnostic::Diagnostic;
@@ -119,16 +120,28 @@ impl Context<'_> {
         words: &mut impl Iterator<Item = &'w Word>,
     ) -> Option<()> {
         match option.text.as_str() {
-            "dev" => read.device = Some(self.value(option, words, "an interface")?.text.clone()),
+            "dev" => {
+                let word = self.value(option, words, "an interface")?;
+                if read.device.is_some() {
+                    self.refuse(
+                        word,
+                        "second interface of an address",
+                        "`dev` once in a line",
+                    );
+                    return None;
+                }
+                read.device = Some(word.text.clone());
+            }
             "brd" | "broadcast" => {
                 let word = self.value(option, words, "an address, + or -")?;
-                read.broadcast = self.broadcast(read, word)?;
+                read.broadcast = Some(self.broadcast(read, word)?);
             }
             "scope" => {
                 let word = self.value(option, words, "a scope")?;
-                read.scope = Some(match word.text.parse() {
-                    Ok(number) => number,
-                    Err(_) => self.choice(word, "scope", SCOPES)?,
+                let number = number(&word.text).and_then(|number| u8::try_from(number).ok());
+                read.scope = Some(match number {
+                    Some(number) => number,
+                    None => self.choice(word, "scope", SCOPES)?,
                 });
             }
             "label" => {
@@ -184,19 +197,22 @@ impl Context<'_> {
         );
     }
 
-    /// `+` sets the host part to ones, which takes a prefix of 30 or less; `-` means none.
-    fn broadcast(&mut self, read: &VirtualAddress, word: &Word) -> Option<Option<Ipv4Addr>> {
+    /// `+` sets the bits of the host to ones, `-` to zeros, which takes a prefix of 30 or less.
+    fn broadcast(&mut self, read: &VirtualAddress, word: &Word) -> Option<Ipv4Addr> {
         let IpAddr::V4(address) = read.address else {
             self.refuse(word, "option of an IPv6 address", "no broadcast address");
             return None;
         };
         match word.text.as_str() {
-            "-" => Some(None),
-            "+" if read.prefix <= 30 => {
+            sign @ ("+" | "-") if read.prefix <= 30 => {
                 let host = u32::MAX.checked_shr(u32::from(read.prefix)).unwrap_or(0);
-                Some(Some(Ipv4Addr::from_bits(address.to_bits() | host)))
+                let bits = match sign {
+                    "+" => address.to_bits() | host,
+                    _ => address.to_bits() & !host,
+                };
+                Some(Ipv4Addr::from_bits(bits))
             }
-            "+" => {
+            "+" | "-" => {
                 self.refuse(
                     word,
                     "broadcast address of this prefix",
@@ -205,7 +221,7 @@ impl Context<'_> {
                 None
             }
             text => match text.parse() {
-                Ok(broadcast) => Some(Some(broadcast)),
+                Ok(broadcast) => Some(broadcast),
                 Err(_) => {
                     self.refuse(word, "broadcast address", "an IPv4 address, + or -");
                     None

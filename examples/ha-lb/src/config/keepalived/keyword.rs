@@ -50,6 +50,8 @@ pub(super) struct Takes {
     /// What the words are, for messages.
     what: &'static str,
     block: bool,
+    /// Words beyond those are refused, not ignored.
+    exact: bool,
 }
 
 impl Takes {
@@ -63,6 +65,7 @@ impl Takes {
         max: 0,
         what: "nothing",
         block: true,
+        exact: false,
     };
     /// Any words, perhaps a block: of a keyword without effect.
     pub(super) const ANYTHING: Self = Self::words(0, usize::MAX, "anything");
@@ -79,6 +82,7 @@ impl Takes {
             max,
             what,
             block: false,
+            exact: false,
         }
     }
 
@@ -97,6 +101,15 @@ impl Takes {
             max: names,
             what,
             block: true,
+            exact: false,
+        }
+    }
+
+    /// One name and a block; with another word keepalived skips the block.
+    pub(super) const fn one_name() -> Self {
+        Self {
+            exact: true,
+            ..Self::named(1, "a name")
         }
     }
 }
@@ -337,6 +350,15 @@ impl Context<'_> {
             );
             return false;
         }
+        if let Some(surplus) = node.arguments.get(takes.max).filter(|_| takes.exact) {
+            self.diagnostics.push(
+                Diagnostic::error(surplus.span.clone(), "a name is one word")
+                    .found(&surplus.text)
+                    .expected(format!("`{{` behind the name of the {}", keyword.text))
+                    .action("keepalived leaves the whole block out; a name with blanks stands in double quotes"),
+            );
+            return false;
+        }
         self.surplus(node, takes.max);
         true
     }
@@ -464,6 +486,7 @@ impl<T> Table<T> {
 
 /// Keywords that `keepalived -t` 2.2 calls unknown, deprecated or not built.
 const REFUSED_BY_PEER: &[&str] = &[
+    "global_tracking",
     "json_version",
     "lvs_id",
     "lvs_sync_daemon_inteface",

@@ -236,6 +236,19 @@ fn addresses_have_options_in_any_order() {
 }
 
 #[test]
+fn signs_for_a_broadcast_address_set_the_bits_of_the_host_or_take_them_away() {
+    let (instance, said) = instance_with(
+        "virtual_ipaddress_excluded {\n10.0.0.77/26 brd +\n10.0.0.77/26 brd - dev eth1\n}",
+    );
+    assert!(said.is_empty(), "{said:?}");
+    let addresses = instance.unwrap().excluded_addresses;
+    let broadcast = addresses
+        .iter()
+        .map(|one| one.broadcast.unwrap().to_string());
+    assert_eq!(broadcast.collect::<Vec<_>>(), ["10.0.0.127", "10.0.0.64"]);
+}
+
+#[test]
 fn a_preferred_lifetime_is_ipv6_s_alone_as_with_keepalived() {
     let (instance, said) = instance_with(
         "virtual_ipaddress_excluded {\n10.0.0.2 preferred_lft 0\n2001:db8::1 preferred_lft 7\n}",
@@ -274,6 +287,8 @@ fn wrong_options_of_an_address_are_errors() {
         ("10.0.0.2 devv eth0", "did you mean `dev`?"),
         ("10.0.0.2 dev", "a value is missing"),
         ("10.0.0.2/31 brd +", "a prefix of 30 or less"),
+        ("10.0.0.2 brd -", "a prefix of 30 or less"),
+        ("10.0.0.2 dev eth0 dev eth1", "`dev` once in a line"),
         ("10.0.0.2 label sixteen-letters-", "at most 15"),
     ] {
         let (instance, said) = instance_with(&format!("virtual_ipaddress_excluded {{\n{line}\n}}"));

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use nix::net::if_::if_nametoindex;
+use vip_netlink::link::Interface;
 
 use super::{Loaded, SCRIPT_USER, account, command};
 use crate::{
@@ -117,7 +117,7 @@ impl Loaded {
         let fixed = fixed.filter_map(|one| Some((one.device.as_ref()?, &one.span)));
         let named = named.chain(fixed);
         let named = named.filter(move |(name, _)| !is_made(name)).chain(parents);
-        let missing = named.filter(|(name, _)| if_nametoindex(name.as_str()).is_err());
+        let missing = named.filter(|(name, _)| !is_there(name));
         let mut said = BTreeSet::new();
         let missing = missing.filter(move |(name, span)| said.insert((*name, *span)));
         missing
@@ -145,11 +145,21 @@ impl Loaded {
     }
 }
 
+fn is_there(name: &str) -> bool {
+    Interface::lookup(name).is_ok_and(|interface| interface.exists())
+}
+
 fn missing_interface(name: &str, span: &Span) -> Misfit {
     let finding = Diagnostic::warning(span.clone(), "no such interface on this host");
-    let finding = finding.found(name).action(
-        "the instance is in fault until it is there; `dynamic_interfaces` says that this is meant",
-    );
+    let finding = finding.found(name).action(match name.split_once(':') {
+        Some((interface, _)) => format!(
+            "a name with a colon is a label of an address: write `{interface}`, and `label {name}` behind an address; \
+             the instance is in fault for ever"
+        ),
+        None => {
+            "the instance is in fault until it is there; `dynamic_interfaces` says that this is meant".to_owned()
+        }
+    });
     Misfit::new(Reason::Interface, finding)
 }
 

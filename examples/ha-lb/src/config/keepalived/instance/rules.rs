@@ -184,7 +184,8 @@ impl Draft {
                     draft.span.clone(),
                     "`state MASTER` is incompatible with AH authentication",
                 )
-                .action("the instance begins as BACKUP, as with keepalived"),
+                .action("the instance begins as BACKUP, as with keepalived")
+                .counted(),
             );
         }
     }
