@@ -258,13 +258,9 @@ impl Notifier {
         );
         self.tell(&subject, state, priority);
         self.queue(&subject, |hooks| {
-            let own = if says_so {
-                &hooks.deleted
-            } else {
-                &hooks.fault
-            };
+            // Without `notify_deleted` the word alone is FAULT: `notify_fault` is not run.
             let any = hooks.any_of(&subject, state, priority);
-            own.iter().cloned().chain(any).collect()
+            hooks.deleted.iter().cloned().chain(any).collect()
         });
     }
 

@@ -58,6 +58,7 @@ mod stop;
 mod succession;
 mod upgrade;
 mod vmacs;
+mod words;
 
 use leaving::Leaving;
 use master::WaitsForReload;

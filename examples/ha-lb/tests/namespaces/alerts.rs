@@ -294,3 +294,45 @@ fn scripts_fifo_and_mail_say_what_keepalived_s_say() {
         assert_eq!(last["GROUP \"G\""], ["STOP 0"]);
     });
 }
+
+/// One instance, alone on its interface, with scripts for everything.
+fn alone(vrid: u8) -> String {
+    let told = ["master", "backup", "fault", "stop"]
+        .map(|state| format!(" notify_{state} \"/run/rec {state}\"\n"));
+    format!(
+        "global_defs {{\n script_user root\n}}\nvrrp_instance E {{\n version 3\n interface ens37\n virtual_router_id \
+         {vrid}\n priority 100\n advert_int 0.2\n virtual_ipaddress {{\n 192.168.10.{vrid}\n }}\n{} notify \"/run/rec \
+         any\"\n}}\n",
+        told.concat()
+    )
+}
+
+#[test]
+fn another_vrid_ends_an_instance_and_begins_it_as_with_keepalived() {
+    let name = "alerts::another_vrid_ends_an_instance_and_begins_it_as_with_keepalived";
+    let text = |number: u8, _| alone(number * 10 + 1);
+    with_files_and(Needs::Users, name, &[], (100, 100), text, |mut pair| {
+        for node in [&pair.theirs, &pair.ours] {
+            node.script(
+                "run/rec",
+                "printf '%s\\n' \"$(printf '<%s>' \"$@\")\" >> /run/told",
+            );
+        }
+        pair.start_theirs();
+        pair.start_ours();
+        both_called(&pair, 4, "start");
+        let their_file = pair.our_file().with_file_name("12.conf");
+        fs::write(pair.our_file(), alone(112)).unwrap();
+        fs::write(their_file, alone(122)).unwrap();
+        pair.ours.hang_up();
+        pair.theirs.hang_up();
+        // The word of the end, then Backup and master with their scripts: no `notify_stop`, no `notify_fault`.
+        both_called(&pair, 9, "a reload gives another VRID");
+        let told = called(&pair.ours);
+        assert_eq!(told[2], "<any><INSTANCE><E><FAULT><100>", "{told:#?}");
+        for node in [&mut pair.theirs, &mut pair.ours] {
+            assert_eq!(node.terminate(), Some(0));
+        }
+        both_called(&pair, 11, "stop");
+    });
+}

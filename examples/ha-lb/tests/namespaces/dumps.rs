@@ -317,6 +317,9 @@ fn what_runs_is_logged_at_the_start_and_after_a_reload_where_the_command_line_as
             logged("------< VRRP Topology >------");
             logged(" VRRP Instance = V");
             logged("   Priority = 100");
+            // What monitoring looks for in the log of a keepalived.
+            logged("(V) Entering BACKUP STATE (init)");
+            logged("(V) Entering MASTER STATE");
             write(120);
             kill_process(Pid::from_child(&daemon), Signal::HUP).unwrap();
             logged("   Priority = 120");

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use rustix::process::Signal;
 
-use super::{Daemon, Event, Slot, Upgrade};
+use super::{Daemon, Event, Slot, Upgrade, words};
 use crate::{
     admin::status::State,
     heap,
@@ -18,6 +18,7 @@ use crate::{
     notify::Subject,
     supervisor::{
         child::{Child, Report, Role},
+        launch::Program,
         listeners::Open,
         memory,
         pulse::Pulse,
@@ -259,12 +260,15 @@ impl Daemon {
         if !configured && !self.history.contains_key(&transition.instance) {
             return;
         }
+        self.log_as_keepalived(words::of_instance(transition));
         if transition.to == State::Active {
             self.active.insert(transition.instance.clone());
         } else {
             self.active.remove(&transition.instance);
         }
-        if transition.to == State::Initialize && !configured {
+        // What ends while the daemon runs was taken away by a reload, also where another one has its name now.
+        let deleted = !configured || self.phase.is_running();
+        if transition.to == State::Initialize && deleted {
             self.notifier.deleted(transition);
         } else {
             self.notifier.changed(transition);
@@ -274,6 +278,11 @@ impl Daemon {
         self.remember(transition);
     }
 
+    fn log_as_keepalived(&self, line: Option<String>) {
+        let line = line.filter(|_| self.launched.program == Program::Keepalived);
+        line.iter().for_each(|line| tracing::info!("{line}"));
+    }
+
     /// A sync group changed its state, perhaps because a reload has taken it away.
     fn group_changed(&mut self, group: String, state: State) {
         let keepalived = self.loaded.keepalived.as_ref();
@@ -281,6 +290,7 @@ impl Daemon {
             .into_iter()
             .flat_map(|config| &config.sync_groups);
         if groups.any(|one| *one.name == *group) {
+            self.log_as_keepalived(words::of_group(&group, state));
             self.notifier.group_changed(&group, state);
             self.mail(&Subject::Group(group), state);
         } else {
