@@ -106,6 +106,8 @@ struct Slot {
     /// Whether the addresses are wanted: a late report of `Begun` must not begin a lease.
     wanted: bool,
     lease: Option<Lease>,
+    /// When its last advert was sent.
+    spoke: Duration,
     /// The primary address that the worker told last.
     primary: Option<IpAddr>,
     /// The worker has told of it, or it needs no other sockets than there were: until then its adverts may not arrive.
@@ -122,6 +124,7 @@ impl Slot {
             mac: router.mac,
             wanted: false,
             lease: None,
+            spoke: Duration::ZERO,
             primary: None,
             heard: true,
         }
@@ -262,6 +265,8 @@ impl LinuxHost {
             }
             Report::Begun { router, began } => {
                 if let Some(slot) = self.routers.get_mut(router).filter(|slot| slot.wanted) {
+                    // The kernel may have been slow, and adverts went out meanwhile.
+                    let began = began.max(slot.spoke);
                     slot.lease = slot.lifetime.map(|valid| Lease::begin(valid, began));
                 }
                 Ok(None)
@@ -282,18 +287,24 @@ impl LinuxHost {
                 let deaf = station.is_some_and(|station| station.deaf);
                 Ok((!deaf).then_some(HostEvent::PrimaryAddress { router, address }))
             }
-            Report::Event(event) => {
-                if let HostEvent::LeaseExpired { router } = event
-                    && let Some(slot) = self.routers.get_mut(router)
-                {
-                    // Told already, by a send that came too late.
-                    if !std::mem::take(&mut slot.wanted) {
-                        return Ok(None);
-                    }
-                    slot.lease = None;
-                }
-                Ok(Some(event))
+            Report::Event(HostEvent::AddressLapsed { router, address }) => {
+                let slot = self.routers.get_mut(router);
+                let Some(slot) = slot.filter(|slot| slot.wanted) else {
+                    // It gave way meanwhile, or a send that came too late has told already.
+                    return Ok(None);
+                };
+                let upheld = match slot.lease.take() {
+                    Some(lease) => lease.upheld(boottime(), slot.hold),
+                    None if slot.lifetime.is_none() => true,
+                    // Of what was up before.
+                    None => return Ok(None),
+                };
+                Ok(Some(match upheld {
+                    true => HostEvent::AddressLapsed { router, address },
+                    false => self.expire(router),
+                }))
             }
+            Report::Event(event) => Ok(Some(event)),
         }
     }
 

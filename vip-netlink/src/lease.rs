@@ -2,7 +2,9 @@
 //!
 //! The address carries a lifetime in the kernel (`valid_lft`), so it goes by itself when its
 //! speaker no longer runs (stopped, starved, dead). It is refreshed only together with an advert
-//! that was really sent. A lease that ran out is not taken up again: others may have taken over.
+//! that was really sent. A lease that ran out for want of adverts is not taken up again: others may have
+//! taken over. Where adverts went out and the kernel was slow to hear of it, nobody has
+//! ([`upheld`](Lease::upheld)).
 
 use std::time::Duration;
 
@@ -90,6 +92,14 @@ impl Lease {
         Refresh::Due
     }
 
+    /// Whether addresses that the kernel took away although adverts were sent may be put back: it has not run out, and the
+    /// last advert is younger than a `hold`, so that nobody can have taken over. Without a hold the lease stands for it.
+    #[must_use]
+    pub fn upheld(&self, now: Duration, hold: Option<Duration>) -> bool {
+        let silence = now.saturating_sub(self.spoke);
+        !self.expired(now) && hold.is_none_or(|hold| silence < hold)
+    }
+
     /// Its lifetime.
     #[must_use]
     pub const fn valid(&self) -> Duration {
@@ -134,6 +144,17 @@ mod tests {
         assert_eq!(Lease::lifetime(ms(700)), ms(3000));
         assert_eq!(Lease::lifetime(ms(1000)), ms(3000));
         assert_eq!(Lease::lifetime(ms(2000)), ms(6000));
+    }
+
+    #[test]
+    fn what_the_kernel_took_away_is_put_back_only_while_nobody_can_have_taken_over() {
+        let hold = Lease::hold(ms(100), 3);
+        let mut lease = Lease::begin(ms(2000), ms(0));
+        let _ = lease.refresh(ms(1000));
+        assert!(lease.upheld(ms(1289), hold));
+        assert!(!lease.upheld(ms(1290), hold), "as long as a Backup waits");
+        assert!(lease.upheld(ms(2749), None));
+        assert!(!lease.upheld(ms(2750), None), "it ran out");
     }
 
     #[test]

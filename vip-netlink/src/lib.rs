@@ -43,6 +43,7 @@
 //! | is killed (`SIGKILL`, panic, out of memory) | the [`fence`] closes with its netlink socket: silent within milliseconds, IPv6 too; gone when the [`lease`] ends |
 //! | stands still (`SIGSTOP`, a paused machine) | the fence closes when its [hold](lease::Lease::hold) ends, 2.9 advertisement intervals after the last advert; the kernel removes it when the lease ends: 2 s, or three intervals |
 //! | wakes up again later | its next advert is refused and it hears `LeaseExpired`: it becomes Backup |
+//! | goes on sending, but its work on addresses waits for the kernel (other programs change links) | should the lease end meanwhile, all is put back and `AddressLapsed` told, if the last advert is younger than the hold: nobody has taken over |
 //! | starts again | what the predecessor left is removed first, by exact prefix and interface |
 //!
 //! Needs CAP_NET_ADMIN and CAP_NET_RAW. Everything happens in the network namespace of the thread

@@ -227,7 +227,7 @@ pub enum Warning {
         /// How far it may be.
         window: Duration,
     },
-    /// Another program removed an address; it is put back.
+    /// An address went without our doing; it is put back.
     AddressLost,
     /// The addresses could not be installed; the host goes on trying.
     InstallFailed,
@@ -398,7 +398,7 @@ impl fmt::Display for Warning {
                     window.as_secs()
                 )
             }
-            Self::AddressLost => f.write_str("another program removed an address: putting it back"),
+            Self::AddressLost => f.write_str("an address has gone: putting it back"),
             Self::InstallFailed => f.write_str("the addresses could not be installed: trying on"),
         }
     }

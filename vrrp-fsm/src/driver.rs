@@ -21,10 +21,7 @@
 //! }
 //! ```
 
-use std::{
-    boxed::Box, collections::BTreeMap, future::poll_fn, io, net::IpAddr, time::Duration, vec,
-    vec::Vec,
-};
+use std::{boxed::Box, collections::BTreeMap, future::poll_fn, io, time::Duration, vec, vec::Vec};
 
 use tokio::sync::mpsc;
 use vrrp_proto::Priority;
@@ -34,6 +31,7 @@ use crate::{
     Packet, RouterConfig, RouterId, RouterSet, StateKind, Warning, track::Health,
 };
 
+mod acting;
 mod control;
 mod crowd;
 mod early;
@@ -41,6 +39,7 @@ mod events;
 mod groups;
 mod host;
 mod observation;
+mod punctual;
 mod timer;
 mod undone;
 
@@ -49,6 +48,7 @@ use crowd::Crowd;
 use early::Early;
 pub use host::{Command, Datagram, Guard, Host, HostEvent};
 pub use observation::Observation;
+use punctual::Punctual;
 use timer::Timer;
 pub use timer::now;
 pub use undone::Failure;
@@ -82,12 +82,13 @@ pub struct Driver<H> {
     receive_errors: u64,
     crowd: Crowd,
     early: Early,
+    punctual: Punctual,
     /// What the host could not do for a router since its addresses were last in place.
     failures: BTreeMap<RouterId, Failure>,
     /// The same of the routes and rules that go with them.
     paths: BTreeMap<RouterId, Failure>,
-    /// The address that another program removed, while its router is told.
-    lost: Option<IpAddr>,
+    /// That an address has gone, while its router is told.
+    lost: Option<Observation>,
     /// The same of what stands whoever is Active.
     fixtures: Option<Failure>,
     lost_notifications: u64,
@@ -107,6 +108,7 @@ impl<H: Host> Driver<H> {
             receive_errors: 0,
             crowd: Crowd::new(now()),
             early: Early::default(),
+            punctual: Punctual::default(),
             failures: BTreeMap::new(),
             paths: BTreeMap::new(),
             lost: None,
@@ -162,6 +164,9 @@ impl<H: Host> Driver<H> {
                 return Ok(());
             }
             let look = self.look_at_crowd(due);
+            if let Some(stamps) = self.punctual.turn(&self.set) {
+                self.host.stamp(stamps);
+            }
             let wake = self.early.wake(self.set.next_takeover());
             let wakes = [self.set.next_deadline(), look, wake];
             self.timer
@@ -254,7 +259,7 @@ impl<H: Host> Driver<H> {
     ) -> Result<RouterId, ConfigError> {
         self.hear_all();
         let id = self.set.insert(attachment, config)?;
-        self.set.hearing(now(), id, self.host.hears(id));
+        self.await_address(id);
         if self.started {
             self.set.handle(now(), id, Event::Startup);
             self.perform(&mut observer);
@@ -346,6 +351,7 @@ impl<H: Host> Driver<H> {
         if self.crowd.reset() {
             self.host.narrow(None);
         }
+        self.punctual = Punctual::default();
     }
 
     /// Returns how long the last packet had waited if there may be more.
@@ -429,71 +435,5 @@ impl<H: Host> Driver<H> {
         self.perform(observer);
         // What routers gave up is silent before anything else is heard.
         self.host.flush();
-    }
-
-    /// The one effect loop.
-    fn perform(&mut self, observer: &mut impl FnMut(RouterId, Observation)) {
-        while let Some((id, action)) = self.set.poll_action() {
-            match action {
-                Action::Send { priority } => self.send(id, priority, observer),
-                Action::Install | Action::Repair => self.host.enqueue(id, Command::Install),
-                Action::Remove => {
-                    self.removing += 1;
-                    self.host.enqueue(id, Command::Remove);
-                }
-                Action::Announce { repeat } => self.host.enqueue(id, Command::Announce { repeat }),
-                Action::Transition(transition) => {
-                    self.crowd.has_changed();
-                    observer(id, Observation::Transition(transition));
-                }
-                Action::Group(transition) => observer(id, Observation::Group(transition)),
-                Action::Priority(change) => {
-                    self.crowd.has_changed();
-                    observer(id, Observation::Priority(change));
-                }
-                Action::Warn(Warning::AddressLost) if let Some(address) = self.lost.take() => {
-                    observer(id, Observation::AddressGone { address });
-                }
-                Action::Warn(warning) => observer(id, Observation::Warning(warning)),
-            }
-        }
-    }
-
-    fn send(
-        &mut self,
-        id: RouterId,
-        priority: Priority,
-        observer: &mut impl FnMut(RouterId, Observation),
-    ) {
-        let mut failed = None;
-        #[cfg(feature = "auth")]
-        if self.set.is_dated(id) {
-            self.set.time_of_day(timer::time_of_day());
-        }
-        if let Some(mut outgoing) = self.set.advert(id, priority) {
-            while let Some(written) = outgoing.next(&mut self.buffer) {
-                let sent = written.map_err(io::Error::other).and_then(|written| {
-                    let packet = self.buffer.get(..written.len).unwrap_or_default();
-                    self.host
-                        .send(id, written.protocol, &written.envelope, packet)
-                });
-                failed = sent.err().or(failed);
-            }
-        }
-        if let Some(error) = failed {
-            self.unsent(id, error, observer);
-        }
-    }
-
-    fn unsent(
-        &mut self,
-        id: RouterId,
-        error: io::Error,
-        observer: &mut impl FnMut(RouterId, Observation),
-    ) {
-        let count = self.set.count_send_error(id);
-        if count.is_power_of_two() {
-            observer(id, Observation::SendFailed { error, count });
-        }
     }
 }

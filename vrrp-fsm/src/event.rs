@@ -31,7 +31,7 @@ pub enum Event {
     Installed,
     /// They could not be put in place, wholly or partly; the host goes on trying.
     InstallFailed,
-    /// Another program removed an address.
+    /// Another program removed an address, or the kernel did, which was slow to renew its lease.
     AddressLost,
     /// The lease of the addresses ran out because adverts were not sent in time: others may have
     /// taken over.

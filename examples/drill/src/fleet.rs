@@ -1,5 +1,6 @@
 //! Two hosts that speak for many virtual routers, with this program or with Debian's keepalived, and who listens.
 
+mod awake;
 mod ear;
 mod gauge;
 mod plan;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 
+pub(crate) use awake::Awake;
 use ear::Place;
 pub(crate) use ear::{Ear, Heard, Said, Topic};
 pub(crate) use gauge::Gauge;

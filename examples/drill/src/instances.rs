@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     Fatal, exit,
-    fleet::{Fleet, Memory, Plan, Said, Speaker, Topic, Usage, Wire, memory, until},
+    fleet::{Fleet, Gauge, Memory, Plan, Said, Speaker, Topic, Usage, Wire, memory, until, wall},
     scale_report, verdict,
 };
 
@@ -58,6 +58,8 @@ pub(crate) struct Run {
     pub(crate) settled: bool,
     /// Times that the second host became Active, which it never should.
     pub(crate) spurious: u64,
+    /// The longest that a processor stood still meanwhile.
+    pub(crate) stood_still: Duration,
     /// Adverts of the first host.
     pub(crate) adverts: u64,
     /// CPU time for each of them, of the host that sent and of the host that received it.
@@ -132,6 +134,8 @@ fn hold(
         true => Burners::start()?,
         false => Burners(Vec::new()),
     };
+    let gauge = Gauge::start()?;
+    let since = wall();
     let ear = fleet.listen(&[1], &[Topic::Adverts])?;
     let processes = [fleet.pids(0), fleet.pids(1)];
     let usage = || processes.each_ref().map(|pids| Usage::of(pids));
@@ -163,11 +167,17 @@ fn hold(
         busy,
         settled: settled && took < span * 2,
         spurious: appearances(&ear.take(), plan),
+        stood_still: gauge.longest(since, wall()),
         adverts: sent,
         sending: share(0),
         receiving: share(1),
         memory,
     };
+    if run.spurious > 0 {
+        for number in [0, 1] {
+            eprintln!("host {}:\n{}", number + 1, fleet.log(number));
+        }
+    }
     fleet.stop();
     Ok(run)
 }

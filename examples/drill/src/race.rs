@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     Fatal, exit,
-    fleet::{Ear, Fleet, Gauge, Heard, Plan, Said, Speaker, Topic, Wire, until, wall},
+    fleet::{Awake, Ear, Fleet, Gauge, Heard, Plan, Said, Speaker, Topic, Wire, until, wall},
     scale_report, verdict,
 };
 
@@ -30,6 +30,9 @@ pub(crate) struct Race {
     /// Only this program; may be repeated
     #[arg(long, value_name = "PROGRAM")]
     speaker: Vec<Speaker>,
+    /// Let processors sleep that have nothing to do: a virtual one comes back late, whoever waits for it
+    #[arg(long)]
+    let_sleep: bool,
     /// One JSON document instead of a table
     #[arg(long)]
     json: bool,
@@ -84,6 +87,7 @@ const fn undisturbed(instances: u8) -> Duration {
 impl Race {
     pub(crate) fn run(self) -> Result<ExitCode, Fatal> {
         let mut fleet = Fleet::new()?;
+        let _awake = (!self.let_sleep).then(Awake::start).transpose()?;
         let speakers = match self.speaker.as_slice() {
             [] => &[Speaker::Keepalived, Speaker::HaLb],
             chosen => chosen,

@@ -139,6 +139,7 @@ mod tests {
             busy: false,
             settled: true,
             spurious: 0,
+            stood_still: Duration::ZERO,
             adverts: 1,
             sending: Duration::from_micros(8),
             receiving: Duration::from_micros(3),

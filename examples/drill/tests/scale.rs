@@ -9,14 +9,21 @@
 
 mod common;
 
+use std::sync::{Mutex, PoisonError};
+
 use common::drill;
 use serde_json::Value;
 
+/// Floods of one drill are no business of another, whose routers would wait for a processor.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn longest(times: &Value) -> f64 {
     let times = times.as_array().unwrap().iter();
-    let seconds =
-        |time: &Value| time["secs"].as_f64().unwrap() + time["nanos"].as_f64().unwrap() / 1e9;
     times.map(seconds).fold(0.0, f64::max)
+}
+
+fn seconds(time: &Value) -> f64 {
+    time["secs"].as_f64().unwrap() + time["nanos"].as_f64().unwrap() / 1e9
 }
 
 #[test]
@@ -33,6 +40,7 @@ fn a_silent_death_is_followed_at_once_by_an_advert_and_an_announcement() {
         "--speaker",
         "ha-lb",
     ];
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(document) = drill(&arguments) else {
         return;
     };
@@ -44,6 +52,11 @@ fn a_silent_death_is_followed_at_once_by_an_advert_and_an_announcement() {
     assert!(longest(&deaths["takeover"]) < 0.1, "{document:#}");
     assert!(longest(&deaths["announcement"]) < 0.1, "{document:#}");
 }
+
+/// A run in which the machine itself stood still for an interval says nothing of the routers: it is held once more.
+const ATTEMPTS: usize = 3;
+/// Seconds between two adverts of a router.
+const INTERVAL: f64 = 0.2;
 
 #[test]
 fn hundreds_of_routers_stay_where_they_are() {
@@ -58,7 +71,13 @@ fn hundreds_of_routers_stay_where_they_are() {
         "--speaker",
         "ha-lb",
     ];
-    let Some(document) = drill(&arguments) else {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let held = (0..ATTEMPTS).find_map(|attempt| {
+        let document = drill(&arguments)?;
+        let stood_still = seconds(&document["runs"][0]["stood_still"]) > INTERVAL;
+        (!stood_still || attempt + 1 == ATTEMPTS).then_some(document)
+    });
+    let Some(document) = held else {
         return;
     };
     let run = &document["runs"][0];
@@ -71,6 +90,7 @@ fn hundreds_of_routers_stay_where_they_are() {
 
 #[test]
 fn garbage_is_rejected_and_accounted_for_and_nobody_flips() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(document) = drill(&["garbage", "--json", "--count", "120000"]) else {
         return;
     };
@@ -91,6 +111,7 @@ fn strangers_are_accounted_for_and_nobody_flips() {
         "--strangers",
         "50",
     ];
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(document) = drill(&arguments) else {
         return;
     };

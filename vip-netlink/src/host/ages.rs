@@ -11,7 +11,8 @@ use std::time::Duration;
 const STANDSTILL: Duration = Duration::from_millis(60);
 /// The host may have been suspended, or its clock set: packets do not wait for so long.
 const SUSPENDED: Duration = Duration::from_secs(1);
-/// Not worth a question to the kernel.
+/// Not worth a question to the kernel, and no harm whatever was lost: a successor that counts from when its Active router
+/// spoke, not from when it was woken, is on the dot.
 const LITTLE: Duration = Duration::from_millis(1);
 
 /// How long packets may have waited.
@@ -56,9 +57,11 @@ impl Ages {
     /// The age of a packet that waited for so long, as the kernel says; `lost_nothing` asks it whether every socket had room
     /// for all that came.
     pub(super) fn of(&mut self, waited: Duration, lost_nothing: impl FnOnce() -> bool) -> Duration {
+        if waited < LITTLE {
+            return waited;
+        }
         let longest = match self.longest {
             Longest::Known(longest) => longest,
-            Longest::Doubtful(_) if waited < LITTLE => return Duration::ZERO,
             Longest::Doubtful(unheard) => {
                 self.lossy = !lost_nothing();
                 let longest = if self.lossy { Duration::ZERO } else { unheard };
@@ -96,6 +99,14 @@ mod tests {
         assert_eq!(ages.of(ms(30), not_asked), ms(30));
         // The clock of the day was set.
         assert_eq!(ages.of(ms(700), not_asked), ms(50));
+    }
+
+    #[test]
+    fn the_time_by_which_the_driver_was_woken_late_counts_after_any_silence() {
+        for silence in [ms(10), ms(100), ms(1000), ms(40_000)] {
+            let little = Duration::from_micros(180);
+            assert_eq!(looked(silence).of(little, not_asked), little);
+        }
     }
 
     #[test]

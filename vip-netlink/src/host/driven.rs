@@ -81,18 +81,19 @@ impl Host for LinuxHost {
             .get_mut(router)
             .ok_or(io::ErrorKind::NotFound)?;
         let resigns = priority(protocol, packet) == Some(0);
+        let told = |event: &HostEvent| matches!(event, HostEvent::LeaseExpired { router: one } if *one == router);
+        if !resigns && self.pending.iter().any(told) {
+            // Nor to another of its peers.
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         if !resigns
             && slot
                 .lease
                 .is_some_and(|lease| crippled || lease.expired(now))
         {
             // Others may have taken over while we stood still: no word from us before a new election.
-            slot.lease = None;
-            slot.wanted = false;
-            self.silent.push(router);
-            self.flush();
-            self.command(router, Work::Expire);
-            self.pending.push_back(HostEvent::LeaseExpired { router });
+            let expired = self.expire(router);
+            self.pending.push_back(expired);
             return Err(io::ErrorKind::TimedOut.into());
         }
         let steady = !resigns && slot.lease.is_some();
@@ -122,6 +123,12 @@ impl Host for LinuxHost {
         self.stations
             .iter_mut()
             .for_each(|station| station.listen(wakes));
+    }
+
+    fn stamp(&mut self, on: bool) {
+        self.stations
+            .iter_mut()
+            .for_each(|station| station.stamp(on));
     }
 
     fn narrow(&mut self, ours: Option<&[(u32, Family, Vrid)]>) {
@@ -189,6 +196,18 @@ impl Host for LinuxHost {
 }
 
 impl LinuxHost {
+    /// The lease of a router's addresses ran out: they are gone, or go, and stay away.
+    pub(super) fn expire(&mut self, router: RouterId) -> HostEvent {
+        if let Some(slot) = self.routers.get_mut(router) {
+            slot.lease = None;
+            slot.wanted = false;
+        }
+        self.silent.push(router);
+        self.flush();
+        self.command(router, Work::Expire);
+        HostEvent::LeaseExpired { router }
+    }
+
     /// The addresses of routers that gave way in this round answer no more from now on, unless another router here has
     /// them up. Removing them may wait for another program's work on the host's network.
     fn silence(&mut self) {

@@ -8,6 +8,7 @@ use super::station::Station;
 use super::worker::{Paths, Work};
 use super::{Fixtures, HostRouter, LinuxHost, NOBODY, Slot};
 use crate::debounce::LinkDelay;
+use crate::lease::Lease;
 use crate::link::Interface;
 use crate::pace::Pacing;
 use crate::plan::Vip;
@@ -74,6 +75,9 @@ impl LinuxHost {
     ) {
         if let Some(slot) = self.routers.get_mut(router) {
             slot.lifetime = lifetime;
+            // Its next advert may come later than the old one ends; the worker tells when the new one begins.
+            let lease = slot.lease.map(|lease| lease.refreshed());
+            slot.lease = lifetime.and_then(|valid| Some(Lease::begin(valid, lease?)));
             slot.hold = hold;
             slot.addresses = addresses.iter().map(|vip| vip.address).collect();
         }

@@ -101,6 +101,7 @@ impl LinuxHost {
         let Some(slot) = self.routers.get_mut(router) else {
             return;
         };
+        slot.spoke = now;
         if let Some(hold) = slot.hold.filter(|_| self.pulse.is_some()) {
             self.beats.add(router, hold, &slot.addresses);
         }

@@ -29,6 +29,8 @@ pub(super) struct Station {
     pub(super) receivers: Vec<Hearing>,
     /// Whether packets wake the driver.
     wakes: bool,
+    /// Whether the kernel notes when each came in, although it wakes the driver.
+    stamps: bool,
     /// Room that the kernel did not give: what was asked for, and what there is.
     pub(super) cramped: Option<(usize, usize)>,
     /// The room of a receive socket.
@@ -50,6 +52,7 @@ impl Station {
             interface,
             receivers: Vec::new(),
             wakes: true,
+            stamps: false,
             cramped: None,
             room: 0,
             lost: 0,
@@ -92,9 +95,20 @@ impl Station {
         self.wakes = wakes;
         for hearing in std::mem::take(&mut self.receivers) {
             self.receivers.push(match wakes {
-                true => hearing.woken(),
+                true => hearing.woken(self.stamps),
                 false => hearing.polled(),
             });
+        }
+    }
+
+    /// Whether the kernel notes from now on when each packet came in; it does where packets do not wake the driver.
+    pub(super) fn stamp(&mut self, on: bool) {
+        self.stamps = on;
+        if self.wakes {
+            for receiver in self.listening() {
+                // Refused: what comes in is as old as its hearing.
+                let _ = receiver.stamp(on);
+            }
         }
     }
 
@@ -201,11 +215,11 @@ impl Hearing {
     }
 
     /// Where the kernel refuses to watch it, it is read whenever the driver wakes for another reason.
-    fn woken(self) -> Self {
+    fn woken(self, stamps: bool) -> Self {
         match self {
             Self::Polled(receiver) => {
                 // Refused: what comes in is as old as its hearing, as it was.
-                let _ = receiver.stamp(false);
+                let _ = receiver.stamp(stamps);
                 watched(receiver)
             }
             woken @ Self::Woken(_) => woken,

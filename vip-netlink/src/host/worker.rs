@@ -191,9 +191,12 @@ impl Worker {
                 hold,
                 repeat,
             } => {
-                router.config.lifetime = lifetime;
+                let before = std::mem::replace(&mut router.config.lifetime, lifetime);
                 router.config.hold = hold;
                 self.readdress(id, addresses, repeat).await;
+                if before != lifetime {
+                    self.begin_anew(id).await;
+                }
                 self.forget_holds();
                 self.read().await;
             }

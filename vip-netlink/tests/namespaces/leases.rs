@@ -8,6 +8,7 @@ use crate::host::{ADVERT, PATIENCE, ROUTER, VIP_32, advert, event, install, rout
 use crate::support::{HOST, HOST_ADDRESS, VIP, configured, in_namespaces, sh, until};
 use crate::{ipv6, macvlan};
 use vip_netlink::advert_socket::PROTOCOL_VRRP;
+use vip_netlink::lease::Lease;
 use vip_netlink::plan::Vip;
 use vip_netlink::{HostOptions, HostRouter, LinuxHost};
 use vrrp_fsm::RouterId;
@@ -48,6 +49,32 @@ fn a_lease_lasts_as_long_as_adverts_are_sent() {
             assert!(configured(HOST, VIP_32));
         });
     });
+}
+
+/// A reload of other intervals: the next advert may come later than the old lease would end.
+#[test]
+fn another_lifetime_begins_when_it_is_asked_for() {
+    in_namespaces(
+        "leases::another_lifetime_begins_when_it_is_asked_for",
+        |_| {
+            with_host(router(Some(Duration::from_secs(2))), async |host| {
+                install(host).await;
+                let slow = Duration::from_secs(5);
+                let times = (Some(Lease::lifetime(slow)), Lease::hold(slow, 3));
+                host.readdress(ROUTER, router(None).addresses, times, 1);
+                let gone = event(host, "the old lease's end", |event| {
+                    matches!(
+                        event,
+                        HostEvent::LeaseExpired { .. } | HostEvent::AddressLapsed { .. }
+                    )
+                });
+                let old = Duration::from_millis(3500);
+                assert!(tokio::time::timeout(old, gone).await.is_err());
+                advert(host, &ADVERT).unwrap();
+                assert!(configured(HOST, VIP_32));
+            });
+        },
+    );
 }
 
 #[test]

@@ -35,7 +35,11 @@ impl<H: Host> Driver<H> {
                 HostEvent::LinkDown { interface } => self.set.link(now, interface, false),
                 HostEvent::LinkGone { interface } => self.set.link_gone(now, interface),
                 HostEvent::AddressGone { router, address } => {
-                    self.lost = Some(address);
+                    self.lost = Some(Observation::AddressGone { address });
+                    self.set.handle(now, router, Event::AddressLost);
+                }
+                HostEvent::AddressLapsed { router, address } => {
+                    self.lost = Some(Observation::AddressLapsed { address });
                     self.set.handle(now, router, Event::AddressLost);
                 }
                 HostEvent::LeaseExpired { router } => {
@@ -110,5 +114,17 @@ impl<H: Host> Driver<H> {
         self.perform(observer);
         let hears = self.host.hears(router);
         self.set.hearing(now, router, hears);
+    }
+
+    /// A router that joins waits until the host has told what it is heard for and speaks from, which is no fault.
+    pub(super) fn await_address(&mut self, id: RouterId) {
+        let router = self.set.router(id);
+        let addressed = router.is_some_and(|router| router.config().primary.is_some());
+        let hears = self.host.hears(id) && addressed;
+        self.set.hearing(now(), id, hears);
+        if !hears {
+            let told_later = Event::Recovered(FaultKind::Address);
+            self.set.handle(now(), id, told_later);
+        }
     }
 }

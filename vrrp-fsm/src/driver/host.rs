@@ -47,6 +47,13 @@ pub trait Host {
         let _ = wakes;
     }
 
+    /// Whether it matters to the microsecond when packets came in ([`Datagram::waited`]): so it does while nobody here is
+    /// Active, for a successor counts from the last advert that came. To know it may cost something for every packet of the
+    /// host, which is little where no virtual address is.
+    fn stamp(&mut self, on: bool) {
+        let _ = on;
+    }
+
     /// Packets for other routers than these come by thousands a second: they may be passed over, uncounted. `None`
     /// ends that. A router is named by its interface, family and VRID.
     fn narrow(&mut self, ours: Option<&[(u32, Family, Vrid)]>) {
@@ -168,6 +175,14 @@ pub enum HostEvent {
     },
     /// Another program removed an address of an Active router. The driver asks for it again.
     AddressGone {
+        /// The router.
+        router: RouterId,
+        /// The address.
+        address: IpAddr,
+    },
+    /// What an Active router had up is gone, because the lease of an address could not be renewed in time although adverts
+    /// were sent. The driver asks for it again.
+    AddressLapsed {
         /// The router.
         router: RouterId,
         /// The address.

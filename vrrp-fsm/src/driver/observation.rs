@@ -63,6 +63,11 @@ pub enum Observation {
         /// The address.
         address: core::net::IpAddr,
     },
+    /// The lease of an address of an Active router could not be renewed in time: it is put back, with all others.
+    AddressLapsed {
+        /// The address.
+        address: core::net::IpAddr,
+    },
     /// Routes or rules that go with the addresses could not be put up, which is tried again. Told the 1st, 2nd, 4th,
     /// 8th ... time until all of them are there.
     PathsFailed {
@@ -191,6 +196,10 @@ impl fmt::Display for Observation {
             Self::AddressGone { address } => {
                 write!(f, "another program removed {address}: putting it back")
             }
+            Self::AddressLapsed { address } => write!(
+                f,
+                "the lease of {address} ran out, for the kernel was slow to renew it: putting it back"
+            ),
             Self::PathsFailed { error, count } | Self::FixturesFailed { error, count } => {
                 write!(f, "{error} ({count} so far)")
             }

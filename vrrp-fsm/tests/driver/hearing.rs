@@ -36,6 +36,24 @@ async fn an_advert_that_waited_at_the_host_counts_from_when_it_came() {
 }
 
 #[tokio::test]
+async fn when_packets_came_matters_while_nobody_is_active() {
+    let lan = Lan::default();
+    let mut low = node(&lan, 100, vec![]);
+    low.becomes(StateKind::Active).await;
+    let mut high = node(&lan, 200, vec![]);
+    low.becomes(StateKind::Backup).await;
+    high.becomes(StateKind::Active).await;
+    // Whoever answers has told the host before.
+    low.status().await;
+    high.status().await;
+    let told = |number| lan.with(number, |port| port.stamps.clone());
+    assert_eq!(told(0), [true, false, true]);
+    assert_eq!(told(1), [true, false]);
+    high.stop().await;
+    low.stop().await;
+}
+
+#[tokio::test]
 async fn whoever_is_heard_at_the_last_moment_is_not_taken_over_from() {
     let lan = Lan::default();
     let mut low = node(&lan, 100, vec![]);

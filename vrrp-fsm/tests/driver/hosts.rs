@@ -136,3 +136,30 @@ async fn one_that_joins_takes_no_part_before_the_host_hears_for_it() {
         "a whole Active_Down_Interval"
     );
 }
+
+#[tokio::test]
+async fn one_that_joins_on_another_link_is_in_no_fault_before_its_address_is_told() {
+    let lan = Lan::default();
+    let mut driver = driver(&lan, 100, vec![]);
+    let (_control, mut commands) = mpsc::channel::<Control>(1);
+    let silent = |_, _: Observation| {};
+    let time = Duration::from_millis(100);
+    let _ = tokio::time::timeout(time, driver.run_with(&mut commands, silent)).await;
+    let comer = RouterId::new(1);
+    lan.with(0, |port| port.deaf = Some(comer));
+    let id = driver.admit(Attachment::new(2, Family::Ipv4), config(52, 200), silent);
+    assert_eq!(id.unwrap(), comer);
+    let status = driver.set().status(comer).unwrap();
+    assert_eq!(status.fault, Some(FaultReason::Deaf));
+
+    // It has none: that is one.
+    lan.with(0, |port| port.deaf = None);
+    let told = HostEvent::PrimaryAddress {
+        router: comer,
+        address: None,
+    };
+    lan.event(0, told);
+    let _ = tokio::time::timeout(time, driver.run_with(&mut commands, silent)).await;
+    let status = driver.set().status(comer).unwrap();
+    assert_eq!(status.fault, Some(FaultReason::NoPrimaryAddress));
+}

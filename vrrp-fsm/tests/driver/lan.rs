@@ -38,6 +38,8 @@ pub(crate) struct Port {
     pub(crate) refuses: bool,
     /// How long packets wait here before they are received.
     pub(crate) waited: Duration,
+    /// What the driver said of whether that matters.
+    pub(crate) stamps: Vec<bool>,
     /// Before that they are not seen.
     pub(crate) appear: Option<Instant>,
     /// The router whose sockets are not open yet.
@@ -128,6 +130,10 @@ impl Host for MemoryHost {
             });
         }
         Ok(())
+    }
+
+    fn stamp(&mut self, on: bool) {
+        self.lan.with(self.number, |port| port.stamps.push(on));
     }
 
     fn hears(&self, router: RouterId) -> bool {

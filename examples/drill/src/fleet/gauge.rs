@@ -48,8 +48,7 @@ impl Gauge {
             stop: Arc::default(),
             refused: Arc::default(),
         };
-        let here = sched_getaffinity(Pid::from_raw(0))?;
-        for processor in (0..CpuSet::count()).filter(|one| here.is_set(*one).unwrap_or(false)) {
+        for processor in each_processor()? {
             let (halts, stop) = (Arc::clone(&gauge.halts), Arc::clone(&gauge.stop));
             let refused = Arc::clone(&gauge.refused);
             let measure = move || {
@@ -110,15 +109,26 @@ fn measure(halts: &Mutex<Vec<Halt>>, stop: &AtomicBool) {
     }
 }
 
+/// Those that this thread may run on.
+pub(super) fn each_processor() -> io::Result<impl Iterator<Item = usize>> {
+    let here = sched_getaffinity(Pid::from_raw(0))?;
+    Ok((0..CpuSet::count()).filter(move |one| here.is_set(*one).unwrap_or(false)))
+}
+
+/// This thread runs on that processor alone; false where that is refused.
+pub(super) fn pin(processor: usize) -> bool {
+    let mut own = CpuSet::new();
+    own.set(processor)
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &own))
+        .is_ok()
+}
+
 /// SCHED_FIFO at the highest priority, on one processor; false where that is refused.
 #[expect(unsafe_code, reason = "a system call that no safe wrapper has")]
 fn go_first(processor: usize) -> bool {
-    let mut own = CpuSet::new();
-    let pinned = own
-        .set(processor)
-        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &own));
+    let pinned = pin(processor);
     let parameters = libc::sched_param { sched_priority: 99 };
     // SAFETY: the parameters live for the call, which only reads them; 0 is this thread.
     let first = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
-    pinned.is_ok() && first == 0
+    pinned && first == 0
 }

@@ -95,6 +95,19 @@ fn pid(site: &Site, role: &str) -> i32 {
     i32::try_from(site.node.status().unwrap()[role]["pid"].as_i64().unwrap()).unwrap()
 }
 
+/// Stops one thread, until it is detached; when it was asked to.
+fn stop(thread: nix::unistd::Pid) -> Instant {
+    ptrace::seize(thread, ptrace::Options::empty()).unwrap();
+    ptrace::interrupt(thread).unwrap();
+    let began = Instant::now();
+    let stopped = wait::waitpid(thread, Some(wait::WaitPidFlag::__WALL)).unwrap();
+    assert!(
+        matches!(stopped, wait::WaitStatus::PtraceEvent(..)),
+        "{stopped:?}"
+    );
+    began
+}
+
 /// The other threads run on, so that nothing but the event loop can tell.
 #[test]
 fn a_supervisor_whose_event_loop_alone_stands_still_is_noticed_within_a_second() {
@@ -106,14 +119,7 @@ fn a_supervisor_whose_event_loop_alone_stands_still_is_noticed_within_a_second()
             let scratch = tempfile::tempdir().unwrap();
             let site = Site::start(scratch.path(), "script \"pidof haproxy\"", "", "");
             let main_thread = nix::unistd::Pid::from_raw(pid(&site, "supervisor"));
-            ptrace::seize(main_thread, ptrace::Options::empty()).unwrap();
-            ptrace::interrupt(main_thread).unwrap();
-            let began = Instant::now();
-            let stopped = wait::waitpid(main_thread, Some(wait::WaitPidFlag::__WALL)).unwrap();
-            assert!(
-                matches!(stopped, wait::WaitStatus::PtraceEvent(..)),
-                "{stopped:?}"
-            );
+            let began = stop(main_thread);
             wait_for("the address goes", PATIENCE, || {
                 (!site.node.holds(VIP)).then_some(())
             });
@@ -127,6 +133,66 @@ fn a_supervisor_whose_event_loop_alone_stands_still_is_noticed_within_a_second()
             assert_eq!(status["vrrp"]["restarts"], 0);
         },
     );
+}
+
+/// Whoever changes addresses waits for the kernel where other programs make it busy; adverts do not.
+#[test]
+fn a_speaker_whose_work_on_addresses_alone_stands_still_stays_active_and_puts_the_address_back() {
+    enclosed(
+        "hangs::a_speaker_whose_work_on_addresses_alone_stands_still_stays_active_and_puts_the_address_back",
+        Needs::Namespaces,
+        &["unshare", "ip"],
+        || {
+            let scratch = tempfile::tempdir().unwrap();
+            let site = Site::start_with(scratch.path(), |node| {
+                let path = node.path("keepalived.conf");
+                let text = fs::read_to_string(&path).unwrap();
+                // No pause of a busy machine is as long as what others wait for.
+                fs::write(&path, text.replace("advert_int 0.2", "advert_int 1")).unwrap();
+            });
+            wait_for("the address", PATIENCE, || {
+                site.node.holds(VIP).then_some(())
+            });
+            let worker = nix::unistd::Pid::from_raw(thread(pid(&site, "vrrp"), "vip-netlink"));
+            stop(worker);
+            wait_for("the lease ends", PATIENCE, || {
+                (!site.node.holds(VIP)).then_some(())
+            });
+            ptrace::detach(worker, None).unwrap();
+            let began = Instant::now();
+            wait_for("the address is back", PATIENCE, || {
+                site.node.holds(VIP).then_some(())
+            });
+            println!("the address was put back after {:?}", began.elapsed());
+            let said = format!(
+                "the lease of {VIP} ran out, for the kernel was slow to renew it: putting it back"
+            );
+            wait_for("a word of it", PATIENCE, || {
+                site.node.log().contains(&said).then_some(())
+            });
+            let sent = || {
+                let status = site.node.status().unwrap();
+                status["instances"][0]["counters"]["sent"].as_u64().unwrap()
+            };
+            let before = sent();
+            wait_for("more adverts", PATIENCE, || {
+                (sent() >= before + 2).then_some(())
+            });
+            assert!(site.node.holds(VIP));
+            let log = site.node.log();
+            assert!(!log.contains("Active -> "), "{log}");
+        },
+    );
+}
+
+/// The thread of a process that has that name.
+fn thread(process: i32, name: &str) -> i32 {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let mut named = tasks.map(Result::unwrap).filter(|task| {
+        fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
+    });
+    let found = named.next().unwrap().file_name();
+    found.to_str().unwrap().parse().unwrap()
 }
 
 #[test]

@@ -120,9 +120,13 @@ impl Worker {
         }
     }
 
-    pub(super) async fn expire(&mut self, id: RouterId) {
-        self.report(HostEvent::LeaseExpired { router: id });
-        let _ = self.remove_all(&[id]).await;
+    /// The lease of a router ran out, as it was with that address: all that it has up is taken down. Whether adverts ceased,
+    /// or this thread was late, which waits for the kernel, is known where they are sent.
+    pub(super) async fn expire(&mut self, router: RouterId, address: Option<IpAddr>) {
+        if let Some(address) = address {
+            self.report(HostEvent::AddressLapsed { router, address });
+        }
+        let _ = self.remove_all(&[router]).await;
     }
 
     pub(super) fn retry(&mut self) {

@@ -85,7 +85,7 @@ impl Worker {
 
     /// An address went, and not by our hand: by its lease, with its link, or by another program's.
     pub(super) async fn lost(&mut self, present: Present) {
-        let (mut expired, mut taken) = (Vec::new(), Vec::new());
+        let (mut lapsed, mut taken) = (Vec::new(), Vec::new());
         for (id, router) in self.routers.iter().filter(|(_, router)| router.installed) {
             // What an owner found may have been left by a predecessor, with a lease that ran out.
             let found = |one: &Wanted<'_>| {
@@ -96,13 +96,15 @@ impl Worker {
             if !ours {
                 continue;
             }
+            if router.lease.is_some_and(|lease| lease.expired(boottime())) {
+                lapsed.push(*id);
+                continue;
+            }
             let untracked = |one: &Wanted<'_>| found(one) && one.vip.untracked;
             if wanted(&self.kernel, &router.config).0.iter().any(untracked) {
                 continue;
             }
-            if router.lease.is_some_and(|lease| lease.expired(boottime())) {
-                expired.push(*id);
-            } else if self
+            if self
                 .kernel
                 .link(router.config.interface.name())
                 .is_some_and(Link::usable)
@@ -110,11 +112,12 @@ impl Worker {
                 taken.push(*id);
             }
         }
+        let address = present.address;
         for id in taken {
-            self.taken_away(id, present.address);
+            self.taken_away(id, address);
         }
-        for id in expired {
-            self.expire(id).await;
+        for id in lapsed {
+            self.expire(id, Some(address)).await;
         }
     }
 

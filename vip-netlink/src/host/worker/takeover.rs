@@ -225,21 +225,29 @@ impl Worker {
             let Some(router) = self.routers.get_mut(&id).filter(|router| router.installed) else {
                 continue;
             };
-            let Some(lease) = router.lease.filter(|lease| !lease.expired(now)) else {
-                self.expire(id).await;
-                continue;
-            };
             // Held up here for long, or sent before the addresses went up anew: this advert says nothing about now, and
             // a newer one follows.
-            if now.saturating_sub(sent) <= RETRY && sent >= lease.refreshed() {
-                router.lease = Some(Lease::begin(lease.valid(), now));
+            let lease = router.lease;
+            let is_news = lease.is_some_and(|lease| {
+                now.saturating_sub(sent) <= RETRY && sent >= lease.refreshed()
+            });
+            if is_news {
                 due.push(id);
+            } else if lease.is_none_or(|lease| lease.expired(now)) {
+                let address = router.config.addresses.first().map(|vip| vip.address);
+                self.expire(id, address).await;
             }
         }
+        self.renew_leases(due).await;
+    }
+
+    /// Has the addresses of these routers stay for another lease.
+    pub(super) async fn renew_leases(&mut self, due: Vec<RouterId>) {
+        let now = boottime();
         let mut asked = Vec::new();
         let mut of = Vec::new();
-        for id in due {
-            let Some(router) = self.routers.get(&id) else {
+        for id in &due {
+            let Some(router) = self.routers.get(id) else {
                 continue;
             };
             let there = |present: &_| self.kernel.contains(present);
@@ -247,7 +255,7 @@ impl Worker {
             let placed = wanted.into_iter().filter(|one| router.has_placed(one));
             for one in placed.filter(|one| there(&one.present())) {
                 asked.push((one, router.config.lifetime));
-                of.push(id);
+                of.push(*id);
             }
         }
         let mut results: BTreeMap<RouterId, Result<(), Error>> = BTreeMap::new();
@@ -257,8 +265,25 @@ impl Worker {
                 *result = outcome;
             }
         }
+        // The kernel may have taken some away before it got to them, and put them up anew: by the old lease.
+        self.read().await;
+        for id in due {
+            if let Some(router) = self.routers.get_mut(&id).filter(|router| router.installed) {
+                let lifetime = router.config.lifetime;
+                router.lease = lifetime.map(|valid| Lease::begin(valid, now));
+            }
+        }
         for (id, result) in results {
             self.refreshed(id, result);
+        }
+    }
+
+    /// Has the addresses of a router, if they are up, stay for a lease of another length from now on.
+    pub(super) async fn begin_anew(&mut self, router: RouterId) {
+        if self.routers.get(&router).is_some_and(|one| one.installed) {
+            let began = boottime();
+            self.renew_leases(vec![router]).await;
+            drop(self.reports.send(Report::Begun { router, began }));
         }
     }
 
