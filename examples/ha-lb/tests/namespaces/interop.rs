@@ -40,8 +40,12 @@ use site::{OURS, Outcome, Setting, THEIRS};
 
 const KEEPALIVED: &str = "keepalived";
 
-/// A cell that failed while the machine stood still is played again, so often in all.
+/// A cell that failed among all others is played again alone: beside dozens of programs the peer, whose punctuality is
+/// not what is judged, may be kept from a processor for longer than the protocol waits. One that failed while the
+/// machine stood still is, too. So often in all.
 const ROUNDS: usize = 3;
+/// Where more fail at once, it is not for want of a processor.
+const FEW: usize = 4;
 
 /// The rows.
 const V2: Protocol = Protocol {
@@ -231,19 +235,36 @@ fn play(test: &str, peer: &str, cells: Vec<Cell>) {
         let scratch = tempfile::tempdir().unwrap();
         for round in 0..ROUNDS {
             let folder = scratch.path().join(round.to_string());
-            let (failed, stood_still) = play_at_once(&cells, &folder);
+            let (failed, stood_still) = match round {
+                0 => play_at_once(&cells, &folder),
+                _ => play_one_by_one(&cells, &folder),
+            };
             if failed.is_empty() {
                 return;
             }
             let names: Vec<_> = failed.iter().map(|cell| &cell.name).collect();
             println!("failed: {names:#?}; the machine stood still for {stood_still:?}");
-            assert!(
-                stood_still > site::LATE && round + 1 < ROUNDS,
-                "these cells failed: {names:#?}"
-            );
+            let again = match round {
+                0 => failed.len() <= FEW,
+                _ => stood_still > site::LATE && round + 1 < ROUNDS,
+            };
+            assert!(again, "these cells failed: {names:#?}");
             cells = failed;
         }
     });
+}
+
+/// As [`play_at_once`] does.
+fn play_one_by_one(cells: &[Cell], scratch: &Path) -> (Vec<Cell>, Duration) {
+    let mut failed = Vec::new();
+    let mut longest = Duration::ZERO;
+    for (number, cell) in cells.iter().enumerate() {
+        let folder = scratch.join(number.to_string());
+        let (again, stood_still) = play_at_once(std::slice::from_ref(cell), &folder);
+        failed.extend(again);
+        longest = longest.max(stood_still);
+    }
+    (failed, longest)
 }
 
 /// Returns those that failed, and how long the machine stood still at most.
