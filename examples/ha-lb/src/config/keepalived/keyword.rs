@@ -18,6 +18,10 @@ use crate::config::{
     files::Files,
 };
 
+mod takes;
+
+pub(super) use takes::Takes;
+
 /// The keywords of one kind of block, which is read into a `T`.
 pub(super) struct Table<T: 'static> {
     /// Name of the block, for messages.
@@ -41,78 +45,6 @@ pub(super) struct Keyword<T> {
 const MAX_SUGGESTIONS: usize = 200;
 
 const PLACEHOLDER: &str = "it looks like a placeholder of a template: put the real value there";
-
-/// What follows a keyword.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Takes {
-    min: usize,
-    max: usize,
-    /// What the words are, for messages.
-    what: &'static str,
-    block: bool,
-    /// Words beyond those are refused, not ignored.
-    exact: bool,
-}
-
-impl Takes {
-    /// Nothing, or `on`, `off` and their kind.
-    pub(super) const FLAG: Self = Self::words(0, 1, "on or off");
-    /// A switch that only switches on: keepalived does not look at words behind it, and they are warned about.
-    pub(super) const FLAG_ALONE: Self = Self::words(0, 0, "nothing");
-    /// A block.
-    pub(super) const BLOCK: Self = Self {
-        min: 0,
-        max: 0,
-        what: "nothing",
-        block: true,
-        exact: false,
-    };
-    /// Any words, perhaps a block: of a keyword without effect.
-    pub(super) const ANYTHING: Self = Self::words(0, usize::MAX, "anything");
-
-    /// One value.
-    pub(super) const fn one(what: &'static str) -> Self {
-        Self::words(1, 1, what)
-    }
-
-    /// From `min` to `max` values.
-    pub(super) const fn words(min: usize, max: usize, what: &'static str) -> Self {
-        Self {
-            min,
-            max,
-            what,
-            block: false,
-            exact: false,
-        }
-    }
-
-    /// From `min` to `max` words and a block.
-    pub(super) const fn block_of(min: usize, max: usize, what: &'static str) -> Self {
-        Self {
-            block: true,
-            ..Self::words(min, max, what)
-        }
-    }
-
-    /// So many names and a block.
-    pub(super) const fn named(names: usize, what: &'static str) -> Self {
-        Self {
-            min: names,
-            max: names,
-            what,
-            block: true,
-            exact: false,
-        }
-    }
-
-    /// One name and a block; with another word keepalived skips the block.
-    pub(super) const fn one_name() -> Self {
-        Self {
-            exact: true,
-            ..Self::named(1, "a name")
-        }
-    }
-}
 
 /// What becomes of a keyword.
 pub(super) enum Does<T> {
