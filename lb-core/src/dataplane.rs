@@ -60,6 +60,7 @@ mod http1;
 mod http2;
 mod idle;
 mod listener;
+mod lookup;
 mod pace;
 mod peers;
 mod pipe;

@@ -36,7 +36,7 @@ pub use value::{OwnedValue, Type, Value};
 pub use written::Written;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -118,6 +118,8 @@ pub struct Definitions {
     pub userlists: BTreeMap<String, Arc<Userlist>>,
     /// `cache` sections by name.
     pub caches: Arc<Caches>,
+    /// Names of `resolvers` sections; they are not checked as long as they are not known.
+    pub resolvers: Option<Arc<BTreeSet<Arc<str>>>>,
     /// Files of maps that were read.
     pub files: Arc<PatternFiles>,
     /// Files of public keys that were read.

@@ -9,6 +9,7 @@ mod answer;
 mod builder;
 mod choose;
 mod error;
+mod lookup;
 mod mark;
 mod run;
 mod stick;
@@ -26,6 +27,7 @@ use std::{
 pub use action::{ACTIONS, ActionSpec, Place};
 pub use builder::{Loader, Parsed, ProxySide, Remark, RulesBuilder};
 pub use error::{RuleError, RuleWarning};
+pub use lookup::Lookup;
 pub use stick::Stores;
 pub use user::{Password, User};
 pub use verdict::{
@@ -168,6 +170,10 @@ impl ProxyRules {
             Ending::Reject => ContentVerdict::Reject,
             Ending::SilentDrop => ContentVerdict::SilentDrop,
             Ending::SwitchMode => ContentVerdict::SwitchMode,
+            Ending::Resolve(lookup) => ContentVerdict::Resolve {
+                lookup,
+                within: self.rules.inspect_delay,
+            },
             Ending::Unknown => ContentVerdict::NeedMore {
                 within: self.rules.inspect_delay.unwrap_or_default(),
             },
@@ -208,6 +214,7 @@ impl ProxyRules {
                 RequestVerdict::Continue
             }
             Ending::Wait(time, at_least) => RequestVerdict::WaitForBody { time, at_least },
+            Ending::Resolve(lookup) => RequestVerdict::Resolve(lookup),
             Ending::Deny(status, reply) => RequestVerdict::Deny { status, reply },
             Ending::Tarpit(status, reply) => RequestVerdict::Tarpit { status, reply },
             Ending::Redirect(redirect) => RequestVerdict::Redirect(redirect),
@@ -424,6 +431,7 @@ fn over_response(
         Ending::Continue
         | Ending::Auth(_)
         | Ending::Serve(_)
+        | Ending::Resolve(_)
         | Ending::SwitchMode
         | Ending::Close
         | Ending::Unknown => ResponseVerdict::Continue,

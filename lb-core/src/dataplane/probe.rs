@@ -5,7 +5,7 @@ mod arranged;
 mod names;
 mod once;
 mod program;
-mod question;
+pub(super) mod question;
 mod services;
 mod shared;
 mod watch;

@@ -72,6 +72,17 @@ pub(super) enum Gone {
     Killed,
 }
 
+impl Gone {
+    /// The cause, as the log has it.
+    pub(super) fn cause(self) -> u8 {
+        match self {
+            Self::TimedOut => b'c',
+            Self::Client => b'C',
+            Self::Killed => b'K',
+        }
+    }
+}
+
 impl Connection {
     /// Waits for `ready`, the timer, or an order to end at once, whichever is first.
     pub(super) async fn wait<T>(

@@ -13,7 +13,7 @@ use super::{
     connect::{Dialed, First, Need, NotDialed, OnEnd, Sticks},
     farewell,
     flow::{Fault, Flow, Side, Waits},
-    http1,
+    http1, lookup,
     registry::Order,
     session::{Connection, Gone},
     trace::{Answerer, Trace},
@@ -234,6 +234,13 @@ async fn inspect(
                 connection.vanish();
                 trace.end_with(b'P', b'R');
                 return None;
+            }
+            ContentVerdict::Resolve { lookup, within } => {
+                connection.timer.after(since, within);
+                if let Err(gone) = Box::pin(lookup::resolve(connection, &lookup)).await {
+                    trace.end_with(gone.cause(), b'R');
+                    return None;
+                }
             }
             ContentVerdict::NeedMore { within } => {
                 connection.timer.after(since, Some(within));

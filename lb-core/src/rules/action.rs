@@ -5,6 +5,7 @@ mod edit;
 mod normalize;
 mod parse;
 mod reply;
+mod resolve;
 mod spec;
 mod table;
 
@@ -14,6 +15,7 @@ pub(super) use edit::{edit_headers, edit_target, sanitize, token};
 pub(super) use normalize::Normalizer;
 pub(super) use parse::{expression, tables::table_of};
 pub(super) use reply::{RedirectTemplate, ReplyTemplate, error, redirect};
+pub(super) use resolve::Resolve;
 pub(super) use spec::Context;
 pub use spec::{ActionSpec, Place};
 pub use table::ACTIONS;
@@ -101,6 +103,8 @@ pub(super) enum Action {
     DisableRetry,
     /// Wait for the body, so long at most and for so many bytes.
     WaitForBody(Duration, usize),
+    /// Ask for the address of a name.
+    Resolve(Box<Resolve>),
     /// Whom the stream goes before if it has to wait for a server.
     SetPriority(PriorityPart, Box<Expr>),
     /// Whether a rewrite that fails ends the request, for the rules that follow.

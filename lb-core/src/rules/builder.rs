@@ -8,7 +8,7 @@ mod whole;
 pub use whole::Remark;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, io,
     path::Path,
     sync::{Arc, PoisonError},
@@ -142,6 +142,11 @@ impl<'l> RulesBuilder<'l> {
     /// The `cache` sections by name. Before the lines that refer to them.
     pub fn caches(&mut self, caches: Arc<Caches>) {
         self.definitions.caches = caches;
+    }
+
+    /// The names of all `resolvers` sections: then others cannot be named. Before the lines that refer to them.
+    pub fn resolvers(&mut self, names: Arc<BTreeSet<Arc<str>>>) {
+        self.definitions.resolvers = Some(names);
     }
 
     /// `http-error status N ...`: the answer that is sent in place of the error page.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Redirect, Reply, Rule, Service,
+    Lookup, Redirect, Reply, Rule, Service,
     action::{Action, AddressPart, Kind, PriorityPart, edit_headers, edit_target, sanitize, token},
 };
 use crate::{
@@ -30,6 +30,8 @@ pub(super) enum Ending {
     Continue,
     /// The body is waited for, so long at most and for so many bytes.
     Wait(Duration, usize),
+    /// An address is asked for.
+    Resolve(Box<Lookup>),
     Deny(u16, Option<Box<Reply>>),
     Tarpit(u16, Option<Box<Reply>>),
     Redirect(Box<Redirect>),
@@ -61,7 +63,7 @@ enum Step {
 pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState) -> Ending {
     let first = std::mem::take(&mut state.awaiting) as usize;
     for (index, rule) in rules.iter().enumerate().skip(first) {
-        let place = u32::try_from(index).unwrap_or(u32::MAX);
+        let place = number(index);
         match rule.condition.truth(&view.over(state)) {
             Truth::No => continue,
             Truth::Unknown => {
@@ -88,6 +90,17 @@ pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState
                 state.awaiting = place;
                 return Ending::Unknown;
             }
+            Action::Resolve(resolve) if resolve.is_awaited(&view.over(state)) => {
+                state.awaiting = place;
+                return Ending::Unknown;
+            }
+            Action::Resolve(resolve) => match resolve.lookup(&view.over(state)) {
+                Some(lookup) => {
+                    state.awaiting = number(index + 1);
+                    return Ending::Resolve(Box::new(lookup));
+                }
+                None => continue,
+            },
             action => {
                 if let Some(change) = Change::of(action, &view.over(state)) {
                     change.apply(state);
@@ -101,6 +114,11 @@ pub(super) fn over_bytes(rules: &[Rule], view: &Bytes<'_>, state: &mut RuleState
         return ending;
     }
     Ending::Continue
+}
+
+/// The rule of that index, as the state remembers it.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 /// What is known before a message is parsed.
@@ -168,8 +186,8 @@ impl Message<'_, '_> {
                 continue;
             }
             if let Step::End(ending) = self.step(&rule.action) {
-                if matches!(ending, Ending::Wait(..)) {
-                    self.state.awaiting = u32::try_from(index + 1).unwrap_or(u32::MAX);
+                if matches!(ending, Ending::Wait(..) | Ending::Resolve(_)) {
+                    self.state.awaiting = number(index + 1);
                 } else if rule.origin.is_some() {
                     self.state.last_rule.clone_from(&rule.origin);
                 }
@@ -191,6 +209,10 @@ impl Message<'_, '_> {
         Step::End(match action {
             Action::Allow => Ending::Continue,
             Action::WaitForBody(time, at_least) => Ending::Wait(*time, *at_least),
+            Action::Resolve(resolve) => match resolve.lookup(&view) {
+                Some(lookup) => Ending::Resolve(Box::new(lookup)),
+                None => return Step::Next,
+            },
             Action::Deny(status, template) => Ending::Deny(*status, own(template)),
             Action::Tarpit(status, template) => Ending::Tarpit(*status, own(template)),
             Action::Return(template) => Ending::Return(Box::new(template.reply(&view))),

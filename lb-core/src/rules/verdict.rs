@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::Lookup;
 use crate::config::ErrorPage;
 
 /// After `tcp-request connection`, and after `tcp-request session`.
@@ -16,7 +17,7 @@ pub enum ConnectionVerdict {
 }
 
 /// After `tcp-request content`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentVerdict {
     /// Go on.
     Accept,
@@ -31,6 +32,13 @@ pub enum ContentVerdict {
     NeedMore {
         /// `tcp-request inspect-delay`.
         within: Duration,
+    },
+    /// Ask again once this has been [answered](Lookup::answered).
+    Resolve {
+        /// What is to be asked.
+        lookup: Box<Lookup>,
+        /// `tcp-request inspect-delay`: what is not known when it is over counts as no answer.
+        within: Option<Duration>,
     },
 }
 
@@ -87,6 +95,8 @@ pub enum RequestVerdict {
         /// Wait no longer than for so many bytes; 0 stands for all.
         at_least: usize,
     },
+    /// Ask again once this has been [answered](Lookup::answered).
+    Resolve(Box<Lookup>),
     /// Send elsewhere.
     Redirect(Box<Redirect>),
     /// Answer at once.

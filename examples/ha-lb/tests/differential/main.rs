@@ -25,6 +25,7 @@ mod resolution;
 mod aborts;
 mod acls;
 mod admin;
+mod asked;
 mod balancing;
 mod cached;
 mod checks;

@@ -1,7 +1,7 @@
 //! Servers whose addresses follow a name: the same answers of a name server lead both to the same addresses.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -49,10 +49,11 @@ backend shared
     server-template all 2 web.example:80 resolvers dns resolve-opts allow-dup-ip init-addr 192.0.2.9
 ";
 
-/// What a name server says to questions for IPv4 addresses.
+/// What a name server says: addresses to questions for those of their family.
 #[derive(Debug, Clone, Copy)]
-enum Says {
+pub(crate) enum Says {
     Addresses(&'static [Ipv4Addr]),
+    Address(IpAddr),
     Status(u8),
     Nothing,
 }
@@ -84,36 +85,44 @@ fn name_server(mood: Mood) -> SocketAddr {
 }
 
 /// RFC 1035 section 4.1: the question comes back, records point to its name.
-fn answer(query: &[u8], says: Says) -> Option<Vec<u8>> {
+pub(crate) fn answer(query: &[u8], says: Says) -> Option<Vec<u8>> {
     let name_end = 12 + query.get(12..)?.iter().position(|byte| *byte == 0)? + 1;
     let question = query.get(12..name_end + 4)?;
-    let is_v4 = question.ends_with(&[0, 1, 0, 1]);
+    let kind = *question.get(question.len() - 3)?;
     let (status, addresses) = match says {
         Says::Nothing => return None,
-        Says::Status(status) => (status, &[][..]),
-        Says::Addresses(addresses) if is_v4 => (0, addresses),
-        Says::Addresses(_) => (0, &[][..]),
+        Says::Status(status) => (status, Vec::new()),
+        Says::Address(address) => (0, vec![address]),
+        Says::Addresses(addresses) => (0, addresses.iter().map(|ip| IpAddr::V4(*ip)).collect()),
     };
+    let records: Vec<Vec<u8>> = addresses
+        .iter()
+        .filter(|address| {
+            kind == if address.is_ipv4() {
+                A_RECORD
+            } else {
+                AAAA_RECORD
+            }
+        })
+        .map(|address| match address {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        })
+        .collect();
+    let count = u8::try_from(records.len()).ok()?;
     let mut answer = query.get(..2)?.to_vec();
-    answer.extend([
-        0x81,
-        0x80 | status,
-        0,
-        1,
-        0,
-        u8::try_from(addresses.len()).ok()?,
-        0,
-        0,
-        0,
-        0,
-    ]);
+    answer.extend([0x81, 0x80 | status, 0, 1, 0, count, 0, 0, 0, 0]);
     answer.extend(question);
-    for address in addresses {
-        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4]);
-        answer.extend(address.octets());
+    for record in records {
+        let length = u8::try_from(record.len()).ok()?;
+        answer.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 5, 0, length]);
+        answer.extend(record);
     }
     Some(answer)
 }
+
+const A_RECORD: u8 = 1;
+const AAAA_RECORD: u8 = 28;
 
 /// The log lines about servers.
 pub(crate) fn changes(peer: &Peer) -> String {

@@ -13,7 +13,7 @@ use crate::{
     cache::Found,
     config::{ForwardFor, HeaderNames, ProxyConfig},
     dataplane::{
-        buffer, clock,
+        buffer, clock, lookup,
         session::{Connection, Gone},
     },
     expr::fetch::target::split,
@@ -178,6 +178,13 @@ async fn apply(
                     return Some(done);
                 }
             }
+            RequestVerdict::Resolve(lookup) => {
+                connection.timer.set(None);
+                if let Err(gone) = Box::pin(lookup::resolve(connection, &lookup)).await {
+                    x.trace.end_with(gone.cause(), b'R');
+                    return Some(Prepared::Drop);
+                }
+            }
             verdict => break verdict,
         }
     };
@@ -235,6 +242,13 @@ async fn inspect(
                 x.trace.end_with(b'P', b'R');
                 return Some(Prepared::Drop);
             }
+            ContentVerdict::Resolve { lookup, within } => {
+                connection.timer.after(since, within);
+                if let Err(gone) = Box::pin(lookup::resolve(connection, &lookup)).await {
+                    x.trace.end_with(gone.cause(), b'R');
+                    return Some(Prepared::Drop);
+                }
+            }
             ContentVerdict::NeedMore { .. } if complete => return None,
             ContentVerdict::NeedMore { within } => {
                 connection.timer.after(since, Some(within));
@@ -258,7 +272,9 @@ async fn refuse(
         Prepared::Answer(reply.map_or(Answer::Page(status), Answer::reply))
     };
     match verdict {
-        RequestVerdict::Continue | RequestVerdict::WaitForBody { .. } => Prepared::Drop,
+        RequestVerdict::Continue
+        | RequestVerdict::WaitForBody { .. }
+        | RequestVerdict::Resolve(_) => Prepared::Drop,
         RequestVerdict::Deny { status, reply } => {
             x.trace.end_with(b'P', b'R');
             connection.count_denied(x.trace.backend);

@@ -25,7 +25,7 @@ use crate::{
 
 /// What became of a resolution.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(in crate::dataplane) enum Answer {
     /// Addresses, and the number of the name server that gave them.
     Addresses(Vec<IpAddr>, usize),
     /// Where a service is.
@@ -44,7 +44,7 @@ pub(super) enum Answer {
 
 /// A record of a service, and what is told along with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Service {
+pub(in crate::dataplane) struct Service {
     /// It has the first of the addresses.
     pub(super) record: ServiceRecord,
     /// Those of its host, of the preferred family before the others, else in their order.
@@ -53,13 +53,13 @@ pub(super) struct Service {
 
 /// A section, and what is counted of its name servers, in their order.
 #[derive(Debug)]
-pub(super) struct Section {
+pub(in crate::dataplane) struct Section {
     pub(super) config: Resolvers,
     counters: Vec<Arc<NameServerCounters>>,
 }
 
 impl Section {
-    pub(super) fn new(config: &Resolvers, balancer: &Balancer) -> Self {
+    pub(in crate::dataplane) fn new(config: &Resolvers, balancer: &Balancer) -> Self {
         let counters = |(server, _): &(Arc<str>, SocketAddr)| {
             let key = (Arc::clone(&config.name), Arc::clone(server));
             balancer.name_servers.get(&key).cloned().unwrap_or_default()
@@ -117,7 +117,7 @@ struct Asked<'a> {
 }
 
 /// Asks for the addresses of `name`, first for those of the preferred family.
-pub(super) async fn ask(section: &Section, name: &str, prefer_v4: bool) -> Answer {
+pub(in crate::dataplane) async fn ask(section: &Section, name: &str, prefer_v4: bool) -> Answer {
     let Ok(host) = Name::new(name) else {
         return Answer::Other;
     };

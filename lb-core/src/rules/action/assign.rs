@@ -46,8 +46,15 @@ fn assignment(words: &Words<'_>) -> Result<Assignment, RuleError> {
                 .wrong(format!("'{word}' misses its variable"))
                 .expecting("a variable in parentheses")
         })?;
-    let at = words.at().saturating_sub(1);
-    let read = Assignment::read(inside.split(',')).map_err(|error| error.shifted(at))?;
+    variable(inside.split(','), words.at().saturating_sub(1))
+}
+
+/// A variable that rules set, and conditions behind its name, out of the word at `at`.
+pub(super) fn variable<'t>(
+    parts: impl Iterator<Item = &'t str>,
+    at: usize,
+) -> Result<Assignment, RuleError> {
+    let read = Assignment::read(parts).map_err(|error| error.shifted(at))?;
     match read.scope {
         Scope::Check => Err(
             RuleError::new(at, "variables of checks are set by checks alone")

@@ -78,7 +78,6 @@ pub(crate) struct Context<'c> {
 
 /// Actions of HAProxy that are known and not offered: (beginning of the name, why).
 pub(super) const NOT_OFFERED: &[(&str, &str)] = &[
-    ("do-resolve", "rules do not resolve names"),
     ("lua.", "there is no Lua"),
     ("ot-group", "there is no OpenTracing"),
     ("send-spoe-group", "there is no SPOE"),

@@ -1,7 +1,7 @@
 //! The table of actions: name, where it may stand, usage, a sentence, and the function that reads its words.
 
 use super::{
-    Action, assign, normalize, parse, reply,
+    Action, assign, normalize, parse, reply, resolve,
     spec::{ActionSpec, NOT_OFFERED, Place, Read},
 };
 use crate::{expr::parse::nearest, rules::RuleError};
@@ -452,6 +452,13 @@ pub const ACTIONS: &[ActionSpec] = &[
         "wait-for-body time T [at-least BYTES]",
         "Goes on once the body is there, or as much of it as the buffer holds.",
         parse::wait_for_body,
+    ),
+    row(
+        "do-resolve",
+        &[Cont, Req],
+        "do-resolve(VARIABLE,RESOLVERS[,ipv4|ipv6]) EXPRESSION",
+        "Asks the name servers of a section for the address of a name while the client waits, and sets a variable to it.",
+        resolve::read,
     ),
     row(
         "strict-mode",

@@ -285,7 +285,7 @@ fn a_rule_that_waits_for_bytes_does_not_repeat_what_was_before_it() {
         within: Duration::from_secs(5),
     };
     for (bytes, expected) in [
-        (&b"a"[..], wait),
+        (&b"a"[..], wait.clone()),
         (b"ab", wait),
         (b"abc", ContentVerdict::Accept),
     ] {

@@ -14,6 +14,26 @@ const WRONG: &[(&str, usize, &str)] = &[
     ),
     ("http-request set-header a", 2, "missing a value"),
     (
+        "http-request do-resolve(txn.ip) req.hdr(host)",
+        0,
+        "'do-resolve(txn.ip)' misses its variable and its resolvers",
+    ),
+    (
+        "http-request do-resolve(txn.ip,dns,ipv5) req.hdr(host)",
+        0,
+        "'ipv5' is no kind of address",
+    ),
+    (
+        "http-request do-resolve(ip,dns) req.hdr(host)",
+        0,
+        "invalid variable name 'ip'",
+    ),
+    (
+        "http-response do-resolve(txn.ip,dns) req.hdr(host)",
+        0,
+        "'do-resolve' cannot stand in 'http-response'",
+    ),
+    (
         "http-request set-header a:b c",
         1,
         "'a:b' is no header name",

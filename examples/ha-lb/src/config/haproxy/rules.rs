@@ -46,6 +46,8 @@ pub(super) struct Named<'n> {
     pub(super) proxies: Arc<BTreeMap<Arc<str>, ProxyFacts>>,
     /// `cache` sections.
     pub(super) caches: Arc<Caches>,
+    /// Names of `resolvers` sections.
+    pub(super) resolvers: Arc<BTreeSet<Arc<str>>>,
     /// Files of maps.
     pub(super) files: Arc<PatternFiles>,
     /// `http-errors` sections.
@@ -66,6 +68,7 @@ pub(super) fn compile(
     let mut builder = RulesBuilder::new(side, &loader);
     builder.proxies(own.into(), Arc::clone(&named.proxies));
     builder.caches(Arc::clone(&named.caches));
+    builder.resolvers(Arc::clone(&named.resolvers));
     builder.pattern_files(Arc::clone(&named.files));
     builder.error_files(Arc::clone(&named.error_files));
     for list in named.userlists {

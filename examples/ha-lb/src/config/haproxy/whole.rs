@@ -65,6 +65,7 @@ impl Reader {
             proxies: Arc::new(facts),
             files: Arc::default(),
             caches: Arc::new(self.caches),
+            resolvers: Arc::new(self.resolvers.iter().map(|r| Arc::clone(&r.name)).collect()),
             error_files: Arc::new(self.http_errors),
         };
         let mut stick_tables = Vec::new();

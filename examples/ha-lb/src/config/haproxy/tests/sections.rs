@@ -119,6 +119,16 @@ fn name_servers_are_read_with_their_times() {
         said.iter().any(|f| f.contains("required resolvers 'nope'")),
         "{said:?}"
     );
+    let rule = "http-request do-resolve(txn.ip,dns,ipv4) req.hdr(host),host_only";
+    let (_, said) = load_text(&(backend(rule) + section));
+    assert!(!said.has_errors());
+    let said = findings(&(backend(&rule.replace("dns", "nope")) + section));
+    let what = "can't find resolvers section 'nope' for do-resolve action";
+    assert!(
+        said.iter()
+            .any(|f| f.starts_with("h.cfg:7:15: error: ") && f.contains(what)),
+        "{said:?}"
+    );
     let service = "server s _http._tcp.web.example resolvers dns resolve-opts ignore-weight check";
     let config = quiet(&(backend(service) + section));
     let server = &config.proxies[0].backend.as_ref().unwrap().servers[0];
